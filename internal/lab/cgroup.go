@@ -1,0 +1,191 @@
+package lab
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroups are the directories, one per hierarchy, that hold one machine and
+// nothing else. Without them every machine on a host without systemd would
+// share one "payload" cgroup, and the systemd inside could not tell its own
+// services from those of the others, nor kill them.
+type cgroups struct {
+	V2 string // in the unified hierarchy
+	V1 string // in name=systemd, "" on a host without it
+}
+
+// findCgroups locates the hierarchies that systemd-nspawn looks at: cgroup v2,
+// alone or beside v1, and the v1 hierarchy name=systemd, wherever they are
+// mounted. A machine's cgroup stands directly under the root, also on a host
+// that systemd runs, as it does for the container engines that do without
+// systemd: below our own cgroup it could not get controllers, for our own
+// process is a member of it.
+func findCgroups(name string) (cgroups, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return cgroups{}, err
+	}
+	defer f.Close()
+	var c cgroups
+	for s := bufio.NewScanner(f); s.Scan(); {
+		// proc(5): fields up to the mount point, options, a lone "-", then type, source, super options.
+		left, right, ok := strings.Cut(s.Text(), " - ")
+		l, r := strings.Fields(left), strings.Fields(right)
+		if !ok || len(l) < 5 || len(r) < 3 || l[3] != "/" {
+			continue
+		}
+		switch {
+		case r[0] == "cgroup2" && c.V2 == "":
+			c.V2 = filepath.Join(l[4], name)
+		case r[0] == "cgroup" && strings.Contains(","+r[2]+",", ",name=systemd,") && c.V1 == "":
+			c.V1 = filepath.Join(l[4], name)
+		}
+	}
+	if c.V2 == "" {
+		return cgroups{}, errors.New("this host has no cgroup v2 hierarchy mounted")
+	}
+	return c, nil
+}
+
+func (c cgroups) dirs() []string {
+	if c.V1 == "" {
+		return []string{c.V2}
+	}
+	return []string{c.V2, c.V1}
+}
+
+func (c cgroups) create() error {
+	for _, d := range c.dirs() {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return fmt.Errorf("creating the machine's cgroup: %w", err)
+		}
+	}
+	// On a pure v2 host this gives the machine real limits. Where v1 holds the
+	// controllers the write fails, and the machine has none (doc.go says so).
+	for _, controller := range []string{"+cpu", "+memory", "+pids", "+io", "+cpuset"} {
+		_ = os.WriteFile(filepath.Join(filepath.Dir(c.V2), "cgroup.subtree_control"), []byte(controller), 0)
+	}
+	return nil
+}
+
+// enter moves this process; what it starts afterwards is born there.
+func (c cgroups) enter() error {
+	for _, d := range c.dirs() {
+		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte("0"), 0); err != nil {
+			return fmt.Errorf("entering the machine's cgroup: %w", err)
+		}
+	}
+	return nil
+}
+
+// leave moves this process up again, to the root of each hierarchy.
+func (c cgroups) leave() error {
+	for _, d := range c.dirs() {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(d), "cgroup.procs"), []byte("0"), 0); err != nil {
+			return fmt.Errorf("leaving the machine's cgroup: %w", err)
+		}
+	}
+	return nil
+}
+
+// destroy kills what is left in the cgroups and removes them. It is used on
+// the machine's own and on those of dead owners, so a missing one is no error.
+func (c cgroups) destroy() error {
+	for _, d := range c.dirs() {
+		if err := destroy(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func destroy(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return err
+	}
+	if err := killAll(dir); err != nil {
+		return err
+	}
+	return removeTree(dir)
+}
+
+func killAll(dir string) error {
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err == nil {
+		return waitEmpty(dir)
+	}
+	// v1, or a kernel before 5.14: one by one. The members are also in the v2
+	// hierarchy, which was emptied first, so this is for stragglers.
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "cgroup.procs" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, f := range strings.Fields(string(b)) {
+			if pid, err := strconv.Atoi(f); err == nil && pid > 1 {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+		return nil
+	})
+}
+
+// waitEmpty returns when no process is left below dir: cgroup.events raises
+// POLLPRI at each change (cgroups(7)).
+func waitEmpty(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if err != nil {
+		return fmt.Errorf("watching a cgroup: %w", err)
+	}
+	defer f.Close()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		buf := make([]byte, 256)
+		n, err := f.ReadAt(buf, 0)
+		if n == 0 && err != nil {
+			return fmt.Errorf("reading cgroup.events: %w", err)
+		}
+		if strings.Contains(string(buf[:n]), "populated 0") {
+			return nil
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("processes in %s survive SIGKILL", dir)
+		}
+		fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
+		if _, err := unix.Poll(fds, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("watching a cgroup: %w", err)
+		}
+	}
+}
+
+// removeTree removes a cgroup, children first. os.RemoveAll does not do: it
+// tries to unlink the files of a cgroup, which is refused.
+func removeTree(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("removing a cgroup: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeTree(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := unix.Rmdir(dir); err != nil {
+		return fmt.Errorf("removing the cgroup %s: %w", dir, err)
+	}
+	return nil
+}

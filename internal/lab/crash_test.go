@@ -1,0 +1,245 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/image"
+)
+
+// childEnv makes the test binary a test process that will be killed.
+const childEnv = "CLUSTERCTL_LAB_CHILD"
+
+// childMain starts a machine, tells its parent about it and goes on, until the
+// parent kills it.
+func childMain() {
+	ctx := context.Background()
+	img, err := image.Ensure(ctx, Bookworm, os.Stderr)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := start(img, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	initPID := 0
+	if os.Getenv(childEnv) == "booted" {
+		if err := m.awaitBoot(ctx, 1); err != nil {
+			fmt.Println(err)
+			return
+		}
+		initPID = m.InitPID()
+		// What a test would have going: a service, and a command of its own.
+		m.Try("systemd-run --unit=victim sleep 1000")
+		_ = m.startIn(m.Command(ctx, "sleep", "1000"))
+	}
+	fmt.Printf("machine %s %d %d\n", m.dir, m.keeper.cmd.Process.Pid, initPID)
+	select {}
+}
+
+// victim is a machine whose owner is about to be killed.
+type victim struct {
+	test         *exec.Cmd
+	dir          string
+	keeper, init int
+	cgroups      cgroups
+}
+
+func startVictim(t *testing.T, mode string) victim {
+	t.Helper()
+	v := victim{test: exec.Command("/proc/self/exe")}
+	v.test.Env = append(os.Environ(), childEnv+"="+mode)
+	v.test.Stderr = os.Stderr
+	out, err := v.test.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.test.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.test.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the child said %q: %v", line, err)
+	}
+	if _, err := fmt.Sscanf(line, "machine %s %d %d", &v.dir, &v.keeper, &v.init); err != nil {
+		t.Fatalf("the child said %q: %v", line, err)
+	}
+	if v.cgroups, err = findCgroups(filepath.Base(v.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// pidfd opens a process that is no child of ours, to await its end.
+func pidfd(t *testing.T, pid int) int {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatalf("opening process %d: %v", pid, err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// awaitEnd waits until the process of a pidfd has ended.
+func awaitEnd(t *testing.T, what string, fd int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Minute)
+	for {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(time.Until(deadline).Milliseconds()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			t.Fatalf("%s is still alive: %v", what, err)
+		}
+		return
+	}
+}
+
+// gone checks that nothing is left of a machine.
+func (v victim) gone(t *testing.T) {
+	t.Helper()
+	for _, path := range append(v.cgroups.dirs(), v.dir, v.dir+".lock") {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+	v.noMounts(t)
+}
+
+func (v victim) noMounts(t *testing.T) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), filepath.Base(v.dir)) {
+		t.Errorf("mounts of %s are left", v.dir)
+	}
+}
+
+// TestKilledTest kills a test process with SIGKILL, before and after its
+// machine is up. The keeper ends the machine and removes all of it by itself.
+func TestKilledTest(t *testing.T) {
+	for _, mode := range []string{"booting", "booted"} {
+		t.Run(mode, func(t *testing.T) {
+			v := startVictim(t, mode)
+			keeper := pidfd(t, v.keeper)
+			var machine int
+			if v.init > 0 {
+				machine = pidfd(t, v.init)
+			}
+			if err := v.test.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = v.test.Wait()
+			awaitEnd(t, "the keeper", keeper)
+			if v.init > 0 {
+				awaitEnd(t, "the machine", machine)
+			}
+			v.gone(t)
+		})
+	}
+}
+
+// TestKilledKeeper kills the keeper and the test process. The kernel ends the
+// machine and its mounts; the next boot removes the rest.
+func TestKilledKeeper(t *testing.T) {
+	v := startVictim(t, "booted")
+	machine := pidfd(t, v.init)
+	for _, pid := range []int{v.keeper, v.test.Process.Pid} {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = v.test.Wait()
+	awaitEnd(t, "the machine", machine)
+	v.noMounts(t)
+	if _, err := os.Stat(v.dir); err != nil {
+		t.Errorf("there is nothing to reap, so this tests nothing: %v", err)
+	}
+	Boot(t, Bookworm)
+	v.gone(t)
+}
+
+// TestReapSparesTheLiving boots beside a machine that another process owns.
+func TestReapSparesTheLiving(t *testing.T) {
+	v := startVictim(t, "booted")
+	Boot(t, Bookworm)
+	for _, path := range append(v.cgroups.dirs(), v.dir, v.dir+".lock", fmt.Sprintf("/proc/%d/ns", v.init)) {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("the living machine lost %s: %v", path, err)
+		}
+	}
+	keeper := pidfd(t, v.keeper)
+	if err := v.test.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = v.test.Wait()
+	awaitEnd(t, "the keeper", keeper)
+}
+
+// TestCloseRemovesAll looks behind an ordinary end.
+func TestCloseRemovesAll(t *testing.T) {
+	m, err := Open(t.Context(), Bookworm, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := victim{dir: m.dir, cgroups: m.cgroups}
+	fd := pidfd(t, m.InitPID())
+	m.Start(t, "sleep", "1000")
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	awaitEnd(t, "the machine", fd)
+	v.gone(t)
+	if err := m.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+}
+
+// TestOutOfTime gives up a boot that takes longer than its context allows.
+func TestOutOfTime(t *testing.T) {
+	img, err := image.Ensure(t.Context(), Bookworm, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.InUse.Close()
+	m, err := start(img, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := m.awaitBoot(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("awaitBoot: %v", err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	victim{dir: m.dir, cgroups: m.cgroups}.gone(t)
+}
+
+// TestBadArguments shows systemd-nspawn's own words when it refuses to start.
+func TestBadArguments(t *testing.T) {
+	_, err := Open(t.Context(), Bookworm, os.Stderr, NspawnArgs("--no-such-flag"))
+	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {
+		t.Errorf("got %v", err)
+	}
+}

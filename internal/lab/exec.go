@@ -1,0 +1,202 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// shTimeout bounds the commands that take no context.
+const shTimeout = 20 * time.Minute
+
+// Result is how a command in a machine ended.
+type Result struct {
+	Stdout, Stderr string
+	// Code is the exit status, 128+N when signal N ended it, and -1 when it was
+	// not started or was killed because its context ended.
+	Code int
+}
+
+// String shows all of a result, for a failing test.
+func (r Result) String() string {
+	return fmt.Sprintf("exit status %d\nstdout:\n%s\nstderr:\n%s", r.Code, r.Stdout, r.Stderr)
+}
+
+// Command prepares argv to run as root in the machine, in all of its
+// namespaces and in its init's cgroup, with a plain environment and / as its working
+// directory. It is the one door into the machine: everything else here goes through it.
+// The command is killed, with its process group, when ctx ends; callers may set
+// Stdin, Stdout, Stderr and append to Env before they start it.
+func (m *Machine) Command(ctx context.Context, argv ...string) *exec.Cmd {
+	// -r and -w take init's root and directory. --wd=/ would be the host's root:
+	// nsenter opens it before it enters the namespaces, and getcwd(3) fails inside.
+	args := append([]string{"-t", strconv.Itoa(m.InitPID()), "-a", "-r", "-w", "--"}, argv...)
+	cmd := exec.CommandContext(ctx, "nsenter", args...)
+	cmd.Env = []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "SYSTEMD_PAGER=cat",
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+// startIn starts cmd in the cgroup of the machine's init, as container engines
+// do with what they execute. From outside of the machine's cgroups, systemd inside could not move it into a
+// scope or a session where cgroup v2 is mounted with nsdelegate (cgroups(7)).
+func (m *Machine) startIn(cmd *exec.Cmd) error { return startInCgroup(cmd, m.initCgroup()) }
+
+func (m *Machine) initCgroup() string { return filepath.Join(m.cgroups.V2, "payload/init.scope") }
+
+func startInCgroup(cmd *exec.Cmd, path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("opening the machine's cgroup: %w", err)
+	}
+	defer dir.Close()
+	cmd.SysProcAttr.UseCgroupFD = true
+	cmd.SysProcAttr.CgroupFD = int(dir.Fd())
+	return cmd.Start()
+}
+
+// Run runs a command in the machine and returns how it ended.
+func (m *Machine) Run(ctx context.Context, argv ...string) Result {
+	var stdout, stderr bytes.Buffer
+	cmd := m.Command(ctx, argv...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := m.startIn(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it exited with 0, and something in its background holds our pipes
+	}
+	r := Result{Stdout: stdout.String(), Stderr: stderr.String()}
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case ctx.Err() == nil && errors.As(err, &exit):
+		r.Code = exit.ExitCode()
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			r.Code = 128 + int(ws.Signal())
+		}
+	default:
+		r.Code = -1
+		r.Stderr += fmt.Sprintf("lab: %s: %v", strings.Join(argv, " "), errors.Join(ctx.Err(), err))
+	}
+	return r
+}
+
+// bounded is Run for callers without a context. It does not use the test's,
+// which has ended when cleanups run.
+func (m *Machine) bounded(argv ...string) Result {
+	ctx, cancel := context.WithTimeout(context.Background(), shTimeout)
+	defer cancel()
+	return m.Run(ctx, argv...)
+}
+
+// Try runs a shell script (sh -c) in the machine, for at most twenty minutes.
+func (m *Machine) Try(script string) Result {
+	return m.bounded("sh", "-c", script)
+}
+
+// Sh runs a shell script (sh -ec) in the machine and returns what it wrote to
+// stdout, without the last newline. The test fails, with all output, when the
+// script does not exit with 0.
+func (m *Machine) Sh(t testing.TB, script string) string {
+	t.Helper()
+	r := m.bounded("sh", "-ec", script)
+	if r.Code != 0 {
+		t.Fatalf("in %s: %s\n%v", m.name, script, r)
+	}
+	return strings.TrimSuffix(r.Stdout, "\n")
+}
+
+// Process is a command that runs in a machine beside the test.
+type Process struct {
+	cmd            *exec.Cmd
+	stdout, stderr bytes.Buffer
+	done           chan struct{}
+}
+
+// Start runs a command beside the test. When the test is over it is killed, and
+// with it all that it has started and not given to systemd: they share a cgroup.
+func (m *Machine) Start(t testing.TB, argv ...string) *Process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Process{cmd: m.Command(ctx, argv...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	group, err := os.MkdirTemp(m.initCgroup(), "lab-")
+	if err == nil {
+		err = startInCgroup(p.cmd, group)
+	}
+	if err != nil {
+		cancel()
+		t.Fatalf("starting %s in %s: %v", argv[0], m.name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-p.done
+		// Missing after a reboot.
+		if err := destroy(group); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("ending %s in %s: %v", argv[0], m.name, err)
+		}
+	})
+	return p
+}
+
+// Stop kills the process, if it still runs, and returns how it ended.
+func (p *Process) Stop() Result {
+	if !p.Ended() {
+		_ = p.cmd.Cancel()
+	}
+	return p.Wait()
+}
+
+// Ended reports whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Signal sends a signal to the command itself, not to what it has started nor
+// to the nsenter in front of it, which would die in its stead.
+func (p *Process) Signal(s syscall.Signal) error {
+	for _, q := range processes() {
+		if q.ppid == p.cmd.Process.Pid {
+			return unix.Kill(q.pid, s)
+		}
+	}
+	return errors.New("the command does not run")
+}
+
+// Wait waits for the process to end.
+func (p *Process) Wait() Result {
+	<-p.done
+	r := Result{Stdout: p.stdout.String(), Stderr: p.stderr.String(), Code: p.cmd.ProcessState.ExitCode()}
+	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		r.Code = 128 + int(ws.Signal())
+	}
+	return r
+}

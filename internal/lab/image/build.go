@@ -1,0 +1,231 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// CacheEnv names the directory of images and running machines.
+const CacheEnv = "CLUSTERCTL_LAB_CACHE"
+
+// CacheDir is $CLUSTERCTL_LAB_CACHE, by default /var/cache/clusterctl-lab.
+func CacheDir() string {
+	if d := os.Getenv(CacheEnv); d != "" {
+		return d
+	}
+	return "/var/cache/clusterctl-lab"
+}
+
+// Image is a root file system in the cache. Dir must not be written to.
+type Image struct {
+	Release Release
+	Dir     string
+	// InUse holds a shared flock for as long as it is open, in this process or
+	// in one that inherited it; only an image that nobody holds is ever removed.
+	InUse *os.File
+}
+
+// Ensure returns the image of a release, building it first when it is missing
+// or its recipe has changed. Two processes never build the same image: the
+// second waits for the first. Progress is told to log in one line per step.
+func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
+	rec, err := recipeOf(rel)
+	if err != nil {
+		return nil, err
+	}
+	root := filepath.Join(CacheDir(), "images")
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, fmt.Errorf("creating the image cache: %w", err)
+	}
+	dir := filepath.Join(root, rec.name(rel))
+	img, err := open(rel, dir)
+	if !errors.Is(err, os.ErrNotExist) {
+		return img, err
+	}
+	lock, err := Lock(filepath.Join(root, string(rel)+".build.lock"), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	img, err = open(rel, dir) // built by another while we waited
+	if !errors.Is(err, os.ErrNotExist) {
+		return img, err
+	}
+	if err := build(ctx, rel, rec, dir, log); err != nil {
+		return nil, fmt.Errorf("building the lab image %s: %w", rel, err)
+	}
+	removeOutdated(root, rel, dir)
+	return open(rel, dir)
+}
+
+// open takes the shared lock first and looks second, so that the image cannot
+// be removed in between.
+func open(rel Release, dir string) (*Image, error) {
+	lock, err := Lock(dir+".lock", unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("opening the lab image %s: %w", rel, err)
+	}
+	return &Image{Release: rel, Dir: dir, InUse: lock}, nil
+}
+
+// Lock opens path, creating it when missing, and takes a flock(2) on it, which
+// lasts until the file is closed in all processes that inherited it.
+func Lock(path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("opening lock: %w", err)
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// build makes the image under a temporary name and renames it. It runs under
+// the build lock, so any temporary directory that it finds is a dead one's.
+func build(ctx context.Context, rel Release, rec recipe, dir string, log io.Writer) error {
+	parent := filepath.Dir(dir)
+	stale, err := filepath.Glob(filepath.Join(parent, ".tmp-"+string(rel)+"-*"))
+	if err != nil {
+		return err
+	}
+	for _, s := range stale {
+		if err := os.RemoveAll(s); err != nil {
+			return fmt.Errorf("removing an unfinished image: %w", err)
+		}
+	}
+	tmp, err := os.MkdirTemp(parent, ".tmp-"+string(rel)+"-")
+	if err != nil {
+		return fmt.Errorf("creating a build directory: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	fmt.Fprintf(log, "lab: building the image %s (Debian %s), about a minute, once\n", rel, rec.suite)
+	root := filepath.Join(tmp, "root")
+	b := &builder{log: log}
+	if err := b.bootstrap(ctx, rec, tmp, root); err != nil {
+		return err
+	}
+	if err := b.installNPM(ctx, rec, root); err != nil {
+		return err
+	}
+	if err := b.run(ctx, "", "sh", "-c", rec.hook, "hook", root); err != nil {
+		return err
+	}
+	if err := syncfs(root); err != nil {
+		return err
+	}
+	if err := os.Rename(root, dir); err != nil {
+		return fmt.Errorf("publishing the image: %w", err)
+	}
+	fmt.Fprintf(log, "lab: image %s is ready\n", rel)
+	return nil
+}
+
+func (b *builder) bootstrap(ctx context.Context, rec recipe, tmp, root string) error {
+	uri, err := mirror(ctx)
+	if err != nil {
+		return err
+	}
+	if u, err := url.Parse(uri); err == nil {
+		b.hide = u.Hostname()
+	}
+	opts, err := aptOptions(ctx, rec.suite)
+	if err != nil {
+		return err
+	}
+	optFile := filepath.Join(tmp, "apt.conf")
+	if err := os.WriteFile(optFile, []byte(opts), 0o600); err != nil {
+		return fmt.Errorf("writing apt options: %w", err)
+	}
+	args := []string{
+		"mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase",
+		"--keyring=" + debianKeyring, "--aptopt=" + optFile,
+		"--include=" + strings.Join(rec.packages, ","),
+	}
+	for _, o := range dpkgOptions() {
+		args = append(args, "--dpkgopt="+o)
+	}
+	args = append(args, rec.suite, root, "-") // sources on stdin, not on a command line that all can read
+	return b.run(ctx, fmt.Sprintf("deb %s %s main\n", uri, rec.suite), args...)
+}
+
+// installNPM lets the host's npm fill /opt/npm: the image's own would bring
+// some hundred packages along and needs a network, which a machine has not.
+func (b *builder) installNPM(ctx context.Context, rec recipe, root string) error {
+	if len(rec.npm) == 0 {
+		return nil
+	}
+	fmt.Fprintf(b.log, "lab: npm install %s\n", strings.Join(rec.npm, " "))
+	dir := filepath.Join(root, "opt/npm")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("creating /opt/npm: %w", err)
+	}
+	args := append([]string{"npm", "install", "--prefix", dir, "--no-audit", "--no-fund"}, rec.npm...)
+	if err := b.run(ctx, "", args...); err != nil {
+		return err
+	}
+	for _, name := range []string{"bun", "deno", "pm2", "autocannon"} {
+		if _, err := os.Lstat(filepath.Join(dir, "node_modules/.bin", name)); err != nil {
+			continue // not of this recipe
+		}
+		if err := os.Symlink("/opt/npm/node_modules/.bin/"+name, filepath.Join(root, "usr/local/bin", name)); err != nil {
+			return fmt.Errorf("linking %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func syncfs(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("syncing the image: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fmt.Errorf("syncing the image: %w", err)
+	}
+	return nil
+}
+
+// removeOutdated drops images of earlier recipes that no machine runs on. It
+// is a courtesy to the disk; what it cannot remove stays for the next time.
+func removeOutdated(root string, rel Release, current string) {
+	old, err := filepath.Glob(filepath.Join(root, string(rel)+"-????????????"))
+	if err != nil {
+		return
+	}
+	for _, dir := range old {
+		if dir == current {
+			continue
+		}
+		lock, err := Lock(dir+".lock", unix.LOCK_EX|unix.LOCK_NB)
+		if err != nil {
+			continue
+		}
+		doomed := filepath.Join(root, ".tmp-"+filepath.Base(dir))
+		if os.Rename(dir, doomed) == nil && os.RemoveAll(doomed) == nil {
+			os.Remove(dir + ".lock")
+		}
+		lock.Close()
+	}
+}

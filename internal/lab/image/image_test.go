@@ -1,0 +1,238 @@
+package image
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childEnv makes the test binary a builder that will be killed.
+const childEnv = "CLUSTERCTL_LAB_IMAGE_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) == "" {
+		m.Run()
+		return
+	}
+	if _, err := Ensure(context.Background(), Bookworm, os.Stdout); err != nil {
+		os.Stdout.WriteString("failed: " + err.Error() + "\n")
+	}
+}
+
+// TestKilledBuild kills a build while packages are being unpacked. What is left
+// is no image, none of its processes goes on, and the next build removes it.
+func TestKilledBuild(t *testing.T) {
+	cache := t.TempDir()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childEnv+"=1", CacheEnv+"="+cache)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), "extracting archives") {
+		if strings.Contains(lines.Text(), "failed: ") {
+			t.Fatal(lines.Text())
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	first := descendant(t, cmd.Process.Pid)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	awaitEnd(t, first)
+
+	t.Setenv(CacheEnv, cache)
+	left := entries(t, filepath.Join(cache, "images"))
+	if !slices.ContainsFunc(left, func(s string) bool { return strings.HasPrefix(s, ".tmp-bookworm-") }) {
+		t.Errorf("the build left nothing, so this tests nothing: %q", left)
+	}
+	rec, err := recipeOf(Bookworm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(left, rec.name(Bookworm)) {
+		t.Errorf("half an image is there: %q", left)
+	}
+	// A build that cannot succeed is enough to see it clean up.
+	t.Setenv(MirrorEnv, "http://user:secret@127.0.0.1:9/debian")
+	if _, err := Ensure(t.Context(), Bookworm, io.Discard); err == nil {
+		t.Error("built from a mirror that is not there")
+	} else if strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error shows the mirror: %v", err)
+	}
+	for _, e := range entries(t, filepath.Join(cache, "images")) {
+		if !strings.HasSuffix(e, ".lock") {
+			t.Errorf("left in the cache: %s", e)
+		}
+	}
+}
+
+// descendant opens the last process of the chain below pid: the first one in
+// the build's PID namespace is a child of unshare, which is a child of pid.
+func descendant(t *testing.T, pid int) int {
+	t.Helper()
+	for range 2 {
+		out, err := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(pid)).Output()
+		if err != nil {
+			t.Fatalf("finding the children of %d: %v", pid, err)
+		}
+		f := strings.Fields(string(out))
+		if len(f) != 1 {
+			t.Fatalf("%d has children %q, want one", pid, f)
+		}
+		if pid, err = strconv.Atoi(f[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func awaitEnd(t *testing.T, pidfd int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Minute)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || n == 0:
+			t.Fatalf("the build goes on without its process: %v", err)
+		default:
+			return
+		}
+	}
+}
+
+func entries(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestUnknownRelease names what it does not know.
+func TestUnknownRelease(t *testing.T) {
+	t.Setenv(CacheEnv, t.TempDir())
+	if _, err := Ensure(t.Context(), "potato", io.Discard); err == nil || !strings.Contains(err.Error(), `"potato"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRecipeNames gives each release, and each change of a recipe, a directory
+// of its own.
+func TestRecipeNames(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, r := range append(All(), Workers) {
+		rec, err := recipeOf(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := recipeOf(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.name(r) != again.name(r) {
+			t.Errorf("%s has two names", r)
+		}
+		seen[rec.name(r)] = true
+		rec.packages = append(rec.packages, "one-more")
+		seen[rec.name(r)] = true
+		rec.hook += "true\n"
+		seen[rec.name(r)] = true
+	}
+	if want := 3 * len(append(All(), Workers)); len(seen) != want {
+		t.Errorf("%d names, want %d", len(seen), want)
+	}
+}
+
+// TestRemoveOutdated removes an image of an earlier recipe unless a machine
+// runs on it.
+func TestRemoveOutdated(t *testing.T) {
+	root := t.TempDir()
+	dir := func(hash string) string { return filepath.Join(root, "bookworm-"+hash) }
+	for _, h := range []string{"000000000000", "111111111111", "222222222222"} {
+		if err := os.Mkdir(dir(h), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inUse, err := open(Bookworm, dir("111111111111"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	removeOutdated(root, Bookworm, dir("222222222222"))
+	want := []string{"bookworm-111111111111", "bookworm-111111111111.lock", "bookworm-222222222222"}
+	if got := entries(t, root); !slices.Equal(got, want) {
+		t.Errorf("left %q, want %q", got, want)
+	}
+	inUse.InUse.Close()
+	removeOutdated(root, Bookworm, dir("222222222222"))
+	if got := entries(t, root); !slices.Equal(got, []string{"bookworm-222222222222"}) {
+		t.Errorf("left %q", got)
+	}
+}
+
+// TestPickMirror chooses the archive that has whole releases.
+func TestPickMirror(t *testing.T) {
+	const targets = `http://a.example/debian-security/|bookworm-security|main|Packages
+http://b.example/debian/|bookworm-updates|main|Packages
+http://c.example/debian/|bookworm|contrib|Packages
+http://d.example/debian/|bookworm|main|Translations
+http://e.example/node/|nodistro|main|Packages
+http://f.example/debian/|bookworm|main|Packages
+http://g.example/debian/|sid|main|Packages
+`
+	if got := pickMirror(targets); got != "http://f.example/debian/" {
+		t.Errorf("picked %q", got)
+	}
+	if got := pickMirror("http://u.example/ubuntu/|noble|main|Packages\n"); got != "" {
+		t.Errorf("picked %q for Debian", got)
+	}
+}
+
+// TestProgress passes on mmdebstrap's steps, whole lines only, without addresses.
+func TestProgress(t *testing.T) {
+	var log bytes.Buffer
+	p := &progress{log: &log, hide: "mirror.example"}
+	for _, s := range []string{"I: fetch", "ing from https://user:secret@mirror.example/debian now\nE: not this\n", "I: unfinished with mirror.example"} {
+		if _, err := io.WriteString(p, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := log.String(), "lab:   fetching from <uri> now\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := redact(p.all.String(), p.hide); strings.Contains(got, "secret") || strings.Contains(got, "mirror.example") || !strings.Contains(got, "E: not this") {
+		t.Errorf("the error would say %q", got)
+	}
+}

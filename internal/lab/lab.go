@@ -1,0 +1,159 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab/image"
+)
+
+// Release names an image that a machine is booted from.
+type Release = image.Release
+
+// The releases, by the systemd that they carry, and a richer Bookworm.
+const (
+	Bullseye = image.Bullseye // systemd 247
+	Bookworm = image.Bookworm // systemd 252
+	Trixie   = image.Trixie   // systemd 257
+	Sid      = image.Sid      // systemd 262
+	Workers  = image.Workers  // Bookworm with gunicorn, ruby, php, nginx, gcc, express, bun, deno, …
+	Bench    = image.Bench    // Bookworm with PM2, autocannon, nginx, wrk
+
+	Operators = image.Operators // Bookworm with polkit
+)
+
+// All lists the releases of which "on all four" speaks, oldest first.
+func All() []Release { return image.All() }
+
+// process-wide state cannot hang on a value: tests of a package share nothing
+// but the process. It is reached through Main, Shared and Build alone.
+var global state
+
+type state struct {
+	mu      sync.Mutex
+	main    bool // Main was called
+	shared  map[Release]*sharedMachine
+	builds  map[string]string
+	tmp     string // where Build puts its results; locked like a machine's directory
+	tmpLock *os.File
+}
+
+type sharedMachine struct {
+	once sync.Once
+	m    *Machine
+	err  error
+}
+
+// Reexec must be the first thing that a program does which boots machines. In
+// the program itself it returns at once; in the copy of it that keeps a machine it
+// does not return. Tests call Main instead.
+func Reexec() {
+	if os.Getenv(keeperEnv) != "" {
+		os.Exit(runKeeper())
+	}
+}
+
+// Main runs the tests of a package that boots machines:
+//
+//	func TestMain(m *testing.M) { lab.Main(m) }
+//
+// It stops what Shared booted and removes what Build built.
+func Main(m *testing.M) {
+	Reexec()
+	global.mu.Lock()
+	global.main = true
+	global.mu.Unlock()
+	m.Run() // a TestMain that returns exits with its result
+	global.close()
+}
+
+func (s *state) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range append(All(), Workers) {
+		if sm := s.shared[r]; sm != nil && sm.m != nil {
+			if err := sm.m.Close(); err != nil {
+				fmt.Fprintf(os.Stderr, "lab: stopping the shared %s: %v\n", r, err)
+			}
+		}
+	}
+	if s.tmp != "" {
+		if err := discard(s.tmp); err != nil {
+			fmt.Fprintf(os.Stderr, "lab: removing builds: %v\n", err)
+		}
+		s.tmpLock.Close()
+	}
+}
+
+// Boot boots a machine for one test and ends it with the test. The first boot
+// of a release builds its image, which takes about a minute.
+func Boot(t testing.TB, release Release, opts ...Option) *Machine {
+	t.Helper()
+	requireMain(t)
+	m, err := Open(t.Context(), release, os.Stderr, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("stopping %s: %v", m.name, err)
+		}
+	})
+	m.explainFailure(t)
+	return m
+}
+
+// Shared returns the machine of a release that all tests of the process share.
+// It is booted when first asked for and ended by Main. A test must leave it as it
+// found it: names of its own for what it installs, removed at its end.
+func Shared(t testing.TB, release Release) *Machine {
+	t.Helper()
+	requireMain(t)
+	global.mu.Lock()
+	if global.shared == nil {
+		global.shared = make(map[Release]*sharedMachine)
+	}
+	s := global.shared[release]
+	if s == nil {
+		s = new(sharedMachine)
+		global.shared[release] = s
+	}
+	global.mu.Unlock()
+	// The machine outlives this test, so the test's context must not end it.
+	s.once.Do(func() { s.m, s.err = Open(context.Background(), release, os.Stderr) })
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	s.m.explainFailure(t)
+	return s.m
+}
+
+func requireMain(t testing.TB) {
+	t.Helper()
+	global.mu.Lock()
+	defer global.mu.Unlock()
+	if !global.main {
+		t.Fatal("lab: this package needs: func TestMain(m *testing.M) { lab.Main(m) }")
+	}
+}
+
+// explainFailure logs, if the test fails, what an engineer would look at
+// first. Registered after the machine's end, it runs before it.
+func (m *Machine) explainFailure(t testing.TB) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		var b strings.Builder
+		for _, c := range []string{"systemctl --failed --no-pager --no-legend", "systemctl list-jobs --no-pager --no-legend",
+			"journalctl --no-pager -q -b -n 100 -o short-precise"} {
+			r := m.Try("timeout 20 " + c)
+			fmt.Fprintf(&b, "# %s\n%s%s\n", c, r.Stdout, r.Stderr)
+		}
+		t.Logf("the machine %s (%s):\n%s", m.name, m.release, b.String())
+	})
+}

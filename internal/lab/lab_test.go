@@ -1,0 +1,274 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		Reexec() // returns in the child, not in the keeper of its machine
+		childMain()
+		return
+	}
+	Main(m)
+}
+
+// TestBoot boots every release and finds the systemd that it stands for, with
+// no failed unit, localhost, and a journal on disk.
+func TestBoot(t *testing.T) {
+	for _, tt := range []struct {
+		release Release
+		systemd int
+	}{
+		{Bullseye, 247}, {Bookworm, 252}, {Trixie, 257}, {Sid, 262}, {Workers, 252},
+	} {
+		t.Run(string(tt.release), func(t *testing.T) {
+			t.Parallel()
+			m := Boot(t, tt.release)
+			// Unstable moves on.
+			if got := m.Systemd(t); got < tt.systemd || got > tt.systemd && tt.release != Sid {
+				t.Errorf("systemd %d, want %d", got, tt.systemd)
+			}
+			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); failed != "" {
+				t.Errorf("failed units after boot:\n%s", failed)
+			}
+			if got := m.Sh(t, "getent hosts localhost >&2; hostname"); got != m.Name() {
+				t.Errorf("host name %q, want %q", got, m.Name())
+			}
+			if got := m.Sh(t, "ls /var/log/journal/$(cat /etc/machine-id)"); !strings.Contains(got, "system.journal") {
+				t.Errorf("no journal on disk: %q", got)
+			}
+			if got := m.Sh(t, "ip -o link | wc -l"); got != "1" {
+				t.Errorf("%s network interfaces, want loopback alone", got)
+			}
+			if n := len(m.ReadFile(t, "/proc/self/cgroup")); n == 0 {
+				t.Error("no cgroup")
+			}
+			if got := m.Sh(t, "node --version && python3 --version && curl --version"); !strings.HasPrefix(got, "v") {
+				t.Errorf("tools: %q", got)
+			}
+		})
+	}
+}
+
+// TestWorkers finds the languages of the richer image ready to run.
+func TestWorkers(t *testing.T) {
+	m := Shared(t, Workers)
+	for _, c := range []string{
+		"bun --version", "deno --version", "gunicorn --version", "uvicorn --version", "ruby --version", "php --version",
+		"nginx -v", "gcc --version", "python3 -c 'import aiohttp'", "test -f /usr/share/bash-completion/bash_completion",
+		`cd /opt/npm && node -e 'require("express")()'`,
+	} {
+		if r := m.Try(c); r.Code != 0 {
+			t.Errorf("%s: %v", c, r)
+		}
+	}
+	if got := m.Try("systemctl is-enabled nginx").Stdout; got == "enabled\n" {
+		t.Error("nginx would start at boot")
+	}
+}
+
+// TestRun looks at every way in which a command can end.
+func TestRun(t *testing.T) {
+	m := Shared(t, Bookworm)
+	for _, tt := range []struct {
+		script string
+		want   Result
+	}{
+		{"echo out; echo err >&2", Result{Stdout: "out\n", Stderr: "err\n"}},
+		{"exit 7", Result{Code: 7}},
+		{"kill -TERM $$", Result{Code: 128 + 15}},
+		{"pwd; id -u", Result{Stdout: "/\n0\n"}},
+		{"echo -n $HOME-$LANG-$CLUSTERCTL_LAB_KEEPER", Result{Stdout: "/root-C.UTF-8-"}},
+		{"sleep 1000 & echo left behind", Result{Stdout: "left behind\n"}},
+	} {
+		if got := m.Try(tt.script); got != tt.want {
+			t.Errorf("%s: %v", tt.script, got)
+		}
+	}
+	m.Sh(t, "pkill -x sleep")
+	if r := m.Run(t.Context(), "no-such-program"); r.Code != 127 {
+		t.Errorf("a missing program: %v", r)
+	}
+	if got := m.Sh(t, "printf 'a\\n\\n'"); got != "a\n" {
+		t.Errorf("Sh trims one newline: %q", got)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if r := m.Run(ctx, "sleep", "4242"); r.Code != -1 {
+		t.Errorf("out of time: %v", r)
+	}
+	if r := m.Try("pgrep -f '[s]leep 4242'"); r.Code != 1 {
+		t.Errorf("a command outlived its context: %v", r)
+	}
+}
+
+// TestStart ends a command with its test.
+func TestStart(t *testing.T) {
+	m := Shared(t, Bookworm)
+	t.Run("inner", func(t *testing.T) {
+		m.Start(t, "sh", "-c", "sleep 4343; true")
+		p := m.Start(t, "sh", "-c", "echo started; sleep 4344; true")
+		if p.Ended() {
+			t.Error("ended at once")
+		}
+		if r := p.Stop(); r.Code != 128+9 {
+			t.Errorf("stopped: %v", r)
+		}
+		m.Sh(t, "mkfifo /run/q")
+		q := m.Start(t, "sh", "-c", "trap 'exit 3' TERM; echo >/run/q; sleep 4345 & wait")
+		m.Sh(t, "timeout 60 cat /run/q; rm /run/q")
+		if err := q.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if r := q.Wait(); r.Code != 3 {
+			t.Errorf("signalled: %v", r)
+		}
+	})
+	if r := m.Try("pgrep -f '[s]leep 434[345]'"); r.Code != 1 {
+		t.Errorf("a command outlived its test: %v", r)
+	}
+}
+
+// TestFiles writes and reads back bytes, modes and running programs.
+func TestFiles(t *testing.T) {
+	m := Shared(t, Bookworm)
+	t.Cleanup(func() { m.Try("rm -rf /srv/files") })
+	data := "no newline \x00\xff\n\n"
+	m.WriteFile(t, "/srv/files/deep/a b'c", data, 0o640)
+	if got := m.ReadFile(t, "/srv/files/deep/a b'c"); got != data {
+		t.Errorf("read back %q", got)
+	}
+	if got := m.Sh(t, "stat -c '%a %U' /srv/files/deep/*"); got != "640 root" {
+		t.Errorf("mode and owner: %s", got)
+	}
+	if b, err := os.ReadFile(filepath.Join(m.Root(), "srv/files/deep/a b'c")); err != nil || string(b) != data {
+		t.Errorf("by Root: %q, %v", b, err)
+	}
+	host := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(host, []byte("#!/bin/sh\necho $1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.CopyIn(t, host, "/srv/files/program")
+	if got := m.Sh(t, "/srv/files/program hello"); got != "hello" {
+		t.Errorf("the copied program says %q", got)
+	}
+	m.Sh(t, "cp /bin/sleep /srv/files/sleep")
+	m.Start(t, "/srv/files/sleep", "1000")
+	m.WriteFile(t, "/srv/files/sleep", "replaced", 0o755) // not "text file busy"
+}
+
+// TestProcesses finds a service's process from both sides.
+func TestProcesses(t *testing.T) {
+	m := Shared(t, Bookworm)
+	m.Sh(t, "systemd-run --unit=lab-proc sleep 1000")
+	t.Cleanup(func() { m.Try("systemctl stop lab-proc") })
+	pid := m.MainPID(t, "lab-proc.service")
+	if got := m.ReadFile(t, fmt.Sprintf("/proc/%d/fdinfo/0", pid)); !strings.Contains(got, "flags:") {
+		t.Errorf("fdinfo: %q", got)
+	}
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", m.HostPID(t, pid)))
+	if err != nil || string(comm) != "sleep\n" {
+		t.Errorf("HostPID(%d): %q, %v", pid, comm, err)
+	}
+	m.AwaitJournal(t, "Started lab-proc.service", "-b")
+}
+
+// TestScopes lets systemd move a command of ours into a cgroup of its own,
+// which it may do only when the command was started inside of its tree.
+func TestScopes(t *testing.T) {
+	m := Shared(t, Bookworm)
+	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: /proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
+		t.Errorf("cgroup of a scope: %s", got)
+	}
+}
+
+// TestTwoMachines runs a service of one name in two machines. Each systemd can
+// kill its own and does not touch the other's.
+func TestTwoMachines(t *testing.T) {
+	a, b := Boot(t, Bookworm), Boot(t, Trixie)
+	for _, m := range []*Machine{a, b} {
+		// Ready when both of its children are there, as sh or as sleep by then.
+		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
+	}
+	other := b.MainPID(t, "twin.service")
+	a.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
+	if got := b.MainPID(t, "twin.service"); got != other {
+		t.Errorf("the other machine's service has PID %d, had %d", got, other)
+	}
+	if got := b.Sh(t, "pgrep -cf '[s]leep 1000'"); got != "3" {
+		t.Errorf("%s processes are left in the other machine, want 3", got)
+	}
+	b.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
+}
+
+// TestReboot keeps the disk and nothing else, twice, also right after a
+// daemon-reload, which sends the same READY=1 as a boot.
+func TestReboot(t *testing.T) {
+	for _, release := range All() {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			m := Boot(t, release)
+			reloads := 1
+			if release == Sid {
+				reloads = 12 // more than a datagram socket holds
+			}
+			m.Sh(t, "touch /run/volatile")
+			m.WriteFile(t, "/etc/systemd/system/up.service",
+				"[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n", 0o644)
+			m.Sh(t, "systemctl enable up")
+			seen := map[string]bool{m.bootID(t): true}
+			for i := range 2 {
+				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do systemctl daemon-reload; done", reloads))
+				m.Reboot(t)
+				if id := m.bootID(t); seen[id] {
+					t.Fatalf("reboot %d did not reboot", i+1)
+				} else {
+					seen[id] = true
+				}
+				if got := m.Sh(t, "systemctl is-active up; ls /run/volatile 2>&1 | grep -c 'No such'"); got != "active\n1" {
+					t.Errorf("after reboot %d: %q", i+1, got)
+				}
+			}
+			if boots := strings.Count(m.Journal(t, "--list-boots"), "\n"); boots < 3 {
+				t.Errorf("the journal knows %d boots, want 3", boots)
+			}
+		})
+	}
+}
+
+// bootID tells boots apart: the kernel's boot_id is the host's, so it is the
+// start time of the machine's init.
+func (m *Machine) bootID(t *testing.T) string {
+	return m.Sh(t, "cat /proc/1/stat | cut -d' ' -f22") + "/" + strconv.Itoa(m.InitPID())
+}
+
+// TestShared is one machine for all who ask.
+func TestShared(t *testing.T) {
+	if a, b := Shared(t, Bookworm), Shared(t, Bookworm); a != b {
+		t.Errorf("%s and %s", a.Name(), b.Name())
+	}
+}
+
+// TestBuild builds once, static, and the result runs on the oldest release.
+func TestBuild(t *testing.T) {
+	bin := Build(t, "./internal/lab/cmd/labimages")
+	if again := Build(t, "./internal/lab/cmd/labimages"); again != bin {
+		t.Errorf("built twice: %s, %s", bin, again)
+	}
+	m := Shared(t, Bullseye)
+	m.CopyIn(t, bin, "/root/labimages")
+	t.Cleanup(func() { m.Try("rm /root/labimages") })
+	// It starts, and finds that nothing of what it needs is in there.
+	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 || !strings.HasPrefix(r.Stderr, "lab: ") {
+		t.Errorf("in the machine: %v", r)
+	}
+}

@@ -1,0 +1,192 @@
+package load
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxBody bounds a response body.
+const maxBody = 16 << 20
+
+// client is one of the Conns of a run: one request at a time.
+type client struct {
+	run  *Run
+	id   int
+	conn *os.File // nil: dial first
+	in   *bufio.Reader
+	seen *witness // what conn itself said, beneath in
+	used int      // requests written on conn
+}
+
+func (c *client) loop() {
+	defer c.hangUp()
+	for {
+		n, ok := c.run.next()
+		if !ok {
+			return
+		}
+		begin := time.Now()
+		worker, err := c.request(n, begin.Add(c.run.opts.Timeout))
+		c.record(n, begin, worker, err)
+	}
+}
+
+func (c *client) record(n int64, begin time.Time, worker string, err error) {
+	took := time.Since(begin)
+	r := c.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Requests++
+	if err != nil {
+		r.report.fail(begin.Add(took).Sub(r.start), fmt.Sprintf("request %d after %v", n, took.Round(time.Microsecond)), err)
+		return
+	}
+	r.report.OK++
+	r.report.Slowest = max(r.report.Slowest, took)
+	if worker != "" {
+		r.report.Workers[worker]++
+	}
+}
+
+// request sends one request and reads its answer. After a failure, and after
+// an answer that says so, the connection is closed.
+func (c *client) request(n int64, deadline time.Time) (worker string, err error) {
+	if err := c.dial(deadline); err != nil {
+		return "", err
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			c.hangUp()
+		}
+	}()
+	if err := c.conn.SetDeadline(deadline); err != nil {
+		return "", err
+	}
+	c.used++
+	where := fmt.Sprintf("use %d of connection %d", c.used, c.id)
+	if _, err := io.WriteString(c.conn, c.head(n)); err != nil {
+		return "", fmt.Errorf("writing, %s: %w", where, err)
+	}
+	resp, body, err := c.answer()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", where, err)
+	}
+	if c.run.opts.KeepAlive {
+		keep = !resp.Close
+		if resp.Close {
+			c.run.tally(func(r *Report) { r.AnnouncedClose++ })
+		}
+	}
+	worker = resp.Header.Get(c.run.opts.WorkerHeader)
+	if worker == "" && len(body) <= 64 {
+		worker = strings.TrimSpace(body)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return "", fmt.Errorf("%s: %w: %s (worker %q)", where, errBadStatus, resp.Status, worker)
+	}
+	return worker, nil
+}
+
+func (c *client) head(n int64) string {
+	connection := "close"
+	if c.run.opts.KeepAlive {
+		connection = "keep-alive"
+	}
+	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: lab\r\nX-Request: %d\r\nConnection: %s\r\n\r\n",
+		c.run.target.uri, c.run.target.host, n, connection)
+}
+
+// answer reads one response to its end.
+func (c *client) answer() (*http.Response, string, error) {
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return nil, "", c.classify("reading the answer", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, "", c.classify("reading the body", err)
+	}
+	if len(body) > maxBody {
+		return nil, "", fmt.Errorf("%w: more than %d bytes", errAnswer, maxBody)
+	}
+	return resp, string(body), nil
+}
+
+// classify tells the end of the connection from an answer that is no HTTP. The
+// parser alone cannot: a head that ends within a line is malformed to it.
+func (c *client) classify(doing string, err error) error {
+	if c.seen.err != nil {
+		return fmt.Errorf("%s: %w", doing, c.seen.err)
+	}
+	return fmt.Errorf("%w: %s: %v", errAnswer, doing, err)
+}
+
+// witness is a reader that remembers its error.
+type witness struct {
+	r   io.Reader
+	err error
+}
+
+func (w *witness) Read(b []byte) (int, error) {
+	n, err := w.r.Read(b)
+	w.err = err
+	return n, err
+}
+
+// dial makes sure that there is a connection.
+func (c *client) dial(deadline time.Time) error {
+	if c.conn != nil && c.run.opts.NoticeClose && closedByPeer(c.conn) {
+		c.hangUp()
+		c.run.tally(func(r *Report) { r.IdleClosed++ })
+	}
+	if c.conn != nil {
+		return nil
+	}
+	conn, err := c.run.sockets.dial(c.run.target, deadline)
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	c.conn, c.used = conn, 0
+	c.seen = &witness{r: conn}
+	c.in = bufio.NewReader(c.seen)
+	c.run.tally(func(r *Report) { r.Dials++ })
+	return nil
+}
+
+func (c *client) hangUp() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+func (r *Run) tally(f func(*Report)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.report)
+}
+
+// closedByPeer reports whether the end of a stream, or a reset, or bytes that
+// nobody asked for have arrived on an idle connection.
+func closedByPeer(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return true
+	}
+	closed := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, rerr := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		closed = !errors.Is(rerr, unix.EAGAIN)
+	})
+	return closed || err != nil
+}

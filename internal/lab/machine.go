@@ -1,0 +1,158 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/image"
+)
+
+// Bounds on what a machine may take, in real time. They are far above what was
+// ever seen (2 s) and only keep a hung machine from hanging the tests.
+const (
+	bootTimeout = 5 * time.Minute
+	stopTimeout = 3 * time.Minute
+)
+
+// Machine is one booted systemd.
+type Machine struct {
+	name    string
+	release Release
+	dir     string
+	cgroups cgroups
+	keeper  *keeperProcess
+	boots   *boots
+
+	mu  sync.Mutex
+	pid int // host PID of the machine's init; changes at a reboot
+}
+
+// Option changes how a machine is booted.
+type Option func(*keeperConfig)
+
+// NspawnArgs adds arguments of systemd-nspawn(1), such as --bind=.
+func NspawnArgs(args ...string) Option {
+	return func(c *keeperConfig) { c.Args = append(c.Args, args...) }
+}
+
+// Open boots a machine and returns when its systemd has finished starting. It
+// is Boot for programs that are not tests; the caller calls Close. The program
+// must call Reexec first thing in main.
+func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (*Machine, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Minute, errors.New("building the image took too long"))
+	defer cancel()
+	if os.Geteuid() != 0 {
+		return nil, errors.New("booting a machine needs root")
+	}
+	img, err := image.Ensure(ctx, release, log)
+	if err != nil {
+		return nil, err
+	}
+	defer img.InUse.Close()
+	m, err := start(img, opts)
+	if err != nil {
+		return nil, fmt.Errorf("starting a %s machine: %w", release, err)
+	}
+	if err := m.awaitBoot(ctx, 1); err != nil {
+		err = fmt.Errorf("booting %s: %w\n%s", release, err, m.keeper.output())
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// start makes the machine's directory and cgroups and starts its keeper.
+func start(img *image.Image, opts []Option) (_ *Machine, err error) {
+	run := filepath.Join(image.CacheDir(), "run")
+	dir, lock, err := claim(run, "lab-"+string(img.Release)+"-")
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	m := &Machine{name: filepath.Base(dir), release: img.Release, dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, discard(dir))
+		}
+	}()
+	if m.cgroups, err = findCgroups(m.name); err != nil {
+		return nil, err
+	}
+	if err = os.Mkdir(filepath.Join(dir, "m"), 0o755); err != nil {
+		return nil, err
+	}
+	if err = m.cgroups.create(); err != nil {
+		return nil, err
+	}
+	if m.boots, err = listenBoots(filepath.Join(dir, "notify")); err != nil {
+		return nil, err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	cfg := keeperConfig{Name: m.name, Dir: dir, Image: img.Dir, Cgroups: m.cgroups, UUID: hex.EncodeToString(id[:])}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if m.keeper, err = startKeeper(cfg, lock, img.InUse); err != nil {
+		m.boots.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// awaitBoot waits for boot number n of the machine: for the READY=1 that
+// systemd sends when its start is complete, then for the verdict of systemctl.
+func (m *Machine) awaitBoot(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	if err := m.boots.await(ctx, n, m.keeper.gone); err != nil {
+		return err
+	}
+	pid, err := m.findInit()
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.pid = pid
+	m.mu.Unlock()
+	r := m.Run(ctx, "systemctl", "is-system-running", "--wait")
+	switch state := strings.TrimSpace(r.Stdout); state {
+	case "running", "degraded":
+		return nil
+	default:
+		return fmt.Errorf("systemctl is-system-running: %q %s", state, r.Stderr)
+	}
+}
+
+// Close ends the machine at once and removes all that it left. Its processes
+// get no chance to shut down: nothing that they could write is kept.
+func (m *Machine) Close() error {
+	k := m.keeper
+	var err error
+	k.once.Do(func() {
+		k.control.Close()
+		select {
+		case <-k.gone:
+		case <-time.After(stopTimeout):
+			err = fmt.Errorf("the keeper of %s did not end in %v and was killed\n%s", m.name, stopTimeout, k.output())
+			_ = k.cmd.Process.Kill()
+			<-k.gone
+		}
+		m.boots.close()
+		if _, serr := os.Stat(m.dir); serr == nil {
+			// The keeper failed half-way; its namespaces are gone in any case.
+			err = errors.Join(err, fmt.Errorf("the keeper left %s behind\n%s", m.dir, k.output()),
+				discard(m.dir))
+		}
+		k.console.Close()
+	})
+	return err
+}

@@ -1,0 +1,190 @@
+package units
+
+import (
+	"slices"
+	"time"
+)
+
+// App is what the user installs: one program, run as N instances behind shared listeners.
+type App struct {
+	Name Name
+	// Command is the program's argv. Command[0] is an absolute path (systemd.service(5), ExecStart=).
+	Command []string
+	// Directory is the absolute WorkingDirectory=; empty means systemd's default, "/".
+	Directory string
+	RunAs     RunAs
+	Instances Count
+	// Listen are the shared listeners; none makes a background app without a socket.
+	Listen     []Listener
+	Activation Activation
+	Ready      Ready
+	Env        []EnvVar
+	// EnvFiles are absolute paths for EnvironmentFile=, read by PID 1 as root at each start.
+	EnvFiles []EnvFile
+	Restart  Restart
+	Sandbox  Sandbox
+	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
+	Writable []string
+	Timeouts Timeouts
+	Shim     ShimOptions
+	Logs     Logs
+}
+
+// Sockets names the socket units of the app, that of the first listener first, one per FileDescriptorName=.
+func (a App) Sockets() []string {
+	var names []string
+	for _, l := range a.Listen {
+		unit := a.Name.Socket(a.Listen[0].FDName(), l.FDName())
+		if !slices.Contains(names, unit) {
+			names = append(names, unit)
+		}
+	}
+	return names
+}
+
+// RunAs is the identity of the workers.
+type RunAs struct {
+	// User and Group are names or numeric ids (User=, Group=). An empty User asks for a dynamic user.
+	User, Group string
+}
+
+// Dynamic says whether systemd is to make up a user that exists only while the app runs (DynamicUser=, since 235).
+func (r RunAs) Dynamic() bool { return r.User == "" }
+
+// String gives the form that --run-as reads.
+func (r RunAs) String() string {
+	switch {
+	case r.Dynamic():
+		return "dynamic"
+	case r.Group != "":
+		return r.User + ":" + r.Group
+	}
+	return r.User
+}
+
+// EnvVar is one Environment= assignment; Value may hold any UTF-8 but NUL.
+type EnvVar struct{ Name, Value string }
+
+// EnvFile is one EnvironmentFile=.
+type EnvFile struct {
+	Path string
+	// Optional: no error when the file is missing (the prefix "-").
+	Optional bool
+}
+
+// Timeouts bound the life of an instance; zero means the default below.
+type Timeouts struct {
+	// Start is TimeoutStartSec= of an instance: from exec to READY=1.
+	Start time.Duration
+	// Drain is how long a stopping worker may go on answering.
+	Drain time.Duration
+}
+
+// Defaults of [Timeouts]. A stop may take the drain and a little more, in TimeoutStopSec=.
+const (
+	DefaultStartTimeout = 60 * time.Second
+	DefaultDrainTimeout = 30 * time.Second
+	// stopMargin is what remains between the end of the drain and SIGKILL.
+	stopMargin = 5 * time.Second
+)
+
+// ShimOptions are passed to clusterctl-shim; they matter only to apps that it starts.
+type ShimOptions struct {
+	// Increment names variables that grow by one per instance: PORT=3000 gives 3000, 3001, …
+	Increment []EnvVar
+	// Pin gives each instance one CPU.
+	Pin bool
+	// MaxRestarts gives up after that many short runs; 0 never gives up.
+	MaxRestarts int
+	// MinUptime is the length of a run that counts as good and resets the backoff; 0 means 10 s.
+	MinUptime time.Duration
+	// NoNodePreload leaves NODE_OPTIONS alone.
+	NoNodePreload bool
+	// HoldAccept has the notifier answer accept(2), for programs that wait without epoll.
+	HoldAccept bool
+	// NoDrain leaves the drain before a stop to the program, which does it on SIGTERM as activation.Serve does.
+	NoDrain bool
+	// Blocking leaves the shared sockets blocking (NonBlocking=no everywhere), for programs that wait in accept(2).
+	Blocking bool
+}
+
+// Activation is how a worker comes by its listeners.
+type Activation int
+
+const (
+	// Adopt: the worker binds by itself and the shim answers with the shared listener. The zero value.
+	Adopt Activation = iota
+	// Native: the worker takes the inherited listener itself (sd_listen_fds(3), LISTEN_FDS).
+	Native
+)
+
+// Ready is what makes an instance count as started.
+type Ready int
+
+const (
+	// ReadyExec: the program has been executed (Type=exec, since 240). The zero value.
+	ReadyExec Ready = iota
+	// ReadyNotify: the program, or the shim for it, said READY=1 (Type=notify).
+	ReadyNotify
+)
+
+// Restart is what systemd does when a worker ends (systemd.service(5), Restart=).
+type Restart int
+
+const (
+	// RestartAlways: whatever it exits with. The zero value.
+	RestartAlways Restart = iota
+	// RestartOnFailure: exit status 0 means done.
+	RestartOnFailure
+	// RestartNo: never.
+	RestartNo
+)
+
+// Sandbox is how much of the machine a worker sees (systemd.exec(5), "Sandboxing").
+type Sandbox int
+
+const (
+	// SandboxDefault is safe for Node, Python, Go, Ruby and PHP. The zero value.
+	SandboxDefault Sandbox = iota
+	// SandboxStrict hides more of /proc, of users and of /home.
+	SandboxStrict
+	// SandboxOff adds nothing.
+	SandboxOff
+)
+
+// names of the enumerations, in the order of their constants; the config file and the flags use the same words.
+var (
+	activationNames = []string{"adopt", "native"}
+	readyNames      = []string{"exec", "notify"}
+	restartNames    = []string{"always", "on-failure", "no"}
+	sandboxNames    = []string{"default", "strict", "off"}
+)
+
+func (a Activation) String() string { return activationNames[a] }
+func (r Ready) String() string      { return readyNames[r] }
+func (r Restart) String() string    { return restartNames[r] }
+func (s Sandbox) String() string    { return sandboxNames[s] }
+
+// ParseActivation reads "adopt" or "native".
+func ParseActivation(s string) (Activation, error) {
+	i, err := parseEnum("activation", s, activationNames)
+	return Activation(i), err
+}
+
+// ParseReady reads "exec" or "notify".
+func ParseReady(s string) (Ready, error) {
+	i, err := parseEnum("ready", s, readyNames)
+	return Ready(i), err
+}
+
+// ParseRestart reads "always", "on-failure" or "no".
+func ParseRestart(s string) (Restart, error) {
+	i, err := parseEnum("restart", s, restartNames)
+	return Restart(i), err
+}
+
+// ParseSandbox reads "default", "strict" or "off".
+func ParseSandbox(s string) (Sandbox, error) {
+	i, err := parseEnum("sandbox", s, sandboxNames)
+	return Sandbox(i), err
+}

@@ -1,0 +1,7 @@
+package units
+
+// What the tests outside of the package look at.
+var (
+	QuoteWord      = quoteWord
+	SafeExecutable = safeExecutable
+)

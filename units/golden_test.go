@@ -1,0 +1,274 @@
+package units_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.txtar with what Render gives")
+
+// goldenApp is the member app.json: the App in the words of the command line, so that a case reads like one.
+// The YAML of package units/config is not used, so that these cases say something about units alone.
+type goldenApp struct {
+	Name        string
+	Command     []string
+	Directory   string
+	RunAs       string `json:"run-as"`
+	Instances   string
+	Listen      []string
+	Activation  string
+	Ready       string
+	Env         [][2]string // a list, since the order is part of the unit
+	EnvFiles    []string    `json:"env-files"`
+	Restart     string
+	Sandbox     string
+	Writable    []string
+	Start       string
+	Drain       string
+	MaxRestarts int    `json:"max-restarts"`
+	MinUptime   string `json:"min-uptime"`
+	Increment   [][2]string
+	Pin         bool
+	HoldAccept  bool `json:"hold-accept"`
+	NoPreload   bool `json:"no-node-preload"`
+
+	LogNamespace bool   `json:"log-namespace"`
+	LogMaxSize   string `json:"log-max-size"`
+	LogMaxAge    string `json:"log-max-age"`
+}
+
+// goldenTarget is the optional member target.json; by default Debian 12 on a machine of 2 CPUs.
+type goldenTarget struct {
+	Systemd int
+	CPUs    units.CPUs
+}
+
+func (g goldenApp) app() (units.App, error) {
+	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable}
+	var errs []error
+	note := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var err error
+	if g.RunAs != "" {
+		a.RunAs.User, a.RunAs.Group, _ = strings.Cut(g.RunAs, ":")
+	}
+	if g.Instances != "" {
+		a.Instances, err = units.ParseCount(g.Instances)
+		note(err)
+	}
+	for _, s := range g.Listen {
+		l, err := units.ParseListener(s)
+		note(err)
+		a.Listen = append(a.Listen, l)
+	}
+	if g.Activation != "" {
+		a.Activation, err = units.ParseActivation(g.Activation)
+		note(err)
+	}
+	if g.Ready != "" {
+		a.Ready, err = units.ParseReady(g.Ready)
+		note(err)
+	}
+	if g.Restart != "" {
+		a.Restart, err = units.ParseRestart(g.Restart)
+		note(err)
+	}
+	if g.Sandbox != "" {
+		a.Sandbox, err = units.ParseSandbox(g.Sandbox)
+		note(err)
+	}
+	for _, e := range g.Env {
+		a.Env = append(a.Env, units.EnvVar{Name: e[0], Value: e[1]})
+	}
+	for _, f := range g.EnvFiles {
+		p, optional := strings.CutPrefix(f, "-")
+		a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, Optional: optional})
+	}
+	a.Logs = units.Logs{Namespace: g.LogNamespace, MaxAge: duration(g.LogMaxAge, note)}
+	if g.LogMaxSize != "" {
+		a.Logs.MaxSize, err = units.ParseSize(g.LogMaxSize)
+		note(err)
+	}
+	a.Timeouts = units.Timeouts{Start: duration(g.Start, note), Drain: duration(g.Drain, note)}
+	a.Shim = units.ShimOptions{
+		MaxRestarts: g.MaxRestarts, MinUptime: duration(g.MinUptime, note), Pin: g.Pin,
+		HoldAccept: g.HoldAccept, NoNodePreload: g.NoPreload,
+	}
+	for _, e := range g.Increment {
+		a.Shim.Increment = append(a.Shim.Increment, units.EnvVar{Name: e[0], Value: e[1]})
+	}
+	return a, errors.Join(errs...)
+}
+
+func duration(s string, note func(error)) time.Duration {
+	if s == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	note(err)
+	return d
+}
+
+// golden is one case: the archive as it is on disk, and what Render gave.
+type golden struct {
+	path    string
+	prose   string
+	members []member
+	app     units.App
+	target  units.Target
+	set     units.Set
+	err     error
+}
+
+// goldens reads every case of testdata and renders it. An empty directory is a failure: it would pass for ever.
+func goldens(t *testing.T) []*golden {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(paths) == 0 {
+		t.Fatal("testdata holds no *.txtar")
+	}
+	var all []*golden
+	for _, p := range paths {
+		g, err := readGolden(p)
+		if err != nil {
+			t.Fatalf("%s: %v", p, err)
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+func readGolden(path string) (*golden, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	g := &golden{path: path}
+	g.prose, g.members = parseArchive(data)
+	in, target := goldenApp{}, goldenTarget{Systemd: 252, CPUs: units.CPUs{Affinity: 2}}
+	found := false
+	for _, f := range g.members {
+		switch f.Name {
+		case "app.json":
+			found, err = true, strict(f.Data, &in)
+		case "target.json":
+			err = strict(f.Data, &target)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	if !found {
+		return nil, errors.New("there is no member app.json")
+	}
+	g.app, g.err = in.app()
+	g.target = units.Target{
+		Systemd: target.Systemd, Sizing: g.app.Instances.Resolve(target.CPUs),
+		Source: "/etc/clusterctl/" + in.Name + ".yaml", Shim: units.DefaultShim,
+	}
+	if g.err == nil {
+		g.set, g.err = units.Render(g.app, g.target)
+	}
+	return g, nil
+}
+
+func strict(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
+}
+
+// outcome is the set, or the member "error" with a line for each mistake and its hint below it.
+func (g *golden) outcome() []member {
+	if g.err != nil {
+		return []member{{Name: "error", Data: []byte(errorText(g.err))}}
+	}
+	var files []member
+	for _, f := range g.set {
+		files = append(files, member{Name: f.Path, Data: f.Data})
+	}
+	return files
+}
+
+func errorText(err error) string {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var b strings.Builder
+		for _, e := range many.Unwrap() {
+			b.WriteString(errorText(e))
+		}
+		return b.String()
+	}
+	text := err.Error() + "\n"
+	var fe *units.FieldError
+	if errors.As(err, &fe) && fe.Hint != "" {
+		text += "  hint: " + fe.Hint + "\n"
+	}
+	return text
+}
+
+func isInput(name string) bool { return name == "app.json" || name == "target.json" }
+
+// TestGolden compares what Render gives with the files of each case, as a set: a missing or an extra file fails.
+func TestGolden(t *testing.T) {
+	for _, g := range goldens(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(g.path), ".txtar"), func(t *testing.T) {
+			prose, _, _ := strings.Cut(g.prose, "\n")
+			if strings.TrimSpace(prose) == "" {
+				t.Error("the case does not say why it is there")
+			}
+			t.Log(prose)
+			again, err := units.Render(g.app, g.target)
+			if g.err == nil && (err != nil || !cmp.Equal(g.set, again)) {
+				t.Errorf("a second Render differs (%v)", err)
+			}
+			if *update {
+				g.rewrite(t)
+				return
+			}
+			want := map[string]string{}
+			for _, f := range g.members {
+				if !isInput(f.Name) {
+					want[f.Name] = string(f.Data)
+				}
+			}
+			got := map[string]string{}
+			for _, f := range g.outcome() {
+				got[f.Name] = string(f.Data)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("the units differ (-want +got); go test ./units -run TestGolden -update rewrites them:\n%s", d)
+			}
+		})
+	}
+}
+
+func (g *golden) rewrite(t *testing.T) {
+	t.Helper()
+	var out []member
+	for _, f := range g.members {
+		if isInput(f.Name) {
+			out = append(out, f)
+		}
+	}
+	if err := os.WriteFile(g.path, formatArchive(g.prose, append(out, g.outcome()...)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,168 @@
+package units
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Logs are the app's own journal, if it has one.
+type Logs struct {
+	// Namespace gives the app a journald of its own (LogNamespace=, since 245): limits for the app alone, at the price of
+	// one more process.
+	Namespace bool
+	// MaxSize bounds its files in bytes (SystemMaxUse=, RuntimeMaxUse=), MaxAge how old lines get (MaxRetentionSec=); 0 is
+	// journald's default: a tenth of the file system, at most 4 GiB, and no age.
+	MaxSize uint64
+	MaxAge  time.Duration
+}
+
+// Bounds of [Logs]. journald wants two files of at least 512 KiB.
+const (
+	minLogSize = 2 << 20
+	maxLogSize = 1 << 50
+	minLogAge  = time.Minute
+	maxLogAge  = 100 * 365 * 24 * time.Hour
+)
+
+// LogNamespace is the name of the app's own journal. The prefix keeps it apart from those of others.
+func (n Name) LogNamespace() string { return "clusterctl-" + string(n) }
+
+// JournalConf is the file with the limits of the app's own journal (journald.conf(5)), beside the directory of units.
+func (n Name) JournalConf() string { return "journald@" + n.LogNamespace() + ".conf" }
+
+// JournalUnits are the units of the app's own journald, itself first. systemd makes them for LogNamespace=; the one that
+// syncs exists since 258.
+func (n Name) JournalUnits() []string {
+	ns := n.LogNamespace()
+	return []string{
+		"systemd-journald@" + ns + ".service", "systemd-journald@" + ns + ".socket", "systemd-journald-varlink@" + ns + ".socket",
+		"systemd-journald-sync@" + ns + ".service",
+	}
+}
+
+// LogNamespace is the journal that the app writes to: its own, or "" for that of the machine.
+func (a App) LogNamespace() string {
+	if a.Logs.Namespace {
+		return a.Name.LogNamespace()
+	}
+	return ""
+}
+
+func (a App) validateLogs(add func(error)) {
+	if l := a.Logs; !l.Namespace && (l.MaxSize != 0 || l.MaxAge != 0) {
+		field := "log-max-size"
+		if l.MaxSize == 0 {
+			field = "log-max-age"
+		}
+		add(fieldErrorf(field, "add --log-namespace", "needs a journal of the app's own: the shared one has one limit for all"))
+	}
+	if s := a.Logs.MaxSize; s != 0 && (s < minLogSize || s > maxLogSize) {
+		add(fieldErrorf("log-max-size", "use 100M", "%s is out of range (%s-%s)", FormatSize(s), FormatSize(minLogSize), FormatSize(maxLogSize)))
+	}
+	if d := a.Logs.MaxAge; d != 0 && (d < minLogAge || d > maxLogAge) {
+		add(fieldErrorf("log-max-age", "use 30d", "%s is out of range (1 minute to 100 years)", FormatAge(d)))
+	}
+}
+
+// sizeUnits are those of systemd, to the base of 1024, largest first.
+var sizeUnits = []struct {
+	suffix string
+	bytes  uint64
+}{{"T", 1 << 40}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}}
+
+// ParseSize reads a number of bytes as systemd does, to the base of 1024: 500M, 1.5G, 1048576.
+func ParseSize(s string) (uint64, error) {
+	number, unit := strings.TrimSuffix(strings.TrimSuffix(s, "B"), "i"), uint64(1)
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(strings.ToUpper(number), u.suffix); ok {
+			number, unit = rest, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n >= 0 && n*float64(unit) <= 1<<62) || strings.ContainsAny(number, "eExXpP_+-") {
+		return 0, fieldErrorf("log-max-size", "use 500M or 2G", "%q is not a size", s)
+	}
+	return uint64(n * float64(unit)), nil
+}
+
+// FormatSize gives the shortest form that [ParseSize] reads as the same.
+func FormatSize(n uint64) string {
+	for _, u := range sizeUnits {
+		if n != 0 && n%u.bytes == 0 {
+			return strconv.FormatUint(n/u.bytes, 10) + u.suffix
+		}
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// ParseAge reads a span with days and weeks: 30d, 2w, 12h, 1d12h.
+func ParseAge(s string) (time.Duration, error) {
+	bad := fieldErrorf("log-max-age", "use 30d, 2w or 12h", "%q is not a span of time", s)
+	var total time.Duration
+	for rest := s; rest != ""; {
+		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+		if i <= 0 {
+			return 0, bad
+		}
+		n, err := strconv.ParseInt(rest[:i], 10, 32)
+		unit := ageUnit(rest[i])
+		if err != nil || unit == 0 || time.Duration(n) > (2*maxLogAge-total)/unit {
+			return 0, bad
+		}
+		total, rest = total+time.Duration(n)*unit, rest[i+1:]
+	}
+	if total <= 0 {
+		return 0, bad
+	}
+	return total, nil
+}
+
+func ageUnit(c byte) time.Duration {
+	switch c {
+	case 'w':
+		return 7 * 24 * time.Hour
+	case 'd':
+		return 24 * time.Hour
+	case 'h':
+		return time.Hour
+	case 'm':
+		return time.Minute
+	case 's':
+		return time.Second
+	}
+	return 0
+}
+
+// FormatAge gives a form that [ParseAge] reads as the same.
+func FormatAge(d time.Duration) string {
+	var b strings.Builder
+	for _, c := range "dhms" {
+		if n := d / ageUnit(byte(c)); n > 0 {
+			b.WriteString(strconv.FormatInt(int64(n), 10))
+			b.WriteRune(c)
+			d -= n * ageUnit(byte(c))
+		}
+	}
+	if b.Len() == 0 {
+		return "0s"
+	}
+	return b.String()
+}
+
+type journalView struct {
+	header
+	MaxSize, MaxAge value
+}
+
+func (r *renderer) journal() journalView {
+	v := journalView{header: r.header(r.app.Name.JournalConf())}
+	if s := r.app.Logs.MaxSize; s != 0 {
+		v.MaxSize = fixed(FormatSize(s))
+	}
+	if d := r.app.Logs.MaxAge; d != 0 {
+		v.MaxAge = seconds(d, 0)
+	}
+	return v
+}

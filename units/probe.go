@@ -1,0 +1,60 @@
+package units
+
+import (
+	"strings"
+	"time"
+)
+
+// Probe is the unit that runs an app's program once, as the user and in the sandbox of its instances, to see what it
+// listens on (clusterctl-shim probe).
+type Probe struct {
+	// Unit is its file; it belongs into /run/systemd/system, where no boot finds it.
+	Unit File
+	// Report is the path at which the unit leaves what it found, as JSON, until it is stopped.
+	Report string
+}
+
+// probeMargin is what the unit may take beyond the time of the probe itself.
+const probeMargin = 30 * time.Second
+
+// RenderProbe gives the unit that probes the app; its listeners do not matter.
+func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
+	if err := a.Validate(); err != nil {
+		return Probe{}, err
+	}
+	source, err := plain("source", t.Source)
+	if err != nil {
+		return Probe{}, err
+	}
+	r := renderer{app: a, target: t, source: source}
+	name := a.Name.probe()
+	dir := "clusterctl/" + string(a.Name) + "/probe"
+	report := "/run/" + dir + "/report.json"
+
+	v := r.instance()
+	v.header = r.header(name)
+	v.RuntimeDirectory = fixed(dir)
+	v.TimeoutStart = seconds(timeout, 0, probeMargin)
+	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--output=" + report, "--instance=1"}
+	for _, e := range a.Shim.Increment {
+		words = append(words, "--increment="+e.Name)
+	}
+	words = append(words, "--")
+	for _, arg := range a.Command {
+		words = append(words, string(r.must(word("command", arg))))
+	}
+	v.Exec = fixed(strings.Join(words, " "))
+	r.add(name, "probe.service.tmpl", v)
+	if a.Sandbox != SandboxOff {
+		s := r.sandbox()
+		s.Seccomp = "seccomp"
+		r.add(name, "sandbox.tmpl", s)
+	}
+	if r.err != nil {
+		return Probe{}, r.err
+	}
+	return Probe{Unit: r.files[0], Report: report}, nil
+}
+
+// probe names the unit of RenderProbe. Two dashes cannot come out of Socket or Slice.
+func (n Name) probe() string { return "clusterctl--probe-" + string(n) + ".service" }

@@ -1,0 +1,180 @@
+package units
+
+import (
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// shimDirectory is where the shim and what belongs to it is installed.
+const shimDirectory = "/usr/lib/clusterctl"
+
+// The files of that directory.
+const (
+	DefaultShim = shimDirectory + "/clusterctl-shim"
+	// DefaultNodePreload lets an unmodified Node server end its keep-alive connections while it drains.
+	DefaultNodePreload = shimDirectory + "/clusterctl-node-preload.cjs"
+)
+
+// GaveUpStatus is the exit status of the shim when it gives up after --max-restarts. It and the shim's statuses for what
+// no restart can mend (250 usage, 251 no adoption on this machine) stand in RestartPreventExitStatus=. They lie above what systemd uses
+// itself and what programs exit with: the shim becomes the program, so a status of its own cannot be told from theirs.
+const GaveUpStatus = 252
+
+const unmendable = "250 251 252"
+
+// maxBackoff is the longest wait of the shim before a start.
+const maxBackoff = 30 * time.Second
+
+// Adopted says whether the shim answers the program's binds.
+func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
+
+// launched says whether the shim stands in ExecStart=: to adopt, or for what systemd has no setting.
+func (a App) launched() bool {
+	return a.Adopted() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0
+}
+
+// shimWords is the shim's part of ExecStart=, up to the "--" in front of the program.
+func (r *renderer) shimWords() []string {
+	a := r.app
+	words := []string{r.target.shim(), "run"}
+	if a.Adopted() {
+		words = append(words, "--adopt")
+		words = append(words, r.mapWords()...)
+		if a.Shim.HoldAccept {
+			words = append(words, "--accept=hold")
+		}
+		if !a.Shim.NoNodePreload && usesNode(a.Command) {
+			words = append(words, "--node-preload="+r.target.nodePreload())
+		}
+	}
+	words = append(words, "--instance=%i")
+	for _, e := range a.Shim.Increment {
+		words = append(words, "--increment="+e.Name)
+	}
+	if a.Shim.Pin {
+		words = append(words, "--pin")
+	}
+	words = append(words, "--backoff")
+	if a.Shim.MaxRestarts > 0 {
+		words = append(words, "--max-restarts="+strconv.Itoa(a.Shim.MaxRestarts))
+	}
+	return append(append(words, a.minUptimeWords()...), "--")
+}
+
+// drained says whether the shim empties a worker before it is stopped.
+func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
+
+// bindKind is the kind of the program's bind that a listener answers, or "" where it is the listener's own family and
+// port. An address that was asked for answers either family: a program that binds [::] also serves on an IPv4 socket.
+func (r *renderer) bindKind(l Listener) string {
+	kind := "tcp"
+	if l.Network == UDP {
+		kind = "udp"
+	}
+	switch {
+	case l.Network != Unix && l.paired(r.app.Listen) && l.Bind != 0:
+		return kind + map[bool]string{true: "4", false: "6"}[l.Host.Is4()]
+	case l.Network != Unix && l.paired(r.app.Listen):
+		return ""
+	case l.Bind != 0, l.Network != Unix && l.Host.IsValid():
+		return kind
+	}
+	return ""
+}
+
+// mapWords names the bind that a listener answers, where it is not its own: NAME/K=KIND:PORT, K-th of that name from 0. PID 1 passes the sockets of a unit in the order of its lines, where datagrams come after streams.
+func (r *renderer) mapWords() []string {
+	var words []string
+	seen := map[string]int{}
+	var streams, datagrams []Listener
+	for _, l := range r.app.Listen {
+		if l.Network == UDP {
+			datagrams = append(datagrams, l)
+		} else {
+			streams = append(streams, l)
+		}
+	}
+	for _, l := range append(streams, datagrams...) {
+		k := seen[l.FDName()]
+		seen[l.FDName()]++
+		if kind := r.bindKind(l); kind != "" {
+			words = append(words, "--map="+l.FDName()+"/"+strconv.Itoa(k)+"="+kind+":"+strconv.Itoa(int(l.ProgramPort())))
+		}
+	}
+	return words
+}
+
+func (a App) minUptimeWords() []string {
+	if a.Shim.MinUptime == 0 {
+		return nil
+	}
+	return []string{"--min-uptime=" + a.Shim.MinUptime.String()}
+}
+
+// drainWords is ExecStop= of an app with listeners, native or adopted.
+func (r *renderer) drainWords() string {
+	words := []string{r.target.shim(), "drain"}
+	if r.app.Restart != RestartNo {
+		words = append(words, r.stateWord())
+	}
+	words = append(words, "--drain-timeout="+string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout)))
+	if r.app.Shim.HoldAccept {
+		words = append(words, "--drain=accept")
+	}
+	return strings.Join(words, " ")
+}
+
+// stoppedWords is ExecStopPost=, which tells the backoff how the run ended. The last instance to give up stops the app,
+// which takes root.
+func (r *renderer) stoppedWords() string {
+	words := append([]string{r.target.shim(), "stopped", r.stateWord()}, r.app.minUptimeWords()...)
+	words = append(words, "--exec-stop")
+	if r.app.Shim.MaxRestarts > 0 {
+		words = append(words, "--last-stops="+r.app.Name.Service())
+	}
+	return strings.Join(words, " ")
+}
+
+// backoffWords is ExecStartPre= of an app that systemd starts directly. No shell, which as root would obey what the app's
+// environment says to the dynamic linker; the shim is static.
+func (r *renderer) backoffWords() string {
+	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
+	if start := r.app.Timeouts.Start; start > 0 && start < 2*maxBackoff {
+		// Half of the time to start: the wait itself must not run into the timeout.
+		words = append(words, "--max-delay="+string(seconds(start/2, 0)))
+	}
+	return strings.Join(words, " ")
+}
+
+// runtimeDirectory is RuntimeDirectory=, below /run: where the state of an instance is.
+func (r *renderer) runtimeDirectory() string { return "clusterctl/" + string(r.app.Name) + "/%i" }
+
+// stateWord names it to what runs as root; what the environment says there may be the app's.
+func (r *renderer) stateWord() string { return "--state=/run/" + r.runtimeDirectory() }
+
+// usesNode says whether the command is, or may start, Node: only Node reads NODE_OPTIONS.
+func usesNode(command []string) bool {
+	switch path.Base(command[0]) {
+	case "node", "nodejs", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node":
+		return true
+	case "sh", "bash", "dash":
+		return len(command) > 2 && command[1] == "-c"
+	}
+	return strings.Contains(command[0], "/node_modules/.bin/")
+}
+
+func (t Target) shim() string {
+	if t.Shim == "" {
+		return DefaultShim
+	}
+	return t.Shim
+}
+
+func (t Target) nodePreload() string {
+	return path.Join(path.Dir(t.shim()), path.Base(DefaultNodePreload))
+}
+
+// NeedsShim says whether the app cannot run without clusterctl-shim, because it stands in ExecStart=.
+func (a App) NeedsShim() bool { return a.launched() }

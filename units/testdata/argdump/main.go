@@ -1,0 +1,61 @@
+// Argdump writes down, byte for byte, what it was started with: the files cmdline, environ, cwd and socket in the
+// directory named by $DUMP. Then it says READY=1 and ends. The tests of package units run it under real systemd, as the
+// program and in place of the shim; only the first start of a service counts, not its ExecStop=.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	if err := run(os.Getenv("DUMP")); err != nil {
+		fmt.Fprintln(os.Stderr, "argdump:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string) error {
+	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, name := range []string{"cmdline", "environ"} {
+		data, err := os.ReadFile("/proc/self/" + name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	cwd, err := os.Readlink("/proc/self/cwd")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cwd"), []byte(cwd), 0o644); err != nil {
+		return err
+	}
+	if os.Getenv("LISTEN_FDS") != "" {
+		sa, err := syscall.Getsockname(3)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "socket"), []byte(sa.(*syscall.SockaddrUnix).Name), 0o644); err != nil {
+			return err
+		}
+	}
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte("READY=1"))
+	return err
+}

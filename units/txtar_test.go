@@ -1,0 +1,46 @@
+package units_test
+
+import (
+	"bytes"
+	"strings"
+)
+
+// member is one file of a txtar archive: a line "-- NAME --", then its bytes up to the next such line.
+type member struct {
+	Name string
+	Data []byte
+}
+
+// parseArchive splits a txtar archive into its prose and its members. The format is five lines of code, so the pure
+// package keeps its tests free of a library for it.
+func parseArchive(data []byte) (prose string, members []member) {
+	var text strings.Builder
+	for line := range bytes.Lines(data) {
+		s := strings.TrimRight(string(line), "\n")
+		name, opened := strings.CutPrefix(s, "-- ")
+		name, closed := strings.CutSuffix(name, " --")
+		switch {
+		case opened && closed:
+			members = append(members, member{Name: strings.TrimSpace(name)})
+		case members == nil:
+			text.Write(line)
+		default:
+			m := &members[len(members)-1]
+			m.Data = append(m.Data, line...)
+		}
+	}
+	return text.String(), members
+}
+
+func formatArchive(prose string, members []member) []byte {
+	var b bytes.Buffer
+	b.WriteString(prose)
+	for _, m := range members {
+		b.WriteString("-- " + m.Name + " --\n")
+		b.Write(m.Data)
+		if len(m.Data) > 0 && m.Data[len(m.Data)-1] != '\n' {
+			b.WriteByte('\n')
+		}
+	}
+	return b.Bytes()
+}

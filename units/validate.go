@@ -1,0 +1,186 @@
+package units
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxCommand bounds the whole command line as it is written, quoted, well below what the kernel and one line of a unit
+// file (1 MiB) take.
+const maxCommand = 512 * 1024
+
+// maxTimeout keeps sums of timeouts from overflowing; nobody waits that long.
+const maxTimeout = 365 * 24 * time.Hour
+
+// Validate reports everything that is wrong with the app at once, as [FieldError]s joined by errors.Join.
+func (a App) Validate() error {
+	var errs []error
+	add := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	_, err := ParseName(string(a.Name))
+	add(err)
+	for _, enum := range []struct {
+		field       string
+		value, most int
+	}{
+		{"activation", int(a.Activation), len(activationNames)}, {"ready", int(a.Ready), len(readyNames)},
+		{"restart", int(a.Restart), len(restartNames)}, {"sandbox", int(a.Sandbox), len(sandboxNames)},
+	} {
+		if enum.value < 0 || enum.value >= enum.most {
+			add(fieldErrorf(enum.field, "", "%d is none of its values", enum.value))
+		}
+	}
+	if c, err := ParseCount(a.Instances.String()); err != nil || c != a.Instances {
+		add(fieldErrorf("instances", "", "%+v is not a number of instances", a.Instances))
+	}
+	a.validateCommand(add)
+	if a.Directory != "" {
+		_, err := absolute("directory", a.Directory)
+		add(err)
+	}
+	add(checkUser("run-as", a.RunAs.User))
+	add(checkUser("run-as", a.RunAs.Group))
+	if a.RunAs.Dynamic() && a.RunAs.Group != "" {
+		add(fieldErrorf("run-as", "use USER:"+a.RunAs.Group, "the group %q has no user", a.RunAs.Group))
+	}
+	a.validateListen(add)
+	a.validateEnv(add)
+	a.validateLogs(add)
+	for _, p := range a.Writable {
+		_, err := pathWord("writable", p)
+		add(err)
+	}
+	for _, t := range []struct {
+		field string
+		ok    bool
+	}{
+		{"timeouts.start", a.Timeouts.Start >= 0}, {"timeouts.drain", a.Timeouts.Drain >= 0},
+		{"max-restarts", a.Shim.MaxRestarts >= 0}, {"min-uptime", a.Shim.MinUptime >= 0},
+	} {
+		if !t.ok {
+			add(fieldErrorf(t.field, "", "is negative"))
+		}
+	}
+	if max(a.Timeouts.Start, a.Timeouts.Drain, a.Shim.MinUptime) > maxTimeout {
+		add(fieldErrorf("timeouts", "", "is longer than a year"))
+	}
+	return errors.Join(errs...)
+}
+
+func (a App) validateCommand(add func(error)) {
+	if len(a.Command) == 0 {
+		add(fieldErrorf("command", "", "is empty"))
+		return
+	}
+	if !strings.HasPrefix(a.Command[0], "/") {
+		add(fieldErrorf("command", "", "the program %q is not an absolute path", a.Command[0]))
+	} else if why := longPath(a.Command[0]); why != "" {
+		add(fieldErrorf("command", "", "the program %q %s", a.Command[0], why))
+	}
+	total := 0
+	for _, arg := range a.Command {
+		v, err := word("command", arg)
+		add(err)
+		total += len(v) + 1
+	}
+	if total > maxCommand {
+		add(fieldErrorf("command", "put the arguments into a file", "%d bytes of arguments, quoted, are more than %d", total, maxCommand))
+	}
+}
+
+func (a App) validateListen(add func(error)) {
+	for i, l := range a.Listen {
+		if again, err := ParseListener(l.String()); err != nil {
+			add(err)
+		} else if again != l {
+			add(fieldErrorf("listen", "", "%q is not a listener", l))
+		}
+		if l.Bind != 0 && a.Activation == Native {
+			add(fieldErrorf("listen", "leave :"+strconv.Itoa(int(l.Bind))+" away, or use --activation adopt",
+				"%q maps a port of the program, but a native worker binds none", l))
+		}
+		for _, m := range a.Listen[:i] {
+			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) && l.Network != Unix && m.Network != Unix {
+				add(fieldErrorf("listen", "give one of them a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
+			}
+			if l.clash(m) {
+				add(fieldErrorf("listen", "", "%q and %q cannot both be bound", m, l))
+			}
+		}
+	}
+}
+
+func (a App) validateEnv(add func(error)) {
+	seen := map[string]bool{}
+	for _, e := range a.Env {
+		if !validEnvName(e.Name) {
+			add(fieldErrorf("env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", e.Name))
+			continue
+		}
+		if seen[e.Name] {
+			add(fieldErrorf("env."+e.Name, "", "is given twice"))
+		}
+		if strings.HasPrefix(e.Name, "LISTEN_") || slices.Contains(reservedEnv, e.Name) {
+			add(fieldErrorf("env."+e.Name, "", "is set by systemd"))
+		}
+		seen[e.Name] = true
+		_, err := word("env."+e.Name, e.Name+"="+e.Value)
+		add(err)
+	}
+	for _, f := range a.EnvFiles {
+		_, err := globPath("env-file", f.Path)
+		add(err)
+	}
+	for _, e := range a.Shim.Increment {
+		if seen[e.Name] {
+			add(fieldErrorf("increment", "", "%s is given twice", e.Name))
+		}
+		seen[e.Name] = true
+		if _, err := strconv.Atoi(e.Value); err != nil || !validEnvName(e.Name) {
+			add(fieldErrorf("increment", "use PORT=3000", "%q is not a variable with a number", e.Name+"="+e.Value))
+		}
+	}
+}
+
+// reservedEnv are variables by which systemd talks to the worker and to the shim (systemd.exec(5)); LISTEN_* are too.
+var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID", "INVOCATION_ID"}
+
+func validEnvName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && !isAlnum(c) || i == 0 && c >= '0' && c <= '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// checkUser is systemd's relaxed rule (basic/user-util.c, valid_user_group_name) less what could confuse User=.
+func checkUser(field, s string) error {
+	if s == "" {
+		return nil
+	}
+	if len(s) > 31 || s == "." || s == ".." || s[0] == '-' || strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/:%"'\`, r)
+	}) {
+		return fieldErrorf(field, "", "%q is not a user or group name", s)
+	}
+	if strings.Trim(s, "0123456789") == "" && !validID(s) {
+		return fieldErrorf(field, "", "%q is not a user or group id", s)
+	}
+	_, err := plain(field, s)
+	return err
+}
+
+// validID is systemd's rule for a number (basic/user-util.c, parse_uid): no leading zero, and neither of the two that
+// stand for "none" in 16 and in 32 bits.
+func validID(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return err == nil && strconv.FormatUint(n, 10) == s && n != 65535 && n != 1<<32-1
+}

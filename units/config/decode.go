@@ -1,0 +1,214 @@
+package config
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Decode reads a file with one or several apps, in the order of the file. What is wrong is an [Errors].
+func Decode(filename string, data []byte) ([]units.App, error) {
+	return Parse(filename, data, nil)
+}
+
+// Parse is Decode for files that people keep beside their programs: resolve is called with each app before it is
+// validated, to make its paths absolute or to fill in what the command line said. [units.FieldError]s that it returns,
+// alone or joined, are reported with the line of their field.
+func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
+	d := &decoder{file: filename}
+	root := d.load(data)
+	if root == nil {
+		return nil, d.result()
+	}
+	var apps []units.App
+	for _, r := range d.apps(root) {
+		apps = append(apps, r.finish(resolve))
+	}
+	if err := d.result(); err != nil {
+		return nil, err
+	}
+	return apps, nil
+}
+
+// appsKey holds the map of a file with several apps.
+const appsKey = "apps"
+
+// extension begins the keys that are left to the user, for parts that several apps share by anchors.
+const extension = "x-"
+
+// apps reads what the root describes.
+func (d *decoder) apps(root *yaml.Node) []*appReader {
+	pairs, ok := d.pairs("", root)
+	if !ok {
+		return nil
+	}
+	var several *pair
+	for i := range pairs {
+		if pairs[i].name == appsKey {
+			several = &pairs[i]
+		}
+	}
+	if several == nil {
+		return []*appReader{d.app("", root, pairs)}
+	}
+	for _, p := range pairs {
+		if p.name != appsKey && !strings.HasPrefix(p.name, extension) {
+			d.errorf(p.key, p.name, "move it below the name of an app", "stands beside %q", appsKey)
+		}
+	}
+	if v := target(several.value); v.Kind == yaml.SequenceNode {
+		d.errorf(v, appsKey, "write the name of each app as a key: apps: {shop: {command: [/usr/bin/node]}}", "is a list, but must be a map from names to apps")
+		return nil
+	}
+	bodies, ok := d.pairs(appsKey, several.value)
+	if !ok {
+		return nil
+	}
+	if len(bodies) == 0 {
+		d.errorf(several.value, appsKey, "", "is empty")
+	}
+	var readers []*appReader
+	for _, b := range bodies {
+		field := appsKey + "." + b.name
+		if pairs, ok := d.pairs(field, b.value); ok {
+			r := d.app(field+".", b.value, pairs)
+			r.nameFromKey(b)
+			readers = append(readers, r)
+		}
+	}
+	return readers
+}
+
+// appReader reads the map of one app.
+type appReader struct {
+	*decoder
+	app units.App
+	// prefix stands before the fields in messages: "apps.shop." or nothing.
+	prefix string
+	body   *yaml.Node
+	// places are where the fields and their parts stand, by field; bad are the fields that are in error already.
+	places map[string]place
+	bad    map[string]bool
+	// meant are the keys that an unknown key seems to stand for; they are not reported as missing.
+	meant map[string]bool
+}
+
+// place is where a field stands, with its items when it is a list or a map.
+type place struct {
+	node  *yaml.Node
+	items []item
+}
+
+// item is one text of a list, or of a map with its key.
+type item struct {
+	name, text string
+	node       *yaml.Node
+}
+
+func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
+	r := &appReader{decoder: d, prefix: prefix, body: body, places: map[string]place{}, bad: map[string]bool{}, meant: map[string]bool{}}
+	for _, p := range pairs {
+		f, known := findField(p.name)
+		switch {
+		case strings.HasPrefix(p.name, extension):
+		case !known:
+			r.unknown(p)
+		default:
+			r.places[p.name] = place{node: p.value}
+			f.read(r, f.name, p.value)
+		}
+	}
+	return r
+}
+
+// unknown reports a key that there is none of, with what it may have been meant to be.
+func (r *appReader) unknown(p pair) {
+	hint := ""
+	if best := suggest(p.name); best != "" {
+		r.meant[best] = true
+		hint = "did you mean " + best + "?"
+	}
+	r.errorf(p.key, r.prefix+p.name, hint, "is not a known key")
+}
+
+// nameFromKey takes the name of the app from the map of apps.
+func (r *appReader) nameFromKey(p pair) {
+	if inner, ok := r.places["name"]; ok {
+		r.fail("name", inner.node, "leave it away", "is the key of the app already, %q", p.name)
+		return
+	}
+	r.places["name"] = place{node: p.key}
+	r.app.Name = units.Name(p.name)
+}
+
+// finish resolves and validates the app; fields that are in error already are not reported twice.
+func (r *appReader) finish(resolve func(*units.App) error) units.App {
+	if resolve != nil {
+		r.report(resolve(&r.app))
+	}
+	r.report(r.app.Validate())
+	return r.app
+}
+
+// report turns field errors, single or joined, into errors with a place.
+func (r *appReader) report(err error) {
+	switch e := err.(type) {
+	case nil:
+	case *units.FieldError:
+		r.reportField(e)
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			r.report(inner)
+		}
+	default:
+		r.errorf(r.body, strings.TrimSuffix(r.prefix, "."), "", "%v", err)
+	}
+}
+
+func (r *appReader) reportField(e *units.FieldError) {
+	key := fileField(e.Field)
+	top, part, _ := strings.Cut(key, ".")
+	if r.bad[key] || r.bad[top] {
+		return
+	}
+	p, present := r.places[top]
+	if present {
+		r.add(p.find(part, e.Message), r.path(key), e.Hint, e.Message)
+		return
+	}
+	message := e.Message
+	if message == "is empty" {
+		message = "is missing"
+		if r.meant[key] {
+			return
+		}
+	}
+	r.add(r.body, r.path(key), e.Hint, message)
+}
+
+// path is a field as messages name it. The name of one of several apps is its key.
+func (r *appReader) path(field string) string {
+	if field == "name" && r.prefix != "" {
+		return strings.TrimSuffix(r.prefix, ".")
+	}
+	return r.prefix + field
+}
+
+// find gives the item that a message is about: the one with that key, or the last that is quoted in the message.
+func (p place) find(name, message string) *yaml.Node {
+	at := p.node
+	for _, it := range p.items {
+		if name != "" && it.name == name || name == "" && quotedIn(message, it) {
+			at = it.node
+		}
+	}
+	return at
+}
+
+// fail reports that a field cannot be read.
+func (r *appReader) fail(field string, n *yaml.Node, hint, format string, args ...any) {
+	r.bad[field] = true
+	r.errorf(n, r.prefix+field, hint, format, args...)
+}

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// field is one key of an app.
+type field struct {
+	name string
+	read func(r *appReader, field string, n *yaml.Node)
+}
+
+// fields are all keys, in the order in which Encode writes them.
+func fields() []field {
+	return []field{
+		{"name", func(r *appReader, f string, n *yaml.Node) { s, _ := r.text(f, n); r.app.Name = units.Name(s) }},
+		{"command", (*appReader).command},
+		{"directory", func(r *appReader, f string, n *yaml.Node) { r.app.Directory = r.nonEmpty(f, n) }},
+		{"run-as", (*appReader).runAs},
+		{"instances", func(r *appReader, f string, n *yaml.Node) { r.app.Instances = parsed(r, f, n, units.ParseCount) }},
+		{"listen", (*appReader).listen},
+		{"activation", func(r *appReader, f string, n *yaml.Node) { r.app.Activation = parsed(r, f, n, units.ParseActivation) }},
+		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
+		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
+		{"env-files", (*appReader).envFiles},
+		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
+		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
+		{"writable", (*appReader).writable},
+		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
+		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
+		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
+		{"pin", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Pin = parsed(r, f, n, parseBool) }},
+		{"max-restarts", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MaxRestarts = parsed(r, f, n, parseNumber) }},
+		{"min-uptime", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MinUptime = parsed(r, f, n, parseDuration) }},
+		{"node-preload", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoNodePreload = !parsed(r, f, n, parseBool) }},
+		{"accept", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.HoldAccept = parsed(r, f, n, parseAccept) }},
+		{"drain", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoDrain = parsed(r, f, n, parseDrain) }},
+		{"blocking", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Blocking = parsed(r, f, n, parseBool) }},
+		{"log-namespace", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Namespace = parsed(r, f, n, parseBool) }},
+		{"log-max-size", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxSize = parsed(r, f, n, units.ParseSize) }},
+		{"log-max-age", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxAge = parsed(r, f, n, units.ParseAge) }},
+	}
+}
+
+func findField(name string) (field, bool) {
+	for _, f := range fields() {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+// fileField is the key, with its part, that a field of [units.FieldError] has in a file.
+func fileField(s string) string {
+	switch s {
+	case "env-file":
+		return "env-files"
+	case "timeouts.start":
+		return "start-timeout"
+	case "timeouts.drain":
+		return "drain-timeout"
+	}
+	return s
+}
+
+// text reads one value as it is written; it may be empty only in quotes.
+func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
+	n = target(n)
+	if n.Kind != yaml.ScalarNode {
+		r.fail(field, n, "", "is %s, but must be one value", kind(n))
+		return "", false
+	}
+	switch tag := n.ShortTag(); tag {
+	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
+		return n.Value, true
+	case "!!null":
+		r.fail(field, n, `write "" for an empty text, or leave the key away`, "has no value")
+	default:
+		r.fail(field, n, "", "has the tag %s, which has no meaning here", tag)
+	}
+	return "", false
+}
+
+// nonEmpty reads one value whose empty text would mean the default.
+func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
+	s, ok := r.text(field, n)
+	if ok && s == "" {
+		r.fail(field, n, "leave the key away for the default", "is empty")
+	}
+	return s
+}
+
+// parsed reads one value by a function whose error says what is wrong with it.
+func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
+	var v T
+	s, ok := r.text(field, n)
+	if !ok {
+		return v
+	}
+	v, err := parse(s)
+	if err != nil {
+		r.failWith(field, n, err)
+	}
+	return v
+}
+
+// failWith reports the error of a parser: its message and hint when it has them.
+func (r *appReader) failWith(field string, n *yaml.Node, err error) {
+	var e *units.FieldError
+	if errors.As(err, &e) {
+		r.fail(field, n, e.Hint, "%s", e.Message)
+		return
+	}
+	r.fail(field, n, "", "%v", err)
+}
+
+// list reads a list of texts; a list of one may be written as the one.
+func (r *appReader) list(field string, n *yaml.Node) []item {
+	n = target(n)
+	nodes := []*yaml.Node{n}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		nodes = n.Content
+	case yaml.MappingNode:
+		r.fail(field, n, "", "is a map, but must be a list")
+		return nil
+	}
+	var items []item
+	for _, c := range nodes {
+		if s, ok := r.text(field, c); ok {
+			items = append(items, item{text: s, node: c})
+		}
+	}
+	r.places[field] = place{node: n, items: items}
+	return items
+}
+
+func (r *appReader) command(field string, n *yaml.Node) {
+	if t := target(n); t.Kind == yaml.ScalarNode && t.ShortTag() != "!!null" {
+		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)), "is one text, but must be a list of the program and its arguments")
+		return
+	}
+	for _, it := range r.list(field, n) {
+		r.app.Command = append(r.app.Command, it.text)
+	}
+}
+
+func (r *appReader) listen(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		l, err := units.ParseListener(it.text)
+		if err != nil {
+			r.failWith(field, it.node, err)
+			continue
+		}
+		r.app.Listen = append(r.app.Listen, l)
+	}
+}
+
+func (r *appReader) writable(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		r.app.Writable = append(r.app.Writable, it.text)
+	}
+}
+
+// envFiles reads paths; "-" in front makes one optional, as in EnvironmentFile=.
+func (r *appReader) envFiles(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		path, optional := strings.CutPrefix(it.text, "-")
+		r.app.EnvFiles = append(r.app.EnvFiles, units.EnvFile{Path: path, Optional: optional})
+	}
+}
+
+// variables reads a map from names to values, in the order of the file.
+func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
+	if t := target(n); t.Kind == yaml.SequenceNode {
+		r.fail(field, n, "write NAME: value", "is a list, but must be a map")
+		return nil
+	}
+	before := len(r.errs)
+	pairs, _ := r.pairs(r.prefix+field, n)
+	r.bad[field] = r.bad[field] || len(r.errs) > before
+	var vars []units.EnvVar
+	var items []item
+	for _, p := range pairs {
+		name := field + "." + p.name
+		if s, ok := r.text(name, p.value); ok {
+			vars = append(vars, units.EnvVar{Name: p.name, Value: s})
+			items = append(items, item{name: p.name, text: s, node: p.key})
+		}
+	}
+	r.places[field] = place{node: target(n), items: items}
+	return vars
+}
+
+// runAs reads "dynamic", "USER", "USER:GROUP" or "USER:".
+func (r *appReader) runAs(field string, n *yaml.Node) {
+	s := r.nonEmpty(field, n)
+	user, group, colon := strings.Cut(s, ":")
+	switch {
+	case s == "dynamic" || r.bad[field]:
+	case user == "":
+		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs", "%q names no user", s)
+	default:
+		r.app.RunAs.User = user
+		if colon {
+			r.app.RunAs.Group = group
+		}
+	}
+}
+
+// quotedIn says whether a message of units quotes the item.
+func quotedIn(message string, it item) bool {
+	return strings.Contains(message, strconv.Quote(it.text)) ||
+		it.name != "" && (strings.Contains(message, strconv.Quote(it.name)) || strings.Contains(message, strconv.Quote(it.name+"="+it.text)))
+}
+
+// maxDuration is the limit of [units.App.Validate], which cannot say which of the durations is too long.
+const maxDuration = 365 * 24 * time.Hour
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		hint := "use 30s, 1m30s or 500ms"
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			hint = "use " + s + "s"
+		}
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not a duration", Hint: hint}
+	}
+	if d > maxDuration {
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " is longer than a year"}
+	}
+	if d <= 0 {
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not more than zero", Hint: "leave the key away for the default"}
+	}
+	return d, nil
+}
+
+func parseNumber(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not a number from 0 on"}
+	}
+	return n, nil
+}
+
+func parseBool(s string) (bool, error) {
+	switch s {
+	case "true", "True", "TRUE":
+		return true, nil
+	case "false", "False", "FALSE":
+		return false, nil
+	}
+	return false, &units.FieldError{Message: strconv.Quote(s) + " is not true or false"}
+}
+
+// parseDrain reads "off", which leaves the drain to the program, or "on", the default.
+func parseDrain(s string) (off bool, err error) {
+	switch s {
+	case "off":
+		return true, nil
+	case "on":
+		return false, nil
+	}
+	return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of on, off"}
+}
+
+// parseAccept reads "hold", which has the notifier answer accept(2), or "pass", the default.
+func parseAccept(s string) (bool, error) {
+	switch s {
+	case "hold":
+		return true, nil
+	case "pass":
+		return false, nil
+	}
+	return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of hold, pass"}
+}

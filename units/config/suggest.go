@@ -1,0 +1,56 @@
+package config
+
+import "strings"
+
+// synonyms are keys of other tools (PM2, Compose, systemd) and what they are called here.
+func synonyms() map[string]string {
+	return map[string]string{
+		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory", "workingdirectory": "directory",
+		"user": "run-as", "uid": "run-as", "gid": "run-as", "group": "run-as",
+		"script": "command", "args": "command", "exec": "command", "cmd": "command", "execstart": "command", "entrypoint": "command", "interpreter": "command",
+		"port": "listen", "ports": "listen", "socket": "listen", "address": "listen",
+		"environment": "env", "envfile": "env-files", "environment-file": "env-files", "environmentfile": "env-files",
+		"replicas": "instances", "processes": "instances", "workers": "instances", "scale": "instances",
+		"kill-timeout": "drain-timeout", "listen-timeout": "start-timeout", "increment-var": "increment", "autorestart": "restart",
+		"readwritepaths": "writable",
+	}
+}
+
+// suggest gives the key that an unknown one may have been meant to be, or "".
+func suggest(key string) string {
+	k := strings.ReplaceAll(strings.ToLower(key), "_", "-")
+	if s, ok := synonyms()[k]; ok {
+		return s
+	}
+	best, least := "", 3
+	for _, f := range fields() {
+		if d := distance(k, f.name); d < least && d < len(f.name)/2+1 {
+			best, least = f.name, d
+		}
+	}
+	if best == "" && distance(k, appsKey) == 1 {
+		best = appsKey
+	}
+	return best
+}
+
+// distance is the number of single-byte edits between two short words (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// decoder collects what is wrong with one file.
+type decoder struct {
+	file string
+	errs Errors
+}
+
+func (d *decoder) errorf(n *yaml.Node, field, hint, format string, args ...any) {
+	d.add(n, field, hint, fmt.Sprintf(format, args...))
+}
+
+func (d *decoder) add(n *yaml.Node, field, hint, message string) {
+	d.errs = append(d.errs, &Error{File: d.file, Line: n.Line, Column: n.Column, Field: field, Message: message, Advice: hint})
+}
+
+// result sorts the errors by their place.
+func (d *decoder) result() error {
+	if len(d.errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.errs, func(a, b *Error) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return d.errs
+}
+
+// load gives the root of the only document, or nil after an error.
+func (d *decoder) load(data []byte) *yaml.Node {
+	if bad := d.checkText(data); bad {
+		return nil
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	if err != nil {
+		d.syntax(err)
+		return nil
+	}
+	var doc, second yaml.Node
+	switch err := loader.Load(&doc); {
+	case errors.Is(err, io.EOF):
+		d.add(&yaml.Node{}, "", "write name: and command:", "describes no app")
+		return nil
+	case err != nil:
+		d.syntax(err)
+		return nil
+	case doc.Kind != yaml.DocumentNode || len(doc.Content) != 1:
+		d.add(&yaml.Node{}, "", "", "is not a YAML document")
+		return nil
+	}
+	switch err := loader.Load(&second); {
+	case err == nil:
+		d.add(&second, "", "write several apps as a map: apps: {shop: …, mailer: …}", "a second document begins here")
+		return nil
+	case !errors.Is(err, io.EOF):
+		d.syntax(err)
+		return nil
+	}
+	return doc.Content[0]
+}
+
+// checkText finds what the YAML reader would refuse without telling the line.
+func (d *decoder) checkText(data []byte) (bad bool) {
+	text := bytes.TrimPrefix(data, []byte("\ufeff"))
+	line := 1
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			d.add(&yaml.Node{Line: line}, "", "save the file as UTF-8", fmt.Sprintf("the byte 0x%02x is not valid UTF-8", text[0]))
+			return true
+		case r == '\n':
+			line++
+		case !readable(r):
+			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write it as an escape in double quotes: "%s"`, escape(r)),
+				fmt.Sprintf("the character %U cannot stand in a YAML file", r))
+			return true
+		}
+		text = text[size:]
+	}
+	return false
+}
+
+// readable is YAML's c-printable (YAML 1.2.2, 5.1), less the byte order mark.
+func readable(r rune) bool {
+	switch {
+	case r == '\t', r == '\n', r == '\r', r == 0x85:
+		return true
+	case r < 0x20, r >= 0x7f && r < 0xa0, r == 0xfeff, r == 0xfffe, r == 0xffff:
+		return false
+	}
+	return true
+}
+
+// syntax reports an error of the YAML library.
+func (d *decoder) syntax(err error) {
+	var e *yaml.LoadError
+	if !errors.As(err, &e) {
+		d.add(&yaml.Node{}, "", "", err.Error())
+		return
+	}
+	at := &yaml.Node{Line: e.Mark.Line, Column: e.Mark.Column}
+	message := e.Message
+	if e.ContextMsg != "" {
+		message += " " + e.ContextMsg
+		if l := e.ContextMark.Line; l > 0 && l != e.Mark.Line {
+			message += fmt.Sprintf(" that begins in line %d", l)
+		}
+	}
+	hint := ""
+	if strings.Contains(message, "cannot start any token") || strings.Contains(message, "did not find expected") {
+		hint = `put a value that begins with @, [, *, & or % into quotes: "[::1]:8080"`
+	}
+	d.add(at, "", hint, message)
+}
+
+// pair is one entry of a map.
+type pair struct {
+	name       string
+	key, value *yaml.Node
+}
+
+// pairs reads a map with keys of text, each once. A merge key ("<<") adds what is not there yet.
+func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
+	n = target(n)
+	if n.Kind != yaml.MappingNode {
+		d.errorf(n, field, "", "is %s, but must be a map", kind(n))
+		return nil, false
+	}
+	return d.merge(field, n, nil, map[*yaml.Node]bool{}), true
+}
+
+// merge appends the entries of a map. A map that was merged already adds nothing, which also ends loops.
+func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml.Node]bool) []pair {
+	if seen[n] {
+		return pairs
+	}
+	seen[n] = true
+	lines := map[string]int{}
+	var later []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := target(n.Content[i]), n.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!null":
+			d.errorf(key, field, "", "has %s as a key", kind(key))
+		case key.ShortTag() == "!!merge":
+			later = append(later, target(value))
+		case lines[key.Value] > 0:
+			d.errorf(key, join(field, key.Value), "", "is given twice, first in line %d", lines[key.Value])
+		default:
+			lines[key.Value] = key.Line
+			if !slices.ContainsFunc(pairs, func(p pair) bool { return p.name == key.Value }) {
+				pairs = append(pairs, pair{key.Value, key, value})
+			}
+		}
+	}
+	for _, m := range later {
+		sources := []*yaml.Node{m}
+		if m.Kind == yaml.SequenceNode {
+			sources = m.Content
+		}
+		for _, s := range sources {
+			if s = target(s); s.Kind != yaml.MappingNode {
+				d.errorf(s, join(field, "<<"), "", "is %s, but must be a map", kind(s))
+				continue
+			}
+			pairs = d.merge(field, s, pairs, seen)
+		}
+	}
+	return pairs
+}
+
+func join(field, key string) string {
+	if field == "" {
+		return key
+	}
+	return field + "." + key
+}
+
+// target follows an alias. The composer has made sure that there is something.
+func target(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	return n
+}
+
+// kind names what a node is, for people.
+func kind(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a map"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.ShortTag() == "!!null":
+		return "nothing"
+	}
+	return "one value"
+}

@@ -1,0 +1,292 @@
+//go:build linux
+
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+func TestApply(t *testing.T) {
+	root := newRoot(t)
+	s := storeAt(root)
+	before := tree(t, root)
+
+	p := planned(t, s, app(2))
+	if !p.Changed() || !p.NeedsReload() || p.Uninstall {
+		t.Errorf("the first plan: %+v", p)
+	}
+	var paths []string
+	for _, c := range p.Changes {
+		if c.Op != Create || c.Old != nil || c.New == nil {
+			t.Errorf("%s is to be %sd", c.Path, c.Op)
+		}
+		paths = append(paths, strings.TrimPrefix(c.Path, root))
+	}
+	want := []string{
+		"/etc/systemd/system/clusterctl-shop.slice", "/etc/systemd/system/shop-n1.socket", "/etc/systemd/system/shop.service",
+		"/etc/systemd/system/shop.service.d/50-instances.conf", "/etc/systemd/system/shop.socket", "/etc/systemd/system/shop@.service",
+		"/etc/clusterctl/shop.yaml",
+	}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Error(diff)
+	}
+	same(t, "a plan changes nothing", tree(t, root), before)
+
+	apply(t, s, app(2))
+	intact(t, s, app(2))
+	if got, err := s.Load("shop"); err != nil || string(config.Encode(got)) != string(config.Encode(app(2))) {
+		t.Errorf("loaded %+v, %v", got, err)
+	}
+	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"shop"}) {
+		t.Errorf("apps %v, %v", apps, err)
+	}
+	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
+		t.Errorf("revisions after the first install: %v, %v", r, err)
+	}
+
+	if p := planned(t, s, app(2)); p.Changed() || p.NeedsReload() || len(p.Changes) != len(want) {
+		t.Errorf("the second plan changes: %+v", p)
+	}
+	apply(t, s, app(2))
+	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
+		t.Errorf("an apply that changes nothing made a revision: %v, %v", r, err)
+	}
+
+	apply(t, s, nothing())
+	same(t, "uninstall leaves nothing", tree(t, root), before)
+	if _, err := s.Load("shop"); !errors.As(err, new(*NotInstalledError)) {
+		t.Errorf("loaded after uninstall: %v", err)
+	}
+	if apps, err := s.Apps(); err != nil || apps != nil {
+		t.Errorf("apps %v, %v", apps, err)
+	}
+}
+
+// Scaling rewrites the drop-in and the source alone; a file with equal contents keeps its time and its inode.
+func TestScale(t *testing.T) {
+	root := newRoot(t)
+	s := storeAt(root)
+	apply(t, s, scaled(2))
+	info := func(name string) os.FileInfo {
+		i, err := os.Stat(filepath.Join(s.Units, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	before := info("shop@.service")
+	var changed []string
+	for _, c := range planned(t, s, scaled(4)).Changes {
+		if c.Op != Keep {
+			changed = append(changed, c.Op.String()+" "+filepath.Base(c.Path))
+		}
+	}
+	if want := []string{"update 50-instances.conf", "update shop.yaml"}; !slices.Equal(changed, want) {
+		t.Errorf("changes %v, want %v", changed, want)
+	}
+	apply(t, s, scaled(4))
+	intact(t, s, scaled(4))
+	if after := info("shop@.service"); !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) {
+		t.Error("a file that did not change was written")
+	}
+}
+
+func TestRevisions(t *testing.T) {
+	s := storeAt(newRoot(t))
+	const last = 15
+	for v := 1; v <= last; v++ {
+		s.Command = "clusterctl scale " + string(rune('a'+v))
+		apply(t, s, app(v))
+	}
+	got, err := s.Revisions("shop")
+	if err != nil || len(got) != KeepRevisions {
+		t.Fatalf("%d revisions, %v", len(got), err)
+	}
+	for n, r := range got {
+		// Revision N is what change N+1 replaced: the first install replaced nothing.
+		v := last - KeepRevisions + n
+		set, source := render(t, app(v))
+		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) || !r.Until.Equal(s.now()) {
+			t.Errorf("revision %d: %+v", v, r)
+		}
+		if diff := cmp.Diff(set, r.Units); diff != "" {
+			t.Errorf("revision %d: %s", v, diff)
+		}
+		if a, err := r.App("shop"); err != nil || a.Instances.N != v {
+			t.Errorf("revision %d: %+v, %v", v, a, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.State, "shop", revisionsDir, "14", "new")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("new contents are kept: %v", err)
+	}
+	// Back to the oldest, which is a change as any other.
+	old, err := got[0].App("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, old)
+	intact(t, s, app(got[0].Number))
+}
+
+// Rollback after Write gives the old tree, and what comes back is newer than what was there, for NeedDaemonReload.
+func TestRollback(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		old, new units.App
+	}{{"install", nothing(), app(2)}, {"update", app(2), app(3)}, {"shrink", app(2), app(1)}, {"scale", scaled(2), scaled(5)}, {"uninstall", app(2), nothing()}} {
+		t.Run(c.name, func(t *testing.T) {
+			root := newRoot(t)
+			s := storeAt(root)
+			apply(t, s, c.old)
+			before := tree(t, root)
+			s.Now = nil
+			past := time.Now().Add(-time.Hour)
+			for _, change := range planned(t, s, c.new).Changes {
+				if change.Old != nil {
+					if err := os.Chtimes(change.Path, past, past); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			plan := planned(t, s, c.new)
+			tx, err := s.Begin(plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Write(); err != nil {
+				t.Fatal(err)
+			}
+			written := time.Now().Add(-time.Minute)
+			for range 2 {
+				if err := tx.Rollback(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				t.Errorf("commit after the end: %v", err)
+			}
+			same(t, "after the rollback", tree(t, root), before)
+			for _, change := range plan.Changes {
+				info, err := os.Stat(change.Path)
+				if change.Old == nil {
+					continue
+				}
+				if err != nil || (change.Op != Keep) != info.ModTime().After(written) {
+					t.Errorf("%s (%s): %v, %v", change.Path, change.Op, info.ModTime(), err)
+				}
+			}
+		})
+	}
+}
+
+// The administrator's drop-ins stay where they are, and so does the directory that they are in.
+func TestAdminDropIn(t *testing.T) {
+	root := newRoot(t)
+	s := storeAt(root)
+	write(t, filepath.Join(s.Units, "shop.service.d/override.conf"), "[Unit]\nDescription=mine\n")
+	if err := os.Chmod(filepath.Join(s.Units, "shop.service.d"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, root)
+	apply(t, s, app(1))
+	apply(t, s, nothing())
+	same(t, "after uninstall", tree(t, root), before)
+
+	apply(t, s, app(1))
+	write(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"), "[Unit]\nDescription=later\n")
+	apply(t, s, nothing())
+	if got := string(read(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"))); !strings.Contains(got, "later") {
+		t.Errorf("the drop-in is %q", got)
+	}
+}
+
+// quoted are the contents in a tree.
+var quoted = regexp.MustCompile(`(?m) ".*"$`)
+
+// Modes do not depend on the umask.
+func TestModes(t *testing.T) {
+	var trees []string
+	for _, mask := range []int{0, 0o022, 0o077, 0o777} {
+		func() {
+			root := newRoot(t)
+			s := storeAt(root)
+			apply(t, s, app(2))
+			first := tree(t, root)
+			defer syscall.Umask(syscall.Umask(mask))
+			apply(t, s, app(3))
+			apply(t, s, nothing())
+			apply(t, s, app(2))
+			same(t, "after an uninstall and an install", tree(t, root), first)
+			apply(t, s, app(4))
+			trees = append(trees, quoted.ReplaceAllString(tree(t, root), ""))
+		}()
+	}
+	for i, tr := range trees {
+		same(t, "another umask", tr, trees[0])
+		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n", "var/lib/clusterctl/shop drwx------\n"} {
+			if !strings.Contains(tr, line) {
+				t.Errorf("%d: there is no %q in\n%s", i, line, tr)
+			}
+		}
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	s := storeAt(newRoot(t))
+	apply(t, s, app(1))
+	write(t, s.ConfigPath("other"), "name: shop\ncommand: [/bin/true]\n")
+	write(t, s.ConfigPath("broken"), "name: broken\ncommand: true\ncolour: red\n")
+	write(t, s.ConfigPath("two"), "apps: {a: {command: [/a]}, b: {command: [/b]}}\n")
+	write(t, filepath.Join(s.Config, "not a name!.yaml"), "")
+	write(t, filepath.Join(s.Config, "shop.yaml~"), "")
+	if err := os.Symlink("shop.yaml", s.ConfigPath("link")); err != nil {
+		t.Fatal(err)
+	}
+	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"broken", "link", "other", "shop", "two"}) {
+		t.Errorf("apps %v, %v", apps, err)
+	}
+	for name, want := range map[units.Name]string{
+		"other":   `other.yaml: name: "shop" is not the name of the file, "other"`,
+		"broken":  `broken.yaml:2: command: is one text, but must be a list`,
+		"two":     `two.yaml: apps: holds 2 apps`,
+		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not make`,
+		"missing": `there is no app "missing"`,
+	} {
+		if _, err := s.Load(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+}
+
+func TestPlanRefusesNonsense(t *testing.T) {
+	s := storeAt(newRoot(t))
+	set, source := render(t, app(1))
+	for name, call := range map[string]func() (Plan, error){
+		"no name":       func() (Plan, error) { return s.Plan("../x", nil, nil) },
+		"another's set": func() (Plan, error) { return s.Plan("market", set, source) },
+		"no source":     func() (Plan, error) { return s.Plan("shop", set, nil) },
+		"no units":      func() (Plan, error) { return s.Plan("shop", nil, source) },
+		"a path outside": func() (Plan, error) {
+			return s.Plan("shop", units.Set{{Path: "../shop.service", Data: set[1].Data}}, source)
+		},
+		"no mark": func() (Plan, error) { return s.Plan("shop", units.Set{{Path: "shop.service"}}, source) },
+	} {
+		if p, err := call(); err == nil {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Conflicts looks for the names of the set in systemd's unit path (its property UnitPath), where a file, a link (an
+// alias or a mask) or an instance of our template may stand. The store's own directory is looked at for instances only:
+// the rest is Plan's. A file with our mark for the same app, as a package may ship one, is no conflict. Each name that
+// is taken is a [*ConflictError] with the first path that has it, joined by errors.Join.
+func (s Store) Conflicts(paths []string, set units.Set) error {
+	taken := map[string]bool{}
+	var errs []error
+	for _, dirPath := range paths {
+		found, err := s.conflictsIn(dirPath, set)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for _, c := range found {
+			if !taken[c.Unit] {
+				taken[c.Unit] = true
+				errs = append(errs, c)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// conflictsIn looks through one directory, in the order of the names in it.
+func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, error) {
+	entries, err := os.ReadDir(dirPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, pathError("reading", dirPath, err)
+	}
+	own := sameDir(dirPath, s.Units)
+	names := set.Units()
+	var found []*ConflictError
+	for _, e := range entries {
+		unit := e.Name()
+		switch {
+		case slices.Contains(names, unit):
+			if own || ours(filepath.Join(dirPath, unit), unit, set) {
+				continue
+			}
+		case !instanceOf(unit, names):
+			continue
+		}
+		c := &ConflictError{Unit: unit, Path: filepath.Join(dirPath, unit)}
+		target, err := os.Readlink(c.Path)
+		c.Masked = err == nil && target == os.DevNull
+		found = append(found, c)
+	}
+	return found, nil
+}
+
+// instanceOf says whether the unit is an instance of a template among the names: systemd prefers its file to ours.
+func instanceOf(unit string, names []string) bool {
+	at := strings.IndexByte(unit, '@')
+	dot := strings.LastIndexByte(unit, '.')
+	return at >= 0 && dot > at+1 && slices.Contains(names, unit[:at+1]+unit[dot:])
+}
+
+// ours says whether a file elsewhere carries the mark of the app that the set is of.
+func ours(path, unit string, set units.Set) bool {
+	want, _ := set.Get(unit)
+	d, err := openDir(filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	defer d.close()
+	data, _, err := d.read(unit)
+	return err == nil && units.Owner(units.File{Path: unit, Data: data}) == units.Owner(units.File{Path: unit, Data: want})
+}
+
+func sameDir(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// EnableLinks finds the links by which "systemctl enable" made the units of an app start (NAME.wants/, NAME.requires/),
+// sorted.
+func (s Store) EnableLinks(app units.Name) ([]string, error) {
+	var links []string
+	for _, pattern := range []string{"*.wants", "*.requires"} {
+		// The pattern is well-formed, and what cannot be read is left out.
+		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
+		for _, d := range dirs {
+			entries, err := os.ReadDir(d)
+			if err != nil {
+				return nil, pathError("reading", d, err)
+			}
+			for _, e := range entries {
+				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.enables(app, path) {
+					links = append(links, path)
+				}
+			}
+		}
+	}
+	slices.Sort(links)
+	return links, nil
+}
+
+// enables says whether a link leads to a unit file of the app, be it there or not.
+func (s Store) enables(app units.Name, link string) bool {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return false
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(link), target)
+	}
+	unit, name := filepath.Base(target), filepath.Base(link)
+	if filepath.Clean(target) != filepath.Join(s.Units, unit) || !ownPath(app, unit) {
+		return false
+	}
+	if name != unit && !(unit == app.Template() && instanceOf(name, []string{unit})) {
+		return false
+	}
+	_, _, err = s.look(app, unitArea, unit)
+	if errors.Is(err, fs.ErrNotExist) {
+		// The socket app-NAME.socket could also have been that of another app.
+		return !strings.HasSuffix(unit, ".socket") || unit == string(app)+".socket"
+	}
+	return err == nil
+}
+
+// escapeGlob keeps a directory's name from being a pattern.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// RemoveLinks removes what EnableLinks finds, for an uninstall while systemd is down, and says what it removed. After
+// an error some may be left; it can be called again.
+func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
+	links, err := s.EnableLinks(app)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		if err := os.Remove(l); err != nil {
+			return removed, pathError("removing", l, err)
+		}
+		removed = append(removed, l)
+	}
+	return removed, nil
+}

@@ -1,0 +1,294 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// dir is an open directory. Every access goes through it, so that no path is walked twice and no link leads out of it.
+type dir struct {
+	root *os.Root
+	path string
+	step func(format string, args ...any)
+}
+
+// maxFile bounds what is read of a file; a unit of ours is far smaller.
+const maxFile = 64 << 20
+
+// openDir opens a directory for reading.
+func openDir(name string) (*dir, error) {
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, pathError("opening", name, err)
+	}
+	return &dir{root: root, path: name, step: func(string, ...any) {}}, nil
+}
+
+// open opens a directory for changes.
+func (s Store) open(name string) (*dir, error) {
+	d, err := openDir(name)
+	if err == nil {
+		d.step = s.step
+	}
+	return d, err
+}
+
+// makeTries bounds how often a directory is made that another command, for another app, removes again because it is
+// empty.
+const makeTries = 100
+
+// ensure makes a directory and its parents as needed, and opens it. It may be gone again before something is in it:
+// [retry] is the loop around.
+func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
+	if d, err := s.open(name); !errors.Is(err, fs.ErrNotExist) {
+		return d, err
+	}
+	parent := filepath.Dir(name)
+	p, err := s.ensure(parent, 0o755)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	s.step("mkdir %s", name)
+	switch err := p.root.Mkdir(filepath.Base(name), mode); {
+	case errors.Is(err, fs.ErrExist):
+		return s.open(name)
+	case err != nil:
+		return nil, pathError("creating", name, err)
+	}
+	// The mode is set by itself, since the umask takes from what Mkdir gets.
+	if err := p.root.Chmod(filepath.Base(name), mode); err != nil {
+		return nil, pathError("creating", name, err)
+	}
+	if err := p.sync("."); err != nil {
+		return nil, err
+	}
+	return s.open(name)
+}
+
+// retry calls make again when a directory was removed under it.
+func retry(make func() error) error {
+	var err error
+	for range makeTries {
+		if err = make(); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+func (d *dir) close() { _ = d.root.Close() }
+
+func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
+
+// read gives the contents of a regular file. What is not one, or is below a link, is a *ForeignError. A FIFO does not
+// block it, and a file that is replaced meanwhile is an error.
+func (d *dir) read(rel string) ([]byte, fs.FileMode, error) {
+	if parent := path.Dir(rel); parent != "." {
+		info, err := d.root.Lstat(parent)
+		if err != nil {
+			return nil, 0, pathError("reading", d.join(rel), err)
+		}
+		if !info.IsDir() {
+			return nil, 0, d.foreign(parent, info)
+		}
+	}
+	before, err := d.root.Lstat(rel)
+	if err != nil {
+		return nil, 0, pathError("reading", d.join(rel), err)
+	}
+	if !before.Mode().IsRegular() {
+		return nil, 0, d.foreign(rel, before)
+	}
+	f, err := d.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, pathError("reading", d.join(rel), err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, pathError("reading", d.join(rel), err)
+	}
+	if !os.SameFile(before, info) {
+		return nil, 0, &ChangedError{Path: d.join(rel)}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("is larger than %d bytes", maxFile)
+	}
+	if err != nil {
+		return nil, 0, pathError("reading", d.join(rel), err)
+	}
+	return data, info.Mode().Perm(), nil
+}
+
+// foreign describes what stands in the place of a file.
+func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
+	e := &ForeignError{Path: d.join(rel)}
+	switch info.Mode().Type() {
+	case fs.ModeSymlink:
+		target, err := d.root.Readlink(rel)
+		e.Masked = err == nil && target == os.DevNull
+		e.What = "a symbolic link to " + target
+	case fs.ModeDir:
+		e.What = "a directory"
+	case 0:
+		e.What = "a file where a directory should be"
+	default:
+		e.What = "not a regular file"
+	}
+	return e
+}
+
+// create writes a new file and syncs it; what has the name is removed first, without being followed.
+func (d *dir) create(rel string, data []byte, mode fs.FileMode) (err error) {
+	if err := d.remove(rel); err != nil {
+		return err
+	}
+	d.step("create %s", rel)
+	f, err := d.root.OpenFile(rel, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return pathError("creating", d.join(rel), err)
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil && closeErr != nil {
+			err = pathError("writing", d.join(rel), closeErr)
+		}
+	}()
+	d.step("write %s", rel)
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		d.step("sync %s", rel)
+		err = f.Sync()
+	}
+	if err != nil {
+		return pathError("writing", d.join(rel), err)
+	}
+	return nil
+}
+
+// remove unlinks a file, or an empty directory, if it is there.
+func (d *dir) remove(rel string) error {
+	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	d.step("remove %s", rel)
+	if err := d.root.Remove(rel); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return pathError("removing", d.join(rel), err)
+	}
+	return nil
+}
+
+// removeEmpty removes a directory that has nothing in it, and leaves it otherwise.
+func (d *dir) removeEmpty(rel string) error {
+	info, err := d.root.Lstat(rel)
+	if err != nil || !info.IsDir() {
+		return nil
+	}
+	d.step("rmdir %s", rel)
+	err = d.root.Remove(rel)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) {
+		return nil
+	}
+	return pathError("removing", d.join(rel), err)
+}
+
+// removeAll removes a tree of ours.
+func (d *dir) removeAll(rel string) error {
+	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	d.step("remove all %s", rel)
+	if err := d.root.RemoveAll(rel); err != nil {
+		return pathError("removing", d.join(rel), err)
+	}
+	return nil
+}
+
+// mkdir makes a directory if there is none.
+func (d *dir) mkdir(rel string, mode fs.FileMode) error {
+	d.step("mkdir %s", rel)
+	err := d.root.Mkdir(rel, mode)
+	if errors.Is(err, fs.ErrExist) {
+		if info, err := d.root.Lstat(rel); err == nil && !info.IsDir() {
+			return d.foreign(rel, info)
+		}
+		return nil
+	}
+	if err == nil {
+		err = d.root.Chmod(rel, mode)
+	}
+	if err != nil {
+		return pathError("creating", d.join(rel), err)
+	}
+	return nil
+}
+
+// rename replaces to by from; both are names in the same directory.
+func (d *dir) rename(from, to string) error {
+	d.step("rename %s %s", from, to)
+	if err := d.root.Rename(from, to); err != nil {
+		return pathError("replacing", d.join(to), err)
+	}
+	return nil
+}
+
+// place is rename for a target that must not be there, which rename itself could not tell.
+func (d *dir) place(from, to string) error {
+	d.step("link %s %s", from, to)
+	err := d.root.Link(from, to)
+	switch {
+	case err == nil:
+		return d.remove(from)
+	case errors.Is(err, fs.ErrExist):
+		return &ChangedError{Path: d.join(to)}
+	}
+	// A file system without hard links.
+	return d.rename(from, to)
+}
+
+// preserve gives the file another name, so that putting it back needs no space and loses nothing of it.
+func (d *dir) preserve(rel, as string, data []byte, mode fs.FileMode) error {
+	if err := d.remove(as); err != nil {
+		return err
+	}
+	d.step("link %s %s", rel, as)
+	if err := d.root.Link(rel, as); err == nil {
+		return nil
+	}
+	return d.create(as, data, mode)
+}
+
+// touch gives a file the present time. A file that comes back after systemd has loaded another one must be newer than
+// that: NeedDaemonReload compares for newer, not for different (core/unit.c, fragment_mtime_newer).
+func (d *dir) touch(rel string, now time.Time) error {
+	d.step("touch %s", rel)
+	if err := d.root.Chtimes(rel, now, now); err != nil {
+		return pathError("restoring", d.join(rel), err)
+	}
+	return nil
+}
+
+// sync makes the names in a directory durable.
+func (d *dir) sync(rel string) error {
+	d.step("sync %s", rel)
+	f, err := d.root.Open(rel)
+	if err != nil {
+		return pathError("syncing", d.join(rel), err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return pathError("syncing", d.join(rel), err)
+	}
+	return nil
+}

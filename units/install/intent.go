@@ -1,0 +1,219 @@
+package install
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// What is in the state directory of an app:
+//
+//	pending/            the intent of an apply in progress; it appears and disappears by rename
+//	pending/untouched   no target has been changed yet
+//	revisions/N/        an earlier intent: the files that it replaced
+//	preparing/, trash*/ to be removed
+const (
+	pendingDir    = "pending"
+	preparingDir  = "preparing"
+	trashDir      = "trash"
+	revisionsDir  = "revisions"
+	intentFile    = "intent.json"
+	untouchedFile = "untouched"
+)
+
+// Modes of what is written. The units and the source can be read by everybody, as those of the distribution can; the
+// state is root's alone, since old sources may hold what has been taken out of them.
+const (
+	fileMode  = 0o644
+	dirMode   = 0o755
+	stateMode = 0o700
+	keptMode  = 0o600
+)
+
+// intentVersion is the format of intent.json. A change that an older clusterctl cannot act on gets a new one.
+const intentVersion = 1
+
+// intent is what is about to be done, or was done when it is a revision.
+type intent struct {
+	Version   int          `json:"version"`
+	App       units.Name   `json:"app"`
+	Uninstall bool         `json:"uninstall,omitempty"`
+	Was       Was          `json:"was,omitempty"`
+	Scale     bool         `json:"scale,omitempty"`
+	Command   string       `json:"command"`
+	PID       int          `json:"pid"`
+	Since     time.Time    `json:"since"`
+	Files     []intentItem `json:"files"`
+	// Dirs are the directories that were not there before.
+	Dirs []intentDir `json:"dirs,omitempty"`
+}
+
+// intentDir is a directory of an area; "." is the area itself.
+type intentDir struct {
+	Area area   `json:"area"`
+	Path string `json:"path"`
+}
+
+// intentItem is one file; its contents are below old/ and new/.
+type intentItem struct {
+	Op   string      `json:"op"`
+	Area area        `json:"area"`
+	Path string      `json:"path"`
+	Mode fs.FileMode `json:"mode"`
+	// Old and New are the SHA-256 of the contents, or empty when there is no file.
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
+}
+
+// changes says whether the item does anything.
+func (i intentItem) changes() bool { return i.Old != i.New }
+
+// staged are the names beside the target that hold the new and the old contents in the meantime. systemd reads neither:
+// they begin with a dot and end in no type of unit.
+func (i intentItem) staged() (newName, oldName string) {
+	d, base := path.Split(i.Path)
+	return d + "." + base + ".clusterctl-new", d + "." + base + ".clusterctl-old"
+}
+
+// stateDir is the state of one app.
+func (s Store) stateDir(app units.Name) string { return filepath.Join(s.State, string(app)) }
+
+// prepare writes the intent with all contents, durably, and lets it appear.
+func (s Store) prepare(state *dir, in intent, changes []Change) error {
+	if err := state.mkdir(preparingDir, stateMode); err != nil {
+		return err
+	}
+	p, err := s.open(state.join(preparingDir))
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	dirs := []string{"."}
+	write := func(side string, c Change, data []byte) error {
+		rel := path.Join(side, string(c.area), c.rel)
+		for i, char := range rel {
+			if d := rel[:i]; char == '/' && !slices.Contains(dirs, d) {
+				if err := p.mkdir(d, stateMode); err != nil {
+					return err
+				}
+				dirs = append(dirs, d)
+			}
+		}
+		return p.create(rel, data, keptMode)
+	}
+	for _, c := range changes {
+		if c.Old != nil {
+			err = write("old", c, c.Old)
+		}
+		if err == nil && c.New != nil {
+			err = write("new", c, c.New)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	data, err := json.MarshalIndent(in, "", "  ")
+	if err != nil {
+		return fmt.Errorf("internal error: %w", err)
+	}
+	if err := p.create(untouchedFile, nil, keptMode); err != nil {
+		return err
+	}
+	if err := p.create(intentFile, append(data, '\n'), keptMode); err != nil {
+		return err
+	}
+	for _, d := range dirs {
+		if err := p.sync(d); err != nil {
+			return err
+		}
+	}
+	// Commit must need no space: where the revision will go is made now.
+	if err := state.mkdir(revisionsDir, stateMode); err != nil {
+		return err
+	}
+	if err := state.rename(preparingDir, pendingDir); err != nil {
+		return err
+	}
+	return state.sync(".")
+}
+
+// readIntent reads an intent or a revision. It checks the version first, and that no path leads elsewhere.
+func readIntent(d *dir) (intent, error) {
+	data, _, err := d.read(intentFile)
+	if err != nil {
+		return intent{}, err
+	}
+	name := d.join(intentFile)
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return intent{}, &Error{Op: "reading", Path: name, Err: err}
+	}
+	if version.Version > intentVersion {
+		return intent{}, &VersionError{Path: name, Version: version.Version, Known: intentVersion}
+	}
+	var in intent
+	if err := json.Unmarshal(data, &in); err != nil {
+		return intent{}, &Error{Op: "reading", Path: name, Err: err}
+	}
+	if err := in.check(); err != nil {
+		return intent{}, &Error{Op: "reading", Path: name, Err: err}
+	}
+	return in, nil
+}
+
+func (in intent) check() error {
+	if in.Version != intentVersion {
+		return fmt.Errorf("the format %d is not known", in.Version)
+	}
+	if _, err := units.ParseName(string(in.App)); err != nil {
+		return err
+	}
+	for _, f := range in.Files {
+		switch {
+		case f.Area == areaOf(in.App, f.Path) && ownPath(in.App, f.Path):
+		case f.Area == configArea && f.Path == string(in.App)+sourceSuffix:
+		default:
+			return fmt.Errorf("%q is no file of %s", f.Path, in.App)
+		}
+	}
+	for _, d := range in.Dirs {
+		if d.Path != "." && (d.Area != unitArea || d.Path != path.Dir(in.App.DropIn())) {
+			return fmt.Errorf("%q is no directory of %s", d.Path, in.App)
+		}
+	}
+	return nil
+}
+
+// contents reads what the item was (side "old") or shall be (side "new") from an intent's directory.
+func (i intentItem) contents(d *dir, side string) ([]byte, error) {
+	rel := path.Join(side, string(i.Area), i.Path)
+	data, _, err := d.read(rel)
+	if err != nil {
+		return nil, err
+	}
+	want := i.Old
+	if side == "new" {
+		want = i.New
+	}
+	if digest(data) != want {
+		return nil, &Error{Op: "reading", Path: d.join(rel), Err: errors.New("the contents are damaged")}
+	}
+	return data, nil
+}
+
+// digest is how an intent refers to contents; "" is no file.
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,65 @@
+package install
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestPackaged: an app of a package is found and read, and not changed; one of ours by that name goes before it.
+func TestPackaged(t *testing.T) {
+	dir := t.TempDir()
+	s := Store{
+		Units: dir + "/units", Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Packages: dir + "/packages", Releases: dir + "/opt",
+	}
+	write := func(path, data string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
+		t.Fatalf("%q, %v", apps, err)
+	}
+	write(dir+"/packages/shop/clusterctl.yaml", "unpacked, and not what is in force")
+	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
+		t.Errorf("not configured yet, and listed: %q, %v", apps, err)
+	}
+	write(dir+"/opt/shop/releases/1/clusterctl.yaml", "name: shop\ncommand: [/one]\n")
+	write(dir+"/opt/shop/releases/1/units/shop.service.d/50-instances.conf", "")
+	if err := os.Symlink("releases/1", dir+"/opt/shop/current"); err != nil {
+		t.Fatal(err)
+	}
+	write(dir+"/config/alpha.yaml", "name: alpha\ncommand: [/a]\n")
+	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"alpha", "shop"}) {
+		t.Errorf("%q, %v", apps, err)
+	}
+	a, err := s.Load("shop")
+	if err != nil || a.Command[0] != "/one" || !s.Packaged("shop") || s.Packaged("alpha") {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+"/opt/shop/current/units/shop.service.d/50-instances.conf" {
+		t.Errorf("the list is at %s", got)
+	}
+	if got := s.UnitPath("alpha", "alpha.service"); got != dir+"/units/alpha.service" {
+		t.Errorf("a unit of ours is at %s", got)
+	}
+	var packaged *PackagedError
+	if _, err := s.Plan("shop", nil, nil); !errors.As(err, &packaged) || packaged.Hint() == "" {
+		t.Errorf("a plan for it: %v", err)
+	}
+	write(dir+"/config/shop.yaml", "name: shop\ncommand: [/ours]\n")
+	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/ours" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if apps, err := s.Apps(); err != nil || len(apps) != 2 {
+		t.Errorf("%q, %v", apps, err)
+	}
+}

@@ -1,0 +1,22 @@
+//go:build linux
+
+package install
+
+import "testing"
+
+// The command after a kill has to know that only the number of instances was about to change.
+func TestPendingScale(t *testing.T) {
+	for _, scale := range []bool{true, false} {
+		s := storeAt(newRoot(t))
+		apply(t, s, scaled(2))
+		p := planned(t, s, scaled(4))
+		p.Scale = scale
+		if _, err := s.Begin(p); err != nil {
+			t.Fatal(err)
+		}
+		got, found, err := s.Pending(p.App)
+		if err != nil || !found || got.Scale != scale {
+			t.Errorf("scale %v: %+v, %v, %v", scale, got, found, err)
+		}
+	}
+}

@@ -1,0 +1,288 @@
+package install
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+// Op is what is to be done with one file.
+type Op int
+
+// The operations; the zero value does nothing.
+const (
+	Keep Op = iota
+	Create
+	Update
+	Remove
+)
+
+// String gives the word for people: keep, create, update, remove.
+func (o Op) String() string { return [...]string{"keep", "create", "update", "remove"}[o] }
+
+// area is one of the directories in which an app has files.
+type area string
+
+const (
+	unitArea    area = "units"
+	journalArea area = "journal"
+	configArea  area = "config"
+)
+
+func (s Store) areaDir(a area) string {
+	switch a {
+	case configArea:
+		return s.Config
+	case journalArea:
+		return s.Journal
+	}
+	return s.Units
+}
+
+// areaOf is where a file of a set belongs.
+func areaOf(app units.Name, rel string) area {
+	if rel == app.JournalConf() {
+		return journalArea
+	}
+	return unitArea
+}
+
+// SetPath is the absolute path of a file of a set.
+func (s Store) SetPath(app units.Name, rel string) string {
+	return filepath.Join(s.areaDir(areaOf(app, rel)), rel)
+}
+
+// Change is one file of a plan.
+type Change struct {
+	Op Op
+	// Path is absolute.
+	Path string
+	// Old is nil for Create, New is nil for Remove.
+	Old, New []byte
+
+	area area
+	rel  string
+	mode fs.FileMode
+}
+
+// Unit says whether the file is a unit or a drop-in, and not the source of the app or of its journal.
+func (c Change) Unit() bool { return c.area == unitArea }
+
+// Plan is what an apply will do. [Store.Plan] makes it.
+type Plan struct {
+	App units.Name
+	// Changes are all files of the app, the kept ones included: the units sorted by path, then the source.
+	Changes []Change
+	// Uninstall says that nothing of the app is to remain, its revisions included.
+	Uninstall bool
+	// Scale says that only the number of instances changes; it is kept for [Pending], and means nothing here.
+	Scale bool
+	// Was says what the app did before, for whoever rolls the plan back.
+	Was Was
+}
+
+// Was is what an app did when a plan was made.
+type Was string
+
+// The states; the zero value is for a plan that does not matter to what runs.
+const (
+	WasUnknown Was = ""
+	WasRunning Was = "running"
+	WasStopped Was = "stopped"
+)
+
+// Changed says whether there is anything to do.
+func (p Plan) Changed() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
+}
+
+// NeedsReload says whether units change, so that systemd must reload.
+func (p Plan) NeedsReload() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Unit() })
+}
+
+// NeedsJournal says whether the limits of the app's own journal change, which its journald reads when it starts.
+func (p Plan) NeedsJournal() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.area == journalArea })
+}
+
+// Plan compares what is on disk with what is to be there: the units and the source of an app. An empty set with nil
+// config uninstalls it. It changes nothing. Files in the way that are not this app's are [*ForeignError]s, all of them
+// joined.
+func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) {
+	if err := s.checkPlan(app, set, source); err != nil {
+		return Plan{}, err
+	}
+	if s.Packaged(app) {
+		return Plan{}, &PackagedError{App: app}
+	}
+	p := Plan{App: app, Uninstall: len(set) == 0}
+	present, err := s.present(app)
+	if err != nil {
+		return Plan{}, err
+	}
+	var errs []error
+	for _, rel := range unitPaths(set, present) {
+		want, wanted := set.Get(rel)
+		c, err := s.compare(app, areaOf(app, rel), rel, want, wanted)
+		if err != nil {
+			errs = append(errs, err)
+		} else if c.Old != nil || c.New != nil {
+			p.Changes = append(p.Changes, c)
+		}
+	}
+	c, err := s.compare(app, configArea, string(app)+sourceSuffix, source, source != nil)
+	if err != nil {
+		errs = append(errs, err)
+	} else if c.Old != nil || c.New != nil {
+		p.Changes = append(p.Changes, c)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Plan{}, err
+	}
+	return p, nil
+}
+
+// checkPlan refuses what no caller may ask for.
+func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
+	if _, err := units.ParseName(string(app)); err != nil {
+		return err
+	}
+	if (len(set) == 0) != (source == nil) {
+		return fmt.Errorf("internal error: the plan for %s has units or a source, but not both", app)
+	}
+	for _, f := range set {
+		if !ownPath(app, f.Path) || f.Path == app.JournalConf() && s.Journal == "" || units.Owner(f) != app || len(f.Data) > maxFile {
+			return fmt.Errorf("internal error: %q is no unit of %s", f.Path, app)
+		}
+	}
+	return nil
+}
+
+// ownPath says whether a unit file of an app can have this path.
+func ownPath(app units.Name, rel string) bool {
+	switch rel {
+	case app.Service(), app.Template(), app.Slice(), app.DropIn(), app.JournalConf(), string(app) + ".socket":
+		return true
+	}
+	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
+}
+
+// present lists the paths in the unit directory that may be the app's, by name alone.
+func (s Store) present(app units.Name) ([]string, error) {
+	d, err := openDir(s.Units)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, pathError("reading", s.Units, err)
+	}
+	var paths []string
+	for _, e := range entries {
+		if ownPath(app, e.Name()) {
+			paths = append(paths, e.Name())
+		}
+	}
+	paths = append(paths, app.DropIn())
+	if s.Journal != "" {
+		paths = append(paths, app.JournalConf())
+	}
+	return paths, nil
+}
+
+// unitPaths is the union, sorted.
+func unitPaths(set units.Set, present []string) []string {
+	paths := slices.Clone(present)
+	for _, f := range set {
+		paths = append(paths, f.Path)
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// compare looks at one file. One that is not wanted and not ours is none of our business.
+func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
+	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, mode: fileMode}
+	if wanted {
+		c.New = nonNil(want)
+	}
+	old, mode, err := s.look(app, a, rel)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if wanted {
+			c.Op = Create
+		}
+		return c, nil
+	case err != nil && !wanted:
+		if _, foreign := errors.AsType[*ForeignError](err); foreign {
+			return Change{}, nil
+		}
+		return Change{}, err
+	case err != nil:
+		return Change{}, err
+	}
+	c.Old, c.mode = nonNil(old), mode
+	switch {
+	case !wanted:
+		c.Op = Remove
+	case !bytes.Equal(old, want):
+		c.Op = Update
+	}
+	return c, nil
+}
+
+// nonNil keeps a file without contents apart from no file.
+func nonNil(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+// look reads a file that is ours; any other is a *ForeignError.
+func (s Store) look(app units.Name, a area, rel string) ([]byte, fs.FileMode, error) {
+	full := filepath.Join(s.areaDir(a), rel)
+	d, err := openDir(s.areaDir(a))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer d.close()
+	data, mode, err := d.read(rel)
+	if err != nil {
+		return nil, 0, asForeign(err, full)
+	}
+	owner := units.Owner(units.File{Path: rel, Data: data})
+	if a == configArea {
+		owner = sourceOwner(app, data)
+	}
+	if owner != app {
+		// systemd takes an empty file for a mask, as it does a link to /dev/null.
+		return nil, 0, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
+	}
+	return data, mode, nil
+}
+
+// sourceOwner says whose source a file is. People may have written it by hand, or broken it since we wrote it.
+func sourceOwner(app units.Name, data []byte) units.Name {
+	apps, err := config.Decode("", data)
+	switch {
+	case err == nil && len(apps) == 1:
+		return apps[0].Name
+	case err != nil && config.Generated(data):
+		return app
+	}
+	return ""
+}

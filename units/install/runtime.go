@@ -1,0 +1,121 @@
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// runtimeUnits is where units live that no boot finds again (systemd.unit(5)).
+const runtimeUnits = "/run/systemd/system"
+
+// WriteRuntime writes a unit that is only needed for a moment, and returns what removes it. One of the same name that an
+// earlier command left when it was killed is replaced; a file that is not ours is refused. After an error nothing has
+// changed.
+func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
+	path := filepath.Join(runtimeUnits, f.Path)
+	old, err := os.ReadFile(path)
+	switch {
+	case err == nil && units.Owner(units.File{Path: f.Path, Data: old}) == "":
+		return nil, &ForeignError{Path: path}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, &Error{Op: "reading", Path: path, Err: err}
+	}
+	if err := os.MkdirAll(runtimeUnits, 0o755); err != nil {
+		return nil, &Error{Op: "creating", Path: runtimeUnits, Err: err}
+	}
+	// A name that systemd takes for no unit, renamed when it is whole.
+	temp := path + ".new"
+	if err := os.WriteFile(temp, f.Data, 0o644); err != nil {
+		_ = os.Remove(temp)
+		return nil, &Error{Op: "writing", Path: path, Err: err}
+	}
+	if err := os.Rename(temp, path); err != nil {
+		_ = os.Remove(temp)
+		return nil, &Error{Op: "writing", Path: path, Err: err}
+	}
+	return func() error {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &Error{Op: "removing", Path: path, Err: err}
+		}
+		return nil
+	}, nil
+}
+
+// RemoveRuntime removes a unit that WriteRuntime has written, also in a command that was killed since. One that is not
+// there, or not of this app, stays as it is.
+func (s Store) RemoveRuntime(app units.Name, unit string) error {
+	path := filepath.Join(runtimeUnits, unit)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && units.Owner(units.File{Path: unit, Data: data}) != app {
+		return nil
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return pathError("removing", path, err)
+	}
+	return nil
+}
+
+// runtimeState are the two places of RuntimeDirectory=clusterctl/NAME/N: with DynamicUser= the second one is the
+// directory, and the first a link to it (systemd.exec(5), RuntimeDirectory=).
+func runtimeState(app units.Name) []string {
+	return []string{filepath.Join("/run/clusterctl", string(app)), filepath.Join("/run/private/clusterctl", string(app))}
+}
+
+// RemoveRuntimeState removes what the instances of an app that is stopped left in /run: RuntimeDirectoryPreserve= keeps
+// it from run to run. What could not be removed after an error is gone at the next boot.
+func (s Store) RemoveRuntimeState(app units.Name) error {
+	for _, dir := range runtimeState(app) {
+		if err := os.RemoveAll(dir); err != nil {
+			return &Error{Op: "removing", Path: dir, Err: err}
+		}
+		// The parent goes with the last app in it.
+		if parent := filepath.Dir(dir); parent != s.Run {
+			_ = os.Remove(parent)
+		}
+	}
+	return nil
+}
+
+// ForgetRuns removes what the shim remembers of the short runs of some instances of an app, or of all when none is named;
+// their next start does not wait.
+func (s Store) ForgetRuns(app units.Name, only ...int) error {
+	// With a dynamic user the first is a link to the second, so a file may be named twice.
+	for _, dir := range runtimeState(app) {
+		instances, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &Error{Op: "reading", Path: dir, Err: err}
+		}
+		for _, i := range instances {
+			if n, err := strconv.Atoi(i.Name()); len(only) > 0 && (err != nil || !slices.Contains(only, n)) {
+				continue
+			}
+			path := filepath.Join(dir, i.Name(), "backoff")
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return &Error{Op: "removing", Path: path, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// RemoveInstanceState removes what single instances that are stopped left in /run.
+func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
+	for _, dir := range runtimeState(app) {
+		for _, i := range instances {
+			path := filepath.Join(dir, strconv.Itoa(i))
+			if err := os.RemoveAll(path); err != nil {
+				return &Error{Op: "removing", Path: path, Err: err}
+			}
+		}
+	}
+	return nil
+}

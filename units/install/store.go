@@ -1,0 +1,167 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+// Store says where things are. Its methods do not change it.
+type Store struct {
+	// Units is where the units go, /etc/systemd/system.
+	Units string
+	// Config holds NAME.yaml, the source of each app: /etc/clusterctl.
+	Config string
+	// Journal holds the limits of journals that apps have for themselves, journald@NAMESPACE.conf: /etc/systemd. Without it
+	// an app cannot have one.
+	Journal string
+	// State holds the revisions and the intents: /var/lib/clusterctl.
+	State string
+	// Run holds the locks: /run/clusterctl.
+	Run string
+	// Packages holds a directory for each app that came with a Debian package, /usr/lib/clusterctl-apps, and Releases what is
+	// in force of it, /opt/NAME/current; both empty where there are none.
+	Packages, Releases string
+	// Command names this process to others that wait for its lock or find its intent, for example
+	// "clusterctl scale shop 4".
+	Command string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+
+	// fault is called before each step that changes the disk; tests end the process there.
+	fault func(step string)
+}
+
+// System is the store of the system manager.
+func System() Store {
+	return Store{
+		Units: "/etc/systemd/system", Journal: "/etc/systemd", Config: "/etc/clusterctl", State: "/var/lib/clusterctl", Run: "/run/clusterctl",
+		Packages: "/usr/lib/clusterctl-apps", Releases: "/opt",
+	}
+}
+
+// User is the store of a user's manager (systemd.unit(5), "User Unit Search Path"), from the values of XDG_CONFIG_HOME,
+// XDG_STATE_HOME and XDG_RUNTIME_DIR.
+func User(configHome, stateHome, runtimeDir string) Store {
+	return Store{
+		Units:  filepath.Join(configHome, "systemd/user"),
+		Config: filepath.Join(configHome, "clusterctl"),
+		State:  filepath.Join(stateHome, "clusterctl"),
+		Run:    filepath.Join(runtimeDir, "clusterctl"),
+	}
+}
+
+const sourceSuffix = ".yaml"
+
+// ConfigPath is the source of an app, NAME.yaml.
+func (s Store) ConfigPath(app units.Name) string {
+	return filepath.Join(s.Config, string(app)+sourceSuffix)
+}
+
+// Apps lists the apps that have a source, sorted. There is no error when there is no directory.
+func (s Store) Apps() ([]units.Name, error) {
+	apps, err := s.packagedApps()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(s.Config)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, pathError("reading", s.Config, err)
+	}
+	for _, e := range entries {
+		base, ok := strings.CutSuffix(e.Name(), sourceSuffix)
+		if name, err := units.ParseName(base); ok && err == nil && !e.IsDir() {
+			apps = append(apps, name)
+		}
+	}
+	slices.Sort(apps)
+	return apps, nil
+}
+
+// Load reads the source of an app. An app that is not installed is a [*NotInstalledError], what is wrong in the file is
+// a [config.Errors], and a link in its place is a [*ForeignError].
+func (s Store) Load(app units.Name) (units.App, error) {
+	path := s.ConfigPath(app)
+	d, err := openDir(s.Config)
+	if err == nil {
+		defer d.close()
+		var data []byte
+		if data, _, err = d.read(string(app) + sourceSuffix); err == nil {
+			return decode(app, path, data)
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return units.App{}, err
+	}
+	if s.Packaged(app) {
+		return s.loadPackaged(app)
+	}
+	apps, err := s.Apps()
+	if err != nil {
+		return units.App{}, err
+	}
+	return units.App{}, &NotInstalledError{App: app, Apps: apps}
+}
+
+// decode reads a source that is to hold one app, of that name.
+func decode(app units.Name, path string, data []byte) (units.App, error) {
+	apps, err := config.Decode(path, data)
+	if err != nil {
+		return units.App{}, err
+	}
+	if len(apps) != 1 {
+		return units.App{}, config.Errors{{File: path, Field: "apps", Message: fmt.Sprintf("holds %d apps, but is the source of one, %q", len(apps), app)}}
+	}
+	if apps[0].Name != app {
+		return units.App{}, config.Errors{{
+			File: path, Field: "name", Message: fmt.Sprintf("%q is not the name of the file, %q", apps[0].Name, app),
+			Advice: fmt.Sprintf("write name: %s", app),
+		}}
+	}
+	return apps[0], nil
+}
+
+// Unfinished lists the apps with an intent, sorted: a command was killed half-way, or is at work (it holds the lock).
+func (s Store) Unfinished() ([]units.Name, error) {
+	entries, err := os.ReadDir(s.State)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, pathError("reading", s.State, err)
+	}
+	var apps []units.Name
+	for _, e := range entries {
+		name, err := units.ParseName(e.Name())
+		if err != nil || !e.IsDir() {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(s.State, e.Name(), pendingDir)); err == nil {
+			apps = append(apps, name)
+		}
+	}
+	slices.Sort(apps)
+	return apps, nil
+}
+
+// now is the time, for intents and locks.
+func (s Store) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s Store) step(format string, args ...any) {
+	if s.fault != nil {
+		s.fault(fmt.Sprintf(format, args...))
+	}
+}

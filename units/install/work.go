@@ -1,0 +1,275 @@
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+)
+
+// work carries out an intent, forward or back. Each of its methods looks at what is there before it acts, so it can be
+// repeated after it was stopped anywhere.
+type work struct {
+	store Store
+	intent
+	// pending holds the intent.
+	pending *dir
+	// areas are the directories of the targets, opened when they are needed.
+	areas map[area]*dir
+}
+
+func (s Store) newWork(in intent) (*work, error) {
+	p, err := s.open(filepath.Join(s.stateDir(in.App), pendingDir))
+	if err != nil {
+		return nil, err
+	}
+	return &work{store: s, intent: in, pending: p, areas: map[area]*dir{}}, nil
+}
+
+func (w *work) close() {
+	w.pending.close()
+	for _, d := range w.areas {
+		d.close()
+	}
+	w.areas = nil
+}
+
+// area opens the directory of a target; make says that it is to be made when it is not there.
+func (w *work) area(a area, create bool) (*dir, error) {
+	if d, ok := w.areas[a]; ok {
+		return d, nil
+	}
+	open := w.store.open
+	if create {
+		open = func(name string) (*dir, error) { return w.store.ensure(name, dirMode) }
+	}
+	d, err := open(w.store.areaDir(a))
+	if err != nil {
+		return nil, err
+	}
+	w.areas[a] = d
+	return d, nil
+}
+
+// forget closes an area, whose directory may have been replaced by another of the same name.
+func (w *work) forget(a area) {
+	if d, ok := w.areas[a]; ok {
+		d.close()
+		delete(w.areas, a)
+	}
+}
+
+// state is what a target is now.
+type state int
+
+const (
+	isAbsent state = iota
+	isOld
+	isNew
+	isOther
+)
+
+// stateOf compares a target with both sides of the intent.
+func (w *work) stateOf(i intentItem) (state, error) {
+	d, err := w.area(i.Area, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return isAbsent, nil
+	}
+	if err != nil {
+		return isOther, err
+	}
+	data, _, err := d.read(i.Path)
+	if _, foreign := errors.AsType[*ForeignError](err); foreign {
+		return isOther, nil
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return isAbsent, nil
+	case err != nil:
+		return isOther, err
+	case digest(data) == i.New:
+		return isNew, nil
+	case digest(data) == i.Old:
+		return isOld, nil
+	}
+	return isOther, nil
+}
+
+// survey gives the states of all files that change. One that somebody else has changed is an error before anything is
+// done.
+func (w *work) survey() ([]state, error) {
+	states := make([]state, len(w.Files))
+	var errs []error
+	for n, i := range w.Files {
+		if !i.changes() {
+			continue
+		}
+		var err error
+		if states[n], err = w.stateOf(i); err != nil {
+			errs = append(errs, err)
+		} else if states[n] == isOther {
+			errs = append(errs, &ChangedError{Path: filepath.Join(w.store.areaDir(i.Area), i.Path)})
+		}
+	}
+	return states, errors.Join(errs...)
+}
+
+// forward makes all files the new ones. Nothing changes before all contents are on disk beside their targets.
+func (w *work) forward() error {
+	states, err := w.survey()
+	if err != nil {
+		return err
+	}
+	for n, i := range w.Files {
+		if i.changes() {
+			if err := w.stage(i, states[n]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.syncDirs(); err != nil {
+		return err
+	}
+	if err := w.pending.remove(untouchedFile); err != nil {
+		return err
+	}
+	if err := w.pending.sync("."); err != nil {
+		return err
+	}
+	for n, i := range w.Files {
+		if i.changes() {
+			if err := w.advance(i, states[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return w.syncDirs()
+}
+
+// stage writes the new contents beside the target, and keeps the old file under another name.
+func (w *work) stage(i intentItem, now state) error {
+	if now == isAbsent && i.New == "" {
+		return nil
+	}
+	stage := func() error {
+		d, err := w.area(i.Area, i.New != "")
+		if err != nil {
+			return err
+		}
+		newName, oldName := i.staged()
+		if now == isOld && i.Old != "" && !w.holds(d, oldName, i.Old) {
+			data, err := i.contents(w.pending, "old")
+			if err != nil {
+				return err
+			}
+			if err := d.preserve(i.Path, oldName, data, i.Mode); err != nil {
+				return err
+			}
+		}
+		if now == isNew || i.New == "" || w.holds(d, newName, i.New) {
+			return nil
+		}
+		data, err := i.contents(w.pending, "new")
+		if err != nil {
+			return err
+		}
+		if sub := path.Dir(i.Path); sub != "." {
+			if err := d.mkdir(sub, dirMode); err != nil {
+				return err
+			}
+		}
+		return d.create(newName, data, fileMode)
+	}
+	return retry(func() error {
+		err := stage()
+		if errors.Is(err, fs.ErrNotExist) {
+			w.forget(i.Area)
+		}
+		return err
+	})
+}
+
+// holds says whether a staged file is complete.
+func (w *work) holds(d *dir, name, want string) bool {
+	data, _, err := d.read(name)
+	return err == nil && digest(data) == want
+}
+
+// advance makes one target the new one.
+func (w *work) advance(i intentItem, now state) error {
+	if now == isNew || i.New == "" && now == isAbsent {
+		return nil
+	}
+	d, err := w.area(i.Area, false)
+	if err != nil {
+		return err
+	}
+	newName, _ := i.staged()
+	switch {
+	case i.New == "":
+		return d.remove(i.Path)
+	case now == isAbsent:
+		return d.place(newName, i.Path)
+	}
+	return d.rename(newName, i.Path)
+}
+
+// unstage removes the staged files.
+func (w *work) unstage() error {
+	for _, i := range w.Files {
+		d, err := w.area(i.Area, false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		newName, oldName := i.staged()
+		if err := errors.Join(d.remove(newName), d.remove(oldName)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeEmpty removes a directory of an area, or all of it, once nothing is in it.
+func (w *work) removeEmpty(a area, sub string) error {
+	if sub == "." {
+		w.forget(a)
+		return w.store.removeEmptyBase(w.store.areaDir(a), dirMode)
+	}
+	d, err := w.area(a, false)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return d.removeEmpty(sub)
+}
+
+// syncDirs makes all names durable in the directories of the targets.
+func (w *work) syncDirs() error {
+	var synced []string
+	for _, i := range w.Files {
+		d, err := w.area(i.Area, false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, sub := range []string{path.Dir(i.Path), "."} {
+			key := string(i.Area) + "/" + sub
+			if slices.Contains(synced, key) {
+				continue
+			}
+			synced = append(synced, key)
+			if err := d.sync(sub); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,330 @@
+//go:build lab
+
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// gate is a service whose start lasts until the file /run/NAME is there.
+func gate(name string) map[string]string {
+	return map[string]string{name + ".service": fmt.Sprintf(`[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'until test -e /run/%s; do sleep 0.05; done'
+ExecStopPost=/bin/rm -f /run/%[1]s
+`, name)}
+}
+
+func open(t testing.TB, m *lab.Machine, name string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(m.Root(), "run", name), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// doing runs Do beside the test and returns when the jobs have been queued.
+func doing(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
+	t.Helper()
+	ended := make(chan Outcome, 1)
+	look, err := c.Watch(bounded(t), []string{unit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close()
+	go func() {
+		out, err := c.Do(bounded(t), op, Replace, unit)
+		if err != nil {
+			out[0].Err = err
+		}
+		ended <- out[0]
+	}()
+	for {
+		change, err := look.Next(bounded(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change.State.JobID != 0 {
+			return ended
+		}
+	}
+}
+
+// A re-execution of PID 1 takes its connections, on the bus and on its own socket, and keeps its jobs.
+func TestReexecWhileWaiting(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
+		for _, mode := range []string{"bus", "private"} {
+			t.Run(mode, func(t *testing.T) {
+				if mode == "private" {
+					stopBus(t, m)
+				}
+				w := new(wire)
+				c := guest(t, m, w)
+				// One job ends after the re-execution, the other at some moment of it, when nobody can hear it.
+				all := gate("late-" + mode)
+				early := "early-" + mode
+				for path, text := range gate(early) {
+					all[path] = text
+				}
+				files(t, m, c, all)
+				late := doing(t, c, w, Start, "late-"+mode+".service")
+				soon := doing(t, c, w, Start, early+".service")
+				open(t, m, early)
+				m.Sh(t, "systemctl daemon-reexec")
+				open(t, m, "late-"+mode)
+				for _, ended := range []<-chan Outcome{late, soon} {
+					if o := <-ended; o.Result != Done || o.Err != nil {
+						t.Errorf("%+v", o)
+					}
+				}
+				if _, err := c.Do(bounded(t), Stop, Replace, "late-"+mode+".service", early+".service"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+}
+
+// stopBus ends dbus-daemon for the rest of the test.
+func stopBus(t testing.TB, m *lab.Machine) {
+	t.Helper()
+	t.Cleanup(func() { m.Sh(t, "systemctl start dbus.socket dbus.service") })
+	m.Sh(t, "systemctl stop dbus.socket dbus.service")
+}
+
+func TestBusGoesWhileWaiting(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
+		w := new(wire)
+		c := guest(t, m, w)
+		files(t, m, c, gate("orphan"))
+		look, err := c.Watch(bounded(t), []string{"orphan.service"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer look.Close()
+		ended := doing(t, c, w, Start, "orphan.service")
+		stopBus(t, m)
+		open(t, m, "orphan")
+		if o := <-ended; o.Result != Done || o.Err != nil {
+			t.Errorf("%+v", o)
+		}
+		for look.States()[0].Active != ActiveRunning {
+			if _, err := look.Next(bounded(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.mu.Lock()
+		sockets := slices.Compact(slices.Clone(w.dialled))
+		w.mu.Unlock()
+		if !slices.Equal(sockets, []string{systemBus, privateBus}) {
+			t.Errorf("dialled %v", sockets)
+		}
+		if v, err := c.Version(bounded(t)); err != nil || v < units.OldestSystemd {
+			t.Error(v, err)
+		}
+		if _, err := c.Do(bounded(t), Stop, Replace, "orphan.service"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// asNobody runs f on a thread of another user, who the kernel says is at the other end of what f connects.
+func asNobody(t testing.TB, f func()) {
+	t.Helper()
+	const nobody, same = 65534, ^uintptr(0)
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
+		// The raw call: the one of package syscall would change every thread.
+		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, same, nobody, same); errno != 0 {
+			done <- errno
+			return
+		}
+		f()
+		done <- nil
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPermission(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		files(t, m, c, gate("forbidden"))
+		root, err := unix.Open(m.Root(), unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(root)
+		var user *Conn
+		asNobody(t, func() {
+			user, err = dialWith(bounded(t), under(fmt.Sprintf("/proc/self/fd/%d", root)))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer user.Close()
+		ctx := bounded(t)
+		if _, err := user.States(ctx, []string{"forbidden.service"}); err != nil {
+			t.Errorf("looking: %v", err)
+		}
+		if _, err := user.Do(ctx, Start, Replace, "forbidden.service"); !errors.Is(err, ErrPermission) {
+			t.Errorf("starting: %v", err)
+		}
+		for name, err := range map[string]error{
+			"reload": user.Reload(ctx), "enable": user.Enable(ctx, "forbidden.service"), "kill": user.Kill(ctx, "dbus.service", unix.SIGTERM),
+			"start": user.StartApp(ctx, "forbidden", []int{1}, 0, nil), "stop": user.StopApp(ctx, "dbus"),
+		} {
+			if !errors.Is(err, ErrPermission) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func under(root string) dialer {
+	return func(ctx context.Context, socket string) (stream, error) { return dialUnix(ctx, root+socket) }
+}
+
+func TestNoSystemd(t *testing.T) {
+	if _, err := dialWith(bounded(t), under(t.TempDir())); !errors.Is(err, ErrNoSystemd) {
+		t.Errorf("nothing to dial: %v", err)
+	}
+	// A bus that takes the connection and never speaks.
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "run/dbus"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: dir + systemBus}), unix.Listen(fd, 1)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := context.AfterFunc(ctx, func() {})
+	defer stop()
+	dialled := make(chan struct{})
+	go func() { <-dialled; cancel() }()
+	_, err = dialWith(ctx, func(ctx context.Context, socket string) (stream, error) {
+		defer func() {
+			if socket == systemBus {
+				close(dialled)
+			}
+		}()
+		return under(dir)(ctx, socket)
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a dumb bus: %v", err)
+	}
+}
+
+func TestManager(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		ctx := bounded(t)
+		v, err := c.Version(ctx)
+		if err != nil || v != m.Systemd(t) {
+			t.Errorf("version %d, %v", v, err)
+		}
+		paths, err := c.UnitPaths(ctx)
+		if err != nil || !slices.Contains(paths, "/etc/systemd/system") {
+			t.Errorf("unit path %v, %v", paths, err)
+		}
+		files(t, m, c, map[string]string{
+			"wanted.service": "[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n",
+			"broken.service": "[Service]\nExecStart=/bin/false\n",
+		})
+		link := filepath.Join(m.Root(), "etc/systemd/system/multi-user.target.wants/wanted.service")
+		if err := c.Enable(ctx, "wanted.service"); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(link); err != nil {
+			t.Error(err)
+		}
+		if err := c.Disable(ctx, "wanted.service", "never-was.service"); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {
+			t.Error("the link is still there", err)
+		}
+		if err := c.Disable(ctx, "never-was.service"); err != nil {
+			t.Errorf("disabling what is not there: %v", err)
+		}
+		if err := c.Enable(ctx, "never-was.service"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("enabling what is not there: %v", err)
+		}
+
+		out, err := c.Do(ctx, Start, Fail, "wanted.service", "broken.service")
+		if err != nil || out[0].Result != Done || out[1].Result != Done {
+			t.Error(out, err) // Type=simple: both have been forked
+		}
+		if err := c.Kill(ctx, "wanted.service", unix.SIGUSR1); err != nil {
+			t.Error(err)
+		}
+		awaitState(t, c, "wanted.service", func(s State) bool { return Explain(s) == "killed by SIGUSR1" })
+		if err := c.Kill(ctx, "never-was.service", unix.SIGUSR1); !errors.Is(err, ErrNotFound) {
+			t.Errorf("killing what is not there: %v", err)
+		}
+		awaitState(t, c, "broken.service", func(s State) bool { return s.Active == ActiveFailed })
+		loaded, err := c.Loaded(ctx, "wanted.*", "brok*", "never*")
+		if err != nil || !slices.Equal(loaded, []string{"broken.service", "wanted.service"}) {
+			t.Error(loaded, err)
+		}
+		if err := c.ResetFailed(ctx, "never-was.service", "broken.service", "wanted.service"); err != nil {
+			t.Error(err)
+		}
+		awaitState(t, c, "broken.service", func(s State) bool { return s.Active == Inactive })
+	})
+}
+
+// awaitState waits for a state, from where the unit is now.
+func awaitState(t testing.TB, c *Conn, unit string, is func(State) bool) {
+	t.Helper()
+	w, err := c.Watch(bounded(t), []string{unit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for !is(w.States()[0]) {
+		if _, err := w.Next(bounded(t)); err != nil {
+			t.Fatalf("%v\n%+v", err, w.States()[0])
+		}
+	}
+}
+
+func TestFailModeLeavesTheOtherJob(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		w := new(wire)
+		files(t, m, c, gate("busy"))
+		first := doing(t, guest(t, m, w), w, Start, "busy.service")
+		out, err := c.Do(bounded(t), Stop, Fail, "busy.service")
+		if err != nil || !errors.Is(out[0].Err, ErrConflict) || out[0].Result != NoResult {
+			t.Errorf("mode fail: %+v, %v", out, err)
+		}
+		if s := states(t, c, "busy.service")[0]; s.Job != "start" || s.Active != Activating {
+			t.Errorf("%+v", s)
+		}
+		out, err = c.Do(bounded(t), Stop, Replace, "busy.service")
+		if err != nil || out[0].Result != Done {
+			t.Errorf("mode replace: %+v, %v", out, err)
+		}
+		if o := <-first; o.Result != Canceled || o.Err != nil {
+			t.Errorf("the first job: %+v", o)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Version gives systemd's version, for example 252 (Manager.Version "252.39-1~deb12u1").
+func (c *Conn) Version(ctx context.Context) (int, error) {
+	var v string
+	if err := c.property(ctx, managerPath, manager, "Version", &v); err != nil {
+		return 0, fmt.Errorf("reading the version of systemd: %w", err)
+	}
+	return parseVersion(v)
+}
+
+// parseVersion reads the leading number; "systemd 252", "v252" and "252.39-1~deb12u1" have all been seen.
+func parseVersion(s string) (int, error) {
+	t := strings.TrimPrefix(strings.TrimPrefix(s, "systemd "), "v")
+	end := 0
+	for end < len(t) && t[end] >= '0' && t[end] <= '9' {
+		end++
+	}
+	n, err := strconv.Atoi(t[:end])
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("systemd's version %q is not a number", s)
+	}
+	return n, nil
+}
+
+// UnitPaths gives the directories that unit files are looked for in, first match wins (Manager.UnitPath).
+func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
+	var paths []string
+	if err := c.property(ctx, managerPath, manager, "UnitPath", &paths); err != nil {
+		return nil, fmt.Errorf("reading the unit path of systemd: %w", err)
+	}
+	return paths, nil
+}
+
+// Reload has systemd read all unit files again, as systemctl daemon-reload, and returns when it has.
+func (c *Conn) Reload(ctx context.Context) error {
+	// PID 1 keeps the call and answers it when it is done, on the bus and on its own socket.
+	if err := c.call(ctx, request{managerPath, manager + ".Reload", nil}); err != nil {
+		return fmt.Errorf("reloading systemd: %w", err)
+	}
+	return nil
+}
+
+// Enable makes the links that the [Install] sections of the units ask for. It does not reload systemd.
+func (c *Conn) Enable(ctx context.Context, units ...string) error {
+	if len(units) == 0 {
+		return nil
+	}
+	const runtime, force = false, false
+	if err := c.call(ctx, request{managerPath, manager + ".EnableUnitFiles", []any{units, runtime, force}}); err != nil {
+		return fmt.Errorf("enabling %s: %w", strings.Join(units, ", "), err)
+	}
+	return nil
+}
+
+// Disable removes the links that Enable made, also those of units whose file has gone. Where there is neither a file nor
+// a link, which 252 and later call an error, there is nothing to do. It does not reload systemd.
+func (c *Conn) Disable(ctx context.Context, units ...string) error {
+	if len(units) == 0 {
+		return nil
+	}
+	const runtime = false
+	err := c.call(ctx, request{managerPath, manager + ".DisableUnitFiles", []any{units, runtime}})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("disabling %s: %w", strings.Join(units, ", "), err)
+	}
+	return nil
+}
+
+// ResetFailed forgets the failed state, the restart counter and the start limit of the units. One that is not loaded has
+// none of these, and that is no error.
+func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
+	rs := make([]request, len(units))
+	for i, u := range units {
+		rs[i] = request{managerPath, manager + ".ResetFailedUnit", []any{u}}
+	}
+	calls, err := c.round(ctx, rs)
+	if err != nil {
+		return fmt.Errorf("resetting %s: %w", strings.Join(units, ", "), err)
+	}
+	for i, call := range calls {
+		if err := translate(call.Err); err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("resetting %s: %w", units[i], err)
+		}
+	}
+	return nil
+}
+
+// Kill sends a signal to all processes of the unit, as systemctl kill does.
+func (c *Conn) Kill(ctx context.Context, unit string, signal syscall.Signal) error {
+	return c.kill(ctx, unit, "all", signal)
+}
+
+// KillMain sends a signal to the main process of the unit. One that has none is an error.
+func (c *Conn) KillMain(ctx context.Context, unit string, signal syscall.Signal) error {
+	return c.kill(ctx, unit, "main", signal)
+}
+
+func (c *Conn) kill(ctx context.Context, unit, who string, signal syscall.Signal) error {
+	if err := c.call(ctx, request{managerPath, manager + ".KillUnit", []any{unit, who, int32(signal)}}); err != nil {
+		return fmt.Errorf("sending %v to %s: %w", signal, unit, err)
+	}
+	return nil
+}
+
+// Loaded names the units in PID 1's memory that match any of the patterns (glob(7), as in "shop@*.service"), sorted. It
+// loads none.
+func (c *Conn) Loaded(ctx context.Context, patterns ...string) ([]string, error) {
+	rows, err := c.list(ctx, "ListUnitsByPatterns", []string{}, patterns)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", strings.Join(patterns, ", "), err)
+	}
+	var names []string
+	for _, r := range rows {
+		if r.Load == string(Loaded) || r.Active != string(Inactive) {
+			names = append(names, r.Name)
+		}
+	}
+	return sortedUnique(names), nil
+}
+
+// row is one line of the ListUnits family, in the order of its fields on the wire, "(ssssssouso)".
+type row struct {
+	Name, Description, Load, Active, Sub, Following string
+	Path                                            dbus.ObjectPath
+	JobID                                           uint32
+	JobType                                         string
+	JobPath                                         dbus.ObjectPath
+}
+
+func (c *Conn) list(ctx context.Context, method string, args ...any) ([]row, error) {
+	var rows []row
+	err := c.call(ctx, request{managerPath, manager + "." + method, args}, &rows)
+	return rows, err
+}
+
+func (c *Conn) property(ctx context.Context, path dbus.ObjectPath, iface, name string, value any) error {
+	var v dbus.Variant
+	if err := c.call(ctx, request{path, properties + ".Get", []any{iface, name}}, &v); err != nil {
+		return err
+	}
+	return v.Store(value)
+}

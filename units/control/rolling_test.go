@@ -1,0 +1,114 @@
+package control
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The first look decides who is replaced, in which order, and who is left alone.
+func TestRollBegin(t *testing.T) {
+	up := State{Load: Loaded, Active: ActiveRunning, MainPID: 7}
+	failed := State{Load: Loaded, Active: ActiveFailed, Result: "exit-code"}
+	again := State{Load: Loaded, Active: ActiveRunning, Restarts: 3, ActiveSince: time.Now()}
+	restored := State{Load: Loaded, Active: ActiveRunning, Restarts: 3, ActiveSince: time.Now().Add(-time.Hour)}
+	waiting := State{Load: Loaded, Active: Activating, Sub: "auto-restart"}
+	stopped := State{Load: Loaded, Active: Inactive, ConditionResult: true, ConditionSince: wallclock(1)}
+	skipped := State{Load: Loaded, Active: Inactive, ConditionSince: wallclock(1)}
+	starting := State{Load: Loaded, Active: Inactive, JobID: 3}
+	masked := State{Load: Masked, Active: Inactive}
+	maskedUp := State{Load: Masked, Active: ActiveRunning, MainPID: 7}
+	broken := State{Load: BadSetting, Active: Inactive}
+	for _, c := range []struct {
+		name    string
+		states  []State
+		todo    []int
+		skipped int
+		blame   int // the instance of the error
+	}{
+		{"all run", []State{up, up, up}, []int{1, 2, 3}, 0, 0},
+		{"those that are down come first", []State{up, failed, up, waiting, starting}, []int{2, 4, 5, 1, 3}, 0, 0},
+		{"one that comes and goes is first", []State{up, restored, again}, []int{3, 1, 2}, 0, 0},
+		{"what is stopped stays so", []State{up, stopped, skipped, up, masked}, []int{1, 4}, 3, 0},
+		{"all are stopped", []State{stopped, stopped}, nil, 2, 0},
+		{"masked, and runs", []State{up, maskedUp, up}, nil, 0, 2},
+		{"cannot be loaded", []State{stopped, broken, up}, nil, 1, 2},
+		{"none", nil, nil, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var told int
+			r := &roll{name: "shop", progress: func(p Progress) {
+				if p.Phase == LeftAlone && p.Reason != "" {
+					told++
+				}
+			}}
+			var instances []int
+			for i := range c.states {
+				instances = append(instances, i+1)
+				c.states[i].Unit = r.name.Instance(i + 1)
+			}
+			err := r.begin(instances, c.states)
+			var blamed *InstanceError
+			switch {
+			case c.blame == 0 && err != nil:
+				t.Error(err)
+			case c.blame > 0 && (!errors.As(err, &blamed) || blamed.Instance != c.blame || blamed.Reason == ""):
+				t.Errorf("got %v, want an error of %d", err, c.blame)
+			}
+			if d := cmp.Diff(c.todo, r.todo); d != "" {
+				t.Errorf("the order (-want +got):\n%s", d)
+			}
+			n := 0
+			for i, one := range r.out {
+				if one.Instance != instances[i] || one.Unit != r.name.Instance(one.Instance) {
+					t.Errorf("%d is %+v", i, one)
+				}
+				if one.Outcome == RollSkipped {
+					n++
+				}
+			}
+			if len(r.out) != len(c.states) || n != c.skipped || err == nil && told != n {
+				t.Errorf("%d of %d are skipped, %d told; want %d:\n%+v", n, len(r.out), told, c.skipped, r.out)
+			}
+		})
+	}
+}
+
+// What the tracker says of a step becomes the outcome of each instance.
+func TestRollObserve(t *testing.T) {
+	r := &roll{name: "shop", progress: func(Progress) {}}
+	up := State{Load: Loaded, Active: ActiveRunning}
+	down := State{Load: Loaded, Active: ActiveFailed}
+	if err := r.begin([]int{1, 2, 3, 4, 5, 6}, []State{up, down, up, up, up, up}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []Progress{
+		{Instance: 2, Phase: Starting}, {Instance: 2, Phase: Ready, State: up},
+		{Instance: 1, Phase: Stopping}, {Instance: 1, Phase: Starting}, {Instance: 1, Phase: Ready, State: up},
+		{Instance: 3, Phase: Stopping}, {Instance: 3, Phase: Broken, Reason: "exited with status 3"},
+		{Instance: 4, Phase: Stopping},
+		{Instance: 9, Phase: Ready}, // an extra one
+	} {
+		r.observe(p)
+	}
+	conflict := &RefusedError{Unit: r.name.Instance(5), Op: Restart, Err: ErrConflict, Job: "stop"}
+	if err := r.failed(Step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
+		t.Error(err)
+	}
+	want := []string{
+		"reloaded: ", "started: ", "failed: exited with status 3", "failed: it was not up when the reload ended",
+		"untouched: restart of shop@5.service: somebody else has queued a stop of it, which is left to end", "untouched: ",
+	}
+	var got []string
+	for _, one := range r.out {
+		got = append(got, one.Outcome.String()+": "+one.Reason)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if err := r.failed(Step{Start, []int{7}}, &InstanceError{Unit: r.name.Instance(7), Instance: 7}); err == nil || !errors.As(err, new(*InstanceError)) {
+		t.Errorf("an extra instance that fails: %v", err)
+	}
+}

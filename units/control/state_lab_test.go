@@ -1,0 +1,181 @@
+//go:build lab
+
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/units"
+	"golang.org/x/sys/unix"
+)
+
+// What is promised of a look at three apps of twenty instances: one round, one call for each unit and one for their jobs,
+// and no listing of all units.
+func TestStatesInOneRound(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
+		w := new(wire)
+		c := guest(t, m, w)
+		var names []string
+		all := make(map[string]string)
+		for _, a := range []string{"one", "two", "three"} {
+			all["look-"+a+"@.service"] = "[Service]\nExecStart=/bin/sleep 1000\n"
+			for i := range 20 {
+				names = append(names, fmt.Sprintf("look-%s@%d.service", a, i+1))
+			}
+		}
+		files(t, m, c, all)
+		// No reply is read before all calls are out; a second round would wait for ever.
+		w.holdReplies(len(names) + 1)
+		ss := states(t, c, names...)
+		sent := w.sent()
+		if len(sent) != len(names)+1 || sent[0] != "ListUnitsByNames" {
+			t.Errorf("%d calls: %v", len(sent), sent)
+		}
+		for _, member := range sent[1:] {
+			if member != "GetAll" {
+				t.Errorf("a call of %s", member)
+			}
+		}
+		for i, s := range ss {
+			if s.Unit != names[i] || s.Load != Loaded || s.Active != Inactive {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+// Two hundred units are more calls than the bus lets be without a reply.
+func TestManyUnits(t *testing.T) {
+	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		files(t, m, c, map[string]string{"many@.service": "[Service]\nExecStart=/bin/sleep 1000\n"})
+		var names []string
+		for i := range 200 {
+			names = append(names, fmt.Sprintf("many@%d.service", i+1))
+		}
+		out, err := c.Do(bounded(t), TryRestart, Replace, names...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range out {
+			if o.Err != nil || o.Result != Done {
+				t.Fatalf("%+v", o)
+			}
+		}
+		for _, s := range states(t, c, names...) {
+			if s.Load != Loaded || s.Active != Inactive {
+				t.Fatalf("%+v", s)
+			}
+		}
+	}, lab.Bookworm)
+}
+
+func TestStateOfWhatIsNotThere(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		ss := states(t, c, "never-was@1.service", "dbus.socket", "never-was.slice", `a\x2db.slice`)
+		if ss[0].Load != NotFound || ss[0].Active != Inactive || Explain(ss[0]) != "there is no such unit" {
+			t.Errorf("%+v", ss[0])
+		}
+		if !ss[1].Up() || !slices.Equal(ss[1].Listen, []string{"/run/dbus/system_bus_socket"}) {
+			t.Errorf("%+v", ss[1])
+		}
+		if ss[2].Active != Inactive || ss[3].Active != Inactive {
+			t.Errorf("%+v\n%+v", ss[2], ss[3])
+		}
+		if none, err := c.States(bounded(t), nil); err != nil || none != nil {
+			t.Error(none, err)
+		}
+	})
+}
+
+func TestWatchTellsOfACrash(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		files(t, m, c, map[string]string{
+			"crash@.service": "[Service]\nType=exec\nExecStart=/bin/sleep 1000\nRestart=always\nRestartSec=100ms\n",
+		})
+		w, err := c.Watch(bounded(t), []string{"crash@1.service", "crash@2.service"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if _, err := c.Do(bounded(t), Start, Replace, "crash@2.service", "crash@1.service"); err != nil {
+			t.Fatal(err)
+		}
+		next := func(what string, is func(Change) bool) State {
+			t.Helper()
+			for {
+				change, err := w.Next(bounded(t))
+				if err != nil {
+					t.Fatalf("waiting for %s: %v", what, err)
+				}
+				if is(change) {
+					return change.State
+				}
+			}
+		}
+		next("the end of the start", func(c Change) bool { return c.State.Unit == "crash@1.service" && c.Ended == Done && c.State.Up() })
+		if err := c.Kill(bounded(t), "crash@1.service", unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		s := next("the pause before the restart", func(c Change) bool { return c.State.WaitsForRestart() })
+		if s.Unit != "crash@1.service" || Explain(s) != "killed by SIGKILL" || s.MainPID != 0 {
+			t.Errorf("%+v", s)
+		}
+		s = next("the restart", func(c Change) bool { return c.State.Up() })
+		if s.Unit != "crash@1.service" || s.Restarts != 1 || s.MainPID == 0 {
+			t.Errorf("%+v", s)
+		}
+		if _, err := c.Do(bounded(t), Stop, Replace, "crash@2.service", "crash@1.service"); err != nil {
+			t.Fatal(err)
+		}
+		next("the stop", func(c Change) bool { return c.State.Unit == "crash@2.service" && c.State.Active == Inactive })
+	})
+}
+
+// The start job of an instance that is always restarted ends with its first failure, on every version.
+func TestStartJobEndsWithTheFirstFailure(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		files(t, m, c, map[string]string{
+			"loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n",
+		})
+		out, err := c.Do(bounded(t), Start, Replace, "loop.service")
+		if err != nil || out[0].Result != Failed {
+			t.Errorf("%+v %v", out, err)
+		}
+		if s := states(t, c, "loop.service")[0]; s.Active != Activating {
+			t.Errorf("systemd does not go on: %+v", s)
+		}
+		if out, err := c.Do(bounded(t), Stop, Replace, "loop.service"); err != nil || out[0].Result != Done {
+			t.Errorf("%+v %v", out, err)
+		}
+	})
+}
+
+func TestCPUs(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		free, err := c.CPUs(bounded(t), units.Name("sized-app").Slice())
+		if err != nil || free.Affinity < 1 {
+			t.Fatal(free, err)
+		}
+		// Drop-ins of slices that have never been there: of the app, and of all apps.
+		slice := units.Name("sized-app").Slice()
+		files(t, m, c, map[string]string{
+			slice + ".d/50-quota.conf":            "[Slice]\nCPUQuota=150%\nAllowedCPUs=0\n",
+			"clusterctl.slice.d/50-quota.conf":    "[Slice]\nCPUQuota=70%\n",
+			"clusterctl-y.slice.d/50-nobody.conf": "[Slice]\nCPUQuota=1%\n",
+		})
+		got, err := c.CPUs(bounded(t), slice)
+		if err != nil || got.Quota != 0.7 || got.Affinity != free.Affinity {
+			t.Errorf("%+v %v", got, err)
+		}
+		if free.Affinity > 1 && got.Cpuset != 1 {
+			t.Errorf("the cpuset is not seen: %+v", got)
+		}
+		if n, why := got.Limit(); n != 1 || !strings.Contains(why, "1 CPU") && !strings.Contains(why, "70%") {
+			t.Errorf("%d, %s", n, why)
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// event is what the driver of an app waits for: a change of one unit, the end of its own jobs, or the end of the watch.
+type event struct {
+	change Change
+	err    error
+}
+
+// tracker judges from the changes of an app's units how far each instance has come. It does no I/O.
+type tracker struct {
+	name     units.Name
+	op       Op
+	progress func(Progress)
+	// all are the watched units, the aggregate, the sockets, the instances; states and judged are parallel to it.
+	all    []*tracked
+	states []State
+	// finished: our own jobs have ended.
+	finished bool
+	// limit is the time until all are up, or 0 for none.
+	limit time.Duration
+}
+
+// tracked is one unit of the app.
+type tracked struct {
+	unit     string
+	instance int // 0 for the aggregate and the sockets
+	phase    Phase
+	// told: a job of this unit has ended since we began, so that its state is an answer and no relic.
+	told bool
+	// result is that of the job; restarts is NRestarts when it became ready.
+	result   Result
+	restarts int
+}
+
+func newTracker(name units.Name, op Op, instances []int, sockets []string, progress func(Progress)) *tracker {
+	if progress == nil {
+		progress = func(Progress) {}
+	}
+	t := &tracker{name: name, op: op, progress: progress, all: []*tracked{{unit: name.Service()}}}
+	for _, s := range sockets {
+		t.all = append(t.all, &tracked{unit: s})
+	}
+	for _, i := range instances {
+		t.all = append(t.all, &tracked{unit: name.Instance(i), instance: i})
+	}
+	return t
+}
+
+func (t *tracker) watched() []string {
+	var us []string
+	for _, u := range t.all {
+		us = append(us, u.unit)
+	}
+	return us
+}
+
+// follow ends with the first failure, or when all instances have been up for the time to settle.
+func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.Duration) error {
+	var settled, overdue <-chan time.Time
+	if t.limit > 0 {
+		overdue = time.After(t.limit)
+	}
+	for {
+		select {
+		case e := <-events:
+			if err := t.take(e); err != nil {
+				return err
+			}
+		case <-settled:
+			return nil
+		case <-overdue:
+			if err := t.late(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("%s of %s: %w", t.op, t.name, ctx.Err())
+		}
+		switch {
+		case !t.up():
+			settled = nil
+		case settled == nil:
+			if settle <= 0 {
+				return nil
+			}
+			settled = time.After(settle)
+		}
+	}
+}
+
+// late is the error of the first instance that is not up in time.
+func (t *tracker) late() error {
+	for i, u := range t.all {
+		switch s := t.states[i]; {
+		case t.arrived(i):
+		case s.Active == Deactivating:
+			return t.broken(u, s, fmt.Sprintf("it has not stopped within %v, and goes on draining", t.limit))
+		default:
+			return t.broken(u, s, orElse(Explain(s), fmt.Sprintf("not up within %v", t.limit)))
+		}
+	}
+	return nil
+}
+
+// arrived says whether a unit is where it should be.
+func (t *tracker) arrived(i int) bool {
+	u := t.all[i]
+	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
+}
+
+// up says whether our jobs have ended and every instance is where it should be.
+func (t *tracker) up() bool {
+	for i := range t.all {
+		if !t.arrived(i) {
+			return false
+		}
+	}
+	return t.finished
+}
+
+func (t *tracker) take(e event) error {
+	switch {
+	case e.err != nil:
+		return e.err
+	case e.change.done != nil:
+		return t.end(e.change.done)
+	}
+	for i, u := range t.all {
+		if u.unit == e.change.State.Unit {
+			t.states[i] = e.change.State
+			// A canceled job says nothing: ours may have replaced it.
+			if r := e.change.Ended; r != NoResult && r != Canceled {
+				u.told, u.result = true, r
+			}
+			if i == 0 && t.op == Start && t.states[i].Active == Reloading && !t.finished {
+				// It has started. What our job has become one with, and goes on, is a reload of somebody else.
+				return t.end(nil)
+			}
+			return t.judge(i)
+		}
+	}
+	return nil
+}
+
+// end takes the results of our own jobs. The aggregate is ordered after its instances, so when its job has ended theirs
+// have too.
+func (t *tracker) end(outcomes []Outcome) error {
+	for _, o := range outcomes {
+		switch {
+		case o.Err != nil:
+			return &RefusedError{Unit: o.Unit, Op: t.op, Err: o.Err}
+		case o.Result == Canceled:
+			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result}
+		}
+	}
+	t.finished = true
+	for _, u := range t.all {
+		u.told = true
+	}
+	// The sockets stand before the instances, which may have failed on their account.
+	for i := range t.all {
+		if err := t.judge(i); err != nil {
+			return err
+		}
+	}
+	for _, o := range outcomes {
+		if o.Result != Done && o.Result != Skipped {
+			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result, Reason: t.reason(o.Unit)}
+		}
+	}
+	return nil
+}
+
+func (t *tracker) reason(unit string) string {
+	for i, u := range t.all {
+		if u.unit == unit {
+			return Explain(t.states[i])
+		}
+	}
+	return ""
+}
+
+// judge looks at one unit after something has happened to it.
+func (t *tracker) judge(i int) error {
+	u, s := t.all[i], t.states[i]
+	switch {
+	case u.instance != 0:
+		return t.judgeInstance(u, s)
+	case strings.HasSuffix(u.unit, ".socket") && u.told && s.JobID == 0 && !s.Up():
+		// Also one that is down for no fault of its own: then nobody listens.
+		return &SocketError{Unit: u.unit, Listen: s.Listen, Reason: orElse(Explain(s), "it is not listening"), State: s}
+	}
+	return nil
+}
+
+func (t *tracker) judgeInstance(u *tracked, s State) error {
+	if u.phase == Ready {
+		return t.judgeReady(u, s)
+	}
+	if s.JobID != 0 {
+		switch {
+		case s.Active == Deactivating:
+			t.enter(u, s, Stopping, "")
+		case s.Active != ActiveRunning || u.phase == Waiting && t.op == Start:
+			t.enter(u, s, Starting, "")
+		}
+		return nil
+	}
+	if !u.told {
+		return nil // as it was before
+	}
+	switch {
+	case s.Load != Loaded:
+		return t.broken(u, s, Explain(s))
+	case s.Up():
+		u.restarts = s.Restarts
+		t.enter(u, s, Ready, "")
+	case u.result == Dependency:
+		// The socket's own failure has been reported before, if it was that.
+		return t.broken(u, s, "a unit that it requires has failed")
+	case s.Skipped():
+		t.enter(u, s, SkippedByCondition, Explain(s))
+	case s.Active == ActiveFailed || s.WaitsForRestart():
+		return t.broken(u, s, Explain(s))
+	case s.Active == Inactive && s.Result == "success" && s.ExecMainCode != 0 && u.result == Done:
+		t.enter(u, s, Finished, Explain(s))
+	case s.Active == Inactive && t.finished:
+		return t.broken(u, s, "another job stopped it")
+	}
+	return nil // on its way to one of these
+}
+
+// judgeReady watches one that has been up. With Type=exec a program that dies at once has been up; systemd starts it again,
+// and if that was quick the only trace is the number of restarts.
+func (t *tracker) judgeReady(u *tracked, s State) error {
+	switch {
+	case s.Restarts > u.restarts, s.WaitsForRestart(), s.Active == ActiveFailed:
+		return t.broken(u, s, orElse(Explain(s), "it ended, and systemd has started it again"))
+	case s.Active == Inactive && s.JobID == 0:
+		if s.Result == "success" && u.result != Canceled && s.ExecMainCode != 0 {
+			t.enter(u, s, Finished, Explain(s))
+			return nil
+		}
+		return t.broken(u, s, Explain(s))
+	}
+	u.restarts = s.Restarts // a start by hand begins at 0 again
+	return nil
+}
+
+func (t *tracker) enter(u *tracked, s State, p Phase, reason string) {
+	if u.phase == p {
+		return
+	}
+	u.phase = p
+	t.progress(Progress{Unit: u.unit, Instance: u.instance, Phase: p, Reason: reason, State: s})
+}
+
+func (t *tracker) broken(u *tracked, s State, reason string) error {
+	reason = orElse(reason, "it did not stay up")
+	t.enter(u, s, Broken, reason)
+	return &InstanceError{Unit: u.unit, Instance: u.instance, Reason: reason, State: s}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

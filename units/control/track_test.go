@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A tracker needs no systemd to be wrong.
+func TestTracker(t *testing.T) {
+	const a, s, i1, i2 = "shop.service", "shop.socket", "shop@1.service", "shop@2.service"
+	up := func(unit string) State { return State{Unit: unit, Load: Loaded, Active: ActiveRunning} }
+	starting := func(unit string) State { return State{Unit: unit, Load: Loaded, Active: Activating, JobID: 7} }
+	down := func(unit, result string) State {
+		return State{Unit: unit, Load: Loaded, Active: ActiveFailed, Result: result, ExecMainCode: 1, ExecMainStatus: 1}
+	}
+	with := func(s State, f func(*State)) State { f(&s); return s }
+	done := Change{done: []Outcome{{Unit: a, Result: Done}}}
+	for _, c := range []struct {
+		name   string
+		before []State // of a, s, i1, i2; nil: all down
+		events []Change
+		want   string // the error, or empty
+	}{
+		{"all come up", nil, []Change{{State: starting(i1)}, {State: starting(i2)}, {State: up(i1), Ended: Done}, {State: up(i2), Ended: Done}, done}, ""},
+		{"all were up", []State{up(a), up(s), up(i1), up(i2)}, []Change{done}, ""},
+		{"an old failure is no new one", []State{{Unit: a}, down(s, "resources"), down(i1, "exit-code"), down(i2, "exit-code")},
+			[]Change{{State: with(down(i1, "exit-code"), func(s *State) { s.JobID = 5 })}, {State: up(s), Ended: Done}, {State: up(i1), Ended: Done}, {State: up(i2), Ended: Done}, done}, ""},
+		{"a waiting restart is no failure before our job", []State{{Unit: a}, up(s), with(starting(i1), func(s *State) { s.Sub, s.JobID = "auto-restart", 0 }), up(i2)},
+			[]Change{{State: with(starting(i1), func(s *State) { s.Sub, s.Restarts = "start", 4 })}, {State: with(up(i1), func(s *State) { s.Restarts = 4 }), Ended: Done}, done}, ""},
+		{"it fails", nil, []Change{{State: starting(i1)}, {State: down(i1, "exit-code"), Ended: Failed}}, i1 + ": exited with status 1"},
+		{"it was up and is started again", nil, []Change{{State: up(i1), Ended: Done}, {State: with(up(i1), func(s *State) { s.Restarts = 1 })}},
+			i1 + ": it ended, and systemd has started it again"},
+		{"it was up and fails", nil, []Change{{State: up(i2), Ended: Done}, {State: down(i2, "exit-code")}}, i2 + ": exited with status 1"},
+		{"the socket fails", nil, []Change{{State: with(down(s, "resources"), func(s *State) { s.Listen = []string{"80"} }), Ended: Failed}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
+			s + ": 80: it could not listen (is the address in use, or not of this machine?)"},
+		{"another requirement fails", []State{{Unit: a}, up(s), {Unit: i1}, {Unit: i2}}, []Change{{State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}}, i1 + ": a unit that it requires has failed"},
+		{"canceled", nil, []Change{{State: starting(i1)}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Canceled}, {done: []Outcome{{Unit: a, Result: Canceled}}}},
+			"start of " + a + " was canceled by another job"},
+		{"it becomes one with a reload", nil, []Change{{State: up(i1), Ended: Done}, {State: up(i2), Ended: Done}, {State: with(up(a), func(s *State) { s.Active, s.JobID = Reloading, 8 })}}, ""},
+		{"refused", nil, []Change{{done: []Outcome{{Unit: a, Err: ErrMasked}}}}, "start of " + a + ": unit is masked"},
+		{"done by itself", []State{{Unit: a}, up(s), {Unit: i1}, up(i2)}, []Change{{State: up(i1), Ended: Done}, {State: State{Unit: i1, Load: Loaded, Active: Inactive, Result: "success", ExecMainCode: 1}}, done}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newTracker("shop", Start, []int{1, 2}, []string{s}, nil)
+				if k.states = c.before; k.states == nil {
+					k.states = []State{{Unit: a}, up(s), {Unit: i1}, {Unit: i2}}
+				}
+				events := make(chan event, len(c.events))
+				for _, e := range c.events {
+					events <- event{change: e}
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				err := k.follow(ctx, events, time.Second)
+				if text := fmt.Sprint(err); text != c.want && !(err == nil && c.want == "") {
+					t.Errorf("got %v, want %q", err, c.want)
+				}
+			})
+		})
+	}
+}
+
+// The time to settle begins anew when an instance goes away in it, and ends the start when all have stayed.
+func TestSettling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracker("shop", Restart, []int{1}, nil, nil)
+		k.states = []State{{Unit: "shop.service"}, {Unit: "shop@1.service"}}
+		events := make(chan event)
+		ended := make(chan error, 1)
+		began := time.Now()
+		go func() { ended <- k.follow(t.Context(), events, 10*time.Second) }()
+		is := func(a Active) event {
+			return event{change: Change{State: State{Unit: "shop@1.service", Load: Loaded, Active: a}, Ended: Done}}
+		}
+		events <- is(ActiveRunning)
+		events <- event{change: Change{done: []Outcome{{Unit: "shop@1.service", Result: Done}}}}
+		time.Sleep(9 * time.Second)
+		events <- is(Deactivating)
+		time.Sleep(20 * time.Second)
+		events <- is(ActiveRunning)
+		if err := <-ended; err != nil || time.Since(began) != 39*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// An instance that is not up in time is told apart from one that does not stop.
+func TestTrackerLimit(t *testing.T) {
+	for active, want := range map[Active]string{
+		Deactivating: "shop@1.service: it has not stopped within 5s, and goes on draining",
+		Activating:   "shop@1.service: not up within 5s",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			k := newTracker("shop", Restart, []int{1}, nil, nil)
+			k.limit = 5 * time.Second
+			k.states = []State{{Unit: "shop.service"}, {Unit: "shop@1.service", Load: Loaded, Active: active, JobID: 7}}
+			began := time.Now()
+			if err := k.follow(t.Context(), nil, time.Second); fmt.Sprint(err) != want || time.Since(began) != k.limit {
+				t.Errorf("after %v: %v, want %q", time.Since(began), err, want)
+			}
+		})
+	}
+	// Up in time, and settling beyond it.
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracker("shop", Restart, []int{1}, nil, nil)
+		k.limit = 5 * time.Second
+		k.states = []State{{Unit: "shop.service"}, {Unit: "shop@1.service", Load: Loaded, Active: ActiveRunning}}
+		events := make(chan event, 1)
+		events <- event{change: Change{done: []Outcome{{Unit: "shop@1.service", Result: Done}}}}
+		if err := k.follow(t.Context(), events, 10*time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}

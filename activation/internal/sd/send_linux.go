@@ -1,0 +1,45 @@
+package sd
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// sendSeconds bounds the wait for a place in the queue of systemd's socket, so
+// that a manager which is stopped in a debugger does not stop its workers.
+const sendSeconds = 3
+
+// send writes one datagram. A fresh descriptor each time, as libsystemd does:
+// messages are rare, and nothing has to be kept, closed or locked.
+func send(socket, message string) error {
+	if socket[0] != '/' && socket[0] != '@' {
+		return errors.New("neither a path nor an abstract socket")
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: sendSeconds}); err != nil {
+		return fmt.Errorf("setting SO_SNDTIMEO: %w", err)
+	}
+	// sun_path holds 108 bytes, a final NUL included. A longer path exists where it was
+	// bound by a shorter relative one; it is reached through an O_PATH descriptor.
+	if socket[0] == '/' && len(socket) >= len(unix.RawSockaddrUnix{}.Path) {
+		at, err := unix.Open(socket, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(at)
+		socket = fmt.Sprintf("/proc/self/fd/%d", at)
+	}
+	for {
+		// SockaddrUnix turns a leading @ into the NUL of an abstract name.
+		err := unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: socket})
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package sd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// System returns the environment of this process.
+func System() Env {
+	return Env{
+		Lookup:      os.LookupEnv,
+		Unset:       os.Unsetenv,
+		Pid:         os.Getpid,
+		PidfdID:     pidfdID,
+		Probe:       probe,
+		CloseOnExec: closeOnExec,
+	}
+}
+
+// Dup returns a close-on-exec duplicate of fd. It shares the open file
+// description, O_NONBLOCK with it.
+func Dup(fd int) (int, error) {
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, FirstFD)
+	if err != nil {
+		return -1, fmt.Errorf("duplicating fd %d: %w", fd, err)
+	}
+	return n, nil
+}
+
+// MonotonicUsec returns CLOCK_MONOTONIC in microseconds, as MONOTONIC_USEC= of
+// sd_notify(3) wants it.
+func MonotonicUsec() (int64, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0, fmt.Errorf("reading CLOCK_MONOTONIC: %w", err)
+	}
+	return ts.Nano() / 1000, nil
+}
+
+func closeOnExec(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+	return err
+}
+
+// pidfdID needs pidfs (kernel 6.9): before, all pidfds share one anonymous inode,
+// and systemd sends no LISTEN_PIDFDID.
+func pidfdID() (uint64, bool) {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil || int64(fs.Type) != unix.PID_FS_MAGIC {
+		return 0, false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, false
+	}
+	return st.Ino, true
+}
+
+func probe(fd int) (Kind, string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return Other, "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return Other, fileType(st.Mode), nil
+	}
+	typ, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return Other, "", err
+	}
+	switch typ {
+	case unix.SOCK_DGRAM:
+		return Packet, "a datagram socket", nil
+	case unix.SOCK_STREAM, unix.SOCK_SEQPACKET:
+	default:
+		return Other, "a raw socket", nil
+	}
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
+		return Other, "", err
+	}
+	if listening == 0 {
+		return Other, "a socket that does not listen (a connection, as with Accept=yes?)", nil
+	}
+	return Listener, "a listening socket", nil
+}
+
+func fileType(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		return "a FIFO"
+	case unix.S_IFREG:
+		return "a regular file"
+	case unix.S_IFCHR:
+		return "a character device"
+	case unix.S_IFDIR:
+		return "a directory"
+	default:
+		return "not a socket"
+	}
+}

@@ -1,0 +1,106 @@
+package journald
+
+import (
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+// appendAttr appends an attribute as a field, a group as several.
+func (h *handler) appendAttr(b []byte, groups []string, prefix string, a slog.Attr) []byte {
+	a.Value = a.Value.Resolve()
+	if h.opts.ReplaceAttr != nil && a.Value.Kind() != slog.KindGroup {
+		a = h.opts.ReplaceAttr(groups, a)
+		a.Value = a.Value.Resolve()
+	}
+	if a.Equal(slog.Attr{}) {
+		return b
+	}
+	if a.Value.Kind() != slog.KindGroup {
+		return appendField(b, fieldName(prefix+a.Key), text(a.Value))
+	}
+	if a.Key != "" {
+		groups = append(slices.Clip(groups), a.Key)
+		prefix += a.Key + "_"
+	}
+	for _, inner := range a.Value.Group() {
+		b = h.appendAttr(b, groups, prefix, inner)
+	}
+	return b
+}
+
+// text is a value as it stands in the journal.
+func text(v slog.Value) string {
+	switch v.Kind() {
+	case slog.KindString:
+		return v.String()
+	case slog.KindTime:
+		return v.Time().Format(time.RFC3339Nano)
+	case slog.KindAny:
+		switch x := v.Any().(type) {
+		case []byte:
+			return string(x)
+		case error:
+			return x.Error()
+		case fmt.Stringer:
+			return fmt.Sprint(x)
+		default:
+			return fmt.Sprintf("%+v", x)
+		}
+	}
+	return v.String()
+}
+
+// appendField encodes one field: NAME=value and a newline, or, for a value with newlines, the name, its size in eight bytes
+// and the value (NATIVE_JOURNAL_PROTOCOL of systemd).
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	if !strings.Contains(value, "\n") {
+		b = append(b, '=')
+		b = append(b, value...)
+		return append(b, '\n')
+	}
+	b = append(b, '\n')
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(value)))
+	b = append(b, value...)
+	return append(b, '\n')
+}
+
+// maxName is the longest name that journald takes (journal_field_valid).
+const maxName = 64
+
+// fieldName makes any text a name that journald takes.
+func fieldName(s string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, s)
+	// journald drops an entry's field whose name begins with "_": those are its own.
+	if name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || reserved(name) {
+		name = "X_" + strings.TrimLeft(name, "_")
+	}
+	return name[:min(len(name), maxName)]
+}
+
+// reserved names have a meaning to journald, systemd, syslog(3) or clusterctl (systemd.journal-fields(7)).
+func reserved(name string) bool {
+	switch name {
+	case "MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID", "UNIT", "USER_UNIT",
+		"TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID":
+		return true
+	}
+	for _, prefix := range []string{"SYSLOG_", "CLUSTERCTL_", "COREDUMP_", "OBJECT_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,196 @@
+//go:build linux
+
+package activation
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/internal/sd"
+)
+
+// reported runs a child that was passed the files and returns what it says.
+func reported(t *testing.T, names string, files ...*os.File) string {
+	t.Helper()
+	cmd := child(t.Context(), "report", names, files...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	return out.String()
+}
+
+func TestPassed(t *testing.T) {
+	tcp := listenTCP(t)
+	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	path := filepath.Join(t.TempDir(), "s")
+	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+
+	round := fmt.Sprintf(`Listeners: <nil>
+  listener http %v
+  listener http %v
+PacketConns: <nil>
+  packets udp %v
+Files: <nil>
+  file http http true
+  file http http true
+  file udp udp true
+`, tcp.Addr(), path, udp.LocalAddr())
+	want := round + round + `Listen: false 2 listeners named "http" were passed, and Listen returns one: use ListenAll
+ListenPacket: true <nil>
+`
+	if got := reported(t, "http:udp:http", share(t, tcp), share(t, udp), share(t, local)); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the child removed the socket of systemd: %v", err)
+	}
+}
+
+func TestPassedIsNoListener(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	got := reported(t, "http:pipe", share(t, listenTCP(t)), r)
+	for _, want := range []string{
+		`Listeners: fd 4 ("pipe") is no listener, but a FIFO; Files returns it`,
+		`PacketConns: fd 4 ("pipe") is no datagram socket, but a FIFO`,
+		"  file pipe pipe true",
+		`Listen: false fd 4 ("pipe")`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
+
+func TestNameIsMissing(t *testing.T) {
+	got := reported(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
+	for _, want := range []string{
+		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; passed were: "admin", "web"`,
+		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; passed were: none at all`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	if _, err := pick(map[string][]int{"a": {1}}, "b", "thing"); !errors.Is(err, ErrNoListener) {
+		t.Errorf("%v is not ErrNoListener", err)
+	}
+}
+
+// The test itself runs on what counts as a laptop.
+func TestNotActivated(t *testing.T) {
+	if _, err := Listeners(); !errors.Is(err, ErrNotActivated) {
+		t.Errorf("Listeners: %v", err)
+	}
+	if _, err := PacketConns(); !errors.Is(err, ErrNotActivated) {
+		t.Errorf("PacketConns: %v", err)
+	}
+	if _, err := Files(); !errors.Is(err, ErrNotActivated) {
+		t.Errorf("Files: %v", err)
+	}
+	l, err := Listen("http", "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := ListenPacket("udp", "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := Listen("http", "tcp", l.Addr().String()); !errors.Is(err, unix.EADDRINUSE) || !errors.Is(err, ErrNotActivated) {
+		t.Errorf("a taken port: %v", err)
+	}
+}
+
+// nonblocking reads O_NONBLOCK of the open file description, as doctor does.
+func nonblocking(t *testing.T, pid int, fd uintptr) bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pos, flags int
+	if _, err := fmt.Sscanf(string(text), "pos:\t%d\nflags:\t%o", &pos, &flags); err != nil {
+		t.Fatal(err)
+	}
+	return flags&unix.O_NONBLOCK != 0
+}
+
+// Taking over, listing, accepting, duplicating and closing all leave the flag, which
+// every process with the description sees.
+func TestFilesAreNonblocking(t *testing.T) {
+	shared := share(t, listenTCP(t))
+	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+		t.Fatal("the socket of the test is blocking")
+	}
+	reported(t, "http", shared) // lists, duplicates, asks for Fd, closes
+	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+		t.Error("a child cleared O_NONBLOCK on the shared description")
+	}
+	w := startWorker(t, "worker", []*os.File{shared})
+	w.expect(t, "READY=1")
+	if !nonblocking(t, w.cmd.Process.Pid, 3) {
+		t.Error("O_NONBLOCK is not set in the worker")
+	}
+	w.signal(t, unix.SIGTERM)
+	if status := w.exit(t); status != 0 {
+		t.Errorf("exit status %d: %s", status, w.stderr)
+	}
+	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+		t.Error("a stopping worker cleared O_NONBLOCK on the shared description")
+	}
+	// Without NonBlocking=yes systemd clears it before each start; taking over sets it again.
+	if err := unix.SetNonblock(int(shared.Fd()), false); err != nil {
+		t.Fatal(err)
+	}
+	reported(t, "http", shared)
+	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+		t.Error("O_NONBLOCK was not set on a blocking listener")
+	}
+}
+
+// A set that cannot be completed leaves nothing open.
+func TestTakeFails(t *testing.T) {
+	l := listenTCP(t)
+	f := share(t, l)
+	e := sd.Env{
+		Lookup: func(name string) (string, bool) {
+			v, ok := map[string]string{"LISTEN_PID": "1", "LISTEN_FDS": "1"}[name]
+			return v, ok
+		},
+		Unset:       func(string) error { return nil },
+		Pid:         func() int { return 1 },
+		Probe:       func(int) (sd.Kind, string, error) { return sd.Listener, "", nil },
+		CloseOnExec: func(int) error { return errors.New("no") },
+	}
+	if _, err := take(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
+		t.Errorf("got %v", err)
+	}
+	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
+	if _, err := s.files(); err == nil {
+		t.Error("a descriptor that is not open was duplicated")
+	}
+}

@@ -1,0 +1,190 @@
+//go:build linux
+
+package activation
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hold is a request whose answer waits for the end of its body.
+const (
+	hold    = "POST /hold HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+	release = "0\r\n\r\n"
+)
+
+func TestMessages(t *testing.T) {
+	l := listenTCP(t)
+	w := startWorker(t, "worker", []*os.File{share(t, l)}, "WATCHDOG_USEC=200000")
+	if got := w.expect(t, "READY=1"); got != "READY=1\nSTATUS=serving" {
+		t.Errorf("got %q", got)
+	}
+	w.expect(t, "WATCHDOG=1")
+	w.expect(t, "WATCHDOG=1")
+	c := connect(t, l.Addr().String())
+	c.exchange(t, get, false) // so it is accepted
+	if err := c.send(hold); err != nil {
+		t.Fatal(err)
+	}
+	w.signal(t, syscall.SIGTERM)
+	if got := w.expect(t, "STOPPING=1"); got != "STOPPING=1\nSTATUS=draining, 1 connection left" {
+		t.Errorf("got %q", got)
+	}
+	if got := w.expect(t, "EXTEND_TIMEOUT_USEC="); got != "EXTEND_TIMEOUT_USEC=35000000" {
+		t.Errorf("got %q", got)
+	}
+	w.expect(t, "WATCHDOG=1") // while draining too
+	if err := c.send(release); err != nil {
+		t.Fatal(err)
+	}
+	c.want(t, true)
+	if status := w.exit(t); status != 0 {
+		t.Errorf("exit status %d: %s", status, w.stderr)
+	}
+}
+
+func TestWatchdogOfAnotherProcess(t *testing.T) {
+	w := startWorker(t, "worker", []*os.File{share(t, listenTCP(t))}, "WATCHDOG_USEC=2000", "WATCHDOG_PID=1")
+	w.expect(t, "READY=1")
+	w.signal(t, os.Interrupt)
+	w.expect(t, "STOPPING=1")
+	if status := w.exit(t); status != 0 {
+		t.Errorf("exit status %d: %s", status, w.stderr)
+	}
+	b := make([]byte, 4096)
+	for {
+		w.messages.SetReadDeadline(time.Now())
+		n, err := w.messages.Read(b)
+		if err != nil {
+			break
+		}
+		if bytes.HasPrefix(b[:n], []byte("WATCHDOG")) {
+			t.Error("WATCHDOG=1 was sent for another process")
+		}
+	}
+}
+
+func TestSecondSignal(t *testing.T) {
+	l := listenTCP(t)
+	w := startWorker(t, "worker", []*os.File{share(t, l)})
+	w.expect(t, "READY=1")
+	c := connect(t, l.Addr().String())
+	// The second signal does not wait for a request that nobody has read yet, so this one has to be in its handler.
+	if err := c.send(strings.Replace(hold, "\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := c.r.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	w.signal(t, syscall.SIGTERM)
+	w.expect(t, "STOPPING=1")
+	w.signal(t, syscall.SIGTERM)
+	if status := w.exit(t); status != 3 || !strings.Contains(w.stderr.String(), "connections cut off: 1 (second signal)") {
+		t.Errorf("exit status %d: %s", status, w.stderr)
+	}
+}
+
+// A program that passes the context of signal.NotifyContext: the one signal arrives
+// twice, and must not count as a second one.
+func TestContextOfTheSameSignal(t *testing.T) {
+	for range 10 { // which of the two comes first is a matter of chance
+		l := listenTCP(t)
+		w := startWorker(t, "context", []*os.File{share(t, l)})
+		w.expect(t, "READY=1")
+		c := connect(t, l.Addr().String())
+		c.exchange(t, get, false)
+		if err := c.send(hold); err != nil {
+			t.Fatal(err)
+		}
+		w.signal(t, syscall.SIGTERM)
+		w.expect(t, "EXTEND_TIMEOUT_USEC=")
+		if err := c.send(release); err != nil {
+			t.Fatal(err)
+		}
+		c.want(t, true)
+		if status := w.exit(t); status != 0 {
+			t.Errorf("exit status %d: %s", status, w.stderr)
+		}
+	}
+}
+
+// Somebody clears O_NONBLOCK, as systemd does at each start without NonBlocking=yes:
+// the next accept blocks in the kernel, which is bounded and said.
+func TestAcceptBlocks(t *testing.T) {
+	l := listenTCP(t)
+	shared := share(t, l)
+	w := startWorker(t, "stuck", []*os.File{shared})
+	w.expect(t, "READY=1")
+	if err := unix.SetNonblock(int(shared.Fd()), false); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, l.Addr().String())
+	if err := c.send("GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(c.conn); err != nil {
+		t.Fatal(err)
+	}
+	waitForAccept(t, w.cmd.Process.Pid)
+	w.signal(t, syscall.SIGTERM)
+	if status := w.exit(t); status != 1 || !strings.Contains(w.stderr.String(), "NonBlocking=yes") {
+		t.Errorf("exit status %d: %s", status, w.stderr)
+	}
+}
+
+// waitForAccept waits until a thread of the process is inside accept4(2). No event
+// tells of that, so this polls.
+func waitForAccept(t *testing.T, pid int) {
+	t.Helper()
+	call := []byte(fmt.Sprintf("%d ", unix.SYS_ACCEPT4))
+	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+		for _, path := range threads {
+			if text, err := os.ReadFile(path); err == nil && bytes.HasPrefix(text, call) {
+				return
+			}
+		}
+	}
+	t.Fatal("the accept never blocked")
+}
+
+// The notify functions, received by a socket of ours.
+func TestNotifyFunctions(t *testing.T) {
+	socket := "@clusterctl-activation-" + filepath.Base(t.TempDir()) + fmt.Sprint(os.Getpid())
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	for want, send := range map[string]func() error{
+		"READY=1":                      Ready,
+		"STOPPING=1":                   Stopping,
+		"STATUS=two lines, \uFFFD bad": func() error { return Status("two\nlines, \xff bad") },
+		"RELOADING=1\nMONOTONIC_USEC=": Reloading,
+		"FDSTORE=1\nFDNAME=a":          func() error { return Notify("FDSTORE=1", "FDNAME=a") },
+	} {
+		if err := send(); err != nil {
+			t.Errorf("%s: %v", want, err)
+		}
+		b := make([]byte, 4096)
+		conn.SetReadDeadline(time.Now().Add(bound))
+		n, err := conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(b[:n]); !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+//go:build linux
+
+package activation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A load is a crowd of clients that never retry. Each lost request is counted, and the
+// first ones are kept.
+type load struct {
+	addr    string
+	stop    atomic.Bool
+	clients sync.WaitGroup
+	sent    [3]atomic.Int64 // by the kind of client
+	lost    atomic.Int64
+	losses  chan string
+}
+
+const (
+	keepAlive = iota // one request after another
+	thinking         // with pauses in between
+	fresh            // a new connection for each request
+)
+
+func startLoad(addr string, each int) *load {
+	l := &load{addr: addr, losses: make(chan string, 10)}
+	for kind := range l.sent {
+		for range each {
+			l.clients.Go(func() { l.client(kind) })
+		}
+	}
+	return l
+}
+
+func (l *load) client(kind int) {
+	var c *client
+	for !l.stop.Load() {
+		var err error
+		opened := c == nil
+		if opened {
+			c, err = dial(l.addr)
+		}
+		var closes bool
+		if err == nil {
+			closes, err = c.request(kind)
+		}
+		l.sent[kind].Add(1)
+		if err != nil {
+			l.lost.Add(1)
+			select {
+			case l.losses <- fmt.Sprintf("client of kind %d, new connection %v: %v", kind, opened, err):
+			default:
+			}
+		}
+		if c != nil && (err != nil || closes || kind == fresh) {
+			c.conn.Close()
+			c = nil
+		}
+		if kind == thinking {
+			time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+		}
+	}
+	if c != nil {
+		c.conn.Close()
+	}
+}
+
+func (c *client) request(kind int) (closes bool, err error) {
+	c.conn.SetDeadline(time.Now().Add(bound))
+	if kind == fresh && rand.IntN(2) == 0 {
+		// The connection is there well before its request, as with a browser or over a slow line.
+		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
+	}
+	if err := c.send(get); err != nil {
+		return false, err
+	}
+	return c.answer()
+}
+
+// finish ends the load and reports.
+func (l *load) finish(t *testing.T) {
+	t.Helper()
+	l.stop.Store(true)
+	l.clients.Wait()
+	for kind := range l.sent {
+		if l.sent[kind].Load() == 0 {
+			t.Errorf("no request of kind %d was sent", kind)
+		}
+	}
+	t.Logf("requests: %d keep-alive, %d thinking, %d on new connections",
+		l.sent[keepAlive].Load(), l.sent[thinking].Load(), l.sent[fresh].Load())
+	if n := l.lost.Load(); n > 0 {
+		t.Errorf("%d requests were lost", n)
+		for range min(n, int64(cap(l.losses))) {
+			t.Log(<-l.losses)
+		}
+	}
+}
+
+// Three workers on one socket, restarted one after another, fifty times, under the load
+// of clients that never retry: nothing is lost.
+func TestRollingRestart(t *testing.T) {
+	l := listenTCP(t)
+	shared := []*os.File{share(t, l)}
+	var workers [3]*worker
+	for i := range workers {
+		workers[i] = startWorker(t, "worker", shared)
+		workers[i].expect(t, "READY=1")
+	}
+	crowd := startLoad(l.Addr().String(), 4)
+	for i := range 50 {
+		w := &workers[i%len(workers)]
+		(*w).signal(t, syscall.SIGTERM)
+		if status := (*w).exit(t); status != 0 {
+			t.Fatalf("restart %d: exit status %d: %s", i, status, (*w).stderr)
+		}
+		*w = startWorker(t, "worker", shared)
+		(*w).expect(t, "READY=1")
+		if !nonblocking(t, (*w).cmd.Process.Pid, 3) {
+			t.Fatalf("restart %d: O_NONBLOCK is not set on the shared socket", i)
+		}
+	}
+	crowd.finish(t)
+	for _, w := range workers {
+		w.signal(t, syscall.SIGTERM)
+	}
+	for _, w := range workers {
+		if status := w.exit(t); status != 0 {
+			t.Errorf("exit status %d: %s", status, w.stderr)
+		}
+	}
+}

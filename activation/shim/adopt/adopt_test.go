@@ -1,0 +1,220 @@
+package adopt
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+func TestParseMap(t *testing.T) {
+	for in, want := range map[string]string{
+		"http=tcp:3000": "http tcp:3000", "http/1=tcp4:80": "http/1 tcp4:80", "0=udp6:53": "0 udp6:53",
+		"a=b=tcp:1": "a=b tcp:1", "x=unix:@name": "x unix:@name",
+	} {
+		m, err := ParseMap(in)
+		if err != nil || m.Key+" "+m.Want.String() != want {
+			t.Errorf("%q: %q %v", in, m.Key+" "+m.Want.String(), err)
+		}
+	}
+	for _, in := range []string{"", "http", "=tcp:1", "http=tcp", "http=tcp:", "http=tcp:0", "http=tcp:65536", "http=tcp:-1", "http=tcp:1x",
+		"http=unix:", "http=unix:relative", "http=unix:/" + strings.Repeat("x", 107), "http=sctp:1"} {
+		if m, err := ParseMap(in); err == nil {
+			t.Errorf("%q: accepted as %+v", in, m)
+		}
+	}
+}
+
+func FuzzParseMap(f *testing.F) {
+	for _, s := range []string{"http=tcp:3000", "a/0=unix:/x", "=", "x=udp6:1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m, err := ParseMap(s)
+		if err != nil {
+			return
+		}
+		if m.Key+"="+m.Want.String() != s && !strings.HasPrefix(s, m.Key+"=") {
+			t.Fatalf("%q became %q and %v", s, m.Key, m.Want)
+		}
+		again, err := ParseWant(m.Want.String())
+		if err != nil || again != m.Want {
+			t.Fatalf("%v became %v, %v", m.Want, again, err)
+		}
+	})
+}
+
+func TestFind(t *testing.T) {
+	names := []string{"http", "admin", "http", "7"}
+	for key, want := range map[string]int{"admin": 1, "http/0": 0, "http/1": 2, "0": 0, "2": 2, "7": 3, "admin/0": 1} {
+		if got, err := find(names, key); err != nil || got != want {
+			t.Errorf("%q: %d %v, want %d", key, got, err, want)
+		}
+	}
+	for _, key := range []string{"http", "http/2", "none", "4", "-1", "http/-1", "", "/0"} {
+		if got, err := find(names, key); err == nil {
+			t.Errorf("%q: %d", key, got)
+		}
+	}
+}
+
+func tcp4(port uint16, want string, ip ...byte) Listener {
+	l := Listener{Kind: target.TCP4, Addr: target.Addr{Family: unix.AF_INET, Port: port}}
+	copy(l.Addr.IP[:], ip)
+	return withWant(l, want)
+}
+
+func tcp6(port uint16, want string) Listener {
+	return withWant(Listener{Kind: target.TCP6, Addr: target.Addr{Family: unix.AF_INET6, Port: port}}, want)
+}
+
+func withWant(l Listener, want string) Listener {
+	l.Want = Want{Kinds: kinds(l.Kind), Port: l.Addr.Port}
+	if want != "" {
+		w, err := ParseWant(want)
+		if err != nil {
+			panic(err)
+		}
+		l.Want = w
+	}
+	return l
+}
+
+func addr(family, port uint16, ip ...byte) *target.Addr {
+	a := &target.Addr{Family: family, Port: port}
+	copy(a.IP[:], ip)
+	return a
+}
+
+func TestMatch(t *testing.T) {
+	const in, in6 = unix.AF_INET, unix.AF_INET6
+	taken := tcp4(80, "")
+	taken.ready = true
+	path := &target.Addr{Family: unix.AF_UNIX}
+	path.SetPath("/run/x")
+	for _, c := range []struct {
+		name     string
+		ls       []Listener
+		kind     target.Kind
+		a        *target.Addr
+		at, near int
+	}{
+		{"own port", []Listener{tcp4(80, "")}, target.TCP4, addr(in, 80), 0, -1},
+		{"another address of the program", []Listener{tcp4(80, "", 10, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 0, -1},
+		{"another port", []Listener{tcp4(80, "")}, target.TCP4, addr(in, 81), -1, -1},
+		{"any port", []Listener{tcp4(80, "")}, target.TCP4, addr(in, 0), -1, -1},
+		{"udp on the same port", []Listener{tcp4(80, "")}, target.UDP4, addr(in, 80), -1, -1},
+		{"ipv6 program, ipv4 socket", []Listener{tcp4(80, "")}, target.TCP6, addr(in6, 80), -1, 0},
+		{"ipv4 program, ipv6 socket", []Listener{tcp6(80, "")}, target.TCP4, addr(in, 80), -1, 0},
+		{"mapped port", []Listener{tcp4(80, "tcp4:3000")}, target.TCP4, addr(in, 3000), 0, -1},
+		{"mapped port, public one is not ours", []Listener{tcp4(80, "tcp4:3000")}, target.TCP4, addr(in, 80), -1, -1},
+		{"either family on an ipv4 socket", []Listener{tcp4(80, "tcp:3000")}, target.TCP6, addr(in6, 3000), 0, -1},
+		{"either family on an ipv6 socket", []Listener{tcp6(80, "tcp:3000")}, target.TCP4, addr(in, 3000), -1, 0},
+		{"ipv4 on an ipv6 socket because the map says so", []Listener{tcp6(80, "tcp4:3000")}, target.TCP4, addr(in, 3000), 0, -1},
+		{"the nearer address", []Listener{tcp4(80, ""), tcp4(80, "", 127, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 1, -1},
+		{"the free one", []Listener{taken, tcp4(80, "", 10, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 1, -1},
+		{"both families, each its own", []Listener{tcp4(80, ""), tcp6(80, "")}, target.TCP6, addr(in6, 80), 1, 0},
+		{"unix path", []Listener{withWant(Listener{Kind: target.UnixStream}, "unix:/run/x")}, target.UnixStream, path, 0, -1},
+		{"another unix path", []Listener{withWant(Listener{Kind: target.UnixStream}, "unix:/run/y")}, target.UnixStream, path, -1, -1},
+	} {
+		at, near := match(c.ls, c.kind, c.a)
+		if at != c.at || at < 0 && near != c.near {
+			t.Errorf("%s: %d, near %d; want %d, near %d", c.name, at, near, c.at, c.near)
+		}
+	}
+}
+
+func TestLineNeverOverflows(t *testing.T) {
+	var l line
+	long := strings.Repeat("x", 1000)
+	if n := testing.AllocsPerRun(10, func() {
+		l.start("a ").str(long).bytes([]byte("b\n")).num(1 << 60).errno(unix.EPERM).str(long)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if len(l.b) >= len(l.buf) || &l.b[0] != &l.buf[0] {
+		t.Errorf("the line has left its buffer: %d bytes", len(l.b))
+	}
+	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != prefix+"xa?b?" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestParseMapping(t *testing.T) {
+	for in, ok := range map[string]bool{
+		"c000000000-c000400000 rw-p 00000000 00:00 0 \n":           true,
+		"00400000-00500000 r-xp 00000000 fe:00 123 /bin/x\n":       false,
+		"7ffd0000-7ffe0000 rw-p 00000000 00:00 0          [stack]": false,
+		"x-y rw-p 0 0 0": false, "": false, "2000-1000 rw-p 0 0 0": false,
+	} {
+		if s, got := parseMapping([]byte(in)); got != ok || ok && (s.lo >= s.hi) {
+			t.Errorf("%q: %v %v", in, s, got)
+		}
+	}
+}
+
+// The child keeps its stack and its descriptor, whatever else it gives back.
+func TestWaste(t *testing.T) {
+	for range 100 { // on stacks of every age
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			testWaste(t)
+		}()
+		<-done
+	}
+}
+
+func testWaste(t *testing.T) {
+	// Another thread than the first has its thread-local storage on the heap.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var local byte
+	g := uintptr(getg())
+	if g == 0 {
+		t.Error("no descriptor")
+		return
+	}
+	spans := waste()
+	here := uintptr(unsafe.Pointer(&local)) // on the stack
+	thread, ok := threadLocal()
+	if !ok {
+		t.Error("no thread-local storage")
+	}
+	var total uintptr
+	for _, s := range spans {
+		if s.lo < s.hi {
+			total += s.hi - s.lo
+		}
+		for _, kept := range [...]uintptr{here, g, g + 500, thread.lo} {
+			if s.lo <= kept && kept < s.hi {
+				t.Errorf("%x-%x holds %x", s.lo, s.hi, kept)
+			}
+		}
+	}
+	if total < 1<<20 {
+		t.Errorf("only %d bytes of the heap are found", total)
+	}
+}
+
+func TestAreaIsBounded(t *testing.T) {
+	a, err := newArea()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(a.b)
+	if _, ok := a.listeners(make([]Listener, 10)); !ok {
+		t.Error("ten listeners do not fit")
+	}
+	if _, ok := a.listeners(make([]Listener, 10000)); ok {
+		t.Error("ten thousand listeners fit")
+	}
+	s := "name"
+	if !a.text(&s) || s != "name" {
+		t.Errorf("%q", s)
+	}
+}

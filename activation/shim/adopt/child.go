@@ -1,0 +1,125 @@
+package adopt
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+)
+
+// child is what runs behind the fork. No method of it may allocate or block
+// otherwise than in a raw system call; see the package comment.
+type child struct {
+	notifier
+	pipe  int   // to the launcher
+	keep  []int // descriptors that stay open, ascending
+	title []byte
+	waste [4]span
+
+	msg     unix.Msghdr
+	iov     unix.Iovec
+	one     [4]byte
+	control [64]byte
+}
+
+// first is the child between: it forks the notifier and is gone.
+func (c *child) first() {
+	pid, e := clone()
+	if e != 0 || pid != 0 {
+		exit(int(e))
+	}
+	c.second()
+}
+
+// second is the notifier.
+func (c *child) second() {
+	unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
+	giveBack(&c.waste)
+	c.closeOthers()
+	c.name()
+	if e := c.maskSignals(); e != 0 {
+		c.line.start("blocking signals in the notifier: ").errno(e).write()
+		exit(1)
+	}
+	pid, _, _ := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
+	*(*int32)(unsafe.Pointer(&c.one)) = int32(pid)
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(c.pipe), uintptr(unsafe.Pointer(&c.one)), unsafe.Sizeof(c.one))
+	fd := c.receive()
+	unix.RawSyscall(unix.SYS_CLOSE, uintptr(c.pipe), 0, 0)
+	if fd < 0 {
+		exit(1) // the launcher has said why
+	}
+	c.seccomp = seccomp.FD(fd)
+	c.seccomp.SyncWakeUp()
+	parent, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+	c.manager = int(parent)
+	c.loop()
+	exit(0)
+}
+
+// closeOthers leaves no descriptor that could keep a pipe of the program open, or
+// the terminal, or a file system busy; only stderr is needed for the log.
+func (c *child) closeOthers() {
+	next := 0
+	for _, fd := range c.keep {
+		if fd > next {
+			unix.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(fd-1), 0)
+		}
+		next = fd + 1
+	}
+	unix.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(next), 0xffffffff, 0)
+	null := [...]byte{'/', 'd', 'e', 'v', '/', 'n', 'u', 'l', 'l', 0}
+	at := unix.AT_FDCWD
+	for range 2 { // 0 and 1 are the lowest free numbers
+		unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&null)), unix.O_RDWR, 0, 0, 0)
+	}
+	root := [...]byte{'/', 0}
+	unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&root)), 0, 0)
+}
+
+// name makes the process recognisable: to people in "systemctl status", and to
+// the drain, which looks for the argument "notify". It also keeps "pkill -f app.js"
+// from finding the notifier under the program's command line.
+func (c *child) name() {
+	comm := [...]byte{'s', 'h', 'i', 'm', '-', 'n', 'o', 't', 'i', 'f', 'y', 0}
+	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&comm)), 0)
+	const title = "clusterctl-shim\x00notify\x00"
+	if len(c.title) < len(title) {
+		return
+	}
+	clear(c.title[copy(c.title, title):])
+}
+
+// maskSignals blocks everything, SIGTERM first of all: systemd may send it to the
+// whole unit, and the program still drains then. Only SIGKILL ends a notifier.
+func (c *child) maskSignals() unix.Errno {
+	all := ^uint64(0)
+	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), 0, unsafe.Sizeof(all), 0, 0)
+	if e != 0 {
+		return e
+	}
+	drain := uint64(1) << (uint(unix.SIGUSR1) - 1)
+	none := -1
+	fd, _, e := unix.RawSyscall6(unix.SYS_SIGNALFD4, uintptr(none), uintptr(unsafe.Pointer(&drain)), unsafe.Sizeof(drain), unix.SFD_CLOEXEC|unix.SFD_NONBLOCK, 0, 0)
+	c.signals = int(fd)
+	return e
+}
+
+// receive takes the seccomp listener from the launcher, or returns -1.
+func (c *child) receive() int {
+	c.iov = unix.Iovec{Base: &c.one[0], Len: 1}
+	c.msg = unix.Msghdr{Iov: &c.iov, Iovlen: 1, Control: &c.control[0], Controllen: uint64(len(c.control))}
+	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(c.pipe), uintptr(unsafe.Pointer(&c.msg)), unix.MSG_CMSG_CLOEXEC)
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&c.control))
+	if e != 0 || n != 1 || c.msg.Controllen < unix.SizeofCmsghdr+4 || h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_RIGHTS {
+		return -1
+	}
+	return int(*(*int32)(unsafe.Pointer(&c.control[unix.SizeofCmsghdr])))
+}
+
+func exit(code int) {
+	for {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(code), 0, 0)
+	}
+}

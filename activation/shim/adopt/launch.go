@@ -1,0 +1,189 @@
+package adopt
+
+import (
+	"errors"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+)
+
+// Config says what Start adopts.
+type Config struct {
+	Listeners []Listener
+	// HoldAccept shows accept(2) to the notifier too, so that a drain can hold
+	// it: for programs that wait in accept, poll or select instead of epoll.
+	HoldAccept bool
+	// NotifySocket is NOTIFY_SOCKET, sd_notify(3), or empty. The unit needs
+	// NotifyAccess=all, since the notifier is not the main process.
+	NotifySocket string
+	// OwnPtrace takes CAP_SYS_PTRACE, which the unit has as an ambient
+	// capability, from the program and leaves it to the notifier, so that it can
+	// read forked children where Yama's ptrace_scope is above 0.
+	OwnPtrace bool
+	// Args is the untouched os.Args; its memory is reused to name the notifier.
+	Args []string
+}
+
+// Start forks the notifier and installs the filter on the calling thread. The
+// caller has called runtime.LockOSThread and executes the program from this
+// thread right after, and nothing else. After an error the notifier is gone or
+// about to go, and the filter may be in place: exit.
+//
+// The errors of package seccomp say why adoption is impossible here.
+func Start(c Config) error {
+	machine, ok := seccomp.Native()
+	if !ok {
+		return seccomp.ErrKernel
+	}
+	notify, err := dialNotify(c.NotifySocket)
+	if err != nil {
+		return err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return errors.New("making a socket pair: " + err.Error())
+	}
+	child, err := newChild(machine, notify, pair[1], &c)
+	if err != nil {
+		return err
+	}
+	child.waste = waste()
+	pid, e := clone()
+	if e != 0 {
+		return errors.New("forking the notifier: " + e.Error())
+	}
+	if pid == 0 {
+		child.first()
+	}
+	unix.Close(pair[1])
+	defer unix.Close(pair[0])
+	if err := greet(pid, pair[0]); err != nil {
+		return err
+	}
+	if c.OwnPtrace {
+		if err := dropPtrace(); err != nil {
+			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
+		}
+	}
+	calls := seccomp.Calls{Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners)}
+	// A held accept has to be interruptible by the program's own signals.
+	fd, err := seccomp.Install(seccomp.Program(machine, calls), !c.HoldAccept)
+	if err != nil {
+		return err
+	}
+	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
+		return errors.New("handing over to the notifier: " + err.Error())
+	}
+	return nil
+}
+
+// greet waits for the first child, whose end makes the notifier the service
+// manager's child, and lets the notifier read this process's memory.
+func greet(pid, pipe int) error {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return errors.New("waiting for the notifier's fork: " + err.Error())
+		}
+		break
+	}
+	var b [4]byte
+	n, err := unix.Read(pipe, b[:])
+	if err != nil || n != len(b) {
+		return errors.New("the notifier did not start")
+	}
+	notifier := *(*int32)(unsafe.Pointer(&b))
+	// Survives execve(2). EINVAL: a kernel without Yama, where it is not needed.
+	err = unix.Prctl(unix.PR_SET_PTRACER, uintptr(notifier), 0, 0, 0)
+	if err != nil && err != unix.EINVAL {
+		return errors.New("letting the notifier read the program: " + err.Error())
+	}
+	return nil
+}
+
+// notifySeconds bounds the wait for a place in the queue of NOTIFY_SOCKET.
+const notifySeconds = 3
+
+func dialNotify(path string) (int, error) {
+	if path == "" {
+		return -1, nil
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, errors.New("opening a socket for NOTIFY_SOCKET: " + err.Error())
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return -1, errors.New("NOTIFY_SOCKET=" + path + ": " + err.Error())
+	}
+	tv := unix.Timeval{Sec: notifySeconds}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// minAddrLen leaves netlink's 12 bytes alone, unless a short unix path is wanted.
+func minAddrLen(ls []Listener) uint32 {
+	for i := range ls {
+		if ls[i].Want.Path != "" {
+			return 2
+		}
+	}
+	return unix.SizeofSockaddrInet4
+}
+
+// newChild lays out everything that the notifier needs outside of the heap.
+func newChild(m seccomp.Machine, notify, pipe int, c *Config) (*child, error) {
+	a, err := newArea()
+	if err != nil {
+		return nil, errors.New("memory for the notifier: " + err.Error())
+	}
+	errFull := errors.New("too many sockets for one notifier")
+	p := a.take(unsafe.Sizeof(child{}))
+	ls, ok := a.listeners(c.Listeners)
+	// What stays open in the notifier: stderr for the log, the pipe to the
+	// launcher, NOTIFY_SOCKET and the listeners.
+	keep := []int{2, pipe}
+	if notify >= 0 {
+		keep = append(keep, notify)
+	}
+	for i := range ls {
+		keep = append(keep, ls[i].FD)
+	}
+	slices.Sort(keep)
+	q := a.take(uintptr(len(keep)) * unsafe.Sizeof(keep[0]))
+	if p == nil || q == nil || !ok {
+		return nil, errFull
+	}
+	ch := (*child)(p)
+	ch.machine, ch.notify, ch.ls = m, notify, ls
+	ch.pipe, ch.title = pipe, titleMemory(c.Args)
+	ch.keep = unsafe.Slice((*int)(q), len(keep))
+	copy(ch.keep, keep)
+	return ch, nil
+}
+
+// titleMemory is the memory that /proc/PID/cmdline shows, if it is all there.
+func titleMemory(args []string) []byte {
+	if len(args) == 0 || args[0] == "" {
+		return nil
+	}
+	first := unsafe.StringData(args[0])
+	size := uintptr(0)
+	for _, a := range args {
+		if a != "" && uintptr(unsafe.Pointer(unsafe.StringData(a))) != uintptr(unsafe.Pointer(first))+size {
+			return nil // not the kernel's block any more
+		}
+		size += uintptr(len(a)) + 1
+	}
+	return unsafe.Slice(first, size)
+}

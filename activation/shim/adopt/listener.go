@@ -1,0 +1,155 @@
+package adopt
+
+import (
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// Listener is one inherited socket and the bind that it answers.
+type Listener struct {
+	FD    int
+	Name  string
+	Want  Want
+	Kind  target.Kind
+	Addr  target.Addr // what it is bound to
+	Inode uint64
+
+	ready bool // the program listens on it; a datagram socket: has bound it
+}
+
+// Passed names an inherited descriptor.
+type Passed struct {
+	FD   int
+	Name string
+}
+
+// Inspect asks the kernel what the passed descriptors are and applies the maps.
+// A descriptor without a map answers the bind to its own port (or path) by a
+// socket of its own kind. It changes nothing.
+func Inspect(passed []Passed, maps []Map) ([]Listener, error) {
+	ls := make([]Listener, len(passed))
+	names := make([]string, len(passed))
+	for i, p := range passed {
+		l, err := inspect(p)
+		if err != nil {
+			return nil, errors.New("inherited descriptor " + strconv.Itoa(p.FD) + " (" + strconv.Quote(p.Name) + "): " + err.Error())
+		}
+		ls[i], names[i] = l, p.Name
+	}
+	mapped := make([]bool, len(passed))
+	for _, m := range maps {
+		i, err := find(names, m.Key)
+		if err != nil {
+			return nil, err
+		}
+		if mapped[i] {
+			return nil, errors.New("two maps for descriptor " + strconv.Quote(names[i]))
+		}
+		mapped[i] = true
+		ls[i].Want = m.Want
+		if !compatible(ls[i].Kind, m.Want.Kinds) {
+			return nil, errors.New("a socket " + ls[i].Public() + " cannot answer " + m.Want.String())
+		}
+	}
+	return ls, nil
+}
+
+func inspect(p Passed) (l Listener, err error) {
+	l = Listener{FD: p.FD, Name: p.Name}
+	var st unix.Stat_t
+	if err := unix.Fstat(p.FD, &st); err != nil {
+		return l, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return l, errors.New("not a socket")
+	}
+	l.Inode = st.Ino
+	typ, err := unix.GetsockoptInt(p.FD, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return l, err
+	}
+	sa, err := unix.Getsockname(p.FD)
+	if err != nil {
+		return l, err
+	}
+	return l, l.describe(sa, typ)
+}
+
+// describe fills in Addr, Kind and the default Want.
+func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
+	stream := typ == unix.SOCK_STREAM
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		l.Addr.Family, l.Addr.Port = unix.AF_INET, uint16(sa.Port)
+		copy(l.Addr.IP[:], sa.Addr[:])
+		l.Kind = pick(stream, target.TCP4, target.UDP4)
+	case *unix.SockaddrInet6:
+		l.Addr.Family, l.Addr.Port, l.Addr.Zone = unix.AF_INET6, uint16(sa.Port), sa.ZoneId
+		l.Addr.IP = sa.Addr
+		l.Kind = pick(stream, target.TCP6, target.UDP6)
+	case *unix.SockaddrUnix:
+		l.Addr.Family = unix.AF_UNIX
+		path := sa.Name
+		if len(path) > 0 && path[0] == '@' {
+			path = "\x00" + path[1:]
+		}
+		l.Addr.SetPath(path)
+		l.Kind = pick(stream, target.UnixStream, target.UnixOther)
+		l.Want = Want{Kinds: kinds(target.UnixStream, target.UnixOther), Path: sa.Name}
+		return nil
+	default:
+		return errors.New("a socket of a family that cannot be adopted")
+	}
+	if typ != unix.SOCK_STREAM && typ != unix.SOCK_DGRAM {
+		return errors.New("neither a stream nor a datagram socket")
+	}
+	l.Want = Want{Kinds: kinds(l.Kind), Port: l.Addr.Port}
+	return nil
+}
+
+func pick(stream bool, a, b target.Kind) target.Kind {
+	if stream {
+		return a
+	}
+	return b
+}
+
+// compatible says whether a socket of kind k can stand in for the kinds: streams
+// for streams, datagrams for datagrams. A unix stream may stand in for TCP.
+func compatible(k target.Kind, s Kinds) bool {
+	switch k {
+	case target.TCP4, target.TCP6, target.UnixStream:
+		return s.Has(target.TCP4) || s.Has(target.TCP6) || s.Has(target.UnixStream)
+	case target.UDP4, target.UDP6:
+		return s.Has(target.UDP4) || s.Has(target.UDP6)
+	}
+	return s.Has(target.UnixOther)
+}
+
+// Public is the listener as the unit has it: tcp4 0.0.0.0:80.
+func (l *Listener) Public() string { return kindWord(l.Kind) + " " + l.Addr.String() }
+
+func kindWord(k target.Kind) string {
+	switch k {
+	case target.TCP4:
+		return "tcp4"
+	case target.TCP6:
+		return "tcp6"
+	case target.UDP4:
+		return "udp4"
+	case target.UDP6:
+		return "udp6"
+	case target.UnixStream, target.UnixOther:
+		return "unix"
+	}
+	return "socket"
+}
+
+// datagram reports whether the listener has no listen(2) to wait for.
+func (l *Listener) datagram() bool {
+	return l.Kind == target.UDP4 || l.Kind == target.UDP6 || l.Kind == target.UnixOther
+}

@@ -1,0 +1,96 @@
+package adopt
+
+import (
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// said remembers which lines have been written: each of them once per start.
+type said struct{ unreadable, mismatch bool }
+
+const prefix = "clusterctl-shim: "
+
+// line is one line for the log, put together without allocating.
+type line struct {
+	b   []byte
+	buf [512]byte
+}
+
+func (l *line) start(s string) *line {
+	l.b = append(append(l.buf[:0], prefix...), s...)
+	return l
+}
+
+// str appends s, as far as there is room.
+func (l *line) str(s string) *line {
+	l.b = append(l.b, s[:min(len(s), l.room())]...)
+	return l
+}
+
+func (l *line) bytes(s []byte) *line {
+	for _, c := range s[:min(len(s), l.room())] {
+		if c < ' ' || c == 0x7f {
+			c = '?'
+		}
+		l.b = append(l.b, c)
+	}
+	return l
+}
+
+func (l *line) num(n uint64) *line {
+	if l.room() > 20 {
+		l.b = strconv.AppendUint(l.b, n, 10)
+	}
+	return l
+}
+
+func (l *line) addr(a *target.Addr) *line {
+	if l.room() > 120 {
+		l.b = a.AppendTo(l.b)
+	}
+	return l
+}
+
+// errno appends the number as text. Errno.Error is a table look-up for all that exist.
+func (l *line) errno(e unix.Errno) *line {
+	if int(e) < 134 {
+		return l.str(e.Error())
+	}
+	return l.str("error ").num(uint64(e))
+}
+
+// hint begins the second line: what to type.
+func (l *line) hint() *line { return l.str("\n" + prefix + "hint: ") }
+
+func (l *line) room() int { return len(l.buf) - len(l.b) - 1 }
+
+func (l *line) write() {
+	l.b = append(l.b, '\n')
+	unix.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&l.b[0])), uintptr(len(l.b)))
+}
+
+// mismatch says that the program binds the right port in the wrong family.
+func (n *notifier) mismatch(k target.Kind, l *Listener) {
+	if n.said.mismatch {
+		return
+	}
+	n.said.mismatch = true
+	n.line.start("the program binds ").str(kindWord(k)).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
+		str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
+		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
+}
+
+// unreadable says that a bind could not be looked at.
+func (n *notifier) unreadable(tid uint32, e unix.Errno) {
+	if n.said.unreadable || e != unix.EACCES && e != unix.EPERM {
+		return
+	}
+	n.said.unreadable = true
+	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
+		str("; its binds go to the kernel").
+		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then the unit needs AmbientCapabilities=CAP_SYS_PTRACE").write()
+}

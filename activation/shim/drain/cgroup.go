@@ -1,0 +1,132 @@
+package drain
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// control is the sub-cgroup into which systemd puts the control processes
+// (ExecStop= and others) of a unit with Delegate=, and only of such a unit:
+// the directory above it is then the instance's.
+const control = "/.control"
+
+// ownCgroup returns the directory of the cgroup in which this process runs, by
+// the hierarchy that systemd tracks services in: cgroup v2 where it holds the
+// process below the root, else v1's name=systemd.
+func ownCgroup() (string, error) {
+	membership, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	return cgroupDir(membership, mounts)
+}
+
+// cgroupDir is ownCgroup on the texts of /proc/self/cgroup and
+// /proc/self/mountinfo. The root of a hierarchy is refused: it is never the
+// cgroup of one instance, and draining it would drain the machine.
+func cgroupDir(membership, mounts []byte) (string, error) {
+	for _, h := range []struct{ controllers, fstype, option string }{
+		{"", "cgroup2", ""},
+		{"name=systemd", "cgroup", "name=systemd"},
+	} {
+		path, found := memberOf(membership, h.controllers)
+		path = strings.TrimSuffix(path, control)
+		if !found || path == "/" || path == "" {
+			continue
+		}
+		if dir, found := below(mounts, h.fstype, h.option, path); found {
+			return dir, nil
+		}
+	}
+	return "", errors.New("not in a cgroup of its own: drain is for ExecStop= of an instance")
+}
+
+// memberOf returns the path in the hierarchy with exactly these controllers; ""
+// is cgroup v2. A line is "ID:CONTROLLERS:PATH".
+func memberOf(membership []byte, controllers string) (string, bool) {
+	for line := range bytes.Lines(membership) {
+		part := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
+		if len(part) == 3 && part[1] == controllers && (controllers != "" || part[0] == "0") {
+			return part[2], strings.HasPrefix(part[2], "/")
+		}
+	}
+	return "", false
+}
+
+// below returns the directory of the cgroup path under the mount of its
+// hierarchy. In a container without a cgroup namespace the mount shows only a
+// part of the tree, whose root (the 4th field) the path then begins with.
+func below(mounts []byte, fstype, option, path string) (string, bool) {
+	for line := range bytes.Lines(mounts) {
+		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
+		h, t := strings.Fields(head), strings.Fields(tail)
+		if !found || len(h) < 5 || len(t) < 3 || t[0] != fstype {
+			continue
+		}
+		if option != "" && !slices.Contains(strings.Split(t[2], ","), option) {
+			continue
+		}
+		rest, inside := strings.CutPrefix(path, strings.TrimSuffix(h[3], "/"))
+		if inside && strings.HasPrefix(rest, "/") && rest != "/" {
+			return filepath.Join(unescapeMount(h[4]), rest), true
+		}
+	}
+	return "", false
+}
+
+// unescapeMount undoes the octal escapes of mountinfo, proc_pid_mountinfo(5).
+func unescapeMount(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+// members returns the processes in the cgroup and the cgroups below it, in order
+// of their ids, without this process. A cgroup that goes away meanwhile has no
+// processes.
+func members(dir string) ([]int, error) {
+	var pids []int
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != dir {
+			return nil
+		}
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		if err != nil {
+			// ENODEV: removed between; EOPNOTSUPP: a threaded cgroup, whose
+			// processes its domain above lists.
+			return nil
+		}
+		pids = append(pids, parsePids(text)...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the processes of cgroup %q: %w", dir, err)
+	}
+	slices.Sort(pids)
+	self := os.Getpid()
+	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
+}
+
+// parsePids reads cgroup.procs, one id a line. 0 stands for a process outside
+// the reader's pid namespace.
+func parsePids(text []byte) []int {
+	var pids []int
+	for line := range bytes.Lines(text) {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(line))); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

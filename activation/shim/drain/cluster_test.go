@@ -1,0 +1,237 @@
+package drain_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cluster plays the service manager: it holds the listener and starts workers on
+// it, each in a cgroup of its own.
+type cluster struct {
+	t      *testing.T
+	fd     int // the shared listener
+	addr   string
+	argv   []string
+	env    []string
+	dir    string
+	serial int
+	log    bytes.Buffer // of drains, guarded by their running one at a time
+}
+
+// worker is one instance.
+type worker struct {
+	cmd    *exec.Cmd
+	cgroup string
+	ready  string // file that some programs write when they are ready
+}
+
+func newCluster(t *testing.T, env []string, argv ...string) *cluster {
+	t.Helper()
+	fd := listen(t, unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := name.(*unix.SockaddrInet4).Port
+	return &cluster{t: t, fd: fd, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), argv: argv, env: env, dir: t.TempDir()}
+}
+
+// newUnixCluster is newCluster on a unix socket.
+func newUnixCluster(t *testing.T, argv ...string) *cluster {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	fd := listen(t, unix.AF_UNIX, &unix.SockaddrUnix{Name: path})
+	return &cluster{t: t, fd: fd, addr: path, argv: argv, dir: t.TempDir()}
+}
+
+func listen(t *testing.T, family int, addr unix.Sockaddr) int {
+	t.Helper()
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, addr); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 4096); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// cgroupRoot is where cgroup v2 is mounted: alone, or beside v1.
+func cgroupRoot(t *testing.T) string {
+	for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+			return dir
+		}
+	}
+	t.Fatal("no cgroup v2 is mounted")
+	return ""
+}
+
+// start starts one worker; it has ended, and its cgroup is gone, after the test.
+func (c *cluster) start() *worker {
+	c.t.Helper()
+	c.serial++
+	cgroup, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	w := &worker{cgroup: cgroup, cmd: c.command(cgroup, c.argv[0], c.argv[1:]...)}
+	w.ready = filepath.Join(c.dir, fmt.Sprintf("ready-%d", c.serial))
+	number, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	listener := os.NewFile(uintptr(number), "listener")
+	w.cmd.ExtraFiles = []*os.File{listener}
+	w.cmd.Env = append(append(os.Environ(), "READY="+w.ready), c.env...)
+	w.cmd.Stderr = os.Stderr
+	if err := w.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	listener.Close()
+	// os.File.Fd, which ExtraFiles uses, has cleared it for all that share the
+	// listener; systemd's NonBlocking=yes sets it.
+	if err := unix.SetNonblock(c.fd, true); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(w.kill)
+	c.await(w)
+	return w
+}
+
+// command prepares a process in the cgroup.
+func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
+	dir, err := os.Open(cgroup)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { dir.Close() })
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Pdeathsig: unix.SIGKILL}
+	return cmd
+}
+
+// await waits until the worker waits for connections.
+func (c *cluster) await(w *worker) {
+	c.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) {
+		if ready(w) {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	c.t.Fatalf("worker %v is not ready", c.argv)
+}
+
+// drain runs the drain of the worker, as ExecStop= does: in its cgroup, with
+// MAINPID set, as a child of the manager.
+func (c *cluster) drain(w *worker, flags ...string) time.Duration {
+	c.t.Helper()
+	cmd := c.command(w.cgroup, "/proc/self/exe", append([]string{"drain"}, flags...)...)
+	cmd.Env = append(os.Environ(), "MAINPID="+strconv.Itoa(w.cmd.Process.Pid))
+	cmd.Stderr = &c.log
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		c.t.Errorf("drain: %v\n%s", err, c.log.String())
+	}
+	return time.Since(start)
+}
+
+// stop sends SIGTERM and waits for the end of the main process, then kills the
+// rest, as KillMode=mixed does.
+func (w *worker) stop() error {
+	if err := w.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		return err
+	}
+	timer := time.AfterFunc(20*time.Second, func() { w.cmd.Process.Kill() })
+	defer timer.Stop()
+	err := w.cmd.Wait()
+	w.kill()
+	return err
+}
+
+// kill ends all processes of the instance and removes its cgroup.
+func (w *worker) kill() {
+	os.WriteFile(filepath.Join(w.cgroup, "cgroup.kill"), []byte("1"), 0)
+	if w.cmd.ProcessState == nil {
+		w.cmd.Process.Kill()
+		w.cmd.Wait()
+	}
+	for range 1000 {
+		if err := os.Remove(w.cgroup); err == nil || errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// roll restarts each of the workers in turn, n restarts altogether.
+func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.Duration) {
+	for i := range n {
+		slot := i % len(workers)
+		longest = max(longest, c.drain(workers[slot], flags...))
+		workers[slot].stop()
+		workers[slot] = c.start()
+	}
+	return longest
+}
+
+// load is clients that never retry; each failure is kept.
+type load struct {
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	requests int
+	failures []string
+}
+
+// startLoad runs n clients, with a new connection for each request or with one
+// for as long as the server keeps it.
+func startLoad(addr, path string, n int, keepAlive bool, pause time.Duration) *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{cancel: cancel}
+	for range n {
+		l.wg.Go(func() {
+			cl := client{addr: addr, path: path, keepAlive: keepAlive}
+			defer cl.close()
+			for ctx.Err() == nil {
+				err := cl.request()
+				l.mu.Lock()
+				l.requests++
+				if err != nil {
+					l.failures = append(l.failures, err.Error())
+				}
+				l.mu.Unlock()
+				if pause > 0 {
+					time.Sleep(pause)
+				}
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) stop() (requests int, failures []string) {
+	l.cancel()
+	l.wg.Wait()
+	return l.requests, l.failures
+}

@@ -1,0 +1,294 @@
+package drain_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
+)
+
+// run drains the worker and returns the Result.
+func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
+	c.t.Helper()
+	opt.MainPID = w.cmd.Process.Pid
+	text, err := json.Marshal(opt)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cmd := c.command(w.cgroup, "/proc/self/exe", "run", string(text))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return drain.Result{}, err
+	}
+	var r drain.Result
+	if err := json.Unmarshal(out, &r); err != nil {
+		c.t.Fatal(err)
+	}
+	return r, nil
+}
+
+var patient = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second}
+
+func TestMainPIDGone(t *testing.T) {
+	for _, value := range []string{"", "0", "-1", "x"} {
+		var log bytes.Buffer
+		getenv := func(string) string { return value }
+		if code := drain.Main([]string{"--drain=nonsense"}, getenv, &log); code != 0 || log.Len() > 0 {
+			t.Errorf("MAINPID=%q: %d, %q; want 0 and silence", value, code, log.String())
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{"--drain=nonsense"}, {"--idle=x"}, {"--unknown"}, {"word"}} {
+		var log bytes.Buffer
+		if code := drain.Main(args, func(string) string { return "1" }, &log); code != 2 || log.Len() == 0 {
+			t.Errorf("%q: %d, %q; want 2 and a line", args, code, log.String())
+		}
+	}
+	if code := drain.Main([]string{"--drain=off"}, func(string) string { return "1" }, os.Stderr); code != 0 {
+		t.Errorf("off: %d", code)
+	}
+}
+
+// TestEveryEpoll: entries under many numbers, some of which the drain's own
+// runtime uses, some closed since; nested instances; an exclusive entry.
+func TestEveryEpoll(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve", "epolls")
+	w := c.start()
+	r, err := c.run(w, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Removed != epollEntries || r.Reason != "" {
+		t.Errorf("removed %d, %q; want %d", r.Removed, r.Reason, epollEntries)
+	}
+	if n := listenerEntries(t, w.cmd.Process.Pid); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}
+
+// TestPutBack: a program that registers its listener again and again is held all
+// the same, for as long as a request is under way.
+func TestPutBack(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve", "putback")
+	w := c.start()
+	conn, err := net.Dial("tcp4", c.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.run(w, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Removed < putBacks+1 || r.Reason != "" {
+		t.Errorf("removed %d, %q; want at least %d", r.Removed, r.Reason, putBacks+1)
+	}
+}
+
+// TestPrivateListener: a listener that the manager does not hold stays served.
+func TestPrivateListener(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve", "private")
+	w := c.start()
+	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
+	addr, err := os.ReadFile(w.ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.run(w, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Listeners != 1 || r.Removed == 0 || r.Reason != "" {
+		t.Errorf("%#v; want one listener, and it removed", r)
+	}
+	if err := (&client{addr: string(addr), path: "/"}).request(); err != nil {
+		t.Errorf("the private listener: %v", err)
+	}
+	conn, err := net.Dial("tcp4", c.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
+	conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !os.IsTimeout(err) {
+		t.Errorf("the shared listener: read %d, %v; want silence", n, err)
+	}
+}
+
+// TestTimeout: an answer that never comes is waited for as long as allowed.
+func TestTimeout(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve")
+	w := c.start()
+	conn, err := net.Dial("tcp4", c.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte("GET /never HTTP/1.1\r\nHost: x\r\n\r\n"))
+	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
+	c.drain(w, "--drain-timeout=300ms")
+	if log := c.log.String(); !strings.Contains(log, "time is up; 1 connections left") {
+		t.Errorf("log %q", log)
+	}
+}
+
+// TestMainEnds: the drain ends when there is nothing left to drain.
+func TestMainEnds(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve")
+	w := c.start()
+	conn, err := net.Dial("tcp4", c.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte("GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"))
+	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
+	r, err := c.run(w, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.Reason, "main process") || r.Left != 0 {
+		t.Errorf("%#v", r)
+	}
+}
+
+// TestNotPermitted: without the right to look, one line that says what is missing.
+func TestNotPermitted(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve")
+	w := c.start()
+	dir := t.TempDir()
+	for d := dir; d != "/"; d = filepath.Dir(d) {
+		os.Chmod(d, 0o755)
+	}
+	shim := filepath.Join(dir, "shim")
+	if out, err := exec.Command("cp", "/proc/"+strconv.Itoa(os.Getpid())+"/exe", shim).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := c.command(w.cgroup, shim, "drain")
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+	cmd.Env = []string{"MAINPID=" + strconv.Itoa(w.cmd.Process.Pid)}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "not permitted") || bytes.Count(out, []byte("\n")) != 1 {
+		t.Errorf("%v, %q; want status 0 and one line", err, out)
+	}
+}
+
+// TestAccept: the notifier is told, and no other process of our executable.
+func TestAccept(t *testing.T) {
+	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
+	w := c.start()
+	told := filepath.Join(t.TempDir(), "told")
+	notifier := c.command(w.cgroup, "/proc/self/exe", "notify", told)
+	if err := notifier.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { notifier.Process.Kill(); notifier.Wait() }()
+	other := c.command(w.cgroup, "/proc/self/exe", "sleep")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { other.Process.Kill(); other.Wait() }()
+	await(t, func() bool { _, err := os.Stat(told + ".ready"); return err == nil })
+	opt := patient
+	opt.Mode = drain.ModeAccept
+	r, err := c.run(w, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Held != 1 || r.Reason != "" {
+		t.Errorf("%#v; want one notifier held", r)
+	}
+	await(t, func() bool { _, err := os.Stat(told); return err == nil })
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("another process of the executable: %v", err)
+	}
+}
+
+// TestUnixSocket: behind a proxy, one connection for each request.
+func TestUnixSocket(t *testing.T) {
+	c := newUnixCluster(t, "/proc/self/exe", "serve")
+	workers := []*worker{c.start(), c.start()}
+	l := startLoad(c.addr, "/", 4, false, 0)
+	c.roll(workers, 6)
+	l.check(t)
+	if log := c.log.String(); log != "" {
+		t.Errorf("a drain was not complete:\n%s", log)
+	}
+}
+
+func await(t *testing.T, condition func() bool) {
+	t.Helper()
+	for range 5000 {
+		if condition() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatal("waited in vain")
+}
+
+// links returns where the file descriptors of the process lead.
+func links(t *testing.T, pid int) []string {
+	t.Helper()
+	names, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, name := range names {
+		if link, err := os.Readlink(name); err == nil {
+			list = append(list, link)
+		}
+	}
+	return list
+}
+
+// accepted counts the sockets of the process beside its listener.
+func accepted(t *testing.T, pid int) int {
+	n := 0
+	listener, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/3")
+	for _, link := range links(t, pid) {
+		if strings.HasPrefix(link, "socket:") && link != listener {
+			n++
+		}
+	}
+	return n
+}
+
+// listenerEntries counts the entries for the socket of fd 3 in all epoll
+// instances of the process.
+func listenerEntries(t *testing.T, pid int) int {
+	t.Helper()
+	dir := "/proc/" + strconv.Itoa(pid)
+	link, err := os.Readlink(dir + "/fd/3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.ParseUint(strings.Trim(link, "socket:[]"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, _ := filepath.Glob(dir + "/fdinfo/*")
+	n := 0
+	for _, info := range infos {
+		text, _ := os.ReadFile(info)
+		n += strings.Count(string(text), " ino:"+strconv.FormatUint(number, 16)+" ")
+	}
+	return n
+}

@@ -1,0 +1,70 @@
+package drain
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// watch is one entry of an epoll instance: what it watches, under which number
+// it was added, for which file.
+type watch struct {
+	fd  int    // number that the adder used; half of the kernel's key
+	ino uint64 // inode of the file; the fd number may be long closed or reused
+}
+
+// parseEpoll reads the entries from /proc/PID/fdinfo/FD of an epoll instance.
+// Each is a line (fs/eventpoll.c, ep_show_fdinfo; ino since Linux 4.13)
+//
+//	tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9
+//
+// with events, data, ino and sdev in hexadecimal. Lines of another form are
+// passed over: fdinfo gains new ones.
+func parseEpoll(text []byte) []watch {
+	var list []watch
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		if len(fields) < 2 || fields[0] != "tfd:" {
+			continue
+		}
+		fd, err := strconv.Atoi(fields[1])
+		if err != nil || fd < 0 {
+			continue
+		}
+		for _, f := range fields[2:] {
+			hex, found := strings.CutPrefix(f, "ino:")
+			if !found {
+				continue
+			}
+			if ino, err := strconv.ParseUint(hex, 16, 64); err == nil {
+				list = append(list, watch{fd: fd, ino: ino})
+			}
+			break
+		}
+	}
+	return list
+}
+
+// socketInode returns N from the link text "socket:[N]".
+func socketInode(link string) (uint64, bool) {
+	number, found := strings.CutPrefix(link, "socket:[")
+	if !found {
+		return 0, false
+	}
+	number, found = strings.CutSuffix(number, "]")
+	if !found {
+		return 0, false
+	}
+	ino, err := strconv.ParseUint(number, 10, 64)
+	return ino, err == nil
+}
+
+// threadState returns the state letter from the text of /proc/PID/task/TID/stat.
+// The name before it is in parentheses and may hold anything, parentheses too.
+func threadState(stat []byte) (byte, bool) {
+	i := bytes.LastIndexByte(stat, ')')
+	if i < 0 || i+2 >= len(stat) || stat[i+1] != ' ' {
+		return 0, false
+	}
+	return stat[i+2], true
+}

@@ -1,0 +1,70 @@
+package drain
+
+import (
+	"testing"
+	"time"
+)
+
+func TestJudge(t *testing.T) {
+	const idle = 5 * time.Second
+	answered := tcpInfo{SentAge: 6000, RecvAge: 6004, AckAge: 5960, Acked: 100, Received: 50}
+	recent := answered
+	recent.SentAge = 100
+	for _, c := range []struct {
+		name  string
+		s     socket
+		since time.Duration
+		want  verdict
+	}{
+		{"answered long ago", socket{Port: 80, Info: answered}, 0, done},
+		{"answered just now", socket{Port: 80, Info: recent}, 0, quiet},
+		{"next request unread", socket{Port: 80, Unread: 1, Info: answered}, 0, busy},
+		{"answer on its way", socket{Port: 80, Unsent: 1, Info: answered}, 0, busy},
+		{"request last", socket{Port: 80, Info: tcpInfo{SentAge: 9000, RecvAge: 8000, AckAge: 8000, Acked: 9, Received: 9}}, 0, busy},
+		{"first request, in the jiffy of connecting", socket{Port: 80, Info: tcpInfo{SentAge: 20000, RecvAge: 20000, AckAge: 20000, Received: 9}}, 0, busy},
+		{"one jiffy, acknowledged since", socket{Port: 80, Info: tcpInfo{SentAge: 6000, RecvAge: 6000, AckAge: 5960, Acked: 9, Received: 9}}, 0, done},
+		{"one jiffy for all three", socket{Port: 80, Info: tcpInfo{SentAge: 6000, RecvAge: 6000, AckAge: 6000, Acked: 9, Received: 9}}, 0, quiet},
+		{"one jiffy for all three, long ago", socket{Port: 80, Info: tcpInfo{SentAge: 10000, RecvAge: 10000, AckAge: 10000, Acked: 9, Received: 9}}, 0, done},
+		{"connected, nothing said", socket{Port: 80, Info: tcpInfo{SentAge: 100, RecvAge: 100, AckAge: 100}}, 0, quiet},
+		{"connected long ago, nothing said", socket{Port: 80, Info: tcpInfo{SentAge: 5000, RecvAge: 5000, AckAge: 5000}}, 0, done},
+		{"left without a word", socket{Port: 80, CloseWait: true, Info: tcpInfo{SentAge: 5000, RecvAge: 5000, AckAge: 5000, Received: 1}}, 0, done},
+		{"unix, changed lately", socket{Name: "/s"}, 6 * time.Second, quiet},
+		{"unix, silent", socket{Name: "/s"}, 10 * time.Second, done},
+		{"unix, unread", socket{Name: "/s", Unread: 3}, time.Hour, busy},
+	} {
+		if got := judge(c.s, idle, c.since); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestBook follows one connection: unknown, then ours, then turning.
+func TestBook(t *testing.T) {
+	var b book
+	now := time.Now()
+	at := func(received, acked uint64, unread uint32) []socket {
+		return []socket{{Ino: 7, Port: 80, Unread: unread, Info: tcpInfo{Received: received, Acked: acked}}, {Ino: 0, Port: 80}}
+	}
+	if !b.strangers(at(1, 0, 1)) {
+		t.Fatal("an inode never seen is no stranger")
+	}
+	b.learn(at(1, 0, 1), nil, now)
+	if !b.strangers(at(1, 0, 1)) {
+		t.Error("given up after one look: accept may not have come to its fd yet")
+	}
+	b.learn(at(1, 0, 1), []process{{sockets: map[uint64]int{7: 4}}}, now)
+	if got := b.judge(at(1, 0, 1), time.Second, now); got != (sampled{left: 1, busy: 1}) {
+		t.Errorf("unread: %+v", got)
+	}
+	if got := b.judge(at(1, 9, 0), time.Second, now); got.turning != 0 {
+		t.Errorf("answered once, what was under way at first: %+v", got)
+	}
+	if got := b.judge(at(2, 9, 0), time.Second, now); got.turning != 1 {
+		t.Errorf("used again: %+v", got)
+	}
+	b.learn([]socket{{Ino: 9}}, nil, now)
+	b.learn([]socket{{Ino: 9}}, nil, now)
+	if b.strangers([]socket{{Ino: 9}}) {
+		t.Error("a sibling's connection is a stranger for ever")
+	}
+}

@@ -1,0 +1,54 @@
+package drain
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// Main is the subcommand "clusterctl-shim drain": args without that word, the
+// environment of ExecStop=. It returns the exit status: 0 whatever the drain came
+// to, so that a stop never fails by it, 2 for arguments that it does not know.
+func Main(args []string, getenv func(string) string, stderr io.Writer) int {
+	// systemd leaves $MAINPID out when the main process is gone, as after each
+	// crash: the restart must not wait for us then.
+	pid, err := strconv.Atoi(getenv("MAINPID"))
+	if err != nil || pid <= 0 {
+		return 0
+	}
+	opt := Options{MainPID: pid}
+	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.DurationVar(&opt.Timeout, "drain-timeout", DefaultTimeout, "bound of the whole drain")
+	flags.DurationVar(&opt.Idle, "idle", DefaultIdle, "silence after which an answered connection counts as done")
+	flags.DurationVar(&opt.Busy, "busy", DefaultBusy, "bound for keep-alive connections that are in use without a pause")
+	flags.BoolVar(&opt.HTTPClose, "http-close", true, "say Connection: close for the server where keep-alive connections do not end")
+	mode := flags.String("drain", "epoll", "how new connections are kept away: epoll, accept or off")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	switch *mode {
+	case "epoll":
+	case "accept":
+		opt.Mode = ModeAccept
+	case "off":
+		return 0
+	default:
+		fmt.Fprintf(stderr, "clusterctl-shim: drain: --drain %q is none of epoll, accept, off\n", *mode)
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "clusterctl-shim: drain: unexpected argument %q\n", flags.Arg(0))
+		return 2
+	}
+	result, err := Run(context.Background(), opt)
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "clusterctl-shim: drain: %v%s; ordinary stop\n", err, hint(err))
+	case result.Reason != "":
+		fmt.Fprintf(stderr, "clusterctl-shim: drain: %v\n", result)
+	}
+	return 0
+}

@@ -1,0 +1,28 @@
+package drain_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
+)
+
+// TestMain makes the test binary its own helpers, so that each is a process of its
+// own, as in production.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "drain":
+			os.Exit(drain.Main(os.Args[2:], os.Getenv, os.Stderr))
+		case "serve":
+			os.Exit(serve(os.Args[2:]))
+		case "run":
+			os.Exit(run(os.Args[2]))
+		case "notify":
+			os.Exit(notify(os.Args[2]))
+		case "sleep":
+			forever()
+		}
+	}
+	os.Exit(m.Run())
+}

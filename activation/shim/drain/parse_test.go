@@ -1,0 +1,117 @@
+package drain
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseEpoll(t *testing.T) {
+	const text = "pos:\t0\nflags:\t02000002\nmnt_id:\t16\nino:\t1033\n" +
+		"tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9\n" +
+		"tfd:       10 events: 80000019 data: ffffffffffffffff  pos:0 ino:f1 sdev:9\n" +
+		"tfd:       -1 events:       19 data:                8  pos:0 ino:61ef sdev:9\n" +
+		"tfd:       11 events:       19 data:                8\n" + // before Linux 4.13
+		"tfd:       12 events:       19 data:                8  pos:0 ino:zz sdev:9\n" +
+		"tfd:\ntfd: x ino:1\nnapi: 3\n"
+	want := []watch{{8, 0x61ef}, {10, 0xf1}}
+	if got := parseEpoll([]byte(text)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestSocketInode(t *testing.T) {
+	for link, want := range map[string]uint64{
+		"socket:[8123]": 8123, "socket:[4294967295]": 1<<32 - 1,
+		"socket:[]": 0, "socket:[1": 0, "socket:1]": 0, "pipe:[1]": 0, "/tmp/socket:[1]": 0, "": 0, "socket:[-1]": 0,
+	} {
+		if got, ok := socketInode(link); got != want || ok != (want != 0) {
+			t.Errorf("socketInode(%q) = %d, %v; want %d", link, got, ok, want)
+		}
+	}
+}
+
+func TestThreadState(t *testing.T) {
+	for text, want := range map[string]byte{
+		"1 (node) S 0 1 1\n":       'S',
+		"7 (a) R (b) R 0 1 1":      'R',
+		"7 (x) Z) D 0":             'D',
+		"7 (tmux: server)":         0,
+		"7 (x)":                    0,
+		"7 (x) ":                   0,
+		"":                         0,
+		"12345 (\n) t 1 2 3 4 5 6": 't',
+	} {
+		got, ok := threadState([]byte(text))
+		if got != want || ok != (want != 0) {
+			t.Errorf("threadState(%q) = %q, %v; want %q", text, got, ok, want)
+		}
+	}
+}
+
+func TestCgroupDir(t *testing.T) {
+	const (
+		unified   = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
+		hybrid    = "31 30 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n"
+		legacy    = "32 30 0:28 / /sys/fs/cgroup/systemd rw shared:10 - cgroup cgroup rw,xattr,name=systemd\n"
+		memory    = "33 30 0:29 / /sys/fs/cgroup/memory rw shared:11 - cgroup cgroup rw,memory\n"
+		container = "34 30 0:26 /docker/0a1b /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
+		spaced    = "30 23 0:26 / /mnt/my\\040groups rw - cgroup2 cgroup2 rw\n"
+		path      = "/system.slice/shop.slice/shop@1.service"
+	)
+	for _, c := range []struct{ name, membership, mounts, want string }{
+		{"v2", "0::" + path + "\n", unified, "/sys/fs/cgroup" + path},
+		{"v2 with Delegate=", "0::" + path + "/.control\n", unified, "/sys/fs/cgroup" + path},
+		{"hybrid", "9:memory:/\n1:name=systemd:" + path + "\n0::" + path + "\n", memory + hybrid + legacy, "/sys/fs/cgroup/unified" + path},
+		{"v1", "9:memory:/x\n1:name=systemd:" + path + "\n", memory + legacy, "/sys/fs/cgroup/systemd" + path},
+		{"v2 mounted, not used", "1:name=systemd:" + path + "\n0::/\n", hybrid + legacy, "/sys/fs/cgroup/systemd" + path},
+		{"container without a cgroup namespace", "0::/docker/0a1b" + path + "\n", container, "/sys/fs/cgroup" + path},
+		{"a mount of another part", "0::/docker/0a1bc" + path + "\n", container, ""},
+		{"colons in the name", "0::/a:b.slice/c\n", unified, "/sys/fs/cgroup/a:b.slice/c"},
+		{"spaces in the mount", "0::" + path + "\n", spaced, "/mnt/my groups" + path},
+		{"root", "0::/\n", unified, ""},
+		{"root of the container", "0::/docker/0a1b\n", container, ""},
+		{"control of the root", "0::/.control\n", unified, ""},
+		{"nothing mounted", "0::" + path + "\n", memory, ""},
+		{"empty", "", "", ""},
+	} {
+		got, err := cgroupDir([]byte(c.membership), []byte(c.mounts))
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: got %q, %v; want %q", c.name, got, err, c.want)
+		}
+	}
+}
+
+func TestParsePids(t *testing.T) {
+	if got := parsePids([]byte("12\n0\n7\n\nx\n-3\n8")); !slices.Equal(got, []int{12, 7, 8}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// FuzzParse: no text of /proc makes a parser panic, and what comes
+// out of it is in range.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9\n"))
+	f.Add([]byte("7 (a) R (b) R 0 1 1"))
+	f.Add([]byte("0::/system.slice/a@1.service/.control\n"))
+	f.Add([]byte("30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"))
+	f.Add([]byte("socket:[12]"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, w := range parseEpoll(b) {
+			if w.fd < 0 {
+				t.Errorf("fd %d", w.fd)
+			}
+		}
+		threadState(b)
+		socketInode(string(b))
+		for _, pid := range parsePids(b) {
+			if pid <= 0 {
+				t.Errorf("pid %d", pid)
+			}
+		}
+		if dir, err := cgroupDir(b, b); err == nil && !strings.HasPrefix(dir, "/") && dir == "" {
+			t.Errorf("cgroup %q", dir)
+		}
+	})
+}

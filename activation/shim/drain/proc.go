@@ -1,0 +1,176 @@
+package drain
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
+)
+
+// process is what one look at /proc/PID/fd says.
+type process struct {
+	pid     int
+	sockets map[uint64]int // inode -> one of the fd numbers that refer to it
+	epolls  []int          // fd numbers of epoll instances
+	uring   bool           // has an io_uring, by which it could accept unseen
+	preload bool           // holds our Node preload open: it can be told
+}
+
+// look reads /proc/PID/fd. A process that has gone meanwhile has no files.
+func look(pid int) (process, error) {
+	p := process{pid: pid, sockets: make(map[uint64]int)}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	names, err := readNames(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		link, err := os.Readlink(dir + "/" + name)
+		if err != nil {
+			continue // closed since
+		}
+		p.note(fd, link)
+	}
+	return p, nil
+}
+
+func (p *process) note(fd int, link string) {
+	if ino, ok := socketInode(link); ok {
+		p.sockets[ino] = fd
+		return
+	}
+	switch link {
+	case "anon_inode:[eventpoll]":
+		p.epolls = append(p.epolls, fd)
+	case "anon_inode:[io_uring]":
+		p.uring = true
+	default:
+		if baseName(link) == nodepreload.FileName {
+			p.preload = true
+		}
+	}
+}
+
+// readNames returns the names in a directory of /proc, in its order (numeric).
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := f.Readdirnames(-1)
+	return names, errors.Join(err, f.Close())
+}
+
+// baseName is the last part of a /proc link, without the mark of a file that has
+// been removed or replaced since.
+func baseName(link string) string {
+	return filepath.Base(strings.TrimSuffix(link, " (deleted)"))
+}
+
+// lookAll looks at each process. That one cannot be read (no permission) is an
+// error for all: what it holds cannot be known.
+func lookAll(pids []int) ([]process, error) {
+	list := make([]process, 0, len(pids))
+	for _, pid := range pids {
+		p, err := look(pid)
+		if err != nil {
+			return nil, fmt.Errorf("reading the files of process %d: %w", pid, err)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// asleep reports whether no thread of these processes runs or wants to run. A
+// thread that got an event from epoll_wait before the listener was taken out, and
+// has not come round to its accept yet, is not asleep: so after one such
+// instant nothing is accepted any more.
+func asleep(pids []int) bool {
+	for _, pid := range pids {
+		dir := fmt.Sprintf("/proc/%d/task", pid)
+		threads, err := readNames(dir)
+		if err != nil {
+			continue // gone
+		}
+		for _, tid := range threads {
+			stat, err := os.ReadFile(dir + "/" + tid + "/stat")
+			if err != nil {
+				continue
+			}
+			if state, ok := threadState(stat); ok && state == 'R' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isNotifier reports whether the process is the notifier of an adopted program:
+// our own executable, run as "notify".
+func isNotifier(pid int, self string) bool {
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil || baseName(link) != self {
+		return false
+	}
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return false
+	}
+	argv := strings.Split(string(args), "\x00")
+	return len(argv) > 1 && argv[1] == NotifierArg
+}
+
+// catches reports whether the process has a handler for the signal (SigCgt of
+// proc_pid_status(5), a bit mask in hexadecimal with signal 1 lowest).
+func catches(pid int, sig unix.Signal) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if hex, found := strings.CutPrefix(line, "SigCgt:"); found {
+			mask, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+			return err == nil && mask&(1<<(uint(sig)-1)) != 0
+		}
+	}
+	return false
+}
+
+// tell sends sig to the process if it still is one that check accepts. The pidfd
+// is taken first: if the id has been reused, check sees the same process that
+// the signal would reach.
+func tell(pid int, sig unix.Signal, check func(pid int) bool) (bool, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("opening process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	if !check(pid) {
+		return false, nil
+	}
+	err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("sending signal %d to process %d: %w", sig, pid, err)
+	}
+	return true, nil
+}

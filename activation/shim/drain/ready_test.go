@@ -1,0 +1,40 @@
+package drain_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ready reports whether the worker waits for connections: it has said so, or a
+// process of its cgroup has the listener in an epoll instance. In production the
+// notifier learns it from listen().
+func ready(w *worker) bool {
+	if _, err := os.Stat(w.ready); err == nil {
+		return true
+	}
+	pids, _ := os.ReadFile(filepath.Join(w.cgroup, "cgroup.procs"))
+	for pid := range strings.FieldsSeq(string(pids)) {
+		infos, _ := filepath.Glob("/proc/" + pid + "/fdinfo/*")
+		for _, info := range infos {
+			text, _ := os.ReadFile(info)
+			for line := range strings.Lines(string(text)) {
+				if f := strings.Fields(line); len(f) > 1 && f[0] == "tfd:" && isListener(pid, f[1]) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// isListener reports whether the number is the same socket as fd 3, which each
+// worker inherits.
+func isListener(pid, number string) bool {
+	link, err := os.Readlink("/proc/" + pid + "/fd/" + number)
+	if err != nil {
+		return false
+	}
+	three, err := os.Readlink("/proc/" + pid + "/fd/3")
+	return err == nil && link == three && strings.HasPrefix(link, "socket:")
+}

@@ -1,0 +1,152 @@
+package drain_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
+)
+
+// program is a server that knows nothing of clusterctl.
+type program struct {
+	name string
+	argv []string
+	env  []string
+}
+
+func programs(t *testing.T) []program {
+	gunicorn := func(args ...string) []string {
+		// gunicorn takes LISTEN_FDS only with the LISTEN_PID of its own.
+		argv := []string{"/bin/sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh",
+			"/usr/bin/python3", "/usr/bin/gunicorn", "--workers=2", "--chdir=testdata", "--log-level=error"}
+		return append(append(argv, args...), "wsgi:app")
+	}
+	preload := "NODE_OPTIONS=--require " + installPreload(t)
+	return []program{
+		{"node", []string{"node", "testdata/server.js"}, nil},
+		{"node with preload", []string{"node", "testdata/server.js"}, []string{preload}},
+		{"node that exits on SIGTERM", []string{"node", "testdata/server.js"}, []string{preload, "MODE=exit"}},
+		{"go", []string{"/proc/self/exe", "serve"}, nil},
+		{"go with Shutdown", []string{"/proc/self/exe", "serve", "graceful"}, nil},
+		{"asyncio", []string{"/usr/bin/python3", "testdata/httpserver.py"}, []string{"MODE=asyncio"}},
+		{"gunicorn gthread", gunicorn("--threads=4"), nil},
+		{"nginx", []string{"/usr/sbin/nginx", "-c"}, []string{"NGINX=3;"}},
+	}
+}
+
+// TestRolling restarts workers under load, one after the other, from clients that
+// never retry: no request fails, whatever the program does with SIGTERM.
+func TestRolling(t *testing.T) {
+	const restarts = 6
+	for _, p := range programs(t) {
+		for _, keepAlive := range []bool{false, true} {
+			name := p.name + ", a connection for each request"
+			if keepAlive {
+				name = p.name + ", keep-alive"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c := p.cluster(t)
+				workers := []*worker{c.start(), c.start()}
+				// A client that always has the next request ready is what keeps a connection from falling silent; where
+				// each request has a connection of its own, it would only take the CPU from the restarts.
+				pause := 5 * time.Millisecond
+				if keepAlive {
+					pause = 0
+				}
+				l := startLoad(c.addr, "/", 8, keepAlive, pause)
+				longest := c.roll(workers, restarts, "--busy=25s")
+				l.check(t)
+				t.Logf("%d restarts, the longest drain took %v", restarts, longest)
+				if log := c.log.String(); log != "" {
+					t.Errorf("a drain was not complete:\n%s", log)
+				}
+			})
+		}
+	}
+}
+
+// TestSlowRequests restarts workers while each request takes two seconds.
+func TestSlowRequests(t *testing.T) {
+	for _, p := range programs(t) {
+		if p.name == "nginx" {
+			continue // has nothing slow to serve by itself
+		}
+		for _, keepAlive := range []bool{false, true} {
+			name := p.name + ", a connection for each request"
+			if keepAlive {
+				name = p.name + ", keep-alive"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c := p.cluster(t)
+				workers := []*worker{c.start(), c.start()}
+				l := startLoad(c.addr, "/slow", 8, keepAlive, 0)
+				c.roll(workers, 3, "--busy=25s")
+				l.check(t)
+				if log := c.log.String(); log != "" {
+					t.Errorf("a drain was not complete:\n%s", log)
+				}
+			})
+		}
+	}
+}
+
+// TestWithoutEpoll: a program that waits in poll is stopped as if there were no
+// drain, with one line that says why.
+func TestWithoutEpoll(t *testing.T) {
+	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
+	w := c.start()
+	c.drain(w)
+	if log := c.log.String(); !strings.Contains(log, "does not use epoll") || strings.Count(log, "\n") != 1 {
+		t.Errorf("log is %q; want one line on epoll", log)
+	}
+	if err := (&client{addr: c.addr, path: "/"}).request(); err != nil {
+		t.Errorf("it was not left alone: %v", err)
+	}
+}
+
+func (p program) cluster(t *testing.T) *cluster {
+	c := newCluster(t, p.env, p.argv...)
+	if p.name == "nginx" {
+		c.argv = append(c.argv, nginxConf(t, c.addr))
+	}
+	return c
+}
+
+func (l *load) check(t *testing.T) {
+	t.Helper()
+	requests, failures := l.stop()
+	if len(failures) > 0 {
+		t.Errorf("%d of %d requests failed: %q", len(failures), requests, failures[:min(len(failures), 5)])
+	}
+	if requests == 0 {
+		t.Error("no request was made")
+	}
+}
+
+// installPreload writes the Node preload to a directory and returns its path.
+func installPreload(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), nodepreload.FileName)
+	if err := os.WriteFile(path, nodepreload.Script(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func nginxConf(t *testing.T, addr string) string {
+	text, err := os.ReadFile("testdata/nginx.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "nginx.conf")
+	out := strings.NewReplacer("DIR", dir, "ADDR", addr).Replace(string(text))
+	if err := os.WriteFile(path, []byte(out), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

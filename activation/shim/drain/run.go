@@ -1,0 +1,207 @@
+package drain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
+)
+
+// The kernel's words for a socket, by short names.
+type (
+	socket  = sockdiag.Socket
+	tcpInfo = sockdiag.TCPInfo
+)
+
+// drain is the state of one Run.
+type drain struct {
+	opt    Options
+	diag   *sockdiag.Conn
+	main   int // pidfd of the main process
+	self   string
+	shared map[uint64]socket
+	procs  []process
+	told   map[int]bool
+	book   book
+	start  time.Time
+	result Result
+
+	speaker *lastword.Speaker // nil until it is needed
+	refused error             // why it cannot be had
+}
+
+// Run drains the instance and returns when its connections are done, when its
+// main process is gone, or when a bound is reached: an error is returned only if
+// nothing could be done at all. The caller then stops the instance in the
+// ordinary way. Needs root, or the right to ptrace the processes of the instance.
+func Run(ctx context.Context, opt Options) (Result, error) {
+	if opt.MainPID <= 0 {
+		return Result{Reason: "the main process is gone"}, nil
+	}
+	main, err := unix.PidfdOpen(opt.MainPID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return Result{Reason: "the main process is gone"}, nil
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("pidfd_open of process %d: %w", opt.MainPID, err)
+	}
+	defer unix.Close(main)
+	if opt.Cgroup == "" {
+		if opt.Cgroup, err = ownCgroup(); err != nil {
+			return Result{}, err
+		}
+	}
+	if opt.Manager == 0 {
+		opt.Manager = os.Getppid()
+	}
+	link, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return Result{}, err
+	}
+	sock, err := sockdiag.Open()
+	if err != nil {
+		return Result{}, err
+	}
+	defer sock.Close()
+	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), told: make(map[int]bool), start: time.Now()}
+	defer d.shutUp()
+	ctx, cancel := context.WithTimeout(ctx, opt.Timeout)
+	defer cancel()
+	err = d.run(ctx)
+	d.result.Waited = time.Since(d.start)
+	return d.result, err
+}
+
+func (d *drain) run(ctx context.Context) error {
+	if err := d.refresh(); err != nil {
+		return err
+	}
+	if err := d.findListeners(); err != nil {
+		return err
+	}
+	if len(d.shared) == 0 {
+		d.result.Reason = "the instance has no listening socket"
+		return nil
+	}
+	err := d.hold()
+	if err != nil {
+		return err
+	}
+	if d.result.Removed+d.result.Held == 0 {
+		d.result.Reason = d.whyNot()
+		return nil
+	}
+	return d.wait(ctx)
+}
+
+// refresh looks at the processes of the instance anew; a master may have started
+// workers meanwhile.
+func (d *drain) refresh() error {
+	pids, err := members(d.opt.Cgroup)
+	if err != nil {
+		return err
+	}
+	d.procs, err = lookAll(pids)
+	d.result.Processes = len(d.procs)
+	return err
+}
+
+// findListeners sets the listeners to drain: those that the manager holds too.
+// If it holds none of them (the socket unit was changed or has failed) or cannot
+// be read, all listeners of the instance.
+func (d *drain) findListeners() error {
+	all, err := d.diag.Listening()
+	if err != nil {
+		return err
+	}
+	manager, err := look(d.opt.Manager)
+	if err != nil {
+		manager.sockets = nil // not ours to read: as if it held none
+	}
+	own := make(map[uint64]socket)
+	d.shared = make(map[uint64]socket)
+	for _, p := range d.procs {
+		for ino := range p.sockets {
+			s, listens := all[ino]
+			if !listens {
+				continue
+			}
+			own[ino] = s
+			if _, held := manager.sockets[ino]; held {
+				d.shared[ino] = s
+			}
+		}
+	}
+	if len(d.shared) == 0 {
+		d.shared = own
+	}
+	d.result.Listeners = len(d.shared)
+	return nil
+}
+
+// hold keeps new connections from the instance: at first, and again while
+// waiting, since a program may put its listener back (nginx with accept_mutex) or
+// start a worker. It tells each process once.
+func (d *drain) hold() error {
+	n, err := remove(entries(d.procs, d.shared), d.procs)
+	d.result.Removed += n
+	if n > 0 {
+		d.book.unsettle()
+	}
+	for _, p := range d.procs {
+		if d.told[p.pid] {
+			continue
+		}
+		d.told[p.pid] = true
+		err = errors.Join(err, d.tell(p))
+	}
+	if d.result.Removed+d.result.Held > 0 {
+		return nil // part of it is better than none
+	}
+	return err
+}
+
+func (d *drain) tell(p process) error {
+	if p.preload {
+		ok, err := tell(p.pid, ToldSignal, func(pid int) bool {
+			again, err := look(pid)
+			return err == nil && again.preload && catches(pid, ToldSignal)
+		})
+		if ok {
+			d.result.Told++
+		}
+		return err
+	}
+	if d.opt.Mode != ModeAccept {
+		return nil
+	}
+	ok, err := tell(p.pid, NotifierSignal, func(pid int) bool { return isNotifier(pid, d.self) })
+	if ok {
+		d.result.Held++
+	}
+	return err
+}
+
+// whyNot says in one line why nothing could be held.
+func (d *drain) whyNot() string {
+	var epoll, uring bool
+	for _, p := range d.procs {
+		epoll = epoll || len(p.epolls) > 0
+		uring = uring || p.uring
+	}
+	switch {
+	case d.opt.Mode == ModeAccept:
+		return "no notifier found to hold accept, ordinary stop"
+	case epoll:
+		return "the listener is in no epoll of the program, ordinary stop"
+	case uring:
+		return "the program accepts by io_uring, not epoll, ordinary stop"
+	}
+	return "the program does not use epoll, ordinary stop (--drain accept would hold it)"
+}

@@ -1,0 +1,186 @@
+package drain_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
+)
+
+// serve is a server on fd 3 that knows nothing of drains; args[0] says of which kind.
+func serve(args []string) int {
+	kind := ""
+	if len(args) > 0 {
+		kind = args[0]
+	}
+	switch kind {
+	case "epolls":
+		return serveEpolls()
+	case "putback":
+		return servePutBack()
+	}
+	file := os.NewFile(3, "listener")
+	defer runtime.KeepAlive(file) // the tests know the listener by fd 3
+	l, err := net.FileListener(file)
+	if err != nil {
+		return 1
+	}
+	server := &http.Server{Handler: handler()}
+	switch kind {
+	case "graceful":
+		return serveGraceful(server, l)
+	case "private":
+		private, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return 1
+		}
+		go server.Serve(private)
+		time.AfterFunc(50*time.Millisecond, func() {
+			os.WriteFile(os.Getenv("READY")+".tmp", []byte(private.Addr().String()), 0o644)
+			os.Rename(os.Getenv("READY")+".tmp", os.Getenv("READY"))
+		})
+	}
+	server.Serve(l)
+	return 0
+}
+
+func handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello\n") })
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(2 * time.Second)
+		io.WriteString(w, "hello\n")
+	})
+	mux.HandleFunc("/never", func(w http.ResponseWriter, r *http.Request) { forever() })
+	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second)
+		os.Exit(0)
+	})
+	return mux
+}
+
+func serveGraceful(server *http.Server, l net.Listener) int {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
+	defer stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-ctx.Done()
+		server.Shutdown(context.Background())
+	}()
+	server.Serve(l)
+	<-ended
+	return 0
+}
+
+// epollEntries is how many entries serveEpolls makes.
+const epollEntries = 40 + 3
+
+// serveEpolls puts the listener into epoll instances in every way there is.
+func serveEpolls() int {
+	outer, err1 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	inner, err2 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err1 != nil || err2 != nil {
+		return 1
+	}
+	add := func(ep, fd int, events uint32) bool {
+		return unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}) == nil
+	}
+	ok := add(outer, inner, unix.EPOLLIN) && add(inner, 3, unix.EPOLLIN)
+	ok = ok && add(outer, 3, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	for number := 40; number < 80; number++ {
+		ok = ok && unix.Dup3(3, number, unix.O_CLOEXEC) == nil && add(inner, number, unix.EPOLLIN|unix.EPOLLET)
+		if number%2 == 0 {
+			unix.Close(number) // the entry stays: the description is open by fd 3
+		}
+	}
+	// The highest number that there is.
+	var lim unix.Rlimit
+	ok = ok && unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil
+	highest := int(lim.Max) - 1
+	ok = ok && unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: lim.Max, Max: lim.Max}) == nil
+	ok = ok && unix.Dup3(3, highest, unix.O_CLOEXEC) == nil && add(inner, highest, unix.EPOLLIN)
+	if !ok {
+		return 1
+	}
+	os.WriteFile(os.Getenv("READY"), nil, 0o644)
+	forever()
+	return 0
+}
+
+// putBacks is how often servePutBack registers its listener again.
+const putBacks = 5
+
+// servePutBack accepts one connection, and answers only when its listener has been
+// taken out of its epoll, and it has put it back, putBacks times.
+func servePutBack() int {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return 1
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: 3}
+	if unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, 3, &event) != nil {
+		return 1
+	}
+	events := make([]unix.EpollEvent, 1)
+	for {
+		if n, _ := unix.EpollWait(ep, events, -1); n == 1 {
+			break
+		}
+	}
+	conn, _, err := unix.Accept(3)
+	if err != nil {
+		return 1
+	}
+	for n := 0; n < putBacks; time.Sleep(time.Millisecond) {
+		if unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, 3, &event) == nil {
+			n++
+		}
+	}
+	unix.Read(conn, make([]byte, 64))
+	unix.Close(conn)
+	forever()
+	return 0
+}
+
+// notify is a notifier: it only notes that it was told.
+func notify(path string) int {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, drain.NotifierSignal)
+	os.WriteFile(path+".ready", nil, 0o644)
+	<-told
+	os.WriteFile(path, nil, 0o644)
+	forever()
+	return 0
+}
+
+// run prints the Result of a drain with the Options in text.
+func run(text string) int {
+	var opt drain.Options
+	if err := json.Unmarshal([]byte(text), &opt); err != nil {
+		return 1
+	}
+	r, err := drain.Run(context.Background(), opt)
+	if err != nil {
+		io.WriteString(os.Stderr, err.Error()+"\n")
+		return 1
+	}
+	json.NewEncoder(os.Stdout).Encode(r)
+	return 0
+}
+
+// forever sleeps; a bare select would be a deadlock to the runtime.
+func forever() {
+	for {
+		time.Sleep(time.Hour)
+	}
+}

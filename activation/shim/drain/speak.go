@@ -1,0 +1,77 @@
+package drain
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+)
+
+// patience is how long a connection that is not in use all the time may take to
+// end by itself before the server is made to say Connection: close on it.
+const patience = time.Second
+
+// speak makes the server say Connection: close on the connections that will not
+// end by themselves: those used again since the drain began, and after patience
+// all that are left. What stays without it (TLS, HTTP/2, no BPF) is waited for
+// as long as Options.Busy says. The first refusal is kept for the log, and the
+// last: it would be the same for each.
+func (d *drain) speak(now time.Time) {
+	if !d.opt.HTTPClose || d.refused != nil {
+		return
+	}
+	for ino, c := range d.book.conns {
+		if c.spoken || c.done || c.last.Port == 0 {
+			continue
+		}
+		if now.Sub(d.start) < patience && (c.polite || !c.turning()) {
+			continue
+		}
+		if err := d.speakOn(ino); err != nil && !errors.Is(err, errGone) {
+			d.refused = err
+			return
+		}
+		c.spoken = true
+	}
+}
+
+func (d *drain) speakOn(ino uint64) error {
+	if d.speaker == nil {
+		s, err := lastword.New()
+		if err != nil {
+			return err
+		}
+		d.speaker = s
+	}
+	fd, err := d.takeInode(ino)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = d.speaker.Add(fd)
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBUSY):
+		// Not established any more, or in use by another such program (kTLS,
+		// a mesh): this one connection goes without.
+		return errGone
+	case err != nil:
+		return fmt.Errorf("saying Connection: close: %w", err)
+	}
+	d.result.Spoken++
+	return nil
+}
+
+// shutUp takes the program off the connections that are left.
+func (d *drain) shutUp() {
+	if d.speaker != nil {
+		d.speaker.Close()
+	}
+}
+
+// takeInode gets the connection from whichever process of the instance has it.
+func (d *drain) takeInode(ino uint64) (int, error) {
+	return takeSocket(entry{watch: watch{ino: ino}}, d.procs)
+}

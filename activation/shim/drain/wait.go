@@ -1,0 +1,162 @@
+package drain
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	minInterval = 2 * time.Millisecond
+	maxInterval = 20 * time.Millisecond
+	// share bounds what looking costs: at most one part in share of a CPU, on
+	// hosts where a dump takes long (large tables of sockets or of files).
+	share          = 10
+	costlyInterval = 200 * time.Millisecond
+	// restless is how long to wait for the instance to be asleep at one instant
+	// when its connections are done already; a program that computes in the
+	// background never is.
+	restless = 250 * time.Millisecond
+)
+
+// wait returns when the connections are done or a bound is reached.
+//
+// It looks again and again because nothing tells: sock_diag announces the end of
+// a socket (SKNLGRP_INET_TCP_DESTROY), but neither an answer sent nor the
+// silence after it, and a connection accepted late announces itself nowhere. The
+// interval grows to 20 ms, and with the cost of one look. The end of the main
+// process is an event, and is what it sleeps on.
+func (d *drain) wait(ctx context.Context) error {
+	interval := minInterval
+	for {
+		began := time.Now()
+		verdict, err := d.sample(began)
+		if err != nil {
+			return err
+		}
+		cost := time.Since(began)
+		if verdict.finished(d, began) {
+			return nil
+		}
+		d.speak(began)
+		d.result.Left = verdict.left
+		if ctx.Err() != nil {
+			d.result.Reason = "time is up"
+			return nil
+		}
+		if d.mainEnds(max(interval, min(share*cost, costlyInterval))) {
+			d.result.Reason, d.result.Left = "the main process ended by itself", 0
+			return nil
+		}
+		interval = min(2*interval, maxInterval)
+	}
+}
+
+// mainEnds sleeps for at most t and reports whether the main process ended.
+func (d *drain) mainEnds(t time.Duration) bool {
+	timeout := unix.NsecToTimespec(t.Nanoseconds())
+	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(d.main), Events: unix.POLLIN}}, &timeout, nil)
+	return err == nil && n > 0
+}
+
+// sampled is the state of all connections at one instant.
+type sampled struct {
+	left    int // not done
+	busy    int // of these, with a request that is not answered
+	turning int // of those left, in use again and again
+}
+
+// sample looks at the connections once, and keeps the listeners held.
+func (d *drain) sample(now time.Time) (sampled, error) {
+	var all []socket
+	for _, l := range d.listeners() {
+		list, err := d.diag.Connections(l, true)
+		if err != nil {
+			return sampled{}, err
+		}
+		all = append(all, list...)
+	}
+	if d.book.strangers(all) || now.Sub(d.book.looked) >= maxInterval {
+		if err := d.refresh(); err != nil {
+			return sampled{}, err
+		}
+		if err := d.hold(); err != nil {
+			return sampled{}, err
+		}
+		d.book.learn(all, d.procs, now)
+	}
+	return d.book.judge(all, d.opt.Idle, now), nil
+}
+
+// listeners returns one listener per address family and port, or per name.
+func (d *drain) listeners() []socket {
+	type key struct {
+		family uint8
+		port   uint16
+		name   string
+	}
+	seen := make(map[key]bool)
+	var list []socket
+	for _, s := range d.shared {
+		k := key{s.Family, s.Port, s.Name}
+		if !seen[k] {
+			seen[k] = true
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// finished reports whether to stop waiting, and notes why if it is too early.
+func (s sampled) finished(d *drain, now time.Time) bool {
+	if s.left == 0 {
+		d.result.Left = 0
+		return d.settled(now)
+	}
+	d.book.calm = time.Time{}
+	if s.turning < s.left {
+		d.book.allTurning = time.Time{}
+		return false
+	}
+	if d.book.allTurning.IsZero() {
+		d.book.allTurning = now
+	}
+	// Then an instant at which all of them happen to be answered is best: most
+	// clients pause between requests.
+	bound := d.opt.Busy
+	if s.busy > 0 {
+		bound *= 2
+	}
+	if now.Sub(d.book.allTurning) < bound {
+		return false
+	}
+	d.result.Left = s.left
+	d.result.Reason = "keep-alive connections stay in use, left to the program's own stop"
+	if d.refused != nil {
+		d.result.Reason += fmt.Sprintf(" (%v)", d.refused)
+	}
+	return true
+}
+
+// settled reports whether no accept can be under way any more: since the last
+// removal all threads have been asleep at one instant, and the look after that
+// instant found no connection either.
+func (d *drain) settled(now time.Time) bool {
+	if d.book.settled {
+		return true
+	}
+	if d.book.calm.IsZero() {
+		d.book.calm = now
+	}
+	pids := make([]int, 0, len(d.procs))
+	for _, p := range d.procs {
+		pids = append(pids, p.pid)
+	}
+	if asleep(pids) || now.Sub(d.book.calm) >= restless {
+		d.book.settled = true
+		d.book.looked = time.Time{} // look at the files anew, once more
+	}
+	return false
+}

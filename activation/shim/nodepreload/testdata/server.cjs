@@ -1,0 +1,2 @@
+const http = require('http');
+require('./answers.cjs')(http);

@@ -1,0 +1,3 @@
+import http from 'node:http';
+import answers from './answers.cjs';
+answers(http);

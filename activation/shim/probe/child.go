@@ -1,0 +1,66 @@
+package probe
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+)
+
+// pipe is the number of the child's end of the socket pair.
+const pipe = 3
+
+// What the child tells before it executes the program: the listener, or why not.
+const (
+	gotListener byte = iota
+	noKernel
+	isBusy
+	isForbidden
+	otherError
+)
+
+func refusals(b byte) error {
+	switch b {
+	case gotListener:
+		return nil
+	case noKernel:
+		return seccomp.ErrKernel
+	case isBusy:
+		return seccomp.ErrBusy
+	case isForbidden:
+		return seccomp.ErrForbidden
+	}
+	return errors.New("installing the filter failed")
+}
+
+// Child installs the filter on the calling, locked thread, hands its listener to
+// the prober and becomes the program. It returns only on failure.
+func Child(argv, env []string) error {
+	unix.CloseOnExec(pipe)
+	machine, ok := seccomp.Native()
+	if !ok {
+		return tell(noKernel, seccomp.ErrKernel)
+	}
+	fd, err := seccomp.Install(seccomp.Program(machine, seccomp.Calls{Accept: true, MinAddrLen: 2}), false)
+	switch {
+	case errors.Is(err, seccomp.ErrKernel):
+		return tell(noKernel, err)
+	case errors.Is(err, seccomp.ErrBusy):
+		return tell(isBusy, err)
+	case errors.Is(err, seccomp.ErrForbidden):
+		return tell(isForbidden, err)
+	case err != nil:
+		return tell(otherError, err)
+	}
+	if err := unix.Sendmsg(pipe, []byte{gotListener}, unix.UnixRights(int(fd)), nil, 0); err != nil {
+		return errors.New("handing over to the prober: " + err.Error())
+	}
+	return syscall.Exec(argv[0], argv, env)
+}
+
+func tell(b byte, err error) error {
+	_, _ = unix.Write(pipe, []byte{b})
+	return err
+}

@@ -1,0 +1,100 @@
+package probe
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// decoy makes the socket that the program gets instead of its own: bound on
+// loopback (or to a random abstract name), listening if it is a stream, and deaf.
+// It has the program's port where that is free, and any other where it is not:
+// some programs look, Node's cluster module for one, and end if it differs.
+func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
+	family, typ := unix.AF_INET, unix.SOCK_STREAM
+	switch k {
+	case target.TCP6, target.UDP6:
+		family = unix.AF_INET6
+	case target.UnixStream, target.UnixOther:
+		family = unix.AF_UNIX
+	}
+	if k == target.UDP4 || k == target.UDP6 || k == target.UnixOther {
+		typ = unix.SOCK_DGRAM
+	}
+	flags := unix.SOCK_CLOEXEC
+	if nonBlocking {
+		flags |= unix.SOCK_NONBLOCK
+	}
+	fd, err = unix.Socket(family, typ|flags, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	switch err = deafen(fd); {
+	case err == unix.EPERM:
+		// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). A port of loopback that nobody
+		// knows is deaf enough for the second that a probe takes; the program's own would answer its clients.
+		port = 0
+	case err != nil:
+		return -1, err
+	}
+	if unix.Bind(fd, loopback(family, port)) != nil {
+		if err = unix.Bind(fd, loopback(family, 0)); err != nil {
+			return -1, err
+		}
+	}
+	if typ == unix.SOCK_STREAM {
+		err = unix.Listen(fd, 1)
+	}
+	return fd, err
+}
+
+func loopback(family int, port uint16) unix.Sockaddr {
+	switch family {
+	case unix.AF_INET:
+		// Not 127.0.0.1, where a sibling of the program may want to be.
+		return &unix.SockaddrInet4{Addr: [4]byte{127, 77, 77, 77}, Port: int(port)}
+	case unix.AF_INET6:
+		return &unix.SockaddrInet6{Addr: [16]byte{15: 1}, Port: int(port)}
+	}
+	return &unix.SockaddrUnix{} // autobind, unix(7)
+}
+
+// deafen makes the socket drop every packet: the filter "ret 0" keeps nothing of
+// any, so a SYN stays unanswered.
+func deafen(fd int) error {
+	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+	prog := unix.SockFprog{Len: 1, Filter: &drop[0]}
+	_, _, e := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, uintptr(unsafe.Pointer(&prog)), unsafe.Sizeof(prog), 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// v6only asks the program's own socket for IPV6_V6ONLY. pidfd_getfd(2) is refused
+// in some containers: then it is not known.
+func v6only(tid uint32, fd uint32) (only, known bool) {
+	// A pidfd of a thread that leads no process needs PIDFD_THREAD (6.9).
+	pid, err := unix.PidfdOpen(int(tid), 0)
+	if err == unix.EINVAL || err == unix.ENOENT {
+		pid, err = unix.PidfdOpen(int(tid), unix.O_EXCL) // PIDFD_THREAD
+	}
+	if err != nil {
+		return false, false
+	}
+	defer unix.Close(pid)
+	s, err := unix.PidfdGetfd(pid, int(fd), 0)
+	if err != nil {
+		return false, false
+	}
+	defer unix.Close(s)
+	v, err := unix.GetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	return v != 0, err == nil
+}

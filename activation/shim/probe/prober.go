@@ -1,0 +1,160 @@
+package probe
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// seen is a bind with its decoy.
+type seen struct {
+	Bind
+	decoy int
+	inode uint64
+}
+
+// prober answers the calls of the program under probe.
+type prober struct {
+	machine seccomp.Machine
+	fd      seccomp.FD
+	seen    []seen
+	heard   int // sockets that the program listens on, or datagram sockets
+	n       seccomp.Notification
+	r       target.Reader
+}
+
+// answer handles one notification. An error is one of our own means.
+func (p *prober) answer() error {
+	if p.fd.Receive(&p.n) != 0 {
+		return nil // gone meanwhile
+	}
+	tid, fd := p.n.PID, uint32(p.n.Args[0])
+	switch nr := uint32(p.n.Nr); {
+	case tid == 0:
+	case nr == p.machine.Bind:
+		return p.bind(tid, fd)
+	case nr == p.machine.Listen:
+		if s := p.find(tid, fd); s != nil {
+			s.Listening = true
+			s.Backlog = int(int32(p.n.Args[1]))
+			p.heard++
+			p.fd.Return(p.n.ID, 0)
+			return nil
+		}
+	case nr == p.machine.Accept || nr == p.machine.Accept4:
+		if s := p.find(tid, fd); s != nil && !nonBlocking(s.decoy) {
+			// Nobody is there and never will be. Left unanswered, the thread
+			// waits, as it would in the kernel.
+			s.BlockingAccept = true
+			return nil
+		}
+	}
+	p.fd.Continue(p.n.ID)
+	return nil
+}
+
+// bind replaces a socket that asks for a port or a path of its own choice.
+func (p *prober) bind(tid, fd uint32) error {
+	kind, e := p.r.Kind(tid, fd)
+	var a target.Addr
+	ok := false
+	if e == 0 && kind != target.Unknown {
+		ok, e = p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)
+	}
+	if !p.fd.Valid(p.n.ID) {
+		return nil
+	}
+	// Port 0 is any port: nothing that could be shared, and a client as a rule.
+	if e != 0 || !ok || a.Family != unix.AF_UNIX && a.Port == 0 || a.Family == unix.AF_UNIX && len(a.Path()) == 0 {
+		p.fd.Continue(p.n.ID)
+		return nil
+	}
+	flags, _ := p.r.Flags(tid, fd)
+	d, err := decoy(kind, a.Port, target.NonBlocking(flags))
+	if err != nil {
+		return errors.New("making a stand-in for " + a.String() + ": " + err.Error())
+	}
+	s := seen{Bind: Bind{Kind: kind, Addr: a}, decoy: d}
+	if kind == target.TCP6 || kind == target.UDP6 {
+		s.V6Only, s.V6OnlyKnown = v6only(tid, fd)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(d, &st); err != nil {
+		unix.Close(d)
+		return err
+	}
+	s.inode = st.Ino
+	cloexec := uint32(0)
+	if target.CloseOnExec(flags) {
+		cloexec = unix.O_CLOEXEC
+	}
+	if e := p.fd.Replace(p.n.ID, d, fd, cloexec); e != 0 {
+		unix.Close(d)
+		p.fd.Continue(p.n.ID)
+		return nil
+	}
+	p.fd.Return(p.n.ID, 0)
+	p.seen = append(p.seen, s)
+	if kind == target.UDP4 || kind == target.UDP6 {
+		p.heard++
+	}
+	return nil
+}
+
+func (p *prober) find(tid, fd uint32) *seen {
+	inode, ok := p.r.Inode(tid, fd)
+	for i := range p.seen {
+		if ok && p.seen[i].inode == inode {
+			return &p.seen[i]
+		}
+	}
+	return nil
+}
+
+// finish closes the decoys and returns the binds, each address once: workers that
+// all bind the same port with SO_REUSEPORT are one bind.
+func (p *prober) finish(watched func(inode uint64) bool) []Bind {
+	var out []Bind
+	for i := range p.seen {
+		s := &p.seen[i]
+		s.NonBlocking = nonBlocking(s.decoy)
+		s.Epoll = watched(s.inode)
+		unix.Close(s.decoy)
+		if !merge(out, &s.Bind) {
+			out = append(out, s.Bind)
+		}
+	}
+	return out
+}
+
+func merge(list []Bind, b *Bind) bool {
+	for i := range list {
+		x := &list[i]
+		if x.Kind != b.Kind || x.Addr != b.Addr {
+			continue
+		}
+		x.Listening = x.Listening || b.Listening
+		x.Backlog = max(x.Backlog, b.Backlog)
+		x.NonBlocking = x.NonBlocking || b.NonBlocking
+		x.Epoll = x.Epoll || b.Epoll
+		x.BlockingAccept = x.BlockingAccept || b.BlockingAccept
+		return true
+	}
+	return false
+}
+
+func nonBlocking(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_NONBLOCK != 0
+}
+
+// The probe's own times.
+const (
+	DefaultTimeout = 10 * time.Second
+	DefaultSettle  = 500 * time.Millisecond
+	grace          = 2 * time.Second // between SIGTERM and SIGKILL
+)

@@ -1,0 +1,136 @@
+package probe
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// Bind is one socket that the program bound.
+type Bind struct {
+	Kind      target.Kind
+	Addr      target.Addr
+	Listening bool // listen(2) was called; never for datagrams
+	Backlog   int  // of listen(2)
+	// NonBlocking is the state of O_NONBLOCK at the end of the probe.
+	NonBlocking bool
+	// Epoll says that an epoll instance of the program watches the socket.
+	Epoll bool
+	// BlockingAccept says that the program called accept on the blocking socket
+	// with nobody there: it waits in accept.
+	BlockingAccept bool
+	// V6Only is IPV6_V6ONLY, where it could be asked for (V6OnlyKnown).
+	V6Only, V6OnlyKnown bool
+}
+
+// Report is what a probe has found.
+type Report struct {
+	Binds    []Bind
+	Exited   bool // the program ended by itself
+	Status   string
+	TimedOut bool // the time was over before the program had settled
+}
+
+// NonBlocking is what NonBlocking= of the units should be: no only when the
+// program leaves every listening socket blocking. Without sockets it is yes.
+func (r *Report) NonBlocking() bool {
+	blocking := 0
+	for _, b := range r.Binds {
+		if b.Listening && b.NonBlocking {
+			return true
+		}
+		if b.Listening {
+			blocking++
+		}
+	}
+	return blocking == 0
+}
+
+// HoldAccept is whether "run --accept hold" is needed for a drain that loses
+// nothing: some listening socket is in no epoll instance.
+func (r *Report) HoldAccept() bool {
+	for _, b := range r.Binds {
+		if b.Listening && !b.Epoll {
+			return true
+		}
+	}
+	return false
+}
+
+// JSON is the report on one line. The schema is versioned; keys are only added.
+func (r *Report) JSON() []byte {
+	b := []byte(`{"version":1,"binds":[`)
+	for i := range r.Binds {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = r.Binds[i].json(b)
+	}
+	b = append(b, `],"exited":`...)
+	b = strconv.AppendBool(b, r.Exited)
+	if r.Exited {
+		b = appendString(append(b, `,"status":`...), r.Status)
+	}
+	b = strconv.AppendBool(append(b, `,"timed_out":`...), r.TimedOut)
+	b = strconv.AppendBool(append(b, `,"non_blocking":`...), r.NonBlocking())
+	b = strconv.AppendBool(append(b, `,"hold_accept":`...), r.HoldAccept())
+	return append(b, "}\n"...)
+}
+
+func (x *Bind) json(b []byte) []byte {
+	family, typ := x.words()
+	b = appendString(append(b, `{"family":`...), family)
+	b = appendString(append(b, `,"type":`...), typ)
+	b = appendString(append(b, `,"address":`...), x.Addr.Host())
+	if x.Addr.Family != unix.AF_UNIX {
+		b = strconv.AppendUint(append(b, `,"port":`...), uint64(x.Addr.Port), 10)
+	}
+	if x.V6OnlyKnown {
+		b = strconv.AppendBool(append(b, `,"v6only":`...), x.V6Only)
+	}
+	b = strconv.AppendBool(append(b, `,"listening":`...), x.Listening)
+	if x.Listening {
+		b = strconv.AppendInt(append(b, `,"backlog":`...), int64(x.Backlog), 10)
+		b = strconv.AppendBool(append(b, `,"nonblocking":`...), x.NonBlocking)
+		b = strconv.AppendBool(append(b, `,"epoll":`...), x.Epoll)
+		b = strconv.AppendBool(append(b, `,"blocking_accept":`...), x.BlockingAccept)
+	}
+	return append(b, '}')
+}
+
+func (x *Bind) words() (family, typ string) {
+	switch x.Kind {
+	case target.TCP4:
+		return "inet", "stream"
+	case target.TCP6:
+		return "inet6", "stream"
+	case target.UDP4:
+		return "inet", "dgram"
+	case target.UDP6:
+		return "inet6", "dgram"
+	case target.UnixStream:
+		return "unix", "stream"
+	}
+	return "unix", "dgram"
+}
+
+// appendString appends a JSON string (RFC 8259). encoding/json would be a quarter
+// of the shim.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < ' ':
+			b = append(b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		default:
+			b = utf8.AppendRune(b, r) // a stray byte becomes U+FFFD
+		}
+	}
+	return append(b, '"')
+}

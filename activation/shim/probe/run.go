@@ -1,0 +1,234 @@
+package probe
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+)
+
+// Config says what to probe and how long.
+type Config struct {
+	Argv    []string // Argv[0] is the absolute path of the program
+	Env     []string
+	Timeout time.Duration // of the whole probe, without the end of the program
+	Settle  time.Duration // silence after the last listen(2)
+	// Child is the command line that calls Child in this binary.
+	Child []string
+}
+
+// Run runs the program until it has settled behind its first listen(2), has ended,
+// or the time is over, and kills it with all its descendants. Its output goes to
+// this process's stderr. It is to be called on a locked OS thread, by a process
+// that has no other children. Errors of package seccomp say why no probe is
+// possible here.
+func Run(c Config) (*Report, error) {
+	if err := seccomp.Check(); err != nil {
+		return nil, err
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, errors.New("becoming the subreaper: " + err.Error())
+	}
+	s, err := start(c)
+	if err != nil {
+		return nil, err
+	}
+	defer s.end()
+	if err := s.receive(); err != nil {
+		return nil, err
+	}
+	var r Report
+	if err := s.watch(c, &r); err != nil {
+		return nil, err
+	}
+	pids, _ := tree(&s.p.r)
+	set := watched(pids)
+	r.Binds = s.p.finish(func(inode uint64) bool { return set[inode] })
+	r.Exited, r.Status = s.gone, s.status
+	return &r, nil
+}
+
+// session is one run of the program.
+type session struct {
+	p      prober
+	pid    int
+	pidfd  int
+	pair   int
+	gone   bool // the program itself, not all its descendants
+	status string
+}
+
+func start(c Config) (*session, error) {
+	machine, _ := seccomp.Native()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.New("making a socket pair: " + err.Error())
+	}
+	defer unix.Close(pair[1])
+	argv := append(append([]string{}, c.Child...), c.Argv...)
+	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
+		Env:   c.Env,
+		Files: []uintptr{0, 2, 2, uintptr(pair[1])},
+		// The program must not outlive a prober that is killed.
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, errors.New("starting the program: " + err.Error())
+	}
+	s := &session{p: prober{machine: machine, fd: -1}, pid: pid, pidfd: -1, pair: pair[0]}
+	if s.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+		s.end()
+		return nil, errors.New("opening a pidfd: " + err.Error())
+	}
+	return s, nil
+}
+
+// receive takes the seccomp listener from the child; without one the child has
+// said why on stderr.
+func (s *session) receive() error {
+	var data [1]byte
+	var control [64]byte
+	n, cn, _, _, err := unix.Recvmsg(s.pair, data[:], control[:], unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return errors.New("receiving the listener: " + err.Error())
+	}
+	if n != 1 {
+		return errors.New("the program could not be started under the filter")
+	}
+	if e := refusals(data[0]); e != nil {
+		return e
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:cn])
+	if err != nil || len(messages) != 1 {
+		return errors.New("receiving the listener: no descriptor came")
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return errors.New("receiving the listener: no descriptor came")
+	}
+	s.p.fd = seccomp.FD(fds[0])
+	return nil
+}
+
+// watch answers the program until there is nothing more to learn.
+func (s *session) watch(c Config, r *Report) error {
+	deadline := time.Now().Add(c.Timeout)
+	var settled time.Time
+	var ticks uint64
+	for {
+		until := deadline
+		if !settled.IsZero() && settled.Before(deadline) {
+			until = settled
+		}
+		heard := s.p.heard
+		alive, err := s.step(until)
+		if err != nil || !alive {
+			return err
+		}
+		now := time.Now()
+		switch {
+		case s.p.heard != heard:
+			settled = now.Add(c.Settle)
+			_, ticks = tree(&s.p.r)
+		case !now.Before(deadline):
+			r.TimedOut = s.p.heard == 0 || settled.After(deadline)
+			return nil
+		case !settled.IsZero() && !now.Before(settled):
+			_, t := tree(&s.p.r)
+			if !busy(t-min(t, ticks), c.Settle) {
+				return nil
+			}
+			// Still loading something: another socket may follow.
+			settled, ticks = now.Add(c.Settle), t
+		}
+	}
+}
+
+// busy reports whether the processor time is more than a fifth of the period.
+func busy(ticks uint64, period time.Duration) bool {
+	const perSecond = 100 // USER_HZ, the same on all Linux
+	return time.Duration(ticks)*time.Second/perSecond > period/5
+}
+
+// step waits for one thing to happen, at most until then. It reports whether any
+// process of the program is left.
+func (s *session) step(until time.Time) (alive bool, err error) {
+	fds := []unix.PollFd{{Fd: int32(s.p.fd), Events: unix.POLLIN}, {Fd: int32(s.pidfd), Events: unix.POLLIN}}
+	if s.gone {
+		fds = fds[:1]
+	}
+	ts := unix.NsecToTimespec(int64(max(time.Until(until), 0)))
+	_, err = unix.Ppoll(fds, &ts, nil)
+	if err == unix.EINTR {
+		return true, nil
+	}
+	if err != nil {
+		return false, errors.New("waiting for the program: " + err.Error())
+	}
+	if fds[0].Revents&unix.POLLIN != 0 {
+		return true, s.p.answer()
+	}
+	hungUp := fds[0].Revents != 0
+	if len(fds) > 1 && (hungUp || fds[1].Revents != 0) {
+		s.reap() // a filter leaves a process only with its end
+	}
+	return !hungUp, nil
+}
+
+// reap notes how the program itself ended.
+func (s *session) reap() {
+	var w unix.WaitStatus
+	for {
+		_, err := unix.Wait4(s.pid, &w, 0, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	s.gone = true
+	switch {
+	case w.Exited():
+		s.status = "exited/" + strconv.Itoa(w.ExitStatus())
+	case w.Signaled():
+		s.status = "killed/" + unix.SignalName(w.Signal())
+	}
+}
+
+// end stops the program politely, for its temporary files, then all that is left.
+func (s *session) end() {
+	defer unix.Close(s.pair)
+	if s.p.fd >= 0 && !s.gone {
+		_ = unix.PidfdSendSignal(s.pidfd, unix.SIGTERM, nil, 0)
+		for until := time.Now().Add(grace); !s.gone && time.Now().Before(until); {
+			if alive, err := s.step(until); err != nil || !alive {
+				break
+			}
+		}
+	}
+	if s.pidfd >= 0 {
+		unix.Close(s.pidfd)
+	}
+	if s.p.fd >= 0 {
+		defer unix.Close(int(s.p.fd))
+	}
+	killAll(s)
+}
+
+// killAll ends every descendant. Killing one hands its children to this process,
+// the subreaper, so it goes on until wait finds none.
+func killAll(s *session) {
+	for {
+		pids, _ := tree(&s.p.r)
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		_, err := unix.Wait4(-1, nil, 0, nil)
+		if err != nil && err != unix.EINTR {
+			return
+		}
+	}
+}

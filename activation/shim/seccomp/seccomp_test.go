@@ -1,0 +1,132 @@
+package seccomp
+
+import (
+	"errors"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// data is struct seccomp_data as the filter sees it.
+type data struct {
+	nr, arch uint32
+	args     [6]uint64
+}
+
+// word loads 32 bits at an offset, little-endian as amd64 and arm64 are.
+func (d data) word(off uint32) uint32 {
+	switch {
+	case off == 0:
+		return d.nr
+	case off == 4:
+		return d.arch
+	case off >= 16 && off < 64:
+		return uint32(d.args[(off-16)/8] >> (8 * (off % 8)))
+	}
+	return 0
+}
+
+// run is the part of the kernel's classic BPF that the filters use.
+func run(t *testing.T, p []unix.SockFilter, d data) uint32 {
+	t.Helper()
+	var a uint32
+	for pc, steps := 0, 0; steps < 100; steps++ {
+		if pc >= len(p) {
+			t.Fatalf("ran off the end at %d", pc)
+		}
+		i := p[pc]
+		pc++
+		jump := func(yes bool) {
+			if yes {
+				pc += int(i.Jt)
+			} else {
+				pc += int(i.Jf)
+			}
+		}
+		switch i.Code {
+		case unix.BPF_LD | unix.BPF_W | unix.BPF_ABS:
+			a = d.word(i.K)
+		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
+			jump(a == i.K)
+		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
+			jump(a >= i.K)
+		case unix.BPF_JMP | unix.BPF_JA:
+			pc += int(i.K)
+		case unix.BPF_RET | unix.BPF_K:
+			return i.K
+		default:
+			t.Fatalf("unknown instruction %#x", i.Code)
+		}
+	}
+	t.Fatal("no end")
+	return 0
+}
+
+func TestProgram(t *testing.T) {
+	const shown, allowed = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW
+	for name, m := range map[string]Machine{"amd64": AMD64(), "arm64": ARM64()} {
+		for _, accept := range []bool{false, true} {
+			p := Program(m, Calls{Accept: accept, MinAddrLen: 16})
+			acceptWant := uint32(allowed)
+			if accept {
+				acceptWant = shown
+			}
+			bind := func(n uint64) data { return data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 1 << 40, n}} }
+			other := uint32(unix.AUDIT_ARCH_I386)
+			for i, c := range []struct {
+				d    data
+				want uint32
+			}{
+				{bind(16), shown}, {bind(28), shown}, {bind(128), shown}, {bind(12), allowed}, {bind(0), allowed},
+				{bind(1<<32 | 12), allowed}, // the kernel takes addrlen as an int
+				{data{nr: m.Listen, arch: m.Arch}, shown},
+				{data{nr: m.Accept, arch: m.Arch}, acceptWant},
+				{data{nr: m.Accept4, arch: m.Arch}, acceptWant},
+				{data{nr: m.Bind + 1000, arch: m.Arch}, allowed},
+				{data{nr: m.Bind, arch: other, args: bind(16).args}, allowed},
+				{data{nr: m.Listen, arch: other}, allowed},
+				{data{nr: m.Listen | m.X32Bit, arch: m.Arch}, map[bool]uint32{true: shown, false: allowed}[m.X32Bit == 0]},
+			} {
+				if got := run(t, p, c.d); got != c.want {
+					t.Errorf("%s, accept %v, case %d: %#x, want %#x", name, accept, i, got, c.want)
+				}
+			}
+		}
+	}
+}
+
+// The numbers that are written out are those of the machine that we are on.
+func TestNativeNumbers(t *testing.T) {
+	m, ok := Native()
+	if !ok {
+		t.Fatal("no machine for this architecture")
+	}
+	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 {
+		t.Errorf("%+v", m)
+	}
+	if err := Check(); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	for _, c := range []struct {
+		release string
+		want    bool
+	}{
+		{"5.9.0", true}, {"5.10.0-8-amd64", true}, {"6.18.44-fc", true}, {"5.8.18", false}, {"4.18.0-553.el8", false},
+		{"5.9", true}, {"6", true}, {"5", false}, {"", false}, {"x.y", false}, {"99999999999999999999.1", true},
+	} {
+		if got := atLeast(c.release, 5, 9); got != c.want {
+			t.Errorf("%q: %v", c.release, got)
+		}
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	for e, want := range map[unix.Errno]error{unix.ENOSYS: ErrKernel, unix.EINVAL: ErrKernel, unix.EBUSY: ErrBusy, unix.EPERM: ErrForbidden, unix.ENOMEM: unix.ENOMEM} {
+		if got := refusal(e); !errors.Is(got, want) {
+			t.Errorf("%v: %v, want %v", e, got, want)
+		}
+	}
+}

@@ -1,0 +1,274 @@
+// Package sockdiag asks the kernel for its sockets (sock_diag(7)): who listens, how long the accept queue is, which
+// connections are open and what passed over them. It needs no privilege, and sees the network namespace of its caller.
+//
+// It lies below activation because the shim links it; clusterctl itself reads the same numbers for "ls" and "show".
+package sockdiag
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// States of linux/net/tcp_states.h, as the bits of a request.
+const (
+	Established = 1 << 1
+	CloseWait   = 1 << 8
+	Listen      = 1 << 10
+
+	stateCloseWait = 8
+)
+
+const (
+	sockDiagByFamily = 20   // SOCK_DIAG_BY_FAMILY
+	inetDiagInfo     = 2    // INET_DIAG_INFO, attribute with struct tcp_info
+	udiagShowName    = 1    // UDIAG_SHOW_NAME
+	udiagShowRqlen   = 0x10 // UDIAG_SHOW_RQLEN
+	unixDiagName     = 0    // UNIX_DIAG_NAME
+	unixDiagRqlen    = 4    // UNIX_DIAG_RQLEN
+
+	inetMsgLen = 72 // struct inet_diag_msg
+	unixMsgLen = 16 // struct unix_diag_msg
+)
+
+// Socket is one socket as the kernel describes it.
+type Socket struct {
+	Ino       uint64 // 0: not accepted yet, so nobody's
+	Family    uint8
+	Addr      [16]byte // local address: the first 4 bytes of it for AF_INET, none for a unix socket
+	Port      uint16   // local port; 0 for a unix socket
+	Name      string   // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
+	CloseWait bool     // the peer has sent its FIN
+	// Unread are the bytes received that the program has not read; of a listener, the connections in its accept queue.
+	Unread uint32
+	// Unsent are the bytes written that the peer has not acknowledged; of a listener, how many connections its accept
+	// queue takes.
+	Unsent uint32
+	Info   TCPInfo
+}
+
+// TCPInfo is a part of struct tcp_info. Ages are in milliseconds, in steps of a jiffy (4 ms where HZ=250).
+type TCPInfo struct {
+	SentAge, RecvAge, AckAge uint32
+	Acked, Received          uint64 // bytes of the peer's acknowledgements, and from the peer
+}
+
+// Conn is a connection to the kernel. It sees the sockets of the network namespace in which it was opened.
+type Conn struct{ fd int }
+
+// Open makes a connection.
+func Open() (*Conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, fmt.Errorf("opening sock_diag: %w", err)
+	}
+	return &Conn{fd: fd}, nil
+}
+
+// Close ends it.
+func (d *Conn) Close() { _ = unix.Close(d.fd) }
+
+// TCP returns the TCP sockets of the family in the states of mask, those with the local port alone unless it is 0. Their
+// Info is filled in if it is asked for, which more than doubles what the kernel sends.
+func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket, error) {
+	req := make([]byte, 56) // struct inet_diag_req_v2
+	req[0], req[1] = family, unix.IPPROTO_TCP
+	if info {
+		req[2] = 1 << (inetDiagInfo - 1)
+	}
+	binary.NativeEndian.PutUint32(req[4:], mask)
+	binary.BigEndian.PutUint16(req[8:], port)
+	return d.dump(req, parseInet)
+}
+
+// Unix returns the unix stream sockets in the states of mask.
+func (d *Conn) Unix(mask uint32) ([]Socket, error) {
+	req := make([]byte, 24) // struct unix_diag_req
+	req[0] = unix.AF_UNIX
+	binary.NativeEndian.PutUint32(req[4:], mask)
+	binary.NativeEndian.PutUint32(req[12:], udiagShowName|udiagShowRqlen)
+	return d.dump(req, parseUnix)
+}
+
+// dump sends one request and reads until the kernel has said NLMSG_DONE.
+func (d *Conn) dump(req []byte, parse func([]byte) (Socket, bool)) ([]Socket, error) {
+	msg := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(req))
+	binary.NativeEndian.PutUint32(msg[0:], uint32(unix.NLMSG_HDRLEN+len(req)))
+	binary.NativeEndian.PutUint16(msg[4:], sockDiagByFamily)
+	binary.NativeEndian.PutUint16(msg[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	msg = append(msg, req...)
+	if err := unix.Sendto(d.fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, fmt.Errorf("asking sock_diag: %w", err)
+	}
+	var list []Socket
+	buf := make([]byte, 64<<10) // more than the kernel puts in one datagram (32 KiB)
+	for {
+		n, _, err := unix.Recvfrom(d.fd, buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading from sock_diag: %w", err)
+		}
+		var done bool
+		list, done, err = parseDump(list, buf[:n], parse)
+		if done || err != nil {
+			return list, err
+		}
+	}
+}
+
+// parseDump appends the sockets of one datagram and reports whether it ends the
+// dump.
+func parseDump(list []Socket, b []byte, parse func([]byte) (Socket, bool)) ([]Socket, bool, error) {
+	for len(b) >= unix.NLMSG_HDRLEN {
+		size := int(binary.NativeEndian.Uint32(b))
+		if size < unix.NLMSG_HDRLEN || size > len(b) {
+			return list, false, errors.New("reading from sock_diag: message of impossible size")
+		}
+		body := b[unix.NLMSG_HDRLEN:size]
+		switch binary.NativeEndian.Uint16(b[4:]) {
+		case unix.NLMSG_DONE:
+			return list, true, nil
+		case unix.NLMSG_ERROR:
+			if len(body) < 4 {
+				return list, false, errors.New("reading from sock_diag: short error message")
+			}
+			errno := unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
+			return list, false, fmt.Errorf("asking sock_diag: %w", errno)
+		case sockDiagByFamily:
+			if s, ok := parse(body); ok {
+				list = append(list, s)
+			}
+		}
+		b = b[min(align4(size), len(b)):]
+	}
+	return list, false, nil
+}
+
+func parseInet(b []byte) (Socket, bool) {
+	if len(b) < inetMsgLen {
+		return Socket{}, false
+	}
+	s := Socket{
+		Family:    b[0],
+		CloseWait: b[1] == stateCloseWait,
+		Port:      binary.BigEndian.Uint16(b[4:]),
+		Unread:    binary.NativeEndian.Uint32(b[56:]),
+		Unsent:    binary.NativeEndian.Uint32(b[60:]),
+		Ino:       uint64(binary.NativeEndian.Uint32(b[68:])),
+	}
+	copy(s.Addr[:], b[8:24]) // idiag_src
+	// The peer's FIN takes a sequence number, which counts as a byte unread for
+	// ever (tcp_diag_get_info: rcv_nxt - copied_seq).
+	if s.CloseWait && s.Unread > 0 {
+		s.Unread--
+	}
+	eachAttr(b[inetMsgLen:], func(kind uint16, v []byte) {
+		if kind == inetDiagInfo {
+			s.Info = parseTCPInfo(v)
+		}
+	})
+	return s, true
+}
+
+// parseTCPInfo reads struct tcp_info; an older kernel's is shorter, and what it
+// lacks is 0.
+func parseTCPInfo(b []byte) TCPInfo {
+	var t unix.TCPInfo
+	u32 := func(off uintptr) uint32 {
+		if len(b) < int(off)+4 {
+			return 0
+		}
+		return binary.NativeEndian.Uint32(b[off:])
+	}
+	u64 := func(off uintptr) uint64 {
+		if len(b) < int(off)+8 {
+			return 0
+		}
+		return binary.NativeEndian.Uint64(b[off:])
+	}
+	return TCPInfo{
+		SentAge:  u32(unsafe.Offsetof(t.Last_data_sent)),
+		RecvAge:  u32(unsafe.Offsetof(t.Last_data_recv)),
+		AckAge:   u32(unsafe.Offsetof(t.Last_ack_recv)),
+		Acked:    u64(unsafe.Offsetof(t.Bytes_acked)),
+		Received: u64(unsafe.Offsetof(t.Bytes_received)),
+	}
+}
+
+func parseUnix(b []byte) (Socket, bool) {
+	if len(b) < unixMsgLen || b[1] != unix.SOCK_STREAM {
+		return Socket{}, false
+	}
+	s := Socket{Family: b[0], Ino: uint64(binary.NativeEndian.Uint32(b[4:]))}
+	eachAttr(b[unixMsgLen:], func(kind uint16, v []byte) {
+		switch {
+		case kind == unixDiagName:
+			s.Name = string(v)
+		case kind == unixDiagRqlen && len(v) >= 8:
+			s.Unread = binary.NativeEndian.Uint32(v)
+			s.Unsent = binary.NativeEndian.Uint32(v[4:])
+		}
+	})
+	return s, true
+}
+
+// eachAttr calls do for each netlink attribute (netlink(7)), and stops at one
+// that does not fit.
+func eachAttr(b []byte, do func(kind uint16, value []byte)) {
+	for len(b) >= unix.SizeofRtAttr {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofRtAttr || size > len(b) {
+			return
+		}
+		do(binary.NativeEndian.Uint16(b[2:]), b[unix.SizeofRtAttr:size])
+		b = b[min(align4(size), len(b)):]
+	}
+}
+
+func align4(n int) int { return (n + 3) &^ 3 }
+
+// Listening returns every listening stream socket of the namespace, by inode.
+func (d *Conn) Listening() (map[uint64]Socket, error) {
+	all := make(map[uint64]Socket)
+	for _, ask := range []func() ([]Socket, error){
+		func() ([]Socket, error) { return d.TCP(unix.AF_INET, Listen, 0, false) },
+		func() ([]Socket, error) { return d.TCP(unix.AF_INET6, Listen, 0, false) },
+		func() ([]Socket, error) { return d.Unix(Listen) },
+	} {
+		list, err := ask()
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the kernel has no such family, or no diag for it
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range list {
+			all[s.Ino] = s
+		}
+	}
+	return all, nil
+}
+
+// Connections returns the open connections that were accepted from a listener of this family and port, or name; of all
+// programs that share it. info is that of [Conn.TCP].
+func (d *Conn) Connections(l Socket, info bool) ([]Socket, error) {
+	if l.Family != unix.AF_UNIX {
+		// A dual-stack listener's IPv4 connections are AF_INET6 sockets too, so
+		// its own family has them all.
+		return d.TCP(l.Family, Established|CloseWait, l.Port, info)
+	}
+	all, err := d.Unix(Established)
+	var list []Socket
+	for _, s := range all {
+		if s.Name == l.Name {
+			list = append(list, s)
+		}
+	}
+	return list, err
+}

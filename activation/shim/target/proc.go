@@ -1,0 +1,160 @@
+package target
+
+import "golang.org/x/sys/unix"
+
+// Kind is what a socket is, as far as sharing one matters.
+type Kind uint8
+
+// The kinds of socket. Unknown is everything else, and what is no socket at all.
+const (
+	Unknown Kind = iota
+	TCP4         // stream over IPv4, MPTCP included
+	TCP6
+	UDP4
+	UDP6
+	UnixStream
+	UnixOther // datagram and seqpacket
+)
+
+// ParseProto turns the value of the extended attribute system.sockprotoname of a
+// socket into its Kind. The attribute is the name of the kernel's struct proto
+// (net/socket.c, sockfs_xattr_get), which lsof(8) shows too; unlike SO_TYPE it can
+// be read for the descriptor of another process without the right to attach.
+func ParseProto(b []byte) Kind {
+	if n := len(b); n > 0 && b[n-1] == 0 {
+		b = b[:n-1]
+	}
+	switch string(b) {
+	case "TCP", "MPTCP":
+		return TCP4
+	case "TCPv6", "MPTCPv6":
+		return TCP6
+	case "UDP":
+		return UDP4
+	case "UDPv6":
+		return UDP6
+	case "UNIX-STREAM":
+		return UnixStream
+	case "UNIX": // the name of all types before 5.15, of datagrams since
+		return UnixOther
+	}
+	return Unknown
+}
+
+// ParseFlags finds the "flags:" line of /proc/PID/fdinfo/FD (proc_pid_fdinfo(5)):
+// open flags in octal, O_CLOEXEC included.
+func ParseFlags(b []byte) (flags uint32, ok bool) {
+	const key = "flags:"
+	for len(b) > 0 {
+		line := b
+		if i := index(b, '\n'); i >= 0 {
+			line, b = b[:i], b[i+1:]
+		} else {
+			b = nil
+		}
+		if len(line) < len(key) || string(line[:len(key)]) != key {
+			continue
+		}
+		line = line[len(key):]
+		for len(line) > 0 && (line[0] == '\t' || line[0] == ' ') {
+			line = line[1:]
+		}
+		if len(line) == 0 || len(line) > 10 {
+			return 0, false
+		}
+		for _, c := range line {
+			if c < '0' || c > '7' {
+				return 0, false
+			}
+			flags = flags<<3 | uint32(c-'0')
+		}
+		return flags, true
+	}
+	return 0, false
+}
+
+// ParseSocketLink takes the inode out of "socket:[123]", the text of the link
+// /proc/PID/fd/FD of a socket.
+func ParseSocketLink(b []byte) (inode uint64, ok bool) {
+	const head = "socket:["
+	if len(b) < len(head)+2 || string(b[:len(head)]) != head || b[len(b)-1] != ']' {
+		return 0, false
+	}
+	return parseUint(b[len(head) : len(b)-1])
+}
+
+// Stat is what ParseStat finds.
+type Stat struct {
+	Parent uint64 // process id
+	Ticks  uint64 // utime and stime together, in clock ticks
+}
+
+// ParseStat reads /proc/PID/stat (proc_pid_stat(5)). The command name may hold
+// anything, spaces and parentheses included, so counting starts behind the last
+// parenthesis.
+func ParseStat(b []byte) (s Stat, ok bool) {
+	end := -1
+	for i, c := range b {
+		if c == ')' {
+			end = i
+		}
+	}
+	if end < 0 {
+		return Stat{}, false
+	}
+	b = b[end+1:]
+	// What follows ") " is field 3, the state.
+	for field := 2; len(b) > 0; field++ {
+		word := b
+		if i := index(b, ' '); i >= 0 {
+			word, b = b[:i], b[i+1:]
+		} else {
+			b = nil
+		}
+		if field != 4 && field != 14 && field != 15 {
+			continue
+		}
+		n, good := parseUint(word)
+		if !good {
+			return Stat{}, false
+		}
+		if field == 4 {
+			s.Parent = n
+			continue
+		}
+		s.Ticks += n
+		if field == 15 {
+			return s, true
+		}
+	}
+	return Stat{}, false
+}
+
+// CloseOnExec reports whether open flags contain O_CLOEXEC.
+func CloseOnExec(flags uint32) bool { return flags&unix.O_CLOEXEC != 0 }
+
+// NonBlocking reports whether open flags contain O_NONBLOCK.
+func NonBlocking(flags uint32) bool { return flags&unix.O_NONBLOCK != 0 }
+
+func parseUint(b []byte) (uint64, bool) {
+	if len(b) == 0 || len(b) > 19 {
+		return 0, false
+	}
+	var n uint64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, true
+}
+
+func index(b []byte, c byte) int {
+	for i, x := range b {
+		if x == c {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,125 @@
+package target
+
+import (
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reader reads about one thread of another process at a time. It holds the
+// buffers, so a Reader that exists before a fork works after it.
+type Reader struct {
+	path [64]byte
+	data [1024]byte
+}
+
+// Sockaddr copies n bytes at address ptr of thread tid and decodes them into a.
+// A zero errno with ok false is an address that is none of our business. EACCES
+// and EPERM: the process may not be read (Yama, or it is not dumpable).
+func (r *Reader) Sockaddr(tid uint32, ptr uint64, n uint64, a *Addr) (ok bool, e unix.Errno) {
+	if n > MaxSockaddr {
+		return false, 0
+	}
+	fd, e := r.open(r.proc(tid, "/mem", -1))
+	if e != 0 {
+		return false, e
+	}
+	got, _, e := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&r.data)), uintptr(n), uintptr(ptr), 0, 0)
+	closeFD(fd)
+	if e == unix.EIO || e == 0 && uint64(got) != n {
+		return false, 0 // not mapped: the kernel will say EFAULT
+	}
+	if e != 0 {
+		return false, e
+	}
+	return DecodeSockaddr(r.data[:n], a), 0
+}
+
+// Kind tells what socket descriptor fd of thread tid is.
+func (r *Reader) Kind(tid uint32, fd uint32) (Kind, unix.Errno) {
+	name := [...]byte{'s', 'y', 's', 't', 'e', 'm', '.', 's', 'o', 'c', 'k', 'p', 'r', 'o', 't', 'o', 'n', 'a', 'm', 'e', 0}
+	n, _, e := unix.RawSyscall6(unix.SYS_GETXATTR, uintptr(unsafe.Pointer(r.proc(tid, "/fd/", int64(fd)))),
+		uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&r.data)), 64, 0, 0)
+	if e != 0 {
+		return Unknown, e
+	}
+	return ParseProto(r.data[:n]), 0
+}
+
+// Inode is the inode of the socket behind descriptor fd of thread tid; ok is
+// false when it is no socket or cannot be seen.
+func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
+	at := unix.AT_FDCWD
+	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, "/fd/", int64(fd)))),
+		uintptr(unsafe.Pointer(&r.data)), 64, 0, 0)
+	if e != 0 {
+		return 0, false
+	}
+	return ParseSocketLink(r.data[:n])
+}
+
+// Flags are the open flags of descriptor fd of thread tid, O_CLOEXEC included.
+func (r *Reader) Flags(tid uint32, fd uint32) (flags uint32, ok bool) {
+	b, ok := r.file(r.proc(tid, "/fdinfo/", int64(fd)))
+	if !ok {
+		return 0, false
+	}
+	return ParseFlags(b)
+}
+
+// Stat is the parent and the processor time of process pid.
+func (r *Reader) Stat(pid uint32) (s Stat, ok bool) {
+	b, ok := r.file(r.proc(pid, "/stat", -1))
+	if !ok {
+		return Stat{}, false
+	}
+	return ParseStat(b)
+}
+
+// Name is the command name (at most 15 bytes) of process pid. The result is valid
+// until the next call.
+func (r *Reader) Name(pid uint32) []byte {
+	b, ok := r.file(r.proc(pid, "/comm", -1))
+	if !ok {
+		return nil
+	}
+	if i := index(b, '\n'); i >= 0 {
+		b = b[:i]
+	}
+	return b
+}
+
+// file reads the first kilobyte of a file, which is all that is asked for here.
+func (r *Reader) file(path *byte) ([]byte, bool) {
+	fd, e := r.open(path)
+	if e != 0 {
+		return nil, false
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&r.data)), uintptr(len(r.data)))
+	closeFD(fd)
+	if e != 0 {
+		return nil, false
+	}
+	return r.data[:n], true
+}
+
+// proc builds "/proc/TID" + middle + last, the last left out when negative.
+func (r *Reader) proc(tid uint32, middle string, last int64) *byte {
+	p := append(r.path[:0], "/proc/"...)
+	p = strconv.AppendUint(p, uint64(tid), 10)
+	p = append(p, middle...)
+	if last >= 0 {
+		p = strconv.AppendInt(p, last, 10)
+	}
+	p = append(p, 0)
+	return &p[0]
+}
+
+func (r *Reader) open(path *byte) (int, unix.Errno) {
+	at := unix.AT_FDCWD
+	fd, _, e := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(path)), unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+	return int(fd), e
+}
+
+func closeFD(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }

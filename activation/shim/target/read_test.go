@@ -1,0 +1,88 @@
+package target
+
+import (
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestReaderOnSelf reads this very process, whose descriptors and memory are known.
+func TestReaderOnSelf(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	pid, n := uint32(os.Getpid()), uint32(fd)
+	var r Reader
+	if k, e := r.Kind(pid, n); e != 0 || k != TCP6 {
+		t.Errorf("Kind: %d %v", k, e)
+	}
+	if inode, ok := r.Inode(pid, n); !ok || inode != st.Ino {
+		t.Errorf("Inode: %d %v, want %d", inode, ok, st.Ino)
+	}
+	if flags, ok := r.Flags(pid, n); !ok || !CloseOnExec(flags) || !NonBlocking(flags) {
+		t.Errorf("Flags: %o %v", flags, ok)
+	}
+	if s, ok := r.Stat(pid); !ok || s.Parent != uint64(os.Getppid()) {
+		t.Errorf("Stat: %+v %v", s, ok)
+	}
+	if len(r.Name(pid)) == 0 {
+		t.Error("Name")
+	}
+	if _, ok := r.Inode(pid, 1<<20); ok {
+		t.Error("Inode of a closed descriptor")
+	}
+	sa := in4(8080, 127, 0, 0, 1)
+	var a Addr
+	if ok, e := r.Sockaddr(pid, uint64(uintptr(unsafe.Pointer(&sa[0]))), 16, &a); !ok || e != 0 || a.Port != 8080 {
+		t.Errorf("Sockaddr: %v %v %v", &a, ok, e)
+	}
+	runtime.KeepAlive(sa)
+	if ok, e := r.Sockaddr(pid, 8, 16, &a); ok || e != 0 {
+		t.Errorf("Sockaddr at an unmapped address: %v %v", ok, e)
+	}
+	if ok, e := r.Sockaddr(pid, 8, 4096, &a); ok || e != 0 {
+		t.Errorf("Sockaddr that is too long: %v %v", ok, e)
+	}
+}
+
+// The notifier has no garbage collector: what it does per call must not allocate.
+func TestReaderDoesNotAllocate(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	pid, fd := uint32(os.Getpid()), uint32(f.Fd())
+	sa := in4(8080, 127, 0, 0, 1)
+	r, a := new(Reader), new(Addr)
+	text := make([]byte, 0, 128)
+	if n := testing.AllocsPerRun(100, func() {
+		r.Kind(pid, fd)
+		r.Inode(pid, fd)
+		r.Flags(pid, fd)
+		r.Stat(pid)
+		r.Name(pid)
+		r.Sockaddr(pid, uint64(uintptr(unsafe.Pointer(&sa[0]))), 16, a)
+		text = a.AppendTo(text[:0])
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if string(text) != "127.0.0.1:8080" {
+		t.Errorf("%q", text)
+	}
+}

@@ -1,0 +1,94 @@
+package target
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxSockaddr is the size of struct sockaddr_storage: no sockaddr is longer.
+const MaxSockaddr = 128
+
+// Addr is a decoded socket address. The zero Addr has family AF_UNSPEC.
+type Addr struct {
+	Family uint16 // AF_INET, AF_INET6 or AF_UNIX
+	Port   uint16
+	IP     [16]byte // the first 4 bytes for AF_INET
+	Zone   uint32   // scope id of AF_INET6
+	path   [108]byte
+	pathN  uint8
+}
+
+// Path is the name of an AF_UNIX address; an abstract one begins with a zero byte.
+// It is empty for an autobind and for other families. The result points into a.
+func (a *Addr) Path() []byte { return a.path[:a.pathN] }
+
+// SetPath sets the name of an AF_UNIX address, cut at what sun_path can hold.
+func (a *Addr) SetPath(p string) { a.pathN = uint8(copy(a.path[:], p)) }
+
+// Wildcard reports whether the address is 0.0.0.0 or ::.
+func (a *Addr) Wildcard() bool { return a.IP == [16]byte{} }
+
+// SameHost reports whether a and b name the same IP address.
+func (a *Addr) SameHost(b *Addr) bool { return a.Family == b.Family && a.IP == b.IP }
+
+// DecodeSockaddr decodes a sockaddr as bind(2) would read it: b holds exactly the
+// addrlen bytes of the call. ok is false for families other than AF_INET, AF_INET6
+// and AF_UNIX and for addresses that the kernel would refuse as too short.
+func DecodeSockaddr(b []byte, a *Addr) (ok bool) {
+	*a = Addr{}
+	if len(b) < 2 || len(b) > MaxSockaddr {
+		return false
+	}
+	family := binary.NativeEndian.Uint16(b)
+	switch family {
+	case unix.AF_INET:
+		return a.inet4(b)
+	case unix.AF_UNSPEC:
+		// ip(7): bind with AF_UNSPEC and INADDR_ANY is taken as AF_INET.
+		return a.inet4(b) && a.Wildcard()
+	case unix.AF_INET6:
+		if len(b) < unix.SizeofSockaddrInet6-4 { // sin6_scope_id may be missing, ipv6(7)
+			return false
+		}
+		a.Family = unix.AF_INET6
+		a.Port = binary.BigEndian.Uint16(b[2:])
+		copy(a.IP[:], b[8:24])
+		if len(b) >= unix.SizeofSockaddrInet6 {
+			a.Zone = binary.NativeEndian.Uint32(b[24:])
+		}
+		return true
+	case unix.AF_UNIX:
+		return a.unix(b[2:])
+	}
+	return false
+}
+
+func (a *Addr) inet4(b []byte) bool {
+	if len(b) < unix.SizeofSockaddrInet4 {
+		return false
+	}
+	a.Family = unix.AF_INET
+	a.Port = binary.BigEndian.Uint16(b[2:])
+	copy(a.IP[:4], b[4:8])
+	return true
+}
+
+// unix takes sun_path: abstract names go to the end of the address, others to the
+// first zero byte, unix(7).
+func (a *Addr) unix(b []byte) bool {
+	if len(b) > len(a.path) {
+		return false
+	}
+	a.Family = unix.AF_UNIX
+	if len(b) > 0 && b[0] != 0 {
+		for i, c := range b {
+			if c == 0 {
+				b = b[:i]
+				break
+			}
+		}
+	}
+	a.pathN = uint8(copy(a.path[:], b))
+	return true
+}

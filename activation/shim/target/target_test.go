@@ -1,0 +1,170 @@
+package target
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func in4(port uint16, ip ...byte) []byte {
+	b := make([]byte, 16)
+	b[0] = unix.AF_INET
+	b[2], b[3] = byte(port>>8), byte(port)
+	copy(b[4:], ip)
+	return b
+}
+
+func in6(port uint16, ip string) []byte {
+	b := make([]byte, 28)
+	b[0] = unix.AF_INET6
+	b[2], b[3] = byte(port>>8), byte(port)
+	a := netip.MustParseAddr(ip).As16()
+	copy(b[8:], a[:])
+	return b
+}
+
+func TestDecodeSockaddr(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want string // empty: refused
+	}{
+		{"ipv4", in4(8080, 127, 0, 0, 1), "127.0.0.1:8080"},
+		{"ipv4 in sockaddr_storage", append(in4(80), make([]byte, 112)...), "0.0.0.0:80"},
+		{"ipv4 too short", in4(80)[:15], ""},
+		{"unspec any is ipv4", append([]byte{0, 0}, in4(80)[2:]...), "0.0.0.0:80"},
+		{"unspec with an address", append([]byte{0, 0}, in4(80, 1, 2, 3, 4)[2:]...), ""},
+		{"ipv6", in6(443, "::"), "[::]:443"},
+		{"ipv6 without scope id", in6(443, "fe80::1")[:24], "[fe80::1]:443"},
+		{"ipv6 too short", in6(443, "::1")[:23], ""},
+		{"ipv4 mapped", in6(1, "::ffff:10.0.0.1"), "[::ffff:10.0.0.1]:1"},
+		{"unix", append([]byte{1, 0}, "/run/x.sock\x00junk"...), "/run/x.sock"},
+		{"unix without the zero byte", append([]byte{1, 0}, "/a"...), "/a"},
+		{"abstract keeps zero bytes", append([]byte{1, 0}, "\x00a\x00b"...), "@a?b"},
+		{"abstract of one byte", append([]byte{1, 0}, 0), "@"},
+		{"netlink", []byte{16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, ""},
+		{"empty", nil, ""},
+		{"longer than sockaddr_storage", make([]byte, 129), ""},
+	} {
+		var a Addr
+		ok := DecodeSockaddr(c.in, &a)
+		if ok != (c.want != "") {
+			t.Errorf("%s: ok = %v", c.name, ok)
+		}
+		if got := a.String(); ok && got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func FuzzDecodeSockaddr(f *testing.F) {
+	f.Add(in4(80, 1, 2, 3, 4))
+	f.Add(in6(80, "2001:db8::1"))
+	f.Add(append([]byte{1, 0}, "/run/x.sock"...))
+	f.Add([]byte{1, 0, 0, 'x', 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var a Addr
+		ok := DecodeSockaddr(b, &a)
+		text := a.AppendTo(nil)
+		if bytes.ContainsAny(text, "\n\r\x1b\x00") {
+			t.Fatalf("control bytes in %q", text)
+		}
+		if !ok || a.Family == unix.AF_UNIX {
+			return
+		}
+		got, err := netip.ParseAddrPort(string(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		want := netip.AddrFrom16(a.IP)
+		if a.Family == unix.AF_INET {
+			want = netip.AddrFrom4([4]byte(a.IP[:4]))
+		}
+		if got.Addr() != want || got.Port() != a.Port {
+			t.Fatalf("%q is not %v port %d", text, want, a.Port)
+		}
+		if a.Family == unix.AF_INET6 && a.Host() != want.String() {
+			t.Fatalf("host %q, want %q", a.Host(), want)
+		}
+	})
+}
+
+func TestParseProto(t *testing.T) {
+	for in, want := range map[string]Kind{
+		"TCP\x00": TCP4, "TCPv6\x00": TCP6, "MPTCP\x00": TCP4, "MPTCPv6": TCP6, "UDP\x00": UDP4, "UDPv6\x00": UDP6,
+		"UNIX-STREAM\x00": UnixStream, "UNIX\x00": UnixOther, "NETLINK\x00": Unknown, "": Unknown, "\x00": Unknown,
+	} {
+		if got := ParseProto([]byte(in)); got != want {
+			t.Errorf("%q: got %d, want %d", in, got, want)
+		}
+	}
+}
+
+func TestParseFlags(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want uint32
+		ok   bool
+	}{
+		{"pos:\t0\nflags:\t02004002\nmnt_id:\t10\n", 0o2004002, true},
+		{"flags:\t02", 2, true},
+		{"flags:\t09\n", 0, false},
+		{"flags:\t\n", 0, false},
+		{"flags:\t777777777777\n", 0, false},
+		{"xflags:\t02\n", 0, false},
+		{"", 0, false},
+	} {
+		got, ok := ParseFlags([]byte(c.in))
+		if got != c.want && c.ok || ok != c.ok {
+			t.Errorf("%q: got %o %v", c.in, got, ok)
+		}
+	}
+	if !CloseOnExec(0o2004002) || !NonBlocking(0o2004002) || CloseOnExec(2) || NonBlocking(2) {
+		t.Error("flag bits")
+	}
+}
+
+func FuzzParseProc(f *testing.F) {
+	f.Add([]byte("pos:\t0\nflags:\t02004002\nmnt_id:\t10\n"))
+	f.Add([]byte("socket:[123]"))
+	f.Add([]byte("12 (a) b) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if flags, ok := ParseFlags(b); ok && flags > 0o7777777777 {
+			t.Fatalf("flags %o", flags)
+		}
+		if inode, ok := ParseSocketLink(b); ok {
+			want := append([]byte("socket:["), bytes.TrimLeft(b[8:len(b)-1], "0")...)
+			if inode == 0 {
+				return
+			}
+			if got := []byte("socket:[" + strconv.FormatUint(inode, 10) + "]"); !bytes.Equal(got, append(want, ']')) {
+				t.Fatalf("%q became %q", b, got)
+			}
+		}
+		ParseStat(b)
+		ParseProto(b)
+	})
+}
+
+func TestParseStat(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want uint64
+		ok   bool
+	}{
+		{"12 (node) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, true},
+		{"12 (a) b) (c) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0", 10, true},
+		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 7", 0, false},
+		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 x 3 0", 0, false},
+		{"no parenthesis", 0, false},
+		{"", 0, false},
+	} {
+		got, ok := ParseStat([]byte(c.in))
+		if ok != c.ok || ok && got != (Stat{1, c.want}) {
+			t.Errorf("%q: got %+v %v", c.in, got, ok)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package inspect
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func (h Host) process(pid int, file string) string {
+	return filepath.Join(h.Proc, strconv.Itoa(pid), file)
+}
+
+// gone says whether the error only means that the process has ended.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
+
+// SocketsOf are the inodes of the sockets that the processes hold. It is false when one of them may not be looked into,
+// which takes root or the same user.
+func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
+	held := make(map[uint64]bool)
+	for _, pid := range pids {
+		dir := h.process(pid, "fd")
+		f, err := os.Open(dir)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, false
+		}
+		names, err := f.Readdirnames(-1)
+		_ = f.Close()
+		if err != nil && !gone(err) {
+			return nil, false
+		}
+		for _, name := range names {
+			link, err := os.Readlink(dir + "/" + name)
+			if err != nil {
+				continue // closed since
+			}
+			if ino, ok := socketInode(link); ok {
+				held[ino] = true
+			}
+		}
+	}
+	return held, true
+}
+
+// socketInode returns N from the link "socket:[N]".
+func socketInode(link string) (uint64, bool) {
+	number, found := strings.CutPrefix(link, "socket:[")
+	if number, found = strings.CutSuffix(number, "]"); !found {
+		return 0, false
+	}
+	ino, err := strconv.ParseUint(number, 10, 64)
+	return ino, err == nil && strings.HasPrefix(link, "socket:[")
+}
+
+// Environ is the environment that a process was started with, as NAME=VALUE, in its order.
+func (h Host) Environ(pid int) ([]string, error) {
+	text, err := os.ReadFile(h.process(pid, "environ"))
+	if err != nil {
+		return nil, err
+	}
+	return parseEnviron(text), nil
+}
+
+func parseEnviron(text []byte) []string {
+	var vars []string
+	for _, one := range bytes.Split(text, []byte{0}) {
+		if len(one) > 0 {
+			vars = append(vars, string(one))
+		}
+	}
+	return vars
+}

@@ -1,0 +1,168 @@
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+)
+
+// MaxField is how much of one field is kept; the rest is skipped, and [Entry.Cut] is set. journald itself takes fields of
+// hundreds of megabytes.
+const MaxField = 16 << 20
+
+// Decoder reads the format of "journalctl -o export": lines NAME=value, or a line NAME, the size of the value in eight
+// bytes, little-endian, the value and a newline; an empty line ends an entry (JOURNAL_EXPORT_FORMATS of systemd). Unlike
+// JSON it holds any bytes as they are.
+type Decoder struct {
+	r     *bufio.Reader
+	entry Entry
+	// data holds the values of the entry, and spans where they are in it: it may move while it grows.
+	data  []byte
+	spans []span
+	names map[string]string
+}
+
+type span struct {
+	name       string
+	start, end int
+}
+
+// maxNames bounds the names that are remembered to share their memory.
+const maxNames = 1024
+
+// NewDecoder reads entries from r.
+func NewDecoder(r io.Reader) *Decoder {
+	return &Decoder{r: bufio.NewReaderSize(r, 64<<10), names: map[string]string{}}
+}
+
+// Entries are all entries of r. An error is the last of the sequence; each entry is valid until the next.
+func Entries(r io.Reader) iter.Seq2[*Entry, error] {
+	d := NewDecoder(r)
+	return func(yield func(*Entry, error) bool) {
+		for {
+			e, err := d.Next()
+			if err == io.EOF || !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Waiting says that what has been read is used up, so that Next may have to wait.
+func (d *Decoder) Waiting() bool { return d.r.Buffered() == 0 }
+
+// Next gives the next entry, which is valid until the next call, or io.EOF after the last one. An entry that is not
+// whole is [io.ErrUnexpectedEOF].
+func (d *Decoder) Next() (*Entry, error) {
+	d.data, d.spans, d.entry.Cut = d.data[:0], d.spans[:0], false
+	for {
+		start := len(d.data)
+		err := d.line()
+		line := d.data[start:]
+		switch {
+		case err == io.EOF && len(line) == 0 && len(d.spans) == 0:
+			return nil, io.EOF
+		case err == io.EOF:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case len(line) == 0 && len(d.spans) == 0:
+			continue // more than one empty line
+		case len(line) == 0:
+			return d.finish(), nil
+		}
+		if name, _, ok := bytes.Cut(line, []byte("=")); ok {
+			d.spans = append(d.spans, span{d.name(name), start + len(name) + 1, len(d.data)})
+			continue
+		}
+		name := d.name(line)
+		d.data = d.data[:start]
+		if err := d.binary(); err != nil {
+			return nil, err
+		}
+		d.spans = append(d.spans, span{name, start, len(d.data)})
+	}
+}
+
+// finish makes the entry of what was read.
+func (d *Decoder) finish() *Entry {
+	d.entry.Fields = d.entry.Fields[:0]
+	for _, s := range d.spans {
+		d.entry.Fields = append(d.entry.Fields, Field{s.name, d.data[s.start:s.end:s.end]})
+	}
+	// One huge entry must not hold its memory for ever.
+	if cap(d.data) > 1<<20 && len(d.data) < cap(d.data)/8 {
+		d.data = nil
+	}
+	return &d.entry
+}
+
+// name shares the memory of names that come again and again.
+func (d *Decoder) name(b []byte) string {
+	if s, ok := d.names[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(d.names) < maxNames {
+		d.names[s] = s
+	}
+	return s
+}
+
+// line appends a line, without its end, as far as it is kept.
+func (d *Decoder) line() error {
+	left := MaxField
+	for {
+		part, err := d.r.ReadSlice('\n')
+		if err == nil {
+			part = part[:len(part)-1]
+		}
+		n := min(len(part), left)
+		d.data = append(d.data, part[:n]...)
+		d.entry.Cut = d.entry.Cut || n < len(part)
+		left -= n
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}
+
+// binary appends a value with its size in front. The size is not trusted: memory grows as bytes come.
+func (d *Decoder) binary() error {
+	var head [8]byte
+	if _, err := io.ReadFull(d.r, head[:]); err != nil {
+		return unexpected(err)
+	}
+	size := binary.LittleEndian.Uint64(head[:])
+	for kept := 0; size > 0; {
+		want := int(min(size, uint64(d.r.Size())))
+		part, err := d.r.Peek(want)
+		n := min(len(part), MaxField-kept)
+		d.data = append(d.data, part[:n]...)
+		d.entry.Cut = d.entry.Cut || n < len(part)
+		kept += n
+		size -= uint64(len(part))
+		_, _ = d.r.Discard(len(part)) // what was peeked is there
+		if err != nil {
+			return unexpected(err)
+		}
+	}
+	switch c, err := d.r.ReadByte(); {
+	case err != nil:
+		return unexpected(err)
+	case c != '\n':
+		return fmt.Errorf("decoding the journal: %q follows a value instead of a newline", c)
+	}
+	return nil
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package journal
+
+import (
+	"bytes"
+	"io"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// all decodes everything, and copies it.
+func all(r io.Reader) (entries []Entry, err error) {
+	for e, err := range Entries(r) {
+		if err != nil {
+			return entries, err
+		}
+		entries = append(entries, *e.Clone())
+	}
+	return entries, nil
+}
+
+func TestDecode(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	want := []Entry{
+		entry("__CURSOR", "s=1;i=1", "MESSAGE", "plain = text"),
+		entry("MESSAGE", "two\nlines", "EMPTY", "", "MESSAGE", "again", "B", "\x00\xff\n\n"),
+		entry("MESSAGE", big, "AFTER", "1"),
+		entry("MESSAGE", big+"\x00"),
+		entry("MESSAGE", ""),
+	}
+	data := encode(want...)
+	for name, r := range map[string]io.Reader{
+		"at once": bytes.NewReader(data), "by the byte": iotest.OneByteReader(bytes.NewReader(data)), "by halves": iotest.HalfReader(bytes.NewReader(data)),
+		"empty lines": bytes.NewReader(append([]byte("\n\n"), data...)),
+	} {
+		got, err := all(r)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %d entries of %d, %v", name, len(got), len(want), err)
+		}
+	}
+}
+
+// A journalctl that is killed ends anywhere: whole entries are given, and half of one never is.
+func TestDecodeEndsAnywhere(t *testing.T) {
+	one, two := encode(entry("A", "1", "B", "\x00\n")), encode(entry("C", "2", "D", "\xff\xff"))
+	data := append(bytes.Clone(one), two...)
+	for n := range data {
+		got, err := all(bytes.NewReader(data[:n]))
+		want := 0
+		if n >= len(one) {
+			want = 1
+		}
+		whole := n == 0 || n == len(one)
+		if len(got) != want || (err == nil) != whole || err != nil && err != io.ErrUnexpectedEOF {
+			t.Errorf("after %d of %d bytes: %d entries, %v", n, len(data), len(got), err)
+		}
+	}
+}
+
+func TestDecodeBounds(t *testing.T) {
+	// A size that is not followed by as many bytes takes no memory for them.
+	lie := append([]byte("MESSAGE\n"), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 'x')
+	if got, err := all(bytes.NewReader(lie)); len(got) != 0 || err != io.ErrUnexpectedEOF {
+		t.Errorf("a size without bytes: %d entries, %v", len(got), err)
+	}
+	if _, err := all(strings.NewReader("MESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00ab\n\n")); err == nil || err == io.ErrUnexpectedEOF {
+		t.Errorf("a value that goes on: %v", err)
+	}
+	for _, value := range []string{strings.Repeat("y", MaxField+10), "\x00" + strings.Repeat("y", MaxField+10)} {
+		got, err := all(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))
+		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" || !strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
+			t.Fatalf("%d entries, %v", len(got), err)
+		}
+		if n := len(got[0].Get("MESSAGE")); n > MaxField || n < MaxField-20 {
+			t.Errorf("%d bytes are kept of a field", n)
+		}
+	}
+}
+
+// repeated gives the same bytes n times.
+type repeated struct {
+	data []byte
+	left int
+	at   int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.data[r.at:])
+	if r.at += n; r.at == len(r.data) {
+		r.at, r.left = 0, r.left-1
+	}
+	return n, nil
+}
+
+// Memory does not grow with the number of lines, from the decoder to the output.
+func TestMemory(t *testing.T) {
+	s := newSorter([]Scope{shop()})
+	j := joiner{held: map[string]*Line{}}
+	f := Formatter{Colour: true}
+	d := NewDecoder(&repeated{data: encode(worker(1, "1", strings.Repeat("m", 100)), worker(2, "2", "x\ny")), left: 100_000})
+	var before, after runtime.MemStats
+	var line []byte
+	for n := 0; ; n++ {
+		e, err := d.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, ok := s.line(e, true); ok {
+			line = f.Append(line[:0], j.add(&l))
+		}
+		if n == 1000 {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if after.HeapAlloc > before.HeapAlloc+1<<20 {
+		t.Errorf("the heap has grown from %d to %d bytes", before.HeapAlloc, after.HeapAlloc)
+	}
+}
+
+// What is decoded is what was encoded; any input ends, without a panic, in entries or in an error.
+func FuzzDecode(f *testing.F) {
+	f.Add(encode(worker(1, "1", "hello"), worker(2, "2", "two\nlines\x00")))
+	f.Add([]byte("A=1\nB\n\x03\x00\x00\x00\x00\x00\x00\x00a\nb\n\n"))
+	f.Add([]byte("MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"))
+	f.Add([]byte("\n\n=\n\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, err := all(bytes.NewReader(data))
+		slow, slowErr := all(iotest.OneByteReader(bytes.NewReader(data)))
+		if !reflect.DeepEqual(entries, slow) || (err == nil) != (slowErr == nil) {
+			t.Fatalf("it depends on how much comes at once: %v and %v, %v and %v", entries, slow, err, slowErr)
+		}
+		again, err := all(bytes.NewReader(encode(entries...)))
+		if err != nil || len(again) != len(entries) {
+			t.Fatalf("%d entries became %d, %v", len(entries), len(again), err)
+		}
+		for i := range entries {
+			if !reflect.DeepEqual(entries[i].Fields, again[i].Fields) {
+				t.Fatalf("%q became %q", entries[i].Fields, again[i].Fields)
+			}
+		}
+		s := newSorter([]Scope{shop()})
+		for i := range entries {
+			if l, ok := s.line(&entries[i], true); ok {
+				AppendJSON((&Formatter{Fields: true}).Append(nil, &l), &l, true)
+			}
+		}
+	})
+}

@@ -1,0 +1,106 @@
+package journal
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Field is one field of an entry. Its value may hold any bytes.
+type Field struct {
+	Name  string
+	Value []byte
+}
+
+// Entry is one entry of the journal (systemd.journal-fields(7)). A field may stand in it several times.
+type Entry struct {
+	Fields []Field
+	// Cut says that a field was longer than [MaxField] and is not whole.
+	Cut bool
+}
+
+// Get gives the first value of a field, or nil.
+func (e *Entry) Get(name string) []byte {
+	for i := range e.Fields {
+		if e.Fields[i].Name == name {
+			return e.Fields[i].Value
+		}
+	}
+	return nil
+}
+
+// set replaces the first value of a field, or adds it.
+func (e *Entry) set(name string, value []byte) {
+	for i := range e.Fields {
+		if e.Fields[i].Name == name {
+			e.Fields[i].Value = value
+			return
+		}
+	}
+	e.Fields = append(e.Fields, Field{name, value})
+}
+
+// Clone copies an entry that a [Decoder] gave, to keep it.
+func (e *Entry) Clone() *Entry {
+	c := &Entry{Fields: slices.Clone(e.Fields), Cut: e.Cut}
+	for i := range c.Fields {
+		c.Fields[i].Value = bytes.Clone(c.Fields[i].Value)
+	}
+	return c
+}
+
+// Time is when journald received the entry.
+func (e *Entry) Time() time.Time {
+	n, _ := strconv.ParseInt(string(e.Get("__REALTIME_TIMESTAMP")), 10, 64)
+	return time.UnixMicro(n)
+}
+
+// Cursor is the place of the entry in the journal.
+func (e *Entry) Cursor() []byte { return e.Get("__CURSOR") }
+
+// Priority is that of syslog(3), 0 (emerg) to 7 (debug); what has none counts as info, 6.
+func (e *Entry) Priority() int {
+	if p := e.Get("PRIORITY"); len(p) == 1 && p[0] >= '0' && p[0] <= '7' {
+		return int(p[0] - '0')
+	}
+	return 6
+}
+
+// Source is who wrote an entry.
+type Source int
+
+const (
+	// Worker is a process of an instance. The zero value.
+	Worker Source = iota
+	// Systemd is the manager, about an instance: started, exited, killed.
+	Systemd
+	// Journald says how many messages it has suppressed.
+	Journald
+)
+
+func (s Source) String() string { return [...]string{"worker", "systemd", "journald"}[s] }
+
+// suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: messages were dropped by the rate limit.
+const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
+
+// source tells who wrote an entry. Everybody can write a field UNIT; only the manager, and what it is before it becomes
+// a worker, has its _PID or _EXE.
+func (e *Entry) source() Source {
+	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
+		return Journald
+	}
+	if e.Get("UNIT") != nil {
+		exe := e.Get("_EXE")
+		if string(e.Get("_PID")) == "1" || bytes.HasSuffix(exe, []byte("/systemd/systemd")) || bytes.HasSuffix(exe, []byte("/systemd-executor")) {
+			return Systemd
+		}
+	}
+	return Worker
+}
+
+// suppressed is how many messages journald says it has dropped (N_DROPPED=, since 240).
+func (e *Entry) suppressed() int {
+	n, _ := strconv.Atoi(string(e.Get("N_DROPPED")))
+	return n
+}

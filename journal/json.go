@@ -1,0 +1,115 @@
+package journal
+
+import (
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// AppendJSON appends a line as one JSON object and a newline, its keys always in the same order, as the schema
+// documents it. A message that is not UTF-8 has replacement characters in "message", and is whole in "messageBase64".
+// With fields, those that the program has added are in "fields".
+func AppendJSON(dst []byte, l *Line, fields bool) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = l.Time().UTC().AppendFormat(dst, time.RFC3339Nano)
+	dst = append(dst, `","app":`...)
+	dst = appendString(dst, []byte(l.App))
+	if l.Instance > 0 {
+		dst = append(dst, `,"instance":`...)
+		dst = strconv.AppendInt(dst, int64(l.Instance), 10)
+	}
+	dst = append(dst, `,"source":"`...)
+	dst = append(dst, l.Source.String()...)
+	dst = append(dst, `","priority":`...)
+	dst = strconv.AppendInt(dst, int64(l.Priority()), 10)
+	if pid, err := strconv.Atoi(string(l.Get("_PID"))); err == nil && l.Source == Worker {
+		dst = append(dst, `,"pid":`...)
+		dst = strconv.AppendInt(dst, int64(pid), 10)
+	}
+	message := l.Get("MESSAGE")
+	dst = append(dst, `,"message":`...)
+	dst = appendString(dst, message)
+	if !utf8.Valid(message) {
+		dst = append(dst, `,"messageBase64":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, message)
+		dst = append(dst, '"')
+	}
+	if l.Source == Journald {
+		dst = append(dst, `,"suppressed":`...)
+		dst = strconv.AppendInt(dst, int64(l.Suppressed), 10)
+	}
+	if l.Cut {
+		dst = append(dst, `,"cut":true`...)
+	}
+	if fields {
+		dst = append(dst, `,"fields":{`...)
+		dst = appendFields(dst, l.own())
+		dst = append(dst, '}')
+	}
+	dst = append(dst, `,"cursor":`...)
+	dst = appendString(dst, l.Cursor())
+	return append(dst, "}\n"...)
+}
+
+// appendFields writes fields in the order of their names; each is a list, since it may stand there more than once.
+func appendFields(dst []byte, fields []Field) []byte {
+	slices.SortStableFunc(fields, func(a, b Field) int {
+		switch {
+		case a.Name < b.Name:
+			return -1
+		case a.Name > b.Name:
+			return 1
+		}
+		return 0
+	})
+	for i, f := range fields {
+		switch {
+		case i > 0 && fields[i-1].Name == f.Name:
+			dst = append(dst, ',')
+		case i > 0:
+			dst = append(dst, `],`...)
+			fallthrough
+		default:
+			dst = append(appendString(dst, []byte(f.Name)), `:[`...)
+		}
+		dst = appendString(dst, f.Value)
+	}
+	if len(fields) > 0 {
+		dst = append(dst, ']')
+	}
+	return dst
+}
+
+// appendString quotes a text. Ordinary characters, by far the most, are copied.
+func appendString(dst, s []byte) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		start := i
+		for i < len(s) && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' {
+			i++
+		}
+		if dst = append(dst, s[start:i]...); i == len(s) {
+			break
+		}
+		r, n := utf8.DecodeRune(s[i:])
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, `\n`...)
+		case r == '\t':
+			dst = append(dst, `\t`...)
+		case r < 0xa0 || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r):
+			// Also what JSON allows as it is, but a terminal should not see.
+			dst = append(dst, `\u`...)
+			dst = appendPadded(dst, uint64(r), 4)
+		default:
+			dst = append(dst, s[i:i+n]...)
+		}
+		i += n
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,108 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// program is the reader of the journal.
+const program = "journalctl"
+
+// waitDelay is how long journalctl may take to end once it is told to.
+const waitDelay = 2 * time.Second
+
+// start begins a program whose life ends with ctx, and gives its output; wait collects it. Tests put another in its place.
+type start func(ctx context.Context, args []string) (out io.Reader, wait func() error, err error)
+
+// startProgram starts journalctl. It ends by itself when nobody reads its output any more, also when this process is
+// killed.
+func startProgram(ctx context.Context, args []string) (io.Reader, func() error, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = waitDelay
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("starting %s: %w", program, err)
+	}
+	wait := func() error {
+		return explain(cmd.Wait(), stderr.String())
+	}
+	return out, wait, nil
+}
+
+// ArgumentError is something that journalctl did not understand: a time, a pattern, a boot.
+type ArgumentError struct{ Message string }
+
+// Error is what journalctl said.
+func (e *ArgumentError) Error() string { return e.Message }
+
+// refusals are how messages of journalctl about its arguments begin.
+var refusals = []string{
+	"Failed to parse timestamp", "Bad pattern", "Failed to look up boot", "Data from the specified boot", "No such boot ID",
+	"No journal boot entry found", "Failed to compile pattern", "Failed to parse time", "Unable to determine boot", "Failed to resolve boot", "Invalid pattern",
+}
+
+// explain makes an error of how a program ended: its own words, if it had any.
+func explain(err error, stderr string) error {
+	if err == nil {
+		return nil
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return fmt.Errorf("running %s: %w", program, err)
+	}
+	message := plainText(stderr)
+	switch {
+	case message == "" && exit.ExitCode() == 1:
+		// --grep has found nothing.
+		return nil
+	case message == "":
+		return fmt.Errorf("%s ended: %w", program, err)
+	}
+	for _, r := range refusals {
+		if strings.HasPrefix(message, r) {
+			return &ArgumentError{Message: message}
+		}
+	}
+	return fmt.Errorf("%s: %s", program, message)
+}
+
+// plainText is the first line of what a program said. systemd 247 colours it even where that is no terminal.
+func plainText(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	safe, _ := appendSafe(nil, []byte(line), false)
+	return strings.TrimSpace(string(safe))
+}
+
+// output runs a program for what it writes.
+func output(ctx context.Context, args ...string) (string, error) {
+	out, wait, err := startProgram(ctx, args)
+	if err != nil {
+		return "", err
+	}
+	data, readErr := io.ReadAll(out)
+	if err := wait(); err != nil {
+		return "", err
+	}
+	return string(data), readErr
+}
+
+// namespaceArgument names one journal alone; "" is that of the machine.
+func namespaceArgument(ns string) []string {
+	if ns == "" {
+		return nil
+	}
+	return []string{"--namespace=" + ns}
+}

@@ -1,0 +1,110 @@
+package journal
+
+import (
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+)
+
+// appendSafe appends foreign text so that it can do nothing to a terminal: control characters, bytes that are no UTF-8
+// and what turns the direction of writing become visible, \x1b, \xff, \u202e. Sequences that only colour the text are
+// kept with colour, and left out without it. It says whether the text has changed the colour.
+func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= 0x20 && c < 0x7f || c == '\t' {
+			start := i
+			for i++; i < len(text) && (text[i] >= 0x20 && text[i] < 0x7f || text[i] == '\t'); i++ {
+			}
+			dst = append(dst, text[start:i]...)
+			continue
+		}
+		if n := sgr(text[i:]); n > 0 {
+			if colour && harmless(text[i+2:i+n-1]) {
+				dst, coloured = append(dst, text[i:i+n]...), true
+			}
+			i += n
+			continue
+		}
+		r, n := utf8.DecodeRune(text[i:])
+		switch {
+		case r == utf8.RuneError && n <= 1, c < 0x20, c == 0x7f:
+			dst = appendHex(dst, c)
+			n = 1
+		case r < 0xa0 || !unicode.IsGraphic(r) && r != '\u200d' && r != '\ufe0f' || unicode.Is(unicode.Bidi_Control, r):
+			if r > 0xffff {
+				dst = append(dst, `\U`...)
+				dst = appendPadded(dst, uint64(r), 8)
+				break
+			}
+			dst = append(dst, `\u`...)
+			dst = appendPadded(dst, uint64(r), 4)
+		default:
+			dst = append(dst, text[i:i+n]...)
+		}
+		i += n
+	}
+	return dst, coloured
+}
+
+func appendHex(dst []byte, c byte) []byte {
+	dst = append(dst, `\x`...)
+	return appendPadded(dst, uint64(c), 2)
+}
+
+func appendPadded(dst []byte, n uint64, width int) []byte {
+	s := strconv.FormatUint(n, 16)
+	for i := len(s); i < width; i++ {
+		dst = append(dst, '0')
+	}
+	return append(dst, s...)
+}
+
+// maxSGR bounds the length of a sequence; real ones are far shorter.
+const maxSGR = 40
+
+// sgr gives the length of a sequence that selects colours (ECMA-48, SGR) at the start of text, or 0.
+func sgr(text []byte) int {
+	if len(text) < 3 || text[0] != 0x1b || text[1] != '[' {
+		return 0
+	}
+	for i := 2; i < min(len(text), maxSGR); i++ {
+		switch c := text[i]; {
+		case c == 'm':
+			return i + 1
+		case c != ';' && c != ':' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
+}
+
+// harmless says whether a sequence only colours: none that hides text (8), blinks (5, 6) or selects a font.
+func harmless(parameters []byte) bool {
+	n, skip := 0, 0
+	check := func() bool {
+		if skip > 0 {
+			skip--
+			if n == 2 && skip == 1 {
+				skip = 3 // 38;2;R;G;B
+			}
+			return true
+		}
+		if n == 38 || n == 48 {
+			skip = 2 // 38;5;N
+			return true
+		}
+		return n <= 4 || n == 7 || n >= 21 && n <= 24 || n == 27 || n >= 30 && n <= 37 || n == 39 || n >= 40 && n <= 47 || n == 49 || n >= 90 && n <= 97 || n >= 100 && n <= 107
+	}
+	for _, c := range parameters {
+		if c == ';' || c == ':' {
+			if !check() {
+				return false
+			}
+			n = 0
+			continue
+		}
+		n = min(n*10+int(c-'0'), 1000)
+	}
+	return check()
+}

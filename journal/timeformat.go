@@ -1,0 +1,147 @@
+package journal
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// TimeFormat writes times in front of lines. The zero value writes nothing.
+type TimeFormat struct {
+	pieces []piece
+	utc    bool
+}
+
+// piece is a layout of package time, or a word for what that cannot write.
+type piece struct {
+	layout  string
+	literal bool
+	unix    int // decimals of a Unix time, plus one
+}
+
+// Names of time formats.
+var timeNames = map[string]string{
+	"iso":  "2006-01-02T15:04:05.000Z07:00",
+	"time": "15:04:05.000",
+	"date": "2006-01-02 15:04:05.000",
+}
+
+// strftime are the conversions of date(1) that a log needs.
+var strftime = map[byte]string{
+	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'z': "-0700", 'Z': "MST",
+	'b': "Jan", 'h': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday", 'j': "002", 'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'D': "01/02/06",
+	'L': "000", 'f': "000000",
+}
+
+// moment are the tokens of moment.js, which pm2 takes, longest first.
+var momentTokens = [][2]string{
+	{"YYYY", "2006"}, {"YY", "06"}, {"MMMM", "January"}, {"MMM", "Jan"}, {"MM", "01"}, {"DD", "02"}, {"dddd", "Monday"}, {"ddd", "Mon"},
+	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"}, {"Z", "-07:00"}, {"A", "PM"}, {"a", "pm"},
+}
+
+// ParseTimeFormat reads the name of a format (iso, date, time, unix, utc), conversions of date(1) such as "%H:%M:%S", or
+// tokens as pm2 takes them, such as "YYYY-MM-DD HH:mm:ss".
+func ParseTimeFormat(s string) (TimeFormat, error) {
+	if layout, ok := timeNames[s]; ok {
+		return TimeFormat{pieces: []piece{{layout: layout}}}, nil
+	}
+	switch {
+	case s == "utc":
+		return TimeFormat{pieces: []piece{{layout: timeNames["iso"]}}, utc: true}, nil
+	case s == "unix":
+		return TimeFormat{pieces: []piece{{unix: 7}}}, nil
+	case strings.Contains(s, "%"):
+		return parseStrftime(s)
+	}
+	f := parseMoment(s)
+	for _, p := range f.pieces {
+		if !p.literal {
+			return f, nil
+		}
+	}
+	return f, fmt.Errorf("%q is not a format of times (iso, date, time, unix, utc, or such as \"%%H:%%M:%%S\" or \"HH:mm:ss\")", s)
+}
+
+func parseStrftime(s string) (TimeFormat, error) {
+	var f TimeFormat
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			f.literal(s[i : i+1])
+			continue
+		}
+		if i++; i == len(s) {
+			return f, fmt.Errorf("the format of times %q ends in %%", s)
+		}
+		layout, ok := strftime[s[i]]
+		switch {
+		case ok:
+			f.pieces = append(f.pieces, piece{layout: layout})
+		case s[i] == 's':
+			f.pieces = append(f.pieces, piece{unix: 1})
+		case s[i] == '%':
+			f.literal("%")
+		default:
+			return f, fmt.Errorf("the format of times %q has %%%c, which is not known", s, s[i])
+		}
+	}
+	return f, nil
+}
+
+func parseMoment(s string) TimeFormat {
+	var f TimeFormat
+next:
+	for len(s) > 0 {
+		if text, rest, ok := strings.Cut(s[1:], "]"); ok && s[0] == '[' {
+			f.literal(text)
+			s = rest
+			continue
+		}
+		for _, t := range momentTokens {
+			if strings.HasPrefix(s, t[0]) {
+				f.pieces = append(f.pieces, piece{layout: t[1]})
+				s = s[len(t[0]):]
+				continue next
+			}
+		}
+		f.literal(s[:1])
+		s = s[1:]
+	}
+	return f
+}
+
+func (f *TimeFormat) literal(s string) {
+	if n := len(f.pieces); n > 0 && f.pieces[n-1].literal {
+		f.pieces[n-1].layout += s
+		return
+	}
+	f.pieces = append(f.pieces, piece{layout: s, literal: true})
+}
+
+// append writes a time.
+func (f TimeFormat) append(dst []byte, t time.Time) []byte {
+	if f.utc {
+		t = t.UTC()
+	}
+	for _, p := range f.pieces {
+		switch {
+		case p.literal:
+			dst = append(dst, p.layout...)
+		case p.unix > 0:
+			dst = strconv.AppendInt(dst, t.Unix(), 10)
+			if p.unix > 1 {
+				dst = fmt.Appendf(dst, ".%06d", t.Nanosecond()/1000)
+			}
+		case strings.Trim(p.layout, "0") == "":
+			// Package time writes decimals only behind a point.
+			digits := fmt.Sprintf("%06d", t.Nanosecond()/1000)
+			dst = append(dst, digits[:len(p.layout)]...)
+		default:
+			dst = t.AppendFormat(dst, p.layout)
+		}
+	}
+	return dst
+}
+
+// empty says that there is no format.
+func (f TimeFormat) empty() bool { return len(f.pieces) == 0 }

@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Usage is how many bytes a journal takes on disk and in memory, its active and its archived files.
+func Usage(namespace string) (uint64, error) { return usage(Existing(namespace)) }
+
+func usage(dirs []string) (uint64, error) {
+	var total uint64
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return 0, fmt.Errorf("measuring the journal: %w", err)
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // rotated away
+			}
+			if err != nil {
+				return 0, fmt.Errorf("measuring the journal: %w", err)
+			}
+			// Blocks, since files are sparse at their end.
+			if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() {
+				total += uint64(st.Blocks) * 512
+			}
+		}
+	}
+	return total, nil
+}
+
+// Flush removes all lines that are in a namespace now: it ends the active file and removes those that are ended
+// (journalctl(1), --rotate and --vacuum-size=). Lines that come meanwhile stay.
+func Flush(ctx context.Context, namespace string) error {
+	if namespace == "" {
+		return errors.New("internal error: the journal of the machine is not flushed")
+	}
+	for _, arg := range []string{"--rotate", "--vacuum-size=1"} {
+		if _, err := output(ctx, append(namespaceArgument(namespace), arg)...); err != nil {
+			return fmt.Errorf("flushing the journal %s: %w", namespace, err)
+		}
+	}
+	return nil
+}
+
+// Remove removes the files of a namespace whose journald is stopped, and its sockets.
+func Remove(namespace string) error {
+	if namespace == "" {
+		return errors.New("internal error: the journal of the machine is not removed")
+	}
+	var errs []error
+	for _, dir := range append(Existing(namespace), filepath.Join("/run/systemd", "journal."+namespace)) {
+		if err := os.RemoveAll(dir); err != nil {
+			errs = append(errs, fmt.Errorf("removing the journal %s: %w", namespace, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// RemoveRuntime removes what a stopped journald of a namespace leaves in /run beside the lines.
+func RemoveRuntime(namespace string) error {
+	if namespace == "" {
+		return errors.New("internal error: the journal of the machine is not removed")
+	}
+	return os.RemoveAll(filepath.Join("/run/systemd", "journal."+namespace))
+}

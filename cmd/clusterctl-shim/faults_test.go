@@ -1,0 +1,269 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A shell is as good a program as any where only the end of it matters.
+func TestExitIsTheProgramsOwn(t *testing.T) {
+	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
+	for _, c := range []struct {
+		script string
+		code   int
+		signal syscall.Signal
+	}{
+		{"exit 0", 0, 0},
+		{"exit 7", 7, 0},
+		{"kill -SEGV $$", 0, syscall.SIGSEGV},
+		{"kill -TERM $$", 0, syscall.SIGTERM},
+	} {
+		w := startWorker(t, []*os.File{l}, "--adopt", "--", "/bin/sh", "-c", "echo out; echo err >&2; "+c.script)
+		_ = w.waitGone(t)
+		s := w.ProcessState.Sys().(syscall.WaitStatus)
+		if c.signal == 0 && (!s.Exited() || s.ExitStatus() != c.code) || c.signal != 0 && (!s.Signaled() || s.Signal() != c.signal) {
+			t.Errorf("%s: ended with %v", c.script, w.ProcessState)
+		}
+		if got := w.output.String(); got != "out\nerr\n" {
+			t.Errorf("%s: output %q", c.script, got)
+		}
+	}
+}
+
+// The program finds no trace of the sockets, its own name first among the
+// arguments, SIGPIPE ignored as under systemd, and no child that it did not make.
+func TestWhatTheProgramFinds(t *testing.T) {
+	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
+	script := `echo "${LISTEN_FDS-none} ${LISTEN_PID-none} $INSTANCE $NODE_APP_INSTANCE $PORT $NODE_OPTIONS"
+echo $(ls /proc/self/fd); grep SigIgn /proc/self/status; grep SigBlk /proc/self/status
+grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
+	w := startCommand(t, []*os.File{l}, []string{"PORT=3000", "NODE_OPTIONS=--trace-warnings"},
+		"/bin/sh", "-c", `ulimit -Sn 512; export LISTEN_PID=$$; exec "$@"`, "sh",
+		shim, "run", "--adopt", "--instance", "3", "--increment", "PORT", "--node-preload", "/a b.cjs", "--", "/bin/sh", "-c", script)
+	_ = w.waitGone(t)
+	lines := strings.Split(w.output.String(), "\n")
+	bare := startCommand(t, nil, nil, "/bin/sh", "-c", `echo $(ls /proc/self/fd); sed -n 's/^SigIgn:\t*//p' /proc/self/status`)
+	_ = bare.waitGone(t)
+	fds, ignored, _ := strings.Cut(strings.TrimSpace(bare.output.String()), "\n")
+	// What whoever runs the test ignores is inherited; some of them ignore a signal of the C library's own (32).
+	mask, err := strconv.ParseUint(ignored, 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask |= 1 << (syscall.SIGPIPE - 1)
+	want := []string{`none none 3 2 3002 --trace-warnings --require "/a b.cjs"`, fds, fmt.Sprintf("SigIgn:\t%016x", mask), "SigBlk:\t0000000000000000"}
+	for i, x := range want {
+		if i >= len(lines) || lines[i] != x {
+			t.Errorf("line %d: want %q in\n%s", i, x, w.output)
+		}
+	}
+	if rest := strings.Join(lines[4:], "\n"); !strings.Contains(rest, "Seccomp:\t2\n512\nwaited") {
+		t.Errorf("no filter, another limit, or a child: %q", rest)
+	}
+}
+
+// TestBindStorm binds 10,000 times elsewhere; every one is the kernel's, and the
+// last is ours. The notifier must not have grown by it.
+func TestBindStorm(t *testing.T) {
+	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
+	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "10000", port(address))
+	w.waitReady(t)
+	n := notifierOf(w.Process.Pid)
+	if n == 0 {
+		t.Fatal("no notifier")
+	}
+	fds, err := os.ReadDir("/proc/" + strconv.Itoa(n) + "/fd")
+	if err != nil || len(fds) > 8 {
+		t.Errorf("the notifier has %d descriptors, %v", len(fds), err)
+	}
+	if kb := pss(t, n); kb > 1024 {
+		t.Errorf("the notifier takes %d kB", kb)
+	}
+	w.stop(t)
+	if got := w.output.String(); got != "done\n" {
+		t.Errorf("output %q", got)
+	}
+}
+
+func pss(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\nPss:")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// An idle notifier is one thread in ppoll without a timeout, whatever is sent to it.
+func TestNotifierSleepsThroughSignals(t *testing.T) {
+	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
+	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(address))
+	w.waitReady(t)
+	n := notifierOf(w.Process.Pid)
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE} {
+		if err := syscall.Kill(n, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(n) + "/task")
+	if err != nil || len(tasks) != 1 {
+		t.Errorf("%d threads, %v", len(tasks), err)
+	}
+	// ppoll(fds, 2, NULL timeout, …): without a timeout nothing can wake it up.
+	asleep := func() bool {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(n) + "/syscall")
+		f := strings.Fields(string(b))
+		return err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0"
+	}
+	for end := time.Now().Add(bound); !asleep() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if !asleep() {
+		t.Error("the notifier does not sleep in ppoll without a timeout")
+	}
+	w.stop(t)
+}
+
+// TestKills kills what can be killed. Nothing may be left, and the sibling serves.
+func TestKills(t *testing.T) {
+	l, address := listen(t, "tcp6", "[::]:0", true)
+	client := "[::1]:" + port(address)
+	args := []string{"--adopt", "--", node(t), data(t, "server.js"), port(address)}
+	sibling := startWorker(t, []*os.File{l}, args...)
+	sibling.waitReady(t)
+
+	w := startWorker(t, []*os.File{l}, args...)
+	w.waitReady(t)
+	n := notifierOf(w.Process.Pid)
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // both serve on
+		fetch(t, "tcp6", client)
+	}
+	w.stop(t)
+
+	w = startWorker(t, []*os.File{l}, args...)
+	w.waitReady(t)
+	n = notifierOf(w.Process.Pid)
+	if err := w.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// The end of its output is the end of program and notifier.
+	_ = w.waitGone(t)
+	if err := syscall.Kill(n, 0); err != syscall.ESRCH && !zombie(n) {
+		t.Errorf("notifier %d is left", n)
+	}
+
+	w = startWorker(t, []*os.File{l}, args...)
+	w.waitReady(t)
+	n = notifierOf(w.Process.Pid)
+	_ = syscall.Kill(n, syscall.SIGKILL)
+	_ = w.Process.Kill()
+	_ = w.waitGone(t)
+	fetch(t, "tcp6", client)
+	sibling.stop(t)
+}
+
+// zombie: PID 1 of a test machine may be slow to reap.
+func zombie(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || strings.Contains(string(b), ") Z ")
+}
+
+func TestStoppedProgramDies(t *testing.T) {
+	l, address := listen(t, "tcp6", "[::]:0", true)
+	w := startWorker(t, []*os.File{l}, "--adopt", "--", node(t), data(t, "server.js"), port(address))
+	w.waitReady(t)
+	if err := w.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Process.Kill(); err != nil { // what systemd does after TimeoutStopSec=
+		t.Fatal(err)
+	}
+	_ = w.waitGone(t)
+}
+
+// TestSandboxed runs as a user with nothing: no capability, no way to get one.
+func TestSandboxed(t *testing.T) {
+	l, address := listen(t, "tcp4", "0.0.0.0:0", false)
+	w := startCommand(t, []*os.File{l}, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534",
+		"--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all",
+		shim, "run", "--adopt", "--", filepath.Join(testdata, "cserver"), port(address))
+	w.waitReady(t)
+	if body := fetch(t, "tcp4", "127.0.0.1:"+port(address)); !strings.Contains(body, "peer 127.0.0.1") {
+		t.Errorf("%q", body)
+	}
+	w.stop(t)
+}
+
+// TestSeveralSockets: READY=1 comes with the last one.
+func TestSeveralSockets(t *testing.T) {
+	a, first := listen(t, "tcp4", "127.0.0.1:0", true)
+	b, second := listen(t, "tcp4", "127.0.0.1:0", true)
+	const script = `
+const http = require('http'), [a, b] = process.argv.slice(1);
+http.createServer((q, r) => r.end('first')).listen(+a, '127.0.0.1', () =>
+  process.stdin.once('data', () => http.createServer((q, r) => r.end('second')).listen(+b, '127.0.0.1')));`
+	fifo := filepath.Join(t.TempDir(), "go")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	w := startCommand(t, []*os.File{a, b}, []string{"LISTEN_FDNAMES=x:y"},
+		"/bin/sh", "-c", `exec "$@" < "$0"`, fifo, shim, "run", "--adopt", "--map", "y=tcp4:5990", "--", node(t), "-e", script, port(first), "5990")
+	fetch(t, "tcp4", first)
+	if err := w.ready.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.ready.Read(make([]byte, 99)); err == nil {
+		t.Errorf("%d bytes of readiness with one socket of two", n)
+	}
+	if _, err := in.WriteString("go\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.waitReady(t)
+	if got := fetch(t, "tcp4", second); got != "second" {
+		t.Errorf("%q", got)
+	}
+	w.stop(t)
+}
+
+// TestOwnPtrace: the capability that the unit gives is the notifier's alone.
+func TestOwnPtrace(t *testing.T) {
+	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
+	w := startCommand(t, []*os.File{l}, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
+		shim, "run", "--adopt", "--own-ptrace", "--", filepath.Join(testdata, "binds"), "0", port(address))
+	w.waitReady(t)
+	for pid, want := range map[int]string{w.Process.Pid: "0000000000000000", notifierOf(w.Process.Pid): "0000000000080000"} {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range []string{"CapEff", "CapPrm", "CapInh", "CapAmb"} {
+			if !strings.Contains(string(b), set+":\t"+want+"\n") {
+				t.Errorf("process %d: %s is not %s", pid, set, want)
+			}
+		}
+	}
+	w.stop(t)
+}

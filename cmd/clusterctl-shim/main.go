@@ -1,0 +1,110 @@
+// Command clusterctl-shim stands between systemd and a program that knows nothing
+// of systemd. "run" becomes the program, the other subcommands are the helpers
+// that the unit calls around it. It is static and small, because it starts with
+// every worker.
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
+)
+
+// version is set at link time (-X main.version=…).
+var version = "devel"
+
+// Exit statuses. The unit lists 250, 251 and 252 in RestartPreventExitStatus=: a
+// restart cannot mend them. They lie above what systemd uses itself (200 to 244)
+// and what programs exit with (sysexits.h has 64 to 78): the shim becomes the
+// program, so nobody could tell whose a common status is.
+const (
+	exitFailed      = 1
+	exitUsage       = 250 // the command line is wrong: the unit is
+	exitUnavailable = 251 // adoption is impossible here
+	exitGaveUp      = 252 // --max-restarts is reached
+	exitNotRunnable = 126 // the program is there and cannot be executed
+	exitNotFound    = 127 // the program is not there
+)
+
+// failure is an error with an exit status and what to type.
+type failure struct {
+	code int
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func usage(text string) error {
+	return &failure{code: exitUsage, err: errors.New(text), hint: "clusterctl-shim help"}
+}
+
+type command struct {
+	name string
+	run  func(args []string) (int, error)
+}
+
+func commands() []command {
+	return []command{
+		{"run", runCommand},
+		{"probe", probeCommand},
+		{probeChildName, probeChild},
+		{"drain", drainCommand},
+		{"wait", waitCommand},
+		{"stopping", stoppingCommand},
+		{"stopped", stoppedCommand},
+		{"version", versionCommand},
+		{"help", helpCommand},
+	}
+}
+
+func main() { os.Exit(dispatch(os.Args[1:])) }
+
+func dispatch(args []string) int {
+	if len(args) == 0 {
+		return report(usage("no subcommand"))
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			code, err := c.run(args[1:])
+			if err != nil {
+				return report(err)
+			}
+			return code
+		}
+	}
+	return report(usage("no subcommand \"" + args[0] + "\""))
+}
+
+// report prints the one line of an error, and its hint, and gives the exit status.
+func report(err error) int {
+	text, code := "clusterctl-shim: "+err.Error()+"\n", exitFailed
+	var f *failure
+	if errors.As(err, &f) {
+		code = f.code
+		if f.hint != "" {
+			text += "clusterctl-shim: hint: " + f.hint + "\n"
+		}
+	}
+	os.Stderr.WriteString(text)
+	return code
+}
+
+// drainCommand is ExecStop= of an app with a socket. The first of its flags may be --state=DIRECTORY, of the backoff.
+func drainCommand(args []string) (int, error) {
+	if len(args) > 0 {
+		if dir, found := strings.CutPrefix(args[0], "--state="); found {
+			noteStop(dir)
+			args = args[1:]
+		}
+	}
+	return drain.Main(args, os.Getenv, os.Stderr), nil
+}
+
+func versionCommand([]string) (int, error) {
+	_, err := os.Stdout.WriteString("clusterctl-shim " + version + "\n")
+	return 0, err
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// The tests run the real binary. asSystemd is the part of systemd in between: the
+// test binary starts itself under this variable, takes the descriptors from 3 on,
+// sets LISTEN_PID to its own number and executes the shim, as PID 1 does.
+const asSystemd = "CLUSTERCTL_SHIM_TEST_FDS"
+
+var shim, testdata string // built and compiled by TestMain
+
+func TestMain(m *testing.M) {
+	if n := os.Getenv(asSystemd); n != "" {
+		os.Unsetenv(asSystemd)
+		if n != "0" {
+			os.Setenv("LISTEN_FDS", n)
+			os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+		}
+		err := syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
+		fmt.Fprintln(os.Stderr, "executing the shim:", err)
+		os.Exit(99)
+	}
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "shim-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// Tests run the programs as other users too.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shim, testdata = filepath.Join(dir, "clusterctl-shim"), dir
+	builds := [][]string{
+		{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", shim, "."},
+		{"go", "build", "-o", filepath.Join(dir, "goserver"), "./testdata/goserver"},
+		{"cc", "-O1", "-Wall", "-o", filepath.Join(dir, "cserver"), "testdata/cserver.c"},
+		{"cc", "-O1", "-Wall", "-o", filepath.Join(dir, "binds"), "testdata/binds.c"},
+	}
+	for _, b := range builds {
+		cmd := exec.Command(b[0], b[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%v: %v\n%s", b, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// listen opens a listener as systemd does, non-blocking or not.
+func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, string) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := l.Addr().String()
+	type filer interface{ File() (*os.File, error) }
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	f, err := l.(filer).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	t.Cleanup(func() { f.Close() })
+	// The original's flag and the duplicate's are one and the same.
+	if err := syscall.SetNonblock(int(f.Fd()), nonBlocking); err != nil {
+		t.Fatal(err)
+	}
+	return f, name
+}
+
+func port(address string) string {
+	_, p, err := net.SplitHostPort(address)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}

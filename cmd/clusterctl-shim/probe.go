@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/probe"
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+)
+
+// probeChildName is the subcommand that the prober starts; people do not.
+const probeChildName = "probe-child"
+
+func probeCommand(args []string) (int, error) {
+	var o runOptions
+	var output string
+	timeout, settle := probe.DefaultTimeout, probe.DefaultSettle
+	f := flag.NewFlagSet("probe", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.DurationVar(&timeout, "timeout", timeout, "")
+	f.DurationVar(&settle, "settle", settle, "")
+	f.StringVar(&output, "output", "", "")
+	f.IntVar(&o.instance, "instance", 1, "")
+	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
+	f.StringVar(&o.nodePreload, "node-preload", "", "")
+	if err := f.Parse(args); err != nil {
+		return 0, usage(err.Error())
+	}
+	o.argv, o.sigpipe, o.minUptime, o.adopt = f.Args(), "ignore", time.Second, true
+	if err := o.check(); err != nil {
+		return 0, err
+	}
+	if timeout <= 0 || settle <= 0 {
+		return 0, usage("--timeout and --settle must be positive")
+	}
+	env, err := environment(os.Environ(), &o)
+	if err != nil {
+		return 0, usage(err.Error())
+	}
+	runtime.LockOSThread()
+	r, err := probe.Run(probe.Config{
+		Argv: o.argv, Env: withoutManager(env), Timeout: timeout, Settle: settle,
+		Child: []string{os.Args[0], probeChildName},
+	})
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return 0, write(output, r.JSON())
+}
+
+// withoutManager takes away what belongs to the prober's own unit: the program
+// must not report itself ready for it.
+func withoutManager(env []string) []string {
+	out := env[:0]
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if name != "NOTIFY_SOCKET" && name != "WATCHDOG_USEC" && name != "WATCHDOG_PID" {
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+func write(path string, b []byte) error {
+	if path == "" {
+		_, err := os.Stdout.Write(b)
+		return err
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		return errors.New("writing the report: " + err.Error())
+	}
+	return nil
+}
+
+// probeChild becomes the program under probe.
+func probeChild(args []string) (int, error) {
+	runtime.LockOSThread()
+	ignoreSIGPIPE()
+	err := probe.Child(args, os.Environ())
+	if errors.Is(err, seccomp.ErrKernel) || errors.Is(err, seccomp.ErrBusy) || errors.Is(err, seccomp.ErrForbidden) {
+		return exitUnavailable, nil // the prober says so
+	}
+	return 0, notExecuted(args[0], err)
+}

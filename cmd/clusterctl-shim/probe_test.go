@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// found is the report of a probe, as clusterctl reads it.
+type found struct {
+	Version    int
+	Binds      []foundBind
+	Exited     bool
+	Status     string
+	TimedOut   bool `json:"timed_out"`
+	Blocking   bool `json:"-"`
+	HoldAccept bool `json:"hold_accept"`
+	NonBlock   bool `json:"non_blocking"`
+}
+
+type foundBind struct {
+	Family, Type, Address string
+	Port                  int
+	Listening             bool
+	Backlog               int
+	NonBlocking           bool `json:"nonblocking"`
+	Epoll                 bool
+	BlockingAccept        bool `json:"blocking_accept"`
+}
+
+func probeOf(t *testing.T, args ...string) found {
+	t.Helper()
+	cmd := exec.Command(shim, append([]string{"probe"}, args...)...)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET=/nowhere")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var f found
+	if err := json.Unmarshal(out, &f); err != nil {
+		t.Fatalf("%q: %v", out, err)
+	}
+	return f
+}
+
+func TestProbe(t *testing.T) {
+	// The ports are taken: a probe beside a running instance must not mind.
+	_, a4 := listen(t, "tcp4", "0.0.0.0:0", true)
+	_, a6 := listen(t, "tcp6", "[::]:0", true)
+	p4, _ := strconv.Atoi(port(a4))
+	p6, _ := strconv.Atoi(port(a6))
+	for _, c := range []struct {
+		name string
+		args []string
+		want found
+	}{
+		{"node", []string{"--", node(t), data(t, "server.js"), port(a6)}, found{NonBlock: true, Binds: []foundBind{
+			{"inet6", "stream", "::", p6, true, 511, true, true, false}}}},
+		{"node cluster", []string{"--", node(t), data(t, "cluster.js"), "5803"}, found{NonBlock: true, Binds: []foundBind{
+			{"inet6", "stream", "::", 5803, true, 511, true, true, false}}}},
+		{"python http.server", []string{"--", python(t), "-m", "http.server", port(a4)}, found{HoldAccept: true, Binds: []foundBind{
+			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
+		{"children that bind the same", []string{"--", python(t), data(t, "prefork.py"), port(a4)}, found{HoldAccept: true, Binds: []foundBind{
+			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
+		{"blocking c", []string{"--", filepath.Join(testdata, "cserver"), port(a4)}, found{HoldAccept: true, Binds: []foundBind{
+			{"inet", "stream", "0.0.0.0", p4, true, 16, false, false, true}}}},
+		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, found{NonBlock: true, Exited: true, Status: "exited/3"}},
+		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"}, found{NonBlock: true, TimedOut: true}},
+		{"two ports, one later", []string{"--", node(t), "-e", `
+const http = require('http');
+http.createServer(() => {}).listen(5801, '127.0.0.1', () => setTimeout(() => http.createServer(() => {}).listen(5802, '127.0.0.1'), 100));`},
+			found{NonBlock: true, Binds: []foundBind{
+				{"inet", "stream", "127.0.0.1", 5801, true, 511, true, true, false}, {"inet", "stream", "127.0.0.1", 5802, true, 511, true, true, false}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.want.Version = 1
+			if c.want.Binds == nil {
+				c.want.Binds = []foundBind{}
+			}
+			if got := probeOf(t, c.args...); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got  %+v\nwant %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// Nothing outlives a probe, not even what has left the process group and ignores SIGTERM.
+func TestProbeLeavesNothing(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "pid")
+	script := `setsid sh -c 'trap "" TERM; echo $$ > "$0"; sleep 600; sleep 600' "` + mark + `" & while ! [ -s "` + mark + `" ]; do sleep 0.01; done; exit 0`
+	got := probeOf(t, "--timeout", "1s", "--", "/bin/sh", "-c", script)
+	if !got.Exited {
+		t.Errorf("%+v", got)
+	}
+	b, err := os.ReadFile(mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := strings.TrimSpace(string(b))
+	if _, err := os.Stat("/proc/" + pid); err == nil {
+		t.Errorf("process %s is left", pid)
+	}
+}
+
+// What only a person would call: errors are one line and a hint.
+func TestProbeErrors(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"--"}, exitUsage, "no program"},
+		{[]string{"--timeout", "0s", "--", "/bin/true"}, exitUsage, "positive"},
+		{[]string{"--output", "/no/such/dir/x", "--", "/bin/true"}, exitFailed, "writing the report"},
+	} {
+		out, _ := exec.Command(shim, append([]string{"probe"}, c.args...)...).CombinedOutput()
+		cmd := exec.Command(shim, append([]string{"probe"}, c.args...)...)
+		_ = cmd.Run()
+		if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.text) {
+			t.Errorf("%q: %v %q", c.args, cmd.ProcessState, out)
+		}
+	}
+}

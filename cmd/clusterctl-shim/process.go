@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// environment is what the program gets: env without the variables that were meant
+// for the shim, with those that the flags ask for.
+func environment(env []string, o *runOptions) ([]string, error) {
+	out := make([]string, 0, len(env)+3)
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID":
+			if o.adopt {
+				continue
+			}
+		}
+		out = append(out, kv)
+	}
+	if o.instance > 0 {
+		out = set(out, "INSTANCE", strconv.Itoa(o.instance))
+		out = set(out, "NODE_APP_INSTANCE", strconv.Itoa(o.instance-1))
+	}
+	for _, name := range o.increment {
+		value, ok := get(out, name)
+		if !ok {
+			return nil, errors.New("--increment " + name + ": the variable is not set")
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, errors.New("--increment " + name + ": its value " + strconv.Quote(value) + " is not a number")
+		}
+		out = set(out, name, strconv.Itoa(n+o.instance-1))
+	}
+	if o.nodePreload != "" {
+		value, _ := get(out, "NODE_OPTIONS")
+		out = set(out, "NODE_OPTIONS", strings.TrimLeft(value+" --require "+nodeQuote(o.nodePreload), " "))
+	}
+	return out, nil
+}
+
+// nodeQuote quotes one word of NODE_OPTIONS: Node splits at spaces and knows
+// double quotes with backslash escapes, node(1), NODE_OPTIONS.
+func nodeQuote(s string) string {
+	if !strings.ContainsAny(s, " \"\\") {
+		return s
+	}
+	s = strings.ReplaceAll(s, `\`, `\\`)
+	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
+}
+
+func get(env []string, name string) (string, bool) {
+	for _, kv := range env {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// set replaces the variable where it stands, or appends it.
+func set(env []string, name, value string) []string {
+	for i, kv := range env {
+		if k, _, ok := strings.Cut(kv, "="); ok && k == name {
+			env[i] = name + "=" + value
+			return env
+		}
+	}
+	return append(env, name+"="+value)
+}
+
+// pin leaves this thread, and so the program, one of the CPUs that it may use now.
+func pin(instance int) error {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return err
+	}
+	one, err := nthCPU(&allowed, instance-1)
+	if err != nil {
+		return err
+	}
+	return unix.SchedSetaffinity(0, one)
+}
+
+// nthCPU is the set of the n-th allowed CPU, counting round and round.
+func nthCPU(allowed *unix.CPUSet, n int) (*unix.CPUSet, error) {
+	count := allowed.Count()
+	if count == 0 {
+		return nil, errors.New("no CPU is allowed")
+	}
+	n %= count
+	for cpu := 0; ; cpu++ {
+		if !allowed.IsSet(cpu) {
+			continue
+		}
+		if n == 0 {
+			one := new(unix.CPUSet)
+			one.Set(cpu)
+			return one, nil
+		}
+		n--
+	}
+}

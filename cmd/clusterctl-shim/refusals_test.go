@@ -1,0 +1,126 @@
+package main
+
+import (
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestWrongFamily: the bind goes to the kernel, and one line says why.
+func TestWrongFamily(t *testing.T) {
+	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
+	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "goserver"), "[::]:"+port(address))
+	_ = w.waitGone(t)
+	got := w.output.String()
+	want := "clusterctl-shim: the program binds tcp6 [::]:" + port(address) + ", but the socket of the unit is tcp4 0.0.0.0:" + port(address)
+	if !strings.HasPrefix(got, want) || !strings.Contains(got, "clusterctl-shim: hint: ") || !strings.Contains(got, "address already in use") {
+		t.Errorf("output:\n%s", got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
+	for _, c := range []struct {
+		name    string
+		sockets []*os.File
+		args    []string
+		code    int
+		text    string
+	}{
+		{"no sockets", nil, []string{"--adopt", "--", "/bin/true"}, exitFailed, "no socket to adopt"},
+		{"no program", nil, []string{"--adopt"}, exitUsage, "no program to run"},
+		{"relative", nil, []string{"true"}, exitUsage, "not an absolute path"},
+		{"unknown flag", nil, []string{"--nonsense", "/bin/true"}, exitUsage, "nonsense"},
+		{"bad map", nil, []string{"--adopt", "--map", "http=sctp:1", "/bin/true"}, exitUsage, "-map: want"},
+		{"map of nothing", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"}, exitUsage, "no descriptor"},
+		{"map of another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"}, exitUsage, "cannot answer"},
+		{"not there", []*os.File{l}, []string{"--adopt", "--", "/no/such/program"}, exitNotFound, "no such file"},
+		{"not executable", nil, []string{"--", data(t, "server.js")}, exitNotRunnable, "permission denied"},
+	} {
+		w := startWorker(t, c.sockets, c.args...)
+		_ = w.waitGone(t)
+		if w.ProcessState.ExitCode() != c.code || !strings.Contains(w.output.String(), c.text) || !strings.HasPrefix(w.output.String(), "clusterctl-shim: ") {
+			t.Errorf("%s: %v, %q", c.name, w.ProcessState, w.output)
+		}
+	}
+	// A shim under a shim stands for every container that brings its own filter.
+	w := startCommand(t, []*os.File{l}, nil, shim, "run", "--adopt", "--", python(t), "-c", `
+import os, socket, sys
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
+os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[1], sys.argv[1:])`, shim, "run", "--adopt", "--", "/bin/true")
+	_ = w.waitGone(t)
+	if w.ProcessState.ExitCode() != exitUnavailable || !strings.Contains(w.output.String(), "another seccomp listener") {
+		t.Errorf("under another listener: %v, %q", w.ProcessState, w.output)
+	}
+}
+
+// TestHold: with --accept hold, the drain's signal keeps a program that waits in
+// accept from taking one more connection; what it has is served to the end.
+func TestHold(t *testing.T) {
+	l, address := listen(t, "tcp4", "0.0.0.0:0", false)
+	client := "127.0.0.1:" + port(address)
+	args := []string{"--adopt", "--accept", "hold", "--", filepath.Join(testdata, "cserver"), port(address), "300"}
+	w := startWorker(t, []*os.File{l}, args...)
+	w.waitReady(t)
+	c, err := net.Dial("tcp4", client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(notifierOf(w.Process.Pid), syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {
+		t.Errorf("the request under way got %q, %v", b, err)
+	}
+	// From here on the kernel's queue is the sibling's, even though this program
+	// had its accept under way when the drain began, or has it now.
+	answer := make(chan string, 1)
+	go func() {
+		r, err := exec.Command("curl", "-s", "--max-time", "50", "http://"+client+"/").Output()
+		answer <- string(r)
+		_ = err
+	}()
+	waitQueued(t, port(address))
+	sibling := startWorker(t, []*os.File{l}, args...)
+	sibling.waitReady(t)
+	if got := <-answer; !strings.Contains(got, "pid "+strconv.Itoa(sibling.Process.Pid)+" ") {
+		t.Errorf("%q is not the sibling's answer (%d), drained: %d", got, sibling.Process.Pid, w.Process.Pid)
+	}
+	w.stop(t) // held in accept, SIGTERM ends it all the same
+	sibling.stop(t)
+}
+
+// waitQueued waits until a connection stands in the listener's queue.
+func waitQueued(t *testing.T, port string) {
+	t.Helper()
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ":" + strings.ToUpper(strconv.FormatInt(0x10000|int64(n), 16)[1:]) + " "
+	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		b, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if len(f) > 4 && strings.HasSuffix(f[1]+" ", want) && f[3] == "0A" && !strings.HasSuffix(f[4], ":00000000") {
+				return
+			}
+		}
+	}
+	t.Fatal("the connection does not stay in the queue")
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/adopt"
+	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+)
+
+// runOptions are the flags of "run".
+type runOptions struct {
+	adopt       bool
+	maps        []adopt.Map
+	holdAccept  bool
+	ownPtrace   bool
+	instance    int
+	increment   []string
+	pin         bool
+	nodePreload string
+	sigpipe     string
+	backoff     bool
+	minUptime   time.Duration
+	maxRestarts int
+	argv        []string
+}
+
+func runCommand(args []string) (int, error) {
+	var o runOptions
+	if err := o.parse(args); err != nil {
+		return 0, err
+	}
+	// Filter, affinity and capabilities belong to a thread; execve(2) has to be
+	// called by the same one.
+	runtime.LockOSThread()
+	return 0, run(&o)
+}
+
+func (o *runOptions) parse(args []string) error {
+	f := flag.NewFlagSet("run", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.BoolVar(&o.adopt, "adopt", false, "")
+	f.Func("map", "", func(s string) error {
+		m, err := adopt.ParseMap(s)
+		o.maps = append(o.maps, m)
+		return err
+	})
+	f.Func("accept", "", func(s string) error {
+		if s != "hold" && s != "pass" {
+			return errors.New("want hold or pass")
+		}
+		o.holdAccept = s == "hold"
+		return nil
+	})
+	f.BoolVar(&o.ownPtrace, "own-ptrace", false, "")
+	f.IntVar(&o.instance, "instance", 0, "")
+	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
+	f.BoolVar(&o.pin, "pin", false, "")
+	f.StringVar(&o.nodePreload, "node-preload", "", "")
+	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")
+	f.BoolVar(&o.backoff, "backoff", false, "")
+	f.DurationVar(&o.minUptime, "min-uptime", backoff.DefaultMinUptime, "")
+	f.IntVar(&o.maxRestarts, "max-restarts", -1, "")
+	if err := f.Parse(args); err != nil {
+		return usage(err.Error())
+	}
+	o.argv = f.Args()
+	return o.check()
+}
+
+func (o *runOptions) check() error {
+	switch {
+	case len(o.argv) == 0:
+		return usage("no program to run")
+	case !strings.HasPrefix(o.argv[0], "/"):
+		return usage("the program \"" + o.argv[0] + "\" is not an absolute path")
+	case o.instance < 0 || o.instance == 0 && (o.pin || len(o.increment) > 0):
+		return usage("--pin and --increment need --instance N, from 1")
+	case o.sigpipe != "ignore" && o.sigpipe != "default":
+		return usage("--sigpipe " + o.sigpipe + " is neither ignore nor default")
+	case !o.adopt && (len(o.maps) > 0 || o.holdAccept || o.ownPtrace):
+		return usage("--map, --accept and --own-ptrace need --adopt")
+	case o.minUptime <= 0:
+		return usage("--min-uptime must be positive")
+	}
+	return nil
+}
+
+// run prepares the process and becomes the program; it returns only on failure.
+func run(o *runOptions) error {
+	if o.backoff {
+		dir, err := backoff.Directory(os.Getenv("RUNTIME_DIRECTORY"))
+		if err != nil {
+			return usage("backoff: " + err.Error())
+		}
+		if err := holdBack(dir, backoff.Policy{MinUptime: o.minUptime, MaxRestarts: o.maxRestarts}, backoff.MaxDelay); err != nil {
+			return err
+		}
+	}
+	if o.adopt {
+		if err := startAdoption(o); err != nil {
+			return err
+		}
+	}
+	env, err := environment(os.Environ(), o)
+	if err != nil {
+		return usage(err.Error())
+	}
+	if o.pin {
+		if err := pin(o.instance); err != nil {
+			return errors.New("pinning to one CPU: " + err.Error())
+		}
+	}
+	if o.sigpipe == "ignore" {
+		ignoreSIGPIPE()
+	}
+	return execute(o.argv, env)
+}
+
+// startAdoption takes the passed sockets and puts the notifier in place. From
+// here on the program's binds are answered.
+func startAdoption(o *runOptions) error {
+	if err := seccomp.Check(); err != nil {
+		return unavailable(err)
+	}
+	passed, err := adopt.Receive()
+	if err != nil {
+		f := &failure{code: exitFailed, err: errors.New("no socket to adopt: " + err.Error())}
+		if errors.Is(err, adopt.ErrNoSockets) {
+			f.hint = "systemctl start the .socket unit of this app first; the service needs Sockets= and Requires= for it"
+		}
+		return f
+	}
+	ls, err := adopt.Inspect(passed, o.maps)
+	if err != nil {
+		return usage(err.Error())
+	}
+	err = adopt.Start(adopt.Config{
+		Listeners:    ls,
+		HoldAccept:   o.holdAccept,
+		NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+		OwnPtrace:    o.ownPtrace,
+		Args:         os.Args,
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// unavailable gives the refusals of seccomp their hints.
+func unavailable(err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, seccomp.ErrKernel):
+		hint = "clusterctl install … --activation native, for a program that takes the socket from systemd itself (LISTEN_FDS)"
+	case errors.Is(err, seccomp.ErrBusy):
+		hint = "run it outside of the container or sandbox that filters it, or install it with --activation native"
+	case errors.Is(err, seccomp.ErrForbidden):
+		hint = "SystemCallFilter= of the unit must allow it: SystemCallFilter=@system-service seccomp"
+	default:
+		return &failure{code: exitFailed, err: errors.New("adopting: " + err.Error())}
+	}
+	return &failure{code: exitUnavailable, err: err, hint: hint}
+}
+
+// execute becomes the program. syscall.Exec gives back RLIMIT_NOFILE as it was
+// before the Go runtime raised it.
+func execute(argv, env []string) error {
+	return notExecuted(argv[0], syscall.Exec(argv[0], argv, env))
+}
+
+// notExecuted explains why execve(2) of path has failed.
+func notExecuted(path string, err error) error {
+	f := &failure{code: exitNotRunnable, err: errors.New("executing " + path + ": " + err.Error())}
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		f.code = exitNotFound
+		if _, serr := os.Stat(path); serr == nil {
+			f.hint = "it exists: the interpreter in its first line, or its dynamic loader, does not"
+		}
+	case errors.Is(err, syscall.ENOEXEC):
+		f.hint = "a script needs a first line like #!/bin/sh, or clusterctl install … --interpreter"
+	case errors.Is(err, syscall.EACCES):
+		f.hint = "the user of the unit needs x on the file and on every directory above it"
+	}
+	return f
+}
+
+// ignoreSIGPIPE restores what the Go runtime has changed: systemd starts services
+// with SIGPIPE ignored (IgnoreSIGPIPE=, systemd.exec(5)), the runtime installs a
+// handler, and execve(2) turns handlers into the default action, which ends a
+// program whose client hung up.
+func ignoreSIGPIPE() { signal.Ignore(unix.SIGPIPE) }

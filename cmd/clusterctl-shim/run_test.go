@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// bound is how long anything may take; a test that reaches it has failed.
+const bound = 60 * time.Second
+
+// worker is one run of the shim, and then of the program that it became.
+type worker struct {
+	*exec.Cmd
+	ready  *net.UnixConn
+	output *bytes.Buffer // stdout and stderr; to be read after Wait
+	gone   chan error
+}
+
+// startWorker starts "shim run args…" with the sockets, as the instance of a unit.
+func startWorker(t *testing.T, sockets []*os.File, args ...string) *worker {
+	t.Helper()
+	return startCommand(t, sockets, nil, append([]string{shim, "run"}, args...)...)
+}
+
+func startCommand(t *testing.T, sockets []*os.File, env []string, argv ...string) *worker {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Other users have to reach it.
+	for dir := path; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &worker{Cmd: exec.Command("/proc/self/exe", argv...), ready: ready, output: new(bytes.Buffer), gone: make(chan error, 1)}
+	w.Env = append(os.Environ(), asSystemd+"="+strconv.Itoa(len(sockets)), "NOTIFY_SOCKET="+path)
+	w.Env = append(w.Env, env...)
+	w.ExtraFiles = sockets
+	w.Stdout, w.Stderr = w.output, w.output
+	w.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { w.gone <- w.Wait() }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-w.Process.Pid, syscall.SIGKILL)
+		if n := notifierOf(w.Process.Pid); n > 0 {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+		ready.Close()
+	})
+	return w
+}
+
+// waitReady waits for READY=1.
+func (w *worker) waitReady(t *testing.T) {
+	t.Helper()
+	var b [512]byte
+	if err := w.ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := w.ready.Read(b[:])
+	if err != nil || string(b[:n]) != "READY=1" {
+		_ = w.Process.Kill()
+		<-w.gone
+		t.Fatalf("READY=1 did not come: %q %v\n%s", b[:n], err, w.output)
+	}
+}
+
+// waitGone waits for the end of the program, and for everything that holds its output.
+func (w *worker) waitGone(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-w.gone:
+		return err
+	case <-time.After(bound):
+		t.Fatal("the program, or a notifier that holds its output, does not end")
+		return nil
+	}
+}
+
+// fetch asks once, on a connection of its own.
+func fetch(t *testing.T, network, address string) string {
+	t.Helper()
+	c := http.Client{Timeout: bound, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		Dial:              func(string, string) (net.Conn, error) { return net.Dial(network, address) },
+	}}
+	r, err := c.Get("http://app/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("status %d, %v", r.StatusCode, err)
+	}
+	return string(b)
+}
+
+// notifierOf finds the notifier of a running program: it is the one that still has
+// the program's first stderr, a pipe of this test's own.
+func notifierOf(pid int) int {
+	own, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/2")
+	if err != nil {
+		return 0
+	}
+	for _, n := range notifiers() {
+		if link, err := os.Readlink("/proc/" + strconv.Itoa(n) + "/fd/2"); err == nil && link == own {
+			return n
+		}
+	}
+	return 0
+}
+
+func notifiers() (pids []int) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, d := range dirs {
+		b, err := os.ReadFile(d)
+		if err == nil && strings.HasPrefix(string(b), "clusterctl-shim\x00notify\x00") {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(d)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// stop sends SIGTERM to the program and its children, as systemd does, and expects
+// it to die of it, and its notifier to go.
+func (w *worker) stop(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(-w.Process.Pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	err := w.waitGone(t)
+	if s := w.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v, want SIGTERM\n%s", err, w.output)
+	}
+}
+
+func node(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func python(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func data(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

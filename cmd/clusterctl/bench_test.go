@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// BenchmarkSummarise is what "ls" does with the states that systemd has given it, without systemd.
+func BenchmarkSummarise(b *testing.B) {
+	for _, n := range []int{10, 100, 500} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			a := units.App{Name: "web", Listen: []units.Listener{{Port: 8080}}}
+			states := []control.State{in(control.ActiveRunning), in(control.ActiveRunning)}
+			for i := range n {
+				if i%50 == 49 {
+					states = append(states, restarting(1))
+				} else {
+					states = append(states, up(1000+i, 50, 0))
+				}
+			}
+			for i, unit := range unitsOf(a, n) {
+				states[i].Unit = unit
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if s := summarise(a, states, facts{}); s.Wanted != n {
+					b.Fatalf("%d instances", s.Wanted)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// look compares, and finds out what is in the way before anything is written.
+func (u *update) look(ctx context.Context) (running bool, err error) {
+	paths, err := u.conn.UnitPaths(ctx)
+	if err != nil {
+		return false, err
+	}
+	if u.plan, err = u.e.store.Plan(u.app.Name, u.set, u.config); err != nil {
+		return false, err
+	}
+	for _, c := range u.plan.Changes {
+		if c.Op != install.Keep {
+			u.out.Changed = append(u.out.Changed, c.Path)
+		}
+	}
+	if u.from = listedBefore(u.plan.Changes); u.from == 0 {
+		// The list has been removed by hand; those that run are found by RollApp.
+		u.from = u.target.Sizing.Listed
+	}
+	if err := u.edited(); err != nil {
+		return false, err
+	}
+	if err := u.e.store.Conflicts(paths, u.set); err != nil {
+		return false, err
+	}
+	if running, err = u.running(ctx); err != nil {
+		return false, err
+	}
+	return running, u.checkNewListeners(ctx)
+}
+
+// edited refuses to overwrite what somebody has changed by hand.
+func (u *update) edited() error {
+	for _, c := range u.plan.Changes {
+		switch {
+		case c.Op == install.Keep || c.Old == nil:
+		case !isUnit(c):
+			// The source is ours to write, and the revision keeps what it was.
+			if apps, err := config.Decode(c.Path, c.Old); err == nil && len(apps) == 1 && string(config.Encode(apps[0])) != string(c.Old) {
+				u.e.note("%s was edited by hand; what it was is kept in %s", c.Path, u.keptAt(c))
+			}
+		case !units.Edited(c.Old):
+		case u.o.force:
+			u.e.note("%s was edited by hand, and is overwritten; what it was is kept in %s", c.Path, u.keptAt(c))
+		default:
+			return withHint(fmt.Errorf("%q was edited by hand", c.Path),
+				"put the edit into a drop-in, which stays: sudo systemctl edit %s; clusterctl diff shows it; or overwrite it: --force", shellWord(filepath.Base(c.Path)))
+		}
+	}
+	return nil
+}
+
+// keptAt is where the old contents of a file can be read once the update is done.
+func (u *update) keptAt(c install.Change) string {
+	return u.e.store.RevisionPath(u.app.Name, c)
+}
+
+// running says whether the app runs: its aggregate is up, or one of its instances.
+func (u *update) running(ctx context.Context) (bool, error) {
+	loaded, err := u.conn.Loaded(ctx, string(u.app.Name)+"@*.service")
+	if err != nil {
+		return false, err
+	}
+	states, err := u.conn.States(ctx, append([]string{u.app.Name.Service()}, loaded...))
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(states, func(s control.State) bool {
+		return s.Up() || s.Active == control.Activating || s.WaitsForRestart()
+	}), nil
+}
+
+// checkNewListeners tries the addresses that the app does not have yet. Those that it has are held by its own sockets.
+func (u *update) checkNewListeners(ctx context.Context) error {
+	var held []string
+	for _, c := range u.plan.Changes {
+		if filepath.Ext(c.Path) != ".socket" {
+			continue
+		}
+		states, err := u.conn.States(ctx, []string{filepath.Base(c.Path)})
+		if err != nil {
+			return err
+		}
+		if states[0].Up() {
+			for _, a := range addresses(c.Old) {
+				held = append(held, portOf(a))
+			}
+		}
+	}
+	added := u.app
+	added.Listen = slices.DeleteFunc(slices.Clone(u.app.Listen), func(l units.Listener) bool {
+		a := l.Address()
+		if l.Network == units.UDP {
+			a = "udp:" + a
+		}
+		return slices.Contains(held, portOf(a))
+	})
+	return u.e.checkListeners(ctx, added)
+}

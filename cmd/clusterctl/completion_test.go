@@ -1,0 +1,169 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestComplete: what the scripts get. A word that is being typed comes last.
+func TestComplete(t *testing.T) {
+	w := newWorld(t)
+	w.installed(t, "web", 3)
+	w.installed(t, "web-api", 1)
+	w.installed(t, "mail", 1)
+	w.file(t, "bin/noodle", "", 0o755)
+	w.file(t, "bin/noodle.txt", "", 0o644)
+	w.vars["PATH"] = w.dir + "/bin:/nowhere"
+	for line, want := range map[string]string{
+		"unin":                           "words uninstall",
+		"st":                             "words start stop",
+		"stat":                           "words status",
+		"-":                              "words --quiet --no-color --version --help",
+		"--qu":                           "words --quiet",
+		"-q uninst":                      "words uninstall",
+		"nonsense ":                      "words",
+		"nonsense -":                     "words",
+		"uninstall ":                     "words mail web web-api all",
+		"uninstall w":                    "words web web-api",
+		"stop we":                        "words web web-api",
+		"stop ":                          "words mail web web-api all",
+		"stop web@":                      "words web@1 web@2 web@3",
+		"stop web mail@":                 "words mail@1",
+		"stop nothing@":                  "words",
+		"stop web --":                    "words --quiet --no-color --version --help",
+		"delete w":                       "words web web-api",
+		"desc m":                         "words mail",
+		"start w":                        "files web web-api",
+		"install ":                       "files",
+		"install serv":                   "files",
+		"install x ":                     "words",
+		"install x --restart ":           "words always on-failure no",
+		"install x --restart n":          "words no",
+		"install x --restart=":           "words --restart=always --restart=on-failure --restart=no",
+		"install x --restart=on":         "words --restart=on-failure",
+		"install x -i ":                  "words max",
+		"install x -i -":                 "words",
+		"install x --env-file ":          "files",
+		"install x --env-file=":          "files",
+		"install x --cwd ":               "dirs",
+		"install x --rest":               "words --restart",
+		"install x --restart no --rest":  "words",
+		"install x --no-autorestart --r": "words --ready --run-as --rw",
+		"install x -e A=1 --en":          "words --env --env-file",
+		"install --instances 4 x --ins":  "words",
+		"install x --name --":            "words",
+		"install x -- noo":               "files noodle",
+		"install x -- noodle --":         "files",
+		"install x -- ":                  "files",
+		"generate ":                      "words mail web web-api",
+		"help uni":                       "words uninstall",
+		"help stat":                      "words status",
+		"completion ":                    "words bash zsh fish",
+		"completion z":                   "words zsh",
+		"completion zsh ":                "words",
+		"version ":                       "words",
+		"start 'we":                      "files web web-api",
+		"'uninstall' \"web-":             "words web-api",
+		"--run-as no":                    "words",
+		"__comp":                         "words",
+	} {
+		code := w.do(append([]string{"__complete", "--"}, strings.Split(line, " ")...)...)
+		var got []string
+		for l := range strings.Lines(w.out.String()) {
+			value, _, _ := strings.Cut(strings.TrimSuffix(l, "\n"), "\t")
+			got = append(got, value)
+		}
+		if s := strings.Join(got, " "); s != want || code != exitDone || w.err.Len() > 0 {
+			t.Errorf("%q: %q, want %q (%d, %s)", line, s, want, code, w.err.String())
+		}
+	}
+	w.do("__complete", "--", "install", "--rest")
+	if want := "words\n--restart\tWHEN a worker has ended\n"; w.out.String() != want {
+		t.Errorf("%q, want %q", w.out.String(), want)
+	}
+}
+
+// TestCompleteQuietly: nothing that stands on the command line is an error, and no word makes more than a line.
+func TestCompleteQuietly(t *testing.T) {
+	w := newWorld(t)
+	w.installed(t, "web", 2)
+	word := rapid.OneOf(
+		rapid.SampledFrom([]string{"", "start", "install", "web@", "--restart=", "-i", "--", "-", "$(x)", "'", "\"", "a\nb", "start\n", "--env", "=", "@", "*"}),
+		rapid.String(),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(word, 0, 5).Draw(t, "words")
+		code := w.do(append([]string{"__complete", "--"}, words...)...)
+		lines := strings.Split(strings.TrimSuffix(w.out.String(), "\n"), "\n")
+		if code != exitDone || w.err.Len() > 0 || (lines[0] != "words" && lines[0] != "files" && lines[0] != "dirs") {
+			t.Fatalf("%q: %d, %q, %q", words, code, w.out.String(), w.err.String())
+		}
+		for _, l := range lines[1:] {
+			if strings.Count(l, "\t") != 1 {
+				t.Fatalf("%q: the line %q", words, l)
+			}
+		}
+	})
+}
+
+// TestCompleteUnreadable: what cannot be read is not offered, and is no error.
+func TestCompleteUnreadable(t *testing.T) {
+	w := newWorld(t)
+	w.installed(t, "web", 2)
+	w.store.Config = "/dev/null/nothing"
+	w.store.Units = "/dev/null/nothing"
+	for _, last := range []string{"", "web@"} {
+		if code := w.do("__complete", "--", "stop", last); code != exitDone || w.err.Len() > 0 || strings.Contains(w.out.String(), "web") {
+			t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+		}
+	}
+}
+
+func TestOperandForm(t *testing.T) {
+	for _, c := range []struct {
+		usage string
+		n     int
+		want  string
+	}{
+		{"install FILE|DIRECTORY|NAME [FLAGS] [-- PROGRAM ARGS...]", 0, "FILE DIRECTORY NAME"},
+		{"install FILE|DIRECTORY|NAME [FLAGS] [-- PROGRAM ARGS...]", 1, ""},
+		{"generate NAME [FLAGS] -- PROGRAM ARGS...", 1, ""},
+		{"stop NAME|NAME@N|all...", 5, "NAME NAME@N all"},
+		{"ls [--json]", 0, ""},
+		{"ls [NAME...] [--json]", 2, "NAME"},
+		{"uninstall NAME [--yes]", 1, ""},
+		{"scale NAME N|+N|-N|max", 1, "N +N -N max"},
+		{"scale NAME... N|max", 0, "NAME"},
+		{"scale NAME... N|max", 3, "NAME N max"},
+		{"signal SIGNAL NAME|all... [--all]", 0, "SIGNAL"},
+		{"signal SIGNAL NAME|all... [--all]", 2, "NAME all"},
+		{"help [COMMAND]", 0, "COMMAND"},
+		{"version", 0, ""},
+	} {
+		if got := strings.Join(operandForm(c.usage, c.n), " "); got != c.want {
+			t.Errorf("%q, %d: %q, want %q", c.usage, c.n, got, c.want)
+		}
+	}
+}
+
+func TestCompletionScripts(t *testing.T) {
+	w := newWorld(t)
+	for shell, want := range map[string]string{"bash": "complete -o nosort -F", "zsh": "#compdef clusterctl\n", "fish": "complete -c clusterctl"} {
+		if code := w.do("completion", shell); code != exitDone || !strings.Contains(w.out.String(), want) || strings.Contains(w.out.String(), "eval") && strings.Contains(w.out.String(), "eval ") {
+			t.Errorf("%d, %s%s", code, w.out.String(), w.err.String())
+		}
+	}
+	for args, want := range map[string]string{
+		"completion":          "completion: the SHELL is missing\nhint: clusterctl completion bash|zsh|fish",
+		"completion zhs":      "there is no completion for \"zhs\"\nhint: did you mean \"clusterctl completion zsh\"?",
+		"completion install":  "there is no completion for \"install\"\nhint: clusterctl completion bash, or zsh, or fish",
+		"completion bash zsh": "completion: \"zsh\" is too much\nhint: clusterctl completion bash|zsh|fish",
+	} {
+		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
+		if code := w.do(strings.Fields(args)...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {
+			t.Errorf("%s: %d, %s", args, code, w.err.String())
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// appFlags are the flags that describe an app; install and generate share them.
+type appFlags struct {
+	instances, activation, ready, restart, sandbox string
+	drain                                          string
+	runAs, directory                               string
+	listen, env, envFiles, writable                cli.StringSlice
+	noListen                                       bool
+	startTimeout, drainTimeout, minUptime          time.Duration
+	increment                                      cli.StringSlice
+	pin, noNodePreload                             bool
+	maxRestarts                                    int
+	logNamespace                                   bool
+	logMaxSize, logMaxAge                          string
+}
+
+func (f *appFlags) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "instances", Aliases: []string{"i"}, Value: "max", Destination: &f.instances,
+			Usage: "`N`, max (one per CPU the app may use), 0 (the same), -1 (one CPU left free) or 50%"},
+		&cli.StringSliceFlag{Name: "listen", Aliases: []string{"l"}, Destination: &f.listen,
+			Usage: "`ADDR` that the workers share: 8080, 127.0.0.1:8080, [::1]:8080, /run/x.sock, udp:5353, name=8080; may repeat"},
+		&cli.BoolFlag{Name: "no-listen", Destination: &f.noListen, Usage: "a background app, without a socket"},
+		&cli.StringFlag{Name: "activation", Value: activationAuto, Destination: &f.activation,
+			Usage: "`HOW` a worker gets its listeners: native (it takes the inherited ones itself), adopt (it binds as ever, and the shim answers), or auto (native for a Go program built with our activation package, else adopt)"},
+		&cli.StringFlag{Name: "ready", Destination: &f.ready,
+			Usage: "`WHAT` makes an instance count as started: notify (it says READY=1) or exec; found out by looking at the program if not given"},
+		&cli.StringFlag{Name: "run-as", Destination: &f.runAs,
+			Usage: "`USER[:GROUP]` of the workers, or dynamic; the owner of the directory if not given, a dynamic user if that is root"},
+		&cli.StringFlag{Name: "cwd", Destination: &f.directory, Usage: "working `DIR`ectory; this one if not given"},
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Destination: &f.env, Usage: "`K=V` in the environment of the workers; may repeat"},
+		&cli.StringSliceFlag{Name: "env-file", Destination: &f.envFiles, Usage: "`FILE` of variables, read as root at each start; -FILE may be missing; may repeat"},
+		&cli.StringFlag{Name: "restart", Value: "always", Destination: &f.restart, Usage: "`WHEN` a worker has ended: always, on-failure or no"},
+		&cli.StringFlag{Name: "sandbox", Value: "default", Destination: &f.sandbox, Usage: "`HOW` much of the machine is hidden: default, strict or off"},
+		&cli.StringSliceFlag{Name: "rw", Destination: &f.writable, Usage: "`PATH` that the sandboxed workers may write to; may repeat"},
+		&cli.StringSliceFlag{Name: "increment", Destination: &f.increment, Usage: "`VAR=N`umber: a variable that is N in the first instance, N+1 in the second; may repeat"},
+		&cli.BoolFlag{Name: "pin", Destination: &f.pin, Usage: "one CPU for each instance"},
+		&cli.DurationFlag{Name: "min-uptime", Value: defaultMinUptime, Destination: &f.minUptime, Usage: "`TIME` after which a run is not a short one; after short runs, restarts wait longer and longer"},
+		&cli.IntFlag{Name: "max-restarts", Destination: &f.maxRestarts, Usage: "give an instance up after `N` restarts of short runs in a row; 0 is never"},
+		&cli.StringFlag{Name: "drain", Value: drainAuto, Destination: &f.drain,
+			Usage: "`HOW` a worker is emptied before it is stopped: epoll (from outside), accept (the same for programs that wait in accept), off (the program does it on SIGTERM), or auto"},
+		&cli.BoolFlag{Name: "no-node-preload", Destination: &f.noNodePreload, Usage: "leave NODE_OPTIONS alone"},
+		&cli.BoolFlag{Name: "log-namespace", Destination: &f.logNamespace, Usage: "a journal of the app's own, with limits of its own (one more journald)"},
+		&cli.StringFlag{Name: "log-max-size", Destination: &f.logMaxSize, Usage: "`SIZE` of that journal, such as 500M; the oldest lines are removed first"},
+		&cli.StringFlag{Name: "log-max-age", Destination: &f.logMaxAge, Usage: "`AGE` of lines in that journal, such as 30d, after which they are removed"},
+		&cli.DurationFlag{Name: "start-timeout", Value: units.DefaultStartTimeout, Destination: &f.startTimeout, Usage: "`TIME` from start to ready"},
+		&cli.DurationFlag{Name: "drain-timeout", Value: units.DefaultDrainTimeout, Destination: &f.drainTimeout, Usage: "`TIME` that a stopping worker may go on answering"},
+	}
+}
+
+// app turns the flags into an App as far as that needs no look at the machine. All that is wrong is reported at once.
+func (f *appFlags) app(name string, command []string) (units.App, error) {
+	var a units.App
+	var errs []error
+	keep := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var err error
+	a.Name, err = units.ParseName(name)
+	keep(err)
+	a.Instances, err = units.ParseCount(f.instances)
+	keep(meant("instances", f.instances, err))
+	if f.activation != activationAuto {
+		a.Activation, err = units.ParseActivation(f.activation)
+		keep(meant("activation", f.activation, err))
+	}
+	a.Restart, err = units.ParseRestart(f.restart)
+	keep(meant("restart", f.restart, err))
+	a.Sandbox, err = units.ParseSandbox(f.sandbox)
+	keep(meant("sandbox", f.sandbox, err))
+	if f.ready != "" {
+		a.Ready, err = units.ParseReady(f.ready)
+		keep(meant("ready", f.ready, err))
+	}
+	for _, s := range f.listen.Value() {
+		l, err := units.ParseListener(s)
+		if strings.HasSuffix(s, ".log") {
+			err = withHint(usagef("--listen %q is a log file", s), "%s", pm2FlagHint("log"))
+		}
+		keep(err)
+		a.Listen = append(a.Listen, l)
+	}
+	if f.noListen && len(a.Listen) > 0 {
+		keep(usagef("--no-listen and --listen cannot both be given"))
+	}
+	a.Shim, err = f.shim()
+	keep(err)
+	a.Env, err = parseEnv("--env", f.env.Value())
+	keep(err)
+	for _, s := range f.envFiles.Value() {
+		file := units.EnvFile{Path: s}
+		file.Path, file.Optional = strings.CutPrefix(s, "-")
+		a.EnvFiles = append(a.EnvFiles, file)
+	}
+	a.Logs, err = f.logs()
+	keep(err)
+	a.Writable = f.writable.Value()
+	a.Timeouts = f.timeouts()
+	a.RunAs = parseRunAs(f.runAs)
+	a.Directory = f.directory
+	a.Command = command
+	return a, errors.Join(errs...)
+}
+
+// checkListen is for apps that nobody probes: they must say where they listen.
+func (f *appFlags) checkListen(n int) error {
+	if f.noListen || n > 0 {
+		return nil
+	}
+	return withHint(usagef("where does the app listen?"), "give --listen 8080, or --no-listen for a background app")
+}
+
+// activationAuto is the flag's word for a choice made by looking at the program.
+const activationAuto = "auto"
+
+// drainAuto is off for programs built with the activation package, accept where the probe has seen that the program
+// waits in accept, else epoll.
+const drainAuto = "auto"
+
+// defaultMinUptime is that of the shim, which the flag's help has to name.
+const defaultMinUptime = 10 * time.Second
+
+func (f *appFlags) shim() (units.ShimOptions, error) {
+	o := units.ShimOptions{Pin: f.pin, MaxRestarts: f.maxRestarts, NoNodePreload: f.noNodePreload}
+	if f.minUptime != defaultMinUptime {
+		o.MinUptime = f.minUptime
+	}
+	var err error
+	if o.Increment, err = parseEnv("--increment", f.increment.Value()); err != nil {
+		return o, err
+	}
+	switch f.drain {
+	case drainAuto, "epoll":
+	case "accept":
+		o.HoldAccept = true
+	case "off":
+		o.NoDrain = true
+	default:
+		return o, meant("drain", f.drain, usagef("--drain %q is not one of auto, epoll, accept, off", f.drain))
+	}
+	if f.minUptime <= 0 {
+		return o, usagef("--min-uptime must be positive")
+	}
+	return o, nil
+}
+
+func (f *appFlags) logs() (units.Logs, error) {
+	l := units.Logs{Namespace: f.logNamespace}
+	var sizeErr, ageErr error
+	if f.logMaxSize != "" {
+		l.MaxSize, sizeErr = units.ParseSize(f.logMaxSize)
+	}
+	if f.logMaxAge != "" {
+		l.MaxAge, ageErr = units.ParseAge(f.logMaxAge)
+	}
+	return l, errors.Join(sizeErr, ageErr)
+}
+
+// timeouts leaves the defaults out, so that a later default reaches the app.
+func (f *appFlags) timeouts() units.Timeouts {
+	var t units.Timeouts
+	if f.startTimeout != units.DefaultStartTimeout {
+		t.Start = f.startTimeout
+	}
+	if f.drainTimeout != units.DefaultDrainTimeout {
+		t.Drain = f.drainTimeout
+	}
+	return t
+}
+
+func parseEnv(flag string, list []string) ([]units.EnvVar, error) {
+	var vars []units.EnvVar
+	var errs []error
+	for _, s := range list {
+		name, v, ok := strings.Cut(s, "=")
+		if !ok {
+			errs = append(errs, withHint(usagef("%s %q has no \"=\"", flag, s), "%s", envHint(flag, s)))
+			continue
+		}
+		vars = append(vars, units.EnvVar{Name: name, Value: v})
+	}
+	return vars, errors.Join(errs...)
+}
+
+// parseRunAs reads USER[:GROUP]; both "" and "dynamic" give the zero value, a dynamic user.
+func parseRunAs(s string) units.RunAs {
+	if s == "" || s == "dynamic" {
+		return units.RunAs{}
+	}
+	user, group, _ := strings.Cut(s, ":")
+	return units.RunAs{User: user, Group: group}
+}
+
+// absolutePath makes a path absolute by the directory in which clusterctl was called.
+func (e *env) absolutePath(p string) (string, error) {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p), nil
+	}
+	wd, err := e.getwd()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(wd, p), nil
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+type diffOptions struct {
+	file          string
+	all, exitCode bool
+}
+
+func diffCommand(e *env) *cli.Command {
+	var o diffOptions
+	return &cli.Command{
+		Name: "diff", Usage: "Show what would change in the files of apps",
+		UsageText: "diff [-f FILE] [NAME...] [--all]",
+		Description: "Compares the files on disk with those that \"apply\" would write, as diff -u does. Without a file, and with\n" +
+			"--all, the installed apps are compared with what this clusterctl would make of their own configuration: that\n" +
+			"shows edits by hand, and what a newer clusterctl does otherwise. Changes nothing, and needs no root.\n\n" +
+			"EXAMPLES:\n   clusterctl diff\n   clusterctl diff -f /srv/shop/clusterctl.yaml shop\n   clusterctl diff --all --exit-code",
+		Flags: []cli.Flag{
+			fileFlag(&o.file),
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "all installed apps, by their own configuration", Destination: &o.all},
+			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 if there are differences", Destination: &o.exitCode},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 0, -1, "")
+			if err != nil {
+				return err
+			}
+			if o.all && (c.IsSet("file") || len(args) > 0) {
+				return usagef("diff --all goes with neither a file nor names")
+			}
+			return runDiff(c.Context, e, o, args, c.IsSet("file"))
+		},
+	}
+}
+
+func runDiff(ctx context.Context, e *env, o diffOptions, names []string, fileGiven bool) error {
+	apps, err := e.diffWhat(o, names, fileGiven)
+	if err != nil {
+		return err
+	}
+	differ, err := e.diffApps(ctx, apps)
+	if err == nil && differ && o.exitCode {
+		return quietError{exitFailed}
+	}
+	return err
+}
+
+// quietError is an exit status that is an answer, and no failure to tell of.
+type quietError struct{ code int }
+
+func (quietError) Error() string { return "there are differences" }
+
+// diffWhat gives the apps as they should be.
+func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
+	path, err := e.absolutePath(o.file)
+	if err != nil {
+		return nil, err
+	}
+	_, statErr := os.Stat(path)
+	if !o.all && (fileGiven || statErr == nil) {
+		apps, err := e.readApps(o.file)
+		if err != nil {
+			return nil, err
+		}
+		return choose(apps, names, o.file)
+	}
+	if !o.all && len(names) == 0 {
+		return nil, withHint(usagef("there is no %s in this directory", defaultFile), "clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
+	}
+	var installed []units.Name
+	for _, s := range names {
+		n, err := units.ParseName(s)
+		if err != nil {
+			return nil, err
+		}
+		installed = append(installed, n)
+	}
+	if o.all {
+		if installed, err = e.store.Apps(); err != nil {
+			return nil, err
+		}
+	}
+	var apps []units.App
+	for _, n := range installed {
+		if o.all && e.store.Packaged(n) {
+			e.note("%s: came with a package, which alone changes it", n)
+			continue
+		}
+		a, err := e.store.Load(n)
+		if err != nil {
+			return nil, err
+		}
+		apps = append(apps, a)
+	}
+	return apps, nil
+}
+
+// diffApps prints the differences, and says whether there are any. One app that cannot be compared does not hide the rest.
+func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err error) {
+	var errs []error
+	for _, a := range apps {
+		p, err := e.planFor(ctx, a)
+		if err != nil {
+			errs = append(errs, of(a.Name, len(apps), err)...)
+			continue
+		}
+		for _, c := range p.Changes {
+			text := unified(c.Path, c.Old, c.New)
+			if c.Op == install.Keep || text == "" {
+				continue
+			}
+			differ = true
+			if _, err := fmt.Fprint(e.stdout, e.coloured(text)); err != nil {
+				return differ, err
+			}
+		}
+	}
+	return differ, errors.Join(errs...)
+}
+
+func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
+	d, err := e.newDeploy(ctx, a)
+	if err != nil {
+		return install.Plan{}, err
+	}
+	defer d.close()
+	return e.store.Plan(a.Name, d.set, d.config)
+}
+
+// coloured colours a unified diff for a terminal; anywhere else it stays as patch(1) reads it.
+func (e *env) coloured(text string) string {
+	if !e.colours {
+		return text
+	}
+	const red, green, cyan, bold, reset = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = printable(strings.TrimSuffix(line, "\n"))
+		colour := ""
+		switch {
+		case slices.Contains([]string{"--- ", "+++ "}, line[:min(4, len(line))]):
+			colour = bold
+		case strings.HasPrefix(line, "@@"):
+			colour = cyan
+		case strings.HasPrefix(line, "-"):
+			colour = red
+		case strings.HasPrefix(line, "+"):
+			colour = green
+		}
+		if colour != "" {
+			line = colour + line + reset
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// env is the only door to the outside: streams, identity, clock, files and systemd. Everything reached through it is a
+// field, so a test wires its own.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	stdinTTY       bool
+	stderrTTY      bool
+	// stdoutTTY: what is printed may be fitted into the terminal, and drawn again; colours: it may be coloured too.
+	stdoutTTY, colours bool
+	// terminal is the size of the terminal, in columns and rows; 0 is unknown.
+	terminal func() (columns, rows int)
+	getenv   func(string) string
+	getwd    func() (string, error)
+	lookPath func(string) (string, error)
+	euid     int
+	now      func() time.Time
+	store    *install.Store
+	host     inspect.Host
+	shim     string
+	dial     func(context.Context) (*control.Conn, error)
+	args     []string
+	// command is what followed "--", and hasCommand whether there was a "--" at all.
+	command    []string
+	hasCommand bool
+	quiet      bool
+	// noColour is --no-color; the terminal counts as none then.
+	noColour bool
+}
+
+func systemEnv() *env {
+	dumb := os.Getenv("TERM") == "dumb"
+	colours := !dumb && os.Getenv("NO_COLOR") == ""
+	stdoutTTY := !dumb && term.IsTerminal(int(os.Stdout.Fd()))
+	return &env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
+		stderrTTY: colours && term.IsTerminal(int(os.Stderr.Fd())),
+		stdoutTTY: stdoutTTY, colours: colours && stdoutTTY,
+		terminal: terminalSize,
+		host:     inspect.System(),
+		getenv:   os.Getenv,
+		getwd:    os.Getwd,
+		lookPath: exec.LookPath,
+		euid:     os.Geteuid(),
+		now:      time.Now,
+		store:    commandStore(os.Args),
+		shim:     units.DefaultShim,
+		dial:     control.Dial,
+		args:     os.Args,
+	}
+}
+
+func terminalSize() (columns, rows int) {
+	columns, rows, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return columns, rows
+}
+
+// width is how much of a line can be seen; 0 means that nobody looks at lines.
+func (e *env) width() int {
+	if !e.stdoutTTY {
+		return 0
+	}
+	columns, _ := e.terminal()
+	return columns
+}
+
+// commandStore is the system's store, with this command line as the name that others see behind a lock.
+func commandStore(args []string) *install.Store {
+	s := install.System()
+	s.Command = strings.Join(append([]string{"clusterctl"}, args[1:]...), " ")
+	return &s
+}
+
+// needRoot refuses early, before anything is looked at, with the command line to type instead.
+func (e *env) needRoot() error {
+	if e.euid == 0 {
+		return nil
+	}
+	return withHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", e.sudoHint())
+}
+
+// sudoHint rebuilds the command line, quoted for a shell.
+func (e *env) sudoHint() string {
+	words := []string{"sudo"}
+	for i, a := range e.args {
+		if i == 0 {
+			a = "clusterctl"
+		}
+		words = append(words, shellWord(a))
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes one word for sh(1) where it has to be.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=,@%+[]", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

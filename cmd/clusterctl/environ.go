@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// instanceEnv is the environment of one instance, as "env --json" prints it (schema 1).
+type instanceEnv struct {
+	Unit     string `json:"unit"`
+	Instance int    `json:"instance"`
+	// Running: the variables are those of the process, and not those of the unit.
+	Running   bool          `json:"running"`
+	Variables []envVariable `json:"variables"`
+	// Files are read by systemd at each start; what is in them is not among the variables of the unit.
+	Files []envFile `json:"files"`
+}
+
+type envVariable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	// Masked: the value, or the password in it, is replaced by stars.
+	Masked bool `json:"masked,omitempty"`
+}
+
+type envFile struct {
+	Path     string `json:"path"`
+	Optional bool   `json:"optional"`
+}
+
+type envOptions struct{ asJSON, running, secrets bool }
+
+const envDescription = `The environment that an instance gets: the variables of its unit, drop-ins included, and the files that systemd reads more
+of them from at each start. With --running, that of the process as it was started, which takes root; variables that a
+program sets for itself later are not seen. Of an app, one instance is shown.
+
+Values of variables whose names look secret (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are shown as stars, wherever the
+output goes, unless --show-secrets is given.
+
+EXAMPLES:
+   clusterctl env shop
+   sudo clusterctl env shop@2 --running --show-secrets`
+
+func envCommand(e *env) *cli.Command {
+	var o envOptions
+	return &cli.Command{
+		Name: "env", Usage: "Print the environment of instances",
+		UsageText: "env " + operandForms + " [--running] [--show-secrets] [--json]", Description: envDescription,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "running", Usage: "that of the running process, files and all", Destination: &o.running},
+			&cli.BoolFlag{Name: "show-secrets", Usage: "do not mask values that look secret", Destination: &o.secrets},
+			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"instances\": […]}", Destination: &o.asJSON},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, -1, "the NAME of an app")
+			if err != nil {
+				return err
+			}
+			return runEnv(c.Context, e, args, o)
+		},
+	}
+}
+
+func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
+	targets, err := e.targets(args)
+	if err != nil {
+		return err
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var all []instanceEnv
+	for _, t := range targets {
+		one, err := e.environment(ctx, conn, t, o)
+		if err != nil {
+			return err
+		}
+		all = append(all, one)
+	}
+	if o.asJSON {
+		return e.printJSON(struct {
+			Schema    int           `json:"schema"`
+			Instances []instanceEnv `json:"instances"`
+		}{schemaVersion, all})
+	}
+	for i, one := range all {
+		if len(all) > 1 {
+			if i > 0 {
+				fmt.Fprintln(e.stdout)
+			}
+			fmt.Fprintf(e.stdout, "# %s\n", one.Unit)
+		}
+		e.printEnv(one)
+	}
+	return nil
+}
+
+// environment of the instance that is named, or of the first of the app that will do.
+func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o envOptions) (instanceEnv, error) {
+	numbers := numbers(t.listed)
+	if t.instance > 0 {
+		numbers = []int{t.instance}
+	}
+	var names []string
+	for _, n := range numbers {
+		names = append(names, t.app.Name.Instance(n))
+	}
+	if !o.running {
+		names = names[:min(len(names), 1)]
+	}
+	states, err := conn.States(ctx, names)
+	if err != nil {
+		return instanceEnv{}, err
+	}
+	i := 0
+	if o.running {
+		if i = slices.IndexFunc(states, func(st control.State) bool { return st.MainPID > 0 }); i < 0 {
+			return instanceEnv{}, withHint(fmt.Errorf("%s does not run, so no process has an environment", t), "clusterctl env %s", t)
+		}
+	}
+	if len(states) == 0 {
+		return instanceEnv{}, fmt.Errorf("%s has no instance", t)
+	}
+	one := instanceEnv{Unit: states[i].Unit, Instance: numbers[i], Running: o.running, Variables: []envVariable{}, Files: []envFile{}}
+	vars := states[i].Environment
+	if o.running {
+		if vars, err = e.host.Environ(states[i].MainPID); err != nil {
+			return instanceEnv{}, environError(states[i].Unit, err)
+		}
+	} else {
+		for _, f := range states[i].EnvFiles {
+			one.Files = append(one.Files, envFile{f.Path, f.Optional})
+		}
+	}
+	for _, v := range vars {
+		one.Variables = append(one.Variables, variable(v, o.secrets))
+	}
+	slices.SortStableFunc(one.Variables, func(a, b envVariable) int { return strings.Compare(a.Name, b.Name) })
+	return one, nil
+}
+
+func environError(unit string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has ended just now: %w", unit, err)
+	}
+	return fmt.Errorf("reading the environment of %s: %w", unit, err)
+}
+
+// secretName is what a variable is called that is not for everybody's eyes.
+var secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|secrets?|tokens?|(api|access|private|secret|signing|encryption|license)?_?keys?|credentials?|auth|cookie|salt|dsn)(_|$)|_pwd(_|$)|password|passwd|secret|apikey`)
+
+// urlPassword is the password in a URL, such as postgres://user:password@host/.
+var urlPassword = regexp.MustCompile(`(://[^/?#@\s:]*:)([^/?#@\s]+)(@)`)
+
+const stars = "********"
+
+// variable splits NAME=VALUE, and masks what looks secret.
+func variable(assignment string, secrets bool) envVariable {
+	name, value, _ := strings.Cut(assignment, "=")
+	v := envVariable{Name: name, Value: value}
+	switch {
+	case secrets || value == "":
+	// CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK are paths, and no secrets.
+	case secretName.MatchString(name) && !strings.HasSuffix(name, "_DIRECTORY") && !strings.HasSuffix(name, "_SOCK"):
+		v.Value, v.Masked = stars, true
+	case urlPassword.MatchString(value):
+		v.Value, v.Masked = urlPassword.ReplaceAllString(value, "${1}"+stars+"${3}"), true
+	}
+	return v
+}
+
+// printEnv prints assignments as a shell would take them, and files as comments.
+func (e *env) printEnv(one instanceEnv) {
+	for _, f := range one.Files {
+		may := ""
+		if f.Optional {
+			may = ", may be missing"
+		}
+		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", printable(shellWord(f.Path)), may)
+	}
+	for _, v := range one.Variables {
+		value := shellWord(v.Value)
+		if v.Masked && v.Value == stars {
+			value = stars
+		}
+		if e.stdoutTTY {
+			value = printable(value)
+		}
+		fmt.Fprintf(e.stdout, "%s=%s\n", printable(v.Name), value)
+	}
+}

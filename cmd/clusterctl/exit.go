@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// The exit statuses; they are API, and every command's help lists them from here.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotReached  = 3
+	exitPermission  = 4
+	exitInterrupted = 130
+)
+
+// exitStatus is the text under EXIT STATUS in every help.
+const exitStatus = `EXIT STATUS:
+   0    done
+   1    failed; nothing is left half done
+   2    the command line is wrong
+   3    the state asked for was not reached (an instance did not come up)
+   4    not permitted
+   130  interrupted`
+
+// hintError is an error with a line that can be typed to mend it.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+func withHint(err error, hint string, args ...any) error {
+	return &hintError{err: err, hint: fmt.Sprintf(hint, args...)}
+}
+
+// usageError is a command line that cannot be carried out, whatever the state of the machine.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// notReachedError: everything was done as asked, but the app did not get where it should be.
+type notReachedError struct {
+	err error
+	// log are the last lines of the instance that failed.
+	log []string
+}
+
+func (e *notReachedError) Error() string { return e.err.Error() }
+func (e *notReachedError) Unwrap() error { return e.err }
+
+// exitCode is the one place where an error becomes a number.
+func exitCode(err error) int {
+	var (
+		usage      *usageError
+		field      *units.FieldError
+		notReached *notReachedError
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.As(err, &field):
+		return exitUsage
+	case errors.As(err, &notReached):
+		return exitNotReached
+	case errors.Is(err, control.ErrPermission), errors.Is(err, fs.ErrPermission):
+		return exitPermission
+	}
+	return exitFailed
+}
+
+// report prints an error as this program does everywhere: what is wrong, the log if there is one, then what to type.
+func (e *env) report(err error) {
+	for _, one := range flatten(err) {
+		fmt.Fprintf(e.stderr, "clusterctl: %s\n", printable(one.Error()))
+		var notReached *notReachedError
+		if errors.As(one, &notReached) && len(notReached.log) > 0 {
+			fmt.Fprintln(e.stderr, "clusterctl: its last log lines:")
+			for _, line := range notReached.log {
+				fmt.Fprintf(e.stderr, "    %s\n", printable(line))
+			}
+		}
+		if hint := e.hintFor(one); hint != "" {
+			for line := range strings.Lines(hint) {
+				fmt.Fprintf(e.stderr, "clusterctl: hint: %s\n", printable(strings.TrimRight(line, "\n")))
+			}
+		}
+	}
+}
+
+// flatten gives the errors that errors.Join put together, so that each gets its own line and hint. An error of fmt.Errorf
+// with several %w is one sentence, and stays one.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	var lines []string
+	for _, one := range joined.Unwrap() {
+		all = append(all, flatten(one)...)
+		lines = append(lines, one.Error())
+	}
+	if strings.Join(lines, "\n") != err.Error() {
+		return []error{err}
+	}
+	return all
+}
+
+// interruptedError is what remains of the errors of a command that was interrupted: that each of its steps was canceled
+// says no more.
+type interruptedError struct{}
+
+func (interruptedError) Error() string { return "interrupted" }
+func (interruptedError) Unwrap() error { return context.Canceled }
+
+// interrupted leaves of an error what is not the interruption itself, such as that not all could be taken back.
+func interrupted(err error) error {
+	all := []error{interruptedError{}}
+	for _, one := range flatten(err) {
+		if !errors.Is(one, context.Canceled) {
+			all = append(all, one)
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (e *env) hintFor(err error) string {
+	var (
+		hinted *hintError
+		field  *units.FieldError
+		gone   *install.NotInstalledError
+	)
+	var hinter interface{ Hint() string }
+	switch {
+	case errors.As(err, &hinted):
+		return hinted.hint
+	case errors.As(err, &hinter) && hinter.Hint() != "":
+		return hinter.Hint()
+	case errors.As(err, &field):
+		return field.Hint
+	case errors.As(err, &gone):
+		return hintForMissing(gone)
+	case hintForUnit(err) != "":
+		return hintForUnit(err)
+	case errors.Is(err, control.ErrPermission), errors.Is(err, fs.ErrPermission):
+		return e.sudoHint()
+	case errors.Is(err, control.ErrNoSystemd) && booted():
+		return "systemctl status dbus.service"
+	case errors.Is(err, control.ErrNoSystemd):
+		return "clusterctl needs a machine that was booted with systemd; \"clusterctl generate\" works anywhere"
+	}
+	return ""
+}
+
+// hintForUnit is for what keeps a job from being done.
+func hintForUnit(err error) string {
+	var refused *control.RefusedError
+	var instance *control.InstanceError
+	switch {
+	case errors.As(err, &refused) && errors.Is(err, control.ErrMasked):
+		return "sudo systemctl unmask " + shellWord(refused.Unit)
+	case errors.As(err, &refused) && errors.Is(err, control.ErrConflict):
+		return "systemctl list-jobs, and try again when it has ended"
+	case errors.As(err, &instance) && instance.State.Load == control.Masked:
+		return "sudo systemctl unmask " + shellWord(instance.Unit)
+	}
+	return ""
+}
+
+// booted says whether systemd is PID 1, as sd_booted(3) does: then it is the way to it that is not there.
+func booted() bool {
+	info, err := os.Lstat("/run/systemd/system")
+	return err == nil && info.IsDir()
+}
+
+// hintForMissing names the app that may have been meant.
+func hintForMissing(err *install.NotInstalledError) string {
+	var names []string
+	for _, n := range err.Apps {
+		names = append(names, string(n))
+	}
+	// Of a file that was installed, PM2 takes the file's name too.
+	if made := appName(string(err.App)); made != string(err.App) && slices.Contains(names, made) {
+		return "did you mean " + made + "?"
+	}
+	if like := near(string(err.App), names); like != "" {
+		return "did you mean " + like + "?"
+	}
+	if len(names) > 0 {
+		return "clusterctl ls lists the apps"
+	}
+	return ""
+}
+
+// printable keeps control characters of foreign text away from the terminal, and those that turn the direction of
+// writing, which make one name look like another.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 && r != '\t' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

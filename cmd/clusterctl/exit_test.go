@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+func TestExitCode(t *testing.T) {
+	instance := &control.InstanceError{Unit: "web@1.service", Reason: "exited with status 1"}
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitDone},
+		{errors.New("x"), exitFailed},
+		{usagef("x"), exitUsage},
+		{withHint(usagef("x"), "y"), exitUsage},
+		{errors.Join(errors.New("x"), usagef("x")), exitUsage},
+		{&units.FieldError{Field: "name"}, exitUsage},
+		{&notReachedError{err: instance}, exitNotReached},
+		{errors.Join(&notReachedError{err: instance}, errors.New("taking it back")), exitNotReached},
+		{fmt.Errorf("start: %w", control.ErrPermission), exitPermission},
+		{&install.Error{Op: "writing", Path: "/x", Err: fs.ErrPermission}, exitPermission},
+		{fmt.Errorf("x: %w", context.Canceled), exitInterrupted},
+		{errors.Join(&notReachedError{err: instance}, context.Canceled), exitInterrupted},
+		{context.DeadlineExceeded, exitFailed},
+		{control.ErrNoSystemd, exitFailed},
+		{&install.NotInstalledError{App: "x"}, exitFailed},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("x"), "clusterctl: x\n"},
+		{withHint(errors.New("x"), "a\nb"), "clusterctl: x\nclusterctl: hint: a\nclusterctl: hint: b\n"},
+		{errors.Join(errors.New("x"), errors.Join(usagef("y"), nil), withHint(errors.New("z"), "h")), "clusterctl: x\nclusterctl: y\nclusterctl: z\nclusterctl: hint: h\n"},
+		{fmt.Errorf("%w: no bus: %w", control.ErrLost, errors.New("EOF")), "clusterctl: connection to systemd lost: no bus: EOF\n"},
+		{&notReachedError{err: errors.New("web@1.service: it ended"), log: []string{"one", "two\x1b]0;x\a"}},
+			"clusterctl: web@1.service: it ended\nclusterctl: its last log lines:\n    one\n    two\uFFFD]0;x\uFFFD\n"},
+		{withHint(errors.New("\x1b[2J\x9b\u202e"), "\x1b[31mred"), "clusterctl: \uFFFD[2J\uFFFD\uFFFD\nclusterctl: hint: \uFFFD[31mred\n"},
+		{&units.FieldError{Field: "listen", Message: "m", Hint: "h"}, "clusterctl: listen: m\nclusterctl: hint: h\n"},
+		{&install.ForeignError{Path: "/etc/x", Masked: true}, "clusterctl: \"/etc/x\" masks the unit\nclusterctl: hint: sudo systemctl unmask x\n"},
+		{fmt.Errorf("start: %w", control.ErrPermission), "clusterctl: start: permission denied\nclusterctl: hint: sudo clusterctl start 'a b'\n"},
+		{&install.NotInstalledError{App: "wbe", Apps: []units.Name{"mail", "web"}}, "clusterctl: there is no app \"wbe\"\nclusterctl: hint: did you mean web?\n"},
+		{&install.NotInstalledError{App: "zzz", Apps: []units.Name{"web"}}, "clusterctl: there is no app \"zzz\"\nclusterctl: hint: clusterctl ls lists the apps\n"},
+		{&install.NotInstalledError{App: "zzz"}, "clusterctl: there is no app \"zzz\"\n"},
+	} {
+		w := newWorld(t)
+		w.args = []string{"/usr/local/bin/clusterctl", "start", "a b"}
+		w.report(c.err)
+		if got := w.err.String(); got != c.want {
+			t.Errorf("%v:\n%q\nwant\n%q", c.err, got, c.want)
+		}
+		if w.out.Len() > 0 {
+			t.Errorf("%v: an error is on stdout: %s", c.err, w.out.String())
+		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	err := interrupted(errors.Join(fmt.Errorf("start of web: %w", context.Canceled), errors.New("taking web back: no space")))
+	if got := err.Error(); got != "interrupted\ntaking web back: no space" || exitCode(err) != exitInterrupted {
+		t.Errorf("%q, %d", got, exitCode(err))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	w := newWorld(t)
+	w.dial = func(ctx context.Context) (*control.Conn, error) { return nil, fmt.Errorf("connecting: %w", ctx.Err()) }
+	w.installed(t, "web", 1)
+	if code := w.doContext(ctx, "ls"); code != exitInterrupted || w.err.String() != "clusterctl: interrupted\n" || w.out.Len() > 0 {
+		t.Errorf("%d, %q, %q", code, w.err.String(), w.out.String())
+	}
+}
+
+// TestPrintable: nothing that a terminal acts on gets through, and all else does.
+func TestPrintable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(rapid.String(), rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) })).Draw(t, "s")
+		got := printable(s)
+		if strings.ContainsFunc(got, func(r rune) bool { return r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 }) {
+			t.Fatalf("%q gave %q", s, got)
+		}
+		if len([]rune(got)) != len([]rune(s)) || printable(got) != got {
+			t.Fatalf("%q gave %q", s, got)
+		}
+		if strings.ContainsAny(cell(s), "\n\t") {
+			t.Fatalf("%q gave the cell %q", s, cell(s))
+		}
+	})
+	if s := "Grüße, 世界 🎉\t=\n"; printable(s) != s {
+		t.Errorf("%q became %q", s, printable(s))
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 0: "0ms", 999 * time.Microsecond: "0ms", 70 * time.Millisecond: "70ms", time.Second: "1.0s", 4240 * time.Millisecond: "4.2s",
+		10 * time.Second: "10s", 59*time.Second + 999*time.Millisecond: "59s", time.Minute: "1m00s", 190 * time.Second: "3m10s", time.Hour: "1h00m",
+		5*time.Hour + 2*time.Minute + 59*time.Second: "5h02m", 47*time.Hour + 59*time.Minute: "47h59m", 48 * time.Hour: "2d", 300 * 24 * time.Hour: "300d",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+// TestShellWord: sh reads back what was quoted. All words go through one shell, which prints each with its end.
+func TestShellWord(t *testing.T) {
+	words := []string{"", "a", "a b", "'", "it's", `"`, "$HOME", "`id`", "a\nb", "-n", "*", "~", "\\", "é", "a;b", "x=y", "!!", "#", "{a,b}", "\t", "--", "%s", "[ab]"}
+	gen := rapid.StringOfN(rapid.OneOf(rapid.RuneFrom([]rune("'\"$` \\ab*?!\n#~")), rapid.Rune()), 0, 20, -1).Filter(func(s string) bool { return !strings.Contains(s, "\x00") })
+	for seed := range 300 {
+		words = append(words, gen.Example(seed))
+	}
+	var script strings.Builder
+	for _, w := range words {
+		// The path as it is would be a pattern for [ab], were a file a or b there: the directory is empty.
+		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", shellWord(w))
+	}
+	cmd := exec.Command("/bin/sh")
+	cmd.Dir, cmd.Stdin = t.TempDir(), strings.NewReader(script.String())
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	if !slices.Equal(got, words) {
+		t.Errorf("%d words became %d", len(words), len(got))
+		for i := range min(len(got), len(words)) {
+			if got[i] != words[i] {
+				t.Fatalf("%q became %q", words[i], got[i])
+			}
+		}
+	}
+}
+
+func TestSudoHint(t *testing.T) {
+	w := newWorld(t)
+	w.euid = 1000
+	file := w.file(t, "wd/it's me.js", "", 0o644)
+	w.path["node"] = "/usr/bin/node"
+	if code := w.do("install", file, "-n", "me", "--no-listen", "--", "-x", "a b"); code != exitPermission {
+		t.Errorf("%d", code)
+	}
+	want := "clusterctl: this changes the machine: permission denied\nclusterctl: hint: sudo clusterctl install " + shellWord(file) + " -n me --no-listen -- -x 'a b'\n"
+	if got := w.err.String(); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTable(t *testing.T) {
+	var b strings.Builder
+	if err := table(&b, []string{"NAME", "STATE"}, [][]string{{"a", "x\ty\nz"}, {"long-name", "\x1b[31m"}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "NAME       STATE\na          x y\uFFFDz\nlong-name  \uFFFD[31m\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	feed := func(w *world) {
+		p := w.newProgress("web", 2)
+		for _, ev := range []control.Progress{
+			{Unit: "web@1.service", Phase: control.Starting}, {Unit: "web@1.service", Phase: control.Ready},
+			{Unit: "web@3.service", Phase: control.SkippedByCondition}, {Unit: "web@2.service", Phase: control.Broken, Reason: "exited with status 1"},
+		} {
+			p.observe(ev)
+		}
+		p.end()
+	}
+	w := newWorld(t)
+	feed(w)
+	if got, want := w.err.String(), "web@1: ready (1/2, 0ms)\nweb@2: failed: exited with status 1 (1/2, 0ms)\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	w = newWorld(t)
+	w.stderrTTY = true
+	feed(w)
+	if got := w.err.String(); strings.Contains(got, "\n") || !strings.HasSuffix(got, "\r\x1b[K") || !strings.Contains(got, "web: 1/2 ready") {
+		t.Errorf("%q", got)
+	}
+	w = newWorld(t)
+	w.stderrTTY, w.quiet = true, true
+	feed(w)
+	if w.err.Len()+w.out.Len() > 0 {
+		t.Errorf("quiet, but %q", w.err.String())
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	for answer, yes := range map[string]bool{"y\n": true, "yes\n": true, "YES\n": true, "\n": false, "": false, "n\n": false, "yesterday\n": false} {
+		w := newWorld(t)
+		w.stdinTTY, w.stdin = true, strings.NewReader(answer)
+		if err := w.confirm(context.Background(), "sure?"); (err == nil) != yes {
+			t.Errorf("%q: %v", answer, err)
+		}
+		if w.err.String() != "sure? [y/N] " || w.out.Len() > 0 {
+			t.Errorf("%q, %q", w.err.String(), w.out.String())
+		}
+	}
+	w := newWorld(t)
+	w.args = []string{"clusterctl", "uninstall", "web"}
+	err := w.confirm(context.Background(), "sure?")
+	if exitCode(err) != exitUsage || w.hintFor(err) != "sudo clusterctl uninstall web --yes" {
+		t.Errorf("%v, %q", err, w.hintFor(err))
+	}
+	// A terminal on which nobody types anything, and Ctrl-C.
+	r, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer pipe.Close()
+	w.stdinTTY, w.stdin = true, r
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.confirm(ctx, "sure?"); exitCode(err) != exitInterrupted {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	w := newWorld(t)
+	if code := w.do("version"); code != exitDone || !strings.HasPrefix(w.out.String(), "clusterctl ") || w.err.Len() > 0 {
+		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+	}
+	var info versionInfo
+	if code := w.do("version", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &info) != nil || info.Version == "" || info.Systemd != 0 {
+		t.Errorf("%d, %q, %+v", code, w.out.String(), info)
+	}
+}
+
+func TestNear(t *testing.T) {
+	words := []string{"install", "uninstall", "start", "stop", "restart", "ls", "list", "l", "json", "max-restarts"}
+	for word, want := range map[string]string{
+		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop", "lsit": "list", "inst": "install",
+		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "", "version": "", "jsno": "json", "lls": "ls",
+	} {
+		if got := near(word, words); got != want {
+			t.Errorf("%q: %q, want %q", word, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.StringN(0, 8, -1).Draw(t, "a"), rapid.StringN(0, 8, -1).Draw(t, "b")
+		if d := edits(a, b); d != edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
+			t.Fatalf("%q, %q: %d", a, b, d)
+		}
+	})
+}

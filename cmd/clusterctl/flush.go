@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/journal"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// keepLogsFlag is looked for in the command line of an uninstall that was killed.
+const keepLogsFlag = "keep-logs"
+
+func flushCommand(e *env) *cli.Command {
+	var yes bool
+	return &cli.Command{
+		Name: "flush", Usage: "Remove all lines from the journals that apps have for themselves",
+		UsageText: "flush NAME|GLOB|all... [--yes]",
+		Description: "Works for apps that were installed with --log-namespace. The journal of the machine holds the lines of all\n" +
+			"services, and journald cannot remove those of one: its limits are SystemMaxUse= and MaxRetentionSec= of\n" +
+			"journald.conf(5), and \"journalctl --vacuum-time=2d\" removes old lines of everybody.\n\n" +
+			"EXAMPLE:\n   sudo clusterctl flush shop",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", Destination: &yes}},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, -1, "the NAME of an app")
+			if err != nil {
+				return err
+			}
+			return runFlush(c.Context, e, args, yes)
+		},
+	}
+}
+
+func runFlush(ctx context.Context, e *env, args []string, yes bool) error {
+	targets, err := e.targets(args)
+	if err != nil {
+		return err
+	}
+	var names []units.Name
+	for _, t := range targets {
+		switch {
+		case t.instance > 0:
+			return withHint(usagef("flush removes the lines of all instances, not of %s alone", t), "sudo clusterctl flush %s", t.app.Name)
+		case !t.app.Logs.Namespace && len(targets) == 1:
+			return withHint(fmt.Errorf("%s writes to the journal of the machine, and journald cannot remove the lines of one app from it", t),
+				"sudo journalctl --rotate --vacuum-time=2d    removes what is older, of all services\n"+
+					"clusterctl logs %s --since 10m    leaves out what is older\n"+
+					"with --log-namespace, an install gives the app a journal that can be flushed", t)
+		case !t.app.Logs.Namespace:
+			e.note("%s: left alone, it writes to the journal of the machine", t)
+		case !slices.Contains(names, t.app.Name):
+			names = append(names, t.app.Name)
+		}
+	}
+	if len(names) == 0 {
+		e.note("there is nothing to flush")
+		return nil
+	}
+	if err := e.needRoot(); err != nil {
+		return err
+	}
+	if !yes {
+		if err := e.confirm(ctx, fmt.Sprintf("remove all lines of %s?", joinNames(names))); err != nil {
+			return err
+		}
+	}
+	for _, n := range names {
+		if err := journal.Flush(ctx, n.LogNamespace()); err != nil {
+			return err
+		}
+		e.note("%s: flushed", n)
+	}
+	return nil
+}
+
+func joinNames(names []units.Name) string {
+	var all []string
+	for _, n := range names {
+		all = append(all, string(n))
+	}
+	return strings.Join(all, ", ")
+}
+
+// rereadJournal restarts the journald of an app if it runs, for new limits: it reads them when it starts. Its clients, whose
+// connections systemd keeps meanwhile, lose nothing.
+func (e *env) rereadJournal(ctx context.Context, conn *control.Conn, n units.Name) error {
+	outcomes, err := conn.Do(ctx, control.TryRestart, control.Replace, n.JournalUnits()[0])
+	if err != nil {
+		return err
+	}
+	if o := outcomes[0]; o.Err != nil && !errors.Is(o.Err, control.ErrNotFound) {
+		return fmt.Errorf("restarting the journal of %s: %w", n, o.Err)
+	}
+	return nil
+}
+
+// endJournal stops the journald of an app, and removes its journal unless it is to be kept.
+func (e *env) endJournal(ctx context.Context, conn *control.Conn, n units.Name, keep bool) error {
+	// What is not there cannot be stopped, which is reported for each unit and is as it should be.
+	if _, err := conn.Do(ctx, control.Stop, control.Replace, n.JournalUnits()...); err != nil {
+		return err
+	}
+	if err := conn.ResetFailed(ctx, n.JournalUnits()...); err != nil {
+		return err
+	}
+	if !keep {
+		return journal.Remove(n.LogNamespace())
+	}
+	for _, dir := range journal.Existing(n.LogNamespace()) {
+		e.note("its journal stays: journalctl --namespace=%s, sudo rm -r %s", n.LogNamespace(), shellWord(dir))
+	}
+	return journal.RemoveRuntime(n.LogNamespace())
+}
+
+// journalUsage is one journal with what it takes.
+type journalUsage struct {
+	// Namespace is absent for the journal of the machine.
+	Namespace string   `json:"namespace,omitempty"`
+	Apps      []string `json:"apps"`
+	Bytes     uint64   `json:"bytes"`
+	MaxSize   uint64   `json:"maxBytes,omitempty"`
+	MaxAge    float64  `json:"maxAgeSeconds,omitempty"`
+}
+
+// diskUsage shows the journals that the apps write to. How much of the shared one is whose, nobody knows without reading
+// all of it.
+func (e *env) diskUsage(targets []target, asJSON bool) error {
+	all := []journalUsage{{Apps: []string{}}}
+	seen := map[units.Name]bool{}
+	for _, t := range targets {
+		name := t.app.Name
+		switch {
+		case seen[name]:
+		case t.app.Logs.Namespace:
+			all = append(all, journalUsage{Namespace: name.LogNamespace(), Apps: []string{string(name)}, MaxSize: t.app.Logs.MaxSize, MaxAge: t.app.Logs.MaxAge.Seconds()})
+		default:
+			all[0].Apps = append(all[0].Apps, string(name))
+		}
+		seen[name] = true
+	}
+	for i := range all {
+		var err error
+		if all[i].Bytes, err = journal.Usage(all[i].Namespace); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		return e.printJSON(map[string]any{"schema": schemaVersion, "journals": all})
+	}
+	var rows [][]string
+	for _, j := range all {
+		name := "of the machine, all services"
+		if j.Namespace != "" {
+			name = j.Namespace
+		}
+		rows = append(rows, []string{name, humanBytes(j.Bytes), journalLimits(j), strings.Join(j.Apps, " ")})
+	}
+	return table(e.stdout, []string{"JOURNAL", "SIZE", "LIMITS", "APPS"}, rows)
+}
+
+func journalLimits(j journalUsage) string {
+	var words []string
+	if j.MaxSize > 0 {
+		words = append(words, units.FormatSize(j.MaxSize))
+	}
+	if j.MaxAge > 0 {
+		words = append(words, fmt.Sprintf("%gd", j.MaxAge/86400))
+	}
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, ", ")
+}
+
+// humanBytes writes a size with one decimal: 11.6M.
+func humanBytes(n uint64) string {
+	value, unit := float64(n), ""
+	for _, u := range []string{"K", "M", "G", "T"} {
+		if value < 1024 {
+			break
+		}
+		value, unit = value/1024, u
+	}
+	if unit == "" {
+		return fmt.Sprintf("%d", n)
+	}
+	return fmt.Sprintf("%.1f%s", value, unit)
+}

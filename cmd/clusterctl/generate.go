@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+type generateOptions struct {
+	app     appFlags
+	output  string
+	systemd int
+	cpus    int
+}
+
+func generateCommand(e *env) *cli.Command {
+	var o generateOptions
+	return &cli.Command{
+		Name: "generate", Usage: "Print the units of an app, touching nothing",
+		UsageText: "generate NAME [FLAGS] -- PROGRAM ARGS...",
+		Description: "The same units as \"install\" would write, from the flags alone: nothing is looked up on the machine, so the\n" +
+			"program needs a full path. Works on any system.\n\n" +
+			"EXAMPLE:\n   clusterctl generate hello --listen 8080 -i 4 -- /opt/hello/worker",
+		Flags: append(o.app.flags(),
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the files into `DIR` instead of printing them", Destination: &o.output},
+			&cli.IntFlag{Name: "systemd-version", Value: 252, Usage: "`VERSION` of systemd that the units are for", Destination: &o.systemd},
+			&cli.IntFlag{Name: "cpus", Value: runtime.NumCPU(), Usage: "`N`umber of CPUs that \"max\" stands for", Destination: &o.cpus},
+		),
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, 1, "the NAME of the app")
+			if err != nil {
+				return err
+			}
+			return runGenerate(e, o, args[0])
+		},
+	}
+}
+
+func runGenerate(e *env, o generateOptions, name string) error {
+	if !e.hasCommand || len(e.command) == 0 {
+		return withHint(usagef("generate: the program is missing"), "clusterctl generate %s --listen 8080 -- /full/path/program", shellWord(name))
+	}
+	if o.cpus < 1 {
+		return usagef("--cpus %d is not a number of CPUs", o.cpus)
+	}
+	if o.systemd < units.OldestSystemd {
+		return usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+	}
+	a, err := o.app.app(name, e.command)
+	if err != nil {
+		return err
+	}
+	if err := o.app.checkListen(len(a.Listen)); err != nil {
+		return err
+	}
+	if o.app.ready == "" && a.Activation == units.Native && len(a.Listen) > 0 {
+		e.note("ready: exec (generate does not look at the program; --ready notify if it says READY=1)")
+	}
+	set, err := units.Render(a, units.Target{
+		Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus}),
+		Shim: e.shim,
+	})
+	if err != nil {
+		return err
+	}
+	if o.output == "" {
+		return e.printFiles("", set)
+	}
+	return writeFiles(o.output, set)
+}
+
+// printFiles prints files as "systemctl cat" does: a comment with the path, then the text.
+func (e *env) printFiles(dir string, set units.Set) error {
+	var b bytes.Buffer
+	for i, f := range set {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "# %s\n%s", filepath.Join(dir, f.Path), f.Data)
+		if !strings.HasSuffix(string(f.Data), "\n") {
+			b.WriteByte('\n')
+		}
+	}
+	_, err := e.stdout.Write(b.Bytes())
+	return err
+}
+
+// writeFiles never replaces a file, so that --output /etc/systemd/system by mistake cannot do harm; what it has written
+// before a failure it takes back.
+func writeFiles(dir string, set units.Set) (err error) {
+	var made []string
+	defer func() {
+		if err != nil {
+			for _, p := range made {
+				_ = os.Remove(p)
+			}
+		}
+	}()
+	for _, f := range set {
+		path := filepath.Join(dir, f.Path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return withHint(fmt.Errorf("making the directory %q: %w", filepath.Dir(path), cause(err)), "give --output a directory that is there, or can be made")
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return withHint(fmt.Errorf("writing %q: %w", path, cause(err)), "give --output an empty directory")
+		}
+		made = append(made, path)
+		_, err = file.Write(f.Data)
+		if closeErr := file.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return fmt.Errorf("writing %q: %w", path, cause(err))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// settle completes an App by looking at the machine: the program's full path, the directory, the user, what readiness
+// means. Each choice that the user did not make is told.
+func (e *env) settle(a *units.App, f *appFlags) error {
+	wd, err := e.getwd()
+	if err != nil {
+		return withHint(fmt.Errorf("the current directory: %w", err), "cd /")
+	}
+	asked := a.Directory != ""
+	if !asked {
+		a.Directory = wd
+	}
+	if a.Directory, err = e.absolutePath(a.Directory); err != nil {
+		return err
+	}
+	info, err := os.Stat(a.Directory)
+	switch {
+	case err != nil:
+		return withHint(fmt.Errorf("the directory %q: %w", a.Directory, cause(err)), "mkdir -p %s", shellWord(a.Directory))
+	case !info.IsDir():
+		return fmt.Errorf("%q is not a directory", a.Directory)
+	}
+	if err := e.settleProgram(a); err != nil {
+		return err
+	}
+	if err := e.settleUser(a, f, info); err != nil {
+		return err
+	}
+	if err := e.settleAccess(a, asked); err != nil {
+		return err
+	}
+	for i, p := range a.EnvFiles {
+		if a.EnvFiles[i].Path, err = e.absolutePath(p.Path); err != nil {
+			return err
+		}
+		if _, err := os.Stat(a.EnvFiles[i].Path); err != nil && !p.Optional {
+			return withHint(fmt.Errorf("the environment file %q: %w", p.Path, cause(err)), "--env-file=-%s if it may be missing", shellWord(p.Path))
+		}
+	}
+	for i, p := range a.Writable {
+		if a.Writable[i], err = e.absolutePath(p); err != nil {
+			return err
+		}
+		if _, err := os.Stat(a.Writable[i]); err != nil {
+			return withHint(fmt.Errorf("the writable path %q: %w", p, cause(err)), "mkdir -p %s", shellWord(a.Writable[i]))
+		}
+	}
+	if builtWithActivation(a.Command[0]) {
+		if f.activation == activationAuto {
+			a.Activation = units.Native
+			e.note("activation: native (%s is built with the activation package)", a.Command[0])
+		}
+		// Its Serve drains on SIGTERM, and knows its requests where the shim can only watch connections.
+		a.Shim.NoDrain = f.drain == drainAuto && a.Activation == units.Native || a.Shim.NoDrain
+	}
+	if f.ready == "" {
+		a.Ready = readiness(*a)
+	}
+	return nil
+}
+
+// settleProgram finds the program as a shell would, from the app's directory.
+func (e *env) settleProgram(a *units.App) error {
+	program := a.Command[0]
+	if !strings.Contains(program, "/") {
+		found, err := e.lookPath(program)
+		if err != nil {
+			return withHint(fmt.Errorf("the program %q is not in $PATH", program), "give its full path: -- /full/path/%s", program)
+		}
+		program = found
+	}
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(a.Directory, program)
+	}
+	program = filepath.Clean(program)
+	info, err := os.Stat(program)
+	switch {
+	case err != nil:
+		return withHint(fmt.Errorf("the program %q: %w", program, cause(err)), "ls -l %s", shellWord(filepath.Dir(program)))
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("the program %q is not a file", program)
+	case info.Mode().Perm()&0o111 == 0:
+		return withHint(fmt.Errorf("the program %q is not executable", program), "chmod +x %s, or name its interpreter: -- node %[1]s", shellWord(program))
+	}
+	a.Command = append([]string{program}, a.Command[1:]...)
+	return nil
+}
+
+// settleUser makes the owner of the directory the user of the workers, as long as that is an ordinary user.
+func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
+	if f.runAs == "" {
+		st, ok := dir.Sys().(*syscall.Stat_t)
+		if !ok || st.Uid == 0 {
+			return nil
+		}
+		u, err := user.LookupId(strconv.Itoa(int(st.Uid)))
+		if err != nil {
+			return nil
+		}
+		a.RunAs = units.RunAs{User: u.Username}
+		return nil
+	}
+	if a.RunAs.User != "" {
+		if _, err := lookupUser(a.RunAs.User); err != nil {
+			return withHint(fmt.Errorf("there is no user %q", a.RunAs.User), "adduser --system --group %s, or --run-as dynamic", shellWord(a.RunAs.User))
+		}
+	}
+	if a.RunAs.Group != "" {
+		if _, err := lookupGroup(a.RunAs.Group); err != nil {
+			return withHint(fmt.Errorf("there is no group %q", a.RunAs.Group), "addgroup --system %s", shellWord(a.RunAs.Group))
+		}
+	}
+	return nil
+}
+
+// settleAccess checks that the workers' user can reach the program and the directory. A directory that nobody asked
+// for and the user cannot enter (/root, as a rule) is replaced by "/".
+func (e *env) settleAccess(a *units.App, asked bool) error {
+	who, err := identify(a.RunAs)
+	if err != nil {
+		return err
+	}
+	if block := who.blockedBy(a.Command[0]); block != "" {
+		return withHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.name, a.Command[0], block),
+			"put it under /opt or /srv, or choose the user: --run-as USER")
+	}
+	block := who.blockedBy(filepath.Join(a.Directory, "."))
+	if block == "" {
+		return nil
+	}
+	if relative := relativeArgument(*a); asked || relative != "" {
+		return withHint(fmt.Errorf("%s cannot enter the directory %s: no permission on %s", who.name, a.Directory, block),
+			"put the app under /opt or /srv, or choose the user: --run-as USER")
+	}
+	e.note("directory: / (%s cannot enter %s)", who.name, a.Directory)
+	a.Directory = "/"
+	return nil
+}
+
+// relativeArgument gives the first argument that is a file of the app's directory, for which the directory matters.
+func relativeArgument(a units.App) string {
+	i := slices.IndexFunc(a.Command[1:], func(s string) bool {
+		if s == "" || strings.HasPrefix(s, "-") || filepath.IsAbs(s) {
+			return false
+		}
+		_, err := os.Stat(filepath.Join(a.Directory, s))
+		return err == nil
+	})
+	if i < 0 {
+		return ""
+	}
+	return a.Command[1+i]
+}
+
+// readiness finds out whether a native worker will say READY=1: one built with our activation package does, and so do
+// two well-known servers. For all others, being executed has to be enough.
+func readiness(a units.App) units.Ready {
+	if a.Activation != units.Native {
+		return units.ReadyExec
+	}
+	for _, arg := range a.Command[:min(len(a.Command), 3)] {
+		if base := filepath.Base(arg); base == "gunicorn" || base == "puma" {
+			return units.ReadyNotify
+		}
+	}
+	if builtWithActivation(a.Command[0]) {
+		return units.ReadyNotify
+	}
+	return units.ReadyExec
+}
+
+// builtWithActivation reads from a Go program which modules it was built from. One that takes only the handler of
+// activation/journald from ours gets no listeners and says no READY=1: the names of functions, which a Go program keeps even
+// when it is stripped, tell.
+func builtWithActivation(program string) bool {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return false
+	}
+	const ours = "github.com/clusterctl/clusterctl"
+	built := info.Main.Path == ours || slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == ours })
+	return built && fileContains(program, ours+"/activation.")
+}
+
+// fileContains looks for a text anywhere in a file.
+func fileContains(path, text string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	buffer, kept := make([]byte, 1<<20), 0
+	for {
+		n, err := f.Read(buffer[kept:])
+		if bytes.Contains(buffer[:kept+n], []byte(text)) {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		// It may begin in this part and end in the next.
+		kept = copy(buffer, buffer[max(0, kept+n-len(text)+1):kept+n])
+	}
+}
+
+// identity is a user as the kernel sees it when it checks permissions.
+type identity struct {
+	name string
+	uid  int
+	gids []int
+}
+
+// identify gives the identity that the workers will have; a dynamic user is nobody's owner and in nobody's group.
+func identify(r units.RunAs) (identity, error) {
+	if r.Dynamic() {
+		return identity{name: "a dynamic user", uid: -1}, nil
+	}
+	u, err := lookupUser(r.User)
+	if err != nil {
+		return identity{}, fmt.Errorf("there is no user %q", r.User)
+	}
+	id := identity{name: "user " + u.Username}
+	id.uid, _ = strconv.Atoi(u.Uid)
+	ids, _ := u.GroupIds()
+	if r.Group != "" {
+		if g, err := lookupGroup(r.Group); err == nil {
+			ids = append(ids, g.Gid)
+		}
+	}
+	for _, s := range append(ids, u.Gid) {
+		if n, err := strconv.Atoi(s); err == nil {
+			id.gids = append(id.gids, n)
+		}
+	}
+	return id, nil
+}
+
+// blockedBy gives the first part of the path that the identity may not pass (directories) or execute (a file), or "".
+// ACLs are not looked at: what they allow in addition is refused here only if the mode bits refuse it.
+func (id identity) blockedBy(path string) string {
+	if id.uid == 0 {
+		return ""
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	at := "/"
+	for part := range strings.SplitSeq(strings.Trim(real, "/"), "/") {
+		at = filepath.Join(at, part)
+		info, err := os.Stat(at)
+		if err != nil {
+			return ""
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if ok && !id.may(st) && !hasACL(at) {
+			return at
+		}
+	}
+	return ""
+}
+
+// may says whether the execute bit that counts for this identity is set.
+func (id identity) may(st *syscall.Stat_t) bool {
+	switch {
+	case int(st.Uid) == id.uid:
+		return st.Mode&0o100 != 0
+	case slices.Contains(id.gids, int(st.Gid)):
+		return st.Mode&0o010 != 0
+	}
+	return st.Mode&0o001 != 0
+}
+
+// hasACL: the mode bits are not the whole truth then, so systemd is left to find out.
+func hasACL(path string) bool {
+	n, err := syscall.Getxattr(path, "system.posix_acl_access", nil)
+	return err == nil && n > 0
+}
+
+func lookupUser(s string) (*user.User, error) {
+	u, err := user.Lookup(s)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return user.LookupId(s)
+	}
+	return u, err
+}
+
+func lookupGroup(s string) (*user.Group, error) {
+	g, err := user.LookupGroup(s)
+	var unknown user.UnknownGroupError
+	if errors.As(err, &unknown) {
+		return user.LookupGroupId(s)
+	}
+	return g, err
+}
+
+// cause drops the operation and the path from an error that is about to be wrapped with both.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+type installOptions struct {
+	app          appFlags
+	interpreter  interpreterFlags
+	name         string
+	dryRun       bool
+	asJSON       bool
+	noProbe      bool
+	force        bool
+	settle       time.Duration
+	probeTimeout time.Duration
+}
+
+// defaultSettle is how long the instances have to stay alive before an install counts as done.
+const defaultSettle = time.Second
+
+func installCommand(e *env) *cli.Command {
+	var o installOptions
+	return &cli.Command{
+		Name: "install", Usage: "Install a program as an app of N instances, start it, and wait until all are ready",
+		UsageText: "install FILE|DIRECTORY|NAME [FLAGS] [-- PROGRAM ARGS...]",
+		Description: "Writes the units of the app, enables and starts them, and waits until every instance is ready and has\n" +
+			"stayed alive for --settle. If one does not come up, its reason and last log lines are shown and everything\n" +
+			"is taken back.\n\n" +
+			"An app that is there becomes what the flags describe: those that are not given mean their defaults, but for the\n" +
+			"addresses of a program that is the same. Only what has changed is touched, instances one after the other with\n" +
+			"the port open; if the first one does not come up, everything is put back as it was. \"diff\" shows what would change.\n\n" +
+			"A NAME without a program is that of an app in the clusterctl.yaml of this directory.\n\n" +
+			"A FILE is run by the interpreter of its extension or first line, a DIRECTORY by its package.json; what follows\n" +
+			"-- are the arguments then. With a NAME, the program follows --. Without --listen, the program is run once, as\n" +
+			"the user and in the sandbox that it will have, to see what it binds; it is killed before it serves anyone.\n\n" +
+			"EXAMPLES:\n" +
+			"   sudo clusterctl install child.js -i max\n" +
+			"   sudo clusterctl install . --listen 80:3000\n" +
+			"   sudo clusterctl install hello --listen 8080 -- /opt/hello/worker\n" +
+			"   sudo clusterctl install web -i 4 --listen 127.0.0.1:3000 --cwd /srv/web -- node server.js\n" +
+			"   sudo clusterctl install queue --no-listen -i 2 -- python3 /srv/queue/worker.py",
+		Flags: append(o.app.flags(),
+			&cli.StringFlag{Name: "name", Aliases: []string{"n"}, Usage: "`NAME` of the app; made from the file if not given", Destination: &o.name},
+			&cli.StringFlag{Name: "interpreter", Usage: "`PROGRAM` that runs the FILE, or none", Destination: &o.interpreter.interpreter},
+			&cli.StringFlag{Name: "interpreter-args", Usage: "`ARGS` of the interpreter, separated by blanks", Destination: &o.interpreter.args},
+			&cli.StringFlag{Name: "node-args", Usage: "the same, as PM2 has it: `ARGS` such as --max-old-space-size=512", Destination: &o.interpreter.nodeArgs},
+			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` in which the program has to listen when it is run once", Destination: &o.probeTimeout},
+			&cli.BoolFlag{Name: "no-probe", Usage: "do not run the program once; take --listen as it is", Destination: &o.noProbe},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the files that would be written, and change nothing", Destination: &o.dryRun},
+			forceFlag(&o.force),
+			&cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: &o.settle},
+			&cli.BoolFlag{Name: "json", Usage: "print the app's status for programs, as \"show --json\" does", Destination: &o.asJSON},
+		),
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, 1, "what to install")
+			if err != nil {
+				return err
+			}
+			if found, err := e.inFile(args[0]); err != nil {
+				return err
+			} else if found {
+				return installFromFile(c, e, o, args[0])
+			}
+			return runInstall(c.Context, e, o, args[0])
+		},
+	}
+}
+
+func runInstall(ctx context.Context, e *env, o installOptions, what string) error {
+	inv, err := e.understand(what, e.command, o.interpreter)
+	if err != nil {
+		return err
+	}
+	if o.name != "" {
+		inv.name = o.name
+	}
+	a, err := o.app.app(inv.name, inv.command)
+	if err != nil {
+		return err
+	}
+	if a.Directory == "" {
+		a.Directory = inv.directory
+	}
+	if !o.dryRun {
+		if err := e.needRoot(); err != nil {
+			return err
+		}
+	}
+	if err := e.settle(&a, &o.app); err != nil {
+		return err
+	}
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	if err := e.findListeners(ctx, &a, o); err != nil {
+		return err
+	}
+	d, err := e.newDeploy(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if o.dryRun {
+		return d.dryRun()
+	}
+	return d.installAndTell(ctx, o)
+}
+
+// installAndTell installs, and prints what stands then.
+func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
+	out, err := d.install(ctx, updateOptions{settle: o.settle, force: o.force, start: true})
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return runShow(ctx, d.e, []string{string(d.app.Name)}, watchOptions{asJSON: true})
+	}
+	if out.Action == actionUnchanged {
+		fmt.Fprintf(d.e.stdout, "%s: nothing has changed\n", d.app.Name)
+		d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
+		return nil
+	}
+	return d.announce(out)
+}
+
+func forceFlag(force *bool) cli.Flag {
+	return &cli.BoolFlag{Name: "force", Usage: "overwrite units that were edited by hand", Destination: force}
+}
+
+// defaultProbeTimeout is the shim's.
+const defaultProbeTimeout = 10 * time.Second
+
+// findListeners probes a program that the shim is to adopt, unless it is known already what that would find.
+func (e *env) findListeners(ctx context.Context, a *units.App, o installOptions) error {
+	known := false
+	if !o.app.noListen {
+		known = e.keepListeners(a, o.probeTimeout != defaultProbeTimeout)
+	}
+	switch {
+	case o.app.noListen:
+		return nil
+	case known:
+		return o.app.preferDrain(a)
+	case a.Activation == units.Native || o.noProbe:
+		return o.app.checkListen(len(a.Listen))
+	case o.dryRun && len(a.Listen) > 0:
+		return nil
+	case o.dryRun:
+		return withHint(usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
+	}
+	if err := e.probe(ctx, a, o.probeTimeout); err != nil {
+		return err
+	}
+	return o.app.preferDrain(a)
+}
+
+// preferDrain: what was asked for goes before what was seen.
+func (f *appFlags) preferDrain(a *units.App) error {
+	if f.drain != drainAuto {
+		a.Shim.HoldAccept = f.drain == "accept"
+	}
+	return nil
+}
+
+// announce says what stands now and where it answers.
+func (d *deploy) announce(out outcome) error {
+	who := "user " + d.app.RunAs.String()
+	if d.app.RunAs.Dynamic() {
+		who = "a dynamic user"
+	}
+	n := "instances"
+	if d.target.Sizing.Want == 1 {
+		n = "instance"
+	}
+	state := "running"
+	if out.Action == actionUpdated {
+		state = "updated, running"
+	}
+	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, who)
+	for _, l := range d.app.Listen {
+		where := l.Address()
+		if url := l.URL(); url != "" {
+			where = url
+		}
+		fmt.Fprintf(d.e.stdout, "listening on %s\n", where)
+	}
+	undo := "uninstall"
+	if out.Action == actionUpdated && len(out.Changed) > 0 {
+		undo = "rollback"
+	}
+	d.e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", d.app.Name, undo)
+	return nil
+}
+
+// dryRun prints what an install would write.
+func (d *deploy) dryRun() error {
+	all := make(units.Set, 0, len(d.set))
+	for _, f := range d.set {
+		f.Path = d.e.store.SetPath(d.app.Name, f.Path)
+		all = append(all, f)
+	}
+	all = append(all, units.File{Path: d.target.Source, Data: d.config})
+	d.e.note("instances: %d (%s)%s", d.target.Sizing.Want, d.target.Sizing.Reason, headroomNote(d.target.Sizing))
+	return d.e.printFiles("", all)
+}
+
+func headroomNote(s units.Sizing) string {
+	if s.Listed <= s.Want {
+		return ""
+	}
+	return fmt.Sprintf("; up to %d if the machine gets more CPUs", s.Listed)
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// lifecycle makes a command that does one thing to each operand in turn.
+func lifecycle(e *env, name, usage, description string, act func(context.Context, *control.Conn, target) error, extra ...cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, Description: description,
+		UsageText: name + " " + operandForms,
+		Flags:     extra,
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, -1, "the NAME of an app")
+			if err != nil {
+				return err
+			}
+			return e.each(withoutHangup(c.Context), args, act)
+		},
+	}
+}
+
+func (e *env) each(ctx context.Context, args []string, act func(context.Context, *control.Conn, target) error) error {
+	targets, err := e.targets(args)
+	if err != nil {
+		return err
+	}
+	if len(targets) == 0 {
+		return nil
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var errs []error
+	for _, t := range targets {
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		errs = append(errs, e.one(ctx, conn, t, act))
+	}
+	return errors.Join(errs...)
+}
+
+// one acts under the app's lock. An operator whom polkit lets start units need not be root, and cannot lock.
+func (e *env) one(ctx context.Context, conn *control.Conn, t target, act func(context.Context, *control.Conn, target) error) error {
+	if e.euid == 0 {
+		lock, err := e.lock(ctx, t.app.Name)
+		if err != nil {
+			return err
+		}
+		defer lock.Unlock()
+		if err := e.repair(ctx, conn, t.app.Name); err != nil {
+			return err
+		}
+		// What it was may have changed while we waited, or by the repair.
+		if t, err = e.targetNow(t); err != nil {
+			return err
+		}
+	}
+	started := e.now()
+	return explainInstance(context.WithoutCancel(ctx), act(ctx, conn, t), t.app.LogNamespace(), started)
+}
+
+func startCommand(e *env) *cli.Command {
+	settle := defaultSettle
+	return lifecycle(e, "start", "Start apps or instances, and wait until they are ready",
+		"EXAMPLE:\n   sudo clusterctl start shop", func(ctx context.Context, conn *control.Conn, t target) error {
+			return e.start(ctx, conn, t, settle)
+		}, settleFlag(&settle))
+}
+
+func settleFlag(d *time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: d}
+}
+
+func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle time.Duration) error {
+	if t.instance > 0 {
+		return e.job(ctx, conn, control.Start, t)
+	}
+	want, err := e.wanted(ctx, conn, t)
+	if err != nil {
+		return err
+	}
+	if err := e.startApp(ctx, conn, t.app.Name, units.Sizing{Want: want, Listed: t.listed}, settle); err != nil {
+		return err
+	}
+	e.note("%s: started", t)
+	return nil
+}
+
+// wanted is how many of the listed instances this machine will run.
+func (e *env) wanted(ctx context.Context, conn *control.Conn, t target) (int, error) {
+	cpus, err := conn.CPUs(ctx, t.app.Name.Slice())
+	if err != nil {
+		return 0, err
+	}
+	return min(t.app.Instances.Resolve(cpus).Want, t.listed), nil
+}
+
+func stopCommand(e *env) *cli.Command {
+	return lifecycle(e, "stop", "Stop apps or instances; they stay stopped until the next start or boot",
+		"Stopping an app closes its port. It is still enabled, and starts at the next boot.\n\nEXAMPLE:\n   sudo clusterctl stop shop",
+		func(ctx context.Context, conn *control.Conn, t target) error {
+			if t.instance > 0 {
+				return e.job(ctx, conn, control.Stop, t)
+			}
+			if err := conn.StopApp(ctx, t.app.Name); err != nil {
+				return err
+			}
+			e.note("%s: stopped", t)
+			return nil
+		})
+}
+
+func restartCommand(e *env) *cli.Command {
+	var o rollFlags
+	var rolling bool
+	cmd := lifecycle(e, "restart", "Restart all instances of apps at once, with the port left open",
+		"Requests that arrive meanwhile wait in the socket. With --rolling, or as \"reload\", one instance after the other is\n"+
+			"replaced.\n\nEXAMPLE:\n   sudo clusterctl restart shop",
+		func(ctx context.Context, conn *control.Conn, t target) error {
+			return e.restart(ctx, conn, t, o.settle)
+		},
+		settleFlag(&o.settle), &cli.BoolFlag{Name: "rolling", Usage: "one after the other, as reload does", Destination: &rolling})
+	atOnce := cmd.Action
+	cmd.Action = func(c *cli.Context) error {
+		if !rolling {
+			return atOnce(c)
+		}
+		args, err := operands(c, 1, -1, "the NAME of an app")
+		if err != nil {
+			return err
+		}
+		return runReload(withoutHangup(c.Context), e, args, o)
+	}
+	return cmd
+}
+
+func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle time.Duration) error {
+	if t.instance > 0 {
+		return e.job(ctx, conn, control.Restart, t)
+	}
+	want, err := e.wanted(ctx, conn, t)
+	if err != nil {
+		return err
+	}
+	p := e.newProgress(string(t.app.Name), want)
+	defer p.end()
+	if err := conn.RestartInstances(ctx, t.app.Name, numbers(t.listed), settle, p.observe); err != nil {
+		return err
+	}
+	e.note("%s: restarted", t)
+	return nil
+}
+
+// job does one thing to one instance.
+func (e *env) job(ctx context.Context, conn *control.Conn, op control.Op, t target) error {
+	unit := t.app.Name.Instance(t.instance)
+	outcomes, err := conn.Do(ctx, op, control.Replace, unit)
+	if err != nil {
+		return err
+	}
+	if err := outcomes[0].Err; err != nil {
+		return &control.RefusedError{Unit: unit, Op: op, Err: err}
+	}
+	states, err := conn.States(ctx, []string{unit})
+	if err != nil {
+		return err
+	}
+	if st := states[0]; outcomes[0].Result != control.Done {
+		return &control.InstanceError{Unit: unit, Instance: t.instance, Reason: control.Explain(st), State: st}
+	} else if op != control.Stop && st.Skipped() && t.implied {
+		return nil
+	} else if op != control.Stop && st.Skipped() {
+		return withHint(fmt.Errorf("%s is above the number of CPUs of this machine", t), "clusterctl show %s", t.app.Name)
+	}
+	e.note("%s: %s done", t, op)
+	return nil
+}
+
+func resetCommand(e *env) *cli.Command {
+	return lifecycle(e, "reset", "Forget the failures of apps: restart counters, waits, and that an instance gave up",
+		"What runs goes on; what gave up stays down until the next start.\n\nEXAMPLE:\n   sudo clusterctl reset shop && sudo clusterctl start shop",
+		func(ctx context.Context, conn *control.Conn, t target) error {
+			names := unitsOf(t.app, t.listed)
+			var only []int
+			if t.instance > 0 {
+				names, only = []string{t.app.Name.Instance(t.instance)}, []int{t.instance}
+			}
+			if err := conn.ResetFailed(ctx, names...); err != nil {
+				return err
+			}
+			err := e.store.ForgetRuns(t.app.Name, only...)
+			if e.euid != 0 && errors.Is(err, fs.ErrPermission) {
+				// An operator's rights end at files. A restart by hand ends those waits as well.
+				e.note("%s: reset, but for the waits after short runs; clusterctl restart ends those", t)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			e.note("%s: reset", t)
+			return nil
+		})
+}

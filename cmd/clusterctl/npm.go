@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// packageJSON is what matters of npm's file.
+type packageJSON struct {
+	Name    string            `json:"name"`
+	Main    string            `json:"main"`
+	Scripts map[string]string `json:"scripts"`
+}
+
+// understandDirectory takes a directory with a package.json: its start script, its main, or what npm falls back to.
+func (e *env) understandDirectory(target string, f interpreterFlags) (invocation, error) {
+	dir, err := e.absolutePath(target)
+	if err != nil {
+		return invocation{}, err
+	}
+	path := filepath.Join(dir, "package.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return invocation{}, withHint(fmt.Errorf("the directory %s has no package.json to tell what to run", dir),
+			"clusterctl install %s/app.js, or clusterctl install %s --cwd %[1]s -- PROGRAM", shellWord(target), shellWord(appName(dir)))
+	}
+	var p packageJSON
+	if err := json.Unmarshal(data, &p); err != nil {
+		return invocation{}, fmt.Errorf("%s: %w", path, err)
+	}
+	// The scope of a package (@acme/shop) is no part of an app's name.
+	name := p.Name[strings.LastIndexByte(p.Name, '/')+1:]
+	if name == "" {
+		name = filepath.Base(dir)
+	}
+	inv := invocation{name: appName(name), directory: dir}
+	if script := strings.TrimSpace(p.Scripts["start"]); script != "" {
+		inv.command, err = e.script(dir, script, f)
+		return inv, err
+	}
+	mains := []string{"index.js", "server.js"}
+	if p.Main != "" {
+		mains = append([]string{p.Main, p.Main + ".js", p.Main + "/index.js"}, mains...)
+	}
+	for _, main := range mains {
+		file := filepath.Join(dir, main)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			prefix, err := e.interpreter(file, f)
+			inv.command = append(prefix, file)
+			return inv, err
+		}
+	}
+	return invocation{}, withHint(fmt.Errorf("%s has neither a start script nor a main that is there", path), "name the file: clusterctl install %s/app.js", shellWord(target))
+}
+
+// shellSyntax are characters that make more of a line than words; of these, shellControl make more than one command.
+const (
+	shellSyntax  = "|&;<>()$`\\\"'*?[]#~={}!\n"
+	shellControl = "|&;()`\n#!"
+)
+
+// script runs npm's start script without npm, which would stand between systemd and the program. A plain "node FILE
+// ARGS" needs no shell either; anything else gets one, with the package's own programs in $PATH as npm has it.
+func (e *env) script(dir, script string, f interpreterFlags) ([]string, error) {
+	if f.interpreter != "" || f.args != "" {
+		return nil, withHint(usagef("the start script %q says itself what to run", script), "name the file instead of the directory")
+	}
+	words := strings.Fields(script)
+	bin := filepath.Join(dir, "node_modules/.bin")
+	if strings.ContainsAny(script, shellSyntax) {
+		return []string{"/bin/sh", "-c", "PATH=" + shellWord(bin) + ":$PATH; export PATH; " + e.execLast(script)}, nil
+	}
+	local := filepath.Join(bin, words[0])
+	if _, err := os.Stat(local); err == nil {
+		return append([]string{local}, words[1:]...), nil
+	}
+	program, err := e.findInterpreter(words[:1])
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat([]string{program}, strings.Fields(f.nodeArgs), words[1:]), nil
+}
+
+// execLast makes the shell become a simple command, so that the program is systemd's main process and gets its SIGTERM.
+// Of a compound one the shell stays the main process, which is said.
+func (e *env) execLast(script string) string {
+	if strings.ContainsAny(script, shellControl) {
+		e.note("the start script is run by a shell, which does not pass SIGTERM on: %s", script)
+		return script
+	}
+	rest := script
+	for {
+		n := assignment(strings.TrimLeft(rest, " \t"))
+		if n == 0 {
+			break
+		}
+		rest = strings.TrimLeft(rest, " \t")[n:]
+	}
+	return script[:len(script)-len(rest)] + " exec " + strings.TrimLeft(rest, " \t")
+}
+
+// assignment gives the length of the NAME=value in front of a simple command, or 0. The value ends at a blank outside of
+// quotes.
+func assignment(s string) int {
+	name, _, ok := strings.Cut(s, "=")
+	if !ok || name == "" || strings.ContainsAny(name, shellSyntax+" \t") {
+		return 0
+	}
+	var quote byte
+	for i := len(name) + 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && quote != '\'':
+			i++
+		case quote == 0 && (c == ' ' || c == '\t'):
+			return i
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote = c
+		case c == quote:
+			quote = 0
+		}
+	}
+	return len(s)
+}

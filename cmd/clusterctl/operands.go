@@ -1,0 +1,249 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// operand is what one word names: an app as a whole, or one of its instances.
+type operand struct {
+	name     units.Name
+	instance int // 0: the whole app
+	// implied: nobody named it, as with "all" or a pattern; that something does not apply to it is no error.
+	implied bool
+}
+
+func (o operand) String() string {
+	if o.instance > 0 {
+		return fmt.Sprintf("%s@%d", o.name, o.instance)
+	}
+	return string(o.name)
+}
+
+// operandForms is what commands on apps take, for their usage.
+const operandForms = "NAME|NAME@N|GLOB|all..."
+
+// resolve turns words into apps and instances that there are: NAME, NAME@3, all, globs (web*, web@*, *@1), and PM2's
+// /regex/. Each is there once, in the order of the words and, within a pattern, of names and numbers; an instance whose
+// app is there as a whole is left out. It reads no app's configuration, so it finds damaged ones too.
+func (e *env) resolve(words []string) ([]operand, error) {
+	apps, err := e.store.Apps()
+	if err != nil {
+		return nil, err
+	}
+	var all []operand
+	var errs []error
+	for _, w := range words {
+		found, err := e.resolveOne(w, apps)
+		errs = append(errs, err)
+		all = append(all, found...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		e.note("there are no apps")
+	}
+	return distinct(all), nil
+}
+
+// distinct keeps the first of each, and no instance of an app that is there as a whole.
+func distinct(all []operand) []operand {
+	type key struct {
+		name     units.Name
+		instance int
+	}
+	whole, seen := map[units.Name]bool{}, map[key]bool{}
+	for _, o := range all {
+		whole[o.name] = whole[o.name] || o.instance == 0
+	}
+	return slices.DeleteFunc(all, func(o operand) bool {
+		k := key{o.name, o.instance}
+		again := seen[k]
+		seen[k] = true
+		return again || o.instance > 0 && whole[o.name]
+	})
+}
+
+// isPattern says whether a word is no single name.
+func isPattern(word string) bool {
+	return word == "all" || isRegexp(word) || strings.ContainsAny(word, "*?[")
+}
+
+func isRegexp(word string) bool { return len(word) > 2 && word[0] == '/' && word[len(word)-1] == '/' }
+
+func (e *env) resolveOne(word string, apps []units.Name) ([]operand, error) {
+	switch {
+	case word == "all":
+		return wholes(apps), nil
+	case isRegexp(word):
+		return e.resolveRegexp(word, apps)
+	case strings.ContainsAny(word, "*?["):
+		return e.resolveGlob(word, apps)
+	}
+	n, i, err := units.ParseInstance(word)
+	if err != nil {
+		if _, notNumber := strconv.Atoi(word); notNumber == nil {
+			return nil, withHint(err, "apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3")
+		}
+		return nil, err
+	}
+	if !slices.Contains(apps, n) {
+		return nil, &install.NotInstalledError{App: n, Apps: apps}
+	}
+	if i > 0 {
+		listed, err := e.listed(n)
+		if err != nil {
+			return nil, err
+		}
+		if i > listed {
+			return nil, withHint(fmt.Errorf("%s has no instance %d", n, i), "%s", instancesThereAre(n, listed))
+		}
+	}
+	return []operand{{name: n, instance: i}}, nil
+}
+
+func instancesThereAre(n units.Name, listed int) string {
+	if listed == 1 {
+		return fmt.Sprintf("it has %s@1 alone", n)
+	}
+	return fmt.Sprintf("it has %s@1 to %[1]s@%d", n, listed)
+}
+
+func wholes(apps []units.Name) []operand {
+	out := make([]operand, 0, len(apps))
+	for _, n := range apps {
+		out = append(out, operand{name: n, implied: true})
+	}
+	return out
+}
+
+// resolveRegexp is PM2's form. It looks at the names of apps alone.
+func (e *env) resolveRegexp(word string, apps []units.Name) ([]operand, error) {
+	re, err := regexp.Compile(word[1 : len(word)-1])
+	if err != nil {
+		why := err.Error()
+		if bad, ok := errors.AsType[*syntax.Error](err); ok {
+			why = bad.Code.String()
+		}
+		return nil, usagef("%q is not a regular expression: %s", word, why)
+	}
+	matching := slices.DeleteFunc(slices.Clone(apps), func(n units.Name) bool { return !re.MatchString(string(n)) })
+	if len(matching) == 0 {
+		return nil, nothingMatches(word, apps)
+	}
+	return wholes(matching), nil
+}
+
+func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
+	appGlob, numberGlob, instances := strings.Cut(strings.TrimSuffix(word, ".service"), "@")
+	if appGlob == "all" {
+		appGlob = "*"
+	}
+	for _, g := range []string{appGlob, numberGlob} {
+		if _, err := path.Match(g, ""); err != nil || strings.Contains(g, "/") {
+			return nil, withHint(usagef("%q is not a pattern", word), "* stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'")
+		}
+	}
+	var found []operand
+	someApp := false
+	for _, n := range apps {
+		if ok, _ := path.Match(appGlob, string(n)); !ok {
+			continue
+		}
+		someApp = true
+		if !instances {
+			found = append(found, operand{name: n, implied: true})
+			continue
+		}
+		listed, err := e.listed(n)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range numbers(listed) {
+			if ok, _ := path.Match(numberGlob, strconv.Itoa(i)); ok {
+				found = append(found, operand{name: n, instance: i, implied: true})
+			}
+		}
+	}
+	switch {
+	case len(found) > 0:
+		return found, nil
+	case someApp:
+		return nil, withHint(fmt.Errorf("no instance matches %q", word), "clusterctl show NAME lists the instances of an app")
+	}
+	return nil, nothingMatches(word, apps)
+}
+
+// nothingMatches names what there is, as long as that is a line.
+func nothingMatches(word string, apps []units.Name) error {
+	err := fmt.Errorf("no app matches %q", word)
+	if len(apps) == 0 {
+		return withHint(err, "there are no apps; clusterctl install makes one")
+	}
+	const most = 10
+	var names []string
+	for _, n := range apps[:min(len(apps), most)] {
+		names = append(names, string(n))
+	}
+	if len(apps) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(apps)-most))
+	}
+	return withHint(err, "there are: %s", strings.Join(names, ", "))
+}
+
+// target is an operand whose app has been read.
+type target struct {
+	app      units.App
+	listed   int
+	instance int // 0: the whole app
+	implied  bool
+}
+
+func (t target) String() string {
+	return operand{name: t.app.Name, instance: t.instance}.String()
+}
+
+// targets resolves words and reads the apps, all of them before anything is done.
+func (e *env) targets(words []string) ([]target, error) {
+	operands, err := e.resolve(words)
+	if err != nil {
+		return nil, err
+	}
+	var out []target
+	var errs []error
+	for _, o := range operands {
+		t := target{instance: o.instance, implied: o.implied}
+		if t.app, err = e.store.Load(o.name); err == nil {
+			t.listed, err = e.listed(o.name)
+		}
+		out, errs = append(out, t), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// listed is how many instances the app's aggregate names.
+func (e *env) listed(n units.Name) (int, error) {
+	path := e.store.UnitPath(n, n.DropIn())
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, withHint(fmt.Errorf("the instance list of %s: %w", n, err), "sudo clusterctl uninstall %s, and install it again", n)
+	}
+	if k := units.ListedInstances(data); k > 0 {
+		return k, nil
+	}
+	return 0, fmt.Errorf("%s lists no instances", path)
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+type packageOptions struct {
+	output, version, maintainer, arch string
+	include, depends                  cli.StringSlice
+	systemd, cpus                     int
+	asJSON                            bool
+}
+
+func packageCommand(e *env) *cli.Command {
+	var o packageOptions
+	return &cli.Command{
+		Name: "package", Usage: "Make a Debian package of an app, with its files and units",
+		UsageText: "package NAME|FILE [FLAGS]",
+		Description: "Takes an installed app, or the apps of a clusterctl.yaml, and makes a .deb of each: the app's directory and\n" +
+			"program, its units, a system user where it has one, and scripts that enable and start it. An upgrade replaces\n" +
+			"one instance after the other and goes back to the old version if the new one does not stay up. The machine\n" +
+			"that it is installed on needs clusterctl only where the shim adopts the program.\n\n" +
+			"Files that look like secrets, such as .env, are left out and named; --include takes them in.\n\n" +
+			"EXAMPLES:\n" +
+			"   clusterctl package shop\n" +
+			"   clusterctl package ./clusterctl.yaml --package-version 1.4.0 --output dist",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "`DIR`ectory for the packages", Destination: &o.output},
+			&cli.StringFlag{Name: "package-version", Usage: "`VERSION` of the package; that of package.json, or the time of the newest file, if not given", Destination: &o.version},
+			&cli.StringFlag{Name: "maintainer", Usage: "`NAME <EMAIL>` in the package; $DEBFULLNAME and $DEBEMAIL if not given", Destination: &o.maintainer},
+			&cli.StringFlag{Name: "arch", Usage: "`ARCH` of the package: amd64, arm64, all; that of the programs in it if not given", Destination: &o.arch},
+			&cli.StringSliceFlag{Name: "include", Usage: "`PATH` that belongs to the app as well, or was left out; may repeat", Destination: &o.include},
+			&cli.StringSliceFlag{Name: "depends", Usage: "`PACKAGE` that the app needs, such as \"nodejs (>= 18)\"; may repeat", Destination: &o.depends},
+			&cli.IntFlag{Name: "systemd-version", Usage: "oldest `VERSION` of systemd that the package is for; that of this machine if not given", Destination: &o.systemd},
+			&cli.IntFlag{Name: "cpus", Value: runtime.NumCPU(), Usage: "`N`umber of CPUs of the machines that it is for", Destination: &o.cpus},
+			&cli.BoolFlag{Name: "json", Usage: "for programs", Destination: &o.asJSON},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, 1, "the NAME of an app, or a FILE that describes some")
+			if err != nil {
+				return err
+			}
+			return runPackage(c.Context, e, o, args[0])
+		},
+	}
+}
+
+// packageResult is one package for programs.
+type packageResult struct {
+	Path         string   `json:"path"`
+	App          string   `json:"app"`
+	Package      string   `json:"package"`
+	Version      string   `json:"version"`
+	Architecture string   `json:"architecture"`
+	Release      string   `json:"release"`
+	Depends      []string `json:"depends"`
+	Files        int      `json:"files"`
+	Size         int64    `json:"size"`
+	LeftOut      []string `json:"leftOut"`
+	Notes        []string `json:"notes"`
+}
+
+func runPackage(ctx context.Context, e *env, o packageOptions, what string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	apps, err := e.appsOf(what)
+	if err != nil {
+		return err
+	}
+	if o.systemd == 0 {
+		o.systemd = e.systemdVersion(ctx)
+	}
+	results := []packageResult{}
+	for _, a := range apps {
+		r, err := e.packApp(ctx, a, o)
+		if err != nil {
+			return fmt.Errorf("packaging %s: %w", a.Name, err)
+		}
+		if !o.asJSON {
+			fmt.Fprintln(e.stdout, r.Path)
+		}
+		results = append(results, r)
+	}
+	if o.asJSON {
+		return e.printJSON(struct {
+			Schema   int             `json:"schema"`
+			Packages []packageResult `json:"packages"`
+		}{1, results})
+	}
+	e.note("install with: sudo apt-get install %s", shellWord(installable(results[0].Path)))
+	return nil
+}
+
+// check looks at the flags, before anything is read.
+func (o *packageOptions) check() error {
+	if o.cpus < 1 {
+		return usagef("--cpus %d is not a number of CPUs", o.cpus)
+	}
+	if o.systemd != 0 && o.systemd < units.OldestSystemd {
+		return usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+	}
+	for _, f := range []struct {
+		name, value string
+		check       func(string) error
+	}{
+		{"package-version", o.version, apppkg.CheckVersion}, {"maintainer", o.maintainer, apppkg.CheckMaintainer}, {"arch", o.arch, apppkg.CheckArch},
+	} {
+		if f.value == "" {
+			continue
+		}
+		if err := f.check(f.value); err != nil {
+			return usagef("--%s: %v", f.name, err)
+		}
+	}
+	for _, d := range o.depends.Value() {
+		if err := apppkg.CheckDepends(d); err != nil {
+			return usagef("--depends: %v", err)
+		}
+	}
+	return nil
+}
+
+// installable is a path as apt takes it for a file, not for a name.
+func installable(p string) string {
+	if filepath.IsAbs(p) || strings.HasPrefix(p, "../") {
+		return p
+	}
+	return "./" + strings.TrimPrefix(p, "./")
+}
+
+// appsOf reads what is to be packaged: a file that is there goes before an app of that name.
+func (e *env) appsOf(what string) ([]units.App, error) {
+	path := what
+	if info, err := os.Stat(what); err == nil && info.IsDir() {
+		path = filepath.Join(what, "clusterctl.yaml")
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return config.Decode(path, data)
+	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, "/"):
+		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
+	}
+	n, err := units.ParseName(what)
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.store.Load(n)
+	return []units.App{a}, err
+}
+
+// systemdVersion asks the machine; one without systemd may still make packages.
+func (e *env) systemdVersion(ctx context.Context) int {
+	const bookworm = 252
+	conn, err := e.dial(ctx)
+	if err == nil {
+		defer conn.Close()
+		if v, err := conn.Version(ctx); err == nil {
+			return v
+		}
+	}
+	e.note("systemd: %d (Debian 12; this machine runs none, and --systemd-version was not given)", bookworm)
+	return bookworm
+}
+
+// packApp makes the package of one app and tells what is in it.
+func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (packageResult, error) {
+	if a.Directory != "" {
+		a.Directory = filepath.Clean(a.Directory)
+	}
+	roots, err := apppkg.Roots(a, func(p string) bool {
+		info, err := os.Stat(p)
+		return err == nil && info.Mode().IsRegular()
+	})
+	if err != nil {
+		return packageResult{}, err
+	}
+	c, err := e.collect(ctx, roots, o.include.Value())
+	if err != nil {
+		return packageResult{}, err
+	}
+	in := apppkg.Input{
+		App: a, Roots: roots, Files: c.files, Arch: o.arch, Version: cmp.Or(o.version, c.version()), Description: c.npm.Description,
+		Maintainer: cmp.Or(o.maintainer, e.maintainer()), Depends: o.depends.Value(),
+		Target: units.Target{Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus})},
+	}
+	if in.Arch == "" {
+		if in.Arch, err = c.arch(); err != nil {
+			return packageResult{}, err
+		}
+	}
+	if owner := e.ownerOf(ctx, a.Command[0], roots); owner != "" {
+		in.Depends = append(in.Depends, owner)
+	}
+	p, err := apppkg.Plan(in)
+	if err != nil {
+		return packageResult{}, err
+	}
+	r := packageResult{
+		App: string(a.Name), Package: p.Name, Version: p.Version, Architecture: p.Arch, Release: p.Release, Depends: p.Depends,
+		Path: filepath.Join(o.output, p.FileName()), Files: len(p.Files), LeftOut: c.leftOut, Notes: append(c.notes, p.Notes...),
+	}
+	for _, f := range p.Files {
+		r.Size += f.Size
+	}
+	e.tell(a, r, roots)
+	return r, e.build(ctx, p, c.newest, r.Path)
+}
+
+// tell says what goes in, and what does not.
+func (e *env) tell(a units.App, r packageResult, roots []apppkg.Root) {
+	for _, root := range roots {
+		e.note("%s: %s becomes %s", a.Name, root.From, root.To)
+	}
+	e.note("%s: %d files, %s; depends on %s", a.Name, r.Files, binarySize(r.Size), strings.Join(r.Depends, ", "))
+	for _, s := range r.LeftOut {
+		e.note("%s: left out, since it looks like a secret: %s (--include %[2]s takes it in, for everybody to read)", a.Name, shellWord(s))
+	}
+	for _, n := range r.Notes {
+		e.note("%s: %s", a.Name, n)
+	}
+}
+
+// binarySize is for people: 12 KiB, 3.4 MiB.
+func binarySize(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1023)/1024)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// maintainer is who packages, as Debian's own tools find it out.
+func (e *env) maintainer() string {
+	user := cmp.Or(e.getenv("SUDO_USER"), e.getenv("USER"), "root")
+	mail := e.getenv("DEBEMAIL")
+	if mail == "" {
+		host, err := os.Hostname()
+		if err != nil || host == "" {
+			host = "localhost"
+		}
+		mail = user + "@" + host
+	}
+	return fmt.Sprintf("%s <%s>", cmp.Or(e.getenv("DEBFULLNAME"), user), mail)
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+)
+
+// collection is what was found on this machine for a package.
+type collection struct {
+	files   []apppkg.File
+	leftOut []string
+	notes   []string
+	arches  []string
+	newest  time.Time
+	npm     struct{ Version, Description string }
+}
+
+// collect walks what belongs to the app, and what was asked for beside it.
+func (e *env) collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
+	c := &collection{leftOut: []string{}, notes: []string{}}
+	var asked []string
+	for _, p := range include {
+		p, err := e.absolutePath(p)
+		if err != nil {
+			return nil, err
+		}
+		asked = append(asked, p)
+	}
+	for _, r := range roots {
+		if err := c.walk(ctx, r.From, asked, false); err != nil {
+			return nil, err
+		}
+		// What npm knows of the app, if it is one.
+		if data, err := os.ReadFile(filepath.Join(r.From, "package.json")); err == nil && c.npm.Version == "" {
+			_ = json.Unmarshal(data, &c.npm)
+		}
+	}
+	for _, p := range asked {
+		inRoot := slices.ContainsFunc(roots, func(r apppkg.Root) bool { return p == r.From || strings.HasPrefix(p, r.From+"/") })
+		if _, err := os.Lstat(p); err != nil {
+			return nil, withHint(fmt.Errorf("--include %q: %w", p, cause(err)), "ls -l %s", shellWord(filepath.Dir(p)))
+		}
+		if !inRoot {
+			if err := c.walk(ctx, p, asked, true); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
+}
+
+// walk adds a file, or all that is in a directory.
+func (c *collection) walk(ctx context.Context, top string, asked []string, included bool) error {
+	wanted := func(p string) bool {
+		return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
+	}
+	return filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rel := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
+		switch {
+		case wanted(p):
+		case d.IsDir() && apppkg.Junk(rel):
+			return filepath.SkipDir
+		case !d.IsDir() && rel != "" && apppkg.Secret(rel):
+			c.leftOut = append(c.leftOut, p)
+			return nil
+		}
+		return c.add(p, d, included || wanted(p))
+	})
+}
+
+// add looks at one file: of what type, when changed, with which content.
+func (c *collection) add(p string, d fs.DirEntry, included bool) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	f := apppkg.File{Path: p, Mode: info.Mode(), Included: included}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		if f.Link, err = os.Readlink(p); err != nil {
+			return err
+		}
+	case info.IsDir():
+	case info.Mode().IsRegular():
+		if info.ModTime().After(c.newest) {
+			c.newest = info.ModTime()
+		}
+		f.Source, f.Size = p, info.Size()
+		if f.Digest, err = c.read(p); err != nil {
+			return err
+		}
+	default:
+		c.notes = append(c.notes, fmt.Sprintf("left out: %s is neither a file nor a directory nor a link", p))
+		return nil
+	}
+	c.files = append(c.files, f)
+	return nil
+}
+
+// read gives the digest of a file, and notes for which machine it is, if it is a program.
+func (c *collection) read(p string) (string, error) {
+	f, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if program, err := elf.NewFile(f); err == nil {
+		arch := debianArch(program.Machine)
+		if !slices.Contains(c.arches, arch) {
+			c.arches = append(c.arches, arch)
+		}
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// debianArch names a machine as dpkg does.
+func debianArch(m elf.Machine) string {
+	switch m {
+	case elf.EM_X86_64:
+		return "amd64"
+	case elf.EM_AARCH64:
+		return "arm64"
+	case elf.EM_386:
+		return "i386"
+	case elf.EM_ARM:
+		return "armhf"
+	case elf.EM_RISCV:
+		return "riscv64"
+	case elf.EM_S390:
+		return "s390x"
+	case elf.EM_PPC64:
+		return "ppc64el"
+	}
+	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
+}
+
+// arch is that of the programs of the app; scripts alone run on all.
+func (c *collection) arch() (string, error) {
+	switch len(c.arches) {
+	case 0:
+		return "all", nil
+	case 1:
+		return c.arches[0], nil
+	}
+	if slices.Contains(c.arches, runtime.GOARCH) {
+		// A module of npm brings builds for several machines and picks one where it runs.
+		c.notes = append(c.notes, fmt.Sprintf("architecture: %s (there are programs for %s)", runtime.GOARCH, strings.Join(c.arches, ", ")))
+		return runtime.GOARCH, nil
+	}
+	return "", withHint(fmt.Errorf("there are programs for %s", strings.Join(c.arches, " and ")), "--arch %s", c.arches[0])
+}
+
+// version of the package when none was given. The time of the newest file grows with each change, and the same files give
+// the same version.
+func (c *collection) version() string {
+	if c.npm.Version != "" {
+		return apppkg.DebVersion(c.npm.Version)
+	}
+	return c.newest.UTC().Format("20060102.150405")
+}
+
+// ownerOf names the package that the program comes from, if it is not part of the app itself.
+func (e *env) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
+	if slices.ContainsFunc(roots, func(r apppkg.Root) bool { return program == r.From || strings.HasPrefix(program, r.From+"/") }) {
+		return ""
+	}
+	paths := []string{program}
+	if real, err := filepath.EvalSymlinks(program); err == nil && real != program {
+		paths = append(paths, real)
+	}
+	for _, p := range paths {
+		// dpkg knows a file by the path that its package has, which may still be that before /bin became a link.
+		for _, p := range []string{p, strings.TrimPrefix(p, "/usr"), "/usr" + p} {
+			out, err := e.tool(ctx, nil, "dpkg-query", "-S", p)
+			if err != nil {
+				continue
+			}
+			for line := range strings.Lines(out) {
+				owner, _, found := strings.Cut(line, ":")
+				if found && !strings.ContainsAny(owner, " ,") { // neither diverted, nor of several
+					// The interpreter alone is in python3-minimal, its library in python3.
+					return strings.TrimSuffix(owner, "-minimal")
+				}
+			}
+		}
+	}
+	e.note("%s comes from no package; it has to be on the target, or give --depends", program)
+	return ""
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// probeReport is what "clusterctl-shim probe" leaves (its schema, version 1).
+type probeReport struct {
+	Binds []struct {
+		Family    string `json:"family"` // inet, inet6, unix
+		Type      string `json:"type"`   // stream, dgram
+		Address   string `json:"address"`
+		Port      uint16 `json:"port"`
+		Listening bool   `json:"listening"`
+		V6Only    bool   `json:"v6only"`
+	} `json:"binds"`
+	Exited      bool   `json:"exited"`
+	Status      string `json:"status"`
+	TimedOut    bool   `json:"timed_out"`
+	NonBlocking bool   `json:"non_blocking"`
+	HoldAccept  bool   `json:"hold_accept"`
+}
+
+// probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and takes
+// over what it was about to bind. It is killed before it serves anyone: what it binds are decoys.
+func (e *env) probe(ctx context.Context, a *units.App, timeout time.Duration) (err error) {
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	lock, err := e.lock(ctx, a.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.endProbe(*a, lock)) }()
+	p, err := units.RenderProbe(*a, units.Target{Source: e.store.ConfigPath(a.Name), Shim: e.shim}, timeout)
+	if err != nil {
+		return err
+	}
+	e.note("probe: running %s once to see what it listens on", a.Command[0])
+	started := e.now()
+	data, err := e.runProbe(ctx, conn, p)
+	if err != nil {
+		return explainInstance(context.WithoutCancel(ctx), err, "", started)
+	}
+	var r probeReport
+	if err := json.Unmarshal(data, &r); err != nil {
+		return fmt.Errorf("reading the report of the probe: %w", err)
+	}
+	if err := r.failed(); err != nil {
+		return explainInstance(context.WithoutCancel(ctx), &control.InstanceError{Unit: p.Unit.Path, Reason: err.Error()}, "", started)
+	}
+	return e.adopted(a, r)
+}
+
+// endProbe gives the lock up. The report lay in the app's own directory in /run, which systemd leaves; neither that nor the
+// lock file may stay for an app that may never be installed. If another command has installed it meanwhile, they are its.
+func (e *env) endProbe(a units.App, lock *install.Lock) error {
+	var gone *install.NotInstalledError
+	if _, err := e.store.Load(a.Name); !errors.As(err, &gone) {
+		return lock.Unlock()
+	}
+	return errors.Join(e.store.RemoveRuntimeState(a.Name), lock.Remove())
+}
+
+// runProbe starts the unit of the probe and brings back its report; the unit and its file are gone afterwards.
+func (e *env) runProbe(ctx context.Context, conn *control.Conn, p units.Probe) (data []byte, err error) {
+	remove, err := e.store.WriteRuntime(p.Unit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		// After an interrupt too: nothing of the probe may stay.
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		_, stopErr := conn.Do(clean, control.Stop, control.Replace, p.Unit.Path)
+		err = errors.Join(err, stopErr, remove(), conn.Reload(clean), conn.ResetFailed(clean, p.Unit.Path))
+	}()
+	if err := conn.Reload(ctx); err != nil {
+		return nil, err
+	}
+	outcomes, err := conn.Do(ctx, control.Start, control.Replace, p.Unit.Path)
+	if err != nil {
+		return nil, err
+	}
+	if outcomes[0].Err != nil {
+		return nil, outcomes[0].Err
+	}
+	if outcomes[0].Result != control.Done {
+		states, err := conn.States(ctx, []string{p.Unit.Path})
+		if err != nil {
+			return nil, err
+		}
+		return nil, &control.InstanceError{Unit: p.Unit.Path, Reason: control.Explain(states[0]), State: states[0]}
+	}
+	return readReport(p.Report)
+}
+
+// maxReport is far more than a report of the shim's is long.
+const maxReport = 1 << 20
+
+// readReport reads a file in a directory that belongs to the program under probe, which may have put anything there: a
+// link is not followed, and a FIFO does not block.
+func readReport(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of the probe: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxReport) {
+		err = errors.New("it is not what the shim writes")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of the probe: %w", err)
+	}
+	return io.ReadAll(io.LimitReader(f, maxReport))
+}
+
+// failed: the program ended before it bound anything, and not with success.
+func (r probeReport) failed() error {
+	if !r.Exited || r.Status == "exited/0" || len(r.Binds) > 0 {
+		return nil
+	}
+	how, what, _ := strings.Cut(r.Status, "/")
+	return fmt.Errorf("the program ended in the probe, before it listened: %s %s", how, what)
+}
+
+// adopted takes the listeners of the report, or holds those that were asked for against it.
+func (e *env) adopted(a *units.App, r probeReport) error {
+	found := r.listeners()
+	a.Shim.HoldAccept, a.Shim.Blocking = r.HoldAccept, !r.NonBlocking
+	switch {
+	case len(found) == 0 && len(a.Listen) == 0:
+		e.note("probe: it listens on nothing, so it becomes a background app")
+		if r.TimedOut {
+			e.note("probe: if it was only slow to listen, install it again and give it longer: --probe-timeout 60s")
+		}
+		a.Shim.HoldAccept, a.Shim.Blocking = false, false
+		return nil
+	case len(found) == 0:
+		e.note("probe: it did not listen within the time of the probe; taking --listen as it is")
+		a.Shim.HoldAccept, a.Shim.Blocking = false, false
+		return nil
+	case len(a.Listen) == 0:
+		for i := range found {
+			if found[i].Network == units.TCP && found[i].Port != found[0].Port {
+				// Each name is a socket unit; the first keeps the plain one.
+				found[i].Name = fmt.Sprintf("%s-%d", units.DefaultStreamName, found[i].Port)
+			}
+			e.note("probe: it listens on %s", describeListener(found[i]))
+		}
+		a.Listen = found
+		return nil
+	}
+	return e.matchProbe(a, found)
+}
+
+// matchProbe gives the listeners that were asked for the family that the program binds: a server that works on IPv4
+// sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program does not bind is an
+// error now, and not a worker that never gets ready.
+func (e *env) matchProbe(a *units.App, found []units.Listener) error {
+	var listen []units.Listener
+	for _, l := range a.Listen {
+		if l.Network == units.Unix && l.Bind == 0 {
+			listen = append(listen, l)
+			continue
+		}
+		families := map[bool]bool{} // by "is IPv4"
+		for _, f := range found {
+			if f.Port == l.ProgramPort() && (f.Network == units.UDP) == (l.Network == units.UDP) {
+				families[f.Host.Is4()] = true
+			}
+		}
+		switch {
+		case len(families) == 0:
+			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
+				"--listen %s, or tell the program its port", mapped(l, found[0]))
+		case l.Network == units.Unix || l.Host.IsValid() || !families[true]:
+			listen = append(listen, l)
+		default:
+			listen = append(listen, e.byFamily(l, families[false])...)
+		}
+	}
+	a.Listen = listen
+	return nil
+}
+
+// byFamily splits a bare port for a program that binds IPv4 alone, or one socket for each family.
+func (e *env) byFamily(l units.Listener, both bool) []units.Listener {
+	four, six := l, l
+	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
+	if both {
+		e.note("probe: %s becomes one socket each for IPv4 and IPv6, as the program has it", describeListener(l))
+		return []units.Listener{four, six}
+	}
+	e.note("probe: %s becomes IPv4 only, as the program has it", describeListener(l))
+	return []units.Listener{four}
+}
+
+// mapped proposes the public listener in front of the port that the program really binds.
+func mapped(l, found units.Listener) units.Listener {
+	l.Bind = found.Port
+	if l.Bind == l.Port {
+		l.Bind = 0
+	}
+	return l
+}
+
+func describeAll(list []units.Listener) string {
+	var words []string
+	for _, l := range list {
+		words = append(words, describeListener(l))
+	}
+	return strings.Join(words, " and ")
+}
+
+// covers: of two such TCP binds the kernel refuses the second (EADDRINUSE); the decoys of the probe refuse nothing. An
+// IPv4 address beside an IPv6 socket is none of them, since that may be for IPv6 alone.
+func covers(wide, l units.Listener) bool {
+	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
+		return false
+	}
+	if l.Host.Is4() {
+		return wide.Host == netip.IPv4Unspecified()
+	}
+	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
+}
+
+// listeners are the binds that instances can share, in the order in which they were made, each port once. A Unix socket
+// is none: a program removes the path before it binds, and with it the socket of its siblings.
+func (r probeReport) listeners() []units.Listener {
+	var list []units.Listener
+	for _, b := range r.Binds {
+		l := units.Listener{Port: b.Port}
+		if b.Type == "dgram" {
+			l.Network = units.UDP
+		} else if !b.Listening {
+			continue
+		}
+		addr, err := netip.ParseAddr(b.Address)
+		if err != nil || b.Port == 0 || b.Family == "unix" {
+			continue
+		}
+		if l.Host = addr.Unmap(); addr.Is6() && addr.IsUnspecified() && !b.V6Only {
+			// One socket for IPv6 and IPv4, which is what a bare port means.
+			l.Host = netip.Addr{}
+		}
+		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
+			list = append(list, l)
+		}
+	}
+	for i, l := range list {
+		four := l
+		four.Host = netip.IPv4Unspecified()
+		// Beside a socket for IPv4 there can only be one for IPv6 alone. The probe cannot always ask for that: pidfd_getfd is
+		// not among the system calls of the sandbox.
+		if !l.Host.IsValid() && slices.Contains(list, four) {
+			list[i].Host = netip.IPv6Unspecified()
+		}
+	}
+	return list
+}

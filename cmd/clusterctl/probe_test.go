@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// report reads a report as the shim writes it.
+func reportOf(t *testing.T, text string) probeReport {
+	t.Helper()
+	var r probeReport
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// bind is one entry of a report.
+func bind(family, kind, address, port, more string) string {
+	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + more + `}`
+}
+
+const listening = `,"listening":true`
+
+func binds(list ...string) string { return `{"binds":[` + strings.Join(list, ",") + `]}` }
+
+func TestReportListeners(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`: "",
+		binds(bind("inet6", "stream", "::", "8080", listening)):                                                                    "8080",
+		binds(bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)):                                                   "[::]:8080",
+		binds(bind("inet", "stream", "0.0.0.0", "8080", listening)):                                                                "0.0.0.0:8080",
+		binds(bind("inet", "stream", "127.0.0.1", "8080", listening)):                                                              "127.0.0.1:8080",
+		binds(bind("inet6", "stream", "::ffff:127.0.0.1", "80", listening)):                                                        "127.0.0.1:80",
+		binds(bind("inet", "stream", "0.0.0.0", "8080", "")):                                                                       "",
+		binds(bind("inet", "dgram", "0.0.0.0", "53", "")):                                                                          "udp:0.0.0.0:53",
+		binds(bind("inet", "stream", "0.0.0.0", "0", listening)):                                                                   "",
+		binds(bind("unix", "stream", "/run/x.sock", "0", listening)):                                                               "",
+		binds(bind("inet", "stream", "not an address", "80", listening)):                                                           "",
+		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet6", "stream", "::", "80", listening+`,"v6only":true`)): "0.0.0.0:80 [::]:80",
+		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):              "0.0.0.0:80",
+		binds(bind("inet6", "stream", "::", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):                  "[::]:80 0.0.0.0:80",
+		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):            "127.0.0.1:80",
+		binds(bind("inet6", "stream", "::", "80", listening), bind("inet6", "stream", "::1", "80", listening)):                     "80",
+		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "127.0.0.2", "80", listening)):          "127.0.0.1:80 127.0.0.2:80",
+		binds(bind("inet6", "stream", "::", "9000", listening), bind("inet6", "stream", "::", "80", listening)):                    "9000 80",
+	} {
+		var got []string
+		for _, l := range reportOf(t, text).listeners() {
+			got = append(got, l.String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestReportFailed(t *testing.T) {
+	one := bind("inet", "stream", "0.0.0.0", "80", listening)
+	for text, want := range map[string]string{
+		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "", `{"exited":true,"status":"exited/1","binds":[` + one + `]}`: "",
+		`{"exited":true,"status":"exited/1"}`: "before it listened: exited 1", `{"exited":true,"status":"killed/SEGV"}`: "before it listened: killed SEGV",
+	} {
+		err := reportOf(t, text).failed()
+		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestAdopted: what a report makes of the listeners that were asked for.
+func TestAdopted(t *testing.T) {
+	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening), bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
+	local := bind("inet", "stream", "127.0.0.1", "3000", listening)
+	udp := bind("inet", "dgram", "0.0.0.0", "5353", "")
+	for _, c := range []struct {
+		about, listen, report, want, told, err string
+	}{
+		{"nothing asked, nothing bound", "", binds(), "", "background app", ""},
+		{"nothing bound in time", "8080", binds(), "8080", "taking --listen as it is", ""},
+		{"taken over", "", binds(any8080), "8080", "it listens on tcp port 8080", ""},
+		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
+		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},
+		{"a stream and a datagram", "", binds(any8080, udp), "8080 udp:0.0.0.0:5353", "", ""},
+		{"as asked", "8080", binds(any8080), "8080", "", ""},
+		{"IPv4 alone", "8080", binds(v4), "0.0.0.0:8080", "becomes IPv4 only", ""},
+		{"one socket for each family", "8080", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "one socket each", ""},
+		{"IPv6 alone", "8080", binds(v6), "8080", "", ""},
+		{"an address that was asked for stays", "127.0.0.1:8080", binds(any8080), "127.0.0.1:8080", "", ""},
+		{"another port in front", "80:3000", binds(local), "0.0.0.0:80:3000", "IPv4 only", ""},
+		{"a unix socket in front", "/run/x.sock:3000", binds(local), "/run/x.sock:3000", "", ""},
+		{"a unix socket of its own", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
+		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
+		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
+		{"another port than it binds", "9000", binds(any8080), "", "", "does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
+		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "", "does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
+		{"a datagram is no stream", "5353", binds(udp), "", "", "does not bind port 5353"},
+	} {
+		w := newWorld(t)
+		a := units.App{Name: "x"}
+		for _, s := range strings.Fields(c.listen) {
+			l, err := units.ParseListener(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Listen = append(a.Listen, l)
+		}
+		err := w.adopted(&a, reportOf(t, c.report))
+		var got []string
+		for _, l := range a.Listen {
+			got = append(got, l.String())
+		}
+		switch {
+		case c.err != "":
+			if err == nil || !strings.Contains(err.Error()+"|"+w.hintFor(err), c.err) {
+				t.Errorf("%s: %q, %v, hint %q", c.about, got, err, w.hintFor(err))
+			}
+		case err != nil || strings.Join(got, " ") != c.want || !strings.Contains(w.err.String(), c.told):
+			t.Errorf("%s: %q, %v, %q", c.about, got, err, w.err.String())
+		}
+	}
+}
+
+// TestAdoptedIsValid: whatever a program binds, what comes of it can be rendered, or is an error.
+func TestAdoptedIsValid(t *testing.T) {
+	one := rapid.Custom(func(t *rapid.T) string {
+		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"), rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
+			rapid.SampledFrom([]string{"0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:10.0.0.1", "", "x"}).Draw(t, "address"),
+			rapid.SampledFrom([]string{"0", "80", "81", "65535"}).Draw(t, "port"),
+			rapid.SampledFrom([]string{"", listening, listening + `,"v6only":true`}).Draw(t, "more"))
+	})
+	w := newWorld(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		a := units.App{Name: "x", Command: []string{"/bin/true"}}
+		if err := w.adopted(&a, reportOf(t, binds(rapid.SliceOfN(one, 0, 4).Draw(rt, "binds")...))); err != nil {
+			return
+		}
+		// Datagrams may really be bound twice (SO_REUSEADDR), and an IPv6 socket beside an IPv4 address of the same port;
+		// one socket unit cannot hold them, which is an error.
+		odd := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
+			return l.Network == units.UDP || !l.Host.IsValid() || l.Host.Is6()
+		})
+		if err := a.Validate(); err != nil && !(odd && strings.Contains(err.Error(), "cannot both be bound")) {
+			rt.Fatalf("%+v: %v", a.Listen, err)
+		}
+	})
+}
+
+func TestReadReport(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(path("good"), []byte(`{}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := readReport(path("good")); err != nil || string(data) != "{}" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if err := os.WriteFile(path("large"), make([]byte, maxReport+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path("good"), path("link")); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody ever writes into it.
+	if err := syscall.Mkfifo(path("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"large", "link", "fifo", "gone", "."} {
+		if data, err := readReport(path(name)); err == nil {
+			t.Errorf("%s: %d bytes", name, len(data))
+		}
+	}
+}

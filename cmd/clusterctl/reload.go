@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// rollFlags are those of every command that rolls.
+type rollFlags struct {
+	batch, surge    int
+	settle, timeout time.Duration
+	asJSON          bool
+}
+
+func (o *rollFlags) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "batch", Value: 1, Usage: "replace `N` instances at once", Destination: &o.batch},
+		&cli.IntFlag{Name: "surge", Usage: "start `N` extra instances first, and stop them in the end, so that there are never fewer than now", Destination: &o.surge},
+		settleFlag(&o.settle),
+		&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that an instance may take from its drain until it is ready; as its unit says if not given", Destination: &o.timeout},
+	}
+}
+
+func (o rollFlags) check() error {
+	switch {
+	case o.batch < 1 || o.batch > units.MaxInstances:
+		return withHint(usagef("--batch %d is not from 1 to %d", o.batch, units.MaxInstances), "--batch 1 is one after the other")
+	case o.surge < 0 || o.surge > units.MaxInstances:
+		return withHint(usagef("--surge %d is not from 0 to %d", o.surge, units.MaxInstances), "--surge 1 starts one extra instance first")
+	}
+	return nil
+}
+
+// special says whether more is asked for than "systemctl reload" would do.
+func (o rollFlags) special() bool {
+	return o.batch > 1 || o.surge > 0 || o.settle != defaultSettle || o.timeout > 0
+}
+
+func (o rollFlags) options() control.RollOptions {
+	return control.RollOptions{Batch: o.batch, Surge: o.surge, Settle: o.settle, Timeout: o.timeout}
+}
+
+func reloadCommand(e *env) *cli.Command {
+	var o rollFlags
+	return &cli.Command{
+		Name: "reload", Usage: "Replace the instances of apps one after the other, so that no request is lost",
+		UsageText: "reload " + operandForms + " [--batch N] [--surge N] [--settle TIME] [--timeout TIME] [--json]",
+		Description: "Each instance is drained, stopped and started; the next one follows when it is ready and has stayed alive for\n" +
+			"--settle. The first that does not come back ends it: its reason and last log lines are shown, and the others run on\n" +
+			"as they were, on the old code. systemd goes on trying the one, so that it comes back by itself once it can; a\n" +
+			"reload begins with those that are down. What is stopped stays so.\n\n" +
+			"\"systemctl reload NAME\" does the same as a job of systemd, which goes on when the terminal is lost; so does this\n" +
+			"command. Flags for it: systemctl edit NAME.service, [Service], Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".\n\n" +
+			"EXAMPLES:\n   sudo clusterctl reload shop\n   sudo clusterctl reload shop --surge 2 --batch 2\n   sudo clusterctl reload all --json",
+		Flags: append(o.flags(), &cli.BoolFlag{Name: "json", Usage: "print a result per instance, for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON}),
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, -1, "the NAME of an app")
+			if err == nil {
+				err = o.check()
+			}
+			if err != nil {
+				return err
+			}
+			return runReload(withoutHangup(c.Context), e, args, o)
+		},
+	}
+}
+
+// appRoll is what became of one app, as "reload --json" prints it (schema 1).
+type appRoll struct {
+	Name units.Name `json:"name"`
+	OK   bool       `json:"ok"`
+	// TookMs is in milliseconds.
+	TookMs int64 `json:"tookMs"`
+	// Error is why it ended before its end, Log the last lines of the instance that did it.
+	Error     string         `json:"error,omitempty"`
+	Log       []string       `json:"log,omitempty"`
+	Instances []instanceRoll `json:"instances"`
+}
+
+// instanceRoll is what became of one instance: reloaded, started, failed, untouched or skipped.
+type instanceRoll struct {
+	Unit     string `json:"unit"`
+	Instance int    `json:"instance"`
+	Outcome  string `json:"outcome"`
+	Reason   string `json:"reason,omitempty"`
+	// TookMs is from the begin of its drain until it was ready.
+	TookMs int64 `json:"tookMs"`
+	PID    int   `json:"pid,omitempty"`
+}
+
+// rollOf is one app and the instances of it that are named; none stands for all.
+type rollOf struct {
+	target
+	only []int
+}
+
+func (r rollOf) String() string {
+	if len(r.only) == 1 {
+		return r.target.String()
+	}
+	return string(r.app.Name)
+}
+
+// byApp puts the named instances of an app together.
+func byApp(targets []target) []rollOf {
+	var out []rollOf
+next:
+	for _, t := range targets {
+		for i := range out {
+			if out[i].app.Name == t.app.Name {
+				out[i].only = append(out[i].only, t.instance)
+				continue next
+			}
+		}
+		r := rollOf{target: t}
+		if t.instance > 0 {
+			r.only = []int{t.instance}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// runReload rolls one app after the other. That one fails does not keep the next from its turn.
+func runReload(ctx context.Context, e *env, args []string, o rollFlags) error {
+	targets, err := e.targets(args)
+	if err != nil {
+		return err
+	}
+	if o.surge > 0 {
+		for _, t := range targets {
+			if t.instance > 0 {
+				return withHint(usagef("--surge is for an app as a whole, and %s is an instance", t), "clusterctl reload %s --surge %d", t.app.Name, o.surge)
+			}
+			if t.listed+o.surge > units.MaxInstances {
+				return usagef("--surge %d: %s would have more than %d instances", o.surge, t, units.MaxInstances)
+			}
+		}
+	}
+	if e.euid != 0 && o.special() {
+		return e.needRoot()
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reports := []appRoll{}
+	var errs []error
+	for _, r := range byApp(targets) {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		started := e.now()
+		rolled, err := e.reload(ctx, conn, r, o.options())
+		errs = append(errs, err)
+		reports = append(reports, rollReportOf(r.app.Name, rolled, e.now().Sub(started), err))
+	}
+	if o.asJSON {
+		errs = append(errs, e.printJSON(struct {
+			Schema int       `json:"schema"`
+			Apps   []appRoll `json:"apps"`
+		}{1, reports}))
+	}
+	return errors.Join(errs...)
+}
+
+func rollReportOf(n units.Name, rolled []control.Rolled, took time.Duration, err error) appRoll {
+	r := appRoll{Name: n, OK: err == nil, TookMs: took.Milliseconds(), Instances: []instanceRoll{}}
+	if err != nil {
+		r.Error = err.Error()
+		var notReached *notReachedError
+		if errors.As(err, &notReached) {
+			r.Log = notReached.log
+		}
+	}
+	for _, one := range rolled {
+		r.Instances = append(r.Instances, instanceRoll{
+			Unit: one.Unit, Instance: one.Instance, Outcome: one.Outcome.String(), Reason: one.Reason,
+			TookMs: one.Took.Milliseconds(), PID: one.State.MainPID,
+		})
+	}
+	return r
+}

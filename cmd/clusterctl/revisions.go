@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// revisionInfo is one earlier state of an app, as "show --revisions --json" prints it (schema 1).
+type revisionInfo struct {
+	Number int `json:"number"`
+	// Until is when it was replaced, By the command that did it.
+	Until time.Time `json:"until"`
+	By    string    `json:"by"`
+	// Changed names what the state after it has otherwise.
+	Changed []string `json:"changed"`
+}
+
+// runRevisions prints the states of an app that "rollback" can go back to, newest first.
+func runRevisions(e *env, name string, asJSON bool) error {
+	n, err := units.ParseName(name)
+	if err != nil {
+		return err
+	}
+	now, err := e.store.Load(n)
+	if err != nil {
+		return err
+	}
+	revisions, err := e.store.Revisions(n)
+	if err != nil {
+		return err
+	}
+	infos := make([]revisionInfo, 0, len(revisions))
+	for i, r := range revisions {
+		next := now
+		if i+1 < len(revisions) {
+			if next, err = revisions[i+1].App(n); err != nil {
+				return err
+			}
+		}
+		before, err := r.App(n)
+		if err != nil {
+			return err
+		}
+		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: r.By, Changed: changedWords(before, next)})
+	}
+	slices.Reverse(infos)
+	if asJSON {
+		return e.printJSON(struct {
+			Schema    int            `json:"schema"`
+			Name      units.Name     `json:"name"`
+			Revisions []revisionInfo `json:"revisions"`
+		}{1, n, infos})
+	}
+	if len(infos) == 0 {
+		e.note("%s has not been changed since it was installed", n)
+		return nil
+	}
+	rows := make([][]string, 0, len(infos))
+	for _, r := range infos {
+		rows = append(rows, []string{
+			strconv.Itoa(r.Number), r.Until.Local().Format(time.DateTime), short(e.now().Sub(r.Until)) + " ago", strings.Join(r.Changed, ", "), r.By,
+		})
+	}
+	if err := table(e.stdout, []string{"REVISION", "UNTIL", "", "THEN CHANGED", "BY"}, rows); err != nil {
+		return err
+	}
+	e.note("undo the last change: sudo clusterctl rollback %s", n)
+	return nil
+}
+
+// changedWords names the parts in which two states of an app differ, by the fields of an app in their order, so that none
+// can be forgotten here.
+func changedWords(before, after units.App) []string {
+	var words []string
+	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
+	for i := range a.NumField() {
+		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			words = append(words, keyWord(a.Type().Field(i).Name))
+		}
+	}
+	if len(words) == 0 {
+		// A newer clusterctl, another systemd, or an edit by hand that was overwritten.
+		return []string{"units"}
+	}
+	return words
+}
+
+// keyWord writes the name of a field as the configuration does: EnvFiles is env-files.
+func keyWord(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		if r >= 'A' && r <= 'Z' {
+			if i > 0 {
+				b.WriteByte('-')
+			}
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+type rollbackOptions struct {
+	settle        time.Duration
+	force, asJSON bool
+}
+
+func rollbackCommand(e *env) *cli.Command {
+	var o rollbackOptions
+	return &cli.Command{
+		Name: "rollback", Aliases: []string{"revert"}, Usage: "Make an app again what it was before its last change, or at an earlier one",
+		UsageText: "rollback NAME [REVISION]",
+		Description: "Goes back as \"apply\" goes on: only what differs is touched, instances one after the other with the port\n" +
+			"open, all or nothing. A rollback is a change like any other, so a second one goes back to where the first came\n" +
+			fmt.Sprintf("from. \"show NAME --revisions\" lists the last %d.\n\n", install.KeepRevisions) +
+			"EXAMPLES:\n   sudo clusterctl rollback shop\n   sudo clusterctl rollback shop 3",
+		Flags: []cli.Flag{
+			forceFlag(&o.force), settleFlag(&o.settle),
+			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"apps\": […]}, as of \"apply\"", Destination: &o.asJSON},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, 2, "the NAME of the app")
+			if err != nil {
+				return err
+			}
+			return runRollback(c.Context, e, o, args)
+		},
+	}
+}
+
+func runRollback(ctx context.Context, e *env, o rollbackOptions, args []string) error {
+	n, err := units.ParseName(args[0])
+	if err != nil {
+		return err
+	}
+	if err := e.needRoot(); err != nil {
+		return err
+	}
+	if err := e.mustExist(n); err != nil {
+		return err
+	}
+	r, err := e.revision(n, args[1:])
+	if err != nil {
+		return err
+	}
+	a, err := r.App(n)
+	if err != nil {
+		return err
+	}
+	out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force})
+	if o.asJSON {
+		_ = e.printJSON(struct {
+			Schema int       `json:"schema"`
+			Apps   []outcome `json:"apps"`
+		}{1, []outcome{out}})
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if out.Action == actionUnchanged {
+		fmt.Fprintf(e.stdout, "%s: is as it was at revision %d, nothing has changed\n", n, r.Number)
+		return nil
+	}
+	fmt.Fprintf(e.stdout, "%s, back at revision %d\n", out, r.Number)
+	return nil
+}
+
+// revision finds the one that was asked for, or the newest.
+func (e *env) revision(n units.Name, args []string) (install.Revision, error) {
+	revisions, err := e.store.Revisions(n)
+	switch {
+	case err != nil:
+		return install.Revision{}, err
+	case len(revisions) == 0:
+		return install.Revision{}, fmt.Errorf("%s has not been changed since it was installed, so there is nothing to go back to", n)
+	case len(args) == 0:
+		return revisions[len(revisions)-1], nil
+	}
+	k, err := strconv.Atoi(args[0])
+	if err != nil {
+		return install.Revision{}, withHint(usagef("%q is not the number of a revision", args[0]), "sudo clusterctl show %s --revisions", n)
+	}
+	i := slices.IndexFunc(revisions, func(r install.Revision) bool { return r.Number == k })
+	if i < 0 {
+		return install.Revision{}, withHint(fmt.Errorf("%s has no revision %d", n, k), "it has %d to %d: sudo clusterctl show %s --revisions",
+			revisions[0].Number, revisions[len(revisions)-1].Number, n)
+	}
+	return revisions[i], nil
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+func TestParseScaling(t *testing.T) {
+	for s, want := range map[string]string{
+		"4": "4", "1": "1", "1000": "1000", "+2": "5", "-1": "2", "-2": "1", "max": "max", "50%": "50%", "+997": "1000",
+		"0": "", "-3": "", "+998": "", "1001": "", "+0": "", "-0": "", "+": "", "-": "", "": "", "all": "", "2.5": "", "+50%": "", "four": "", "--1": "", "0%": "",
+	} {
+		got := ""
+		how, err := parseScaling(s)
+		if err == nil {
+			var c units.Count
+			if c, err = how.count("shop", 3); err == nil {
+				got = c.String()
+			}
+		}
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("scale of 3 by %q: %q, %v; want %q", s, got, err, want)
+		}
+		if err != nil && exitCode(err) != exitUsage {
+			t.Errorf("%q: exit status %d for %v", s, exitCode(err), err)
+		}
+	}
+}
+
+func TestScaleSteps(t *testing.T) {
+	for _, c := range []struct {
+		from, to, listed int
+		up, down         []int
+	}{
+		{2, 4, 2, []int{3, 4}, nil},
+		{4, 1, 4, nil, []int{4, 3, 2}},
+		{2, 4, 4, []int{3, 4}, nil}, // from max, with headroom
+		{2, 2, 4, nil, []int{4, 3}}, // the same number, without the headroom
+		{4, 2, 4, nil, []int{4, 3}}, // to max
+		{3, 3, 3, nil, nil},         // nothing
+		{2, 6, 8, nil, []int{8, 7}}, // up within the list; what is above goes
+	} {
+		up, down := scaleSteps(c.from, c.to, c.listed)
+		if c.from == 2 && c.to == 6 {
+			c.up = []int{3, 4, 5, 6}
+		}
+		if d := cmp.Diff([][]int{c.up, c.down}, [][]int{up, down}); d != "" {
+			t.Errorf("%+v (-want +got):\n%s", c, d)
+		}
+	}
+}
+
+func TestWantedOf(t *testing.T) {
+	two := units.CPUs{Affinity: 2}
+	for _, c := range []struct {
+		count        units.Count
+		cpus         units.CPUs
+		listed, want int
+	}{
+		{units.Count{N: 3}, two, 3, 3},
+		{units.Count{}, two, 4, 2},
+		{units.Count{}, two, 1, 1},
+		{units.Count{Percent: 50}, two, 4, 4}, // installed on a larger machine
+		{units.Count{}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
+	} {
+		if got := wantedOf(c.count, c.cpus, c.listed); got != c.want {
+			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
+		}
+	}
+}
+
+func TestParseSignal(t *testing.T) {
+	for s, want := range map[string]syscall.Signal{
+		"HUP": 1, "SIGHUP": 1, "hup": 1, "sighup": 1, "1": 1, "USR2": 12, "KILL": 9, "64": 64, "RTMIN": 34, "RTMIN+3": 37, "SIGRTMAX-1": 63, "RTMAX": 64,
+		"0": 0, "-1": 0, "65": 0, "": 0, "SIG": 0, "shop": 0, "RTMIN-1": 0, "RTMAX+1": 0, "RTMIN+31": 0, "RTMAX-31": 0, "RTMIN+x": 0, "1.5": 0,
+	} {
+		got, err := parseSignal(s)
+		if got != want || (err == nil) != (want != 0) {
+			t.Errorf("%q: %d, %v; want %d", s, got, err, want)
+		}
+		if err == nil {
+			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") || err == nil && again != got {
+				t.Errorf("%q is called %q, which is %d, %v", s, signalName(got), again, err)
+			}
+		} else if exitCode(err) != exitUsage {
+			t.Errorf("%q: exit status %d", s, exitCode(err))
+		}
+	}
+	_, err := parseSignal("TREM")
+	if hint := (&env{}).hintFor(err); hint != "did you mean TERM?" {
+		t.Errorf("the hint for TREM: %q", hint)
+	}
+}
+
+func TestByApp(t *testing.T) {
+	of := func(names ...string) (out []target) {
+		for _, s := range names {
+			n, i, err := units.ParseInstance(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, target{app: units.App{Name: n}, instance: i})
+		}
+		return out
+	}
+	grouped := byApp(of("web@3", "api", "web@1"))
+	if len(grouped) != 2 || !cmp.Equal(grouped[0].only, []int{3, 1}) || grouped[1].only != nil {
+		t.Errorf("by app: %v", grouped)
+	}
+}
+
+func TestInstancesOf(t *testing.T) {
+	for s, want := range map[string][]int{"1 2 3": {1, 2, 3}, " 3 1\t3 ": {1, 3}, "": nil, "0": nil, "1 x": nil, "1001": nil, "-1": nil} {
+		got, err := instancesOf(s)
+		if !cmp.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %v, %v; want %v", s, got, err, want)
+		}
+	}
+}
+
+func TestLeftAlone(t *testing.T) {
+	var rolled []control.Rolled
+	for i := range 7 {
+		rolled = append(rolled, control.Rolled{Instance: i + 1, Unit: fmt.Sprintf("shop@%d.service", i+1), Outcome: control.RollSkipped, Reason: "it is stopped"})
+	}
+	rolled[0].Outcome = control.RollReloaded
+	rolled[6].Reason = "it is masked"
+	want := []string{"shop@2, shop@3, shop@4 and 2 more: it is stopped", "shop@7: it is masked"}
+	if d := cmp.Diff(want, leftAlone(rolled)); d != "" {
+		t.Error(d)
+	}
+}
+
+// A lost terminal ends neither a reload nor a scale, and everything else does.
+func TestWithoutHangup(t *testing.T) {
+	for cause, ends := range map[string]bool{"hangup signal received": false, "interrupt signal received": true, "terminated signal received": true} {
+		parent, cancel := context.WithCancelCause(t.Context())
+		ctx := withoutHangup(parent)
+		cancel(fmt.Errorf("%s", cause))
+		if ends {
+			<-ctx.Done() // or the test times out
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			t.Errorf("%q ends it", cause)
+		case <-time.After(20 * time.Millisecond): // it must not happen, so there is no event to wait for
+		}
+	}
+}
+
+func TestRollExitStatus(t *testing.T) {
+	refused := &control.RefusedError{Unit: "shop@1.service", Op: control.Restart, Job: "stop", Err: control.ErrConflict}
+	for _, c := range []struct {
+		err  error
+		code int
+		hint string
+	}{
+		{notReached(refused), exitNotReached, "systemctl list-jobs, and try again when it has ended"},
+		{notReached(&control.JobError{Unit: "shop@1.service", Result: control.Canceled}), exitNotReached, ""},
+		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrPermission}), exitPermission, "sudo clusterctl reload shop"},
+		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}), exitNotReached, "sudo systemctl unmask shop@1.service"},
+		{notReached(context.Canceled), exitInterrupted, ""},
+	} {
+		e := &env{args: []string{"clusterctl", "reload", "shop"}}
+		if code, hint := exitCode(c.err), e.hintFor(c.err); code != c.code || hint != c.hint {
+			t.Errorf("%v: %d, %q; want %d, %q", c.err, code, hint, c.code, c.hint)
+		}
+	}
+}
+
+// What --json prints is API: names and forms stay.
+func TestRollJSON(t *testing.T) {
+	rolled := []control.Rolled{
+		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond, State: control.State{MainPID: 7}},
+		{Instance: 2, Unit: "shop@2.service", Outcome: control.RollFailed, Reason: "exited with status 3"},
+	}
+	err := &notReachedError{err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"}, log: []string{"no such module"}}
+	var got strings.Builder
+	e := &env{stdout: &got}
+	if err := e.printJSON(rollReportOf("shop", rolled, 2*time.Second, err)); err != nil {
+		t.Fatal(err)
+	}
+	scaled := appScale{Name: "shop", OK: true, From: 2, To: 4, Count: "4", Changed: true, Running: true, TookMs: 9, Instances: []instanceRoll{}}
+	if err := e.printJSON(scaled); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"name":"shop","ok":false,"tookMs":2000,"error":"shop@2.service: exited with status 3","log":["no such module"],"instances":[` +
+		`{"unit":"shop@1.service","instance":1,"outcome":"reloaded","tookMs":1500,"pid":7},` +
+		`{"unit":"shop@2.service","instance":2,"outcome":"failed","reason":"exitedwithstatus3","tookMs":0}]}` +
+		`{"name":"shop","ok":true,"from":2,"to":4,"count":"4","changed":true,"running":true,"tookMs":9,"instances":[]}`
+	squeeze := strings.NewReplacer(" ", "", "\n", "")
+	if d := cmp.Diff(squeeze.Replace(want), squeeze.Replace(got.String())); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}

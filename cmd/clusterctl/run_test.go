@@ -1,0 +1,379 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+// roff is a manual page as a reader sees it: without the escapes of roff.
+func roff(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`\\f[BIR]|"`).ReplaceAllString(strings.ReplaceAll(string(data), `\-`, "-"), "")
+}
+
+// TestTree walks all commands and flags.
+func TestTree(t *testing.T) {
+	manual := roff(t, "../../packaging/man/clusterctl.1")
+	app := newApp(&env{stdout: io.Discard, stderr: io.Discard})
+	seen := map[string]string{}
+	for _, cmd := range app.Commands {
+		if cmd.Hidden {
+			continue
+		}
+		usage(t, cmd.Name, cmd.Usage)
+		if cmd.OnUsageError == nil || cmd.Action == nil {
+			t.Errorf("%s has no OnUsageError or no Action", cmd.Name)
+		}
+		if !strings.Contains(cmd.Description, "EXIT STATUS:\n   0    done\n") {
+			t.Errorf("%s: the help has no exit statuses", cmd.Name)
+		}
+		if !strings.Contains(cmd.Description, "EXAMPLE:\n   ") && !strings.Contains(cmd.Description, "EXAMPLES:\n   ") {
+			t.Errorf("%s: the help has no example", cmd.Name)
+		}
+		if first, _, _ := strings.Cut(cmd.UsageText, " "); first != cmd.Name {
+			t.Errorf("%s: the usage begins with %q", cmd.Name, first)
+		}
+		if cmd.Hidden {
+			continue
+		}
+		if !strings.Contains(manual, "\n.SS "+cmd.Name+" ") && !strings.Contains(manual, "\n.SS "+cmd.Name+"\n") {
+			t.Errorf("the manual has no section for %s", cmd.Name)
+		}
+		for _, name := range cmd.Names() {
+			if other := seen[name]; other != "" {
+				t.Errorf("%s is both %s and %s", name, other, cmd.Name)
+			}
+			seen[name] = cmd.Name
+			if !regexp.MustCompile(`(?m)\b` + name + `\b`).MatchString(manual) {
+				t.Errorf("the manual does not name %s", name)
+			}
+		}
+		// A flag of the command's own goes before a global one of the same name.
+		global := slices.DeleteFunc(slices.Clone(app.Flags), func(f cli.Flag) bool { return findFlag(cmd.Flags, f.Names()[0]) != nil })
+		flags(t, cmd.Name, manual, append(cmd.Flags, global...))
+	}
+	for _, name := range []string{"install", "generate", "uninstall", "start", "stop", "restart", "reload", "scale", "signal", "reset", "ls", "show", "env", "logs", "flush", "cat", "version", "help", "apply", "diff", "rollback", "package"} {
+		if seen[name] == "" {
+			t.Errorf("there is no command %s", name)
+		}
+	}
+	for _, text := range strings.Split(exitStatus, "\n")[1:] {
+		if code := strings.Fields(text)[0]; !strings.Contains(manual, "\n.B "+code+"\n") {
+			t.Errorf("the manual does not explain the exit status %s", code)
+		}
+	}
+	for _, section := range []string{"ADDRESSES", "INSTANCES", "THE SHIM", "LOGS", "SANDBOX", "FILES", "ENVIRONMENT", "EXIT STATUS", "DIAGNOSTICS", "EXAMPLES", "SEE ALSO"} {
+		if !strings.Contains(manual, "\n.SH "+section+"\n") {
+			t.Errorf("the manual has no section %s", section)
+		}
+	}
+}
+
+func usage(t *testing.T, name, text string) {
+	t.Helper()
+	if r := []rune(text); len(r) == 0 || !unicode.IsUpper(r[0]) || strings.HasSuffix(text, ".") {
+		t.Errorf("%s: the usage %q does not begin with a capital, or ends in a dot", name, text)
+	}
+}
+
+// flags: each has a text, no two of a command share a name, and the manual has an entry with all their names.
+func flags(t *testing.T, cmd, manual string, all []cli.Flag) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, f := range all {
+		doc, ok := f.(cli.DocGenerationFlag)
+		if !ok || doc.GetUsage() == "" || strings.HasSuffix(doc.GetUsage(), ".") {
+			t.Errorf("%s --%s: no usage, or one that ends in a dot", cmd, f.Names()[0])
+		}
+		entry := entryOf(sectionOf(manual, cmd), f.Names()[0])
+		if entry == "" {
+			entry = entryOf(manual, f.Names()[0])
+		}
+		if entry == "" {
+			t.Errorf("%s --%s is not in the manual", cmd, f.Names()[0])
+		}
+		for i, name := range f.Names() {
+			if seen[name] {
+				t.Errorf("%s: two flags %s", cmd, name)
+			}
+			seen[name] = true
+			dashed := "-" + name
+			if len(name) > 1 {
+				dashed = "-" + dashed
+			}
+			if i > 0 && !strings.Contains(entry, " "+dashed+" ") && !strings.HasSuffix(strings.TrimSpace(entry), " "+dashed) {
+				t.Errorf("%s: the manual has %q without %s", cmd, entry, dashed)
+			}
+		}
+	}
+}
+
+// sectionOf is what the manual has on one command.
+func sectionOf(manual, cmd string) string {
+	at := regexp.MustCompile(`(?m)^\.SS ` + cmd + `( .*)?$`).FindStringIndex(manual)
+	if at == nil {
+		return ""
+	}
+	section, _, _ := strings.Cut(manual[at[1]:], "\n.S")
+	return section
+}
+
+// entryOf is the line of the manual that names a flag.
+func entryOf(text, flag string) string {
+	before := ""
+	for line := range strings.Lines(text) {
+		tagged := before == ".TP\n"
+		before = line
+		if tagged && regexp.MustCompile(`--`+flag+`( |$)`).MatchString(strings.TrimSpace(strings.ReplaceAll(line, ",", " "))) {
+			return line
+		}
+	}
+	return ""
+}
+
+// TestManualKeys: every key of the file format has an entry, in the order in which the files are written.
+func TestManualKeys(t *testing.T) {
+	manual := roff(t, "../../packaging/man/clusterctl.yaml.5")
+	_, err := config.Decode("x.yaml", []byte("name: x\ncommand: [/x]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, key := range keys(t) {
+		i := strings.Index(manual[at:], "\n.TP\n.B "+key+"\n")
+		if i < 0 {
+			t.Errorf("the manual has no entry for %s, or not in its place", key)
+			continue
+		}
+		at += i
+	}
+	// And no entry for what is no key.
+	body, _, _ := strings.Cut(manual[strings.Index(manual, ".SH KEYS"):], ".SH EXAMPLES")
+	if got, want := strings.Count(body, "\n.TP\n"), len(keys(t)); got != want {
+		t.Errorf("%d entries for %d keys", got, want)
+	}
+}
+
+// keys are all keys of the file format, as its own encoder writes them: those of an app in which nothing is a default.
+func keys(t *testing.T) []string {
+	t.Helper()
+	a := units.App{
+		Name: "x", Command: []string{"/x"}, Directory: "/x", RunAs: units.RunAs{User: "x"}, Instances: units.Count{N: 1}, Listen: []units.Listener{{Port: 80}},
+		Activation: units.Native, Ready: units.ReadyNotify, Env: []units.EnvVar{{Name: "A"}}, EnvFiles: []units.EnvFile{{Path: "/x"}}, Restart: units.RestartNo,
+		Sandbox: units.SandboxOff, Writable: []string{"/x"}, Timeouts: units.Timeouts{Start: 1, Drain: 1},
+		Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "A"}}, Pin: true, MaxRestarts: 1, MinUptime: 1, NoNodePreload: true, HoldAccept: true, NoDrain: true, Blocking: true},
+		Logs: units.Logs{Namespace: true, MaxSize: 1, MaxAge: 1e9},
+	}
+	var keys []string
+	for line := range strings.Lines(string(config.Encode(a))) {
+		if key, _, ok := strings.Cut(line, ":"); ok && line[0] >= 'a' && line[0] <= 'z' {
+			keys = append(keys, key)
+		}
+	}
+	// A new key that is missing above is found here: it is then known to the decoder and not to this list.
+	source, err := os.ReadFile("../../units/config/fields.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([a-z-]+)",`).FindAllStringSubmatch(string(source), -1) {
+		if !strings.Contains(" "+strings.Join(keys, " ")+" ", " "+m[1]+" ") {
+			t.Errorf("the key %s is not among those that are looked for", m[1])
+		}
+	}
+	return keys
+}
+
+// TestManualRenders: no warnings, and no line is too long for a terminal of 80 columns.
+func TestManualRenders(t *testing.T) {
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		// The order of macros is all that can be looked at without it.
+		groff = ""
+	}
+	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")
+	if err != nil || len(pages) < 2 {
+		t.Fatalf("%q, %v", pages, err)
+	}
+	for _, page := range pages {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(data), "\n") {
+			if strings.TrimRight(line, " \t") != line || strings.ContainsFunc(line, func(r rune) bool { return r > 126 || r == '\t' }) {
+				t.Errorf("%s:%d: %q has a blank at the end, or what is not ASCII", page, i+1, line)
+			}
+			if regexp.MustCompile(`(^|[^\\-])--[a-z]`).MatchString(line) && !strings.HasPrefix(line, `.\"`) {
+				t.Errorf("%s:%d: %q has dashes that a search does not find: write \\-\\-", page, i+1, line)
+			}
+		}
+		if groff == "" {
+			continue
+		}
+		cmd := exec.Command(groff, "-man", "-ww", "-Tascii", "-P-c", "-rLL=80n", page)
+		var warnings strings.Builder
+		cmd.Stderr = &warnings
+		out, err := cmd.Output()
+		if err != nil || warnings.Len() > 0 {
+			t.Errorf("%s: %v\n%s", page, err, warnings.String())
+		}
+		overstrike := regexp.MustCompile(`.\x08`)
+		for line := range strings.Lines(string(out)) {
+			if n := len(strings.TrimRight(overstrike.ReplaceAllString(line, ""), "\n")); n > 80 {
+				t.Errorf("%s: a line of %d columns: %s", page, n, line)
+			}
+		}
+	}
+}
+
+// TestHelp: on stdout, for every command under every name, both ways, with status 0.
+func TestHelp(t *testing.T) {
+	w := newWorld(t)
+	for _, args := range []string{"", "help", "--help", "-h", "-q --help"} {
+		if code := w.do(strings.Fields(args)...); code != exitDone || w.err.Len() > 0 || !strings.Contains(w.out.String(), "COMMANDS:") || !strings.Contains(w.out.String(), "EXIT STATUS:") {
+			t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
+		}
+	}
+	for _, cmd := range newApp(w.env).Commands {
+		if cmd.Hidden {
+			continue
+		}
+		for _, name := range cmd.Names() {
+			var texts []string
+			for _, args := range [][]string{{"help", name}, {name, "--help"}, {name, "-h"}, {name, "operand", "--help"}, {name, "--no-such", "--help", "--", "program"}} {
+				if code := w.do(args...); code != exitDone || w.err.Len() > 0 || !strings.Contains(w.out.String(), "EXIT STATUS:") || !strings.Contains(w.out.String(), cmd.Usage) {
+					t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
+				}
+				texts = append(texts, w.out.String())
+			}
+			for _, text := range texts[1:] {
+				if text != texts[0] {
+					t.Errorf("%s: two ways to ask for help give different texts", name)
+				}
+			}
+		}
+	}
+}
+
+// TestCommandErrors runs commands without systemd: exit status, the first line of the error, and nothing on stdout.
+func TestCommandErrors(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		euid int
+		code int
+		want string
+	}{
+		// What is wrong with the command line goes before who calls.
+		{"install nothing.js", 1000, exitUsage, `there is no file "nothing.js", and no program behind --`},
+		{"install x -i many -- true", 1000, exitUsage, `instances: "many" is not a number of instances`},
+		{"install x --settle soon -- true", 0, exitUsage, `--settle: "soon" is not a time`},
+		{"install x --", 0, exitUsage, `there is no file "x", and no program behind --`},
+		{"install 1 -- true", 0, exitUsage, `name: "1" has no letter`},
+		{"install all -- true", 0, exitUsage, `name: "all" stands for every app`},
+		{"install x -- true", 1000, exitPermission, "this changes the machine: permission denied"},
+		{"uninstall web", 1000, exitPermission, "this changes the machine: permission denied"},
+		{"uninstall web@1", 0, exitUsage, `name: "web@1" may contain only`},
+		{"uninstall web@*", 0, exitUsage, `"web@*" is for instances, and an app goes as a whole`},
+		{"uninstall zz*", 0, exitFailed, `no app matches "zz*"`},
+		{"uninstall all", 0, exitUsage, "there is no terminal to ask on"},
+		{"uninstall w* nothing --yes", 0, exitFailed, `there is no app "nothing"`},
+		{"uninstall nothing", 0, exitFailed, `there is no app "nothing"`},
+		{"uninstall web", 0, exitUsage, "there is no terminal to ask on"},
+		{"uninstall web --yes", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"install web --no-listen --activation native --run-as dynamic -- TRUE", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"install web --no-listen --run-as dynamic --dry-run -- TRUE", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"install new --run-as dynamic --dry-run -- TRUE", 1000, exitUsage, "where does the app listen? A dry run does not run the program to find out"},
+		{"install new --run-as dynamic --activation native -- TRUE", 0, exitUsage, "where does the app listen?"},
+		{"install web --run-as dynamic -- TRUE", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"install web --no-listen --run-as dynamic", 0, exitUsage, `there is no file "web", and no program behind --`},
+		{"apply", 0, exitFailed, `there is no file "clusterctl.yaml"`},
+		{"apply -f nothing.yaml", 1000, exitPermission, "this changes the machine: permission denied"},
+		{"apply --dry-run -f nothing.yaml", 1000, exitFailed, `there is no file "nothing.yaml"`},
+		{"diff", 1000, exitUsage, "there is no clusterctl.yaml in this directory"},
+		{"diff wbe", 1000, exitFailed, `there is no app "wbe"`},
+		{"diff web", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"diff --all web", 1000, exitUsage, "diff --all goes with neither a file nor names"},
+		{"rollback web", 0, exitFailed, "web has not been changed since it was installed"},
+		{"rollback web 3", 1000, exitPermission, "this changes the machine: permission denied"},
+		{"rollback nothing", 0, exitFailed, `there is no app "nothing"`},
+		{"show nothing --revisions", 0, exitFailed, `there is no app "nothing"`},
+		{"install new --run-as nobody-of-that-name -- TRUE", 0, exitFailed, `there is no user "nobody-of-that-name"`},
+		{"install new -- nothing-of-that-name", 0, exitFailed, `the program "nothing-of-that-name" is not in $PATH`},
+		{"start web", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"start web@3", 0, exitFailed, "web has no instance 3"},
+		{"stop web@0", 0, exitUsage, `name: "web@0": "0" is not an instance number (1-1000)`},
+		{"restart wbe web", 0, exitFailed, `there is no app "wbe"`},
+		{"restart all", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"reset web@2", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"show web", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"show all", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"show web@3", 0, exitFailed, "web has no instance 3"},
+		{"show", 0, exitUsage, "show: the NAME of an app is missing"},
+		{"show web --interval 1ms", 0, exitUsage, "show: an interval of 1ms is too short"},
+		{"ls web@9", 0, exitFailed, "web has no instance 9"},
+		{"ls --sort size", 0, exitUsage, `ls: there is no sort key "size"`},
+		{"ls --interval soon", 0, exitUsage, `--interval: "soon" is not a time`},
+		{"ls --watch", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"env web", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"env nothing", 1000, exitFailed, `there is no app "nothing"`},
+		{"env", 0, exitUsage, "env: the NAME of an app is missing"},
+		{"ls --json", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"cat nothing", 1000, exitFailed, `there is no app "nothing"`},
+		{"cat ../../etc/passwd", 0, exitUsage, `name: "../../etc/passwd" `},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			w := newWorld(t)
+			w.euid = c.euid
+			w.installed(t, "web", 2)
+			before := filesBelow(t, w.dir)
+			program := "/bin/true"
+			code := w.do(strings.Fields(strings.ReplaceAll(c.args, "TRUE", program))...)
+			lines := strings.Split(w.err.String(), "\n")
+			found := false
+			for _, line := range lines {
+				found = found || strings.HasPrefix(line, "clusterctl: "+c.want)
+			}
+			if code != c.code || !found {
+				t.Errorf("%d, %s", code, w.err.String())
+			}
+			if w.out.Len() > 0 {
+				t.Errorf("on stdout: %s", w.out.String())
+			}
+			for _, line := range lines {
+				if line != "" && !strings.HasPrefix(line, "clusterctl: ") && !strings.Contains(line, "activation: ") && !strings.Contains(line, "directory: ") {
+					t.Errorf("the line %q", line)
+				}
+			}
+			if got := filesBelow(t, w.dir); strings.Join(got, " ") != strings.Join(before, " ") {
+				t.Errorf("files before: %q\nfiles after: %q", before, got)
+			}
+		})
+	}
+}
+
+// TestFresh: a tree is made for each run, so that no run sees the flags of an earlier one.
+func TestFresh(t *testing.T) {
+	w := newWorld(t)
+	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone || !strings.Contains(w.out.String(), "a@3.service") {
+		t.Fatalf("%d, %s", code, w.err.String())
+	}
+	if code := w.do("generate", "a", "--no-listen", "-i", "2", "--", "/bin/true"); code != exitDone || strings.Contains(w.out.String(), "a@3.service") || strings.Contains(w.out.String(), "A=1") {
+		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
+	}
+}

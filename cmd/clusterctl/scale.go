@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// scaling is what the last operand of "scale" asks for.
+type scaling struct {
+	// by is relative, +2 or -1; when it is 0, to is the number.
+	by int
+	to units.Count
+}
+
+// parseScaling reads "4", "+2", "-1", "max" or "50%".
+func parseScaling(s string) (scaling, error) {
+	const hint = "use a number, +2, -1, max, or 50%"
+	sign := strings.HasPrefix(s, "+") || strings.HasPrefix(s, "-")
+	n, err := strconv.Atoi(s)
+	switch {
+	case sign && err != nil, sign && n == 0:
+		return scaling{}, withHint(usagef("%q is no number of instances", s), "%s", hint)
+	case sign:
+		return scaling{by: n}, nil
+	case err == nil && n == 0:
+		return scaling{}, withHint(usagef("an app cannot have 0 instances"), "\"clusterctl stop\" stops it; \"max\" is one per CPU")
+	}
+	count, err := units.ParseCount(s)
+	var field *units.FieldError
+	if errors.As(err, &field) {
+		return scaling{}, withHint(usagef("%q is no number of instances (1-%d)", s, units.MaxInstances), "%s", hint)
+	}
+	return scaling{to: count}, err
+}
+
+// count is the new number for an app that has now instances.
+func (s scaling) count(n units.Name, now int) (units.Count, error) {
+	if s.by == 0 {
+		return s.to, nil
+	}
+	switch to := now + s.by; {
+	case to < 1:
+		return units.Count{}, withHint(usagef("%s has %d; %+d would leave none", n, now, s.by), "clusterctl stop %s", n)
+	case to > units.MaxInstances:
+		return units.Count{}, usagef("%s has %d; %+d would be more than %d", n, now, s.by, units.MaxInstances)
+	default:
+		return units.Count{N: to}, nil
+	}
+}
+
+type scaleFlags struct {
+	settle, timeout time.Duration
+	asJSON          bool
+}
+
+func scaleCommand(e *env) *cli.Command {
+	var o scaleFlags
+	return &cli.Command{
+		Name: "scale", Usage: "Change the number of instances of apps, now and for good",
+		UsageText: "scale NAME... N|+N|-N|max|50%",
+		Description: "New instances are started and waited for before anything is written; if one does not come up, its reason and last log\n" +
+			"lines are shown and the app is scaled back to what it had. On the way down the last instances are drained and stopped.\n" +
+			"The number is kept over a reboot. An app that is stopped stays so.\n\n" +
+			"EXAMPLES:\n   sudo clusterctl scale shop 4\n   sudo clusterctl scale shop +2\n   sudo clusterctl scale shop max",
+		Flags: []cli.Flag{
+			settleFlag(&o.settle),
+			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that the new instances may take until they are ready; as the unit says if not given", Destination: &o.timeout},
+			&cli.BoolFlag{Name: "json", Usage: "print a result per instance, for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 2, -1, "the NAME of an app, or the number")
+			if err != nil {
+				return err
+			}
+			names, last := args[:len(args)-1], args[len(args)-1]
+			how, err := parseScaling(last)
+			if err != nil {
+				if _, e := parseScaling(names[0]); e == nil {
+					err = withHint(usagef("the number comes last"), "clusterctl scale %s %s", last, names[0])
+				}
+				return err
+			}
+			if err := (rollFlags{batch: 1, settle: o.settle, timeout: o.timeout}).check(); err != nil {
+				return err
+			}
+			return runScale(withoutHangup(c.Context), e, names, how, o)
+		},
+	}
+}
+
+// appScale is what became of one app, as "scale --json" prints it (schema 1).
+type appScale struct {
+	Name units.Name `json:"name"`
+	OK   bool       `json:"ok"`
+	// From and To are numbers of instances, Count is what is kept: a number, max, or a percentage.
+	From  int    `json:"from"`
+	To    int    `json:"to"`
+	Count string `json:"count"`
+	// Changed: something was written. Running: the app runs, so that instances were started or stopped.
+	Changed bool `json:"changed"`
+	Running bool `json:"running"`
+	// TookMs is in milliseconds.
+	TookMs    int64          `json:"tookMs"`
+	Error     string         `json:"error,omitempty"`
+	Log       []string       `json:"log,omitempty"`
+	Instances []instanceRoll `json:"instances"`
+}
+
+// runScale scales one app after the other. That one fails does not keep the next from its turn.
+func runScale(ctx context.Context, e *env, names []string, how scaling, o scaleFlags) error {
+	targets, err := e.targets(names)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(targets, func(t target) bool { return t.instance > 0 }); i >= 0 {
+		return withHint(usagef("scale is for an app as a whole, and %s is an instance", targets[i]), "clusterctl stop %s stops it", targets[i])
+	}
+	if err := e.needRoot(); err != nil {
+		return err
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reports := []appScale{}
+	var errs []error
+	for _, t := range targets {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		started := e.now()
+		s := &scale{e: e, conn: conn, how: how, o: o, started: started}
+		s.report = appScale{Name: t.app.Name, Instances: []instanceRoll{}}
+		err := s.run(ctx, t.app.Name)
+		errs = append(errs, err)
+		s.report.OK, s.report.TookMs = err == nil, e.now().Sub(started).Milliseconds()
+		if err != nil {
+			s.report.Error = err.Error()
+			var notReached *notReachedError
+			if errors.As(err, &notReached) {
+				s.report.Log = notReached.log
+			}
+		}
+		reports = append(reports, s.report)
+	}
+	if o.asJSON {
+		errs = append(errs, e.printJSON(struct {
+			Schema int        `json:"schema"`
+			Apps   []appScale `json:"apps"`
+		}{1, reports}))
+	}
+	return errors.Join(errs...)
+}
+
+// say tells what was done.
+func (s *scale) say() {
+	r := s.report
+	switch {
+	case !r.Changed:
+		s.e.note("%s: has %s already (%s)", r.Name, instancesWord(r.To), r.Count)
+	case !r.Running:
+		s.e.note("%s: %s at the next start; it is stopped", r.Name, instancesWord(r.To))
+	default:
+		s.e.note("%s: %s, %d before", r.Name, instancesWord(r.To), r.From)
+	}
+}
+
+func instancesWord(n int) string {
+	if n == 1 {
+		return "1 instance"
+	}
+	return fmt.Sprintf("%d instances", n)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+func signalCommand(e *env) *cli.Command {
+	var all bool
+	return &cli.Command{
+		Name: "signal", Usage: "Send a signal to the instances of apps",
+		UsageText: "signal SIGNAL " + operandForms + " [--all]",
+		Description: "SIGNAL is HUP, SIGHUP or 1. It goes to the main process of each instance that runs. A signal that ends it makes\n" +
+			"systemd start it again; to stop or to restart, use those commands, which drain.\n\n" +
+			"EXAMPLE:\n   sudo clusterctl signal USR2 shop",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "to every process of the instances, not only the main one", Destination: &all}},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 2, -1, "the SIGNAL, or the NAME of an app")
+			if err != nil {
+				return err
+			}
+			sig, err := parseSignal(args[0])
+			if err != nil {
+				return err
+			}
+			return e.each(withoutHangup(c.Context), args[1:], func(ctx context.Context, conn *control.Conn, t target) error {
+				return e.signal(ctx, conn, t, sig, all)
+			})
+		},
+	}
+}
+
+// signal sends it to what runs of the target.
+func (e *env) signal(ctx context.Context, conn *control.Conn, t target, sig syscall.Signal, all bool) error {
+	list := numbers(t.listed)
+	if t.instance > 0 {
+		list = []int{t.instance}
+	}
+	var names []string
+	for _, i := range list {
+		names = append(names, t.app.Name.Instance(i))
+	}
+	states, err := conn.States(ctx, names)
+	if err != nil {
+		return err
+	}
+	sent := 0
+	for _, st := range states {
+		if st.MainPID == 0 {
+			continue
+		}
+		send := conn.KillMain
+		if all {
+			send = conn.Kill
+		}
+		if err := send(ctx, st.Unit, sig); err != nil {
+			return err
+		}
+		sent++
+	}
+	switch {
+	case sent == 0 && t.implied:
+		e.note("%s: does not run", t)
+	case sent == 0:
+		return withHint(fmt.Errorf("%s does not run, so there is nothing to send %s to", t, signalName(sig)), "sudo clusterctl start %s", t)
+	case t.instance > 0:
+		e.note("%s: %s sent", t, signalName(sig))
+	default:
+		e.note("%s: %s sent to %d of %d instances", t, signalName(sig), sent, len(list))
+	}
+	return nil
+}
+
+// The real-time signals, as kill(1) and systemd count them: glibc keeps the first two of the kernel's for itself.
+const (
+	firstRealTime = 34
+	lastRealTime  = 64
+)
+
+// parseSignal reads "HUP", "SIGHUP", "1", "RTMIN+3".
+func parseSignal(s string) (syscall.Signal, error) {
+	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if n, err := strconv.Atoi(name); err == nil {
+		if n < 1 || n > lastRealTime {
+			return 0, withHint(usagef("there is no signal %s", s), "a number from 1 to %d, or a name such as HUP", lastRealTime)
+		}
+		return syscall.Signal(n), nil
+	}
+	if n := unix.SignalNum("SIG" + name); n != 0 {
+		return n, nil
+	}
+	if n, ok := realTime(name); ok {
+		return n, nil
+	}
+	err := usagef("there is no signal %q", s)
+	var names []string
+	for n := 1; n < firstRealTime; n++ {
+		if known := unix.SignalName(syscall.Signal(n)); known != "" {
+			names = append(names, strings.TrimPrefix(known, "SIG"))
+		}
+	}
+	if like := near(name, names); like != "" {
+		return 0, withHint(err, "did you mean %s?", like)
+	}
+	return 0, withHint(err, "first the signal, then the apps: clusterctl signal HUP NAME")
+}
+
+// realTime reads RTMIN, RTMIN+3, RTMAX, RTMAX-3.
+func realTime(name string) (syscall.Signal, bool) {
+	base, offset := firstRealTime, ""
+	switch {
+	case strings.HasPrefix(name, "RTMIN"):
+		offset = strings.TrimPrefix(name, "RTMIN")
+		if offset != "" && offset[0] != '+' {
+			return 0, false
+		}
+	case strings.HasPrefix(name, "RTMAX"):
+		base, offset = lastRealTime, strings.TrimPrefix(name, "RTMAX")
+		if offset != "" && offset[0] != '-' {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	if offset != "" {
+		n, err := strconv.Atoi(offset)
+		if err != nil {
+			return 0, false
+		}
+		base += n
+	}
+	return syscall.Signal(base), base >= firstRealTime && base <= lastRealTime
+}
+
+func signalName(s syscall.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	if s >= firstRealTime {
+		return fmt.Sprintf("SIGRTMIN+%d", s-firstRealTime)
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// lastRun says how the last run ended that ended by itself.
+func lastRun(r inspect.Runs) string {
+	how := control.ExplainExit(r.Result, r.Status)
+	if how == "" || r.Uptime <= 0 {
+		return how
+	}
+	return how + " after " + short(r.Uptime)
+}
+
+// waiting says whether an instance is held back by the shim, before its program is started again.
+func waiting(st control.State, runs *inspect.Runs) bool {
+	if st.Active != control.Activating {
+		return false
+	}
+	if runs != nil {
+		return runs.Failures > 0 && !runs.Next.IsZero()
+	}
+	// The shim's wait is the only command that stands before the program of an app; where the shim starts the program
+	// itself, it says what it does.
+	return st.Restarts > 0 && (st.Sub == "start-pre" || strings.HasPrefix(st.StatusText, "waiting "))
+}
+
+// nextRestart is when systemd (RestartSec=) or the shim lets the program start again, or nil.
+func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
+	var next time.Time
+	if runs != nil {
+		next = runs.Next
+	}
+	if st.WaitsForRestart() && !st.StateSince.IsZero() {
+		if own := st.StateSince.Add(st.RestartDelay); own.After(next) {
+			next = own
+		}
+	}
+	if next.IsZero() {
+		return nil
+	}
+	return &next
+}
+
+// heldBack says whether a stop by hand met the wait before the program, which systemd takes for a failure of that command.
+func heldBack(st control.State) bool {
+	const killed = 2 // CLD_KILLED
+	return st.Result == "signal" && st.ExecMainCode == 0 && st.PreCode == killed && st.PreStatus == int(syscall.SIGTERM)
+}
+
+// instanceState is one word for the state of an instance.
+func instanceState(st control.State, runs *inspect.Runs) string {
+	switch {
+	case st.Up():
+		return "running"
+	case st.WaitsForRestart(), waiting(st, runs):
+		return "restarting"
+	case st.Active == control.Activating:
+		return "starting"
+	case st.Active == control.Deactivating:
+		return "stopping"
+	case st.Load == control.Masked:
+		return "masked"
+	case st.Active == control.ActiveFailed && st.ExecMainStatus == units.GaveUpStatus && st.Result == "exit-code":
+		return "gave up"
+	case st.Active == control.ActiveFailed && heldBack(st):
+		return "stopped"
+	case st.Active == control.ActiveFailed:
+		return "failed"
+	case st.Skipped():
+		return "skipped"
+	}
+	return "stopped"
+}
+
+// appState is the state of the app in words: running, degraded, starting, stopping, restarting, stopped, gave up, failed.
+// broken says that a socket of it is.
+func appState(aggregate control.State, s appStatus, broken bool) string {
+	some := func(state string) bool {
+		return slices.ContainsFunc(s.Instances, func(i instanceStatus) bool { return i.State == state })
+	}
+	switch {
+	case s.Ready == s.Wanted && s.Ready > 0:
+		return "running"
+	case s.Ready > 0:
+		return "degraded"
+	case aggregate.Active == control.Activating:
+		return "starting"
+	case aggregate.Active == control.Deactivating:
+		return "stopping"
+	case some("restarting"):
+		return "restarting"
+	case some("starting"):
+		return "starting"
+	case some("stopping"):
+		return "stopping"
+	case aggregate.Active != control.ActiveFailed && s.Problem == "":
+		// Also where every worker has done its work, with --restart on-failure or no: the aggregate stays active then.
+		return "stopped"
+	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i instanceStatus) bool { return i.State != "gave up" && i.State != "skipped" }):
+		return "gave up"
+	case aggregate.Active == control.Inactive && !broken:
+		// Stopped by hand while a worker was ending by itself, which systemd calls a failure of that one. By itself an app
+		// never becomes inactive as a whole, whatever its workers do.
+		return "stopped"
+	}
+	return "failed"
+}
+
+// words is the state for people: "degraded 3/4", "restarting in 2 s".
+func (s appStatus) words(now time.Time) string {
+	if s.State == "degraded" {
+		return fmt.Sprintf("degraded %d/%d", s.Ready, s.Wanted)
+	}
+	return inWords(s.State, s.NextRestart, now)
+}
+
+func (i instanceStatus) words(now time.Time) string { return inWords(i.State, i.NextRestart, now) }
+
+func inWords(state string, next *time.Time, now time.Time) string {
+	if state != "restarting" || next == nil {
+		return state
+	}
+	wait := next.Sub(now)
+	switch {
+	case wait <= 0:
+		return state
+	case wait < time.Second:
+		return fmt.Sprintf("restarting in %.1f s", max(wait.Seconds(), 0.1))
+	}
+	return fmt.Sprintf("restarting in %d s", int(math.Ceil(wait.Seconds())))
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// stepKind is one kind of step in which an app that is there becomes what it shall be.
+type stepKind int
+
+const (
+	// stepWrite puts the new files in place.
+	stepWrite stepKind = iota
+	// stepReload has systemd read them.
+	stepReload
+	// stepOpen starts sockets beside those that are there.
+	stepOpen
+	// stepGrow starts instances beside those that run.
+	stepGrow
+	// stepRoll replaces instances, one after the other.
+	stepRoll
+	// stepShrink stops instances that are not listed any more.
+	stepShrink
+	// stepClose stops sockets that no instance uses any more.
+	stepClose
+	// stepStopAll stops the app, its sockets included, and stepStartAll starts it.
+	stepStopAll
+	stepStartAll
+	// stepJournal has the app's own journald read its limits, stepEndJournal ends one that the app does not use any more.
+	stepJournal
+	stepEndJournal
+)
+
+// step is one of them, with what it acts on.
+type step struct {
+	kind      stepKind
+	sockets   []string
+	instances []int
+}
+
+// change is all that the steps depend on.
+type change struct {
+	// files are those of the plan.
+	files []install.Change
+	// from and to are how many instances are listed, before and after.
+	from, to int
+	// running says whether the app runs, start whether it shall in any case.
+	running, start bool
+}
+
+// steps says what has to be done, and in which order, so that nothing is touched that has not changed, and nobody is
+// refused as long as that is possible. It is pure. cold, if it is not empty, says why the port has to be closed.
+//
+// What is new begins before what is old ends: new sockets before the first instance that needs them, new instances before
+// the first that is replaced, sockets that go away after the last one that used them. The first step that fails leaves
+// the rest as it was.
+func (c change) steps() (all []step, cold string) {
+	all, cold = c.unitSteps()
+	if slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op == install.Update && isJournal(f) }) {
+		all = slices.Insert(all, 1, step{kind: stepJournal})
+	}
+	if c.endsJournal() {
+		all = append(all, step{kind: stepEndJournal})
+	}
+	return all, cold
+}
+
+// unitSteps are the steps of units and instances; the first one, if there is any, is not about the journal.
+func (c change) unitSteps() (all []step, cold string) {
+	if !slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op != install.Keep }) {
+		if c.start && !c.running {
+			return []step{{kind: stepStartAll, instances: between(0, c.to)}}, ""
+		}
+		return nil, ""
+	}
+	all = []step{{kind: stepWrite}}
+	reload := slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op != install.Keep && isUnit(f) })
+	cold = c.cold()
+	switch {
+	case !c.running:
+		if reload {
+			all = append(all, step{kind: stepReload})
+		}
+		if c.start {
+			all = append(all, step{kind: stepStartAll, instances: between(0, c.to)})
+		}
+		return all, ""
+	case cold != "":
+		// Stopped by what systemd has in its memory, before it reads that the addresses are others: of a socket whose
+		// addresses have changed it drops the descriptor, and goes on calling it active.
+		return append(all, step{kind: stepStopAll}, step{kind: stepReload}, step{kind: stepStartAll, instances: between(0, c.to)}), cold
+	case reload:
+		all = append(all, step{kind: stepReload})
+	}
+	if opened := c.sockets(install.Create); len(opened) > 0 {
+		all = append(all, step{kind: stepOpen, sockets: opened})
+	}
+	if c.to > c.from {
+		all = append(all, step{kind: stepGrow, instances: between(c.from, c.to)})
+	}
+	if c.workers() {
+		all = append(all, step{kind: stepRoll, instances: between(0, min(c.from, c.to))})
+	}
+	if c.from > c.to {
+		all = append(all, step{kind: stepShrink, instances: between(c.to, c.from)})
+	}
+	if closed := c.sockets(install.Remove); len(closed) > 0 {
+		all = append(all, step{kind: stepClose, sockets: closed})
+	}
+	return all, ""
+}
+
+// isUnit tells a unit or a drop-in from the source of the app, and from the limits of its journal.
+func isUnit(f install.Change) bool { return filepath.Ext(f.Path) != ".yaml" && !isJournal(f) }
+
+func isJournal(f install.Change) bool { return strings.HasPrefix(filepath.Base(f.Path), "journald@") }
+
+// endsJournal says whether the app goes back from a journal of its own to that of the machine.
+func (c change) endsJournal() bool {
+	return slices.ContainsFunc(c.files, func(f install.Change) bool {
+		return f.Op == install.Update && strings.HasSuffix(f.Path, "@.service") && value(f.Old, "LogNamespace") != "" && value(f.New, "LogNamespace") == ""
+	})
+}
+
+// between are the numbers from+1 to to.
+func between(from, to int) []int {
+	var out []int
+	for i := from + 1; i <= to; i++ {
+		out = append(out, i)
+	}
+	return out
+}
+
+// workers says whether what a worker is or sees has changed: its unit, or the name of a listener that it gets.
+func (c change) workers() bool {
+	return slices.ContainsFunc(c.files, func(f install.Change) bool {
+		switch {
+		case f.Op == install.Keep:
+			return false
+		case strings.HasSuffix(f.Path, ".socket") && f.Op == install.Update:
+			return value(f.Old, "FileDescriptorName") != value(f.New, "FileDescriptorName")
+		}
+		return strings.HasSuffix(f.Path, "@.service")
+	})
+}
+
+// value gives the value of a key that a unit has once.
+func value(unit []byte, key string) string {
+	for line := range strings.Lines(string(unit)) {
+		if v, ok := strings.CutPrefix(line, key+"="); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// sockets names the socket units with which that is to be done.
+func (c change) sockets(op install.Op) []string {
+	var names []string
+	for _, f := range c.files {
+		if f.Op == op && strings.HasSuffix(f.Path, ".socket") {
+			names = append(names, filepath.Base(f.Path))
+		}
+	}
+	return names
+}
+
+// cold says why nothing can be done about sockets while the app runs, or "". Two things cannot: to give a socket unit
+// other addresses, and to bind in one unit what another has bound, for as long as a worker holds it.
+func (c change) cold() string {
+	var freed []string
+	for _, f := range c.files {
+		if !strings.HasSuffix(f.Path, ".socket") || f.Op == install.Keep {
+			continue
+		}
+		before, after := addresses(f.Old), addresses(f.New)
+		if f.Op == install.Update && !slices.Equal(before, after) {
+			return fmt.Sprintf("%s listens on %s, and shall on %s", filepath.Base(f.Path), strings.Join(before, " "), strings.Join(after, " "))
+		}
+		if f.Op == install.Remove {
+			freed = append(freed, before...)
+		}
+	}
+	for _, f := range c.files {
+		if !strings.HasSuffix(f.Path, ".socket") || f.Op != install.Create {
+			continue
+		}
+		for _, a := range addresses(f.New) {
+			if slices.ContainsFunc(freed, func(b string) bool { return portOf(a) == portOf(b) }) {
+				return fmt.Sprintf("%s goes to another socket unit, %s", a, filepath.Base(f.Path))
+			}
+		}
+	}
+	return ""
+}
+
+// addresses are what a socket unit binds, in its own words.
+func addresses(unit []byte) []string {
+	var all []string
+	for line := range strings.Lines(string(unit)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "ListenStream":
+			all = append(all, value)
+		case "ListenDatagram":
+			all = append(all, "udp:"+value)
+		case "BindIPv6Only":
+			if value == "ipv6-only" {
+				all = append(all, "(IPv6 only)")
+			}
+		}
+	}
+	return all
+}
+
+// portOf is the part of an address that two sockets cannot both have: the port, with the protocol, or the path.
+func portOf(address string) string {
+	rest, udp := strings.CutPrefix(address, "udp:")
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 && !strings.HasPrefix(rest, "/") {
+		rest = rest[i+1:]
+	}
+	if udp {
+		return "udp:" + rest
+	}
+	return rest
+}

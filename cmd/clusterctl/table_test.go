@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+// TestGrid: whatever is in it and however narrow the terminal is, a row is a line, what must stay stays, and a column goes
+// only where all that go before it have gone. Without a terminal nothing goes, and nothing is cut.
+func TestGrid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 6).Draw(t, "columns")
+		g := &grid{}
+		for range n {
+			g.columns = append(g.columns, column{
+				title: rapid.StringMatching(`[A-Z]{1,8}`).Draw(t, "title"), right: rapid.Bool().Draw(t, "right"), drop: rapid.IntRange(0, 5).Draw(t, "drop"),
+			})
+		}
+		g.columns[n-1].cut = rapid.Bool().Draw(t, "cut")
+		for range rapid.IntRange(0, 4).Draw(t, "rows") {
+			var cells []string
+			for range n {
+				cells = append(cells, rapid.String().Draw(t, "cell"))
+			}
+			g.row(bad, 0, cells...)
+		}
+		width := rapid.IntRange(0, 100).Draw(t, "width")
+		keep, widths := g.layout(width)
+		least, kept := 99, map[int]bool{}
+		for _, i := range keep {
+			kept[i] = true
+		}
+		for i, c := range g.columns {
+			if kept[i] {
+				continue
+			}
+			if c.drop == 0 || width == 0 {
+				t.Fatalf("column %d is gone", i)
+			}
+			least = min(least, c.drop)
+		}
+		total := -gap
+		for _, i := range keep {
+			if g.columns[i].drop > least {
+				t.Fatalf("column %d stays, and one before it went", i)
+			}
+			total += widths[i] + gap
+		}
+		var plain, coloured bytes.Buffer
+		if g.write(&plain, width, false) != nil || g.write(&coloured, width, true) != nil {
+			t.Fatal("not written")
+		}
+		if strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "") != plain.String() {
+			// The blanks that are cut at the end of a line may stand inside of the colour.
+			if strings.Join(strings.Fields(strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "")), " ") != strings.Join(strings.Fields(plain.String()), " ") {
+				t.Fatalf("coloured %q, plain %q", coloured.String(), plain.String())
+			}
+		}
+		if got := strings.Count(plain.String(), "\n"); got != len(g.rows)+1 {
+			t.Fatalf("%d lines for %d rows", got, len(g.rows))
+		}
+		droppable := false
+		for _, i := range keep {
+			droppable = droppable || g.columns[i].drop > 0
+		}
+		for line := range strings.Lines(plain.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 0 && droppable && total <= width && n > width {
+				t.Fatalf("a line of %d in %d columns", n, width)
+			}
+		}
+	})
+}

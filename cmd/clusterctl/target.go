@@ -1,0 +1,245 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// interpreterFlags say how a file is run; they matter only where TARGET is a file or a directory.
+type interpreterFlags struct {
+	interpreter, args, nodeArgs string
+}
+
+// invocation is a TARGET understood: a name, a command line, and the directory to run it in.
+type invocation struct {
+	name      string
+	command   []string
+	directory string
+}
+
+// interpreters by extension, as PM2 has them; the first that is found is taken.
+func interpretersFor(ext string) []string {
+	switch ext {
+	case ".js", ".cjs", ".mjs":
+		return []string{"node"}
+	case ".ts", ".tsx":
+		return []string{"bun"}
+	case ".py":
+		return []string{"python3", "python"}
+	case ".sh":
+		return []string{"bash", "sh"}
+	case ".rb":
+		return []string{"ruby"}
+	case ".php":
+		return []string{"php"}
+	case ".pl":
+		return []string{"perl"}
+	case ".coffee":
+		return []string{"coffee"}
+	case ".ls":
+		return []string{"lsc"}
+	}
+	return nil
+}
+
+// understand turns TARGET and what follows "--" into a command. With a command behind "--" that is not there to be
+// arguments of a file, TARGET is but a name.
+func (e *env) understand(target string, rest []string, f interpreterFlags) (invocation, error) {
+	if err := e.refusePM2(target, rest); err != nil {
+		return invocation{}, err
+	}
+	info, err := os.Stat(target)
+	isPath := err == nil && (info.IsDir() || strings.ContainsAny(target, "/.") || len(rest) == 0)
+	switch {
+	case isPath && info.IsDir() && len(rest) == 0:
+		return e.understandDirectory(target, f)
+	case isPath && info.Mode().IsRegular():
+		return e.understandFile(target, rest, f)
+	case len(rest) > 0:
+		if f != (interpreterFlags{}) {
+			return invocation{}, withHint(usagef("--interpreter and its arguments go with a file as the target"), "write the interpreter behind --")
+		}
+		return invocation{name: target, command: rest}, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return invocation{}, fmt.Errorf("%q: %w", target, cause(err))
+	}
+	return invocation{}, withHint(usagef("there is no file %q, and no program behind --", target),
+		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", shellWord(appName(target)))
+}
+
+// appName makes a name of a path: its last part without the extension, with what no name can hold replaced.
+func appName(path string) string {
+	base := filepath.Base(path)
+	if ext := filepath.Ext(base); interpretersFor(ext) != nil {
+		base = strings.TrimSuffix(base, ext)
+	}
+	if _, err := units.ParseName(base); err != nil {
+		var field *units.FieldError
+		if errors.As(err, &field) {
+			if name, ok := strings.CutPrefix(field.Hint, "use "); ok {
+				return name
+			}
+		}
+	}
+	return base
+}
+
+func (e *env) understandFile(target string, args []string, f interpreterFlags) (invocation, error) {
+	path, err := e.absolutePath(target)
+	if err != nil {
+		return invocation{}, err
+	}
+	inv := invocation{name: appName(path), directory: filepath.Dir(path)}
+	prefix, err := e.interpreter(path, f)
+	inv.command = slices.Concat(prefix, []string{path}, args)
+	return inv, err
+}
+
+// interpreter gives the words in front of a script: by --interpreter, the extension, then the first line.
+func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
+	words := append(strings.Fields(f.args), strings.Fields(f.nodeArgs)...)
+	candidates := interpretersFor(filepath.Ext(path))
+	switch {
+	case f.interpreter == "none":
+		return nil, nil
+	case f.interpreter != "":
+		candidates = []string{f.interpreter}
+	case candidates == nil:
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		line := shebang(path)
+		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
+			// The kernel knows what to do; a file that it cannot run is found out by settleProgram.
+			if len(words) > 0 {
+				return nil, withHint(usagef("%s is run by itself, so there is no interpreter to give arguments to", path), "add --interpreter NAME")
+			}
+			return nil, nil
+		}
+		candidates, words = line[:1], append(line[1:], words...)
+	}
+	found, err := e.findInterpreter(candidates)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{found}, words...), nil
+}
+
+// shebang gives the interpreter in the first line and its argument, without env(1).
+func shebang(path string) []string {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	buf := make([]byte, 256)
+	n, _ := f.Read(buf)
+	line, _, _ := strings.Cut(string(buf[:n]), "\n")
+	line, ok := strings.CutPrefix(line, "#!")
+	if !ok {
+		return nil
+	}
+	words := strings.Fields(line)
+	if len(words) > 1 && filepath.Base(words[0]) == "env" {
+		words = slices.DeleteFunc(words[1:], func(s string) bool { return s == "-S" })
+	}
+	return words
+}
+
+// findInterpreter looks in $PATH, and then where version managers put things: sudo replaces $PATH, so a node of nvm's
+// is not in it.
+func (e *env) findInterpreter(names []string) (string, error) {
+	for _, n := range names {
+		if p, err := e.lookPath(n); err == nil {
+			return filepath.Abs(p)
+		}
+	}
+	for _, n := range names {
+		if p := e.inVersionManagers(n); p != "" {
+			e.note("%s: %s (a version manager's)", n, p)
+			return p, nil
+		}
+	}
+	return "", withHint(fmt.Errorf("there is no %s in $PATH", strings.Join(names, " or ")),
+		"install it, or give its full path: --interpreter /full/path/%s", names[0])
+}
+
+// inVersionManagers looks below the home of the user who called sudo.
+func (e *env) inVersionManagers(name string) string {
+	home := e.getenv("HOME")
+	if who := e.getenv("SUDO_USER"); who != "" {
+		if u, err := lookupUser(who); err == nil {
+			home = u.HomeDir
+		}
+	}
+	if home == "" || strings.ContainsAny(name, "/*?[") {
+		return ""
+	}
+	if p := nvmDefault(home, name); p != "" {
+		return p
+	}
+	for _, pattern := range []string{
+		".nvm/versions/node/*/bin", ".volta/bin", ".asdf/shims", ".local/share/fnm/aliases/default/bin",
+		".local/share/fnm/node-versions/*/installation/bin", ".bun/bin", ".deno/bin", ".pyenv/shims", ".rbenv/shims",
+	} {
+		found, _ := filepath.Glob(filepath.Join(home, pattern, name))
+		if len(found) > 0 {
+			slices.SortFunc(found, compareVersions)
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
+
+// nvmDefault follows nvm's "default" alias as far as it is a version.
+func nvmDefault(home, name string) string {
+	data, err := os.ReadFile(filepath.Join(home, ".nvm/alias/default"))
+	if err != nil {
+		return ""
+	}
+	found, _ := filepath.Glob(filepath.Join(home, ".nvm/versions/node", "v"+strings.TrimPrefix(strings.TrimSpace(string(data)), "v")+"*", "bin", name))
+	if len(found) == 0 {
+		return ""
+	}
+	slices.SortFunc(found, compareVersions)
+	return found[len(found)-1]
+}
+
+// compareVersions orders paths so that v9 comes before v10: digits are compared as numbers.
+func compareVersions(a, b string) int {
+	for a != "" && b != "" {
+		na, ra := leadingNumber(a)
+		nb, rb := leadingNumber(b)
+		if na >= 0 && nb >= 0 {
+			if na != nb {
+				return na - nb
+			}
+			a, b = ra, rb
+			continue
+		}
+		if a[0] != b[0] {
+			return int(a[0]) - int(b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return len(a) - len(b)
+}
+
+func leadingNumber(s string) (int, string) {
+	n, i := 0, 0
+	for i < len(s) && i < 9 && s[i] >= '0' && s[i] <= '9' {
+		n, i = n*10+int(s[i]-'0'), i+1
+	}
+	if i == 0 {
+		return -1, s
+	}
+	return n, s[i:]
+}

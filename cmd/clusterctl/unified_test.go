@@ -1,0 +1,84 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestUnified holds the output to what patch(1) makes of it, and its size to that of diff -u.
+func TestUnified(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.Custom(func(t *rapid.T) string {
+			s := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "", "[Unit]", "d"}), 0, 40).Draw(t, "lines"), "\n")
+			if rapid.Bool().Draw(t, "newline") && s != "" {
+				s += "\n"
+			}
+			return s
+		})
+		before, after := text.Draw(t, "before"), text.Draw(t, "after")
+		got := unified("f", []byte(before), []byte(after))
+		if (got == "") != (before == after) {
+			t.Fatalf("%q and %q: %q", before, after, got)
+		}
+		if got == "" {
+			return
+		}
+		path, other := filepath.Join(dir, "f"), filepath.Join(dir, "g")
+		for p, s := range map[string]string{path: before, other: after} {
+			if err := os.WriteFile(p, []byte(s), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ref, _ := exec.Command("diff", "-u", "--minimal", path, other).Output()
+		if a, b := changedLines(got), changedLines(string(ref)); a != b {
+			t.Fatalf("%d lines changed, diff has %d:\n%s\n%s", a, b, got, ref)
+		}
+		if after == "" {
+			return // patch removes the file
+		}
+		cmd := exec.Command("git", "apply", "--unidiff-zero", "-p0")
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(got)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git apply: %v\n%s\n%s", err, out, got)
+		}
+		if data, _ := os.ReadFile(path); string(data) != after {
+			t.Fatalf("%q became %q by\n%s", before, data, got)
+		}
+	})
+}
+
+func changedLines(diff string) (n int) {
+	for i, line := range strings.Split(diff, "\n") {
+		if i > 1 && line != "" && (line[0] == '+' || line[0] == '-') {
+			n++
+		}
+	}
+	return n
+}
+
+func TestUnifiedFiles(t *testing.T) {
+	for _, tt := range []struct {
+		before, after []byte
+		want          string
+	}{
+		{nil, []byte("a\nb\n"), "--- /dev/null\n+++ f\n@@ -0,0 +1,2 @@\n+a\n+b\n"},
+		{[]byte("a\n"), nil, "--- f\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"},
+		{[]byte("a"), []byte("a\n"), "--- f\n+++ f\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n"},
+		{nil, nil, ""}, {[]byte{}, []byte{}, ""},
+		{nil, []byte{}, "--- /dev/null\n+++ f\n"},
+	} {
+		if got := unified("f", tt.before, tt.after); got != tt.want {
+			t.Errorf("%q and %q:\n%q, want\n%q", tt.before, tt.after, got, tt.want)
+		}
+	}
+	long := func(n int) []byte { return []byte(strings.Repeat("x\ny\n", n)) }
+	if got := unified("f", append(long(2500), 'z'), append([]byte("w\n"), long(2400)...)); !strings.Contains(got, "+w\n") {
+		t.Error("a large file is not compared")
+	}
+}

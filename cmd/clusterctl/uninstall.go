@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// uninstallCommand is the undo of install.
+func uninstallCommand(e *env) *cli.Command {
+	var yes, keepLogs bool
+	return &cli.Command{
+		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove all that was installed of them",
+		UsageText: "uninstall NAME|GLOB|all... [--yes] [--keep-logs]",
+		Description: "Stops the apps and removes their units, configuration and state. The programs themselves, and every file\n" +
+			"that clusterctl did not write, stay. So do their lines in the journal of the machine, which has one limit for all;\n" +
+			"a journal of an app's own (--log-namespace) is removed with all that is in it, unless --keep-logs is given.\n\n" +
+			"EXAMPLES:\n   sudo clusterctl uninstall shop\n   sudo clusterctl uninstall 'test-*' --yes",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", Destination: &yes},
+			&cli.BoolFlag{Name: keepLogsFlag, Usage: "leave the journals of the apps' own where they are", Destination: &keepLogs},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := operands(c, 1, -1, "the NAME of an app")
+			if err != nil {
+				return err
+			}
+			return runUninstall(c.Context, e, args, yes, keepLogs)
+		},
+	}
+}
+
+// runUninstall asks once for all, and goes on when one fails.
+func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool) error {
+	names, err := e.wholeApps(args)
+	if err != nil {
+		return err
+	}
+	if err := e.needRoot(); err != nil {
+		return err
+	}
+	var missing []error
+	for _, n := range names {
+		if err := e.mustExist(n); err != nil {
+			e.tidy(ctx, n)
+			missing = append(missing, err)
+		}
+	}
+	if missing != nil || len(names) == 0 {
+		return errors.Join(missing...)
+	}
+	if !yes {
+		if err := e.confirm(ctx, e.uninstallQuestion(names, keepLogs)); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, n := range names {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		errs = append(errs, e.uninstall(ctx, n, keepLogs))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *env) uninstallQuestion(names []units.Name, keepLogs bool) string {
+	whose := "its"
+	if len(names) > 1 {
+		whose = "their"
+	}
+	what := whose + " units and configuration"
+	var list []string
+	for _, n := range names {
+		list = append(list, string(n))
+		if a, err := e.store.Load(n); err == nil && a.Logs.Namespace && !keepLogs {
+			what = whose + " units, configuration and journals with all lines"
+		}
+	}
+	return fmt.Sprintf("stop %s and remove %s?", strings.Join(list, ", "), what)
+}
+
+// wholeApps resolves words to apps. A name need not be that of an app that there is: an install that was killed leaves
+// less than that, which an uninstall removes.
+func (e *env) wholeApps(words []string) ([]units.Name, error) {
+	var names []units.Name
+	for _, w := range words {
+		if !isPattern(w) {
+			n, err := units.ParseName(w)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, n)
+			continue
+		}
+		found, err := e.resolve([]string{w})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range found {
+			if o.instance > 0 {
+				return nil, withHint(usagef("%q is for instances, and an app goes as a whole", w), "clusterctl stop %s, or clusterctl scale", shellWord(w))
+			}
+			names = append(names, o.name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// confirm asks on a terminal, and refuses where there is nobody to ask.
+func (e *env) confirm(ctx context.Context, question string) error {
+	if !e.stdinTTY {
+		return withHint(usagef("there is no terminal to ask on"), "%s --yes", e.sudoHint())
+	}
+	fmt.Fprintf(e.stderr, "%s [y/N] ", question)
+	// Nothing interrupts a read from a terminal; the goroutine ends with the process.
+	answered := make(chan string, 1)
+	go func() {
+		var s string
+		_, _ = fmt.Fscanln(e.stdin, &s)
+		answered <- s
+	}()
+	var answer string
+	select {
+	case answer = <-answered:
+	case <-ctx.Done():
+		fmt.Fprintln(e.stderr)
+		return ctx.Err()
+	}
+	if a := strings.ToLower(answer); a != "y" && a != "yes" {
+		return fmt.Errorf("nothing was changed")
+	}
+	return nil
+}

@@ -1,0 +1,335 @@
+package apppkg
+
+import (
+	"io/fs"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+func decode(t *testing.T, yaml string) units.App {
+	t.Helper()
+	apps, err := config.Decode("x.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return apps[0]
+}
+
+const shop = `name: shop
+command: [/usr/bin/node, server.js, "--conf=/srv/shop/c.json", "a:/srv/shop:/srv/shop/lib,/srv/shopping", /srv/shop]
+directory: /srv/shop/
+run-as: shop
+instances: 3
+listen: [8080, "admin=9000"]
+env: {NODE_PATH: /srv/shop/lib, OTHER: /srv/shopping}
+env-files: [/srv/shop/.env, -/etc/default/shop]
+writable: [/srv/shop/data, /var/spool/shop]
+`
+
+func regular(p string, mode fs.FileMode) File {
+	return File{Path: p, Mode: mode, Source: p, Size: 10, Digest: "d" + p}
+}
+
+// input is the shop as it was found on some machine.
+func input(t *testing.T, yaml string) Input {
+	t.Helper()
+	a := decode(t, yaml)
+	a.Directory = path.Clean(a.Directory)
+	roots, err := Roots(a, func(p string) bool { return p == "/usr/bin/node" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Input{
+		App: a, Roots: roots, Version: "1.2", Arch: "all", Maintainer: "A B <a@b.example>", Depends: []string{"nodejs"},
+		Target: units.Target{Systemd: 252, Sizing: units.Sizing{Want: 3, Listed: 3}},
+		Files: []File{
+			{Path: "/srv/shop", Mode: fs.ModeDir | 0o700}, regular("/srv/shop/server.js", 0o600), regular("/srv/shop/bin/tool", 0o750),
+			{Path: "/srv/shop/latest", Mode: fs.ModeSymlink | 0o777, Link: "/srv/shop/bin/tool"},
+			regular("/srv/shop/data/db", 0o644),
+			{Path: "/srv/shop/.env", Mode: 0o644, Source: "/srv/shop/.env", Included: true},
+			{Path: "/etc/shop/extra.conf", Mode: 0o644, Source: "/etc/shop/extra.conf", Included: true},
+			{Path: "/usr/share/shop/data", Mode: 0o644, Source: "/usr/share/shop/data", Included: true},
+		},
+	}
+}
+
+func plan(t *testing.T, in Input) Package {
+	t.Helper()
+	p, err := Plan(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func find(t *testing.T, files []File, p string) File {
+	t.Helper()
+	i := slices.IndexFunc(files, func(f File) bool { return f.Path == p })
+	if i < 0 {
+		t.Fatalf("there is no %s in the package", p)
+	}
+	return files[i]
+}
+
+func TestPlan(t *testing.T) {
+	p := plan(t, input(t, shop))
+	for _, c := range []struct {
+		path string
+		mode fs.FileMode
+		link string
+	}{
+		{"/usr/lib/clusterctl-apps/shop/app", fs.ModeDir | 0o755, ""},
+		{"/usr/lib/clusterctl-apps/shop/app/server.js", 0o644, ""},
+		{"/usr/lib/clusterctl-apps/shop/app/bin/tool", 0o755, ""},
+		{"/usr/lib/clusterctl-apps/shop/app/latest", fs.ModeSymlink | 0o777, "/opt/shop/current/app/bin/tool"},
+		{"/usr/lib/clusterctl-apps/shop/app/data", fs.ModeSymlink | 0o777, "/var/lib/shop/data"},
+		{"/usr/lib/clusterctl-apps/shop/units/shop@.service", 0o644, ""},
+		{"/usr/lib/systemd/system/shop.service", 0o644, ""},
+		{"/usr/lib/systemd/system/shop@.service", fs.ModeSymlink | 0o777, "/opt/shop/current/units/shop@.service"},
+		{"/usr/lib/systemd/system/shop-admin.socket", fs.ModeSymlink | 0o777, "/opt/shop/current/units/shop-admin.socket"},
+		{"/usr/lib/sysusers.d/shop.conf", 0o644, ""},
+		{"/etc/shop/.env", 0o600, ""},
+		{"/etc/shop/extra.conf", 0o644, ""},
+		{"/usr/share/shop/data", 0o644, ""},
+	} {
+		if f := find(t, p.Files, c.path); f.Mode != c.mode || f.Link != c.link {
+			t.Errorf("%s: %v %q, want %v %q", c.path, f.Mode, f.Link, c.mode, c.link)
+		}
+	}
+	for _, f := range p.Files {
+		if strings.Contains(f.Path, "/app/data/") || strings.HasSuffix(f.Path, "/app/.env") {
+			t.Errorf("%s is in the package", f.Path)
+		}
+	}
+	if got := string(find(t, p.Control, "conffiles").Data); got != "/etc/shop/.env\n/etc/shop/extra.conf\n" {
+		t.Errorf("conffiles %q", got)
+	}
+	control := string(find(t, p.Control, "control").Data)
+	for _, want := range []string{"Package: shop\n", "Version: 1.2\n", "Depends: systemd (>= 252~), clusterctl, nodejs\n"} {
+		if !strings.Contains(control, want) {
+			t.Errorf("no %q in:\n%s", want, control)
+		}
+	}
+	if strings.Contains(control, "Suggests") {
+		t.Error("clusterctl is depended on and suggested")
+	}
+	if got, want := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/instances").Data), "1\n2\n3\n"; got != want {
+		t.Errorf("instances %q, want %q", got, want)
+	}
+}
+
+// TestJournal: the file of an app's own journal is where journald reads it, and an administrator may change it.
+func TestJournal(t *testing.T) {
+	p := plan(t, input(t, shop+"log-namespace: true\nlog-max-size: 100M\n"))
+	f := find(t, p.Files, "/etc/systemd/journald@clusterctl-shop.conf")
+	if !strings.Contains(string(f.Data), "SystemMaxUse=") {
+		t.Errorf("%s", f.Data)
+	}
+	if got := string(find(t, p.Control, "conffiles").Data); !strings.Contains(got, f.Path+"\n") {
+		t.Errorf("conffiles %q", got)
+	}
+	for name, want := range map[string]string{"postrm": "/var/log/journal/*.'clusterctl-shop'", "prerm": "systemctl stop 'systemd-journald@clusterctl-shop.socket'"} {
+		if got := string(find(t, p.Control, name).Data); !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+// TestState: what the workers write to is made for their user, also where that is not one of the package's.
+func TestState(t *testing.T) {
+	for user, makes := range map[string]bool{"shop": true, "root": false} {
+		p := plan(t, input(t, strings.Replace(shop, "run-as: shop", "run-as: "+user, 1)))
+		script := string(find(t, p.Control, "postinst").Data)
+		if !strings.Contains(script, "install -d -o '"+user+"' ") || !strings.Contains(script, "'/var/lib/shop/data'") {
+			t.Errorf("%s: nobody makes /var/lib/shop/data:\n%s", user, script)
+		}
+		if strings.Contains(script, "\nmake_user\n") != makes {
+			t.Errorf("%s: whether the user is made is %v", user, !makes)
+		}
+	}
+}
+
+// TestRelocation: what is written in the package is the app as it is there.
+func TestRelocation(t *testing.T) {
+	p := plan(t, input(t, shop))
+	a := decode(t, string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/clusterctl.yaml").Data))
+	const app = "/opt/shop/current/app"
+	want := []string{"/usr/bin/node", "server.js", "--conf=" + app + "/c.json", "a:" + app + ":" + app + "/lib,/srv/shopping", app}
+	if !slices.Equal(a.Command, want) {
+		t.Errorf("command %q, want %q", a.Command, want)
+	}
+	if a.Directory != app || a.Env[0].Value != app+"/lib" || a.Env[1].Value != "/srv/shopping" {
+		t.Errorf("directory %s, env %v", a.Directory, a.Env)
+	}
+	if a.EnvFiles[0].Path != "/etc/shop/.env" || a.EnvFiles[1].Path != "/etc/default/shop" || !a.EnvFiles[1].Optional {
+		t.Errorf("env-files %v", a.EnvFiles)
+	}
+	if !slices.Equal(a.Writable, []string{"/var/lib/shop/data", "/var/spool/shop"}) {
+		t.Errorf("writable %q", a.Writable)
+	}
+	unit := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/units/shop@.service").Data)
+	if !strings.Contains(unit, "SourcePath=/opt/shop/current/clusterctl.yaml\n") || strings.Contains(unit, "/srv/shop/") {
+		t.Errorf("the unit is still that of here:\n%s", unit)
+	}
+}
+
+// TestAggregate: the one unit that is no link is the same for any two versions of an app, and with its drop-in it says
+// what was generated.
+func TestAggregate(t *testing.T) {
+	one := plan(t, input(t, shop))
+	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))
+	const unit = "/usr/lib/systemd/system/shop.service"
+	a, b := string(find(t, one.Files, unit).Data), string(find(t, two.Files, unit).Data)
+	if a != b {
+		t.Errorf("the aggregate of two versions differs:\n%s\n%s", a, b)
+	}
+	if units.Owner(units.File{Path: "shop.service", Data: []byte(a)}) != "shop" {
+		t.Error("the aggregate has lost its mark")
+	}
+	in := input(t, shop)
+	app, _, err := relocate(in.App, in.Roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Target.Source = "/opt/shop/current/clusterctl.yaml"
+	set, err := units.Render(app, in.Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := set.Get("shop.service")
+	dropIn := string(find(t, one.Files, "/usr/lib/clusterctl-apps/shop/units/shop.service.d/40-release.conf").Data)
+	for line := range strings.Lines(string(units.Unseal(whole))) {
+		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") && strings.Contains(a, line) == strings.Contains(dropIn, line) {
+			t.Errorf("%s is in both of the aggregate and its drop-in, or in none", key)
+		}
+	}
+}
+
+// TestRelease: the same content is the same release, and any other content another.
+func TestRelease(t *testing.T) {
+	base := plan(t, input(t, shop)).Release
+	if again := plan(t, input(t, shop)).Release; again != base || !strings.HasPrefix(base, "1.2-") {
+		t.Errorf("releases %s and %s of the same", base, again)
+	}
+	for name, change := range map[string]func(*Input){
+		"content":   func(in *Input) { in.Files[1].Digest = "other" },
+		"mode":      func(in *Input) { in.Files[1].Mode = 0o755 },
+		"name":      func(in *Input) { in.Files[1].Path += "x" },
+		"instances": func(in *Input) { in.Target.Sizing.Listed = 4 },
+		"app":       func(in *Input) { in.App.Timeouts.Drain = 1e9 },
+	} {
+		in := input(t, shop)
+		change(&in)
+		if got := plan(t, in).Release; got == base {
+			t.Errorf("with another %s the release is the same", name)
+		}
+	}
+}
+
+func TestRoots(t *testing.T) {
+	isFile := func(p string) bool {
+		return !strings.HasSuffix(p, "/") && strings.Contains(path.Base(p), ".") || path.Base(p) == "worker"
+	}
+	for yaml, want := range map[string]string{
+		"command: [/usr/bin/node, server.js]\ndirectory: /srv/shop":           "/srv/shop=/opt/x/current/app",
+		"command: [/opt/hello/worker]":                                        "/opt/hello/worker=/opt/x/current/bin/worker",
+		"command: [/opt/hello/worker]\ndirectory: /opt/hello":                 "/opt/hello=/opt/x/current/app",
+		"command: [/usr/local/bin/worker]\ndirectory: /srv/x":                 "/srv/x=/opt/x/current/app /usr/local/bin/worker=/opt/x/current/bin/worker",
+		"command: [/usr/bin/node, /srv/shop/server.js]":                       "error: x runs /srv/shop/server.js, which is not below its directory \"\": what belongs to it is not known",
+		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /":          "error: nothing of x would be in the package: its directory is \"/\" and its program \"/usr/bin/python3\"",
+		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a":     "error: x runs /home/a/server.js, which is not below its directory \"/home/a\": what belongs to it is not known",
+		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/x/current/app",
+		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/x/current/app",
+	} {
+		roots, err := Roots(decode(t, "name: x\n"+yaml+"\n"), isFile)
+		var got []string
+		for _, r := range roots {
+			got = append(got, r.From+"="+r.To)
+		}
+		if err != nil {
+			got = []string{"error: " + err.Error()}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s\n got %s\nwant %s", yaml, strings.Join(got, " "), want)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for want, change := range map[string]func(*Input){
+		"version":                 func(in *Input) { in.Version = "v1" },
+		"architecture":            func(in *Input) { in.Arch = "x y" },
+		"maintainer":              func(in *Input) { in.Maintainer = "me" },
+		"the dependency":          func(in *Input) { in.Depends = []string{"nodejs; rm"} },
+		"run as":                  func(in *Input) { in.App.RunAs.User = "Ann Other" },
+		"takes a user of its own": func(in *Input) { in.App.RunAs = units.RunAs{} },
+		"cannot be writable":      func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
+		"older than 247":          func(in *Input) { in.Target.Systemd = 246 },
+		"in the package twice":    func(in *Input) { in.Files = append(in.Files, in.Files[1]) },
+	} {
+		in := input(t, shop)
+		change(&in)
+		if _, err := Plan(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
+func TestSecret(t *testing.T) {
+	for p, want := range map[string]bool{
+		".env": true, "sub/.env": true, ".env.production": true, ".env.example": false, "server.key": true, "tls/cert.pem": true,
+		"node_modules/x/test/key.pem": false, "server.js": false, "id_rsa": true, "environment.js": false, ".npmrc": true,
+	} {
+		if Secret(p) != want {
+			t.Errorf("Secret(%q) is %v", p, !want)
+		}
+	}
+	for p, want := range map[string]bool{".git": true, "a/.git": true, ".github": false, "node_modules": false, "node_modules/.cache": true} {
+		if Junk(p) != want {
+			t.Errorf("Junk(%q) is %v", p, !want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for n, want := range map[units.Name]string{"shop": "shop", "My_App.2": "my-app.2", "a": "a-app"} {
+		if got := DebName(n); got != want {
+			t.Errorf("DebName(%q) is %q, want %q", n, got, want)
+		}
+	}
+	for v, want := range map[string]string{"1.2.3": "1.2.3", "v1.2": "1.2", "1.2.3-beta.1": "1.2.3~beta.1", "1.0-rc-2": "1.0~rc.2"} {
+		if got := DebVersion(v); got != want {
+			t.Errorf("DebVersion(%q) is %q, want %q", v, got, want)
+		}
+	}
+}
+
+// TestScripts: sh reads the scripts of every kind of app, and a quote in a name would stay one word.
+func TestScripts(t *testing.T) {
+	for _, yaml := range []string{shop, shop + "log-namespace: true\n", strings.Replace(shop, "run-as: shop", "run-as: root", 1), "name: x\ncommand: [/opt/x/worker]\ndirectory: /opt/x\n"} {
+		for _, f := range plan(t, input(t, yaml)).Control {
+			if !strings.HasPrefix(string(f.Data), "#!/bin/sh\n") {
+				continue
+			}
+			if f.Mode != 0o755 {
+				t.Errorf("%s has the mode %v", f.Path, f.Mode)
+			}
+			cmd := exec.Command("sh", "-n")
+			cmd.Stdin = strings.NewReader(string(f.Data))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s\n%s", f.Path, err, out, f.Data)
+			}
+		}
+	}
+	const odd = "a'b $(c) `d` \\ \"e\""
+	out, err := exec.Command("sh", "-c", "printf %s "+quote(odd)).Output()
+	if err != nil || string(out) != odd {
+		t.Errorf("%q, %v", out, err)
+	}
+}

@@ -1,0 +1,147 @@
+package apppkg
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// DebName makes the name of a package (Debian Policy 5.6.1) of that of an app.
+func DebName(n units.Name) string {
+	s := strings.NewReplacer("_", "-").Replace(strings.ToLower(string(n)))
+	if len(s) < 2 {
+		s += "-app"
+	}
+	return s
+}
+
+var (
+	versionForm = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~]*(-[A-Za-z0-9.+~]+)?$`)
+	archForm    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+	personForm  = regexp.MustCompile(`^[^<>\n]+ <[^<>@\s]+@[^<>@\s]+>$`)
+	depForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]+( \((<<|<=|=|>=|>>) [^()\s]+\))?( \| [a-z0-9][a-z0-9.+-]+)*$`)
+	accountForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
+)
+
+// DebVersion makes a version of dpkg of one of npm or git: 1.2.3-beta.1 is before 1.2.3, and v1.2 is 1.2.
+func DebVersion(s string) string {
+	s = strings.TrimPrefix(strings.TrimSpace(s), "v")
+	base, pre, found := strings.Cut(s, "-")
+	if found {
+		s = base + "~" + strings.ReplaceAll(pre, "-", ".")
+	}
+	return s
+}
+
+// CheckVersion says what is wrong with a version of a package.
+func CheckVersion(s string) error { return checkForm(s, versionForm, "1.2.3 or 1.2.3-1") }
+
+// CheckArch says what is wrong with an architecture.
+func CheckArch(s string) error { return checkForm(s, archForm, "amd64, arm64 or all") }
+
+// CheckMaintainer says what is wrong with a maintainer.
+func CheckMaintainer(s string) error { return checkForm(s, personForm, "Jane Doe <jane@example.com>") }
+
+// CheckDepends says what is wrong with a dependency.
+func CheckDepends(s string) error { return checkForm(s, depForm, "nodejs or nodejs (>= 18)") }
+
+func checkForm(s string, form *regexp.Regexp, like string) error {
+	if form.MatchString(s) {
+		return nil
+	}
+	return fmt.Errorf("%q is not of the form %s", s, like)
+}
+
+func (in Input) check() error {
+	for _, c := range []struct {
+		what string
+		err  error
+	}{{"version", CheckVersion(in.Version)}, {"architecture", CheckArch(in.Arch)}, {"maintainer", CheckMaintainer(in.Maintainer)}} {
+		if c.err != nil {
+			return fmt.Errorf("the %s: %w", c.what, c.err)
+		}
+	}
+	for _, d := range in.Depends {
+		if err := CheckDepends(d); err != nil {
+			return fmt.Errorf("the dependency: %w", err)
+		}
+	}
+	for _, name := range []string{in.App.RunAs.User, in.App.RunAs.Group} {
+		if name != "" && !accountForm.MatchString(name) {
+			return fmt.Errorf("the workers run as %q, which cannot be made on the target: write run-as: %s", name, userName(in.App.Name))
+		}
+	}
+	return nil
+}
+
+// depends are what the package needs: a systemd that knows the units, clusterctl where the shim starts the program, and
+// what the user or the interpreter adds.
+func (in Input) depends() []string {
+	all := []string{fmt.Sprintf("systemd (>= %d~)", in.Target.Systemd)}
+	if in.App.NeedsShim() {
+		all = append(all, "clusterctl")
+	}
+	for _, d := range in.Depends {
+		if !slices.Contains(all, d) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// control is the file of that name (Debian Policy 5.3). Kilobytes is what is installed, in KiB.
+func (in Input) control(kilobytes int64) string {
+	var b strings.Builder
+	field := func(name, v string) {
+		if v != "" {
+			fmt.Fprintf(&b, "%s: %s\n", name, v)
+		}
+	}
+	field("Package", DebName(in.App.Name))
+	field("Version", in.Version)
+	field("Architecture", in.Arch)
+	field("Maintainer", in.Maintainer)
+	field("Installed-Size", fmt.Sprint(kilobytes))
+	field("Depends", strings.Join(in.depends(), ", "))
+	if !in.App.NeedsShim() {
+		field("Suggests", "clusterctl")
+	}
+	field("Section", "misc")
+	field("Priority", "optional")
+	field("Description", in.synopsis())
+	fmt.Fprintf(&b, " The app %s, run as workers that systemd supervises. Its files are in\n %s, its units in %s.\n", in.App.Name, home(in.App.Name), in.unitDir())
+	return b.String()
+}
+
+// synopsis is one line without control characters.
+func (in Input) synopsis() string {
+	s := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, in.Description)), " ")
+	if s == "" {
+		return string(in.App.Name) + ", run by systemd"
+	}
+	if r := []rune(s); len(r) > 80 {
+		s = string(r[:79]) + "…"
+	}
+	return s
+}
+
+// mergedUsr is the systemd of the first Debian in which /lib is a link to /usr/lib everywhere; before, units of packages
+// are looked for in /lib.
+//
+// FIXME(systemd 247): drop when Debian 11 is no longer supported.
+const mergedUsr = 252
+
+func (in Input) unitDir() string {
+	if in.Target.Systemd < mergedUsr {
+		return "/lib/systemd/system"
+	}
+	return "/usr/lib/systemd/system"
+}

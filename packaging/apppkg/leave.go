@@ -1,0 +1,36 @@
+package apppkg
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// junkDirs are left out without a word: history and caches, which no program reads where it runs.
+var junkDirs = []string{".git", ".hg", ".svn", "node_modules/.cache", "__pycache__"}
+
+// secretNames and secretSuffixes make a file look like a secret. A package lies about on servers and in caches, and its
+// files can be read by everybody.
+var (
+	secretNames    = []string{".env", ".npmrc", ".netrc", ".pgpass", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "credentials.json", ".htpasswd"}
+	secretSuffixes = []string{".pem", ".key", ".p12", ".pfx", ".jks", ".keystore"}
+)
+
+// Junk says whether a directory, by its path below the app's, is left out as a whole.
+func Junk(rel string) bool {
+	return slices.ContainsFunc(junkDirs, func(d string) bool { return rel == d || strings.HasSuffix(rel, "/"+d) })
+}
+
+// Secret says whether a file looks like a secret by its name. What comes with a library (certificates of test suites, for
+// the most part) is none.
+func Secret(rel string) bool {
+	if below("/"+rel, "/node_modules") || strings.Contains(rel, "/node_modules/") || strings.Contains(rel, "/site-packages/") {
+		return false
+	}
+	base := path.Base(rel)
+	if example := strings.TrimSuffix(strings.TrimSuffix(base, ".example"), ".sample"); example != base {
+		return false
+	}
+	return slices.Contains(secretNames, base) || strings.HasPrefix(base, ".env.") ||
+		slices.ContainsFunc(secretSuffixes, func(s string) bool { return strings.HasSuffix(base, s) })
+}

@@ -1,0 +1,277 @@
+package apppkg
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+// Input is all that a package is made from.
+type Input struct {
+	App units.App
+	// Target says which systemd the units are for, and how many instances there are.
+	Target      units.Target
+	Roots       []Root
+	Files       []File
+	Version     string
+	Arch        string
+	Maintainer  string
+	Description string
+	// Depends are packages beside systemd and clusterctl.
+	Depends []string
+}
+
+// File is one file, directory or link: first as it was found, with its Path on this machine, then as it is in the package.
+type File struct {
+	Path string
+	// Mode holds the type and the permissions.
+	Mode fs.FileMode
+	// Source is where the content is on this machine; empty for what is in Data, or in Link.
+	Source string
+	Data   []byte
+	Link   string
+	Size   int64
+	// Digest is of the content, as hexadecimal digits.
+	Digest string
+	// Included: asked for by its path, so that it goes to the same path of the target unless it is in a root.
+	Included bool
+}
+
+// Package is a planned package.
+type Package struct {
+	Name, Version, Arch string
+	Release             string
+	Depends             []string
+	// Files are what dpkg unpacks, sorted by path; Control are the files of DEBIAN/.
+	Files, Control []File
+	// Notes tell what somebody who installs it has to know.
+	Notes []string
+
+	conffiles []string
+}
+
+// FileName is what the package is called.
+func (p Package) FileName() string {
+	return fmt.Sprintf("%s_%s_%s.deb", p.Name, p.Version, p.Arch)
+}
+
+// Plan makes the package.
+func Plan(in Input) (Package, error) {
+	if err := in.check(); err != nil {
+		return Package{}, err
+	}
+	here := in.App
+	a, notes, err := relocate(in.App, in.Roots)
+	if err != nil {
+		return Package{}, err
+	}
+	in.App = a
+	in.Target.Source = current(a.Name) + "/clusterctl.yaml"
+	set, err := units.Render(a, in.Target)
+	if err != nil {
+		return Package{}, err
+	}
+	p := Package{Name: DebName(a.Name), Version: in.Version, Arch: in.Arch, Depends: in.depends(), Notes: notes}
+	release := in.payload(here)
+	links := in.addUnits(&release, &p, set)
+	release = append(release,
+		text("clusterctl.yaml", config.Encode(a)),
+		text("instances", []byte(instanceList(in.Target.Sizing.Listed))))
+	p.Release = releaseID(in.Version, release)
+	for _, f := range release {
+		f.Path = dist(a.Name) + "/" + f.Path
+		p.Files = append(p.Files, f)
+	}
+	p.Files = append(p.Files, links...)
+	in.extra(here, &p)
+	if !a.RunAs.Dynamic() && !isNumber(a.RunAs.User) && a.RunAs.User != "root" {
+		p.Files = append(p.Files, text("/usr/lib/sysusers.d/"+p.Name+".conf", []byte(in.sysusers())))
+	}
+	slices.SortFunc(p.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	for i := 1; i < len(p.Files); i++ {
+		if p.Files[i].Path == p.Files[i-1].Path {
+			return Package{}, fmt.Errorf("%s would be in the package twice", p.Files[i].Path)
+		}
+	}
+	return p, in.addControl(&p)
+}
+
+func text(p string, data []byte) File {
+	return File{Path: p, Mode: 0o644, Data: data, Size: int64(len(data))}
+}
+
+func link(p, to string) File { return File{Path: p, Mode: fs.ModeSymlink | 0o777, Link: to} }
+
+// payload gives the files of the roots by their path in a release, with the permissions of a package: root's, and to be
+// read by everybody.
+func (in Input) payload(here units.App) []File {
+	var out []File
+	var state []string
+	for _, w := range here.Writable {
+		if rel, ok := inRoot(w, in.Roots); ok {
+			state = append(state, rel)
+			out = append(out, link("app/"+rel, stateOf(in.App.Name)+"/"+rel))
+		}
+	}
+	for _, f := range in.Files {
+		i := slices.IndexFunc(in.Roots, func(r Root) bool { return below(f.Path, r.From) })
+		if i < 0 || hasEnvFile(here, f.Path) {
+			continue
+		}
+		rel := strings.TrimPrefix(f.Path, in.Roots[i].From)
+		if slices.ContainsFunc(state, func(s string) bool { return below(strings.TrimPrefix(rel, "/"), s) }) {
+			continue
+		}
+		for _, r := range in.Roots {
+			// A link to a full path of the app's own leads into the release.
+			f.Link = replacePath(f.Link, r.From, r.To)
+		}
+		f.Path = strings.TrimPrefix(in.Roots[i].To, current(in.App.Name)+"/") + rel
+		out = append(out, normal(f))
+	}
+	return out
+}
+
+func normal(f File) File {
+	switch {
+	case f.Mode&fs.ModeSymlink != 0:
+		f.Mode = fs.ModeSymlink | 0o777
+	case f.Mode.IsDir():
+		f.Mode = fs.ModeDir | 0o755
+	case f.Mode.Perm()&0o111 != 0:
+		f.Mode = 0o755
+	default:
+		f.Mode = 0o644
+	}
+	return f
+}
+
+func hasEnvFile(a units.App, p string) bool {
+	return slices.ContainsFunc(a.EnvFiles, func(f units.EnvFile) bool { return path.Clean(f.Path) == p })
+}
+
+// extra adds what was included by its path and is in no root; of that, what is in /etc is configuration, which dpkg keeps
+// as the administrator has edited it. A file of variables, which nobody but root has to read, is such a one wherever it is here.
+func (in Input) extra(here units.App, p *Package) {
+	for _, f := range in.Files {
+		variables := hasEnvFile(here, f.Path)
+		if !f.Included || contains(in.Roots, f.Path) && !variables {
+			continue
+		}
+		f = normal(f)
+		if variables {
+			if contains(in.Roots, f.Path) {
+				f.Path = envFilePath(in.App.Name, f.Path)
+			}
+			f.Mode = 0o600
+		}
+		if below(f.Path, "/etc") && f.Mode.IsRegular() {
+			p.conffiles = append(p.conffiles, f.Path)
+		}
+		p.Files = append(p.Files, f)
+	}
+}
+
+// releaseID names a release by what is in it, so that the same version with other content is another release.
+func releaseID(version string, files []File) string {
+	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	h := sha256.New()
+	for _, f := range files {
+		digest := f.Digest
+		if f.Data != nil {
+			sum := sha256.Sum256(f.Data)
+			digest = hex.EncodeToString(sum[:])
+		}
+		fmt.Fprintf(h, "%s\x00%o\x00%s\x00%s\x00", f.Path, f.Mode, f.Link, digest)
+	}
+	return version + "-" + hex.EncodeToString(h.Sum(nil))[:8]
+}
+
+func instanceList(n int) string {
+	var b strings.Builder
+	for i := 1; i <= n; i++ {
+		b.WriteString(strconv.Itoa(i))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.Atoi(s)
+	return err == nil
+}
+
+// sysusers is the file of the user (sysusers.d(5)).
+func (in Input) sysusers() string {
+	s := fmt.Sprintf("u %s - %q %s /usr/sbin/nologin\n", in.App.RunAs.User, in.gecos(), home(in.App.Name))
+	if g := in.App.RunAs.Group; g != "" && g != in.App.RunAs.User && !isNumber(g) {
+		s = fmt.Sprintf("g %s -\n", g) + s
+	}
+	return s
+}
+
+// gecos marks a user as made by the package, so that a purge removes no other.
+func (in Input) gecos() string { return "made by the package " + DebName(in.App.Name) }
+
+const journaldDir = "/etc/systemd/"
+
+// addUnits puts the units into the release, and behind links into the directory of systemd. The links are returned.
+func (in Input) addUnits(release *[]File, p *Package, set units.Set) []File {
+	var links []File
+	n, dir := in.App.Name, in.unitDir()
+	for _, f := range set {
+		data := f.Data
+		if f.Path == n.JournalConf() {
+			// Every journald reads this one below /etc alone; so it is configuration, and the administrator's to change.
+			p.conffiles = append(p.conffiles, journaldDir+f.Path)
+			links = append(links, text(journaldDir+f.Path, data))
+			continue
+		}
+		if f.Path == n.Service() {
+			stable, dropIn := splitAggregate(string(units.Unseal(f.Data)), in.Target.Source)
+			links = append(links, text(path.Join(dir, f.Path), []byte(stable)))
+			if dropIn == "" {
+				continue
+			}
+			f.Path, data = n.Service()+".d/40-release.conf", []byte(dropIn)
+		}
+		*release = append(*release, text("units/"+f.Path, data))
+		links = append(links, link(path.Join(dir, f.Path), current(n)+"/units/"+f.Path))
+	}
+	return links
+}
+
+// splitAggregate takes out of the aggregate what depends on the version of the app: the sockets, and their mode.
+func splitAggregate(text, source string) (stable, dropIn string) {
+	var b, unit, service, comments strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			comments.WriteString(line)
+			continue
+		}
+		to := &b
+		switch key, _, _ := strings.Cut(line, "="); key {
+		case "Requires", "After":
+			to = &unit
+		case "NonBlocking":
+			to = &service
+		}
+		to.WriteString(comments.String())
+		comments.Reset()
+		to.WriteString(line)
+	}
+	b.WriteString(comments.String())
+	if unit.Len()+service.Len() == 0 {
+		return b.String(), ""
+	}
+	return b.String(), "# Generated by clusterctl from " + source + ": what is the release's in the aggregate.\n\n[Unit]\n" + unit.String() + "\n[Service]\n" + service.String()
+}

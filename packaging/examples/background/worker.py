@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""A background worker: no socket, a line in the log each second, until SIGTERM."""
+import os
+import signal
+import sys
+import threading
+
+stop = threading.Event()
+
+
+def on_signal(number, _frame):
+    stop.set()
+
+
+def main():
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    name = os.environ.get("INSTANCE", "pid %d" % os.getpid())
+    count = 0
+    # flush: Python buffers what does not go to a terminal, and the journal would be late.
+    print("%s: started" % name, flush=True)
+    while not stop.wait(1):
+        count += 1
+        print("%s: tick %d" % (name, count), flush=True)
+    print("%s: stopping after %d ticks" % (name, count), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

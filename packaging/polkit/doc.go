@@ -1,0 +1,2 @@
+// Package polkit holds an example rule that lets people operate apps without root, and its test.
+package polkit

@@ -1,0 +1,213 @@
+package archtest
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// under says whether a package is one of the named, or below one that ends in "/...".
+func under(p string, patterns ...string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		dir, below := strings.CutSuffix(pattern, "/...")
+		return p == dir || below && strings.HasPrefix(p, dir+"/")
+	})
+}
+
+// directions says which packages of ours each may import: cmd → install, control, config, journal → units → templates.
+// The first pattern that fits counts. A package that fits none fails, so a new one has to be placed.
+var directions = []struct {
+	of  string
+	may []string
+}{
+	{"templates", nil},
+	{"units", []string{"templates"}},
+	{"units/config", []string{"units"}},
+	{"units/install", []string{"units", "units/config"}},
+	{"units/control/...", []string{"units", "units/control/..."}},
+	{"journal/...", []string{"journal/..."}},
+	{"activation", []string{"activation/internal/..."}},
+	{"activation/internal/...", []string{"activation/internal/..."}},
+	{"activation/journald", nil},
+	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/inspect", "packaging/apppkg"}},
+	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
+	{"packaging/apppkg", []string{"units", "units/config"}}, // plans; cmd/clusterctl does
+	{"packaging/...", []string{"activation"}},
+	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
+	{"internal/lab/...", []string{"internal/lab/..."}},
+	// Reads what the kernel and the shim know of processes, for "ls" and "show"; it knows neither units nor systemd.
+	{"internal/inspect", []string{"activation/shim/sockdiag", "activation/shim/backoff"}},
+	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
+	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
+}
+
+func TestDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		i := slices.IndexFunc(directions, func(d struct {
+			of  string
+			may []string
+		}) bool {
+			return under(p.path(), d.of)
+		})
+		if i < 0 {
+			t.Errorf("%s has no place in the table of directions", p.path())
+			continue
+		}
+		for _, im := range p.Imports {
+			if ours(im) && !under(inModule(im), directions[i].may...) {
+				t.Errorf("%s imports %s, it may import only %q", p.path(), inModule(im), directions[i].may)
+			}
+		}
+	}
+}
+
+// foreign says which packages may import a library directly. A library that is not in the table may not be imported at
+// all but by tests, which go list leaves out here.
+var foreign = map[string][]string{
+	"github.com/coreos/go-systemd/v22": {"units/control/..."},
+	"github.com/godbus/dbus/v5":        {"units/control/..."},
+	"github.com/urfave/cli/v2":         {"cmd/clusterctl"},
+	"golang.org/x/term":                {"cmd/clusterctl"},
+	"go.yaml.in/yaml/v4":               {"units/config"},
+	// For tests alone: a package of their own checks what --json prints; nothing that is built may import it.
+	"github.com/santhosh-tekuri/jsonschema/v6": {"internal/outputschema"},
+	"golang.org/x/sync":                        {"cmd/clusterctl", "units/control/..."},
+	"golang.org/x/sys":                         {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim", "units/control/...", "units/install", "internal/...", "bench/..."},
+}
+
+func TestLibraries(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, im := range p.Imports {
+			if ours(im) || !strings.Contains(strings.SplitN(im, "/", 2)[0], ".") {
+				continue
+			}
+			library := ""
+			for l := range foreign {
+				if under(im, l+"/...") {
+					library = l
+				}
+			}
+			if library == "" {
+				t.Errorf("%s imports %s, which is in no table", p.path(), im)
+			} else if !under(p.path(), foreign[library]...) {
+				t.Errorf("%s imports %s, only %q may", p.path(), im, foreign[library])
+			}
+		}
+	}
+}
+
+// pure are the standard packages that units may import: text, numbers and the types of files. What reads a file, a clock,
+// the environment or the network is not among them.
+var pure = []string{
+	"bytes", "cmp", "crypto/sha256", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "regexp", "slices",
+	"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8", "embed",
+}
+
+func TestPure(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.path() != "units" && p.path() != "templates" && p.path() != "packaging/apppkg" {
+			continue
+		}
+		for _, im := range p.Imports {
+			if !ours(im) && !slices.Contains(pure, im) {
+				t.Errorf("%s imports %s, and would not be pure any more", p.path(), im)
+			}
+		}
+	}
+	for _, s := range files(t) {
+		if s.dir != "units" {
+			continue
+		}
+		for _, c := range calls(s.file) {
+			switch c.name {
+			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick", "time.NewTimer", "time.NewTicker", "time.LoadLocation":
+				t.Errorf("%s:%d: units has no clock, but calls %s", s.path, s.line(c.node), c.name)
+			}
+		}
+	}
+}
+
+// TestSmall: what others link into their workers, and what starts before every worker, depends on the standard library
+// and x/sys alone, and not on what makes a binary large or slow to start.
+func TestSmall(t *testing.T) {
+	for of, never := range map[string][]string{
+		"activation":          {"os/exec", "activation/shim/..."},
+		"activation/journald": {"net", "net/http", "crypto/tls", "os/exec"},
+		"activation/shim/...": {"net/http", "crypto/tls", "os/exec", "units/..."},
+		"cmd/clusterctl-shim": {"net/http", "crypto/tls", "os/exec", "units/...", "templates"},
+	} {
+		found := false
+		for _, p := range packages(t) {
+			if !under(p.path(), of) {
+				continue
+			}
+			found = true
+			for _, d := range p.Deps {
+				foreign := strings.Contains(strings.SplitN(d, "/", 2)[0], ".") && !ours(d) && !under(d, "golang.org/x/sys/...")
+				if foreign || ours(d) && !under(inModule(d), "activation/...") || under(inModule(d), never...) {
+					t.Errorf("%s depends on %s", p.path(), inModule(d))
+				}
+			}
+		}
+		if !found {
+			t.Errorf("there is no package %s", of)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, n := range []string{p.Name, path.Base(p.path())} {
+			if slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "types", "misc", "base", "shared"}, n) {
+				t.Errorf("%s: %q says nothing about what is inside", p.path(), n)
+			}
+		}
+		for _, im := range p.Imports {
+			if under(inModule(im), "cmd/...") && ours(im) {
+				t.Errorf("%s imports %s: a command is for people", p.path(), inModule(im))
+			}
+		}
+	}
+}
+
+// starters may start processes, each for its reason; what only looks a program up is among them, since it is the same
+// import.
+var starters = map[string]string{
+	"journal":               "journalctl, since the journal has no other door without cgo",
+	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs dpkg-deb and dpkg-query for \"package\"",
+	"internal/lab":          "boots machines",
+	"internal/lab/image":    "makes their images",
+	"internal/lab/vm":       "boots virtual machines",
+	"internal/lab/vm/guest": "runs what is to be seen in one",
+	"internal/demo":         "shows commands",
+	"bench/inside":          "runs what is measured, inside the machine",
+}
+
+func TestProcesses(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range packages(t) {
+		if slices.Contains(p.Imports, "os/exec") {
+			used[p.path()] = true
+			if starters[p.path()] == "" {
+				t.Errorf("%s imports os/exec, and is not among those that may start processes", p.path())
+			}
+		}
+	}
+	for path := range starters {
+		if !used[path] {
+			t.Errorf("%s needs no exception any more", path)
+		}
+	}
+	for _, s := range files(t) {
+		if s.dir != "cmd/clusterctl" || s.path == "cmd/clusterctl/tool.go" {
+			continue
+		}
+		for _, c := range calls(s.file) {
+			if c.name == "os/exec.Command" || c.name == "os/exec.CommandContext" {
+				t.Errorf("%s:%d: processes are started in tool.go", s.path, s.line(c.node))
+			}
+		}
+	}
+}

@@ -1,0 +1,363 @@
+//go:build lab
+
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+var update = flag.Bool("update", false, "write testdata/cli-errors.txt anew")
+
+const errorsFile = "testdata/cli-errors.txt"
+
+// callers say who calls, and what is missing around it: words in front of the command line.
+func callers() map[string][]string {
+	without := func(mounts string) []string {
+		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
+	}
+	return map[string][]string{
+		"root":    nil,
+		"nobody":  {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"},
+		"no-bus":  without("mount -t tmpfs none /run/dbus && mount --bind /dev/null /run/systemd/private"),
+		"no-init": without("mount -t tmpfs none /run"),
+		"full":    without("mount -t tmpfs -o nr_inodes=2 none /var/lib && touch /var/lib/full"),
+	}
+}
+
+// errorCases are command lines that must be refused, by the one who calls. Words are separated by blanks; "”" is an empty
+// one. The app err-web has two instances, err-bad a damaged description.
+func errorCases() []struct{ who, lines string } {
+	return []struct{ who, lines string }{
+		{"root", `frobnicate
+instal x
+lsit
+--nope
+--nope ls
+help nope
+help install cat
+pm2
+startup
+save
+monit`},
+		// Operands that are missing or too many.
+		{"root", `install
+install a b
+generate
+generate a b -- /bin/true
+package
+package a b
+uninstall
+uninstall a b
+start
+stop
+restart
+reload
+reset
+signal
+signal HUP
+scale
+scale err-web
+scale 3 err-web
+show
+env
+cat
+cat a b
+rollback
+rollback a 1 b
+apply
+diff
+version x
+completion
+completion tcsh
+completion bash zsh
+ls --json=maybe`},
+		// Apps and instances that are not there.
+		{"root", `start err-wbe
+start err-web@3
+start err-web@0
+start err-web@x
+stop 0
+stop ''
+stop err-web* nothing
+restart zz*
+restart err-web@9*
+reload /(/
+reload /zz/
+reload err-web[
+reset ../x
+reset nothing err-web@7
+signal HUP nothing
+scale nothing 3
+uninstall nothing
+uninstall err-web@1
+show nothing
+env nothing
+cat nothing
+cat all
+ls nothing
+install all -- /bin/true
+install x.service -- /bin/true
+install a/b -- /bin/true
+install '' -- /bin/true`},
+		// A value of every flag that is none.
+		{"root", `install x -i many -l 1 -- GO
+install x -i 0.5 -l 1 -- GO
+install x -i 1001 -l 1 -- GO
+install x -l 70000 -- GO
+install x -l localhost:80 -- GO
+install x -l /tmp/a.log -- GO
+install x -l 8209 -l 8209 -- GO
+install x -l 8209 --no-listen -- GO
+install x --listen
+install x --activation magic -l 1 -- GO
+install x --ready soon -l 1 -- GO
+install x --restart alway -l 1 -- GO
+install x --sandbox of -l 1 -- GO
+install x --drain epol -l 1 -- GO
+install x --run-as nobody-at-all -l 1 -- GO
+install x --cwd /nowhere -l 1 -- GO
+install x --cwd
+install x --env A -l 1 -- GO
+install x --env production -l 1 -- GO
+install x -e /tmp/err.log -l 1 -- GO
+install x --env 1A=b -l 1 -- GO
+install x --env-file /nowhere -l 1 -- GO
+install x --rw /nowhere -l 1 -- GO
+install x --increment A -l 1 -- GO
+install x --increment A=b -l 1 -- GO
+install x --min-uptime 0 -l 1 -- GO
+install x --min-uptime 5 -l 1 -- GO
+install x --log-namespace --log-max-size 1 -l 1 -- GO
+install x --log-namespace --log-max-age 5 -l 1 -- GO
+install x --log-max-size 100M -l 1 -- GO
+install x --max-restarts some -l 1 -- GO
+install x --max-restarts -1 -l 1 -- GO
+install x --start-timeout -5s -l 1 -- GO
+install x --drain-timeout soon -l 1 -- GO
+install x --probe-timeout -1s -- GO
+install x --settle -1s -l 1 -- GO
+install x --name a@b -l 1 -- GO
+install x --name
+install x --interpreter node -l 1 -- GO
+install x --interpreter-args=-u -l 1 -- GO
+install x --node-args=--inspect -l 1 -- GO
+install /etc/hosts --interpreter nothing-like-it -l 1
+install x --log-namespace --log-max-size lots -l 1 -- GO
+install x --log-namespace --log-max-age never -l 1 -- GO
+install x --log-max-size 1G -l 1 -- GO
+install x --pin=perhaps -l 1 -- GO
+install x --nonsense -l 1 -- GO
+install x -qz -- GO
+generate x --no-listen --cpus 0 -- /bin/true
+generate x --no-listen --cpus many -- /bin/true
+generate x --no-listen --systemd-version 246 -- /bin/true
+generate x --no-listen --output /dev/null/x -- /bin/true
+package x --package-version v1
+package x --depends nodejs;ls
+package x --maintainer me
+package x --arch AMD
+package nobody-has-this
+generate x -- /bin/true
+generate x --no-listen -- true
+generate x --no-listen
+start err-web --settle soon
+start err-web --instances 3
+restart err-web --settle -1s
+reload err-web --batch 0
+reload err-web --surge -1
+reload err-web --timeout -1s
+reload err-web@1 --surge 1
+scale err-web 0
+scale err-web many
+scale err-web -2
+scale err-web +1000
+scale err-web@1 3
+scale err-web 3 --timeout soon
+signal NOPE err-web
+signal TREM err-web
+signal 65 err-web
+ls --sort cup
+ls --interval 1ms
+ls --interval x
+uninstall err-web
+uninstall err-web -f`},
+		// Programs, and PM2's ways.
+		{"root", `install nothing.js
+install x
+install /opt/e2e/err.config.js
+install pm2-logrotate
+install x -l 1 -- /nowhere
+install x -l 1 -- nothing-like-it
+install x -l 1 -- /etc/hosts
+install x -l 1 -- /opt/e2e
+install npm-thing --watch -- GO
+install x --max-memory-restart 300M -- GO
+install x --cron 5 -- GO
+install x --gid web -l 1 -- GO
+install x --stop-exit-codes 1 -- GO
+start python3 -- app
+stop err-web.js
+start err-web --kill-timeout 3000`},
+		// What is damaged.
+		{"root", `show err-bad
+start err-bad
+stop err-bad err-web
+cat err-bad
+reload err-b*`},
+		{"root", `logs nothing
+logs --lines some
+logs err-web --since never
+logs err-web --until never
+logs --priority loud
+logs --priority warnin
+logs --grep
+logs --highlight
+logs err-web --boot=x
+logs --timestamp=%Q
+logs --out
+logs --follow --no-follow
+logs --raw --json
+flush
+flush nothing
+flush err-web
+package
+package nothing
+package err-web --output
+package err-web --package-version
+package err-web --maintainer nobody
+package err-web --arch
+package err-web --include /nowhere
+package err-web --depends
+package err-web --systemd-version 246`},
+		{"root", `apply -f /nowhere.yaml
+apply -f
+apply -f /opt/e2e/err.yaml
+apply -f /opt/e2e/err.yaml nothing
+diff -f /opt/e2e/err.yaml
+diff --all err-web nothing
+diff -f /nowhere.yaml
+diff --exit-code=x
+rollback nothing
+rollback err-web 99
+rollback err-web x
+rollback err-web
+show nothing --revisions`},
+		{"nobody", `install x -l 8209 -- GO
+uninstall --yes err-web
+start err-web
+stop err-web err-web@1
+restart err-web@1
+reload err-web
+reload err-web --surge 1
+scale err-web 3
+signal HUP err-web
+reset err-web@1
+env err-web --running
+apply -f /opt/e2e/err.yaml
+rollback err-web`},
+		{"no-bus", `ls
+show err-web
+start err-web
+stop all
+reload err-web
+scale err-web 3
+signal HUP err-web
+install x -i 1 -l 8209 --activation native -- GO
+uninstall --yes err-web`},
+		{"no-init", `ls err-web
+stop err-web
+restart err-web
+install x -i 1 -l 8209 --activation native -- GO`},
+		{"full", `install x -i 1 -l 8209 --activation native -- GO
+uninstall --yes err-web`},
+	}
+}
+
+// TestErrorTable runs command lines that must be refused, and compares exit status and every line of the error with a file
+// that "go test -tags lab -run TestErrorTable -update" writes. Nothing goes to stdout, and nothing has changed in the end.
+func TestErrorTable(t *testing.T) {
+	m := machine(t, lab.Bookworm)
+	a := install(t, m, "err-web", 2, 8212, "--", goWorker)
+	t.Cleanup(func() {
+		m.Sh(t, "rm -rf /etc/clusterctl/err-bad.yaml /opt/e2e/err.yaml /opt/e2e/err.config.js /etc/systemd/system/err-bad.service.d")
+	})
+	m.WriteFile(t, "/etc/clusterctl/err-bad.yaml", "name: err-bad\nspeed: 3\ncommand: [/bin/true]\n", 0o644)
+	m.WriteFile(t, "/opt/e2e/err.yaml", "apps:\n  one:\n    command: [/bin/true]\n    instances: lots\n  two:\n    commnd: [/bin/true]\n", 0o644)
+	m.WriteFile(t, "/opt/e2e/err.config.js", "module.exports = {}\n", 0o644)
+	pids := a.pids(t)
+	before := lines(m.Sh(t, traces))
+	var got strings.Builder
+	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
+	for _, group := range errorCases() {
+		for _, line := range strings.Split(group.lines, "\n") {
+			argv := slices.Concat(callers()[group.who], []string{ctl}, wordsOf(line))
+			r := m.Run(t.Context(), argv...)
+			stderr := regexp.MustCompile(`/proc/\d+/`).ReplaceAllString(strings.ReplaceAll(r.Stderr, goWorker, "GO"), "/proc/PID/")
+			fmt.Fprintf(&got, "\n%s$ clusterctl %s\nexit %d\n%s", group.who, line, r.Code, stderr)
+			wantRefused(t, group.who+"$ "+line, r)
+		}
+	}
+	wantUntouched(t, m, before)
+	wantSame(t, pids, a.pids(t))
+	a.wantUp(t)
+	if *update {
+		if err := os.WriteFile(errorsFile, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(errorsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareBlocks(t, got.String(), string(want))
+}
+
+func wordsOf(line string) []string {
+	words := strings.Fields(line)
+	for i, w := range words {
+		switch w {
+		case "''":
+			words[i] = ""
+		case "GO":
+			words[i] = goWorker
+		}
+	}
+	return words
+}
+
+// wantRefused looks at what every error has in common: a status that says so, words of ours, no help, nothing on stdout.
+func wantRefused(t *testing.T, what string, r lab.Result) {
+	t.Helper()
+	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") && !strings.Contains(r.Stderr, "\nclusterctl: ") {
+		t.Errorf("%s: %v", what, r)
+	}
+	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "EXIT STATUS", "USAGE:", "org.freedesktop", "internal error"} {
+		if strings.Contains(r.Stderr, never) {
+			t.Errorf("%s: %q is in the error:\n%s", what, never, r.Stderr)
+		}
+	}
+}
+
+// compareBlocks compares what is between empty lines, so that one difference is shown as one.
+func compareBlocks(t *testing.T, got, want string) {
+	t.Helper()
+	g, w := strings.Split(got, "\n\n"), strings.Split(want, "\n\n")
+	for i := range max(len(g), len(w)) {
+		switch {
+		case i >= len(g):
+			t.Errorf("missing:\n%s", w[i])
+		case i >= len(w):
+			t.Errorf("new:\n%s", g[i])
+		case strings.TrimSpace(g[i]) != strings.TrimSpace(w[i]):
+			t.Errorf("got:\n%s\nwant:\n%s", g[i], w[i])
+		}
+	}
+}

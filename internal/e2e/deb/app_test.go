@@ -1,0 +1,261 @@
+//go:build lab
+
+package deb
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// timeout is for one request: a worker that does not come up keeps those that it would have answered waiting.
+const timeout = 30 * time.Second
+
+// project is an app of a user on this machine, from which packages are made.
+type project struct {
+	name string
+	port int
+	dir  string
+	yaml string
+}
+
+// nativeProject is a Go worker that takes the inherited listener itself, behind a script that says which release it is, with
+// a user of its own, something that it writes, and a secret that must not be in the package.
+func nativeProject(t testing.TB) project {
+	t.Helper()
+	p := project{name: "hello", port: 8290, dir: t.TempDir()}
+	// Without symbols it is smaller: packing is what takes the time here.
+	host(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker", "./packaging/examples/go-worker")
+	p.write(t, ".env", "SECRET=1\n", 0o600)
+	p.write(t, ".git/HEAD", "ref\n", 0o644)
+	p.yaml = fmt.Sprintf(`name: hello
+command: [%[1]s/run.sh]
+directory: %[1]s
+instances: 2
+run-as: hello
+listen: [%[2]d]
+activation: native
+ready: notify
+drain: off
+writable: [%[1]s/data]
+`, p.dir, p.port)
+	return p
+}
+
+func (p project) release(t testing.TB, version string) {
+	p.write(t, "run.sh", "#!/bin/sh\necho "+version+" >>data/starts\nexec ./go-worker -instance "+version+"\n", 0o755)
+}
+
+// nodeProject is an ordinary server of Node, which the shim has to adopt, under a dynamic user.
+func nodeProject(t testing.TB) project {
+	t.Helper()
+	p := project{name: "shop", port: 8291, dir: t.TempDir()}
+	p.yaml = fmt.Sprintf("name: shop\ncommand: [/usr/bin/node, server.js]\ndirectory: %s\ninstances: 2\nlisten: [%d]\n", p.dir, p.port)
+	return p
+}
+
+func (p project) nodeRelease(t testing.TB, version, listening string) {
+	p.write(t, "server.js", fmt.Sprintf("require('http').createServer((q, r) => r.end('hello from %s\\n')).listen(%d%s)\n", version, p.port, listening), 0o644)
+	p.write(t, "package.json", fmt.Sprintf(`{"name": "shop", "version": %q, "description": "sells things"}`, version), 0o644)
+}
+
+func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
+	t.Helper()
+	path := filepath.Join(p.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(data), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pack makes the package for a systemd, and gives its path.
+func (p project) pack(t testing.TB, systemd int, version string) string {
+	t.Helper()
+	out := t.TempDir()
+	file := filepath.Join(out, "clusterctl.yaml")
+	if err := os.WriteFile(file, []byte(p.yaml), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{lab.Build(t, "./cmd/clusterctl"), "package", file, "--output", out, "--systemd-version", fmt.Sprint(systemd),
+		"--maintainer", "A B <a@example.com>", "--json"}
+	if version != "" {
+		args = append(args, "--package-version", version)
+	}
+	var result struct{ Packages []struct{ Path string } }
+	if err := json.Unmarshal([]byte(host(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
+		t.Fatalf("%v: %+v", err, result)
+	}
+	return result.Packages[0].Path
+}
+
+// upgrades is the life of an app's package: installed, upgraded, upgraded to what does not run, mended, removed, purged.
+type upgrades struct {
+	project
+	good, newer, broken, mended string // packages
+}
+
+func (u upgrades) install(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	t.Logf("apt-get install:\n%s", m.Sh(t, "apt-get install -y "+copyIn(t, m, u.good)+" 2>&1 | grep -v Reading"))
+	u.want(t, m, "1.0")
+}
+
+// installForbidden: where the administrator has forbidden to start anything, as whoever builds an image does, the package
+// starts nothing, and is installed all the same.
+func (u upgrades) installForbidden(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	const policy = "/usr/sbin/policy-rc.d"
+	m.WriteFile(t, policy, "#!/bin/sh\nexit 101\n", 0o755)
+	m.Sh(t, "apt-get install -y "+copyIn(t, m, u.good))
+	if got := m.Try("systemctl is-active " + u.name + ".service " + u.name + "@1.service").Stdout; got != "inactive\ninactive\n" {
+		t.Errorf("against the policy there is %q", got)
+	}
+	m.Sh(t, "rm "+policy+" && systemctl start "+u.name)
+	u.want(t, m, "1.0")
+}
+
+// want fails the test unless all instances are up and answer as a release.
+func (u upgrades) want(t testing.TB, m *lab.Machine, version string) {
+	t.Helper()
+	for range 4 {
+		if got := get(t, m, u.port); !strings.Contains(got, version) {
+			t.Fatalf("%s answers %q, want %s", u.name, got, version)
+		}
+	}
+	for _, unit := range []string{".service", "@1.service", "@2.service", ".socket"} {
+		if got := m.Try("systemctl is-active " + u.name + unit).Stdout; got != "active\n" {
+			t.Errorf("%s%s is %s", u.name, unit, got)
+		}
+	}
+	if got := m.Try("systemctl is-enabled " + u.name + ".service").Stdout; got != "enabled\n" {
+		t.Errorf("%s is %s", u.name, got)
+	}
+}
+
+func (u upgrades) upgrade(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.newer)) })
+	u.want(t, m, "2.0")
+	if got := m.Sh(t, "ls /opt/"+u.name+"/releases"); !strings.HasPrefix(got, "2.0") || strings.Contains(got, "\n") {
+		t.Errorf("after an upgrade there are the releases %q", got)
+	}
+}
+
+// upgradeKilled kills the configuring when one instance has been replaced and the other has not; done again, it replaces both.
+func (u upgrades) upgradeKilled(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	underLoad(t, m, u.port, "a killed upgrade", func() {
+		p := m.Start(t, "apt-get", "install", "-y", copyIn(t, m, u.newer))
+		m.AwaitJournal(t, "instance 2.0", "-u", u.name+"@1.service")
+		m.Sh(t, "pkill -KILL -f ["+u.name[:1]+"]"+u.name[1:]+".postinst") // brackets, or it would match itself
+		if r := p.Wait(); r.Code == 0 {
+			t.Errorf("apt does not notice that the configuring was killed: %v", r)
+		}
+		m.Sh(t, "dpkg --configure -a")
+	})
+	u.want(t, m, "2.0")
+}
+
+// fail upgrades to a release that does not come up: apt says so, and the old one serves, also after a boot.
+func (u upgrades) fail(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	underLoad(t, m, u.port, "a failed upgrade", func() {
+		r := m.Try("apt-get install -y " + copyIn(t, m, u.broken))
+		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") || !strings.Contains(r.Stdout+r.Stderr, "broken on purpose") {
+			t.Errorf("an upgrade to what does not run: %v", r)
+		}
+	})
+	u.want(t, m, "2.0")
+	if got := m.Sh(t, "dpkg-query -W -f '${Status}' "+u.name); got != "install ok half-configured" {
+		t.Errorf("after a failed upgrade dpkg says %q", got)
+	}
+	m.Reboot(t)
+	u.want(t, m, "2.0")
+	underLoad(t, m, u.port, "the mended upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.mended)) })
+	u.want(t, m, "4.0")
+}
+
+// end removes and purges the package.
+func (u upgrades) end(t *testing.T, m *lab.Machine, before []string) {
+	t.Helper()
+	m.Sh(t, "apt-get remove -y "+u.name)
+	if r := m.Try(fmt.Sprintf("curl -sS --max-time 5 http://127.0.0.1:%d/", u.port)); r.Code != 7 {
+		t.Errorf("after its removal %s answers: %v", u.name, r)
+	}
+	m.Sh(t, "apt-get purge -y "+u.name)
+	wantSame(t, before, files(t, m))
+}
+
+// TestNativeApp has a package of a native app installed on machines that have never seen clusterctl.
+func TestNativeApp(t *testing.T) {
+	u := nativeUpgrades(t)
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := lab.Boot(t, r)
+			before := fresh(t, m)
+			if r == lab.Sid {
+				u.installForbidden(t, m)
+			} else {
+				u.install(t, m)
+			}
+			if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/opt/hello/*' -not -path '/usr/lib/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
+				t.Errorf("of clusterctl there is %s", r.Stdout)
+			}
+			if got := m.Sh(t, "find /opt/hello /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
+				t.Errorf("secrets in the package, or another user than hello: %q", got)
+			}
+			if r == lab.Bookworm {
+				u.upgradeKilled(t, m)
+			} else {
+				u.upgrade(t, m)
+			}
+			u.fail(t, m)
+			if got := m.Sh(t, "sort -u /var/lib/hello/data/starts"); got != "1.0\n2.0\n4.0" {
+				t.Errorf("what the releases wrote: %q", got)
+			}
+			u.end(t, m, before)
+		})
+	}
+}
+
+// nativeUpgrades are made for the oldest systemd, and installed on all.
+func nativeUpgrades(t *testing.T) upgrades {
+	t.Helper()
+	p := nativeProject(t)
+	u := upgrades{project: p}
+	p.release(t, "1.0")
+	u.good = p.pack(t, 247, "1.0")
+	p.release(t, "2.0")
+	u.newer = p.pack(t, 247, "2.0")
+	p.write(t, "run.sh", "#!/bin/sh\necho broken on purpose\nexit 3\n", 0o755)
+	u.broken = p.pack(t, 247, "3.0")
+	p.release(t, "4.0")
+	u.mended = p.pack(t, 247, "4.0")
+	return u
+}
+
+// nodeUpgrades: the version is that of package.json. The broken release listens, so that it counts as started, and dies
+// before it has accepted anything: what a release accepts before it dies is lost, whoever manages it.
+func nodeUpgrades(t *testing.T, systemd int) upgrades {
+	t.Helper()
+	p := nodeProject(t)
+	u := upgrades{project: p}
+	p.nodeRelease(t, "1.0.0", "")
+	u.good = p.pack(t, systemd, "")
+	p.nodeRelease(t, "2.0.0", "")
+	u.newer = p.pack(t, systemd, "")
+	p.nodeRelease(t, "3.0.0", ", () => { console.log('broken on purpose'); process.exit(1) }")
+	u.broken = p.pack(t, systemd, "")
+	p.nodeRelease(t, "4.0.0", "")
+	u.mended = p.pack(t, systemd, "")
+	return u
+}

@@ -1,0 +1,330 @@
+//go:build lab
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// Exit statuses, as the design has them.
+const (
+	done        = 0
+	failed      = 1
+	usage       = 2
+	notReached  = 3
+	notAllowed  = 4
+	interrupted = 130
+)
+
+// traces is all that clusterctl could leave: files with their contents, units, failures, jobs, links. clusterctl.slice is
+// PID 1's own, made for its children without a file, and stays like system.slice does.
+const traces = `
+find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl /run/clusterctl /run/systemd/system /run/systemd/transient /srv /run/*.sock \
+	-printf '%p %y %m %u %l\n' 2>/dev/null | sort
+find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl -type f -exec cksum {} + 2>/dev/null | sort
+systemctl list-units --all --no-legend --plain --type=service,socket,slice |
+	awk '{print $1, $2, $3}' | grep -v -e '^systemd-' -e '^user' -e '^dbus-' -e '^clusterctl.slice ' | sort
+systemctl list-units --failed --no-legend --plain
+systemctl list-jobs --no-legend --plain
+true
+`
+
+// wantUntouched fails the test when something is not as it was before.
+func wantUntouched(t testing.TB, m *lab.Machine, before []string) {
+	t.Helper()
+	after := lines(m.Sh(t, traces))
+	for _, l := range after {
+		if !slices.Contains(before, l) {
+			t.Errorf("left behind: %s", l)
+		}
+	}
+	for _, l := range before {
+		if !slices.Contains(after, l) {
+			t.Errorf("gone: %s", l)
+		}
+	}
+}
+
+// refusal is a command that must be refused, and leave nothing.
+type refusal struct {
+	name  string
+	setup string // shell, before all
+	undo  string // shell, after all
+	argv  []string
+	code  int
+	want  []string // parts of stderr
+}
+
+// installing is an install with its usual flags.
+func installing(name string, more ...string) []string {
+	return slices.Concat([]string{ctl, "install", name, "-i", "2", "--activation", "native"}, more)
+}
+
+// onPort is an install on a port.
+func onPort(name, port string, command ...string) []string {
+	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
+}
+
+// checkAll runs the commands, and compares status, words, and what is left.
+func checkAll(t *testing.T, m *lab.Machine, refusals []refusal) {
+	t.Helper()
+	for _, r := range refusals {
+		if r.undo != "" {
+			t.Cleanup(func() { m.Sh(t, r.undo+"\nsystemctl daemon-reload") })
+		}
+		if r.setup != "" {
+			m.Sh(t, r.setup)
+		}
+	}
+	m.Sh(t, "systemctl daemon-reload")
+	before := lines(m.Sh(t, traces))
+	for _, r := range refusals {
+		t.Run(r.name, func(t *testing.T) {
+			got := m.Run(t.Context(), r.argv...)
+			if got.Code != r.code {
+				t.Errorf("%q: want exit status %d: %v", r.argv, r.code, got)
+			}
+			wantError(t, got.Stderr, r.want...)
+			if got.Stdout != "" {
+				t.Errorf("an error writes to stdout: %q", got.Stdout)
+			}
+			wantUntouched(t, m, before)
+			if t.Failed() {
+				t.Log(got)
+			}
+		})
+	}
+}
+
+// wantError looks at the form of an error: lines that begin with the program's name, and the words.
+func wantError(t testing.TB, stderr string, want ...string) {
+	t.Helper()
+	if !strings.Contains("\n"+stderr, "\nclusterctl: ") {
+		t.Errorf("no line begins with \"clusterctl: \":\n%s", stderr)
+	}
+	for _, w := range want {
+		if !strings.Contains(stderr, w) {
+			t.Errorf("%q is not in the error:\n%s", w, stderr)
+		}
+	}
+	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "not yet", "internal error"} {
+		if strings.Contains(stderr, never) {
+			t.Errorf("%q is in the error:\n%s", never, stderr)
+		}
+	}
+}
+
+const hint = "clusterctl: hint: "
+
+// TestNamesThatAreTaken refuses every name that means something already.
+func TestNamesThatAreTaken(t *testing.T) {
+	refuse := []refusal{
+		{name: "dbus", argv: onPort("dbus", "8200", goWorker), code: failed, want: []string{"dbus.s", "/lib/systemd/system/"}},
+		{name: "a unit of systemd", argv: onPort("systemd-journald", "8200", goWorker), code: failed, want: []string{"systemd-journald.s", hint}},
+		{
+			name: "ssh", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /lib/systemd/system/ssh.service",
+			undo: "rm -f /lib/systemd/system/ssh.service",
+			argv: onPort("ssh", "8200", goWorker), code: failed, want: []string{"ssh.service", hint},
+		},
+		{
+			name: "an alias", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /lib/systemd/system/ssh.service; ln -s ssh.service /lib/systemd/system/sshd.service",
+			undo: "rm -f /lib/systemd/system/ssh.service /lib/systemd/system/sshd.service",
+			argv: onPort("sshd", "8200", goWorker), code: failed, want: []string{"sshd.service", hint},
+		},
+		{
+			name: "the administrator's own unit", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /etc/systemd/system/mine.service",
+			undo: "rm -f /etc/systemd/system/mine.service",
+			argv: onPort("mine", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/mine.service", hint},
+		},
+		{
+			name: "a template of the administrator", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /etc/systemd/system/mine@.service",
+			undo: "rm -f /etc/systemd/system/mine@.service",
+			argv: onPort("mine", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/mine@.service", hint},
+		},
+		{
+			name: "a masked unit", setup: "ln -s /dev/null /etc/systemd/system/masked.service",
+			undo: "rm -f /etc/systemd/system/masked.service",
+			argv: onPort("masked", "8200", goWorker), code: failed, want: []string{"masked.service", "mask", hint},
+		},
+		{
+			name: "a link", setup: "touch /opt/e2e/linked.service; ln -s /opt/e2e/linked.service /etc/systemd/system/linked.service",
+			undo: "rm -f /etc/systemd/system/linked.service /opt/e2e/linked.service",
+			argv: onPort("linked", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/linked.service", hint},
+		},
+	}
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		checkAll(t, m, refuse)
+	})
+}
+
+// TestProgramsThatCannotRun refuses, or takes back, what will not work.
+func TestProgramsThatCannotRun(t *testing.T) {
+	script := func(path, text string) string {
+		return "install -D -m 755 /dev/stdin " + path + " <<'EOF'\n" + text + "\nEOF"
+	}
+	refuse := []refusal{
+		{name: "missing", argv: onPort("bad", "8201", "/opt/e2e/missing"), code: failed, want: []string{"/opt/e2e/missing", "no such file", hint}},
+		{name: "not in PATH", argv: onPort("bad", "8201", "missing-program"), code: failed, want: []string{"missing-program", "PATH", hint}},
+		{name: "not executable", argv: onPort("bad", "8201", "/etc/hosts"), code: failed, want: []string{"/etc/hosts", "not executable", hint + "chmod +x /etc/hosts"}},
+		{name: "a directory", argv: onPort("bad", "8201", "/opt/e2e"), code: failed, want: []string{"/opt/e2e", "not a file"}},
+		{
+			name: "exits with 1", setup: script("/opt/e2e/exit1", "#!/bin/sh\necho the disk is on fire\nexit 1"),
+			argv: onPort("bad", "8201", "/opt/e2e/exit1"), code: notReached, want: []string{"bad@", "status 1", "the disk is on fire"},
+		},
+		{
+			name: "exits with 0", setup: script("/opt/e2e/exit0", "#!/bin/sh\necho nothing to do\nexit 0"),
+			argv: onPort("bad", "8201", "/opt/e2e/exit0"), code: notReached, want: []string{"bad@", "nothing to do"},
+		},
+		{
+			name: "exits after its start", setup: script("/opt/e2e/exit7", "#!/bin/sh\nsleep 0.3\necho too late\nexit 7"),
+			argv: onPort("bad", "8201", "/opt/e2e/exit7"), code: notReached, want: []string{"bad@", "status 7", "too late"},
+		},
+		{
+			name: "is killed", setup: script("/opt/e2e/killed", "#!/bin/sh\nkill -SEGV $$"),
+			argv: onPort("bad", "8201", "/opt/e2e/killed"), code: notReached, want: []string{"bad@", "SEGV"},
+		},
+		{
+			name: "never says READY", setup: script("/opt/e2e/silent", "#!/bin/sh\necho I am busy\nexec sleep 1000"),
+			argv: installing("bad", "--listen", "8201", "--ready", "notify", "--start-timeout", "3s", "--", "/opt/e2e/silent"),
+			code: notReached, want: []string{"bad@", "READY=1", "I am busy"},
+		},
+		{
+			name: "has no interpreter", setup: script("/opt/e2e/nointerp", "#!/no/such/interpreter"),
+			argv: onPort("bad", "8201", "/opt/e2e/nointerp"), code: notReached, want: []string{"bad@"},
+		},
+		{name: "missing directory", argv: installing("bad", "--listen", "8201", "--cwd", "/no/such/dir", "--", goWorker), code: failed, want: []string{"/no/such/dir", hint + "mkdir -p /no/such/dir"}},
+		{name: "unknown user", argv: installing("bad", "--listen", "8201", "--run-as", "nobodyknows", "--", goWorker), code: failed, want: []string{"nobodyknows", hint}},
+		{name: "unknown group", argv: installing("bad", "--listen", "8201", "--run-as", "nobody:nobodyknows", "--", goWorker), code: failed, want: []string{"nobodyknows", hint}},
+		{name: "missing environment file", argv: installing("bad", "--listen", "8201", "--env-file", "/no/env", "--", goWorker), code: failed, want: []string{"/no/env", hint}},
+		{
+			name: "unreadable for a dynamic user", setup: "mkdir -p -m 700 /opt/e2e/private && cp " + goWorker + " /opt/e2e/private/", undo: "rm -r /opt/e2e/private",
+			argv: onPort("bad", "8201", "/opt/e2e/private/go-worker"), code: failed, want: []string{"dynamic user", "/opt/e2e/private", hint},
+		},
+	}
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		checkAll(t, m, refuse)
+	})
+}
+
+// TestPortsThatAreTaken names the holder of a port.
+func TestPortsThatAreTaken(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		install(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
+		p := m.Start(t, "systemd-cat", "-t", "taken", "python3", "-c", `
+import socket
+a, b, c = socket.socket(), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+a.bind(("127.0.0.1", 8204)); a.listen()
+b.bind("/run/e2e-taken.sock"); b.listen()
+c.bind(("127.0.0.1", 8205))
+print("bound", flush=True)
+a.accept()`)
+		m.AwaitJournal(t, "bound", "-t", "taken")
+		t.Cleanup(func() {
+			p.Stop()
+			m.Sh(t, "rm -f /run/e2e-taken.sock")
+		})
+		checkAll(t, m, []refusal{
+			{name: "another app", argv: onPort("late", "8202", goWorker), code: failed, want: []string{"8202", "holder", hint}},
+			{name: "another app on one address", argv: onPort("late", "127.0.0.1:8202", goWorker), code: failed, want: []string{"8202", hint}},
+			{name: "another app's path", argv: onPort("late", "/run/holder.sock", goWorker), code: failed, want: []string{"/run/holder.sock", "holder"}},
+			{name: "another app's datagrams", argv: onPort("late", "udp:8203", worker), code: failed, want: []string{"8203", "holder"}},
+			{name: "a process", argv: onPort("late", "8204", goWorker), code: failed, want: []string{"8204", "python3", hint}},
+			{name: "a process's path", argv: onPort("late", "/run/e2e-taken.sock", goWorker), code: failed, want: []string{"/run/e2e-taken.sock"}},
+			{name: "a process's datagrams", argv: onPort("late", "udp:127.0.0.1:8205", worker), code: failed, want: []string{"8205", "python3"}},
+		})
+		if m.Try("curl -fsS http://127.0.0.1:8202/").Code != 0 {
+			t.Error("the app that has the port does not answer any more")
+		}
+	})
+}
+
+// TestNoPermission runs as nobody.
+func TestNoPermission(t *testing.T) {
+	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := install(t, m, "perm", 1, 8206, "--", goWorker)
+		nobody := func(argv ...string) []string {
+			return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ctl}, argv...)
+		}
+		checkAll(t, m, []refusal{
+			{name: "install", argv: nobody("install", "other", "-i", "1", "--listen", "8207", "--", goWorker), code: notAllowed, want: []string{hint + "sudo clusterctl install other -i 1 --listen 8207 -- " + goWorker}},
+			{name: "uninstall", argv: nobody("uninstall", "--yes", "perm"), code: notAllowed, want: []string{hint + "sudo clusterctl uninstall --yes perm"}},
+			{name: "stop", argv: nobody("stop", "perm"), code: notAllowed, want: []string{hint + "sudo clusterctl stop perm"}},
+			{name: "restart", argv: nobody("restart", "perm@1"), code: notAllowed, want: []string{hint}},
+		})
+		for _, command := range [][]string{{"ls"}, {"ls", "--json"}, {"show", "perm"}, {"cat", "perm"}, {"version"}} {
+			if r := m.Run(t.Context(), nobody(command...)...); r.Code != 0 {
+				t.Errorf("%v needs root: %v", command, r)
+			}
+		}
+		a.wantUp(t)
+	})
+}
+
+// TestNoSystemd runs where systemd does not: without its directory in /run.
+func TestNoSystemd(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		without := func(argv ...string) []string {
+			return append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, ctl}, argv...)
+		}
+		checkAll(t, m, []refusal{
+			{name: "install", argv: without("install", "none", "-i", "1", "--activation", "native", "--listen", "8208", "--", goWorker), code: failed, want: []string{"systemd", hint}},
+			{name: "stop", argv: without("stop", "none"), code: failed, want: []string{"none"}},
+		})
+		for _, argv := range [][]string{{"ls"}, {"version"}, {"generate", "x", "--listen", "80", "-i", "1", "--", "/bin/x"}} {
+			if r := m.Run(t.Context(), without(argv...)...); r.Code != 0 {
+				t.Errorf("%v needs systemd: %v", argv, r)
+			}
+		}
+	})
+}
+
+// TestUsage has command lines that mean nothing.
+func TestUsage(t *testing.T) {
+	bad := func(args ...string) []string { return append([]string{ctl}, args...) }
+	refuse := []refusal{
+		{name: "blank in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
+		{name: "path as the name", argv: onPort("../x", "8209", goWorker), want: []string{`"../x"`}},
+		{name: "empty name", argv: onPort("", "8209", goWorker), want: []string{"name"}},
+		{name: "long name", argv: onPort(strings.Repeat("x", 300), "8209", goWorker), want: []string{"longer than"}},
+		{name: "at in the name", argv: onPort("a@b", "8209", goWorker), want: []string{`"a@b"`}},
+		{name: "suffix in the name", argv: onPort("x.service", "8209", goWorker), want: []string{"x.service", "use x"}},
+		{name: "newline in the name", argv: onPort("a\nb", "8209", goWorker), want: []string{`"a\nb"`}},
+		{name: "escape in the name", argv: onPort("a\x1b[31m", "8209", goWorker), want: []string{`\x1b`}},
+		{name: "dash as the name", argv: onPort("-x", "8209", goWorker), want: []string{"-x"}},
+		{name: "half an instance", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker), want: []string{`"0.5"`, hint}},
+		{name: "too many instances", argv: bad("install", "x", "-i", "1001", "--listen", "8209", "--", goWorker), want: []string{"1001"}},
+		{name: "no such port", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
+		{name: "host name", argv: onPort("x", "localhost:80", goWorker), want: []string{"localhost"}},
+		{name: "same port twice", argv: installing("x", "--listen", "8209", "--listen", "8209", "--", goWorker), want: []string{"8209"}},
+		{name: "both listen and not", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker), want: []string{"--no-listen"}},
+		{name: "no such activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker), want: []string{"magic"}},
+		{name: "no such flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker), want: []string{"--lisen", hint + "did you mean --listen?"}},
+		{name: "no such flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker), want: []string{"--nonsense"}},
+		{name: "no such command", argv: bad("instal", "x"), want: []string{`"instal"`, hint + `did you mean "clusterctl install"?`}},
+		{name: "no program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
+		{name: "no name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
+		{name: "two names", argv: bad("install", "x", "y", "--listen", "8209", "--", goWorker), want: []string{`"y"`}},
+		{name: "variable without a value", argv: installing("x", "--listen", "8209", "--env", "A", "--", goWorker), want: []string{`"A"`, hint}},
+		{name: "variable that is none", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
+		{name: "no terminal to ask on", setup: "true", argv: bad("uninstall", "usage-there"), want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
+	}
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		install(t, m, "usage-there", 1, 8210, "--", goWorker)
+		for i := range refuse {
+			refuse[i].code = usage
+		}
+		checkAll(t, m, refuse)
+		checkAll(t, m, []refusal{
+			{name: "no such app", argv: bad("uninstall", "--yes", "usage-her"), code: failed, want: []string{"usage-her"}},
+			{name: "no such app to stop", argv: bad("stop", "nope"), code: failed, want: []string{"nope"}},
+			{name: "no such instance", argv: bad("stop", "usage-there@2"), code: failed, want: []string{"usage-there", hint}},
+			{name: "no such revision", argv: bad("rollback", "usage-there"), code: failed, want: []string{"has not been changed"}},
+			{name: "no file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},
+			{name: "no app of the file", argv: bad("diff", "nope"), code: failed, want: []string{"nope"}},
+		})
+	})
+}

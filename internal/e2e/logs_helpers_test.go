@@ -1,0 +1,182 @@
+//go:build lab
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// talker is an app without a port whose instances do what they are told.
+type talker struct {
+	m    *lab.Machine
+	name string
+	n    int
+}
+
+const (
+	talkerScript = "/opt/e2e/talker.sh"
+	logger       = "/opt/e2e/logger"
+)
+
+// talk installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
+func talk(t testing.TB, m *lab.Machine, name string, n int, more ...string) talker {
+	t.Helper()
+	if m.Try("test -e "+talkerScript).Code != 0 {
+		m.CopyIn(t, "testdata/talker.sh", talkerScript)
+		m.Sh(t, "chmod +x "+talkerScript)
+	}
+	return installTalker(t, m, talkerScript, name, n, more...)
+}
+
+func installTalker(t testing.TB, m *lab.Machine, program, name string, n int, more ...string) talker {
+	t.Helper()
+	a := talker{m, name, n}
+	t.Cleanup(func() { app{m: m, name: name}.uninstall(t) })
+	must(t, m, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
+		"--settle", "1ms"}, more, []string{"--", program, a.fifo()})...)
+	for i := 1; i <= n; i++ {
+		a.awaitReady(t, i)
+	}
+	return a
+}
+
+func (a talker) fifo() string { return "/run/e2e/" + a.name }
+
+// awaitReady waits until an instance has said so in its present run.
+func (a talker) awaitReady(t testing.TB, i int) {
+	t.Helper()
+	id := a.m.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.name, i))
+	a.m.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
+}
+
+// tell has an instance do something: a line of sh for talker.sh, a word for logger.
+func (a talker) tell(t testing.TB, i int, line string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := a.m.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", a.fifo(), i))
+	cmd.Stdin = strings.NewReader(line + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("telling %s@%d %q: %v %s", a.name, i, line, err, out)
+	}
+}
+
+// await waits for a line in the app's journal.
+func (a talker) await(t testing.TB, text string) {
+	t.Helper()
+	a.m.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.name)
+}
+
+// logLine is an object of logs --json.
+type logLine struct {
+	App, Source, Message, Cursor string
+	Instance, Priority, PID      int
+	Suppressed                   int
+	Base64                       []byte `json:"messageBase64"`
+	Fields                       map[string][]string
+	Time                         time.Time
+}
+
+func (l logLine) String() string {
+	return fmt.Sprintf("%s@%d %s %q", l.App, l.Instance, l.Source, l.Message)
+}
+
+func parseLogs(t testing.TB, text string) []logLine {
+	t.Helper()
+	var all []logLine
+	for line := range strings.Lines(text) {
+		var l logLine
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// logs runs logs --json, which must succeed.
+func logs(t testing.TB, m *lab.Machine, args ...string) []logLine {
+	t.Helper()
+	return parseLogs(t, must(t, m, append([]string{"logs", "--json"}, args...)...).Stdout)
+}
+
+// messages are those of the workers.
+func messages(all []logLine) []string {
+	var out []string
+	for _, l := range all {
+		if l.Source == "worker" {
+			out = append(out, l.Message)
+		}
+	}
+	return out
+}
+
+// follower is a logs --follow that runs beside the test.
+type follower struct {
+	lines chan string
+	seen  []logLine
+}
+
+// followLogs starts logs --json --follow with all lines that there are, so that none is missed while it starts.
+func followLogs(t testing.TB, m *lab.Machine, args ...string) *follower {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := m.Command(ctx, append([]string{ctl, "logs", "--json", "--follow", "-n", "all"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	f := &follower{lines: make(chan string, 1<<16)}
+	go func() {
+		defer close(f.lines)
+		s := bufio.NewScanner(out)
+		s.Buffer(nil, 32<<20)
+		for s.Scan() {
+			f.lines <- s.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+	})
+	return f
+}
+
+// await reads lines until one of a worker has this message.
+func (f *follower) await(t testing.TB, message string) {
+	t.Helper()
+	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
+}
+
+func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
+	t.Helper()
+	end := time.After(eventTimeout)
+	for {
+		select {
+		case line, ok := <-f.lines:
+			if !ok {
+				t.Fatalf("logs has ended before %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+			}
+			l := parseLogs(t, line)[0]
+			f.seen = append(f.seen, l)
+			if is(l) {
+				return
+			}
+		case <-end:
+			t.Fatalf("no %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+		}
+	}
+}

@@ -1,0 +1,200 @@
+//go:build lab
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// diskUsage is an object of logs --disk-usage --json.
+type diskUsage struct {
+	Journals []struct {
+		Namespace string
+		Bytes     uint64
+		MaxBytes  uint64 `json:"maxBytes"`
+	}
+}
+
+// TestLogsNamespace gives an app a journal of its own: with limits, shown, flushed, and gone with the app.
+func TestLogsNamespace(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const conf = "/etc/systemd/journald@clusterctl-own.conf"
+		a := talk(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
+		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") || !strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
+			t.Errorf("%s", got)
+		}
+		f := followLogs(t, m, "own")
+		// A burst far above journald's own limit: that of the unit holds here too.
+		a.tell(t, 1, "seq 1 20000")
+		a.tell(t, 2, "echo theirs")
+		f.await(t, "20000")
+		n := 0
+		for _, s := range messages(logs(t, m, "own@1", "-n", "all")) {
+			if s == fmt.Sprint(n+1) {
+				n++
+			}
+		}
+		if n != 20000 {
+			t.Errorf("%d lines of 20000", n)
+		}
+		if got := m.Sh(t, "journalctl -q CLUSTERCTL_APP=own _TRANSPORT=stdout"); got != "" {
+			t.Errorf("in the journal of the machine: %.200s", got)
+		}
+		// systemd's own messages are in the other journal.
+		if r := must(t, m, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") || !strings.Contains(r.Stdout, "own@2 | theirs\n") {
+			t.Errorf("%.500s", r.Stdout)
+		}
+		checkLimit(t, m, a)
+		must(t, m, "flush", "own", "--yes")
+		a.tell(t, 2, "echo after")
+		f.await(t, "after")
+		if got := messages(logs(t, m, "own", "-n", "all")); len(got) != 1 || got[0] != "after" {
+			t.Errorf("after the flush: %.300q", got)
+		}
+		must(t, m, "uninstall", "own", "--yes")
+		wantNoJournal(t, m, "own")
+		checkFailedInstall(t, m)
+	})
+}
+
+// checkLimit writes more than the journal may hold.
+func checkLimit(t *testing.T, m *lab.Machine, a talker) {
+	t.Helper()
+	a.tell(t, 1, `head -c 16000000 /dev/urandom | od -An -v -tx1 -w3000; echo full`)
+	a.await(t, "full")
+	var u diskUsage
+	if err := json.Unmarshal([]byte(must(t, m, "logs", "own", "--disk-usage", "--json").Stdout), &u); err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range u.Journals {
+		if j.Namespace == "clusterctl-own" && (j.MaxBytes != 16<<20 || j.Bytes > j.MaxBytes*5/4 || j.Bytes == 0) {
+			t.Errorf("%+v", j)
+		}
+	}
+	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
+		t.Errorf("the oldest lines are not those that are gone: %d lines", len(got))
+	}
+}
+
+// checkFailedInstall: the reason of a failure is found in a journal of its own too, which is gone with the rest.
+func checkFailedInstall(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	r := run(t, m, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--log-namespace",
+		"--", "/bin/sh", "-c", "echo this is why; exit 1")
+	if r.Code != 3 || !strings.Contains(r.Stderr, "    this is why\n") {
+		t.Errorf("%v", r)
+	}
+	wantNoJournal(t, m, "bad")
+	r = run(t, m, "install", "bad", "--log-max-size", "10M", "--no-listen", "--activation", "native", "--", "/bin/true")
+	if r.Code != 2 || !strings.Contains(r.Stderr, "add --log-namespace") {
+		t.Errorf("%v", r)
+	}
+}
+
+// wantNoJournal: nothing of an app's own journal is left, on disk or in systemd.
+func wantNoJournal(t *testing.T, m *lab.Machine, name string) {
+	t.Helper()
+	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s /run/log/journal/*.clusterctl-%[1]s /var/log/journal/*.clusterctl-%[1]s 2>/dev/null || :
+systemctl list-units --all --no-legend --plain '*@clusterctl-%[1]s.*'
+systemctl list-units --failed --no-legend --plain`, name))
+	if left != "" {
+		t.Errorf("left of %s:\n%s", name, left)
+	}
+}
+
+// TestLogsKept: an uninstall can leave the journal, and what is installed next under the name goes on with it.
+func TestLogsKept(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := talk(t, m, "kept", 1, "--log-namespace")
+		a.tell(t, 1, "echo remember")
+		a.await(t, "remember")
+		r := must(t, m, "uninstall", "kept", "--yes", "--keep-logs")
+		if !strings.Contains(r.Stderr, "journalctl --namespace=clusterctl-kept") {
+			t.Errorf("%v", r)
+		}
+		if got := m.Sh(t, "journalctl -q --namespace=clusterctl-kept -o cat CLUSTERCTL_APP=kept | tail -1"); got != "remember" {
+			t.Errorf("%q", got)
+		}
+		if units := m.Sh(t, "systemctl list-units --all --no-legend --plain '*clusterctl-kept*'"); units != "" {
+			t.Errorf("%s", units)
+		}
+		talk(t, m, "kept", 1, "--log-namespace")
+		if r := must(t, m, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
+			t.Errorf("%s", r.Stdout)
+		}
+		must(t, m, "uninstall", "kept", "--yes")
+		wantNoJournal(t, m, "kept")
+	})
+}
+
+// TestLogsNamespaceUpdate: another limit is taken up without a restart of a worker, and an app that goes back to the journal
+// of the machine leaves its own to be read.
+func TestLogsNamespaceUpdate(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := talk(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
+		again := func(flags ...string) lab.Result {
+			return must(t, m, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
+				"--settle", "1ms"}, flags, []string{"--", talkerScript, a.fifo()})...)
+		}
+		pid := m.MainPID(t, "limits@1.service")
+		again("--log-namespace", "--log-max-size", "32M")
+		if got := m.MainPID(t, "limits@1.service"); got != pid {
+			t.Errorf("the worker was restarted: %d, then %d", pid, got)
+		}
+		a.tell(t, 1, "echo after")
+		a.await(t, "after")
+		// What journald says of itself when it starts.
+		if got := m.Sh(t, "journalctl -q --namespace=clusterctl-limits -o cat | grep 'max 32.0M' || :"); got == "" {
+			t.Errorf("journald has not read the limit:\n%s", m.Sh(t, "journalctl -q --namespace=clusterctl-limits -o cat"))
+		}
+		if r := again(); !strings.Contains(r.Stderr, "journalctl --namespace=clusterctl-limits") {
+			t.Errorf("%v", r)
+		}
+		a.awaitReady(t, 1)
+		a.tell(t, 1, "echo shared")
+		m.AwaitJournal(t, "shared", "CLUSTERCTL_APP=limits")
+		if units := m.Sh(t, "systemctl list-units --all --no-legend --plain '*@clusterctl-limits.*'"); units != "" {
+			t.Errorf("%s", units)
+		}
+		m.Sh(t, "rm -r /var/log/journal/*.clusterctl-limits")
+	})
+}
+
+// TestLogsFields: what a Go worker logs with attributes is found by field, is whole however large, and is not lost when the
+// worker ends at once.
+func TestLogsFields(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		m.CopyIn(t, lab.Build(t, "./internal/e2e/logger"), logger)
+		a := installTalker(t, m, logger, "fielded", 1)
+		f := followLogs(t, m, "fielded", "--fields")
+		a.tell(t, 1, "fields")
+		f.await(t, "payment failed")
+		got := f.seen[len(f.seen)-1]
+		if got.Priority != 3 || fmt.Sprint(got.Fields["USER_ID"], got.Fields["CARD_REASON"]) != "[17] [declined\nby the bank]" || !strings.HasSuffix(got.Fields["CODE_FILE"][0], "main.go") {
+			t.Errorf("%+v", got)
+		}
+		if out := m.Sh(t, "journalctl -q -o cat USER_ID=17 _SYSTEMD_UNIT=fielded@1.service"); out != "payment failed" {
+			t.Errorf("%q", out)
+		}
+		a.tell(t, 1, "big")
+		f.until(t, "the big one", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
+		// Said and gone: journald may not find out any more whose it was.
+		for range 5 {
+			a.tell(t, 1, "die")
+			f.await(t, "last words")
+			if l := f.seen[len(f.seen)-1]; l.Instance != 1 {
+				t.Errorf("%+v", l)
+			}
+			f.await(t, "ready 1")
+		}
+		if r := must(t, m, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout, "payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
+			t.Errorf("%s", r.Stdout)
+		}
+	})
+}

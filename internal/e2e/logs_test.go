@@ -1,0 +1,309 @@
+//go:build lab
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// TestLogsBurst: 2 instances write 100,000 lines each, at once, and all of them are there, in their order.
+func TestLogsBurst(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const each = 100_000
+		a := talk(t, m, "burst", 2)
+		for i := 1; i <= 2; i++ {
+			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
+		}
+		// By its priority, so that not all lines have to be printed to find it.
+		for _, end := range []string{"end 1", "end 2"} {
+			m.AwaitJournal(t, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
+		}
+		r := must(t, m, "logs", "burst", "--no-follow", "--raw", "-n", "300000")
+		var next [3]int
+		var twice []string
+		for line := range strings.Lines(r.Stdout) {
+			who, number, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			i, err := strconv.Atoi(who)
+			n, err2 := strconv.Atoi(number)
+			if !ok || err != nil || err2 != nil {
+				continue // "ready 1", "end 1"
+			}
+			if n == next[i] {
+				twice = append(twice, strings.TrimSuffix(line, "\n"))
+				continue
+			}
+			if next[i]++; n != next[i] {
+				t.Fatalf("line %d of instance %d comes where %d should", n, i, next[i])
+			}
+		}
+		if next[1] != each || next[2] != each {
+			t.Errorf("%d and %d lines, want %d of each", next[1], next[2], each)
+		}
+		if r.Stderr != "" {
+			t.Errorf("stderr: %s", r.Stderr)
+		}
+		if len(twice) > 0 {
+			// One line of 200,000 was seen twice on 247. It may be in the journal twice, and then it is not for us to say that
+			// the worker wrote it once; a line that journalctl alone shows once must be shown once.
+			slices.Sort(twice)
+			t.Logf("twice: %q", twice)
+			if got := lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | uniq -d")); !slices.Equal(got, twice) {
+				t.Errorf("twice: %q; in the journal: %q", twice, got)
+			}
+		}
+		// The last ones of the merged stream.
+		if got := logs(t, m, "burst", "-n", "7", "--no-follow", "--no-system"); len(got) != 7 {
+			t.Errorf("%d lines for -n 7", len(got))
+		}
+	})
+}
+
+// TestLogsSuppressed sets a tight limit. What journald drops is counted, and shown at its place: the numbers of the lines
+// around it say how many there should be.
+func TestLogsSuppressed(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		a := talk(t, m, "tight", 2)
+		m.Sh(t, `mkdir -p /etc/systemd/system/tight@.service.d
+printf '[Service]\nLogRateLimitIntervalSec=2s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
+systemctl daemon-reload; systemctl restart tight@1 tight@2`)
+		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
+		for i := 1; i <= 2; i++ {
+			a.awaitReady(t, i)
+		}
+		const each = 5000
+		for i := 1; i <= 2; i++ {
+			// The next interval begins with the last line, with which journald says what it has dropped.
+			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 3; echo %d; echo end $INSTANCE`, each, each+1))
+		}
+		a.await(t, "end 1")
+		a.await(t, "end 2")
+		var last, kept, missing [3]int
+		for _, l := range logs(t, m, "tight", "-n", "all", "--no-system") {
+			n, err := strconv.Atoi(l.Message)
+			switch {
+			case l.Source == "journald":
+				missing[l.Instance] += l.Suppressed
+			case err == nil:
+				if n != last[l.Instance]+missing[l.Instance]-sum(kept[l.Instance], last[l.Instance])+1 {
+					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance, last[l.Instance], missing[l.Instance])
+				}
+				kept[l.Instance]++
+				last[l.Instance] = n
+			}
+		}
+		for i := 1; i <= 2; i++ {
+			if missing[i] == 0 || kept[i]+missing[i] != each+1 {
+				t.Errorf("instance %d: %d lines are there and %d are said to be missing, of %d", i, kept[i], missing[i], each+1)
+			}
+		}
+		// Raw output has no place for it but stderr.
+		raw := must(t, m, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
+		if want := fmt.Sprintf("tight@2: %d lines are missing here", missing[2]); !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
+			t.Errorf("no %q: %s", want, raw.Stderr)
+		}
+	})
+}
+
+// sum is how many of the lines up to the last one were missing before it.
+func sum(kept, last int) int { return last - kept }
+
+// TestLogsFollow goes on through a rotation, a restart of journald, a kill of journalctl, and shows an instance that was not
+// there before; nothing is lost or doubled.
+func TestLogsFollow(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		a := talk(t, m, "follow", 2)
+		f := followLogs(t, m, "follow")
+		f.await(t, "ready 2")
+		n := 0
+		some := func(count int) {
+			t.Helper()
+			a.tell(t, 1, fmt.Sprintf("seq %d %d", n+1, n+count))
+			n += count
+			f.await(t, strconv.Itoa(n))
+		}
+		some(500)
+		m.Sh(t, "journalctl --rotate")
+		some(500)
+		m.Sh(t, "systemctl restart systemd-journald")
+		some(500)
+		m.Sh(t, "pkill -KILL -x journalctl -P $(pgrep -f '^/usr/bin/clusterctl logs --json --follow -n all follow')")
+		some(500)
+		m.Sh(t, "systemctl start follow@3")
+		t.Cleanup(func() { m.Sh(t, "systemctl stop follow@3") })
+		f.await(t, "ready 3")
+		// Before or after that, as the processes happen to run.
+		started := func(l logLine) bool {
+			return l.Source == "systemd" && l.Instance == 3 && strings.HasPrefix(l.Message, "Started")
+		}
+		if !slices.ContainsFunc(f.seen, started) {
+			f.until(t, "Started follow@3", started)
+		}
+		some(1)
+		var numbers []int
+		cursors := map[string]bool{}
+		for _, l := range f.seen {
+			if cursors[l.Cursor] {
+				t.Errorf("twice: %v", l)
+			}
+			cursors[l.Cursor] = true
+			if k, err := strconv.Atoi(l.Message); err == nil && l.Source == "worker" {
+				numbers = append(numbers, k)
+			}
+		}
+		for i, k := range numbers {
+			if k != i+1 {
+				t.Fatalf("line %d comes where %d should", k, i+1)
+			}
+		}
+		if len(numbers) != n {
+			t.Errorf("%d lines of %d", len(numbers), n)
+		}
+	})
+}
+
+// TestLogsHarmless: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but for blanks at the end
+// of a line (here a carriage return), which journald itself takes away.
+func TestLogsHarmless(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := talk(t, m, "bytes", 1)
+		a.tell(t, 1, `printf '\033[2J\033]0;title\007\033[31mred\033[0m \377\376 tab\there\r\n'`)
+		a.tell(t, 1, `printf 'a\000b\n'`)
+		a.tell(t, 1, `head -c 1000000 /dev/zero | tr '\000' x; echo; echo end`)
+		a.await(t, "end")
+		long := strings.Repeat("x", 1_000_000)
+		want := "ready 1\n\x1b[2J\x1b]0;title\a\x1b[31mred\x1b[0m \xff\xfe tab\there\na\x00b\n" + long + "\nend\n"
+		if got := must(t, m, "logs", "bytes", "--raw", "-n", "all").Stdout; got != want {
+			t.Errorf("raw: %d bytes, want %d: %.200q", len(got), len(want), got)
+		}
+		want = "bytes@1 | ready 1\nbytes@1 | \\x1b[2J\\x1b]0;title\\x07red \\xff\\xfe tab\there\nbytes@1 | a\nbytes@1 | b\nbytes@1 | " + long + "\nbytes@1 | end\n"
+		if got := must(t, m, "logs", "bytes", "--no-system", "-n", "all").Stdout; got != want {
+			t.Errorf("plain: %d bytes, want %d: %.200q", len(got), len(want), got)
+		}
+		for _, l := range logs(t, m, "bytes", "-n", "all") {
+			if l.Base64 != nil && !bytes.Contains(l.Base64, []byte("\xff\xfe")) {
+				t.Errorf("%q", l.Base64)
+			}
+		}
+	})
+}
+
+// TestLogsChosen asks for parts of the logs of two apps, in every way that there is.
+func TestLogsChosen(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a, b := talk(t, m, "one", 2), talk(t, m, "two", 1)
+		a.tell(t, 1, `echo "<3>alpha failed"; echo "<4>careful"; echo beta`)
+		a.await(t, "beta")
+		b.tell(t, 1, `echo gamma`)
+		b.await(t, "gamma")
+		m.Sh(t, "sleep 1.1") // times are given in seconds
+		a.tell(t, 2, `echo "<7>Delta"`)
+		a.await(t, "Delta")
+		second := logs(t, m, "one@2", "-n", "1", "--no-system")[0].Time
+		all := []string{"ready", "ready", "ready", "alpha failed", "careful", "beta", "gamma", "Delta"}
+		for _, c := range []struct {
+			args, want []string
+		}{
+			{[]string{"-n", "all", "--no-system"}, all},
+			{[]string{"one", "two", "-n", "3", "--no-system"}, []string{"beta", "gamma", "Delta"}},
+			{[]string{"all", "-n", "0"}, nil},
+			{[]string{"one@2", "-n", "all", "--no-system"}, []string{"ready", "Delta"}},
+			{[]string{"one@1", "two", "-n", "2", "--no-system"}, []string{"beta", "gamma"}},
+			{[]string{"one", "-p", "err"}, []string{"alpha failed"}},
+			{[]string{"--priority", "err..warning"}, []string{"alpha failed", "careful"}},
+			{[]string{"-p", "7", "-n", "1"}, []string{"Delta"}},
+			{[]string{"--grep", "delta|BETA", "--since", "-1h"}, nil},
+			{[]string{"--grep", "delta|gamma|beta", "-n", "2", "--no-system"}, []string{"gamma", "Delta"}},
+			{[]string{"-g", "f.iled$"}, []string{"alpha failed"}},
+			{[]string{"--since", fmt.Sprintf("@%d", second.Unix()), "--no-system"}, []string{"Delta"}},
+			{[]string{"--until", fmt.Sprintf("@%d", second.Unix()), "--no-system"}, all[:7]},
+			{[]string{"--since", "10m", "--no-system"}, all},
+			{[]string{"--since", second.Format("2006-01-02T15:04:05Z"), "--no-system"}, []string{"Delta"}},
+			{[]string{"--boot", "--no-system"}, all},
+			{[]string{"-b", "--until", "1h", "--no-system"}, nil},
+		} {
+			got := messages(logs(t, m, append(c.args, "--no-follow")...))
+			for i, s := range got {
+				got[i] = strings.TrimRight(strings.TrimSuffix(s, " 1"), " 2")
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q: %q, want %q", c.args, got, c.want)
+			}
+		}
+		if r := must(t, m, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout, second.Format("2006-01-02")+" one@2 | Delta") {
+			t.Errorf("%q", r.Stdout)
+		}
+		checkRefused(t, m)
+	})
+}
+
+// checkRefused: what cannot be done says so, and how it can.
+func checkRefused(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	for _, c := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"logs", "one", "--err"}, 2, "journald does not record"},
+		{[]string{"logs", "one", "--since", "soon"}, 2, "--since yesterday"},
+		{[]string{"logs", "one", "--grep", "a("}, 2, `--grep "a(" is not a pattern: missing`},
+		{[]string{"logs", "one", "--boot=-9"}, 2, "journalctl --list-boots"},
+		{[]string{"logs", "one@9"}, 1, "one has no instance 9"},
+		{[]string{"logs", "nosuch"}, 1, `no app "nosuch"`},
+		{[]string{"flush", "one", "--yes"}, 1, "journald cannot remove the lines of one app"},
+		{[]string{"flush", "one@1", "--yes"}, 2, "sudo clusterctl flush one"},
+	} {
+		if r := run(t, m, c.args...); r.Code != c.code || !strings.Contains(r.Stderr, c.text) || r.Stdout != "" {
+			t.Errorf("%q: want %d and %q: %v", c.args, c.code, c.text, r)
+		}
+	}
+	if r := must(t, m, "logs", "--disk-usage"); !strings.Contains(r.Stdout, "of the machine, all services") || !strings.Contains(r.Stdout, "one two") {
+		t.Errorf("%s", r.Stdout)
+	}
+}
+
+// TestLogsOfSystemd: what becomes of an instance stands between its lines.
+func TestLogsOfSystemd(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		talk(t, m, "killed", 1)
+		f := followLogs(t, m, "killed")
+		m.Sh(t, "systemctl kill -s KILL killed@1")
+		f.until(t, "killed", func(l logLine) bool {
+			return l.Source == "systemd" && strings.Contains(l.Message, "status=9/KILL") && l.Instance == 1
+		})
+		f.await(t, "ready 1")
+		r := must(t, m, "logs", "killed", "-n", "all", "--no-follow")
+		if !strings.Contains(r.Stdout, "killed@1 | systemd: killed@1.service: Main process exited, code=killed, status=9/KILL\n") {
+			t.Errorf("%s", r.Stdout)
+		}
+		if r := must(t, m, "logs", "killed", "-n", "all", "--no-system"); strings.Contains(r.Stdout, "systemd:") {
+			t.Errorf("%s", r.Stdout)
+		}
+	})
+}
+
+// TestLogsWithoutAccess: a user who may not read the journal is told how to mend it, and one in the group sees all.
+func TestLogsWithoutAccess(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		a := talk(t, m, "closed", 1)
+		a.tell(t, 1, "echo secret")
+		a.await(t, "secret")
+		as := func(groups string) lab.Result {
+			return m.Try("setpriv --reuid nobody --regid nogroup " + groups + " " + ctl + " logs closed --no-follow")
+		}
+		r := as("--clear-groups")
+		if r.Code != 4 || !strings.Contains(r.Stderr, "hint: sudo usermod -aG systemd-journal nobody\n") || r.Stdout != "" {
+			t.Errorf("without access: %v", r)
+		}
+		if r := as("--groups systemd-journal"); r.Code != 0 || !strings.Contains(r.Stdout, "closed@1 | secret\n") {
+			t.Errorf("with access: %v", r)
+		}
+	})
+}

@@ -1,0 +1,160 @@
+//go:build lab
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// listing is what "ls --json" promises.
+type listing struct {
+	Schema int `json:"schema"`
+	Apps   []struct {
+		Name      string   `json:"name"`
+		State     string   `json:"state"`
+		Ready     int      `json:"ready"`
+		Wanted    int      `json:"wanted"`
+		Listen    []string `json:"listen"`
+		Restarts  int      `json:"restarts"`
+		Problem   string   `json:"problem"`
+		Instances []struct {
+			Unit     string `json:"unit"`
+			Instance int    `json:"instance"`
+			State    string `json:"state"`
+			PID      int    `json:"pid"`
+		} `json:"instances"`
+	} `json:"apps"`
+}
+
+func list(t testing.TB, m *lab.Machine) listing {
+	t.Helper()
+	var l listing
+	r := must(t, m, "ls", "--json")
+	if err := json.Unmarshal([]byte(r.Stdout), &l); err != nil || r.Stderr != "" {
+		t.Fatalf("ls --json: %v\n%v", err, r)
+	}
+	return l
+}
+
+// TestListing lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent together,
+// and never a listing of all that systemd knows.
+func TestListing(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		if r := must(t, m, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
+			t.Errorf("ls --json without apps: %s", r.Stdout)
+		}
+		for i, name := range []string{"many-a", "many-b", "many-c"} {
+			install(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
+		}
+		calls := monitor(t, m, func() {
+			l := list(t, m)
+			if l.Schema != 1 || len(l.Apps) != 3 {
+				t.Fatalf("schema %d, %d apps", l.Schema, len(l.Apps))
+			}
+			for i, a := range l.Apps {
+				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 || a.Wanted != 20 || len(a.Instances) != 20 {
+					t.Errorf("want 20 running instances of %s: %+v", want, a)
+				}
+				for k, in := range a.Instances {
+					if in.Instance != k+1 || in.State != "running" || in.PID == 0 || in.Unit != fmt.Sprintf("%s@%d.service", a.Name, k+1) {
+						t.Errorf("instance %d: %+v", k+1, in)
+					}
+				}
+			}
+		})
+		t.Logf("calls to systemd: %v", calls)
+		// Each app is an aggregate, a socket and 20 instances; beside them one call for the pending jobs, and a few that
+		// belong to the connection.
+		const units = 3 * 22
+		total := 0
+		for member, n := range calls {
+			total += n
+			if strings.HasPrefix(member, "ListUnits") && member != "ListUnitsByNames" || member == "Introspect" {
+				t.Errorf("%d calls of %s", n, member)
+			}
+		}
+		if calls["GetAll"] > units || calls["ListUnitsByNames"] > 1 || total > units+4 {
+			t.Errorf("%d calls, want one for each of the %d units and a few: %v", total, units, calls)
+		}
+		if out := must(t, m, "ls").Stdout; !regexp.MustCompile(`(?m)^many-b +20/20 `).MatchString(out) {
+			t.Errorf("ls:\n%s", out)
+		}
+	})
+}
+
+// monitor counts the method calls that systemd gets over the system bus while f runs, by their names.
+func monitor(t testing.TB, m *lab.Machine, f func()) map[string]int {
+	t.Helper()
+	const marker = "e2e-marker.service"
+	ctx, cancel := context.WithTimeout(t.Context(), eventTimeout)
+	defer cancel()
+	cmd := m.Command(ctx, "stdbuf", "-oL", "busctl", "monitor", systemdBus)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		cmd.Stderr = cmd.Stdout
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := dialBus(t, m)
+	calls := make(map[string]int)
+	member := regexp.MustCompile(`\bMember=(\w+)`)
+	isCall, started := false, false
+	for s := bufio.NewScanner(out); s.Scan(); {
+		line := s.Text()
+		switch {
+		case strings.Contains(line, "Monitoring bus message stream"):
+			started = true
+			f()
+			_ = b.manager.Call(systemdBus+".Manager.GetUnit", 0, marker).Err // there is none; the call itself ends the count
+		case strings.Contains(line, "Type="):
+			isCall = strings.Contains(line, "Type=method_call")
+		case strings.Contains(line, marker):
+			cancel()
+		case isCall:
+			if mm := member.FindStringSubmatch(line); mm != nil {
+				calls[mm[1]]++
+			}
+		}
+	}
+	_ = cmd.Wait() // killed
+	if !started {
+		t.Fatal("busctl monitor did not start")
+	}
+	calls["GetUnit"]-- // the marker
+	if calls["GetUnit"] == 0 {
+		delete(calls, "GetUnit")
+	}
+	return calls
+}
+
+// TestListingShowsTrouble has an app in each state.
+func TestListingShowsTrouble(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\nexec "+goWorker+"\n", 0o755)
+		a := install(t, m, "trouble", 2, 8174, "--ready", "notify", "--", "/opt/e2e/trouble")
+		install(t, m, "trouble-not", 1, 8175, "--", goWorker)
+		m.Sh(t, "systemctl stop trouble-not")
+		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\necho no more >&2\nexit 9\n", 0o755)
+		b := dialBus(t, m)
+		m.Sh(t, "systemctl kill -s KILL "+a.instance(1))
+		b.await(t, "it crash-loops", func(s status) bool { return s.nRestarts > 1 }, a.instance(1))
+		l := list(t, m)
+		if len(l.Apps) != 2 || l.Apps[0].Ready != 1 || l.Apps[0].Wanted != 2 || l.Apps[0].Restarts < 2 || l.Apps[0].State != "degraded" {
+			t.Errorf("one of two instances crash-loops: %+v", l.Apps)
+		}
+		t.Logf("ls, then show:\n%s\n%s", must(t, m, "ls").Stdout, must(t, m, "show", "trouble").Stdout)
+		if last := l.Apps[len(l.Apps)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {
+			t.Errorf("a stopped app: %+v", last)
+		}
+	})
+}

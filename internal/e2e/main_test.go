@@ -1,0 +1,128 @@
+//go:build lab
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+func TestMain(m *testing.M) {
+	if n := os.Getenv(tracerEnv); n != "" {
+		if err := runTracer(os.Args[1:], n); err != nil {
+			fmt.Fprintln(os.Stderr, "tracer:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	lab.Main(m)
+}
+
+// Where things are in a machine.
+const (
+	ctl      = "/usr/bin/clusterctl"
+	shim     = "/usr/lib/clusterctl/clusterctl-shim"
+	goWorker = "/opt/e2e/go-worker" // the example that people copy
+	worker   = "/opt/e2e/worker"    // our own, which tells what it was given
+	pyWorker = "/opt/e2e/worker.py" // asyncio, on fd 3
+	nodeFD   = "/opt/e2e/server.js" // the example in Node
+	ticker   = "/opt/e2e/ticker.py" // the example without a socket
+)
+
+// commandTimeout bounds one command of ours in a machine.
+const commandTimeout = 5 * time.Minute
+
+// rate is a load, in requests per second, that leaves the machine some time to restart what is under it, with the four
+// releases beside one another: a request is under way at any moment. At full speed each restart takes many times as
+// long on two cores, and shows nothing more.
+const rate = 500
+
+// onAll runs a test on each of the four releases, one after the other: for load at full speed, which would disturb others.
+func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
+	t.Helper()
+	on(t, lab.All(), f)
+}
+
+// on runs a test on some releases, one after the other.
+func on(t *testing.T, releases []lab.Release, f func(t *testing.T, m *lab.Machine)) {
+	t.Helper()
+	for _, r := range releases {
+		t.Run(string(r), func(t *testing.T) { f(t, machine(t, r)) })
+	}
+}
+
+// onAllAtOnce runs a test on the four releases at the same time: for tests that mostly wait. Tests still come one after
+// the other on each machine.
+func onAllAtOnce(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
+	t.Helper()
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			f(t, machine(t, r))
+		})
+	}
+}
+
+// machine gives the shared machine of a release, with clusterctl and the workers in it.
+func machine(t testing.TB, r lab.Release) *lab.Machine {
+	t.Helper()
+	m := lab.Shared(t, r)
+	equip(t, m)
+	return m
+}
+
+// equip is quick when it has been done; the machine itself is where that is remembered.
+func equip(t testing.TB, m *lab.Machine) {
+	t.Helper()
+	const done = "/opt/e2e/.complete"
+	if m.Try("test -e "+done).Code == 0 {
+		return
+	}
+	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), ctl)
+	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), shim)
+	equipWorkers(t, m)
+	m.Sh(t, "touch "+done)
+}
+
+// equipWorkers puts the workers, and nothing of clusterctl, into a machine.
+func equipWorkers(t testing.TB, m *lab.Machine) {
+	t.Helper()
+	m.CopyIn(t, lab.Build(t, "./packaging/examples/go-worker"), goWorker)
+	m.CopyIn(t, lab.Build(t, "./internal/e2e/worker"), worker)
+	m.CopyIn(t, "testdata/worker.py", pyWorker)
+	m.CopyIn(t, "../../packaging/examples/node-fd/server.js", nodeFD)
+	m.CopyIn(t, "../../packaging/examples/background/worker.py", ticker)
+}
+
+// run runs clusterctl in the machine, with its working directory in /, and its arguments as they are.
+func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	r := m.Run(ctx, append([]string{ctl}, args...)...)
+	if r.Code == -1 {
+		t.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return r
+}
+
+// must is run for what has to succeed.
+func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	r := run(t, m, args...)
+	if r.Code != 0 {
+		t.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return r
+}
+
+// lines splits output into its lines that are not empty.
+func lines(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+}

@@ -1,0 +1,102 @@
+//go:build lab
+
+package matrix
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// sum is the answer of the example: the sum of the numbers below 100,000,000.
+var sum = regexp.MustCompile(`^(\d+): 4999999950000000$`)
+
+// TestCluster2021: the example of Node's cluster module that people copy, as it is, with its master in each instance and
+// without it. Its workers compute, and die at some moment within 20 seconds: what such a death costs is what that worker
+// had in its hands, and nobody is ever refused.
+//
+// With the master it also costs a connection that the master was just handing over: it keeps that one open for ever, so
+// its client hangs. That is Node's own doing (node master.js without us: 8 hung of 130 requests, 14 deaths).
+func TestCluster2021(t *testing.T) {
+	t.Parallel()
+	// A machine of its own: it computes while others wait, and looks at what is left.
+	m := lab.Boot(t, lab.Bookworm)
+	equip(t, m)
+	before := take(t, m)
+	for _, c := range []struct {
+		name, file, death string
+		n                 int
+		hangs             bool
+	}{
+		{"c-child", "child.js", "status=1/FAILURE", 2, false},
+		{"c-children", "child.js", "status=1/FAILURE", 4, false},
+		{"c-master", "master.js", "died with 1", 2, true},
+		{"c-masters", "master.js", "died with 1", 4, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// A request computes for some tenth of a second of CPU, which on a busy machine is seconds, and a worker has several in
+			// its hands: the drain waits for all of them. Not with a master, where it would wait for what hangs for ever.
+			timeout, drain := time.Minute, "60s"
+			if c.hangs {
+				timeout, drain = 10*time.Second, "3s"
+			}
+			a := &app{m: m, name: c.name, n: c.n, port: 8080}
+			t.Cleanup(func() { a.uninstall(t) })
+			unlessOneDies(t, m, "install", "cluster-2021/"+c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain)
+			const conns = 4
+			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.
+			run := load.Start(t, m, load.Options{URL: a.url("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
+			unlessOneDies(t, m, "reload", a.name)
+			reports := []load.Report{run.Stop()}
+			seen := map[int]int{}
+			for range mostBatches {
+				r := load.Start(t, m, load.Options{URL: a.url("/"), Conns: conns, Requests: 4 * c.n, Timeout: timeout, WorkerHeader: bodies}).Wait()
+				reports = append(reports, r)
+				for pid, n := range answers(t, r, sum) {
+					seen[a.instanceOf(pid)] += n
+				}
+				// Who has died meanwhile is in no instance any more.
+				if delete(seen, 0); len(seen) == c.n {
+					break
+				}
+			}
+			if len(seen) != c.n {
+				t.Errorf("not all of the %d instances answer: %v", c.n, seen)
+			}
+			deaths := strings.Count(m.Journal(t, "-u", a.name+"@*", "-o", "cat"), c.death)
+			for _, r := range reports {
+				answers(t, r, sum)
+				t.Logf("%d deaths in all; %d requests, %d failed, the slowest %v", deaths, r.Requests, r.Failed(), r.Slowest)
+				lost := r.Broken()
+				if c.hangs {
+					lost += r.Timeouts
+				}
+				if r.Failed() != lost || r.Failed() > deaths*conns || r.OK == 0 {
+					t.Errorf("with %d deaths of workers: %v", deaths, r)
+				}
+			}
+			a.uninstall(t)
+		})
+	}
+	wantNothingLeft(t, m, before)
+}
+
+// unlessOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These do,
+// at some moment within 20 seconds, so it is run again then; and they need not stay alive for any time at all.
+func unlessOneDies(t testing.TB, m *lab.Machine, args ...string) {
+	t.Helper()
+	const tries = 10
+	for i := 1; ; i++ {
+		r := run(t, m, append(args, "--settle", "0s")...)
+		if r.Code == 0 {
+			return
+		}
+		if r.Code != 3 || !strings.Contains(r.Stderr, "exited with status 1") || i == tries {
+			t.Fatalf("clusterctl %q, %d times: %v", args, i, r)
+		}
+	}
+}

@@ -1,0 +1,42 @@
+//go:build lab
+
+package matrix
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestVariables: what each instance is told of itself, and the CPU that it is bound to.
+func TestVariables(t *testing.T) {
+	m := workers(t)
+	a := install(t, m, "e-vars", 3, 8711, port(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100", "--env", "NODE_OPTIONS=--no-warnings", "--pin", "node.js")...)
+	a.everyOne(t, "/hello", hello)
+	var pinned []string
+	for i, pid := range a.pids(t) {
+		env := lines(m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)))
+		for _, want := range []string{
+			fmt.Sprintf("INSTANCE=%d", i+1), fmt.Sprintf("NODE_APP_INSTANCE=%d", i), fmt.Sprintf("METRICS_PORT=%d", 9100+i), "DEBUG_PORT=9229",
+			"NODE_OPTIONS=--no-warnings --require " + preload,
+		} {
+			if !slices.Contains(env, want) {
+				t.Errorf("instance %d has no %s:\n%s", i+1, want, strings.Join(env, "\n"))
+			}
+		}
+		if i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "LISTEN_") }); i >= 0 {
+			t.Errorf("a program that knows nothing of sockets is given %s", env[i])
+		}
+		pinned = append(pinned, m.Sh(t, fmt.Sprintf("sed -n 's/Cpus_allowed_list:[[:space:]]*//p' /proc/%d/status", pid)))
+	}
+	t.Logf("the instances run on the CPUs %v", pinned)
+	for i, p := range pinned {
+		if strings.ContainsAny(p, ",-") {
+			t.Errorf("instance %d runs on %s, want one CPU", i+1, p)
+		}
+	}
+	if pinned[0] == pinned[1] && m.Sh(t, "nproc") != "1" {
+		t.Errorf("the first two instances share CPU %s", pinned[0])
+	}
+}

@@ -1,0 +1,176 @@
+//go:build lab
+
+package matrix
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// kill sends SIGKILL to processes of the machine.
+func kill(t testing.TB, m *lab.Machine, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		if pid <= 1 {
+			t.Fatalf("%d is no worker", pid)
+		}
+		m.Sh(t, "kill -9 "+itoa(pid))
+	}
+}
+
+// killed begins to watch an instance, lets f kill it, and waits until it is active with another main process.
+func (a *app) killed(t testing.TB, i int, f func()) {
+	t.Helper()
+	changes := watch(t, a.m, a.unit(i))
+	old := uint32(a.m.MainPID(t, a.unit(i)))
+	f()
+	await(t, a.unit(i)+" is back", changes, func(s status) bool { return s.active == "active" && s.pid != 0 && s.pid != old })
+}
+
+// wantOneNotifier fails the test unless exactly one process of ours runs in each instance.
+func (a *app) wantOneNotifier(t testing.TB) {
+	t.Helper()
+	for i := range a.n {
+		n := 0
+		for _, pid := range a.processes(t, i+1) {
+			if exe, _ := os.Readlink(fmt.Sprintf("%s/proc/%d/exe", a.m.Root(), pid)); filepath.Base(exe) == filepath.Base(shim) {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d notifiers run in %s", n, a.unit(i+1))
+		}
+	}
+}
+
+// TestKills: SIGKILL to the program and to both processes, under load, costs the requests that the program had, and
+// nothing else; the instance comes back, with one notifier.
+func TestKills(t *testing.T) {
+	m := workers(t)
+	before := take(t, m)
+	a := install(t, m, "k-node", 2, 8501, port(8501, "--drain-timeout", "2s", "node.js")...)
+	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
+	victims := []struct {
+		name string
+		pids func(main, notifier int) []int
+	}{
+		{"the program", func(main, _ int) []int { return []int{main} }},
+		{"the program, then the notifier", func(main, notifier int) []int { return []int{main, notifier} }},
+		{"the notifier, then the program", func(main, notifier int) []int { return []int{notifier, main} }},
+	}
+	for _, v := range victims {
+		old, notifier := m.MainPID(t, a.unit(1)), a.notifier(t, 1)
+		// One command: with the program gone, the notifier leaves by itself before a second one could reach it.
+		var words []string
+		for _, pid := range v.pids(old, notifier) {
+			words = append(words, itoa(pid))
+		}
+		a.killed(t, 1, func() { m.Sh(t, "kill -9 "+strings.Join(words, " ")) })
+		t.Logf("%s: replaced", v.name)
+		a.wantOneNotifier(t)
+	}
+	r := run.Stop()
+	t.Log(r)
+	answers(t, r, hello)
+	if most := 4 * len(victims); r.Failed() != r.Broken() || r.Failed() > most {
+		t.Errorf("more is lost than what the killed programs had, %d at most", most)
+	}
+	a.everyOne(t, "/hello", hello)
+	a.uninstall(t)
+	wantNothingLeft(t, m, before)
+}
+
+// TestNotifierKilled: an epoll server does not need its notifier until it binds again; one whose accept is held ends, and
+// comes back. Nothing is lost with either.
+func TestNotifierKilled(t *testing.T) {
+	m := workers(t)
+	before := take(t, m)
+	node := install(t, m, "k-loop", 2, 8502, port(8502, "--drain-timeout", "2s", "node.js")...)
+	pids := node.pids(t)
+	run := load.Start(t, m, load.Options{URL: node.url("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
+	kill(t, m, node.notifier(t, 1))
+	node.everyOne(t, "/hello", hello)
+	if !slices.Equal(node.pids(t), pids) {
+		t.Error("the program did not outlive its notifier")
+	}
+	m.Sh(t, "systemctl reload "+node.name)
+	if r := run.Stop(); r.Failed() > 0 {
+		t.Errorf("the notifier is killed, then the app is reloaded: %v", r)
+	}
+	node.wantOneNotifier(t)
+
+	c := install(t, m, "k-accept", 2, 8503, port(8503, "--drain-timeout", "2s", "./server-c")...)
+	// The accept that is under way goes on; the next one is answered with ENOSYS, which this program takes for fatal. By
+	// then it has answered its request, so that nothing is lost here either.
+	c.killed(t, 1, func() {
+		kill(t, m, c.notifier(t, 1))
+		if r := load.Start(t, m, load.Options{URL: c.url("/hello"), Conns: 4, Requests: 200}).Wait(); r.Failed() > 0 {
+			t.Errorf("the notifier of a held accept is killed: %v", r)
+		}
+	})
+	c.wantOneNotifier(t)
+	c.everyOne(t, "/hello", hello)
+	node.uninstall(t)
+	c.uninstall(t)
+	wantNothingLeft(t, m, before)
+}
+
+// TestStoppedProgram: a program that is stopped by SIGSTOP with a request in its hands is drained for as long as the drain
+// may take, and ends within the bound of its unit.
+func TestStoppedProgram(t *testing.T) {
+	m := workers(t)
+	before := take(t, m)
+	a := install(t, m, "k-stop", 1, 8504, port(8504, "--drain-timeout", "2s", "hang.js")...)
+	client := m.Start(t, "curl", "-sS", "--max-time", "600", a.url("/hang"))
+	m.AwaitJournal(t, "hangs", "-u", a.unit(1))
+	bound, err := time.ParseDuration(strings.ReplaceAll(a.property(t, a.unit(1), "TimeoutStopUSec"), "min ", "m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// systemd gives ExecStop= and what follows it the time each.
+	most := 2*bound + 20*time.Second
+	begin := time.Now()
+	m.Sh(t, fmt.Sprintf("timeout %d %s stop %s", int(most.Seconds()), ctl, a.name))
+	t.Logf("stopping took %v; TimeoutStopSec=%v", time.Since(begin), bound)
+	client.Stop()
+	if s := a.property(t, a.unit(1), "ActiveState"); s != "inactive" && s != "failed" {
+		t.Errorf("%s is %s", a.unit(1), s)
+	}
+	must(t, m, "start", a.name)
+	a.everyOne(t, "/hello", hello)
+	a.uninstall(t)
+	wantNothingLeft(t, m, before)
+}
+
+// TestManyBinds: ten thousand binds to other ports give what they give without us, and nothing stays in the notifier.
+func TestManyBinds(t *testing.T) {
+	m := workers(t)
+	before := take(t, m)
+	a := install(t, m, "k-binds", 1, 8505, port(8505, "binds.py")...)
+	notifier, main := a.notifier(t, 1), m.MainPID(t, a.unit(1))
+	descriptors := func(pid int) string { return m.Sh(t, fmt.Sprintf("ls /proc/%d/fd | wc -l", pid)) }
+	was := []string{descriptors(notifier), descriptors(main)}
+	const want = "EADDRINUSE:1000 True:9000"
+	for range 2 {
+		if got := m.Sh(t, "curl -sS --max-time 120 "+a.url("/binds")); got != want {
+			t.Errorf("10,000 binds gave %q, want %q", got, want)
+		}
+	}
+	if is := []string{descriptors(notifier), descriptors(main)}; !slices.Equal(is, was) {
+		t.Errorf("notifier and program had %v descriptors, and have %v", was, is)
+	}
+	if m.MainPID(t, a.unit(1)) != main || a.notifier(t, 1) != notifier {
+		t.Error("a process was replaced")
+	}
+	a.everyOne(t, "/hello", hello)
+	a.uninstall(t)
+	wantNothingLeft(t, m, before)
+}

@@ -1,0 +1,141 @@
+//go:build lab
+
+package matrix
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// Where things are in a machine.
+const (
+	ctl     = "/usr/bin/clusterctl"
+	shim    = "/usr/lib/clusterctl/clusterctl-shim"
+	preload = "/usr/lib/clusterctl/clusterctl-node-preload.cjs"
+	srv     = "/srv/matrix" // testdata, and what is built of it
+)
+
+// commandTimeout bounds one command of ours in a machine.
+const commandTimeout = 5 * time.Minute
+
+// workers gives the shared machine that has every language, equipped.
+func workers(t testing.TB) *lab.Machine {
+	t.Helper()
+	return machine(t, lab.Workers)
+}
+
+// machine gives the shared machine of a release, with clusterctl and the programs in it.
+func machine(t testing.TB, r lab.Release) *lab.Machine {
+	t.Helper()
+	m := lab.Shared(t, r)
+	equip(t, m)
+	return m
+}
+
+// equip puts clusterctl and the programs into a machine. It is quick when that has been done; the machine itself is where
+// it is remembered.
+func equip(t testing.TB, m *lab.Machine) {
+	t.Helper()
+	const done = srv + "/.complete"
+	if m.Try("test -e "+done).Code == 0 {
+		return
+	}
+	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), ctl)
+	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), shim)
+	m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
+	m.CopyIn(t, buildHTTPD(t), srv+"/httpd")
+	copyTree(t, m, "testdata", srv)
+	copyTree(t, m, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
+	m.WriteFile(t, srv+"/files/hello", "hello from a file\n", 0o644)
+	m.WriteFile(t, srv+"/nginx/slow", "thirty bytes, very slowly....\n", 0o644)
+	if m.Release() == lab.Workers {
+		m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o server-c server.c && ln -s /opt/npm/node_modules express/node_modules")
+	}
+	m.Sh(t, "touch "+done)
+}
+
+// buildHTTPD builds the static Go server, as a file by itself: what is built as part of this module counts as a native
+// worker.
+func buildHTTPD(t testing.TB) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "httpd")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", out, "testdata/httpd.go")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building httpd.go: %v\n%s", err, msg)
+	}
+	return out
+}
+
+func copyTree(t testing.TB, m *lab.Machine, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err == nil {
+			m.CopyIn(t, p, path.Join(to, filepath.ToSlash(rel)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs clusterctl in the machine, in the directory of the programs, with its arguments as they are.
+func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	return runIn(t, m, srv, args...)
+}
+
+// runIn is run in another directory.
+func runIn(t testing.TB, m *lab.Machine, dir string, args ...string) lab.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	r := m.Run(ctx, append([]string{"env", "-C", dir, ctl}, args...)...)
+	if r.Code == -1 {
+		t.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return r
+}
+
+// must is run for what has to succeed.
+func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	r := run(t, m, args...)
+	if r.Code != 0 {
+		t.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return r
+}
+
+// wantSaid fails the test when a command's output lacks one of the texts.
+func wantSaid(t testing.TB, r lab.Result, texts ...string) {
+	t.Helper()
+	for _, s := range texts {
+		if !strings.Contains(r.Stdout+r.Stderr, s) {
+			t.Errorf("%q is not said:\n%v", s, r)
+		}
+	}
+}
+
+// lines splits output into its lines that are not empty.
+func lines(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+}
+
+func itoa(n int) string { return fmt.Sprint(n) }

@@ -1,0 +1,98 @@
+//go:build lab
+
+package matrix
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// rate bounds the load of the rolling restarts, in requests per second: enough for one to be under way at any moment, and
+// not so much that the restarts have no CPU to run on.
+const rate = 500
+
+// TestRollingRestarts replaces one worker of six servers after the other, a hundred times each, under load that never
+// retries, on new connections and on kept ones at the same time: no request may fail. All six run beside one another,
+// since a restart is more waiting than work. The last two end each connection by themselves.
+func TestRollingRestarts(t *testing.T) {
+	t.Parallel()
+	m := workers(t)
+	m.Sh(t, "sed 's/8312/8403/; s/nginx.pid/nginx-rolling.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-rolling.conf")
+	type kept struct {
+		program
+		keepAlive []bool
+	}
+	together(t, 6, []kept{
+		{program{name: "r-node", port: 8401, args: port(8401, "node.js")}, []bool{false, true}},
+		{program{name: "r-go", port: 8402, args: port(8402, "./httpd")}, []bool{false, true}},
+		{program{name: "r-nginx", port: 8403, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-rolling.conf"}}, []bool{false, true}},
+		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}}, []bool{false, true}},
+		{program{name: "r-c", port: 8405, args: port(8405, "./server-c")}, []bool{false}},
+		{program{name: "r-ruby", port: 8406, args: port(8406, "server.rb")}, []bool{false}},
+	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/4, p.keepAlive...) })
+}
+
+// rollingRestarts restarts the two instances of a program in turn under one load of each kind.
+func rollingRestarts(t *testing.T, m *lab.Machine, p program, restarts, rate int, keepAlive ...bool) {
+	a := install(t, m, p.name, 2, p.port, p.args...)
+	var loads []*load.Run
+	for _, keep := range keepAlive {
+		loads = append(loads, load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
+	}
+	begin := time.Now()
+	a.restart(t, restarts)
+	took := time.Since(begin)
+	t.Logf("%d restarts took %v, %v each", restarts, took, took/time.Duration(restarts))
+	for i, run := range loads {
+		r := run.Stop()
+		pids := answers(t, r, hello)
+		t.Logf("keep-alive %v: %d requests, %d failed, %d workers, %d connections", keepAlive[i], r.Requests, r.Failed(), len(pids), r.Dials)
+		if r.Failed() > 0 || r.OK == 0 {
+			t.Errorf("keep-alive %v: %v", keepAlive[i], r)
+		}
+	}
+	a.everyOne(t, "/hello", hello)
+}
+
+// restart restarts instances, one at a time and in turn. One shell does it all: entering the machine takes longer than
+// a restart.
+func (a *app) restart(t testing.TB, times int) {
+	t.Helper()
+	a.m.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.name, a.n))
+}
+
+// slowly is a request of two seconds.
+const slowly = "/hello?ms=2000"
+
+// TestSlowRequests restarts workers twenty times while each of their requests takes two seconds: none is cut. The
+// programs run beside one another, for almost all of it is waiting.
+func TestSlowRequests(t *testing.T) {
+	t.Parallel()
+	m := workers(t)
+	m.Sh(t, "sed 's/8312/8413/; s/nginx.pid/nginx-slow.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-slow.conf")
+	together(t, 6, []program{
+		{name: "s-node", port: 8411, args: port(8411, "node.js")},
+		{name: "s-go", port: 8412, args: port(8412, "./httpd")},
+		{name: "s-nginx", port: 8413, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-slow.conf"}, path: "/slow"},
+		{name: "s-gunicorn", port: 8414, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8414", "wsgi:app"}},
+		{name: "s-c", port: 8415, args: port(8415, "./server-c")},
+		{name: "s-ruby", port: 8416, args: port(8416, "server.rb")},
+	}, func(t *testing.T, p program) {
+		path := slowly
+		if p.path != "" {
+			path = p.path
+		}
+		a := install(t, m, p.name, 2, p.port, p.args...)
+		run := load.Start(t, m, load.Options{URL: a.url(path), Conns: 4, Timeout: time.Minute, WorkerHeader: bodies})
+		a.restart(t, 20)
+		r := run.Stop()
+		t.Logf("%d requests, %d failed, the slowest %v", r.Requests, r.Failed(), r.Slowest)
+		if r.Failed() > 0 || r.OK == 0 {
+			t.Errorf("requests were cut: %v", r)
+		}
+	})
+}

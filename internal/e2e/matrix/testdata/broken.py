@@ -1,0 +1,4 @@
+import sys
+
+print("reading the configuration")
+sys.exit("no such database: orders")

@@ -1,0 +1,27 @@
+"""A server that ends at its start while there is a file crash/NAME-INSTANCE, and tells what the shim knows of its series."""
+import os
+import pathlib
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+here = pathlib.Path(__file__).parent
+state = pathlib.Path(os.environ.get("RUNTIME_DIRECTORY", "/none"), "backoff")
+failures = "".join(l for l in state.read_text().splitlines() if l.startswith("failures=")) if state.exists() else "none"
+print("starts with", failures, flush=True)
+if (here / "crash" / f"{os.environ['NAME']}-{os.environ['INSTANCE']}").exists():
+    sys.exit(7)
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"hello from {self.path} by {os.getpid()}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+HTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()

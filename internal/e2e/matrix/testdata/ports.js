@@ -1,0 +1,6 @@
+// Three ports: one for everybody, one for loopback, one for metrics.
+const http = require('http');
+
+for (const [port, host] of [[8601], [8602, '127.0.0.1'], [8603, '0.0.0.0']]) {
+  http.createServer((req, res) => res.end(`hello from ${req.url} by ${process.pid}\n`)).listen(port, host);
+}

@@ -1,0 +1,63 @@
+//go:build lab
+
+package matrix
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// TestUnhelped: a program that the shim cannot help is told so in one line of error, with what to do, before it runs.
+func TestUnhelped(t *testing.T) {
+	m := workers(t)
+	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
+	for _, c := range []struct {
+		name, why, hint string
+		// dropIn is what the administrator has added to the unit; EXEC stands for its command line.
+		dropIn string
+	}{
+		{
+			"h-forbidden", "not permitted", "SystemCallFilter=@system-service seccomp",
+			"[Service]\nSystemCallFilter=~seccomp\n",
+		},
+		{
+			"h-busy", "listener is already installed", "--activation native",
+			// Started with "+", the helper keeps its descriptor out of nobody's way; the user is the unit's all the same.
+			"[Service]\nSystemCallFilter=\nExecStart=\nExecStart=:" + srv + "/listener EXEC\n",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := install(t, m, c.name, 1, 8731, port(8731, "node.js")...)
+			exec := m.Sh(t, "sed -n 's/^ExecStart=://p' /etc/systemd/system/"+c.name+"@.service")
+			dir := "/etc/systemd/system/" + c.name + "@.service.d"
+			t.Cleanup(func() { m.Sh(t, "rm -rf "+dir+" && systemctl daemon-reload") })
+			m.WriteFile(t, dir+"/50-admin.conf", strings.ReplaceAll(c.dropIn, "EXEC", exec), 0o644)
+			since := m.Sh(t, "date '+%F %T.%6N'")
+			m.Sh(t, "systemctl daemon-reload")
+			if r := m.Try("systemctl restart " + a.unit(1)); r.Code == 0 {
+				t.Error("it starts all the same")
+			}
+			wantOneError(t, m, a.unit(1), since, c.why, c.hint)
+			if s := a.property(t, a.unit(1), "ActiveState"); s != "failed" {
+				t.Errorf("no restart mends it, and it is %s, want failed", s)
+			}
+			wantSaid(t, must(t, m, "show", a.name), "cannot adopt the program on this machine")
+		})
+	}
+}
+
+// wantOneError looks at what the shim has said in a unit: one line of error with the reason, one of hint with the remedy.
+func wantOneError(t testing.TB, m *lab.Machine, unit, since, why, hint string) {
+	t.Helper()
+	var said []string
+	for _, l := range lines(m.Journal(t, "-u", unit, "-o", "cat", "--since", since)) {
+		if strings.HasPrefix(l, "clusterctl-shim: ") {
+			said = append(said, l)
+		}
+	}
+	if len(said) != 2 || !strings.Contains(said[0], why) || !strings.HasPrefix(said[1], "clusterctl-shim: hint: ") || !strings.Contains(said[1], hint) {
+		t.Errorf("the shim says\n%s\nwant an error with %q and a hint with %q", strings.Join(said, "\n"), why, hint)
+	}
+}

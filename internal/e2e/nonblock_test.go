@@ -1,0 +1,162 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// listenerFlags are the flags of the open file description of the app's TCP listener in each of its workers, as
+// /proc/PID/fdinfo shows them (proc_pid_fdinfo(5)).
+func (a app) listenerFlags(t testing.TB) map[string]uint64 {
+	t.Helper()
+	listening := a.listenerInodes(t)
+	flags := make(map[string]uint64)
+	for _, u := range a.instances() {
+		pid := a.m.HostPID(t, a.m.MainPID(t, u))
+		fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range fds {
+			link, err := os.Readlink(fd)
+			if err != nil || !listening[link] {
+				continue
+			}
+			flags[u+" fd "+filepath.Base(fd)] = fdFlags(t, pid, filepath.Base(fd))
+		}
+	}
+	return flags
+}
+
+func fdFlags(t testing.TB, pid int, fd string) uint64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "flags:"); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(v), 8, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no flags in the fdinfo of %d/%s", pid, fd)
+	return 0
+}
+
+// listenerInodes are the links that an fd of the app's TCP listener has, from the machine's own tables.
+func (a app) listenerInodes(t testing.TB) map[string]bool {
+	t.Helper()
+	port, err := strconv.Atoi(strings.Trim(a.url[strings.LastIndexByte(a.url, ':')+1:], "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]bool)
+	for _, table := range []string{"tcp", "tcp6"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", a.m.InitPID(), table))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			// 0A is TCP_LISTEN.
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+				found["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("nobody listens on port %d", port)
+	}
+	return found
+}
+
+// wantNonblocking fails the test when O_NONBLOCK is missing on the listener in some worker, or a worker has none.
+func (a app) wantNonblocking(t testing.TB, when string) {
+	t.Helper()
+	flags := a.listenerFlags(t)
+	if len(flags) < a.n {
+		t.Errorf("%s: %d workers have the listener, of %d: %v", when, len(flags), a.n, flags)
+	}
+	for fd, f := range flags {
+		if f&unix.O_NONBLOCK == 0 {
+			t.Errorf("%s: O_NONBLOCK is not set on %s (flags %#o)", when, fd, f)
+		}
+	}
+}
+
+// TestListenerStaysNonblocking looks at the flag after every kind of start. PID 1 sets or clears it at each start of a unit
+// that inherits the socket, the aggregate included, and it is shared by all.
+func TestListenerStaysNonblocking(t *testing.T) {
+	workers := []struct {
+		name string
+		port int
+		args []string
+	}{
+		{"nb-go", 8120, []string{"--", goWorker}},
+		{"nb-node", 8121, []string{"--", "node", nodeFD}},
+		{"nb-python", 8122, []string{"--ready", "notify", "--", pyWorker}},
+	}
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		b := dialBus(t, m)
+		for _, w := range workers {
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				a := install(t, m, w.name, 2, w.port, w.args...)
+				a.awaitListening(t)
+				a.wantNonblocking(t, "after the install")
+				for _, command := range []string{
+					"systemctl restart " + a.name,
+					"systemctl restart " + a.name + "@2",
+					"systemctl stop " + a.name + " && systemctl start " + a.name,
+					"systemctl start " + a.name, // runs already
+					"systemctl reload " + a.name,
+				} {
+					m.Sh(t, command)
+					a.awaitListening(t)
+					a.wantNonblocking(t, "after "+command)
+				}
+				var k toll
+				pid := m.MainPID(t, a.instance(1))
+				if err := k.kill(t, m, pid); err != nil {
+					t.Fatal(err)
+				}
+				b.await(t, "the killed one is back", func(s status) bool { return running(s) && s.pid != 0 && int(s.pid) != pid }, a.instance(1))
+				a.awaitListening(t)
+				a.wantNonblocking(t, "after kill -9")
+				a.wantUp(t)
+			})
+		}
+	})
+}
+
+// TestAggregateWouldClearNonblocking takes the line out of the aggregate and sees the flag go: the test above can fail, and
+// the line is needed.
+func TestAggregateWouldClearNonblocking(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := install(t, m, "nb-not", 2, 8123, "--", goWorker)
+		drop := "/etc/systemd/system/nb-not.service.d/90-test.conf"
+		m.WriteFile(t, drop, "[Service]\nNonBlocking=no\n", 0o644)
+		t.Cleanup(func() {
+			m.Sh(t, "rm -f "+drop+"; rmdir --ignore-fail-on-non-empty /etc/systemd/system/nb-not.service.d; systemctl daemon-reload")
+		})
+		m.Sh(t, "systemctl daemon-reload && systemctl restart nb-not")
+		for fd, f := range a.listenerFlags(t) {
+			if f&unix.O_NONBLOCK != 0 {
+				t.Errorf("O_NONBLOCK is set on %s although the aggregate clears it", fd)
+			}
+		}
+	})
+}

@@ -1,0 +1,145 @@
+//go:build lab
+
+package e2e
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+const (
+	operatorsRule  = "../../packaging/polkit/50-clusterctl-operators.rules"
+	operatorsGroup = "clusterctl-operators"
+	rulePath       = "/etc/polkit-1/rules.d/50-clusterctl-operators.rules"
+)
+
+// TestOperators has two people, one of them in the group of the example rule for polkit, that names one of two apps.
+func TestOperators(t *testing.T) {
+	m := machine(t, lab.Operators)
+	m.Sh(t, "groupadd --system "+operatorsGroup+" && useradd --groups "+operatorsGroup+" alice && useradd bob")
+	shop := install(t, m, "shop", 2, 8230, "--", goWorker)
+	front := install(t, m, "front-end", 1, 8231, "--", goWorker)
+	other := install(t, m, "other", 1, 8232, "--", goWorker)
+	b := dialBus(t, m)
+
+	text, err := os.ReadFile(operatorsRule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// polkit reads rules by itself, but tells nobody when; its start is an event.
+	rule := func(text string) {
+		t.Helper()
+		m.WriteFile(t, rulePath, text, 0o644)
+		m.Sh(t, "systemctl restart polkit")
+	}
+	rule(string(text))
+	t.Run("as it is shipped", func(t *testing.T) {
+		for _, who := range []string{"alice", "bob"} {
+			denied(t, m, who, "stop", "shop")
+			denied(t, m, who, "reload", "shop@1")
+		}
+		shop.wantUp(t)
+	})
+
+	const none = "var apps = [];"
+	if strings.Count(string(text), none) != 1 {
+		t.Fatalf("%q is not once in the rule", none)
+	}
+	rule(strings.Replace(string(text), none, `var apps = ["shop", "front-*"];`, 1))
+	t.Run("allowed", func(t *testing.T) {
+		before := shop.pids(t)
+		allowed(t, m, "alice", "restart", "shop")
+		wantRenewed(t, before, shop.pids(t))
+		before = shop.pids(t)
+		allowed(t, m, "alice", "reload", "shop")
+		wantRenewed(t, before, shop.pids(t))
+		before = shop.pids(t)
+		allowed(t, m, "alice", "reload", "shop@2")
+		after := shop.pids(t)
+		wantSame(t, before[:1], after[:1])
+		wantRenewed(t, before[1:], after[1:])
+		allowed(t, m, "alice", "restart", "--rolling", "shop")
+		wantRenewed(t, after, shop.pids(t))
+
+		allowed(t, m, "alice", "stop", "shop@1")
+		wantState(t, m, "inactive", shop.instance(1))
+		allowed(t, m, "alice", "start", "shop@*")
+		shop.wantUp(t)
+		allowed(t, m, "alice", "signal", "CONT", "shop")
+		allowed(t, m, "alice", "reset", "shop")
+		allowed(t, m, "alice", "stop", "shop")
+		shop.wantDown(t, b)
+		allowed(t, m, "alice", "start", "shop")
+		shop.wantUp(t)
+		allowed(t, m, "alice", "restart", "front-end")
+		front.wantUp(t)
+		// Without clusterctl as well.
+		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
+			t.Errorf("systemctl: %v", r)
+		}
+		for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
+			allowed(t, m, "alice", args...)
+		}
+	})
+	t.Run("denied", func(t *testing.T) {
+		before := slices.Concat(shop.pids(t), other.pids(t))
+		for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
+			denied(t, m, "alice", verb, "other")
+			denied(t, m, "alice", verb, "other@1")
+			denied(t, m, "bob", verb, "shop")
+		}
+		denied(t, m, "alice", "signal", "KILL", "other")
+		denied(t, m, "bob", "signal", "KILL", "shop@1")
+		// What changes files, or needs a daemon-reload, is root's, also for an app of the operator's.
+		denied(t, m, "alice", "scale", "shop", "3")
+		denied(t, m, "alice", "reload", "shop", "--surge", "1")
+		denied(t, m, "alice", "uninstall", "--yes", "shop")
+		denied(t, m, "alice", "install", "shop-2", "-i", "1", "--listen", "8233", "--activation", "native", "--", goWorker)
+		for _, verb := range []string{"clean", "set-property"} {
+			argv := map[string][]string{"clean": {"clean", "shop@1.service"}, "set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
+			if r := as(m, t, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
+				t.Errorf("systemctl %s is allowed", verb)
+			}
+		}
+		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
+			t.Errorf("what is no unit of the app: %v", r)
+		}
+		wantSame(t, before, slices.Concat(shop.pids(t), other.pids(t)))
+		other.wantUp(t)
+	})
+}
+
+// as runs a command as a user, with that one's groups.
+func as(m *lab.Machine, t *testing.T, who string, argv ...string) lab.Result {
+	t.Helper()
+	return m.Run(t.Context(), slices.Concat([]string{"runuser", "-u", who, "--"}, argv)...)
+}
+
+func allowed(t *testing.T, m *lab.Machine, who string, args ...string) {
+	t.Helper()
+	if r := as(m, t, who, append([]string{ctl}, args...)...); r.Code != 0 {
+		t.Errorf("%s: clusterctl %q: %v", who, args, r)
+	}
+}
+
+// denied wants exit status 4 and the line to type instead.
+func denied(t *testing.T, m *lab.Machine, who string, args ...string) {
+	t.Helper()
+	r := as(m, t, who, append([]string{ctl}, args...)...)
+	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed || !strings.Contains(r.Stderr, want) || r.Stdout != "" {
+		t.Errorf("%s: clusterctl %q: want exit status %d and %q: %v", who, args, notAllowed, want, r)
+	}
+}
+
+func wantRenewed(t *testing.T, before, after []int) {
+	t.Helper()
+	for i := range before {
+		if after[i] == before[i] || after[i] == 0 {
+			t.Errorf("instance %d of these was not replaced: pid %d, then %d", i+1, before[i], after[i])
+		}
+	}
+}

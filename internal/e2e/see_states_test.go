@@ -1,0 +1,143 @@
+//go:build lab
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// moody is a worker that does what files tell its instance to.
+const moody = `#!/bin/sh
+[ -e /opt/e2e/moody.crash.$INSTANCE ] && { echo no more >&2; exit 9; }
+[ -e /opt/e2e/moody.slow.$INSTANCE ] && exec sleep 300
+exec ` + goWorker + "\n"
+
+// TestSeeStates has one app with an instance in each state, and one that gave up.
+func TestSeeStates(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		m.WriteFile(t, "/opt/e2e/moody", moody, 0o755)
+		m.Sh(t, "rm -f /opt/e2e/moody.*")
+		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/moody.*; systemctl unmask moody@4.service tired@1.service") })
+		a := install(t, m, "moody", 5, 8311, "--ready", "notify", "--", "/opt/e2e/moody")
+		tired := install(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
+		b := dialBus(t, m)
+		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end, and not
+		// three, probably by the daemon-reload of "mask" in the middle of a restart.
+		gaveUp := func(s status) bool { return s.active == "failed" && s.exit == units.GaveUpStatus }
+		m.Sh(t, `touch /opt/e2e/moody.crash.2 /opt/e2e/moody.slow.5 /opt/e2e/moody.crash.1
+			systemctl kill -s KILL moody@2.service tired@1.service
+			clusterctl stop moody@3 moody@4
+			systemctl mask moody@4.service
+			systemctl restart --no-block moody@5.service`)
+		b.await(t, "it crash-loops", func(s status) bool { return s.nRestarts > 7 }, a.instance(2))
+		b.await(t, "it has given up", gaveUp, tired.instance(1))
+
+		// Between two waits there are moments of starting and of stopping (ExecStopPost=); nothing is asserted about how long
+		// any of them takes.
+		looping := func(in seenInstance) bool {
+			return slices.Contains([]string{"restarting", "starting", "stopping"}, in.State)
+		}
+		var loop seenInstance
+		for deadline := time.Now().Add(eventTimeout); loop.NextRestart == "" && time.Now().Before(deadline); {
+			loop = see(t, m, "--no-cpu", "moody")[0].Instances[1]
+			if !looping(loop) {
+				t.Fatalf("a crash loop: %+v", loop)
+			}
+		}
+		if loop.State != "restarting" || !strings.HasPrefix(loop.LastExit, "exited with status 9 after ") || loop.Problem != loop.LastExit || loop.Restarts < 8 {
+			t.Errorf("a crash loop: %+v", loop)
+		}
+		apps := see(t, m)
+		text := must(t, m, "ls").Stdout + must(t, m, "ls", "-a").Stdout
+		t.Log(text)
+		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 || !strings.HasPrefix(moody.Problem, "moody@") {
+			t.Errorf("one of five runs: %+v", moody)
+		}
+		for i, want := range []string{"running", "", "stopped", "masked", "starting"} {
+			if in := apps[0].Instances[i]; want != "" && in.State != want {
+				t.Errorf("%s: %+v", want, in)
+			}
+		}
+		if tired := apps[1]; tired.State != "degraded" || tired.Ready != 1 || tired.Instances[0].State != "gave up" || !strings.Contains(tired.Instances[0].Problem, "gave up after too many short runs") {
+			t.Errorf("one of two gave up: %+v", tired)
+		}
+		for _, want := range []string{"degraded 1/5", "degraded 1/2", "gave up", "stopped", "masked", "starting"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("ls does not say %q", want)
+			}
+		}
+		if s := showed(t, must(t, m, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
+			t.Errorf("masked: %+v", s.Instances[3])
+		}
+		out := unpriv(t, m, "ls", "moody", "--json").Stdout
+		if in := seen(t, out)[0].Instances[1]; !looping(in) {
+			t.Errorf("the crash loop as nobody: %+v", in)
+		}
+
+		// Stopped by hand, as a whole; and all of an app that gave up.
+		m.Sh(t, "clusterctl stop moody; touch /opt/e2e/moody.crash.2; systemctl kill -s KILL tired@2.service")
+		b.await(t, "it has given up", gaveUp, tired.instance(2))
+		apps = see(t, m)
+		if apps[0].State != "stopped" || apps[0].Queue != nil {
+			t.Errorf("stopped by hand: %+v", apps[0])
+		}
+		if apps[1].State != "gave up" {
+			t.Errorf("all gave up: %+v", apps[1])
+		}
+	})
+}
+
+// unmodified is a Node server that knows nothing of inherited sockets, and does what a file tells it to.
+const unmodified = `
+if (require("fs").existsSync("/opt/e2e/adopted.crash")) process.exit(7);
+require("http").createServer((q, a) => { a.setHeader("X-Worker", process.pid); a.end("x\n"); }).listen(8324);
+`
+
+// TestSeeAdopted: an unmodified worker, whose launcher holds it back after crashes and says so to everybody.
+func TestSeeAdopted(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)
+		m.Sh(t, "rm -f /opt/e2e/adopted.crash")
+		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/adopted.crash") })
+		a := app{m: m, name: "adopted", n: 2}
+		t.Cleanup(func() { a.uninstall(t) })
+		must(t, m, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload", "--", "/usr/bin/node", "/opt/e2e/unmodified.js")
+		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
+		l := see(t, m, "adopted")[0]
+		if l.Connections == nil || *l.Connections != 5 || l.Queue == nil || l.Memory == nil || *l.Memory < 20<<20 {
+			t.Errorf("five connections: %+v", l)
+		}
+		for _, in := range l.Instances {
+			if in.Connections == nil || *in.Connections != counts[in.PID] {
+				t.Errorf("%+v has answered %d", in, counts[in.PID])
+			}
+		}
+		b := dialBus(t, m)
+		m.Sh(t, "touch /opt/e2e/adopted.crash; systemctl kill -s KILL "+a.instance(1))
+		b.await(t, "it crash-loops", func(s status) bool { return s.nRestarts > 5 }, a.instance(1))
+		ask := map[string]func() seenInstance{
+			"root": func() seenInstance { return see(t, m, "--no-cpu", "adopted@1")[0].Instances[0] },
+			"nobody": func() seenInstance {
+				return seen(t, unpriv(t, m, "ls", "--no-cpu", "adopted@1", "--json").Stdout)[0].Instances[0]
+			},
+		}
+		for who, look := range ask {
+			var in seenInstance
+			for deadline := time.Now().Add(eventTimeout); in.State != "restarting" && time.Now().Before(deadline); {
+				in = look()
+			}
+			if in.State != "restarting" || who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
+				t.Errorf("a crash loop, for %s: %+v", who, in)
+			}
+		}
+		if out := must(t, m, "show", "adopted").Stdout; !strings.Contains(out, "degraded 1/2") {
+			t.Errorf("show:\n%s", out)
+		}
+	})
+}

@@ -1,0 +1,218 @@
+//go:build lab
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/outputschema"
+)
+
+// seenInstance and seenApp are what these tests read of "ls --json" and "show --json".
+type seenInstance struct {
+	Unit         string   `json:"unit"`
+	Instance     int      `json:"instance"`
+	State        string   `json:"state"`
+	PID          int      `json:"pid"`
+	Connections  *int     `json:"connections"`
+	CPU          *float64 `json:"cpuPercent"`
+	Memory       *int64   `json:"memoryBytes"`
+	MemorySource string   `json:"memorySource"`
+	Restarts     int      `json:"restarts"`
+	NextRestart  string   `json:"nextRestart"`
+	Problem      string   `json:"problem"`
+	LastExit     string   `json:"lastExit"`
+}
+
+type seenQueue struct{ Depth, Limit int }
+
+type seenApp struct {
+	Name         string         `json:"name"`
+	State        string         `json:"state"`
+	Ready        int            `json:"ready"`
+	Wanted       int            `json:"wanted"`
+	Queue        *seenQueue     `json:"queue"`
+	Connections  *int           `json:"connections"`
+	Memory       *int64         `json:"memoryBytes"`
+	MemorySource string         `json:"memorySource"`
+	Problem      string         `json:"problem"`
+	Instances    []seenInstance `json:"instances"`
+
+	StartsAtBoot bool
+	Listeners    []struct {
+		Listen, Unit, State string
+		Queue               *seenQueue
+	}
+	Balance *struct {
+		Max     int
+		MaxMean float64
+	}
+	Limits             *struct{ MemoryMaxBytes, TasksMax int64 }
+	DropIns            []string
+	Drift              []struct{ Path, What string }
+	DriftUnknown       string
+	NeedReload         []string
+	SuppressedLogLines *int64
+}
+
+// unpriv runs clusterctl as nobody.
+func unpriv(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	r := m.Run(t.Context(), append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ctl}, args...)...)
+	if r.Code != 0 {
+		t.Fatalf("clusterctl %q as nobody: %v", args, r)
+	}
+	return r
+}
+
+// see reads the apps of "ls --json", which has to be as the schema says.
+func see(t testing.TB, m *lab.Machine, args ...string) []seenApp {
+	t.Helper()
+	return seen(t, must(t, m, append([]string{"ls", "--json"}, args...)...).Stdout)
+}
+
+func seen(t testing.TB, output string) []seenApp {
+	t.Helper()
+	if err := outputschema.Check("ls", []byte(output)); err != nil {
+		t.Errorf("ls --json: %v\n%s", err, output)
+	}
+	var l struct{ Apps []seenApp }
+	if err := json.Unmarshal([]byte(output), &l); err != nil {
+		t.Fatal(err)
+	}
+	return l.Apps
+}
+
+// showed reads "show --json" of one app.
+func showed(t testing.TB, output string) seenApp {
+	t.Helper()
+	if err := outputschema.Check("show", []byte(output)); err != nil {
+		t.Errorf("show --json: %v\n%s", err, output)
+	}
+	var a seenApp
+	if err := json.Unmarshal([]byte(output), &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestSee has the basics on each release: numbers where there are some, for root and for nobody, as tables and as JSON.
+func TestSee(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		a := install(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world", "--env", "API_TOKEN=t0ps3cret", "--", worker)
+		m.Sh(t, "curl -fsS http://127.0.0.1:8310/")
+		t.Log(must(t, m, "ls").Stdout, must(t, m, "ls", "-a").Stdout, must(t, m, "show", "see").Stdout)
+		s := showed(t, must(t, m, "show", "see", "--json").Stdout)
+		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 || s.Listeners[0].State != "listening" || s.Balance == nil ||
+			s.SuppressedLogLines == nil || len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.DriftUnknown != "" {
+			t.Errorf("show: %+v", s)
+		}
+		l := see(t, m, "see")[0]
+		// somaxconn may be lower than Backlog=.
+		if l.Queue == nil || l.Queue.Depth != 0 || l.Queue.Limit < 128 || l.Connections == nil || l.Memory == nil || *l.Memory < 1<<20 || l.MemorySource == "rss" {
+			t.Errorf("ls: %+v", l)
+		}
+		for i, in := range l.Instances {
+			if in.State != "running" || in.PID != a.pids(t)[i] || in.Connections == nil || in.CPU == nil || in.Memory == nil || *in.Memory < 1<<20 {
+				t.Errorf("ls: %+v", in)
+			}
+		}
+		if one := see(t, m, "see@2")[0].Instances; len(one) != 1 || one[0].Instance != 2 {
+			t.Errorf("ls see@2: %+v", one)
+		}
+		if in := see(t, m, "--no-cpu")[0].Instances[0]; in.CPU != nil {
+			t.Errorf("ls --no-cpu: %+v", in)
+		}
+		seeAsNobody(t, m)
+		seeEnv(t, m, a)
+	})
+}
+
+// seeAsNobody: what only root may see is missing, and nothing else.
+func seeAsNobody(t *testing.T, m *lab.Machine) {
+	t.Helper()
+	l := seen(t, unpriv(t, m, "ls", "--json").Stdout)[0]
+	if l.State != "running" || l.Queue == nil || l.Connections == nil || l.Memory == nil {
+		t.Errorf("as nobody: %+v", l)
+	}
+	for _, in := range l.Instances {
+		if in.State != "running" || in.PID == 0 || in.Connections != nil || in.Memory == nil || in.CPU == nil {
+			t.Errorf("as nobody: %+v", in)
+		}
+	}
+	out := unpriv(t, m, "ls", "-a").Stdout
+	for _, line := range lines(out)[1:] {
+		if f := strings.Fields(line); len(f) < 8 || f[2] != "-" {
+			t.Errorf("ls -a as nobody:\n%s", out)
+		}
+	}
+	s := showed(t, unpriv(t, m, "show", "see", "--json").Stdout)
+	if s.Balance != nil || s.SuppressedLogLines != nil || s.DriftUnknown != "" || s.Ready != 2 {
+		t.Errorf("show as nobody: %+v", s)
+	}
+	unpriv(t, m, "show", "see")
+	unpriv(t, m, "env", "see")
+	if r := m.Run(t.Context(), "setpriv", "--reuid=65534", "--clear-groups", ctl, "env", "see", "--running"); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
+		t.Errorf("env --running as nobody: %v", r)
+	}
+}
+
+// seeEnv: as configured and as it runs, with and without secrets.
+func seeEnv(t *testing.T, m *lab.Machine, a app) {
+	t.Helper()
+	type environment struct {
+		Instances []struct {
+			Unit      string
+			Running   bool
+			Variables []struct {
+				Name, Value string
+				Masked      bool
+			}
+			Files []struct{ Path string }
+		}
+	}
+	ask := func(args ...string) map[string]string {
+		t.Helper()
+		out := must(t, m, append([]string{"env", "--json"}, args...)...).Stdout
+		if err := outputschema.Check("env", []byte(out)); err != nil {
+			t.Errorf("env --json: %v\n%s", err, out)
+		}
+		var e environment
+		if err := json.Unmarshal([]byte(out), &e); err != nil || len(e.Instances) != 1 {
+			t.Fatalf("env --json: %v\n%s", err, out)
+		}
+		vars := map[string]string{"unit": e.Instances[0].Unit}
+		for _, v := range e.Instances[0].Variables {
+			vars[v.Name] = v.Value
+		}
+		return vars
+	}
+	if v := ask("see@2"); v["unit"] != a.instance(2) || v["GREETING"] != "hello world" || v["INSTANCE"] != "2" || v["API_TOKEN"] != "********" || v["LISTEN_FDS"] != "" {
+		t.Errorf("env see@2: %v", v)
+	}
+	if v := ask("see", "--running", "--show-secrets"); v["unit"] != a.instance(1) || v["GREETING"] != "hello world" || v["API_TOKEN"] != "t0ps3cret" || v["LISTEN_FDS"] != "1" {
+		t.Errorf("env see --running: %v", v)
+	}
+	text := must(t, m, "env", "see").Stdout
+	if !strings.Contains(text, "GREETING='hello world'\n") || strings.Contains(text, "t0ps3cret") || !strings.Contains(text, "API_TOKEN=********\n") {
+		t.Errorf("env see:\n%s", text)
+	}
+	// A drop-in counts, and a file that systemd reads.
+	m.WriteFile(t, "/etc/see.env", "FROM_FILE=1\n", 0o600)
+	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf", "[Service]\nEnvironment=GREETING=bye\nEnvironmentFile=-/etc/see.env\n", 0o644)
+	t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/see@1.service.d /etc/see.env; systemctl daemon-reload") })
+	m.Sh(t, "systemctl daemon-reload")
+	if v := ask("see"); v["GREETING"] != "bye" || v["FROM_FILE"] != "" {
+		t.Errorf("env with a drop-in: %v", v)
+	}
+	if text := must(t, m, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {
+		t.Errorf("env with a file:\n%s", text)
+	}
+	if s := showed(t, must(t, m, "show", "see", "--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
+		t.Errorf("drop-ins: %q", s.DropIns)
+	}
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/python3
+"""A native worker in Python: it takes the inherited listener, fd 3, and says READY=1 by itself."""
+
+import asyncio
+import os
+import signal
+import socket
+
+
+async def answer(reader, writer):
+    try:
+        while (line := await reader.readline()).strip():
+            pass  # one request a connection, and no body
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Worker: %d\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n" % os.getpid())
+        await writer.drain()
+    finally:
+        writer.close()
+
+
+def ready():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        path = os.environ["NOTIFY_SOCKET"]
+        s.connect("\0" + path[1:] if path[0] == "@" else path)
+        s.send(b"READY=1")
+
+
+async def main():
+    listener = socket.socket(fileno=3)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    server = await asyncio.start_server(answer, sock=listener)
+    print("listening", flush=True)
+    ready()
+    await stop.wait()
+    server.close()
+
+
+asyncio.run(main())

@@ -1,0 +1,139 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// TestUninstallLeavesNothing uninstalls an app in every state that it can be in.
+func TestUninstallLeavesNothing(t *testing.T) {
+	states := []struct {
+		name string
+		make func(t *testing.T, m *lab.Machine, a app)
+	}{
+		// The first ones on all releases.
+		{"socket failed", func(t *testing.T, m *lab.Machine, a app) {
+			// Whoever has the port keeps the socket from coming back.
+			must(t, m, "stop", a.name)
+			hold(t, m, 8160)
+			if r := m.Try("systemctl start " + a.name); r.Code == 0 {
+				t.Error("the app starts although its port is taken")
+			}
+		}},
+		{"crash-looping", func(t *testing.T, m *lab.Machine, a app) {
+			m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexit 1\n", 0o755)
+			m.Sh(t, "systemctl kill -s KILL '"+a.name+"@*'")
+			dialBus(t, m).await(t, "all crash-loop", func(s status) bool { return s.nRestarts > 1 }, a.instances()...)
+		}},
+		{"running", func(*testing.T, *lab.Machine, app) {}},
+		{"serving", func(t *testing.T, m *lab.Machine, a app) {
+			load.Start(t, m, load.Options{URL: a.url, Requests: 2000})
+		}},
+		{"stopped", func(t *testing.T, m *lab.Machine, a app) { m.Sh(t, "systemctl stop "+a.name) }},
+		{"disabled", func(t *testing.T, m *lab.Machine, a app) { m.Sh(t, "systemctl disable --now "+a.name) }},
+		{"enabled instance", func(t *testing.T, m *lab.Machine, a app) {
+			m.Sh(t, "systemctl add-wants multi-user.target "+a.instance(2))
+		}},
+		{"one more instance than listed", func(t *testing.T, m *lab.Machine, a app) {
+			m.Sh(t, "systemctl start "+a.instance(7))
+		}},
+	}
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		before := lines(m.Sh(t, traces))
+		states := states
+		if m.Release() != lab.Bookworm {
+			states = states[:2]
+		}
+		for _, s := range states {
+			t.Run(s.name, func(t *testing.T) {
+				m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexec "+worker+"\n", 0o755)
+				a := install(t, m, "gone", 2, 8160, "--listen", "/run/gone.sock", "--listen", "udp:8160", "--listen", "/run/gone/sub/dir.sock",
+					"--ready", "notify", "--", "/opt/e2e/goes")
+				s.make(t, m, a)
+				r := must(t, m, "uninstall", "--yes", a.name)
+				if r.Stdout != "" {
+					t.Errorf("uninstall writes to stdout: %q", r.Stdout)
+				}
+				wantUntouched(t, m, before)
+				if u := m.Try("systemctl status gone gone.socket gone@1 gone@2"); u.Code != 4 { // "no such unit"
+					t.Errorf("systemd still knows the units: %v", u)
+				}
+			})
+		}
+	})
+}
+
+// TestForeignFilesStay: what an administrator has put beside our files is not ours.
+func TestForeignFilesStay(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		foreign := map[string]string{
+			"/etc/systemd/system/foreign.service.d/override.conf":   "[Unit]\nDocumentation=man:foreign(8)\n",
+			"/etc/systemd/system/foreign@.service.d/env.conf":       "[Service]\nEnvironment=FOREIGN=1\n",
+			"/etc/systemd/system/foreign@2.service.d/second.conf":   "[Service]\nEnvironment=SECOND=1\n",
+			"/etc/systemd/system/foreign-other.service":             "[Service]\nExecStart=/bin/true\n",
+			"/etc/systemd/system/clusterctl-foreign.slice.d/m.conf": "[Slice]\nCPUWeight=50\n",
+			"/etc/clusterctl/README":                                "ours\n",
+		}
+		t.Cleanup(func() {
+			m.Sh(t, "rm -rf /etc/systemd/system/*foreign* /etc/clusterctl/README; rmdir --ignore-fail-on-non-empty /etc/clusterctl; systemctl daemon-reload")
+		})
+		for path, data := range foreign {
+			m.WriteFile(t, path, data, 0o640)
+		}
+		m.Sh(t, "systemctl daemon-reload")
+		before := lines(m.Sh(t, traces))
+		a := install(t, m, "foreign", 2, 8161, "--", goWorker)
+		a.wantUp(t)
+		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
+			t.Errorf("the drop-ins are not in force: %s variables", env)
+		}
+		// A mask is a link of the administrator, at the place of a unit.
+		m.Sh(t, "systemctl mask foreign@2.service")
+		must(t, m, "uninstall", "--yes", a.name)
+		m.Sh(t, "test -L /etc/systemd/system/foreign@2.service && systemctl unmask foreign@2.service")
+		wantUntouched(t, m, before)
+		for path, data := range foreign {
+			if got := m.ReadFile(t, path); got != data {
+				t.Errorf("%s was changed: %q", path, got)
+			}
+		}
+	})
+}
+
+// TestFileThatIsNoLongerOurs: a unit of ours that somebody has written anew is somebody's, and stays.
+func TestFileThatIsNoLongerOurs(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		const path, theirs = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+		m.WriteFile(t, path, theirs, 0o644)
+		t.Cleanup(func() { m.Sh(t, "rm -f "+path+"; systemctl daemon-reload") })
+		m.Sh(t, "systemctl daemon-reload")
+		before := lines(m.Sh(t, traces))
+		m.Sh(t, "rm "+path)
+		install(t, m, "edited", 1, 8162, "--", goWorker)
+		m.WriteFile(t, path, theirs, 0o644)
+		must(t, m, "uninstall", "--yes", "edited")
+		wantUntouched(t, m, before)
+	})
+}
+
+// hold has another program listen on a port until the test ends.
+func hold(t testing.TB, m *lab.Machine, port int) {
+	t.Helper()
+	name := fmt.Sprintf("hold-%d", port)
+	p := m.Start(t, "systemd-cat", "-t", name, "python3", "-c", fmt.Sprintf(`
+import socket
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("", %d))
+s.listen()
+print("held", flush=True)
+while True:
+    s.accept()`, port))
+	m.AwaitJournal(t, "held", "-t", name)
+	t.Cleanup(func() { p.Stop() })
+}

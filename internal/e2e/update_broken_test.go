@@ -1,0 +1,129 @@
+//go:build lab
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// releases are programs that do not come up, with what has to be said of each.
+var releases = []struct{ path, script, want string }{
+	{"/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", "broken release"},
+	{"/opt/e2e/update-silent", "#!/bin/sh\necho never listens\nexec sleep 1000\n", "READY=1"},
+	// It serves, and ends as if it had been asked to, so that what it serves is no request lost.
+	{"/opt/e2e/update-dies", "#!/bin/sh\n(sleep 0.3; kill $$) &\nexec " + worker + "\n", "update-b@"},
+}
+
+// described is an app as a file.
+func described(name string, n, port int, command string, more ...string) string {
+	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\nstart-timeout: 3s\n%s\n",
+		name, command, port, n, strings.Join(more, "\n"))
+}
+
+// TestUpdateBroken updates an app under load to releases that do not come up, by install and by apply: the files and
+// systemd are as before, all instances but the first were never touched, and no request has failed.
+func TestUpdateBroken(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := install(t, m, "update-b", 3, 8605, "--ready", "notify", "--", worker)
+		load := load.Start(t, m, load.Options{URL: a.url, Rate: 500})
+		for _, r := range releases {
+			m.WriteFile(t, r.path, r.script, 0o755)
+			for _, verb := range []string{"install", "apply"} {
+				before, pids := a.contents(t), a.pids(t)
+				args := a.again(8605, "--settle", "1s", "--ready", "notify", "--start-timeout", "3s", "--", r.path)
+				if verb == "apply" {
+					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path), 0o644)
+					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--json"}
+				}
+				got := run(t, m, args...)
+				if got.Code != notReached {
+					t.Errorf("%s to %s: want exit status %d: %v", verb, r.path, notReached, got)
+				}
+				wantError(t, got.Stderr, "update-b@1", r.want)
+				if verb == "apply" {
+					wantFailed(t, got.Stdout, a.instance(1))
+				}
+				if now := a.contents(t); now != before {
+					t.Errorf("%s to %s: the files are not as before:\n%s\n%s", verb, r.path, before, now)
+				}
+				a.wantRead(t)
+				if now := a.pids(t); !slices.Equal(now[1:], pids[1:]) || now[0] == pids[0] {
+					t.Errorf("%s to %s: the processes were %v, and are %v", verb, r.path, pids, now)
+				}
+				wantState(t, m, "active", append(a.instances(), a.service(), a.socket())...)
+				if t.Failed() {
+					t.Fatal(got)
+				}
+			}
+		}
+		if r := load.Stop(); r.Failed() > 0 || r.OK == 0 {
+			t.Errorf("requests failed: %v", r)
+		}
+		a.wantUp(t)
+		if left := m.Sh(t, "ls /var/lib/clusterctl/"+a.name+" 2>/dev/null || true"); left != "" {
+			t.Errorf("updates that were undone have left something: %s", left)
+		}
+	})
+}
+
+// wantFailed reads the result of an apply of one app that was put back.
+func wantFailed(t testing.TB, stdout, unit string) {
+	t.Helper()
+	var result struct {
+		Schema int
+		Apps   []struct {
+			App, Action, Error string
+			Changed            []string
+			Instances          []struct{ Unit, Outcome, Reason string }
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+		t.Fatalf("%v:\n%s", err, stdout)
+	}
+	if len(result.Apps) != 1 || result.Apps[0].Action != "failed" || result.Apps[0].Error == "" || len(result.Apps[0].Changed) == 0 {
+		t.Fatalf("the result: %s", stdout)
+	}
+	for _, i := range result.Apps[0].Instances {
+		if want := map[bool]string{true: "failed", false: "untouched"}[i.Unit == unit]; i.Outcome != want {
+			t.Errorf("%s is %s, want %s: %s", i.Unit, i.Outcome, want, stdout)
+		}
+	}
+}
+
+// TestUpdateInterrupted interrupts an update while its first instance starts: it is put back.
+func TestUpdateInterrupted(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		a := install(t, m, "update-int", 2, 8606, "--ready", "notify", "--", worker)
+		m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
+		run := load.Start(t, m, load.Options{URL: a.url, Rate: 200})
+		before, pids := a.contents(t), a.pids(t)
+		p := m.Start(t, append([]string{ctl}, a.again(8606, "--ready", "notify", "--", silent)...)...)
+		dialBus(t, m).await(t, "the first instance starts", func(s status) bool { return s.active == "activating" && s.pid != 0 && int(s.pid) != pids[0] }, a.instance(1))
+		if err := p.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		r := p.Wait()
+		if r.Code != interrupted {
+			t.Errorf("want exit status %d: %v", interrupted, r)
+		}
+		if now := a.contents(t); now != before {
+			t.Errorf("the files are not as before:\n%s\n%s", before, now)
+		}
+		if now := a.pids(t); now[1] != pids[1] {
+			t.Errorf("the second instance was touched: %v, then %v", pids, now)
+		}
+		a.wantRead(t)
+		a.wantUp(t)
+		if r := run.Stop(); r.Failed() > 0 || r.OK == 0 {
+			t.Errorf("requests failed: %v", r)
+		}
+	})
+}

@@ -1,0 +1,37 @@
+//go:build lab
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// TestVerify has systemd-analyze look at all the units of some apps, as they are installed.
+func TestVerify(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		install(t, m, "verify", 2, 8140, "--listen", "admin=127.0.0.1:8141", "--listen", "/run/verify.sock",
+			"--listen", "udp:8142", "--env", "A=%h $B \"c\"", "--", worker, "%i", "$HOME", "a b")
+		install(t, m, "verify-max", 0, 8143, "--", goWorker)
+		must(t, m, "install", "verify-bg", "-i", "1", "--no-listen", "--sandbox", "strict", "--", ticker)
+		t.Cleanup(func() { must(t, m, "uninstall", "--yes", "verify-bg") })
+		files := m.Sh(t, "cd /etc/systemd/system && ls -d verify*.service verify*.socket clusterctl-verify*.slice")
+		var units []string
+		for _, f := range lines(files) {
+			units = append(units, "'"+strings.Replace(f, "@.service", "@1.service", 1)+"'")
+		}
+		// 3 apps: an aggregate, a template and a slice each, and the sockets http, admin, udp and http.
+		if len(units) != 13 {
+			t.Errorf("%d units, want 13:\n%s", len(units), files)
+		}
+		r := m.Try("systemd-analyze verify --man=no " + strings.Join(units, " "))
+		if r.Code != 0 || r.Stdout+r.Stderr != "" {
+			t.Errorf("systemd-analyze verify: %v", r)
+		}
+		if log := m.Journal(t, "-b", "-t", "systemd", "-p", "warning"); strings.Contains(log, "verify") {
+			t.Errorf("systemd warns:\n%s", log)
+		}
+	})
+}

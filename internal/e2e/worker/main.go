@@ -1,0 +1,93 @@
+// Command worker is a worker for tests: it serves on all the listeners that it inherits, and tells what it was given.
+//
+//	/              who answers (header X-Worker: the instance's PID)
+//	/about         arguments, environment, directory, user and listeners, as JSON
+//	/log?line=…    writes a line to stdout, and answers
+//
+// A datagram is answered with the PID and the datagram.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/clusterctl/clusterctl/activation"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+}
+
+// About is what /about answers.
+type About struct {
+	Args      []string `json:"args"`
+	Env       []string `json:"env"`
+	Dir       string   `json:"dir"`
+	UID       int      `json:"uid"`
+	GID       int      `json:"gid"`
+	Listeners []string `json:"listeners"`
+}
+
+func run() error {
+	about := About{Args: os.Args, Env: os.Environ(), UID: os.Getuid(), GID: os.Getgid()}
+	about.Dir, _ = os.Getwd()
+	byName, err := activation.Listeners()
+	if err != nil {
+		return err
+	}
+	packets, err := activation.PacketConns()
+	if err != nil {
+		return err
+	}
+	var all []net.Listener
+	for name, list := range byName {
+		for _, l := range list {
+			about.Listeners = append(about.Listeners, name+" "+l.Addr().Network()+" "+l.Addr().String())
+			all = append(all, l)
+		}
+	}
+	for name, list := range packets {
+		for _, c := range list {
+			about.Listeners = append(about.Listeners, name+" "+c.LocalAddr().Network()+" "+c.LocalAddr().String())
+			go echo(c)
+		}
+	}
+	return activation.Serve(context.Background(), &http.Server{Handler: handler(about)}, all...)
+}
+
+func handler(about About) http.Handler {
+	pid := strconv.Itoa(os.Getpid())
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Worker", pid)
+		fmt.Fprintln(w, "worker", pid)
+	})
+	mux.HandleFunc("/about", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(about)
+	})
+	mux.HandleFunc("/log", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.FormValue("line"))
+		w.Header().Set("X-Worker", pid)
+	})
+	return mux
+}
+
+func echo(c net.PacketConn) {
+	b := make([]byte, 2048)
+	for {
+		n, from, err := c.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		_, _ = c.WriteTo(fmt.Appendf(nil, "%d %s", os.Getpid(), b[:n]), from)
+	}
+}

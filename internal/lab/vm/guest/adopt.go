@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// instances of every app here: one per CPU of the machine.
+const instances = 2
+
+const clusterctl = "/usr/bin/clusterctl"
+
+// check makes the checks, one after the other. One that fails leaves the others their chance.
+func check() error {
+	r, err := openResults()
+	if err != nil {
+		return err
+	}
+	only := selection()
+	for _, c := range []struct {
+		name string
+		app  string // that it installs
+		f    func() error
+	}{
+		{"cgroup v2", "", r.controllers},
+		{"yama 0: node", "hello", func() error { return r.node(0) }},
+		{"yama 1: node", "hello", func() error { return r.node(1) }},
+		{"yama 1: below a shell", "wrapped", r.wrapped},
+		{"yama 1: node cluster", "master", func() error { return r.cluster(1) }},
+		{"MemoryMax=", "hog", r.memory},
+		{"CPUQuota=", "sized", r.quota},
+		{"AllowedCPUs=", "sized", r.cpuset},
+		{"end", "", func() error { return nil }},
+	} {
+		if c.name == "end" || strings.Contains(c.name, only) {
+			r.check(c.name, func() error { return errors.Join(c.f(), r.uninstall(c.app)) })
+		}
+	}
+	return nil
+}
+
+// selection is the part of the kernel's command line that says which checks to make, for people who work on one.
+func selection() string {
+	b, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return ""
+	}
+	_, only, _ := strings.Cut(strings.TrimSpace(string(b)), " vm.only=")
+	return strings.ReplaceAll(strings.Trim(only, `"`), "_", " ")
+}
+
+// controllers: one hierarchy, with those that the other checks need.
+func (r *reporter) controllers() error {
+	b, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	if err != nil {
+		return fmt.Errorf("this is no unified hierarchy: %w", err)
+	}
+	have := strings.Fields(string(b))
+	r.note("%s", b)
+	for _, c := range []string{"memory", "cpu", "cpuset"} {
+		if !slices.Contains(have, c) {
+			return fmt.Errorf("there is no controller %s", c)
+		}
+	}
+	return nil
+}
+
+func setScope(scope int) error {
+	const file = "/proc/sys/kernel/yama/ptrace_scope"
+	if err := os.WriteFile(file, []byte(strconv.Itoa(scope)), 0); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(file)
+	if err == nil && strings.TrimSpace(string(b)) != strconv.Itoa(scope) {
+		return fmt.Errorf("it is %s", b)
+	}
+	return err
+}
+
+// node installs a server and replaces its instances under load.
+func (r *reporter) node(scope int) error {
+	if err := setScope(scope); err != nil {
+		return err
+	}
+	if err := r.installNode(); err != nil {
+		return err
+	}
+	return r.reload()
+}
+
+// installNode: a file, and nothing else said. The probe finds the port, and both instances answer.
+func (r *reporter) installNode() error {
+	if err := r.mustInstall("/srv/hello/server.js", "--name", "hello", "-i", strconv.Itoa(instances)); err != nil {
+		return err
+	}
+	user, err := r.property("hello@1.service", "DynamicUser")
+	if err != nil || user != "yes" {
+		return errors.Join(err, fmt.Errorf("DynamicUser=%s", user))
+	}
+	report, err := answers("http://127.0.0.1:8080/", load.Options{Requests: 50, Conns: 4})
+	if err != nil {
+		return err
+	}
+	return r.wantBoth("hello", report)
+}
+
+// answers sends what the options bound, and it is an error when a request fails.
+func answers(url string, o load.Options) (load.Report, error) {
+	o.URL, o.Timeout = url, time.Minute
+	run, err := load.Begin(load.Host(), o)
+	if err != nil {
+		return load.Report{}, err
+	}
+	report := run.Wait()
+	if report.Failed() > 0 || report.OK == 0 {
+		return report, errors.New(report.String())
+	}
+	return report, nil
+}
+
+// wantBoth: the answers came from the main process of each instance.
+func (r *reporter) wantBoth(app string, report load.Report) error {
+	for i := 1; i <= instances; i++ {
+		pid, err := r.property(fmt.Sprintf("%s@%d.service", app, i), "MainPID")
+		if err != nil {
+			return err
+		}
+		if report.Workers[pid] == 0 {
+			return fmt.Errorf("instance %d (pid %s) has not answered: %v", i, pid, report)
+		}
+		r.note("instance %d (pid %s): %d answers", i, pid, report.Workers[pid])
+	}
+	return nil
+}
+
+// reload replaces both instances under a small load: new connections for each request, and connections that are kept.
+func (r *reporter) reload() error {
+	var runs []*load.Run
+	for _, keep := range []bool{false, true} {
+		run, err := load.Begin(load.Host(), load.Options{
+			URL: "http://127.0.0.1:8080/", Conns: 2, Rate: 8, KeepAlive: keep, Timeout: time.Minute,
+		})
+		if err != nil {
+			return err
+		}
+		defer run.Stop()
+		runs = append(runs, run)
+	}
+	start := time.Now()
+	if _, err := r.run("systemctl", "reload", "hello.service"); err != nil {
+		log, _ := r.try("journalctl", "--no-pager", "-b", "-o", "short-monotonic", "-n", "60")
+		return fmt.Errorf("%w\n%s", err, log)
+	}
+	r.note("reload in %v", time.Since(start).Round(time.Millisecond))
+	var errs []error
+	workers := map[string]bool{}
+	for _, run := range runs {
+		report := run.Stop()
+		r.note("%v", report)
+		if report.Failed() > 0 || report.OK == 0 {
+			errs = append(errs, errors.New("not every request was answered"))
+		}
+		// A kept connection, too, ends at a worker that is replaced.
+		if len(report.Workers) < 2 {
+			errs = append(errs, errors.New("no connection has moved"))
+		}
+		for pid := range report.Workers {
+			workers[pid] = true
+		}
+	}
+	if len(workers) <= instances {
+		errs = append(errs, errors.New("nothing was replaced under load"))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *reporter) uninstall(app string) error {
+	if _, err := os.Stat("/etc/clusterctl/" + app + ".yaml"); err != nil {
+		return nil
+	}
+	_, err := r.run(clusterctl, "uninstall", "--yes", app)
+	return err
+}

@@ -1,0 +1,31 @@
+// Command guest is what is ours in the virtual machine of package vm: its init until systemd is, the checks, and a
+// worker that can be made to run out of memory.
+//
+//	/init          as PID 1: prepares the machine and becomes systemd
+//	vm-guest check makes the checks, one line of JSON for each on /dev/ttyS1
+//	vm-guest hog   serves HTTP on port 8090; on SIGUSR1 it stops serving and takes memory without end
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+func main() {
+	var err error
+	switch {
+	case os.Getpid() == 1:
+		err = boot()
+	case len(os.Args) == 2 && os.Args[1] == "check":
+		err = check()
+	case len(os.Args) == 2 && os.Args[1] == "hog":
+		err = hog()
+	default:
+		err = errors.New("usage: vm-guest check | hog")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vm-guest:", err)
+		os.Exit(1)
+	}
+}

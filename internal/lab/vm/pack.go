@@ -1,0 +1,65 @@
+package vm
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// guestFiles says what is added to the image: files of the host by their name in the guest.
+type guestFiles struct {
+	guest   string            // the program of package guest
+	install map[string]string // from the name in the guest, absolute, to that on the host; 0755
+}
+
+// pack writes the archive of the image and the files.
+func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
+	a := newArchive(w)
+	a.tree(imageDir, left)
+	a.copy("init", g.guest, 0o755)
+	a.link("usr/bin/vm-guest", "/init")
+	a.dir("lib-vm")
+	for i, m := range modules() {
+		a.copy(fmt.Sprintf("lib-vm/%d-%s.ko", i, m), filepath.Join(kernelDir, m+".ko"), 0o644)
+	}
+	made := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(g.install)) {
+		a.parents(name, made)
+		a.copy(strings.TrimPrefix(name, "/"), g.install[name], 0o755)
+	}
+	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444) // none would make this a first boot
+	a.file("etc/systemd/system/vm-checks.service", checksUnit, 0o644)
+	return a.close()
+}
+
+// checksUnit ends the machine however the checks end.
+const checksUnit = `[Unit]
+Description=Checks of clusterctl in a virtual machine
+Wants=dbus.service
+After=dbus.service
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/vm-guest check
+StandardOutput=journal+console
+TimeoutStartSec=infinity
+`
+
+// left says what of the image stays out of the machine, whose root directory is in memory: what no program here reads.
+func left(name string) bool {
+	switch name {
+	case "boot", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo",
+		"usr/share/nodejs/@types", "usr/include", "usr/share/locale", "usr/share/doc", "usr/share/man", "usr/share/info",
+		"var/cache", "var/lib/apt", "var/lib/dpkg", "usr/lib/python3", "usr/lib/python3.11", "usr/bin/python3.11", "usr/bin/perl",
+		"usr/bin/perl5.36.0":
+		return true
+	}
+	ok, _ := path.Match("usr/lib/x86_64-linux-gnu/libperl.so.*", name)
+	return ok
+}

@@ -1,0 +1,180 @@
+// Package compare holds the comparisons: what each measures, on which sides, in which order. The sides of a pair are
+// measured one right after the other, A B A B, so that what the machine does meanwhile meets both.
+package compare
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/bench/result"
+	"github.com/clusterctl/clusterctl/bench/rig"
+)
+
+// Sizes says how much is measured.
+type Sizes struct {
+	Quick bool
+	// Pairs of each comparison.
+	Pairs int
+	// Seconds of one run of wrk.
+	Seconds int
+}
+
+// Full is what counts, and Quick shows in a few minutes that everything can be measured.
+func Full() Sizes { return Sizes{Pairs: 5, Seconds: 2} }
+
+// Quick is for a smoke run.
+func Quick() Sizes { return Sizes{Quick: true, Pairs: 2, Seconds: 1} }
+
+// pick is one of two sizes.
+func pick[T any](s Sizes, full, quick T) T {
+	if s.Quick {
+		return quick
+	}
+	return full
+}
+
+// Group is comparisons that are made on one machine, in one go.
+type Group struct {
+	// Names are those of the comparisons, without variants.
+	Names []string
+	// Timeout bounds a full run of the group.
+	Timeout time.Duration
+	run     func(ctx context.Context, b *bench) error
+}
+
+// Groups are all of them, in the order of a run.
+func Groups() []Group {
+	return []Group{
+		{[]string{"cli-startup"}, time.Minute, cliStartup},
+		{[]string{"crash-to-ready"}, 4 * time.Minute, crashToReady},
+		{[]string{"new-connections-rps", "keepalive-rps"}, 7 * time.Minute, rates},
+		{[]string{"light-p99-while-blocked"}, 4 * time.Minute, lightWhileBlocked},
+		{[]string{"reload-failed-requests"}, 6 * time.Minute, reloadFailed},
+		{[]string{"scale-up"}, 3 * time.Minute, scaleUp},
+		{[]string{"start-100"}, 4 * time.Minute, start100},
+		{[]string{"list-latency"}, 5 * time.Minute, listLatency},
+		{[]string{"memory"}, 5 * time.Minute, memory},
+		{[]string{"log-throughput", "log-follow-latency"}, 5 * time.Minute, logs},
+		{[]string{"balance"}, 5 * time.Minute, balance},
+		{[]string{"herd"}, 6 * time.Minute, herd},
+		{[]string{"syscall-overhead"}, 3 * time.Minute, syscallOverhead},
+	}
+}
+
+// Wants says whether one of the group's names contains one of the texts, which are separated by commas; no text is in all.
+func (g Group) Wants(only string) bool {
+	for text := range strings.SplitSeq(only, ",") {
+		for _, n := range g.Names {
+			if strings.Contains(n, text) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Run makes the comparisons of a group on a machine. What could not be measured is in the result as failed, with the error;
+// none of the group's names is missing.
+func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison {
+	b := &bench{Rig: r, Sizes: s}
+	err := g.run(ctx, b)
+	return g.finish(b, err)
+}
+
+// Fail is the result of a group for which there was no machine, or no time.
+func (g Group) Fail(err error) []result.Comparison { return g.finish(&bench{}, err) }
+
+func (g Group) finish(b *bench, err error) []result.Comparison {
+	if err == nil {
+		err = b.err
+	}
+	for _, n := range g.Names {
+		found := false
+		for _, c := range b.series {
+			found = found || c.Name == n || strings.HasPrefix(c.Name, n+"/")
+		}
+		if !found {
+			b.add(result.Comparison{Name: n, What: "not begun", Better: result.Less})
+		}
+	}
+	var out []result.Comparison
+	for _, c := range b.series {
+		c.Finish(max(b.Pairs, 1), err)
+		out = append(out, *c)
+	}
+	return out
+}
+
+// bench is a group that is being run.
+type bench struct {
+	*rig.Rig
+	Sizes
+	series []*result.Comparison
+	err    error // the first pair without a ratio
+}
+
+// add registers a comparison before it is measured, so that it is in the result even when it fails.
+func (b *bench) add(c result.Comparison) *result.Comparison {
+	b.series = append(b.series, &c)
+	return &c
+}
+
+// skip registers what a quick run leaves out.
+func (b *bench) skip(c result.Comparison) {
+	c.Status, c.Why = result.Skipped, "not in a quick run"
+	b.add(c)
+}
+
+// pair adds a pair to a comparison. One without a ratio makes the comparison fail, and no other.
+func (b *bench) pair(c *result.Comparison, ours, peer float64) {
+	if err := c.Add(ours, peer); err != nil {
+		c.Notes = append(c.Notes, err.Error())
+		if b.err == nil {
+			b.err = err
+		}
+	}
+}
+
+// same waits until all that was started has come to rest, and fails unless all ports give the same bytes.
+func (b *bench) same(ctx context.Context, path string, ports ...int) error {
+	if err := b.Rest(ctx); err != nil {
+		return err
+	}
+	return b.Same(ctx, path, ports...)
+}
+
+// note adds a remark to a comparison.
+func note(c *result.Comparison, format string, args ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
+}
+
+// median of some figures, 0 of none.
+func median(figures []float64) float64 {
+	if len(figures) == 0 {
+		return 0
+	}
+	return result.SpreadOf(figures).Median
+}
+
+// The names of the sides, as they stand in the results.
+const (
+	sideOurs      = "clusterctl"
+	sidePM2       = "PM2 cluster mode"
+	sideCluster   = "Node cluster module"
+	sideReusePort = "the workers alone, SO_REUSEPORT"
+	sideNginx     = "nginx before the workers"
+	sideBare      = "the program alone"
+)
+
+// The ports of the sides.
+const (
+	portOurs, portPM2, portCluster, portReusePort, portNginx, portNative = 8101, 8102, 8103, 8104, 8105, 8106
+
+	portBehindNginx = 8200
+	portTell        = 9100
+)
+
+// hello is the program that most comparisons run.
+func hello(workers int) rig.App { return rig.App{Name: "hello", Script: "hello.js", Workers: workers} }

@@ -1,0 +1,95 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/bench/result"
+	"github.com/clusterctl/clusterctl/bench/rig"
+)
+
+// TestNames: these are the names that others refer to.
+func TestNames(t *testing.T) {
+	want := []string{
+		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "light-p99-while-blocked", "list-latency", "log-follow-latency",
+		"log-throughput", "memory", "new-connections-rps", "reload-failed-requests", "scale-up", "start-100", "syscall-overhead",
+	}
+	var got []string
+	for _, g := range Groups() {
+		got = append(got, g.Names...)
+		if g.Timeout <= 0 || g.run == nil {
+			t.Errorf("%v has no time, or nothing to run", g.Names)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestWants(t *testing.T) {
+	g := Group{Names: []string{"new-connections-rps", "keepalive-rps"}}
+	for only, want := range map[string]bool{"": true, "rps": true, "keepalive-rps": true, "herd": false, "herd,keep": true} {
+		if g.Wants(only) != want {
+			t.Errorf("%q: %v", only, !want)
+		}
+	}
+}
+
+// TestRun: what was measured before something failed stays, what was not has failed, and no name is missing.
+func TestRun(t *testing.T) {
+	fatal := errors.New("the daemon has died")
+	g := Group{Names: []string{"first", "second", "third"}, run: func(_ context.Context, b *bench) error {
+		whole := b.add(result.Comparison{Name: "first/a", Better: result.Less})
+		part := b.add(result.Comparison{Name: "first/b", Better: result.Less})
+		b.skip(result.Comparison{Name: "second", Better: result.Less})
+		b.pair(whole, 1, 2)
+		b.pair(whole, 1, 2)
+		b.pair(part, 1, 2)
+		return fatal
+	}}
+	var got []string
+	for _, c := range g.Run(t.Context(), &rig.Rig{}, Quick()) {
+		got = append(got, c.Name+" "+string(c.Status)+" "+c.Why)
+	}
+	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run", "third failed the daemon has died"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestNoRatio: a figure of zero makes its comparison fail, and no other.
+func TestNoRatio(t *testing.T) {
+	g := Group{Names: []string{"x"}, run: func(_ context.Context, b *bench) error {
+		bad, good := b.add(result.Comparison{Name: "x/bad", Better: result.More}), b.add(result.Comparison{Name: "x/good", Better: result.Fewer})
+		for range b.Pairs {
+			b.pair(bad, 0, 2)
+			b.pair(good, 0, 0)
+		}
+		return nil
+	}}
+	got := g.Run(t.Context(), &rig.Rig{}, Quick())
+	if got[0].Status != result.Failed || !strings.Contains(got[0].Why, "no ratio") || got[1].Status != result.OK {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestEven(t *testing.T) {
+	for _, c := range []struct {
+		connections []int
+		workers     int
+		want        float64
+	}{
+		{[]int{50, 50, 50, 50}, 4, 1},
+		{[]int{100, 100}, 4, 2}, // two workers have none
+		{[]int{70, 64, 40, 26}, 4, 1.4},
+		{nil, 4, 0},
+	} {
+		if got := even(c.connections, c.workers); got != c.want {
+			t.Errorf("%v over %d: %v, want %v", c.connections, c.workers, got, c.want)
+		}
+	}
+}

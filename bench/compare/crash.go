@@ -1,0 +1,117 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/bench/result"
+	"github.com/clusterctl/clusterctl/bench/rig"
+)
+
+// crashToReady kills the only worker, and waits for the first answer of the next one.
+func crashToReady(ctx context.Context, b *bench) error {
+	const what = "SIGKILL to the only worker until another one has answered"
+	const least = what + "; the peer is the start of the program by itself until its first answer, the least that is possible"
+	of := func(variant, name, what string) *result.Comparison {
+		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: name, What: what})
+	}
+	pm2, bare := of("pm2", sidePM2, what), of("bare", sideBare, least)
+	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare, least+"; on Debian 13, without the sandbox")
+	if err := crashBeside(ctx, b, pm2, bare); err != nil {
+		return err
+	}
+	n, err := b.Newer(ctx)
+	if err != nil {
+		return err
+	}
+	err = crashAlone(ctx, b, n, newer, crashing())
+	if err == nil {
+		_, err = n.Run(ctx, "clusterctl", "uninstall", "--yes", crashing().Name)
+	}
+	if err == nil {
+		a := crashing()
+		a.Flags = append(a.Flags, "--sandbox", "off")
+		err = crashAlone(ctx, b, n, open, a)
+	}
+	return errors.Join(err, n.Close())
+}
+
+// crashing is the app. The pause before each kill is longer than what PM2 (1 s) and we (set here) call a short run, so that
+// neither holds the restart back.
+func crashing() rig.App {
+	a := hello(1).On(portOurs)
+	a.Flags = []string{"--min-uptime", "1s"}
+	return a
+}
+
+// crashBeside measures beside PM2, on Debian 12.
+func crashBeside(ctx context.Context, b *bench, pm2, bare *result.Comparison) error {
+	if err := b.Ours(ctx, crashing()); err != nil {
+		return err
+	}
+	if err := b.PM2(ctx, hello(1).On(portPM2)); err != nil {
+		return err
+	}
+	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+		return err
+	}
+	var over []float64
+	for range b.Pairs {
+		ms, err := crashes(ctx, b, b.Rig, portOurs, portPM2)
+		if err != nil {
+			return err
+		}
+		b.pair(pm2, ms[0], ms[1])
+		b.pair(bare, ms[0], ms[2])
+		over = append(over, ms[0]-ms[2])
+	}
+	noteOver(bare, over)
+	return nil
+}
+
+// crashAlone measures on a machine where there is nobody else.
+func crashAlone(ctx context.Context, b *bench, on *rig.Rig, c *result.Comparison, a rig.App) error {
+	if err := on.Ours(ctx, a); err != nil {
+		return err
+	}
+	if err := on.Rest(ctx); err != nil {
+		return err
+	}
+	var over []float64
+	for range b.Pairs {
+		ms, err := crashes(ctx, b, on, portOurs)
+		if err != nil {
+			return err
+		}
+		b.pair(c, ms[0], ms[1])
+		over = append(over, ms[0]-ms[1])
+	}
+	noteOver(c, over)
+	return nil
+}
+
+func noteOver(c *result.Comparison, over []float64) {
+	note(c, "over the bare start: %.1f ms in the median of the pairs; the goal is 15 ms", median(over))
+}
+
+// crashes gives the milliseconds of a crash on each of the ports, and of a bare start.
+func crashes(ctx context.Context, b *bench, on *rig.Rig, ports ...int) ([]float64, error) {
+	kills := pick(b.Sizes, "3", "1")
+	var commands [][]string
+	for _, p := range ports {
+		commands = append(commands, []string{"crash", "-port", fmt.Sprint(p), "-n", kills, "-pause", "1200ms"})
+	}
+	start := append([]string{"bare", "-port", fmt.Sprint(portReusePort), "-n", kills, "-pause", "200ms", "--", "env"}, rig.PM2Env()...)
+	commands = append(commands, append(start, fmt.Sprintf("PORT=%d", portReusePort), "/usr/bin/node", rig.Dir+"/hello.js"))
+	var ms []float64
+	for _, c := range commands {
+		var t struct{ MS []float64 }
+		if err := on.Inside(ctx, &t, c...); err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.Join(c[:3], " "), err)
+		}
+		ms = append(ms, median(t.MS))
+	}
+	return ms, nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// answer is what a server said.
+type answer struct {
+	Status int    `json:"status"`
+	Worker string `json:"-"`
+	Body   string `json:"body"`
+}
+
+// client is one connection. It never tries again.
+type client struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dial(port int, deadline time.Time) (*client, error) {
+	conn, err := (&net.Dialer{Deadline: deadline}).Dial("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(deadline); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &client{conn, bufio.NewReader(conn)}, nil
+}
+
+func (c *client) close() { c.conn.Close() }
+
+// get sends one request and reads its answer to the end. closing says that the server will close the connection.
+func (c *client) get(path string, keep bool) (a answer, closing bool, err error) {
+	connection := "close"
+	if keep {
+		connection = "keep-alive"
+	}
+	if _, err := fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: %s\r\n\r\n", path, connection); err != nil {
+		return answer{}, true, err
+	}
+	r, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return answer{}, true, err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return answer{}, true, err
+	}
+	return answer{r.StatusCode, r.Header.Get("X-Worker"), string(b)}, r.Close, nil
+}
+
+// once asks on a connection of its own.
+func once(port int, path string, deadline time.Time) (answer, error) {
+	c, err := dial(port, deadline)
+	if err != nil {
+		return answer{}, err
+	}
+	defer c.close()
+	a, _, err := c.get(path, false)
+	return a, err
+}
+
+// refusedPause is between a refused connection and the next, and patience how long one that was made may go without an
+// answer before another is tried beside it: a connection that a dying server has taken is never answered.
+const (
+	refusedPause = 500 * time.Microsecond
+	patience     = 50 * time.Millisecond
+	abreast      = 4
+)
+
+// firstAnswer asks until somebody of whom the caller approves has answered, and says when. It keeps at most a few
+// connections waiting: a queue of them would be work for the worker that is just starting.
+func firstAnswer(port int, path string, deadline time.Time, approve func(answer) bool) (time.Time, error) {
+	type result struct {
+		at  time.Time
+		a   answer
+		err error
+	}
+	results := make(chan result, abreast)
+	ask := func() {
+		a, err := once(port, path, deadline)
+		results <- result{time.Now(), a, err}
+	}
+	waiting := 1
+	go ask()
+	var last error
+	for time.Now().Before(deadline) {
+		select {
+		case r := <-results:
+			waiting--
+			if r.err == nil && approve(r.a) {
+				return r.at, nil
+			}
+			if last = r.err; errors.Is(r.err, syscall.ECONNREFUSED) {
+				time.Sleep(refusedPause)
+			}
+			if waiting == 0 {
+				waiting++
+				go ask()
+			}
+		case <-time.After(patience):
+			if waiting < abreast {
+				waiting++
+				go ask()
+			}
+		}
+	}
+	return time.Time{}, fmt.Errorf("nobody answers on port %d: %w", port, errors.Join(last, errors.New("out of time")))
+}
+
+// awaitCommand waits until a port answers.
+func awaitCommand(args []string) (any, error) {
+	f := flags("await")
+	port := f.Int("port", 0, "")
+	path := f.String("path", "/", "")
+	timeout := f.Duration("timeout", 30*time.Second, "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	_, err := firstAnswer(*port, *path, time.Now().Add(*timeout), func(answer) bool { return true })
+	return struct{}{}, err
+}
+
+// fetchCommand gives what a port answers, to be compared with another.
+func fetchCommand(args []string) (any, error) {
+	f := flags("fetch")
+	port := f.Int("port", 0, "")
+	path := f.String("path", "/", "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	return once(*port, *path, time.Now().Add(10*time.Second))
+}

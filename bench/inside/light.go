@@ -1,0 +1,69 @@
+package main
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// light is how light requests fared while others blocked the workers.
+type light struct {
+	MS     []float64 `json:"ms"` // of those that were answered, from the moment when they were due
+	Failed int       `json:"failed"`
+	Heavy  int       `json:"heavy"` // blocking requests that were answered
+}
+
+// lightCommand sends light requests at a fixed rate, each on its own connection and each measured from when it was due,
+// while some clients ask for what blocks a worker, one request after the other:
+// light -port 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
+func lightCommand(args []string) (any, error) {
+	f := flags("light")
+	port := f.Int("port", 0, "")
+	path := f.String("light", "/light", "")
+	heavy := f.String("heavy", "/", "")
+	clients := f.Int("clients", 1, "")
+	rate := f.Int("rate", 50, "")
+	length := f.Duration("for", 5*time.Second, "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var got light
+	begin := time.Now()
+	end := begin.Add(*length)
+	var blocking, all sync.WaitGroup
+	for range *clients {
+		blocking.Go(func() {
+			for time.Now().Before(end) {
+				_, err := once(*port, *heavy, time.Now().Add(10*time.Second))
+				mu.Lock()
+				if err == nil {
+					got.Heavy++
+				}
+				mu.Unlock()
+				if err != nil {
+					time.Sleep(10 * time.Millisecond) // the child dies by itself now and then
+				}
+			}
+		})
+	}
+	for i := range int(length.Seconds() * float64(*rate)) {
+		due := begin.Add(time.Duration(i) * time.Second / time.Duration(*rate))
+		time.Sleep(time.Until(due))
+		all.Go(func() {
+			_, err := once(*port, *path, due.Add(10*time.Second))
+			took := ms(time.Since(due))
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				got.Failed++
+				return
+			}
+			got.MS = append(got.MS, took)
+		})
+	}
+	all.Wait()
+	blocking.Wait()
+	slices.Sort(got.MS)
+	return got, nil
+}

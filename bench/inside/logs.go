@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// quiet is how long nothing may come before what is still missing counts as lost.
+const quiet = 5 * time.Second
+
+// stored is how many lines of a burst were found where they are kept, and how long it took until they were.
+type stored struct {
+	Seconds float64 `json:"seconds"`
+	Lines   int     `json:"lines"`
+}
+
+// logWriteCommand lets a program write lines, and waits until they are where they are kept: in the journal (-app), or in
+// files (-files GLOB): logwrite -port 8080 -id x -n 100000 -app chatty.
+func logWriteCommand(args []string) (any, error) {
+	f := flags("logwrite")
+	port := f.Int("port", 0, "")
+	id := f.String("id", "x", "")
+	n := f.Int("n", 1000, "")
+	app := f.String("app", "", "")
+	files := f.String("files", "", "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if err := write(*port, *id, *n); err != nil {
+		return nil, err
+	}
+	if *app == "" {
+		lines, at, err := inFiles(*files, *id, *n)
+		return stored{at.Sub(begin).Seconds(), lines}, err
+	}
+	// Returns when journald has stored what it was sent before.
+	if out, err := exec.Command("journalctl", "--sync").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("journalctl --sync: %w: %s", err, out)
+	}
+	took := time.Since(begin).Seconds()
+	since := fmt.Sprintf("--since=@%d", begin.Unix()-1)
+	out, err := exec.Command("journalctl", "-q", "-o", "cat", since, "CLUSTERCTL_APP="+*app).Output()
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	return stored{took, countLines(out, *id)}, nil
+}
+
+func write(port int, id string, n int) error {
+	a, err := once(port, fmt.Sprintf("/log?id=%s&n=%d", id, n), time.Now().Add(2*time.Minute))
+	if err == nil && a.Status != 200 {
+		err = fmt.Errorf("status %d", a.Status)
+	}
+	if err != nil {
+		return fmt.Errorf("asking for %d lines: %w", n, err)
+	}
+	return nil
+}
+
+// countLines counts the lines of an id. Whatever stands before it on a line does not matter.
+func countLines(b []byte, id string) int {
+	n, mark := 0, []byte(id+" ")
+	for line := range bytes.Lines(b) {
+		if bytes.Contains(line, mark) {
+			n++
+		}
+	}
+	return n
+}
+
+// inFiles reads files as they grow until they hold n lines of an id, or have not grown for a while, and says when they had
+// what they have.
+func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
+	at = time.Now()
+	at0 := map[string]int64{}
+	for time.Since(at) < quiet {
+		paths, err := filepath.Glob(glob)
+		if err != nil {
+			return 0, at, err
+		}
+		for _, p := range paths {
+			b, read, err := from(p, at0[p])
+			if err != nil {
+				return 0, at, err
+			}
+			if read > 0 {
+				at0[p] += read
+				lines += countLines(b, id)
+				at = time.Now()
+			}
+		}
+		if lines >= n {
+			return lines, at, nil
+		}
+		time.Sleep(2 * time.Millisecond) // a file says nothing by itself, and inotify would cost the writer
+	}
+	return lines, at, nil
+}
+
+// from reads the whole lines of a file behind an offset.
+func from(path string, offset int64) ([]byte, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.NewSectionReader(f, offset, 1<<40))
+	if err != nil {
+		return nil, 0, err
+	}
+	b = b[:bytes.LastIndexByte(b, '\n')+1]
+	return b, int64(len(b)), nil
+}
+
+// followed is what a follower has shown of single lines, and of a burst.
+type followed struct {
+	MS     []float64 `json:"ms"`     // from the request that makes a program write a line until the line is shown
+	Missed int       `json:"missed"` // single lines that were not shown
+	Seen   int       `json:"seen"`   // lines of the burst
+}
+
+// logFollowCommand starts a follower and measures how long a line takes to it:
+// logfollow -port 8080 -n 50 -burst 20000 -- journalctl -f …
+func logFollowCommand(args []string) (any, error) {
+	f := flags("logfollow")
+	port := f.Int("port", 0, "")
+	n := f.Int("n", 50, "")
+	burst := f.Int("burst", 0, "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() == 0 {
+		return nil, errors.New("no command behind --")
+	}
+	cmd := exec.Command(f.Arg(0), f.Args()[1:]...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := make(chan string, 1<<16)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	got, err := follow(*port, *n, *burst, lines)
+	// It follows for ever. One that has a child of its own takes it along when it is asked first.
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
+	for range lines {
+	}
+	_ = cmd.Wait() // by a signal
+	kill.Stop()
+	return got, err
+}
+
+func follow(port, n, burst int, lines <-chan string) (followed, error) {
+	var got followed
+	if err := warmUp(port, lines); err != nil {
+		return got, err
+	}
+	for i := range n {
+		// Some followers look at fixed intervals. Always asking right behind such a look would measure the longest wait alone.
+		time.Sleep(time.Duration(i*173%500) * time.Millisecond)
+		id := fmt.Sprintf("bench-single-%d-", i)
+		begin := time.Now()
+		asked := make(chan error, 1)
+		go func() { asked <- write(port, id, 1) }()
+		if shown(lines, id, 1, quiet) == 1 {
+			got.MS = append(got.MS, ms(time.Since(begin)))
+		} else {
+			got.Missed++
+		}
+		if err := <-asked; err != nil {
+			return got, err
+		}
+	}
+	if burst > 0 {
+		asked := make(chan error, 1)
+		go func() { asked <- write(port, "bench-burst", burst) }()
+		got.Seen = shown(lines, "bench-burst ", burst, quiet)
+		if err := <-asked; err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// warmUp writes lines until the follower shows one: only then does it follow.
+func warmUp(port int, lines <-chan string) error {
+	for i := range 100 {
+		id := fmt.Sprintf("bench-warm-%d-", i)
+		if err := write(port, id, 1); err != nil {
+			return err
+		}
+		if shown(lines, "bench-warm-", 1, 200*time.Millisecond) > 0 {
+			shown(lines, "nothing that is there", 1, 300*time.Millisecond) // those that are still on their way
+			return nil
+		}
+	}
+	return errors.New("the follower shows nothing")
+}
+
+// shown waits for n lines with a text, as long as lines keep coming, and says how many there were.
+func shown(lines <-chan string, text string, n int, patience time.Duration) int {
+	seen := 0
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for seen < n {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				return seen
+			}
+			if strings.Contains(line, text) {
+				seen++
+			}
+			timer.Reset(patience)
+		case <-timer.C:
+			return seen
+		}
+	}
+	return seen
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// reusePortCommand runs n workers, each with a listener of its own on the same port (SO_REUSEPORT) as descriptor 3, until
+// it is killed: reuseport -port 8080 -n 4 -- node hello.js. Nothing supervises them.
+func reusePortCommand(args []string) (any, error) {
+	f := flags("reuseport")
+	port := f.Int("port", 0, "")
+	n := f.Int("n", 1, "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() == 0 {
+		return nil, errors.New("no command behind --")
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var serr error
+		err := c.Control(func(fd uintptr) {
+			serr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+		return errors.Join(err, serr)
+	}}
+	var workers []*exec.Cmd
+	for range *n {
+		l, err := lc.Listen(context.Background(), "tcp", ":"+strconv.Itoa(*port))
+		if err != nil {
+			return nil, err
+		}
+		file, err := l.(*net.TCPListener).File()
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(f.Arg(0), f.Args()[1:]...)
+		cmd.ExtraFiles = []*os.File{file}
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		// Otherwise this process would hold a listener from which nobody accepts.
+		if err := errors.Join(file.Close(), l.Close()); err != nil {
+			return nil, err
+		}
+		workers = append(workers, cmd)
+	}
+	var errs []error
+	for _, w := range workers {
+		errs = append(errs, w.Wait())
+	}
+	return struct{}{}, errors.Join(errs...)
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// usage is what some processes have used so far, and hold now.
+type usage struct {
+	Processes int     `json:"processes"`
+	PSS       float64 `json:"pss_kb"`
+	CPU       float64 `json:"cpu_us"`
+	Switches  int64   `json:"switches"` // context switches, voluntary and not
+}
+
+// usageCommand looks at processes, one result for each selector:
+//
+//	all            every process but this one
+//	cgroup:TEXT    those with TEXT in the path of their cgroup
+//	tree:FILE      the one whose pid is in FILE, and all below it
+//	pidfile:FILE   that one alone
+//	pid:N          one
+//	name:TEXT      those of this name
+//	exe:TEXT       those that run a file of this name, whatever they call themselves
+func usageCommand(args []string) (any, error) {
+	f := flags("usage")
+	memory := f.Bool("pss", false, "")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	all, err := table()
+	if err != nil {
+		return nil, err
+	}
+	var out []usage
+	for _, s := range f.Args() {
+		pids, err := choose(all, s)
+		if err != nil {
+			return nil, err
+		}
+		var u usage
+		for _, pid := range pids {
+			u.add(pid, *memory)
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// process is one line of the process table.
+type process struct {
+	pid, parent       int
+	name, cgroup, exe string
+}
+
+func table() ([]process, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	var all []process
+	for _, d := range dirs {
+		stat, err := os.ReadFile(d + "/stat")
+		if err != nil {
+			continue // ended meanwhile
+		}
+		cgroup, _ := os.ReadFile(d + "/cgroup")
+		p, err := parseStat(string(stat))
+		if err != nil {
+			return nil, fmt.Errorf("%s/stat: %w", d, err)
+		}
+		p.cgroup = string(cgroup)
+		exe, _ := os.Readlink(d + "/exe")
+		p.exe = filepath.Base(exe)
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// parseStat reads pid, name and parent of a /proc/PID/stat. The name is in parentheses and may hold anything.
+func parseStat(s string) (process, error) {
+	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
+	if open < 0 || end < open {
+		return process{}, fmt.Errorf("no name in %q", s)
+	}
+	rest := strings.Fields(s[end+1:])
+	if len(rest) < 2 {
+		return process{}, fmt.Errorf("no parent in %q", s)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(s[:open]))
+	if err != nil {
+		return process{}, err
+	}
+	parent, err := strconv.Atoi(rest[1])
+	return process{pid: pid, parent: parent, name: s[open+1 : end]}, err
+}
+
+func choose(all []process, selector string) ([]int, error) {
+	kind, value, _ := strings.Cut(selector, ":")
+	var pids []int
+	switch kind {
+	case "cgroup":
+		for _, p := range all {
+			if strings.Contains(p.cgroup, value) {
+				pids = append(pids, p.pid)
+			}
+		}
+	case "all":
+		for _, p := range all {
+			if p.pid != os.Getpid() {
+				pids = append(pids, p.pid)
+			}
+		}
+	case "name":
+		for _, p := range all {
+			if p.name == value {
+				pids = append(pids, p.pid)
+			}
+		}
+	case "exe":
+		for _, p := range all {
+			if p.exe == value {
+				pids = append(pids, p.pid)
+			}
+		}
+	case "pid":
+		pid, err := strconv.Atoi(value)
+		return []int{pid}, err
+	case "tree", "pidfile":
+		b, err := os.ReadFile(value)
+		if err != nil {
+			return nil, err
+		}
+		root, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil {
+			return nil, err
+		}
+		if pids = []int{root}; kind == "tree" {
+			pids = below(all, root)
+		}
+	default:
+		return nil, fmt.Errorf("no selector %q", selector)
+	}
+	if len(pids) == 0 {
+		return nil, fmt.Errorf("no process is %s", selector)
+	}
+	return pids, nil
+}
+
+// below is a process and all its descendants.
+func below(all []process, root int) []int {
+	pids := []int{root}
+	for i := 0; i < len(pids); i++ {
+		for _, p := range all {
+			if p.parent == pids[i] {
+				pids = append(pids, p.pid)
+			}
+		}
+	}
+	return pids
+}
+
+// add adds what a process uses. One that has ended meanwhile adds nothing.
+func (u *usage) add(pid int, memory bool) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	tasks, err := filepath.Glob(dir + "/task/*")
+	if err != nil || len(tasks) == 0 {
+		return
+	}
+	u.Processes++
+	for _, t := range tasks {
+		// Nanoseconds on a CPU; the times of /proc/PID/stat count ticks.
+		if b, err := os.ReadFile(t + "/schedstat"); err == nil {
+			if f := bytes.Fields(b); len(f) > 0 {
+				ns, _ := strconv.ParseFloat(string(f[0]), 64)
+				u.CPU += ns / 1000
+			}
+		}
+		if b, err := os.ReadFile(t + "/status"); err == nil {
+			u.Switches += field(b, "voluntary_ctxt_switches:") + field(b, "nonvoluntary_ctxt_switches:")
+		}
+	}
+	if memory {
+		if b, err := os.ReadFile(dir + "/smaps_rollup"); err == nil {
+			u.PSS += float64(field(b, "Pss:"))
+		}
+	}
+}
+
+// field is the number behind a key at the start of a line.
+func field(b []byte, key string) int64 {
+	for line := range bytes.Lines(b) {
+		if rest, ok := bytes.CutPrefix(line, []byte(key)); ok {
+			if f := bytes.Fields(rest); len(f) > 0 {
+				n, _ := strconv.ParseInt(string(f[0]), 10, 64)
+				return n
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,8 @@
+// Package logs measures how fast "clusterctl logs" is, on a booted systemd 252:
+//
+//	go test -tags lab -run '^$' -bench . -benchtime 1x ./bench/logs
+//
+// BenchmarkLatency writes single lines and reports how long after that each is read from a following command, as the
+// median and the 99th percentile, beside those of journalctl --follow. BenchmarkRead reads a million lines with clusterctl
+// and with journalctl -o export, and reports both times, their ratio and the peak of memory.
+package logs

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/bench/compare"
+	"github.com/clusterctl/clusterctl/bench/result"
+	"github.com/clusterctl/clusterctl/bench/rig"
+)
+
+// bootTime bounds the boot of a machine, and of the first one the making of its image.
+const bootTime = 10 * time.Minute
+
+// errTime is why comparisons at the end of a slow run are missing.
+var errTime = errors.New("the time for the whole run was over")
+
+// measure makes all comparisons, each group on a machine of its own: what one leaves behind is no matter to the next.
+func measure(ctx context.Context, o options) (result.File, error) {
+	sizes := compare.Full()
+	if o.quick {
+		sizes = compare.Quick()
+	}
+	f := result.File{Schema: result.Schema, Date: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Machine: machine()}
+	// The first machine may have to wait for its image, which is no part of the run.
+	first, err := boot(ctx, o)
+	if err != nil {
+		return f, err
+	}
+	f.Machine.Versions, err = versions(ctx, first)
+	if err := errors.Join(err, first.Close()); err != nil {
+		return f, err
+	}
+	begin := time.Now()
+	for _, g := range compare.Groups() {
+		if !g.Wants(o.only) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return f, fmt.Errorf("interrupted; nothing is written: %w", err)
+		}
+		groupBegin := time.Now()
+		var made []result.Comparison
+		if left := o.budget - time.Since(begin); left <= 0 {
+			made = g.Fail(errTime)
+		} else {
+			made = group(ctx, o, g, sizes, left)
+		}
+		f.Comparisons = append(f.Comparisons, made...)
+		say(made, time.Since(groupBegin))
+	}
+	if err := ctx.Err(); err != nil {
+		return f, fmt.Errorf("interrupted; nothing is written: %w", err)
+	}
+	f.Seconds = time.Since(begin).Round(time.Second).Seconds()
+	return f, f.Check()
+}
+
+// group makes the comparisons of one group, within their time, and what is left of all.
+func group(ctx context.Context, o options, g compare.Group, s compare.Sizes, left time.Duration) []result.Comparison {
+	r, err := boot(ctx, o)
+	if err != nil {
+		return g.Fail(err)
+	}
+	timeout := g.Timeout
+	if s.Quick {
+		timeout = min(timeout, time.Minute)
+	}
+	timeout = min(timeout*time.Duration(o.slow), left).Round(time.Second)
+	within, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("took longer than %v", timeout))
+	defer cancel()
+	made := g.Run(within, r, s)
+	if err := r.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: ending the machine:", err)
+	}
+	return made
+}
+
+func boot(ctx context.Context, o options) (*rig.Rig, error) {
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	return rig.Boot(ctx, rig.Files(o.bin, o.root), os.Stderr)
+}
+
+// say tells on stderr what has been measured.
+func say(made []result.Comparison, took time.Duration) {
+	for _, c := range made {
+		if c.Status == result.OK {
+			fmt.Fprintf(os.Stderr, "%-42s %10.4g  %10.4g %-10s  ratio %.3g\n", c.Name, *c.Ours, *c.Peer, c.Unit, *c.Ratio)
+		} else {
+			fmt.Fprintf(os.Stderr, "%-42s %s: %s\n", c.Name, c.Status, c.Why)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", strings.SplitN(made[0].Name, "/", 2)[0], took.Round(time.Second))
+}
+
+// machine describes the host, whose kernel and CPUs the machines share.
+func machine() result.Machine {
+	m := result.Machine{CPUs: runtime.NumCPU(), CPU: lineOf("/proc/cpuinfo", "model name")}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(b))
+	}
+	if f := strings.Fields(lineOf("/proc/meminfo", "MemTotal")); len(f) > 0 {
+		kb, _ := strconv.Atoi(f[0])
+		m.MemoryMB = kb / 1024
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		if f := strings.Fields(string(b)); len(f) > 0 {
+			m.Load, _ = strconv.ParseFloat(f[0], 64)
+		}
+	}
+	return m
+}
+
+// lineOf is what stands behind the colon of the first line with a key.
+func lineOf(path, key string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, found := strings.Cut(line, ":"); found && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// versions asks everything that takes part who it is.
+func versions(ctx context.Context, r *rig.Rig) ([]result.Version, error) {
+	var all []result.Version
+	for _, v := range []struct{ name, script string }{
+		{"clusterctl", "clusterctl version | head -n 1 | awk '{print $2}'"},
+		{"systemd", "systemctl --version | head -n 1 | awk '{print $2}'"},
+		{"Node.js", "node --version"},
+		{"PM2", "sed -n 's/^ *\"version\": *\"\\(.*\\)\",*/\\1/p' /opt/npm/node_modules/pm2/package.json | head -n 1"},
+		{"nginx", "nginx -v 2>&1 | sed 's/.*nginx.//'"},
+		{"wrk", "dpkg-query -W -f '${Version}' wrk"},
+		{"autocannon", "sed -n 's/^ *\"version\": *\"\\(.*\\)\",*/\\1/p' /opt/npm/node_modules/autocannon/package.json | head -n 1"},
+	} {
+		out, err := r.Run(ctx, "sh", "-c", v.script)
+		out = strings.TrimSpace(out)
+		if err == nil && out == "" {
+			err = errors.New("says nothing")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the version of %s: %w", v.name, err)
+		}
+		all = append(all, result.Version{Name: v.name, Version: out})
+	}
+	return all, nil
+}

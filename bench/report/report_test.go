@@ -1,0 +1,110 @@
+package report
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clusterctl/clusterctl/bench/compare"
+	"github.com/clusterctl/clusterctl/bench/plot"
+	"github.com/clusterctl/clusterctl/bench/result"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+func fixture(t *testing.T) result.File {
+	t.Helper()
+	in, err := os.Open("testdata/results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	f, err := result.Decode(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// golden compares with a file.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(got)); d != "" {
+		t.Errorf("%s (-want +got; go test -update writes it anew):\n%s", name, d)
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	f := fixture(t)
+	golden(t, "benchmarks.md", []byte(Markdown(f, "2026-11-26.json")))
+	f.Quick = true
+	if !strings.Contains(Markdown(f, "x.json"), "**This is a smoke run.") {
+		t.Error("a smoke run is not marked")
+	}
+}
+
+func TestPlots(t *testing.T) {
+	f := fixture(t)
+	all := plot.All(f)
+	if len(all) != 4 {
+		t.Fatalf("%d plots", len(all))
+	}
+	text := Markdown(f, "x.json")
+	for i, p := range all {
+		golden(t, p.Name, p.SVG)
+		if !bytes.Equal(p.SVG, plot.All(f)[i].SVG) {
+			t.Errorf("%s is another one the second time", p.Name)
+		}
+		if !strings.Contains(text, "("+Plots+"/"+p.Name+")") {
+			t.Errorf("%s is not shown", p.Name)
+		}
+	}
+}
+
+// TestNothing: a run in which everything failed still makes a document.
+func TestNothing(t *testing.T) {
+	f := result.File{Schema: result.Schema}
+	for _, g := range compare.Groups() {
+		f.Comparisons = append(f.Comparisons, g.Fail(os.ErrDeadlineExceeded)...)
+	}
+	if err := f.Check(); err != nil {
+		t.Error(err)
+	}
+	text := Markdown(f, "x.json")
+	if len(plot.All(f)) != 0 || !strings.Contains(text, "- `herd`, failed: i/o timeout") || strings.Contains(text, "svg") {
+		t.Error(text)
+	}
+}
+
+// TestProse: every comparison is explained, and nothing else is.
+func TestProse(t *testing.T) {
+	known := map[string]bool{}
+	for _, g := range compare.Groups() {
+		for _, n := range g.Names {
+			known[n] = true
+			if about(n) == "" {
+				t.Errorf("nothing is said about %s", n)
+			}
+		}
+	}
+	for _, x := range texts {
+		if !known[x.name] {
+			t.Errorf("%s is no comparison", x.name)
+		}
+	}
+}

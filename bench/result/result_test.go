@@ -1,0 +1,177 @@
+package result
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want Spread
+	}{
+		{[]float64{3}, Spread{3, 3, 3, 3, 3}},
+		{[]float64{2, 1}, Spread{1, 1.25, 1.5, 1.75, 2}},
+		{[]float64{5, 1, 4, 2, 3}, Spread{1, 2, 3, 4, 5}},
+		{[]float64{4, 3, 2, 1}, Spread{1, 1.75, 2.5, 3.25, 4}},
+	} {
+		before := slices.Clone(c.in)
+		if got := SpreadOf(c.in); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.in, got, c.want)
+		}
+		if !slices.Equal(c.in, before) {
+			t.Errorf("%v was changed", before)
+		}
+	}
+	if got := Quantile([]float64{10, 0}, 0.99); math.Abs(got-9.9) > 1e-9 {
+		t.Errorf("the 99th percentile of 0 and 10 is %v", got)
+	}
+}
+
+func TestSpreadIsOrdered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.SliceOfN(rapid.Float64Range(-1e6, 1e6), 1, 30).Draw(t, "figures")
+		s := SpreadOf(in)
+		all := []float64{s.Min, s.Q1, s.Median, s.Q3, s.Max}
+		if !slices.IsSorted(all) || s.Min != slices.Min(in) || s.Max != slices.Max(in) {
+			t.Fatalf("%v: %+v", in, s)
+		}
+	})
+}
+
+func TestRatio(t *testing.T) {
+	for _, c := range []struct {
+		b          Better
+		ours, peer float64
+		want       float64
+		ok         bool
+	}{
+		{More, 200, 100, 2, true},
+		{Less, 200, 100, 0.5, true},
+		{Less, 5, 50, 10, true},
+		{Fewer, 0, 0, 1, true},
+		{Fewer, 0, 9, 10, true},
+		{Fewer, 9, 0, 0.1, true},
+		{More, 0, 100, 0, false},
+		{Less, 100, 0, 0, false},
+	} {
+		got, ok := c.b.Ratio(c.ours, c.peer)
+		if got != c.want || ok != c.ok {
+			t.Errorf("%s %v %v: %v %v", c.b, c.ours, c.peer, got, ok)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for want, s := range map[Verdict]Spread{
+		Ahead:  {0.9, 1.1, 1.5, 2, 3},
+		Even:   {0.9, 0.95, 1.01, 1.1, 1.2},
+		Behind: {0.1, 0.2, 0.3, 0.9, 1.4},
+	} {
+		if got := VerdictOf(s); got != want {
+			t.Errorf("%+v: %s, want %s", s, got, want)
+		}
+	}
+}
+
+func comparison() Comparison {
+	return Comparison{Name: "list-latency/100", What: "w", OurSide: "a", PeerSide: "b", Unit: "ms", Better: Less}
+}
+
+func TestFinish(t *testing.T) {
+	c := comparison()
+	for _, p := range [][2]float64{{10, 100}, {20, 100}, {10, 300}} {
+		if err := c.Add(p[0], p[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Finish(3, nil)
+	// The ratio is the median of the pairs' ratios, not the ratio of the medians.
+	if c.Status != OK || *c.Ours != 10 || *c.Peer != 100 || *c.Ratio != 10 || c.RatioSpread.Min != 5 || c.RatioSpread.Max != 30 {
+		t.Errorf("%+v", c)
+	}
+	few := comparison()
+	if err := few.Add(0, 1); err == nil {
+		t.Error("0 ms has a ratio")
+	}
+	if err := few.Add(1, 2); err != nil {
+		t.Fatal(err)
+	}
+	few.Finish(5, errors.New("the peer has died"))
+	if few.Status != Failed || few.Why != "the peer has died" || few.Ratio == nil || len(few.Pairs) != 1 {
+		t.Errorf("%+v", few)
+	}
+	none := comparison()
+	none.Finish(5, nil)
+	if none.Status != Failed || none.Why != "0 pairs of 5 were measured" || none.Ratio != nil {
+		t.Errorf("%+v", none)
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	c := comparison()
+	_ = c.Add(1.5, 3)
+	c.Notes = []string{"a < b & c"}
+	c.Finish(1, nil)
+	skipped := comparison()
+	skipped.Name, skipped.Status, skipped.Why = "herd/64-cpu", Skipped, "not in a quick run"
+	f := File{
+		Schema: Schema, Date: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), Quick: true, Seconds: 12.5,
+		Machine:     Machine{CPU: "x", CPUs: 2, Versions: []Version{{"node", "v20"}}},
+		Comparisons: []Comparison{c, skipped},
+	}
+	var b bytes.Buffer
+	if err := f.Encode(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"comparisons": [`, `"name": "list-latency/100"`, `"ours": 1.5`, `"peer": 3`, `"unit": "ms"`, `"ratio": 2`, `"pairs": [`, "a < b & c"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s in\n%s", want, b.String())
+		}
+	}
+	got, err := Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(f, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := comparison()
+	_ = good.Add(1, 2)
+	good.Finish(1, nil)
+	for _, c := range []struct {
+		change func(*File)
+		want   string
+	}{
+		{func(f *File) { f.Schema = 2 }, "schema 2, want 1"},
+		{func(f *File) { f.Comparisons[0].Name = "a/b/c" }, "not a name"},
+		{func(f *File) { f.Comparisons = append(f.Comparisons, good) }, "is there twice"},
+		{func(f *File) { f.Comparisons[0].Better = "higher" }, "better is"},
+		{func(f *File) { f.Comparisons[0].Ratio = nil }, "has no figures"},
+		{func(f *File) { f.Comparisons[0].Status = Failed }, "for no reason"},
+		{func(f *File) { f.Comparisons[0].Status = "" }, `status ""`},
+	} {
+		f := File{Schema: Schema, Comparisons: []Comparison{good}}
+		if err := f.Check(); err != nil {
+			t.Fatal(err)
+		}
+		c.change(&f)
+		if err := f.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+	if _, err := Decode(strings.NewReader(`{"schema":1,"more":2}`)); err == nil {
+		t.Error("an unknown field is read")
+	}
+}

@@ -1,0 +1,138 @@
+//go:build lab
+
+package scale500
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+const (
+	ctl     = "/usr/bin/clusterctl"
+	shim    = "/usr/lib/clusterctl/clusterctl-shim"
+	systemd = "org.freedesktop.systemd1"
+	manager = "/org/freedesktop/systemd1"
+	// bound is far above what a command takes with 500 instances.
+	bound = 5 * time.Minute
+)
+
+// commands in an order in which each finds what it needs. 500 instances that start at once take turns on the CPUs, so
+// start is not a measure of clusterctl alone, nor is stop.
+func commands(n int) [][]string {
+	return [][]string{
+		{"ls"}, {"ls", "--no-cpu"}, {"ls", "-a", "--json"}, {"show", "many"}, {"env", "many"},
+		{"stop", "many"}, {"start", "many", "--settle", "0s"},
+		{"scale", "many", "+10", "--settle", "0s"}, {"scale", "many", "-10"}, {"stop", fmt.Sprintf("many@%d", n)}, {"reset", "many"}, {"uninstall", "many", "--yes"},
+	}
+}
+
+// BenchmarkCommands has a line for each command and number of instances.
+func BenchmarkCommands(b *testing.B) {
+	m := lab.Shared(b, lab.Bookworm)
+	m.CopyIn(b, lab.Build(b, "./cmd/clusterctl"), ctl)
+	m.CopyIn(b, lab.Build(b, "./cmd/clusterctl-shim"), shim)
+	for _, n := range []int{10, 100, 500} {
+		install := []string{
+			"install", "many", "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--ready", "exec", "--restart", "no", "--sandbox", "off",
+			"--run-as", "root", "--settle", "0s", "--", "/bin/sleep", "infinity",
+		}
+		for _, args := range append([][]string{install}, commands(n)...) {
+			name := args[0]
+			if len(args) > 1 && args[0] != "install" {
+				name = strings.Join(args, "_")
+			}
+			b.Run(fmt.Sprintf("%03d/%s", n, name), func(b *testing.B) {
+				if b.N > 1 {
+					b.Fatal("each command can be run once: give -benchtime 1x")
+				}
+				b.ReportMetric(0, "ns/op")
+				var calls int
+				var took time.Duration
+				calls = count(b, m, func() { took = run(b, m, args...) })
+				b.ReportMetric(float64(took.Milliseconds()), "ms")
+				b.ReportMetric(float64(calls), "calls")
+			})
+		}
+	}
+}
+
+// run is one command of ours; nsenter is a part of the time, some milliseconds.
+func run(b *testing.B, m *lab.Machine, args ...string) time.Duration {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	start := time.Now()
+	r := m.Run(ctx, append([]string{ctl}, args...)...)
+	if r.Code != 0 {
+		b.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return time.Since(start)
+}
+
+// dial is a connection to the system bus of the machine.
+func dial(b *testing.B, m *lab.Machine) *dbus.Conn {
+	b.Helper()
+	stream, err := net.Dial("unix", m.Root()+"/run/dbus/system_bus_socket")
+	if err != nil {
+		b.Fatal(err)
+	}
+	conn, err := dbus.NewConn(stream)
+	if err == nil {
+		err = conn.Auth([]dbus.Auth{dbus.AuthExternal("0")})
+	}
+	if err == nil {
+		err = conn.Hello()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// count gives the method calls that systemd gets over the bus while f runs.
+func count(b *testing.B, m *lab.Machine, f func()) int {
+	b.Helper()
+	const marker = "scale500-marker.service"
+	watch, other := dial(b, m), dial(b, m)
+	messages := make(chan *dbus.Message, 1<<16)
+	rules := []string{"type='method_call',destination='" + systemd + "'"}
+	if err := watch.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {
+		b.Fatal(err)
+	}
+	watch.Eavesdrop(messages) // not earlier: it would take the reply too
+	done := make(chan int)
+	go func() {
+		n := 0
+		for msg := range messages {
+			if msg.Type != dbus.TypeMethodCall {
+				continue
+			}
+			if len(msg.Body) == 1 && msg.Body[0] == marker {
+				break
+			}
+			n++
+		}
+		done <- n
+	}()
+	f()
+	// There is no such unit; that it was asked for ends the count.
+	_ = other.Object(systemd, manager).Call(systemd+".Manager.GetUnit", 0, marker).Err
+	select {
+	case n := <-done:
+		return n
+	case <-time.After(time.Minute):
+		b.Fatal("the monitor did not see the end")
+		return 0
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/clusterctl/clusterctl/bench/plot"
+	"github.com/clusterctl/clusterctl/bench/report"
+	"github.com/clusterctl/clusterctl/bench/result"
+)
+
+// whole says whether a run is one that the document may be made from.
+func (o options) whole(f result.File) bool { return !f.Quick && o.only == "" }
+
+// stem is the name of a run: its day, and what it was if it was not a whole one.
+func (o options) stem(f result.File) string {
+	name := f.Date.Format("2006-01-02")
+	switch {
+	case f.Quick:
+		name += "-quick"
+	case o.only != "":
+		name += "-part"
+	}
+	return name
+}
+
+func (o options) resultsDir() string {
+	if o.results != "" {
+		return o.results
+	}
+	return filepath.Join(o.root, "bench/results")
+}
+
+func (o options) save(f result.File) (string, error) {
+	var b bytes.Buffer
+	if err := f.Encode(&b); err != nil {
+		return "", err
+	}
+	path := filepath.Join(o.resultsDir(), o.stem(f)+".json")
+	return path, write(path, b.Bytes())
+}
+
+// document writes benchmarks.md, and the plots beside it.
+func (o options) document(f result.File) error {
+	dir := o.docs
+	switch {
+	case dir != "":
+	case o.whole(f):
+		dir = filepath.Join(o.root, "docs")
+	default:
+		dir = filepath.Join(o.resultsDir(), o.stem(f))
+	}
+	for _, p := range plot.All(f) {
+		if err := write(filepath.Join(dir, report.Plots, p.Name), p.SVG); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(dir, "benchmarks.md")
+	if err := write(path, []byte(report.Markdown(f, o.stem(f)+".json"))); err != nil {
+		return err
+	}
+	fmt.Println(path)
+	return nil
+}
+
+func write(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
+}

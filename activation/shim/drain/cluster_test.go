@@ -85,15 +85,22 @@ func cgroupRoot(t *testing.T) string {
 	return ""
 }
 
+// cgroup makes one for a worker; (*worker).kill removes it.
+func (c *cluster) cgroup() string {
+	c.t.Helper()
+	dir, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return dir
+}
+
 // start starts one worker; it has ended, and its cgroup is gone, after the test.
 func (c *cluster) start() *worker {
 	c.t.Helper()
 	c.serial++
-	cgroup, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	w := &worker{cgroup: cgroup, cmd: c.command(cgroup, c.argv[0], c.argv[1:]...)}
+	w := &worker{cgroup: c.cgroup()}
+	w.cmd = c.command(w.cgroup, c.argv[0], c.argv[1:]...)
 	w.ready = filepath.Join(c.dir, fmt.Sprintf("ready-%d", c.serial))
 	number, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

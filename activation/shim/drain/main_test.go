@@ -22,6 +22,8 @@ func TestMain(m *testing.M) {
 			os.Exit(notify(os.Args[2]))
 		case "sleep":
 			forever()
+		case "wait":
+			waitForChild()
 		}
 	}
 	os.Exit(m.Run())

@@ -95,7 +95,8 @@ func lookAll(pids []int) ([]process, error) {
 	return list, nil
 }
 
-// asleep reports whether no thread of these processes runs or wants to run. A
+// asleep reports whether no thread of these processes runs, wants to run, or waits
+// for the kernel (D: for a page of its memory or a disk, which soon goes on). A
 // thread that got an event from epoll_wait before the listener was taken out, and
 // has not come round to its accept yet, is not asleep: so after one such
 // instant nothing is accepted any more.
@@ -111,7 +112,7 @@ func asleep(pids []int) bool {
 			if err != nil {
 				continue
 			}
-			if state, ok := threadState(stat); ok && state == 'R' {
+			if state, ok := threadState(stat); ok && (state == 'R' || state == 'D') {
 				return false
 			}
 		}

@@ -1,0 +1,4 @@
+package drain
+
+// Asleep is asleep, for tests that start processes.
+var Asleep = asleep

@@ -207,7 +207,7 @@ func hintForMissing(err *install.NotInstalledError) string {
 	if len(names) > 0 {
 		return "clusterctl ls lists the apps"
 	}
-	return ""
+	return "no app is installed here yet; clusterctl install FILE does that"
 }
 
 // printable keeps control characters of foreign text away from the terminal, and those that turn the direction of

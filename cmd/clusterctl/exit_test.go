@@ -65,7 +65,7 @@ func TestReport(t *testing.T) {
 		{fmt.Errorf("start: %w", control.ErrPermission), "clusterctl: start: permission denied\nclusterctl: hint: sudo clusterctl start 'a b'\n"},
 		{&install.NotInstalledError{App: "wbe", Apps: []units.Name{"mail", "web"}}, "clusterctl: there is no app \"wbe\"\nclusterctl: hint: did you mean web?\n"},
 		{&install.NotInstalledError{App: "zzz", Apps: []units.Name{"web"}}, "clusterctl: there is no app \"zzz\"\nclusterctl: hint: clusterctl ls lists the apps\n"},
-		{&install.NotInstalledError{App: "zzz"}, "clusterctl: there is no app \"zzz\"\n"},
+		{&install.NotInstalledError{App: "zzz"}, "clusterctl: there is no app \"zzz\"\nclusterctl: hint: no app is installed here yet; clusterctl install FILE does that\n"},
 	} {
 		w := newWorld(t)
 		w.args = []string{"/usr/local/bin/clusterctl", "start", "a b"}

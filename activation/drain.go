@@ -191,16 +191,11 @@ func (r *run) accepted(ctx context.Context) error {
 		r.serving.Wait()
 		close(done)
 	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		if closed(done) {
-			return nil // both were ready
-		}
+	if !closes(ctx, done) {
 		// Only an accept that blocks in the kernel does not notice that its listener is closed.
 		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket, is NonBlocking=yes missing in a unit that inherits it?", context.Cause(ctx))
 	}
+	return nil
 }
 
 func (r *run) hook(ctx context.Context) <-chan struct{} {
@@ -217,22 +212,29 @@ func (r *run) hook(ctx context.Context) <-chan struct{} {
 }
 
 func waitHook(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		if closed(done) {
-			return nil
-		}
+	if !closes(ctx, done) {
 		return fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx))
 	}
+	return nil
 }
 
-func closed(c <-chan struct{}) bool {
+// grace is what a goroutine has, after the end of the context, to come round to obeying it: on a busy machine the
+// context may be over before it has run at all.
+const grace = time.Second
+
+// closes waits for done to be closed, until a little after the end of ctx.
+func closes(ctx context.Context, done <-chan struct{}) bool {
 	select {
-	case <-c:
+	case <-done:
 		return true
-	default:
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case <-done:
+		return true
+	case <-late.C:
 		return false
 	}
 }

@@ -26,6 +26,14 @@ func Wait(d time.Duration) (syscall.Signal, bool) {
 		sig, ok := s.(syscall.Signal)
 		return sig, ok
 	case <-timer.C:
+	}
+	// A signal that came with the timer, or since, is to be obeyed as well; from here on they kill again.
+	signal.Stop(got)
+	select {
+	case s := <-got:
+		sig, ok := s.(syscall.Signal)
+		return sig, ok
+	default:
 		return 0, false
 	}
 }

@@ -120,19 +120,24 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	if err != nil || len(tasks) != 1 {
 		t.Errorf("%d threads, %v", len(tasks), err)
 	}
-	// ppoll(fds, 2, NULL timeout, …): without a timeout nothing can wake it up.
+	waitIdle(t, n)
+	w.stop(t)
+}
+
+// waitIdle waits until the notifier sleeps in ppoll(fds, 3, NULL timeout, …): without
+// a timeout only an event wakes it up.
+func waitIdle(t *testing.T, notifier int) {
+	t.Helper()
 	asleep := func() bool {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(n) + "/syscall")
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(notifier) + "/syscall")
 		f := strings.Fields(string(b))
 		return err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0"
 	}
-	for end := time.Now().Add(bound); !asleep() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(bound); !asleep(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the notifier does not sleep in ppoll without a timeout")
+		}
 	}
-	if !asleep() {
-		t.Error("the notifier does not sleep in ppoll without a timeout")
-	}
-	w.stop(t)
 }
 
 // TestKills kills what can be killed. Nothing may be left, and the sibling serves.

@@ -34,6 +34,12 @@ func startWorker(t *testing.T, sockets []*os.File, args ...string) *worker {
 
 func startCommand(t *testing.T, sockets []*os.File, env []string, argv ...string) *worker {
 	t.Helper()
+	return startUnder(t, listenNotify(t), sockets, env, argv...)
+}
+
+// listenNotify makes what NOTIFY_SOCKET= names.
+func listenNotify(t *testing.T) *net.UnixConn {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -45,8 +51,14 @@ func startCommand(t *testing.T, sockets []*os.File, env []string, argv ...string
 			t.Fatal(err)
 		}
 	}
+	return ready
+}
+
+// startUnder is startCommand with the manager's end of NOTIFY_SOCKET.
+func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []string, argv ...string) *worker {
+	t.Helper()
 	w := &worker{Cmd: exec.Command("/proc/self/exe", argv...), ready: ready, output: new(bytes.Buffer), gone: make(chan error, 1)}
-	w.Env = append(os.Environ(), asSystemd+"="+strconv.Itoa(len(sockets)), "NOTIFY_SOCKET="+path)
+	w.Env = append(os.Environ(), asSystemd+"="+strconv.Itoa(len(sockets)), "NOTIFY_SOCKET="+ready.LocalAddr().String())
 	w.Env = append(w.Env, env...)
 	w.ExtraFiles = sockets
 	w.Stdout, w.Stderr = w.output, w.output

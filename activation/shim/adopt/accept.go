@@ -77,7 +77,7 @@ func (n *notifier) signal() {
 	}
 }
 
-func poll(fds *[2]unix.PollFd) unix.Errno {
+func poll(fds *[3]unix.PollFd) unix.Errno {
 	_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(fds)), uintptr(len(fds)), 0, 0, 0, 0)
 	return e
 }
@@ -88,6 +88,6 @@ func pause(ns int64) {
 }
 
 func send(fd int, b []byte) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 	return e
 }

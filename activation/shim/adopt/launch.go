@@ -108,9 +108,6 @@ func greet(pid, pipe int) error {
 	return nil
 }
 
-// notifySeconds bounds the wait for a place in the queue of NOTIFY_SOCKET.
-const notifySeconds = 3
-
 func dialNotify(path string) (int, error) {
 	if path == "" {
 		return -1, nil
@@ -122,11 +119,6 @@ func dialNotify(path string) (int, error) {
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		unix.Close(fd)
 		return -1, errors.New("NOTIFY_SOCKET=" + path + ": " + err.Error())
-	}
-	tv := unix.Timeval{Sec: notifySeconds}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
-		unix.Close(fd)
-		return -1, err
 	}
 	return fd, nil
 }

@@ -17,7 +17,8 @@ type notifier struct {
 	manager int // parent after the double fork: the service manager
 	ls      []Listener
 
-	ready    bool // READY=1 has been sent
+	ready    bool // all listeners are
+	owes     bool // READY=1 found no place in the manager's queue yet
 	draining bool
 	said     said
 	waiting  waiting // threads that the kernel runs an accept for
@@ -31,9 +32,13 @@ type notifier struct {
 // loop answers until the last process with the filter has gone. It waits without
 // a timeout: nothing happens here unless the program calls.
 func (n *notifier) loop() {
-	fds := [2]unix.PollFd{{Fd: int32(n.seccomp), Events: unix.POLLIN}, {Fd: int32(n.signals), Events: unix.POLLIN}}
+	fds := [3]unix.PollFd{{Fd: int32(n.seccomp), Events: unix.POLLIN}, {Fd: int32(n.signals), Events: unix.POLLIN}, {Events: unix.POLLOUT}}
 	for {
-		fds[0].Revents, fds[1].Revents = 0, 0
+		fds[0].Revents, fds[1].Revents, fds[2].Revents = 0, 0, 0
+		fds[2].Fd = -1 // poll(2) passes it over
+		if n.owes {
+			fds[2].Fd = int32(n.notify)
+		}
 		if e := poll(&fds); e == unix.EINTR {
 			continue
 		} else if e != 0 {
@@ -44,6 +49,9 @@ func (n *notifier) loop() {
 		// sent is answered by the rules of draining.
 		if fds[1].Revents != 0 {
 			n.signal()
+		}
+		if fds[2].Revents != 0 {
+			n.tellReady()
 		}
 		switch {
 		case fds[0].Revents&unix.POLLIN != 0:
@@ -166,9 +174,18 @@ func (n *notifier) mark(l *Listener) {
 	}
 	n.ready = true
 	if n.notify >= 0 {
-		if e := send(n.notify, readyMessage[:]); e != 0 {
-			n.line.start("telling the service manager that the program is ready: ").errno(e).write()
-		}
+		n.tellReady()
+	}
+}
+
+// tellReady sends READY=1. The manager's queue is short (net.unix.max_dgram_qlen,
+// 10 in a container) and full where a hundred workers start at once: then it is
+// sent when poll says that there is room.
+func (n *notifier) tellReady() {
+	e := send(n.notify, readyMessage[:])
+	n.owes = e == unix.EAGAIN
+	if e != 0 && !n.owes {
+		n.line.start("telling the service manager that the program is ready: ").errno(e).write()
 	}
 }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestReadyWaitsForRoom: a manager that has no time to read its socket hears READY=1
+// all the same, and the program is answered meanwhile.
+func TestReadyWaitsForRoom(t *testing.T) {
+	l, address := listen(t, "tcp6", "[::]:0", true)
+	ready := listenNotify(t)
+	const other = "STATUS=of somebody else"
+	fillQueue(t, ready.LocalAddr().String(), other)
+	w := startUnder(t, ready, []*os.File{l}, nil, shim, "run", "--adopt", "--", filepath.Join(testdata, "goserver"), ":"+port(address))
+	fetch(t, "tcp6", "[::1]:"+port(address))
+	waitIdle(t, notifierOf(w.Process.Pid))
+	if err := ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
+		t.Fatal(err)
+	}
+	var b [512]byte
+	for got := ""; got != "READY=1"; {
+		n, err := ready.Read(b[:])
+		if err != nil {
+			t.Fatalf("READY=1 did not come: %v", err)
+		}
+		if got = string(b[:n]); got != other && got != "READY=1" {
+			t.Errorf("%q came", got)
+		}
+	}
+	w.stop(t)
+}
+
+// fillQueue sends until there is room for no more.
+func fillQueue(t *testing.T, path, message string) {
+	t.Helper()
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Write(func(fd uintptr) bool {
+		for err = nil; err == nil; {
+			err = syscall.Sendto(int(fd), []byte(message), syscall.MSG_DONTWAIT, nil)
+		}
+		return true
+	})
+	if !errors.Is(err, syscall.EAGAIN) {
+		t.Fatal(err)
+	}
+}

@@ -45,7 +45,7 @@ func Run(c Config) (*Report, error) {
 	if err := s.watch(c, &r); err != nil {
 		return nil, err
 	}
-	pids, _ := tree(&s.p.r)
+	pids, _, _ := tree(&s.p.r)
 	set := watched(pids)
 	r.Binds = s.p.finish(func(inode uint64) bool { return set[inode] })
 	r.Exited, r.Status = s.gone, s.status
@@ -125,25 +125,26 @@ func (s *session) watch(c Config, r *Report) error {
 		if !settled.IsZero() && settled.Before(deadline) {
 			until = settled
 		}
-		heard := s.p.heard
+		before := s.p.calls()
 		alive, err := s.step(until)
 		if err != nil || !alive {
 			return err
 		}
 		now := time.Now()
 		switch {
-		case s.p.heard != heard:
+		case s.p.heard > 0 && s.p.calls() != before:
+			// A bind too: its listen(2) may be as late as the machine is busy.
 			settled = now.Add(c.Settle)
-			_, ticks = tree(&s.p.r)
+			_, ticks, _ = tree(&s.p.r)
 		case !now.Before(deadline):
 			r.TimedOut = s.p.heard == 0 || settled.After(deadline)
 			return nil
 		case !settled.IsZero() && !now.Before(settled):
-			_, t := tree(&s.p.r)
-			if !busy(t-min(t, ticks), c.Settle) {
+			_, t, wants := tree(&s.p.r)
+			if !wants && !busy(t-min(t, ticks), c.Settle) {
 				return nil
 			}
-			// Still loading something: another socket may follow.
+			// Still loading something, or waiting for its turn to: another socket may follow.
 			settled, ticks = now.Add(c.Settle), t
 		}
 	}
@@ -222,7 +223,7 @@ func (s *session) end() {
 // the subreaper, so it goes on until wait finds none.
 func killAll(s *session) {
 	for {
-		pids, _ := tree(&s.p.r)
+		pids, _, _ := tree(&s.p.r)
 		for _, pid := range pids {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}

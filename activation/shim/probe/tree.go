@@ -9,11 +9,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// tree lists the descendants of this process, and their processor time so far.
-func tree(r *target.Reader) (pids []int, ticks uint64) {
+// tree lists the descendants of this process, with their processor time so far, and
+// whether one of them runs, or would if there was a processor for it.
+func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, 0
+		return nil, 0, false
 	}
 	stats := make(map[int]target.Stat)
 	for _, e := range entries {
@@ -32,9 +33,10 @@ func tree(r *target.Reader) (pids []int, ticks uint64) {
 		if err == nil && ok && descends(stats, pid, self) {
 			pids = append(pids, pid)
 			ticks += s.Ticks
+			wants = wants || s.State == 'R'
 		}
 	}
-	return pids, ticks
+	return pids, ticks, wants
 }
 
 // descends walks up the parents. The walk is bounded, since numbers are reused

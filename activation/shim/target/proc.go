@@ -85,6 +85,7 @@ func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 
 // Stat is what ParseStat finds.
 type Stat struct {
+	State  byte   // R, S, D, T, t, Z, X, I
 	Parent uint64 // process id
 	Ticks  uint64 // utime and stime together, in clock ticks
 }
@@ -110,6 +111,9 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 			word, b = b[:i], b[i+1:]
 		} else {
 			b = nil
+		}
+		if field == 3 && len(word) == 1 {
+			s.State = word[0]
 		}
 		if field != 4 && field != 14 && field != 15 {
 			continue

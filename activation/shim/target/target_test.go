@@ -163,7 +163,7 @@ func TestParseStat(t *testing.T) {
 		{"", 0, false},
 	} {
 		got, ok := ParseStat([]byte(c.in))
-		if ok != c.ok || ok && got != (Stat{1, c.want}) {
+		if ok != c.ok || ok && got != (Stat{'S', 1, c.want}) {
 			t.Errorf("%q: got %+v %v", c.in, got, ok)
 		}
 	}

@@ -8,9 +8,10 @@ type book struct {
 	foreign map[uint64]int   // of siblings: in how many looks no process of ours held it
 	looked  time.Time        // last look at the files of the processes
 
-	settled    bool      // see (*drain).settled
-	calm       time.Time // since when no connection is left
-	allTurning time.Time // since when those left are all in use again and again
+	settled    bool        // see (*drain).settled
+	calm       time.Time   // since when no connection is left
+	ran        map[int]ran // how much each thread had run by then
+	allTurning time.Time   // since when those left are all in use again and again
 }
 
 // conn is one connection of the instance.
@@ -19,6 +20,8 @@ type conn struct {
 	done        bool      // at the last look
 	polite      bool      // its process has been told to say Connection: close itself
 	spoken      bool      // see speak
+	requests    int       // that were seen to come after an answer, since it was spoken
+	answered    bool      // the peer has got something since the last of them
 	changed     time.Time // when the counters last changed, or it was first seen
 }
 
@@ -96,14 +99,27 @@ func (b *book) judge(all []socket, idle time.Duration, now time.Time) sampled {
 		if v == busy {
 			r.busy++
 		}
-		if c.turning() {
+		if c.turning() && (!c.spoken || c.requests >= deaf) {
 			r.turning++
 		}
 	}
 	return r
 }
 
+// deaf is how many requests there may be on a connection on which Connection:
+// close is said. The first may have been sent before that could be read. After a
+// second one it is clear that what was said is not heard (TLS, no HTTP), and the
+// connection is waited for no longer than one that cannot be spoken on.
+const deaf = 2
+
 func (c *conn) update(s socket, now time.Time) {
+	if c.spoken {
+		c.answered = c.answered || s.Info.Acked > c.last.Info.Acked
+		if c.answered && s.Info.Received > c.last.Info.Received {
+			c.requests++
+			c.answered = false
+		}
+	}
 	if s.Unread != c.last.Unread || s.Unsent != c.last.Unsent ||
 		s.Info.Acked != c.last.Info.Acked || s.Info.Received != c.last.Info.Received {
 		c.changed = now

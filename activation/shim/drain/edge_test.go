@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -80,38 +79,6 @@ func TestEveryEpoll(t *testing.T) {
 	if n := listenerEntries(t, w.cmd.Process.Pid); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
-}
-
-// TestAsleep: a thread that waits for the kernel, not for an event, goes on by
-// itself, and may be on its way to accept.
-func TestAsleep(t *testing.T) {
-	c := newCluster(t, nil)
-	w := &worker{cgroup: c.cgroup()}
-	w.cmd = c.command(w.cgroup, "/proc/self/exe", "wait")
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.kill)
-	pids := []int{w.cmd.Process.Pid}
-	await(t, func() bool { return slices.Contains(states(pids[0]), "D") })
-	for range 100 {
-		if drain.Asleep(pids) {
-			t.Fatalf("asleep, with threads in %v", states(pids[0]))
-		}
-	}
-}
-
-// states returns the state of each thread.
-func states(pid int) []string {
-	var list []string
-	stats, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
-	for _, stat := range stats {
-		text, _ := os.ReadFile(stat)
-		if _, after, found := strings.Cut(string(text), ") "); found {
-			list = append(list, after[:1])
-		}
-	}
-	return list
 }
 
 // TestPutBack: a program that registers its listener again and again is held all

@@ -1,4 +1,8 @@
 package drain
 
-// Asleep is asleep, for tests that start processes.
-var Asleep = asleep
+// For tests that start processes.
+var (
+	Asleep   = asleep
+	RanSoFar = ranSoFar
+	MovedOn  = movedOn
+)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // watch is one entry of an epoll instance: what it watches, under which number
@@ -67,4 +68,17 @@ func threadState(stat []byte) (byte, bool) {
 		return 0, false
 	}
 	return stat[i+2], true
+}
+
+// parseSchedstat reads "cpu-ns queue-ns times" of /proc/PID/task/TID/schedstat
+// (Documentation/scheduler/sched-stats.rst). All zeros is a kernel that does not
+// count: whatever is looked at has run.
+func parseSchedstat(text []byte) (ran, bool) {
+	fields := strings.Fields(string(text))
+	if len(fields) < 3 {
+		return ran{}, false
+	}
+	cpu, err1 := strconv.ParseInt(fields[0], 10, 64)
+	times, err2 := strconv.Atoi(fields[2])
+	return ran{time.Duration(cpu), times}, err1 == nil && err2 == nil && cpu > 0 && times > 0
 }

@@ -68,3 +68,30 @@ func TestBook(t *testing.T) {
 		t.Error("a sibling's connection is a stranger for ever")
 	}
 }
+
+// TestSpoken: a connection on which Connection: close is said has until the end of
+// the drain for it, unless two more requests show that it is not heard.
+func TestSpoken(t *testing.T) {
+	var b book
+	now := time.Now()
+	at := func(received, acked uint64) []socket {
+		return []socket{{Ino: 7, Port: 80, Info: tcpInfo{Received: received, Acked: acked}}}
+	}
+	b.learn(at(1, 0), []process{{sockets: map[uint64]int{7: 4}}}, now)
+	for i, step := range []struct {
+		received, acked uint64
+		want            int
+	}{
+		{1, 9, 0},  // answered, and spoken on from here
+		{2, 9, 0},  // a request that was under way
+		{2, 18, 0}, // its answer, with or without the words
+		{3, 18, 0}, // a second one, whose answer has them for certain
+		{3, 27, 0},
+		{4, 27, 1}, // and still in use
+	} {
+		if got := b.judge(at(step.received, step.acked), time.Second, now); got.left != 1 || got.turning != step.want {
+			t.Errorf("step %d: %+v, want one left, %d turning", i, got, step.want)
+		}
+		b.conns[7].spoken = true
+	}
+}

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 			forever()
 		case "wait":
 			waitForChild()
+		case "compute":
+			for {
+			}
 		}
 	}
 	os.Exit(m.Run())

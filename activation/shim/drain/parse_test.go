@@ -83,6 +83,24 @@ func TestCgroupDir(t *testing.T) {
 	}
 }
 
+func TestParseSchedstat(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want ran
+		ok   bool
+	}{
+		{"82345678 1200 41\n", ran{82345678, 41}, true},
+		{"0 0 0\n", ran{}, false},
+		{"82345678 1200\n", ran{}, false},
+		{"x 1200 41\n", ran{}, false},
+		{"", ran{}, false},
+	} {
+		if got, ok := parseSchedstat([]byte(c.text)); ok != c.ok || ok && got != c.want {
+			t.Errorf("%q: %+v %v, want %+v %v", c.text, got, ok, c.want, c.ok)
+		}
+	}
+}
+
 func TestParsePids(t *testing.T) {
 	if got := parsePids([]byte("12\n0\n7\n\nx\n-3\n8")); !slices.Equal(got, []int{12, 7, 8}) {
 		t.Errorf("got %v", got)
@@ -97,6 +115,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("0::/system.slice/a@1.service/.control\n"))
 	f.Add([]byte("30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"))
 	f.Add([]byte("socket:[12]"))
+	f.Add([]byte("82345678 1200 41\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, w := range parseEpoll(b) {
 			if w.fd < 0 {
@@ -104,6 +123,9 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		threadState(b)
+		if r, ok := parseSchedstat(b); ok && (r.cpu <= 0 || r.times <= 0) {
+			t.Errorf("has run %+v", r)
+		}
 		socketInode(string(b))
 		for _, pid := range parsePids(b) {
 			if pid <= 0 {

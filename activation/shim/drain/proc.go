@@ -95,31 +95,6 @@ func lookAll(pids []int) ([]process, error) {
 	return list, nil
 }
 
-// asleep reports whether no thread of these processes runs, wants to run, or waits
-// for the kernel (D: for a page of its memory or a disk, which soon goes on). A
-// thread that got an event from epoll_wait before the listener was taken out, and
-// has not come round to its accept yet, is not asleep: so after one such
-// instant nothing is accepted any more.
-func asleep(pids []int) bool {
-	for _, pid := range pids {
-		dir := fmt.Sprintf("/proc/%d/task", pid)
-		threads, err := readNames(dir)
-		if err != nil {
-			continue // gone
-		}
-		for _, tid := range threads {
-			stat, err := os.ReadFile(dir + "/" + tid + "/stat")
-			if err != nil {
-				continue
-			}
-			if state, ok := threadState(stat); ok && (state == 'R' || state == 'D') {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // isNotifier reports whether the process is the notifier of an adopted program:
 // our own executable, run as "notify".
 func isNotifier(pid int, self string) bool {

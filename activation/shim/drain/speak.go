@@ -16,8 +16,8 @@ const patience = time.Second
 
 // speak makes the server say Connection: close on the connections that will not
 // end by themselves: those used again since the drain began, and after patience
-// all that are left. What stays without it (TLS, HTTP/2, no BPF) is waited for
-// as long as Options.Busy says. The first refusal is kept for the log, and the
+// all that are left. These have until Options.Timeout to come to their end; what
+// stays without it (TLS, HTTP/2, no BPF) is waited for as long as Options.Busy says. The first refusal is kept for the log, and the
 // last: it would be the same for each.
 func (d *drain) speak(now time.Time) {
 	if !d.opt.HTTPClose || d.refused != nil {

@@ -15,8 +15,8 @@ const (
 	// hosts where a dump takes long (large tables of sockets or of files).
 	share          = 10
 	costlyInterval = 200 * time.Millisecond
-	// restless is how long to wait for the instance to be asleep at one instant
-	// when its connections are done already; a program that computes in the
+	// restless is how long to wait at least for the instance to be asleep at one
+	// instant when its connections are done already; a program that computes in the
 	// background never is.
 	restless = 250 * time.Millisecond
 )
@@ -141,20 +141,21 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 }
 
 // settled reports whether no accept can be under way any more: since the last
-// removal all threads have been asleep at one instant, and the look after that
-// instant found no connection either.
+// removal all threads have been asleep at one instant, or those that were not have
+// come a good way, and the look after that instant found no connection either.
 func (d *drain) settled(now time.Time) bool {
 	if d.book.settled {
 		return true
-	}
-	if d.book.calm.IsZero() {
-		d.book.calm = now
 	}
 	pids := make([]int, 0, len(d.procs))
 	for _, p := range d.procs {
 		pids = append(pids, p.pid)
 	}
-	if asleep(pids) || now.Sub(d.book.calm) >= restless {
+	if d.book.calm.IsZero() {
+		d.book.calm = now
+		d.book.ran = ranSoFar(pids)
+	}
+	if asleep(pids) || now.Sub(d.book.calm) >= restless && movedOn(pids, d.book.ran) {
 		d.book.settled = true
 		d.book.looked = time.Time{} // look at the files anew, once more
 	}

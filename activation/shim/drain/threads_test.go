@@ -1,0 +1,55 @@
+package drain_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
+)
+
+// TestAsleep: a thread that waits for the kernel, not for an event, goes on by
+// itself, and may be on its way to accept, however long that takes; one that
+// computes is not.
+func TestAsleep(t *testing.T) {
+	c := newCluster(t, nil)
+	start := func(argument, state string) []int {
+		w := &worker{cgroup: c.cgroup()}
+		w.cmd = c.command(w.cgroup, "/proc/self/exe", argument)
+		if err := w.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.kill)
+		await(t, func() bool { return slices.Contains(states(w.cmd.Process.Pid), state) })
+		return []int{w.cmd.Process.Pid}
+	}
+	waits := start("wait", "D")
+	before := drain.RanSoFar(waits)
+	for range 100 {
+		if drain.Asleep(waits) || drain.MovedOn(waits, before) {
+			t.Fatalf("no accept can come any more, with threads in %v", states(waits[0]))
+		}
+	}
+	computes := start("compute", "R")
+	before = drain.RanSoFar(computes)
+	await(t, func() bool { return drain.MovedOn(computes, before) })
+	if drain.Asleep(computes) {
+		t.Errorf("asleep, with threads in %v", states(computes[0]))
+	}
+}
+
+// states returns the state of each thread.
+func states(pid int) []string {
+	var list []string
+	stats, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	for _, stat := range stats {
+		text, _ := os.ReadFile(stat)
+		if _, after, found := strings.Cut(string(text), ") "); found {
+			list = append(list, after[:1])
+		}
+	}
+	return list
+}

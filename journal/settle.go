@@ -19,7 +19,7 @@ const socketDirectory = "/run/systemd/journal"
 const identifier = "clusterctl"
 
 // settleTimeout bounds the wait, for a journal that stores no line of ours (MaxLevelStore=, journald.conf(5)).
-const settleTimeout = 3 * time.Second
+const settleTimeout = 8 * time.Second
 
 // settle returns when the journald of a namespace, or that of the machine for "", has stored what other processes had
 // written to their stdout before the call.
@@ -64,19 +64,32 @@ func writeLine(ctx context.Context, socket, line string) error {
 	return nil
 }
 
+// followAgain is after how long a journalctl is replaced: one that began to follow before the directory of a namespace
+// was made never looks into it (sd-journal.c, process_inotify_event, knows new directories by a machine's id alone).
+const followAgain = 2 * time.Second
+
 // awaitLine follows the journal until a line of ours is there.
 func awaitLine(ctx context.Context, line, namespace string) {
-	ctx, cancel := context.WithCancel(ctx)
+	for ctx.Err() == nil && !follow(ctx, line, namespace) {
+	}
+}
+
+// follow is one journalctl of awaitLine.
+func follow(ctx context.Context, line, namespace string) (found bool) {
+	ctx, cancel := context.WithTimeout(ctx, followAgain)
 	defer cancel()
 	args := append(namespaceArgument(namespace), "--follow", "--lines=all", fmt.Sprintf("--since=@%d", time.Now().Add(-time.Minute).Unix()),
 		"--identifier="+identifier, "--output=cat", "--no-pager", "--quiet")
 	cmd := exec.CommandContext(ctx, "journalctl", args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil || cmd.Start() != nil {
-		return
+		<-ctx.Done()
+		return false
 	}
-	for s := bufio.NewScanner(out); s.Scan() && !strings.Contains(s.Text(), line); {
+	for s := bufio.NewScanner(out); !found && s.Scan(); {
+		found = strings.Contains(s.Text(), line)
 	}
 	cancel()
 	_ = cmd.Wait() // killed
+	return found
 }

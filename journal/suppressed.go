@@ -10,7 +10,7 @@ import (
 )
 
 // suppressedTime bounds the search: the messages are found by an index, but a journal may be large and the disk slow.
-const suppressedTime = 3 * time.Second
+const suppressedTime = 10 * time.Second
 
 // Suppressed counts the messages of units that the journal has dropped since the machine was booted, because there were
 // more than LogRateLimitBurst= allows. The journal says how many only when the next message comes after the interval, so

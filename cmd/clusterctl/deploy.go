@@ -218,7 +218,7 @@ func numbers(n int) []int {
 // logLines is how many of an instance's last lines an error shows, logTimeout how long the journal may take for them.
 const (
 	logLines   = 20
-	logTimeout = 10 * time.Second
+	logTimeout = 30 * time.Second
 )
 
 // explainInstance adds the last log lines, which may be in a journal of the app's own, to an instance that did not come up.

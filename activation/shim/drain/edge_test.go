@@ -127,6 +127,8 @@ func TestPutBack(t *testing.T) {
 	if _, err := conn.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
+	// Without its listener it would not get to accept.
+	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
 	r, err := c.run(w, patient)
 	if err != nil {
 		t.Fatal(err)

@@ -20,22 +20,34 @@ import (
 // run drains the worker and returns the Result.
 func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
 	c.t.Helper()
+	return c.begin(w, opt)()
+}
+
+// begin begins to drain the worker; what it returns waits for the Result.
+func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result, error)) {
+	c.t.Helper()
 	opt.MainPID = w.cmd.Process.Pid
 	text, err := json.Marshal(opt)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	cmd := c.command(w.cgroup, "/proc/self/exe", "run", string(text))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return drain.Result{}, err
-	}
-	var r drain.Result
-	if err := json.Unmarshal(out, &r); err != nil {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	return r, nil
+	return func() (drain.Result, error) {
+		c.t.Helper()
+		if err := cmd.Wait(); err != nil {
+			return drain.Result{}, err
+		}
+		var r drain.Result
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			c.t.Fatal(err)
+		}
+		return r, nil
+	}
 }
 
 var patient = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second}
@@ -197,7 +209,10 @@ func TestMainEnds(t *testing.T) {
 	defer conn.Close()
 	conn.Write([]byte("GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"))
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
-	r, err := c.run(w, patient)
+	end := c.begin(w, patient)
+	await(t, func() bool { return listenerEntries(t, w.cmd.Process.Pid) == 0 })
+	conn.Write([]byte("x"))
+	r, err := end()
 	if err != nil {
 		t.Fatal(err)
 	}

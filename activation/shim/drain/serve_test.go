@@ -62,8 +62,14 @@ func handler() http.Handler {
 	})
 	mux.HandleFunc("/never", func(w http.ResponseWriter, r *http.Request) { forever() })
 	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(time.Second)
-		os.Exit(0)
+		// The client says when, by one byte more.
+		_, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		if _, err := rw.ReadByte(); err == nil {
+			os.Exit(0)
+		}
 	})
 	return mux
 }

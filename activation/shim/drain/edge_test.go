@@ -290,11 +290,10 @@ func TestUnixSocket(t *testing.T) {
 
 func await(t *testing.T, condition func() bool) {
 	t.Helper()
-	for range 5000 {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if condition() {
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 	t.Fatal("waited in vain")
 }

@@ -109,11 +109,13 @@ func serveEpolls() int {
 			unix.Close(number) // the entry stays: the description is open by fd 3
 		}
 	}
-	// The highest number that there is.
+	// The highest number that there is, but for hosts that allow more than the kernel does by default (fs.nr_open): the
+	// table up to 2^30 would take 8 GiB.
 	var lim unix.Rlimit
 	ok = ok && unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil
-	highest := int(lim.Max) - 1
-	ok = ok && unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: lim.Max, Max: lim.Max}) == nil
+	most := min(lim.Max, 1<<20)
+	highest := int(most) - 1
+	ok = ok && unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: lim.Max}) == nil
 	ok = ok && unix.Dup3(3, highest, unix.O_CLOEXEC) == nil && add(inner, highest, unix.EPOLLIN)
 	if !ok {
 		return 1

@@ -74,10 +74,7 @@ func TestBindStorm(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "10000", port(address))
 	w.waitReady(t)
-	n := notifierOf(w.Process.Pid)
-	if n == 0 {
-		t.Fatal("no notifier")
-	}
+	n := w.notifier(t)
 	fds, err := os.ReadDir("/proc/" + strconv.Itoa(n) + "/fd")
 	if err != nil || len(fds) > 8 {
 		t.Errorf("the notifier has %d descriptors, %v", len(fds), err)
@@ -110,7 +107,7 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(address))
 	w.waitReady(t)
-	n := notifierOf(w.Process.Pid)
+	n := w.notifier(t)
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE} {
 		if err := syscall.Kill(n, s); err != nil {
 			t.Fatal(err)
@@ -145,7 +142,7 @@ func TestKills(t *testing.T) {
 
 	w := startWorker(t, []*os.File{l}, args...)
 	w.waitReady(t)
-	n := notifierOf(w.Process.Pid)
+	n := w.notifier(t)
 	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +153,7 @@ func TestKills(t *testing.T) {
 
 	w = startWorker(t, []*os.File{l}, args...)
 	w.waitReady(t)
-	n = notifierOf(w.Process.Pid)
+	n = w.notifier(t)
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +165,7 @@ func TestKills(t *testing.T) {
 
 	w = startWorker(t, []*os.File{l}, args...)
 	w.waitReady(t)
-	n = notifierOf(w.Process.Pid)
+	n = w.notifier(t)
 	_ = syscall.Kill(n, syscall.SIGKILL)
 	_ = w.Process.Kill()
 	_ = w.waitGone(t)
@@ -254,7 +251,7 @@ func TestOwnPtrace(t *testing.T) {
 		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
 		shim, "run", "--adopt", "--own-ptrace", "--", filepath.Join(testdata, "binds"), "0", port(address))
 	w.waitReady(t)
-	for pid, want := range map[int]string{w.Process.Pid: "0000000000000000", notifierOf(w.Process.Pid): "0000000000080000"} {
+	for pid, want := range map[int]string{w.Process.Pid: "0000000000000000", w.notifier(t): "0000000000080000"} {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if err != nil {
 			t.Fatal(err)

@@ -78,7 +78,7 @@ func TestHold(t *testing.T) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(notifierOf(w.Process.Pid), syscall.SIGUSR1); err != nil {
+	if err := syscall.Kill(w.notifier(t), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {

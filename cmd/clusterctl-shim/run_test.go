@@ -126,6 +126,16 @@ func notifierOf(pid int) int {
 	return 0
 }
 
+// notifier is notifierOf for a program that must have one: a signal to 0 would reach our own process group.
+func (w *worker) notifier(t *testing.T) int {
+	t.Helper()
+	n := notifierOf(w.Process.Pid)
+	if n <= 0 {
+		t.Fatalf("process %d has no notifier", w.Process.Pid)
+	}
+	return n
+}
+
 func notifiers() (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, d := range dirs {

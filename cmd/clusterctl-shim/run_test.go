@@ -54,13 +54,24 @@ func startCommand(t *testing.T, sockets []*os.File, env []string, argv ...string
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { w.gone <- w.Wait() }()
+	waited := make(chan struct{})
+	go func() {
+		err := w.Wait()
+		close(waited)
+		w.gone <- err
+	}()
 	t.Cleanup(func() {
+		defer ready.Close()
+		select {
+		case <-waited:
+			// Nothing is left that holds its output, and its number may be that of another process, or group, by now.
+			return
+		default:
+		}
 		_ = syscall.Kill(-w.Process.Pid, syscall.SIGKILL)
 		if n := notifierOf(w.Process.Pid); n > 0 {
 			_ = syscall.Kill(n, syscall.SIGKILL)
 		}
-		ready.Close()
 	})
 	return w
 }

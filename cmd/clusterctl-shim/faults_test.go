@@ -82,6 +82,7 @@ func TestBindStorm(t *testing.T) {
 	if kb := pss(t, n); kb > 1024 {
 		t.Errorf("the notifier takes %d kB", kb)
 	}
+	waitAsleep(t, w.Process.Pid) // READY=1 comes before it has said so
 	w.stop(t)
 	if got := w.output.String(); got != "done\n" {
 		t.Errorf("output %q", got)
@@ -117,19 +118,21 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	if err != nil || len(tasks) != 1 {
 		t.Errorf("%d threads, %v", len(tasks), err)
 	}
-	// ppoll(fds, 2, NULL timeout, …): without a timeout nothing can wake it up.
-	asleep := func() bool {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(n) + "/syscall")
-		f := strings.Fields(string(b))
-		return err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0"
-	}
-	for end := time.Now().Add(bound); !asleep() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	if !asleep() {
-		t.Error("the notifier does not sleep in ppoll without a timeout")
-	}
+	waitAsleep(t, n)
 	w.stop(t)
+}
+
+// waitAsleep waits until a process of one thread sleeps in ppoll(fds, n, NULL timeout, …): no time wakes it up.
+func waitAsleep(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+		f := strings.Fields(string(b))
+		if err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0" {
+			return
+		}
+	}
+	t.Errorf("process %d does not sleep in ppoll without a timeout", pid)
 }
 
 // TestKills kills what can be killed. Nothing may be left, and the sibling serves.

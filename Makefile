@@ -68,9 +68,10 @@ lint:
 	@out=$$(gofmt -s -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -s would change: $$out"; exit 1; fi
 	$(GO) vet -tags lab,vm ./...
 
-# Without systemd, with the race detector; what boots machines belongs to e2e. lint has vetted all of it.
+# Without systemd, with the race detector; what boots machines belongs to e2e. lint has vetted all of it. The property tests
+# draw the same values each time, so that a run says something about the change at hand; "make fuzz" draws others.
 unit:
-	CGO_ENABLED=1 $(GO) test -vet off -race -timeout 30m -skip '$(LONG)' $$($(GO) list ./... | grep -v /internal/lab)
+	CGO_ENABLED=1 RAPID_SEED=1 $(GO) test -vet off -race -timeout 30m -skip '$(LONG)' $$($(GO) list ./... | grep -v /internal/lab)
 	$(GO) test -vet off -parallel 8 -timeout 30m -run '$(LONG)' ./activation/shim/drain ./units/install
 
 # The images of Debian 11, 12, 13 and sid, made once and kept outside the tree.
@@ -87,10 +88,15 @@ e2e:
 vm: deps
 	$(GO) test -tags vm -v -count 1 -timeout 20m ./internal/lab/vm
 
-# Each fuzz target for a while, and thousands of random apps through booted systemd on all four releases.
+# The property tests with random seeds, each fuzz target for a while, and thousands of random apps through booted systemd on
+# all four releases.
+CHECKS   ?= 10000
 FUZZTIME ?= 30s
 VECTORS  ?= 2000
 fuzz: deps images
+	@files=$$(grep -rl --include='*_test.go' 'rapid\.Check(' .) && \
+	names=$$(awk '/^func Test/ { split($$2, n, "("); name = n[1] } /rapid\.Check\(/ { print name }' $$files | paste -sd '|') && \
+	RAPID_SEED=0 RAPID_CHECKS=$(CHECKS) $(GO) test -vet off -count 1 -timeout 60m -run "^($$names)\$$" $$(dirname $$files | sort -u)
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \

@@ -306,9 +306,10 @@ func TestExpiredAndRevived(t *testing.T) {
 }
 
 func TestDrainTimeout(t *testing.T) {
+	t.Parallel()
 	started, finish := make(chan struct{}), make(chan struct{})
 	defer close(finish)
-	v := serve(t, &Server{DrainTimeout: 100 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+	v := serve(t, &Server{DrainTimeout: 2 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
 		close(started)
 		<-finish
 	})
@@ -327,9 +328,11 @@ func TestDrainTimeout(t *testing.T) {
 
 // Connections that owe no answer may be closed at the end without a word.
 func TestDrainTimeoutOnIdle(t *testing.T) {
-	v := serve(t, &Server{DrainTimeout: 100 * time.Millisecond, Silence: time.Hour}, hello)
+	t.Parallel()
+	v := serve(t, &Server{DrainTimeout: 2 * time.Second, Silence: time.Hour}, hello)
 	c, _ := connect(t, v.addr), connect(t, v.addr)
 	c.exchange(t, get, false)
+	v.until(t, http.StateIdle) // the answer is out a moment before
 	v.stop()
 	v.end(t)
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A shell is as good a program as any where only the end of it matters.
@@ -74,10 +76,7 @@ func TestBindStorm(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "10000", port(address))
 	w.waitReady(t)
-	n := notifierOf(w.Process.Pid)
-	if n == 0 {
-		t.Fatal("no notifier")
-	}
+	n := w.notifier(t)
 	fds, err := os.ReadDir("/proc/" + strconv.Itoa(n) + "/fd")
 	if err != nil || len(fds) > 8 {
 		t.Errorf("the notifier has %d descriptors, %v", len(fds), err)
@@ -85,6 +84,7 @@ func TestBindStorm(t *testing.T) {
 	if kb := pss(t, n); kb > 1024 {
 		t.Errorf("the notifier takes %d kB", kb)
 	}
+	waitAsleep(t, w.Process.Pid) // READY=1 comes before it has said so
 	w.stop(t)
 	if got := w.output.String(); got != "done\n" {
 		t.Errorf("output %q", got)
@@ -110,7 +110,7 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(address))
 	w.waitReady(t)
-	n := notifierOf(w.Process.Pid)
+	n := w.notifier(t)
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE} {
 		if err := syscall.Kill(n, s); err != nil {
 			t.Fatal(err)
@@ -120,24 +120,21 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	if err != nil || len(tasks) != 1 {
 		t.Errorf("%d threads, %v", len(tasks), err)
 	}
-	waitIdle(t, n)
+	waitAsleep(t, n)
 	w.stop(t)
 }
 
-// waitIdle waits until the notifier sleeps in ppoll(fds, 3, NULL timeout, …): without
-// a timeout only an event wakes it up.
-func waitIdle(t *testing.T, notifier int) {
+// waitAsleep waits until a process of one thread sleeps in ppoll(fds, n, NULL timeout, …): no time wakes it up.
+func waitAsleep(t *testing.T, pid int) {
 	t.Helper()
-	asleep := func() bool {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(notifier) + "/syscall")
+	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
 		f := strings.Fields(string(b))
-		return err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0"
-	}
-	for end := time.Now().Add(bound); !asleep(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the notifier does not sleep in ppoll without a timeout")
+		if err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0" {
+			return
 		}
 	}
+	t.Errorf("process %d does not sleep in ppoll without a timeout", pid)
 }
 
 // TestKills kills what can be killed. Nothing may be left, and the sibling serves.
@@ -150,7 +147,7 @@ func TestKills(t *testing.T) {
 
 	w := startWorker(t, []*os.File{l}, args...)
 	w.waitReady(t)
-	n := notifierOf(w.Process.Pid)
+	n := w.notifier(t)
 	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -161,19 +158,24 @@ func TestKills(t *testing.T) {
 
 	w = startWorker(t, []*os.File{l}, args...)
 	w.waitReady(t)
-	n = notifierOf(w.Process.Pid)
+	n = w.notifier(t)
+	pidfd, err := unix.PidfdOpen(n, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// The end of its output is the end of program and notifier.
+	// The output ends a moment before the last that held it.
 	_ = w.waitGone(t)
-	if err := syscall.Kill(n, 0); err != syscall.ESRCH && !zombie(n) {
+	if !ends(pidfd) {
 		t.Errorf("notifier %d is left", n)
 	}
 
 	w = startWorker(t, []*os.File{l}, args...)
 	w.waitReady(t)
-	n = notifierOf(w.Process.Pid)
+	n = w.notifier(t)
 	_ = syscall.Kill(n, syscall.SIGKILL)
 	_ = w.Process.Kill()
 	_ = w.waitGone(t)
@@ -181,10 +183,15 @@ func TestKills(t *testing.T) {
 	sibling.stop(t)
 }
 
-// zombie: PID 1 of a test machine may be slow to reap.
-func zombie(pid int) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err != nil || strings.Contains(string(b), ") Z ")
+// ends waits for the end of a process. PID 1 of a test machine may be slow to reap it; this does not wait for that.
+func ends(pidfd int) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for end := time.Now().Add(bound); ; {
+		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds()))
+		if err != unix.EINTR {
+			return n == 1
+		}
+	}
 }
 
 func TestStoppedProgramDies(t *testing.T) {
@@ -259,7 +266,7 @@ func TestOwnPtrace(t *testing.T) {
 		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
 		shim, "run", "--adopt", "--own-ptrace", "--", filepath.Join(testdata, "binds"), "0", port(address))
 	w.waitReady(t)
-	for pid, want := range map[int]string{w.Process.Pid: "0000000000000000", notifierOf(w.Process.Pid): "0000000000080000"} {
+	for pid, want := range map[int]string{w.Process.Pid: "0000000000000000", w.notifier(t): "0000000000080000"} {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if err != nil {
 			t.Fatal(err)

@@ -46,8 +46,8 @@ func runAll(m *testing.M) int {
 	}
 	shim, testdata = filepath.Join(dir, "clusterctl-shim"), dir
 	builds := [][]string{
-		{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", shim, "."},
-		{"go", "build", "-o", filepath.Join(dir, "goserver"), "./testdata/goserver"},
+		{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", shim, "."},
+		{"go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "goserver"), "./testdata/goserver"},
 		{"cc", "-O1", "-Wall", "-o", filepath.Join(dir, "cserver"), "testdata/cserver.c"},
 		{"cc", "-O1", "-Wall", "-o", filepath.Join(dir, "binds"), "testdata/binds.c"},
 	}

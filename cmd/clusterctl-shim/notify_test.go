@@ -19,7 +19,7 @@ func TestReadyWaitsForRoom(t *testing.T) {
 	fillQueue(t, ready.LocalAddr().String(), other)
 	w := startUnder(t, ready, []*os.File{l}, nil, shim, "run", "--adopt", "--", filepath.Join(testdata, "goserver"), ":"+port(address))
 	fetch(t, "tcp6", "[::1]:"+port(address))
-	waitIdle(t, notifierOf(w.Process.Pid))
+	waitAsleep(t, w.notifier(t))
 	if err := ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
 		t.Fatal(err)
 	}

@@ -75,10 +75,15 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(bound)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(notifierOf(w.Process.Pid), syscall.SIGUSR1); err != nil {
+	// READY=1 comes with the answer to listen: its first accept is still to come, and must not be the one that is held.
+	waitAccepted(t, c)
+	if err := syscall.Kill(w.notifier(t), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {
@@ -109,7 +114,35 @@ func waitQueued(t *testing.T, port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ":" + strings.ToUpper(strconv.FormatInt(0x10000|int64(n), 16)[1:]) + " "
+	waitTCP(t, "the connection does not stay in the queue", func(s tcpSocket) bool {
+		return s.local == n && s.state == "0A" && !strings.HasSuffix(s.queues, ":00000000")
+	})
+}
+
+// waitAccepted waits until a program has taken the connection out of the queue: before that its other end has no inode.
+func waitAccepted(t *testing.T, c net.Conn) {
+	t.Helper()
+	own, server := c.LocalAddr().(*net.TCPAddr).Port, c.RemoteAddr().(*net.TCPAddr).Port
+	waitTCP(t, "the connection stays in the queue", func(s tcpSocket) bool {
+		const synRecv, established = "03", "01"
+		return s.local == server && s.remote == own && s.state != synRecv && (s.state != established || s.inode != "0")
+	})
+}
+
+// tcpSocket is a line of /proc/net/tcp.
+type tcpSocket struct {
+	local, remote        int // ports
+	state, queues, inode string
+}
+
+// waitTCP waits until there is a socket of IPv4 as wanted.
+func waitTCP(t *testing.T, otherwise string, want func(tcpSocket) bool) {
+	t.Helper()
+	port := func(address string) int {
+		_, p, _ := strings.Cut(address, ":")
+		n, _ := strconv.ParseUint(p, 16, 16)
+		return int(n)
+	}
 	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile("/proc/net/tcp")
 		if err != nil {
@@ -117,10 +150,10 @@ func waitQueued(t *testing.T, port string) {
 		}
 		for line := range strings.Lines(string(b)) {
 			f := strings.Fields(line)
-			if len(f) > 4 && strings.HasSuffix(f[1]+" ", want) && f[3] == "0A" && !strings.HasSuffix(f[4], ":00000000") {
+			if len(f) > 9 && want(tcpSocket{port(f[1]), port(f[2]), f[3], f[4], f[9]}) {
 				return
 			}
 		}
 	}
-	t.Fatal("the connection does not stay in the queue")
+	t.Fatal(otherwise)
 }

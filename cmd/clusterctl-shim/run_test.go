@@ -66,13 +66,24 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { w.gone <- w.Wait() }()
+	waited := make(chan struct{})
+	go func() {
+		err := w.Wait()
+		close(waited)
+		w.gone <- err
+	}()
 	t.Cleanup(func() {
+		defer ready.Close()
+		select {
+		case <-waited:
+			// Nothing is left that holds its output, and its number may be that of another process, or group, by now.
+			return
+		default:
+		}
 		_ = syscall.Kill(-w.Process.Pid, syscall.SIGKILL)
 		if n := notifierOf(w.Process.Pid); n > 0 {
 			_ = syscall.Kill(n, syscall.SIGKILL)
 		}
-		ready.Close()
 	})
 	return w
 }
@@ -136,6 +147,16 @@ func notifierOf(pid int) int {
 		}
 	}
 	return 0
+}
+
+// notifier is notifierOf for a program that must have one: a signal to 0 would reach our own process group.
+func (w *worker) notifier(t *testing.T) int {
+	t.Helper()
+	n := notifierOf(w.Process.Pid)
+	if n <= 0 {
+		t.Fatalf("process %d has no notifier", w.Process.Pid)
+	}
+	return n
 }
 
 func notifiers() (pids []int) {

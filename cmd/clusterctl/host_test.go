@@ -199,7 +199,7 @@ func TestReadiness(t *testing.T) {
 	dir := t.TempDir()
 	ours, logs, other := filepath.Join(dir, "ours"), filepath.Join(dir, "logs"), filepath.Join(dir, "other")
 	build := func(cwd, out string, args ...string) {
-		cmd := exec.Command("go", append([]string{"build", "-o", out}, args...)...)
+		cmd := exec.Command("go", append([]string{"build", "-buildvcs=false", "-o", out}, args...)...)
 		cmd.Dir, cmd.Env = cwd, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go build: %v\n%s", err, text)

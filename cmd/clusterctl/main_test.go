@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/units/install"
@@ -16,6 +17,8 @@ const storeVariable = "CLUSTERCTL_TEST_STORE"
 func TestMain(m *testing.M) {
 	dir := os.Getenv(storeVariable)
 	if dir == "" {
+		// Tests make files, and have programs built, that other users are to reach.
+		syscall.Umask(0o022)
 		os.Exit(m.Run())
 	}
 	e := systemEnv()

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A path that sun_path cannot hold comes to be by a rename.
-	abstract := "@clusterctl-test-" + filepath.Base(dir) + strings.Repeat("x", 40)
+	abstract := "@clusterctl-test-" + strconv.Itoa(os.Getpid()) + strings.Repeat("x", 40)
 	for name, addresses := range map[string][2]string{
 		"path":     {filepath.Join(dir, "a"), filepath.Join(dir, "a")},
 		"abstract": {abstract, abstract},

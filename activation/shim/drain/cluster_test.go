@@ -139,7 +139,7 @@ func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 // await waits until the worker waits for connections.
 func (c *cluster) await(w *worker) {
 	c.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(120 * time.Second)
 	for time.Now().Before(deadline) {
 		if ready(w) {
 			return

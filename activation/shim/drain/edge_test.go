@@ -19,22 +19,34 @@ import (
 // run drains the worker and returns the Result.
 func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
 	c.t.Helper()
+	return c.begin(w, opt)()
+}
+
+// begin begins to drain the worker; what it returns waits for the Result.
+func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result, error)) {
+	c.t.Helper()
 	opt.MainPID = w.cmd.Process.Pid
 	text, err := json.Marshal(opt)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	cmd := c.command(w.cgroup, "/proc/self/exe", "run", string(text))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return drain.Result{}, err
-	}
-	var r drain.Result
-	if err := json.Unmarshal(out, &r); err != nil {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	return r, nil
+	return func() (drain.Result, error) {
+		c.t.Helper()
+		if err := cmd.Wait(); err != nil {
+			return drain.Result{}, err
+		}
+		var r drain.Result
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			c.t.Fatal(err)
+		}
+		return r, nil
+	}
 }
 
 var patient = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second}
@@ -94,6 +106,8 @@ func TestPutBack(t *testing.T) {
 	if _, err := conn.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
+	// Without its listener it would not get to accept.
+	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
 	r, err := c.run(w, patient)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +176,10 @@ func TestMainEnds(t *testing.T) {
 	defer conn.Close()
 	conn.Write([]byte("GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"))
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
-	r, err := c.run(w, patient)
+	end := c.begin(w, patient)
+	await(t, func() bool { return listenerEntries(t, w.cmd.Process.Pid) == 0 })
+	conn.Write([]byte("x"))
+	r, err := end()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +193,11 @@ func TestNotPermitted(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
 	dir := t.TempDir()
-	for d := dir; d != "/"; d = filepath.Dir(d) {
-		os.Chmod(d, 0o755)
+	// Both are ours and closed to others; what is above them is not ours to change.
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	shim := filepath.Join(dir, "shim")
 	if out, err := exec.Command("cp", "/proc/"+strconv.Itoa(os.Getpid())+"/exe", shim).CombinedOutput(); err != nil {
@@ -233,65 +253,4 @@ func TestUnixSocket(t *testing.T) {
 	if log := c.log.String(); log != "" {
 		t.Errorf("a drain was not complete:\n%s", log)
 	}
-}
-
-func await(t *testing.T, condition func() bool) {
-	t.Helper()
-	for range 5000 {
-		if condition() {
-			return
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	t.Fatal("waited in vain")
-}
-
-// links returns where the file descriptors of the process lead.
-func links(t *testing.T, pid int) []string {
-	t.Helper()
-	names, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []string
-	for _, name := range names {
-		if link, err := os.Readlink(name); err == nil {
-			list = append(list, link)
-		}
-	}
-	return list
-}
-
-// accepted counts the sockets of the process beside its listener.
-func accepted(t *testing.T, pid int) int {
-	n := 0
-	listener, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/3")
-	for _, link := range links(t, pid) {
-		if strings.HasPrefix(link, "socket:") && link != listener {
-			n++
-		}
-	}
-	return n
-}
-
-// listenerEntries counts the entries for the socket of fd 3 in all epoll
-// instances of the process.
-func listenerEntries(t *testing.T, pid int) int {
-	t.Helper()
-	dir := "/proc/" + strconv.Itoa(pid)
-	link, err := os.Readlink(dir + "/fd/3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.ParseUint(strings.Trim(link, "socket:[]"), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	infos, _ := filepath.Glob(dir + "/fdinfo/*")
-	n := 0
-	for _, info := range infos {
-		text, _ := os.ReadFile(info)
-		n += strings.Count(string(text), " ino:"+strconv.FormatUint(number, 16)+" ")
-	}
-	return n
 }

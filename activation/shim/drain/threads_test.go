@@ -1,11 +1,7 @@
 package drain_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
@@ -39,17 +35,4 @@ func TestAsleep(t *testing.T) {
 	if drain.Asleep(computes) {
 		t.Errorf("asleep, with threads in %v", states(computes[0]))
 	}
-}
-
-// states returns the state of each thread.
-func states(pid int) []string {
-	var list []string
-	stats, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
-	for _, stat := range stats {
-		text, _ := os.ReadFile(stat)
-		if _, after, found := strings.Cut(string(text), ") "); found {
-			list = append(list, after[:1])
-		}
-	}
-	return list
 }

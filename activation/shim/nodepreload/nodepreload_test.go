@@ -69,7 +69,7 @@ func (s *server) dial(t *testing.T) *conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	return &conn{c, bufio.NewReader(c)}
 }
 

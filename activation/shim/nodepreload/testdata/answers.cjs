@@ -17,7 +17,11 @@ const ways = {
 module.exports = (http) => {
   // signal-exit and its like look at who else listens.
   if (process.listenerCount('SIGTERM') !== 0) throw new Error('a listener for SIGTERM');
-  new Worker('require("http").createServer(); setInterval(() => {}, 1000)', { eval: true });
+  const worker = new Worker('require("http").createServer(); setInterval(() => {}, 1000)', { eval: true });
   const server = http.createServer((req, res) => ways[req.url](res));
-  server.listen(0, '127.0.0.1', () => console.log(server.address().port, Object.keys(ways).join(' ')));
+  // A test keeps connections idle for as long as its exchanges on all the others take.
+  server.keepAliveTimeout = 60000;
+  // A thread that is online is through with its preloads, and has closed their files.
+  worker.once('online', () =>
+    server.listen(0, '127.0.0.1', () => console.log(server.address().port, Object.keys(ways).join(' '))));
 };

@@ -49,6 +49,9 @@ func TestBoot(t *testing.T) {
 			if got := m.Sh(t, "ip -o link | wc -l"); got != "1" {
 				t.Errorf("%s network interfaces, want loopback alone", got)
 			}
+			if got := m.Sh(t, "find /run/systemd -path '/run/systemd/generator*' -type l"); got != "" {
+				t.Errorf("a generator has run and made %s", got)
+			}
 			if n := len(m.ReadFile(t, "/proc/self/cgroup")); n == 0 {
 				t.Error("no cgroup")
 			}

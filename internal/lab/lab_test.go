@@ -172,7 +172,8 @@ func TestFiles(t *testing.T) {
 // TestProcesses finds a service's process from both sides.
 func TestProcesses(t *testing.T) {
 	m := Shared(t, Bookworm)
-	m.Sh(t, "systemd-run --unit=lab-proc sleep 1000")
+	// Before its exec it has another name.
+	m.Sh(t, "systemd-run --unit=lab-proc --property=Type=exec sleep 1000")
 	t.Cleanup(func() { m.Try("systemctl stop lab-proc") })
 	pid := m.MainPID(t, "lab-proc.service")
 	if got := m.ReadFile(t, fmt.Sprintf("/proc/%d/fdinfo/0", pid)); !strings.Contains(got, "flags:") {

@@ -48,7 +48,7 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 		t.Errorf("requests failed: %v", r)
 	}
 	a.wantUp(t)
-	wantSaid(t, must(t, m, again(8421)...), "probe: it listens on", "closed for a moment")
+	wantSaid(t, must(t, m, again(8421, patient...)...), "probe: it listens on", "closed for a moment")
 	a.port = 8421
 	a.everyOne(t, "/hello", hello)
 }

@@ -69,10 +69,17 @@ func TestCluster2021(t *testing.T) {
 			if len(seen) != c.n {
 				t.Errorf("not all of the %d instances answer: %v", c.n, seen)
 			}
+			worst := 0
+			for _, r := range reports {
+				t.Log(r)
+				worst = max(worst, r.Failed())
+			}
+			// A client knows of a death before it stands in the journal.
+			m.AwaitLines(t, (worst+conns-1)/conns, c.death, "-u", a.name+"@*")
 			deaths := strings.Count(m.Journal(t, "-u", a.name+"@*", "-o", "cat"), c.death)
+			t.Logf("%d deaths in all", deaths)
 			for _, r := range reports {
 				answers(t, r, sum)
-				t.Logf("%d deaths in all; %d requests, %d failed, the slowest %v", deaths, r.Requests, r.Failed(), r.Slowest)
 				lost := r.Broken()
 				if c.hangs {
 					lost += r.Timeouts

@@ -53,9 +53,9 @@ func reap(run string) error {
 		return err
 	}
 	for _, path := range locks {
-		lock, err := image.Lock(path, unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			continue
+		lock, err := image.LockExisting(path, unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
+			continue // it lives, or has removed all of it by itself since
 		}
 		if err != nil {
 			return err

@@ -163,6 +163,12 @@ func TestKilledTest(t *testing.T) {
 func TestKilledKeeper(t *testing.T) {
 	v := startVictim(t, "booted")
 	machine := pidfd(t, v.init)
+	// Nobody else's boot may remove the rest before it has been seen.
+	all, err := image.Lock(filepath.Join(image.CacheDir(), "run", ".lock"), unix.LOCK_EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
 	for _, pid := range []int{v.keeper, v.test.Process.Pid} {
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -174,6 +180,7 @@ func TestKilledKeeper(t *testing.T) {
 	if _, err := os.Stat(v.dir); err != nil {
 		t.Errorf("there is nothing to reap, so this tests nothing: %v", err)
 	}
+	all.Close()
 	Boot(t, Bookworm)
 	v.gone(t)
 }

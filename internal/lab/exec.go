@@ -48,7 +48,9 @@ func (m *Machine) Command(ctx context.Context, argv ...string) *exec.Cmd {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "SYSTEMD_PAGER=cat",
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A session of its own, and so a process group too: the kernel shares the CPUs out among sessions (sched_autogroup,
+	// sched(7)), and in that of the tests all that is entered would get one share together.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd

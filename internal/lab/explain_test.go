@@ -11,6 +11,9 @@ func TestExplainFailure(t *testing.T) {
 	m := Shared(t, Bookworm)
 	m.Try("systemd-run --wait --quiet --unit=lab-broken sh -c 'echo the reason; exit 3'")
 	t.Cleanup(func() { m.Try("systemctl reset-failed lab-broken") })
+	// As the program says it: systemd's own lines have it in the command.
+	const said = "]: the reason"
+	m.AwaitJournal(t, said, "-u", "lab-broken")
 	rec := &recorder{TB: t}
 	m.explainFailure(rec)
 	rec.cleanup()
@@ -19,7 +22,7 @@ func TestExplainFailure(t *testing.T) {
 	}
 	rec.failed = true
 	rec.cleanup()
-	for _, want := range []string{"lab-broken.service", "the reason", m.Name()} {
+	for _, want := range []string{"lab-broken.service", said, m.Name()} {
 		if !strings.Contains(rec.log, want) {
 			t.Errorf("no %q in\n%s", want, rec.log)
 		}

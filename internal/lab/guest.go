@@ -146,6 +146,12 @@ func (m *Machine) Journal(t testing.TB, args ...string) string {
 // new, contains text. args select what is read: "-u", "web@1", "-b", …
 func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	t.Helper()
+	m.AwaitLines(t, 1, text, args...)
+}
+
+// AwaitLines is AwaitJournal for a number of lines.
+func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := m.Command(ctx, append([]string{"journalctl", "-q", "-f", "-n", "all"}, args...)...)
@@ -156,14 +162,16 @@ func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	if err != nil {
 		t.Fatalf("following the journal of %s: %v", m.name, err)
 	}
-	found := false
-	for s := bufio.NewScanner(out); !found && s.Scan(); {
-		found = strings.Contains(s.Text(), text)
+	found := 0
+	for s := bufio.NewScanner(out); found < n && s.Scan(); {
+		if strings.Contains(s.Text(), text) {
+			found++
+		}
 	}
 	cancel()
 	_ = cmd.Wait() // killed
-	if !found {
-		t.Fatalf("no %q in the journal of %s (%q)", text, m.name, args)
+	if found < n {
+		t.Fatalf("%d times %q in the journal of %s (%q), want %d", found, text, m.name, args, n)
 	}
 }
 

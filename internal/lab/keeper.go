@@ -38,6 +38,7 @@ type keeperConfig struct {
 	Cgroups cgroups
 	UUID    string   // machine-id, 32 hexadecimal digits
 	Args    []string // more arguments for systemd-nspawn
+	Plain   bool     // without the generators of the image's systemd
 }
 
 // keeper is the process that owns one machine. It is PID 1 of a PID namespace
@@ -140,6 +141,31 @@ func (k *keeper) prepare() error {
 		}
 		if err := os.WriteFile(p, []byte(f.text), 0o644); err != nil {
 			return err
+		}
+	}
+	if k.Plain {
+		return maskGenerators(root)
+	}
+	return nil
+}
+
+// maskGenerators keeps systemd from running its generators (systemd.generator(7)): there is nothing in a machine for them
+// to find, and they are some ten processes at each of the thousands of daemon-reloads that the tests do.
+func maskGenerators(root string) error {
+	const dir = "systemd/system-generators"
+	masks := filepath.Join(root, "etc", dir)
+	if err := os.MkdirAll(masks, 0o755); err != nil {
+		return err
+	}
+	for _, lib := range []string{"usr/lib", "lib"} { // one directory, unless /usr is not merged
+		entries, err := os.ReadDir(filepath.Join(root, lib, dir))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			if err := os.Symlink("/dev/null", filepath.Join(masks, e.Name())); err != nil && !errors.Is(err, os.ErrExist) {
+				return err
+			}
 		}
 	}
 	return nil

@@ -94,7 +94,7 @@ func (s *state) close() {
 func Boot(t testing.TB, release Release, opts ...Option) *Machine {
 	t.Helper()
 	requireMain(t)
-	m, err := Open(t.Context(), release, os.Stderr, opts...)
+	m, err := Open(t.Context(), release, os.Stderr, append([]Option{forTest(t)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,12 +124,18 @@ func Shared(t testing.TB, release Release) *Machine {
 	}
 	global.mu.Unlock()
 	// The machine outlives this test, so the test's context must not end it.
-	s.once.Do(func() { s.m, s.err = Open(context.Background(), release, os.Stderr) })
+	s.once.Do(func() { s.m, s.err = Open(context.Background(), release, os.Stderr, forTest(t)) })
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
 	s.m.explainFailure(t)
 	return s.m
+}
+
+// forTest takes from a machine what only costs a test time. A benchmark measures what others have, too.
+func forTest(t testing.TB) Option {
+	_, measured := t.(*testing.B)
+	return func(c *keeperConfig) { c.Plain = !measured }
 }
 
 func requireMain(t testing.TB) {

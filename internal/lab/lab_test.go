@@ -49,6 +49,9 @@ func TestBoot(t *testing.T) {
 			if got := m.Sh(t, "ip -o link | wc -l"); got != "1" {
 				t.Errorf("%s network interfaces, want loopback alone", got)
 			}
+			if got := m.Sh(t, "find /run/systemd -path '/run/systemd/generator*' -type l"); got != "" {
+				t.Errorf("a generator has run and made %s", got)
+			}
 			if n := len(m.ReadFile(t, "/proc/self/cgroup")); n == 0 {
 				t.Error("no cgroup")
 			}
@@ -169,7 +172,8 @@ func TestFiles(t *testing.T) {
 // TestProcesses finds a service's process from both sides.
 func TestProcesses(t *testing.T) {
 	m := Shared(t, Bookworm)
-	m.Sh(t, "systemd-run --unit=lab-proc sleep 1000")
+	// Before its exec it has another name.
+	m.Sh(t, "systemd-run --unit=lab-proc --property=Type=exec sleep 1000")
 	t.Cleanup(func() { m.Try("systemctl stop lab-proc") })
 	pid := m.MainPID(t, "lab-proc.service")
 	if got := m.ReadFile(t, fmt.Sprintf("/proc/%d/fdinfo/0", pid)); !strings.Contains(got, "flags:") {

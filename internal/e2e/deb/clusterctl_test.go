@@ -153,8 +153,10 @@ func removeClusterctl(t *testing.T, m *lab.Machine, deb string) {
 			m.Sh(t, "systemctl restart hello@1; systemctl reload hello")
 		})
 		old := m.MainPID(t, "hello@2.service")
+		// What the killed one has said is in the journal by then, with an earlier time.
+		since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
 		m.Sh(t, "systemctl kill -s KILL hello@2.service")
-		m.AwaitJournal(t, "listening", "-u", "hello@2.service", "--since", "-1s")
+		m.AwaitJournal(t, "listening", "-u", "hello@2.service", "--since", since)
 		if got := m.Sh(t, "systemctl show -p MainPID --value hello@2.service"); got == fmt.Sprint(old) {
 			t.Errorf("hello@2 was not killed")
 		}

@@ -27,12 +27,16 @@ type app struct {
 	said lab.Result
 }
 
+// patient makes the probe wait for a program for as long as a busy machine may need. As a rule it ends as soon as the
+// program listens and is quiet.
+var patient = []string{"--probe-timeout", "2m"}
+
 // install installs n instances of what args say, "clusterctl install -i N ARGS…", and removes the app with the test.
 func install(t testing.TB, m *lab.Machine, name string, n, port int, args ...string) *app {
 	t.Helper()
 	a := &app{m: m, name: name, n: n, port: port}
 	t.Cleanup(func() { a.uninstall(t) })
-	a.said = must(t, m, slices.Concat([]string{"install", "-i", itoa(n), "--settle", "100ms", "--name", name}, args)...)
+	a.said = must(t, m, slices.Concat([]string{"install", "-i", itoa(n), "--settle", "100ms", "--name", name}, patient, args)...)
 	return a
 }
 

@@ -68,12 +68,13 @@ func TestKills(t *testing.T) {
 	}
 	for _, v := range victims {
 		old, notifier := m.MainPID(t, a.unit(1)), a.notifier(t, 1)
-		// One command: with the program gone, the notifier leaves by itself before a second one could reach it.
+		// One command: with the program gone, the notifier leaves by itself before a second one could reach it. It may do so
+		// before this one reaches it, too, and that is no error.
 		var words []string
 		for _, pid := range v.pids(old, notifier) {
 			words = append(words, itoa(pid))
 		}
-		a.killed(t, 1, func() { m.Sh(t, "kill -9 "+strings.Join(words, " ")) })
+		a.killed(t, 1, func() { m.Sh(t, "kill -9 "+strings.Join(words, " ")+" || true") })
 		t.Logf("%s: replaced", v.name)
 		a.wantOneNotifier(t)
 	}
@@ -156,15 +157,19 @@ func TestManyBinds(t *testing.T) {
 	before := take(t, m)
 	a := install(t, m, "k-binds", 1, 8505, port(8505, "binds.py")...)
 	notifier, main := a.notifier(t, 1), m.MainPID(t, a.unit(1))
-	descriptors := func(pid int) string { return m.Sh(t, fmt.Sprintf("ls /proc/%d/fd | wc -l", pid)) }
-	was := []string{descriptors(notifier), descriptors(main)}
+	ask := func(path string) string { return m.Sh(t, "curl -sS --max-time 600 "+a.url(path)) }
+	// The program counts its own: whoever looks from outside may see a connection that it has yet to close.
+	descriptors := func() []string {
+		return []string{m.Sh(t, fmt.Sprintf("ls /proc/%d/fd | wc -l", notifier)), ask("/descriptors")}
+	}
+	was := descriptors()
 	const want = "EADDRINUSE:1000 True:9000"
 	for range 2 {
-		if got := m.Sh(t, "curl -sS --max-time 120 "+a.url("/binds")); got != want {
+		if got := ask("/binds"); got != want {
 			t.Errorf("10,000 binds gave %q, want %q", got, want)
 		}
 	}
-	if is := []string{descriptors(notifier), descriptors(main)}; !slices.Equal(is, was) {
+	if is := descriptors(); !slices.Equal(is, was) {
 		t.Errorf("notifier and program had %v descriptors, and have %v", was, is)
 	}
 	if m.MainPID(t, a.unit(1)) != main || a.notifier(t, 1) != notifier {

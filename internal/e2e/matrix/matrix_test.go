@@ -101,7 +101,7 @@ func life(t *testing.T, m *lab.Machine, p program, n int) {
 	a.everyOne(t, p.request(), p.answer())
 
 	old := a.pids(t)
-	run := load.Start(t, m, load.Options{URL: a.url(p.request()), Conns: 4, Rate: rate, WorkerHeader: bodies})
+	run := load.Start(t, m, load.Options{URL: a.url(p.request()), Conns: 4, Rate: rate / 5, WorkerHeader: bodies})
 	m.Sh(t, "systemctl reload "+a.name)
 	r := run.Stop()
 	answers(t, r, p.answer())
@@ -127,7 +127,7 @@ func TestHTTPServerModule(t *testing.T) {
 			m := machine(t, r)
 			before := take(t, m)
 			a := install(t, m, "m-module", 2, 8314, "x", "--", "python3", "-m", "http.server", "8314", "--directory", srv+"/files")
-			run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 8, Rate: rate, WorkerHeader: bodies})
+			run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 8, Rate: rate / 5, WorkerHeader: bodies})
 			for i := range a.n {
 				m.AwaitJournal(t, "GET /hello", "-u", a.unit(i+1))
 			}

@@ -4,6 +4,7 @@ package matrix
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,7 +94,7 @@ func TestProbeOutcomes(t *testing.T) {
 		a.everyOne(t, "/hello", hello)
 	})
 	t.Run("another port than --listen", func(t *testing.T) {
-		r := run(t, m, "install", "-n", "p-other", "--listen", "8622", "--env", "PORT=8623", "node.js")
+		r := run(t, m, slices.Concat([]string{"install", "-n", "p-other"}, patient, port(8623, "--listen", "8622", "node.js"))...)
 		if r.Code == 0 {
 			t.Error("it is installed")
 		}
@@ -136,7 +137,7 @@ func TestTargets(t *testing.T) {
 			p := 8630 + i
 			a := &app{m: m, name: c.name, n: 1, port: p}
 			t.Cleanup(func() { a.uninstall(t) })
-			r := must(t, m, append([]string{"install", "-i", "1", "--settle", "100ms", "--env", fmt.Sprintf("PORT=%d", p)}, c.args...)...)
+			r := must(t, m, slices.Concat([]string{"install", "-i", "1", "--settle", "100ms"}, patient, port(p, c.args...))...)
 			wantSaid(t, r, c.name+": 1 instance running", fmt.Sprint(p))
 			line := m.Sh(t, fmt.Sprintf("tr '\\0' ' ' < /proc/%d/cmdline", m.MainPID(t, a.unit(1))))
 			if got := strings.TrimSpace(line); got != c.want && !strings.HasSuffix(got, "/"+c.want) {

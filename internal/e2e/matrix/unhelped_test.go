@@ -39,6 +39,7 @@ func TestUnhelped(t *testing.T) {
 			if r := m.Try("systemctl restart " + a.unit(1)); r.Code == 0 {
 				t.Error("it starts all the same")
 			}
+			m.AwaitJournal(t, c.hint, "-u", a.unit(1), "--since", since) // the last line of what it says
 			wantOneError(t, m, a.unit(1), since, c.why, c.hint)
 			if s := a.property(t, a.unit(1), "ActiveState"); s != "failed" {
 				t.Errorf("no restart mends it, and it is %s, want failed", s)

@@ -83,8 +83,13 @@ func open(rel Release, dir string) (*Image, error) {
 
 // Lock opens path, creating it when missing, and takes a flock(2) on it, which
 // lasts until the file is closed in all processes that inherited it.
-func Lock(path string, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
+func Lock(path string, how int) (*os.File, error) { return lock(path, os.O_CREATE, how) }
+
+// LockExisting is Lock for a file that others may have removed, which it does not make anew.
+func LockExisting(path string, how int) (*os.File, error) { return lock(path, 0, how) }
+
+func lock(path string, create, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, create|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening lock: %w", err)
 	}

@@ -1,4 +1,5 @@
-"""/binds binds ten thousand times to other ports, from four threads, and tells what came of it; every tenth port is taken."""
+"""/binds binds ten thousand times to other ports, from four threads, and tells what came of it; every tenth port is taken.
+/descriptors tells how many are open, with the one connection that asks."""
 import errno
 import os
 import socket
@@ -42,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/binds":
             body = " ".join(f"{k}:{v}" for k, v in sorted(storm().items(), key=str))
+        elif self.path == "/descriptors":
+            body = str(len(os.listdir("/proc/self/fd")))
         else:
             body = f"hello from {self.path} by {os.getpid()}"
         self.send_response(200)

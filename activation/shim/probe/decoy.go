@@ -36,13 +36,16 @@ func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 			unix.Close(fd)
 		}
 	}()
-	switch err = deafen(fd); {
-	case err == unix.EPERM:
-		// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). A port of loopback that nobody
-		// knows is deaf enough for the second that a probe takes; the program's own would answer its clients.
-		port = 0
-	case err != nil:
+	// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). An address of loopback that nobody
+	// knows is deaf enough for the second that a probe takes.
+	if err = deafen(fd); err != nil && err != unix.EPERM {
 		return -1, err
+	}
+	if family == unix.AF_INET6 {
+		// For an address of IPv4, whatever net.ipv6.bindv6only says.
+		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+			return -1, err
+		}
 	}
 	if unix.Bind(fd, loopback(family, port)) != nil {
 		if err = unix.Bind(fd, loopback(family, 0)); err != nil {
@@ -61,7 +64,8 @@ func loopback(family int, port uint16) unix.Sockaddr {
 		// Not 127.0.0.1, where a sibling of the program may want to be.
 		return &unix.SockaddrInet4{Addr: [4]byte{127, 77, 77, 77}, Port: int(port)}
 	case unix.AF_INET6:
-		return &unix.SockaddrInet6{Addr: [16]byte{15: 1}, Port: int(port)}
+		// IPv6 has but one address of loopback, where others may be, and clients look: the same one as a mapped address.
+		return &unix.SockaddrInet6{Addr: [16]byte{10: 0xff, 0xff, 127, 77, 77, 77}, Port: int(port)}
 	}
 	return &unix.SockaddrUnix{} // autobind, unix(7)
 }

@@ -40,15 +40,13 @@ func TestCluster2021(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			// A request computes for some tenth of a second of CPU, which on a busy machine is seconds, and a worker has several in
 			// its hands: the drain waits for all of them. Not with a master, where it would wait for what hangs for ever.
-			timeout, drain, probe := time.Minute, "60s", patient
+			timeout, drain := time.Minute, "60s"
 			if c.hangs {
-				// The stand-in for the port may have another number, at which each worker ends and is replaced. The probe watches
-				// that as long as it may, which has to be short then.
-				timeout, drain, probe = 10*time.Second, "3s", []string{"--probe-timeout", "20s"}
+				timeout, drain = 10*time.Second, "3s"
 			}
 			a := &app{m: m, name: c.name, n: c.n, port: 8080}
 			t.Cleanup(func() { a.uninstall(t) })
-			unlessOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, probe...)...)
+			unlessOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, patient...)...)
 			const conns = 4
 			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.
 			run := load.Start(t, m, load.Options{URL: a.url("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})

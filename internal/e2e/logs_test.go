@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
@@ -21,9 +22,9 @@ func TestLogsBurst(t *testing.T) {
 		for i := 1; i <= 2; i++ {
 			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
 		}
-		// By its priority, so that not all lines have to be printed to find it.
+		// By its priority, so that not all lines have to be printed to find it. On a busy machine journald takes its time.
 		for _, end := range []string{"end 1", "end 2"} {
-			m.AwaitJournal(t, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
+			m.AwaitJournalFor(t, 15*time.Minute, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
 		}
 		r := must(t, m, "logs", "burst", "--no-follow", "--raw", "-n", "300000")
 		var next [3]int

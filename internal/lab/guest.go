@@ -146,25 +146,63 @@ func (m *Machine) Journal(t testing.TB, args ...string) string {
 // new, contains text. args select what is read: "-u", "web@1", "-b", …
 func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	m.AwaitJournalFor(t, 5*time.Minute, text, args...)
+}
+
+// AwaitJournalFor is AwaitJournal with another bound.
+//
+// A journalctl that began before a namespace of the journal had its directory never
+// looks into it, so it is started anew until the time is over, and reads the old lines
+// again. Each runs for longer than the one before it, so that in the end one has the
+// time for a long journal.
+func (m *Machine) AwaitJournalFor(t testing.TB, bound time.Duration, text string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
+	const step = 10 * time.Second
+	for turn := step; ; turn += step {
+		found, err := m.seekJournal(ctx, turn, text, args)
+		switch {
+		case err != nil:
+			t.Fatalf("following the journal of %s (%q): %v", m.name, args, err)
+		case found:
+			return
+		case ctx.Err() != nil:
+			t.Fatalf("no %q in the journal of %s (%q) in %v", text, m.name, args, bound)
+		}
+	}
+}
+
+// seekJournal reads the journal for a while, and says whether a line contains text. It
+// is an error when journalctl ends by itself.
+func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, text string, args []string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, turn)
+	defer cancel()
+	var stderr bytes.Buffer
 	cmd := m.Command(ctx, append([]string{"journalctl", "-q", "-f", "-n", "all"}, args...)...)
+	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = m.startIn(cmd)
 	}
 	if err != nil {
-		t.Fatalf("following the journal of %s: %v", m.name, err)
+		return false, err
 	}
-	found := false
-	for s := bufio.NewScanner(out); !found && s.Scan(); {
-		found = strings.Contains(s.Text(), text)
+	s := bufio.NewScanner(out)
+	for s.Scan() {
+		if strings.Contains(s.Text(), text) {
+			cancel()
+			_ = cmd.Wait() // killed
+			return true, nil
+		}
 	}
+	over := ctx.Err() != nil
 	cancel()
-	_ = cmd.Wait() // killed
-	if !found {
-		t.Fatalf("no %q in the journal of %s (%q)", text, m.name, args)
+	_ = cmd.Wait()
+	if over {
+		return false, nil
 	}
+	return false, errors.Join(s.Err(), fmt.Errorf("journalctl has ended: %v\n%s", cmd.ProcessState, stderr.String()))
 }
 
 // Reboot reboots the machine's systemd and waits until it is up again. The

@@ -59,9 +59,11 @@ type refusal struct {
 	want  []string // parts of stderr
 }
 
-// installing is an install with its usual flags.
+// installing is an install that has to fail, with its usual flags. It fails at the first instance that ends, so the time to
+// settle is never waited out. The default is too short on a busy machine with systemd 247: there a native worker without
+// READY=1 is up from the fork on, and its program may begin a second later, when its sandbox is made.
 func installing(name string, more ...string) []string {
-	return slices.Concat([]string{ctl, "install", name, "-i", "2", "--activation", "native"}, more)
+	return slices.Concat([]string{ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
 // onPort is an install on a port.

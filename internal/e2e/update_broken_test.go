@@ -38,10 +38,11 @@ func TestUpdateBroken(t *testing.T) {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {
 				before, pids := a.contents(t), a.pids(t)
-				args := a.again(8605, "--settle", "1s", "--ready", "notify", "--start-timeout", "3s", "--", r.path)
+				// On a busy machine a second is not enough for a worker that dies after 300 ms.
+				args := a.again(8605, "--settle", "5s", "--ready", "notify", "--start-timeout", "3s", "--", r.path)
 				if verb == "apply" {
 					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path), 0o644)
-					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--json"}
+					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--settle", "5s", "--json"}
 				}
 				got := run(t, m, args...)
 				if got.Code != notReached {

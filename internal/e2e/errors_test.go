@@ -191,7 +191,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 		},
 		{
 			name: "never says READY", setup: script("/opt/e2e/silent", "#!/bin/sh\necho I am busy\nexec sleep 1000"),
-			argv: installing("bad", "--listen", "8201", "--ready", "notify", "--start-timeout", "3s", "--", "/opt/e2e/silent"),
+			argv: installing("bad", "--listen", "8201", "--ready", "notify", "--start-timeout", "10s", "--", "/opt/e2e/silent"),
 			code: notReached, want: []string{"bad@", "READY=1", "I am busy"},
 		},
 		{

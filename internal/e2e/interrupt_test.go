@@ -20,7 +20,7 @@ const silent = "/opt/e2e/never-ready"
 func startInstall(t testing.TB, m *lab.Machine, name string, port int) *lab.Process {
 	t.Helper()
 	m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
-	p := m.Start(t, ctl, "install", name, "-i", "2", "--listen", fmt.Sprint(port), "--activation", "native", "--ready", "notify", "--", silent)
+	p := m.Start(t, ctl, "install", name, "-i", "2", "--listen", fmt.Sprint(port), "--activation", "native", "--ready", "notify", "--start-timeout", "10m", "--", silent)
 	dialBus(t, m).await(t, "the instances are starting", func(s status) bool { return s.active == "activating" && s.pid != 0 },
 		name+"@1.service", name+"@2.service")
 	return p

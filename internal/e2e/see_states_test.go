@@ -24,7 +24,7 @@ func TestSeeStates(t *testing.T) {
 		m.WriteFile(t, "/opt/e2e/moody", moody, 0o755)
 		m.Sh(t, "rm -f /opt/e2e/moody.*")
 		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/moody.*; systemctl unmask moody@4.service tired@1.service") })
-		a := install(t, m, "moody", 5, 8311, "--ready", "notify", "--", "/opt/e2e/moody")
+		a := install(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
 		tired := install(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
 		b := dialBus(t, m)
 		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end, and not

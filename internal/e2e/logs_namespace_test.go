@@ -86,7 +86,7 @@ func checkLimit(t *testing.T, m *lab.Machine, a talker) {
 func checkFailedInstall(t *testing.T, m *lab.Machine) {
 	t.Helper()
 	r := run(t, m, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--log-namespace",
-		"--", "/bin/sh", "-c", "echo this is why; exit 1")
+		"--settle", "10s", "--", "/bin/sh", "-c", "echo this is why; exit 1")
 	if r.Code != 3 || !strings.Contains(r.Stderr, "    this is why\n") {
 		t.Errorf("%v", r)
 	}

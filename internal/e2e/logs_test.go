@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
@@ -21,9 +22,9 @@ func TestLogsBurst(t *testing.T) {
 		for i := 1; i <= 2; i++ {
 			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
 		}
-		// By its priority, so that not all lines have to be printed to find it.
+		// By its priority, so that not all lines have to be printed to find it. On a busy machine journald takes its time.
 		for _, end := range []string{"end 1", "end 2"} {
-			m.AwaitJournal(t, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
+			m.AwaitJournalFor(t, 15*time.Minute, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
 		}
 		r := must(t, m, "logs", "burst", "--no-follow", "--raw", "-n", "300000")
 		var next [3]int
@@ -70,26 +71,34 @@ func TestLogsBurst(t *testing.T) {
 func TestLogsSuppressed(t *testing.T) {
 	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		a := talk(t, m, "tight", 2)
+		// The interval is longer than journald takes for a burst on a busy machine.
 		m.Sh(t, `mkdir -p /etc/systemd/system/tight@.service.d
-printf '[Service]\nLogRateLimitIntervalSec=2s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
+printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
+		// Both have logged under the new limit before a burst begins, and nobody else has to log for the first time while one is
+		// counted. With the first line of a unit that it does not know, or does not know any more, journald forgets the oldest
+		// units whose interval is over, and without a word what it has dropped of them (journal_ratelimit_vacuum() in
+		// src/journal/journald-rate-limit.c): so does the first line of one instance to what was dropped of the other.
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
 		}
 		const each = 5000
 		for i := 1; i <= 2; i++ {
-			// The next interval begins with the last line, with which journald says what it has dropped.
-			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 3; echo %d; echo end $INSTANCE`, each, each+1))
+			// The next interval begins with the last line, with which journald says what it has dropped. A second more than the
+			// interval would do if journald read each line at once.
+			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 15; echo %d; echo end $INSTANCE`, each, each+1))
 		}
 		a.await(t, "end 1")
 		a.await(t, "end 2")
 		var last, kept, missing [3]int
+		var said [3][]string
 		for _, l := range logs(t, m, "tight", "-n", "all", "--no-system") {
 			n, err := strconv.Atoi(l.Message)
 			switch {
 			case l.Source == "journald":
 				missing[l.Instance] += l.Suppressed
+				said[l.Instance] = append(said[l.Instance], fmt.Sprintf("tight@%d: %d lines are missing here", l.Instance, l.Suppressed))
 			case err == nil:
 				if n != last[l.Instance]+missing[l.Instance]-sum(kept[l.Instance], last[l.Instance])+1 {
 					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance, last[l.Instance], missing[l.Instance])
@@ -105,8 +114,10 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		}
 		// Raw output has no place for it but stderr.
 		raw := must(t, m, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
-		if want := fmt.Sprintf("tight@2: %d lines are missing here", missing[2]); !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
-			t.Errorf("no %q: %s", want, raw.Stderr)
+		for _, want := range said[2] {
+			if !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
+				t.Errorf("no %q: %s", want, raw.Stderr)
+			}
 		}
 	})
 }

@@ -44,13 +44,15 @@ func TestReloadIsDisturbed(t *testing.T) {
 			before := a.pids(t)
 			p := m.Start(t, ctl, "reload", a.name, "--settle", "500ms")
 			m.Sh(t, "systemctl stop dbus.socket dbus.service")
-			t.Cleanup(func() { m.Sh(t, "systemctl start dbus.socket dbus.service") })
+			// logind requires the socket, and has stopped with it.
+			t.Cleanup(func() { m.Sh(t, "systemctl start dbus.socket dbus.service systemd-logind.service") })
 			if r := p.Wait(); r.Code != 0 {
 				t.Errorf("while it goes: %v", r)
 			}
 			before2 := a.pids(t)
 			wantReplaced(t, before)
 			must(t, m, "reload", a.name, "--settle", "10ms") // while it is down
+			wantState(t, m, "inactive", "dbus.socket", "dbus.service")
 			wantReplaced(t, before2)
 		})
 		t.Run("a job of somebody else", func(t *testing.T) {

@@ -132,10 +132,10 @@ func TestReloadsWaitForEachOther(t *testing.T) {
 		a := install(t, m, "beside", 2, 8607, "--", goWorker)
 		b := dialBus(t, m)
 		before := a.pids(t)
-		first := m.Start(t, ctl, "reload", a.name, "--settle", "3s")
+		first := m.Start(t, ctl, "reload", a.name, "--settle", "10s")
 		b.await(t, "the first reload has begun", func(s status) bool { return running(s) && int(s.pid) != before[0] && s.pid != 0 }, a.instance(1))
 		second := m.Start(t, "systemctl", "reload", a.name)
-		m.AwaitJournal(t, fmt.Sprintf("waiting for \"clusterctl reload %s --settle 3s\"", a.name), "-u", a.service())
+		m.AwaitJournal(t, fmt.Sprintf("waiting for \"clusterctl reload %s --settle 10s\"", a.name), "-u", a.service())
 		third := m.Start(t, ctl, "start", a.name, "--settle", "0s")
 		for what, p := range map[string]*lab.Process{"clusterctl reload": first, "systemctl reload": second, "clusterctl start": third} {
 			if r := p.Wait(); r.Code != 0 {

@@ -18,7 +18,6 @@ func two(t testing.TB, m *lab.Machine, first, second string) {
 x-base: &base
   activation: native
   ready: notify
-  start-timeout: 5s
   instances: 2
 apps:
   update-one:

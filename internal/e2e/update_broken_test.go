@@ -24,7 +24,7 @@ var releases = []struct{ path, script, want string }{
 
 // described is an app as a file.
 func described(name string, n, port int, command string, more ...string) string {
-	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\nstart-timeout: 3s\n%s\n",
+	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\n%s\n",
 		name, command, port, n, strings.Join(more, "\n"))
 }
 
@@ -38,10 +38,11 @@ func TestUpdateBroken(t *testing.T) {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {
 				before, pids := a.contents(t), a.pids(t)
-				args := a.again(8605, "--settle", "1s", "--ready", "notify", "--start-timeout", "3s", "--", r.path)
+				// On a busy machine a second is not enough for a worker that dies after 300 ms.
+				args := a.again(8605, "--settle", "5s", "--ready", "notify", "--start-timeout", "3s", "--", r.path)
 				if verb == "apply" {
-					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path), 0o644)
-					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--json"}
+					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path, "start-timeout: 3s"), 0o644)
+					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--settle", "5s", "--json"}
 				}
 				got := run(t, m, args...)
 				if got.Code != notReached {

@@ -142,7 +142,7 @@ func TestUpdateStopped(t *testing.T) {
 		wantState(t, m, "inactive", a.instance(1), a.service(), a.socket())
 		// A release that does not run leaves it as it was, on disk and stopped.
 		before := a.contents(t)
-		if r := run(t, m, a.again(8602, "--", "/bin/false")...); r.Code != notReached {
+		if r := run(t, m, a.again(8602, "--settle", "10s", "--", "/bin/false")...); r.Code != notReached {
 			t.Errorf("a broken release on a stopped app: %v", r)
 		}
 		if now := a.contents(t); now != before {

@@ -183,14 +183,25 @@ func (p *Process) Ended() bool {
 }
 
 // Signal sends a signal to the command itself, not to what it has started nor
-// to the nsenter in front of it, which would die in its stead.
+// to the nsenter in front of it, which would die in its stead. Without a child,
+// nsenter has not forked yet or is about to end; the kernel reports only the latter, so
+// for the former it looks again.
 func (p *Process) Signal(s syscall.Signal) error {
-	for _, q := range processes() {
-		if q.ppid == p.cmd.Process.Pid {
-			return unix.Kill(q.pid, s)
+	for {
+		for _, q := range processes() {
+			if q.ppid != p.cmd.Process.Pid {
+				continue
+			}
+			if err := unix.Kill(q.pid, s); !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+		select {
+		case <-p.done:
+			return errors.New("the command does not run")
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return errors.New("the command does not run")
 }
 
 // Wait waits for the process to end.

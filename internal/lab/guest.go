@@ -146,33 +146,73 @@ func (m *Machine) Journal(t testing.TB, args ...string) string {
 // new, contains text. args select what is read: "-u", "web@1", "-b", …
 func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	t.Helper()
-	m.AwaitLines(t, 1, text, args...)
+	m.awaitLines(t, 1, 5*time.Minute, text, args)
+}
+
+// AwaitJournalFor is AwaitJournal with another bound.
+func (m *Machine) AwaitJournalFor(t testing.TB, bound time.Duration, text string, args ...string) {
+	t.Helper()
+	m.awaitLines(t, 1, bound, text, args)
 }
 
 // AwaitLines is AwaitJournal for a number of lines.
 func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	m.awaitLines(t, n, 5*time.Minute, text, args)
+}
+
+// awaitLines follows the journal until n lines contain text.
+//
+// A journalctl that began before a namespace of the journal had its directory never
+// looks into it, so it is started anew until the time is over, and reads the old lines
+// again. Each runs for longer than the one before it, so that in the end one has the
+// time for a long journal.
+func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text string, args []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
+	const step = 10 * time.Second
+	for turn := step; ; turn += step {
+		found, err := m.seekJournal(ctx, turn, n, text, args)
+		switch {
+		case err != nil:
+			t.Fatalf("following the journal of %s (%q): %v", m.name, args, err)
+		case found >= n:
+			return
+		case ctx.Err() != nil:
+			t.Fatalf("%d times %q in the journal of %s (%q) in %v, want %d", found, text, m.name, args, bound, n)
+		}
+	}
+}
+
+// seekJournal reads the journal for a while, and counts the lines that contain text, up
+// to n. It is an error when journalctl ends by itself.
+func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, text string, args []string) (found int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, turn)
+	defer cancel()
+	var stderr bytes.Buffer
 	cmd := m.Command(ctx, append([]string{"journalctl", "-q", "-f", "-n", "all"}, args...)...)
+	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = m.startIn(cmd)
 	}
 	if err != nil {
-		t.Fatalf("following the journal of %s: %v", m.name, err)
+		return 0, err
 	}
-	found := 0
-	for s := bufio.NewScanner(out); found < n && s.Scan(); {
+	s := bufio.NewScanner(out)
+	for found < n && s.Scan() {
 		if strings.Contains(s.Text(), text) {
 			found++
 		}
 	}
+	over := found == n || ctx.Err() != nil
 	cancel()
 	_ = cmd.Wait() // killed
-	if found < n {
-		t.Fatalf("%d times %q in the journal of %s (%q), want %d", found, text, m.name, args, n)
+	if over {
+		return found, nil
 	}
+	return found, errors.Join(s.Err(), fmt.Errorf("journalctl has ended: %v\n%s", cmd.ProcessState, stderr.String()))
 }
 
 // Reboot reboots the machine's systemd and waits until it is up again. The

@@ -3,7 +3,9 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,8 +76,8 @@ func Main(m *testing.M) {
 func (s *state) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range append(All(), Workers) {
-		if sm := s.shared[r]; sm != nil && sm.m != nil {
+	for _, r := range slices.Sorted(maps.Keys(s.shared)) {
+		if sm := s.shared[r]; sm.m != nil {
 			if err := sm.m.Close(); err != nil {
 				fmt.Fprintf(os.Stderr, "lab: stopping the shared %s: %v\n", r, err)
 			}

@@ -69,6 +69,18 @@ func onAllAtOnce(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
 	}
 }
 
+// alone runs a test on a machine of its own, at the same time as others like it, when those that share machines are through:
+// for tests on one release that mostly wait.
+func alone(t *testing.T, r lab.Release, f func(t *testing.T, m *lab.Machine)) {
+	t.Helper()
+	t.Parallel()
+	t.Run(string(r), func(t *testing.T) {
+		m := lab.Boot(t, r)
+		equip(t, m)
+		f(t, m)
+	})
+}
+
 // machine gives the shared machine of a release, with clusterctl and the workers in it.
 func machine(t testing.TB, r lab.Release) *lab.Machine {
 	t.Helper()

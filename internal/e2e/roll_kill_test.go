@@ -34,7 +34,7 @@ func (a app) wantSound(t testing.TB) {
 // TestKilledReloadAndScale kills clusterctl at moments spread over a reload and over scales. The app serves throughout, and the
 // next command completes what was begun or takes it back: 20 moments of a reload, and 20 of scales.
 func TestKilledReloadAndScale(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "killed-roll", 2, 8605, "--", goWorker)
 		run_ := load.Start(t, m, load.Options{URL: a.url, Conns: 4, Rate: 200})
 		kept := load.Start(t, m, load.Options{URL: a.url, Conns: 4, Rate: 200, KeepAlive: true})
@@ -58,20 +58,20 @@ func TestKilledReloadAndScale(t *testing.T) {
 			{"scale up", up, 10, wholeUp, nil, []int{2, 4}},
 			{"scale down", down, 10, wholeDown, up, []int{2, 4}},
 		} {
-			for i := range c.kills {
+			for at := (moments{whole: c.whole, kills: c.kills}); at.more(t); {
 				if c.before != nil {
 					must(t, m, c.before...)
 				}
 				p := m.Start(t, append([]string{ctl}, c.args...)...)
-				<-time.After(c.whole * time.Duration(i+1) / time.Duration(c.kills+1)) // the moment is what is varied
+				at.wait()
 				if err := p.Signal(syscall.SIGKILL); err != nil && !p.Ended() {
 					t.Fatal(err)
 				}
 				killed := p.Wait()
+				at.note(killed)
 				next := must(t, m, "reload", a.name, "--settle", "10ms")
 				a.n = len(lines(m.Sh(t, "sed -n 's/^Wants=//p' /etc/systemd/system/killed-roll.service.d/50-instances.conf | xargs -n 1")))
-				t.Logf("%s killed after %d/%d of %v: exit status %d, then %d instances; %s", c.what, i+1, c.kills+1,
-					c.whole.Round(time.Millisecond), killed.Code, a.n, strings.ReplaceAll(next.Stderr, "\n", "; "))
+				t.Logf("%s killed after %v: exit status %d, then %d instances; %s", c.what, at, killed.Code, a.n, strings.ReplaceAll(next.Stderr, "\n", "; "))
 				if a.n != c.n[0] && a.n != c.n[len(c.n)-1] {
 					t.Errorf("%d instances, want one of %v", a.n, c.n)
 				}
@@ -128,7 +128,7 @@ func TestReloadOutlivesItsTerminal(t *testing.T) {
 
 // TestReloadsWaitForEachOther: clusterctl and systemctl, on one app at a time; a start beside a reload does not deadlock.
 func TestReloadsWaitForEachOther(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "beside", 2, 8607, "--", goWorker)
 		b := dialBus(t, m)
 		before := a.pids(t)

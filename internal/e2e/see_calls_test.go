@@ -13,7 +13,7 @@ import (
 
 // TestSeeCalls: twice the instances cost at most twice the calls to systemd, whatever the command, and none lists all units.
 func TestSeeCalls(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
 		sleeper := func(name string, port int) {
 			install(t, m, name, 30, port, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
 		}

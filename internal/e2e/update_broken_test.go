@@ -31,7 +31,7 @@ func described(name string, n, port int, command string, more ...string) string 
 // TestUpdateBroken updates an app under load to releases that do not come up, by install and by apply: the files and
 // systemd are as before, all instances but the first were never touched, and no request has failed.
 func TestUpdateBroken(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "update-b", 3, 8605, "--ready", "notify", "--", worker)
 		load := load.Start(t, m, load.Options{URL: a.url, Rate: 500})
 		for _, r := range releases {

@@ -17,7 +17,7 @@ import (
 // and opens one more socket. The app serves all the time; the next command, an install or one that only wants it to run,
 // leaves all instances on one configuration, the one on disk.
 func TestKilledUpdate(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
 		first := a.again(8610, "--env", "RELEASE=0", "--settle", "50ms", "--", worker)
 		grown := a
@@ -27,14 +27,14 @@ func TestKilledUpdate(t *testing.T) {
 		}
 		begin := time.Now()
 		must(t, m, args(100)...)
-		whole := time.Since(begin)
+		at := moments{whole: time.Since(begin), kills: 20}
 		must(t, m, first...)
 		run := load.Start(t, m, load.Options{URL: a.url, Rate: 200, Conns: 4})
-		const kills = 20
-		for i := range kills {
+		for i := 0; at.more(t); i++ {
 			p := m.Start(t, append([]string{ctl}, args(i+1)...)...)
-			<-time.After(whole * time.Duration(i) / kills) // the moment is what is varied
+			at.wait()
 			killed := p.Stop()
+			at.note(killed)
 			pending := m.Try("test -e /var/lib/clusterctl/update-k/pending").Code == 0
 			want, release := a, 0
 			if i%2 == 0 {
@@ -49,7 +49,7 @@ func TestKilledUpdate(t *testing.T) {
 				must(t, m, args(i+1)...)
 				want, release = grown, i+1
 			}
-			t.Logf("killed after %d/%d of %v: exit status %d, intent %v, then release %d", i, kills, whole.Round(time.Millisecond), killed.Code, pending, release)
+			t.Logf("killed after %v: exit status %d, intent %v, then release %d", at, killed.Code, pending, release)
 			want.wantRelease(t, release)
 			must(t, m, first...)
 			if t.Failed() {

@@ -39,9 +39,9 @@ const (
 const commandTimeout = 5 * time.Minute
 
 // rate is a load, in requests per second, that leaves the machine some time to restart what is under it, with the four
-// releases beside one another: a request is under way at any moment. At full speed each restart takes many times as
-// long on two cores, and shows nothing more.
-const rate = 500
+// releases beside one another: every 5 ms a request. At full speed each restart takes many times as long on two cores, and
+// shows nothing more.
+const rate = 200
 
 // onAll runs a test on each of the four releases, one after the other: for load at full speed, which would disturb others.
 func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine)) {

@@ -33,7 +33,7 @@ func described(name string, n, port int, command string, more ...string) string 
 func TestUpdateBroken(t *testing.T) {
 	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "update-b", 3, 8605, "--ready", "notify", "--", worker)
-		load := load.Start(t, m, load.Options{URL: a.url, Rate: 500})
+		load := load.Start(t, m, load.Options{URL: a.url, Rate: rate})
 		for _, r := range releases {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {

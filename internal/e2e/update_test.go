@@ -36,7 +36,7 @@ func TestUpdate(t *testing.T) {
 	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "update", 3, 8600, "--", worker)
 		before, read := a.pids(t), reloads(t, m)
-		run := load.Start(t, m, load.Options{URL: a.url, Rate: 500})
+		run := load.Start(t, m, load.Options{URL: a.url, Rate: rate})
 		r := must(t, m, a.again(8600, "--env", "RELEASE=2", "--", worker, "new")...)
 		report := run.Stop()
 		t.Logf("an update: %v\n%s%s", report, r.Stdout, r.Stderr)
@@ -93,7 +93,7 @@ func (a app) wantRead(t testing.TB) {
 func TestUpdateCount(t *testing.T) {
 	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "update-n", 2, 8601, "--", worker)
-		run := load.Start(t, m, load.Options{URL: a.url, KeepAlive: true, Rate: 500})
+		run := load.Start(t, m, load.Options{URL: a.url, KeepAlive: true, Rate: rate})
 		for _, n := range []int{4, 1, 2} {
 			before, read := a.pids(t), reloads(t, m)
 			kept := min(a.n, n)

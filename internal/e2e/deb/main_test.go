@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 const top = "../../.."
 
 // rate is a load, in requests per second, that leaves two cores time for four machines.
-const rate = 200
+const rate = 100
 
 // host runs a program on this machine, in a directory.
 func host(t testing.TB, dir string, env []string, argv ...string) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// rate bounds the load of the rolling restarts, in requests per second: enough for one to be under way at any moment, and
-// not so much that the restarts have no CPU to run on.
+// rate bounds the load of one program, in requests per second: enough for one to be under way at any moment, and not so
+// much that the restarts have no CPU to run on. Programs that are beside one another share it.
 const rate = 500
 
 // TestRollingRestarts replaces one worker of six servers after the other, a hundred times each, under load that never
@@ -33,7 +33,7 @@ func TestRollingRestarts(t *testing.T) {
 		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}}, []bool{false, true}},
 		{program{name: "r-c", port: 8405, args: port(8405, "./server-c")}, []bool{false}},
 		{program{name: "r-ruby", port: 8406, args: port(8406, "server.rb")}, []bool{false}},
-	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/4, p.keepAlive...) })
+	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/8, p.keepAlive...) })
 }
 
 // rollingRestarts restarts the two instances of a program in turn under one load of each kind.

@@ -123,7 +123,7 @@ func (b *bench) add(c result.Comparison) *result.Comparison {
 
 // skip registers what a quick run leaves out.
 func (b *bench) skip(c result.Comparison) {
-	c.Status, c.Why = result.Skipped, "not in a quick run"
+	c.Status, c.Why = result.LeftOut, "not in a quick run"
 	b.add(c)
 }
 

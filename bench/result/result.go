@@ -51,7 +51,7 @@ type Status string
 const (
 	OK      Status = "ok"
 	Failed  Status = "failed"
-	Skipped Status = "skipped"
+	LeftOut Status = "skipped"
 )
 
 // Comparison is one figure of ours beside one of a peer's.
@@ -171,7 +171,7 @@ func (f File) Check() error {
 			if c.Ours == nil || c.Peer == nil || c.Ratio == nil || len(c.Pairs) == 0 {
 				bad("is ok and has no figures")
 			}
-		case Failed, Skipped:
+		case Failed, LeftOut:
 			if c.Why == "" {
 				bad("is %s for no reason", c.Status)
 			}

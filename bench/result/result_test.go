@@ -122,7 +122,7 @@ func TestRoundTrip(t *testing.T) {
 	c.Notes = []string{"a < b & c"}
 	c.Finish(1, nil)
 	skipped := comparison()
-	skipped.Name, skipped.Status, skipped.Why = "herd/64-cpu", Skipped, "not in a quick run"
+	skipped.Name, skipped.Status, skipped.Why = "herd/64-cpu", LeftOut, "not in a quick run"
 	f := File{
 		Schema: Schema, Date: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), Quick: true, Seconds: 12.5,
 		Machine:     Machine{CPU: "x", CPUs: 2, Versions: []Version{{"node", "v20"}}},

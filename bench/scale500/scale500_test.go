@@ -5,7 +5,6 @@ package scale500
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -79,32 +78,11 @@ func run(b *testing.B, m *lab.Machine, args ...string) time.Duration {
 	return time.Since(start)
 }
 
-// dial is a connection to the system bus of the machine.
-func dial(b *testing.B, m *lab.Machine) *dbus.Conn {
-	b.Helper()
-	stream, err := net.Dial("unix", m.Root()+"/run/dbus/system_bus_socket")
-	if err != nil {
-		b.Fatal(err)
-	}
-	conn, err := dbus.NewConn(stream)
-	if err == nil {
-		err = conn.Auth([]dbus.Auth{dbus.AuthExternal("0")})
-	}
-	if err == nil {
-		err = conn.Hello()
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
 // count gives the method calls that systemd gets over the bus while f runs.
 func count(b *testing.B, m *lab.Machine, f func()) int {
 	b.Helper()
 	const marker = "scale500-marker.service"
-	watch, other := dial(b, m), dial(b, m)
+	watch, other := m.Bus(b), m.Bus(b)
 	messages := make(chan *dbus.Message, 1<<16)
 	rules := []string{"type='method_call',destination='" + systemd + "'"}
 	if err := watch.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 // eventTimeout bounds the wait for something that systemd will report.
 const eventTimeout = 5 * time.Minute
 
-// bus is a connection of the test to the system bus of a machine: events arrive when they happen, and a kill costs no process.
+// bus is a connection of the test to the system bus of a machine, and to its systemd.
 type bus struct {
 	conn    *dbus.Conn
 	manager dbus.BusObject
@@ -25,24 +24,9 @@ type bus struct {
 
 const systemdBus = "org.freedesktop.systemd1"
 
-// dialBus connects for as long as the test runs.
 func dialBus(t testing.TB, m *lab.Machine) *bus {
 	t.Helper()
-	stream, err := net.Dial("unix", m.Root()+"/run/dbus/system_bus_socket")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := dbus.NewConn(stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
-		t.Fatalf("the bus of %s: %v", m.Name(), err)
-	}
-	if err := conn.Hello(); err != nil {
-		t.Fatalf("the bus of %s: %v", m.Name(), err)
-	}
+	conn := m.Bus(t)
 	b := &bus{conn: conn, manager: conn.Object(systemdBus, "/org/freedesktop/systemd1")}
 	if err := b.manager.Call(systemdBus+".Manager.Subscribe", 0).Err; err != nil {
 		t.Fatalf("subscribing: %v", err)

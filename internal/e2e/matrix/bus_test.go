@@ -4,7 +4,6 @@ package matrix
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -44,7 +43,10 @@ func (s *status) apply(props map[string]dbus.Variant) {
 // watch reports what a unit is, and then each change of it, until the test ends.
 func watch(t testing.TB, m *lab.Machine, unit string) <-chan status {
 	t.Helper()
-	conn := dialBus(t, m)
+	conn := m.Bus(t)
+	if err := conn.Object(manager, "/org/freedesktop/systemd1").Call(manager+".Manager.Subscribe", 0).Err; err != nil {
+		t.Fatalf("subscribing: %v", err)
+	}
 	signals := make(chan *dbus.Signal, 4096) // godbus reads nothing while it is full
 	conn.Signal(signals)
 	p := dbus.ObjectPath("/org/freedesktop/systemd1/unit/" + sd.PathBusEscape(unit))
@@ -76,30 +78,6 @@ func watch(t testing.TB, m *lab.Machine, unit string) <-chan status {
 		}
 	}()
 	return out
-}
-
-// dialBus connects to the system bus of a machine for as long as the test runs, and asks systemd for its signals.
-func dialBus(t testing.TB, m *lab.Machine) *dbus.Conn {
-	t.Helper()
-	stream, err := net.Dial("unix", m.Root()+"/run/dbus/system_bus_socket")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := dbus.NewConn(stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
-		t.Fatalf("the bus of %s: %v", m.Name(), err)
-	}
-	if err := conn.Hello(); err != nil {
-		t.Fatalf("the bus of %s: %v", m.Name(), err)
-	}
-	if err := conn.Object(manager, "/org/freedesktop/systemd1").Call(manager+".Manager.Subscribe", 0).Err; err != nil {
-		t.Fatalf("subscribing: %v", err)
-	}
-	return conn
 }
 
 // await reads changes until one fulfils the condition, and gives all that it read.

@@ -204,7 +204,8 @@ func (l *link) add(key string) {
 // gone is closed when the connection is lost.
 func (l *link) gone() <-chan struct{} { return l.bus.Context().Done() }
 
-// awaitManager returns when PID 1 owns its name on the bus.
+// awaitManager returns when PID 1 owns its name on the bus, or the bus itself has gone: PID 1 is the first to leave one that
+// is stopped, and the next attempt makes another connection.
 func (l *link) awaitManager(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconnectTime)
 	defer cancel()
@@ -213,11 +214,14 @@ func (l *link) awaitManager(ctx context.Context) error {
 	defer l.unlisten(signals)
 	err := l.match(ctx, dbus.WithMatchSender(busInterface), dbus.WithMatchInterface(busInterface),
 		dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, busName))
-	if err != nil {
-		return translate(err)
-	}
 	var owned bool
-	if err := l.busCall(ctx, "NameHasOwner", []any{&owned}, busName); err != nil || owned {
+	if err == nil {
+		err = l.busCall(ctx, "NameHasOwner", []any{&owned}, busName)
+	}
+	switch {
+	case lost(err):
+		return nil
+	case err != nil || owned:
 		return translate(err)
 	}
 	for {
@@ -227,7 +231,7 @@ func (l *link) awaitManager(ctx context.Context) error {
 				return nil
 			}
 		case <-l.gone():
-			return nil // the next attempt makes another connection
+			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("%w: PID 1 has been away from the bus for %v", ErrLost, reconnectTime.Round(time.Second))
 		}

@@ -34,7 +34,8 @@ func packageCommand(e *env) *cli.Command {
 			"program, its units, a system user where it has one, and scripts that enable and start it. An upgrade replaces\n" +
 			"one instance after the other and goes back to the old version if the new one does not stay up. The machine\n" +
 			"that it is installed on needs clusterctl only where the shim adopts the program.\n\n" +
-			"Files that look like secrets, such as .env, are left out and named; --include takes them in.\n\n" +
+			"Everybody can read a package. Files that look like secrets, such as .env, are left out and named; --include\n" +
+			"takes them in. A variable that looks like a secret is an error.\n\n" +
 			"EXAMPLES:\n" +
 			"   clusterctl package shop\n" +
 			"   clusterctl package ./clusterctl.yaml --package-version 1.4.0 --output dist",
@@ -190,10 +191,14 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (packa
 	if err != nil {
 		return packageResult{}, err
 	}
+	if err := publicEnv(a.Env, a.Name); err != nil {
+		return packageResult{}, err
+	}
 	c, err := e.collect(ctx, roots, o.include.Value())
 	if err != nil {
 		return packageResult{}, err
 	}
+	defer c.close()
 	in := apppkg.Input{
 		App: a, Roots: roots, Files: c.files, Arch: o.arch, Version: cmp.Or(o.version, c.version()), Description: c.npm.Description,
 		Maintainer: cmp.Or(o.maintainer, e.maintainer()), Depends: o.depends.Value(),
@@ -219,20 +224,37 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (packa
 		r.Size += f.Size
 	}
 	e.tell(a, r, roots)
-	return r, e.build(ctx, p, c.newest, r.Path)
+	return r, e.build(ctx, p, c, r.Path)
+}
+
+// publicEnv refuses variables that look secret: a package lies about on servers and in caches for everybody to read.
+func publicEnv(vars []units.EnvVar, app units.Name) error {
+	var secret []string
+	for _, v := range vars {
+		if variable(v.Name+"="+v.Value, false).Masked {
+			secret = append(secret, v.Name)
+		}
+	}
+	if len(secret) == 0 {
+		return nil
+	}
+	return withHint(fmt.Errorf("env: %s would be public: everybody can read a package", strings.Join(secret, ", ")),
+		"move it to a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
 }
 
 // tell says what goes in, and what does not.
 func (e *env) tell(a units.App, r packageResult, roots []apppkg.Root) {
+	// Names of files are foreign text.
+	say := func(format string, args ...any) { e.note("%s: %s", a.Name, printable(fmt.Sprintf(format, args...))) }
 	for _, root := range roots {
-		e.note("%s: %s becomes %s", a.Name, root.From, root.To)
+		say("%s becomes %s", root.From, root.To)
 	}
-	e.note("%s: %d files, %s; depends on %s", a.Name, r.Files, binarySize(r.Size), strings.Join(r.Depends, ", "))
+	say("%d files, %s; depends on %s", r.Files, binarySize(r.Size), strings.Join(r.Depends, ", "))
 	for _, s := range r.LeftOut {
-		e.note("%s: left out, since it looks like a secret: %s (--include %[2]s takes it in, for everybody to read)", a.Name, shellWord(s))
+		say("left out, since it looks like a secret: %s (--include %[1]s takes it in, for everybody to read)", shellWord(s))
 	}
 	for _, n := range r.Notes {
-		e.note("%s: %s", a.Name, n)
+		say("%s", n)
 	}
 }
 

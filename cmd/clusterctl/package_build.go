@@ -11,13 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
 // build writes the tree of a package and has dpkg-deb make it. The package appears by rename, whole or not at all.
-func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, to string) error {
+func (e *env) build(ctx context.Context, p apppkg.Package, c *collection, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("creating %q: %w", dir, cause(err))
@@ -28,12 +27,12 @@ func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, to 
 	}
 	defer os.RemoveAll(tmp)
 	root := filepath.Join(tmp, "root")
-	if err := stage(ctx, root, p); err != nil {
+	if err := stage(ctx, root, p, c.content); err != nil {
 		return err
 	}
 	epoch := e.getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
-		epoch = fmt.Sprint(newest.Unix())
+		epoch = fmt.Sprint(c.newest.Unix())
 	}
 	deb := filepath.Join(tmp, "x.deb")
 	// xz, since the dpkg of Debian 11 does not know zstd; one thread, since their number changes the bytes.
@@ -48,7 +47,7 @@ func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, to 
 }
 
 // stage lays a package out as dpkg-deb wants it.
-func stage(ctx context.Context, root string, p apppkg.Package) error {
+func stage(ctx context.Context, root string, p apppkg.Package, open opener) error {
 	var sums bytes.Buffer
 	conffiles := map[string]bool{}
 	for _, f := range p.Control {
@@ -62,7 +61,7 @@ func stage(ctx context.Context, root string, p apppkg.Package) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		sum, err := place(root, f)
+		sum, err := place(root, f, open)
 		if err != nil {
 			return err
 		}
@@ -73,7 +72,7 @@ func stage(ctx context.Context, root string, p apppkg.Package) error {
 	control := append([]apppkg.File{{Path: "md5sums", Mode: 0o644, Data: sums.Bytes()}}, p.Control...)
 	for _, f := range control {
 		f.Path = "DEBIAN/" + f.Path
-		if _, err := place(root, f); err != nil {
+		if _, err := place(root, f, open); err != nil {
 			return err
 		}
 	}
@@ -86,8 +85,11 @@ func stage(ctx context.Context, root string, p apppkg.Package) error {
 	})
 }
 
+// opener opens the content of a file of a package.
+type opener func(apppkg.File) (io.ReadCloser, error)
+
 // place makes one file below root and gives its MD5, if it has content.
-func place(root string, f apppkg.File) (string, error) {
+func place(root string, f apppkg.File, open opener) (string, error) {
 	path := filepath.Join(root, f.Path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
@@ -98,15 +100,11 @@ func place(root string, f apppkg.File) (string, error) {
 	case f.Mode&fs.ModeSymlink != 0:
 		return "", os.Symlink(f.Link, path)
 	}
-	var from io.Reader = bytes.NewReader(f.Data)
-	if f.Source != "" {
-		source, err := os.Open(f.Source)
-		if err != nil {
-			return "", err
-		}
-		defer source.Close()
-		from = source
+	from, err := open(f)
+	if err != nil {
+		return "", err
 	}
+	defer from.Close()
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode.Perm())
 	if err != nil {
 		return "", err

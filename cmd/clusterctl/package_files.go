@@ -27,77 +27,105 @@ type collection struct {
 	arches  []string
 	newest  time.Time
 	npm     struct{ Version, Description string }
+	// trees are open until close; seen are the regular files in them.
+	trees []*tree
+	seen  map[string]fs.FileInfo
 }
 
-// collect walks what belongs to the app, and what was asked for beside it.
+// collect walks what belongs to the app, and what was asked for beside it. The caller closes the collection.
 func (e *env) collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
-	c := &collection{leftOut: []string{}, notes: []string{}}
+	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
+	err := c.collect(ctx, e, roots, include)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *collection) collect(ctx context.Context, e *env, roots []apppkg.Root, include []string) error {
 	var asked []string
 	for _, p := range include {
 		p, err := e.absolutePath(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		asked = append(asked, p)
 	}
 	for _, r := range roots {
 		if err := c.walk(ctx, r.From, asked, false); err != nil {
-			return nil, err
+			return err
 		}
-		// What npm knows of the app, if it is one.
-		if data, err := os.ReadFile(filepath.Join(r.From, "package.json")); err == nil && c.npm.Version == "" {
-			_ = json.Unmarshal(data, &c.npm)
-		}
+		c.readNPM(r.From)
 	}
 	for _, p := range asked {
 		inRoot := slices.ContainsFunc(roots, func(r apppkg.Root) bool { return p == r.From || strings.HasPrefix(p, r.From+"/") })
 		if _, err := os.Lstat(p); err != nil {
-			return nil, withHint(fmt.Errorf("--include %q: %w", p, cause(err)), "ls -l %s", shellWord(filepath.Dir(p)))
+			return withHint(fmt.Errorf("--include %q: %w", p, cause(err)), "ls -l %s", shellWord(filepath.Dir(p)))
 		}
 		if !inRoot {
 			if err := c.walk(ctx, p, asked, true); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return c, nil
+	return nil
+}
+
+// readNPM reads what npm knows of the app, if it is one.
+func (c *collection) readNPM(dir string) {
+	p := filepath.Join(dir, "package.json")
+	if _, ok := c.seen[p]; !ok || c.npm.Version != "" {
+		return
+	}
+	f, err := c.open(p)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	const most = 1 << 20
+	if data, err := io.ReadAll(io.LimitReader(f, most)); err == nil {
+		_ = json.Unmarshal(data, &c.npm)
+	}
 }
 
 // walk adds a file, or all that is in a directory.
 func (c *collection) walk(ctx context.Context, top string, asked []string, included bool) error {
-	wanted := func(p string) bool {
-		return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
+	t, err := openTree(top, !included)
+	if err != nil {
+		return err
 	}
-	return filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	c.trees = append(c.trees, t)
+	return t.walk(ctx, func(p string, d fs.DirEntry) error {
 		rel := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
 		switch {
-		case wanted(p):
+		case wanted(asked, p):
 		case d.IsDir() && apppkg.Junk(rel):
 			return filepath.SkipDir
+		case apppkg.Junk(rel):
+			return nil
 		case !d.IsDir() && rel != "" && apppkg.Secret(rel):
 			c.leftOut = append(c.leftOut, p)
 			return nil
 		}
-		return c.add(p, d, included || wanted(p))
+		return c.add(p, included || wanted(asked, p))
 	})
 }
 
 // add looks at one file: of what type, when changed, with which content.
-func (c *collection) add(p string, d fs.DirEntry, included bool) error {
-	info, err := d.Info()
+func (c *collection) add(p string, included bool) error {
+	t, rel, err := c.in(p)
+	if err != nil {
+		return err
+	}
+	info, err := t.root.Lstat(rel)
 	if err != nil {
 		return err
 	}
 	f := apppkg.File{Path: p, Mode: info.Mode(), Included: included}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		if f.Link, err = os.Readlink(p); err != nil {
+		if f.Link, err = t.root.Readlink(rel); err != nil {
 			return err
 		}
 	case info.IsDir():
@@ -106,6 +134,7 @@ func (c *collection) add(p string, d fs.DirEntry, included bool) error {
 			c.newest = info.ModTime()
 		}
 		f.Source, f.Size = p, info.Size()
+		c.seen[p] = info
 		if f.Digest, err = c.read(p); err != nil {
 			return err
 		}
@@ -119,7 +148,7 @@ func (c *collection) add(p string, d fs.DirEntry, included bool) error {
 
 // read gives the digest of a file, and notes for which machine it is, if it is a program.
 func (c *collection) read(p string) (string, error) {
-	f, err := os.Open(p)
+	f, err := c.open(p)
 	if err != nil {
 		return "", err
 	}

@@ -2,13 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/internal/outputschema"
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
 // packed is an app of a user on this machine, and its description.
@@ -17,7 +21,7 @@ func packed(t *testing.T) (dir, file string) {
 	dir = filepath.Join(t.TempDir(), "shop")
 	for name, data := range map[string]string{
 		"server.js": "//", "package.json": `{"name": "shop", "version": "1.2.3-rc.1", "description": "sells things"}`, ".env": "SECRET=1", ".git/HEAD": "ref",
-		"lib/x.js": "//",
+		"lib/x.js": "//", "clusterctl.yaml": "name: shop\nenv: {API_TOKEN: x}\n",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -63,8 +67,8 @@ func TestPackage(t *testing.T) {
 		t.Fatalf("%v\n%s", err, list)
 	}
 	for path, want := range map[string]bool{
-		"./usr/lib/clusterctl-apps/shop/app/server.js": true, "./usr/lib/clusterctl-apps/shop/app/lib/x.js": true, "/app/.env": false, ".git": false,
-		"./usr/lib/systemd/system/shop@.service -> /opt/shop/current/units/shop@.service": true,
+		"./usr/lib/clusterctl-apps/shop/app/server.js": true, "./usr/lib/clusterctl-apps/shop/app/lib/x.js": true, "/app/.env": false, ".git": false, "/app/clusterctl.yaml": false,
+		"./usr/lib/systemd/system/shop@.service -> /opt/clusterctl-apps/shop/current/units/shop@.service": true,
 	} {
 		if strings.Contains(string(list), path) != want {
 			t.Errorf("%s in the package is %v\n%s", path, !want, list)
@@ -120,5 +124,116 @@ func TestPackageErrors(t *testing.T) {
 		if code := w.do(args...); code != c.code || !strings.Contains(w.err.String(), c.says) || w.out.Len() > 0 {
 			t.Errorf("%q: %d, %s", c.args, code, w.err.String())
 		}
+	}
+}
+
+// TestPackagePublishesNoSecret: whatever is in a package, everybody can read.
+func TestPackagePublishesNoSecret(t *testing.T) {
+	_, file := packed(t)
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for env, want := range map[string]string{
+		"{DB_PASSWORD: hunter2, PORT: 1, STRIPE_KEY: hunter2}": "env: DB_PASSWORD, STRIPE_KEY would be public",
+		"{DATABASE_URL: \"postgres://a:hunter2@h/\"}":          "env: DATABASE_URL would be public",
+	} {
+		if err := os.WriteFile(file, append(slices.Clone(data), "env: "+env+"\n"...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out := t.TempDir()
+		code := w.do("package", file, "--output", out, "--systemd-version", "252")
+		if got := w.err.String(); code != exitFailed || !strings.Contains(got, want) || !strings.Contains(got, "env-files: [/etc/clusterctl-apps/shop/env]") || strings.Contains(got, "hunter2") {
+			t.Errorf("%s: %d, %s", env, code, got)
+		}
+		if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
+			t.Errorf("%s: there is %v, %v", env, left, err)
+		}
+	}
+}
+
+// TestPackageNames: names of files are foreign text, to the terminal and to dpkg.
+func TestPackageNames(t *testing.T) {
+	dir, file := packed(t)
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	args := []string{"package", file, "--output", t.TempDir(), "--systemd-version", "252"}
+	odd := filepath.Join(dir, "\033]0;owned\007.pem")
+	if err := os.WriteFile(odd, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code := w.do(args...); code != exitDone || strings.ContainsAny(w.err.String(), "\033\007") {
+		t.Errorf("%d, %q", code, w.err.String())
+	}
+	if err := os.Rename(odd, filepath.Join(dir, "x\ny")); err != nil {
+		t.Fatal(err)
+	}
+	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "control character") || !strings.Contains(w.err.String(), "hint: rename it") {
+		t.Errorf("%d, %q", code, w.err.String())
+	}
+}
+
+// TestPackageReadsWhatItSaw: a file that is replaced between the look and the reading does not get into the package, whatever
+// it is replaced by.
+func TestPackageReadsWhatItSaw(t *testing.T) {
+	elsewhere := filepath.Join(t.TempDir(), "shadow")
+	if err := os.WriteFile(elsewhere, []byte("root:"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(dir, p string) error{
+		"a link":           func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink(elsewhere, p)) },
+		"a link inside":    func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink("../.env", p)) },
+		"a FIFO":           func(_, p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
+		"another file":     func(_, p string) error { return errors.Join(os.Rename(p, p+"~"), os.WriteFile(p, []byte("//"), 0o600)) },
+		"other content":    func(_, p string) error { return os.WriteFile(p, []byte("#!"), 0o600) },
+		"a linked parent":  func(dir, p string) error { return relink(filepath.Dir(p), filepath.Dir(elsewhere)) },
+		"a linked top":     func(dir, _ string) error { return relink(dir, filepath.Dir(elsewhere)) },
+		"nothing, as here": nil,
+	} {
+		dir, _ := packed(t)
+		w := newWorld(t)
+		c, err := w.env.collect(t.Context(), []apppkg.Root{{From: dir, To: "/x"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := filepath.Join(dir, "lib/x.js")
+		i := slices.IndexFunc(c.files, func(f apppkg.File) bool { return f.Path == p })
+		if change != nil {
+			if err := change(dir, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err = place(t.TempDir(), c.files[i], c.content)
+		// Whatever becomes of the path of the top: what was opened is what is read.
+		if same := change == nil || name == "a linked top"; (err == nil) != same {
+			t.Errorf("%s: %v", name, err)
+		}
+		c.close()
+	}
+}
+
+// relink puts a link where a directory was.
+func relink(dir, to string) error { return errors.Join(os.Rename(dir, dir+"~"), os.Symlink(to, dir)) }
+
+// TestPackageFollowsItsTop: the directory of an app may be a link, as "current" often is. Links in it stay links.
+func TestPackageFollowsItsTop(t *testing.T) {
+	dir, file := packed(t)
+	top := filepath.Join(t.TempDir(), "deploy", "current")
+	data, err := os.ReadFile(file)
+	if err := errors.Join(err, os.MkdirAll(filepath.Dir(top), 0o755), os.Symlink(dir, top), os.Symlink("/usr/share/x", filepath.Join(dir, "x")), os.Symlink("../y", filepath.Join(dir, "y")),
+		os.WriteFile(file, []byte(strings.ReplaceAll(string(data), dir, top)), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	out := t.TempDir()
+	if code := w.do("package", file, "--output", out, "--systemd-version", "252", "--package-version", "1"); code != exitDone || !strings.Contains(w.err.String(), "lead nowhere on the target: "+top+"/y -> ../y\n") {
+		t.Fatalf("%d, %s", code, w.err.String())
+	}
+	list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "shop_1_all.deb")).CombinedOutput()
+	if err != nil || !strings.Contains(string(list), "/app/lib/x.js\n") || !strings.Contains(string(list), "/app/x -> /usr/share/x\n") {
+		t.Errorf("%v\n%s", err, list)
 	}
 }

@@ -87,14 +87,13 @@ func TestPlan(t *testing.T) {
 		{"/usr/lib/clusterctl-apps/shop/app", fs.ModeDir | 0o755, ""},
 		{"/usr/lib/clusterctl-apps/shop/app/server.js", 0o644, ""},
 		{"/usr/lib/clusterctl-apps/shop/app/bin/tool", 0o755, ""},
-		{"/usr/lib/clusterctl-apps/shop/app/latest", fs.ModeSymlink | 0o777, "/opt/shop/current/app/bin/tool"},
-		{"/usr/lib/clusterctl-apps/shop/app/data", fs.ModeSymlink | 0o777, "/var/lib/shop/data"},
+		{"/usr/lib/clusterctl-apps/shop/app/latest", fs.ModeSymlink | 0o777, "/opt/clusterctl-apps/shop/current/app/bin/tool"},
 		{"/usr/lib/clusterctl-apps/shop/units/shop@.service", 0o644, ""},
 		{"/usr/lib/systemd/system/shop.service", 0o644, ""},
-		{"/usr/lib/systemd/system/shop@.service", fs.ModeSymlink | 0o777, "/opt/shop/current/units/shop@.service"},
-		{"/usr/lib/systemd/system/shop-admin.socket", fs.ModeSymlink | 0o777, "/opt/shop/current/units/shop-admin.socket"},
+		{"/usr/lib/systemd/system/shop@.service", fs.ModeSymlink | 0o777, "/opt/clusterctl-apps/shop/current/units/shop@.service"},
+		{"/usr/lib/systemd/system/shop-admin.socket", fs.ModeSymlink | 0o777, "/opt/clusterctl-apps/shop/current/units/shop-admin.socket"},
 		{"/usr/lib/sysusers.d/shop.conf", 0o644, ""},
-		{"/etc/shop/.env", 0o600, ""},
+		{"/etc/clusterctl-apps/shop/.env", 0o600, ""},
 		{"/etc/shop/extra.conf", 0o644, ""},
 		{"/usr/share/shop/data", 0o644, ""},
 	} {
@@ -103,11 +102,11 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	for _, f := range p.Files {
-		if strings.Contains(f.Path, "/app/data/") || strings.HasSuffix(f.Path, "/app/.env") {
+		if strings.Contains(f.Path+"/", "/app/data/") || strings.HasSuffix(f.Path, "/app/.env") {
 			t.Errorf("%s is in the package", f.Path)
 		}
 	}
-	if got := string(find(t, p.Control, "conffiles").Data); got != "/etc/shop/.env\n/etc/shop/extra.conf\n" {
+	if got := string(find(t, p.Control, "conffiles").Data); got != "/etc/clusterctl-apps/shop/.env\n/etc/shop/extra.conf\n" {
 		t.Errorf("conffiles %q", got)
 	}
 	control := string(find(t, p.Control, "control").Data)
@@ -146,11 +145,30 @@ func TestState(t *testing.T) {
 	for user, makes := range map[string]bool{"shop": true, "root": false} {
 		p := plan(t, input(t, strings.Replace(shop, "run-as: shop", "run-as: "+user, 1)))
 		script := string(find(t, p.Control, "postinst").Data)
-		if !strings.Contains(script, "install -d -o '"+user+"' ") || !strings.Contains(script, "'/var/lib/shop/data'") {
-			t.Errorf("%s: nobody makes /var/lib/shop/data:\n%s", user, script)
+		if !strings.Contains(script, "\nowner='"+user+"'\n") || !strings.Contains(script, "\nmake_state 'data'\n") {
+			t.Errorf("%s: nobody makes data:\n%s", user, script)
+		}
+		if !strings.Contains(script, "if ! has '/var/spool/shop'; then\n") {
+			t.Errorf("%s: nobody looks for /var/spool/shop:\n%s", user, script)
 		}
 		if strings.Contains(script, "\nmake_user\n") != makes {
 			t.Errorf("%s: whether the user is made is %v", user, !makes)
+		}
+	}
+}
+
+// TestModeNotes: permissions that a package does not keep are named.
+func TestModeNotes(t *testing.T) {
+	in := input(t, shop)
+	in.Files = append(in.Files, regular("/srv/shop/su", fs.ModeSetuid|0o755))
+	p := plan(t, in)
+	if f := find(t, p.Files, "/usr/lib/clusterctl-apps/shop/app/su"); f.Mode != 0o755 {
+		t.Errorf("mode %v", f.Mode)
+	}
+	notes := strings.Join(p.Notes, "\n")
+	for _, want := range []string{"bits are not kept: /srv/shop/su", "everybody can read them in a package: /srv/shop/server.js", "/var/spool/shop must be there before"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("no %q in:\n%s", want, notes)
 		}
 	}
 }
@@ -159,7 +177,7 @@ func TestState(t *testing.T) {
 func TestRelocation(t *testing.T) {
 	p := plan(t, input(t, shop))
 	a := decode(t, string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/clusterctl.yaml").Data))
-	const app = "/opt/shop/current/app"
+	const app = "/opt/clusterctl-apps/shop/current/app"
 	want := []string{"/usr/bin/node", "server.js", "--conf=" + app + "/c.json", "a:" + app + ":" + app + "/lib,/srv/shopping", app}
 	if !slices.Equal(a.Command, want) {
 		t.Errorf("command %q, want %q", a.Command, want)
@@ -167,14 +185,14 @@ func TestRelocation(t *testing.T) {
 	if a.Directory != app || a.Env[0].Value != app+"/lib" || a.Env[1].Value != "/srv/shopping" {
 		t.Errorf("directory %s, env %v", a.Directory, a.Env)
 	}
-	if a.EnvFiles[0].Path != "/etc/shop/.env" || a.EnvFiles[1].Path != "/etc/default/shop" || !a.EnvFiles[1].Optional {
+	if a.EnvFiles[0].Path != "/etc/clusterctl-apps/shop/.env" || a.EnvFiles[1].Path != "/etc/default/shop" || !a.EnvFiles[1].Optional {
 		t.Errorf("env-files %v", a.EnvFiles)
 	}
-	if !slices.Equal(a.Writable, []string{"/var/lib/shop/data", "/var/spool/shop"}) {
+	if !slices.Equal(a.Writable, []string{"/var/lib/clusterctl-apps/shop/data", "/var/spool/shop"}) {
 		t.Errorf("writable %q", a.Writable)
 	}
 	unit := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/units/shop@.service").Data)
-	if !strings.Contains(unit, "SourcePath=/opt/shop/current/clusterctl.yaml\n") || strings.Contains(unit, "/srv/shop/") {
+	if !strings.Contains(unit, "SourcePath=/opt/clusterctl-apps/shop/current/clusterctl.yaml\n") || strings.Contains(unit, "/srv/shop/") {
 		t.Errorf("the unit is still that of here:\n%s", unit)
 	}
 }
@@ -197,7 +215,7 @@ func TestAggregate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Target.Source = "/opt/shop/current/clusterctl.yaml"
+	in.Target.Source = "/opt/clusterctl-apps/shop/current/clusterctl.yaml"
 	set, err := units.Render(app, in.Target)
 	if err != nil {
 		t.Fatal(err)
@@ -237,15 +255,15 @@ func TestRoots(t *testing.T) {
 		return !strings.HasSuffix(p, "/") && strings.Contains(path.Base(p), ".") || path.Base(p) == "worker"
 	}
 	for yaml, want := range map[string]string{
-		"command: [/usr/bin/node, server.js]\ndirectory: /srv/shop":           "/srv/shop=/opt/x/current/app",
-		"command: [/opt/hello/worker]":                                        "/opt/hello/worker=/opt/x/current/bin/worker",
-		"command: [/opt/hello/worker]\ndirectory: /opt/hello":                 "/opt/hello=/opt/x/current/app",
-		"command: [/usr/local/bin/worker]\ndirectory: /srv/x":                 "/srv/x=/opt/x/current/app /usr/local/bin/worker=/opt/x/current/bin/worker",
+		"command: [/usr/bin/node, server.js]\ndirectory: /srv/shop":           "/srv/shop=/opt/clusterctl-apps/x/current/app",
+		"command: [/opt/hello/worker]":                                        "/opt/hello/worker=/opt/clusterctl-apps/x/current/bin/worker",
+		"command: [/opt/hello/worker]\ndirectory: /opt/hello":                 "/opt/hello=/opt/clusterctl-apps/x/current/app",
+		"command: [/usr/local/bin/worker]\ndirectory: /srv/x":                 "/srv/x=/opt/clusterctl-apps/x/current/app /usr/local/bin/worker=/opt/clusterctl-apps/x/current/bin/worker",
 		"command: [/usr/bin/node, /srv/shop/server.js]":                       "error: x runs /srv/shop/server.js, which is not below its directory \"\": what belongs to it is not known",
 		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /":          "error: nothing of x would be in the package: its directory is \"/\" and its program \"/usr/bin/python3\"",
 		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a":     "error: x runs /home/a/server.js, which is not below its directory \"/home/a\": what belongs to it is not known",
-		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/x/current/app",
-		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/x/current/app",
+		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/clusterctl-apps/x/current/app",
+		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app",
 	} {
 		roots, err := Roots(decode(t, "name: x\n"+yaml+"\n"), isFile)
 		var got []string
@@ -271,7 +289,20 @@ func TestRefusals(t *testing.T) {
 		"takes a user of its own": func(in *Input) { in.App.RunAs = units.RunAs{} },
 		"cannot be writable":      func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
 		"older than 247":          func(in *Input) { in.Target.Systemd = 246 },
-		"in the package twice":    func(in *Input) { in.Files = append(in.Files, in.Files[1]) },
+		"as a whole":              func(in *Input) { in.App.Writable = []string{"/var/lib/clusterctl-apps/shop"} },
+		"\"/srv/shop/data/uploads\" is inside \"/srv/shop/data\"": func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/uploads"} },
+		"\"/srv/shop/data/x\" is inside":                          func(in *Input) { in.App.Writable = []string{"/srv/shop/data/x", "/srv/shop/data"} },
+		"is inside \"/srv/shop/data\"":                            func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/var/lib/clusterctl-apps/shop/data/x"} },
+		"is given twice":                                          func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/"} },
+		"is not a directory":                                      func(in *Input) { in.App.Writable = []string{"/srv/shop/server.js"} },
+		"has a control character":                                 func(in *Input) { in.Files = append(in.Files, regular("/srv/shop/x\n/etc/passwd", 0o644)) },
+		"the target of the link":                                  func(in *Input) { in.Files[3].Link = "\033[2J" },
+		"\"/srv/shop/latest/x\" is behind the link":               func(in *Input) { in.App.Writable = []string{"/srv/shop/latest/x"} },
+		"inside \"/etc/shop\", where the workers":                 func(in *Input) { in.App.Writable = []string{"/etc/shop"} },
+		"two of them become": func(in *Input) {
+			in.App.EnvFiles = []units.EnvFile{{Path: "/srv/shop/a/.env"}, {Path: "/srv/shop/b/.env"}}
+		},
+		"in the package twice": func(in *Input) { in.Files = append(in.Files, in.Files[1]) },
 	} {
 		in := input(t, shop)
 		change(&in)
@@ -285,12 +316,13 @@ func TestSecret(t *testing.T) {
 	for p, want := range map[string]bool{
 		".env": true, "sub/.env": true, ".env.production": true, ".env.example": false, "server.key": true, "tls/cert.pem": true,
 		"node_modules/x/test/key.pem": false, "server.js": false, "id_rsa": true, "environment.js": false, ".npmrc": true,
+		"prod.env": true, "example.env": false, ".git-credentials": true,
 	} {
 		if Secret(p) != want {
 			t.Errorf("Secret(%q) is %v", p, !want)
 		}
 	}
-	for p, want := range map[string]bool{".git": true, "a/.git": true, ".github": false, "node_modules": false, "node_modules/.cache": true} {
+	for p, want := range map[string]bool{"clusterctl.yaml": true, "a/clusterctl.yaml": false, ".git": true, "a/.git": true, ".github": false, "node_modules": false, "node_modules/.cache": true} {
 		if Junk(p) != want {
 			t.Errorf("Junk(%q) is %v", p, !want)
 		}

@@ -66,8 +66,10 @@ func (p Package) FileName() string {
 
 // Plan makes the package.
 func Plan(in Input) (Package, error) {
-	if err := in.check(); err != nil {
-		return Package{}, err
+	for _, check := range []func() error{in.check, in.checkNames, in.checkWritable} {
+		if err := check(); err != nil {
+			return Package{}, err
+		}
 	}
 	here := in.App
 	a, notes, err := relocate(in.App, in.Roots)
@@ -86,6 +88,7 @@ func Plan(in Input) (Package, error) {
 	release = append(release,
 		text("clusterctl.yaml", config.Encode(a)),
 		text("instances", []byte(instanceList(in.Target.Sizing.Listed))))
+	p.Notes = append(p.Notes, in.fileNotes(here)...)
 	p.Release = releaseID(in.Version, release)
 	for _, f := range release {
 		f.Path = dist(a.Name) + "/" + f.Path
@@ -102,7 +105,7 @@ func Plan(in Input) (Package, error) {
 			return Package{}, fmt.Errorf("%s would be in the package twice", p.Files[i].Path)
 		}
 	}
-	return p, in.addControl(&p)
+	return p, in.addControl(here, &p)
 }
 
 func text(p string, data []byte) File {
@@ -115,13 +118,7 @@ func link(p, to string) File { return File{Path: p, Mode: fs.ModeSymlink | 0o777
 // read by everybody.
 func (in Input) payload(here units.App) []File {
 	var out []File
-	var state []string
-	for _, w := range here.Writable {
-		if rel, ok := inRoot(w, in.Roots); ok {
-			state = append(state, rel)
-			out = append(out, link("app/"+rel, stateOf(in.App.Name)+"/"+rel))
-		}
-	}
+	state := in.stateLinks(here)
 	for _, f := range in.Files {
 		i := slices.IndexFunc(in.Roots, func(r Root) bool { return below(f.Path, r.From) })
 		if i < 0 || hasEnvFile(here, f.Path) {
@@ -141,6 +138,7 @@ func (in Input) payload(here units.App) []File {
 	return out
 }
 
+// normal gives a file the permissions of a package. Bits such as setuid are not among them.
 func normal(f File) File {
 	switch {
 	case f.Mode&fs.ModeSymlink != 0:
@@ -219,8 +217,10 @@ func (in Input) sysusers() string {
 	return s
 }
 
-// gecos marks a user as made by the package, so that a purge removes no other.
-func (in Input) gecos() string { return "made by the package " + DebName(in.App.Name) }
+// madeBy begins the mark of all that a package has made and a purge may remove: users and directories.
+const madeBy = "made by the package "
+
+func (in Input) gecos() string { return madeBy + DebName(in.App.Name) }
 
 const journaldDir = "/etc/systemd/"
 

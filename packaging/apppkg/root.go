@@ -1,7 +1,6 @@
 package apppkg
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -16,17 +15,38 @@ type Root struct {
 	From, To string
 }
 
+// The directories of the packages of apps. /opt/NAME, /var/lib/NAME and /etc/NAME may belong to a program of that name,
+// such as docker.
+const (
+	optDir   = "/opt/clusterctl-apps"
+	distDir  = "/usr/lib/clusterctl-apps"
+	stateDir = "/var/lib/clusterctl-apps"
+	etcDir   = "/etc/clusterctl-apps"
+)
+
 // home is where the app is on the target.
-func home(n units.Name) string { return "/opt/" + string(n) }
+func home(n units.Name) string { return optDir + "/" + string(n) }
 
 // dist is where dpkg unpacks to. It is not below /opt: that directory is on every Debian and of no package, so that dpkg
 // would remove it with the last one that is in it.
-func dist(n units.Name) string { return "/usr/lib/clusterctl-apps/" + string(n) }
+func dist(n units.Name) string { return distDir + "/" + string(n) }
 
 func current(n units.Name) string { return home(n) + "/current" }
 
 // stateOf is where the parts of the app's directory that it writes to are kept, from release to release.
-func stateOf(n units.Name) string { return "/var/lib/" + string(n) }
+func stateOf(n units.Name) string { return stateDir + "/" + string(n) }
+
+// etc is where the app's files of variables are.
+func etc(n units.Name) string { return etcDir + "/" + string(n) }
+
+// EnvFile proposes where an app's file of variables is on the target.
+func EnvFile(n units.Name) string { return etc(n) + "/env" }
+
+// formerHome, formerState and formerEtc are the directories that packages of an earlier clusterctl used. An upgrade from
+// such a package keeps its data where it is, and its paths working.
+func formerHome(n units.Name) string  { return "/opt/" + string(n) }
+func formerState(n units.Name) string { return "/var/lib/" + string(n) }
+func formerEtc(n units.Name) string   { return "/etc/" + string(n) }
 
 // systemDirs hold what comes from packages, or belongs to the machine and not to an app.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
@@ -121,6 +141,9 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 		if contains(roots, f.Path) {
 			a.EnvFiles[i].Path = envFilePath(a.Name, f.Path)
 		}
+		if other := slices.IndexFunc(a.EnvFiles[:i], func(e units.EnvFile) bool { return e.Path == a.EnvFiles[i].Path }); other >= 0 {
+			return a, nil, &units.FieldError{Field: "env-files", Message: fmt.Sprintf("two of them become %s on the target", a.EnvFiles[i].Path), Hint: "rename one of them"}
+		}
 		if !f.Optional {
 			notes = append(notes, a.EnvFiles[i].Path+" has to be there before it is installed (env-files), unless it is included")
 		}
@@ -130,30 +153,14 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 		return a, nil, err
 	}
 	a.Writable = writable
+	for _, w := range foreignWritable(a) {
+		notes = append(notes, w+" must be there before the package is installed, for the workers to write to (writable)")
+	}
 	return a, notes, nil
 }
 
 // envFilePath is where a file of variables that is here in the app's directory belongs on the target.
-func envFilePath(n units.Name, p string) string { return "/etc/" + string(n) + "/" + path.Base(p) }
-
-// writablePaths puts what the app writes into its directory where releases do not replace it.
-func writablePaths(a units.App, roots []Root) ([]string, error) {
-	var out []string
-	for _, w := range a.Writable {
-		rel, ok := inRoot(w, roots)
-		switch {
-		case !ok:
-			out = append(out, w)
-		case rel == "":
-			return nil, errors.New("the directory of the app is replaced with each version, so it cannot be writable as a whole: name what is written below it")
-		case a.RunAs.Dynamic():
-			return nil, fmt.Errorf("%s is written to, which takes a user of its own: write run-as: %s", w, userName(a.Name))
-		default:
-			out = append(out, stateOf(a.Name)+"/"+rel)
-		}
-	}
-	return out, nil
-}
+func envFilePath(n units.Name, p string) string { return etc(n) + "/" + path.Base(p) }
 
 // userName proposes a system user.
 func userName(n units.Name) string {

@@ -2,6 +2,7 @@ package apppkg
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"github.com/clusterctl/clusterctl/units"
 )
 
 //go:embed scripts/*.tmpl
@@ -18,21 +21,45 @@ var scripts embed.FS
 type scriptView struct {
 	Name, Package, Service, Slice string
 	Sockets                       []string
-	Home, Dist, Release           string
+	Home, Dist, Release, Etc      string
+	// Mark is the content of the mark in directories that the package makes. MadeBy is the beginning of every such mark.
+	Mark, MadeBy string
 	// Namespace is that of the app's own journal, if it has one, and JournalUnits what serves it.
 	Namespace    string
 	JournalUnits []string
-	// State are the directories that the workers write to, below StateRoot; they are Owner's. User is made if it is missing.
-	State                     []string
+	// State are the directories that the workers write to, relative to StateRoot. They belong to Owner. StateLinks are the
+	// links to them, relative to the app's directory in a release. User is made if it is missing.
+	State, StateLinks         []string
 	StateRoot                 string
 	User, Group, Gecos, Owner string
+	// Needed are the directories that the workers write to and the package does not make. NeededOwner is for the hint.
+	Needed      []string
+	NeededOwner string
+	// Units are the files in the directory of systemd, relative to it. Others are the other files outside of Dist.
+	Units, Others []string
+	Former        formerView
 }
 
-func (in Input) view(p *Package) scriptView {
+// formerView holds the directories that a package of an earlier clusterctl used for the app.
+type formerView struct {
+	Home, State, Etc string
+	EnvFiles         []movedFile
+}
+
+// movedFile is a file of variables; Shipped says whether it is in the package.
+type movedFile struct {
+	Old, New string
+	Shipped  bool
+}
+
+func (in Input) view(here units.App, p *Package) scriptView {
 	n := in.App.Name
 	v := scriptView{
 		Name: string(n), Package: p.Name, Service: n.Service(), Slice: n.Slice(), Sockets: in.App.Sockets(),
-		Home: home(n), Dist: dist(n), Release: p.Release, StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(),
+		Home: home(n), Dist: dist(n), Release: p.Release, Etc: etc(n), Mark: in.gecos(), MadeBy: madeBy,
+		StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
+		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(here),
+		Former: formerView{Home: formerHome(n), State: formerState(n), Etc: formerEtc(n)},
 	}
 	if user := in.App.RunAs.User; user != "" && user != "root" && !isNumber(user) {
 		v.User = user
@@ -44,8 +71,22 @@ func (in Input) view(p *Package) scriptView {
 		v.Namespace, v.JournalUnits = n.LogNamespace(), n.JournalUnits()
 	}
 	for _, w := range in.App.Writable {
-		if below(w, stateOf(n)) {
-			v.State = append(v.State, w)
+		if rel, ok := strings.CutPrefix(w, stateOf(n)+"/"); ok {
+			v.State = append(v.State, rel)
+		}
+	}
+	for _, f := range p.Files {
+		switch {
+		case f.Mode.IsDir() || below(f.Path, dist(n)):
+		case below(f.Path, in.unitDir()):
+			v.Units = append(v.Units, strings.TrimPrefix(f.Path, in.unitDir()+"/"))
+		default:
+			v.Others = append(v.Others, f.Path)
+		}
+	}
+	for _, f := range here.EnvFiles {
+		if to := envFilePath(n, f.Path); contains(in.Roots, f.Path) {
+			v.Former.EnvFiles = append(v.Former.EnvFiles, movedFile{Old: formerEtc(n) + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
 		}
 	}
 	return v
@@ -55,7 +96,7 @@ func (in Input) view(p *Package) scriptView {
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // addControl fills DEBIAN/: what dpkg is told, and its scripts.
-func (in Input) addControl(p *Package) error {
+func (in Input) addControl(here units.App, p *Package) error {
 	var kilobytes int64
 	for _, f := range p.Files {
 		kilobytes += max((f.Size+1023)/1024, 1)
@@ -67,12 +108,12 @@ func (in Input) addControl(p *Package) error {
 	}
 	for _, name := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		file := name + ".tmpl"
-		t, err := template.New(file).Funcs(template.FuncMap{"q": quote}).ParseFS(scripts, path.Join("scripts", file))
+		t, err := template.New(file).Funcs(template.FuncMap{"q": quote, "dir": path.Dir}).ParseFS(scripts, "scripts/common.tmpl", path.Join("scripts", file))
 		if err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}
 		var b bytes.Buffer
-		if err := t.Execute(&b, in.view(p)); err != nil {
+		if err := t.Execute(&b, in.view(here, p)); err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}
 		f := text(name, b.Bytes())

@@ -41,7 +41,14 @@ func (s Store) Packaged(app units.Name) bool {
 
 // release is the directory of the release that is in force.
 func (s Store) release(app units.Name) string {
-	return filepath.Join(s.Releases, string(app), "current")
+	path := filepath.Join(s.Releases, string(app), "current")
+	if _, err := os.Lstat(path); err != nil && s.Former != "" {
+		former := filepath.Join(s.Former, string(app), "current")
+		if _, err := os.Lstat(former); err == nil {
+			return former
+		}
+	}
+	return path
 }
 
 // SourcePath is where the source of an app is, that of a package included.

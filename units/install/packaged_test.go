@@ -14,7 +14,7 @@ import (
 func TestPackaged(t *testing.T) {
 	dir := t.TempDir()
 	s := Store{
-		Units: dir + "/units", Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Packages: dir + "/packages", Releases: dir + "/opt",
+		Units: dir + "/units", Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Packages: dir + "/packages", Releases: dir + "/opt/own", Former: dir + "/opt",
 	}
 	write := func(path, data string) {
 		t.Helper()
@@ -32,11 +32,19 @@ func TestPackaged(t *testing.T) {
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
 		t.Errorf("not configured yet, and listed: %q, %v", apps, err)
 	}
-	write(dir+"/opt/shop/releases/1/clusterctl.yaml", "name: shop\ncommand: [/one]\n")
-	write(dir+"/opt/shop/releases/1/units/shop.service.d/50-instances.conf", "")
-	if err := os.Symlink("releases/1", dir+"/opt/shop/current"); err != nil {
-		t.Fatal(err)
+	release := func(top, program string) {
+		t.Helper()
+		write(top+"/shop/releases/1/clusterctl.yaml", "name: shop\ncommand: ["+program+"]\n")
+		write(top+"/shop/releases/1/units/shop.service.d/50-instances.conf", "")
+		if err := os.Symlink("releases/1", top+"/shop/current"); err != nil {
+			t.Fatal(err)
+		}
 	}
+	release(dir+"/opt", "/zero")
+	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/zero" {
+		t.Errorf("of a former package: %+v, %v", a, err)
+	}
+	release(dir+"/opt/own", "/one")
 	write(dir+"/config/alpha.yaml", "name: alpha\ncommand: [/a]\n")
 	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"alpha", "shop"}) {
 		t.Errorf("%q, %v", apps, err)
@@ -45,7 +53,7 @@ func TestPackaged(t *testing.T) {
 	if err != nil || a.Command[0] != "/one" || !s.Packaged("shop") || s.Packaged("alpha") {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+"/opt/shop/current/units/shop.service.d/50-instances.conf" {
+	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+"/opt/own/shop/current/units/shop.service.d/50-instances.conf" {
 		t.Errorf("the list is at %s", got)
 	}
 	if got := s.UnitPath("alpha", "alpha.service"); got != dir+"/units/alpha.service" {

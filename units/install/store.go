@@ -28,8 +28,9 @@ type Store struct {
 	// Run holds the locks: /run/clusterctl.
 	Run string
 	// Packages holds a directory for each app that came with a Debian package, /usr/lib/clusterctl-apps, and Releases what is
-	// in force of it, /opt/NAME/current; both empty where there are none.
-	Packages, Releases string
+	// in force of it, /opt/clusterctl-apps/NAME/current; both empty where there are none. Former is the directory that
+	// packages of an earlier clusterctl used instead of Releases, /opt/NAME/current.
+	Packages, Releases, Former string
 	// Command names this process to others that wait for its lock or find its intent, for example
 	// "clusterctl scale shop 4".
 	Command string
@@ -44,7 +45,7 @@ type Store struct {
 func System() Store {
 	return Store{
 		Units: "/etc/systemd/system", Journal: "/etc/systemd", Config: "/etc/clusterctl", State: "/var/lib/clusterctl", Run: "/run/clusterctl",
-		Packages: "/usr/lib/clusterctl-apps", Releases: "/opt",
+		Packages: "/usr/lib/clusterctl-apps", Releases: "/opt/clusterctl-apps", Former: "/opt",
 	}
 }
 

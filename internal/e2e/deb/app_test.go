@@ -77,7 +77,7 @@ func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
 }
 
 // pack makes the package for a systemd, and gives its path.
-func (p project) pack(t testing.TB, systemd int, version string) string {
+func (p project) pack(t testing.TB, systemd int, version string, more ...string) string {
 	t.Helper()
 	out := t.TempDir()
 	file := filepath.Join(out, "clusterctl.yaml")
@@ -89,6 +89,7 @@ func (p project) pack(t testing.TB, systemd int, version string) string {
 	if version != "" {
 		args = append(args, "--package-version", version)
 	}
+	args = append(args, more...)
 	var result struct{ Packages []struct{ Path string } }
 	if err := json.Unmarshal([]byte(host(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
 		t.Fatalf("%v: %+v", err, result)
@@ -144,7 +145,7 @@ func (u upgrades) upgrade(t *testing.T, m *lab.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.newer)) })
 	u.want(t, m, "2.0")
-	if got := m.Sh(t, "ls /opt/"+u.name+"/releases"); !strings.HasPrefix(got, "2.0") || strings.Contains(got, "\n") {
+	if got := m.Sh(t, "ls /opt/clusterctl-apps/"+u.name+"/releases"); !strings.HasPrefix(got, "2.0") || strings.Contains(got, "\n") {
 		t.Errorf("after an upgrade there are the releases %q", got)
 	}
 }
@@ -207,10 +208,10 @@ func TestNativeApp(t *testing.T) {
 			} else {
 				u.install(t, m)
 			}
-			if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/opt/hello/*' -not -path '/usr/lib/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
+			if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
 				t.Errorf("of clusterctl there is %s", r.Stdout)
 			}
-			if got := m.Sh(t, "find /opt/hello /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
+			if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
 				t.Errorf("secrets in the package, or another user than hello: %q", got)
 			}
 			if r == lab.Bookworm {
@@ -219,7 +220,7 @@ func TestNativeApp(t *testing.T) {
 				u.upgrade(t, m)
 			}
 			u.fail(t, m)
-			if got := m.Sh(t, "sort -u /var/lib/hello/data/starts"); got != "1.0\n2.0\n4.0" {
+			if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
 				t.Errorf("what the releases wrote: %q", got)
 			}
 			u.end(t, m, before)

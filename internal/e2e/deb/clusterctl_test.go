@@ -88,7 +88,7 @@ func nativeWorker(t *testing.T) string {
 // wantSeen: clusterctl shows an app that came with a package, and leaves its files to dpkg.
 func wantSeen(t *testing.T, m *lab.Machine) {
 	t.Helper()
-	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || test $? = 3"); !strings.Contains(got, "/opt/shop/current/clusterctl.yaml") {
+	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
 		t.Errorf("clusterctl says of the app of a package:\n%s", got)
 	}
 	for _, c := range []string{"uninstall --yes shop", "scale shop 3", "install shop -i 1 --listen 8299 -- /srv/packages/go-worker"} {

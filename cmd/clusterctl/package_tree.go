@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+)
+
+// tree is a directory, or one file, that is read for a package. It is opened once: whoever may write in it cannot replace
+// a part of it by a link and so have other files of this machine packaged.
+type tree struct {
+	// top is the path of the tree, and of its files in the package before they are relocated.
+	top  string
+	root *os.Root
+	// file is the name of the one file in root, and empty for a directory.
+	file string
+}
+
+// openTree opens a tree. A link is followed at its top alone, and only with follow.
+func openTree(top string, follow bool) (*tree, error) {
+	dir, base := filepath.Split(top)
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	real = filepath.Join(real, base)
+	if follow {
+		if real, err = filepath.EvalSymlinks(top); err != nil {
+			return nil, err
+		}
+	}
+	info, err := os.Lstat(real)
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{top: top}
+	if !info.IsDir() {
+		real, t.file = filepath.Split(real)
+	}
+	t.root, err = os.OpenRoot(real)
+	return t, err
+}
+
+// rel returns the name in the root of a path of the tree.
+func (t *tree) rel(p string) (string, bool) {
+	if p == t.top {
+		if t.file != "" {
+			return t.file, true
+		}
+		return ".", true
+	}
+	rel, ok := strings.CutPrefix(p, strings.TrimSuffix(t.top, "/")+"/")
+	return rel, ok && t.file == ""
+}
+
+// walk calls add for each path of the tree.
+func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error) error {
+	from := "."
+	if t.file != "" {
+		from = t.file
+	}
+	return fs.WalkDir(noFollow{t.root}, from, func(rel string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if rel == from {
+			return add(t.top, d)
+		}
+		return add(filepath.Join(t.top, rel), d)
+	})
+}
+
+// noFollow is a root as a file system of which no link is followed, at the top of a walk neither.
+type noFollow struct{ root *os.Root }
+
+func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Open(name) }
+func (n noFollow) Stat(name string) (fs.FileInfo, error)      { return n.root.Lstat(name) }
+func (n noFollow) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.root.FS(), name) }
+
+// in returns the tree of a path, and its name there.
+func (c *collection) in(p string) (*tree, string, error) {
+	for _, t := range c.trees {
+		if rel, ok := t.rel(p); ok {
+			return t, rel, nil
+		}
+	}
+	return nil, "", fmt.Errorf("%q: %w", p, fs.ErrNotExist)
+}
+
+// open opens a regular file that has been collected. It is the one that was seen, or an error.
+func (c *collection) open(p string) (*os.File, error) {
+	t, rel, err := c.in(p)
+	if err != nil {
+		return nil, err
+	}
+	// Not blocking, in case that it is a FIFO by now.
+	f, err := t.root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", p, cause(err))
+	}
+	info, err := f.Stat()
+	if err == nil && !os.SameFile(info, c.seen[p]) {
+		err = &changedError{p}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// content opens a file for its place in the package, where it must have the content that was seen.
+func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
+	if f.Source == "" {
+		return io.NopCloser(bytes.NewReader(f.Data)), nil
+	}
+	file, err := c.open(f.Source)
+	if err != nil {
+		return nil, err
+	}
+	return &checked{file: file, hash: sha256.New(), want: f.Digest, path: f.Source}, nil
+}
+
+// checked fails at the end of a file that has not the digest any more. It has no method but these, so that io.Copy reads.
+type checked struct {
+	file       *os.File
+	hash       hash.Hash
+	want, path string
+}
+
+func (c *checked) Close() error { return c.file.Close() }
+
+func (c *checked) Read(b []byte) (int, error) {
+	n, err := c.file.Read(b)
+	_, _ = c.hash.Write(b[:n]) // never fails (hash.Hash)
+	if err == io.EOF && hex.EncodeToString(c.hash.Sum(nil)) != c.want {
+		err = &changedError{c.path}
+	}
+	return n, err
+}
+
+// changedError is a file that somebody changed while it was packaged.
+type changedError struct{ path string }
+
+func (e *changedError) Error() string {
+	return fmt.Sprintf("%q has changed while it was packaged", e.path)
+}
+func (*changedError) Hint() string {
+	return "run it again when nothing writes there, or name the directory under \"writable\""
+}
+
+// close closes what was opened.
+func (c *collection) close() {
+	for _, t := range c.trees {
+		t.root.Close()
+	}
+}
+
+// wanted reports whether a path was asked for, by itself or as a part of a directory.
+func wanted(asked []string, p string) bool {
+	return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
+}

@@ -224,7 +224,7 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (packa
 		r.Size += f.Size
 	}
 	e.tell(a, r, roots)
-	return r, e.build(ctx, p, c, r.Path)
+	return r, e.build(ctx, p, c.newest, c.content, r.Path)
 }
 
 // publicEnv refuses variables that look secret: a package lies about on servers and in caches for everybody to read.

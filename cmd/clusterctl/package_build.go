@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // what dpkg --verify compares
+	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -11,43 +12,46 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
 // build writes the tree of a package and has dpkg-deb make it. The package appears by rename, whole or not at all.
-func (e *env) build(ctx context.Context, p apppkg.Package, c *collection, to string) error {
+func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("creating %q: %w", dir, cause(err))
 	}
-	tmp, err := os.MkdirTemp(dir, ".clusterctl-package-")
+	w, err := openWorkshop(dir)
 	if err != nil {
 		return fmt.Errorf("writing in %q: %w", dir, cause(err))
 	}
-	defer os.RemoveAll(tmp)
-	root := filepath.Join(tmp, "root")
-	if err := stage(ctx, root, p, c.content); err != nil {
+	defer w.close()
+	if err := stage(ctx, w.root, p, open); err != nil {
 		return err
 	}
 	epoch := e.getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
-		epoch = fmt.Sprint(c.newest.Unix())
+		epoch = fmt.Sprint(newest.Unix())
 	}
-	deb := filepath.Join(tmp, "x.deb")
 	// xz, since the dpkg of Debian 11 does not know zstd; one thread, since their number changes the bytes.
 	if _, err := e.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + epoch, "DPKG_DEB_THREADS_MAX=1"},
-		"dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, deb); err != nil {
+		"dpkg-deb", "--root-owner-group", "-Zxz", "--build", w.path(treeName), w.path("x.deb")); err != nil {
 		return err
 	}
-	if err := os.Rename(deb, to); err != nil {
+	if err := w.dir.Rename(w.name+"/x.deb", filepath.Base(to)); err != nil {
 		return fmt.Errorf("writing %q: %w", to, cause(err))
 	}
 	return nil
 }
 
+// treeName is the directory of the package's files in a workshop.
+const treeName = "root"
+
 // stage lays a package out as dpkg-deb wants it.
-func stage(ctx context.Context, root string, p apppkg.Package, open opener) error {
+func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) error {
 	var sums bytes.Buffer
 	conffiles := map[string]bool{}
 	for _, f := range p.Control {
@@ -77,9 +81,9 @@ func stage(ctx context.Context, root string, p apppkg.Package, open opener) erro
 		}
 	}
 	// The umask has no say in a package.
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	return fs.WalkDir(root.FS(), treeName, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			err = os.Chmod(path, 0o755)
+			err = root.Chmod(path, 0o755)
 		}
 		return err
 	})
@@ -88,34 +92,87 @@ func stage(ctx context.Context, root string, p apppkg.Package, open opener) erro
 // opener opens the content of a file of a package.
 type opener func(apppkg.File) (io.ReadCloser, error)
 
-// place makes one file below root and gives its MD5, if it has content.
-func place(root string, f apppkg.File, open opener) (string, error) {
-	path := filepath.Join(root, f.Path)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+// place makes one file of the tree in root and returns its MD5, if it has content.
+func place(root *os.Root, f apppkg.File, open opener) (string, error) {
+	path := filepath.Join(treeName, f.Path)
+	if err := root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
 	switch {
 	case f.Mode.IsDir():
-		return "", os.MkdirAll(path, 0o755)
+		return "", root.MkdirAll(path, 0o755)
 	case f.Mode&fs.ModeSymlink != 0:
-		return "", os.Symlink(f.Link, path)
+		return "", root.Symlink(f.Link, path)
 	}
 	from, err := open(f)
 	if err != nil {
 		return "", err
 	}
 	defer from.Close()
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode.Perm())
+	out, err := root.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode.Perm())
 	if err != nil {
 		return "", err
 	}
 	h := md5.New() //nolint:gosec // see above
 	_, err = io.Copy(io.MultiWriter(out, h), from)
+	if err == nil {
+		err = out.Chmod(f.Mode.Perm())
+	}
 	if closeErr := out.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil {
-		err = os.Chmod(path, f.Mode.Perm())
-	}
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// workshop is a temporary directory in a directory of somebody else's. Its owner can rename the workshop and put another
+// one in its place, but the one that was opened is written to and read, by its descriptor.
+type workshop struct {
+	dir, root *os.Root
+	name      string
+	handle    *os.File
+}
+
+func openWorkshop(dir string) (_ *workshop, err error) {
+	w := &workshop{name: ".clusterctl-package-" + rand.Text()}
+	if w.dir, err = os.OpenRoot(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if err = w.dir.Mkdir(w.name, 0o700); err != nil {
+		return nil, err
+	}
+	if w.root, err = w.dir.OpenRoot(w.name); err != nil {
+		return nil, err
+	}
+	if w.handle, err = w.root.Open("."); err != nil {
+		return nil, err
+	}
+	info, err := w.handle.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() || info.Mode().Perm() != 0o700 {
+		return nil, &changedError{filepath.Join(dir, w.name)}
+	}
+	return w, nil
+}
+
+// path returns a path for another program.
+func (w *workshop) path(name string) string {
+	return fmt.Sprintf("/proc/%d/fd/%d/%s", os.Getpid(), w.handle.Fd(), name)
+}
+
+func (w *workshop) close() {
+	_ = w.dir.RemoveAll(w.name)
+	if w.handle != nil {
+		w.handle.Close()
+	}
+	if w.root != nil {
+		w.root.Close()
+	}
+	w.dir.Close()
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
@@ -205,7 +208,11 @@ func TestPackageReadsWhatItSaw(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err = place(t.TempDir(), c.files[i], c.content)
+		root, err := os.OpenRoot(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = place(root, c.files[i], c.content)
 		// Whatever becomes of the path of the top: what was opened is what is read.
 		if same := change == nil || name == "a linked top"; (err == nil) != same {
 			t.Errorf("%s: %v", name, err)
@@ -234,6 +241,42 @@ func TestPackageFollowsItsTop(t *testing.T) {
 	}
 	list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "shop_1_all.deb")).CombinedOutput()
 	if err != nil || !strings.Contains(string(list), "/app/lib/x.js\n") || !strings.Contains(string(list), "/app/x -> /usr/share/x\n") {
+		t.Errorf("%v\n%s", err, list)
+	}
+}
+
+// TestPackageWritesWhereItOpened: the owner of the output directory cannot have the tree of a package written elsewhere.
+func TestPackageWritesWhereItOpened(t *testing.T) {
+	out, victim := t.TempDir(), t.TempDir()
+	e := newWorld(t).env
+	e.lookPath = exec.LookPath
+	control := "Package: shop\nVersion: 1\nArchitecture: all\nMaintainer: A B <a@b.example>\nDescription: x\n"
+	p := apppkg.Package{
+		Files:   []apppkg.File{{Path: "/usr/lib/a", Mode: 0o644, Data: []byte("a")}, {Path: "/usr/lib/b", Mode: 0o644, Data: []byte("b")}},
+		Control: []apppkg.File{{Path: "control", Mode: 0o644, Data: []byte(control)}},
+	}
+	swapped := false
+	open := func(f apppkg.File) (io.ReadCloser, error) {
+		if !swapped {
+			tmp, err := filepath.Glob(filepath.Join(out, ".clusterctl-package-*"))
+			if err != nil || len(tmp) != 1 {
+				t.Fatal(tmp, err)
+			}
+			if err := errors.Join(os.Rename(tmp[0], filepath.Join(out, "away")), os.Mkdir(tmp[0], 0o755), os.Symlink(victim, filepath.Join(tmp[0], treeName))); err != nil {
+				t.Fatal(err)
+			}
+			swapped = true
+		}
+		return io.NopCloser(bytes.NewReader(f.Data)), nil
+	}
+	// It fails, since what was made is not where it is moved from; what counts is where it was made.
+	if err := e.build(t.Context(), p, time.Unix(1, 0), open, filepath.Join(out, "shop.deb")); err == nil || !swapped {
+		t.Errorf("swapped %v, %v", swapped, err)
+	}
+	if in, err := os.ReadDir(victim); err != nil || len(in) > 0 {
+		t.Errorf("written elsewhere: %v, %v", in, err)
+	}
+	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil || !strings.Contains(string(list), "./usr/lib/b\n") {
 		t.Errorf("%v\n%s", err, list)
 	}
 }

@@ -240,6 +240,6 @@ func (e *env) ownerOf(ctx context.Context, program string, roots []apppkg.Root) 
 			}
 		}
 	}
-	e.note("%s comes from no package; it has to be on the target, or give --depends", program)
+	e.note("%s comes from no package; it has to be on the target, or give --depends", printable(program))
 	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -182,6 +181,19 @@ func TestPackageFollowsNoLink(t *testing.T) {
 	})
 }
 
+// TestPackageNeedsWhatItDoesNotMake: a writable path outside of the app's directory is the administrator's, over a purge too.
+func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
+	deb := daemon(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
+	onReleases(t, func(t *testing.T, m *lab.Machine) {
+		r := m.Try("dpkg -i " + copyIn(t, m, deb))
+		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "hint: install -d -o spool '/srv/spool/in', and then: dpkg --configure spool\n") {
+			t.Errorf("without its directory: %v", r)
+		}
+		m.Sh(t, "mkdir -p /srv/spool; install -d -o spool /srv/spool/in; dpkg --configure spool; systemctl is-active spool@1; dpkg -P spool")
+		m.Sh(t, "test \"$(stat -c %U /srv/spool/in)\" = spool")
+	})
+}
+
 // TestPackagesShareAUser: a user that another app's workers still have stays, and goes with the last of them.
 func TestPackagesShareAUser(t *testing.T) {
 	var debs []string
@@ -211,78 +223,5 @@ func TestPackagePurgedLate(t *testing.T) {
 		m.Sh(t, "printf '[Service]\\nExecStart=/bin/sleep infinity\\nUser=late\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/late.service; systemctl enable --now late")
 		dpkg(t, m, "-P late")
 		m.Sh(t, "systemctl is-enabled late; systemctl is-active late; getent passwd late; systemctl restart late")
-	})
-}
-
-// former turns a package into the one that an earlier clusterctl would have made of the same app. That used /opt/NAME,
-// /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
-func former(t testing.TB, deb, name string) string {
-	t.Helper()
-	dir := t.TempDir()
-	tree := filepath.Join(dir, "tree")
-	host(t, "/", nil, "dpkg-deb", "-R", deb, tree)
-	scripts, err := filepath.Abs("testdata/former")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host(t, tree, nil, "sh", "-ec", `
-cp "$1"/* DEBIAN/
-sed -i "s/nest/$2/g" DEBIAN/p*
-rm -f DEBIAN/md5sums
-grep -rlI clusterctl-apps usr lib | grep -v ' ' | xargs sed -i -e "s#/\(opt\|etc\|var/lib\)/clusterctl-apps/#/\1/#g"
-find . -type l | while read -r l; do ln -sfn "$(readlink "$l" | sed -e "s#^/opt/clusterctl-apps/#/opt/#")" "$l"; done
-ln -s "/var/lib/$2/data" "usr/lib/clusterctl-apps/$2/app/data"`, "sh", scripts, name)
-	to := filepath.Join(dir, filepath.Base(deb))
-	host(t, dir, nil, "dpkg-deb", "--root-owner-group", "-Zxz", "-b", tree, to)
-	return to
-}
-
-// TestPackageOfAFormerVersion: an app whose package an earlier clusterctl made keeps its data and its paths over an upgrade,
-// over a failed one and a boot, and a purge takes nothing that may not be its own.
-func TestPackageOfAFormerVersion(t *testing.T) {
-	p := daemon(t, "nest", "DIR/data")
-	old := former(t, p.version(t, "1.0"), "nest")
-	two := p.version(t, "2.0")
-	p.write(t, "run.sh", "#!/bin/sh\nexit 3\n", 0o755)
-	broken := p.version(t, "1.5")
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
-		m.Sh(t, "mkdir -p /opt/nest /var/lib/nest /etc/nest; echo precious | tee /opt/nest/x /var/lib/nest/x; echo FROM=etc >/etc/nest/nest.env")
-		before := files(t, m)
-		dpkg(t, m, "-i "+copyIn(t, m, old))
-		m.Sh(t, "test -L /opt/nest/current; grep -qx 1.0 /var/lib/nest/data/starts")
-		runs := func(version string) {
-			t.Helper()
-			since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
-			m.Sh(t, "systemctl restart nest@1; test -x /opt/nest/current/app/run.sh; test -s /opt/nest/current/instances")
-			m.AwaitJournal(t, "started "+version+" etc", "-u", "nest@1.service", "--since", since)
-		}
-		runs("1.0")
-		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") {
-			t.Errorf("an upgrade to what does not run: %v", r)
-		}
-		runs("1.0")
-		m.Reboot(t)
-		runs("1.0")
-		dpkg(t, m, "-i "+copyIn(t, m, two))
-		runs("2.0")
-		dpkg(t, m, "-i "+copyIn(t, m, two))
-		runs("2.0")
-		if got := strings.Fields(m.Sh(t, "ls -A /opt/nest")); !slices.Equal(got, []string{"current", "x"}) {
-			t.Errorf("in /opt/nest there are %q", got)
-		}
-		m.Sh(t, "sort -u /var/lib/nest/data/starts | tr '\\n' ' ' | grep -qx '1.0 2.0 '")
-		if out := dpkg(t, m, "-P nest"); !strings.Contains(out, "/var/lib/nest/data") {
-			t.Errorf("that the data stays is not said:\n%s", out)
-		}
-		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; rm -r /var/lib/nest/data")
-		wantSame(t, before, files(t, m))
-
-		// Removed, and then installed in the version of now.
-		dpkg(t, m, "-i "+copyIn(t, m, old))
-		dpkg(t, m, "-r nest")
-		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; echo 0.9 >/var/lib/nest/data/starts")
-		dpkg(t, m, "-i "+copyIn(t, m, two))
-		m.Sh(t, "grep -qx 0.9 /var/lib/clusterctl-apps/nest/data/starts; dpkg -P nest; rm -r /var/lib/nest/data")
-		wantSame(t, before, files(t, m))
 	})
 }

@@ -85,7 +85,7 @@ func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error
 	})
 }
 
-// noFollow is a root as a file system of which no link is followed, at the top of a walk neither.
+// noFollow is a file system in which fs.WalkDir follows no link, even at the top of the walk.
 type noFollow struct{ root *os.Root }
 
 func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Open(name) }
@@ -136,7 +136,8 @@ func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	return &checked{file: file, hash: sha256.New(), want: f.Digest, path: f.Source}, nil
 }
 
-// checked fails at the end of a file that has not the digest any more. It has no method but these, so that io.Copy reads.
+// checked reads a file and fails at its end if the digest differs from the one in the collection. It must not embed the
+// file, whose WriteTo would let io.Copy bypass Read.
 type checked struct {
 	file       *os.File
 	hash       hash.Hash

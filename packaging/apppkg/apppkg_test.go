@@ -146,10 +146,10 @@ func TestState(t *testing.T) {
 		p := plan(t, input(t, strings.Replace(shop, "run-as: shop", "run-as: "+user, 1)))
 		script := string(find(t, p.Control, "postinst").Data)
 		if !strings.Contains(script, "\nowner='"+user+"'\n") || !strings.Contains(script, "\nmake_state 'data'\n") {
-			t.Errorf("%s: nobody makes data:\n%s", user, script)
+			t.Errorf("%s: data is not made:\n%s", user, script)
 		}
 		if !strings.Contains(script, "if ! has '/var/spool/shop'; then\n") {
-			t.Errorf("%s: nobody looks for /var/spool/shop:\n%s", user, script)
+			t.Errorf("%s: /var/spool/shop is not checked:\n%s", user, script)
 		}
 		if strings.Contains(script, "\nmake_user\n") != makes {
 			t.Errorf("%s: whether the user is made is %v", user, !makes)
@@ -281,15 +281,15 @@ func TestRoots(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for want, change := range map[string]func(*Input){
-		"version":                 func(in *Input) { in.Version = "v1" },
-		"architecture":            func(in *Input) { in.Arch = "x y" },
-		"maintainer":              func(in *Input) { in.Maintainer = "me" },
-		"the dependency":          func(in *Input) { in.Depends = []string{"nodejs; rm"} },
-		"run as":                  func(in *Input) { in.App.RunAs.User = "Ann Other" },
-		"takes a user of its own": func(in *Input) { in.App.RunAs = units.RunAs{} },
-		"cannot be writable":      func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
-		"older than 247":          func(in *Input) { in.Target.Systemd = 246 },
-		"as a whole":              func(in *Input) { in.App.Writable = []string{"/var/lib/clusterctl-apps/shop"} },
+		"version":               func(in *Input) { in.Version = "v1" },
+		"architecture":          func(in *Input) { in.Arch = "x y" },
+		"maintainer":            func(in *Input) { in.Maintainer = "me" },
+		"the dependency":        func(in *Input) { in.Depends = []string{"nodejs; rm"} },
+		"run as":                func(in *Input) { in.App.RunAs.User = "Ann Other" },
+		"need a permanent user": func(in *Input) { in.App.RunAs = units.RunAs{} },
+		"cannot be writable":    func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
+		"older than 247":        func(in *Input) { in.Target.Systemd = 246 },
+		"as a whole":            func(in *Input) { in.App.Writable = []string{"/var/lib/clusterctl-apps/shop"} },
 		"\"/srv/shop/data/uploads\" is inside \"/srv/shop/data\"": func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/uploads"} },
 		"\"/srv/shop/data/x\" is inside":                          func(in *Input) { in.App.Writable = []string{"/srv/shop/data/x", "/srv/shop/data"} },
 		"is inside \"/srv/shop/data\"":                            func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/var/lib/clusterctl-apps/shop/data/x"} },

@@ -42,7 +42,7 @@ func checkState(a units.App, w, to string) error {
 	case to == stateOf(a.Name):
 		return writableError("name a directory below it", "%q holds all that the package keeps, so it cannot be writable as a whole", w)
 	case a.RunAs.Dynamic():
-		return writableError("write run-as: "+userName(a.Name), "%q is written to, which takes a user of its own", w)
+		return writableError("write run-as: "+userName(a.Name), "%q is written to, so the workers need a permanent user", w)
 	case hasControl(to):
 		return writableError("rename it", "%q has a control character", w)
 	}
@@ -85,7 +85,7 @@ func (in Input) checkWritable() error {
 					return writableError("make it part of the app's directory", "%q is included, and inside %q, where the workers write", f.Path, w)
 				}
 			case f.Path == w && !f.Mode.IsDir():
-				return writableError("move it into a directory of its own, and make that writable", "%q is not a directory, and a package keeps only directories", w)
+				return writableError("move it into a separate directory, and make the directory writable", "%q is not a directory, and a package can keep only directories", w)
 			case f.Mode&fs.ModeSymlink != 0 && below(w, f.Path):
 				return writableError("write the path that the link leads to", "%q is behind the link %q", w, f.Path)
 			}

@@ -111,8 +111,8 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 	})
 }
 
-// TestPackageRefusesWhatIsInTheWay: a directory, a unit or a file that the package did not make, and a package of that name
-// that is another one.
+// TestPackageRefusesWhatIsInTheWay: a directory, a unit or a file that the package did not make, and a package of the same
+// name that clusterctl did not make.
 func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 	p := daemon(t, "redis", "DIR/data")
 	extra := filepath.Join(t.TempDir(), "redis-extra.conf")

@@ -189,7 +189,7 @@ func (d *deploy) announce(out outcome) error {
 		if url := l.URL(); url != "" {
 			where = url
 		}
-		fmt.Fprintf(d.e.stdout, "listening on %s\n", where)
+		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
 	undo := "uninstall"
 	if out.Action == actionUpdated && len(out.Changed) > 0 {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 
@@ -199,11 +198,18 @@ func (e *env) finishUninstall(ctx context.Context, conn *control.Conn, n units.N
 // removeSockets removes the files of Unix sockets that nobody listens on any more; systemd leaves them (RemoveOnStop=).
 func (e *env) removeSockets(a units.App) {
 	for _, l := range a.Listen {
-		if l.Network != units.Unix || l.Path[0] != '/' {
-			continue
+		if l.Network == units.Unix {
+			e.removeSocket(l.Path)
 		}
-		if info, err := os.Lstat(l.Path); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(l.Path)
-		}
+	}
+}
+
+// removeSocket leaves a socket that it cannot remove, and says so: nothing depends on it.
+func (e *env) removeSocket(path string) {
+	if !strings.HasPrefix(path, "/") {
+		return // a name in the abstract namespace has no file
+	}
+	if err := install.RemoveSocket(path); err != nil {
+		e.note("left in place: %v", err)
 	}
 }

@@ -107,23 +107,44 @@ func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error 
 	if err != nil {
 		return err
 	}
-	// The intent comes before the stop: on a full disk the app must go on, and after a kill the next command has to know.
+	// The intent comes before the stop: after a kill the next command has to know.
 	tx, err := e.store.Begin(plan)
 	if err != nil {
 		return err
 	}
-	e.note("stopping %s", n)
-	if err := e.takeDown(ctx, conn, a, listed); err != nil {
+	// All that needs the disk comes before the stop too: on a full or read-only disk the app goes on running.
+	if err := tx.Stage(); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if err := tx.Write(); err != nil {
+	was, err := e.nowUp(ctx, conn, a)
+	if err != nil {
 		return errors.Join(err, tx.Rollback())
+	}
+	if err := e.takeAway(ctx, conn, a, listed, tx); err != nil {
+		return errors.Join(err, e.bringBack(ctx, conn, a, was, tx))
 	}
 	if err := e.sweep(ctx, conn, a, listed, keepLogs, tx); err != nil {
 		return err
 	}
 	e.note("%s is gone", n)
 	return lock.Remove()
+}
+
+// takeAway disables and stops the app, and removes its files.
+func (e *env) takeAway(ctx context.Context, conn *control.Conn, a units.App, listed int, tx *install.Tx) error {
+	if err := conn.Disable(ctx, a.Name.Service()); err != nil {
+		return err
+	}
+	e.note("stopping %s", a.Name)
+	if err := e.stopAll(ctx, conn, a, listed); err != nil {
+		return err
+	}
+	if err := tx.Write(); err != nil {
+		return err
+	}
+	// The administrator may have linked to the files too, for example with "systemctl add-wants".
+	_, err := e.store.RemoveLinks(a.Name)
+	return err
 }
 
 // tidy removes what an uninstall leaves that is killed when all is done but the end: its lock, and what taking a lock sweeps

@@ -83,6 +83,10 @@ func (s Store) begin(in intent, changes []Change) error {
 	return nil
 }
 
+// Stage does all of Write that needs space on the disk or the right to write there, and changes no file that systemd reads.
+// After an error the caller calls Rollback.
+func (t *Tx) Stage() error { return t.work.stageAll() }
+
 // Write puts the new files in place: units first, in the order of their paths, then the source. After an error the old
 // ones are back and the intent is gone; or the error says what could not be put back, and the intent stays for the next
 // command.

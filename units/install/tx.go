@@ -65,6 +65,9 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	defer base.close()
+	if err := base.private(); err != nil {
+		return err
+	}
 	if err := base.mkdir(string(in.App), stateMode); err != nil {
 		return err
 	}
@@ -76,6 +79,9 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	defer state.close()
+	if err := state.private(); err != nil {
+		return err
+	}
 	if err := s.prepare(state, in, changes); err != nil {
 		// The intent may have appeared and only its directory not have been synced; it changes nothing yet, so it goes.
 		return errors.Join(err, s.drop(state, in.App))

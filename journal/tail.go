@@ -6,36 +6,76 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Tail gives the last n messages of a unit and of systemd about it, oldest first, that are not older than since. The
 // namespace is that of the unit's own journal, or "".
 //
+// A step of the clock between since and now hides nothing and adds nothing, if since comes from [time.Now]: what counts is
+// the monotonic time of each entry in this boot.
+//
 // Reading the system journal takes root or a member of the groups adm or systemd-journal; without that the result is
 // empty, not an error (journalctl(1)).
 func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error) {
+	from, err := monotonic(since)
+	if err != nil {
+		return nil, err
+	}
 	// What a worker wrote just before it ended may still be on its way.
 	settle(ctx, unit, namespace)
-	out, err := output(ctx, tailArguments(unit, namespace, n, since)...)
+	out, err := output(ctx, tailArguments(unit, namespace, n)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal of %s: %w", unit, err)
 	}
-	text := strings.TrimRight(out, "\n")
-	if text == "" {
-		return nil, nil
+	lines, err := tailLines(out, from)
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal of %s: %w", unit, err)
 	}
-	return strings.Split(text, "\n"), nil
+	return lines, nil
 }
 
-// tailArguments asks for plain messages. The time is in seconds and rounded down: "@" takes no fraction before 255.
-func tailArguments(unit, namespace string, n int, since time.Time) []string {
+// monotonic returns the CLOCK_MONOTONIC of a moment, as journald writes it with each entry. The result is never too late.
+func monotonic(t time.Time) (time.Duration, error) {
+	now, err := monotonicNow()
+	return now - time.Since(t), err
+}
+
+func monotonicNow() (time.Duration, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0, fmt.Errorf("reading the clock: %w", err)
+	}
+	return time.Duration(now.Nano()), nil
+}
+
+// tailArguments returns the arguments of journalctl(1) for the last entries of this boot.
+func tailArguments(unit, namespace string, n int) []string {
 	args := []string{
-		"--unit=" + unit, "--lines=" + strconv.Itoa(n), "--since=@" + strconv.FormatInt(since.Unix(), 10),
-		"--output=cat", "--no-pager", "--quiet", "--all",
+		"--unit=" + unit, "--lines=" + strconv.Itoa(n), "--boot",
+		"--output=export", "--output-fields=MESSAGE", "--no-pager", "--quiet",
 	}
 	if namespace != "" {
 		// "+": with that of the machine, where systemd's own messages are.
 		args = append(args, "--namespace=+"+namespace)
 	}
 	return args
+}
+
+// tailLines returns the lines of the messages that are not older than from.
+func tailLines(export string, from time.Duration) (lines []string, err error) {
+	for e, err := range Entries(strings.NewReader(export)) {
+		if err != nil {
+			return nil, err
+		}
+		at, err := strconv.ParseInt(string(e.Get("__MONOTONIC_TIMESTAMP")), 10, 64)
+		if err == nil && time.Duration(at)*time.Microsecond < from.Truncate(time.Microsecond) {
+			continue
+		}
+		if m := strings.TrimRight(string(e.Get("MESSAGE")), "\n"); m != "" {
+			lines = append(lines, strings.Split(m, "\n")...)
+		}
+	}
+	return lines, nil
 }

@@ -1,15 +1,59 @@
 package journal
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 )
 
 func TestTailArguments(t *testing.T) {
-	got := tailArguments("shop@1.service", "", 10, time.Unix(1700000000, 999_000_000))
-	want := []string{"--unit=shop@1.service", "--lines=10", "--since=@1700000000", "--output=cat", "--no-pager", "--quiet", "--all"}
+	got := tailArguments("shop@1.service", "", 10)
+	want := []string{"--unit=shop@1.service", "--lines=10", "--boot", "--output=export", "--output-fields=MESSAGE", "--no-pager", "--quiet"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestTailAfterStep: a step of the clock changes the wall clock of later entries, and not their monotonic time.
+func TestTailAfterStep(t *testing.T) {
+	at := func(realtime, monotonic time.Duration, message string) Entry {
+		return entry("__CURSOR", "s=1", "__REALTIME_TIMESTAMP", fmt.Sprint(realtime.Microseconds()),
+			"__MONOTONIC_TIMESTAMP", fmt.Sprint(monotonic.Microseconds()), "MESSAGE", message)
+	}
+	const start = 500 * time.Second
+	export := encode(
+		at(9000*time.Second, start-time.Microsecond, "an earlier run"),
+		at(9000*time.Second, start, "starting"),
+		at(100*time.Second, start+time.Second, "after a step back\nof two lines\n"),
+		at(99000*time.Second, start+2*time.Second, "after a step forward"),
+		at(99000*time.Second, start+3*time.Second, ""),
+		at(99000*time.Second, start+4*time.Second, "no text \x00 \xff"),
+	)
+	got, err := tailLines(string(export), start+999*time.Nanosecond)
+	want := []string{"starting", "after a step back", "of two lines", "after a step forward", "no text \x00 \xff"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+// TestMonotonic: a moment that time.Now gave has a monotonic time, which no step of the clock changes.
+func TestMonotonic(t *testing.T) {
+	var clock [4]time.Duration
+	read := func(i int) {
+		var err error
+		if clock[i], err = monotonicNow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(0)
+	moment := time.Now()
+	read(1)
+	read(2)
+	got, err := monotonic(moment)
+	read(3)
+	// Two clocks are read one after the other, so the result may be early by what the call took.
+	if earliest := clock[0] - (clock[3] - clock[2]); err != nil || got < earliest || got > clock[1] {
+		t.Errorf("%v, %v, want from %v to %v", got, err, earliest, clock[1])
 	}
 }

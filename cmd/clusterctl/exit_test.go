@@ -114,6 +114,18 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+// TestNotesArePrintable: a note and a line of progress are one line each, whatever is in them.
+func TestNotesArePrintable(t *testing.T) {
+	const foreign = "a\x1b]0;OWNED\a\x1b[2J\r\u009b2J\u202eb\nclusterctl: x"
+	w := newWorld(t)
+	w.note("left out: %s", foreign)
+	w.newProgress("shop", 1).observe(control.Progress{Unit: "shop@1.service", Phase: control.Broken, Reason: foreign})
+	got := w.err.String()
+	if strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e) }) || strings.Count(got, "\n") != 2 {
+		t.Errorf("the terminal gets %q", got)
+	}
+}
+
 func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0s", 0: "0ms", 999 * time.Microsecond: "0ms", 70 * time.Millisecond: "70ms", time.Second: "1.0s", 4240 * time.Millisecond: "4.2s",

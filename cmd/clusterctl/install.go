@@ -169,12 +169,16 @@ func (f *appFlags) preferDrain(a *units.App) error {
 	return nil
 }
 
+// runsAs returns whose processes the instances are, in words.
+func runsAs(a units.App) string {
+	if a.RunAs.Dynamic() {
+		return "a dynamic user"
+	}
+	return "user " + a.RunAs.String()
+}
+
 // announce says what stands now and where it answers.
 func (d *deploy) announce(out outcome) error {
-	who := "user " + d.app.RunAs.String()
-	if d.app.RunAs.Dynamic() {
-		who = "a dynamic user"
-	}
 	n := "instances"
 	if d.target.Sizing.Want == 1 {
 		n = "instance"
@@ -183,13 +187,13 @@ func (d *deploy) announce(out outcome) error {
 	if out.Action == actionUpdated {
 		state = "updated, running"
 	}
-	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, who)
+	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, runsAs(d.app))
 	for _, l := range d.app.Listen {
 		where := l.Address()
 		if url := l.URL(); url != "" {
 			where = url
 		}
-		fmt.Fprintf(d.e.stdout, "listening on %s\n", where)
+		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
 	undo := "uninstall"
 	if out.Action == actionUpdated && len(out.Changed) > 0 {

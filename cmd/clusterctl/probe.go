@@ -52,7 +52,9 @@ func (e *env) probe(ctx context.Context, a *units.App, timeout time.Duration) (e
 	if err != nil {
 		return err
 	}
-	e.note("probe: running %s once to see what it listens on", a.Command[0])
+	if err := e.announceProbe(ctx, conn, *a, timeout); err != nil {
+		return err
+	}
 	started := e.now()
 	data, err := e.runProbe(ctx, conn, p)
 	if err != nil {
@@ -66,6 +68,29 @@ func (e *env) probe(ctx context.Context, a *units.App, timeout time.Duration) (e
 		return explainInstance(context.WithoutCancel(ctx), &control.InstanceError{Unit: p.Unit.Path, Reason: err.Error()}, "", started)
 	}
 	return e.adopted(a, r)
+}
+
+// announceProbe says what is about to run, before it runs: a program without a port, such as a queue consumer, begins its
+// work in the probe, and is killed in the middle of it.
+func (e *env) announceProbe(ctx context.Context, conn *control.Conn, a units.App, timeout time.Duration) error {
+	now, err := e.nowUp(ctx, conn, a)
+	if err != nil {
+		return err
+	}
+	var words []string
+	for _, w := range a.Command {
+		words = append(words, shellWord(w))
+	}
+	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", strings.Join(words, " "), runsAs(a), short(timeout))
+	avoid := "--no-listen for a program without a port, or --no-probe with --listen PORT"
+	if len(a.Listen) > 0 {
+		avoid = "--no-probe"
+	}
+	e.note("probe: this is a real run, with the environment and the files of the app; to avoid it: %s", avoid)
+	if n := len(now.instances); n > 0 {
+		e.note("probe: %s is running (%s), and this run is beside it", a.Name, instancesWord(n))
+	}
+	return nil
 }
 
 // endProbe gives the lock up. The report lay in the app's own directory in /run, which systemd leaves; neither that nor the

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -97,11 +97,8 @@ func (e *env) removeUnixSockets(files []install.Change) {
 		}
 	}
 	for _, path := range gone {
-		if !strings.HasPrefix(path, "/") || strings.Contains(strings.Join(kept, "\n")+"\n", path+"\n") {
-			continue
-		}
-		if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(path)
+		if !slices.Contains(kept, path) {
+			e.removeSocket(path)
 		}
 	}
 }

@@ -14,10 +14,11 @@ import (
 // "clusterctl: ", hints with "clusterctl: hint: " and can be typed as they are. No capitals, no full stops. Nothing is
 // coloured or redrawn unless it goes to a terminal; NO_COLOR and TERM=dumb are honoured.
 
-// note tells what was chosen or done, on stderr.
+// note tells what was chosen or done, in one line on stderr. Control characters and newlines are replaced: a note may hold
+// foreign text, such as a file name or a start script.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
-		fmt.Fprintf(e.stderr, format+"\n", args...)
+		fmt.Fprintln(e.stderr, cell(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -73,6 +74,7 @@ func (p *progress) observe(ev control.Progress) {
 
 // event records one instance that reached its state, or says what an instance is doing.
 func (p *progress) event(unit, what string, reached bool) {
+	what = cell(what)
 	if reached {
 		p.done++
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 
@@ -108,23 +107,44 @@ func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error 
 	if err != nil {
 		return err
 	}
-	// The intent comes before the stop: on a full disk the app must go on, and after a kill the next command has to know.
+	// The intent comes before the stop: after a kill the next command has to know.
 	tx, err := e.store.Begin(plan)
 	if err != nil {
 		return err
 	}
-	e.note("stopping %s", n)
-	if err := e.takeDown(ctx, conn, a, listed); err != nil {
+	// All that needs the disk comes before the stop too: on a full or read-only disk the app goes on running.
+	if err := tx.Stage(); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if err := tx.Write(); err != nil {
+	was, err := e.nowUp(ctx, conn, a)
+	if err != nil {
 		return errors.Join(err, tx.Rollback())
+	}
+	if err := e.takeAway(ctx, conn, a, listed, tx); err != nil {
+		return errors.Join(err, e.bringBack(ctx, conn, a, was, tx))
 	}
 	if err := e.sweep(ctx, conn, a, listed, keepLogs, tx); err != nil {
 		return err
 	}
 	e.note("%s is gone", n)
 	return lock.Remove()
+}
+
+// takeAway disables and stops the app, and removes its files.
+func (e *env) takeAway(ctx context.Context, conn *control.Conn, a units.App, listed int, tx *install.Tx) error {
+	if err := conn.Disable(ctx, a.Name.Service()); err != nil {
+		return err
+	}
+	e.note("stopping %s", a.Name)
+	if err := e.stopAll(ctx, conn, a, listed); err != nil {
+		return err
+	}
+	if err := tx.Write(); err != nil {
+		return err
+	}
+	// The administrator may have linked to the files too, for example with "systemctl add-wants".
+	_, err := e.store.RemoveLinks(a.Name)
+	return err
 }
 
 // tidy removes what an uninstall leaves that is killed when all is done but the end: its lock, and what taking a lock sweeps
@@ -199,11 +219,18 @@ func (e *env) finishUninstall(ctx context.Context, conn *control.Conn, n units.N
 // removeSockets removes the files of Unix sockets that nobody listens on any more; systemd leaves them (RemoveOnStop=).
 func (e *env) removeSockets(a units.App) {
 	for _, l := range a.Listen {
-		if l.Network != units.Unix || l.Path[0] != '/' {
-			continue
+		if l.Network == units.Unix {
+			e.removeSocket(l.Path)
 		}
-		if info, err := os.Lstat(l.Path); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(l.Path)
-		}
+	}
+}
+
+// removeSocket leaves a socket that it cannot remove, and says so: nothing depends on it.
+func (e *env) removeSocket(path string) {
+	if !strings.HasPrefix(path, "/") {
+		return // a name in the abstract namespace has no file
+	}
+	if err := install.RemoveSocket(path); err != nil {
+		e.note("left in place: %v", err)
 	}
 }

@@ -17,26 +17,42 @@ const (
 	rulePath       = "/etc/polkit-1/rules.d/50-clusterctl-operators.rules"
 )
 
+// onOperators runs a test on the releases that have rules of polkit, one after the other. alice is in the group of the
+// example rule, and bob is not.
+func onOperators(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
+	t.Helper()
+	on(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *lab.Machine) {
+		m.Sh(t, "getent group "+operatorsGroup+" || { groupadd --system "+operatorsGroup+"; useradd --groups "+operatorsGroup+" alice; useradd bob; }")
+		f(t, m)
+	})
+}
+
+// writeRule installs the example rule with some apps in its list, as JavaScript, or as it is shipped.
+func writeRule(t *testing.T, m *lab.Machine, apps string) {
+	t.Helper()
+	text, err := os.ReadFile(operatorsRule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none = "var apps = [];"
+	if strings.Count(string(text), none) != 1 {
+		t.Fatalf("%q is not once in the rule", none)
+	}
+	m.WriteFile(t, rulePath, strings.Replace(string(text), none, "var apps = ["+apps+"];", 1), 0o644)
+	// polkit reads a changed rule by itself, but no event says when. A restart is an event.
+	m.Sh(t, "systemctl restart polkit")
+}
+
 // TestOperators has two people, one of them in the group of the example rule for polkit, that names one of two apps.
-func TestOperators(t *testing.T) {
-	m := machine(t, lab.Operators)
-	m.Sh(t, "groupadd --system "+operatorsGroup+" && useradd --groups "+operatorsGroup+" alice && useradd bob")
+func TestOperators(t *testing.T) { onOperators(t, operators) }
+
+func operators(t *testing.T, m *lab.Machine) {
 	shop := install(t, m, "shop", 2, 8230, "--", goWorker)
 	front := install(t, m, "front-end", 1, 8231, "--", goWorker)
 	other := install(t, m, "other", 1, 8232, "--", goWorker)
 	b := dialBus(t, m)
 
-	text, err := os.ReadFile(operatorsRule)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// polkit reads rules by itself, but tells nobody when; its start is an event.
-	rule := func(text string) {
-		t.Helper()
-		m.WriteFile(t, rulePath, text, 0o644)
-		m.Sh(t, "systemctl restart polkit")
-	}
-	rule(string(text))
+	writeRule(t, m, "")
 	t.Run("as it is shipped", func(t *testing.T) {
 		for _, who := range []string{"alice", "bob"} {
 			denied(t, m, who, "stop", "shop")
@@ -45,11 +61,7 @@ func TestOperators(t *testing.T) {
 		shop.wantUp(t)
 	})
 
-	const none = "var apps = [];"
-	if strings.Count(string(text), none) != 1 {
-		t.Fatalf("%q is not once in the rule", none)
-	}
-	rule(strings.Replace(string(text), none, `var apps = ["shop", "front-*"];`, 1))
+	writeRule(t, m, `"shop", "front-*"`)
 	t.Run("allowed", func(t *testing.T) {
 		before := shop.pids(t)
 		allowed(t, m, "alice", "restart", "shop")

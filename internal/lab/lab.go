@@ -25,7 +25,9 @@ const (
 	Workers  = image.Workers  // Bookworm with gunicorn, ruby, php, nginx, gcc, express, bun, deno, …
 	Bench    = image.Bench    // Bookworm with PM2, autocannon, nginx, wrk
 
-	Operators = image.Operators // Bookworm with polkit
+	Operators       = image.Operators       // Bookworm with polkit
+	OperatorsTrixie = image.OperatorsTrixie // Trixie with polkit
+	OperatorsSid    = image.OperatorsSid    // Sid with polkit
 )
 
 // All lists the releases of which "on all four" speaks, oldest first.

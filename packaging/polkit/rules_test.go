@@ -2,8 +2,10 @@ package polkit
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -11,75 +13,232 @@ import (
 // question is what systemd asks polkit, about a member of the group or somebody else.
 type question struct {
 	Action, Unit, Verb string
+	Message            string
 	Member             bool
 	want               string
 }
 
-const manageUnits = "org.freedesktop.systemd1.manage-units"
+const (
+	manageUnits = "org.freedesktop.systemd1.manage-units"
 
-// TestRule asks the rule itself, in Node; internal/e2e asks polkit. What is not allowed is left to other rules: a rule that
-// said no would take rights away.
+	// What systemd says about the start of a unit, 252 to 262, and about the start of a transient unit, from 257 on.
+	startMessage     = "Authentication is required to start '$(unit)'."
+	transientMessage = "Authentication is required to start transient unit '$(unit)'."
+
+	none = "var apps = [];"
+)
+
+// ask returns a question of a member of the group.
+func ask(unit, verb, want string) question {
+	q := question{Action: manageUnits, Unit: unit, Verb: verb, Member: true, want: want}
+	if verb == "start" {
+		q.Message = startMessage
+	}
+	return q
+}
+
+// questions returns a question for each pair of a verb and a unit.
+func questions(want string, verbs []string, units ...string) (all []question) {
+	for _, u := range units {
+		for _, v := range verbs {
+			all = append(all, ask(u, v, want))
+		}
+	}
+	return all
+}
+
+func allVerbs() []string {
+	return []string{"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "reload-or-try-restart", "kill", "reset-failed"}
+}
+
+// TestRule evaluates the rule in Node, over unit files in a directory of the test; internal/e2e asks polkit. What is not
+// allowed is left to other rules: a rule that said no would take rights away.
 func TestRule(t *testing.T) {
+	text := shipped(t)
+	m := newMachine(t)
+	for _, app := range []string{"shop", "front-end", "a.b", "other"} {
+		m.install("/etc/systemd/system", app, "1 2 10")
+	}
+	m.write("/etc/systemd/system/shop-admin.socket", "[Unit]\nX-Clusterctl-App=shop\n")
+	m.write("/etc/systemd/system/other-shop.socket", "[Unit]\nX-Clusterctl-App=other\n")
+
+	named := questions("yes", allVerbs(), "shop.service", "shop@1.service", "shop@10.service", "shop.socket", "shop-admin.socket",
+		"front-end.service", "front-end@2.service", "front-end.socket", "a.b@1.service")
+	others := []string{"set-property", "clean", "freeze", "thaw", "ref", "attach", "attach-processes", "mount-image", "bind", "cancel", ""}
+	named = append(named, questions("", others, "shop.service", "shop@1.service")...)
+	named = append(named, questions("", allVerbs(),
+		"shop2.service", "shop-admin.service", "myshop.service", "shop@x.service", "shop@.service", "shop@1.socket", "shop@1@2.service",
+		"shop@3.service", "shop@0.service", "shop@01.service", "shop@100.service", "shop@1000000.service", "shop@1 2.service",
+		"shop.target", "shop.slice", "shop.timer", "shop", "", "dbus.service", "ssh.socket", "front.service", "xfront-end.service", "clusterctl-shop.slice",
+		"other.service", "other-shop.socket", "axb@1.service", "shop.service\n", "\nshop.service", "shop.service.d", "*.service", "-.service",
+		"../system/shop.service", "shop$(id).service", "shop\".service")...)
+	for _, v := range []string{"org.freedesktop.systemd1.manage-unit-files", "org.freedesktop.systemd1.reload-daemon", "org.freedesktop.login1.reboot"} {
+		q := ask("shop.service", "start", "")
+		q.Action = v
+		named = append(named, q)
+	}
+	stranger := ask("shop.service", "stop", "")
+	stranger.Member = false
+	named = append(named, stranger)
+	m.evaluate(t, strings.Replace(text, none, `var apps = ["shop", "front-*", "a.b"];`, 1), named)
+
+	// As it is, and with a star alone, which would be every unit there is.
+	nothing := questions("", allVerbs(), "shop.service", "shop@1.service", "ssh.service", ".service", "undefined.service")
+	m.evaluate(t, text, nothing)
+	m.evaluate(t, strings.Replace(text, none, `var apps = ["*", ""];`, 1), nothing)
+}
+
+// TestRuleWantsOurFile: the name of a unit is chosen by the caller. Only a file of ours that systemd itself would use makes
+// the unit ours.
+func TestRuleWantsOurFile(t *testing.T) {
+	m := newMachine(t)
+	const etc, run, lib = "/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"
+	deny := func(units ...string) []question { return questions("", allVerbs(), units...) }
+	allow := func(units ...string) []question { return questions("yes", allVerbs(), units...) }
+
+	m.install(etc, "shop", "1")
+	q := deny("x-missing.service", "x-missing.socket", "x-missing@1.service")
+	// A background app has no socket.
+	m.install(etc, "x-queue", "1 2")
+	m.remove(etc + "/x-queue.socket")
+	q = append(q, allow("x-queue.service", "x-queue@2.service")...)
+	q = append(q, deny("x-queue.socket")...)
+
+	m.write(etc+"/x-foreign.service", "[Service]\nExecStart=/bin/true\n")
+	m.write(etc+"/x-other.service", "[Unit]\nX-Clusterctl-App=other\n")
+	m.write(etc+"/x-two.service", "[Unit]\nX-Clusterctl-App=x-two\nX-Clusterctl-App=other\n")
+	m.write(etc+"/x-comment.service", "# X-Clusterctl-App=x-comment\n[Unit]\n")
+	m.write(etc+"/x-dropin.service.d/50-instances.conf", "X-Clusterctl-App=x-dropin\n")
+	m.link("/dev/null", etc+"/x-masked.service")
+	m.link("missing", etc+"/x-dangling.service")
+	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service", "x-masked.service", "x-dangling.service")...)
+
+	// The first directory decides, and so does the file of a single instance.
+	m.install(lib, "x-over", "1 2")
+	m.write(etc+"/x-over.service", "[Service]\n")
+	m.link("/dev/null", run+"/x-over.socket")
+	m.write(lib+"/x-over@2.service", "[Service]\n")
+	q = append(q, deny("x-over.service", "x-over.socket", "x-over@2.service")...)
+	q = append(q, allow("x-over@1.service")...)
+	for i, dir := range []string{"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/run/systemd/generator.early"} {
+		app := fmt.Sprintf("x-edit%d", i)
+		m.install(etc, app, "1")
+		m.write(dir+"/"+app+".service", "[Unit]\nDescription=x\n")
+		q = append(q, deny(app+".service")...)
+		q = append(q, allow(app+".socket")...)
+	}
+
+	// A package has links into its release.
+	m.install("/opt/x-pkg/current/units", "x-pkg", "1 2 3")
+	m.link(m.root+"/opt/x-pkg/current/units/x-pkg@.service", lib+"/x-pkg@.service")
+	m.link(m.root+"/opt/x-pkg/current/units/x-pkg.service.d", lib+"/x-pkg.service.d")
+	q = append(q, allow("x-pkg@3.service")...)
+	q = append(q, deny("x-pkg@4.service", "x-pkg.service")...)
+
+	// A transient unit, and a text that is not known here, also where there is a file.
+	for _, message := range []string{transientMessage, "", "Something new about '$(unit)'."} {
+		for _, unit := range []string{"shop.service", "x-queue@1.service", "x-new.service"} {
+			start := ask(unit, "start", "")
+			start.Message = message
+			q = append(q, start)
+		}
+	}
+	m.evaluate(t, strings.Replace(shipped(t), none, `var apps = ["shop", "x-*"];`, 1), q)
+}
+
+func shipped(t *testing.T) string {
+	t.Helper()
 	text, err := os.ReadFile("50-clusterctl-operators.rules")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const none = "var apps = [];"
 	if strings.Count(string(text), none) != 1 {
 		t.Fatalf("%q is not once in the rule", none)
 	}
-	questions := func(want string, verbs []string, units ...string) (all []question) {
-		for _, u := range units {
-			for _, v := range verbs {
-				all = append(all, question{manageUnits, u, v, true, want})
-			}
-		}
-		return all
-	}
-	verbs := []string{"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "reload-or-try-restart", "kill", "reset-failed"}
-	others := []string{"set-property", "clean", "freeze", "thaw", "ref", "attach", "mount-image", "bind", "cancel", ""}
-
-	named := questions("yes", verbs, "shop.service", "shop@1.service", "shop@1000.service", "shop.socket", "front-end.service", "front-end@2.service", "front-.socket", "a.b@1.service")
-	named = append(named, questions("", others, "shop.service", "shop@1.service")...)
-	named = append(named, questions("", verbs,
-		"shop2.service", "shop-admin.service", "shop-admin.socket", "myshop.service", "shop@x.service", "shop@.service", "shop@1.socket", "shop@1@2.service",
-		"shop.target", "shop.slice", "shop.timer", "shop", "", "dbus.service", "ssh.socket", "front.service", "xfront-end.service", "clusterctl-shop.slice",
-		"shop.service\n", "\nshop.service", "shop.service.d", "axb@1.service", "*.service", "-.service")...)
-	for _, v := range []string{"org.freedesktop.systemd1.manage-unit-files", "org.freedesktop.systemd1.reload-daemon", "org.freedesktop.login1.reboot"} {
-		named = append(named, question{v, "shop.service", "start", true, ""})
-	}
-	named = append(named, question{manageUnits, "shop.service", "stop", false, ""})
-	ask(t, strings.Replace(string(text), none, `var apps = ["shop", "front-*", "a.b"];`, 1), named)
-
-	// As it is, and with a star alone, which would be every unit there is.
-	shipped := questions("", verbs, "shop.service", "shop@1.service", "ssh.service", ".service", "undefined.service")
-	ask(t, string(text), shipped)
-	ask(t, strings.Replace(string(text), none, `var apps = ["*", ""];`, 1), shipped)
+	return string(text)
 }
 
-func ask(t *testing.T, rule string, questions []question) {
+// machine is a directory with unit files, which the script of the rule sees as /.
+type machine struct {
+	t    *testing.T
+	root string
+}
+
+func newMachine(t *testing.T) machine { return machine{t, t.TempDir()} }
+
+func (m machine) write(path, text string) {
+	m.t.Helper()
+	path = m.root + path
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m machine) link(target, path string) {
+	m.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(m.root+path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.Symlink(target, m.root+path); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m machine) remove(path string) {
+	m.t.Helper()
+	if err := os.Remove(m.root + path); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// install writes what the rule reads of the units of an app.
+func (m machine) install(dir, app, instances string) {
+	m.t.Helper()
+	for _, name := range []string{app + ".service", app + "@.service", app + ".socket"} {
+		m.write(dir+"/"+name, "[Unit]\nDescription="+app+"\nX-Clusterctl-App="+app+"\n# a comment\n")
+	}
+	m.write(dir+"/"+app+".service.d/50-instances.conf", "[Service]\nEnvironment=\"CLUSTERCTL_INSTANCES="+instances+"\"\n")
+}
+
+// evaluate compares the answers of the rule to questions.
+func (m machine) evaluate(t *testing.T, rule string, questions []question) {
 	t.Helper()
 	const harness = `
 const rules = [];
-globalThis.polkit = {Result: {YES: "yes", NO: "no", NOT_HANDLED: ""}, addRule: r => rules.push(r)};
-const [rule, questions] = JSON.parse(require("fs").readFileSync(0));
+const [root, rule, questions] = JSON.parse(require("fs").readFileSync(0));
+globalThis.polkit = {
+	Result: {YES: "yes", NO: "no", NOT_HANDLED: ""},
+	addRule: r => rules.push(r),
+	spawn: argv => {
+		argv = argv.map((a, i) => i == 2 ? a.replace(/ \/(etc|run|usr)\//g, " " + root + "/$1/") : a);
+		const r = require("child_process").spawnSync(argv[0], argv.slice(1), {encoding: "utf8"});
+		if (r.status !== 0) throw new Error(argv[0] + ": " + r.status);
+		return r.stdout;
+	},
+};
 (0, eval)(rule);
 if (rules.length != 1) throw new Error(rules.length + " rules");
 console.log(JSON.stringify(questions.map(q => rules[0](
-	{id: q.Action, lookup: k => ({unit: q.Unit, verb: q.Verb})[k]}, {isInGroup: g => g == "clusterctl-operators" && q.Member}))));`
-	input, err := json.Marshal([]any{rule, questions})
+	{id: q.Action, lookup: k => ({unit: q.Unit, verb: q.Verb, "polkit.message": q.Message})[k]},
+	{isInGroup: g => g == "clusterctl-operators" && q.Member}))));`
+	input, err := json.Marshal([]any{m.root, rule, questions})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("node", "-e", harness)
 	cmd.Stdin = strings.NewReader(string(input))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	var answers []string
 	if err == nil {
 		err = json.Unmarshal(out, &answers)
 	}
 	if err != nil || len(answers) != len(questions) {
-		t.Fatalf("%v, %d answers (make deps)", err, len(answers))
+		t.Fatalf("%v, %d answers (make deps)\n%s", err, len(answers), stderr.String())
 	}
 	for i, q := range questions {
 		if answers[i] != q.want {

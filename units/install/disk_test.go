@@ -5,8 +5,10 @@ package install
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -26,7 +28,11 @@ func mounted(t *testing.T, path string, pages int) {
 	}
 	keep := t.TempDir()
 	copyTree(t, path, keep)
-	if err := unix.Mount("tmpfs", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", pages*os.Getpagesize())); err != nil {
+	mode := fs.FileMode(0o755)
+	if strings.HasSuffix(path, storeAt("/").State) {
+		mode = stateMode // a wider one would be closed, which is a change
+	}
+	if err := unix.Mount("tmpfs", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=%o", pages*os.Getpagesize(), mode)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -35,6 +41,9 @@ func mounted(t *testing.T, path string, pages int) {
 		}
 	})
 	copyTree(t, keep, path)
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // stuff fills a file system but for so many pages, and gives what empties it again.

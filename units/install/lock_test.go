@@ -236,7 +236,7 @@ func TestNotRoot(t *testing.T) {
 	}
 	got := strings.ReplaceAll(string(data), root, "")
 	want := `lock: true creating "/run/clusterctl": permission denied
-pending: true opening "/var/lib/clusterctl/shop/pending": permission denied
+pending: true reading "/var/lib/clusterctl/shop": permission denied
 begin: true opening "/var/lib/clusterctl": permission denied
 load: 2 <nil>
 `

@@ -31,8 +31,11 @@ type Pending struct {
 
 // Pending reads the intent that a killed command left behind, and says whether there is one. It changes nothing. Hold
 // the lock: otherwise what it finds may be the apply of a process that is still at work. An intent of a newer clusterctl
-// is a [*VersionError].
+// is a [*VersionError], and one that somebody else may have written is an [*UnsafeStateError].
 func (s Store) Pending(app units.Name) (*Pending, bool, error) {
+	if err := s.safeState(app); err != nil {
+		return nil, false, err
+	}
 	d, err := openDir(filepath.Join(s.stateDir(app), pendingDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil

@@ -65,6 +65,9 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	defer base.close()
+	if err := base.private(); err != nil {
+		return err
+	}
 	if err := base.mkdir(string(in.App), stateMode); err != nil {
 		return err
 	}
@@ -76,12 +79,19 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	defer state.close()
+	if err := state.private(); err != nil {
+		return err
+	}
 	if err := s.prepare(state, in, changes); err != nil {
 		// The intent may have appeared and only its directory not have been synced; it changes nothing yet, so it goes.
 		return errors.Join(err, s.drop(state, in.App))
 	}
 	return nil
 }
+
+// Stage does all of Write that needs space on the disk or the right to write there, and changes no file that systemd reads.
+// After an error the caller calls Rollback.
+func (t *Tx) Stage() error { return t.work.stageAll() }
 
 // Write puts the new files in place: units first, in the order of their paths, then the source. After an error the old
 // ones are back and the intent is gone; or the error says what could not be put back, and the intent stays for the next

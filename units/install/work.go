@@ -115,8 +115,8 @@ func (w *work) survey() ([]state, error) {
 	return states, errors.Join(errs...)
 }
 
-// forward makes all files the new ones. Nothing changes before all contents are on disk beside their targets.
-func (w *work) forward() error {
+// stageAll puts all contents on disk beside their targets.
+func (w *work) stageAll() error {
 	states, err := w.survey()
 	if err != nil {
 		return err
@@ -128,7 +128,16 @@ func (w *work) forward() error {
 			}
 		}
 	}
-	if err := w.syncDirs(); err != nil {
+	return w.syncDirs()
+}
+
+// forward makes all files the new ones. Nothing changes before all contents are on disk beside their targets.
+func (w *work) forward() error {
+	if err := w.stageAll(); err != nil {
+		return err
+	}
+	states, err := w.survey()
+	if err != nil {
 		return err
 	}
 	if err := w.pending.remove(untouchedFile); err != nil {

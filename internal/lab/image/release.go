@@ -29,8 +29,11 @@ const (
 	// under /opt/npm/node_modules.
 	Workers Release = "workers"
 
-	// Operators is Bookworm with polkit, for what people may do who are not root.
-	Operators Release = "operators"
+	// Operators is Bookworm with polkit, for what people may do who are not root. The other two are Trixie and Sid with
+	// polkit: systemd asks polkit about more calls from 257 on.
+	Operators       Release = "operators"
+	OperatorsTrixie Release = "operatorstrixie"
+	OperatorsSid    Release = "operatorssid"
 
 	// Bench is Bookworm with what clusterctl is measured against, and what measures: PM2 and autocannon under
 	// /opt/npm/node_modules, nginx, wrk.
@@ -74,8 +77,9 @@ func recipeOf(r Release) (recipe, error) {
 	switch r {
 	case Bullseye, Bookworm, Trixie, Sid:
 		return recipe{suite: string(r), packages: base, hook: hook}, nil
-	case Operators:
-		return recipe{suite: string(Bookworm), packages: append(base, "polkitd"), hook: hook}, nil
+	case Operators, OperatorsTrixie, OperatorsSid:
+		suite := map[Release]Release{Operators: Bookworm, OperatorsTrixie: Trixie, OperatorsSid: Sid}[r]
+		return recipe{suite: string(suite), packages: append(base, "polkitd"), hook: hook}, nil
 	case Workers:
 		return recipe{
 			suite: string(Bookworm),

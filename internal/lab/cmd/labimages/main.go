@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) error {
 	if err := image.InstallTools(ctx, os.Stderr); err != nil {
 		return err
 	}
-	releases := append(image.All(), image.Workers, image.Operators)
+	releases := append(image.All(), image.Workers, image.Operators, image.OperatorsTrixie, image.OperatorsSid)
 	if len(args) > 0 {
 		releases = releases[:0]
 		for _, a := range args {

@@ -109,5 +109,5 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	n.said.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; its binds go to the kernel").
-		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then the unit needs AmbientCapabilities=CAP_SYS_PTRACE").write()
+		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then clusterctl install … --own-ptrace").write()
 }

@@ -121,7 +121,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	// The identity, too, is that of the caller only if the call still waits.
+	// The task id may have been reused, unless the call still waits.
 	if n.seccomp.Valid(n.n.ID) {
 		n.swap(&n.ls[at], tid, fd)
 	}

@@ -14,8 +14,8 @@ import (
 // master do that keeps root for itself.
 type owner struct {
 	known bool
-	// first is the main process at the first bind that one of the listeners answers. The user counts from then on, also
-	// after the main process has dropped its privileges.
+	// first is the main process at the first bind of a listener's address. Its user keeps the right to bind, also after
+	// the main process has dropped its privileges.
 	first, now, task target.Identity
 }
 

@@ -84,7 +84,7 @@ type Identity struct {
 	User, Mount, Net Namespace
 }
 
-// Namespace identifies a namespace; the zero value stands for a kind that the kernel does not have.
+// Namespace identifies a namespace. The zero value is a kind that the kernel lacks.
 type Namespace struct{ device, inode uint64 }
 
 // Same reports whether both are in the same namespaces.
@@ -92,8 +92,8 @@ func (i *Identity) Same(j *Identity) bool {
 	return i.User == j.User && i.Mount == j.Mount && i.Net == j.Net
 }
 
-// Identity reads the identity of thread tid. ESRCH and ENOENT: it is gone. Threads have identities of their own
-// (setresuid(2) as a system call, unshare(2)), so a thread id is asked for, not a process.
+// Identity reads the identity of thread tid; ESRCH and ENOENT mean that the thread has ended. The threads of one process
+// may differ (setresuid(2) as a system call, unshare(2)).
 func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
 	b, e := r.fileErrno(r.proc(tid, "/status", -1))
 	if e != 0 {

@@ -126,13 +126,13 @@ func (b *book) judge(all []socket, o Options, now time.Time) sampled {
 // bulk is the rate, in bytes a second, from which an answer counts as a download that is on its way.
 const bulk = 64 << 10
 
-// stream reports whether the connection is sent to without an end in sight: the request is older than an answer may be,
+// stream reports whether the connection is sent to without an end in sight: the request is older than Options.Stream,
 // and in the time that Options.Busy allows it neither fell silent nor was it a download, which always has something on
 // its way or has a high rate. Server-sent events are of this kind, and a WebSocket whose peer is silent.
 func (c *conn) stream(o Options, now time.Time) bool {
 	age := now.Sub(c.seen)
 	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || fresh(c.last) ||
-		c.last.Info.RecvAge < c.last.Info.SentAge || time.Duration(c.last.Info.RecvAge)*time.Millisecond < o.Answer {
+		c.last.Info.RecvAge < c.last.Info.SentAge || time.Duration(c.last.Info.RecvAge)*time.Millisecond < o.Stream {
 		return false
 	}
 	sent := c.last.Info.Acked - c.first.Info.Acked

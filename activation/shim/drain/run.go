@@ -73,7 +73,10 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	}
 	defer sock.Close()
 	if opt.Answer == 0 {
-		opt.Answer = opt.Timeout
+		opt.Answer = min(2*opt.Idle, opt.Timeout)
+	}
+	if opt.Stream == 0 {
+		opt.Stream = opt.Timeout
 	}
 	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), told: make(map[int]bool), pidfds: make(pidfds), start: time.Now()}
 	defer d.pidfds.close()

@@ -25,7 +25,7 @@ func TestPauseWithinAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	opt := patient
-	opt.Answer = 20 * time.Second
+	opt.Answer, opt.Stream = 20*time.Second, 20*time.Second
 	end := c.begin(w, opt)
 	rest, err := io.ReadAll(body)
 	if err != nil || string(rest) != "lo\n" {

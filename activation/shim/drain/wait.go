@@ -118,7 +118,7 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 		d.result.Left, d.result.Streams = 0, len(s.streams)
 		if len(s.streams) > 0 {
 			d.result.Reason = fmt.Sprintf("left to the program's own stop: %s, sent to for %v without a new request",
-				peers(s.streams), d.opt.Answer)
+				peers(s.streams), d.opt.Stream)
 		}
 		return d.settled(now)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestPausedAnswer: a reload does not cut an answer that pauses for 14 s between its parts.
+// TestPausedAnswer: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the silence after which a connection counts as done.
 func TestPausedAnswer(t *testing.T) {
 	t.Parallel()
 	m := workers(t)

@@ -1,11 +1,11 @@
-// Answers that take their time: /parts pauses for 14 s within its body, /events sends an event each second without an end.
+// Answers that take their time: /parts pauses for 8 s within its body, /events sends an event each second without an end.
 const http = require('http');
 
 http.createServer((req, res) => {
   switch (req.url) {
     case '/parts':
       res.write('first ');
-      setTimeout(() => res.end('second\n'), 14000);
+      setTimeout(() => res.end('second\n'), 8000);
       return;
     case '/events': {
       res.writeHead(200, { 'Content-Type': 'text/event-stream' });

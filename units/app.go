@@ -102,6 +102,8 @@ type ShimOptions struct {
 	NoNodePreload bool
 	// HoldAccept has the notifier answer accept(2), for programs that wait without epoll.
 	HoldAccept bool
+	// OwnPtrace gives the shim CAP_SYS_PTRACE, and keeps it from the program: to read forked children under Yama.
+	OwnPtrace bool
 	// NoDrain leaves the drain before a stop to the program, which does it on SIGTERM as activation.Serve does.
 	NoDrain bool
 	// Blocking leaves the shared sockets blocking (NonBlocking=no everywhere), for programs that wait in accept(2).

@@ -43,6 +43,7 @@ type goldenApp struct {
 	Pin         bool
 	HoldAccept  bool `json:"hold-accept"`
 	NoPreload   bool `json:"no-node-preload"`
+	OwnPtrace   bool `json:"own-ptrace"`
 
 	LogNamespace bool   `json:"log-namespace"`
 	LogMaxSize   string `json:"log-max-size"`
@@ -107,7 +108,7 @@ func (g goldenApp) app() (units.App, error) {
 	a.Timeouts = units.Timeouts{Start: duration(g.Start, note), Drain: duration(g.Drain, note)}
 	a.Shim = units.ShimOptions{
 		MaxRestarts: g.MaxRestarts, MinUptime: duration(g.MinUptime, note), Pin: g.Pin,
-		HoldAccept: g.HoldAccept, NoNodePreload: g.NoPreload,
+		HoldAccept: g.HoldAccept, NoNodePreload: g.NoPreload, OwnPtrace: g.OwnPtrace,
 	}
 	for _, e := range g.Increment {
 		a.Shim.Increment = append(a.Shim.Increment, units.EnvVar{Name: e[0], Value: e[1]})

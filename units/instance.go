@@ -22,6 +22,8 @@ type instanceView struct {
 	NonBlocking, RuntimeDirectory value
 	TimeoutStart, TimeoutStop     value
 	LogNamespace                  value
+	// Capabilities where no sandbox bounds them.
+	Capabilities value
 }
 
 func (r *renderer) instance() instanceView {
@@ -47,6 +49,9 @@ func (r *renderer) instance() instanceView {
 	v.NonBlocking = r.nonBlocking()
 	if a.Logs.Namespace {
 		v.LogNamespace = fixed(a.Name.LogNamespace())
+	}
+	if a.Sandbox == SandboxOff {
+		v.Capabilities = a.capabilities()
 	}
 	r.restarts(&v)
 	if r.target.Sizing.Follow {
@@ -191,6 +196,7 @@ func seconds(d, fallback time.Duration, more ...time.Duration) value {
 
 type sandboxView struct {
 	Home, Tmp       value
+	Capabilities    value
 	UMask           value
 	Writable        []value
 	Seccomp, Strict value
@@ -209,7 +215,7 @@ const umaskIsTheProgramsAlone = 250
 // sandbox hides /home unless the program or its directory is there, as with a version manager's node.
 func (r *renderer) sandbox() sandboxView {
 	a := r.app
-	v := sandboxView{Home: "yes", Tmp: "yes", UMask: "0027"}
+	v := sandboxView{Home: "yes", Tmp: "yes", UMask: "0027", Capabilities: a.capabilities()}
 	if r.target.Systemd < umaskIsTheProgramsAlone && a.RunAs.Dynamic() {
 		v.UMask = "0022"
 	}

@@ -44,10 +44,13 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 		words = append(words, string(r.must(word("command", arg))))
 	}
 	v.Exec = fixed(strings.Join(words, " "))
+	// The prober is an ancestor of all that it reads, and needs no capability; the program must have none.
+	v.Capabilities = ""
 	r.add(name, "probe.service.tmpl", v)
 	if a.Sandbox != SandboxOff {
 		s := r.sandbox()
 		s.Seccomp = "seccomp"
+		s.Capabilities = ""
 		r.add(name, "sandbox.tmpl", s)
 	}
 	if r.err != nil {

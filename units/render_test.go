@@ -165,6 +165,7 @@ var anyApp = rapid.Custom(func(t *rapid.T) units.App {
 	a.Shim = units.ShimOptions{
 		MaxRestarts: count("max restarts", 20), Pin: rapid.Bool().Draw(t, "pin"),
 		NoNodePreload: rapid.Bool().Draw(t, "no preload"), HoldAccept: rapid.Bool().Draw(t, "hold"),
+		OwnPtrace: rapid.Bool().Draw(t, "ptrace"),
 	}
 	a.Timeouts.Start, a.Timeouts.Drain, a.Shim.MinUptime = anyDuration.Draw(t, "start"), anyDuration.Draw(t, "drain"), anyDuration.Draw(t, "uptime")
 	if wild {

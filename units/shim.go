@@ -45,6 +45,9 @@ func (r *renderer) shimWords() []string {
 		if a.Shim.HoldAccept {
 			words = append(words, "--accept=hold")
 		}
+		if a.Shim.OwnPtrace {
+			words = append(words, "--own-ptrace")
+		}
 		if !a.Shim.NoNodePreload && usesNode(a.Command) {
 			words = append(words, "--node-preload="+r.target.nodePreload())
 		}
@@ -104,6 +107,15 @@ func (r *renderer) mapWords() []string {
 		}
 	}
 	return words
+}
+
+// capabilities returns the capability that the shim has for itself. The unit has it only together with --own-ptrace in
+// ExecStart=, which keeps it from the program.
+func (a App) capabilities() value {
+	if a.Adopted() && a.Shim.OwnPtrace {
+		return "CAP_SYS_PTRACE"
+	}
+	return ""
 }
 
 func (a App) minUptimeWords() []string {

@@ -259,6 +259,17 @@ http.createServer((q, r) => r.end('first')).listen(+a, '127.0.0.1', () =>
 	w.stop(t)
 }
 
+// TestPtraceIsRefused: a program does not get the capability because of a line in the unit.
+func TestPtraceIsRefused(t *testing.T) {
+	w := startCommand(t, nil, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
+		shim, "run", "--", "/bin/true")
+	_ = w.waitGone(t)
+	if out := w.output.String(); w.ProcessState.ExitCode() != exitUsage || !strings.Contains(out, "CAP_SYS_PTRACE") || !strings.Contains(out, "--own-ptrace") {
+		t.Errorf("%v, %q, want status %d and a hint", w.ProcessState, out, exitUsage)
+	}
+}
+
 // TestOwnPtrace: the capability that the unit gives is the notifier's alone.
 func TestOwnPtrace(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)

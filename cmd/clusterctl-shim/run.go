@@ -98,6 +98,13 @@ func (o *runOptions) check() error {
 
 // run prepares the process and becomes the program; it returns only on failure.
 func run(o *runOptions) error {
+	if adopt.HasPtrace() && !o.ownPtrace {
+		return &failure{
+			code: exitUsage,
+			err:  errors.New("the unit has AmbientCapabilities=CAP_SYS_PTRACE, with which the program could leave its sandbox"),
+			hint: "remove the line, and use clusterctl install … --own-ptrace, which gives the capability to the shim alone",
+		}
+	}
 	if o.backoff {
 		dir, err := backoff.Directory(os.Getenv("RUNTIME_DIRECTORY"))
 		if err != nil {

@@ -20,7 +20,7 @@ type appFlags struct {
 	noListen                                       bool
 	startTimeout, drainTimeout, minUptime          time.Duration
 	increment                                      cli.StringSlice
-	pin, noNodePreload                             bool
+	pin, noNodePreload, ownPtrace                  bool
 	maxRestarts                                    int
 	logNamespace                                   bool
 	logMaxSize, logMaxAge                          string
@@ -52,6 +52,7 @@ func (f *appFlags) flags() []cli.Flag {
 		&cli.StringFlag{Name: "drain", Value: drainAuto, Destination: &f.drain,
 			Usage: "`HOW` a worker is emptied before it is stopped: epoll (from outside), accept (the same for programs that wait in accept), off (the program does it on SIGTERM), or auto"},
 		&cli.BoolFlag{Name: "no-node-preload", Destination: &f.noNodePreload, Usage: "leave NODE_OPTIONS alone"},
+		&cli.BoolFlag{Name: "own-ptrace", Destination: &f.ownPtrace, Usage: "let the shim read forked children under Yama (CAP_SYS_PTRACE)"},
 		&cli.BoolFlag{Name: "log-namespace", Destination: &f.logNamespace, Usage: "a journal of the app's own, with limits of its own (one more journald)"},
 		&cli.StringFlag{Name: "log-max-size", Destination: &f.logMaxSize, Usage: "`SIZE` of that journal, such as 500M; the oldest lines are removed first"},
 		&cli.StringFlag{Name: "log-max-age", Destination: &f.logMaxAge, Usage: "`AGE` of lines in that journal, such as 30d, after which they are removed"},
@@ -135,7 +136,7 @@ const drainAuto = "auto"
 const defaultMinUptime = 10 * time.Second
 
 func (f *appFlags) shim() (units.ShimOptions, error) {
-	o := units.ShimOptions{Pin: f.pin, MaxRestarts: f.maxRestarts, NoNodePreload: f.noNodePreload}
+	o := units.ShimOptions{Pin: f.pin, MaxRestarts: f.maxRestarts, NoNodePreload: f.noNodePreload, OwnPtrace: f.ownPtrace}
 	if f.minUptime != defaultMinUptime {
 		o.MinUptime = f.minUptime
 	}

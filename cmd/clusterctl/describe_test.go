@@ -47,7 +47,7 @@ func TestAppFlags(t *testing.T) {
 	a, err = flagsOf(t, "-i", "-1", "--listen", "8080", "--listen", "admin=/run/a b.sock", "--activation", "native", "--ready", "notify", "--run-as", "www:web",
 		"--cwd", "/srv", "--env", "A=1,2", "--env", "B=", "--env", "C==x", "--env-file", "/etc/a", "--env-file=-/etc/b", "--restart", "on-failure",
 		"--sandbox", "strict", "--rw", "/var/a,b", "--increment", "PORT=3000", "--pin", "--min-uptime", "3s", "--max-restarts", "7", "--drain", "accept",
-		"--no-node-preload", "--start-timeout", "5s", "--drain-timeout", "1m").app("web", []string{"/bin/true"})
+		"--no-node-preload", "--own-ptrace", "--start-timeout", "5s", "--drain-timeout", "1m").app("web", []string{"/bin/true"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestAppFlags(t *testing.T) {
 		Restart:  units.RestartOnFailure, Sandbox: units.SandboxStrict, Writable: []string{"/var/a,b"},
 		Timeouts: units.Timeouts{Start: 5 * time.Second, Drain: time.Minute},
 		Shim: units.ShimOptions{
-			Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}}, Pin: true, MaxRestarts: 7, MinUptime: 3 * time.Second, NoNodePreload: true, HoldAccept: true,
+			Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}}, Pin: true, MaxRestarts: 7, MinUptime: 3 * time.Second, NoNodePreload: true, HoldAccept: true, OwnPtrace: true,
 		},
 	}
 	if !equalApps(a, want) {

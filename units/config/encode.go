@@ -81,6 +81,9 @@ func (w *writer) shim(o units.ShimOptions) {
 	if o.HoldAccept {
 		w.WriteString("accept: hold\n")
 	}
+	if o.OwnPtrace {
+		w.WriteString("own-ptrace: true\n")
+	}
 	if o.NoDrain {
 		w.WriteString("drain: off\n")
 	}

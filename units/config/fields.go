@@ -41,6 +41,7 @@ func fields() []field {
 		{"min-uptime", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MinUptime = parsed(r, f, n, parseDuration) }},
 		{"node-preload", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoNodePreload = !parsed(r, f, n, parseBool) }},
 		{"accept", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.HoldAccept = parsed(r, f, n, parseAccept) }},
+		{"own-ptrace", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.OwnPtrace = parsed(r, f, n, parseBool) }},
 		{"drain", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoDrain = parsed(r, f, n, parseDrain) }},
 		{"blocking", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Blocking = parsed(r, f, n, parseBool) }},
 		{"log-namespace", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Namespace = parsed(r, f, n, parseBool) }},

@@ -87,7 +87,8 @@ func anyApp() *rapid.Generator[units.App] {
 				Increment: env(rapid.SampledFrom([]string{"3000", "+5", "-1", "007"})), Pin: rapid.Bool().Draw(t, "pin"),
 				MaxRestarts: rapid.IntRange(0, 100).Draw(t, "restarts"), MinUptime: anyDuration().Draw(t, "uptime"),
 				NoNodePreload: rapid.Bool().Draw(t, "preload"), HoldAccept: rapid.Bool().Draw(t, "accept"),
-				NoDrain: rapid.Bool().Draw(t, "drain"), Blocking: rapid.Bool().Draw(t, "blocking"),
+				OwnPtrace: rapid.Bool().Draw(t, "ptrace"),
+				NoDrain:   rapid.Bool().Draw(t, "drain"), Blocking: rapid.Bool().Draw(t, "blocking"),
 			},
 			Logs: units.Logs{
 				Namespace: rapid.Bool().Draw(t, "namespace"), MaxSize: rapid.SampledFrom([]uint64{0, 2 << 20, 500 << 20, 1<<30 + 1}).Draw(t, "size"),

@@ -2,6 +2,13 @@ package adopt
 
 import "golang.org/x/sys/unix"
 
+// HasPtrace reports whether the unit gives this process CAP_SYS_PTRACE in a way that the program would have it too,
+// unless Config.OwnPtrace is set.
+func HasPtrace() bool {
+	r, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_SYS_PTRACE, 0, 0)
+	return err == nil && r == 1
+}
+
 // dropPtrace takes CAP_SYS_PTRACE out of every set of this process, so that the
 // program does not have it after execve(2). The notifier has been forked before
 // and keeps it.

@@ -35,11 +35,14 @@ func (c *child) first() {
 // second is the notifier.
 func (c *child) second() {
 	unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
+	// Before the heap is given back: a signal handler of the Go runtime needs it.
+	masked := c.maskSignals()
 	giveBack(&c.waste)
 	c.closeOthers()
 	c.name()
-	if e := c.maskSignals(); e != 0 {
-		c.line.start("blocking signals in the notifier: ").errno(e).write()
+	// The descriptor comes after closeOthers.
+	if e := c.openSignals(); masked != 0 || e != 0 {
+		c.line.start("blocking signals in the notifier: ").errno(max(masked, e)).write()
 		exit(1)
 	}
 	pid, _, _ := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
@@ -96,9 +99,11 @@ func (c *child) name() {
 func (c *child) maskSignals() unix.Errno {
 	all := ^uint64(0)
 	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), 0, unsafe.Sizeof(all), 0, 0)
-	if e != 0 {
-		return e
-	}
+	return e
+}
+
+// openSignals opens the descriptor from which the drain's signal is read.
+func (c *child) openSignals() unix.Errno {
 	drain := uint64(1) << (uint(unix.SIGUSR1) - 1)
 	none := -1
 	fd, _, e := unix.RawSyscall6(unix.SYS_SIGNALFD4, uintptr(none), uintptr(unsafe.Pointer(&drain)), unsafe.Sizeof(drain), unix.SFD_CLOEXEC|unix.SFD_NONBLOCK, 0, 0)

@@ -51,6 +51,10 @@
 // kernel's. It gains nothing: a bind that matches is never run by the kernel, and
 // a listener that the unit owns is all that can be had.
 //
+// What is one: a program that runs a child as another user, or in other
+// namespaces, to protect itself from it. The bind of such a child goes to the
+// kernel; see owner.
+//
 // # Limits
 //
 //   - Socket options that a program sets before bind (and epoll registrations

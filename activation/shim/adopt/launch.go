@@ -158,7 +158,7 @@ func newChild(m seccomp.Machine, notify, pipe int, c *Config) (*child, error) {
 	}
 	ch := (*child)(p)
 	ch.machine, ch.notify, ch.ls = m, notify, ls
-	ch.pipe, ch.title = pipe, titleMemory(c.Args)
+	ch.pipe, ch.title, ch.main = pipe, titleMemory(c.Args), unix.Getpid()
 	ch.keep = unsafe.Slice((*int)(q), len(keep))
 	copy(ch.keep, keep)
 	return ch, nil

@@ -10,7 +10,7 @@ import (
 )
 
 // said remembers which lines have been written: each of them once per start.
-type said struct{ unreadable, mismatch bool }
+type said struct{ unreadable, mismatch, foreign bool }
 
 const prefix = "clusterctl-shim: "
 
@@ -84,6 +84,23 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 
+// foreign says that a bind is left to the kernel because of who asks.
+func (n *notifier) foreign(tid uint32) {
+	if n.said.foreign {
+		return
+	}
+	n.said.foreign = true
+	o := &n.owner
+	n.line.start("process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str(") of user ").num(uint64(o.task.UID)).str(" binds ").addr(&n.addr)
+	if !o.task.Same(&o.first) {
+		n.line.str(" in another namespace than")
+	} else {
+		n.line.str(", which belongs to user ").num(uint64(o.first.UID)).str(" of")
+	}
+	n.line.str(" the main process; the bind goes to the kernel").
+		hint().str("let the main process bind the address and pass the socket on, or use --run-as so that all processes have one user").write()
+}
+
 // unreadable says that a bind could not be looked at.
 func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	if n.said.unreadable || e != unix.EACCES && e != unix.EPERM {
@@ -92,5 +109,5 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	n.said.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; its binds go to the kernel").
-		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then the unit needs AmbientCapabilities=CAP_SYS_PTRACE").write()
+		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then clusterctl install … --own-ptrace").write()
 }

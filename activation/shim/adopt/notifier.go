@@ -15,6 +15,7 @@ type notifier struct {
 	signals int // signalfd of the drain's signal
 	notify  int // connected to NOTIFY_SOCKET, or -1
 	manager int // parent after the double fork: the service manager
+	main    int // the launcher, which becomes the program
 	ls      []Listener
 
 	ready    bool // all listeners are
@@ -22,6 +23,7 @@ type notifier struct {
 	draining bool
 	said     said
 	waiting  waiting // threads that the kernel runs an accept for
+	owner    owner   // whose binds are answered
 
 	n    seccomp.Notification
 	r    target.Reader
@@ -115,7 +117,14 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	n.swap(&n.ls[at], tid, fd)
+	if !n.owned(tid) {
+		n.proceed()
+		return
+	}
+	// The task id may have been reused, unless the call still waits.
+	if n.seccomp.Valid(n.n.ID) {
+		n.swap(&n.ls[at], tid, fd)
+	}
 }
 
 // swap puts the listener on the program's descriptor and lets its bind succeed.

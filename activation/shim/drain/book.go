@@ -1,6 +1,10 @@
 package drain
 
-import "time"
+import (
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+)
 
 // book is what is remembered from one look to the next.
 type book struct {
@@ -23,6 +27,15 @@ type conn struct {
 	requests    int       // that were seen to come after an answer, since it was spoken
 	answered    bool      // the peer has got something since the last of them
 	changed     time.Time // when the counters last changed, or it was first seen
+	seen        time.Time // when it was first seen
+	flushed     time.Time // when all that was sent had last been acknowledged; seen, if never
+
+	// Of a connection that is spoken on: its key, if it has one, what is known of the word, and the acknowledged bytes at
+	// which that was asked for last.
+	key    lastword.Key
+	keyed  bool
+	word   lastword.Word
+	heeded uint64
 }
 
 // foreignAfter looks without an owner among our processes a connection is a
@@ -53,7 +66,7 @@ func (b *book) learn(all []socket, procs []process, now time.Time) {
 		case held(procs, s.Ino):
 			c := b.conns[s.Ino]
 			if c == nil {
-				c = &conn{first: s, last: s, changed: now, polite: polite(procs, s.Ino)}
+				c = &conn{first: s, last: s, changed: now, seen: now, flushed: now, polite: polite(procs, s.Ino)}
 			}
 			conns[s.Ino] = c
 		default:
@@ -82,7 +95,7 @@ func polite(procs []process, ino uint64) bool {
 }
 
 // judge counts the connections of the instance that are not done.
-func (b *book) judge(all []socket, idle time.Duration, now time.Time) sampled {
+func (b *book) judge(all []socket, o Options, now time.Time) sampled {
 	var r sampled
 	for _, s := range all {
 		c := b.conns[s.Ino]
@@ -90,20 +103,41 @@ func (b *book) judge(all []socket, idle time.Duration, now time.Time) sampled {
 			continue
 		}
 		c.update(s, now)
-		v := judge(s, idle, now.Sub(c.changed))
+		v := judge(s, o.Idle, o.Answer, now.Sub(c.changed))
 		c.done = v == done
-		if c.done {
+		switch {
+		case c.done:
+			continue
+		case c.stream(o, now):
+			r.streams = append(r.streams, s)
 			continue
 		}
-		r.left++
+		r.left = append(r.left, s)
 		if v == busy {
 			r.busy++
 		}
-		if c.turning() && (!c.spoken || c.requests >= deaf) {
+		if c.turning() && (!c.spoken || c.requests >= deaf || c.word == lastword.Foreign) {
 			r.turning++
 		}
 	}
 	return r
+}
+
+// bulk is the rate, in bytes a second, from which an answer counts as a download that is on its way.
+const bulk = 64 << 10
+
+// stream reports whether the connection is sent to without an end in sight: the request is older than Options.Stream,
+// and in the time that Options.Busy allows it neither fell silent nor was it a download, which always has something on
+// its way or has a high rate. Server-sent events are of this kind, and a WebSocket whose peer is silent.
+func (c *conn) stream(o Options, now time.Time) bool {
+	age := now.Sub(c.seen)
+	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || fresh(c.last) ||
+		c.last.Info.RecvAge < c.last.Info.SentAge || time.Duration(c.last.Info.RecvAge)*time.Millisecond < o.Stream {
+		return false
+	}
+	sent := c.last.Info.Acked - c.first.Info.Acked
+	download := now.Sub(c.flushed) >= o.Busy || float64(sent) >= bulk*age.Seconds()
+	return !download
 }
 
 // deaf is how many requests there may be on a connection on which Connection:
@@ -123,6 +157,9 @@ func (c *conn) update(s socket, now time.Time) {
 	if s.Unread != c.last.Unread || s.Unsent != c.last.Unsent ||
 		s.Info.Acked != c.last.Info.Acked || s.Info.Received != c.last.Info.Received {
 		c.changed = now
+	}
+	if s.Unsent == 0 {
+		c.flushed = now
 	}
 	c.last = s
 }

@@ -22,7 +22,7 @@
 //     Keep-alive connections that do not end by themselves are ended with the
 //     server's next answer, see package lastword; those on which that cannot be
 //     said (TLS, HTTP/2, WebSocket) are left to the program's own stop after
-//     Options.Busy.
+//     Options.Busy, and so are streams, whose request is older than Options.Stream.
 //
 // Whether a program handles SIGTERM well cannot be told from outside: Node and Go
 // always catch it themselves (SigCgt of /proc/PID/status), and who catches it may

@@ -1,50 +1,81 @@
 package drain
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // entry is a shared listener in an epoll instance of a process.
 type entry struct {
-	pid   int
+	process
 	epoll int // fd number of the epoll instance in that process
 	watch watch
 }
 
+// reading is one look at the entries of an epoll instance.
+type reading struct {
+	again  time.Time // when there may be another one
+	shared []watch   // entries of shared listeners
+}
+
+// epollKey names an epoll instance by process and number.
+type epollKey struct{ pid, number int }
+
+// rare is how much rarer than its own length a look at an epoll instance may be: the program cannot wait for events while
+// the kernel goes over the entries, some 20 ms with 50,000 of them. Between two looks only entries that were there are
+// tried.
+const rare = 100
+
 // entries finds the shared listeners in the epoll instances of these processes.
 // An instance inside another one has a number of its own and is found likewise.
-func entries(procs []process, shared map[uint64]socket) []entry {
+func (d *drain) entries(ctx context.Context) []entry {
 	var list []entry
-	for _, p := range procs {
+	readings := make(map[epollKey]reading)
+	for _, p := range d.procs {
 		for _, ep := range p.epolls {
-			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", p.pid, ep))
-			if err != nil {
-				continue // closed since
+			if ctx.Err() != nil {
+				return list
 			}
-			for _, w := range parseEpoll(text) {
-				if _, found := shared[w.ino]; found {
-					list = append(list, entry{pid: p.pid, epoll: ep, watch: w})
+			key := epollKey{p.pid, ep}
+			r, known := d.readings[key]
+			if now := time.Now(); !known || !now.Before(r.again) {
+				text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", p.pid, ep))
+				if err != nil {
+					continue // closed since
 				}
+				r = reading{again: now.Add(rare * time.Since(now))}
+				for _, w := range parseEpoll(text) {
+					if _, found := d.shared[w.ino]; found {
+						r.shared = append(r.shared, w)
+					}
+				}
+			}
+			readings[key] = r
+			for _, w := range r.shared {
+				list = append(list, entry{process: p, epoll: ep, watch: w})
 			}
 		}
 	}
+	d.readings = readings
 	return list
 }
 
 // remove takes the entries out of their epoll instances and returns how many it
 // took out. holders are processes of which at least one has each listener open.
+// It stops when ctx is done.
 //
 // The kernel keys an entry by the open file *and* the number that it was added
 // with, so the listener must have that very number in the caller while it calls
 // epoll_ctl(EPOLL_CTL_DEL). Any small number may be in use here, by the Go
 // runtime's own epoll above all: so this runs on a thread with a table of file
 // descriptors of its own (unshare(CLONE_FILES)) that ends with the call.
-func remove(list []entry, holders []process) (int, error) {
+func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}
@@ -60,9 +91,13 @@ func remove(list []entry, holders []process) (int, error) {
 			err = fmt.Errorf("unsharing the file descriptors: %w", err)
 			return
 		}
+		r := remover{holders: holders, epoll: -1, listener: -1}
 		var errs []error
 		for _, e := range list {
-			switch err := removeOne(e, holders); {
+			if ctx.Err() != nil {
+				break
+			}
+			switch err := r.remove(e); {
 			case err == nil:
 				count++
 			case !errors.Is(err, errGone):
@@ -75,24 +110,51 @@ func remove(list []entry, holders []process) (int, error) {
 	return count, err
 }
 
-// errGone: the process, its epoll instance or the entry in it went away by itself.
-var errGone = errors.New("gone")
+// remover keeps the descriptors of the last entry: the next one is of the same instance and listener as a rule. They end
+// with the thread at the latest.
+type remover struct {
+	holders         []process
+	last            entry
+	epoll, listener int
+}
 
-func removeOne(e entry, holders []process) error {
-	ep, err := take(e.pid, e.epoll)
-	if err != nil {
+// open takes the descriptors of e. It keeps the epoll instance or the listener if the last entry had the same.
+func (r *remover) open(e entry) error {
+	if r.epoll < 0 || r.last.pid != e.pid || r.last.epoll != e.epoll {
+		r.close(&r.epoll)
+		ep, err := e.take(e.epoll)
+		if err != nil {
+			return err
+		}
+		r.epoll = ep
+	}
+	if r.listener < 0 || r.last.watch.ino != e.watch.ino {
+		r.close(&r.listener)
+		listener, err := takeSocket(e.watch.ino, e.pid, r.holders)
+		if err != nil {
+			return err
+		}
+		r.listener = listener
+	}
+	r.last = e
+	return nil
+}
+
+func (r *remover) close(fd *int) {
+	if *fd >= 0 {
+		unix.Close(*fd)
+		*fd = -1
+	}
+}
+
+func (r *remover) remove(e entry) error {
+	if err := r.open(e); err != nil {
 		return err
 	}
-	defer unix.Close(ep)
-	listener, err := takeSocket(e, holders)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(listener)
 	if err := raiseLimit(e.watch.fd); err != nil {
 		return err
 	}
-	switch errno := deleteAt(ep, listener, e.watch.fd); errno {
+	switch errno := deleteAt(r.epoll, r.listener, e.watch.fd); errno {
 	case 0:
 		return nil
 	case unix.ENOENT, unix.EINVAL:
@@ -104,23 +166,26 @@ func removeOne(e entry, holders []process) error {
 	}
 }
 
-// takeSocket gets the listener of an entry: from its own process if it still
+// errGone: the process, its epoll instance or the entry in it went away by itself.
+var errGone = errors.New("gone")
+
+// takeSocket gets a socket by its inode: from the process pid if that still
 // has it open, else from any other. A socket has one open file description only,
 // so it is the same file whoever it comes from.
-func takeSocket(e entry, holders []process) (int, error) {
+func takeSocket(ino uint64, pid int, holders []process) (int, error) {
 	err := errGone
 	for _, own := range []bool{true, false} {
 		for _, p := range holders {
-			number, has := p.sockets[e.watch.ino]
-			if !has || own != (p.pid == e.pid) {
+			number, has := p.sockets[ino]
+			if !has || own != (p.pid == pid) {
 				continue
 			}
 			var fd int
-			if fd, err = take(p.pid, number); err != nil {
+			if fd, err = p.take(number); err != nil {
 				continue
 			}
 			var st unix.Stat_t
-			if unix.Fstat(fd, &st) == nil && st.Ino == e.watch.ino {
+			if unix.Fstat(fd, &st) == nil && st.Ino == ino {
 				return fd, nil
 			}
 			unix.Close(fd) // the number has been reused
@@ -130,23 +195,15 @@ func takeSocket(e entry, holders []process) (int, error) {
 	return -1, err
 }
 
-// take duplicates a file of another process into the caller's table
+// take duplicates a file of the process into the caller's table
 // (pidfd_getfd(2), since Linux 5.6; needs the right to ptrace the process).
-func take(pid, number int) (int, error) {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return -1, errGone
-	}
-	if err != nil {
-		return -1, fmt.Errorf("pidfd_open of process %d: %w", pid, err)
-	}
-	defer unix.Close(pidfd)
-	fd, err := unix.PidfdGetfd(pidfd, number, 0)
+func (p process) take(number int) (int, error) {
+	fd, err := unix.PidfdGetfd(p.pidfd, number, 0)
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {
 		return -1, errGone
 	}
 	if err != nil {
-		return -1, fmt.Errorf("pidfd_getfd of process %d: %w", pid, err)
+		return -1, fmt.Errorf("pidfd_getfd of process %d: %w", p.pid, err)
 	}
 	return fd, nil
 }

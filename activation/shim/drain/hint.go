@@ -16,3 +16,6 @@ func hint(err error) string {
 	}
 	return ""
 }
+
+// uringHint is the hint for a program that accepts by io_uring: no other process can take its listener away.
+const uringHint = "; hint: the default sandbox refuses io_uring, and programs go back to epoll: SystemCallFilter=~io_uring_setup"

@@ -15,30 +15,33 @@ const (
 )
 
 // judge tells from the kernel's counters alone whether a connection has an
-// unanswered request. idle is how long an answered connection must be silent.
+// unanswered request. idle is how long an answered connection must be silent, answer
+// how long ago its request must be.
 //
 // The rule: the last thing that happened was data received → unanswered. It was
-// data sent → answered, unless the program pauses within an answer; the silence
-// covers pauses shorter than idle. Both in one jiffy → the peer's acknowledgement
-// decides: one that came alone, after the data, can only be for our answer. If
+// data sent → answered, unless the program pauses within an answer. Nothing tells such
+// a pause from the silence after an answer, so the connection is not done before
+// answer has passed since the request, whatever happens in between. Both in one jiffy → the peer's
+// acknowledgement decides: one that came alone, after the data, can only be for our answer. If
 // it came with the data too, either order is possible (a busy client sends its
 // next request in the jiffy of the last answer), and the silence must be twice as
 // long.
 //
 // What this cannot see: inside TLS and HTTP/2 the server also sends bytes that
 // are no answer (session tickets, SETTINGS, window updates), so a request that is
-// silent for longer than idle there may look answered. For a unix socket the
+// silent for longer than answer there may look answered. For a unix socket the
 // kernel keeps no times: since is then the time of the last change that the caller
-// saw, and the doubled silence applies.
-func judge(s socket, idle, since time.Duration) verdict {
+// saw.
+func judge(s socket, idle, answer, since time.Duration) verdict {
 	if s.Unread > 0 || s.Unsent > 0 {
 		return busy
 	}
 	if s.Port == 0 {
-		return silent(since, 2*idle)
+		return silent(since, max(2*idle, answer))
 	}
 	i := s.Info
 	silence := time.Duration(min(i.SentAge, i.RecvAge)) * time.Millisecond
+	request := time.Duration(i.RecvAge) * time.Millisecond
 	switch {
 	case fresh(s):
 		// Connected, nothing said yet: the request is on its way, or this is a
@@ -46,6 +49,8 @@ func judge(s socket, idle, since time.Duration) verdict {
 		return silent(silence, idle)
 	case i.Acked == 0 || i.RecvAge < i.SentAge:
 		return busy
+	case request < answer:
+		return quiet
 	case i.RecvAge > i.SentAge || i.AckAge < i.RecvAge:
 		return silent(silence, idle)
 	}

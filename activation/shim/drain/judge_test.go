@@ -11,32 +11,38 @@ func TestJudge(t *testing.T) {
 	recent := answered
 	recent.SentAge = 100
 	for _, c := range []struct {
-		name  string
-		s     socket
-		since time.Duration
-		want  verdict
+		name   string
+		s      socket
+		since  time.Duration
+		want   verdict
+		answer time.Duration
 	}{
-		{"answered long ago", socket{Port: 80, Info: answered}, 0, done},
-		{"answered just now", socket{Port: 80, Info: recent}, 0, quiet},
-		{"next request unread", socket{Port: 80, Unread: 1, Info: answered}, 0, busy},
-		{"answer on its way", socket{Port: 80, Unsent: 1, Info: answered}, 0, busy},
-		{"request last", socket{Port: 80, Info: tcpInfo{SentAge: 9000, RecvAge: 8000, AckAge: 8000, Acked: 9, Received: 9}}, 0, busy},
-		{"first request, in the jiffy of connecting", socket{Port: 80, Info: tcpInfo{SentAge: 20000, RecvAge: 20000, AckAge: 20000, Received: 9}}, 0, busy},
-		{"one jiffy, acknowledged since", socket{Port: 80, Info: tcpInfo{SentAge: 6000, RecvAge: 6000, AckAge: 5960, Acked: 9, Received: 9}}, 0, done},
-		{"one jiffy for all three", socket{Port: 80, Info: tcpInfo{SentAge: 6000, RecvAge: 6000, AckAge: 6000, Acked: 9, Received: 9}}, 0, quiet},
-		{"one jiffy for all three, long ago", socket{Port: 80, Info: tcpInfo{SentAge: 10000, RecvAge: 10000, AckAge: 10000, Acked: 9, Received: 9}}, 0, done},
-		{"connected, nothing said", socket{Port: 80, Info: tcpInfo{SentAge: 100, RecvAge: 100, AckAge: 100}}, 0, quiet},
-		{"connected long ago, nothing said", socket{Port: 80, Info: tcpInfo{SentAge: 5000, RecvAge: 5000, AckAge: 5000}}, 0, done},
-		{"left without a word", socket{Port: 80, CloseWait: true, Info: tcpInfo{SentAge: 5000, RecvAge: 5000, AckAge: 5000, Received: 1}}, 0, done},
-		{"unix, changed lately", socket{Name: "/s"}, 6 * time.Second, quiet},
-		{"unix, silent", socket{Name: "/s"}, 10 * time.Second, done},
-		{"unix, unread", socket{Name: "/s", Unread: 3}, time.Hour, busy},
+		{"answered long ago", socket{Port: 80, Info: answered}, 0, done, 0},
+		{"answered just now", socket{Port: 80, Info: recent}, 0, quiet, 0},
+		{"next request unread", socket{Port: 80, Unread: 1, Info: answered}, 0, busy, 0},
+		{"answer on its way", socket{Port: 80, Unsent: 1, Info: answered}, 0, busy, 0},
+		{"request last", socket{Port: 80, Info: tcpInfo{SentAge: 9000, RecvAge: 8000, AckAge: 8000, Acked: 9, Received: 9}}, 0, busy, 0},
+		{"first request, in the jiffy of connecting", socket{Port: 80, Info: tcpInfo{SentAge: 20000, RecvAge: 20000, AckAge: 20000, Received: 9}}, 0, busy, 0},
+		{"one jiffy, acknowledged since", socket{Port: 80, Info: tcpInfo{SentAge: 6000, RecvAge: 6000, AckAge: 5960, Acked: 9, Received: 9}}, 0, done, 0},
+		{"one jiffy for all three", socket{Port: 80, Info: tcpInfo{SentAge: 6000, RecvAge: 6000, AckAge: 6000, Acked: 9, Received: 9}}, 0, quiet, 0},
+		{"one jiffy for all three, long ago", socket{Port: 80, Info: tcpInfo{SentAge: 10000, RecvAge: 10000, AckAge: 10000, Acked: 9, Received: 9}}, 0, done, 0},
+		{"connected, nothing said", socket{Port: 80, Info: tcpInfo{SentAge: 100, RecvAge: 100, AckAge: 100}}, 0, quiet, 0},
+		{"connected long ago, nothing said", socket{Port: 80, Info: tcpInfo{SentAge: 5000, RecvAge: 5000, AckAge: 5000}}, 0, done, 0},
+		{"left without a word", socket{Port: 80, CloseWait: true, Info: tcpInfo{SentAge: 5000, RecvAge: 5000, AckAge: 5000, Received: 1}}, 0, done, 0},
+		{"a pause within an answer", socket{Port: 80, Info: tcpInfo{SentAge: 14000, RecvAge: 14100, AckAge: 13960, Acked: 100, Received: 50}}, 0, quiet, 30 * time.Second},
+		{"a request that is old enough", socket{Port: 80, Info: tcpInfo{SentAge: 14000, RecvAge: 30000, AckAge: 13960, Acked: 100, Received: 50}}, 0, done, 30 * time.Second},
+		{"unix, a pause within an answer", socket{Name: "/s"}, 10 * time.Second, quiet, 30 * time.Second},
+		{"unix, changed lately", socket{Name: "/s"}, 6 * time.Second, quiet, 0},
+		{"unix, silent", socket{Name: "/s"}, 10 * time.Second, done, 0},
+		{"unix, unread", socket{Name: "/s", Unread: 3}, time.Hour, busy, 0},
 	} {
-		if got := judge(c.s, idle, c.since); got != c.want {
+		if got := judge(c.s, idle, c.answer, c.since); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }
+
+var second = Options{Idle: time.Second, Answer: time.Second, Busy: time.Hour}
 
 // TestBook follows one connection: unknown, then ours, then turning.
 func TestBook(t *testing.T) {
@@ -53,13 +59,13 @@ func TestBook(t *testing.T) {
 		t.Error("given up after one look: accept may not have come to its fd yet")
 	}
 	b.learn(at(1, 0, 1), []process{{sockets: map[uint64]int{7: 4}}}, now)
-	if got := b.judge(at(1, 0, 1), time.Second, now); got != (sampled{left: 1, busy: 1}) {
+	if got := b.judge(at(1, 0, 1), second, now); len(got.left) != 1 || got.busy != 1 {
 		t.Errorf("unread: %+v", got)
 	}
-	if got := b.judge(at(1, 9, 0), time.Second, now); got.turning != 0 {
+	if got := b.judge(at(1, 9, 0), second, now); got.turning != 0 {
 		t.Errorf("answered once, what was under way at first: %+v", got)
 	}
-	if got := b.judge(at(2, 9, 0), time.Second, now); got.turning != 1 {
+	if got := b.judge(at(2, 9, 0), second, now); got.turning != 1 {
 		t.Errorf("used again: %+v", got)
 	}
 	b.learn([]socket{{Ino: 9}}, nil, now)
@@ -89,7 +95,7 @@ func TestSpoken(t *testing.T) {
 		{3, 27, 0},
 		{4, 27, 1}, // and still in use
 	} {
-		if got := b.judge(at(step.received, step.acked), time.Second, now); got.left != 1 || got.turning != step.want {
+		if got := b.judge(at(step.received, step.acked), second, now); len(got.left) != 1 || got.turning != step.want {
 			t.Errorf("step %d: %+v, want one left, %d turning", i, got, step.want)
 		}
 		b.conns[7].spoken = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 // Main is the subcommand "clusterctl-shim drain": args without that word, the
@@ -43,12 +44,36 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "clusterctl-shim: drain: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
-	result, err := Run(context.Background(), opt)
-	switch {
-	case err != nil:
-		fmt.Fprintf(stderr, "clusterctl-shim: drain: %v%s; ordinary stop\n", err, hint(err))
-	case result.Reason != "":
-		fmt.Fprintf(stderr, "clusterctl-shim: drain: %v\n", result)
+	if text := bounded(opt); text != "" {
+		fmt.Fprintf(stderr, "clusterctl-shim: drain: %s\n", text)
 	}
 	return 0
+}
+
+// slack is how long after Options.Timeout the drain ends in any case: a worker that makes each look at it slow must not
+// make the stop run into TimeoutStopSec=, which is later.
+const slack = time.Second
+
+// bounded runs the drain and returns what to say about it.
+func bounded(opt Options) string {
+	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+slack)
+	defer cancel()
+	said := make(chan string, 1)
+	go func() {
+		result, err := Run(ctx, opt)
+		switch {
+		case err != nil:
+			said <- fmt.Sprintf("%v%s; ordinary stop", err, hint(err))
+		case result.Reason != "":
+			said <- result.String()
+		default:
+			said <- ""
+		}
+	}()
+	select {
+	case text := <-said:
+		return text
+	case <-ctx.Done():
+		return "time is up, and looking at the worker takes too long; ordinary stop"
+	}
 }

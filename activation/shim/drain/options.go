@@ -45,7 +45,13 @@ type Options struct {
 	Mode    Mode          //
 	Timeout time.Duration // bound of the whole drain
 	Idle    time.Duration // silence after which an answered connection counts as done
-	Busy    time.Duration // bound for connections that are used again and again
+	Busy    time.Duration // bound for connections that are used again and again, and for streams
+	// Answer is how old the last request of a connection must be before the connection can be done; 0 means twice Idle.
+	// From outside, a pause within an answer looks like the silence after the answer. A longer time saves answers with
+	// longer pauses, and makes each stop wait that long for a client that keeps its connection open in silence.
+	Answer time.Duration
+	// Stream is how old the last request must be before what is still sent counts as a stream; 0 means Timeout.
+	Stream time.Duration
 
 	// HTTPClose lets drain make any HTTP/1.1 server say Connection: close on
 	// connections that do not end by themselves; see package lastword.
@@ -61,6 +67,7 @@ type Result struct {
 	Held      int           // notifiers
 	Spoken    int           // connections on which Connection: close was put into the server's mouth
 	Left      int           // connections not done at the end
+	Streams   int           // connections left to the program: they send without a new request
 	Waited    time.Duration //
 	// Reason says why the drain ended short of done, or did nothing at all; ""
 	// is a complete drain.

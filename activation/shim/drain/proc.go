@@ -17,6 +17,7 @@ import (
 // process is what one look at /proc/PID/fd says.
 type process struct {
 	pid     int
+	pidfd   int            // opened while the process was known to be in the cgroup
 	sockets map[uint64]int // inode -> one of the fd numbers that refer to it
 	epolls  []int          // fd numbers of epoll instances
 	uring   bool           // has an io_uring, by which it could accept unseen
@@ -83,13 +84,21 @@ func baseName(link string) string {
 
 // lookAll looks at each process. That one cannot be read (no permission) is an
 // error for all: what it holds cannot be known.
-func lookAll(pids []int) ([]process, error) {
+func lookAll(pids []int, fds pidfds) ([]process, error) {
 	list := make([]process, 0, len(pids))
 	for _, pid := range pids {
+		fd, known := fds[pid]
+		if !known {
+			continue
+		}
 		p, err := look(pid)
 		if err != nil {
 			return nil, fmt.Errorf("reading the files of process %d: %w", pid, err)
 		}
+		if ended(fd) {
+			continue // and the id may be another's
+		}
+		p.pidfd = fd
 		list = append(list, p)
 	}
 	return list, nil
@@ -126,27 +135,18 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// tell sends sig to the process if it still is one that check accepts. The pidfd
-// is taken first: if the id has been reused, check sees the same process that
-// the signal would reach.
-func tell(pid int, sig unix.Signal, check func(pid int) bool) (bool, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
+// tell sends sig to the process if it still is one that check accepts. If the id has been reused, check sees another
+// process than the signal would reach, and the signal reaches none.
+func (p process) tell(sig unix.Signal, check func(pid int) bool) (bool, error) {
+	if !check(p.pid) {
+		return false, nil
+	}
+	err := unix.PidfdSendSignal(p.pidfd, sig, nil, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("opening process %d: %w", pid, err)
-	}
-	defer unix.Close(fd)
-	if !check(pid) {
-		return false, nil
-	}
-	err = unix.PidfdSendSignal(fd, sig, nil, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("sending signal %d to process %d: %w", sig, pid, err)
+		return false, fmt.Errorf("sending signal %d to process %d: %w", sig, p.pid, err)
 	}
 	return true, nil
 }

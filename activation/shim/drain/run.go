@@ -28,9 +28,12 @@ type drain struct {
 	shared map[uint64]socket
 	procs  []process
 	told   map[int]bool
-	book   book
-	start  time.Time
-	result Result
+	pidfds pidfds
+	// readings of the epoll instances, see entries
+	readings map[epollKey]reading
+	book     book
+	start    time.Time
+	result   Result
 
 	speaker *lastword.Speaker // nil until it is needed
 	refused error             // why it cannot be had
@@ -69,7 +72,14 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 		return Result{}, err
 	}
 	defer sock.Close()
-	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), told: make(map[int]bool), start: time.Now()}
+	if opt.Answer == 0 {
+		opt.Answer = min(2*opt.Idle, opt.Timeout)
+	}
+	if opt.Stream == 0 {
+		opt.Stream = opt.Timeout
+	}
+	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), told: make(map[int]bool), pidfds: make(pidfds), start: time.Now()}
+	defer d.pidfds.close()
 	defer d.shutUp()
 	ctx, cancel := context.WithTimeout(ctx, opt.Timeout)
 	defer cancel()
@@ -89,25 +99,29 @@ func (d *drain) run(ctx context.Context) error {
 		d.result.Reason = "the instance has no listening socket"
 		return nil
 	}
-	err := d.hold()
+	err := d.hold(ctx)
 	if err != nil {
 		return err
 	}
-	if d.result.Removed+d.result.Held == 0 {
+	switch {
+	case d.result.Removed+d.result.Held > 0:
+		return d.wait(ctx)
+	case ctx.Err() != nil:
+		d.result.Reason = "time is up before the listener was taken away"
+	default:
 		d.result.Reason = d.whyNot()
-		return nil
 	}
-	return d.wait(ctx)
+	return nil
 }
 
 // refresh looks at the processes of the instance anew; a master may have started
 // workers meanwhile.
 func (d *drain) refresh() error {
-	pids, err := members(d.opt.Cgroup)
+	pids, err := d.pidfds.follow(func() ([]int, error) { return members(d.opt.Cgroup) })
 	if err != nil {
 		return err
 	}
-	d.procs, err = lookAll(pids)
+	d.procs, err = lookAll(pids, d.pidfds)
 	d.result.Processes = len(d.procs)
 	return err
 }
@@ -148,8 +162,8 @@ func (d *drain) findListeners() error {
 // hold keeps new connections from the instance: at first, and again while
 // waiting, since a program may put its listener back (nginx with accept_mutex) or
 // start a worker. It tells each process once.
-func (d *drain) hold() error {
-	n, err := remove(entries(d.procs, d.shared), d.procs)
+func (d *drain) hold(ctx context.Context) error {
+	n, err := remove(ctx, d.entries(ctx), d.procs)
 	d.result.Removed += n
 	if n > 0 {
 		d.book.unsettle()
@@ -169,7 +183,7 @@ func (d *drain) hold() error {
 
 func (d *drain) tell(p process) error {
 	if p.preload {
-		ok, err := tell(p.pid, ToldSignal, func(pid int) bool {
+		ok, err := p.tell(ToldSignal, func(pid int) bool {
 			again, err := look(pid)
 			return err == nil && again.preload && catches(pid, ToldSignal)
 		})
@@ -181,7 +195,7 @@ func (d *drain) tell(p process) error {
 	if d.opt.Mode != ModeAccept {
 		return nil
 	}
-	ok, err := tell(p.pid, NotifierSignal, func(pid int) bool { return isNotifier(pid, d.self) })
+	ok, err := p.tell(NotifierSignal, func(pid int) bool { return isNotifier(pid, d.self) })
 	if ok {
 		d.result.Held++
 	}
@@ -196,12 +210,12 @@ func (d *drain) whyNot() string {
 		uring = uring || p.uring
 	}
 	switch {
+	case uring:
+		return "the listener is in no epoll of the program, which accepts by io_uring, ordinary stop" + uringHint
 	case d.opt.Mode == ModeAccept:
 		return "no notifier found to hold accept, ordinary stop"
 	case epoll:
 		return "the listener is in no epoll of the program, ordinary stop"
-	case uring:
-		return "the program accepts by io_uring, not epoll, ordinary stop"
 	}
 	return "the program does not use epoll, ordinary stop (--drain accept would hold it)"
 }

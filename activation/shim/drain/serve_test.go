@@ -27,6 +27,10 @@ func serve(args []string) int {
 		return serveEpolls()
 	case "putback":
 		return servePutBack()
+	case "crowd":
+		return serveCrowd()
+	case "uring":
+		return serveUring()
 	}
 	file := os.NewFile(3, "listener")
 	defer runtime.KeepAlive(file) // the tests know the listener by fd 3
@@ -60,6 +64,23 @@ func handler() http.Handler {
 		time.Sleep(2 * time.Second)
 		io.WriteString(w, "hello\n")
 	})
+	mux.HandleFunc("/parts", func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "hel")
+		http.NewResponseController(w).Flush()
+		time.Sleep(2 * time.Second)
+		io.WriteString(w, "lo\n")
+	})
+	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for r.Context().Err() == nil {
+			io.WriteString(w, "data: x\n\n")
+			http.NewResponseController(w).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	mux.HandleFunc("/large", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(make([]byte, largeBody))
+	})
 	mux.HandleFunc("/never", func(w http.ResponseWriter, r *http.Request) { forever() })
 	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
 		// The client says when, by one byte more.
@@ -73,6 +94,9 @@ func handler() http.Handler {
 	})
 	return mux
 }
+
+// largeBody is more than fits between server and client.
+const largeBody = 64 << 20
 
 func serveGraceful(server *http.Server, l net.Listener) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)

@@ -24,13 +24,17 @@ func (d *drain) speak(now time.Time) {
 		return
 	}
 	for ino, c := range d.book.conns {
-		if c.spoken || c.done || c.last.Port == 0 {
+		if c.spoken {
+			d.heed(c)
+			continue
+		}
+		if c.done || c.last.Port == 0 {
 			continue
 		}
 		if now.Sub(d.start) < patience && (c.polite || !c.turning()) {
 			continue
 		}
-		if err := d.speakOn(ino); err != nil && !errors.Is(err, errGone) {
+		if err := d.speakOn(ino, c); err != nil && !errors.Is(err, errGone) {
 			d.refused = err
 			return
 		}
@@ -38,7 +42,23 @@ func (d *drain) speak(now time.Time) {
 	}
 }
 
-func (d *drain) speakOn(ino uint64) error {
+// heed takes the program off a connection on which the word has been said, and notes where it cannot be said.
+func (d *drain) heed(c *conn) {
+	if !c.keyed || c.word != lastword.Unsaid || c.heeded == c.last.Info.Acked {
+		return
+	}
+	c.heeded = c.last.Info.Acked
+	word, err := d.speaker.Word(c.key)
+	if err != nil {
+		return
+	}
+	c.word = word
+	if word != lastword.Unsaid {
+		_ = d.speaker.Remove(c.key)
+	}
+}
+
+func (d *drain) speakOn(ino uint64, c *conn) error {
 	if d.speaker == nil {
 		s, err := lastword.New()
 		if err != nil {
@@ -46,12 +66,12 @@ func (d *drain) speakOn(ino uint64) error {
 		}
 		d.speaker = s
 	}
-	fd, err := d.takeInode(ino)
+	fd, err := takeSocket(ino, 0, d.procs)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	err = d.speaker.Add(fd)
+	c.key, err = d.speaker.Add(fd)
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBUSY):
 		// Not established any more, or in use by another such program (kTLS,
@@ -60,6 +80,7 @@ func (d *drain) speakOn(ino uint64) error {
 	case err != nil:
 		return fmt.Errorf("saying Connection: close: %w", err)
 	}
+	c.keyed, c.heeded = true, c.last.Info.Acked
 	d.result.Spoken++
 	return nil
 }
@@ -69,9 +90,4 @@ func (d *drain) shutUp() {
 	if d.speaker != nil {
 		d.speaker.Close()
 	}
-}
-
-// takeInode gets the connection from whichever process of the instance has it.
-func (d *drain) takeInode(ino uint64) (int, error) {
-	return takeSocket(entry{watch: watch{ino: ino}}, d.procs)
 }

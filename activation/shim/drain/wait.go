@@ -3,6 +3,7 @@ package drain
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func (d *drain) wait(ctx context.Context) error {
 	interval := minInterval
 	for {
 		began := time.Now()
-		verdict, err := d.sample(began)
+		verdict, err := d.sample(ctx, began)
 		if err != nil {
 			return err
 		}
@@ -41,9 +42,9 @@ func (d *drain) wait(ctx context.Context) error {
 			return nil
 		}
 		d.speak(began)
-		d.result.Left = verdict.left
+		d.result.Left, d.result.Streams = len(verdict.left), len(verdict.streams)
 		if ctx.Err() != nil {
-			d.result.Reason = "time is up"
+			d.result.Reason = d.late(verdict)
 			return nil
 		}
 		if d.mainEnds(max(interval, min(share*cost, costlyInterval))) {
@@ -63,13 +64,14 @@ func (d *drain) mainEnds(t time.Duration) bool {
 
 // sampled is the state of all connections at one instant.
 type sampled struct {
-	left    int // not done
-	busy    int // of these, with a request that is not answered
-	turning int // of those left, in use again and again
+	left    []socket // not done
+	streams []socket // sent to without an end in sight, see stream; not of those left
+	busy    int      // of those left, with a request that is not answered
+	turning int      // of those left, in use again and again
 }
 
 // sample looks at the connections once, and keeps the listeners held.
-func (d *drain) sample(now time.Time) (sampled, error) {
+func (d *drain) sample(ctx context.Context, now time.Time) (sampled, error) {
 	var all []socket
 	for _, l := range d.listeners() {
 		list, err := d.diag.Connections(l, true)
@@ -82,12 +84,12 @@ func (d *drain) sample(now time.Time) (sampled, error) {
 		if err := d.refresh(); err != nil {
 			return sampled{}, err
 		}
-		if err := d.hold(); err != nil {
+		if err := d.hold(ctx); err != nil {
 			return sampled{}, err
 		}
 		d.book.learn(all, d.procs, now)
 	}
-	return d.book.judge(all, d.opt.Idle, now), nil
+	return d.book.judge(all, d.opt, now), nil
 }
 
 // listeners returns one listener per address family and port, or per name.
@@ -111,12 +113,17 @@ func (d *drain) listeners() []socket {
 
 // finished reports whether to stop waiting, and notes why if it is too early.
 func (s sampled) finished(d *drain, now time.Time) bool {
-	if s.left == 0 {
-		d.result.Left = 0
+	d.result.Reason = ""
+	if len(s.left) == 0 {
+		d.result.Left, d.result.Streams = 0, len(s.streams)
+		if len(s.streams) > 0 {
+			d.result.Reason = fmt.Sprintf("left to the program's own stop: %s, sent to for %v without a new request",
+				peers(s.streams), d.opt.Stream)
+		}
 		return d.settled(now)
 	}
 	d.book.calm = time.Time{}
-	if s.turning < s.left {
+	if s.turning < len(s.left) {
 		d.book.allTurning = time.Time{}
 		return false
 	}
@@ -132,12 +139,38 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 	if now.Sub(d.book.allTurning) < bound {
 		return false
 	}
-	d.result.Left = s.left
-	d.result.Reason = "keep-alive connections stay in use, left to the program's own stop"
+	d.result.Left = len(s.left)
+	d.result.Reason = fmt.Sprintf("keep-alive connections stay in use, left to the program's own stop: %s", peers(s.left))
 	if d.refused != nil {
 		d.result.Reason += fmt.Sprintf(" (%v)", d.refused)
 	}
 	return true
+}
+
+// late says why the time was not enough.
+func (d *drain) late(s sampled) string {
+	if s.busy == 0 && s.turning == 0 && len(s.left) > 0 {
+		return fmt.Sprintf("time is up, for what may have been a pause within an answer: %s", peers(s.left))
+	}
+	return "time is up"
+}
+
+// peers names the peers of connections, as many as fit into a line.
+func peers(list []socket) string {
+	const most = 3
+	var names []string
+	for i := range list {
+		name := list[i].PeerAddress()
+		if name == "" {
+			name = "a unix socket"
+		}
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(list)-most))
+			break
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // settled reports whether no accept can be under way any more: since the last

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"unsafe"
 
@@ -41,8 +42,10 @@ type Socket struct {
 	Family    uint8
 	Addr      [16]byte // local address: the first 4 bytes of it for AF_INET, none for a unix socket
 	Port      uint16   // local port; 0 for a unix socket
-	Name      string   // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
-	CloseWait bool     // the peer has sent its FIN
+	Peer      [16]byte // address of the peer, in the same form
+	PeerPort  uint16
+	Name      string // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
+	CloseWait bool   // the peer has sent its FIN
 	// Unread are the bytes received that the program has not read; of a listener, the connections in its accept queue.
 	Unread uint32
 	// Unsent are the bytes written that the peer has not acknowledged; of a listener, how many connections its accept
@@ -55,6 +58,20 @@ type Socket struct {
 type TCPInfo struct {
 	SentAge, RecvAge, AckAge uint32
 	Acked, Received          uint64 // bytes of the peer's acknowledgements, and from the peer
+}
+
+// PeerAddress returns the peer as people write it: 10.0.0.7:51234. It is empty for a unix socket.
+func (s *Socket) PeerAddress() string {
+	var ip netip.Addr
+	switch s.Family {
+	case unix.AF_INET:
+		ip = netip.AddrFrom4([4]byte(s.Peer[:4]))
+	case unix.AF_INET6:
+		ip = netip.AddrFrom16(s.Peer).Unmap()
+	default:
+		return ""
+	}
+	return netip.AddrPortFrom(ip, s.PeerPort).String()
 }
 
 // Conn is a connection to the kernel. It sees the sockets of the network namespace in which it was opened.
@@ -162,7 +179,9 @@ func parseInet(b []byte) (Socket, bool) {
 		Unsent:    binary.NativeEndian.Uint32(b[60:]),
 		Ino:       uint64(binary.NativeEndian.Uint32(b[68:])),
 	}
-	copy(s.Addr[:], b[8:24]) // idiag_src
+	copy(s.Addr[:], b[8:24])  // idiag_src
+	copy(s.Peer[:], b[24:40]) // idiag_dst
+	s.PeerPort = binary.BigEndian.Uint16(b[6:])
 	// The peer's FIN takes a sequence number, which counts as a byte unread for
 	// ever (tcp_diag_get_info: rcv_nxt - copied_seq).
 	if s.CloseWait && s.Unread > 0 {

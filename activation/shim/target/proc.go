@@ -134,6 +134,35 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 	return Stat{}, false
 }
 
+// ParseUID finds the effective user id in /proc/TID/status (proc_pid_status(5)): the second number of the "Uid:" line.
+// The kernel escapes newlines in the name above it, so no process can forge the line.
+func ParseUID(b []byte) (uid uint32, ok bool) {
+	const key = "Uid:"
+	for len(b) > 0 {
+		line := b
+		if i := index(b, '\n'); i >= 0 {
+			line, b = b[:i], b[i+1:]
+		} else {
+			b = nil
+		}
+		if len(line) < len(key)+1 || string(line[:len(key)]) != key {
+			continue
+		}
+		line = line[len(key)+1:] // one tab before each number
+		at := index(line, '\t')
+		if at < 0 {
+			return 0, false
+		}
+		line = line[at+1:]
+		if at = index(line, '\t'); at >= 0 {
+			line = line[:at]
+		}
+		n, good := parseUint(line)
+		return uint32(n), good && n < 1<<32
+	}
+	return 0, false
+}
+
 // CloseOnExec reports whether open flags contain O_CLOEXEC.
 func CloseOnExec(flags uint32) bool { return flags&unix.O_CLOEXEC != 0 }
 

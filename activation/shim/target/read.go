@@ -12,6 +12,7 @@ import (
 type Reader struct {
 	path [64]byte
 	data [1024]byte
+	stat unix.Stat_t
 }
 
 // Sockaddr copies n bytes at address ptr of thread tid and decodes them into a.
@@ -77,6 +78,55 @@ func (r *Reader) Stat(pid uint32) (s Stat, ok bool) {
 	return ParseStat(b)
 }
 
+// Identity is whose a thread is: its effective user, and the namespaces that it is in.
+type Identity struct {
+	UID              uint32
+	User, Mount, Net Namespace
+}
+
+// Namespace identifies a namespace. The zero value is a kind that the kernel lacks.
+type Namespace struct{ device, inode uint64 }
+
+// Same reports whether both are in the same namespaces.
+func (i *Identity) Same(j *Identity) bool {
+	return i.User == j.User && i.Mount == j.Mount && i.Net == j.Net
+}
+
+// Identity reads the identity of thread tid; ESRCH and ENOENT mean that the thread has ended. The threads of one process
+// may differ (setresuid(2) as a system call, unshare(2)).
+func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
+	b, e := r.fileErrno(r.proc(tid, "/status", -1))
+	if e != 0 {
+		return e
+	}
+	uid, ok := ParseUID(b)
+	if !ok {
+		return unix.EINVAL
+	}
+	id.UID = uid
+	if id.User, e = r.namespace(tid, "/ns/user"); e != 0 {
+		return e
+	}
+	if id.Mount, e = r.namespace(tid, "/ns/mnt"); e != 0 {
+		return e
+	}
+	id.Net, e = r.namespace(tid, "/ns/net")
+	return e
+}
+
+// namespace follows one link of /proc/TID/ns, namespaces(7).
+func (r *Reader) namespace(tid uint32, link string) (Namespace, unix.Errno) {
+	at, st := unix.AT_FDCWD, &r.stat
+	_, _, e := unix.RawSyscall6(sysFstatat, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, link, -1))), uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	if e == unix.ENOENT {
+		return Namespace{}, 0 // the kernel was built without it
+	}
+	if e != 0 {
+		return Namespace{}, e
+	}
+	return Namespace{uint64(st.Dev), st.Ino}, 0
+}
+
 // Name is the command name (at most 15 bytes) of process pid. The result is valid
 // until the next call.
 func (r *Reader) Name(pid uint32) []byte {
@@ -92,16 +142,21 @@ func (r *Reader) Name(pid uint32) []byte {
 
 // file reads the first kilobyte of a file, which is all that is asked for here.
 func (r *Reader) file(path *byte) ([]byte, bool) {
+	b, e := r.fileErrno(path)
+	return b, e == 0
+}
+
+func (r *Reader) fileErrno(path *byte) ([]byte, unix.Errno) {
 	fd, e := r.open(path)
 	if e != 0 {
-		return nil, false
+		return nil, e
 	}
 	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&r.data)), uintptr(len(r.data)))
 	closeFD(fd)
 	if e != 0 {
-		return nil, false
+		return nil, e
 	}
-	return r.data[:n], true
+	return r.data[:n], 0
 }
 
 // proc builds "/proc/TID" + middle + last, the last left out when negative.

@@ -127,11 +127,34 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
+func TestParseUID(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want uint32
+		ok   bool
+	}{
+		{"Name:\tx\nUmask:\t0022\nUid:\t0\t65534\t0\t0\nGid:\t1\t1\t1\t1\n", 65534, true},
+		{"Name:\ta\\nUid:\t1\t1\t1\t1\nUid:\t7\t8\t9\t10\n", 8, true},
+		{"Uid:\t0\t4294967295\t", 4294967295, true},
+		{"Uid:\t0\t4294967296\t0\t0\n", 0, false},
+		{"Uid:\t0\n", 0, false},
+		{"Uid:\n", 0, false},
+		{"Uid:", 0, false},
+		{"", 0, false},
+	} {
+		if got, ok := ParseUID([]byte(c.in)); ok != c.ok || ok && got != c.want {
+			t.Errorf("%q: got %d %v", c.in, got, ok)
+		}
+	}
+}
+
 func FuzzParseProc(f *testing.F) {
 	f.Add([]byte("pos:\t0\nflags:\t02004002\nmnt_id:\t10\n"))
 	f.Add([]byte("socket:[123]"))
 	f.Add([]byte("12 (a) b) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20"))
+	f.Add([]byte("Name:\tx\nUid:\t0\t1\t2\t3\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		ParseUID(b)
 		if flags, ok := ParseFlags(b); ok && flags > 0o7777777777 {
 			t.Fatalf("flags %o", flags)
 		}

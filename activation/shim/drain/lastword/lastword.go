@@ -13,18 +13,31 @@
 // in place. Nothing is inserted, so no length and no framing changes; the Date of
 // that one answer is the price with servers that send no Connection header (Go).
 // A client takes an answer without Date as of the time when it came (RFC 9110,
-// 6.6.1). A 1xx answer, one whose head is longer than [limit] or comes in pieces,
-// TLS and HTTP/2 pass as they are.
+// 6.6.1).
 //
-// It needs CAP_BPF and CAP_NET_ADMIN (root), CONFIG_BPF_STREAM_PARSER, and
-// bounded loops in BPF (Linux 5.3). Closing the Speaker takes the program off all
-// connections again.
+// # What is taken for a head
+//
+// A body must arrive as it was sent, also one that looks like a head: a stored or proxied message, a web archive, a part
+// of a multipart body. So what a server sends is looked at only
+//
+//   - in the first send after a request: the server has read something since it sent last, has read all that came, and the
+//     peer has acknowledged all that was sent before. No request precedes a part of a body that is sent by itself, or the second
+//     of two pipelined answers;
+//   - if it begins with "HTTP/1.1 " and a status from 200 to 599, and the whole head, of at most [limit] bytes, is in this
+//     send;
+//   - if the head has a length (or a status without a body), no Signature or Signature-Input header (RFC 9421), and no
+//     Connection header of another form.
+//
+// One head of each connection is changed, never a second one. The answer to CONNECT has no length; in the tunnel behind it,
+// an answer in plain HTTP/1.1 that meets all of this is one to a request of the peer, and it is changed.
+//
+// It needs CAP_BPF and CAP_NET_ADMIN (root), CONFIG_BPF_STREAM_PARSER, and Linux 5.10 with BTF. Closing the Speaker takes
+// the program off all connections again.
 package lastword
 
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -38,137 +51,146 @@ var ErrFull = errors.New("no room for more connections")
 
 // Speaker holds the program and the connections that it speaks on.
 type Speaker struct {
+	maps
 	sockets, program int
 	next             uint32
 }
 
+// Key is a connection of a Speaker.
+type Key uint32
+
 // New loads the program. An error means that this kernel or container does not
 // let us, and never changes anything.
 func New() (*Speaker, error) {
-	// Before Linux 5.11 the map counts against RLIMIT_MEMLOCK.
+	offsets, err := kernelCounters()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	// Before Linux 5.11 the maps count against RLIMIT_MEMLOCK.
 	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
-	sockets, err := createMap()
-	if err != nil {
-		return nil, fmt.Errorf("creating a sockmap: %w", err)
-	}
-	program, err := load(assemble())
-	if err != nil {
-		unix.Close(sockets)
-		return nil, fmt.Errorf("loading the BPF program: %w", err)
-	}
-	s := &Speaker{sockets: sockets, program: program}
-	if err := attach(sockets, program); err != nil {
+	s := &Speaker{sockets: -1, program: -1, maps: maps{state: -1, base: -1, told: -1}}
+	if err := s.open(offsets); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("attaching the BPF program: %w", err)
+		return nil, err
 	}
 	return s, nil
 }
 
+func (s *Speaker) open(offsets counters) (err error) {
+	if s.state, err = createStorage("clusterctl_say", stateLength/4); err != nil {
+		return fmt.Errorf("creating the map of states: %w", err)
+	}
+	for _, m := range []struct {
+		fd   *int
+		kind uint32
+		size uint32
+	}{
+		{&s.sockets, unix.BPF_MAP_TYPE_SOCKMAP, 4},
+		{&s.base, unix.BPF_MAP_TYPE_ARRAY, baseLength},
+		{&s.told, unix.BPF_MAP_TYPE_ARRAY, 4},
+	} {
+		if *m.fd, err = createMap(m.kind, "clusterctl_bye", m.size, Capacity); err != nil {
+			return fmt.Errorf("creating a map: %w", err)
+		}
+	}
+	if s.program, err = load(assemble(s.maps, offsets)); err != nil {
+		return fmt.Errorf("loading the BPF program: %w", err)
+	}
+	if err = attach(s.sockets, s.program); err != nil {
+		return fmt.Errorf("attaching the BPF program: %w", err)
+	}
+	return nil
+}
+
 // Add puts the program on the connection, an established TCP socket. fd is not
 // needed after that. The kernel takes the connection out when it ends.
-func (s *Speaker) Add(fd int) error {
+func (s *Speaker) Add(fd int) (Key, error) {
 	if s.next >= Capacity {
-		return ErrFull
+		return 0, ErrFull
 	}
-	if err := update(s.sockets, s.next, uint32(fd)); err != nil {
-		return fmt.Errorf("adding a connection to the sockmap: %w", err)
+	key := s.next
+	// The state comes first, so that the program counts every send once it is on the connection. The base comes last: the
+	// program uses it only for the first of these sends.
+	state := [stateLength / 4]uint32{stateKey / 4: key}
+	if err := element(unix.BPF_MAP_UPDATE_ELEM, s.state, uint32(fd), unsafe.Pointer(&state)); err != nil {
+		return 0, fmt.Errorf("adding the state of a connection: %w", err)
+	}
+	value := uint32(fd)
+	if err := element(unix.BPF_MAP_UPDATE_ELEM, s.sockets, key, unsafe.Pointer(&value)); err != nil {
+		return 0, fmt.Errorf("adding a connection to the sockmap: %w", err)
 	}
 	s.next++
-	return nil
+	if base, known := begun(fd); known {
+		if err := element(unix.BPF_MAP_UPDATE_ELEM, s.base, key, unsafe.Pointer(&base)); err != nil {
+			return 0, fmt.Errorf("adding what is known of a connection: %w", err)
+		}
+	}
+	return Key(key), nil
+}
+
+// begun returns how much of what came the server has read, and whether the last that happened was that a request came. It
+// is unknown while data comes in.
+func begun(fd int) (base [baseLength / 4]uint32, known bool) {
+	for range 3 {
+		before, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+		if err != nil {
+			return base, false
+		}
+		unread, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+		if err != nil {
+			return base, false
+		}
+		after, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+		if err != nil {
+			return base, false
+		}
+		if before.Bytes_received != after.Bytes_received || before.Bytes_sent != after.Bytes_sent {
+			continue
+		}
+		base[baseRead/4], base[baseFlags/4] = uint32(after.Bytes_received)-uint32(unread), begunKnown
+		if after.Bytes_received > 0 && (after.Bytes_sent == 0 || after.Last_data_recv < after.Last_data_sent) {
+			base[baseFlags/4] |= underWay
+		}
+		return base, true
+	}
+	return base, false
+}
+
+// Word is what is known of the word on a connection.
+type Word int
+
+const (
+	// Unsaid: no answer has been seen that could carry it.
+	Unsaid Word = 0
+	// Said: an answer has carried Connection: close.
+	Said Word = saidClose
+	// Foreign: what followed a request is not HTTP/1.1 but TLS, HTTP/2 or WebSocket. The word cannot be said.
+	Foreign Word = notHTTP
+)
+
+// Word returns what is known of the word on the connection.
+func (s *Speaker) Word(k Key) (Word, error) {
+	var word uint32
+	err := element(unix.BPF_MAP_LOOKUP_ELEM, s.told, uint32(k), unsafe.Pointer(&word))
+	return Word(word), err
+}
+
+// Remove takes the program off the connection, which may have ended.
+func (s *Speaker) Remove(k Key) error {
+	err := element(unix.BPF_MAP_DELETE_ELEM, s.sockets, uint32(k), nil)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
+		return nil // sockmap says EINVAL for a place that is empty
+	}
+	return err
 }
 
 // Close takes the program off every connection.
 func (s *Speaker) Close() error {
-	return errors.Join(unix.Close(s.sockets), unix.Close(s.program))
-}
-
-// The parts of union bpf_attr that are used, bpf(2). Pointers take the place of
-// the union's 64-bit integers: amd64 and arm64 alone.
-type (
-	mapCreate struct{ mapType, keySize, valueSize, maxEntries, flags uint32 }
-	mapUpdate struct {
-		mapFD      uint32
-		_          uint32
-		key, value unsafe.Pointer
-		flags      uint64
-	}
-	progLoad struct {
-		progType, count uint32
-		insns, license  unsafe.Pointer
-		logLevel        uint32
-		logSize         uint32
-		logBuf          unsafe.Pointer
-		kernVersion     uint32
-		flags           uint32
-		name            [16]byte
-		ifindex         uint32
-		attachType      uint32
-	}
-	progAttach struct{ target, program, attachType, flags uint32 }
-)
-
-func bpf(command uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
-	for {
-		r, _, errno := unix.Syscall(unix.SYS_BPF, command, uintptr(attr), size)
-		switch errno {
-		case 0:
-			return int(r), nil
-		case unix.EAGAIN, unix.EINTR: // the verifier was interrupted by a signal
-			continue
+	var errs []error
+	for _, fd := range []int{s.sockets, s.program, s.state, s.base, s.told} {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
 		}
-		return -1, errno
 	}
-}
-
-func createMap() (int, error) {
-	attr := mapCreate{mapType: unix.BPF_MAP_TYPE_SOCKMAP, keySize: 4, valueSize: 4, maxEntries: Capacity}
-	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-}
-
-func update(sockets int, key, fd uint32) error {
-	attr := mapUpdate{mapFD: uint32(sockets), key: unsafe.Pointer(&key), value: unsafe.Pointer(&fd)}
-	_, err := bpf(unix.BPF_MAP_UPDATE_ELEM, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	runtime.KeepAlive(&key)
-	runtime.KeepAlive(&fd)
-	return err
-}
-
-func load(code []insn) (int, error) {
-	license := []byte("Dual MIT/GPL\x00")
-	attr := progLoad{
-		progType:   unix.BPF_PROG_TYPE_SK_MSG,
-		count:      uint32(len(code)),
-		insns:      unsafe.Pointer(&code[0]),
-		license:    unsafe.Pointer(&license[0]),
-		attachType: unix.BPF_SK_MSG_VERDICT,
-	}
-	copy(attr.name[:], "clusterctl_bye")
-	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	if err != nil {
-		err = errors.Join(err, verdict(&attr))
-	}
-	runtime.KeepAlive(code)
-	runtime.KeepAlive(license)
-	return fd, err
-}
-
-// verdict loads once more, for the verifier's last words. ENOSPC and the like are
-// the log's, and of no interest.
-func verdict(attr *progLoad) error {
-	log := make([]byte, 64<<10)
-	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])
-	if fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(attr), unsafe.Sizeof(*attr)); err == nil {
-		unix.Close(fd)
-	}
-	text := unix.ByteSliceToString(log)
-	if text == "" {
-		return nil
-	}
-	return errors.New("verifier: " + text[max(0, len(text)-300):])
-}
-
-func attach(sockets, program int) error {
-	attr := progAttach{target: uint32(sockets), program: uint32(program), attachType: unix.BPF_SK_MSG_VERDICT}
-	_, err := bpf(unix.BPF_PROG_ATTACH, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	return err
+	return errors.Join(errs...)
 }

@@ -9,50 +9,125 @@ import (
 	"testing"
 )
 
-const date = "Date: Mon, 23 Nov 2026 16:03:35 GMT\r\n"
+const (
+	date    = "Date: Mon, 23 Nov 2026 16:03:35 GMT\r\n"
+	bye     = "Connection:                   close\r\n"
+	request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	ok      = "HTTP/1.1 200 OK\r\n"
+	length  = "Content-Length: 2\r\n"
+)
 
 func TestAnswers(t *testing.T) {
-	s, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	long := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 30)
-	bye := "Connection:                   close\r\n"
+	s := speaker(t)
+	long := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 29)
+	huge := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 31)
 	for _, c := range []struct{ name, sent, received string }{
-		{"Go: the Date goes",
-			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\nhi",
-			"HTTP/1.1 200 OK\r\n" + bye + "Content-Length: 2\r\n\r\nhi"},
+		{"Go: the Date goes", ok + date + length + "\r\nhi", ok + bye + length + "\r\nhi"},
 		{"in lower case",
-			"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + strings.Replace(date, "Date", "date", 1) + "\r\nhi",
-			"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + bye + "\r\nhi"},
+			ok + "content-length: 2\r\n" + strings.Replace(date, "Date", "date", 1) + "\r\nhi",
+			ok + "content-length: 2\r\n" + bye + "\r\nhi"},
 		{"keep-alive goes first, the Date stays",
-			"HTTP/1.1 404 Not Found\r\n" + date + "Connection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
-			"HTTP/1.1 404 Not Found\r\n" + date + "Connection:      close\r\nContent-Length: 2\r\n\r\nhi"},
+			"HTTP/1.1 404 Not Found\r\n" + date + "Connection: keep-alive\r\n" + length + "\r\nhi",
+			"HTTP/1.1 404 Not Found\r\n" + date + "Connection:      close\r\n" + length + "\r\nhi"},
 		{"Keep-Alive as gunicorn's users write it",
-			"HTTP/1.1 200 OK\r\nconnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nhi",
-			"HTTP/1.1 200 OK\r\nconnection:      close\r\nContent-Length: 2\r\n\r\nhi"},
+			ok + "connection: Keep-Alive\r\n" + length + "\r\nhi",
+			ok + "connection:      close\r\n" + length + "\r\nhi"},
+		{"chunked", ok + date + "Transfer-Encoding: chunked\r\n\r\n", ok + bye + "Transfer-Encoding: chunked\r\n\r\n"},
+		{"a head and nothing else", ok + date + "Content-Length: 0\r\n\r\n", ok + bye + "Content-Length: 0\r\n\r\n"},
+		{"a status without a body", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", "HTTP/1.1 304 Not Modified\r\n" + bye + "\r\n"},
+		{"no reason", "HTTP/1.1 200\r\n" + date + length + "\r\nhi", "HTTP/1.1 200\r\n" + bye + length + "\r\nhi"},
+		{"a long head", ok + long + date + length + "\r\nhi", ok + long + bye + length + "\r\nhi"},
 		{"no answer but 1xx", "HTTP/1.1 101 Switching Protocols\r\n" + date + "\r\n", ""},
-		{"headers in the body",
-			"HTTP/1.1 200 OK\r\nContent-Length: 37\r\n\r\n" + date + "Connection: keep-alive\r\n", ""},
-		{"another list in Connection", "HTTP/1.1 200 OK\r\nConnection: keep-alive, x\r\n\r\n", ""},
-		{"a header that only begins like it", "HTTP/1.1 200 OK\r\nDate-X: Mon, 23 Nov 2026 16:03:35 GMT\r\n\r\n", ""},
-		{"a date of another form", "HTTP/1.1 200 OK\r\nDate: Monday, 23-Nov-26 16:03:35 GMT+1\r\n\r\n", ""},
-		{"beyond the limit", "HTTP/1.1 200 OK\r\n" + long + date + "\r\n", ""},
-		{"not HTTP", "HTTP/2.0 200 OK\r\n" + date + "\r\n", ""},
+		{"headers in the body", ok + "Content-Length: 37\r\n\r\n" + date + "Connection: keep-alive\r\n", ""},
+		{"another list in Connection", ok + "Connection: keep-alive, x\r\n" + date + length + "\r\nhi", ""},
+		{"two Connections", ok + "Connection: keep-alive\r\nConnection: keep-alive\r\n" + length + "\r\nhi", ""},
+		{"told by the server itself", ok + date + "Connection: close\r\n" + length + "\r\nhi", ""},
+		{"a header that only begins like it", ok + "Date-X: Mon, 23 Nov 2026 16:03:35 GMT\r\n" + length + "\r\nhi", ""},
+		{"a date of another form", ok + "Date: Monday, 23-Nov-26 16:03:35 GMT+1\r\n" + length + "\r\nhi", ""},
+		{"too long", ok + huge + date + length + "\r\nhi", ""},
+		{"a tunnel", "HTTP/1.1 200 Connection established\r\n" + date + "\r\n", ""},
+		{"signed", ok + date + length + "Signature-Input: s=(\"date\");keyid=\"k\"\r\nSignature: s=:AA==:\r\n\r\nhi", ""},
+		{"signed, the signature first", ok + "signature: s=:AA==:\r\n" + date + length + "\r\nhi", ""},
+		{"not HTTP", "HTTP/2.0 200 OK\r\n" + date + length + "\r\nhi", ""},
+		{"TLS", "\x17\x03\x03\x00\x20" + strings.Repeat("x", 32), ""},
+		{"no number", "HTTP/1.1 2x0 OK\r\n" + date + length + "\r\nhi", ""},
+		{"no such status", "HTTP/1.1 700 OK\r\n" + date + length + "\r\nhi", ""},
+		{"four digits", "HTTP/1.1 2000 OK\r\n" + date + length + "\r\nhi", ""},
+		{"no space", "HTTP/1.1\t200 OK\r\n" + date + length + "\r\nhi", ""},
 		{"shorter than anything", "HTTP/1.1", ""},
-		{"ends within the header", "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026", ""},
+		{"ends within the header", ok + "Date: Mon, 23 Nov 2026", ""},
+		{"the head does not end", ok + date + length, ""},
+		{"the head ends with the next send", ok + date + length + "\r", ""},
+		{"a bare CR", ok + date + length + "\rx\n\r\nhi", ""},
 		{"large body behind it",
-			"HTTP/1.1 200 OK\r\n" + date + "\r\n" + strings.Repeat(date, 20000),
-			"HTTP/1.1 200 OK\r\n" + bye + "\r\n" + strings.Repeat(date, 20000)},
+			ok + date + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000),
+			ok + bye + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := c.received
 			if want == "" {
 				want = c.sent
 			}
-			if got := transfer(t, s, c.sent); got != want {
-				t.Errorf("sent\n%.200q\ncame as\n%.200q\nwant\n%.200q", c.sent, got, want)
+			for _, when := range []string{"before the request", "when the request has come"} {
+				p := newPair(t, s)
+				if when == "before the request" {
+					p.add()
+				}
+				p.ask(request)
+				p.add()
+				if got := p.transfer(c.sent); got != want {
+					t.Errorf("added %s: sent\n%.200q\ncame as\n%.200q\nwant\n%.200q", when, c.sent, got, want)
+				}
+				wantWord := Unsaid
+				switch {
+				case c.received != "":
+					wantWord = Said
+				case c.name == "TLS":
+					wantWord = Foreign
+				}
+				if word, err := s.Word(p.key); err != nil || word != wantWord {
+					t.Errorf("word is %v, %v, want %v", word, err, wantWord)
+				}
+			}
+		})
+	}
+}
+
+// TestTurns: a head is changed only in the first send after a request, once on each connection.
+func TestTurns(t *testing.T) {
+	s := speaker(t)
+	const answer, changed = ok + date + length + "\r\nhi", ok + bye + length + "\r\nhi"
+	for _, c := range []struct {
+		name  string
+		steps []string // "? text" the client sends, "read" the server does, "! text" it sends, "- text" it sends and that is changed, "add"
+	}{
+		{"never twice", []string{"add", "?" + request, "-" + answer, "?" + request, "!" + answer, "!" + answer}},
+		{"no request since the last send", []string{"add", "?" + request, "!" + ok + length + "\r\n", "!" + answer, "!" + answer}},
+		{"added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "!" + answer}},
+		{"added within a body, told by the next answer", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "?" + request, "-" + answer}},
+		{"added between two requests", []string{"?" + request, "!" + answer, "add", "?" + request, "-" + answer}},
+		{"added when nothing has been said", []string{"add", "!" + answer}},
+		{"a head that was left alone counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + answer}},
+		{"a head in two sends", []string{"add", "?" + request, "!" + ok + date, "!" + length + "\r\nhi", "?" + request, "-" + answer}},
+		{"an interim answer", []string{"add", "?" + request, "!HTTP/1.1 100 Continue\r\n\r\n", "!" + answer}},
+		{"a request that the server has not read", []string{"add", "+" + request + request, "!" + answer, "!" + answer}},
+		{"the answers to two requests at once", []string{"add", "?" + request + request, "-" + answer, "!" + answer}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPair(t, s)
+			for _, step := range c.steps {
+				switch step[0] {
+				case 'a':
+					p.add()
+				case '?':
+					p.ask(step[1:])
+				case '+':
+					p.askUnread(step[1:], len(request))
+				case '!':
+					p.exchange(step[1:], step[1:])
+				case '-':
+					p.exchange(answer, changed)
+				}
 			}
 		})
 	}
@@ -60,17 +135,11 @@ func TestAnswers(t *testing.T) {
 
 // TestClientAgrees is what the word is for: net/http's client takes it.
 func TestClientAgrees(t *testing.T) {
-	s, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	server, client := pair(t)
-	if err := addConn(s, server); err != nil {
-		t.Fatal(err)
-	}
-	go io.WriteString(server, "HTTP/1.1 200 OK\r\n"+date+"Content-Length: 2\r\n\r\nhi")
-	resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+	p := newPair(t, speaker(t))
+	p.add()
+	p.ask(request)
+	go io.WriteString(p.server, ok+date+length+"\r\nhi")
+	resp, err := http.ReadResponse(bufio.NewReader(p.client), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,80 +148,138 @@ func TestClientAgrees(t *testing.T) {
 	}
 }
 
-// TestAfterClose: with the Speaker closed, connections are as they were.
-func TestAfterClose(t *testing.T) {
+// TestAfter: when the connection has been removed, or the Speaker is closed, connections are as they were.
+func TestAfter(t *testing.T) {
+	const text = ok + date + length + "\r\nhi"
+	for _, c := range []struct {
+		name string
+		end  func(s *Speaker, k Key) error
+		same bool // at once
+	}{
+		{"Remove", (*Speaker).Remove, true},
+		// The kernel frees the map after a grace period of RCU; until then the word may still be said, and any number of
+		// answers must come through.
+		{"Close", func(s *Speaker, k Key) error { return s.Close() }, false},
+	} {
+		s, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPair(t, s)
+		p.add()
+		if err := c.end(s, p.key); err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			p.ask(request)
+			if _, err := io.WriteString(p.server, text); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(text))
+			if _, err := io.ReadFull(p.client, got); err != nil || c.same && string(got) != text {
+				t.Fatalf("%s: %q, %v", c.name, got, err)
+			}
+		}
+		if c.same {
+			if err := s.Remove(p.key); err != nil {
+				t.Errorf("removed twice: %v", err)
+			}
+			s.Close()
+		}
+	}
+}
+
+func speaker(t testing.TB) *Speaker {
+	t.Helper()
 	s, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, client := pair(t)
-	if err := addConn(s, server); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	const text = "HTTP/1.1 200 OK\r\n" + date + "\r\n"
-	// The kernel frees the map after a grace period of RCU; until then the word
-	// may still be said, and any number of answers must come through.
-	for range 50 {
-		if _, err := io.WriteString(server, text); err != nil {
-			t.Fatal(err)
-		}
-		got := make([]byte, len(text))
-		if _, err := io.ReadFull(client, got); err != nil {
-			t.Fatal(err)
-		}
-	}
+	t.Cleanup(func() { s.Close() })
+	return s
 }
 
-// transfer sends text on a connection with the program and returns what arrives.
-func transfer(t *testing.T, s *Speaker, text string) string {
-	t.Helper()
-	server, client := pair(t)
-	if err := addConn(s, server); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		io.WriteString(server, text)
-		server.Close()
-	}()
-	got, err := io.ReadAll(client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(got)
+// pairOf is a connection with a server that the test plays.
+type pairOf struct {
+	t              testing.TB
+	s              *Speaker
+	server, client *net.TCPConn
+	key            Key
+	added          bool
 }
 
-func addConn(s *Speaker, conn *net.TCPConn) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var added error
-	err = raw.Control(func(fd uintptr) { added = s.Add(int(fd)) })
-	if err != nil {
-		return err
-	}
-	return added
-}
-
-func pair(t *testing.T) (server, client *net.TCPConn) {
+func newPair(t testing.TB, s *Speaker) *pairOf {
 	t.Helper()
 	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client, err = net.DialTCP("tcp4", nil, l.Addr().(*net.TCPAddr))
-	if err != nil {
+	p := &pairOf{t: t, s: s}
+	if p.client, err = net.DialTCP("tcp4", nil, l.Addr().(*net.TCPAddr)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
-	server, err = l.AcceptTCP()
-	if err != nil {
+	t.Cleanup(func() { p.client.Close() })
+	if p.server, err = l.AcceptTCP(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { server.Close() })
-	return server, client
+	t.Cleanup(func() { p.server.Close() })
+	return p
+}
+
+// add puts the program on the connection, once.
+func (p *pairOf) add() {
+	p.t.Helper()
+	if p.added {
+		return
+	}
+	p.added = true
+	raw, err := p.server.SyscallConn()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var addErr error
+	if err := raw.Control(func(fd uintptr) { p.key, addErr = p.s.Add(int(fd)) }); err != nil || addErr != nil {
+		p.t.Fatal(err, addErr)
+	}
+}
+
+// ask sends a request, which the server reads.
+func (p *pairOf) ask(text string) { p.t.Helper(); p.askUnread(text, len(text)) }
+
+// askUnread sends text, of which the server reads n bytes.
+func (p *pairOf) askUnread(text string, n int) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.client, text); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := io.ReadFull(p.server, make([]byte, n)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exchange sends an answer and expects what the client gets.
+func (p *pairOf) exchange(text, want string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.server, text); err != nil {
+		p.t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(p.client, got); err != nil || string(got) != want {
+		p.t.Fatalf("%.100q came as\n%.100q, %v, want\n%.100q", text, got, err, want)
+	}
+}
+
+// transfer sends text and returns what arrives.
+func (p *pairOf) transfer(text string) string {
+	p.t.Helper()
+	go func() {
+		io.WriteString(p.server, text)
+		p.server.Close()
+	}()
+	got, err := io.ReadAll(p.client)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(got)
 }

@@ -1,170 +1,275 @@
 package lastword
 
-import "encoding/binary"
-
-// insn is struct bpf_insn; regs holds dst in the low and src in the high half
-// (little-endian machines, which amd64 and arm64 are).
-type insn struct {
-	code, regs uint8
-	off        int16
-	imm        int32
-}
-
-// limit is how far into an answer its headers are looked for, in bytes. The
-// verifier walks both loops once for each byte and keeps two jumps each time, of
-// 8192 that it can keep.
-const limit = 1500
-
-// Opcodes, linux/bpf_common.h and linux/bpf.h.
+// limit is how many bytes the head of an answer may have, as far as the program looks. Each step goes over 8 bytes without
+// an LF, or to the begin of the next line, so steps allows 64 lines at least. The verifier walks the loop once for each step.
 const (
-	ldx8, ldx16, ldx32, ldx64 = 0x71, 0x69, 0x61, 0x79 // dst = *(src + off)
-	stx8, stx16, stx64        = 0x73, 0x6b, 0x7b       // *(dst + off) = src
-	movImm, mov               = 0xb7, 0xbf
-	addImm, add               = 0x07, 0x0f
-	or                        = 0x4f
-	lddw                      = 0x18 // 64-bit constant, two slots
-	jeqImm, jneImm, jgtImm    = 0x15, 0x55, 0x25
-	jne, jgt                  = 0x5d, 0x2d
-	ja, exit                  = 0x05, 0x95
+	limit = 3072
+	steps = limit/8 + 64
 )
 
-// assembler collects instructions and resolves jumps to labels.
-type assembler struct {
-	code   []insn
-	labels map[string]int
-	jumps  map[int]string
-}
-
-func (a *assembler) op(code, dst, src uint8, off int16, imm int32) {
-	a.code = append(a.code, insn{code, dst | src<<4, off, imm})
-}
-
-func (a *assembler) jump(code, dst, src uint8, imm int32, label string) {
-	a.jumps[len(a.code)] = label
-	a.op(code, dst, src, 0, imm)
-}
-
-func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
-
-// constant loads the 8 bytes of s, as they lie in memory, into dst.
-func (a *assembler) constant(dst uint8, s string) {
-	v := binary.LittleEndian.Uint64([]byte(s))
-	a.op(lddw, dst, 0, 0, int32(uint32(v)))
-	a.op(0, 0, 0, 0, int32(uint32(v>>32)))
-}
-
-// expect jumps to label unless the bytes at r1+off are s, letters in either case:
-// s is in lower case, and bit 0x20 is set in what is compared. That takes some other
-// bytes for equal too (a CR for a "-"), which no header name or value
-// that matches otherwise can contain. Uses r3 to r5.
-func (a *assembler) expect(off int16, s, label string) {
-	for len(s) > 0 {
-		n := 8
-		load := uint8(ldx64)
-		switch {
-		case len(s) >= 8:
-		case len(s) >= 4:
-			n, load = 4, ldx32
-		case len(s) >= 2:
-			n, load = 2, ldx16
-		default:
-			n, load = 1, ldx8
-		}
-		pad, mask := make([]byte, 8), make([]byte, 8)
-		copy(pad, s[:n])
-		for i := range n {
-			mask[i] = 0x20
-		}
-		a.op(load, 3, 1, off, 0)
-		a.constant(4, string(mask))
-		a.op(or, 3, 4, 0, 0)
-		a.constant(5, string(pad))
-		a.jump(jne, 3, 5, 0, label)
-		s, off = s[n:], off+int16(n)
-	}
-}
-
-// write stores s at r1+off. Uses r3.
-func (a *assembler) write(off int16, s string) {
-	for len(s) > 0 {
-		n := 8
-		store := uint8(stx64)
-		switch {
-		case len(s) >= 8:
-		case len(s) >= 2:
-			n, store = 2, stx16
-		default:
-			n, store = 1, stx8
-		}
-		pad := make([]byte, 8)
-		copy(pad, s[:n])
-		a.constant(3, string(pad))
-		a.op(store, 1, 3, off, 0)
-		s, off = s[n:], off+int16(n)
-	}
-}
-
-// scan goes over the lines of the head: body is emitted for each position at
-// which a line begins, with r1 at the LF before it and need bytes to read from
-// there. It jumps to next to go on, and the scan leaves to end where the head does.
-func (a *assembler) scan(next, end string, need int32, body func()) {
-	a.op(ldx64, 7, 6, 0, 0) // r7 = msg->data: anew, so that the verifier forgets what
-	a.op(ldx64, 8, 6, 8, 0) // r8 = msg->data_end: the scan before this proved
-	a.op(movImm, 9, 0, 0, 12)
-	a.label(next)
-	a.jump(jgtImm, 9, 0, limit, end)
-	a.op(mov, 1, 7, 0, 0)
-	a.op(add, 1, 9, 0, 0)
-	a.op(mov, 2, 1, 0, 0)
-	a.op(addImm, 2, 0, 0, need)
-	a.jump(jgt, 2, 8, 0, end)
-	a.op(addImm, 9, 0, 0, 1)
-	a.op(ldx8, 3, 1, 0, 0)
-	// The verifier follows the fall-through first and keeps each jump for later,
-	// 8192 at most: the usual case has to be the one that falls through.
-	a.jump(jeqImm, 3, 0, '\n', next+" begins")
-	a.jump(ja, 0, 0, 0, next)
-	a.label(next + " begins")
-	a.op(ldx8, 3, 1, 1, 0)
-	a.jump(jeqImm, 3, 0, '\r', end)
-	body()
-}
-
-// assemble returns the program. Its context is struct sk_msg_md, in r6.
-func assemble() []insn {
+// assemble returns the program: r6 is the state of the connection, r8 the context, r9 the steps of the scan.
+func assemble(m maps, c counters) []insn {
 	a := &assembler{labels: make(map[string]int), jumps: make(map[int]string)}
-	a.op(mov, 6, 1, 0, 0)
-	a.op(ldx64, 7, 6, 0, 0)
-	a.op(ldx64, 8, 6, 8, 0)
-	a.op(mov, 1, 7, 0, 0)
-	a.op(addImm, 1, 0, 0, 16)
-	a.jump(jgt, 1, 8, 0, "pass")
-	a.op(ldx64, 1, 7, 0, 0)
-	a.constant(2, "HTTP/1.1")
-	a.jump(jne, 1, 2, 0, "pass")
-	a.op(ldx8, 1, 7, 9, 0)
-	a.jump(jeqImm, 1, 0, '1', "pass") // 100 Continue is no answer, 101 needs its Connection
-
-	a.scan("connection", "date", 24, func() {
-		a.expect(1, "connection: keep-alive", "connection")
-		a.op(ldx8, 3, 1, 23, 0)
-		a.jump(jneImm, 3, 0, '\r', "connection")
-		a.write(13, "     close")
-		a.jump(ja, 0, 0, 0, "pass")
-	})
-	a.label("date")
-	a.scan("line", "pass", 37, func() {
-		a.expect(1, "date: ", "line")
-		a.expect(32, " gmt", "line")
-		a.op(ldx8, 3, 1, 36, 0)
-		a.jump(jneImm, 3, 0, '\r', "line")
-		a.write(1, "Connection:                   close")
-	})
+	a.op(mov, 8, 1, 0, 0)
+	a.turn(m, c)
+	a.copy()
+	a.statusLine()
+	a.head()
+	a.say(m)
 	a.label("pass")
 	a.op(movImm, 0, 0, 0, 1) // SK_PASS
 	a.op(exit, 0, 0, 0, 0)
-	for at, label := range a.jumps {
-		a.code[at].off = int16(a.labels[label] - at - 1)
+	return a.resolve()
+}
+
+// turn passes everything but the first send after a request: one that the server has read since it sent last, to a peer
+// that has acknowledged all that was sent before, and with nothing more to read.
+func (a *assembler) turn(m maps, c counters) {
+	a.mapRef(1, m.state)
+	a.op(ldx64, 2, 8, msgSock, 0)
+	a.op(ldx32, 9, 2, sockState, 0)
+	a.op(movImm, 3, 0, 0, 0)
+	a.op(movImm, 4, 0, 0, 0)
+	a.op(call, 0, 0, 0, storageGet)
+	a.jump(jeqImm, 0, 0, 0, "pass")
+	a.op(mov, 6, 0, 0, 0)
+	a.op(ldx32, 1, 6, stateTold, 0)
+	a.jump(jneImm, 1, 0, 0, "pass")
+	a.op(ldx64, 1, 8, msgSock, 0)
+	a.op(call, 0, 0, 0, toTCPSock)
+	a.jump(jeqImm, 0, 0, 0, "pass")
+	a.op(ldx64, 7, 0, c.received, 0)
+	a.op(ldx32, 1, 0, c.next, 0)
+	a.op(ldx32, 2, 0, c.copied, 0)
+	a.op(sub32, 1, 2, 0, 0) // r1: received and not read
+	a.op(sub32, 7, 1, 0, 0) // r7: read
+	a.op(ldx32, 2, 0, c.written, 0)
+	a.op(ldx32, 3, 0, c.unacknowledged, 0)
+	a.op(sub32, 2, 3, 0, 0) // r2: sent and not acknowledged
+	a.op(ldx32, 3, 6, stateRead, 0)
+	a.op(ldx32, 4, 6, stateSent, 0)
+	a.op(stx32, 6, 7, stateRead, 0)
+	a.op(st32, 6, 0, stateSent, 1)
+	a.jump(jneImm, 9, 0, established, "pass")
+	a.jump(jneImm, 1, 0, 0, "pass")
+	a.jump(jneImm, 2, 0, 0, "pass")
+	a.jump(jeqImm, 4, 0, 0, "first")
+	a.jump(jeq, 3, 7, 0, "pass")
+	a.jump(ja, 0, 0, 0, "look")
+	a.label("first")
+	a.lookUp(m.base)
+	a.op(ldx32, 1, 0, baseFlags, 0)
+	a.jump(jeqImm, 1, 0, 0, "pass")
+	a.jump(jsetImm, 1, 0, underWay, "look")
+	a.op(ldx32, 1, 0, baseRead, 0)
+	a.jump(jeq, 1, 7, 0, "pass")
+	a.label("look")
+}
+
+// copy copies what is sent, as much of it as can be a head, into the state. In a copy of a fixed size the verifier need not
+// follow how far from each position the data goes.
+func (a *assembler) copy() {
+	a.op(ldx64, 3, 8, msgData, 0)
+	a.op(ldx64, 2, 8, msgDataEnd, 0)
+	a.op(sub, 2, 3, 0, 0)
+	a.jump(jltImm, 2, 0, 16, "pass")
+	a.jump(jltImm, 2, 0, limit, "fits")
+	a.op(movImm, 2, 0, 0, limit)
+	a.label("fits")
+	a.op(stx32, 6, 2, stateSize, 0)
+	a.op(mov, 1, 6, 0, 0)
+	a.op(addImm, 1, 0, 0, stateCopy)
+	a.op(call, 0, 0, 0, readKernel)
+	a.jump(jneImm, 0, 0, 0, "pass")
+}
+
+// lookUp leaves in r0 what a map has for the connection. Uses r1 to r5.
+func (a *assembler) lookUp(m int) {
+	a.op(ldx32, 1, 6, stateKey, 0)
+	a.op(stx32, 10, 1, -4, 0)
+	a.mapRef(1, m)
+	a.op(mov, 2, 10, 0, 0)
+	a.op(addImm, 2, 0, 0, -4)
+	a.op(call, 0, 0, 0, mapLookup)
+	a.jump(jeqImm, 0, 0, 0, "pass")
+}
+
+// statusLine expects "HTTP/1.1 " and a status from 200 to 599. An answer follows 100 Continue, and 101 needs its Connection.
+func (a *assembler) statusLine() {
+	a.op(mov, 1, 6, 0, 0)
+	a.op(addImm, 1, 0, 0, stateCopy)
+	a.op(ldx32, 3, 1, 0, 0)
+	a.constant(4, "HTTP\x00\x00\x00\x00")
+	a.jump(jne, 3, 4, 0, "foreign")
+	a.op(ldx64, 3, 1, 0, 0)
+	a.constant(4, "HTTP/1.1")
+	a.jump(jne, 3, 4, 0, "pass")
+	a.op(ldx8, 3, 1, 8, 0)
+	a.jump(jneImm, 3, 0, ' ', "pass")
+	for at, low := range []int32{'2', '0', '0'} {
+		a.op(ldx8, 3, 1, int16(9+at), 0)
+		a.jump(jltImm, 3, 0, low, "pass")
+		a.jump(jgtImm, 3, 0, low+map[bool]int32{true: 3, false: 9}[at == 0], "pass")
 	}
-	return a.code
+	a.op(ldx8, 3, 1, 12, 0)
+	a.jump(jeqImm, 3, 0, ' ', "status")
+	a.jump(jneImm, 3, 0, '\r', "pass")
+	a.label("status")
+	a.op(st32, 6, 0, stateClose, 0)
+	a.op(st32, 6, 0, stateDate, 0)
+	a.op(st32, 6, 0, stateFlags, 0)
+	// 204 and 304 have no body, so no length.
+	a.op(ldx8, 3, 1, 9, 0)
+	a.jump(jgtImm, 3, 0, '3', "body")
+	a.op(ldx16, 3, 1, 10, 0)
+	a.jump(jneImm, 3, 0, '0'|'4'<<8, "body")
+	a.op(st32, 6, 0, stateFlags, framed)
+	a.label("body")
+}
+
+// head goes over the lines of the head. It jumps to "end" where the head ends, and to "pass" if that is too far away.
+//
+// What is found, and the position, is kept in the state and not in registers: the verifier does not follow it there, so it
+// sees that all ways through one step come to the same.
+func (a *assembler) head() {
+	const every = 0x0101010101010101
+	a.op(st32, 6, 0, stateScan, 12)
+	a.op(movImm, 9, 0, 0, 0)
+	a.label("step")
+	a.jump(jgtImm, 9, 0, steps, "pass")
+	a.op(addImm, 9, 0, 0, 1)
+	a.scanned()
+	a.op(ldx64, 3, 1, 0, 0)
+	a.number(4, '\n'*every)
+	a.op(xor, 3, 4, 0, 0) // now a zero byte is an LF: (x - 0x01…) & ^x & 0x80…
+	a.op(mov, 4, 3, 0, 0)
+	a.number(5, every)
+	a.op(sub, 4, 5, 0, 0)
+	a.op(xorImm, 3, 0, 0, -1)
+	a.op(and, 4, 3, 0, 0)
+	a.number(5, 0x80*every)
+	a.op(and, 4, 5, 0, 0)
+	a.jump(jneImm, 4, 0, 0, "line")
+	a.op(addImm, 2, 0, 0, 8)
+	a.op(stx32, 6, 2, stateScan, 0)
+	a.jump(ja, 0, 0, 0, "step")
+	a.label("line")
+	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to the LF, which is the distance to
+	// the begin of the line.
+	a.op(mov, 3, 4, 0, 0)
+	a.op(neg, 3, 0, 0, 0)
+	a.op(and, 4, 3, 0, 0)
+	a.op(addImm, 4, 0, 0, -1)
+	a.number(5, every)
+	a.op(and, 4, 5, 0, 0)
+	a.op(mul, 4, 5, 0, 0)
+	a.op(rshImm, 4, 0, 0, 56)
+	a.op(add, 2, 4, 0, 0)
+	a.op(stx32, 6, 2, stateScan, 0)
+	a.scanned()
+	a.line()
+}
+
+// scanned leaves the position of the scan in r2, and r1 points there. Behind it there are 8 bytes at least, and a line that
+// the program looks for.
+func (a *assembler) scanned() {
+	a.op(ldx32, 2, 6, stateScan, 0)
+	a.jump(jgtImm, 2, 0, limit, "pass")
+	a.op(mov, 1, 6, 0, 0)
+	a.op(add, 1, 2, 0, 0)
+	a.op(addImm, 1, 0, 0, stateCopy)
+}
+
+// line looks at the line that begins at r1, which is r2 in the copy.
+func (a *assembler) line() {
+	a.op(ldx8, 3, 1, 0, 0)
+	a.jump(jneImm, 3, 0, '\r', "header")
+	a.op(ldx8, 3, 1, 1, 0)
+	a.jump(jneImm, 3, 0, '\n', "pass")
+	a.op(addImm, 2, 0, 0, 2)
+	a.jump(ja, 0, 0, 0, "end")
+
+	a.label("header")
+	a.op(orImm, 3, 0, 0, 0x20)
+	a.jump(jeqImm, 3, 0, 'c', "c")
+	a.jump(jeqImm, 3, 0, 's', "s")
+	a.jump(jeqImm, 3, 0, 't', "t")
+	a.jump(jneImm, 3, 0, 'd', "step")
+	a.expect(0, "date: ", "step")
+	a.expect(31, " gmt", "step")
+	a.op(ldx8, 3, 1, 35, 0)
+	a.jump(jneImm, 3, 0, '\r', "step")
+	a.op(stx32, 6, 2, stateDate, 0)
+	a.jump(ja, 0, 0, 0, "step")
+
+	a.label("s") // Signature and Signature-Input, RFC 9421
+	a.expect(0, "signature", "step")
+	a.flag(untouched)
+
+	a.label("t")
+	a.expect(0, "transfer-encoding:", "step")
+	a.flag(framed)
+
+	a.label("c")
+	a.expect(0, "content-length:", "connection")
+	a.flag(framed)
+
+	a.label("connection")
+	a.expect(0, "connection:", "step")
+	a.expect(11, " keep-alive", "other")
+	a.op(ldx8, 3, 1, 22, 0)
+	a.jump(jneImm, 3, 0, '\r', "other")
+	a.op(ldx32, 3, 6, stateClose, 0)
+	a.jump(jneImm, 3, 0, 0, "other") // a second one
+	a.op(stx32, 6, 2, stateClose, 0)
+	a.jump(ja, 0, 0, 0, "step")
+	a.label("other")
+	a.flag(untouched)
+}
+
+// flag notes what the head has, and goes on. Uses r3.
+func (a *assembler) flag(bit int32) {
+	a.op(ldx32, 3, 6, stateFlags, 0)
+	a.op(orImm, 3, 0, 0, bit)
+	a.op(stx32, 6, 3, stateFlags, 0)
+	a.jump(ja, 0, 0, 0, "step")
+}
+
+// say overwrites a header of the head, which ends at r2, and notes that it has. An end that is not of this send is of an
+// earlier one.
+func (a *assembler) say(m maps) {
+	a.label("end")
+	a.op(ldx32, 1, 6, stateSize, 0)
+	a.jump(jgt, 2, 1, 0, "pass")
+	a.op(ldx32, 1, 6, stateFlags, 0)
+	a.jump(jneImm, 1, 0, framed, "pass")
+	a.op(ldx32, 3, 6, stateClose, 0)
+	a.jump(jeqImm, 3, 0, 0, "date")
+	a.at(23)
+	a.write(12, "     close")
+	a.jump(ja, 0, 0, 0, "told")
+	a.label("date")
+	a.op(ldx32, 3, 6, stateDate, 0)
+	a.jump(jeqImm, 3, 0, 0, "pass")
+	a.at(36)
+	a.write(0, "Connection:                   close")
+	a.label("told")
+	a.op(st32, 6, 0, stateTold, 1)
+	a.lookUp(m.told)
+	a.op(st32, 0, 0, 0, saidClose)
+	a.jump(ja, 0, 0, 0, "pass")
+	a.label("foreign")
+	a.lookUp(m.told)
+	a.op(st32, 0, 0, 0, notHTTP)
+}
+
+// at points r1 at the position r3 of what is sent, which has n bytes from there.
+func (a *assembler) at(n int32) {
+	a.jump(jgtImm, 3, 0, limit, "pass")
+	a.op(ldx64, 1, 8, msgData, 0)
+	a.op(ldx64, 4, 8, msgDataEnd, 0)
+	a.op(add, 1, 3, 0, 0)
+	a.op(mov, 2, 1, 0, 0)
+	a.op(addImm, 2, 0, 0, n)
+	a.jump(jgt, 2, 4, 0, "pass")
 }

@@ -11,7 +11,7 @@ import (
 
 // wrapped is a package whose start script leaves a shell in front of the program: the process that binds is a child of
 // the unit's main process, and PR_SET_PTRACER, which lets the shim read that one, is not inherited. Under ptrace_scope
-// 1 the install works all the same, or says what the matter is; with --own-ptrace and the capability it works.
+// 1 the install works all the same, or says what the matter is; with --own-ptrace it works, also in a user namespace.
 func (r *reporter) wrapped() error {
 	const manifest = `{"name": "wrapped", "scripts": {"start": "node server.js; echo it has ended"}}`
 	if err := os.WriteFile("/srv/wrapped/package.json", []byte(manifest), 0o644); err != nil {
@@ -25,42 +25,35 @@ func (r *reporter) wrapped() error {
 	if code == 0 {
 		return r.wrappedAnswers()
 	}
-	if !strings.Contains(out, "ptrace_scope") {
+	if !strings.Contains(out, "ptrace_scope") || !strings.Contains(out, "--own-ptrace") {
 		return errors.New("it is not installed, and nothing says why")
 	}
-	args := []string{"/srv/wrapped", "-i", "1", "--listen", "8080", "--no-probe"}
-	if err := r.ownPtrace("wrapped@.service", args); err != nil {
-		return err
+	for _, private := range []bool{false, true} {
+		if err := r.privateUsers("wrapped@.service", private); err != nil {
+			return err
+		}
+		if err := r.mustInstall("/srv/wrapped", "-i", "1", "--own-ptrace"); err != nil {
+			return fmt.Errorf("with --own-ptrace, PrivateUsers %v: %w", private, err)
+		}
+		if err := errors.Join(r.wrappedAnswers(), r.uninstall("wrapped")); err != nil {
+			return fmt.Errorf("with --own-ptrace, PrivateUsers %v: %w", private, err)
+		}
 	}
-	if err := r.mustInstall(args...); err != nil {
-		return fmt.Errorf("with --own-ptrace: %w", err)
-	}
-	return r.wrappedAnswers()
+	return nil
 }
 
-// ownPtrace makes the drop-in that gives the instances of a template the capability, and tells the shim to keep it from
-// the program. args are those of the install to come.
-func (r *reporter) ownPtrace(template string, args []string) error {
-	units, err := r.run(append([]string{clusterctl, "install", "--dry-run"}, args...)...)
-	if err != nil {
-		return err
-	}
-	_, line, ok := strings.Cut(units, "\nExecStart=:/usr/lib/clusterctl/")
-	line, _, _ = strings.Cut(line, "\n")
-	before, after, ok2 := strings.Cut(line, " --adopt ")
-	if !ok || !ok2 {
-		return fmt.Errorf("%s adopts nothing: %s", template, line)
-	}
+// privateUsers makes the drop-in that puts the instances of a template into a user namespace, where a capability is worth
+// nothing outside of it.
+func (r *reporter) privateUsers(template string, private bool) error {
 	dir := "/etc/systemd/system/" + template + ".d"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	text := "[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\nExecStart=\nExecStart=:/usr/lib/clusterctl/" +
-		before + " --adopt --own-ptrace " + after + "\n"
-	if err := os.WriteFile(dir+"/ptrace.conf", []byte(text), 0o644); err != nil {
+	text := "[Service]\nPrivateUsers=" + map[bool]string{true: "yes", false: "no"}[private] + "\n"
+	if err := os.WriteFile(dir+"/users.conf", []byte(text), 0o644); err != nil {
 		return err
 	}
-	_, err = r.run("systemctl", "daemon-reload")
+	_, err := r.run("systemctl", "daemon-reload")
 	return err
 }
 

@@ -1,0 +1,128 @@
+package lastword
+
+import "encoding/binary"
+
+// insn is struct bpf_insn; regs holds dst in the low and src in the high half
+// (little-endian machines, which amd64 and arm64 are).
+type insn struct {
+	code, regs uint8
+	off        int16
+	imm        int32
+}
+
+// Opcodes, linux/bpf_common.h and linux/bpf.h.
+const (
+	ldx8, ldx16, ldx32, ldx64 = 0x71, 0x69, 0x61, 0x79 // dst = *(src + off)
+	stx8, stx16, stx32, stx64 = 0x73, 0x6b, 0x63, 0x7b // *(dst + off) = src
+	st32                      = 0x62                   // *(dst + off) = imm
+	movImm, mov, mov32        = 0xb7, 0xbf, 0xbc
+	addImm, add, sub, sub32   = 0x07, 0x0f, 0x1f, 0x1c
+	or, orImm, and, xor       = 0x4f, 0x47, 0x5f, 0xaf
+	xorImm, neg, mul, rshImm  = 0xa7, 0x87, 0x2f, 0x77
+	lddw                      = 0x18 // 64-bit constant, two slots
+	jeqImm, jneImm, jgtImm    = 0x15, 0x55, 0x25
+	jltImm, jsetImm           = 0xa5, 0x45
+	jeq, jne, jgt             = 0x1d, 0x5d, 0x2d
+	ja, call, exit            = 0x05, 0x85, 0x95
+)
+
+// Helpers of the kernel, linux/bpf.h.
+const (
+	mapLookup    = 1
+	storageGet   = 107
+	readKernel   = 113
+	toTCPSock    = 137
+	pseudoMapRef = 1 // src of lddw: the constant is the descriptor of a map
+)
+
+// assembler collects instructions and resolves jumps to labels.
+type assembler struct {
+	code   []insn
+	labels map[string]int
+	jumps  map[int]string
+}
+
+func (a *assembler) op(code, dst, src uint8, off int16, imm int32) {
+	a.code = append(a.code, insn{code, dst | src<<4, off, imm})
+}
+
+func (a *assembler) jump(code, dst, src uint8, imm int32, label string) {
+	a.jumps[len(a.code)] = label
+	a.op(code, dst, src, 0, imm)
+}
+
+func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
+
+// resolve fills in the distances of the jumps.
+func (a *assembler) resolve() []insn {
+	for at, label := range a.jumps {
+		a.code[at].off = int16(a.labels[label] - at - 1)
+	}
+	return a.code
+}
+
+// number loads a 64-bit constant into dst.
+func (a *assembler) number(dst uint8, v uint64) {
+	a.op(lddw, dst, 0, 0, int32(uint32(v)))
+	a.op(0, 0, 0, 0, int32(uint32(v>>32)))
+}
+
+// constant loads the 8 bytes of s, as they lie in memory, into dst.
+func (a *assembler) constant(dst uint8, s string) {
+	a.number(dst, binary.LittleEndian.Uint64([]byte(s)))
+}
+
+// mapRef loads a map into dst.
+func (a *assembler) mapRef(dst uint8, fd int) {
+	a.op(lddw, dst, pseudoMapRef, 0, int32(fd))
+	a.op(0, 0, 0, 0, 0)
+}
+
+// expect jumps to label unless the bytes at r1+off are s, letters in either case:
+// s is in lower case, and bit 0x20 is set in what is compared. That takes some other
+// bytes for equal too (a CR for a "-"), which no header name or value
+// that matches otherwise can contain. Uses r3 to r5.
+func (a *assembler) expect(off int16, s, label string) {
+	for len(s) > 0 {
+		n, load := 8, uint8(ldx64)
+		switch {
+		case len(s) >= 8:
+		case len(s) >= 4:
+			n, load = 4, ldx32
+		case len(s) >= 2:
+			n, load = 2, ldx16
+		default:
+			n, load = 1, ldx8
+		}
+		pad, mask := make([]byte, 8), make([]byte, 8)
+		copy(pad, s[:n])
+		for i := range n {
+			mask[i] = 0x20
+		}
+		a.op(load, 3, 1, off, 0)
+		a.constant(4, string(mask))
+		a.op(or, 3, 4, 0, 0)
+		a.constant(5, string(pad))
+		a.jump(jne, 3, 5, 0, label)
+		s, off = s[n:], off+int16(n)
+	}
+}
+
+// write stores s at r1+off. Uses r3.
+func (a *assembler) write(off int16, s string) {
+	for len(s) > 0 {
+		n, store := 8, uint8(stx64)
+		switch {
+		case len(s) >= 8:
+		case len(s) >= 2:
+			n, store = 2, stx16
+		default:
+			n, store = 1, stx8
+		}
+		pad := make([]byte, 8)
+		copy(pad, s[:n])
+		a.constant(3, string(pad))
+		a.op(store, 1, 3, off, 0)
+		s, off = s[n:], off+int16(n)
+	}
+}

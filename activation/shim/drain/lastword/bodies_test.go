@@ -1,0 +1,130 @@
+package lastword
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+// TestBodies: the client gets what the server sends byte for byte, in whatever pieces it is sent. One header in one of
+// the heads may differ. The bodies are made of what heads are made of.
+func TestBodies(t *testing.T) {
+	s := speaker(t)
+	told := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		p := newPair(t, s)
+		defer p.server.Close()
+		defer p.client.Close()
+		if talk(rt, p) {
+			told++
+		}
+	})
+	if told == 0 {
+		t.Error("no head was changed at all")
+	}
+}
+
+// parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of them.
+var parts = []string{
+	ok + date + length + "\r\nhi", ok + "Connection: keep-alive\r\n" + length + "\r\nhi", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n",
+	ok, date, length, "Connection: keep-alive\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "HTTP/1.1 ", request,
+	"--b\r\nContent-Type: application/http\r\n\r\n", "WARC/1.1\r\nWARC-Type: response\r\n\r\n", "5d\r\n", "Signature: s=:AA==:\r\n",
+	strings.Repeat("x", 1000), strings.Repeat("HTTP/1.1 200 OK\r\n"+date, 100),
+}
+
+// heads of answers; those with a Date or Connection that may be changed come first.
+var heads = []string{
+	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
+	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n", ok + date + length + "Connection: close\r\n",
+}
+
+// talk is one connection: answers of a head and a body, each to one request, and the program put on it at some time. It
+// reports whether a head was changed.
+func talk(t *rapid.T, p *pairOf) bool {
+	addAt := rapid.IntRange(0, 12).Draw(t, "add at")
+	event := 0
+	changed := false
+	for range rapid.IntRange(1, 5).Draw(t, "answers") {
+		if event++; event > addAt {
+			p.add()
+		}
+		p.ask(request)
+		head := rapid.SampledFrom(heads).Draw(t, "head") + "\r\n"
+		body := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 8).Draw(t, "body"), "")
+		wait := make(chan []byte)
+		go func() {
+			got := make([]byte, len(head)+len(body))
+			n, _ := io.ReadFull(p.client, got)
+			wait <- got[:n]
+		}()
+		for _, piece := range pieces(t, head, body) {
+			if event++; event > addAt {
+				p.add()
+			}
+			if _, err := io.WriteString(p.server, piece); err != nil {
+				t.Fatal(err)
+			}
+			if rapid.Bool().Draw(t, "wait for the acknowledgement") {
+				acknowledged(t, p)
+			}
+		}
+		got := <-wait
+		if want := head + body; string(got) != want {
+			if changed || !allowed([]byte(head), got[:min(len(head), len(got))]) || string(got[len(head):]) != body {
+				t.Fatalf("sent\n%q\ncame as\n%q", want, got)
+			}
+			changed = true
+		}
+	}
+	return changed
+}
+
+// pieces cuts an answer into sends: often between head and body, or where a part of the body begins, and anywhere.
+func pieces(t *rapid.T, head, body string) []string {
+	all := head + body
+	cuts := map[int]bool{}
+	if rapid.Bool().Draw(t, "head and body apart") {
+		cuts[len(head)] = true
+	}
+	for at := len(head); at < len(all); at++ {
+		if strings.HasPrefix(all[at:], "HTTP/1.1 ") && rapid.Bool().Draw(t, "cut before a head") {
+			cuts[at] = true
+		}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "cuts") {
+		cuts[rapid.IntRange(1, len(all)).Draw(t, "cut")] = true
+	}
+	var list []string
+	from := 0
+	for at := 1; at <= len(all); at++ {
+		if cuts[at] || at == len(all) {
+			list = append(list, all[from:at])
+			from = at
+		}
+	}
+	return list
+}
+
+// allowed: the one header that may be another.
+func allowed(sent, got []byte) bool {
+	closed := []byte("Connection:      close\r\n")
+	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(bye), 1)) ||
+		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), closed, 1))
+}
+
+// acknowledged waits until the client's kernel has acknowledged all that was sent: then only the request is missing.
+func acknowledged(t *rapid.T, p *pairOf) {
+	raw, err := p.server.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for unsent := 1; unsent > 0; {
+		if err := raw.Control(func(fd uintptr) { unsent, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

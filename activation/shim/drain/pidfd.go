@@ -1,0 +1,73 @@
+package drain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// pidfds has a pidfd of each process of the instance. Ids are reused; what is opened by one here is the process that was
+// in the cgroup, for as long as the drain goes on.
+type pidfds map[int]int
+
+// follow opens what is new, closes what has ended, and returns the processes in order of their ids. list returns the
+// processes of the cgroup at one time.
+func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
+	pids, err := list()
+	if err != nil {
+		return nil, err
+	}
+	for pid, fd := range f {
+		if ended(fd) {
+			f.drop(pid)
+		}
+	}
+	var opened []int
+	for _, pid := range pids {
+		if _, known := f[pid]; known {
+			continue
+		}
+		fd, err := unix.PidfdOpen(pid, 0)
+		if errors.Is(err, unix.ESRCH) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pidfd_open of process %d: %w", pid, err)
+		}
+		f[pid] = fd
+		opened = append(opened, pid)
+	}
+	if len(opened) == 0 {
+		return pids, nil
+	}
+	// One that has not ended and is in the cgroup now is the process that was opened.
+	if pids, err = list(); err != nil {
+		return nil, err
+	}
+	for _, pid := range opened {
+		if !slices.Contains(pids, pid) || ended(f[pid]) {
+			f.drop(pid)
+		}
+	}
+	return pids, nil
+}
+
+func (f pidfds) drop(pid int) {
+	unix.Close(f[pid])
+	delete(f, pid)
+}
+
+func (f pidfds) close() {
+	for pid := range f {
+		f.drop(pid)
+	}
+}
+
+// ended reports whether the process of the pidfd has ended.
+func ended(pidfd int) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}

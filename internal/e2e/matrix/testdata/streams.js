@@ -1,0 +1,18 @@
+// Answers that take their time: /parts pauses for 8 s within its body, /events sends an event each second without an end.
+const http = require('http');
+
+http.createServer((req, res) => {
+  switch (req.url) {
+    case '/parts':
+      res.write('first ');
+      setTimeout(() => res.end('second\n'), 8000);
+      return;
+    case '/events': {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      const timer = setInterval(() => res.write('data: x\n\n'), 1000);
+      res.on('close', () => clearInterval(timer));
+      return;
+    }
+  }
+  res.end(`hello from ${req.url} by ${process.pid}\n`);
+}).listen(Number(process.env.PORT));

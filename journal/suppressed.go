@@ -27,9 +27,10 @@ func Suppressed(ctx context.Context, is func(unit string) bool) (int64, error) {
 	return countSuppressed(string(out), is), nil
 }
 
-// suppressedArguments asks for the journal's own message about it (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED).
+// suppressedArguments asks for the journal's own message about it (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED). Everybody
+// can send a message with that ID, but only journald is its driver.
 func suppressedArguments() []string {
-	return []string{"--boot", "--output=cat", "--no-pager", "--quiet", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e"}
+	return []string{"--boot", "--output=cat", "--no-pager", "--quiet", "_TRANSPORT=driver", "MESSAGE_ID=" + suppressedID}
 }
 
 // countSuppressed reads lines of "Suppressed 123 messages from web@1.service".

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/journal"
+	"github.com/clusterctl/clusterctl/units"
 )
 
 // defaultLines is pm2's.
@@ -166,7 +167,9 @@ func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
 	}
 	width := 0
 	for _, t := range targets {
-		q.Scopes = append(q.Scopes, scopeOf(t))
+		scope := scopeOf(t)
+		scope.UID = e.workerUID(ctx, t.app)
+		q.Scopes = append(q.Scopes, scope)
 		width = max(width, len(fmt.Sprintf("%s@%d", t.app.Name, max(t.listed, t.instance))))
 	}
 	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields}
@@ -184,6 +187,28 @@ func scopeOf(t target) journal.Scope {
 		App: string(n), Instance: t.instance, Instances: t.listed, Slice: n.Slice(), Namespace: t.app.LogNamespace(),
 		Units: append([]string{n.Service()}, t.app.Sockets()...),
 	}
+}
+
+// workerUID returns the user of the workers as a number, or "" where there is none: a dynamic user exists only while its
+// app runs. Without it, a line is missing whose process ended before journald found its unit.
+func (e *env) workerUID(ctx context.Context, a units.App) string {
+	if !a.RunAs.Dynamic() {
+		u, err := lookupUser(a.RunAs.User)
+		if err != nil {
+			return ""
+		}
+		return u.Uid
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	uid, err := conn.DynamicUser(ctx, a.Name.DynamicUser())
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(uint64(uid), 10)
 }
 
 // mayReadJournal tells a user without access how to get it: journalctl itself would show nothing, and no error.

@@ -188,11 +188,7 @@ func (d *deploy) announce(out outcome) error {
 		state = "updated, running"
 	}
 	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, runsAs(d.app))
-	for _, l := range d.app.Listen {
-		where := l.Address()
-		if url := l.URL(); url != "" {
-			where = url
-		}
+	for _, where := range opened(d.app) {
 		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
 	undo := "uninstall"
@@ -201,6 +197,15 @@ func (d *deploy) announce(out outcome) error {
 	}
 	d.e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", d.app.Name, undo)
 	return nil
+}
+
+// opened says what each listener of the app opens.
+func opened(a units.App) []string {
+	var all []string
+	for _, l := range a.Listen {
+		all = append(all, l.Opened(a.Listen))
+	}
+	return all
 }
 
 // dryRun prints what an install would write.

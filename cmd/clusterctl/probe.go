@@ -196,9 +196,10 @@ func (e *env) adopted(a *units.App, r probeReport) error {
 	return e.matchProbe(a, found)
 }
 
-// matchProbe gives the listeners that were asked for the family that the program binds: a server that works on IPv4
-// sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program does not bind is an
-// error now, and not a worker that never gets ready.
+// matchProbe gives the listeners that were asked for the addresses that the program binds. A bare port does not open
+// more than the program asked for: a program for the loopback alone stays there. It gets the program's family, too: a
+// server that works on IPv4 sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program
+// does not bind is an error now, and not a worker that never gets ready.
 func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -206,24 +207,50 @@ func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 			listen = append(listen, l)
 			continue
 		}
-		families := map[bool]bool{} // by "is IPv4"
-		for _, f := range found {
-			if f.Port == l.ProgramPort() && (f.Network == units.UDP) == (l.Network == units.UDP) {
-				families[f.Host.Is4()] = true
-			}
-		}
+		binds := slices.DeleteFunc(slices.Clone(found), func(f units.Listener) bool {
+			return f.Port != l.ProgramPort() || (f.Network == units.UDP) != (l.Network == units.UDP)
+		})
+		four := slices.ContainsFunc(binds, func(f units.Listener) bool { return f.Host.Is4() })
+		six := slices.ContainsFunc(binds, func(f units.Listener) bool { return !f.Host.Is4() })
 		switch {
-		case len(families) == 0:
+		case len(binds) == 0:
 			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
 				"--listen %s, or tell the program its port", mapped(l, found[0]))
-		case l.Network == units.Unix || l.Host.IsValid() || !families[true]:
+		case l.Network == units.Unix || l.Host.IsValid():
+			listen = append(listen, l)
+		case l.Bind == 0 && !slices.ContainsFunc(binds, everywhere):
+			listen = append(listen, e.byAddress(l, binds)...)
+		case !four:
 			listen = append(listen, l)
 		default:
-			listen = append(listen, e.byFamily(l, families[false])...)
+			listen = append(listen, e.byFamily(l, six)...)
+		}
+		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, everywhere) {
+			e.note("probe: the program binds only %s; --listen %s opens port %d to other machines", describeAll(binds), l, l.Port)
 		}
 	}
 	a.Listen = listen
 	return nil
+}
+
+// everywhere says whether the program asked for all addresses, of one family at least.
+func everywhere(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
+
+// byAddress narrows a bare port to the addresses that the program binds.
+func (e *env) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
+	var list []units.Listener
+	for _, b := range binds {
+		narrow := l
+		narrow.Host = b.Host
+		list = append(list, narrow)
+	}
+	wide := l
+	wide.Host = netip.IPv4Unspecified()
+	if !binds[0].Host.Is4() {
+		wide.Host = netip.IPv6Unspecified()
+	}
+	e.note("probe: the program binds only %s, so nothing else is opened; to open it to other machines: --listen %s", describeAll(binds), wide)
+	return list
 }
 
 // byFamily splits a bare port for a program that binds IPv4 alone, or one socket for each family.

@@ -22,6 +22,7 @@ type instanceView struct {
 	NonBlocking, RuntimeDirectory value
 	TimeoutStart, TimeoutStop     value
 	LogNamespace                  value
+	LogInterval, LogBurst         value
 }
 
 func (r *renderer) instance() instanceView {
@@ -47,6 +48,9 @@ func (r *renderer) instance() instanceView {
 	v.NonBlocking = r.nonBlocking()
 	if a.Logs.Namespace {
 		v.LogNamespace = fixed(a.Name.LogNamespace())
+	}
+	if rate := a.LogRate(); !rate.Off {
+		v.LogInterval, v.LogBurst = seconds(rate.Per, 0), fixed(strconv.Itoa(rate.Lines))
 	}
 	r.restarts(&v)
 	if r.target.Sizing.Follow {

@@ -124,6 +124,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o updateOptions) (outco
 		for _, where := range opened(d.app) {
 			e.note("%s: listening on %s", a.Name, where)
 		}
+		e.noteSocketAccess(d.app)
 	}
 	return out, err
 }

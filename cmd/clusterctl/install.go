@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -191,6 +192,7 @@ func (d *deploy) announce(out outcome) error {
 	for _, where := range opened(d.app) {
 		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
+	d.e.noteSocketAccess(d.app)
 	undo := "uninstall"
 	if out.Action == actionUpdated && len(out.Changed) > 0 {
 		undo = "rollback"
@@ -199,11 +201,20 @@ func (d *deploy) announce(out outcome) error {
 	return nil
 }
 
-// opened says what each listener of the app opens.
+// opened says what each listener of the app opens, and to whom.
 func opened(a units.App) []string {
 	var all []string
 	for _, l := range a.Listen {
-		all = append(all, l.Opened(a.Listen))
+		where := l.Opened(a.Listen)
+		if l.Network == units.Unix && !strings.HasPrefix(l.Path, "@") {
+			access := a.SocketAccess()
+			owner := orElse(access.User, "root")
+			if access.Group != "" {
+				owner += ":" + access.Group
+			}
+			where += " (mode " + units.FormatSocketMode(access.Mode) + ", owner " + owner + ")"
+		}
+		all = append(all, where)
 	}
 	return all
 }

@@ -178,8 +178,8 @@ func (s *sorter) inSlice(slice string) owner {
 	return owner{}
 }
 
-// claimed finds the app of a process of which journald could not find out the unit, since it had ended. A message of a
-// stream has no fields but those that journald adds. Any other message is the app's only if it comes from the app's user.
+// claimed finds the app of a process that ended before journald could find its unit. journald alone adds fields to the lines
+// of a stream. Any other message belongs to the app only if it comes from the app's user.
 func (s *sorter) claimed(e *Entry) owner {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
 	at := slices.IndexFunc(s.scopes, func(scope Scope) bool { return scope.App == app })

@@ -172,7 +172,7 @@ func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
 		q.Scopes = append(q.Scopes, scope)
 		width = max(width, len(fmt.Sprintf("%s@%d", t.app.Name, max(t.listed, t.instance))))
 	}
-	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields}
+	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields, limited: map[string]bool{}}
 	out.format = journal.Formatter{
 		Raw: o.raw, Colour: e.colours, Fields: o.fields, Time: o.format, Zone: time.Local, Width: width,
 		Highlight: highlighter(o.highlight.Value(), o.grep),
@@ -261,10 +261,23 @@ type logWriter struct {
 	format       journal.Formatter
 	json, fields bool
 	line         []byte
+	// limited are the apps whose limit of log lines has been explained.
+	limited map[string]bool
 }
 
-// Line writes one line. In raw output there is no place for what journald says, so it goes to stderr.
+// logRateAdvice is what to do about lines that the journal dropped.
+const logRateAdvice = "--log-namespace: a journal of its own; --log-rate: another limit"
+
+// Line writes one line. Raw output has no place for the messages of journald, so they go to stderr. The first one of an app
+// comes with a hint.
 func (w *logWriter) Line(l *journal.Line) error {
+	if l.Source == journal.Journald && !w.limited[l.App] {
+		w.limited[l.App] = true
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("hint: %s has reached its limit of log lines. %s", l.App, logRateAdvice)
+	}
 	switch {
 	case w.json:
 		w.line = journal.AppendJSON(w.line[:0], l, w.fields)

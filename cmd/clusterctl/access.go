@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,12 +22,12 @@ func checkSocketOwner(s units.SocketAccess) error {
 	var errs []error
 	if s.User != "" {
 		if _, err := lookupUser(s.User); err != nil {
-			errs = append(errs, withHint(fmt.Errorf("--socket-user: there is no user %q", s.User), "adduser --system --group %s", shellWord(s.User)))
+			errs = append(errs, withHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", shellWord(s.User)))
 		}
 	}
 	if s.Group != "" {
 		if _, err := lookupGroup(s.Group); err != nil {
-			errs = append(errs, withHint(fmt.Errorf("--socket-group: there is no group %q", s.Group), "addgroup --system %s", shellWord(s.Group)))
+			errs = append(errs, withHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", shellWord(s.Group)))
 		}
 	}
 	return errors.Join(errs...)
@@ -47,12 +48,24 @@ func (e *env) noteSocketAccess(a units.App) {
 	}
 }
 
+// noteProgramMode tells of a program that chooses the mode of its Unix socket itself, by its umask: the socket of the app
+// has its own. A chmod(2) after the bind is not seen.
+func (e *env) noteProgramMode(a units.App, r probeReport) {
+	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
+	for _, b := range r.Binds {
+		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
+			e.note("probe: the program makes %s with mode %s, and clusterctl with %s; to change it: --socket-mode %[2]s",
+				printable(b.Address), printable(b.Mode), given[2])
+		}
+	}
+}
+
 // socketOwner returns the ids that the files of the app's sockets get.
 func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	if s.User != "" {
 		u, err := lookupUser(s.User)
 		if err != nil {
-			return 0, 0, fmt.Errorf("there is no user %q", s.User)
+			return 0, 0, fmt.Errorf("no such user: %q", s.User)
 		}
 		if uid, gid, err = ids(u); err != nil {
 			return 0, 0, err
@@ -61,7 +74,7 @@ func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	if s.Group != "" {
 		g, err := lookupGroup(s.Group)
 		if err != nil {
-			return 0, 0, fmt.Errorf("there is no group %q", s.Group)
+			return 0, 0, fmt.Errorf("no such group: %q", s.Group)
 		}
 		if gid, err = strconv.Atoi(g.Gid); err != nil {
 			return 0, 0, fmt.Errorf("the group %q has no id: %w", s.Group, err)

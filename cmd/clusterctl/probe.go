@@ -27,6 +27,7 @@ type probeReport struct {
 		Port      uint16 `json:"port"`
 		Listening bool   `json:"listening"`
 		V6Only    bool   `json:"v6only"`
+		Mode      string `json:"mode"` // of a Unix socket, by the umask
 	} `json:"binds"`
 	Exited      bool   `json:"exited"`
 	Status      string `json:"status"`
@@ -170,6 +171,7 @@ func (r probeReport) failed() error {
 func (e *env) adopted(a *units.App, r probeReport) error {
 	found := r.listeners()
 	a.Shim.HoldAccept, a.Shim.Blocking = r.HoldAccept, !r.NonBlocking
+	e.noteProgramMode(*a, r)
 	switch {
 	case len(found) == 0 && len(a.Listen) == 0:
 		e.note("probe: it listens on nothing, so it becomes a background app")
@@ -177,6 +179,8 @@ func (e *env) adopted(a *units.App, r probeReport) error {
 			e.note("probe: if it was only slow to listen, install it again and give it longer: --probe-timeout 60s")
 		}
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
+		return nil
+	case len(found) == 0 && r.listensOnPathOf(*a):
 		return nil
 	case len(found) == 0:
 		e.note("probe: it did not listen within the time of the probe; taking --listen as it is")
@@ -231,26 +235,6 @@ func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 	}
 	a.Listen = listen
 	return nil
-}
-
-// everywhere says whether the program asked for all addresses, of one family at least.
-func everywhere(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
-
-// byAddress narrows a bare port to the addresses that the program binds.
-func (e *env) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
-	var list []units.Listener
-	for _, b := range binds {
-		narrow := l
-		narrow.Host = b.Host
-		list = append(list, narrow)
-	}
-	wide := l
-	wide.Host = netip.IPv4Unspecified()
-	if !binds[0].Host.Is4() {
-		wide.Host = netip.IPv6Unspecified()
-	}
-	e.note("probe: the program binds only %s, so nothing else is opened; to open it to other machines: --listen %s", describeAll(binds), wide)
-	return list
 }
 
 // byFamily splits a bare port for a program that binds IPv4 alone, or one socket for each family.

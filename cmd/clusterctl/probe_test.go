@@ -104,6 +104,7 @@ func TestAdopted(t *testing.T) {
 		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53", "--listen udp:0.0.0.0:53", ""},
 		{"a unix socket in front", "/run/x.sock:3000", binds(local), "/run/x.sock:3000", "", ""},
 		{"a unix socket of its own", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
+		{"a mode of its own", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock", "makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
 		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
 		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
 		{"another port than it binds", "9000", binds(any8080), "", "", "does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},

@@ -32,7 +32,7 @@ systemd-run --quiet --wait --unit=evidence echo 'Accepted publickey (EVIDENCE)'`
 				rate = []string{"--log-rate", "20000/30s"}
 			}
 			a := talk(t, m, "flood", 1, rate...)
-			// The end has a priority, and so a limit, of its own.
+			// The last line has another priority, and journald counts each priority by itself.
 			a.tell(t, 1, `timeout 8 sh -c "yes | systemd-cat"; python3 /opt/e2e/flood.py 4; echo "<3>flooded"`)
 			m.AwaitJournalFor(t, 10*time.Minute, "flooded", "CLUSTERCTL_APP=flood", "PRIORITY=3")
 			t.Log(m.Try("journalctl -q -o cat _SYSTEMD_UNIT=flood@1.service | grep -c '^y$'; journalctl --disk-usage"))

@@ -56,7 +56,7 @@ func TestUnixSocketAccess(t *testing.T) {
 		if got := m.MainPID(t, a.instance(1)); got != pid {
 			t.Errorf("the worker was replaced: %d, then %d", pid, got)
 		}
-		// What the running socket has is what its unit makes anew.
+		// A restart makes the socket again, with the same owner and mode.
 		m.Sh(t, "systemctl restart ux.service")
 		want("after a restart", "660 daemon:www-data", "root", "daemon", "www-data")
 
@@ -67,5 +67,17 @@ func TestUnixSocketAccess(t *testing.T) {
 		want("a dynamic user", "660 root:root", "root")
 		again("--run-as", "dynamic", "--socket-group", "www-data")
 		want("a dynamic user and a group", "660 root:www-data", "root", "www-data")
+		a.uninstall(t)
+
+		// The umask of this program lets everybody connect: the install names the flag that does it here.
+		const program = "/opt/e2e/unixown.py"
+		m.CopyIn(t, "testdata/unixown.py", program)
+		own := []string{"install", a.name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
+		if r := must(t, m, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr, "with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") || strings.Contains(r.Stderr, "did not listen") {
+			t.Errorf("%v", r)
+		}
+		want("adopted", "660 daemon:daemon", "root", "daemon")
+		must(t, m, append(own, "--socket-mode", "0777", "--", "python3", program, path)...)
+		want("adopted, for everybody", "777 daemon:daemon", "root", "daemon", "www-data", "nobody")
 	})
 }

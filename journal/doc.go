@@ -12,5 +12,6 @@
 //     (journald.conf(5)), is put together again.
 //   - Memory does not grow with the number of entries.
 //   - A line counts as one of an app because of what journald itself found out about its sender (the fields that begin
-//     with "_"), not because of what the sender claims.
+//     with "_"), not because of what the sender claims. Of a sender that ended too early for that, journald knows the
+//     user: its line counts if it comes from the app's user and names the app. Another process of that user can send one.
 package journal

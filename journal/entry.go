@@ -84,19 +84,26 @@ func (s Source) String() string { return [...]string{"worker", "systemd", "journ
 // suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: messages were dropped by the rate limit.
 const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
 
-// source tells who wrote an entry. Everybody can write a field UNIT; only the manager, and what it is before it becomes
-// a worker, has its _PID or _EXE.
+// source tells who wrote an entry. Everybody can write a field UNIT, and can run a program from a path that ends as
+// systemd's does. Only the manager is PID 1, and only root can be what the manager is before it becomes a worker. What that
+// process says after it has become the worker's user counts as the worker's: the worker can run the same program.
 func (e *Entry) source() Source {
 	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
 		return Journald
 	}
-	if e.Get("UNIT") != nil {
-		exe := e.Get("_EXE")
-		if string(e.Get("_PID")) == "1" || bytes.HasSuffix(exe, []byte("/systemd/systemd")) || bytes.HasSuffix(exe, []byte("/systemd-executor")) {
-			return Systemd
-		}
+	if e.Get("UNIT") != nil && (string(e.Get("_PID")) == "1" || string(e.Get("_UID")) == "0" && isManager(string(e.Get("_EXE")))) {
+		return Systemd
 	}
 	return Worker
+}
+
+// isManager says whether a program is systemd, or since 255 systemd-executor, which becomes the worker.
+func isManager(exe string) bool {
+	switch exe {
+	case "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor":
+		return true
+	}
+	return false
 }
 
 // suppressed is how many messages journald says it has dropped (N_DROPPED=, since 240).

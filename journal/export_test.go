@@ -46,5 +46,5 @@ func worker(n int, instance, message string, more ...string) Entry {
 }
 
 func shop() Scope {
-	return Scope{App: "shop", Instances: 2, Slice: "clusterctl-shop.slice", Units: []string{"shop.service", "shop.socket"}}
+	return Scope{App: "shop", Instances: 2, Slice: "clusterctl-shop.slice", Units: []string{"shop.service", "shop.socket"}, UID: "1000"}
 }

@@ -33,7 +33,7 @@ type Query struct {
 
 // neededFields are those that [Line] and [Formatter] look at; asking for no others spares journalctl half its work.
 const neededFields = "MESSAGE,MESSAGE_ID,PRIORITY,UNIT,N_DROPPED,OBJECT_SYSTEMD_UNIT,CLUSTERCTL_APP,CLUSTERCTL_INSTANCE," +
-	"_PID,_EXE,_SYSTEMD_UNIT,_SYSTEMD_SLICE,_TRANSPORT,_STREAM_ID,_LINE_BREAK"
+	"CLUSTERCTL_SENDER,_PID,_UID,_EXE,_SYSTEMD_UNIT,_SYSTEMD_SLICE,_TRANSPORT,_STREAM_ID,_LINE_BREAK"
 
 // span is which part of the journal one run of journalctl reads.
 type part struct {

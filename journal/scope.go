@@ -16,6 +16,8 @@ type Scope struct {
 	// Slice is the unit in which its processes are, and Units are its units beside the instances: app.service, sockets.
 	Slice string
 	Units []string
+	// UID is the user of its workers as a number, or "" where that is not known.
+	UID string
 	// Namespace is its own journal (LogNamespace=), or "" for that of the machine.
 	Namespace string
 }
@@ -47,16 +49,18 @@ const (
 
 // workerTerms match what the workers wrote. The slice is found out by journald, for instances that there will be as well.
 // Of a process that has just ended it may not be found out any more; but the journal's end of its stdout belongs to the
-// unit, and has its extra fields, and what our handler sends says whose it is.
+// unit, and has its extra fields, and what our handler sends names the app and comes from the workers' user.
 func (s Scope) workerTerms() [][]string {
 	own, claimed := []string{"_SYSTEMD_SLICE=" + s.Slice}, []string{appField + "=" + s.App}
 	if s.Instance > 0 {
 		own = []string{"_SYSTEMD_UNIT=" + s.unit(s.Instance)}
 		claimed = append(claimed, instanceField+"="+strconv.Itoa(s.Instance))
 	}
-	return [][]string{
-		own, slices.Concat(claimed, []string{"_TRANSPORT=stdout"}), slices.Concat(claimed, []string{senderField + "=worker"}),
+	terms := [][]string{own, slices.Concat(claimed, []string{"_TRANSPORT=stdout"})}
+	if s.UID != "" {
+		terms = append(terms, slices.Concat(claimed, []string{senderField + "=worker", "_UID=" + s.UID}))
 	}
+	return terms
 }
 
 // systemTerms match what systemd said about units that are known. LogExtraFields= marks these messages only from 255 on.
@@ -174,14 +178,21 @@ func (s *sorter) inSlice(slice string) owner {
 	return owner{}
 }
 
-// claimed takes the word of a process of which journald could not find out more, since it had ended.
+// claimed finds the app of a process that ended before journald could find its unit. journald alone adds fields to the lines
+// of a stream. Any other message belongs to the app only if it comes from the app's user.
 func (s *sorter) claimed(e *Entry) owner {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
-	if app == "" {
+	at := slices.IndexFunc(s.scopes, func(scope Scope) bool { return scope.App == app })
+	if at < 0 || string(e.Get("_TRANSPORT")) != "stdout" && !s.scopes[at].wrote(e) {
 		return owner{}
 	}
 	if i == "" {
 		return s.find(app + ".service")
 	}
 	return s.find(app + "@" + i + ".service")
+}
+
+// wrote says whether a message comes from the user of the workers and names our handler. The kernel vouches for the user.
+func (s Scope) wrote(e *Entry) bool {
+	return s.UID != "" && string(e.Get("_UID")) == s.UID && string(e.Get(senderField)) == "worker"
 }

@@ -14,22 +14,23 @@ const suppressedTime = 10 * time.Second
 
 // Suppressed counts the messages of units that the journal has dropped since the machine was booted, because there were
 // more than LogRateLimitBurst= allows. The journal says how many only when the next message comes after the interval, so
-// the last ones may not be counted yet. is says which units count.
+// the last ones may not be counted yet. namespace names the units' own journal, or is empty. is reports which units count.
 //
 // It takes the same rights as [Tail]; without them the result is 0.
-func Suppressed(ctx context.Context, is func(unit string) bool) (int64, error) {
+func Suppressed(ctx context.Context, namespace string, is func(unit string) bool) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, suppressedTime)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "journalctl", suppressedArguments()...).Output()
+	out, err := exec.CommandContext(ctx, "journalctl", append(suppressedArguments(), namespaceArgument(namespace)...)...).Output()
 	if err != nil {
 		return 0, fmt.Errorf("reading what the journal has suppressed: %w", err)
 	}
 	return countSuppressed(string(out), is), nil
 }
 
-// suppressedArguments asks for the journal's own message about it (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED).
+// suppressedArguments asks for the journal's own message about it (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED). Everybody
+// can send a message with that ID, but only journald is its driver.
 func suppressedArguments() []string {
-	return []string{"--boot", "--output=cat", "--no-pager", "--quiet", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e"}
+	return []string{"--boot", "--output=cat", "--no-pager", "--quiet", "_TRANSPORT=driver", "MESSAGE_ID=" + suppressedID}
 }
 
 // countSuppressed reads lines of "Suppressed 123 messages from web@1.service".

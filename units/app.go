@@ -15,7 +15,9 @@ type App struct {
 	RunAs     RunAs
 	Instances Count
 	// Listen are the shared listeners; none makes a background app without a socket.
-	Listen     []Listener
+	Listen []Listener
+	// Socket is who may connect to the Unix listeners.
+	Socket     SocketAccess
 	Activation Activation
 	Ready      Ready
 	Env        []EnvVar

@@ -48,6 +48,11 @@ type goldenApp struct {
 	LogNamespace bool   `json:"log-namespace"`
 	LogMaxSize   string `json:"log-max-size"`
 	LogMaxAge    string `json:"log-max-age"`
+	LogRate      string `json:"log-rate"`
+
+	SocketMode  string `json:"socket-mode"`
+	SocketUser  string `json:"socket-user"`
+	SocketGroup string `json:"socket-group"`
 }
 
 // goldenTarget is the optional member target.json; by default Debian 12 on a machine of 2 CPUs.
@@ -101,6 +106,15 @@ func (g goldenApp) app() (units.App, error) {
 		a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, Optional: optional})
 	}
 	a.Logs = units.Logs{Namespace: g.LogNamespace, MaxAge: duration(g.LogMaxAge, note)}
+	if g.LogRate != "" {
+		a.Logs.Rate, err = units.ParseLogRate(g.LogRate)
+		note(err)
+	}
+	a.Socket = units.SocketAccess{User: g.SocketUser, Group: g.SocketGroup}
+	if g.SocketMode != "" {
+		a.Socket.Mode, err = units.ParseSocketMode(g.SocketMode)
+		note(err)
+	}
 	if g.LogMaxSize != "" {
 		a.Logs.MaxSize, err = units.ParseSize(g.LogMaxSize)
 		note(err)

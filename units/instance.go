@@ -22,6 +22,7 @@ type instanceView struct {
 	NonBlocking, RuntimeDirectory value
 	TimeoutStart, TimeoutStop     value
 	LogNamespace                  value
+	LogInterval, LogBurst         value
 	// Capabilities where no sandbox bounds them.
 	Capabilities value
 }
@@ -52,6 +53,9 @@ func (r *renderer) instance() instanceView {
 	}
 	if a.Sandbox == SandboxOff {
 		v.Capabilities = a.capabilities()
+	}
+	if rate := a.LogRate(); !rate.Off {
+		v.LogInterval, v.LogBurst = seconds(rate.Per, 0), fixed(strconv.Itoa(rate.Lines))
 	}
 	r.restarts(&v)
 	if r.target.Sizing.Follow {

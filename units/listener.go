@@ -234,6 +234,33 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
+// Opened says what the listener opens, for people: all addresses, or the one address. all are the listeners of the app.
+func (l Listener) Opened(all []Listener) string {
+	port, kind := strconv.Itoa(int(l.Port)), ""
+	if l.Network == UDP {
+		kind = "UDP "
+	}
+	where := ""
+	switch {
+	case l.Network == Unix:
+		return l.Path
+	case !l.Host.IsValid(), l.Host == netip.IPv6Unspecified() && !l.paired(all):
+		where = kind + "port " + port + " of all addresses"
+	case l.Host.IsUnspecified() && l.Host.Is4():
+		where = kind + "port " + port + " of all IPv4 addresses"
+	case l.Host.IsUnspecified():
+		where = kind + "port " + port + " of all IPv6 addresses"
+	case l.Network == UDP:
+		return kind + l.Address()
+	default:
+		return l.URL()
+	}
+	if url := l.URL(); url != "" {
+		where += ", " + url
+	}
+	return where
+}
+
 // paired says whether the listener's twin of the other family is among those given.
 func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 

@@ -124,3 +124,31 @@ func TestClash(t *testing.T) {
 		}
 	}
 }
+
+// TestOpened: an address that is not the only one is never shown as the only one.
+func TestOpened(t *testing.T) {
+	for text, want := range map[string]string{
+		"8080":                   "port 8080 of all addresses, http://127.0.0.1:8080/",
+		"0.0.0.0:8080":           "port 8080 of all IPv4 addresses, http://127.0.0.1:8080/",
+		"[::]:8080":              "port 8080 of all addresses, http://[::1]:8080/",
+		"[::]:8080 0.0.0.0:8080": "port 8080 of all IPv6 addresses, http://[::1]:8080/",
+		"127.0.0.1:8080":         "http://127.0.0.1:8080/",
+		"80:3000":                "port 80 of all addresses, http://127.0.0.1:80/",
+		"udp:53":                 "UDP port 53 of all addresses",
+		"udp:127.0.0.1:53":       "UDP 127.0.0.1:53",
+		"/run/x.sock":            "/run/x.sock",
+		"@x":                     "@x",
+	} {
+		var all []units.Listener
+		for _, s := range strings.Fields(text) {
+			l, err := units.ParseListener(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, l)
+		}
+		if got := all[0].Opened(all); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Logs are the app's own journal, if it has one.
+// Logs are the app's own journal, if it has one, and how fast an instance may write.
 type Logs struct {
 	// Namespace gives the app a journald of its own (LogNamespace=, since 245): limits for the app alone, at the price of
 	// one more process.
@@ -15,6 +15,8 @@ type Logs struct {
 	// journald's default: a tenth of the file system, at most 4 GiB, and no age.
 	MaxSize uint64
 	MaxAge  time.Duration
+	// Rate limits how fast an instance may write, whichever journal it is.
+	Rate LogRate
 }
 
 // Bounds of [Logs]. journald wants two files of at least 512 KiB.
@@ -59,6 +61,9 @@ func (a App) validateLogs(add func(error)) {
 	}
 	if s := a.Logs.MaxSize; s != 0 && (s < minLogSize || s > maxLogSize) {
 		add(fieldErrorf("log-max-size", "use 100M", "%s is out of range (%s-%s)", FormatSize(s), FormatSize(minLogSize), FormatSize(maxLogSize)))
+	}
+	if r := a.Logs.Rate; r != (LogRate{}) && r != (LogRate{Off: true}) && (r.Off || !r.valid()) {
+		add(fieldErrorf("log-rate", logRateHint, "%+v is not a rate", r))
 	}
 	if d := a.Logs.MaxAge; d != 0 && (d < minLogAge || d > maxLogAge) {
 		add(fieldErrorf("log-max-age", "use 30d", "%s is out of range (1 minute to 100 years)", FormatAge(d)))

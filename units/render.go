@@ -160,6 +160,7 @@ type socketView struct {
 	FDName              value
 	Streams, Datagrams  []value
 	DualStack, FreeBind value
+	Mode, User, Group   value
 }
 
 // dualStack is BindIPv6Only= of a socket unit to which l is added: it belongs to a whole unit. A bare port means both
@@ -197,6 +198,12 @@ func (r *renderer) socketViews() []socketView {
 		v.DualStack = r.dualStack(l, v.DualStack)
 		if l.Host.IsValid() && !l.Host.IsUnspecified() && !l.Host.IsLoopback() {
 			v.FreeBind = "yes"
+		}
+		if l.file() {
+			access := r.app.SocketAccess()
+			v.Mode = fixed(FormatSocketMode(access.Mode))
+			v.User = r.must(plain("socket-user", access.User))
+			v.Group = r.must(plain("socket-group", access.Group))
 		}
 	}
 	return views

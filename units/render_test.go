@@ -24,7 +24,7 @@ var since = map[string]map[string]int{
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
 	"Install": keys(0, "WantedBy"),
 	"Journal": keys(0, "X-Clusterctl-App", "SystemMaxUse", "RuntimeMaxUse", "MaxRetentionSec"),
-	"Socket": keys(0, "ListenStream", "ListenDatagram", "BindIPv6Only", "FreeBind", "Service", "FileDescriptorName", "Backlog",
+	"Socket": keys(0, "ListenStream", "ListenDatagram", "BindIPv6Only", "FreeBind", "SocketMode", "SocketUser", "SocketGroup", "Service", "FileDescriptorName", "Backlog",
 		"TriggerLimitIntervalSec"),
 	"Service": union(
 		keys(0, "Type", "RemainAfterExit", "NotifyAccess", "Sockets", "NonBlocking", "ExecStart", "ExecStartPre", "ExecStop", "ExecStopPost",

@@ -50,6 +50,7 @@ func (a App) Validate() error {
 		add(fieldErrorf("run-as", "use USER:"+a.RunAs.Group, "the group %q has no user", a.RunAs.Group))
 	}
 	a.validateListen(add)
+	a.validateSocketAccess(add)
 	a.validateEnv(add)
 	a.validateLogs(add)
 	for _, p := range a.Writable {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,7 +119,14 @@ func (e *env) applyOne(ctx context.Context, a units.App, o updateOptions) (outco
 		return fail(err)
 	}
 	defer d.close()
-	return d.install(ctx, o)
+	out, err := d.install(ctx, o)
+	if err == nil && slices.ContainsFunc(out.Changed, func(path string) bool { return filepath.Ext(path) == ".socket" }) {
+		for _, where := range opened(d.app) {
+			e.note("%s: listening on %s", a.Name, where)
+		}
+		e.noteSocketAccess(d.app)
+	}
+	return out, err
 }
 
 // String tells an outcome in one line.

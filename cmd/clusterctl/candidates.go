@@ -81,6 +81,8 @@ func (e *env) flagValues(f cli.Flag, current string) (string, []candidate) {
 		kind, all = offerFiles, append(all, e.programs(current)...)
 	case strings.HasPrefix(placeholder, "USER"):
 		all = append(all, users()...)
+	case placeholder == "GROUP":
+		all = append(all, groups()...)
 	}
 	return kind, all
 }
@@ -148,15 +150,21 @@ func (e *env) programs(prefix string) []candidate {
 }
 
 // users are those of this machine's own file; others may be given as well.
-func users() []candidate {
-	data, err := os.ReadFile("/etc/passwd")
+func users() []candidate { return accounts("/etc/passwd", "user") }
+
+// groups offers the groups of this machine's own file.
+func groups() []candidate { return accounts("/etc/group", "group") }
+
+// accounts are the first fields of the lines of a file.
+func accounts(path, kind string) []candidate {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}
 	var all []candidate
 	for line := range strings.Lines(string(data)) {
 		if name, _, ok := strings.Cut(line, ":"); ok {
-			all = append(all, candidate{name, "user"})
+			all = append(all, candidate{name, kind})
 		}
 	}
 	return all

@@ -23,7 +23,8 @@ type appFlags struct {
 	pin, noNodePreload, ownPtrace                  bool
 	maxRestarts                                    int
 	logNamespace                                   bool
-	logMaxSize, logMaxAge                          string
+	logMaxSize, logMaxAge, logRate                 string
+	socketMode, socketUser, socketGroup            string
 }
 
 func (f *appFlags) flags() []cli.Flag {
@@ -32,6 +33,9 @@ func (f *appFlags) flags() []cli.Flag {
 			Usage: "`N`, max (one per CPU the app may use), 0 (the same), -1 (one CPU left free) or 50%"},
 		&cli.StringSliceFlag{Name: "listen", Aliases: []string{"l"}, Destination: &f.listen,
 			Usage: "`ADDR` that the workers share: 8080, 127.0.0.1:8080, [::1]:8080, /run/x.sock, udp:5353, name=8080; may repeat"},
+		&cli.StringFlag{Name: "socket-mode", Destination: &f.socketMode, Usage: "octal `MODE` of the Unix sockets; default 0660"},
+		&cli.StringFlag{Name: "socket-user", Destination: &f.socketUser, Usage: "`USER` who owns the Unix sockets; default: the workers' user"},
+		&cli.StringFlag{Name: "socket-group", Destination: &f.socketGroup, Usage: "`GROUP` that may connect, such as www-data for nginx"},
 		&cli.BoolFlag{Name: "no-listen", Destination: &f.noListen, Usage: "a background app, without a socket"},
 		&cli.StringFlag{Name: "activation", Value: activationAuto, Destination: &f.activation,
 			Usage: "`HOW` a worker gets its listeners: native (it takes the inherited ones itself), adopt (it binds as ever, and the shim answers), or auto (native for a Go program built with our activation package, else adopt)"},
@@ -56,6 +60,7 @@ func (f *appFlags) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "log-namespace", Destination: &f.logNamespace, Usage: "a journal of the app's own, with limits of its own (one more journald)"},
 		&cli.StringFlag{Name: "log-max-size", Destination: &f.logMaxSize, Usage: "`SIZE` of that journal, such as 500M; the oldest lines are removed first"},
 		&cli.StringFlag{Name: "log-max-age", Destination: &f.logMaxAge, Usage: "`AGE` of lines in that journal, such as 30d, after which they are removed"},
+		&cli.StringFlag{Name: "log-rate", Destination: &f.logRate, Usage: "drop and count the log lines of an instance beyond `LINES/TIME`, or off"},
 		&cli.DurationFlag{Name: "start-timeout", Value: units.DefaultStartTimeout, Destination: &f.startTimeout, Usage: "`TIME` from start to ready"},
 		&cli.DurationFlag{Name: "drain-timeout", Value: units.DefaultDrainTimeout, Destination: &f.drainTimeout, Usage: "`TIME` that a stopping worker may go on answering"},
 	}
@@ -98,6 +103,8 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	if f.noListen && len(a.Listen) > 0 {
 		keep(usagef("--no-listen and --listen cannot both be given"))
 	}
+	a.Socket, err = f.socket()
+	keep(meant("socket-mode", f.socketMode, err))
 	a.Shim, err = f.shim()
 	keep(err)
 	a.Env, err = parseEnv("--env", f.env.Value())
@@ -159,16 +166,28 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	return o, nil
 }
 
+func (f *appFlags) socket() (units.SocketAccess, error) {
+	s := units.SocketAccess{User: f.socketUser, Group: f.socketGroup}
+	var err error
+	if f.socketMode != "" {
+		s.Mode, err = units.ParseSocketMode(f.socketMode)
+	}
+	return s, err
+}
+
 func (f *appFlags) logs() (units.Logs, error) {
 	l := units.Logs{Namespace: f.logNamespace}
-	var sizeErr, ageErr error
+	var sizeErr, ageErr, rateErr error
 	if f.logMaxSize != "" {
 		l.MaxSize, sizeErr = units.ParseSize(f.logMaxSize)
 	}
 	if f.logMaxAge != "" {
 		l.MaxAge, ageErr = units.ParseAge(f.logMaxAge)
 	}
-	return l, errors.Join(sizeErr, ageErr)
+	if f.logRate != "" {
+		l.Rate, rateErr = units.ParseLogRate(f.logRate)
+	}
+	return l, errors.Join(sizeErr, ageErr, rateErr)
 }
 
 // timeouts leaves the defaults out, so that a later default reaches the app.

@@ -57,7 +57,7 @@ func (x *examiner) refresh(ctx context.Context, conn *control.Conn, l *appList) 
 		if b.Drift, err = x.e.driftOf(ctx, conn, a); err != nil {
 			b.Drift, b.DriftUnknown = []drift{}, err.Error()
 		}
-		b.Suppressed = x.e.suppressed(ctx, a.app.Name)
+		b.Suppressed = x.e.suppressed(ctx, a.app)
 		x.last[a.app.Name], x.sums[a.app.Name] = b, own[0]
 	}
 	return ctx.Err()
@@ -131,10 +131,10 @@ func foreignDrift(err error) ([]drift, error) {
 }
 
 // suppressed is nil where it is not known: the journal of others looks empty to who may not read it.
-func (e *env) suppressed(ctx context.Context, app units.Name) *int64 {
-	n, err := journal.Suppressed(ctx, func(unit string) bool {
+func (e *env) suppressed(ctx context.Context, app units.App) *int64 {
+	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
 		name, _, err := units.ParseInstance(unit)
-		return err == nil && name == app
+		return err == nil && name == app.Name
 	})
 	if err != nil || n == 0 && e.euid != 0 {
 		return nil

@@ -45,6 +45,9 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 	if err := e.settleUser(a, f, info); err != nil {
 		return err
 	}
+	if err := checkSocketOwner(a.Socket); err != nil {
+		return err
+	}
 	if err := e.settleAccess(a, asked); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -188,19 +189,34 @@ func (d *deploy) announce(out outcome) error {
 		state = "updated, running"
 	}
 	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, runsAs(d.app))
-	for _, l := range d.app.Listen {
-		where := l.Address()
-		if url := l.URL(); url != "" {
-			where = url
-		}
+	for _, where := range opened(d.app) {
 		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
+	d.e.noteSocketAccess(d.app)
 	undo := "uninstall"
 	if out.Action == actionUpdated && len(out.Changed) > 0 {
 		undo = "rollback"
 	}
 	d.e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", d.app.Name, undo)
 	return nil
+}
+
+// opened says what each listener of the app opens, and to whom.
+func opened(a units.App) []string {
+	var all []string
+	for _, l := range a.Listen {
+		where := l.Opened(a.Listen)
+		if l.Network == units.Unix && !strings.HasPrefix(l.Path, "@") {
+			access := a.SocketAccess()
+			owner := orElse(access.User, "root")
+			if access.Group != "" {
+				owner += ":" + access.Group
+			}
+			where += " (mode " + units.FormatSocketMode(access.Mode) + ", owner " + owner + ")"
+		}
+		all = append(all, where)
+	}
+	return all
 }
 
 // dryRun prints what an install would write.

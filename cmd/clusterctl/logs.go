@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/journal"
+	"github.com/clusterctl/clusterctl/units"
 )
 
 // defaultLines is pm2's.
@@ -166,10 +167,12 @@ func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
 	}
 	width := 0
 	for _, t := range targets {
-		q.Scopes = append(q.Scopes, scopeOf(t))
+		scope := scopeOf(t)
+		scope.UID = e.workerUID(ctx, t.app)
+		q.Scopes = append(q.Scopes, scope)
 		width = max(width, len(fmt.Sprintf("%s@%d", t.app.Name, max(t.listed, t.instance))))
 	}
-	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields}
+	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields, limited: map[string]bool{}}
 	out.format = journal.Formatter{
 		Raw: o.raw, Colour: e.colours, Fields: o.fields, Time: o.format, Zone: time.Local, Width: width,
 		Highlight: highlighter(o.highlight.Value(), o.grep),
@@ -184,6 +187,28 @@ func scopeOf(t target) journal.Scope {
 		App: string(n), Instance: t.instance, Instances: t.listed, Slice: n.Slice(), Namespace: t.app.LogNamespace(),
 		Units: append([]string{n.Service()}, t.app.Sockets()...),
 	}
+}
+
+// workerUID returns the user of the workers as a number, or "" where there is none: a dynamic user exists only while its
+// app runs. Without it, a line is missing whose process ended before journald found its unit.
+func (e *env) workerUID(ctx context.Context, a units.App) string {
+	if !a.RunAs.Dynamic() {
+		u, err := lookupUser(a.RunAs.User)
+		if err != nil {
+			return ""
+		}
+		return u.Uid
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	uid, err := conn.DynamicUser(ctx, a.Name.DynamicUser())
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(uint64(uid), 10)
 }
 
 // mayReadJournal tells a user without access how to get it: journalctl itself would show nothing, and no error.
@@ -228,36 +253,6 @@ func refused(message string, o logsOptions) error {
 	}
 	return withHint(usagef("%s", message), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
-
-// logWriter writes lines to stdout.
-type logWriter struct {
-	e            *env
-	w            *bufio.Writer
-	format       journal.Formatter
-	json, fields bool
-	line         []byte
-}
-
-// Line writes one line. In raw output there is no place for what journald says, so it goes to stderr.
-func (w *logWriter) Line(l *journal.Line) error {
-	switch {
-	case w.json:
-		w.line = journal.AppendJSON(w.line[:0], l, w.fields)
-	case w.format.Raw && l.Source == journal.Journald:
-		if err := w.w.Flush(); err != nil {
-			return err
-		}
-		w.e.note("%s: %s", l.Label(), journal.SuppressedText(l.Suppressed))
-		return nil
-	default:
-		w.line = w.format.Append(w.line[:0], l)
-	}
-	_, err := w.w.Write(w.line)
-	return err
-}
-
-// Idle shows what has been written.
-func (w *logWriter) Idle() error { return w.w.Flush() }
 
 // highlighter finds the texts, and what the pattern of --grep matches as far as Go understands it.
 func highlighter(texts []string, grep string) func([]byte) [][]int {

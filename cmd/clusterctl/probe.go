@@ -27,6 +27,7 @@ type probeReport struct {
 		Port      uint16 `json:"port"`
 		Listening bool   `json:"listening"`
 		V6Only    bool   `json:"v6only"`
+		Mode      string `json:"mode"` // of a Unix socket, by the umask
 	} `json:"binds"`
 	Exited      bool   `json:"exited"`
 	Status      string `json:"status"`
@@ -170,6 +171,7 @@ func (r probeReport) failed() error {
 func (e *env) adopted(a *units.App, r probeReport) error {
 	found := r.listeners()
 	a.Shim.HoldAccept, a.Shim.Blocking = r.HoldAccept, !r.NonBlocking
+	e.noteProgramMode(*a, r)
 	switch {
 	case len(found) == 0 && len(a.Listen) == 0:
 		e.note("probe: it listens on nothing, so it becomes a background app")
@@ -177,6 +179,8 @@ func (e *env) adopted(a *units.App, r probeReport) error {
 			e.note("probe: if it was only slow to listen, install it again and give it longer: --probe-timeout 60s")
 		}
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
+		return nil
+	case len(found) == 0 && r.listensOnPathOf(*a):
 		return nil
 	case len(found) == 0:
 		e.note("probe: it did not listen within the time of the probe; taking --listen as it is")
@@ -196,9 +200,10 @@ func (e *env) adopted(a *units.App, r probeReport) error {
 	return e.matchProbe(a, found)
 }
 
-// matchProbe gives the listeners that were asked for the family that the program binds: a server that works on IPv4
-// sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program does not bind is an
-// error now, and not a worker that never gets ready.
+// matchProbe gives the listeners that were asked for the addresses that the program binds. A bare port does not open
+// more than the program asked for: a program for the loopback alone stays there. It gets the program's family, too: a
+// server that works on IPv4 sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program
+// does not bind is an error now, and not a worker that never gets ready.
 func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -206,20 +211,26 @@ func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 			listen = append(listen, l)
 			continue
 		}
-		families := map[bool]bool{} // by "is IPv4"
-		for _, f := range found {
-			if f.Port == l.ProgramPort() && (f.Network == units.UDP) == (l.Network == units.UDP) {
-				families[f.Host.Is4()] = true
-			}
-		}
+		binds := slices.DeleteFunc(slices.Clone(found), func(f units.Listener) bool {
+			return f.Port != l.ProgramPort() || (f.Network == units.UDP) != (l.Network == units.UDP)
+		})
+		four := slices.ContainsFunc(binds, func(f units.Listener) bool { return f.Host.Is4() })
+		six := slices.ContainsFunc(binds, func(f units.Listener) bool { return !f.Host.Is4() })
 		switch {
-		case len(families) == 0:
+		case len(binds) == 0:
 			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
 				"--listen %s, or tell the program its port", mapped(l, found[0]))
-		case l.Network == units.Unix || l.Host.IsValid() || !families[true]:
+		case l.Network == units.Unix || l.Host.IsValid():
+			listen = append(listen, l)
+		case l.Bind == 0 && !slices.ContainsFunc(binds, everywhere):
+			listen = append(listen, e.byAddress(l, binds)...)
+		case !four:
 			listen = append(listen, l)
 		default:
-			listen = append(listen, e.byFamily(l, families[false])...)
+			listen = append(listen, e.byFamily(l, six)...)
+		}
+		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, everywhere) {
+			e.note("probe: the program binds only %s; --listen %s opens port %d to other machines", describeAll(binds), l, l.Port)
 		}
 	}
 	a.Listen = listen

@@ -31,6 +31,8 @@ type appDetails struct {
 	Sandbox   string   `json:"sandbox"`
 	Config    string   `json:"config"`
 	Slice     string   `json:"slice"`
+	// LogRate is how many lines of an instance the journal takes, as --log-rate has it.
+	LogRate string `json:"logRate"`
 	// Boot says whether the app starts with the machine.
 	Boot      bool             `json:"startsAtBoot"`
 	Listeners []listenerStatus `json:"listeners"`
@@ -43,10 +45,14 @@ type appDetails struct {
 
 // listenerStatus is one listener.
 type listenerStatus struct {
-	Listen string       `json:"listen"`
-	Unit   string       `json:"unit"`
-	State  string       `json:"state"`
-	Queue  *queueStatus `json:"queue,omitempty"`
+	Listen string `json:"listen"`
+	Unit   string `json:"unit"`
+	State  string `json:"state"`
+	// Mode, Owner and Group describe the file of a Unix socket. An empty Group means the primary group of Owner.
+	Mode  string       `json:"mode,omitempty"`
+	Owner string       `json:"owner,omitempty"`
+	Group string       `json:"group,omitempty"`
+	Queue *queueStatus `json:"queue,omitempty"`
 }
 
 // balance: a max/mean of 1 is even.
@@ -183,7 +189,7 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 	d := appDetails{
 		Schema: schemaVersion, appStatus: s, Command: a.Command, Directory: a.Directory, RunAs: a.RunAs.String(),
 		Count: a.Instances.String(), Ready: readyWords(a), Restart: a.Restart.String(), Sandbox: a.Sandbox.String(),
-		Config: e.store.SourcePath(a.Name), Slice: a.Name.Slice(),
+		Config: e.store.SourcePath(a.Name), Slice: a.Name.Slice(), LogRate: a.LogRate().String(),
 		Listeners: []listenerStatus{}, Balance: balanceOf(s.Instances), Limits: limitsOf(slice.Limits), background: b,
 	}
 	// An app that starts on demand has its sockets enabled instead.
@@ -193,6 +199,10 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 	for i, l := range a.Listen {
 		unit := a.Name.Socket(a.Listen[0].FDName(), l.FDName())
 		one := listenerStatus{Listen: l.String(), Unit: unit, State: "closed"}
+		if slices.Contains(a.SocketFiles(), l.Path) {
+			access := a.SocketAccess()
+			one.Mode, one.Owner, one.Group = units.FormatSocketMode(access.Mode), orElse(access.User, "root"), access.Group
+		}
 		if i < len(f.listeners) {
 			one.Queue = f.listeners[i]
 		}

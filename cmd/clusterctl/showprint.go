@@ -130,7 +130,7 @@ func (e *env) fileLines(d appDetails, line printLine) {
 	switch {
 	case d.Suppressed == nil:
 	case *d.Suppressed > 0:
-		line(warning, "log lines lost", fmt.Sprintf("%d since boot, by the rate limit of the journal", *d.Suppressed))
+		line(warning, "log lines lost", fmt.Sprintf("%d since boot, by the rate limit of the journal", *d.Suppressed), logRateAdvice)
 	default:
 		line(plainColour, "log lines lost", "none since boot")
 	}

@@ -33,6 +33,8 @@ const (
 	// stepJournal has the app's own journald read its limits, stepEndJournal ends one that the app does not use any more.
 	stepJournal
 	stepEndJournal
+	// stepAccess gives the files of Unix sockets that stay open another owner or mode.
+	stepAccess
 )
 
 // step is one of them, with what it acts on.
@@ -65,6 +67,10 @@ func (c change) steps() (all []step, cold string) {
 	}
 	if c.endsJournal() {
 		all = append(all, step{kind: stepEndJournal})
+	}
+	if c.running && cold == "" && slices.ContainsFunc(c.files, changesAccess) {
+		// The last step: after it nothing can fail, so nothing has to change the files back.
+		all = append(all, step{kind: stepAccess})
 	}
 	return all, cold
 }
@@ -146,6 +152,12 @@ func (c change) workers() bool {
 		}
 		return strings.HasSuffix(f.Path, "@.service")
 	})
+}
+
+// changesAccess reports whether a socket unit stays and its files get another owner or mode.
+func changesAccess(f install.Change) bool {
+	return f.Op == install.Update && strings.HasSuffix(f.Path, ".socket") &&
+		slices.ContainsFunc([]string{"SocketMode", "SocketUser", "SocketGroup"}, func(key string) bool { return value(f.Old, key) != value(f.New, key) })
 }
 
 // value gives the value of a key that a unit has once.

@@ -26,6 +26,8 @@ func described(t *testing.T, args ...string) units.App {
 			_, _ = fmt.Sscan(value, &a.Logs.MaxSize)
 		case "env":
 			a.Env = append(a.Env, units.EnvVar{Name: "A", Value: value})
+		case "socket-group":
+			a.Socket.Group = value
 		case "listen":
 			l, err := units.ParseListener(value)
 			if err != nil {
@@ -77,7 +79,7 @@ func changes(t *testing.T, before, after units.App) []install.Change {
 }
 
 func (s step) String() string {
-	word := [...]string{"write", "reload", "open", "grow", "roll", "shrink", "close", "stop-all", "start-all", "journal", "end-journal"}[s.kind]
+	word := [...]string{"write", "reload", "open", "grow", "roll", "shrink", "close", "stop-all", "start-all", "journal", "end-journal", "access"}[s.kind]
 	for _, u := range s.sockets {
 		word += " " + strings.TrimSuffix(u, ".socket")
 	}
@@ -119,6 +121,14 @@ func TestSteps(t *testing.T) {
 		{
 			what: "another in its own unit", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=log=udp:81"},
 			want: "write, reload, open shop-log, roll 1 2, close shop-admin",
+		},
+		{
+			what: "another group of a Unix socket", before: []string{"listen=/run/x.sock"}, after: []string{"listen=/run/x.sock", "socket-group=www-data"},
+			want: "write, reload, access",
+		},
+		{
+			what: "another group of a Unix socket, stopped", stopped: true, before: []string{"listen=/run/x.sock"},
+			after: []string{"listen=/run/x.sock", "socket-group=www-data"}, want: "write, reload",
 		},
 		{what: "a listener for a background app", after: []string{"listen=80"}, want: "write, reload, open shop, roll 1 2"},
 		{what: "a background app of a listening one", before: []string{"listen=80"}, want: "write, reload, roll 1 2, close shop"},

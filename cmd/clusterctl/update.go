@@ -154,6 +154,8 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 		}
 		u.e.removeUnixSockets(u.plan.Changes)
 		return nil
+	case stepAccess:
+		return u.e.openSocketAccess(u.app)
 	case stepJournal:
 		return u.e.rereadJournal(ctx, u.conn, u.app.Name)
 	case stepEndJournal:

@@ -138,6 +138,11 @@ install x --min-uptime 5 -l 1 -- GO
 install x --log-namespace --log-max-size 1 -l 1 -- GO
 install x --log-namespace --log-max-age 5 -l 1 -- GO
 install x --log-max-size 100M -l 1 -- GO
+install x --log-rate fast -l 1 -- GO
+install x --socket-mode rw -l /run/x.sock -- GO
+install x --socket-user nobody-at-all -l /run/x.sock -- GO
+install x --socket-group nobody-at-all -l /run/x.sock -- GO
+install x --socket-group www-data -l 1 -- GO
 install x --max-restarts some -l 1 -- GO
 install x --max-restarts -1 -l 1 -- GO
 install x --start-timeout -5s -l 1 -- GO

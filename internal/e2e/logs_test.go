@@ -112,6 +112,12 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				t.Errorf("instance %d: %d lines are there and %d are said to be missing, of %d", i, kept[i], missing[i], each+1)
 			}
 		}
+		if r := must(t, m, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr, "hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
+			t.Errorf("no hint: %s", r.Stderr)
+		}
+		if r := must(t, m, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
+			t.Errorf("no hint: %s", r.Stdout)
+		}
 		// Raw output has no place for it but stderr.
 		raw := must(t, m, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
 		for _, want := range said[2] {

@@ -33,6 +33,7 @@ func Encode(a units.App) []byte {
 		listen = append(listen, l.String())
 	}
 	w.list("listen", listen)
+	w.socket(a.Socket)
 	w.text("activation", a.Activation.String(), units.Adopt.String())
 	w.text("ready", a.Ready.String(), units.ReadyExec.String())
 	w.variables("env", a.Env)
@@ -92,6 +93,14 @@ func (w *writer) shim(o units.ShimOptions) {
 	}
 }
 
+func (w *writer) socket(s units.SocketAccess) {
+	if s.Mode != 0 {
+		w.text("socket-mode", units.FormatSocketMode(s.Mode), "")
+	}
+	w.text("socket-user", s.User, "")
+	w.text("socket-group", s.Group, "")
+}
+
 func (w *writer) logs(l units.Logs) {
 	if l.Namespace {
 		w.WriteString("log-namespace: true\n")
@@ -102,6 +111,7 @@ func (w *writer) logs(l units.Logs) {
 	if l.MaxAge != 0 {
 		w.text("log-max-age", units.FormatAge(l.MaxAge), "")
 	}
+	w.text("log-rate", l.Rate.String(), "")
 }
 
 func (w *writer) text(key, value, normal string) {

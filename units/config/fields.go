@@ -26,6 +26,9 @@ func fields() []field {
 		{"run-as", (*appReader).runAs},
 		{"instances", func(r *appReader, f string, n *yaml.Node) { r.app.Instances = parsed(r, f, n, units.ParseCount) }},
 		{"listen", (*appReader).listen},
+		{"socket-mode", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Mode = parsed(r, f, n, units.ParseSocketMode) }},
+		{"socket-user", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.User = r.nonEmpty(f, n) }},
+		{"socket-group", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Group = r.nonEmpty(f, n) }},
 		{"activation", func(r *appReader, f string, n *yaml.Node) { r.app.Activation = parsed(r, f, n, units.ParseActivation) }},
 		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
 		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
@@ -47,6 +50,7 @@ func fields() []field {
 		{"log-namespace", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Namespace = parsed(r, f, n, parseBool) }},
 		{"log-max-size", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxSize = parsed(r, f, n, units.ParseSize) }},
 		{"log-max-age", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxAge = parsed(r, f, n, units.ParseAge) }},
+		{"log-rate", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Rate = parsed(r, f, n, units.ParseLogRate) }},
 	}
 }
 

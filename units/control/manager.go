@@ -97,6 +97,15 @@ func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	return nil
 }
 
+// DynamicUser returns the id that systemd has given a dynamic user (DynamicUser=). One that does not exist at present is
+// an error.
+func (c *Conn) DynamicUser(ctx context.Context, name string) (uid uint32, err error) {
+	if err := c.call(ctx, request{managerPath, manager + ".LookupDynamicUserByName", []any{name}}, &uid); err != nil {
+		return 0, fmt.Errorf("looking up the dynamic user %s: %w", name, err)
+	}
+	return uid, nil
+}
+
 // Kill sends a signal to all processes of the unit, as systemctl kill does.
 func (c *Conn) Kill(ctx context.Context, unit string, signal syscall.Signal) error {
 	return c.kill(ctx, unit, "all", signal)

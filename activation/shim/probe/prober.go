@@ -85,6 +85,11 @@ func (p *prober) bind(tid, fd uint32) error {
 	if kind == target.TCP6 || kind == target.UDP6 {
 		s.V6Only, s.V6OnlyKnown = v6only(tid, fd)
 	}
+	if path := a.Path(); len(path) > 0 && path[0] != 0 {
+		var umask uint32
+		umask, s.ModeKnown = p.r.Umask(tid)
+		s.Mode = 0o777 &^ umask
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(d, &st); err != nil {
 		unix.Close(d)

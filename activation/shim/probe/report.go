@@ -22,6 +22,10 @@ type Bind struct {
 	// BlockingAccept says that the program called accept on the blocking socket
 	// with nobody there: it waits in accept.
 	BlockingAccept bool
+	// Mode is what the umask of the program gives the file of a Unix socket; ModeKnown reports whether the umask could be
+	// read. The probe does not see a chmod(2) after the bind.
+	Mode      uint32
+	ModeKnown bool
 	// V6Only is IPV6_V6ONLY, where it could be asked for (V6OnlyKnown).
 	V6Only, V6OnlyKnown bool
 }
@@ -87,6 +91,9 @@ func (x *Bind) json(b []byte) []byte {
 	b = appendString(append(b, `,"address":`...), x.Addr.Host())
 	if x.Addr.Family != unix.AF_UNIX {
 		b = strconv.AppendUint(append(b, `,"port":`...), uint64(x.Addr.Port), 10)
+	}
+	if x.ModeKnown {
+		b = appendString(append(b, `,"mode":`...), "0"+strconv.FormatUint(uint64(x.Mode), 8))
 	}
 	if x.V6OnlyKnown {
 		b = strconv.AppendBool(append(b, `,"v6only":`...), x.V6Only)

@@ -43,8 +43,13 @@ func ParseProto(b []byte) Kind {
 
 // ParseFlags finds the "flags:" line of /proc/PID/fdinfo/FD (proc_pid_fdinfo(5)):
 // open flags in octal, O_CLOEXEC included.
-func ParseFlags(b []byte) (flags uint32, ok bool) {
-	const key = "flags:"
+func ParseFlags(b []byte) (flags uint32, ok bool) { return octal(b, "flags:") }
+
+// ParseUmask finds the "Umask:" line of /proc/PID/status (proc_pid_status(5), since Linux 4.7).
+func ParseUmask(b []byte) (umask uint32, ok bool) { return octal(b, "Umask:") }
+
+// octal finds the line that begins with the key and reads the octal number behind it.
+func octal(b []byte, key string) (n uint32, ok bool) {
 	for len(b) > 0 {
 		line := b
 		if i := index(b, '\n'); i >= 0 {
@@ -66,9 +71,9 @@ func ParseFlags(b []byte) (flags uint32, ok bool) {
 			if c < '0' || c > '7' {
 				return 0, false
 			}
-			flags = flags<<3 | uint32(c-'0')
+			n = n<<3 | uint32(c-'0')
 		}
-		return flags, true
+		return n, true
 	}
 	return 0, false
 }

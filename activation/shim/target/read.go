@@ -69,6 +69,15 @@ func (r *Reader) Flags(tid uint32, fd uint32) (flags uint32, ok bool) {
 	return ParseFlags(b)
 }
 
+// Umask is the file mode creation mask of process pid.
+func (r *Reader) Umask(pid uint32) (umask uint32, ok bool) {
+	b, ok := r.file(r.proc(pid, "/status", -1))
+	if !ok {
+		return 0, false
+	}
+	return ParseUmask(b)
+}
+
 // Stat is the parent and the processor time of process pid.
 func (r *Reader) Stat(pid uint32) (s Stat, ok bool) {
 	b, ok := r.file(r.proc(pid, "/stat", -1))

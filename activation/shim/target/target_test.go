@@ -3,6 +3,7 @@ package target
 import (
 	"bytes"
 	"net/netip"
+	"os"
 	"strconv"
 	"testing"
 
@@ -100,6 +101,21 @@ func TestParseProto(t *testing.T) {
 		if got := ParseProto([]byte(in)); got != want {
 			t.Errorf("%q: got %d, want %d", in, got, want)
 		}
+	}
+}
+
+func TestParseUmask(t *testing.T) {
+	if got, ok := ParseUmask([]byte("Name:\tpython3\nUmask:\t0027\nState:\tR (running)\n")); !ok || got != 0o27 {
+		t.Errorf("%o, %v", got, ok)
+	}
+	for _, in := range []string{"", "Name:\tUmask:\n", "Umask:\t\n", "Umask:\t9\n"} {
+		if got, ok := ParseUmask([]byte(in)); ok {
+			t.Errorf("%q gives %o", in, got)
+		}
+	}
+	var r Reader
+	if _, ok := r.Umask(uint32(os.Getpid())); !ok {
+		t.Error("no umask of this process")
 	}
 }
 

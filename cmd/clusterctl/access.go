@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// checkSocketOwner refuses a user and a group that PID 1 could not look up when it makes the socket.
+func checkSocketOwner(s units.SocketAccess) error {
+	var errs []error
+	if s.User != "" {
+		if _, err := lookupUser(s.User); err != nil {
+			errs = append(errs, withHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", shellWord(s.User)))
+		}
+	}
+	if s.Group != "" {
+		if _, err := lookupGroup(s.Group); err != nil {
+			errs = append(errs, withHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", shellWord(s.Group)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noteSocketAccess names the flag by which others get access to a socket that only root can reach, and says where a mode
+// has no effect.
+func (e *env) noteSocketAccess(a units.App) {
+	access := a.SocketAccess()
+	for _, l := range a.Listen {
+		switch {
+		case l.Network != units.Unix:
+		case strings.HasPrefix(l.Path, "@"):
+			e.note("%s is an abstract name: every local process can connect to it", l.Path)
+		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0:
+			e.note("%s: only root can connect; for a web server: --socket-group www-data", l.Path)
+		}
+	}
+}
+
+// noteProgramMode tells of a program that chooses the mode of its Unix socket itself, by its umask: the socket of the app
+// has its own. A chmod(2) after the bind is not seen.
+func (e *env) noteProgramMode(a units.App, r probeReport) {
+	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
+	for _, b := range r.Binds {
+		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
+			e.note("probe: the program makes %s with mode %s, and clusterctl with %s; to change it: --socket-mode %[2]s",
+				printable(b.Address), printable(b.Mode), given[2])
+		}
+	}
+}
+
+// socketOwner returns the ids that the files of the app's sockets get.
+func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
+	if s.User != "" {
+		u, err := lookupUser(s.User)
+		if err != nil {
+			return 0, 0, fmt.Errorf("no such user: %q", s.User)
+		}
+		if uid, gid, err = ids(u); err != nil {
+			return 0, 0, err
+		}
+	}
+	if s.Group != "" {
+		g, err := lookupGroup(s.Group)
+		if err != nil {
+			return 0, 0, fmt.Errorf("no such group: %q", s.Group)
+		}
+		if gid, err = strconv.Atoi(g.Gid); err != nil {
+			return 0, 0, fmt.Errorf("the group %q has no id: %w", s.Group, err)
+		}
+	}
+	return uid, gid, nil
+}
+
+func ids(u *user.User) (uid, gid int, err error) {
+	uid, uidErr := strconv.Atoi(u.Uid)
+	gid, gidErr := strconv.Atoi(u.Gid)
+	return uid, gid, errors.Join(uidErr, gidErr)
+}
+
+// openSocketAccess gives the socket files of an app that runs the owner and the mode of its description. PID 1 sets both
+// only when it makes a socket, and to make it again would refuse clients.
+func (e *env) openSocketAccess(a units.App) error {
+	access := a.SocketAccess()
+	uid, gid, err := socketOwner(access)
+	if err != nil {
+		return err
+	}
+	for _, path := range a.SocketFiles() {
+		switch err := setSocketAccess(path, uid, gid, access.Mode); {
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, errNotOurs):
+			e.note("%s: the new owner and mode apply when the socket is next opened: sudo clusterctl restart %s", path, a.Name)
+		case err != nil:
+			return fmt.Errorf("changing the owner and mode of %s: %w", path, cause(err))
+		}
+	}
+	return nil
+}
+
+// errNotOurs: the path is not a socket, or somebody else could put another file in its place.
+var errNotOurs = errors.New("the path can be changed by others than root")
+
+// setSocketAccess changes the owner and mode of a socket file. It refuses a path of which any directory is writable for
+// others than root: they could have put a link to another file there.
+func setSocketAccess(path string, uid, gid int, mode uint16) error {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		if err != nil {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 || !info.IsDir() || info.Mode().Perm()&0o022 != 0 || hasACL(at) {
+			return errNotOurs
+		}
+		if at == "/" {
+			break
+		}
+	}
+	real := filepath.Join(dir, filepath.Base(path))
+	if info, err := os.Lstat(real); err != nil {
+		return err
+	} else if info.Mode().Type() != fs.ModeSocket {
+		return errNotOurs
+	}
+	if err := unix.Lchown(real, uid, gid); err != nil {
+		return err
+	}
+	return os.Chmod(real, fs.FileMode(mode))
+}

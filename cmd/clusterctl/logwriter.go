@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bufio"
+
+	"github.com/clusterctl/clusterctl/journal"
+)
+
+// logWriter writes lines to stdout.
+type logWriter struct {
+	e            *env
+	w            *bufio.Writer
+	format       journal.Formatter
+	json, fields bool
+	line         []byte
+	// limited are the apps whose limit of log lines has been explained.
+	limited map[string]bool
+}
+
+// logRateAdvice is what to do about lines that the journal dropped.
+const logRateAdvice = "--log-namespace: a private journal; --log-rate: another limit"
+
+// Line writes one line. Raw output has no place for the messages of journald, so they go to stderr. The first one of an app
+// comes with a hint.
+func (w *logWriter) Line(l *journal.Line) error {
+	if l.Source == journal.Journald && !w.limited[l.App] {
+		w.limited[l.App] = true
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("hint: %s has reached its limit of log lines. %s", l.App, logRateAdvice)
+	}
+	switch {
+	case w.json:
+		w.line = journal.AppendJSON(w.line[:0], l, w.fields)
+	case w.format.Raw && l.Source == journal.Journald:
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("%s: %s", l.Label(), journal.SuppressedText(l.Suppressed))
+		return nil
+	default:
+		w.line = w.format.Append(w.line[:0], l)
+	}
+	_, err := w.w.Write(w.line)
+	return err
+}
+
+// Idle shows what has been written.
+func (w *logWriter) Idle() error { return w.w.Flush() }

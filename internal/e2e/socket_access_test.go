@@ -1,0 +1,83 @@
+//go:build lab
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// TestUnixSocketAccess: a Unix socket is for the workers' user and group, until somebody else is let in; and that changes
+// neither a worker nor the queue of the socket.
+func TestUnixSocketAccess(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const path = "/run/e2e-ux/deep/ux.sock"
+		a := app{m: m, name: "ux", n: 1}
+		t.Cleanup(func() { a.uninstall(t) })
+		again := func(flags ...string) lab.Result {
+			t.Helper()
+			return must(t, m, slices.Concat([]string{"install", a.name, "-i", "1", "--listen", path, "--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})...)
+		}
+		want := func(about, file string, may ...string) {
+			t.Helper()
+			if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path); got != "socket "+file {
+				t.Errorf("%s: %s, want %s", about, got, file)
+			}
+			for _, user := range []string{"root", "daemon", "www-data", "nobody"} {
+				r := m.Try("setpriv --reuid=" + user + " --regid=$(id -g " + user + ") --clear-groups curl -fsS -m 20 --unix-socket " + path + " http://x/")
+				if (r.Code == 0) != slices.Contains(may, user) {
+					t.Errorf("%s: %s: %v", about, user, r)
+				}
+			}
+		}
+		r := again("--run-as", "daemon")
+		want("the workers' user", "660 daemon:daemon", "root", "daemon")
+		if !strings.Contains(r.Stdout, "listening on "+path+" (mode 0660, owner daemon)\n") {
+			t.Errorf("%v", r)
+		}
+		if got := m.Sh(t, "stat -c '%a %U:%G' /run/e2e-ux /run/e2e-ux/deep"); got != "755 root:root\n755 root:root" {
+			t.Errorf("the directories above: %s", got)
+		}
+
+		pid := m.MainPID(t, a.instance(1))
+		again("--run-as", "daemon", "--socket-group", "www-data")
+		want("a group for the web server", "660 daemon:www-data", "root", "daemon", "www-data")
+		m.WriteFile(t, "/opt/e2e/ux.yaml", "name: ux\ncommand: ["+worker+"]\ndirectory: /\nrun-as: daemon\nactivation: native\nready: notify\ndrain: off\ninstances: 1\nlisten: ["+path+"]\nsocket-mode: 0666\n", 0o644)
+		if r := run(t, m, "diff", "-f", "/opt/e2e/ux.yaml"); !strings.Contains(r.Stdout, "-SocketGroup=www-data") || !strings.Contains(r.Stdout, "+SocketMode=0666") {
+			t.Errorf("diff: %v", r)
+		}
+		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
+		want("everybody", "666 daemon:daemon", "root", "daemon", "www-data", "nobody")
+		must(t, m, "rollback", a.name)
+		want("back", "660 daemon:www-data", "root", "daemon", "www-data")
+		if got := m.MainPID(t, a.instance(1)); got != pid {
+			t.Errorf("the worker was replaced: %d, then %d", pid, got)
+		}
+		// A restart makes the socket again, with the same owner and mode.
+		m.Sh(t, "systemctl restart ux.service")
+		want("after a restart", "660 daemon:www-data", "root", "daemon", "www-data")
+
+		r = again("--run-as", "dynamic")
+		if !strings.Contains(r.Stderr, path+": only root can connect; for a web server: --socket-group www-data\n") {
+			t.Errorf("%v", r)
+		}
+		want("a dynamic user", "660 root:root", "root")
+		again("--run-as", "dynamic", "--socket-group", "www-data")
+		want("a dynamic user and a group", "660 root:www-data", "root", "www-data")
+		a.uninstall(t)
+
+		// The umask of this program lets everybody connect: the install names the flag that does it here.
+		const program = "/opt/e2e/unixown.py"
+		m.CopyIn(t, "testdata/unixown.py", program)
+		own := []string{"install", a.name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
+		if r := must(t, m, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr, "with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") || strings.Contains(r.Stderr, "did not listen") {
+			t.Errorf("%v", r)
+		}
+		want("adopted", "660 daemon:daemon", "root", "daemon")
+		must(t, m, append(own, "--socket-mode", "0777", "--", "python3", program, path)...)
+		want("adopted, for everybody", "777 daemon:daemon", "root", "daemon", "www-data", "nobody")
+	})
+}

@@ -1,0 +1,58 @@
+package units_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+func TestParseSocketMode(t *testing.T) {
+	for s, want := range map[string]uint16{"0660": 0o660, "660": 0o660, "0666": 0o666, "777": 0o777} {
+		if got, err := units.ParseSocketMode(s); err != nil || got != want {
+			t.Errorf("%q: %o, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "0", "000", "66", "0888", "1777", "00660", "0o660", "-660", "rw", "u=rw"} {
+		if got, err := units.ParseSocketMode(s); err == nil {
+			t.Errorf("%q gives %o", s, got)
+		}
+	}
+}
+
+func TestParseLogRate(t *testing.T) {
+	for s, want := range map[string]units.LogRate{
+		"off": {Off: true}, "1/1s": {Lines: 1, Per: time.Second}, "60000/30s": units.DefaultLogRate(), "5/1h30m": {Lines: 5, Per: 90 * time.Minute},
+	} {
+		got, err := units.ParseLogRate(s)
+		if err != nil || got != want {
+			t.Errorf("%q: %+v, %v", s, got, err)
+		}
+		if again, err := units.ParseLogRate(got.String()); err != nil || again != got {
+			t.Errorf("%q becomes %q: %+v, %v", s, got, again, err)
+		}
+	}
+	for _, s := range []string{"", "on", "5", "5/", "/30s", "0/30s", "-1/30s", "5/30", "5/500ms", "5/1000h", "99999999/1s", "5/1.0000001s"} {
+		if got, err := units.ParseLogRate(s); err == nil {
+			t.Errorf("%q gives %+v", s, got)
+		}
+	}
+}
+
+// TestSocketOwner: the owner is the workers' user unless another is asked for.
+func TestSocketOwner(t *testing.T) {
+	for _, c := range []struct {
+		runAs       units.RunAs
+		asked, want units.SocketAccess
+	}{
+		{units.RunAs{}, units.SocketAccess{}, units.SocketAccess{Mode: 0o660}},
+		{units.RunAs{}, units.SocketAccess{Group: "www-data"}, units.SocketAccess{Mode: 0o660, Group: "www-data"}},
+		{units.RunAs{User: "web"}, units.SocketAccess{}, units.SocketAccess{Mode: 0o660, User: "web"}},
+		{units.RunAs{User: "web", Group: "adm"}, units.SocketAccess{}, units.SocketAccess{Mode: 0o660, User: "web", Group: "adm"}},
+		{units.RunAs{User: "web", Group: "adm"}, units.SocketAccess{User: "x", Mode: 0o600}, units.SocketAccess{Mode: 0o600, User: "x"}},
+	} {
+		if got := (units.App{RunAs: c.runAs, Socket: c.asked}).SocketAccess(); got != c.want {
+			t.Errorf("%+v, %+v: %+v", c.runAs, c.asked, got)
+		}
+	}
+}

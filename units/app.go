@@ -21,10 +21,12 @@ type App struct {
 	Activation Activation
 	Ready      Ready
 	Env        []EnvVar
-	// EnvFiles are absolute paths for EnvironmentFile=, read by PID 1 as root at each start.
+	// EnvFiles are absolute paths of files of variables, read at each start. Files that the shim reads come last.
 	EnvFiles []EnvFile
-	Restart  Restart
-	Sandbox  Sandbox
+	// Trust are users, beside root, who may write what root and PID 1 read for the app, such as its environment files.
+	Trust   []string
+	Restart Restart
+	Sandbox Sandbox
 	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
 	Timeouts Timeouts
@@ -67,11 +69,14 @@ func (r RunAs) String() string {
 // EnvVar is one Environment= assignment; Value may hold any UTF-8 but NUL.
 type EnvVar struct{ Name, Value string }
 
-// EnvFile is one EnvironmentFile=.
+// EnvFile is one file of variables.
 type EnvFile struct {
 	Path string
 	// Optional: no error when the file is missing (the prefix "-").
 	Optional bool
+	// ByWorker: the shim reads the file as the workers' user, because others than root may replace it. Otherwise PID 1 reads
+	// it as root (EnvironmentFile=).
+	ByWorker bool
 }
 
 // Timeouts bound the life of an instance; zero means the default below.

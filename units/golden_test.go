@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type goldenApp struct {
 	Ready       string
 	Env         [][2]string // a list, since the order is part of the unit
 	EnvFiles    []string    `json:"env-files"`
+	WorkerFiles []string    `json:"worker-env-files"`
 	Restart     string
 	Sandbox     string
 	Writable    []string
@@ -101,9 +103,9 @@ func (g goldenApp) app() (units.App, error) {
 	for _, e := range g.Env {
 		a.Env = append(a.Env, units.EnvVar{Name: e[0], Value: e[1]})
 	}
-	for _, f := range g.EnvFiles {
+	for i, f := range slices.Concat(g.EnvFiles, g.WorkerFiles) {
 		p, optional := strings.CutPrefix(f, "-")
-		a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, Optional: optional})
+		a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, Optional: optional, ByWorker: i >= len(g.EnvFiles)})
 	}
 	a.Logs = units.Logs{Namespace: g.LogNamespace, MaxAge: duration(g.LogMaxAge, note)}
 	if g.LogRate != "" {

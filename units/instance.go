@@ -83,6 +83,9 @@ func (r *renderer) instance() instanceView {
 		v.Env = append(v.Env, r.must(word("increment", e.Name+"="+e.Value)))
 	}
 	for _, f := range a.EnvFiles {
+		if f.ByWorker {
+			continue // one of envFileWords
+		}
 		p := r.must(globPath("env-file", f.Path))
 		if f.Optional {
 			p = "-" + p
@@ -203,6 +206,8 @@ type sandboxView struct {
 	Capabilities    value
 	UMask           value
 	Writable        []value
+	ReadOnly        value
+	Pinned          value
 	Seccomp, Strict value
 }
 
@@ -228,6 +233,7 @@ func (r *renderer) sandbox() sandboxView {
 	}
 	paths := append([]string{a.Directory}, a.Command...)
 	paths = append(paths, a.Writable...)
+	paths = append(paths, a.workerEnvFiles()...)
 	if slices.ContainsFunc(paths, inHome) {
 		v.Home = "read-only"
 	}
@@ -244,6 +250,8 @@ func (r *renderer) sandbox() sandboxView {
 	for _, p := range writable {
 		v.Writable = append(v.Writable, r.must(pathWord("writable", p)))
 	}
+	readOnly, pinned := a.protect(writable)
+	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
 	return v
 }
 

@@ -39,6 +39,7 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	for _, e := range a.Shim.Increment {
 		words = append(words, "--increment="+e.Name)
 	}
+	words = append(words, r.envFileWords()...)
 	words = append(words, "--")
 	for _, arg := range a.Command {
 		words = append(words, string(r.must(word("command", arg))))

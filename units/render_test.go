@@ -32,7 +32,7 @@ var since = map[string]map[string]int{
 			"RestartSec", "RestartPreventExitStatus", "SuccessExitStatus", "TimeoutStartSec", "TimeoutStopSec", "KillMode",
 			"KillSignal", "Slice", "SyslogIdentifier", "LogExtraFields", "LogRateLimitIntervalSec", "LogRateLimitBurst", "LogNamespace"),
 		keys(0, "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities", "PrivateTmp", "PrivateDevices",
-			"ProtectSystem", "ProtectHome", "ReadWritePaths", "ProtectKernelTunables", "ProtectKernelModules",
+			"ProtectSystem", "ProtectHome", "ReadWritePaths", "ReadOnlyPaths", "BindPaths", "ProtectKernelTunables", "ProtectKernelModules",
 			"ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname", "ProtectProc", "ProcSubset",
 			"RestrictSUIDSGID", "RestrictRealtime", "RestrictNamespaces", "LockPersonality", "RestrictAddressFamilies",
 			"SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber", "RemoveIPC", "UMask", "PrivateUsers",

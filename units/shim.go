@@ -32,7 +32,7 @@ func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 
 
 // launched says whether the shim stands in ExecStart=: to adopt, or for what systemd has no setting.
 func (a App) launched() bool {
-	return a.Adopted() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0
+	return a.Adopted() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0
 }
 
 // shimWords is the shim's part of ExecStart=, up to the "--" in front of the program.
@@ -53,6 +53,7 @@ func (r *renderer) shimWords() []string {
 		}
 	}
 	words = append(words, "--instance=%i")
+	words = append(words, r.envFileWords()...)
 	for _, e := range a.Shim.Increment {
 		words = append(words, "--increment="+e.Name)
 	}
@@ -64,6 +65,40 @@ func (r *renderer) shimWords() []string {
 		words = append(words, "--max-restarts="+strconv.Itoa(a.Shim.MaxRestarts))
 	}
 	return append(append(words, a.minUptimeWords()...), "--")
+}
+
+// workerEnvFiles returns the paths of the environment files that the shim reads.
+func (a App) workerEnvFiles() []string {
+	var paths []string
+	for _, f := range a.EnvFiles {
+		if f.ByWorker {
+			paths = append(paths, f.Path)
+		}
+	}
+	return paths
+}
+
+// commentsEnd is the first systemd in which a backslash at the end of a comment does not continue it in the next line of an
+// EnvironmentFile=.
+const commentsEnd = 254
+
+// envFileWords returns the flags for files that the shim reads. A variable of such a file replaces one of EnvironmentFile=.
+func (r *renderer) envFileWords() []string {
+	var words []string
+	for _, f := range r.app.EnvFiles {
+		if !f.ByWorker {
+			continue
+		}
+		p := f.Path
+		if f.Optional {
+			p = "-" + p
+		}
+		words = append(words, string(r.must(word("env-file", "--env-file="+p))))
+	}
+	if len(words) > 0 && r.target.Systemd < commentsEnd {
+		words = append(words, "--env-comments-continue")
+	}
+	return words
 }
 
 // drained says whether the shim empties a worker before it is stopped.

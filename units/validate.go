@@ -134,9 +134,19 @@ func (a App) validateEnv(add func(error)) {
 		_, err := word("env."+e.Name, e.Name+"="+e.Value)
 		add(err)
 	}
-	for _, f := range a.EnvFiles {
+	for i, f := range a.EnvFiles {
 		_, err := globPath("env-file", f.Path)
 		add(err)
+		if i > 0 && a.EnvFiles[i-1].ByWorker && !f.ByWorker {
+			// The shim starts after PID 1 has read all EnvironmentFile=.
+			add(fieldErrorf("env-file", "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
+		}
+	}
+	for _, u := range a.Trust {
+		if u == "" {
+			add(fieldErrorf("trust", "", "a user has no name"))
+		}
+		add(checkUser("trust", u))
 	}
 	for _, e := range a.Shim.Increment {
 		if seen[e.Name] {

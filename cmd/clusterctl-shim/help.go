@@ -13,6 +13,8 @@ Becomes the program. Called by units that clusterctl writes; see clusterctl(1).
   --accept hold            let a drain hold accept(2), for programs without epoll
   --own-ptrace             keep CAP_SYS_PTRACE for the shim, from the program
   --instance N             set INSTANCE=N and NODE_APP_INSTANCE=N-1
+  --env-file [-]FILE       read variables as EnvironmentFile= does; "-": it may be missing
+  --env-comments-continue  as before systemd 254: "\" at the end of a comment continues it
   --increment VAR          add N-1 to the number in the variable VAR
   --pin                    run on one CPU, the (N-1)th of those allowed
   --node-preload PATH      add --require PATH to NODE_OPTIONS
@@ -28,7 +30,7 @@ Runs the program until it listens, kills it and prints what it bound, as JSON.
   --timeout DURATION       of the whole probe (10s)
   --settle DURATION        silence after the last listen (500ms)
   --output FILE            for the report, instead of stdout
-  --instance, --increment, --node-preload as above
+  --instance, --env-file, --increment, --node-preload as above
 
 Other subcommands: drain, wait, stopping, stopped, version, help
 `

@@ -27,6 +27,7 @@ func probeCommand(args []string) (int, error) {
 	f.StringVar(&output, "output", "", "")
 	f.IntVar(&o.instance, "instance", 1, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
+	o.envFlags(f)
 	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
@@ -38,7 +39,11 @@ func probeCommand(args []string) (int, error) {
 	if timeout <= 0 || settle <= 0 {
 		return 0, usage("--timeout and --settle must be positive")
 	}
-	env, err := environment(os.Environ(), &o)
+	vars, err := o.readEnvFiles(os.Environ())
+	if err != nil {
+		return 0, err
+	}
+	env, err := environment(vars, &o)
 	if err != nil {
 		return 0, usage(err.Error())
 	}

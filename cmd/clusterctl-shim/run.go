@@ -15,16 +15,20 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/adopt"
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
 // runOptions are the flags of "run".
 type runOptions struct {
-	adopt       bool
-	maps        []adopt.Map
-	holdAccept  bool
-	ownPtrace   bool
-	instance    int
+	adopt      bool
+	maps       []adopt.Map
+	holdAccept bool
+	ownPtrace  bool
+	instance   int
+	// envFiles are read with the rights of the program; "-" in front of one that may be missing.
+	envFiles    []string
+	envSyntax   envfile.Syntax
 	increment   []string
 	pin         bool
 	nodePreload string
@@ -65,6 +69,7 @@ func (o *runOptions) parse(args []string) error {
 	f.BoolVar(&o.ownPtrace, "own-ptrace", false, "")
 	f.IntVar(&o.instance, "instance", 0, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
+	o.envFlags(f)
 	f.BoolVar(&o.pin, "pin", false, "")
 	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")
@@ -114,12 +119,16 @@ func run(o *runOptions) error {
 			return err
 		}
 	}
+	vars, err := o.readEnvFiles(os.Environ())
+	if err != nil {
+		return err
+	}
 	if o.adopt {
 		if err := startAdoption(o); err != nil {
 			return err
 		}
 	}
-	env, err := environment(os.Environ(), o)
+	env, err := environment(vars, o)
 	if err != nil {
 		return usage(err.Error())
 	}

@@ -17,6 +17,7 @@ import (
 type applyOptions struct {
 	file                  string
 	dryRun, asJSON, force bool
+	consent               consent
 	settle                time.Duration
 }
 
@@ -38,7 +39,7 @@ func applyCommand(e *env) *cli.Command {
 		Flags: []cli.Flag{
 			fileFlag(&o.file),
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, as \"diff\" does, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force), settleFlag(&o.settle),
+			forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle),
 			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON},
 		},
 		Action: func(c *cli.Context) error {
@@ -68,10 +69,13 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 		_, err := e.diffApps(ctx, apps)
 		return err
 	}
+	if o.consent.file, err = e.absolutePath(o.file); err != nil {
+		return err
+	}
 	outcomes := make([]outcome, 0, len(apps))
 	var errs []error
 	for _, a := range apps {
-		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force})
+		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, consent: o.consent})
 		outcomes = append(outcomes, out)
 		errs = append(errs, of(a.Name, len(apps), err)...)
 		if !o.asJSON {
@@ -109,6 +113,9 @@ func of(n units.Name, apps int, err error) []error {
 func (e *env) applyOne(ctx context.Context, a units.App, o updateOptions) (outcome, error) {
 	fail := func(err error) (outcome, error) {
 		return outcome{Name: a.Name, Action: actionFailed, Changed: []string{}, Instances: []instanceRoll{}, Error: err.Error()}, err
+	}
+	if err := e.trustedFor(e.decided(a), o.consent); err != nil {
+		return fail(err)
 	}
 	a, err := e.settled(a)
 	if err != nil {

@@ -87,13 +87,19 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 	if err := d.e.repair(ctx, d.conn, d.app.Name); err != nil {
 		return out, err
 	}
-	_, err = d.e.store.Load(d.app.Name)
+	if err := d.e.trustedFor(d.app, o.consent); err != nil {
+		return out, err
+	}
+	old, err := d.e.store.Load(d.app.Name)
 	var gone *install.NotInstalledError
 	switch {
 	case errors.As(err, &gone):
 		return out, d.create(ctx, o.settle, &out)
 	case err != nil:
 		// It is there and cannot be read, after an edit by hand for one: not free, or its running instances would be replaced.
+		return out, err
+	}
+	if err := d.e.mayChange(ctx, old, d.app, o.consent); err != nil {
 		return out, err
 	}
 	return d.update(ctx, o)

@@ -16,7 +16,7 @@ type appFlags struct {
 	instances, activation, ready, restart, sandbox string
 	drain                                          string
 	runAs, directory                               string
-	listen, env, envFiles, writable                cli.StringSlice
+	listen, env, envFiles, writable, trust         cli.StringSlice
 	noListen                                       bool
 	startTimeout, drainTimeout, minUptime          time.Duration
 	increment                                      cli.StringSlice
@@ -45,7 +45,8 @@ func (f *appFlags) flags() []cli.Flag {
 			Usage: "`USER[:GROUP]` of the workers, or dynamic; the owner of the directory if not given, a dynamic user if that is root"},
 		&cli.StringFlag{Name: "cwd", Destination: &f.directory, Usage: "working `DIR`ectory; this one if not given"},
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Destination: &f.env, Usage: "`K=V` in the environment of the workers; may repeat"},
-		&cli.StringSliceFlag{Name: "env-file", Destination: &f.envFiles, Usage: "`FILE` of variables, read as root at each start; -FILE may be missing; may repeat"},
+		&cli.StringSliceFlag{Name: "env-file", Destination: &f.envFiles, Usage: "`FILE` of variables, read at each start; -FILE may be missing; may repeat"},
+		&cli.StringSliceFlag{Name: "trust", Destination: &f.trust, Usage: "`USER` who may change files that root reads for the app; may repeat"},
 		&cli.StringFlag{Name: "restart", Value: "always", Destination: &f.restart, Usage: "`WHEN` a worker has ended: always, on-failure or no"},
 		&cli.StringFlag{Name: "sandbox", Value: "default", Destination: &f.sandbox, Usage: "`HOW` much of the machine is hidden: default, strict or off"},
 		&cli.StringSliceFlag{Name: "rw", Destination: &f.writable, Usage: "`PATH` that the sandboxed workers may write to; may repeat"},
@@ -117,6 +118,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	a.Logs, err = f.logs()
 	keep(err)
 	a.Writable = f.writable.Value()
+	a.Trust = f.trust.Value()
 	a.Timeouts = f.timeouts()
 	a.RunAs = parseRunAs(f.runAs)
 	a.Directory = f.directory

@@ -112,6 +112,12 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err error) {
 	var errs []error
 	for _, a := range apps {
+		a = e.decided(a)
+		if old, err := e.store.Load(a.Name); err == nil {
+			for _, more := range moreRights(old, a) {
+				e.note("%s gets more rights: %s", a.Name, more)
+			}
+		}
 		p, err := e.planFor(ctx, a)
 		if err != nil {
 			errs = append(errs, of(a.Name, len(apps), err)...)

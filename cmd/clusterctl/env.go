@@ -31,13 +31,14 @@ type env struct {
 	getenv   func(string) string
 	getwd    func() (string, error)
 	lookPath func(string) (string, error)
-	euid     int
-	now      func() time.Time
-	store    *install.Store
-	host     inspect.Host
-	shim     string
-	dial     func(context.Context) (*control.Conn, error)
-	args     []string
+	// euid decides what may be done; uid is the user who asked for it where sudo names no other.
+	euid, uid int
+	now       func() time.Time
+	store     *install.Store
+	host      inspect.Host
+	shim      string
+	dial      func(context.Context) (*control.Conn, error)
+	args      []string
 	// command is what followed "--", and hasCommand whether there was a "--" at all.
 	command    []string
 	hasCommand bool
@@ -61,6 +62,7 @@ func systemEnv() *env {
 		getwd:    os.Getwd,
 		lookPath: exec.LookPath,
 		euid:     os.Geteuid(),
+		uid:      os.Getuid(),
 		now:      time.Now,
 		store:    commandStore(os.Args),
 		shim:     units.DefaultShim,

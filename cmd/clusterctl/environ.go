@@ -21,7 +21,7 @@ type instanceEnv struct {
 	// Running: the variables are those of the process, and not those of the unit.
 	Running   bool          `json:"running"`
 	Variables []envVariable `json:"variables"`
-	// Files are read by systemd at each start; what is in them is not among the variables of the unit.
+	// Files are read at each start, by systemd or by the shim; what is in them is not among the variables of the unit.
 	Files []envFile `json:"files"`
 }
 
@@ -35,6 +35,8 @@ type envVariable struct {
 type envFile struct {
 	Path     string `json:"path"`
 	Optional bool   `json:"optional"`
+	// ByWorker: the shim reads the file, as the user of the workers.
+	ByWorker bool `json:"byWorker,omitempty"`
 }
 
 type envOptions struct{ asJSON, running, secrets bool }
@@ -140,7 +142,12 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 		}
 	} else {
 		for _, f := range states[i].EnvFiles {
-			one.Files = append(one.Files, envFile{f.Path, f.Optional})
+			one.Files = append(one.Files, envFile{Path: f.Path, Optional: f.Optional})
+		}
+		for _, f := range t.app.EnvFiles {
+			if f.ByWorker {
+				one.Files = append(one.Files, envFile{f.Path, f.Optional, true})
+			}
 		}
 	}
 	for _, v := range vars {
@@ -186,6 +193,9 @@ func (e *env) printEnv(one instanceEnv) {
 		may := ""
 		if f.Optional {
 			may = ", may be missing"
+		}
+		if f.ByWorker {
+			may += ", as the user of the app"
 		}
 		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", printable(shellWord(f.Path)), may)
 	}

@@ -131,7 +131,7 @@ func (e *env) inFile(target string) (bool, error) {
 func installFromFile(c *cli.Context, e *env, o installOptions, name string) error {
 	for _, f := range c.Command.Flags {
 		flag := f.Names()[0]
-		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force"}, flag) {
+		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "yes"}, flag) {
 			return withHint(usagef("--%s: %s is described in %s", flag, name, defaultFile), "write it there, or put the program behind --")
 		}
 	}
@@ -145,6 +145,12 @@ func installFromFile(c *cli.Context, e *env, o installOptions, name string) erro
 		return err
 	}
 	if apps, err = choose(apps, []string{name}, defaultFile); err != nil {
+		return err
+	}
+	if o.consent.file, err = e.absolutePath(defaultFile); err != nil {
+		return err
+	}
+	if err := e.trustedFor(e.decided(apps[0]), o.consent); err != nil {
 		return err
 	}
 	a, err := e.settled(apps[0])

@@ -67,6 +67,9 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 			return withHint(fmt.Errorf("the writable path %q: %w", p, cause(err)), "mkdir -p %s", shellWord(a.Writable[i]))
 		}
 	}
+	if err := e.settleTrust(a); err != nil {
+		return err
+	}
 	if builtWithActivation(a.Command[0]) {
 		if f.activation == activationAuto {
 			a.Activation = units.Native
@@ -283,14 +286,19 @@ func (id identity) blockedBy(path string) string {
 }
 
 // may says whether the execute bit that counts for this identity is set.
-func (id identity) may(st *syscall.Stat_t) bool {
+func (id identity) may(st *syscall.Stat_t) bool { return id.has(st, 0o1) }
+
+// has says whether the identity has the right: 1 to execute or enter, 4 to read.
+func (id identity) has(st *syscall.Stat_t, right uint32) bool {
 	switch {
+	case id.uid == 0:
+		return true
 	case int(st.Uid) == id.uid:
-		return st.Mode&0o100 != 0
+		return st.Mode&(right<<6) != 0
 	case slices.Contains(id.gids, int(st.Gid)):
-		return st.Mode&0o010 != 0
+		return st.Mode&(right<<3) != 0
 	}
-	return st.Mode&0o001 != 0
+	return st.Mode&right != 0
 }
 
 // hasACL: the mode bits are not the whole truth then, so systemd is left to find out.

@@ -19,6 +19,7 @@ type installOptions struct {
 	asJSON       bool
 	noProbe      bool
 	force        bool
+	consent      consent
 	settle       time.Duration
 	probeTimeout time.Duration
 }
@@ -55,7 +56,7 @@ func installCommand(e *env) *cli.Command {
 			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` in which the program has to listen when it is run once", Destination: &o.probeTimeout},
 			&cli.BoolFlag{Name: "no-probe", Usage: "do not run the program once; take --listen as it is", Destination: &o.noProbe},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the files that would be written, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force),
+			forceFlag(&o.force), yesFlag(&o.consent.yes),
 			&cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: &o.settle},
 			&cli.BoolFlag{Name: "json", Usage: "print the app's status for programs, as \"show --json\" does", Destination: &o.asJSON},
 		),
@@ -116,7 +117,7 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 
 // installAndTell installs, and prints what stands then.
 func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
-	out, err := d.install(ctx, updateOptions{settle: o.settle, force: o.force, start: true})
+	out, err := d.install(ctx, updateOptions{settle: o.settle, force: o.force, start: true, consent: o.consent})
 	if err != nil {
 		return err
 	}
@@ -133,6 +134,10 @@ func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
 
 func forceFlag(force *bool) cli.Flag {
 	return &cli.BoolFlag{Name: "force", Usage: "overwrite units that were edited by hand", Destination: force}
+}
+
+func yesFlag(yes *bool) cli.Flag {
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask when an app gets more rights", Destination: yes}
 }
 
 // defaultProbeTimeout is the shim's.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
+	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -122,6 +123,8 @@ func detailsOf(w *world, l *appList) []appDetails {
 		if i == 0 {
 			b = background{
 				DropIns: []string{"/etc/systemd/system/shop@.service.d/override.conf"}, Suppressed: ptr(int64(120)),
+				Unsafe: []unsafePath{{What: anEnvFile, Path: "/srv/shop/.env", Writers: []pathWriter{
+					{"/srv/shop", trust.Group, "devs", []string{"ann", "bob"}}, {"/srv/shop/.env", trust.Everybody, "", nil}}}},
 				Drift:      []drift{{"/etc/systemd/system/shop.socket", "changed"}, {"/etc/systemd/system/shop@.service", "missing"}},
 				NeedReload: []string{"shop.socket"},
 			}
@@ -420,10 +423,10 @@ func TestPrintEnv(t *testing.T) {
 	w := newWorld(t)
 	one := instanceEnv{
 		Unit: "web@1.service", Instance: 1, Variables: []envVariable{variable("A=x y", false), variable("B=\x1b[2Jz", false), variable("KEY=k", false)},
-		Files: []envFile{{"/etc/a b", true}, {"/etc/c", false}},
+		Files: []envFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
 	}
 	w.printEnv(one)
-	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
+	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
 		t.Errorf("%q", w.out.String())
 	}
 	w.out.Reset()

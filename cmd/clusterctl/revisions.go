@@ -113,6 +113,7 @@ func keyWord(field string) string {
 type rollbackOptions struct {
 	settle        time.Duration
 	force, asJSON bool
+	consent       consent
 }
 
 func rollbackCommand(e *env) *cli.Command {
@@ -125,7 +126,7 @@ func rollbackCommand(e *env) *cli.Command {
 			fmt.Sprintf("from. \"show NAME --revisions\" lists the last %d.\n\n", install.KeepRevisions) +
 			"EXAMPLES:\n   sudo clusterctl rollback shop\n   sudo clusterctl rollback shop 3",
 		Flags: []cli.Flag{
-			forceFlag(&o.force), settleFlag(&o.settle),
+			forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle),
 			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"apps\": […]}, as of \"apply\"", Destination: &o.asJSON},
 		},
 		Action: func(c *cli.Context) error {
@@ -157,7 +158,7 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force})
+	out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, consent: o.consent})
 	if o.asJSON {
 		_ = e.printJSON(struct {
 			Schema int       `json:"schema"`

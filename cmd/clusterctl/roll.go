@@ -31,6 +31,11 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 			return nil, err
 		}
 	}
+	if e.euid == 0 {
+		if err := e.stillSafe(r.app); err != nil {
+			return nil, err
+		}
+	}
 	list := r.only
 	if list == nil {
 		list = numbers(r.listed)

@@ -99,6 +99,9 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 		// The units were only generated, or the description is damaged: neither is in the way of a reload.
 		a = units.App{Name: n}
 	}
+	if err := e.stillSafe(a); err != nil {
+		return err
+	}
 	rolled, err := e.rollApp(ctx, conn, a, list, o.options())
 	if err != nil {
 		return err

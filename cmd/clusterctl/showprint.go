@@ -124,6 +124,9 @@ func (e *env) fileLines(d appDetails, line printLine) {
 	default:
 		line(plainColour, "drift", "none, the files are as clusterctl writes them")
 	}
+	for _, p := range d.Unsafe {
+		line(bad, "unsafe", printable(p.noun()+" "+p.Path+": "+p.who()))
+	}
 	if len(d.NeedReload) > 0 {
 		line(warning, "not yet read", strings.Join(d.NeedReload, " ")+" (sudo systemctl daemon-reload)")
 	}

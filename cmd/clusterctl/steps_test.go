@@ -251,7 +251,7 @@ func TestChangedWords(t *testing.T) {
 		"run-as": func(a *units.App) { a.RunAs.User = "x" }, "instances": func(a *units.App) { a.Instances.N = 3 },
 		"listen": func(a *units.App) { a.Listen = make([]units.Listener, 1) }, "activation": func(a *units.App) { a.Activation = units.Native },
 		"ready": func(a *units.App) { a.Ready = units.ReadyNotify }, "env": func(a *units.App) { a.Env = make([]units.EnvVar, 1) },
-		"env-files": func(a *units.App) { a.EnvFiles = make([]units.EnvFile, 1) }, "restart": func(a *units.App) { a.Restart = units.RestartNo },
+		"env-files": func(a *units.App) { a.EnvFiles = make([]units.EnvFile, 1) }, "trust": func(a *units.App) { a.Trust = []string{"x"} }, "restart": func(a *units.App) { a.Restart = units.RestartNo },
 		"sandbox": func(a *units.App) { a.Sandbox = units.SandboxOff }, "writable": func(a *units.App) { a.Writable = []string{"x"} },
 		"timeouts": func(a *units.App) { a.Timeouts.Drain = 1 }, "shim": func(a *units.App) { a.Shim.Pin = true },
 	}

@@ -42,6 +42,8 @@ type updateOptions struct {
 	force bool
 	// start is for an app that is stopped.
 	start bool
+	// consent is for a change that gives the app more rights.
+	consent consent
 }
 
 // update is an update under way.

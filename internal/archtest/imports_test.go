@@ -31,7 +31,8 @@ var directions = []struct {
 	{"activation/internal/...", []string{"activation/internal/..."}},
 	{"activation/journald", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/inspect", "packaging/apppkg"}},
+	{"internal/trust", nil},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/inspect", "internal/trust", "packaging/apppkg"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

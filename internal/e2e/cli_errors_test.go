@@ -123,6 +123,7 @@ install x --restart alway -l 1 -- GO
 install x --sandbox of -l 1 -- GO
 install x --drain epol -l 1 -- GO
 install x --run-as nobody-at-all -l 1 -- GO
+install x --trust nobody-at-all -l 1 -- GO
 install x --cwd /nowhere -l 1 -- GO
 install x --cwd
 install x --env A -l 1 -- GO

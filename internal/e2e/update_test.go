@@ -109,7 +109,7 @@ func TestUpdateCount(t *testing.T) {
 			}
 		}
 		before := a.pids(t)
-		must(t, m, a.again(8601, "--run-as", "nobody:nogroup", "--", worker)...)
+		must(t, m, a.again(8601, "--yes", "--run-as", "nobody:nogroup", "--", worker)...)
 		if about := m.Sh(t, "curl -fsS "+a.url+"about"); !strings.Contains(about, `"uid":65534`) {
 			t.Errorf("the user has not changed: %s", about)
 		}

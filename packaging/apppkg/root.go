@@ -139,7 +139,7 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	for i, f := range a.EnvFiles {
 		// A file of variables is the machine's, not the release's: it is where an administrator looks for it.
 		if contains(roots, f.Path) {
-			a.EnvFiles[i].Path = envFilePath(a.Name, f.Path)
+			a.EnvFiles[i].Path, a.EnvFiles[i].ByWorker = envFilePath(a.Name, f.Path), false
 		}
 		if other := slices.IndexFunc(a.EnvFiles[:i], func(e units.EnvFile) bool { return e.Path == a.EnvFiles[i].Path }); other >= 0 {
 			return a, nil, &units.FieldError{Field: "env-files", Message: fmt.Sprintf("two of them become %s on the target", a.EnvFiles[i].Path), Hint: "rename one of them"}
@@ -148,6 +148,16 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 			notes = append(notes, a.EnvFiles[i].Path+" has to be there before it is installed (env-files), unless it is included")
 		}
 	}
+	// Only root may change the files that moved, so systemd reads them, and before all files that the shim reads.
+	slices.SortStableFunc(a.EnvFiles, func(x, y units.EnvFile) int {
+		switch {
+		case x.ByWorker == y.ByWorker:
+			return 0
+		case x.ByWorker:
+			return 1
+		}
+		return -1
+	})
 	writable, err := writablePaths(a, roots)
 	if err != nil {
 		return a, nil, err

@@ -37,14 +37,20 @@ func Encode(a units.App) []byte {
 	w.text("activation", a.Activation.String(), units.Adopt.String())
 	w.text("ready", a.Ready.String(), units.ReadyExec.String())
 	w.variables("env", a.Env)
-	var files []string
+	var files, workers []string
 	for _, f := range a.EnvFiles {
 		if f.Optional {
 			f.Path = "-" + f.Path
 		}
-		files = append(files, f.Path)
+		if f.ByWorker {
+			workers = append(workers, f.Path)
+		} else {
+			files = append(files, f.Path)
+		}
 	}
 	w.list("env-files", files)
+	w.list(workerEnvFiles, workers)
+	w.list("trust", a.Trust)
 	w.text("restart", a.Restart.String(), units.RestartAlways.String())
 	w.text("sandbox", a.Sandbox.String(), units.SandboxDefault.String())
 	w.list("writable", a.Writable)

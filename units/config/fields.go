@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,9 +35,11 @@ func fields() []field {
 		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
 		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
 		{"env-files", (*appReader).envFiles},
+		{"worker-env-files", (*appReader).envFiles},
+		{"trust", func(r *appReader, f string, n *yaml.Node) { r.app.Trust = r.texts(f, n) }},
 		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
 		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
-		{"writable", (*appReader).writable},
+		{"writable", func(r *appReader, f string, n *yaml.Node) { r.app.Writable = r.texts(f, n) }},
 		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
 		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
@@ -169,18 +173,35 @@ func (r *appReader) listen(field string, n *yaml.Node) {
 	}
 }
 
-func (r *appReader) writable(field string, n *yaml.Node) {
+// texts reads a list of texts that are taken as they are.
+func (r *appReader) texts(field string, n *yaml.Node) []string {
+	var list []string
 	for _, it := range r.list(field, n) {
-		r.app.Writable = append(r.app.Writable, it.text)
+		list = append(list, it.text)
 	}
+	return list
 }
 
-// envFiles reads paths; "-" in front makes one optional, as in EnvironmentFile=.
+// workerEnvFiles are environment files that the shim reads, as the workers' user.
+const workerEnvFiles = "worker-env-files"
+
+// envFiles reads the paths of either key; "-" in front makes one optional, as in EnvironmentFile=. The files of workers come
+// last, wherever the key stands.
 func (r *appReader) envFiles(field string, n *yaml.Node) {
 	for _, it := range r.list(field, n) {
 		path, optional := strings.CutPrefix(it.text, "-")
-		r.app.EnvFiles = append(r.app.EnvFiles, units.EnvFile{Path: path, Optional: optional})
+		r.app.EnvFiles = append(r.app.EnvFiles, units.EnvFile{Path: path, Optional: optional, ByWorker: field == workerEnvFiles})
 	}
+	slices.SortStableFunc(r.app.EnvFiles, func(a, b units.EnvFile) int {
+		return cmp.Compare(order(a.ByWorker), order(b.ByWorker))
+	})
+}
+
+func order(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
 }
 
 // variables reads a map from names to values, in the order of the file.

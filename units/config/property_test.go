@@ -101,6 +101,10 @@ func anyApp() *rapid.Generator[units.App] {
 		for _, p := range rapid.SliceOfN(path, 0, 2).Draw(t, "env-files") {
 			a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, Optional: rapid.Bool().Draw(t, "optional")})
 		}
+		for _, p := range rapid.SliceOfN(path, 0, 2).Draw(t, "worker-env-files") {
+			a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, Optional: rapid.Bool().Draw(t, "optional"), ByWorker: true})
+		}
+		a.Trust = rapid.SliceOfN(rapid.SampledFrom([]string{"ann", "1000", "bob"}), 0, 2).Draw(t, "trust")
 		return a
 	})
 }

@@ -1,0 +1,91 @@
+package envfile
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want []string
+	}{
+		{"", nil},
+		{"A=1\nB = two words  \n C=3", []string{"A=1", "B=two words", "C=3"}},
+		{"[section]\nkey = value\nno equals\n=nothing\n1X=digit\nA-B=dash\nA B=blank\n", []string{"key=value"}},
+		{"# comment\n; comment\nA=#not a comment\nB=x # nor this\n", []string{"A=#not a comment", "B=x # nor this"}},
+		{"A='single \\ $x'\nB=\"double \\\" \\\\ \\$ \\` \\n\"\nC=a'b'c\nD='a' b \"c\"", []string{`A=single \ $x`, "B=double \" \\ $ ` \\n", "C=a'b'c", "D=ab \"c\""}},
+		{"A=one\\\ntwo\nB=\"one\\\ntwo\"\nC=\"one\ntwo\"\nD=x\\ny\\ \nE=\\ x", []string{"A=onetwo", "B=onetwo", "C=one\ntwo", "D=xny ", "E= x"}},
+		{"A=1\r\nB=2\r\n", []string{"A=1", "B=2"}},
+		{"A=1\nB=2\nA=3\n", []string{"A=3", "B=2"}},
+		{"A=\nB=''\nC", []string{"A=", "B="}},
+		{"A=\x01\nB=\x7f\nC=\"tab\tand\nline\"", []string{"A=\x01", "B=\x7f", "C=tab\tand\nline"}},
+		{"export A=1\n", nil},
+		{"A='never ends\nB=2", []string{"A=never ends\nB=2"}},
+		{"# ends with \\\nA=1\n", []string{"A=1"}},
+	} {
+		if got, err := Parse(tt.text, Syntax{}); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("Parse(%q) = %q, %v, want %q", tt.text, got, err, tt.want)
+		}
+	}
+	if got, err := Parse("# ends with \\\nA=1\nB=2\n", Syntax{CommentsContinue: true}); err != nil || !slices.Equal(got, []string{"B=2"}) {
+		t.Errorf("before 254: %q, %v", got, err)
+	}
+	for _, bad := range []string{"A=\xff", "\xff=1", "A=1\x00"} {
+		if got, err := Parse(bad, Syntax{}); err == nil {
+			t.Errorf("Parse(%q) = %q", bad, got)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	env := []string{"A=1", "B=2"}
+	got := Merge(env, []string{"B=3", "C=4"})
+	if want := []string{"A=1", "B=3", "C=4"}; !slices.Equal(got, want) || env[1] != "B=2" {
+		t.Errorf("%q, want %q; %q", got, want, env)
+	}
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, ".env")
+	if err := os.WriteFile(path, []byte("A=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(path, Syntax{}); err != nil || !slices.Equal(got, []string{"A=1"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, []byte("A="+strings.Repeat("x", maxSize)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{fifo, dir, large, filepath.Join(dir, "missing")} {
+		if got, err := Read(bad, Syntax{}); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %q, %v", bad, got, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("A=1\\\n'x' \"y\\$\" # z\n;\\\nB=2")
+	f.Fuzz(func(t *testing.T, text string) {
+		vars, err := Parse(text, Syntax{})
+		if err != nil {
+			return
+		}
+		for _, v := range vars {
+			name, _, ok := strings.Cut(v, "=")
+			if !ok || name == "" || strings.ContainsRune(v, 0) {
+				t.Errorf("%q gives %q", text, v)
+			}
+		}
+	})
+}

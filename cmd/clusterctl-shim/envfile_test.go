@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestEnvFiles: the files in their order win over the environment; what the shim sets itself wins over the files.
+func TestEnvFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one, two := write("one", "A=1\nB=1\nINSTANCE=9\nPORT=3000\n# \\\nC=1\n"), write("two", "B=2\n")
+	cmd := exec.Command(shim, "run", "--instance=2", "--increment=PORT", "--env-file="+one, "--env-file=-"+dir+"/missing", "--env-file="+two, "--", "/usr/bin/env")
+	cmd.Env = []string{"A=0", "D=0"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	vars := strings.Split(strings.TrimSpace(string(out)), "\n")
+	slices.Sort(vars)
+	if want := []string{"A=1", "B=2", "C=1", "D=0", "INSTANCE=2", "NODE_APP_INSTANCE=1", "PORT=3001"}; !slices.Equal(vars, want) {
+		t.Errorf("%q, want %q", vars, want)
+	}
+	for _, sub := range []string{"run", "probe"} {
+		out, err := exec.Command(shim, sub, "--env-file="+dir+"/missing", "--", "/usr/bin/env").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "clusterctl-shim: reading the environment file: open "+dir+"/missing") || !strings.Contains(string(out), "clusterctl-shim: hint: ") {
+			t.Errorf("%s: %v, %s", sub, err, out)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/trust"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// unsafeError is a path that others than root, the caller and, where they may, the workers can change.
+type unsafeError struct {
+	path unsafePath
+	// rights says what the path decides.
+	rights string
+	hint   string
+}
+
+func (e *unsafeError) Error() string {
+	return fmt.Sprintf("the %s %q %s, and %s", e.path.noun(), e.path.Path, e.rights, e.path.who())
+}
+
+func (e *unsafeError) Hint() string { return e.hint }
+
+// noun names what the path is, as a person would.
+func (p unsafePath) noun() string {
+	switch p.What {
+	case anEnvFile:
+		return "environment file"
+	case aWritable:
+		return "writable path"
+	case aSocket:
+		return "directory of the socket"
+	}
+	return p.What
+}
+
+// who says who may write, and where: "everybody may write /tmp/x".
+func (p unsafePath) who() string {
+	var words []string
+	for i, w := range p.Writers {
+		if i == 2 && len(p.Writers) > 3 {
+			words = append(words, fmt.Sprintf("%d more", len(p.Writers)-i))
+			break
+		}
+		words = append(words, w.String())
+	}
+	return strings.Join(words, "; ")
+}
+
+func (w pathWriter) String() string {
+	switch w.Reason {
+	case trust.Everybody:
+		return "everybody may write " + w.Path
+	case trust.Owner:
+		return "user " + w.Name + " owns " + w.Path
+	case trust.ACLUser:
+		return "user " + w.Name + " may write " + w.Path + " (ACL)"
+	}
+	text := "group " + w.Name
+	if len(w.Users) > 0 {
+		text += " (" + strings.Join(w.Users, ", ") + ")"
+	}
+	text += " may write " + w.Path
+	if w.Reason == trust.ACLGroup {
+		text += " (ACL)"
+	}
+	return text
+}
+
+// command returns what to type to take the right to write away.
+func (w pathWriter) command() string {
+	path := shellWord(w.Path)
+	switch w.Reason {
+	case trust.Owner:
+		return "chown root " + path
+	case trust.Group:
+		return "chmod g-w " + path
+	case trust.ACLUser:
+		return "setfacl -x u:" + w.Name + " " + path
+	case trust.ACLGroup:
+		return "setfacl -x g:" + w.Name + " " + path
+	}
+	if info, err := os.Lstat(w.Path); err == nil && info.Mode()&os.ModeSticky != 0 {
+		return "put it into a directory below /etc, /opt or /srv instead of " + path
+	}
+	return "chmod o-w " + path
+}
+
+// refuse makes the error of an unsafe path.
+func (g *guard) refuse(p unsafePath) error {
+	err := &unsafeError{path: p, hint: p.Writers[0].command()}
+	switch {
+	case p.What == anEnvFile:
+		err.rights = "is read as root"
+		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", shellWord(p.Path), g.app.Name)
+	case p.What == aSocket:
+		err.rights = "is where root makes the socket"
+		err.hint = fmt.Sprintf("--listen /run/%s/%s", g.app.Name, filepath.Base(g.socketIn(p.Path)))
+		if dir := g.app.Directory; dir != "" && dir != "/" && dir != p.Path {
+			err.hint += ", or a socket directly in " + dir
+		}
+	case p.What == aWritable:
+		err.rights = "is writable in the sandbox"
+	case g.root():
+		err.rights = "decides what root runs"
+	case p.What == aDirectory:
+		err.rights = "is where the app runs"
+	default:
+		err.rights = "is what the app runs"
+	}
+	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != anEnvFile && p.What != aSocket {
+		err.hint += fmt.Sprintf(", or --trust %s if %[1]s may decide that", w.Name)
+	}
+	return err
+}
+
+// socketIn is the socket of the app in a directory.
+func (g *guard) socketIn(dir string) string {
+	for _, l := range g.app.Listen {
+		if l.Network == units.Unix && filepath.Dir(l.Path) == dir {
+			return l.Path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+func TestMoreRights(t *testing.T) {
+	web := units.RunAs{User: "nobody"}
+	socket := units.Listener{Network: units.Unix, Path: "/srv/x.sock"}
+	for _, tt := range []struct {
+		a, b units.App
+		want []string
+	}{
+		{units.App{}, units.App{}, nil},
+		{units.App{RunAs: web}, units.App{RunAs: units.RunAs{User: "root"}}, []string{"run-as: nobody -> root"}},
+		{units.App{}, units.App{RunAs: web}, []string{"run-as: dynamic -> nobody"}},
+		{units.App{RunAs: web}, units.App{}, nil},
+		{units.App{RunAs: units.RunAs{User: "root"}}, units.App{RunAs: web}, nil},
+		{units.App{RunAs: units.RunAs{User: "0"}}, units.App{RunAs: web}, nil},
+		{units.App{Sandbox: units.SandboxStrict}, units.App{}, []string{"sandbox: strict -> default"}},
+		{units.App{}, units.App{Sandbox: units.SandboxOff}, []string{"sandbox: default -> off"}},
+		{units.App{Sandbox: units.SandboxOff}, units.App{Sandbox: units.SandboxStrict}, nil},
+		{units.App{}, units.App{Shim: units.ShimOptions{OwnPtrace: true}}, []string{"own-ptrace: false -> true"}},
+		{units.App{Shim: units.ShimOptions{OwnPtrace: true}}, units.App{}, nil},
+		{units.App{Writable: []string{"/srv/a/"}}, units.App{Writable: []string{"/srv/a/b", "/srv/ab", "/srv/a"}}, []string{"writable: /srv/ab"}},
+		{units.App{Writable: []string{"/"}}, units.App{Writable: []string{"/srv"}}, nil},
+		{units.App{}, units.App{EnvFiles: []units.EnvFile{{Path: "/etc/x"}, {Path: "/srv/x", ByWorker: true}}}, []string{"env-files: /etc/x"}},
+		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 80}}}, []string{"listen: /srv/x.sock"}},
+		{units.App{}, units.App{Directory: "/srv", Listen: []units.Listener{socket, {Network: units.Unix, Path: "/run/x/y"}, {Network: units.Unix, Path: "@x"}}}, nil},
+		{units.App{Listen: []units.Listener{socket}}, units.App{Listen: []units.Listener{socket}}, nil},
+		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
+	} {
+		if got := moreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v, %+v: %q, want %q", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+// TestRightsAreComplete: a new field of an app is one that gives rights, or it is named here as one that gives none.
+func TestRightsAreComplete(t *testing.T) {
+	none := []string{"name", "command", "directory", "instances", "activation", "ready", "env", "restart", "timeouts", "shim", "logs", "socket"}
+	var given []string
+	for _, r := range rights() {
+		given = append(given, r.field)
+	}
+	app := reflect.TypeFor[units.App]()
+	for i := range app.NumField() {
+		word := keyWord(app.Field(i).Name)
+		if slices.Contains(none, word) == slices.Contains(given, word) {
+			t.Errorf("%s must be in rights() or in the list of fields that give no rights", word)
+		}
+	}
+}
+
+func TestMayChange(t *testing.T) {
+	w := newWorld(t)
+	w.args = []string{"clusterctl", "install", "web", "--run-as", "root", "--", "/bin/true", "-x"}
+	old, now := units.App{Name: "web"}, units.App{Name: "web", Sandbox: units.SandboxOff, Trust: []string{"root"}}
+	err := w.mayChange(t.Context(), old, now, consent{})
+	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "web gets more rights (sandbox: default -> off)") ||
+		w.hintFor(err) != "sudo clusterctl install web --run-as root --yes -- /bin/true -x" {
+		t.Errorf("without a terminal: %v, hint %q", err, w.hintFor(err))
+	}
+	if err := w.mayChange(t.Context(), old, now, consent{yes: true}); err != nil || w.err.String() != "web: sandbox: default -> off\n" {
+		t.Errorf("with --yes: %v, %q", err, w.err.String())
+	}
+	w.stdinTTY = true
+	for answer, ok := range map[string]bool{"y\n": true, "n\n": false, "": false} {
+		w.stdin = strings.NewReader(answer)
+		if err := w.mayChange(t.Context(), old, now, consent{}); (err == nil) != ok {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+	if err := w.mayChange(t.Context(), now, old, consent{}); err != nil {
+		t.Errorf("fewer rights: %v", err)
+	}
+}
+
+// TestTrustedFor: what a file may decide that others may change. The user nobody owns the file and its directory.
+func TestTrustedFor(t *testing.T) {
+	w := newWorld(t)
+	const nobody = 65534
+	w.mkdir(t, "srv", 0o755)
+	file := w.file(t, "srv/clusterctl.yaml", "", 0o644)
+	mine := func(uid int) {
+		t.Helper()
+		if err := errors.Join(os.Chown(w.dir+"/srv", uid, 0), os.Chown(file, uid, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	web := units.App{Name: "web", Command: []string{"/bin/true"}, RunAs: units.RunAs{User: "nobody"}, Directory: w.dir + "/srv"}
+	root, wide, other := web, web, web
+	root.RunAs.User, wide.Sandbox, other.RunAs.User = "root", units.SandboxOff, "daemon"
+	inside, outside := web, web
+	inside.Writable, outside.Writable = []string{w.dir + "/srv/data"}, []string{"/etc"}
+	dynamic := web
+	dynamic.RunAs = units.RunAs{}
+	for name, tt := range map[string]struct {
+		app   units.App
+		owner int
+		want  string
+	}{
+		"of root":             {root, 0, ""},
+		"as the owner":        {web, nobody, ""},
+		"dynamic":             {dynamic, nobody, ""},
+		"writable inside":     {inside, nobody, ""},
+		"as root":             {root, nobody, "run-as: dynamic -> root"},
+		"as another":          {other, nobody, "run-as: dynamic -> daemon"},
+		"without a sandbox":   {wide, nobody, "sandbox: default -> off"},
+		"writable outside":    {outside, nobody, "writable: /etc"},
+		"another one's, owns": {web, 1, "run-as: dynamic -> nobody"},
+	} {
+		mine(tt.owner)
+		err := w.trustedFor(tt.app, consent{file: file, yes: true})
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) || exitCode(err) != exitPermission || !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(w.hintFor(err), "chown root ") {
+			t.Errorf("%s: %v, hint %q", name, err, w.hintFor(err))
+		}
+	}
+	mine(nobody)
+	w.vars["SUDO_UID"] = "65534"
+	if err := w.trustedFor(root, consent{file: file}); err != nil {
+		t.Errorf("the caller's: %v", err)
+	}
+	delete(w.vars, "SUDO_UID")
+	if err := w.trustedFor(root, consent{}); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+
+	// An app that is there, as the user of another: every change decides what that user runs.
+	w.installed(t, "there", 1)
+	there, err := w.store.Load("there")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.trustedFor(there, consent{file: file}); err != nil {
+		t.Errorf("no change: %v", err)
+	}
+	there.Command = []string{"/bin/false"}
+	if err := w.trustedFor(there, consent{file: file}); err == nil || !strings.Contains(err.Error(), "there (command)") {
+		t.Errorf("another command: %v", err)
+	}
+}

@@ -1,0 +1,115 @@
+package trust
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Accounts are the users and groups of a machine.
+type Accounts struct {
+	// users are the names of uids, and groups the names of gids.
+	users, groups map[int]string
+	// members are the uids in each group, by primary group, by /etc/group and by With.
+	members map[int][]int
+}
+
+// ReadAccounts reads passwd and group of a directory, which is /etc. A file that is missing has no entries. Groups of other
+// sources (LDAP) are unknown, and count as writable by others.
+func ReadAccounts(etc string) (Accounts, error) {
+	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}}
+	uids := map[string]int{}
+	err := records(filepath.Join(etc, "passwd"), 4, func(f []string) {
+		uid, uidErr := strconv.Atoi(f[2])
+		gid, gidErr := strconv.Atoi(f[3])
+		if uidErr != nil || gidErr != nil {
+			return
+		}
+		if a.users[uid] == "" {
+			a.users[uid] = f[0]
+		}
+		uids[f[0]] = uid
+		a.members[gid] = append(a.members[gid], uid)
+	})
+	if err != nil {
+		return a, err
+	}
+	return a, records(filepath.Join(etc, "group"), 4, func(f []string) {
+		gid, err := strconv.Atoi(f[2])
+		if err != nil {
+			return
+		}
+		if a.groups[gid] == "" {
+			a.groups[gid] = f[0]
+		}
+		for name := range strings.SplitSeq(f[3], ",") {
+			if uid, ok := uids[name]; ok {
+				a.members[gid] = append(a.members[gid], uid)
+			}
+		}
+	})
+}
+
+// records calls f with the fields of each line that has enough of them.
+func records(path string, fields int, f func([]string)) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading accounts: %w", err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, len(data)+1) // a group may have many members
+	for lines.Scan() {
+		if words := strings.Split(lines.Text(), ":"); len(words) >= fields {
+			f(words)
+		}
+	}
+	return lines.Err()
+}
+
+// With returns accounts in which uid has more groups, as a service has by Group= and SupplementaryGroups=.
+func (a Accounts) With(uid int, gids ...int) Accounts {
+	members := map[int][]int{}
+	for gid, list := range a.members {
+		members[gid] = slices.Clip(list)
+	}
+	for _, gid := range gids {
+		members[gid] = append(members[gid], uid)
+	}
+	a.members = members
+	return a
+}
+
+// User returns the name of a user, or the number.
+func (a Accounts) User(uid int) string { return nameOr(a.users, uid) }
+
+// Group returns the name of a group, or the number.
+func (a Accounts) Group(gid int) string { return nameOr(a.groups, gid) }
+
+func nameOr(names map[int]string, id int) string {
+	if n := names[id]; n != "" {
+		return n
+	}
+	return strconv.Itoa(id)
+}
+
+// outsiders returns the members of a group who are not allowed. The members of a group without an entry are unknown, so
+// outsiders finds some although it lists none.
+func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
+	for _, uid := range a.members[gid] {
+		if !slices.Contains(allowed, uid) && !slices.Contains(users, uid) {
+			users = append(users, uid)
+		}
+	}
+	slices.Sort(users)
+	return users, len(users) > 0 || a.groups[gid] == ""
+}

@@ -1,0 +1,73 @@
+package trust
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// aclName is the extended attribute that holds the access ACL of a file.
+const aclName = "system.posix_acl_access"
+
+// aclVersion is the version of the format (include/uapi/linux/posix_acl_xattr.h).
+const aclVersion = 2
+
+// The tags of the entries (include/uapi/linux/posix_acl.h).
+const (
+	tagUserObj  = 0x01
+	tagUser     = 0x02
+	tagGroupObj = 0x04
+	tagGroup    = 0x08
+	tagMask     = 0x10
+	tagOther    = 0x20
+)
+
+const mayWrite = 2
+
+// aclEntry is one entry; id is a uid or a gid where the tag has one.
+type aclEntry struct {
+	tag, perm uint16
+	id        uint32
+}
+
+// parseACL reads the value of the attribute: a version of 4 bytes, then entries of tag, permissions (2 bytes each) and id
+// (4 bytes), little-endian.
+func parseACL(b []byte) ([]aclEntry, error) {
+	const header, size = 4, 8
+	if len(b) < header || (len(b)-header)%size != 0 {
+		return nil, fmt.Errorf("an ACL has %d bytes", len(b))
+	}
+	if v := binary.LittleEndian.Uint32(b); v != aclVersion {
+		return nil, fmt.Errorf("an ACL has version %d, want %d", v, aclVersion)
+	}
+	var entries []aclEntry
+	for b = b[header:]; len(b) > 0; b = b[size:] {
+		entries = append(entries, aclEntry{
+			tag: binary.LittleEndian.Uint16(b), perm: binary.LittleEndian.Uint16(b[2:]), id: binary.LittleEndian.Uint32(b[4:]),
+		})
+	}
+	return entries, nil
+}
+
+// writersOfACL returns the entries that allow to write, after the mask has been applied.
+func writersOfACL(entries []aclEntry) []aclEntry {
+	mask := uint16(0o7)
+	for _, e := range entries {
+		if e.tag == tagMask {
+			mask = e.perm
+		}
+	}
+	var list []aclEntry
+	for _, e := range entries {
+		switch e.tag {
+		case tagUser, tagGroup, tagGroupObj:
+			e.perm &= mask
+		case tagOther:
+		default:
+			continue
+		}
+		if e.perm&mayWrite != 0 {
+			list = append(list, e)
+		}
+	}
+	return list
+}

@@ -1,0 +1,93 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// ConfigFile is the name of the file that describes apps, beside the program.
+const ConfigFile = "clusterctl.yaml"
+
+// scriptInterpreters are programs whose first argument that is not an option is a script. A version may follow the name.
+var scriptInterpreters = []string{"node", "nodejs", "bun", "deno", "tsx", "ts-node", "python", "pypy", "ruby", "perl", "php", "sh", "bash", "dash", "coffee", "lsc"}
+
+// Programs returns the paths of the files that the command runs: the program, and the script of a known interpreter.
+// Without a look at the disk; a script that is not there is a path that is not there.
+func (a App) Programs() []string {
+	if len(a.Command) == 0 {
+		return nil
+	}
+	files := []string{path.Clean(a.Command[0])}
+	if base := strings.TrimRight(path.Base(a.Command[0]), "0123456789."); !slices.Contains(scriptInterpreters, base) {
+		return files
+	}
+	for _, arg := range a.Command[1:] {
+		switch {
+		case arg == "-c" || arg == "-e" || arg == "-m":
+			return files // a program on the command line, or a module
+		case arg == "" || strings.HasPrefix(arg, "-") || arg == "run":
+			continue
+		}
+		if !path.IsAbs(arg) {
+			arg = path.Join("/", a.Directory, arg)
+		}
+		return append(files, path.Clean(arg))
+	}
+	return files
+}
+
+// ownFiles are what a worker must not change although it may write beside it: the programs that are run, and what root or
+// the shim obeys. A file that is itself in Writable is left out.
+func (a App) ownFiles() []string {
+	files := a.Programs()
+	if a.Directory != "" {
+		files = append(files, path.Join(a.Directory, ConfigFile), path.Join(a.Directory, ".env"))
+	}
+	for _, f := range a.EnvFiles {
+		files = append(files, path.Clean(f.Path))
+	}
+	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
+}
+
+// protect returns which files are read-only inside of the writable trees, and the directories between a tree and such a
+// file: each becomes a mount point, so that the worker cannot rename it and put another in its place.
+func (a App) protect(writable []string) (readOnly, pinned []string) {
+	add := func(list []string, p string) []string {
+		if slices.Contains(list, p) {
+			return list
+		}
+		return append(list, p)
+	}
+	for _, f := range a.ownFiles() {
+		tree := ""
+		for _, w := range writable {
+			if w = path.Clean(w); len(w) > len(tree) && strings.HasPrefix(f, w+"/") {
+				tree = w
+			}
+		}
+		if tree == "" {
+			continue // not writable at all
+		}
+		if _, err := pathWord("read-only", f); err != nil {
+			continue // no unit file can hold the path
+		}
+		readOnly = add(readOnly, f)
+		for dir := path.Dir(f); dir != tree; dir = path.Dir(dir) {
+			if !strings.ContainsRune(dir, ':') { // which would separate two paths in BindPaths=
+				pinned = add(pinned, dir)
+			}
+		}
+	}
+	slices.Sort(pinned)
+	return readOnly, pinned
+}
+
+// optionalPaths is a list of paths, each of which may be missing ("-").
+func (r *renderer) optionalPaths(paths []string) value {
+	words := make([]string, 0, len(paths))
+	for _, p := range paths {
+		words = append(words, string(r.must(word("read-only", "-"+p))))
+	}
+	return fixed(strings.Join(words, " "))
+}

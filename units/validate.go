@@ -56,6 +56,20 @@ func (a App) Validate() error {
 		_, err := pathWord("writable", p)
 		add(err)
 	}
+	for _, p := range a.Reads {
+		_, err := bindPath("read", p)
+		add(err)
+	}
+	for _, p := range a.bound() {
+		if !slices.Contains(a.Reads, p) {
+			_, err := bindPath("directory", p)
+			add(err)
+		}
+	}
+	for _, w := range a.Allow {
+		_, err := ParseAllowance(string(w))
+		add(err)
+	}
 	for _, t := range []struct {
 		field string
 		ok    bool

@@ -64,6 +64,15 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 			return withHint(fmt.Errorf("the writable path %q: %w", p, cause(err)), "mkdir -p %s", shellWord(a.Writable[i]))
 		}
 	}
+	for i, p := range a.Reads {
+		if a.Reads[i], err = e.absolutePath(p); err != nil {
+			return err
+		}
+		if _, err := os.Stat(a.Reads[i]); err != nil {
+			return withHint(fmt.Errorf("the readable path %q: %w", p, cause(err)), "omit --ro %s", shellWord(p))
+		}
+	}
+	e.settleHomes(a)
 	if builtWithActivation(a.Command[0]) {
 		if f.activation == activationAuto {
 			a.Activation = units.Native
@@ -117,6 +126,7 @@ func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
 			return nil
 		}
 		a.RunAs = units.RunAs{User: u.Username}
+		e.offerDynamic(*a, u)
 		return nil
 	}
 	if a.RunAs.User != "" {
@@ -131,6 +141,20 @@ func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
 	}
 	return nil
 }
+
+// offerDynamic names the safer user where the owner of the directory is a person, and nothing is said to be written.
+func (e *env) offerDynamic(a units.App, owner *user.User) {
+	if uid, err := strconv.Atoi(owner.Uid); err != nil || uid < firstLogin || len(a.Writable) > 0 {
+		return
+	}
+	dynamic := identity{uid: -1}
+	if dynamic.blockedBy(a.Command[0]) == "" && dynamic.blockedBy(filepath.Join(a.Directory, ".")) == "" {
+		e.note("run-as: %s, the owner of %s; if the program writes nothing there, --run-as dynamic is safer", owner.Username, a.Directory)
+	}
+}
+
+// firstLogin is the first user id that adduser(8) and useradd(8) give to people.
+const firstLogin = 1000
 
 // settleAccess checks that the workers' user can reach the program and the directory. A directory that nobody asked
 // for and the user cannot enter (/root, as a rule) is replaced by "/".

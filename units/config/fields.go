@@ -33,6 +33,8 @@ func fields() []field {
 		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
 		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
 		{"writable", (*appReader).writable},
+		{"read", (*appReader).reads},
+		{"allow", (*appReader).allow},
 		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
 		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
@@ -168,6 +170,23 @@ func (r *appReader) listen(field string, n *yaml.Node) {
 func (r *appReader) writable(field string, n *yaml.Node) {
 	for _, it := range r.list(field, n) {
 		r.app.Writable = append(r.app.Writable, it.text)
+	}
+}
+
+func (r *appReader) reads(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		r.app.Reads = append(r.app.Reads, it.text)
+	}
+}
+
+func (r *appReader) allow(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		w, err := units.ParseAllowance(it.text)
+		if err != nil {
+			r.failWith(field, it.node, nearestAllowance(it.text, err))
+			continue
+		}
+		r.app.Allow = append(r.app.Allow, w)
 	}
 }
 

@@ -29,6 +29,11 @@ type App struct {
 	Sandbox Sandbox
 	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
+	// Reads are absolute paths, in a home or behind a link into one, that a sandboxed worker sees. The homes are empty
+	// otherwise. A path that is also the directory or writable may be written to.
+	Reads []string
+	// Allow are the parts of the sandbox that the app does without.
+	Allow    []Allowance
 	Timeouts Timeouts
 	Shim     ShimOptions
 	Logs     Logs

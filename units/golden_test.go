@@ -37,6 +37,7 @@ type goldenApp struct {
 	Restart     string
 	Sandbox     string
 	Writable    []string
+	Read, Allow []string
 	Start       string
 	Drain       string
 	MaxRestarts int    `json:"max-restarts"`
@@ -64,7 +65,7 @@ type goldenTarget struct {
 }
 
 func (g goldenApp) app() (units.App, error) {
-	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable}
+	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable, Reads: g.Read}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
@@ -72,6 +73,11 @@ func (g goldenApp) app() (units.App, error) {
 		}
 	}
 	var err error
+	for _, s := range g.Allow {
+		w, err := units.ParseAllowance(s)
+		note(err)
+		a.Allow = append(a.Allow, w)
+	}
 	if g.RunAs != "" {
 		a.RunAs.User, a.RunAs.Group, _ = strings.Cut(g.RunAs, ":")
 	}

@@ -1,8 +1,6 @@
 package units
 
 import (
-	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +21,7 @@ type instanceView struct {
 	TimeoutStart, TimeoutStop     value
 	LogNamespace                  value
 	LogInterval, LogBurst         value
+	LogUnlimited                  value
 	// Capabilities where no sandbox bounds them.
 	Capabilities value
 }
@@ -56,6 +55,9 @@ func (r *renderer) instance() instanceView {
 	}
 	if rate := a.LogRate(); !rate.Off {
 		v.LogInterval, v.LogBurst = seconds(rate.Per, 0), fixed(strconv.Itoa(rate.Lines))
+	} else {
+		// More overflows 32 bits in journald, which multiplies the burst by the free space.
+		v.LogUnlimited = "90000000"
 	}
 	r.restarts(&v)
 	if r.target.Sizing.Follow {
@@ -199,63 +201,4 @@ func seconds(d, fallback time.Duration, more ...time.Duration) value {
 		return fixed(strconv.FormatInt(ms, 10) + "ms")
 	}
 	return fixed(strconv.FormatInt(ms/1000, 10) + "s")
-}
-
-type sandboxView struct {
-	Home, Tmp       value
-	Capabilities    value
-	UMask           value
-	Writable        []value
-	ReadOnly        value
-	Pinned          value
-	Seccomp, Strict value
-}
-
-// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that goes with the unit. With "yes" there is
-// a directory to remove at the end, for which PID 1 forks from 254 on; for a moment the child holds the listening socket
-// too, and the restart of an app could not bind it again (measured on 257: up to one restart in three, on a busy machine).
-const disconnectedTmp = 257
-
-// umaskIsTheProgramsAlone is the first systemd that does not apply UMask= to what it makes itself in the unit's mount
-// namespace. Before, the directories above a dynamic user's RuntimeDirectory= became root's alone, and the backoff could
-// not write its state (seen on 247; core/namespace.c, mended in 250).
-const umaskIsTheProgramsAlone = 250
-
-// sandbox hides /home unless the program or its directory is there, as with a version manager's node.
-func (r *renderer) sandbox() sandboxView {
-	a := r.app
-	v := sandboxView{Home: "yes", Tmp: "yes", UMask: "0027", Capabilities: a.capabilities()}
-	if r.target.Systemd < umaskIsTheProgramsAlone && a.RunAs.Dynamic() {
-		v.UMask = "0022"
-	}
-	if r.target.Systemd >= disconnectedTmp {
-		v.Tmp = "disconnected"
-	}
-	paths := append([]string{a.Directory}, a.Command...)
-	paths = append(paths, a.Writable...)
-	paths = append(paths, a.workerEnvFiles()...)
-	if slices.ContainsFunc(paths, inHome) {
-		v.Home = "read-only"
-	}
-	if a.Adopted() {
-		v.Seccomp = "seccomp"
-	}
-	writable := slices.Clone(a.Writable)
-	if a.Sandbox == SandboxStrict {
-		v.Strict = "yes"
-	} else if a.Directory != "" && path.Clean(a.Directory) != "/" && !a.RunAs.Dynamic() && !slices.Contains(writable, a.Directory) {
-		// What the workers' own user may write in the app's directory stays writable, as programs expect.
-		writable = append([]string{a.Directory}, writable...)
-	}
-	for _, p := range writable {
-		v.Writable = append(v.Writable, r.must(pathWord("writable", p)))
-	}
-	readOnly, pinned := a.protect(writable)
-	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
-	return v
-}
-
-func inHome(p string) bool {
-	p = path.Clean(p) + "/"
-	return strings.HasPrefix(p, "/home/") || strings.HasPrefix(p, "/root/") || strings.HasPrefix(p, "/run/user/")
 }

@@ -36,6 +36,9 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	v.RuntimeDirectory = fixed(dir)
 	v.TimeoutStart = seconds(timeout, 0, probeMargin)
 	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--output=" + report, "--instance=1"}
+	if a.confined() {
+		words = append(words, "--confine")
+	}
 	for _, e := range a.Shim.Increment {
 		words = append(words, "--increment="+e.Name)
 	}

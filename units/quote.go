@@ -137,6 +137,16 @@ func pathWord(field, s string) (value, error) {
 	return word(field, s)
 }
 
+// bindPath is a path in BindPaths=, where a colon separates source and destination: within quotes too from 262 on, so it is
+// escaped, which all versions undo. 262 takes no quote in any form that older ones take.
+func bindPath(field, s string) (value, error) {
+	if strings.Contains(s, `"`) {
+		return "", fieldErrorf(field, "use --allow home, which needs no such path", `%q has a quotation mark, which BindPaths= cannot hold`, s)
+	}
+	v, err := pathWord(field, s)
+	return value(strings.ReplaceAll(string(v), ":", `\:`)), err
+}
+
 // fixed is for text of our own that holds nothing of the user's: names checked by ParseName, numbers, paths of ours.
 // Unlike the others it escapes nothing, so that %i can stand in it.
 func fixed(s string) value { return value(s) }

@@ -24,6 +24,7 @@ var since = map[string]map[string]int{
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
 	"Install": keys(0, "WantedBy"),
 	"Journal": keys(0, "X-Clusterctl-App", "SystemMaxUse", "RuntimeMaxUse", "MaxRetentionSec"),
+	"Slice":   keys(0, "TasksMax"),
 	"Socket": keys(0, "ListenStream", "ListenDatagram", "BindIPv6Only", "FreeBind", "SocketMode", "SocketUser", "SocketGroup", "Service", "FileDescriptorName", "Backlog",
 		"TriggerLimitIntervalSec"),
 	"Service": union(
@@ -36,7 +37,9 @@ var since = map[string]map[string]int{
 			"ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname", "ProtectProc", "ProcSubset",
 			"RestrictSUIDSGID", "RestrictRealtime", "RestrictNamespaces", "LockPersonality", "RestrictAddressFamilies",
 			"SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber", "RemoveIPC", "UMask", "PrivateUsers",
-			"RuntimeDirectory", "RuntimeDirectoryPreserve", "LoadCredential"),
+			"RuntimeDirectory", "RuntimeDirectoryPreserve", "LoadCredential",
+			"BindPaths", "BindReadOnlyPaths", "ReadOnlyPaths", "InaccessiblePaths", "TemporaryFileSystem", "LimitCORE"),
+		keys(248, "PrivateIPC"),
 		keys(254, "RestartSteps", "RestartMaxDelaySec"),
 		keys(262, "RestartRandomizedDelaySec"),
 	),
@@ -149,6 +152,12 @@ var anyApp = rapid.Custom(func(t *rapid.T) units.App {
 	}
 	for range count("writable", 3) {
 		a.Writable = append(a.Writable, pick("path", tamePath, hostilePath))
+	}
+	for range count("reads", 2) {
+		a.Reads = append(a.Reads, pick("read", tamePath, hostilePath))
+	}
+	for range count("allow", 2) {
+		a.Allow = append(a.Allow, rapid.SampledFrom(units.Allowances()).Draw(t, "word"))
 	}
 	for i := range count("env", 4) {
 		a.Env = append(a.Env, units.EnvVar{Name: fmt.Sprintf("V%d", i), Value: pick("value", tameWord, hostile)})
@@ -323,7 +332,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set) {
 		}
 	}
 	checkEnvFiles(t, a, raw(t, values(d, "Service", "EnvironmentFile")))
-	checkWritable(t, a, values(d, "Service", "ReadWritePaths"))
+	checkWritable(t, a, slices.Concat(values(d, "Service", "ReadWritePaths"), values(d, "Service", "BindPaths")))
 	checkSockets(t, a, set)
 }
 

@@ -32,7 +32,7 @@ func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 
 
 // launched says whether the shim stands in ExecStart=: to adopt, or for what systemd has no setting.
 func (a App) launched() bool {
-	return a.Adopted() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0
+	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0
 }
 
 // shimWords is the shim's part of ExecStart=, up to the "--" in front of the program.
@@ -51,6 +51,9 @@ func (r *renderer) shimWords() []string {
 		if !a.Shim.NoNodePreload && usesNode(a.Command) {
 			words = append(words, "--node-preload="+r.target.nodePreload())
 		}
+	}
+	if a.confined() {
+		words = append(words, "--confine")
 	}
 	words = append(words, "--instance=%i")
 	words = append(words, r.envFileWords()...)

@@ -53,10 +53,7 @@ func (a App) Validate() error {
 	a.validateSocketAccess(add)
 	a.validateEnv(add)
 	a.validateLogs(add)
-	for _, p := range a.Writable {
-		_, err := pathWord("writable", p)
-		add(err)
-	}
+	a.validateSandbox(add)
 	for _, t := range []struct {
 		field string
 		ok    bool
@@ -72,6 +69,27 @@ func (a App) Validate() error {
 		add(fieldErrorf("timeouts", "", "is longer than a year"))
 	}
 	return errors.Join(errs...)
+}
+
+func (a App) validateSandbox(add func(error)) {
+	for _, p := range a.Writable {
+		_, err := pathWord("writable", p)
+		add(err)
+	}
+	for _, p := range a.Reads {
+		_, err := bindPath("read", p)
+		add(err)
+	}
+	for _, p := range a.bound() {
+		if !slices.Contains(a.Reads, p) {
+			_, err := bindPath("directory", p)
+			add(err)
+		}
+	}
+	for _, w := range a.Allow {
+		_, err := ParseAllowance(string(w))
+		add(err)
+	}
 }
 
 func (a App) validateCommand(add func(error)) {

@@ -12,6 +12,8 @@ Becomes the program. Called by units that clusterctl writes; see clusterctl(1).
                            KIND: tcp, tcp4, tcp6, udp, udp4, udp6; or unix:/PATH
   --accept hold            let a drain hold accept(2), for programs without epoll
   --own-ptrace             keep CAP_SYS_PTRACE for the shim, from the program
+  --confine                no signals to processes that are not the program's own
+                           (Landlock, from Linux 6.12 on)
   --instance N             set INSTANCE=N and NODE_APP_INSTANCE=N-1
   --env-file [-]FILE       read variables as EnvironmentFile= does; "-": it may be missing
   --env-comments-continue  as before systemd 254: "\" at the end of a comment continues it
@@ -30,7 +32,7 @@ Runs the program until it listens, kills it and prints what it bound, as JSON.
   --timeout DURATION       of the whole probe (10s)
   --settle DURATION        silence after the last listen (500ms)
   --output FILE            for the report, instead of stdout
-  --instance, --env-file, --increment, --node-preload as above
+  --confine, --instance, --env-file, --increment, --node-preload as above
 
 Other subcommands: drain, wait, stopping, stopped, version, help
 `

@@ -9,12 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/confine"
 	"github.com/clusterctl/clusterctl/activation/shim/probe"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
 // probeChildName is the subcommand that the prober starts; people do not.
 const probeChildName = "probe-child"
+
+// confineFlag stands before the program, whose path is absolute.
+const confineFlag = "--confine"
 
 func probeCommand(args []string) (int, error) {
 	var o runOptions
@@ -25,6 +29,7 @@ func probeCommand(args []string) (int, error) {
 	f.DurationVar(&timeout, "timeout", timeout, "")
 	f.DurationVar(&settle, "settle", settle, "")
 	f.StringVar(&output, "output", "", "")
+	f.BoolVar(&o.confine, "confine", false, "")
 	f.IntVar(&o.instance, "instance", 1, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
 	o.envFlags(f)
@@ -47,10 +52,14 @@ func probeCommand(args []string) (int, error) {
 	if err != nil {
 		return 0, usage(err.Error())
 	}
+	child := []string{os.Args[0], probeChildName}
+	if o.confine {
+		child = append(child, confineFlag)
+	}
 	runtime.LockOSThread()
 	r, err := probe.Run(probe.Config{
 		Argv: o.argv, Env: withoutManager(env), Timeout: timeout, Settle: settle,
-		Child: []string{os.Args[0], probeChildName},
+		Child: child,
 	})
 	if err != nil {
 		return 0, unavailable(err)
@@ -86,6 +95,11 @@ func write(path string, b []byte) error {
 func probeChild(args []string) (int, error) {
 	runtime.LockOSThread()
 	ignoreSIGPIPE()
+	if args[0] == confineFlag {
+		// The prober is outside, as the notifier is later.
+		confine.Signals()
+		args = args[1:]
+	}
 	err := probe.Child(args, os.Environ())
 	if errors.Is(err, seccomp.ErrKernel) || errors.Is(err, seccomp.ErrBusy) || errors.Is(err, seccomp.ErrForbidden) {
 		return exitUnavailable, nil // the prober says so

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/adopt"
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/confine"
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
@@ -25,6 +26,7 @@ type runOptions struct {
 	maps       []adopt.Map
 	holdAccept bool
 	ownPtrace  bool
+	confine    bool
 	instance   int
 	// envFiles are read with the rights of the program; "-" in front of one that may be missing.
 	envFiles    []string
@@ -67,6 +69,7 @@ func (o *runOptions) parse(args []string) error {
 		return nil
 	})
 	f.BoolVar(&o.ownPtrace, "own-ptrace", false, "")
+	f.BoolVar(&o.confine, "confine", false, "")
 	f.IntVar(&o.instance, "instance", 0, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
 	o.envFlags(f)
@@ -139,6 +142,10 @@ func run(o *runOptions) error {
 	}
 	if o.sigpipe == "ignore" {
 		ignoreSIGPIPE()
+	}
+	if o.confine {
+		// The notifier has been forked: it stays outside, where it may read the program.
+		confine.Signals()
 	}
 	return execute(o.argv, env)
 }

@@ -50,7 +50,7 @@ func TestComplete(t *testing.T) {
 		"install x --cwd ":               "dirs",
 		"install x --rest":               "words --restart",
 		"install x --restart no --rest":  "words",
-		"install x --no-autorestart --r": "words --ready --run-as --rw",
+		"install x --no-autorestart --r": "words --ready --run-as --rw --ro",
 		"install x -e A=1 --en":          "words --env --env-file",
 		"install --instances 4 x --ins":  "words",
 		"install x --name --":            "words",

@@ -17,6 +17,7 @@ type appFlags struct {
 	drain                                          string
 	runAs, directory                               string
 	listen, env, envFiles, writable, trust         cli.StringSlice
+	reads, allow                                   cli.StringSlice
 	noListen                                       bool
 	startTimeout, drainTimeout, minUptime          time.Duration
 	increment                                      cli.StringSlice
@@ -50,6 +51,9 @@ func (f *appFlags) flags() []cli.Flag {
 		&cli.StringFlag{Name: "restart", Value: "always", Destination: &f.restart, Usage: "`WHEN` a worker has ended: always, on-failure or no"},
 		&cli.StringFlag{Name: "sandbox", Value: "default", Destination: &f.sandbox, Usage: "`HOW` much of the machine is hidden: default, strict or off"},
 		&cli.StringSliceFlag{Name: "rw", Destination: &f.writable, Usage: "`PATH` that the sandboxed workers may write to; may repeat"},
+		&cli.StringSliceFlag{Name: "ro", Destination: &f.reads, Usage: "`PATH` in a home that the sandboxed workers may read; may repeat"},
+		&cli.StringSliceFlag{Name: "allow", Destination: &f.allow,
+			Usage: "`WORD` for a part of the sandbox to leave out: " + strings.Join(allowWords(), ", ") + "; may repeat"},
 		&cli.StringSliceFlag{Name: "increment", Destination: &f.increment, Usage: "`VAR=N`umber: a variable that is N in the first instance, N+1 in the second; may repeat"},
 		&cli.BoolFlag{Name: "pin", Destination: &f.pin, Usage: "one CPU for each instance"},
 		&cli.DurationFlag{Name: "min-uptime", Value: defaultMinUptime, Destination: &f.minUptime, Usage: "`TIME` after which a run is not a short one; after short runs, restarts wait longer and longer"},
@@ -119,11 +123,26 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	keep(err)
 	a.Writable = f.writable.Value()
 	a.Trust = f.trust.Value()
+	a.Reads = f.reads.Value()
+	for _, s := range f.allow.Value() {
+		w, err := units.ParseAllowance(s)
+		keep(meant("allow", s, err))
+		a.Allow = append(a.Allow, w)
+	}
 	a.Timeouts = f.timeouts()
 	a.RunAs = parseRunAs(f.runAs)
 	a.Directory = f.directory
 	a.Command = command
 	return a, errors.Join(errs...)
+}
+
+// allowWords returns the words of --allow.
+func allowWords() []string {
+	var words []string
+	for _, w := range units.Allowances() {
+		words = append(words, string(w))
+	}
+	return words
 }
 
 // checkListen is for apps that nobody probes: they must say where they listen.

@@ -46,7 +46,7 @@ func TestAppFlags(t *testing.T) {
 
 	a, err = flagsOf(t, "-i", "-1", "--listen", "8080", "--listen", "admin=/run/a b.sock", "--activation", "native", "--ready", "notify", "--run-as", "www:web",
 		"--cwd", "/srv", "--env", "A=1,2", "--env", "B=", "--env", "C==x", "--env-file", "/etc/a", "--env-file=-/etc/b", "--restart", "on-failure",
-		"--sandbox", "strict", "--rw", "/var/a,b", "--increment", "PORT=3000", "--pin", "--min-uptime", "3s", "--max-restarts", "7", "--drain", "accept",
+		"--sandbox", "strict", "--rw", "/var/a,b", "--ro", "/home/a/.npmrc", "--allow", "io-uring", "--allow", "shm", "--increment", "PORT=3000", "--pin", "--min-uptime", "3s", "--max-restarts", "7", "--drain", "accept",
 		"--no-node-preload", "--own-ptrace", "--start-timeout", "5s", "--drain-timeout", "1m").app("web", []string{"/bin/true"})
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +58,7 @@ func TestAppFlags(t *testing.T) {
 		Env:      []units.EnvVar{{Name: "A", Value: "1,2"}, {Name: "B"}, {Name: "C", Value: "=x"}},
 		EnvFiles: []units.EnvFile{{Path: "/etc/a"}, {Path: "/etc/b", Optional: true}},
 		Restart:  units.RestartOnFailure, Sandbox: units.SandboxStrict, Writable: []string{"/var/a,b"},
+		Reads: []string{"/home/a/.npmrc"}, Allow: []units.Allowance{units.AllowIOUring, units.AllowSharedMemory},
 		Timeouts: units.Timeouts{Start: 5 * time.Second, Drain: time.Minute},
 		Shim: units.ShimOptions{
 			Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}}, Pin: true, MaxRestarts: 7, MinUptime: 3 * time.Second, NoNodePreload: true, HoldAccept: true, OwnPtrace: true,
@@ -92,6 +93,7 @@ func TestAppFlagsErrors(t *testing.T) {
 		{[]string{"--ready", "maybe"}, `ready: "maybe" is not one of exec, notify`},
 		{[]string{"--restart", "sometimes"}, `restart: "sometimes" is not one of always, on-failure, no`},
 		{[]string{"--sandbox", "leaky"}, `sandbox: "leaky" is not one of default, strict, off`},
+		{[]string{"--allow", "uring"}, `allow: "uring" is not one of home, io-uring, namespaces, ptrace, shm, sockets, users`},
 		{[]string{"--drain", "slowly"}, `--drain "slowly" is not one of auto, epoll, accept, off`},
 		{[]string{"--min-uptime", "0s"}, "--min-uptime must be positive"},
 		{[]string{"--env", "PORT"}, `--env "PORT" has no "="`},

@@ -48,6 +48,9 @@ func (e *env) resolvePaths(a *units.App, dir string) error {
 	for i := range a.Writable {
 		absolute(&a.Writable[i])
 	}
+	for i := range a.Reads {
+		absolute(&a.Reads[i])
+	}
 	if len(a.Command) == 0 || a.Command[0] == "" || filepath.IsAbs(a.Command[0]) {
 		return nil
 	}

@@ -51,6 +51,29 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 	if err := e.settleAccess(a, asked); err != nil {
 		return err
 	}
+	if err := e.settlePaths(a); err != nil {
+		return err
+	}
+	e.settleHomes(a)
+	if err := e.settleTrust(a); err != nil {
+		return err
+	}
+	if builtWithActivation(a.Command[0]) {
+		if f.activation == activationAuto {
+			a.Activation = units.Native
+			e.note("activation: native (%s is built with the activation package)", a.Command[0])
+		}
+		// Its Serve drains on SIGTERM, and knows its requests where the shim can only watch connections.
+		a.Shim.NoDrain = f.drain == drainAuto && a.Activation == units.Native || a.Shim.NoDrain
+	}
+	if f.ready == "" {
+		a.Ready = readiness(*a)
+	}
+	return nil
+}
+
+// settlePaths makes the paths that were given absolute, and checks that they exist.
+func (e *env) settlePaths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {
 		if a.EnvFiles[i].Path, err = e.absolutePath(p.Path); err != nil {
 			return err
@@ -67,19 +90,13 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 			return withHint(fmt.Errorf("the writable path %q: %w", p, cause(err)), "mkdir -p %s", shellWord(a.Writable[i]))
 		}
 	}
-	if err := e.settleTrust(a); err != nil {
-		return err
-	}
-	if builtWithActivation(a.Command[0]) {
-		if f.activation == activationAuto {
-			a.Activation = units.Native
-			e.note("activation: native (%s is built with the activation package)", a.Command[0])
+	for i, p := range a.Reads {
+		if a.Reads[i], err = e.absolutePath(p); err != nil {
+			return err
 		}
-		// Its Serve drains on SIGTERM, and knows its requests where the shim can only watch connections.
-		a.Shim.NoDrain = f.drain == drainAuto && a.Activation == units.Native || a.Shim.NoDrain
-	}
-	if f.ready == "" {
-		a.Ready = readiness(*a)
+		if _, err := os.Stat(a.Reads[i]); err != nil {
+			return withHint(fmt.Errorf("the readable path %q: %w", p, cause(err)), "omit --ro %s", shellWord(p))
+		}
 	}
 	return nil
 }
@@ -123,6 +140,7 @@ func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
 			return nil
 		}
 		a.RunAs = units.RunAs{User: u.Username}
+		e.offerDynamic(*a, u)
 		return nil
 	}
 	if a.RunAs.User != "" {
@@ -137,6 +155,20 @@ func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
 	}
 	return nil
 }
+
+// offerDynamic names the safer user where the owner of the directory is a person, and nothing is said to be written.
+func (e *env) offerDynamic(a units.App, owner *user.User) {
+	if uid, err := strconv.Atoi(owner.Uid); err != nil || uid < firstLogin || len(a.Writable) > 0 {
+		return
+	}
+	dynamic := identity{uid: -1}
+	if dynamic.blockedBy(a.Command[0]) == "" && dynamic.blockedBy(filepath.Join(a.Directory, ".")) == "" {
+		e.note("run-as: %s, the owner of %s; if the program writes nothing there, --run-as dynamic is safer", owner.Username, a.Directory)
+	}
+}
+
+// firstLogin is the first user id that adduser(8) and useradd(8) give to people.
+const firstLogin = 1000
 
 // settleAccess checks that the workers' user can reach the program and the directory. A directory that nobody asked
 // for and the user cannot enter (/root, as a rule) is replaced by "/".
@@ -226,85 +258,6 @@ func fileContains(path, text string) bool {
 		// It may begin in this part and end in the next.
 		kept = copy(buffer, buffer[max(0, kept+n-len(text)+1):kept+n])
 	}
-}
-
-// identity is a user as the kernel sees it when it checks permissions.
-type identity struct {
-	name string
-	uid  int
-	gids []int
-}
-
-// identify gives the identity that the workers will have; a dynamic user is nobody's owner and in nobody's group.
-func identify(r units.RunAs) (identity, error) {
-	if r.Dynamic() {
-		return identity{name: "a dynamic user", uid: -1}, nil
-	}
-	u, err := lookupUser(r.User)
-	if err != nil {
-		return identity{}, fmt.Errorf("there is no user %q", r.User)
-	}
-	id := identity{name: "user " + u.Username}
-	id.uid, _ = strconv.Atoi(u.Uid)
-	ids, _ := u.GroupIds()
-	if r.Group != "" {
-		if g, err := lookupGroup(r.Group); err == nil {
-			ids = append(ids, g.Gid)
-		}
-	}
-	for _, s := range append(ids, u.Gid) {
-		if n, err := strconv.Atoi(s); err == nil {
-			id.gids = append(id.gids, n)
-		}
-	}
-	return id, nil
-}
-
-// blockedBy gives the first part of the path that the identity may not pass (directories) or execute (a file), or "".
-// ACLs are not looked at: what they allow in addition is refused here only if the mode bits refuse it.
-func (id identity) blockedBy(path string) string {
-	if id.uid == 0 {
-		return ""
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return ""
-	}
-	at := "/"
-	for part := range strings.SplitSeq(strings.Trim(real, "/"), "/") {
-		at = filepath.Join(at, part)
-		info, err := os.Stat(at)
-		if err != nil {
-			return ""
-		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		if ok && !id.may(st) && !hasACL(at) {
-			return at
-		}
-	}
-	return ""
-}
-
-// may says whether the execute bit that counts for this identity is set.
-func (id identity) may(st *syscall.Stat_t) bool { return id.has(st, 0o1) }
-
-// has says whether the identity has the right: 1 to execute or enter, 4 to read.
-func (id identity) has(st *syscall.Stat_t, right uint32) bool {
-	switch {
-	case id.uid == 0:
-		return true
-	case int(st.Uid) == id.uid:
-		return st.Mode&(right<<6) != 0
-	case slices.Contains(id.gids, int(st.Gid)):
-		return st.Mode&(right<<3) != 0
-	}
-	return st.Mode&right != 0
-}
-
-// hasACL: the mode bits are not the whole truth then, so systemd is left to find out.
-func hasACL(path string) bool {
-	n, err := syscall.Getxattr(path, "system.posix_acl_access", nil)
-	return err == nil && n > 0
 }
 
 func lookupUser(s string) (*user.User, error) {

@@ -30,6 +30,8 @@ func rights() []right {
 		{"sandbox", func(a, b units.App) []string { return moreRank(a.Sandbox, b.Sandbox, sandboxRank) }},
 		{"own-ptrace", func(a, b units.App) []string { return moreFlag(a.Shim.OwnPtrace, b.Shim.OwnPtrace) }},
 		{"writable", func(a, b units.App) []string { return morePaths(a.Writable, b.Writable) }},
+		{"reads", func(a, b units.App) []string { return morePaths(a.Reads, b.Reads) }},
+		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
 		{"env-files", func(a, b units.App) []string { return moreWords(rootEnvFiles(a), rootEnvFiles(b)) }},
 		{"listen", func(a, b units.App) []string { return moreWords(unixSockets(a), unixSockets(b)) }},
 		{"trust", func(a, b units.App) []string { return moreWords(a.Trust, b.Trust) }},
@@ -91,6 +93,14 @@ func morePaths(a, b []string) []string {
 
 func moreWords(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
+}
+
+func allowances(a units.App) []string {
+	var list []string
+	for _, w := range a.Allow {
+		list = append(list, string(w))
+	}
+	return list
 }
 
 // rootEnvFiles are the environment files that PID 1 reads as root.

@@ -253,6 +253,7 @@ func TestChangedWords(t *testing.T) {
 		"ready": func(a *units.App) { a.Ready = units.ReadyNotify }, "env": func(a *units.App) { a.Env = make([]units.EnvVar, 1) },
 		"env-files": func(a *units.App) { a.EnvFiles = make([]units.EnvFile, 1) }, "trust": func(a *units.App) { a.Trust = []string{"x"} }, "restart": func(a *units.App) { a.Restart = units.RestartNo },
 		"sandbox": func(a *units.App) { a.Sandbox = units.SandboxOff }, "writable": func(a *units.App) { a.Writable = []string{"x"} },
+		"reads": func(a *units.App) { a.Reads = []string{"x"} }, "allow": func(a *units.App) { a.Allow = []units.Allowance{units.AllowHome} },
 		"timeouts": func(a *units.App) { a.Timeouts.Drain = 1 }, "shim": func(a *units.App) { a.Shim.Pin = true },
 	}
 	for word, f := range edits {

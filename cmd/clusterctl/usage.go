@@ -155,6 +155,8 @@ func valuesOf(flag string) []string {
 		return []string{"always", "on-failure", "no"}
 	case "sandbox":
 		return []string{"default", "strict", "off"}
+	case "allow":
+		return allowWords()
 	case "drain":
 		return []string{"auto", "epoll", "accept", "off"}
 	case "run-as":

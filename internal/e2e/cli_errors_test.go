@@ -132,6 +132,8 @@ install x -e /tmp/err.log -l 1 -- GO
 install x --env 1A=b -l 1 -- GO
 install x --env-file /nowhere -l 1 -- GO
 install x --rw /nowhere -l 1 -- GO
+install x --ro /nowhere -l 1 -- GO
+install x --allow io_uring -l 1 -- GO
 install x --increment A -l 1 -- GO
 install x --increment A=b -l 1 -- GO
 install x --min-uptime 0 -l 1 -- GO

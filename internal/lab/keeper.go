@@ -178,7 +178,7 @@ func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 		"--quiet", "--boot", "--directory=" + filepath.Join(k.work, "root"), "--machine=" + k.Name,
 		"--register=no", "--keep-unit", "--notify-ready=yes", "--private-network",
 		"--link-journal=no", "--resolv-conf=off", "--timezone=off", "--kill-signal=SIGRTMIN+3",
-		"--system-call-filter=pidfd_getfd pidfd_open kcmp bpf",
+		"--system-call-filter=pidfd_getfd pidfd_open kcmp bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self",
 	}, k.Args...)...)
 	cmd.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

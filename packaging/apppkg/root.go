@@ -166,6 +166,8 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	for _, w := range foreignWritable(a) {
 		notes = append(notes, w+" must be there before the package is installed, for the workers to write to (writable)")
 	}
+	// What is visible of a home here is not there: an app that comes with a package lies outside of all homes.
+	a.Reads = nil
 	return a, notes, nil
 }
 

@@ -54,6 +54,12 @@ func Encode(a units.App) []byte {
 	w.text("restart", a.Restart.String(), units.RestartAlways.String())
 	w.text("sandbox", a.Sandbox.String(), units.SandboxDefault.String())
 	w.list("writable", a.Writable)
+	w.list("read", a.Reads)
+	var allow []string
+	for _, word := range a.Allow {
+		allow = append(allow, string(word))
+	}
+	w.list("allow", allow)
 	w.duration("start-timeout", a.Timeouts.Start)
 	w.duration("drain-timeout", a.Timeouts.Drain)
 	w.shim(a.Shim)

@@ -40,6 +40,8 @@ func fields() []field {
 		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
 		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
 		{"writable", func(r *appReader, f string, n *yaml.Node) { r.app.Writable = r.texts(f, n) }},
+		{"read", func(r *appReader, f string, n *yaml.Node) { r.app.Reads = r.texts(f, n) }},
+		{"allow", (*appReader).allow},
 		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
 		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
@@ -180,6 +182,17 @@ func (r *appReader) texts(field string, n *yaml.Node) []string {
 		list = append(list, it.text)
 	}
 	return list
+}
+
+func (r *appReader) allow(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		w, err := units.ParseAllowance(it.text)
+		if err != nil {
+			r.failWith(field, it.node, nearestAllowance(it.text, err))
+			continue
+		}
+		r.app.Allow = append(r.app.Allow, w)
+	}
 }
 
 // workerEnvFiles are environment files that the shim reads, as the workers' user.

@@ -82,6 +82,8 @@ func anyApp() *rapid.Generator[units.App] {
 			Restart:    rapid.SampledFrom([]units.Restart{units.RestartAlways, units.RestartOnFailure, units.RestartNo}).Draw(t, "restart"),
 			Sandbox:    rapid.SampledFrom([]units.Sandbox{units.SandboxDefault, units.SandboxStrict, units.SandboxOff}).Draw(t, "sandbox"),
 			Writable:   rapid.SliceOfN(path, 0, 2).Draw(t, "writable"),
+			Reads:      rapid.SliceOfN(path, 0, 2).Draw(t, "read"),
+			Allow:      rapid.SliceOfN(rapid.SampledFrom(units.Allowances()), 0, 2).Draw(t, "allow"),
 			Timeouts:   units.Timeouts{Start: anyDuration().Draw(t, "start"), Drain: anyDuration().Draw(t, "drain")},
 			Shim: units.ShimOptions{
 				Increment: env(rapid.SampledFrom([]string{"3000", "+5", "-1", "007"})), Pin: rapid.Bool().Draw(t, "pin"),
@@ -118,7 +120,7 @@ func TestRoundTrip(t *testing.T) {
 		a := anyApp().Draw(t, "app")
 		if a.Validate() != nil {
 			// What is left without paths that a unit file cannot hold is valid more often.
-			a.Directory, a.Writable, a.EnvFiles, a.Listen, a.Socket = "", nil, nil, nil, units.SocketAccess{}
+			a.Directory, a.Writable, a.Reads, a.EnvFiles, a.Listen, a.Socket = "", nil, nil, nil, nil, units.SocketAccess{}
 			if err := a.Validate(); err != nil {
 				return
 			}

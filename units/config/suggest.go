@@ -1,6 +1,11 @@
 package config
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+)
 
 // synonyms are keys of other tools (PM2, Compose, systemd) and what they are called here.
 func synonyms() map[string]string {
@@ -12,7 +17,7 @@ func synonyms() map[string]string {
 		"environment": "env", "envfile": "env-files", "environment-file": "env-files", "environmentfile": "env-files",
 		"replicas": "instances", "processes": "instances", "workers": "instances", "scale": "instances",
 		"kill-timeout": "drain-timeout", "listen-timeout": "start-timeout", "increment-var": "increment", "autorestart": "restart",
-		"readwritepaths": "writable",
+		"readwritepaths": "writable", "reads": "read", "readable": "read", "readonlypaths": "read", "bindreadonlypaths": "read",
 	}
 }
 
@@ -32,6 +37,20 @@ func suggest(key string) string {
 		best = appsKey
 	}
 	return best
+}
+
+// nearestAllowance adds to the error of an unknown word of allow the word that it may have been meant to be.
+func nearestAllowance(word string, err error) error {
+	var e *units.FieldError
+	if !errors.As(err, &e) {
+		return err
+	}
+	for _, w := range units.Allowances() {
+		if distance(word, string(w)) <= 2 {
+			return &units.FieldError{Field: e.Field, Message: e.Message, Hint: "did you mean " + string(w) + "?"}
+		}
+	}
+	return err
 }
 
 // distance is the number of single-byte edits between two short words (Levenshtein).

@@ -34,6 +34,7 @@ func check() error {
 		{"yama 1: node", "hello", func() error { return r.node(1) }},
 		{"yama 1: below a shell", "wrapped", r.wrapped},
 		{"yama 1: node cluster", "master", func() error { return r.cluster(1) }},
+		{"sandbox", "hog", r.sandbox},
 		{"MemoryMax=", "hog", r.memory},
 		{"CPUQuota=", "sized", r.quota},
 		{"AllowedCPUs=", "sized", r.cpuset},

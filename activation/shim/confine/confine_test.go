@@ -1,0 +1,55 @@
+package confine_test
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/confine"
+)
+
+// asChild makes the test binary a confined process that signals the process of that number.
+const asChild = "CLUSTERCTL_TEST_CONFINED"
+
+// TestSignals: a confined process cannot signal its parent, and its parent can still signal it.
+func TestSignals(t *testing.T) {
+	if os.Getenv(asChild) != "" {
+		confined(t)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestSignals$", "-test.v")
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+func confined(t *testing.T) {
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(os.Getppid(), 0); err != nil {
+		t.Fatalf("before: %v", err)
+	}
+	got := confine.Signals()
+	err := unix.Kill(os.Getppid(), 0)
+	if got != (err == unix.EPERM) {
+		t.Errorf("confined is %v, and a signal to the parent gives %v", got, err)
+	}
+	// A child belongs to the same domain.
+	child := exec.Command("/bin/sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Errorf("a signal to a child: %v", err)
+	}
+	_ = child.Wait()
+	t.Logf("the kernel confines: %v", got)
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// settleHomes finds out what the sandboxed workers need of the homes, which are empty for them otherwise, and adds it to
+// a.Reads. Links are followed, since what decides is where a file really is.
+func (e *env) settleHomes(a *units.App) {
+	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
+		return
+	}
+	h := homes{app: a}
+	h.directory(a.Directory)
+	if real, _ := follow(a.Command[0]); inside(a.Command[0], "/run/user") && !inside(real, "/run/user") {
+		e.note("program: %s (%s goes with the login)", real, a.Command[0])
+		a.Command[0] = real
+	}
+	h.program(a.Command[0])
+	for _, arg := range a.Command[1:] {
+		if _, v, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
+			arg = v
+		}
+		h.argument(arg)
+	}
+	for _, v := range a.Env {
+		if !isHome(filepath.Clean(v.Value)) {
+			h.argument(v.Value)
+		}
+	}
+	for _, p := range slices.Concat(a.Writable, a.Reads) {
+		h.place(p)
+	}
+	a.Reads = append(a.Reads, h.found...)
+	e.noteHomes(h.seen(), h.loose)
+}
+
+// noteHomes says what the workers see of the homes, if that is anything.
+func (e *env) noteHomes(seen, loose []string) {
+	if len(seen) == 0 {
+		return
+	}
+	e.note("home: the workers see %s, and nothing else of /home, /root and /run/user (--ro PATH shows more)", strings.Join(seen, ", "))
+	for _, p := range loose {
+		e.note("home: %s is a link in a home itself: it is followed at each start, and relative links that lead out of it do not work", p)
+	}
+	for _, p := range seen {
+		if isHome(p) {
+			e.note("home: %s is a whole home: the usual places of keys and passwords in it are closed, but a directory in it is safer", p)
+		}
+	}
+}
+
+// homes collects what an app needs in homes.
+type homes struct {
+	app *units.App
+	// found are paths to be bound; loose are links whose old and new end cannot both be.
+	found, loose []string
+}
+
+// add keeps a path in a home, unless it is visible already.
+func (h *homes) add(p string) {
+	at, _ := follow(p)
+	for _, s := range h.seen() {
+		real, _ := follow(s)
+		if p == s || inside(p, s) || p == at && (p == real || inside(p, real)) {
+			return
+		}
+	}
+	h.found = append(h.found, p)
+}
+
+// seen returns the paths that are visible so far: what was found, and what units shows by its name.
+func (h *homes) seen() []string {
+	seen := slices.Concat(h.app.Reads, h.found)
+	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
+		if inHome(p) && !slices.Contains(seen, p) {
+			seen = append(seen, p)
+		}
+	}
+	return seen
+}
+
+// place adds what a path needs: a path in a home itself, a link into one, and the directory that has both a link and where
+// it points.
+func (h *homes) place(p string) {
+	at, links := follow(p)
+	for _, l := range links {
+		if !inHome(l.at) {
+			continue
+		}
+		// A deploy turns such a link, so its old and its new end have to be visible.
+		if both := common(filepath.Dir(l.at), l.to); inHome(both) && !isHome(both) {
+			h.add(both)
+		} else if !slices.Contains(h.loose, l.at) {
+			h.loose = append(h.loose, l.at)
+		}
+	}
+	switch {
+	case inHome(p):
+		h.add(p)
+	case inHome(at) && !slices.Contains(h.seen(), p):
+		// PID 1 follows the link at each start, and binds its end at the place where that is.
+		h.found = append(h.found, p)
+	}
+}
+
+// directory adds the app's directory and the project that it is a part of: programs look for modules in the directories
+// above their own.
+func (h *homes) directory(d string) {
+	at, _ := follow(d)
+	if isHome(at) {
+		h.app.Directory = at // what is closed in a home goes by its name
+		return
+	}
+	h.place(d)
+	if root := project(at); root != at && inHome(root) {
+		h.add(root)
+	}
+}
+
+// program adds a program with what is installed beside it, and the interpreter in its first line.
+func (h *homes) program(p string) {
+	at, links := follow(p)
+	for _, l := range append(links, link{at: at}) {
+		if inHome(l.at) {
+			for _, need := range installation(l.at) {
+				h.add(need)
+			}
+		}
+	}
+	if line := shebang(p); len(line) > 0 && filepath.IsAbs(line[0]) && line[0] != p {
+		h.program(line[0])
+	}
+}
+
+// argument adds a file or directory that is given by its full path; a file comes with its project.
+func (h *homes) argument(arg string) {
+	if !filepath.IsAbs(arg) {
+		return
+	}
+	at, _ := follow(arg)
+	info, err := os.Stat(arg)
+	if err != nil || !inHome(arg) && !inHome(at) {
+		return
+	}
+	if root := project(filepath.Dir(at)); !info.IsDir() && inHome(root) && !isHome(root) {
+		h.add(root)
+	}
+	h.place(arg)
+}
+
+// installation returns what has to be visible for a program in a home to run: the directory above "bin" where libraries
+// stand beside it, else the program alone. ~/.local and ~/.cargo hold more than programs.
+func installation(program string) []string {
+	bin := filepath.Dir(program)
+	root := filepath.Dir(bin)
+	switch {
+	case filepath.Base(bin) == "shims", filepath.Base(root) == ".volta":
+		// asdf, pyenv, rbenv and volta: a small program that looks for the right version.
+		return []string{root}
+	case filepath.Base(bin) != "bin" || isHome(root) || !inHome(root):
+		return []string{program}
+	case filepath.Base(root) == ".local" || filepath.Base(root) == ".cargo":
+		if lib := filepath.Join(root, "lib"); isDirectory(lib) {
+			return []string{program, lib}
+		}
+		return []string{program}
+	}
+	for _, beside := range []string{"lib", "include", "pyvenv.cfg"} {
+		if _, err := os.Stat(filepath.Join(root, beside)); err == nil {
+			return []string{root}
+		}
+	}
+	return []string{program}
+}
+
+// project returns the highest directory below the home that looks like the root of a project, or dir itself.
+func project(dir string) string {
+	root := dir
+	for d := dir; inHome(d) && !isHome(d); d = filepath.Dir(d) {
+		for _, mark := range []string{"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git"} {
+			if _, err := os.Lstat(filepath.Join(d, mark)); err == nil {
+				root = d
+			}
+		}
+	}
+	return root
+}
+
+// link is a symbolic link on the way to a file: where it is and where it points, both without links above.
+type link struct{ at, to string }
+
+// follow returns where a path really is, and the links on the way. What does not exist is where its name says.
+func follow(p string) (at string, links []link) {
+	at = "/"
+	rest := strings.Split(filepath.Clean(p), "/")
+	for steps := 0; len(rest) > 0; steps++ {
+		part := rest[0]
+		rest = rest[1:]
+		if part == "" {
+			continue
+		}
+		next := filepath.Join(at, part) // ".." of a real path is the directory above it
+		to, err := os.Readlink(next)
+		if err != nil || steps > 255 {
+			at = next
+			continue
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(at, to)
+		}
+		links = append(links, link{at: next, to: to})
+		at = "/"
+		rest = append(strings.Split(filepath.Clean(to), "/"), rest...)
+	}
+	return at, links
+}
+
+// common returns the deepest directory that holds both paths.
+func common(a, b string) string {
+	for a != "/" && a != b && !inside(b, a) {
+		a = filepath.Dir(a)
+	}
+	return a
+}
+
+// inside reports whether p is below dir.
+func inside(p, dir string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
+
+// inHome reports whether a path is in one of the places that ProtectHome= empties.
+func inHome(p string) bool {
+	return isHome(p) || inside(p, "/home") || inside(p, "/root") || inside(p, "/run/user")
+}
+
+// isHome reports whether a path is a home, or has all homes in it.
+func isHome(p string) bool {
+	return p == "/root" || p == "/home" || p == "/run/user" || filepath.Dir(p) == "/home" || filepath.Dir(p) == "/run/user"
+}
+
+func isDirectory(p string) bool {
+	info, err := os.Stat(p)
+	return err == nil && info.IsDir()
+}

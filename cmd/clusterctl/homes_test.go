@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestFollow: every link on the way is found, in directories too, and what does not exist is where its name says.
+func TestFollow(t *testing.T) {
+	top, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"releases/7", "bin"} {
+		if err := os.MkdirAll(filepath.Join(top, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for from, to := range map[string]string{"current": "releases/7", "alias": filepath.Join(top, "current"), "loop": "loop"} {
+		if err := os.Symlink(to, filepath.Join(top, from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]struct {
+		at    string
+		links int
+	}{
+		"bin": {"bin", 0}, "current/app.js": {"releases/7/app.js", 1}, "alias/app.js": {"releases/7/app.js", 2}, "gone/x": {"gone/x", 0},
+	} {
+		at, links := follow(filepath.Join(top, path))
+		if at != filepath.Join(top, want.at) || len(links) != want.links {
+			t.Errorf("%s: %s, %d links %v", path, at, len(links), links)
+		}
+	}
+	if at, _ := follow(filepath.Join(top, "loop")); at == "" {
+		t.Error("a link to itself ends in nothing")
+	}
+}
+
+func TestCommon(t *testing.T) {
+	for _, c := range [][3]string{
+		{"/home/a/app", "/home/a/app/releases/7", "/home/a/app"}, {"/home/a", "/home/a/releases/7", "/home/a"},
+		{"/home/a/x", "/home/a/xy", "/home/a"}, {"/home/a", "/srv", "/"}, {"/home/a", "/home/a", "/home/a"},
+	} {
+		if got := common(c[0], c[1]); got != c[2] {
+			t.Errorf("%s and %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// TestInstallation: what is beside a program in a home is seen only where it belongs to it.
+func TestInstallation(t *testing.T) {
+	for program, want := range map[string][]string{
+		"/home/a/.pyenv/shims/python": {"/home/a/.pyenv"}, "/home/a/.volta/bin/node": {"/home/a/.volta"},
+		"/home/a/bin/tool": {"/home/a/bin/tool"}, "/home/a/.cargo/bin/tool": {"/home/a/.cargo/bin/tool"}, "/home/a/app/run": {"/home/a/app/run"},
+	} {
+		if got := installation(program); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", program, got, want)
+		}
+	}
+}
+
+// TestNoHomes: an app outside of all homes needs nothing of them, and nothing is said.
+func TestNoHomes(t *testing.T) {
+	w := newWorld(t)
+	a := units.App{Command: []string{"/usr/bin/env", "/etc/hosts"}, Directory: "/usr", Writable: []string{"/var"}}
+	w.env.settleHomes(&a)
+	if len(a.Reads) > 0 || w.err.Len() > 0 {
+		t.Errorf("%q, and it is said %q", a.Reads, w.err.String())
+	}
+}

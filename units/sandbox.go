@@ -1,0 +1,198 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+type sandboxView struct {
+	Capabilities     value
+	Home, Tmp, UMask value
+	Users, IPC, Shm  value
+	Bus, Namespaces  value
+	Writable         []value
+	Binds, Reads     []value
+	Hidden           []value
+	ReadOnly, Pinned value
+	Syscalls, Denied value
+	Seccomp, Strict  value
+	Landlock         value
+}
+
+// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that goes with the unit. With "yes" there is
+// a directory to remove at the end, for which PID 1 forks from 254 on; for a moment the child holds the listening socket
+// too, and the restart of an app could not bind it again (measured on 257: up to one restart in three, on a busy machine).
+const disconnectedTmp = 257
+
+// umaskIsTheProgramsAlone is the first systemd that does not apply UMask= to what it makes itself in the unit's mount
+// namespace. Before, the directories above a dynamic user's RuntimeDirectory= and above a bound path became root's alone
+// (seen on 247; core/namespace.c, fixed in 250).
+const umaskIsTheProgramsAlone = 250
+
+// privateIPC is the first systemd with PrivateIPC=.
+const privateIPC = 248
+
+// knowsLandlock is the first systemd that was built everywhere with a libseccomp that knows the names of Landlock's system
+// calls. An unknown name in SystemCallFilter= is a warning at each load of the unit.
+const knowsLandlock = 252
+
+func (r *renderer) sandbox() sandboxView {
+	a := r.app
+	v := sandboxView{Tmp: "yes", UMask: "0027", Capabilities: a.capabilities()}
+	if r.target.Systemd >= disconnectedTmp {
+		v.Tmp = "disconnected"
+	}
+	if a.Adopted() {
+		v.Seccomp = "seccomp"
+	}
+	if a.confined() && r.target.Systemd >= knowsLandlock {
+		v.Landlock = "landlock_create_ruleset landlock_restrict_self"
+	}
+	if a.Sandbox == SandboxStrict {
+		v.Strict = "pid"
+	}
+	r.loosen(&v)
+	r.places(&v, a.writable())
+	readOnly, pinned := a.protect(a.writable())
+	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
+	if r.target.Systemd < umaskIsTheProgramsAlone && (a.RunAs.Dynamic() || v.Home == "tmpfs") {
+		v.UMask = "0022"
+	}
+	return v
+}
+
+// loosen fills in the parts of the sandbox that --allow takes away.
+func (r *renderer) loosen(v *sandboxView) {
+	a := r.app
+	v.Denied = "io_uring_setup io_uring_enter io_uring_register"
+	if a.allows(AllowIOUring) {
+		v.Denied = ""
+	}
+	v.Namespaces = "yes"
+	var groups []string
+	if a.allows(AllowNamespaces) {
+		v.Namespaces = ""
+		groups = append(groups, "@mount")
+	}
+	if a.allows(AllowPtrace) {
+		groups = append(groups, "@debug")
+	}
+	v.Syscalls = fixed(strings.Join(groups, " "))
+	if !a.allows(AllowUsers) {
+		v.Users = "yes"
+	}
+	if !a.allows(AllowSharedMemory) {
+		v.Shm = "/dev/shm"
+		if r.target.Systemd >= privateIPC {
+			v.IPC = "yes"
+		}
+	}
+	if !a.allows(AllowSockets) {
+		v.Bus = fixed(strings.Join(controlSockets(a.RunAs), " "))
+	}
+}
+
+// controlSockets are sockets whose daemons run as root and obey root, or a group such as docker: whoever reaches one of
+// them as that user is outside of the sandbox. Each path costs up to a millisecond of a start, so only those are named that
+// the user may reach. A leading "-" ignores a path that does not exist.
+func controlSockets(r RunAs) []string {
+	switch {
+	case r.Dynamic():
+		return []string{"-/run/dbus"}
+	case r.root():
+		return []string{
+			"-/run/dbus", "-/run/systemd/private", "-/run/systemd/io.systemd.Manager",
+			"-/run/docker.sock", "-/run/containerd", "-/run/podman", "-/run/crio", "-/run/libvirt", "-/run/snapd.socket",
+			"-/var/snap/lxd/common/lxd", "-/var/lib/lxd", "-/var/lib/incus",
+		}
+	}
+	return []string{"-/run/dbus", "-/run/docker.sock"}
+}
+
+// writable returns the paths that the workers may write to. What their own user may write in the app's directory stays
+// writable, as programs expect, except in the strict sandbox.
+func (a App) writable() []string {
+	d := a.Directory
+	if a.Sandbox == SandboxStrict || d == "" || path.Clean(d) == "/" || a.RunAs.Dynamic() || slices.Contains(a.Writable, d) {
+		return a.Writable
+	}
+	return append([]string{d}, a.Writable...)
+}
+
+// places fills in what of the file system the workers see and may write to. The homes are empty but for the paths that the
+// app needs, which are bound one by one. PID 1 resolves links in them at each start.
+func (r *renderer) places(v *sandboxView, writable []string) {
+	v.Home = "yes"
+	if r.app.allows(AllowHome) {
+		v.Home = "read-only"
+	}
+	bound := r.app.bound()
+	for _, p := range writable {
+		if slices.Contains(bound, p) {
+			v.Binds = append(v.Binds, r.must(bindPath("writable", p)))
+			continue
+		}
+		v.Writable = append(v.Writable, r.must(pathWord("writable", p)))
+	}
+	for _, p := range bound {
+		v.Home = "tmpfs"
+		if !slices.Contains(writable, p) {
+			v.Reads = append(v.Reads, r.must(bindPath("read", p)))
+		}
+		if isHome(p) {
+			for _, s := range secrets(p, bound) {
+				v.Hidden = append(v.Hidden, "-"+r.must(pathWord("directory", s)))
+			}
+		}
+	}
+}
+
+// bound returns the paths that the workers see although they are in a home, or are a link into one: what [App.Reads] says,
+// and what is in a home by its name, unless a path above it is bound.
+func (a App) bound() []string {
+	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
+		return nil
+	}
+	paths := slices.Clone(a.Reads)
+	writable := a.writable()
+	for _, p := range slices.Concat([]string{a.Directory}, a.Writable, a.Command, a.workerEnvFiles()) {
+		covered := slices.ContainsFunc(paths, func(above string) bool { return p == above || below(p, above) })
+		if strings.HasPrefix(p, "/") && inHome(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// below reports whether p is in the directory dir.
+func below(p, dir string) bool {
+	return strings.HasPrefix(path.Clean(p)+"/", strings.TrimSuffix(path.Clean(dir), "/")+"/")
+}
+
+// inHome reports whether a path is in one of the places that ProtectHome= is about.
+func inHome(p string) bool {
+	return below(p, "/home") || below(p, "/root") || below(p, "/run/user")
+}
+
+// isHome reports whether a path is the home of a user, and not something in it.
+func isHome(p string) bool {
+	p = path.Clean(p)
+	return p == "/root" || path.Dir(p) == "/home" || path.Dir(p) == "/run/user" || p == "/home" || p == "/run/user"
+}
+
+// secrets returns the well-known places of keys and passwords in a home, except those that are bound by themselves.
+func secrets(home string, bound []string) []string {
+	var places []string
+	for _, s := range []string{
+		".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".npmrc", ".pypirc",
+		".config/gcloud", ".config/gh", ".config/git", ".config/rclone", ".password-store", ".local/share/keyrings",
+		".vault-token", ".terraform.d", ".cargo/credentials.toml", ".gem/credentials",
+		".mozilla", ".config/google-chrome", ".config/chromium", ".bash_history", ".zsh_history",
+	} {
+		if p := path.Join(home, s); !slices.Contains(bound, p) {
+			places = append(places, p)
+		}
+	}
+	return places
+}

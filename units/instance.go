@@ -8,20 +8,20 @@ import (
 
 type instanceView struct {
 	header
-	Sockets, Follow, Extra        value
-	Type, NotifyAccess            value
-	Exec, Directory               value
-	DynamicUser, User, Group      value
-	Env, EnvFiles                 []value
-	Restart, NoRestart            value
-	Backoff, Stopped, Drain       value
-	Delay, LongestDelay           value
-	Noted                         value
-	NonBlocking, RuntimeDirectory value
-	TimeoutStart, TimeoutStop     value
-	LogNamespace                  value
-	LogInterval, LogBurst         value
-	LogUnlimited                  value
+	Sockets, Follow, Extra    value
+	Type, NotifyAccess        value
+	Exec, Directory           value
+	DynamicUser, User, Group  value
+	Env, EnvFiles             []value
+	Restart, NoRestart        value
+	Backoff, Stopped, Drain   value
+	Delay, LongestDelay       value
+	Noted, NonBlocking        value
+	TimeoutStart, TimeoutStop value
+	LogNamespace              value
+	LogInterval, LogBurst     value
+	LogUnlimited              value
+	Report                    value // of a probe
 	// Capabilities where no sandbox bounds them.
 	Capabilities value
 }
@@ -36,16 +36,7 @@ func (r *renderer) instance() instanceView {
 		TimeoutStart: seconds(a.Timeouts.Start, DefaultStartTimeout),
 		TimeoutStop:  seconds(a.Timeouts.Drain, DefaultDrainTimeout, stopMargin),
 	}
-	v.Type, v.NotifyAccess = "exec", ""
-	switch {
-	case a.Adopted():
-		// The notifier beside the program says READY=1 for it.
-		v.Type, v.NotifyAccess = "notify", "all"
-	case a.Ready == ReadyNotify:
-		v.Type, v.NotifyAccess = "notify", "main"
-	case r.target.Systemd < execIsSafe:
-		v.Type = "simple"
-	}
+	r.readiness(&v)
 	v.NonBlocking = r.nonBlocking()
 	if a.Logs.Namespace {
 		v.LogNamespace = fixed(a.Name.LogNamespace())
@@ -97,6 +88,47 @@ func (r *renderer) instance() instanceView {
 	return v
 }
 
+// readiness fills in how the service manager learns that the instance is ready.
+func (r *renderer) readiness(v *instanceView) {
+	v.Type = "exec"
+	if r.target.Systemd < execIsSafe {
+		v.Type = "simple"
+	}
+	switch {
+	case r.app.Adopted():
+		// The notifier beside the program says READY=1 for it, and NOTIFYACCESS=none.
+		v.Type, v.NotifyAccess = "notify", "all"
+	case r.app.Ready == ReadyNotify:
+		v.Type, v.NotifyAccess = "notify", "main"
+		if r.target.Systemd >= accessEnds {
+			v.NotifyAccess = "exec"
+		}
+	}
+}
+
+// accessEnds is the first systemd that knows the message NOTIFYACCESS=none, which takes the right to speak from the program:
+// it could stretch its own stop without end (EXTEND_TIMEOUT_USEC=). Of an adopted app the notifier says it with READY=1; of one
+// that may speak while it runs (--ready notify), the command at the stop, which NotifyAccess=exec lets speak too. Before, that
+// command leaves a process behind which kills the program when its time is over.
+const accessEnds = 254
+
+// guardWords are the flags of that command.
+func (r *renderer) guardWords() []string {
+	if r.target.Systemd >= accessEnds || !r.app.Adopted() && r.app.Ready != ReadyNotify {
+		return nil
+	}
+	return []string{"--kill-after=" + string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout, stopMargin))}
+}
+
+// stoppingWords is ExecStop= of an app that is not drained.
+func (r *renderer) stoppingWords() string {
+	words := []string{r.target.shim(), "stopping"}
+	if r.app.Restart != RestartNo {
+		words = append(words, r.stateWord())
+	}
+	return strings.Join(append(words, r.guardWords()...), " ")
+}
+
 // execIsSafe is the first systemd whose Type=exec can be had with ExecStop= or ExecStopPost=: before it, a program that
 // ends before PID 1 has seen that it was executed makes PID 1 spin for ever (core/service.c; mended in 249).
 //
@@ -132,19 +164,21 @@ func (r *renderer) restarts(v *instanceView) {
 		v.NoRestart = unmendable
 	}
 	if r.app.Restart == RestartNo {
+		if v.NotifyAccess != "" && !r.app.drained() {
+			v.Noted = fixed("-+:" + r.stoppingWords())
+		}
 		return
 	}
 	if !r.app.drained() {
-		// The drain notes it by the way. Without either, a worker that ends with 0 on SIGTERM looks like one that just ends.
-		v.Noted = fixed("-+:" + r.target.shim() + " stopping " + r.stateWord())
+		// The drain notes it as well. Without either, a worker that ends with 0 on SIGTERM looks like one that just ends.
+		v.Noted = fixed("-+:" + r.stoppingWords())
 	}
 	v.Stopped = fixed("-+:" + r.stoppedWords())
 	v.Delay = "10ms"
 	if r.target.Systemd >= delayGrows {
 		v.Delay, v.LongestDelay = "100us", v.Delay
 	}
-	v.RuntimeDirectory = fixed(r.runtimeDirectory())
-	if !r.app.launched() {
+	if !r.app.waits() {
 		v.Backoff = fixed(r.backoffWords())
 	}
 }

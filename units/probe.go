@@ -10,7 +10,7 @@ import (
 type Probe struct {
 	// Unit is its file; it belongs into /run/systemd/system, where no boot finds it.
 	Unit File
-	// Report is the path at which the unit leaves what it found, as JSON, until it is stopped.
+	// Report is the file into which the unit writes what it found, as JSON. The caller makes it.
 	Report string
 }
 
@@ -28,14 +28,13 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	}
 	r := renderer{app: a, target: t, source: source}
 	name := a.Name.probe()
-	dir := "clusterctl/" + string(a.Name) + "/probe"
-	report := "/run/" + dir + "/report.json"
+	report := "/run/clusterctl/" + string(a.Name) + "/probe.json"
 
 	v := r.instance()
 	v.header = r.header(name)
-	v.RuntimeDirectory = fixed(dir)
+	v.Report = fixed(report)
 	v.TimeoutStart = seconds(timeout, 0, probeMargin)
-	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--output=" + report, "--instance=1"}
+	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--instance=1"}
 	if a.confined() {
 		words = append(words, "--confine")
 	}

@@ -26,8 +26,7 @@ type sandboxView struct {
 const disconnectedTmp = 257
 
 // umaskIsTheProgramsAlone is the first systemd that does not apply UMask= to what it makes itself in the unit's mount
-// namespace. Before, the directories above a dynamic user's RuntimeDirectory= and above a bound path became root's alone
-// (seen on 247; core/namespace.c, fixed in 250).
+// namespace. Before, the directories above a bound path became root's alone (seen on 247; core/namespace.c, fixed in 250).
 const umaskIsTheProgramsAlone = 250
 
 // privateIPC is the first systemd with PrivateIPC=.
@@ -56,7 +55,7 @@ func (r *renderer) sandbox() sandboxView {
 	r.places(&v, a.writable())
 	readOnly, pinned := a.protect(a.writable())
 	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
-	if r.target.Systemd < umaskIsTheProgramsAlone && (a.RunAs.Dynamic() || v.Home == "tmpfs") {
+	if r.target.Systemd < umaskIsTheProgramsAlone && v.Home == "tmpfs" {
 		v.UMask = "0022"
 	}
 	return v

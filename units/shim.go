@@ -63,11 +63,22 @@ func (r *renderer) shimWords() []string {
 	if a.Shim.Pin {
 		words = append(words, "--pin")
 	}
-	words = append(words, "--backoff")
-	if a.Shim.MaxRestarts > 0 {
-		words = append(words, "--max-restarts="+strconv.Itoa(a.Shim.MaxRestarts))
+	words = append(words, r.stateWord())
+	if a.waits() {
+		words = append(words, "--backoff")
 	}
-	return append(append(words, a.minUptimeWords()...), "--")
+	return append(append(words, a.maxRestartsWords()...), "--")
+}
+
+// waits says whether the launcher of an adopted program waits after short runs, which spares each start a process. Other
+// apps have ExecStartPre= for it. So has an app that may give up: root must note that.
+func (a App) waits() bool { return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo }
+
+func (a App) maxRestartsWords() []string {
+	if a.Shim.MaxRestarts == 0 {
+		return nil
+	}
+	return []string{"--max-restarts=" + strconv.Itoa(a.Shim.MaxRestarts)}
 }
 
 // workerEnvFiles returns the paths of the environment files that the shim reads.
@@ -169,6 +180,7 @@ func (r *renderer) drainWords() string {
 	if r.app.Restart != RestartNo {
 		words = append(words, r.stateWord())
 	}
+	words = append(words, r.guardWords()...)
 	words = append(words, "--drain-timeout="+string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout)))
 	if r.app.Shim.HoldAccept {
 		words = append(words, "--drain=accept")
@@ -187,10 +199,11 @@ func (r *renderer) stoppedWords() string {
 	return strings.Join(words, " ")
 }
 
-// backoffWords is ExecStartPre= of an app that systemd starts directly. No shell, which as root would obey what the app's
-// environment says to the dynamic linker; the shim is static.
+// backoffWords is ExecStartPre= where the launcher does not wait itself. No shell, which as root would obey what the app's environment says to the dynamic linker;
+// the shim is static.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
+	words = append(words, r.app.maxRestartsWords()...)
 	if start := r.app.Timeouts.Start; start > 0 && start < 2*maxBackoff {
 		// Half of the time to start: the wait itself must not run into the timeout.
 		words = append(words, "--max-delay="+string(seconds(start/2, 0)))
@@ -198,11 +211,9 @@ func (r *renderer) backoffWords() string {
 	return strings.Join(words, " ")
 }
 
-// runtimeDirectory is RuntimeDirectory=, below /run: where the state of an instance is.
-func (r *renderer) runtimeDirectory() string { return "clusterctl/" + string(r.app.Name) + "/%i" }
-
-// stateWord names it to what runs as root; what the environment says there may be the app's.
-func (r *renderer) stateWord() string { return "--state=/run/" + r.runtimeDirectory() }
+// stateWord names the instance to the shim. What root remembers of it lies beside that path: no directory there belongs to
+// the instance's user, who could fill /run.
+func (r *renderer) stateWord() string { return "--state=/run/clusterctl/" + string(r.app.Name) + "/%i" }
 
 // usesNode says whether the command is, or may start, Node: only Node reads NODE_OPTIONS.
 func usesNode(command []string) bool {

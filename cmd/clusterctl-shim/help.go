@@ -21,6 +21,7 @@ Becomes the program. Called by units that clusterctl writes; see clusterctl(1).
   --pin                    run on one CPU, the (N-1)th of those allowed
   --node-preload PATH      add --require PATH to NODE_OPTIONS
   --sigpipe default|ignore disposition of SIGPIPE in the program (ignore, as systemd has it)
+  --state PATH             where root keeps what it remembers of the instance
   --backoff                wait before a restart, longer each time, after short runs
   --min-uptime DURATION    a run of this length is not short (10s)
   --max-restarts N         give up with status 252 after N restarts of short runs

@@ -54,6 +54,7 @@ func commands() []command {
 		{probeChildName, probeChild},
 		{"drain", drainCommand},
 		{"wait", waitCommand},
+		{guardName, guardCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},
@@ -93,15 +94,31 @@ func report(err error) int {
 	return code
 }
 
-// drainCommand is ExecStop= of an app with a socket. The first of its flags may be --state=DIRECTORY, of the backoff.
+// drainCommand is ExecStop= of an app with a socket. The first of its flags may be --state=PATH, of the backoff, and then
+// --kill-after=DURATION.
 func drainCommand(args []string) (int, error) {
-	if len(args) > 0 {
-		if dir, found := strings.CutPrefix(args[0], "--state="); found {
-			noteStop(dir)
-			args = args[1:]
-		}
+	seal()
+	if state, rest := cutFlag(args, "--state="); rest != nil {
+		noteStop(state)
+		args = rest
 	}
-	return drain.Main(args, os.Getenv, os.Stderr), nil
+	after, rest := cutFlag(args, "--kill-after=")
+	if rest != nil {
+		args = rest
+	}
+	code := drain.Main(args, os.Getenv, os.Stderr)
+	if after != "" {
+		startGuard(after)
+	}
+	return code, nil
+}
+
+// cutFlag takes the first argument away if it is that flag; else rest is nil.
+func cutFlag(args []string, flag string) (value string, rest []string) {
+	if len(args) == 0 || !strings.HasPrefix(args[0], flag) {
+		return "", nil
+	}
+	return args[0][len(flag):], args[1:]
 }
 
 func versionCommand([]string) (int, error) {

@@ -24,12 +24,12 @@ func TestReadyWaitsForRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b [512]byte
-	for got := ""; got != "READY=1"; {
+	for got := ""; got != readyMessage; {
 		n, err := ready.Read(b[:])
 		if err != nil {
 			t.Fatalf("READY=1 did not come: %v", err)
 		}
-		if got = string(b[:n]); got != other && got != "READY=1" {
+		if got = string(b[:n]); got != other && got != readyMessage {
 			t.Errorf("%q came", got)
 		}
 	}

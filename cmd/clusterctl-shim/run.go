@@ -35,6 +35,7 @@ type runOptions struct {
 	pin         bool
 	nodePreload string
 	sigpipe     string
+	state       string
 	backoff     bool
 	minUptime   time.Duration
 	maxRestarts int
@@ -76,6 +77,7 @@ func (o *runOptions) parse(args []string) error {
 	f.BoolVar(&o.pin, "pin", false, "")
 	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")
+	f.StringVar(&o.state, "state", "", "")
 	f.BoolVar(&o.backoff, "backoff", false, "")
 	f.DurationVar(&o.minUptime, "min-uptime", backoff.DefaultMinUptime, "")
 	f.IntVar(&o.maxRestarts, "max-restarts", -1, "")
@@ -113,14 +115,8 @@ func run(o *runOptions) error {
 			hint: "remove the line, and use clusterctl install … --own-ptrace, which gives the capability to the shim alone",
 		}
 	}
-	if o.backoff {
-		dir, err := backoff.Directory(os.Getenv("RUNTIME_DIRECTORY"))
-		if err != nil {
-			return usage("backoff: " + err.Error())
-		}
-		if err := holdBack(dir, backoff.Policy{MinUptime: o.minUptime, MaxRestarts: o.maxRestarts}, backoff.MaxDelay); err != nil {
-			return err
-		}
+	if err := o.holdBack(); err != nil {
+		return err
 	}
 	vars, err := o.readEnvFiles(os.Environ())
 	if err != nil {
@@ -148,6 +144,30 @@ func run(o *runOptions) error {
 		confine.Signals()
 	}
 	return execute(o.argv, env)
+}
+
+// holdBack waits as long as the series of short runs asks for, or gives up. The launcher has the rights of the program and
+// only reads the state; the commands that run as root write it.
+func (o *runOptions) holdBack() error {
+	state := o.state
+	if state == "" && o.backoff {
+		// A unit of before --state has a RuntimeDirectory= of the same name.
+		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
+	}
+	if state == "" {
+		return nil
+	}
+	s := backoff.Load(state)
+	switch delay := backoff.Delay(s.Failures); {
+	case o.maxRestarts >= 0 && (s.GaveUp || o.backoff && s.Failures > o.maxRestarts):
+		return gaveUp(s, o.maxRestarts)
+	case o.backoff && delay > 0: // else "wait" has done it, before this command
+		tellWait(s, delay)
+		if sig, stopped := backoff.Wait(delay); stopped {
+			return endBy(sig)
+		}
+	}
+	return nil
 }
 
 // startAdoption takes the passed sockets and puts the notifier in place. From

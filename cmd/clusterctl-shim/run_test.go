@@ -88,6 +88,9 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 	return w
 }
 
+// readyMessage is what a notifier says, once.
+const readyMessage = "READY=1\nNOTIFYACCESS=none"
+
 // waitReady waits for READY=1.
 func (w *worker) waitReady(t *testing.T) {
 	t.Helper()
@@ -96,7 +99,7 @@ func (w *worker) waitReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, err := w.ready.Read(b[:])
-	if err != nil || string(b[:n]) != "READY=1" {
+	if err != nil || string(b[:n]) != readyMessage {
 		_ = w.Process.Kill()
 		<-w.gone
 		t.Fatalf("READY=1 did not come: %q %v\n%s", b[:n], err, w.output)

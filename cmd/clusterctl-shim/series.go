@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,64 +17,62 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
 )
 
-// stateFlag is how the commands that run as root beside the program (ExecStartPre=+, ExecStop=+, ExecStopPost=+) are told
-// where the state is. $RUNTIME_DIRECTORY will not do: systemd lets the app's EnvironmentFile= set that too, and those who may
-// write that file need not be root (core/exec-invoke.c merges the file last).
+// stateFlag names the instance as "/run/clusterctl/APP/N", where root keeps what it remembers of it. It is a flag and not a
+// variable: systemd lets the app's EnvironmentFile= set any variable, also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
-
-// stateOf is the directory that the flag names. Units of before it was there run these commands as the app's user, whose
-// environment may say what it likes.
-func stateOf(flag string) (string, error) {
-	if flag != "" || os.Geteuid() == 0 {
-		return flag, nil
-	}
-	return backoff.Directory(os.Getenv("RUNTIME_DIRECTORY"))
-}
 
 // holdBack waits as long as the series of short runs asks for. What goes wrong
 // with the state is said and never stops a start.
-func holdBack(dir string, policy backoff.Policy, longest time.Duration) error {
-	s, d, err := backoff.Begin(dir, policy)
+func holdBack(instance string, policy backoff.Policy, longest time.Duration) error {
+	s, d, err := backoff.Begin(instance, policy)
 	if err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
 	if d.GiveUp {
-		return &failure{code: exitGaveUp,
-			err:  errors.New("gave up after " + strconv.Itoa(policy.MaxRestarts) + " restarts: the last run ended after " + s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
-			hint: "journalctl -u this unit, then clusterctl reset and start it again",
-		}
+		return nil // the main process says so, by its status
 	}
 	if delay := min(d.Delay, longest); delay > 0 {
-		if err := wait(dir, s, delay); err != nil {
+		if err := wait(instance, s, delay); err != nil {
 			return err
 		}
 	}
-	if err := backoff.Started(dir, s); err != nil {
+	if err := backoff.Started(instance, s); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
 	return nil
 }
 
-// waitCommand is ExecStartPre= of an app that systemd starts directly: the same
-// wait, in front of another process.
+// gaveUp is the failure with which the main process ends when the instance has given up: RestartPreventExitStatus= looks at
+// the main process alone.
+func gaveUp(s backoff.State, maxRestarts int) error {
+	return &failure{code: exitGaveUp,
+		err:  errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " + s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
+		hint: "journalctl -u this unit, then clusterctl reset and start it again",
+	}
+}
+
+// waitCommand is ExecStartPre= where the launcher does not wait itself: it waits before the program is started, and notes when it is.
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", backoff.DefaultMinUptime, "")
 	longest := f.Duration("max-delay", backoff.MaxDelay, "")
+	maxRestarts := f.Int("max-restarts", -1, "")
 	state := stateFlag(f)
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
-	dir, err := stateOf(*state)
-	if err != nil || dir == "" || *minUptime <= 0 || *longest <= 0 || f.NArg() > 0 {
-		return 0, usage("wait: want --state DIRECTORY, --min-uptime DURATION, --max-delay DURATION and nothing else")
+	if *state == "" || *minUptime <= 0 || *longest <= 0 || f.NArg() > 0 {
+		return 0, usage("wait: want --state PATH, --min-uptime DURATION, --max-delay DURATION, --max-restarts N and nothing else")
 	}
-	// systemd takes messages from the main process only, and would log each of ours as refused.
+	// systemd hears the main process only, and would log each message of ours as refused.
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
 		return 0, err
 	}
-	return 0, holdBack(dir, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, *longest)
+	if err := backoff.Prepare(*state); err != nil {
+		report(errors.New("backoff: " + err.Error()))
+	}
+	return 0, holdBack(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
 func ended(s backoff.State) string {
@@ -82,8 +82,8 @@ func ended(s backoff.State) string {
 	return s.Status
 }
 
-// wait tells systemd why the start takes a while, and that its time-out must.
-func wait(dir string, s backoff.State, d time.Duration) error {
+// tellWait tells systemd why the start takes a while, and that its timeout must too.
+func tellWait(s backoff.State, d time.Duration) {
 	err := adopt.Notify(
 		"STATUS=waiting "+d.Round(time.Millisecond).String()+" after "+strconv.Itoa(s.Failures)+" short runs, the last with "+ended(s),
 		"EXTEND_TIMEOUT_USEC="+strconv.FormatInt((d+startGrace).Microseconds(), 10),
@@ -91,44 +91,71 @@ func wait(dir string, s backoff.State, d time.Duration) error {
 	if err != nil {
 		report(err)
 	}
+}
+
+// startGrace is what the program may still take after the wait.
+const startGrace = 60 * time.Second
+
+// wait returns after the delay, or ends this process by the signal with which somebody stops the instance.
+func wait(instance string, s backoff.State, d time.Duration) error {
 	sig, stopped := backoff.Wait(d)
 	if !stopped {
 		return nil
 	}
 	// Somebody stops the instance: the series is over, and the end is the signal's.
-	if err := backoff.Save(dir, backoff.State{}); err != nil {
+	if err := backoff.Save(instance, backoff.State{}); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
+	return endBy(sig)
+}
+
+// endBy ends this process by a signal.
+func endBy(sig syscall.Signal) error {
 	if err := unix.Kill(unix.Getpid(), sig); err != nil {
 		return err
 	}
 	select {} // the signal is on its way
 }
 
-// startGrace is what the program may still take after the wait.
-const startGrace = 60 * time.Second
-
 // stoppingCommand is ExecStop= of an app that is not drained from outside: it notes
 // that the stop was asked for, and does no more.
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
+	after := f.Duration("kill-after", 0, "")
 	state := stateFlag(f)
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
+	seal()
 	noteStop(*state)
+	if *after > 0 {
+		startGuard(after.String())
+	}
 	return 0, nil
 }
 
-// noteStop tells the backoff whether somebody asked for this stop. Without a
-// directory there is no backoff, and nothing to note.
-func noteStop(state string) {
-	dir, err := stateOf(state)
-	if err != nil || dir == "" {
+// seal takes the notify socket from the program, so that it cannot stretch the stop with EXTEND_TIMEOUT_USEC=. systemd before
+// 254 does not know this message; there is startGuard for it.
+func seal() {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
 	}
-	if err := backoff.Stopping(dir, os.Getenv("MAINPID") != ""); err != nil {
+	if err := adopt.Notify("NOTIFYACCESS=none"); err != nil {
+		report(err)
+	}
+}
+
+// noteStop tells the backoff whether somebody asked for this stop. Without a
+// state the app has no backoff, and noteStop does nothing.
+func noteStop(state string) {
+	if state == "" {
+		return
+	}
+	if err := backoff.Prepare(state); err != nil {
+		report(errors.New("backoff: " + err.Error()))
+	}
+	if err := backoff.Stopping(state, os.Getenv("MAINPID") != ""); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
 }
@@ -144,32 +171,32 @@ func stoppedCommand(args []string) (int, error) {
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
-	dir, err := stateOf(*state)
-	if err != nil || dir == "" {
-		return 0, usage("stopped: want --state DIRECTORY")
+	if *state == "" {
+		return 0, usage("stopped: want --state PATH")
 	}
-	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
-	if err := backoff.Record(dir, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
+	if err := backoff.Prepare(*state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
-	if *last != "" && allGaveUp(dir) {
+	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
+	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
+		report(errors.New("backoff: " + err.Error()))
+	}
+	if *last != "" && allGaveUp(*state) {
 		return 0, stopApp(*last)
 	}
 	return 0, nil
 }
 
-// allGaveUp reports whether this instance and all its siblings have given up. Their runtime directories lie side by side;
-// one whose state cannot be read has not given up. With DynamicUser= the unit's mount namespace hides those of the
-// siblings, even from a command with "+", so they are looked up as the service manager sees them.
-func allGaveUp(dir string) bool {
-	parent := filepath.Join("/proc/1/root", filepath.Dir(dir))
+// allGaveUp reports whether this instance and all its siblings have given up. One whose state cannot be read has not.
+func allGaveUp(instance string) bool {
+	parent := filepath.Dir(instance)
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return false
 	}
 	for _, e := range entries {
-		// With DynamicUser= they are links.
-		if !backoff.Load(filepath.Join(parent, e.Name())).GaveUp {
+		name, found := strings.CutSuffix(e.Name(), backoff.Suffix)
+		if found && !backoff.Load(filepath.Join(parent, name)).GaveUp {
 			return false
 		}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
@@ -12,16 +14,11 @@ import (
 )
 
 // inUnit runs a subcommand with the environment that systemd gives to a unit's commands, and with the flag that our units
-// have for those that run beside the program.
-func inUnit(t *testing.T, dir string, env []string, args ...string) (int, string) {
+// have.
+func inUnit(t *testing.T, instance string, env []string, args ...string) (int, string) {
 	t.Helper()
-	runtime := dir
-	if args[0] != "run" {
-		args = slices.Insert(slices.Clone(args), 1, "--state="+dir)
-		runtime = "/nowhere" // whatever an EnvironmentFile= says
-	}
-	cmd := exec.Command(shim, args...)
-	cmd.Env = append(append(os.Environ(), "RUNTIME_DIRECTORY="+runtime), env...)
+	cmd := exec.Command(shim, slices.Insert(slices.Clone(args), 1, "--state="+instance)...)
+	cmd.Env = append(append(os.Environ(), "RUNTIME_DIRECTORY=/nowhere"), env...) // whatever an EnvironmentFile= says
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -31,10 +28,18 @@ func inUnit(t *testing.T, dir string, env []string, args ...string) (int, string
 
 // TestSeriesOfRuns goes through the lives of an instance as systemd would call them.
 func TestSeriesOfRuns(t *testing.T) {
-	dir := t.TempDir()
+	dir := t.TempDir() + "/app/1"
 	crash := []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}
-	run := []string{"run", "--backoff", "--max-restarts", "2", "--", "/bin/sh", "-c", "exit 7"}
+	run := []string{"run", "--max-restarts", "2", "--", "/bin/sh", "-c", "exit 7"}
+	// ExecStartPre= of an app with --max-restarts.
+	wait := func() {
+		t.Helper()
+		if code, out := inUnit(t, dir, nil, "wait", "--max-restarts", "2"); code != 0 || out != "" {
+			t.Fatalf("wait: %d %q", code, out)
+		}
+	}
 	for i := range 3 {
+		wait()
 		if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
 			t.Fatalf("run %d: %d %q", i, code, out)
 		}
@@ -46,6 +51,7 @@ func TestSeriesOfRuns(t *testing.T) {
 			t.Errorf("after run %d: %+v", i, s)
 		}
 	}
+	wait()
 	code, out := inUnit(t, dir, nil, run...)
 	if code != exitGaveUp || !strings.Contains(out, "gave up after 2 restarts") || !strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
 		t.Errorf("%d %q", code, out)
@@ -55,6 +61,7 @@ func TestSeriesOfRuns(t *testing.T) {
 		t.Errorf("giving up is not kept: %+v", s)
 	}
 	// Only a person starts it again, and does not wait.
+	wait()
 	if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
 		t.Errorf("%d %q", code, out)
 	}
@@ -68,11 +75,12 @@ func TestSeriesOfRuns(t *testing.T) {
 
 // A stop during the wait ends it at once, by the signal, and the series with it.
 func TestStopDuringTheWait(t *testing.T) {
-	dir := t.TempDir()
-	if err := backoff.Save(dir, backoff.State{Failures: 40}); err != nil {
+	instance := t.TempDir() + "/app/1"
+	inUnit(t, instance, nil, "stopping") // makes the directory
+	if err := backoff.Save(instance, backoff.State{Failures: 40}); err != nil {
 		t.Fatal(err)
 	}
-	w := startCommand(t, nil, []string{"RUNTIME_DIRECTORY=" + dir}, shim, "run", "--backoff", "--", "/bin/true")
+	w := startCommand(t, nil, nil, shim, "run", "--state="+instance, "--backoff", "--", "/bin/true")
 	var b [512]byte
 	if err := w.ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
 		t.Fatal(err)
@@ -81,11 +89,11 @@ func TestStopDuringTheWait(t *testing.T) {
 	if got := string(b[:n]); err != nil || got != "STATUS=waiting 30s after 40 short runs, the last with \nEXTEND_TIMEOUT_USEC=90000000" {
 		t.Errorf("%q %v", got, err)
 	}
-	// The message is sent before the signals are caught: until they are, SIGTERM
-	// just ends the launcher, and ExecStopPost= clears the series.
+	// The message is sent before the signals are caught: until they are, SIGTERM just ends the launcher. In either case
+	// ExecStopPost= clears the series.
 	w.stop(t)
-	inUnit(t, dir, []string{"SERVICE_RESULT=success", "EXIT_CODE=killed", "EXIT_STATUS=TERM"}, "stopped", "--exec-stop")
-	if s := backoff.Load(dir); s.Failures != 0 {
+	inUnit(t, instance, []string{"SERVICE_RESULT=success", "EXIT_CODE=killed", "EXIT_STATUS=TERM"}, "stopped", "--exec-stop")
+	if s := backoff.Load(instance); s.Failures != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -108,10 +116,62 @@ func TestStateIsNotTheEnvironments(t *testing.T) {
 
 // Whatever the state is, the program starts.
 func TestStateNeverStopsAStart(t *testing.T) {
-	for _, dir := range []string{t.TempDir() + "/gone", "/proc"} {
-		code, out := inUnit(t, dir, nil, "run", "--backoff", "--", "/bin/sh", "-c", "exit 7")
-		if code != 7 || !strings.HasPrefix(out, "clusterctl-shim: backoff: ") {
-			t.Errorf("%s: %d %q", dir, code, out)
+	for _, instance := range []string{"/proc/app/1", t.TempDir() + "/a file/app/1"} {
+		if err := os.WriteFile(strings.TrimSuffix(instance, "/app/1"), nil, 0o644); err != nil && !strings.HasPrefix(instance, "/proc") {
+			t.Fatal(err)
 		}
+		if code, out := inUnit(t, instance, nil, "wait"); code != 0 || !strings.HasPrefix(out, "clusterctl-shim: backoff: ") {
+			t.Errorf("%s: wait: %d %q", instance, code, out)
+		}
+		if code, out := inUnit(t, instance, nil, "run", "--", "/bin/sh", "-c", "exit 7"); code != 7 || out != "" {
+			t.Errorf("%s: run: %d %q", instance, code, out)
+		}
+	}
+}
+
+// TestFormerDirectory: the commands that run as root remove the directory that a former version gave to the app's user, and
+// do not follow what that user has put in its place.
+func TestFormerDirectory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("it is about what root does: sudo make test")
+	}
+	for _, args := range [][]string{{"wait"}, {"stopping"}, {"stopped"}, {"drain"}} {
+		dir := t.TempDir()
+		instance, elsewhere := dir+"/app/1", dir+"/elsewhere"
+		for _, d := range []string{dir + "/app", elsewhere} {
+			if err := os.Mkdir(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, make := range map[string]func() error{
+			"a link": func() error { return os.Symlink(elsewhere, instance) },
+			"a directory": func() error {
+				return errors.Join(os.Mkdir(instance, 0o777), os.Symlink(elsewhere, instance+"/backoff"))
+			},
+		} {
+			if err := make(); err != nil {
+				t.Fatal(err)
+			}
+			inUnit(t, instance, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}, args...)
+			if _, err := os.Lstat(instance); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%v: %s is still there: %v", args, name, err)
+			}
+			if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+				t.Errorf("%v: %s was followed: %v %v", args, name, left, err)
+			}
+		}
+	}
+}
+
+// TestUnitsOfBefore: a unit that names its state by RUNTIME_DIRECTORY= alone is held back by the state that root keeps.
+func TestUnitsOfBefore(t *testing.T) {
+	instance := t.TempDir() + "/app/1"
+	for range 4 {
+		inUnit(t, instance, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}, "stopped", "--exec-stop")
+	}
+	cmd := exec.Command(shim, "run", "--backoff", "--max-restarts=3", "--", "/bin/true")
+	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+instance)
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != exitGaveUp {
+		t.Errorf("%v: %s", cmd.ProcessState, out)
 	}
 }

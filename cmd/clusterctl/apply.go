@@ -76,6 +76,7 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 	var errs []error
 	for _, a := range apps {
 		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, consent: o.consent})
+		e.killed.mark(out.Instances)
 		outcomes = append(outcomes, out)
 		errs = append(errs, of(a.Name, len(apps), err)...)
 		if !o.asJSON {

@@ -44,8 +44,7 @@ func (e *env) nowUp(ctx context.Context, conn *control.Conn, a units.App) (u upU
 // bringBack undoes an uninstall that failed: the files, the link for the boot, and exactly the units that were up. It goes
 // on after an interrupt of the command itself.
 func (e *env) bringBack(ctx context.Context, conn *control.Conn, a units.App, was upUnits, tx *install.Tx) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	e.note("%s: putting everything back", a.Name)
 	if err := tx.Rollback(); err != nil {
 		return err

@@ -169,13 +169,10 @@ func (d *deploy) bringUp(ctx context.Context, settle time.Duration) error {
 	return d.e.startApp(ctx, d.conn, d.app.Name, d.target.Sizing, settle)
 }
 
-// undoTimeout bounds what is done after an interrupt: a worker may take its drain time to stop.
-const undoTimeout = 2 * time.Minute
-
-// takeBack stops what runs and puts the files back as they were. It goes on after an interrupt of the command itself.
+// takeBack stops what runs and puts the files back as they were. It goes on after an interrupt of the command itself; the
+// timeouts of the units bound it.
 func (d *deploy) takeBack(ctx context.Context, tx *install.Tx) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	d.e.note("taking everything back")
 	stopErr := d.e.stopAll(ctx, d.conn, d.app, d.target.Sizing.Listed)
 	disableErr := d.conn.Disable(ctx, d.app.Name.Service())

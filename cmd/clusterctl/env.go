@@ -43,6 +43,7 @@ type env struct {
 	command    []string
 	hasCommand bool
 	quiet      bool
+	killed     *kills
 	// noColour is --no-color; the terminal counts as none then.
 	noColour bool
 }
@@ -51,7 +52,7 @@ func systemEnv() *env {
 	dumb := os.Getenv("TERM") == "dumb"
 	colours := !dumb && os.Getenv("NO_COLOR") == ""
 	stdoutTTY := !dumb && term.IsTerminal(int(os.Stdout.Fd()))
-	return &env{
+	e := &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		stderrTTY: colours && term.IsTerminal(int(os.Stderr.Fd())),
@@ -66,9 +67,11 @@ func systemEnv() *env {
 		now:      time.Now,
 		store:    commandStore(os.Args),
 		shim:     units.DefaultShim,
-		dial:     control.Dial,
 		args:     os.Args,
+		killed:   new(kills),
 	}
+	e.dial = e.dialSystem
+	return e
 }
 
 func terminalSize() (columns, rows int) {

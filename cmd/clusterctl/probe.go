@@ -94,8 +94,8 @@ func (e *env) announceProbe(ctx context.Context, conn *control.Conn, a units.App
 	return nil
 }
 
-// endProbe gives the lock up. The report lay in the app's own directory in /run, which systemd leaves; neither that nor the
-// lock file may stay for an app that may never be installed. If another command has installed it meanwhile, they are its.
+// endProbe gives the lock up. Neither the app's directory in /run nor the lock file may stay for an app that may never be
+// installed. If another command has installed the app meanwhile, both stay.
 func (e *env) endProbe(a units.App, lock *install.Lock) error {
 	var gone *install.NotInstalledError
 	if _, err := e.store.Load(a.Name); !errors.As(err, &gone) {
@@ -106,14 +106,18 @@ func (e *env) endProbe(a units.App, lock *install.Lock) error {
 
 // runProbe starts the unit of the probe and brings back its report; the unit and its file are gone afterwards.
 func (e *env) runProbe(ctx context.Context, conn *control.Conn, p units.Probe) (data []byte, err error) {
+	removeReport, err := e.store.NewReport(p.Report)
+	if err != nil {
+		return nil, err
+	}
+	defer removeReport()
 	remove, err := e.store.WriteRuntime(p.Unit)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		// After an interrupt too: nothing of the probe may stay.
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-		defer cancel()
+		clean := context.WithoutCancel(ctx)
 		_, stopErr := conn.Do(clean, control.Stop, control.Replace, p.Unit.Path)
 		err = errors.Join(err, stopErr, remove(), conn.Reload(clean), conn.ResetFailed(clean, p.Unit.Path))
 	}()
@@ -140,8 +144,7 @@ func (e *env) runProbe(ctx context.Context, conn *control.Conn, p units.Probe) (
 // maxReport is far more than a report of the shim's is long.
 const maxReport = 1 << 20
 
-// readReport reads a file in a directory that belongs to the program under probe, which may have put anything there: a
-// link is not followed, and a FIFO does not block.
+// readReport reads what the probe has written, as the user of the program: it may be anything, and of any length.
 func readReport(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {

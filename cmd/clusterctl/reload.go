@@ -93,6 +93,8 @@ type instanceRoll struct {
 	// TookMs is from the begin of its drain until it was ready.
 	TookMs int64 `json:"tookMs"`
 	PID    int   `json:"pid,omitempty"`
+	// Killed says that it did not stop, or start, in time, and was killed for it.
+	Killed bool `json:"killed,omitempty"`
 }
 
 // rollOf is one app and the instances of it that are named; none stands for all.
@@ -162,7 +164,9 @@ func runReload(ctx context.Context, e *env, args []string, o rollFlags) error {
 		started := e.now()
 		rolled, err := e.reload(ctx, conn, r, o.options())
 		errs = append(errs, err)
-		reports = append(reports, rollReportOf(r.app.Name, rolled, e.now().Sub(started), err))
+		report := rollReportOf(r.app.Name, rolled, e.now().Sub(started), err)
+		e.killed.mark(report.Instances)
+		reports = append(reports, report)
 	}
 	if o.asJSON {
 		errs = append(errs, e.printJSON(struct {

@@ -47,7 +47,7 @@ func (e *env) undoFiles(ctx context.Context, conn *control.Conn, r undo) error {
 	c := change{files: r.files}
 	if c.cold() != "" {
 		// Which addresses PID 1 has open nobody can tell now. It knows which units to stop by what it has in memory.
-		if err := e.bounded(ctx, func(ctx context.Context) error { return conn.StopApp(ctx, r.name) }); err != nil {
+		if err := conn.StopApp(ctx, r.name); err != nil {
 			return err
 		}
 	}
@@ -71,25 +71,15 @@ func (e *env) undoUnits(ctx context.Context, conn *control.Conn, r undo) error {
 	cold := change{files: r.files}.cold() != ""
 	listed := listedBefore(r.files)
 	if r.was == install.WasStopped {
-		return e.bounded(ctx, func(ctx context.Context) error { return e.stopStarted(ctx, conn, r) })
+		return e.stopStarted(ctx, conn, r)
 	}
 	if cold {
 		if r.was != install.WasRunning {
 			return nil
 		}
-		return e.bounded(ctx, func(ctx context.Context) error {
-			return e.startApp(ctx, conn, r.name, units.Sizing{Want: listed, Listed: listed}, r.settle)
-		})
+		return e.startApp(ctx, conn, r.name, units.Sizing{Want: listed, Listed: listed}, r.settle)
 	}
 	return e.undoInstances(ctx, conn, r, listed)
-}
-
-// bounded gives each part of an undo its own time: one after an interrupt has no other bound, and no part may hold it for
-// ever.
-func (e *env) bounded(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
-	defer cancel()
-	return f(ctx)
 }
 
 // listedBefore is how many instances the app had, and listedAfter how many it was to have, from the list in the changes.
@@ -174,8 +164,7 @@ func (e *env) undoInstances(ctx context.Context, conn *control.Conn, r undo, lis
 	}
 	again, surplus := r.touched(states[1+len(sockets):], listed)
 	if len(surplus) > 0 {
-		err := e.bounded(ctx, func(ctx context.Context) error { return e.dropInstances(ctx, conn, r.name, surplus) })
-		if err != nil {
+		if err := e.dropInstances(ctx, conn, r.name, surplus); err != nil {
 			return err
 		}
 	}
@@ -216,10 +205,7 @@ func (e *env) restartEach(ctx context.Context, conn *control.Conn, r undo, insta
 	defer p.end()
 	var errs []error
 	for _, i := range instances {
-		err := e.bounded(ctx, func(ctx context.Context) error {
-			return conn.RestartInstances(ctx, r.name, []int{i}, r.settle, p.observe)
-		})
-		if err != nil {
+		if err := conn.RestartInstances(ctx, r.name, []int{i}, r.settle, p.observe); err != nil {
 			errs = append(errs, fmt.Errorf("on the old configuration: %w", err))
 		}
 	}

@@ -159,6 +159,7 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, args []string) 
 		return err
 	}
 	out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, consent: o.consent})
+	e.killed.mark(out.Instances)
 	if o.asJSON {
 		_ = e.printJSON(struct {
 			Schema int       `json:"schema"`

@@ -152,6 +152,7 @@ func runScale(ctx context.Context, e *env, names []string, how scaling, o scaleF
 				s.report.Log = notReached.log
 			}
 		}
+		e.killed.mark(s.report.Instances)
 		reports = append(reports, s.report)
 	}
 	if o.asJSON {

@@ -211,10 +211,9 @@ func (r *instanceRoll) observe(ev control.Progress, took time.Duration) {
 	}
 }
 
-// back undoes what live has done, and takes the files back. It goes on after an interrupt.
+// back undoes what live has done, and takes the files back. It goes on after an interrupt; the timeouts of the units bound it.
 func (s *scale) back(ctx context.Context, n units.Name, tx *install.Tx) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	s.e.note("%s: scaling back to %s", n, instancesWord(s.report.From))
 	err := s.e.dropInstances(ctx, s.conn, n, s.up)
 	again := slices.DeleteFunc(slices.Clone(s.down), func(i int) bool { return i > s.report.From })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -174,6 +175,9 @@ func instanceOf(number int, st control.State, f instanceFacts) instanceStatus {
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
 		// A worker that has ended says nothing any more.
 		one.Status = st.StatusText
+	}
+	if one.Status == "" && f.runs != nil && one.State == "restarting" {
+		one.Status = fmt.Sprintf("waiting after %d short runs, the last with %s", f.runs.Failures, f.runs.Status)
 	}
 	if !st.ActiveSince.IsZero() && st.Up() {
 		t := st.ActiveSince

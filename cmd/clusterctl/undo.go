@@ -177,7 +177,10 @@ func (e *env) takeDown(ctx context.Context, conn *control.Conn, a units.App, lis
 
 // sweep is what an uninstall does once the files are gone.
 func (e *env) sweep(ctx context.Context, conn *control.Conn, a units.App, listed int, keepLogs bool, tx *install.Tx) error {
-	if err := conn.Reload(ctx); err != nil {
+	if err := conn.Reload(ctx); errors.Is(err, control.ErrNoSpace) {
+		// All is stopped, and the files have gone: that systemd still knows their names does no harm.
+		e.note("%s: %v; make space in /run, then sudo systemctl daemon-reload", a.Name, err)
+	} else if err != nil {
 		return err
 	}
 	if err := conn.ResetFailed(ctx, unitsOf(a, listed)...); err != nil {

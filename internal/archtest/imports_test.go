@@ -24,7 +24,7 @@ var directions = []struct {
 	{"templates", nil},
 	{"units", []string{"templates"}},
 	{"units/config", []string{"units"}},
-	{"units/install", []string{"units", "units/config"}},
+	{"units/install", []string{"units", "units/config", "activation/shim/backoff"}},
 	{"units/control/...", []string{"units", "units/control/..."}},
 	{"journal/...", []string{"journal/..."}},
 	{"activation", []string{"activation/internal/..."}},

@@ -153,13 +153,13 @@ func TestSeveralApps(t *testing.T) {
 		}
 		// A reset of one instance forgets the short runs of that one alone.
 		remembered := func() string {
-			return m.Sh(t, "ls /run/private/clusterctl/several-c/*/backoff /run/clusterctl/several-c/*/backoff 2>/dev/null | grep -o '[0-9]*/backoff' | sort -u | xargs")
+			return m.Sh(t, "ls /run/clusterctl/several-c/*.backoff 2>/dev/null | grep -o '[0-9]*.backoff' | sort -u | xargs")
 		}
-		if got := remembered(); got != "1/backoff 2/backoff" {
+		if got := remembered(); got != "1.backoff 2.backoff" {
 			t.Fatalf("before the reset: %q", got)
 		}
 		must(t, m, "reset", worker_.name+"@2")
-		if got := remembered(); got != "1/backoff" {
+		if got := remembered(); got != "1.backoff" {
 			t.Errorf("after the reset of 2: %q", got)
 		}
 	})

@@ -30,7 +30,7 @@ func TestRollingRestart(t *testing.T) {
 func (a app) wantNoShortRuns(t testing.TB) {
 	t.Helper()
 	for i := range a.n {
-		if b := a.m.Sh(t, fmt.Sprintf("cat /run/clusterctl/%s/%d/backoff", a.name, i+1)); !strings.Contains(b, "failures=0\n") {
+		if b := a.m.Sh(t, fmt.Sprintf("cat /run/clusterctl/%s/%d.backoff", a.name, i+1)); !strings.Contains(b, "failures=0\n") {
 			t.Errorf("after restarts by hand the backoff of instance %d has noted\n%s", i+1, b)
 		}
 	}

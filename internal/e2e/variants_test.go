@@ -59,7 +59,7 @@ func TestBackgroundApp(t *testing.T) {
 		}
 		dialBus(t, m).await(t, "it is back", func(s status) bool { return running(s) && s.pid != 0 && int(s.pid) != pid }, "ticker@1.service")
 		// The user is a dynamic one, and on 247 could not get at its directory.
-		if b := m.Sh(t, "cat /run/clusterctl/ticker/1/backoff"); !strings.Contains(b, "failures=1\n") {
+		if b := m.Sh(t, "cat /run/clusterctl/ticker/1.backoff"); !strings.Contains(b, "failures=1\n") {
 			t.Errorf("after a kill the backoff has noted\n%s", b)
 		}
 	})

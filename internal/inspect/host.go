@@ -20,7 +20,7 @@ type Host struct {
 	// Cgroups is the mount of cgroup v2, and Named that of v1's name=systemd, in which processes are found where v2 is not
 	// mounted. Empty: there is none.
 	Cgroups, Named string
-	// Runs are the runtime directories of the apps, /run/clusterctl.
+	// Runs has the directories of the apps in which the state of the backoff is, /run/clusterctl.
 	Runs string
 }
 

@@ -150,11 +150,11 @@ func TestSocketsOf(t *testing.T) {
 }
 
 func TestRuns(t *testing.T) {
-	h := Host{Runs: tree(t, map[string]string{"web/1/backoff": "", "web/2/backoff": "damaged"})}
+	h := Host{Runs: tree(t, map[string]string{"web/1.backoff": "", "web/2.backoff": "damaged"})}
 	at := time.Now()
 	// Five short runs, and the wait for the next one has begun.
 	state := backoff.State{Failures: 5, Uptime: time.Second, Result: "exit-code", Status: "exited/7"}
-	if err := os.WriteFile(h.Runs+"/web/1/backoff", state.Encode(), 0o644); err != nil {
+	if err := os.WriteFile(h.Runs+"/web/1.backoff", state.Encode(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	r, ok := h.RunsOf("web", 1)
@@ -162,10 +162,10 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%+v, %v", r, ok)
 	}
 	state.Started = 1
-	if r := runsOf(state, at); !r.Next.IsZero() {
+	if r := runsOf(state, at, at); !r.Next.IsZero() {
 		t.Errorf("it runs, and the next start is %v", r.Next)
 	}
-	if r := runsOf(backoff.State{GaveUp: true, Failures: 9}, at); !r.GaveUp || !r.Next.IsZero() {
+	if r := runsOf(backoff.State{GaveUp: true, Failures: 9}, at, at); !r.GaveUp || !r.Next.IsZero() {
 		t.Errorf("%+v", r)
 	}
 	if r, ok := h.RunsOf("web", 2); !ok || r.Failures != 0 {

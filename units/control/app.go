@@ -191,6 +191,8 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 		w.Close()
 		return err
 	}
+	ctx, end := c.guard(ctx, m.op, slices.Concat(m.jobs, instanceUnits(name, m.instances)))
+	defer end()
 	// The goroutine ends with the context, and is awaited before the watch is closed.
 	ctx, cancel := context.WithCancel(ctx)
 	events, done := make(chan event), make(chan struct{})
@@ -212,7 +214,7 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 			}
 		}
 	}()
-	return t.follow(ctx, events, m.settle)
+	return stuck(ctx, t.follow(ctx, events, m.settle))
 }
 
 // causeTime is how long a failure is held back to find out what it was.

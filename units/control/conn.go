@@ -60,6 +60,8 @@ type Conn struct {
 	turn   chan struct{}
 	cur    *link
 	closed bool
+	// onKill hears of units that the guard kills, or is nil.
+	onKill func(Killed)
 }
 
 // Dial connects to systemd over the system bus; root is also served by PID 1's own socket when there is no bus. The

@@ -131,8 +131,12 @@ func (s *State) setUint64(name string, v uint64) {
 		s.activeMono = v
 	case "InactiveExitTimestampMonotonic":
 		s.exitMono = v
+	case "StateChangeTimestampMonotonic":
+		s.changeMono = v
 	case "TimeoutStartUSec":
 		s.StartTimeout = span(v)
+	case "TimeoutStopUSec":
+		s.StopTimeout = span(v)
 	case "RestartUSec":
 		s.RestartDelay = span(v)
 	default:

@@ -25,6 +25,8 @@ var (
 	ErrBadUnit = errors.New("unit cannot be loaded")
 	// ErrConflict: with mode [Fail], another job is queued that this one would replace.
 	ErrConflict = errors.New("another job is queued")
+	// ErrNoSpace: there is too little space in /run for systemd to read its units again.
+	ErrNoSpace = errors.New("no space left in /run")
 	// ErrLost: the connection was lost and could not be made anew.
 	ErrLost = errors.New("connection to systemd lost")
 )
@@ -39,6 +41,7 @@ var busErrors = map[string]error{
 	"org.freedesktop.systemd1.BadUnitSetting":                     ErrBadUnit,
 	"org.freedesktop.systemd1.LoadFailed":                         ErrBadUnit,
 	"org.freedesktop.systemd1.TransactionIsDestructive":           ErrConflict,
+	"org.freedesktop.systemd1.DiskFull":                           ErrNoSpace,
 }
 
 // busError is an answer that said no: systemd's own sentence, with the sentinel that errors.Is finds.

@@ -134,11 +134,14 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Do queues one job for each unit and returns when all have ended, with the outcomes in the order of the units. The error
-// is that of the whole: the context, the permission, the connection. When the context ends, the jobs go on.
+// is that of the whole: the context, the permission, the connection. When the context ends, the jobs go on. A unit that
+// takes longer than its timeouts is killed, see [Killed].
 func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Outcome, error) {
 	w := newWait(op, mode, units)
+	ctx, end := c.guard(ctx, op, units)
+	defer end()
 	if err := c.await(ctx, w); err != nil {
-		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), err)
+		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), stuck(ctx, err))
 	}
 	return w.out, nil
 }

@@ -55,9 +55,6 @@ type Rolled struct {
 	State State
 }
 
-// surgeStop bounds the wait for extra instances that are stopped after a failure; their jobs go on behind it.
-const surgeStop = 2 * time.Minute
-
 // RollApp replaces the instances in small steps, with the sockets open: drain, stop, start, up, alive for the time to
 // settle, next. Those that are down for a fault, or have only just come back from one, come first: if what is new does not
 // run, nobody who serves is lost by it. It returns what became of each, in the order of the instances.
@@ -83,9 +80,7 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 		if err := c.rollStep(ctx, r, s); err != nil {
 			err = r.failed(s, c.blame(ctx, err))
 			if last := steps[len(steps)-1]; last.Op == Stop && i < len(steps)-1 {
-				after, cancel := context.WithTimeout(context.WithoutCancel(ctx), surgeStop)
-				defer cancel()
-				err = errors.Join(err, c.StopInstances(after, name, last.Instances))
+				err = errors.Join(err, c.StopInstances(context.WithoutCancel(ctx), name, last.Instances))
 			}
 			return r.out, err
 		}

@@ -81,9 +81,9 @@ type State struct {
 	// A [Change] carries only the JobID.
 	Job   string
 	JobID uint32
-	// StartTimeout is TimeoutStartSec=; 0 is none. Requires are the units that are required, sorted.
-	StartTimeout time.Duration
-	Requires     []string
+	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 is none. Requires are the units that are required, sorted.
+	StartTimeout, StopTimeout time.Duration
+	Requires                  []string
 	// Listen are the addresses of a socket.
 	Listen []string
 	// RestartDelay is RestartSec= of a service.
@@ -96,8 +96,8 @@ type State struct {
 	// Limits are those of the unit's cgroup.
 	Limits Limits
 
-	// When it became active and when it left inactivity last, in monotonic µs.
-	activeMono, exitMono uint64
+	// When it became active, when it left inactivity and when Active changed last, in monotonic µs.
+	activeMono, exitMono, changeMono uint64
 }
 
 // EnvFile is one EnvironmentFile=; one that is Optional may be missing.

@@ -62,9 +62,8 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 			continue
 		}
 		l := &Lock{store: s, app: app, file: f}
-		if err := l.sign(); err != nil {
-			return nil, errors.Join(err, l.Unlock())
-		}
+		// It needs space, and the lock does not: on a full /run the app has to be stopped all the same.
+		_ = l.sign()
 		// The next Begin says so if this cannot be done.
 		_ = s.sweep(app)
 		return l, nil
@@ -123,7 +122,7 @@ func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
-// sign writes the owner into the file, for those that wait.
+// sign writes the owner into the file, for the commands that wait.
 func (l *Lock) sign() error {
 	data, err := json.Marshal(Owner{PID: os.Getpid(), Command: l.store.Command, Since: l.store.now().UTC()})
 	if err != nil {

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/clusterctl/clusterctl/activation/shim/backoff"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -64,14 +66,30 @@ func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	return nil
 }
 
-// runtimeState are the two places of RuntimeDirectory=clusterctl/NAME/N: with DynamicUser= the second one is the
-// directory, and the first a link to it (systemd.exec(5), RuntimeDirectory=).
+// NewReport makes an empty file of root's in the directory of an app in /run, and returns what removes it.
+func (s Store) NewReport(path string) (remove func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+		return nil, &Error{Op: "creating", Path: filepath.Dir(path), Err: err}
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return nil, &Error{Op: "removing", Path: path, Err: err}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, &Error{Op: "creating", Path: path, Err: err}
+	}
+	_ = f.Close()
+	return func() { _ = os.Remove(path) }, nil
+}
+
+// runtimeState are the places of what an app has in /run. Former versions also had a RuntimeDirectory= for each instance,
+// which for a dynamic user is in the second place (systemd.exec(5), RuntimeDirectory=).
 func runtimeState(app units.Name) []string {
 	return []string{filepath.Join("/run/clusterctl", string(app)), filepath.Join("/run/private/clusterctl", string(app))}
 }
 
-// RemoveRuntimeState removes what the instances of an app that is stopped left in /run: RuntimeDirectoryPreserve= keeps
-// it from run to run. What could not be removed after an error is gone at the next boot.
+// RemoveRuntimeState removes what the instances of an app that is stopped left in /run. What could not be removed after an
+// error is gone at the next boot.
 func (s Store) RemoveRuntimeState(app units.Name) error {
 	for _, dir := range runtimeState(app) {
 		if err := os.RemoveAll(dir); err != nil {
@@ -88,20 +106,20 @@ func (s Store) RemoveRuntimeState(app units.Name) error {
 // ForgetRuns removes what the shim remembers of the short runs of some instances of an app, or of all when none is named;
 // their next start does not wait.
 func (s Store) ForgetRuns(app units.Name, only ...int) error {
-	// With a dynamic user the first is a link to the second, so a file may be named twice.
-	for _, dir := range runtimeState(app) {
-		instances, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return &Error{Op: "reading", Path: dir, Err: err}
+	dir := runtimeState(app)[0]
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &Error{Op: "reading", Path: dir, Err: err}
+	}
+	for _, f := range files {
+		number, found := strings.CutSuffix(f.Name(), backoff.Suffix)
+		n, err := strconv.Atoi(number)
+		if !found || err != nil || len(only) > 0 && !slices.Contains(only, n) {
+			continue
 		}
-		for _, i := range instances {
-			if n, err := strconv.Atoi(i.Name()); len(only) > 0 && (err != nil || !slices.Contains(only, n)) {
-				continue
-			}
-			path := filepath.Join(dir, i.Name(), "backoff")
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return &Error{Op: "removing", Path: path, Err: err}
-			}
+		path := filepath.Join(dir, f.Name())
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &Error{Op: "removing", Path: path, Err: err}
 		}
 	}
 	return nil
@@ -111,9 +129,11 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	for _, dir := range runtimeState(app) {
 		for _, i := range instances {
-			path := filepath.Join(dir, strconv.Itoa(i))
-			if err := os.RemoveAll(path); err != nil {
-				return &Error{Op: "removing", Path: path, Err: err}
+			for _, suffix := range []string{"", backoff.Suffix, backoff.Suffix + ".new", ".ready", ".ready.new"} {
+				path := filepath.Join(dir, strconv.Itoa(i)+suffix)
+				if err := os.RemoveAll(path); err != nil {
+					return &Error{Op: "removing", Path: path, Err: err}
+				}
 			}
 		}
 	}

@@ -17,7 +17,9 @@ type Config struct {
 	// it: for programs that wait in accept, poll or select instead of epoll.
 	HoldAccept bool
 	// NotifySocket is NOTIFY_SOCKET, sd_notify(3), or empty. The unit needs
-	// NotifyAccess=all, since the notifier is not the main process.
+	// NotifyAccess=all, since the notifier is not the main process. With READY=1
+	// the notifier gives that right up for the whole unit, until its next start;
+	// systemd knows how from 254 on.
 	NotifySocket string
 	// OwnPtrace takes CAP_SYS_PTRACE, which the unit has as an ambient
 	// capability, from the program and leaves it to the notifier, so that it can

@@ -1,6 +1,8 @@
 package adopt
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
@@ -191,14 +193,16 @@ func (n *notifier) mark(l *Listener) {
 // 10 in a container) and full where a hundred workers start at once: then it is
 // sent when poll says that there is room.
 func (n *notifier) tellReady() {
-	e := send(n.notify, readyMessage[:])
+	e := send(n.notify, unsafe.Slice(unsafe.StringData(readyMessage), len(readyMessage)))
 	n.owes = e == unix.EAGAIN
 	if e != 0 && !n.owes {
 		n.line.start("telling the service manager that the program is ready: ").errno(e).write()
 	}
 }
 
-var readyMessage = [...]byte{'R', 'E', 'A', 'D', 'Y', '=', '1'}
+// readyMessage also ends the right to speak to the service manager, which the program has had until now: it could stretch
+// its stop without end (EXTEND_TIMEOUT_USEC=). systemd before 254 ignores that line.
+const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
 // concerns reports whether a socket of kind k may ask for one of the listeners.
 // It spares reading the memory of every UDP bind of an HTTP server.

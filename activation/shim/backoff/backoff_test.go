@@ -2,7 +2,6 @@ package backoff
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +98,23 @@ func TestWhoAskedForTheEnd(t *testing.T) {
 	}
 }
 
+// A launcher without the right to write notes no start: the run counts from when it was due.
+func TestRunThatNobodyNoted(t *testing.T) {
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+	s := Ended(State{}, policy, crash, 100*s)
+	for i, now := range []time.Duration{101, 102, 103} {
+		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+Delay(s.Failures) {
+			t.Errorf("%+v", s)
+		}
+	}
+	if s = Ended(s, policy, crash, 200*time.Second); s.Failures != 1 || s.Uptime < 90*time.Second {
+		t.Errorf("a long run: %+v", s)
+	}
+	if s = Ended(s, policy, Exit{Result: "success", Code: "killed", Status: "TERM"}, 201*time.Second); s != (State{}) {
+		t.Errorf("asked for: %+v", s)
+	}
+}
+
 // Nobody judged the run: everything was killed, or the unit has no ExecStopPost=.
 func TestUnjudgedRun(t *testing.T) {
 	st, d := Plan(State{Failures: 3, Started: 100 * s}, policy, 101*s)
@@ -142,11 +158,11 @@ func TestGivingUp(t *testing.T) {
 }
 
 func TestFile(t *testing.T) {
-	dir := t.TempDir()
+	dir := t.TempDir() + "/1"
 	if got := Load(dir); got != (State{}) {
 		t.Errorf("no file: %+v", got)
 	}
-	want := State{Failures: 3, Started: 5 * s, Stop: Alone, GaveUp: true, Uptime: 7, Result: "exit-code", Status: "exited/1"}
+	want := State{Failures: 3, Started: 5 * s, Next: 6 * s, Stop: Alone, GaveUp: true, Uptime: 7, Result: "exit-code", Status: "exited/1"}
 	if err := Save(dir, want); err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +185,8 @@ func TestDamagedFile(t *testing.T) {
 		"huge number": strings.Replace(good, "failures=9", "failures=99999999999999999999", 1), "negative": strings.Replace(good, "failures=9", "failures=-9", 1),
 		"too long": good + strings.Repeat("x", 2*maxFile),
 	} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, FileName), []byte(content), 0o644); err != nil {
+		dir := t.TempDir() + "/1"
+		if err := os.WriteFile(dir+Suffix, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if got := Load(dir); got != (State{}) {
@@ -180,14 +196,14 @@ func TestDamagedFile(t *testing.T) {
 			t.Errorf("%s: saving over it: %v", name, err)
 		}
 	}
-	dir := t.TempDir()
-	if err := syscall.Mkfifo(filepath.Join(dir, FileName), 0o644); err != nil {
+	dir := t.TempDir() + "/1"
+	if err := syscall.Mkfifo(dir+Suffix, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got := Load(dir); got != (State{}) {
 		t.Errorf("a FIFO: %+v", got)
 	}
-	if err := os.WriteFile(filepath.Join(dir, FileName+".new"), []byte("left over"), 0); err != nil {
+	if err := os.WriteFile(dir+Suffix+".new", []byte("left over"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := Save(dir, State{Failures: 1}); err != nil || Load(dir).Failures != 1 {

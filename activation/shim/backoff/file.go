@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FileName is the state file's name inside the runtime directory.
-const FileName = "backoff"
+// Suffix is the suffix of a state file: the instance "/run/clusterctl/shop/1" has
+// "/run/clusterctl/shop/1.backoff".
+const Suffix = ".backoff"
 
 // maxFile is far more than Encode ever writes.
 const maxFile = 4096
@@ -24,6 +25,7 @@ func (s State) Encode() []byte {
 	put := func(key, value string) { b.WriteString(key + "=" + value + "\n") }
 	put("failures", strconv.Itoa(s.Failures))
 	put("started", strconv.FormatInt(int64(s.Started), 10))
+	put("next", strconv.FormatInt(int64(s.Next), 10))
 	put("stop", strconv.Itoa(int(s.Stop)))
 	put("gave-up", strconv.FormatBool(s.GaveUp))
 	put("uptime", strconv.FormatInt(int64(s.Uptime), 10))
@@ -84,6 +86,8 @@ func (s *State) set(key, value string) bool {
 		s.Failures = int(min(n, maxFailures))
 	case "started":
 		s.Started = time.Duration(n)
+	case "next":
+		s.Next = time.Duration(n)
 	case "stop":
 		s.Stop = Stop(n)
 		return n <= int64(Alone)
@@ -93,20 +97,10 @@ func (s *State) set(key, value string) bool {
 	return true // a key of a later version
 }
 
-// Directory is the one that holds the state: the first of $RUNTIME_DIRECTORY,
-// systemd.exec(5), which is a list with colons.
-func Directory(runtimeDirectory string) (string, error) {
-	dir, _, _ := strings.Cut(runtimeDirectory, ":")
-	if dir == "" || dir[0] != '/' {
-		return "", errors.New("RUNTIME_DIRECTORY is not set: the unit needs RuntimeDirectory=")
-	}
-	return dir, nil
-}
-
-// Load reads the state in dir. Whatever is wrong with the file, the result is
+// Load reads the state of an instance. Whatever is wrong with the file, the result is
 // usable: the zero State.
-func Load(dir string) State {
-	fd, err := unix.Open(dir+"/"+FileName, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+func Load(instance string) State {
+	fd, err := unix.Open(instance+Suffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return State{}
 	}
@@ -120,8 +114,9 @@ func Load(dir string) State {
 	return s
 }
 
-func save(dir string, s State) error {
-	name := dir + "/" + FileName
+// Save replaces the state of an instance. It does not call fsync: /run is in memory.
+func Save(instance string, s State) error {
+	name := instance + Suffix
 	temp := name + ".new"
 	// A left-over of a killed writer, or anything else in the way, is replaced.
 	_ = unix.Unlink(temp)
@@ -148,9 +143,9 @@ func save(dir string, s State) error {
 }
 
 // Remove forgets the series, as "clusterctl reset" does.
-func Remove(dir string) error {
-	if err := unix.Unlink(dir + "/" + FileName); err != nil && err != unix.ENOENT {
-		return errors.New("removing " + dir + "/" + FileName + ": " + err.Error())
+func Remove(instance string) error {
+	if err := unix.Unlink(instance + Suffix); err != nil && err != unix.ENOENT {
+		return errors.New("removing " + instance + Suffix + ": " + err.Error())
 	}
 	return nil
 }

@@ -24,7 +24,8 @@ const (
 // of CLOCK_BOOTTIME, which no change of the date moves.
 type State struct {
 	Failures int           // short runs in a row
-	Started  time.Duration // when the present run began; 0: none is under way
+	Started  time.Duration // when the present run began; 0: no run, or not noted
+	Next     time.Duration // when the next run was due, after the end of the last one; 0 if not known
 	Stop     Stop
 	GaveUp   bool
 	// Of the last run that ended by itself, for people:
@@ -97,10 +98,14 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 		return State{}
 	}
 	if s.Started == 0 {
-		// The launcher itself failed, before the program: a short run.
+		// A launcher has no right to note it. A run of which not even this is known is the first of a series in any case.
 		s.Started = now
+		if s.Next > 0 {
+			s.Started = min(s.Next, now)
+		}
 	}
 	s = judge(s, p, now, false)
+	s.Next = now + Delay(s.Failures)
 	s.Result, s.Status = e.Result, e.Code
 	if e.Status != "" {
 		s.Status += "/" + e.Status

@@ -81,11 +81,30 @@ func start(c Config) (*session, error) {
 		return nil, errors.New("starting the program: " + err.Error())
 	}
 	s := &session{p: prober{machine: machine, fd: -1}, pid: pid, pidfd: -1, pair: pair[0]}
+	if err := s.guard(); err != nil {
+		s.end()
+		return nil, err
+	}
 	if s.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 		s.end()
 		return nil, errors.New("opening a pidfd: " + err.Error())
 	}
 	return s, nil
+}
+
+// maxOutput is more than a report is long.
+const maxOutput = 1 << 20
+
+// guard keeps the program, which has the same user, from the file of the report: it can neither take the descriptor from
+// this process nor make this process write without end.
+func (s *session) guard() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return errors.New("closing the prober to the program: " + err.Error())
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: maxOutput, Max: maxOutput}); err != nil {
+		return errors.New("limiting the report: " + err.Error())
+	}
+	return nil
 }
 
 // receive takes the seccomp listener from the child; without one the child has

@@ -5,9 +5,10 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 here = pathlib.Path(__file__).parent
-state = pathlib.Path(os.environ.get("RUNTIME_DIRECTORY", "/none"), "backoff")
-failures = "".join(l for l in state.read_text().splitlines() if l.startswith("failures=")) if state.exists() else "none"
+state = pathlib.Path("/run/clusterctl", os.environ["NAME"], os.environ["INSTANCE"] + ".backoff")
+failures = "".join(l for l in state.read_text().splitlines() if l.startswith("failures=")) if state.exists() else "failures=0"
 print("starts with", failures, flush=True)
+print("runtime directory", os.environ.get("RUNTIME_DIRECTORY", "none"), flush=True)
 if (here / "crash" / f"{os.environ['NAME']}-{os.environ['INSTANCE']}").exists():
     sys.exit(7)
 

@@ -1,0 +1,29 @@
+package backoff
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Prepare makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", where only root writes
+// and everybody reads. It removes the runtime directory that former versions gave to the instance's user there, or the link to it.
+func Prepare(instance string) error {
+	unix.Umask(0o022) // not the unit's UMask=, which may close the files to readers
+	dir := filepath.Dir(instance)
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := unix.Mkdir(d, 0o755); err != nil && err != unix.EEXIST {
+			return errors.New("making " + d + ": " + err.Error())
+		}
+	}
+	// systemd 247 made it for a dynamic user with the unit's UMask=.
+	if err := unix.Chmod(dir, 0o755); err != nil {
+		return errors.New("opening " + dir + ": " + err.Error())
+	}
+	if _, err := os.Lstat(instance); err != nil {
+		return nil
+	}
+	return os.RemoveAll(instance)
+}

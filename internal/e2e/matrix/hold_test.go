@@ -1,0 +1,154 @@
+//go:build lab
+
+package matrix
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// holder installs a worker that ignores SIGTERM and asks systemd for more time without end.
+func holder(t testing.TB, m *lab.Machine, kind string, n int) *app {
+	t.Helper()
+	name := "h-" + kind
+	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--start-timeout", "4s"}
+	if kind == "native" {
+		args = append(args, "--no-listen", "--activation", "native", "--ready", "notify", "holder.py")
+	} else {
+		args = append(args, port(n, "holder.py")...)
+	}
+	return install(t, m, name, 1, n, args...)
+}
+
+// killedLine is what a command says when it has killed an instance itself.
+const killedLine = "killed (SIGKILL)"
+
+// TestHeldStop: no worker stretches its stop, whoever asks for it: from 254 on systemd does not hear it any more, and before
+// that the guard which ExecStop= leaves kills it.
+func TestHeldStop(t *testing.T) {
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := machine(t, r)
+			for i, kind := range []string{"adopted", "native"} {
+				a := holder(t, m, kind, 8741+i)
+				for _, args := range [][]string{{"stop", a.name + "@1"}, {"stop", a.name}, {"restart", a.name + "@1"}, {"reload", a.name, "--json"}} {
+					must(t, m, "start", a.name)
+					pid := m.MainPID(t, a.unit(1))
+					got := must(t, m, args...)
+					if m.Try("test -e /proc/"+itoa(pid)).Code == 0 {
+						t.Errorf("%s, %v: the worker lives on", kind, args)
+					}
+					if strings.Contains(got.Stderr, killedLine) {
+						t.Errorf("%s, %v: it took until the clock of clusterctl ended it\n%v", kind, args, got)
+					}
+				}
+				// systemd remembers through a reload of its own that it does not hear the worker.
+				m.Sh(t, "systemctl daemon-reload && systemctl stop "+a.unit(1))
+				if s := a.property(t, a.unit(1), "ActiveState"); s != "failed" && s != "inactive" {
+					t.Errorf("%s: after systemctl stop it is %s", kind, s)
+				}
+				must(t, m, "start", a.name)
+				a.uninstall(t)
+			}
+		})
+	}
+}
+
+// TestHeldStart: a worker that never gets ready stretches neither a start nor a stop of clusterctl.
+func TestHeldStart(t *testing.T) {
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := machine(t, r)
+			m.Sh(t, "mkdir -p "+srv+"/crash")
+			together(t, 2, []word{"adopted", "native"}, func(t *testing.T, kind word) {
+				a := holder(t, m, string(kind), 8743)
+				never := srv + "/crash/" + a.name + "-never"
+				m.Sh(t, "touch "+never)
+				t.Cleanup(func() { m.Sh(t, "rm -f "+never) })
+				if got := run(t, m, "restart", a.name+"@1"); got.Code == 0 || !strings.Contains(got.Stderr, killedLine) {
+					t.Errorf("it must not start: %v", got)
+				}
+				must(t, m, "stop", a.name)
+				m.Sh(t, "systemctl start --no-block "+a.unit(1))
+				must(t, m, "stop", a.name)
+				if s := a.property(t, a.unit(1), "MainPID"); s != "0" {
+					t.Errorf("it is stopped, and process %s lives on", s)
+				}
+				a.uninstall(t)
+			})
+		})
+	}
+}
+
+// word is a name of a subtest.
+type word string
+
+func (w word) String() string { return string(w) }
+
+// TestFullRun: an app can be stopped and uninstalled when nobody can write to /run any more.
+func TestFullRun(t *testing.T) {
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := lab.Boot(t, r) // its /run is filled
+			equip(t, m)
+			a := install(t, m, "h-full", 2, 8745, port(8745, "--drain-timeout", "1s", "server.py")...)
+			m.Sh(t, "mount -o remount,size=64M /run")
+			m.Sh(t, "head -c 128M /dev/zero > /run/fill || true")
+			if m.Try("echo x > /run/fill.2").Code == 0 {
+				t.Fatal("/run is not full")
+			}
+			must(t, m, "stop", a.name)
+			for i := range a.n {
+				if s := a.property(t, a.unit(i+1), "MainPID"); s != "0" {
+					t.Errorf("instance %d is stopped, and process %s lives on", i+1, s)
+				}
+			}
+			must(t, m, "uninstall", "--yes", a.name)
+			if left := m.Sh(t, "ls -d /etc/systemd/system/*h-full* /etc/clusterctl/h-full* /run/clusterctl/h-full* 2>/dev/null || true"); left != "" {
+				t.Errorf("left behind:\n%s", left)
+			}
+		})
+	}
+}
+
+// TestNothingInRun: no worker has a place below /run that it can write to, whatever its kind, and none of a former version.
+func TestNothingInRun(t *testing.T) {
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := machine(t, r)
+			for i, kind := range []struct {
+				name  string
+				flags []string
+			}{
+				{"adopted", []string{"--run-as", "www-data", "server.py"}},
+				{"dynamic", []string{"--run-as", "dynamic", "server.py"}},
+				{"native", []string{"--run-as", "www-data", "--no-listen", "--activation", "native", "server.py"}},
+				{"root", []string{"--run-as", "root", "server.py"}},
+			} {
+				name := "r-" + kind.name
+				a := install(t, m, name, 1, 8746+i, port(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
+				m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // of a former version
+				must(t, m, "restart", name)
+				if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root -o -perm /022 \\) -print 2>/dev/null || true"); found != "" {
+					t.Errorf("%s: not root's alone:\n%s", kind.name, found)
+				}
+				pid := m.MainPID(t, a.unit(1))
+				ids := m.Sh(t, "awk '/^Uid:/ {u=$2} /^Gid:/ {print u, $2}' /proc/"+itoa(pid)+"/status")
+				uid, gid, _ := strings.Cut(ids, " ")
+				if uid == "0" {
+					continue
+				}
+				writable := m.Sh(t, "nsenter -t "+itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+" --clear-groups find /run -type d -writable -path '*clusterctl*' 2>/dev/null || true")
+				if writable != "" {
+					t.Errorf("%s: user %s may write to %s", kind.name, uid, writable)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,209 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Killed is an instance that the clock of this package has killed with SIGKILL: it stretched its stop, or its start, beyond
+// what its unit allows. A program that may speak to systemd can do that without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
+type Killed struct {
+	Unit string
+	// Op is Stop or Start: what it did not do.
+	Op Op
+	// After is how long it took.
+	After time.Duration
+}
+
+func (k Killed) String() string {
+	return fmt.Sprintf("%s: did not %s within %v; killed (SIGKILL)", strings.TrimSuffix(k.Unit, ".service"), k.Op, k.After.Round(time.Second))
+}
+
+// StuckError is a unit that is not where it should be after a SIGKILL, or whose job does not begin.
+type StuckError struct {
+	Unit string
+	// Job: the job waits for other jobs.
+	Job   bool
+	After time.Duration
+}
+
+func (e *StuckError) Error() string {
+	if e.Job {
+		return fmt.Sprintf("%s: its job has been waiting for other jobs for %v", e.Unit, e.After.Round(time.Second))
+	}
+	return fmt.Sprintf("%s: still running %v after SIGKILL", e.Unit, e.After.Round(time.Second))
+}
+
+// Hint is what to type.
+func (e *StuckError) Hint() string {
+	if e.Job {
+		return "systemctl list-jobs"
+	}
+	return "systemctl status " + e.Unit
+}
+
+const (
+	// firstLook is when a wait is looked at for the first time: most are over by then.
+	firstLook = 5 * time.Second
+	// overtime is what systemd may need beyond the timeouts of a unit.
+	overtime = 5 * time.Second
+	// longestWait is how long the shim holds a program back after short runs, which is part of the start.
+	longestWait = 30 * time.Second
+	// killTime is how long a unit may take to end after SIGKILL, which is sent again each second.
+	killTime = 10 * time.Second
+	// queueTime is how long no unit may move while its job waits.
+	queueTime = 5 * time.Minute
+)
+
+// limit is how long a unit may be in its present state; 0 is without limit. A stop has two parts, ExecStop= and the stop
+// signal, and a start has two, ExecStartPre= and the program. Each part may take the whole timeout.
+func (s State) limit() time.Duration {
+	switch {
+	case !strings.HasSuffix(s.Unit, ".service") || s.WaitsForRestart():
+	case s.Active == Deactivating && s.StopTimeout > 0:
+		return 2*s.StopTimeout + overtime
+	case s.Active == Activating && s.StartTimeout > 0:
+		return 2*s.StartTimeout + longestWait + overtime
+	}
+	return 0
+}
+
+// guard bounds the wait for the jobs of some units, which goes on with the context that it returns, until end is called.
+func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded context.Context, end func()) {
+	guarded, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g := guard{conn: c, op: op, units: units, killed: make(map[string]time.Time)}
+		if err := g.watch(guarded); err != nil {
+			cancel(err)
+		}
+	}()
+	return guarded, func() { cancel(context.Canceled); <-done }
+}
+
+// stuck is the error of the guard where it has ended the wait, else err.
+func stuck(ctx context.Context, err error) error {
+	var guards *StuckError
+	if cause := context.Cause(ctx); err != nil && errors.As(cause, &guards) {
+		return cause
+	}
+	return err
+}
+
+// guard is one wait.
+type guard struct {
+	conn  *Conn
+	op    Op
+	units []string
+	// killed are the units to which SIGKILL was sent, and since when.
+	killed map[string]time.Time
+	// moved is when a unit was last seen in another state than before, and marks are those states.
+	moved time.Time
+	marks []uint64
+}
+
+func (g *guard) watch(ctx context.Context) error {
+	g.moved = time.Now()
+	for next := firstLook; ; {
+		select {
+		case <-time.After(next):
+		case <-ctx.Done():
+			return nil
+		}
+		states, err := g.conn.States(ctx, g.units)
+		if err != nil {
+			return nil // of the wait itself, which is on the same connection
+		}
+		if next, err = g.look(ctx, states); err != nil {
+			return err
+		}
+	}
+}
+
+// look kills what is late, and returns when to look again.
+func (g *guard) look(ctx context.Context, states []State) (time.Duration, error) {
+	if err := g.queued(states); err != nil {
+		return 0, err
+	}
+	next := firstLook
+	for _, s := range states {
+		limit, age := s.limit(), s.age()
+		switch since, killed := g.killed[s.Unit]; {
+		case limit == 0:
+			delete(g.killed, s.Unit)
+		case age < limit:
+			delete(g.killed, s.Unit)
+			next = min(next, limit-age)
+		case killed && time.Since(since) > killTime:
+			return 0, &StuckError{Unit: s.Unit, After: time.Since(since)}
+		default:
+			if err := g.kill(ctx, s, killed); err != nil {
+				return 0, err
+			}
+			next = min(next, time.Second)
+		}
+	}
+	return next, nil
+}
+
+func (g *guard) kill(ctx context.Context, s State, again bool) error {
+	if err := g.conn.Kill(ctx, s.Unit, syscall.SIGKILL); err != nil {
+		return err
+	}
+	if again {
+		return nil
+	}
+	g.killed[s.Unit] = time.Now()
+	k := Killed{Unit: s.Unit, Op: Stop, After: s.age()}
+	if s.Active == Activating {
+		k.Op = Start
+	}
+	if g.conn.onKill != nil {
+		g.conn.onKill(k)
+	}
+	return nil
+}
+
+// queued is the error of a job that waits while no unit of ours does anything. A reload may take as long as it likes: what it
+// does is done by another process, which has a guard of its own.
+func (g *guard) queued(states []State) error {
+	var marks []uint64
+	waits := -1
+	busy := false
+	for i, s := range states {
+		marks = append(marks, s.changeMono)
+		busy = busy || s.Active == Activating || s.Active == Deactivating
+		if s.JobID != 0 && waits < 0 {
+			waits = i
+		}
+	}
+	same := len(marks) == len(g.marks)
+	for i := 0; same && i < len(marks); i++ {
+		same = marks[i] == g.marks[i]
+	}
+	if g.marks = marks; !same || busy || waits < 0 || g.op == Reload {
+		g.moved = time.Now()
+		return nil
+	}
+	if waited := time.Since(g.moved); waited > queueTime {
+		return &StuckError{Unit: states[waits].Unit, Job: true, After: waited}
+	}
+	return nil
+}
+
+// age is how long the unit has been active, deactivating, or whatever it is.
+func (s State) age() time.Duration {
+	now := monotonic()
+	if s.changeMono == 0 || s.changeMono > now {
+		return 0
+	}
+	return time.Duration(now-s.changeMono) * time.Microsecond
+}
+
+// OnKill sets what hears of each unit that is killed, from any goroutine; before the connection is used.
+func (c *Conn) OnKill(f func(Killed)) { c.onKill = f }

@@ -34,12 +34,14 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	v := r.instance()
 	v.header = r.header(name)
 	v.RuntimeDirectory = fixed(dir)
+	v.Credentials, v.EncryptedCredentials = r.credentials()
 	v.TimeoutStart = seconds(timeout, 0, probeMargin)
 	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--output=" + report, "--instance=1"}
 	for _, e := range a.Shim.Increment {
 		words = append(words, "--increment="+e.Name)
 	}
 	words = append(words, r.envFileWords()...)
+	words = append(words, a.secretWords()...)
 	words = append(words, "--")
 	for _, arg := range a.Command {
 		words = append(words, string(r.must(word("command", arg))))

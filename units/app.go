@@ -24,9 +24,11 @@ type App struct {
 	// EnvFiles are absolute paths of files of variables, read at each start. Files that the shim reads come last.
 	EnvFiles []EnvFile
 	// Trust are users, beside root, who may write what root and PID 1 read for the app, such as its environment files.
-	Trust   []string
-	Restart Restart
-	Sandbox Sandbox
+	Trust []string
+	// SecretEnv are names of secrets that the shim puts into variables of the same name.
+	SecretEnv []string
+	Restart   Restart
+	Sandbox   Sandbox
 	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
 	// Reads are absolute paths, in a home or behind a link into one, that a sandboxed worker sees. The homes are empty
@@ -71,8 +73,12 @@ func (r RunAs) String() string {
 	return r.User
 }
 
-// EnvVar is one Environment= assignment; Value may hold any UTF-8 but NUL.
-type EnvVar struct{ Name, Value string }
+// EnvVar is one variable; Value may hold any UTF-8 but NUL.
+type EnvVar struct {
+	Name, Value string
+	// Hidden: the value is unknown, because it is in a file that only root may read.
+	Hidden bool
+}
 
 // EnvFile is one file of variables.
 type EnvFile struct {

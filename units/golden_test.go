@@ -34,6 +34,7 @@ type goldenApp struct {
 	Env         [][2]string // a list, since the order is part of the unit
 	EnvFiles    []string    `json:"env-files"`
 	WorkerFiles []string    `json:"worker-env-files"`
+	SecretEnv   []string    `json:"secret-env"`
 	Restart     string
 	Sandbox     string
 	Writable    []string
@@ -62,10 +63,13 @@ type goldenApp struct {
 type goldenTarget struct {
 	Systemd int
 	CPUs    units.CPUs
+	// Package: the values of variables are in the template.
+	Package bool
+	Secrets []units.Secret
 }
 
 func (g goldenApp) app() (units.App, error) {
-	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable, Reads: g.Read}
+	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable, Reads: g.Read, SecretEnv: g.SecretEnv}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
@@ -205,7 +209,10 @@ func readGolden(path string) (*golden, error) {
 	g.app, g.err = in.app()
 	g.target = units.Target{
 		Systemd: target.Systemd, Sizing: g.app.Instances.Resolve(target.CPUs),
-		Source: "/etc/clusterctl/" + in.Name + ".yaml", Shim: units.DefaultShim,
+		Source: "/etc/clusterctl/" + in.Name + ".yaml", Shim: units.DefaultShim, Secrets: target.Secrets,
+	}
+	if !target.Package {
+		g.target.Values = "/etc/clusterctl/" + in.Name + ".env"
 	}
 	if g.err == nil {
 		g.set, g.err = units.Render(g.app, g.target)

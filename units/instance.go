@@ -24,6 +24,8 @@ type instanceView struct {
 	Report                    value // of a probe
 	// Capabilities where no sandbox bounds them.
 	Capabilities value
+	// Credentials are only set for a probe; the instances have a drop-in.
+	Credentials, EncryptedCredentials []value
 }
 
 func (r *renderer) instance() instanceView {
@@ -64,12 +66,25 @@ func (r *renderer) instance() instanceView {
 		v.User = r.must(plain("run-as", a.RunAs.User))
 		v.Group = r.must(plain("run-as", a.RunAs.Group))
 	}
+	r.variables(&v)
+	return v
+}
+
+// variables fills in where the environment of an instance comes from.
+func (r *renderer) variables(v *instanceView) {
+	a := r.app
 	if !a.launched() {
 		// The shim sets it, and NODE_APP_INSTANCE, for those that it starts.
 		v.Env = append(v.Env, fixed(`"INSTANCE=%i"`))
 	}
-	for _, e := range a.Env {
-		v.Env = append(v.Env, r.must(word("env."+e.Name, e.Name+"="+e.Value)))
+	switch {
+	case len(a.Env) > 0 && r.target.Values != "":
+		// Before the files of the user, whose values win.
+		v.EnvFiles = append(v.EnvFiles, r.must(globPath("env", r.target.Values)))
+	default:
+		for _, e := range a.Env {
+			v.Env = append(v.Env, r.must(word("env."+e.Name, e.Name+"="+e.Value)))
+		}
 	}
 	for _, e := range a.Shim.Increment {
 		// Where the shim begins to count.
@@ -85,7 +100,6 @@ func (r *renderer) instance() instanceView {
 		}
 		v.EnvFiles = append(v.EnvFiles, p)
 	}
-	return v
 }
 
 // readiness fills in how the service manager learns that the instance is ready.

@@ -33,6 +33,7 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	v := r.instance()
 	v.header = r.header(name)
 	v.Report = fixed(report)
+	v.Credentials, v.EncryptedCredentials = r.credentials()
 	v.TimeoutStart = seconds(timeout, 0, probeMargin)
 	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--instance=1"}
 	if a.confined() {
@@ -42,6 +43,7 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 		words = append(words, "--increment="+e.Name)
 	}
 	words = append(words, r.envFileWords()...)
+	words = append(words, a.secretWords()...)
 	words = append(words, "--")
 	for _, arg := range a.Command {
 		words = append(words, string(r.must(word("command", arg))))

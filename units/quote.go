@@ -88,15 +88,23 @@ func globPath(field, s string) (value, error) {
 // undo C escapes (shared/conf-parser.c, basic/extract-word.c). "%" comes first, as systemd resolves specifiers in the
 // unescaped word. "$" is left alone: every Exec line of ours has the prefix ":" (since 244), Environment= expands none.
 func word(field, s string) (value, error) {
-	switch why := badText(s); {
-	case strings.IndexByte(s, 0) >= 0:
-		return "", fieldErrorf(field, "", "%q contains NUL, which no program can be given", s)
-	case why != "":
-		return "", fieldErrorf(field, "put it into a file that the program reads", "%q %s", s, why)
-	case len(s) > maxArg:
-		return "", fieldErrorf(field, "put it into a file that the program reads", "one string of %d bytes is longer than the kernel takes (%d)", len(s), maxArg)
+	if err := checkWord(field, s, strconv.Quote(s)); err != nil {
+		return "", err
 	}
 	return value(quoteWord(s)), nil
+}
+
+// checkWord refuses what no program can be given. The errors call it what, so that they need not have a secret in them.
+func checkWord(field, s, what string) error {
+	switch why := badText(s); {
+	case strings.IndexByte(s, 0) >= 0:
+		return fieldErrorf(field, "", "%s contains NUL, which no program can be given", what)
+	case why != "":
+		return fieldErrorf(field, "put it into a file that the program reads", "%s %s", what, why)
+	case len(s) > maxArg:
+		return fieldErrorf(field, "put it into a file that the program reads", "one string of %d bytes is longer than the kernel takes (%d)", len(s), maxArg)
+	}
+	return nil
 }
 
 func quoteWord(s string) string {

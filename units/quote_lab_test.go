@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,11 +70,20 @@ func vectorOf(seed int) (vector, bool) {
 	return v, a.Validate() == nil
 }
 
+// values is the path of the values file; every third vector is one of a package, whose template has the values.
+func (v vector) values() string {
+	if n, _ := strconv.Atoi(strings.TrimPrefix(string(v.app.Name), "q")); n%3 == 0 {
+		return ""
+	}
+	return "/etc/clusterctl/" + v.app.Name.ValuesFile()
+}
+
 // install puts the units, the program, the directories and the files of the vector into the machine.
 func (v vector) install(t *testing.T, root, program string, systemd int) {
 	t.Helper()
 	set, err := units.Render(v.app, units.Target{
 		Systemd: systemd, Sizing: v.app.Instances.Resolve(units.CPUs{}), Source: "/etc/clusterctl/q.yaml", Shim: units.DefaultShim,
+		Values: v.values(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +98,10 @@ func (v vector) install(t *testing.T, root, program string, systemd int) {
 		}
 	}
 	for _, f := range set {
+		if f.Path == v.app.Name.ValuesFile() {
+			write(filepath.Join(root, v.values()), f.Data)
+			continue
+		}
 		write(filepath.Join(root, "etc/systemd/system", f.Path), f.Data)
 	}
 	for i, f := range v.app.EnvFiles {

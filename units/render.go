@@ -20,6 +20,11 @@ type Target struct {
 	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml. It has to be there when systemd
 	// reads them, or each systemctl warns that the unit has changed (SourcePath=); empty when there is none.
 	Source string
+	// Values is the path of the values file, /etc/clusterctl/NAME.env. Without it, as in a package, the values of variables
+	// are in the template.
+	Values string
+	// Secrets are the files that the workers find in $CREDENTIALS_DIRECTORY.
+	Secrets []Secret
 	// Shim is the path of clusterctl-shim, without anything that a unit would have to quote; empty means [DefaultShim].
 	Shim string
 }
@@ -59,6 +64,9 @@ func Render(a App, t Target) (Set, error) {
 	for _, s := range sockets {
 		r.add(string(s.Unit), "app.socket.tmpl", s)
 	}
+	if len(t.Secrets) > 0 {
+		r.add(a.Name.SecretsDropIn(), "secrets.conf.tmpl", r.secrets())
+	}
 	if a.Logs.Namespace {
 		r.add(a.Name.JournalConf(), "journald.conf.tmpl", r.journal())
 	}
@@ -67,6 +75,9 @@ func Render(a App, t Target) (Set, error) {
 	}
 	for i, f := range r.files {
 		r.files[i].Data = seal(f.Data)
+	}
+	if t.Values != "" && len(a.Env) > 0 {
+		r.files = append(r.files, r.values())
 	}
 	return newSet(r.files)
 }

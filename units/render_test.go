@@ -40,6 +40,7 @@ var since = map[string]map[string]int{
 			"StandardOutput", "StandardError", "LoadCredential",
 			"BindReadOnlyPaths", "InaccessiblePaths", "TemporaryFileSystem", "LimitCORE"),
 		keys(248, "PrivateIPC"),
+		keys(units.EncryptedSecrets, "LoadCredentialEncrypted"),
 		keys(254, "RestartSteps", "RestartMaxDelaySec"),
 		keys(262, "RestartRandomizedDelaySec"),
 	),
@@ -190,6 +191,10 @@ func anyTarget(t *rapid.T, a units.App) units.Target {
 	return units.Target{
 		Systemd: rapid.SampledFrom(versions).Draw(t, "systemd"), Sizing: a.Instances.Resolve(cpus),
 		Source: "/etc/clusterctl/x.yaml", Shim: units.DefaultShim,
+		Values: rapid.SampledFrom([]string{"", "/etc/clusterctl/x.env"}).Draw(t, "values"),
+		Secrets: rapid.SampledFrom([][]units.Secret{nil, {
+			{Name: "A", Path: "/etc/clusterctl/x.secrets/A"}, {Name: "b.pem", Path: "/etc/clusterctl/x.secrets/b.pem"},
+		}}).Draw(t, "secrets"),
 	}
 }
 
@@ -215,9 +220,41 @@ func renderProperties(t *rapid.T) {
 		t.Fatalf("a second Render differs: %v", err)
 	}
 	for _, f := range set {
-		checkFile(t, a, target, f)
+		if f.Path != a.Name.ValuesFile() {
+			checkFile(t, a, target, f)
+		}
 	}
-	checkInstance(t, a, set)
+	if dropIn, _ := set.Get(a.Name.SecretsDropIn()); !slices.Equal(units.LoadedSecrets(dropIn), target.Secrets) {
+		t.Fatalf("the drop-in does not read back as %v:\n%s", target.Secrets, dropIn)
+	}
+	checkInstance(t, a, set, checkValues(t, a, target, set))
+}
+
+// checkValues reads the values file. It returns the variables that are left for the template, and the files before the user's.
+func checkValues(t *rapid.T, a units.App, target units.Target, set units.Set) fromValues {
+	data, found := set.Get(a.Name.ValuesFile())
+	if found != (target.Values != "" && len(a.Env) > 0) {
+		t.Fatalf("a values file: %v", found)
+	}
+	if !found {
+		return fromValues{inline: a.Env}
+	}
+	vars, err := units.ParseValues(data)
+	if err != nil || !slices.Equal(vars, a.Env) {
+		t.Fatalf("%v: %+v, want %+v", err, vars, a.Env)
+	}
+	template, _ := set.Get(a.Name.Template())
+	for _, v := range a.Env {
+		if strings.Contains(string(template), "Environment=\""+v.Name+"=") {
+			t.Fatalf("the template has a value:\n%s", template)
+		}
+	}
+	return fromValues{files: []units.EnvFile{{Path: target.Values}}}
+}
+
+type fromValues struct {
+	inline []units.EnvVar
+	files  []units.EnvFile
 }
 
 // checkFile: only lines, sections and keys that we know, newer than nothing that the target has, and our mark.
@@ -267,7 +304,8 @@ func values(directives []directive, section, key string) []string {
 }
 
 // checkInstance reads the instance's unit as systemd does and compares what comes out with what the user gave.
-func checkInstance(t *rapid.T, a units.App, set units.Set) {
+func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
+	a.Env, a.EnvFiles = from.inline, append(slices.Clone(from.files), a.EnvFiles...)
 	data, ok := set.Get(a.Name.Template())
 	if !ok {
 		t.Fatalf("there is no %s", a.Name.Template())
@@ -395,6 +433,9 @@ func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	var sockets, listed, nonBlocking []string
 	services := 0
 	for _, f := range set {
+		if f.Path == a.Name.ValuesFile() {
+			continue
+		}
 		d, err := parseUnit(f.Data)
 		if err != nil {
 			t.Fatal(err)
@@ -516,6 +557,9 @@ func TestVersions(t *testing.T) {
 				t.Errorf("%s for %d: %v", g.path, v, err)
 			}
 			for _, f := range set {
+				if f.Path == g.app.Name.ValuesFile() {
+					continue
+				}
 				d, err := parseUnit(f.Data)
 				if err != nil {
 					t.Errorf("%s for %d: %s: %v", g.path, v, f.Path, err)

@@ -10,10 +10,12 @@ import (
 
 // File is one generated file.
 type File struct {
-	// Path is relative to the unit directory, for example "shop.service.d/50-instances.conf"; only [Name.JournalConf] is
-	// beside that directory.
+	// Path is relative to the unit directory, for example "shop.service.d/50-instances.conf"; only [Name.JournalConf]
+	// and [Name.ValuesFile] are in other directories.
 	Path string
 	Data []byte
+	// Kept: the contents are unknown, and the file that is there stays as it is. Data is nil then.
+	Kept bool
 }
 
 // Set is what one app is on disk, sorted by path, each path once.
@@ -28,11 +30,11 @@ func (s Set) Get(path string) ([]byte, bool) {
 	return s[i].Data, true
 }
 
-// Units names the units that the set defines, sorted: its files without drop-ins and without journald's.
+// Units names the units that the set defines, sorted: its files without drop-ins, without journald's and without values.
 func (s Set) Units() []string {
 	var names []string
 	for _, f := range s {
-		if !strings.Contains(f.Path, "/") && !strings.HasSuffix(f.Path, ".conf") {
+		if !strings.Contains(f.Path, "/") && !strings.HasSuffix(f.Path, ".conf") && !strings.HasSuffix(f.Path, ".env") {
 			names = append(names, f.Path)
 		}
 	}
@@ -62,7 +64,10 @@ func Owner(f File) Name {
 		return ""
 	}
 	if dir, _, ok := strings.Cut(f.Path, ".service.d/"); ok {
-		return Name(dir)
+		return Name(strings.TrimSuffix(dir, "@"))
+	}
+	if name, ok := strings.CutSuffix(f.Path, ".env"); ok {
+		return Name(name)
 	}
 	for line := range strings.Lines(text) {
 		if name, ok := strings.CutPrefix(line, markPrefix); ok {

@@ -32,7 +32,7 @@ func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 
 
 // launched says whether the shim stands in ExecStart=: to adopt, or for what systemd has no setting.
 func (a App) launched() bool {
-	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0
+	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
 }
 
 // shimWords is the shim's part of ExecStart=, up to the "--" in front of the program.
@@ -60,6 +60,7 @@ func (r *renderer) shimWords() []string {
 	for _, e := range a.Shim.Increment {
 		words = append(words, "--increment="+e.Name)
 	}
+	words = append(words, a.secretWords()...)
 	if a.Shim.Pin {
 		words = append(words, "--pin")
 	}
@@ -111,6 +112,15 @@ func (r *renderer) envFileWords() []string {
 	}
 	if len(words) > 0 && r.target.Systemd < commentsEnd {
 		words = append(words, "--env-comments-continue")
+	}
+	return words
+}
+
+// secretWords name the secrets that the shim puts into variables.
+func (a App) secretWords() []string {
+	var words []string
+	for _, name := range a.SecretEnv {
+		words = append(words, "--secret-env="+name)
 	}
 	return words
 }

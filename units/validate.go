@@ -52,6 +52,7 @@ func (a App) Validate() error {
 	a.validateListen(add)
 	a.validateSocketAccess(add)
 	a.validateEnv(add)
+	a.validateSecrets(add)
 	a.validateLogs(add)
 	a.validateSandbox(add)
 	for _, t := range []struct {
@@ -145,12 +146,13 @@ func (a App) validateEnv(add func(error)) {
 		if seen[e.Name] {
 			add(fieldErrorf("env."+e.Name, "", "is given twice"))
 		}
-		if strings.HasPrefix(e.Name, "LISTEN_") || slices.Contains(reservedEnv, e.Name) {
+		if reserved(e.Name) {
 			add(fieldErrorf("env."+e.Name, "", "is set by systemd"))
 		}
 		seen[e.Name] = true
-		_, err := word("env."+e.Name, e.Name+"="+e.Value)
-		add(err)
+		if err := checkWord("env."+e.Name, e.Name+"="+e.Value, "its value"); err != nil {
+			add(err)
+		}
 	}
 	for i, f := range a.EnvFiles {
 		_, err := globPath("env-file", f.Path)
@@ -178,7 +180,11 @@ func (a App) validateEnv(add func(error)) {
 }
 
 // reservedEnv are variables by which systemd talks to the worker and to the shim (systemd.exec(5)); LISTEN_* are too.
-var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID", "INVOCATION_ID"}
+var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID", "INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
+
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "LISTEN_") || slices.Contains(reservedEnv, name)
+}
 
 func validEnvName(s string) bool {
 	for i := range len(s) {

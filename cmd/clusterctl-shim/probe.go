@@ -33,6 +33,7 @@ func probeCommand(args []string) (int, error) {
 	f.IntVar(&o.instance, "instance", 1, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
 	o.envFlags(f)
+	f.Func("secret-env", "", func(s string) error { o.secretEnv = append(o.secretEnv, s); return nil })
 	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())

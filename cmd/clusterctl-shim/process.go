@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -40,6 +44,13 @@ func environment(env []string, o *runOptions) ([]string, error) {
 		}
 		out = set(out, name, strconv.Itoa(n+o.instance-1))
 	}
+	for _, name := range o.secretEnv {
+		value, err := credential(out, name)
+		if err != nil {
+			return nil, err
+		}
+		out = set(out, name, value)
+	}
 	if o.nodePreload != "" {
 		value, _ := get(out, "NODE_OPTIONS")
 		out = set(out, "NODE_OPTIONS", strings.TrimLeft(value+" --require "+nodeQuote(o.nodePreload), " "))
@@ -67,6 +78,25 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 		env = envfile.Merge(env, vars)
 	}
 	return env, nil
+}
+
+// credential reads a secret that PID 1 has put into $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). Errors never
+// have the value.
+func credential(env []string, name string) (string, error) {
+	dir, ok := get(env, "CREDENTIALS_DIRECTORY")
+	if !ok || strings.ContainsAny(name, "/=") || name == "" {
+		return "", errors.New("--secret-env " + name + ": the unit loads no credential of that name")
+	}
+	value, err := os.ReadFile(filepath.Join(dir, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", errors.New("--secret-env " + name + ": the unit loads no credential of that name")
+	case err != nil:
+		return "", errors.New("--secret-env " + name + ": " + err.Error())
+	case bytes.IndexByte(value, 0) >= 0:
+		return "", errors.New("--secret-env " + name + ": the value contains NUL, which no variable can hold")
+	}
+	return string(value), nil
 }
 
 // nodeQuote quotes one word of NODE_OPTIONS: Node splits at spaces and knows

@@ -32,6 +32,7 @@ type runOptions struct {
 	envFiles    []string
 	envSyntax   envfile.Syntax
 	increment   []string
+	secretEnv   []string
 	pin         bool
 	nodePreload string
 	sigpipe     string
@@ -74,6 +75,7 @@ func (o *runOptions) parse(args []string) error {
 	f.IntVar(&o.instance, "instance", 0, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
 	o.envFlags(f)
+	f.Func("secret-env", "", func(s string) error { o.secretEnv = append(o.secretEnv, s); return nil })
 	f.BoolVar(&o.pin, "pin", false, "")
 	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")

@@ -60,7 +60,7 @@ func newApp(e *env) *cli.App {
 			applyCommand(e), diffCommand(e), rollbackCommand(e),
 			startCommand(e), stopCommand(e), restartCommand(e), reloadCommand(e), scaleCommand(e), signalCommand(e), resetCommand(e),
 			rollCommand(e),
-			lsCommand(e), showCommand(e), envCommand(e), logsCommand(e), flushCommand(e), catCommand(e), packageCommand(e), versionCommand(e), completionCommand(e), completeCommand(e), helpCommand(),
+			lsCommand(e), showCommand(e), envCommand(e), secretCommand(e), logsCommand(e), flushCommand(e), catCommand(e), packageCommand(e), versionCommand(e), completionCommand(e), completeCommand(e), helpCommand(),
 		},
 		Before: func(*cli.Context) error {
 			e.stderrTTY = e.stderrTTY && !e.noColour

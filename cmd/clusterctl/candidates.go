@@ -14,10 +14,10 @@ import (
 
 // operandValues offers what a command's usage says that it takes, so a new command has it without a list of its own:
 // "NAME|NAME@N|GLOB|all..." are apps and instances, FILE and DIRECTORY files, words in small letters themselves.
-func (e *env) operandValues(app *cli.App, cmd *cli.Command, n int, current string) (string, []candidate) {
+func (e *env) operandValues(app *cli.App, cmd *cli.Command, before []string, current string) (string, []candidate) {
 	kind := offerWords
 	var all []candidate
-	for _, form := range operandForm(cmd.UsageText, n) {
+	for _, form := range operandForm(cmd.UsageText, len(before)) {
 		switch {
 		case form == "FILE" || form == "DIRECTORY":
 			kind = offerFiles
@@ -25,6 +25,8 @@ func (e *env) operandValues(app *cli.App, cmd *cli.Command, n int, current strin
 			all = append(all, e.appNames()...)
 		case form == "NAME@N":
 			all = append(all, e.instanceNames(current)...)
+		case form == "SECRET":
+			all = append(all, e.secretNames(before)...)
 		case form == "COMMAND":
 			all = append(all, commandNames(app, current)...)
 		case form == "SIGNAL":

@@ -38,6 +38,14 @@ func runCat(e *env, n units.Name) error {
 		return err
 	}
 	patterns := []string{e.store.SourcePath(n)}
+	switch _, err := os.ReadFile(e.store.ValuesPath(n)); {
+	case err == nil:
+		patterns = append(patterns, e.store.ValuesPath(n))
+	case errors.Is(err, fs.ErrPermission):
+		e.note("%s is left out: it needs root", e.store.ValuesPath(n))
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
 	for _, u := range append([]string{n.Service(), n.Template(), n.Slice()}, a.Sockets()...) {
 		path := e.store.UnitPath(n, u)
 		patterns = append(patterns, path)

@@ -49,7 +49,10 @@ func (u *update) edited() error {
 		case c.Op == install.Keep || c.Old == nil:
 		case !isUnit(c):
 			// The source is ours to write, and the revision keeps what it was.
-			if apps, err := config.Decode(c.Path, c.Old); err == nil && len(apps) == 1 && string(config.Encode(apps[0])) != string(c.Old) {
+			if c.Values() {
+				continue // nothing tells an edit of it by hand
+			}
+			if apps, err := config.Decode(c.Path, c.Old); err == nil && len(apps) == 1 && !written(apps[0], c.Old) {
 				u.e.note("%s was edited by hand; what it was is kept in %s", c.Path, u.keptAt(c))
 			}
 		case !units.Edited(c.Old):
@@ -61,6 +64,11 @@ func (u *update) edited() error {
 		}
 	}
 	return nil
+}
+
+// written returns whether a source is as clusterctl writes it, or wrote it when values were in it.
+func written(a units.App, source []byte) bool {
+	return string(config.EncodeNames(a)) == string(source) || string(config.Encode(a)) == string(source)
 }
 
 // keptAt is where the old contents of a file can be read once the update is done.

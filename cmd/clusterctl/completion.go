@@ -124,7 +124,7 @@ func (e *env) complete(app *cli.App, words []string) (kind string, all []candida
 	case cmd == nil:
 		kind, all = offerWords, commandNames(app, current)
 	default:
-		kind, all = e.operandValues(app, cmd, len(operands), current)
+		kind, all = e.operandValues(app, cmd, operands, current)
 	}
 	return kind, startingWith(all, current)
 }

@@ -11,6 +11,8 @@ import (
 func TestComplete(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 3)
+	w.file(t, "config/web.secrets/A_KEY.cred", "x", 0o600)
+	w.file(t, "config/web.secrets/b.pem", "x", 0o600)
 	w.installed(t, "web-api", 1)
 	w.installed(t, "mail", 1)
 	w.file(t, "bin/noodle", "", 0o755)
@@ -52,6 +54,11 @@ func TestComplete(t *testing.T) {
 		"install x --restart no --rest":  "words",
 		"install x --no-autorestart --r": "words --ready --run-as --rw --ro",
 		"install x -e A=1 --en":          "words --env --env-file",
+		"secret ":                        "words set ls rm",
+		"secret rm ":                     "words mail web web-api",
+		"secret rm web ":                 "words A_KEY b.pem",
+		"secret set web A":               "words A_KEY",
+		"secret ls web ":                 "words",
 		"install --instances 4 x --ins":  "words",
 		"install x --name --":            "words",
 		"install x -- noo":               "files noodle",

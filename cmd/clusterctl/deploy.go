@@ -43,20 +43,28 @@ func (e *env) newDeploy(ctx context.Context, a units.App) (_ *deploy, err error)
 	if d.set, err = units.Render(a, d.target); err != nil {
 		return nil, err
 	}
-	d.config = config.Encode(a)
+	d.config = config.EncodeNames(a)
 	return d, nil
 }
 
 // thisMachine is what the units of an app are rendered for here.
 func (e *env) thisMachine(ctx context.Context, conn *control.Conn, a units.App) (units.Target, error) {
-	t := units.Target{Source: e.store.ConfigPath(a.Name), Shim: e.shim}
-	var err error
+	t, err := e.targetOf(a.Name)
+	if err != nil {
+		return t, err
+	}
 	if t.Systemd, err = conn.Version(ctx); err != nil {
 		return t, err
 	}
 	cpus, err := conn.CPUs(ctx, a.Name.Slice())
 	t.Sizing = a.Instances.Resolve(cpus)
 	return t, err
+}
+
+// targetOf is what the units of an app refer to here.
+func (e *env) targetOf(n units.Name) (units.Target, error) {
+	secrets, err := e.store.LoadedSecrets(n)
+	return units.Target{Source: e.store.ConfigPath(n), Values: e.store.ValuesPath(n), Secrets: secrets, Shim: e.shim}, err
 }
 
 func (d *deploy) close() { _ = d.conn.Close() }
@@ -88,6 +96,9 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 		return out, err
 	}
 	if err := d.e.trustedFor(d.app, o.consent); err != nil {
+		return out, err
+	}
+	if err := d.e.checkSecrets(d.app); err != nil {
 		return out, err
 	}
 	old, err := d.e.store.Load(d.app.Name)

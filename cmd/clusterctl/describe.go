@@ -17,7 +17,7 @@ type appFlags struct {
 	drain                                          string
 	runAs, directory                               string
 	listen, env, envFiles, writable, trust         cli.StringSlice
-	reads, allow                                   cli.StringSlice
+	reads, allow, secretEnv                        cli.StringSlice
 	noListen                                       bool
 	startTimeout, drainTimeout, minUptime          time.Duration
 	increment                                      cli.StringSlice
@@ -45,9 +45,10 @@ func (f *appFlags) flags() []cli.Flag {
 		&cli.StringFlag{Name: "run-as", Destination: &f.runAs,
 			Usage: "`USER[:GROUP]` of the workers, or dynamic; the owner of the directory if not given, a dynamic user if that is root"},
 		&cli.StringFlag{Name: "cwd", Destination: &f.directory, Usage: "working `DIR`ectory; this one if not given"},
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Destination: &f.env, Usage: "`K=V` in the environment of the workers; may repeat"},
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Destination: &f.env, Usage: "`K=V` for the workers; NAME: from here; -: lines of stdin; may repeat"},
 		&cli.StringSliceFlag{Name: "env-file", Destination: &f.envFiles, Usage: "`FILE` of variables, read at each start; -FILE may be missing; may repeat"},
 		&cli.StringSliceFlag{Name: "trust", Destination: &f.trust, Usage: "`USER` who may change files that root reads for the app; may repeat"},
+		&cli.StringSliceFlag{Name: "secret-env", Destination: &f.secretEnv, Usage: "`NAME` of a secret to put into a variable; may repeat"},
 		&cli.StringFlag{Name: "restart", Value: "always", Destination: &f.restart, Usage: "`WHEN` a worker has ended: always, on-failure or no"},
 		&cli.StringFlag{Name: "sandbox", Value: "default", Destination: &f.sandbox, Usage: "`HOW` much of the machine is hidden: default, strict or off"},
 		&cli.StringSliceFlag{Name: "rw", Destination: &f.writable, Usage: "`PATH` that the sandboxed workers may write to; may repeat"},
@@ -119,6 +120,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		file.Path, file.Optional = strings.CutPrefix(s, "-")
 		a.EnvFiles = append(a.EnvFiles, file)
 	}
+	a.SecretEnv = f.secretEnv.Value()
 	a.Logs, err = f.logs()
 	keep(err)
 	a.Writable = f.writable.Value()

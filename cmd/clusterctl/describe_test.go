@@ -137,7 +137,7 @@ func TestGenerate(t *testing.T) {
 	}
 
 	// The value of a flag is the user's, to the last blank.
-	if code := w.do("generate", "hello", "--no-listen", "--env", "TRAILING= a \t", "--", "/opt/hello"); code != exitDone || !strings.Contains(w.out.String(), `"TRAILING= a \t"`) {
+	if code := w.do("generate", "hello", "--no-listen", "--env", "TRAILING= a \t", "--", "/opt/hello"); code != exitDone || !strings.Contains(w.out.String(), "TRAILING=\" a \t\"\n") {
 		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
 	}
 

@@ -123,8 +123,12 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 			errs = append(errs, of(a.Name, len(apps), err)...)
 			continue
 		}
+		if len(a.Env) > 0 && !slices.ContainsFunc(p.Changes, install.Change.Values) {
+			e.note("%s: the values of variables are not compared; that needs root", a.Name)
+		}
 		for _, c := range p.Changes {
-			text := unified(c.Path, c.Old, c.New)
+			before, after := maskedChange(c)
+			text := unified(c.Path, before, after)
 			if c.Op == install.Keep || text == "" {
 				continue
 			}

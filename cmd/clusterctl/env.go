@@ -29,6 +29,8 @@ type env struct {
 	// terminal is the size of the terminal, in columns and rows; 0 is unknown.
 	terminal func() (columns, rows int)
 	getenv   func(string) string
+	// password reads a line from the terminal without an echo.
+	password func() ([]byte, error)
 	getwd    func() (string, error)
 	lookPath func(string) (string, error)
 	// euid decides what may be done; uid is the user who asked for it where sudo names no other.
@@ -60,6 +62,7 @@ func systemEnv() *env {
 		terminal: terminalSize,
 		host:     inspect.System(),
 		getenv:   os.Getenv,
+		password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
 		getwd:    os.Getwd,
 		lookPath: exec.LookPath,
 		euid:     os.Geteuid(),
@@ -91,10 +94,11 @@ func (e *env) width() int {
 	return columns
 }
 
-// commandStore is the system's store, with this command line as the name that others see behind a lock.
+// commandStore is the system's store, with this command line as the name that others see behind a lock and with a revision:
+// values of variables are left out.
 func commandStore(args []string) *install.Store {
 	s := install.System()
-	s.Command = strings.Join(append([]string{"clusterctl"}, args[1:]...), " ")
+	s.Command = strings.Join(append([]string{"clusterctl"}, withoutValues(args[1:])...), " ")
 	return &s
 }
 

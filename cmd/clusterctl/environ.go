@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -30,6 +31,8 @@ type envVariable struct {
 	Value string `json:"value"`
 	// Masked: the value, or the password in it, is replaced by stars.
 	Masked bool `json:"masked,omitempty"`
+	// NeedsRoot: only root may know the value, which is "" here.
+	NeedsRoot bool `json:"needs_root,omitempty"`
 }
 
 type envFile struct {
@@ -41,8 +44,8 @@ type envFile struct {
 
 type envOptions struct{ asJSON, running, secrets bool }
 
-const envDescription = `The environment that an instance gets: the variables of its unit, drop-ins included, and the files that systemd reads more
-of them from at each start. With --running, that of the process as it was started, which takes root; variables that a
+const envDescription = `The environment that an instance gets: the variables of the app and of its unit, drop-ins included, and the files that
+systemd reads more of them from at each start. Only root sees values of the app's variables; others see the names. With --running, that of the process as it was started, which takes root; variables that a
 program sets for itself later are not seen. Of an app, one instance is shown.
 
 Values of variables whose names look secret (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are shown as stars, wherever the
@@ -136,12 +139,17 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 	}
 	one := instanceEnv{Unit: states[i].Unit, Instance: numbers[i], Running: o.running, Variables: []envVariable{}, Files: []envFile{}}
 	vars := states[i].Environment
+	secret := t.app.SecretEnv
 	if o.running {
 		if vars, err = e.host.Environ(states[i].MainPID); err != nil {
 			return instanceEnv{}, environError(states[i].Unit, err)
 		}
 	} else {
 		for _, f := range states[i].EnvFiles {
+			if f.Path == e.store.ValuesPath(t.app.Name) {
+				vars = one.described(t.app, vars)
+				continue
+			}
 			one.Files = append(one.Files, envFile{Path: f.Path, Optional: f.Optional})
 		}
 		for _, f := range t.app.EnvFiles {
@@ -149,12 +157,33 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 				one.Files = append(one.Files, envFile{f.Path, f.Optional, true})
 			}
 		}
+		for _, name := range secret {
+			one.Variables = append(one.Variables, envVariable{Name: name, Value: stars, Masked: true})
+		}
 	}
 	for _, v := range vars {
-		one.Variables = append(one.Variables, variable(v, o.secrets))
+		shown := variable(v, o.secrets)
+		if slices.Contains(secret, shown.Name) && !o.secrets {
+			shown.Value, shown.Masked = stars, true
+		}
+		one.Variables = append(one.Variables, shown)
 	}
 	slices.SortStableFunc(one.Variables, func(a, b envVariable) int { return strings.Compare(a.Name, b.Name) })
 	return one, nil
+}
+
+// described replaces variables of the unit by the variables of the values file, which win. It lists variables with a hidden
+// value at once.
+func (one *instanceEnv) described(a units.App, vars []string) []string {
+	for _, v := range a.Env {
+		vars = slices.DeleteFunc(vars, func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
+		if v.Hidden {
+			one.Variables = append(one.Variables, envVariable{Name: v.Name, NeedsRoot: true})
+			continue
+		}
+		vars = append(vars, v.Name+"="+v.Value)
+	}
+	return vars
 }
 
 func environError(unit string, err error) error {
@@ -167,6 +196,11 @@ func environError(unit string, err error) error {
 // secretName is what a variable is called that is not for everybody's eyes.
 var secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|secrets?|tokens?|(api|access|private|secret|signing|encryption|license)?_?keys?|credentials?|auth|cookie|salt|dsn)(_|$)|_pwd(_|$)|password|passwd|secret|apikey`)
 
+// looksSecret returns whether a variable looks like a secret by its name. CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK are paths.
+func looksSecret(name string) bool {
+	return secretName.MatchString(name) && !strings.HasSuffix(name, "_DIRECTORY") && !strings.HasSuffix(name, "_SOCK")
+}
+
 // urlPassword is the password in a URL, such as postgres://user:password@host/.
 var urlPassword = regexp.MustCompile(`(://[^/?#@\s:]*:)([^/?#@\s]+)(@)`)
 
@@ -178,8 +212,7 @@ func variable(assignment string, secrets bool) envVariable {
 	v := envVariable{Name: name, Value: value}
 	switch {
 	case secrets || value == "":
-	// CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK are paths, and no secrets.
-	case secretName.MatchString(name) && !strings.HasSuffix(name, "_DIRECTORY") && !strings.HasSuffix(name, "_SOCK"):
+	case looksSecret(name):
 		v.Value, v.Masked = stars, true
 	case urlPassword.MatchString(value):
 		v.Value, v.Masked = urlPassword.ReplaceAllString(value, "${1}"+stars+"${3}"), true
@@ -200,6 +233,10 @@ func (e *env) printEnv(one instanceEnv) {
 		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", printable(shellWord(f.Path)), may)
 	}
 	for _, v := range one.Variables {
+		if v.NeedsRoot {
+			fmt.Fprintf(e.stdout, "# %s (needs root)\n", printable(v.Name))
+			continue
+		}
 		value := shellWord(v.Value)
 		if v.Masked && v.Value == stars {
 			value = stars

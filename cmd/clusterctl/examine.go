@@ -71,7 +71,7 @@ func dropIns(app units.Name, states []control.State) []string {
 	all := []string{}
 	for _, st := range states {
 		for _, path := range st.DropIns {
-			if !strings.HasSuffix(path, "/"+app.DropIn()) {
+			if !strings.HasSuffix(path, "/"+app.DropIn()) && !strings.HasSuffix(path, "/"+app.SecretsDropIn()) {
 				all = append(all, path)
 			}
 		}
@@ -95,7 +95,7 @@ func (e *env) driftOf(ctx context.Context, conn *control.Conn, a listedApp) ([]d
 	if err != nil {
 		return nil, err
 	}
-	plan, err := e.store.Plan(a.app.Name, set, config.Encode(a.app))
+	plan, err := e.store.Plan(a.app.Name, set, config.EncodeNames(a.app))
 	if err != nil {
 		return foreignDrift(err)
 	}

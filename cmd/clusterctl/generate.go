@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
 )
 
 type generateOptions struct {
@@ -53,6 +54,9 @@ func runGenerate(e *env, o generateOptions, name string) error {
 	if o.systemd < units.OldestSystemd {
 		return usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
 	}
+	if err := e.expandEnv(&o.app, name); err != nil {
+		return err
+	}
 	a, err := o.app.app(name, e.command)
 	if err != nil {
 		return err
@@ -63,27 +67,36 @@ func runGenerate(e *env, o generateOptions, name string) error {
 	if o.app.ready == "" && a.Activation == units.Native && len(a.Listen) > 0 {
 		e.note("ready: exec (generate does not look at the program; --ready notify if it says READY=1)")
 	}
-	set, err := units.Render(a, units.Target{
-		Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus}),
-		Shim: e.shim,
-	})
+	t := units.Target{
+		Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus}), Shim: e.shim, Values: install.System().ValuesPath(a.Name),
+	}
+	for _, name := range a.SecretEnv {
+		t.Secrets = append(t.Secrets, units.Secret{Name: name, Path: filepath.Join(install.System().SecretsDir(a.Name), name)})
+	}
+	set, err := units.Render(a, t)
 	if err != nil {
 		return err
 	}
+	if len(a.Env) > 0 {
+		e.note("the units read the values of variables from %s (mode 0600)", install.System().ValuesPath(a.Name))
+	}
 	if o.output == "" {
+		if data, _ := set.Get(a.Name.ValuesFile()); !bytes.Equal(data, maskedValues(data, nil)) {
+			e.note("values that look secret are printed as stars; --output DIR writes the values")
+		}
 		return e.printFiles("", set)
 	}
 	return writeFiles(o.output, set)
 }
 
-// printFiles prints files as "systemctl cat" does: a comment with the path, then the text.
+// printFiles prints files as "systemctl cat" does: a comment with the path, then the text. Values that look secret are stars.
 func (e *env) printFiles(dir string, set units.Set) error {
 	var b bytes.Buffer
 	for i, f := range set {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "# %s\n%s", filepath.Join(dir, f.Path), f.Data)
+		fmt.Fprintf(&b, "# %s\n%s", filepath.Join(dir, f.Path), maskedFile(f.Path, f.Data))
 		if !strings.HasSuffix(string(f.Data), "\n") {
 			b.WriteByte('\n')
 		}
@@ -108,7 +121,11 @@ func writeFiles(dir string, set units.Set) (err error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return withHint(fmt.Errorf("making the directory %q: %w", filepath.Dir(path), cause(err)), "give --output a directory that is there, or can be made")
 		}
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		mode := os.FileMode(0o644)
+		if filepath.Ext(path) == ".env" {
+			mode = 0o600
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
 			return withHint(fmt.Errorf("writing %q: %w", path, cause(err)), "give --output an empty directory")
 		}

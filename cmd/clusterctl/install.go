@@ -83,6 +83,9 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if o.name != "" {
 		inv.name = o.name
 	}
+	if err := e.expandEnv(&o.app, inv.name); err != nil {
+		return err
+	}
 	a, err := o.app.app(inv.name, inv.command)
 	if err != nil {
 		return err

@@ -85,6 +85,9 @@ func settleFlag(d *time.Duration) cli.Flag {
 }
 
 func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle time.Duration) error {
+	if err := e.checkSecrets(t.app); err != nil {
+		return err
+	}
 	if t.instance > 0 {
 		return e.job(ctx, conn, control.Start, t)
 	}
@@ -148,6 +151,9 @@ func restartCommand(e *env) *cli.Command {
 }
 
 func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle time.Duration) error {
+	if err := e.checkSecrets(t.app); err != nil {
+		return err
+	}
 	if t.instance > 0 {
 		return e.job(ctx, conn, control.Restart, t)
 	}

@@ -153,7 +153,7 @@ func (e *env) appsOf(what string) ([]units.App, error) {
 	data, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		return config.Decode(path, data)
+		return config.Parse(path, data, nil)
 	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, "/"):
 		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
 	}

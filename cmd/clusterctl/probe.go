@@ -49,9 +49,22 @@ func (e *env) probe(ctx context.Context, a *units.App, timeout time.Duration) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, e.endProbe(*a, lock)) }()
-	p, err := units.RenderProbe(*a, units.Target{Source: e.store.ConfigPath(a.Name), Shim: e.shim}, timeout)
+	target, err := e.targetOf(a.Name)
 	if err != nil {
 		return err
+	}
+	if err := e.checkSecrets(*a); err != nil {
+		return err
+	}
+	target.Values = e.store.ProbeValues(a.Name)
+	p, err := units.RenderProbe(*a, target, timeout)
+	if err != nil {
+		return err
+	}
+	if len(a.Env) > 0 {
+		if err := e.store.WriteProbeValues(a.Name, units.RenderValues(*a)); err != nil {
+			return err
+		}
 	}
 	if err := e.announceProbe(ctx, conn, *a, timeout); err != nil {
 		return err
@@ -97,11 +110,12 @@ func (e *env) announceProbe(ctx context.Context, conn *control.Conn, a units.App
 // endProbe gives the lock up. Neither the app's directory in /run nor the lock file may stay for an app that may never be
 // installed. If another command has installed the app meanwhile, both stay.
 func (e *env) endProbe(a units.App, lock *install.Lock) error {
+	valuesErr := e.store.RemoveProbeValues(a.Name)
 	var gone *install.NotInstalledError
 	if _, err := e.store.Load(a.Name); !errors.As(err, &gone) {
-		return lock.Unlock()
+		return errors.Join(valuesErr, lock.Unlock())
 	}
-	return errors.Join(e.store.RemoveRuntimeState(a.Name), lock.Remove())
+	return errors.Join(valuesErr, e.store.RemoveRuntimeState(a.Name), lock.Remove())
 }
 
 // runProbe starts the unit of the probe and brings back its report; the unit and its file are gone afterwards.

@@ -51,7 +51,9 @@ func runRevisions(e *env, name string, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: r.By, Changed: changedWords(before, next)})
+		// An older clusterctl kept the values.
+		by := strings.Join(withoutValues(strings.Fields(r.By)), " ")
+		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedWords(before, next)})
 	}
 	slices.Reverse(infos)
 	if asJSON {

@@ -50,6 +50,9 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 // rollApp is the driver of a rolling reload with all around it: progress, extra instances, the reason of a failure. The
 // lock of the app must be held, but by somebody who is not root, who cannot.
 func (e *env) rollApp(ctx context.Context, conn *control.Conn, a units.App, list []int, o control.RollOptions) (rolled []control.Rolled, err error) {
+	if err := e.checkSecrets(a); err != nil {
+		return nil, err
+	}
 	n := a.Name
 	var extra []int
 	for i := range o.Surge {

@@ -135,11 +135,16 @@ func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, si
 	if err != nil {
 		return install.Plan{}, err
 	}
-	set, err := units.Render(a, units.Target{Source: e.store.ConfigPath(a.Name), Shim: e.shim, Systemd: version, Sizing: sizing})
+	target, err := e.targetOf(a.Name)
 	if err != nil {
 		return install.Plan{}, err
 	}
-	source := config.Encode(a)
+	target.Systemd, target.Sizing = version, sizing
+	set, err := units.Render(a, target)
+	if err != nil {
+		return install.Plan{}, err
+	}
+	source := config.EncodeNames(a)
 	whole, err := e.store.Plan(a.Name, set, source)
 	if err != nil {
 		return install.Plan{}, err
@@ -149,7 +154,8 @@ func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, si
 			if !strings.HasSuffix(c.Path, "/"+f.Path) || c.Old == nil || f.Path == a.Name.DropIn() {
 				continue
 			}
-			if f.Path != a.Name.Template() || follows(c.Old) == follows(c.New) {
+			// The new source has no values. So the template must read them from the values file.
+			if f.Path != a.Name.Template() || follows(c.Old) == follows(c.New) && !e.movesValues(a, c) {
 				set[i].Data = c.Old
 			}
 		}
@@ -157,6 +163,12 @@ func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, si
 	plan, err := e.store.Plan(a.Name, set, source)
 	plan.Scale = true
 	return plan, err
+}
+
+// movesValues returns whether only the new template reads the values file. An older clusterctl wrote values into the template.
+func (e *env) movesValues(a units.App, c install.Change) bool {
+	line := "\nEnvironmentFile=" + e.store.ValuesPath(a.Name) + "\n"
+	return strings.Contains(string(c.New), line) && !strings.Contains(string(c.Old), line) && !units.Edited(c.Old)
 }
 
 // follows says whether a template keeps instances above the number of CPUs down.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
@@ -121,7 +122,10 @@ func (c change) unitSteps() (all []step, cold string) {
 }
 
 // isUnit tells a unit or a drop-in from the source of the app, and from the limits of its journal.
-func isUnit(f install.Change) bool { return filepath.Ext(f.Path) != ".yaml" && !isJournal(f) }
+func isUnit(f install.Change) bool {
+	ext := filepath.Ext(f.Path)
+	return ext != ".yaml" && ext != ".env" && !isJournal(f)
+}
 
 func isJournal(f install.Change) bool { return strings.HasPrefix(filepath.Base(f.Path), "journald@") }
 
@@ -141,7 +145,8 @@ func between(from, to int) []int {
 	return out
 }
 
-// workers says whether what a worker is or sees has changed: its unit, or the name of a listener that it gets.
+// workers says whether what a worker is or sees has changed: its unit, a secret or a variable that it gets, or the name of a
+// listener.
 func (c change) workers() bool {
 	return slices.ContainsFunc(c.files, func(f install.Change) bool {
 		switch {
@@ -149,8 +154,12 @@ func (c change) workers() bool {
 			return false
 		case strings.HasSuffix(f.Path, ".socket") && f.Op == install.Update:
 			return value(f.Old, "FileDescriptorName") != value(f.New, "FileDescriptorName")
+		case filepath.Ext(f.Path) == ".env":
+			before, _ := units.ParseValues(f.Old)
+			after, _ := units.ParseValues(f.New)
+			return !slices.Equal(before, after)
 		}
-		return strings.HasSuffix(f.Path, "@.service")
+		return strings.HasSuffix(f.Path, "@.service") || filepath.Base(f.Path) == filepath.Base(units.Name("").SecretsDropIn())
 	})
 }
 

@@ -192,6 +192,9 @@ func (e *env) sweep(ctx context.Context, conn *control.Conn, a units.App, listed
 			return err
 		}
 	}
+	if err := e.store.RemoveSecrets(a.Name); err != nil {
+		return err
+	}
 	return tx.Commit()
 }
 

@@ -131,6 +131,10 @@ install x --env production -l 1 -- GO
 install x -e /tmp/err.log -l 1 -- GO
 install x --env 1A=b -l 1 -- GO
 install x --env-file /nowhere -l 1 -- GO
+install x --env - --env - -l 1 -- GO
+install x --secret-env 1A -l 1 -- GO
+install x --secret-env A --env A=1 -l 1 -- GO
+install x --secret-env A -l 8209 --activation native -- GO
 install x --rw /nowhere -l 1 -- GO
 install x --ro /nowhere -l 1 -- GO
 install x --allow io_uring -l 1 -- GO
@@ -164,6 +168,7 @@ install x --log-max-size 1G -l 1 -- GO
 install x --pin=perhaps -l 1 -- GO
 install x --nonsense -l 1 -- GO
 install x -qz -- GO
+generate x --no-listen --secret-env A-B -- /bin/true
 generate x --no-listen --cpus 0 -- /bin/true
 generate x --no-listen --cpus many -- /bin/true
 generate x --no-listen --systemd-version 246 -- /bin/true
@@ -233,6 +238,15 @@ logs --timestamp=%Q
 logs --out
 logs --follow --no-follow
 logs --raw --json
+secret
+secret set err-web
+secret get err-web A
+secret ls nothing
+secret ls err-web A
+secret set err-web A=1
+secret set err-web a/b
+secret rm err-web A
+secret rm err-web A --json
 flush
 flush nothing
 flush err-web
@@ -269,6 +283,8 @@ scale err-web 3
 signal HUP err-web
 reset err-web@1
 env err-web --running
+secret set err-web A
+secret rm err-web A
 apply -f /opt/e2e/err.yaml
 rollback err-web`},
 		{"no-bus", `ls

@@ -201,12 +201,12 @@ func seeEnv(t *testing.T, m *lab.Machine, a app) {
 	if !strings.Contains(text, "GREETING='hello world'\n") || strings.Contains(text, "t0ps3cret") || !strings.Contains(text, "API_TOKEN=********\n") {
 		t.Errorf("env see:\n%s", text)
 	}
-	// A drop-in counts, and a file that systemd reads.
+	// A drop-in counts, unless the app has the variable itself, and a file that systemd reads.
 	m.WriteFile(t, "/etc/see.env", "FROM_FILE=1\n", 0o600)
-	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf", "[Service]\nEnvironment=GREETING=bye\nEnvironmentFile=-/etc/see.env\n", 0o644)
+	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf", "[Service]\nEnvironment=GREETING=bye MORE=too\nEnvironmentFile=-/etc/see.env\n", 0o644)
 	t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/see@1.service.d /etc/see.env; systemctl daemon-reload") })
 	m.Sh(t, "systemctl daemon-reload")
-	if v := ask("see"); v["GREETING"] != "bye" || v["FROM_FILE"] != "" {
+	if v := ask("see"); v["GREETING"] != "hello world" || v["MORE"] != "too" || v["FROM_FILE"] != "" {
 		t.Errorf("env with a drop-in: %v", v)
 	}
 	if text := must(t, m, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {

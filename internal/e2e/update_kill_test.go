@@ -42,7 +42,7 @@ func TestKilledUpdate(t *testing.T) {
 				if pending != strings.Contains(r.Stderr, "killed half-way") {
 					t.Errorf("an intent is there: %v, and start says:\n%v", pending, r)
 				}
-				if killed.Code == 0 || !pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.yaml"), fmt.Sprintf("RELEASE: %d\n", i+1)) {
+				if killed.Code == 0 || !pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
 					want, release = grown, i+1 // it had done its work
 				}
 			} else {
@@ -112,8 +112,8 @@ func (a app) wantRelease(t testing.TB, release int) {
 			t.Errorf("instance %d is not of release %d:\n%s", i+1, release, env)
 		}
 	}
-	if yaml := a.m.ReadFile(t, "/etc/clusterctl/"+a.name+".yaml"); !strings.Contains(yaml, fmt.Sprintf("RELEASE: %d\n", release)) {
-		t.Errorf("the configuration is not that of release %d:\n%s", release, yaml)
+	if values := a.m.ReadFile(t, "/etc/clusterctl/"+a.name+".env"); !strings.Contains(values, fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
+		t.Errorf("the configuration is not that of release %d:\n%s", release, values)
 	}
 	a.wantRead(t)
 }

@@ -69,6 +69,14 @@ func (in Input) check() error {
 			return fmt.Errorf("the dependency: %w", err)
 		}
 	}
+	if len(in.App.SecretEnv) > 0 {
+		return fmt.Errorf("the app needs the secret %s, which no package can have: read it from an env-file of the target", in.App.SecretEnv[0])
+	}
+	for _, e := range in.App.Env {
+		if e.Hidden {
+			return fmt.Errorf("the value of %s is readable by root only: make the package as root, or from a file", e.Name)
+		}
+	}
 	for _, name := range []string{in.App.RunAs.User, in.App.RunAs.Group} {
 		if name != "" && !accountForm.MatchString(name) {
 			return fmt.Errorf("the workers run as %q, which cannot be made on the target: write run-as: %s", name, userName(in.App.Name))

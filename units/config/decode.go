@@ -8,16 +8,20 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Decode reads a file with one or several apps, in the order of the file. What is wrong is an [Errors].
+// Decode reads a file that clusterctl has written, with one or several apps, in the order of the file. What is wrong is an
+// [Errors]. A variable with the value null, whose value is in another file, is hidden.
 func Decode(filename string, data []byte) ([]units.App, error) {
-	return Parse(filename, data, nil)
+	return parse(&decoder{file: filename, hidden: true}, data, nil)
 }
 
 // Parse is Decode for files that people keep beside their programs: resolve is called with each app before it is
 // validated, to make its paths absolute or to fill in what the command line said. [units.FieldError]s that it returns,
 // alone or joined, are reported with the line of their field.
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
-	d := &decoder{file: filename}
+	return parse(&decoder{file: filename}, data, resolve)
+}
+
+func parse(d *decoder, data []byte, resolve func(*units.App) error) ([]units.App, error) {
 	root := d.load(data)
 	if root == nil {
 		return nil, d.result()

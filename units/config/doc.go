@@ -18,5 +18,6 @@
 //     refuses are errors with their line, all of them at once.
 //   - A scalar is taken as it is written: 1.10, 010 and yes are strings where a string is due, never numbers that are
 //     printed again. An empty value (null) is an error, not a default.
-//   - Decode(Encode(a)) is a, for every valid app; Encode is deterministic and writes nothing that is a default.
+//   - Decode(Encode(a)) is a, for every valid app, and Decode(EncodeNames(a)) is a with hidden
+//     variables; both are deterministic and write nothing that is a default.
 package config

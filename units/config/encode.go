@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +20,27 @@ func Generated(data []byte) bool { return bytes.HasPrefix(data, []byte(mark)) }
 
 // Encode gives a valid app as /etc/clusterctl/NAME.yaml holds it. It is deterministic, and it leaves out what is a
 // default. Of an app that [units.App.Validate] refuses, Decode may not give back the same.
-func Encode(a units.App) []byte {
+//
+// The values of variables are in it, as in a file that people keep beside their programs. [EncodeNames] is for the file that
+// everybody may read.
+func Encode(a units.App) []byte { return encode(a) }
+
+// EncodeNames is Encode without the values of variables: each has the value null. Decode gives hidden variables for them.
+func EncodeNames(a units.App) []byte {
+	a.Env = slices.Clone(a.Env)
+	for i := range a.Env {
+		a.Env[i].Value, a.Env[i].Hidden = "", true
+	}
+	return encode(a)
+}
+
+func encode(a units.App) []byte {
 	w := &writer{}
 	fmt.Fprintf(w, "%s: what %s is. Its units were made from this file.\n", mark, a.Name)
 	fmt.Fprintf(w, "# Comments are lost when clusterctl writes it again.\n")
+	if slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
+		fmt.Fprintf(w, "# The values of variables are in %s beside it, which only root can read.\n", a.Name.ValuesFile())
+	}
 	w.text("name", string(a.Name), "")
 	w.list("command", a.Command)
 	w.text("directory", a.Directory, "")
@@ -51,6 +69,7 @@ func Encode(a units.App) []byte {
 	w.list("env-files", files)
 	w.list(workerEnvFiles, workers)
 	w.list("trust", a.Trust)
+	w.list("secret-env", a.SecretEnv)
 	w.text("restart", a.Restart.String(), units.RestartAlways.String())
 	w.text("sandbox", a.Sandbox.String(), units.SandboxDefault.String())
 	w.list("writable", a.Writable)
@@ -151,11 +170,15 @@ func (w *writer) variables(key string, vars []units.EnvVar) {
 	}
 	fmt.Fprintf(w, "%s:\n", key)
 	for _, v := range vars {
+		value := scalar(v.Value)
+		if v.Hidden {
+			value = "null"
+		}
 		if len(v.Name) > maxSimpleKey {
-			fmt.Fprintf(w, "  ? %s\n  : %s\n", scalar(v.Name), scalar(v.Value))
+			fmt.Fprintf(w, "  ? %s\n  : %s\n", scalar(v.Name), value)
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s\n", scalar(v.Name), scalar(v.Value))
+		fmt.Fprintf(w, "  %s: %s\n", scalar(v.Name), value)
 	}
 }
 

@@ -37,6 +37,7 @@ func fields() []field {
 		{"env-files", (*appReader).envFiles},
 		{"worker-env-files", (*appReader).envFiles},
 		{"trust", func(r *appReader, f string, n *yaml.Node) { r.app.Trust = r.texts(f, n) }},
+		{"secret-env", (*appReader).secretEnv},
 		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
 		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
 		{"writable", func(r *appReader, f string, n *yaml.Node) { r.app.Writable = r.texts(f, n) }},
@@ -217,6 +218,13 @@ func order(last bool) int {
 	return 0
 }
 
+// secretEnv reads names of secrets.
+func (r *appReader) secretEnv(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		r.app.SecretEnv = append(r.app.SecretEnv, it.text)
+	}
+}
+
 // variables reads a map from names to values, in the order of the file.
 func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 	if t := target(n); t.Kind == yaml.SequenceNode {
@@ -230,6 +238,11 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 	var items []item
 	for _, p := range pairs {
 		name := field + "." + p.name
+		if v := target(p.value); field == "env" && r.hidden && v.ShortTag() == "!!null" {
+			vars = append(vars, units.EnvVar{Name: p.name, Hidden: true})
+			items = append(items, item{name: p.name, node: p.key})
+			continue
+		}
 		if s, ok := r.text(name, p.value); ok {
 			vars = append(vars, units.EnvVar{Name: p.name, Value: s})
 			items = append(items, item{name: p.name, text: s, node: p.key})

@@ -54,14 +54,14 @@ func TestGolden(t *testing.T) {
 // outcome decodes the input, and encodes each app; what comes out must read as the same again.
 func outcome(t *testing.T, input file) []file {
 	t.Helper()
-	apps, err := config.Decode(input.name, input.data)
+	apps, err := config.Parse(input.name, input.data, nil)
 	if err != nil {
 		return []file{{"errors", []byte(report(t, err))}}
 	}
 	var files []file
 	for _, a := range apps {
 		data := config.Encode(a)
-		again, err := config.Decode("again.yaml", data)
+		again, err := config.Parse("again.yaml", data, nil)
 		if err != nil || len(again) != 1 || !bytes.Equal(config.Encode(again[0]), data) {
 			t.Errorf("%s does not read back as itself: %v\n%s", a.Name, err, data)
 		}

@@ -15,7 +15,9 @@ import (
 // decoder collects what is wrong with one file.
 type decoder struct {
 	file string
-	errs Errors
+	// hidden: variables may have no value.
+	hidden bool
+	errs   Errors
 }
 
 func (d *decoder) errorf(n *yaml.Node, field, hint, format string, args ...any) {

@@ -37,7 +37,7 @@ func TestApply(t *testing.T) {
 		paths = append(paths, strings.TrimPrefix(c.Path, root))
 	}
 	want := []string{
-		"/etc/systemd/system/clusterctl-shop.slice", "/etc/systemd/system/shop-n1.socket", "/etc/systemd/system/shop.service",
+		"/etc/systemd/system/clusterctl-shop.slice", "/etc/systemd/system/shop-n1.socket", "/etc/clusterctl/shop.env", "/etc/systemd/system/shop.service",
 		"/etc/systemd/system/shop.service.d/50-instances.conf", "/etc/systemd/system/shop.socket", "/etc/systemd/system/shop@.service",
 		"/etc/clusterctl/shop.yaml",
 	}
@@ -123,10 +123,15 @@ func TestRevisions(t *testing.T) {
 		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) || !r.Until.Equal(s.now()) {
 			t.Errorf("revision %d: %+v", v, r)
 		}
+		values, _ := set.Get("shop.env")
+		if string(r.Values) != string(values) {
+			t.Errorf("revision %d: %q", v, r.Values)
+		}
+		set = slices.DeleteFunc(set, func(f units.File) bool { return f.Path == "shop.env" })
 		if diff := cmp.Diff(set, r.Units); diff != "" {
 			t.Errorf("revision %d: %s", v, diff)
 		}
-		if a, err := r.App("shop"); err != nil || a.Instances.N != v {
+		if a, err := r.App("shop"); err != nil || a.Instances.N != v || !slices.Equal(a.Env, app(v).Env) {
 			t.Errorf("revision %d: %+v, %v", v, a, err)
 		}
 	}
@@ -237,7 +242,7 @@ func TestModes(t *testing.T) {
 	}
 	for i, tr := range trees {
 		same(t, "another umask", tr, trees[0])
-		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n", "var/lib/clusterctl/shop drwx------\n"} {
+		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.env -rw-------", "shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n", "var/lib/clusterctl/shop drwx------\n"} {
 			if !strings.Contains(tr, line) {
 				t.Errorf("%d: there is no %q in\n%s", i, line, tr)
 			}

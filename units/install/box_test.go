@@ -143,6 +143,10 @@ func app(version int) units.App {
 		RunAs:   units.RunAs{User: "shop"},
 	}
 	a.Instances.N = version
+	if version != 1 {
+		// The first has no variables, and the others have different ones.
+		a.Env = []units.EnvVar{{Name: "VERSION", Value: fmt.Sprint(version)}, {Name: "PASSWORD", Value: fmt.Sprintf("a \"%d\"\n$x ", version/2)}}
+	}
 	for i := range version % 3 {
 		l, err := units.ParseListener(fmt.Sprintf("n%d=80%d%d", i, version%10, i))
 		if err != nil {
@@ -165,11 +169,12 @@ func render(t tb, a units.App) (units.Set, []byte) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{
 		Systemd: units.OldestSystemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: 2}), Source: System().ConfigPath(a.Name), Shim: units.DefaultShim,
+		Values: System().ValuesPath(a.Name),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return set, config.Encode(a)
+	return set, config.EncodeNames(a)
 }
 
 // planned is the plan for an app, or for its end when a has no command.

@@ -90,43 +90,47 @@ func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
 
 // read gives the contents of a regular file. What is not one, or is below a link, is a *ForeignError. A FIFO does not
 // block it, and a file that is replaced meanwhile is an error.
-func (d *dir) read(rel string) ([]byte, fs.FileMode, error) {
+func (d *dir) read(rel string) ([]byte, attrs, error) {
 	if parent := path.Dir(rel); parent != "." {
 		info, err := d.root.Lstat(parent)
 		if err != nil {
-			return nil, 0, pathError("reading", d.join(rel), err)
+			return nil, attrs{}, pathError("reading", d.join(rel), err)
 		}
 		if !info.IsDir() {
-			return nil, 0, d.foreign(parent, info)
+			return nil, attrs{}, d.foreign(parent, info)
 		}
 	}
 	before, err := d.root.Lstat(rel)
 	if err != nil {
-		return nil, 0, pathError("reading", d.join(rel), err)
+		return nil, attrs{}, pathError("reading", d.join(rel), err)
 	}
 	if !before.Mode().IsRegular() {
-		return nil, 0, d.foreign(rel, before)
+		return nil, attrs{}, d.foreign(rel, before)
 	}
 	f, err := d.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, pathError("reading", d.join(rel), err)
+		return nil, attrs{}, pathError("reading", d.join(rel), err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, pathError("reading", d.join(rel), err)
+		return nil, attrs{}, pathError("reading", d.join(rel), err)
 	}
 	if !os.SameFile(before, info) {
-		return nil, 0, &ChangedError{Path: d.join(rel)}
+		return nil, attrs{}, &ChangedError{Path: d.join(rel)}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("is larger than %d bytes", maxFile)
 	}
 	if err != nil {
-		return nil, 0, pathError("reading", d.join(rel), err)
+		return nil, attrs{}, pathError("reading", d.join(rel), err)
 	}
-	return data, info.Mode().Perm(), nil
+	a, err := attrsOf(f, info)
+	if err != nil {
+		return nil, attrs{}, pathError("reading", d.join(rel), err)
+	}
+	return data, a, nil
 }
 
 // foreign describes what stands in the place of a file.
@@ -148,7 +152,12 @@ func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 }
 
 // create writes a new file and syncs it; what has the name is removed first, without being followed.
-func (d *dir) create(rel string, data []byte, mode fs.FileMode) (err error) {
+func (d *dir) create(rel string, data []byte, mode fs.FileMode) error {
+	return d.createWith(rel, data, likeNew(mode))
+}
+
+// createWith is create with the attributes of another file.
+func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
 	if err := d.remove(rel); err != nil {
 		return err
 	}
@@ -165,7 +174,7 @@ func (d *dir) create(rel string, data []byte, mode fs.FileMode) (err error) {
 	d.step("write %s", rel)
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(mode)
+		err = a.set(f)
 	}
 	if err == nil {
 		d.step("sync %s", rel)
@@ -258,7 +267,7 @@ func (d *dir) place(from, to string) error {
 }
 
 // preserve gives the file another name, so that putting it back needs no space and loses nothing of it.
-func (d *dir) preserve(rel, as string, data []byte, mode fs.FileMode) error {
+func (d *dir) preserve(rel, as string, data []byte, a attrs) error {
 	if err := d.remove(as); err != nil {
 		return err
 	}
@@ -266,7 +275,7 @@ func (d *dir) preserve(rel, as string, data []byte, mode fs.FileMode) error {
 	if err := d.root.Link(rel, as); err == nil {
 		return nil
 	}
-	return d.create(as, data, mode)
+	return d.createWith(as, data, a)
 }
 
 // touch gives a file the present time. A file that comes back after systemd has loaded another one must be newer than

@@ -67,7 +67,7 @@ func (w *work) restore(i intentItem, now state) error {
 				return err
 			}
 		}
-		if err := d.create(newName, data, i.Mode); err != nil {
+		if err := d.createWith(newName, data, i.attrs()); err != nil {
 			return err
 		}
 	}
@@ -108,7 +108,8 @@ func (w *work) commit() error {
 func (w *work) replaces() bool {
 	changed, before := false, false
 	for _, i := range w.Files {
-		changed = changed || i.changes()
+		// A rollback does not touch secrets, so a change of their list makes no revision.
+		changed = changed || i.changes() && i.Path != w.App.SecretsDropIn()
 		before = before || i.Area == configArea && i.Old != ""
 	}
 	return changed && before

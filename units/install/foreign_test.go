@@ -316,8 +316,8 @@ func TestUnreadableIntent(t *testing.T) {
 		edit func(string) string
 		want string
 	}{
-		"newer":     {func(s string) string { return strings.Replace(s, `"version": 1`, `"version": 2, "files": 3`, 1) }, "newer clusterctl (format 2, this one knows 1)"},
-		"older":     {func(s string) string { return strings.Replace(s, `"version": 1`, `"version": 0`, 1) }, "the format 0 is not known"},
+		"newer":     {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 3, "files": 3`, 1) }, "newer clusterctl (format 3, this one knows 2)"},
+		"older":     {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "the format 0 is not known"},
 		"no JSON":   {func(s string) string { return s[:len(s)/2] }, "unexpected end"},
 		"elsewhere": {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../shop.socket"`, 1) }, "is no file of shop"},
 		"other app": {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it is of the app market"},

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -30,17 +31,22 @@ const (
 	untouchedFile = "untouched"
 )
 
-// Modes of what is written. The units and the source can be read by everybody, as those of the distribution can; the
-// state is root's alone, since old sources may hold what has been taken out of them.
+// Modes of what is written. Everybody can read units and sources, as with the units of the distribution. Only root can read
+// the values of variables, the secrets and the state, which has old values.
 const (
 	fileMode  = 0o644
 	dirMode   = 0o755
 	stateMode = 0o700
 	keptMode  = 0o600
+
+	secretMode    = 0o600
+	secretDirMode = 0o700
 )
 
 // intentVersion is the format of intent.json. A change that an older clusterctl cannot act on gets a new one.
-const intentVersion = 1
+//
+// Version 2 added the values file.
+const intentVersion = 2
 
 // intent is what is about to be done, or was done when it is a revision.
 type intent struct {
@@ -69,9 +75,23 @@ type intentItem struct {
 	Area area        `json:"area"`
 	Path string      `json:"path"`
 	Mode fs.FileMode `json:"mode"`
+	// Owner is the owner of the file that is replaced.
+	Owner *fileOwner `json:"owner,omitempty"`
 	// Old and New are the SHA-256 of the contents, or empty when there is no file.
 	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
+}
+
+// attrs are the attributes of the old file.
+func (i intentItem) attrs() attrs { return attrs{mode: i.Mode, owner: i.Owner} }
+
+// newAttrs returns the attributes of the new file: the old ones, but only root and the group may read values.
+func (i intentItem) newAttrs() attrs {
+	a := i.attrs()
+	if i.Area == configArea && !strings.HasSuffix(i.Path, sourceSuffix) {
+		a.mode &^= 0o007
+	}
+	return a
 }
 
 // changes says whether the item does anything.
@@ -173,7 +193,7 @@ func readIntent(d *dir) (intent, error) {
 }
 
 func (in intent) check() error {
-	if in.Version != intentVersion {
+	if in.Version < 1 || in.Version > intentVersion {
 		return fmt.Errorf("the format %d is not known", in.Version)
 	}
 	if _, err := units.ParseName(string(in.App)); err != nil {
@@ -188,7 +208,7 @@ func (in intent) check() error {
 		}
 	}
 	for _, d := range in.Dirs {
-		if d.Path != "." && (d.Area != unitArea || d.Path != path.Dir(in.App.DropIn())) {
+		if d.Path != "." && (d.Area != unitArea || d.Path != path.Dir(in.App.DropIn()) && d.Path != path.Dir(in.App.SecretsDropIn())) {
 			return fmt.Errorf("%q is no directory of %s", d.Path, in.App)
 		}
 	}

@@ -66,6 +66,8 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 		_ = l.sign()
 		// The next Begin says so if this cannot be done.
 		_ = s.sweep(app)
+		// A probe that was killed has left it.
+		_ = s.RemoveProbeValues(app)
 		return l, nil
 	}
 }

@@ -58,7 +58,7 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 	_, err = d.root.Lstat(untouchedFile)
 	p.Untouched = err == nil
 	for _, i := range in.Files {
-		c := Change{Op: i.op(), Path: filepath.Join(s.areaDir(i.Area), i.Path), area: i.Area, rel: i.Path, mode: i.Mode}
+		c := Change{Op: i.op(), Path: filepath.Join(s.areaDir(i.Area), i.Path), area: i.Area, rel: i.Path, attrs: i.attrs()}
 		if i.Old != "" {
 			if c.Old, err = i.contents(d, "old"); err != nil {
 				return nil, false, err

@@ -49,8 +49,11 @@ func (s Store) areaDir(a area) string {
 
 // areaOf is where a file of a set belongs.
 func areaOf(app units.Name, rel string) area {
-	if rel == app.JournalConf() {
+	switch rel {
+	case app.JournalConf():
 		return journalArea
+	case app.ValuesFile():
+		return configArea
 	}
 	return unitArea
 }
@@ -68,10 +71,13 @@ type Change struct {
 	// Old is nil for Create, New is nil for Remove.
 	Old, New []byte
 
-	area area
-	rel  string
-	mode fs.FileMode
+	area  area
+	rel   string
+	attrs attrs
 }
+
+// Values returns whether the file has the values of variables.
+func (c Change) Values() bool { return c.area == configArea && !strings.HasSuffix(c.rel, sourceSuffix) }
 
 // Unit says whether the file is a unit or a drop-in, and not the source of the app or of its journal.
 func (c Change) Unit() bool { return c.area == unitArea }
@@ -104,6 +110,22 @@ func (p Plan) Changed() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
 }
 
+// Only is the plan with nothing but the changes of one file of a set.
+func (p Plan) Only(rel string) Plan {
+	var changes []Change
+	for _, c := range p.Changes {
+		switch {
+		case c.rel == rel:
+			changes = append(changes, c)
+		case c.Old != nil:
+			c.Op, c.New = Keep, c.Old
+			changes = append(changes, c)
+		}
+	}
+	p.Changes = changes
+	return p
+}
+
 // NeedsReload says whether units change, so that systemd must reload.
 func (p Plan) NeedsReload() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Unit() })
@@ -131,11 +153,17 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	}
 	var errs []error
 	for _, rel := range unitPaths(set, present) {
+		if kept(set, rel) {
+			continue
+		}
 		want, wanted := set.Get(rel)
 		c, err := s.compare(app, areaOf(app, rel), rel, want, wanted)
-		if err != nil {
+		switch {
+		case rel == app.ValuesFile() && errors.Is(err, fs.ErrPermission):
+			// Somebody else than root compares, who sees the names in the source.
+		case err != nil:
 			errs = append(errs, err)
-		} else if c.Old != nil || c.New != nil {
+		case c.Old != nil || c.New != nil:
 			p.Changes = append(p.Changes, c)
 		}
 	}
@@ -151,6 +179,11 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	return p, nil
 }
 
+// kept returns whether a file of the set stays as it is.
+func kept(set units.Set, rel string) bool {
+	return slices.ContainsFunc(set, func(f units.File) bool { return f.Kept && f.Path == rel })
+}
+
 // checkPlan refuses what no caller may ask for.
 func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 	if _, err := units.ParseName(string(app)); err != nil {
@@ -160,6 +193,9 @@ func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 		return fmt.Errorf("internal error: the plan for %s has units or a source, but not both", app)
 	}
 	for _, f := range set {
+		if f.Kept && f.Path == app.ValuesFile() {
+			continue
+		}
 		if !ownPath(app, f.Path) || f.Path == app.JournalConf() && s.Journal == "" || units.Owner(f) != app || len(f.Data) > maxFile {
 			return fmt.Errorf("internal error: %q is no unit of %s", f.Path, app)
 		}
@@ -170,7 +206,7 @@ func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 // ownPath says whether a unit file of an app can have this path.
 func ownPath(app units.Name, rel string) bool {
 	switch rel {
-	case app.Service(), app.Template(), app.Slice(), app.DropIn(), app.JournalConf(), string(app) + ".socket":
+	case app.Service(), app.Template(), app.Slice(), app.DropIn(), app.SecretsDropIn(), app.JournalConf(), app.ValuesFile(), string(app) + ".socket":
 		return true
 	}
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
@@ -196,7 +232,7 @@ func (s Store) present(app units.Name) ([]string, error) {
 			paths = append(paths, e.Name())
 		}
 	}
-	paths = append(paths, app.DropIn())
+	paths = append(paths, app.DropIn(), app.SecretsDropIn(), app.ValuesFile())
 	if s.Journal != "" {
 		paths = append(paths, app.JournalConf())
 	}
@@ -215,11 +251,14 @@ func unitPaths(set units.Set, present []string) []string {
 
 // compare looks at one file. One that is not wanted and not ours is none of our business.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
-	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, mode: fileMode}
+	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: likeNew(fileMode)}
+	if rel == app.ValuesFile() {
+		c.attrs = likeNew(secretMode)
+	}
 	if wanted {
 		c.New = nonNil(want)
 	}
-	old, mode, err := s.look(app, a, rel)
+	old, attrs, err := s.look(app, a, rel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if wanted {
@@ -234,7 +273,7 @@ func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted b
 	case err != nil:
 		return Change{}, err
 	}
-	c.Old, c.mode = nonNil(old), mode
+	c.Old, c.attrs = nonNil(old), attrs
 	switch {
 	case !wanted:
 		c.Op = Remove
@@ -253,26 +292,26 @@ func nonNil(data []byte) []byte {
 }
 
 // look reads a file that is ours; any other is a *ForeignError.
-func (s Store) look(app units.Name, a area, rel string) ([]byte, fs.FileMode, error) {
+func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
 	full := filepath.Join(s.areaDir(a), rel)
 	d, err := openDir(s.areaDir(a))
 	if err != nil {
-		return nil, 0, err
+		return nil, attrs{}, err
 	}
 	defer d.close()
-	data, mode, err := d.read(rel)
+	data, attributes, err := d.read(rel)
 	if err != nil {
-		return nil, 0, asForeign(err, full)
+		return nil, attrs{}, asForeign(err, full)
 	}
 	owner := units.Owner(units.File{Path: rel, Data: data})
-	if a == configArea {
+	if a == configArea && rel != app.ValuesFile() {
 		owner = sourceOwner(app, data)
 	}
 	if owner != app {
 		// systemd takes an empty file for a mask, as it does a link to /dev/null.
-		return nil, 0, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
+		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
 	}
-	return data, mode, nil
+	return data, attributes, nil
 }
 
 // sourceOwner says whose source a file is. People may have written it by hand, or broken it since we wrote it.

@@ -23,14 +23,18 @@ type Revision struct {
 	// Until is when the change began that replaced it, and By the command that did.
 	Until time.Time
 	By    string
-	// Config is the source at that time, Units are the units.
-	Config []byte
-	Units  units.Set
+	// Config is the source at that time, Values are the values of its variables, Units are the units.
+	Config, Values []byte
+	Units          units.Set
 }
 
 // App reads the source of the revision.
 func (r Revision) App(app units.Name) (units.App, error) {
-	return decode(app, "revision "+strconv.Itoa(r.Number), r.Config)
+	a, err := decode(app, "revision "+strconv.Itoa(r.Number), r.Config)
+	if err == nil {
+		a.FillValues(r.Values)
+	}
+	return a, err
 }
 
 // Revisions reads the revisions of an app, oldest first. An app without any, or that is not installed, has none.
@@ -100,9 +104,12 @@ func readRevision(path string) (Revision, error) {
 		if err != nil {
 			return Revision{}, err
 		}
-		if i.Area == configArea {
+		switch {
+		case i.Area == configArea && i.Path == in.App.ValuesFile():
+			r.Values = data
+		case i.Area == configArea:
 			r.Config = data
-		} else {
+		default:
 			r.Units = append(r.Units, units.File{Path: i.Path, Data: data})
 		}
 	}

@@ -139,3 +139,33 @@ func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	}
 	return nil
 }
+
+// ProbeValues is the file with the values of variables for the probe of an app. It is gone when the probe has ended.
+func (s Store) ProbeValues(app units.Name) string {
+	return filepath.Join(s.Run, "."+string(app)+".probe.env")
+}
+
+// WriteProbeValues writes that file for root alone.
+func (s Store) WriteProbeValues(app units.Name, data []byte) error {
+	return retry(func() error {
+		d, err := s.ensure(s.Run, dirMode)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		return d.create(filepath.Base(s.ProbeValues(app)), data, secretMode)
+	})
+}
+
+// RemoveProbeValues removes the file if it is there.
+func (s Store) RemoveProbeValues(app units.Name) error {
+	d, err := s.open(s.Run)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.remove(filepath.Base(s.ProbeValues(app)))
+}

@@ -88,7 +88,8 @@ func (s Store) Apps() ([]units.Name, error) {
 }
 
 // Load reads the source of an app. An app that is not installed is a [*NotInstalledError], what is wrong in the file is
-// a [config.Errors], and a link in its place is a [*ForeignError].
+// a [config.Errors], and a link in its place is a [*ForeignError]. The values of variables are hidden from those who may not
+// read them.
 func (s Store) Load(app units.Name) (units.App, error) {
 	path := s.ConfigPath(app)
 	d, err := openDir(s.Config)
@@ -96,7 +97,11 @@ func (s Store) Load(app units.Name) (units.App, error) {
 		defer d.close()
 		var data []byte
 		if data, _, err = d.read(string(app) + sourceSuffix); err == nil {
-			return decode(app, path, data)
+			a, err := decode(app, path, data)
+			if err == nil {
+				err = d.fillValues(&a)
+			}
+			return a, err
 		}
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -110,6 +115,26 @@ func (s Store) Load(app units.Name) (units.App, error) {
 		return units.App{}, err
 	}
 	return units.App{}, &NotInstalledError{App: app, Apps: apps}
+}
+
+// ValuesPath is the file with the values of an app's variables, NAME.env.
+func (s Store) ValuesPath(app units.Name) string { return filepath.Join(s.Config, app.ValuesFile()) }
+
+// fillValues gives hidden variables their values. For those who may not read the file they stay hidden, as do variables that
+// have no line in it: who repairs an app must be able to load it.
+func (d *dir) fillValues(a *units.App) error {
+	if !slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
+		return nil
+	}
+	data, _, err := d.read(a.Name.ValuesFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return nil
+	case err != nil:
+		return err
+	}
+	a.FillValues(data)
+	return nil
 }
 
 // decode reads a source that is to hold one app, of that name.

@@ -23,7 +23,7 @@ func (s Store) Begin(p Plan) (*Tx, error) {
 		Command: s.Command, PID: os.Getpid(), Since: s.now().UTC(),
 	}
 	for _, c := range p.Changes {
-		item := intentItem{Op: c.Op.String(), Area: c.area, Path: c.rel, Mode: c.mode}
+		item := intentItem{Op: c.Op.String(), Area: c.area, Path: c.rel, Mode: c.attrs.mode, Owner: c.attrs.owner}
 		if c.Old != nil {
 			item.Old = digest(c.Old)
 		}

@@ -172,7 +172,7 @@ func (w *work) stage(i intentItem, now state) error {
 			if err != nil {
 				return err
 			}
-			if err := d.preserve(i.Path, oldName, data, i.Mode); err != nil {
+			if err := d.preserve(i.Path, oldName, data, i.attrs()); err != nil {
 				return err
 			}
 		}
@@ -188,7 +188,7 @@ func (w *work) stage(i intentItem, now state) error {
 				return err
 			}
 		}
-		return d.create(newName, data, fileMode)
+		return d.createWith(newName, data, i.newAttrs())
 	}
 	return retry(func() error {
 		err := stage()

@@ -2,6 +2,7 @@
 //
 //	/              who answers (header X-Worker: the instance's PID)
 //	/about         arguments, environment, directory, user and listeners, as JSON
+//	/credential?name=…  what $CREDENTIALS_DIRECTORY has of that name
 //	/log?line=…    writes a line to stdout, and answers
 //
 // A datagram is answered with the PID and the datagram.
@@ -14,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/clusterctl/clusterctl/activation"
@@ -73,6 +75,14 @@ func handler(about About) http.Handler {
 	mux.HandleFunc("/about", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(about)
+	})
+	mux.HandleFunc("/credential", func(w http.ResponseWriter, r *http.Request) {
+		data, err := os.ReadFile(filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), filepath.Base(r.FormValue("name"))))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write(data)
 	})
 	mux.HandleFunc("/log", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println(r.FormValue("line"))

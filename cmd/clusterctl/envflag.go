@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// maxEnvInput bounds what --env - reads; the kernel takes far less for one program.
+const maxEnvInput = 4 << 20
+
+// expandEnv replaces --env NAME by the value that NAME has here, and --env - by the lines of standard input, so that values
+// need not be on the command line, where other users and the shell's history see them. A value on the command line that looks
+// secret gets a warning.
+func (e *env) expandEnv(f *appFlags, name string) error {
+	var all []string
+	read := false
+	for _, s := range f.env.Value() {
+		switch value := e.getenv(s); {
+		case s == "-" && read:
+			return usagef("--env - is given twice")
+		case s == "-":
+			read = true
+			lines, err := e.envFromInput()
+			if err != nil {
+				return err
+			}
+			all = append(all, lines...)
+		case !strings.Contains(s, "=") && s != "" && value != "":
+			all = append(all, s+"="+value)
+		default:
+			e.warnOfSecret(s, name)
+			all = append(all, s)
+		}
+	}
+	f.env = *cli.NewStringSlice(all...)
+	return nil
+}
+
+// envFromInput reads assignments from standard input, in the syntax of an environment file.
+func (e *env) envFromInput() ([]string, error) {
+	if e.stdinTTY {
+		e.note("reading variables from the terminal: lines NAME=VALUE, Ctrl-D ends them")
+	}
+	data, err := io.ReadAll(io.LimitReader(e.stdin, maxEnvInput+1))
+	if err == nil && len(data) > maxEnvInput {
+		err = fmt.Errorf("more than %d bytes", maxEnvInput)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--env -: reading standard input: %w", err)
+	}
+	vars, err := units.ParseValues(data)
+	if err != nil {
+		var errs []error
+		for _, one := range flatten(err) {
+			errs = append(errs, withHint(usagef("--env -: %s", one.Error()), "write NAME=VALUE, or NAME=\"VALUE\" for a value with blanks, quotes or several lines"))
+		}
+		return nil, errors.Join(errs...)
+	}
+	var lines []string
+	for _, v := range vars {
+		lines = append(lines, v.Name+"="+v.Value)
+	}
+	return lines, nil
+}
+
+// warnOfSecret warns of a value on the command line that looks secret.
+func (e *env) warnOfSecret(s, name string) {
+	if v := variable(s, false); v.Masked {
+		e.note("warning: %s looks like a secret, and other users can see the command line: use --env - (lines of stdin), "+
+			"or sudo clusterctl secret set %s %s with --secret-env %s", printable(v.Name), shellWord(name), shellWord(v.Name), shellWord(v.Name))
+	}
+}

@@ -1,0 +1,53 @@
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const aclName = "system.posix_acl_access"
+
+// attrsOf reads the attributes of an open file.
+func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
+	a := attrs{mode: info.Mode().Perm()}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return a, nil
+	}
+	a.owner = &fileOwner{UID: int(st.Uid), GID: int(st.Gid)}
+	buf := make([]byte, 64<<10) // XATTR_SIZE_MAX
+	n, err := unix.Fgetxattr(int(f.Fd()), aclName, buf)
+	switch {
+	case err == nil:
+		a.owner.ACL = buf[:n:n]
+	case !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP):
+		return a, err
+	}
+	return a, nil
+}
+
+// set gives a new file the attributes. The mode comes last: it narrows whatever the ACL allows.
+func (a attrs) set(f *os.File) error {
+	if a.owner == nil {
+		return f.Chmod(a.mode)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && (int(st.Uid) != a.owner.UID || int(st.Gid) != a.owner.GID) {
+		if err := f.Chown(a.owner.UID, a.owner.GID); err != nil {
+			return err
+		}
+	}
+	if len(a.owner.ACL) > 0 {
+		if err := unix.Fsetxattr(int(f.Fd()), aclName, a.owner.ACL, 0); err != nil {
+			return &fs.PathError{Op: "setting the ACL of", Path: f.Name(), Err: err}
+		}
+	}
+	return f.Chmod(a.mode)
+}

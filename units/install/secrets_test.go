@@ -1,0 +1,131 @@
+//go:build linux
+
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestSecretFiles: secrets are root's alone, one file each; the newer kind replaces the other; the last one takes the directory
+// with it.
+func TestSecretFiles(t *testing.T) {
+	root := newRoot(t)
+	s := storeAt(root)
+	before := tree(t, root)
+	set := func(name, value string, encrypted bool) {
+		t.Helper()
+		if err := s.SetSecret("shop", name, []byte(value), encrypted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := func() string {
+		t.Helper()
+		all, err := s.Secrets("shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var words []string
+		for _, one := range all {
+			word := one.Name
+			if one.Encrypted {
+				word += "+"
+			}
+			words = append(words, word)
+		}
+		return strings.Join(words, " ")
+	}
+	set("B", "plain", false)
+	set("A.x", "sealed", true)
+	set("A.x-1", "other", true)
+	if got := names(); got != "A.x+ A.x-1+ B" {
+		t.Errorf("secrets %q", got)
+	}
+	set("B", "sealed now", true)
+	set("A.x", "plain now", false)
+	if got := names(); got != "A.x A.x-1+ B+" {
+		t.Errorf("secrets %q", got)
+	}
+	dir := filepath.Join(s.Config, "shop.secrets")
+	for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "B.cred"): 0o600, filepath.Join(dir, "A.x"): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+	for _, bad := range []string{"", ".", "..", "../x", "a/b", "a:b", "-a", ".a", "a b", "ü", "x.cred", strings.Repeat("x", 200)} {
+		if s.SetSecret("shop", bad, nil, false) == nil || s.RemoveSecret("shop", bad) == nil {
+			t.Errorf("%q is taken for a name", bad)
+		}
+	}
+	for _, name := range []string{"B", "A.x", "A.x-1", "not-there"} {
+		if err := s.RemoveSecret("shop", name); err != nil {
+			t.Error(err)
+		}
+	}
+	same(t, "without secrets", tree(t, root), before)
+	set("B", "x", false)
+	if err := s.RemoveSecrets("shop"); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); got != "" {
+		t.Errorf("secrets %q", got)
+	}
+}
+
+// TestSecretsPlan: a change of the secrets alone writes one file, makes no revision, and an uninstall removes the drop-in.
+func TestSecretsPlan(t *testing.T) {
+	root := newRoot(t)
+	s := storeAt(root)
+	clean := tree(t, root)
+	apply(t, s, app(2))
+	before := tree(t, root)
+	with := func(secrets ...units.Secret) Plan {
+		t.Helper()
+		_, source := render(t, app(3))
+		a := app(3)
+		set, err := units.Render(a, units.Target{
+			Systemd: 252, Sizing: units.Sizing{Want: 3, Listed: 3}, Source: System().ConfigPath(a.Name), Values: System().ValuesPath(a.Name), Secrets: secrets,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Plan("shop", set, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Only(a.Name.SecretsDropIn())
+	}
+	change := func(p Plan) {
+		t.Helper()
+		tx, err := s.Begin(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Write(); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
+	if text := string(read(t, filepath.Join(s.Units, "shop@.service.d/50-secrets.conf"))); !strings.Contains(text, "\nLoadCredential=A:/etc/clusterctl/shop.secrets/A\n") {
+		t.Errorf("the drop-in:\n%s", text)
+	}
+	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
+		t.Errorf("%d revisions, %v", len(r), err)
+	}
+	if a, err := s.Load("shop"); err != nil || a.Instances.N != 2 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	change(with())
+	// The administrator's directory of drop-ins was there before.
+	same(t, "without secrets", tree(t, root), before)
+	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
+	apply(t, s, nothing())
+	same(t, "uninstalled", tree(t, root), clean)
+}

@@ -1,0 +1,101 @@
+package units
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Secret is a file whose contents each worker finds in the directory $CREDENTIALS_DIRECTORY (systemd.exec(5),
+// LoadCredential=).
+type Secret struct {
+	Name string
+	// Path is the file, which only root may read.
+	Path string
+	// Encrypted: the file was made by systemd-creds(1), and PID 1 decrypts it.
+	Encrypted bool
+}
+
+// SecretsDropIn is the drop-in of the template with the secrets of the app, and nothing else, so that "secret set" rewrites
+// only it.
+func (n Name) SecretsDropIn() string { return n.Template() + ".d/50-secrets.conf" }
+
+// EncryptedSecrets is the first systemd with LoadCredentialEncrypted= and systemd-creds(1).
+const EncryptedSecrets = 250
+
+// maxSecretName leaves room for the suffixes of staged files in a file name.
+const maxSecretName = 128
+
+// CheckSecretName returns the reason why a secret cannot have this name, or nil. The name is used for a
+// file, for a credential and in a unit.
+func CheckSecretName(s string) error {
+	bad := func(c rune) bool { return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("_.-", c) }
+	if s == "" || len(s) > maxSecretName || strings.ContainsFunc(s, bad) || !isAlnum(s[0]) && s[0] != '_' {
+		return fieldErrorf("secret", "use letters, digits, \"_\", \".\" and \"-\", such as DB_PASSWORD",
+			"%q is not the name of a secret (at most %s characters)", s, strconv.Itoa(maxSecretName))
+	}
+	return nil
+}
+
+type secretsView struct {
+	header
+	Plain, Encrypted []value
+}
+
+// credentials are the lines of both kinds for the secrets of the target. A systemd that cannot decrypt has no encrypted ones,
+// unless it was replaced by an older version.
+func (r *renderer) credentials() (plain, encrypted []value) {
+	for _, s := range r.target.Secrets {
+		line := fixed(s.Name + ":" + string(r.must(absolute("secret", s.Path))))
+		switch old := r.target.Systemd > 0 && r.target.Systemd < EncryptedSecrets; {
+		case s.Encrypted && old:
+		case s.Encrypted:
+			encrypted = append(encrypted, line)
+		default:
+			plain = append(plain, line)
+		}
+	}
+	return plain, encrypted
+}
+
+func (r *renderer) secrets() secretsView {
+	v := secretsView{header: r.header(r.app.Name.Template())}
+	v.Plain, v.Encrypted = r.credentials()
+	return v
+}
+
+// LoadedSecrets reads back the secrets of a drop-in that Render made.
+func LoadedSecrets(dropIn []byte) []Secret {
+	var all []Secret
+	for line := range strings.Lines(string(dropIn)) {
+		key, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		name, path, found := strings.Cut(rest, ":")
+		if found && (key == "LoadCredential" || key == "LoadCredentialEncrypted") {
+			all = append(all, Secret{Name: name, Path: strings.ReplaceAll(path, "%%", "%"), Encrypted: key == "LoadCredentialEncrypted"})
+		}
+	}
+	slices.SortFunc(all, func(a, b Secret) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// validateSecrets checks the variables that come from secrets.
+func (a App) validateSecrets(add func(error)) {
+	seen := map[string]bool{}
+	for _, e := range a.Env {
+		seen[e.Name] = true
+	}
+	for _, e := range a.Shim.Increment {
+		seen[e.Name] = true
+	}
+	for _, name := range a.SecretEnv {
+		switch {
+		case !validEnvName(name) || CheckSecretName(name) != nil:
+			add(fieldErrorf("secret-env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", name))
+		case reserved(name):
+			add(fieldErrorf("secret-env", "", "%q is set by systemd", name))
+		case seen[name]:
+			add(fieldErrorf("secret-env", "", "%q is given twice", name))
+		}
+		seen[name] = true
+	}
+}

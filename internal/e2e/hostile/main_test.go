@@ -1,0 +1,179 @@
+//go:build lab
+
+package hostile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// Where things are in a machine.
+const (
+	ctl     = "/usr/bin/clusterctl"
+	shim    = "/usr/lib/clusterctl/clusterctl-shim"
+	program = "hostile-worker" // in the directory of each app
+)
+
+// commandTimeout bounds one command of ours in a machine.
+const commandTimeout = 5 * time.Minute
+
+// kind is a kind of app, by what decides its sandbox.
+type kind struct {
+	name      string
+	directory string
+	owner     string // of the directory
+	port      int
+	flags     []string
+}
+
+func kinds() []kind {
+	return []kind{
+		{name: "adopted", directory: "/srv/adopted", owner: "web", port: 8301},
+		{name: "native", directory: "/srv/native", owner: "web", port: 8302,
+			flags: []string{"--activation", "native", "--ready", "notify", "--env", "HOSTILE_NATIVE=1"}},
+		{name: "root", directory: "/srv/root", owner: "root", port: 8303, flags: []string{"--run-as", "root"}},
+		{name: "home", directory: "/home/alice/app", owner: "alice", port: 8304},
+		{name: "dynamic", directory: "/opt/dynamic", owner: "root", port: 8305},
+	}
+}
+
+func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/%s", k.port, path) }
+
+func (k kind) path(name string) string { return k.directory + "/" + name }
+
+// user is who runs processes with the identity of the workers outside of the sandbox; a dynamic user has none.
+func (k kind) user() string {
+	if k.name == "dynamic" {
+		return ""
+	}
+	return k.owner
+}
+
+// releases are the two that most servers run.
+func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
+
+// onEach runs a test for each kind of app on each release, installed.
+func onEach(t *testing.T, f func(t *testing.T, m *lab.Machine, k kind)) {
+	t.Helper()
+	for _, r := range releases() {
+		t.Run(string(r), func(t *testing.T) {
+			m := machine(t, r)
+			for _, k := range kinds() {
+				t.Run(k.name, func(t *testing.T) {
+					k.install(t, m)
+					f(t, m, k)
+				})
+			}
+		})
+	}
+}
+
+// machine gives the shared machine of a release, with clusterctl, people and their secrets in it.
+func machine(t testing.TB, r lab.Release) *lab.Machine {
+	t.Helper()
+	m := lab.Shared(t, r)
+	const done = "/opt/hostile-complete"
+	if m.Try("test -e "+done).Code == 0 {
+		return m
+	}
+	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), ctl)
+	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), shim)
+	m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
+useradd --create-home --shell /bin/bash alice
+useradd --create-home --shell /bin/bash bob
+chmod 755 /home/alice /home/bob
+mkdir -p /home/alice/.ssh /root/.aws /etc/other
+echo key >/home/alice/.ssh/id_ed25519; chown -R alice:alice /home/alice; chmod 600 /home/alice/.ssh/id_ed25519
+echo readable >/home/bob/notes; chmod 644 /home/bob/notes
+echo aws_secret_access_key=hostile-secret >/root/.aws/credentials; chmod 600 /root/.aws/credentials
+echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/secrets.env`)
+	m.Sh(t, "touch "+done)
+	return m
+}
+
+// install installs the app of this kind, with an .env of its own, and removes it with the test.
+func (k kind) install(t testing.TB, m *lab.Machine) {
+	t.Helper()
+	m.CopyIn(t, lab.Build(t, "./internal/e2e/hostile/worker"), k.path(program))
+	m.WriteFile(t, k.path(".env"), "MODE=from-the-file\n", 0o600)
+	m.WriteFile(t, k.path("clusterctl.yaml"), k.config(), 0o644)
+	m.Sh(t, fmt.Sprintf("chown -R %s: %s && chmod 755 %[2]s", k.owner, k.directory))
+	t.Cleanup(func() {
+		if r := run(t, m, "uninstall", "--yes", k.name); r.Code != 0 {
+			t.Errorf("uninstalling %s: %v", k.name, r)
+		}
+		m.Sh(t, "rm -rf "+k.directory)
+	})
+	flags := []string{"install", k.name, "-i", "1", "--listen", fmt.Sprintf("127.0.0.1:%d", k.port), "--cwd", k.directory,
+		"--env", fmt.Sprint("PORT=", k.port), "--env-file", k.path(".env"), "--drain-timeout", "1s", "--settle", "100ms"}
+	must(t, m, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
+}
+
+func (k kind) config() string {
+	return fmt.Sprintf("apps:\n  %s:\n    command: [%s]\n    run-as: %s\n", k.name, k.path(program), k.owner)
+}
+
+// ask sends the worker a request and returns the answer.
+func (k kind) ask(t testing.TB, m *lab.Machine, path string, query url.Values) string {
+	t.Helper()
+	at := k.url(path)
+	if len(query) > 0 {
+		at += "?" + query.Encode()
+	}
+	return m.Sh(t, "curl -fsS --max-time 60 --retry 20 --retry-connrefused '"+at+"'")
+}
+
+// got is what one attempt of the worker's brought; empty when it failed.
+type got struct{ Name, Got string }
+
+func (k kind) attack(t testing.TB, m *lab.Machine, query url.Values) []got {
+	t.Helper()
+	var results []got
+	if err := json.Unmarshal([]byte(k.ask(t, m, "attack", query)), &results); err != nil {
+		t.Fatalf("the report of the worker: %v", err)
+	}
+	if len(results) < 10 {
+		t.Fatalf("the worker tried only %v", results)
+	}
+	return results
+}
+
+// run runs clusterctl in the machine as root.
+func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	r := m.Run(ctx, append([]string{ctl}, args...)...)
+	if r.Code == -1 {
+		t.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return r
+}
+
+// must is run for what has to succeed.
+func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+	t.Helper()
+	r := run(t, m, args...)
+	if r.Code != 0 {
+		t.Fatalf("clusterctl %q: %v", args, r)
+	}
+	return r
+}
+
+// contains fails the test when text has part in it.
+func wantWithout(t testing.TB, what, text, part string) {
+	t.Helper()
+	if strings.Contains(text, part) {
+		t.Errorf("%s contains %q:\n%s", what, part, text)
+	}
+}

@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// victim is what the attempts are aimed at.
+type victim struct {
+	pid     int      // a process of the same user outside of the sandbox
+	secrets []string // files that must stay unreadable
+	kept    []string // files that must stay as they are
+}
+
+type attempt struct {
+	name string
+	// try returns what was got, or "" for nothing.
+	try func(victim) string
+}
+
+func attempts() []attempt {
+	return []attempt{
+		{"read secrets", readSecrets},
+		{"change protected files", changeProtected},
+		{"write outside of what is allowed", writableDirectories},
+		{"reach a process of the same user through /proc", throughProc},
+		{"trace a process of the same user", tracing},
+		{"signal a process of the same user", signalling},
+		{"hold a capability", capabilities},
+		{"make a set-user-ID file", setUserID},
+		{"use a system call that is not for services", systemCalls},
+		{"make a device or mount", mounting},
+		{"leave the cgroup", leaveCgroup},
+		{"reach PID 1 as root", managerSockets},
+		{"dump core", coreDump},
+	}
+}
+
+// readSecrets opens each secret itself, and below the root of every visible process.
+func readSecrets(v victim) string {
+	var got []string
+	for _, s := range v.secrets {
+		for _, p := range append([]string{s}, belowRoots(s)...) {
+			if b, err := os.ReadFile(p); err == nil && len(b) > 0 {
+				got = append(got, p)
+			}
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+// belowRoots gives path as other processes see it.
+func belowRoots(path string) []string {
+	roots, _ := filepath.Glob("/proc/[0-9]*/root")
+	var out []string
+	for _, r := range roots {
+		// The worker's own view is what the caller looks at directly.
+		if same, err := sameRoot(r); err == nil && !same {
+			out = append(out, r+path)
+		}
+	}
+	return out
+}
+
+func sameRoot(root string) (bool, error) {
+	pid := strings.Split(root, "/")[2]
+	theirs, err := os.Readlink("/proc/" + pid + "/ns/mnt")
+	if err != nil {
+		return false, err
+	}
+	ours, err := os.Readlink("/proc/self/ns/mnt")
+	return ours == theirs, err
+}
+
+// changeProtected tries to write, replace and remove what must stay as it is.
+func changeProtected(v victim) string {
+	var got []string
+	for _, p := range v.kept {
+		if f, err := os.OpenFile(p, os.O_WRONLY|os.O_APPEND, 0); err == nil {
+			f.Close()
+			got = append(got, "write "+p)
+		}
+		made := filepath.Join(filepath.Dir(p), "hostile-new")
+		if os.WriteFile(made, []byte("hostile"), 0o755) == nil {
+			if os.Rename(made, p) == nil {
+				got = append(got, "replace "+p)
+			}
+			_ = os.Remove(made)
+		}
+		if os.Rename(p, p+".hostile-moved") == nil {
+			got = append(got, "move "+p)
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+// writableDirectories lists the directories of the whole file system in which a file can be made, without those that
+// every worker may have: its own directory, the private temporary ones, and /dev/shm if it is private.
+func writableDirectories(victim) string {
+	var got []string
+	_ = filepath.WalkDir("/", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil && d != nil && d.IsDir():
+			return fs.SkipDir
+		case err != nil || !d.IsDir():
+			return nil
+		case p == "/proc" || p == "/sys" || p == "/usr" || ownPlace(p):
+			return fs.SkipDir
+		}
+		name := filepath.Join(p, "hostile-"+strconv.Itoa(os.Getpid()))
+		if f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+			f.Close()
+			_ = os.Remove(name)
+			got = append(got, p)
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return strings.Join(got, ", ")
+}
+
+func ownPlace(p string) bool {
+	wd, err := os.Getwd()
+	return err == nil && wd != "/" && p == wd || p == "/tmp" || p == "/var/tmp" || p == "/dev/shm" || p == "/dev/mqueue"
+}
+
+// throughProc writes into the file system and the memory of a process outside of the sandbox.
+func throughProc(v victim) string {
+	var got []string
+	for _, pid := range otherProcesses(v) {
+		base := "/proc/" + strconv.Itoa(pid)
+		if _, err := os.ReadDir(base + "/root/"); err == nil {
+			if same, err := sameRoot(base + "/root"); err == nil && !same {
+				got = append(got, base+"/root")
+			}
+		}
+		if b, err := os.ReadFile(base + "/environ"); err == nil && len(b) > 0 {
+			got = append(got, base+"/environ")
+		}
+		if f, err := os.OpenFile(base+"/mem", os.O_RDWR, 0); err == nil {
+			f.Close()
+			got = append(got, base+"/mem")
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+// otherProcesses are the victim's and every visible one outside of the worker's own cgroup.
+func otherProcesses(v victim) []int {
+	var pids []int
+	if v.pid > 0 {
+		pids = append(pids, v.pid)
+	}
+	own, _ := os.ReadFile("/proc/self/cgroup")
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == v.pid {
+			continue
+		}
+		theirs, err := os.ReadFile("/proc/" + e.Name() + "/cgroup")
+		if err == nil && len(theirs) > 0 && !bytes.Equal(own, theirs) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func tracing(v victim) string {
+	var got []string
+	for _, pid := range otherProcesses(v) {
+		if unix.PtraceSeize(pid) == nil {
+			_ = unix.PtraceDetach(pid)
+			got = append(got, fmt.Sprint("ptrace ", pid))
+		}
+		var b [1]byte
+		local := []unix.Iovec{{Base: &b[0], Len: 1}}
+		if _, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: 0x400000, Len: 1}}, 0); err == nil || errors.Is(err, unix.EFAULT) {
+			got = append(got, fmt.Sprint("process_vm_readv ", pid))
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+func signalling(v victim) string {
+	var got []string
+	for _, pid := range otherProcesses(v) {
+		if unix.Kill(pid, 0) == nil {
+			got = append(got, strconv.Itoa(pid))
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+// capabilities reports any capability that is in use or could be regained, and missing locks against new privileges.
+func capabilities(victim) string {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err.Error()
+	}
+	want := map[string]string{"CapInh": "0", "CapPrm": "0", "CapEff": "0", "CapAmb": "0", "CapBnd": "0", "NoNewPrivs": "1", "Seccomp": "2"}
+	var got []string
+	for line := range strings.Lines(string(status)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+		if w, ok := want[key]; ok && strings.TrimLeft(value, "0") != strings.TrimLeft(w, "0") {
+			got = append(got, key+"="+value)
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+func setUserID(victim) string {
+	const name = "hostile-setuid"
+	for _, dir := range []string{".", "/tmp"} {
+		p := filepath.Join(dir, name)
+		if os.WriteFile(p, []byte("#!/bin/sh\n"), 0o700) != nil {
+			continue
+		}
+		err := unix.Chmod(p, 0o4755)
+		_ = os.Remove(p)
+		if err == nil {
+			return p
+		}
+	}
+	return ""
+}
+
+// systemCalls makes calls that must be refused by the filter, whatever their arguments: EPERM is the filter's answer.
+func systemCalls(victim) string {
+	var got []string
+	for _, c := range []struct {
+		name string
+		nr   uintptr
+	}{
+		{"io_uring_setup", unix.SYS_IO_URING_SETUP}, {"bpf", unix.SYS_BPF}, {"perf_event_open", unix.SYS_PERF_EVENT_OPEN},
+		{"keyctl", unix.SYS_KEYCTL}, {"userfaultfd", unix.SYS_USERFAULTFD}, {"setns", unix.SYS_SETNS}, {"unshare", unix.SYS_UNSHARE},
+		{"kexec_load", unix.SYS_KEXEC_LOAD}, {"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT}, {"init_module", unix.SYS_INIT_MODULE},
+		{"reboot", unix.SYS_REBOOT}, {"swapon", unix.SYS_SWAPON}, {"settimeofday", unix.SYS_SETTIMEOFDAY},
+	} {
+		var first uintptr
+		if c.nr == unix.SYS_UNSHARE {
+			first = unix.CLONE_NEWUSER
+		}
+		if _, _, e := unix.Syscall(c.nr, first, 0, 0); e != unix.EPERM && e != unix.ENOSYS {
+			got = append(got, fmt.Sprintf("%s (%v)", c.name, e))
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+func mounting(victim) string {
+	var got []string
+	if unix.Mount("none", "/tmp", "tmpfs", 0, "") == nil {
+		got = append(got, "mount")
+	}
+	if unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND, "") == nil {
+		got = append(got, "remount /")
+	}
+	if unix.Unmount("/tmp", unix.MNT_DETACH) == nil {
+		got = append(got, "umount")
+	}
+	if unix.Mknod("/tmp/hostile-device", unix.S_IFBLK|0o600, int(unix.Mkdev(8, 0))) == nil {
+		got = append(got, "mknod")
+	}
+	for _, dev := range []string{"/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda", "/dev/fuse", "/dev/kvm"} {
+		if fd, err := unix.Open(dev, unix.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
+			unix.Close(fd)
+			got = append(got, dev)
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+// leaveCgroup tries to move itself to another cgroup, out of the reach of a stop, and to write kernel settings.
+func leaveCgroup(victim) string {
+	var got []string
+	procs, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
+	more, _ := filepath.Glob("/sys/fs/cgroup/*/*/cgroup.procs")
+	files := append(append([]string{"/sys/fs/cgroup/cgroup.procs"}, procs...), more...)
+	for _, f := range append(files, "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/kernel/uevent_helper") {
+		if fd, err := unix.Open(f, unix.O_WRONLY, 0); err == nil {
+			unix.Close(fd)
+			got = append(got, f)
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+// managerSockets connects to what obeys every process with user ID 0. For other users a connection gives nothing.
+func managerSockets(victim) string {
+	if os.Getuid() != 0 {
+		return ""
+	}
+	var got []string
+	for _, s := range []string{"/run/systemd/private", "/run/dbus/system_bus_socket", "/run/systemd/io.systemd.Manager", "/run/systemd/io.systemd.sysext",
+		"/run/udev/control", "/run/docker.sock", "/run/initctl"} {
+		c, err := net.Dial("unix", s)
+		if err != nil {
+			c, err = net.Dial("unixpacket", s)
+		}
+		if err == nil {
+			c.Close()
+			got = append(got, s)
+		}
+	}
+	return strings.Join(got, ", ")
+}
+
+func coreDump(victim) string {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &l); err != nil || l.Max != 0 {
+		return fmt.Sprintf("core limit %d", l.Max)
+	}
+	return ""
+}

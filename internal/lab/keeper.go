@@ -144,7 +144,19 @@ func (k *keeper) prepare() error {
 		}
 	}
 	if k.Plain {
-		return maskGenerators(root)
+		return errors.Join(maskGenerators(root), maskPathUnits(root))
+	}
+	return nil
+}
+
+// maskPathUnits keeps systemd from watching directories for questions that nobody asks in a machine. inotify instances are
+// few (fs.inotify.max_user_instances, 128 for all machines together), and a unit that gets none is "failed".
+func maskPathUnits(root string) error {
+	units := filepath.Join(root, "etc/systemd/system")
+	for _, name := range []string{"systemd-ask-password-console.path", "systemd-ask-password-wall.path"} {
+		if err := os.Symlink("/dev/null", filepath.Join(units, name)); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
 	}
 	return nil
 }

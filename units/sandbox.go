@@ -10,7 +10,10 @@ type sandboxView struct {
 	Capabilities     value
 	Home, Tmp, UMask value
 	Users, IPC, Shm  value
-	Bus, Namespaces  value
+	Closed           value
+	Run, RunReadOnly value
+	Namespaces       value
+	Tunables         value
 	Writable         []value
 	Binds, Reads     []value
 	Hidden           []value
@@ -81,6 +84,9 @@ func (r *renderer) loosen(v *sandboxView) {
 	if !a.allows(AllowUsers) {
 		v.Users = "yes"
 	}
+	if a.RunAs.root() || a.Sandbox == SandboxStrict {
+		v.Tunables = "yes"
+	}
 	if !a.allows(AllowSharedMemory) {
 		v.Shm = "/dev/shm"
 		if r.target.Systemd >= privateIPC {
@@ -88,26 +94,42 @@ func (r *renderer) loosen(v *sandboxView) {
 		}
 	}
 	if !a.allows(AllowSockets) {
-		v.Bus = fixed(strings.Join(controlSockets(a.RunAs), " "))
+		v.Closed = fixed(strings.Join(closed(a.RunAs), " "))
+	}
+	if a.emptyRun() {
+		v.Run = "/run"
+	} else {
+		v.RunReadOnly = "/run"
 	}
 }
 
-// controlSockets are sockets whose daemons run as root and obey root, or a group such as docker: whoever reaches one of
-// them as that user is outside of the sandbox. Each path costs up to a millisecond of a start, so only those are named that
-// the user may reach. A leading "-" ignores a path that does not exist.
-func controlSockets(r RunAs) []string {
+// closed are paths that a user could use to leave the sandbox: sockets whose daemons run as root and obey root, or a group
+// such as docker, and for root what only root can read. Each path costs up to a millisecond of a start, so only those are
+// named that the user may reach. A leading "-" ignores a path that does not exist.
+func closed(r RunAs) []string {
 	switch {
 	case r.Dynamic():
 		return []string{"-/run/dbus"}
 	case r.root():
+		// The sockets in /run are not there, see emptyRun.
 		return []string{
-			"-/run/dbus", "-/run/systemd/private", "-/run/systemd/io.systemd.Manager",
-			"-/run/docker.sock", "-/run/containerd", "-/run/podman", "-/run/crio", "-/run/libvirt", "-/run/snapd.socket",
+			"-/etc/shadow", "-/etc/gshadow", "-/etc/shadow-", "-/etc/gshadow-", "-/var/lib/clusterctl", "-/dev/hugepages",
 			"-/var/snap/lxd/common/lxd", "-/var/lib/lxd", "-/var/lib/incus",
 		}
 	}
 	return []string{"-/run/dbus", "-/run/docker.sock"}
 }
+
+// emptyRun reports whether the workers find an empty /run. PID 1, the bus, udev, container engines and others listen there
+// and obey every process with user ID 0, so root must not see any of their sockets. A list of those to close would never be
+// complete, so the unit lists what stays: the journal, the notify socket, the configuration of the resolver and the shim's
+// state.
+func (a App) emptyRun() bool {
+	return a.Sandbox != SandboxOff && a.RunAs.root() && !a.allows(AllowSockets)
+}
+
+// closedTo reports whether the workers see a path only if it is bound.
+func (a App) closedTo(p string) bool { return inHome(p) || a.emptyRun() && below(p, "/run") }
 
 // writable returns the paths that the workers may write to. What their own user may write in the app's directory stays
 // writable, as programs expect, except in the strict sandbox.
@@ -135,7 +157,9 @@ func (r *renderer) places(v *sandboxView, writable []string) {
 		v.Writable = append(v.Writable, r.must(pathWord("writable", p)))
 	}
 	for _, p := range bound {
-		v.Home = "tmpfs"
+		if !below(p, "/run") || below(p, "/run/user") {
+			v.Home = "tmpfs"
+		}
 		if !slices.Contains(writable, p) {
 			v.Reads = append(v.Reads, r.must(bindPath("read", p)))
 		}
@@ -157,7 +181,7 @@ func (a App) bound() []string {
 	writable := a.writable()
 	for _, p := range slices.Concat([]string{a.Directory}, a.Writable, a.Command, a.workerEnvFiles()) {
 		covered := slices.ContainsFunc(paths, func(above string) bool { return p == above || below(p, above) })
-		if strings.HasPrefix(p, "/") && inHome(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {
+		if strings.HasPrefix(p, "/") && a.closedTo(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {
 			paths = append(paths, p)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func TestGetsNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
 		query := url.Values{
-			"read": {"/etc/shadow", "/root/.aws/credentials", "/etc/other/secrets.env", "/home/alice/.ssh/id_ed25519", "/home/bob/notes",
+			"read": {"/etc/shadow", "/root/.aws/credentials", "/home/alice/.ssh/id_ed25519", "/home/bob/notes",
 				"/etc/clusterctl/" + k.name + ".env", "/etc/clusterctl/" + k.name + ".yaml"},
 			"keep": {k.path(program), k.path(".env"), k.path("clusterctl.yaml"), "/etc/passwd", "/home/alice/.bashrc"},
 		}
@@ -24,8 +24,15 @@ func TestGetsNothing(t *testing.T) {
 			defer outside.Stop()
 			query.Set("pid", m.Sh(t, "until pgrep -n -u "+who+" -x sleep; do :; done"))
 		}
+		if k.user() != "root" {
+			query.Add("read", "/etc/other/secrets.env") // root reads what is root's
+		}
 		for _, g := range k.attack(t, m, query) {
-			if g.Got != "" {
+			switch {
+			case g.Got == "":
+			case k.name == "native" && strings.HasPrefix(g.Name, "signal "):
+				// It is started without the shim, which takes this right away; docs/SECURITY.md says so.
+			default:
 				t.Errorf("%s: %s", g.Name, g.Got)
 			}
 		}

@@ -70,6 +70,7 @@ func onEach(t *testing.T, f func(t *testing.T, m *lab.Machine, k kind)) {
 			m := machine(t, r)
 			for _, k := range kinds() {
 				t.Run(k.name, func(t *testing.T) {
+					t.Parallel()
 					k.install(t, m)
 					f(t, m, k)
 				})

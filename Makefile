@@ -80,7 +80,7 @@ images:
 
 # On booted systemd. Most of it waits: for a drain, for a restart, for a worker that computes. So three packages run beside
 # one another, the longest first, each on machines of its own, and eight tests or releases of a package.
-E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/deb ./units/control ./units ./internal/lab/...
+E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/hostile ./internal/e2e/deb ./units/control ./units ./internal/lab/...
 e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)
 

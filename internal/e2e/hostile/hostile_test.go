@@ -123,11 +123,11 @@ func TestSharedMemoryIsPrivate(t *testing.T) {
 	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
 		pid := m.MainPID(t, k.name+"@1.service")
 		for _, dir := range []string{"/dev/shm", "/tmp", "/var/tmp"} {
-			m.Sh(t, fmt.Sprintf("echo host >%s/hostile-host", dir))
-			if r := m.Try(fmt.Sprintf("test -e /proc/%d/root%s/hostile-host", pid, dir)); r.Code == 0 {
+			m.Sh(t, fmt.Sprintf("echo host >%s/hostile-%s", dir, k.name))
+			if r := m.Try(fmt.Sprintf("test -e /proc/%d/root%s/hostile-%s", pid, dir, k.name)); r.Code == 0 {
 				t.Errorf("the worker sees the machine's %s", dir)
 			}
-			m.Sh(t, "rm "+dir+"/hostile-host")
+			m.Sh(t, "rm "+dir+"/hostile-"+k.name)
 		}
 	})
 }

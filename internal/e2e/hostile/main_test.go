@@ -62,11 +62,12 @@ func (k kind) user() string {
 // releases are the two that most servers run.
 func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// onEach runs a test for each kind of app on each release, installed.
+// onEach runs a test for each kind of app on each release, installed. Most of it waits, so all run at the same time.
 func onEach(t *testing.T, f func(t *testing.T, m *lab.Machine, k kind)) {
 	t.Helper()
 	for _, r := range releases() {
 		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
 			m := machine(t, r)
 			for _, k := range kinds() {
 				t.Run(k.name, func(t *testing.T) {

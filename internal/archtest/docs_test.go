@@ -1,0 +1,46 @@
+package archtest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	testName = regexp.MustCompile(`\bTest[A-Z]\w*`)
+	testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+)
+
+// TestPromisesHaveTests: each test that docs/SECURITY.md names for a promise exists.
+func TestPromisesHaveTests(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		for _, m := range testFunc.FindAllStringSubmatch(string(data), -1) {
+			there[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := testName.FindAllString(string(text), -1)
+	if len(names) < 40 {
+		t.Errorf("docs/SECURITY.md names only %d tests", len(names))
+	}
+	for _, n := range names {
+		if !there[n] {
+			t.Errorf("docs/SECURITY.md names %s, which does not exist", n)
+		}
+	}
+}

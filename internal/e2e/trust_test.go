@@ -49,7 +49,7 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 			}
 		}
 		unit := m.ReadFile(t, "/etc/systemd/system/h1@.service")
-		if strings.Count(unit, "\nEnvironmentFile=") != 1 || !strings.Contains(unit, "\nEnvironmentFile=/etc/h1-root.env\n") {
+		if strings.Contains(unit, "EnvironmentFile=/srv") || !strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
 			t.Errorf("PID 1 reads a file that the worker may change:\n%s", unit)
 		}
 		if r := must(t, m, "env", a.name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {

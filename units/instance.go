@@ -122,16 +122,17 @@ func (r *renderer) readiness(v *instanceView) {
 
 // accessEnds is the first systemd that knows the message NOTIFYACCESS=none, which takes the right to speak from the program:
 // it could stretch its own stop without end (EXTEND_TIMEOUT_USEC=). Of an adopted app the notifier says it with READY=1; of one
-// that may speak while it runs (--ready notify), the command at the stop, which NotifyAccess=exec lets speak too. Before, that
-// command leaves a process behind which kills the program when its time is over.
+// that may speak while it runs (--ready notify), the command at the stop, which NotifyAccess=exec lets speak too.
 const accessEnds = 254
 
-// guardWords are the flags of that command.
+// guardWords are the flags with which the command at the stop leaves a process behind that kills the instance when its time is
+// over: before accessEnds the program may stretch its stop, and after it a program that was quick enough to say
+// NOTIFYACCESS=main first.
 func (r *renderer) guardWords() []string {
-	if r.target.Systemd >= accessEnds || !r.app.Adopted() && r.app.Ready != ReadyNotify {
+	if !r.app.Adopted() && r.app.Ready != ReadyNotify {
 		return nil
 	}
-	return []string{"--kill-after=" + string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout, stopMargin))}
+	return []string{"--kill-after=" + string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout, stopMargin)) + ":%n"}
 }
 
 // stoppingWords is ExecStop= of an app that is not drained.

@@ -97,7 +97,7 @@ func (r *renderer) loosen(v *sandboxView) {
 		v.Closed = fixed(strings.Join(closed(a.RunAs), " "))
 	}
 	if a.emptyRun() {
-		v.Run = "/run"
+		v.Run = fixed(string(a.Name))
 	} else {
 		v.RunReadOnly = "/run"
 	}

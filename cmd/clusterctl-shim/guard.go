@@ -4,24 +4,28 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
 // guardName is the subcommand that the commands of ExecStop= leave behind; people do not start it.
 const guardName = "guard"
 
-// startGuard leaves a process behind that kills the program when it does not end in time after its stop signal. Before systemd
-// 254 a program with a notify socket cannot be kept from stretching its stop without end (EXTEND_TIMEOUT_USEC=). The guard
-// belongs to root and is in the cgroup of the instance, so it ends with that at the latest.
-func startGuard(after string) {
+// startGuard leaves a process behind that kills the program when it does not end in time after its stop signal; the value is
+// "DURATION:UNIT". Nothing else keeps a program with a notify socket from stretching its stop without end
+// (EXTEND_TIMEOUT_USEC=). The guard belongs to root and is in the cgroup of the instance, so it ends with that at the latest.
+func startGuard(value string) {
+	after, unit, _ := strings.Cut(value, ":")
 	pid := os.Getenv("MAINPID")
 	if pid == "" {
 		return
 	}
-	_, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], guardName, pid, after}, &syscall.ProcAttr{
+	_, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], guardName, pid, after, unit}, &syscall.ProcAttr{
 		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -30,13 +34,13 @@ func startGuard(after string) {
 }
 
 func guardCommand(args []string) (int, error) {
-	if len(args) != 2 {
-		return 0, usage("guard: want a process and a time")
+	if len(args) != 3 {
+		return 0, usage("guard: want a process, a time and a unit")
 	}
 	pid, err := strconv.Atoi(args[0])
 	after, terr := time.ParseDuration(args[1])
 	if err != nil || terr != nil || pid <= 1 {
-		return 0, usage("guard: want a process and a time")
+		return 0, usage("guard: want a process, a time and a unit")
 	}
 	program, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -47,7 +51,8 @@ func guardCommand(args []string) (int, error) {
 		return 0, err
 	}
 	os.Stderr.WriteString("clusterctl-shim: the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
-	return 0, unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0)
+	// Not only the main process: the program may have named another one to systemd (MAINPID=).
+	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
 }
 
 // endsWithin waits for the end of a process.

@@ -95,7 +95,7 @@ func report(err error) int {
 }
 
 // drainCommand is ExecStop= of an app with a socket. The first of its flags may be --state=PATH, of the backoff, and then
-// --kill-after=DURATION.
+// --kill-after=DURATION:UNIT.
 func drainCommand(args []string) (int, error) {
 	seal()
 	if state, rest := cutFlag(args, "--state="); rest != nil {

@@ -161,7 +161,7 @@ func (o *runOptions) holdBack() error {
 	}
 	s := backoff.Load(state)
 	switch delay := backoff.Delay(s.Failures); {
-	case o.maxRestarts >= 0 && (s.GaveUp || o.backoff && s.Failures > o.maxRestarts):
+	case o.maxRestarts >= 0 && (o.state != "" && s.GaveUp || o.backoff && !s.GaveUp && s.Failures > o.maxRestarts):
 		return gaveUp(s, o.maxRestarts)
 	case o.backoff && delay > 0: // else "wait" has done it, before this command
 		tellWait(s, delay)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/adopt"
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
 // stateFlag names the instance as "/run/clusterctl/APP/N", where root keeps what it remembers of it. It is a flag and not a
@@ -122,21 +123,21 @@ func endBy(sig syscall.Signal) error {
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	after := f.Duration("kill-after", 0, "")
+	after := f.String("kill-after", "", "")
 	state := stateFlag(f)
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
 	seal()
 	noteStop(*state)
-	if *after > 0 {
-		startGuard(after.String())
+	if *after != "" {
+		startGuard(*after)
 	}
 	return 0, nil
 }
 
 // seal takes the notify socket from the program, so that it cannot stretch the stop with EXTEND_TIMEOUT_USEC=. systemd before
-// 254 does not know this message; there is startGuard for it.
+// 254 does not know this message, and a program may have taken the socket for itself; there is startGuard for both.
 func seal() {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
@@ -152,7 +153,8 @@ func noteStop(state string) {
 	if state == "" {
 		return
 	}
-	if err := backoff.Prepare(state); err != nil {
+	// The program still runs: what a former version gave it at this place stays until it has ended.
+	if err := backoff.MakeDirectory(state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
 	if err := backoff.Stopping(state, os.Getenv("MAINPID") != ""); err != nil {
@@ -178,6 +180,7 @@ func stoppedCommand(args []string) (int, error) {
 		report(errors.New("backoff: " + err.Error()))
 	}
 	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
+	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(exitGaveUp)
 	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
@@ -187,8 +190,12 @@ func stoppedCommand(args []string) (int, error) {
 	return 0, nil
 }
 
-// allGaveUp reports whether this instance and all its siblings have given up. One whose state cannot be read has not.
+// allGaveUp reports whether this instance and all its siblings have given up. One that has a cgroup runs, whatever is known of
+// its runs: that is forgotten at each reload. One whose state cannot be read has not given up.
 func allGaveUp(instance string) bool {
+	if run, err := drain.SiblingsRun(); err != nil || run {
+		return false
+	}
 	parent := filepath.Dir(instance)
 	entries, err := os.ReadDir(parent)
 	if err != nil {

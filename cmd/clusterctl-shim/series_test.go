@@ -129,13 +129,14 @@ func TestStateNeverStopsAStart(t *testing.T) {
 	}
 }
 
-// TestFormerDirectory: the commands that run as root remove the directory that a former version gave to the app's user, and
-// do not follow what that user has put in its place.
+// TestFormerDirectory: the commands that run as root remove the directory that a former version gave to the app's user, when
+// the program does not run, and do not follow what that user has put in its place.
 func TestFormerDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("it is about what root does: sudo make test")
 	}
 	for _, args := range [][]string{{"wait"}, {"stopping"}, {"stopped"}, {"drain"}} {
+		atStop := args[0] == "stopping" || args[0] == "drain"
 		dir := t.TempDir()
 		instance, elsewhere := dir+"/app/1", dir+"/elsewhere"
 		for _, d := range []string{dir + "/app", elsewhere} {
@@ -153,11 +154,14 @@ func TestFormerDirectory(t *testing.T) {
 				t.Fatal(err)
 			}
 			inUnit(t, instance, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}, args...)
-			if _, err := os.Lstat(instance); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%v: %s is still there: %v", args, name, err)
+			if _, err := os.Lstat(instance); errors.Is(err, fs.ErrNotExist) == atStop {
+				t.Errorf("%v: %s is there: %v, want %v", args, name, err == nil, atStop)
 			}
 			if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
 				t.Errorf("%v: %s was followed: %v %v", args, name, left, err)
+			}
+			if err := os.RemoveAll(instance); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -73,20 +73,20 @@ func TestWhoAskedForTheEnd(t *testing.T) {
 		e    Exit
 		want int // failures after 5 before
 	}{
-		{"crash", Alone, Exit{"exit-code", "exited", "1", true}, 6},
-		{"segfault", Alone, Exit{"core-dump", "dumped", "SEGV", true}, 6},
-		{"killed by the kernel", Alone, Exit{"oom-kill", "killed", "KILL", true}, 6},
-		{"ends by itself with 0", Alone, Exit{"success", "exited", "0", true}, 6},
-		{"ends by itself with 0, no ExecStop", Unnoted, Exit{"success", "exited", "0", false}, 6},
-		{"never ready", Unnoted, Exit{"protocol", "exited", "0", true}, 6},
-		{"start timed out", Unnoted, Exit{"timeout", "killed", "TERM", true}, 6},
-		{"stopped by hand", Asked, Exit{"success", "killed", "TERM", true}, 0},
-		{"stopped by hand, handles SIGTERM", Asked, Exit{"success", "exited", "0", true}, 0},
-		{"stopped by hand, exits with 1", Asked, Exit{"exit-code", "exited", "1", true}, 0},
-		{"stopped by hand, too slow", Asked, Exit{"timeout", "killed", "KILL", true}, 0},
-		{"stopped before ready", Unnoted, Exit{"success", "killed", "TERM", true}, 0},
-		{"stopped before ready, handles SIGTERM", Unnoted, Exit{"success", "exited", "0", true}, 0},
-		{"somebody's kill", Alone, Exit{"success", "killed", "TERM", true}, 6},
+		{"crash", Alone, Exit{"exit-code", "exited", "1", true, false}, 6},
+		{"segfault", Alone, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
+		{"killed by the kernel", Alone, Exit{"oom-kill", "killed", "KILL", true, false}, 6},
+		{"ends by itself with 0", Alone, Exit{"success", "exited", "0", true, false}, 6},
+		{"ends by itself with 0, no ExecStop", Unnoted, Exit{"success", "exited", "0", false, false}, 6},
+		{"never ready", Unnoted, Exit{"protocol", "exited", "0", true, false}, 6},
+		{"start timed out", Unnoted, Exit{"timeout", "killed", "TERM", true, false}, 6},
+		{"stopped by hand", Asked, Exit{"success", "killed", "TERM", true, false}, 0},
+		{"stopped by hand, handles SIGTERM", Asked, Exit{"success", "exited", "0", true, false}, 0},
+		{"stopped by hand, exits with 1", Asked, Exit{"exit-code", "exited", "1", true, false}, 0},
+		{"stopped by hand, too slow", Asked, Exit{"timeout", "killed", "KILL", true, false}, 0},
+		{"stopped before ready", Unnoted, Exit{"success", "killed", "TERM", true, false}, 0},
+		{"stopped before ready, handles SIGTERM", Unnoted, Exit{"success", "exited", "0", true, false}, 0},
+		{"somebody's kill", Alone, Exit{"success", "killed", "TERM", true, false}, 6},
 	} {
 		st := Ended(State{Failures: 5, Started: 100 * s, Stop: c.stop}, policy, c.e, 101*s)
 		if st.Failures != c.want {
@@ -145,7 +145,7 @@ func TestGivingUp(t *testing.T) {
 		t.Fatalf("did not give up after two restarts: %+v", st)
 	}
 	// ExecStopPost= of the launcher that gave up must not clear it: people look.
-	st = Ended(st, p, Exit{"exit-code", "exited", "78", true}, 9*s)
+	st = Ended(st, p, Exit{"exit-code", "exited", "252", true, true}, 9*s)
 	if !st.GaveUp || st.Status != "exited/1" {
 		t.Errorf("%+v", st)
 	}

@@ -8,9 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Prepare makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", where only root writes
-// and everybody reads. It removes the runtime directory that former versions gave to the instance's user there, or the link to it.
+// Prepare makes the directory of the app, and removes the runtime directory that former versions gave to the instance's user
+// there, or the link to it.
 func Prepare(instance string) error {
+	if err := MakeDirectory(instance); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(instance); err != nil {
+		return nil
+	}
+	return os.RemoveAll(instance)
+}
+
+// MakeDirectory makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", where only
+// root writes and everybody reads.
+func MakeDirectory(instance string) error {
 	unix.Umask(0o022) // not the unit's UMask=, which may close the files to readers
 	dir := filepath.Dir(instance)
 	for _, d := range []string{filepath.Dir(dir), dir} {
@@ -22,8 +34,5 @@ func Prepare(instance string) error {
 	if err := unix.Chmod(dir, 0o755); err != nil {
 		return errors.New("opening " + dir + ": " + err.Error())
 	}
-	if _, err := os.Lstat(instance); err != nil {
-		return nil
-	}
-	return os.RemoveAll(instance)
+	return nil
 }

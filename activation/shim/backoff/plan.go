@@ -72,6 +72,8 @@ type Exit struct {
 	// Noted says that the unit has an ExecStop= that calls Stopping, so a run
 	// without a note was stopped before it was ready, or failed to become so.
 	Noted bool
+	// GaveUp says that the launcher ended because the instance has given up.
+	GaveUp bool
 }
 
 // asked reports whether somebody wanted this end. A signal that systemd counts as
@@ -91,8 +93,12 @@ func (e Exit) asked(s Stop) bool {
 
 // Ended judges a run that has ended and returns the state to keep.
 func Ended(s State, p Policy, e Exit, now time.Duration) State {
+	if e.GaveUp {
+		s.GaveUp = true
+		return s
+	}
 	if s.GaveUp {
-		return s // this is the end of the launcher that gave up
+		s = State{} // a start by hand began this run
 	}
 	if e.asked(s.Stop) {
 		return State{}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // control is the sub-cgroup into which systemd puts the control processes
@@ -117,6 +118,44 @@ func members(dir string) ([]int, error) {
 	slices.Sort(pids)
 	self := os.Getpid()
 	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
+}
+
+// KillOthers kills all processes in the cgroup of this process except itself, if it is the cgroup of that unit. It looks
+// again after each round, since a process may have forked; a program that forks faster is left to the service manager.
+func KillOthers(unit string) error {
+	dir, err := ownCgroup()
+	if err != nil || filepath.Base(dir) != unit {
+		return nil
+	}
+	const rounds = 100
+	for range rounds {
+		pids, err := members(dir)
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	return nil
+}
+
+// SiblingsRun reports whether another instance of the template of this process's unit has a cgroup, which means that it
+// runs: systemd removes the cgroup of a unit that has ended.
+func SiblingsRun() (bool, error) {
+	dir, err := ownCgroup()
+	if err != nil {
+		return false, err
+	}
+	own := filepath.Base(dir)
+	template, _, _ := strings.Cut(own, "@")
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != own && strings.HasPrefix(e.Name(), template+"@") {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // parsePids reads cgroup.procs, one id a line. 0 stands for a process outside

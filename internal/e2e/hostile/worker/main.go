@@ -37,6 +37,8 @@ func main() {
 }
 
 func serve() error {
+	// Before anybody can take the right to speak away.
+	notify("NOTIFYACCESS=main")
 	l, err := listener()
 	if err != nil {
 		return err
@@ -49,6 +51,7 @@ func serve() error {
 	mux.HandleFunc("/stay", stay)
 	mux.HandleFunc("/forge", forge)
 	fmt.Println("listening")
+	notify("READY=1") // the notifier beside it may not say so any more
 	return http.Serve(l, mux)
 }
 

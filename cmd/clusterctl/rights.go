@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/trust"
@@ -200,12 +201,29 @@ func (e *env) trustedFor(a units.App, c consent) error {
 func leastRights(a units.App, ownUser bool) units.App {
 	least := units.App{Name: a.Name}
 	if ownUser {
-		least.RunAs = a.RunAs
+		least.RunAs = units.RunAs{User: a.RunAs.User}
+		if inGroup(a.RunAs) {
+			least.RunAs.Group = a.RunAs.Group
+		}
 	}
 	if a.Directory != "" && path.Clean(a.Directory) != "/" {
 		least.Writable = []string{a.Directory}
 	}
 	return least
+}
+
+// inGroup reports whether the user is in the group anyway.
+func inGroup(r units.RunAs) bool {
+	if r.Group == "" {
+		return true
+	}
+	g, err := lookupGroup(r.Group)
+	if err != nil {
+		return false
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	id, userErr := identify(units.RunAs{User: r.User})
+	return err == nil && userErr == nil && slices.Contains(id.gids, gid)
 }
 
 // mayChange names what a change of an app allows beyond what it had, and asks for a yes. That the caller is trusted from now

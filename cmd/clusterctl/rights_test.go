@@ -101,6 +101,8 @@ func TestTrustedFor(t *testing.T) {
 	root.RunAs.User, wide.Sandbox, other.RunAs.User = "root", units.SandboxOff, "daemon"
 	inside, outside := web, web
 	inside.Writable, outside.Writable = []string{w.dir + "/srv/data"}, []string{"/etc"}
+	inGroup, toGroup := web, web
+	inGroup.RunAs.Group, toGroup.RunAs.Group = "65534", "shadow"
 	dynamic := web
 	dynamic.RunAs = units.RunAs{}
 	for name, tt := range map[string]struct {
@@ -110,6 +112,8 @@ func TestTrustedFor(t *testing.T) {
 	}{
 		"of root":             {root, 0, ""},
 		"as the owner":        {web, nobody, ""},
+		"in their group":      {inGroup, nobody, ""},
+		"in another group":    {toGroup, nobody, "run-as: nobody -> nobody:shadow"},
 		"dynamic":             {dynamic, nobody, ""},
 		"writable inside":     {inside, nobody, ""},
 		"as root":             {root, nobody, "run-as: dynamic -> root"},

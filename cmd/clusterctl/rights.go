@@ -31,7 +31,7 @@ func rights() []right {
 		{"sandbox", func(a, b units.App) []string { return moreRank(a.Sandbox, b.Sandbox, sandboxRank) }},
 		{"own-ptrace", func(a, b units.App) []string { return moreFlag(a.Shim.OwnPtrace, b.Shim.OwnPtrace) }},
 		{"writable", func(a, b units.App) []string { return morePaths(a.Writable, b.Writable) }},
-		{"reads", func(a, b units.App) []string { return morePaths(a.Reads, b.Reads) }},
+		{"reads", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
 		{"env-files", func(a, b units.App) []string { return moreWords(rootEnvFiles(a), rootEnvFiles(b)) }},
 		{"listen", func(a, b units.App) []string { return moreWords(unixSockets(a), unixSockets(b)) }},
@@ -89,6 +89,23 @@ func morePaths(a, b []string) []string {
 			tree, p := path.Clean(tree), path.Clean(p)
 			return p == tree || strings.HasPrefix(p, strings.TrimSuffix(tree, "/")+"/")
 		})
+	})
+}
+
+// outsideHome returns the paths that are not in the home of the workers' user, who may read them anyway. An update adds what
+// the program needs of the home, and nobody has to agree to that. Both the path and its end must be in the home.
+func outsideHome(r units.RunAs, paths []string) []string {
+	if r.Dynamic() {
+		return paths
+	}
+	u, err := lookupUser(r.User)
+	if err != nil || !inHome(path.Clean(u.HomeDir)) || path.Clean(u.HomeDir) == "/home" || path.Clean(u.HomeDir) == "/run/user" {
+		return paths
+	}
+	home, _ := follow(u.HomeDir)
+	return slices.DeleteFunc(paths, func(p string) bool {
+		end, _ := follow(p)
+		return inside(path.Clean(p), path.Clean(u.HomeDir)) && inside(end, home)
 	})
 }
 

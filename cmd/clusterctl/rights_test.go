@@ -13,7 +13,7 @@ import (
 )
 
 func TestMoreRights(t *testing.T) {
-	web := units.RunAs{User: "nobody"}
+	web, root := units.RunAs{User: "nobody"}, units.RunAs{User: "root"}
 	socket := units.Listener{Network: units.Unix, Path: "/srv/x.sock"}
 	for _, tt := range []struct {
 		a, b units.App
@@ -32,6 +32,9 @@ func TestMoreRights(t *testing.T) {
 		{units.App{Shim: units.ShimOptions{OwnPtrace: true}}, units.App{}, nil},
 		{units.App{Writable: []string{"/srv/a/"}}, units.App{Writable: []string{"/srv/a/b", "/srv/ab", "/srv/a"}}, []string{"writable: /srv/ab"}},
 		{units.App{Writable: []string{"/"}}, units.App{Writable: []string{"/srv"}}, nil},
+		{units.App{RunAs: root}, units.App{RunAs: root, Reads: []string{"/root/.nvm", "/root/../home/x", "/root", "/home/y"}}, []string{"reads: /root/../home/x, /root, /home/y"}},
+		{units.App{}, units.App{Reads: []string{"/root/.nvm"}}, []string{"reads: /root/.nvm"}},
+		{units.App{RunAs: web}, units.App{RunAs: web, Reads: []string{"/nonexistent/x"}}, []string{"reads: /nonexistent/x"}},
 		{units.App{}, units.App{EnvFiles: []units.EnvFile{{Path: "/etc/x"}, {Path: "/srv/x", ByWorker: true}}}, []string{"env-files: /etc/x"}},
 		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 80}}}, []string{"listen: /srv/x.sock"}},
 		{units.App{}, units.App{Directory: "/srv", Listen: []units.Listener{socket, {Network: units.Unix, Path: "/run/x/y"}, {Network: units.Unix, Path: "@x"}}}, nil},

@@ -34,7 +34,8 @@ func rights() []right {
 		{"reads", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
 		{"env-files", func(a, b units.App) []string { return moreWords(rootEnvFiles(a), rootEnvFiles(b)) }},
-		{"listen", func(a, b units.App) []string { return moreWords(unixSockets(a), unixSockets(b)) }},
+		{"listen", moreListeners},
+		{"log-rate", moreLines},
 		{"trust", func(a, b units.App) []string { return moreWords(a.Trust, b.Trust) }},
 	}
 }
@@ -127,18 +128,6 @@ func rootEnvFiles(a units.App) []string {
 	for _, f := range a.EnvFiles {
 		if !f.ByWorker {
 			list = append(list, f.Path)
-		}
-	}
-	return list
-}
-
-// unixSockets are the sockets that PID 1 makes elsewhere than where sockets of this app belong.
-func unixSockets(a units.App) []string {
-	var list []string
-	for _, l := range a.Listen {
-		dir := path.Dir(l.Path)
-		if l.Network == units.Unix && path.IsAbs(l.Path) && dir != path.Clean(a.Directory) && dir != "/run" && !strings.HasPrefix(dir, "/run/") {
-			list = append(list, l.Path)
 		}
 	}
 	return list

@@ -15,6 +15,7 @@ import (
 func TestMoreRights(t *testing.T) {
 	web, root := units.RunAs{User: "nobody"}, units.RunAs{User: "root"}
 	socket := units.Listener{Network: units.Unix, Path: "/srv/x.sock"}
+	off := units.LogRate{Off: true}
 	for _, tt := range []struct {
 		a, b units.App
 		want []string
@@ -36,13 +37,50 @@ func TestMoreRights(t *testing.T) {
 		{units.App{}, units.App{Reads: []string{"/root/.nvm"}}, []string{"reads: /root/.nvm"}},
 		{units.App{RunAs: web}, units.App{RunAs: web, Reads: []string{"/nonexistent/x"}}, []string{"reads: /nonexistent/x"}},
 		{units.App{}, units.App{EnvFiles: []units.EnvFile{{Path: "/etc/x"}, {Path: "/srv/x", ByWorker: true}}}, []string{"env-files: /etc/x"}},
-		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 80}}}, []string{"listen: /srv/x.sock"}},
+		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 8080}}}, []string{"listen: /srv/x.sock"}},
 		{units.App{}, units.App{Directory: "/srv", Listen: []units.Listener{socket, {Network: units.Unix, Path: "/run/x/y"}, {Network: units.Unix, Path: "@x"}}}, nil},
 		{units.App{Listen: []units.Listener{socket}}, units.App{Listen: []units.Listener{socket}}, nil},
+		{units.App{}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
+		{units.App{Logs: units.Logs{Rate: off}}, units.App{Logs: units.Logs{Rate: off}}, nil},
+		{units.App{}, units.App{Logs: units.Logs{Namespace: true}}, nil},
+		{units.App{Logs: units.Logs{Namespace: true}}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
 		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
 	} {
 		if got := moreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v, %+v: %q, want %q", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+func TestMoreListeners(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want string
+	}{
+		{"", "8080 1024 udp:5353", ""},
+		{"8080", "8081", ""},
+		{"127.0.0.1:8080", "8081", ""},
+		{"", "web=80:3000 udp:53", "80, udp:53"},
+		{"80", "10.0.0.1:80 443", "443"},
+		{"80", "udp:80", "udp:80"},
+		{"127.0.0.1:8080", "8080", "127.0.0.1:8080 -> 8080"},
+		{"127.0.0.1:80", "10.0.0.1:80", "127.0.0.1:80 -> 10.0.0.1:80"},
+		{"[::1]:8080", "127.0.0.2:8080", ""},
+		{"127.0.0.1:8080 10.0.0.1:8080", "8080", ""},
+		{"8080", "127.0.0.1:8080", ""},
+	} {
+		var apps [2]units.App
+		for i, list := range []string{tt.a, tt.b} {
+			for word := range strings.FieldsSeq(list) {
+				l, err := units.ParseListener(word)
+				if err != nil {
+					t.Fatal(err)
+				}
+				apps[i].Listen = append(apps[i].Listen, l)
+			}
+		}
+		if got := strings.Join(moreListeners(apps[0], apps[1]), ", "); got != tt.want {
+			t.Errorf("%q, %q: %q, want %q", tt.a, tt.b, got, tt.want)
 		}
 	}
 }

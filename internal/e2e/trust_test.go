@@ -142,6 +142,10 @@ func TestUntrustedConfig(t *testing.T) {
 		if m.Try("test -e /etc/clusterctl/h3.yaml").Code == 0 {
 			t.Error("a refused app is there")
 		}
+		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
+		if r := run(t, m, apply...); r.Code != notAllowed || !strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
+			t.Errorf("a new app in another group, on a port of root's: %v", r)
+		}
 		write(describe("daemon", "default"))
 		must(t, m, apply...)
 		pid := m.MainPID(t, a.instance(1))

@@ -109,8 +109,8 @@ func (g *guard) inWorkerTree(path string) bool {
 		places = append(places, l.at)
 	}
 	return slices.ContainsFunc(g.app.WritableTrees(), func(tree string) bool {
-		tree, real := filepath.Clean(tree), ""
-		real, _ = follow(tree)
+		tree = filepath.Clean(tree)
+		real, _ := follow(tree)
 		return slices.ContainsFunc(places, func(p string) bool { return p == tree || inside(p, tree) || p == real || inside(p, real) })
 	})
 }

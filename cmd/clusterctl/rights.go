@@ -94,7 +94,7 @@ func morePaths(a, b []string) []string {
 }
 
 // outsideHome returns the paths that are not in the home of the workers' user, who may read them anyway. An update adds what
-// the program needs of the home, and nobody has to agree to that. Both the path and its end must be in the home.
+// the program needs of the home, which needs no consent. The path and the target of its links must be in the home.
 func outsideHome(r units.RunAs, paths []string) []string {
 	if r.Dynamic() {
 		return paths
@@ -152,7 +152,10 @@ func (e *untrustedError) Error() string {
 	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.asks, "; "), e.writer)
 }
 
-func (e *untrustedError) Hint() string { return e.writer.command() }
+// Hint copies the file to a place of root's. The directory of an app may have to stay with its user.
+func (e *untrustedError) Hint() string {
+	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", shellWord(e.file), e.app)
+}
 
 // Unwrap makes it an error of missing permission.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }

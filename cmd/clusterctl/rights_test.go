@@ -171,7 +171,7 @@ func TestTrustedFor(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), tt.want) || exitCode(err) != exitPermission || !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(w.hintFor(err), "chown root ") {
+		if err == nil || !strings.Contains(err.Error(), tt.want) || exitCode(err) != exitPermission || !errors.Is(err, fs.ErrPermission) || w.hintFor(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
 			t.Errorf("%s: %v, hint %q", name, err, w.hintFor(err))
 		}
 	}

@@ -110,6 +110,17 @@ func TestCallerIsTrusted(t *testing.T) {
 	if err := w.settleTrust(&a); err != nil || !slices.Equal(a.Trust, []string{"nobody"}) {
 		t.Errorf("by sudo: %v, trust %q", err, a.Trust)
 	}
+	// A user without an entry in /etc/passwd has one name in both places.
+	w.vars["SUDO_UID"] = "4294967"
+	other := a
+	other.Trust = nil
+	g, err := w.newGuard(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.byCaller = true; !slices.Equal(g.decided().Trust, []string{w.callerName()}) {
+		t.Errorf("trust %q of %s", g.decided().Trust, w.callerName())
+	}
 	delete(w.vars, "SUDO_UID")
 	if err := w.stillSafe(a); err != nil {
 		t.Errorf("a reload by root: %v", err)

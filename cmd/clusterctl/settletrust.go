@@ -41,7 +41,7 @@ func (e *env) settleTrust(a *units.App) error {
 // so the caller stays among the users that are trusted.
 func (g *guard) decided() units.App {
 	a := g.app
-	if name := g.checker.Accounts.User(g.caller); g.byCaller && !slices.Contains(a.Trust, name) {
+	if name := g.e.callerName(); g.byCaller && !slices.Contains(a.Trust, name) {
 		a.Trust = append(slices.Clone(a.Trust), name)
 	}
 	return a

@@ -10,11 +10,11 @@ import (
 type interpreter struct {
 	// names are without the version that may follow them.
 	names []string
-	// code: the program is on the command line, in a module or in the standard input, so there is no script.
+	// code: the program is on the command line, in a module or in the standard input. No argument is a script then.
 	code string
 	// value: the rest of the word or the next word is a value. attached: only the rest of the word is.
 	value, attached string
-	// long are options of several letters whose value may be the next word; longCode are those that stand for code.
+	// long are options of several letters whose value may be the next word; longCode stand for code.
 	long, longCode []string
 	// verb is a first word that is neither an option nor a script.
 	verb string
@@ -80,7 +80,7 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters reports whether one of the options stands for code, and whether the next word is the value of the last one.
+// letters reports whether one of the options stands for code, and whether the next word is the value of the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {
 		switch {

@@ -11,7 +11,7 @@ import (
 const firstOrdinaryPort = 1024
 
 // moreListeners returns the sockets of b that need a consent: Unix sockets in directories of others, ports that only root may
-// bind, and ports that were open on the loopback interface only. Another ordinary port is no right.
+// bind, and ports that were open on the loopback interface only. Other port changes need no consent.
 func moreListeners(a, b units.App) []string {
 	list := moreWords(unixSockets(a), unixSockets(b))
 	for _, l := range b.Listen {

@@ -86,7 +86,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		m.WriteFile(t, "/srv/adopted/.env", "PORT=8653\nGREETING='hello there'\n", 0o600)
 		m.Sh(t, "chown daemon /srv/adopted/.env /srv/adopted/server.py")
 		t.Cleanup(func() { app{m: m, name: "adopted"}.uninstall(t) })
-		r := must(t, m, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env", "--settle", "200ms")
+		r := must(t, m, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env", "--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
 			t.Errorf("install does not say who reads the file: %v", r)
 		}

@@ -71,6 +71,22 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 	})
 }
 
+// TestEnvFileOfRoot: workers of root cannot have PID 1 read what the sandbox hides from them.
+func TestEnvFileOfRoot(t *testing.T) {
+	on(t, secured(), func(t *testing.T, m *lab.Machine) {
+		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
+		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
+		a := install(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
+		if r := m.Try(fmt.Sprintf("nsenter -t %d -m -- ln -s /root/h1r.env /srv/h1r/.env", m.MainPID(t, a.instance(1)))); r.Code != 0 {
+			t.Fatalf("the test is not what it seems: %v", r)
+		}
+		must(t, m, "reload", a.name)
+		if env := strings.Join(askAbout(t, m, a.url+"about").Env, "\n"); strings.Contains(env, "s3cret") {
+			t.Errorf("PID 1 has read the file: %s", env)
+		}
+	})
+}
+
 // TestEnvFileOfAnAdoptedApp: the .env beside an unmodified program says which port it takes, in the probe too.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
 	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {

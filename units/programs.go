@@ -9,9 +9,6 @@ import (
 // ConfigFile is the name of the file that describes apps, beside the program.
 const ConfigFile = "clusterctl.yaml"
 
-// scriptInterpreters are programs whose first argument that is not an option is a script. A version may follow the name.
-var scriptInterpreters = []string{"node", "nodejs", "bun", "deno", "tsx", "ts-node", "python", "pypy", "ruby", "perl", "php", "sh", "bash", "dash", "coffee", "lsc"}
-
 // Programs returns the paths of the files that the command runs: the program, and the script of a known interpreter.
 // Without a look at the disk; a script that is not there is a path that is not there.
 func (a App) Programs() []string {
@@ -19,22 +16,19 @@ func (a App) Programs() []string {
 		return nil
 	}
 	files := []string{path.Clean(a.Command[0])}
-	if base := strings.TrimRight(path.Base(a.Command[0]), "0123456789."); !slices.Contains(scriptInterpreters, base) {
+	base := strings.TrimRight(path.Base(a.Command[0]), "0123456789.")
+	i := slices.IndexFunc(interpreters(), func(i interpreter) bool { return slices.Contains(i.names, base) })
+	if i < 0 {
 		return files
 	}
-	for _, arg := range a.Command[1:] {
-		switch {
-		case arg == "-c" || arg == "-e" || arg == "-m":
-			return files // a program on the command line, or a module
-		case arg == "" || strings.HasPrefix(arg, "-") || arg == "run":
-			continue
-		}
-		if !path.IsAbs(arg) {
-			arg = path.Join("/", a.Directory, arg)
-		}
-		return append(files, path.Clean(arg))
+	script := interpreters()[i].script(a.Command[1:])
+	if script == "" {
+		return files
 	}
-	return files
+	if !path.IsAbs(script) {
+		script = path.Join("/", a.Directory, script)
+	}
+	return append(files, path.Clean(script))
 }
 
 // ownFiles are what a worker must not change although it may write beside it: the programs that are run, and what root or

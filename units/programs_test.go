@@ -2,6 +2,7 @@ package units_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -24,6 +25,53 @@ func TestPrograms(t *testing.T) {
 	} {
 		if got := (units.App{Directory: tt.dir, Command: tt.command}).Programs(); !slices.Equal(got, tt.want) {
 			t.Errorf("%q in %q: %q, want %q", tt.command, tt.dir, got, tt.want)
+		}
+	}
+}
+
+// TestScripts: which argument is the script, past options that take a value.
+func TestScripts(t *testing.T) {
+	for command, want := range map[string]string{
+		"node -r dotenv/config server.js":              "/srv/server.js",
+		"node --import tsx server.ts":                  "/srv/server.ts",
+		"node --import=tsx server.ts":                  "/srv/server.ts",
+		"node --env-file .env server.js":               "/srv/server.js",
+		"node --enable-source-maps server.js -e x":     "/srv/server.js",
+		"node -c server.js":                            "/srv/server.js",
+		"node -m server.js":                            "/srv/server.js",
+		"node run":                                     "/srv/run",
+		"node -- server.js":                            "/srv/server.js",
+		"node -e code x":                               "",
+		"node -pe code x":                              "",
+		"node --eval code x":                           "",
+		"node --import":                                "",
+		"node --":                                      "",
+		"bun run --preload ./a.ts b.ts":                "/srv/b.ts",
+		"deno run -A -c deno.json main.ts":             "/srv/main.ts",
+		"python3 -W ignore app.py":                     "/srv/app.py",
+		"python3 -Wignore -u -X dev app.py":            "/srv/app.py",
+		"python3 -um uvicorn app":                      "",
+		"python3 -c code":                              "",
+		"python3 - app.py":                             "",
+		"python3 -e app.py":                            "/srv/app.py",
+		"bash -e /srv/r/start.sh":                      "/srv/r/start.sh",
+		"bash -euo pipefail start.sh":                  "/srv/start.sh",
+		"sh +e -x start.sh":                            "/srv/start.sh",
+		"sh -m start.sh":                               "/srv/start.sh",
+		"sh -ec code":                                  "",
+		"perl -I lib -w app.pl":                        "/srv/app.pl",
+		"perl -Mstrict app.pl":                         "/srv/app.pl",
+		"perl -we code":                                "",
+		"ruby -r bundler/setup -Ilib app.rb":           "/srv/app.rb",
+		"ruby -e code":                                 "",
+		"php -d memory_limit=1G -S 127.0.0.1:80 r.php": "/srv/r.php",
+		"php -f a.php":                                 "/srv/a.php",
+		"php -r code":                                  "",
+	} {
+		words := strings.Fields(command)
+		files := units.App{Directory: "/srv", Command: words}.Programs()
+		if got := strings.Join(files[1:], " "); got != want || files[0] != words[0] {
+			t.Errorf("%s: %q, want %q", command, files, want)
 		}
 	}
 }

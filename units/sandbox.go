@@ -55,8 +55,8 @@ func (r *renderer) sandbox() sandboxView {
 		v.Strict = "pid"
 	}
 	r.loosen(&v)
-	r.places(&v, a.writable())
-	readOnly, pinned := a.protect(a.writable())
+	r.places(&v, a.WritableTrees())
+	readOnly, pinned := a.protect(a.WritableTrees())
 	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
 	if r.target.Systemd < umaskIsTheProgramsAlone && v.Home == "tmpfs" {
 		v.UMask = "0022"
@@ -131,9 +131,9 @@ func (a App) emptyRun() bool {
 // closedTo reports whether the workers see a path only if it is bound.
 func (a App) closedTo(p string) bool { return inHome(p) || a.emptyRun() && below(p, "/run") }
 
-// writable returns the paths that the workers may write to. What their own user may write in the app's directory stays
+// WritableTrees returns the paths that workers in a sandbox may write to. What their own user may write in the app's directory stays
 // writable, as programs expect, except in the strict sandbox.
-func (a App) writable() []string {
+func (a App) WritableTrees() []string {
 	d := a.Directory
 	if a.Sandbox == SandboxStrict || d == "" || path.Clean(d) == "/" || a.RunAs.Dynamic() || slices.Contains(a.Writable, d) {
 		return a.Writable
@@ -178,7 +178,7 @@ func (a App) bound() []string {
 		return nil
 	}
 	paths := slices.Clone(a.Reads)
-	writable := a.writable()
+	writable := a.WritableTrees()
 	for _, p := range slices.Concat([]string{a.Directory}, a.Writable, a.Command, a.workerEnvFiles()) {
 		covered := slices.ContainsFunc(paths, func(above string) bool { return p == above || below(p, above) })
 		if strings.HasPrefix(p, "/") && a.closedTo(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {

@@ -44,12 +44,14 @@ type envFile struct {
 
 type envOptions struct{ asJSON, running, secrets bool }
 
-const envDescription = `The environment that an instance gets: the variables of the app and of its unit, drop-ins included, and the files that
-systemd reads more of them from at each start. Only root sees values of the app's variables; others see the names. With --running, that of the process as it was started, which takes root; variables that a
-program sets for itself later are not seen. Of an app, one instance is shown.
+const envDescription = `The environment that an instance gets: the variables of the app and of its unit, drop-ins included,
+and the files that systemd reads more of them from at each start. Only root sees values of the app's
+variables; others see the names. With --running, the environment with which the process was started;
+this needs root. Variables that a program sets for itself later are not seen. Of an app, one
+instance is shown.
 
-Values of variables whose names look secret (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are shown as stars, wherever the
-output goes, unless --show-secrets is given.
+Values of variables whose names look secret (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are
+shown as stars, wherever the output goes, unless --show-secrets is given.
 
 EXAMPLES:
    clusterctl env shop

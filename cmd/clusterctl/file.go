@@ -18,11 +18,16 @@ import (
 // defaultFile is the file beside the program.
 const defaultFile = "clusterctl.yaml"
 
-// readApps reads a file with apps, with the paths in it made absolute by the directory it is in.
+// readApps reads a file with apps, with the paths in it made absolute by the directory it is in. The source of an installed
+// app has no values of variables, so they come from the values file.
 func (e *env) readApps(path string) ([]units.App, error) {
 	full, err := e.absolutePath(path)
 	if err != nil {
 		return nil, err
+	}
+	if name, ok := e.sourceOf(full); ok {
+		a, err := e.store.Load(name)
+		return []units.App{a}, err
 	}
 	data, err := os.ReadFile(full)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,6 +37,16 @@ func (e *env) readApps(path string) ([]units.App, error) {
 		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
 	}
 	return config.Parse(path, data, func(a *units.App) error { return e.resolvePaths(a, filepath.Dir(full)) })
+}
+
+// sourceOf returns the app whose source in the store the path is.
+func (e *env) sourceOf(path string) (units.Name, bool) {
+	name, err := units.ParseName(strings.TrimSuffix(filepath.Base(path), ".yaml"))
+	if err != nil || path != e.store.ConfigPath(name) {
+		return "", false
+	}
+	_, err = os.Lstat(path)
+	return name, err == nil
 }
 
 // resolvePaths makes paths absolute, and finds the program as a shell would. It does not look whether anything is there.

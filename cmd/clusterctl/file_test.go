@@ -1,10 +1,14 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
@@ -54,6 +58,30 @@ func TestReadApps(t *testing.T) {
 	}
 	if all, err := choose(apps, nil, "x.yaml"); err != nil || len(all) != 2 {
 		t.Errorf("all: %v, %v", all, err)
+	}
+}
+
+// TestReadSource: the source of an installed app has no values of variables. They are in the values file.
+func TestReadSource(t *testing.T) {
+	w := newWorld(t)
+	a := w.installed(t, "shop", 1)
+	a.Env = []units.EnvVar{{Name: "FOO", Value: "a b"}}
+	source := w.store.ConfigPath("shop")
+	for path, data := range map[string][]byte{source: config.EncodeNames(a), w.store.ValuesPath("shop"): units.RenderValues(a)} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apps, err := w.readApps(source)
+	if err != nil || len(apps) != 1 || !slices.Equal(apps[0].Env, a.Env) {
+		t.Errorf("%+v, %v", apps, err)
+	}
+	if _, err := w.readApps(w.store.ConfigPath("gone")); err == nil || !strings.Contains(err.Error(), "there is no file") {
+		t.Errorf("a source that is missing: %v", err)
+	}
+	w.file(t, "wd/shop.yaml", string(config.EncodeNames(a)), 0o644)
+	if _, err := w.readApps("shop.yaml"); err == nil || !strings.Contains(err.Error(), "env.FOO: has no value") {
+		t.Errorf("a copy elsewhere: %v", err)
 	}
 }
 

@@ -60,6 +60,43 @@ func TestSettleEnvFiles(t *testing.T) {
 	}
 }
 
+// TestSettleEnvFilesOfRoot: PID 1 does not read what workers of root in a sandbox may make a link.
+func TestSettleEnvFilesOfRoot(t *testing.T) {
+	w := newWorld(t)
+	dir, data := w.mkdir(t, "srv/app", 0o755), w.mkdir(t, "data", 0o755)
+	own, link, etc := dir+"/.env", w.dir+"/etc/link.env", w.file(t, "etc/web.env", "", 0o600)
+	theirs := w.file(t, "srv/app/theirs.env", "", 0o600)
+	if err := errors.Join(os.Symlink(data+"/x.env", link), os.Chown(theirs, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	app := units.App{Name: "web", Command: []string{"/bin/true"}, Directory: dir, RunAs: units.RunAs{User: "root"}, Writable: []string{data}}
+	off, strict := app, app
+	off.Sandbox, strict.Sandbox = units.SandboxOff, units.SandboxStrict
+	for name, tt := range map[string]struct {
+		app  units.App
+		path string
+		want bool
+	}{
+		"missing in the directory":    {app, own, true},
+		"through a link":              {app, link, true},
+		"in a writable tree":          {strict, data + "/y.env", true},
+		"directory of a strict app":   {strict, own, false},
+		"without a sandbox":           {off, own, false},
+		"outside":                     {app, etc, false},
+		"not readable in the sandbox": {app, theirs, false},
+	} {
+		w.err.Reset()
+		tt.app.EnvFiles = []units.EnvFile{{Path: tt.path, Optional: true}}
+		g, err := w.newGuard(tt.app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.settleEnvFiles(); err != nil || g.app.EnvFiles[0].ByWorker != tt.want || strings.Contains(w.err.String(), "is read in the sandbox") != tt.want {
+			t.Errorf("%s: %v, %+v, %s", name, err, g.app.EnvFiles, w.err.String())
+		}
+	}
+}
+
 // TestCallerIsTrusted: what only the caller of sudo may change is safe, and stays so for a reload by somebody else.
 func TestCallerIsTrusted(t *testing.T) {
 	w, a := guardWorld(t)
@@ -72,6 +109,17 @@ func TestCallerIsTrusted(t *testing.T) {
 	w.vars["SUDO_UID"] = "65534"
 	if err := w.settleTrust(&a); err != nil || !slices.Equal(a.Trust, []string{"nobody"}) {
 		t.Errorf("by sudo: %v, trust %q", err, a.Trust)
+	}
+	// A user without an entry in /etc/passwd has one name in both places.
+	w.vars["SUDO_UID"] = "4294967"
+	other := a
+	other.Trust = nil
+	g, err := w.newGuard(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.byCaller = true; !slices.Equal(g.decided().Trust, []string{w.callerName()}) {
+		t.Errorf("trust %q of %s", g.decided().Trust, w.callerName())
 	}
 	delete(w.vars, "SUDO_UID")
 	if err := w.stillSafe(a); err != nil {

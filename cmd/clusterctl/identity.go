@@ -17,6 +17,8 @@ type identity struct {
 	name string
 	uid  int
 	gids []int
+	// bare: root has no capabilities, as in a sandbox, and the mode bits count for it too.
+	bare bool
 }
 
 // identify gives the identity that the workers will have; a dynamic user is nobody's owner and in nobody's group.
@@ -47,7 +49,7 @@ func identify(r units.RunAs) (identity, error) {
 // blockedBy gives the first part of the path that the identity may not pass (directories) or execute (a file), or "".
 // ACLs are not looked at: what they allow in addition is refused here only if the mode bits refuse it.
 func (id identity) blockedBy(path string) string {
-	if id.uid == 0 {
+	if id.uid == 0 && !id.bare {
 		return ""
 	}
 	real, err := filepath.EvalSymlinks(path)
@@ -75,7 +77,7 @@ func (id identity) may(st *syscall.Stat_t) bool { return id.has(st, 0o1) }
 // has says whether the identity has the right: 1 to execute or enter, 4 to read.
 func (id identity) has(st *syscall.Stat_t, right uint32) bool {
 	switch {
-	case id.uid == 0:
+	case id.uid == 0 && !id.bare:
 		return true
 	case int(st.Uid) == id.uid:
 		return st.Mode&(right<<6) != 0

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/trust"
@@ -30,10 +31,11 @@ func rights() []right {
 		{"sandbox", func(a, b units.App) []string { return moreRank(a.Sandbox, b.Sandbox, sandboxRank) }},
 		{"own-ptrace", func(a, b units.App) []string { return moreFlag(a.Shim.OwnPtrace, b.Shim.OwnPtrace) }},
 		{"writable", func(a, b units.App) []string { return morePaths(a.Writable, b.Writable) }},
-		{"reads", func(a, b units.App) []string { return morePaths(a.Reads, b.Reads) }},
+		{"reads", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
 		{"env-files", func(a, b units.App) []string { return moreWords(rootEnvFiles(a), rootEnvFiles(b)) }},
-		{"listen", func(a, b units.App) []string { return moreWords(unixSockets(a), unixSockets(b)) }},
+		{"listen", moreListeners},
+		{"log-rate", moreLines},
 		{"trust", func(a, b units.App) []string { return moreWords(a.Trust, b.Trust) }},
 	}
 }
@@ -91,6 +93,23 @@ func morePaths(a, b []string) []string {
 	})
 }
 
+// outsideHome returns the paths that are not in the home of the workers' user, who may read them anyway. An update adds what
+// the program needs of the home, which needs no consent. The path and the target of its links must be in the home.
+func outsideHome(r units.RunAs, paths []string) []string {
+	if r.Dynamic() {
+		return paths
+	}
+	u, err := lookupUser(r.User)
+	if err != nil || !inHome(path.Clean(u.HomeDir)) || path.Clean(u.HomeDir) == "/home" || path.Clean(u.HomeDir) == "/run/user" {
+		return paths
+	}
+	home, _ := follow(u.HomeDir)
+	return slices.DeleteFunc(paths, func(p string) bool {
+		end, _ := follow(p)
+		return inside(path.Clean(p), path.Clean(u.HomeDir)) && inside(end, home)
+	})
+}
+
 func moreWords(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
 }
@@ -109,18 +128,6 @@ func rootEnvFiles(a units.App) []string {
 	for _, f := range a.EnvFiles {
 		if !f.ByWorker {
 			list = append(list, f.Path)
-		}
-	}
-	return list
-}
-
-// unixSockets are the sockets that PID 1 makes elsewhere than where sockets of this app belong.
-func unixSockets(a units.App) []string {
-	var list []string
-	for _, l := range a.Listen {
-		dir := path.Dir(l.Path)
-		if l.Network == units.Unix && path.IsAbs(l.Path) && dir != path.Clean(a.Directory) && dir != "/run" && !strings.HasPrefix(dir, "/run/") {
-			list = append(list, l.Path)
 		}
 	}
 	return list
@@ -145,7 +152,10 @@ func (e *untrustedError) Error() string {
 	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.asks, "; "), e.writer)
 }
 
-func (e *untrustedError) Hint() string { return e.writer.command() }
+// Hint copies the file to a place of root's. The directory of an app may have to stay with its user.
+func (e *untrustedError) Hint() string {
+	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", shellWord(e.file), e.app)
+}
 
 // Unwrap makes it an error of missing permission.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
@@ -200,12 +210,29 @@ func (e *env) trustedFor(a units.App, c consent) error {
 func leastRights(a units.App, ownUser bool) units.App {
 	least := units.App{Name: a.Name}
 	if ownUser {
-		least.RunAs = a.RunAs
+		least.RunAs = units.RunAs{User: a.RunAs.User}
+		if inGroup(a.RunAs) {
+			least.RunAs.Group = a.RunAs.Group
+		}
 	}
 	if a.Directory != "" && path.Clean(a.Directory) != "/" {
 		least.Writable = []string{a.Directory}
 	}
 	return least
+}
+
+// inGroup reports whether the user is in the group anyway.
+func inGroup(r units.RunAs) bool {
+	if r.Group == "" {
+		return true
+	}
+	g, err := lookupGroup(r.Group)
+	if err != nil {
+		return false
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	id, userErr := identify(units.RunAs{User: r.User})
+	return err == nil && userErr == nil && slices.Contains(id.gids, gid)
 }
 
 // mayChange names what a change of an app allows beyond what it had, and asks for a yes. That the caller is trusted from now

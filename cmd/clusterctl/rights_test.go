@@ -13,8 +13,9 @@ import (
 )
 
 func TestMoreRights(t *testing.T) {
-	web := units.RunAs{User: "nobody"}
+	web, root := units.RunAs{User: "nobody"}, units.RunAs{User: "root"}
 	socket := units.Listener{Network: units.Unix, Path: "/srv/x.sock"}
+	off := units.LogRate{Off: true}
 	for _, tt := range []struct {
 		a, b units.App
 		want []string
@@ -32,14 +33,54 @@ func TestMoreRights(t *testing.T) {
 		{units.App{Shim: units.ShimOptions{OwnPtrace: true}}, units.App{}, nil},
 		{units.App{Writable: []string{"/srv/a/"}}, units.App{Writable: []string{"/srv/a/b", "/srv/ab", "/srv/a"}}, []string{"writable: /srv/ab"}},
 		{units.App{Writable: []string{"/"}}, units.App{Writable: []string{"/srv"}}, nil},
+		{units.App{RunAs: root}, units.App{RunAs: root, Reads: []string{"/root/.nvm", "/root/../home/x", "/root", "/home/y"}}, []string{"reads: /root/../home/x, /root, /home/y"}},
+		{units.App{}, units.App{Reads: []string{"/root/.nvm"}}, []string{"reads: /root/.nvm"}},
+		{units.App{RunAs: web}, units.App{RunAs: web, Reads: []string{"/nonexistent/x"}}, []string{"reads: /nonexistent/x"}},
 		{units.App{}, units.App{EnvFiles: []units.EnvFile{{Path: "/etc/x"}, {Path: "/srv/x", ByWorker: true}}}, []string{"env-files: /etc/x"}},
-		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 80}}}, []string{"listen: /srv/x.sock"}},
+		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 8080}}}, []string{"listen: /srv/x.sock"}},
 		{units.App{}, units.App{Directory: "/srv", Listen: []units.Listener{socket, {Network: units.Unix, Path: "/run/x/y"}, {Network: units.Unix, Path: "@x"}}}, nil},
 		{units.App{Listen: []units.Listener{socket}}, units.App{Listen: []units.Listener{socket}}, nil},
+		{units.App{}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
+		{units.App{Logs: units.Logs{Rate: off}}, units.App{Logs: units.Logs{Rate: off}}, nil},
+		{units.App{}, units.App{Logs: units.Logs{Namespace: true}}, nil},
+		{units.App{Logs: units.Logs{Namespace: true}}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
 		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
 	} {
 		if got := moreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v, %+v: %q, want %q", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+func TestMoreListeners(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want string
+	}{
+		{"", "8080 1024 udp:5353", ""},
+		{"8080", "8081", ""},
+		{"127.0.0.1:8080", "8081", ""},
+		{"", "web=80:3000 udp:53", "80, udp:53"},
+		{"80", "10.0.0.1:80 443", "443"},
+		{"80", "udp:80", "udp:80"},
+		{"127.0.0.1:8080", "8080", "127.0.0.1:8080 -> 8080"},
+		{"127.0.0.1:80", "10.0.0.1:80", "127.0.0.1:80 -> 10.0.0.1:80"},
+		{"[::1]:8080", "127.0.0.2:8080", ""},
+		{"127.0.0.1:8080 10.0.0.1:8080", "8080", ""},
+		{"8080", "127.0.0.1:8080", ""},
+	} {
+		var apps [2]units.App
+		for i, list := range []string{tt.a, tt.b} {
+			for word := range strings.FieldsSeq(list) {
+				l, err := units.ParseListener(word)
+				if err != nil {
+					t.Fatal(err)
+				}
+				apps[i].Listen = append(apps[i].Listen, l)
+			}
+		}
+		if got := strings.Join(moreListeners(apps[0], apps[1]), ", "); got != tt.want {
+			t.Errorf("%q, %q: %q, want %q", tt.a, tt.b, got, tt.want)
 		}
 	}
 }
@@ -101,6 +142,8 @@ func TestTrustedFor(t *testing.T) {
 	root.RunAs.User, wide.Sandbox, other.RunAs.User = "root", units.SandboxOff, "daemon"
 	inside, outside := web, web
 	inside.Writable, outside.Writable = []string{w.dir + "/srv/data"}, []string{"/etc"}
+	inGroup, toGroup := web, web
+	inGroup.RunAs.Group, toGroup.RunAs.Group = "65534", "shadow"
 	dynamic := web
 	dynamic.RunAs = units.RunAs{}
 	for name, tt := range map[string]struct {
@@ -110,6 +153,8 @@ func TestTrustedFor(t *testing.T) {
 	}{
 		"of root":             {root, 0, ""},
 		"as the owner":        {web, nobody, ""},
+		"in their group":      {inGroup, nobody, ""},
+		"in another group":    {toGroup, nobody, "run-as: nobody -> nobody:shadow"},
 		"dynamic":             {dynamic, nobody, ""},
 		"writable inside":     {inside, nobody, ""},
 		"as root":             {root, nobody, "run-as: dynamic -> root"},
@@ -126,7 +171,7 @@ func TestTrustedFor(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), tt.want) || exitCode(err) != exitPermission || !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(w.hintFor(err), "chown root ") {
+		if err == nil || !strings.Contains(err.Error(), tt.want) || exitCode(err) != exitPermission || !errors.Is(err, fs.ErrPermission) || w.hintFor(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
 			t.Errorf("%s: %v, hint %q", name, err, w.hintFor(err))
 		}
 	}

@@ -218,7 +218,7 @@ func (e *env) checkSecrets(a units.App) error {
 	}
 	for _, v := range a.Env {
 		if v.Hidden {
-			errs = append(errs, withHint(fmt.Errorf("%s: %s has no value of %s", a.Name, e.store.ValuesPath(a.Name), v.Name), "install or apply it again, or add the line %s=VALUE", v.Name))
+			errs = append(errs, withHint(fmt.Errorf("%s: %s has no value for %s", a.Name, e.store.ValuesPath(a.Name), v.Name), "install or apply it again, or add the line %s=VALUE", v.Name))
 		}
 	}
 	return errors.Join(errs...)

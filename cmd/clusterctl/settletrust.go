@@ -41,7 +41,7 @@ func (e *env) settleTrust(a *units.App) error {
 // so the caller stays among the users that are trusted.
 func (g *guard) decided() units.App {
 	a := g.app
-	if name := g.checker.Accounts.User(g.caller); g.byCaller && !slices.Contains(a.Trust, name) {
+	if name := g.e.callerName(); g.byCaller && !slices.Contains(a.Trust, name) {
 		a.Trust = append(slices.Clone(a.Trust), name)
 	}
 	return a
@@ -78,6 +78,9 @@ func (g *guard) settleEnvFiles() error {
 				return g.refuse(unsafePath{What: anEnvFile, Path: f.Path, Writers: g.named(writers)})
 			}
 		}
+		if !f.ByWorker && first == "" && g.inWorkerTree(f.Path) && g.mayRead(f.Path) {
+			f.ByWorker = true
+		}
 		if first != "" && !f.ByWorker {
 			if f.ByWorker = true; !g.mayRead(f.Path) {
 				return withHint(fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, g.who.name),
@@ -88,17 +91,44 @@ func (g *guard) settleEnvFiles() error {
 			first = f.Path
 		}
 		if f.ByWorker && !g.app.EnvFiles[i].ByWorker && !g.silent {
-			g.e.note("env-file: %s is read as %s and not as root, since others than root may change it", f.Path, g.who.name)
+			g.noteWorkerReads(f.Path)
 		}
 		g.app.EnvFiles[i] = f
 	}
 	return nil
 }
 
+// inWorkerTree reports whether workers that run as root in a sandbox may make the file a link to what only PID 1 sees.
+func (g *guard) inWorkerTree(path string) bool {
+	if !g.root() || g.app.Sandbox == units.SandboxOff {
+		return false
+	}
+	end, links := follow(path)
+	places := []string{filepath.Clean(path), end}
+	for _, l := range links {
+		places = append(places, l.at)
+	}
+	return slices.ContainsFunc(g.app.WritableTrees(), func(tree string) bool {
+		tree = filepath.Clean(tree)
+		real, _ := follow(tree)
+		return slices.ContainsFunc(places, func(p string) bool { return p == tree || inside(p, tree) || p == real || inside(p, real) })
+	})
+}
+
+func (g *guard) noteWorkerReads(path string) {
+	if g.root() {
+		g.e.note("env-file: %s is read in the sandbox, since the workers may write there", path)
+		return
+	}
+	g.e.note("env-file: %s is read as %s and not as root, since others than root may change it", path, g.who.name)
+}
+
 // mayRead says whether the workers can read a file, by the mode bits; an ACL is left for the start to find out, and so is
 // a file that is missing.
 func (g *guard) mayRead(path string) bool {
-	if g.who.blockedBy(filepath.Dir(path)+"/.") != "" {
+	who := g.who
+	who.bare = g.app.Sandbox != units.SandboxOff
+	if who.blockedBy(filepath.Dir(path)+"/.") != "" {
 		return false
 	}
 	info, err := os.Stat(path)
@@ -106,7 +136,7 @@ func (g *guard) mayRead(path string) bool {
 		return true
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	return !ok || g.who.has(st, 0o4)
+	return !ok || who.has(st, 0o4)
 }
 
 // stillSafe refuses a reload of an app that obeys a path which others may change by now.

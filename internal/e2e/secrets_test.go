@@ -205,7 +205,7 @@ func TestSecretMissing(t *testing.T) {
 			}
 		}
 		m.Sh(t, "mv /root/lacks.secrets /etc/clusterctl/ && mv /etc/clusterctl/lacks.env /root/")
-		if r := run(t, m, "reload", "lacks"); r.Code != 1 || !strings.Contains(r.Stderr, "/etc/clusterctl/lacks.env has no value of A") {
+		if r := run(t, m, "reload", "lacks"); r.Code != 1 || !strings.Contains(r.Stderr, "/etc/clusterctl/lacks.env has no value for A") {
 			t.Errorf("reload without values: %v", r)
 		}
 		if now := a.pids(t); !slices.Equal(now, pids) {

@@ -71,6 +71,22 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 	})
 }
 
+// TestEnvFileOfRoot: workers of root cannot have PID 1 read what the sandbox hides from them.
+func TestEnvFileOfRoot(t *testing.T) {
+	on(t, secured(), func(t *testing.T, m *lab.Machine) {
+		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
+		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
+		a := install(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
+		if r := m.Try(fmt.Sprintf("nsenter -t %d -m -- ln -s /root/h1r.env /srv/h1r/.env", m.MainPID(t, a.instance(1)))); r.Code != 0 {
+			t.Fatalf("the test is not what it seems: %v", r)
+		}
+		must(t, m, "reload", a.name)
+		if env := strings.Join(askAbout(t, m, a.url+"about").Env, "\n"); strings.Contains(env, "s3cret") {
+			t.Errorf("PID 1 has read the file: %s", env)
+		}
+	})
+}
+
 // TestEnvFileOfAnAdoptedApp: the .env beside an unmodified program says which port it takes, in the probe too.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
 	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
@@ -86,7 +102,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		m.WriteFile(t, "/srv/adopted/.env", "PORT=8653\nGREETING='hello there'\n", 0o600)
 		m.Sh(t, "chown daemon /srv/adopted/.env /srv/adopted/server.py")
 		t.Cleanup(func() { app{m: m, name: "adopted"}.uninstall(t) })
-		r := must(t, m, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env", "--settle", "200ms")
+		r := must(t, m, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env", "--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
 			t.Errorf("install does not say who reads the file: %v", r)
 		}
@@ -141,6 +157,10 @@ func TestUntrustedConfig(t *testing.T) {
 		wantError(t, r.Stderr, "run-as: dynamic -> root", "sandbox: default -> off", "user daemon owns /srv/h3", hint)
 		if m.Try("test -e /etc/clusterctl/h3.yaml").Code == 0 {
 			t.Error("a refused app is there")
+		}
+		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
+		if r := run(t, m, apply...); r.Code != notAllowed || !strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
+			t.Errorf("a new app in another group, on a port of root's: %v", r)
 		}
 		write(describe("daemon", "default"))
 		must(t, m, apply...)

@@ -19,12 +19,14 @@ type Accounts struct {
 	users, groups map[int]string
 	// members are the uids in each group, by primary group, by /etc/group and by With.
 	members map[int][]int
+	// unknown are the groups in /etc/group with members who are not in /etc/passwd.
+	unknown map[int]bool
 }
 
 // ReadAccounts reads passwd and group of a directory, which is /etc. A file that is missing has no entries. Groups of other
-// sources (LDAP) are unknown, and count as writable by others.
+// sources (LDAP) are unknown, and so are groups with members of other sources. Both count as writable by others.
 func ReadAccounts(etc string) (Accounts, error) {
-	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}}
+	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}, unknown: map[int]bool{}}
 	uids := map[string]int{}
 	err := records(filepath.Join(etc, "passwd"), 4, func(f []string) {
 		uid, uidErr := strconv.Atoi(f[2])
@@ -52,6 +54,8 @@ func ReadAccounts(etc string) (Accounts, error) {
 		for name := range strings.SplitSeq(f[3], ",") {
 			if uid, ok := uids[name]; ok {
 				a.members[gid] = append(a.members[gid], uid)
+			} else if name != "" {
+				a.unknown[gid] = true
 			}
 		}
 	})
@@ -102,8 +106,8 @@ func nameOr(names map[int]string, id int) string {
 	return strconv.Itoa(id)
 }
 
-// outsiders returns the members of a group who are not allowed. The members of a group without an entry are unknown, so
-// outsiders finds some although it lists none.
+// outsiders returns the members of a group who are not allowed. The members of a group without an entry are unknown,
+// as are those without an account. So outsiders finds some although it lists none.
 func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
 	for _, uid := range a.members[gid] {
 		if !slices.Contains(allowed, uid) && !slices.Contains(users, uid) {
@@ -111,5 +115,5 @@ func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
 		}
 	}
 	slices.Sort(users)
-	return users, len(users) > 0 || a.groups[gid] == ""
+	return users, len(users) > 0 || a.groups[gid] == "" || a.unknown[gid]
 }

@@ -30,7 +30,7 @@ type Writer struct {
 	Reason Reason
 	// ID is the uid of Owner and ACLUser, the gid of Group and ACLGroup.
 	ID int
-	// Users are the members of a group who are not allowed. The list is empty for an unknown group.
+	// Users are the members of a group who are not allowed. The list is empty for an unknown group or unknown members.
 	Users []int
 }
 

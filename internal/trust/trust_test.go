@@ -13,8 +13,8 @@ import (
 
 // The users of the tests. Each has a private group; ann and bob are in devs, too.
 const (
-	ann, bob, web                       = 4001, 4002, 4003
-	annOwn, bobOwn, webOwn, devs, nurse = 4001, 4002, 4003, 4100, 4200
+	ann, bob, web                             = 4001, 4002, 4003
+	annOwn, bobOwn, webOwn, devs, nurse, ldap = 4001, 4002, 4003, 4100, 4200, 4300
 )
 
 func checker(t *testing.T) Checker {
@@ -26,7 +26,7 @@ func checker(t *testing.T) Checker {
 		}
 	}
 	write("passwd", "root:x:0:0::/root:/bin/sh\nann:x:4001:4001::/:\nbob:x:4002:4002::/:\nweb:x:4003:4003::/:\nbroken\nx:y:z:w\n")
-	write("group", "root:x:0:\nann:x:4001:\nbob:x:4002:\nweb:x:4003:\ndevs:x:4100:ann,bob,gone\nnurse:x:4200:\nbroken:x\n")
+	write("group", "root:x:0:\nann:x:4001:\nbob:x:4002:\nweb:x:4003:\ndevs:x:4100:ann,bob\nldap:x:4300:ann,gone\nnurse:x:4200:\nbroken:x\n")
 	a, err := ReadAccounts(etc)
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +128,9 @@ func TestGroups(t *testing.T) {
 	b.want("nobody", Contents, nil)
 	b.make("unknown", 0o664, 0, 4999)
 	b.want("unknown", Contents, []int{ann}, Writer{"unknown", Group, 4999, nil})
+	b.make("ldap", 0o664, 0, ldap)
+	b.want("ldap", Contents, nil, Writer{"ldap", Group, ldap, []int{ann}})
+	b.want("ldap", Contents, []int{ann}, Writer{"ldap", Group, ldap, nil})
 	c := checker(t)
 	c.Accounts = c.Accounts.With(web, nurse)
 	if got, err := c.Writers(b.path("nobody"), Contents); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0].Users, []int{web}) {

@@ -42,6 +42,8 @@ func (e *env) noteSocketAccess(a units.App) {
 		case l.Network != units.Unix:
 		case strings.HasPrefix(l.Path, "@"):
 			e.note("%s is an abstract name: every local process can connect to it", l.Path)
+		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0 && a.SocketInDirectory() != "":
+			e.note("%s: only root can connect to a socket in the app's own directory; use --listen /run/%s.sock, or --socket-mode 0666", l.Path, a.Name)
 		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0:
 			e.note("%s: only root can connect; for a web server: --socket-group www-data", l.Path)
 		}

@@ -52,6 +52,13 @@ func TestUnixSocketAccess(t *testing.T) {
 		}
 		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
 		want("everybody", "666 daemon:daemon", "root", "daemon", "www-data", "nobody")
+		r = again("--run-as", "daemon")
+		if want := path + ": only root, daemon and the group of daemon can connect; for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
+			t.Errorf("closed again: %v", r)
+		}
+		want("closed again", "660 daemon:daemon", "root", "daemon")
+		again("--run-as", "daemon", "--socket-group", "www-data")
+		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
 		must(t, m, "rollback", a.name)
 		want("back", "660 daemon:www-data", "root", "daemon", "www-data")
 		if got := m.MainPID(t, a.instance(1)); got != pid {

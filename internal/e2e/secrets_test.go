@@ -244,7 +244,18 @@ func TestValuesFromBefore(t *testing.T) {
 		if about := a.about(t); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) || !strings.Contains(about, `"ODD=a b%$\""`) {
 			t.Errorf("the worker has %s", about)
 		}
+		must(t, m, "scale", "early", "max")
+		follows := m.ReadFile(t, "/etc/systemd/system/early@.service")
+		if !strings.Contains(follows, "\nConditionCPUs=|>=%i\n") || !strings.Contains(follows, "hunter2") || units.Edited([]byte(follows)) {
+			t.Errorf("after scale max: %s", follows)
+		}
+		must(t, m, "scale", "early", "3")
+		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
+			t.Errorf("after scale max and back: %s", now)
+		}
+		must(t, m, "scale", "early", "2")
 		must(t, m, "rollback", "early")
+		must(t, m, "scale", "early", "2")
 		a.n = 2
 		a.wantUp(t)
 		if about := a.about(t); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {

@@ -1,6 +1,7 @@
 package units_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,45 @@ func TestSocketOwner(t *testing.T) {
 	} {
 		if got := (units.App{RunAs: c.runAs, Socket: c.asked}).SocketAccess(); got != c.want {
 			t.Errorf("%+v, %+v: %+v", c.runAs, c.asked, got)
+		}
+	}
+}
+
+// TestSocketInOwnDirectory: root owns a socket directly in the app's directory, and a user or group for it is an error.
+func TestSocketInOwnDirectory(t *testing.T) {
+	app := func(listen, dir string, socket units.SocketAccess) units.App {
+		l, err := units.ParseListener(listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return units.App{
+			Name: "web", Command: []string{"/srv/web/app"}, Directory: dir, RunAs: units.RunAs{User: "web"}, Listen: []units.Listener{l}, Socket: socket,
+		}
+	}
+	for _, c := range []struct {
+		listen, dir string
+		own         bool
+	}{
+		{"/srv/web/app.sock", "/srv/web", true}, {"/srv/web/app.sock", "/srv/web/", true}, {"/srv/web/run/app.sock", "/srv/web", false},
+		{"/run/web.sock", "/srv/web", false}, {"/run/web.sock", "", false}, {"@/srv/web/app", "/srv/web", false},
+	} {
+		set, err := units.Render(app(c.listen, c.dir, units.SocketAccess{}), units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		unit, _ := set.Get("web.socket")
+		file := c.listen[0] == '/'
+		if has := strings.Contains(string(unit), "\nSocketUser=web\n"); has == (c.own || !file) || strings.Contains(string(unit), "\nSocketMode=0660\n") != file {
+			t.Errorf("%q in %q:\n%s", c.listen, c.dir, unit)
+		}
+		for _, asked := range []units.SocketAccess{{User: "web"}, {Group: "www-data"}} {
+			err := app(c.listen, c.dir, asked).Validate()
+			if file && (err != nil) != c.own {
+				t.Errorf("%q in %q, %+v: %v", c.listen, c.dir, asked, err)
+			}
+		}
+		if err := app(c.listen, c.dir, units.SocketAccess{Mode: 0o666}).Validate(); file && err != nil {
+			t.Errorf("%q in %q with a mode: %v", c.listen, c.dir, err)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
 )
 
 // checkSocketOwner refuses a user and a group that PID 1 could not look up when it makes the socket.
@@ -42,10 +43,52 @@ func (e *env) noteSocketAccess(a units.App) {
 		case l.Network != units.Unix:
 		case strings.HasPrefix(l.Path, "@"):
 			e.note("%s is an abstract name: every local process can connect to it", l.Path)
+		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0 && a.SocketInDirectory() != "":
+			e.note("%s: only root can connect to a socket in the app's own directory; use --listen /run/%s.sock, or --socket-mode 0666", l.Path, a.Name)
 		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0:
 			e.note("%s: only root can connect; for a web server: --socket-group www-data", l.Path)
 		}
 	}
+}
+
+// noteLostAccess names the sockets to which every local user could connect before a change, and who can now.
+func (e *env) noteLostAccess(a units.App, files []install.Change) {
+	for _, note := range lostAccess(a, files) {
+		e.note("%s", note)
+	}
+}
+
+// lostAccess returns a note for each socket file that a change closes to other users. [env.noteSocketAccess] has the note for
+// sockets of root.
+func lostAccess(a units.App, files []install.Change) []string {
+	access := a.SocketAccess()
+	who := []string{"root"}
+	if access.User != "" && access.User != "root" {
+		who = append(who, access.User)
+	}
+	switch {
+	case access.Group != "":
+		who = append(who, "the group "+access.Group)
+	case access.User != "":
+		who = append(who, "the group of "+access.User)
+	}
+	if len(who) == 1 || access.Mode&0o006 == 0o006 {
+		return nil
+	}
+	text := strings.Join(who[:len(who)-1], ", ") + " and " + who[len(who)-1] + " can connect"
+	if a.Socket.Group == "" {
+		text += "; for a web server: --socket-group www-data"
+	}
+	var notes []string
+	for _, path := range a.SocketFiles() {
+		for _, f := range files {
+			was, err := units.ParseSocketMode(orElse(value(f.Old, "SocketMode"), "0666")) // systemd.socket(5)
+			if changesAccess(f) && err == nil && was&0o006 == 0o006 && strings.Contains(string(f.Old), "\nListenStream="+strings.ReplaceAll(path, "%", "%%")+"\n") {
+				notes = append(notes, path+": only "+text)
+			}
+		}
+	}
+	return notes
 }
 
 // noteProgramMode tells of a program that chooses the mode of its Unix socket itself, by its umask: the socket of the app

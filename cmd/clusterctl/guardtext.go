@@ -99,9 +99,6 @@ func (g *guard) refuse(p unsafePath) error {
 	case p.What == aSocket:
 		err.rights = "is where root makes the socket"
 		err.hint = fmt.Sprintf("--listen /run/%s/%s", g.app.Name, filepath.Base(g.socketIn(p.Path)))
-		if dir := g.app.Directory; dir != "" && dir != "/" && dir != p.Path {
-			err.hint += ", or a socket directly in " + dir
-		}
 	case p.What == aWritable:
 		err.rights = "is writable in the sandbox"
 	case g.root():

@@ -128,8 +128,9 @@ func scaleSteps(from, to, listed int) (up, down []int) {
 	return up, down
 }
 
-// planScale changes the instance list and the source, and the template only where it begins or ceases to follow the number of
-// CPUs. Whatever else differs from what would be generated today is not for a scale to change.
+// planScale changes the instance list and the source, and of the template only the conditions by which instances follow the
+// number of CPUs. A scale starts no instance again, so a template of an older clusterctl stays as it is: a new sandbox would
+// arrive at the next restart, and nobody would watch it.
 func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, sizing units.Sizing) (install.Plan, error) {
 	version, err := conn.Version(ctx)
 	if err != nil {
@@ -151,12 +152,20 @@ func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, si
 	}
 	for i, f := range set {
 		for _, c := range whole.Changes {
-			if !strings.HasSuffix(c.Path, "/"+f.Path) || c.Old == nil || f.Path == a.Name.DropIn() {
-				continue
-			}
-			// The new source has no values. So the template must read them from the values file.
-			if f.Path != a.Name.Template() || follows(c.Old) == follows(c.New) && !e.movesValues(a, c) {
+			switch {
+			case !strings.HasSuffix(c.Path, "/"+f.Path) || c.Old == nil || f.Path == a.Name.DropIn():
+			case f.Path == a.Name.Template():
+				set[i].Data = units.WithConditions(c.Old, c.New)
+			default:
 				set[i].Data = c.Old
+			}
+		}
+	}
+	if e.publicValues(a, whole) {
+		source = config.Encode(a)
+		for i, f := range set {
+			if f.Path == a.Name.ValuesFile() {
+				set[i] = units.File{Path: f.Path, Kept: true}
 			}
 		}
 	}
@@ -165,14 +174,23 @@ func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, si
 	return plan, err
 }
 
-// movesValues returns whether only the new template reads the values file. An older clusterctl wrote values into the template.
-func (e *env) movesValues(a units.App, c install.Change) bool {
-	line := "\nEnvironmentFile=" + e.store.ValuesPath(a.Name) + "\n"
-	return strings.Contains(string(c.New), line) && !strings.Contains(string(c.Old), line) && !units.Edited(c.Old)
+// publicValues returns whether the template and the source have the values of the variables, as an older clusterctl wrote
+// them. Only an install or an apply moves them to the values file.
+func (e *env) publicValues(a units.App, whole install.Plan) bool {
+	template, source := false, false
+	for _, c := range whole.Changes {
+		switch {
+		case c.Path == e.store.SetPath(a.Name, a.Name.Template()):
+			template = c.Old != nil && !strings.Contains(string(c.Old), "\nEnvironmentFile="+e.store.ValuesPath(a.Name)+"\n")
+		case c.Path == e.store.ConfigPath(a.Name):
+			// A hidden value must not get into this file, which everybody can read.
+			apps, err := config.Decode(c.Path, c.Old)
+			source = err == nil && len(apps) == 1 && len(apps[0].Env) > 0 &&
+				!slices.ContainsFunc(apps[0].Env, func(v units.EnvVar) bool { return v.Hidden })
+		}
+	}
+	return template && source
 }
-
-// follows says whether a template keeps instances above the number of CPUs down.
-func follows(template []byte) bool { return strings.Contains(string(template), "\nConditionCPUs=") }
 
 // live starts and stops what the new number says.
 func (s *scale) live(ctx context.Context, n units.Name) error {

@@ -109,6 +109,7 @@ func (u *update) run(ctx context.Context) error {
 	switch {
 	case err == nil:
 		u.out.Action = actionUpdated
+		u.e.noteLostAccess(u.app, u.plan.Changes)
 		return tx.Commit()
 	case !written:
 		return errors.Join(err, tx.Rollback())

@@ -217,11 +217,13 @@ func TestSecretMissing(t *testing.T) {
 }
 
 // TestValuesFromBefore: an app whose units and source have the values, as they were written before there was a file for
-// them, goes on as it is, and has the new form after a scale.
+// them, goes on as it is. A scale leaves their form as it is; an apply moves the values.
 func TestValuesFromBefore(t *testing.T) {
 	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)
 		a.beforeValues(t)
+		m.Sh(t, "chmod 640 /etc/clusterctl/early.yaml")
+		template := m.ReadFile(t, "/etc/systemd/system/early@.service")
 		pids := a.pids(t)
 		r := must(t, m, "diff", "--all")
 		if !strings.Contains(r.Stdout, `-Environment="DB_PASSWORD=********"`) || !strings.Contains(r.Stdout, "+DB_PASSWORD=\"********\"") || strings.Contains(r.Stdout, "hunter2") {
@@ -233,17 +235,35 @@ func TestValuesFromBefore(t *testing.T) {
 		if now := a.pids(t); !slices.Equal(now[:2], pids) {
 			t.Errorf("scale has replaced instances: %v, then %v", pids, now)
 		}
-		if r := m.Try("grep -rl hunter2 /etc"); r.Stdout != "/etc/clusterctl/early.env\n" {
-			t.Errorf("the value is in %s", r.Stdout)
+		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
+			t.Errorf("scale has changed the template: %s", now)
+		}
+		if got := m.Sh(t, "stat -c %a /etc/clusterctl/early.yaml; grep -c hunter2 /etc/clusterctl/early.yaml; ls /etc/clusterctl/early.env 2>&1 || true"); got != "640\n1\nls: cannot access '/etc/clusterctl/early.env': No such file or directory" {
+			t.Errorf("the source: %s", got)
 		}
 		if about := a.about(t); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) || !strings.Contains(about, `"ODD=a b%$\""`) {
 			t.Errorf("the worker has %s", about)
 		}
+		must(t, m, "scale", "early", "max")
+		follows := m.ReadFile(t, "/etc/systemd/system/early@.service")
+		if !strings.Contains(follows, "\nConditionCPUs=|>=%i\n") || !strings.Contains(follows, "hunter2") || units.Edited([]byte(follows)) {
+			t.Errorf("after scale max: %s", follows)
+		}
+		must(t, m, "scale", "early", "3")
+		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
+			t.Errorf("after scale max and back: %s", now)
+		}
+		must(t, m, "scale", "early", "2")
 		must(t, m, "rollback", "early")
+		must(t, m, "scale", "early", "2")
 		a.n = 2
 		a.wantUp(t)
 		if about := a.about(t); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {
 			t.Errorf("after the rollback the worker has %s", about)
+		}
+		must(t, m, a.again(8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)...)
+		if r := m.Try("grep -rl hunter2 /etc"); r.Stdout != "/etc/clusterctl/early.env\n" {
+			t.Errorf("the value is in %s", r.Stdout)
 		}
 		if r := must(t, m, "diff", "--all"); strings.Contains(r.Stdout, "early") {
 			t.Errorf("differences are left: %s", r.Stdout)

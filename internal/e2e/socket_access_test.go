@@ -14,6 +14,7 @@ import (
 // neither a worker nor the queue of the socket.
 func TestUnixSocketAccess(t *testing.T) {
 	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		ownDirectorySocket(t, m)
 		const path = "/run/e2e-ux/deep/ux.sock"
 		a := app{m: m, name: "ux", n: 1}
 		t.Cleanup(func() { a.uninstall(t) })
@@ -51,6 +52,13 @@ func TestUnixSocketAccess(t *testing.T) {
 		}
 		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
 		want("everybody", "666 daemon:daemon", "root", "daemon", "www-data", "nobody")
+		r = again("--run-as", "daemon")
+		if want := path + ": only root, daemon and the group of daemon can connect; for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
+			t.Errorf("closed again: %v", r)
+		}
+		want("closed again", "660 daemon:daemon", "root", "daemon")
+		again("--run-as", "daemon", "--socket-group", "www-data")
+		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
 		must(t, m, "rollback", a.name)
 		want("back", "660 daemon:www-data", "root", "daemon", "www-data")
 		if got := m.MainPID(t, a.instance(1)); got != pid {
@@ -80,4 +88,31 @@ func TestUnixSocketAccess(t *testing.T) {
 		must(t, m, append(own, "--socket-mode", "0777", "--", "python3", program, path)...)
 		want("adopted, for everybody", "777 daemon:daemon", "root", "daemon", "www-data", "nobody")
 	})
+}
+
+// ownDirectorySocket: root owns a socket directly in the app's directory. PID 1 would change the owner by a path that the
+// workers' user could turn into a link.
+func ownDirectorySocket(t *testing.T, m *lab.Machine) {
+	const dir, path = "/srv/uxown", "/srv/uxown/own.sock"
+	a := app{m: m, name: "uxown", n: 1}
+	m.Sh(t, "mkdir -p "+dir+" && chown daemon "+dir)
+	t.Cleanup(func() { a.uninstall(t); m.Sh(t, "rm -rf "+dir) })
+	args := func(flags ...string) []string {
+		return slices.Concat([]string{"install", a.name, "-i", "1", "--cwd", dir, "--run-as", "daemon", "--listen", path, "--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})
+	}
+	if r := run(t, m, args("--socket-group", "www-data")...); r.Code == done || !strings.Contains(r.Stderr, "is in the app's own directory, where root owns the socket") || !strings.Contains(r.Stderr, hint+"use --listen /run/uxown.sock, or --socket-mode 0666") {
+		t.Errorf("a group: %v", r)
+	}
+	if r := must(t, m, args()...); !strings.Contains(r.Stderr, path+": only root can connect to a socket in the app's own directory; use --listen /run/uxown.sock, or --socket-mode 0666\n") {
+		t.Errorf("%v", r)
+	}
+	if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path+"; systemctl cat uxown.socket | grep -c '^Socket[UG]' || true"); got != "socket 660 root:root\n0" {
+		t.Errorf("the socket: %s", got)
+	}
+	a.uninstall(t)
+	must(t, m, args("--socket-mode", "0666")...)
+	if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path); got != "socket 666 root:root" {
+		t.Errorf("for everybody: %s", got)
+	}
+	m.Sh(t, "setpriv --reuid=nobody --clear-groups --regid=nogroup curl -fsS -m 20 --unix-socket "+path+" http://x/")
 }

@@ -262,7 +262,7 @@ func TestPathsOfOthers(t *testing.T) {
 			want, hint string
 		}{
 			{[]string{"--no-listen", "--rw", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2", "chmod o-w /srv/wide2"},
-			{[]string{"--listen", "/srv/paths/run/x.sock", "--", worker}, "user daemon owns /srv/paths", "--listen /run/paths/x.sock, or a socket directly in /srv/paths"},
+			{[]string{"--listen", "/srv/paths/run/x.sock", "--", worker}, "user daemon owns /srv/paths", "--listen /run/paths/x.sock"},
 			{[]string{"--listen", "/srv/wide2/data/x.sock", "--", worker}, "everybody may write /srv/wide2", "--listen /run/paths/x.sock"},
 			{[]string{"--no-listen", "--cwd", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2", "chmod o-w /srv/wide2"},
 		} {

@@ -78,28 +78,37 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g := guard{conn: c, op: op, units: units, killed: make(map[string]time.Time)}
+		g := guard{states: c.States, signal: c.Kill, onKill: c.onKill, op: op, units: units, killed: make(map[string]time.Time)}
 		if err := g.watch(guarded); err != nil {
-			cancel(err)
+			cancel(&guardError{err})
 		}
 	}()
 	return guarded, func() { cancel(context.Canceled); <-done }
 }
 
+// guardError is the cause of a context that a guard has ended, and not its parent.
+type guardError struct{ err error }
+
+func (e *guardError) Error() string { return e.err.Error() }
+func (e *guardError) Unwrap() error { return e.err }
+
 // stuck is the error of the guard where it has ended the wait, else err.
 func stuck(ctx context.Context, err error) error {
-	var guards *StuckError
-	if cause := context.Cause(ctx); err != nil && errors.As(cause, &guards) {
-		return cause
+	var ended *guardError
+	if err != nil && errors.As(context.Cause(ctx), &ended) {
+		return ended.err
 	}
 	return err
 }
 
 // guard is one wait.
 type guard struct {
-	conn  *Conn
-	op    Op
-	units []string
+	// states and signal are methods of the connection; onKill hears of each unit that is killed, or is nil.
+	states func(context.Context, []string) ([]State, error)
+	signal func(context.Context, string, syscall.Signal) error
+	onKill func(Killed)
+	op     Op
+	units  []string
 	// killed are the units to which SIGKILL was sent, and since when.
 	killed map[string]time.Time
 	// moved is when a unit was last seen in another state than before, and marks are those states.
@@ -115,14 +124,20 @@ func (g *guard) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		states, err := g.conn.States(ctx, g.units)
-		if err != nil {
-			return nil // of the wait itself, which is on the same connection
-		}
-		if next, err = g.look(ctx, states); err != nil {
+		var err error
+		if next, err = g.once(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// once looks once, and returns when to look again. A look that fails is no reason to stop: the wait goes on as well.
+func (g *guard) once(ctx context.Context) (time.Duration, error) {
+	states, err := g.states(ctx, g.units)
+	if err != nil {
+		return firstLook, nil
+	}
+	return g.look(ctx, states)
 }
 
 // look kills what is late, and returns when to look again.
@@ -152,7 +167,10 @@ func (g *guard) look(ctx context.Context, states []State) (time.Duration, error)
 }
 
 func (g *guard) kill(ctx context.Context, s State, again bool) error {
-	if err := g.conn.Kill(ctx, s.Unit, syscall.SIGKILL); err != nil {
+	switch err := g.signal(ctx, s.Unit, syscall.SIGKILL); {
+	case errors.Is(err, ErrNotFound):
+		return nil // it has ended meanwhile
+	case err != nil:
 		return err
 	}
 	if again {
@@ -163,8 +181,8 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	if s.Active == Activating {
 		k.Op = Start
 	}
-	if g.conn.onKill != nil {
-		g.conn.onKill(k)
+	if g.onKill != nil {
+		g.onKill(k)
 	}
 	return nil
 }

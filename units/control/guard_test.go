@@ -1,7 +1,10 @@
 package control
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -59,5 +62,66 @@ func TestKilledInWords(t *testing.T) {
 	k := Killed{Unit: "shop@1.service", Op: Stop, After: 75*time.Second + time.Millisecond}
 	if got := k.String(); got != "shop@1: did not stop within 1m15s; killed (SIGKILL)" {
 		t.Error(got)
+	}
+}
+
+// TestGuardKills: a unit that has ended before its SIGKILL is no error, and any other failed kill ends the wait. A look that
+// fails does not end it.
+func TestGuardKills(t *testing.T) {
+	late := []State{{Unit: "shop@1.service", Active: Deactivating, StopTimeout: time.Nanosecond, changeMono: 1}}
+	denied := fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrPermission)
+	for _, c := range []struct {
+		name             string
+		look, kill, want error
+		killed           int
+	}{
+		{"killed", nil, nil, nil, 1},
+		{"gone", nil, fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrNotFound), nil, 0},
+		{"denied", nil, denied, denied, 0},
+		{"no look", errors.New("no reply"), nil, nil, 0},
+	} {
+		var heard []Killed
+		g := guard{
+			states: func(context.Context, []string) ([]State, error) { return late, c.look },
+			signal: func(context.Context, string, syscall.Signal) error { return c.kill },
+			onKill: func(k Killed) { heard = append(heard, k) },
+			op:     Stop, units: []string{"shop@1.service"}, killed: make(map[string]time.Time),
+		}
+		next, err := g.once(t.Context())
+		if !errors.Is(err, c.want) || len(heard) != c.killed || len(g.killed) != c.killed || err == nil && next <= 0 {
+			t.Errorf("%s: %v, next look in %v, killed %v", c.name, err, next, heard)
+		}
+	}
+}
+
+// TestStuck: an error of the guard replaces that of the wait; one of the parent context does not.
+func TestStuck(t *testing.T) {
+	wait, other := context.Canceled, errors.New("interrupted")
+	for _, c := range []struct {
+		name             string
+		cause, err, want error
+	}{
+		{"a failed kill", &guardError{ErrPermission}, wait, ErrPermission},
+		{"stuck", &guardError{&StuckError{Unit: "shop@1.service"}}, wait, &StuckError{}},
+		{"the parent", other, wait, wait},
+		{"the end", context.Canceled, wait, wait},
+		{"the wait was over", &guardError{ErrPermission}, nil, nil},
+	} {
+		parent, cancelParent := context.WithCancelCause(t.Context())
+		ctx, cancel := context.WithCancelCause(parent)
+		if c.cause == other {
+			cancelParent(c.cause)
+		}
+		cancel(c.cause)
+		got := stuck(ctx, c.err)
+		var unit *StuckError
+		if errors.As(c.want, &unit) {
+			if !errors.As(got, &unit) {
+				t.Errorf("%s: %v", c.name, got)
+			}
+		} else if got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		cancelParent(nil)
 	}
 }

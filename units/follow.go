@@ -1,0 +1,44 @@
+package units
+
+import (
+	"slices"
+	"strings"
+)
+
+// WithConditions returns a template with the conditions of another one, by which instances follow the number of CPUs. The rest
+// of the template stays as it is. The checksum is that of the new contents, unless the template was edited by hand.
+func WithConditions(template, from []byte) []byte {
+	lines, other := slices.Collect(strings.Lines(string(template))), slices.Collect(strings.Lines(string(from)))
+	at, end := conditions(lines)
+	otherAt, otherEnd := conditions(other)
+	if at == end && otherAt == otherEnd || at < end && otherAt < otherEnd {
+		return template
+	}
+	changed := []byte(strings.Join(slices.Replace(lines, at, end, other[otherAt:otherEnd]...), ""))
+	if Edited(template) {
+		return changed
+	}
+	return seal(Unseal(changed))
+}
+
+// conditions returns where the conditions of a template are, with the comment above them. Without conditions that is the end
+// of the section [Unit].
+func conditions(lines []string) (at, end int) {
+	is := func(i int, prefix string) bool {
+		return i >= 0 && i < len(lines) && strings.HasPrefix(lines[i], prefix)
+	}
+	at = slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "ConditionCPUs=") })
+	if at < 0 {
+		at = max(0, slices.Index(lines, "[Service]\n"))
+		for at > 0 && strings.TrimSpace(lines[at-1]) == "" {
+			at--
+		}
+		return at, at
+	}
+	for end = at + 1; is(end, "ConditionPathExists=|"); end++ {
+	}
+	for is(at-1, "#") {
+		at--
+	}
+	return at, end
+}

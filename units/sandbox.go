@@ -11,7 +11,6 @@ type sandboxView struct {
 	Home, Tmp, UMask value
 	Users, IPC, Shm  value
 	Closed           value
-	Run, RunReadOnly value
 	Namespaces       value
 	Tunables         value
 	Writable         []value
@@ -96,40 +95,29 @@ func (r *renderer) loosen(v *sandboxView) {
 	if !a.allows(AllowSockets) {
 		v.Closed = fixed(strings.Join(closed(a.RunAs), " "))
 	}
-	if a.emptyRun() {
-		v.Run = fixed(string(a.Name))
-	} else {
-		v.RunReadOnly = "/run"
-	}
 }
 
 // closed are paths that a user could use to leave the sandbox: sockets whose daemons run as root and obey root, or a group
 // such as docker, and for root what only root can read. Each path costs up to a millisecond of a start, so only those are
-// named that the user may reach. A leading "-" ignores a path that does not exist.
+// named that the user may reach. A leading "-" ignores a path that does not exist. An empty /run would close all sockets of
+// root at once, but TemporaryFileSystem= also holds for commands with "+", which keep the shim's state there.
 func closed(r RunAs) []string {
 	switch {
 	case r.Dynamic():
 		return []string{"-/run/dbus"}
 	case r.root():
-		// The sockets in /run are not there, see emptyRun.
 		return []string{
-			"-/etc/shadow", "-/etc/gshadow", "-/etc/shadow-", "-/etc/gshadow-", "-/var/lib/clusterctl", "-/dev/hugepages",
+			"-/run/dbus", "-/run/systemd/private", "-/run/systemd/io.systemd.Manager", "-/run/systemd/io.systemd.sysext",
+			"-/run/systemd/io.systemd.BootControl", "-/run/systemd/io.systemd.Credentials", "-/run/systemd/io.systemd.Hostname",
+			"-/run/systemd/io.systemd.Import", "-/run/systemd/io.systemd.Login", "-/run/systemd/io.systemd.MountFileSystem",
+			"-/run/systemd/io.systemd.NamespaceResource", "-/run/systemd/machine", "-/run/systemd/portable", "-/run/udev", "-/run/initctl",
+			"-/run/docker.sock", "-/run/containerd", "-/run/podman", "-/run/crio", "-/run/libvirt", "-/run/snapd.socket",
 			"-/var/snap/lxd/common/lxd", "-/var/lib/lxd", "-/var/lib/incus",
+			"-/etc/shadow", "-/etc/gshadow", "-/etc/shadow-", "-/etc/gshadow-", "-/var/lib/clusterctl", "-/dev/hugepages",
 		}
 	}
 	return []string{"-/run/dbus", "-/run/docker.sock"}
 }
-
-// emptyRun reports whether the workers find an empty /run. PID 1, the bus, udev, container engines and others listen there
-// and obey every process with user ID 0, so root must not see any of their sockets. A list of those to close would never be
-// complete, so the unit lists what stays: the journal, the notify socket, the configuration of the resolver and the shim's
-// state.
-func (a App) emptyRun() bool {
-	return a.Sandbox != SandboxOff && a.RunAs.root() && !a.allows(AllowSockets)
-}
-
-// closedTo reports whether the workers see a path only if it is bound.
-func (a App) closedTo(p string) bool { return inHome(p) || a.emptyRun() && below(p, "/run") }
 
 // WritableTrees returns the paths that workers in a sandbox may write to. What their own user may write in the app's directory stays
 // writable, as programs expect, except in the strict sandbox.
@@ -157,9 +145,7 @@ func (r *renderer) places(v *sandboxView, writable []string) {
 		v.Writable = append(v.Writable, r.must(pathWord("writable", p)))
 	}
 	for _, p := range bound {
-		if !below(p, "/run") || below(p, "/run/user") {
-			v.Home = "tmpfs"
-		}
+		v.Home = "tmpfs"
 		if !slices.Contains(writable, p) {
 			v.Reads = append(v.Reads, r.must(bindPath("read", p)))
 		}
@@ -181,7 +167,7 @@ func (a App) bound() []string {
 	writable := a.WritableTrees()
 	for _, p := range slices.Concat([]string{a.Directory}, a.Writable, a.Command, a.workerEnvFiles()) {
 		covered := slices.ContainsFunc(paths, func(above string) bool { return p == above || below(p, above) })
-		if strings.HasPrefix(p, "/") && a.closedTo(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {
+		if strings.HasPrefix(p, "/") && inHome(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {
 			paths = append(paths, p)
 		}
 	}

@@ -25,7 +25,7 @@ func TestLoopbackStaysThere(t *testing.T) {
 			{"127.0.0.1:8099:8098", "127.0.0.1:8099", "listening on http://127.0.0.1:8099/\n", ""},
 			{"8098", "127.0.0.1:8098", "listening on http://127.0.0.1:8098/\n", "to open it to other machines: --listen 0.0.0.0:8098\n"},
 		} {
-			r := must(t, m, "install", a.name, "-i", "1", "--listen", c.listen, "--settle", "100ms", "--", "python3", program, "127.0.0.1", "8098")
+			r := must(t, m, "install", "--yes", a.name, "-i", "1", "--listen", c.listen, "--settle", "100ms", "--", "python3", program, "127.0.0.1", "8098")
 			if !strings.Contains(r.Stdout, c.out) || !strings.Contains(r.Stderr, c.err) {
 				t.Errorf("--listen %s: %v", c.listen, r)
 			}

@@ -89,7 +89,11 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		if got := m.Sh(t, "cat "+data+"/starts; stat -c '%U %a' "+data+" "+data+"/../deep/er/cache "+data+"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
 			t.Errorf("the data of the app: %q", got)
 		}
+		// So that the way back finds the instance between two of its runs.
+		const dropIn = "/etc/systemd/system/docker@.service.d"
+		m.Sh(t, "mkdir -p "+dropIn+"; printf '[Service]\\nRestartSec=900ms\\n' >"+dropIn+"/slow.conf")
 		r := m.Try("dpkg -i " + copyIn(t, m, broken))
+		m.Sh(t, "rm -r "+dropIn)
 		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "the old release runs") || strings.Contains(out, "\033") {
 			t.Errorf("an upgrade to what does not run: %q", r)
 		}

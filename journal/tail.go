@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tail gives the last n messages of a unit and of systemd about it, oldest first, that are not older than since. The
-// namespace is that of the unit's own journal, or "".
+// Tail gives the last n lines of a unit and of systemd about it, oldest first, that are not older than since. The namespace
+// is that of the unit's own journal, or "". Before them stand earlier lines of clusterctl-shim, which say why, where a
+// program then writes a long stack; they are looked for in the last 10 n messages.
 //
 // A step of the clock between since and now hides nothing and adds nothing, if since comes from [time.Now]: what counts is
 // the monotonic time of each entry in this boot.
@@ -25,7 +27,7 @@ func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) (
 	}
 	// What a worker wrote just before it ended may still be on its way.
 	settle(ctx, unit, namespace)
-	out, err := output(ctx, tailArguments(unit, namespace, n)...)
+	out, err := output(ctx, tailArguments(unit, namespace, 10*n)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal of %s: %w", unit, err)
 	}
@@ -33,7 +35,16 @@ func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) (
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal of %s: %w", unit, err)
 	}
-	return lines, nil
+	return lastLines(lines, n), nil
+}
+
+// shimPrefix begins each line that clusterctl-shim writes of its own.
+const shimPrefix = "clusterctl-shim: "
+
+func lastLines(lines []string, n int) []string {
+	last := max(len(lines)-n, 0)
+	own := slices.DeleteFunc(slices.Clone(lines[:last]), func(l string) bool { return !strings.HasPrefix(l, shimPrefix) })
+	return append(own[max(len(own)-n, 0):], lines[last:]...)
 }
 
 // monotonic returns the CLOCK_MONOTONIC of a moment, as journald writes it with each entry. The result is never too late.

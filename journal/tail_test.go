@@ -37,6 +37,22 @@ func TestTailAfterStep(t *testing.T) {
 	}
 }
 
+// TestLastLines: what the shim has said is not pushed out by what the program and systemd write after it.
+func TestLastLines(t *testing.T) {
+	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2", "clusterctl-shim: ends", "Stopped"}
+	for n, want := range map[int][]string{
+		9: lines,
+		8: lines,
+		7: lines[1:],
+		3: {"clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "at 2", "clusterctl-shim: ends", "Stopped"},
+		1: {"clusterctl-shim: ends", "Stopped"},
+	} {
+		if got := lastLines(lines, n); !slices.Equal(got, want) {
+			t.Errorf("the last %d: %q, want %q", n, got, want)
+		}
+	}
+}
+
 // TestMonotonic: a moment that time.Now gave has a monotonic time, which no step of the clock changes.
 func TestMonotonic(t *testing.T) {
 	var clock [4]time.Duration

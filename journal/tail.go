@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tail gives the last n lines of a unit and of systemd about it, oldest first, that are not older than since. The namespace
-// is that of the unit's own journal, or "". Before them stand earlier lines of clusterctl-shim, which say why, where a
-// program then writes a long stack; they are looked for in the last 10 n messages.
+// Tail gives the last n lines of a unit and of systemd about it, oldest first, none older than since. namespace names the
+// journal namespace of the unit, or is "". Earlier lines of clusterctl-shim come first: they say why, and a program may
+// write a long stack after them. They are looked for in the last 10 n messages.
 //
 // A step of the clock between since and now hides nothing and adds nothing, if since comes from [time.Now]: what counts is
 // the monotonic time of each entry in this boot.
@@ -38,7 +38,7 @@ func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) (
 	return lastLines(lines, n), nil
 }
 
-// shimPrefix begins each line that clusterctl-shim writes of its own.
+// shimPrefix begins each line that clusterctl-shim writes.
 const shimPrefix = "clusterctl-shim: "
 
 func lastLines(lines []string, n int) []string {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
 // Secret is a file whose contents each worker finds in the directory $CREDENTIALS_DIRECTORY (systemd.exec(5),
@@ -89,7 +91,7 @@ func (a App) validateSecrets(add func(error)) {
 	}
 	for _, name := range a.SecretEnv {
 		switch {
-		case !validEnvName(name) || CheckSecretName(name) != nil:
+		case !envfile.ValidName(name) || CheckSecretName(name) != nil:
 			add(fieldErrorf("secret-env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", name))
 		case reserved(name):
 			add(fieldErrorf("secret-env", "", "%q is set by systemd", name))

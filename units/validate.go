@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
 // maxCommand bounds the whole command line as it is written, quoted, well below what the kernel and one line of a unit
@@ -139,7 +141,7 @@ func (a App) validateListen(add func(error)) {
 func (a App) validateEnv(add func(error)) {
 	seen := map[string]bool{}
 	for _, e := range a.Env {
-		if !validEnvName(e.Name) {
+		if !envfile.ValidName(e.Name) {
 			add(fieldErrorf("env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", e.Name))
 			continue
 		}
@@ -173,7 +175,7 @@ func (a App) validateEnv(add func(error)) {
 			add(fieldErrorf("increment", "", "%s is given twice", e.Name))
 		}
 		seen[e.Name] = true
-		if _, err := strconv.Atoi(e.Value); err != nil || !validEnvName(e.Name) {
+		if _, err := strconv.Atoi(e.Value); err != nil || !envfile.ValidName(e.Name) {
 			add(fieldErrorf("increment", "use PORT=3000", "%q is not a variable with a number", e.Name+"="+e.Value))
 		}
 	}
@@ -184,16 +186,6 @@ var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RU
 
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "LISTEN_") || slices.Contains(reservedEnv, name)
-}
-
-func validEnvName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c != '_' && !isAlnum(c) || i == 0 && c >= '0' && c <= '9' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // checkUser is systemd's relaxed rule (basic/user-util.c, valid_user_group_name) less what could confuse User=.

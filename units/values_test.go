@@ -21,10 +21,11 @@ func TestParseValues(t *testing.T) {
 		"continuation":     {"A=a\\\nb\nB=\"a\\\nb\"\n", "A=ab|B=ab", ""},
 		"several lines":    {"A=\"a\n# b\nB=c\n\"\nC=c\n", "A=a\n# b\nB=c\n|C=c", ""},
 		"empty":            {"A=\nB=\"\"\nC", "A=|B=", `line 3 has no "="`},
-		"twice":            {"A=1\nB=2\nA=3\n", "B=2|A=3", ""},
+		"twice":            {"A=1\nB=2\nA=3\n", "A=3|B=2", ""},
 		"carriage returns": {"A=1\r\nB=2\r\n", "A=1|B=2", ""},
 		"bad names":        {"export A=1\n1B=2\nC=3\n=4\n", "C=3", "line 1 has no variable name before"},
 		"no end":           {"A=1\nB=\"x", "A=1|B=x", "line 2 begins a value whose closing quote is missing"},
+		"not text":         {"A=1\nB=\xff\nC=3", "A=1|C=3", "line 2 is not valid UTF-8"},
 		"nothing":          {"", "", ""},
 	} {
 		vars, err := units.ParseValues([]byte(c.text))

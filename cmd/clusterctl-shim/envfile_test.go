@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
 // TestEnvFiles: the files in their order win over the environment; what the shim sets itself wins over the files.
@@ -36,6 +39,30 @@ func TestEnvFiles(t *testing.T) {
 		out, err := exec.Command(shim, sub, "--env-file="+dir+"/missing", "--", "/usr/bin/env").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "clusterctl-shim: reading the environment file: open "+dir+"/missing") || !strings.Contains(string(out), "clusterctl-shim: hint: ") {
 			t.Errorf("%s: %v, %s", sub, err, out)
+		}
+	}
+}
+
+func TestReadEnvFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, ".env")
+	if err := os.WriteFile(path, []byte("A=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readEnvFile(path, envfile.Syntax{}); err != nil || !slices.Equal(got, []string{"A=1"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, []byte("A="+strings.Repeat("x", maxEnvFile)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{fifo, dir, large, filepath.Join(dir, "missing")} {
+		if got, err := readEnvFile(bad, envfile.Syntax{}); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %q, %v", bad, got, err)
 		}
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
 // environment is what the program gets: env without the variables that were meant
@@ -62,22 +60,6 @@ func environment(env []string, o *runOptions) ([]string, error) {
 func (o *runOptions) envFlags(f *flag.FlagSet) {
 	f.Func("env-file", "", func(s string) error { o.envFiles = append(o.envFiles, s); return nil })
 	f.BoolVar(&o.envSyntax.CommentsContinue, "env-comments-continue", false, "")
-}
-
-// readEnvFiles adds the variables of the files to env. A variable of a file replaces one of env, as with EnvironmentFile=.
-func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
-	for _, path := range o.envFiles {
-		path, optional := strings.CutPrefix(path, "-")
-		vars, err := envfile.Read(path, o.envSyntax)
-		switch {
-		case err != nil && optional:
-			continue // "-" of EnvironmentFile= forgives every error
-		case err != nil:
-			return nil, &failure{code: exitFailed, err: errors.New("reading the environment file: " + err.Error()), hint: "the user of the unit must be able to read " + path}
-		}
-		env = envfile.Merge(env, vars)
-	}
-	return env, nil
 }
 
 // credential reads a secret that PID 1 has put into $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). Errors never

@@ -1,76 +1,46 @@
-// Package envfile reads files of environment variables exactly as EnvironmentFile= of systemd does.
-//
-// PID 1 reads such files as root. A file that the workers' user may replace by a symbolic link must not be read with that
-// right, so the shim reads it as the workers' user.
+// Package envfile parses environment files exactly as EnvironmentFile= of systemd does.
 package envfile
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"slices"
+	"strconv"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 )
 
-// Syntax is what has changed from one systemd to another.
+// Syntax is what differs between versions of systemd.
 type Syntax struct {
 	// CommentsContinue: a backslash at the end of a comment makes the next line a part of the comment, as before systemd 254.
 	CommentsContinue bool
 }
 
-// maxSize is more than the kernel takes as an environment.
-const maxSize = 4 << 20
-
-// Read returns the variables of a file as NAME=VALUE, in the order of the file. It does not wait for the writer of a FIFO.
-func Read(path string, s Syntax) ([]string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New(path + " is not a file")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxSize {
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxSize)
-	}
-	vars, err := Parse(string(data), s)
-	if err != nil {
-		return nil, errors.New(path + ": " + err.Error())
-	}
-	return vars, nil
+// Fault is a part of a file that systemd does not accept. Its text never quotes a value.
+type Fault struct {
+	Line int // where the assignment begins, from 1
+	What string
+	// Whole: systemd ignores the assignment without Whole, and refuses the whole file with it.
+	Whole bool
 }
 
-// Parse returns the variables of a text as NAME=VALUE: of a name that is set more than once, the last value at the first
-// place. Names that systemd does not take are left out (load_env_file and strv_env_clean).
-func Parse(text string, s Syntax) ([]string, error) {
-	if strings.IndexByte(text, 0) >= 0 {
-		return nil, errors.New("it contains NUL")
-	}
-	p := parser{syntax: s}
+func (f Fault) Error() string { return "line " + strconv.Itoa(f.Line) + " " + f.What }
+
+// Parse returns the variables of a text as NAME=VALUE, and what systemd does not accept. If a name is set more than once, the
+// variable has the first place and the last value (load_env_file and strv_env_clean in systemd).
+func Parse(text string, s Syntax) (vars []string, faults []Fault) {
+	p := parser{syntax: s, line: 1}
 	for i := range len(text) {
-		if p.states(text[i]); p.err != nil {
-			return nil, p.err
+		if text[i] == 0 {
+			p.from = p.line
+			p.fault("contains NUL", true)
+			return p.vars, p.faults
+		}
+		p.next(text[i])
+		if text[i] == '\n' {
+			p.line++
 		}
 	}
-	if p.state >= preValue && p.state <= doubleEscape {
-		p.push()
-	}
-	if p.err != nil {
-		return nil, p.err
-	}
-	return slices.DeleteFunc(p.vars, func(v string) bool { return !valid(v) }), nil
+	p.end()
+	return p.vars, p.faults
 }
 
 // Merge returns env with vars added; a variable that is there gets the new value. Variables of a file win over all that is
@@ -117,21 +87,23 @@ type parser struct {
 	value  []byte
 	// keyEnd and valueEnd are where blanks at the end begin, or -1.
 	keyEnd, valueEnd int
-	vars             []string
-	err              error
+	// line counts from 1; from is the line of the key.
+	line, from int
+	vars       []string
+	faults     []Fault
 }
 
 func newline(c byte) bool { return c == '\n' || c == '\r' }
 func blank(c byte) bool   { return newline(c) || c == ' ' || c == '\t' }
 
-func (p *parser) states(c byte) {
+func (p *parser) next(c byte) {
 	switch p.state {
 	case preKey:
 		switch {
 		case c == '#' || c == ';':
 			p.state = comment
 		case !blank(c):
-			p.state, p.keyEnd, p.key = key, -1, append(p.key[:0], c)
+			p.state, p.keyEnd, p.key, p.from = key, -1, append(p.key[:0], c), p.line
 		}
 	case key:
 		p.inKey(c)
@@ -163,7 +135,8 @@ func (p *parser) states(c byte) {
 func (p *parser) inKey(c byte) {
 	switch {
 	case newline(c):
-		p.state = preKey // a line without "=", such as [section]
+		p.state = preKey // such as [section]
+		p.fault(`has no "="`, false)
 		return
 	case c == '=':
 		p.state, p.valueEnd = preValue, -1
@@ -235,23 +208,42 @@ func (p *parser) push() {
 	if p.state == value && p.valueEnd >= 0 {
 		v = v[:p.valueEnd]
 	}
-	if !utf8.Valid(name) || !utf8.Valid(v) {
-		p.err = errors.New("the variable " + strings.ToValidUTF8(string(name), "?") + " is not valid UTF-8")
-		return
+	switch {
+	case !utf8.Valid(name) || !utf8.Valid(v):
+		p.fault("is not valid UTF-8", true)
+	case !ValidName(string(name)):
+		p.fault(`has no variable name before the "=" (letters, digits and "_", not beginning with a digit)`, false)
+	default:
+		p.vars = replace(p.vars, string(name)+"="+string(v))
 	}
-	p.vars = replace(p.vars, string(name)+"="+string(v))
 	p.state, p.key, p.value = preKey, p.key[:0], nil
 }
 
-// valid says whether systemd takes the name of a variable (basic/env-util.c, env_name_is_valid).
-func valid(assignment string) bool {
-	name, _, _ := strings.Cut(assignment, "=")
-	for i := range len(name) {
-		c := name[i]
+// end is the end of the file. systemd takes a value without its closing quote.
+func (p *parser) end() {
+	if p.state == key {
+		p.fault(`has no "="`, false)
+	}
+	if p.state == single || p.state == double || p.state == doubleEscape {
+		p.fault("begins a value whose closing quote is missing", false)
+	}
+	if p.state >= preValue && p.state <= doubleEscape {
+		p.push()
+	}
+}
+
+func (p *parser) fault(what string, whole bool) {
+	p.faults = append(p.faults, Fault{Line: p.from, What: what, Whole: whole})
+}
+
+// ValidName reports whether systemd accepts s as the name of a variable (basic/env-util.c, env_name_is_valid).
+func ValidName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
 		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
 			return false
 		}
 	}
-	return name != ""
+	return s != ""
 }

@@ -3,13 +3,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -26,17 +25,14 @@ func TestMain(m *testing.M) {
 
 // Where things are in a machine.
 const (
-	ctl      = "/usr/bin/clusterctl"
-	shim     = "/usr/lib/clusterctl/clusterctl-shim"
+	ctl      = kit.Ctl
+	shim     = kit.Shim
 	goWorker = "/opt/e2e/go-worker" // the example that people copy
 	worker   = "/opt/e2e/worker"    // our own, which tells what it was given
 	pyWorker = "/opt/e2e/worker.py" // asyncio, on fd 3
 	nodeFD   = "/opt/e2e/server.js" // the example in Node
 	ticker   = "/opt/e2e/ticker.py" // the example without a socket
 )
-
-// commandTimeout bounds one command of ours in a machine.
-const commandTimeout = 5 * time.Minute
 
 // rate is a load, in requests per second, that leaves the machine some time to restart what is under it, with the four
 // releases beside one another: every 5 ms a request. At full speed each restart takes many times as long on two cores, and
@@ -96,8 +92,7 @@ func equip(t testing.TB, m *lab.Machine) {
 	if m.Try("test -e "+done).Code == 0 {
 		return
 	}
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), ctl)
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), shim)
+	kit.CopyIn(t, m)
 	equipWorkers(t, m)
 	m.Sh(t, "touch "+done)
 }
@@ -112,26 +107,16 @@ func equipWorkers(t testing.TB, m *lab.Machine) {
 	m.CopyIn(t, "../../packaging/examples/background/worker.py", ticker)
 }
 
-// run runs clusterctl in the machine, with its working directory in /, and its arguments as they are.
+// run runs clusterctl in the root directory of the machine.
 func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
-	defer cancel()
-	r := m.Run(ctx, append([]string{ctl}, args...)...)
-	if r.Code == -1 {
-		t.Fatalf("clusterctl %q: %v", args, r)
-	}
-	return r
+	return kit.Run(t, m, "/", args...)
 }
 
-// must is run for what has to succeed.
+// must runs clusterctl as run does, and ends the test when it fails.
 func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
 	t.Helper()
-	r := run(t, m, args...)
-	if r.Code != 0 {
-		t.Fatalf("clusterctl %q: %v", args, r)
-	}
-	return r
+	return kit.Must(t, m, "/", args...)
 }
 
 // lines splits output into its lines that are not empty.

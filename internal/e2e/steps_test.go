@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -42,7 +43,7 @@ const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 // command has ended before.
 func killedAt(t testing.TB, m *lab.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), kit.Timeout)
 	defer cancel()
 	inside := m.Command(ctx, append([]string{ctl}, args...)...)
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", inside.Args...)

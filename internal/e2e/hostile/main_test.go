@@ -3,15 +3,14 @@
 package hostile
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -19,13 +18,10 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 // Where things are in a machine.
 const (
-	ctl     = "/usr/bin/clusterctl"
-	shim    = "/usr/lib/clusterctl/clusterctl-shim"
+	ctl     = kit.Ctl
+	shim    = kit.Shim
 	program = "hostile-worker" // in the directory of each app
 )
-
-// commandTimeout bounds one command of ours in a machine.
-const commandTimeout = 5 * time.Minute
 
 // kind is a kind of app, by what decides its sandbox.
 type kind struct {
@@ -88,8 +84,7 @@ func machine(t testing.TB, r lab.Release) *lab.Machine {
 	if m.Try("test -e "+done).Code == 0 {
 		return m
 	}
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), ctl)
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), shim)
+	kit.CopyIn(t, m)
 	m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
 useradd --create-home --shell /bin/bash alice
 useradd --create-home --shell /bin/bash bob
@@ -150,29 +145,19 @@ func (k kind) attack(t testing.TB, m *lab.Machine, query url.Values) []got {
 	return results
 }
 
-// run runs clusterctl in the machine as root.
+// run runs clusterctl in the root directory of the machine.
 func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
-	defer cancel()
-	r := m.Run(ctx, append([]string{ctl}, args...)...)
-	if r.Code == -1 {
-		t.Fatalf("clusterctl %q: %v", args, r)
-	}
-	return r
+	return kit.Run(t, m, "/", args...)
 }
 
-// must is run for what has to succeed.
+// must runs clusterctl as run does, and ends the test when it fails.
 func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
 	t.Helper()
-	r := run(t, m, args...)
-	if r.Code != 0 {
-		t.Fatalf("clusterctl %q: %v", args, r)
-	}
-	return r
+	return kit.Must(t, m, "/", args...)
 }
 
-// contains fails the test when text has part in it.
+// wantWithout fails the test when text contains part.
 func wantWithout(t testing.TB, what, text, part string) {
 	t.Helper()
 	if strings.Contains(text, part) {

@@ -3,7 +3,6 @@
 package matrix
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -20,14 +19,11 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 // Where things are in a machine.
 const (
-	ctl     = "/usr/bin/clusterctl"
-	shim    = "/usr/lib/clusterctl/clusterctl-shim"
+	ctl     = kit.Ctl
+	shim    = kit.Shim
 	preload = "/usr/lib/clusterctl/clusterctl-node-preload.cjs"
 	srv     = "/srv/matrix" // testdata, and what is built of it
 )
-
-// commandTimeout bounds one command of ours in a machine.
-const commandTimeout = 5 * time.Minute
 
 // workers gives the shared machine that has every language, equipped.
 func workers(t testing.TB) *lab.Machine {
@@ -51,8 +47,7 @@ func equip(t testing.TB, m *lab.Machine) {
 	if m.Try("test -e "+done).Code == 0 {
 		return
 	}
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), ctl)
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), shim)
+	kit.CopyIn(t, m)
 	m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
 	m.CopyIn(t, buildHTTPD(t), srv+"/httpd")
 	copyTree(t, m, "testdata", srv)
@@ -95,32 +90,16 @@ func copyTree(t testing.TB, m *lab.Machine, from, to string) {
 	}
 }
 
-// run runs clusterctl in the machine, in the directory of the programs, with its arguments as they are.
+// run runs clusterctl in the directory of the programs of the machine.
 func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
 	t.Helper()
-	return runIn(t, m, srv, args...)
+	return kit.Run(t, m, srv, args...)
 }
 
-// runIn is run in another directory.
-func runIn(t testing.TB, m *lab.Machine, dir string, args ...string) lab.Result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
-	defer cancel()
-	r := m.Run(ctx, append([]string{"env", "-C", dir, ctl}, args...)...)
-	if r.Code == -1 {
-		t.Fatalf("clusterctl %q: %v", args, r)
-	}
-	return r
-}
-
-// must is run for what has to succeed.
+// must runs clusterctl as run does, and ends the test when it fails.
 func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
 	t.Helper()
-	r := run(t, m, args...)
-	if r.Code != 0 {
-		t.Fatalf("clusterctl %q: %v", args, r)
-	}
-	return r
+	return kit.Must(t, m, srv, args...)
 }
 
 // wantSaid fails the test when a command's output lacks one of the texts.

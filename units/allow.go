@@ -23,7 +23,7 @@ const (
 	AllowSharedMemory Allowance = "shm"
 	// AllowSockets leaves the sockets of D-Bus, of systemd and of container engines within reach.
 	AllowSockets Allowance = "sockets"
-	// AllowUsers lets the workers see all users, and reach the other processes of their own user.
+	// AllowUsers lets the workers see all users, and reach other processes of the same user.
 	AllowUsers Allowance = "users"
 )
 

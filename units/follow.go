@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// WithConditions returns a template with the conditions of another one, by which instances follow the number of CPUs. The rest
-// of the template stays as it is. The checksum is that of the new contents, unless the template was edited by hand.
+// WithConditions returns a template with the conditions of another template, by which instances follow the number of CPUs. The
+// rest of the template is unchanged. The checksum matches the new contents, unless the template was edited by hand.
 func WithConditions(template, from []byte) []byte {
 	lines, other := slices.Collect(strings.Lines(string(template))), slices.Collect(strings.Lines(string(from)))
 	at, end := conditions(lines)

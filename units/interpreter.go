@@ -14,7 +14,7 @@ type interpreter struct {
 	code string
 	// value: the rest of the word or the next word is a value. attached: only the rest of the word is.
 	value, attached string
-	// long are options of several letters whose value may be the next word; longCode stand for code.
+	// long are options of several letters whose value may be the next word; longCode are long options with code.
 	long, longCode []string
 	// verb is a first word that is neither an option nor a script.
 	verb string
@@ -80,7 +80,7 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters reports whether one of the options stands for code, and whether the next word is the value of the last option.
+// letters reports whether one of the options has code, and whether the next word is the value of the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {
 		switch {

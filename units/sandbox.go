@@ -129,8 +129,8 @@ func (a App) WritableTrees() []string {
 	return append([]string{d}, a.Writable...)
 }
 
-// places fills in what of the file system the workers see and may write to. The homes are empty but for the paths that the
-// app needs, which are bound one by one. PID 1 resolves links in them at each start.
+// places fills in which parts of the file system the workers can see and write to. The homes contain only the paths that the
+// app needs, bound one by one. PID 1 resolves links in these paths at each start.
 func (r *renderer) places(v *sandboxView, writable []string) {
 	v.Home = "yes"
 	if r.app.allows(AllowHome) {

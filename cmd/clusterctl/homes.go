@@ -155,8 +155,8 @@ func (h *homes) argument(arg string) {
 	h.place(arg)
 }
 
-// installation returns what has to be visible for a program in a home to run: the directory above "bin" where libraries
-// stand beside it, else the program alone. ~/.local and ~/.cargo hold more than programs.
+// installation returns the path that must be visible for a program in a home to run. If there are libraries beside "bin", this
+// is the directory above "bin", otherwise only the program: ~/.local and ~/.cargo hold more than programs.
 func installation(program string) []string {
 	bin := filepath.Dir(program)
 	root := filepath.Dir(bin)

@@ -21,7 +21,7 @@ type identity struct {
 	bare bool
 }
 
-// identify gives the identity that the workers will have; a dynamic user is nobody's owner and in nobody's group.
+// identify returns the identity that the workers will have. A dynamic user owns no file and is in no group of the machine.
 func identify(r units.RunAs) (identity, error) {
 	if r.Dynamic() {
 		return identity{name: "a dynamic user", uid: -1}, nil

@@ -107,8 +107,8 @@ func (e *env) announceProbe(ctx context.Context, conn *control.Conn, a units.App
 	return nil
 }
 
-// endProbe gives the lock up. Neither the app's directory in /run nor the lock file may stay for an app that may never be
-// installed. If another command has installed the app meanwhile, both stay.
+// endProbe releases the lock. It removes the app's directory in /run and the lock file, since the app may never be installed.
+// If another command has installed the app during the probe, endProbe keeps both.
 func (e *env) endProbe(a units.App, lock *install.Lock) error {
 	valuesErr := e.store.RemoveProbeValues(a.Name)
 	var gone *install.NotInstalledError

@@ -247,7 +247,7 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 		e.note("%s: %s", a.Name, text)
 		return nil
 	case !e.stdinTTY:
-		return withHint(usagef("%s gets more rights (%s), and there is no terminal to ask on", a.Name, text), "%s", e.withYes())
+		return withHint(usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, text), "%s", e.withYes())
 	}
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, printable(text)))
 }

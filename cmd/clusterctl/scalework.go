@@ -128,9 +128,9 @@ func scaleSteps(from, to, listed int) (up, down []int) {
 	return up, down
 }
 
-// planScale changes the instance list and the source, and of the template only the conditions by which instances follow the
-// number of CPUs. A scale starts no instance again, so a template of an older clusterctl stays as it is: a new sandbox would
-// arrive at the next restart, and nobody would watch it.
+// planScale changes the instance list and the source. In the template it changes only the conditions by which instances follow
+// the number of CPUs. A scale does not restart instances, so it keeps the template of an older clusterctl: otherwise the new
+// sandbox would take effect at some later restart, when nobody watches.
 func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, sizing units.Sizing) (install.Plan, error) {
 	version, err := conn.Version(ctx)
 	if err != nil {

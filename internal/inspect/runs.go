@@ -14,7 +14,7 @@ type Runs struct {
 	// Failures are the short runs in a row.
 	Failures int
 	GaveUp   bool
-	// Next is when the next start is due, or zero if that time is over.
+	// Next is when the next start is due. It is zero when that time has passed.
 	Next time.Time
 	// Uptime, Result and Status are of the last run that ended by itself; Result is empty when there was none. Result is
 	// systemd's word ("exit-code", "signal", …) or "unknown", Status is "exited/1" or "killed/SEGV".

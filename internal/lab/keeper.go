@@ -149,8 +149,8 @@ func (k *keeper) prepare() error {
 	return nil
 }
 
-// maskPathUnits keeps systemd from watching directories for questions that nobody asks in a machine. inotify instances are
-// few (fs.inotify.max_user_instances, 128 for all machines together), and a unit that gets none is "failed".
+// maskPathUnits masks path units that wait for passwords to be asked, which never happens in a machine. Each takes an inotify
+// instance; all machines share 128 (fs.inotify.max_user_instances), and a unit that gets none is "failed".
 func maskPathUnits(root string) error {
 	units := filepath.Join(root, "etc/systemd/system")
 	for _, name := range []string{"systemd-ask-password-console.path", "systemd-ask-password-wall.path"} {

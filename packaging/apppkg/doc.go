@@ -37,7 +37,7 @@
 //
 // Packages that an earlier clusterctl made used /opt/NAME, /var/lib/NAME and /etc/NAME. On an upgrade from one, preinst
 // copies the release in force, since the units lead to the new place as soon as dpkg has unpacked. The data stays where it
-// is, behind a link in the new place. A purge does not remove the data, since nobody knows who made its directory.
+// is, behind a link in the new place. A purge keeps the data: its directory may not be from the package.
 //
 // Nothing of this needs clusterctl on the machine, unless the shim has to adopt the program; then the package depends on it.
 package apppkg

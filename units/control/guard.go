@@ -131,7 +131,7 @@ func (g *guard) watch(ctx context.Context) error {
 	}
 }
 
-// once looks once, and returns when to look again. A look that fails is no reason to stop: the wait goes on as well.
+// once looks at the units and returns when to look again. A failed look is ignored: the wait for the jobs goes on.
 func (g *guard) once(ctx context.Context) (time.Duration, error) {
 	states, err := g.states(ctx, g.units)
 	if err != nil {
@@ -187,8 +187,8 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	return nil
 }
 
-// queued is the error of a job that waits while no unit of ours does anything. A reload may take as long as it likes: what it
-// does is done by another process, which has a guard of its own.
+// queued returns the error of a job that waits while none of our units does anything. A reload has no limit here: another
+// process carries it out, and that process has its own guard.
 func (g *guard) queued(states []State) error {
 	var marks []uint64
 	waits := -1

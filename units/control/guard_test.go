@@ -65,8 +65,8 @@ func TestKilledInWords(t *testing.T) {
 	}
 }
 
-// TestGuardKills: a unit that has ended before its SIGKILL is no error, and any other failed kill ends the wait. A look that
-// fails does not end it.
+// TestGuardKills: it is not an error when a unit has ended before its SIGKILL. Any other failed kill ends the wait, and a
+// failed look does not.
 func TestGuardKills(t *testing.T) {
 	late := []State{{Unit: "shop@1.service", Active: Deactivating, StopTimeout: time.Nanosecond, changeMono: 1}}
 	denied := fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrPermission)
@@ -94,7 +94,7 @@ func TestGuardKills(t *testing.T) {
 	}
 }
 
-// TestStuck: an error of the guard replaces that of the wait; one of the parent context does not.
+// TestStuck: an error of the guard replaces the error of the wait; an error of the parent context does not.
 func TestStuck(t *testing.T) {
 	wait, other := context.Canceled, errors.New("interrupted")
 	for _, c := range []struct {

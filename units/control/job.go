@@ -133,9 +133,9 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Do queues one job for each unit and returns when all have ended, with the outcomes in the order of the units. The error
-// is that of the whole: the context, the permission, the connection. When the context ends, the jobs go on. A unit that
-// takes longer than its timeouts is killed, see [Killed].
+// Do queues one job for each unit and returns when all jobs have ended, with the outcomes in the order of the units. The error
+// concerns all units: an ended context, a missing permission, a lost connection. When the context ends, the jobs go on. A unit
+// that takes longer than its timeouts is killed, see [Killed].
 func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Outcome, error) {
 	w := newWait(op, mode, units)
 	ctx, end := c.guard(ctx, op, units)

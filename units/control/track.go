@@ -251,7 +251,7 @@ func (t *tracker) judgeReady(u *tracked, s State) error {
 		}
 		return t.broken(u, s, Explain(s))
 	}
-	u.restarts = s.Restarts // a start by hand begins at 0 again
+	u.restarts = s.Restarts // a start by hand resets the count, unless it found the unit between two runs
 	return nil
 }
 

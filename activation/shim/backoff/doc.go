@@ -9,11 +9,11 @@
 //
 // # Who writes what
 //
-// One small file per instance, "/run/clusterctl/APP/N.backoff", which the machine's next
-// boot removes. Only root writes it, in a directory that only root can write to: a worker
-// with a directory of its own in /run could fill it, and then systemd cannot work. It is
-// replaced by rename, so a kill at any instruction leaves the old or the new one, and a file
-// that cannot be read counts as none: it never stops a start.
+// One small file per instance, "/run/clusterctl/APP/N.backoff", which the next boot removes.
+// Only root can write to the file and its directory: a worker that can write to /run can fill
+// it, and then systemd cannot work. The file is replaced by rename, so a kill at any
+// instruction leaves the old file or the new one. A file that cannot be read is ignored: it
+// never stops a start.
 //
 //   - ExecStop= notes whether the service manager asked for the stop (Stopping):
 //     $MAINPID is set then, and empty when the program ended by itself.

@@ -4,8 +4,9 @@
 // the other apps of its user, and a worker of root every process there is. A PID namespace would do it, but its first process
 // ignores every signal that it does not handle, SIGTERM included.
 //
-// A domain of Landlock holds the calling thread and all that it starts from then on. Whoever is outside, as systemd and the
-// notifier are, may still signal, read and trace what is inside; the other way round, signals and ptrace are refused with EPERM.
+// A Landlock domain holds the calling thread and every process that this thread starts later. Processes outside the domain,
+// such as systemd and the notifier, can still signal, read and trace processes inside. A process inside gets EPERM when it
+// signals or traces a process outside.
 package confine
 
 import (
@@ -29,9 +30,9 @@ const (
 	scopedABI = 6
 )
 
-// Signals puts the calling, locked thread into a domain of its own, which the program keeps through execve(2). It needs
-// no_new_privs. It reports whether the kernel has done so: before Linux 6.12 there are no scopes, and a container may not
-// permit the calls.
+// Signals puts the calling thread into a new domain and reports whether the kernel did so. The thread must be locked and have
+// no_new_privs; the program keeps the domain through execve(2). Linux before 6.12 has no scopes, and a container may refuse
+// the calls.
 func Signals() bool {
 	abi, _, e := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, versionOfABI)
 	if e != 0 || abi < scopedABI {

@@ -25,8 +25,8 @@ func holder(t testing.TB, m *lab.Machine, kind string, n int) *app {
 // killedLine is what a command says when it has killed an instance itself.
 const killedLine = "killed (SIGKILL)"
 
-// TestHeldStop: no worker stretches its stop, whoever asks for it: from 254 on systemd does not hear it any more, and before
-// that the guard which ExecStop= leaves kills it.
+// TestHeldStop: a worker cannot stretch its stop, whoever asks for the stop. From 254 on systemd does not listen to the
+// worker. Before 254 the guard that ExecStop= starts kills the worker.
 func TestHeldStop(t *testing.T) {
 	for _, r := range lab.All() {
 		t.Run(string(r), func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestHeldStop(t *testing.T) {
 						t.Errorf("%s, %v: it took until the clock of clusterctl ended it\n%v", kind, args, got)
 					}
 				}
-				// systemd remembers through a reload of its own that it does not hear the worker.
+				// After a daemon-reload, systemd still does not listen to the worker.
 				m.Sh(t, "systemctl daemon-reload && systemctl stop "+a.unit(1))
 				if s := a.property(t, a.unit(1), "ActiveState"); s != "failed" && s != "inactive" {
 					t.Errorf("%s: after systemctl stop it is %s", kind, s)

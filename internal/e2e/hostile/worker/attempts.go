@@ -103,8 +103,8 @@ func changeProtected(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// writableDirectories lists the directories of the whole file system in which a file can be made, without those that
-// every worker may have: its own directory, the private temporary ones, and /dev/shm if it is private.
+// writableDirectories lists the directories of the whole file system in which the worker can make a file. It omits the
+// directories that every worker has: its own, the private temporary directories, and /dev/shm if it is private.
 func writableDirectories(victim) string {
 	var got []string
 	_ = filepath.WalkDir("/", func(p string, d fs.DirEntry, err error) error {

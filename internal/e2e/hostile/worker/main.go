@@ -51,7 +51,7 @@ func serve() error {
 	mux.HandleFunc("/stay", stay)
 	mux.HandleFunc("/forge", forge)
 	fmt.Println("listening")
-	notify("READY=1") // the notifier beside it may not say so any more
+	notify("READY=1") // the notifier may have lost the right to say so
 	return http.Serve(l, mux)
 }
 

@@ -1,11 +1,12 @@
 // Argdump writes down, byte for byte, what it was started with: the files cmdline, environ, cwd and socket in the
-// directory named by $DUMP. Then it says READY=1 and ends. The tests of package units run it under real systemd, as the
-// program and in place of the shim; only the first start of a service counts, not its ExecStop=.
+// directory named by $DUMP. Then it says READY=1, and ends when systemd has read that. The tests of package units run it
+// under real systemd, as the program and in place of the shim; only the first start of a service counts, not its ExecStop=.
 package main
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -51,11 +52,30 @@ func run(dir string) error {
 			return err
 		}
 	}
-	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	return ready(os.Getenv("NOTIFY_SOCKET"))
+}
+
+// ready says READY=1 and waits until systemd has read it (sd_notify_barrier(3), since 246). PID 1 collects its dead children
+// between two looks at its sockets, so the start of a program that ends at once could fail ("protocol").
+func ready(socket string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Write([]byte("READY=1"))
+	if _, err := conn.Write([]byte("READY=1")); err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, _, err = conn.WriteMsgUnix([]byte("BARRIER=1"), syscall.UnixRights(int(w.Fd())), nil)
+	w.Close()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r) // until systemd closes the other end
 	return err
 }

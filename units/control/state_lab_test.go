@@ -91,6 +91,46 @@ func TestStateOfWhatIsNotThere(t *testing.T) {
 	})
 }
 
+// TestWatchOfACrashLoop: the end of systemd's own restart does not answer a restart that was requested later.
+func TestWatchOfACrashLoop(t *testing.T) {
+	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+		const unit = "looping@1.service"
+		files(t, m, c, map[string]string{
+			"looping@.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nNotifyAccess=all\nRestart=always\nRestartSec=100ms\n" +
+				"ExecStart=/bin/sh -c 'test -e /run/looping-good || exit 3; systemd-notify --ready; exec sleep 1000'\n",
+		})
+		w, err := c.Watch(bounded(t), []string{unit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if _, err := c.Do(bounded(t), Start, Replace, unit); err != nil {
+			t.Fatal(err)
+		}
+		awaitState(t, c, unit, func(s State) bool { return s.Restarts > 1 })
+		m.Sh(t, "touch /run/looping-good")
+		t.Cleanup(func() { m.Sh(t, "systemctl stop "+unit+"; rm /run/looping-good") })
+		if err := w.do(bounded(t), Restart, Replace, []string{unit}); err != nil {
+			t.Fatal(err)
+		}
+		for done := false; !done; {
+			change, err := w.Next(bounded(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if change.Ended == Failed {
+				t.Errorf("a job failed: %+v", change.State)
+			}
+			if done = change.done != nil; done && change.done[0].Result != Done {
+				t.Errorf("%+v", change.done)
+			}
+		}
+		if s := states(t, c, unit)[0]; !s.Up() {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestWatchTellsOfACrash(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{

@@ -17,6 +17,8 @@ type wait struct {
 	jobs map[dbus.ObjectPath][]int
 	// queued is the monotonic time before the jobs were queued, in µs.
 	queued uint64
+	// replies are the places of the replies to the requests, parallel to out.
+	replies []dbus.Sequence
 }
 
 func newWait(op Op, mode Mode, units []string) *wait {
@@ -92,9 +94,10 @@ func (w *wait) enqueue(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	w.jobs = make(map[dbus.ObjectPath][]int)
+	w.jobs, w.replies = make(map[dbus.ObjectPath][]int), make([]dbus.Sequence, len(calls))
 	for i, call := range calls {
 		var path dbus.ObjectPath
+		w.replies[i] = call.ResponseSequence
 		switch err := translate(call.Store(&path)); {
 		case err == nil:
 			w.jobs[path] = append(w.jobs[path], i)

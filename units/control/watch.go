@@ -13,8 +13,8 @@ import (
 // Change is one thing that happened to a watched unit.
 type Change struct {
 	State State
-	// Ended is the result of a job that ended with this change, or NoResult. After a lost connection the results of jobs
-	// that ended meanwhile do not come; the states do.
+	// Ended is the result of a job that ended with this change, or NoResult. Results of jobs that ended while the connection
+	// was lost, or before do queued its jobs, are missing; the states are not.
 	Ended Result
 	// done are the outcomes of the jobs that were queued through the watch, after the last of their changes.
 	done []Outcome
@@ -38,6 +38,9 @@ type Watch struct {
 	signals chan *dbus.Signal
 	// jobs are those that do has queued, until they have ended.
 	jobs *wait
+	// queued has the place of the reply to the request of do, for each unit. PID 1 replies before it runs the job. A job that
+	// ends before the reply is not from do: it may be the automatic restart of a unit that keeps crashing.
+	queued []dbus.Sequence
 }
 
 // Watch begins to watch the units, which need not be loaded or exist. Nothing that happens after it returned is missed:
@@ -106,7 +109,7 @@ func (w *Watch) connect(ctx context.Context) error {
 		}
 		signals, err := l.listen(ctx, true)
 		if err == nil {
-			w.link, w.signals = l, signals
+			w.link, w.signals, w.queued = l, signals, make([]dbus.Sequence, len(w.units))
 			return w.refresh(ctx)
 		}
 		if err := again.after(ctx, l, err); err != nil {
@@ -142,6 +145,7 @@ func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error 
 		err := jobs.enqueue(ctx, w.link)
 		if err == nil {
 			w.jobs = jobs
+			w.queuedAt(jobs)
 			w.jobsEnded()
 			return nil
 		}
@@ -150,6 +154,16 @@ func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error 
 		}
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", op, summary(units), err)
+		}
+	}
+}
+
+// queuedAt notes the place of the reply for each unit. A unit without a request gets its job with the first of them.
+func (w *Watch) queuedAt(jobs *wait) {
+	for i, u := range w.units {
+		w.queued[i] = slices.Min(jobs.replies)
+		if at := slices.IndexFunc(jobs.out, func(o Outcome) bool { return o.Unit == u }); at >= 0 {
+			w.queued[i] = jobs.replies[at]
 		}
 	}
 }
@@ -170,7 +184,11 @@ func (w *Watch) take(s *dbus.Signal) {
 			if w.states[i].JobID == j.id {
 				w.states[i].JobID, w.states[i].Job = 0, ""
 			}
-			w.pending = append(w.pending, Change{State: w.states[i], Ended: j.result})
+			ended := j.result
+			if s.Sequence < w.queued[i] {
+				ended = NoResult
+			}
+			w.pending = append(w.pending, Change{State: w.states[i], Ended: ended})
 		}
 		if w.jobs != nil {
 			w.jobs.removed(j)

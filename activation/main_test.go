@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // bound is how long a test waits for what has to happen. Only a failing test gets there.
@@ -206,7 +208,7 @@ func startWorker(t *testing.T, role string, files []*os.File, env ...string) *wo
 func (w *worker) expect(t *testing.T, begin string) string {
 	t.Helper()
 	b := make([]byte, 4096)
-	w.messages.SetReadDeadline(time.Now().Add(bound))
+	w.messages.SetReadDeadline(time.Now().Add(patience.For(bound)))
 	for {
 		n, err := w.messages.Read(b)
 		if err != nil {
@@ -228,7 +230,7 @@ func (w *worker) signal(t *testing.T, s os.Signal) {
 // exit waits for the end and returns the exit status.
 func (w *worker) exit(t *testing.T) int {
 	t.Helper()
-	defer time.AfterFunc(bound, func() { w.cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(patience.For(bound), func() { w.cmd.Process.Kill() }).Stop()
 	w.cmd.Wait()
 	return w.cmd.ProcessState.ExitCode()
 }
@@ -241,11 +243,11 @@ type client struct {
 }
 
 func dial(address string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", address, bound)
+	conn, err := net.DialTimeout("tcp", address, patience.For(bound))
 	if err != nil {
 		return nil, err
 	}
-	conn.SetDeadline(time.Now().Add(bound))
+	conn.SetDeadline(time.Now().Add(patience.For(bound)))
 	return &client{conn, bufio.NewReader(conn)}, nil
 }
 

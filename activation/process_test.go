@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // hold is a request whose answer waits for the end of its body.
@@ -147,7 +149,7 @@ func TestAcceptBlocks(t *testing.T) {
 func waitForAccept(t *testing.T, pid int) {
 	t.Helper()
 	call := []byte(fmt.Sprintf("%d ", unix.SYS_ACCEPT4))
-	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience.For(bound)); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 		for _, path := range threads {
 			if text, err := os.ReadFile(path); err == nil && bytes.HasPrefix(text, call) {
@@ -178,7 +180,7 @@ func TestNotifyFunctions(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 		b := make([]byte, 4096)
-		conn.SetReadDeadline(time.Now().Add(bound))
+		conn.SetReadDeadline(time.Now().Add(patience.For(bound)))
 		n, err := conn.Read(b)
 		if err != nil {
 			t.Fatal(err)

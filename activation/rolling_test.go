@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // A load is a crowd of clients that never retry. Each lost request is counted, and the
@@ -74,7 +76,7 @@ func (l *load) client(kind int) {
 }
 
 func (c *client) request(kind int) (closes bool, err error) {
-	c.conn.SetDeadline(time.Now().Add(bound))
+	c.conn.SetDeadline(time.Now().Add(patience.For(bound)))
 	if kind == fresh && rand.IntN(2) == 0 {
 		// The connection is there well before its request, as with a browser or over a slow line.
 		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)

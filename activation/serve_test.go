@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // served is a Server under test, stopped by its context.
@@ -57,7 +59,7 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(bound):
+	case <-patience.After(bound):
 		t.Fatalf("%s: nothing after %s", what, bound)
 		panic("unreachable")
 	}

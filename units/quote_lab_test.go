@@ -3,7 +3,6 @@
 package units_test
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -209,7 +209,7 @@ func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 		start = append(start, v.app.Name.Instance(1))
 	}
 	m.Sh(t, "systemctl daemon-reload")
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := patience.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	result := m.Run(ctx, start...)
 	bad := 0

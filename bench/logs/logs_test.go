@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -92,7 +93,7 @@ func BenchmarkRead(b *testing.B) {
 	m := machine(b)
 	const lines = 1_000_000
 	m.Sh(b, fmt.Sprintf(`echo 'seq -f "a line of ordinary length, such as a server writes for each request %%.0f" %d; echo "the end"' > %s`, lines, fifo))
-	ctx, cancel := context.WithTimeout(b.Context(), 10*time.Minute)
+	ctx, cancel := patience.WithTimeout(b.Context(), 10*time.Minute)
 	defer cancel()
 	for !strings.Contains(m.Run(ctx, "journalctl", "-q", "-n", "1", "-o", "cat", "CLUSTERCTL_APP=bench").Stdout, "the end") {
 		if ctx.Err() != nil {

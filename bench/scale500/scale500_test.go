@@ -12,6 +12,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -68,7 +69,7 @@ func BenchmarkCommands(b *testing.B) {
 // run is one command of ours; nsenter is a part of the time, some milliseconds.
 func run(b *testing.B, m *lab.Machine, args ...string) time.Duration {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	ctx, cancel := patience.WithTimeout(context.Background(), bound)
 	defer cancel()
 	start := time.Now()
 	r := m.Run(ctx, append([]string{ctl}, args...)...)
@@ -109,7 +110,7 @@ func count(b *testing.B, m *lab.Machine, f func()) int {
 	select {
 	case n := <-done:
 		return n
-	case <-time.After(time.Minute):
+	case <-patience.After(time.Minute):
 		b.Fatal("the monitor did not see the end")
 		return 0
 	}

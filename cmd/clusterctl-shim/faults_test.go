@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // A shell is as good a program as any where only the end of it matters.
@@ -127,7 +129,7 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 // waitAsleep waits until a process of one thread sleeps in ppoll(fds, n, NULL timeout, …): no time wakes it up.
 func waitAsleep(t *testing.T, pid int) {
 	t.Helper()
-	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience.For(bound)); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
 		f := strings.Fields(string(b))
 		if err == nil && len(f) > 3 && f[0] == strconv.Itoa(syscall.SYS_PPOLL) && f[3] == "0x0" {
@@ -186,7 +188,7 @@ func TestKills(t *testing.T) {
 // ends waits for the end of a process. PID 1 of a test machine may be slow to reap it; this does not wait for that.
 func ends(pidfd int) bool {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	for end := time.Now().Add(bound); ; {
+	for end := time.Now().Add(patience.For(bound)); ; {
 		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds()))
 		if err != unix.EINTR {
 			return n == 1

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // TestReadyWaitsForRoom: a manager that has no time to read its socket hears READY=1
@@ -20,7 +22,7 @@ func TestReadyWaitsForRoom(t *testing.T) {
 	w := startUnder(t, ready, []*os.File{l}, nil, shim, "run", "--adopt", "--", filepath.Join(testdata, "goserver"), ":"+port(address))
 	fetch(t, "tcp6", "[::1]:"+port(address))
 	waitAsleep(t, w.notifier(t))
-	if err := ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
+	if err := ready.SetReadDeadline(time.Now().Add(patience.For(bound))); err != nil {
 		t.Fatal(err)
 	}
 	var b [512]byte

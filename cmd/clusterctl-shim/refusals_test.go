@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // TestWrongFamily: the bind goes to the kernel, and one line says why.
@@ -75,7 +77,7 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(bound)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience.For(bound))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
@@ -143,7 +145,7 @@ func waitTCP(t *testing.T, otherwise string, want func(tcpSocket) bool) {
 		n, _ := strconv.ParseUint(p, 16, 16)
 		return int(n)
 	}
-	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience.For(bound)); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile("/proc/net/tcp")
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // bound is how long anything may take; a test that reaches it has failed.
@@ -95,7 +97,7 @@ const readyMessage = "READY=1\nNOTIFYACCESS=none"
 func (w *worker) waitReady(t *testing.T) {
 	t.Helper()
 	var b [512]byte
-	if err := w.ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
+	if err := w.ready.SetReadDeadline(time.Now().Add(patience.For(bound))); err != nil {
 		t.Fatal(err)
 	}
 	n, err := w.ready.Read(b[:])
@@ -112,7 +114,7 @@ func (w *worker) waitGone(t *testing.T) error {
 	select {
 	case err := <-w.gone:
 		return err
-	case <-time.After(bound):
+	case <-patience.After(bound):
 		t.Fatal("the program, or a notifier that holds its output, does not end")
 		return nil
 	}
@@ -121,7 +123,7 @@ func (w *worker) waitGone(t *testing.T) error {
 // fetch asks once, on a connection of its own.
 func fetch(t *testing.T, network, address string) string {
 	t.Helper()
-	c := http.Client{Timeout: bound, Transport: &http.Transport{
+	c := http.Client{Timeout: patience.For(bound), Transport: &http.Transport{
 		DisableKeepAlives: true,
 		Dial:              func(string, string) (net.Conn, error) { return net.Dial(network, address) },
 	}}

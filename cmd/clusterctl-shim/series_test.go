@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // inUnit runs a subcommand with the environment that systemd gives to a unit's commands, and with the flag that our units
@@ -82,7 +83,7 @@ func TestStopDuringTheWait(t *testing.T) {
 	}
 	w := startCommand(t, nil, nil, shim, "run", "--state="+instance, "--backoff", "--", "/bin/true")
 	var b [512]byte
-	if err := w.ready.SetReadDeadline(time.Now().Add(bound)); err != nil {
+	if err := w.ready.SetReadDeadline(time.Now().Add(patience.For(bound))); err != nil {
 		t.Fatal(err)
 	}
 	n, err := w.ready.Read(b[:])

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -62,7 +62,7 @@ func (w shellWorld) share(name string) string { return filepath.Join(w.dir, "sha
 // command is a shell with nothing of the one who runs the tests.
 func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), shellTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), shellTimeout)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(w.dir, "wd")

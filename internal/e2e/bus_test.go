@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // eventTimeout bounds the wait for something that systemd will report.
@@ -107,7 +107,7 @@ func (s *status) apply(props map[string]dbus.Variant) {
 // await waits until each of the units has been seen in a state that fulfils the condition, at the same time.
 func (b *bus) await(t testing.TB, what string, is func(status) bool, units ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), eventTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), eventTimeout)
 	defer cancel()
 	last := make(map[string]status)
 	changes := b.watch(t, units...)

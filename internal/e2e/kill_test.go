@@ -18,6 +18,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // toll is what was killed, and with it.
@@ -64,7 +65,7 @@ func (k *toll) kill(t testing.TB, m *lab.Machine, pid int) error {
 func heldConnections(pid int) (int, error) {
 	proc := fmt.Sprintf("/proc/%d", pid)
 	// A group stop has no event for anyone but the parent. It takes microseconds, and the bound is never met.
-	for end := time.Now().Add(time.Minute); !stopped(proc); time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(patience.For(time.Minute)); !stopped(proc); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			return 0, fmt.Errorf("process %d does not stop", pid)
 		}
@@ -155,7 +156,7 @@ func (k *crashLoop) stop() {
 func (b *bus) killRandomly(t testing.TB, m *lab.Machine, n int, within time.Duration, units ...string) *toll {
 	t.Helper()
 	k := new(toll)
-	ctx, cancel := context.WithTimeout(t.Context(), within+eventTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), within+eventTimeout)
 	defer cancel()
 	changes := b.watch(t, units...)
 	last := make(map[string]status)

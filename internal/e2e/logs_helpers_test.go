@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // talker is an app without a port whose instances do what they are told.
@@ -61,7 +62,7 @@ func (a talker) awaitReady(t testing.TB, i int) {
 // tell has an instance do something: a line of sh for talker.sh, a word for logger.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := a.m.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", a.fifo(), i))
 	cmd.Stdin = strings.NewReader(line + "\n")
@@ -163,7 +164,7 @@ func (f *follower) await(t testing.TB, message string) {
 
 func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
 	t.Helper()
-	end := time.After(eventTimeout)
+	end := patience.After(eventTimeout)
 	for {
 		select {
 		case line, ok := <-f.lines:

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // listing is what "ls --json" promises.
@@ -94,7 +94,7 @@ func TestListing(t *testing.T) {
 func monitor(t testing.TB, m *lab.Machine, f func()) map[string]int {
 	t.Helper()
 	const marker = "e2e-marker.service"
-	ctx, cancel := context.WithTimeout(t.Context(), eventTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), eventTimeout)
 	defer cancel()
 	cmd := m.Command(ctx, "stdbuf", "-oL", "busctl", "monitor", systemdBus)
 	out, err := cmd.StdoutPipe()

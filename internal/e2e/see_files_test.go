@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // TestSeeDrift edits units by hand, and adds a drop-in.
@@ -72,7 +73,7 @@ func TestSeeSuppressed(t *testing.T) {
 		// them: on a slow machine one for each would take so long that few fall into an interval.
 		burst := `curl -fsS "http://127.0.0.1:8316/log?line=[1-60]"`
 		said := false
-		for deadline := time.Now().Add(eventTimeout); !said && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(patience.For(eventTimeout)); !said && time.Now().Before(deadline); {
 			m.Sh(t, burst)
 			said = m.Try("journalctl --sync; journalctl -q -b -o cat MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e | grep chatty@1").Code == 0
 		}

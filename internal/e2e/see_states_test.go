@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -44,7 +45,7 @@ func TestSeeStates(t *testing.T) {
 			return slices.Contains([]string{"restarting", "starting", "stopping"}, in.State)
 		}
 		var loop seenInstance
-		for deadline := time.Now().Add(eventTimeout); loop.NextRestart == "" && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(patience.For(eventTimeout)); loop.NextRestart == "" && time.Now().Before(deadline); {
 			loop = see(t, m, "--no-cpu", "moody")[0].Instances[1]
 			if !looping(loop) {
 				t.Fatalf("a crash loop: %+v", loop)
@@ -134,7 +135,7 @@ func TestSeeAdopted(t *testing.T) {
 		}
 		for who, look := range ask {
 			var in seenInstance
-			for deadline := time.Now().Add(eventTimeout); in.State != "restarting" && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(patience.For(eventTimeout)); in.State != "restarting" && time.Now().Before(deadline); {
 				in = look()
 			}
 			if in.State != "restarting" || who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {

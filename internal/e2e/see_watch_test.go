@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestSeeWatch(t *testing.T) {
 	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
 		a := install(t, m, "watched", 2, 8318, "--ready", "notify", "--", goWorker)
-		ctx, cancel := context.WithTimeout(t.Context(), eventTimeout)
+		ctx, cancel := patience.WithTimeout(t.Context(), eventTimeout)
 		defer cancel()
 		cmd := m.Command(ctx, "sh", "-c", "echo $$; exec "+ctl+" ls --watch --json --interval 1h watched")
 		out, err := cmd.StdoutPipe()
@@ -78,7 +78,7 @@ func untilSeen(t *testing.T, m *lab.Machine, script, want string) (string, lab.R
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")
 	t.Cleanup(func() { m.Sh(t, "rm -f /run/see.*") })
 	p := m.Start(t, "sh", "-c", "echo $$ >/run/see.pid; "+script)
-	for deadline := time.Now().Add(eventTimeout); !strings.Contains(m.ReadFile(t, "/run/see.out"), want) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience.For(eventTimeout)); !strings.Contains(m.ReadFile(t, "/run/see.out"), want) && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond) // no event tells that a file has grown
 	}
 	m.Sh(t, "kill -INT $(cat /run/see.pid)")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // syscallInfo is struct ptrace_syscall_info at the entry of a system call (ptrace(2), PTRACE_GET_SYSCALL_INFO, Linux 5.3).
@@ -43,7 +44,7 @@ const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 // command has ended before.
 func killedAt(t testing.TB, m *lab.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), kit.Timeout)
+	ctx, cancel := patience.WithTimeout(context.Background(), kit.Timeout)
 	defer cancel()
 	inside := m.Command(ctx, append([]string{ctl}, args...)...)
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", inside.Args...)

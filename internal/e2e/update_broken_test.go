@@ -9,9 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // releases are programs that do not come up, with what has to be said of each.
@@ -38,11 +40,12 @@ func TestUpdateBroken(t *testing.T) {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {
 				before, pids := a.contents(t), a.pids(t)
-				// On a busy machine a second is not enough for a worker that dies after 300 ms.
-				args := a.again(8605, "--settle", "5s", "--ready", "notify", "--start-timeout", "3s", "--", r.path)
+				// A second is not enough for a worker that dies after 300 ms, where eight tests run at a time.
+				settle, start := patience.For(5*time.Second).String(), patience.For(3*time.Second).String()
+				args := a.again(8605, "--settle", settle, "--ready", "notify", "--start-timeout", start, "--", r.path)
 				if verb == "apply" {
-					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path, "start-timeout: 3s"), 0o644)
-					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--settle", "5s", "--json"}
+					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path, "start-timeout: "+start), 0o644)
+					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--settle", settle, "--json"}
 				}
 				got := run(t, m, args...)
 				if got.Code != notReached {

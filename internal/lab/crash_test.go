@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/internal/lab/image"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // childEnv makes the test binary a test process that will be killed.
@@ -98,7 +99,7 @@ func pidfd(t *testing.T, pid int) int {
 // awaitEnd waits until the process of a pidfd has ended.
 func awaitEnd(t *testing.T, what string, fd int) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Minute)
+	deadline := time.Now().Add(patience.For(5 * time.Minute))
 	for {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, int(time.Until(deadline).Milliseconds()))

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // shTimeout bounds the commands that take no context.
@@ -105,7 +107,7 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 // bounded is Run for callers without a context. It does not use the test's,
 // which has ended when cleanups run.
 func (m *Machine) bounded(argv ...string) Result {
-	ctx, cancel := context.WithTimeout(context.Background(), shTimeout)
+	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
 	defer cancel()
 	return m.Run(ctx, argv...)
 }

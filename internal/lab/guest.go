@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // Name is the machine's host name, its directory and its cgroup.
@@ -87,7 +89,7 @@ func (m *Machine) CopyIn(t testing.TB, hostPath, path string) {
 func (m *Machine) install(t testing.TB, from io.Reader, path string, mode os.FileMode) {
 	t.Helper()
 	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), shTimeout)
+	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
 	defer cancel()
 	cmd := m.Command(ctx, "install", "-D", "-m", strconv.FormatUint(uint64(mode.Perm()), 8), "/dev/stdin", path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = from, &out, &out
@@ -170,7 +172,7 @@ func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
 // vacuumed at the same time, journalctl may see half ("Bad message", seen on 247).
 func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text string, args []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	ctx, cancel := patience.WithTimeout(context.Background(), bound)
 	defer cancel()
 	const step = 10 * time.Second
 	ended := 0
@@ -224,7 +226,7 @@ func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, te
 // files on disk stay; /run and /tmp do not.
 func (m *Machine) Reboot(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
+	ctx, cancel := patience.WithTimeout(context.Background(), bootTimeout)
 	defer cancel()
 	next := m.boots.count() + 1
 	// The command may be killed by what it asks for, so its own end says nothing.

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab/image"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Bounds on what a machine may take, in real time. They are far above what was
-// ever seen (2 s) and only keep a hung machine from hanging the tests.
+// Bounds on what a machine may take on an idle host. They are far above what was
+// ever seen (2 s; a minute with its image) and only keep a hung machine from hanging the tests.
 const (
+	openTimeout = 15 * time.Minute // with the making of its image
 	bootTimeout = 5 * time.Minute
 	stopTimeout = 3 * time.Minute
 )
@@ -48,7 +50,7 @@ func NspawnArgs(args ...string) Option {
 // is Boot for programs that are not tests; the caller calls Close. The program
 // must call Reexec first thing in main.
 func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (*Machine, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Minute, errors.New("building the image took too long"))
+	ctx, cancel := patience.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if os.Geteuid() != 0 {
 		return nil, errors.New("booting a machine needs root")
@@ -111,7 +113,7 @@ func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 // awaitBoot waits for boot number n of the machine: for the READY=1 that
 // systemd sends when its start is complete, then for the verdict of systemctl.
 func (m *Machine) awaitBoot(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	ctx, cancel := patience.WithTimeout(ctx, bootTimeout)
 	defer cancel()
 	if err := m.boots.await(ctx, n, m.keeper.gone); err != nil {
 		return err
@@ -141,7 +143,7 @@ func (m *Machine) Close() error {
 		k.control.Close()
 		select {
 		case <-k.gone:
-		case <-time.After(stopTimeout):
+		case <-patience.After(stopTimeout):
 			err = fmt.Errorf("the keeper of %s did not end in %v and was killed\n%s", m.name, stopTimeout, k.output())
 			_ = k.cmd.Process.Kill()
 			<-k.gone

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -43,7 +44,7 @@ func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ..
 
 // bounded is the context of a test: nothing here takes longer than a moment, and what hangs must fail.
 func bounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := patience.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -282,7 +283,7 @@ func port(name string) uint16 {
 // cleanApp stops an app at the end of the test and forgets that it failed.
 func cleanApp(t testing.TB, c *Conn, name units.Name) {
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		ctx, cancel := patience.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		if err := c.StopApp(ctx, name); err != nil {
 			t.Error(err)

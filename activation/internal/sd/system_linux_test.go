@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // receiver binds a datagram socket as systemd does and returns what comes in.
@@ -21,7 +23,7 @@ func receiver(t *testing.T, address string) func() string {
 	}
 	t.Cleanup(func() { conn.Close() })
 	return func() string {
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience.For(10 * time.Second)))
 		b := make([]byte, 4096)
 		n, err := conn.Read(b)
 		if err != nil {

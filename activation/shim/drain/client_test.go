@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // client is an HTTP client as strict as can be: it writes its request to the
@@ -29,7 +31,7 @@ func (c *client) close() {
 func (c *client) request() error {
 	reused := c.conn != nil
 	if !reused {
-		conn, err := net.DialTimeout(network(c.addr), c.addr, 10*time.Second)
+		conn, err := net.DialTimeout(network(c.addr), c.addr, patience.For(10*time.Second))
 		if err != nil {
 			return fmt.Errorf("dial: %w", err)
 		}
@@ -39,7 +41,7 @@ func (c *client) request() error {
 	if c.keepAlive {
 		wish = "keep-alive"
 	}
-	c.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	c.conn.SetDeadline(time.Now().Add(patience.For(30 * time.Second)))
 	closes, err := c.exchange("GET " + c.path + " HTTP/1.1\r\nHost: test\r\nConnection: " + wish + "\r\n\r\n")
 	if err != nil {
 		c.close()

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // cluster plays the service manager: it holds the listener and starts workers on
@@ -139,7 +141,7 @@ func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 // await waits until the worker waits for connections.
 func (c *cluster) await(w *worker) {
 	c.t.Helper()
-	deadline := time.Now().Add(120 * time.Second)
+	deadline := time.Now().Add(patience.For(120 * time.Second))
 	for time.Now().Before(deadline) {
 		if ready(w) {
 			return
@@ -169,7 +171,7 @@ func (w *worker) stop() error {
 	if err := w.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		return err
 	}
-	timer := time.AfterFunc(20*time.Second, func() { w.cmd.Process.Kill() })
+	timer := time.AfterFunc(patience.For(20*time.Second), func() { w.cmd.Process.Kill() })
 	defer timer.Stop()
 	err := w.cmd.Wait()
 	w.kill()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // server is a Node program with the preload.
@@ -69,7 +70,7 @@ func (s *server) dial(t *testing.T) *conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(60 * time.Second))
+	c.SetDeadline(time.Now().Add(patience.For(60 * time.Second)))
 	return &conn{c, bufio.NewReader(c)}
 }
 

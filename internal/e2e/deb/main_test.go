@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
@@ -113,8 +114,8 @@ func get(t testing.TB, m *lab.Machine, port int) string {
 func underLoad(t testing.TB, m *lab.Machine, port int, what string, do func()) {
 	t.Helper()
 	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
-	short := load.Start(t, m, load.Options{URL: url, Rate: rate, Conns: 4, Timeout: timeout})
-	kept := load.Start(t, m, load.Options{URL: url, Rate: rate, Conns: 4, Timeout: timeout, KeepAlive: true})
+	short := load.Start(t, m, load.Options{URL: url, Rate: rate, Conns: 4, Timeout: patience.For(timeout)})
+	kept := load.Start(t, m, load.Options{URL: url, Rate: rate, Conns: 4, Timeout: patience.For(timeout), KeepAlive: true})
 	do()
 	for _, r := range []load.Report{short.Stop(), kept.Stop()} {
 		if r.Failed() > 0 || r.OK == 0 {

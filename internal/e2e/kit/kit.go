@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // The paths of the two programs in a machine.
@@ -29,7 +30,7 @@ func CopyIn(t testing.TB, m *lab.Machine) {
 // Run runs clusterctl as root in a directory of the machine, and ends the test when that takes longer than Timeout.
 func Run(t testing.TB, m *lab.Machine, dir string, args ...string) lab.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	ctx, cancel := patience.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	r := m.Run(ctx, slices.Concat([]string{"env", "-C", dir, Ctl}, args)...)
 	if r.Code == -1 {

@@ -3,7 +3,6 @@
 package matrix
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // eventTimeout bounds the wait for something that systemd will report.
@@ -83,7 +83,7 @@ func watch(t testing.TB, m *lab.Machine, unit string) <-chan status {
 // await reads changes until one fulfils the condition, and gives all that it read.
 func await(t testing.TB, what string, changes <-chan status, is func(status) bool) []status {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), eventTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), eventTimeout)
 	defer cancel()
 	var all []status
 	for {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // sum is the answer of the example: the sum of the numbers below 100,000,000.
@@ -40,7 +41,7 @@ func TestCluster2021(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			// A request computes for some tenth of a second of CPU, which on a busy machine is seconds, and a worker has several in
 			// its hands: the drain waits for all of them. Not with a master, where it would wait for what hangs for ever.
-			timeout, drain := time.Minute, "60s"
+			timeout, drain := patience.For(time.Minute), "60s"
 			if c.hangs {
 				timeout, drain = 10*time.Second, "3s"
 			}

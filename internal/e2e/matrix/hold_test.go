@@ -5,15 +5,17 @@ package matrix
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // holder installs a worker that ignores SIGTERM and asks systemd for more time without end.
 func holder(t testing.TB, m *lab.Machine, kind string, n int) *app {
 	t.Helper()
 	name := "h-" + kind
-	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--start-timeout", "4s"}
+	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--start-timeout", patience.For(4 * time.Second).String()}
 	if kind == "native" {
 		args = append(args, "--no-listen", "--activation", "native", "--ready", "notify", "holder.py")
 	} else {

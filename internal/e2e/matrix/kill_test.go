@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // kill sends SIGKILL to processes of the machine.
@@ -137,7 +138,7 @@ func TestStoppedProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	// systemd gives ExecStop= and what follows it the time each.
-	most := 2*bound + 20*time.Second
+	most := patience.For(2*bound + 20*time.Second)
 	begin := time.Now()
 	m.Sh(t, fmt.Sprintf("timeout %d %s stop %s", int(most.Seconds()), ctl, a.name))
 	t.Logf("stopping took %v; TimeoutStopSec=%v", time.Since(begin), bound)

@@ -87,7 +87,7 @@ func TestSlowRequests(t *testing.T) {
 			path = p.path
 		}
 		a := install(t, m, p.name, 2, p.port, p.args...)
-		run := load.Start(t, m, load.Options{URL: a.url(path), Conns: 4, Timeout: time.Minute, WorkerHeader: bodies})
+		run := load.Start(t, m, load.Options{URL: a.url(path), Conns: 4, WorkerHeader: bodies})
 		a.restart(t, 20)
 		r := run.Stop()
 		t.Logf("%d requests, %d failed, the slowest %v", r.Requests, r.Failed(), r.Slowest)

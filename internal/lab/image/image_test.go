@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // childEnv makes the test binary a builder that will be killed.
@@ -135,7 +137,7 @@ func descendant(t *testing.T, pid int) int {
 
 func awaitEnd(t *testing.T, pidfd int) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Minute)
+	deadline := time.Now().Add(patience.For(5 * time.Minute))
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
 		switch {

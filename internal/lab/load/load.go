@@ -29,6 +29,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // maxDuration bounds a run that nobody stops.
@@ -54,7 +56,7 @@ type Options struct {
 	// (thirty minutes).
 	Requests int
 	Duration time.Duration
-	// Timeout is for one request, connecting included; default one minute.
+	// Timeout is for one request, connecting included; default one minute on an idle host (package patience).
 	Timeout time.Duration
 	// Rate is requests per second, all connections together; 0 is as fast as
 	// the answers come.
@@ -136,7 +138,7 @@ func (o Options) withDefaults() Options {
 		o.Conns = 8
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = time.Minute
+		o.Timeout = patience.For(time.Minute)
 	}
 	if o.Duration <= 0 || o.Duration > maxDuration {
 		o.Duration = maxDuration

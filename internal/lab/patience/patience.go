@@ -43,7 +43,9 @@ type host struct {
 
 func thisHost() host { return host{"/proc/loadavg", runtime.NumCPU()} }
 
-func (h host) bound(d time.Duration) time.Duration { return time.Duration(float64(d) * h.factor()) }
+func (h host) bound(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * h.factor()).Round(time.Millisecond)
+}
 
 // factor is 1 on an idle host, and one more for each task that waits for a CPU or runs on it.
 func (h host) factor() float64 {

@@ -31,7 +31,7 @@ LONG = ^(TestRolling|TestSlowRequests|TestWithoutEpoll|TestKillAtEveryStep|TestK
 # Debian packages of the benchmarks; the peers are in an image of their own. npm is part of some packages of nodejs.
 BENCH_PACKAGES = systemd-container mmdebstrap iproute2 util-linux nodejs
 
-.PHONY: build install test demo bench bench-go bench-lab lint deps unit e2e vm fuzz images deb release clean
+.PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e vm fuzz images deb release clean
 
 build:
 	$(BUILD) -o $(BIN)/clusterctl ./cmd/clusterctl
@@ -104,8 +104,16 @@ fuzz: deps images
 	done
 	$(GO) test -tags lab -count 1 -timeout 60m -run '^TestQuotingOnSystemd$$' ./units -vectors $(VECTORS) -seed $$(date +%s)
 
-demo: deps build images
-	$(GO) run ./internal/demo
+# What the demo needs and no more: no compiler, no checks. Its image is made while Go compiles.
+DEMO_PACKAGES = systemd-container mmdebstrap iproute2 util-linux debian-archive-keyring ca-certificates
+demo:
+	@.ci/deps $(DEMO_PACKAGES)
+	@echo 'building clusterctl and an image of Debian 12, once'
+	@$(MAKE) --no-print-directory -s -j2 build demo-image
+	@$(GO) run ./internal/demo
+
+demo-image:
+	@$(GO) run ./internal/lab/cmd/labimages -quiet bookworm
 
 # Side by side with PM2 and the others, in about twenty minutes: bench/results/DATE.json, docs/benchmarks.md and its plots.
 # QUICK=1 is a smoke run of under four minutes, ONLY=balance some of it; neither touches docs/.

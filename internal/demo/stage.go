@@ -7,17 +7,28 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// stage is the machine and the first thing that went wrong on it; after that, nothing more is done.
+// stage is the machine, what was done on it, and the first thing that went wrong; after that, nothing more is done.
 type stage struct {
-	ctx context.Context
-	m   *lab.Machine
-	err error
+	ctx  context.Context
+	m    *lab.Machine
+	apps []app
+	acts []act
+	err  error
+}
+
+// app is what was installed, in words.
+type app struct{ name, what string }
+
+// act is what was done under load, and what became of the requests meanwhile.
+type act struct {
+	what   string
+	kills  int
+	report load.Report
 }
 
 // files is what a user would have put on the machine: the package, and the apps.
@@ -87,24 +98,30 @@ func (s *stage) sh(script string) {
 	}
 }
 
-// under sends load while the actions run, and holds the loss against what is allowed: requests that were in a worker, and
-// none that was refused or not answered.
-func (s *stage) under(o load.Options, atMost int, actions ...func()) {
+// install is sh for a command that installs an app.
+func (s *stage) install(name, what, script string) {
+	s.sh(script)
+	s.apps = append(s.apps, app{name, what})
+}
+
+// under sends load while it acts. Only the killing of workers may lose requests, and then those that the workers hold.
+func (s *stage) under(what string, o load.Options, kills int, do func()) {
 	if s.err != nil {
 		return
 	}
-	o.Duration = time.Minute
+	o.Conns, o.Duration = clients, bound
 	r, err := load.Begin(s.m, o)
 	if err != nil {
 		s.err = err
 		return
 	}
-	for _, act := range actions {
-		act()
-	}
+	do()
 	report := r.Stop()
-	fmt.Printf("load:\n%s\n", report)
-	if report.Failed() > atMost || report.Failed() > report.Broken() {
-		s.err = errors.Join(s.err, fmt.Errorf("%d requests failed, at most %d may, and only with their worker", report.Failed(), atMost))
+	s.acts = append(s.acts, act{what, kills, report})
+	if err := report.AfterKills(kills); err != nil {
+		fmt.Printf("load: %s\n", report)
+		s.err = errors.Join(s.err, fmt.Errorf("%s: %w", what, err))
+		return
 	}
+	fmt.Printf("load: %s\n", report.Summary())
 }

@@ -82,8 +82,8 @@ func TestKills(t *testing.T) {
 	r := run.Stop()
 	t.Log(r)
 	answers(t, r, hello)
-	if most := 4 * len(victims); r.Failed() != r.Broken() || r.Failed() > most {
-		t.Errorf("more is lost than what the killed programs had, %d at most", most)
+	if err := r.AfterKills(len(victims)); err != nil {
+		t.Error(err)
 	}
 	a.everyOne(t, "/hello", hello)
 	a.uninstall(t)

@@ -118,7 +118,7 @@ func Begin(m Machine, o Options) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{opts: o, target: tgt, sockets: s, start: time.Now(), done: make(chan struct{})}
-	r.report.Workers = make(map[string]int)
+	r.report.Clients, r.report.Workers = o.Conns, make(map[string]int)
 	r.limit, r.cancel = context.WithTimeout(context.Background(), o.Duration)
 	var wg sync.WaitGroup
 	for i := range o.Conns {

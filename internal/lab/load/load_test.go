@@ -303,3 +303,25 @@ func TestFamilies(t *testing.T) {
 		}
 	}
 }
+
+// TestAfterKills: a death of a worker may cost each client one request, and refuses none.
+func TestAfterKills(t *testing.T) {
+	for _, c := range []struct {
+		report load.Report
+		kills  int
+		want   bool
+	}{
+		{load.Report{Clients: 8, Requests: 100, OK: 100}, 0, true},
+		{load.Report{Clients: 8, Requests: 100, OK: 99, Reset: 1}, 0, false},
+		{load.Report{Clients: 8, Requests: 100, OK: 92, Reset: 6, EOF: 2}, 1, true},
+		{load.Report{Clients: 8, Requests: 100, OK: 91, Reset: 6, EOF: 3}, 1, false},
+		{load.Report{Clients: 8, Requests: 100, OK: 76, Reset: 24}, 3, true},
+		{load.Report{Clients: 8, Requests: 100, OK: 75, Reset: 25}, 3, false},
+		{load.Report{Clients: 8, Requests: 100, OK: 99, Refused: 1}, 3, false},
+		{load.Report{Clients: 8, Requests: 100, OK: 99, Timeouts: 1}, 3, false},
+	} {
+		if err := c.report.AfterKills(c.kills); (err == nil) != c.want {
+			t.Errorf("%d kills: %v; %v", c.kills, err, c.report)
+		}
+	}
+}

@@ -19,6 +19,7 @@ const maxErrors = 20
 
 // Report counts requests. Each is in exactly one of OK and the kinds of failure.
 type Report struct {
+	Clients  int // Options.Conns: each has one request on its way at a time
 	Requests int // begun
 	OK       int // answered completely with a status of 200 to 299
 
@@ -46,12 +47,29 @@ func (r Report) Failed() int { return r.Requests - r.OK }
 // Broken is the number of requests that were lost on an open connection.
 func (r Report) Broken() int { return r.Reset + r.EOF }
 
+// AfterKills returns an error when more requests failed than the death of so many workers explains. A client has one request
+// on its way at a time, so a death breaks one request of each client at most. It closes no listener, so no request is refused.
+func (r Report) AfterKills(kills int) error {
+	if other := r.Failed() - r.Broken(); other > 0 {
+		return fmt.Errorf("%d requests failed without a connection to a worker", other)
+	}
+	if most := r.Clients * kills; r.Broken() > most {
+		return fmt.Errorf("%d requests were lost, at most %d may be: one for each of %d clients and %d deaths of workers", r.Broken(), most, r.Clients, kills)
+	}
+	return nil
+}
+
+// Summary is the first line of String: what became of all requests.
+func (r Report) Summary() string {
+	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, %d other; slowest %v, %d connections",
+		r.Requests, r.OK, r.Failed(), r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus, r.Other,
+		r.Slowest.Round(time.Microsecond), r.Dials)
+}
+
 // String shows the whole report, workers sorted by name.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, %d other; slowest %v, %d connections",
-		r.Requests, r.OK, r.Failed(), r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus, r.Other,
-		r.Slowest.Round(time.Microsecond), r.Dials)
+	b.WriteString(r.Summary())
 	for _, w := range slices.Sorted(maps.Keys(r.Workers)) {
 		fmt.Fprintf(&b, "\n  worker %s: %d", w, r.Workers[w])
 	}

@@ -1,15 +1,18 @@
 // Labimages prepares the images that the end-to-end tests boot, so that the
 // first test does not have to wait for them:
 //
-//	go run ./internal/lab/cmd/labimages [release…]
+//	go run ./internal/lab/cmd/labimages [-quiet] [release…]
 //
 // Without arguments it prepares all of them. As root it also installs the
-// host's tools when they are missing. Exit status: 0 done, 1 failed.
+// host's tools when they are missing. With -quiet it prints nothing unless it
+// fails; the error has the end of what failed. Exit status: 0 done, 1 failed.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,7 +23,13 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	quiet := flag.Bool("quiet", false, "print nothing unless it fails")
+	flag.Parse()
+	var log io.Writer = os.Stderr
+	if *quiet {
+		log = io.Discard
+	}
+	err := run(ctx, flag.Args(), log)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "labimages: %v\n", err)
@@ -28,8 +37,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	if err := image.InstallTools(ctx, os.Stderr); err != nil {
+func run(ctx context.Context, args []string, log io.Writer) error {
+	if err := image.InstallTools(ctx, log); err != nil {
 		return err
 	}
 	releases := append(image.All(), image.Workers, image.Operators, image.OperatorsTrixie, image.OperatorsSid)
@@ -41,12 +50,12 @@ func run(ctx context.Context, args []string) error {
 	}
 	for _, r := range releases {
 		start := time.Now()
-		img, err := image.Ensure(ctx, r, os.Stderr)
+		img, err := image.Ensure(ctx, r, log)
 		if err != nil {
 			return err
 		}
 		img.InUse.Close()
-		fmt.Printf("%s\t%s\t%s\n", r, img.Dir, time.Since(start).Round(time.Millisecond))
+		fmt.Fprintf(log, "%s\t%s\t%s\n", r, img.Dir, time.Since(start).Round(time.Millisecond))
 	}
 	return nil
 }

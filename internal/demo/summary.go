@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// summary is what a newcomer takes home: what was installed, what was killed, what was lost, and what to type next.
+func summary(w io.Writer, apps []app, acts []act, took time.Duration) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n== summary, after %v\n", took.Round(time.Second))
+	for _, a := range apps {
+		fmt.Fprintf(&b, "installed %-6s  %s\n", a.name, a.what)
+	}
+	fmt.Fprintf(&b, "\n%d clients that never retry sent requests meanwhile:\n%-34s %8s %8s %5s\n", clients, "", "requests", "refused", "lost")
+	kills := 0
+	for _, a := range acts {
+		kills += a.kills
+		fmt.Fprintf(&b, "%-34s %8d %8d %5d", a.what, a.report.Requests, a.report.Refused, a.report.Broken())
+		if a.kills > 0 {
+			fmt.Fprintf(&b, "  (one for each client and kill may be: %d)", a.kills*clients)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, yourServer, kills, runtime.GOARCH)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+const yourServer = `
+%d workers were killed, and systemd started each of them again. No request was refused, and all apps are uninstalled again.
+All of it ran in a private systemd, which is gone; nothing on this machine was changed.
+
+on your own server:
+  make deb && sudo apt install ./dist/clusterctl_*_%s.deb
+  cd /srv/shop && sudo clusterctl install server.js -i max    # any program: clusterctl install NAME -- PROGRAM
+  clusterctl ls
+  sudo clusterctl uninstall server
+`

@@ -116,7 +116,8 @@ demo-image:
 	@$(GO) run ./internal/lab/cmd/labimages -quiet bookworm
 
 # Side by side with PM2 and the others, in about twenty minutes: bench/results/DATE.json, docs/benchmarks.md and its plots.
-# QUICK=1 is a smoke run of under four minutes, ONLY=balance some of it; neither touches docs/.
+# QUICK=1 is a smoke run of under four minutes, which skips what a slow machine has no time for; ONLY=balance is some of it.
+# Neither touches docs/.
 bench: build
 	@.ci/deps $(BENCH_PACKAGES)
 	@command -v npm >/dev/null || .ci/deps npm

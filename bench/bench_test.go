@@ -16,10 +16,10 @@ import (
 
 func TestParse(t *testing.T) {
 	o, err := parse(nil)
-	if err != nil || o.budget != 23*time.Minute || o.slow != 1 {
+	if err != nil || o.budget != fullBudget || o.slow != 1 {
 		t.Errorf("%+v %v", o, err)
 	}
-	if o, err = parse([]string{"-quick", "-slow", "3"}); err != nil || o.budget != 10*time.Minute {
+	if o, err = parse([]string{"-quick", "-slow", "3"}); err != nil || o.budget != 3*quickBudget {
 		t.Errorf("%+v %v", o, err)
 	}
 	for _, bad := range [][]string{{"-slow", "0"}, {"more"}, {"-budget", "x"}} {
@@ -97,6 +97,9 @@ func TestFailures(t *testing.T) {
 	f := result.File{Comparisons: []result.Comparison{{Name: "a", Status: result.OK}, {Name: "b", Status: result.Failed, Why: "died"}, {Name: "c", Status: result.LeftOut}}}
 	if err := failures(f); err == nil || !strings.Contains(err.Error(), "1 of 3 comparisons failed:\nb: died") {
 		t.Errorf("%v", err)
+	}
+	if got, want := tally(f), "3 comparisons: 1 measured, 1 skipped, 1 failed"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 	if err := failures(result.File{}); err != nil {
 		t.Error(err)

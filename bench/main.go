@@ -31,6 +31,12 @@ type options struct {
 	slow int
 }
 
+// The time of a run, if no other is given. A smoke run with its first boot takes less than four minutes.
+const (
+	fullBudget  = 23 * time.Minute
+	quickBudget = 210 * time.Second
+)
+
 func main() {
 	lab.Reexec()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -57,7 +63,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.results, "results", "", "`DIR`ectory of the results (bench/results)")
 	f.StringVar(&o.docs, "docs", "", "`DIR`ectory of benchmarks.md and its plots (docs; beside the results for a smoke run)")
 	f.StringVar(&o.render, "render", "", "make the document from this `FILE`, and measure nothing")
-	f.DurationVar(&o.budget, "budget", 0, "`TIME` of the whole run; what has not been measured then has failed (23m, quick 200s)")
+	f.DurationVar(&o.budget, "budget", 0, "`TIME` of the whole run; what does not fit has failed, in a smoke run it is skipped (23m, quick 210s)")
 	f.IntVar(&o.slow, "slow", 1, "multiply all bounds on time by `N`: to try things out where much else runs")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -69,9 +75,9 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("%q is too much", f.Arg(0))
 	}
 	if o.budget <= 0 {
-		o.budget = 23 * time.Minute
+		o.budget = fullBudget
 		if o.quick {
-			o.budget = 200 * time.Second
+			o.budget = quickBudget
 		}
 	}
 	o.budget *= time.Duration(o.slow)
@@ -103,7 +109,17 @@ func run(ctx context.Context, o options) error {
 	if err := o.document(f); err != nil {
 		return err
 	}
+	fmt.Println(tally(f))
 	return failures(f)
+}
+
+// tally counts what became of the comparisons.
+func tally(f result.File) string {
+	n := map[result.Status]int{}
+	for _, c := range f.Comparisons {
+		n[c.Status]++
+	}
+	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK], n[result.LeftOut], n[result.Failed])
 }
 
 // failures is an error that names what could not be measured. It comes after all is written.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 	"github.com/clusterctl/clusterctl/bench/result"
 	"github.com/clusterctl/clusterctl/bench/rig"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // bootTime bounds the boot of a machine, and of the first one the making of its image.
@@ -23,10 +25,6 @@ var errTime = errors.New("the time for the whole run was over")
 
 // measure makes all comparisons, each group on a machine of its own: what one leaves behind is no matter to the next.
 func measure(ctx context.Context, o options) (result.File, error) {
-	sizes := compare.Full()
-	if o.quick {
-		sizes = compare.Quick()
-	}
 	f := result.File{Schema: result.Schema, Date: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Machine: machine()}
 	// The first machine may have to wait for its image, which is no part of the run.
 	first, err := boot(ctx, o)
@@ -37,20 +35,27 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	if err := errors.Join(err, first.Close()); err != nil {
 		return f, err
 	}
-	begin := time.Now()
-	for _, g := range compare.Groups() {
-		if !g.Wants(o.only) {
-			continue
-		}
+	groups := slices.DeleteFunc(compare.Groups(), func(g compare.Group) bool { return !g.Wants(o.only) })
+	begin, pace := time.Now(), fit{budget: o.budget}
+	for i, g := range groups {
 		if err := ctx.Err(); err != nil {
 			return f, fmt.Errorf("interrupted; nothing is written: %w", err)
 		}
 		groupBegin := time.Now()
+		left := o.budget - time.Since(begin)
+		sizes, err := compare.Full(), error(nil)
+		switch {
+		case o.quick:
+			sizes, err = pace.sizes(left, groups[i:])
+		case left <= 0:
+			err = errTime
+		}
 		var made []result.Comparison
-		if left := o.budget - time.Since(begin); left <= 0 {
-			made = g.Fail(errTime)
+		if err != nil {
+			made = g.Fail(err)
 		} else {
-			made = group(ctx, o, g, sizes, left)
+			made = group(ctx, o, g, sizes, o.within(g, left, pace))
+			pace.add(g, sizes.Pairs, time.Since(groupBegin))
 		}
 		f.Comparisons = append(f.Comparisons, made...)
 		say(made, time.Since(groupBegin))
@@ -62,18 +67,33 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	return f, f.Check()
 }
 
-// group makes the comparisons of one group, within their time, and what is left of all.
-func group(ctx context.Context, o options, g compare.Group, s compare.Sizes, left time.Duration) []result.Comparison {
+// limit is how long a group may take, and what it means when that is over.
+type limit struct {
+	time time.Duration
+	over error
+}
+
+// within returns the limit of a group: its own, after which it has failed, or the end of the run, for which a smoke run has
+// skipped what it has not measured.
+func (o options) within(g compare.Group, left time.Duration, pace fit) limit {
+	own := g.Timeout * time.Duration(o.slow)
+	if o.quick {
+		own = patience.For(pace.limit(g)) * time.Duration(o.slow)
+	}
+	if o.quick && left < own {
+		return limit{left, pace.noTime()}
+	}
+	own = min(own, left).Round(time.Second)
+	return limit{own, fmt.Errorf("took longer than %v", own)}
+}
+
+// group makes the comparisons of one group, within their time.
+func group(ctx context.Context, o options, g compare.Group, s compare.Sizes, l limit) []result.Comparison {
 	r, err := boot(ctx, o)
 	if err != nil {
 		return g.Fail(err)
 	}
-	timeout := g.Timeout
-	if s.Quick {
-		timeout = min(timeout, time.Minute)
-	}
-	timeout = min(timeout*time.Duration(o.slow), left).Round(time.Second)
-	within, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("took longer than %v", timeout))
+	within, cancel := context.WithTimeoutCause(ctx, l.time, l.over)
 	defer cancel()
 	made := g.Run(within, r, s)
 	if err := r.Close(); err != nil {

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestNames(t *testing.T) {
 	var got []string
 	for _, g := range Groups() {
 		got = append(got, g.Names...)
-		if g.Timeout <= 0 || g.run == nil {
+		if g.Timeout <= 0 || g.Quick <= 0 || g.Quick > g.Timeout || g.run == nil {
 			t.Errorf("%v has no time, or nothing to run", g.Names)
 		}
 	}
@@ -58,6 +59,37 @@ func TestRun(t *testing.T) {
 	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run", "third failed the daemon has died"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestNoTime: what the end of the time interrupts is skipped and has not failed; what failed before has.
+func TestNoTime(t *testing.T) {
+	over := fmt.Errorf("%w of 3m20s", ErrNoTime)
+	g := Group{Names: []string{"first", "second"}, run: func(ctx context.Context, b *bench) error {
+		whole := b.add(result.Comparison{Name: "first/a", Better: result.Less})
+		b.add(result.Comparison{Name: "first/b", Better: result.Less})
+		for range b.Pairs {
+			b.pair(whole, 1, 2)
+		}
+		return errors.New("wrk: signal: killed")
+	}}
+	cut, cancel := context.WithCancelCause(t.Context())
+	cancel(over)
+	for _, c := range []struct {
+		got  []result.Comparison
+		want []string
+	}{
+		{g.Run(cut, &rig.Rig{}, Quick()), []string{"first/a ok ", "first/b skipped " + over.Error(), "second skipped " + over.Error()}},
+		{g.Run(t.Context(), &rig.Rig{}, Quick()), []string{"first/a ok ", "first/b failed wrk: signal: killed", "second failed wrk: signal: killed"}},
+		{g.Fail(over), []string{"first skipped " + over.Error(), "second skipped " + over.Error()}},
+	} {
+		var got []string
+		for _, c := range c.got {
+			got = append(got, c.Name+" "+string(c.Status)+" "+c.Why)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
 

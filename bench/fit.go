@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/clusterctl/clusterctl/bench/compare"
+)
+
+// fit fits a smoke run into its time: it knows how long each group takes on an idle machine with two CPUs, and learns from
+// the groups that it has seen how much slower this machine is.
+type fit struct {
+	budget         time.Duration
+	expected, took time.Duration // of the groups so far
+}
+
+// slowness is how many times longer than expected the groups took so far.
+func (f fit) slowness() float64 {
+	if f.expected <= 0 {
+		return 1
+	}
+	return float64(f.took) / float64(f.expected)
+}
+
+// expect returns how long a group will take here. One pair takes two thirds of the time of two: the start of the sides is
+// the rest.
+func (f fit) expect(g compare.Group, pairs int) time.Duration {
+	d := float64(g.Quick) * f.slowness()
+	if pairs == 1 {
+		d = d * 2 / 3
+	}
+	return time.Duration(d)
+}
+
+// sizes returns how much to measure in the first of the groups that are left, or compare.ErrNoTime. If not all of them fit,
+// each has one pair.
+func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, error) {
+	s := compare.Quick()
+	var all time.Duration
+	for _, g := range groups {
+		all += f.expect(g, s.Pairs)
+	}
+	if all > left {
+		s.Pairs = 1
+	}
+	if f.expect(groups[0], s.Pairs) > left {
+		return s, f.noTime()
+	}
+	return s, nil
+}
+
+func (f fit) noTime() error { return fmt.Errorf("%w of %v", compare.ErrNoTime, f.budget) }
+
+// limit returns how long a group may take before it has failed. It is far more than the group needs.
+func (f fit) limit(g compare.Group) time.Duration {
+	return max(time.Minute, 4*f.expect(g, compare.Quick().Pairs)).Round(time.Second)
+}
+
+// add learns from a group.
+func (f *fit) add(g compare.Group, pairs int, took time.Duration) {
+	f.expected += fit{}.expect(g, pairs)
+	f.took += took
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/bench/compare"
+)
+
+// TestFit: on a machine that is as fast as expected all groups are measured twice; on a slower one once; on one that is
+// slower still, some are skipped, and those that fit are measured.
+func TestFit(t *testing.T) {
+	groups := compare.Groups()
+	for _, c := range []struct {
+		slow           float64
+		twice, skipped bool
+	}{{0.5, true, false}, {1, true, false}, {1.4, false, false}, {3, false, true}, {10, false, true}} {
+		f := fit{budget: quickBudget}
+		left, measured, skipped, once := quickBudget, 0, 0, 0
+		for i, g := range groups {
+			s, err := f.sizes(left, groups[i:])
+			if err != nil {
+				if !errors.Is(err, compare.ErrNoTime) {
+					t.Errorf("%v times slower: %v", c.slow, err)
+				}
+				skipped++
+				continue
+			}
+			took := time.Duration(float64(fit{}.expect(g, s.Pairs)) * c.slow)
+			if limit := f.limit(g); took > limit && i > 0 {
+				t.Errorf("%v times slower: %v takes %v, and fails after %v", c.slow, g.Names, took, limit)
+			}
+			f.add(g, s.Pairs, took)
+			left -= took
+			measured++
+			if s.Pairs == 1 {
+				once++
+			}
+		}
+		// The first group is begun before anything is known of the machine.
+		if left < -quickBudget/2 || measured == 0 || (once == 0) != c.twice || (skipped > 0) != c.skipped {
+			t.Errorf("%v times slower: %d measured, %d of them once, %d skipped, %v left", c.slow, measured, once, skipped, left)
+		}
+	}
+}
+
+// TestLimit: a group that hangs fails.
+func TestLimit(t *testing.T) {
+	g := compare.Group{Quick: 10 * time.Second}
+	f := fit{budget: quickBudget}
+	if got := f.limit(g); got != time.Minute {
+		t.Errorf("%v", got)
+	}
+	f.add(g, 2, 30*time.Second)
+	if got := f.limit(g); got != 2*time.Minute {
+		t.Errorf("three times slower: %v", got)
+	}
+}

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 )
 
-// TestFit: on a machine that is as fast as expected all groups are measured twice; on a slower one once; on one that is
-// slower still, some are skipped, and those that fit are measured.
+// TestFit: a machine that is as fast as expected measures each pair twice. A slower machine measures some of them once. A
+// very slow machine skips some groups and measures the others.
 func TestFit(t *testing.T) {
 	groups := compare.Groups()
 	for _, c := range []struct {

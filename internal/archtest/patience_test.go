@@ -18,7 +18,7 @@ var constantWaits = map[string]string{
 	"cmd/clusterctl/roll_test.go":        "it must not happen, so there is nothing to wait for",
 	"internal/lab/lab_test.go":           "a command that is killed at the end of its context",
 	"internal/lab/vm/vm_test.go":         "the end that go test -timeout sets",
-	"units/control/track_test.go":        "a clock of its own",
+	"units/control/track_test.go":        "the clock of the test is not real",
 }
 
 // TestPatience: a test bounds a wait by package patience, which knows how busy the machine is.
@@ -47,7 +47,7 @@ func TestPatience(t *testing.T) {
 	}
 	for path := range constantWaits {
 		if !used[path] {
-			t.Errorf("%s needs no exception any more", path)
+			t.Errorf("%s does not need its exception", path)
 		}
 	}
 }

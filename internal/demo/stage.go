@@ -24,7 +24,7 @@ type stage struct {
 // app is what was installed, in words.
 type app struct{ name, what string }
 
-// act is what was done under load, and what became of the requests meanwhile.
+// act is something that was done under load, and the report of that load.
 type act struct {
 	what   string
 	kills  int
@@ -104,7 +104,7 @@ func (s *stage) install(name, what, script string) {
 	s.apps = append(s.apps, app{name, what})
 }
 
-// under sends load while it acts. Only the killing of workers may lose requests, and then those that the workers hold.
+// under sends load while do runs, and fails the demo if more requests are lost than kills of workers explain.
 func (s *stage) under(what string, o load.Options, kills int, do func()) {
 	if s.err != nil {
 		return

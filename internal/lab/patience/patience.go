@@ -24,13 +24,13 @@ const most = 10
 // For returns how long a wait may last now that takes d at most on an idle host.
 func For(d time.Duration) time.Duration { return thisHost().bound(d) }
 
-// After is time.After(For(d)), and waits longer if the host gets busier meanwhile.
+// After is time.After(For(d)). It waits longer if the host gets busier before the end.
 func After(d time.Duration) <-chan struct{} {
 	ctx, _ := WithTimeout(context.Background(), d)
 	return ctx.Done()
 }
 
-// WithTimeout is context.WithTimeout(parent, For(d)), and waits longer if the host gets busier meanwhile.
+// WithTimeout is context.WithTimeout(parent, For(d)). It waits longer if the host gets busier before the end.
 func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return thisHost().withTimeout(parent, d)
 }

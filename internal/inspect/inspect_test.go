@@ -224,6 +224,9 @@ func TestLook(t *testing.T) {
 			if len(all) != 1 || !ok || !held[all[0]] {
 				t.Errorf("connections of %+v: %v, held: %v", at, all, ok)
 			}
+			if list := s.ListenersAmong(held); slices.Contains(list, at) != (c.network == "tcp") {
+				t.Errorf("the listeners of this process are %+v, and it has %+v", list, at)
+			}
 			if _, ok := s.Queue(Address{Port: 1}); ok {
 				t.Error("something listens on port 1")
 			}

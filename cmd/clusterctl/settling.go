@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -34,7 +35,7 @@ func (d *deploy) settling(o updateOptions) control.Settling {
 		d.e.note("watching it for %s, since nothing else shows that it works; --settle TIME changes that", short(limit))
 		return control.Settling{Time: limit}
 	}
-	w := &settleWatch{e: d.e, began: d.e.now(), least: o.settle, limit: limit}
+	w := &settleWatch{e: d.e, slice: d.app.Name.Slice(), began: d.e.now(), least: o.settle, limit: limit}
 	return control.Settling{Time: look, Longer: w.longer}
 }
 
@@ -53,6 +54,7 @@ func (d *deploy) blind(seen *probeReport) bool {
 // settleWatch watches new instances while they settle.
 type settleWatch struct {
 	e            *env
+	slice        string
 	began        time.Time // of the start
 	up           time.Time // when all were up
 	least, limit time.Duration
@@ -63,11 +65,15 @@ type settleWatch struct {
 func (w *settleWatch) longer(states []control.State) time.Duration {
 	now := w.e.now()
 	var used time.Duration
+	busy := false
 	for _, st := range states {
-		one, _ := w.e.host.CPU(st.ControlGroup)
+		// A state that followed from signals has no cgroup. This is where our units put the instance.
+		group := cmp.Or(st.ControlGroup, "/clusterctl.slice/"+w.slice+"/"+st.Unit)
+		one, _ := w.e.host.CPU(group)
 		used += one
+		busy = busy || w.e.host.Working(w.e.host.Pids(group))
 	}
-	busy := used-w.used > look/5
+	busy = busy || used-w.used > look/5
 	if w.up.IsZero() {
 		// The first look, from which on the CPU use can be told.
 		busy, w.up = true, now.Add(-look)

@@ -85,12 +85,12 @@ func TestSettleWatch(t *testing.T) {
 		now := time.Unix(1000, 0)
 		w.env.now = func() time.Time { return now }
 		w.host.Cgroups = w.dir
-		stat := filepath.Join(w.dir, "a", "cpu.stat")
+		stat := filepath.Join(w.dir, "clusterctl.slice", "clusterctl-web.slice", "web@1.service", "cpu.stat")
 		if err := os.MkdirAll(filepath.Dir(stat), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		used := 0
-		d := &deploy{e: w.env, app: units.App{Listen: []units.Listener{{Port: 80}}}}
+		d := &deploy{e: w.env, app: units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}}
 		s := d.settling(updateOptions{settle: time.Second, watch: true})
 		now = now.Add(c.start)
 		up := now
@@ -102,7 +102,7 @@ func TestSettleWatch(t *testing.T) {
 			if err := os.WriteFile(stat, fmt.Appendf(nil, "usage_usec %d\n", used), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			more = s.Longer([]control.State{{ControlGroup: "/a"}})
+			more = s.Longer([]control.State{{Unit: "web@1.service"}})
 		}
 		if got := now.Sub(up); got != c.want {
 			t.Errorf("%s: %v, want %v", c.about, got, c.want)
@@ -127,6 +127,9 @@ func TestOwnListeners(t *testing.T) {
 	}
 	if got := s.listenText(); got != "3000 127.0.0.1:9229 (own)" {
 		t.Errorf("%q", got)
+	}
+	if s := status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 3)); s.Problem == "" {
+		t.Errorf("one has just been restarted: %+v", s)
 	}
 	// With SO_REUSEPORT, or one instance, all is well.
 	for _, s := range []appStatus{

@@ -122,8 +122,8 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 			s.Problem = st.Unit + ": it does not listen"
 		}
 	}
-	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && s.Ready < s.Wanted {
-		// The others fail because of it, and their exit status does not say so.
+	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
+		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
 		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
 	}
 	s.State = appState(states[0], s, broken)

@@ -149,6 +149,16 @@ func TestSocketsOf(t *testing.T) {
 	}
 }
 
+func TestWorkingState(t *testing.T) {
+	for text, want := range map[string]bool{
+		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,
+	} {
+		if workingState([]byte(text)) != want {
+			t.Errorf("%q is not %v", text, want)
+		}
+	}
+}
+
 func TestRuns(t *testing.T) {
 	h := Host{Runs: tree(t, map[string]string{"web/1.backoff": "", "web/2.backoff": "damaged"})}
 	at := time.Now()

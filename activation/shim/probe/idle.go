@@ -21,7 +21,7 @@ type idle struct {
 	limit time.Duration // 0: only the timeout of the probe counts
 	since time.Time     // of the last sign of work
 	ticks uint64
-	slept bool // the one long sleep has been waited for
+	slept bool // the end of a sleep has been waited for
 }
 
 // over looks at the program, period after the last look. It reports whether the program has been idle for the limit.
@@ -37,9 +37,9 @@ func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Durat
 	if now.Sub(i.since) < i.limit {
 		return false
 	}
-	// A sleep that is shorter than the limit has ended meanwhile, and nothing came of it.
-	if sleep := longestSleep(pids); !i.slept && sleep >= i.limit && now.Add(sleep).Before(deadline) && !connected(r, pids) {
-		i.slept, i.since = true, now.Add(sleep-i.limit+period)
+	// Once: a program with a timer that repeats must not be waited for until the deadline.
+	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !connected(r, pids) {
+		i.slept, i.since = true, now.Add(sleep+period-i.limit)
 		return false
 	}
 	return true

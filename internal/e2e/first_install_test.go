@@ -89,7 +89,7 @@ func TestDiesLate(t *testing.T) {
 		}{
 			{"a background app", []string{"--no-listen", "--", "python3", "-c", "import time; time.sleep(4); raise SystemExit('gave up')"}},
 			{"a server that works and fails", []string{"--listen", "0.0.0.0:8183", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
-				"s = socket.create_server(('0.0.0.0', 8183))\nwhile time.process_time() < 0.8: pass\nraise SystemExit('gave up')"}},
+				"s = socket.create_server(('0.0.0.0', 8183))\nwhile time.process_time() < 0.5: pass\nraise SystemExit('gave up')"}},
 			{"a server that took long to start", []string{"--listen", "0.0.0.0:8184", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
 				"time.sleep(5)\ns = socket.create_server(('0.0.0.0', 8184))\ntime.sleep(3)\nraise SystemExit('gave up')"}},
 			{"a server that dies in the probe", []string{"--", "python3", "-c", "import os, socket, time\nprobe = not os.path.exists('/run/probed')\n" +
@@ -133,6 +133,11 @@ func TestGoesIntoBackground(t *testing.T) {
 // TestProbeLogIsItsOwn: what an error shows of the log is of this probe, and of none before it.
 func TestProbeLogIsItsOwn(t *testing.T) {
 	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
+		if r := first(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
+			"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
+			t.Fatalf("exit status %d", r.Code)
+		}
+		must(t, m, "uninstall", "--yes", "again")
 		for i := range 8 {
 			word := fmt.Sprintf("attempt-%d-ends", i)
 			r := first(t, m, "again", "--", "/bin/sh", "-c", "for i in 1 2 3; do echo "+word+"; done; exit 3")
@@ -140,6 +145,9 @@ func TestProbeLogIsItsOwn(t *testing.T) {
 				t.Errorf("exit status %d, want 3", r.Code)
 			}
 			wantIn(t, r.Stderr, word)
+			if strings.Contains(r.Stderr, "attempt-of-a-success") {
+				t.Errorf("attempt %d shows the log of the app that was there before:\n%s", i, r.Stderr)
+			}
 			for j := range i {
 				if strings.Contains(r.Stderr, fmt.Sprintf("attempt-%d-ends", j)) {
 					t.Errorf("attempt %d shows the log of attempt %d:\n%s", i, j, r.Stderr)

@@ -173,7 +173,7 @@ func (e *env) factsOf(a units.App, states []control.State, sockets *inspect.Sock
 	return f
 }
 
-// addOwn adds addresses on which an instance listens, without those that are shared.
+// addOwn adds addresses on which an instance listens, without the shared ones.
 func (f *facts) addOwn(a units.App, list []inspect.Address) {
 	for _, at := range list {
 		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {

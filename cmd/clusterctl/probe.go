@@ -34,7 +34,7 @@ type probeReport struct {
 	TimedOut    bool   `json:"timed_out"`
 	NonBlocking bool   `json:"non_blocking"`
 	HoldAccept  bool   `json:"hold_accept"`
-	// Idle: it listened on nothing and did nothing any more.
+	// Idle: the program listened on nothing, and was idle for a while.
 	Idle bool `json:"idle"`
 	// Left are the names of the processes that were there when the program had ended.
 	Left   []string `json:"left"`

@@ -86,7 +86,7 @@ func TestAdopted(t *testing.T) {
 		about, listen, report, want, told, err string
 	}{
 		{"nothing asked, nothing bound", "", binds(), "", "background app", ""},
-		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "", "it did not listen within 10s, and did nothing any more; if it listens later: --listen PORT", ""},
+		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "", "it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
 		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "", "was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
 		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "", "it ended after 1.0s without listening (exited 0)", ""},
 		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080", "it did not listen within 500ms; taking --listen as it is", ""},

@@ -67,7 +67,7 @@ func (r probeReport) silence() string {
 		how, what, _ := strings.Cut(r.Status, "/")
 		return fmt.Sprintf("it ended after %s without listening (%s %s)", r.took(), how, what)
 	case r.Idle:
-		return fmt.Sprintf("it did not listen within %s, and did nothing any more", r.took())
+		return fmt.Sprintf("it did not listen within %s, and is idle", r.took())
 	}
 	return "it did not listen within " + r.took()
 }

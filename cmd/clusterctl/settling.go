@@ -39,7 +39,7 @@ func (d *deploy) settling(o updateOptions) control.Settling {
 	return control.Settling{Time: look, Longer: w.longer}
 }
 
-// blind reports whether nobody has seen that the program works.
+// blind reports whether nothing has shown yet that the program works.
 func (d *deploy) blind(seen *probeReport) bool {
 	switch {
 	case seen != nil && seen.died():

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestBackgrounded: a program that goes into the background is told how it stays in the foreground.
+// TestBackgrounded: the error of a program that goes into the background has a hint how to keep it in the foreground.
 func TestBackgrounded(t *testing.T) {
 	w := newWorld(t)
 	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
@@ -43,9 +43,9 @@ func TestSettling(t *testing.T) {
 		want  time.Duration // 0: it depends on what the instances do
 	}{
 		{"--settle", units.App{}, "", true, 3 * time.Second},
-		{"a background app that nobody saw run", units.App{}, "", false, 10 * time.Second},
-		{"shorter runs are no crashes", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, "", false, 2 * time.Second},
-		{"longer ones may be", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, "", false, 10 * time.Second},
+		{"a background app without a probe", units.App{}, "", false, 10 * time.Second},
+		{"a shorter --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, "", false, 2 * time.Second},
+		{"a longer --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, "", false, 10 * time.Second},
 		{"a background app that ran in the probe", units.App{}, `{"idle":true}`, false, 0},
 		{"a background app that bound something in the probe", units.App{}, bound, false, 10 * time.Second},
 		{"a listener", units.App{Listen: port}, "", false, 0},

@@ -107,7 +107,7 @@ func TestDiesLate(t *testing.T) {
 	})
 }
 
-// TestGoesIntoBackground: a program that leaves its work to a process of its own is told to stay in the foreground.
+// TestGoesIntoBackground: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
 func TestGoesIntoBackground(t *testing.T) {
 	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/memcached"

@@ -28,7 +28,7 @@ type Queue struct{ Depth, Limit int }
 type Sockets struct {
 	listening   map[Address]Queue
 	connections map[Address][]uint64 // inodes, by the local address
-	listeners   map[uint64]Address   // those of TCP, by inode
+	listeners   map[uint64]Address   // TCP listeners, by inode
 }
 
 // Look asks the kernel for the listeners and the connections of the machine. It needs no root.

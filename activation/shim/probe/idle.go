@@ -117,7 +117,7 @@ const timerAbsolute = 1 // TIMER_ABSTIME
 // sleepingCall is a system call with a timeout.
 type sleepingCall struct {
 	timeout int           // the argument
-	unit    time.Duration // a millisecond: the argument is the time itself; else that of the second part of a struct
+	unit    time.Duration // a millisecond if the argument is the time itself; otherwise the unit of the second field of a struct
 	clock   bool          // clock_nanosleep(2): may name a moment instead
 }
 

@@ -37,7 +37,7 @@ type Report struct {
 	Exited   bool // the program ended by itself
 	Status   string
 	TimedOut bool // the time was over before the program had settled
-	// Idle says that the program listens on nothing and did nothing any more.
+	// Idle: the program listens on nothing, and was idle for the time of Config.Idle.
 	Idle bool
 	// Left are the names of the processes that the program has left behind when it ended.
 	Left []string

@@ -22,7 +22,7 @@ type Config struct {
 	Child []string
 }
 
-// Run runs the program until it has settled behind its first listen(2), has ended, does nothing any more,
+// Run runs the program until it has settled behind its first listen(2), has ended, is idle,
 // or the time is over, and kills it with all its descendants. Its output goes to
 // this process's stderr. It is to be called on a locked OS thread, by a process
 // that has no other children. Errors of package seccomp say why no probe is

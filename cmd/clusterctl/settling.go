@@ -44,11 +44,11 @@ func (d *deploy) blind(seen *probeReport) bool {
 	switch {
 	case seen != nil && seen.died():
 		return true
-	case len(d.app.Listen) == 0:
-		// A probe in which nothing was bound was a run like any other. A program for which something was bound got a decoy.
-		return seen == nil || len(seen.Binds) > 0
+	case len(d.app.Listen) > 0 || d.app.Ready == units.ReadyNotify:
+		return false
 	}
-	return d.app.Activation == units.Native && d.app.Ready == units.ReadyExec
+	// A probe in which nothing was bound was a run like any other. A program for which something was bound got a decoy.
+	return seen == nil || len(seen.Binds) > 0
 }
 
 // settleWatch watches new instances while they settle.

@@ -50,8 +50,7 @@ func TestSettling(t *testing.T) {
 		{"a background app that bound something in the probe", units.App{}, bound, false, 10 * time.Second},
 		{"a listener", units.App{Listen: port}, "", false, 0},
 		{"it died in the probe", units.App{Listen: port}, `{"exited":true,"status":"exited/1"}`, false, 10 * time.Second},
-		{"native, and ready when executed", units.App{Listen: port, Activation: units.Native}, "", false, 10 * time.Second},
-		{"native, and says that it is ready", units.App{Listen: port, Activation: units.Native, Ready: units.ReadyNotify}, "", false, 0},
+		{"a background app that says when it is ready", units.App{Ready: units.ReadyNotify}, "", false, 0},
 	} {
 		w := newWorld(t)
 		d := &deploy{e: w.env, app: c.app}

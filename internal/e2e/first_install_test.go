@@ -39,12 +39,12 @@ func TestSlowToListen(t *testing.T) {
 	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
-		r := first(t, m, "slow", "--settle", "200ms", "--no-node-preload", "--", "node", program)
-		if r.Code != 0 {
-			t.Fatalf("exit status %d", r.Code)
-		}
+		a := app{m: m, name: "slow", n: 2, url: "http://127.0.0.1:8180/"}
+		t.Cleanup(func() { a.uninstall(t) })
+		// In the sandbox, where the probe has to look into the program too.
+		r := must(t, m, "install", "slow", "-i", "2", "--settle", "200ms", "--no-node-preload", "--", "node", program)
 		wantIn(t, r.Stderr, "probe: it listens on tcp port 8180")
-		app{m: m, name: "slow", n: 2, url: "http://127.0.0.1:8180/"}.wantUp(t)
+		a.wantUp(t)
 	})
 }
 

@@ -11,9 +11,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// firstReleases returns the two systemd versions that most machines have.
-func firstReleases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
-
 // first is a first install that does not have to succeed.
 func first(t *testing.T, m *lab.Machine, name string, args ...string) lab.Result {
 	t.Helper()
@@ -36,7 +33,7 @@ func wantIn(t *testing.T, text string, words ...string) {
 
 // TestSlowToListen: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
 func TestSlowToListen(t *testing.T) {
-	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
 		a := app{m: m, name: "slow", n: 2, url: "http://127.0.0.1:8180/"}
@@ -50,7 +47,7 @@ func TestSlowToListen(t *testing.T) {
 
 // TestOwnListenersAreNamed: a background app that listens by itself is named, and so is what its other instances die of.
 func TestOwnListenersAreNamed(t *testing.T) {
-	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
 		m.WriteFile(t, program, "import os, socket, time\nwhile not os.path.exists('"+flag+"'):\n    time.sleep(0.05)\n"+
 			"s = socket.create_server(('0.0.0.0', 8181))\nprint('listening', flush=True)\ntime.sleep(600)\n", 0o644)
@@ -82,7 +79,7 @@ func TestOwnListenersAreNamed(t *testing.T) {
 
 // TestDiesLate: a program that dies seconds after its start is not installed.
 func TestDiesLate(t *testing.T) {
-	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		for i, c := range []struct {
 			about string
 			args  []string
@@ -109,7 +106,7 @@ func TestDiesLate(t *testing.T) {
 
 // TestGoesIntoBackground: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
 func TestGoesIntoBackground(t *testing.T) {
-	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/memcached"
 		m.WriteFile(t, program, "#!/bin/sh\nsetsid sleep 600 </dev/null >/dev/null 2>&1 &\nexit 0\n", 0o755)
 		for _, args := range [][]string{{"--", program}, {"--listen", "8186", "--", program}} {
@@ -132,7 +129,7 @@ func TestGoesIntoBackground(t *testing.T) {
 
 // TestProbeLogIsItsOwn: what an error shows of the log is of this probe, and of none before it.
 func TestProbeLogIsItsOwn(t *testing.T) {
-	on(t, firstReleases(), func(t *testing.T, m *lab.Machine) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		if r := first(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
 			"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)

@@ -17,8 +17,9 @@ type Probe struct {
 // probeMargin is what the unit may take beyond the time of the probe itself.
 const probeMargin = 30 * time.Second
 
-// RenderProbe gives the unit that probes the app; its listeners do not matter.
-func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
+// RenderProbe gives the unit that probes the app; its listeners do not matter. The probe ends at the latest after the
+// timeout, and earlier if the program listens on nothing and has done nothing for the time idle, unless that is 0.
+func RenderProbe(a App, t Target, timeout, idle time.Duration) (Probe, error) {
 	if err := a.Validate(); err != nil {
 		return Probe{}, err
 	}
@@ -35,7 +36,7 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	v.Report = fixed(report)
 	v.Credentials, v.EncryptedCredentials = r.credentials()
 	v.TimeoutStart = seconds(timeout, 0, probeMargin)
-	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--instance=1"}
+	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--idle=" + idle.String(), "--instance=1"}
 	if a.confined() {
 		words = append(words, "--confine")
 	}

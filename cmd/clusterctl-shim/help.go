@@ -30,8 +30,10 @@ usage: clusterctl-shim probe [flags] -- /path/to/program [arguments]
 
 Runs the program until it listens, kills it and prints what it bound, as JSON.
 
-  --timeout DURATION       of the whole probe (10s)
+  --timeout DURATION       of the whole probe (1m)
   --settle DURATION        silence after the last listen (500ms)
+  --idle DURATION          end when the program listens on nothing and has done nothing
+                           for so long (10s); 0: never
   --output FILE            for the report, instead of stdout
   --confine, --instance, --env-file, --increment, --node-preload as above
 

@@ -23,11 +23,12 @@ const confineFlag = "--confine"
 func probeCommand(args []string) (int, error) {
 	var o runOptions
 	var output string
-	timeout, settle := probe.DefaultTimeout, probe.DefaultSettle
+	timeout, settle, idle := probe.DefaultTimeout, probe.DefaultSettle, probe.DefaultIdle
 	f := flag.NewFlagSet("probe", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.DurationVar(&timeout, "timeout", timeout, "")
 	f.DurationVar(&settle, "settle", settle, "")
+	f.DurationVar(&idle, "idle", idle, "")
 	f.StringVar(&output, "output", "", "")
 	f.BoolVar(&o.confine, "confine", false, "")
 	f.IntVar(&o.instance, "instance", 1, "")
@@ -45,6 +46,9 @@ func probeCommand(args []string) (int, error) {
 	if timeout <= 0 || settle <= 0 {
 		return 0, usage("--timeout and --settle must be positive")
 	}
+	if idle < 0 {
+		return 0, usage("--idle must not be negative")
+	}
 	vars, err := o.readEnvFiles(os.Environ())
 	if err != nil {
 		return 0, err
@@ -59,7 +63,7 @@ func probeCommand(args []string) (int, error) {
 	}
 	runtime.LockOSThread()
 	r, err := probe.Run(probe.Config{
-		Argv: o.argv, Env: withoutManager(env), Timeout: timeout, Settle: settle,
+		Argv: o.argv, Env: withoutManager(env), Timeout: timeout, Settle: settle, Idle: idle,
 		Child: child,
 	})
 	if err != nil {

@@ -18,6 +18,8 @@ type found struct {
 	Exited     bool
 	Status     string
 	TimedOut   bool `json:"timed_out"`
+	Idle       bool
+	Left       []string
 	Blocking   bool `json:"-"`
 	HoldAccept bool `json:"hold_accept"`
 	NonBlock   bool `json:"non_blocking"`
@@ -58,6 +60,9 @@ func TestProbe(t *testing.T) {
 	slow := func(argv ...string) []string {
 		return append([]string{"--timeout", "60s", "--settle", "3s", "--"}, argv...)
 	}
+	idle := func(argv ...string) []string {
+		return append([]string{"--timeout", "60s", "--idle", "2s", "--"}, argv...)
+	}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -73,8 +78,21 @@ func TestProbe(t *testing.T) {
 			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
 		{"blocking c", slow(filepath.Join(testdata, "cserver"), port(a4)), found{HoldAccept: true, Binds: []foundBind{
 			{"inet", "stream", "0.0.0.0", p4, true, 16, false, false, true}}}},
-		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, found{NonBlock: true, Exited: true, Status: "exited/3"}},
+		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, found{NonBlock: true, Exited: true, Status: "exited/3", Left: []string{}}},
 		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"}, found{NonBlock: true, TimedOut: true}},
+		{"does nothing", idle("/bin/sleep", "600"), found{NonBlock: true, Idle: true}},
+		{"is a client that sleeps", idle(python(t), "-c", `
+import socket, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    time.sleep(20)`), found{NonBlock: true, Idle: true}},
+		{"sleeps, and listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), found{HoldAccept: true, Binds: []foundBind{
+			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
+		{"waits for a timer, and listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"), found{NonBlock: true, Binds: []foundBind{
+			{"inet6", "stream", "::", 5804, true, 511, true, true, false}}}},
+		{"a child works, and it listens", idle("/bin/sh", "-c", `"$0" -c 'import time
+while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), found{HoldAccept: true, Binds: []foundBind{
+			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
+		{"goes into the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), found{NonBlock: true, Exited: true, Status: "exited/0", Left: []string{"sleep"}}},
 		{"two ports, one later", slow(node(t), "-e", `
 const http = require('http');
 http.createServer(() => {}).listen(5801, '127.0.0.1', () => setTimeout(() => http.createServer(() => {}).listen(5802, '127.0.0.1'), 100));`),
@@ -93,6 +111,15 @@ http.createServer(() => {}).listen(5801, '127.0.0.1', () => setTimeout(() => htt
 		})
 	}
 }
+
+// laterPython runs its first argument, and listens on the port of the second.
+const laterPython = `
+import socket, sys, time
+exec(sys.argv[1])
+s = socket.socket()
+s.bind(("0.0.0.0", int(sys.argv[2])))
+s.listen(5)
+time.sleep(600)`
 
 // Nothing outlives a probe, not even what has left the process group and ignores SIGTERM.
 func TestProbeLeavesNothing(t *testing.T) {
@@ -122,6 +149,7 @@ func TestProbeErrors(t *testing.T) {
 	}{
 		{[]string{"--"}, exitUsage, "no program"},
 		{[]string{"--timeout", "0s", "--", "/bin/true"}, exitUsage, "positive"},
+		{[]string{"--idle", "-1s", "--", "/bin/true"}, exitUsage, "must not be negative"},
 		{[]string{"--output", "/no/such/dir/x", "--", "/bin/true"}, exitFailed, "writing the report"},
 	} {
 		out, _ := exec.Command(shim, append([]string{"probe"}, c.args...)...).CombinedOutput()

@@ -19,6 +19,7 @@ type applyOptions struct {
 	dryRun, asJSON, force bool
 	consent               consent
 	settle                time.Duration
+	givenSettle           bool
 }
 
 func fileFlag(file *string) cli.Flag {
@@ -47,6 +48,7 @@ func applyCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
+			o.givenSettle = c.IsSet("settle")
 			return runApply(c.Context, e, o, args)
 		},
 	}
@@ -75,7 +77,7 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 	outcomes := make([]outcome, 0, len(apps))
 	var errs []error
 	for _, a := range apps {
-		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, consent: o.consent})
+		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, watch: !o.givenSettle, force: o.force, consent: o.consent})
 		e.killed.mark(out.Instances)
 		outcomes = append(outcomes, out)
 		errs = append(errs, of(a.Name, len(apps), err)...)

@@ -105,7 +105,7 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 	var gone *install.NotInstalledError
 	switch {
 	case errors.As(err, &gone):
-		return out, d.create(ctx, o.settle, &out)
+		return out, d.create(ctx, o, &out)
 	case err != nil:
 		// It is there and cannot be read, after an edit by hand for one: not free, or its running instances would be replaced.
 		return out, err
@@ -117,7 +117,7 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 }
 
 // create installs an app that is not there.
-func (d *deploy) create(ctx context.Context, settle time.Duration, out *outcome) error {
+func (d *deploy) create(ctx context.Context, o updateOptions, out *outcome) error {
 	plan, err := d.check(ctx)
 	if err != nil {
 		return err
@@ -131,8 +131,8 @@ func (d *deploy) create(ctx context.Context, settle time.Duration, out *outcome)
 	if err := tx.Write(); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if err := d.bringUp(ctx, settle); err != nil {
-		err = explainInstance(context.WithoutCancel(ctx), err, d.app.LogNamespace(), started)
+	if err := d.bringUp(ctx, o); err != nil {
+		err = explainInstance(context.WithoutCancel(ctx), d.withCause(ctx, err), d.app.LogNamespace(), started)
 		return errors.Join(err, d.takeBack(ctx, tx))
 	}
 	out.Action = actionCreated
@@ -168,7 +168,7 @@ func (e *env) present(n units.Name) (a units.App, found bool) {
 }
 
 // bringUp is the part that systemd does.
-func (d *deploy) bringUp(ctx context.Context, settle time.Duration) error {
+func (d *deploy) bringUp(ctx context.Context, o updateOptions) error {
 	// Enabling works on the files alone. Since systemd 253 or so, PID 1 counts as outdated after it (NeedDaemonReload=, and a
 	// warning of systemctl at each command) until it reloads, so the one reload comes second.
 	if err := d.conn.Enable(ctx, d.app.Name.Service()); err != nil {
@@ -177,7 +177,9 @@ func (d *deploy) bringUp(ctx context.Context, settle time.Duration) error {
 	if err := d.conn.Reload(ctx); err != nil {
 		return err
 	}
-	return d.e.startApp(ctx, d.conn, d.app.Name, d.target.Sizing, settle)
+	p := d.e.newProgress(string(d.app.Name), d.target.Sizing.Want)
+	defer p.end()
+	return d.conn.StartNewApp(ctx, d.app.Name, numbers(d.target.Sizing.Listed), d.settling(o), p.observe)
 }
 
 // takeBack stops what runs and puts the files back as they were. It goes on after an interrupt of the command itself; the

@@ -22,6 +22,12 @@ type installOptions struct {
 	consent      consent
 	settle       time.Duration
 	probeTimeout time.Duration
+	// wholeProbe: --probe-timeout was given, so the probe waits that long for the program to listen.
+	wholeProbe bool
+	// givenSettle: --settle was given.
+	givenSettle bool
+	// seen is what a probe has found, nil without one.
+	seen *probeReport
 }
 
 // defaultSettle is how long the instances have to stay alive before an install counts as done.
@@ -53,7 +59,7 @@ func installCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "interpreter", Usage: "`PROGRAM` that runs the FILE, or none", Destination: &o.interpreter.interpreter},
 			&cli.StringFlag{Name: "interpreter-args", Usage: "`ARGS` of the interpreter, separated by blanks", Destination: &o.interpreter.args},
 			&cli.StringFlag{Name: "node-args", Usage: "the same, as PM2 has it: `ARGS` such as --max-old-space-size=512", Destination: &o.interpreter.nodeArgs},
-			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` in which the program has to listen when it is run once", Destination: &o.probeTimeout},
+			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` to wait for the program to listen when it is run once", Destination: &o.probeTimeout},
 			&cli.BoolFlag{Name: "no-probe", Usage: "do not run the program once; take --listen as it is", Destination: &o.noProbe},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the files that would be written, and change nothing", Destination: &o.dryRun},
 			forceFlag(&o.force), yesFlag(&o.consent.yes),
@@ -65,6 +71,7 @@ func installCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
+			o.wholeProbe, o.givenSettle = c.IsSet("probe-timeout"), c.IsSet("settle")
 			if found, err := e.inFile(args[0]); err != nil {
 				return err
 			} else if found {
@@ -104,7 +111,7 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if err := a.Validate(); err != nil {
 		return err
 	}
-	if err := e.findListeners(ctx, &a, o); err != nil {
+	if o.seen, err = e.findListeners(ctx, &a, o); err != nil {
 		return err
 	}
 	d, err := e.newDeploy(ctx, a)
@@ -120,7 +127,7 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 
 // installAndTell installs, and prints what stands then.
 func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
-	out, err := d.install(ctx, updateOptions{settle: o.settle, force: o.force, start: true, consent: o.consent})
+	out, err := d.install(ctx, updateOptions{settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, start: true, consent: o.consent})
 	if err != nil {
 		return err
 	}
@@ -131,6 +138,9 @@ func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
 		fmt.Fprintf(d.e.stdout, "%s: nothing has changed\n", d.app.Name)
 		d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
 		return nil
+	}
+	if out.Action == actionCreated && len(d.app.Listen) == 0 {
+		d.e.noteOwnListeners(d.app.Name, d.ownListeners(ctx))
 	}
 	return d.announce(out)
 }
@@ -143,31 +153,29 @@ func yesFlag(yes *bool) cli.Flag {
 	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask when an app gets more rights", Destination: yes}
 }
 
-// defaultProbeTimeout is the shim's.
-const defaultProbeTimeout = 10 * time.Second
-
 // findListeners probes a program that the shim is to adopt, unless it is known already what that would find.
-func (e *env) findListeners(ctx context.Context, a *units.App, o installOptions) error {
+func (e *env) findListeners(ctx context.Context, a *units.App, o installOptions) (*probeReport, error) {
 	known := false
 	if !o.app.noListen {
-		known = e.keepListeners(a, o.probeTimeout != defaultProbeTimeout)
+		known = e.keepListeners(a, o.wholeProbe)
 	}
 	switch {
 	case o.app.noListen:
-		return nil
+		return nil, nil
 	case known:
-		return o.app.preferDrain(a)
+		return nil, o.app.preferDrain(a)
 	case a.Activation == units.Native || o.noProbe:
-		return o.app.checkListen(len(a.Listen))
+		return nil, o.app.checkListen(len(a.Listen))
 	case o.dryRun && len(a.Listen) > 0:
-		return nil
+		return nil, nil
 	case o.dryRun:
-		return withHint(usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
+		return nil, withHint(usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
 	}
-	if err := e.probe(ctx, a, o.probeTimeout); err != nil {
-		return err
+	r, err := e.probe(ctx, a, o.probeTimes())
+	if err != nil {
+		return nil, err
 	}
-	return o.app.preferDrain(a)
+	return &r, o.app.preferDrain(a)
 }
 
 // preferDrain: what was asked for goes before what was seen.

@@ -92,6 +92,11 @@ func runLs(ctx context.Context, e *env, args []string, o lsOptions) error {
 		printErr = e.printJSON(list.document(o.sort))
 	} else {
 		printErr = e.printApps(e.stdout, &list, o, len(args) > 0)
+		for _, a := range list.apps {
+			if len(a.Listen) == 0 && a.Wanted > 1 {
+				e.noteOwnListeners(a.Name, a.OwnListen)
+			}
+		}
 	}
 	return errors.Join(append(list.problems, printErr)...)
 }

@@ -118,7 +118,7 @@ func (e *env) appGrid(apps []appStatus, noCPU bool) *grid {
 		{title: "UPTIME", right: true, drop: 7}, {title: "STATE"}, {title: "PROBLEM", drop: 9, cut: true},
 	}}
 	for _, a := range apps {
-		g.row(colourOf(a.State), 9, string(a.Name), fmt.Sprintf("%d/%d", a.Ready, a.Wanted), orDash(strings.Join(a.Listen, " ")), a.Queue.String(),
+		g.row(colourOf(a.State), 9, string(a.Name), fmt.Sprintf("%d/%d", a.Ready, a.Wanted), a.listenText(), a.Queue.String(),
 			number(a.Connections), percent(a.CPU), size(a.Memory), fmt.Sprint(a.Restarts), e.age(a.Since), a.words(e.now()), oneLine(a.Problem))
 	}
 	return g.without(noCPU)
@@ -140,6 +140,14 @@ func (e *env) instanceGrid(apps []appStatus, noCPU bool) *grid {
 		}
 	}
 	return g.without(noCPU)
+}
+
+// listenText returns the addresses of an app, marked where an app without a listener listens by itself.
+func (s appStatus) listenText() string {
+	if len(s.Listen) == 0 && len(s.OwnListen) > 0 {
+		return strings.Join(s.OwnListen, " ") + " (own)"
+	}
+	return orDash(strings.Join(s.Listen, " "))
 }
 
 // without leaves columns out that were not measured, and the last one where it says nothing.

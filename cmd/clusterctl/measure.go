@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/inspect"
@@ -162,19 +163,42 @@ func (e *env) factsOf(a units.App, states []control.State, sockets *inspect.Sock
 			if mem, ok := e.host.Memory(st.ControlGroup, pids); ok {
 				one.Memory, one.Source = &mem.Bytes, mem.Source
 			}
-			if held, ok := e.host.SocketsOf(pids); ok && f.connections != nil {
-				n := 0
-				for ino := range held {
-					if accepted[ino] {
-						n++
-					}
-				}
-				one.connections = &n
+			if held, ok := e.host.SocketsOf(pids); ok && sockets != nil {
+				f.addOwn(a, sockets.ListenersAmong(held))
+				one.connections = f.connectionsAmong(held, accepted)
 			}
 		}
 		f.instances = append(f.instances, one)
 	}
 	return f
+}
+
+// addOwn adds addresses on which an instance listens, without the shared ones.
+func (f *facts) addOwn(a units.App, list []inspect.Address) {
+	for _, at := range list {
+		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
+			of, _ := addressOf(l)
+			return at.Port == of.Port && (at.Host == of.Host || !at.Host.IsValid() && of.Host.IsUnspecified())
+		})
+		l := units.Listener{Host: at.Host, Port: at.Port}
+		if !shared && !slices.Contains(f.ownListen, l.String()) {
+			f.ownListen = append(f.ownListen, l.String())
+		}
+	}
+}
+
+// connectionsAmong counts the accepted connections among the sockets that an instance holds.
+func (f *facts) connectionsAmong(held, accepted map[uint64]bool) *int {
+	if f.connections == nil {
+		return nil
+	}
+	n := 0
+	for ino := range held {
+		if accepted[ino] {
+			n++
+		}
+	}
+	return &n
 }
 
 // addressOf is where the kernel knows a listener. Datagrams have no accept queue and no connections.

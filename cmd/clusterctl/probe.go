@@ -34,54 +34,58 @@ type probeReport struct {
 	TimedOut    bool   `json:"timed_out"`
 	NonBlocking bool   `json:"non_blocking"`
 	HoldAccept  bool   `json:"hold_accept"`
+	// Idle: the program listened on nothing, and was idle for a while.
+	Idle bool `json:"idle"`
+	// Left are the names of the processes that were there when the program had ended.
+	Left   []string `json:"left"`
+	TookMS int64    `json:"took_ms"`
 }
 
 // probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and takes
 // over what it was about to bind. It is killed before it serves anyone: what it binds are decoys.
-func (e *env) probe(ctx context.Context, a *units.App, timeout time.Duration) (err error) {
+func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r probeReport, err error) {
 	conn, err := e.dial(ctx)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer conn.Close()
 	lock, err := e.lock(ctx, a.Name)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer func() { err = errors.Join(err, e.endProbe(*a, lock)) }()
 	target, err := e.targetOf(a.Name)
 	if err != nil {
-		return err
+		return r, err
 	}
 	if err := e.checkSecrets(*a); err != nil {
-		return err
+		return r, err
 	}
 	target.Values = e.store.ProbeValues(a.Name)
-	p, err := units.RenderProbe(*a, target, timeout)
+	p, err := units.RenderProbe(*a, target, times.limit, times.idle)
 	if err != nil {
-		return err
+		return r, err
 	}
 	if len(a.Env) > 0 {
 		if err := e.store.WriteProbeValues(a.Name, units.RenderValues(*a)); err != nil {
-			return err
+			return r, err
 		}
 	}
-	if err := e.announceProbe(ctx, conn, *a, timeout); err != nil {
-		return err
+	if err := e.announceProbe(ctx, conn, *a, times.limit); err != nil {
+		return r, err
 	}
 	started := e.now()
 	data, err := e.runProbe(ctx, conn, p)
 	if err != nil {
-		return explainInstance(context.WithoutCancel(ctx), err, "", started)
+		return r, explainInstance(context.WithoutCancel(ctx), err, "", started)
 	}
-	var r probeReport
 	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("reading the report of the probe: %w", err)
+		return r, fmt.Errorf("reading the report of the probe: %w", err)
 	}
-	if err := r.failed(); err != nil {
-		return explainInstance(context.WithoutCancel(ctx), &control.InstanceError{Unit: p.Unit.Path, Reason: err.Error()}, "", started)
+	if err := r.failed(*a, p.Unit.Path); err != nil {
+		return r, explainInstance(context.WithoutCancel(ctx), err, "", started)
 	}
-	return e.adopted(a, r)
+	return r, e.adopted(a, r)
 }
 
 // announceProbe says what is about to run, before it runs: a program without a port, such as a queue consumer, begins its
@@ -175,15 +179,6 @@ func readReport(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// failed: the program ended before it bound anything, and not with success.
-func (r probeReport) failed() error {
-	if !r.Exited || r.Status == "exited/0" || len(r.Binds) > 0 {
-		return nil
-	}
-	how, what, _ := strings.Cut(r.Status, "/")
-	return fmt.Errorf("the program ended in the probe, before it listened: %s %s", how, what)
-}
-
 // adopted takes the listeners of the report, or holds those that were asked for against it.
 func (e *env) adopted(a *units.App, r probeReport) error {
 	found := r.listeners()
@@ -191,16 +186,13 @@ func (e *env) adopted(a *units.App, r probeReport) error {
 	e.noteProgramMode(*a, r)
 	switch {
 	case len(found) == 0 && len(a.Listen) == 0:
-		e.note("probe: it listens on nothing, so it becomes a background app")
-		if r.TimedOut {
-			e.note("probe: if it was only slow to listen, install it again and give it longer: --probe-timeout 60s")
-		}
+		e.noteBackground(r)
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
 		return nil
 	case len(found) == 0 && r.listensOnPathOf(*a):
 		return nil
 	case len(found) == 0:
-		e.note("probe: it did not listen within the time of the probe; taking --listen as it is")
+		e.note("probe: %s; taking --listen as it is", r.silence())
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
 		return nil
 	case len(a.Listen) == 0:

@@ -70,7 +70,7 @@ func TestReportFailed(t *testing.T) {
 		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "", `{"exited":true,"status":"exited/1","binds":[` + one + `]}`: "",
 		`{"exited":true,"status":"exited/1"}`: "before it listened: exited 1", `{"exited":true,"status":"killed/SEGV"}`: "before it listened: killed SEGV",
 	} {
-		err := reportOf(t, text).failed()
+		err := reportOf(t, text).failed(units.App{}, "x.service")
 		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -86,7 +86,11 @@ func TestAdopted(t *testing.T) {
 		about, listen, report, want, told, err string
 	}{
 		{"nothing asked, nothing bound", "", binds(), "", "background app", ""},
-		{"nothing bound in time", "8080", binds(), "8080", "taking --listen as it is", ""},
+		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "", "it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
+		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "", "was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
+		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "", "it ended after 1.0s without listening (exited 0)", ""},
+		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080", "it did not listen within 500ms; taking --listen as it is", ""},
+		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080", "it ended after 1.0s without listening (exited 0); taking --listen as it is", ""},
 		{"taken over", "", binds(any8080), "8080", "it listens on tcp port 8080", ""},
 		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
 		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},

@@ -67,8 +67,14 @@ func (e *env) stateLines(d appDetails, line printLine) {
 	} else {
 		line(warning, "at boot", "does not start (systemctl enable "+string(d.Name)+")")
 	}
-	if len(d.Listeners) == 0 {
+	own := strings.Join(d.OwnListen, " ") + ", each instance for itself"
+	switch {
+	case len(d.Listeners) == 0 && len(d.OwnListen) > 0:
+		line(warning, "listens on", own+" (to share it: install it with --listen "+d.OwnListen[0]+")")
+	case len(d.Listeners) == 0:
 		line(plainColour, "listens on", "-")
+	case len(d.OwnListen) > 0:
+		defer line(plainColour, "and on", own)
 	}
 	for i, l := range d.Listeners {
 		name, c, text := "listens on", plainColour, l.Listen

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/inspect"
@@ -19,6 +20,8 @@ type appStatus struct {
 	Wanted int        `json:"wanted"`
 	// Listen are the addresses as --listen takes them; empty for a background app.
 	Listen []string `json:"listen"`
+	// OwnListen are the addresses on which instances listen by themselves, each for itself.
+	OwnListen []string `json:"ownListen,omitempty"`
 	// Queue is the accept queue of all listeners together.
 	Queue *queueStatus `json:"queue,omitempty"`
 	// Connections are those that workers have accepted, on all listeners.
@@ -71,6 +74,7 @@ type facts struct {
 	queue       *queueStatus
 	listeners   []*queueStatus // of each listener
 	connections *int
+	ownListen   []string
 	instances   []instanceFacts // in the order of the instances, or none
 }
 
@@ -91,7 +95,7 @@ func unitsOf(a units.App, listed int) []string {
 
 // summarise turns the states of unitsOf, and what else is known, into one app's status. It is pure.
 func summarise(a units.App, states []control.State, f facts) appStatus {
-	s := appStatus{Name: a.Name, Listen: []string{}, Instances: []instanceStatus{}, Queue: f.queue, Connections: f.connections}
+	s := appStatus{Name: a.Name, Listen: []string{}, Instances: []instanceStatus{}, Queue: f.queue, Connections: f.connections, OwnListen: f.ownListen}
 	for _, l := range a.Listen {
 		s.Listen = append(s.Listen, l.String())
 	}
@@ -117,6 +121,10 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		case !st.Up() && s.Ready > 0:
 			s.Problem = st.Unit + ": it does not listen"
 		}
+	}
+	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
+		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
+		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
 	}
 	s.State = appState(states[0], s, broken)
 	return s

@@ -38,6 +38,9 @@ const (
 // updateOptions say how an app that is there becomes what it shall be.
 type updateOptions struct {
 	settle time.Duration
+	// watch: --settle was not given, so a new app has to stay alive until it looks well. seen is what a probe has found.
+	watch bool
+	seen  *probeReport
 	// force overwrites what was edited by hand.
 	force bool
 	// start is for an app that is stopped.

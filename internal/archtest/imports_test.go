@@ -32,7 +32,8 @@ var directions = []struct {
 	{"activation/journald", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/inspect", "internal/trust", "packaging/apppkg"}},
+	{"internal/foreground", nil},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/foreground", "internal/inspect", "internal/trust", "packaging/apppkg"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

@@ -149,6 +149,16 @@ func TestSocketsOf(t *testing.T) {
 	}
 }
 
+func TestWorkingState(t *testing.T) {
+	for text, want := range map[string]bool{
+		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,
+	} {
+		if workingState([]byte(text)) != want {
+			t.Errorf("%q is not %v", text, want)
+		}
+	}
+}
+
 func TestRuns(t *testing.T) {
 	h := Host{Runs: tree(t, map[string]string{"web/1.backoff": "", "web/2.backoff": "damaged"})}
 	at := time.Now()
@@ -223,6 +233,9 @@ func TestLook(t *testing.T) {
 			held, ok := System().SocketsOf([]int{os.Getpid()})
 			if len(all) != 1 || !ok || !held[all[0]] {
 				t.Errorf("connections of %+v: %v, held: %v", at, all, ok)
+			}
+			if list := s.ListenersAmong(held); slices.Contains(list, at) != (c.network == "tcp") {
+				t.Errorf("the listeners of this process are %+v, and it has %+v", list, at)
 			}
 			if _, ok := s.Queue(Address{Port: 1}); ok {
 				t.Error("something listens on port 1")

@@ -78,3 +78,20 @@ func parseEnviron(text []byte) []string {
 	}
 	return vars
 }
+
+// Working reports whether one of the processes runs, or waits for a processor or a disk.
+func (h Host) Working(pids []int) bool {
+	for _, pid := range pids {
+		text, err := os.ReadFile(h.process(pid, "stat"))
+		if err == nil && workingState(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// workingState reads the state in /proc/PID/stat (proc_pid_stat(5)), behind the name in parentheses.
+func workingState(text []byte) bool {
+	_, rest, found := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte(") "))
+	return found && (bytes.HasPrefix(rest, []byte("R")) || bytes.HasPrefix(rest, []byte("D")))
+}

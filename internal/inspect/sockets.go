@@ -1,9 +1,11 @@
 package inspect
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +28,7 @@ type Queue struct{ Depth, Limit int }
 type Sockets struct {
 	listening   map[Address]Queue
 	connections map[Address][]uint64 // inodes, by the local address
+	listeners   map[uint64]Address   // TCP listeners, by inode
 }
 
 // Look asks the kernel for the listeners and the connections of the machine. It needs no root.
@@ -35,7 +38,7 @@ func Look() (*Sockets, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	s := &Sockets{listening: map[Address]Queue{}, connections: map[Address][]uint64{}}
+	s := &Sockets{listening: map[Address]Queue{}, connections: map[Address][]uint64{}, listeners: map[uint64]Address{}}
 	ask := func(list []sockdiag.Socket, err error, take func(sockdiag.Socket)) error {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // the kernel has no such family, or no diag for it
@@ -93,6 +96,22 @@ func (s *Sockets) listener(l sockdiag.Socket) {
 	at := addressOf(l)
 	q := s.listening[at]
 	s.listening[at] = Queue{q.Depth + int(l.Unread), q.Limit + int(l.Unsent)}
+	if l.Family != unix.AF_UNIX {
+		s.listeners[l.Ino] = at
+	}
+}
+
+// ListenersAmong returns the addresses of the TCP listeners among sockets, given by inode: each address once, by port. A
+// listener for all addresses has no host.
+func (s *Sockets) ListenersAmong(inodes map[uint64]bool) []Address {
+	var list []Address
+	for ino := range inodes {
+		if at, ok := s.listeners[ino]; ok && !slices.Contains(list, at) {
+			list = append(list, at)
+		}
+	}
+	slices.SortFunc(list, func(a, b Address) int { return cmp.Or(cmp.Compare(a.Port, b.Port), a.Host.Compare(b.Host)) })
+	return list
 }
 
 // connection leaves out what nobody has accepted yet, which is in a queue, and unix sockets without a name, which are no

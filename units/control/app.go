@@ -82,6 +82,19 @@ func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, s
 	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: settle}, progress)
 }
 
+// Settling is how long the instances of an app have to stay up before its start counts.
+type Settling struct {
+	Time time.Duration
+	// Longer, which may be nil, is called when the time is over, with the states of the instances. It returns how much longer
+	// they have to stay up; 0 is the end.
+	Longer func([]State) time.Duration
+}
+
+// StartNewApp is StartApp with a time to settle that depends on what the instances do.
+func (c *Conn) StartNewApp(ctx context.Context, name units.Name, instances []int, s Settling, progress func(Progress)) error {
+	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time, longer: s.Longer}, progress)
+}
+
 // StartInstances starts single instances all at once, and waits as StartApp does, but not longer for them to be up than the
 // limit, unless that is 0.
 func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration, progress func(Progress)) error {
@@ -163,6 +176,7 @@ type move struct {
 	jobs      []string
 	instances []int
 	settle    time.Duration
+	longer    func([]State) time.Duration
 	// limit is the time until all are up, or 0 for none.
 	limit time.Duration
 }
@@ -174,7 +188,7 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 		return err
 	}
 	t := newTracker(name, m.op, m.instances, socketsOf(aggregate), progress)
-	t.limit = m.limit
+	t.limit, t.longer = m.limit, m.longer
 	w, err := c.Watch(ctx, t.watched())
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ type tracker struct {
 	finished bool
 	// limit is the time until all are up, or 0 for none.
 	limit time.Duration
+	// longer may extend the time to settle; see Settling.
+	longer func([]State) time.Duration
 }
 
 // tracked is one unit of the app.
@@ -76,7 +78,11 @@ func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.D
 				return err
 			}
 		case <-settled:
-			return nil
+			more := t.more()
+			if more <= 0 {
+				return nil
+			}
+			settled = time.After(more)
 		case <-overdue:
 			if err := t.late(); err != nil {
 				return err
@@ -94,6 +100,20 @@ func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.D
 			settled = time.After(settle)
 		}
 	}
+}
+
+// more returns how much longer the instances have to stay up.
+func (t *tracker) more() time.Duration {
+	if t.longer == nil {
+		return 0
+	}
+	var states []State
+	for i, u := range t.all {
+		if u.instance != 0 {
+			states = append(states, t.states[i])
+		}
+	}
+	return t.longer(states)
 }
 
 // late is the error of the first instance that is not up in time.

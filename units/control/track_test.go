@@ -115,4 +115,23 @@ func TestTrackerLimit(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// The time to settle is extended twice.
+	synctest.Test(t, func(t *testing.T) {
+		k := newTracker("shop", Start, []int{1}, nil, nil)
+		k.states = []State{{Unit: "shop.service"}, {Unit: "shop@1.service", Load: Loaded, Active: ActiveRunning}}
+		more := []time.Duration{2 * time.Second, 3 * time.Second, 0}
+		k.longer = func(states []State) (d time.Duration) {
+			if len(states) != 1 || states[0].Unit != "shop@1.service" {
+				t.Errorf("%+v", states)
+			}
+			d, more = more[0], more[1:]
+			return d
+		}
+		events := make(chan event, 1)
+		events <- event{change: Change{done: []Outcome{{Unit: "shop.service", Result: Done}}}}
+		began := time.Now()
+		if err := k.follow(t.Context(), events, time.Second); err != nil || time.Since(began) != 6*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
 }

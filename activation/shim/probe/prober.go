@@ -162,7 +162,8 @@ func nonBlocking(fd int) bool {
 
 // The probe's own times.
 const (
-	DefaultTimeout = 10 * time.Second
+	DefaultTimeout = time.Minute
 	DefaultSettle  = 500 * time.Millisecond
+	DefaultIdle    = 10 * time.Second
 	grace          = 2 * time.Second // between SIGTERM and SIGKILL
 )

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,11 @@ type Report struct {
 	Exited   bool // the program ended by itself
 	Status   string
 	TimedOut bool // the time was over before the program had settled
+	// Idle: the program listens on nothing, and was idle for the time of Config.Idle.
+	Idle bool
+	// Left are the names of the processes that the program has left behind when it ended.
+	Left []string
+	Took time.Duration // until then
 }
 
 // NonBlocking is what NonBlocking= of the units should be: no only when the
@@ -77,11 +83,25 @@ func (r *Report) JSON() []byte {
 	b = strconv.AppendBool(b, r.Exited)
 	if r.Exited {
 		b = appendString(append(b, `,"status":`...), r.Status)
+		b = r.leftJSON(b)
 	}
+	b = strconv.AppendBool(append(b, `,"idle":`...), r.Idle)
+	b = strconv.AppendInt(append(b, `,"took_ms":`...), r.Took.Milliseconds(), 10)
 	b = strconv.AppendBool(append(b, `,"timed_out":`...), r.TimedOut)
 	b = strconv.AppendBool(append(b, `,"non_blocking":`...), r.NonBlocking())
 	b = strconv.AppendBool(append(b, `,"hold_accept":`...), r.HoldAccept())
 	return append(b, "}\n"...)
+}
+
+func (r *Report) leftJSON(b []byte) []byte {
+	b = append(b, `,"left":[`...)
+	for i, name := range r.Left {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, name)
+	}
+	return append(b, ']')
 }
 
 func (x *Bind) json(b []byte) []byte {

@@ -17,11 +17,12 @@ type Config struct {
 	Env     []string
 	Timeout time.Duration // of the whole probe, without the end of the program
 	Settle  time.Duration // silence after the last listen(2)
+	Idle    time.Duration // how long a program that listens on nothing may do nothing; 0 is as long as Timeout
 	// Child is the command line that calls Child in this binary.
 	Child []string
 }
 
-// Run runs the program until it has settled behind its first listen(2), has ended,
+// Run runs the program until it has settled behind its first listen(2), has ended, is idle,
 // or the time is over, and kills it with all its descendants. Its output goes to
 // this process's stderr. It is to be called on a locked OS thread, by a process
 // that has no other children. Errors of package seccomp say why no probe is
@@ -33,6 +34,7 @@ func Run(c Config) (*Report, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, errors.New("becoming the subreaper: " + err.Error())
 	}
+	began := time.Now()
 	s, err := start(c)
 	if err != nil {
 		return nil, err
@@ -45,7 +47,13 @@ func Run(c Config) (*Report, error) {
 	if err := s.watch(c, &r); err != nil {
 		return nil, err
 	}
+	r.Took = time.Since(began)
 	pids, _, _ := tree(&s.p.r)
+	if s.gone {
+		for _, pid := range pids {
+			r.Left = append(r.Left, string(s.p.r.Name(uint32(pid))))
+		}
+	}
 	set := watched(pids)
 	r.Binds = s.p.finish(func(inode uint64) bool { return set[inode] })
 	r.Exited, r.Status = s.gone, s.status
@@ -136,37 +144,54 @@ func (s *session) receive() error {
 
 // watch answers the program until there is nothing more to learn.
 func (s *session) watch(c Config, r *Report) error {
-	deadline := time.Now().Add(c.Timeout)
-	var settled time.Time
+	now := time.Now()
+	deadline, look := now.Add(c.Timeout), now.Add(c.Settle)
+	rest := idle{limit: c.Idle, since: now}
 	var ticks uint64
+	listens, gone := false, false
 	for {
-		until := deadline
-		if !settled.IsZero() && settled.Before(deadline) {
-			until = settled
-		}
 		before := s.p.calls()
-		alive, err := s.step(until)
+		alive, err := s.step(earliest(deadline, look))
 		if err != nil || !alive {
 			return err
 		}
-		now := time.Now()
+		now = time.Now()
 		switch {
-		case s.p.heard > 0 && s.p.calls() != before:
+		case s.gone && !gone:
+			// What it has left has a moment to end, too.
+			gone, look = true, now.Add(c.Settle)
+		case s.p.heard > 0 && s.p.calls() != before && !gone:
 			// A bind too: its listen(2) may be as late as the machine is busy.
-			settled = now.Add(c.Settle)
+			listens, look = true, now.Add(c.Settle)
 			_, ticks, _ = tree(&s.p.r)
 		case !now.Before(deadline):
-			r.TimedOut = s.p.heard == 0 || settled.After(deadline)
+			r.TimedOut = !listens || look.After(deadline)
 			return nil
-		case !settled.IsZero() && !now.Before(settled):
+		case now.Before(look):
+		case gone:
+			return nil
+		case listens:
 			_, t, wants := tree(&s.p.r)
 			if !wants && !busy(t-min(t, ticks), c.Settle) {
 				return nil
 			}
 			// Still loading something, or waiting for its turn to: another socket may follow.
-			settled, ticks = now.Add(c.Settle), t
+			look, ticks = now.Add(c.Settle), t
+		default:
+			if rest.over(&s.p.r, now, deadline, c.Settle) {
+				r.Idle = true
+				return nil
+			}
+			look = now.Add(c.Settle)
 		}
 	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // busy reports whether the processor time is more than a fifth of the period.

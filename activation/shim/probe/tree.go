@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// tree lists the descendants of this process, with their processor time so far, and
-// whether one of them runs, or would if there was a processor for it.
+// tree lists the living descendants of this process, with the processor time that they and their children have used,
+// and whether one of them runs, or would if there was a processor or a disk for it.
 func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -31,9 +31,12 @@ func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 		pid, err := strconv.Atoi(e.Name())
 		s, ok := stats[pid]
 		if err == nil && ok && descends(stats, pid, self) {
+			if s.State == 'Z' {
+				continue // has ended; this process waits for it at the end
+			}
 			pids = append(pids, pid)
-			ticks += s.Ticks
-			wants = wants || s.State == 'R'
+			ticks += s.Ticks + s.Reaped
+			wants = wants || s.State == 'R' || s.State == 'D'
 		}
 	}
 	return pids, ticks, wants

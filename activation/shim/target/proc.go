@@ -93,6 +93,8 @@ type Stat struct {
 	State  byte   // R, S, D, T, t, Z, X, I
 	Parent uint64 // process id
 	Ticks  uint64 // utime and stime together, in clock ticks
+	// Reaped is the same sum over the children that have ended and were waited for.
+	Reaped uint64
 }
 
 // ParseStat reads /proc/PID/stat (proc_pid_stat(5)). The command name may hold
@@ -120,7 +122,7 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 		if field == 3 && len(word) == 1 {
 			s.State = word[0]
 		}
-		if field != 4 && field != 14 && field != 15 {
+		if field != 4 && (field < 14 || field > 17) {
 			continue
 		}
 		n, good := parseUint(word)
@@ -131,8 +133,12 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 			s.Parent = n
 			continue
 		}
-		s.Ticks += n
-		if field == 15 {
+		if field > 15 {
+			s.Reaped += n
+		} else {
+			s.Ticks += n
+		}
+		if field == 17 {
 			return s, true
 		}
 	}

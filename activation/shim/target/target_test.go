@@ -190,19 +190,19 @@ func FuzzParseProc(f *testing.F) {
 
 func TestParseStat(t *testing.T) {
 	for _, c := range []struct {
-		in   string
-		want uint64
-		ok   bool
+		in           string
+		want, reaped uint64
+		ok           bool
 	}{
-		{"12 (node) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, true},
-		{"12 (a) b) (c) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0", 10, true},
-		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 7", 0, false},
-		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 x 3 0", 0, false},
-		{"no parenthesis", 0, false},
-		{"", 0, false},
+		{"12 (node) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (a) b) (c) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 1 4", 10, 5, true},
+		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 1", 0, 0, false},
+		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 x 3 0 0", 0, 0, false},
+		{"no parenthesis", 0, 0, false},
+		{"", 0, 0, false},
 	} {
 		got, ok := ParseStat([]byte(c.in))
-		if ok != c.ok || ok && got != (Stat{'S', 1, c.want}) {
+		if ok != c.ok || ok && got != (Stat{'S', 1, c.want, c.reaped}) {
 			t.Errorf("%q: got %+v %v", c.in, got, ok)
 		}
 	}

@@ -85,7 +85,7 @@ func TestProbeOutcomes(t *testing.T) {
 	})
 	t.Run("it listens later than the probe waits", func(t *testing.T) {
 		a := install(t, m, "p-late", 2, 8620, port(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
-		wantSaid(t, a.said, "did not listen within the time of the probe")
+		wantSaid(t, a.said, "it did not listen within ", "; taking --listen as it is")
 		a.everyOne(t, "/hello", hello)
 	})
 	t.Run("it listens late, and the probe waits", func(t *testing.T) {

@@ -1,0 +1,160 @@
+package probe
+
+import (
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// idle decides when a program that listens on nothing has had its chance: when it has done nothing for a while. A program
+// that is still starting shows it: it uses the processor, waits for a disk, or sleeps until a known time.
+type idle struct {
+	limit time.Duration // 0: only the timeout of the probe counts
+	since time.Time     // of the last sign of work
+	ticks uint64
+	slept bool // the end of a sleep has been waited for
+}
+
+// over looks at the program, period after the last look. It reports whether the program has been idle for the limit.
+func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
+	if i.limit == 0 {
+		return false
+	}
+	pids, ticks, wants := tree(r)
+	if wants || busy(ticks-min(ticks, i.ticks), period) {
+		i.since = now
+	}
+	i.ticks = ticks
+	if now.Sub(i.since) < i.limit {
+		return false
+	}
+	// Once: a program with a timer that repeats must not be waited for until the deadline.
+	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !connected(r, pids) {
+		i.slept, i.since = true, now.Add(sleep+period-i.limit)
+		return false
+	}
+	return true
+}
+
+// connected reports whether one of the processes has a socket of TCP or UDP: then it is at work already, as a client.
+func connected(r *target.Reader, pids []int) bool {
+	for _, pid := range pids {
+		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
+		if err != nil {
+			continue // gone
+		}
+		for _, fd := range fds {
+			n, err := strconv.ParseUint(fd.Name(), 10, 32)
+			if err != nil {
+				continue
+			}
+			switch k, _ := r.Kind(uint32(pid), uint32(n)); k {
+			case target.TCP4, target.TCP6, target.UDP4, target.UDP6:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// longestSleep returns the longest time after which a thread of the processes goes on by itself. A thread that waits
+// without a timeout does not count.
+func longestSleep(pids []int) (longest time.Duration) {
+	for _, pid := range pids {
+		paths, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/syscall")
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err == nil {
+				longest = max(longest, sleepOf(string(text), pid))
+			}
+		}
+	}
+	return longest
+}
+
+// sleepOf reads a line of /proc/PID/task/TID/syscall (proc_pid_syscall(5)): the number of the call that a thread of the
+// process waits in, and its six arguments. It returns the timeout of the call, 0 if there is none.
+func sleepOf(line string, pid int) time.Duration {
+	var args [6]uint64
+	fields := strings.Fields(line)
+	if len(fields) <= len(args) {
+		return 0 // "running", or "-1" outside of a call
+	}
+	for i := range args {
+		n, err := strconv.ParseUint(strings.TrimPrefix(fields[i+1], "0x"), 16, 64)
+		if err != nil {
+			return 0
+		}
+		args[i] = n
+	}
+	c, ok := sleepingCalls(runtime.GOARCH)[fields[0]]
+	switch {
+	case !ok:
+		return 0
+	case c.unit == time.Millisecond:
+		return time.Duration(max(int32(args[c.timeout]), 0)) * c.unit
+	case c.clock && args[1]&timerAbsolute != 0:
+		var now unix.Timespec
+		if unix.ClockGettime(int32(args[0]), &now) != nil {
+			return 0
+		}
+		return max(timeOf(pid, args[c.timeout], c.unit)-time.Duration(now.Nano()), 0)
+	}
+	return timeOf(pid, args[c.timeout], c.unit)
+}
+
+const timerAbsolute = 1 // TIMER_ABSTIME
+
+// sleepingCall is a system call with a timeout.
+type sleepingCall struct {
+	timeout int           // the argument
+	unit    time.Duration // a millisecond if the argument is the time itself; otherwise the unit of the second field of a struct
+	clock   bool          // clock_nanosleep(2): may name a moment instead
+}
+
+// sleepingCalls are the calls of a machine by which programs sleep, by number. futex(2) is not among them: runtimes wait
+// in it with timeouts that say nothing of the program.
+func sleepingCalls(machine string) map[string]sleepingCall {
+	ms, us, ns := time.Millisecond, time.Microsecond, time.Nanosecond
+	switch machine {
+	case "amd64":
+		return map[string]sleepingCall{
+			"7": {2, ms, false} /* poll */, "23": {4, us, false} /* select */, "35": {0, ns, false}, /* nanosleep */
+			"230": {2, ns, true} /* clock_nanosleep */, "232": {3, ms, false} /* epoll_wait */, "270": {4, ns, false}, /* pselect6 */
+			"271": {2, ns, false} /* ppoll */, "281": {3, ms, false}, /* epoll_pwait */
+		}
+	case "arm64":
+		return map[string]sleepingCall{
+			"22": {3, ms, false} /* epoll_pwait */, "72": {4, ns, false} /* pselect6 */, "73": {2, ns, false}, /* ppoll */
+			"101": {0, ns, false} /* nanosleep */, "115": {2, ns, true}, /* clock_nanosleep */
+		}
+	}
+	return nil
+}
+
+// timeOf reads a struct timespec or timeval of another process; 0 where there is none, or one that no probe waits for.
+func timeOf(pid int, address uint64, unit time.Duration) time.Duration {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")
+	if err != nil || address == 0 || address > math.MaxInt64 {
+		return 0
+	}
+	defer f.Close()
+	var b [16]byte
+	if _, err := f.ReadAt(b[:], int64(address)); err != nil {
+		return 0
+	}
+	seconds, rest := int64(binary.NativeEndian.Uint64(b[:8])), int64(binary.NativeEndian.Uint64(b[8:]))
+	if seconds < 0 || seconds > math.MaxInt32 || rest < 0 || rest >= int64(time.Second/unit) {
+		return 0
+	}
+	return time.Duration(seconds)*time.Second + time.Duration(rest)*unit
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// TestBackgrounded: the error of a program that goes into the background has a hint how to keep it in the foreground.
+func TestBackgrounded(t *testing.T) {
+	w := newWorld(t)
+	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
+	err := r.failed(units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
+	if err == nil || err.Error() != "x.service: it went into the background: it exited 0, and left nginx, sh, 2 more running" {
+		t.Errorf("%v", err)
+	}
+	if got := w.hintFor(&notReachedError{err: err}); got != "nginx: run it with -g 'daemon off;'" {
+		t.Errorf("%q", got)
+	}
+	for _, text := range []string{`{"exited":true,"status":"exited/0","left":[]}`, `{"left":[]}`} {
+		if err := reportOf(t, text).failed(units.App{}, "x"); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestSettling: how long a new app has to stay alive where --settle was not given.
+func TestSettling(t *testing.T) {
+	bound := binds(bind("unix", "stream", "/run/x", "0", listening))
+	port := []units.Listener{{Port: 80}}
+	for _, c := range []struct {
+		about string
+		app   units.App
+		seen  string // the report, "" without a probe
+		given bool
+		want  time.Duration // 0: it depends on what the instances do
+	}{
+		{"--settle", units.App{}, "", true, 3 * time.Second},
+		{"a background app without a probe", units.App{}, "", false, 10 * time.Second},
+		{"a shorter --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, "", false, 2 * time.Second},
+		{"a longer --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, "", false, 10 * time.Second},
+		{"a background app that ran in the probe", units.App{}, `{"idle":true}`, false, 0},
+		{"a background app that bound something in the probe", units.App{}, bound, false, 10 * time.Second},
+		{"a listener", units.App{Listen: port}, "", false, 0},
+		{"it died in the probe", units.App{Listen: port}, `{"exited":true,"status":"exited/1"}`, false, 10 * time.Second},
+		{"a background app that says when it is ready", units.App{Ready: units.ReadyNotify}, "", false, 0},
+	} {
+		w := newWorld(t)
+		d := &deploy{e: w.env, app: c.app}
+		o := updateOptions{settle: 3 * time.Second, watch: !c.given}
+		if c.seen != "" {
+			r := reportOf(t, c.seen)
+			o.seen = &r
+		}
+		got := d.settling(o)
+		if (got.Longer != nil) != (c.want == 0) || c.want > 0 && got.Time != c.want {
+			t.Errorf("%s: %v, longer %v", c.about, got.Time, got.Longer != nil)
+		}
+	}
+}
+
+// TestSettleWatch: instances are watched while they work, and as long as they took to start.
+func TestSettleWatch(t *testing.T) {
+	for _, c := range []struct {
+		about string
+		start time.Duration // until all are up
+		busy  int           // looks at which CPU was used
+		want  time.Duration
+	}{
+		{"quiet", 100 * time.Millisecond, 0, time.Second},
+		{"slow to start", 4 * time.Second, 0, 4 * time.Second},
+		{"slower than the limit", time.Minute, 0, 10 * time.Second},
+		{"busy", 0, 5, 3500 * time.Millisecond},
+		{"always busy", 0, 1000, 10 * time.Second},
+	} {
+		w := newWorld(t)
+		now := time.Unix(1000, 0)
+		w.env.now = func() time.Time { return now }
+		w.host.Cgroups = w.dir
+		stat := filepath.Join(w.dir, "clusterctl.slice", "clusterctl-web.slice", "web@1.service", "cpu.stat")
+		if err := os.MkdirAll(filepath.Dir(stat), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		used := 0
+		d := &deploy{e: w.env, app: units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}}
+		s := d.settling(updateOptions{settle: time.Second, watch: true})
+		now = now.Add(c.start)
+		up := now
+		for more, looks := s.Time, 0; more > 0; looks++ {
+			now = now.Add(more)
+			if looks <= c.busy {
+				used += 400_000
+			}
+			if err := os.WriteFile(stat, fmt.Appendf(nil, "usage_usec %d\n", used), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			more = s.Longer([]control.State{{Unit: "web@1.service"}})
+		}
+		if got := now.Sub(up); got != c.want {
+			t.Errorf("%s: %v, want %v", c.about, got, c.want)
+		}
+	}
+}
+
+// TestOwnListeners: a background app whose instances listen by themselves.
+func TestOwnListeners(t *testing.T) {
+	own := facts{ownListen: []string{"3000", "127.0.0.1:9229"}}
+	active := in(control.ActiveRunning)
+	status := func(a units.App, f facts, instances ...control.State) appStatus {
+		states := slices.Concat([]control.State{active}, instances)
+		if len(a.Listen) > 0 {
+			states = slices.Concat([]control.State{active, active}, instances)
+		}
+		return summarise(a, states, f)
+	}
+	s := status(units.App{Name: "web"}, own, up(1, 1, 0), restarting(1))
+	if want := "listens on 3000 127.0.0.1:9229, each instance for itself; install it with --listen 3000"; s.Problem != want {
+		t.Errorf("%q, want %q", s.Problem, want)
+	}
+	if got := s.listenText(); got != "3000 127.0.0.1:9229 (own)" {
+		t.Errorf("%q", got)
+	}
+	if s := status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 3)); s.Problem == "" {
+		t.Errorf("one has just been restarted: %+v", s)
+	}
+	// With SO_REUSEPORT, or one instance, all is well.
+	for _, s := range []appStatus{
+		status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 0)), status(units.App{Name: "web"}, own, up(1, 1, 0)),
+	} {
+		if s.Problem != "" || s.State != "running" {
+			t.Errorf("%+v", s)
+		}
+	}
+	shared := status(units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}, own, up(1, 1, 0), restarting(1))
+	if strings.HasPrefix(shared.Problem, "listens") || shared.listenText() != "80" {
+		t.Errorf("%+v", shared)
+	}
+}

@@ -1,0 +1,35 @@
+//go:build lab
+
+package matrix
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestDaemonsStayInTheForeground: programs that go into the background by habit, or when told to, are refused with what to
+// type, and nothing of them is left.
+func TestDaemonsStayInTheForeground(t *testing.T) {
+	m := workers(t)
+	before := take(t, m)
+	m.Sh(t, "sed /daemon/d "+srv+"/nginx.conf > "+srv+"/nginx-daemon.conf")
+	for _, c := range []struct {
+		name    string
+		command []string
+		hint    string
+	}{
+		{"d-nginx", []string{"nginx", "-c", srv + "/nginx-daemon.conf"}, "hint: nginx: run it with -g 'daemon off;'"},
+		{"d-gunicorn", []string{"gunicorn", "-D", "-b", "0.0.0.0:8332", "wsgi:app"}, "hint: gunicorn: run it without -D or --daemon, and without daemon in its configuration"},
+		{"d-shell", []string{"/bin/sh", "-c", "python3 -m http.server 8333 & exit 0"}, "hint: start the program without \"&\", best with \"exec PROGRAM\""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := run(t, m, slices.Concat([]string{"install", "-i", "2", "--name", c.name}, patient, []string{"x", "--"}, c.command)...)
+			if r.Code != 3 {
+				t.Errorf("exit status %d, want 3", r.Code)
+			}
+			wantSaid(t, r, "it went into the background: it exited 0, and left ", c.hint)
+		})
+	}
+	m.Sh(t, "rm "+srv+"/nginx-daemon.conf")
+	wantNothingLeft(t, m, before)
+}

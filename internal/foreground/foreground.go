@@ -1,0 +1,86 @@
+// Package foreground knows how programs that go into the background by habit are told to stay in the foreground, which is
+// where a service manager needs them. It is a table, and looks at nothing.
+package foreground
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// program is one that can go into the background.
+type program struct {
+	names []string
+	// how says what to do, after "NAME: ".
+	how string
+}
+
+func programs() []program {
+	with := func(flag string, names ...string) program { return program{names, "run it with " + flag} }
+	without := func(flag string, names ...string) program { return program{names, "run it without " + flag} }
+	return []program{
+		with("-g 'daemon off;'", "nginx", "openresty", "tengine", "angie"),
+		with("-DFOREGROUND", "apache2", "httpd", "apache2ctl", "apachectl"),
+		with("-D", "lighttpd"),
+		with("-F", "php-fpm", "varnishd", "webfsd", "dovecot"),
+		with("-f", "hypnotoad", "named", "cron", "crond", "busybox"),
+		with("-d", "tinyproxy", "slapd"),
+		with("-n", "rsyslogd", "supervisord", "snmpd"),
+		with("-D -e", "sshd"),
+		with("-bdf", "exim", "exim4"),
+		with("--nodaemon", "twistd"),
+		with("--foreground", "squid", "pure-ftpd", "stunnel4"),
+		with("--keep-in-foreground", "dnsmasq"),
+		with("-oforeground=YES", "vsftpd"),
+		with("foreground = yes in its file", "stunnel"),
+		with("--daemonize no", "redis-server", "redis-sentinel", "valkey-server", "keydb-server"),
+		with("\"postgres\" in place of pg_ctl", "pg_ctl", "pg_ctlcluster"),
+		with("\"caddy run\"", "caddy"),
+		with("\"celery worker\" without --detach, and not \"celery multi\"", "celery"),
+		without("-d", "memcached", "mosquitto", "thin", "unbound"),
+		without("-D", "haproxy"),
+		without("-D or --daemon, and without daemon in its configuration", "gunicorn", "unicorn", "unicorn_rails"),
+		without("-d or --daemon", "puma", "rackup", "rails", "sidekiq", "resque"),
+		without("-d, --daemonize or --daemonize2", "uwsgi"),
+		without("--fork", "mongod", "mongos"),
+		without("--daemonize", "mysqld", "mariadbd"),
+		without("-detached", "rabbitmq-server"),
+		{[]string{"pm2", "pm2-runtime"}, "install the program that it starts, not pm2"},
+		{[]string{"forever"}, "install the program that it starts, not forever"},
+		{[]string{"screen", "tmux", "nohup", "setsid", "start-stop-daemon", "daemonize"}, "run the program that it starts directly"},
+	}
+}
+
+// shells are the programs in which "&" puts another into the background.
+func shells() []string { return []string{"sh", "bash", "dash", "zsh", "ksh", "ash"} }
+
+// Hint returns what to do so that a program stays in the foreground. The command is what was run, and left are the names of
+// the processes that it has left behind, where they are known.
+func Hint(command, left []string) string {
+	for _, word := range slices.Concat(command, left) {
+		name := baseName(word)
+		for _, p := range programs() {
+			if slices.Contains(p.names, name) {
+				return name + ": " + p.how
+			}
+		}
+	}
+	if len(command) > 0 && slices.Contains(shells(), baseName(command[0])) {
+		return "start the program without \"&\", best with \"exec PROGRAM\" as the last line of the script"
+	}
+	return "run it so that it stays in the foreground; such an option is often called --foreground or --no-daemon"
+}
+
+// baseName returns the name of a program without its directory and its version: php-fpm8.2 is php-fpm. The kernel's name
+// of a process may be followed by what the process says of itself: "PM2 v5.3.0: God".
+func baseName(word string) string {
+	first, _, _ := strings.Cut(word, " ")
+	name := path.Base(first)
+	if strings.HasPrefix(name, "PM2") {
+		return "pm2"
+	}
+	if strings.HasPrefix(name, "php-fpm") {
+		return "php-fpm"
+	}
+	return name
+}

@@ -147,7 +147,7 @@ func start100(ctx context.Context, b *bench) error {
 	for range b.Pairs {
 		var up, down []float64
 		for _, side := range [][2][]string{
-			{s.install(), ours}, {rig.PM2Do("start", path), peer}, {s.install("--settle", "0s"), ours}, {s.install("--settle", "0s", "--sandbox", "off"), ours},
+			{s.install("--settle", "1s"), ours}, {rig.PM2Do("start", path), peer}, {s.install("--settle", "0s"), ours}, {s.install("--settle", "0s", "--sandbox", "off"), ours},
 		} {
 			t, err := b.Time(ctx, 1, side[0]...)
 			if err != nil {

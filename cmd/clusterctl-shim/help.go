@@ -32,10 +32,11 @@ Runs the program until it listens, kills it and prints what it bound, as JSON.
 
   --timeout DURATION       of the whole probe (10s)
   --settle DURATION        silence after the last listen (500ms)
+  --own PATH               a Unix socket that the app listens on already, or is to listen on
   --output FILE            for the report, instead of stdout
   --confine, --instance, --env-file, --increment, --node-preload as above
 
-Other subcommands: drain, wait, stopping, stopped, version, help
+Other subcommands: drain, wait, own, stopping, stopped, version, help
 `
 
 func helpCommand([]string) (int, error) {

@@ -32,7 +32,7 @@ var directions = []struct {
 	{"activation/journald", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/inspect", "internal/trust", "packaging/apppkg"}},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/inspect", "internal/trust", "packaging/apppkg", "activation/shim/socketfile"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

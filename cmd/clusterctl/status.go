@@ -70,6 +70,7 @@ type instanceStatus struct {
 type facts struct {
 	queue       *queueStatus
 	listeners   []*queueStatus // of each listener
+	lost        []string       // paths of Unix sockets that clients do not find
 	connections *int
 	instances   []instanceFacts // in the order of the instances, or none
 }
@@ -119,6 +120,11 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		}
 	}
 	s.State = appState(states[0], s, broken)
+	if s.State == "running" && len(f.lost) > 0 {
+		// Every worker is ready, and some clients do not reach them.
+		s.State = "degraded"
+		s.Problem = lostWords(a.Name, f.lost[0])
+	}
 	return s
 }
 

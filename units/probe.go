@@ -1,6 +1,7 @@
 package units
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,8 +18,9 @@ type Probe struct {
 // probeMargin is what the unit may take beyond the time of the probe itself.
 const probeMargin = 30 * time.Second
 
-// RenderProbe gives the unit that probes the app; its listeners do not matter.
+// RenderProbe gives the unit that probes the app; of its listeners, only the Unix sockets matter.
 func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
+	a = a.Unprobed()
 	if err := a.Validate(); err != nil {
 		return Probe{}, err
 	}
@@ -44,6 +46,9 @@ func RenderProbe(a App, t Target, timeout time.Duration) (Probe, error) {
 	}
 	words = append(words, r.envFileWords()...)
 	words = append(words, a.secretWords()...)
+	for _, p := range slices.Concat(a.SocketFiles(), t.Sockets) {
+		words = append(words, string(r.must(word("listen", "--own="+p))))
+	}
 	words = append(words, "--")
 	for _, arg := range a.Command {
 		words = append(words, string(r.must(word("command", arg))))

@@ -6,10 +6,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// A server on a Unix socket removes the path before it binds, changes its mode after, and removes it again when it stops.
-// Some connect first, to see whether another server is there. All this is about a file of their own; here it is the file
-// of the listener that all instances share, and that systemd made. So what would remove or change this file is answered
-// with success, and a program that has not bound it yet finds nobody there.
+// A server on a Unix socket removes the path before it binds, changes the mode after the bind, and removes the path when it
+// stops. Some servers first connect, to see whether another server listens. Here the file is that of the listener, which
+// systemd made and all instances share. So the notifier answers calls that would remove or change this file with success,
+// and refuses the connection of a program that has not bound the path yet.
 //
 // Whatever goes to the kernel goes there as the program meant it, so nothing is lost by a path that is changed between our
 // look and the kernel's. It gains nothing either: the program may remove what its user may remove.
@@ -98,8 +98,8 @@ func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
 	return nil
 }
 
-// isFile compares the directories by their inodes. Where the program may not look at its own directory it cannot change
-// anything in there, and its answer stays that of the kernel.
+// isFile compares the directories by their inodes. A program that may not look at the directory cannot change anything in
+// it, so the kernel answers that program.
 func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.Reader) bool {
 	if l.Want.Path == "" || l.Want.Path[0] != '/' {
 		return false
@@ -119,8 +119,8 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 	return ok && ours == theirs
 }
 
-// connect lets a program that looks for another server before it binds find none: the listener is the one that it is about
-// to get.
+// connect refuses a connection to a listener that the program has not bound yet. The program looks for another server, and
+// would find its own listener.
 func (n *notifier) connect() {
 	tid := n.n.PID
 	ok, e := n.r.Sockaddr(tid, n.n.Args[1], n.n.Args[2]&0xffffffff, &n.addr)
@@ -154,7 +154,7 @@ func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	return n.file(tid, unix.AT_FDCWD, a.Path())
 }
 
-// wanted replaces another spelling of the path of a listener in n.addr by that of the unit, so that match finds it.
+// wanted writes the path of a listener in n.addr as the unit has it, so that match finds the listener.
 func (n *notifier) wanted(tid uint32) {
 	if n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		return

@@ -19,6 +19,8 @@ type Config struct {
 	Settle  time.Duration // silence after the last listen(2)
 	// Child is the command line that calls Child in this binary.
 	Child []string
+	// Own are the paths of Unix sockets that the app listens on already, or is asked to.
+	Own []string
 }
 
 // Run runs the program until it has settled behind its first listen(2), has ended,
@@ -80,7 +82,7 @@ func start(c Config) (*session, error) {
 		unix.Close(pair[0])
 		return nil, errors.New("starting the program: " + err.Error())
 	}
-	s := &session{p: prober{machine: machine, fd: -1}, pid: pid, pidfd: -1, pair: pair[0]}
+	s := &session{p: prober{machine: machine, fd: -1, own: c.Own}, pid: pid, pidfd: -1, pair: pair[0]}
 	if err := s.guard(); err != nil {
 		s.end()
 		return nil, err

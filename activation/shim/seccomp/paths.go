@@ -44,8 +44,8 @@ func (c Calls) connects(m Machine) []uint32 {
 	return []uint32{m.Connect}
 }
 
-// unshown are the lengths of addresses with which connect(2) is not shown: those of IPv4 and IPv6, so that connections to
-// other machines cost nothing. A path that is as long is shown, and IP with it.
+// unshown returns the lengths of addresses for which connect(2) is not shown: those of IPv4 and IPv6, so that connections
+// to other machines cost nothing. If the address of a path has such a length, connect(2) is shown for that length.
 func (c Calls) unshown() (lens []uint32) {
 	for _, n := range [...]uint32{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
 		taken := false

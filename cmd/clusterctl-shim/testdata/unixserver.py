@@ -52,17 +52,19 @@ def stop(*_):
 
 
 # What only looks like it: another name, and the same name elsewhere.
-os.mkdir("other")
-for file in ("other/" + name, name + "2"):
+other = "other-" + str(os.getpid())  # another instance does the same
+os.mkdir(other)
+for file in (other + "/" + name, name + other):
     open(file, "w").close()
     os.chmod(file, 0o600)
     os.rename(file, file + ".old")
     os.unlink(file + ".old")
-say("left:", *os.listdir("other"))
-os.rmdir("other")
+say("left:", *os.listdir(other))
+os.rmdir(other)
 
 say("before:", connects())
-os.unlink(path)
+if os.path.exists(path):
+    os.unlink(path)
 signal.signal(signal.SIGTERM, stop)
 server = socketserver.ThreadingUnixStreamServer(path, Handler)
 os.chmod(path, 0o777)

@@ -13,7 +13,7 @@ type SocketAccess struct {
 	// Mode is SocketMode=; 0 means [DefaultSocketMode].
 	Mode uint16
 	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root for a dynamic
-	// one and for a socket in the app's own directory; an empty Group means the workers' group, or the primary group of User.
+	// one; an empty Group means the workers' group, or the primary group of User.
 	User, Group string
 }
 
@@ -51,7 +51,7 @@ func (a App) SocketFiles() []string {
 // SocketInDirectory returns the path of a socket that lies directly in the app's own directory, or "".
 //
 // PID 1 changes the owner of a socket by its path, after the bind, and follows links. The directory belongs to the workers' user,
-// who could put a link to any file there in time. So root owns all sockets of such an app.
+// who could put a link to any file there in time. So the shim changes the owners of all sockets of such an app.
 func (a App) SocketInDirectory() string {
 	for _, p := range a.SocketFiles() {
 		if path.Dir(p) == path.Clean(a.Directory) {
@@ -62,14 +62,13 @@ func (a App) SocketInDirectory() string {
 }
 
 // SocketAccess returns the access with its defaults filled in. PID 1 makes the sockets before a dynamic user exists, so
-// root owns these sockets. Root also owns all sockets of an app that has one in its own directory. An empty Group means the
-// primary group of User, or root's.
+// root owns these sockets. An empty Group means the primary group of User, or root's.
 func (a App) SocketAccess() SocketAccess {
 	s := a.Socket
 	if s.Mode == 0 {
 		s.Mode = DefaultSocketMode
 	}
-	if s.User == "" && a.SocketInDirectory() == "" {
+	if s.User == "" {
 		s.User = a.RunAs.User
 		if s.Group == "" {
 			s.Group = a.RunAs.Group
@@ -78,19 +77,19 @@ func (a App) SocketAccess() SocketAccess {
 	return s
 }
 
+// Unprobed returns the app as it is while a probe has still to find out what it listens on: without who may connect.
+func (a App) Unprobed() App {
+	if len(a.Listen) == 0 {
+		a.Socket = SocketAccess{}
+	}
+	return a
+}
+
 func (a App) validateSocketAccess(add func(error)) {
 	add(checkUser("socket-user", a.Socket.User))
 	add(checkUser("socket-group", a.Socket.Group))
 	if a.Socket.Mode > 0o777 {
 		add(fieldErrorf("socket-mode", socketModeHint, "%#o is not an octal mode", a.Socket.Mode))
-	}
-	if own := a.SocketInDirectory(); own != "" {
-		for _, asked := range [][2]string{{"socket-user", a.Socket.User}, {"socket-group", a.Socket.Group}} {
-			if asked[1] != "" {
-				add(fieldErrorf(asked[0], "use --listen /run/"+string(a.Name)+".sock, or --socket-mode 0666",
-					"%q is in the app's own directory, where root owns the socket", own))
-			}
-		}
 	}
 	if a.Socket == (SocketAccess{}) || slices.ContainsFunc(a.Listen, Listener.file) {
 		return

@@ -1,6 +1,7 @@
 package units
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,9 +18,10 @@ type Probe struct {
 // probeMargin is what the unit may take beyond the time of the probe itself.
 const probeMargin = 30 * time.Second
 
-// RenderProbe gives the unit that probes the app; its listeners do not matter. The probe ends at the latest after the
-// timeout, and earlier if the program listens on nothing and has done nothing for the time idle, unless that is 0.
+// RenderProbe gives the unit that probes the app; of its listeners, only the Unix sockets matter. The probe ends at the latest
+// after the timeout, and earlier if the program listens on nothing and has done nothing for the time idle, unless that is 0.
 func RenderProbe(a App, t Target, timeout, idle time.Duration) (Probe, error) {
+	a = a.Unprobed()
 	if err := a.Validate(); err != nil {
 		return Probe{}, err
 	}
@@ -45,6 +47,9 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (Probe, error) {
 	}
 	words = append(words, r.envFileWords()...)
 	words = append(words, a.secretWords()...)
+	for _, p := range slices.Concat(a.SocketFiles(), t.Sockets) {
+		words = append(words, string(r.must(word("listen", "--own="+p))))
+	}
 	words = append(words, "--")
 	for _, arg := range a.Command {
 		words = append(words, string(r.must(word("command", arg))))

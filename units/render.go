@@ -27,6 +27,8 @@ type Target struct {
 	Secrets []Secret
 	// Shim is the path of clusterctl-shim, without anything that a unit would have to quote; empty means [DefaultShim].
 	Shim string
+	// Sockets are the files of the Unix sockets that the app listens on now; for a probe.
+	Sockets []string
 }
 
 // OldestSystemd is the first version that the units work with: Debian 11's.
@@ -172,6 +174,8 @@ type socketView struct {
 	Streams, Datagrams  []value
 	DualStack, FreeBind value
 	Mode, User, Group   value
+	Own                 value   // the command that changes the owner, in place of User and Group
+	Files               []value // what Own changes, as words of a command
 }
 
 // dualStack is BindIPv6Only= of a socket unit to which l is added: it belongs to a whole unit. A bare port means both
@@ -215,7 +219,32 @@ func (r *renderer) socketViews() []socketView {
 			v.Mode = fixed(FormatSocketMode(access.Mode))
 			v.User = r.must(plain("socket-user", access.User))
 			v.Group = r.must(plain("socket-group", access.Group))
+			if r.app.SocketInDirectory() != "" && v.User+v.Group != "" {
+				v.Files = append(v.Files, r.must(word("listen", l.Path)))
+			}
 		}
 	}
+	for i := range views {
+		views[i].own(r.target.shim())
+	}
 	return views
+}
+
+// own has the shim change the owner of the files, in place of PID 1.
+func (v *socketView) own(shim string) {
+	if len(v.Files) == 0 {
+		return
+	}
+	words := []string{shim, "own"}
+	if v.User != "" {
+		words = append(words, "--user="+string(v.User))
+	}
+	if v.Group != "" {
+		words = append(words, "--group="+string(v.Group))
+	}
+	for _, f := range v.Files {
+		words = append(words, string(f))
+	}
+	v.Own = fixed(strings.Join(words, " "))
+	v.User, v.Group = "", ""
 }

@@ -34,10 +34,11 @@ Runs the program until it listens, kills it and prints what it bound, as JSON.
   --settle DURATION        silence after the last listen (500ms)
   --idle DURATION          end when the program listens on nothing and has done nothing
                            for so long (10s); 0: never
+  --own PATH               a Unix socket that the app listens on already, or is to listen on
   --output FILE            for the report, instead of stdout
   --confine, --instance, --env-file, --increment, --node-preload as above
 
-Other subcommands: drain, wait, stopping, stopped, version, help
+Other subcommands: drain, wait, own, stopping, stopped, version, help
 `
 
 func helpCommand([]string) (int, error) {

@@ -55,6 +55,7 @@ func commands() []command {
 		{"drain", drainCommand},
 		{"wait", waitCommand},
 		{guardName, guardCommand},
+		{"own", ownCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},

@@ -23,6 +23,7 @@ const confineFlag = "--confine"
 func probeCommand(args []string) (int, error) {
 	var o runOptions
 	var output string
+	var own []string
 	timeout, settle, idle := probe.DefaultTimeout, probe.DefaultSettle, probe.DefaultIdle
 	f := flag.NewFlagSet("probe", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -30,6 +31,7 @@ func probeCommand(args []string) (int, error) {
 	f.DurationVar(&settle, "settle", settle, "")
 	f.DurationVar(&idle, "idle", idle, "")
 	f.StringVar(&output, "output", "", "")
+	f.Func("own", "", func(s string) error { own = append(own, s); return nil })
 	f.BoolVar(&o.confine, "confine", false, "")
 	f.IntVar(&o.instance, "instance", 1, "")
 	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
@@ -64,7 +66,7 @@ func probeCommand(args []string) (int, error) {
 	runtime.LockOSThread()
 	r, err := probe.Run(probe.Config{
 		Argv: o.argv, Env: withoutManager(env), Timeout: timeout, Settle: settle, Idle: idle,
-		Child: child,
+		Child: child, Own: own,
 	})
 	if err != nil {
 		return 0, unavailable(err)

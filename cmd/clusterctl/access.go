@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -43,8 +44,6 @@ func (e *env) noteSocketAccess(a units.App) {
 		case l.Network != units.Unix:
 		case strings.HasPrefix(l.Path, "@"):
 			e.note("%s is an abstract name: every local process can connect to it", l.Path)
-		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0 && a.SocketInDirectory() != "":
-			e.note("%s: only root can connect to a socket in the app's own directory; use --listen /run/%s.sock, or --socket-mode 0666", l.Path, a.Name)
 		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0:
 			e.note("%s: only root can connect; for a web server: --socket-group www-data", l.Path)
 		}
@@ -91,8 +90,8 @@ func lostAccess(a units.App, files []install.Change) []string {
 	return notes
 }
 
-// noteProgramMode tells of a program that chooses the mode of its Unix socket itself, by its umask: the socket of the app
-// has its own. A chmod(2) after the bind is not seen.
+// noteProgramMode tells of a program that chooses the mode of its Unix socket itself, by its umask or after the bind: the
+// socket of the app has its own.
 func (e *env) noteProgramMode(a units.App, r probeReport) {
 	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
 	for _, b := range r.Binds {
@@ -141,15 +140,22 @@ func (e *env) openSocketAccess(a units.App) error {
 		return err
 	}
 	for _, path := range a.SocketFiles() {
-		switch err := setSocketAccess(path, uid, gid, access.Mode); {
+		switch err := changeAccess(a, path, uid, gid, access.Mode); {
 		case errors.Is(err, fs.ErrNotExist):
-		case errors.Is(err, errNotOurs):
+		case errors.Is(err, errNotOurs), errors.Is(err, socketfile.ErrNotSocket):
 			e.note("%s: the new owner and mode apply when the socket is next opened: sudo clusterctl restart %s", path, a.Name)
 		case err != nil:
 			return fmt.Errorf("changing the owner and mode of %s: %w", path, cause(err))
 		}
 	}
 	return nil
+}
+
+func changeAccess(a units.App, path string, uid, gid int, mode uint16) error {
+	if filepath.Dir(path) == filepath.Clean(a.Directory) {
+		return socketfile.Set(path, uid, gid, fs.FileMode(mode))
+	}
+	return setSocketAccess(path, uid, gid, mode)
 }
 
 // errNotOurs: the path is not a socket, or somebody else could put another file in its place.

@@ -108,7 +108,7 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if err := e.settle(&a, &o.app); err != nil {
 		return err
 	}
-	if err := a.Validate(); err != nil {
+	if err := a.Unprobed().Validate(); err != nil {
 		return err
 	}
 	if o.seen, err = e.findListeners(ctx, &a, o); err != nil {

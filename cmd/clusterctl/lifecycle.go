@@ -95,6 +95,13 @@ func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle ti
 	if err != nil {
 		return err
 	}
+	if lost, err := e.reopenLost(ctx, conn, t.app); err != nil {
+		return err
+	} else if lost {
+		if _, err := e.rollApp(ctx, conn, t.app, numbers(t.listed), control.RollOptions{Batch: 1, Settle: settle}); err != nil {
+			return err
+		}
+	}
 	if err := e.startApp(ctx, conn, t.app.Name, units.Sizing{Want: want, Listed: t.listed}, settle); err != nil {
 		return err
 	}
@@ -159,6 +166,9 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 	}
 	want, err := e.wanted(ctx, conn, t)
 	if err != nil {
+		return err
+	}
+	if _, err := e.reopenLost(ctx, conn, t.app); err != nil {
 		return err
 	}
 	p := e.newProgress(string(t.app.Name), want)

@@ -141,6 +141,9 @@ func (e *env) factsOf(a units.App, states []control.State, sockets *inspect.Sock
 		if !ok || sockets == nil {
 			continue
 		}
+		if at.Path != "" && sockets.Lost(at.Path, e.host) {
+			f.lost = append(f.lost, at.Path)
+		}
 		if q, ok := sockets.Queue(at); ok {
 			f.listeners[k] = &queueStatus{q.Depth, q.Limit}
 			if f.queue == nil {

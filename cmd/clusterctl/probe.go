@@ -27,7 +27,8 @@ type probeReport struct {
 		Port      uint16 `json:"port"`
 		Listening bool   `json:"listening"`
 		V6Only    bool   `json:"v6only"`
-		Mode      string `json:"mode"` // of a Unix socket, by the umask
+		Mode      string `json:"mode"`    // of a Unix socket, by the umask or by chmod(2)
+		Private   bool   `json:"private"` // of a Unix socket: only the program itself finds it
 	} `json:"binds"`
 	Exited      bool   `json:"exited"`
 	Status      string `json:"status"`
@@ -62,6 +63,9 @@ func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r prob
 		return r, err
 	}
 	target.Values = e.store.ProbeValues(a.Name)
+	if now, err := e.store.Load(a.Name); err == nil {
+		target.Sockets = now.SocketFiles()
+	}
 	p, err := units.RenderProbe(*a, target, times.limit, times.idle)
 	if err != nil {
 		return r, err
@@ -74,6 +78,11 @@ func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r prob
 	if err := e.announceProbe(ctx, conn, *a, times.limit); err != nil {
 		return r, err
 	}
+	removeDirs, err := makeSocketDirs(a.SocketFiles())
+	if err != nil {
+		return r, err
+	}
+	defer removeDirs()
 	started := e.now()
 	data, err := e.runProbe(ctx, conn, p)
 	if err != nil {
@@ -181,9 +190,19 @@ func readReport(path string) ([]byte, error) {
 
 // adopted takes the listeners of the report, or holds those that were asked for against it.
 func (e *env) adopted(a *units.App, r probeReport) error {
-	found := r.listeners()
-	a.Shim.HoldAccept, a.Shim.Blocking = r.HoldAccept, !r.NonBlocking
+	if err := e.takeListeners(a, r); err != nil {
+		return err
+	}
 	e.noteProgramMode(*a, r)
+	return nil
+}
+
+func (e *env) takeListeners(a *units.App, r probeReport) error {
+	found := r.listeners()
+	if len(found) == 0 {
+		found = r.sockets()
+	}
+	a.Shim.HoldAccept, a.Shim.Blocking = r.HoldAccept, !r.NonBlocking
 	switch {
 	case len(found) == 0 && len(a.Listen) == 0:
 		e.noteBackground(r)
@@ -217,6 +236,9 @@ func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && l.Bind == 0 {
+			if err := wrongPath(l, found); err != nil {
+				return err
+			}
 			listen = append(listen, l)
 			continue
 		}
@@ -226,6 +248,9 @@ func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 		four := slices.ContainsFunc(binds, func(f units.Listener) bool { return f.Host.Is4() })
 		six := slices.ContainsFunc(binds, func(f units.Listener) bool { return !f.Host.Is4() })
 		switch {
+		case len(binds) == 0 && found[0].Network == units.Unix:
+			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
+				"--listen %s, or tell the program its port", found[0])
 		case len(binds) == 0:
 			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
 				"--listen %s, or tell the program its port", mapped(l, found[0]))
@@ -258,23 +283,6 @@ func (e *env) byFamily(l units.Listener, both bool) []units.Listener {
 	return []units.Listener{four}
 }
 
-// mapped proposes the public listener in front of the port that the program really binds.
-func mapped(l, found units.Listener) units.Listener {
-	l.Bind = found.Port
-	if l.Bind == l.Port {
-		l.Bind = 0
-	}
-	return l
-}
-
-func describeAll(list []units.Listener) string {
-	var words []string
-	for _, l := range list {
-		words = append(words, describeListener(l))
-	}
-	return strings.Join(words, " and ")
-}
-
 // covers: of two such TCP binds the kernel refuses the second (EADDRINUSE); the decoys of the probe refuse nothing. An
 // IPv4 address beside an IPv6 socket is none of them, since that may be for IPv6 alone.
 func covers(wide, l units.Listener) bool {
@@ -287,8 +295,7 @@ func covers(wide, l units.Listener) bool {
 	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
 }
 
-// listeners are the binds that instances can share, in the order in which they were made, each port once. A Unix socket
-// is none: a program removes the path before it binds, and with it the socket of its siblings.
+// listeners are the binds of ports that instances can share, in the order in which they were made, each port once.
 func (r probeReport) listeners() []units.Listener {
 	var list []units.Listener
 	for _, b := range r.Binds {

@@ -74,7 +74,7 @@ func (r probeReport) silence() string {
 
 // noteBackground says that a program becomes a background app, and why.
 func (e *env) noteBackground(r probeReport) {
-	e.note("probe: it listens on nothing, so it becomes a background app")
+	e.note("probe: it listens on %s, so it becomes a background app", orElse(strings.Join(r.ownSockets(), " and "), "nothing"))
 	switch {
 	case r.Exited:
 		e.note("probe: %s", r.silence())

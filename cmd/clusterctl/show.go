@@ -47,7 +47,8 @@ type appDetails struct {
 type listenerStatus struct {
 	Listen string `json:"listen"`
 	Unit   string `json:"unit"`
-	State  string `json:"state"`
+	// State is "lost" if systemd listens on a Unix socket, but the file is gone or belongs to another socket.
+	State string `json:"state"`
 	// Mode, Owner and Group describe the file of a Unix socket. An empty Group means the primary group of Owner.
 	Mode  string       `json:"mode,omitempty"`
 	Owner string       `json:"owner,omitempty"`
@@ -210,6 +211,9 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 		switch st := states[1+k]; {
 		case st.Up():
 			one.State = "listening"
+			if slices.Contains(f.lost, l.Path) {
+				one.State = "lost"
+			}
 		case st.Active == control.ActiveFailed:
 			one.State = "failed"
 		case st.Load == control.Masked:

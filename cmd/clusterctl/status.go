@@ -73,6 +73,7 @@ type instanceStatus struct {
 type facts struct {
 	queue       *queueStatus
 	listeners   []*queueStatus // of each listener
+	lost        []string       // paths of Unix sockets that clients do not find
 	connections *int
 	ownListen   []string
 	instances   []instanceFacts // in the order of the instances, or none
@@ -127,6 +128,11 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
 	}
 	s.State = appState(states[0], s, broken)
+	if s.State == "running" && len(f.lost) > 0 {
+		// Every worker is ready, and some clients do not reach them.
+		s.State = "degraded"
+		s.Problem = lostWords(a.Name, f.lost[0])
+	}
 	return s
 }
 

@@ -166,7 +166,7 @@ func (c change) workers() bool {
 // changesAccess reports whether a socket unit stays and its files get another owner or mode.
 func changesAccess(f install.Change) bool {
 	return f.Op == install.Update && strings.HasSuffix(f.Path, ".socket") &&
-		slices.ContainsFunc([]string{"SocketMode", "SocketUser", "SocketGroup"}, func(key string) bool { return value(f.Old, key) != value(f.New, key) })
+		slices.ContainsFunc([]string{"SocketMode", "SocketUser", "SocketGroup", "ExecStartPost"}, func(key string) bool { return value(f.Old, key) != value(f.New, key) })
 }
 
 // value gives the value of a key that a unit has once.

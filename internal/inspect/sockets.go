@@ -29,6 +29,7 @@ type Sockets struct {
 	listening   map[Address]Queue
 	connections map[Address][]uint64 // inodes, by the local address
 	listeners   map[uint64]Address   // TCP listeners, by inode
+	files       map[string][]bound   // listeners, by the path of their file
 }
 
 // Look asks the kernel for the listeners and the connections of the machine. It needs no root.
@@ -38,7 +39,7 @@ func Look() (*Sockets, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	s := &Sockets{listening: map[Address]Queue{}, connections: map[Address][]uint64{}, listeners: map[uint64]Address{}}
+	s := &Sockets{listening: map[Address]Queue{}, connections: map[Address][]uint64{}, listeners: map[uint64]Address{}, files: map[string][]bound{}}
 	ask := func(list []sockdiag.Socket, err error, take func(sockdiag.Socket)) error {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // the kernel has no such family, or no diag for it
@@ -94,6 +95,9 @@ func addressOf(s sockdiag.Socket) Address {
 // listener adds the queues of listeners on one address: those of both families apart, or of SO_REUSEPORT.
 func (s *Sockets) listener(l sockdiag.Socket) {
 	at := addressOf(l)
+	if l.File != 0 {
+		s.files[at.Path] = append(s.files[at.Path], bound{l.Ino, l.File})
+	}
 	q := s.listening[at]
 	s.listening[at] = Queue{q.Depth + int(l.Unread), q.Limit + int(l.Unsent)}
 	if l.Family != unix.AF_UNIX {

@@ -60,8 +60,8 @@
 //   - Socket options that a program sets before bind (and epoll registrations
 //     made before it) are on the socket that the listener replaces. Options of
 //     the .socket unit apply instead.
-//   - A program that unlinks the path of its unix socket before binding it unlinks
-//     the path of the .socket unit, if it is the same.
+//   - The notifier keeps the file of a Unix listener, see paths.go. io_uring's unlink and rename do not pass a seccomp
+//     filter. A program that binds another path and renames the file to the listener's path is not adopted.
 //   - getsockname(2) tells the program the truth. Where the unit's port is not the
 //     program's (Want), few programs mind; Node's cluster module does: its workers
 //     compare the port and fail with EADDRINUSE. Such an app needs its own port.

@@ -70,7 +70,7 @@ func Start(c Config) error {
 			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
 		}
 	}
-	calls := seccomp.Calls{Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners)}
+	calls := seccomp.Calls{Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners), Paths: paths(c.Listeners)}
 	// A held accept has to be interruptible by the program's own signals.
 	fd, err := seccomp.Install(seccomp.Program(machine, calls), !c.HoldAccept)
 	if err != nil {

@@ -19,6 +19,7 @@ type Listener struct {
 	Inode uint64
 
 	ready bool // the program listens on it; a datagram socket: has bound it
+	bound bool // the program has bound it, and not removed its path since
 }
 
 // Passed names an inherited descriptor.

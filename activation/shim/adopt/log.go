@@ -10,7 +10,7 @@ import (
 )
 
 // said remembers which lines have been written: each of them once per start.
-type said struct{ unreadable, mismatch, foreign bool }
+type said struct{ unreadable, mismatch, foreign, renamed bool }
 
 const prefix = "clusterctl-shim: "
 
@@ -110,4 +110,14 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; its binds go to the kernel").
 		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then clusterctl install … --own-ptrace").write()
+}
+
+// renamed says that the program binds another path, and renames it: clients do not find this socket.
+func (n *notifier) renamed(l *Listener) {
+	if n.said.renamed {
+		return
+	}
+	n.said.renamed = true
+	n.line.start("the program renames a file to ").str(l.Want.Path).str(", the socket of the unit; the socket stays").
+		hint().str("let the program bind ").str(l.Want.Path).str(" itself").write()
 }

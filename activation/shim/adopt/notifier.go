@@ -31,6 +31,7 @@ type notifier struct {
 	r    target.Reader
 	addr target.Addr
 	line line
+	text [target.MaxPath]byte // a path of the program
 }
 
 // loop answers until the last process with the filter has gone. It waits without
@@ -81,6 +82,9 @@ func (n *notifier) answer() {
 		n.listen()
 	case nr == n.machine.Accept || nr == n.machine.Accept4:
 		n.accept()
+	case nr == n.machine.Connect:
+		n.connect()
+	case n.path(nr):
 	default:
 		n.proceed()
 	}
@@ -111,6 +115,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
+	n.wanted(tid)
 	at, near := match(n.ls, kind, &n.addr)
 	if at < 0 {
 		if near >= 0 {
@@ -138,6 +143,7 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	}
 	switch e := n.seccomp.Replace(n.n.ID, l.FD, fd, flags); e {
 	case 0:
+		l.bound = true
 		n.seccomp.Return(n.n.ID, 0)
 		if l.datagram() {
 			n.mark(l)

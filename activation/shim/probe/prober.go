@@ -22,7 +22,9 @@ type prober struct {
 	machine seccomp.Machine
 	fd      seccomp.FD
 	seen    []seen
-	heard   int // sockets that the program listens on, or datagram sockets
+	own     []string // Unix sockets that the app has, or is asked to have
+	removed []string // Unix sockets that the program believes to be removed
+	heard   int      // sockets that the program listens on, or datagram sockets
 	n       seccomp.Notification
 	r       target.Reader
 }
@@ -56,6 +58,9 @@ func (p *prober) answer() error {
 			return nil
 		}
 	}
+	if p.unixCall(tid, uint32(p.n.Nr)) {
+		return nil
+	}
 	p.fd.Continue(p.n.ID)
 	return nil
 }
@@ -86,6 +91,11 @@ func (p *prober) bind(tid, fd uint32) error {
 		s.V6Only, s.V6OnlyKnown = v6only(tid, fd)
 	}
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
+		full := p.absolute(tid, unix.AT_FDCWD, string(path))
+		s.Private = private(tid, full)
+		if len(full) < unix.SizeofSockaddrUnix-2 {
+			s.Addr.SetPath(full)
+		}
 		var umask uint32
 		umask, s.ModeKnown = p.r.Umask(tid)
 		s.Mode = 0o777 &^ umask

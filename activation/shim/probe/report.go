@@ -24,9 +24,12 @@ type Bind struct {
 	// with nobody there: it waits in accept.
 	BlockingAccept bool
 	// Mode is what the umask of the program gives the file of a Unix socket; ModeKnown reports whether the umask could be
-	// read. The probe does not see a chmod(2) after the bind.
+	// read. A chmod(2) after the bind replaces it.
 	Mode      uint32
 	ModeKnown bool
+	// Private says that only processes of the program itself can find the Unix socket: its name is of one process, or its
+	// directory is one that every app has for itself.
+	Private bool
 	// V6Only is IPV6_V6ONLY, where it could be asked for (V6OnlyKnown).
 	V6Only, V6OnlyKnown bool
 }
@@ -114,6 +117,9 @@ func (x *Bind) json(b []byte) []byte {
 	}
 	if x.ModeKnown {
 		b = appendString(append(b, `,"mode":`...), "0"+strconv.FormatUint(uint64(x.Mode), 8))
+	}
+	if x.Private {
+		b = append(b, `,"private":true`...)
 	}
 	if x.V6OnlyKnown {
 		b = strconv.AppendBool(append(b, `,"v6only":`...), x.V6Only)

@@ -20,6 +20,8 @@ type Config struct {
 	Idle    time.Duration // how long a program that listens on nothing may do nothing; 0 is as long as Timeout
 	// Child is the command line that calls Child in this binary.
 	Child []string
+	// Own are the paths of Unix sockets that the app listens on already, or is asked to.
+	Own []string
 }
 
 // Run runs the program until it has settled behind its first listen(2), has ended, is idle,
@@ -88,7 +90,7 @@ func start(c Config) (*session, error) {
 		unix.Close(pair[0])
 		return nil, errors.New("starting the program: " + err.Error())
 	}
-	s := &session{p: prober{machine: machine, fd: -1}, pid: pid, pidfd: -1, pair: pair[0]}
+	s := &session{p: prober{machine: machine, fd: -1, own: c.Own}, pid: pid, pidfd: -1, pair: pair[0]}
 	if err := s.guard(); err != nil {
 		s.end()
 		return nil, err

@@ -11,6 +11,10 @@ type Calls struct {
 	// straight to the kernel. 16 spares the netlink binds of getaddrinfo(3)
 	// (12 bytes) and still shows every IPv4 and IPv6 bind.
 	MinAddrLen uint32
+	// Paths are the Unix sockets of the listeners; an empty list shows none of the calls below. With one, every call that
+	// removes, renames or changes the owner or mode of a path is shown, and connect(2) with an address that is not as long as
+	// one of IPv4 or IPv6, or that is as long as one of the paths.
+	Paths []string
 }
 
 // Offsets in struct seccomp_data, seccomp(2). Arguments are 64 bits wide; their
@@ -29,16 +33,19 @@ func Program(m Machine, c Calls) []unix.SockFilter {
 	if c.Accept {
 		nrs = append(nrs, m.Accept, m.Accept4)
 	}
+	connects := c.connects(m)
+	nrs = append(nrs, c.paths(m)...)
 	var p []unix.SockFilter
 	// The jump distances below count from the end: allow is the last
 	// instruction, notify the one before it, and the three for bind precede.
-	tests := 1 + len(nrs) // bind and the others
-	head := 3             // load arch, test arch, load nr
+	tests := 1 + len(nrs) + len(connects) // bind and the others
+	head := 3                             // load arch, test arch, load nr
 	if m.X32Bit != 0 {
 		head++
 	}
 	bindCheck := head + tests + 1 // after the jump to allow
-	notify := bindCheck + 2
+	connectCheck := bindCheck + 2
+	notify := connectCheck + c.connectLen()
 	allow := notify + 1
 	to := func(target int) uint8 { return uint8(target - len(p) - 1) }
 
@@ -52,9 +59,13 @@ func Program(m Machine, c Calls) []unix.SockFilter {
 	for _, nr := range nrs {
 		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: to(notify), Jf: 0, K: nr})
 	}
+	for _, nr := range connects {
+		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: to(connectCheck), Jf: 0, K: nr})
+	}
 	p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA, K: uint32(to(allow))})
 	p = append(p, load(offArg2Low))
 	p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, Jt: to(notify), Jf: to(allow), K: c.MinAddrLen})
+	p = c.connectCheck(p, allow)
 	p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
 	p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	return p

@@ -95,13 +95,51 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestProgramPaths: calls about paths, and connect(2) with an address that may be one of the paths, are shown where there
+// is a Unix listener, and nowhere else.
+func TestProgramPaths(t *testing.T) {
+	const shown, allowed = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW
+	for name, m := range map[string]Machine{"amd64": AMD64(), "arm64": ARM64()} {
+		for _, c := range []struct {
+			paths []string
+			shown map[uint64]uint32 // by addrlen
+		}{
+			{nil, map[uint64]uint32{3: allowed, 16: allowed, 28: allowed, 110: allowed}},
+			{[]string{"/run/app.sock"}, map[uint64]uint32{2: allowed, 3: shown, 15: shown, 16: shown, 28: allowed, 110: shown}},
+			{[]string{"/run/application/a.sock"}, map[uint64]uint32{16: allowed, 28: allowed, 25: shown, 110: shown}},
+			{[]string{"/run/application/12.sock", "/x"}, map[uint64]uint32{16: allowed, 26: shown, 27: shown, 28: allowed}},
+			{[]string{"/run/application/1234.sock"}, map[uint64]uint32{16: allowed, 28: shown}},
+		} {
+			p := Program(m, Calls{MinAddrLen: 2, Paths: c.paths})
+			for n, want := range c.shown {
+				if got := run(t, p, data{nr: m.Connect, arch: m.Arch, args: [6]uint64{3, 1 << 40, n}}); got != want {
+					t.Errorf("%s, %q: connect with %d bytes: %#x, want %#x", name, c.paths, n, got, want)
+				}
+			}
+			want := uint32(allowed)
+			if c.paths != nil {
+				want = shown
+			}
+			for _, nr := range m.Path.numbers() {
+				if got := run(t, p, data{nr: nr, arch: m.Arch}); got != want {
+					t.Errorf("%s, %q: call %d: %#x, want %#x", name, c.paths, nr, got, want)
+				}
+			}
+			if got := run(t, p, data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 1 << 40, 2}}); got != shown {
+				t.Errorf("%s, %q: bind: %#x", name, c.paths, got)
+			}
+		}
+	}
+}
+
 // The numbers that are written out are those of the machine that we are on.
 func TestNativeNumbers(t *testing.T) {
 	m, ok := Native()
 	if !ok {
 		t.Fatal("no machine for this architecture")
 	}
-	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 {
+	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 ||
+		m.Connect != unix.SYS_CONNECT || m.Path != nativePaths() {
 		t.Errorf("%+v", m)
 	}
 	if err := Check(); err != nil {

@@ -28,8 +28,10 @@ const (
 	sockDiagByFamily = 20   // SOCK_DIAG_BY_FAMILY
 	inetDiagInfo     = 2    // INET_DIAG_INFO, attribute with struct tcp_info
 	udiagShowName    = 1    // UDIAG_SHOW_NAME
+	udiagShowVFS     = 2    // UDIAG_SHOW_VFS
 	udiagShowRqlen   = 0x10 // UDIAG_SHOW_RQLEN
 	unixDiagName     = 0    // UNIX_DIAG_NAME
+	unixDiagVFS      = 1    // UNIX_DIAG_VFS
 	unixDiagRqlen    = 4    // UNIX_DIAG_RQLEN
 
 	inetMsgLen = 72 // struct inet_diag_msg
@@ -38,14 +40,16 @@ const (
 
 // Socket is one socket as the kernel describes it.
 type Socket struct {
-	Ino       uint64 // 0: not accepted yet, so nobody's
-	Family    uint8
-	Addr      [16]byte // local address: the first 4 bytes of it for AF_INET, none for a unix socket
-	Port      uint16   // local port; 0 for a unix socket
-	Peer      [16]byte // address of the peer, in the same form
-	PeerPort  uint16
-	Name      string // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
-	CloseWait bool   // the peer has sent its FIN
+	Ino      uint64 // 0: not accepted yet, so nobody's
+	Family   uint8
+	Addr     [16]byte // local address: the first 4 bytes of it for AF_INET, none for a unix socket
+	Port     uint16   // local port; 0 for a unix socket
+	Peer     [16]byte // address of the peer, in the same form
+	PeerPort uint16
+	Name     string // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
+	// File is the low half of the inode number of the file that a unix socket is bound to; 0 for other sockets.
+	File      uint32
+	CloseWait bool // the peer has sent its FIN
 	// Unread are the bytes received that the program has not read; of a listener, the connections in its accept queue.
 	Unread uint32
 	// Unsent are the bytes written that the peer has not acknowledged; of a listener, how many connections its accept
@@ -107,7 +111,7 @@ func (d *Conn) Unix(mask uint32) ([]Socket, error) {
 	req := make([]byte, 24) // struct unix_diag_req
 	req[0] = unix.AF_UNIX
 	binary.NativeEndian.PutUint32(req[4:], mask)
-	binary.NativeEndian.PutUint32(req[12:], udiagShowName|udiagShowRqlen)
+	binary.NativeEndian.PutUint32(req[12:], udiagShowName|udiagShowVFS|udiagShowRqlen)
 	return d.dump(req, parseUnix)
 }
 
@@ -229,6 +233,8 @@ func parseUnix(b []byte) (Socket, bool) {
 		switch {
 		case kind == unixDiagName:
 			s.Name = string(v)
+		case kind == unixDiagVFS && len(v) >= 4:
+			s.File = binary.NativeEndian.Uint32(v)
 		case kind == unixDiagRqlen && len(v) >= 8:
 			s.Unread = binary.NativeEndian.Uint32(v)
 			s.Unsent = binary.NativeEndian.Uint32(v[4:])

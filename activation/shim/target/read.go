@@ -13,6 +13,7 @@ type Reader struct {
 	path [64]byte
 	data [1024]byte
 	stat unix.Stat_t
+	long [MaxPath + 64]byte
 }
 
 // Sockaddr copies n bytes at address ptr of thread tid and decodes them into a.

@@ -83,10 +83,10 @@ func recipeOf(r Release) (recipe, error) {
 	case Workers:
 		return recipe{
 			suite: string(Bookworm),
-			packages: append(base, "gunicorn", "uvicorn", "python3-aiohttp", "ruby", "php-cli",
+			packages: append(base, "gunicorn", "uvicorn", "python3-aiohttp", "ruby", "puma", "php-cli", "php-fpm",
 				"nginx-light", "gcc", "libc6-dev", "bash-completion"),
 			npm:  []string{"express@5", "bun@1", "deno@2"},
-			hook: hook,
+			hook: hook + "rm -f etc/systemd/system/multi-user.target.wants/php*-fpm.service\n",
 		}, nil
 	case Bench:
 		return recipe{

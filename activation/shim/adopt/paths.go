@@ -1,0 +1,175 @@
+package adopt
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// A server on a Unix socket removes the path before it binds, changes the mode after the bind, and removes the path when it
+// stops. Some servers first connect, to see whether another server listens. Here the file is that of the listener, which
+// systemd made and all instances share. So the notifier answers calls that would remove or change this file with success,
+// and refuses the connection of a program that has not bound the path yet.
+//
+// Whatever goes to the kernel goes there as the program meant it, so nothing is lost by a path that is changed between our
+// look and the kernel's. It gains nothing either: the program may remove what its user may remove.
+
+// pathCall is a call that names one or two paths, each by the arguments that hold the directory (-1: none, the path is
+// relative to the working directory) and the path.
+type pathCall struct {
+	nr       uint32
+	dir, at  int8
+	dir2     int8
+	at2      int8 // -1: it names one path
+	removing bool
+}
+
+// pathCalls lists the calls. It is called in the child, and allocates nothing.
+func (n *notifier) pathCalls() [11]pathCall {
+	p := &n.machine.Path
+	return [11]pathCall{
+		{p.Unlink, -1, 0, -1, -1, true},
+		{p.Unlinkat, 0, 1, -1, -1, true},
+		{p.Rename, -1, 0, -1, 1, true},
+		{p.Renameat, 0, 1, 2, 3, true},
+		{p.Renameat2, 0, 1, 2, 3, true},
+		{p.Chmod, -1, 0, -1, -1, false},
+		{p.Fchmodat, 0, 1, -1, -1, false},
+		{p.Fchmodat2, 0, 1, -1, -1, false},
+		{p.Chown, -1, 0, -1, -1, false},
+		{p.Lchown, -1, 0, -1, -1, false},
+		{p.Fchownat, 0, 1, -1, -1, false},
+	}
+}
+
+// path answers a call that names the file of a listener. It reports whether the call is one that names paths.
+func (n *notifier) path(nr uint32) bool {
+	calls := n.pathCalls()
+	for i := range calls {
+		c := &calls[i]
+		if c.nr == 0 || c.nr != nr {
+			continue
+		}
+		l := n.named(c.dir, c.at)
+		if l == nil && c.at2 >= 0 {
+			if l = n.named(c.dir2, c.at2); l != nil {
+				n.renamed(l)
+			}
+		}
+		if l == nil {
+			n.proceed()
+			return true
+		}
+		if c.removing {
+			l.bound = false
+		}
+		if n.seccomp.Valid(n.n.ID) {
+			n.seccomp.Return(n.n.ID, 0)
+		}
+		return true
+	}
+	return false
+}
+
+// named finds the listener whose file the path of the call is.
+func (n *notifier) named(dir, at int8) *Listener {
+	dirfd := int32(unix.AT_FDCWD)
+	if dir >= 0 {
+		dirfd = int32(n.n.Args[dir])
+	}
+	size, ok, e := n.r.Text(n.n.PID, n.n.Args[at], &n.text)
+	if e != 0 {
+		n.unreadable(n.n.PID, e)
+	}
+	if e != 0 || !ok {
+		return nil
+	}
+	return n.file(n.n.PID, dirfd, n.text[:size])
+}
+
+// file finds the listener whose file a path is to thread tid, however it is written.
+func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
+	dir, base := target.SplitPath(path)
+	for i := range n.ls {
+		if n.ls[i].isFile(tid, dirfd, dir, base, &n.r) {
+			return &n.ls[i]
+		}
+	}
+	return nil
+}
+
+// isFile compares the directories by their inodes. A program that may not look at the directory cannot change anything in
+// it, so the kernel answers that program.
+func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.Reader) bool {
+	if l.Want.Path == "" || l.Want.Path[0] != '/' {
+		return false
+	}
+	at := len(l.Want.Path)
+	for l.Want.Path[at-1] != '/' {
+		at--
+	}
+	if len(base) == 0 || string(base) != l.Want.Path[at:] {
+		return false
+	}
+	theirs, ok := r.Directory(tid, dirfd, dir)
+	if !ok {
+		return false
+	}
+	ours, ok := r.Here(l.Want.Path[:at])
+	return ok && ours == theirs
+}
+
+// connect refuses a connection to a listener that the program has not bound yet. The program looks for another server, and
+// would find its own listener.
+func (n *notifier) connect() {
+	tid := n.n.PID
+	ok, e := n.r.Sockaddr(tid, n.n.Args[1], n.n.Args[2]&0xffffffff, &n.addr)
+	if e != 0 {
+		n.unreadable(tid, e)
+	}
+	if e != 0 || !ok || n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
+		n.proceed()
+		return
+	}
+	l := n.unixListener(tid, &n.addr)
+	if l == nil || l.bound {
+		n.proceed()
+		return
+	}
+	if n.seccomp.Valid(n.n.ID) {
+		n.seccomp.Fail(n.n.ID, unix.ECONNREFUSED)
+	}
+}
+
+// unixListener finds the listener that an address of AF_UNIX means to thread tid.
+func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
+	for i := range n.ls {
+		if n.ls[i].names(a) {
+			return &n.ls[i]
+		}
+	}
+	if a.Path()[0] == 0 {
+		return nil
+	}
+	return n.file(tid, unix.AT_FDCWD, a.Path())
+}
+
+// wanted writes the path of a listener in n.addr as the unit has it, so that match finds the listener.
+func (n *notifier) wanted(tid uint32) {
+	if n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
+		return
+	}
+	if l := n.unixListener(tid, &n.addr); l != nil && l.Want.Path[0] == '/' {
+		n.addr.SetPath(l.Want.Path)
+	}
+}
+
+// paths are the Unix sockets that the listeners answer.
+func paths(ls []Listener) (list []string) {
+	for i := range ls {
+		if p := ls[i].Want.Path; p != "" {
+			list = append(list, p)
+		}
+	}
+	return list
+}

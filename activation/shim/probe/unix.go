@@ -1,0 +1,147 @@
+package probe
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// A server on a Unix socket removes the path before it binds, and changes the mode after the bind. A running instance may
+// listen on the path, and the program gets a decoy without a path. So the prober answers calls that would remove, rename or
+// change a Unix socket with success, and does nothing.
+
+// anyPath returns paths as long as addresses of IPv4 and IPv6, so that the filter shows every connect(2).
+func anyPath() []string { return []string{strings.Repeat("/", 14), strings.Repeat("/", 26)} }
+
+// unixCall answers a call about the path of a Unix socket. It reports whether it has.
+func (p *prober) unixCall(tid, nr uint32) bool {
+	if nr == p.machine.Connect {
+		return p.connect(tid)
+	}
+	c := &p.machine.Path
+	dirs, at := []int{-1}, []int{0}
+	switch nr {
+	case c.Unlinkat, c.Fchmodat, c.Fchmodat2, c.Fchownat:
+		dirs, at = []int{0}, []int{1}
+	case c.Rename:
+		dirs, at = []int{-1, -1}, []int{0, 1}
+	case c.Renameat, c.Renameat2:
+		dirs, at = []int{0, 2}, []int{1, 3}
+	case c.Unlink, c.Chmod, c.Chown, c.Lchown:
+	default:
+		return false
+	}
+	var paths []string
+	for i := range at {
+		path, ok := p.pathAt(tid, dirs[i], at[i])
+		if !ok {
+			return false
+		}
+		paths = append(paths, path)
+	}
+	if !slices.ContainsFunc(paths, p.knows) || !p.fd.Valid(p.n.ID) {
+		return false
+	}
+	switch nr {
+	case c.Unlink, c.Unlinkat, c.Rename, c.Renameat, c.Renameat2:
+		p.removed = append(p.removed, paths[0])
+	case c.Chmod:
+		p.mode(paths[0], uint32(p.n.Args[1]))
+	case c.Fchmodat, c.Fchmodat2:
+		p.mode(paths[0], uint32(p.n.Args[2]))
+	}
+	p.fd.Return(p.n.ID, 0)
+	return true
+}
+
+// knows reports whether the path is a Unix socket of the app, or of anybody: no probe may remove one.
+func (p *prober) knows(path string) bool {
+	if slices.Contains(p.own, path) || p.bound(path) != nil {
+		return true
+	}
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
+}
+
+// bound returns the bind to the path, or nil.
+func (p *prober) bound(path string) *seen {
+	for i := range p.seen {
+		if string(p.seen[i].Addr.Path()) == path {
+			return &p.seen[i]
+		}
+	}
+	return nil
+}
+
+// mode notes what the program changes the mode of its socket to.
+func (p *prober) mode(path string, mode uint32) {
+	if s := p.bound(path); s != nil {
+		s.Mode, s.ModeKnown = mode&0o777, true
+	}
+}
+
+// connect refuses a connection to a path of the app. The program looks for another server, and there is at most an instance
+// of the same app.
+func (p *prober) connect(tid uint32) bool {
+	var a target.Addr
+	ok, e := p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)
+	if e != 0 || !ok || len(a.Path()) == 0 || a.Path()[0] == 0 {
+		return false
+	}
+	path := p.absolute(tid, unix.AT_FDCWD, string(a.Path()))
+	if !slices.Contains(p.own, path) && !slices.Contains(p.removed, path) || !p.fd.Valid(p.n.ID) {
+		return false
+	}
+	p.fd.Fail(p.n.ID, unix.ECONNREFUSED)
+	return true
+}
+
+// pathAt reads the path that an argument points to, relative to the directory of another one.
+func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
+	dirfd := int32(unix.AT_FDCWD)
+	if dir >= 0 {
+		dirfd = int32(p.n.Args[dir])
+	}
+	var text [target.MaxPath]byte
+	n, ok, e := p.r.Text(tid, p.n.Args[at], &text)
+	if e != 0 || !ok || n == 0 {
+		return "", false
+	}
+	return p.absolute(tid, dirfd, string(text[:n])), true
+}
+
+// absolute is the path as it is from the root. Links in it stay as they are; a working directory that cannot be read leaves
+// it relative.
+func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	link := "/proc/" + strconv.Itoa(int(tid)) + "/cwd"
+	if dirfd != unix.AT_FDCWD {
+		link = "/proc/" + strconv.Itoa(int(tid)) + "/fd/" + strconv.Itoa(int(dirfd))
+	}
+	dir, err := os.Readlink(link)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// private reports whether only the program itself finds the path. The name has the number of a process, as sockets between
+// the processes of one program do, or the directory is one that the sandbox makes for each app.
+func private(tid uint32, path string) bool {
+	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/shm/"} {
+		if strings.HasPrefix(path, dir) {
+			return true
+		}
+	}
+	digit := func(c rune) bool { return c >= '0' && c <= '9' }
+	numbers := strings.FieldsFunc(filepath.Base(path), func(c rune) bool { return !digit(c) })
+	return slices.Contains(numbers, strconv.Itoa(int(tid)))
+}

@@ -1,0 +1,80 @@
+package target
+
+import (
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxPath is the longest path, with its NUL, that Text reads.
+const MaxPath = 1024
+
+// Place identifies a directory. The zero Place is none.
+type Place struct{ device, inode uint64 }
+
+// Text copies the string at address ptr of thread tid to p and returns its length, without the NUL. ok is false when it is
+// longer than p, or not mapped: then it is none of our business.
+func (r *Reader) Text(tid uint32, ptr uint64, p *[MaxPath]byte) (n int, ok bool, e unix.Errno) {
+	fd, e := r.open(r.proc(tid, "/mem", -1))
+	if e != 0 {
+		return 0, false, e
+	}
+	got, _, e := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(p)), uintptr(len(p)), uintptr(ptr), 0, 0)
+	closeFD(fd)
+	if e == unix.EIO {
+		return 0, false, 0
+	}
+	if e != 0 {
+		return 0, false, e
+	}
+	n = index(p[:got], 0)
+	return n, n >= 0, 0
+}
+
+// SplitPath returns the directory of a path, which is empty or ends in a slash, and its last element.
+func SplitPath(path []byte) (dir, base []byte) {
+	for i := len(path); i > 0; i-- {
+		if path[i-1] == '/' {
+			return path[:i], path[i:]
+		}
+	}
+	return nil, path
+}
+
+// Directory is the directory that dir means to thread tid: the directory dirfd, or the working directory where that is
+// AT_FDCWD, unless dir begins with a slash. ok is false where it cannot be found.
+func (r *Reader) Directory(tid uint32, dirfd int32, dir []byte) (p Place, ok bool) {
+	b := append(r.long[:0], "/proc/"...)
+	b = strconv.AppendUint(b, uint64(tid), 10)
+	switch {
+	case len(dir) > 0 && dir[0] == '/':
+		b = append(b, "/root"...)
+	case dirfd == unix.AT_FDCWD:
+		b = append(b, "/cwd/"...)
+	default:
+		b = append(b, "/fd/"...)
+		b = strconv.AppendInt(b, int64(dirfd), 10)
+		b = append(b, '/')
+	}
+	return r.place(b, dir)
+}
+
+// Here is the directory that the absolute path dir means to this process.
+func (r *Reader) Here(dir string) (p Place, ok bool) {
+	if len(dir) >= len(r.long) {
+		return Place{}, false
+	}
+	return r.place(append(r.long[:0], dir...), nil)
+}
+
+// place follows the path b + dir. b lies in r.long.
+func (r *Reader) place(b, dir []byte) (p Place, ok bool) {
+	if len(b)+len(dir) >= len(r.long) {
+		return Place{}, false
+	}
+	b = append(append(b, dir...), 0)
+	at, st := unix.AT_FDCWD, &r.stat
+	_, _, e := unix.RawSyscall6(sysFstatat, uintptr(at), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	return Place{uint64(st.Dev), st.Ino}, e == 0 && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}

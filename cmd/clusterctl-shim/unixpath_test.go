@@ -1,0 +1,116 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestUnixPathStays: whatever a program does to the path of its listener, the file stays as it is; whatever it does to other
+// files is done.
+func TestUnixPathStays(t *testing.T) {
+	for _, spelling := range []string{"absolute", "relative", "crooked"} {
+		t.Run(spelling, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "app.sock")
+			l, _ := listen(t, "unix", path, true)
+			if err := os.Chmod(path, 0o660); err != nil {
+				t.Fatal(err)
+			}
+			before := stat(t, path)
+			w := startWorker(t, []*os.File{l}, "--adopt", "--", python(t), data(t, "unixserver.py"), filepath.Dir(path), "app.sock", spelling)
+			w.waitReady(t)
+			for range 5 {
+				fetch(t, "unix", path)
+			}
+			w.stop(t)
+			if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode || after.Uid != before.Uid {
+				t.Errorf("%+v, then %+v", before, after)
+			}
+			if got := strings.ReplaceAll(w.output.String(), "\n", "; "); got != "left:; before: ConnectionRefusedError; after: connected; " {
+				t.Errorf("output %q", got)
+			}
+		})
+	}
+}
+
+func stat(t *testing.T, path string) (st syscall.Stat_t) {
+	t.Helper()
+	if err := syscall.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// TestProbeUnix: the probe finds the path of a Unix socket, as it is from the root, and the mode that the program gives it. It
+// leaves the socket of an instance that runs alone.
+func TestProbeUnix(t *testing.T) {
+	for _, c := range []struct {
+		name, spelling, before string
+		live, own              bool
+	}{
+		{"nothing there", "relative", "FileNotFoundError", false, false},
+		{"an instance runs", "crooked", "ConnectionRefusedError", true, true},
+		{"somebody listens", "absolute", "connected", true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "app.sock")
+			var before syscall.Stat_t
+			args := []string{"probe", "--timeout", "60s", "--settle", "3s"}
+			if c.live {
+				listen(t, "unix", path, true)
+				before = stat(t, path)
+			}
+			if c.own {
+				args = append(args, "--own", path)
+			}
+			cmd := exec.Command(shim, append(args, "--", python(t), data(t, "unixserver.py"), dir, "app.sock", c.spelling)...)
+			var said strings.Builder
+			cmd.Stderr = &said
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, &said)
+			}
+			for _, want := range []string{`"family":"unix","type":"stream","address":"` + path + `"`, `"mode":"0777"`, `"listening":true`} {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("%s, want %s", out, want)
+				}
+			}
+			if !strings.Contains(said.String(), "before: "+c.before+"\n") {
+				t.Errorf("%s, want %s before the bind", &said, c.before)
+			}
+			if c.live {
+				if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode {
+					t.Errorf("%+v, then %+v", before, after)
+				}
+			}
+		})
+	}
+}
+
+// TestProbePrivate: a name of one process, and a directory that each app has for itself, are nothing to share.
+func TestProbePrivate(t *testing.T) {
+	const script = `import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(eval(sys.argv[1])); s.listen(); time.sleep(60)`
+	dir := t.TempDir()
+	for expression, private := range map[string]bool{
+		`"/tmp/shim-probe.sock"`:                                   true,
+		`"/run/shim-probe-%d.sock" % os.getpid()`:                  true,
+		`"/run/shim-probe-%d.sock" % (os.getpid() + 1)`:            false,
+		`"/run/shim-probe-of-%d0.sock" % (os.getpid())`:            false,
+		`"` + filepath.Join("/srv", filepath.Base(dir)) + `.sock"`: false,
+	} {
+		out, err := exec.Command(shim, "probe", "--timeout", "60s", "--", python(t), "-c", script, expression).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(out), `"private":true`) != private {
+			t.Errorf("%s: %s", expression, out)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+//go:build lab
+
+package matrix
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// unixCase is a real program on a Unix socket, with nginx in front.
+type unixCase struct {
+	name, path string
+	port       int  // of nginx
+	given      bool // by --listen; the program gets the path in any case
+	fastCGI    bool
+	command    []string
+}
+
+func (c unixCase) String() string { return c.name }
+
+// unixCases are the programs as they are: they remove the path, test it by connecting, and change its owner and mode. Each has
+// the path in the directory of the app and in /run, found and given.
+func unixCases() (all []unixCase) {
+	programs := []struct {
+		name    string
+		fastCGI bool
+		command func(dir, path string) []string
+	}{
+		{"gunicorn", false, func(_, path string) []string {
+			return []string{"gunicorn", "-w", "2", "--bind", "unix:" + path, "wsgi:app"}
+		}},
+		{"uvicorn", false, func(_, path string) []string { return []string{"uvicorn", "--uds", path, "asgi:app"} }},
+		{"puma", false, func(_, path string) []string { return []string{"puma", "-b", "unix://" + path, "config.ru"} }},
+		{"fpm", true, func(dir, _ string) []string { return []string{"/usr/sbin/php-fpm8.2", "-F", "-y", dir + "/fpm.conf"} }},
+	}
+	for _, p := range programs {
+		for _, where := range []string{"own", "run"} {
+			for _, given := range []bool{false, true} {
+				name := fmt.Sprintf("u-%s-%s-%v", p.name, where, given)
+				dir := "/srv/" + name
+				path := dir + "/app.sock"
+				if where == "run" {
+					path = "/run/" + name + "/app.sock"
+				}
+				all = append(all, unixCase{name, path, 8700 + len(all), given, p.fastCGI, p.command(dir, path)})
+			}
+		}
+	}
+	return all
+}
+
+// TestUnixPrograms: nginx in front of real programs on a Unix socket. The file stays, and no request is lost in three reloads.
+func TestUnixPrograms(t *testing.T) {
+	m := workers(t)
+	before := take(t, m)
+	cases := unixCases()
+	startNginx(t, m, cases)
+	together(t, 3, cases, func(t *testing.T, c unixCase) { c.run(t, m) })
+	m.Sh(t, "systemctl stop unix-nginx.service; rm /etc/unix-nginx.conf; rmdir /run/u-*; rmdir /run/systemd/transient || true")
+	wantNothingLeft(t, m, before)
+}
+
+// startNginx starts nginx as Debian runs it, with workers of www-data.
+func startNginx(t *testing.T, m *lab.Machine, cases []unixCase) {
+	t.Helper()
+	var conf strings.Builder
+	conf.WriteString("user www-data;\ndaemon off;\npid /run/unix-nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n")
+	for _, c := range cases {
+		pass := "proxy_pass http://unix:" + c.path + ":;"
+		if c.fastCGI {
+			pass = "fastcgi_pass unix:" + c.path + "; fastcgi_param SCRIPT_FILENAME " + srv + "/index.php; fastcgi_param REQUEST_METHOD GET; fastcgi_param REQUEST_URI $request_uri;"
+		}
+		fmt.Fprintf(&conf, "server { listen %d; location / { %s } }\n", c.port, pass)
+	}
+	conf.WriteString("}\n")
+	m.WriteFile(t, "/etc/unix-nginx.conf", conf.String(), 0o644)
+	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
+}
+
+func (c unixCase) run(t *testing.T, m *lab.Machine) {
+	dir := "/srv/" + c.name
+	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)
+	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
+	m.WriteFile(t, dir+"/fpm.conf", "[global]\nerror_log = /tmp/fpm.log\n[www]\nlisten = "+c.path+
+		"\nlisten.owner = www-data\nlisten.group = www-data\npm = static\npm.max_children = 2\n", 0o644)
+	m.Sh(t, "chown -R daemon: "+dir)
+	flags := []string{"--cwd", dir, "--run-as", "daemon", "--socket-group", "www-data"}
+	if c.given {
+		flags = append(flags, "--listen", c.path)
+	} else {
+		m.Sh(t, "mkdir -p $(dirname "+c.path+")")
+	}
+	a := install(t, m, c.name, 2, c.port, slices.Concat(flags, []string{"x", "--"}, c.command)...)
+	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.said.Stdout, want) {
+		t.Errorf("%v, want %q", a.said, want)
+	}
+	file := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path)
+	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
+	for range 3 {
+		must(t, m, "reload", "--settle", "100ms", c.name)
+	}
+	r := run.Stop()
+	if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
+		t.Errorf("reloaded three times: %v", r)
+	}
+	if got := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path); got != file || !strings.HasSuffix(got, " srw-rw---- daemon:www-data") {
+		t.Errorf("the file: %s, then %s", file, got)
+	}
+	a.uninstall(t)
+}

@@ -1,0 +1,122 @@
+//go:build lab
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/outputschema"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestUnixSocketStays: programs remove the path of their Unix socket, test by connecting whether another server is there, and
+// change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and every request
+// is answered.
+func TestUnixSocketStays(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const dir = "/srv/stays"
+		m.Sh(t, "mkdir -p "+dir+" && chown daemon: "+dir)
+		m.CopyIn(t, "../../activation/shim/nodepreload/clusterctl-node-preload.cjs", units.DefaultNodePreload)
+		m.CopyIn(t, "testdata/closes.js", "/opt/e2e/closes.js")
+		m.CopyIn(t, "../../cmd/clusterctl-shim/testdata/unixserver.py", "/opt/e2e/unixserver.py")
+		for _, c := range []struct {
+			name, path string
+			listen     bool
+			command    []string
+		}{
+			{"found", dir + "/found.sock", false, []string{"node", "/opt/e2e/closes.js", "found.sock"}},
+			{"given", dir + "/given.sock", true, []string{"node", "/opt/e2e/closes.js", dir + "/given.sock"}},
+			{"inrun", "/run/e2e-stays/inrun.sock", false, []string{"node", "/opt/e2e/closes.js", "/run/e2e-stays/inrun.sock"}},
+			{"givenrun", "/run/givenrun.sock", true, []string{"node", "/opt/e2e/closes.js", "/run/givenrun.sock"}},
+			{"allcalls", dir + "/allcalls.sock", false, []string{"python3", "/opt/e2e/unixserver.py", dir, "allcalls.sock", "crooked"}},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				a := app{m: m, name: c.name, n: 2}
+				t.Cleanup(func() { a.uninstall(t) })
+				args := []string{"install", a.name, "-i", "2", "--cwd", dir, "--run-as", "daemon", "--settle", "100ms", "--probe-timeout", "2m"}
+				if c.listen {
+					args = append(args, "--listen", c.path)
+				}
+				r := must(t, m, append(append(args, "--"), c.command...)...)
+				if !strings.Contains(r.Stdout, "listening on "+c.path+" (mode 0660, ") {
+					t.Errorf("%v", r)
+				}
+				before := m.Sh(t, "stat -c '%i %A %U' "+c.path)
+				run := load.Start(t, m, load.Options{URL: "unix:" + c.path, Conns: 4, Rate: rate})
+				for range 3 {
+					must(t, m, "reload", "--settle", "100ms", a.name)
+				}
+				if r := run.Stop(); r.Failed() > 0 || r.Requests == 0 {
+					t.Errorf("reloaded three times: %v", r)
+				}
+				if after := m.Sh(t, "stat -c '%i %A %U' "+c.path); after != before {
+					t.Errorf("the file: %s, then %s", before, after)
+				}
+				a.uninstall(t)
+				if m.Try("test -e "+c.path).Code == 0 {
+					t.Errorf("%s is still there", c.path)
+				}
+			})
+		}
+	})
+}
+
+// TestLostSocketFile: somebody removes the file of a socket, or binds another socket there. ls and show tell, and each of
+// start, restart and reload makes it again.
+func TestLostSocketFile(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const path = "/run/e2e-lost/lost.sock"
+		a := app{m: m, name: "lost", n: 2}
+		t.Cleanup(func() { a.uninstall(t) })
+		must(t, m, "install", a.name, "-i", "2", "--run-as", "daemon", "--listen", path, "--activation", "native", "--settle", "100ms", "--", worker)
+		served := func(about string) {
+			t.Helper()
+			if r := load.Start(t, m, load.Options{URL: "unix:" + path, Conns: 2, Requests: 20}).Wait(); r.Failed() > 0 {
+				t.Errorf("%s: %v", about, r)
+			}
+			if r := must(t, m, "ls", "lost"); strings.Contains(r.Stdout, "degraded") {
+				t.Errorf("%s: %v", about, r)
+			}
+			if got := m.Sh(t, "stat -c '%a %U:%G' "+path); got != "660 daemon:daemon" {
+				t.Errorf("%s: %s", about, got)
+			}
+		}
+		lost := func(about string) {
+			t.Helper()
+			const words = path + ": the socket file is gone; to bring it back: sudo clusterctl reload lost"
+			if r := must(t, m, "show", "lost"); !strings.Contains(r.Stdout, words) || !strings.Contains(r.Stdout, path+" (lost)") {
+				t.Errorf("%s: %v", about, r)
+			}
+			r := must(t, m, "show", "--json", "lost")
+			if err := outputschema.Check("show", []byte(r.Stdout)); err != nil || !strings.Contains(r.Stdout, `"state": "lost"`) || !strings.Contains(r.Stdout, `"state": "degraded"`) {
+				t.Errorf("%s: %v, %v", about, r, err)
+			}
+			if r := must(t, m, "ls", "--json"); !strings.Contains(r.Stdout, words) {
+				t.Errorf("%s: %v", about, r)
+			}
+		}
+		served("installed")
+		for _, command := range []string{"reload", "restart", "start"} {
+			m.Sh(t, "rm "+path)
+			lost("the file is removed")
+			if r := must(t, m, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr, "the socket file "+path+" is gone, and is made again") {
+				t.Errorf("%s: %v", command, r)
+			}
+			served(command)
+		}
+		m.Sh(t, "rm "+path+`; systemd-run -q --unit=other-lost python3 -c 'import socket, time
+s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(3600)'; until test -e `+path+`; do sleep 0.02; done`)
+		lost("another socket")
+		if r := m.Try("systemctl reload lost.service"); r.Code == 0 {
+			t.Errorf("systemctl reload: %v", r)
+		}
+		m.AwaitJournal(t, "the socket file "+path+" is gone", "-u", "lost.service")
+		must(t, m, "reload", "--settle", "100ms", "lost")
+		served("another socket")
+		m.Sh(t, "systemctl stop other-lost.service")
+		served("the other is gone")
+	})
+}

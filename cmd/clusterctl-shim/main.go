@@ -55,6 +55,7 @@ func commands() []command {
 		{"drain", drainCommand},
 		{"wait", waitCommand},
 		{guardName, guardCommand},
+		{releaseName, releaseCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},

@@ -13,12 +13,12 @@ import (
 // releaseName is the subcommand that ExecStopPost= leaves behind; people do not start it.
 const releaseName = "release"
 
-// startRelease leaves a process behind that cancels the start job of the next run, if that run waits or the last one never
-// became ready: no boot and no "systemctl start" of the app may wait for runs that fail one after the other. The job of the
-// first run of a series stays, and so does that of a start by hand.
+// startRelease leaves a process behind that cancels the start job of the next run, if that run waits or the last run never
+// became ready: no boot and no "systemctl start" of the app may wait for runs that fail one after the other. The job of a
+// start by hand, and of the first restart after a run that was ready, is left alone.
 //
-// The process belongs to root and moves into the cgroup of PID 1: in that of the instance, it would be killed before the next
-// run begins.
+// The process belongs to root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill the process
+// before the next run begins.
 func startRelease(s backoff.State, neverReady bool) {
 	if s.GaveUp || s.Failures == 0 || backoff.Delay(s.Failures) == 0 && !neverReady {
 		return

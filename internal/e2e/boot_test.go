@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
 // failing are the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
@@ -68,6 +69,8 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 		wantState(t, m, "active", a+".service", a+".socket")
 	}
 
+	clientsChangeNothing(t, m, "at-once-native", "http://127.0.0.1:8401/")
+
 	returns := func(code int, argv ...string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
@@ -82,5 +85,31 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 		returns(0, "systemctl", "start", a)
 		returns(3, ctl, "start", a)
 		returns(3, ctl, "reload", a)
+	}
+}
+
+// clientsChangeNothing lets clients wait on the open socket of an app that crashes again and again: they start nothing, and
+// the backoff goes on counting.
+func clientsChangeNothing(t *testing.T, m *lab.Machine, app, url string) {
+	t.Helper()
+	failures := func() int {
+		t.Helper()
+		var n int
+		text := m.Sh(t, "sed -n 's/^failures=//p' /run/clusterctl/"+app+"/1.backoff")
+		if _, err := fmt.Sscan(text, &n); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		return n
+	}
+	before := failures()
+	r := load.Start(t, m, load.Options{URL: url, Conns: 8, Duration: 2 * time.Second, Timeout: 3 * time.Second}).Wait()
+	if r.OK > 0 || r.Refused > 0 {
+		t.Errorf("the clients of an app that crashes again and again do not wait: %v", r)
+	}
+	if after := failures(); before == 0 || after < before {
+		t.Errorf("%d short runs before the clients came, %d after", before, after)
+	}
+	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, app+".service") {
+		t.Errorf("clients have started the app again:\n%s", jobs)
 	}
 }

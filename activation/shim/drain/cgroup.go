@@ -146,7 +146,7 @@ func OwnUnit() (string, error) {
 	return filepath.Base(dir), err
 }
 
-// MoveToInit moves a process into the cgroup of PID 1, out of that of the unit that has started it.
+// MoveToInit moves a process out of the cgroup of its unit and into the cgroup of PID 1.
 func MoveToInit(pid int) error {
 	membership, err := os.ReadFile("/proc/1/cgroup")
 	if err != nil {

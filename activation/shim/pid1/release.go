@@ -87,8 +87,8 @@ func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
 	return c.ask(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
 }
 
-// ReleaseStart waits for the next start of a service that has just ended, and cancels the job of that start as soon as the
-// start has begun. It returns without that when there is no start, or when the job is another one.
+// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
+// begun. It cancels nothing if the service is not started again, or if somebody else stops or restarts the service.
 func ReleaseStart(unit string) error { return releaseStart(socket, unit) }
 
 func releaseStart(socket, unit string) error {

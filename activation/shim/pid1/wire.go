@@ -61,7 +61,7 @@ func (e *encoder) field(code byte, kind, value string) {
 type call struct {
 	path, iface, member string
 	words               []string
-	number              uint32 // the argument if there are no words
+	number              uint32 // the argument, if words is empty
 }
 
 func (c call) encode(serial uint32) []byte {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // failing are the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
@@ -73,7 +74,7 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 
 	returns := func(code int, argv ...string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		ctx, cancel := patience.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		if r := m.Run(ctx, argv...); r.Code != code {
 			t.Errorf("%q, want exit status %d: %v\n%s", argv, code, r, m.Sh(t, "systemctl list-jobs"))

@@ -3,13 +3,13 @@
 package deb
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // TestPackageOfACrashLoop: dpkg returns, and fails, whether the two instances of an app crash at once or one after the other,
@@ -28,7 +28,7 @@ func TestPackageOfACrashLoop(t *testing.T) {
 				m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), kit.Shim)
 			}
 			file := copyIn(t, m, deb)
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			ctx, cancel := patience.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			r := m.Run(ctx, "dpkg", "-i", file)
 			if r.Code <= 0 || !strings.Contains(r.Stdout+r.Stderr, "looper: ") {

@@ -17,6 +17,7 @@ type instanceView struct {
 	Backoff, Stopped, Drain   value
 	Delay, LongestDelay       value
 	Noted, NonBlocking        value
+	StopStatus, ForceRestart  value
 	TimeoutStart, TimeoutStop value
 	LogNamespace              value
 	LogInterval, LogBurst     value
@@ -37,6 +38,10 @@ func (r *renderer) instance() instanceView {
 		Restart:      fixed(a.Restart.String()),
 		TimeoutStart: seconds(a.Timeouts.Start, DefaultStartTimeout),
 		TimeoutStop:  seconds(a.Timeouts.Drain, DefaultDrainTimeout, stopMargin),
+	}
+	v.StopStatus = stopStatus
+	if a.Restart == RestartOnFailure {
+		v.ForceRestart = stopStatus
 	}
 	r.readiness(&v)
 	v.NonBlocking = r.nonBlocking()
@@ -69,6 +74,9 @@ func (r *renderer) instance() instanceView {
 	r.variables(&v)
 	return v
 }
+
+// stopStatus are the exit statuses of programs that handle the stop signal and end with 128 + its number.
+const stopStatus = "143 130"
 
 // variables fills in where the environment of an instance comes from.
 func (r *renderer) variables(v *instanceView) {

@@ -30,7 +30,7 @@ var since = map[string]map[string]int{
 	"Service": union(
 		keys(0, "Type", "RemainAfterExit", "NotifyAccess", "Sockets", "NonBlocking", "ExecStart", "ExecStartPre", "ExecStop", "ExecStopPost",
 			"ExecReload", "WorkingDirectory", "DynamicUser", "User", "Group", "Environment", "EnvironmentFile", "Restart",
-			"RestartSec", "RestartPreventExitStatus", "SuccessExitStatus", "TimeoutStartSec", "TimeoutStopSec", "KillMode",
+			"RestartSec", "RestartPreventExitStatus", "RestartForceExitStatus", "SuccessExitStatus", "TimeoutStartSec", "TimeoutStopSec", "KillMode",
 			"KillSignal", "Slice", "SyslogIdentifier", "LogExtraFields", "LogRateLimitIntervalSec", "LogRateLimitBurst", "LogNamespace"),
 		keys(0, "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities", "PrivateTmp", "PrivateDevices",
 			"ProtectSystem", "ProtectHome", "ReadWritePaths", "ReadOnlyPaths", "BindPaths", "ProtectKernelTunables", "ProtectKernelModules",

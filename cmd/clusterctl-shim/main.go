@@ -56,6 +56,7 @@ func commands() []command {
 		{"wait", waitCommand},
 		{guardName, guardCommand},
 		{"own", ownCommand},
+		{releaseName, releaseCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},

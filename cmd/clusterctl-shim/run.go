@@ -168,6 +168,10 @@ func (o *runOptions) holdBack() error {
 		if sig, stopped := backoff.Wait(delay); stopped {
 			return endBy(sig)
 		}
+		// The wait is over, and a program that never speaks to systemd would leave its text there.
+		if err := adopt.Notify("STATUS="); err != nil {
+			report(err)
+		}
 	}
 	return nil
 }

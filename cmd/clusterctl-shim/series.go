@@ -181,9 +181,12 @@ func stoppedCommand(args []string) (int, error) {
 	}
 	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
 	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(exitGaveUp)
+	// systemd calls ExecStop= only for a service that has become ready.
+	neverReady := *noted && backoff.Load(*state).Stop == backoff.Unnoted
 	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
+	startRelease(backoff.Load(*state), neverReady)
 	if *last != "" && allGaveUp(*state) {
 		return 0, stopApp(*last)
 	}

@@ -249,6 +249,10 @@ func TestInstance(t *testing.T) {
 		{"masked while it runs", masked, nil, "running", -1, "it is masked", ""},
 		{"stopped by hand", inactive(), due, "stopped", -1, "", ""},
 		{"gave up", failed(units.GaveUpStatus), &inspect.Runs{GaveUp: true}, "gave up", -1, control.Explain(failed(units.GaveUpStatus)), control.Explain(failed(units.GaveUpStatus))},
+		{
+			"gave up after runs that are known", failed(units.GaveUpStatus), &inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
+			"exited with status 7 after 2.0s", control.Explain(failed(units.GaveUpStatus)),
+		},
 	} {
 		got := instanceOf(1, c.st, instanceFacts{runs: c.runs})
 		next := time.Duration(-1)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -201,7 +202,12 @@ func instanceOf(number int, st control.State, f instanceFacts) instanceStatus {
 	if one.State == "skipped" || one.State == "masked" {
 		one.LastExit = ""
 	}
-	if one.LastExit == "" && f.runs != nil && st.Active != control.Inactive {
+	switch {
+	case f.runs == nil:
+	case one.State == "gave up":
+		// systemd knows the status with which the shim gave up, and the shim how the program ended before.
+		one.LastExit = cmp.Or(lastRun(*f.runs), one.LastExit)
+	case one.LastExit == "" && st.Active != control.Inactive:
 		one.LastExit = lastRun(*f.runs)
 	}
 	switch one.State {

@@ -177,6 +177,13 @@ func (e *env) takeDown(ctx context.Context, conn *control.Conn, a units.App, lis
 
 // sweep is what an uninstall does once the files are gone.
 func (e *env) sweep(ctx context.Context, conn *control.Conn, a units.App, listed int, keepLogs bool, tx *install.Tx) error {
+	limits, err := e.store.RemoveLimits(a)
+	if err != nil {
+		return err
+	}
+	if len(limits) > 0 {
+		e.note("%s: removed what systemctl set-property has set: %s", a.Name, strings.Join(limits, ", "))
+	}
 	if err := conn.Reload(ctx); errors.Is(err, control.ErrNoSpace) {
 		// All is stopped, and the files have gone: that systemd still knows their names does no harm.
 		e.note("%s: %v; make space in /run, then sudo systemctl daemon-reload", a.Name, err)

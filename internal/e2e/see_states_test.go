@@ -69,6 +69,8 @@ func TestSeeStates(t *testing.T) {
 		}
 		if tired := apps[1]; tired.State != "degraded" || tired.Ready != 1 || tired.Instances[0].State != "gave up" || !strings.Contains(tired.Instances[0].Problem, "gave up after too many short runs") {
 			t.Errorf("one of two gave up: %+v", tired)
+		} else if exit, _, _ := strings.Cut(tired.Instances[0].LastExit, " after "); exit != "exited with status 9" {
+			t.Errorf("the last exit of an instance that gave up: %+v", tired.Instances[0])
 		}
 		for _, want := range []string{"degraded 1/5", "degraded 1/2", "gave up", "stopped", "masked", "starting"} {
 			if !strings.Contains(text, want) {
@@ -144,6 +146,11 @@ func TestSeeAdopted(t *testing.T) {
 		}
 		if out := must(t, m, "show", "adopted").Stdout; !strings.Contains(out, "degraded 1/2") {
 			t.Errorf("show:\n%s", out)
+		}
+		m.Sh(t, "rm /opt/e2e/adopted.crash")
+		b.await(t, "it is back", running, a.instance(1))
+		if text := m.Sh(t, "systemctl show -p StatusText --value "+a.instance(1)); text != "" {
+			t.Errorf("it runs, and its status is %q", text)
 		}
 	})
 }

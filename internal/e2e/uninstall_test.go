@@ -30,6 +30,9 @@ func TestUninstallLeavesNothing(t *testing.T) {
 			m.Sh(t, "systemctl kill -s KILL '"+a.name+"@*'")
 			dialBus(t, m).await(t, "all crash-loop", func(s status) bool { return s.nRestarts > 1 }, a.instances()...)
 		}},
+		{"limited", func(t *testing.T, m *lab.Machine, a app) {
+			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; systemctl set-property --runtime gone@1.service TasksMax=500")
+		}},
 		{"running", func(*testing.T, *lab.Machine, app) {}},
 		{"serving", func(t *testing.T, m *lab.Machine, a app) {
 			load.Start(t, m, load.Options{URL: a.url, Requests: 2000})
@@ -47,7 +50,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		before := lines(m.Sh(t, traces))
 		states := states
 		if m.Release() != lab.Bookworm {
-			states = states[:2]
+			states = states[:3]
 		}
 		for _, s := range states {
 			t.Run(s.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -20,8 +21,10 @@ var scripts embed.FS
 // scriptView is what the maintainer scripts say of the app.
 type scriptView struct {
 	Name, Package, Service, Slice string
-	Sockets                       []string
-	Home, Dist, Release, Etc      string
+	// StartLimit is how long the scripts wait for a start of the app, in seconds.
+	StartLimit               int
+	Sockets                  []string
+	Home, Dist, Release, Etc string
 	// Mark is the content of the mark in directories that the package makes. MadeBy is the beginning of every such mark.
 	Mark, MadeBy string
 	// Namespace is that of the app's own journal, if it has one, and JournalUnits what serves it.
@@ -40,6 +43,9 @@ type scriptView struct {
 	Former        formerView
 }
 
+// startMargin is what a start of an app may take beyond the time to start of its instances.
+const startMargin = 30 * time.Second
+
 // formerView holds the directories that a package of an earlier clusterctl used for the app.
 type formerView struct {
 	Home, State, Etc string
@@ -57,7 +63,7 @@ func (in Input) view(here units.App, p *Package) scriptView {
 	v := scriptView{
 		Name: string(n), Package: p.Name, Service: n.Service(), Slice: n.Slice(), Sockets: in.App.Sockets(),
 		Home: home(n), Dist: dist(n), Release: p.Release, Etc: etc(n), Mark: in.gecos(), MadeBy: madeBy,
-		StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
+		StartLimit: int((cmp.Or(in.App.Timeouts.Start, units.DefaultStartTimeout) + startMargin).Seconds()), StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
 		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(here),
 		Former: formerView{Home: formerHome(n), State: formerState(n), Etc: formerEtc(n)},
 	}

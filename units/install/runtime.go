@@ -42,12 +42,18 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 		return nil, &Error{Op: "writing", Path: path, Err: err}
 	}
 	return func() error {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return &Error{Op: "removing", Path: path, Err: err}
+		for _, path := range []string{path, extraFields(f.Path)} {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return &Error{Op: "removing", Path: path, Err: err}
+			}
 		}
 		return nil
 	}, nil
 }
+
+// extraFields is where PID 1 leaves the LogExtraFields= of a unit for journald. PID 1 forgets the file at a daemon-reload, so
+// it would stay until the next boot.
+func extraFields(unit string) string { return "/run/systemd/units/log-extra-fields:" + unit }
 
 // RemoveRuntime removes a unit that WriteRuntime has written, also in a command that was killed since. One that is not
 // there, or not of this app, stays as it is.

@@ -140,6 +140,29 @@ func KillOthers(unit string) error {
 	return nil
 }
 
+// OwnUnit returns the name of the unit of which this process is a part.
+func OwnUnit() (string, error) {
+	dir, err := ownCgroup()
+	return filepath.Base(dir), err
+}
+
+// MoveToInit moves a process out of the cgroup of its unit and into the cgroup of PID 1.
+func MoveToInit(pid int) error {
+	membership, err := os.ReadFile("/proc/1/cgroup")
+	if err != nil {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	dir, err := cgroupDir(membership, mounts)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+}
+
 // SiblingsRun reports whether another instance of the template of this process's unit has a cgroup, which means that it
 // runs: systemd removes the cgroup of a unit that has ended.
 func SiblingsRun() (bool, error) {

@@ -66,7 +66,7 @@ find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /
 	-o -path '/var/lib/dpkg/*-old' -o -path /var/lib/dpkg/lock -o -path /var/lib/dpkg/lock-frontend -o -path /var/lib/dpkg/triggers -o -path /var/lib/apt \
 	-o -path '/etc/passwd-' -o -path '/etc/group-' -o -path '/etc/shadow-' -o -path '/etc/gshadow-' -o -path '/etc/sub?id-' -o -path /etc/.pwd.lock \
 	-o -path /root -o -path /var/lib/systemd/catalog \) -prune -o -printf '%p %y %m %u %g %l\n' | sort
-find /run/clusterctl 2>/dev/null | sort
+find /run/clusterctl /run/private/clusterctl /run/systemd/system.control 2>/dev/null | sort
 cut -d : -f 1 /etc/passwd /etc/group | sort
 systemctl list-units --all --no-legend --plain --type=service,socket,slice | awk '{print $1, $2, $3}' | grep -e hello -e shop -e clusterctl- | sort
 systemctl list-units --failed --no-legend --plain | grep -v -e '^systemd-' -e '^user' || true

@@ -1,0 +1,191 @@
+package pid1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// socket is where PID 1 answers root without a message bus.
+const socket = "/run/systemd/private"
+
+const (
+	managerPath = "/org/freedesktop/systemd1"
+	managerName = "org.freedesktop.systemd1.Manager"
+	unitName    = "org.freedesktop.systemd1.Unit"
+	jobName     = "org.freedesktop.systemd1.Job"
+)
+
+// conn is a connection to PID 1. PID 1 sends the signals of all units to it.
+type conn struct {
+	file   *os.File
+	in     *bufio.Reader
+	serial uint32
+}
+
+func dial(path string) (*conn, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.New("opening a socket: " + err.Error())
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return nil, errors.New("connecting to " + path + ": " + err.Error())
+	}
+	c := &conn{file: os.NewFile(uintptr(fd), path)}
+	c.in = bufio.NewReader(c.file)
+	uid := ""
+	for _, digit := range []byte(strconv.Itoa(os.Getuid())) {
+		uid += strconv.FormatUint(uint64(digit), 16)
+	}
+	_, err = c.file.WriteString("\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n")
+	if err == nil {
+		var answer string
+		if answer, err = c.in.ReadString('\n'); err == nil && !strings.HasPrefix(answer, "OK ") {
+			err = errors.New("the service manager refuses the connection")
+		}
+	}
+	if err != nil {
+		c.file.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// ask sends a call and returns the reply. changed is whether a signal of the unit came before it.
+func (c *conn) ask(q call, unit string) (reply message, changed bool, err error) {
+	c.serial++
+	if _, err := c.file.Write(q.encode(c.serial)); err != nil {
+		return message{}, false, err
+	}
+	for {
+		m, err := readMessage(c.in)
+		switch {
+		case err != nil:
+			return message{}, changed, err
+		case m.kind == typeReturn:
+			return m, changed, nil
+		case m.kind == typeError:
+			return message{}, changed, errMessage
+		}
+		changed = changed || m.concerns(unit)
+	}
+}
+
+// concerns reports whether a signal is of the unit with that path, or names it.
+func (m message) concerns(unit string) bool {
+	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
+}
+
+// get reads a property.
+func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
+	return c.ask(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
+}
+
+// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
+// begun. It cancels nothing if the service is not started again, or if somebody else stops or restarts the service.
+func ReleaseStart(unit string) error { return releaseStart(socket, unit) }
+
+func releaseStart(socket, unit string) error {
+	c, err := dial(socket)
+	if err != nil {
+		return err
+	}
+	defer c.file.Close()
+	for {
+		next, changed, err := c.look(unit)
+		if err != nil || next == over {
+			return err
+		}
+		for !changed {
+			m, err := readMessage(c.in)
+			if err != nil {
+				return err
+			}
+			changed = m.concerns(unitPath(unit))
+		}
+	}
+}
+
+// step is what to do after a look at the unit.
+type step int
+
+const (
+	wait step = iota
+	release
+	over
+)
+
+// judge returns what a sub-state of a service and its job mean. A canceled job must have begun: a restart that is still
+// queued would not happen.
+func judge(sub string, job uint32) step {
+	switch sub {
+	case "condition", "start-pre", "start", "start-post":
+		if job == 0 {
+			return over
+		}
+		return release
+	case "running", "exited", "reload", "dead", "failed":
+		if job == 0 {
+			return over
+		}
+	}
+	return wait
+}
+
+// look reads the state of the unit and cancels its start job if it has begun. changed is whether the unit has changed since.
+func (c *conn) look(unit string) (next step, changed bool, err error) {
+	path := unitPath(unit)
+	reply, _, err := c.get(path, unitName, "SubState", path)
+	if err != nil {
+		return over, false, err
+	}
+	sub, err := reply.text()
+	if err != nil {
+		return over, false, err
+	}
+	reply, changed, err = c.get(path, unitName, "Job", path)
+	if err != nil {
+		return over, false, err
+	}
+	job, err := reply.job()
+	if err != nil {
+		return over, false, err
+	}
+	next = judge(sub, job)
+	if next != release {
+		return next, changed, nil
+	}
+	reply, _, err = c.get(managerPath+"/job/"+strconv.FormatUint(uint64(job), 10), jobName, "JobType", path)
+	if err != nil {
+		return over, false, nil // the job has ended
+	}
+	if kind, err := reply.text(); err != nil || kind != "start" {
+		return over, false, err // somebody stops or restarts the unit
+	}
+	_, _, err = c.ask(call{path: managerPath, iface: managerName, member: "CancelJob", number: job}, path)
+	if err == errMessage {
+		err = nil // the job has ended
+	}
+	return over, false, err
+}
+
+// unitPath returns the object path of a unit: other bytes than letters and digits, and a digit in front, are hexadecimal.
+func unitPath(unit string) string {
+	b := []byte(managerPath + "/unit/")
+	for i := range len(unit) {
+		c := unit[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' && i > 0 {
+			b = append(b, c)
+			continue
+		}
+		const hex = "0123456789abcdef"
+		b = append(b, '_', hex[c>>4], hex[c&15])
+	}
+	return string(b)
+}

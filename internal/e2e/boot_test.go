@@ -1,0 +1,116 @@
+//go:build lab
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
+)
+
+// failing are the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
+var failing = []struct{ name, how string }{
+	{"at-once", "exit 1"},
+	{"soon", "sleep 0.3; exit 1"},
+	{"never-ready", "exec sleep infinity"},
+}
+
+// TestFailingAppsHoldUpNothing boots a machine with apps that crash at once, that crash after 300 ms and that never get
+// ready, and with one that works. The boot ends, the good app serves, and every command returns.
+func TestFailingAppsHoldUpNothing(t *testing.T) {
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := lab.Boot(t, r)
+			equip(t, m)
+			bootWithFailingApps(t, m)
+		})
+	}
+}
+
+func bootWithFailingApps(t *testing.T, m *lab.Machine) {
+	const fail = "/srv/fail"
+	var apps []string
+	for i, f := range failing {
+		for j, kind := range []string{"adopt", "native"} {
+			name, port := f.name+"-"+kind, fmt.Sprint(8400+2*i+j)
+			flags := []string{"install", name, "-i", "2", "--settle", "0s", "--listen", "127.0.0.1:" + port, "--activation", kind, "--start-timeout", "5s"}
+			program := "exec python3 -m http.server --bind 127.0.0.1 " + port
+			if kind == "native" {
+				flags = append(flags, "--ready", "notify")
+				program = "exec " + goWorker
+			} else {
+				flags = append(flags, "--no-probe")
+			}
+			path := "/opt/e2e/" + name
+			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.how+"; fi\n"+program+"\n", 0o755)
+			must(t, m, append(flags, "--", path)...)
+			apps = append(apps, name)
+		}
+	}
+	good := install(t, m, "good", 2, 8419, "--", goWorker)
+	m.WriteFile(t, fail, "", 0o644)
+
+	// Reboot waits until systemd says that the boot has ended.
+	m.Reboot(t)
+	if got := m.Sh(t, "systemctl show -p FinishTimestampMonotonic --value"); got == "" || got == "0" {
+		t.Errorf("FinishTimestampMonotonic=%s", got)
+	}
+	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, "multi-user.target") {
+		t.Errorf("there are jobs of the boot:\n%s", jobs)
+	}
+	good.wantUp(t)
+	for _, a := range apps {
+		wantState(t, m, "active", a+".service", a+".socket")
+	}
+
+	clientsChangeNothing(t, m, "at-once-native", "http://127.0.0.1:8401/")
+
+	returns := func(code int, argv ...string) {
+		t.Helper()
+		ctx, cancel := patience.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		if r := m.Run(ctx, argv...); r.Code != code {
+			t.Errorf("%q, want exit status %d: %v\n%s", argv, code, r, m.Sh(t, "systemctl list-jobs"))
+		}
+	}
+	for _, a := range apps {
+		returns(0, "systemctl", "start", a)
+		returns(0, "systemctl", "stop", a)
+		returns(0, "systemctl", "start", a)
+		returns(3, ctl, "start", a)
+		returns(3, ctl, "reload", a)
+	}
+}
+
+// clientsChangeNothing lets clients wait on the open socket of an app that crashes again and again: they start nothing, and
+// the backoff goes on counting.
+func clientsChangeNothing(t *testing.T, m *lab.Machine, app, url string) {
+	t.Helper()
+	failures := func() int {
+		t.Helper()
+		var n int
+		text := m.Sh(t, "sed -n 's/^failures=//p' /run/clusterctl/"+app+"/1.backoff")
+		if _, err := fmt.Sscan(text, &n); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		return n
+	}
+	before := failures()
+	r := load.Start(t, m, load.Options{URL: url, Conns: 8, Duration: 2 * time.Second, Timeout: 3 * time.Second}).Wait()
+	if r.OK > 0 || r.Refused > 0 {
+		t.Errorf("the clients of an app that crashes again and again do not wait: %v", r)
+	}
+	if after := failures(); before == 0 || after < before {
+		t.Errorf("%d short runs before the clients came, %d after", before, after)
+	}
+	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, app+".service") {
+		t.Errorf("clients have started the app again:\n%s", jobs)
+	}
+}

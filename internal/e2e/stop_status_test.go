@@ -1,0 +1,68 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// TestStatusOfAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is a crash
+// with the same status, which is counted and followed by a restart.
+func TestStatusOfAStop(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const crash = "/srv/crash-status"
+		b := dialBus(t, m)
+		for _, c := range []struct {
+			name, signal string
+			status       int
+			flags        []string
+		}{
+			{"ends-143", "TERM", 143, nil},
+			{"ends-130", "INT", 130, []string{"--restart", "on-failure"}},
+		} {
+			program := "/opt/e2e/" + c.name
+			m.WriteFile(t, program, fmt.Sprintf(`#!/usr/bin/python3
+import os, signal, sys, time
+signal.signal(signal.SIG%s, lambda *_: sys.exit(%d))
+while not os.path.exists(%q):
+    time.sleep(0.05)
+sys.exit(%[2]d)
+`, c.signal, c.status, crash), 0o755)
+			a := app{m: m, name: c.name, n: 2}
+			t.Cleanup(func() {
+				a.uninstall(t)
+				m.Sh(t, "rm -rf "+crash+" "+program+" /etc/systemd/system/"+c.name+"@.service.d; systemctl daemon-reload")
+			})
+			must(t, m, append(append([]string{"install", c.name, "-i", "2", "--settle", "200ms", "--no-listen"}, c.flags...), "--", program)...)
+			m.WriteFile(t, "/etc/systemd/system/"+c.name+"@.service.d/signal.conf", "[Service]\nKillSignal=SIG"+c.signal+"\n", 0o644)
+			m.Sh(t, "systemctl daemon-reload")
+
+			m.Sh(t, "systemctl stop "+c.name)
+			b.await(t, "all is stopped", func(s status) bool { return s.active == "inactive" }, a.instances()...)
+			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(failed, c.name) {
+				t.Errorf("after a stop:\n%s", failed)
+			}
+			if got := m.Sh(t, "systemctl show -p ExecMainStatus --value "+a.instance(1)); got != fmt.Sprint(c.status) {
+				t.Errorf("the program has ended with status %s, so this tests nothing", got)
+			}
+			for _, i := range see(t, m, c.name)[0].Instances {
+				if i.State != "stopped" || i.Problem != "" {
+					t.Errorf("%+v", i)
+				}
+			}
+
+			m.Sh(t, "systemctl start "+c.name)
+			m.WriteFile(t, crash, "", 0o644)
+			b.await(t, "it is started again and again", func(s status) bool { return s.nRestarts > 2 }, a.instances()...)
+			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") || !strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
+				t.Errorf("the backoff has not counted the crashes:\n%s", runs)
+			}
+			m.Sh(t, "rm "+crash)
+			b.await(t, "it is back", running, a.instances()...)
+		}
+	})
+}

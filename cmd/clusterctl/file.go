@@ -36,7 +36,10 @@ func (e *env) readApps(path string) ([]units.App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
 	}
-	return config.Parse(path, data, func(a *units.App) error { return e.resolvePaths(a, filepath.Dir(full)) })
+	return config.Parse(path, data, func(a *units.App) error {
+		e.keepCount(a)
+		return e.resolvePaths(a, filepath.Dir(full))
+	})
 }
 
 // sourceOf returns the app whose source in the store the path is.

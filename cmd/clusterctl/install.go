@@ -41,8 +41,8 @@ func installCommand(e *env) *cli.Command {
 		Description: "Writes the units of the app, enables and starts them, and waits until every instance is ready and has\n" +
 			"stayed alive for --settle. If one does not come up, its reason and last log lines are shown and everything\n" +
 			"is taken back.\n\n" +
-			"An app that is there becomes what the flags describe: those that are not given mean their defaults, but for the\n" +
-			"addresses of a program that is the same. Only what has changed is touched, instances one after the other with\n" +
+			"An app that is there becomes what the flags describe: omitted flags mean their defaults, except the\n" +
+			"number of instances and the addresses of a program that is the same: those stay. Only what has changed is touched, instances one after the other with\n" +
 			"the port open; if the first one does not come up, everything is put back as it was. \"diff\" shows what would change.\n\n" +
 			"A NAME without a program is that of an app in the clusterctl.yaml of this directory.\n\n" +
 			"A FILE is run by the interpreter of its extension or first line, a DIRECTORY by its package.json; what follows\n" +
@@ -97,6 +97,7 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if err != nil {
 		return err
 	}
+	e.keepCount(&a)
 	if a.Directory == "" {
 		a.Directory = inv.directory
 	}
@@ -132,7 +133,12 @@ func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
 		return err
 	}
 	if o.asJSON {
-		return runShow(ctx, d.e, []string{string(d.app.Name)}, watchOptions{asJSON: true})
+		all, err := d.e.show(ctx, []string{string(d.app.Name)})
+		if err != nil {
+			return err
+		}
+		all[0].PerCPU = d.couldRun()
+		return d.e.printJSON(all[0])
 	}
 	if out.Action == actionUnchanged {
 		fmt.Fprintf(d.e.stdout, "%s: nothing has changed\n", d.app.Name)
@@ -208,6 +214,9 @@ func (d *deploy) announce(out outcome) error {
 	for _, where := range opened(d.app) {
 		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
+	if n := d.couldRun(); n > 0 {
+		fmt.Fprintf(d.e.stdout, "1 instance; -i max runs one per CPU (%d)\n", n)
+	}
 	d.e.noteSocketAccess(d.app)
 	undo := "uninstall"
 	if out.Action == actionUpdated && len(out.Changed) > 0 {
@@ -215,6 +224,15 @@ func (d *deploy) announce(out outcome) error {
 	}
 	d.e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", d.app.Name, undo)
 	return nil
+}
+
+// couldRun is how many instances one per CPU would be, where nobody has said how many and the app has a port that they can
+// share; else 0.
+func (d *deploy) couldRun() int {
+	if d.app.Instances.Given() || len(d.app.Listen) == 0 || d.perCPU < 2 {
+		return 0
+	}
+	return d.perCPU
 }
 
 // opened says what each listener of the app opens, and to whom.

@@ -113,6 +113,11 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 		// It is there and cannot be read, after an edit by hand for one: not free, or its running instances would be replaced.
 		return out, err
 	}
+	if !o.replace {
+		if err := d.e.mayReplace(old, d.app, o.consent.file != ""); err != nil {
+			return out, err
+		}
+	}
 	if err := d.e.mayChange(ctx, old, d.app, o.consent); err != nil {
 		return out, err
 	}

@@ -152,7 +152,7 @@ func (e *env) inFile(target string) (bool, error) {
 func installFromFile(c *cli.Context, e *env, o installOptions, name string) error {
 	for _, f := range c.Command.Flags {
 		flag := f.Names()[0]
-		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "yes"}, flag) {
+		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
 			return withHint(usagef("--%s: %s is described in %s", flag, name, defaultFile), "write it there, or put the program behind --")
 		}
 	}

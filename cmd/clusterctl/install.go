@@ -19,6 +19,7 @@ type installOptions struct {
 	asJSON       bool
 	noProbe      bool
 	force        bool
+	replace      bool
 	consent      consent
 	settle       time.Duration
 	probeTimeout time.Duration
@@ -62,7 +63,7 @@ func installCommand(e *env) *cli.Command {
 			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` to wait for the program to listen when it is run once", Destination: &o.probeTimeout},
 			&cli.BoolFlag{Name: "no-probe", Usage: "do not run the program once; take --listen as it is", Destination: &o.noProbe},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the files that would be written, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force), yesFlag(&o.consent.yes),
+			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes),
 			&cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: &o.settle},
 			&cli.BoolFlag{Name: "json", Usage: "print the app's status for programs, as \"show --json\" does", Destination: &o.asJSON},
 		),
@@ -112,6 +113,12 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if err := a.Validate(); err != nil {
 		return err
 	}
+	if now, found := e.present(a.Name); found && !o.replace {
+		// Before the program is run once, beside the app.
+		if err := e.mayReplace(now, a, false); err != nil {
+			return err
+		}
+	}
 	if o.seen, err = e.findListeners(ctx, &a, o); err != nil {
 		return err
 	}
@@ -128,7 +135,9 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 
 // installAndTell installs, and prints what stands then.
 func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
-	out, err := d.install(ctx, updateOptions{settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, start: true, consent: o.consent})
+	out, err := d.install(ctx, updateOptions{
+		settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, replace: o.replace, start: true, consent: o.consent,
+	})
 	if err != nil {
 		return err
 	}

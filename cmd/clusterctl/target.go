@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/origin"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -91,12 +93,26 @@ func appName(path string) string {
 	return base
 }
 
+// nameFor makes a name of the path of a program. A file that is called as those of many projects gets the name of its project,
+// unless its app has been installed by the name of the file.
+func (e *env) nameFor(path string) string {
+	name := appName(path)
+	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
+		return name
+	}
+	asked := units.App{Directory: filepath.Dir(path), Command: []string{path}}
+	if now, found := e.present(units.Name(name)); found && origin.Same(now, asked) {
+		return name
+	}
+	return appName(cmp.Or(origin.Name(path), name))
+}
+
 func (e *env) understandFile(target string, args []string, f interpreterFlags) (invocation, error) {
 	path, err := e.absolutePath(target)
 	if err != nil {
 		return invocation{}, err
 	}
-	inv := invocation{name: appName(path), directory: filepath.Dir(path)}
+	inv := invocation{name: e.nameFor(path), directory: filepath.Dir(path)}
 	prefix, err := e.interpreter(path, f)
 	inv.command = slices.Concat(prefix, []string{path}, args)
 	return inv, err

@@ -43,6 +43,8 @@ type updateOptions struct {
 	seen  *probeReport
 	// force overwrites what was edited by hand.
 	force bool
+	// replace lets the app of one project become that of another.
+	replace bool
 	// start is for an app that is stopped.
 	start bool
 	// consent is for a change that gives the app more rights.

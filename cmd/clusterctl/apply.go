@@ -84,6 +84,7 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 		errs = append(errs, of(a.Name, len(apps), err)...)
 		if !o.asJSON {
 			fmt.Fprintln(e.stdout, out.String())
+			e.noteNewer(a.Name, out.newerFiles())
 		}
 		if ctx.Err() != nil {
 			break
@@ -163,6 +164,9 @@ func (o outcome) String() string {
 		if n > 0 {
 			text += fmt.Sprintf(", %d %s", n, word)
 		}
+	}
+	if o.standing != nil {
+		text += fmt.Sprintf(", %d/%d ready", o.Ready, o.Wanted)
 	}
 	return text
 }

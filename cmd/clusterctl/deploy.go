@@ -121,7 +121,10 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 	if err := d.e.mayChange(ctx, old, d.app, o.consent); err != nil {
 		return out, err
 	}
-	return d.update(ctx, o)
+	if out, err = d.update(ctx, o); err != nil || out.Stopped || len(out.Instances) > 0 {
+		return out, err
+	}
+	return out, d.stands(ctx, o, &out)
 }
 
 // create installs an app that is not there.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -135,23 +136,25 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 
 // installAndTell installs, and prints what stands then.
 func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
-	out, err := d.install(ctx, updateOptions{
+	out, installErr := d.install(ctx, updateOptions{
 		settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, replace: o.replace, start: true, consent: o.consent,
 	})
-	if err != nil {
-		return err
+	if installErr != nil && (!o.asJSON || out.standing == nil) {
+		return installErr
 	}
 	if o.asJSON {
 		all, err := d.e.show(ctx, []string{string(d.app.Name)})
 		if err != nil {
 			return err
 		}
-		all[0].PerCPU = d.couldRun()
-		return d.e.printJSON(all[0])
+		all[0].PerCPU, all[0].NewerFiles = d.couldRun(), out.newerFiles()
+		return errors.Join(installErr, d.e.printJSON(all[0]))
 	}
 	if out.Action == actionUnchanged {
-		fmt.Fprintf(d.e.stdout, "%s: nothing has changed\n", d.app.Name)
-		d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
+		fmt.Fprintf(d.e.stdout, "%s: nothing has changed, %d/%d ready\n", d.app.Name, out.Ready, out.Wanted)
+		if d.e.noteNewer(d.app.Name, out.NewerFiles); len(out.NewerFiles) == 0 {
+			d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
+		}
 		return nil
 	}
 	if out.Action == actionCreated && len(d.app.Listen) == 0 {

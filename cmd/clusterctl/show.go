@@ -27,12 +27,14 @@ type appDetails struct {
 	RunAs     string   `json:"runAs"`
 	Count     string   `json:"count"`
 	// PerCPU is how many instances "-i max" would run. Only an install that was given no number has it.
-	PerCPU  int    `json:"perCPU,omitempty"`
-	Ready   string `json:"readiness"`
-	Restart string `json:"restart"`
-	Sandbox string `json:"sandbox"`
-	Config  string `json:"config"`
-	Slice   string `json:"slice"`
+	PerCPU int `json:"perCPU,omitempty"`
+	// NewerFiles are read at a start, and have changed since. Only an install that changed nothing has them.
+	NewerFiles []string `json:"newerFiles,omitempty"`
+	Ready      string   `json:"readiness"`
+	Restart    string   `json:"restart"`
+	Sandbox    string   `json:"sandbox"`
+	Config     string   `json:"config"`
+	Slice      string   `json:"slice"`
 	// LogRate is how many lines of an instance the journal takes, as --log-rate has it.
 	LogRate string `json:"logRate"`
 	// Boot says whether the app starts with the machine.

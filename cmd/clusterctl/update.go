@@ -23,8 +23,10 @@ type outcome struct {
 	// Instances are those that something was done to, in the words of "reload --json", or stopped.
 	Instances []instanceRoll `json:"instances"`
 	// Stopped says that the app is stopped, and was so.
-	Stopped bool   `json:"stopped,omitempty"`
-	Error   string `json:"error,omitempty"`
+	Stopped bool `json:"stopped,omitempty"`
+	// standing is that of an app to whose instances nothing was done.
+	*standing
+	Error string `json:"error,omitempty"`
 }
 
 // The actions of an outcome.

@@ -70,7 +70,7 @@ func TestSame(t *testing.T) {
 		{"another program without a directory", app("", "D/a/worker"), app("", "D/b/worker"), false},
 		{"programs of the machine", app("", "/usr/bin/python3 -m x"), app("/", "/usr/sbin/x"), true},
 		{"a program of the machine that gets a directory", app("", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), true},
-		{"a program of the machine instead of a project", app("D/a", "/usr/bin/node a.js"), app("/", "/usr/bin/redis-server"), false},
+		{"a program of the machine after another program", app("D/a", "D/a/worker"), app("/", "/bin/false"), true},
 		{"a program of the machine in two directories", app("D/a", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), false},
 		{"an interpreter that two projects share", app("D/a", "D/ven/bin/gunicorn app:app"), app("D/b", "D/ven/bin/gunicorn app:app"), false},
 		{"a node of a version manager", app("D/a", "D/.nvm/bin/node server.js"), app("D/b", "D/.nvm/bin/node server.js"), false},

@@ -18,10 +18,8 @@ import (
 func Same(now, asked units.App) bool {
 	a, b := places(now), places(asked)
 	switch {
-	case len(a) == 0 && len(b) == 0:
-		return true // programs of the machine, in no directory
 	case len(a) == 0 || len(b) == 0:
-		return now.Command[0] == asked.Command[0]
+		return true // a program of the machine, in no directory: nothing says that it is of another project
 	case slices.ContainsFunc(a, func(p string) bool {
 		return slices.ContainsFunc(b, func(q string) bool { return samePlace(p, q) })
 	}):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -140,7 +141,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	return a, errors.Join(errs...)
 }
 
-// notEmpty refuses an empty value, such as that of a variable that is not set, where it would count as not given.
+// notEmpty refuses an empty value: a shell makes one of an unset variable, and it would count as an omitted flag.
 func notEmpty(flag string) func(*cli.Context, string) error {
 	return func(_ *cli.Context, value string) error {
 		if value == "" {
@@ -267,7 +268,7 @@ func (e *env) absolutePath(p string) (string, error) {
 	}
 	wd, err := e.getwd()
 	if err != nil {
-		return "", err
+		return "", withHint(fmt.Errorf("the current directory: %w", cause(err)), "cd /")
 	}
 	return filepath.Join(wd, p), nil
 }

@@ -133,7 +133,7 @@ func (e *env) inFile(target string) (bool, error) {
 	}
 	path, err := e.absolutePath(defaultFile)
 	if err != nil {
-		return false, err
+		return false, nil // the current directory is gone, and a file in it too
 	}
 	if _, err := os.Stat(path); err != nil {
 		return false, nil

@@ -238,8 +238,7 @@ func (d *deploy) announce(out outcome) error {
 	return nil
 }
 
-// couldRun is how many instances one per CPU would be, where nobody has said how many and the app has a port that they can
-// share; else 0.
+// couldRun returns the number of instances for one per CPU, if no number was given and the app has a listener; else 0.
 func (d *deploy) couldRun() int {
 	if d.app.Instances.Given() || len(d.app.Listen) == 0 || d.perCPU < 2 {
 		return 0

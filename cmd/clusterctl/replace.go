@@ -28,8 +28,8 @@ func (t *takenError) Hint() string { return t.hint }
 // Unwrap makes it an error of the command line.
 func (t *takenError) Unwrap() error { return &usageError{} }
 
-// mayReplace refuses to turn the app of one project into that of another: the port of the first would be closed. file says
-// that the description is in a file.
+// mayReplace refuses to replace the app of one project by the app of another project: the port of the first would be closed.
+// file reports whether the description is in a file.
 func (e *env) mayReplace(now, a units.App, file bool) error {
 	if origin.Same(now, a) {
 		return nil
@@ -42,7 +42,7 @@ func (e *env) mayReplace(now, a units.App, file bool) error {
 	return &takenError{now: now, asked: a, hint: hint}
 }
 
-// freeName returns a name that no app has, from that of the app and its project.
+// freeName returns an unused name, made from the names of the app and its project.
 func (e *env) freeName(a units.App) string {
 	base := string(a.Name)
 	if name := origin.DirectoryName(origin.Place(a)); name != "" && name != base {

@@ -29,7 +29,7 @@ type standing struct {
 // longestLook bounds how long an instance is watched that has had short runs.
 const longestLook = 30 * time.Second
 
-// stands finds out how the app runs that nothing was done to. It is an error if the app does not run as it should.
+// stands finds out how an app runs whose instances were left alone. It fails if the app does not run as it should.
 func (d *deploy) stands(ctx context.Context, o updateOptions, out *outcome) error {
 	s, f, err := d.e.statusNow(ctx, d.conn, d.app)
 	if err != nil {
@@ -59,7 +59,7 @@ func (d *deploy) stands(ctx context.Context, o updateOptions, out *outcome) erro
 	return withHint(err, "clusterctl logs %s; when the program is repaired: sudo clusterctl reload %[1]s", d.app.Name)
 }
 
-// newerFiles returns those of its standing, if it has one.
+// newerFiles returns the files of the standing, if there is one.
 func (o outcome) newerFiles() []string {
 	if o.standing == nil {
 		return nil

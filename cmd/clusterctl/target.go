@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -93,8 +92,8 @@ func appName(path string) string {
 	return base
 }
 
-// nameFor makes a name of the path of a program. A file that is called as those of many projects gets the name of its project,
-// unless its app has been installed by the name of the file.
+// nameFor makes a name from the path of a program. A file with a common name, such as server.js, gets the name of its project,
+// unless an app of this project already has the name of the file.
 func (e *env) nameFor(path string) string {
 	name := appName(path)
 	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
@@ -104,7 +103,10 @@ func (e *env) nameFor(path string) string {
 	if now, found := e.present(units.Name(name)); found && origin.Same(now, asked) {
 		return name
 	}
-	return appName(cmp.Or(origin.Name(path), name))
+	if of, err := units.ParseName(appName(origin.Name(path))); err == nil {
+		return string(of)
+	}
+	return name
 }
 
 func (e *env) understandFile(target string, args []string, f interpreterFlags) (invocation, error) {

@@ -24,7 +24,7 @@ type outcome struct {
 	Instances []instanceRoll `json:"instances"`
 	// Stopped says that the app is stopped, and was so.
 	Stopped bool `json:"stopped,omitempty"`
-	// standing is that of an app to whose instances nothing was done.
+	// standing is nil unless the instances were left alone.
 	*standing
 	Error string `json:"error,omitempty"`
 }
@@ -45,7 +45,7 @@ type updateOptions struct {
 	seen  *probeReport
 	// force overwrites what was edited by hand.
 	force bool
-	// replace lets the app of one project become that of another.
+	// replace allows to replace the app of another project.
 	replace bool
 	// start is for an app that is stopped.
 	start bool

@@ -12,9 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Same reports whether an app and a new description are of the same project: they have a directory in common, that of the
-// program or the working directory. A new release beside the last one is the same project, and so is one whose former
-// directories are gone, with the same user.
+// Same reports whether an app and a new description belong to the same project: they share the working directory or the
+// directory of the program. A new release beside the last one is the same project. So is an app whose former directories
+// are gone, if the user is the same.
 func Same(now, asked units.App) bool {
 	a, b := places(now), places(asked)
 	switch {
@@ -28,7 +28,7 @@ func Same(now, asked units.App) bool {
 	return len(a) > 0 && now.RunAs == asked.RunAs && !slices.ContainsFunc(a, there)
 }
 
-// Place returns the directory by which people know an app: the working directory, that of the program, or the program.
+// Place returns the directory by which people know an app, or the program if there is none.
 func Place(a units.App) string {
 	if all := places(a); len(all) > 0 {
 		return all[0]
@@ -36,14 +36,14 @@ func Place(a units.App) string {
 	return a.Command[0]
 }
 
-// places returns the directories that an app is of: the working directory, and that of its program.
+// places returns the working directory of an app and the directory of its program.
 func places(a units.App) []string {
 	var all []string
 	if dir := filepath.Clean(a.Directory); a.Directory != "" && dir != "/" {
 		all = append(all, dir)
 	}
 	for i, word := range a.Command {
-		// The value of an option, such as that of --require, may belong to all projects.
+		// The value of an option, such as --require, may belong to all projects.
 		if filepath.IsAbs(word) && !ofTools(word) && (i == 0 || !strings.HasPrefix(a.Command[i-1], "--")) {
 			return append(all, filepath.Dir(filepath.Clean(word)))
 		}
@@ -51,7 +51,7 @@ func places(a units.App) []string {
 	return all
 }
 
-// ofTools reports whether a program runs those of many projects: an interpreter, or what is installed with one.
+// ofTools reports whether many projects may share a program: an interpreter, or a tool that is installed with one.
 func ofTools(path string) bool {
 	if system(path) || strings.Contains(path, "/node_modules/") || there(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
 		return true

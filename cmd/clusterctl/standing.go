@@ -50,11 +50,9 @@ func (d *deploy) stands(ctx context.Context, o updateOptions, out *outcome) erro
 	}
 	out.standing = &standing{State: s.State, Ready: s.Ready, Wanted: s.Wanted, NewerFiles: d.newerFiles(s)}
 	var reached *notReachedError
-	switch {
-	case !errors.As(err, &reached):
+	var hinted *hintError
+	if !errors.As(err, &reached) || errors.As(err, &hinted) {
 		return err
-	case s.Problem == "":
-		return withHint(err, "sudo clusterctl start %s", d.app.Name)
 	}
 	return withHint(err, "clusterctl logs %s; when the program is repaired: sudo clusterctl reload %[1]s", d.app.Name)
 }
@@ -96,16 +94,15 @@ func (s appStatus) troubled() string {
 
 // wrong is an error if the app does not run as it should. starts says that what is stopped is about to be started.
 func (s appStatus) wrong(a units.App, starts bool) error {
-	problem := s.Problem
+	if s.Problem != "" {
+		return fmt.Errorf("%s: %d/%d ready: %s", s.Name, s.Ready, s.Wanted, s.Problem)
+	}
 	for _, i := range s.Instances {
-		if i.State == "stopped" && a.Restart == units.RestartAlways && !starts && problem == "" {
-			problem = i.Unit + ": it is stopped"
+		if i.State == "stopped" && a.Restart == units.RestartAlways && !starts {
+			return withHint(fmt.Errorf("%s: %d/%d ready: %s is stopped", s.Name, s.Ready, s.Wanted, i.Unit), "sudo clusterctl start %s", s.Name)
 		}
 	}
-	if problem == "" {
-		return nil
-	}
-	return fmt.Errorf("%s: %d/%d ready: %s", s.Name, s.Ready, s.Wanted, problem)
+	return nil
 }
 
 // unsettled returns the instances to watch although nothing is wrong at this moment, and for how long: the time to settle for

@@ -32,7 +32,7 @@ func TestStanding(t *testing.T) {
 		{what: "all run", instances: []instanceStatus{one(1, "running", ago(time.Hour)), one(2, "running", ago(time.Second)), one(3, "skipped", nil)}},
 		{what: "a problem", instances: []instanceStatus{one(1, "restarting", nil)}, problem: "web@1.service: exited 1", wrong: "web: 0/1 ready: web@1.service: exited 1", watch: []int{1}, wait: time.Second},
 		{what: "one is starting", instances: []instanceStatus{one(1, "running", ago(time.Hour)), one(2, "starting", nil)}, watch: []int{2}, wait: time.Second},
-		{what: "one is stopped", instances: []instanceStatus{one(1, "stopped", nil)}, wrong: "web: 0/1 ready: web@1.service: it is stopped", watch: []int{1}, wait: time.Second},
+		{what: "one is stopped", instances: []instanceStatus{one(1, "stopped", nil)}, wrong: "web: 0/1 ready: web@1.service is stopped", watch: []int{1}, wait: time.Second},
 		{what: "one is stopped, and is started", instances: []instanceStatus{one(1, "stopped", nil)}, starts: true, watch: []int{1}, wait: time.Second},
 		{what: "one has done its work", instances: []instanceStatus{one(1, "stopped", nil)}, once: true},
 		{what: "short runs before this one", instances: []instanceStatus{one(1, "running", ago(3*time.Second))}, runs: short, watch: []int{1}, wait: 7 * time.Second},

@@ -67,7 +67,7 @@ func TestUnchangedApp(t *testing.T) {
 		if r := run(t, m, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
 			t.Errorf("one is stopped: %v", r)
 		} else {
-			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service: it is stopped", hint+"sudo clusterctl start stands")
+			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service is stopped", hint+"sudo clusterctl start stands")
 		}
 		must(t, m, install...)
 		a.wantUp(t)

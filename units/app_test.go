@@ -35,7 +35,7 @@ func TestEnumerations(t *testing.T) {
 		check(w, func(s string) (fmt.Stringer, error) { return units.ParseSandbox(s) })
 	}
 	var a units.App
-	if got := fmt.Sprint(a.Activation, a.Ready, a.Restart, a.Sandbox, a.RunAs, a.Instances); got != "adopt exec always default dynamic max" {
+	if got := fmt.Sprint(a.Activation, a.Ready, a.Restart, a.Sandbox, a.RunAs, a.Instances); got != "adopt exec always default dynamic 1" {
 		t.Errorf("the zero App is %s", got)
 	}
 }

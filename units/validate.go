@@ -38,7 +38,7 @@ func (a App) Validate() error {
 			add(fieldErrorf(enum.field, "", "%d is none of its values", enum.value))
 		}
 	}
-	if c, err := ParseCount(a.Instances.String()); err != nil || c != a.Instances {
+	if c, err := ParseCount(a.Instances.String()); a.Instances.Given() && (err != nil || c != a.Instances) {
 		add(fieldErrorf("instances", "", "%+v is not a number of instances", a.Instances))
 	}
 	a.validateCommand(add)

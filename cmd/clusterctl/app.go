@@ -16,6 +16,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	app := newApp(e)
 	app.Metadata[asTyped] = own
 	err := app.RunContext(ctx, normalise(app, e.asPM2(app, own)))
+	err = withoutReader(err)
 	var quiet quietError
 	if errors.As(err, &quiet) {
 		return quiet.code

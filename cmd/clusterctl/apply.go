@@ -15,11 +15,12 @@ import (
 )
 
 type applyOptions struct {
-	file                  string
-	dryRun, asJSON, force bool
-	consent               consent
-	settle                time.Duration
-	givenSettle           bool
+	file           string
+	dryRun, asJSON bool
+	force, replace bool
+	consent        consent
+	settle         time.Duration
+	givenSettle    bool
 }
 
 func fileFlag(file *string) cli.Flag {
@@ -40,7 +41,7 @@ func applyCommand(e *env) *cli.Command {
 		Flags: []cli.Flag{
 			fileFlag(&o.file),
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, as \"diff\" does, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle),
+			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes), settleFlag(&o.settle),
 			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON},
 		},
 		Action: func(c *cli.Context) error {
@@ -77,12 +78,13 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 	outcomes := make([]outcome, 0, len(apps))
 	var errs []error
 	for _, a := range apps {
-		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, watch: !o.givenSettle, force: o.force, consent: o.consent})
+		out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, watch: !o.givenSettle, force: o.force, replace: o.replace, consent: o.consent})
 		e.killed.mark(out.Instances)
 		outcomes = append(outcomes, out)
 		errs = append(errs, of(a.Name, len(apps), err)...)
 		if !o.asJSON {
 			fmt.Fprintln(e.stdout, out.String())
+			e.noteNewer(a.Name, out.newerFiles())
 		}
 		if ctx.Err() != nil {
 			break
@@ -162,6 +164,9 @@ func (o outcome) String() string {
 		if n > 0 {
 			text += fmt.Sprintf(", %d %s", n, word)
 		}
+	}
+	if o.standing != nil {
+		text += fmt.Sprintf(", %d/%d ready", o.Ready, o.Wanted)
 	}
 	return text
 }

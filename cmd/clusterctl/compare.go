@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -66,9 +67,11 @@ func (u *update) edited() error {
 	return nil
 }
 
-// written returns whether a source is as clusterctl writes it, or wrote it when values were in it.
+// written returns whether a source is as clusterctl writes it, or wrote it when values were in it, or when "max" was not.
 func written(a units.App, source []byte) bool {
-	return string(config.EncodeNames(a)) == string(source) || string(config.Encode(a)) == string(source)
+	return slices.ContainsFunc([][]byte{config.EncodeNames(a), config.Encode(a)}, func(now []byte) bool {
+		return bytes.Equal(now, source) || bytes.Equal(bytes.Replace(now, []byte("\ninstances: max\n"), []byte("\n"), 1), source)
+	})
 }
 
 // keptAt is where the old contents of a file can be read once the update is done.

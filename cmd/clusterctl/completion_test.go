@@ -52,7 +52,7 @@ func TestComplete(t *testing.T) {
 		"install x --cwd ":               "dirs",
 		"install x --rest":               "words --restart",
 		"install x --restart no --rest":  "words",
-		"install x --no-autorestart --r": "words --ready --run-as --rw --ro",
+		"install x --no-autorestart --r": "words --ready --run-as --rw --ro --replace",
 		"install x -e A=1 --en":          "words --env --env-file",
 		"secret ":                        "words set ls rm",
 		"secret rm ":                     "words mail web web-api",

@@ -21,6 +21,8 @@ type deploy struct {
 	target units.Target
 	set    units.Set
 	config []byte
+	// perCPU is how many instances "max" would be.
+	perCPU int
 	// keptLogs says that there was a journal of the app before, which an earlier uninstall was told to keep.
 	keptLogs bool
 }
@@ -37,9 +39,11 @@ func (e *env) newDeploy(ctx context.Context, a units.App) (_ *deploy, err error)
 		}
 	}()
 	d := &deploy{e: e, conn: conn, app: a}
-	if d.target, err = e.thisMachine(ctx, conn, a); err != nil {
+	var cpus units.CPUs
+	if d.target, cpus, err = e.thisMachine(ctx, conn, a); err != nil {
 		return nil, err
 	}
+	d.perCPU = units.Count{Max: true}.Resolve(cpus).Want
 	if d.set, err = units.Render(a, d.target); err != nil {
 		return nil, err
 	}
@@ -47,18 +51,17 @@ func (e *env) newDeploy(ctx context.Context, a units.App) (_ *deploy, err error)
 	return d, nil
 }
 
-// thisMachine is what the units of an app are rendered for here.
-func (e *env) thisMachine(ctx context.Context, conn *control.Conn, a units.App) (units.Target, error) {
-	t, err := e.targetOf(a.Name)
-	if err != nil {
-		return t, err
+// thisMachine is what the units of an app are rendered for here, and the CPUs that the app may use.
+func (e *env) thisMachine(ctx context.Context, conn *control.Conn, a units.App) (t units.Target, cpus units.CPUs, err error) {
+	if t, err = e.targetOf(a.Name); err != nil {
+		return t, cpus, err
 	}
 	if t.Systemd, err = conn.Version(ctx); err != nil {
-		return t, err
+		return t, cpus, err
 	}
-	cpus, err := conn.CPUs(ctx, a.Name.Slice())
+	cpus, err = conn.CPUs(ctx, a.Name.Slice())
 	t.Sizing = a.Instances.Resolve(cpus)
-	return t, err
+	return t, cpus, err
 }
 
 // targetOf is what the units of an app refer to here.
@@ -110,10 +113,18 @@ func (d *deploy) install(ctx context.Context, o updateOptions) (out outcome, err
 		// It is there and cannot be read, after an edit by hand for one: not free, or its running instances would be replaced.
 		return out, err
 	}
+	if !o.replace {
+		if err := d.e.mayReplace(old, d.app, o.consent.file != ""); err != nil {
+			return out, err
+		}
+	}
 	if err := d.e.mayChange(ctx, old, d.app, o.consent); err != nil {
 		return out, err
 	}
-	return d.update(ctx, o)
+	if out, err = d.update(ctx, o); err != nil || out.Stopped || len(out.Instances) > 0 {
+		return out, err
+	}
+	return out, d.stands(ctx, o, &out)
 }
 
 // create installs an app that is not there.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -30,8 +31,8 @@ type appFlags struct {
 
 func (f *appFlags) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "instances", Aliases: []string{"i"}, Value: "max", Destination: &f.instances,
-			Usage: "`N`, max (one per CPU the app may use), 0 (the same), -1 (one CPU left free) or 50%"},
+		&cli.StringFlag{Name: "instances", Aliases: []string{"i"}, Destination: &f.instances, Action: notEmpty("instances"),
+			Usage: "`N`, max (one per CPU), 0 (the same), -1 (one CPU left free) or 50%; default: 1"},
 		&cli.StringSliceFlag{Name: "listen", Aliases: []string{"l"}, Destination: &f.listen,
 			Usage: "`ADDR` that the workers share: 8080, 127.0.0.1:8080, [::1]:8080, /run/x.sock, udp:5353, name=8080; may repeat"},
 		&cli.StringFlag{Name: "socket-mode", Destination: &f.socketMode, Usage: "octal `MODE` of the Unix sockets; default 0660"},
@@ -84,8 +85,10 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	var err error
 	a.Name, err = units.ParseName(name)
 	keep(err)
-	a.Instances, err = units.ParseCount(f.instances)
-	keep(meant("instances", f.instances, err))
+	if f.instances != "" {
+		a.Instances, err = units.ParseCount(f.instances)
+		keep(meant("instances", f.instances, err))
+	}
 	if f.activation != activationAuto {
 		a.Activation, err = units.ParseActivation(f.activation)
 		keep(meant("activation", f.activation, err))
@@ -136,6 +139,16 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	a.Directory = f.directory
 	a.Command = command
 	return a, errors.Join(errs...)
+}
+
+// notEmpty refuses an empty value: a shell makes one of an unset variable, and it would count as an omitted flag.
+func notEmpty(flag string) func(*cli.Context, string) error {
+	return func(_ *cli.Context, value string) error {
+		if value == "" {
+			return usagef("--%s: the value is empty", flag)
+		}
+		return nil
+	}
 }
 
 // allowWords returns the words of --allow.
@@ -255,7 +268,7 @@ func (e *env) absolutePath(p string) (string, error) {
 	}
 	wd, err := e.getwd()
 	if err != nil {
-		return "", err
+		return "", withHint(fmt.Errorf("the current directory: %w", cause(err)), "cd /")
 	}
 	return filepath.Join(wd, p), nil
 }

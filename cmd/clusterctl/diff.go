@@ -114,6 +114,9 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 	for _, a := range apps {
 		a = e.decided(a)
 		if old, err := e.store.Load(a.Name); err == nil {
+			if err := e.mayReplace(old, a, true); err != nil {
+				e.note("%v; apply needs --replace", err)
+			}
 			for _, more := range moreRights(old, a) {
 				e.note("%s gets more rights: %s", a.Name, more)
 			}

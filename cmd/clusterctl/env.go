@@ -40,7 +40,9 @@ type env struct {
 	host      inspect.Host
 	shim      string
 	dial      func(context.Context) (*control.Conn, error)
-	args      []string
+	// booted reports whether systemd is PID 1.
+	booted func() bool
+	args   []string
 	// command is what followed "--", and hasCommand whether there was a "--" at all.
 	command    []string
 	hasCommand bool
@@ -64,6 +66,7 @@ func systemEnv() *env {
 		getenv:   os.Getenv,
 		password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
 		getwd:    os.Getwd,
+		booted:   booted,
 		lookPath: exec.LookPath,
 		euid:     os.Geteuid(),
 		uid:      os.Getuid(),

@@ -38,6 +38,7 @@ func newWorld(t *testing.T) *world {
 	w.env = &env{
 		stdin: strings.NewReader(""), stdout: &w.out, stderr: &w.err,
 		getenv: func(s string) string { return w.vars[s] },
+		booted: func() bool { return true },
 		getwd:  func() (string, error) { return filepath.Join(dir, "wd"), nil },
 		lookPath: func(s string) (string, error) {
 			if p, ok := w.path[s]; ok {

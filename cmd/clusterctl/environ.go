@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -109,6 +110,9 @@ func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
 			fmt.Fprintf(e.stdout, "# %s\n", one.Unit)
 		}
 		e.printEnv(one)
+		if len(one.Variables)+len(one.Files) == 0 {
+			e.note("%s has no variables of its own; with --running, all of the process", one.Unit)
+		}
 	}
 	return nil
 }
@@ -163,6 +167,9 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 			one.Variables = append(one.Variables, envVariable{Name: name, Value: stars, Masked: true})
 		}
 	}
+	if !o.running && t.app.NeedsShim() {
+		vars = launched(t.app, vars, numbers[i])
+	}
 	for _, v := range vars {
 		shown := variable(v, o.secrets)
 		if slices.Contains(secret, shown.Name) && !o.secrets {
@@ -184,6 +191,26 @@ func (one *instanceEnv) described(a units.App, vars []string) []string {
 			continue
 		}
 		vars = append(vars, v.Name+"="+v.Value)
+	}
+	return vars
+}
+
+// launched returns the variables as the shim changes them before it starts the program of an instance.
+func launched(a units.App, vars []string, instance int) []string {
+	set := func(name string, n int) {
+		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
+		vars = append(vars, fmt.Sprintf("%s=%d", name, n))
+	}
+	set("INSTANCE", instance)
+	set("NODE_APP_INSTANCE", instance-1)
+	for _, v := range a.Shim.Increment {
+		i := slices.IndexFunc(vars, func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
+		if i < 0 {
+			continue
+		}
+		if n, err := strconv.Atoi(strings.TrimPrefix(vars[i], v.Name+"=")); err == nil {
+			set(v.Name, n+instance-1)
+		}
 	}
 	return vars
 }

@@ -86,7 +86,7 @@ func (e *env) driftOf(ctx context.Context, conn *control.Conn, a listedApp) ([]d
 	if e.store.Packaged(a.app.Name) {
 		return []drift{}, nil // dpkg --verify knows
 	}
-	t, err := e.thisMachine(ctx, conn, a.app)
+	t, _, err := e.thisMachine(ctx, conn, a.app)
 	if err != nil {
 		return nil, err
 	}

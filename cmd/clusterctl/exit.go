@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -124,6 +125,24 @@ func flatten(err error) []error {
 	return all
 }
 
+// withoutReader leaves out that nobody reads the output any more, as behind "| head".
+func withoutReader(err error) error {
+	if err == nil {
+		return nil
+	}
+	var left []error
+	for _, one := range flatten(err) {
+		var write *fs.PathError
+		if !errors.As(one, &write) || write.Path != os.Stdout.Name() || !errors.Is(write, syscall.EPIPE) {
+			left = append(left, one)
+		}
+	}
+	if len(left) == len(flatten(err)) {
+		return err
+	}
+	return errors.Join(left...)
+}
+
 // interruptedError is what remains of the errors of a command that was interrupted: that each of its steps was canceled
 // says no more.
 type interruptedError struct{}
@@ -165,7 +184,7 @@ func (e *env) hintFor(err error) string {
 	case errors.Is(err, control.ErrNoSystemd) && booted():
 		return "systemctl status dbus.service"
 	case errors.Is(err, control.ErrNoSystemd):
-		return "clusterctl needs a machine that was booted with systemd; \"clusterctl generate\" works anywhere"
+		return "clusterctl needs a machine that was booted with systemd; \"clusterctl generate\" works without it"
 	}
 	return ""
 }

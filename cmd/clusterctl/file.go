@@ -36,7 +36,10 @@ func (e *env) readApps(path string) ([]units.App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
 	}
-	return config.Parse(path, data, func(a *units.App) error { return e.resolvePaths(a, filepath.Dir(full)) })
+	return config.Parse(path, data, func(a *units.App) error {
+		e.keepCount(a)
+		return e.resolvePaths(a, filepath.Dir(full))
+	})
 }
 
 // sourceOf returns the app whose source in the store the path is.
@@ -130,7 +133,7 @@ func (e *env) inFile(target string) (bool, error) {
 	}
 	path, err := e.absolutePath(defaultFile)
 	if err != nil {
-		return false, err
+		return false, nil // the current directory is gone, and a file in it too
 	}
 	if _, err := os.Stat(path); err != nil {
 		return false, nil
@@ -149,7 +152,7 @@ func (e *env) inFile(target string) (bool, error) {
 func installFromFile(c *cli.Context, e *env, o installOptions, name string) error {
 	for _, f := range c.Command.Flags {
 		flag := f.Names()[0]
-		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "yes"}, flag) {
+		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
 			return withHint(usagef("--%s: %s is described in %s", flag, name, defaultFile), "write it there, or put the program behind --")
 		}
 	}

@@ -27,7 +27,7 @@ func generateCommand(e *env) *cli.Command {
 		Name: "generate", Usage: "Print the units of an app, touching nothing",
 		UsageText: "generate NAME [FLAGS] -- PROGRAM ARGS...",
 		Description: "The same units as \"install\" would write, from the flags alone: nothing is looked up on the machine, so the\n" +
-			"program needs a full path. Works on any system.\n\n" +
+			"program needs a full path. It needs no systemd.\n\n" +
 			"EXAMPLE:\n   clusterctl generate hello --listen 8080 -i 4 -- /opt/hello/worker",
 		Flags: append(o.app.flags(),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the files into `DIR` instead of printing them", Destination: &o.output},

@@ -21,14 +21,8 @@ import (
 // settle completes an App by looking at the machine: the program's full path, the directory, the user, what readiness
 // means. Each choice that the user did not make is told.
 func (e *env) settle(a *units.App, f *appFlags) error {
-	wd, err := e.getwd()
-	if err != nil {
-		return withHint(fmt.Errorf("the current directory: %w", err), "cd /")
-	}
 	asked := a.Directory != ""
-	if !asked {
-		a.Directory = wd
-	}
+	var err error
 	if a.Directory, err = e.absolutePath(a.Directory); err != nil {
 		return err
 	}

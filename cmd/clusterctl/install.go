@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type installOptions struct {
 	asJSON       bool
 	noProbe      bool
 	force        bool
+	replace      bool
 	consent      consent
 	settle       time.Duration
 	probeTimeout time.Duration
@@ -41,8 +43,8 @@ func installCommand(e *env) *cli.Command {
 		Description: "Writes the units of the app, enables and starts them, and waits until every instance is ready and has\n" +
 			"stayed alive for --settle. If one does not come up, its reason and last log lines are shown and everything\n" +
 			"is taken back.\n\n" +
-			"An app that is there becomes what the flags describe: those that are not given mean their defaults, but for the\n" +
-			"addresses of a program that is the same. Only what has changed is touched, instances one after the other with\n" +
+			"An app that is there becomes what the flags describe: omitted flags mean their defaults, except the\n" +
+			"number of instances and the addresses of a program that is the same: those stay. Only what has changed is touched, instances one after the other with\n" +
 			"the port open; if the first one does not come up, everything is put back as it was. \"diff\" shows what would change.\n\n" +
 			"A NAME without a program is that of an app in the clusterctl.yaml of this directory.\n\n" +
 			"A FILE is run by the interpreter of its extension or first line, a DIRECTORY by its package.json; what follows\n" +
@@ -62,7 +64,7 @@ func installCommand(e *env) *cli.Command {
 			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` to wait for the program to listen when it is run once", Destination: &o.probeTimeout},
 			&cli.BoolFlag{Name: "no-probe", Usage: "do not run the program once; take --listen as it is", Destination: &o.noProbe},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print the files that would be written, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force), yesFlag(&o.consent.yes),
+			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes),
 			&cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: &o.settle},
 			&cli.BoolFlag{Name: "json", Usage: "print the app's status for programs, as \"show --json\" does", Destination: &o.asJSON},
 		),
@@ -97,6 +99,7 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if err != nil {
 		return err
 	}
+	e.keepCount(&a)
 	if a.Directory == "" {
 		a.Directory = inv.directory
 	}
@@ -110,6 +113,12 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	}
 	if err := a.Unprobed().Validate(); err != nil {
 		return err
+	}
+	if now, found := e.present(a.Name); found && !o.replace {
+		// Before the program is run once, beside the app.
+		if err := e.mayReplace(now, a, false); err != nil {
+			return err
+		}
 	}
 	if o.seen, err = e.findListeners(ctx, &a, o); err != nil {
 		return err
@@ -127,16 +136,25 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 
 // installAndTell installs, and prints what stands then.
 func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
-	out, err := d.install(ctx, updateOptions{settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, start: true, consent: o.consent})
-	if err != nil {
-		return err
+	out, installErr := d.install(ctx, updateOptions{
+		settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, replace: o.replace, start: true, consent: o.consent,
+	})
+	if installErr != nil && (!o.asJSON || out.standing == nil) {
+		return installErr
 	}
 	if o.asJSON {
-		return runShow(ctx, d.e, []string{string(d.app.Name)}, watchOptions{asJSON: true})
+		all, err := d.e.show(ctx, []string{string(d.app.Name)})
+		if err != nil {
+			return err
+		}
+		all[0].PerCPU, all[0].NewerFiles = d.couldRun(), out.newerFiles()
+		return errors.Join(installErr, d.e.printJSON(all[0]))
 	}
 	if out.Action == actionUnchanged {
-		fmt.Fprintf(d.e.stdout, "%s: nothing has changed\n", d.app.Name)
-		d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
+		fmt.Fprintf(d.e.stdout, "%s: nothing has changed, %d/%d ready\n", d.app.Name, out.Ready, out.Wanted)
+		if d.e.noteNewer(d.app.Name, out.NewerFiles); len(out.NewerFiles) == 0 {
+			d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
+		}
 		return nil
 	}
 	if out.Action == actionCreated && len(d.app.Listen) == 0 {
@@ -208,6 +226,9 @@ func (d *deploy) announce(out outcome) error {
 	for _, where := range opened(d.app) {
 		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
 	}
+	if n := d.couldRun(); n > 0 {
+		fmt.Fprintf(d.e.stdout, "1 instance; -i max runs one per CPU (%d)\n", n)
+	}
 	d.e.noteSocketAccess(d.app)
 	undo := "uninstall"
 	if out.Action == actionUpdated && len(out.Changed) > 0 {
@@ -215,6 +236,14 @@ func (d *deploy) announce(out outcome) error {
 	}
 	d.e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", d.app.Name, undo)
 	return nil
+}
+
+// couldRun returns the number of instances for one per CPU, if no number was given and the app has a listener; else 0.
+func (d *deploy) couldRun() int {
+	if d.app.Instances.Given() || len(d.app.Listen) == 0 || d.perCPU < 2 {
+		return 0
+	}
+	return d.perCPU
 }
 
 // opened says what each listener of the app opens, and to whom.

@@ -24,6 +24,14 @@ func (e *env) keepListeners(a *units.App, longer bool) bool {
 	return true
 }
 
+// keepCount gives an app the number of instances that it has, where its description has none: an app that was scaled, or
+// installed when the default was max, is not cut down by the next deploy. A new app has one instance.
+func (e *env) keepCount(a *units.App) {
+	if now, found := e.present(a.Name); found && !a.Instances.Given() {
+		a.Instances = now.Instances
+	}
+}
+
 // sameListeners says whether a probe of the app as it is asked for would find what the present one has.
 //
 // With addresses that are asked for, the program has to be the same, whatever its arguments: what counts is the family in

@@ -68,6 +68,9 @@ func runLs(ctx context.Context, e *env, args []string, o lsOptions) error {
 	if err != nil {
 		return err
 	}
+	if len(list.known)+len(list.problems) == 0 && !e.booted() {
+		return control.ErrNoSystemd // "no apps yet" would be no answer
+	}
 	if len(list.known) > 0 {
 		conn, err := e.dial(ctx)
 		if err != nil {

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/origin"
 )
 
 // packageJSON is what matters of npm's file.
 type packageJSON struct {
-	Name    string            `json:"name"`
 	Main    string            `json:"main"`
 	Scripts map[string]string `json:"scripts"`
 }
@@ -32,11 +34,7 @@ func (e *env) understandDirectory(target string, f interpreterFlags) (invocation
 	if err := json.Unmarshal(data, &p); err != nil {
 		return invocation{}, fmt.Errorf("%s: %w", path, err)
 	}
-	// The scope of a package (@acme/shop) is no part of an app's name.
-	name := p.Name[strings.LastIndexByte(p.Name, '/')+1:]
-	if name == "" {
-		name = filepath.Base(dir)
-	}
+	name := cmp.Or(origin.PackageName(dir), origin.DirectoryName(dir), filepath.Base(dir))
 	inv := invocation{name: appName(name), directory: dir}
 	if script := strings.TrimSpace(p.Scripts["start"]); script != "" {
 		inv.command, err = e.script(dir, script, f)

@@ -57,7 +57,7 @@ func pm2Commands() []pm2Command {
 		{names: []string{"deploy", "pull", "forward"}, hint: deploy},
 		{names: []string{"backward"}, hint: "sudo clusterctl rollback NAME takes the app's description back; " + deploy},
 		{names: []string{"set", "multiset", "get", "conf", "config", "unset"}, hint: config},
-		{names: []string{"ecosystem", "init"}, hint: "\"sudo clusterctl install app.js\" writes the description, \"clusterctl cat app\" prints it"},
+		{names: []string{"ecosystem", "init"}, hint: "\"sudo clusterctl install app.js\" writes the description, \"clusterctl cat NAME\" prints it"},
 		{names: []string{"autoinstall", "examples"}, hint: "clusterctl help install"},
 
 		{names: []string{"module:install", "module:update", "module:generate", "module:uninstall", "module:publish", "install-otel", "uninstall-otel"}, hint: module},

@@ -160,7 +160,7 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, consent: o.consent})
+	out, err := e.applyOne(ctx, a, updateOptions{settle: o.settle, force: o.force, replace: true, consent: o.consent})
 	e.killed.mark(out.Instances)
 	if o.asJSON {
 		_ = e.printJSON(struct {

@@ -247,7 +247,7 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 		e.note("%s: %s", a.Name, text)
 		return nil
 	case !e.stdinTTY:
-		return withHint(usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, text), "%s", e.withYes())
+		return withHint(usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, text), "%s", e.with("--yes"))
 	}
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, printable(text)))
 }
@@ -260,13 +260,13 @@ func (e *env) callerName() string {
 	return fmt.Sprint(e.caller())
 }
 
-// withYes is the command line with --yes, before the program's own arguments.
-func (e *env) withYes() string {
+// with returns the command line with more words, before the program's own arguments.
+func (e *env) with(words ...string) string {
 	i := slices.Index(e.args, "--")
 	if i < 0 {
 		i = len(e.args)
 	}
 	again := *e
-	again.args = slices.Insert(slices.Clone(e.args), i, "--yes")
+	again.args = slices.Insert(slices.Clone(e.args), i, words...)
 	return again.sudoHint()
 }

@@ -67,10 +67,11 @@ func TestWantedOf(t *testing.T) {
 		listed, want int
 	}{
 		{units.Count{N: 3}, two, 3, 3},
-		{units.Count{}, two, 4, 2},
+		{units.Count{Max: true}, two, 4, 2},
+		{units.Count{Max: true}, two, 1, 1},
 		{units.Count{}, two, 1, 1},
 		{units.Count{Percent: 50}, two, 4, 4}, // installed on a larger machine
-		{units.Count{}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
+		{units.Count{Max: true}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
 	} {
 		if got := wantedOf(c.count, c.cpus, c.listed); got != c.want {
 			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)

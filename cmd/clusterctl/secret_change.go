@@ -140,7 +140,7 @@ func (c secretChange) remove(ctx context.Context, n units.Name) error {
 
 // units writes the list of secrets that the template of the app loads. Nothing else of the app changes.
 func (c secretChange) units(ctx context.Context, secrets []units.Secret) error {
-	t, err := c.e.thisMachine(ctx, c.conn, c.app)
+	t, _, err := c.e.thisMachine(ctx, c.conn, c.app)
 	if err != nil {
 		return err
 	}

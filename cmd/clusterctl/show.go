@@ -26,11 +26,15 @@ type appDetails struct {
 	Directory string   `json:"directory"`
 	RunAs     string   `json:"runAs"`
 	Count     string   `json:"count"`
-	Ready     string   `json:"readiness"`
-	Restart   string   `json:"restart"`
-	Sandbox   string   `json:"sandbox"`
-	Config    string   `json:"config"`
-	Slice     string   `json:"slice"`
+	// PerCPU is how many instances "-i max" would run. Only an install that was given no number has it.
+	PerCPU int `json:"perCPU,omitempty"`
+	// NewerFiles are read at a start, and have changed since. Only an install that changed nothing has them.
+	NewerFiles []string `json:"newerFiles,omitempty"`
+	Ready      string   `json:"readiness"`
+	Restart    string   `json:"restart"`
+	Sandbox    string   `json:"sandbox"`
+	Config     string   `json:"config"`
+	Slice      string   `json:"slice"`
 	// LogRate is how many lines of an instance the journal takes, as --log-rate has it.
 	LogRate string `json:"logRate"`
 	// Boot says whether the app starts with the machine.
@@ -101,32 +105,14 @@ func showCommand(e *env) *cli.Command {
 }
 
 func runShow(ctx context.Context, e *env, args []string, o watchOptions) error {
-	look := &examiner{e: e}
 	if o.watch {
+		look := &examiner{e: e}
 		return e.watch(ctx, args, o, true, func(ctx context.Context, conn *control.Conn, l *appList) (view, error) {
 			all, err := look.details(ctx, conn, l)
 			return view{documents(all), func(w io.Writer) error { return e.printAll(w, all) }}, err
 		})
 	}
-	list, err := e.list(args)
-	if err != nil {
-		return err
-	}
-	conn, err := e.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	m := e.newMeter()
-	m.begin(list.known)
-	states, err := conn.States(ctx, list.units())
-	if err != nil {
-		return err
-	}
-	if err := e.fill(ctx, m, &list, states); err != nil {
-		return err
-	}
-	all, err := look.details(ctx, conn, &list)
+	all, err := e.show(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -139,6 +125,30 @@ func runShow(ctx context.Context, e *env, args []string, o watchOptions) error {
 		}
 	}
 	return nil
+}
+
+// show returns all there is to know about apps at this moment.
+func (e *env) show(ctx context.Context, args []string) ([]appDetails, error) {
+	list, err := e.list(args)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	m := e.newMeter()
+	m.begin(list.known)
+	states, err := conn.States(ctx, list.units())
+	if err != nil {
+		return nil, err
+	}
+	if err := e.fill(ctx, m, &list, states); err != nil {
+		return nil, err
+	}
+	look := &examiner{e: e}
+	return look.details(ctx, conn, &list)
 }
 
 func documents(all []appDetails) []any {

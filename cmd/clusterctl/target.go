@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/origin"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -91,12 +92,29 @@ func appName(path string) string {
 	return base
 }
 
+// nameFor makes a name from the path of a program. A file with a common name, such as server.js, gets the name of its project,
+// unless an app of this project already has the name of the file.
+func (e *env) nameFor(path string) string {
+	name := appName(path)
+	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
+		return name
+	}
+	asked := units.App{Directory: filepath.Dir(path), Command: []string{path}}
+	if now, found := e.present(units.Name(name)); found && origin.Same(now, asked) {
+		return name
+	}
+	if of, err := units.ParseName(appName(origin.Name(path))); err == nil {
+		return string(of)
+	}
+	return name
+}
+
 func (e *env) understandFile(target string, args []string, f interpreterFlags) (invocation, error) {
 	path, err := e.absolutePath(target)
 	if err != nil {
 		return invocation{}, err
 	}
-	inv := invocation{name: appName(path), directory: filepath.Dir(path)}
+	inv := invocation{name: e.nameFor(path), directory: filepath.Dir(path)}
 	prefix, err := e.interpreter(path, f)
 	inv.command = slices.Concat(prefix, []string{path}, args)
 	return inv, err

@@ -23,8 +23,10 @@ type outcome struct {
 	// Instances are those that something was done to, in the words of "reload --json", or stopped.
 	Instances []instanceRoll `json:"instances"`
 	// Stopped says that the app is stopped, and was so.
-	Stopped bool   `json:"stopped,omitempty"`
-	Error   string `json:"error,omitempty"`
+	Stopped bool `json:"stopped,omitempty"`
+	// standing is nil unless the instances were left alone.
+	*standing
+	Error string `json:"error,omitempty"`
 }
 
 // The actions of an outcome.
@@ -43,6 +45,8 @@ type updateOptions struct {
 	seen  *probeReport
 	// force overwrites what was edited by hand.
 	force bool
+	// replace allows to replace the app of another project.
+	replace bool
 	// start is for an app that is stopped.
 	start bool
 	// consent is for a change that gives the app more rights.

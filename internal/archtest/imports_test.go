@@ -33,7 +33,8 @@ var directions = []struct {
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
 	{"internal/foreground", nil},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/foreground", "internal/inspect", "internal/trust", "packaging/apppkg", "activation/shim/socketfile"}},
+	{"internal/origin", []string{"units"}},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/foreground", "internal/inspect", "internal/origin", "internal/trust", "packaging/apppkg", "activation/shim/socketfile"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

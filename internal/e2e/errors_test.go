@@ -275,8 +275,9 @@ func TestNoSystemd(t *testing.T) {
 		checkAll(t, m, []refusal{
 			{name: "install", argv: without("install", "none", "-i", "1", "--activation", "native", "--listen", "8208", "--", goWorker), code: failed, want: []string{"systemd", hint}},
 			{name: "stop", argv: without("stop", "none"), code: failed, want: []string{"none"}},
+			{name: "ls", argv: without("ls"), code: failed, want: []string{"systemd is not running here", hint}},
 		})
-		for _, argv := range [][]string{{"ls"}, {"version"}, {"generate", "x", "--listen", "80", "-i", "1", "--", "/bin/x"}} {
+		for _, argv := range [][]string{{"version"}, {"generate", "x", "--listen", "80", "-i", "1", "--", "/bin/x"}} {
 			if r := m.Run(t.Context(), without(argv...)...); r.Code != 0 {
 				t.Errorf("%v needs systemd: %v", argv, r)
 			}

@@ -60,7 +60,7 @@ func TestApply(t *testing.T) {
 		// By install first, and then the rest by apply: the one that is there is not touched.
 		ok("install", "update-two")
 		pids := other.pids(t)
-		if r := ok("apply"); r.Stdout != "update-one: created, 2 started\nupdate-two: unchanged\n" {
+		if r := ok("apply"); r.Stdout != "update-one: created, 2 started\nupdate-two: unchanged, 2/2 ready\n" {
 			t.Errorf("apply: %v", r)
 		}
 		one.wantUp(t)

@@ -11,14 +11,14 @@ import (
 // Decode reads a file that clusterctl has written, with one or several apps, in the order of the file. What is wrong is an
 // [Errors]. A variable with the value null, whose value is in another file, is hidden.
 func Decode(filename string, data []byte) ([]units.App, error) {
-	return parse(&decoder{file: filename, hidden: true}, data, nil)
+	return parse(&decoder{file: filename, hidden: true, ours: true}, data, nil)
 }
 
 // Parse is Decode for files that people keep beside their programs: resolve is called with each app before it is
 // validated, to make its paths absolute or to fill in what the command line said. [units.FieldError]s that it returns,
-// alone or joined, are reported with the line of their field.
+// alone or joined, are reported with the line of their field. Without the key "instances" the count is not given.
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
-	return parse(&decoder{file: filename}, data, resolve)
+	return parse(&decoder{file: filename, ours: Generated(data)}, data, resolve)
 }
 
 func parse(d *decoder, data []byte, resolve func(*units.App) error) ([]units.App, error) {
@@ -113,6 +113,7 @@ type item struct {
 
 func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
 	r := &appReader{decoder: d, prefix: prefix, body: body, places: map[string]place{}, bad: map[string]bool{}, meant: map[string]bool{}}
+	r.app.Instances.Max = d.ours // until the key says otherwise
 	for _, p := range pairs {
 		f, known := findField(p.name)
 		switch {

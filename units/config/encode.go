@@ -45,7 +45,8 @@ func encode(a units.App) []byte {
 	w.list("command", a.Command)
 	w.text("directory", a.Directory, "")
 	w.text("run-as", runAs(a.RunAs), "dynamic")
-	w.text("instances", a.Instances.String(), "max")
+	// Always: a file without the key is from a clusterctl whose default was max.
+	w.text("instances", a.Instances.String(), "")
 	var listen []string
 	for _, l := range a.Listen {
 		listen = append(listen, l.String())

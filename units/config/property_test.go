@@ -150,7 +150,7 @@ func TestRoundTrip(t *testing.T) {
 func TestRoundTripCharacters(t *testing.T) {
 	check := func(args []string) {
 		t.Helper()
-		a := units.App{Name: "shop", Command: append([]string{"/bin/true"}, args...)}
+		a := units.App{Name: "shop", Instances: units.Count{N: 1}, Command: append([]string{"/bin/true"}, args...)}
 		got, err := config.Decode("a.yaml", config.Encode(a))
 		if err != nil || len(got) != 1 {
 			t.Fatalf("%d apps, %v", len(got), err)

@@ -17,7 +17,9 @@ type decoder struct {
 	file string
 	// hidden: variables may have no value.
 	hidden bool
-	errs   Errors
+	// ours: clusterctl wrote the file. Without the key "instances" it is from a clusterctl that left out its default, max.
+	ours bool
+	errs Errors
 }
 
 func (d *decoder) errorf(n *yaml.Node, field, hint, format string, args ...any) {

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+func replaceFlag(replace *bool) cli.Flag {
+	return &cli.BoolFlag{Name: "replace", Usage: "replace an app of that name that is of another project", Destination: replace}
+}
+
+// takenError is a name by which another project has an app.
+type takenError struct {
+	now, asked units.App
+	hint       string
+}
+
+func (t *takenError) Error() string {
+	return fmt.Sprintf("%s is the app of %s (%s), not of %s (%s)", t.now.Name, origin.Place(t.now), runsAs(t.now), origin.Place(t.asked), runsAs(t.asked))
+}
+
+func (t *takenError) Hint() string { return t.hint }
+
+// Unwrap makes it an error of the command line.
+func (t *takenError) Unwrap() error { return &usageError{} }
+
+// mayReplace refuses to replace the app of one project by the app of another project: the port of the first would be closed.
+// file reports whether the description is in a file.
+func (e *env) mayReplace(now, a units.App, file bool) error {
+	if origin.Same(now, a) {
+		return nil
+	}
+	free := e.freeName(a)
+	hint := fmt.Sprintf("%s, or replace the app: --replace", e.with("--name", free))
+	if file {
+		hint = fmt.Sprintf("name it %s in the file, or replace the app: %s", free, e.with("--replace"))
+	}
+	return &takenError{now: now, asked: a, hint: hint}
+}
+
+// freeName returns an unused name, made from the names of the app and its project.
+func (e *env) freeName(a units.App) string {
+	base := string(a.Name)
+	if name := origin.DirectoryName(origin.Place(a)); name != "" && name != base {
+		base += "-" + name
+	}
+	for i := 1; ; i++ {
+		name := base
+		if i > 1 {
+			name = fmt.Sprintf("%s-%d", base, i)
+		}
+		if _, found := e.present(units.Name(name)); !found {
+			if _, err := units.ParseName(name); err != nil {
+				return appName(name)
+			}
+			return name
+		}
+	}
+}

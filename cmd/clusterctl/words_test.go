@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestWithoutReader: that nobody reads the output any more is no error, and hides none.
+func TestWithoutReader(t *testing.T) {
+	unread := &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}
+	lost, other := &fs.PathError{Op: "write", Path: "/run/dbus", Err: syscall.EPIPE}, errors.New("x")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""}, {unread, ""}, {errors.Join(unread), ""}, {errors.Join(other, unread), "x"}, {lost, lost.Error()}, {other, "x"},
+	} {
+		got := ""
+		if err := withoutReader(c.err); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%v: %q", c.err, got)
+		}
+	}
+}
+
+// TestLaunched: the variables are those that the shim gives the program, whatever the app says of them.
+func TestLaunched(t *testing.T) {
+	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"}, {Name: "WORD", Value: "1"}}}}
+	got := launched(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
+	slices.Sort(got)
+	if s := strings.Join(got, " "); s != "A=b INSTANCE=3 NODE_APP_INSTANCE=2 PORT=3002 WORD=x" {
+		t.Error(s)
+	}
+}
+
+// TestListWithoutSystemd: a machine without systemd has no list of apps that could be empty.
+func TestListWithoutSystemd(t *testing.T) {
+	w := newWorld(t)
+	w.booted = func() bool { return false }
+	if code := w.do("ls"); code != exitFailed || !strings.Contains(w.err.String(), "hint:") || w.out.Len() > 0 {
+		t.Errorf("%d, %s", code, w.err.String())
+	}
+}
+
+// TestDirectoryIsGone: a full path needs no current directory.
+func TestDirectoryIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.path["bash"] = "/bin/bash"
+	w.getwd = func() (string, error) { return "", &fs.PathError{Op: "getwd", Err: fs.ErrNotExist} }
+	program := w.file(t, "server.sh", "#!/bin/sh\n", 0o755)
+	if code := w.do("install", program, "--no-listen"); code != exitFailed || !strings.Contains(w.err.String(), "systemd is not running here") {
+		t.Errorf("a full path: %d, %s", code, w.err.String())
+	}
+	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed || !strings.Contains(w.err.String(), "the current directory: file does not exist\nclusterctl: hint: cd /\n") {
+		t.Errorf("a path that needs one: %d, %s", code, w.err.String())
+	}
+}

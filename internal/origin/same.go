@@ -1,0 +1,103 @@
+package origin
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Same reports whether an app and a new description belong to the same project: they share the working directory or the
+// directory of the program. A new release beside the last one is the same project. So is an app whose former directories
+// are gone, if the user is the same.
+func Same(now, asked units.App) bool {
+	a, b := places(now), places(asked)
+	switch {
+	case len(a) == 0 || len(b) == 0:
+		return true // a program of the machine, in no directory: nothing says that it is of another project
+	case slices.ContainsFunc(a, func(p string) bool {
+		return slices.ContainsFunc(b, func(q string) bool { return samePlace(p, q) })
+	}):
+		return true
+	}
+	return len(a) > 0 && now.RunAs == asked.RunAs && !slices.ContainsFunc(a, there)
+}
+
+// Place returns the directory by which people know an app, or the program if there is none.
+func Place(a units.App) string {
+	if all := places(a); len(all) > 0 {
+		return all[0]
+	}
+	return a.Command[0]
+}
+
+// places returns the working directory of an app and the directory of its program.
+func places(a units.App) []string {
+	var all []string
+	if dir := filepath.Clean(a.Directory); a.Directory != "" && dir != "/" {
+		all = append(all, dir)
+	}
+	for i, word := range a.Command {
+		// The value of an option, such as --require, may belong to all projects.
+		if filepath.IsAbs(word) && !ofTools(word) && (i == 0 || !strings.HasPrefix(a.Command[i-1], "--")) {
+			return append(all, filepath.Dir(filepath.Clean(word)))
+		}
+	}
+	return all
+}
+
+// ofTools reports whether many projects may share a program: an interpreter, or a tool that is installed with one.
+func ofTools(path string) bool {
+	if system(path) || strings.Contains(path, "/node_modules/") || there(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
+		return true
+	}
+	return regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`).MatchString(filepath.Base(path))
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// samePlace compares two directories as they are written and as they are behind links, such as "current".
+func samePlace(a, b string) bool {
+	for _, p := range []string{a, behind(a)} {
+		for _, q := range []string{b, behind(b)} {
+			if p == q || releases(p, q) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func behind(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// releases reports whether two paths differ in the name of a release alone.
+func releases(a, b string) bool {
+	p, q := strings.Split(a, "/"), strings.Split(b, "/")
+	if len(p) != len(q) {
+		return false
+	}
+	differ := 0
+	for i := 1; i < len(p); i++ {
+		if p[i] == q[i] {
+			continue
+		}
+		differ++
+		if !isRelease(p[i-1], p[i]) || !isRelease(q[i-1], q[i]) {
+			return false
+		}
+	}
+	return differ == 1
+}

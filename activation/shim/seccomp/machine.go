@@ -7,6 +7,7 @@ type Machine struct {
 	Arch                          uint32 // AUDIT_ARCH_*, as in seccomp_data.arch
 	X32Bit                        uint32 // the bit that marks x32 calls on amd64, else 0
 	Bind, Listen, Accept, Accept4 uint32 // system call numbers
+	Shutdown                      uint32
 }
 
 // AMD64 and ARM64 are the machines that adoption works on.
@@ -14,10 +15,10 @@ type Machine struct {
 // They are written out, not taken from the build's own tables, so that the
 // filters of both are tested on either.
 func AMD64() Machine {
-	return Machine{Arch: unix.AUDIT_ARCH_X86_64, X32Bit: 0x40000000, Bind: 49, Listen: 50, Accept: 43, Accept4: 288}
+	return Machine{Arch: unix.AUDIT_ARCH_X86_64, X32Bit: 0x40000000, Bind: 49, Listen: 50, Accept: 43, Accept4: 288, Shutdown: 48}
 }
 
 // ARM64 is the machine of GOARCH=arm64; see AMD64.
 func ARM64() Machine {
-	return Machine{Arch: unix.AUDIT_ARCH_AARCH64, Bind: 200, Listen: 201, Accept: 202, Accept4: 242}
+	return Machine{Arch: unix.AUDIT_ARCH_AARCH64, Bind: 200, Listen: 201, Accept: 202, Accept4: 242, Shutdown: 210}
 }

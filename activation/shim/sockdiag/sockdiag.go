@@ -22,6 +22,7 @@ const (
 	Listen      = 1 << 10
 
 	stateCloseWait = 8
+	rcvShutdown    = 1 // RCV_SHUTDOWN, net/sock.h
 )
 
 const (
@@ -29,8 +30,10 @@ const (
 	inetDiagInfo     = 2    // INET_DIAG_INFO, attribute with struct tcp_info
 	udiagShowName    = 1    // UDIAG_SHOW_NAME
 	udiagShowRqlen   = 0x10 // UDIAG_SHOW_RQLEN
+	inetDiagShutdown = 8    // INET_DIAG_SHUTDOWN
 	unixDiagName     = 0    // UNIX_DIAG_NAME
 	unixDiagRqlen    = 4    // UNIX_DIAG_RQLEN
+	unixDiagShutdown = 6    // UNIX_DIAG_SHUTDOWN
 
 	inetMsgLen = 72 // struct inet_diag_msg
 	unixMsgLen = 16 // struct unix_diag_msg
@@ -46,6 +49,7 @@ type Socket struct {
 	PeerPort  uint16
 	Name      string // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
 	CloseWait bool   // the peer has sent its FIN
+	Shut      bool   // the socket was shut down for receiving (shutdown(2)); a listener has no use then
 	// Unread are the bytes received that the program has not read; of a listener, the connections in its accept queue.
 	Unread uint32
 	// Unsent are the bytes written that the peer has not acknowledged; of a listener, how many connections its accept
@@ -188,8 +192,11 @@ func parseInet(b []byte) (Socket, bool) {
 		s.Unread--
 	}
 	eachAttr(b[inetMsgLen:], func(kind uint16, v []byte) {
-		if kind == inetDiagInfo {
+		switch {
+		case kind == inetDiagInfo:
 			s.Info = parseTCPInfo(v)
+		case kind == inetDiagShutdown && len(v) > 0:
+			s.Shut = v[0]&rcvShutdown != 0
 		}
 	})
 	return s, true
@@ -229,6 +236,8 @@ func parseUnix(b []byte) (Socket, bool) {
 		switch {
 		case kind == unixDiagName:
 			s.Name = string(v)
+		case kind == unixDiagShutdown && len(v) > 0:
+			s.Shut = v[0]&rcvShutdown != 0
 		case kind == unixDiagRqlen && len(v) >= 8:
 			s.Unread = binary.NativeEndian.Uint32(v)
 			s.Unsent = binary.NativeEndian.Uint32(v[4:])

@@ -95,6 +95,9 @@ func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle ti
 	if err != nil {
 		return err
 	}
+	if err := e.mustListen(ctx, conn, t.app); err != nil {
+		return err
+	}
 	if err := e.startApp(ctx, conn, t.app.Name, units.Sizing{Want: want, Listed: t.listed}, settle); err != nil {
 		return err
 	}
@@ -160,6 +163,15 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 	want, err := e.wanted(ctx, conn, t)
 	if err != nil {
 		return err
+	}
+	if silent, err := e.listenAgain(ctx, conn, t.app); err != nil {
+		return err
+	} else if len(silent) > 0 {
+		// Only a new socket helps, and every worker must have it.
+		if err := conn.StopApp(ctx, t.app.Name); err != nil {
+			return err
+		}
+		return e.start(ctx, conn, t, settle)
 	}
 	p := e.newProgress(string(t.app.Name), want)
 	defer p.end()

@@ -134,7 +134,7 @@ func (e *env) measure(ctx context.Context, m *meter, apps []listedApp, states []
 
 // factsOf looks at one app; the CPU use is added later.
 func (e *env) factsOf(a units.App, states []control.State, sockets *inspect.Sockets) facts {
-	f := facts{listeners: make([]*queueStatus, len(a.Listen))}
+	f := facts{listeners: make([]*queueStatus, len(a.Listen)), silent: silentListeners(a, states, sockets)}
 	accepted := map[uint64]bool{}
 	for k, l := range a.Listen {
 		at, ok := addressOf(l)

@@ -36,6 +36,9 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 			return nil, err
 		}
 	}
+	if err := e.mustListen(ctx, conn, r.app); err != nil {
+		return nil, err
+	}
 	list := r.only
 	if list == nil {
 		list = numbers(r.listed)

@@ -208,6 +208,8 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 		}
 		k := slices.Index(a.Sockets(), unit)
 		switch st := states[1+k]; {
+		case slices.Contains(f.silent, l):
+			one.State = "not listening"
 		case st.Up():
 			one.State = "listening"
 		case st.Active == control.ActiveFailed:

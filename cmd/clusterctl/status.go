@@ -73,6 +73,7 @@ type instanceStatus struct {
 type facts struct {
 	queue       *queueStatus
 	listeners   []*queueStatus // of each listener
+	silent      []units.Listener
 	connections *int
 	ownListen   []string
 	instances   []instanceFacts // in the order of the instances, or none
@@ -126,7 +127,13 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
 		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
 	}
+	if len(f.silent) > 0 {
+		s.Problem = silence(a.Name, f.silent)
+	}
 	s.State = appState(states[0], s, broken)
+	if len(f.silent) > 0 && s.State == "running" {
+		s.State = "degraded"
+	}
 	return s
 }
 

@@ -31,7 +31,7 @@ LONG = ^(TestRolling|TestSlowRequests|TestWithoutEpoll|TestKillAtEveryStep|TestK
 # Debian packages of the benchmarks; the peers are in an image of their own. npm is part of some packages of nodejs.
 BENCH_PACKAGES = systemd-container mmdebstrap iproute2 util-linux nodejs
 
-.PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e vm fuzz images deb release clean
+.PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e programs vm fuzz images deb release clean
 
 build:
 	$(BUILD) -o $(BIN)/clusterctl ./cmd/clusterctl
@@ -66,7 +66,7 @@ deps:
 
 lint:
 	@out=$$(gofmt -s -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -s would change: $$out"; exit 1; fi
-	$(GO) vet -tags lab,vm ./...
+	$(GO) vet -tags lab,vm,programs ./...
 
 # Without systemd, with the race detector; what boots machines belongs to e2e. lint has vetted all of it. The property tests
 # draw the same values each time, so that a run says something about the change at hand; "make fuzz" draws others.
@@ -83,6 +83,10 @@ images:
 E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/hostile ./internal/e2e/deb ./units/control ./units ./internal/lab/...
 e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)
+
+# Real programs from Debian that are too large for the images: daphne, gRPC, Java. Needs a network, and takes some five minutes.
+programs: deps images
+	$(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
 
 # In a virtual machine: the controllers of cgroup v2, and Yama. Without KVM it takes some 330 s of CPU, on two cores.
 vm: deps

@@ -191,6 +191,7 @@ func (r *renderer) drainWords() string {
 		words = append(words, r.stateWord())
 	}
 	words = append(words, r.guardWords()...)
+	words = append(words, r.relistenWords()...)
 	words = append(words, "--drain-timeout="+string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout)))
 	if r.app.Shim.HoldAccept {
 		words = append(words, "--drain=accept")
@@ -202,7 +203,7 @@ func (r *renderer) drainWords() string {
 // which takes root.
 func (r *renderer) stoppedWords() string {
 	words := append([]string{r.target.shim(), "stopped", r.stateWord()}, r.app.minUptimeWords()...)
-	words = append(words, "--exec-stop")
+	words = append(append(words, "--exec-stop"), r.relistenWords()...)
 	if r.app.Shim.MaxRestarts > 0 {
 		words = append(words, "--last-stops="+r.app.Name.Service())
 	}
@@ -213,6 +214,7 @@ func (r *renderer) stoppedWords() string {
 // the shim is static.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
+	words = append(words, r.relistenWords()...)
 	words = append(words, r.app.maxRestartsWords()...)
 	if start := r.app.Timeouts.Start; start > 0 && start < 2*maxBackoff {
 		// Half of the time to start: the wait itself must not run into the timeout.
@@ -224,6 +226,21 @@ func (r *renderer) backoffWords() string {
 // stateWord names the instance to the shim. What root remembers of it lies beside that path: no directory there belongs to
 // the instance's user, who could fill /run.
 func (r *renderer) stateWord() string { return "--state=/run/clusterctl/" + string(r.app.Name) + "/%i" }
+
+// relistenWords name the TCP listeners of a native app. A native worker that stops may shut the shared listener down
+// (shutdown(2)), and no notifier keeps it from that; so the commands around the worker, which run as root, listen again.
+func (r *renderer) relistenWords() []string {
+	if r.app.Adopted() {
+		return nil
+	}
+	var words []string
+	for _, l := range r.app.Listen {
+		if l.Network == TCP {
+			words = append(words, "--relisten="+l.Address())
+		}
+	}
+	return words
+}
 
 // usesNode says whether the command is, or may start, Node: only Node reads NODE_OPTIONS.
 func usesNode(command []string) bool {

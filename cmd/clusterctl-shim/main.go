@@ -57,6 +57,7 @@ func commands() []command {
 		{guardName, guardCommand},
 		{"own", ownCommand},
 		{releaseName, releaseCommand},
+		{keepName, keepCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},
@@ -97,7 +98,7 @@ func report(err error) int {
 }
 
 // drainCommand is ExecStop= of an app with a socket. The first of its flags may be --state=PATH, of the backoff, and then
-// --kill-after=DURATION:UNIT.
+// --kill-after=DURATION:UNIT, and --relisten=ADDRESS.
 func drainCommand(args []string) (int, error) {
 	seal()
 	if state, rest := cutFlag(args, "--state="); rest != nil {
@@ -108,10 +109,19 @@ func drainCommand(args []string) (int, error) {
 	if rest != nil {
 		args = rest
 	}
+	var listeners []string
+	for {
+		at, rest := cutFlag(args, "--relisten=")
+		if rest == nil {
+			break
+		}
+		listeners, args = append(listeners, at), rest
+	}
 	code := drain.Main(args, os.Getenv, os.Stderr)
 	if after != "" {
 		startGuard(after)
 	}
+	startKeep(listeners)
 	return code, nil
 }
 

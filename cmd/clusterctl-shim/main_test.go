@@ -65,7 +65,9 @@ func runAll(m *testing.M) int {
 // listen opens a listener as systemd does, non-blocking or not.
 func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, string) {
 	t.Helper()
-	l, err := net.Listen(network, address)
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // as systemd does
+	l, err := config.Listen(t.Context(), network, address)
 	if err != nil {
 		t.Fatal(err)
 	}

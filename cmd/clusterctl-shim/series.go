@@ -59,7 +59,7 @@ func waitCommand(args []string) (int, error) {
 	minUptime := f.Duration("min-uptime", backoff.DefaultMinUptime, "")
 	longest := f.Duration("max-delay", backoff.MaxDelay, "")
 	maxRestarts := f.Int("max-restarts", -1, "")
-	state := stateFlag(f)
+	state, listeners := stateFlag(f), relistenFlag(f)
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
@@ -70,6 +70,7 @@ func waitCommand(args []string) (int, error) {
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
 		return 0, err
 	}
+	listenAgain(*listeners)
 	if err := backoff.Prepare(*state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
@@ -169,13 +170,14 @@ func stoppedCommand(args []string) (int, error) {
 	minUptime := f.Duration("min-uptime", backoff.DefaultMinUptime, "")
 	noted := f.Bool("exec-stop", false, "")
 	last := f.String("last-stops", "", "")
-	state := stateFlag(f)
+	state, listeners := stateFlag(f), relistenFlag(f)
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
 	if *state == "" {
 		return 0, usage("stopped: want --state PATH")
 	}
+	listenAgain(*listeners)
 	if err := backoff.Prepare(*state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}

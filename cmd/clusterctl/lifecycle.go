@@ -95,9 +95,9 @@ func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle ti
 	if err != nil {
 		return err
 	}
-	if lost, err := e.reopenLost(ctx, conn, t.app); err != nil {
+	if replaced, err := e.heal(ctx, conn, t.app); err != nil {
 		return err
-	} else if lost {
+	} else if replaced {
 		if _, err := e.rollApp(ctx, conn, t.app, numbers(t.listed), control.RollOptions{Batch: 1, Settle: settle}); err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 	if err != nil {
 		return err
 	}
-	if _, err := e.reopenLost(ctx, conn, t.app); err != nil {
+	if _, err := e.heal(ctx, conn, t.app); err != nil {
 		return err
 	}
 	p := e.newProgress(string(t.app.Name), want)

@@ -134,15 +134,12 @@ func (e *env) measure(ctx context.Context, m *meter, apps []listedApp, states []
 
 // factsOf looks at one app; the CPU use is added later.
 func (e *env) factsOf(a units.App, states []control.State, sockets *inspect.Sockets) facts {
-	f := facts{listeners: make([]*queueStatus, len(a.Listen))}
+	f := facts{listeners: make([]*queueStatus, len(a.Listen)), unreachable: e.unreachable(a, states, sockets)}
 	accepted := map[uint64]bool{}
 	for k, l := range a.Listen {
 		at, ok := addressOf(l)
 		if !ok || sockets == nil {
 			continue
-		}
-		if at.Path != "" && sockets.Lost(at.Path, e.host) {
-			f.lost = append(f.lost, at.Path)
 		}
 		if q, ok := sockets.Queue(at); ok {
 			f.listeners[k] = &queueStatus{q.Depth, q.Limit}

@@ -37,14 +37,10 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 		}
 	}
 	list := r.only
-	if e.euid == 0 {
-		lost, err := e.reopenLost(ctx, conn, r.app)
-		if err != nil {
-			return nil, err
-		}
-		if lost {
-			list = nil // the other instances have the old listener, too
-		}
+	if replaced, err := e.heal(ctx, conn, r.app); err != nil {
+		return nil, err
+	} else if replaced {
+		list = nil // the other instances have the old listener, too
 	}
 	if list == nil {
 		list = numbers(r.listed)

@@ -102,9 +102,8 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 	if err := e.stillSafe(a); err != nil {
 		return err
 	}
-	if lost := e.lostListeners(a); len(lost) > 0 {
-		// To open it again, the aggregate has to go off for a moment, and this is a job of the aggregate.
-		return withHint(fmt.Errorf("%s: the socket file %s is gone", n, lost[0].Path), "sudo clusterctl reload %s", n)
+	if err := e.healInJob(ctx, conn, a); err != nil {
+		return err
 	}
 	rolled, err := e.rollApp(ctx, conn, a, list, o.options())
 	if err != nil {

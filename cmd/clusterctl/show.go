@@ -208,7 +208,7 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 		d.Boot = d.Boot || strings.HasPrefix(st.FileState, "enabled")
 	}
 	for i, l := range a.Listen {
-		unit := a.Name.Socket(a.Listen[0].FDName(), l.FDName())
+		unit := socketUnit(a, l)
 		one := listenerStatus{Listen: l.String(), Unit: unit, State: "closed"}
 		if slices.Contains(a.SocketFiles(), l.Path) {
 			access := a.SocketAccess()
@@ -219,11 +219,12 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 		}
 		k := slices.Index(a.Sockets(), unit)
 		switch st := states[1+k]; {
+		case slices.Contains(f.unreachable.silent, l):
+			one.State = "not listening"
+		case slices.Contains(f.unreachable.lost, l):
+			one.State = "lost"
 		case st.Up():
 			one.State = "listening"
-			if slices.Contains(f.lost, l.Path) {
-				one.State = "lost"
-			}
 		case st.Active == control.ActiveFailed:
 			one.State = "failed"
 		case st.Load == control.Masked:

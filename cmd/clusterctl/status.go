@@ -74,7 +74,7 @@ type instanceStatus struct {
 type facts struct {
 	queue       *queueStatus
 	listeners   []*queueStatus // of each listener
-	lost        []string       // paths of Unix sockets that clients do not find
+	unreachable unreachable
 	connections *int
 	ownListen   []string
 	instances   []instanceFacts // in the order of the instances, or none
@@ -128,11 +128,11 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
 		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
 	}
+	problem := f.unreachable.problem(a.Name)
+	s.Problem = orElse(problem, s.Problem)
 	s.State = appState(states[0], s, broken)
-	if s.State == "running" && len(f.lost) > 0 {
-		// Every worker is ready, and some clients do not reach them.
-		s.State = "degraded"
-		s.Problem = lostWords(a.Name, f.lost[0])
+	if problem != "" && s.State == "running" {
+		s.State = "degraded" // every worker is ready, and clients do not reach them
 	}
 	return s
 }

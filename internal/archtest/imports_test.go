@@ -41,7 +41,7 @@ var directions = []struct {
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
 	{"internal/lab/...", []string{"internal/lab/..."}},
 	// Reads what the kernel and the shim know of processes, for "ls" and "show"; it knows neither units nor systemd.
-	{"internal/inspect", []string{"activation/shim/sockdiag", "activation/shim/backoff"}},
+	{"internal/inspect", []string{"activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }

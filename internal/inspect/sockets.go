@@ -27,6 +27,8 @@ type Queue struct{ Depth, Limit int }
 // Sockets is one look at the sockets of the machine.
 type Sockets struct {
 	listening   map[Address]Queue
+	shut        map[Address]bool     // listeners that were shut down
+	tcp         bool                 // the kernel tells of TCP sockets
 	connections map[Address][]uint64 // inodes, by the local address
 	listeners   map[uint64]Address   // TCP listeners, by inode
 	files       map[string][]bound   // listeners, by the path of their file
@@ -39,7 +41,10 @@ func Look() (*Sockets, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	s := &Sockets{listening: map[Address]Queue{}, connections: map[Address][]uint64{}, listeners: map[uint64]Address{}, files: map[string][]bound{}}
+	s := &Sockets{
+		listening: map[Address]Queue{}, shut: map[Address]bool{}, connections: map[Address][]uint64{},
+		listeners: map[uint64]Address{}, files: map[string][]bound{},
+	}
 	ask := func(list []sockdiag.Socket, err error, take func(sockdiag.Socket)) error {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // the kernel has no such family, or no diag for it
@@ -52,6 +57,7 @@ func Look() (*Sockets, error) {
 	const open = sockdiag.Established | sockdiag.CloseWait
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		list, err := conn.TCP(family, sockdiag.Listen, 0, false)
+		s.tcp = s.tcp || err == nil
 		if err = ask(list, err, s.listener); err != nil {
 			return nil, err
 		}
@@ -98,6 +104,10 @@ func (s *Sockets) listener(l sockdiag.Socket) {
 	if l.File != 0 {
 		s.files[at.Path] = append(s.files[at.Path], bound{l.Ino, l.File})
 	}
+	if l.Shut {
+		s.shut[at] = true
+		return
+	}
 	q := s.listening[at]
 	s.listening[at] = Queue{q.Depth + int(l.Unread), q.Limit + int(l.Unsent)}
 	if l.Family != unix.AF_UNIX {
@@ -131,6 +141,13 @@ func (s *Sockets) connection(c sockdiag.Socket) {
 func (s *Sockets) Queue(at Address) (Queue, bool) {
 	q, ok := s.listening[at.normal()]
 	return q, ok
+}
+
+// Silent reports whether the listener that must be there was shut down. For a path without a listener Silent returns false.
+func (s *Sockets) Silent(at Address) bool {
+	at = at.normal()
+	_, ok := s.listening[at]
+	return s.shut[at] || s.tcp && at.Path == "" && !ok
 }
 
 func (a Address) normal() Address {

@@ -71,14 +71,13 @@ func (n *notifier) signal() {
 	n.draining = true
 	for _, tid := range n.waiting.tids {
 		if tid != 0 {
-			unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGSTOP), 0)
-			unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGCONT), 0)
+			interrupt(tid)
 		}
 	}
 }
 
-func poll(fds *[3]unix.PollFd) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(fds)), uintptr(len(fds)), 0, 0, 0, 0)
+func poll(fds []unix.PollFd) unix.Errno {
+	_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
 	return e
 }
 

@@ -5,8 +5,9 @@
 // second small process in the same unit. A bind that asks for the port of an
 // inherited listener is answered by putting that listener on the program's
 // descriptor; listen on it is answered with success (so Backlog= stays what the
-// unit says) and is the moment for READY=1. Every other call goes to the kernel
-// as it is.
+// unit says) and is the moment for READY=1. shutdown on it is answered without
+// being done, since it would end listening for all who share it. Every other call
+// goes to the kernel as it is.
 //
 // # Processes
 //
@@ -65,7 +66,10 @@
 //   - getsockname(2) tells the program the truth. Where the unit's port is not the
 //     program's (Want), few programs mind; Node's cluster module does: its workers
 //     compare the port and fail with EADDRINUSE. Such an app needs its own port.
-//   - io_uring's bind and listen (Linux 6.11) do not pass a seccomp filter.
+//   - io_uring's bind and listen (Linux 6.11), shutdown and connect do not pass a seccomp filter.
+//   - A hostile worker can still shut the listener down: by connect(2) with AF_UNSPEC, which is not shown, since every
+//     outgoing connection would be; or by a race of dup2(2) with our look at the descriptor. All notifiers see POLLHUP then
+//     and listen again. What was in the queue is lost, and connections are refused for that moment.
 //   - When Yama's ptrace_scope is 1, forked children of the program can only be
 //     read with CAP_SYS_PTRACE; see Config.OwnPtrace. At 2 this holds for the
 //     program too, and at 3 nothing can be read.

@@ -40,6 +40,7 @@ func Start(c Config) error {
 	if !ok {
 		return seccomp.ErrKernel
 	}
+	lockFilters(c.Listeners)
 	notify, err := dialNotify(c.NotifySocket)
 	if err != nil {
 		return err
@@ -70,7 +71,10 @@ func Start(c Config) error {
 			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
 		}
 	}
-	calls := seccomp.Calls{Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners), Paths: paths(c.Listeners)}
+	calls := seccomp.Calls{
+		Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners),
+		Paths: paths(c.Listeners), AnyShutdown: anyDatagram(c.Listeners),
+	}
 	// A held accept has to be interruptible by the program's own signals.
 	fd, err := seccomp.Install(seccomp.Program(machine, calls), !c.HoldAccept)
 	if err != nil {
@@ -135,6 +139,15 @@ func minAddrLen(ls []Listener) uint32 {
 	return unix.SizeofSockaddrInet4
 }
 
+func anyDatagram(ls []Listener) bool {
+	for i := range ls {
+		if ls[i].datagram() {
+			return true
+		}
+	}
+	return false
+}
+
 // newChild lays out everything that the notifier needs outside of the heap.
 func newChild(m seccomp.Machine, notify, pipe int, c *Config) (*child, error) {
 	a, err := newArea()
@@ -155,10 +168,13 @@ func newChild(m seccomp.Machine, notify, pipe int, c *Config) (*child, error) {
 	}
 	slices.Sort(keep)
 	q := a.take(uintptr(len(keep)) * unsafe.Sizeof(keep[0]))
-	if p == nil || q == nil || !ok {
+	const others = 3 // beside the listeners: see loop
+	f := a.take(uintptr(others+len(ls)) * unsafe.Sizeof(unix.PollFd{}))
+	if p == nil || q == nil || f == nil || !ok {
 		return nil, errFull
 	}
 	ch := (*child)(p)
+	ch.fds, ch.holds = unsafe.Slice((*unix.PollFd)(f), others+len(ls)), c.HoldAccept
 	ch.machine, ch.notify, ch.ls = m, notify, ls
 	ch.pipe, ch.title, ch.main = pipe, titleMemory(c.Args), unix.Getpid()
 	ch.keep = unsafe.Slice((*int)(q), len(keep))

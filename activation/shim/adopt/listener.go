@@ -18,8 +18,9 @@ type Listener struct {
 	Addr  target.Addr // what it is bound to
 	Inode uint64
 
-	ready bool // the program listens on it; a datagram socket: has bound it
-	bound bool // the program has bound it, and not removed its path since
+	backlog int  // of a TCP listener
+	ready   bool // the program listens on it; a datagram socket: has bound it
+	bound   bool // the program has bound it, and not removed its path since
 }
 
 // Passed names an inherited descriptor.
@@ -77,7 +78,13 @@ func inspect(p Passed) (l Listener, err error) {
 	if err != nil {
 		return l, err
 	}
-	return l, l.describe(sa, typ)
+	if err := l.describe(sa, typ); err != nil {
+		return l, err
+	}
+	if l.Kind == target.TCP4 || l.Kind == target.TCP6 {
+		l.backlog = backlogOf(p.FD)
+	}
+	return l, nil
 }
 
 // describe fills in Addr, Kind and the default Want.

@@ -19,6 +19,8 @@ type notifier struct {
 	manager int // parent after the double fork: the service manager
 	main    int // the launcher, which becomes the program
 	ls      []Listener
+	fds     []unix.PollFd // three and one for each listener
+	holds   bool          // Config.HoldAccept
 
 	ready    bool // all listeners are
 	owes     bool // READY=1 found no place in the manager's queue yet
@@ -37,14 +39,17 @@ type notifier struct {
 // loop answers until the last process with the filter has gone. It waits without
 // a timeout: nothing happens here unless the program calls.
 func (n *notifier) loop() {
-	fds := [3]unix.PollFd{{Fd: int32(n.seccomp), Events: unix.POLLIN}, {Fd: int32(n.signals), Events: unix.POLLIN}, {Events: unix.POLLOUT}}
+	fds := n.fds
+	fds[0] = unix.PollFd{Fd: int32(n.seccomp), Events: unix.POLLIN}
+	fds[1] = unix.PollFd{Fd: int32(n.signals), Events: unix.POLLIN}
+	fds[2] = unix.PollFd{Events: unix.POLLOUT}
+	n.watch(fds[3:])
 	for {
-		fds[0].Revents, fds[1].Revents, fds[2].Revents = 0, 0, 0
 		fds[2].Fd = -1 // poll(2) passes it over
 		if n.owes {
 			fds[2].Fd = int32(n.notify)
 		}
-		if e := poll(&fds); e == unix.EINTR {
+		if e := poll(fds); e == unix.EINTR {
 			continue
 		} else if e != 0 {
 			n.line.start("poll: ").errno(e).write()
@@ -58,6 +63,7 @@ func (n *notifier) loop() {
 		if fds[2].Revents != 0 {
 			n.tellReady()
 		}
+		n.revive(fds[3:])
 		switch {
 		case fds[0].Revents&unix.POLLIN != 0:
 			// ENOENT: interrupted or gone meanwhile. Trying again here instead of
@@ -82,6 +88,8 @@ func (n *notifier) answer() {
 		n.listen()
 	case nr == n.machine.Accept || nr == n.machine.Accept4:
 		n.accept()
+	case nr == n.machine.Shutdown:
+		n.shutdown()
 	case nr == n.machine.Connect:
 		n.connect()
 	case n.path(nr):

@@ -1,5 +1,5 @@
-// Package seccomp installs a seccomp(2) filter that hands bind(2), listen(2) and,
-// when asked, accept(2) of a program to another process, and speaks the notifier's
+// Package seccomp installs a seccomp(2) filter that hands bind(2), listen(2), shutdown(2)
+// and, when asked, accept(2) of a program to another process, and speaks the notifier's
 // side of that protocol, seccomp_unotify(2).
 //
 // It knows nothing of listeners and of systemd: see package adopt.

@@ -15,6 +15,9 @@ type Calls struct {
 	// removes, renames or changes the owner or mode of a path is shown, and connect(2) with an address that is not as long as
 	// one of IPv4 or IPv6, or that is as long as one of the paths.
 	Paths []string
+	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket and no listener: most programs call it for
+	// each connection.
+	AnyShutdown bool
 }
 
 // Offsets in struct seccomp_data, seccomp(2). Arguments are 64 bits wide; their
@@ -22,50 +25,99 @@ type Calls struct {
 const (
 	offNr      = 0
 	offArch    = 4
+	offArg1Low = 16 + 1*8
 	offArg2Low = 16 + 2*8
 )
+
+// check shows a call by the value of one argument: the first test that holds decides, and rest where none does.
+type check struct {
+	nr, offset uint32
+	tests      []test
+	rest       bool
+}
+
+// test holds where the argument is equal to k, or at least k.
+type test struct {
+	jump  uint16 // BPF_JEQ or BPF_JGE
+	k     uint32
+	shown bool
+}
+
+// checks returns the calls that are shown by an argument.
+func (c Calls) checks(m Machine) []check {
+	list := []check{{m.Bind, offArg2Low, []test{{unix.BPF_JGE, c.MinAddrLen, true}}, false}}
+	if !c.AnyShutdown {
+		list = append(list, check{m.Shutdown, offArg1Low, []test{{unix.BPF_JEQ, unix.SHUT_WR, false}}, true})
+	}
+	if len(c.Paths) > 0 {
+		list = append(list, check{m.Connect, offArg2Low, c.connectTests(), false})
+	}
+	return list
+}
+
+// always returns the numbers of the calls that are shown whatever their arguments are.
+func (c Calls) always(m Machine) []uint32 {
+	nrs := []uint32{m.Listen}
+	if c.Accept {
+		nrs = append(nrs, m.Accept, m.Accept4)
+	}
+	if c.AnyShutdown {
+		nrs = append(nrs, m.Shutdown)
+	}
+	if len(c.Paths) > 0 {
+		nrs = append(nrs, m.Path.numbers()...)
+	}
+	return nrs
+}
 
 // Program assembles the filter for the machine m. System calls of another
 // architecture (i386 on amd64, arm on arm64) and of the x32 ABI are let through:
 // their numbers mean something else, and nothing is gained by guessing.
 func Program(m Machine, c Calls) []unix.SockFilter {
-	nrs := []uint32{m.Listen}
-	if c.Accept {
-		nrs = append(nrs, m.Accept, m.Accept4)
-	}
-	connects := c.connects(m)
-	nrs = append(nrs, c.paths(m)...)
-	var p []unix.SockFilter
-	// The jump distances below count from the end: allow is the last
-	// instruction, notify the one before it, and the three for bind precede.
-	tests := 1 + len(nrs) + len(connects) // bind and the others
-	head := 3                             // load arch, test arch, load nr
+	nrs, checks := c.always(m), c.checks(m)
+	head := 3 // load arch, test arch, load nr
 	if m.X32Bit != 0 {
 		head++
 	}
-	bindCheck := head + tests + 1 // after the jump to allow
-	connectCheck := bindCheck + 2
-	notify := connectCheck + c.connectLen()
+	at := make([]int, len(checks)) // where each check begins
+	notify := head + len(checks) + len(nrs) + 1
+	for i, c := range checks {
+		at[i] = notify
+		notify += 1 + len(c.tests) + 1
+	}
 	allow := notify + 1
+	var p []unix.SockFilter
 	to := func(target int) uint8 { return uint8(target - len(p) - 1) }
+	verdict := func(shown bool) int {
+		if shown {
+			return notify
+		}
+		return allow
+	}
+	jump := func(kind uint16, k uint32, yes, no uint8) {
+		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: yes, Jf: no, K: k})
+	}
 
 	p = append(p, load(offArch))
-	p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 0, Jf: to(allow), K: m.Arch})
+	jump(unix.BPF_JEQ, m.Arch, 0, to(allow))
 	p = append(p, load(offNr))
 	if m.X32Bit != 0 {
-		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, Jt: to(allow), Jf: 0, K: m.X32Bit})
+		jump(unix.BPF_JGE, m.X32Bit, to(allow), 0)
 	}
-	p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: to(bindCheck), Jf: 0, K: m.Bind})
+	for i, c := range checks {
+		jump(unix.BPF_JEQ, c.nr, to(at[i]), 0)
+	}
 	for _, nr := range nrs {
-		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: to(notify), Jf: 0, K: nr})
+		jump(unix.BPF_JEQ, nr, to(notify), 0)
 	}
-	for _, nr := range connects {
-		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: to(connectCheck), Jf: 0, K: nr})
+	jump(unix.BPF_JA, uint32(to(allow)), 0, 0)
+	for _, c := range checks {
+		p = append(p, load(c.offset))
+		for _, t := range c.tests {
+			jump(t.jump, t.k, to(verdict(t.shown)), 0)
+		}
+		jump(unix.BPF_JA, uint32(to(verdict(c.rest))), 0, 0)
 	}
-	p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA, K: uint32(to(allow))})
-	p = append(p, load(offArg2Low))
-	p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, Jt: to(notify), Jf: to(allow), K: c.MinAddrLen})
-	p = c.connectCheck(p, allow)
 	p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
 	p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	return p

@@ -29,24 +29,9 @@ func (p PathCalls) numbers() (nrs []uint32) {
 	return nrs
 }
 
-// paths are the numbers that Calls.Paths shows besides connect(2).
-func (c Calls) paths(m Machine) []uint32 {
-	if len(c.Paths) == 0 {
-		return nil
-	}
-	return m.Path.numbers()
-}
-
-func (c Calls) connects(m Machine) []uint32 {
-	if len(c.Paths) == 0 {
-		return nil
-	}
-	return []uint32{m.Connect}
-}
-
-// unshown returns the lengths of addresses for which connect(2) is not shown: those of IPv4 and IPv6, so that connections
-// to other machines cost nothing. If the address of a path has such a length, connect(2) is shown for that length.
-func (c Calls) unshown() (lens []uint32) {
+// connectTests look at the length of the address. connect(2) is not shown for the lengths of IPv4 and IPv6, so that connections
+// to other machines cost nothing, unless the address of one of the paths has such a length.
+func (c Calls) connectTests() (tests []test) {
 	for _, n := range [...]uint32{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
 		taken := false
 		for _, p := range c.Paths {
@@ -54,29 +39,8 @@ func (c Calls) unshown() (lens []uint32) {
 			taken = taken || bare == n || bare+1 == n
 		}
 		if !taken {
-			lens = append(lens, n)
+			tests = append(tests, test{unix.BPF_JEQ, n, false})
 		}
 	}
-	return lens
-}
-
-// connectLen is how many instructions connectCheck appends.
-func (c Calls) connectLen() int {
-	if len(c.Paths) == 0 {
-		return 0
-	}
-	return 1 + len(c.unshown()) + 1
-}
-
-// connectCheck appends the test of connect's addrlen. It ends right before the instruction that notifies.
-func (c Calls) connectCheck(p []unix.SockFilter, allow int) []unix.SockFilter {
-	if len(c.Paths) == 0 {
-		return p
-	}
-	p = append(p, load(offArg2Low))
-	for _, n := range c.unshown() {
-		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(allow - len(p) - 1), Jf: 0, K: n})
-	}
-	// Shorter ones have no name.
-	return append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, Jt: 0, Jf: uint8(allow - len(p) - 1), K: 3})
+	return append(tests, test{unix.BPF_JGE, 3, true}) // shorter ones have no name
 }

@@ -82,6 +82,11 @@ func TestProgram(t *testing.T) {
 				{data{nr: m.Listen, arch: m.Arch}, shown},
 				{data{nr: m.Accept, arch: m.Arch}, acceptWant},
 				{data{nr: m.Accept4, arch: m.Arch}, acceptWant},
+				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_RD}}, shown},
+				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_RDWR}}, shown},
+				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, 1<<32 | unix.SHUT_RDWR}}, shown}, // the kernel takes how as an int
+				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_WR}}, allowed},
+				{data{nr: m.Shutdown, arch: other, args: [6]uint64{3, unix.SHUT_RDWR}}, allowed},
 				{data{nr: m.Bind + 1000, arch: m.Arch}, allowed},
 				{data{nr: m.Bind, arch: other, args: bind(16).args}, allowed},
 				{data{nr: m.Listen, arch: other}, allowed},
@@ -132,6 +137,20 @@ func TestProgramPaths(t *testing.T) {
 	}
 }
 
+// A shared datagram socket is to be protected from SHUT_WR, too.
+func TestAnyShutdown(t *testing.T) {
+	m := AMD64()
+	p := Program(m, Calls{MinAddrLen: 16, AnyShutdown: true})
+	for how := range uint64(3) {
+		if got := run(t, p, data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, how}}); got != unix.SECCOMP_RET_USER_NOTIF {
+			t.Errorf("shutdown(%d): %#x", how, got)
+		}
+	}
+	if got := run(t, p, data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 0, 12}}); got != unix.SECCOMP_RET_ALLOW {
+		t.Errorf("a short bind: %#x", got)
+	}
+}
+
 // The numbers that are written out are those of the machine that we are on.
 func TestNativeNumbers(t *testing.T) {
 	m, ok := Native()
@@ -139,7 +158,7 @@ func TestNativeNumbers(t *testing.T) {
 		t.Fatal("no machine for this architecture")
 	}
 	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 ||
-		m.Connect != unix.SYS_CONNECT || m.Path != nativePaths() {
+		m.Connect != unix.SYS_CONNECT || m.Shutdown != unix.SYS_SHUTDOWN || m.Path != nativePaths() {
 		t.Errorf("%+v", m)
 	}
 	if err := Check(); err != nil {

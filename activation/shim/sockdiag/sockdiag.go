@@ -22,6 +22,7 @@ const (
 	Listen      = 1 << 10
 
 	stateCloseWait = 8
+	rcvShutdown    = 1 // RCV_SHUTDOWN, net/sock.h
 )
 
 const (
@@ -30,9 +31,11 @@ const (
 	udiagShowName    = 1    // UDIAG_SHOW_NAME
 	udiagShowVFS     = 2    // UDIAG_SHOW_VFS
 	udiagShowRqlen   = 0x10 // UDIAG_SHOW_RQLEN
+	inetDiagShutdown = 8    // INET_DIAG_SHUTDOWN
 	unixDiagName     = 0    // UNIX_DIAG_NAME
 	unixDiagVFS      = 1    // UNIX_DIAG_VFS
 	unixDiagRqlen    = 4    // UNIX_DIAG_RQLEN
+	unixDiagShutdown = 6    // UNIX_DIAG_SHUTDOWN
 
 	inetMsgLen = 72 // struct inet_diag_msg
 	unixMsgLen = 16 // struct unix_diag_msg
@@ -50,6 +53,7 @@ type Socket struct {
 	// File is the low half of the inode number of the file that a unix socket is bound to; 0 for other sockets.
 	File      uint32
 	CloseWait bool // the peer has sent its FIN
+	Shut      bool // the socket was shut down for receiving (shutdown(2)); a listener has no use then
 	// Unread are the bytes received that the program has not read; of a listener, the connections in its accept queue.
 	Unread uint32
 	// Unsent are the bytes written that the peer has not acknowledged; of a listener, how many connections its accept
@@ -192,8 +196,11 @@ func parseInet(b []byte) (Socket, bool) {
 		s.Unread--
 	}
 	eachAttr(b[inetMsgLen:], func(kind uint16, v []byte) {
-		if kind == inetDiagInfo {
+		switch {
+		case kind == inetDiagInfo:
 			s.Info = parseTCPInfo(v)
+		case kind == inetDiagShutdown && len(v) > 0:
+			s.Shut = v[0]&rcvShutdown != 0
 		}
 	})
 	return s, true
@@ -235,6 +242,8 @@ func parseUnix(b []byte) (Socket, bool) {
 			s.Name = string(v)
 		case kind == unixDiagVFS && len(v) >= 4:
 			s.File = binary.NativeEndian.Uint32(v)
+		case kind == unixDiagShutdown && len(v) > 0:
+			s.Shut = v[0]&rcvShutdown != 0
 		case kind == unixDiagRqlen && len(v) >= 8:
 			s.Unread = binary.NativeEndian.Uint32(v)
 			s.Unsent = binary.NativeEndian.Uint32(v[4:])

@@ -174,6 +174,26 @@ func ParseUID(b []byte) (uid uint32, ok bool) {
 	return 0, false
 }
 
+// ParseThreads appends the numeric names among directory entries (getdents64(2)) of /proc/PID/task, as far as tids has room.
+func ParseThreads(b []byte, tids []uint32) []uint32 {
+	const head = 19 // d_ino, d_off, d_reclen, d_type
+	for len(b) > head {
+		size := int(b[16]) | int(b[17])<<8 // little-endian as amd64 and arm64 are
+		if size <= head || size > len(b) {
+			return tids
+		}
+		name := b[head:size]
+		if i := index(name, 0); i >= 0 {
+			name = name[:i]
+		}
+		if n, ok := parseUint(name); ok && n < 1<<32 && len(tids) < cap(tids) {
+			tids = append(tids, uint32(n))
+		}
+		b = b[size:]
+	}
+	return tids
+}
+
 // CloseOnExec reports whether open flags contain O_CLOEXEC.
 func CloseOnExec(flags uint32) bool { return flags&unix.O_CLOEXEC != 0 }
 

@@ -14,6 +14,7 @@ type Reader struct {
 	data [1024]byte
 	stat unix.Stat_t
 	long [MaxPath + 64]byte
+	tids [64]uint32
 }
 
 // Sockaddr copies n bytes at address ptr of thread tid and decodes them into a.
@@ -77,6 +78,24 @@ func (r *Reader) Umask(pid uint32) (umask uint32, ok bool) {
 		return 0, false
 	}
 	return ParseUmask(b)
+}
+
+// Threads are the threads of the process of thread tid, 64 at most. The result is valid until the next call.
+func (r *Reader) Threads(tid uint32) ([]uint32, bool) {
+	fd, e := r.open(r.proc(tid, "/task", -1))
+	if e != 0 {
+		return nil, false
+	}
+	tids := r.tids[:0]
+	for {
+		n, _, e := unix.RawSyscall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&r.data)), uintptr(len(r.data)))
+		if e != 0 || n == 0 {
+			break
+		}
+		tids = ParseThreads(r.data[:n], tids)
+	}
+	closeFD(fd)
+	return tids, len(tids) > 0
 }
 
 // Stat is the parent and the processor time of process pid.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -34,6 +35,9 @@ func TestReaderOnSelf(t *testing.T) {
 	}
 	if s, ok := r.Stat(pid); !ok || s.Parent != uint64(os.Getppid()) {
 		t.Errorf("Stat: %+v %v", s, ok)
+	}
+	if tids, ok := r.Threads(pid); !ok || len(tids) < 2 || !slices.Contains(tids, pid) {
+		t.Errorf("Threads: %v %v", tids, ok)
 	}
 	if len(r.Name(pid)) == 0 {
 		t.Error("Name")

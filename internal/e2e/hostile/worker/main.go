@@ -14,6 +14,7 @@
 // GET /env       its environment, one variable a line
 // GET /stay      from now on it ignores SIGTERM and asks systemd for more time, again and again
 // GET /forge?unit=U&app=A&text=T   sends the journal a line that claims to be systemd's about U
+// GET /silence?way=W  tries to close the shared listener for everybody: shutdown, race, disconnect, filter or listen
 package main
 
 import (
@@ -50,9 +51,10 @@ func serve() error {
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, strings.Join(os.Environ(), "\n")) })
 	mux.HandleFunc("/stay", stay)
 	mux.HandleFunc("/forge", forge)
+	mux.HandleFunc("/silence", silence(l))
 	fmt.Println("listening")
 	notify("READY=1") // the notifier may have lost the right to say so
-	return http.Serve(l, mux)
+	return http.Serve(stubborn{l}, mux)
 }
 
 // listener returns the inherited socket in a native worker, and else binds the port in $PORT.

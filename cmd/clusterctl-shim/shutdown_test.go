@@ -1,0 +1,145 @@
+package main
+
+import (
+	"net"
+	"os"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestShutdown: when a program shuts its listener down, the siblings still listen, and the program's own threads wake up as they
+// do without the shim. The test holds the listener in the place of the siblings.
+func TestShutdown(t *testing.T) {
+	for _, c := range []struct {
+		way      string
+		flags    []string
+		blocking bool
+		want     string
+	}{
+		{"none", nil, false, "closed\n"},
+		{"none", []string{"--accept", "hold"}, true, "closed\n"},
+		{"accept", []string{"--accept", "hold"}, true, "accept EINVAL\nclosed\n"},
+		{"poll", []string{"--accept", "hold"}, true, "poll EINVAL\nclosed\n"},
+		{"select", []string{"--accept", "hold"}, true, "select EINVAL\nclosed\n"},
+	} {
+		t.Run(c.way, func(t *testing.T) {
+			t.Parallel()
+			l, address := listen(t, "tcp4", "127.0.0.1:0", !c.blocking)
+			args := append(append([]string{"--adopt"}, c.flags...), "--", python(t), data(t, "shutdown.py"), port(address), c.way)
+			w := startWorker(t, []*os.File{l}, args...)
+			w.waitReady(t)
+			if err := w.waitGone(t); err != nil {
+				t.Errorf("%v\n%s", err, w.output)
+			}
+			if got := w.output.String(); got != c.want {
+				t.Errorf("output %q, want %q", got, c.want)
+			}
+			if !listens(t, l) {
+				t.Error("the siblings do not listen")
+			}
+		})
+	}
+}
+
+// listens reports whether a socket is a listener.
+func listens(t *testing.T, l *os.File) bool {
+	t.Helper()
+	on, err := unix.GetsockoptInt(int(l.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return on == 1
+}
+
+// TestShutdownOfDatagrams: no half of a shared datagram socket can be shut down, and the call fails as it does for a socket
+// that is not connected.
+func TestShutdownOfDatagrams(t *testing.T) {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	defer c.Close()
+	w := startWorker(t, []*os.File{f}, "--adopt", "--", python(t), data(t, "shutdown.py"), port(c.LocalAddr().String()), "udp")
+	if err := w.waitGone(t); err != nil {
+		t.Errorf("%v\n%s", err, w.output)
+	}
+	if got := w.output.String(); got != "ENOTCONN\nENOTCONN\nENOTCONN\n" {
+		t.Errorf("output %q", got)
+	}
+	if _, err := c.WriteTo([]byte("x"), c.LocalAddr()); err != nil {
+		t.Errorf("the socket is shut down: %v", err)
+	}
+}
+
+// TestRevive: a listener that another process has shut down listens again, with the queue that it had, while a worker runs
+// and when one starts.
+func TestRevive(t *testing.T) {
+	// The kernel gives a port that it has chosen itself away again when the listener is shut down, so the port is asked for.
+	free, address := listen(t, "tcp6", "[::]:0", true)
+	free.Close()
+	l, _ := listen(t, "tcp6", address, true)
+	const backlog = 77
+	if err := unix.Listen(int(l.Fd()), backlog); err != nil {
+		t.Fatal(err)
+	}
+	w := startWorker(t, []*os.File{l}, "--adopt", "--", node(t), data(t, "server.js"), port(address))
+	w.waitReady(t)
+	for _, hurt := range []func() error{
+		func() error { return unix.Shutdown(int(l.Fd()), unix.SHUT_RD) },
+		func() error { return unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR) },
+		func() error {
+			for range 3 { // the second one leaves a mark that connections would inherit
+				_ = unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR)
+			}
+			return nil
+		},
+		func() error { return disconnect(int(l.Fd())) },
+	} {
+		if err := hurt(); err != nil {
+			t.Fatal(err)
+		}
+		awaitListening(t, l)
+		fetch(t, "tcp6", "[::1]:"+port(address))
+		info, err := unix.GetsockoptTCPInfo(int(l.Fd()), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil || info.Sacked != backlog {
+			t.Errorf("a queue of %d, want %d; %v", info.Sacked, backlog, err)
+		}
+	}
+	w.stop(t)
+	if err := unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	w = startWorker(t, []*os.File{l}, "--adopt", "--", node(t), data(t, "server.js"), port(address))
+	w.waitReady(t)
+	awaitListening(t, l)
+	fetch(t, "tcp6", "[::1]:"+port(address))
+	w.stop(t)
+}
+
+// disconnect dissolves what a socket is, connect(2) with AF_UNSPEC.
+func disconnect(fd int) error {
+	none := unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
+	_, _, e := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unix.SizeofSockaddrInet4)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// awaitListening waits for what no event tells to anybody else than the notifier.
+func awaitListening(t *testing.T, l *os.File) {
+	t.Helper()
+	for end := time.Now().Add(bound); !listens(t, l); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not listen again")
+		}
+	}
+}

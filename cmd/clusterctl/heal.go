@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// unreachable are the listeners of an app whose socket PID 1 holds and that no client reaches.
+type unreachable struct {
+	silent []units.Listener // a worker has shut the listener down (shutdown(2))
+	lost   []units.Listener // Unix sockets whose file is gone, or is that of another socket
+}
+
+func (e *env) unreachable(a units.App, states []control.State, sockets *inspect.Sockets) (u unreachable) {
+	if sockets == nil {
+		return u
+	}
+	files := a.SocketFiles()
+	for _, l := range a.Listen {
+		at, stream := addressOf(l)
+		k := slices.Index(a.Sockets(), socketUnit(a, l))
+		switch {
+		case k < 0 || !states[1+k].Up():
+		case stream && sockets.Silent(at):
+			u.silent = append(u.silent, l)
+		case slices.Contains(files, l.Path) && sockets.Lost(l.Path, e.host):
+			u.lost = append(u.lost, l)
+		}
+	}
+	return u
+}
+
+func socketUnit(a units.App, l units.Listener) string {
+	return a.Name.Socket(a.Listen[0].FDName(), l.FDName())
+}
+
+// problem says in words what clients meet, and what to type.
+func (u unreachable) problem(n units.Name) string {
+	switch {
+	case len(u.silent) > 0:
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; sudo clusterctl reload %s", listenersOf(u.silent), n)
+	case len(u.lost) > 0:
+		return fmt.Sprintf("%s: the socket file is gone; to bring it back: sudo clusterctl reload %s", u.lost[0].Path, n)
+	}
+	return ""
+}
+
+// listenersOf names listeners as --listen takes them.
+func listenersOf(list []units.Listener) string {
+	var all []string
+	for _, l := range list {
+		all = append(all, l.String())
+	}
+	return strings.Join(all, " ")
+}
+
+// heal brings the listeners back that no client reaches. It needs root. A TCP listener that was shut down listens again. Any
+// other one needs a new socket, which heal opens: then replaced is true, and the caller must replace the workers, which
+// still have the old socket.
+func (e *env) heal(ctx context.Context, conn *control.Conn, a units.App) (replaced bool, err error) {
+	u, err := e.listenAgain(ctx, conn, a)
+	if err != nil {
+		return false, err
+	}
+	var names []string
+	for _, l := range slices.Concat(u.silent, u.lost) {
+		e.note("%s: clients do not reach %s any more, so the socket is opened again", a.Name, l)
+		if unit := socketUnit(a, l); !slices.Contains(names, unit) {
+			names = append(names, unit)
+		}
+	}
+	for _, unit := range names {
+		if err := alone(ctx, conn, control.Stop, unit); err != nil {
+			return false, err
+		}
+	}
+	if len(names) == 0 {
+		return false, nil
+	}
+	return true, e.openSockets(context.WithoutCancel(ctx), conn, a.Name, names)
+}
+
+// listenAgain makes the TCP listeners of the app listen again that a worker has shut down. It returns what needs a new socket.
+func (e *env) listenAgain(ctx context.Context, conn *control.Conn, a units.App) (unreachable, error) {
+	if len(a.Listen) == 0 || e.euid != 0 {
+		return unreachable{}, nil // the workers, and the job of an operator's reload, do it
+	}
+	states, err := conn.States(ctx, unitsOf(a, 0))
+	if err != nil {
+		return unreachable{}, err
+	}
+	sockets, _ := inspect.Look() // without the sockets there is nothing to bring back
+	u := e.unreachable(a, states, sockets)
+	if len(u.silent) == 0 {
+		return u, nil
+	}
+	var shut []inspect.Address
+	for _, l := range u.silent {
+		at, _ := addressOf(l)
+		shut = append(shut, at)
+	}
+	n, err := inspect.ListenAgain(shut)
+	if n > 0 {
+		e.note("%s: a worker had shut down the listener; it listens again", a.Name)
+	}
+	sockets, _ = inspect.Look()
+	u = e.unreachable(a, states, sockets)
+	if err == nil {
+		// PID 1 has no such socket for the ports that are left: a drop-in may have put the socket into another network.
+		u.silent = slices.DeleteFunc(u.silent, func(l units.Listener) bool { return l.Network == units.TCP })
+	} else {
+		e.note("%s: %v", a.Name, err)
+	}
+	return u, nil
+}
+
+// healInJob is heal for the job of a reload of the aggregate: the aggregate has to go off for a moment before PID 1 opens its
+// socket again, so such a listener is an error here.
+func (e *env) healInJob(ctx context.Context, conn *control.Conn, a units.App) error {
+	u, err := e.listenAgain(ctx, conn, a)
+	if problem := u.problem(a.Name); err == nil && problem != "" {
+		err = withHint(errors.New(string(a.Name)+": clients do not reach "+listenersOf(slices.Concat(u.silent, u.lost))), "sudo clusterctl reload %s", a.Name)
+	}
+	return err
+}

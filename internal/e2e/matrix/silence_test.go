@@ -1,0 +1,83 @@
+//go:build lab
+
+package matrix
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// silencer is a program that shuts its listener down when it stops, by how it waits for connections.
+type silencer struct {
+	mode string
+	port int
+	args []string
+}
+
+func (s silencer) String() string { return s.mode }
+
+func silencers() []silencer {
+	return []silencer{
+		{"accept", 8751, nil},
+		{"poll", 8752, nil},
+		{"epoll", 8753, nil},
+		{"native", 8754, []string{"--listen", "8754", "--activation", "native"}},
+	}
+}
+
+// TestSilence: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an adopted app refuses no
+// connection, whatever ends its workers. A native worker does shut the listener down, and root listens again at once; the test
+// asks for no number there.
+func TestSilence(t *testing.T) {
+	for _, r := range lab.All() {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			m := machine(t, r)
+			together(t, 4, silencers(), func(t *testing.T, s silencer) { silenced(t, m, s) })
+		})
+	}
+}
+
+func silenced(t *testing.T, m *lab.Machine, s silencer) {
+	a := install(t, m, "silence-"+s.mode, 2, s.port, append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), port(s.port, "silence.py")...)...)
+	a.everyOne(t, "/hello", hello)
+	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
+	for range 3 {
+		must(t, m, "reload", a.name)
+	}
+	a.restart(t, 4)
+	r := run.Stop()
+	answers(t, r, hello)
+	t.Logf("three reloads and four restarts: %v", r)
+	if s.mode != "native" && (r.Failed() > 0 || r.OK == 0) {
+		t.Errorf("reloaded and restarted: %v", r)
+	}
+	a.everyOne(t, "/hello", hello)
+
+	run = load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
+	a.killed(t, 1, func() { kill(t, m, m.MainPID(t, a.unit(1))) })
+	must(t, m, "restart", a.name)
+	r = run.Stop()
+	if s.mode != "native" && (r.Refused > 0 || r.OK == 0) {
+		t.Errorf("one is killed, then all are restarted: %v", r)
+	}
+	must(t, m, "stop", a.name)
+	must(t, m, "start", a.name)
+	a.everyOne(t, "/hello", hello)
+	if s.mode == "accept" {
+		wantNoKill(t, m, a)
+	}
+}
+
+// wantNoKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener down.
+func wantNoKill(t testing.TB, m *lab.Machine, a *app) {
+	t.Helper()
+	for i := range a.n {
+		if j := m.Journal(t, "-u", a.unit(i+1)); strings.Contains(j, "stop-sigterm") || strings.Contains(j, "timed out") {
+			t.Errorf("a worker did not end by itself:\n%s", j)
+		}
+	}
+}

@@ -1,0 +1,17 @@
+import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+
+/** The server that comes with Java. */
+public class Hello {
+    public static void main(String[] args) throws Exception {
+        HttpServer server = HttpServer.create(new InetSocketAddress(Integer.parseInt(System.getenv("PORT"))), 0);
+        server.createContext("/", exchange -> {
+            byte[] body = ("hello from " + exchange.getRequestURI().getPath() + " by " + ProcessHandle.current().pid() + "\n").getBytes();
+            exchange.sendResponseHeaders(200, body.length);
+            exchange.getResponseBody().write(body);
+            exchange.close();
+        });
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> server.stop(1)));
+        server.start();
+    }
+}

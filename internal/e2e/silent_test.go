@@ -1,0 +1,95 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// shutListener shuts the copy of a listener down that PID 1 has, as a worker without a notifier can.
+const shutListener = `
+import ctypes, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pidfd = libc.syscall(434, 1, 0)
+for fd in os.listdir("/proc/1/fd"):
+    got = libc.syscall(438, pidfd, int(fd), 0)
+    if got < 0:
+        continue
+    try:
+        s = socket.socket(fileno=got)
+        name = s.getsockname()
+    except OSError:
+        continue
+    if s.type == socket.SOCK_STREAM and (name == sys.argv[1] or isinstance(name, tuple) and str(name[1]) == sys.argv[1]) and s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        s.shutdown(socket.SHUT_RDWR)
+        print("shut down")
+`
+
+// TestSilentListener: ls, show and --json tell of a listener that is bound and does not listen, and reload, start and restart
+// bring it back. Only restart makes a new unix socket.
+func TestSilentListener(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const port, path = 8331, "/run/silent.sock"
+		// A native worker whose accept fails ends, so this one does not accept.
+		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
+		must(t, m, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path, "--activation", "native", "--ready", "exec",
+			"--drain-timeout", "1s", "--settle", "100ms", "--", "/opt/e2e/idle")
+		t.Cleanup(func() { must(t, m, "uninstall", "--yes", "silent") })
+		healthy := func(when string) {
+			t.Helper()
+			if l := see(t, m, "silent")[0]; l.State != "running" || l.Problem != "" {
+				t.Errorf("%s: %+v", when, l)
+			}
+		}
+		shut := func(what string) {
+			t.Helper()
+			if out := m.Sh(t, "python3 -c '"+shutListener+"' "+what); !strings.Contains(out, "shut down") {
+				t.Fatalf("%s is not shut down: %q", what, out)
+			}
+			l := see(t, m, "silent")[0]
+			if l.State != "degraded" || !strings.Contains(l.Problem, what) || !strings.Contains(l.Problem, "clusterctl restart silent") {
+				t.Errorf("%s is shut down: %+v", what, l)
+			}
+			states := map[string]string{}
+			for _, one := range showed(t, must(t, m, "show", "silent", "--json").Stdout).Listeners {
+				states[one.Listen] = one.State
+			}
+			for at, state := range states {
+				want := "listening"
+				if strings.HasSuffix(at, what) {
+					want = "not listening"
+				}
+				if state != want {
+					t.Errorf("%s is shut down, and %s is %q, want %q", what, at, state, want)
+				}
+			}
+			if out := must(t, m, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") || !strings.Contains(out, "clusterctl restart silent") {
+				t.Errorf("%s is shut down:\n%s", what, out)
+			}
+		}
+		healthy("after the install")
+		for _, command := range []string{"reload", "start", "restart"} {
+			shut(fmt.Sprint(port))
+			if r := must(t, m, command, "silent"); !strings.Contains(r.Stderr, "listens again") {
+				t.Errorf("%s: %v", command, r)
+			}
+			healthy("after " + command)
+		}
+		// Its workers bring it back without clusterctl.
+		shut(fmt.Sprint(port))
+		m.Sh(t, "systemctl restart silent@1")
+		healthy("after systemctl restart")
+
+		shut(path)
+		if r := run(t, m, "reload", "silent"); r.Code == 0 || !strings.Contains(r.Stderr, "clusterctl restart silent") {
+			t.Errorf("reload with a unix socket that is shut down: %v", r)
+		}
+		must(t, m, "restart", "silent")
+		healthy("after restart")
+		m.Sh(t, "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\""+path+"\")'")
+	})
+}

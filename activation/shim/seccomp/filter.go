@@ -22,6 +22,7 @@ type Calls struct {
 const (
 	offNr      = 0
 	offArch    = 4
+	offArg1Low = 16 + 1*8
 	offArg2Low = 16 + 2*8
 )
 

@@ -54,6 +54,13 @@ func TestMulticast(t *testing.T) {
 		a.wantGroup(t, "8397", "reloaded")
 		m.Sh(t, "curl -fsS -m 20 "+a.url)
 
+		// Without a probe, the log of the workers has the reason.
+		shared := app{m: m, name: "groupshared", n: 1}
+		t.Cleanup(func() { shared.uninstall(t) })
+		must(t, m, "install", shared.name, "-i", "1", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400", "--", "python3", groupProgram, "8400", "/dev/null")
+		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can", "-u", shared.instance(1))
+		shared.uninstall(t)
+
 		r := run(t, m, "install", "groupudp", "--listen", "udp:8399", "--", "python3", groupProgram, "8399", "/dev/null")
 		if r.Code == done || !strings.Contains(r.Stderr, "the program joins a multicast group on UDP port 8399, which cannot be shared\n"+hint+"omit --listen udp:8399") {
 			t.Errorf("%v", r)

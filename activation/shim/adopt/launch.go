@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // Config says what Start adopts.
@@ -72,7 +73,11 @@ func Start(c Config) error {
 	}
 	calls := seccomp.Calls{Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners), Paths: paths(c.Listeners)}
 	// A held accept has to be interruptible by the program's own signals.
-	fd, err := seccomp.Install(seccomp.Program(machine, calls), !c.HoldAccept)
+	filter := seccomp.Program(machine, calls)
+	if shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6) {
+		filter = append(seccomp.Joins(machine), filter...)
+	}
+	fd, err := seccomp.Install(filter, !c.HoldAccept)
 	if err != nil {
 		return err
 	}
@@ -133,6 +138,11 @@ func minAddrLen(ls []Listener) uint32 {
 		}
 	}
 	return unix.SizeofSockaddrInet4
+}
+
+// shares reports whether a listener is of kind k.
+func shares(ls []Listener, k target.Kind) bool {
+	return slices.ContainsFunc(ls, func(l Listener) bool { return l.Kind == k })
 }
 
 // newChild lays out everything that the notifier needs outside of the heap.

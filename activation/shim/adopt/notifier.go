@@ -83,6 +83,8 @@ func (n *notifier) answer() {
 		n.listen()
 	case nr == n.machine.Accept || nr == n.machine.Accept4:
 		n.accept()
+	case nr == n.machine.Setsockopt:
+		n.joins()
 	case nr == n.machine.Connect:
 		n.connect()
 	case n.path(nr):

@@ -1,5 +1,6 @@
 # Joins a multicast group on a UDP socket of its own, as services for discovery do, and keeps what it gets in a file.
 import os
+import select
 import socket
 import sys
 
@@ -18,5 +19,6 @@ if len(sys.argv) > 3:  # a TCP port beside it, which is shared
             c.close()
 print("joined", flush=True)
 while True:
+    select.select([s], [], [])
     data = s.recv(2048)
     print("got " + data.decode(), flush=True)

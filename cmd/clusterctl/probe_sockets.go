@@ -27,8 +27,8 @@ func (e *env) leaveMulticast(a units.App, r probeReport) error {
 	return nil
 }
 
-// keepOptions puts the options that the program set on its sockets before it bound them into the socket units. The report is
-// the word of the program's user, so what takes a capability is left to the shim, which has those of the worker.
+// keepOptions puts the options that the program set on its sockets before it bound them into the socket units. The
+// program's user writes the report, so options that take a capability are left to the shim, which has no more than the worker.
 func (e *env) keepOptions(a *units.App, r probeReport) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
@@ -53,7 +53,7 @@ func (e *env) keepOptions(a *units.App, r probeReport) {
 	}
 }
 
-// answers reports whether the listener stands in for the socket of the bind.
+// answers reports whether the listener replaces the socket of the bind.
 func (b probeBind) answers(l units.Listener) bool {
 	switch {
 	case b.Family == "unix":

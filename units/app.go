@@ -17,10 +17,12 @@ type App struct {
 	// Listen are the shared listeners; none makes a background app without a socket.
 	Listen []Listener
 	// Socket is who may connect to the Unix listeners.
-	Socket     SocketAccess
-	Activation Activation
-	Ready      Ready
-	Env        []EnvVar
+	Socket SocketAccess
+	// SocketOptions are further options of the shared listeners.
+	SocketOptions []SocketOption
+	Activation    Activation
+	Ready         Ready
+	Env           []EnvVar
 	// EnvFiles are absolute paths of files of variables, read at each start. Files that the shim reads come last.
 	EnvFiles []EnvFile
 	// Trust are users, beside root, who may write what root and PID 1 read for the app, such as its environment files.

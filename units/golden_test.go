@@ -57,6 +57,8 @@ type goldenApp struct {
 	SocketMode  string `json:"socket-mode"`
 	SocketUser  string `json:"socket-user"`
 	SocketGroup string `json:"socket-group"`
+
+	SocketOptions []string `json:"socket-options"`
 }
 
 // goldenTarget is the optional member target.json; by default Debian 12 on a machine of 2 CPUs.
@@ -126,6 +128,11 @@ func (g goldenApp) app() (units.App, error) {
 	if g.SocketMode != "" {
 		a.Socket.Mode, err = units.ParseSocketMode(g.SocketMode)
 		note(err)
+	}
+	for _, o := range g.SocketOptions {
+		option, err := units.ParseSocketOption(o)
+		note(err)
+		a.SocketOptions = append(a.SocketOptions, option)
 	}
 	if g.LogMaxSize != "" {
 		a.Logs.MaxSize, err = units.ParseSize(g.LogMaxSize)

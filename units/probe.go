@@ -60,7 +60,7 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (Probe, error) {
 	r.add(name, "probe.service.tmpl", v)
 	if a.Sandbox != SandboxOff {
 		s := r.sandbox()
-		s.Seccomp = "seccomp"
+		s.Seccomp = "seccomp pidfd_getfd"
 		s.Capabilities = ""
 		r.add(name, "sandbox.tmpl", s)
 	}

@@ -176,6 +176,8 @@ type socketView struct {
 	Mode, User, Group   value
 	Own                 value   // the command that changes the owner, in place of User and Group
 	Files               []value // what Own changes, as words of a command
+	NoDelay             value
+	Options             []value
 }
 
 // dualStack is BindIPv6Only= of a socket unit to which l is added: it belongs to a whole unit. A bare port means both
@@ -214,6 +216,7 @@ func (r *renderer) socketViews() []socketView {
 		if l.Host.IsValid() && !l.Host.IsUnspecified() && !l.Host.IsLoopback() {
 			v.FreeBind = "yes"
 		}
+		v.options(r.app, l)
 		if l.file() {
 			access := r.app.SocketAccess()
 			v.Mode = fixed(FormatSocketMode(access.Mode))

@@ -26,7 +26,8 @@ var since = map[string]map[string]int{
 	"Journal": keys(0, "X-Clusterctl-App", "SystemMaxUse", "RuntimeMaxUse", "MaxRetentionSec"),
 	"Slice":   keys(0, "TasksMax"),
 	"Socket": keys(0, "ListenStream", "ListenDatagram", "BindIPv6Only", "FreeBind", "SocketMode", "SocketUser", "SocketGroup", "ExecStartPost", "Service",
-		"FileDescriptorName", "Backlog", "TriggerLimitIntervalSec"),
+		"FileDescriptorName", "Backlog", "TriggerLimitIntervalSec", "NoDelay", "KeepAlive", "KeepAliveTimeSec",
+		"TCPCongestion", "ReceiveBuffer"),
 	"Service": union(
 		keys(0, "Type", "RemainAfterExit", "NotifyAccess", "Sockets", "NonBlocking", "ExecStart", "ExecStartPre", "ExecStop", "ExecStopPost",
 			"ExecReload", "WorkingDirectory", "DynamicUser", "User", "Group", "Environment", "EnvironmentFile", "Restart",

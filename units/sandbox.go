@@ -45,7 +45,7 @@ func (r *renderer) sandbox() sandboxView {
 		v.Tmp = "disconnected"
 	}
 	if a.Adopted() {
-		v.Seccomp = "seccomp"
+		v.Seccomp = "seccomp pidfd_getfd"
 	}
 	if a.confined() && r.target.Systemd >= knowsLandlock {
 		v.Landlock = "landlock_create_ruleset landlock_restrict_self"

@@ -53,6 +53,7 @@ func (a App) Validate() error {
 	}
 	a.validateListen(add)
 	a.validateSocketAccess(add)
+	a.validateSocketOptions(add)
 	a.validateEnv(add)
 	a.validateSecrets(add)
 	a.validateLogs(add)

@@ -7,7 +7,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,8 +96,8 @@ func checkVerify(t *testing.T, m *lab.Machine) {
 
 var exposure = regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`)
 
-// TestExposure: what systemd-analyze security says about the instances of every golden with a sandbox. At most 1.8 is the
-// promise, if no part of the sandbox is taken away; for an app of root at most 1.9.
+// TestExposure: what systemd-analyze security says about the instances of every golden with a sandbox. At most 1.9 is the
+// promise, if no part of the sandbox is taken away.
 func TestExposure(t *testing.T) {
 	for _, release := range lab.All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -126,10 +125,7 @@ func TestExposure(t *testing.T) {
 				}
 				t.Logf("%s: %.1f", filepath.Base(g.path), score)
 				whole := !g.app.Shim.OwnPtrace && len(g.app.Allow) == 0
-				limit := 1.8
-				if slices.Contains([]string{"0", "root"}, g.app.RunAs.User) {
-					limit = 1.9
-				}
+				const limit = 1.9
 				if good := score <= limit; whole && good == (g.app.Sandbox == units.SandboxOff) {
 					t.Errorf("%s: sandbox %s has an exposure of %.1f:\n%s", g.path, g.app.Sandbox, score, r.Stdout)
 				}

@@ -15,7 +15,7 @@ import (
 // TestNames: these are the names that others refer to.
 func TestNames(t *testing.T) {
 	want := []string{
-		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "light-p99-while-blocked", "list-latency", "log-follow-latency",
+		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked", "list-latency", "log-follow-latency",
 		"log-throughput", "memory", "new-connections-rps", "reload-failed-requests", "scale-up", "start-100", "syscall-overhead",
 	}
 	var got []string

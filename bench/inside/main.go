@@ -33,6 +33,7 @@ func commands() []command {
 		{"logwrite", logWriteCommand},
 		{"logfollow", logFollowCommand},
 		{"reuseport", reusePortCommand},
+		{"hello", helloCommand},
 	}
 }
 

@@ -106,4 +106,7 @@ on once, whatever the number, and pays for the passing.`,
 the listener by itself. Only bind and listen are ever answered by the shim; all others pass a few instructions of the filter.`,
 		`it is not the filter: the CPU time for a request is the same, and with a single worker on either side so was the rate (1.11
 and 0.98 in a run of its own). What differs with two is how sixteen kept connections are spread over them; see balance.`},
+	{"kept-connections", `The same program behind the shared listener and with a listener of its own, one worker each. What a program sets on its own
+socket before bind(2), such as TCP_NODELAY in gunicorn, is set on the shared listener, and the connections inherit it.`,
+		`nothing of ours is on the way of a request, so a ratio below the noise of the machine would be an option that got lost.`},
 }

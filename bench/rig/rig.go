@@ -223,7 +223,7 @@ func Files(bin, root string) []File {
 		{filepath.Join(root, "activation/shim/nodepreload/clusterctl-node-preload.cjs"), "/usr/lib/clusterctl/clusterctl-node-preload.cjs"},
 		{filepath.Join(root, "packaging/examples/cluster-2021/child.js"), Dir + "/child.js"},
 	}
-	for _, app := range []string{"hello.js", "cluster.js", "chatty.js"} {
+	for _, app := range []string{"hello.js", "hello.py", "cluster.js", "chatty.js"} {
 		files = append(files, File{filepath.Join(root, "bench/apps", app), Dir + "/" + app})
 	}
 	return files

@@ -37,17 +37,23 @@ type foundBind struct {
 
 func probeOf(t *testing.T, args ...string) found {
 	t.Helper()
+	var f found
+	readProbe(t, &f, args...)
+	return f
+}
+
+// readProbe decodes the report of a probe.
+func readProbe(t *testing.T, report any, args ...string) {
+	t.Helper()
 	cmd := exec.Command(shim, append([]string{"probe"}, args...)...)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET=/nowhere")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	var f found
-	if err := json.Unmarshal(out, &f); err != nil {
+	if err := json.Unmarshal(out, report); err != nil {
 		t.Fatalf("%q: %v", out, err)
 	}
-	return f
 }
 
 func TestProbe(t *testing.T) {

@@ -19,7 +19,7 @@ func (e *env) keepListeners(a *units.App, longer bool) bool {
 	if !found || !sameListeners(now, *a) || longer && len(now.Listen) == 0 {
 		return false
 	}
-	a.Listen = slices.Clone(now.Listen)
+	a.Listen, a.SocketOptions = slices.Clone(now.Listen), slices.Clone(now.SocketOptions)
 	a.Shim.HoldAccept, a.Shim.Blocking = now.Shim.HoldAccept, now.Shim.Blocking
 	return true
 }

@@ -20,26 +20,35 @@ import (
 
 // probeReport is what "clusterctl-shim probe" leaves (its schema, version 1).
 type probeReport struct {
-	Binds []struct {
-		Family    string `json:"family"` // inet, inet6, unix
-		Type      string `json:"type"`   // stream, dgram
-		Address   string `json:"address"`
-		Port      uint16 `json:"port"`
-		Listening bool   `json:"listening"`
-		V6Only    bool   `json:"v6only"`
-		Mode      string `json:"mode"`    // of a Unix socket, by the umask or by chmod(2)
-		Private   bool   `json:"private"` // of a Unix socket: only the program itself finds it
-	} `json:"binds"`
-	Exited      bool   `json:"exited"`
-	Status      string `json:"status"`
-	TimedOut    bool   `json:"timed_out"`
-	NonBlocking bool   `json:"non_blocking"`
-	HoldAccept  bool   `json:"hold_accept"`
+	Binds       []probeBind `json:"binds"`
+	Exited      bool        `json:"exited"`
+	Status      string      `json:"status"`
+	TimedOut    bool        `json:"timed_out"`
+	NonBlocking bool        `json:"non_blocking"`
+	HoldAccept  bool        `json:"hold_accept"`
 	// Idle: the program listened on nothing, and was idle for a while.
 	Idle bool `json:"idle"`
 	// Left are the names of the processes that were there when the program had ended.
 	Left   []string `json:"left"`
 	TookMS int64    `json:"took_ms"`
+}
+
+type probeBind struct {
+	Family    string `json:"family"` // inet, inet6, unix
+	Type      string `json:"type"`   // stream, dgram
+	Address   string `json:"address"`
+	Port      uint16 `json:"port"`
+	Listening bool   `json:"listening"`
+	V6Only    bool   `json:"v6only"`
+	Mode      string `json:"mode"`    // of a Unix socket, by the umask or by chmod(2)
+	Private   bool   `json:"private"` // of a Unix socket: only the program itself finds it
+	Multicast bool   `json:"multicast"`
+	// Options are the ones that the program set before bind.
+	Options []struct {
+		Name   string `json:"name"`
+		Number int64  `json:"number"`
+		Text   string `json:"text"`
+	} `json:"options"`
 }
 
 // probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and takes
@@ -190,9 +199,13 @@ func readReport(path string) ([]byte, error) {
 
 // adopted takes the listeners of the report, or holds those that were asked for against it.
 func (e *env) adopted(a *units.App, r probeReport) error {
+	if err := e.leaveMulticast(*a, r); err != nil {
+		return err
+	}
 	if err := e.takeListeners(a, r); err != nil {
 		return err
 	}
+	e.keepOptions(a, r)
 	e.noteProgramMode(*a, r)
 	return nil
 }
@@ -300,9 +313,12 @@ func (r probeReport) listeners() []units.Listener {
 	var list []units.Listener
 	for _, b := range r.Binds {
 		l := units.Listener{Port: b.Port}
-		if b.Type == "dgram" {
+		switch {
+		case b.Multicast:
+			continue
+		case b.Type == "dgram":
 			l.Network = units.UDP
-		} else if !b.Listening {
+		case !b.Listening:
 			continue
 		}
 		addr, err := netip.ParseAddr(b.Address)

@@ -35,6 +35,7 @@ func rights() []right {
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
 		{"env-files", func(a, b units.App) []string { return moreWords(rootEnvFiles(a), rootEnvFiles(b)) }},
 		{"listen", moreListeners},
+		{"socket-options", func(a, b units.App) []string { return moreWords(trustedOptions(a), trustedOptions(b)) }},
 		{"log-rate", moreLines},
 		{"trust", func(a, b units.App) []string { return moreWords(a.Trust, b.Trust) }},
 	}
@@ -118,6 +119,17 @@ func allowances(a units.App) []string {
 	var list []string
 	for _, w := range a.Allow {
 		list = append(list, string(w))
+	}
+	return list
+}
+
+// trustedOptions are the options of listeners that PID 1 may set, and workers may not.
+func trustedOptions(a units.App) []string {
+	var list []string
+	for _, o := range a.SocketOptions {
+		if o.Trusted() {
+			list = append(list, o.String())
+		}
 	}
 	return list
 }

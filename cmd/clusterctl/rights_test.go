@@ -44,6 +44,7 @@ func TestMoreRights(t *testing.T) {
 		{units.App{Logs: units.Logs{Rate: off}}, units.App{Logs: units.Logs{Rate: off}}, nil},
 		{units.App{}, units.App{Logs: units.Logs{Namespace: true}}, nil},
 		{units.App{Logs: units.Logs{Namespace: true}}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
+		{units.App{}, units.App{SocketOptions: []units.SocketOption{{Key: "Mark", Value: "7"}, {Key: "KeepAlive", Value: "yes"}}}, []string{"socket-options: Mark=7"}},
 		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
 	} {
 		if got := moreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {

@@ -53,6 +53,11 @@ func encode(a units.App) []byte {
 	}
 	w.list("listen", listen)
 	w.socket(a.Socket)
+	var options []string
+	for _, o := range a.SocketOptions {
+		options = append(options, o.String())
+	}
+	w.list("socket-options", options)
 	w.text("activation", a.Activation.String(), units.Adopt.String())
 	w.text("ready", a.Ready.String(), units.ReadyExec.String())
 	w.variables("env", a.Env)

@@ -31,6 +31,7 @@ func fields() []field {
 		{"socket-mode", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Mode = parsed(r, f, n, units.ParseSocketMode) }},
 		{"socket-user", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.User = r.nonEmpty(f, n) }},
 		{"socket-group", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Group = r.nonEmpty(f, n) }},
+		{"socket-options", (*appReader).socketOptions},
 		{"activation", func(r *appReader, f string, n *yaml.Node) { r.app.Activation = parsed(r, f, n, units.ParseActivation) }},
 		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
 		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
@@ -193,6 +194,17 @@ func (r *appReader) allow(field string, n *yaml.Node) {
 			continue
 		}
 		r.app.Allow = append(r.app.Allow, w)
+	}
+}
+
+func (r *appReader) socketOptions(field string, n *yaml.Node) {
+	for _, it := range r.list(field, n) {
+		o, err := units.ParseSocketOption(it.text)
+		if err != nil {
+			r.failWith(field, it.node, err)
+			continue
+		}
+		r.app.SocketOptions = append(r.app.SocketOptions, o)
 	}
 }
 

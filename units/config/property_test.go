@@ -97,7 +97,8 @@ func anyApp() *rapid.Generator[units.App] {
 				MaxAge: rapid.SampledFrom([]time.Duration{0, time.Minute, 90061 * time.Second, 720 * time.Hour}).Draw(t, "age"),
 				Rate:   rapid.SampledFrom([]units.LogRate{{}, {Off: true}, {Lines: 5, Per: time.Second}, {Lines: 1000000, Per: 1500 * time.Millisecond}}).Draw(t, "rate"),
 			},
-			Socket: rapid.SampledFrom([]units.SocketAccess{{}, {Mode: 0o600}, {User: "www-data", Group: "1000"}, {Group: "yes", Mode: 0o666}}).Draw(t, "socket"),
+			Socket:        rapid.SampledFrom([]units.SocketAccess{{}, {Mode: 0o600}, {User: "www-data", Group: "1000"}, {Group: "yes", Mode: 0o666}}).Draw(t, "socket"),
+			SocketOptions: rapid.SampledFrom([][]units.SocketOption{nil, {{Key: "ReceiveBuffer", Value: "30000"}}, {{Key: "SendBuffer", Value: "1"}, {Key: "Priority", Value: "2"}}}).Draw(t, "socket-options"),
 		}
 		a.Instances, _ = units.ParseCount(rapid.SampledFrom([]string{"max", "4", "0", "-1", "50%", "1000"}).Draw(t, "instances"))
 		for _, p := range rapid.SliceOfN(path, 0, 2).Draw(t, "env-files") {
@@ -120,7 +121,7 @@ func TestRoundTrip(t *testing.T) {
 		a := anyApp().Draw(t, "app")
 		if a.Validate() != nil {
 			// What is left without paths that a unit file cannot hold is valid more often.
-			a.Directory, a.Writable, a.Reads, a.EnvFiles, a.Listen, a.Socket = "", nil, nil, nil, nil, units.SocketAccess{}
+			a.Directory, a.Writable, a.Reads, a.EnvFiles, a.Listen, a.Socket, a.SocketOptions = "", nil, nil, nil, nil, units.SocketAccess{}, nil
 			if err := a.Validate(); err != nil {
 				return
 			}

@@ -58,9 +58,10 @@
 //
 // # Limits
 //
-//   - Socket options that a program sets before bind (and epoll registrations
-//     made before it) are on the socket that the listener replaces. Options of
-//     the .socket unit apply instead.
+//   - Epoll registrations made before bind are on the socket that the listener
+//     replaces. Socket options that a program sets before bind are set on the
+//     listener, too (package sockopt), except socket filters and the keys of
+//     TCP-MD5 and TCP-AO, which cannot be read.
 //   - The notifier keeps the file of a Unix listener, see paths.go. io_uring's unlink and rename do not pass a seccomp
 //     filter. A program that binds another path and renames the file to the listener's path is not adopted.
 //   - getsockname(2) tells the program the truth. Where the unit's port is not the

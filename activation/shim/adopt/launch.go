@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // Config says what Start adopts.
@@ -71,12 +72,17 @@ func Start(c Config) error {
 			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
 		}
 	}
+	datagrams := shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6)
 	calls := seccomp.Calls{
 		Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners),
-		Paths: paths(c.Listeners), AnyShutdown: anyDatagram(c.Listeners),
+		Paths: paths(c.Listeners), AnyShutdown: datagrams,
 	}
 	// A held accept has to be interruptible by the program's own signals.
-	fd, err := seccomp.Install(seccomp.Program(machine, calls), !c.HoldAccept)
+	filter := seccomp.Program(machine, calls)
+	if datagrams {
+		filter = append(seccomp.Joins(machine), filter...)
+	}
+	fd, err := seccomp.Install(filter, !c.HoldAccept)
 	if err != nil {
 		return err
 	}
@@ -139,13 +145,9 @@ func minAddrLen(ls []Listener) uint32 {
 	return unix.SizeofSockaddrInet4
 }
 
-func anyDatagram(ls []Listener) bool {
-	for i := range ls {
-		if ls[i].datagram() {
-			return true
-		}
-	}
-	return false
+// shares reports whether a listener is of kind k.
+func shares(ls []Listener, k target.Kind) bool {
+	return slices.ContainsFunc(ls, func(l Listener) bool { return l.Kind == k })
 }
 
 // newChild lays out everything that the notifier needs outside of the heap.

@@ -10,7 +10,7 @@ import (
 )
 
 // said remembers which lines have been written: each of them once per start.
-type said struct{ unreadable, mismatch, foreign, renamed, revived bool }
+type said struct{ unreadable, mismatch, foreign, renamed, revived, joined bool }
 
 const prefix = "clusterctl-shim: "
 

@@ -28,6 +28,7 @@ type notifier struct {
 	said     said
 	waiting  waiting // threads that the kernel runs an accept for
 	owner    owner   // whose binds are answered
+	options  options // of the program's own socket
 
 	n    seccomp.Notification
 	r    target.Reader
@@ -90,6 +91,8 @@ func (n *notifier) answer() {
 		n.accept()
 	case nr == n.machine.Shutdown:
 		n.shutdown()
+	case nr == n.machine.Setsockopt:
+		n.joins()
 	case nr == n.machine.Connect:
 		n.connect()
 	case n.path(nr):
@@ -137,7 +140,7 @@ func (n *notifier) bind() {
 		return
 	}
 	// The task id may have been reused, unless the call still waits.
-	if n.seccomp.Valid(n.n.ID) {
+	if n.seccomp.Valid(n.n.ID) && n.keepOptions(&n.ls[at], tid, fd) {
 		n.swap(&n.ls[at], tid, fd)
 	}
 }

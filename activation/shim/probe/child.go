@@ -43,7 +43,8 @@ func Child(argv, env []string) error {
 	if !ok {
 		return tell(noKernel, seccomp.ErrKernel)
 	}
-	fd, err := seccomp.Install(seccomp.Program(machine, seccomp.Calls{Accept: true, MinAddrLen: 2, Paths: anyPath()}), false)
+	filter := append(seccomp.Joins(machine), seccomp.Program(machine, seccomp.Calls{Accept: true, MinAddrLen: 2, Paths: anyPath()})...)
+	fd, err := seccomp.Install(filter, false)
 	switch {
 	case errors.Is(err, seccomp.ErrKernel):
 		return tell(noKernel, err)

@@ -81,24 +81,3 @@ func deafen(fd int) error {
 	}
 	return nil
 }
-
-// v6only asks the program's own socket for IPV6_V6ONLY. pidfd_getfd(2) is refused
-// in some containers: then it is not known.
-func v6only(tid uint32, fd uint32) (only, known bool) {
-	// A pidfd of a thread that leads no process needs PIDFD_THREAD (6.9).
-	pid, err := unix.PidfdOpen(int(tid), 0)
-	if err == unix.EINVAL || err == unix.ENOENT {
-		pid, err = unix.PidfdOpen(int(tid), unix.O_EXCL) // PIDFD_THREAD
-	}
-	if err != nil {
-		return false, false
-	}
-	defer unix.Close(pid)
-	s, err := unix.PidfdGetfd(pid, int(fd), 0)
-	if err != nil {
-		return false, false
-	}
-	defer unix.Close(s)
-	v, err := unix.GetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-	return v != 0, err == nil
-}

@@ -24,6 +24,7 @@ type prober struct {
 	seen    []seen
 	own     []string // Unix sockets that the app has, or is asked to have
 	removed []string // Unix sockets that the program believes to be removed
+	members []uint64 // inodes of sockets that joined a multicast group before bind
 	heard   int      // sockets that the program listens on, or datagram sockets
 	n       seccomp.Notification
 	r       target.Reader
@@ -57,6 +58,8 @@ func (p *prober) answer() error {
 			s.BlockingAccept = true
 			return nil
 		}
+	case nr == p.machine.Setsockopt:
+		p.joins(tid, fd)
 	}
 	if p.unixCall(tid, uint32(p.n.Nr)) {
 		return nil
@@ -87,9 +90,8 @@ func (p *prober) bind(tid, fd uint32) error {
 		return errors.New("making a stand-in for " + a.String() + ": " + err.Error())
 	}
 	s := seen{Bind: Bind{Kind: kind, Addr: a}, decoy: d}
-	if kind == target.TCP6 || kind == target.UDP6 {
-		s.V6Only, s.V6OnlyKnown = v6only(tid, fd)
-	}
+	p.look(tid, fd, &s.Bind)
+	s.Multicast = p.joined(tid, fd, &a)
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
 		full := p.absolute(tid, unix.AT_FDCWD, string(path))
 		s.Private = private(tid, full)
@@ -160,6 +162,7 @@ func merge(list []Bind, b *Bind) bool {
 		x.NonBlocking = x.NonBlocking || b.NonBlocking
 		x.Epoll = x.Epoll || b.Epoll
 		x.BlockingAccept = x.BlockingAccept || b.BlockingAccept
+		x.Multicast = x.Multicast || b.Multicast
 		return true
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
@@ -32,6 +33,11 @@ type Bind struct {
 	Private bool
 	// V6Only is IPV6_V6ONLY, where it could be asked for (V6OnlyKnown).
 	V6Only, V6OnlyKnown bool
+	// Multicast says that the socket joined a multicast group, or is bound to the address of one. A membership belongs to the
+	// open socket, so a second process cannot join the group on a shared one.
+	Multicast bool
+	// Options are the ones that the program set before bind, where the prober could read them.
+	Options []sockopt.Value
 }
 
 // Report is what a probe has found.
@@ -131,7 +137,31 @@ func (x *Bind) json(b []byte) []byte {
 		b = strconv.AppendBool(append(b, `,"epoll":`...), x.Epoll)
 		b = strconv.AppendBool(append(b, `,"blocking_accept":`...), x.BlockingAccept)
 	}
-	return append(b, '}')
+	if x.Multicast {
+		b = append(b, `,"multicast":true`...)
+	}
+	return append(x.options(b), '}')
+}
+
+func (x *Bind) options(b []byte) []byte {
+	for i, o := range x.Options {
+		if i == 0 {
+			b = append(b, `,"options":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"name":`...), o.Name)
+		if o.Text != "" {
+			b = appendString(append(b, `,"text":`...), o.Text)
+		} else {
+			b = strconv.AppendInt(append(b, `,"number":`...), o.Number, 10)
+		}
+		b = append(b, '}')
+	}
+	if len(x.Options) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }
 
 func (x *Bind) words() (family, typ string) {

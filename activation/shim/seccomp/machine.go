@@ -7,7 +7,7 @@ type Machine struct {
 	Arch                          uint32 // AUDIT_ARCH_*, as in seccomp_data.arch
 	X32Bit                        uint32 // the bit that marks x32 calls on amd64, else 0
 	Bind, Listen, Accept, Accept4 uint32 // system call numbers
-	Connect, Shutdown             uint32
+	Connect, Shutdown, Setsockopt uint32
 	Path                          PathCalls
 }
 
@@ -17,11 +17,11 @@ type Machine struct {
 // filters of both are tested on either.
 func AMD64() Machine {
 	return Machine{Arch: unix.AUDIT_ARCH_X86_64, X32Bit: 0x40000000, Bind: 49, Listen: 50, Accept: 43, Accept4: 288,
-		Connect: 42, Shutdown: 48, Path: pathsAMD64()}
+		Connect: 42, Shutdown: 48, Setsockopt: 54, Path: pathsAMD64()}
 }
 
 // ARM64 is the machine of GOARCH=arm64; see AMD64.
 func ARM64() Machine {
 	return Machine{Arch: unix.AUDIT_ARCH_AARCH64, Bind: 200, Listen: 201, Accept: 202, Accept4: 242,
-		Connect: 203, Shutdown: 210, Path: pathsARM64()}
+		Connect: 203, Shutdown: 210, Setsockopt: 208, Path: pathsARM64()}
 }

@@ -158,7 +158,7 @@ func TestNativeNumbers(t *testing.T) {
 		t.Fatal("no machine for this architecture")
 	}
 	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 ||
-		m.Connect != unix.SYS_CONNECT || m.Shutdown != unix.SYS_SHUTDOWN || m.Path != nativePaths() {
+		m.Connect != unix.SYS_CONNECT || m.Shutdown != unix.SYS_SHUTDOWN || m.Setsockopt != unix.SYS_SETSOCKOPT || m.Path != nativePaths() {
 		t.Errorf("%+v", m)
 	}
 	if err := Check(); err != nil {

@@ -50,32 +50,20 @@ func ParseUmask(b []byte) (umask uint32, ok bool) { return octal(b, "Umask:") }
 
 // octal finds the line that begins with the key and reads the octal number behind it.
 func octal(b []byte, key string) (n uint32, ok bool) {
-	for len(b) > 0 {
-		line := b
-		if i := index(b, '\n'); i >= 0 {
-			line, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
-		if len(line) < len(key) || string(line[:len(key)]) != key {
-			continue
-		}
-		line = line[len(key):]
-		for len(line) > 0 && (line[0] == '\t' || line[0] == ' ') {
-			line = line[1:]
-		}
-		if len(line) == 0 || len(line) > 10 {
+	line := find(b, key)
+	for len(line) > 0 && (line[0] == '\t' || line[0] == ' ') {
+		line = line[1:]
+	}
+	if len(line) == 0 || len(line) > 10 {
+		return 0, false
+	}
+	for _, c := range line {
+		if c < '0' || c > '7' {
 			return 0, false
 		}
-		for _, c := range line {
-			if c < '0' || c > '7' {
-				return 0, false
-			}
-			n = n<<3 | uint32(c-'0')
-		}
-		return n, true
+		n = n<<3 | uint32(c-'0')
 	}
-	return 0, false
+	return n, true
 }
 
 // ParseSocketLink takes the inode out of "socket:[123]", the text of the link
@@ -148,7 +136,24 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 // ParseUID finds the effective user id in /proc/TID/status (proc_pid_status(5)): the second number of the "Uid:" line.
 // The kernel escapes newlines in the name above it, so no process can forge the line.
 func ParseUID(b []byte) (uid uint32, ok bool) {
-	const key = "Uid:"
+	line := find(b, "Uid:\t") // one tab before each number
+	at := index(line, '\t')
+	if at < 0 {
+		return 0, false
+	}
+	line = line[at+1:]
+	if at = index(line, '\t'); at >= 0 {
+		line = line[:at]
+	}
+	n, good := parseUint(line)
+	return uint32(n), good && n < 1<<32
+}
+
+// ParseThreadGroup finds the "Tgid:" line of /proc/TID/status: the process that the thread is of.
+func ParseThreadGroup(b []byte) (pid uint64, ok bool) { return parseUint(find(b, "Tgid:\t")) }
+
+// find returns what follows the key in the first line that begins with the key.
+func find(b []byte, key string) []byte {
 	for len(b) > 0 {
 		line := b
 		if i := index(b, '\n'); i >= 0 {
@@ -156,22 +161,11 @@ func ParseUID(b []byte) (uid uint32, ok bool) {
 		} else {
 			b = nil
 		}
-		if len(line) < len(key)+1 || string(line[:len(key)]) != key {
-			continue
+		if len(line) >= len(key) && string(line[:len(key)]) == key {
+			return line[len(key):]
 		}
-		line = line[len(key)+1:] // one tab before each number
-		at := index(line, '\t')
-		if at < 0 {
-			return 0, false
-		}
-		line = line[at+1:]
-		if at = index(line, '\t'); at >= 0 {
-			line = line[:at]
-		}
-		n, good := parseUint(line)
-		return uint32(n), good && n < 1<<32
 	}
-	return 0, false
+	return nil
 }
 
 // ParseThreads appends the numeric names among directory entries (getdents64(2)) of /proc/PID/task, as far as tids has room.

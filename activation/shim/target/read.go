@@ -62,6 +62,28 @@ func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 	return ParseSocketLink(r.data[:n])
 }
 
+// Socket duplicates descriptor fd of thread tid into this process (pidfd_getfd(2), since Linux 5.6; it takes the right to
+// attach). The caller closes it.
+func (r *Reader) Socket(tid, fd uint32) (int, unix.Errno) {
+	// The threads of a process share their descriptors, and a pidfd of a single thread is new in Linux 6.9.
+	pid := uint64(tid)
+	if b, ok := r.file(r.proc(tid, "/status", -1)); ok {
+		if leader, ok := ParseThreadGroup(b); ok {
+			pid = leader
+		}
+	}
+	pidfd, _, e := unix.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(pid), 0, 0)
+	if e != 0 {
+		return -1, e
+	}
+	s, _, e := unix.RawSyscall(unix.SYS_PIDFD_GETFD, pidfd, uintptr(fd), 0)
+	closeFD(int(pidfd))
+	if e != 0 {
+		return -1, e
+	}
+	return int(s), 0
+}
+
 // Flags are the open flags of descriptor fd of thread tid, O_CLOEXEC included.
 func (r *Reader) Flags(tid uint32, fd uint32) (flags uint32, ok bool) {
 	b, ok := r.file(r.proc(tid, "/fdinfo/", int64(fd)))

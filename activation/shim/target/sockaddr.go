@@ -29,6 +29,11 @@ func (a *Addr) SetPath(p string) { a.pathN = uint8(copy(a.path[:], p)) }
 // Wildcard reports whether the address is 0.0.0.0 or ::.
 func (a *Addr) Wildcard() bool { return a.IP == [16]byte{} }
 
+// Multicast reports whether the address is a multicast group.
+func (a *Addr) Multicast() bool {
+	return a.Family == unix.AF_INET && a.IP[0]&0xf0 == 0xe0 || a.Family == unix.AF_INET6 && a.IP[0] == 0xff
+}
+
 // SameHost reports whether a and b name the same IP address.
 func (a *Addr) SameHost(b *Addr) bool { return a.Family == b.Family && a.IP == b.IP }
 

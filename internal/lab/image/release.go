@@ -36,7 +36,7 @@ const (
 	OperatorsSid    Release = "operatorssid"
 
 	// Bench is Bookworm with what clusterctl is measured against, and what measures: PM2 and autocannon under
-	// /opt/npm/node_modules, nginx, wrk.
+	// /opt/npm/node_modules, nginx, wrk, gunicorn and uvicorn.
 	Bench Release = "bench"
 )
 
@@ -91,7 +91,7 @@ func recipeOf(r Release) (recipe, error) {
 	case Bench:
 		return recipe{
 			suite:    string(Bookworm),
-			packages: append(base, "nginx-light", "wrk"),
+			packages: append(base, "nginx-light", "wrk", "gunicorn", "uvicorn"),
 			npm:      []string{"pm2@7", "autocannon@9"},
 			hook:     hook,
 		}, nil

@@ -1,0 +1,14 @@
+package adopt
+
+// joins says that a multicast group is joined on a shared socket. The call goes to the kernel. The membership stays on the
+// socket, which the service manager keeps, so the next worker gets EADDRINUSE.
+func (n *notifier) joins() {
+	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	n.proceed()
+	if l == nil || n.said.joined {
+		return
+	}
+	n.said.joined = true
+	n.line.start("the program joins a multicast group on the shared socket ").str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; only the first worker can").
+		hint().str("uninstall the app, and install it without --listen udp:").num(uint64(l.Addr.Port)).write()
+}

@@ -1,0 +1,48 @@
+package probe
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
+	"github.com/clusterctl/clusterctl/activation/shim/target"
+)
+
+// look reads the options of the program's own socket, which the decoy is about to replace. pidfd_getfd(2) is refused in some containers:
+// then the options are not known.
+func (p *prober) look(tid, fd uint32, b *Bind) {
+	s, e := p.r.Socket(tid, fd)
+	if e != 0 {
+		return
+	}
+	defer unix.Close(s)
+	var set sockopt.Set
+	if set.Read(s) == 0 {
+		b.Options = set.Values()
+	}
+	if b.Kind == target.TCP6 || b.Kind == target.UDP6 {
+		v, err := unix.GetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		b.V6Only, b.V6OnlyKnown = v != 0, err == nil
+	}
+}
+
+// joins notes that a socket joins a multicast group: a decoy, or one that the program has not bound yet.
+func (p *prober) joins(tid, fd uint32) {
+	if s := p.find(tid, fd); s != nil {
+		s.Multicast = true
+		return
+	}
+	if inode, ok := p.r.Inode(tid, fd); ok && len(p.members) < maxMembers {
+		p.members = append(p.members, inode)
+	}
+}
+
+// maxMembers bounds what a program can make the prober remember.
+const maxMembers = 1000
+
+// joined reports whether the socket is in a multicast group, or about to be bound to one.
+func (p *prober) joined(tid, fd uint32, a *target.Addr) bool {
+	inode, ok := p.r.Inode(tid, fd)
+	return ok && slices.Contains(p.members, inode) || a.Multicast()
+}

@@ -1,0 +1,119 @@
+package sockopt
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Set holds the options that a program has set on a socket. The zero value holds none.
+type Set struct {
+	has    [len(options)]bool
+	values [len(options)][maxSize]byte
+}
+
+// Read compares the socket fd with a new socket of the same kind, and keeps the options that differ.
+// An option that the kernel does not know, or not for such a socket, is left out.
+func (s *Set) Read(fd int) unix.Errno {
+	var domain, typ, proto int
+	for _, o := range [...]struct {
+		number int
+		value  *int
+	}{{unix.SO_DOMAIN, &domain}, {unix.SO_TYPE, &typ}, {unix.SO_PROTOCOL, &proto}} {
+		var v [maxSize]byte
+		if e := get(fd, &option{level: unix.SOL_SOCKET, number: o.number, size: 4}, &v); e != 0 {
+			return e
+		}
+		*o.value = int(*integer(&v))
+	}
+	fresh, _, e := unix.RawSyscall(unix.SYS_SOCKET, uintptr(domain), uintptr(typ|unix.SOCK_CLOEXEC), uintptr(proto))
+	if e != 0 {
+		return e
+	}
+	for i := range options {
+		o, v := options[i], &s.values[i]
+		var normal [maxSize]byte
+		*v = [maxSize]byte{}
+		s.has[i] = get(fd, &o, v) == 0 && get(int(fresh), &o, &normal) == 0 && *v != normal
+	}
+	unix.RawSyscall(unix.SYS_CLOSE, fresh, 0, 0)
+	return 0
+}
+
+// Apply sets the options of the set on the socket fd. It goes on after an option that cannot be set, and returns the name and
+// the error of the first one. Options of another kind of socket are skipped: a Unix socket may stand in for TCP.
+func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
+	for i := range options {
+		if !s.has[i] {
+			continue
+		}
+		o := options[i]
+		switch got := set(fd, &o, &s.values[i]); got {
+		case 0, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
+		default:
+			if e == 0 {
+				failed, e = o.word, got
+			}
+		}
+	}
+	return failed, e
+}
+
+// Value is one option of a set.
+type Value struct {
+	Name   string
+	Number int64  // of an option with an integer
+	Text   string // of TCP_CONGESTION
+}
+
+// Values lists the options of the set whose value is an integer or a text, in a fixed order. The size of a buffer is the one
+// that the program asked for: the kernel doubles it.
+func (s *Set) Values() []Value {
+	var list []Value
+	for i := range options {
+		o, v := options[i], &s.values[i]
+		switch {
+		case !s.has[i]:
+		case o.number == unix.TCP_CONGESTION && o.level == unix.IPPROTO_TCP:
+			list = append(list, Value{Name: o.word, Text: unix.ByteSliceToString(v[:])})
+		case o.size == 4 && o.buffer():
+			list = append(list, Value{Name: o.word, Number: int64(*integer(v)) / 2})
+		case o.size == 4:
+			list = append(list, Value{Name: o.word, Number: int64(*integer(v))})
+		}
+	}
+	return list
+}
+
+func (o *option) buffer() bool {
+	return o.level == unix.SOL_SOCKET && (o.number == unix.SO_RCVBUF || o.number == unix.SO_SNDBUF)
+}
+
+func integer(v *[maxSize]byte) *int32 { return (*int32)(unsafe.Pointer(v)) }
+
+func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
+	size := o.size
+	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number), uintptr(unsafe.Pointer(v)), uintptr(unsafe.Pointer(&size)), 0)
+	return e
+}
+
+// set sets one option. A buffer may be larger than net.core.rmem_max or wmem_max where the program had the capability.
+func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
+	if !o.buffer() {
+		return raw(fd, o, v)
+	}
+	half, force := *v, option{level: o.level, number: unix.SO_RCVBUFFORCE, size: o.size}
+	*integer(&half) /= 2
+	if o.number == unix.SO_SNDBUF {
+		force.number = unix.SO_SNDBUFFORCE
+	}
+	if raw(fd, &force, &half) == 0 {
+		return 0
+	}
+	return raw(fd, o, &half)
+}
+
+func raw(fd int, o *option, v *[maxSize]byte) unix.Errno {
+	_, _, e := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number), uintptr(unsafe.Pointer(v)), uintptr(o.size), 0)
+	return e
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+)
+
+// foundMore is the rest of the report.
+type foundMore struct {
+	Binds []struct {
+		Port      int
+		Multicast bool
+		Options   []foundOption
+	}
+}
+
+type foundOption struct {
+	Name   string
+	Number int
+	Text   string
+}
+
+// TestProbeOptions: the report has the options that a program set on its socket before bind.
+func TestProbeOptions(t *testing.T) {
+	const program = `
+import socket, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 33)
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+s.bind(("127.0.0.1", 5811))
+s.listen()
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+time.sleep(60)
+`
+	var f foundMore
+	readProbe(t, &f, "--", python(t), "-c", program)
+	if len(f.Binds) != 1 {
+		t.Fatalf("%+v", f)
+	}
+	want := []foundOption{{"TCP_KEEPIDLE", 33, ""}, {"TCP_CONGESTION", 0, "reno"}, {"SO_KEEPALIVE", 1, ""}}
+	if got := f.Binds[0].Options; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// TestProbeMulticast: the report has which sockets joined a multicast group, before bind and after it.
+func TestProbeMulticast(t *testing.T) {
+	const program = `
+import socket, time
+def udp(port, before=False, after=False, host=""):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    join = lambda: s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.7.7.7") + socket.inet_aton("127.0.0.1"))
+    if before: join()
+    s.bind((host, port))
+    if after: join()
+    return s
+all = [udp(5812), udp(5813, before=True), udp(5814, after=True), udp(5815, host="239.7.7.7")]
+time.sleep(60)
+`
+	var f foundMore
+	readProbe(t, &f, "--", python(t), "-c", program)
+	got := map[int]bool{}
+	for _, b := range f.Binds {
+		got[b.Port] = b.Multicast
+	}
+	if want := map[int]bool{5812: false, 5813: true, 5814: true, 5815: true}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

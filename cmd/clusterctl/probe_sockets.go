@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// leaveMulticast says which sockets stay the program's own because they joined a multicast group. A membership belongs to the
+// open socket: on the shared one, which PID 1 keeps, the next worker could not join again.
+func (e *env) leaveMulticast(a units.App, r probeReport) error {
+	var said []uint16
+	for _, b := range r.Binds {
+		if !b.Multicast || slices.Contains(said, b.Port) {
+			continue
+		}
+		said = append(said, b.Port)
+		for _, l := range a.Listen {
+			if l.Network == units.UDP && l.ProgramPort() == b.Port {
+				return withHint(fmt.Errorf("the program joins a multicast group on UDP port %d, which cannot be shared", b.Port),
+					"omit --listen %s, so that each instance has a socket of its own", l)
+			}
+		}
+		e.note("probe: it joins a multicast group on UDP port %d, so each instance opens this socket itself", b.Port)
+	}
+	return nil
+}
+
+// keepOptions puts the options that the program set on its sockets before it bound them into the socket units. The
+// program's user writes the report, so options that take a capability are left to the shim, which has no more than the worker.
+func (e *env) keepOptions(a *units.App, r probeReport) {
+	a.SocketOptions = nil
+	for _, l := range a.Listen {
+		name := l.FDName()
+		if len(a.Sockets()) == 1 {
+			name = ""
+		}
+		for _, b := range r.Binds {
+			if !b.answers(l) {
+				continue
+			}
+			for _, p := range b.Options {
+				o, ok := units.ProgramOption(p.Name, p.Number, p.Text)
+				o.Listener = name
+				same := func(q units.SocketOption) bool { return q.Listener == o.Listener && q.Key == o.Key }
+				if ok && !o.Trusted() && o.Fits(l) && !slices.ContainsFunc(a.SocketOptions, same) {
+					a.SocketOptions = append(a.SocketOptions, o)
+					e.note("probe: %s of %s is kept", o, describeListener(l))
+				}
+			}
+		}
+	}
+}
+
+// answers reports whether the listener replaces the socket of the bind.
+func (b probeBind) answers(l units.Listener) bool {
+	switch {
+	case b.Family == "unix":
+		return l.Network == units.Unix && l.Bind == 0 && l.Path == b.Address
+	case b.Multicast || b.Port != l.ProgramPort():
+		return false
+	}
+	return (b.Type == "dgram") == (l.Network == units.UDP)
+}

@@ -1,0 +1,54 @@
+//go:build lab
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+const optionsProgram = "/opt/e2e/options.py"
+
+// TestOptionsBeforeBind: the connections of an unmodified program have the options that it set on its socket, before and
+// after bind.
+func TestOptionsBeforeBind(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		m.CopyIn(t, "testdata/options.py", optionsProgram)
+		a := app{m: m, name: "options", n: 2, url: "http://127.0.0.1:8391/"}
+		t.Cleanup(func() { a.uninstall(t) })
+		const before = "TCP_NODELAY=1,SO_KEEPALIVE=1,TCP_KEEPIDLE=33,TCP_USER_TIMEOUT=12345,SO_RCVBUF=30000,TCP_DEFER_ACCEPT=1,TCP_FASTOPEN=17"
+		r := must(t, m, "install", a.name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
+		// A reload, too: other workers, the same listener.
+		must(t, m, "reload", a.name)
+		got := m.Sh(t, "curl -fsS -m 20 "+a.url)
+		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33", "TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s is missing: %s", want, got)
+			}
+		}
+		for _, want := range []string{"TCP_DEFER_ACCEPT=1/1", "TCP_FASTOPEN=17/17"} {
+			if name, value, _ := strings.Cut(want, "="); !strings.Contains(got, name+"=") || !strings.Contains(got, value[strings.IndexByte(value, '/'):]) {
+				t.Errorf("the listener: %s is missing: %s", want, got)
+			}
+		}
+		if strings.Contains(r.Stderr, "socket options") {
+			t.Error(r)
+		}
+	})
+}
+
+// TestNoDelayByDefault: a program that sets no options gets connections without Nagle's algorithm, which costs 40 ms on kept
+// connections.
+func TestNoDelayByDefault(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		m.CopyIn(t, "testdata/options.py", optionsProgram)
+		a := app{m: m, name: "nodelay", n: 1, url: "http://127.0.0.1:8392/"}
+		t.Cleanup(func() { a.uninstall(t) })
+		must(t, m, "install", a.name, "-i", "1", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
+		if got := m.Sh(t, "curl -fsS -m 20 "+a.url); !strings.Contains(got, "TCP_NODELAY=1/1") || !strings.Contains(got, "SO_KEEPALIVE=0/0") {
+			t.Error(got)
+		}
+	})
+}

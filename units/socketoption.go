@@ -1,0 +1,172 @@
+package units
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// SocketOption is a directive of a socket unit that sets an option of the listener, such as KeepAlive=yes. A listener hands
+// its options down to the connections.
+type SocketOption struct {
+	// Listener is the name of the listener (its FDName); empty means all listeners of a fitting kind.
+	Listener string
+	// Key is one of systemd.socket(5), Value its value as the unit has it.
+	Key, Value string
+}
+
+// socketKey is a directive that a [SocketOption] may set.
+type socketKey struct {
+	key     string
+	option  string // the name of the option in socket(7), tcp(7) and ip(7)
+	check   func(value string) bool
+	of      []Network
+	trusted bool // takes a capability: more rights for the workers
+}
+
+// maxSocketBuffer bounds ReceiveBuffer= and SendBuffer=, which PID 1 sets beyond net.core.rmem_max.
+const maxSocketBuffer = 64 << 20
+
+// socketKeys are all of them. systemd 247 knows each.
+func socketKeys() []socketKey {
+	inet, streams, all := []Network{TCP, UDP}, []Network{TCP}, []Network{TCP, UDP, Unix}
+	yes := func(v string) bool { return v == "yes" || v == "no" }
+	upTo := func(most int) func(string) bool {
+		return func(v string) bool {
+			n, err := strconv.Atoi(v)
+			return err == nil && n >= 0 && n <= most && strconv.Itoa(n) == v
+		}
+	}
+	const seconds = 1 << 20
+	return []socketKey{
+		{"NoDelay", "TCP_NODELAY", yes, streams, false},
+		{"KeepAlive", "SO_KEEPALIVE", yes, streams, false},
+		{"KeepAliveTimeSec", "TCP_KEEPIDLE", upTo(seconds), streams, false},
+		{"KeepAliveIntervalSec", "TCP_KEEPINTVL", upTo(seconds), streams, false},
+		{"KeepAliveProbes", "TCP_KEEPCNT", upTo(127), streams, false},
+		{"DeferAcceptSec", "TCP_DEFER_ACCEPT", upTo(seconds), streams, false},
+		{"TCPCongestion", "TCP_CONGESTION", func(v string) bool {
+			return v != "" && len(v) < 16 && strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+		}, streams, true},
+		{"ReceiveBuffer", "SO_RCVBUF", upTo(maxSocketBuffer), all, false},
+		{"SendBuffer", "SO_SNDBUF", upTo(maxSocketBuffer), all, false},
+		{"IPTOS", "IP_TOS", upTo(255), inet, false},
+		{"IPTTL", "IP_TTL", upTo(255), inet, false},
+		{"Priority", "SO_PRIORITY", upTo(1<<31 - 1), all, true},
+		{"Mark", "SO_MARK", upTo(1<<31 - 1), inet, true},
+		{"FreeBind", "IP_FREEBIND", yes, inet, false},
+		{"Transparent", "IP_TRANSPARENT", yes, inet, true},
+		{"Broadcast", "SO_BROADCAST", yes, []Network{UDP}, false},
+		{"PassCredentials", "SO_PASSCRED", yes, []Network{Unix}, false},
+	}
+}
+
+func findSocketKey(key string) (socketKey, bool) {
+	keys := socketKeys()
+	i := slices.IndexFunc(keys, func(k socketKey) bool { return k.key == key })
+	if i < 0 {
+		return socketKey{}, false
+	}
+	return keys[i], true
+}
+
+// ProgramOption returns the directive for an option that a program set on its socket, by the name of the option. ok is false
+// where systemd has no directive, or where the directive would be the default (NoDelay=yes).
+func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
+	for _, k := range socketKeys() {
+		if k.option != option {
+			continue
+		}
+		o = SocketOption{Key: k.key, Value: text}
+		switch {
+		case text != "":
+		case !k.check("yes"):
+			o.Value = strconv.FormatInt(number, 10)
+		case number != 0:
+			o.Value = "yes"
+		default:
+			o.Value = "no"
+		}
+		return o, k.check(o.Value) && k.key != "NoDelay"
+	}
+	return SocketOption{}, false
+}
+
+// ParseSocketOption reads [LISTENER:]KEY=VALUE.
+func ParseSocketOption(s string) (SocketOption, error) {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return SocketOption{}, fieldErrorf("socket-options", "use KEY=VALUE of systemd.socket(5), such as KeepAlive=yes", "%q has no value", s)
+	}
+	o := SocketOption{Key: key, Value: value}
+	if name, after, named := strings.Cut(key, ":"); named {
+		o.Listener, o.Key = name, after
+	}
+	if _, known := findSocketKey(o.Key); !known {
+		var keys []string
+		for _, k := range socketKeys() {
+			keys = append(keys, k.key)
+		}
+		return SocketOption{}, fieldErrorf("socket-options", "use one of "+strings.Join(keys, " "), "unknown key %q", o.Key)
+	}
+	return o, nil
+}
+
+// String re-parses to the same option.
+func (o SocketOption) String() string {
+	s := o.Key + "=" + o.Value
+	if o.Listener != "" {
+		s = o.Listener + ":" + s
+	}
+	return s
+}
+
+// Trusted reports whether the option takes a capability that workers do not have.
+func (o SocketOption) Trusted() bool {
+	k, ok := findSocketKey(o.Key)
+	return !ok || k.trusted
+}
+
+// Fits reports whether the option is one of the listener's.
+func (o SocketOption) Fits(l Listener) bool {
+	k, ok := findSocketKey(o.Key)
+	return ok && (o.Listener == "" || o.Listener == l.FDName()) && slices.Contains(k.of, l.Network)
+}
+
+func (a App) validateSocketOptions(add func(error)) {
+	for i, o := range a.SocketOptions {
+		again, err := ParseSocketOption(o.String())
+		k, _ := findSocketKey(o.Key)
+		switch {
+		case err != nil:
+			add(err)
+		case again != o || !k.check(o.Value):
+			add(fieldErrorf("socket-options", "", "%q has an invalid value", o))
+		case !slices.ContainsFunc(a.Listen, o.Fits):
+			add(fieldErrorf("socket-options", "", "%q fits no listener", o))
+		case slices.ContainsFunc(a.Listen, func(l Listener) bool {
+			return o.Fits(l) && slices.ContainsFunc(a.SocketOptions[:i], func(p SocketOption) bool { return p.Key == o.Key && p.Fits(l) })
+		}):
+			add(fieldErrorf("socket-options", "", "%q is given twice", o.Key))
+		}
+	}
+}
+
+// options fills in the options of a socket unit to which l is added.
+func (v *socketView) options(a App, l Listener) {
+	if l.Network == TCP && v.NoDelay == "" {
+		v.NoDelay = "yes"
+	}
+	for _, o := range a.SocketOptions {
+		switch line := fixed(fmt.Sprintf("%s=%s", o.Key, o.Value)); {
+		case !o.Fits(l) || slices.Contains(v.Options, line):
+		case o.Key == "NoDelay":
+			v.NoDelay = fixed(o.Value)
+		case o.Key == "FreeBind":
+			v.FreeBind = fixed(o.Value)
+		default:
+			v.Options = append(v.Options, line)
+		}
+	}
+}

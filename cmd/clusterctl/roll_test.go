@@ -73,7 +73,7 @@ func TestWantedOf(t *testing.T) {
 		{units.Count{Percent: 50}, two, 4, 4}, // installed on a larger machine
 		{units.Count{Max: true}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
 	} {
-		if got := wantedOf(c.count, c.cpus, c.listed); got != c.want {
+		if got := c.count.Today(c.cpus, c.listed); got != c.want {
 			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
 		}
 	}

@@ -45,6 +45,7 @@ func rollCommand(e *env) *cli.Command {
 		Flags:     o.flags(),
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 1, 1, "the NAME of the app")
+			o.surgeGiven = c.IsSet("surge")
 			if err == nil {
 				err = o.check()
 			}
@@ -106,7 +107,9 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 		// To open it again, the aggregate has to go off for a moment, and this is a job of the aggregate.
 		return withHint(fmt.Errorf("%s: the socket file %s is gone", n, lost[0].Path), "sudo clusterctl reload %s", n)
 	}
-	rolled, err := e.rollApp(ctx, conn, a, list, o.options())
+	started := e.now()
+	rolled, err := e.rollApp(ctx, conn, a, list, o.optionsOf(a, list[len(list)-1]))
+	e.noteCuts(n, started, rollReportOf(n, rolled, 0, nil).Instances)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -107,6 +106,7 @@ func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error 
 	if err != nil {
 		return err
 	}
+	plan.KeepLogs = keepLogs
 	// The intent comes before the stop: after a kill the next command has to know.
 	tx, err := e.store.Begin(plan)
 	if err != nil {
@@ -116,6 +116,7 @@ func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error 
 	if err := tx.Stage(); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
+	started := e.now()
 	was, err := e.nowUp(ctx, conn, a)
 	if err != nil {
 		return errors.Join(err, tx.Rollback())
@@ -123,11 +124,12 @@ func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error 
 	if err := e.takeAway(ctx, conn, a, listed, tx); err != nil {
 		return errors.Join(err, e.bringBack(ctx, conn, a, was, tx))
 	}
+	killed := e.withKilled(ctx, a, nil, started) // while its journal is there
 	if err := e.sweep(ctx, conn, a, listed, keepLogs, tx); err != nil {
-		return err
+		return errors.Join(err, killed)
 	}
 	e.note("%s is gone", n)
-	return lock.Remove()
+	return errors.Join(lock.Remove(), killed)
 }
 
 // takeAway disables and stops the app, and removes its files.
@@ -224,9 +226,7 @@ func (e *env) finishUninstall(ctx context.Context, conn *control.Conn, n units.N
 	if err != nil {
 		return err
 	}
-	// What the first command was asked to keep must not be lost.
-	keepLogs := slices.Contains(strings.Fields(p.Command), "--"+keepLogsFlag)
-	return e.sweep(ctx, conn, a, units.MaxInstances, keepLogs, tx)
+	return e.sweep(ctx, conn, a, units.MaxInstances, p.KeepLogs, tx)
 }
 
 // removeSockets removes the files of Unix sockets that nobody listens on any more; systemd leaves them (RemoveOnStop=).

@@ -24,7 +24,7 @@ func uninstallCommand(e *env) *cli.Command {
 			"EXAMPLES:\n   sudo clusterctl uninstall shop\n   sudo clusterctl uninstall 'test-*' --yes",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", Destination: &yes},
-			&cli.BoolFlag{Name: keepLogsFlag, Usage: "leave the journals of the apps' own where they are", Destination: &keepLogs},
+			&cli.BoolFlag{Name: "keep-logs", Usage: "leave the journals of the apps' own where they are", Destination: &keepLogs},
 		},
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 1, -1, "the NAME of an app")

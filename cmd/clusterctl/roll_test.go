@@ -59,7 +59,7 @@ func TestScaleSteps(t *testing.T) {
 	}
 }
 
-// TestToday: a percentage and -1 mean the CPUs of the day of the install, and max those of today.
+// TestToday: an app of max follows the CPUs of today; a percentage, or -1, keeps the number of the day of the install.
 func TestToday(t *testing.T) {
 	two := units.CPUs{Affinity: 2}
 	for _, c := range []struct {

@@ -100,8 +100,8 @@ func TestStopOfADeafServer(t *testing.T) {
 	})
 }
 
-// TestReloadOfOneToABrokenRelease: that nobody serves the port is said first, with what brings it back; with surge in the
-// description of the app, the old worker goes on serving.
+// TestReloadOfOneToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back. With surge in
+// the description of the app, the old worker goes on serving.
 func TestReloadOfOneToABrokenRelease(t *testing.T) {
 	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/one"

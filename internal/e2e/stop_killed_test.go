@@ -63,7 +63,9 @@ func TestStopThatEndsInSIGKILL(t *testing.T) {
 				t.Errorf("a stop of what is down fails: %v", r)
 			}
 			must(t, m, "start", a.name, "--settle", "0s")
-			wantKilled(t, run(t, m, "uninstall", "--yes", a.name), append(killedWords(a, 1), a.name+" is gone")...)
+			r = run(t, m, "uninstall", "--yes", a.name, "--json")
+			wantKilled(t, r, append(killedWords(a, 1), a.name+" is gone")...)
+			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
 			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.name) {
 				t.Errorf("failed units stay: %s", left)
 			}

@@ -39,8 +39,10 @@ type App struct {
 	// Allow are the parts of the sandbox that the app does without.
 	Allow    []Allowance
 	Timeouts Timeouts
-	Shim     ShimOptions
-	Logs     Logs
+	// Surge is how many extra instances a rolling reload starts first.
+	Surge int
+	Shim  ShimOptions
+	Logs  Logs
 }
 
 // Sockets names the socket units of the app, that of the first listener first, one per FileDescriptorName=.
@@ -96,16 +98,21 @@ type EnvFile struct {
 type Timeouts struct {
 	// Start is TimeoutStartSec= of an instance: from exec to READY=1.
 	Start time.Duration
-	// Drain is how long a stopping worker may go on answering.
+	// Drain is how long a stopping worker may go on answering, before its stop signal.
 	Drain time.Duration
+	// Stop is the time from the stop signal to SIGKILL.
+	Stop time.Duration
 }
 
-// Defaults of [Timeouts]. A stop may take the drain and a little more, in TimeoutStopSec=.
+// Defaults of [Timeouts]. DefaultStopTimeout is systemd's own: a program that saves its data at the end needs the time.
 const (
 	DefaultStartTimeout = 60 * time.Second
 	DefaultDrainTimeout = 30 * time.Second
-	// stopMargin is what remains between the end of the drain and SIGKILL.
+	DefaultStopTimeout  = 90 * time.Second
+	// stopMargin is what the drain may take beyond its own timeout before systemd ends it.
 	stopMargin = 5 * time.Second
+	// guardMargin is how long after systemd the guard of the shim kills.
+	guardMargin = 2 * time.Second
 )
 
 // ShimOptions are passed to clusterctl-shim; they matter only to apps that it starts.

@@ -126,6 +126,15 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	return s
 }
 
+// Today returns how many of the listed instances this machine runs. An app that follows the machine may list more than run. A
+// percentage, or -1, counts the CPUs of the day on which it was given.
+func (c Count) Today(cpus CPUs, listed int) int {
+	if s := c.Resolve(cpus); s.Follow {
+		return min(s.Want, listed)
+	}
+	return listed
+}
+
 // ceiling keeps the headroom below a cpuset or a quota, which ConditionCPUs= would not see.
 func (c CPUs) ceiling(n int) int {
 	if c.Cpuset > 0 {

@@ -41,6 +41,7 @@ type goldenApp struct {
 	Read, Allow []string
 	Start       string
 	Drain       string
+	Stop        string
 	MaxRestarts int    `json:"max-restarts"`
 	MinUptime   string `json:"min-uptime"`
 	Increment   [][2]string
@@ -138,7 +139,7 @@ func (g goldenApp) app() (units.App, error) {
 		a.Logs.MaxSize, err = units.ParseSize(g.LogMaxSize)
 		note(err)
 	}
-	a.Timeouts = units.Timeouts{Start: duration(g.Start, note), Drain: duration(g.Drain, note)}
+	a.Timeouts = units.Timeouts{Start: duration(g.Start, note), Drain: duration(g.Drain, note), Stop: duration(g.Stop, note)}
 	a.Shim = units.ShimOptions{
 		MaxRestarts: g.MaxRestarts, MinUptime: duration(g.MinUptime, note), Pin: g.Pin,
 		HoldAccept: g.HoldAccept, NoNodePreload: g.NoPreload, OwnPtrace: g.OwnPtrace,

@@ -1,6 +1,7 @@
 package units
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (r *renderer) instance() instanceView {
 		Exec:         r.exec(),
 		Restart:      fixed(a.Restart.String()),
 		TimeoutStart: seconds(a.Timeouts.Start, DefaultStartTimeout),
-		TimeoutStop:  seconds(a.Timeouts.Drain, DefaultDrainTimeout, stopMargin),
+		TimeoutStop:  seconds(a.unitStop(), 0),
 	}
 	v.StopStatus = stopStatus
 	if a.Restart == RestartOnFailure {
@@ -135,12 +136,33 @@ const accessEnds = 254
 
 // guardWords are the flags with which the command at the stop leaves a process behind that kills the instance when its time is
 // over: before accessEnds the program may stretch its stop, and after it a program that was quick enough to say
-// NOTIFYACCESS=main first.
+// NOTIFYACCESS=main first. Where systemd itself would come later, because the drain may take longer, the process comes in time.
 func (r *renderer) guardWords() []string {
-	if !r.app.Adopted() && r.app.Ready != ReadyNotify {
+	after := r.app.stopTime()
+	switch {
+	case after < r.app.unitStop():
+	case r.app.Adopted(), r.app.Ready == ReadyNotify:
+		after += guardMargin
+	default:
 		return nil
 	}
-	return []string{"--kill-after=" + string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout, stopMargin)) + ":%n"}
+	return []string{"--kill-after=" + string(seconds(after, 0)) + ":%n"}
+}
+
+// stopTime is the time from the stop signal to SIGKILL. A program that drains itself does it in that time.
+func (a App) stopTime() time.Duration {
+	if a.Timeouts.Stop > 0 || a.drained() || a.Timeouts.Drain == 0 {
+		return cmp.Or(a.Timeouts.Stop, DefaultStopTimeout)
+	}
+	return max(DefaultStopTimeout, a.Timeouts.Drain+stopMargin)
+}
+
+// unitStop is TimeoutStopSec=, which bounds the drain (ExecStop=) and the time after the stop signal, each for itself.
+func (a App) unitStop() time.Duration {
+	if !a.drained() {
+		return a.stopTime()
+	}
+	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, DefaultDrainTimeout)+stopMargin)
 }
 
 // stoppingWords is ExecStop= of an app that is not drained.

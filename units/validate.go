@@ -62,15 +62,18 @@ func (a App) Validate() error {
 		field string
 		ok    bool
 	}{
-		{"timeouts.start", a.Timeouts.Start >= 0}, {"timeouts.drain", a.Timeouts.Drain >= 0},
+		{"timeouts.start", a.Timeouts.Start >= 0}, {"timeouts.drain", a.Timeouts.Drain >= 0}, {"timeouts.stop", a.Timeouts.Stop >= 0},
 		{"max-restarts", a.Shim.MaxRestarts >= 0}, {"min-uptime", a.Shim.MinUptime >= 0},
 	} {
 		if !t.ok {
 			add(fieldErrorf(t.field, "", "is negative"))
 		}
 	}
-	if max(a.Timeouts.Start, a.Timeouts.Drain, a.Shim.MinUptime) > maxTimeout {
+	if max(a.Timeouts.Start, a.Timeouts.Drain, a.Timeouts.Stop, a.Shim.MinUptime) > maxTimeout {
 		add(fieldErrorf("timeouts", "", "is longer than a year"))
+	}
+	if a.Surge < 0 || a.Surge > MaxInstances {
+		add(fieldErrorf("surge", "1 starts one extra instance first", "must be between 0 and %d", MaxInstances))
 	}
 	return errors.Join(errs...)
 }

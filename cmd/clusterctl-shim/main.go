@@ -103,7 +103,7 @@ func drainCommand(args []string) (int, error) {
 	seal()
 	if state, rest := cutFlag(args, "--state="); rest != nil {
 		noteStop(state)
-		args = rest
+		args = append(rest, "--report="+state)
 	}
 	after, rest := cutFlag(args, "--kill-after=")
 	if rest != nil {

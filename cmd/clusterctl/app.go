@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/units"
 )
 
 // run is the program: arguments in, exit status out. Only here is an error printed.
@@ -15,7 +17,10 @@ func run(ctx context.Context, e *env, args []string) int {
 	e.args, e.command, e.hasCommand = args, command, found
 	app := newApp(e)
 	app.Metadata[asTyped] = own
+	started := e.now()
 	err := app.RunContext(ctx, normalise(app, e.asPM2(app, own)))
+	// Instances that a repair, or the undo of a change, had to kill.
+	err = e.withKilled(ctx, units.App{}, err, started)
 	err = withoutReader(err)
 	var quiet quietError
 	if errors.As(err, &quiet) {

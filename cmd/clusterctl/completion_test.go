@@ -34,7 +34,7 @@ func TestComplete(t *testing.T) {
 		"stop web@":                      "words web@1 web@2 web@3",
 		"stop web mail@":                 "words mail@1",
 		"stop nothing@":                  "words",
-		"stop web --":                    "words --quiet --no-color --version --help",
+		"stop web --":                    "words --json --quiet --no-color --version --help",
 		"delete w":                       "words web web-api",
 		"desc m":                         "words mail",
 		"start w":                        "files web web-api",

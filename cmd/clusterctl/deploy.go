@@ -255,9 +255,13 @@ func explainInstance(ctx context.Context, err error, namespace string, since tim
 	defer cancel()
 	var instance *control.InstanceError
 	var socket *control.SocketError
+	var killed *control.KilledError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &killed):
+		lines, _ := journal.Tail(ctx, killed.Killed.Unit, namespace, logLines, since)
+		return &notReachedError{err: err, log: lines}
 	case errors.As(err, &instance):
 		lines, tailErr := journal.Tail(ctx, instance.Unit, namespace, logLines, since)
 		if tailErr != nil {

@@ -20,7 +20,9 @@ type appFlags struct {
 	listen, env, envFiles, writable, trust         cli.StringSlice
 	reads, allow, secretEnv                        cli.StringSlice
 	noListen                                       bool
-	startTimeout, drainTimeout, minUptime          time.Duration
+	startTimeout, drainTimeout, stopTimeout        time.Duration
+	minUptime                                      time.Duration
+	surge                                          int
 	increment                                      cli.StringSlice
 	pin, noNodePreload, ownPtrace                  bool
 	maxRestarts                                    int
@@ -70,6 +72,8 @@ func (f *appFlags) flags() []cli.Flag {
 		&cli.StringFlag{Name: "log-rate", Destination: &f.logRate, Usage: "drop and count the log lines of an instance beyond `LINES/TIME`, or off"},
 		&cli.DurationFlag{Name: "start-timeout", Value: units.DefaultStartTimeout, Destination: &f.startTimeout, Usage: "`TIME` from start to ready"},
 		&cli.DurationFlag{Name: "drain-timeout", Value: units.DefaultDrainTimeout, Destination: &f.drainTimeout, Usage: "`TIME` that a stopping worker may go on answering"},
+		&cli.DurationFlag{Name: "stop-timeout", Value: units.DefaultStopTimeout, Destination: &f.stopTimeout, Usage: "`TIME` from the stop signal until a worker is killed"},
+		&cli.IntFlag{Name: "surge", Destination: &f.surge, Usage: "start `N` extra instances first at each reload"},
 	}
 }
 
@@ -134,7 +138,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		keep(meant("allow", s, err))
 		a.Allow = append(a.Allow, w)
 	}
-	a.Timeouts = f.timeouts()
+	a.Timeouts, a.Surge = f.timeouts(), f.surge
 	a.RunAs = parseRunAs(f.runAs)
 	a.Directory = f.directory
 	a.Command = command
@@ -234,6 +238,9 @@ func (f *appFlags) timeouts() units.Timeouts {
 	}
 	if f.drainTimeout != units.DefaultDrainTimeout {
 		t.Drain = f.drainTimeout
+	}
+	if f.stopTimeout != units.DefaultStopTimeout {
+		t.Stop = f.stopTimeout
 	}
 	return t
 }

@@ -14,9 +14,6 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// keepLogsFlag is looked for in the command line of an uninstall that was killed.
-const keepLogsFlag = "keep-logs"
-
 func flushCommand(e *env) *cli.Command {
 	var yes bool
 	return &cli.Command{

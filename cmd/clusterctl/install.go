@@ -139,7 +139,7 @@ func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
 	out, installErr := d.install(ctx, updateOptions{
 		settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, replace: o.replace, start: true, consent: o.consent,
 	})
-	if installErr != nil && (!o.asJSON || out.standing == nil) {
+	if installErr != nil && !(out.Action == actionUpdated && wasKilled(installErr)) && (!o.asJSON || out.standing == nil) {
 		return installErr
 	}
 	if o.asJSON {
@@ -160,11 +160,11 @@ func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
 	if out.Action == actionCreated && len(d.app.Listen) == 0 {
 		d.e.noteOwnListeners(d.app.Name, d.ownListeners(ctx))
 	}
-	return d.announce(out)
+	return errors.Join(installErr, d.announce(out))
 }
 
 func forceFlag(force *bool) cli.Flag {
-	return &cli.BoolFlag{Name: "force", Usage: "overwrite units that were edited by hand", Destination: force}
+	return &cli.BoolFlag{Name: "force", Usage: "overwrite units edited by hand; go on after a worker that had to be killed", Destination: force}
 }
 
 func yesFlag(yes *bool) cli.Flag {

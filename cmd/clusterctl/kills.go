@@ -2,24 +2,36 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
+	"time"
 
+	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// kills are the instances that this command has killed because they did not stop, or start, in time.
+// kills are the instances that were killed during this command because they did not stop, or start, in time.
 type kills struct {
-	mu    sync.Mutex
-	units map[string]bool
+	mu  sync.Mutex
+	all []kill
 }
 
-func (k *kills) add(unit string) {
+// kill is one of them; reported: an error of the command names it.
+type kill struct {
+	control.Killed
+	reported bool
+}
+
+// add returns whether the instance is new in the list.
+func (k *kills) add(killed control.Killed) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.units == nil {
-		k.units = make(map[string]bool)
+	if slices.ContainsFunc(k.all, func(one kill) bool { return one.Unit == killed.Unit && one.Op == killed.Op }) {
+		return false
 	}
-	k.units[unit] = true
+	k.all = append(k.all, kill{Killed: killed})
+	return true
 }
 
 // mark sets the field of the killed instances in the results of a command.
@@ -30,8 +42,68 @@ func (k *kills) mark(list []instanceRoll) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range list {
-		list[i].Killed = k.units[list[i].Unit]
+		for _, one := range k.all {
+			if one.Unit == list[i].Unit {
+				list[i].Killed, list[i].Reason = true, orElse(list[i].Reason, one.Reason())
+			}
+		}
 	}
+}
+
+// stops returns the instances of an app, or of all apps, that were killed at a stop and that no error names yet.
+func (k *kills) stops(n units.Name) []control.Killed {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []control.Killed
+	for i, one := range k.all {
+		if of, _, _ := units.ParseInstance(one.Unit); one.Op == control.Stop && !one.reported && (n == "" || n == of) {
+			list = append(list, one.Killed)
+			k.all[i].reported = true
+		}
+	}
+	return list
+}
+
+// report marks the instance that an error names.
+func (k *kills) report(err error) {
+	var killed *control.KilledError
+	if k == nil || !errors.As(err, &killed) {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.all {
+		k.all[i].reported = k.all[i].reported || k.all[i].Unit == killed.Killed.Unit
+	}
+}
+
+// withKilled adds to the error of a command the instances of an app that had to be killed at their stop: what they had in
+// memory is lost, so the command has not done what it should.
+func (e *env) withKilled(ctx context.Context, a units.App, err error, since time.Time) error {
+	errs := []error{err}
+	for _, k := range e.killed.stops(a.Name) {
+		errs = append(errs, explainKilled(ctx, &control.KilledError{Killed: k}, a, since, ""))
+	}
+	return errors.Join(errs...)
+}
+
+// explainKilled adds to the error of a killed instance its last log lines, what gives it more time, and another hint.
+func explainKilled(ctx context.Context, err error, a units.App, since time.Time, more string) error {
+	hint := "--stop-timeout of \"clusterctl install\", stop-timeout in clusterctl.yaml, gives it more time; " + longer(a)
+	err = withHint(err, "%s", hint+more)
+	return explainInstance(context.WithoutCancel(ctx), err, a.LogNamespace(), since)
+}
+
+// longer returns how much time the app has now.
+func longer(a units.App) string {
+	now := a.Timeouts.Stop
+	if now == 0 {
+		now = units.DefaultStopTimeout
+	}
+	return "now it is " + now.String()
 }
 
 // dialSystem connects to systemd. Whichever instance has to be killed is said in one line.
@@ -41,8 +113,9 @@ func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
 		return nil, err
 	}
 	conn.OnKill(func(k control.Killed) {
-		e.killed.add(k.Unit)
-		e.note("%s", k)
+		if e.killed.add(k) && k.Op == control.Start {
+			e.note("%s", k)
+		}
 	})
 	return conn, nil
 }

@@ -13,63 +13,106 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
+// action is what a command does to one operand.
+type action func(context.Context, *control.Conn, target) error
+
 // lifecycle makes a command that does one thing to each operand in turn.
-func lifecycle(e *env, name, usage, description string, act func(context.Context, *control.Conn, target) error, extra ...cli.Flag) *cli.Command {
+func lifecycle(e *env, name, usage, description string, act action, extra ...cli.Flag) *cli.Command {
+	asJSON, flags := false, extra
+	if name != "reset" {
+		flags = append(flags, rollJSONFlag(&asJSON))
+	}
 	return &cli.Command{
 		Name: name, Usage: usage, Description: description,
 		UsageText: name + " " + operandForms,
-		Flags:     extra,
+		Flags:     flags,
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 1, -1, "the NAME of an app")
 			if err != nil {
 				return err
 			}
-			return e.each(withoutHangup(c.Context), args, act)
+			reports, err := e.each(withoutHangup(c.Context), args, name == "stop", act)
+			if asJSON && reports != nil {
+				err = errors.Join(err, e.printRolls(reports))
+			}
+			return err
 		},
 	}
 }
 
-func (e *env) each(ctx context.Context, args []string, act func(context.Context, *control.Conn, target) error) error {
+// each returns what became of each operand, nil if it did not begin. stop: the instances are stopped.
+func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([]appRoll, error) {
 	targets, err := e.targets(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	reports := []appRoll{}
 	if len(targets) == 0 {
-		return nil
+		return reports, nil
 	}
 	conn, err := e.dial(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
 	var errs []error
 	for _, t := range targets {
 		if ctx.Err() != nil {
-			return errors.Join(append(errs, ctx.Err())...)
+			return reports, errors.Join(append(errs, ctx.Err())...)
 		}
-		errs = append(errs, e.one(ctx, conn, t, act))
+		report, err := e.one(ctx, conn, t, stop, act)
+		reports, errs = append(reports, report), append(errs, err)
 	}
-	return errors.Join(errs...)
+	return reports, errors.Join(errs...)
 }
 
 // one acts under the app's lock. An operator whom polkit lets start units need not be root, and cannot lock.
-func (e *env) one(ctx context.Context, conn *control.Conn, t target, act func(context.Context, *control.Conn, target) error) error {
+func (e *env) one(ctx context.Context, conn *control.Conn, t target, stop bool, act action) (appRoll, error) {
+	started := e.now()
+	fail := func(err error) (appRoll, error) { return rollReportOf(t.app.Name, nil, e.now().Sub(started), err), err }
 	if e.euid == 0 {
 		lock, err := e.lock(ctx, t.app.Name)
 		if err != nil {
-			return err
+			return fail(err)
 		}
 		defer lock.Unlock()
 		if err := e.repair(ctx, conn, t.app.Name); err != nil {
-			return err
+			return fail(err)
 		}
 		// What it was may have changed while we waited, or by the repair.
 		if t, err = e.targetNow(t); err != nil {
-			return err
+			return fail(err)
 		}
 	}
-	started := e.now()
-	return explainInstance(context.WithoutCancel(ctx), act(ctx, conn, t), t.app.LogNamespace(), started)
+	list := numbers(t.listed)
+	if t.instance > 0 {
+		list = []int{t.instance}
+	}
+	var names []string
+	for _, i := range list {
+		names = append(names, t.app.Name.Instance(i))
+	}
+	started = e.now()
+	before, err := conn.States(ctx, names)
+	if err != nil {
+		return fail(err)
+	}
+	err = explainInstance(context.WithoutCancel(ctx), act(ctx, conn, t), t.app.LogNamespace(), started)
+	err = e.withKilled(ctx, t.app, err, started)
+	var rolled []control.Rolled
+	after, lookErr := conn.States(context.WithoutCancel(ctx), names)
+	for i := range after {
+		rolled = append(rolled, compareRolled(list[i], before[i], after[i], started))
+	}
+	report := rollReportOf(t.app.Name, rolled, e.now().Sub(started), err)
+	for i := range report.Instances {
+		if stop && before[i].Active != control.Inactive && (after[i].Active == control.Inactive || after[i].Active == control.ActiveFailed) {
+			report.Instances[i].Outcome, report.Instances[i].Reason = "stopped", ""
+		}
+	}
+	e.killed.mark(report.Instances)
+	e.noteCuts(t.app.Name, started, report.Instances)
+	return report, errors.Join(err, lookErr)
 }
 
 func startCommand(e *env) *cli.Command {
@@ -115,7 +158,7 @@ func (e *env) wanted(ctx context.Context, conn *control.Conn, t target) (int, er
 	if err != nil {
 		return 0, err
 	}
-	return min(t.app.Instances.Resolve(cpus).Want, t.listed), nil
+	return t.app.Instances.Today(cpus, t.listed), nil
 }
 
 func stopCommand(e *env) *cli.Command {
@@ -152,6 +195,7 @@ func restartCommand(e *env) *cli.Command {
 		if err != nil {
 			return err
 		}
+		o.asJSON = c.Bool("json")
 		return runReload(withoutHangup(c.Context), e, args, o)
 	}
 	return cmd
@@ -172,8 +216,9 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 		return err
 	}
 	p := e.newProgress(string(t.app.Name), want)
-	defer p.end()
-	if err := conn.RestartInstances(ctx, t.app.Name, numbers(t.listed), settle, p.observe); err != nil {
+	err = conn.RestartInstances(ctx, t.app.Name, numbers(t.listed), settle, p.observe)
+	p.end()
+	if err != nil {
 		return err
 	}
 	e.note("%s: restarted", t)
@@ -183,26 +228,44 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 // job does one thing to one instance.
 func (e *env) job(ctx context.Context, conn *control.Conn, op control.Op, t target) error {
 	unit := t.app.Name.Instance(t.instance)
-	outcomes, err := conn.Do(ctx, op, control.Replace, unit)
-	if err != nil {
+	if op == control.Restart {
+		// It watches: how the old run ended is gone with the start of the new one.
+		if err := conn.RestartInstances(ctx, t.app.Name, []int{t.instance}, 0, nil); err != nil {
+			return err
+		}
+	} else if err := e.jobOf(ctx, conn, op, unit); err != nil {
 		return err
-	}
-	if err := outcomes[0].Err; err != nil {
-		return &control.RefusedError{Unit: unit, Op: op, Err: err}
 	}
 	states, err := conn.States(ctx, []string{unit})
 	if err != nil {
 		return err
 	}
-	if st := states[0]; outcomes[0].Result != control.Done {
-		return &control.InstanceError{Unit: unit, Instance: t.instance, Reason: control.Explain(st), State: st}
-	} else if op != control.Stop && st.Skipped() && t.implied {
+	if st := states[0]; op != control.Stop && st.Skipped() && t.implied {
 		return nil
 	} else if op != control.Stop && st.Skipped() {
 		return withHint(fmt.Errorf("%s is above the number of CPUs of this machine", t), "clusterctl show %s", t.app.Name)
 	}
 	e.note("%s: %s done", t, op)
 	return nil
+}
+
+// jobOf queues the job and waits for it.
+func (e *env) jobOf(ctx context.Context, conn *control.Conn, op control.Op, unit string) error {
+	outcomes, err := conn.Do(ctx, op, control.Replace, unit)
+	switch {
+	case err != nil:
+		return err
+	case outcomes[0].Err != nil:
+		return &control.RefusedError{Unit: unit, Op: op, Err: outcomes[0].Err}
+	case outcomes[0].Result == control.Done:
+		return nil
+	}
+	states, err := conn.States(ctx, []string{unit})
+	if err != nil {
+		return err
+	}
+	_, i, _ := units.ParseInstance(unit)
+	return &control.InstanceError{Unit: unit, Instance: i, Reason: control.Explain(states[0]), State: states[0]}
 }
 
 func resetCommand(e *env) *cli.Command {

@@ -130,10 +130,10 @@ func TestPM2Hints(t *testing.T) {
 // TestPM2SameFlags: those of PM2 that mean what ours do.
 func TestPM2SameFlags(t *testing.T) {
 	for typed, want := range map[string]string{
-		"--kill-timeout 1600":               "drain-timeout=1600000000 ",
-		"--kill-timeout=1600":               "drain-timeout=1600000000 ",
-		"-k 1600":                           "drain-timeout=1600000000 ",
-		"-k 5s":                             "drain-timeout=5000000000 ",
+		"--kill-timeout 1600":               "stop-timeout=1600000000 ",
+		"--kill-timeout=1600":               "stop-timeout=1600000000 ",
+		"-k 1600":                           "stop-timeout=1600000000 ",
+		"-k 5s":                             "stop-timeout=5000000000 ",
 		"--listen-timeout 8000":             "start-timeout=8000000000 ",
 		"--listen-timeout 2m":               "start-timeout=120000000000 ",
 		"--no-autorestart":                  `restart="no" `,
@@ -160,8 +160,8 @@ func TestPM2SameFlags(t *testing.T) {
 		"install x --stop-exit-codes 143":  "install has no flag --stop-exit-codes\nhint: " + pm2FlagHint("stop-exit-codes"),
 		"install x --stop-exit-codes=1":    "install has no flag --stop-exit-codes\nhint: " + pm2FlagHint("stop-exit-codes"),
 		"install x --gid web":              "install has no flag --gid\nhint: --run-as USER:GROUP",
-		"install x --kill-timeout soon":    "--drain-timeout: \"soon\" is not a time\nhint: --drain-timeout 500ms, 30s or 2m",
-		"start web --kill-timeout 3000":    "start has no flag --kill-timeout\nhint: it is --drain-timeout of \"clusterctl install\"",
+		"install x --kill-timeout soon":    "--stop-timeout: \"soon\" is not a time\nhint: --stop-timeout 500ms, 30s or 2m",
+		"start web --kill-timeout 3000":    "start has no flag --kill-timeout\nhint: it is --stop-timeout of \"clusterctl install\"",
 		"start web --no-autorestart":       "start has no flag --no-autorestart\nhint: it is --restart no of \"clusterctl install\"",
 		"install x --env production -- ls": "--env \"production\" has no \"=\"\nhint: --env production=VALUE; what PM2 calls --env production, a section of its file, is --env NODE_ENV=production here",
 		"install x -e err.log -- ls":       "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + pm2FlagHint("error"),

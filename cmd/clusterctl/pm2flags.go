@@ -32,7 +32,7 @@ func pm2Flags() []pm2Flag {
 func pm2SameFlags() []pm2Flag {
 	return []pm2Flag{
 		{names: []string{"silent", "s"}, is: "quiet"},
-		{names: []string{"kill-timeout", "k"}, is: "drain-timeout", convert: milliseconds},
+		{names: []string{"kill-timeout", "k"}, is: "stop-timeout", convert: milliseconds},
 		{names: []string{"listen-timeout"}, is: "start-timeout", convert: milliseconds},
 		{names: []string{"no-autorestart"}, is: "restart", value: "no"},
 		{names: []string{"stop-exit-codes"}, is: "restart", convert: stopExitCodes, hint: edit("RestartPreventExitStatus=CODES") + "; --restart on-failure is for 0 alone"},

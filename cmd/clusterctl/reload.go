@@ -14,6 +14,8 @@ import (
 // rollFlags are those of every command that rolls.
 type rollFlags struct {
 	batch, surge    int
+	force           bool
+	surgeGiven      bool
 	settle, timeout time.Duration
 	asJSON          bool
 }
@@ -23,6 +25,7 @@ func (o *rollFlags) flags() []cli.Flag {
 		&cli.IntFlag{Name: "batch", Value: 1, Usage: "replace `N` instances at once", Destination: &o.batch},
 		&cli.IntFlag{Name: "surge", Usage: "start `N` extra instances first, and stop them in the end, so that there are never fewer than now", Destination: &o.surge},
 		settleFlag(&o.settle),
+		&cli.BoolFlag{Name: "force", Usage: "go on after an instance that did not stop and had to be killed", Destination: &o.force},
 		&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that an instance may take from its drain until it is ready; as its unit says if not given", Destination: &o.timeout},
 	}
 }
@@ -39,12 +42,20 @@ func (o rollFlags) check() error {
 
 // special says whether more is asked for than "systemctl reload" would do.
 func (o rollFlags) special() bool {
-	return o.batch > 1 || o.surge > 0 || o.settle != defaultSettle || o.timeout > 0
+	return o.batch > 1 || o.surge > 0 || o.force || o.settle != defaultSettle || o.timeout > 0
 }
 
-func (o rollFlags) options() control.RollOptions {
-	return control.RollOptions{Batch: o.batch, Surge: o.surge, Settle: o.settle, Timeout: o.timeout}
+// optionsOf are those for the app as a whole, of which that many instances are listed.
+func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
+	r := control.RollOptions{Batch: o.batch, Surge: o.surge, Force: o.force, Settle: o.settle, Timeout: o.timeout}
+	if !o.surgeGiven {
+		r.Surge = surgeOf(a, listed)
+	}
+	return r
 }
+
+// surgeOf is how many extra instances the app itself asks for.
+func surgeOf(a units.App, listed int) int { return max(min(a.Surge, units.MaxInstances-listed), 0) }
 
 func reloadCommand(e *env) *cli.Command {
 	var o rollFlags
@@ -58,9 +69,10 @@ func reloadCommand(e *env) *cli.Command {
 			"\"systemctl reload NAME\" does the same as a job of systemd, which goes on when the terminal is lost; so does this\n" +
 			"command. Flags for it: systemctl edit NAME.service, [Service], Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".\n\n" +
 			"EXAMPLES:\n   sudo clusterctl reload shop\n   sudo clusterctl reload shop --surge 2 --batch 2\n   sudo clusterctl reload all --json",
-		Flags: append(o.flags(), &cli.BoolFlag{Name: "json", Usage: "print a result per instance, for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON}),
+		Flags: append(o.flags(), rollJSONFlag(&o.asJSON)),
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 1, -1, "the NAME of an app")
+			o.surgeGiven = c.IsSet("surge")
 			if err == nil {
 				err = o.check()
 			}
@@ -72,7 +84,11 @@ func reloadCommand(e *env) *cli.Command {
 	}
 }
 
-// appRoll is what became of one app, as "reload --json" prints it (schema 1).
+func rollJSONFlag(asJSON *bool) cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print a result per instance, for programs: {\"schema\": 1, \"apps\": […]}", Destination: asJSON}
+}
+
+// appRoll is what became of one app, as reload, start, stop and restart print it with --json (schema 1).
 type appRoll struct {
 	Name units.Name `json:"name"`
 	OK   bool       `json:"ok"`
@@ -95,6 +111,8 @@ type instanceRoll struct {
 	PID    int   `json:"pid,omitempty"`
 	// Killed says that it did not stop, or start, in time, and was killed for it.
 	Killed bool `json:"killed,omitempty"`
+	// Cut are the connections that its stop may have cut.
+	Cut *cutReport `json:"cut,omitempty"`
 }
 
 // rollOf is one app and the instances of it that are named; none stands for all.
@@ -162,19 +180,26 @@ func runReload(ctx context.Context, e *env, args []string, o rollFlags) error {
 			break
 		}
 		started := e.now()
-		rolled, err := e.reload(ctx, conn, r, o.options())
+		rolled, err := e.reload(ctx, conn, r, o)
+		err = e.withKilled(ctx, r.app, err, started)
 		errs = append(errs, err)
 		report := rollReportOf(r.app.Name, rolled, e.now().Sub(started), err)
 		e.killed.mark(report.Instances)
+		e.noteCuts(r.app.Name, started, report.Instances)
 		reports = append(reports, report)
 	}
 	if o.asJSON {
-		errs = append(errs, e.printJSON(struct {
-			Schema int       `json:"schema"`
-			Apps   []appRoll `json:"apps"`
-		}{1, reports}))
+		errs = append(errs, e.printRolls(reports))
 	}
 	return errors.Join(errs...)
+}
+
+// printRolls prints the result of a command for programs.
+func (e *env) printRolls(reports []appRoll) error {
+	return e.printJSON(struct {
+		Schema int       `json:"schema"`
+		Apps   []appRoll `json:"apps"`
+	}{1, reports})
 }
 
 func rollReportOf(n units.Name, rolled []control.Rolled, took time.Duration, err error) appRoll {

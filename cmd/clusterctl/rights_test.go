@@ -88,7 +88,7 @@ func TestMoreListeners(t *testing.T) {
 
 // TestRightsAreComplete: a new field of an app is one that gives rights, or it is named here as one that gives none.
 func TestRightsAreComplete(t *testing.T) {
-	none := []string{"name", "command", "directory", "instances", "activation", "ready", "env", "secret-env", "restart", "timeouts", "shim", "logs", "socket"}
+	none := []string{"name", "command", "directory", "instances", "activation", "ready", "env", "secret-env", "restart", "timeouts", "surge", "shim", "logs", "socket"}
 	var given []string
 	for _, r := range rights() {
 		given = append(given, r.field)

@@ -13,7 +13,7 @@ import (
 )
 
 // reload rolls one app under its lock.
-func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o control.RollOptions) ([]control.Rolled, error) {
+func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o rollFlags) ([]control.Rolled, error) {
 	n := r.app.Name
 	if e.euid != 0 && r.only == nil {
 		return e.reloadByJob(ctx, conn, r)
@@ -36,7 +36,7 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 			return nil, err
 		}
 	}
-	list := r.only
+	list, options := r.only, o.optionsOf(r.app, r.listed)
 	if replaced, err := e.heal(ctx, conn, r.app); err != nil {
 		return nil, err
 	} else if replaced {
@@ -44,8 +44,10 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 	}
 	if list == nil {
 		list = numbers(r.listed)
+	} else {
+		options.Surge = 0
 	}
-	rolled, err := e.rollApp(ctx, conn, r.app, list, o)
+	rolled, err := e.rollApp(ctx, conn, r.app, list, options)
 	if err != nil {
 		return rolled, err
 	}
@@ -54,11 +56,35 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o contro
 
 // rollApp is the driver of a rolling reload with all around it: progress, extra instances, the reason of a failure. The
 // lock of the app must be held, but by somebody who is not root, who cannot.
-func (e *env) rollApp(ctx context.Context, conn *control.Conn, a units.App, list []int, o control.RollOptions) (rolled []control.Rolled, err error) {
+func (e *env) rollApp(ctx context.Context, conn *control.Conn, a units.App, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := e.checkSecrets(a); err != nil {
 		return nil, err
 	}
-	n := a.Name
+	n, started := a.Name, e.now()
+	rolled, err := e.rollSteps(ctx, conn, n, list, o)
+	if slices.ContainsFunc(rolled, func(one control.Rolled) bool { return one.State.NeedDaemonReload }) {
+		e.note("%s: its units have changed on disk, and systemd has not read them: sudo systemctl daemon-reload, then reload again", n)
+	}
+	if err == nil {
+		return rolled, nil
+	}
+	untouched := leftRunning(rolled)
+	if untouched > 0 {
+		e.note("%s: the reload ends here; %s not touched and run on", n, were(untouched))
+	}
+	if wasKilled(err) {
+		e.killed.report(err)
+		more := ""
+		if untouched > 0 {
+			more = fmt.Sprintf("\nsudo clusterctl reload %s --force replaces the others all the same", n)
+		}
+		return rolled, explainKilled(ctx, err, a, started, more)
+	}
+	return rolled, notReached(explainInstance(context.WithoutCancel(ctx), nobodyServes(a, rolled, o, err), a.LogNamespace(), started))
+}
+
+// rollSteps replaces the instances, and runs o.Surge extra instances meanwhile.
+func (e *env) rollSteps(ctx context.Context, conn *control.Conn, n units.Name, list []int, o control.RollOptions) (rolled []control.Rolled, err error) {
 	var extra []int
 	for i := range o.Surge {
 		extra = append(extra, list[len(list)-1]+1+i)
@@ -76,23 +102,49 @@ func (e *env) rollApp(ctx context.Context, conn *control.Conn, a units.App, list
 		defer func() { err = errors.Join(err, e.stopExtra(context.WithoutCancel(ctx), conn, n)) }()
 	}
 	p := e.newProgress(string(n), len(list)+len(extra))
-	started := e.now()
-	rolled, err = conn.RollApp(ctx, n, list, o, p.observe)
-	p.end()
-	if slices.ContainsFunc(rolled, func(one control.Rolled) bool { return one.State.NeedDaemonReload }) {
-		e.note("%s: its units have changed on disk, and systemd has not read them: sudo systemctl daemon-reload, then reload again", n)
+	defer p.end()
+	return conn.RollApp(ctx, n, list, o, p.observe)
+}
+
+// nobodyServes says first, and with what ends it, that the roll has left the app without a worker.
+func nobodyServes(a units.App, rolled []control.Rolled, o control.RollOptions, err error) error {
+	var broken *control.InstanceError
+	up := func(one control.Rolled) bool { return one.State.Up() && one.Outcome != control.RollFailed }
+	if !errors.As(err, &broken) || slices.ContainsFunc(rolled, up) {
+		return err
 	}
-	if err == nil {
-		return rolled, nil
+	what := "no worker runs now"
+	if len(a.Listen) > 0 {
+		what = "no worker serves " + a.Listen[0].String() + " now"
 	}
-	untouched := 0
+	hint := fmt.Sprintf("put the last release that worked back, then sudo clusterctl reload %s\n"+
+		"sudo clusterctl rollback %[1]s, if it is the configuration that has changed", a.Name)
+	if o.Surge == 0 {
+		hint += fmt.Sprintf("\nsudo clusterctl reload %s --surge 1 (key surge) starts the new worker first, if two may run at once", a.Name)
+	}
+	return withHint(fmt.Errorf("%s: %s: %w", a.Name, what, err), "%s", hint)
+}
+
+// leftRunning is how many instances a roll that ended early did not come to.
+func leftRunning(rolled []control.Rolled) int {
+	n := 0
 	for _, one := range rolled {
 		if one.Outcome == control.RollUntouched && one.State.Up() {
-			untouched++
+			n++
 		}
 	}
-	e.note("%s: the reload ends here; %s not touched and run on", n, were(untouched))
-	return rolled, notReached(explainInstance(context.WithoutCancel(ctx), err, a.LogNamespace(), started))
+	return n
+}
+
+func wasKilled(err error) bool {
+	var killed *control.KilledError
+	var broken *control.InstanceError
+	return errors.As(err, &killed) && !errors.As(err, &broken)
+}
+
+// wholeButKilled reports whether every instance was replaced, and the error is only that one had to be killed before.
+func wholeButKilled(rolled []control.Rolled, err error) bool {
+	return wasKilled(err) && leftRunning(rolled) == 0
 }
 
 func were(n int) string {
@@ -145,7 +197,8 @@ func leftAlone(rolled []control.Rolled) []string {
 	const most = 3
 	var lines, reasons []string
 	for _, one := range rolled {
-		if one.Outcome == control.RollSkipped && !slices.Contains(reasons, one.Reason) {
+		// That there are more listed than CPUs, for a machine that grows, is as it should be.
+		if one.Outcome == control.RollSkipped && !one.State.Skipped() && !slices.Contains(reasons, one.Reason) {
 			reasons = append(reasons, one.Reason)
 		}
 	}

@@ -59,7 +59,8 @@ func TestScaleSteps(t *testing.T) {
 	}
 }
 
-func TestWantedOf(t *testing.T) {
+// TestToday: an app of max follows the CPUs of today; a percentage, or -1, keeps the number of the day of the install.
+func TestToday(t *testing.T) {
 	two := units.CPUs{Affinity: 2}
 	for _, c := range []struct {
 		count        units.Count
@@ -72,8 +73,9 @@ func TestWantedOf(t *testing.T) {
 		{units.Count{}, two, 1, 1},
 		{units.Count{Percent: 50}, two, 4, 4}, // installed on a larger machine
 		{units.Count{Max: true}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
+		{units.Count{N: -1}, two, 3, 3},
 	} {
-		if got := wantedOf(c.count, c.cpus, c.listed); got != c.want {
+		if got := c.count.Today(c.cpus, c.listed); got != c.want {
 			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
 		}
 	}

@@ -45,6 +45,7 @@ func rollCommand(e *env) *cli.Command {
 		Flags:     o.flags(),
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 1, 1, "the NAME of the app")
+			o.surgeGiven = c.IsSet("surge")
 			if err == nil {
 				err = o.check()
 			}
@@ -105,7 +106,9 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 	if err := e.healInJob(ctx, conn, a); err != nil {
 		return err
 	}
-	rolled, err := e.rollApp(ctx, conn, a, list, o.options())
+	started := e.now()
+	rolled, err := e.rollApp(ctx, conn, a, list, o.optionsOf(a, list[len(list)-1]))
+	e.noteCuts(n, started, rollReportOf(n, rolled, 0, nil).Instances)
 	if err != nil {
 		return err
 	}

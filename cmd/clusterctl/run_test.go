@@ -176,7 +176,7 @@ func keys(t *testing.T) []string {
 	a := units.App{
 		Name: "x", Command: []string{"/x"}, Directory: "/x", RunAs: units.RunAs{User: "x"}, Instances: units.Count{N: 1}, Listen: []units.Listener{{Port: 80}},
 		Activation: units.Native, Ready: units.ReadyNotify, Env: []units.EnvVar{{Name: "A"}}, EnvFiles: []units.EnvFile{{Path: "/x"}, {Path: "/y", ByWorker: true}}, Trust: []string{"x"}, SecretEnv: []string{"B"}, Restart: units.RestartNo,
-		Sandbox: units.SandboxOff, Writable: []string{"/x"}, Reads: []string{"/x"}, Allow: []units.Allowance{units.AllowHome}, Timeouts: units.Timeouts{Start: 1, Drain: 1},
+		Sandbox: units.SandboxOff, Writable: []string{"/x"}, Reads: []string{"/x"}, Allow: []units.Allowance{units.AllowHome}, Timeouts: units.Timeouts{Start: 1, Drain: 1, Stop: 1}, Surge: 1,
 		Shim:          units.ShimOptions{Increment: []units.EnvVar{{Name: "A"}}, Pin: true, MaxRestarts: 1, MinUptime: 1, NoNodePreload: true, HoldAccept: true, OwnPtrace: true, NoDrain: true, Blocking: true},
 		Logs:          units.Logs{Namespace: true, MaxSize: 1, MaxAge: 1e9, Rate: units.LogRate{Off: true}},
 		Socket:        units.SocketAccess{Mode: 0o600, User: "x", Group: "x"},

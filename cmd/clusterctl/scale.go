@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +73,7 @@ func scaleCommand(e *env) *cli.Command {
 		Flags: []cli.Flag{
 			settleFlag(&o.settle),
 			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that the new instances may take until they are ready; as the unit says if not given", Destination: &o.timeout},
-			&cli.BoolFlag{Name: "json", Usage: "print a result per instance, for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON},
+			rollJSONFlag(&o.asJSON),
 		},
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 2, -1, "the NAME of an app, or the number")
@@ -142,7 +141,7 @@ func runScale(ctx context.Context, e *env, names []string, how scaling, o scaleF
 		started := e.now()
 		s := &scale{e: e, conn: conn, how: how, o: o, started: started}
 		s.report = appScale{Name: t.app.Name, Instances: []instanceRoll{}}
-		err := s.run(ctx, t.app.Name)
+		err := e.withKilled(ctx, t.app, s.run(ctx, t.app.Name), started)
 		errs = append(errs, err)
 		s.report.OK, s.report.TookMs = err == nil, e.now().Sub(started).Milliseconds()
 		if err != nil {
@@ -177,9 +176,4 @@ func (s *scale) say() {
 	}
 }
 
-func instancesWord(n int) string {
-	if n == 1 {
-		return "1 instance"
-	}
-	return fmt.Sprintf("%d instances", n)
-}
+func instancesWord(n int) string { return counted(n, "instance") }

@@ -30,6 +30,8 @@ type scale struct {
 	up, down []int
 	// namespace is the journal of the app.
 	namespace string
+	// listed is how many instances are listed in the end.
+	listed int
 }
 
 func (s *scale) run(ctx context.Context, n units.Name) error {
@@ -65,6 +67,9 @@ func (s *scale) run(ctx context.Context, n units.Name) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	if err := startSkipped(ctx, s.conn, n, s.report.To, s.listed); err != nil {
+		return err
+	}
 	if err := errors.Join(s.e.forgetInstances(ctx, s.conn, n, s.down), s.e.store.UnmarkExtra(n, s.up...)); err != nil {
 		return err
 	}
@@ -87,12 +92,12 @@ func (s *scale) plan(ctx context.Context, n units.Name) (install.Plan, error) {
 	if err != nil {
 		return install.Plan{}, err
 	}
-	from := wantedOf(a.Instances, cpus, listed)
+	from := a.Instances.Today(cpus, listed)
 	if a.Instances, err = s.how.count(n, from); err != nil {
 		return install.Plan{}, err
 	}
 	sizing := a.Instances.Resolve(cpus)
-	s.report.From, s.report.To, s.report.Count = from, sizing.Want, a.Instances.String()
+	s.report.From, s.report.To, s.report.Count, s.listed = from, sizing.Want, a.Instances.String(), sizing.Listed
 	plan, err := s.e.planScale(ctx, s.conn, a, sizing)
 	if err != nil {
 		return plan, err
@@ -107,14 +112,6 @@ func (s *scale) plan(ctx context.Context, n units.Name) (install.Plan, error) {
 		s.up = nil // those on the way down may have left something in /run
 	}
 	return plan, nil
-}
-
-// wantedOf is how many of the listed instances run today.
-func wantedOf(c units.Count, cpus units.CPUs, listed int) int {
-	if sizing := c.Resolve(cpus); sizing.Follow {
-		return min(sizing.Want, listed)
-	}
-	return listed // a percentage counts the CPUs of the day on which it was given
 }
 
 // scaleSteps gives the instances to start, and those to stop, the last one first.
@@ -226,7 +223,18 @@ func (s *scale) live(ctx context.Context, n units.Name) error {
 		}
 		s.report.Instances = append(s.report.Instances, one)
 	}
+	s.e.noteCuts(n, began, s.report.Instances)
 	return err
+}
+
+// startSkipped starts the listed instances above the number that this machine runs. Their condition keeps them down, and from
+// then on systemd knows that they are skipped, and not stopped.
+func startSkipped(ctx context.Context, conn *control.Conn, n units.Name, want, listed int) error {
+	states, err := conn.States(ctx, []string{n.Service()})
+	if err != nil || listed <= want || !states[0].Up() {
+		return err // each would open the sockets of an app that is stopped
+	}
+	return conn.StartInstances(ctx, n, between(want, listed), 0, 0, nil)
 }
 
 // observe takes over how far a new instance has come.
@@ -311,7 +319,7 @@ func (e *env) finishScale(ctx context.Context, conn *control.Conn, n units.Name,
 	if err := conn.Reload(ctx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return errors.Join(tx.Commit(), startSkipped(ctx, conn, n, to, toListed))
 }
 
 // sizeOf reads one side of an intent: how many instances run by it, and how many are listed.
@@ -327,5 +335,5 @@ func (e *env) sizeOf(n units.Name, p *install.Pending, cpus units.CPUs, side fun
 			listed = units.ListedInstances(side(c))
 		}
 	}
-	return wantedOf(count, cpus, listed), listed
+	return count.Today(cpus, listed), listed
 }

@@ -31,9 +31,10 @@ func signalCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return e.each(withoutHangup(c.Context), args[1:], func(ctx context.Context, conn *control.Conn, t target) error {
+			_, err = e.each(withoutHangup(c.Context), args[1:], false, func(ctx context.Context, conn *control.Conn, t target) error {
 				return e.signal(ctx, conn, t, sig, all)
 			})
+			return err
 		},
 	}
 }

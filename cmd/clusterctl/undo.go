@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -74,29 +73,29 @@ func (e *env) stopPending(ctx context.Context, conn *control.Conn, n units.Name,
 	return nil
 }
 
-// uninstall is the reverse of install.
-func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error {
+// uninstall is the reverse of install. It returns the instances that it has stopped.
+func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) (stopped []control.Rolled, err error) {
 	conn, err := e.dial(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
 	lock, err := e.lock(ctx, n)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer lock.Unlock()
 	if err := e.repair(ctx, conn, n); err != nil {
-		return err
+		return nil, err
 	}
 	a, err := e.store.Load(n)
 	var gone *install.NotInstalledError
 	if errors.As(err, &gone) {
 		// Repairing an unfinished install has removed it.
-		return lock.Remove()
+		return nil, lock.Remove()
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	listed, err := e.listed(n)
 	if err != nil {
@@ -105,29 +104,36 @@ func (e *env) uninstall(ctx context.Context, n units.Name, keepLogs bool) error 
 	}
 	plan, err := e.store.Plan(n, nil, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	plan.KeepLogs = keepLogs
 	// The intent comes before the stop: after a kill the next command has to know.
 	tx, err := e.store.Begin(plan)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// All that needs the disk comes before the stop too: on a full or read-only disk the app goes on running.
 	if err := tx.Stage(); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return nil, errors.Join(err, tx.Rollback())
 	}
+	started := e.now()
 	was, err := e.nowUp(ctx, conn, a)
 	if err != nil {
-		return errors.Join(err, tx.Rollback())
+		return nil, errors.Join(err, tx.Rollback())
 	}
 	if err := e.takeAway(ctx, conn, a, listed, tx); err != nil {
-		return errors.Join(err, e.bringBack(ctx, conn, a, was, tx))
+		return nil, errors.Join(err, e.bringBack(ctx, conn, a, was, tx))
 	}
+	for _, unit := range was.instances {
+		_, i, _ := units.ParseInstance(unit)
+		stopped = append(stopped, control.Rolled{Unit: unit, Instance: i})
+	}
+	killed := e.withKilled(ctx, a, nil, started) // while its journal is there
 	if err := e.sweep(ctx, conn, a, listed, keepLogs, tx); err != nil {
-		return err
+		return stopped, errors.Join(err, killed)
 	}
 	e.note("%s is gone", n)
-	return lock.Remove()
+	return stopped, errors.Join(lock.Remove(), killed)
 }
 
 // takeAway disables and stops the app, and removes its files.
@@ -224,9 +230,7 @@ func (e *env) finishUninstall(ctx context.Context, conn *control.Conn, n units.N
 	if err != nil {
 		return err
 	}
-	// What the first command was asked to keep must not be lost.
-	keepLogs := slices.Contains(strings.Fields(p.Command), "--"+keepLogsFlag)
-	return e.sweep(ctx, conn, a, units.MaxInstances, keepLogs, tx)
+	return e.sweep(ctx, conn, a, units.MaxInstances, p.KeepLogs, tx)
 }
 
 // removeSockets removes the files of Unix sockets that nobody listens on any more; systemd leaves them (RemoveOnStop=).

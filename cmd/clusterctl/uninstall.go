@@ -14,36 +14,41 @@ import (
 
 // uninstallCommand is the undo of install.
 func uninstallCommand(e *env) *cli.Command {
-	var yes, keepLogs bool
+	var yes, keepLogs, asJSON bool
 	return &cli.Command{
 		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove all that was installed of them",
-		UsageText: "uninstall NAME|GLOB|all... [--yes] [--keep-logs]",
+		UsageText: "uninstall NAME|GLOB|all... [--yes] [--keep-logs] [--json]",
 		Description: "Stops the apps and removes their units, configuration and state. The programs themselves, and every file\n" +
 			"that clusterctl did not write, stay. So do their lines in the journal of the machine, which has one limit for all;\n" +
 			"a journal of an app's own (--log-namespace) is removed with all that is in it, unless --keep-logs is given.\n\n" +
 			"EXAMPLES:\n   sudo clusterctl uninstall shop\n   sudo clusterctl uninstall 'test-*' --yes",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", Destination: &yes},
-			&cli.BoolFlag{Name: keepLogsFlag, Usage: "leave the journals of the apps' own where they are", Destination: &keepLogs},
+			&cli.BoolFlag{Name: "keep-logs", Usage: "leave the journals of the apps' own where they are", Destination: &keepLogs},
+			rollJSONFlag(&asJSON),
 		},
 		Action: func(c *cli.Context) error {
 			args, err := operands(c, 1, -1, "the NAME of an app")
 			if err != nil {
 				return err
 			}
-			return runUninstall(c.Context, e, args, yes, keepLogs)
+			reports, err := runUninstall(c.Context, e, args, yes, keepLogs)
+			if asJSON && reports != nil {
+				err = errors.Join(err, e.printRolls(reports))
+			}
+			return err
 		},
 	}
 }
 
-// runUninstall asks once for all, and goes on when one fails.
-func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool) error {
+// runUninstall asks once for all, and goes on when one fails. It returns what became of each app, nil if it did not begin.
+func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool) ([]appRoll, error) {
 	names, err := e.wholeApps(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := e.needRoot(); err != nil {
-		return err
+		return nil, err
 	}
 	var missing []error
 	for _, n := range names {
@@ -53,22 +58,31 @@ func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool
 		}
 	}
 	if missing != nil || len(names) == 0 {
-		return errors.Join(missing...)
+		return nil, errors.Join(missing...)
 	}
 	if !yes {
 		if err := e.confirm(ctx, e.uninstallQuestion(names, keepLogs)); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	reports := []appRoll{}
 	var errs []error
 	for _, n := range names {
 		if err := ctx.Err(); err != nil {
 			errs = append(errs, err)
 			break
 		}
-		errs = append(errs, e.uninstall(ctx, n, keepLogs))
+		started := e.now()
+		stopped, err := e.uninstall(ctx, n, keepLogs)
+		errs = append(errs, err)
+		report := rollReportOf(n, stopped, e.now().Sub(started), err)
+		for i := range report.Instances {
+			report.Instances[i].Outcome = "stopped"
+		}
+		e.killed.mark(report.Instances)
+		reports = append(reports, report)
 	}
-	return errors.Join(errs...)
+	return reports, errors.Join(errs...)
 }
 
 func (e *env) uninstallQuestion(names []units.Name, keepLogs bool) string {

@@ -69,9 +69,13 @@ type update struct {
 func (d *deploy) update(ctx context.Context, o updateOptions) (outcome, error) {
 	out := outcome{Name: d.app.Name, Action: actionFailed, Changed: []string{}, Instances: []instanceRoll{}}
 	u := &update{deploy: d, o: o, out: &out}
+	began := u.e.now()
 	err := u.run(ctx)
 	if err != nil {
-		out.Action, out.Error = actionFailed, err.Error()
+		out.Action = actionFailed
+	}
+	if err = u.e.withKilled(ctx, d.app, err, began); err != nil {
+		out.Error = err.Error()
 	}
 	return out, err
 }
@@ -121,6 +125,10 @@ func (u *update) run(ctx context.Context) error {
 	case !written:
 		return errors.Join(err, tx.Rollback())
 	}
+	if wasKilled(err) {
+		u.e.killed.report(err)
+		err = explainKilled(ctx, err, u.app, began, "\n--force goes on after it")
+	}
 	err = notReached(explainInstance(context.WithoutCancel(ctx), err, u.app.LogNamespace(), began))
 	u.e.note("%s: putting everything back as it was", u.app.Name)
 	r := undo{
@@ -142,7 +150,7 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	case stepOpen:
 		return u.e.openSockets(ctx, u.conn, u.app.Name, s.sockets)
 	case stepGrow:
-		p := u.e.newProgress(string(u.app.Name), len(s.instances))
+		p := u.e.newProgress(string(u.app.Name), wantedIn(s.instances, u.target.Sizing.Want))
 		defer p.end()
 		return u.conn.StartInstances(ctx, u.app.Name, s.instances, u.o.settle, 0, u.record(p.observe))
 	case stepRoll:
@@ -180,6 +188,17 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	return u.conn.StartApp(ctx, u.app.Name, s.instances, u.o.settle, u.record(p.observe))
 }
 
+// wantedIn is how many of the instances the machine runs; a condition skips those above.
+func wantedIn(instances []int, want int) int {
+	n := 0
+	for _, i := range instances {
+		if i <= want {
+			n++
+		}
+	}
+	return n
+}
+
 // write puts the files in place. A socket unit that goes away lives on in /run until the last instance that uses it has
 // been replaced: PID 1 drops the descriptor of a socket that it finds no file of when it reloads, and then nobody could go
 // back to it.
@@ -201,13 +220,18 @@ func (u *update) write(tx *install.Tx) error {
 
 // roll replaces the instances, with their waits after short runs forgotten: those were of another configuration.
 func (u *update) roll(ctx context.Context, instances []int) error {
-	if err := u.e.store.ForgetRuns(u.app.Name); err != nil {
-		return err
+	o := control.RollOptions{Settle: u.o.settle, Force: u.o.force}
+	if u.from == u.target.Sizing.Listed {
+		o.Surge = surgeOf(u.app, u.from)
 	}
-	p := u.e.newProgress(string(u.app.Name), len(instances))
-	defer p.end()
-	rolled, err := u.conn.RollApp(ctx, u.app.Name, instances, control.RollOptions{Settle: u.o.settle}, p.observe)
-	u.out.Instances = append(u.out.Instances, rollReportOf(u.app.Name, rolled, 0, err).Instances...)
+	began := u.e.now()
+	rolled, err := u.e.rollSteps(ctx, u.conn, u.app.Name, instances, o)
+	list := rollReportOf(u.app.Name, rolled, 0, err).Instances
+	u.e.noteCuts(u.app.Name, began, list)
+	u.out.Instances = append(u.out.Instances, list...)
+	if wholeButKilled(rolled, err) {
+		return nil // all is done, and to undo it could kill once more; the command says what was killed
+	}
 	return err
 }
 

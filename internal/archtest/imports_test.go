@@ -24,7 +24,7 @@ var directions = []struct {
 	{"templates", nil},
 	{"units", []string{"templates", "activation/shim/envfile"}},
 	{"units/config", []string{"units"}},
-	{"units/install", []string{"units", "units/config", "activation/shim/backoff"}},
+	{"units/install", []string{"units", "units/config", "activation/shim/backoff", "activation/shim/drain/left"}},
 	{"units/control/...", []string{"units", "units/control/..."}},
 	{"journal/...", []string{"journal/..."}},
 	{"activation", []string{"activation/internal/..."}},
@@ -41,7 +41,7 @@ var directions = []struct {
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
 	{"internal/lab/...", []string{"internal/lab/..."}},
 	// Reads what the kernel and the shim know of processes, for "ls" and "show"; it knows neither units nor systemd.
-	{"internal/inspect", []string{"activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten"}},
+	{"internal/inspect", []string{"activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }

@@ -154,6 +154,9 @@ install x --max-restarts some -l 1 -- GO
 install x --max-restarts -1 -l 1 -- GO
 install x --start-timeout -5s -l 1 -- GO
 install x --drain-timeout soon -l 1 -- GO
+install x --stop-timeout soon -l 1 -- GO
+install x --surge many -l 1 -- GO
+install x --surge -1 -l 1 -- GO
 install x --probe-timeout -1s -- GO
 install x --settle -1s -l 1 -- GO
 install x --name a@b -l 1 -- GO

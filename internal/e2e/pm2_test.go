@@ -19,7 +19,7 @@ func TestAsPM2(t *testing.T) {
 		t.Errorf("not silent: %v", r)
 	}
 	a.wantUp(t)
-	for _, want := range []string{"^drain-timeout: 3s$", "^start-timeout: 20s$", "^restart: \"?no\"?$"} {
+	for _, want := range []string{"^stop-timeout: 3s$", "^start-timeout: 20s$", "^restart: \"?no\"?$"} {
 		m.Sh(t, "grep -E '"+want+"' /etc/clusterctl/like-pm2.yaml")
 	}
 	before := a.pids(t)

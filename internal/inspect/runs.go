@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
 // Runs is what the shim has noted about the runs of an instance.
@@ -39,4 +40,14 @@ func runsOf(s backoff.State, written, now time.Time) Runs {
 		r.Next = next
 	}
 	return r
+}
+
+// LeftOf returns the connections that the drain of an instance has left since that time; false where it has left none.
+func (h Host) LeftOf(app string, instance int, since time.Time) (left.Report, bool) {
+	path := filepath.Join(h.Runs, app, strconv.Itoa(instance))
+	info, err := os.Stat(path + left.Suffix)
+	if err != nil || info.ModTime().Before(since) {
+		return left.Report{}, false
+	}
+	return left.Load(path)
 }

@@ -87,6 +87,10 @@ func encode(a units.App) []byte {
 	w.list("allow", allow)
 	w.duration("start-timeout", a.Timeouts.Start)
 	w.duration("drain-timeout", a.Timeouts.Drain)
+	w.duration("stop-timeout", a.Timeouts.Stop)
+	if a.Surge != 0 {
+		fmt.Fprintf(w, "surge: %d\n", a.Surge)
+	}
 	w.shim(a.Shim)
 	w.logs(a.Logs)
 	return w.Bytes()

@@ -46,6 +46,8 @@ func fields() []field {
 		{"allow", (*appReader).allow},
 		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
+		{"stop-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Stop = parsed(r, f, n, parseDuration) }},
+		{"surge", func(r *appReader, f string, n *yaml.Node) { r.app.Surge = parsed(r, f, n, parseNumber) }},
 		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
 		{"pin", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Pin = parsed(r, f, n, parseBool) }},
 		{"max-restarts", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MaxRestarts = parsed(r, f, n, parseNumber) }},
@@ -80,6 +82,8 @@ func fileField(s string) string {
 		return "start-timeout"
 	case "timeouts.drain":
 		return "drain-timeout"
+	case "timeouts.stop":
+		return "stop-timeout"
 	}
 	return s
 }

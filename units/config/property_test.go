@@ -84,7 +84,8 @@ func anyApp() *rapid.Generator[units.App] {
 			Writable:   rapid.SliceOfN(path, 0, 2).Draw(t, "writable"),
 			Reads:      rapid.SliceOfN(path, 0, 2).Draw(t, "read"),
 			Allow:      rapid.SliceOfN(rapid.SampledFrom(units.Allowances()), 0, 2).Draw(t, "allow"),
-			Timeouts:   units.Timeouts{Start: anyDuration().Draw(t, "start"), Drain: anyDuration().Draw(t, "drain")},
+			Timeouts:   units.Timeouts{Start: anyDuration().Draw(t, "start"), Drain: anyDuration().Draw(t, "drain"), Stop: anyDuration().Draw(t, "stop")},
+			Surge:      rapid.IntRange(0, 3).Draw(t, "surge"),
 			Shim: units.ShimOptions{
 				Increment: env(rapid.SampledFrom([]string{"3000", "+5", "-1", "007"})), Pin: rapid.Bool().Draw(t, "pin"),
 				MaxRestarts: rapid.IntRange(0, 100).Draw(t, "restarts"), MinUptime: anyDuration().Draw(t, "uptime"),

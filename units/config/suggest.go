@@ -16,7 +16,7 @@ func synonyms() map[string]string {
 		"port": "listen", "ports": "listen", "socket": "listen", "address": "listen",
 		"environment": "env", "envfile": "env-files", "environment-file": "env-files", "environmentfile": "env-files",
 		"replicas": "instances", "processes": "instances", "workers": "instances", "scale": "instances",
-		"kill-timeout": "drain-timeout", "listen-timeout": "start-timeout", "increment-var": "increment", "autorestart": "restart",
+		"kill-timeout": "stop-timeout", "listen-timeout": "start-timeout", "increment-var": "increment", "autorestart": "restart",
 		"readwritepaths": "writable", "reads": "read", "readable": "read", "readonlypaths": "read", "bindreadonlypaths": "read",
 	}
 }

@@ -179,6 +179,8 @@ type move struct {
 	longer    func([]State) time.Duration
 	// limit is the time until all are up, or 0 for none.
 	limit time.Duration
+	// onKill hears of each instance that was killed because it did not stop, or is nil.
+	onKill func(Killed)
 }
 
 // drive queues the jobs and follows the instances until all have settled, or one has failed.
@@ -189,6 +191,12 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 	}
 	t := newTracker(name, m.op, m.instances, socketsOf(aggregate), progress)
 	t.limit, t.longer = m.limit, m.longer
+	t.onKill = func(k Killed) {
+		c.tell(k)
+		if m.onKill != nil {
+			m.onKill(k)
+		}
+	}
 	w, err := c.Watch(ctx, t.watched())
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ func (s *State) set(name string, v any) {
 			s.ExecMainCode = int(v)
 		case "ExecMainStatus":
 			s.ExecMainStatus = int(v)
+		case "KillSignal":
+			s.StopSignal = int(v)
 		}
 	case bool:
 		switch name {

@@ -9,20 +9,6 @@ import (
 	"time"
 )
 
-// Killed is an instance that the clock of this package has killed with SIGKILL: it stretched its stop, or its start, beyond
-// what its unit allows. A program that may speak to systemd can do that without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
-type Killed struct {
-	Unit string
-	// Op is Stop or Start: what it did not do.
-	Op Op
-	// After is how long it took.
-	After time.Duration
-}
-
-func (k Killed) String() string {
-	return fmt.Sprintf("%s: did not %s within %v; killed (SIGKILL)", strings.TrimSuffix(k.Unit, ".service"), k.Op, k.After.Round(time.Second))
-}
-
 // StuckError is a unit that is not where it should be after a SIGKILL, or whose job does not begin.
 type StuckError struct {
 	Unit string
@@ -78,7 +64,7 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g := guard{states: c.States, signal: c.Kill, onKill: c.onKill, op: op, units: units, killed: make(map[string]time.Time)}
+		g := guard{states: c.States, signal: c.Kill, onKill: c.tell, op: op, units: units, killed: make(map[string]time.Time)}
 		if err := g.watch(guarded); err != nil {
 			cancel(&guardError{err})
 		}
@@ -103,7 +89,7 @@ func stuck(ctx context.Context, err error) error {
 
 // guard is one wait.
 type guard struct {
-	// states and signal are methods of the connection; onKill hears of each unit that is killed, or is nil.
+	// states and signal are methods of the connection; onKill hears of each unit that is killed.
 	states func(context.Context, []string) ([]State, error)
 	signal func(context.Context, string, syscall.Signal) error
 	onKill func(Killed)
@@ -181,9 +167,7 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	if s.Active == Activating {
 		k.Op = Start
 	}
-	if g.onKill != nil {
-		g.onKill(k)
-	}
+	g.onKill(k)
 	return nil
 }
 
@@ -222,6 +206,3 @@ func (s State) age() time.Duration {
 	}
 	return time.Duration(now-s.changeMono) * time.Microsecond
 }
-
-// OnKill sets what hears of each unit that is killed, from any goroutine; before the connection is used.
-func (c *Conn) OnKill(f func(Killed)) { c.onKill = f }

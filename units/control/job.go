@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -137,13 +138,38 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // concerns all units: an ended context, a missing permission, a lost connection. When the context ends, the jobs go on. A unit
 // that takes longer than its timeouts is killed, see [Killed].
 func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Outcome, error) {
+	var before []State
+	instances := slices.DeleteFunc(slices.Clone(units), func(u string) bool { return !strings.Contains(u, "@") })
+	if op == Stop {
+		var err error
+		if before, err = c.States(ctx, instances); err != nil {
+			return nil, fmt.Errorf("%s of %s: %w", op, summary(units), err)
+		}
+	}
 	w := newWait(op, mode, units)
-	ctx, end := c.guard(ctx, op, units)
+	guarded, end := c.guard(ctx, op, units)
 	defer end()
-	if err := c.await(ctx, w); err != nil {
-		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), stuck(ctx, err))
+	if err := c.await(guarded, w); err != nil {
+		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), stuck(guarded, err))
+	}
+	if op == Stop {
+		c.tellKilled(ctx, before)
 	}
 	return w.out, nil
+}
+
+// tellKilled reports the units that were killed since that look. systemd keeps how a run ended until the next start.
+func (c *Conn) tellKilled(ctx context.Context, before []State) {
+	var units []string
+	for _, s := range before {
+		units = append(units, s.Unit)
+	}
+	now, err := c.States(ctx, units)
+	for i := range now {
+		if k, killed := killedAtStop(before[i], now[i]); killed && err == nil {
+			c.tell(k)
+		}
+	}
 }
 
 // summary names units in an error without filling the screen.

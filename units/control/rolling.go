@@ -19,6 +19,8 @@ type RollOptions struct {
 	Surge int
 	// Settle is how long a new instance has to stay up before the next one follows.
 	Settle time.Duration
+	// Force goes on after an instance that had to be killed at its stop.
+	Force bool
 	// Timeout bounds each instance from the start of its drain until it is up; 0 leaves that to its unit.
 	Timeout time.Duration
 }
@@ -53,6 +55,8 @@ type Rolled struct {
 	// Took is the time from the begin of its drain until it was up, without the time to settle.
 	Took  time.Duration
 	State State
+	// Killed: it did not stop, and had to be killed.
+	Killed bool
 }
 
 // RollApp replaces the instances in small steps, with the sockets open: drain, stop, start, up, alive for the time to
@@ -60,7 +64,8 @@ type Rolled struct {
 // run, nobody who serves is lost by it. It returns what became of each, in the order of the instances.
 //
 // The first instance that does not come back ends it with an [*InstanceError]; the others are as they were, and
-// systemd's own restarts of the one go on. A job of somebody else that ours would replace ends it with a [*RefusedError]
+// systemd's own restarts of the one go on. The first that had to be killed at its stop ends it with a [*KilledError], unless
+// Force is set: the program is up again, and the next one may lose by a SIGKILL too what it has not saved. A job of somebody else that ours would replace ends it with a [*RefusedError]
 // that is [ErrConflict]. What is stopped, masked, or skipped by a condition stays so; an instance that is masked and still
 // runs is an error before anything is done. When the context ends, the step under way goes on without us.
 func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o RollOptions, progress func(Progress)) ([]Rolled, error) {
@@ -78,14 +83,21 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	steps := Roll(r.todo, slices.Max(instances), o.Batch, o.Surge)
 	for i, s := range steps {
 		if err := c.rollStep(ctx, r, s); err != nil {
-			err = r.failed(s, c.blame(ctx, err))
-			if last := steps[len(steps)-1]; last.Op == Stop && i < len(steps)-1 {
-				err = errors.Join(err, c.StopInstances(context.WithoutCancel(ctx), name, last.Instances))
-			}
-			return r.out, err
+			return r.out, errors.Join(r.failed(s, c.blame(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
+		}
+		if r.killed != nil && !o.Force {
+			return r.out, errors.Join(r.killed, c.endSurge(ctx, name, steps[i+1:]))
 		}
 	}
 	return r.out, nil
+}
+
+// endSurge stops the extra instances of a roll that ends before its last step.
+func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []Step) error {
+	if len(rest) == 0 || rest[len(rest)-1].Op != Stop {
+		return nil
+	}
+	return c.StopInstances(context.WithoutCancel(ctx), name, rest[len(rest)-1].Instances)
 }
 
 // rollStep carries out one step of the plan.
@@ -99,8 +111,21 @@ func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
 	}
 	m := move{
 		op: s.Op, mode: Fail, jobs: instanceUnits(r.name, s.Instances), instances: s.Instances, settle: r.o.Settle, limit: r.o.Timeout,
+		onKill: r.noteKilled,
 	}
 	return c.drive(ctx, r.name, m, r.observe)
+}
+
+// noteKilled keeps the first instance that had to be killed.
+func (r *roll) noteKilled(k Killed) {
+	for i := range r.out {
+		if one := &r.out[i]; one.Unit == k.Unit {
+			one.Killed, one.Reason = true, k.Reason()
+		}
+	}
+	if r.killed == nil {
+		r.killed = &KilledError{k}
+	}
 }
 
 // blame names the job that is in the way of ours.
@@ -124,6 +149,8 @@ type roll struct {
 	todo, down []int
 	// since is the begin of the step.
 	since time.Time
+	// killed is the first instance that had to be killed at its stop.
+	killed error
 }
 
 // begin sorts the instances by what is to be done with them.
@@ -190,7 +217,10 @@ func (r *roll) observe(p Progress) {
 		one.State = p.State
 		switch p.Phase {
 		case Ready, Finished:
-			one.Outcome, one.Reason, one.Took = r.good(p.Instance), p.Reason, time.Since(r.since)
+			one.Outcome, one.Took = r.good(p.Instance), time.Since(r.since)
+			if !one.Killed {
+				one.Reason = p.Reason
+			}
 		case SkippedByCondition:
 			one.Outcome, one.Reason = RollSkipped, p.Reason
 		case Broken:

@@ -86,6 +86,8 @@ type State struct {
 	Requires                  []string
 	// Listen are the addresses of a socket.
 	Listen []string
+	// StopSignal is KillSignal= of a service.
+	StopSignal int
 	// RestartDelay is RestartSec= of a service.
 	RestartDelay time.Duration
 	// FileState says whether the unit starts at boot: "enabled", "disabled", "static", "masked", …

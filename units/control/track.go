@@ -29,6 +29,8 @@ type tracker struct {
 	limit time.Duration
 	// longer may extend the time to settle; see Settling.
 	longer func([]State) time.Duration
+	// onKill hears of each instance that was killed because it did not stop, or is nil.
+	onKill func(Killed)
 }
 
 // tracked is one unit of the app.
@@ -41,6 +43,8 @@ type tracked struct {
 	// result is that of the job; restarts is NRestarts when it became ready.
 	result   Result
 	restarts int
+	// killed: it was killed because it did not stop.
+	killed bool
 }
 
 func newTracker(name units.Name, op Op, instances []int, sockets []string, progress func(Progress)) *tracker {
@@ -155,6 +159,7 @@ func (t *tracker) take(e event) error {
 	}
 	for i, u := range t.all {
 		if u.unit == e.change.State.Unit {
+			t.noteKilled(u, t.states[i], e.change.State)
 			t.states[i] = e.change.State
 			// A canceled job says nothing: ours may have replaced it.
 			if r := e.change.Ended; r != NoResult && r != Canceled {
@@ -168,6 +173,17 @@ func (t *tracker) take(e event) error {
 		}
 	}
 	return nil
+}
+
+// noteKilled reports an instance that was killed at its stop, once. The state in which systemd shows it ends with the next start.
+func (t *tracker) noteKilled(u *tracked, before, s State) {
+	if u.instance == 0 || u.killed || t.onKill == nil || s.JobID == 0 && before.JobID == 0 {
+		return
+	}
+	if k, killed := killedAtStop(before, s); killed {
+		u.killed = true
+		t.onKill(k)
+	}
 }
 
 // end takes the results of our own jobs. The aggregate is ordered after its instances, so when its job has ended theirs

@@ -55,6 +55,7 @@ type intent struct {
 	Uninstall bool         `json:"uninstall,omitempty"`
 	Was       Was          `json:"was,omitempty"`
 	Scale     bool         `json:"scale,omitempty"`
+	KeepLogs  bool         `json:"keepLogs,omitempty"`
 	Command   string       `json:"command"`
 	PID       int          `json:"pid"`
 	Since     time.Time    `json:"since"`

@@ -18,8 +18,9 @@ type Pending struct {
 	Since   time.Time
 	// Changes are the files that it was about to change, or had changed, and those it kept.
 	Changes []Change
-	// Uninstall says that it was removing the app, Scale that it was only changing its number of instances.
-	Uninstall, Scale bool
+	// Uninstall says that it was removing the app, KeepLogs that it was to leave the app's own journal, and Scale that it was
+	// only changing the number of instances.
+	Uninstall, KeepLogs, Scale bool
 	// Was is that of its plan.
 	Was Was
 	// Untouched says that it had not changed a file yet.
@@ -52,7 +53,7 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it is of the app " + string(in.App))}
 	}
 	p := &Pending{
-		App: app, Command: in.Command, PID: in.PID, Since: in.Since, Uninstall: in.Uninstall, Scale: in.Scale, Was: in.Was,
+		App: app, Command: in.Command, PID: in.PID, Since: in.Since, Uninstall: in.Uninstall, KeepLogs: in.KeepLogs, Scale: in.Scale, Was: in.Was,
 		store: s, intent: in,
 	}
 	_, err = d.root.Lstat(untouchedFile)

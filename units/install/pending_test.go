@@ -4,18 +4,19 @@ package install
 
 import "testing"
 
-// The command after a kill has to know that only the number of instances was about to change.
-func TestPendingScale(t *testing.T) {
+// The command after a kill has to know that only the number of instances was about to change, and that an uninstall was to keep
+// the journal, however the flag was written.
+func TestPendingFlags(t *testing.T) {
 	for _, scale := range []bool{true, false} {
 		s := storeAt(newRoot(t))
 		apply(t, s, scaled(2))
 		p := planned(t, s, scaled(4))
-		p.Scale = scale
+		p.Scale, p.KeepLogs = scale, !scale
 		if _, err := s.Begin(p); err != nil {
 			t.Fatal(err)
 		}
 		got, found, err := s.Pending(p.App)
-		if err != nil || !found || got.Scale != scale {
+		if err != nil || !found || got.Scale != scale || got.KeepLogs == scale {
 			t.Errorf("scale %v: %+v, %v, %v", scale, got, found, err)
 		}
 	}

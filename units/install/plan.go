@@ -91,6 +91,8 @@ type Plan struct {
 	Uninstall bool
 	// Scale says that only the number of instances changes; it is kept for [Pending], and means nothing here.
 	Scale bool
+	// KeepLogs says that an uninstall leaves the app's own journal; it is kept for [Pending] too.
+	KeepLogs bool
 	// Was says what the app did before, for whoever rolls the plan back.
 	Was Was
 }

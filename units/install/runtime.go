@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -135,7 +136,7 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	for _, dir := range runtimeState(app) {
 		for _, i := range instances {
-			for _, suffix := range []string{"", backoff.Suffix, backoff.Suffix + ".new", ".ready", ".ready.new"} {
+			for _, suffix := range []string{"", backoff.Suffix, backoff.Suffix + ".new", left.Suffix, left.Suffix + ".new", ".ready", ".ready.new"} {
 				path := filepath.Join(dir, strconv.Itoa(i)+suffix)
 				if err := os.RemoveAll(path); err != nil {
 					return &Error{Op: "removing", Path: path, Err: err}

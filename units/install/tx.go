@@ -19,7 +19,7 @@ type Tx struct {
 // made. After an error nothing of the app has changed. An intent that is there already is a [*PendingError].
 func (s Store) Begin(p Plan) (*Tx, error) {
 	in := intent{
-		Version: intentVersion, App: p.App, Uninstall: p.Uninstall, Scale: p.Scale, Was: p.Was,
+		Version: intentVersion, App: p.App, Uninstall: p.Uninstall, Scale: p.Scale, KeepLogs: p.KeepLogs, Was: p.Was,
 		Command: s.Command, PID: os.Getpid(), Since: s.now().UTC(),
 	}
 	for _, c := range p.Changes {

@@ -72,14 +72,13 @@ func Start(c Config) error {
 			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
 		}
 	}
-	datagrams := shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6)
 	calls := seccomp.Calls{
 		Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners),
-		Paths: paths(c.Listeners), AnyShutdown: datagrams,
+		Paths: paths(c.Listeners), AnyShutdown: slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.datagram() }),
 	}
 	// A held accept has to be interruptible by the program's own signals.
 	filter := seccomp.Program(machine, calls)
-	if datagrams {
+	if shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6) {
 		filter = append(seccomp.Joins(machine), filter...)
 	}
 	fd, err := seccomp.Install(filter, !c.HoldAccept)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
 // Main is the subcommand "clusterctl-shim drain": args without that word, the
@@ -26,6 +28,7 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	flags.DurationVar(&opt.Idle, "idle", DefaultIdle, "silence after which an answered connection counts as done")
 	flags.DurationVar(&opt.Busy, "busy", DefaultBusy, "bound for keep-alive connections that are in use without a pause")
 	flags.BoolVar(&opt.HTTPClose, "http-close", true, "say Connection: close for the server where keep-alive connections do not end")
+	report := flags.String("report", "", "instance for which the connections that are left are noted")
 	mode := flags.String("drain", "epoll", "how new connections are kept away: epoll, accept or off")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -44,8 +47,14 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "clusterctl-shim: drain: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
-	if text := bounded(opt); text != "" {
+	result, text := bounded(opt)
+	if text != "" {
 		fmt.Fprintf(stderr, "clusterctl-shim: drain: %s\n", text)
+	}
+	if *report != "" {
+		if err := left.Save(*report, result.report()); err != nil {
+			fmt.Fprintf(stderr, "clusterctl-shim: drain: %v\n", err)
+		}
 	}
 	return 0
 }
@@ -54,26 +63,29 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 // make the stop run into TimeoutStopSec=, which is later.
 const slack = time.Second
 
-// bounded runs the drain and returns what to say about it.
-func bounded(opt Options) string {
+// bounded runs the drain and returns what it did, and what to say about it.
+func bounded(opt Options) (Result, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+slack)
 	defer cancel()
-	said := make(chan string, 1)
+	done := make(chan Result, 1)
+	failed := make(chan error, 1)
 	go func() {
 		result, err := Run(ctx, opt)
-		switch {
-		case err != nil:
-			said <- fmt.Sprintf("%v%s; ordinary stop", err, hint(err))
-		case result.Reason != "":
-			said <- result.String()
-		default:
-			said <- ""
+		if err != nil {
+			failed <- err
+			return
 		}
+		done <- result
 	}()
 	select {
-	case text := <-said:
-		return text
+	case err := <-failed:
+		return Result{}, fmt.Sprintf("%v%s; ordinary stop", err, hint(err))
+	case result := <-done:
+		if result.Reason == "" {
+			return result, ""
+		}
+		return result, result.String()
 	case <-ctx.Done():
-		return "time is up, and looking at the worker takes too long; ordinary stop"
+		return Result{}, "time is up, and looking at the worker takes too long; ordinary stop"
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
 const (
@@ -69,9 +71,16 @@ type Result struct {
 	Left      int           // connections not done at the end
 	Streams   int           // connections left to the program: they send without a new request
 	Waited    time.Duration //
+	// Open are the connections that were in use at the end: those left, and the streams.
+	Open []left.Connection
 	// Reason says why the drain ended short of done, or did nothing at all; ""
 	// is a complete drain.
 	Reason string
+}
+
+// report is what the result says of connections that the stop may cut.
+func (r Result) report() left.Report {
+	return left.Report{Waited: r.Waited, Count: len(r.Open), Connections: r.Open}
 }
 
 // String is the one line for the log.

@@ -1,12 +1,16 @@
 package drain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
 const (
@@ -39,12 +43,13 @@ func (d *drain) wait(ctx context.Context) error {
 		}
 		cost := time.Since(began)
 		if verdict.finished(d, began) {
+			d.result.Open = verdict.open()
 			return nil
 		}
 		d.speak(began)
 		d.result.Left, d.result.Streams = len(verdict.left), len(verdict.streams)
 		if ctx.Err() != nil {
-			d.result.Reason = d.late(verdict)
+			d.result.Reason, d.result.Open = d.late(verdict), verdict.open()
 			return nil
 		}
 		if d.mainEnds(max(interval, min(share*cost, costlyInterval))) {
@@ -68,6 +73,22 @@ type sampled struct {
 	streams []socket // sent to without an end in sight, see stream; not of those left
 	busy    int      // of those left, with a request that is not answered
 	turning int      // of those left, in use again and again
+}
+
+// open returns the connections that are in use, the oldest request first.
+func (s sampled) open() []left.Connection {
+	var list []left.Connection
+	for _, c := range slices.Concat(s.left, s.streams) {
+		one := left.Connection{Peer: c.PeerAddress()}
+		if c.Port != 0 {
+			one.Request = time.Duration(c.Info.RecvAge) * time.Millisecond
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b left.Connection) int {
+		return cmp.Or(-cmp.Compare(a.Request, b.Request), strings.Compare(a.Peer, b.Peer))
+	})
+	return list
 }
 
 // sample looks at the connections once, and keeps the listeners held.

@@ -1,0 +1,54 @@
+package left_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
+)
+
+// TestReport: what a drain saves is loaded as it is, a drain that leaves nothing removes it, and a damaged file is none.
+func TestReport(t *testing.T) {
+	instance := filepath.Join(t.TempDir(), "1")
+	want := left.Report{Waited: 8 * time.Second, Count: 2, Connections: []left.Connection{
+		{Peer: "127.0.0.1:4000", Request: 9 * time.Second}, {},
+	}}
+	if err := left.Save(instance, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := left.Load(instance); !ok || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, ok, want)
+	}
+	for _, bad := range []string{"", "x", "clusterctl-left 1\n", "clusterctl-left 1\ncount=-1\nend\n", "clusterctl-left 1\ncount=x\nend\n"} {
+		if err := os.WriteFile(instance+left.Suffix, []byte(bad), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := left.Load(instance); ok {
+			t.Errorf("%q: %+v", bad, got)
+		}
+	}
+	for range 2 {
+		if err := left.Save(instance, left.Report{Waited: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(instance + left.Suffix); !os.IsNotExist(err) {
+			t.Errorf("the report stays: %v", err)
+		}
+	}
+}
+
+// TestMost: a report has room for the longest addresses, and names no more connections.
+func TestMost(t *testing.T) {
+	r := left.Report{Count: 1000}
+	for range 1000 {
+		r.Connections = append(r.Connections, left.Connection{Peer: "[" + strings.Repeat("ffff:", 7) + "ffff%4294967295]:65535", Request: 1 << 62})
+	}
+	got, ok := left.Decode(r.Encode())
+	if !ok || got.Count != 1000 || len(got.Connections) != left.Most || len(r.Encode()) > 4096 {
+		t.Errorf("%v, %d connections of %d, %d bytes", ok, len(got.Connections), got.Count, len(r.Encode()))
+	}
+}

@@ -1,0 +1,176 @@
+//go:build lab
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// TestReloadSaysWhatItCuts: connections that are in use when the drain gives up are counted and named, for people and for
+// programs, whoever reloads; the exit status does not change.
+func TestReloadSaysWhatItCuts(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const program = "/opt/e2e/stream.py"
+		m.CopyIn(t, "testdata/stream.py", program)
+		m.CopyIn(t, "testdata/reader.py", "/opt/e2e/reader.py")
+		a := app{m: m, name: "streams", n: 1}
+		t.Cleanup(func() { a.uninstall(t) })
+		must(t, m, "install", a.name, "-i", "1", "--listen", "127.0.0.1:8631", "--drain-timeout", "3s", "--settle", "200ms", "--",
+			"/usr/bin/python3", program, "8631")
+		read := func(n int) []string {
+			m.Sh(t, fmt.Sprintf("systemd-run --collect --unit=reader-%d /usr/bin/python3 /opt/e2e/reader.py 8631 %d", n, n))
+			m.AwaitJournal(t, "reading from", "-u", fmt.Sprintf("reader-%d", n))
+			line := m.Sh(t, fmt.Sprintf("journalctl -q -o cat -u reader-%d | grep 'reading from'", n))
+			_, peers, _ := strings.Cut(line, "reading from ")
+			return strings.Fields(peers)
+		}
+
+		peers := read(2)
+		r := must(t, m, "reload", a.name, "--json")
+		var got struct{ Apps []appRoll }
+		if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil || len(got.Apps) != 1 || len(got.Apps[0].Instances) != 1 {
+			t.Fatalf("%v: %v", err, r)
+		}
+		wantJSON(t, "reload", r)
+		cut := got.Apps[0].Instances[0].Cut
+		if cut == nil || cut.Connections != 2 || len(cut.Peers) != 2 {
+			t.Fatalf("%d peers %v were reading; the reload says %+v: %v", len(peers), peers, cut, r)
+		}
+		for _, p := range cut.Peers {
+			if !slices.Contains(peers, p.Address) {
+				t.Errorf("%s is not one of %v", p.Address, peers)
+			}
+		}
+		for _, want := range append(peers, "streams@1: stopped with 2 connections in use after a drain of ") {
+			if !strings.Contains(r.Stderr, want) {
+				t.Errorf("%q is missing: %v", want, r)
+			}
+		}
+		read(1)
+		m.Sh(t, "systemctl reload "+a.name)
+		m.AwaitJournal(t, "streams@1: stopped with 1 connection in use", "-u", a.service())
+		// A drain that leaves nothing says nothing.
+		r = must(t, m, "reload", a.name, "--json")
+		if strings.Contains(r.Stderr+r.Stdout, "in use") || strings.Contains(r.Stdout, `"cut"`) {
+			t.Errorf("nobody was connected: %v", r)
+		}
+	})
+}
+
+// appRoll is what is read of "reload --json".
+type appRoll struct {
+	Instances []struct {
+		Outcome string
+		Killed  bool
+		Cut     *struct {
+			Connections int
+			Peers       []struct {
+				Address   string
+				RequestMs int64
+			}
+		}
+	}
+}
+
+// TestStopOfADeafServer: the clock of a drained worker begins with its stop signal, and --stop-timeout holds also where a drain
+// may take longer.
+func TestStopOfADeafServer(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const program = "/opt/e2e/stream.py"
+		m.CopyIn(t, "testdata/stream.py", program)
+		a := app{m: m, name: "deaf-server", n: 2}
+		t.Cleanup(func() { run(t, m, "uninstall", "--yes", a.name) })
+		must(t, m, "install", a.name, "-i", "2", "--listen", "127.0.0.1:8632", "--stop-timeout", "2s", "--settle", "200ms", "--",
+			"/usr/bin/python3", program, "8632", "deaf")
+		if stop := strings.TrimSpace(m.Sh(t, "systemctl show -p TimeoutStopUSec --value "+a.instance(1))); stop != "35s" {
+			t.Errorf("systemd waits for %s, want 35s for the drain", stop)
+		}
+		r := run(t, m, "reload", a.name, "--json")
+		wantKilled(t, r, "deaf-server@1: did not end by itself after SIGTERM; killed (SIGKILL)", "the program did not stop within 2s",
+			"1 instance was not touched")
+		wantJSON(t, "reload", r, `"killed": true`)
+		wantKilled(t, run(t, m, "stop", a.name), "deaf-server@1: did not end", "deaf-server@2: did not end")
+	})
+}
+
+// TestReloadOfOneToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back. With surge in
+// the description of the app, the old worker goes on serving.
+func TestReloadOfOneToABrokenRelease(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const program = "/opt/e2e/one"
+		release := func(script string) { m.WriteFile(t, program, "#!/bin/sh\n"+script+"\n", 0o755) }
+		release(good())
+		a := install(t, m, "one", 1, 8633, "--ready", "notify", "--", program)
+		release("echo no such module; exit 3")
+		r := run(t, m, "reload", a.name)
+		wantKilled(t, r, "clusterctl: one: no worker serves 8633 now: one@1.service: exited with status 3", "no such module",
+			"hint: put the last release that worked back, then sudo clusterctl reload one", "clusterctl rollback one", "--surge 1")
+		release(good())
+		must(t, m, "reload", a.name, "--settle", "100ms")
+		a.wantUp(t)
+
+		must(t, m, "install", a.name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms", "--surge", "1", "--ready", "notify", "--", program)
+		before := a.pids(t)
+		requests := load.Start(t, m, load.Options{URL: a.url, Conns: 4, Rate: 200})
+		release("echo no such module; exit 3")
+		r = run(t, m, "reload", a.name)
+		wantKilled(t, r, "one@2.service: exited with status 3")
+		if strings.Contains(r.Stderr, "no worker serves") || !slices.Equal(a.pids(t), before) {
+			t.Errorf("the old worker should serve: %v, then %v: %v", before, a.pids(t), r)
+		}
+		release(good())
+		must(t, m, "reload", a.name, "--settle", "100ms")
+		if slices.Equal(a.pids(t), before) {
+			t.Error("the worker is the old one")
+		}
+		// An update starts the extra instance too.
+		r = must(t, m, "install", a.name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms", "--surge", "1", "--ready", "notify", "--env", "A=1", "--", program)
+		if !strings.Contains(r.Stderr, "one@2: ready") {
+			t.Errorf("the update starts no extra instance: %v", r)
+		}
+		if l := requests.Stop(); l.Failed() > 0 || l.OK == 0 {
+			t.Errorf("requests were lost: %v", l)
+		}
+		a.wantUp(t)
+	})
+}
+
+// TestScaleToMax: instances above the number of CPUs are not wanted, also where they were never started; no reload names them.
+func TestScaleToMax(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		a := install(t, m, "to-max", 1, 8634, "--", goWorker)
+		running := func(what string) {
+			t.Helper()
+			if one := list(t, m).Apps[0]; one.State != "running" || one.Ready != one.Wanted {
+				t.Errorf("%s: %s, %d of %d", what, one.State, one.Ready, one.Wanted)
+			}
+		}
+		must(t, m, "scale", a.name, "max", "--settle", "100ms")
+		running("from 1 to max")
+		must(t, m, "scale", a.name, "9", "--settle", "100ms")
+		must(t, m, "scale", a.name, "max")
+		running("from 9 to max")
+		if r := must(t, m, "reload", a.name, "--settle", "100ms"); strings.Contains(r.Stderr, "left alone") || strings.Contains(r.Stderr, "skipped") {
+			t.Errorf("the reload names instances that are not wanted: %v", r)
+		}
+		must(t, m, "stop", a.name)
+		must(t, m, "scale", a.name, "1")
+		must(t, m, "scale", a.name, "max")
+		wantState(t, m, "inactive", a.socket(), a.service())
+		must(t, m, "start", a.name, "--settle", "100ms")
+		running("started")
+
+		// On a terminal each line stands alone.
+		out := m.Sh(t, "TERM=xterm script -qec '"+ctl+" restart "+a.name+" --settle 100ms' /dev/null")
+		if i := strings.Index(out, a.name+": restarted"); i < 4 || !strings.HasSuffix(out[:i], "\r\x1b[K") {
+			t.Errorf("the result does not stand alone: %q", out)
+		}
+	})
+}

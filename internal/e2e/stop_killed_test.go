@@ -1,0 +1,128 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/outputschema"
+)
+
+// deaf is a program that says what it does at its stop signal, and goes on.
+const deaf = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
+
+// killedWords are what an error says of a worker that had to be killed.
+func killedWords(a app, i int) []string {
+	return []string{
+		fmt.Sprintf("%s@%d: did not stop within 2s after SIGTERM; killed (SIGKILL)", a.name, i), "still saving", "--stop-timeout",
+	}
+}
+
+// TestStopThatEndsInSIGKILL: a worker that does not end by itself is named, with its reason and its last words, and the exit
+// status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
+func TestStopThatEndsInSIGKILL(t *testing.T) {
+	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+		const program = "/opt/e2e/deaf"
+		m.WriteFile(t, program, deaf, 0o755)
+		for _, kind := range []struct {
+			name  string
+			flags []string
+		}{
+			{"deaf-alone", []string{"--no-listen"}},
+			{"deaf-once", []string{"--no-listen", "--restart", "no"}},
+		} {
+			a := app{m: m, name: kind.name, n: 3}
+			t.Cleanup(func() { a.uninstall(t) })
+			must(t, m, append(append([]string{"install", a.name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...), "--", program)...)
+			before := a.pids(t)
+
+			r := run(t, m, "reload", a.name, "--settle", "0s", "--json")
+			wantKilled(t, r, append(killedWords(a, 1), "2 instances were not touched", "reload "+a.name+" --force")...)
+			wantJSON(t, "reload", r, `"ok": false`, `"killed": true`)
+			if now := a.pids(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
+				t.Errorf("the reload does not end with the first instance: %v, then %v", before, now)
+			}
+			if r := m.Try("systemctl reload " + a.name); r.Code == 0 {
+				t.Error("systemctl reload succeeds, and an instance was killed")
+			}
+			r = run(t, m, "reload", a.name, "--settle", "0s", "--force")
+			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 3)...)...)
+			wantKilled(t, run(t, m, "restart", a.name+"@2"), killedWords(a, 2)...)
+			wantKilled(t, run(t, m, "scale", a.name, "2"), killedWords(a, 3)...)
+			a.n = 2
+			r = run(t, m, "restart", a.name, "--settle", "0s", "--json")
+			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
+			wantJSON(t, "restart", r, `"killed": true`, `"outcome": "reloaded"`)
+			r = run(t, m, "stop", a.name, "--json")
+			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
+			wantJSON(t, "stop", r, `"killed": true`, `"outcome": "stopped"`)
+			if r := run(t, m, "stop", a.name); r.Code != 0 {
+				t.Errorf("a stop of what is down fails: %v", r)
+			}
+			must(t, m, "start", a.name, "--settle", "0s")
+			r = run(t, m, "uninstall", "--yes", a.name, "--json")
+			wantKilled(t, r, append(killedWords(a, 1), a.name+" is gone")...)
+			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
+			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.name) {
+				t.Errorf("failed units stay: %s", left)
+			}
+		}
+	})
+}
+
+// TestUpdateOfADeafWorker: an update whose first worker had to be killed is taken back, and --force finishes it.
+func TestUpdateOfADeafWorker(t *testing.T) {
+	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+		const program = "/opt/e2e/deaf"
+		m.WriteFile(t, program, deaf, 0o755)
+		a := app{m: m, name: "deaf-update", n: 2}
+		t.Cleanup(func() { run(t, m, "uninstall", "--yes", a.name) })
+		install := func(more ...string) lab.Result {
+			return run(t, m, append([]string{"install", a.name, "-i", "2", "--settle", "0s", "--stop-timeout", "2s", "--no-listen"}, append(more, "--", program)...)...)
+		}
+		if r := install(); r.Code != 0 {
+			t.Fatal(r)
+		}
+		before := a.pids(t)
+		wantKilled(t, install("--env", "A=1"), append(killedWords(a, 1), "putting everything back", "--force")...)
+		if now := a.pids(t); now[1] != before[1] {
+			t.Error("the second instance was touched")
+		}
+		wantKilled(t, install("--env", "A=1", "--force"), append(killedWords(a, 1), killedWords(a, 2)...)...)
+		if environ := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", a.pids(t)[1])); !strings.Contains(environ, "A=1") {
+			t.Errorf("--force has not finished the update:\n%s", environ)
+		}
+		// Of one instance there is nothing left to spare.
+		must(t, m, "start", a.name, "--settle", "0s")
+		wantKilled(t, run(t, m, "scale", a.name, "1"), killedWords(a, 2)...)
+	})
+}
+
+// wantKilled fails the test unless a command says the words, and that the state was not reached.
+func wantKilled(t *testing.T, r lab.Result, words ...string) {
+	t.Helper()
+	if r.Code != notReached {
+		t.Errorf("want exit status %d: %v", notReached, r)
+	}
+	for _, w := range words {
+		if !strings.Contains(r.Stderr, w) {
+			t.Errorf("%q is missing: %v", w, r)
+		}
+	}
+}
+
+// wantJSON fails the test unless stdout is as the schema of the command says, and has the parts.
+func wantJSON(t *testing.T, command string, r lab.Result, parts ...string) {
+	t.Helper()
+	if err := outputschema.Check(command, []byte(r.Stdout)); err != nil {
+		t.Errorf("%s --json: %v\n%s", command, err, r.Stdout)
+	}
+	for _, p := range parts {
+		if !strings.Contains(r.Stdout, p) {
+			t.Errorf("%s --json has no %s:\n%s", command, p, r.Stdout)
+		}
+	}
+}

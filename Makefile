@@ -84,7 +84,8 @@ E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/hostile ./internal/e2e
 e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)
 
-# Real programs from Debian that are too large for the images: daphne, gRPC, Java. Needs a network, and takes some five minutes.
+# Real programs: those from Debian that are too large for the images (daphne, gRPC, Java), and each Unix socket server in each
+# place. Needs a network, and takes some ten minutes.
 programs: deps images
 	$(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -288,65 +287,4 @@ func (r *appReader) runAs(field string, n *yaml.Node) {
 func quotedIn(message string, it item) bool {
 	return strings.Contains(message, strconv.Quote(it.text)) ||
 		it.name != "" && (strings.Contains(message, strconv.Quote(it.name)) || strings.Contains(message, strconv.Quote(it.name+"="+it.text)))
-}
-
-// maxDuration is the limit of [units.App.Validate], which cannot say which of the durations is too long.
-const maxDuration = 365 * 24 * time.Hour
-
-func parseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		hint := "use 30s, 1m30s or 500ms"
-		if _, err := strconv.ParseFloat(s, 64); err == nil {
-			hint = "use " + s + "s"
-		}
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not a duration", Hint: hint}
-	}
-	if d > maxDuration {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is longer than a year"}
-	}
-	if d <= 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not more than zero", Hint: "leave the key away for the default"}
-	}
-	return d, nil
-}
-
-func parseNumber(s string) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not a number from 0 on"}
-	}
-	return n, nil
-}
-
-func parseBool(s string) (bool, error) {
-	switch s {
-	case "true", "True", "TRUE":
-		return true, nil
-	case "false", "False", "FALSE":
-		return false, nil
-	}
-	return false, &units.FieldError{Message: strconv.Quote(s) + " is not true or false"}
-}
-
-// parseDrain reads "off", which leaves the drain to the program, or "on", the default.
-func parseDrain(s string) (off bool, err error) {
-	switch s {
-	case "off":
-		return true, nil
-	case "on":
-		return false, nil
-	}
-	return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of on, off"}
-}
-
-// parseAccept reads "hold", which has the notifier answer accept(2), or "pass", the default.
-func parseAccept(s string) (bool, error) {
-	switch s {
-	case "hold":
-		return true, nil
-	case "pass":
-		return false, nil
-	}
-	return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of hold, pass"}
 }

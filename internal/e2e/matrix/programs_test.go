@@ -78,3 +78,6 @@ func silencedServer(t *testing.T, a *app) {
 	}
 	a.everyOne(t, "/hello", hello)
 }
+
+// TestUnixProgramsOfTheWorld is TestUnixPrograms with every program in every place.
+func TestUnixProgramsOfTheWorld(t *testing.T) { testUnixPrograms(t, unixCases()) }

@@ -2,7 +2,6 @@ package units
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,17 +47,16 @@ func (a App) SocketFiles() []string {
 	return paths
 }
 
-// SocketInDirectory returns the path of a socket that lies directly in the app's own directory, or "".
+// socketInReach reports whether the workers' user may be able to put a link in the place of a socket: it is in a directory that
+// the workers may write, or not in /run, where directories belong to root.
 //
-// PID 1 changes the owner of a socket by its path, after the bind, and follows links. The directory belongs to the workers' user,
-// who could put a link to any file there in time. So the shim changes the owners of all sockets of such an app.
-func (a App) SocketInDirectory() string {
-	for _, p := range a.SocketFiles() {
-		if path.Dir(p) == path.Clean(a.Directory) {
-			return p
-		}
-	}
-	return ""
+// PID 1 changes the owner of a socket by its path, after the bind, and follows links to any file. So the shim changes the
+// owners of all sockets of such an app.
+func (a App) socketInReach() bool {
+	return slices.ContainsFunc(a.SocketFiles(), func(p string) bool {
+		return !below(p, "/run") && !below(p, "/var/run") ||
+			slices.ContainsFunc(a.WritableTrees(), func(dir string) bool { return below(p, dir) })
+	})
 }
 
 // SocketAccess returns the access with its defaults filled in. PID 1 makes the sockets before a dynamic user exists, so

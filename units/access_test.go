@@ -58,7 +58,7 @@ func TestSocketOwner(t *testing.T) {
 	}
 }
 
-// TestSocketInOwnDirectory: PID 1 must not change the owner of a socket directly in the app's directory. The shim does.
+// TestSocketInOwnDirectory: PID 1 must not change the owner of a socket in a directory that the workers' user may write. The shim does.
 func TestSocketInOwnDirectory(t *testing.T) {
 	app := func(listen, dir string, socket units.SocketAccess) units.App {
 		l, err := units.ParseListener(listen)
@@ -74,8 +74,9 @@ func TestSocketInOwnDirectory(t *testing.T) {
 		listen, dir string
 		own         bool
 	}{
-		{"/srv/web/app.sock", "/srv/web", true}, {"/srv/web/app.sock", "/srv/web/", true}, {"/srv/web/run/app.sock", "/srv/web", false},
-		{"/run/web.sock", "/srv/web", false}, {"/run/web.sock", "", false}, {"@/srv/web/app", "/srv/web", false},
+		{"/srv/web/app.sock", "/srv/web", true}, {"/srv/web/app.sock", "/srv/web/", true}, {"/srv/web/run/app.sock", "/srv/web", true},
+		{"/srv/sockets/web.sock", "/srv/web", true}, {"/home/web/app.sock", "/home/web/app", true}, {"/run/web/app.sock", "/run/web", true},
+		{"/run/web.sock", "/srv/web", false}, {"/run/web/app.sock", "/", false}, {"/var/run/web.sock", "/srv/web", false}, {"/run/web.sock", "", false}, {"@/srv/web/app", "/srv/web", false},
 	} {
 		for _, asked := range []units.SocketAccess{{}, {Group: "www-data"}} {
 			set, err := units.Render(app(c.listen, c.dir, asked), units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}})

@@ -222,7 +222,7 @@ func (r *renderer) socketViews() []socketView {
 			v.Mode = fixed(FormatSocketMode(access.Mode))
 			v.User = r.must(plain("socket-user", access.User))
 			v.Group = r.must(plain("socket-group", access.Group))
-			if r.app.SocketInDirectory() != "" && v.User+v.Group != "" {
+			if r.app.socketInReach() && v.User+v.Group != "" {
 				v.Files = append(v.Files, r.must(word("listen", l.Path)))
 			}
 		}

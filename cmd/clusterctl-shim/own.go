@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,8 +54,8 @@ func ownerIDs(user, group string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// lookup returns numbers of the entry of a name in passwd(5) or group(5). Package os/user would bring the C library, which
-// asks the network, too.
+// lookup returns numbers of the entry of a name or number in passwd(5) or group(5). A number without an entry is the first of
+// them, and the others are -1. Package os/user would bring the C library, which asks the network, too.
 func lookup(file, name string, fields ...int) (ids []int, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -62,7 +63,7 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 	}
 	for line := range strings.Lines(string(data)) {
 		entry := strings.Split(strings.TrimSpace(line), ":")
-		if entry[0] != name || len(entry) < 4 {
+		if len(entry) < 4 || entry[0] != name && entry[2] != name {
 			continue
 		}
 		for _, f := range fields {
@@ -73,6 +74,9 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 			ids = append(ids, id)
 		}
 		return ids, nil
+	}
+	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return append([]int{int(id)}, slices.Repeat([]int{-1}, len(fields)-1)...), nil
 	}
 	return nil, &failure{code: exitFailed, err: errors.New(file + " has no " + strconv.Quote(name) + "; only root can connect"), hint: "give a local user or group: clusterctl install … --socket-group"}
 }

@@ -12,8 +12,10 @@ func TestLookup(t *testing.T) {
 	if err := os.WriteFile(file, []byte("root:x:0:0:root:/root:/bin/sh\n\n+\nweb:x:990:33::/:/bin/sh\nodd:x:y:z::/:\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := lookup(file, "web", 2, 3); err != nil || !slices.Equal(ids, []int{990, 33}) {
-		t.Errorf("%v, %v", ids, err)
+	for name, want := range map[string][]int{"web": {990, 33}, "990": {990, 33}, "33": {33, -1}} {
+		if ids, err := lookup(file, name, 2, 3); err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%q: %v, %v", name, ids, err)
+		}
 	}
 	for _, name := range []string{"we", "odd", "+", ""} {
 		if ids, err := lookup(file, name, 2, 3); err == nil {

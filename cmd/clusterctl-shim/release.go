@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
@@ -15,7 +16,7 @@ const releaseName = "release"
 
 // startRelease leaves a process behind that cancels the start job of the next run, if that run waits or the last run never
 // became ready: no boot and no "systemctl start" of the app may wait for runs that fail one after the other. The job of a
-// start by hand, and of the first restart after a run that was ready, is left alone.
+// start or restart by hand, and of the first restart after a run that was ready, is left alone.
 //
 // The process belongs to root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill the process
 // before the next run begins.
@@ -27,20 +28,31 @@ func startRelease(s backoff.State, neverReady bool) {
 	if err != nil {
 		return // not in a unit
 	}
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], releaseName, unit}, &syscall.ProcAttr{
-		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err == nil {
-		err = drain.MoveToInit(pid)
-	}
-	if err != nil {
+	if err := leaveRelease(unit); err != nil {
 		report(errors.New("releasing the next start: " + err.Error()))
 	}
 }
 
-func releaseCommand(args []string) (int, error) {
-	if len(args) != 1 {
-		return 0, usage("release: want a unit")
+func leaveRelease(unit string) error {
+	// Before this process ends, and with it the run: the next start changes the number.
+	restarts, err := pid1.Restarts(unit)
+	if err != nil {
+		return err
 	}
-	return 0, pid1.ReleaseStart(args[0])
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], releaseName, unit, strconv.FormatUint(uint64(restarts), 10)}, &syscall.ProcAttr{
+		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return err
+	}
+	return drain.MoveToInit(pid)
+}
+
+func releaseCommand(args []string) (int, error) {
+	if len(args) == 2 {
+		if restarts, err := strconv.ParseUint(args[1], 10, 32); err == nil {
+			return 0, pid1.ReleaseStart(args[0], uint32(restarts))
+		}
+	}
+	return 0, usage("release: want a unit and how often it was restarted")
 }

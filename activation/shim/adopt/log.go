@@ -101,14 +101,14 @@ func (n *notifier) foreign(tid uint32) {
 		hint().str("let the main process bind the address and pass the socket on, or use --run-as so that all processes have one user").write()
 }
 
-// unreadable says that a bind could not be looked at.
+// unreadable says that a bind, or what a call does to a path, could not be looked at.
 func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	if n.said.unreadable || e != unix.EACCES && e != unix.EPERM {
 		return
 	}
 	n.said.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
-		str("; its binds go to the kernel").
+		str("; its calls about sockets go to the kernel").
 		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then clusterctl install … --own-ptrace").write()
 }
 

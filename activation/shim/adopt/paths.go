@@ -123,10 +123,8 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 // would find its own listener.
 func (n *notifier) connect() {
 	tid := n.n.PID
+	// Said only for a bind: most processes that connect are clients of the log or of a database.
 	ok, e := n.r.Sockaddr(tid, n.n.Args[1], n.n.Args[2]&0xffffffff, &n.addr)
-	if e != 0 {
-		n.unreadable(tid, e)
-	}
 	if e != 0 || !ok || n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		n.proceed()
 		return

@@ -46,6 +46,7 @@ func TestJudge(t *testing.T) {
 type manager struct {
 	subs     []string
 	kind     string
+	restarts uint32
 	canceled []uint32
 }
 
@@ -78,6 +79,10 @@ func (m *manager) answer(q message) []byte {
 		}
 		other := frame(signal, []byte("/org/freedesktop/systemd1/unit/other\x00"), nil)
 		return append(other, frame(typeReturn, nil, text(sub))...)
+	case bytes.Contains(q.body, []byte("NRestarts")):
+		e := encoder{b: []byte("\x01u\x00\x00")}
+		e.uint32(m.restarts)
+		return frame(typeReturn, nil, e.b)
 	case bytes.Contains(q.body, []byte("JobType")):
 		return frame(typeReturn, nil, text(m.kind))
 	case bytes.Contains(q.fields, []byte("CancelJob")):
@@ -123,9 +128,11 @@ func TestReleaseStart(t *testing.T) {
 		manager
 		want bool
 	}{
-		{manager{subs: []string{"stop-post", "auto-restart", "auto-restart", "start-pre"}, kind: "start"}, true},
-		{manager{subs: []string{"start"}, kind: "start"}, true},
-		{manager{subs: []string{"auto-restart", "start"}, kind: "restart"}, false},
+		{manager{subs: []string{"stop-post", "auto-restart", "auto-restart", "start-pre"}, kind: "start", restarts: 4}, true},
+		{manager{subs: []string{"start"}, kind: "start", restarts: 5}, true},
+		{manager{subs: []string{"auto-restart", "start"}, kind: "restart", restarts: 4}, false},
+		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, false},                 // by hand, at the end of a run
+		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, false}, // by hand, between two runs
 	} {
 		path := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		l, err := net.Listen("unix", path)
@@ -134,7 +141,7 @@ func TestReleaseStart(t *testing.T) {
 		}
 		done := make(chan struct{})
 		go func() { defer close(done); c.serve(t, l) }()
-		if err := releaseStart(path, unit); err != nil {
+		if err := releaseStart(path, unit, 3); err != nil {
 			t.Error(err)
 		}
 		<-done
@@ -157,5 +164,6 @@ func FuzzMessage(f *testing.F) {
 		}
 		_, _ = m.text()
 		_, _ = m.job()
+		_, _ = m.number()
 	})
 }

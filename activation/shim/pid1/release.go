@@ -18,6 +18,7 @@ const (
 	managerPath = "/org/freedesktop/systemd1"
 	managerName = "org.freedesktop.systemd1.Manager"
 	unitName    = "org.freedesktop.systemd1.Unit"
+	serviceName = "org.freedesktop.systemd1.Service"
 	jobName     = "org.freedesktop.systemd1.Job"
 )
 
@@ -87,18 +88,37 @@ func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
 	return c.ask(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
 }
 
-// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
-// begun. It cancels nothing if the service is not started again, or if somebody else stops or restarts the service.
-func ReleaseStart(unit string) error { return releaseStart(socket, unit) }
+// Restarts returns how often systemd itself has restarted a service in a row.
+func Restarts(unit string) (uint32, error) {
+	c, err := dial(socket)
+	if err != nil {
+		return 0, err
+	}
+	defer c.file.Close()
+	return c.restarts(unitPath(unit))
+}
 
-func releaseStart(socket, unit string) error {
+func (c *conn) restarts(path string) (uint32, error) {
+	reply, _, err := c.get(path, serviceName, "NRestarts", path)
+	if err != nil {
+		return 0, err
+	}
+	return reply.number()
+}
+
+// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
+// begun. It cancels nothing if the service is not started again, or if somebody else stops, starts or restarts the service:
+// before is what [Restarts] has returned at the end of the run.
+func ReleaseStart(unit string, before uint32) error { return releaseStart(socket, unit, before) }
+
+func releaseStart(socket, unit string, before uint32) error {
 	c, err := dial(socket)
 	if err != nil {
 		return err
 	}
 	defer c.file.Close()
 	for {
-		next, changed, err := c.look(unit)
+		next, changed, err := c.look(unit, before)
 		if err != nil || next == over {
 			return err
 		}
@@ -139,7 +159,7 @@ func judge(sub string, job uint32) step {
 }
 
 // look reads the state of the unit and cancels its start job if it has begun. changed is whether the unit has changed since.
-func (c *conn) look(unit string) (next step, changed bool, err error) {
+func (c *conn) look(unit string, before uint32) (next step, changed bool, err error) {
 	path := unitPath(unit)
 	reply, _, err := c.get(path, unitName, "SubState", path)
 	if err != nil {
@@ -161,18 +181,27 @@ func (c *conn) look(unit string) (next step, changed bool, err error) {
 	if next != release {
 		return next, changed, nil
 	}
-	reply, _, err = c.get(managerPath+"/job/"+strconv.FormatUint(uint64(job), 10), jobName, "JobType", path)
+	// systemd counts its own restarts. It keeps the number, or begins again with 0, for a start that somebody else has asked for.
+	if n, err := c.restarts(path); err != nil || n == 0 || n == before {
+		return over, false, err
+	}
+	return over, false, c.cancel(job, path)
+}
+
+// cancel cancels a start job of the unit.
+func (c *conn) cancel(job uint32, path string) error {
+	reply, _, err := c.get(managerPath+"/job/"+strconv.FormatUint(uint64(job), 10), jobName, "JobType", path)
 	if err != nil {
-		return over, false, nil // the job has ended
+		return nil // the job has ended
 	}
 	if kind, err := reply.text(); err != nil || kind != "start" {
-		return over, false, err // somebody stops or restarts the unit
+		return err // somebody stops or restarts the unit
 	}
 	_, _, err = c.ask(call{path: managerPath, iface: managerName, member: "CancelJob", number: job}, path)
 	if err == errMessage {
 		err = nil // the job has ended
 	}
-	return over, false, err
+	return err
 }
 
 // unitPath returns the object path of a unit: other bytes than letters and digits, and a digit in front, are hexadecimal.

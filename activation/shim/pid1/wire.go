@@ -139,6 +139,15 @@ func (m message) text() (string, error) {
 	return string(value[4 : 4+n]), nil
 }
 
+// number returns the value of a body that is a variant with a number of 32 bits.
+func (m message) number() (uint32, error) {
+	const begin = "\x01u\x00\x00"
+	if len(m.body) < len(begin)+4 || string(m.body[:len(begin)]) != begin {
+		return 0, errMessage
+	}
+	return m.order.Uint32(m.body[len(begin):]), nil
+}
+
 // job returns the number of a body that is a variant with a job, (uo).
 func (m message) job() (uint32, error) {
 	const begin = "\x04(uo)\x00\x00\x00"

@@ -50,7 +50,9 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 	}
 	switch nr {
 	case c.Unlink, c.Unlinkat, c.Rename, c.Renameat, c.Renameat2:
-		p.removed = append(p.removed, paths[0])
+		if !slices.Contains(p.removed, paths[0]) {
+			p.removed = append(p.removed, paths[0])
+		}
 	case c.Chmod:
 		p.mode(paths[0], uint32(p.n.Args[1]))
 	case c.Fchmodat, c.Fchmodat2:

@@ -107,6 +107,14 @@ func TestLostSocketFile(t *testing.T) {
 			}
 			served(command)
 		}
+		// A command that was killed has left the socket closed.
+		m.Sh(t, `busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StopUnit ss lost.socket ignore-dependencies
+while systemctl -q is-active lost.socket; do sleep 0.02; done`)
+		if r := must(t, m, "ls"); !strings.Contains(r.Stdout, "degraded") || !strings.Contains(r.Stdout, "clusterctl reload lost") {
+			t.Errorf("the socket is closed: %v", r)
+		}
+		must(t, m, "reload", "--settle", "100ms", "lost")
+		served("the socket was closed")
 		m.Sh(t, "rm "+path+`; systemd-run -q --unit=other-lost python3 -c 'import socket, time
 s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(3600)'; until test -e `+path+`; do sleep 0.02; done`)
 		lost("another socket")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,11 +11,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// unreachable are the listeners of an app whose socket PID 1 holds and that no client reaches.
+// unreachable are the listeners of a running app that no client reaches.
 type unreachable struct {
 	silent []units.Listener // a worker has shut the listener down (shutdown(2))
 	lost   []units.Listener // Unix sockets whose file is gone, or is that of another socket
+	closed []units.Listener // Unix sockets that PID 1 does not have, as after a heal that was killed
 }
+
+func (u unreachable) all() []units.Listener { return slices.Concat(u.silent, u.lost, u.closed) }
 
 func (e *env) unreachable(a units.App, states []control.State, sockets *inspect.Sockets) (u unreachable) {
 	if sockets == nil {
@@ -27,7 +29,10 @@ func (e *env) unreachable(a units.App, states []control.State, sockets *inspect.
 		at, stream := addressOf(l)
 		k := slices.Index(a.Sockets(), socketUnit(a, l))
 		switch {
-		case k < 0 || !states[1+k].Up():
+		case k < 0 || states[1+k].Load == control.Masked:
+		case !states[1+k].Up() && states[0].Up() && slices.Contains(files, l.Path):
+			u.closed = append(u.closed, l)
+		case !states[1+k].Up():
 		case stream && sockets.Silent(at):
 			u.silent = append(u.silent, l)
 		case slices.Contains(files, l.Path) && sockets.Lost(l.Path, e.host):
@@ -44,12 +49,33 @@ func socketUnit(a units.App, l units.Listener) string {
 // problem says in words what clients meet, and what to type.
 func (u unreachable) problem(n units.Name) string {
 	switch {
+	case len(u.held()) > 0:
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", listenersOf(u.held()), stopAndStart(n))
 	case len(u.silent) > 0:
 		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; sudo clusterctl reload %s", listenersOf(u.silent), n)
 	case len(u.lost) > 0:
 		return fmt.Sprintf("%s: the socket file is gone; to bring it back: sudo clusterctl reload %s", u.lost[0].Path, n)
+	case len(u.closed) > 0:
+		return fmt.Sprintf("%s is closed, so every connection is refused; sudo clusterctl reload %s", listenersOf(u.closed), n)
 	}
 	return ""
+}
+
+// held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so heal cannot
+// open such a socket beside the workers.
+func (u unreachable) held() []units.Listener {
+	var list []units.Listener
+	for _, l := range u.silent {
+		if strings.HasPrefix(l.Path, "@") {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// stopAndStart returns what to type where the sockets can only be opened without workers.
+func stopAndStart(n units.Name) string {
+	return fmt.Sprintf("sudo clusterctl stop %s && sudo clusterctl start %[1]s", n)
 }
 
 // listenersOf names listeners as --listen takes them.
@@ -69,22 +95,26 @@ func (e *env) heal(ctx context.Context, conn *control.Conn, a units.App) (replac
 	if err != nil {
 		return false, err
 	}
+	if held := u.held(); len(held) > 0 {
+		return false, withHint(fmt.Errorf("%s: a worker has shut down %s, and the workers hold the name", a.Name, listenersOf(held)), "%s", stopAndStart(a.Name))
+	}
 	var names []string
-	for _, l := range slices.Concat(u.silent, u.lost) {
+	for _, l := range u.all() {
 		e.note("%s: clients do not reach %s any more, so the socket is opened again", a.Name, l)
 		if unit := socketUnit(a, l); !slices.Contains(names, unit) {
 			names = append(names, unit)
 		}
 	}
+	if len(names) == 0 {
+		return false, nil
+	}
+	ctx = context.WithoutCancel(ctx) // no socket stays closed
 	for _, unit := range names {
 		if err := alone(ctx, conn, control.Stop, unit); err != nil {
 			return false, err
 		}
 	}
-	if len(names) == 0 {
-		return false, nil
-	}
-	return true, e.openSockets(context.WithoutCancel(ctx), conn, a.Name, names)
+	return true, e.openSockets(ctx, conn, a.Name, names)
 }
 
 // listenAgain makes the TCP listeners of the app listen again that a worker has shut down. It returns what needs a new socket.
@@ -125,8 +155,8 @@ func (e *env) listenAgain(ctx context.Context, conn *control.Conn, a units.App) 
 // socket again, so such a listener is an error here.
 func (e *env) healInJob(ctx context.Context, conn *control.Conn, a units.App) error {
 	u, err := e.listenAgain(ctx, conn, a)
-	if problem := u.problem(a.Name); err == nil && problem != "" {
-		err = withHint(errors.New(string(a.Name)+": clients do not reach "+listenersOf(slices.Concat(u.silent, u.lost))), "sudo clusterctl reload %s", a.Name)
+	if all := u.all(); err == nil && len(all) > 0 {
+		err = withHint(fmt.Errorf("%s: clients do not reach %s", a.Name, listenersOf(all)), "sudo clusterctl reload %s", a.Name)
 	}
 	return err
 }

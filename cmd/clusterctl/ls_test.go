@@ -102,7 +102,7 @@ func TestSummarise(t *testing.T) {
 		{"one is skipped, the others crash", active, nil, []control.State{restarting(1), skipped()}, "restarting", 0, 1, "web@1.service: exited with status 1"},
 		{"gave up, and one is skipped", active, nil, []control.State{failed(units.GaveUpStatus), skipped()}, "gave up", 0, 1, "web@1.service: "},
 		{"all start again", active, nil, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
-		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)}, "running", 1, 1, "web.socket: it does not listen"},
+		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)}, "degraded", 1, 1, "web.socket: it does not listen"},
 		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2, "web@1.service: exited with status 1"},
 	} {
 		t.Run(c.about, func(t *testing.T) {

@@ -114,8 +114,9 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		s.count(one)
 		s.Instances = append(s.Instances, one)
 	}
-	broken := false
+	broken, unheard := false, false
 	for _, st := range sockets {
+		unheard = unheard || !st.Up()
 		switch {
 		case st.Active == control.ActiveFailed, st.Load == control.Masked:
 			broken = true
@@ -129,9 +130,11 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
 	}
 	problem := f.unreachable.problem(a.Name)
-	s.Problem = orElse(problem, s.Problem)
+	if !broken {
+		s.Problem = orElse(problem, s.Problem)
+	}
 	s.State = appState(states[0], s, broken)
-	if problem != "" && s.State == "running" {
+	if (problem != "" || unheard) && s.State == "running" {
 		s.State = "degraded" // every worker is ready, and clients do not reach them
 	}
 	return s

@@ -102,18 +102,26 @@ func TestLostSocketFile(t *testing.T) {
 		for _, command := range []string{"reload", "restart", "start"} {
 			m.Sh(t, "rm "+path)
 			lost("the file is removed")
-			if r := must(t, m, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr, "the socket file "+path+" is gone, and is made again") {
+			if r := must(t, m, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr, "clients do not reach "+path+" any more, so the socket is opened again") {
 				t.Errorf("%s: %v", command, r)
 			}
 			served(command)
 		}
+		// A command that was killed has left the socket closed.
+		m.Sh(t, `busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StopUnit ss lost.socket ignore-dependencies
+while systemctl -q is-active lost.socket; do sleep 0.02; done`)
+		if r := must(t, m, "ls"); !strings.Contains(r.Stdout, "degraded") || !strings.Contains(r.Stdout, "clusterctl reload lost") {
+			t.Errorf("the socket is closed: %v", r)
+		}
+		must(t, m, "reload", "--settle", "100ms", "lost")
+		served("the socket was closed")
 		m.Sh(t, "rm "+path+`; systemd-run -q --unit=other-lost python3 -c 'import socket, time
 s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(3600)'; until test -e `+path+`; do sleep 0.02; done`)
 		lost("another socket")
 		if r := m.Try("systemctl reload lost.service"); r.Code == 0 {
 			t.Errorf("systemctl reload: %v", r)
 		}
-		m.AwaitJournal(t, "the socket file "+path+" is gone", "-u", "lost.service")
+		m.AwaitJournal(t, "clients do not reach "+path, "-u", "lost.service")
 		must(t, m, "reload", "--settle", "100ms", "lost")
 		served("another socket")
 		m.Sh(t, "systemctl stop other-lost.service")

@@ -218,19 +218,25 @@ func (r *roll) observe(p Progress) {
 		switch p.Phase {
 		case Ready, Finished:
 			one.Outcome, one.Took = r.good(p.Instance), time.Since(r.since)
-			if !one.Killed {
-				one.Reason = p.Reason
-			}
+			one.explain(p.Reason)
 		case SkippedByCondition:
 			one.Outcome, one.Reason = RollSkipped, p.Reason
 		case Broken:
 			one.Outcome, one.Reason = RollFailed, p.Reason
 		case Stopping, Starting:
 			// Until it is known how it ends.
-			one.Outcome, one.Reason = RollFailed, "it was not up when the reload ended"
+			one.Outcome = RollFailed
+			one.explain("it was not up when the reload ended")
 		}
 	}
 	r.progress(p)
+}
+
+// explain sets the reason, unless the instance had to be killed: that stays the reason.
+func (r *Rolled) explain(reason string) {
+	if !r.Killed {
+		r.Reason = reason
+	}
 }
 
 func (r *roll) good(instance int) RollOutcome {

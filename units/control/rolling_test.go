@@ -81,7 +81,7 @@ func TestRollObserve(t *testing.T) {
 	r := &roll{name: "shop", progress: func(Progress) {}}
 	up := State{Load: Loaded, Active: ActiveRunning}
 	down := State{Load: Loaded, Active: ActiveFailed}
-	if err := r.begin([]int{1, 2, 3, 4, 5, 6}, []State{up, down, up, up, up, up}); err != nil {
+	if err := r.begin([]int{1, 2, 3, 4, 5, 6, 7}, []State{up, down, up, up, up, up, up}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []Progress{
@@ -93,6 +93,10 @@ func TestRollObserve(t *testing.T) {
 	} {
 		r.observe(p)
 	}
+	r.observe(Progress{Instance: 7, Phase: Stopping})
+	r.noteKilled(Killed{Unit: r.name.Instance(7), Op: Stop})
+	r.observe(Progress{Instance: 7, Phase: Starting})
+	r.observe(Progress{Instance: 7, Phase: Ready, State: up})
 	conflict := &RefusedError{Unit: r.name.Instance(5), Op: Restart, Err: ErrConflict, Job: "stop"}
 	if err := r.failed(Step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
 		t.Error(err)
@@ -100,6 +104,7 @@ func TestRollObserve(t *testing.T) {
 	want := []string{
 		"reloaded: ", "started: ", "failed: exited with status 3", "failed: it was not up when the reload ended",
 		"untouched: restart of shop@5.service: somebody else has queued a stop of it, which is left to end", "untouched: ",
+		"reloaded: did not end by itself; killed (SIGKILL)",
 	}
 	var got []string
 	for _, one := range r.out {
@@ -108,7 +113,7 @@ func TestRollObserve(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if err := r.failed(Step{Start, []int{7}}, &InstanceError{Unit: r.name.Instance(7), Instance: 7}); err == nil || !errors.As(err, new(*InstanceError)) {
+	if err := r.failed(Step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil || !errors.As(err, new(*InstanceError)) {
 		t.Errorf("an extra instance that fails: %v", err)
 	}
 }

@@ -228,12 +228,18 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 // job does one thing to one instance.
 func (e *env) job(ctx context.Context, conn *control.Conn, op control.Op, t target) error {
 	unit := t.app.Name.Instance(t.instance)
-	if op == control.Restart {
+	var err error
+	switch op {
+	case control.Restart:
 		// It watches: how the old run ended is gone with the start of the new one.
-		if err := conn.RestartInstances(ctx, t.app.Name, []int{t.instance}, 0, nil); err != nil {
-			return err
-		}
-	} else if err := e.jobOf(ctx, conn, op, unit); err != nil {
+		err = conn.RestartInstances(ctx, t.app.Name, []int{t.instance}, 0, nil)
+	case control.Start:
+		// It watches: the job may be canceled while the start goes on.
+		err = conn.StartInstances(ctx, t.app.Name, []int{t.instance}, 0, 0, nil)
+	default:
+		err = e.jobOf(ctx, conn, op, unit)
+	}
+	if err != nil {
 		return err
 	}
 	states, err := conn.States(ctx, []string{unit})

@@ -193,7 +193,7 @@ func (t *tracker) end(outcomes []Outcome) error {
 		switch {
 		case o.Err != nil:
 			return &RefusedError{Unit: o.Unit, Op: t.op, Err: o.Err}
-		case o.Result == Canceled:
+		case o.Result == Canceled && !t.startsOn(o.Unit):
 			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result}
 		}
 	}
@@ -208,11 +208,23 @@ func (t *tracker) end(outcomes []Outcome) error {
 		}
 	}
 	for _, o := range outcomes {
-		if o.Result != Done && o.Result != Skipped {
+		if o.Result != Done && o.Result != Skipped && o.Result != Canceled {
 			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result, Reason: t.reason(o.Unit)}
 		}
 	}
 	return nil
+}
+
+// startsOn reports whether an instance starts without a job. The shim cancels the start job of a restart after a run that
+// failed (package pid1), and ours may have become one with that job; the start goes on, and its end is seen in the state.
+func (t *tracker) startsOn(unit string) bool {
+	for i, u := range t.all {
+		if u.unit == unit {
+			s := t.states[i]
+			return u.instance != 0 && (s.Active == Activating || s.Up())
+		}
+	}
+	return false
 }
 
 func (t *tracker) reason(unit string) string {

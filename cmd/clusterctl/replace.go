@@ -7,6 +7,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/origin"
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
 )
 
 func replaceFlag(replace *bool) cli.Flag {
@@ -31,7 +32,10 @@ func (t *takenError) Unwrap() error { return &usageError{} }
 // mayReplace refuses to replace the app of one project by the app of another project: the port of the first would be closed.
 // file reports whether the description is in a file.
 func (e *env) mayReplace(now, a units.App, file bool) error {
-	if origin.Same(now, a) {
+	switch {
+	case e.store.Packaged(now.Name):
+		return &install.PackagedError{App: now.Name} // --replace would not help
+	case origin.Same(now, a):
 		return nil
 	}
 	free := e.freeName(a)

@@ -52,20 +52,20 @@ func TestOwnListenersAreNamed(t *testing.T) {
 		m.WriteFile(t, program, "import os, socket, time\nwhile not os.path.exists('"+flag+"'):\n    time.sleep(0.05)\n"+
 			"s = socket.create_server(('0.0.0.0', 8181))\nprint('listening', flush=True)\ntime.sleep(600)\n", 0o644)
 		m.Sh(t, "rm -f "+flag)
-		if r := first(t, m, "own", "--no-listen", "--settle", "200ms", "--", "python3", program); r.Code != 0 {
+		if r := first(t, m, "own-port", "--no-listen", "--settle", "200ms", "--", "python3", program); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
 		const words = "listens on 8181, each instance for itself"
-		if r := run(t, m, "show", "own"); strings.Contains(r.Stdout, words) {
+		if r := run(t, m, "show", "own-port"); strings.Contains(r.Stdout, words) {
 			t.Errorf("it listens on nothing yet:\n%s", r.Stdout)
 		}
 		m.Sh(t, "touch "+flag)
-		m.AwaitJournal(t, "listening", "-t", "own")
-		m.AwaitJournal(t, "Address already in use", "-t", "own")
-		wantIn(t, must(t, m, "show", "own").Stdout, "problem         "+words, "listens on      8181, each instance for itself", "to share it: install it with --listen 8181")
+		m.AwaitJournal(t, "listening", "-t", "own-port")
+		m.AwaitJournal(t, "Address already in use", "-t", "own-port")
+		wantIn(t, must(t, m, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself", "to share it: install it with --listen 8181")
 		ls := must(t, m, "ls")
 		wantIn(t, ls.Stdout, "8181 (own)", words)
-		wantIn(t, ls.Stderr, "own "+words+"; to share it, install it again with --listen 8181")
+		wantIn(t, ls.Stderr, "own-port "+words+"; to share it, install it again with --listen 8181")
 		wantIn(t, must(t, m, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
 		// The same within an install.

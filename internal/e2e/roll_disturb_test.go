@@ -125,7 +125,7 @@ func TestSeveralApps(t *testing.T) {
 		before := fine.pids(t)
 		m.WriteFile(t, program, "#!/bin/sh\nexit 3\n", 0o755)
 		r := run(t, m, "reload", bad.name, fine.name, fine.name+"@2", fine.name, "--settle", "10ms", "--json")
-		if r.Code != notReached || strings.Count(r.Stdout, `"several-b@2.service"`) != 1 || !strings.Contains(r.Stdout, `"error": "several-a@1.service: exited with status 3"`) {
+		if r.Code != notReached || strings.Count(r.Stdout, `"several-b@2.service"`) != 1 || !strings.Contains(r.Stdout, `"error": "several-a: no worker serves 8612 now: several-a@1.service: exited with status 3"`) {
 			t.Errorf("%v", r)
 		}
 		for i, pid := range fine.pids(t) {

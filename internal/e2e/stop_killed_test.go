@@ -14,6 +14,21 @@ import (
 // deaf is a program that says what it does at its stop signal, and goes on.
 const deaf = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
+// awaitTraps waits until every instance has set its trap: with Type=simple and no time to settle, the shell may not have come
+// so far, and ends at its stop signal like any program.
+func (a app) awaitTraps(t *testing.T) {
+	t.Helper()
+	for _, pid := range a.pids(t) {
+		a.m.Sh(t, fmt.Sprintf("until grep -q '^SigCgt:.*4...$' /proc/%d/status; do sleep 0.02; done", pid))
+	}
+}
+
+func runDeaf(t *testing.T, a app, args ...string) lab.Result {
+	t.Helper()
+	a.awaitTraps(t)
+	return run(t, a.m, args...)
+}
+
 // killedWords are what an error says of a worker that had to be killed.
 func killedWords(a app, i int) []string {
 	return []string{
@@ -39,31 +54,32 @@ func TestStopThatEndsInSIGKILL(t *testing.T) {
 			must(t, m, append(append([]string{"install", a.name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...), "--", program)...)
 			before := a.pids(t)
 
-			r := run(t, m, "reload", a.name, "--settle", "0s", "--json")
+			r := runDeaf(t, a, "reload", a.name, "--settle", "0s", "--json")
 			wantKilled(t, r, append(killedWords(a, 1), "2 instances were not touched", "reload "+a.name+" --force")...)
 			wantJSON(t, "reload", r, `"ok": false`, `"killed": true`)
 			if now := a.pids(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
 				t.Errorf("the reload does not end with the first instance: %v, then %v", before, now)
 			}
+			a.awaitTraps(t)
 			if r := m.Try("systemctl reload " + a.name); r.Code == 0 {
 				t.Error("systemctl reload succeeds, and an instance was killed")
 			}
-			r = run(t, m, "reload", a.name, "--settle", "0s", "--force")
+			r = runDeaf(t, a, "reload", a.name, "--settle", "0s", "--force")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 3)...)...)
-			wantKilled(t, run(t, m, "restart", a.name+"@2"), killedWords(a, 2)...)
-			wantKilled(t, run(t, m, "scale", a.name, "2"), killedWords(a, 3)...)
+			wantKilled(t, runDeaf(t, a, "restart", a.name+"@2"), killedWords(a, 2)...)
+			wantKilled(t, runDeaf(t, a, "scale", a.name, "2"), killedWords(a, 3)...)
 			a.n = 2
-			r = run(t, m, "restart", a.name, "--settle", "0s", "--json")
+			r = runDeaf(t, a, "restart", a.name, "--settle", "0s", "--json")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "restart", r, `"killed": true`, `"outcome": "reloaded"`)
-			r = run(t, m, "stop", a.name, "--json")
+			r = runDeaf(t, a, "stop", a.name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "stop", r, `"killed": true`, `"outcome": "stopped"`)
 			if r := run(t, m, "stop", a.name); r.Code != 0 {
 				t.Errorf("a stop of what is down fails: %v", r)
 			}
 			must(t, m, "start", a.name, "--settle", "0s")
-			r = run(t, m, "uninstall", "--yes", a.name, "--json")
+			r = runDeaf(t, a, "uninstall", "--yes", a.name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), a.name+" is gone")...)
 			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
 			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.name) {
@@ -87,17 +103,19 @@ func TestUpdateOfADeafWorker(t *testing.T) {
 			t.Fatal(r)
 		}
 		before := a.pids(t)
+		a.awaitTraps(t)
 		wantKilled(t, install("--env", "A=1"), append(killedWords(a, 1), "putting everything back", "--force")...)
 		if now := a.pids(t); now[1] != before[1] {
 			t.Error("the second instance was touched")
 		}
+		a.awaitTraps(t)
 		wantKilled(t, install("--env", "A=1", "--force"), append(killedWords(a, 1), killedWords(a, 2)...)...)
 		if environ := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", a.pids(t)[1])); !strings.Contains(environ, "A=1") {
 			t.Errorf("--force has not finished the update:\n%s", environ)
 		}
 		// Of one instance there is nothing left to spare.
 		must(t, m, "start", a.name, "--settle", "0s")
-		wantKilled(t, run(t, m, "scale", a.name, "1"), killedWords(a, 2)...)
+		wantKilled(t, runDeaf(t, a, "scale", a.name, "1"), killedWords(a, 2)...)
 	})
 }
 

@@ -155,7 +155,9 @@ func (a App) validateSocketOptions(add func(error)) {
 
 // options fills in the options of a socket unit to which l is added.
 func (v *socketView) options(a App, l Listener) {
-	if l.Network == TCP && v.NoDelay == "" {
+	// PID 1 sets the options of a unit on all its sockets, and warns of each that does not have them.
+	mixed := slices.ContainsFunc(a.Listen, func(o Listener) bool { return o.FDName() == l.FDName() && o.Network != TCP })
+	if !mixed && v.NoDelay == "" {
 		v.NoDelay = "yes"
 	}
 	for _, o := range a.SocketOptions {

@@ -47,7 +47,7 @@ func keptOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) e
 	}
 	for i := range b.Pairs {
 		ports := []int{portOurs, portNative}
-		if i%2 == 1 { // what comes first must not matter
+		if i%2 == 1 { // take turns at who is measured first
 			ports = []int{portNative, portOurs}
 		}
 		rps := map[int]float64{}

@@ -125,7 +125,7 @@ func flatten(err error) []error {
 	return all
 }
 
-// withoutReader leaves out that nobody reads the output any more, as behind "| head".
+// withoutReader drops the error of a write to a pipe that nobody reads any more, as with "| head".
 func withoutReader(err error) error {
 	if err == nil {
 		return nil

@@ -7,8 +7,8 @@ import (
 )
 
 // A server on a Unix socket removes the path before it binds, changes the mode after the bind, and removes the path when it
-// stops. Some servers first connect, to see whether another server listens. Here the file is that of the listener, which
-// systemd made and all instances share. So the notifier answers calls that would remove or change this file with success,
+// stops. Some servers first connect, to see whether another server listens. An adopted program shares the file of
+// systemd's listener with all instances. So the notifier answers calls that would remove or change this file with success,
 // and refuses the connection of a program that has not bound the path yet.
 //
 // Whatever goes to the kernel goes there as the program meant it, so nothing is lost by a path that is changed between our

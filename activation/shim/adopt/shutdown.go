@@ -70,8 +70,8 @@ func interrupt(tid uint32) {
 // same at once, which does no harm.
 //
 // revive cannot bring back a unix socket, since unix_listen() leaves RCV_SHUTDOWN in place, nor a port that another process has
-// taken meanwhile. revive stops watching such a listener: its state would end
-// each poll at once.
+// taken meanwhile. revive stops watching such a listener,
+// which would end each poll at once.
 func (n *notifier) revive(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {

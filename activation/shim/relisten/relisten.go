@@ -29,7 +29,7 @@ import (
 // Backlog is the value of Backlog= in our socket units.
 const Backlog = 4096
 
-// Parse reads an address in the form of ListenStream=: a port stands for all addresses.
+// Parse reads an address in the form of ListenStream=. A port alone means all addresses.
 func Parse(s string) (netip.AddrPort, error) {
 	if port, err := strconv.ParseUint(s, 10, 16); err == nil && port > 0 {
 		return netip.AddrPortFrom(netip.Addr{}, uint16(port)), nil

@@ -2,7 +2,7 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// Joins assembles a filter that shows each call that adds a socket to a multicast group. It stands in front of the filter of
+// Joins assembles a filter for the calls that add a socket to a multicast group: they are shown. It comes before the filter of
 // [Program], which decides about all other system calls. Other options are not shown: many servers set some for each
 // connection.
 func Joins(m Machine) []unix.SockFilter {

@@ -43,7 +43,7 @@ const (
 
 // Socket is one socket as the kernel describes it.
 type Socket struct {
-	Ino      uint64 // 0: not accepted yet, so nobody's
+	Ino      uint64 // 0: no process has accepted it yet
 	Family   uint8
 	Addr     [16]byte // local address: the first 4 bytes of it for AF_INET, none for a unix socket
 	Port     uint16   // local port; 0 for a unix socket

@@ -41,7 +41,7 @@ func (s *Set) Read(fd int) unix.Errno {
 }
 
 // Apply sets the options of the set on the socket fd. It goes on after an option that cannot be set, and returns the name and
-// the error of the first one. Options of another kind of socket are skipped: a Unix socket may stand in for TCP.
+// the error of the first one. Options of another kind of socket are skipped, since a Unix socket may replace a TCP socket.
 func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	for i := range options {
 		if !s.has[i] {

@@ -150,11 +150,11 @@ func (d *deploy) newerFiles(s appStatus) []string {
 	for _, path := range paths {
 		var st unix.Stat_t
 		// The time of the change of the inode: a copy may have an old time of modification.
-		if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && time.Unix(st.Ctim.Unix()).After(*oldest) {
+		if !slices.Contains(newer, path) && unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && time.Unix(st.Ctim.Unix()).After(*oldest) {
 			newer = append(newer, path)
 		}
 	}
-	return slices.Compact(newer)
+	return newer
 }
 
 // noteNewer names the files that the instances have not read yet.

@@ -63,7 +63,7 @@ func Groups() []Group {
 		{[]string{"balance"}, 5 * time.Minute, 16 * time.Second, balance},
 		{[]string{"herd"}, 6 * time.Minute, 20 * time.Second, herd},
 		{[]string{"syscall-overhead"}, 3 * time.Minute, 11 * time.Second, syscallOverhead},
-		{[]string{"kept-connections"}, 4 * time.Minute, 10 * time.Second, kept},
+		{[]string{"kept-connections"}, 7 * time.Minute, 10 * time.Second, kept},
 	}
 }
 

@@ -88,6 +88,7 @@ func waste() [4]span {
 		return [4]span{}
 	}
 	at := uintptr(g)
+	growStack() // before the heap is looked at: the larger stack may be in a part that is new
 	heap := mapping(at)
 	// Reading files may have moved the stack. From here on, up to the end of the
 	// child, it stays: it is large enough.

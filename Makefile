@@ -85,9 +85,9 @@ e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)
 
 # Real programs: those from Debian that are too large for the images (daphne, gRPC, Java), and each Unix socket server in each
-# place. Needs a network, and takes some ten minutes.
+# place. Writes docs/programs.md. Needs a network, and takes some minutes.
 programs: deps images
-	$(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
+	PROGRAMS=$(CURDIR)/docs/programs.md $(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
 
 # In a virtual machine: the controllers of cgroup v2, and Yama. Without KVM it takes some 330 s of CPU, on two cores.
 vm: deps

@@ -4,9 +4,12 @@ package matrix
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
@@ -38,46 +41,138 @@ func fromDebian(t testing.TB, m *lab.Machine, packages ...string) {
 	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+srv+"/debs; ldconfig")
 }
 
-// TestSilencersOfTheWorld: servers that shut their listener down when they stop, as they are: daphne (Twisted) under load
-// that never retries, Python's gRPC server, asked by its own client, and the HTTP server of Java.
-func TestSilencersOfTheWorld(t *testing.T) {
+// reloads is how often each program is reloaded under load.
+const reloads = 3
+
+// row is one line of docs/programs.md.
+type row struct {
+	program, version, where, done string
+	requests, refused, failed     int
+}
+
+func (r row) String() string {
+	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d |", r.program, r.version, r.where, r.done, r.requests, r.refused, r.failed)
+}
+
+// TestProgramsOfTheWorld runs servers as they are, and writes what happened to the file that PROGRAMS names.
+func TestProgramsOfTheWorld(t *testing.T) {
+	rows := append(silencersOfTheWorld(t), unixPrograms(t)...)
+	file := os.Getenv("PROGRAMS")
+	if t.Failed() || file == "" {
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, programsHead, time.Now().UTC().Format(time.DateOnly), reloads)
+	for _, r := range rows {
+		fmt.Fprintln(&b, r)
+	}
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+const programsHead = `<!-- Made by "make programs". Edits are lost: change internal/e2e/matrix/programs_test.go. -->
+
+# Programs as they are
+
+Run on %s on Debian 12 (systemd 252), two instances each, unchanged, under load that never sends a request again. Each is
+reloaded %d times. "Refused" is a connection that nobody took; "failed" is every request without its answer. A restart and a
+kill cut what they cut; nothing may be refused.
+
+| program | version | listens on | what was done | requests | refused | failed |
+|---|---|---|---|--:|--:|--:|
+`
+
+// version is that of a package of Debian, from the machine, or, of one that was only unpacked, from this one's lists.
+func version(t testing.TB, m *lab.Machine, name string) string {
+	t.Helper()
+	if v := strings.TrimSpace(m.Sh(t, "dpkg-query -W -f '${Version}' "+name+" 2>/dev/null || true")); v != "" {
+		return v
+	}
+	out, err := exec.Command("apt-cache", "show", "--no-all-versions", name).Output()
+	if err != nil {
+		t.Fatalf("apt-cache show %s: %v", name, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if v, ok := strings.CutPrefix(line, "Version: "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// silencersOfTheWorld are servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC server, asked
+// by its own client, and the HTTP server of Java.
+func silencersOfTheWorld(t *testing.T) []row {
 	m := workers(t)
 	fromDebian(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
 	drain := []string{"--drain-timeout", "5s"}
-	silencedServer(t, install(t, m, "daphne", 2, 8761, append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
-	silencedServer(t, install(t, m, "java", 2, 8763, append(port(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
+	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761, append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
+	java := silencedServer(t, install(t, m, "java", 2, 8763, append(port(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
 
 	g := install(t, m, "grpc", 2, 8762, append(port(8762, drain...), "grpc_server.py")...)
-	client := fmt.Sprintf("python3 %s/grpc_client.py 127.0.0.1:8762", srv)
-	m.Sh(t, client)
-	for range 3 {
+	asked := 0
+	ask := func() {
+		m.Sh(t, fmt.Sprintf("python3 %s/grpc_client.py 127.0.0.1:8762 %d", srv, calls))
+		asked += calls
+	}
+	ask()
+	for range reloads {
 		must(t, m, "reload", g.name)
-		m.Sh(t, client)
+		ask()
 	}
 	must(t, m, "restart", g.name)
-	m.Sh(t, client)
+	ask()
 	must(t, m, "stop", g.name)
 	must(t, m, "start", g.name)
-	m.Sh(t, client)
+	ask()
+	silenced := "reloads, a kill, a restart"
+	return []row{
+		{"daphne (Twisted)", version(t, m, "daphne"), "TCP", silenced, daphne.Requests, daphne.Refused, daphne.Failed()},
+		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", silenced, java.Requests, java.Refused, java.Failed()},
+		{"Python gRPC", version(t, m, "python3-grpcio"), "TCP", "reloads, a restart, stop and start; asked after each", asked, 0, 0},
+	}
 }
 
+// calls is how often the client of gRPC asks in one go; it fails if one call does.
+const calls = 50
+
 // silencedServer replaces the workers of a server under load: no connection is refused.
-func silencedServer(t *testing.T, a *app) {
+func silencedServer(t *testing.T, a *app) load.Report {
 	m := a.m
 	a.everyOne(t, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
-	for range 3 {
+	for range reloads {
 		must(t, m, "reload", a.name)
 	}
 	a.killed(t, 1, func() { kill(t, m, m.MainPID(t, a.unit(1))) })
 	must(t, m, "restart", a.name)
 	r := run.Stop()
-	t.Logf("%s, three reloads, a kill and a restart: %v", a.name, r)
+	t.Logf("%s, reloads, a kill and a restart: %v", a.name, r)
 	if r.Refused > 0 || r.OK == 0 {
 		t.Errorf("%s: %v", a.name, r)
 	}
 	a.everyOne(t, "/hello", hello)
+	return r
 }
 
-// TestUnixProgramsOfTheWorld is TestUnixPrograms with every program in every place.
-func TestUnixProgramsOfTheWorld(t *testing.T) { testUnixPrograms(t, unixCases()) }
+// unixPrograms is TestUnixPrograms with every program in every place.
+func unixPrograms(t *testing.T) (rows []row) {
+	cases := unixCases()
+	rows = make([]row, len(cases))
+	m := testUnixPrograms(t, cases, func(c unixCase, r load.Report) {
+		where := "a Unix socket in its directory"
+		if strings.HasPrefix(c.path, "/run/") {
+			where = "a Unix socket in /run"
+		}
+		if c.given {
+			where += ", with --listen"
+		}
+		i := slices.IndexFunc(cases, func(one unixCase) bool { return one.name == c.name })
+		rows[i] = row{c.pkg, "", where, "reloads behind nginx", r.Requests, r.Refused, r.Failed()}
+	})
+	for i, r := range rows {
+		rows[i].version = version(t, m, r.program)
+	}
+	return rows
+}

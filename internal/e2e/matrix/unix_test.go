@@ -15,8 +15,9 @@ import (
 // unixCase is a real program on a Unix socket, with nginx in front.
 type unixCase struct {
 	name, path string
-	port       int  // of nginx
-	given      bool // by --listen; the program gets the path in any case
+	pkg        string // of Debian
+	port       int    // of nginx
+	given      bool   // by --listen; the program gets the path in any case
 	fastCGI    bool
 	command    []string
 }
@@ -28,15 +29,16 @@ func (c unixCase) String() string { return c.name }
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string
+		pkg     string
 		fastCGI bool
 		command func(dir, path string) []string
 	}{
-		{"gunicorn", false, func(_, path string) []string {
+		{"gunicorn", "gunicorn", false, func(_, path string) []string {
 			return []string{"gunicorn", "-w", "2", "--bind", "unix:" + path, "wsgi:app"}
 		}},
-		{"uvicorn", false, func(_, path string) []string { return []string{"uvicorn", "--uds", path, "asgi:app"} }},
-		{"puma", false, func(_, path string) []string { return []string{"puma", "-b", "unix://" + path, "config.ru"} }},
-		{"fpm", true, func(dir, _ string) []string { return []string{"/usr/sbin/php-fpm8.2", "-F", "-y", dir + "/fpm.conf"} }},
+		{"uvicorn", "uvicorn", false, func(_, path string) []string { return []string{"uvicorn", "--uds", path, "asgi:app"} }},
+		{"puma", "puma", false, func(_, path string) []string { return []string{"puma", "-b", "unix://" + path, "config.ru"} }},
+		{"fpm", "php8.2-fpm", true, func(dir, _ string) []string { return []string{"/usr/sbin/php-fpm8.2", "-F", "-y", dir + "/fpm.conf"} }},
 	}
 	for _, p := range programs {
 		for _, where := range []string{"own", "run"} {
@@ -47,7 +49,7 @@ func unixCases() (all []unixCase) {
 				if where == "run" {
 					path = "/run/" + name + "/app.sock"
 				}
-				all = append(all, unixCase{name, path, 8700 + len(all), given, p.fastCGI, p.command(dir, path)})
+				all = append(all, unixCase{name, path, p.pkg, 8700 + len(all), given, p.fastCGI, p.command(dir, path)})
 			}
 		}
 	}
@@ -57,18 +59,19 @@ func unixCases() (all []unixCase) {
 // TestUnixPrograms: one case of each program and each place, found and given; "make programs" runs all sixteen.
 func TestUnixPrograms(t *testing.T) {
 	all := unixCases()
-	testUnixPrograms(t, []unixCase{all[0], all[5], all[10], all[15]})
+	testUnixPrograms(t, []unixCase{all[0], all[5], all[10], all[15]}, func(unixCase, load.Report) {})
 }
 
 // testUnixPrograms puts nginx in front of real programs on a Unix socket. The file stays, and no request is lost in three
-// reloads.
-func testUnixPrograms(t *testing.T, cases []unixCase) {
+// reloads, whose requests done gets. It returns the machine.
+func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *lab.Machine {
 	m := workers(t)
 	before := take(t, m)
 	startNginx(t, m, cases)
-	together(t, 3, cases, func(t *testing.T, c unixCase) { c.run(t, m) })
+	together(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
 	m.Sh(t, "systemctl stop unix-nginx.service; rm /etc/unix-nginx.conf; rmdir /run/u-*; rmdir /run/systemd/transient || true")
 	wantNothingLeft(t, m, before)
+	return m
 }
 
 // startNginx starts nginx as Debian runs it, with workers of www-data.
@@ -88,7 +91,7 @@ func startNginx(t *testing.T, m *lab.Machine, cases []unixCase) {
 	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
 }
 
-func (c unixCase) run(t *testing.T, m *lab.Machine) {
+func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
 	dir := "/srv/" + c.name
 	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
@@ -118,4 +121,5 @@ func (c unixCase) run(t *testing.T, m *lab.Machine) {
 		t.Errorf("the file: %s, then %s", file, got)
 	}
 	a.uninstall(t)
+	return r
 }

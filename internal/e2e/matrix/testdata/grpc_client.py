@@ -1,9 +1,9 @@
-"""Asks 50 times, each time on a connection of its own: grpc_client.py HOST:PORT. It never waits for a server."""
+"""Asks CALLS times, each time on a connection of its own: grpc_client.py HOST:PORT CALLS. It never waits for a server."""
 import sys
 
 import grpc
 
-for i in range(50):
+for i in range(int(sys.argv[2])):
     with grpc.insecure_channel(sys.argv[1], options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         call = channel.unary_unary("/test.Echo/Say")
         print(call(b"hello", timeout=30).decode())

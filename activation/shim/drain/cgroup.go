@@ -50,7 +50,7 @@ func cgroupDir(membership, mounts []byte) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("not in a cgroup of its own: drain is for ExecStop= of an instance")
+	return "", errors.New("not in a cgroup of its own, as an instance is")
 }
 
 // memberOf returns the path in the hierarchy with exactly these controllers; ""
@@ -158,7 +158,7 @@ func MoveToInit(pid int) error {
 	}
 	dir, err := cgroupDir(membership, mounts)
 	if err != nil {
-		return err
+		return fmt.Errorf("PID 1: %w", err)
 	}
 	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }

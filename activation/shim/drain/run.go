@@ -57,7 +57,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	defer unix.Close(main)
 	if opt.Cgroup == "" {
 		if opt.Cgroup, err = ownCgroup(); err != nil {
-			return Result{}, err
+			return Result{}, fmt.Errorf("%w; drain is for ExecStop=", err)
 		}
 	}
 	if opt.Manager == 0 {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -39,11 +41,31 @@ func (e *env) mayReplace(now, a units.App, file bool) error {
 		return nil
 	}
 	free := e.freeName(a)
-	hint := fmt.Sprintf("%s, or replace the app: --replace", e.with("--name", free))
+	hint := fmt.Sprintf("%s, or replace the app: --replace", e.named(free))
 	if file {
 		hint = fmt.Sprintf("name it %s in the file, or replace the app: %s", free, e.with("--replace"))
 	}
 	return &takenError{now: now, asked: a, hint: hint}
+}
+
+// named returns the command line with another name for the app.
+func (e *env) named(name string) string {
+	for i, word := range e.args {
+		if word == "--" {
+			break
+		}
+		again := *e
+		again.args = slices.Clone(e.args)
+		switch {
+		case (word == "--name" || word == "-n") && i+1 < len(e.args):
+			again.args[i+1] = name
+			return again.sudoHint()
+		case strings.HasPrefix(word, "--name="):
+			again.args[i] = "--name=" + name
+			return again.sudoHint()
+		}
+	}
+	return e.with("--name", name)
 }
 
 // freeName returns an unused name, made from the names of the app and its project.

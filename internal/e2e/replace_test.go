@@ -66,7 +66,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 
 		// The name of another project: refused, with both named, by install and apply; nothing has been run or changed.
 		r := deploy("/srv/pr-b", "8134", "--name", "pr-a")
-		if r.Code != usage || strings.Contains(r.Stderr, "probe:") {
+		if r.Code != usage || strings.Contains(r.Stderr, "probe:") || strings.Contains(r.Stderr, "--name pr-a ") {
 			t.Errorf("another project: %v", r)
 		}
 		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)", hint+"sudo clusterctl install", "--name pr-a-pr-b, or replace the app: --replace")

@@ -275,8 +275,12 @@ func lookupGroup(s string) (*user.Group, error) {
 // cause drops the operation and the path from an error that is about to be wrapped with both.
 func cause(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var call *os.SyscallError
+	switch {
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &call):
+		return call.Err
 	}
 	return err
 }

@@ -177,7 +177,7 @@ func shebang(path string) []string {
 func (e *env) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
 		if p, err := e.lookPath(n); err == nil {
-			return filepath.Abs(p)
+			return e.absolutePath(p)
 		}
 	}
 	for _, n := range names {

@@ -55,12 +55,12 @@ func TestListWithoutSystemd(t *testing.T) {
 func TestDirectoryIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.path["bash"] = "/bin/bash"
-	w.getwd = func() (string, error) { return "", &fs.PathError{Op: "getwd", Err: fs.ErrNotExist} }
+	w.getwd = func() (string, error) { return "", os.NewSyscallError("getwd", syscall.ENOENT) }
 	program := w.file(t, "server.sh", "#!/bin/sh\n", 0o755)
 	if code := w.do("install", program, "--no-listen"); code != exitFailed || !strings.Contains(w.err.String(), "systemd is not running here") {
 		t.Errorf("a full path: %d, %s", code, w.err.String())
 	}
-	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed || !strings.Contains(w.err.String(), "the current directory: file does not exist\nclusterctl: hint: cd /\n") {
+	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed || !strings.Contains(w.err.String(), "the current directory: no such file or directory\nclusterctl: hint: cd /\n") {
 		t.Errorf("a path that needs one: %d, %s", code, w.err.String())
 	}
 }

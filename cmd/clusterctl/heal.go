@@ -11,17 +11,18 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// unreachable are the listeners of a running app that no client reaches.
+// unreachable are the listeners of a running app that clients do not reach.
 type unreachable struct {
 	silent []units.Listener // a worker has shut the listener down (shutdown(2))
 	lost   []units.Listener // Unix sockets whose file is gone, or is that of another socket
-	closed []units.Listener // Unix sockets that PID 1 does not have, as after a heal that was killed
+	closed []units.Listener // PID 1 does not have them, as after a heal that was killed
+	late   []string         // sockets that were opened after an instance had started, which does not have them
 }
 
 func (u unreachable) all() []units.Listener { return slices.Concat(u.silent, u.lost, u.closed) }
 
-func (e *env) unreachable(a units.App, states []control.State, sockets *inspect.Sockets) (u unreachable) {
-	if sockets == nil {
+func (e *env) unreachable(a units.App, states []control.State, seen *inspect.Sockets) (u unreachable) {
+	if seen == nil {
 		return u
 	}
 	files := a.SocketFiles()
@@ -30,13 +31,19 @@ func (e *env) unreachable(a units.App, states []control.State, sockets *inspect.
 		k := slices.Index(a.Sockets(), socketUnit(a, l))
 		switch {
 		case k < 0 || states[1+k].Load == control.Masked:
-		case !states[1+k].Up() && states[0].Up() && slices.Contains(files, l.Path):
+		case !states[1+k].Up() && states[0].Up():
 			u.closed = append(u.closed, l)
 		case !states[1+k].Up():
-		case stream && sockets.Silent(at):
+		case stream && seen.Silent(at):
 			u.silent = append(u.silent, l)
-		case slices.Contains(files, l.Path) && sockets.Lost(l.Path, e.host):
+		case slices.Contains(files, l.Path) && seen.Lost(l.Path, e.host):
 			u.lost = append(u.lost, l)
+		}
+	}
+	sockets, instances := states[1:1+len(a.Sockets())], states[1+len(a.Sockets()):]
+	for _, socket := range sockets {
+		if slices.ContainsFunc(instances, func(one control.State) bool { return one.Up() && socket.Up() && one.ActiveBefore(socket) }) {
+			u.late = append(u.late, socket.Unit)
 		}
 	}
 	return u
@@ -57,6 +64,8 @@ func (u unreachable) problem(n units.Name) string {
 		return fmt.Sprintf("%s: the socket file is gone; to bring it back: sudo clusterctl reload %s", u.lost[0].Path, n)
 	case len(u.closed) > 0:
 		return fmt.Sprintf("%s is closed, so every connection is refused; sudo clusterctl reload %s", listenersOf(u.closed), n)
+	case len(u.late) > 0:
+		return fmt.Sprintf("%s was opened after an instance had started, which does not serve it; sudo clusterctl reload %s", strings.Join(u.late, " "), n)
 	}
 	return ""
 }
@@ -88,8 +97,8 @@ func listenersOf(list []units.Listener) string {
 }
 
 // heal brings the listeners back that no client reaches. It needs root. A TCP listener that was shut down listens again. Any
-// other one needs a new socket, which heal opens: then replaced is true, and the caller must replace the workers, which
-// still have the old socket.
+// other one needs a new socket, which heal opens. Then replaced is true, and the caller must replace the workers, which
+// still have the old socket; so it is where a heal was killed before that.
 func (e *env) heal(ctx context.Context, conn *control.Conn, a units.App) (replaced bool, err error) {
 	u, err := e.listenAgain(ctx, conn, a)
 	if err != nil {
@@ -106,7 +115,7 @@ func (e *env) heal(ctx context.Context, conn *control.Conn, a units.App) (replac
 		}
 	}
 	if len(names) == 0 {
-		return false, nil
+		return len(u.late) > 0, nil
 	}
 	ctx = context.WithoutCancel(ctx) // no socket stays closed
 	for _, unit := range names {
@@ -122,7 +131,11 @@ func (e *env) listenAgain(ctx context.Context, conn *control.Conn, a units.App) 
 	if len(a.Listen) == 0 || e.euid != 0 {
 		return unreachable{}, nil // the workers, and the job of an operator's reload, do it
 	}
-	states, err := conn.States(ctx, unitsOf(a, 0))
+	listed, err := e.listed(a.Name)
+	if err != nil {
+		return unreachable{}, err
+	}
+	states, err := conn.States(ctx, unitsOf(a, listed))
 	if err != nil {
 		return unreachable{}, err
 	}
@@ -151,9 +164,9 @@ func (e *env) listenAgain(ctx context.Context, conn *control.Conn, a units.App) 
 	return u, nil
 }
 
-// healInJob is heal for the job of a reload of the aggregate: the aggregate has to go off for a moment before PID 1 opens its
-// socket again, so such a listener is an error here.
-func (e *env) healInJob(ctx context.Context, conn *control.Conn, a units.App) error {
+// healAlone is heal where no socket may be opened again, so such a listener is an error: for one instance, since all of them
+// would need it, and for the job of a reload of the aggregate, which has to go off before PID 1 opens its socket.
+func (e *env) healAlone(ctx context.Context, conn *control.Conn, a units.App) error {
 	u, err := e.listenAgain(ctx, conn, a)
 	if all := u.all(); err == nil && len(all) > 0 {
 		err = withHint(fmt.Errorf("%s: clients do not reach %s", a.Name, listenersOf(all)), "sudo clusterctl reload %s", a.Name)

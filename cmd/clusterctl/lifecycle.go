@@ -132,7 +132,7 @@ func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle ti
 		return err
 	}
 	if t.instance > 0 {
-		return e.job(ctx, conn, control.Start, t)
+		return errors.Join(e.job(ctx, conn, control.Start, t), e.healAlone(ctx, conn, t.app))
 	}
 	want, err := e.wanted(ctx, conn, t)
 	if err != nil {
@@ -206,7 +206,7 @@ func (e *env) restart(ctx context.Context, conn *control.Conn, t target, settle 
 		return err
 	}
 	if t.instance > 0 {
-		return e.job(ctx, conn, control.Restart, t)
+		return errors.Join(e.job(ctx, conn, control.Restart, t), e.healAlone(ctx, conn, t.app))
 	}
 	want, err := e.wanted(ctx, conn, t)
 	if err != nil {

@@ -103,7 +103,7 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 	if err := e.stillSafe(a); err != nil {
 		return err
 	}
-	if err := e.healInJob(ctx, conn, a); err != nil {
+	if err := e.healAlone(ctx, conn, a); err != nil {
 		return err
 	}
 	started := e.now()

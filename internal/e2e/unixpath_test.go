@@ -107,14 +107,29 @@ func TestLostSocketFile(t *testing.T) {
 			}
 			served(command)
 		}
-		// A command that was killed has left the socket closed.
-		m.Sh(t, `busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StopUnit ss lost.socket ignore-dependencies
-while systemctl -q is-active lost.socket; do sleep 0.02; done`)
-		if r := must(t, m, "ls"); !strings.Contains(r.Stdout, "degraded") || !strings.Contains(r.Stdout, "clusterctl reload lost") {
-			t.Errorf("the socket is closed: %v", r)
+		// A command was killed while it opened the socket again: before PID 1 had it, and before the workers had.
+		alone := func(method, unit, want string) {
+			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+method+" ss "+unit+" ignore-dependencies\n"+
+				"until [ $(systemctl is-active "+unit+") = "+want+" ]; do sleep 0.02; done")
 		}
-		must(t, m, "reload", "--settle", "100ms", "lost")
-		served("the socket was closed")
+		broken := func(about, words string) {
+			t.Helper()
+			if l := see(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) || !strings.Contains(l.Problem, "clusterctl reload lost") {
+				t.Errorf("%s: %+v", about, l)
+			}
+		}
+		for _, command := range []string{"reload", "restart", "start"} {
+			alone("StopUnit", "lost.socket", "inactive")
+			broken("the socket is closed", path+" is closed")
+			if command == "start" {
+				alone("StopUnit", "lost.service", "inactive")
+				alone("StartUnit", "lost.socket", "active")
+				alone("StartUnit", "lost.service", "active")
+				broken("the workers are older", "lost.socket was opened after an instance had started")
+			}
+			must(t, m, command, "--settle", "100ms", "lost")
+			served("killed, and " + command)
+		}
 		m.Sh(t, "rm "+path+`; systemd-run -q --unit=other-lost python3 -c 'import socket, time
 s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(3600)'; until test -e `+path+`; do sleep 0.02; done`)
 		lost("another socket")

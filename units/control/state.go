@@ -121,6 +121,10 @@ func (s State) Up() bool {
 	return s.Active == ActiveRunning || s.Active == Reloading || s.Active == Refreshing
 }
 
+// ActiveBefore says whether the unit became active before the other one did. A service has only the sockets that were open
+// when it started.
+func (s State) ActiveBefore(o State) bool { return s.activeMono < o.activeMono }
+
 // Skipped says whether a condition kept the unit down at its last start, as ConditionCPUs= does.
 func (s State) Skipped() bool {
 	return s.Active == Inactive && !s.ConditionResult && !s.ConditionSince.IsZero()

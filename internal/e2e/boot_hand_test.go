@@ -11,6 +11,7 @@ import (
 // TestRestartByHandIsNotCanceled restarts an instance whose program never gets ready and ends with an error at the stop. The
 // shim must tell this start from the service manager's own.
 func TestRestartByHandIsNotCanceled(t *testing.T) {
+	t.Parallel()
 	for _, r := range lab.All() {
 		t.Run(string(r), func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,7 @@ var failing = []struct{ name, how string }{
 // TestFailingAppsHoldUpNothing boots a machine with apps that crash at once, that crash after 300 ms and that never get
 // ready, and with one that works. The boot ends, the good app serves, and every command returns.
 func TestFailingAppsHoldUpNothing(t *testing.T) {
+	t.Parallel()
 	for _, r := range lab.All() {
 		t.Run(string(r), func(t *testing.T) {
 			t.Parallel()

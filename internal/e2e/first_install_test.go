@@ -33,7 +33,7 @@ func wantIn(t *testing.T, text string, words ...string) {
 
 // TestSlowToListen: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
 func TestSlowToListen(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
 		a := app{m: m, name: "slow", n: 2, url: "http://127.0.0.1:8180/"}
@@ -79,7 +79,7 @@ func TestOwnListenersAreNamed(t *testing.T) {
 
 // TestDiesLate: a program that dies seconds after its start is not installed.
 func TestDiesLate(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		for i, c := range []struct {
 			about string
 			args  []string

@@ -65,6 +65,14 @@ func onAllAtOnce(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
 	}
 }
 
+// onAllTogether is onAllAtOnce at the same time as other tests like it, when all others are through: for tests that wait most
+// of the time, and look at nothing but their own apps and files.
+func onAllTogether(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
+	t.Helper()
+	t.Parallel()
+	onAllAtOnce(t, f)
+}
+
 // alone runs a test on a machine of its own, at the same time as others like it, when those that share machines are through:
 // for tests on one release that mostly wait.
 func alone(t *testing.T, r lab.Release, f func(t *testing.T, m *lab.Machine)) {
@@ -85,16 +93,13 @@ func machine(t testing.TB, r lab.Release) *lab.Machine {
 	return m
 }
 
-// equip is quick when it has been done; the machine itself is where that is remembered.
+// equip puts clusterctl and the workers into a machine, once.
 func equip(t testing.TB, m *lab.Machine) {
 	t.Helper()
-	const done = "/opt/e2e/.complete"
-	if m.Try("test -e "+done).Code == 0 {
-		return
-	}
-	kit.CopyIn(t, m)
-	equipWorkers(t, m)
-	m.Sh(t, "touch "+done)
+	m.Equip(func() {
+		kit.CopyIn(t, m)
+		equipWorkers(t, m)
+	})
 }
 
 // equipWorkers puts the workers, and nothing of clusterctl, into a machine.

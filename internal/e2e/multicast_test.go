@@ -15,7 +15,7 @@ const groupProgram = "/opt/e2e/group.py"
 // TestMulticast: a program that joins a multicast group has a UDP socket of its own in each instance, and joins again after a
 // reload, a restart and a crash. On the shared socket, the membership of the last worker would still be there.
 func TestMulticast(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		m.CopyIn(t, "testdata/group.py", groupProgram)
 		for _, n := range []int{1, 2} {
 			a := app{m: m, name: fmt.Sprintf("group%d", n), n: n}

@@ -16,7 +16,7 @@ import (
 // TestReloadSaysWhatItCuts: connections that are in use when the drain gives up are counted and named, for people and for
 // programs, whoever reloads; the exit status does not change.
 func TestReloadSaysWhatItCuts(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/stream.py"
 		m.CopyIn(t, "testdata/stream.py", program)
 		m.CopyIn(t, "testdata/reader.py", "/opt/e2e/reader.py")
@@ -82,7 +82,7 @@ type appRoll struct {
 // TestStopOfADeafServer: the clock of a drained worker begins with its stop signal, and --stop-timeout holds also where a drain
 // may take longer.
 func TestStopOfADeafServer(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/stream.py"
 		m.CopyIn(t, "testdata/stream.py", program)
 		a := app{m: m, name: "deaf-server", n: 2}

@@ -41,7 +41,7 @@ func good() string { return "exec " + goWorker }
 // TestReloadToABrokenRelease: the first instance ends the reload, with its reason and its last words; the rest serve, on the
 // old code, and no request is lost. Once the release is mended, a reload heals everything.
 func TestReloadToABrokenRelease(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/release"
 		release := func(script string) { m.WriteFile(t, program, "#!/bin/sh\n"+script+"\n", 0o755) }
 		release(good())

@@ -32,7 +32,7 @@ for fd in os.listdir("/proc/1/fd"):
 // TestSilentListener: ls, show and --json tell of a listener that is bound and does not listen, and reload, start and restart
 // bring it back. A Unix socket is opened again.
 func TestSilentListener(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const port, path = 8331, "/run/silent.sock"
 		// A native worker whose accept fails ends, so this one does not accept.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)

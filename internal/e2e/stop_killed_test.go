@@ -39,7 +39,7 @@ func killedWords(a app, i int) []string {
 // TestStopThatEndsInSIGKILL: a worker that does not end by itself is named, with its reason and its last words, and the exit
 // status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
 func TestStopThatEndsInSIGKILL(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const program = "/opt/e2e/deaf"
 		m.WriteFile(t, program, deaf, 0o755)
 		for _, kind := range []struct {

@@ -16,7 +16,7 @@ import (
 // change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and every request
 // is answered.
 func TestUnixSocketStays(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
 		const dir = "/srv/stays"
 		m.Sh(t, "mkdir -p "+dir+" && chown daemon: "+dir)
 		m.CopyIn(t, "../../activation/shim/nodepreload/clusterctl-node-preload.cjs", units.DefaultNodePreload)

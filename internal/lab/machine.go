@@ -33,10 +33,15 @@ type Machine struct {
 	cgroups cgroups
 	keeper  *keeperProcess
 	boots   *boots
+	equip   sync.Once
 
 	mu  sync.Mutex
 	pid int // host PID of the machine's init; changes at a reboot
 }
+
+// Equip calls f, which puts into the machine what the tests of a package need, unless it was called before. Other callers
+// wait until f is through.
+func (m *Machine) Equip(f func()) { m.equip.Do(f) }
 
 // Option changes how a machine is booted.
 type Option func(*keeperConfig)

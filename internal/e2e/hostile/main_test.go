@@ -80,12 +80,9 @@ func onEach(t *testing.T, f func(t *testing.T, m *lab.Machine, k kind)) {
 func machine(t testing.TB, r lab.Release) *lab.Machine {
 	t.Helper()
 	m := lab.Shared(t, r)
-	const done = "/opt/hostile-complete"
-	if m.Try("test -e "+done).Code == 0 {
-		return m
-	}
-	kit.CopyIn(t, m)
-	m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
+	m.Equip(func() {
+		kit.CopyIn(t, m)
+		m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
 useradd --create-home --shell /bin/bash alice
 useradd --create-home --shell /bin/bash bob
 chmod 755 /home/alice /home/bob
@@ -94,7 +91,7 @@ echo key >/home/alice/.ssh/id_ed25519; chown -R alice:alice /home/alice; chmod 6
 echo readable >/home/bob/notes; chmod 644 /home/bob/notes
 echo aws_secret_access_key=hostile-secret >/root/.aws/credentials; chmod 600 /root/.aws/credentials
 echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/secrets.env`)
-	m.Sh(t, "touch "+done)
+	})
 	return m
 }
 

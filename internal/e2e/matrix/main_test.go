@@ -39,25 +39,21 @@ func machine(t testing.TB, r lab.Release) *lab.Machine {
 	return m
 }
 
-// equip puts clusterctl and the programs into a machine. It is quick when that has been done; the machine itself is where
-// it is remembered.
+// equip puts clusterctl and the programs into a machine, once.
 func equip(t testing.TB, m *lab.Machine) {
 	t.Helper()
-	const done = srv + "/.complete"
-	if m.Try("test -e "+done).Code == 0 {
-		return
-	}
-	kit.CopyIn(t, m)
-	m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
-	m.CopyIn(t, buildHTTPD(t), srv+"/httpd")
-	copyTree(t, m, "testdata", srv)
-	copyTree(t, m, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
-	m.WriteFile(t, srv+"/files/hello", "hello from a file\n", 0o644)
-	m.WriteFile(t, srv+"/nginx/slow", "thirty bytes, very slowly....\n", 0o644)
-	if m.Release() == lab.Workers {
-		m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o server-c server.c && ln -s /opt/npm/node_modules express/node_modules")
-	}
-	m.Sh(t, "touch "+done)
+	m.Equip(func() {
+		kit.CopyIn(t, m)
+		m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
+		m.CopyIn(t, buildHTTPD(t), srv+"/httpd")
+		copyTree(t, m, "testdata", srv)
+		copyTree(t, m, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
+		m.WriteFile(t, srv+"/files/hello", "hello from a file\n", 0o644)
+		m.WriteFile(t, srv+"/nginx/slow", "thirty bytes, very slowly....\n", 0o644)
+		if m.Release() == lab.Workers {
+			m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o server-c server.c && ln -s /opt/npm/node_modules express/node_modules")
+		}
+	})
 }
 
 // buildHTTPD builds the static Go server, as a file by itself: what is built as part of this module counts as a native

@@ -1,8 +1,9 @@
 // Package relisten brings back TCP listeners that a worker has shut down.
 //
 // shutdown(2) on a listener ends listening in every process that has the socket. The socket stays bound, and connect(2) with
-// AF_UNSPEC, which clears what the shutdown has left, and listen(2) are all that is needed: neither PID 1 nor a worker has to get another socket. The notifier of an adopted program does that
-// with its own copy of the listener (package adopt). For all others root asks PID 1 for its copy.
+// AF_UNSPEC, which clears what the shutdown has left, and listen(2) are all that is needed: neither PID 1 nor a worker has to
+// get another socket. The notifier of an adopted program does that with its own copy of the listener (package adopt). For all
+// others root asks PID 1 for its copy.
 //
 // # Invariants
 //

@@ -42,7 +42,8 @@ func logs(ctx context.Context, b *bench) error {
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
 	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst), "lines", result.Fewer, shows, "pm2 logs")
 
-	app := rig.App{Name: "chatty", Script: "chatty.js", Workers: 1}
+	// The default lets an instance write some 200,000 lines in half a minute, and then drops the rest.
+	app := rig.App{Name: "chatty", Script: "chatty.js", Workers: 1, Flags: []string{"--log-rate", "off"}}
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
 		return err
 	}

@@ -85,7 +85,8 @@ any of them listens.`},
 	{"memory", `Nothing of ours stays but the shim of each adopted worker; a native one has none. Per worker, PM2 adds its own code to the
 program's process.`, ""},
 	{"log-throughput", `Where the lines are kept, and can be read from, after a worker has written as fast as it can. The journal stores each
-with some twenty fields and indexes them; PM2's worker appends the text to a file by itself.`,
+with some twenty fields and indexes them; PM2's worker appends the text to a file by itself. The app has --log-rate off: by
+default an instance may write some 200,000 lines in half a minute, and the journal drops and counts the rest.`,
 		`the journal does more for each line than an append to a file: it is structured, indexed, and knows who wrote it by the kernel's word.`},
 	{"log-follow-latency", "One line at a time, from the request that makes the worker write it to the terminal; then a burst.",
 		`journald stores a line at once, and tells its followers that the journal has grown a quarter of a second later, with as much

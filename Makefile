@@ -122,7 +122,7 @@ demo:
 demo-image:
 	@$(DEMO_RUN) ./internal/lab/cmd/labimages -quiet bookworm
 
-# Side by side with PM2 and the others, in about twenty minutes: bench/results/DATE.json, docs/benchmarks.md and its plots.
+# Side by side with PM2 and the others, in about 23 minutes: bench/results/DATE.json, docs/benchmarks.md and its plots.
 # QUICK=1 is a smoke run of under four minutes, which skips what a slow machine has no time for; ONLY=balance is some of it.
 # Neither touches docs/.
 bench: build

@@ -126,7 +126,7 @@ var failures = []struct {
 	{"no-directory", "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?) (status 200)", func(a *units.App, _ *units.Sizing) {
 		a.Directory = "/no/such/directory"
 	}},
-	{"no-user", "the user cannot be used (does User= exist?) (status 217)", func(a *units.App, _ *units.Sizing) {
+	{"no-user", "the user or the user namespace cannot be used (does User= exist? does PrivateUsers= work here?) (status 217)", func(a *units.App, _ *units.Sizing) {
 		a.RunAs.User = "no-such-user"
 	}},
 	{"no-group", "the group cannot be used (does Group= exist?) (status 216)", func(a *units.App, _ *units.Sizing) {

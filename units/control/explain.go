@@ -29,7 +29,7 @@ var exitMeaning = map[int]string{
 	214: "the CPU scheduling policy could not be set",
 	215: "the CPU affinity could not be set",
 	216: "the group cannot be used (does Group= exist?)",
-	217: "the user cannot be used (does User= exist?)",
+	217: "the user or the user namespace cannot be used (does User= exist? does PrivateUsers= work here?)",
 	218: "capabilities could not be set",
 	219: "the control group could not be set up",
 	220: "the process could not become a session leader",

@@ -50,7 +50,7 @@ func cgroupDir(membership, mounts []byte) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("not in a cgroup of its own, as an instance is")
+	return "", errors.New("not in the cgroup of an instance")
 }
 
 // memberOf returns the path in the hierarchy with exactly these controllers; ""

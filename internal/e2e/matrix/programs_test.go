@@ -75,15 +75,15 @@ const programsHead = `<!-- Made by "make programs". Edits are lost: change inter
 
 # Programs as they are
 
-Run on %s on Debian 12 (systemd 252), two instances each, unchanged, under load that never sends a request again. Each is
-reloaded %d times. "Refused" is a connection that nobody took; "failed" is every request without its answer. A restart and a
-kill cut what they cut; nothing may be refused.
+Run on %s on Debian 12 (systemd 252). Each program ran unchanged in two instances, under load that never sends a
+request again, and was reloaded %d times. Refused means that nobody took the connection, failed that a request got no answer.
+A kill or a restart may cut the requests that are being answered; none may be refused.
 
 | program | version | listens on | what was done | requests | refused | failed |
 |---|---|---|---|--:|--:|--:|
 `
 
-// version is that of a package of Debian, from the machine, or, of one that was only unpacked, from this one's lists.
+// version returns the version of a package of Debian: the one that the machine has, or that is offered if it was only unpacked.
 func version(t testing.TB, m *lab.Machine, name string) string {
 	t.Helper()
 	if v := strings.TrimSpace(m.Sh(t, "dpkg-query -W -f '${Version}' "+name+" 2>/dev/null || true")); v != "" {

@@ -131,10 +131,7 @@ func (e *env) listenAgain(ctx context.Context, conn *control.Conn, a units.App) 
 	if len(a.Listen) == 0 || e.euid != 0 {
 		return unreachable{}, nil // the workers, and the job of an operator's reload, do it
 	}
-	listed, err := e.listed(a.Name)
-	if err != nil {
-		return unreachable{}, err
-	}
+	listed, _ := e.listed(a.Name) // without the list, only the listeners are looked at
 	states, err := conn.States(ctx, unitsOf(a, listed))
 	if err != nil {
 		return unreachable{}, err

@@ -125,7 +125,7 @@ func flatten(err error) []error {
 	return all
 }
 
-// withoutReader drops the error of a write to a pipe that nobody reads any more, as with "| head".
+// withoutReader drops the error of a write to a pipe whose reader has ended, as head(1) does early.
 func withoutReader(err error) error {
 	if err == nil {
 		return nil

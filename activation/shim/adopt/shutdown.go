@@ -66,12 +66,11 @@ func interrupt(tid uint32) {
 }
 
 // revive listens again on the listeners that somebody has shut down past the notifier: a native program that shares them, or
-// a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of the app do the
-// same at once, which does no harm.
+// a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of the app do this
+// at once: if one calls connect(2) just after another has called listen(2), the connections that came between are reset.
 //
-// revive cannot bring back a unix socket, since unix_listen() leaves RCV_SHUTDOWN in place, nor a port that another process has
-// taken meanwhile. revive stops watching such a listener,
-// which would end each poll at once.
+// Two kinds of listeners stay closed: unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and a port that another
+// process has taken. revive no longer watches them, since they would end each poll at once.
 func (n *notifier) revive(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {

@@ -76,7 +76,7 @@ const programsHead = `<!-- Made by "make programs". Edits are lost: change inter
 # Programs as they are
 
 Run on %s on Debian 12 (systemd 252). Each program ran unchanged in two instances, under load that never sends a
-request again, and was reloaded %d times. Refused means that nobody took the connection, failed that a request got no answer.
+request again, and was reloaded %d times. A request is refused if nobody took the connection, and failed if it got no answer.
 A kill or a restart may cut the requests that are being answered; none may be refused.
 
 | program | version | listens on | what was done | requests | refused | failed |

@@ -111,7 +111,7 @@ func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
 		}
 		e.printEnv(one)
 		if len(one.Variables)+len(one.Files) == 0 {
-			e.note("%s has no variables of its own; --running shows those of the process", one.Unit)
+			e.note("%s has no variables set; --running shows those of the process", one.Unit)
 		}
 	}
 	return nil

@@ -76,8 +76,8 @@ const programsHead = `<!-- Made by "make programs". Edits are lost: change inter
 # Programs as they are
 
 Run on %s on Debian 12 (systemd 252). Each program ran unchanged in two instances, under load that never sends a
-request again, and was reloaded %d times. A request is refused if nobody took the connection, and failed if it got no answer.
-A kill or a restart may cut the requests that are being answered; none may be refused.
+request again, and was reloaded %d times. A request is refused if nobody took the connection.
+It has failed if it got no answer. A kill or a restart may cut the requests that are being answered; none may be refused.
 
 | program | version | listens on | what was done | requests | refused | failed |
 |---|---|---|---|--:|--:|--:|

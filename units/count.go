@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/text"
 )
 
 // MaxInstances is the most instances an app may have.
@@ -79,9 +81,9 @@ type CPUs struct {
 // Limit gives the smallest of the three, at least 1, and which one it was in words.
 // A quota is rounded down: 1.5 CPUs are enough for one busy worker, not for two.
 func (c CPUs) Limit() (n int, reason string) {
-	n, reason = max(c.Affinity, 1), plural(max(c.Affinity, 1), "CPU")
+	n, reason = max(c.Affinity, 1), text.Count(max(c.Affinity, 1), "CPU")
 	if c.Cpuset > 0 && c.Cpuset < n {
-		n, reason = c.Cpuset, fmt.Sprintf("cpuset of %s", plural(c.Cpuset, "CPU"))
+		n, reason = c.Cpuset, fmt.Sprintf("cpuset of %s", text.Count(c.Cpuset, "CPU"))
 	}
 	if q := int(math.Floor(c.Quota)); c.Quota > 0 && max(q, 1) < n {
 		n, reason = max(q, 1), fmt.Sprintf("CPU quota of %d%%", int(math.Round(c.Quota*100)))
@@ -144,11 +146,4 @@ func (c CPUs) ceiling(n int) int {
 		n = min(n, max(int(math.Floor(c.Quota)), 1))
 	}
 	return n
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

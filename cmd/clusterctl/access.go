@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -24,12 +27,12 @@ func checkSocketOwner(s units.SocketAccess) error {
 	var errs []error
 	if s.User != "" {
 		if _, err := lookupUser(s.User); err != nil {
-			errs = append(errs, withHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", shellWord(s.User)))
+			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", text.Shell(s.User)))
 		}
 	}
 	if s.Group != "" {
 		if _, err := lookupGroup(s.Group); err != nil {
-			errs = append(errs, withHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", shellWord(s.Group)))
+			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", text.Shell(s.Group)))
 		}
 	}
 	return errors.Join(errs...)
@@ -81,7 +84,7 @@ func lostAccess(a units.App, files []install.Change) []string {
 	var notes []string
 	for _, path := range a.SocketFiles() {
 		for _, f := range files {
-			was, err := units.ParseSocketMode(orElse(value(f.Old, "SocketMode"), "0666")) // systemd.socket(5)
+			was, err := units.ParseSocketMode(cmp.Or(value(f.Old, "SocketMode"), "0666")) // systemd.socket(5)
 			if changesAccess(f) && err == nil && was&0o006 == 0o006 && strings.Contains(string(f.Old), "\nListenStream="+strings.ReplaceAll(path, "%", "%%")+"\n") {
 				notes = append(notes, path+": only "+text)
 			}
@@ -97,7 +100,7 @@ func (e *env) noteProgramMode(a units.App, r probeReport) {
 	for _, b := range r.Binds {
 		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
 			e.note("probe: the program makes %s with mode %s, and clusterctl with %s; to change it: --socket-mode %[2]s",
-				printable(b.Address), printable(b.Mode), given[2])
+				text.Printable(b.Address), text.Printable(b.Mode), given[2])
 		}
 	}
 }
@@ -145,7 +148,7 @@ func (e *env) openSocketAccess(a units.App) error {
 		case errors.Is(err, errNotOurs), errors.Is(err, socketfile.ErrNotSocket):
 			e.note("%s: the new owner and mode apply when the socket is next opened: sudo clusterctl restart %s", path, a.Name)
 		case err != nil:
-			return fmt.Errorf("changing the owner and mode of %s: %w", path, cause(err))
+			return fmt.Errorf("changing the owner and mode of %s: %w", path, fault.Cause(err))
 		}
 	}
 	return nil

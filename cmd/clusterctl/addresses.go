@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -41,7 +43,7 @@ func (r probeReport) ownSockets() []string {
 	var list []string
 	for _, b := range r.Binds {
 		if b.Family == "unix" && b.Listening && (b.Private || !filepath.IsAbs(b.Address)) {
-			list = append(list, "socket "+printable(b.Address)+", which each instance has for itself")
+			list = append(list, "socket "+text.Printable(b.Address)+", which each instance has for itself")
 		}
 	}
 	return list
@@ -69,7 +71,7 @@ func makeSocketDirs(paths []string) (remove func(), err error) {
 			}
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				remove()
-				return nil, fmt.Errorf("making the directory of %s for the probe: %w", path, cause(err))
+				return nil, fmt.Errorf("making the directory of %s for the probe: %w", path, fault.Cause(err))
 			}
 		}
 	}
@@ -83,7 +85,7 @@ func wrongPath(l units.Listener, found []units.Listener) error {
 			return nil
 		}
 	}
-	return withHint(fmt.Errorf("the program does not bind %s; it binds %s", describeListener(l), describeAll(found)),
+	return fault.WithHint(fmt.Errorf("the program does not bind %s; it binds %s", describeListener(l), describeAll(found)),
 		"--listen %s, or tell the program its path", found[0])
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -129,9 +130,9 @@ func operands(c *cli.Context, least, most int, what string) ([]string, error) {
 	args := slices.DeleteFunc(c.Args().Slice(), func(s string) bool { return s == "--" })
 	switch {
 	case len(args) < least:
-		return nil, withHint(usagef("%s: %s is missing", c.Command.Name, what), "clusterctl %s", c.Command.UsageText)
+		return nil, fault.WithHint(fault.Usagef("%s: %s is missing", c.Command.Name, what), "clusterctl %s", c.Command.UsageText)
 	case most >= 0 && len(args) > most:
-		return nil, withHint(usagef("%s: %q is too much", c.Command.Name, args[most]), "clusterctl %s", c.Command.UsageText)
+		return nil, fault.WithHint(fault.Usagef("%s: %q is too much", c.Command.Name, args[most]), "clusterctl %s", c.Command.UsageText)
 	}
 	return args, nil
 }

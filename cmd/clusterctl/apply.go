@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -105,7 +106,7 @@ func of(n units.Name, apps int, err error) []error {
 		return nil
 	}
 	var all []error
-	for _, one := range flatten(err) {
+	for _, one := range fault.Flatten(err) {
 		if apps > 1 {
 			one = fmt.Errorf("%s: %w", n, one)
 		}

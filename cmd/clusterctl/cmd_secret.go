@@ -13,6 +13,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -60,7 +62,7 @@ func secretCommand(e *env) *cli.Command {
 func runSecret(ctx context.Context, e *env, args []string, asJSON bool) error {
 	verb := args[0]
 	if !slices.Contains([]string{"set", "ls", "rm"}, verb) {
-		return withHint(usagef("secret: unexpected argument %q", verb), "clusterctl secret set|ls|rm NAME [SECRET]")
+		return fault.WithHint(fault.Usagef("secret: unexpected argument %q", verb), "clusterctl secret set|ls|rm NAME [SECRET]")
 	}
 	n, err := units.ParseName(args[1])
 	if err != nil {
@@ -68,14 +70,14 @@ func runSecret(ctx context.Context, e *env, args []string, asJSON bool) error {
 	}
 	switch {
 	case verb == "ls" && len(args) > 2:
-		return withHint(usagef("secret ls: unexpected argument %q", args[2]), "clusterctl secret ls %s", n)
+		return fault.WithHint(fault.Usagef("secret ls: unexpected argument %q", args[2]), "clusterctl secret ls %s", n)
 	case verb != "ls" && len(args) < 3:
-		return withHint(usagef("secret %s: missing argument: SECRET", verb), "clusterctl secret %s %s DB_PASSWORD", verb, n)
+		return fault.WithHint(fault.Usagef("secret %s: missing argument: SECRET", verb), "clusterctl secret %s %s DB_PASSWORD", verb, n)
 	case verb != "ls" && strings.Contains(args[2], "="):
 		name, _, _ := strings.Cut(args[2], "=")
-		return withHint(usagef("secret %s: the value must not be on the command line, where other users see it", verb), "sudo clusterctl secret set %s %s < FILE", n, shellWord(name))
+		return fault.WithHint(fault.Usagef("secret %s: the value must not be on the command line, where other users see it", verb), "sudo clusterctl secret set %s %s < FILE", n, text.Shell(name))
 	case asJSON && verb != "ls":
-		return withHint(usagef("--json is only for secret ls"), "clusterctl secret ls %s --json", n)
+		return fault.WithHint(fault.Usagef("--json is only for secret ls"), "clusterctl secret ls %s --json", n)
 	}
 	if verb == "ls" {
 		return e.listSecrets(n, asJSON)
@@ -125,7 +127,7 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	for _, s := range infos {
 		rows = append(rows, []string{s.Name, strconv.FormatInt(s.Size, 10), s.Set.Local().Format(time.DateTime), yes[s.Encrypted], yes[s.Variable]})
 	}
-	return table(e.stdout, []string{"SECRET", "BYTES", "SET", "ENCRYPTED", "VARIABLE"}, rows)
+	return text.Table(e.stdout, []string{"SECRET", "BYTES", "SET", "ENCRYPTED", "VARIABLE"}, rows)
 }
 
 // maxSecret is what systemd takes for all credentials of a service (systemd.exec(5)), less what encryption adds.
@@ -152,7 +154,7 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	case len(value) > maxSecret:
 		return nil, fmt.Errorf("the value of %s is larger than %d bytes", name, maxSecret)
 	case len(value) == 0:
-		return nil, withHint(fmt.Errorf("the value of %s is empty", name), "sudo clusterctl secret set NAME %s < FILE", shellWord(name))
+		return nil, fault.WithHint(fmt.Errorf("the value of %s is empty", name), "sudo clusterctl secret set NAME %s < FILE", text.Shell(name))
 	}
 	return value, nil
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -60,8 +62,8 @@ func (u *update) edited() error {
 		case u.o.force:
 			u.e.note("%s was edited by hand, and is overwritten; what it was is kept in %s", c.Path, u.keptAt(c))
 		default:
-			return withHint(fmt.Errorf("%q was edited by hand", c.Path),
-				"put the edit into a drop-in, which stays: sudo systemctl edit %s; clusterctl diff shows it; or overwrite it: --force", shellWord(filepath.Base(c.Path)))
+			return fault.WithHint(fmt.Errorf("%q was edited by hand", c.Path),
+				"put the edit into a drop-in, which stays: sudo systemctl edit %s; clusterctl diff shows it; or overwrite it: --force", text.Shell(filepath.Base(c.Path)))
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/urfave/cli/v2"
 )
 
@@ -40,11 +42,11 @@ func completionCommand(e *env) *cli.Command {
 				fmt.Fprint(e.stdout, script)
 				return nil
 			}
-			bad := usagef("there is no completion for %q", args[0])
-			if like := near(args[0], shells()); like != "" {
-				return withHint(bad, "did you mean \"clusterctl completion %s\"?", like)
+			bad := fault.Usagef("there is no completion for %q", args[0])
+			if like := text.Nearest(args[0], shells()); like != "" {
+				return fault.WithHint(bad, "did you mean \"clusterctl completion %s\"?", like)
 			}
-			return withHint(bad, "clusterctl completion %s", strings.Join(shells(), ", or "))
+			return fault.WithHint(bad, "clusterctl completion %s", strings.Join(shells(), ", or "))
 		},
 	}
 }
@@ -62,7 +64,7 @@ func completeCommand(e *env) *cli.Command {
 			kind, all := e.complete(c.App, e.command)
 			fmt.Fprintln(e.stdout, kind)
 			for _, a := range all {
-				fmt.Fprintf(e.stdout, "%s\t%s\n", printable(a.value), printable(a.about))
+				fmt.Fprintf(e.stdout, "%s\t%s\n", text.Printable(a.value), text.Printable(a.about))
 			}
 			return nil
 		},

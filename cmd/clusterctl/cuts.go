@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -43,23 +45,15 @@ func (c *cutReport) String() string {
 	const most = 3
 	var peers []string
 	for _, p := range c.Peers[:min(len(c.Peers), most)] {
-		name := orElse(p.Address, "a Unix socket")
+		name := cmp.Or(p.Address, "a Unix socket")
 		if p.RequestMs > 0 {
-			name += fmt.Sprintf(" (sent its last request %s before)", short(time.Duration(p.RequestMs)*time.Millisecond))
+			name += fmt.Sprintf(" (sent its last request %s before)", text.Duration(time.Duration(p.RequestMs)*time.Millisecond))
 		}
 		peers = append(peers, name)
 	}
 	if more := c.Connections - len(peers); more > 0 {
 		peers = append(peers, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("stopped with %s in use after a drain of %s: %s", counted(c.Connections, "connection"),
-		short(time.Duration(c.DrainMs)*time.Millisecond), strings.Join(peers, ", "))
-}
-
-// counted is "1 connection" or "2 connections".
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("stopped with %s in use after a drain of %s: %s", text.Count(c.Connections, "connection"),
+		text.Duration(time.Duration(c.DrainMs)*time.Millisecond), strings.Join(peers, ", "))
 }

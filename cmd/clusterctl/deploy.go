@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -261,16 +263,16 @@ func explainInstance(ctx context.Context, err error, namespace string, since tim
 		return err
 	case errors.As(err, &killed):
 		lines, _ := journal.Tail(ctx, killed.Killed.Unit, namespace, logLines, since)
-		return &notReachedError{err: err, log: lines}
+		return &fault.NotReached{Err: err, Log: lines}
 	case errors.As(err, &instance):
 		lines, tailErr := journal.Tail(ctx, instance.Unit, namespace, logLines, since)
 		if tailErr != nil {
 			lines = []string{tailErr.Error()}
 		}
-		return &notReachedError{err: err, log: lines}
+		return &fault.NotReached{Err: err, Log: lines}
 	case errors.As(err, &socket):
 		lines, _ := journal.Tail(ctx, socket.Unit, "", logLines, since)
-		return &notReachedError{err: err, log: lines}
+		return &fault.NotReached{Err: err, Log: lines}
 	}
 	return err
 }
@@ -282,7 +284,7 @@ func (e *env) lock(ctx context.Context, n units.Name) (*install.Lock, error) {
 			e.note("waiting for another clusterctl command on %s", n)
 			return
 		}
-		e.note("waiting for %q (pid %d), which works on %s since %s", o.Command, o.PID, n, short(e.now().Sub(o.Since)))
+		e.note("waiting for %q (pid %d), which works on %s since %s", o.Command, o.PID, n, text.Duration(e.now().Sub(o.Since)))
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -108,13 +110,13 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	for _, s := range f.listen.Value() {
 		l, err := units.ParseListener(s)
 		if strings.HasSuffix(s, ".log") {
-			err = withHint(usagef("--listen %q is a log file", s), "%s", pm2FlagHint("log"))
+			err = fault.WithHint(fault.Usagef("--listen %q is a log file", s), "%s", pm2FlagHint("log"))
 		}
 		keep(err)
 		a.Listen = append(a.Listen, l)
 	}
 	if f.noListen && len(a.Listen) > 0 {
-		keep(usagef("--no-listen and --listen cannot both be given"))
+		keep(fault.Usagef("--no-listen and --listen cannot both be given"))
 	}
 	a.Socket, err = f.socket()
 	keep(meant("socket-mode", f.socketMode, err))
@@ -149,7 +151,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 func notEmpty(flag string) func(*cli.Context, string) error {
 	return func(_ *cli.Context, value string) error {
 		if value == "" {
-			return usagef("--%s: the value is empty", flag)
+			return fault.Usagef("--%s: the value is empty", flag)
 		}
 		return nil
 	}
@@ -169,7 +171,7 @@ func (f *appFlags) checkListen(n int) error {
 	if f.noListen || n > 0 {
 		return nil
 	}
-	return withHint(usagef("where does the app listen?"), "give --listen 8080, or --no-listen for a background app")
+	return fault.WithHint(fault.Usagef("where does the app listen?"), "give --listen 8080, or --no-listen for a background app")
 }
 
 // activationAuto is the flag's word for a choice made by looking at the program.
@@ -198,10 +200,10 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	case "off":
 		o.NoDrain = true
 	default:
-		return o, meant("drain", f.drain, usagef("--drain %q is not one of auto, epoll, accept, off", f.drain))
+		return o, meant("drain", f.drain, fault.Usagef("--drain %q is not one of auto, epoll, accept, off", f.drain))
 	}
 	if f.minUptime <= 0 {
-		return o, usagef("--min-uptime must be positive")
+		return o, fault.Usagef("--min-uptime must be positive")
 	}
 	return o, nil
 }
@@ -251,7 +253,7 @@ func parseEnv(flag string, list []string) ([]units.EnvVar, error) {
 	for _, s := range list {
 		name, v, ok := strings.Cut(s, "=")
 		if !ok {
-			errs = append(errs, withHint(usagef("%s %q has no \"=\"", flag, s), "%s", envHint(flag, s)))
+			errs = append(errs, fault.WithHint(fault.Usagef("%s %q has no \"=\"", flag, s), "%s", envHint(flag, s)))
 			continue
 		}
 		vars = append(vars, units.EnvVar{Name: name, Value: v})
@@ -275,7 +277,29 @@ func (e *env) absolutePath(p string) (string, error) {
 	}
 	wd, err := e.getwd()
 	if err != nil {
-		return "", withHint(fmt.Errorf("the current directory: %w", cause(err)), "cd /")
+		return "", fault.WithHint(fmt.Errorf("the current directory: %w", fault.Cause(err)), "cd /")
 	}
 	return filepath.Join(wd, p), nil
+}
+
+// meant adds to what is wrong with a flag's value the word that it may have been meant to be.
+func meant(flag, value string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if like := text.Nearest(value, valuesOf(flag)); like != "" {
+		return fault.WithHint(err, "did you mean --%s %s?", flag, like)
+	}
+	return err
+}
+
+// envHint tells what PM2 means by --env NAME and -e FILE.
+func envHint(flag, value string) string {
+	switch {
+	case flag != "--env":
+		return flag + " " + value + "=VALUE"
+	case strings.Contains(value, "/") || filepath.Ext(value) != "":
+		return "-e is --env here; " + pm2FlagHint("error")
+	}
+	return "--env " + value + "=VALUE; what PM2 calls --env " + value + ", a section of its file, is --env NODE_ENV=" + value + " here"
 }

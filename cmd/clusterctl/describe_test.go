@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -101,12 +102,12 @@ func TestAppFlagsErrors(t *testing.T) {
 	}
 	for _, c := range cases {
 		_, err := flagsOf(t, c.args...).app("web", []string{"/bin/true"})
-		if err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != exitUsage || len(flatten(err)) != 1 {
+		if err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != exitUsage || len(fault.Flatten(err)) != 1 {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
 	_, err := flagsOf(t, "--instances", "many", "--listen", "70000", "--listen", "x", "--activation", "magic", "--restart", "x", "--drain", "x", "--env", "A", "--env", "B").app("Bad Name", nil)
-	if got := len(flatten(err)); got != 9 || exitCode(err) != exitUsage {
+	if got := len(fault.Flatten(err)); got != 9 || exitCode(err) != exitUsage {
 		t.Errorf("%d errors:\n%v", got, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -39,7 +43,7 @@ func diffCommand(e *env) *cli.Command {
 				return err
 			}
 			if o.all && (c.IsSet("file") || len(args) > 0) {
-				return usagef("diff --all goes with neither a file nor names")
+				return fault.Usagef("diff --all goes with neither a file nor names")
 			}
 			return runDiff(c.Context, e, o, args, c.IsSet("file"))
 		},
@@ -78,7 +82,7 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 		return choose(apps, names, o.file)
 	}
 	if !o.all && len(names) == 0 {
-		return nil, withHint(usagef("there is no %s in this directory", defaultFile), "clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
+		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", defaultFile), "clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
 	}
 	var installed []units.Name
 	for _, s := range names {
@@ -131,12 +135,12 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 		}
 		for _, c := range p.Changes {
 			before, after := maskedChange(c)
-			text := unified(c.Path, before, after)
-			if c.Op == install.Keep || text == "" {
+			changed := unified(c.Path, before, after)
+			if c.Op == install.Keep || changed == "" {
 				continue
 			}
 			differ = true
-			if _, err := fmt.Fprint(e.stdout, e.coloured(text)); err != nil {
+			if _, err := fmt.Fprint(e.stdout, e.coloured(changed)); err != nil {
 				return differ, err
 			}
 		}
@@ -153,15 +157,34 @@ func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
 	return e.store.Plan(a.Name, d.set, d.config)
 }
 
+// unified returns the difference of two texts as "diff -u" does, or "" if they are equal. A file that is missing is nil.
+func unified(path string, before, after []byte) string {
+	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
+		return ""
+	}
+	from, to := path, path
+	if before == nil {
+		from = "/dev/null"
+	}
+	if after == nil {
+		to = "/dev/null"
+	}
+	// The first line says "diff", which patch(1) does not need.
+	if _, lines, ok := strings.Cut(string(diff.Diff(from, before, to, after)), "\n"); ok {
+		return lines
+	}
+	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // both are empty, and one of them is missing
+}
+
 // coloured colours a unified diff for a terminal; anywhere else it stays as patch(1) reads it.
-func (e *env) coloured(text string) string {
+func (e *env) coloured(unified string) string {
 	if !e.colours {
-		return text
+		return unified
 	}
 	const red, green, cyan, bold, reset = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
 	var b strings.Builder
-	for line := range strings.Lines(text) {
-		line = printable(strings.TrimSuffix(line, "\n"))
+	for line := range strings.Lines(unified) {
+		line = text.Printable(strings.TrimSuffix(line, "\n"))
 		colour := ""
 		switch {
 		case slices.Contains([]string{"--- ", "+++ "}, line[:min(4, len(line))]):

@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -110,7 +112,7 @@ func (e *env) needRoot() error {
 	if e.euid == 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", e.sudoHint())
+	return fault.WithHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", e.sudoHint())
 }
 
 // sudoHint rebuilds the command line, quoted for a shell.
@@ -120,18 +122,7 @@ func (e *env) sudoHint() string {
 		if i == 0 {
 			a = "clusterctl"
 		}
-		words = append(words, shellWord(a))
+		words = append(words, text.Shell(a))
 	}
 	return strings.Join(words, " ")
-}
-
-// shellWord quotes one word for sh(1) where it has to be.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=,@%+[]", r)
-	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

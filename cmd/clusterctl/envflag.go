@@ -8,6 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -23,7 +25,7 @@ func (e *env) expandEnv(f *appFlags, name string) error {
 	for _, s := range f.env.Value() {
 		switch value := e.getenv(s); {
 		case s == "-" && read:
-			return usagef("--env - is given twice")
+			return fault.Usagef("--env - is given twice")
 		case s == "-":
 			read = true
 			lines, err := e.envFromInput()
@@ -57,8 +59,8 @@ func (e *env) envFromInput() ([]string, error) {
 	vars, err := units.ParseValues(data)
 	if err != nil {
 		var errs []error
-		for _, one := range flatten(err) {
-			errs = append(errs, withHint(usagef("--env -: %s", one.Error()), "write NAME=VALUE, or NAME=\"VALUE\" for a value with blanks, quotes or several lines"))
+		for _, one := range fault.Flatten(err) {
+			errs = append(errs, fault.WithHint(fault.Usagef("--env -: %s", one.Error()), "write NAME=VALUE, or NAME=\"VALUE\" for a value with blanks, quotes or several lines"))
 		}
 		return nil, errors.Join(errs...)
 	}
@@ -73,6 +75,6 @@ func (e *env) envFromInput() ([]string, error) {
 func (e *env) warnOfSecret(s, name string) {
 	if v := variable(s, false); v.Masked {
 		e.note("warning: %s looks like a secret, and other users can see the command line: use --env - (lines of stdin), "+
-			"or sudo clusterctl secret set %s %s with --secret-env %s", printable(v.Name), shellWord(name), shellWord(v.Name), shellWord(v.Name))
+			"or sudo clusterctl secret set %s %s with --secret-env %s", text.Printable(v.Name), text.Shell(name), text.Shell(v.Name), text.Shell(v.Name))
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -137,7 +139,7 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 	i := 0
 	if o.running {
 		if i = slices.IndexFunc(states, func(st control.State) bool { return st.MainPID > 0 }); i < 0 {
-			return instanceEnv{}, withHint(fmt.Errorf("%s does not run, so no process has an environment", t), "clusterctl env %s", t)
+			return instanceEnv{}, fault.WithHint(fmt.Errorf("%s does not run, so no process has an environment", t), "clusterctl env %s", t)
 		}
 	}
 	if len(states) == 0 {
@@ -259,20 +261,20 @@ func (e *env) printEnv(one instanceEnv) {
 		if f.ByWorker {
 			may += ", as the user of the app"
 		}
-		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", printable(shellWord(f.Path)), may)
+		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", text.Printable(text.Shell(f.Path)), may)
 	}
 	for _, v := range one.Variables {
 		if v.NeedsRoot {
-			fmt.Fprintf(e.stdout, "# %s (needs root)\n", printable(v.Name))
+			fmt.Fprintf(e.stdout, "# %s (needs root)\n", text.Printable(v.Name))
 			continue
 		}
-		value := shellWord(v.Value)
+		value := text.Shell(v.Value)
 		if v.Masked && v.Value == stars {
 			value = stars
 		}
 		if e.stdoutTTY {
-			value = printable(value)
+			value = text.Printable(value)
 		}
-		fmt.Fprintf(e.stdout, "%s=%s\n", printable(v.Name), value)
+		fmt.Fprintf(e.stdout, "%s=%s\n", text.Printable(v.Name), value)
 	}
 }

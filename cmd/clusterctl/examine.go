@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -119,7 +120,7 @@ func (e *env) driftOf(ctx context.Context, conn *control.Conn, a listedApp) ([]d
 // foreignDrift: a file in the place of ours that has lost our mark, or a link such as a mask.
 func foreignDrift(err error) ([]drift, error) {
 	list := []drift{}
-	for _, one := range flatten(err) {
+	for _, one := range fault.Flatten(err) {
 		var foreign *install.ForeignError
 		if !errors.As(one, &foreign) {
 			return nil, err

@@ -9,8 +9,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unicode"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -35,42 +36,12 @@ const exitStatus = `EXIT STATUS:
    4    not permitted
    130  interrupted`
 
-// hintError is an error with a line that can be typed to mend it.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-func (e *hintError) Unwrap() error { return e.err }
-
-func withHint(err error, hint string, args ...any) error {
-	return &hintError{err: err, hint: fmt.Sprintf(hint, args...)}
-}
-
-// usageError is a command line that cannot be carried out, whatever the state of the machine.
-type usageError struct{ message string }
-
-func (e *usageError) Error() string { return e.message }
-
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
-// notReachedError: everything was done as asked, but the app did not get where it should be.
-type notReachedError struct {
-	err error
-	// log are the last lines of the instance that failed.
-	log []string
-}
-
-func (e *notReachedError) Error() string { return e.err.Error() }
-func (e *notReachedError) Unwrap() error { return e.err }
-
 // exitCode is the one place where an error becomes a number.
 func exitCode(err error) int {
 	var (
-		usage      *usageError
+		usage      *fault.UsageError
 		field      *units.FieldError
-		notReached *notReachedError
+		notReached *fault.NotReached
 	)
 	switch {
 	case err == nil:
@@ -89,40 +60,21 @@ func exitCode(err error) int {
 
 // report prints an error as this program does everywhere: what is wrong, the log if there is one, then what to type.
 func (e *env) report(err error) {
-	for _, one := range flatten(err) {
-		fmt.Fprintf(e.stderr, "clusterctl: %s\n", printable(one.Error()))
-		var notReached *notReachedError
-		if errors.As(one, &notReached) && len(notReached.log) > 0 {
+	for _, one := range fault.Flatten(err) {
+		fmt.Fprintf(e.stderr, "clusterctl: %s\n", text.Printable(one.Error()))
+		var notReached *fault.NotReached
+		if errors.As(one, &notReached) && len(notReached.Log) > 0 {
 			fmt.Fprintln(e.stderr, "clusterctl: its last log lines:")
-			for _, line := range notReached.log {
-				fmt.Fprintf(e.stderr, "    %s\n", printable(line))
+			for _, line := range notReached.Log {
+				fmt.Fprintf(e.stderr, "    %s\n", text.Printable(line))
 			}
 		}
 		if hint := e.hintFor(one); hint != "" {
 			for line := range strings.Lines(hint) {
-				fmt.Fprintf(e.stderr, "clusterctl: hint: %s\n", printable(strings.TrimRight(line, "\n")))
+				fmt.Fprintf(e.stderr, "clusterctl: hint: %s\n", text.Printable(strings.TrimRight(line, "\n")))
 			}
 		}
 	}
-}
-
-// flatten gives the errors that errors.Join put together, so that each gets its own line and hint. An error of fmt.Errorf
-// with several %w is one sentence, and stays one.
-func flatten(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	var lines []string
-	for _, one := range joined.Unwrap() {
-		all = append(all, flatten(one)...)
-		lines = append(lines, one.Error())
-	}
-	if strings.Join(lines, "\n") != err.Error() {
-		return []error{err}
-	}
-	return all
 }
 
 // withoutReader drops the error of a write to a pipe whose reader has ended, as head(1) does early.
@@ -131,13 +83,13 @@ func withoutReader(err error) error {
 		return nil
 	}
 	var left []error
-	for _, one := range flatten(err) {
+	for _, one := range fault.Flatten(err) {
 		var write *fs.PathError
 		if !errors.As(one, &write) || write.Path != os.Stdout.Name() || !errors.Is(write, syscall.EPIPE) {
 			left = append(left, one)
 		}
 	}
-	if len(left) == len(flatten(err)) {
+	if len(left) == len(fault.Flatten(err)) {
 		return err
 	}
 	return errors.Join(left...)
@@ -153,7 +105,7 @@ func (interruptedError) Unwrap() error { return context.Canceled }
 // interrupted leaves of an error what is not the interruption itself, such as that not all could be taken back.
 func interrupted(err error) error {
 	all := []error{interruptedError{}}
-	for _, one := range flatten(err) {
+	for _, one := range fault.Flatten(err) {
 		if !errors.Is(one, context.Canceled) {
 			all = append(all, one)
 		}
@@ -163,16 +115,12 @@ func interrupted(err error) error {
 
 func (e *env) hintFor(err error) string {
 	var (
-		hinted *hintError
-		field  *units.FieldError
-		gone   *install.NotInstalledError
+		field *units.FieldError
+		gone  *install.NotInstalledError
 	)
-	var hinter interface{ Hint() string }
 	switch {
-	case errors.As(err, &hinted):
-		return hinted.hint
-	case errors.As(err, &hinter) && hinter.Hint() != "":
-		return hinter.Hint()
+	case fault.Hint(err) != "":
+		return fault.Hint(err)
 	case errors.As(err, &field):
 		return field.Hint
 	case errors.As(err, &gone):
@@ -195,11 +143,11 @@ func hintForUnit(err error) string {
 	var instance *control.InstanceError
 	switch {
 	case errors.As(err, &refused) && errors.Is(err, control.ErrMasked):
-		return "sudo systemctl unmask " + shellWord(refused.Unit)
+		return "sudo systemctl unmask " + text.Shell(refused.Unit)
 	case errors.As(err, &refused) && errors.Is(err, control.ErrConflict):
 		return "systemctl list-jobs, and try again when it has ended"
 	case errors.As(err, &instance) && instance.State.Load == control.Masked:
-		return "sudo systemctl unmask " + shellWord(instance.Unit)
+		return "sudo systemctl unmask " + text.Shell(instance.Unit)
 	}
 	return ""
 }
@@ -220,22 +168,11 @@ func hintForMissing(err *install.NotInstalledError) string {
 	if made := appName(string(err.App)); made != string(err.App) && slices.Contains(names, made) {
 		return "did you mean " + made + "?"
 	}
-	if like := near(string(err.App), names); like != "" {
+	if like := text.Nearest(string(err.App), names); like != "" {
 		return "did you mean " + like + "?"
 	}
 	if len(names) > 0 {
 		return "clusterctl ls lists the apps"
 	}
 	return "no app is installed here yet; clusterctl install FILE does that"
-}
-
-// printable keeps control characters of foreign text away from the terminal, and those that turn the direction of
-// writing, which make one name look like another.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 && r != '\t' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }

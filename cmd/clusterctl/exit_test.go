@@ -15,6 +15,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -28,16 +30,16 @@ func TestExitCode(t *testing.T) {
 	}{
 		{nil, exitDone},
 		{errors.New("x"), exitFailed},
-		{usagef("x"), exitUsage},
-		{withHint(usagef("x"), "y"), exitUsage},
-		{errors.Join(errors.New("x"), usagef("x")), exitUsage},
+		{fault.Usagef("x"), exitUsage},
+		{fault.WithHint(fault.Usagef("x"), "y"), exitUsage},
+		{errors.Join(errors.New("x"), fault.Usagef("x")), exitUsage},
 		{&units.FieldError{Field: "name"}, exitUsage},
-		{&notReachedError{err: instance}, exitNotReached},
-		{errors.Join(&notReachedError{err: instance}, errors.New("taking it back")), exitNotReached},
+		{&fault.NotReached{Err: instance}, exitNotReached},
+		{errors.Join(&fault.NotReached{Err: instance}, errors.New("taking it back")), exitNotReached},
 		{fmt.Errorf("start: %w", control.ErrPermission), exitPermission},
 		{&install.Error{Op: "writing", Path: "/x", Err: fs.ErrPermission}, exitPermission},
 		{fmt.Errorf("x: %w", context.Canceled), exitInterrupted},
-		{errors.Join(&notReachedError{err: instance}, context.Canceled), exitInterrupted},
+		{errors.Join(&fault.NotReached{Err: instance}, context.Canceled), exitInterrupted},
 		{context.DeadlineExceeded, exitFailed},
 		{control.ErrNoSystemd, exitFailed},
 		{&install.NotInstalledError{App: "x"}, exitFailed},
@@ -54,12 +56,12 @@ func TestReport(t *testing.T) {
 		want string
 	}{
 		{errors.New("x"), "clusterctl: x\n"},
-		{withHint(errors.New("x"), "a\nb"), "clusterctl: x\nclusterctl: hint: a\nclusterctl: hint: b\n"},
-		{errors.Join(errors.New("x"), errors.Join(usagef("y"), nil), withHint(errors.New("z"), "h")), "clusterctl: x\nclusterctl: y\nclusterctl: z\nclusterctl: hint: h\n"},
+		{fault.WithHint(errors.New("x"), "a\nb"), "clusterctl: x\nclusterctl: hint: a\nclusterctl: hint: b\n"},
+		{errors.Join(errors.New("x"), errors.Join(fault.Usagef("y"), nil), fault.WithHint(errors.New("z"), "h")), "clusterctl: x\nclusterctl: y\nclusterctl: z\nclusterctl: hint: h\n"},
 		{fmt.Errorf("%w: no bus: %w", control.ErrLost, errors.New("EOF")), "clusterctl: connection to systemd lost: no bus: EOF\n"},
-		{&notReachedError{err: errors.New("web@1.service: it ended"), log: []string{"one", "two\x1b]0;x\a"}},
+		{&fault.NotReached{Err: errors.New("web@1.service: it ended"), Log: []string{"one", "two\x1b]0;x\a"}},
 			"clusterctl: web@1.service: it ended\nclusterctl: its last log lines:\n    one\n    two\uFFFD]0;x\uFFFD\n"},
-		{withHint(errors.New("\x1b[2J\x9b\u202e"), "\x1b[31mred"), "clusterctl: \uFFFD[2J\uFFFD\uFFFD\nclusterctl: hint: \uFFFD[31mred\n"},
+		{fault.WithHint(errors.New("\x1b[2J\x9b\u202e"), "\x1b[31mred"), "clusterctl: \uFFFD[2J\uFFFD\uFFFD\nclusterctl: hint: \uFFFD[31mred\n"},
 		{&units.FieldError{Field: "listen", Message: "m", Hint: "h"}, "clusterctl: listen: m\nclusterctl: hint: h\n"},
 		{&install.ForeignError{Path: "/etc/x", Masked: true}, "clusterctl: \"/etc/x\" masks the unit\nclusterctl: hint: sudo systemctl unmask x\n"},
 		{fmt.Errorf("start: %w", control.ErrPermission), "clusterctl: start: permission denied\nclusterctl: hint: sudo clusterctl start 'a b'\n"},
@@ -98,19 +100,19 @@ func TestInterrupted(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(), rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) })).Draw(t, "s")
-		got := printable(s)
+		got := text.Printable(s)
 		if strings.ContainsFunc(got, func(r rune) bool { return r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 }) {
 			t.Fatalf("%q gave %q", s, got)
 		}
-		if len([]rune(got)) != len([]rune(s)) || printable(got) != got {
+		if len([]rune(got)) != len([]rune(s)) || text.Printable(got) != got {
 			t.Fatalf("%q gave %q", s, got)
 		}
-		if strings.ContainsAny(cell(s), "\n\t") {
-			t.Fatalf("%q gave the cell %q", s, cell(s))
+		if strings.ContainsAny(text.Cell(s), "\n\t") {
+			t.Fatalf("%q gave the cell %q", s, text.Cell(s))
 		}
 	})
-	if s := "Grüße, 世界 🎉\t=\n"; printable(s) != s {
-		t.Errorf("%q became %q", s, printable(s))
+	if s := "Grüße, 世界 🎉\t=\n"; text.Printable(s) != s {
+		t.Errorf("%q became %q", s, text.Printable(s))
 	}
 }
 
@@ -132,7 +134,7 @@ func TestShort(t *testing.T) {
 		10 * time.Second: "10s", 59*time.Second + 999*time.Millisecond: "59s", time.Minute: "1m00s", 190 * time.Second: "3m10s", time.Hour: "1h00m",
 		5*time.Hour + 2*time.Minute + 59*time.Second: "5h02m", 47*time.Hour + 59*time.Minute: "47h59m", 48 * time.Hour: "2d", 300 * 24 * time.Hour: "300d",
 	} {
-		if got := short(d); got != want {
+		if got := text.Duration(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
@@ -148,7 +150,7 @@ func TestShellWord(t *testing.T) {
 	var script strings.Builder
 	for _, w := range words {
 		// The path as it is would be a pattern for [ab], were a file a or b there: the directory is empty.
-		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", shellWord(w))
+		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", text.Shell(w))
 	}
 	cmd := exec.Command("/bin/sh")
 	cmd.Dir, cmd.Stdin = t.TempDir(), strings.NewReader(script.String())
@@ -175,7 +177,7 @@ func TestSudoHint(t *testing.T) {
 	if code := w.do("install", file, "-n", "me", "--no-listen", "--", "-x", "a b"); code != exitPermission {
 		t.Errorf("%d", code)
 	}
-	want := "clusterctl: this changes the machine: permission denied\nclusterctl: hint: sudo clusterctl install " + shellWord(file) + " -n me --no-listen -- -x 'a b'\n"
+	want := "clusterctl: this changes the machine: permission denied\nclusterctl: hint: sudo clusterctl install " + text.Shell(file) + " -n me --no-listen -- -x 'a b'\n"
 	if got := w.err.String(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
@@ -183,7 +185,7 @@ func TestSudoHint(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var b strings.Builder
-	if err := table(&b, []string{"NAME", "STATE"}, [][]string{{"a", "x\ty\nz"}, {"long-name", "\x1b[31m"}}); err != nil {
+	if err := text.Table(&b, []string{"NAME", "STATE"}, [][]string{{"a", "x\ty\nz"}, {"long-name", "\x1b[31m"}}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "NAME       STATE\na          x y\uFFFDz\nlong-name  \uFFFD[31m\n"; b.String() != want {
@@ -270,13 +272,13 @@ func TestNear(t *testing.T) {
 		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop", "lsit": "list", "inst": "install",
 		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "", "version": "", "jsno": "json", "lls": "ls",
 	} {
-		if got := near(word, words); got != want {
+		if got := text.Nearest(word, words); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.StringN(0, 8, -1).Draw(t, "a"), rapid.StringN(0, 8, -1).Draw(t, "b")
-		if d := edits(a, b); d != edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
+		if d := text.Edits(a, b); d != text.Edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
 			t.Fatalf("%q, %q: %d", a, b, d)
 		}
 	})

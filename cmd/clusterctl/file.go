@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 )
@@ -31,10 +33,10 @@ func (e *env) readApps(path string) ([]units.App, error) {
 	}
 	data, err := os.ReadFile(full)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("there is no file %q", path), "give its name: -f FILE (clusterctl.yaml(5) says what is in it)")
+		return nil, fault.WithHint(fmt.Errorf("there is no file %q", path), "give its name: -f FILE (clusterctl.yaml(5) says what is in it)")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
+		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
 	}
 	return config.Parse(path, data, func(a *units.App) error {
 		e.keepCount(a)
@@ -101,10 +103,10 @@ func choose(apps []units.App, names []string, path string) ([]units.App, error) 
 	for _, n := range names {
 		if !slices.Contains(known, n) {
 			err := fmt.Errorf("there is no app %q in %s", n, path)
-			if like := near(n, known); like != "" {
-				return nil, withHint(err, "did you mean %s?", like)
+			if like := text.Nearest(n, known); like != "" {
+				return nil, fault.WithHint(err, "did you mean %s?", like)
 			}
-			return nil, withHint(err, "it has %s", strings.Join(known, ", "))
+			return nil, fault.WithHint(err, "it has %s", strings.Join(known, ", "))
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(apps), func(a units.App) bool { return !slices.Contains(names, string(a.Name)) }), nil
@@ -153,7 +155,7 @@ func installFromFile(c *cli.Context, e *env, o installOptions, name string) erro
 	for _, f := range c.Command.Flags {
 		flag := f.Names()[0]
 		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
-			return withHint(usagef("--%s: %s is described in %s", flag, name, defaultFile), "write it there, or put the program behind --")
+			return fault.WithHint(fault.Usagef("--%s: %s is described in %s", flag, name, defaultFile), "write it there, or put the program behind --")
 		}
 	}
 	if !o.dryRun {

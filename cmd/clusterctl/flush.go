@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -43,9 +45,9 @@ func runFlush(ctx context.Context, e *env, args []string, yes bool) error {
 	for _, t := range targets {
 		switch {
 		case t.instance > 0:
-			return withHint(usagef("flush removes the lines of all instances, not of %s alone", t), "sudo clusterctl flush %s", t.app.Name)
+			return fault.WithHint(fault.Usagef("flush removes the lines of all instances, not of %s alone", t), "sudo clusterctl flush %s", t.app.Name)
 		case !t.app.Logs.Namespace && len(targets) == 1:
-			return withHint(fmt.Errorf("%s writes to the journal of the machine, and journald cannot remove the lines of one app from it", t),
+			return fault.WithHint(fmt.Errorf("%s writes to the journal of the machine, and journald cannot remove the lines of one app from it", t),
 				"sudo journalctl --rotate --vacuum-time=2d    removes what is older, of all services\n"+
 					"clusterctl logs %s --since 10m    leaves out what is older\n"+
 					"with --log-namespace, an install gives the app a journal that can be flushed", t)
@@ -110,7 +112,7 @@ func (e *env) endJournal(ctx context.Context, conn *control.Conn, n units.Name, 
 		return journal.Remove(n.LogNamespace())
 	}
 	for _, dir := range journal.Existing(n.LogNamespace()) {
-		e.note("its journal stays: journalctl --namespace=%s, sudo rm -r %s", n.LogNamespace(), shellWord(dir))
+		e.note("its journal stays: journalctl --namespace=%s, sudo rm -r %s", n.LogNamespace(), text.Shell(dir))
 	}
 	return journal.RemoveRuntime(n.LogNamespace())
 }
@@ -156,9 +158,9 @@ func (e *env) diskUsage(targets []target, asJSON bool) error {
 		if j.Namespace != "" {
 			name = j.Namespace
 		}
-		rows = append(rows, []string{name, humanBytes(j.Bytes), journalLimits(j), strings.Join(j.Apps, " ")})
+		rows = append(rows, []string{name, text.Size(j.Bytes), journalLimits(j), strings.Join(j.Apps, " ")})
 	}
-	return table(e.stdout, []string{"JOURNAL", "SIZE", "LIMITS", "APPS"}, rows)
+	return text.Table(e.stdout, []string{"JOURNAL", "SIZE", "LIMITS", "APPS"}, rows)
 }
 
 func journalLimits(j journalUsage) string {
@@ -173,19 +175,4 @@ func journalLimits(j journalUsage) string {
 		return "-"
 	}
 	return strings.Join(words, ", ")
-}
-
-// humanBytes writes a size with one decimal: 11.6M.
-func humanBytes(n uint64) string {
-	value, unit := float64(n), ""
-	for _, u := range []string{"K", "M", "G", "T"} {
-		if value < 1024 {
-			break
-		}
-		value, unit = value/1024, u
-	}
-	if unit == "" {
-		return fmt.Sprintf("%d", n)
-	}
-	return fmt.Sprintf("%.1f%s", value, unit)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -46,13 +48,13 @@ func generateCommand(e *env) *cli.Command {
 
 func runGenerate(e *env, o generateOptions, name string) error {
 	if !e.hasCommand || len(e.command) == 0 {
-		return withHint(usagef("generate: the program is missing"), "clusterctl generate %s --listen 8080 -- /full/path/program", shellWord(name))
+		return fault.WithHint(fault.Usagef("generate: the program is missing"), "clusterctl generate %s --listen 8080 -- /full/path/program", text.Shell(name))
 	}
 	if o.cpus < 1 {
-		return usagef("--cpus %d is not a number of CPUs", o.cpus)
+		return fault.Usagef("--cpus %d is not a number of CPUs", o.cpus)
 	}
 	if o.systemd < units.OldestSystemd {
-		return usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+		return fault.Usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
 	}
 	if err := e.expandEnv(&o.app, name); err != nil {
 		return err
@@ -119,7 +121,7 @@ func writeFiles(dir string, set units.Set) (err error) {
 	for _, f := range set {
 		path := filepath.Join(dir, f.Path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return withHint(fmt.Errorf("making the directory %q: %w", filepath.Dir(path), cause(err)), "give --output a directory that is there, or can be made")
+			return fault.WithHint(fmt.Errorf("making the directory %q: %w", filepath.Dir(path), fault.Cause(err)), "give --output a directory that is there, or can be made")
 		}
 		mode := os.FileMode(0o644)
 		if filepath.Ext(path) == ".env" {
@@ -127,7 +129,7 @@ func writeFiles(dir string, set units.Set) (err error) {
 		}
 		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
-			return withHint(fmt.Errorf("writing %q: %w", path, cause(err)), "give --output an empty directory")
+			return fault.WithHint(fmt.Errorf("writing %q: %w", path, fault.Cause(err)), "give --output an empty directory")
 		}
 		made = append(made, path)
 		_, err = file.Write(f.Data)
@@ -135,7 +137,7 @@ func writeFiles(dir string, set units.Set) (err error) {
 			err = closeErr
 		}
 		if err != nil {
-			return fmt.Errorf("writing %q: %w", path, cause(err))
+			return fmt.Errorf("writing %q: %w", path, fault.Cause(err))
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -89,7 +90,7 @@ func (e *env) newGuard(a units.App) (*guard, error) {
 	for _, name := range a.Trust {
 		u, err := lookupUser(name)
 		if err != nil {
-			return nil, withHint(fmt.Errorf("trust: there is no user %q", name), "getent passwd lists the users")
+			return nil, fault.WithHint(fmt.Errorf("trust: there is no user %q", name), "getent passwd lists the users")
 		}
 		uid, _ := strconv.Atoi(u.Uid)
 		g.trusted = append(g.trusted, uid)
@@ -208,7 +209,7 @@ func (g *guard) unsafe() ([]unsafePath, error) {
 	for _, p := range g.paths() {
 		writers, err := g.ask(p)
 		if err != nil {
-			return nil, fmt.Errorf("who may change the %s %q: %w", p.what, p.path, cause(err))
+			return nil, fmt.Errorf("who may change the %s %q: %w", p.what, p.path, fault.Cause(err))
 		}
 		if len(writers) == 0 {
 			continue

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -72,7 +73,7 @@ func (w pathWriter) String() string {
 
 // command returns what to type to take the right to write away.
 func (w pathWriter) command() string {
-	path := shellWord(w.Path)
+	path := text.Shell(w.Path)
 	switch w.Reason {
 	case trust.Owner:
 		return "chown root " + path
@@ -95,7 +96,7 @@ func (g *guard) refuse(p unsafePath) error {
 	switch {
 	case p.What == anEnvFile:
 		err.rights = "is read as root"
-		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", shellWord(p.Path), g.app.Name)
+		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", text.Shell(p.Path), g.app.Name)
 	case p.What == aSocket:
 		err.rights = "is where root makes the socket"
 		err.hint = fmt.Sprintf("--listen /run/%s/%s", g.app.Name, filepath.Base(g.socketIn(p.Path)))

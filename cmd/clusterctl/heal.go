@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -105,7 +106,7 @@ func (e *env) heal(ctx context.Context, conn *control.Conn, a units.App) (replac
 		return false, err
 	}
 	if held := u.held(); len(held) > 0 {
-		return false, withHint(fmt.Errorf("%s: a worker has shut down %s, and the workers hold the name", a.Name, listenersOf(held)), "%s", stopAndStart(a.Name))
+		return false, fault.WithHint(fmt.Errorf("%s: a worker has shut down %s, and the workers hold the name", a.Name, listenersOf(held)), "%s", stopAndStart(a.Name))
 	}
 	var names []string
 	for _, l := range u.all() {
@@ -166,7 +167,7 @@ func (e *env) listenAgain(ctx context.Context, conn *control.Conn, a units.App) 
 func (e *env) healAlone(ctx context.Context, conn *control.Conn, a units.App) error {
 	u, err := e.listenAgain(ctx, conn, a)
 	if all := u.all(); err == nil && len(all) > 0 {
-		err = withHint(fmt.Errorf("%s: clients do not reach %s", a.Name, listenersOf(all)), "sudo clusterctl reload %s", a.Name)
+		err = fault.WithHint(fmt.Errorf("%s: clients do not reach %s", a.Name, listenersOf(all)), "sudo clusterctl reload %s", a.Name)
 	}
 	return err
 }

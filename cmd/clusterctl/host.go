@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -29,7 +31,7 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 	info, err := os.Stat(a.Directory)
 	switch {
 	case err != nil:
-		return withHint(fmt.Errorf("the directory %q: %w", a.Directory, cause(err)), "mkdir -p %s", shellWord(a.Directory))
+		return fault.WithHint(fmt.Errorf("the directory %q: %w", a.Directory, fault.Cause(err)), "mkdir -p %s", text.Shell(a.Directory))
 	case !info.IsDir():
 		return fmt.Errorf("%q is not a directory", a.Directory)
 	}
@@ -73,7 +75,7 @@ func (e *env) settlePaths(a *units.App) (err error) {
 			return err
 		}
 		if _, err := os.Stat(a.EnvFiles[i].Path); err != nil && !p.Optional {
-			return withHint(fmt.Errorf("the environment file %q: %w", p.Path, cause(err)), "--env-file=-%s if it may be missing", shellWord(p.Path))
+			return fault.WithHint(fmt.Errorf("the environment file %q: %w", p.Path, fault.Cause(err)), "--env-file=-%s if it may be missing", text.Shell(p.Path))
 		}
 	}
 	for i, p := range a.Writable {
@@ -81,7 +83,7 @@ func (e *env) settlePaths(a *units.App) (err error) {
 			return err
 		}
 		if _, err := os.Stat(a.Writable[i]); err != nil {
-			return withHint(fmt.Errorf("the writable path %q: %w", p, cause(err)), "mkdir -p %s", shellWord(a.Writable[i]))
+			return fault.WithHint(fmt.Errorf("the writable path %q: %w", p, fault.Cause(err)), "mkdir -p %s", text.Shell(a.Writable[i]))
 		}
 	}
 	for i, p := range a.Reads {
@@ -89,7 +91,7 @@ func (e *env) settlePaths(a *units.App) (err error) {
 			return err
 		}
 		if _, err := os.Stat(a.Reads[i]); err != nil {
-			return withHint(fmt.Errorf("the readable path %q: %w", p, cause(err)), "omit --ro %s", shellWord(p))
+			return fault.WithHint(fmt.Errorf("the readable path %q: %w", p, fault.Cause(err)), "omit --ro %s", text.Shell(p))
 		}
 	}
 	return nil
@@ -101,7 +103,7 @@ func (e *env) settleProgram(a *units.App) error {
 	if !strings.Contains(program, "/") {
 		found, err := e.lookPath(program)
 		if err != nil {
-			return withHint(fmt.Errorf("the program %q is not in $PATH", program), "give its full path: -- /full/path/%s", program)
+			return fault.WithHint(fmt.Errorf("the program %q is not in $PATH", program), "give its full path: -- /full/path/%s", program)
 		}
 		program = found
 	}
@@ -112,11 +114,11 @@ func (e *env) settleProgram(a *units.App) error {
 	info, err := os.Stat(program)
 	switch {
 	case err != nil:
-		return withHint(fmt.Errorf("the program %q: %w", program, cause(err)), "ls -l %s", shellWord(filepath.Dir(program)))
+		return fault.WithHint(fmt.Errorf("the program %q: %w", program, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(program)))
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("the program %q is not a file", program)
 	case info.Mode().Perm()&0o111 == 0:
-		return withHint(fmt.Errorf("the program %q is not executable", program), "chmod +x %s, or name its interpreter: -- node %[1]s", shellWord(program))
+		return fault.WithHint(fmt.Errorf("the program %q is not executable", program), "chmod +x %s, or name its interpreter: -- node %[1]s", text.Shell(program))
 	}
 	a.Command = append([]string{program}, a.Command[1:]...)
 	return nil
@@ -139,12 +141,12 @@ func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
 	}
 	if a.RunAs.User != "" {
 		if _, err := lookupUser(a.RunAs.User); err != nil {
-			return withHint(fmt.Errorf("there is no user %q", a.RunAs.User), "adduser --system --group %s, or --run-as dynamic", shellWord(a.RunAs.User))
+			return fault.WithHint(fmt.Errorf("there is no user %q", a.RunAs.User), "adduser --system --group %s, or --run-as dynamic", text.Shell(a.RunAs.User))
 		}
 	}
 	if a.RunAs.Group != "" {
 		if _, err := lookupGroup(a.RunAs.Group); err != nil {
-			return withHint(fmt.Errorf("there is no group %q", a.RunAs.Group), "addgroup --system %s", shellWord(a.RunAs.Group))
+			return fault.WithHint(fmt.Errorf("there is no group %q", a.RunAs.Group), "addgroup --system %s", text.Shell(a.RunAs.Group))
 		}
 	}
 	return nil
@@ -172,7 +174,7 @@ func (e *env) settleAccess(a *units.App, asked bool) error {
 		return err
 	}
 	if block := who.blockedBy(a.Command[0]); block != "" {
-		return withHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.name, a.Command[0], block),
+		return fault.WithHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.name, a.Command[0], block),
 			"put it under /opt or /srv, or choose the user: --run-as USER")
 	}
 	block := who.blockedBy(filepath.Join(a.Directory, "."))
@@ -180,7 +182,7 @@ func (e *env) settleAccess(a *units.App, asked bool) error {
 		return nil
 	}
 	if relative := relativeArgument(*a); asked || relative != "" {
-		return withHint(fmt.Errorf("%s cannot enter the directory %s: no permission on %s", who.name, a.Directory, block),
+		return fault.WithHint(fmt.Errorf("%s cannot enter the directory %s: no permission on %s", who.name, a.Directory, block),
 			"put the app under /opt or /srv, or choose the user: --run-as USER")
 	}
 	e.note("directory: / (%s cannot enter %s)", who.name, a.Directory)
@@ -270,17 +272,4 @@ func lookupGroup(s string) (*user.Group, error) {
 		return user.LookupGroupId(s)
 	}
 	return g, err
-}
-
-// cause drops the operation and the path from an error that is about to be wrapped with both.
-func cause(err error) error {
-	var path *fs.PathError
-	var call *os.SyscallError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &call):
-		return call.Err
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -187,7 +190,7 @@ func (e *env) findListeners(ctx context.Context, a *units.App, o installOptions)
 	case o.dryRun && len(a.Listen) > 0:
 		return nil, nil
 	case o.dryRun:
-		return nil, withHint(usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
+		return nil, fault.WithHint(fault.Usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
 	}
 	r, err := e.probe(ctx, a, o.probeTimes())
 	if err != nil {
@@ -224,7 +227,7 @@ func (d *deploy) announce(out outcome) error {
 	}
 	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, runsAs(d.app))
 	for _, where := range opened(d.app) {
-		fmt.Fprintf(d.e.stdout, "listening on %s\n", printable(where))
+		fmt.Fprintf(d.e.stdout, "listening on %s\n", text.Printable(where))
 	}
 	if n := d.couldRun(); n > 0 {
 		fmt.Fprintf(d.e.stdout, "1 instance; -i max runs one per CPU (%d)\n", n)
@@ -253,7 +256,7 @@ func opened(a units.App) []string {
 		where := l.Opened(a.Listen)
 		if l.Network == units.Unix && !strings.HasPrefix(l.Path, "@") {
 			access := a.SocketAccess()
-			owner := orElse(access.User, "root")
+			owner := cmp.Or(access.User, "root")
 			if access.Group != "" {
 				owner += ":" + access.Group
 			}

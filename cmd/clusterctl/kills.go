@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -44,7 +46,7 @@ func (k *kills) mark(list []instanceRoll) {
 	for i := range list {
 		for _, one := range k.all {
 			if one.Unit == list[i].Unit {
-				list[i].Killed, list[i].Reason = true, orElse(list[i].Reason, one.Reason())
+				list[i].Killed, list[i].Reason = true, cmp.Or(list[i].Reason, one.Reason())
 			}
 		}
 	}
@@ -93,7 +95,7 @@ func (e *env) withKilled(ctx context.Context, a units.App, err error, since time
 // explainKilled adds to the error of a killed instance its last log lines, what gives it more time, and another hint.
 func explainKilled(ctx context.Context, err error, a units.App, since time.Time, more string) error {
 	hint := "--stop-timeout of \"clusterctl install\", stop-timeout in clusterctl.yaml, gives it more time; " + longer(a)
-	err = withHint(err, "%s", hint+more)
+	err = fault.WithHint(err, "%s", hint+more)
 	return explainInstance(context.WithoutCancel(ctx), err, a.LogNamespace(), since)
 }
 

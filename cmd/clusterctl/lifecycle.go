@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -249,7 +250,7 @@ func (e *env) job(ctx context.Context, conn *control.Conn, op control.Op, t targ
 	if st := states[0]; op != control.Stop && st.Skipped() && t.implied {
 		return nil
 	} else if op != control.Stop && st.Skipped() {
-		return withHint(fmt.Errorf("%s is above the number of CPUs of this machine", t), "clusterctl show %s", t.app.Name)
+		return fault.WithHint(fmt.Errorf("%s is above the number of CPUs of this machine", t), "clusterctl show %s", t.app.Name)
 	}
 	e.note("%s: %s done", t, op)
 	return nil

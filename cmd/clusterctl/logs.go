@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -92,39 +95,32 @@ func (o *logsOptions) check(e *env) error {
 	var err error
 	switch {
 	case o.out || o.err:
-		return withHint(usagef("journald does not record whether a line came from stdout or from stderr"),
+		return fault.WithHint(fault.Usagef("journald does not record whether a line came from stdout or from stderr"),
 			"clusterctl logs --priority warning shows what the programs marked, with \"<4>\" in front (sd-daemon(3)) or through syslog")
 	case o.follow && o.noFollow:
-		return usagef("--follow and --no-follow cannot both be given")
+		return fault.Usagef("--follow and --no-follow cannot both be given")
 	case o.follow && o.until != "":
-		return usagef("--follow and --until cannot both be given")
+		return fault.Usagef("--follow and --until cannot both be given")
 	case o.raw && o.asJSON:
-		return usagef("--raw and --json cannot both be given")
+		return fault.Usagef("--raw and --json cannot both be given")
 	case o.raw && (o.fields || o.timestamp.given):
-		return usagef("--raw adds nothing to the lines: leave --fields and --timestamp away")
+		return fault.Usagef("--raw adds nothing to the lines: leave --fields and --timestamp away")
 	}
 	if o.linesWanted, err = o.countLines(); err != nil {
 		return err
 	}
 	if o.priority != "" {
 		if o.priorities, err = journal.ParsePriority(o.priority); err != nil {
-			return meant("priority", o.priority, usagef("--priority: %v", err))
+			return meant("priority", o.priority, fault.Usagef("--priority: %v", err))
 		}
 	}
 	if o.timestamp.given {
-		if o.format, err = journal.ParseTimeFormat(orElse(o.timestamp.value, "iso")); err != nil {
-			return usagef("--timestamp: %v", err)
+		if o.format, err = journal.ParseTimeFormat(cmp.Or(o.timestamp.value, "iso")); err != nil {
+			return fault.Usagef("--timestamp: %v", err)
 		}
 	}
 	o.follow = o.follow || e.stdoutTTY && !o.noFollow && o.until == ""
 	return nil
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func (o *logsOptions) countLines() (int, error) {
@@ -136,7 +132,7 @@ func (o *logsOptions) countLines() (int, error) {
 	}
 	n, err := strconv.Atoi(o.lines)
 	if err != nil || n < 0 {
-		return 0, usagef("--lines %q is not a number of lines, or all", o.lines)
+		return 0, fault.Usagef("--lines %q is not a number of lines, or all", o.lines)
 	}
 	return n, nil
 }
@@ -163,7 +159,7 @@ func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
 		System: !o.noSystem && !o.raw, AllFields: o.fields, Follow: o.follow,
 	}
 	if o.boot.given {
-		q.Boot = orElse(o.boot.value, "0")
+		q.Boot = cmp.Or(o.boot.value, "0")
 	}
 	width := 0
 	for _, t := range targets {
@@ -224,7 +220,7 @@ func (e *env) mayReadJournal() error {
 	if u, userErr := user.Current(); userErr == nil {
 		name = u.Username
 	}
-	return withHint(err, "sudo usermod -aG systemd-journal %s\nit counts from the next login on; until then: %s", shellWord(name), e.sudoHint())
+	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nit counts from the next login on; until then: %s", text.Shell(name), e.sudoHint())
 }
 
 // logsError leaves out that nobody reads any more, as with "| head", and makes of what journalctl did not understand an
@@ -247,11 +243,11 @@ func refused(message string, o logsOptions) error {
 	case strings.Contains(lower, "pattern"):
 		// The pattern in the message is not quite the one that was given.
 		_, reason, _ := strings.Cut(message, "\": ")
-		return withHint(usagef("--grep %q is not a pattern: %s", o.grep, orElse(reason, "journalctl refuses it")), "man 3 pcre2pattern")
+		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(reason, "journalctl refuses it")), "man 3 pcre2pattern")
 	case strings.Contains(lower, "boot"):
-		return withHint(usagef("--boot: %s", message), "journalctl --list-boots")
+		return fault.WithHint(fault.Usagef("--boot: %s", message), "journalctl --list-boots")
 	}
-	return withHint(usagef("%s", message), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
+	return fault.WithHint(fault.Usagef("%s", message), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
 
 // highlighter finds the texts, and what the pattern of --grep matches as far as Go understands it.

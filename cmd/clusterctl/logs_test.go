@@ -98,11 +98,3 @@ func TestHighlighter(t *testing.T) {
 		t.Error("nothing is marked")
 	}
 }
-
-func TestHumanBytes(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0", 1023: "1023", 1536: "1.5K", 12201984: "11.6M", 5 << 30: "5.0G"} {
-		if got := humanBytes(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-}

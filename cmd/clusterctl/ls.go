@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -47,8 +48,8 @@ func lsCommand(e *env) *cli.Command {
 				return err
 			}
 			if !slices.Contains(sortNames, o.sort) {
-				bad := usagef("ls: there is no sort key %q", o.sort)
-				return meant("sort", o.sort, withHint(bad, "--sort %s", strings.Join(sortNames, "|")))
+				bad := fault.Usagef("ls: there is no sort key %q", o.sort)
+				return meant("sort", o.sort, fault.WithHint(bad, "--sort %s", strings.Join(sortNames, "|")))
 			}
 			if err := o.check("ls"); err != nil {
 				return err

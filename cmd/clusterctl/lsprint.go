@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/text"
 )
 
 // sortNames are the keys of --sort.
@@ -92,7 +95,7 @@ func (e *env) age(t *time.Time) string {
 	if t == nil {
 		return "-"
 	}
-	return short(e.now().Sub(*t))
+	return text.Duration(e.now().Sub(*t))
 }
 
 // printApps prints a line for each app, or for each instance.
@@ -106,40 +109,48 @@ func (e *env) printApps(w io.Writer, l *appList, o lsOptions, some bool) error {
 		return nil
 	}
 	if o.all || some {
-		return e.instanceGrid(apps, o.noCPU).write(w, e.width(), e.colours)
+		return e.instanceGrid(apps, o.noCPU).Write(w, e.width(), e.colours)
 	}
-	return e.appGrid(apps, o.noCPU).write(w, e.width(), e.colours)
+	return e.appGrid(apps, o.noCPU).Write(w, e.width(), e.colours)
 }
 
-func (e *env) appGrid(apps []appStatus, noCPU bool) *grid {
-	g := &grid{columns: []column{
-		{title: "NAME"}, {title: "READY"}, {title: "LISTEN", drop: 8}, {title: "QUEUE", right: true, drop: 2}, {title: "CONNS", right: true, drop: 4},
-		{title: "CPU", right: true, drop: 5}, {title: "MEM", right: true, drop: 6}, {title: "RESTARTS", right: true, drop: 1},
-		{title: "UPTIME", right: true, drop: 7}, {title: "STATE"}, {title: "PROBLEM", drop: 9, cut: true},
+func (e *env) appGrid(apps []appStatus, noCPU bool) *text.Grid {
+	g := &text.Grid{Columns: []text.Column{
+		{Title: "NAME"}, {Title: "READY"}, {Title: "LISTEN", Drop: 8}, {Title: "QUEUE", Right: true, Drop: 2}, {Title: "CONNS", Right: true, Drop: 4},
+		{Title: "CPU", Right: true, Drop: 5}, {Title: "MEM", Right: true, Drop: 6}, {Title: "RESTARTS", Right: true, Drop: 1},
+		{Title: "UPTIME", Right: true, Drop: 7}, {Title: "STATE"}, {Title: "PROBLEM", Drop: 9, Cut: true},
 	}}
 	for _, a := range apps {
-		g.row(colourOf(a.State), 9, string(a.Name), fmt.Sprintf("%d/%d", a.Ready, a.Wanted), a.listenText(), a.Queue.String(),
+		g.Row(colourOf(a.State), 9, string(a.Name), fmt.Sprintf("%d/%d", a.Ready, a.Wanted), a.listenText(), a.Queue.String(),
 			number(a.Connections), percent(a.CPU), size(a.Memory), fmt.Sprint(a.Restarts), e.age(a.Since), a.words(e.now()), oneLine(a.Problem))
 	}
-	return g.without(noCPU)
+	if noCPU {
+		g.Omit("CPU")
+	}
+	g.OmitEmptyLast()
+	return g
 }
 
-func (e *env) instanceGrid(apps []appStatus, noCPU bool) *grid {
-	g := &grid{columns: []column{
-		{title: "INSTANCE"}, {title: "PID", right: true, drop: 7}, {title: "CONNS", right: true, drop: 3}, {title: "CPU", right: true, drop: 4},
-		{title: "MEM", right: true, drop: 5}, {title: "RESTARTS", right: true, drop: 1}, {title: "UPTIME", right: true, drop: 6},
-		{title: "STATE"}, {title: "LAST EXIT", drop: 2, cut: true},
+func (e *env) instanceGrid(apps []appStatus, noCPU bool) *text.Grid {
+	g := &text.Grid{Columns: []text.Column{
+		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3}, {Title: "CPU", Right: true, Drop: 4},
+		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
+		{Title: "STATE"}, {Title: "LAST EXIT", Drop: 2, Cut: true},
 	}}
 	for _, a := range apps {
 		for _, i := range a.Instances {
-			g.row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
+			g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
 				fmt.Sprint(i.Restarts), e.age(i.Since), i.words(e.now()), oneLine(cmp.Or(i.LastExit, i.Problem)))
 		}
 		if len(a.Instances) == 0 && a.State == "unknown" {
-			g.row(bad, 7, string(a.Name), "-", "-", "-", "-", "0", "-", a.State, oneLine(a.Problem))
+			g.Row(text.Bad, 7, string(a.Name), "-", "-", "-", "-", "0", "-", a.State, oneLine(a.Problem))
 		}
 	}
-	return g.without(noCPU)
+	if noCPU {
+		g.Omit("CPU")
+	}
+	g.OmitEmptyLast()
+	return g
 }
 
 // listenText returns the addresses of an app, marked where an app without a listener listens by itself.
@@ -148,31 +159,6 @@ func (s appStatus) listenText() string {
 		return strings.Join(s.OwnListen, " ") + " (own)"
 	}
 	return orDash(strings.Join(s.Listen, " "))
-}
-
-// without leaves columns out that were not measured, and the last one where it says nothing.
-func (g *grid) without(noCPU bool) *grid {
-	last := len(g.columns) - 1
-	drop := func(i int) bool {
-		return noCPU && g.columns[i].title == "CPU" ||
-			i == last && !slices.ContainsFunc(g.rows, func(r []word) bool { return r[last].text != "" })
-	}
-	out := &grid{}
-	for i, c := range g.columns {
-		if !drop(i) {
-			out.columns = append(out.columns, c)
-		}
-	}
-	for _, r := range g.rows {
-		var kept []word
-		for i, w := range r {
-			if !drop(i) {
-				kept = append(kept, w)
-			}
-		}
-		out.rows = append(out.rows, kept)
-	}
-	return out
 }
 
 func pidText(pid int) string {
@@ -184,3 +170,44 @@ func pidText(pid int) string {
 
 // oneLine puts the lines of a message behind each other.
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
+
+// colourOf says how much attention a state needs.
+func colourOf(state string) text.Colour {
+	switch state {
+	case "running":
+		return text.Good
+	case "degraded", "restarting", "starting", "stopping", "masked":
+		return text.Warning
+	case "failed", "gave up", "unknown":
+		return text.Bad
+	}
+	return text.Plain
+}
+
+// optional formats a value that may be unknown, which is "-".
+func optional[T any](v *T, format func(T) string) string {
+	if v == nil {
+		return "-"
+	}
+	return format(*v)
+}
+
+func size(n *int64) string { return optional(n, text.Size) }
+
+func percent(v *float64) string {
+	return optional(v, func(v float64) string {
+		if v >= 99.95 {
+			return fmt.Sprintf("%.0f%%", v)
+		}
+		return fmt.Sprintf("%.1f%%", v)
+	})
+}
+
+func number(n *int) string { return optional(n, strconv.Itoa) }
+
+func (q *queueStatus) String() string {
+	if q == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", q.Depth, q.Limit)
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
@@ -130,7 +131,7 @@ func TestCheckSecrets(t *testing.T) {
 	}
 	w.file(t, "units/web@.service.d/50-secrets.conf", "LoadCredential=C:/x\n", 0o644)
 	var got []string
-	for _, one := range flatten(w.checkSecrets(a)) {
+	for _, one := range fault.Flatten(w.checkSecrets(a)) {
 		got = append(got, one.Error()+"; "+w.hintFor(one))
 	}
 	want := []string{

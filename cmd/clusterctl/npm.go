@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/text"
 )
 
 // packageJSON is what matters of npm's file.
@@ -27,8 +29,8 @@ func (e *env) understandDirectory(target string, f interpreterFlags) (invocation
 	path := filepath.Join(dir, "package.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return invocation{}, withHint(fmt.Errorf("the directory %s has no package.json to tell what to run", dir),
-			"clusterctl install %s/app.js, or clusterctl install %s --cwd %[1]s -- PROGRAM", shellWord(target), shellWord(appName(dir)))
+		return invocation{}, fault.WithHint(fmt.Errorf("the directory %s has no package.json to tell what to run", dir),
+			"clusterctl install %s/app.js, or clusterctl install %s --cwd %[1]s -- PROGRAM", text.Shell(target), text.Shell(appName(dir)))
 	}
 	var p packageJSON
 	if err := json.Unmarshal(data, &p); err != nil {
@@ -52,7 +54,7 @@ func (e *env) understandDirectory(target string, f interpreterFlags) (invocation
 			return inv, err
 		}
 	}
-	return invocation{}, withHint(fmt.Errorf("%s has neither a start script nor a main that is there", path), "name the file: clusterctl install %s/app.js", shellWord(target))
+	return invocation{}, fault.WithHint(fmt.Errorf("%s has neither a start script nor a main that is there", path), "name the file: clusterctl install %s/app.js", text.Shell(target))
 }
 
 // shellSyntax are characters that make more of a line than words; of these, shellControl make more than one command.
@@ -65,12 +67,12 @@ const (
 // ARGS" needs no shell either; anything else gets one, with the package's own programs in $PATH as npm has it.
 func (e *env) script(dir, script string, f interpreterFlags) ([]string, error) {
 	if f.interpreter != "" || f.args != "" {
-		return nil, withHint(usagef("the start script %q says itself what to run", script), "name the file instead of the directory")
+		return nil, fault.WithHint(fault.Usagef("the start script %q says itself what to run", script), "name the file instead of the directory")
 	}
 	words := strings.Fields(script)
 	bin := filepath.Join(dir, "node_modules/.bin")
 	if strings.ContainsAny(script, shellSyntax) {
-		return []string{"/bin/sh", "-c", "PATH=" + shellWord(bin) + ":$PATH; export PATH; " + e.execLast(script)}, nil
+		return []string{"/bin/sh", "-c", "PATH=" + text.Shell(bin) + ":$PATH; export PATH; " + e.execLast(script)}, nil
 	}
 	local := filepath.Join(bin, words[0])
 	if _, err := os.Stat(local); err == nil {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -94,7 +95,7 @@ func (e *env) resolveOne(word string, apps []units.Name) ([]operand, error) {
 	n, i, err := units.ParseInstance(word)
 	if err != nil {
 		if _, notNumber := strconv.Atoi(word); notNumber == nil {
-			return nil, withHint(err, "apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3")
+			return nil, fault.WithHint(err, "apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3")
 		}
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (e *env) resolveOne(word string, apps []units.Name) ([]operand, error) {
 			return nil, err
 		}
 		if i > listed {
-			return nil, withHint(fmt.Errorf("%s has no instance %d", n, i), "%s", instancesThereAre(n, listed))
+			return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", n, i), "%s", instancesThereAre(n, listed))
 		}
 	}
 	return []operand{{name: n, instance: i}}, nil
@@ -136,7 +137,7 @@ func (e *env) resolveRegexp(word string, apps []units.Name) ([]operand, error) {
 		if bad, ok := errors.AsType[*syntax.Error](err); ok {
 			why = bad.Code.String()
 		}
-		return nil, usagef("%q is not a regular expression: %s", word, why)
+		return nil, fault.Usagef("%q is not a regular expression: %s", word, why)
 	}
 	matching := slices.DeleteFunc(slices.Clone(apps), func(n units.Name) bool { return !re.MatchString(string(n)) })
 	if len(matching) == 0 {
@@ -152,7 +153,7 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	}
 	for _, g := range []string{appGlob, numberGlob} {
 		if _, err := path.Match(g, ""); err != nil || strings.Contains(g, "/") {
-			return nil, withHint(usagef("%q is not a pattern", word), "* stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'")
+			return nil, fault.WithHint(fault.Usagef("%q is not a pattern", word), "* stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'")
 		}
 	}
 	var found []operand
@@ -180,7 +181,7 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	case len(found) > 0:
 		return found, nil
 	case someApp:
-		return nil, withHint(fmt.Errorf("no instance matches %q", word), "clusterctl show NAME lists the instances of an app")
+		return nil, fault.WithHint(fmt.Errorf("no instance matches %q", word), "clusterctl show NAME lists the instances of an app")
 	}
 	return nil, nothingMatches(word, apps)
 }
@@ -189,7 +190,7 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 func nothingMatches(word string, apps []units.Name) error {
 	err := fmt.Errorf("no app matches %q", word)
 	if len(apps) == 0 {
-		return withHint(err, "there are no apps; clusterctl install makes one")
+		return fault.WithHint(err, "there are no apps; clusterctl install makes one")
 	}
 	const most = 10
 	var names []string
@@ -199,7 +200,7 @@ func nothingMatches(word string, apps []units.Name) error {
 	if len(apps) > most {
 		names = append(names, fmt.Sprintf("and %d more", len(apps)-most))
 	}
-	return withHint(err, "there are: %s", strings.Join(names, ", "))
+	return fault.WithHint(err, "there are: %s", strings.Join(names, ", "))
 }
 
 // target is an operand whose app has been read.
@@ -240,7 +241,7 @@ func (e *env) listed(n units.Name) (int, error) {
 	path := e.store.UnitPath(n, n.DropIn())
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return 0, withHint(fmt.Errorf("the instance list of %s: %w", n, err), "sudo clusterctl uninstall %s, and install it again", n)
+		return 0, fault.WithHint(fmt.Errorf("the instance list of %s: %w", n, err), "sudo clusterctl uninstall %s, and install it again", n)
 	}
 	if k := units.ListedInstances(data); k > 0 {
 		return k, nil

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -76,7 +77,7 @@ func TestResolve(t *testing.T) {
 
 // errorText is an error and its hints, with what kind of error it is in front.
 func errorText(w *world, err error) string {
-	var usage *usageError
+	var usage *fault.UsageError
 	var field *units.FieldError
 	var gone *install.NotInstalledError
 	kind := ""
@@ -87,14 +88,13 @@ func errorText(w *world, err error) string {
 		kind = "gone: "
 	}
 	var lines []string
-	for _, one := range flatten(err) {
+	for _, one := range fault.Flatten(err) {
 		if one == nil {
 			continue
 		}
 		lines = append(lines, one.Error())
-		var hinted *hintError
-		if errors.As(one, &hinted) {
-			lines = append(lines, "hint: "+hinted.hint)
+		if hint := fault.Hint(one); hint != "" {
+			lines = append(lines, "hint: "+hint)
 		}
 	}
 	return kind + strings.Join(lines, "\n")

@@ -13,6 +13,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -103,17 +105,17 @@ func runPackage(ctx context.Context, e *env, o packageOptions, what string) erro
 			Packages []packageResult `json:"packages"`
 		}{1, results})
 	}
-	e.note("install with: sudo apt-get install %s", shellWord(installable(results[0].Path)))
+	e.note("install with: sudo apt-get install %s", text.Shell(installable(results[0].Path)))
 	return nil
 }
 
 // check looks at the flags, before anything is read.
 func (o *packageOptions) check() error {
 	if o.cpus < 1 {
-		return usagef("--cpus %d is not a number of CPUs", o.cpus)
+		return fault.Usagef("--cpus %d is not a number of CPUs", o.cpus)
 	}
 	if o.systemd != 0 && o.systemd < units.OldestSystemd {
-		return usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+		return fault.Usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
 	}
 	for _, f := range []struct {
 		name, value string
@@ -125,12 +127,12 @@ func (o *packageOptions) check() error {
 			continue
 		}
 		if err := f.check(f.value); err != nil {
-			return usagef("--%s: %v", f.name, err)
+			return fault.Usagef("--%s: %v", f.name, err)
 		}
 	}
 	for _, d := range o.depends.Value() {
 		if err := apppkg.CheckDepends(d); err != nil {
-			return usagef("--depends: %v", err)
+			return fault.Usagef("--depends: %v", err)
 		}
 	}
 	return nil
@@ -155,7 +157,7 @@ func (e *env) appsOf(what string) ([]units.App, error) {
 	case err == nil:
 		return config.Parse(path, data, nil)
 	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, "/"):
-		return nil, fmt.Errorf("reading %q: %w", path, cause(err))
+		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
 	}
 	n, err := units.ParseName(what)
 	if err != nil {
@@ -238,32 +240,26 @@ func publicEnv(vars []units.EnvVar, app units.Name) error {
 	if len(secret) == 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("env: %s would be public: everybody can read a package", strings.Join(secret, ", ")),
+	return fault.WithHint(fmt.Errorf("env: %s would be public: everybody can read a package", strings.Join(secret, ", ")),
 		"move it to a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
 }
 
 // tell says what goes in, and what does not.
 func (e *env) tell(a units.App, r packageResult, roots []apppkg.Root) {
 	// Names of files are foreign text.
-	say := func(format string, args ...any) { e.note("%s: %s", a.Name, printable(fmt.Sprintf(format, args...))) }
+	say := func(format string, args ...any) {
+		e.note("%s: %s", a.Name, text.Printable(fmt.Sprintf(format, args...)))
+	}
 	for _, root := range roots {
 		say("%s becomes %s", root.From, root.To)
 	}
-	say("%d files, %s; depends on %s", r.Files, binarySize(r.Size), strings.Join(r.Depends, ", "))
+	say("%d files, %s; depends on %s", r.Files, text.Size(r.Size), strings.Join(r.Depends, ", "))
 	for _, s := range r.LeftOut {
-		say("left out, since it looks like a secret: %s (--include %[1]s takes it in, for everybody to read)", shellWord(s))
+		say("left out, since it looks like a secret: %s (--include %[1]s takes it in, for everybody to read)", text.Shell(s))
 	}
 	for _, n := range r.Notes {
 		say("%s", n)
 	}
-}
-
-// binarySize is for people: 12 KiB, 3.4 MiB.
-func binarySize(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KiB", (n+1023)/1024)
-	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
 // maintainer is who packages, as Debian's own tools find it out.

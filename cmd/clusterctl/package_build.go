@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
@@ -22,11 +23,11 @@ import (
 func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("creating %q: %w", dir, cause(err))
+		return fmt.Errorf("creating %q: %w", dir, fault.Cause(err))
 	}
 	w, err := openWorkshop(dir)
 	if err != nil {
-		return fmt.Errorf("writing in %q: %w", dir, cause(err))
+		return fmt.Errorf("writing in %q: %w", dir, fault.Cause(err))
 	}
 	defer w.close()
 	if err := stage(ctx, w.root, p, open); err != nil {
@@ -42,7 +43,7 @@ func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, ope
 		return err
 	}
 	if err := w.dir.Rename(w.name+"/x.deb", filepath.Base(to)); err != nil {
-		return fmt.Errorf("writing %q: %w", to, cause(err))
+		return fmt.Errorf("writing %q: %w", to, fault.Cause(err))
 	}
 	return nil
 }

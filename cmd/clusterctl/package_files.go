@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
@@ -61,7 +63,7 @@ func (c *collection) collect(ctx context.Context, e *env, roots []apppkg.Root, i
 	for _, p := range asked {
 		inRoot := slices.ContainsFunc(roots, func(r apppkg.Root) bool { return p == r.From || strings.HasPrefix(p, r.From+"/") })
 		if _, err := os.Lstat(p); err != nil {
-			return withHint(fmt.Errorf("--include %q: %w", p, cause(err)), "ls -l %s", shellWord(filepath.Dir(p)))
+			return fault.WithHint(fmt.Errorf("--include %q: %w", p, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(p)))
 		}
 		if !inRoot {
 			if err := c.walk(ctx, p, asked, true); err != nil {
@@ -203,7 +205,7 @@ func (c *collection) arch() (string, error) {
 		c.notes = append(c.notes, fmt.Sprintf("architecture: %s (there are programs for %s)", runtime.GOARCH, strings.Join(c.arches, ", ")))
 		return runtime.GOARCH, nil
 	}
-	return "", withHint(fmt.Errorf("there are programs for %s", strings.Join(c.arches, " and ")), "--arch %s", c.arches[0])
+	return "", fault.WithHint(fmt.Errorf("there are programs for %s", strings.Join(c.arches, " and ")), "--arch %s", c.arches[0])
 }
 
 // version of the package when none was given. The time of the newest file grows with each change, and the same files give
@@ -240,6 +242,6 @@ func (e *env) ownerOf(ctx context.Context, program string, roots []apppkg.Root) 
 			}
 		}
 	}
-	e.note("%s comes from no package; it has to be on the target, or give --depends", printable(program))
+	e.note("%s comes from no package; it has to be on the target, or give --depends", text.Printable(program))
 	return ""
 }

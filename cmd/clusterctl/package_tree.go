@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
@@ -111,7 +112,7 @@ func (c *collection) open(p string) (*os.File, error) {
 	// Not blocking, in case that it is a FIFO by now.
 	f, err := t.root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", p, cause(err))
+		return nil, fmt.Errorf("reading %q: %w", p, fault.Cause(err))
 	}
 	info, err := f.Stat()
 	if err == nil && !os.SameFile(info, c.seen[p]) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -475,10 +476,10 @@ func TestScreen(t *testing.T) {
 
 // TestColours only where they are wanted, and without changing the width.
 func TestColours(t *testing.T) {
-	g := &grid{columns: []column{{title: "STATE"}, {title: "N"}}}
-	g.row(bad, 0, "bad\x1b[0m", "1")
+	g := &text.Grid{Columns: []text.Column{{Title: "STATE"}, {Title: "N"}}}
+	g.Row(text.Bad, 0, "bad\x1b[0m", "1")
 	var plain, coloured bytes.Buffer
-	if g.write(&plain, 0, false) != nil || g.write(&coloured, 0, true) != nil {
+	if g.Write(&plain, 0, false) != nil || g.Write(&coloured, 0, true) != nil {
 		t.Fatal("not written")
 	}
 	if plain.String() != "STATE    N\nbad\uFFFD[0m  1\n" || coloured.String() != "STATE    N\n\x1b[31mbad\uFFFD[0m\x1b[0m  1\n" {

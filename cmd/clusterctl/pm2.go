@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/urfave/cli/v2"
 )
 
@@ -148,12 +150,12 @@ func (e *env) refusePM2(target string, rest []string) error {
 	info, err := os.Stat(target)
 	switch {
 	case err == nil && info.Mode().IsRegular() && len(rest) == 0 && pm2File(target):
-		return withHint(usagef("%q describes apps, and is not a program", target),
+		return fault.WithHint(fault.Usagef("%q describes apps, and is not a program", target),
 			"sudo clusterctl install app.js -i max, for each app in it; \"sudo clusterctl install NAME -- node FILE\" runs a file whatever it is called")
 	case err == nil:
 		return nil
 	case len(rest) == 0 && strings.HasPrefix(target, "pm2-"):
-		return withHint(usagef("%q is a module of PM2", target), "%s", pm2CommandHint("module:install"))
+		return fault.WithHint(fault.Usagef("%q is a module of PM2", target), "%s", pm2CommandHint("module:install"))
 	case len(rest) == 0 || strings.ContainsAny(target+rest[0], "/."):
 		return nil
 	}
@@ -163,10 +165,10 @@ func (e *env) refusePM2(target string, rest []string) error {
 	if _, err := e.lookPath(target); err != nil {
 		return nil
 	}
-	words := []string{shellWord(target)}
+	words := []string{text.Shell(target)}
 	for _, w := range rest {
-		words = append(words, shellWord(w))
+		words = append(words, text.Shell(w))
 	}
-	return withHint(usagef("in front of -- stands the name of the app, and %q is not a program", rest[0]),
+	return fault.WithHint(fault.Usagef("in front of -- stands the name of the app, and %q is not a program", rest[0]),
 		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json", strings.Join(words, " "))
 }

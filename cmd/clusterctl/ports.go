@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -34,7 +35,7 @@ func (e *env) checkListener(ctx context.Context, l units.Listener) error {
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		holder := e.holder(l)
-		return withHint(fmt.Errorf("%s is taken%s", describeListener(l), holder), "choose another: --listen %s", otherPort(l))
+		return fault.WithHint(fmt.Errorf("%s is taken%s", describeListener(l), holder), "choose another: --listen %s", otherPort(l))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		// FreeBind= lets systemd bind an address that is not there yet, which is right for one that comes later.
 		e.note("%s: the address is not on this machine (yet)", describeListener(l))
@@ -42,7 +43,7 @@ func (e *env) checkListener(ctx context.Context, l units.Listener) error {
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return nil
 	}
-	return fmt.Errorf("%s cannot be bound: %w", describeListener(l), cause(err))
+	return fmt.Errorf("%s cannot be bound: %w", describeListener(l), fault.Cause(err))
 }
 
 // tryBind binds and lets go at once. A Unix socket is connected to instead: binding would leave a file behind.

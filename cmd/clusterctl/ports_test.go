@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -81,7 +82,7 @@ func TestCheckListener(t *testing.T) {
 	p, _ := strconv.Atoi(port)
 	w.installed(t, "other", 1, units.Listener{Port: uint16(p)})
 	err = w.checkListeners(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
-	if err == nil || !strings.Contains(err.Error(), `is taken by the app "other"`) || len(flatten(err)) != 2 {
+	if err == nil || !strings.Contains(err.Error(), `is taken by the app "other"`) || len(fault.Flatten(err)) != 2 {
 		t.Errorf("%v", err)
 	}
 	canceled, cancel := context.WithCancel(ctx)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -115,16 +117,16 @@ func (e *env) announceProbe(ctx context.Context, conn *control.Conn, a units.App
 	}
 	var words []string
 	for _, w := range a.Command {
-		words = append(words, shellWord(w))
+		words = append(words, text.Shell(w))
 	}
-	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", strings.Join(words, " "), runsAs(a), short(timeout))
+	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", strings.Join(words, " "), runsAs(a), text.Duration(timeout))
 	avoid := "--no-listen for a program without a port, or --no-probe with --listen PORT"
 	if len(a.Listen) > 0 {
 		avoid = "--no-probe"
 	}
 	e.note("probe: this is a real run, with the environment and the files of the app; to avoid it: %s", avoid)
 	if n := len(now.instances); n > 0 {
-		e.note("probe: %s is running (%s), and this run is beside it", a.Name, instancesWord(n))
+		e.note("probe: %s is running (%s), and this run is beside it", a.Name, text.Count(n, "instance"))
 	}
 	return nil
 }
@@ -262,10 +264,10 @@ func (e *env) matchProbe(a *units.App, found []units.Listener) error {
 		six := slices.ContainsFunc(binds, func(f units.Listener) bool { return !f.Host.Is4() })
 		switch {
 		case len(binds) == 0 && found[0].Network == units.Unix:
-			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
+			return fault.WithHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
 				"--listen %s, or tell the program its port", found[0])
 		case len(binds) == 0:
-			return withHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
+			return fault.WithHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
 				"--listen %s, or tell the program its port", mapped(l, found[0]))
 		case l.Network == units.Unix || l.Host.IsValid():
 			listen = append(listen, l)

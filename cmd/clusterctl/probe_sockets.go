@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -18,7 +19,7 @@ func (e *env) leaveMulticast(a units.App, r probeReport) error {
 		said = append(said, b.Port)
 		for _, l := range a.Listen {
 			if l.Network == units.UDP && l.ProgramPort() == b.Port {
-				return withHint(fmt.Errorf("the program joins a multicast group on UDP port %d, which cannot be shared", b.Port),
+				return fault.WithHint(fmt.Errorf("the program joins a multicast group on UDP port %d, which cannot be shared", b.Port),
 					"omit --listen %s, so that each instance has a socket of its own", l)
 			}
 		}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/foreground"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -27,7 +30,7 @@ func (o installOptions) probeTimes() probeTimes {
 }
 
 // took is how long the program ran, as far as the probe has watched it.
-func (r probeReport) took() string { return short(time.Duration(r.TookMS) * time.Millisecond) }
+func (r probeReport) took() string { return text.Duration(time.Duration(r.TookMS) * time.Millisecond) }
 
 // died reports whether the program ended by itself, and not with success.
 func (r probeReport) died() bool { return r.Exited && r.Status != "exited/0" }
@@ -39,7 +42,7 @@ func (r probeReport) failed(a units.App, unit string) error {
 	switch {
 	case r.Exited && !r.died() && len(r.Left) > 0:
 		reason := "it went into the background: it exited 0, and left " + leftWords(r.Left) + " running"
-		return withHint(&control.InstanceError{Unit: unit, Reason: reason}, "%s", foreground.Hint(a.Command, r.Left))
+		return fault.WithHint(&control.InstanceError{Unit: unit, Reason: reason}, "%s", foreground.Hint(a.Command, r.Left))
 	case r.died() && len(r.Binds) == 0:
 		return &control.InstanceError{Unit: unit, Reason: fmt.Sprintf("the program ended in the probe, before it listened: %s %s", how, what)}
 	}
@@ -74,7 +77,7 @@ func (r probeReport) silence() string {
 
 // noteBackground says that a program becomes a background app, and why.
 func (e *env) noteBackground(r probeReport) {
-	e.note("probe: it listens on %s, so it becomes a background app", orElse(strings.Join(r.ownSockets(), " and "), "nothing"))
+	e.note("probe: it listens on %s, so it becomes a background app", cmp.Or(strings.Join(r.ownSockets(), " and "), "nothing"))
 	switch {
 	case r.Exited:
 		e.note("probe: %s", r.silence())

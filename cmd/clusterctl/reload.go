@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -33,9 +34,9 @@ func (o *rollFlags) flags() []cli.Flag {
 func (o rollFlags) check() error {
 	switch {
 	case o.batch < 1 || o.batch > units.MaxInstances:
-		return withHint(usagef("--batch %d is not from 1 to %d", o.batch, units.MaxInstances), "--batch 1 is one after the other")
+		return fault.WithHint(fault.Usagef("--batch %d is not from 1 to %d", o.batch, units.MaxInstances), "--batch 1 is one after the other")
 	case o.surge < 0 || o.surge > units.MaxInstances:
-		return withHint(usagef("--surge %d is not from 0 to %d", o.surge, units.MaxInstances), "--surge 1 starts one extra instance first")
+		return fault.WithHint(fault.Usagef("--surge %d is not from 0 to %d", o.surge, units.MaxInstances), "--surge 1 starts one extra instance first")
 	}
 	return nil
 }
@@ -157,10 +158,10 @@ func runReload(ctx context.Context, e *env, args []string, o rollFlags) error {
 	if o.surge > 0 {
 		for _, t := range targets {
 			if t.instance > 0 {
-				return withHint(usagef("--surge is for an app as a whole, and %s is an instance", t), "clusterctl reload %s --surge %d", t.app.Name, o.surge)
+				return fault.WithHint(fault.Usagef("--surge is for an app as a whole, and %s is an instance", t), "clusterctl reload %s --surge %d", t.app.Name, o.surge)
 			}
 			if t.listed+o.surge > units.MaxInstances {
-				return usagef("--surge %d: %s would have more than %d instances", o.surge, t, units.MaxInstances)
+				return fault.Usagef("--surge %d: %s would have more than %d instances", o.surge, t, units.MaxInstances)
 			}
 		}
 	}
@@ -206,9 +207,9 @@ func rollReportOf(n units.Name, rolled []control.Rolled, took time.Duration, err
 	r := appRoll{Name: n, OK: err == nil, TookMs: took.Milliseconds(), Instances: []instanceRoll{}}
 	if err != nil {
 		r.Error = err.Error()
-		var notReached *notReachedError
+		var notReached *fault.NotReached
 		if errors.As(err, &notReached) {
-			r.Log = notReached.log
+			r.Log = notReached.Log
 		}
 	}
 	for _, one := range rolled {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/origin"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -29,7 +30,7 @@ func (t *takenError) Error() string {
 func (t *takenError) Hint() string { return t.hint }
 
 // Unwrap makes it an error of the command line.
-func (t *takenError) Unwrap() error { return &usageError{} }
+func (t *takenError) Unwrap() error { return &fault.UsageError{} }
 
 // mayReplace refuses to replace the app of one project by the app of another project: the port of the first would be closed.
 // file reports whether the description is in a file.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -222,7 +223,7 @@ func (e *env) targetNow(t target) (target, error) {
 		return t, err
 	}
 	if t.instance > t.listed {
-		return t, withHint(fmt.Errorf("%s has no instance %d", t.app.Name, t.instance), "it has %s@1 to %[1]s@%d", t.app.Name, t.listed)
+		return t, fault.WithHint(fmt.Errorf("%s has no instance %d", t.app.Name, t.instance), "it has %s@1 to %[1]s@%d", t.app.Name, t.listed)
 	}
 	return t, nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -70,10 +72,10 @@ func runRevisions(e *env, name string, asJSON bool) error {
 	rows := make([][]string, 0, len(infos))
 	for _, r := range infos {
 		rows = append(rows, []string{
-			strconv.Itoa(r.Number), r.Until.Local().Format(time.DateTime), short(e.now().Sub(r.Until)) + " ago", strings.Join(r.Changed, ", "), r.By,
+			strconv.Itoa(r.Number), r.Until.Local().Format(time.DateTime), text.Duration(e.now().Sub(r.Until)) + " ago", strings.Join(r.Changed, ", "), r.By,
 		})
 	}
-	if err := table(e.stdout, []string{"REVISION", "UNTIL", "", "THEN CHANGED", "BY"}, rows); err != nil {
+	if err := text.Table(e.stdout, []string{"REVISION", "UNTIL", "", "THEN CHANGED", "BY"}, rows); err != nil {
 		return err
 	}
 	e.note("undo the last change: sudo clusterctl rollback %s", n)
@@ -193,11 +195,11 @@ func (e *env) revision(n units.Name, args []string) (install.Revision, error) {
 	}
 	k, err := strconv.Atoi(args[0])
 	if err != nil {
-		return install.Revision{}, withHint(usagef("%q is not the number of a revision", args[0]), "sudo clusterctl show %s --revisions", n)
+		return install.Revision{}, fault.WithHint(fault.Usagef("%q is not the number of a revision", args[0]), "sudo clusterctl show %s --revisions", n)
 	}
 	i := slices.IndexFunc(revisions, func(r install.Revision) bool { return r.Number == k })
 	if i < 0 {
-		return install.Revision{}, withHint(fmt.Errorf("%s has no revision %d", n, k), "it has %d to %d: sudo clusterctl show %s --revisions",
+		return install.Revision{}, fault.WithHint(fmt.Errorf("%s has no revision %d", n, k), "it has %d to %d: sudo clusterctl show %s --revisions",
 			revisions[0].Number, revisions[len(revisions)-1].Number, n)
 	}
 	return revisions[i], nil

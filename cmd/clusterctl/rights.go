@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -166,7 +168,7 @@ func (e *untrustedError) Error() string {
 
 // Hint copies the file to a place of root's. The directory of an app may have to stay with its user.
 func (e *untrustedError) Hint() string {
-	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", shellWord(e.file), e.app)
+	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", text.Shell(e.file), e.app)
 }
 
 // Unwrap makes it an error of missing permission.
@@ -195,14 +197,14 @@ func (e *env) trustedFor(a units.App, c consent) error {
 	}
 	writers, err := g.checker.Writers(c.file, trust.Contents, g.caller)
 	if err != nil {
-		return fmt.Errorf("who may change %q: %w", c.file, cause(err))
+		return fmt.Errorf("who may change %q: %w", c.file, fault.Cause(err))
 	}
 	if len(writers) == 0 {
 		return nil
 	}
 	others, err := g.checker.Writers(c.file, trust.Contents, g.caller, g.who.uid)
 	if err != nil {
-		return fmt.Errorf("who may change %q: %w", c.file, cause(err))
+		return fmt.Errorf("who may change %q: %w", c.file, fault.Cause(err))
 	}
 	ownUser := len(others) == 0 && !g.root()
 	asks := moreRights(old, a)
@@ -251,17 +253,17 @@ func inGroup(r units.RunAs) bool {
 // on needs none.
 func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error {
 	asks := slices.DeleteFunc(moreRights(old, a), func(s string) bool { return s == "trust: "+e.callerName() })
-	text := strings.Join(asks, "; ")
+	rights := strings.Join(asks, "; ")
 	switch {
 	case len(asks) == 0:
 		return nil
 	case c.yes:
-		e.note("%s: %s", a.Name, text)
+		e.note("%s: %s", a.Name, rights)
 		return nil
 	case !e.stdinTTY:
-		return withHint(usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, text), "%s", e.with("--yes"))
+		return fault.WithHint(fault.Usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, rights), "%s", e.with("--yes"))
 	}
-	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, printable(text)))
+	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, text.Printable(rights)))
 }
 
 // callerName is the user who gives the command.

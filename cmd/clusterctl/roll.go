@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -122,7 +124,7 @@ func nobodyServes(a units.App, rolled []control.Rolled, o control.RollOptions, e
 	if o.Surge == 0 {
 		hint += fmt.Sprintf("\nsudo clusterctl reload %s --surge 1 (key surge) starts the new worker first, if two may run at once", a.Name)
 	}
-	return withHint(fmt.Errorf("%s: %s: %w", a.Name, what, err), "%s", hint)
+	return fault.WithHint(fmt.Errorf("%s: %s: %w", a.Name, what, err), "%s", hint)
 }
 
 // leftRunning is how many instances a roll that ended early did not come to.
@@ -156,11 +158,11 @@ func were(n int) string {
 
 // notReached gives the errors of jobs their exit status: all was done as asked, and the app is not where it should be.
 func notReached(err error) error {
-	var already *notReachedError
+	var already *fault.NotReached
 	var refused *control.RefusedError
 	var job *control.JobError
 	if !errors.As(err, &already) && (errors.As(err, &refused) || errors.As(err, &job)) && !errors.Is(err, control.ErrPermission) {
-		return &notReachedError{err: err}
+		return &fault.NotReached{Err: err}
 	}
 	return err
 }
@@ -179,13 +181,13 @@ func (e *env) sayRolled(r rollOf, rolled []control.Rolled) error {
 		e.note("%s: stopped, and left alone", r)
 		return nil
 	case done == 0:
-		return withHint(fmt.Errorf("%s is stopped; there is nothing to reload", r), "sudo clusterctl start %s", r)
+		return fault.WithHint(fmt.Errorf("%s is stopped; there is nothing to reload", r), "sudo clusterctl start %s", r)
 	}
 	words := []string{fmt.Sprintf("%s: %d reloaded", r, count[control.RollReloaded])}
 	if n := count[control.RollStarted]; n > 0 {
 		words = append(words, fmt.Sprintf("%d that were down started", n))
 	}
-	e.note("%s; at most %s each", strings.Join(words, ", "), short(took))
+	e.note("%s; at most %s each", strings.Join(words, ", "), text.Duration(took))
 	for _, line := range leftAlone(rolled) {
 		e.note("%s: left alone: %s", r, line)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -187,7 +188,7 @@ func TestRollJSON(t *testing.T) {
 		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond, State: control.State{MainPID: 7}},
 		{Instance: 2, Unit: "shop@2.service", Outcome: control.RollFailed, Reason: "exited with status 3"},
 	}
-	err := &notReachedError{err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"}, log: []string{"no such module"}}
+	err := &fault.NotReached{Err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"}, Log: []string{"no such module"}}
 	var got strings.Builder
 	e := &env{stdout: &got}
 	if err := e.printJSON(rollReportOf("shop", rolled, 2*time.Second, err)); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -93,7 +94,7 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 		return err
 	}
 	if o.surge > 0 && list[len(list)-1]+o.surge > units.MaxInstances {
-		return usagef("--surge %d: %s would have more than %d instances", o.surge, n, units.MaxInstances)
+		return fault.Usagef("--surge %d: %s would have more than %d instances", o.surge, n, units.MaxInstances)
 	}
 	a, err := e.store.Load(n)
 	if err != nil {
@@ -126,7 +127,7 @@ func instancesOf(s string) ([]int, error) {
 		list = append(list, i)
 	}
 	if list == nil {
-		return nil, withHint(errors.New("CLUSTERCTL_INSTANCES is not set"), "sudo systemctl reload NAME runs this command")
+		return nil, fault.WithHint(errors.New("CLUSTERCTL_INSTANCES is not set"), "sudo systemctl reload NAME runs this command")
 	}
 	slices.Sort(list)
 	return slices.Compact(list), nil
@@ -166,7 +167,7 @@ func (e *env) reloadByJob(ctx context.Context, conn *control.Conn, r rollOf) ([]
 		return rolled, notReached(&control.RefusedError{Unit: n.Service(), Op: control.Reload, Err: o.Err})
 	case o.Result != control.Done:
 		err := &control.JobError{Unit: n.Service(), Op: control.Reload, Result: o.Result}
-		return rolled, notReached(withHint(err, "journalctl -u %s -n 20", n.Service()))
+		return rolled, notReached(fault.WithHint(err, "journalctl -u %s -n 20", n.Service()))
 	}
 	return rolled, e.sayRolled(r, rolled)
 }

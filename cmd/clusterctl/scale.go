@@ -10,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -27,16 +29,16 @@ func parseScaling(s string) (scaling, error) {
 	n, err := strconv.Atoi(s)
 	switch {
 	case sign && err != nil, sign && n == 0:
-		return scaling{}, withHint(usagef("%q is no number of instances", s), "%s", hint)
+		return scaling{}, fault.WithHint(fault.Usagef("%q is no number of instances", s), "%s", hint)
 	case sign:
 		return scaling{by: n}, nil
 	case err == nil && n == 0:
-		return scaling{}, withHint(usagef("an app cannot have 0 instances"), "\"clusterctl stop\" stops it; \"max\" is one per CPU")
+		return scaling{}, fault.WithHint(fault.Usagef("an app cannot have 0 instances"), "\"clusterctl stop\" stops it; \"max\" is one per CPU")
 	}
 	count, err := units.ParseCount(s)
 	var field *units.FieldError
 	if errors.As(err, &field) {
-		return scaling{}, withHint(usagef("%q is no number of instances (1-%d)", s, units.MaxInstances), "%s", hint)
+		return scaling{}, fault.WithHint(fault.Usagef("%q is no number of instances (1-%d)", s, units.MaxInstances), "%s", hint)
 	}
 	return scaling{to: count}, err
 }
@@ -48,9 +50,9 @@ func (s scaling) count(n units.Name, now int) (units.Count, error) {
 	}
 	switch to := now + s.by; {
 	case to < 1:
-		return units.Count{}, withHint(usagef("%s has %d; %+d would leave none", n, now, s.by), "clusterctl stop %s", n)
+		return units.Count{}, fault.WithHint(fault.Usagef("%s has %d; %+d would leave none", n, now, s.by), "clusterctl stop %s", n)
 	case to > units.MaxInstances:
-		return units.Count{}, usagef("%s has %d; %+d would be more than %d", n, now, s.by, units.MaxInstances)
+		return units.Count{}, fault.Usagef("%s has %d; %+d would be more than %d", n, now, s.by, units.MaxInstances)
 	default:
 		return units.Count{N: to}, nil
 	}
@@ -84,7 +86,7 @@ func scaleCommand(e *env) *cli.Command {
 			how, err := parseScaling(last)
 			if err != nil {
 				if _, e := parseScaling(names[0]); e == nil {
-					err = withHint(usagef("the number comes last"), "clusterctl scale %s %s", last, names[0])
+					err = fault.WithHint(fault.Usagef("the number comes last"), "clusterctl scale %s %s", last, names[0])
 				}
 				return err
 			}
@@ -121,7 +123,7 @@ func runScale(ctx context.Context, e *env, names []string, how scaling, o scaleF
 		return err
 	}
 	if i := slices.IndexFunc(targets, func(t target) bool { return t.instance > 0 }); i >= 0 {
-		return withHint(usagef("scale is for an app as a whole, and %s is an instance", targets[i]), "clusterctl stop %s stops it", targets[i])
+		return fault.WithHint(fault.Usagef("scale is for an app as a whole, and %s is an instance", targets[i]), "clusterctl stop %s stops it", targets[i])
 	}
 	if err := e.needRoot(); err != nil {
 		return err
@@ -146,9 +148,9 @@ func runScale(ctx context.Context, e *env, names []string, how scaling, o scaleF
 		s.report.OK, s.report.TookMs = err == nil, e.now().Sub(started).Milliseconds()
 		if err != nil {
 			s.report.Error = err.Error()
-			var notReached *notReachedError
+			var notReached *fault.NotReached
 			if errors.As(err, &notReached) {
-				s.report.Log = notReached.log
+				s.report.Log = notReached.Log
 			}
 		}
 		e.killed.mark(s.report.Instances)
@@ -168,12 +170,10 @@ func (s *scale) say() {
 	r := s.report
 	switch {
 	case !r.Changed:
-		s.e.note("%s: has %s already (%s)", r.Name, instancesWord(r.To), r.Count)
+		s.e.note("%s: has %s already (%s)", r.Name, text.Count(r.To, "instance"), r.Count)
 	case !r.Running:
-		s.e.note("%s: %s at the next start; it is stopped", r.Name, instancesWord(r.To))
+		s.e.note("%s: %s at the next start; it is stopped", r.Name, text.Count(r.To, "instance"))
 	default:
-		s.e.note("%s: %s, %d before", r.Name, instancesWord(r.To), r.From)
+		s.e.note("%s: %s, %d before", r.Name, text.Count(r.To, "instance"), r.From)
 	}
 }
-
-func instancesWord(n int) string { return counted(n, "instance") }

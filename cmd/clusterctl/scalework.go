@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -213,7 +214,7 @@ func (s *scale) live(ctx context.Context, n units.Name) error {
 	if len(s.down) == 0 || !s.report.Running {
 		return nil
 	}
-	s.e.note("%s: stopping %s", n, instancesWord(len(s.down)))
+	s.e.note("%s: stopping %s", n, text.Count(len(s.down), "instance"))
 	began := s.e.now()
 	err := s.conn.StopInstances(ctx, n, s.down)
 	for _, i := range s.down {
@@ -252,7 +253,7 @@ func (r *instanceRoll) observe(ev control.Progress, took time.Duration) {
 // back undoes what live has done, and takes the files back. It goes on after an interrupt; the timeouts of the units bound it.
 func (s *scale) back(ctx context.Context, n units.Name, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
-	s.e.note("%s: scaling back to %s", n, instancesWord(s.report.From))
+	s.e.note("%s: scaling back to %s", n, text.Count(s.report.From, "instance"))
 	err := s.e.dropInstances(ctx, s.conn, n, s.up)
 	again := slices.DeleteFunc(slices.Clone(s.down), func(i int) bool { return i > s.report.From })
 	if len(again) > 0 && s.report.Running {
@@ -298,7 +299,7 @@ func (e *env) finishScale(ctx context.Context, conn *control.Conn, n units.Name,
 	from, fromListed := e.sizeOf(n, p, cpus, func(c install.Change) []byte { return c.Old })
 	to, toListed := e.sizeOf(n, p, cpus, func(c install.Change) []byte { return c.New })
 	if up, _ := scaleSteps(from, to, fromListed); len(up) > 0 || from == to && toListed >= fromListed {
-		e.note("%s: %q (pid %d) was killed half-way; scaling back to %s", n, p.Command, p.PID, instancesWord(from))
+		e.note("%s: %q (pid %d) was killed half-way; scaling back to %s", n, p.Command, p.PID, text.Count(from, "instance"))
 		if err := e.dropInstances(ctx, conn, n, up); err != nil {
 			return err
 		}

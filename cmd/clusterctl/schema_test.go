@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -17,7 +18,7 @@ func TestRollSchema(t *testing.T) {
 	for o := control.RollUntouched; o <= control.RollSkipped; o++ {
 		rolled = append(rolled, control.Rolled{Instance: int(o) + 1, Unit: "web@1.service", Outcome: o, Reason: "it says so", Took: time.Second, State: control.State{MainPID: int(o) * 7}})
 	}
-	failed := &notReachedError{err: errors.New("web@1.service: exited with status 1"), log: []string{"one", "two"}}
+	failed := &fault.NotReached{Err: errors.New("web@1.service: exited with status 1"), Log: []string{"one", "two"}}
 	apps := []appRoll{rollReportOf("web", rolled, time.Minute, failed), rollReportOf("mail", nil, 0, nil)}
 	check := func(command string, v any) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -42,7 +43,7 @@ func (e *env) changeSecret(ctx context.Context, n units.Name, name string, value
 	case installed && err != nil:
 		return err
 	case e.store.Packaged(n):
-		return withHint(&install.PackagedError{App: n}, "put it into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", n.Template())
+		return fault.WithHint(&install.PackagedError{App: n}, "put it into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", n.Template())
 	}
 	before, err := e.store.LoadedSecrets(n)
 	if err != nil {
@@ -59,9 +60,9 @@ func (e *env) changeSecret(ctx context.Context, n units.Name, name string, value
 	case at < 0 && !installed && len(before) == 0:
 		return &install.NotInstalledError{App: n, Apps: gone.Apps}
 	case at < 0:
-		return withHint(fmt.Errorf("%s has no secret %s", n, name), "sudo clusterctl secret ls %s", n)
+		return fault.WithHint(fmt.Errorf("%s has no secret %s", n, name), "sudo clusterctl secret ls %s", n)
 	case slices.Contains(a.SecretEnv, name):
-		return withHint(fmt.Errorf("%s needs the secret %s for a variable", n, name), "describe the app without --secret-env %s first", name)
+		return fault.WithHint(fmt.Errorf("%s needs the secret %s for a variable", n, name), "describe the app without --secret-env %s first", name)
 	}
 	return c.remove(ctx, n)
 }
@@ -213,12 +214,12 @@ func (e *env) checkSecrets(a units.App) error {
 	var errs []error
 	for _, name := range needed {
 		if !has(name) {
-			errs = append(errs, withHint(fmt.Errorf("%s: the secret %s is not set", a.Name, name), "sudo clusterctl secret set %s %s", a.Name, name))
+			errs = append(errs, fault.WithHint(fmt.Errorf("%s: the secret %s is not set", a.Name, name), "sudo clusterctl secret set %s %s", a.Name, name))
 		}
 	}
 	for _, v := range a.Env {
 		if v.Hidden {
-			errs = append(errs, withHint(fmt.Errorf("%s: %s has no value for %s", a.Name, e.store.ValuesPath(a.Name), v.Name), "install or apply it again, or add the line %s=VALUE", v.Name))
+			errs = append(errs, fault.WithHint(fmt.Errorf("%s: %s has no value for %s", a.Name, e.store.ValuesPath(a.Name), v.Name), "install or apply it again, or add the line %s=VALUE", v.Name))
 		}
 	}
 	return errors.Join(errs...)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -72,7 +74,7 @@ func (g *guard) settleEnvFiles() error {
 		if !f.ByWorker && first == "" && !g.root() {
 			writers, err := g.ask(g.envFile(f))
 			if err != nil {
-				return fmt.Errorf("who may change the environment file %q: %w", f.Path, cause(err))
+				return fmt.Errorf("who may change the environment file %q: %w", f.Path, fault.Cause(err))
 			}
 			if f.ByWorker = len(writers) > 0; f.ByWorker && !g.mayRead(f.Path) {
 				return g.refuse(unsafePath{What: anEnvFile, Path: f.Path, Writers: g.named(writers)})
@@ -83,7 +85,7 @@ func (g *guard) settleEnvFiles() error {
 		}
 		if first != "" && !f.ByWorker {
 			if f.ByWorker = true; !g.mayRead(f.Path) {
-				return withHint(fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, g.who.name),
+				return fault.WithHint(fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, g.who.name),
 					"name %s before %s", f.Path, first)
 			}
 		}
@@ -160,9 +162,9 @@ func (e *env) stillSafe(a units.App) error {
 		err := g.refuse(p)
 		if p.What == anEnvFile && g.mayRead(p.Path) && !g.root() {
 			// The app is from a clusterctl that did not know better, or the file has been given away since.
-			err = withHint(err, "sudo clusterctl apply -f %s", shellWord(e.store.SourcePath(a.Name)))
+			err = fault.WithHint(err, "sudo clusterctl apply -f %s", text.Shell(e.store.SourcePath(a.Name)))
 		}
-		errs = append(errs, &notReachedError{err: err})
+		errs = append(errs, &fault.NotReached{Err: err})
 	}
 	return errors.Join(errs...)
 }

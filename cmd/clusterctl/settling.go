@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/foreground"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -32,7 +34,7 @@ func (d *deploy) settling(o updateOptions) control.Settling {
 		limit = min(limit, d.app.Shim.MinUptime)
 	}
 	if d.blind(o.seen) {
-		d.e.note("watching it for %s, since nothing else shows that it works; --settle TIME changes that", short(limit))
+		d.e.note("watching it for %s, since nothing else shows that it works; --settle TIME changes that", text.Duration(limit))
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{e: d.e, slice: d.app.Name.Slice(), began: d.e.now(), least: o.settle, limit: limit}
@@ -97,10 +99,10 @@ func (d *deploy) withCause(ctx context.Context, err error) error {
 		return err
 	}
 	if own := d.ownListeners(ctx); len(own) > 0 && len(d.app.Listen) == 0 {
-		return withHint(err, "another instance listens on %s for itself; to share it: --listen %[1]s, or run one: -i 1", strings.Join(own, " "))
+		return fault.WithHint(err, "another instance listens on %s for itself; to share it: --listen %[1]s, or run one: -i 1", strings.Join(own, " "))
 	}
 	if st := instance.State; st.ExecMainCode == cldExited && st.ExecMainStatus == 0 && d.app.Restart == units.RestartAlways {
-		return withHint(err, "if it goes into the background: %s; if its work is done: --restart on-failure", foreground.Hint(d.app.Command, nil))
+		return fault.WithHint(err, "if it goes into the background: %s; if its work is done: --restart on-failure", foreground.Hint(d.app.Command, nil))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -21,7 +22,7 @@ func TestBackgrounded(t *testing.T) {
 	if err == nil || err.Error() != "x.service: it went into the background: it exited 0, and left nginx, sh, 2 more running" {
 		t.Errorf("%v", err)
 	}
-	if got := w.hintFor(&notReachedError{err: err}); got != "nginx: run it with -g 'daemon off;'" {
+	if got := w.hintFor(&fault.NotReached{Err: err}); got != "nginx: run it with -g 'daemon off;'" {
 		t.Errorf("%q", got)
 	}
 	for _, text := range []string{`{"exited":true,"status":"exited/0","left":[]}`, `{"left":[]}`} {

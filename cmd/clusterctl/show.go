@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -92,7 +94,7 @@ func showCommand(e *env) *cli.Command {
 			}
 			if revisions {
 				if len(args) > 1 {
-					return withHint(usagef("show: --revisions is for one app"), "clusterctl show %s --revisions", args[0])
+					return fault.WithHint(fault.Usagef("show: --revisions is for one app"), "clusterctl show %s --revisions", args[0])
 				}
 				return runRevisions(e, args[0], o.asJSON)
 			}
@@ -212,7 +214,7 @@ func (e *env) detail(a units.App, s appStatus, states []control.State, f facts, 
 		one := listenerStatus{Listen: l.String(), Unit: unit, State: "closed"}
 		if slices.Contains(a.SocketFiles(), l.Path) {
 			access := a.SocketAccess()
-			one.Mode, one.Owner, one.Group = units.FormatSocketMode(access.Mode), orElse(access.User, "root"), access.Group
+			one.Mode, one.Owner, one.Group = units.FormatSocketMode(access.Mode), cmp.Or(access.User, "root"), access.Group
 		}
 		if i < len(f.listeners) {
 			one.Queue = f.listeners[i]

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/text"
 )
 
 // printAll prints app after app.
@@ -21,92 +23,92 @@ func (e *env) printAll(w io.Writer, all []appDetails) error {
 }
 
 func (e *env) printDetails(w io.Writer, d appDetails) error {
-	g := &grid{columns: make([]column, 2)}
-	line := func(c colour, name string, values ...string) {
+	g := &text.Grid{Columns: make([]text.Column, 2)}
+	line := func(c text.Colour, name string, values ...string) {
 		for i, v := range values {
 			if i > 0 {
 				name = ""
 			}
-			g.row(c, 1, name, v)
+			g.Row(c, 1, name, v)
 		}
 	}
 	e.stateLines(d, line)
 	e.useLines(d, line)
 	words := make([]string, 0, len(d.Command))
 	for _, one := range d.Command {
-		words = append(words, printable(shellWord(one)))
+		words = append(words, text.Printable(text.Shell(one)))
 	}
-	line(plainColour, "command", strings.Join(words, " "))
-	line(plainColour, "directory", orDash(d.Directory))
-	line(plainColour, "runs as", d.RunAs)
-	line(plainColour, "ready when", d.Ready)
-	line(plainColour, "restart", d.Restart)
-	line(plainColour, "sandbox", d.Sandbox)
-	line(plainColour, "config", d.Config)
-	line(plainColour, "slice", d.Slice)
+	line(text.Plain, "command", strings.Join(words, " "))
+	line(text.Plain, "directory", orDash(d.Directory))
+	line(text.Plain, "runs as", d.RunAs)
+	line(text.Plain, "ready when", d.Ready)
+	line(text.Plain, "restart", d.Restart)
+	line(text.Plain, "sandbox", d.Sandbox)
+	line(text.Plain, "config", d.Config)
+	line(text.Plain, "slice", d.Slice)
 	e.fileLines(d, line)
 	// Nothing is cut here: the values are long, and looked for.
-	if err := g.write(w, 0, e.colours); err != nil {
+	if err := g.Write(w, 0, e.colours); err != nil {
 		return err
 	}
 	fmt.Fprintln(w)
-	return e.detailGrid(d.Instances).write(w, e.width(), e.colours)
+	return e.detailGrid(d.Instances).Write(w, e.width(), e.colours)
 }
 
-type printLine func(c colour, name string, values ...string)
+type printLine func(c text.Colour, name string, values ...string)
 
 func (e *env) stateLines(d appDetails, line printLine) {
-	line(plainColour, "name", string(d.Name))
+	line(text.Plain, "name", string(d.Name))
 	line(colourOf(d.State), "state", d.words(e.now()))
 	if d.Problem != "" {
-		line(bad, "problem", printable(d.Problem))
+		line(text.Bad, "problem", text.Printable(d.Problem))
 	}
-	line(plainColour, "instances", fmt.Sprintf("%d of %d ready (asked for: %s)", d.appStatus.Ready, d.Wanted, d.Count))
+	line(text.Plain, "instances", fmt.Sprintf("%d of %d ready (asked for: %s)", d.appStatus.Ready, d.Wanted, d.Count))
 	if d.Boot {
-		line(plainColour, "at boot", "starts")
+		line(text.Plain, "at boot", "starts")
 	} else {
-		line(warning, "at boot", "does not start (systemctl enable "+string(d.Name)+")")
+		line(text.Warning, "at boot", "does not start (systemctl enable "+string(d.Name)+")")
 	}
 	own := strings.Join(d.OwnListen, " ") + ", each instance for itself"
 	switch {
 	case len(d.Listeners) == 0 && len(d.OwnListen) > 0:
-		line(warning, "listens on", own+" (to share it: install it with --listen "+d.OwnListen[0]+")")
+		line(text.Warning, "listens on", own+" (to share it: install it with --listen "+d.OwnListen[0]+")")
 	case len(d.Listeners) == 0:
-		line(plainColour, "listens on", "-")
+		line(text.Plain, "listens on", "-")
 	case len(d.OwnListen) > 0:
-		defer line(plainColour, "and on", own)
+		defer line(text.Plain, "and on", own)
 	}
 	for i, l := range d.Listeners {
-		name, c, text := "listens on", plainColour, l.Listen
+		name, c, where := "listens on", text.Plain, l.Listen
 		if i > 0 {
 			name = ""
 		}
 		if l.State != "listening" {
-			c, text = warning, text+" ("+l.State+")"
+			c, where = text.Warning, where+" ("+l.State+")"
 		}
 		if l.Queue != nil {
-			text += fmt.Sprintf(", %d waiting of at most %d", l.Queue.Depth, l.Queue.Limit)
+			where += fmt.Sprintf(", %d waiting of at most %d", l.Queue.Depth, l.Queue.Limit)
 		}
-		line(c, name, text)
+		line(c, name, where)
 	}
 }
 
 func (e *env) useLines(d appDetails, line printLine) {
 	if d.Connections != nil {
-		text := fmt.Sprint(*d.Connections)
+		count := fmt.Sprint(*d.Connections)
 		if b := d.Balance; b != nil && *d.Connections > 0 {
-			text += fmt.Sprintf(", at most %d in one instance (max/mean %.2f)", b.Max, b.MaxMean)
+			count += fmt.Sprintf(", at most %d in one instance (max/mean %.2f)", b.Max, b.MaxMean)
 		}
-		line(plainColour, "connections", text)
+		line(text.Plain, "connections", count)
 	}
-	line(plainColour, "cpu", percent(d.CPU))
+	line(text.Plain, "cpu", percent(d.CPU))
 	memory := size(d.Memory)
 	if d.Memory != nil {
 		memory += " (" + memoryWords(d.Source) + ")"
 	}
-	line(plainColour, "memory", memory)
-	line(plainColour, "limits", d.Limits.String())
-	line(plainColour, "restarts", fmt.Sprint(d.Restarts))
+	line(text.Plain, "memory", memory)
+	line(text.Plain, "limits", d.Limits.String())
+	line(text.Plain, "restarts", fmt.Sprint(d.Restarts))
 }
 
 // memoryWords says what a number of bytes counts.
@@ -117,31 +119,31 @@ func memoryWords(source string) string {
 }
 
 func (e *env) fileLines(d appDetails, line printLine) {
-	line(plainColour, "drop-ins", orNone(d.DropIns)...)
+	line(text.Plain, "drop-ins", orNone(d.DropIns)...)
 	var files []string
 	for _, f := range d.Drift {
 		files = append(files, f.What+": "+f.Path)
 	}
 	switch {
 	case d.DriftUnknown != "":
-		line(warning, "drift", "not known: "+printable(d.DriftUnknown))
+		line(text.Warning, "drift", "not known: "+text.Printable(d.DriftUnknown))
 	case len(files) > 0:
-		line(warning, "drift", files...)
+		line(text.Warning, "drift", files...)
 	default:
-		line(plainColour, "drift", "none, the files are as clusterctl writes them")
+		line(text.Plain, "drift", "none, the files are as clusterctl writes them")
 	}
 	for _, p := range d.Unsafe {
-		line(bad, "unsafe", printable(p.noun()+" "+p.Path+": "+p.who()))
+		line(text.Bad, "unsafe", text.Printable(p.noun()+" "+p.Path+": "+p.who()))
 	}
 	if len(d.NeedReload) > 0 {
-		line(warning, "not yet read", strings.Join(d.NeedReload, " ")+" (sudo systemctl daemon-reload)")
+		line(text.Warning, "not yet read", strings.Join(d.NeedReload, " ")+" (sudo systemctl daemon-reload)")
 	}
 	switch {
 	case d.Suppressed == nil:
 	case *d.Suppressed > 0:
-		line(warning, "log lines lost", fmt.Sprintf("%d since boot, by the rate limit of the journal", *d.Suppressed), logRateAdvice)
+		line(text.Warning, "log lines lost", fmt.Sprintf("%d since boot, by the rate limit of the journal", *d.Suppressed), logRateAdvice)
 	default:
-		line(plainColour, "log lines lost", "none since boot")
+		line(text.Plain, "log lines lost", "none since boot")
 	}
 }
 
@@ -152,14 +154,14 @@ func orNone(list []string) []string {
 	return list
 }
 
-func (e *env) detailGrid(instances []instanceStatus) *grid {
-	g := &grid{columns: []column{
-		{title: "INSTANCE"}, {title: "PID", right: true, drop: 7}, {title: "CONNS", right: true, drop: 3}, {title: "CPU", right: true, drop: 4},
-		{title: "MEM", right: true, drop: 5}, {title: "RESTARTS", right: true, drop: 1}, {title: "UPTIME", right: true, drop: 6},
-		{title: "STATE"}, {title: "STATUS", drop: 8}, {title: "LAST EXIT", drop: 2, cut: true},
+func (e *env) detailGrid(instances []instanceStatus) *text.Grid {
+	g := &text.Grid{Columns: []text.Column{
+		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3}, {Title: "CPU", Right: true, Drop: 4},
+		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
+		{Title: "STATE"}, {Title: "STATUS", Drop: 8}, {Title: "LAST EXIT", Drop: 2, Cut: true},
 	}}
 	for _, i := range instances {
-		g.row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
+		g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
 			fmt.Sprint(i.Restarts), e.age(i.Since), i.words(e.now()), orDash(i.Status), orDash(cmp.Or(i.LastExit, i.Problem)))
 	}
 	return g

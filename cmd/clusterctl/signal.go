@@ -10,6 +10,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -71,7 +73,7 @@ func (e *env) signal(ctx context.Context, conn *control.Conn, t target, sig sysc
 	case sent == 0 && t.implied:
 		e.note("%s: does not run", t)
 	case sent == 0:
-		return withHint(fmt.Errorf("%s does not run, so there is nothing to send %s to", t, signalName(sig)), "sudo clusterctl start %s", t)
+		return fault.WithHint(fmt.Errorf("%s does not run, so there is nothing to send %s to", t, signalName(sig)), "sudo clusterctl start %s", t)
 	case t.instance > 0:
 		e.note("%s: %s sent", t, signalName(sig))
 	default:
@@ -91,7 +93,7 @@ func parseSignal(s string) (syscall.Signal, error) {
 	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if n, err := strconv.Atoi(name); err == nil {
 		if n < 1 || n > lastRealTime {
-			return 0, withHint(usagef("there is no signal %s", s), "a number from 1 to %d, or a name such as HUP", lastRealTime)
+			return 0, fault.WithHint(fault.Usagef("there is no signal %s", s), "a number from 1 to %d, or a name such as HUP", lastRealTime)
 		}
 		return syscall.Signal(n), nil
 	}
@@ -101,17 +103,17 @@ func parseSignal(s string) (syscall.Signal, error) {
 	if n, ok := realTime(name); ok {
 		return n, nil
 	}
-	err := usagef("there is no signal %q", s)
+	err := fault.Usagef("there is no signal %q", s)
 	var names []string
 	for n := 1; n < firstRealTime; n++ {
 		if known := unix.SignalName(syscall.Signal(n)); known != "" {
 			names = append(names, strings.TrimPrefix(known, "SIG"))
 		}
 	}
-	if like := near(name, names); like != "" {
-		return 0, withHint(err, "did you mean %s?", like)
+	if like := text.Nearest(name, names); like != "" {
+		return 0, fault.WithHint(err, "did you mean %s?", like)
 	}
-	return 0, withHint(err, "first the signal, then the apps: clusterctl signal HUP NAME")
+	return 0, fault.WithHint(err, "first the signal, then the apps: clusterctl signal HUP NAME")
 }
 
 // realTime reads RTMIN, RTMIN+3, RTMAX, RTMAX-3.

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -37,7 +39,7 @@ func (d *deploy) stands(ctx context.Context, o updateOptions, out *outcome) erro
 	}
 	if err = s.wrong(d.app, o.start); err != nil {
 		lines, _ := journal.Tail(ctx, s.troubled(), d.app.LogNamespace(), logLines, time.Time{})
-		err = &notReachedError{err: err, log: lines}
+		err = &fault.NotReached{Err: err, Log: lines}
 	} else if list, wait := s.unsettled(d.app, f, o.settle, d.e.now()); len(list) > 0 {
 		p := d.e.newProgress(string(d.app.Name), len(list))
 		err = d.conn.StartInstances(ctx, d.app.Name, list, wait, 0, p.observe)
@@ -49,12 +51,11 @@ func (d *deploy) stands(ctx context.Context, o updateOptions, out *outcome) erro
 		}
 	}
 	out.standing = &standing{State: s.State, Ready: s.Ready, Wanted: s.Wanted, NewerFiles: d.newerFiles(s)}
-	var reached *notReachedError
-	var hinted *hintError
-	if !errors.As(err, &reached) || errors.As(err, &hinted) {
+	var reached *fault.NotReached
+	if !errors.As(err, &reached) || fault.Hint(err) != "" {
 		return err
 	}
-	return withHint(err, "clusterctl logs %s; when the program is repaired: sudo clusterctl reload %[1]s", d.app.Name)
+	return fault.WithHint(err, "clusterctl logs %s; when the program is repaired: sudo clusterctl reload %[1]s", d.app.Name)
 }
 
 // newerFiles returns the files of the standing, if there is one.
@@ -99,7 +100,7 @@ func (s appStatus) wrong(a units.App, starts bool) error {
 	}
 	for _, i := range s.Instances {
 		if i.State == "stopped" && a.Restart == units.RestartAlways && !starts {
-			return withHint(fmt.Errorf("%s: %d/%d ready: %s is stopped", s.Name, s.Ready, s.Wanted, i.Unit), "sudo clusterctl start %s", s.Name)
+			return fault.WithHint(fmt.Errorf("%s: %d/%d ready: %s is stopped", s.Name, s.Ready, s.Wanted, i.Unit), "sudo clusterctl start %s", s.Name)
 		}
 	}
 	return nil
@@ -160,6 +161,6 @@ func (d *deploy) newerFiles(s appStatus) []string {
 // noteNewer names the files that the instances have not read yet.
 func (e *env) noteNewer(n units.Name, files []string) {
 	for _, f := range files {
-		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, shellWord(f))
+		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
 	}
 }

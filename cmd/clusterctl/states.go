@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -19,7 +20,7 @@ func lastRun(r inspect.Runs) string {
 	if how == "" || r.Uptime <= 0 {
 		return how
 	}
-	return how + " after " + short(r.Uptime)
+	return how + " after " + text.Duration(r.Uptime)
 }
 
 // waiting says whether an instance is held back by the shim, before its program is started again.

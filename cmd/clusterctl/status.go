@@ -131,7 +131,7 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 	}
 	problem := f.unreachable.problem(a.Name)
 	if !broken {
-		s.Problem = orElse(problem, s.Problem)
+		s.Problem = cmp.Or(problem, s.Problem)
 	}
 	s.State = appState(states[0], s, broken)
 	if (problem != "" || unheard) && s.State == "running" {

@@ -246,7 +246,7 @@ func TestColoured(t *testing.T) {
 // TestChangedWords: every field of an app has its word, or a change of it would be called one of the units.
 func TestChangedWords(t *testing.T) {
 	var a units.App
-	edits := map[string]func(*units.App){
+	changes := map[string]func(*units.App){
 		"command": func(a *units.App) { a.Command = []string{"x"} }, "directory": func(a *units.App) { a.Directory = "/" },
 		"run-as": func(a *units.App) { a.RunAs.User = "x" }, "instances": func(a *units.App) { a.Instances.N = 3 },
 		"listen": func(a *units.App) { a.Listen = make([]units.Listener, 1) }, "activation": func(a *units.App) { a.Activation = units.Native },
@@ -256,7 +256,7 @@ func TestChangedWords(t *testing.T) {
 		"reads": func(a *units.App) { a.Reads = []string{"x"} }, "allow": func(a *units.App) { a.Allow = []units.Allowance{units.AllowHome} },
 		"timeouts": func(a *units.App) { a.Timeouts.Drain = 1 }, "shim": func(a *units.App) { a.Shim.Pin = true },
 	}
-	for word, f := range edits {
+	for word, f := range changes {
 		b := a
 		f(&b)
 		if got := changedWords(a, b); len(got) != 1 || got[0] != word {

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -65,14 +67,14 @@ func (e *env) understand(target string, rest []string, f interpreterFlags) (invo
 		return e.understandFile(target, rest, f)
 	case len(rest) > 0:
 		if f != (interpreterFlags{}) {
-			return invocation{}, withHint(usagef("--interpreter and its arguments go with a file as the target"), "write the interpreter behind --")
+			return invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"), "write the interpreter behind --")
 		}
 		return invocation{name: target, command: rest}, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return invocation{}, fmt.Errorf("%q: %w", target, cause(err))
+		return invocation{}, fmt.Errorf("%q: %w", target, fault.Cause(err))
 	}
-	return invocation{}, withHint(usagef("there is no file %q, and no program behind --", target),
-		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", shellWord(appName(target)))
+	return invocation{}, fault.WithHint(fault.Usagef("there is no file %q, and no program behind --", target),
+		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", text.Shell(appName(target)))
 }
 
 // appName makes a name of a path: its last part without the extension, with what no name can hold replaced.
@@ -138,7 +140,7 @@ func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
 			// The kernel knows what to do; a file that it cannot run is found out by settleProgram.
 			if len(words) > 0 {
-				return nil, withHint(usagef("%s is run by itself, so there is no interpreter to give arguments to", path), "add --interpreter NAME")
+				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path), "add --interpreter NAME")
 			}
 			return nil, nil
 		}
@@ -186,7 +188,7 @@ func (e *env) findInterpreter(names []string) (string, error) {
 			return p, nil
 		}
 	}
-	return "", withHint(fmt.Errorf("there is no %s in $PATH", strings.Join(names, " or ")),
+	return "", fault.WithHint(fmt.Errorf("there is no %s in $PATH", strings.Join(names, " or ")),
 		"install it, or give its full path: --interpreter /full/path/%s", names[0])
 }
 

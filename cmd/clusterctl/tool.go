@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
 )
 
 // tool runs one of Debian's own programs and gives what it printed. Only "package" does, and filter for "secret": everything else that clusterctl
@@ -15,7 +17,7 @@ import (
 func (e *env) tool(ctx context.Context, vars []string, argv ...string) (string, error) {
 	path, err := e.lookPath(argv[0])
 	if err != nil {
-		return "", withHint(fmt.Errorf("%s is not in $PATH", argv[0]), "apt-get install dpkg, or on other systems the package of that name")
+		return "", fault.WithHint(fmt.Errorf("%s is not in $PATH", argv[0]), "apt-get install dpkg, or on other systems the package of that name")
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Env = append(os.Environ(), vars...)

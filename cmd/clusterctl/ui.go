@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -18,29 +17,8 @@ import (
 // foreign text, such as a file name or a start script.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
-		fmt.Fprintln(e.stderr, cell(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(e.stderr, text.Cell(fmt.Sprintf(format, args...)))
 	}
-}
-
-// table prints rows in aligned columns, without borders, cut nowhere.
-func table(w io.Writer, header []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(header) > 0 {
-		fmt.Fprintln(t, strings.Join(header, "\t"))
-	}
-	for _, row := range rows {
-		cells := make([]string, 0, len(row))
-		for _, c := range row {
-			cells = append(cells, cell(c))
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	return t.Flush()
-}
-
-// cell is text from anywhere (STATUS= of a worker, a path, an argument) that can break neither the table nor the terminal.
-func cell(s string) string {
-	return strings.NewReplacer("\n", "\uFFFD", "\t", " ").Replace(printable(s))
 }
 
 // progress shows how many instances are ready. On a terminal it is one line, drawn again; elsewhere a line per event.
@@ -74,7 +52,7 @@ func (p *progress) observe(ev control.Progress) {
 
 // event records one instance that reached its state, or says what an instance is doing.
 func (p *progress) event(unit, what string, reached bool) {
-	what = cell(what)
+	what = text.Cell(what)
 	if reached {
 		p.done++
 	}
@@ -83,7 +61,7 @@ func (p *progress) event(unit, what string, reached bool) {
 	}
 	if !p.e.stderrTTY {
 		if reached || what != "starting" && what != "waiting" && what != "stopping" {
-			fmt.Fprintf(p.e.stderr, "%s: %s (%d/%d, %s)\n", unit, what, p.done, p.total, short(p.e.now().Sub(p.started)))
+			fmt.Fprintf(p.e.stderr, "%s: %s (%d/%d, %s)\n", unit, what, p.done, p.total, text.Duration(p.e.now().Sub(p.started)))
 		}
 		return
 	}
@@ -97,23 +75,4 @@ func (p *progress) end() {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")
 		p.drawn = false
 	}
-}
-
-// short writes a duration with two figures that matter: 70ms, 4.2s, 3m10s, 5h02m, 12d.
-func short(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0s"
-	case d < time.Second:
-		return fmt.Sprintf("%dms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd", int(d.Hours())/24)
 }

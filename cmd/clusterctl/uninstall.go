@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -120,7 +122,7 @@ func (e *env) wholeApps(words []string) ([]units.Name, error) {
 		}
 		for _, o := range found {
 			if o.instance > 0 {
-				return nil, withHint(usagef("%q is for instances, and an app goes as a whole", w), "clusterctl stop %s, or clusterctl scale", shellWord(w))
+				return nil, fault.WithHint(fault.Usagef("%q is for instances, and an app goes as a whole", w), "clusterctl stop %s, or clusterctl scale", text.Shell(w))
 			}
 			names = append(names, o.name)
 		}
@@ -132,7 +134,7 @@ func (e *env) wholeApps(words []string) ([]units.Name, error) {
 // confirm asks on a terminal, and refuses where there is nobody to ask.
 func (e *env) confirm(ctx context.Context, question string) error {
 	if !e.stdinTTY {
-		return withHint(usagef("there is no terminal to ask on"), "%s --yes", e.sudoHint())
+		return fault.WithHint(fault.Usagef("there is no terminal to ask on"), "%s --yes", e.sudoHint())
 	}
 	fmt.Fprintf(e.stderr, "%s [y/N] ", question)
 	// Nothing interrupts a read from a terminal; the goroutine ends with the process.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/urfave/cli/v2"
 )
 
@@ -23,12 +25,12 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	}
 	if name, missing := strings.CutPrefix(message, "flag needs an argument: "); missing {
 		name = strings.TrimLeft(name, "-")
-		return withHint(usagef("--%s has no value", name), "--%s", exampleOf(flags, name))
+		return fault.WithHint(fault.Usagef("--%s has no value", name), "--%s", exampleOf(flags, name))
 	}
 	if m := regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([^:]+): `).FindStringSubmatch(message); m != nil {
 		return badValue(flags, m[2], m[1])
 	}
-	return usagef("%s", message)
+	return fault.Usagef("%s", message)
 }
 
 // exampleOf is a flag with a value that it may have.
@@ -60,21 +62,21 @@ func badValue(flags []cli.Flag, name, quoted string) error {
 	}
 	switch findFlag(flags, name).(type) {
 	case *cli.BoolFlag:
-		return withHint(usagef("--%s: %q is not true or false", name, value), "--%s alone means true", name)
+		return fault.WithHint(fault.Usagef("--%s: %q is not true or false", name, value), "--%s alone means true", name)
 	case *cli.DurationFlag:
 		if _, err := strconv.ParseUint(value, 10, 32); err == nil {
-			return withHint(usagef("--%s: %q has no unit", name, value), "--%s %ss, or %[2]sms", name, value)
+			return fault.WithHint(fault.Usagef("--%s: %q has no unit", name, value), "--%s %ss, or %[2]sms", name, value)
 		}
-		return withHint(usagef("--%s: %q is not a time", name, value), "--%s 500ms, 30s or 2m", name)
+		return fault.WithHint(fault.Usagef("--%s: %q is not a time", name, value), "--%s 500ms, 30s or 2m", name)
 	}
-	return withHint(usagef("--%s: %q is not a whole number", name, value), "--%s", exampleOf(flags, name))
+	return fault.WithHint(fault.Usagef("--%s: %q is not a whole number", name, value), "--%s", exampleOf(flags, name))
 }
 
 // noNegativeTimes is for every command: no flag means anything by less than no time.
 func noNegativeTimes(c *cli.Context) error {
 	for _, f := range c.Command.Flags {
 		if d, ok := f.(*cli.DurationFlag); ok && c.Duration(d.Name) < 0 {
-			return withHint(usagef("--%s %v is less than nothing", d.Name, c.Duration(d.Name)), "--%s 30s", d.Name)
+			return fault.WithHint(fault.Usagef("--%s %v is less than nothing", d.Name, c.Duration(d.Name)), "--%s 30s", d.Name)
 		}
 	}
 	return nil
@@ -86,22 +88,22 @@ func unknownFlag(app *cli.App, cmd *cli.Command, flags []cli.Flag, name string) 
 	if len(name) > 1 && !slices.Contains(typed, dashed) {
 		dashed = "-" + dashed
 	}
-	err := usagef("there is no flag %s", dashed)
+	err := fault.Usagef("there is no flag %s", dashed)
 	of := "clusterctl"
 	if cmd != nil {
 		of += " " + cmd.Name
-		err = usagef("%s has no flag %s", cmd.Name, dashed)
+		err = fault.Usagef("%s has no flag %s", cmd.Name, dashed)
 	}
 	if hint := pm2FlagHint(name); hint != "" {
-		return withHint(err, "%s", hint)
+		return fault.WithHint(err, "%s", hint)
 	}
 	if like := nearFlag(name, flags); like != "" {
-		return withHint(err, "did you mean --%s?", like)
+		return fault.WithHint(err, "did you mean --%s?", like)
 	}
 	if owners := commandsWith(app, name); len(owners) > 0 {
-		return withHint(err, "it is a flag of %s", strings.Join(owners, ", "))
+		return fault.WithHint(err, "it is a flag of %s", strings.Join(owners, ", "))
 	}
-	return withHint(err, "%s --help lists the flags", of)
+	return fault.WithHint(err, "%s --help lists the flags", of)
 }
 
 // nearFlag gives the flag that a mistyped name may have been meant to be.
@@ -110,7 +112,7 @@ func nearFlag(name string, flags []cli.Flag) string {
 	for _, f := range flags {
 		names = append(names, f.Names()...)
 	}
-	return near(name, names)
+	return text.Nearest(name, names)
 }
 
 // commandsWith are the commands that know a flag.
@@ -125,9 +127,9 @@ func commandsWith(app *cli.App, flag string) []string {
 }
 
 func unknownCommand(app *cli.App, name string) error {
-	err := usagef("there is no command %q", name)
+	err := fault.Usagef("there is no command %q", name)
 	if hint := pm2CommandHint(name); hint != "" {
-		return withHint(err, "%s", hint)
+		return fault.WithHint(err, "%s", hint)
 	}
 	var names []string
 	for _, cmd := range app.Commands {
@@ -135,10 +137,10 @@ func unknownCommand(app *cli.App, name string) error {
 			names = append(names, cmd.Names()...)
 		}
 	}
-	if like := near(name, names); like != "" {
-		return withHint(err, "did you mean \"clusterctl %s\"?", like)
+	if like := text.Nearest(name, names); like != "" {
+		return fault.WithHint(err, "did you mean \"clusterctl %s\"?", like)
 	}
-	return withHint(err, "clusterctl --help lists the commands")
+	return fault.WithHint(err, "clusterctl --help lists the commands")
 }
 
 // valuesOf are the words that a flag takes; the first is the default. For flags that take other values too, those are the

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -41,7 +42,7 @@ func (o *watchOptions) flags(jsonText string) []cli.Flag {
 
 func (o *watchOptions) check(command string) error {
 	if o.interval < leastInterval {
-		return withHint(usagef("%s: an interval of %v is too short", command, o.interval), "--interval %v", leastInterval)
+		return fault.WithHint(fault.Usagef("%s: an interval of %v is too short", command, o.interval), "--interval %v", leastInterval)
 	}
 	return nil
 }

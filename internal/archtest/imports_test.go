@@ -22,9 +22,11 @@ var directions = []struct {
 	may []string
 }{
 	{"templates", nil},
-	{"units", []string{"templates", "activation/shim/envfile"}},
-	{"units/config", []string{"units"}},
-	{"units/install", []string{"units", "units/config", "activation/shim/backoff", "activation/shim/drain/left"}},
+	{"internal/text", nil},
+	{"internal/fault", nil},
+	{"units", []string{"templates", "activation/shim/envfile", "internal/text"}},
+	{"units/config", []string{"units", "internal/text"}},
+	{"units/install", []string{"units", "internal/text", "units/config", "activation/shim/backoff", "activation/shim/drain/left"}},
 	{"units/control/...", []string{"units", "units/control/..."}},
 	{"journal/...", []string{"journal/..."}},
 	{"activation", []string{"activation/internal/..."}},
@@ -34,9 +36,9 @@ var directions = []struct {
 	{"internal/trust", nil},
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/foreground", "internal/inspect", "internal/origin", "internal/trust", "packaging/apppkg", "activation/shim/socketfile"}},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/fault", "internal/foreground", "internal/inspect", "internal/origin", "internal/text", "internal/trust", "packaging/apppkg", "activation/shim/socketfile"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	{"packaging/apppkg", []string{"units", "units/config"}}, // plans; cmd/clusterctl does
+	{"packaging/apppkg", []string{"units", "units/config", "internal/text"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
 	{"internal/lab/...", []string{"internal/lab/..."}},
@@ -72,6 +74,7 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-systemd/v22": {"units/control/..."},
 	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab"}, // the latter for tests, as in those it serves
 	"github.com/urfave/cli/v2":         {"cmd/clusterctl"},
+	"github.com/rogpeppe/go-internal":  {"cmd/clusterctl"}, // unified diffs
 	"golang.org/x/term":                {"cmd/clusterctl"},
 	"go.yaml.in/yaml/v4":               {"units/config"},
 	// For tests alone: a package of their own checks what --json prints; nothing that is built may import it.
@@ -104,13 +107,13 @@ func TestLibraries(t *testing.T) {
 // pure are the standard packages that units may import: text, numbers and the types of files. What reads a file, a clock,
 // the environment or the network is not among them.
 var pure = []string{
-	"bytes", "cmp", "crypto/sha256", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "regexp", "slices",
+	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "regexp", "slices",
 	"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8", "embed",
 }
 
 func TestPure(t *testing.T) {
 	for _, p := range packages(t) {
-		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/envfile"}, p.path()) {
+		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/envfile", "internal/text"}, p.path()) {
 			continue
 		}
 		for _, im := range p.Imports {

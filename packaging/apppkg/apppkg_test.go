@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 )
@@ -133,7 +134,7 @@ func TestJournal(t *testing.T) {
 	if got := string(find(t, p.Control, "conffiles").Data); !strings.Contains(got, f.Path+"\n") {
 		t.Errorf("conffiles %q", got)
 	}
-	for name, want := range map[string]string{"postrm": "/var/log/journal/*.'clusterctl-shop'", "prerm": "systemctl stop 'systemd-journald@clusterctl-shop.socket'"} {
+	for name, want := range map[string]string{"postrm": "/var/log/journal/*.clusterctl-shop", "prerm": "systemctl stop systemd-journald@clusterctl-shop.socket"} {
 		if got := string(find(t, p.Control, name).Data); !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
@@ -145,10 +146,10 @@ func TestState(t *testing.T) {
 	for user, makes := range map[string]bool{"shop": true, "root": false} {
 		p := plan(t, input(t, strings.Replace(shop, "run-as: shop", "run-as: "+user, 1)))
 		script := string(find(t, p.Control, "postinst").Data)
-		if !strings.Contains(script, "\nowner='"+user+"'\n") || !strings.Contains(script, "\nmake_state 'data'\n") {
+		if !strings.Contains(script, "\nowner="+user+"\n") || !strings.Contains(script, "\nmake_state data\n") {
 			t.Errorf("%s: data is not made:\n%s", user, script)
 		}
-		if !strings.Contains(script, "if ! has '/var/spool/shop'; then\n") {
+		if !strings.Contains(script, "if ! has /var/spool/shop; then\n") {
 			t.Errorf("%s: /var/spool/shop is not checked:\n%s", user, script)
 		}
 		if strings.Contains(script, "\nmake_user\n") != makes {
@@ -360,7 +361,7 @@ func TestScripts(t *testing.T) {
 		}
 	}
 	const odd = "a'b $(c) `d` \\ \"e\""
-	out, err := exec.Command("sh", "-c", "printf %s "+quote(odd)).Output()
+	out, err := exec.Command("sh", "-c", "printf %s "+text.Shell(odd)).Output()
 	if err != nil || string(out) != odd {
 		t.Errorf("%q, %v", out, err)
 	}

@@ -86,8 +86,8 @@ func Plan(in Input) (Package, error) {
 	release := in.payload(here)
 	links := in.addUnits(&release, &p, set)
 	release = append(release,
-		text("clusterctl.yaml", config.Encode(a)),
-		text("instances", []byte(instanceList(in.Target.Sizing.Listed))))
+		content("clusterctl.yaml", config.Encode(a)),
+		content("instances", []byte(instanceList(in.Target.Sizing.Listed))))
 	p.Notes = append(p.Notes, in.fileNotes(here)...)
 	p.Release = releaseID(in.Version, release)
 	for _, f := range release {
@@ -97,7 +97,7 @@ func Plan(in Input) (Package, error) {
 	p.Files = append(p.Files, links...)
 	in.extra(here, &p)
 	if !a.RunAs.Dynamic() && !isNumber(a.RunAs.User) && a.RunAs.User != "root" {
-		p.Files = append(p.Files, text("/usr/lib/sysusers.d/"+p.Name+".conf", []byte(in.sysusers())))
+		p.Files = append(p.Files, content("/usr/lib/sysusers.d/"+p.Name+".conf", []byte(in.sysusers())))
 	}
 	slices.SortFunc(p.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	for i := 1; i < len(p.Files); i++ {
@@ -108,7 +108,7 @@ func Plan(in Input) (Package, error) {
 	return p, in.addControl(here, &p)
 }
 
-func text(p string, data []byte) File {
+func content(p string, data []byte) File {
 	return File{Path: p, Mode: 0o644, Data: data, Size: int64(len(data))}
 }
 
@@ -233,18 +233,18 @@ func (in Input) addUnits(release *[]File, p *Package, set units.Set) []File {
 		if f.Path == n.JournalConf() {
 			// Every journald reads this one below /etc alone; so it is configuration, and the administrator's to change.
 			p.conffiles = append(p.conffiles, journaldDir+f.Path)
-			links = append(links, text(journaldDir+f.Path, data))
+			links = append(links, content(journaldDir+f.Path, data))
 			continue
 		}
 		if f.Path == n.Service() {
 			stable, dropIn := splitAggregate(string(units.Unseal(f.Data)), in.Target.Source)
-			links = append(links, text(path.Join(dir, f.Path), []byte(stable)))
+			links = append(links, content(path.Join(dir, f.Path), []byte(stable)))
 			if dropIn == "" {
 				continue
 			}
 			f.Path, data = n.Service()+".d/40-release.conf", []byte(dropIn)
 		}
-		*release = append(*release, text("units/"+f.Path, data))
+		*release = append(*release, content("units/"+f.Path, data))
 		links = append(links, link(path.Join(dir, f.Path), current(n)+"/units/"+f.Path))
 	}
 	return links

@@ -12,6 +12,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -98,23 +99,20 @@ func (in Input) view(here units.App, p *Package) scriptView {
 	return v
 }
 
-// quote makes one word of sh(1) of a string.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
 // addControl fills DEBIAN/: what dpkg is told, and its scripts.
 func (in Input) addControl(here units.App, p *Package) error {
 	var kilobytes int64
 	for _, f := range p.Files {
 		kilobytes += max((f.Size+1023)/1024, 1)
 	}
-	p.Control = []File{text("control", []byte(in.control(kilobytes)))}
+	p.Control = []File{content("control", []byte(in.control(kilobytes)))}
 	if len(p.conffiles) > 0 {
 		slices.Sort(p.conffiles)
-		p.Control = append(p.Control, text("conffiles", []byte(strings.Join(p.conffiles, "\n")+"\n")))
+		p.Control = append(p.Control, content("conffiles", []byte(strings.Join(p.conffiles, "\n")+"\n")))
 	}
 	for _, name := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		file := name + ".tmpl"
-		t, err := template.New(file).Funcs(template.FuncMap{"q": quote, "dir": path.Dir}).ParseFS(scripts, "scripts/common.tmpl", path.Join("scripts", file))
+		t, err := template.New(file).Funcs(template.FuncMap{"q": text.Shell, "dir": path.Dir}).ParseFS(scripts, "scripts/common.tmpl", path.Join("scripts", file))
 		if err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}
@@ -122,7 +120,7 @@ func (in Input) addControl(here units.App, p *Package) error {
 		if err := t.Execute(&b, in.view(here, p)); err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}
-		f := text(name, b.Bytes())
+		f := content(name, b.Bytes())
 		f.Mode = fs.FileMode(0o755)
 		p.Control = append(p.Control, f)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -29,11 +30,11 @@ func suggest(key string) string {
 	}
 	best, least := "", 3
 	for _, f := range fields() {
-		if d := distance(k, f.name); d < least && d < len(f.name)/2+1 {
+		if d := text.Edits(k, f.name); d < least && d < len(f.name)/2+1 {
 			best, least = f.name, d
 		}
 	}
-	if best == "" && distance(k, appsKey) == 1 {
+	if best == "" && text.Edits(k, appsKey) == 1 {
 		best = appsKey
 	}
 	return best
@@ -46,30 +47,9 @@ func nearestAllowance(word string, err error) error {
 		return err
 	}
 	for _, w := range units.Allowances() {
-		if distance(word, string(w)) <= 2 {
+		if text.Edits(word, string(w)) <= 2 {
 			return &units.FieldError{Field: e.Field, Message: e.Message, Hint: "did you mean " + string(w) + "?"}
 		}
 	}
 	return err
-}
-
-// distance is the number of single-byte edits between two short words (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"syscall"
@@ -34,7 +35,7 @@ func (k Killed) Reason() string {
 		text = fmt.Sprintf("did not %s within %v", k.Op, k.After.Round(time.Second))
 	}
 	if k.Signal != 0 {
-		text += " after " + orElse(unix.SignalName(k.Signal), "its stop signal")
+		text += " after " + cmp.Or(unix.SignalName(k.Signal), "its stop signal")
 	}
 	text += "; killed (SIGKILL)"
 	if k.Status != "" {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -128,7 +129,7 @@ func (t *tracker) late() error {
 		case s.Active == Deactivating:
 			return t.broken(u, s, fmt.Sprintf("it has not stopped within %v, and goes on draining", t.limit))
 		default:
-			return t.broken(u, s, orElse(Explain(s), fmt.Sprintf("not up within %v", t.limit)))
+			return t.broken(u, s, cmp.Or(Explain(s), fmt.Sprintf("not up within %v", t.limit)))
 		}
 	}
 	return nil
@@ -244,7 +245,7 @@ func (t *tracker) judge(i int) error {
 		return t.judgeInstance(u, s)
 	case strings.HasSuffix(u.unit, ".socket") && u.told && s.JobID == 0 && !s.Up():
 		// Also one that is down for no fault of its own: then nobody listens.
-		return &SocketError{Unit: u.unit, Listen: s.Listen, Reason: orElse(Explain(s), "it is not listening"), State: s}
+		return &SocketError{Unit: u.unit, Listen: s.Listen, Reason: cmp.Or(Explain(s), "it is not listening"), State: s}
 	}
 	return nil
 }
@@ -291,7 +292,7 @@ func (t *tracker) judgeInstance(u *tracked, s State) error {
 func (t *tracker) judgeReady(u *tracked, s State) error {
 	switch {
 	case s.Restarts > u.restarts, s.WaitsForRestart(), s.Active == ActiveFailed:
-		return t.broken(u, s, orElse(Explain(s), "it ended, and systemd has started it again"))
+		return t.broken(u, s, cmp.Or(Explain(s), "it ended, and systemd has started it again"))
 	case s.Active == Inactive && s.JobID == 0:
 		if s.Result == "success" && u.result != Canceled && s.ExecMainCode != 0 {
 			t.enter(u, s, Finished, Explain(s))
@@ -312,14 +313,7 @@ func (t *tracker) enter(u *tracked, s State, p Phase, reason string) {
 }
 
 func (t *tracker) broken(u *tracked, s State, reason string) error {
-	reason = orElse(reason, "it did not stay up")
+	reason = cmp.Or(reason, "it did not stay up")
 	t.enter(u, s, Broken, reason)
 	return &InstanceError{Unit: u.unit, Instance: u.instance, Reason: reason, State: s}
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -72,19 +72,9 @@ func (e *ForeignError) Hint() string {
 	case e.Err != nil:
 		return ""
 	case e.Masked:
-		return "sudo systemctl unmask " + shellWord(filepath.Base(e.Path))
+		return "sudo systemctl unmask " + text.Shell(filepath.Base(e.Path))
 	}
-	return "choose another name for the app, or move the file away: sudo mv " + shellWord(e.Path) + " " + shellWord(e.Path+".orig")
-}
-
-// shellWord quotes a word for a shell when it must be: a slice has a backslash in its name.
-func shellWord(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-@:", r)
-	}) {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return s
+	return "choose another name for the app, or move the file away: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".orig")
 }
 
 // ConflictError is a unit name that is taken elsewhere in systemd's unit path.
@@ -106,7 +96,7 @@ func (e *ConflictError) Error() string {
 // Hint says what to do about it.
 func (e *ConflictError) Hint() string {
 	if e.Masked {
-		return "sudo systemctl unmask " + shellWord(e.Unit)
+		return "sudo systemctl unmask " + text.Shell(e.Unit)
 	}
 	return "choose another name for the app"
 }
@@ -122,7 +112,7 @@ func (e *ChangedError) Error() string {
 
 // Hint says what to do about it.
 func (e *ChangedError) Hint() string {
-	return "keep what is in it elsewhere and try again: sudo mv " + shellWord(e.Path) + " " + shellWord(e.Path+".edited")
+	return "keep what is in it elsewhere and try again: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".edited")
 }
 
 // VersionError is an intent or a revision that a newer clusterctl wrote. Nothing was touched.

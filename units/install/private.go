@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -28,7 +29,7 @@ func (e *UnsafeStateError) Error() string {
 
 // Hint is the command that fixes the directory.
 func (e *UnsafeStateError) Hint() string {
-	return fmt.Sprintf("look at what is in it, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", shellWord(e.Path))
+	return fmt.Sprintf("look at what is in it, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", text.Shell(e.Path))
 }
 
 // private makes an open directory of the state accessible to its owner alone: earlier sources in it may hold secrets.

@@ -1,4 +1,4 @@
-package main
+package text
 
 import (
 	"bytes"
@@ -14,19 +14,19 @@ import (
 func TestGrid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "columns")
-		g := &grid{}
+		g := &Grid{}
 		for range n {
-			g.columns = append(g.columns, column{
-				title: rapid.StringMatching(`[A-Z]{1,8}`).Draw(t, "title"), right: rapid.Bool().Draw(t, "right"), drop: rapid.IntRange(0, 5).Draw(t, "drop"),
+			g.Columns = append(g.Columns, Column{
+				Title: rapid.StringMatching(`[A-Z]{1,8}`).Draw(t, "title"), Right: rapid.Bool().Draw(t, "right"), Drop: rapid.IntRange(0, 5).Draw(t, "drop"),
 			})
 		}
-		g.columns[n-1].cut = rapid.Bool().Draw(t, "cut")
+		g.Columns[n-1].Cut = rapid.Bool().Draw(t, "cut")
 		for range rapid.IntRange(0, 4).Draw(t, "rows") {
 			var cells []string
 			for range n {
 				cells = append(cells, rapid.String().Draw(t, "cell"))
 			}
-			g.row(bad, 0, cells...)
+			g.Row(Bad, 0, cells...)
 		}
 		width := rapid.IntRange(0, 100).Draw(t, "width")
 		keep, widths := g.layout(width)
@@ -34,24 +34,24 @@ func TestGrid(t *testing.T) {
 		for _, i := range keep {
 			kept[i] = true
 		}
-		for i, c := range g.columns {
+		for i, c := range g.Columns {
 			if kept[i] {
 				continue
 			}
-			if c.drop == 0 || width == 0 {
+			if c.Drop == 0 || width == 0 {
 				t.Fatalf("column %d is gone", i)
 			}
-			least = min(least, c.drop)
+			least = min(least, c.Drop)
 		}
 		total := -gap
 		for _, i := range keep {
-			if g.columns[i].drop > least {
+			if g.Columns[i].Drop > least {
 				t.Fatalf("column %d stays, and one before it went", i)
 			}
 			total += widths[i] + gap
 		}
 		var plain, coloured bytes.Buffer
-		if g.write(&plain, width, false) != nil || g.write(&coloured, width, true) != nil {
+		if g.Write(&plain, width, false) != nil || g.Write(&coloured, width, true) != nil {
 			t.Fatal("not written")
 		}
 		if strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "") != plain.String() {
@@ -65,7 +65,7 @@ func TestGrid(t *testing.T) {
 		}
 		droppable := false
 		for _, i := range keep {
-			droppable = droppable || g.columns[i].drop > 0
+			droppable = droppable || g.Columns[i].Drop > 0
 		}
 		for line := range strings.Lines(plain.String()) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 0 && droppable && total <= width && n > width {

@@ -1,0 +1,179 @@
+package text
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Colour of a cell on a terminal. Output that does not go to a terminal has no colours.
+type Colour int
+
+const (
+	Plain Colour = iota
+	Good
+	Warning
+	Bad
+)
+
+// ansi are the colours of every terminal's own palette: green, yellow, red.
+func (c Colour) ansi() string { return [...]string{"", "32", "33", "31"}[c] }
+
+// Column is one column of a [Grid].
+type Column struct {
+	Title string
+	// Right aligns the cells to the right.
+	Right bool
+	// Drop orders the columns that are left out of a narrow terminal, the highest first. A column with 0 is never left out.
+	Drop int
+	// Cut allows the last column to be cut instead, as long as leastCut characters of it are left.
+	Cut bool
+}
+
+const leastCut = 20
+
+// word is the text of a cell.
+type word struct {
+	text   string
+	colour Colour
+}
+
+// Grid is a table of text: columns of equal width, without borders.
+type Grid struct {
+	Columns []Column
+	rows    [][]word
+}
+
+// Row adds a line. The cell at index state gets the colour. [Cell] makes each cell harmless.
+func (g *Grid) Row(c Colour, state int, cells ...string) {
+	words := make([]word, 0, len(cells))
+	for i, s := range cells {
+		w := word{text: Cell(s)}
+		if i == state {
+			w.colour = c
+		}
+		words = append(words, w)
+	}
+	g.rows = append(g.rows, words)
+}
+
+const gap = 2
+
+// layout picks the columns that fit into width, 0 being any width, and says how wide each is.
+func (g *Grid) layout(width int) (keep []int, widths []int) {
+	widths = make([]int, len(g.Columns))
+	for i, c := range g.Columns {
+		widths[i] = utf8.RuneCountInString(c.Title)
+		for _, r := range g.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(r[i].text))
+		}
+		keep = append(keep, i)
+	}
+	total := func() int {
+		n := -gap
+		for _, i := range keep {
+			w := widths[i]
+			if g.Columns[i].Cut {
+				w = min(w, leastCut)
+			}
+			n += w + gap
+		}
+		return n
+	}
+	for width > 0 && total() > width {
+		first := slices.MaxFunc(keep, func(a, b int) int { return g.Columns[a].Drop - g.Columns[b].Drop })
+		if g.Columns[first].Drop == 0 {
+			break
+		}
+		keep = slices.DeleteFunc(keep, func(i int) bool { return i == first })
+	}
+	return keep, widths
+}
+
+// Write prints the grid in at most width characters where it can. A width of 0 is unlimited, and cuts nothing.
+func (g *Grid) Write(w io.Writer, width int, coloured bool) error {
+	keep, widths := g.layout(width)
+	var b strings.Builder
+	line := func(r []word) { b.WriteString(g.line(r, keep, widths, width, coloured) + "\n") }
+	if slices.ContainsFunc(g.Columns, func(c Column) bool { return c.Title != "" }) {
+		titles := make([]word, 0, len(g.Columns))
+		for _, c := range g.Columns {
+			titles = append(titles, word{text: c.Title})
+		}
+		line(titles)
+	}
+	for _, r := range g.rows {
+		line(r)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// line lays out one row.
+func (g *Grid) line(r []word, keep, widths []int, width int, coloured bool) string {
+	var b strings.Builder
+	used := 0
+	for n, i := range keep {
+		text := r[i].text
+		if n == len(keep)-1 && width > 0 {
+			text = shorten(text, width-used)
+		}
+		pad := strings.Repeat(" ", max(widths[i]-utf8.RuneCountInString(text), 0))
+		if g.Columns[i].Right {
+			b.WriteString(pad)
+		}
+		if coloured && r[i].colour != Plain && text != "" {
+			text = "\x1b[" + r[i].colour.ansi() + "m" + text + "\x1b[0m"
+		}
+		b.WriteString(text)
+		if !g.Columns[i].Right {
+			b.WriteString(pad)
+		}
+		b.WriteString(strings.Repeat(" ", gap))
+		used += widths[i] + gap
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// shorten cuts a text, and shows that it did.
+func shorten(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width || width < 1 {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
+}
+
+// Omit leaves out the column with a title.
+func (g *Grid) Omit(title string) {
+	if i := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Title == title }); i >= 0 {
+		g.omit(i)
+	}
+}
+
+// OmitEmptyLast leaves out the last column if all its cells are empty.
+func (g *Grid) OmitEmptyLast() {
+	last := len(g.Columns) - 1
+	if !slices.ContainsFunc(g.rows, func(r []word) bool { return r[last].text != "" }) {
+		g.omit(last)
+	}
+}
+
+func (g *Grid) omit(i int) {
+	g.Columns = slices.Delete(g.Columns, i, i+1)
+	for n, r := range g.rows {
+		g.rows[n] = slices.Delete(r, i, i+1)
+	}
+}
+
+// Table prints rows in columns of equal width, however wide they are. Without titles it has no header.
+func Table(w io.Writer, titles []string, rows [][]string) error {
+	g := Grid{}
+	for _, title := range titles {
+		g.Columns = append(g.Columns, Column{Title: title})
+	}
+	for _, r := range rows {
+		g.Row(Plain, 0, r...)
+	}
+	return g.Write(w, 0, false)
+}

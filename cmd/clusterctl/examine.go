@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -23,7 +24,7 @@ type background struct {
 	// DriftUnknown is why it cannot be said.
 	DriftUnknown string `json:"driftUnknown,omitempty"`
 	// Unsafe are paths that root obeys and others may change, as far as the caller may look.
-	Unsafe []unsafePath `json:"unsafePaths,omitempty"`
+	Unsafe []guard.UnsafePath `json:"unsafePaths,omitempty"`
 	// NeedReload are units whose file has changed since systemd read it.
 	NeedReload []string `json:"needReload"`
 	// Suppressed are the log lines that the journal has dropped since boot; absent where that cannot be read.
@@ -60,7 +61,7 @@ func (x *examiner) refresh(ctx context.Context, conn *control.Conn, l *appList) 
 		if b.Drift, err = x.e.driftOf(ctx, conn, a); err != nil {
 			b.Drift, b.DriftUnknown = []drift{}, err.Error()
 		}
-		b.Unsafe = x.e.unsafeOf(a.app)
+		b.Unsafe = x.e.guard().Unsafe(a.app)
 		b.Suppressed = x.e.suppressed(ctx, a.app)
 		x.last[a.app.Name], x.sums[a.app.Name] = b, own[0]
 	}

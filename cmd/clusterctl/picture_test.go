@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -124,8 +125,10 @@ func detailsOf(w *world, l *appList) []appDetails {
 		if i == 0 {
 			b = background{
 				DropIns: []string{"/etc/systemd/system/shop@.service.d/override.conf"}, Suppressed: ptr(int64(120)),
-				Unsafe: []unsafePath{{What: anEnvFile, Path: "/srv/shop/.env", Writers: []pathWriter{
-					{"/srv/shop", trust.Group, "devs", []string{"ann", "bob"}}, {"/srv/shop/.env", trust.Everybody, "", nil}}}},
+				Unsafe: []guard.UnsafePath{{What: "env-file", Path: "/srv/shop/.env", Writers: []guard.Writer{
+					{Path: "/srv/shop", Reason: trust.Group, Name: "devs", Users: []string{"ann", "bob"}},
+					{Path: "/srv/shop/.env", Reason: trust.Everybody},
+				}}},
 				Drift:      []drift{{"/etc/systemd/system/shop.socket", "changed"}, {"/etc/systemd/system/shop@.service", "missing"}},
 				NeedReload: []string{"shop.socket"},
 			}

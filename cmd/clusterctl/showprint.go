@@ -133,7 +133,7 @@ func (e *env) fileLines(d appDetails, line printLine) {
 		line(text.Plain, "drift", "none, the files are as clusterctl writes them")
 	}
 	for _, p := range d.Unsafe {
-		line(text.Bad, "unsafe", text.Printable(p.noun()+" "+p.Path+": "+p.who()))
+		line(text.Bad, "unsafe", text.Printable(p.Noun()+" "+p.Path+": "+p.Who()))
 	}
 	if len(d.NeedReload) > 0 {
 		line(text.Warning, "not yet read", strings.Join(d.NeedReload, " ")+" (sudo systemctl daemon-reload)")

@@ -37,7 +37,8 @@ var directions = []struct {
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/text", "packaging/apppkg", "activation/shim/socketfile"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text"}},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config", "internal/text"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

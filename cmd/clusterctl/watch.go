@@ -56,7 +56,7 @@ type view struct {
 // makeView turns what has been found out into a picture.
 type makeView func(context.Context, *status.Collector, *status.List) (view, error)
 
-// watch draws a picture at each change of a unit and at each interval. It ends with the context, or when nobody reads any more.
+// watch draws a picture at each change of a unit and at each interval, until the context ends or nobody reads the output.
 func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bool, picture makeView) error {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -67,13 +67,15 @@ func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bo
 	defer s.restore()
 	c := e.collector(conn)
 	c.NoCPU = noCPU
-	list := func() (status.List, error) { return e.list(args) }
-	err = c.Watch(ctx, list, o.interval, func(ctx context.Context, l *status.List) error {
-		v, err := picture(ctx, c, l)
-		if err != nil {
-			return err
-		}
-		return s.print(v, o.asJSON)
+	err = c.Watch(ctx, status.Watched{
+		List: func() (status.List, error) { return e.list(args) }, Interval: o.interval,
+		Show: func(ctx context.Context, l *status.List) error {
+			v, err := picture(ctx, c, l)
+			if err != nil {
+				return err
+			}
+			return s.print(v, o.asJSON)
+		},
 	})
 	switch {
 	case ctx.Err() != nil:

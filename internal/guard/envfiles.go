@@ -23,7 +23,7 @@ func (c *check) resolveEnvFiles() error {
 				return fmt.Errorf("who may change the environment file %q: %w", f.Path, fault.Cause(err))
 			}
 			if f.ByWorker = len(writers) > 0; f.ByWorker && !c.mayRead(f.Path) {
-				return c.refuse(UnsafePath{What: anEnvFile, Path: f.Path, Writers: c.named(writers)})
+				return c.refuse(UnsafePath{What: whatEnvFile, Path: f.Path, Writers: c.named(writers)})
 			}
 		}
 		if !f.ByWorker && first == "" && c.inWorkerTree(f.Path) && c.mayRead(f.Path) {
@@ -31,8 +31,8 @@ func (c *check) resolveEnvFiles() error {
 		}
 		if first != "" && !f.ByWorker {
 			if f.ByWorker = true; !c.mayRead(f.Path) {
-				return fault.WithHint(fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, c.who.Name),
-					"name %s before %s", f.Path, first)
+				err := fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, c.who.Name)
+				return fault.WithHint(err, "name %s before %s", f.Path, first)
 			}
 		}
 		if f.ByWorker && first == "" {
@@ -59,7 +59,9 @@ func (c *check) inWorkerTree(path string) bool {
 	return slices.ContainsFunc(c.app.WritableTrees(), func(tree string) bool {
 		tree = filepath.Clean(tree)
 		target, _ := Follow(tree)
-		return slices.ContainsFunc(places, func(p string) bool { return p == tree || Inside(p, tree) || p == target || Inside(p, target) })
+		return slices.ContainsFunc(places, func(p string) bool {
+			return p == tree || Inside(p, tree) || p == target || Inside(p, target)
+		})
 	})
 }
 

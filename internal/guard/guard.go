@@ -29,12 +29,12 @@ type guarded struct {
 
 // The words for what a path is, which "show --json" prints.
 const (
-	aProgram   = "program"
-	anArgument = "argument"
-	aDirectory = "directory"
-	anEnvFile  = "env-file"
-	aWritable  = "writable"
-	aSocket    = "listen"
+	whatProgram   = "program"
+	whatArgument  = "argument"
+	whatDirectory = "directory"
+	whatEnvFile   = "env-file"
+	whatWritable  = "writable"
+	whatSocket    = "listen"
 )
 
 // UnsafePath is a guarded path that others may change, as "show --json" prints it.
@@ -62,7 +62,7 @@ type Guard struct {
 	Root   bool
 	// LookPath finds a program in $PATH.
 	LookPath func(string) (string, error)
-	// Note is told who reads an environment file, and of paths that are tolerated; nil drops this.
+	// Note gets who reads an environment file, and which unsafe paths are tolerated. It may be nil.
 	Note func(format string, args ...any)
 }
 
@@ -183,7 +183,7 @@ func (g Guard) StillSafe(a units.App, source string) error {
 			continue
 		}
 		err := c.refuse(p)
-		if p.What == anEnvFile && c.mayRead(p.Path) && !c.root() {
+		if p.What == whatEnvFile && c.mayRead(p.Path) && !c.root() {
 			// An older clusterctl installed the app, or the file has got another owner since.
 			err = fault.WithHint(err, "sudo clusterctl apply -f %s", text.Shell(source))
 		}
@@ -213,7 +213,7 @@ func (c *check) paths() []guarded {
 	a, root := c.app, c.root()
 	var list []guarded
 	for _, p := range a.Programs() {
-		list = append(list, guarded{what: aProgram, path: p, scope: trust.Contents, worker: !root, strict: root})
+		list = append(list, guarded{what: whatProgram, path: p, scope: trust.Contents, worker: !root, strict: root})
 	}
 	if root {
 		list = append(list, c.obeyedByRoot()...)
@@ -223,19 +223,19 @@ func (c *check) paths() []guarded {
 		if root {
 			scope = trust.Contents
 		}
-		list = append(list, guarded{what: aDirectory, path: a.Directory, scope: scope, worker: !root, strict: true})
+		list = append(list, guarded{what: whatDirectory, path: a.Directory, scope: scope, worker: !root, strict: true})
 	}
 	for _, f := range a.EnvFiles {
 		list = append(list, c.envFile(f))
 	}
 	for _, p := range a.Writable {
-		list = append(list, guarded{what: aWritable, path: p, worker: true, strict: true})
+		list = append(list, guarded{what: whatWritable, path: p, worker: true, strict: true})
 	}
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && filepath.IsAbs(l.Path) { // an abstract socket is in no directory
 			// PID 1 makes the socket. A worker that could replace the directory by a link would choose where.
 			dir := filepath.Dir(l.Path)
-			list = append(list, guarded{what: aSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
+			list = append(list, guarded{what: whatSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
 		}
 	}
 	return list
@@ -243,7 +243,7 @@ func (c *check) paths() []guarded {
 
 // envFile: what the workers' user may replace, PID 1 must not read. The shim reads it with no more rights than that user's.
 func (c *check) envFile(f units.EnvFile) guarded {
-	return guarded{what: anEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
+	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
 }
 
 // obeyedByRoot are the other files that a command of root's runs or reads: interpreters in first lines, files among the
@@ -259,7 +259,7 @@ func (c *check) obeyedByRoot() []guarded {
 	for _, p := range programs {
 		if line := Shebang(p); len(line) > 0 {
 			if found, err := c.guard.LookPath(line[0]); err == nil {
-				add(aProgram, found)
+				add(whatProgram, found)
 			}
 		}
 	}
@@ -274,11 +274,11 @@ func (c *check) obeyedByRoot() []guarded {
 			arg = filepath.Join("/", c.app.Directory, arg)
 		}
 		if !slices.Contains(programs, arg) && arg != "/" {
-			add(anArgument, arg)
+			add(whatArgument, arg)
 		}
 	}
 	for _, name := range []string{"package.json", "node_modules"} {
-		add(anArgument, filepath.Join("/", c.app.Directory, name))
+		add(whatArgument, filepath.Join("/", c.app.Directory, name))
 	}
 	return list
 }

@@ -49,8 +49,8 @@ func Identify(r units.RunAs) (Identity, error) {
 	return id, nil
 }
 
-// BlockedBy returns the first part of the path that the identity may not pass (a directory) or execute (a file), or "". What
-// has an ACL blocks nobody, since the mode bits do not decide alone then.
+// BlockedBy returns the first part of the path that the identity may not pass (a directory) or execute (a file), or "". A file
+// with an ACL counts as open, since the mode bits do not decide alone.
 func (id Identity) BlockedBy(path string) string {
 	if id.UID == 0 && !id.bare {
 		return ""

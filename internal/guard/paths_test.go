@@ -51,6 +51,6 @@ func TestShebang(t *testing.T) {
 		}
 	}
 	if Shebang(filepath.Join(w.dir, "nothing")) != nil || Shebang(w.dir) != nil {
-		t.Error("what is no file has a first line")
+		t.Error("a missing file or a directory has an interpreter")
 	}
 }

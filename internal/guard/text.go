@@ -28,11 +28,11 @@ func (e *unsafeError) Hint() string { return e.hint }
 // Noun returns what the path is, in words.
 func (p UnsafePath) Noun() string {
 	switch p.What {
-	case anEnvFile:
+	case whatEnvFile:
 		return "environment file"
-	case aWritable:
+	case whatWritable:
 		return "writable path"
-	case aSocket:
+	case whatSocket:
 		return "directory of the socket"
 	}
 	return p.What
@@ -94,22 +94,22 @@ func (w Writer) command() string {
 func (c *check) refuse(p UnsafePath) error {
 	err := &unsafeError{path: p, hint: p.Writers[0].command()}
 	switch {
-	case p.What == anEnvFile:
+	case p.What == whatEnvFile:
 		err.rights = "is read as root"
 		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", text.Shell(p.Path), c.app.Name)
-	case p.What == aSocket:
+	case p.What == whatSocket:
 		err.rights = "is where root makes the socket"
 		err.hint = fmt.Sprintf("--listen /run/%s/%s", c.app.Name, filepath.Base(c.socketIn(p.Path)))
-	case p.What == aWritable:
+	case p.What == whatWritable:
 		err.rights = "is writable in the sandbox"
 	case c.root():
 		err.rights = "decides what root runs"
-	case p.What == aDirectory:
+	case p.What == whatDirectory:
 		err.rights = "is where the app runs"
 	default:
 		err.rights = "is what the app runs"
 	}
-	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != anEnvFile && p.What != aSocket {
+	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != whatEnvFile && p.What != whatSocket {
 		err.hint += fmt.Sprintf(", or --trust %s if %[1]s may decide that", w.Name)
 	}
 	return err

@@ -95,9 +95,11 @@ func Units(a units.App, listed int) []string {
 	return names
 }
 
-// Summarise returns the state of an app: states are those of [Units], f is what else is known.
+// Summarise returns the state of an app. The states are in the order of [Units].
 func Summarise(a units.App, states []control.State, f Facts) App {
-	s := App{Name: a.Name, Listen: Addresses(a.Listen), Instances: []Instance{}, Queue: f.Queue, Connections: f.Connections, OwnListen: f.OwnListen}
+	s := App{
+		Name: a.Name, Listen: Addresses(a.Listen), OwnListen: f.OwnListen, Queue: f.Queue, Connections: f.Connections, Instances: []Instance{},
+	}
 	sockets := states[1 : 1+len(a.Sockets())]
 	for i, st := range states[1+len(sockets):] {
 		var known InstanceFacts
@@ -124,7 +126,7 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 	}
 	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
 		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
-		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
+		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s", strings.Join(s.OwnListen, " "), s.OwnListen[0])
 	}
 	problem := f.Unreachable.Problem(a.Name)
 	if !broken {
@@ -188,7 +190,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		Connections: f.Connections, Usage: f.Usage,
 	}
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
-		// A worker that has ended says nothing any more.
+		// systemd keeps the last status of a worker that has ended.
 		i.Status = st.StatusText
 	}
 	if i.Status == "" && f.Runs != nil && i.State == "restarting" {

@@ -123,7 +123,7 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	return list, nil
 }
 
-// foreignDrift returns the drift of files that are not ours any more: without our mark, or a link such as a mask.
+// foreignDrift returns the files that have lost our mark, or have become a link such as a mask.
 func foreignDrift(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {

@@ -33,7 +33,7 @@ type Collector struct {
 	Target func(context.Context, units.App) (units.Target, error)
 
 	meter *meter
-	// audits and slices are those of the time audited.
+	// audits and the states of slices were found out at the time audited.
 	audited time.Time
 	audits  map[units.Name]Audit
 	slices  map[units.Name]control.State

@@ -40,7 +40,7 @@ type Details struct {
 	Listeners []Listener `json:"listeners"`
 	// Balance is how the connections are spread over the instances that run.
 	Balance *Balance `json:"balance,omitempty"`
-	// Limits are those of the slice, the app as a whole.
+	// Limits are the limits of the slice, which count for the app as a whole.
 	Limits *Limits `json:"limits,omitempty"`
 	Audit
 }
@@ -65,7 +65,7 @@ type Balance struct {
 	MaxMean float64 `json:"maxMean"`
 }
 
-// Limits are those of a slice. A limit that is not set is absent.
+// Limits are the limits of a slice. A limit that is not set is absent.
 type Limits struct {
 	MemoryMax  uint64  `json:"memoryMaxBytes,omitempty"`
 	MemoryHigh uint64  `json:"memoryHighBytes,omitempty"`

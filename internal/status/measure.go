@@ -89,8 +89,8 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 }
 
 // measure finds out what systemd does not know of some apps: it reads the sockets of the machine once, and a few files for
-// each instance. states are those of [Units] of each app. Unless the meter is nil, measure waits until cpuInterval is over since
-// the meter has begun, or since now if the meter has not.
+// each instance. The states of each app are in the order of [Units]. Unless the meter is nil, measure waits until cpuInterval is
+// over since the meter has begun, or since now if the meter has not.
 func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]control.State) ([]Facts, error) {
 	m := c.meter
 	var all []control.State
@@ -133,7 +133,8 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 	return out, nil
 }
 
-// FactsOf returns what the kernel and the shim know of an app, without the CPU use. states are those of [Units]; sockets may be nil.
+// FactsOf returns what the kernel and the shim know of an app, without the CPU use. The states are in the order of [Units], and
+// sockets may be nil.
 func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspect.Sockets) Facts {
 	f := Facts{Listeners: make([]*Queue, len(a.Listen)), Unreachable: FindUnreachable(h, a, states, sockets)}
 	accepted := map[uint64]bool{}

@@ -13,7 +13,7 @@ import (
 // Unreachable are the listeners of a running app that clients do not reach.
 type Unreachable struct {
 	Silent []units.Listener // a worker has shut the listener down (shutdown(2))
-	Lost   []units.Listener // Unix sockets whose file is gone, or is that of another socket
+	Lost   []units.Listener // Unix sockets whose file is gone, or belongs to another socket
 	Closed []units.Listener // PID 1 does not have them, as after a heal that was killed
 	Late   []string         // sockets that were opened after an instance had started, which does not have them
 }
@@ -21,7 +21,8 @@ type Unreachable struct {
 // All returns the listeners of all kinds, without the sockets that are late.
 func (u Unreachable) All() []units.Listener { return slices.Concat(u.Silent, u.Lost, u.Closed) }
 
-// FindUnreachable returns the listeners of an app that clients do not reach. states are those of [Units]; seen may be nil.
+// FindUnreachable returns the listeners of an app that clients do not reach. The states are in the order of [Units], and seen may
+// be nil.
 func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *inspect.Sockets) (u Unreachable) {
 	if seen == nil {
 		return u
@@ -52,17 +53,19 @@ func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *
 
 // Problem returns in words what clients meet, and what to type; "" if they reach all listeners.
 func (u Unreachable) Problem(n units.Name) string {
+	words := func(list []units.Listener) string { return strings.Join(Addresses(list), " ") }
+	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
 	switch {
 	case len(u.Held()) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", strings.Join(Addresses(u.Held()), " "), StopAndStart(n))
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Held()), StopAndStart(n))
 	case len(u.Silent) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; sudo clusterctl reload %s", strings.Join(Addresses(u.Silent), " "), n)
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Silent), reload)
 	case len(u.Lost) > 0:
-		return fmt.Sprintf("%s: the socket file is gone; to bring it back: sudo clusterctl reload %s", u.Lost[0].Path, n)
+		return fmt.Sprintf("%s: the socket file is gone; to bring it back: %s", u.Lost[0].Path, reload)
 	case len(u.Closed) > 0:
-		return fmt.Sprintf("%s is closed, so every connection is refused; sudo clusterctl reload %s", strings.Join(Addresses(u.Closed), " "), n)
+		return fmt.Sprintf("%s is closed, so every connection is refused; %s", words(u.Closed), reload)
 	case len(u.Late) > 0:
-		return fmt.Sprintf("%s was opened after an instance had started, which does not serve it; sudo clusterctl reload %s", strings.Join(u.Late, " "), n)
+		return fmt.Sprintf("%s was opened after an instance had started, which does not serve it; %s", strings.Join(u.Late, " "), reload)
 	}
 	return ""
 }

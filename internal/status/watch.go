@@ -11,22 +11,31 @@ import (
 // debounce is how long a change waits for the changes that come with it.
 const debounce = 50 * time.Millisecond
 
-// Watch calls show at each change of a unit, which systemd tells, and at each interval, for what no event tells: CPU, queues,
-// connections, and apps that come and go, for which list is called again. It ends with the context, or with the first error.
-func (c *Collector) Watch(ctx context.Context, list func() (List, error), interval time.Duration, show func(context.Context, *List) error) error {
+// Watched is what [Collector.Watch] needs to know.
+type Watched struct {
+	// List returns the apps to watch. Watch calls it again at each interval.
+	List     func() (List, error)
+	Interval time.Duration
+	// Show gets the state of the apps.
+	Show func(context.Context, *List) error
+}
+
+// Watch shows the state of apps at each change of a unit, and at each interval, since nothing reports changes of the CPU use,
+// of queues and connections, and of the apps that there are. It ends with the context, or with the first error.
+func (c *Collector) Watch(ctx context.Context, w Watched) error {
 	if !c.NoCPU {
 		c.meter = newMeter(c.Host, c.Now)
 	}
 	for {
-		if err := c.follow(ctx, list, interval, show); err != nil {
+		if err := c.follow(ctx, w); err != nil {
 			return err
 		}
 	}
 }
 
 // follow watches until other units are to be watched, or until an error.
-func (c *Collector) follow(ctx context.Context, list func() (List, error), interval time.Duration, show func(context.Context, *List) error) error {
-	current, err := list()
+func (c *Collector) follow(ctx context.Context, w Watched) error {
+	current, err := w.List()
 	if err != nil {
 		return err
 	}
@@ -38,7 +47,7 @@ func (c *Collector) follow(ctx context.Context, list func() (List, error), inter
 	states := watch.States()
 	changes, failed, stop := stream(ctx, watch)
 	defer stop()
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(w.Interval)
 	defer tick.Stop()
 	due, waiting := time.NewTimer(0), true // the first picture
 	defer due.Stop()
@@ -58,7 +67,7 @@ func (c *Collector) follow(ctx context.Context, list func() (List, error), inter
 		case <-due.C:
 			waiting = false
 		case <-tick.C:
-			now, err := list()
+			now, err := w.List()
 			if err != nil {
 				return err
 			}
@@ -72,7 +81,7 @@ func (c *Collector) follow(ctx context.Context, list func() (List, error), inter
 		if err := c.fill(ctx, &current, states); err != nil {
 			return err
 		}
-		if err := show(ctx, &current); err != nil {
+		if err := w.Show(ctx, &current); err != nil {
 			return err
 		}
 	}

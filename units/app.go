@@ -49,13 +49,16 @@ type App struct {
 func (a App) Sockets() []string {
 	var names []string
 	for _, l := range a.Listen {
-		unit := a.Name.Socket(a.Listen[0].FDName(), l.FDName())
+		unit := a.SocketUnit(l)
 		if !slices.Contains(names, unit) {
 			names = append(names, unit)
 		}
 	}
 	return names
 }
+
+// SocketUnit returns the name of the socket unit of a listener of the app.
+func (a App) SocketUnit(l Listener) string { return a.Name.Socket(a.Listen[0].FDName(), l.FDName()) }
 
 // RunAs is the identity of the workers.
 type RunAs struct {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -26,12 +27,12 @@ import (
 func checkSocketOwner(s units.SocketAccess) error {
 	var errs []error
 	if s.User != "" {
-		if _, err := lookupUser(s.User); err != nil {
+		if _, err := guard.LookupUser(s.User); err != nil {
 			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", text.Shell(s.User)))
 		}
 	}
 	if s.Group != "" {
-		if _, err := lookupGroup(s.Group); err != nil {
+		if _, err := guard.LookupGroup(s.Group); err != nil {
 			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", text.Shell(s.Group)))
 		}
 	}
@@ -108,7 +109,7 @@ func (e *env) noteProgramMode(a units.App, r probeReport) {
 // socketOwner returns the ids that the files of the app's sockets get.
 func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	if s.User != "" {
-		u, err := lookupUser(s.User)
+		u, err := guard.LookupUser(s.User)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such user: %q", s.User)
 		}
@@ -117,7 +118,7 @@ func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 		}
 	}
 	if s.Group != "" {
-		g, err := lookupGroup(s.Group)
+		g, err := guard.LookupGroup(s.Group)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such group: %q", s.Group)
 		}
@@ -176,7 +177,7 @@ func setSocketAccess(path string, uid, gid int, mode uint16) error {
 		if err != nil {
 			return err
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 || !info.IsDir() || info.Mode().Perm()&0o022 != 0 || hasACL(at) {
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 || !info.IsDir() || info.Mode().Perm()&0o022 != 0 || guard.HasACL(at) {
 			return errNotOurs
 		}
 		if at == "/" {

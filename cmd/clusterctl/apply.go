@@ -120,7 +120,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o updateOptions) (outco
 	fail := func(err error) (outcome, error) {
 		return outcome{Name: a.Name, Action: actionFailed, Changed: []string{}, Instances: []instanceRoll{}, Error: err.Error()}, err
 	}
-	if err := e.trustedFor(e.decided(a), o.consent); err != nil {
+	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
 		return fail(err)
 	}
 	a, err := e.settled(a)

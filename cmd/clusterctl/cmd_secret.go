@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -116,7 +117,7 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 			Schema  int          `json:"schema"`
 			Name    units.Name   `json:"name"`
 			Secrets []secretInfo `json:"secrets"`
-		}{schemaVersion, n, infos})
+		}{status.SchemaVersion, n, infos})
 	}
 	if len(infos) == 0 {
 		e.note("%s has no secrets", n)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
@@ -222,7 +223,7 @@ func (e *env) stopAll(ctx context.Context, conn *control.Conn, a units.App, list
 	if stateErr := e.store.RemoveRuntimeState(a.Name); err == nil {
 		err = stateErr
 	}
-	if resetErr := conn.ResetFailed(ctx, unitsOf(a, listed)...); err == nil {
+	if resetErr := conn.ResetFailed(ctx, status.Units(a, listed)...); err == nil {
 		err = resetErr
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -116,12 +117,12 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err error) {
 	var errs []error
 	for _, a := range apps {
-		a = e.decided(a)
+		a = e.guard().Preview(a)
 		if old, err := e.store.Load(a.Name); err == nil {
 			if err := e.mayReplace(old, a, true); err != nil {
 				e.note("%v; apply needs --replace", err)
 			}
-			for _, more := range moreRights(old, a) {
+			for _, more := range guard.MoreRights(old, a) {
 				e.note("%s gets more rights: %s", a.Name, more)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -102,7 +103,7 @@ func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
 		return e.printJSON(struct {
 			Schema    int           `json:"schema"`
 			Instances []instanceEnv `json:"instances"`
-		}{schemaVersion, all})
+		}{status.SchemaVersion, all})
 	}
 	for i, one := range all {
 		if len(all) > 1 {

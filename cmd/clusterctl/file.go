@@ -173,7 +173,7 @@ func installFromFile(c *cli.Context, e *env, o installOptions, name string) erro
 	if o.consent.file, err = e.absolutePath(defaultFile); err != nil {
 		return err
 	}
-	if err := e.trustedFor(e.decided(apps[0]), o.consent); err != nil {
+	if err := e.trustedFor(e.guard().Preview(apps[0]), o.consent); err != nil {
 		return err
 	}
 	a, err := e.settled(apps[0])

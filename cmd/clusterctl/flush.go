@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
@@ -150,7 +151,7 @@ func (e *env) diskUsage(targets []target, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		return e.printJSON(map[string]any{"schema": schemaVersion, "journals": all})
+		return e.printJSON(map[string]any{"schema": status.SchemaVersion, "journals": all})
 	}
 	var rows [][]string
 	for _, j := range all {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -17,7 +18,7 @@ func (e *env) settleHomes(a *units.App) {
 	}
 	h := homes{app: a}
 	h.directory(a.Directory)
-	if real, _ := follow(a.Command[0]); inside(a.Command[0], "/run/user") && !inside(real, "/run/user") {
+	if real, _ := guard.Follow(a.Command[0]); guard.Inside(a.Command[0], "/run/user") && !guard.Inside(real, "/run/user") {
 		e.note("program: %s (%s goes with the login)", real, a.Command[0])
 		a.Command[0] = real
 	}
@@ -29,7 +30,7 @@ func (e *env) settleHomes(a *units.App) {
 		h.argument(arg)
 	}
 	for _, v := range a.Env {
-		if !isHome(filepath.Clean(v.Value)) {
+		if !guard.IsHome(filepath.Clean(v.Value)) {
 			h.argument(v.Value)
 		}
 	}
@@ -50,7 +51,7 @@ func (e *env) noteHomes(seen, loose []string) {
 		e.note("home: %s is a link in a home itself: it is followed at each start, and relative links that lead out of it do not work", p)
 	}
 	for _, p := range seen {
-		if isHome(p) {
+		if guard.IsHome(p) {
 			e.note("home: %s is a whole home: the usual places of keys and passwords in it are closed, but a directory in it is safer", p)
 		}
 	}
@@ -65,10 +66,10 @@ type homes struct {
 
 // add keeps a path in a home, unless it is visible already.
 func (h *homes) add(p string) {
-	at, _ := follow(p)
+	at, _ := guard.Follow(p)
 	for _, s := range h.seen() {
-		real, _ := follow(s)
-		if p == s || inside(p, s) || p == at && (p == real || inside(p, real)) {
+		real, _ := guard.Follow(s)
+		if p == s || guard.Inside(p, s) || p == at && (p == real || guard.Inside(p, real)) {
 			return
 		}
 	}
@@ -79,7 +80,7 @@ func (h *homes) add(p string) {
 func (h *homes) seen() []string {
 	seen := slices.Concat(h.app.Reads, h.found)
 	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
-		if inHome(p) && !slices.Contains(seen, p) {
+		if guard.InHome(p) && !slices.Contains(seen, p) {
 			seen = append(seen, p)
 		}
 	}
@@ -89,22 +90,22 @@ func (h *homes) seen() []string {
 // place adds what a path needs: a path in a home itself, a link into one, and the directory that has both a link and where
 // it points.
 func (h *homes) place(p string) {
-	at, links := follow(p)
+	at, links := guard.Follow(p)
 	for _, l := range links {
-		if !inHome(l.at) {
+		if !guard.InHome(l.At) {
 			continue
 		}
 		// A deploy turns such a link, so its old and its new end have to be visible.
-		if both := common(filepath.Dir(l.at), l.to); inHome(both) && !isHome(both) {
+		if both := common(filepath.Dir(l.At), l.To); guard.InHome(both) && !guard.IsHome(both) {
 			h.add(both)
-		} else if !slices.Contains(h.loose, l.at) {
-			h.loose = append(h.loose, l.at)
+		} else if !slices.Contains(h.loose, l.At) {
+			h.loose = append(h.loose, l.At)
 		}
 	}
 	switch {
-	case inHome(p):
+	case guard.InHome(p):
 		h.add(p)
-	case inHome(at) && !slices.Contains(h.seen(), p):
+	case guard.InHome(at) && !slices.Contains(h.seen(), p):
 		// PID 1 follows the link at each start, and binds its end at the place where that is.
 		h.found = append(h.found, p)
 	}
@@ -113,28 +114,28 @@ func (h *homes) place(p string) {
 // directory adds the app's directory and the project that it is a part of: programs look for modules in the directories
 // above their own.
 func (h *homes) directory(d string) {
-	at, _ := follow(d)
-	if isHome(at) {
+	at, _ := guard.Follow(d)
+	if guard.IsHome(at) {
 		h.app.Directory = at // what is closed in a home goes by its name
 		return
 	}
 	h.place(d)
-	if root := project(at); root != at && inHome(root) {
+	if root := project(at); root != at && guard.InHome(root) {
 		h.add(root)
 	}
 }
 
 // program adds a program with what is installed beside it, and the interpreter in its first line.
 func (h *homes) program(p string) {
-	at, links := follow(p)
-	for _, l := range append(links, link{at: at}) {
-		if inHome(l.at) {
-			for _, need := range installation(l.at) {
+	at, links := guard.Follow(p)
+	for _, l := range append(links, guard.Link{At: at}) {
+		if guard.InHome(l.At) {
+			for _, need := range installation(l.At) {
 				h.add(need)
 			}
 		}
 	}
-	if line := shebang(p); len(line) > 0 && filepath.IsAbs(line[0]) && line[0] != p {
+	if line := guard.Shebang(p); len(line) > 0 && filepath.IsAbs(line[0]) && line[0] != p {
 		h.program(line[0])
 	}
 }
@@ -144,12 +145,12 @@ func (h *homes) argument(arg string) {
 	if !filepath.IsAbs(arg) {
 		return
 	}
-	at, _ := follow(arg)
+	at, _ := guard.Follow(arg)
 	info, err := os.Stat(arg)
-	if err != nil || !inHome(arg) && !inHome(at) {
+	if err != nil || !guard.InHome(arg) && !guard.InHome(at) {
 		return
 	}
-	if root := project(filepath.Dir(at)); !info.IsDir() && inHome(root) && !isHome(root) {
+	if root := project(filepath.Dir(at)); !info.IsDir() && guard.InHome(root) && !guard.IsHome(root) {
 		h.add(root)
 	}
 	h.place(arg)
@@ -164,7 +165,7 @@ func installation(program string) []string {
 	case filepath.Base(bin) == "shims", filepath.Base(root) == ".volta":
 		// asdf, pyenv, rbenv and volta: a small program that looks for the right version.
 		return []string{root}
-	case filepath.Base(bin) != "bin" || isHome(root) || !inHome(root):
+	case filepath.Base(bin) != "bin" || guard.IsHome(root) || !guard.InHome(root):
 		return []string{program}
 	case filepath.Base(root) == ".local" || filepath.Base(root) == ".cargo":
 		if lib := filepath.Join(root, "lib"); isDirectory(lib) {
@@ -183,7 +184,7 @@ func installation(program string) []string {
 // project returns the highest directory below the home that looks like the root of a project, or dir itself.
 func project(dir string) string {
 	root := dir
-	for d := dir; inHome(d) && !isHome(d); d = filepath.Dir(d) {
+	for d := dir; guard.InHome(d) && !guard.IsHome(d); d = filepath.Dir(d) {
 		for _, mark := range []string{"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git"} {
 			if _, err := os.Lstat(filepath.Join(d, mark)); err == nil {
 				root = d
@@ -193,54 +194,12 @@ func project(dir string) string {
 	return root
 }
 
-// link is a symbolic link on the way to a file: where it is and where it points, both without links above.
-type link struct{ at, to string }
-
-// follow returns where a path really is, and the links on the way. What does not exist is where its name says.
-func follow(p string) (at string, links []link) {
-	at = "/"
-	rest := strings.Split(filepath.Clean(p), "/")
-	for steps := 0; len(rest) > 0; steps++ {
-		part := rest[0]
-		rest = rest[1:]
-		if part == "" {
-			continue
-		}
-		next := filepath.Join(at, part) // ".." of a real path is the directory above it
-		to, err := os.Readlink(next)
-		if err != nil || steps > 255 {
-			at = next
-			continue
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(at, to)
-		}
-		links = append(links, link{at: next, to: to})
-		at = "/"
-		rest = append(strings.Split(filepath.Clean(to), "/"), rest...)
-	}
-	return at, links
-}
-
 // common returns the deepest directory that holds both paths.
 func common(a, b string) string {
-	for a != "/" && a != b && !inside(b, a) {
+	for a != "/" && a != b && !guard.Inside(b, a) {
 		a = filepath.Dir(a)
 	}
 	return a
-}
-
-// inside reports whether p is below dir.
-func inside(p, dir string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
-
-// inHome reports whether a path is in one of the places that ProtectHome= empties.
-func inHome(p string) bool {
-	return isHome(p) || inside(p, "/home") || inside(p, "/root") || inside(p, "/run/user")
-}
-
-// isHome reports whether a path is a home, or has all homes in it.
-func isHome(p string) bool {
-	return p == "/root" || p == "/home" || p == "/run/user" || filepath.Dir(p) == "/home" || filepath.Dir(p) == "/run/user"
 }
 
 func isDirectory(p string) bool {

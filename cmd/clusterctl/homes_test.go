@@ -1,45 +1,11 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/units"
 )
-
-// TestFollow: every link on the way is found, in directories too, and what does not exist is where its name says.
-func TestFollow(t *testing.T) {
-	top, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []string{"releases/7", "bin"} {
-		if err := os.MkdirAll(filepath.Join(top, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for from, to := range map[string]string{"current": "releases/7", "alias": filepath.Join(top, "current"), "loop": "loop"} {
-		if err := os.Symlink(to, filepath.Join(top, from)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for path, want := range map[string]struct {
-		at    string
-		links int
-	}{
-		"bin": {"bin", 0}, "current/app.js": {"releases/7/app.js", 1}, "alias/app.js": {"releases/7/app.js", 2}, "gone/x": {"gone/x", 0},
-	} {
-		at, links := follow(filepath.Join(top, path))
-		if at != filepath.Join(top, want.at) || len(links) != want.links {
-			t.Errorf("%s: %s, %d links %v", path, at, len(links), links)
-		}
-	}
-	if at, _ := follow(filepath.Join(top, "loop")); at == "" {
-		t.Error("a link to itself ends in nothing")
-	}
-}
 
 func TestCommon(t *testing.T) {
 	for _, c := range [][3]string{

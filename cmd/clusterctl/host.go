@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -51,9 +51,11 @@ func (e *env) settle(a *units.App, f *appFlags) error {
 		return err
 	}
 	e.settleHomes(a)
-	if err := e.settleTrust(a); err != nil {
+	resolved, err := e.guard().Resolve(*a)
+	if err != nil {
 		return err
 	}
+	*a = resolved
 	if builtWithActivation(a.Command[0]) {
 		if f.activation == activationAuto {
 			a.Activation = units.Native
@@ -140,12 +142,12 @@ func (e *env) settleUser(a *units.App, f *appFlags, dir fs.FileInfo) error {
 		return nil
 	}
 	if a.RunAs.User != "" {
-		if _, err := lookupUser(a.RunAs.User); err != nil {
+		if _, err := guard.LookupUser(a.RunAs.User); err != nil {
 			return fault.WithHint(fmt.Errorf("there is no user %q", a.RunAs.User), "adduser --system --group %s, or --run-as dynamic", text.Shell(a.RunAs.User))
 		}
 	}
 	if a.RunAs.Group != "" {
-		if _, err := lookupGroup(a.RunAs.Group); err != nil {
+		if _, err := guard.LookupGroup(a.RunAs.Group); err != nil {
 			return fault.WithHint(fmt.Errorf("there is no group %q", a.RunAs.Group), "addgroup --system %s", text.Shell(a.RunAs.Group))
 		}
 	}
@@ -157,8 +159,8 @@ func (e *env) offerDynamic(a units.App, owner *user.User) {
 	if uid, err := strconv.Atoi(owner.Uid); err != nil || uid < firstLogin || len(a.Writable) > 0 {
 		return
 	}
-	dynamic := identity{uid: -1}
-	if dynamic.blockedBy(a.Command[0]) == "" && dynamic.blockedBy(filepath.Join(a.Directory, ".")) == "" {
+	dynamic := guard.Identity{UID: -1}
+	if dynamic.BlockedBy(a.Command[0]) == "" && dynamic.BlockedBy(filepath.Join(a.Directory, ".")) == "" {
 		e.note("run-as: %s, the owner of %s; if the program writes nothing there, --run-as dynamic is safer", owner.Username, a.Directory)
 	}
 }
@@ -169,23 +171,23 @@ const firstLogin = 1000
 // settleAccess checks that the workers' user can reach the program and the directory. A directory that nobody asked
 // for and the user cannot enter (/root, as a rule) is replaced by "/".
 func (e *env) settleAccess(a *units.App, asked bool) error {
-	who, err := identify(a.RunAs)
+	who, err := guard.Identify(a.RunAs)
 	if err != nil {
 		return err
 	}
-	if block := who.blockedBy(a.Command[0]); block != "" {
-		return fault.WithHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.name, a.Command[0], block),
+	if block := who.BlockedBy(a.Command[0]); block != "" {
+		return fault.WithHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.Name, a.Command[0], block),
 			"put it under /opt or /srv, or choose the user: --run-as USER")
 	}
-	block := who.blockedBy(filepath.Join(a.Directory, "."))
+	block := who.BlockedBy(filepath.Join(a.Directory, "."))
 	if block == "" {
 		return nil
 	}
 	if relative := relativeArgument(*a); asked || relative != "" {
-		return fault.WithHint(fmt.Errorf("%s cannot enter the directory %s: no permission on %s", who.name, a.Directory, block),
+		return fault.WithHint(fmt.Errorf("%s cannot enter the directory %s: no permission on %s", who.Name, a.Directory, block),
 			"put the app under /opt or /srv, or choose the user: --run-as USER")
 	}
-	e.note("directory: / (%s cannot enter %s)", who.name, a.Directory)
+	e.note("directory: / (%s cannot enter %s)", who.Name, a.Directory)
 	a.Directory = "/"
 	return nil
 }
@@ -254,22 +256,4 @@ func fileContains(path, text string) bool {
 		// It may begin in this part and end in the next.
 		kept = copy(buffer, buffer[max(0, kept+n-len(text)+1):kept+n])
 	}
-}
-
-func lookupUser(s string) (*user.User, error) {
-	u, err := user.Lookup(s)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		return user.LookupId(s)
-	}
-	return u, err
-}
-
-func lookupGroup(s string) (*user.Group, error) {
-	g, err := user.LookupGroup(s)
-	var unknown user.UnknownGroupError
-	if errors.As(err, &unknown) {
-		return user.LookupGroupId(s)
-	}
-	return g, err
 }

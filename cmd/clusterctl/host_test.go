@@ -6,11 +6,10 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -56,8 +55,8 @@ func TestSettleProgram(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	w := newWorld(t)
-	who := identity{name: "a dynamic user", uid: -1}
-	if block := who.blockedBy(w.dir); block != "" {
+	who := guard.Identity{UID: -1}
+	if block := who.BlockedBy(w.dir); block != "" {
 		t.Fatalf("the temporary directory is closed to other users at %s: set TMPDIR", block)
 	}
 	worker := w.file(t, "wd/worker", "", 0o755)
@@ -137,59 +136,6 @@ func TestSettleUser(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || err.Error()+"\nhint: "+w.hintFor(err) != want) {
 			t.Errorf("%s: %v", runAs, err)
 		}
-	}
-	id, err := identify(units.RunAs{User: self.Uid, Group: self.Gid})
-	if err != nil || strconv.Itoa(id.uid) != self.Uid || !slices.Contains(id.gids, os.Getgid()) {
-		t.Errorf("%+v, %v", id, err)
-	}
-	if _, err := identify(units.RunAs{User: "no-such-user-here"}); err == nil {
-		t.Error("a user that is not there has an identity")
-	}
-}
-
-// TestMay: which of the three execute bits counts is the kernel's rule (path_resolution(7)): the first class that
-// matches, not the best.
-func TestMay(t *testing.T) {
-	who := identity{uid: 7, gids: []int{70, 71}}
-	for _, c := range []struct {
-		uid, gid uint32
-		mode     uint32
-		want     bool
-	}{
-		{7, 1, 0o100, true}, {7, 70, 0o011, false}, {1, 70, 0o010, true}, {1, 71, 0o101, false}, {1, 1, 0o001, true}, {1, 1, 0o110, false}, {1, 1, 0o666, false},
-	} {
-		if got := who.may(&syscall.Stat_t{Uid: c.uid, Gid: c.gid, Mode: c.mode}); got != c.want {
-			t.Errorf("%d:%d %o: %v", c.uid, c.gid, c.mode, got)
-		}
-	}
-}
-
-func TestBlockedBy(t *testing.T) {
-	w := newWorld(t)
-	nobody := identity{uid: -1}
-	if block := nobody.blockedBy(w.dir); block != "" {
-		t.Fatalf("the temporary directory is closed to other users at %s: set TMPDIR", block)
-	}
-	open, gated := w.file(t, "open/x", "", 0o755), w.file(t, "gated/in/x", "", 0o755)
-	secret := w.file(t, "open/secret", "", 0o744)
-	gate := w.mkdir(t, "gated", 0o750)
-	link := filepath.Join(w.dir, "open/link")
-	if err := os.Symlink(gated, link); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]string{
-		open: "", filepath.Dir(open): "", gated: gate, filepath.Dir(gated): gate, gate: gate, secret: secret, link: gate, w.dir + "/gone": "", "/": "",
-	} {
-		if got := nobody.blockedBy(path); got != want {
-			t.Errorf("%s: blocked by %q, want %q", path, got, want)
-		}
-	}
-	if got := (identity{uid: 0}).blockedBy(gated); got != "" {
-		t.Errorf("root is blocked by %s", got)
-	}
-	group := identity{uid: -1, gids: []int{os.Getgid()}}
-	if got := group.blockedBy(gated); got != "" {
-		t.Errorf("the group is blocked by %s", got)
 	}
 }
 

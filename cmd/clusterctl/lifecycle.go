@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -279,7 +280,7 @@ func resetCommand(e *env) *cli.Command {
 	return lifecycle(e, "reset", "Forget the failures of apps: restart counters, waits, and that an instance gave up",
 		"What runs goes on; what gave up stays down until the next start.\n\nEXAMPLE:\n   sudo clusterctl reset shop && sudo clusterctl start shop",
 		func(ctx context.Context, conn *control.Conn, t target) error {
-			names := unitsOf(t.app, t.listed)
+			names := status.Units(t.app, t.listed)
 			var only []int
 			if t.instance > 0 {
 				names, only = []string{t.app.Name.Instance(t.instance)}, []int{t.instance}

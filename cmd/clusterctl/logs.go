@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
@@ -189,7 +190,7 @@ func scopeOf(t target) journal.Scope {
 // app runs. Without it, a line is missing whose process ended before journald found its unit.
 func (e *env) workerUID(ctx context.Context, a units.App) string {
 	if !a.RunAs.Dynamic() {
-		u, err := lookupUser(a.RunAs.User)
+		u, err := guard.LookupUser(a.RunAs.User)
 		if err != nil {
 			return ""
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
-	"github.com/clusterctl/clusterctl/units/install"
 )
 
 // lsOptions are the flags of "ls".
@@ -39,7 +39,7 @@ func lsCommand(e *env) *cli.Command {
 		UsageText: "ls [" + operandForms + "] [-a] [--json] [--watch]", Description: lsDescription,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "list the instances of every app, as \"ls NAME\" does for one", Destination: &o.all},
-			&cli.StringFlag{Name: "sort", Value: sortNames[0], Usage: "sort by `KEY`: " + strings.Join(sortNames, ", "), Destination: &o.sort},
+			&cli.StringFlag{Name: "sort", Value: status.SortKeys[0], Usage: "sort by `KEY`: " + strings.Join(status.SortKeys, ", "), Destination: &o.sort},
 			&cli.BoolFlag{Name: "no-cpu", Usage: "leave the CPU use out, and do not wait for it", Destination: &o.noCPU},
 		}, o.watchOptions.flags("{\"schema\": 1, \"apps\": […]}")...),
 		Action: func(c *cli.Context) error {
@@ -47,9 +47,9 @@ func lsCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if !slices.Contains(sortNames, o.sort) {
+			if !slices.Contains(status.SortKeys, o.sort) {
 				bad := fault.Usagef("ls: there is no sort key %q", o.sort)
-				return meant("sort", o.sort, fault.WithHint(bad, "--sort %s", strings.Join(sortNames, "|")))
+				return meant("sort", o.sort, fault.WithHint(bad, "--sort %s", strings.Join(status.SortKeys, "|")))
 			}
 			if err := o.check("ls"); err != nil {
 				return err
@@ -61,159 +61,70 @@ func lsCommand(e *env) *cli.Command {
 
 func runLs(ctx context.Context, e *env, args []string, o lsOptions) error {
 	if o.watch {
-		return e.watch(ctx, args, o.watchOptions, !o.noCPU, func(_ context.Context, _ *control.Conn, l *appList) (view, error) {
-			return view{[]any{l.document(o.sort)}, func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }}, nil
+		return e.watch(ctx, args, o.watchOptions, o.noCPU, func(_ context.Context, _ *status.Collector, l *status.List) (view, error) {
+			return view{[]any{appsDocument(l, o.sort)}, func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }}, nil
 		})
 	}
 	list, err := e.list(args)
 	if err != nil {
 		return err
 	}
-	if len(list.known)+len(list.problems) == 0 && !e.booted() {
+	if len(list.Known)+len(list.Problems) == 0 && !e.booted() {
 		return control.ErrNoSystemd // "no apps yet" would be no answer
 	}
-	if len(list.known) > 0 {
+	if len(list.Known) > 0 {
 		conn, err := e.dial(ctx)
 		if err != nil {
-			return errors.Join(append(list.problems, err)...)
+			return errors.Join(append(list.Problems, err)...)
 		}
 		defer conn.Close()
-		var m *meter
-		if !o.noCPU {
-			m = e.newMeter()
-			m.begin(list.known)
-		}
-		states, err := conn.States(ctx, list.units())
-		if err != nil {
-			return errors.Join(append(list.problems, err)...)
-		}
-		if err := e.fill(ctx, m, &list, states); err != nil {
-			return err
+		c := e.collector(conn)
+		c.NoCPU = o.noCPU
+		if err := c.Collect(ctx, &list); err != nil {
+			return errors.Join(append(list.Problems, err)...)
 		}
 	}
 	var printErr error
 	if o.asJSON {
-		printErr = e.printJSON(list.document(o.sort))
+		printErr = e.printJSON(appsDocument(&list, o.sort))
 	} else {
 		printErr = e.printApps(e.stdout, &list, o, len(args) > 0)
-		for _, a := range list.apps {
+		for _, a := range list.Apps {
 			if len(a.Listen) == 0 && a.Wanted > 1 {
 				e.noteOwnListeners(a.Name, a.OwnListen)
 			}
 		}
 	}
-	return errors.Join(append(list.problems, printErr)...)
+	return errors.Join(append(list.Problems, printErr)...)
 }
 
-// listedApp is an app and how many instances its aggregate names.
-type listedApp struct {
-	app    units.App
-	listed int
-	// only are the instances that were asked for; none means all.
-	only []int
-}
-
-func (e *env) loadListed(n units.Name) (a listedApp, err error) {
-	if a.app, err = e.store.Load(n); err == nil {
-		a.listed, err = e.listed(n)
+// list returns the apps that operands name, all without any.
+func (e *env) list(args []string) (l status.List, err error) {
+	if len(args) == 0 {
+		return status.All(e.store)
 	}
-	return a, err
+	targets, err := e.targets(args)
+	for _, t := range targets {
+		l.Add(t.app, t.listed, t.instance)
+	}
+	return l, err
 }
 
-// appList is what is to be listed, and after fill what there is to be said.
-type appList struct {
-	known []listedApp
-	// states, facts and apps are in the order of known.
-	states   [][]control.State
-	facts    []facts
-	apps     []appStatus
-	broken   []appStatus
-	problems []error
-}
-
-// list finds the apps that operands name, all without any. One app whose files are damaged must not hide the others: it
-// is listed, and what is wrong is the error at the end.
-func (e *env) list(args []string) (l appList, err error) {
-	if len(args) > 0 {
-		targets, err := e.targets(args)
-		if err != nil {
-			return l, err
-		}
-		for _, t := range targets {
-			l.add(t)
-		}
-		return l, nil
-	}
-	names, err := e.store.Apps()
-	if err != nil {
-		return l, err
-	}
-	for _, n := range names {
-		a, err := e.loadListed(n)
-		var gone *install.NotInstalledError
-		switch {
-		case err == nil:
-			l.known = append(l.known, a)
-		case errors.As(err, &gone): // uninstalled at this moment
-		default:
-			l.broken = append(l.broken, appStatus{Name: n, State: "unknown", Problem: err.Error(), Listen: []string{}, Instances: []instanceStatus{}})
-			l.problems = append(l.problems, err)
-		}
-	}
-	return l, nil
-}
-
-// add takes an operand; an app that is named twice is listed once.
-func (l *appList) add(t target) {
-	i := slices.IndexFunc(l.known, func(a listedApp) bool { return a.app.Name == t.app.Name })
-	switch {
-	case i < 0:
-		a := listedApp{app: t.app, listed: t.listed}
-		if t.instance > 0 {
-			a.only = []int{t.instance}
-		}
-		l.known = append(l.known, a)
-	case t.instance == 0:
-		l.known[i].only = nil
-	case l.known[i].only != nil:
-		l.known[i].only = append(l.known[i].only, t.instance)
+// collector returns what finds out the state of apps.
+func (e *env) collector(conn *control.Conn) *status.Collector {
+	return &status.Collector{
+		Conn: conn, Store: e.store, Host: e.host, Guard: e.guard(), Now: e.now,
+		Target: func(ctx context.Context, a units.App) (units.Target, error) {
+			t, _, err := e.thisMachine(ctx, conn, a)
+			return t, err
+		},
 	}
 }
 
-// units are those of all the apps, in their order.
-func (l *appList) units() []string {
-	var all []string
-	for _, a := range l.known {
-		all = append(all, unitsOf(a.app, a.listed)...)
-	}
-	return all
-}
-
-// fill turns the states of units into the status of each app.
-func (e *env) fill(ctx context.Context, m *meter, l *appList, states []control.State) error {
-	l.states, l.apps = nil, nil
-	for _, a := range l.known {
-		n := len(unitsOf(a.app, a.listed))
-		l.states, states = append(l.states, states[:n]), states[n:]
-	}
-	var err error
-	if l.facts, err = e.measure(ctx, m, l.known, l.states); err != nil {
-		return err
-	}
-	for i, a := range l.known {
-		s := summarise(a.app, l.states[i], l.facts[i])
-		if a.only != nil {
-			s.Instances = slices.DeleteFunc(s.Instances, func(i instanceStatus) bool { return !slices.Contains(a.only, i.Instance) })
-		}
-		l.apps = append(l.apps, s)
-	}
-	return nil
-}
-
-// document is what --json prints.
-func (l *appList) document(by string) any {
+// appsDocument returns what --json prints.
+func appsDocument(l *status.List, by string) any {
 	return struct {
-		Schema int         `json:"schema"`
-		Apps   []appStatus `json:"apps"`
-	}{schemaVersion, l.sorted(by)}
+		Schema int          `json:"schema"`
+		Apps   []status.App `json:"apps"`
+	}{status.SchemaVersion, l.Sorted(by)}
 }

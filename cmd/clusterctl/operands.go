@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"regexp"
 	"regexp/syntax"
@@ -237,14 +236,4 @@ func (e *env) targets(words []string) ([]target, error) {
 }
 
 // listed is how many instances the app's aggregate names.
-func (e *env) listed(n units.Name) (int, error) {
-	path := e.store.UnitPath(n, n.DropIn())
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0, fault.WithHint(fmt.Errorf("the instance list of %s: %w", n, err), "sudo clusterctl uninstall %s, and install it again", n)
-	}
-	if k := units.ListedInstances(data); k > 0 {
-		return k, nil
-	}
-	return 0, fmt.Errorf("%s lists no instances", path)
-}
+func (e *env) listed(n units.Name) (int, error) { return e.store.Listed(n) }

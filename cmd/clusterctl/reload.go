@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -113,7 +114,7 @@ type instanceRoll struct {
 	// Killed says that it did not stop, or start, in time, and was killed for it.
 	Killed bool `json:"killed,omitempty"`
 	// Cut are the connections that its stop may have cut.
-	Cut *cutReport `json:"cut,omitempty"`
+	Cut *status.Cut `json:"cut,omitempty"`
 }
 
 // rollOf is one app and the instances of it that are named; none stands for all.

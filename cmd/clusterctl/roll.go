@@ -34,7 +34,7 @@ func (e *env) reload(ctx context.Context, conn *control.Conn, r rollOf, o rollFl
 		}
 	}
 	if e.euid == 0 {
-		if err := e.stillSafe(r.app); err != nil {
+		if err := e.guard().StillSafe(r.app, e.store.SourcePath(r.app.Name)); err != nil {
 			return nil, err
 		}
 	}

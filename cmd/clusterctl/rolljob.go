@@ -101,7 +101,7 @@ func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error
 		// The units were only generated, or the description is damaged: neither is in the way of a reload.
 		a = units.App{Name: n}
 	}
-	if err := e.stillSafe(a); err != nil {
+	if err := e.guard().StillSafe(a, e.store.SourcePath(a.Name)); err != nil {
 		return err
 	}
 	if err := e.healAlone(ctx, conn, a); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -77,7 +78,7 @@ func TestLogSchema(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	if err := w.printJSON(map[string]any{"schema": schemaVersion, "journals": []journalUsage{{Apps: []string{"web"}, Bytes: 5}, {Namespace: "clusterctl-mail", Apps: []string{"mail"}, MaxSize: 1, MaxAge: 86400}}}); err != nil {
+	if err := w.printJSON(map[string]any{"schema": status.SchemaVersion, "journals": []journalUsage{{Apps: []string{"web"}, Bytes: 5}, {Namespace: "clusterctl-mail", Apps: []string{"mail"}, MaxSize: 1, MaxAge: 86400}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := outputschema.Check("logs", w.out.Bytes()); err != nil {

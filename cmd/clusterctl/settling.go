@@ -10,6 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/foreground"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -112,8 +113,7 @@ const cldExited = 1
 
 // ownListeners returns the addresses on which instances of the app listen by themselves, as --listen takes them.
 func (d *deploy) ownListeners(ctx context.Context) []string {
-	a := listedApp{app: d.app, listed: d.target.Sizing.Listed}
-	states, err := d.conn.States(context.WithoutCancel(ctx), unitsOf(a.app, a.listed))
+	states, err := d.conn.States(context.WithoutCancel(ctx), status.Units(d.app, d.target.Sizing.Listed))
 	if err != nil {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (d *deploy) ownListeners(ctx context.Context) []string {
 	if err != nil {
 		return nil
 	}
-	return d.e.factsOf(d.app, states, sockets).ownListen
+	return status.FactsOf(d.e.host, d.app, states, sockets).OwnListen
 }
 
 // noteOwnListeners says which addresses a background app listens on, and how instances share them.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -107,40 +105,5 @@ func TestSettleWatch(t *testing.T) {
 		if got := now.Sub(up); got != c.want {
 			t.Errorf("%s: %v, want %v", c.about, got, c.want)
 		}
-	}
-}
-
-// TestOwnListeners: a background app whose instances listen by themselves.
-func TestOwnListeners(t *testing.T) {
-	own := facts{ownListen: []string{"3000", "127.0.0.1:9229"}}
-	active := in(control.ActiveRunning)
-	status := func(a units.App, f facts, instances ...control.State) appStatus {
-		states := slices.Concat([]control.State{active}, instances)
-		if len(a.Listen) > 0 {
-			states = slices.Concat([]control.State{active, active}, instances)
-		}
-		return summarise(a, states, f)
-	}
-	s := status(units.App{Name: "web"}, own, up(1, 1, 0), restarting(1))
-	if want := "listens on 3000 127.0.0.1:9229, each instance for itself; install it with --listen 3000"; s.Problem != want {
-		t.Errorf("%q, want %q", s.Problem, want)
-	}
-	if got := s.listenText(); got != "3000 127.0.0.1:9229 (own)" {
-		t.Errorf("%q", got)
-	}
-	if s := status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 3)); s.Problem == "" {
-		t.Errorf("one has just been restarted: %+v", s)
-	}
-	// With SO_REUSEPORT, or one instance, all is well.
-	for _, s := range []appStatus{
-		status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 0)), status(units.App{Name: "web"}, own, up(1, 1, 0)),
-	} {
-		if s.Problem != "" || s.State != "running" {
-			t.Errorf("%+v", s)
-		}
-	}
-	shared := status(units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}, own, up(1, 1, 0), restarting(1))
-	if strings.HasPrefix(shared.Problem, "listens") || shared.listenText() != "80" {
-		t.Errorf("%+v", shared)
 	}
 }

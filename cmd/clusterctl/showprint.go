@@ -6,11 +6,12 @@ import (
 	"io"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
 // printAll prints app after app.
-func (e *env) printAll(w io.Writer, all []appDetails) error {
+func (e *env) printAll(w io.Writer, all []status.Details) error {
 	for i, d := range all {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -22,7 +23,7 @@ func (e *env) printAll(w io.Writer, all []appDetails) error {
 	return nil
 }
 
-func (e *env) printDetails(w io.Writer, d appDetails) error {
+func (e *env) printDetails(w io.Writer, d status.Details) error {
 	g := &text.Grid{Columns: make([]text.Column, 2)}
 	line := func(c text.Colour, name string, values ...string) {
 		for i, v := range values {
@@ -57,13 +58,13 @@ func (e *env) printDetails(w io.Writer, d appDetails) error {
 
 type printLine func(c text.Colour, name string, values ...string)
 
-func (e *env) stateLines(d appDetails, line printLine) {
+func (e *env) stateLines(d status.Details, line printLine) {
 	line(text.Plain, "name", string(d.Name))
-	line(colourOf(d.State), "state", d.words(e.now()))
+	line(colourOf(d.State), "state", d.Words(e.now()))
 	if d.Problem != "" {
 		line(text.Bad, "problem", text.Printable(d.Problem))
 	}
-	line(text.Plain, "instances", fmt.Sprintf("%d of %d ready (asked for: %s)", d.appStatus.Ready, d.Wanted, d.Count))
+	line(text.Plain, "instances", fmt.Sprintf("%d of %d ready (asked for: %s)", d.App.Ready, d.Wanted, d.Count))
 	if d.Boot {
 		line(text.Plain, "at boot", "starts")
 	} else {
@@ -93,7 +94,7 @@ func (e *env) stateLines(d appDetails, line printLine) {
 	}
 }
 
-func (e *env) useLines(d appDetails, line printLine) {
+func (e *env) useLines(d status.Details, line printLine) {
 	if d.Connections != nil {
 		count := fmt.Sprint(*d.Connections)
 		if b := d.Balance; b != nil && *d.Connections > 0 {
@@ -118,7 +119,7 @@ func memoryWords(source string) string {
 	}[source]
 }
 
-func (e *env) fileLines(d appDetails, line printLine) {
+func (e *env) fileLines(d status.Details, line printLine) {
 	line(text.Plain, "drop-ins", orNone(d.DropIns)...)
 	var files []string
 	for _, f := range d.Drift {
@@ -133,7 +134,7 @@ func (e *env) fileLines(d appDetails, line printLine) {
 		line(text.Plain, "drift", "none, the files are as clusterctl writes them")
 	}
 	for _, p := range d.Unsafe {
-		line(text.Bad, "unsafe", text.Printable(p.noun()+" "+p.Path+": "+p.who()))
+		line(text.Bad, "unsafe", text.Printable(p.Noun()+" "+p.Path+": "+p.Who()))
 	}
 	if len(d.NeedReload) > 0 {
 		line(text.Warning, "not yet read", strings.Join(d.NeedReload, " ")+" (sudo systemctl daemon-reload)")
@@ -154,7 +155,7 @@ func orNone(list []string) []string {
 	return list
 }
 
-func (e *env) detailGrid(instances []instanceStatus) *text.Grid {
+func (e *env) detailGrid(instances []status.Instance) *text.Grid {
 	g := &text.Grid{Columns: []text.Column{
 		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3}, {Title: "CPU", Right: true, Drop: 4},
 		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
@@ -162,7 +163,7 @@ func (e *env) detailGrid(instances []instanceStatus) *text.Grid {
 	}}
 	for _, i := range instances {
 		g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
-			fmt.Sprint(i.Restarts), e.age(i.Since), i.words(e.now()), orDash(i.Status), orDash(cmp.Or(i.LastExit, i.Problem)))
+			fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()), orDash(i.Status), orDash(cmp.Or(i.LastExit, i.Problem)))
 	}
 	return g
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
@@ -37,10 +38,10 @@ func (d *deploy) stands(ctx context.Context, o updateOptions, out *outcome) erro
 	if err != nil {
 		return err
 	}
-	if err = s.wrong(d.app, o.start); err != nil {
-		lines, _ := journal.Tail(ctx, s.troubled(), d.app.LogNamespace(), logLines, time.Time{})
+	if err = wrong(s, d.app, o.start); err != nil {
+		lines, _ := journal.Tail(ctx, troubled(s), d.app.LogNamespace(), logLines, time.Time{})
 		err = &fault.NotReached{Err: err, Log: lines}
-	} else if list, wait := s.unsettled(d.app, f, o.settle, d.e.now()); len(list) > 0 {
+	} else if list, wait := unsettled(s, d.app, f, o.settle, d.e.now()); len(list) > 0 {
 		p := d.e.newProgress(string(d.app.Name), len(list))
 		err = d.conn.StartInstances(ctx, d.app.Name, list, wait, 0, p.observe)
 		p.end()
@@ -66,25 +67,24 @@ func (o outcome) newerFiles() []string {
 	return o.NewerFiles
 }
 
-// statusNow looks at one app.
-func (e *env) statusNow(ctx context.Context, conn *control.Conn, a units.App) (appStatus, facts, error) {
+// statusNow returns the state of one app, without its CPU use.
+func (e *env) statusNow(ctx context.Context, conn *control.Conn, a units.App) (status.App, status.Facts, error) {
 	listed, err := e.listed(a.Name)
 	if err != nil {
-		return appStatus{}, facts{}, err
+		return status.App{}, status.Facts{}, err
 	}
-	l := appList{known: []listedApp{{app: a, listed: listed}}}
-	states, err := conn.States(ctx, l.units())
-	if err != nil {
-		return appStatus{}, facts{}, err
+	c := e.collector(conn)
+	c.NoCPU = true
+	var l status.List
+	l.Add(a, listed, 0)
+	if err := c.Collect(ctx, &l); err != nil {
+		return status.App{}, status.Facts{}, err
 	}
-	if err := e.fill(ctx, nil, &l, states); err != nil {
-		return appStatus{}, facts{}, err
-	}
-	return l.apps[0], l.facts[0], nil
+	return l.Apps[0], l.Facts[0], nil
 }
 
-// troubled is the unit of the first instance that does not run, or of the app.
-func (s appStatus) troubled() string {
+// troubled returns the unit of the first instance that does not run, or of the app.
+func troubled(s status.App) string {
 	for _, i := range s.Instances {
 		if i.Problem != "" {
 			return i.Unit
@@ -93,8 +93,8 @@ func (s appStatus) troubled() string {
 	return s.Name.Service()
 }
 
-// wrong is an error if the app does not run as it should. starts says that what is stopped is about to be started.
-func (s appStatus) wrong(a units.App, starts bool) error {
+// wrong returns an error if the app does not run as it should. starts says that what is stopped is about to be started.
+func wrong(s status.App, a units.App, starts bool) error {
 	if s.Problem != "" {
 		return fmt.Errorf("%s: %d/%d ready: %s", s.Name, s.Ready, s.Wanted, s.Problem)
 	}
@@ -108,13 +108,13 @@ func (s appStatus) wrong(a units.App, starts bool) error {
 
 // unsettled returns the instances to watch although nothing is wrong at this moment, and for how long: the time to settle for
 // an instance on its way up, and until its run is not a short one any more where the runs before were short.
-func (s appStatus) unsettled(a units.App, f facts, settle time.Duration, now time.Time) (list []int, wait time.Duration) {
+func unsettled(s status.App, a units.App, f status.Facts, settle time.Duration, now time.Time) (list []int, wait time.Duration) {
 	for i, one := range s.Instances {
 		switch {
 		case one.State == "skipped" || one.State == "stopped" && a.Restart != units.RestartAlways:
 		case one.State != "running":
 			list, wait = append(list, one.Instance), max(wait, settle)
-		case i < len(f.instances) && f.instances[i].runs != nil && f.instances[i].runs.Failures > 0 && one.Since != nil:
+		case i < len(f.Instances) && f.Instances[i].Runs != nil && f.Instances[i].Runs.Failures > 0 && one.Since != nil:
 			if left := cmp.Or(a.Shim.MinUptime, defaultMinUptime) - now.Sub(*one.Since); left > 0 {
 				list, wait = append(list, one.Instance), max(wait, min(left, longestLook))
 			}
@@ -124,10 +124,12 @@ func (s appStatus) unsettled(a units.App, f facts, settle time.Duration, now tim
 }
 
 // newerFiles returns the files that are read at a start and have changed since an instance started.
-func (d *deploy) newerFiles(s appStatus) []string {
+func (d *deploy) newerFiles(s status.App) []string {
 	var oldest *time.Time
 	for _, i := range s.Instances {
-		oldest = earlier(oldest, i.Since)
+		if oldest == nil || i.Since != nil && i.Since.Before(*oldest) {
+			oldest = i.Since
+		}
 	}
 	if oldest == nil {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/origin"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -136,7 +137,7 @@ func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		line := shebang(path)
+		line := guard.Shebang(path)
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
 			// The kernel knows what to do; a file that it cannot run is found out by settleProgram.
 			if len(words) > 0 {
@@ -151,27 +152,6 @@ func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
 		return nil, err
 	}
 	return append([]string{found}, words...), nil
-}
-
-// shebang gives the interpreter in the first line and its argument, without env(1).
-func shebang(path string) []string {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	buf := make([]byte, 256)
-	n, _ := f.Read(buf)
-	line, _, _ := strings.Cut(string(buf[:n]), "\n")
-	line, ok := strings.CutPrefix(line, "#!")
-	if !ok {
-		return nil
-	}
-	words := strings.Fields(line)
-	if len(words) > 1 && filepath.Base(words[0]) == "env" {
-		words = slices.DeleteFunc(words[1:], func(s string) bool { return s == "-S" })
-	}
-	return words
 }
 
 // findInterpreter looks in $PATH, and then where version managers put things: sudo replaces $PATH, so a node of nvm's
@@ -196,7 +176,7 @@ func (e *env) findInterpreter(names []string) (string, error) {
 func (e *env) inVersionManagers(name string) string {
 	home := e.getenv("HOME")
 	if who := e.getenv("SUDO_USER"); who != "" {
-		if u, err := lookupUser(who); err == nil {
+		if u, err := guard.LookupUser(who); err == nil {
 			home = u.HomeDir
 		}
 	}

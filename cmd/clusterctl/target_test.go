@@ -91,22 +91,6 @@ func TestUnderstand(t *testing.T) {
 	}
 }
 
-func TestShebang(t *testing.T) {
-	w := newWorld(t)
-	for text, want := range map[string]string{
-		"#!/bin/sh\n": "/bin/sh", "#! /bin/sh -e \nx": "/bin/sh -e", "#!/usr/bin/env node\r\n": "node", "#!/usr/bin/env -S deno run -A\n": "deno run -A",
-		"#!/usr/bin/env": "/usr/bin/env", "#!": "", "#!\n": "", "": "", " #!/bin/sh": "", "text": "", "#!/x" + strings.Repeat("y", 300): "/x" + strings.Repeat("y", 252),
-	} {
-		path := w.file(t, "script", text, 0o644)
-		if got := strings.Join(shebang(path), " "); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-	if shebang(filepath.Join(w.dir, "nothing")) != nil || shebang(w.dir) != nil {
-		t.Error("what is no file has a first line")
-	}
-}
-
 func TestVersionManagers(t *testing.T) {
 	w := newWorld(t)
 	home := w.mkdir(t, "home", 0o755)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -196,7 +197,7 @@ func (e *env) sweep(ctx context.Context, conn *control.Conn, a units.App, listed
 	} else if err != nil {
 		return err
 	}
-	if err := conn.ResetFailed(ctx, unitsOf(a, listed)...); err != nil {
+	if err := conn.ResetFailed(ctx, status.Units(a, listed)...); err != nil {
 		return err
 	}
 	e.removeSockets(a)

@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/internal/text"
 )
 
 // onUsageError says what is wrong with a command line in our own words. cli has one sentence for each kind of mistake.
@@ -166,7 +168,7 @@ func valuesOf(flag string) []string {
 	case "priority":
 		return []string{"err", "emerg", "alert", "crit", "warning", "notice", "info", "debug"}
 	case "sort":
-		return sortNames
+		return status.SortKeys
 	case "arch":
 		return []string{"amd64", "arm64", "all"}
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/internal/status"
 )
 
 // watchOptions are the flags of the commands that can go on and on.
@@ -27,8 +26,6 @@ type watchOptions struct {
 const (
 	defaultInterval = time.Second
 	leastInterval   = 100 * time.Millisecond
-	// settleTime is how long a change waits for those that come with it.
-	settleTime = 50 * time.Millisecond
 )
 
 // flags of --json and --watch; jsonText says what is printed.
@@ -57,11 +54,10 @@ type view struct {
 }
 
 // makeView turns what has been found out into a picture.
-type makeView func(context.Context, *control.Conn, *appList) (view, error)
+type makeView func(context.Context, *status.Collector, *status.List) (view, error)
 
-// watch draws a picture at each change of a unit, which systemd tells, and at each interval, for what no event tells: CPU,
-// queues, connections, and apps that come and go. It ends with the context, or when nobody reads any more.
-func (e *env) watch(ctx context.Context, args []string, o watchOptions, cpu bool, make makeView) error {
+// watch draws a picture at each change of a unit and at each interval, until the context ends or nobody reads the output.
+func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bool, picture makeView) error {
 	conn, err := e.dial(ctx)
 	if err != nil {
 		return err
@@ -69,118 +65,33 @@ func (e *env) watch(ctx context.Context, args []string, o watchOptions, cpu bool
 	defer conn.Close()
 	s := &screen{e: e}
 	defer s.restore()
-	w := &watcher{e: e, conn: conn, args: args, o: o, make: make, screen: s}
-	if cpu {
-		w.meter = e.newMeter()
-	}
-	for {
-		err := w.follow(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return errWatchEnded
-		case errors.Is(err, syscall.EPIPE):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-type watcher struct {
-	e      *env
-	conn   *control.Conn
-	args   []string
-	o      watchOptions
-	meter  *meter
-	make   makeView
-	screen *screen
-}
-
-// follow watches until other units are to be watched, or until an error.
-func (w *watcher) follow(ctx context.Context) error {
-	list, err := w.e.list(w.args)
-	if err != nil {
-		return err
-	}
-	names := list.units()
-	watch, err := w.conn.Watch(ctx, names)
-	if err != nil {
-		return err
-	}
-	states := watch.States()
-	changes, failed, stop := stream(ctx, watch)
-	defer stop()
-	tick := time.NewTicker(w.o.interval)
-	defer tick.Stop()
-	settle, settling := time.NewTimer(0), true // the first picture
-	defer settle.Stop()
-	for {
-		select {
-		case st := <-changes:
-			if i := slices.Index(names, st.Unit); i >= 0 {
-				states[i] = st
-			}
-			if !settling { // not again: changes may follow each other for ever
-				settle.Reset(settleTime)
-				settling = true
-			}
-			continue
-		case err := <-failed:
-			return err
-		case <-settle.C:
-			settling = false
-		case <-tick.C:
-			now, err := w.e.list(w.args)
+	c := e.collector(conn)
+	c.NoCPU = noCPU
+	err = c.Watch(ctx, status.Watched{
+		List: func() (status.List, error) { return e.list(args) }, Interval: o.interval,
+		Show: func(ctx context.Context, l *status.List) error {
+			v, err := picture(ctx, c, l)
 			if err != nil {
 				return err
 			}
-			if !slices.Equal(now.units(), names) {
-				return nil
-			}
-			list = now
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := w.show(ctx, &list, states); err != nil {
-			return err
-		}
+			return s.print(v, o.asJSON)
+		},
+	})
+	switch {
+	case ctx.Err() != nil:
+		return errWatchEnded
+	case errors.Is(err, syscall.EPIPE):
+		return nil
 	}
+	return err
 }
 
-// stream has a goroutine send what the watch tells, until it fails, or until stop, which ends both and waits for it.
-func stream(ctx context.Context, watch *control.Watch) (<-chan control.State, <-chan error, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	changes, failed, done := make(chan control.State), make(chan error, 1), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := watch.Next(ctx)
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case changes <- c.State:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return changes, failed, func() { cancel(); <-done; watch.Close() }
-}
-
-func (w *watcher) show(ctx context.Context, list *appList, states []control.State) error {
-	if err := w.e.fill(ctx, w.meter, list, states); err != nil {
-		return err
+// print prints a picture: as objects with --json, else on the screen.
+func (s *screen) print(v view, asJSON bool) error {
+	if !asJSON {
+		return s.draw(v.draw)
 	}
-	v, err := w.make(ctx, w.conn, list)
-	if err != nil {
-		return err
-	}
-	if !w.o.asJSON {
-		return w.screen.draw(v.draw)
-	}
-	enc := json.NewEncoder(w.e.stdout)
+	enc := json.NewEncoder(s.e.stdout)
 	enc.SetEscapeHTML(false)
 	for _, d := range v.documents {
 		if err := enc.Encode(d); err != nil {

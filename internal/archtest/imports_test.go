@@ -36,7 +36,9 @@ var directions = []struct {
 	{"internal/trust", nil},
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/fault", "internal/foreground", "internal/inspect", "internal/origin", "internal/text", "internal/trust", "packaging/apppkg", "activation/shim/socketfile"}},
+	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text"}},
+	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile"}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config", "internal/text"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

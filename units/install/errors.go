@@ -77,6 +77,24 @@ func (e *ForeignError) Hint() string {
 	return "choose another name for the app, or move the file away: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".orig")
 }
 
+// InstanceListError is an app whose list of instances cannot be read.
+type InstanceListError struct {
+	App units.Name
+	Err error
+}
+
+func (e *InstanceListError) Error() string {
+	return fmt.Sprintf("the instance list of %s: %v", e.App, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *InstanceListError) Unwrap() error { return e.Err }
+
+// Hint returns what to type to write the list again.
+func (e *InstanceListError) Hint() string {
+	return fmt.Sprintf("sudo clusterctl uninstall %s, and install it again", e.App)
+}
+
 // ConflictError is a unit name that is taken elsewhere in systemd's unit path.
 type ConflictError struct {
 	// Unit is the name, Path the file that has it.

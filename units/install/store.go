@@ -87,6 +87,19 @@ func (s Store) Apps() ([]units.Name, error) {
 	return apps, nil
 }
 
+// Listed returns how many instances the aggregate of an app names. Without a list it is an [*InstanceListError].
+func (s Store) Listed(app units.Name) (int, error) {
+	path := s.UnitPath(app, app.DropIn())
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, &InstanceListError{App: app, Err: err}
+	}
+	if n := units.ListedInstances(data); n > 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%s lists no instances", path)
+}
+
 // Load reads the source of an app. An app that is not installed is a [*NotInstalledError], what is wrong in the file is
 // a [config.Errors], and a link in its place is a [*ForeignError]. The values of variables are hidden from those who may not
 // read them.

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"fmt"
@@ -21,12 +21,12 @@ func BenchmarkSummarise(b *testing.B) {
 					states = append(states, up(1000+i, 50, 0))
 				}
 			}
-			for i, unit := range unitsOf(a, n) {
+			for i, unit := range Units(a, n) {
 				states[i].Unit = unit
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if s := summarise(a, states, facts{}); s.Wanted != n {
+				if s := Summarise(a, states, Facts{}); s.Wanted != n {
 					b.Fatalf("%d instances", s.Wanted)
 				}
 			}

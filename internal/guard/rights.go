@@ -1,9 +1,7 @@
-package main
+package guard
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -16,7 +14,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
-	"github.com/clusterctl/clusterctl/units/install"
 )
 
 // right is one field of an app by which a change can give the workers, or a file of theirs, more than before.
@@ -43,8 +40,8 @@ func rights() []right {
 	}
 }
 
-// moreRights returns what b allows and a does not: "run-as: web -> root".
-func moreRights(a, b units.App) []string {
+// MoreRights returns what b allows and a does not: "run-as: web -> root".
+func MoreRights(a, b units.App) []string {
 	var list []string
 	for _, r := range rights() {
 		if more := r.more(a, b); len(more) > 0 {
@@ -63,8 +60,15 @@ func moreRunAs(a, b units.App) []string {
 }
 
 func runsAsRoot(a units.App) bool {
-	uid, ok := uidOf(a.RunAs.User)
-	return !a.RunAs.Dynamic() && ok && uid == 0
+	if a.RunAs.Dynamic() {
+		return false
+	}
+	u, err := LookupUser(a.RunAs.User)
+	if err != nil {
+		return false
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	return err == nil && uid == 0
 }
 
 // sandboxRank grows with what a sandbox lets through.
@@ -102,14 +106,14 @@ func outsideHome(r units.RunAs, paths []string) []string {
 	if r.Dynamic() {
 		return paths
 	}
-	u, err := lookupUser(r.User)
-	if err != nil || !inHome(path.Clean(u.HomeDir)) || path.Clean(u.HomeDir) == "/home" || path.Clean(u.HomeDir) == "/run/user" {
+	u, err := LookupUser(r.User)
+	if err != nil || !InHome(path.Clean(u.HomeDir)) || path.Clean(u.HomeDir) == "/home" || path.Clean(u.HomeDir) == "/run/user" {
 		return paths
 	}
-	home, _ := follow(u.HomeDir)
+	home, _ := Follow(u.HomeDir)
 	return slices.DeleteFunc(paths, func(p string) bool {
-		end, _ := follow(p)
-		return inside(path.Clean(p), path.Clean(u.HomeDir)) && inside(end, home)
+		end, _ := Follow(p)
+		return Inside(path.Clean(p), path.Clean(u.HomeDir)) && Inside(end, home)
 	})
 }
 
@@ -147,19 +151,12 @@ func rootEnvFiles(a units.App) []string {
 	return list
 }
 
-// consent is what there is for a change that gives an app more rights.
-type consent struct {
-	yes bool
-	// file is the description that the change comes from; empty where it comes from flags or from a revision.
-	file string
-}
-
 // untrustedError is a description that others than root and the caller may change, and that asks for more than it may.
 type untrustedError struct {
 	app    units.Name
 	file   string
 	asks   []string
-	writer pathWriter
+	writer Writer
 }
 
 func (e *untrustedError) Error() string {
@@ -174,53 +171,47 @@ func (e *untrustedError) Hint() string {
 // Unwrap makes it an error of missing permission.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
-// trustedFor refuses what a description must not decide because others than root and the caller may change it. An app that
-// is there gets no more rights from it, and a new one no more than whoever may change the description has. Where others would
-// decide what runs as root, or as another user than themselves, every change is refused.
-func (e *env) trustedFor(a units.App, c consent) error {
-	if c.file == "" {
-		return nil
-	}
-	old, err := e.store.Load(a.Name)
-	var gone *install.NotInstalledError
-	installed := !errors.As(err, &gone)
-	if installed && err != nil {
-		return err
-	}
+// MayDecide refuses what a description must not decide because others than root and the caller may change the file. An app that
+// is installed, old, gets no more rights from it, and a new one, for which old is nil, no more than whoever may change the file has.
+// Where others would decide what runs as root, or as another user than themselves, every change is refused; changed names the
+// changes.
+func (g Guard) MayDecide(file string, old *units.App, a units.App, changed func(before, after units.App) []string) error {
 	runs := a
-	if installed {
-		runs = old
+	if old != nil {
+		runs = *old
 	}
-	g, err := e.newGuard(runs)
+	c, err := g.newCheck(runs)
 	if err != nil {
 		return err
 	}
-	writers, err := g.checker.Writers(c.file, trust.Contents, g.caller)
+	writers, err := c.checker.Writers(file, trust.Contents, g.Caller)
 	if err != nil {
-		return fmt.Errorf("who may change %q: %w", c.file, fault.Cause(err))
+		return fmt.Errorf("who may change %q: %w", file, fault.Cause(err))
 	}
 	if len(writers) == 0 {
 		return nil
 	}
-	others, err := g.checker.Writers(c.file, trust.Contents, g.caller, g.who.uid)
+	others, err := c.checker.Writers(file, trust.Contents, g.Caller, c.who.UID)
 	if err != nil {
-		return fmt.Errorf("who may change %q: %w", c.file, fault.Cause(err))
+		return fmt.Errorf("who may change %q: %w", file, fault.Cause(err))
 	}
-	ownUser := len(others) == 0 && !g.root()
-	asks := moreRights(old, a)
-	switch {
-	case !installed:
-		asks = moreRights(leastRights(a, ownUser), a)
-	case len(asks) == 0 && !ownUser && !bytes.Equal(config.Encode(old), config.Encode(a)):
-		asks = changedWords(old, a)
+	ownUser := len(others) == 0 && !c.root()
+	var asks []string
+	if old == nil {
+		asks = MoreRights(leastRights(a, ownUser), a)
+	} else {
+		asks = MoreRights(*old, a)
+		if len(asks) == 0 && !ownUser && !bytes.Equal(config.Encode(*old), config.Encode(a)) {
+			asks = changed(*old, a)
+		}
 	}
 	if len(asks) > 0 {
-		return &untrustedError{app: a.Name, file: c.file, asks: asks, writer: g.named(writers)[0]}
+		return &untrustedError{app: a.Name, file: file, asks: asks, writer: c.named(writers)[0]}
 	}
 	return nil
 }
 
-// leastRights is what a new app may have by a description that others may change: a dynamic user, or their own.
+// leastRights returns what a new app may have by a description that others may change: a dynamic user, or their own.
 func leastRights(a units.App, ownUser bool) units.App {
 	least := units.App{Name: a.Name}
 	if ownUser {
@@ -240,47 +231,11 @@ func inGroup(r units.RunAs) bool {
 	if r.Group == "" {
 		return true
 	}
-	g, err := lookupGroup(r.Group)
+	g, err := LookupGroup(r.Group)
 	if err != nil {
 		return false
 	}
 	gid, err := strconv.Atoi(g.Gid)
-	id, userErr := identify(units.RunAs{User: r.User})
-	return err == nil && userErr == nil && slices.Contains(id.gids, gid)
-}
-
-// mayChange names what a change of an app allows beyond what it had, and asks for a yes. That the caller is trusted from now
-// on needs none.
-func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error {
-	asks := slices.DeleteFunc(moreRights(old, a), func(s string) bool { return s == "trust: "+e.callerName() })
-	rights := strings.Join(asks, "; ")
-	switch {
-	case len(asks) == 0:
-		return nil
-	case c.yes:
-		e.note("%s: %s", a.Name, rights)
-		return nil
-	case !e.stdinTTY:
-		return fault.WithHint(fault.Usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, rights), "%s", e.with("--yes"))
-	}
-	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, text.Printable(rights)))
-}
-
-// callerName is the user who gives the command.
-func (e *env) callerName() string {
-	if u, err := lookupUser(fmt.Sprint(e.caller())); err == nil {
-		return u.Username
-	}
-	return fmt.Sprint(e.caller())
-}
-
-// with returns the command line with more words, before the program's own arguments.
-func (e *env) with(words ...string) string {
-	i := slices.Index(e.args, "--")
-	if i < 0 {
-		i = len(e.args)
-	}
-	again := *e
-	again.args = slices.Insert(slices.Clone(e.args), i, words...)
-	return again.sudoHint()
+	id, userErr := Identify(units.RunAs{User: r.User})
+	return err == nil && userErr == nil && slices.Contains(id.GIDs, gid)
 }

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"cmp"
@@ -12,9 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// appStatus is one app as "ls" and "show" see it, and as --json prints it (schema 1). What could not be found out, such as
-// the connections of an instance without root, is left out.
-type appStatus struct {
+// App is the state of one app. What could not be found out, such as the connections of an instance without root, is left out.
+type App struct {
 	Name   units.Name `json:"name"`
 	State  string     `json:"state"`
 	Ready  int        `json:"ready"`
@@ -24,41 +23,41 @@ type appStatus struct {
 	// OwnListen are the addresses on which instances listen by themselves, each for itself.
 	OwnListen []string `json:"ownListen,omitempty"`
 	// Queue is the accept queue of all listeners together.
-	Queue *queueStatus `json:"queue,omitempty"`
+	Queue *Queue `json:"queue,omitempty"`
 	// Connections are those that workers have accepted, on all listeners.
 	Connections *int `json:"connections,omitempty"`
-	consumption
+	Usage
 	Restarts int        `json:"restarts"`
 	Since    *time.Time `json:"since,omitempty"`
 	// NextRestart is the soonest one of the instances.
-	NextRestart *time.Time       `json:"nextRestart,omitempty"`
-	Problem     string           `json:"problem,omitempty"`
-	Instances   []instanceStatus `json:"instances"`
+	NextRestart *time.Time `json:"nextRestart,omitempty"`
+	Problem     string     `json:"problem,omitempty"`
+	Instances   []Instance `json:"instances"`
 }
 
-// consumption is what processes use.
-type consumption struct {
-	// CPU is in percent of one CPU, over the time between two looks.
+// Usage is what processes use.
+type Usage struct {
+	// CPU is in percent of one CPU, over the time between two measurements.
 	CPU *float64 `json:"cpuPercent,omitempty"`
 	// Memory is that of the whole cgroup. Source says how it was found: "cgroup", "pss" or "rss".
 	Memory *int64 `json:"memoryBytes,omitempty"`
 	Source string `json:"memorySource,omitempty"`
 }
 
-// queueStatus is an accept queue: how many connections wait in it, and how many it takes.
-type queueStatus struct {
+// Queue is an accept queue: how many connections wait in it, and how many it takes.
+type Queue struct {
 	Depth int `json:"depth"`
 	Limit int `json:"limit"`
 }
 
-// instanceStatus is one worker.
-type instanceStatus struct {
+// Instance is one worker.
+type Instance struct {
 	Unit        string `json:"unit"`
 	Instance    int    `json:"instance"`
 	State       string `json:"state"`
 	PID         int    `json:"pid,omitempty"`
 	Connections *int   `json:"connections,omitempty"`
-	consumption
+	Usage
 	Restarts    int        `json:"restarts"`
 	Since       *time.Time `json:"since,omitempty"`
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
@@ -70,24 +69,25 @@ type instanceStatus struct {
 	Status string `json:"status,omitempty"`
 }
 
-// facts are what the kernel and the shim say of an app, beside systemd. The zero value knows nothing.
-type facts struct {
-	queue       *queueStatus
-	listeners   []*queueStatus // of each listener
-	unreachable unreachable
-	connections *int
-	ownListen   []string
-	instances   []instanceFacts // in the order of the instances, or none
+// Facts are what the kernel and the shim know of an app, beside systemd. The zero value knows nothing.
+type Facts struct {
+	Queue       *Queue
+	Listeners   []*Queue // of each listener
+	Unreachable Unreachable
+	Connections *int
+	OwnListen   []string
+	Instances   []InstanceFacts // in the order of the instances, or none
 }
 
-type instanceFacts struct {
-	consumption
-	connections *int
-	runs        *inspect.Runs
+// InstanceFacts are what the kernel and the shim know of one instance.
+type InstanceFacts struct {
+	Usage
+	Connections *int
+	Runs        *inspect.Runs
 }
 
-// unitsOf names the units that make the app's state: the aggregate, its sockets, then its instances.
-func unitsOf(a units.App, listed int) []string {
+// Units returns the names of the units that make the state of an app: the aggregate, its sockets, then its instances.
+func Units(a units.App, listed int) []string {
 	names := append([]string{a.Name.Service()}, a.Sockets()...)
 	for i := 1; i <= listed; i++ {
 		names = append(names, a.Name.Instance(i))
@@ -95,24 +95,23 @@ func unitsOf(a units.App, listed int) []string {
 	return names
 }
 
-// summarise turns the states of unitsOf, and what else is known, into one app's status. It is pure.
-func summarise(a units.App, states []control.State, f facts) appStatus {
-	s := appStatus{Name: a.Name, Listen: []string{}, Instances: []instanceStatus{}, Queue: f.queue, Connections: f.connections, OwnListen: f.ownListen}
-	for _, l := range a.Listen {
-		s.Listen = append(s.Listen, l.String())
+// Summarise returns the state of an app. The states are in the order of [Units].
+func Summarise(a units.App, states []control.State, f Facts) App {
+	s := App{
+		Name: a.Name, Listen: Addresses(a.Listen), OwnListen: f.OwnListen, Queue: f.Queue, Connections: f.Connections, Instances: []Instance{},
 	}
 	sockets := states[1 : 1+len(a.Sockets())]
 	for i, st := range states[1+len(sockets):] {
-		var known instanceFacts
-		if i < len(f.instances) {
-			known = f.instances[i]
+		var known InstanceFacts
+		if i < len(f.Instances) {
+			known = f.Instances[i]
 		}
-		one := instanceOf(i+1, st, known)
-		if one.State == "masked" && states[0].Active == control.Inactive {
-			one.Problem = "" // it is down like the others
+		instance := instanceOf(i+1, st, known)
+		if instance.State == "masked" && states[0].Active == control.Inactive {
+			instance.Problem = "" // it is down like the others
 		}
-		s.count(one)
-		s.Instances = append(s.Instances, one)
+		s.count(instance)
+		s.Instances = append(s.Instances, instance)
 	}
 	broken, unheard := false, false
 	for _, st := range sockets {
@@ -127,9 +126,9 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 	}
 	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
 		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
-		s.Problem = "listens on " + strings.Join(s.OwnListen, " ") + ", each instance for itself; install it with --listen " + s.OwnListen[0]
+		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s", strings.Join(s.OwnListen, " "), s.OwnListen[0])
 	}
-	problem := f.unreachable.problem(a.Name)
+	problem := f.Unreachable.Problem(a.Name)
 	if !broken {
 		s.Problem = cmp.Or(problem, s.Problem)
 	}
@@ -141,25 +140,25 @@ func summarise(a units.App, states []control.State, f facts) appStatus {
 }
 
 // count adds an instance to the sums.
-func (s *appStatus) count(one instanceStatus) {
-	if one.State == "skipped" {
+func (s *App) count(i Instance) {
+	if i.State == "skipped" {
 		return
 	}
 	s.Wanted++
-	s.Restarts += one.Restarts
-	if one.State == "running" {
+	s.Restarts += i.Restarts
+	if i.State == "running" {
 		s.Ready++
-		s.Since = earlier(s.Since, one.Since)
+		s.Since = earlier(s.Since, i.Since)
 	}
-	s.NextRestart = earlier(s.NextRestart, one.NextRestart)
-	if s.Problem == "" && one.Problem != "" {
-		s.Problem = one.Unit + ": " + one.Problem
+	s.NextRestart = earlier(s.NextRestart, i.NextRestart)
+	if s.Problem == "" && i.Problem != "" {
+		s.Problem = i.Unit + ": " + i.Problem
 	}
-	s.consumption.add(one.consumption)
+	s.Usage.add(i.Usage)
 }
 
 // add sums up. What one instance does not tell is missing in the sum, but the source is the weakest of all.
-func (u *consumption) add(more consumption) {
+func (u *Usage) add(more Usage) {
 	if more.CPU != nil {
 		sum := *more.CPU
 		if u.CPU != nil {
@@ -185,41 +184,48 @@ func earlier(a, b *time.Time) *time.Time {
 	return a
 }
 
-func instanceOf(number int, st control.State, f instanceFacts) instanceStatus {
-	one := instanceStatus{
-		Unit: st.Unit, Instance: number, PID: st.MainPID, Restarts: st.Restarts, State: instanceState(st, f.runs),
-		Connections: f.connections, consumption: f.consumption,
+func instanceOf(number int, st control.State, f InstanceFacts) Instance {
+	i := Instance{
+		Unit: st.Unit, Instance: number, PID: st.MainPID, Restarts: st.Restarts, State: instanceState(st, f.Runs),
+		Connections: f.Connections, Usage: f.Usage,
 	}
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
-		// A worker that has ended says nothing any more.
-		one.Status = st.StatusText
+		// systemd keeps the last status of a worker that has ended.
+		i.Status = st.StatusText
 	}
-	if one.Status == "" && f.runs != nil && one.State == "restarting" {
-		one.Status = fmt.Sprintf("waiting after %d short runs, the last with %s", f.runs.Failures, f.runs.Status)
+	if i.Status == "" && f.Runs != nil && i.State == "restarting" {
+		i.Status = fmt.Sprintf("waiting after %d short runs, the last with %s", f.Runs.Failures, f.Runs.Status)
 	}
 	if !st.ActiveSince.IsZero() && st.Up() {
 		t := st.ActiveSince
-		one.Since = &t
+		i.Since = &t
 	}
-	one.LastExit = control.Explain(st)
-	if one.State == "skipped" || one.State == "masked" {
-		one.LastExit = ""
+	i.LastExit = control.Explain(st)
+	if i.State == "skipped" || i.State == "masked" {
+		i.LastExit = ""
 	}
 	switch {
-	case f.runs == nil:
-	case one.State == "gave up":
+	case f.Runs == nil:
+	case i.State == "gave up":
 		// systemd knows the status with which the shim gave up, and the shim how the program ended before.
-		one.LastExit = cmp.Or(lastRun(*f.runs), one.LastExit)
-	case one.LastExit == "" && st.Active != control.Inactive:
-		one.LastExit = lastRun(*f.runs)
+		i.LastExit = cmp.Or(lastRun(*f.Runs), i.LastExit)
+	case i.LastExit == "" && st.Active != control.Inactive:
+		i.LastExit = lastRun(*f.Runs)
 	}
-	switch one.State {
+	switch i.State {
 	case "restarting":
-		one.NextRestart = nextRestart(st, f.runs)
-		one.Problem = one.LastExit
+		i.NextRestart = nextRestart(st, f.Runs)
+		i.Problem = i.LastExit
 	case "running", "stopped", "skipped", "starting":
 	default:
-		one.Problem = control.Explain(st)
+		i.Problem = control.Explain(st)
 	}
-	return one
+	return i
+}
+
+func (q *Queue) String() string {
+	if q == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", q.Depth, q.Limit)
 }

@@ -1,4 +1,4 @@
-package main
+package guard
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -47,7 +48,7 @@ func TestMoreRights(t *testing.T) {
 		{units.App{}, units.App{SocketOptions: []units.SocketOption{{Key: "Mark", Value: "7"}, {Key: "KeepAlive", Value: "yes"}}}, []string{"socket-options: Mark=7"}},
 		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
 	} {
-		if got := moreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
+		if got := MoreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v, %+v: %q, want %q", tt.a, tt.b, got, tt.want)
 		}
 	}
@@ -95,39 +96,16 @@ func TestRightsAreComplete(t *testing.T) {
 	}
 	app := reflect.TypeFor[units.App]()
 	for i := range app.NumField() {
-		word := keyWord(app.Field(i).Name)
-		if slices.Contains(none, word) == slices.Contains(given, word) {
-			t.Errorf("%s must be in rights() or in the list of fields that give no rights", word)
+		field := app.Field(i).Name
+		is := func(word string) bool { return strings.EqualFold(strings.ReplaceAll(word, "-", ""), field) }
+		if slices.ContainsFunc(none, is) == slices.ContainsFunc(given, is) {
+			t.Errorf("%s must be in rights() or in the list of fields that give no rights", field)
 		}
 	}
 }
 
-func TestMayChange(t *testing.T) {
-	w := newWorld(t)
-	w.args = []string{"clusterctl", "install", "web", "--run-as", "root", "--", "/bin/true", "-x"}
-	old, now := units.App{Name: "web"}, units.App{Name: "web", Sandbox: units.SandboxOff, Trust: []string{"root"}}
-	err := w.mayChange(t.Context(), old, now, consent{})
-	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "web gets more rights (sandbox: default -> off)") ||
-		w.hintFor(err) != "sudo clusterctl install web --run-as root --yes -- /bin/true -x" {
-		t.Errorf("without a terminal: %v, hint %q", err, w.hintFor(err))
-	}
-	if err := w.mayChange(t.Context(), old, now, consent{yes: true}); err != nil || w.err.String() != "web: sandbox: default -> off\n" {
-		t.Errorf("with --yes: %v, %q", err, w.err.String())
-	}
-	w.stdinTTY = true
-	for answer, ok := range map[string]bool{"y\n": true, "n\n": false, "": false} {
-		w.stdin = strings.NewReader(answer)
-		if err := w.mayChange(t.Context(), old, now, consent{}); (err == nil) != ok {
-			t.Errorf("%q: %v", answer, err)
-		}
-	}
-	if err := w.mayChange(t.Context(), now, old, consent{}); err != nil {
-		t.Errorf("fewer rights: %v", err)
-	}
-}
-
-// TestTrustedFor: what a file may decide that others may change. The user nobody owns the file and its directory.
-func TestTrustedFor(t *testing.T) {
+// TestMayDecide: what a file may decide that others may change. The user nobody owns the file and its directory.
+func TestMayDecide(t *testing.T) {
 	w := newWorld(t)
 	const nobody = 65534
 	w.mkdir(t, "srv", 0o755)
@@ -165,38 +143,33 @@ func TestTrustedFor(t *testing.T) {
 		"another one's, owns": {web, 1, "run-as: dynamic -> nobody"},
 	} {
 		mine(tt.owner)
-		err := w.trustedFor(tt.app, consent{file: file, yes: true})
+		err := w.MayDecide(file, nil, tt.app, nil)
 		if tt.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), tt.want) || exitCode(err) != exitPermission || !errors.Is(err, fs.ErrPermission) || w.hintFor(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
-			t.Errorf("%s: %v, hint %q", name, err, w.hintFor(err))
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, fs.ErrPermission) || fault.Hint(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
+			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
 	}
 	mine(nobody)
-	w.vars["SUDO_UID"] = "65534"
-	if err := w.trustedFor(root, consent{file: file}); err != nil {
+	w.Caller = nobody
+	if err := w.MayDecide(file, nil, root, nil); err != nil {
 		t.Errorf("the caller's: %v", err)
 	}
-	delete(w.vars, "SUDO_UID")
-	if err := w.trustedFor(root, consent{}); err != nil {
-		t.Errorf("without a file: %v", err)
-	}
+	w.Caller = 0
 
-	// An app that is there, as the user of another: every change decides what that user runs.
-	w.installed(t, "there", 1)
-	there, err := w.store.Load("there")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.trustedFor(there, consent{file: file}); err != nil {
+	// An app that is installed, as the user of another: every change decides what that user runs.
+	old := units.App{Name: "old", Command: []string{"/bin/true"}}
+	changed := func(_, _ units.App) []string { return []string{"command"} }
+	if err := w.MayDecide(file, &old, old, changed); err != nil {
 		t.Errorf("no change: %v", err)
 	}
-	there.Command = []string{"/bin/false"}
-	if err := w.trustedFor(there, consent{file: file}); err == nil || !strings.Contains(err.Error(), "there (command)") {
+	other = old
+	other.Command = []string{"/bin/false"}
+	if err := w.MayDecide(file, &old, other, changed); err == nil || !strings.Contains(err.Error(), "old (command)") {
 		t.Errorf("another command: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package guard
 
 import (
 	"fmt"
@@ -13,33 +13,33 @@ import (
 
 // unsafeError is a path that others than root, the caller and, where they may, the workers can change.
 type unsafeError struct {
-	path unsafePath
+	path UnsafePath
 	// rights says what the path decides.
 	rights string
 	hint   string
 }
 
 func (e *unsafeError) Error() string {
-	return fmt.Sprintf("the %s %q %s, and %s", e.path.noun(), e.path.Path, e.rights, e.path.who())
+	return fmt.Sprintf("the %s %q %s, and %s", e.path.Noun(), e.path.Path, e.rights, e.path.Who())
 }
 
 func (e *unsafeError) Hint() string { return e.hint }
 
-// noun names what the path is, as a person would.
-func (p unsafePath) noun() string {
+// Noun returns what the path is, in words.
+func (p UnsafePath) Noun() string {
 	switch p.What {
-	case anEnvFile:
+	case whatEnvFile:
 		return "environment file"
-	case aWritable:
+	case whatWritable:
 		return "writable path"
-	case aSocket:
+	case whatSocket:
 		return "directory of the socket"
 	}
 	return p.What
 }
 
-// who says who may write, and where: "everybody may write /tmp/x".
-func (p unsafePath) who() string {
+// Who returns who may write, and where: "everybody may write /tmp/x".
+func (p UnsafePath) Who() string {
 	var words []string
 	for i, w := range p.Writers {
 		if i == 2 && len(p.Writers) > 3 {
@@ -51,7 +51,7 @@ func (p unsafePath) who() string {
 	return strings.Join(words, "; ")
 }
 
-func (w pathWriter) String() string {
+func (w Writer) String() string {
 	switch w.Reason {
 	case trust.Everybody:
 		return "everybody may write " + w.Path
@@ -72,7 +72,7 @@ func (w pathWriter) String() string {
 }
 
 // command returns what to type to take the right to write away.
-func (w pathWriter) command() string {
+func (w Writer) command() string {
 	path := text.Shell(w.Path)
 	switch w.Reason {
 	case trust.Owner:
@@ -91,33 +91,33 @@ func (w pathWriter) command() string {
 }
 
 // refuse makes the error of an unsafe path.
-func (g *guard) refuse(p unsafePath) error {
+func (c *check) refuse(p UnsafePath) error {
 	err := &unsafeError{path: p, hint: p.Writers[0].command()}
 	switch {
-	case p.What == anEnvFile:
+	case p.What == whatEnvFile:
 		err.rights = "is read as root"
-		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", text.Shell(p.Path), g.app.Name)
-	case p.What == aSocket:
+		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", text.Shell(p.Path), c.app.Name)
+	case p.What == whatSocket:
 		err.rights = "is where root makes the socket"
-		err.hint = fmt.Sprintf("--listen /run/%s/%s", g.app.Name, filepath.Base(g.socketIn(p.Path)))
-	case p.What == aWritable:
+		err.hint = fmt.Sprintf("--listen /run/%s/%s", c.app.Name, filepath.Base(c.socketIn(p.Path)))
+	case p.What == whatWritable:
 		err.rights = "is writable in the sandbox"
-	case g.root():
+	case c.root():
 		err.rights = "decides what root runs"
-	case p.What == aDirectory:
+	case p.What == whatDirectory:
 		err.rights = "is where the app runs"
 	default:
 		err.rights = "is what the app runs"
 	}
-	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != anEnvFile && p.What != aSocket {
+	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != whatEnvFile && p.What != whatSocket {
 		err.hint += fmt.Sprintf(", or --trust %s if %[1]s may decide that", w.Name)
 	}
 	return err
 }
 
 // socketIn is the socket of the app in a directory.
-func (g *guard) socketIn(dir string) string {
-	for _, l := range g.app.Listen {
+func (c *check) socketIn(dir string) string {
+	for _, l := range c.app.Listen {
 		if l.Network == units.Unix && filepath.Dir(l.Path) == dir {
 			return l.Path
 		}

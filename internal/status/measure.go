@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // cpuInterval is the time over which the CPU use is measured where nothing was measured before.
 const cpuInterval = 200 * time.Millisecond
 
-// meter measures the CPU use of cgroups between two looks.
+// meter measures the CPU use of cgroups between two marks.
 type meter struct {
 	host   inspect.Host
 	now    func() time.Time
@@ -31,16 +31,16 @@ type cpuMark struct {
 	at   time.Time
 }
 
-func (e *env) newMeter() *meter {
-	return &meter{host: e.host, now: e.now, before: map[string]cpuMark{}}
+func newMeter(host inspect.Host, now func() time.Time) *meter {
+	return &meter{host: host, now: now, before: map[string]cpuMark{}}
 }
 
-// begin notes what the instances have used so far, in the cgroups where our units put them: so the time in which systemd is
-// asked for their states is a part of that over which the CPU use is measured, and not added to it.
-func (m *meter) begin(apps []listedApp) {
+// begin notes what the instances have used so far, in the cgroups where our units put them. So the CPU use is measured while
+// systemd is asked for the states.
+func (m *meter) begin(apps []Listed) {
 	for _, a := range apps {
-		for i := range a.listed {
-			path := "/clusterctl.slice/" + a.app.Name.Slice() + "/" + a.app.Name.Instance(i+1)
+		for i := range a.Count {
+			path := "/clusterctl.slice/" + a.App.Name.Slice() + "/" + a.App.Name.Instance(i+1)
 			if used, ok := m.host.CPU(path); ok {
 				m.before[path] = cpuMark{used, m.now()}
 			}
@@ -49,7 +49,7 @@ func (m *meter) begin(apps []listedApp) {
 	m.at, m.begun = m.now(), true
 }
 
-// covers says whether begin has found all that runs. A Slice= of somebody's own is elsewhere.
+// covers reports whether begin has found all that runs. A Slice= of somebody's own is elsewhere.
 func (m *meter) covers(states []control.State) bool {
 	for _, st := range states {
 		if _, ok := m.before[st.ControlGroup]; !ok && st.ControlGroup != "" {
@@ -59,7 +59,7 @@ func (m *meter) covers(states []control.State) bool {
 	return m.begun
 }
 
-// mark notes what each running unit has used so far, and gives the use since the mark before, in percent of one CPU. A
+// mark notes what each running unit has used so far, and returns the use since the mark before, in percent of one CPU. A
 // cgroup that was not there then, or is another one of the same name, has none.
 func (m *meter) mark(states []control.State) map[string]float64 {
 	if m.last != nil && m.now().Sub(m.at) < cpuInterval {
@@ -88,13 +88,14 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 	return cpu
 }
 
-// measure finds out all that systemd does not say of some apps: one look at the sockets of the machine, and a few files for
-// each instance. states are those of unitsOf, app after app. It waits until cpuInterval is over since the meter has begun, or
-// from now on if it has not; a nil one leaves the CPU use out.
-func (e *env) measure(ctx context.Context, m *meter, apps []listedApp, states [][]control.State) ([]facts, error) {
+// measure finds out what systemd does not know of some apps: it reads the sockets of the machine once, and a few files for
+// each instance. The states of each app are in the order of [Units]. Unless the meter is nil, measure waits until cpuInterval is
+// over since the meter has begun, or since now if the meter has not.
+func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]control.State) ([]Facts, error) {
+	m := c.meter
 	var all []control.State
 	for i, a := range apps {
-		all = append(all, states[i][1+len(a.app.Sockets()):]...)
+		all = append(all, states[i][1+len(a.App.Sockets()):]...)
 	}
 	var cpu map[string]float64
 	wait := false
@@ -107,13 +108,13 @@ func (e *env) measure(ctx context.Context, m *meter, apps []listedApp, states []
 	}
 	// Without the sockets the rest is worth showing too.
 	sockets, _ := inspect.Look()
-	out := make([]facts, 0, len(apps))
+	out := make([]Facts, 0, len(apps))
 	for i, a := range apps {
-		out = append(out, e.factsOf(a.app, states[i], sockets))
+		out = append(out, FactsOf(c.Host, a.App, states[i], sockets))
 	}
 	if wait {
 		// A timer, since the use of CPU time has no event.
-		t := time.NewTimer(max(cpuInterval-e.now().Sub(m.at), 0))
+		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.at), 0))
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -123,73 +124,74 @@ func (e *env) measure(ctx context.Context, m *meter, apps []listedApp, states []
 		cpu = m.mark(all)
 	}
 	for i, a := range apps {
-		for k, st := range states[i][1+len(a.app.Sockets()):] {
+		for k, st := range states[i][1+len(a.App.Sockets()):] {
 			if p, ok := cpu[st.ControlGroup]; ok {
-				out[i].instances[k].CPU = &p
+				out[i].Instances[k].CPU = &p
 			}
 		}
 	}
 	return out, nil
 }
 
-// factsOf looks at one app; the CPU use is added later.
-func (e *env) factsOf(a units.App, states []control.State, sockets *inspect.Sockets) facts {
-	f := facts{listeners: make([]*queueStatus, len(a.Listen)), unreachable: e.unreachable(a, states, sockets)}
+// FactsOf returns what the kernel and the shim know of an app, without the CPU use. The states are in the order of [Units], and
+// sockets may be nil.
+func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspect.Sockets) Facts {
+	f := Facts{Listeners: make([]*Queue, len(a.Listen)), Unreachable: FindUnreachable(h, a, states, sockets)}
 	accepted := map[uint64]bool{}
 	for k, l := range a.Listen {
-		at, ok := addressOf(l)
+		at, ok := AddressOf(l)
 		if !ok || sockets == nil {
 			continue
 		}
 		if q, ok := sockets.Queue(at); ok {
-			f.listeners[k] = &queueStatus{q.Depth, q.Limit}
-			if f.queue == nil {
-				f.queue = &queueStatus{}
+			f.Listeners[k] = &Queue{Depth: q.Depth, Limit: q.Limit}
+			if f.Queue == nil {
+				f.Queue = &Queue{}
 			}
-			f.queue.Depth, f.queue.Limit = f.queue.Depth+q.Depth, f.queue.Limit+q.Limit
+			f.Queue.Depth, f.Queue.Limit = f.Queue.Depth+q.Depth, f.Queue.Limit+q.Limit
 		}
 		for _, ino := range sockets.Connections(at) {
 			accepted[ino] = true
 		}
 		n := len(accepted)
-		f.connections = &n
+		f.Connections = &n
 	}
 	for i, st := range states[1+len(a.Sockets()):] {
-		one := instanceFacts{}
-		if runs, ok := e.host.RunsOf(string(a.Name), i+1); ok {
-			one.runs = &runs
+		one := InstanceFacts{}
+		if runs, ok := h.RunsOf(string(a.Name), i+1); ok {
+			one.Runs = &runs
 		}
-		if pids := e.host.Pids(st.ControlGroup); len(pids) > 0 {
-			if mem, ok := e.host.Memory(st.ControlGroup, pids); ok {
+		if pids := h.Pids(st.ControlGroup); len(pids) > 0 {
+			if mem, ok := h.Memory(st.ControlGroup, pids); ok {
 				one.Memory, one.Source = &mem.Bytes, mem.Source
 			}
-			if held, ok := e.host.SocketsOf(pids); ok && sockets != nil {
+			if held, ok := h.SocketsOf(pids); ok && sockets != nil {
 				f.addOwn(a, sockets.ListenersAmong(held))
-				one.connections = f.connectionsAmong(held, accepted)
+				one.Connections = f.connectionsAmong(held, accepted)
 			}
 		}
-		f.instances = append(f.instances, one)
+		f.Instances = append(f.Instances, one)
 	}
 	return f
 }
 
 // addOwn adds addresses on which an instance listens, without the shared ones.
-func (f *facts) addOwn(a units.App, list []inspect.Address) {
+func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	for _, at := range list {
 		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
-			of, _ := addressOf(l)
-			return at.Port == of.Port && (at.Host == of.Host || !at.Host.IsValid() && of.Host.IsUnspecified())
+			other, _ := AddressOf(l)
+			return at.Port == other.Port && (at.Host == other.Host || !at.Host.IsValid() && other.Host.IsUnspecified())
 		})
 		l := units.Listener{Host: at.Host, Port: at.Port}
-		if !shared && !slices.Contains(f.ownListen, l.String()) {
-			f.ownListen = append(f.ownListen, l.String())
+		if !shared && !slices.Contains(f.OwnListen, l.String()) {
+			f.OwnListen = append(f.OwnListen, l.String())
 		}
 	}
 }
 
 // connectionsAmong counts the accepted connections among the sockets that an instance holds.
-func (f *facts) connectionsAmong(held, accepted map[uint64]bool) *int {
-	if f.connections == nil {
+func (f *Facts) connectionsAmong(held, accepted map[uint64]bool) *int {
+	if f.Connections == nil {
 		return nil
 	}
 	n := 0
@@ -201,7 +203,7 @@ func (f *facts) connectionsAmong(held, accepted map[uint64]bool) *int {
 	return &n
 }
 
-// addressOf is where the kernel knows a listener. Datagrams have no accept queue and no connections.
-func addressOf(l units.Listener) (inspect.Address, bool) {
+// AddressOf returns where the kernel knows a listener. Datagrams have no accept queue and no connections.
+func AddressOf(l units.Listener) (inspect.Address, bool) {
 	return inspect.Address{Host: l.Host, Port: l.Port, Path: l.Path}, l.Network != units.UDP
 }

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// lastRun says how the last run ended that ended by itself.
+// lastRun returns in words how the last run ended that ended by itself.
 func lastRun(r inspect.Runs) string {
 	how := control.ExplainExit(r.Result, r.Status)
 	if how == "" || r.Uptime <= 0 {
@@ -23,7 +23,7 @@ func lastRun(r inspect.Runs) string {
 	return how + " after " + text.Duration(r.Uptime)
 }
 
-// waiting says whether an instance is held back by the shim, before its program is started again.
+// waiting reports whether an instance is held back by the shim, before its program is started again.
 func waiting(st control.State, runs *inspect.Runs) bool {
 	if st.Active != control.Activating {
 		return false
@@ -36,7 +36,7 @@ func waiting(st control.State, runs *inspect.Runs) bool {
 	return st.Restarts > 0 && (st.Sub == "start-pre" || strings.HasPrefix(st.StatusText, "waiting "))
 }
 
-// nextRestart is when systemd (RestartSec=) or the shim lets the program start again, or nil.
+// nextRestart returns when systemd (RestartSec=) or the shim lets the program start again, or nil.
 func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	var next time.Time
 	if runs != nil {
@@ -53,13 +53,13 @@ func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	return &next
 }
 
-// heldBack says whether a stop by hand met the wait before the program, which systemd takes for a failure of that command.
+// heldBack reports whether a stop by hand met the wait before the program, which systemd takes for a failure of that command.
 func heldBack(st control.State) bool {
 	const killed = 2 // CLD_KILLED
 	return st.Result == "signal" && st.ExecMainCode == 0 && st.PreCode == killed && st.PreStatus == int(syscall.SIGTERM)
 }
 
-// instanceState is one word for the state of an instance.
+// instanceState returns one word for the state of an instance.
 func instanceState(st control.State, runs *inspect.Runs) string {
 	switch {
 	case st.Up():
@@ -84,11 +84,11 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 	return "stopped"
 }
 
-// appState is the state of the app in words: running, degraded, starting, stopping, restarting, stopped, gave up, failed.
-// broken says that a socket of it is.
-func appState(aggregate control.State, s appStatus, broken bool) string {
+// appState returns the state of the app: running, degraded, starting, stopping, restarting, stopped, gave up, failed.
+// broken: a socket of the app has failed.
+func appState(aggregate control.State, s App, broken bool) string {
 	some := func(state string) bool {
-		return slices.ContainsFunc(s.Instances, func(i instanceStatus) bool { return i.State == state })
+		return slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State == state })
 	}
 	switch {
 	case s.Ready == s.Wanted && s.Ready > 0:
@@ -108,7 +108,7 @@ func appState(aggregate control.State, s appStatus, broken bool) string {
 	case aggregate.Active != control.ActiveFailed && s.Problem == "":
 		// Also where every worker has done its work, with --restart on-failure or no: the aggregate stays active then.
 		return "stopped"
-	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i instanceStatus) bool { return i.State != "gave up" && i.State != "skipped" }):
+	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State != "gave up" && i.State != "skipped" }):
 		return "gave up"
 	case aggregate.Active == control.Inactive && !broken:
 		// Stopped by hand while a worker was ending by itself, which systemd calls a failure of that one. By itself an app
@@ -118,15 +118,16 @@ func appState(aggregate control.State, s appStatus, broken bool) string {
 	return "failed"
 }
 
-// words is the state for people: "degraded 3/4", "restarting in 2 s".
-func (s appStatus) words(now time.Time) string {
+// Words returns the state for people: "degraded 3/4", "restarting in 2 s".
+func (s App) Words(now time.Time) string {
 	if s.State == "degraded" {
 		return fmt.Sprintf("degraded %d/%d", s.Ready, s.Wanted)
 	}
 	return inWords(s.State, s.NextRestart, now)
 }
 
-func (i instanceStatus) words(now time.Time) string { return inWords(i.State, i.NextRestart, now) }
+// Words returns the state for people.
+func (i Instance) Words(now time.Time) string { return inWords(i.State, i.NextRestart, now) }
 
 func inWords(state string, next *time.Time, now time.Time) string {
 	if state != "restarting" || next == nil {

@@ -1,4 +1,4 @@
-package main
+package guard
 
 import (
 	"path"
@@ -50,7 +50,8 @@ func unixSockets(a units.App) []string {
 	var list []string
 	for _, l := range a.Listen {
 		dir := path.Dir(l.Path)
-		if l.Network == units.Unix && path.IsAbs(l.Path) && dir != path.Clean(a.Directory) && dir != "/run" && !strings.HasPrefix(dir, "/run/") {
+		ours := dir == path.Clean(a.Directory) || dir == "/run" || strings.HasPrefix(dir, "/run/")
+		if l.Network == units.Unix && path.IsAbs(l.Path) && !ours {
 			list = append(list, l.Path)
 		}
 	}

@@ -1,0 +1,90 @@
+package guard
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// resolveEnvFiles has the shim read, as the workers' user, what that user or others may replace: PID 1 would read as root
+// whatever they make of it. The files after such a file are read by the shim too, so that they still win over it.
+func (c *check) resolveEnvFiles() error {
+	c.app.EnvFiles = slices.Clone(c.app.EnvFiles)
+	first := ""
+	for i, f := range c.app.EnvFiles {
+		if !f.ByWorker && first == "" && !c.root() {
+			writers, err := c.ask(c.envFile(f))
+			if err != nil {
+				return fmt.Errorf("who may change the environment file %q: %w", f.Path, fault.Cause(err))
+			}
+			if f.ByWorker = len(writers) > 0; f.ByWorker && !c.mayRead(f.Path) {
+				return c.refuse(UnsafePath{What: whatEnvFile, Path: f.Path, Writers: c.named(writers)})
+			}
+		}
+		if !f.ByWorker && first == "" && c.inWorkerTree(f.Path) && c.mayRead(f.Path) {
+			f.ByWorker = true
+		}
+		if first != "" && !f.ByWorker {
+			if f.ByWorker = true; !c.mayRead(f.Path) {
+				err := fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, c.who.Name)
+				return fault.WithHint(err, "name %s before %s", f.Path, first)
+			}
+		}
+		if f.ByWorker && first == "" {
+			first = f.Path
+		}
+		if f.ByWorker && !c.app.EnvFiles[i].ByWorker {
+			c.noteWorkerReads(f.Path)
+		}
+		c.app.EnvFiles[i] = f
+	}
+	return nil
+}
+
+// inWorkerTree reports whether workers that run as root in a sandbox may make the file a link to what only PID 1 sees.
+func (c *check) inWorkerTree(path string) bool {
+	if !c.root() || c.app.Sandbox == units.SandboxOff {
+		return false
+	}
+	end, links := Follow(path)
+	places := []string{filepath.Clean(path), end}
+	for _, l := range links {
+		places = append(places, l.At)
+	}
+	return slices.ContainsFunc(c.app.WritableTrees(), func(tree string) bool {
+		tree = filepath.Clean(tree)
+		target, _ := Follow(tree)
+		return slices.ContainsFunc(places, func(p string) bool {
+			return p == tree || Inside(p, tree) || p == target || Inside(p, target)
+		})
+	})
+}
+
+func (c *check) noteWorkerReads(path string) {
+	if c.root() {
+		c.guard.note("env-file: %s is read in the sandbox, since the workers may write there", path)
+		return
+	}
+	c.guard.note("env-file: %s is read as %s and not as root, since others than root may change it", path, c.who.Name)
+}
+
+// mayRead reports whether the mode bits let the workers read a file. It returns true for a missing file and for a file with an
+// ACL: the start finds out.
+func (c *check) mayRead(path string) bool {
+	who := c.who
+	who.bare = c.app.Sandbox != units.SandboxOff
+	if who.BlockedBy(filepath.Dir(path)+"/.") != "" {
+		return false
+	}
+	info, err := os.Stat(path)
+	if err != nil || HasACL(path) {
+		return true
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || who.has(st, toRead)
+}

@@ -1,0 +1,350 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/internal/trust"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// guarded is a path that root, PID 1 or the workers obey.
+type guarded struct {
+	what  string
+	path  string
+	scope trust.Scope
+	// worker: the workers' user may write there.
+	worker bool
+	// strict: any other writer is an error. Otherwise it is an error only if everybody may write, and a note if some may.
+	strict bool
+}
+
+// The words for what a path is, which "show --json" prints.
+const (
+	whatProgram   = "program"
+	whatArgument  = "argument"
+	whatDirectory = "directory"
+	whatEnvFile   = "env-file"
+	whatWritable  = "writable"
+	whatSocket    = "listen"
+)
+
+// UnsafePath is a guarded path that others may change, as "show --json" prints it.
+type UnsafePath struct {
+	What    string   `json:"what"`
+	Path    string   `json:"path"`
+	Writers []Writer `json:"writers"`
+	// tolerated is noted, and refused nowhere.
+	tolerated bool
+}
+
+// Writer is somebody who may write Path, a part of the way to the unsafe path.
+type Writer struct {
+	Path   string       `json:"path"`
+	Reason trust.Reason `json:"reason"`
+	// Name is the user or the group, Users are the members of the group.
+	Name  string   `json:"name,omitempty"`
+	Users []string `json:"users,omitempty"`
+}
+
+// Guard finds out who may change what apps obey.
+type Guard struct {
+	// Caller is the user who gives the command, by sudo or directly. Root reports whether the command runs as root.
+	Caller int
+	Root   bool
+	// LookPath finds a program in $PATH.
+	LookPath func(string) (string, error)
+	// Note gets who reads an environment file, and which unsafe paths are tolerated. It may be nil.
+	Note func(format string, args ...any)
+}
+
+// check finds out who may change the paths of one app.
+type check struct {
+	guard   Guard
+	app     units.App
+	who     Identity
+	checker trust.Checker
+	trusted []int
+	// byCaller: a path is safe because the caller alone may change it.
+	byCaller bool
+}
+
+func (g Guard) note(format string, args ...any) {
+	if g.Note != nil {
+		g.Note(format, args...)
+	}
+}
+
+// CallerName returns the name of the user who gives the command, or its number if it has none.
+func (g Guard) CallerName() string {
+	if u, err := LookupUser(strconv.Itoa(g.Caller)); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(g.Caller)
+}
+
+func (g Guard) newCheck(a units.App) (*check, error) {
+	c := &check{guard: g, app: a}
+	var err error
+	if c.who, err = Identify(a.RunAs); err != nil {
+		return nil, err
+	}
+	accounts, err := trust.ReadAccounts("/etc")
+	if err != nil {
+		return nil, err
+	}
+	c.checker.Accounts = accounts.With(c.who.UID, c.who.GIDs...)
+	for _, name := range a.Trust {
+		u, err := LookupUser(name)
+		if err != nil {
+			return nil, fault.WithHint(fmt.Errorf("trust: there is no user %q", name), "getent passwd lists the users")
+		}
+		uid, _ := strconv.Atoi(u.Uid)
+		c.trusted = append(c.trusted, uid)
+	}
+	return c, nil
+}
+
+// Resolve returns the app with what the guard decides: who reads the environment files, and that the caller is trusted from now
+// on if a path is safe only because of that. It refuses paths that others may change.
+func (g Guard) Resolve(a units.App) (units.App, error) {
+	c, err := g.newCheck(a)
+	if err != nil {
+		return a, err
+	}
+	if err := c.resolveEnvFiles(); err != nil {
+		return a, err
+	}
+	unsafe, err := c.unsafe()
+	if err != nil {
+		return a, err
+	}
+	var errs []error
+	for _, p := range unsafe {
+		if p.tolerated {
+			g.note("%s: %s: %s", p.Noun(), p.Path, p.Who())
+			continue
+		}
+		errs = append(errs, c.refuse(p))
+	}
+	return c.resolved(), errors.Join(errs...)
+}
+
+// Preview returns the app as [Guard.Resolve] returns it, without notes. If Resolve would fail, Preview returns the app as it is.
+func (g Guard) Preview(a units.App) units.App {
+	g.Note = nil
+	c, err := g.newCheck(a)
+	if err != nil {
+		return a
+	}
+	if c.resolveEnvFiles() != nil {
+		return a
+	}
+	if _, err := c.unsafe(); err != nil {
+		return a
+	}
+	return c.resolved()
+}
+
+// resolved returns the app with what the check has decided. A reload by somebody else, or by systemd, must come to the same
+// answer, so the caller stays among the users that are trusted.
+func (c *check) resolved() units.App {
+	a := c.app
+	if name := c.guard.CallerName(); c.byCaller && !slices.Contains(a.Trust, name) {
+		a.Trust = append(slices.Clone(a.Trust), name)
+	}
+	return a
+}
+
+// StillSafe refuses a reload of an app that obeys a path which others may change by now. source is the description of the app.
+func (g Guard) StillSafe(a units.App, source string) error {
+	if len(a.Command) == 0 {
+		return nil // its units were only generated
+	}
+	c, err := g.newCheck(a)
+	if err != nil {
+		return err
+	}
+	unsafe, err := c.unsafe()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range unsafe {
+		if p.tolerated {
+			continue
+		}
+		err := c.refuse(p)
+		if p.What == whatEnvFile && c.mayRead(p.Path) && !c.root() {
+			// An older clusterctl installed the app, or the file has got another owner since.
+			err = fault.WithHint(err, "sudo clusterctl apply -f %s", text.Shell(source))
+		}
+		errs = append(errs, &fault.NotReached{Err: err})
+	}
+	return errors.Join(errs...)
+}
+
+// Unsafe returns the paths of an app that an install would refuse, as far as the command may look.
+func (g Guard) Unsafe(a units.App) []UnsafePath {
+	c, err := g.newCheck(a)
+	if err != nil {
+		return nil
+	}
+	all, err := c.unsafe()
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(all, func(p UnsafePath) bool { return p.tolerated })
+}
+
+// root reports whether the app runs as root.
+func (c *check) root() bool { return c.who.UID == 0 }
+
+// paths are all that matter, in the order in which an administrator would look at them.
+func (c *check) paths() []guarded {
+	a, root := c.app, c.root()
+	var list []guarded
+	for _, p := range a.Programs() {
+		list = append(list, guarded{what: whatProgram, path: p, scope: trust.Contents, worker: !root, strict: root})
+	}
+	if root {
+		list = append(list, c.obeyedByRoot()...)
+	}
+	if a.Directory != "" {
+		scope := trust.Place
+		if root {
+			scope = trust.Contents
+		}
+		list = append(list, guarded{what: whatDirectory, path: a.Directory, scope: scope, worker: !root, strict: true})
+	}
+	for _, f := range a.EnvFiles {
+		list = append(list, c.envFile(f))
+	}
+	for _, p := range a.Writable {
+		list = append(list, guarded{what: whatWritable, path: p, worker: true, strict: true})
+	}
+	for _, l := range a.Listen {
+		if l.Network == units.Unix && filepath.IsAbs(l.Path) { // an abstract socket is in no directory
+			// PID 1 makes the socket. A worker that could replace the directory by a link would choose where.
+			dir := filepath.Dir(l.Path)
+			list = append(list, guarded{what: whatSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
+		}
+	}
+	return list
+}
+
+// envFile: what the workers' user may replace, PID 1 must not read. The shim reads it with no more rights than that user's.
+func (c *check) envFile(f units.EnvFile) guarded {
+	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
+}
+
+// obeyedByRoot are the other files that a command of root's runs or reads: interpreters in first lines, files among the
+// arguments, and what Node reads beside a script.
+func (c *check) obeyedByRoot() []guarded {
+	var list []guarded
+	add := func(what, path string) {
+		if info, err := os.Stat(path); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
+			list = append(list, guarded{what: what, path: path, scope: trust.Contents, strict: true})
+		}
+	}
+	programs := c.app.Programs()
+	for _, p := range programs {
+		if line := Shebang(p); len(line) > 0 {
+			if found, err := c.guard.LookPath(line[0]); err == nil {
+				add(whatProgram, found)
+			}
+		}
+	}
+	for _, arg := range c.app.Command[1:] {
+		if _, v, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
+			arg = v
+		}
+		if arg == "" || strings.HasPrefix(arg, "-") {
+			continue
+		}
+		if !filepath.IsAbs(arg) {
+			arg = filepath.Join("/", c.app.Directory, arg)
+		}
+		if !slices.Contains(programs, arg) && arg != "/" {
+			add(whatArgument, arg)
+		}
+	}
+	for _, name := range []string{"package.json", "node_modules"} {
+		add(whatArgument, filepath.Join("/", c.app.Directory, name))
+	}
+	return list
+}
+
+// ask returns who may change a path, without the caller. It notes when the path is safe only because the caller is trusted.
+// A path that the caller may not look at has no writers: whoever is not root changes nothing.
+func (c *check) ask(p guarded) ([]trust.Writer, error) {
+	found, err := c.writersOf(p)
+	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {
+		return nil, nil
+	}
+	return found, err
+}
+
+func (c *check) writersOf(p guarded) ([]trust.Writer, error) {
+	allowed := func(more ...int) []int {
+		list := slices.Concat(c.trusted, more)
+		if !p.worker {
+			return slices.DeleteFunc(list, func(uid int) bool { return uid == c.who.UID })
+		}
+		return append(list, c.who.UID)
+	}
+	found, err := c.checker.Writers(p.path, p.scope, allowed()...)
+	if err != nil || len(found) == 0 || c.guard.Caller == 0 {
+		return found, err
+	}
+	with, err := c.checker.Writers(p.path, p.scope, allowed(c.guard.Caller)...)
+	c.byCaller = c.byCaller || len(with) < len(found)
+	return with, err
+}
+
+// unsafe returns the paths that others may change.
+func (c *check) unsafe() ([]UnsafePath, error) {
+	list := []UnsafePath{}
+	for _, p := range c.paths() {
+		writers, err := c.ask(p)
+		if err != nil {
+			return nil, fmt.Errorf("who may change the %s %q: %w", p.what, p.path, fault.Cause(err))
+		}
+		if len(writers) == 0 {
+			continue
+		}
+		everybody := slices.ContainsFunc(writers, func(w trust.Writer) bool { return w.Reason == trust.Everybody })
+		one := UnsafePath{What: p.what, Path: p.path, Writers: c.named(writers), tolerated: !p.strict && !everybody}
+		if !slices.ContainsFunc(list, func(o UnsafePath) bool { return o.What == one.What && o.Path == one.Path }) {
+			list = append(list, one)
+		}
+	}
+	return list, nil
+}
+
+// named gives writers the names of their accounts.
+func (c *check) named(writers []trust.Writer) []Writer {
+	list := make([]Writer, 0, len(writers))
+	for _, w := range writers {
+		one := Writer{Path: w.Path, Reason: w.Reason}
+		switch w.Reason {
+		case trust.Owner, trust.ACLUser:
+			one.Name = c.checker.Accounts.User(w.ID)
+		case trust.Group, trust.ACLGroup:
+			one.Name = c.checker.Accounts.Group(w.ID)
+		}
+		for _, uid := range w.Users {
+			one.Users = append(one.Users, c.checker.Accounts.User(uid))
+		}
+		list = append(list, one)
+	}
+	return list
+}

@@ -1,0 +1,120 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Identity is a user as the kernel sees it when it checks permissions.
+type Identity struct {
+	// Name is "user web" or "a dynamic user".
+	Name string
+	UID  int
+	GIDs []int
+	// bare: root has no capabilities, as in a sandbox, and the mode bits count for it too.
+	bare bool
+}
+
+// Identify returns the identity that the workers will have. A dynamic user owns no file and is in no group of the machine.
+func Identify(r units.RunAs) (Identity, error) {
+	if r.Dynamic() {
+		return Identity{Name: "a dynamic user", UID: -1}, nil
+	}
+	u, err := LookupUser(r.User)
+	if err != nil {
+		return Identity{}, fmt.Errorf("there is no user %q", r.User)
+	}
+	id := Identity{Name: "user " + u.Username}
+	id.UID, _ = strconv.Atoi(u.Uid)
+	ids, _ := u.GroupIds()
+	if r.Group != "" {
+		if g, err := LookupGroup(r.Group); err == nil {
+			ids = append(ids, g.Gid)
+		}
+	}
+	for _, s := range append(ids, u.Gid) {
+		if n, err := strconv.Atoi(s); err == nil {
+			id.GIDs = append(id.GIDs, n)
+		}
+	}
+	return id, nil
+}
+
+// BlockedBy returns the first part of the path that the identity may not pass (a directory) or execute (a file), or "". A file
+// with an ACL counts as open, since the mode bits do not decide alone.
+func (id Identity) BlockedBy(path string) string {
+	if id.UID == 0 && !id.bare {
+		return ""
+	}
+	end, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	at := "/"
+	for part := range strings.SplitSeq(strings.Trim(end, "/"), "/") {
+		at = filepath.Join(at, part)
+		info, err := os.Stat(at)
+		if err != nil {
+			return ""
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if ok && !id.has(st, toExecute) && !HasACL(at) {
+			return at
+		}
+	}
+	return ""
+}
+
+// The rights that has checks, as the mode bits of others.
+const (
+	toExecute = 0o1
+	toRead    = 0o4
+)
+
+// has reports whether the mode bits give the identity the right.
+func (id Identity) has(st *syscall.Stat_t, right uint32) bool {
+	switch {
+	case id.UID == 0 && !id.bare:
+		return true
+	case int(st.Uid) == id.UID:
+		return st.Mode&(right<<6) != 0
+	case slices.Contains(id.GIDs, int(st.Gid)):
+		return st.Mode&(right<<3) != 0
+	}
+	return st.Mode&right != 0
+}
+
+// HasACL reports whether a file has an access control list. Its mode bits do not decide alone then.
+func HasACL(path string) bool {
+	n, err := syscall.Getxattr(path, "system.posix_acl_access", nil)
+	return err == nil && n > 0
+}
+
+// LookupUser returns the user with a name or a number.
+func LookupUser(s string) (*user.User, error) {
+	u, err := user.Lookup(s)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return user.LookupId(s)
+	}
+	return u, err
+}
+
+// LookupGroup returns the group with a name or a number.
+func LookupGroup(s string) (*user.Group, error) {
+	g, err := user.LookupGroup(s)
+	var unknown user.UnknownGroupError
+	if errors.As(err, &unknown) {
+		return user.LookupGroupId(s)
+	}
+	return g, err
+}

@@ -1,0 +1,154 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/journal"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// Audit is what takes more than the states of the units to find out.
+type Audit struct {
+	// DropIns are the drop-ins that clusterctl has not written.
+	DropIns []string `json:"dropIns"`
+	// Drift are the files that are not as clusterctl would write them now, nil where that cannot be said.
+	Drift []Drift `json:"drift"`
+	// DriftUnknown is why it cannot be said.
+	DriftUnknown string `json:"driftUnknown,omitempty"`
+	// Unsafe are paths that root obeys and others may change, as far as the caller may look.
+	Unsafe []guard.UnsafePath `json:"unsafePaths,omitempty"`
+	// NeedReload are units whose file has changed since systemd read it.
+	NeedReload []string `json:"needReload"`
+	// Suppressed are the log lines that the journal has dropped since boot; absent where that cannot be read.
+	Suppressed *int64 `json:"suppressedLogLines,omitempty"`
+}
+
+// Drift is one file. What is "changed", "missing", "left over" or "foreign".
+type Drift struct {
+	Path string `json:"path"`
+	What string `json:"what"`
+}
+
+// auditAge is how long a watch keeps an audit, which costs more than a few calls.
+const auditAge = 10 * time.Second
+
+// audit asks for the states of the units again, since no event tells that a file has changed, and looks at the slices, the
+// files and the journal.
+func (c *Collector) audit(ctx context.Context, l *List) error {
+	var names []string
+	for _, a := range l.Known {
+		names = append(append(names, a.App.Name.Slice()), Units(a.App, a.Count)...)
+	}
+	states, err := c.Conn.States(ctx, names)
+	if err != nil {
+		return err
+	}
+	c.audited, c.audits, c.slices = c.Now(), map[units.Name]Audit{}, map[units.Name]control.State{}
+	for _, a := range l.Known {
+		n := 1 + len(Units(a.App, a.Count))
+		own := states[:n]
+		states = states[n:]
+		b := Audit{DropIns: dropIns(a.App.Name, own), NeedReload: []string{}, Drift: []Drift{}}
+		for _, st := range own {
+			if st.NeedDaemonReload {
+				b.NeedReload = append(b.NeedReload, st.Unit)
+			}
+		}
+		if b.Drift, err = c.drift(ctx, a); err != nil {
+			b.Drift, b.DriftUnknown = []Drift{}, err.Error()
+		}
+		b.Unsafe = c.Guard.Unsafe(a.App)
+		b.Suppressed = c.suppressed(ctx, a.App)
+		c.audits[a.App.Name], c.slices[a.App.Name] = b, own[0]
+	}
+	return ctx.Err()
+}
+
+// dropIns returns the drop-ins of the units, without our own.
+func dropIns(app units.Name, states []control.State) []string {
+	all := []string{}
+	for _, st := range states {
+		for _, path := range st.DropIns {
+			if !strings.HasSuffix(path, "/"+app.DropIn()) && !strings.HasSuffix(path, "/"+app.SecretsDropIn()) {
+				all = append(all, path)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// drift compares the unit files with what this version would write for the app as it is described. The number of
+// instances is that on disk: it is what "scale" changes.
+func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
+	if c.Store.Packaged(a.App.Name) {
+		return []Drift{}, nil // dpkg --verify knows
+	}
+	t, err := c.Target(ctx, a.App)
+	if err != nil {
+		return nil, err
+	}
+	t.Sizing.Listed = a.Count
+	set, err := units.Render(a.App, t)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := c.Store.Plan(a.App.Name, set, config.EncodeNames(a.App))
+	if err != nil {
+		return foreignDrift(err)
+	}
+	list := []Drift{}
+	for _, change := range plan.Changes {
+		if !change.Unit() {
+			continue // people may write that file as they like
+		}
+		switch change.Op {
+		case install.Create:
+			list = append(list, Drift{change.Path, "missing"})
+		case install.Update:
+			list = append(list, Drift{change.Path, "changed"})
+		case install.Remove:
+			list = append(list, Drift{change.Path, "left over"})
+		}
+	}
+	return list, nil
+}
+
+// foreignDrift returns the files that have lost our mark, or have become a link such as a mask.
+func foreignDrift(err error) ([]Drift, error) {
+	list := []Drift{}
+	for _, one := range fault.Flatten(err) {
+		var foreign *install.ForeignError
+		if !errors.As(one, &foreign) {
+			return nil, err
+		}
+		what := "foreign"
+		if foreign.Masked {
+			what = "masked"
+		}
+		list = append(list, Drift{foreign.Path, what})
+	}
+	return list, nil
+}
+
+// suppressed returns how many log lines the journal has dropped, or nil if that is not known: without root, the journals of
+// other users look empty.
+func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
+	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
+		name, _, err := units.ParseInstance(unit)
+		return err == nil && name == app.Name
+	})
+	if err != nil || n == 0 && !c.Guard.Root {
+		return nil
+	}
+	return &n
+}

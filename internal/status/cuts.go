@@ -1,0 +1,58 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Cut is the connections of an instance that were in use when its drain gave up. The stop signal followed, and most
+// programs close them then.
+type Cut struct {
+	Connections int `json:"connections"`
+	// DrainMs is how long the drain took.
+	DrainMs int64     `json:"drainMs"`
+	Peers   []CutPeer `json:"peers"`
+}
+
+// CutPeer is one of these connections; a Unix socket has no address. RequestMs is how long before the stop signal the peer had
+// sent something.
+type CutPeer struct {
+	Address   string `json:"address,omitempty"`
+	RequestMs int64  `json:"requestMs"`
+}
+
+// CutOf returns the connections that the last stop of an instance may have cut, or nil if it was before since or cut none.
+func CutOf(h inspect.Host, n units.Name, instance int, since time.Time) *Cut {
+	r, found := h.LeftOf(string(n), instance, since)
+	if !found {
+		return nil
+	}
+	cut := &Cut{Connections: r.Count, DrainMs: r.Waited.Milliseconds(), Peers: []CutPeer{}}
+	for _, c := range r.Connections {
+		cut.Peers = append(cut.Peers, CutPeer{Address: c.Peer, RequestMs: c.Request.Milliseconds()})
+	}
+	return cut
+}
+
+func (c *Cut) String() string {
+	const most = 3
+	var peers []string
+	for _, p := range c.Peers[:min(len(c.Peers), most)] {
+		name := cmp.Or(p.Address, "a Unix socket")
+		if p.RequestMs > 0 {
+			name += fmt.Sprintf(" (sent its last request %s before)", text.Duration(time.Duration(p.RequestMs)*time.Millisecond))
+		}
+		peers = append(peers, name)
+	}
+	if more := c.Connections - len(peers); more > 0 {
+		peers = append(peers, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("stopped with %s in use after a drain of %s: %s", text.Count(c.Connections, "connection"),
+		text.Duration(time.Duration(c.DrainMs)*time.Millisecond), strings.Join(peers, ", "))
+}

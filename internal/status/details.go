@@ -1,0 +1,193 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// SchemaVersion is the version of everything that --json prints; packaging/schema describes it. Fields are added within a
+// version; none is removed, and none changes its meaning.
+const SchemaVersion = 1
+
+// Details is one app with all there is to know of it, as "show --json" prints it.
+type Details struct {
+	Schema int `json:"schema"`
+	App
+	Command   []string `json:"command"`
+	Directory string   `json:"directory"`
+	RunAs     string   `json:"runAs"`
+	Count     string   `json:"count"`
+	// PerCPU is how many instances "-i max" would run. Only an install that was given no number has it.
+	PerCPU int `json:"perCPU,omitempty"`
+	// NewerFiles are read at a start, and have changed since. Only an install that changed nothing has them.
+	NewerFiles []string `json:"newerFiles,omitempty"`
+	Ready      string   `json:"readiness"`
+	Restart    string   `json:"restart"`
+	Sandbox    string   `json:"sandbox"`
+	Config     string   `json:"config"`
+	Slice      string   `json:"slice"`
+	// LogRate is how many lines of an instance the journal takes, as --log-rate has it.
+	LogRate string `json:"logRate"`
+	// Boot says whether the app starts with the machine.
+	Boot      bool       `json:"startsAtBoot"`
+	Listeners []Listener `json:"listeners"`
+	// Balance is how the connections are spread over the instances that run.
+	Balance *Balance `json:"balance,omitempty"`
+	// Limits are the limits of the slice, which count for the app as a whole.
+	Limits *Limits `json:"limits,omitempty"`
+	Audit
+}
+
+// Listener is the state of one listener.
+type Listener struct {
+	Listen string `json:"listen"`
+	Unit   string `json:"unit"`
+	// State is "lost" if systemd listens on a Unix socket, but the file is gone or belongs to another socket.
+	State string `json:"state"`
+	// Mode, Owner and Group describe the file of a Unix socket. An empty Group means the primary group of Owner.
+	Mode  string `json:"mode,omitempty"`
+	Owner string `json:"owner,omitempty"`
+	Group string `json:"group,omitempty"`
+	Queue *Queue `json:"queue,omitempty"`
+}
+
+// Balance is how connections are spread over instances. A MaxMean of 1 is even.
+type Balance struct {
+	Max     int     `json:"max"`
+	Mean    float64 `json:"mean"`
+	MaxMean float64 `json:"maxMean"`
+}
+
+// Limits are the limits of a slice. A limit that is not set is absent.
+type Limits struct {
+	MemoryMax  uint64  `json:"memoryMaxBytes,omitempty"`
+	MemoryHigh uint64  `json:"memoryHighBytes,omitempty"`
+	TasksMax   uint64  `json:"tasksMax,omitempty"`
+	CPUQuota   float64 `json:"cpuQuotaPercent,omitempty"`
+}
+
+// Details returns what is known of each app of a list that is collected.
+func (c *Collector) Details(ctx context.Context, l *List) ([]Details, error) {
+	if c.audits == nil || c.Now().Sub(c.audited) > auditAge {
+		if err := c.audit(ctx, l); err != nil {
+			return nil, err
+		}
+	}
+	var all []Details
+	for i, a := range l.Known {
+		n := a.App.Name
+		all = append(all, Describe(a.App, l.Apps[i], l.States[i], l.Facts[i], c.slices[n], c.audits[n], c.Store.SourcePath(n)))
+	}
+	return all, nil
+}
+
+// readyWords returns what a start waits for.
+func readyWords(a units.App) string {
+	switch {
+	case a.Adopted():
+		return "it listens"
+	case a.Ready == units.ReadyNotify:
+		return "it says READY=1"
+	}
+	return "it has been executed"
+}
+
+// Describe returns the details of an app: s is the summary of states and f, slice the state of its slice, source the path of its
+// description.
+func Describe(a units.App, s App, states []control.State, f Facts, slice control.State, b Audit, source string) Details {
+	d := Details{
+		Schema: SchemaVersion, App: s, Command: a.Command, Directory: a.Directory, RunAs: a.RunAs.String(),
+		Count: a.Instances.String(), Ready: readyWords(a), Restart: a.Restart.String(), Sandbox: a.Sandbox.String(),
+		Config: source, Slice: a.Name.Slice(), LogRate: a.LogRate().String(),
+		Listeners: []Listener{}, Balance: balanceOf(s.Instances), Limits: limitsOf(slice.Limits), Audit: b,
+	}
+	// An app that starts on demand has its sockets enabled instead.
+	for _, st := range states[:1+len(a.Sockets())] {
+		d.Boot = d.Boot || strings.HasPrefix(st.FileState, "enabled")
+	}
+	for i, l := range a.Listen {
+		unit := a.SocketUnit(l)
+		one := Listener{Listen: l.String(), Unit: unit, State: "closed"}
+		if slices.Contains(a.SocketFiles(), l.Path) {
+			access := a.SocketAccess()
+			one.Mode, one.Owner, one.Group = units.FormatSocketMode(access.Mode), cmp.Or(access.User, "root"), access.Group
+		}
+		if i < len(f.Listeners) {
+			one.Queue = f.Listeners[i]
+		}
+		k := slices.Index(a.Sockets(), unit)
+		switch st := states[1+k]; {
+		case slices.Contains(f.Unreachable.Silent, l):
+			one.State = "not listening"
+		case slices.Contains(f.Unreachable.Lost, l):
+			one.State = "lost"
+		case st.Up():
+			one.State = "listening"
+		case st.Active == control.ActiveFailed:
+			one.State = "failed"
+		case st.Load == control.Masked:
+			one.State = "masked"
+		}
+		d.Listeners = append(d.Listeners, one)
+	}
+	return d
+}
+
+// balanceOf returns nil where the connections of an instance are not known, or none runs.
+func balanceOf(instances []Instance) *Balance {
+	total, n, b := 0, 0, Balance{}
+	for _, i := range instances {
+		if i.State != "running" {
+			continue
+		}
+		if i.Connections == nil {
+			return nil
+		}
+		n++
+		total += *i.Connections
+		b.Max = max(b.Max, *i.Connections)
+	}
+	if n == 0 {
+		return nil
+	}
+	b.Mean, b.MaxMean = float64(total)/float64(n), 1
+	if total > 0 {
+		b.MaxMean = float64(b.Max) / b.Mean
+	}
+	return &b
+}
+
+func limitsOf(l control.Limits) *Limits {
+	if l == (control.Limits{}) {
+		return nil
+	}
+	return &Limits{l.MemoryMax, l.MemoryHigh, l.TasksMax, 100 * l.CPUQuota.Seconds()}
+}
+
+func (l *Limits) String() string {
+	var parts []string
+	bytes := func(what string, n uint64) {
+		if n > 0 {
+			parts = append(parts, what+" "+text.Size(int64(n)))
+		}
+	}
+	if l == nil {
+		return "none"
+	}
+	bytes("memory", l.MemoryMax)
+	bytes("memory slowed down at", l.MemoryHigh)
+	if l.CPUQuota > 0 {
+		parts = append(parts, fmt.Sprintf("cpu %.0f%%", l.CPUQuota))
+	}
+	if l.TasksMax > 0 {
+		parts = append(parts, fmt.Sprintf("%d tasks", l.TasksMax))
+	}
+	return strings.Join(parts, ", ")
+}

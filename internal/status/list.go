@@ -1,0 +1,84 @@
+package status
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// Listed is an app of a list, and how many instances its aggregate names.
+type Listed struct {
+	App   units.App
+	Count int
+	// only are the instances that were asked for; none means all.
+	only []int
+}
+
+// List is the apps that were asked for, and after a collection their state.
+type List struct {
+	Known []Listed
+	// States, Facts and Apps are in the order of Known.
+	States [][]control.State
+	Facts  []Facts
+	Apps   []App
+	// Broken are the apps whose files are damaged, and Problems what is wrong with them.
+	Broken   []App
+	Problems []error
+}
+
+// All returns the list of the apps of a store. One app whose files are damaged must not hide the others, so it is in Broken.
+func All(store *install.Store) (l List, err error) {
+	names, err := store.Apps()
+	if err != nil {
+		return l, err
+	}
+	for _, n := range names {
+		a, err := load(store, n)
+		var gone *install.NotInstalledError
+		switch {
+		case err == nil:
+			l.Known = append(l.Known, a)
+		case errors.As(err, &gone): // uninstalled at this moment
+		default:
+			l.Broken = append(l.Broken, App{Name: n, State: "unknown", Problem: err.Error(), Listen: []string{}, Instances: []Instance{}})
+			l.Problems = append(l.Problems, err)
+		}
+	}
+	return l, nil
+}
+
+func load(store *install.Store, n units.Name) (a Listed, err error) {
+	if a.App, err = store.Load(n); err == nil {
+		a.Count, err = store.Listed(n)
+	}
+	return a, err
+}
+
+// Add adds an app with count instances, or one instance of it unless instance is 0. An app that is added twice is listed once.
+func (l *List) Add(app units.App, count, instance int) {
+	i := slices.IndexFunc(l.Known, func(a Listed) bool { return a.App.Name == app.Name })
+	switch {
+	case i < 0:
+		a := Listed{App: app, Count: count}
+		if instance > 0 {
+			a.only = []int{instance}
+		}
+		l.Known = append(l.Known, a)
+	case instance == 0:
+		l.Known[i].only = nil
+	case l.Known[i].only != nil:
+		l.Known[i].only = append(l.Known[i].only, instance)
+	}
+}
+
+// units returns the unit names of all apps, in order.
+func (l *List) units() []string {
+	var all []string
+	for _, a := range l.Known {
+		all = append(all, Units(a.App, a.Count)...)
+	}
+	return all
+}

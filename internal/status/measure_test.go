@@ -1,0 +1,78 @@
+package status
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// TestMeter: percent over the time between two marks; another cgroup of the same name, or too short a time, gives none.
+func TestMeter(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Unix(1, 0)
+	m := newMeter(inspect.Host{Cgroups: dir}, func() time.Time { return now })
+	use := func(text string) {
+		t.Helper()
+		if err := os.MkdirAll(dir+"/a", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/a/cpu.stat", []byte("usage_usec "+text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	states := []control.State{{ControlGroup: "/a"}, {ControlGroup: "/gone"}, {}}
+	use("1000000")
+	if got := m.mark(states); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+	now = now.Add(2 * time.Second)
+	use("1500000")
+	if got := m.mark(states); len(got) != 1 || got["/a"] != 25 {
+		t.Errorf("%v", got)
+	}
+	now = now.Add(time.Millisecond)
+	use("9500000")
+	if got := m.mark(states); got["/a"] != 25 {
+		t.Errorf("a millisecond later: %v", got)
+	}
+	now = now.Add(time.Second)
+	use("10")
+	if got := m.mark(states); len(got) != 0 {
+		t.Errorf("it was started again: %v", got)
+	}
+}
+
+// TestMeterBegins: before systemd is asked, the meter looks where our units put the instances; what runs elsewhere is not covered.
+func TestMeterBegins(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Unix(1, 0)
+	m := newMeter(inspect.Host{Cgroups: dir}, func() time.Time { return now })
+	const one = `/clusterctl.slice/clusterctl-my\x2dapp.slice/my-app@1.service`
+	use := func(text string) {
+		t.Helper()
+		if err := os.MkdirAll(dir+one, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+one+"/cpu.stat", []byte("usage_usec "+text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use("1000000")
+	m.begin([]Listed{{App: units.App{Name: "my-app"}, Count: 2}})
+	states := []control.State{{ControlGroup: one}, {}}
+	if !m.covers(states) {
+		t.Error("what runs where our unit puts it is not covered")
+	}
+	if m.covers(append(states, control.State{ControlGroup: "/elsewhere.slice/my-app@2.service"})) {
+		t.Error("a slice of somebody's own is covered")
+	}
+	now = now.Add(time.Second)
+	use("1500000")
+	if got := m.mark(states); len(got) != 1 || got[one] != 50 {
+		t.Errorf("%v", got)
+	}
+}

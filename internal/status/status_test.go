@@ -1,0 +1,286 @@
+package status
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// Instances in the states in which systemd has them.
+func up(pid int, since int64, restarts int) control.State {
+	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success", MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
+}
+
+func restarting(status int) control.State {
+	return control.State{Load: control.Loaded, Active: control.Activating, Sub: "auto-restart", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, Restarts: 3, StatusText: "dead"}
+}
+
+func failed(status int) control.State {
+	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
+}
+
+func inactive() control.State {
+	return control.State{Load: control.Loaded, Active: control.Inactive, Sub: "dead", Result: "success", StatusText: "old"}
+}
+
+func skipped() control.State {
+	s := inactive()
+	s.ConditionSince = time.Unix(1, 0)
+	return s
+}
+
+func masked() control.State {
+	s := inactive()
+	s.Load = control.Masked
+	return s
+}
+
+func finished() control.State {
+	s := inactive()
+	s.ExecMainCode = 1
+	return s
+}
+
+func in(active control.Active) control.State {
+	return control.State{Load: control.Loaded, Active: active, Result: "success"}
+}
+
+func TestInstanceState(t *testing.T) {
+	for want, states := range map[string][]control.State{
+		"running":    {up(1, 1, 0), in(control.Reloading), in(control.Refreshing)},
+		"restarting": {restarting(1), {Active: control.Activating, Sub: "auto-restart-queued"}},
+		"starting":   {in(control.Activating)},
+		"stopping":   {in(control.Deactivating)},
+		"failed":     {failed(1), {Active: control.ActiveFailed, Result: "signal", ExecMainStatus: units.GaveUpStatus}},
+		"gave up":    {failed(units.GaveUpStatus)},
+		"skipped":    {skipped()},
+		"stopped":    {inactive(), {}, {Load: control.NotFound, Active: control.Inactive}, {Active: control.ActiveFailed, Result: "signal", PreCode: 2, PreStatus: 15}},
+	} {
+		for _, s := range states {
+			if got := instanceState(s, nil); got != want {
+				t.Errorf("%+v: %s, want %s", s, got, want)
+			}
+		}
+	}
+}
+
+func TestSummarise(t *testing.T) {
+	socket := []units.Listener{{Port: 8080}, {Name: "admin", Port: 9000}}
+	active, dead := in(control.ActiveRunning), in(control.Inactive)
+	brokenSocket := control.State{Load: control.Loaded, Active: control.ActiveFailed, Result: "resources", Listen: []string{"[::]:8080"}}
+	for _, c := range []struct {
+		about         string
+		aggregate     control.State
+		sockets       []control.State
+		instances     []control.State
+		state         string
+		ready, wanted int
+		problem       string
+	}{
+		{"all run", active, nil, []control.State{up(10, 50, 1), up(11, 40, 2)}, "running", 2, 2, ""},
+		{"above the number of CPUs", active, nil, []control.State{up(10, 50, 0), skipped(), skipped()}, "running", 1, 1, ""},
+		{"one crashes", active, nil, []control.State{up(10, 50, 0), restarting(7)}, "degraded", 1, 2, "web@2.service: exited with status 7"},
+		{"all crash", active, nil, []control.State{restarting(1), restarting(2)}, "restarting", 0, 2, "web@1.service: exited with status 1"},
+		{"stopped", dead, []control.State{dead, dead}, []control.State{inactive(), inactive()}, "stopped", 0, 2, ""},
+		{"starting", in(control.Activating), []control.State{active, active}, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
+		{"half started", in(control.Activating), nil, []control.State{up(1, 1, 0), in(control.Activating)}, "degraded", 1, 2, ""},
+		{"stopping", in(control.Deactivating), nil, []control.State{in(control.Deactivating)}, "stopping", 0, 1, ""},
+		{"finished", active, nil, []control.State{finished(), finished()}, "stopped", 0, 2, ""},
+		{"given up", active, nil, []control.State{failed(units.GaveUpStatus), failed(units.GaveUpStatus)}, "gave up", 0, 2, "web@1.service: "},
+		{"one has given up", active, nil, []control.State{failed(units.GaveUpStatus), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
+		{"the port is taken", dead, []control.State{active, brokenSocket}, []control.State{inactive()}, "failed", 0, 1, "web-admin.socket: it could not listen"},
+		{"one is masked", active, nil, []control.State{masked(), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: it is masked"},
+		{"all are masked", active, nil, []control.State{masked(), masked()}, "failed", 0, 2, "web@1.service: it is masked"},
+		{"stopped, and one is masked", dead, nil, []control.State{inactive(), masked()}, "stopped", 0, 2, ""},
+		{"one is skipped, the others crash", active, nil, []control.State{restarting(1), skipped()}, "restarting", 0, 1, "web@1.service: exited with status 1"},
+		{"gave up, and one is skipped", active, nil, []control.State{failed(units.GaveUpStatus), skipped()}, "gave up", 0, 1, "web@1.service: "},
+		{"all start again", active, nil, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
+		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)}, "degraded", 1, 1, "web.socket: it does not listen"},
+		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2, "web@1.service: exited with status 1"},
+	} {
+		t.Run(c.about, func(t *testing.T) {
+			a := units.App{Name: "web"}
+			if c.sockets != nil {
+				a.Listen = socket
+			}
+			states := slices.Concat([]control.State{c.aggregate}, c.sockets, c.instances)
+			for i, unit := range Units(a, len(c.instances)) {
+				states[i].Unit = unit
+			}
+			s := Summarise(a, states, Facts{})
+			if s.State != c.state || s.Ready != c.ready || s.Wanted != c.wanted || !strings.HasPrefix(s.Problem, c.problem) || c.problem == "" && s.Problem != "" {
+				t.Errorf("%+v", s)
+			}
+			if len(s.Instances) != len(c.instances) {
+				t.Errorf("%d instances", len(s.Instances))
+			}
+			for _, i := range s.Instances {
+				// A worker that has ended says nothing any more.
+				if (i.Status == "ready") != (i.State == "running" && i.PID > 0) && i.State != "starting" && i.State != "stopping" && i.State != "restarting" {
+					t.Errorf("%+v", i)
+				}
+				if i.State == "running" && i.Problem != "" {
+					t.Errorf("%+v", i)
+				}
+			}
+			data, err := json.Marshal(s)
+			if err != nil || strings.Contains(string(data), "null") {
+				t.Errorf("%s, %v", data, err)
+			}
+		})
+	}
+	s := Summarise(units.App{Name: "web"}, []control.State{active, up(10, 50, 1), up(11, 40, 2)}, Facts{})
+	if s.Restarts != 3 || s.Since == nil || s.Since.Unix() != 40 || s.Instances[1].PID != 11 || s.Instances[1].Instance != 2 {
+		t.Errorf("%+v", s)
+	}
+	if s := Summarise(units.App{Name: "web", Listen: socket}, []control.State{active, active, active}, Facts{}); strings.Join(s.Listen, " ") != "8080 admin=9000" {
+		t.Errorf("%q", s.Listen)
+	}
+}
+
+// TestWords: the state as people read it.
+func TestWords(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for want, s := range map[string]App{
+		"degraded 3/4":        {State: "degraded", Ready: 3, Wanted: 4},
+		"running":             {State: "running", Ready: 4, Wanted: 4},
+		"restarting":          {State: "restarting"},
+		"restarting in 2 s":   {State: "restarting", NextRestart: ptr(now.Add(1200 * time.Millisecond))},
+		"restarting in 30 s":  {State: "restarting", NextRestart: ptr(now.Add(30 * time.Second))},
+		"restarting in 0.3 s": {State: "restarting", NextRestart: ptr(now.Add(300 * time.Millisecond))},
+		"restarting in 0.1 s": {State: "restarting", NextRestart: ptr(now.Add(time.Millisecond))},
+		"failed":              {State: "failed", NextRestart: ptr(now.Add(time.Hour))},
+	} {
+		if got := s.Words(now); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := (App{State: "restarting", NextRestart: &now}).Words(now.Add(time.Second)); got != "restarting" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestInstance: what systemd and the shim say, put together.
+func TestInstance(t *testing.T) {
+	now := time.Unix(1000, 0)
+	due := &inspect.Runs{Failures: 3, Next: now.Add(time.Second), Uptime: 2 * time.Second, Result: "exit-code", Status: "exited/1"}
+	auto := restarting(7)
+	auto.StateSince, auto.RestartDelay = now, 5*time.Second
+	held := in(control.Activating)
+	held.Sub, held.Restarts = "start-pre", 2
+	first := in(control.Activating)
+	first.Sub = "start-pre"
+	adopted := in(control.Activating)
+	adopted.Sub = "start"
+	told := adopted
+	told.Restarts, told.StatusText = 4, "waiting 337ms after 5 short runs, the last with exited/1"
+	started := *due
+	started.Next = time.Time{}
+	masked := up(5, 1, 0)
+	masked.Load = control.Masked
+	for _, c := range []struct {
+		about         string
+		st            control.State
+		runs          *inspect.Runs
+		state         string
+		next          time.Duration // -1: none
+		exit, problem string
+	}{
+		{"RestartSec=", auto, nil, "restarting", 5 * time.Second, "exited with status 7", "exited with status 7"},
+		{"RestartSec= is longer than the wait", auto, due, "restarting", 5 * time.Second, "exited with status 7", "exited with status 7"},
+		{"held back before the program", held, due, "restarting", time.Second, "exited with status 1 after 2.0s", "exited with status 1 after 2.0s"},
+		{"held back, and not ours to know", held, nil, "restarting", -1, "", ""},
+		{"held back by the launcher", adopted, due, "restarting", time.Second, "exited with status 1 after 2.0s", "exited with status 1 after 2.0s"},
+		{"held back by the launcher, and not ours to know", told, nil, "restarting", -1, "", ""},
+		{"the first start", first, nil, "starting", -1, "", ""},
+		{"starts slowly", adopted, &inspect.Runs{}, "starting", -1, "", ""},
+		{"starts again, slowly", adopted, &started, "starting", -1, "exited with status 1 after 2.0s", ""},
+		{"runs again", up(5, 900, 3), &started, "running", -1, "exited with status 1 after 2.0s", ""},
+		{"masked while it runs", masked, nil, "running", -1, "it is masked", ""},
+		{"stopped by hand", inactive(), due, "stopped", -1, "", ""},
+		{"gave up", failed(units.GaveUpStatus), &inspect.Runs{GaveUp: true}, "gave up", -1, control.Explain(failed(units.GaveUpStatus)), control.Explain(failed(units.GaveUpStatus))},
+		{
+			"gave up after runs that are known", failed(units.GaveUpStatus), &inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
+			"exited with status 7 after 2.0s", control.Explain(failed(units.GaveUpStatus)),
+		},
+	} {
+		got := instanceOf(1, c.st, InstanceFacts{Runs: c.runs})
+		next := time.Duration(-1)
+		if got.NextRestart != nil {
+			next = got.NextRestart.Sub(now)
+		}
+		if got.State != c.state || next != c.next || got.LastExit != c.exit || got.Problem != c.problem {
+			t.Errorf("%s: %+v, next in %v", c.about, got, next)
+		}
+	}
+}
+
+func TestBalance(t *testing.T) {
+	one := func(state string, n *int) Instance { return Instance{State: state, Connections: n} }
+	for _, c := range []struct {
+		in   []Instance
+		want *Balance
+	}{
+		{nil, nil},
+		{[]Instance{one("stopped", nil)}, nil},
+		{[]Instance{one("running", ptr(1)), one("running", nil)}, nil},
+		{[]Instance{one("running", ptr(0)), one("running", ptr(0))}, &Balance{0, 0, 1}},
+		{[]Instance{one("running", ptr(6)), one("running", ptr(2)), one("failed", nil)}, &Balance{6, 4, 1.5}},
+	} {
+		if got := balanceOf(c.in); (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
+			t.Errorf("%+v: %+v", c.in, got)
+		}
+	}
+}
+
+// TestUnevenSources: the sum of what was found in different ways is as good as the worst of them.
+func TestUnevenSources(t *testing.T) {
+	var sum Usage
+	for _, source := range []string{inspect.FromCgroup, inspect.FromRSS, inspect.FromPSS} {
+		sum.add(Usage{Memory: ptr(int64(5)), Source: source})
+	}
+	sum.add(Usage{CPU: ptr(1.5)})
+	if *sum.Memory != 15 || sum.Source != inspect.FromRSS || *sum.CPU != 1.5 {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// TestOwnListeners: a Audit app whose instances listen by themselves.
+func TestOwnListeners(t *testing.T) {
+	own := Facts{OwnListen: []string{"3000", "127.0.0.1:9229"}}
+	active := in(control.ActiveRunning)
+	status := func(a units.App, f Facts, instances ...control.State) App {
+		states := slices.Concat([]control.State{active}, instances)
+		if len(a.Listen) > 0 {
+			states = slices.Concat([]control.State{active, active}, instances)
+		}
+		return Summarise(a, states, f)
+	}
+	s := status(units.App{Name: "web"}, own, up(1, 1, 0), restarting(1))
+	if want := "listens on 3000 127.0.0.1:9229, each instance for itself; install it with --listen 3000"; s.Problem != want {
+		t.Errorf("%q, want %q", s.Problem, want)
+	}
+	if s := status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 3)); s.Problem == "" {
+		t.Errorf("one has just been restarted: %+v", s)
+	}
+	// With SO_REUSEPORT, or one instance, all is well.
+	for _, s := range []App{
+		status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 0)), status(units.App{Name: "web"}, own, up(1, 1, 0)),
+	} {
+		if s.Problem != "" || s.State != "running" {
+			t.Errorf("%+v", s)
+		}
+	}
+	shared := status(units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}, own, up(1, 1, 0), restarting(1))
+	if strings.HasPrefix(shared.Problem, "listens") {
+		t.Errorf("%+v", shared)
+	}
+}

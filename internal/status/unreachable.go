@@ -1,0 +1,97 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// Unreachable are the listeners of a running app that clients do not reach.
+type Unreachable struct {
+	Silent []units.Listener // a worker has shut the listener down (shutdown(2))
+	Lost   []units.Listener // Unix sockets whose file is gone, or belongs to another socket
+	Closed []units.Listener // PID 1 does not have them, as after a heal that was killed
+	Late   []string         // sockets that were opened after an instance had started, which does not have them
+}
+
+// All returns the listeners of all kinds, without the sockets that are late.
+func (u Unreachable) All() []units.Listener { return slices.Concat(u.Silent, u.Lost, u.Closed) }
+
+// FindUnreachable returns the listeners of an app that clients do not reach. The states are in the order of [Units], and seen may
+// be nil.
+func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *inspect.Sockets) (u Unreachable) {
+	if seen == nil {
+		return u
+	}
+	files := a.SocketFiles()
+	for _, l := range a.Listen {
+		at, stream := AddressOf(l)
+		k := slices.Index(a.Sockets(), a.SocketUnit(l))
+		switch {
+		case k < 0 || states[1+k].Load == control.Masked:
+		case !states[1+k].Up() && states[0].Up():
+			u.Closed = append(u.Closed, l)
+		case !states[1+k].Up():
+		case stream && seen.Silent(at):
+			u.Silent = append(u.Silent, l)
+		case slices.Contains(files, l.Path) && seen.Lost(l.Path, h):
+			u.Lost = append(u.Lost, l)
+		}
+	}
+	sockets, instances := states[1:1+len(a.Sockets())], states[1+len(a.Sockets()):]
+	for _, socket := range sockets {
+		if slices.ContainsFunc(instances, func(one control.State) bool { return one.Up() && socket.Up() && one.ActiveBefore(socket) }) {
+			u.Late = append(u.Late, socket.Unit)
+		}
+	}
+	return u
+}
+
+// Problem returns in words what clients meet, and what to type; "" if they reach all listeners.
+func (u Unreachable) Problem(n units.Name) string {
+	words := func(list []units.Listener) string { return strings.Join(Addresses(list), " ") }
+	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
+	switch {
+	case len(u.Held()) > 0:
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Held()), StopAndStart(n))
+	case len(u.Silent) > 0:
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Silent), reload)
+	case len(u.Lost) > 0:
+		return fmt.Sprintf("%s: the socket file is gone; to bring it back: %s", u.Lost[0].Path, reload)
+	case len(u.Closed) > 0:
+		return fmt.Sprintf("%s is closed, so every connection is refused; %s", words(u.Closed), reload)
+	case len(u.Late) > 0:
+		return fmt.Sprintf("%s was opened after an instance had started, which does not serve it; %s", strings.Join(u.Late, " "), reload)
+	}
+	return ""
+}
+
+// Held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so heal cannot
+// open such a socket beside the workers.
+func (u Unreachable) Held() []units.Listener {
+	var list []units.Listener
+	for _, l := range u.Silent {
+		if strings.HasPrefix(l.Path, "@") {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// StopAndStart returns what to type where the sockets can only be opened without workers.
+func StopAndStart(n units.Name) string {
+	return fmt.Sprintf("sudo clusterctl stop %s && sudo clusterctl start %[1]s", n)
+}
+
+// Addresses returns listeners as --listen takes them.
+func Addresses(list []units.Listener) []string {
+	all := []string{}
+	for _, l := range list {
+		all = append(all, l.String())
+	}
+	return all
+}

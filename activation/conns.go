@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// conns knows every open connection of an http.Server by its ConnState calls.
+// conns keeps track of the open connections of an http.Server, by its ConnState calls.
 type conns struct {
 	silence     time.Duration
 	readTimeout time.Duration // of the http.Server
-	done        chan struct{} // holds a token when waiting has come down to 0
+	done        chan struct{} // has a token when waiting is 0 again
 
 	mu      sync.Mutex
 	open    map[net.Conn]*connState
-	waiting int // how many of open are not HTTP/2
+	waiting int // the number of open connections that are not HTTP/2
 }
 
 type connState struct {
 	state   http.ConnState
 	since   time.Time
-	h2      bool // over TLS; an idle one is left to GOAWAY, which cannot race with a request
-	expired bool // its read deadline was set into the past by sweep
+	h2      bool // over TLS; GOAWAY closes an idle one, and does not race with a request
+	expired bool // sweep has set its read deadline into the past
 }
 
 func newConns(silence, readTimeout time.Duration) *conns {
@@ -36,12 +36,12 @@ func newConns(silence, readTimeout time.Duration) *conns {
 	}
 }
 
-// note is called by net/http in the goroutine of the connection, for a new connection
-// in the one that accepts.
+// note records a new state. net/http calls it in the goroutine of the connection, or, for a
+// new connection, in the goroutine that accepts.
 func (c *conns) note(conn net.Conn, state http.ConnState) {
 	h2 := false
 	if t, ok := conn.(*tls.Conn); ok && (state == http.StateActive || state == http.StateIdle) {
-		h2 = t.ConnectionState().NegotiatedProtocol == "h2" // the handshake is over, or this would wait for it
+		h2 = t.ConnectionState().NegotiatedProtocol == "h2" // does not block: the handshake is over
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,8 +71,8 @@ func (c *conns) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// revive undoes what sweep did to a connection whose request came in the same moment:
-// net/http reads on for the body, and to see whether the client goes away.
+// revive removes the read deadline that sweep has set, if a request came in the same moment:
+// net/http still reads the body, and reads on to notice when the client disconnects.
 func (c *conns) revive(conn net.Conn) {
 	var deadline time.Time
 	if c.readTimeout > 0 {
@@ -81,9 +81,10 @@ func (c *conns) revive(conn net.Conn) {
 	conn.SetReadDeadline(deadline)
 }
 
-// wait returns when every connection is closed or is HTTP/2, or when ctx is done. It closes
-// those that have been silent for long enough. progress is called with the number that is
-// left, at most once a second and only when it has changed. No new connection may come.
+// wait returns when all connections are closed or are HTTP/2, or when ctx is done. It closes
+// connections that have been silent for long enough. It calls progress with the number of
+// connections that are left, at most once a second and only if the number has changed. The
+// caller must not accept new connections.
 func (c *conns) wait(ctx context.Context, progress func(left int)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -94,7 +95,7 @@ func (c *conns) wait(ctx context.Context, progress func(left int)) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.done: // or it was an earlier moment without connections
+		case <-c.done: // or the token is from an earlier moment without connections
 		case now := <-timer.C:
 			timer.Reset(c.sweep(now))
 		case <-tick.C:
@@ -106,12 +107,12 @@ func (c *conns) wait(ctx context.Context, progress func(left int)) {
 	}
 }
 
-// sweep ends the connections that have been silent for long enough, and returns the time
-// until there may be more of them.
+// sweep ends connections that have been silent for long enough, and returns the time until
+// the next one could be.
 //
-// It sets a read deadline in the past where Close would do too, for the sake of a request
-// that comes at the same moment: net/http sets the deadline anew when it has read the
-// first bytes of a request, so the one that was in time is answered.
+// It sets a read deadline in the past instead of calling Close, so that a request that comes
+// in the same moment is answered: net/http sets a new deadline when it has read the first
+// bytes of a request.
 func (c *conns) sweep(now time.Time) (next time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,11 +129,11 @@ func (c *conns) sweep(now time.Time) (next time.Duration) {
 			next = min(next, c.silence-silent)
 			continue
 		}
-		// Should net/http have set its own deadline just after ours, there is a next time.
+		// If net/http has set its own deadline just after ours, the next sweep sets it again.
 		s.expired, s.since = true, now
 		conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	// Each sweep looks at all connections: many that end one after another share one.
+	// A sweep looks at all connections, so connections that end shortly after each other share one.
 	return max(next, c.silence/20)
 }
 
@@ -143,8 +144,8 @@ func (c *conns) left() int {
 	return c.waiting
 }
 
-// closeAll closes every connection, whatever it is doing. It closes below TLS, where a
-// farewell may take five seconds for each one whose client does not read.
+// closeAll closes all connections at once. It closes them below TLS: the close message of TLS
+// can take five seconds for each client that does not read.
 func (c *conns) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

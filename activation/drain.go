@@ -14,25 +14,25 @@ import (
 
 // A run is one call of Server.Serve.
 //
-// Why not http.Server.Shutdown: (1) from the moment it is called, net/http drops a
-// request that it has just read, unanswered; (2) it closes idle connections at once.
-// So the listeners are closed one by one instead, which net/http takes for a failure
-// of that listener alone, and Shutdown comes last, when no HTTP/1 connection is left.
+// A run does not begin with http.Server.Shutdown, for two reasons: Shutdown drops a request
+// that net/http has just read, and it closes idle connections at once. A run closes the
+// listeners one by one instead. For net/http that is an error of one listener. It calls
+// Shutdown at the end, when no HTTP/1 connection is left.
 //
-// Why no accepted connection can be missed: net.Listener.Accept returns every
-// connection that accept4(2) gave, also when Close comes in between, and http.Server.Serve
-// announces each one to ConnState before it accepts again. So when all Serve goroutines
-// have returned, conns knows every connection there will ever be.
+// No accepted connection can be missed: net.Listener.Accept returns each connection that
+// accept4(2) returned, even if Close is called in between, and http.Server.Serve reports
+// each connection to ConnState before it accepts again. So when all Serve goroutines have
+// returned, conns knows all connections.
 type run struct {
 	server    *Server
 	listeners []net.Listener
 	conns     *conns
 	draining  atomic.Bool
 
-	accepting chan struct{}  // one token for each listener that has begun to accept
+	accepting chan struct{}  // has one token for each listener that accepts
 	failed    chan error     // one from each Serve goroutine
 	serving   sync.WaitGroup // Serve goroutines
-	started   int            // tokens taken from accepting
+	started   int            // number of tokens taken from accepting
 	signalled bool           // the first signal has been taken from its channel
 }
 
@@ -58,13 +58,13 @@ func newRun(s *Server, listeners []net.Listener) *run {
 			state(c, st)
 		}
 	}
-	// http.Server.Serve calls BaseContext when nothing is left that can fail, and
-	// then accepts.
+	// http.Server.Serve calls BaseContext after everything that can fail, and then
+	// accepts.
 	base := h.BaseContext
 	h.BaseContext = func(l net.Listener) context.Context {
 		select {
 		case r.accepting <- struct{}{}:
-		default: // the caller serves on a listener that is not ours
+		default: // the caller serves on another listener, too
 		}
 		if base != nil {
 			return base(l)
@@ -88,10 +88,10 @@ func (s *Server) drainTimeout() time.Duration {
 	return DefaultDrainTimeout
 }
 
-// start serves on every listener. Those with TLS come first, and one after another:
-// whichever of http.Server.Serve and ServeTLS is called first decides about HTTP/2 for
-// both, and Serve decides against it (net/http, nextProtoOnce, Go 1.26), after which a
-// client that agreed on HTTP/2 is hung up on.
+// start serves on all listeners. Listeners with TLS are started first, one after another:
+// the first call of http.Server.Serve or ServeTLS decides whether both support HTTP/2, and
+// Serve decides against it (net/http, nextProtoOnce, Go 1.26). Then net/http would close
+// the connection of a client that has negotiated HTTP/2.
 func (r *run) start() error {
 	for _, l := range r.listeners {
 		t, ok := l.(tlsListener)
@@ -119,7 +119,7 @@ var (
 	errSignal  = errors.New("second signal")
 )
 
-// drain returns nil when all requests have been answered, within the drain timeout.
+// drain returns nil if all requests were answered within the drain timeout.
 func (r *run) drain(signals <-chan os.Signal) error {
 	timeout := r.server.drainTimeout()
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -127,11 +127,11 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	defer time.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
 	go r.force(ctx, signals, cancel)
 
-	r.draining.Store(true) // before the listeners are closed: what is accepted last shall be told
+	r.draining.Store(true) // before the listeners are closed, so that the last connections get "Connection: close" too
 	for _, l := range r.listeners {
-		go l.Close() // waits for an accept that blocks in the kernel (internal/poll, FD.Close)
+		go l.Close() // in a goroutine: Close waits for an accept that blocks in the kernel (internal/poll, FD.Close)
 	}
-	// What systemd hears is for people and for its own timeouts; draining goes on without.
+	// These messages are for people and for the timeouts of systemd, so draining does not need them.
 	_ = Notify("STOPPING=1", status(r.conns.count()))
 	_ = Notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (timeout + 5*time.Second).Microseconds()))
 
@@ -141,7 +141,7 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	cut := r.conns.owing()
 	if err != nil || r.server.HTTP.Shutdown(ctx) != nil {
 		cut += r.conns.http2()
-		r.conns.closeAll() // not http.Server.Close: like Shutdown, it waits for the last accept without a bound
+		r.conns.closeAll() // not http.Server.Close, which waits for the last accept without a limit, like Shutdown
 	}
 	if cut > 0 {
 		err = also(err, fmt.Errorf("draining: %w: %d (%w)", ErrCut, cut, context.Cause(ctx)))
@@ -149,7 +149,7 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	return also(err, waitHook(ctx, hook))
 }
 
-// also is errors.Join on one line.
+// also joins two errors on one line.
 func also(err, more error) error {
 	switch {
 	case err == nil:
@@ -160,8 +160,8 @@ func also(err, more error) error {
 	return fmt.Errorf("%w; %w", err, more)
 }
 
-// force ends ctx at the second signal. The first one asks for the stop that is under way,
-// also when the caller's context, which may end by the same signal, was here before it.
+// force ends ctx at the second signal. The first signal requests the stop that has already
+// begun, even if the caller's context, which can end by the same signal, ended before it.
 func (r *run) force(ctx context.Context, signals <-chan os.Signal, cancel context.CancelCauseFunc) {
 	missing := 2
 	if r.signalled {
@@ -192,7 +192,7 @@ func (r *run) accepted(ctx context.Context) error {
 		close(done)
 	}()
 	if !closes(ctx, done) {
-		// Only an accept that blocks in the kernel does not notice that its listener is closed.
+		// An accept that blocks in the kernel does not notice that its listener is closed.
 		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket, is NonBlocking=yes missing in a unit that inherits it?", context.Cause(ctx))
 	}
 	return nil
@@ -218,11 +218,11 @@ func waitHook(ctx context.Context, done <-chan struct{}) error {
 	return nil
 }
 
-// grace is what a goroutine has, after the end of the context, to come round to obeying it: on a busy machine the
-// context may be over before it has run at all.
+// grace is the time that a goroutine has to return after the end of its context. On a busy machine the context can end
+// before the goroutine has run at all.
 const grace = time.Second
 
-// closes waits for done to be closed, until a little after the end of ctx.
+// closes waits until done is closed, at most until grace after the end of ctx.
 func closes(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:

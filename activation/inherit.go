@@ -8,16 +8,16 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// A set is what one process was passed. Its descriptors stay open for as long as the
-// process lives, for Files; the listeners are made from duplicates, and closing those
-// ends accepting.
+// A set has the descriptors that systemd passed to this process. They stay open as long as
+// the process lives, for Files. The listeners use duplicates, and closing a duplicate ends
+// accepting.
 type set struct {
 	passed  []sd.Passed
-	streams []net.Listener   // as passed; nil where it is no listener
-	packets []net.PacketConn // as passed; nil where it is no datagram socket
+	streams []net.Listener   // in the order of the descriptors; nil if a descriptor is not a listener
+	packets []net.PacketConn // in the order of the descriptors; nil if a descriptor is not a datagram socket
 }
 
-// take builds the set. After an error nothing that it made is open.
+// take builds the set. After an error it leaves nothing open.
 func take(e sd.Env) (*set, error) {
 	passed, err := sd.Receive(e)
 	if err != nil {
@@ -79,18 +79,18 @@ func (s *set) files() (map[string][]*os.File, error) {
 	return group(s.passed, files), nil
 }
 
-// check refuses a set with a descriptor that neither Listeners nor PacketConns
-// returns. Leaving it out silently would hide a wrong socket unit for good.
+// check returns an error if neither Listeners nor PacketConns returns one of the
+// descriptors. Without the error, a wrong socket unit would not be noticed.
 func (s *set) check(want string) error {
 	for _, p := range s.passed {
 		if p.Kind == sd.Other {
-			return fmt.Errorf("%v is no %s, but %s; Files returns it", p, want, p.What)
+			return fmt.Errorf("%v is not a %s, but %s; Files returns it", p, want, p.What)
 		}
 	}
 	return nil
 }
 
-// group leaves out what is not there.
+// group maps names to values and omits zero values.
 func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	var none T
 	byName := make(map[string][]T)
@@ -102,10 +102,10 @@ func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	return byName
 }
 
-// listener duplicates twice, here and in net.FileListener, so that the passed number
-// itself is never closed. The second duplicate gets O_NONBLOCK, and is in no mode to
-// unlink a unix socket's path when closed. os.File.Fd, which FileListener calls, leaves
-// the flag alone for a File that os.NewFile made: it clears only what os itself has set.
+// listener makes two duplicates, here and in net.FileListener, so that the passed descriptor
+// is never closed. The second duplicate gets O_NONBLOCK, and does not remove the path of a
+// Unix socket when it is closed. FileListener calls os.File.Fd, which does not clear the flag
+// of a File that os.NewFile made: it clears only flags that package os has set.
 func listener(p sd.Passed) (net.Listener, error) {
 	f, err := dup(p)
 	if err != nil {

@@ -12,29 +12,29 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// ErrNotActivated says that systemd passed nothing to this process. The error that
-// wraps it says why, as far as can be known: most often that the program was started
-// by hand, or by a launcher (npm, a shell) that did not exec it.
+// ErrNotActivated means that systemd has passed no descriptor to this process. The error
+// that wraps it gives the reason if it is known: usually the program was started by hand,
+// or by a launcher (npm, a shell) that did not exec it.
 var ErrNotActivated = sd.ErrNotActivated
 
-// ErrNoListener says that descriptors were passed, but none for what was asked.
+// ErrNoListener means that descriptors were passed, but none with the requested name.
 var ErrNoListener = errors.New("no such listener was passed")
 
-// inherited is what systemd passed. The one variable of the package: the descriptors
-// exist once in a process and their variables are unset when read, so a second reader
-// needs what the first one found. It is never assigned again.
+// inherited returns the descriptors that systemd has passed. It is the only variable of the
+// package and is assigned once. A process has these descriptors only once, and their
+// environment variables are unset when they are read, so all readers share the result.
 var inherited = sync.OnceValues(func() (*set, error) { return take(sd.System()) })
 
-// Listeners returns the stream listeners that systemd passed, by the name they have
-// in FileDescriptorName= (systemd.socket(5)), those of one name in the order of their
-// socket unit. Datagram sockets are left to [PacketConns].
+// Listeners returns the stream listeners that systemd has passed, by their names in
+// FileDescriptorName= (systemd.socket(5)). Listeners with the same name are in the order of
+// their socket unit. [PacketConns] returns datagram sockets.
 //
-// The error wraps [ErrNotActivated] when nothing was passed to this process. A passed
-// descriptor that is neither listener nor datagram socket is an error that names its
-// number and its name; [Files] returns it all the same.
+// The error wraps [ErrNotActivated] if nothing was passed to this process. If a descriptor
+// is neither a listener nor a datagram socket, the error gives its number and its name;
+// [Files] returns such a descriptor.
 //
-// The map is the caller's own. The listeners are the same at each call, and the caller
-// may close them, which stops accepting in this process only.
+// The map belongs to the caller. Each call returns the same listeners, and the caller can
+// close them, which stops accepting in this process only.
 func Listeners() (map[string][]net.Listener, error) {
 	s, err := inherited()
 	if err != nil {
@@ -43,8 +43,8 @@ func Listeners() (map[string][]net.Listener, error) {
 	return s.listeners()
 }
 
-// PacketConns returns the datagram sockets that systemd passed, by name. Everything
-// else is as with [Listeners], which leaves stream listeners to it in turn.
+// PacketConns returns the datagram sockets that systemd has passed, by name. In all other
+// respects it works like [Listeners].
 func PacketConns() (map[string][]net.PacketConn, error) {
 	s, err := inherited()
 	if err != nil {
@@ -53,10 +53,10 @@ func PacketConns() (map[string][]net.PacketConn, error) {
 	return s.packetConns()
 }
 
-// Files returns a duplicate of everything that systemd passed, by name, whatever it
-// is: for descriptors of other kinds (FIFOs, the file descriptor store), and for
-// handing listeners to a child. They are new at each call and the caller has to close
-// them. Their Fd method leaves O_NONBLOCK as it is.
+// Files returns duplicates of all descriptors that systemd has passed, by name. Use it for
+// other kinds of descriptors (FIFOs, the file descriptor store), and to pass listeners to a
+// child. Each call returns new duplicates, and the caller must close them. Their Fd method
+// does not change O_NONBLOCK.
 func Files() (map[string][]*os.File, error) {
 	s, err := inherited()
 	if err != nil {
@@ -65,16 +65,15 @@ func Files() (map[string][]*os.File, error) {
 	return s.files()
 }
 
-// Listen returns the one listener that systemd passed under name, and without
-// systemd, an ordinary one: net.Listen(network, address), which are not looked at
-// otherwise.
+// Listen returns the listener that systemd has passed with this name. Without systemd it
+// returns net.Listen(network, address). With systemd it ignores network and address.
 //
-// It never falls back when anything was passed: a worker of many that silently opens
-// a port of its own would be found by nobody. When the name is not among what was
-// passed the error wraps [ErrNoListener] and says which names are; when it is there more
-// than once, it says to use [ListenAll].
+// If systemd has passed any descriptor, Listen never opens its own port: nobody would
+// notice a single worker that does not use the shared port. If no listener has this name,
+// the error wraps [ErrNoListener] and lists the names that were passed. If several
+// listeners have this name, the error says to use [ListenAll].
 //
-// The caller closes the listener, or leaves that to [Serve].
+// The caller must close the listener, or call [Serve], which closes it.
 func Listen(name, network, address string) (net.Listener, error) {
 	ls, err := ListenAll(name, network, address)
 	if err != nil {
@@ -86,14 +85,14 @@ func Listen(name, network, address string) (net.Listener, error) {
 	return ls[0], nil
 }
 
-// ListenAll is [Listen] for a name that may stand for several sockets, as with two
-// ListenStream= lines for IPv4 and IPv6. It returns at least one, or an error.
+// ListenAll is [Listen] for a name that several sockets can have, for example with two
+// ListenStream= lines for IPv4 and IPv6. It returns at least one listener, or an error.
 func ListenAll(name, network, address string) ([]net.Listener, error) {
 	byName, err := Listeners()
 	if errors.Is(err, ErrNotActivated) {
 		l, lerr := net.Listen(network, address)
 		if lerr != nil {
-			return nil, fmt.Errorf("%w (%w)", lerr, err) // a port that systemd holds is in use: say why we wanted one
+			return nil, fmt.Errorf("%w (%w)", lerr, err) // the port is in use, perhaps by systemd: say why we did not get it from there
 		}
 		return []net.Listener{l}, nil
 	}
@@ -103,8 +102,8 @@ func ListenAll(name, network, address string) ([]net.Listener, error) {
 	return pick(byName, name, "stream listener")
 }
 
-// ListenPacket is [Listen] for datagram sockets: the one passed under name, else
-// net.ListenPacket(network, address).
+// ListenPacket is [Listen] for datagram sockets: it returns the socket with this name, or
+// without systemd net.ListenPacket(network, address).
 func ListenPacket(name, network, address string) (net.PacketConn, error) {
 	byName, err := PacketConns()
 	if errors.Is(err, ErrNotActivated) {
@@ -136,9 +135,9 @@ func pick[T any](byName map[string][]T, name, what string) ([]T, error) {
 		names = append(names, fmt.Sprintf("%q", n))
 	}
 	slices.Sort(names)
-	there := "none at all"
+	there := "none"
 	if len(names) > 0 {
 		there = strings.Join(names, ", ")
 	}
-	return nil, fmt.Errorf("%w: no %s is named %q in FileDescriptorName=; passed were: %s", ErrNoListener, what, name, there)
+	return nil, fmt.Errorf("%w: no %s is named %q in FileDescriptorName=; names of passed descriptors: %s", ErrNoListener, what, name, there)
 }

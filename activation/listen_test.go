@@ -73,8 +73,8 @@ func TestPassedIsNoListener(t *testing.T) {
 	defer w.Close()
 	got := reported(t, "http:pipe", share(t, listenTCP(t)), r)
 	for _, want := range []string{
-		`Listeners: fd 4 ("pipe") is no listener, but a FIFO; Files returns it`,
-		`PacketConns: fd 4 ("pipe") is no datagram socket, but a FIFO`,
+		`Listeners: fd 4 ("pipe") is not a listener, but a FIFO; Files returns it`,
+		`PacketConns: fd 4 ("pipe") is not a datagram socket, but a FIFO`,
 		"  file pipe pipe true",
 		`Listen: false fd 4 ("pipe")`,
 	} {
@@ -87,8 +87,8 @@ func TestPassedIsNoListener(t *testing.T) {
 func TestNameIsMissing(t *testing.T) {
 	got := reported(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
 	for _, want := range []string{
-		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; passed were: "admin", "web"`,
-		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; passed were: none at all`,
+		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; names of passed descriptors: "admin", "web"`,
+		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; names of passed descriptors: none`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)

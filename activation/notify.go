@@ -8,30 +8,30 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// Notify sends the lines of state to systemd in one message, as sd_notify(3) lists
-// them: Notify("READY=1", "STATUS=serving"). It does nothing where NOTIFY_SOCKET is not
-// set. The error says that systemd could not be told; a line with a newline in it is
-// refused. What systemd thinks of a message is not to be learnt.
+// Notify sends lines to systemd in one message (sd_notify(3)), for example
+// Notify("READY=1", "STATUS=serving"). It does nothing if NOTIFY_SOCKET is not set. It
+// returns an error if the message could not be sent, or if a line contains a newline.
+// systemd does not answer, so Notify cannot know whether systemd accepted the message.
 //
 // The unit needs Type=notify or NotifyAccess= (systemd.service(5)).
 func Notify(state ...string) error { return sd.Notify(sd.System(), state...) }
 
-// Ready says that the program serves, READY=1: with Type=notify, start jobs wait for
-// it, a rolling reload among them. Also ends what [Reloading] began. [Serve] does it.
+// Ready sends READY=1: the program serves. With Type=notify, start jobs and rolling reloads
+// wait for it. It also ends a [Reloading]. [Serve] calls it.
 func Ready() error { return Notify("READY=1") }
 
-// Stopping says that the program has begun to stop, STOPPING=1. [Serve] does it.
+// Stopping sends STOPPING=1: the program has begun to stop. [Serve] calls it.
 func Stopping() error { return Notify("STOPPING=1") }
 
-// Status sets the line that systemctl status shows, STATUS=. Newlines become spaces.
+// Status sends STATUS=, the line that systemctl status shows. Newlines become spaces.
 func Status(text string) error {
 	clean := strings.ToValidUTF8(text, "\uFFFD") // systemd drops a status that is not UTF-8
 	return Notify("STATUS=" + strings.NewReplacer("\n", " ", "\x00", " ").Replace(clean))
 }
 
-// Reloading says that the program has begun to reload its configuration, RELOADING=1
-// with MONOTONIC_USEC=, which Type=notify-reload (since systemd 253) compares with the
-// time of its signal. Call [Ready] when done.
+// Reloading sends RELOADING=1: the program has begun to reload its configuration. It also
+// sends MONOTONIC_USEC=, which systemd compares with the time of its signal
+// (Type=notify-reload, since systemd 253). Call [Ready] after the reload.
 func Reloading() error {
 	usec, err := sd.MonotonicUsec()
 	if err != nil {
@@ -40,7 +40,7 @@ func Reloading() error {
 	return Notify("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", usec))
 }
 
-// Watchdog returns WatchdogSec= of the unit (WATCHDOG_USEC), and false when it is not
-// set or is meant for another process (WATCHDOG_PID). Send Notify("WATCHDOG=1") at half
-// the interval, as sd_watchdog_enabled(3) recommends. [Serve] does it.
+// Watchdog returns WatchdogSec= of the unit (WATCHDOG_USEC). It returns false if the value is
+// not set, or is for another process (WATCHDOG_PID). Call Notify("WATCHDOG=1") at half the
+// interval, as sd_watchdog_enabled(3) recommends. [Serve] does that.
 func Watchdog() (interval time.Duration, enabled bool) { return sd.Watchdog(sd.System()) }

@@ -6,18 +6,18 @@ import (
 	"sync/atomic"
 )
 
-// A closing handler adds "Connection: close" to every response whose header goes out
-// while draining, also when the request came in before. http.Server has the same in
-// SetKeepAlivesEnabled(false), but that closes idle connections at once, and closes a
-// connection after a response that did not say so; either races with the next request.
+// A closing handler adds "Connection: close" to each response whose header is sent during the
+// drain, even if the request came before it. SetKeepAlivesEnabled(false) of http.Server also
+// does this, but it closes idle connections at once, and it closes connections after responses
+// without "Connection: close". Both race with the next request.
 type closing struct {
 	next     http.Handler
 	draining *atomic.Bool
 }
 
 func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// HTTP/2 streams do not own their connection: the next stream brings the word just
-	// as well. net/http turns the header into GOAWAY and does not send it.
+	// Not for HTTP/2, where other streams use the connection. net/http turns the header into
+	// GOAWAY and does not send it.
 	plain, ok := w.(http1Writer)
 	if !ok || r.ProtoMajor != 1 {
 		if c.draining.Load() {
@@ -28,12 +28,12 @@ func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	cw := &closingWriter{http1Writer: plain, draining: c.draining}
 	c.next.ServeHTTP(cw, r)
-	cw.announce() // for a handler that wrote nothing: net/http writes the header after it
+	cw.announce() // if the handler wrote nothing, net/http writes the header after it
 }
 
-// http1Writer is all that net/http's writer of HTTP/1 can do, by interface assertion or
-// through http.ResponseController, which finds the rest by Unwrap. Embedding it keeps
-// every one of them, sendfile(2) by ReadFrom included.
+// http1Writer has all methods of net/http's HTTP/1 writer that callers use by an interface
+// assertion or through http.ResponseController, which finds the others by Unwrap. Embedding it
+// keeps these methods, for example ReadFrom, which uses sendfile(2).
 type http1Writer interface {
 	http.ResponseWriter
 	http.Flusher
@@ -41,16 +41,16 @@ type http1Writer interface {
 	io.ReaderFrom
 	io.StringWriter
 	FlushError() error
-	CloseNotify() <-chan bool // of http.CloseNotifier, deprecated but still asserted for
+	CloseNotify() <-chan bool // of http.CloseNotifier, which is deprecated but still used
 }
 
 type closingWriter struct {
 	http1Writer
 	draining *atomic.Bool
-	sent     bool // the header is out of our hands
+	sent     bool // the header cannot be changed any longer
 }
 
-// announce has to come before everything that makes net/http copy the header map.
+// announce must be called before any call that makes net/http copy the header map.
 func (w *closingWriter) announce() {
 	if !w.sent && w.draining.Load() {
 		w.Header().Set("Connection", "close")
@@ -59,7 +59,7 @@ func (w *closingWriter) announce() {
 }
 
 func (w *closingWriter) WriteHeader(status int) {
-	// 101 needs its "Connection: Upgrade", and 100 to 199 are not the last header.
+	// A response 101 needs "Connection: Upgrade", and after 100 to 199 another header follows.
 	switch {
 	case status == http.StatusSwitchingProtocols:
 		w.sent = true

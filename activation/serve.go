@@ -14,81 +14,81 @@ import (
 
 // Defaults of [Server].
 const (
-	// DefaultDrainTimeout is below the 35 s of TimeoutStopSec= that clusterctl writes, so
-	// that Serve can still say what it cut.
+	// DefaultDrainTimeout is shorter than TimeoutStopSec= in the units of clusterctl, so that
+	// Serve can return how many connections it cut.
 	DefaultDrainTimeout = 30 * time.Second
 
-	// DefaultSilence is the keep-alive time of Node.js and of Apache httpd as they come:
-	// every client in the field has to live with a connection that is closed after five
-	// silent seconds, and one that works steadily speaks more often.
+	// DefaultSilence is the default keep-alive timeout of Node.js and Apache httpd. All clients
+	// can handle a connection that is closed after five silent seconds, and a busy client
+	// sends requests more often.
 	DefaultSilence = 5 * time.Second
 )
 
-// ErrCut says that connections were closed although a request on them may not have
-// been answered in full. The error that wraps it says how many, and why.
+// ErrCut means that connections were closed although a request on them was perhaps not
+// answered completely. The error that wraps it gives the number and the reason.
 var ErrCut = errors.New("connections cut off")
 
-// Server is an http.Server with the manners of a worker. [Serve] is a Server with
-// nothing but HTTP set.
+// Server runs an http.Server as a worker of systemd. [Serve] uses a Server in which only HTTP
+// is set.
 type Server struct {
-	// HTTP is the server. Serve replaces its Handler, ConnState and BaseContext by
-	// functions that call the ones found there, so it serves once, as an http.Server
-	// does. Its Shutdown must not be called: it drops requests that were just read.
+	// HTTP is the server. Serve wraps its Handler, ConnState and BaseContext, so it can be
+	// used only once, like an http.Server. Do not call its Shutdown, which drops requests
+	// that were just read.
 	HTTP *http.Server
 
-	// DrainTimeout bounds the time from the call to stop to the return of Serve.
+	// DrainTimeout limits the time from the stop signal to the return of Serve.
 	// 0 means DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
-	// Silence is how long a connection that owes no answer may be silent before it is
-	// closed while draining: an idle keep-alive connection since its last answer, a new
-	// one since it was accepted. Closing one races with a request that is under way,
-	// so it should be longer than the pauses of a client in the middle of its work.
-	// 0 means DefaultSilence.
+	// Silence is the time after which the drain closes a connection without an open request:
+	// for a keep-alive connection counted from its last response, for a new connection from
+	// accept. A request that is already on its way can be lost, so the time should be longer
+	// than the pauses of a busy client. 0 means DefaultSilence.
 	Silence time.Duration
 
-	// OnDrain is called once when draining begins, in a goroutine of its own, and Serve
-	// does not return before it has. It is the place to end what does not end by
-	// itself: event streams, and hijacked connections (websockets), which net/http lets
-	// go of, so that they are not waited for otherwise and die with the process. The
-	// context ends with DrainTimeout or at a second signal.
+	// OnDrain is called once in its own goroutine when the drain begins, and Serve waits for
+	// it. Use it to end streams that do not end by themselves: event streams, and hijacked
+	// connections (websockets). net/http does not track hijacked connections, so without
+	// OnDrain they end with the process. The context ends after DrainTimeout or at a second
+	// signal.
 	OnDrain func(ctx context.Context)
 
-	// Alive decides whether WATCHDOG=1 is sent, when the unit has WatchdogSec=. It is
-	// called at half that interval; false, or no return, lets systemd restart the
-	// worker. Without it the watchdog sees only that goroutines run.
+	// Alive decides whether Serve sends WATCHDOG=1, if the unit has WatchdogSec=. It is called
+	// at half that interval. If it returns false or does not return, systemd restarts the
+	// worker. Without Alive, the watchdog only checks that goroutines run.
 	Alive func() bool
 }
 
-// Serve serves HTTP on the listeners until SIGTERM, SIGINT or the end of ctx, then
-// drains, and returns nil when every request has been answered; main then returns.
+// Serve serves HTTP on the listeners until SIGTERM, SIGINT or the end of ctx. Then it drains,
+// and returns nil when all requests are answered. After that, main should return.
 //
-// READY=1 goes out when all listeners accept. To drain means: STOPPING=1; the listeners
-// are closed, in this process only; every response from then on, those to requests
-// in progress included, says "Connection: close" (HTTP/2: GOAWAY); a new connection is
-// answered first; an idle one is left open until it has spoken once more or has been
-// silent for five seconds (Server.Silence). Requests keep their contexts. As HTTP has it, what
-// a client sends behind a request that is answered with "close" (pipelining) is not answered;
-// an idle HTTP/2 connection without TLS is closed without GOAWAY.
+// Serve sends READY=1 when all listeners accept. The drain has these steps. Serve sends
+// STOPPING=1 and closes the listeners in this process only. All later responses, also to
+// requests that are already in progress, have "Connection: close" (HTTP/2: GOAWAY). A new
+// connection stays open until its first request is answered. An idle connection stays open
+// until one more request is answered, or until it has been silent for five seconds
+// (Server.Silence). Requests keep their contexts. Requests that a client has pipelined after a
+// response with "Connection: close" are not answered. An idle HTTP/2 connection without TLS is
+// closed without GOAWAY.
 //
-// The error wraps [ErrCut] when 30 s (Server.DrainTimeout) were not enough or a second
-// signal came: then the connections that are left are closed. It is the listener's own
-// error when one of them fails, after draining the others.
+// The error wraps [ErrCut] if 30 s (Server.DrainTimeout) were not enough, or a second signal
+// came. Serve then closes the connections that are left. If a listener fails, Serve drains the
+// other listeners and returns the error of that listener.
 //
-// A listener wrapped by [TLS] is served as http.Server.ServeTLS does. The listeners are
-// closed when Serve returns, whatever it returns.
+// Serve uses http.Server.ServeTLS for a listener that [TLS] returned. It always closes the
+// listeners before it returns.
 func Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
 	s := Server{HTTP: srv}
 	return s.Serve(ctx, listeners...)
 }
 
-// TLS marks a listener for [Serve] to speak TLS on, with the certificates of
-// http.Server.TLSConfig, HTTP/2 included. Closing either closes both.
+// TLS returns a listener on which [Serve] uses TLS, with the certificates of
+// http.Server.TLSConfig, and HTTP/2. Closing one of them closes both.
 func TLS(l net.Listener) net.Listener { return tlsListener{l} }
 
 type tlsListener struct{ net.Listener }
 
-// Serve is the function [Serve] with the settings of s.
+// Serve does the same as the function [Serve], with the settings of s.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer closeAll(listeners)
 	if len(listeners) == 0 {
@@ -108,7 +108,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return also(err, r.drain(signals))
 }
 
-// stopSignals leaves out SIGINT when it is ignored, as for a background job of a shell.
+// stopSignals returns SIGTERM and SIGINT. It omits SIGINT if it is ignored, as in a background job of a shell.
 func stopSignals() []os.Signal {
 	if signal.Ignored(os.Interrupt) {
 		return []os.Signal{syscall.SIGTERM}
@@ -116,12 +116,12 @@ func stopSignals() []os.Signal {
 	return []os.Signal{syscall.SIGTERM, os.Interrupt}
 }
 
-// untilStop returns nil when the server is to stop, and an error when it cannot go on.
+// untilStop returns nil when the server should stop, and an error when it cannot continue.
 func (r *run) untilStop(ctx context.Context, signals <-chan os.Signal) error {
 	for told := false; ; {
 		if !told && r.started == len(r.listeners) {
 			told = true
-			// Not ignored: with Type=notify the manager would wait in vain, and kill us without a reason.
+			// This error matters: with Type=notify, systemd would wait for READY=1 and then kill the process.
 			if err := Notify("READY=1", "STATUS=serving"); err != nil {
 				return err
 			}
@@ -140,7 +140,7 @@ func (r *run) untilStop(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// watchdog sends WATCHDOG=1 until the function it returns is called.
+// watchdog sends WATCHDOG=1 until the returned function is called.
 func (s *Server) watchdog() (stop func()) {
 	interval, enabled := Watchdog()
 	if !enabled {
@@ -156,7 +156,7 @@ func (s *Server) watchdog() (stop func()) {
 				return
 			case <-tick.C:
 				if s.Alive == nil || s.Alive() {
-					_ = Notify("WATCHDOG=1") // the next one may get through; if none does, the watchdog is right
+					_ = Notify("WATCHDOG=1") // the next message may arrive; if none arrives, a restart is right
 				}
 			}
 		}

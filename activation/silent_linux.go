@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silentFor returns how long nothing has come in on conn: sinceState, the time that
-// net/http has called it new or idle, or less when the kernel knows of something later.
-// net/http calls a connection active only when it has read a whole request header, so a
-// client that is in the middle of sending one, or of a TLS handshake, shows here alone.
+// silentFor returns how long nothing has been received on conn. That is sinceState, the time
+// since net/http reported the connection as new or idle, or less if the kernel has received
+// something later. net/http reports a connection as active only after a complete request
+// header, so only the kernel sees a header or a TLS handshake that is not complete.
 func silentFor(conn net.Conn, sinceState time.Duration) time.Duration {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
@@ -26,11 +26,11 @@ func silentFor(conn net.Conn, sinceState time.Duration) time.Duration {
 		return sinceState
 	}
 	silent := sinceState
-	_ = raw.Control(func(fd uintptr) { // on error conn is closed already, and net/http is about to say so
+	_ = raw.Control(func(fd uintptr) { // after an error conn is already closed, and net/http reports that
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			silent = min(silent, time.Duration(info.Last_data_recv)*time.Millisecond)
 		}
-		// What has come and is not read yet: all there is to know of a unix socket.
+		// A Unix socket only has the number of bytes that are not read yet.
 		if n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil && n > 0 {
 			silent = 0
 		}

@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// silentFor knows only what net/http says; see the Linux one.
+// silentFor returns sinceState: only Linux reports more. See silent_linux.go.
 func silentFor(_ net.Conn, sinceState time.Duration) time.Duration { return sinceState }

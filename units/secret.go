@@ -1,7 +1,6 @@
 package units
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -64,20 +63,6 @@ func (r *renderer) secrets() secretsView {
 	v := secretsView{header: r.header(r.app.Name.Template())}
 	v.Plain, v.Encrypted = r.credentials()
 	return v
-}
-
-// LoadedSecrets reads back the secrets of a drop-in that Render made.
-func LoadedSecrets(dropIn []byte) []Secret {
-	var all []Secret
-	for line := range strings.Lines(string(dropIn)) {
-		key, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		name, path, found := strings.Cut(rest, ":")
-		if found && (key == "LoadCredential" || key == "LoadCredentialEncrypted") {
-			all = append(all, Secret{Name: name, Path: strings.ReplaceAll(path, "%%", "%"), Encrypted: key == "LoadCredentialEncrypted"})
-		}
-	}
-	slices.SortFunc(all, func(a, b Secret) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }
 
 // validateSecrets checks the variables that come from secrets.

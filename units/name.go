@@ -102,6 +102,9 @@ func (n Name) Instance(i int) string { return string(n) + "@" + strconv.Itoa(i) 
 // DropIn is the file with the instance list, and nothing else, so that scaling rewrites only it.
 func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf" }
 
+// ReleaseDropIn is the part of the aggregate that differs from one version of the app to the next, in a package.
+func (n Name) ReleaseDropIn() string { return string(n) + ".service.d/40-release.conf" }
+
 // ExtraMarks is the directory of the marks of extra instances, files with names such as shop@5: such an instance runs
 // although the CPU count does not reach so far, until a reload has ended or a scale has written its units. No app can have
 // this name, which begins with a dot.

@@ -112,7 +112,7 @@ func (s SocketUnit) Addresses() string {
 
 // InstanceUnit is what the template of the instances says.
 type InstanceUnit struct {
-	// LogNamespace is the journal of the app, or "" for that of the machine.
+	// LogNamespace is the app's own journal, or empty.
 	LogNamespace string
 	// EnvFiles are the files that PID 1 reads variables from: the values file, then files of the user.
 	EnvFiles []EnvFile
@@ -137,7 +137,7 @@ func ReadInstance(template []byte) InstanceUnit {
 	return i
 }
 
-// ListedInstances returns how many instances the drop-in of an aggregate lists, or 0 if there is no list in it.
+// ListedInstances returns the number of instances in the drop-in [Name.DropIn], or 0 if the file has no list.
 func ListedInstances(dropIn []byte) int {
 	for key, v := range assignments(dropIn) {
 		if list, ok := strings.CutPrefix(v, `"CLUSTERCTL_INSTANCES=`); ok && key == "Environment" {

@@ -56,6 +56,9 @@ func factsOf(a units.App, target units.Target) facts {
 	f := facts{Kinds: map[string]units.Kind{
 		a.Name.Service(): units.KindUnit, a.Name.Slice(): units.KindUnit, a.Name.Template(): units.KindTemplate, a.Name.DropIn(): units.KindList,
 	}, Sockets: socketsOf(a), Listed: target.Sizing.Listed, Secrets: target.Secrets, Owners: map[string]units.Name{}, Edited: map[string]bool{}}
+	if target.SplitAggregate && len(a.Listen) > 0 {
+		f.Kinds[a.Name.ReleaseDropIn()] = units.KindUnit
+	}
 	for path := range f.Sockets {
 		f.Kinds[path] = units.KindSocket
 	}
@@ -128,6 +131,7 @@ func TestReadRendered(t *testing.T) {
 		// A directory that the workers may write would put more sockets into their reach than factsOf knows.
 		a.Writable, a.Directory = nil, ""
 		target := anyTarget(t, a)
+		target.SplitAggregate = rapid.Bool().Draw(t, "split")
 		set, err := units.Render(a, target)
 		if err != nil {
 			return // TestRenderProperties

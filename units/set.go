@@ -72,7 +72,7 @@ func checksum(data []byte) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// Unseal gives a file without its checksum, for one that is put together anew.
+// Unseal returns a file without its checksum.
 func Unseal(data []byte) []byte {
 	if at := bytes.LastIndex(data, []byte(sealPrefix)); at >= 0 {
 		return data[:at]

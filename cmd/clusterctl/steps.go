@@ -120,7 +120,7 @@ func (c change) unitSteps() (all []step, cold string) {
 	return all, ""
 }
 
-// endsJournal reports whether the app goes back from its own journal to that of the machine.
+// endsJournal reports whether the app gives up its own journal.
 func (c change) endsJournal() bool {
 	f := install.FileOf(c.files, units.KindTemplate)
 	return f.Op == install.Update && units.ReadInstance(f.Old).LogNamespace != "" && units.ReadInstance(f.New).LogNamespace == ""

@@ -208,7 +208,7 @@ func renderProperties(t *rapid.T) {
 			t.Fatalf("Render took what Validate refuses: %v", invalid)
 		}
 		var fe *units.FieldError
-		if !errors.As(invalid, &fe) || fe.Field == "" || fe.Message == "" {
+		if !errors.As(invalid, &fe) || fe.Key == "" || fe.Message == "" {
 			t.Fatalf("%#v is not a FieldError", invalid)
 		}
 		return

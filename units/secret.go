@@ -74,7 +74,8 @@ func (a App) validateSecrets(add func(error)) {
 	for _, e := range a.Shim.Increment {
 		seen[e.Name] = true
 	}
-	for _, name := range a.SecretEnv {
+	for i, name := range a.SecretEnv {
+		add := func(err error) { add(entry(err, i)) }
 		switch {
 		case !envfile.ValidName(name) || CheckSecretName(name) != nil:
 			add(fieldErrorf("secret-env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", name))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -70,21 +69,6 @@ func findField(name string) (field, bool) {
 		}
 	}
 	return field{}, false
-}
-
-// fileField is the key, with its part, that a field of [units.FieldError] has in a file.
-func fileField(s string) string {
-	switch s {
-	case "env-file":
-		return "env-files"
-	case "timeouts.start":
-		return "start-timeout"
-	case "timeouts.drain":
-		return "drain-timeout"
-	case "timeouts.stop":
-		return "stop-timeout"
-	}
-	return s
 }
 
 // text reads one value as it is written; it may be empty only in quotes.
@@ -255,12 +239,12 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 		name := field + "." + p.name
 		if v := target(p.value); field == "env" && r.hidden && v.ShortTag() == "!!null" {
 			vars = append(vars, units.EnvVar{Name: p.name, Hidden: true})
-			items = append(items, item{name: p.name, node: p.key})
+			items = append(items, item{text: p.name, node: p.key})
 			continue
 		}
 		if s, ok := r.text(name, p.value); ok {
 			vars = append(vars, units.EnvVar{Name: p.name, Value: s})
-			items = append(items, item{name: p.name, text: s, node: p.key})
+			items = append(items, item{text: p.name, node: p.key})
 		}
 	}
 	r.places[field] = place{node: target(n), items: items}
@@ -281,10 +265,4 @@ func (r *appReader) runAs(field string, n *yaml.Node) {
 			r.app.RunAs.Group = group
 		}
 	}
-}
-
-// quotedIn says whether a message of units quotes the item.
-func quotedIn(message string, it item) bool {
-	return strings.Contains(message, strconv.Quote(it.text)) ||
-		it.name != "" && (strings.Contains(message, strconv.Quote(it.name)) || strings.Contains(message, strconv.Quote(it.name+"="+it.text)))
 }

@@ -48,7 +48,7 @@ func nearestAllowance(word string, err error) error {
 	}
 	for _, w := range units.Allowances() {
 		if text.Edits(word, string(w)) <= 2 {
-			return &units.FieldError{Field: e.Field, Message: e.Message, Hint: "did you mean " + string(w) + "?"}
+			return &units.FieldError{Key: e.Key, Index: e.Index, Message: e.Message, Hint: "did you mean " + string(w) + "?"}
 		}
 	}
 	return err

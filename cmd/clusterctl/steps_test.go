@@ -239,28 +239,3 @@ func TestColoured(t *testing.T) {
 		t.Errorf("on a terminal: %q, want %q", got, want)
 	}
 }
-
-// TestChangedWords: every field of an app has its word, or a change of it would be called one of the units.
-func TestChangedWords(t *testing.T) {
-	var a units.App
-	changes := map[string]func(*units.App){
-		"command": func(a *units.App) { a.Command = []string{"x"} }, "directory": func(a *units.App) { a.Directory = "/" },
-		"run-as": func(a *units.App) { a.RunAs.User = "x" }, "instances": func(a *units.App) { a.Instances.N = 3 },
-		"listen": func(a *units.App) { a.Listen = make([]units.Listener, 1) }, "activation": func(a *units.App) { a.Activation = units.Native },
-		"ready": func(a *units.App) { a.Ready = units.ReadyNotify }, "env": func(a *units.App) { a.Env = make([]units.EnvVar, 1) },
-		"env-files": func(a *units.App) { a.EnvFiles = make([]units.EnvFile, 1) }, "trust": func(a *units.App) { a.Trust = []string{"x"} }, "restart": func(a *units.App) { a.Restart = units.RestartNo },
-		"sandbox": func(a *units.App) { a.Sandbox = units.SandboxOff }, "writable": func(a *units.App) { a.Writable = []string{"x"} },
-		"reads": func(a *units.App) { a.Reads = []string{"x"} }, "allow": func(a *units.App) { a.Allow = []units.Allowance{units.AllowHome} },
-		"timeouts": func(a *units.App) { a.Timeouts.Drain = 1 }, "shim": func(a *units.App) { a.Shim.Pin = true },
-	}
-	for word, f := range changes {
-		b := a
-		f(&b)
-		if got := changedWords(a, b); len(got) != 1 || got[0] != word {
-			t.Errorf("%s: %v", word, got)
-		}
-	}
-	if got := changedWords(a, a); len(got) != 1 || got[0] != "units" {
-		t.Errorf("nothing: %v", got)
-	}
-}

@@ -62,6 +62,15 @@ func fields() []field {
 	}
 }
 
+// Keys returns all keys of an app, in the order in which Encode writes them.
+func Keys() []string {
+	var names []string
+	for _, f := range fields() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 func findField(name string) (field, bool) {
 	for _, f := range fields() {
 		if f.name == name {

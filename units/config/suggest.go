@@ -29,9 +29,9 @@ func suggest(key string) string {
 		return s
 	}
 	best, least := "", 3
-	for _, f := range fields() {
-		if d := text.Edits(k, f.name); d < least && d < len(f.name)/2+1 {
-			best, least = f.name, d
+	for _, name := range Keys() {
+		if d := text.Edits(k, name); d < least && d < len(name)/2+1 {
+			best, least = name, d
 		}
 	}
 	if best == "" && text.Edits(k, appsKey) == 1 {

@@ -42,16 +42,55 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 	return out, wait, nil
 }
 
-// ArgumentError is something that journalctl did not understand: a time, a pattern, a boot.
-type ArgumentError struct{ Message string }
+// Flag is a flag of journalctl whose value can be wrong in a way that only journalctl finds out.
+type Flag string
 
-// Error is what journalctl said.
+// The flags. FlagSince stands for both --since and --until: the message of journalctl does not have the flag.
+const (
+	FlagSince Flag = "since"
+	FlagGrep  Flag = "grep"
+	FlagBoot  Flag = "boot"
+)
+
+// ArgumentError is a time, a pattern or a boot that journalctl has refused.
+type ArgumentError struct {
+	Flag Flag
+	// Message is what journalctl said. Reason is what is wrong with a pattern, without the pattern itself: journalctl is not
+	// always given the pattern of the query. For other flags, and where journalctl gives no reason, it is empty.
+	Message, Reason string
+}
+
+// Error returns the message of journalctl.
 func (e *ArgumentError) Error() string { return e.Message }
 
-// refusals are how messages of journalctl about its arguments begin.
-var refusals = []string{
-	"Failed to parse timestamp", "Bad pattern", "Failed to look up boot", "Data from the specified boot", "No such boot ID",
-	"No journal boot entry found", "Failed to compile pattern", "Failed to parse time", "Unable to determine boot", "Failed to resolve boot", "Invalid pattern",
+// refusals are the beginnings of journalctl's messages about its arguments.
+func refusals() []refusal {
+	return []refusal{
+		{FlagSince, "Failed to parse time"},
+		{FlagGrep, "Bad pattern"}, {FlagGrep, "Failed to compile pattern"}, {FlagGrep, "Invalid pattern"},
+		{FlagBoot, "Failed to look up boot"}, {FlagBoot, "Data from the specified boot"}, {FlagBoot, "No such boot ID"},
+		{FlagBoot, "No journal boot entry found"}, {FlagBoot, "Unable to determine boot"}, {FlagBoot, "Failed to resolve boot"},
+	}
+}
+
+type refusal struct {
+	flag      Flag
+	beginning string
+}
+
+// refused returns the ArgumentError of a message, or nil for a message about something else.
+func refused(message string) *ArgumentError {
+	for _, r := range refusals() {
+		if !strings.HasPrefix(message, r.beginning) {
+			continue
+		}
+		e := &ArgumentError{Flag: r.flag, Message: message}
+		if r.flag == FlagGrep {
+			_, e.Reason, _ = strings.Cut(message, "\": ")
+		}
+		return e
+	}
+	return nil
 }
 
 // explain makes an error of how a program ended: its own words, if it had any.
@@ -71,10 +110,8 @@ func explain(err error, stderr string) error {
 	case message == "":
 		return fmt.Errorf("%s ended: %w", program, err)
 	}
-	for _, r := range refusals {
-		if strings.HasPrefix(message, r) {
-			return &ArgumentError{Message: message}
-		}
+	if e := refused(message); e != nil {
+		return e
 	}
 	return fmt.Errorf("%s: %s", program, message)
 }

@@ -9,7 +9,7 @@ import (
 type FieldError struct {
 	// Key is the key of the config file, for example "listen" or "env".
 	Key string
-	// Item is the name of an entry in a map, such as that of a variable, or empty.
+	// Item is the name of an entry in a map, such as "PORT", or empty.
 	Item string
 	// Index is the number of an entry in the list or map of the key, from 0, or -1 if the error is not about one entry.
 	Index int

@@ -181,7 +181,7 @@ func (a App) validateEnv(add func(error)) {
 }
 
 func (a App) validateEnvFiles(add func(error)) {
-	var count [2]int // of the files that PID 1 reads, and of those that the shim reads
+	var count [2]int // of files that PID 1 reads, and of files that the shim reads
 	for i, f := range a.EnvFiles {
 		key, of := "env-files", 0
 		if f.ByWorker {

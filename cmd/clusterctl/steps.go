@@ -77,14 +77,15 @@ func (c change) steps() (all []step, cold string) {
 
 // unitSteps are the steps of units and instances; the first one, if there is any, is not about the journal.
 func (c change) unitSteps() (all []step, cold string) {
-	if !slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op != install.Keep }) {
+	plan := install.Plan{Changes: c.files}
+	if !plan.Changed() {
 		if c.start && !c.running {
 			return []step{{kind: stepStartAll, instances: between(0, c.to)}}, ""
 		}
 		return nil, ""
 	}
 	all = []step{{kind: stepWrite}}
-	reload := slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op != install.Keep && f.Unit() })
+	reload := plan.NeedsReload()
 	cold = c.cold()
 	switch {
 	case !c.running:

@@ -41,38 +41,22 @@ func encode(a units.App) []byte {
 	if slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
 		fmt.Fprintf(&b, "# The values of variables are in %s beside it, which only root can read.\n", a.Name.ValuesFile())
 	}
-	for _, k := range keysOf(a) {
-		b.WriteString(k.text)
+	keys := written(a)
+	for _, key := range Keys() {
+		b.WriteString(keys[key])
 	}
 	return b.Bytes()
 }
 
 // Changed returns the keys in which two apps differ, in the order in which Encode writes them.
 func Changed(before, after units.App) []string {
-	text := func(keys []key, name string) string {
-		for _, k := range keys {
-			if k.name == name {
-				return k.text
-			}
-		}
-		return ""
-	}
-	var names []string
-	a, b := keysOf(before), keysOf(after)
-	for _, name := range Keys() {
-		if text(a, name) != text(b, name) {
-			names = append(names, name)
-		}
-	}
-	return names
+	a, b := written(before), written(after)
+	return slices.DeleteFunc(Keys(), func(key string) bool { return a[key] == b[key] })
 }
 
-// key is a key with its value, as Encode writes it.
-type key struct{ name, text string }
-
-// keysOf returns the keys of an app that do not have their default.
-func keysOf(a units.App) []key {
-	w := &writer{}
+// written returns the text of the keys that do not have their default, by key.
+func written(a units.App) writer {
+	w := writer{}
 	w.text("name", string(a.Name), "")
 	w.list("command", a.Command)
 	w.text("directory", a.Directory, "")
@@ -123,7 +107,7 @@ func keysOf(a units.App) []key {
 	w.number("surge", a.Surge)
 	w.shim(a.Shim)
 	w.logs(a.Logs)
-	return w.keys
+	return w
 }
 
 // runAs is what --run-as reads, but for a user whose name is "dynamic".
@@ -136,22 +120,22 @@ func runAs(r units.RunAs) string {
 
 // writer writes the keys that are not defaults. Everything is quoted by hand, and not by the YAML library, so that the
 // file stays the same from one version of it to the next.
-type writer struct{ keys []key }
+type writer map[string]string
 
-func (w *writer) put(name, value string) {
-	w.keys = append(w.keys, key{name, name + ": " + value + "\n"})
+func (w writer) put(name, value string) {
+	w[name] = name + ": " + value + "\n"
 }
 
 // putIf writes a value that is not the default.
-func (w *writer) putIf(changed bool, name, value string) {
+func (w writer) putIf(changed bool, name, value string) {
 	if changed {
 		w.put(name, value)
 	}
 }
 
-func (w *writer) number(name string, n int) { w.putIf(n != 0, name, strconv.Itoa(n)) }
+func (w writer) number(name string, n int) { w.putIf(n != 0, name, strconv.Itoa(n)) }
 
-func (w *writer) shim(o units.ShimOptions) {
+func (w writer) shim(o units.ShimOptions) {
 	w.variables("increment", o.Increment)
 	w.putIf(o.Pin, "pin", "true")
 	w.number("max-restarts", o.MaxRestarts)
@@ -163,24 +147,24 @@ func (w *writer) shim(o units.ShimOptions) {
 	w.putIf(o.Blocking, "blocking", "true")
 }
 
-func (w *writer) socket(s units.SocketAccess) {
+func (w writer) socket(s units.SocketAccess) {
 	w.putIf(s.Mode != 0, "socket-mode", scalar(units.FormatSocketMode(s.Mode)))
 	w.text("socket-user", s.User, "")
 	w.text("socket-group", s.Group, "")
 }
 
-func (w *writer) logs(l units.Logs) {
+func (w writer) logs(l units.Logs) {
 	w.putIf(l.Namespace, "log-namespace", "true")
 	w.putIf(l.MaxSize != 0, "log-max-size", scalar(units.FormatSize(l.MaxSize)))
 	w.putIf(l.MaxAge != 0, "log-max-age", scalar(units.FormatAge(l.MaxAge)))
 	w.text("log-rate", l.Rate.String(), "")
 }
 
-func (w *writer) text(name, value, normal string) {
+func (w writer) text(name, value, normal string) {
 	w.putIf(value != normal, name, scalar(value))
 }
 
-func (w *writer) list(name string, values []string) {
+func (w writer) list(name string, values []string) {
 	if len(values) == 0 {
 		return
 	}
@@ -189,13 +173,13 @@ func (w *writer) list(name string, values []string) {
 	for _, v := range values {
 		fmt.Fprintf(&b, "  - %s\n", scalar(v))
 	}
-	w.keys = append(w.keys, key{name, b.String()})
+	w[name] = b.String()
 }
 
 // maxSimpleKey is the longest key that YAML reads without "?" (YAML 1.2.2, 7.4.2: 1024 characters).
 const maxSimpleKey = 1000
 
-func (w *writer) variables(name string, vars []units.EnvVar) {
+func (w writer) variables(name string, vars []units.EnvVar) {
 	if len(vars) == 0 {
 		return
 	}
@@ -212,10 +196,10 @@ func (w *writer) variables(name string, vars []units.EnvVar) {
 		}
 		fmt.Fprintf(&b, "  %s: %s\n", scalar(v.Name), value)
 	}
-	w.keys = append(w.keys, key{name, b.String()})
+	w[name] = b.String()
 }
 
-func (w *writer) duration(name string, d time.Duration) {
+func (w writer) duration(name string, d time.Duration) {
 	if d == 0 {
 		return
 	}

@@ -25,23 +25,25 @@ func fields() []field {
 		{"directory", func(r *appReader, f string, n *yaml.Node) { r.app.Directory = r.nonEmpty(f, n) }},
 		{"run-as", (*appReader).runAs},
 		{"instances", func(r *appReader, f string, n *yaml.Node) { r.app.Instances = parsed(r, f, n, units.ParseCount) }},
-		{"listen", (*appReader).listen},
+		{"listen", func(r *appReader, f string, n *yaml.Node) { r.app.Listen = parsedList(r, f, n, units.ParseListener) }},
 		{"socket-mode", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Mode = parsed(r, f, n, units.ParseSocketMode) }},
 		{"socket-user", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.User = r.nonEmpty(f, n) }},
 		{"socket-group", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Group = r.nonEmpty(f, n) }},
-		{"socket-options", (*appReader).socketOptions},
+		{"socket-options", func(r *appReader, f string, n *yaml.Node) {
+			r.app.SocketOptions = parsedList(r, f, n, units.ParseSocketOption)
+		}},
 		{"activation", func(r *appReader, f string, n *yaml.Node) { r.app.Activation = parsed(r, f, n, units.ParseActivation) }},
 		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
 		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
 		{"env-files", (*appReader).envFiles},
 		{"worker-env-files", (*appReader).envFiles},
 		{"trust", func(r *appReader, f string, n *yaml.Node) { r.app.Trust = r.texts(f, n) }},
-		{"secret-env", (*appReader).secretEnv},
+		{"secret-env", func(r *appReader, f string, n *yaml.Node) { r.app.SecretEnv = r.texts(f, n) }},
 		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
 		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
 		{"writable", func(r *appReader, f string, n *yaml.Node) { r.app.Writable = r.texts(f, n) }},
 		{"read", func(r *appReader, f string, n *yaml.Node) { r.app.Reads = r.texts(f, n) }},
-		{"allow", (*appReader).allow},
+		{"allow", func(r *appReader, f string, n *yaml.Node) { r.app.Allow = parsedList(r, f, n, parseAllowance) }},
 		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
 		{"stop-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Stop = parsed(r, f, n, parseDuration) }},
@@ -157,20 +159,21 @@ func (r *appReader) command(field string, n *yaml.Node) {
 		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)), "is one text, but must be a list of the program and its arguments")
 		return
 	}
-	for _, it := range r.list(field, n) {
-		r.app.Command = append(r.app.Command, it.text)
-	}
+	r.app.Command = r.texts(field, n)
 }
 
-func (r *appReader) listen(field string, n *yaml.Node) {
+// parsedList reads a list by a function for its entries.
+func parsedList[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) []T {
+	var list []T
 	for _, it := range r.list(field, n) {
-		l, err := units.ParseListener(it.text)
+		v, err := parse(it.text)
 		if err != nil {
 			r.failWith(field, it.node, err)
 			continue
 		}
-		r.app.Listen = append(r.app.Listen, l)
+		list = append(list, v)
 	}
+	return list
 }
 
 // texts reads a list of texts that are taken as they are.
@@ -180,28 +183,6 @@ func (r *appReader) texts(field string, n *yaml.Node) []string {
 		list = append(list, it.text)
 	}
 	return list
-}
-
-func (r *appReader) allow(field string, n *yaml.Node) {
-	for _, it := range r.list(field, n) {
-		w, err := units.ParseAllowance(it.text)
-		if err != nil {
-			r.failWith(field, it.node, nearestAllowance(it.text, err))
-			continue
-		}
-		r.app.Allow = append(r.app.Allow, w)
-	}
-}
-
-func (r *appReader) socketOptions(field string, n *yaml.Node) {
-	for _, it := range r.list(field, n) {
-		o, err := units.ParseSocketOption(it.text)
-		if err != nil {
-			r.failWith(field, it.node, err)
-			continue
-		}
-		r.app.SocketOptions = append(r.app.SocketOptions, o)
-	}
 }
 
 // workerEnvFiles are environment files that the shim reads, as the workers' user.
@@ -224,13 +205,6 @@ func order(last bool) int {
 		return 1
 	}
 	return 0
-}
-
-// secretEnv reads names of secrets.
-func (r *appReader) secretEnv(field string, n *yaml.Node) {
-	for _, it := range r.list(field, n) {
-		r.app.SecretEnv = append(r.app.SecretEnv, it.text)
-	}
 }
 
 // variables reads a map from names to values, in the order of the file.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,53 +43,35 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 	return out, wait, nil
 }
 
-// Flag is a flag of journalctl whose value can be wrong in a way that only journalctl finds out.
-type Flag string
-
-// The flags. FlagSince stands for both --since and --until: the message of journalctl does not have the flag.
-const (
-	FlagSince Flag = "since"
-	FlagGrep  Flag = "grep"
-	FlagBoot  Flag = "boot"
-)
-
 // ArgumentError is a time, a pattern or a boot that journalctl has refused.
 type ArgumentError struct {
-	Flag Flag
-	// Message is what journalctl said. Reason is what is wrong with a pattern, without the pattern itself: journalctl is not
-	// always given the pattern of the query. For other flags, and where journalctl gives no reason, it is empty.
+	// Flag is "grep", "boot", or "since", which stands for "until" too: journalctl does not name the flag of a time.
+	Flag string
+	// Message is what journalctl said. Reason is what is wrong with a pattern, or empty. It does not quote the pattern, which
+	// may differ from the pattern of the query.
 	Message, Reason string
 }
 
 // Error returns the message of journalctl.
 func (e *ArgumentError) Error() string { return e.Message }
 
-// refusals are the beginnings of journalctl's messages about its arguments.
-func refusals() []refusal {
-	return []refusal{
-		{FlagSince, "Failed to parse time"},
-		{FlagGrep, "Bad pattern"}, {FlagGrep, "Failed to compile pattern"}, {FlagGrep, "Invalid pattern"},
-		{FlagBoot, "Failed to look up boot"}, {FlagBoot, "Data from the specified boot"}, {FlagBoot, "No such boot ID"},
-		{FlagBoot, "No journal boot entry found"}, {FlagBoot, "Unable to determine boot"}, {FlagBoot, "Failed to resolve boot"},
-	}
-}
-
-type refusal struct {
-	flag      Flag
-	beginning string
-}
-
-// refused returns the ArgumentError of a message, or nil for a message about something else.
+// refused returns an [ArgumentError] if a message of journalctl is about its arguments, and otherwise nil.
 func refused(message string) *ArgumentError {
-	for _, r := range refusals() {
-		if !strings.HasPrefix(message, r.beginning) {
-			continue
+	for _, r := range []struct {
+		flag       string
+		beginnings []string
+	}{
+		{"since", []string{"Failed to parse time"}},
+		{"grep", []string{"Bad pattern", "Failed to compile pattern", "Invalid pattern"}},
+		{"boot", []string{
+			"Failed to look up boot", "Data from the specified boot", "No such boot ID", "No journal boot entry found",
+			"Unable to determine boot", "Failed to resolve boot",
+		}},
+	} {
+		if slices.ContainsFunc(r.beginnings, func(s string) bool { return strings.HasPrefix(message, s) }) {
+			_, reason, _ := strings.Cut(message, "\": ")
+			return &ArgumentError{Flag: r.flag, Message: message, Reason: reason}
 		}
-		e := &ArgumentError{Flag: r.flag, Message: message}
-		if r.flag == FlagGrep {
-			_, e.Reason, _ = strings.Cut(message, "\": ")
-		}
-		return e
 	}
 	return nil
 }

@@ -240,9 +240,9 @@ func logsError(err error, o logsOptions) error {
 // refused returns the error of usage for a flag that journalctl has refused.
 func refused(err *journal.ArgumentError, o logsOptions) error {
 	switch err.Flag {
-	case journal.FlagGrep:
+	case "grep":
 		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")), "man 3 pcre2pattern")
-	case journal.FlagBoot:
+	case "boot":
 		return fault.WithHint(fault.Usagef("--boot: %v", err), "journalctl --list-boots")
 	}
 	return fault.WithHint(fault.Usagef("%v", err), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")

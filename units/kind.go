@@ -10,21 +10,14 @@ type Kind int
 
 // The kinds; the zero value is a unit without a kind here, such as the aggregate and the slice.
 const (
-	KindUnit Kind = iota
-	// KindSocket is a socket unit.
-	KindSocket
-	// KindTemplate is the unit of the instances, [Name.Template].
-	KindTemplate
-	// KindList is the instance list, [Name.DropIn].
-	KindList
-	// KindSecrets is [Name.SecretsDropIn].
-	KindSecrets
-	// KindJournal is [Name.JournalConf].
-	KindJournal
-	// KindValues is [Name.ValuesFile].
-	KindValues
-	// KindSource is the description of the app, NAME.yaml.
-	KindSource
+	KindUnit     Kind = iota
+	KindSocket        // a socket unit
+	KindTemplate      // [Name.Template], the unit of the instances
+	KindList          // [Name.DropIn], the instance list
+	KindSecrets       // [Name.SecretsDropIn]
+	KindJournal       // [Name.JournalConf]
+	KindValues        // [Name.ValuesFile]
+	KindSource        // NAME.yaml, the description of the app
 )
 
 // KindOf returns the kind of a file by its path, absolute or relative.

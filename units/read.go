@@ -23,8 +23,8 @@ type SocketUnit struct {
 	IPv6Only bool
 	// Access is who may connect to socket files. It has no defaults filled in.
 	Access SocketAccess
-	// OwnedByShim: the shim changes the owner of the files, and not PID 1.
-	OwnedByShim bool
+	// Own is the command that changes the owner of the files, in place of the user and group of Access, or empty.
+	Own string
 }
 
 // ReadSocket reads a socket unit. Of a key that has only one value, the last line counts.
@@ -49,7 +49,7 @@ func ReadSocket(unit []byte) SocketUnit {
 		case "SocketGroup":
 			s.Access.Group = v
 		case "ExecStartPost":
-			s.readOwner(v)
+			s.Own = v
 		}
 	}
 	return s
@@ -72,24 +72,6 @@ func readListener(address string, datagram bool) (l Listener, ok bool) {
 		return Listener{Network: Unix, Path: address}, true
 	}
 	return l, false
-}
-
-// readOwner reads the command that socketView.own writes. What follows the flags are files, which may have blanks in their names.
-func (s *SocketUnit) readOwner(command string) {
-	words := strings.Fields(command)
-	if len(words) < 2 || words[1] != "own" {
-		return
-	}
-	s.OwnedByShim = true
-	for _, w := range words[2:] {
-		if user, ok := strings.CutPrefix(w, "--user="); ok {
-			s.Access.User = user
-		} else if group, ok := strings.CutPrefix(w, "--group="); ok {
-			s.Access.Group = group
-		} else {
-			return
-		}
-	}
 }
 
 // SameAddresses reports whether two socket units bind the same.

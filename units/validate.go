@@ -181,20 +181,17 @@ func (a App) validateEnv(add func(error)) {
 }
 
 func (a App) validateEnvFiles(add func(error)) {
-	var count [2]int // of files that PID 1 reads, and of files that the shim reads
+	first := slices.IndexFunc(a.EnvFiles, func(f EnvFile) bool { return f.ByWorker })
 	for i, f := range a.EnvFiles {
-		key, of := "env-files", 0
+		key := "env-files"
 		if f.ByWorker {
-			key, of = "worker-env-files", 1
+			key, i = "worker-env-files", i-first
+		} else if i > 0 && a.EnvFiles[i-1].ByWorker {
+			// The shim starts after PID 1 has read all EnvironmentFile=.
+			add(fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
 		}
 		_, err := globPath(key, f.Path)
-		add(entry(err, count[of]))
-		if i > 0 && a.EnvFiles[i-1].ByWorker && !f.ByWorker {
-			// The shim starts after PID 1 has read all EnvironmentFile=.
-			err := fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path)
-			add(entry(err, count[of]))
-		}
-		count[of]++
+		add(entry(err, i))
 	}
 }
 

@@ -160,7 +160,7 @@ func (c change) workers() bool {
 // changesAccess reports whether a socket unit stays and its files get another owner or mode.
 func changesAccess(f install.Change) bool {
 	before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
-	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.OwnedByShim != after.OwnedByShim)
+	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.Own != after.Own)
 }
 
 // sockets names the socket units with which that is to be done.

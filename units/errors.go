@@ -2,6 +2,7 @@ package units
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,11 +56,9 @@ func variable(err error, index int, name string) error {
 	return entry(err, index)
 }
 
-func parseEnum(key, s string, names []string) (int, error) {
-	for i, n := range names {
-		if s == n {
-			return i, nil
-		}
+func parseEnum[T ~int](key, s string, names []string) (T, error) {
+	if i := slices.Index(names, s); i >= 0 {
+		return T(i), nil
 	}
 	return 0, fieldErrorf(key, "", "%q is not one of %s", s, strings.Join(names, ", "))
 }

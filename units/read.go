@@ -17,7 +17,7 @@ type SocketUnit struct {
 	FDName string
 	// Listeners are the addresses in the order of the unit, without a name and without the port that the program binds.
 	Listeners []Listener
-	// Unknown are addresses of kinds that Render does not write, as the unit has them.
+	// Unknown are addresses of kinds that Render does not write.
 	Unknown []string
 	// IPv6Only: the addresses of IPv6 take no connections of IPv4.
 	IPv6Only bool

@@ -63,17 +63,9 @@ func written(a units.App) writer {
 	w.text("run-as", runAs(a.RunAs), "dynamic")
 	// Always: a file without the key is from a clusterctl whose default was max.
 	w.text("instances", a.Instances.String(), "")
-	var listen []string
-	for _, l := range a.Listen {
-		listen = append(listen, l.String())
-	}
-	w.list("listen", listen)
+	w.list("listen", texts(a.Listen, units.Listener.String))
 	w.socket(a.Socket)
-	var options []string
-	for _, o := range a.SocketOptions {
-		options = append(options, o.String())
-	}
-	w.list("socket-options", options)
+	w.list("socket-options", texts(a.SocketOptions, units.SocketOption.String))
 	w.text("activation", a.Activation.String(), units.Adopt.String())
 	w.text("ready", a.Ready.String(), units.ReadyExec.String())
 	w.variables("env", a.Env)
@@ -96,11 +88,7 @@ func written(a units.App) writer {
 	w.text("sandbox", a.Sandbox.String(), units.SandboxDefault.String())
 	w.list("writable", a.Writable)
 	w.list("read", a.Reads)
-	var allow []string
-	for _, word := range a.Allow {
-		allow = append(allow, string(word))
-	}
-	w.list("allow", allow)
+	w.list("allow", texts(a.Allow, func(w units.Allowance) string { return string(w) }))
 	w.duration("start-timeout", a.Timeouts.Start)
 	w.duration("drain-timeout", a.Timeouts.Drain)
 	w.duration("stop-timeout", a.Timeouts.Stop)
@@ -174,6 +162,14 @@ func (w writer) list(name string, values []string) {
 		fmt.Fprintf(&b, "  - %s\n", scalar(v))
 	}
 	w[name] = b.String()
+}
+
+func texts[T any](list []T, text func(T) string) []string {
+	var all []string
+	for _, v := range list {
+		all = append(all, text(v))
+	}
+	return all
 }
 
 // maxSimpleKey is the longest key that YAML reads without "?" (YAML 1.2.2, 7.4.2: 1024 characters).

@@ -45,7 +45,7 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 
 // ArgumentError is a time, a pattern or a boot that journalctl has refused.
 type ArgumentError struct {
-	// Flag is "grep", "boot", or "since", which stands for "until" too: journalctl does not name the flag of a time.
+	// Flag is "grep", "boot", or "since" for a time, which may be the value of "until".
 	Flag string
 	// Message is what journalctl said. Reason is what is wrong with a pattern, or empty. It does not quote the pattern, which
 	// may differ from the pattern of the query.

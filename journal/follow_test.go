@@ -129,7 +129,7 @@ func TestFollowGivesUp(t *testing.T) {
 	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, sink).read(t.Context()); !errors.Is(err, full) || len(sink.lines) != 1 {
 		t.Errorf("%q, %v", sink.lines, err)
 	}
-	s = &script{outputs: make([][]byte, 2), ends: []error{nil, &ArgumentError{"Bad pattern"}}}
+	s = &script{outputs: make([][]byte, 2), ends: []error{nil, &ArgumentError{Flag: "grep"}}}
 	var wrong *ArgumentError
 	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context()); !errors.As(err, &wrong) || len(s.args) != 2 {
 		t.Errorf("%d starts, then %v", len(s.args), err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,16 +43,37 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 	return out, wait, nil
 }
 
-// ArgumentError is something that journalctl did not understand: a time, a pattern, a boot.
-type ArgumentError struct{ Message string }
+// ArgumentError is a time, a pattern or a boot that journalctl has refused.
+type ArgumentError struct {
+	// Flag is "grep", "boot", or "since" for a time, which may be the value of "until".
+	Flag string
+	// Message is what journalctl said. Reason is what is wrong with a pattern, or empty. It does not quote the pattern, which
+	// may differ from the pattern of the query.
+	Message, Reason string
+}
 
-// Error is what journalctl said.
+// Error returns the message of journalctl.
 func (e *ArgumentError) Error() string { return e.Message }
 
-// refusals are how messages of journalctl about its arguments begin.
-var refusals = []string{
-	"Failed to parse timestamp", "Bad pattern", "Failed to look up boot", "Data from the specified boot", "No such boot ID",
-	"No journal boot entry found", "Failed to compile pattern", "Failed to parse time", "Unable to determine boot", "Failed to resolve boot", "Invalid pattern",
+// refused returns an [ArgumentError] if a message of journalctl is about its arguments, and otherwise nil.
+func refused(message string) *ArgumentError {
+	for _, r := range []struct {
+		flag       string
+		beginnings []string
+	}{
+		{"since", []string{"Failed to parse time"}},
+		{"grep", []string{"Bad pattern", "Failed to compile pattern", "Invalid pattern"}},
+		{"boot", []string{
+			"Failed to look up boot", "Data from the specified boot", "No such boot ID", "No journal boot entry found",
+			"Unable to determine boot", "Failed to resolve boot",
+		}},
+	} {
+		if slices.ContainsFunc(r.beginnings, func(s string) bool { return strings.HasPrefix(message, s) }) {
+			_, reason, _ := strings.Cut(message, "\": ")
+			return &ArgumentError{Flag: r.flag, Message: message, Reason: reason}
+		}
+	}
+	return nil
 }
 
 // explain makes an error of how a program ended: its own words, if it had any.
@@ -71,10 +93,8 @@ func explain(err error, stderr string) error {
 	case message == "":
 		return fmt.Errorf("%s ended: %w", program, err)
 	}
-	for _, r := range refusals {
-		if strings.HasPrefix(message, r) {
-			return &ArgumentError{Message: message}
-		}
+	if e := refused(message); e != nil {
+		return e
 	}
 	return fmt.Errorf("%s: %s", program, message)
 }

@@ -199,24 +199,14 @@ func (s Sandbox) String() string    { return sandboxNames[s] }
 
 // ParseActivation reads "adopt" or "native".
 func ParseActivation(s string) (Activation, error) {
-	i, err := parseEnum("activation", s, activationNames)
-	return Activation(i), err
+	return parseEnum[Activation]("activation", s, activationNames)
 }
 
 // ParseReady reads "exec" or "notify".
-func ParseReady(s string) (Ready, error) {
-	i, err := parseEnum("ready", s, readyNames)
-	return Ready(i), err
-}
+func ParseReady(s string) (Ready, error) { return parseEnum[Ready]("ready", s, readyNames) }
 
 // ParseRestart reads "always", "on-failure" or "no".
-func ParseRestart(s string) (Restart, error) {
-	i, err := parseEnum("restart", s, restartNames)
-	return Restart(i), err
-}
+func ParseRestart(s string) (Restart, error) { return parseEnum[Restart]("restart", s, restartNames) }
 
 // ParseSandbox reads "default", "strict" or "off".
-func ParseSandbox(s string) (Sandbox, error) {
-	i, err := parseEnum("sandbox", s, sandboxNames)
-	return Sandbox(i), err
-}
+func ParseSandbox(s string) (Sandbox, error) { return parseEnum[Sandbox]("sandbox", s, sandboxNames) }

@@ -23,7 +23,7 @@ func TestParseCount(t *testing.T) {
 	for _, s := range []string{"", "all", "MAX", "1001", "-1001", "1.5", "4 ", "0%", "-5%", "1001%", "%", "99999999999999999999"} {
 		c, err := units.ParseCount(s)
 		var fe *units.FieldError
-		if !errors.As(err, &fe) || fe.Field != "instances" || fe.Hint == "" {
+		if !errors.As(err, &fe) || fe.Key != "instances" || fe.Hint == "" {
 			t.Errorf("%q: %+v, %v", s, c, err)
 		}
 	}

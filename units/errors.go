@@ -2,30 +2,63 @@ package units
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // FieldError is one thing wrong with an App: which field, what is wrong, and what to write instead.
 type FieldError struct {
-	// Field is the name that the config file uses, for example "listen" or "env.PORT".
-	Field string
+	// Key is the key of the config file, for example "listen" or "env".
+	Key string
+	// Item is the name of an entry in a map, such as "PORT", or empty.
+	Item string
+	// Index is the number of an entry in the list or map of the key, from 0, or -1 if the error is not about one entry.
+	Index int
+	// Missing: the app has no value for the key, and needs one.
+	Missing bool
 	// Message states the fact, lower case, without a full stop.
 	Message string
 	// Hint is what to type; it may be empty.
 	Hint string
 }
 
-func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
+func (e *FieldError) Error() string { return e.Field() + ": " + e.Message }
 
-func fieldErrorf(field, hint, format string, args ...any) *FieldError {
-	return &FieldError{Field: field, Message: fmt.Sprintf(format, args...), Hint: hint}
+// Field returns the key with the item, for example "env.PORT".
+func (e *FieldError) Field() string {
+	if e.Item == "" {
+		return e.Key
+	}
+	return e.Key + "." + e.Item
 }
 
-func parseEnum(field, s string, names []string) (int, error) {
-	for i, n := range names {
-		if s == n {
-			return i, nil
-		}
+func fieldErrorf(key, hint, format string, args ...any) *FieldError {
+	return &FieldError{Key: key, Index: -1, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+func missing(key string) *FieldError {
+	return &FieldError{Key: key, Index: -1, Missing: true, Message: "is empty"}
+}
+
+// entry returns an error about a field with the index of the entry that it is about.
+func entry(err error, index int) error {
+	if e, ok := err.(*FieldError); ok {
+		e.Index = index
 	}
-	return 0, fieldErrorf(field, "", "%q is not one of %s", s, strings.Join(names, ", "))
+	return err
+}
+
+// variable is entry with the name of the variable.
+func variable(err error, index int, name string) error {
+	if e, ok := err.(*FieldError); ok {
+		e.Item = name
+	}
+	return entry(err, index)
+}
+
+func parseEnum[T ~int](key, s string, names []string) (T, error) {
+	if i := slices.Index(names, s); i >= 0 {
+		return T(i), nil
+	}
+	return 0, fieldErrorf(key, "", "%q is not one of %s", s, strings.Join(names, ", "))
 }

@@ -8,12 +8,12 @@ import (
 // WithConditions returns a template with the conditions of another template, by which instances follow the number of CPUs. The
 // rest of the template is unchanged. The checksum matches the new contents, unless the template was edited by hand.
 func WithConditions(template, from []byte) []byte {
+	if ReadInstance(template).Follow == ReadInstance(from).Follow {
+		return template
+	}
 	lines, other := slices.Collect(strings.Lines(string(template))), slices.Collect(strings.Lines(string(from)))
 	at, end := conditions(lines)
 	otherAt, otherEnd := conditions(other)
-	if at == end && otherAt == otherEnd || at < end && otherAt < otherEnd {
-		return template
-	}
 	changed := []byte(strings.Join(slices.Replace(lines, at, end, other[otherAt:otherEnd]...), ""))
 	if Edited(template) {
 		return changed

@@ -92,7 +92,7 @@ func (r *renderer) variables(v *instanceView) {
 		v.EnvFiles = append(v.EnvFiles, r.must(globPath("env", r.target.Values)))
 	default:
 		for _, e := range a.Env {
-			v.Env = append(v.Env, r.must(word("env."+e.Name, e.Name+"="+e.Value)))
+			v.Env = append(v.Env, r.must(word("env", e.Name+"="+e.Value)))
 		}
 	}
 	for _, e := range a.Shim.Increment {
@@ -103,7 +103,7 @@ func (r *renderer) variables(v *instanceView) {
 		if f.ByWorker {
 			continue // one of envFileWords
 		}
-		p := r.must(globPath("env-file", f.Path))
+		p := r.must(globPath("env-files", f.Path))
 		if f.Optional {
 			p = "-" + p
 		}

@@ -275,6 +275,11 @@ func (l Listener) clash(m Listener) bool {
 	return l.Port == m.Port && !l.pair(m) && (l.everywhere() || m.everywhere() || l.Host == m.Host)
 }
 
+// SharesPort reports whether two listeners have the same port of the same protocol, whatever their hosts, or the same path.
+func (l Listener) SharesPort(m Listener) bool {
+	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
+}
+
 // pair: 0.0.0.0 and [::] on one port, written out, are one socket for each family (BindIPv6Only=ipv6-only), as in
 // nginx's "listen 80; listen [::]:80;".
 func (l Listener) pair(m Listener) bool {

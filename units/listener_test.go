@@ -48,7 +48,7 @@ func TestParseListener(t *testing.T) {
 		var fe *units.FieldError
 		if !errors.As(err, &fe) {
 			t.Errorf("%q: %+v, %v", s, l, err)
-		} else if fe.Hint == "" || fe.Field != "listen" {
+		} else if fe.Hint == "" || fe.Key != "listen" {
 			t.Errorf("%q: %+v has no hint", s, fe)
 		}
 	}

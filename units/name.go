@@ -23,10 +23,14 @@ var unitSuffixes = []string{
 // letter. So no part of a unit name ever needs systemd-escape(1), but for the dashes in a slice.
 func ParseName(s string) (Name, error) {
 	if s == "" {
-		return "", fieldErrorf("name", "", "is empty")
+		return "", missing("name")
 	}
 	if why := checkName(s); why != "" {
-		return "", fieldErrorf("name", nameHint(s), "%q %s", s, why)
+		hint := ""
+		if near := NearestName(s); near != "" {
+			hint = "use " + near
+		}
+		return "", fieldErrorf("name", hint, "%q %s", s, why)
 	}
 	return Name(s), nil
 }
@@ -69,8 +73,8 @@ func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// nameHint proposes the nearest allowed name, or nothing when there is none.
-func nameHint(s string) string {
+// NearestName returns the allowed name that is most like s, or "" if there is none.
+func NearestName(s string) string {
 	t := s
 	for _, suf := range unitSuffixes {
 		t = strings.TrimSuffix(t, suf)
@@ -87,7 +91,7 @@ func nameHint(s string) string {
 	if checkName(t) != "" {
 		return ""
 	}
-	return "use " + t
+	return t
 }
 
 // Service is the aggregate, the app as a whole.
@@ -101,6 +105,9 @@ func (n Name) Instance(i int) string { return string(n) + "@" + strconv.Itoa(i) 
 
 // DropIn is the file with the instance list, and nothing else, so that scaling rewrites only it.
 func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf" }
+
+// ReleaseDropIn is the part of the aggregate that differs from one version of the app to the next, in a package.
+func (n Name) ReleaseDropIn() string { return string(n) + ".service.d/40-release.conf" }
 
 // ExtraMarks is the directory of the marks of extra instances, files with names such as shop@5: such an instance runs
 // although the CPU count does not reach so far, until a reload has ended or a scale has written its units. No app can have

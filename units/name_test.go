@@ -25,8 +25,8 @@ func TestParseName(t *testing.T) {
 		var fe *units.FieldError
 		if !errors.As(err, &fe) {
 			t.Errorf("%q: %v", s, err)
-		} else if fe.Hint != hint || fe.Field != "name" {
-			t.Errorf("%q: %s, hint %q, want %q", s, fe.Field, fe.Hint, hint)
+		} else if fe.Hint != hint || fe.Key != "name" {
+			t.Errorf("%q: %s, hint %q, want %q", s, fe.Key, fe.Hint, hint)
 		}
 	}
 }

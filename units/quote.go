@@ -84,6 +84,11 @@ func globPath(field, s string) (value, error) {
 	return absolute(field, strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s))
 }
 
+// unescapeGlob undoes what globPath adds.
+func unescapeGlob(s string) string {
+	return strings.NewReplacer(`\\`, `\`, `\*`, `*`, `\?`, `?`, `\[`, `[`).Replace(s)
+}
+
 // word is one word of ExecStart= or Environment=, always in double quotes: both settings split into words, unquote and
 // undo C escapes (shared/conf-parser.c, basic/extract-word.c). "%" comes first, as systemd resolves specifiers in the
 // unescaped word. "$" is left alone: every Exec line of ours has the prefix ":" (since 244), Environment= expands none.

@@ -27,6 +27,9 @@ type Target struct {
 	Secrets []Secret
 	// Shim is the path of clusterctl-shim, without anything that a unit would have to quote; empty means [DefaultShim].
 	Shim string
+	// SplitAggregate puts what depends on the listeners into a drop-in of the aggregate, [Name.ReleaseDropIn], so that the
+	// aggregate is the same for all versions of the app.
+	SplitAggregate bool
 	// Sockets are the files of the Unix sockets that the app listens on now; for a probe.
 	Sockets []string
 }
@@ -56,7 +59,12 @@ func Render(a App, t Target) (Set, error) {
 	for _, s := range sockets {
 		r.sockets = append(r.sockets, string(s.Unit))
 	}
-	r.add(a.Name.Service(), "aggregate.service.tmpl", r.aggregate())
+	aggregate := r.aggregate()
+	if t.SplitAggregate && len(a.Listen) > 0 {
+		r.add(a.Name.ReleaseDropIn(), "release.conf.tmpl", aggregate)
+		aggregate.Sockets, aggregate.NonBlocking = "", ""
+	}
+	r.add(a.Name.Service(), "aggregate.service.tmpl", aggregate)
 	r.add(a.Name.DropIn(), "instances.conf.tmpl", r.instances())
 	r.add(a.Name.Template(), "instance.service.tmpl", r.instance())
 	if a.Sandbox != SandboxOff {

@@ -1,7 +1,6 @@
 package units
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -66,20 +65,6 @@ func (r *renderer) secrets() secretsView {
 	return v
 }
 
-// LoadedSecrets reads back the secrets of a drop-in that Render made.
-func LoadedSecrets(dropIn []byte) []Secret {
-	var all []Secret
-	for line := range strings.Lines(string(dropIn)) {
-		key, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		name, path, found := strings.Cut(rest, ":")
-		if found && (key == "LoadCredential" || key == "LoadCredentialEncrypted") {
-			all = append(all, Secret{Name: name, Path: strings.ReplaceAll(path, "%%", "%"), Encrypted: key == "LoadCredentialEncrypted"})
-		}
-	}
-	slices.SortFunc(all, func(a, b Secret) int { return strings.Compare(a.Name, b.Name) })
-	return all
-}
-
 // validateSecrets checks the variables that come from secrets.
 func (a App) validateSecrets(add func(error)) {
 	seen := map[string]bool{}
@@ -89,7 +74,8 @@ func (a App) validateSecrets(add func(error)) {
 	for _, e := range a.Shim.Increment {
 		seen[e.Name] = true
 	}
-	for _, name := range a.SecretEnv {
+	for i, name := range a.SecretEnv {
+		add := func(err error) { add(entry(err, i)) }
 		switch {
 		case !envfile.ValidName(name) || CheckSecretName(name) != nil:
 			add(fieldErrorf("secret-env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", name))

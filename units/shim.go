@@ -108,7 +108,7 @@ func (r *renderer) envFileWords() []string {
 		if f.Optional {
 			p = "-" + p
 		}
-		words = append(words, string(r.must(word("env-file", "--env-file="+p))))
+		words = append(words, string(r.must(word("worker-env-files", "--env-file="+p))))
 	}
 	if len(words) > 0 && r.target.Systemd < commentsEnd {
 		words = append(words, "--env-comments-continue")

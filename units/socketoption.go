@@ -136,6 +136,7 @@ func (o SocketOption) Fits(l Listener) bool {
 
 func (a App) validateSocketOptions(add func(error)) {
 	for i, o := range a.SocketOptions {
+		add := func(err error) { add(entry(err, i)) }
 		again, err := ParseSocketOption(o.String())
 		k, _ := findSocketKey(o.Key)
 		switch {

@@ -35,7 +35,7 @@ func (a App) Validate() error {
 		{"restart", int(a.Restart), len(restartNames)}, {"sandbox", int(a.Sandbox), len(sandboxNames)},
 	} {
 		if enum.value < 0 || enum.value >= enum.most {
-			add(fieldErrorf(enum.field, "", "%d is none of its values", enum.value))
+			add(fieldErrorf(enum.field, "", "%d is not one of its values", enum.value))
 		}
 	}
 	if c, err := ParseCount(a.Instances.String()); a.Instances.Given() && (err != nil || c != a.Instances) {
@@ -59,18 +59,20 @@ func (a App) Validate() error {
 	a.validateLogs(add)
 	a.validateSandbox(add)
 	for _, t := range []struct {
-		field string
-		ok    bool
+		key string
+		d   time.Duration
 	}{
-		{"timeouts.start", a.Timeouts.Start >= 0}, {"timeouts.drain", a.Timeouts.Drain >= 0}, {"timeouts.stop", a.Timeouts.Stop >= 0},
-		{"max-restarts", a.Shim.MaxRestarts >= 0}, {"min-uptime", a.Shim.MinUptime >= 0},
+		{"start-timeout", a.Timeouts.Start}, {"drain-timeout", a.Timeouts.Drain}, {"stop-timeout", a.Timeouts.Stop},
+		{"min-uptime", a.Shim.MinUptime},
 	} {
-		if !t.ok {
-			add(fieldErrorf(t.field, "", "is negative"))
+		if t.d < 0 {
+			add(fieldErrorf(t.key, "", "is negative"))
+		} else if t.d > maxTimeout {
+			add(fieldErrorf(t.key, "", "is longer than a year"))
 		}
 	}
-	if max(a.Timeouts.Start, a.Timeouts.Drain, a.Timeouts.Stop, a.Shim.MinUptime) > maxTimeout {
-		add(fieldErrorf("timeouts", "", "is longer than a year"))
+	if a.Shim.MaxRestarts < 0 {
+		add(fieldErrorf("max-restarts", "", "is negative"))
 	}
 	if a.Surge < 0 || a.Surge > MaxInstances {
 		add(fieldErrorf("surge", "1 starts one extra instance first", "must be between 0 and %d", MaxInstances))
@@ -79,13 +81,13 @@ func (a App) Validate() error {
 }
 
 func (a App) validateSandbox(add func(error)) {
-	for _, p := range a.Writable {
+	for i, p := range a.Writable {
 		_, err := pathWord("writable", p)
-		add(err)
+		add(entry(err, i))
 	}
-	for _, p := range a.Reads {
+	for i, p := range a.Reads {
 		_, err := bindPath("read", p)
-		add(err)
+		add(entry(err, i))
 	}
 	for _, p := range a.bound() {
 		if !slices.Contains(a.Reads, p) {
@@ -93,26 +95,26 @@ func (a App) validateSandbox(add func(error)) {
 			add(err)
 		}
 	}
-	for _, w := range a.Allow {
+	for i, w := range a.Allow {
 		_, err := ParseAllowance(string(w))
-		add(err)
+		add(entry(err, i))
 	}
 }
 
 func (a App) validateCommand(add func(error)) {
 	if len(a.Command) == 0 {
-		add(fieldErrorf("command", "", "is empty"))
+		add(missing("command"))
 		return
 	}
 	if !strings.HasPrefix(a.Command[0], "/") {
-		add(fieldErrorf("command", "", "the program %q is not an absolute path", a.Command[0]))
+		add(entry(fieldErrorf("command", "", "the program %q is not an absolute path", a.Command[0]), 0))
 	} else if why := longPath(a.Command[0]); why != "" {
-		add(fieldErrorf("command", "", "the program %q %s", a.Command[0], why))
+		add(entry(fieldErrorf("command", "", "the program %q %s", a.Command[0], why), 0))
 	}
 	total := 0
-	for _, arg := range a.Command {
+	for i, arg := range a.Command {
 		v, err := word("command", arg)
-		add(err)
+		add(entry(err, i))
 		total += len(v) + 1
 	}
 	if total > maxCommand {
@@ -122,6 +124,7 @@ func (a App) validateCommand(add func(error)) {
 
 func (a App) validateListen(add func(error)) {
 	for i, l := range a.Listen {
+		add := func(err error) { add(entry(err, i)) }
 		if again, err := ParseListener(l.String()); err != nil {
 			add(err)
 		} else if again != l {
@@ -144,37 +147,29 @@ func (a App) validateListen(add func(error)) {
 
 func (a App) validateEnv(add func(error)) {
 	seen := map[string]bool{}
-	for _, e := range a.Env {
+	for i, e := range a.Env {
 		if !envfile.ValidName(e.Name) {
-			add(fieldErrorf("env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", e.Name))
+			add(entry(fieldErrorf("env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", e.Name), i))
 			continue
 		}
 		if seen[e.Name] {
-			add(fieldErrorf("env."+e.Name, "", "is given twice"))
+			add(variable(fieldErrorf("env", "", "is given twice"), i, e.Name))
 		}
 		if reserved(e.Name) {
-			add(fieldErrorf("env."+e.Name, "", "is set by systemd"))
+			add(variable(fieldErrorf("env", "", "is set by systemd"), i, e.Name))
 		}
 		seen[e.Name] = true
-		if err := checkWord("env."+e.Name, e.Name+"="+e.Value, "its value"); err != nil {
-			add(err)
-		}
+		add(variable(checkWord("env", e.Name+"="+e.Value, "its value"), i, e.Name))
 	}
-	for i, f := range a.EnvFiles {
-		_, err := globPath("env-file", f.Path)
-		add(err)
-		if i > 0 && a.EnvFiles[i-1].ByWorker && !f.ByWorker {
-			// The shim starts after PID 1 has read all EnvironmentFile=.
-			add(fieldErrorf("env-file", "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
-		}
-	}
-	for _, u := range a.Trust {
+	a.validateEnvFiles(add)
+	for i, u := range a.Trust {
 		if u == "" {
-			add(fieldErrorf("trust", "", "a user has no name"))
+			add(entry(fieldErrorf("trust", "", "a user has no name"), i))
 		}
-		add(checkUser("trust", u))
+		add(entry(checkUser("trust", u), i))
 	}
-	for _, e := range a.Shim.Increment {
+	for i, e := range a.Shim.Increment {
+		add := func(err error) { add(entry(err, i)) }
 		if seen[e.Name] {
 			add(fieldErrorf("increment", "", "%s is given twice", e.Name))
 		}
@@ -182,6 +177,21 @@ func (a App) validateEnv(add func(error)) {
 		if _, err := strconv.Atoi(e.Value); err != nil || !envfile.ValidName(e.Name) {
 			add(fieldErrorf("increment", "use PORT=3000", "%q is not a variable with a number", e.Name+"="+e.Value))
 		}
+	}
+}
+
+func (a App) validateEnvFiles(add func(error)) {
+	first := slices.IndexFunc(a.EnvFiles, func(f EnvFile) bool { return f.ByWorker })
+	for i, f := range a.EnvFiles {
+		key := "env-files"
+		if f.ByWorker {
+			key, i = "worker-env-files", i-first
+		} else if i > 0 && a.EnvFiles[i-1].ByWorker {
+			// The shim starts after PID 1 has read all EnvironmentFile=.
+			add(fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
+		}
+		_, err := globPath(key, f.Path)
+		add(entry(err, i))
 	}
 }
 

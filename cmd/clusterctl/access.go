@@ -85,8 +85,9 @@ func lostAccess(a units.App, files []install.Change) []string {
 	var notes []string
 	for _, path := range a.SocketFiles() {
 		for _, f := range files {
-			was, err := units.ParseSocketMode(cmp.Or(value(f.Old, "SocketMode"), "0666")) // systemd.socket(5)
-			if changesAccess(f) && err == nil && was&0o006 == 0o006 && strings.Contains(string(f.Old), "\nListenStream="+strings.ReplaceAll(path, "%", "%%")+"\n") {
+			was := units.ReadSocket(f.Old)
+			mode := cmp.Or(was.Access.Mode, 0o666) // systemd.socket(5)
+			if changesAccess(f) && mode&0o006 == 0o006 && slices.Contains(was.Listeners, units.Listener{Network: units.Unix, Path: path}) {
 				notes = append(notes, path+": only "+text)
 			}
 		}

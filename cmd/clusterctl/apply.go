@@ -133,7 +133,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o updateOptions) (outco
 	}
 	defer d.close()
 	out, err := d.install(ctx, o)
-	if err == nil && slices.ContainsFunc(out.Changed, func(path string) bool { return filepath.Ext(path) == ".socket" }) {
+	if err == nil && slices.ContainsFunc(out.Changed, func(path string) bool { return units.KindOf(path) == units.KindSocket }) {
 		for _, where := range opened(d.app) {
 			e.note("%s: listening on %s", a.Name, where)
 		}

@@ -29,7 +29,7 @@ func (u *update) look(ctx context.Context) (running bool, err error) {
 			u.out.Changed = append(u.out.Changed, c.Path)
 		}
 	}
-	if u.from = listedBefore(u.plan.Changes); u.from == 0 {
+	if u.from = units.ListedInstances(install.FileOf(u.plan.Changes, units.KindList).Old); u.from == 0 {
 		// The list has been removed by hand; those that run are found by RollApp.
 		u.from = u.target.Sizing.Listed
 	}
@@ -50,9 +50,9 @@ func (u *update) edited() error {
 	for _, c := range u.plan.Changes {
 		switch {
 		case c.Op == install.Keep || c.Old == nil:
-		case !isUnit(c):
+		case !c.Unit():
 			// The source is ours to write, and the revision keeps what it was.
-			if c.Values() {
+			if c.Kind() == units.KindValues {
 				continue // nothing tells an edit of it by hand
 			}
 			if apps, err := config.Decode(c.Path, c.Old); err == nil && len(apps) == 1 && !written(apps[0], c.Old) {
@@ -98,9 +98,9 @@ func (u *update) running(ctx context.Context) (bool, error) {
 
 // checkNewListeners tries the addresses that the app does not have yet. Those that it has are held by its own sockets.
 func (u *update) checkNewListeners(ctx context.Context) error {
-	var held []string
+	var held []units.Listener
 	for _, c := range u.plan.Changes {
-		if filepath.Ext(c.Path) != ".socket" {
+		if c.Kind() != units.KindSocket {
 			continue
 		}
 		states, err := u.conn.States(ctx, []string{filepath.Base(c.Path)})
@@ -108,18 +108,12 @@ func (u *update) checkNewListeners(ctx context.Context) error {
 			return err
 		}
 		if states[0].Up() {
-			for _, a := range addresses(c.Old) {
-				held = append(held, portOf(a))
-			}
+			held = append(held, units.ReadSocket(c.Old).Listeners...)
 		}
 	}
 	added := u.app
 	added.Listen = slices.DeleteFunc(slices.Clone(u.app.Listen), func(l units.Listener) bool {
-		a := l.Address()
-		if l.Network == units.UDP {
-			a = "udp:" + a
-		}
-		return slices.Contains(held, portOf(a))
+		return slices.ContainsFunc(held, l.SharesPort)
 	})
 	return u.e.checkListeners(ctx, added)
 }

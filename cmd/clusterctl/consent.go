@@ -43,11 +43,11 @@ func (e *env) trustedFor(a units.App, c consent) error {
 	var gone *install.NotInstalledError
 	switch {
 	case errors.As(err, &gone):
-		return e.guard().MayDecide(c.file, nil, a, changedWords)
+		return e.guard().MayDecide(c.file, nil, a)
 	case err != nil:
 		return err
 	}
-	return e.guard().MayDecide(c.file, &old, a, changedWords)
+	return e.guard().MayDecide(c.file, &old, a)
 }
 
 // mayChange names what a change of an app allows beyond what it had, and asks for a yes. That the caller is trusted from now

@@ -131,7 +131,7 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 			errs = append(errs, of(a.Name, len(apps), err)...)
 			continue
 		}
-		if len(a.Env) > 0 && !slices.ContainsFunc(p.Changes, install.Change.Values) {
+		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
 			e.note("%s: the values of variables are not compared; that needs root", a.Name)
 		}
 		for _, c := range p.Changes {

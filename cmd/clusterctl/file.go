@@ -83,7 +83,7 @@ func (e *env) resolvePaths(a *units.App, dir string) error {
 	} else {
 		found, err := e.findInterpreter([]string{program})
 		if err != nil {
-			return &units.FieldError{Field: "command", Message: fmt.Sprintf("the program %q is not in $PATH", program), Hint: "give its full path"}
+			return &units.FieldError{Key: "command", Message: fmt.Sprintf("the program %q is not in $PATH", program), Hint: "give its full path"}
 		}
 		program = found
 	}

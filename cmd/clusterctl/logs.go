@@ -232,23 +232,20 @@ func logsError(err error, o logsOptions) error {
 	case errors.Is(err, syscall.EPIPE):
 		return nil
 	case errors.As(err, &wrong):
-		return refused(wrong.Message, o)
+		return refused(wrong, o)
 	}
 	return err
 }
 
-// refused says which flag journalctl did not understand.
-func refused(message string, o logsOptions) error {
-	lower := strings.ToLower(message)
-	switch {
-	case strings.Contains(lower, "pattern"):
-		// The pattern in the message is not quite the one that was given.
-		_, reason, _ := strings.Cut(message, "\": ")
-		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(reason, "journalctl refuses it")), "man 3 pcre2pattern")
-	case strings.Contains(lower, "boot"):
-		return fault.WithHint(fault.Usagef("--boot: %s", message), "journalctl --list-boots")
+// refused returns the error of usage for a flag that journalctl has refused.
+func refused(err *journal.ArgumentError, o logsOptions) error {
+	switch err.Flag {
+	case "grep":
+		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")), "man 3 pcre2pattern")
+	case "boot":
+		return fault.WithHint(fault.Usagef("--boot: %v", err), "journalctl --list-boots")
 	}
-	return fault.WithHint(fault.Usagef("%s", message), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
+	return fault.WithHint(fault.Usagef("%v", err), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
 
 // highlighter finds the texts, and what the pattern of --grep matches as far as Go understands it.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 
 // maskedChange returns both versions of a file as a diff shows them.
 func maskedChange(c install.Change) (before, after []byte) {
-	if c.Values() {
+	if c.Kind() == units.KindValues {
 		return maskedValues(c.Old, nil), maskedValues(c.New, c.Old)
 	}
 	return maskedLines(c.Old), maskedLines(c.New)
@@ -23,7 +22,7 @@ func maskedChange(c install.Change) (before, after []byte) {
 
 // maskedFile returns a file as it is printed.
 func maskedFile(path string, data []byte) []byte {
-	if filepath.Ext(path) == ".env" {
+	if units.KindOf(path) == units.KindValues {
 		return maskedValues(data, nil)
 	}
 	return maskedLines(data)

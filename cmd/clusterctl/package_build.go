@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,14 +55,6 @@ const treeName = "root"
 // stage lays a package out as dpkg-deb wants it.
 func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) error {
 	var sums bytes.Buffer
-	conffiles := map[string]bool{}
-	for _, f := range p.Control {
-		if f.Path == "conffiles" {
-			for line := range strings.Lines(string(f.Data)) {
-				conffiles[strings.TrimSpace(line)] = true
-			}
-		}
-	}
 	for _, f := range p.Files {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -70,7 +63,7 @@ func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) er
 		if err != nil {
 			return err
 		}
-		if sum != "" && !conffiles[f.Path] {
+		if sum != "" && !slices.Contains(p.Conffiles, f.Path) {
 			fmt.Fprintf(&sums, "%s  %s\n", sum, strings.TrimPrefix(f.Path, "/"))
 		}
 	}

@@ -70,7 +70,7 @@ func (e *env) undoFiles(ctx context.Context, conn *control.Conn, r undo) error {
 // undoUnits brings everything to the state in which it was.
 func (e *env) undoUnits(ctx context.Context, conn *control.Conn, r undo) error {
 	cold := change{files: r.files}.cold() != ""
-	listed := listedBefore(r.files)
+	listed := units.ListedInstances(install.FileOf(r.files, units.KindList).Old)
 	if r.was == install.WasStopped {
 		return e.stopStarted(ctx, conn, r)
 	}
@@ -81,19 +81,6 @@ func (e *env) undoUnits(ctx context.Context, conn *control.Conn, r undo) error {
 		return e.startApp(ctx, conn, r.name, units.Sizing{Want: listed, Listed: listed}, r.settle)
 	}
 	return e.undoInstances(ctx, conn, r, listed)
-}
-
-// listedBefore is how many instances the app had, and listedAfter how many it was to have, from the list in the changes.
-func listedBefore(files []install.Change) int { return units.ListedInstances(listIn(files).Old) }
-func listedAfter(files []install.Change) int  { return units.ListedInstances(listIn(files).New) }
-
-func listIn(files []install.Change) install.Change {
-	for _, f := range files {
-		if filepath.Base(f.Path) == "50-instances.conf" {
-			return f
-		}
-	}
-	return install.Change{}
 }
 
 // closeAdded stops the sockets that the change brought. Their files have gone, and no unit that systemd has read since
@@ -131,7 +118,7 @@ func (e *env) stopStarted(ctx context.Context, conn *control.Conn, r undo) error
 func (e *env) undoInstances(ctx context.Context, conn *control.Conn, r undo, listed int) error {
 	var sockets []string
 	for _, f := range r.files {
-		if filepath.Ext(f.Path) == ".socket" && f.Old != nil {
+		if f.Kind() == units.KindSocket && f.Old != nil {
 			sockets = append(sockets, filepath.Base(f.Path))
 		}
 	}
@@ -174,7 +161,7 @@ func (e *env) undoInstances(ctx context.Context, conn *control.Conn, r undo, lis
 
 // touched sorts out the instances that were started or stopped since the change began, and those that are not listed.
 func (r undo) touched(states []control.State, listed int) (again, surplus []int) {
-	after := listedAfter(r.files)
+	after := units.ListedInstances(install.FileOf(r.files, units.KindList).New)
 	for _, s := range states {
 		_, i, err := units.ParseInstance(s.Unit)
 		switch {

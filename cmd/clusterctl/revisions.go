@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
@@ -55,7 +55,7 @@ func runRevisions(e *env, name string, asJSON bool) error {
 		}
 		// An older clusterctl kept the values.
 		by := strings.Join(withoutValues(strings.Fields(r.By)), " ")
-		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedWords(before, next)})
+		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedKeys(before, next)})
 	}
 	slices.Reverse(infos)
 	if asJSON {
@@ -82,36 +82,13 @@ func runRevisions(e *env, name string, asJSON bool) error {
 	return nil
 }
 
-// changedWords names the parts in which two states of an app differ, by the fields of an app in their order, so that none
-// can be forgotten here.
-func changedWords(before, after units.App) []string {
-	var words []string
-	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
-	for i := range a.NumField() {
-		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			words = append(words, keyWord(a.Type().Field(i).Name))
-		}
+// changedKeys returns the keys in which two states of an app differ, or "units" if only the units do: after an update of
+// clusterctl or of systemd, or after an edit by hand.
+func changedKeys(before, after units.App) []string {
+	if keys := config.Changed(before, after); len(keys) > 0 {
+		return keys
 	}
-	if len(words) == 0 {
-		// A newer clusterctl, another systemd, or an edit by hand that was overwritten.
-		return []string{"units"}
-	}
-	return words
-}
-
-// keyWord writes the name of a field as the configuration does: EnvFiles is env-files.
-func keyWord(field string) string {
-	var b strings.Builder
-	for i, r := range field {
-		if r >= 'A' && r <= 'Z' {
-			if i > 0 {
-				b.WriteByte('-')
-			}
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return []string{"units"}
 }
 
 type rollbackOptions struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -151,7 +150,7 @@ func (e *env) planScale(ctx context.Context, conn *control.Conn, a units.App, si
 	for i, f := range set {
 		for _, c := range whole.Changes {
 			switch {
-			case !strings.HasSuffix(c.Path, "/"+f.Path) || c.Old == nil || f.Path == a.Name.DropIn():
+			case c.Path != e.store.SetPath(a.Name, f.Path) || c.Old == nil || f.Path == a.Name.DropIn():
 			case f.Path == a.Name.Template():
 				set[i].Data = units.WithConditions(c.Old, c.New)
 			default:
@@ -179,7 +178,8 @@ func (e *env) publicValues(a units.App, whole install.Plan) bool {
 	for _, c := range whole.Changes {
 		switch {
 		case c.Path == e.store.SetPath(a.Name, a.Name.Template()):
-			template = c.Old != nil && !strings.Contains(string(c.Old), "\nEnvironmentFile="+e.store.ValuesPath(a.Name)+"\n")
+			files := units.ReadInstance(c.Old).EnvFiles
+			template = c.Old != nil && !slices.Contains(files, units.EnvFile{Path: e.store.ValuesPath(a.Name)})
 		case c.Path == e.store.ConfigPath(a.Name):
 			// A hidden value must not get into this file, which everybody can read.
 			apps, err := config.Decode(c.Path, c.Old)
@@ -332,7 +332,7 @@ func (e *env) sizeOf(n units.Name, p *install.Pending, cpus units.CPUs, side fun
 			if apps, err := config.Decode(c.Path, side(c)); err == nil && len(apps) == 1 {
 				count = apps[0].Instances
 			}
-		case strings.HasSuffix(c.Path, "/"+n.DropIn()):
+		case c.Kind() == units.KindList:
 			listed = units.ListedInstances(side(c))
 		}
 	}

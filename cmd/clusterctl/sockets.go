@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -90,15 +89,15 @@ func (e *env) dropRuntime(p install.Plan) error {
 // removeUnixSockets removes the files of those Unix sockets that one side of the changes has and the other has not;
 // systemd leaves them (RemoveOnStop=). They must be stopped.
 func (e *env) removeUnixSockets(files []install.Change) {
-	var kept, gone []string
+	var kept, gone []units.Listener
 	for _, f := range files {
-		if filepath.Ext(f.Path) == ".socket" {
-			kept, gone = append(kept, addresses(f.New)...), append(gone, addresses(f.Old)...)
+		if f.Kind() == units.KindSocket {
+			kept, gone = append(kept, units.ReadSocket(f.New).Listeners...), append(gone, units.ReadSocket(f.Old).Listeners...)
 		}
 	}
-	for _, path := range gone {
-		if !slices.Contains(kept, path) {
-			e.removeSocket(path)
+	for _, l := range gone {
+		if l.Network == units.Unix && !slices.Contains(kept, l) {
+			e.removeSocket(l.Path)
 		}
 	}
 }

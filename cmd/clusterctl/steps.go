@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -63,7 +62,7 @@ type change struct {
 // the rest as it was.
 func (c change) steps() (all []step, cold string) {
 	all, cold = c.unitSteps()
-	if slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op == install.Update && isJournal(f) }) {
+	if slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Is(units.KindJournal, install.Update) }) {
 		all = slices.Insert(all, 1, step{kind: stepJournal})
 	}
 	if c.endsJournal() {
@@ -78,14 +77,15 @@ func (c change) steps() (all []step, cold string) {
 
 // unitSteps are the steps of units and instances; the first one, if there is any, is not about the journal.
 func (c change) unitSteps() (all []step, cold string) {
-	if !slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op != install.Keep }) {
+	plan := install.Plan{Changes: c.files}
+	if !plan.Changed() {
 		if c.start && !c.running {
 			return []step{{kind: stepStartAll, instances: between(0, c.to)}}, ""
 		}
 		return nil, ""
 	}
 	all = []step{{kind: stepWrite}}
-	reload := slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Op != install.Keep && isUnit(f) })
+	reload := plan.NeedsReload()
 	cold = c.cold()
 	switch {
 	case !c.running:
@@ -121,19 +121,10 @@ func (c change) unitSteps() (all []step, cold string) {
 	return all, ""
 }
 
-// isUnit tells a unit or a drop-in from the source of the app, and from the limits of its journal.
-func isUnit(f install.Change) bool {
-	ext := filepath.Ext(f.Path)
-	return ext != ".yaml" && ext != ".env" && !isJournal(f)
-}
-
-func isJournal(f install.Change) bool { return strings.HasPrefix(filepath.Base(f.Path), "journald@") }
-
-// endsJournal says whether the app goes back from a journal of its own to that of the machine.
+// endsJournal reports whether the app gives up its own journal.
 func (c change) endsJournal() bool {
-	return slices.ContainsFunc(c.files, func(f install.Change) bool {
-		return f.Op == install.Update && strings.HasSuffix(f.Path, "@.service") && value(f.Old, "LogNamespace") != "" && value(f.New, "LogNamespace") == ""
-	})
+	f := install.FileOf(c.files, units.KindTemplate)
+	return f.Op == install.Update && units.ReadInstance(f.Old).LogNamespace != "" && units.ReadInstance(f.New).LogNamespace == ""
 }
 
 // between are the numbers from+1 to to.
@@ -149,41 +140,34 @@ func between(from, to int) []int {
 // listener.
 func (c change) workers() bool {
 	return slices.ContainsFunc(c.files, func(f install.Change) bool {
-		switch {
-		case f.Op == install.Keep:
+		if f.Op == install.Keep {
 			return false
-		case strings.HasSuffix(f.Path, ".socket") && f.Op == install.Update:
-			return value(f.Old, "FileDescriptorName") != value(f.New, "FileDescriptorName")
-		case filepath.Ext(f.Path) == ".env":
+		}
+		switch f.Kind() {
+		case units.KindSocket:
+			return f.Op == install.Update && units.ReadSocket(f.Old).FDName != units.ReadSocket(f.New).FDName
+		case units.KindValues:
 			before, _ := units.ParseValues(f.Old)
 			after, _ := units.ParseValues(f.New)
 			return !slices.Equal(before, after)
+		case units.KindTemplate, units.KindSecrets:
+			return true
 		}
-		return strings.HasSuffix(f.Path, "@.service") || filepath.Base(f.Path) == filepath.Base(units.Name("").SecretsDropIn())
+		return false
 	})
 }
 
 // changesAccess reports whether a socket unit stays and its files get another owner or mode.
 func changesAccess(f install.Change) bool {
-	return f.Op == install.Update && strings.HasSuffix(f.Path, ".socket") &&
-		slices.ContainsFunc([]string{"SocketMode", "SocketUser", "SocketGroup", "ExecStartPost"}, func(key string) bool { return value(f.Old, key) != value(f.New, key) })
-}
-
-// value gives the value of a key that a unit has once.
-func value(unit []byte, key string) string {
-	for line := range strings.Lines(string(unit)) {
-		if v, ok := strings.CutPrefix(line, key+"="); ok {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
+	before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
+	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.Own != after.Own)
 }
 
 // sockets names the socket units with which that is to be done.
 func (c change) sockets(op install.Op) []string {
 	var names []string
 	for _, f := range c.files {
-		if f.Op == op && strings.HasSuffix(f.Path, ".socket") {
+		if f.Is(units.KindSocket, op) {
 			names = append(names, filepath.Base(f.Path))
 		}
 	}
@@ -193,59 +177,27 @@ func (c change) sockets(op install.Op) []string {
 // cold says why nothing can be done about sockets while the app runs, or "". Two things cannot: to give a socket unit
 // other addresses, and to bind in one unit what another has bound, for as long as a worker holds it.
 func (c change) cold() string {
-	var freed []string
+	var freed []units.Listener
 	for _, f := range c.files {
-		if !strings.HasSuffix(f.Path, ".socket") || f.Op == install.Keep {
+		if !f.Is(units.KindSocket, install.Update, install.Remove) {
 			continue
 		}
-		before, after := addresses(f.Old), addresses(f.New)
-		if f.Op == install.Update && !slices.Equal(before, after) {
-			return fmt.Sprintf("%s listens on %s, and shall on %s", filepath.Base(f.Path), strings.Join(before, " "), strings.Join(after, " "))
-		}
+		before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
 		if f.Op == install.Remove {
-			freed = append(freed, before...)
+			freed = append(freed, before.Listeners...)
+		} else if !before.SameAddresses(after) {
+			return fmt.Sprintf("%s changes its address from %s to %s", filepath.Base(f.Path), before.Addresses(), after.Addresses())
 		}
 	}
 	for _, f := range c.files {
-		if !strings.HasSuffix(f.Path, ".socket") || f.Op != install.Create {
+		if !f.Is(units.KindSocket, install.Create) {
 			continue
 		}
-		for _, a := range addresses(f.New) {
-			if slices.ContainsFunc(freed, func(b string) bool { return portOf(a) == portOf(b) }) {
-				return fmt.Sprintf("%s goes to another socket unit, %s", a, filepath.Base(f.Path))
+		for _, l := range units.ReadSocket(f.New).Listeners {
+			if slices.ContainsFunc(freed, l.SharesPort) {
+				return fmt.Sprintf("%s goes to another socket unit, %s", l, filepath.Base(f.Path))
 			}
 		}
 	}
 	return ""
-}
-
-// addresses are what a socket unit binds, in its own words.
-func addresses(unit []byte) []string {
-	var all []string
-	for line := range strings.Lines(string(unit)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		switch key {
-		case "ListenStream":
-			all = append(all, value)
-		case "ListenDatagram":
-			all = append(all, "udp:"+value)
-		case "BindIPv6Only":
-			if value == "ipv6-only" {
-				all = append(all, "(IPv6 only)")
-			}
-		}
-	}
-	return all
-}
-
-// portOf is the part of an address that two sockets cannot both have: the port, with the protocol, or the path.
-func portOf(address string) string {
-	rest, udp := strings.CutPrefix(address, "udp:")
-	if i := strings.LastIndexByte(rest, ':'); i >= 0 && !strings.HasPrefix(rest, "/") {
-		rest = rest[i+1:]
-	}
-	if udp {
-		return "udp:" + rest
-	}
-	return rest
 }

@@ -116,7 +116,7 @@ func TestSteps(t *testing.T) {
 		},
 		{
 			what: "one for another", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=/run/x.sock", "listen=log=udp:81"},
-			want: "write, stop-all, reload, start-all 1 2", cold: "shop.socket listens on 80 and shall on 80 /run/x.sock",
+			want: "write, stop-all, reload, start-all 1 2", cold: "shop.socket changes its address from 80 to 80 /run/x.sock",
 		},
 		{
 			what: "another in its own unit", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=log=udp:81"},
@@ -134,11 +134,11 @@ func TestSteps(t *testing.T) {
 		{what: "a background app of a listening one", before: []string{"listen=80"}, want: "write, reload, roll 1 2, close shop"},
 		{
 			what: "another port", before: []string{"listen=80"}, after: []string{"listen=81", "i=3"},
-			want: "write, stop-all, reload, start-all 1 2 3", cold: "shop.socket listens on 80 and shall on 81",
+			want: "write, stop-all, reload, start-all 1 2 3", cold: "shop.socket changes its address from 80 to 81",
 		},
 		{
 			what: "one family less", before: []string{"listen=80"}, after: []string{"listen=[::]:80", "listen=0.0.0.0:80"},
-			want: "write, stop-all, reload, start-all 1 2", cold: "shop.socket listens on 80 and shall on [::]:80 0.0.0.0:80 (IPv6 only)",
+			want: "write, stop-all, reload, start-all 1 2", cold: "shop.socket changes its address from 80 to [::]:80 0.0.0.0:80 (IPv6 only)",
 		},
 		{
 			what: "another name of a listener", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=adm=81"},
@@ -171,7 +171,7 @@ func TestSteps(t *testing.T) {
 		if got := strings.Join(words, ", "); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
 		}
-		if got := strings.ReplaceAll(cold, ",", ""); got != strings.ReplaceAll(tt.cold, ",", "") {
+		if cold != tt.cold {
 			t.Errorf("%s: the reason is %q, want %q", tt.what, cold, tt.cold)
 		}
 	}
@@ -203,12 +203,9 @@ func TestTouched(t *testing.T) {
 		state(4, control.Inactive, time.Time{}), // stopped, since the new list does not have it, and forgotten
 		state(5, control.ActiveRunning, after),
 		state(6, control.Inactive, after),
-	}, listedBefore(r.files))
+	}, 4)
 	if fmt.Sprint(again, surplus) != "[1 3 4] [5]" {
 		t.Errorf("again %v, surplus %v", again, surplus)
-	}
-	if n := listedAfter(r.files); n != 3 {
-		t.Errorf("%d are listed after", n)
 	}
 }
 
@@ -240,30 +237,5 @@ func TestColoured(t *testing.T) {
 	want := "\x1b[1m--- f\x1b[0m\n\x1b[1m+++ f\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n a\n\x1b[31m-b\x1b[0m\n\x1b[32m+\uFFFD[31m\x1b[0m\n"
 	if got := (&env{colours: true}).coloured(text); got != want {
 		t.Errorf("on a terminal: %q, want %q", got, want)
-	}
-}
-
-// TestChangedWords: every field of an app has its word, or a change of it would be called one of the units.
-func TestChangedWords(t *testing.T) {
-	var a units.App
-	changes := map[string]func(*units.App){
-		"command": func(a *units.App) { a.Command = []string{"x"} }, "directory": func(a *units.App) { a.Directory = "/" },
-		"run-as": func(a *units.App) { a.RunAs.User = "x" }, "instances": func(a *units.App) { a.Instances.N = 3 },
-		"listen": func(a *units.App) { a.Listen = make([]units.Listener, 1) }, "activation": func(a *units.App) { a.Activation = units.Native },
-		"ready": func(a *units.App) { a.Ready = units.ReadyNotify }, "env": func(a *units.App) { a.Env = make([]units.EnvVar, 1) },
-		"env-files": func(a *units.App) { a.EnvFiles = make([]units.EnvFile, 1) }, "trust": func(a *units.App) { a.Trust = []string{"x"} }, "restart": func(a *units.App) { a.Restart = units.RestartNo },
-		"sandbox": func(a *units.App) { a.Sandbox = units.SandboxOff }, "writable": func(a *units.App) { a.Writable = []string{"x"} },
-		"reads": func(a *units.App) { a.Reads = []string{"x"} }, "allow": func(a *units.App) { a.Allow = []units.Allowance{units.AllowHome} },
-		"timeouts": func(a *units.App) { a.Timeouts.Drain = 1 }, "shim": func(a *units.App) { a.Shim.Pin = true },
-	}
-	for word, f := range changes {
-		b := a
-		f(&b)
-		if got := changedWords(a, b); len(got) != 1 || got[0] != word {
-			t.Errorf("%s: %v", word, got)
-		}
-	}
-	if got := changedWords(a, a); len(got) != 1 || got[0] != "units" {
-		t.Errorf("nothing: %v", got)
 	}
 }

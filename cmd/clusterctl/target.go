@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,12 +86,7 @@ func appName(path string) string {
 		base = strings.TrimSuffix(base, ext)
 	}
 	if _, err := units.ParseName(base); err != nil {
-		var field *units.FieldError
-		if errors.As(err, &field) {
-			if name, ok := strings.CutPrefix(field.Hint, "use "); ok {
-				return name
-			}
-		}
+		return cmp.Or(units.NearestName(base), base)
 	}
 	return base
 }

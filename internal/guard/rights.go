@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"path"
@@ -16,21 +15,21 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// right is one field of an app by which a change can give the workers, or a file of theirs, more than before.
+// right is one key of an app by which a change can give the workers, or a file of theirs, more than before.
 type right struct {
-	field string
+	key string
 	// more returns what b allows and a does not, in words such as "web -> root"; nothing where b allows no more.
 	more func(a, b units.App) []string
 }
 
-// rights are all of them. A field that widens the sandbox needs a line here.
+// rights are all of them. A key that widens the sandbox needs a line here.
 func rights() []right {
 	return []right{
 		{"run-as", moreRunAs},
 		{"sandbox", func(a, b units.App) []string { return moreRank(a.Sandbox, b.Sandbox, sandboxRank) }},
 		{"own-ptrace", func(a, b units.App) []string { return moreFlag(a.Shim.OwnPtrace, b.Shim.OwnPtrace) }},
 		{"writable", func(a, b units.App) []string { return morePaths(a.Writable, b.Writable) }},
-		{"reads", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
+		{"read", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
 		{"env-files", func(a, b units.App) []string { return moreWords(rootEnvFiles(a), rootEnvFiles(b)) }},
 		{"listen", moreListeners},
@@ -45,7 +44,7 @@ func MoreRights(a, b units.App) []string {
 	var list []string
 	for _, r := range rights() {
 		if more := r.more(a, b); len(more) > 0 {
-			list = append(list, r.field+": "+strings.Join(more, ", "))
+			list = append(list, r.key+": "+strings.Join(more, ", "))
 		}
 	}
 	return list
@@ -173,9 +172,8 @@ func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
 // MayDecide refuses what a description must not decide because others than root and the caller may change the file. An app that
 // is installed, old, gets no more rights from it, and a new one, for which old is nil, no more than whoever may change the file has.
-// Where others would decide what runs as root, or as another user than themselves, every change is refused; changed names the
-// changes.
-func (g Guard) MayDecide(file string, old *units.App, a units.App, changed func(before, after units.App) []string) error {
+// Where others would decide what runs as root, or as another user than themselves, every change is refused.
+func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {
 		runs = *old
@@ -201,8 +199,8 @@ func (g Guard) MayDecide(file string, old *units.App, a units.App, changed func(
 		asks = MoreRights(leastRights(a, ownUser), a)
 	} else {
 		asks = MoreRights(*old, a)
-		if len(asks) == 0 && !ownUser && !bytes.Equal(config.Encode(*old), config.Encode(a)) {
-			asks = changed(*old, a)
+		if len(asks) == 0 && !ownUser {
+			asks = config.Changed(*old, a)
 		}
 	}
 	if len(asks) > 0 {

@@ -106,9 +106,9 @@ func (in Input) addControl(here units.App, p *Package) error {
 		kilobytes += max((f.Size+1023)/1024, 1)
 	}
 	p.Control = []File{content("control", []byte(in.control(kilobytes)))}
-	if len(p.conffiles) > 0 {
-		slices.Sort(p.conffiles)
-		p.Control = append(p.Control, content("conffiles", []byte(strings.Join(p.conffiles, "\n")+"\n")))
+	if len(p.Conffiles) > 0 {
+		slices.Sort(p.Conffiles)
+		p.Control = append(p.Control, content("conffiles", []byte(strings.Join(p.Conffiles, "\n")+"\n")))
 	}
 	for _, name := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		file := name + ".tmpl"

@@ -95,7 +95,7 @@ func (in Input) checkWritable() error {
 }
 
 func writableError(hint, format string, args ...any) error {
-	return &units.FieldError{Field: "writable", Message: fmt.Sprintf(format, args...), Hint: hint}
+	return &units.FieldError{Key: "writable", Index: -1, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
 // foreignWritable returns the writable paths that neither the package nor a release makes, so that they must be there.

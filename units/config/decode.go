@@ -105,10 +105,10 @@ type place struct {
 	items []item
 }
 
-// item is one text of a list, or of a map with its key.
+// item is one text of a list, or the key of a variable.
 type item struct {
-	name, text string
-	node       *yaml.Node
+	text string
+	node *yaml.Node
 }
 
 func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
@@ -173,24 +173,22 @@ func (r *appReader) report(err error) {
 }
 
 func (r *appReader) reportField(e *units.FieldError) {
-	key := fileField(e.Field)
-	top, part, _ := strings.Cut(key, ".")
-	if r.bad[key] || r.bad[top] {
+	if r.bad[e.Field()] || r.bad[e.Key] {
 		return
 	}
-	p, present := r.places[top]
+	p, present := r.places[e.Key]
 	if present {
-		r.add(p.find(part, e.Message), r.path(key), e.Hint, e.Message)
+		r.add(p.entry(e.Index), r.path(e.Field()), e.Hint, e.Message)
 		return
 	}
 	message := e.Message
-	if message == "is empty" {
+	if e.Missing {
 		message = "is missing"
-		if r.meant[key] {
+		if r.meant[e.Key] {
 			return
 		}
 	}
-	r.add(r.body, r.path(key), e.Hint, message)
+	r.add(r.body, r.path(e.Field()), e.Hint, message)
 }
 
 // path is a field as messages name it. The name of one of several apps is its key.
@@ -201,15 +199,12 @@ func (r *appReader) path(field string) string {
 	return r.prefix + field
 }
 
-// find gives the item that a message is about: the one with that key, or the last that is quoted in the message.
-func (p place) find(name, message string) *yaml.Node {
-	at := p.node
-	for _, it := range p.items {
-		if name != "" && it.name == name || name == "" && quotedIn(message, it) {
-			at = it.node
-		}
+// entry returns the node of an entry of the list or map, or the node of the whole field.
+func (p place) entry(index int) *yaml.Node {
+	if index < 0 || index >= len(p.items) {
+		return p.node
 	}
-	return at
+	return p.items[index].node
 }
 
 // fail reports that a field cannot be read.

@@ -35,29 +35,37 @@ func EncodeNames(a units.App) []byte {
 }
 
 func encode(a units.App) []byte {
-	w := &writer{}
-	fmt.Fprintf(w, "%s: what %s is. Its units were made from this file.\n", mark, a.Name)
-	fmt.Fprintf(w, "# Comments are lost when clusterctl writes it again.\n")
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s: what %s is. Its units were made from this file.\n", mark, a.Name)
+	fmt.Fprintf(&b, "# Comments are lost when clusterctl writes it again.\n")
 	if slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
-		fmt.Fprintf(w, "# The values of variables are in %s beside it, which only root can read.\n", a.Name.ValuesFile())
+		fmt.Fprintf(&b, "# The values of variables are in %s beside it, which only root can read.\n", a.Name.ValuesFile())
 	}
+	keys := written(a)
+	for _, key := range Keys() {
+		b.WriteString(keys[key])
+	}
+	return b.Bytes()
+}
+
+// Changed returns the keys in which two apps differ, in the order in which Encode writes them.
+func Changed(before, after units.App) []string {
+	a, b := written(before), written(after)
+	return slices.DeleteFunc(Keys(), func(key string) bool { return a[key] == b[key] })
+}
+
+// written returns the text of the keys that do not have their default, by key.
+func written(a units.App) writer {
+	w := writer{}
 	w.text("name", string(a.Name), "")
 	w.list("command", a.Command)
 	w.text("directory", a.Directory, "")
 	w.text("run-as", runAs(a.RunAs), "dynamic")
 	// Always: a file without the key is from a clusterctl whose default was max.
 	w.text("instances", a.Instances.String(), "")
-	var listen []string
-	for _, l := range a.Listen {
-		listen = append(listen, l.String())
-	}
-	w.list("listen", listen)
+	w.list("listen", texts(a.Listen, units.Listener.String))
 	w.socket(a.Socket)
-	var options []string
-	for _, o := range a.SocketOptions {
-		options = append(options, o.String())
-	}
-	w.list("socket-options", options)
+	w.list("socket-options", texts(a.SocketOptions, units.SocketOption.String))
 	w.text("activation", a.Activation.String(), units.Adopt.String())
 	w.text("ready", a.Ready.String(), units.ReadyExec.String())
 	w.variables("env", a.Env)
@@ -80,20 +88,14 @@ func encode(a units.App) []byte {
 	w.text("sandbox", a.Sandbox.String(), units.SandboxDefault.String())
 	w.list("writable", a.Writable)
 	w.list("read", a.Reads)
-	var allow []string
-	for _, word := range a.Allow {
-		allow = append(allow, string(word))
-	}
-	w.list("allow", allow)
+	w.list("allow", texts(a.Allow, func(w units.Allowance) string { return string(w) }))
 	w.duration("start-timeout", a.Timeouts.Start)
 	w.duration("drain-timeout", a.Timeouts.Drain)
 	w.duration("stop-timeout", a.Timeouts.Stop)
-	if a.Surge != 0 {
-		fmt.Fprintf(w, "surge: %d\n", a.Surge)
-	}
+	w.number("surge", a.Surge)
 	w.shim(a.Shim)
 	w.logs(a.Logs)
-	return w.Bytes()
+	return w
 }
 
 // runAs is what --run-as reads, but for a user whose name is "dynamic".
@@ -106,93 +108,94 @@ func runAs(r units.RunAs) string {
 
 // writer writes the keys that are not defaults. Everything is quoted by hand, and not by the YAML library, so that the
 // file stays the same from one version of it to the next.
-type writer struct{ bytes.Buffer }
+type writer map[string]string
 
-func (w *writer) shim(o units.ShimOptions) {
-	w.variables("increment", o.Increment)
-	if o.Pin {
-		w.WriteString("pin: true\n")
-	}
-	if o.MaxRestarts != 0 {
-		fmt.Fprintf(w, "max-restarts: %d\n", o.MaxRestarts)
-	}
-	w.duration("min-uptime", o.MinUptime)
-	if o.NoNodePreload {
-		w.WriteString("node-preload: false\n")
-	}
-	if o.HoldAccept {
-		w.WriteString("accept: hold\n")
-	}
-	if o.OwnPtrace {
-		w.WriteString("own-ptrace: true\n")
-	}
-	if o.NoDrain {
-		w.WriteString("drain: off\n")
-	}
-	if o.Blocking {
-		w.WriteString("blocking: true\n")
+func (w writer) put(name, value string) {
+	w[name] = name + ": " + value + "\n"
+}
+
+// putIf writes a value that is not the default.
+func (w writer) putIf(changed bool, name, value string) {
+	if changed {
+		w.put(name, value)
 	}
 }
 
-func (w *writer) socket(s units.SocketAccess) {
-	if s.Mode != 0 {
-		w.text("socket-mode", units.FormatSocketMode(s.Mode), "")
-	}
+func (w writer) number(name string, n int) { w.putIf(n != 0, name, strconv.Itoa(n)) }
+
+func (w writer) shim(o units.ShimOptions) {
+	w.variables("increment", o.Increment)
+	w.putIf(o.Pin, "pin", "true")
+	w.number("max-restarts", o.MaxRestarts)
+	w.duration("min-uptime", o.MinUptime)
+	w.putIf(o.NoNodePreload, "node-preload", "false")
+	w.putIf(o.HoldAccept, "accept", "hold")
+	w.putIf(o.OwnPtrace, "own-ptrace", "true")
+	w.putIf(o.NoDrain, "drain", "off")
+	w.putIf(o.Blocking, "blocking", "true")
+}
+
+func (w writer) socket(s units.SocketAccess) {
+	w.putIf(s.Mode != 0, "socket-mode", scalar(units.FormatSocketMode(s.Mode)))
 	w.text("socket-user", s.User, "")
 	w.text("socket-group", s.Group, "")
 }
 
-func (w *writer) logs(l units.Logs) {
-	if l.Namespace {
-		w.WriteString("log-namespace: true\n")
-	}
-	if l.MaxSize != 0 {
-		w.text("log-max-size", units.FormatSize(l.MaxSize), "")
-	}
-	if l.MaxAge != 0 {
-		w.text("log-max-age", units.FormatAge(l.MaxAge), "")
-	}
+func (w writer) logs(l units.Logs) {
+	w.putIf(l.Namespace, "log-namespace", "true")
+	w.putIf(l.MaxSize != 0, "log-max-size", scalar(units.FormatSize(l.MaxSize)))
+	w.putIf(l.MaxAge != 0, "log-max-age", scalar(units.FormatAge(l.MaxAge)))
 	w.text("log-rate", l.Rate.String(), "")
 }
 
-func (w *writer) text(key, value, normal string) {
-	if value != normal {
-		fmt.Fprintf(w, "%s: %s\n", key, scalar(value))
-	}
+func (w writer) text(name, value, normal string) {
+	w.putIf(value != normal, name, scalar(value))
 }
 
-func (w *writer) list(key string, values []string) {
+func (w writer) list(name string, values []string) {
 	if len(values) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "%s:\n", key)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s:\n", name)
 	for _, v := range values {
-		fmt.Fprintf(w, "  - %s\n", scalar(v))
+		fmt.Fprintf(&b, "  - %s\n", scalar(v))
 	}
+	w[name] = b.String()
+}
+
+func texts[T any](list []T, text func(T) string) []string {
+	var all []string
+	for _, v := range list {
+		all = append(all, text(v))
+	}
+	return all
 }
 
 // maxSimpleKey is the longest key that YAML reads without "?" (YAML 1.2.2, 7.4.2: 1024 characters).
 const maxSimpleKey = 1000
 
-func (w *writer) variables(key string, vars []units.EnvVar) {
+func (w writer) variables(name string, vars []units.EnvVar) {
 	if len(vars) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "%s:\n", key)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s:\n", name)
 	for _, v := range vars {
 		value := scalar(v.Value)
 		if v.Hidden {
 			value = "null"
 		}
 		if len(v.Name) > maxSimpleKey {
-			fmt.Fprintf(w, "  ? %s\n  : %s\n", scalar(v.Name), value)
+			fmt.Fprintf(&b, "  ? %s\n  : %s\n", scalar(v.Name), value)
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s\n", scalar(v.Name), value)
+		fmt.Fprintf(&b, "  %s: %s\n", scalar(v.Name), value)
 	}
+	w[name] = b.String()
 }
 
-func (w *writer) duration(key string, d time.Duration) {
+func (w writer) duration(name string, d time.Duration) {
 	if d == 0 {
 		return
 	}
@@ -203,7 +206,7 @@ func (w *writer) duration(key string, d time.Duration) {
 	if strings.HasSuffix(s, "h0m") {
 		s = strings.TrimSuffix(s, "0m")
 	}
-	fmt.Fprintf(w, "%s: %s\n", key, s)
+	w.put(name, s)
 }
 
 // flow is a list on one line.

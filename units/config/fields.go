@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -26,23 +25,25 @@ func fields() []field {
 		{"directory", func(r *appReader, f string, n *yaml.Node) { r.app.Directory = r.nonEmpty(f, n) }},
 		{"run-as", (*appReader).runAs},
 		{"instances", func(r *appReader, f string, n *yaml.Node) { r.app.Instances = parsed(r, f, n, units.ParseCount) }},
-		{"listen", (*appReader).listen},
+		{"listen", func(r *appReader, f string, n *yaml.Node) { r.app.Listen = parsedList(r, f, n, units.ParseListener) }},
 		{"socket-mode", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Mode = parsed(r, f, n, units.ParseSocketMode) }},
 		{"socket-user", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.User = r.nonEmpty(f, n) }},
 		{"socket-group", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Group = r.nonEmpty(f, n) }},
-		{"socket-options", (*appReader).socketOptions},
+		{"socket-options", func(r *appReader, f string, n *yaml.Node) {
+			r.app.SocketOptions = parsedList(r, f, n, units.ParseSocketOption)
+		}},
 		{"activation", func(r *appReader, f string, n *yaml.Node) { r.app.Activation = parsed(r, f, n, units.ParseActivation) }},
 		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
 		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
 		{"env-files", (*appReader).envFiles},
 		{"worker-env-files", (*appReader).envFiles},
 		{"trust", func(r *appReader, f string, n *yaml.Node) { r.app.Trust = r.texts(f, n) }},
-		{"secret-env", (*appReader).secretEnv},
+		{"secret-env", func(r *appReader, f string, n *yaml.Node) { r.app.SecretEnv = r.texts(f, n) }},
 		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
 		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
 		{"writable", func(r *appReader, f string, n *yaml.Node) { r.app.Writable = r.texts(f, n) }},
 		{"read", func(r *appReader, f string, n *yaml.Node) { r.app.Reads = r.texts(f, n) }},
-		{"allow", (*appReader).allow},
+		{"allow", func(r *appReader, f string, n *yaml.Node) { r.app.Allow = parsedList(r, f, n, parseAllowance) }},
 		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
 		{"stop-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Stop = parsed(r, f, n, parseDuration) }},
@@ -63,6 +64,15 @@ func fields() []field {
 	}
 }
 
+// Keys returns all keys of an app, in the order in which Encode writes them.
+func Keys() []string {
+	var names []string
+	for _, f := range fields() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 func findField(name string) (field, bool) {
 	for _, f := range fields() {
 		if f.name == name {
@@ -70,21 +80,6 @@ func findField(name string) (field, bool) {
 		}
 	}
 	return field{}, false
-}
-
-// fileField is the key, with its part, that a field of [units.FieldError] has in a file.
-func fileField(s string) string {
-	switch s {
-	case "env-file":
-		return "env-files"
-	case "timeouts.start":
-		return "start-timeout"
-	case "timeouts.drain":
-		return "drain-timeout"
-	case "timeouts.stop":
-		return "stop-timeout"
-	}
-	return s
 }
 
 // text reads one value as it is written; it may be empty only in quotes.
@@ -164,20 +159,21 @@ func (r *appReader) command(field string, n *yaml.Node) {
 		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)), "is one text, but must be a list of the program and its arguments")
 		return
 	}
-	for _, it := range r.list(field, n) {
-		r.app.Command = append(r.app.Command, it.text)
-	}
+	r.app.Command = r.texts(field, n)
 }
 
-func (r *appReader) listen(field string, n *yaml.Node) {
+// parsedList reads a list by a function for its entries.
+func parsedList[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) []T {
+	var list []T
 	for _, it := range r.list(field, n) {
-		l, err := units.ParseListener(it.text)
+		v, err := parse(it.text)
 		if err != nil {
 			r.failWith(field, it.node, err)
 			continue
 		}
-		r.app.Listen = append(r.app.Listen, l)
+		list = append(list, v)
 	}
+	return list
 }
 
 // texts reads a list of texts that are taken as they are.
@@ -187,28 +183,6 @@ func (r *appReader) texts(field string, n *yaml.Node) []string {
 		list = append(list, it.text)
 	}
 	return list
-}
-
-func (r *appReader) allow(field string, n *yaml.Node) {
-	for _, it := range r.list(field, n) {
-		w, err := units.ParseAllowance(it.text)
-		if err != nil {
-			r.failWith(field, it.node, nearestAllowance(it.text, err))
-			continue
-		}
-		r.app.Allow = append(r.app.Allow, w)
-	}
-}
-
-func (r *appReader) socketOptions(field string, n *yaml.Node) {
-	for _, it := range r.list(field, n) {
-		o, err := units.ParseSocketOption(it.text)
-		if err != nil {
-			r.failWith(field, it.node, err)
-			continue
-		}
-		r.app.SocketOptions = append(r.app.SocketOptions, o)
-	}
 }
 
 // workerEnvFiles are environment files that the shim reads, as the workers' user.
@@ -233,13 +207,6 @@ func order(last bool) int {
 	return 0
 }
 
-// secretEnv reads names of secrets.
-func (r *appReader) secretEnv(field string, n *yaml.Node) {
-	for _, it := range r.list(field, n) {
-		r.app.SecretEnv = append(r.app.SecretEnv, it.text)
-	}
-}
-
 // variables reads a map from names to values, in the order of the file.
 func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 	if t := target(n); t.Kind == yaml.SequenceNode {
@@ -255,12 +222,12 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 		name := field + "." + p.name
 		if v := target(p.value); field == "env" && r.hidden && v.ShortTag() == "!!null" {
 			vars = append(vars, units.EnvVar{Name: p.name, Hidden: true})
-			items = append(items, item{name: p.name, node: p.key})
+			items = append(items, item{text: p.name, node: p.key})
 			continue
 		}
 		if s, ok := r.text(name, p.value); ok {
 			vars = append(vars, units.EnvVar{Name: p.name, Value: s})
-			items = append(items, item{name: p.name, text: s, node: p.key})
+			items = append(items, item{text: p.name, node: p.key})
 		}
 	}
 	r.places[field] = place{node: target(n), items: items}
@@ -281,10 +248,4 @@ func (r *appReader) runAs(field string, n *yaml.Node) {
 			r.app.RunAs.Group = group
 		}
 	}
-}
-
-// quotedIn says whether a message of units quotes the item.
-func quotedIn(message string, it item) bool {
-	return strings.Contains(message, strconv.Quote(it.text)) ||
-		it.name != "" && (strings.Contains(message, strconv.Quote(it.name)) || strings.Contains(message, strconv.Quote(it.name+"="+it.text)))
 }

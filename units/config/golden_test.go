@@ -115,7 +115,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("resolve had no effect: %+v", a)
 	}
 	_, err = config.Parse("clusterctl.yaml", input, func(a *units.App) error {
-		return errors.Join(&units.FieldError{Field: "command", Message: `"node" is not in PATH`}, errors.New("no home"))
+		return errors.Join(&units.FieldError{Key: "command", Message: `"node" is not in PATH`}, errors.New("no home"))
 	})
 	const want = `clusterctl.yaml:1: no home
 clusterctl.yaml:2: command: "node" is not in PATH

@@ -47,23 +47,14 @@ func parseBool(s string) (bool, error) {
 }
 
 // parseDrain reads "off", which leaves the drain to the program, or "on", the default.
-func parseDrain(s string) (off bool, err error) {
-	switch s {
-	case "off":
-		return true, nil
-	case "on":
-		return false, nil
-	}
-	return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of on, off"}
-}
+func parseDrain(s string) (off bool, err error) { return parseWord(s, "off", "on", "on, off") }
 
 // parseAccept reads "hold", which has the notifier answer accept(2), or "pass", the default.
-func parseAccept(s string) (bool, error) {
-	switch s {
-	case "hold":
-		return true, nil
-	case "pass":
-		return false, nil
+func parseAccept(s string) (bool, error) { return parseWord(s, "hold", "pass", "hold, pass") }
+
+func parseWord(s, yes, no, words string) (bool, error) {
+	if s != yes && s != no {
+		return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of " + words}
 	}
-	return false, &units.FieldError{Message: strconv.Quote(s) + " is not one of hold, pass"}
+	return s == yes, nil
 }

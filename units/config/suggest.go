@@ -29,9 +29,9 @@ func suggest(key string) string {
 		return s
 	}
 	best, least := "", 3
-	for _, f := range fields() {
-		if d := text.Edits(k, f.name); d < least && d < len(f.name)/2+1 {
-			best, least = f.name, d
+	for _, name := range Keys() {
+		if d := text.Edits(k, name); d < least && d < len(name)/2+1 {
+			best, least = name, d
 		}
 	}
 	if best == "" && text.Edits(k, appsKey) == 1 {
@@ -40,16 +40,16 @@ func suggest(key string) string {
 	return best
 }
 
-// nearestAllowance adds to the error of an unknown word of allow the word that it may have been meant to be.
-func nearestAllowance(word string, err error) error {
-	var e *units.FieldError
-	if !errors.As(err, &e) {
-		return err
-	}
-	for _, w := range units.Allowances() {
-		if text.Edits(word, string(w)) <= 2 {
-			return &units.FieldError{Field: e.Field, Message: e.Message, Hint: "did you mean " + string(w) + "?"}
+// parseAllowance adds to the error of an unknown word the word that it may have been meant to be.
+func parseAllowance(word string) (units.Allowance, error) {
+	w, err := units.ParseAllowance(word)
+	if e, unknown := errors.AsType[*units.FieldError](err); unknown {
+		for _, like := range units.Allowances() {
+			if text.Edits(word, string(like)) <= 2 {
+				e.Hint = "did you mean " + string(like) + "?"
+				break
+			}
 		}
 	}
-	return err
+	return w, err
 }

@@ -51,7 +51,7 @@ func (d *decoder) load(data []byte) *yaml.Node {
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
 	if err != nil {
-		d.syntax(err)
+		d.syntax(data, err)
 		return nil
 	}
 	var doc, second yaml.Node
@@ -60,7 +60,7 @@ func (d *decoder) load(data []byte) *yaml.Node {
 		d.add(&yaml.Node{}, "", "write name: and command:", "describes no app")
 		return nil
 	case err != nil:
-		d.syntax(err)
+		d.syntax(data, err)
 		return nil
 	case doc.Kind != yaml.DocumentNode || len(doc.Content) != 1:
 		d.add(&yaml.Node{}, "", "", "is not a YAML document")
@@ -71,7 +71,7 @@ func (d *decoder) load(data []byte) *yaml.Node {
 		d.add(&second, "", "write several apps as a map: apps: {shop: …, mailer: …}", "a second document begins here")
 		return nil
 	case !errors.Is(err, io.EOF):
-		d.syntax(err)
+		d.syntax(data, err)
 		return nil
 	}
 	return doc.Content[0]
@@ -111,7 +111,7 @@ func readable(r rune) bool {
 }
 
 // syntax reports an error of the YAML library.
-func (d *decoder) syntax(err error) {
+func (d *decoder) syntax(data []byte, err error) {
 	var e *yaml.LoadError
 	if !errors.As(err, &e) {
 		d.add(&yaml.Node{}, "", "", err.Error())
@@ -126,10 +126,20 @@ func (d *decoder) syntax(err error) {
 		}
 	}
 	hint := ""
-	if strings.Contains(message, "cannot start any token") || strings.Contains(message, "did not find expected") {
+	if unquoted(data, e.Mark.Line) {
 		hint = `put a value that begins with @, [, *, & or % into quotes: "[::1]:8080"`
 	}
 	d.add(at, "", hint, message)
+}
+
+// unquoted reports whether a line, counted from 1, has a word that begins with a character that means something to YAML.
+func unquoted(data []byte, line int) bool {
+	for text := range bytes.Lines(data) {
+		if line--; line == 0 {
+			return slices.ContainsFunc(strings.Fields(string(text)), func(w string) bool { return strings.IndexByte("@[*&%`", w[0]) >= 0 })
+		}
+	}
+	return false
 }
 
 // pair is one entry of a map.

@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -89,7 +88,7 @@ func (i intentItem) attrs() attrs { return attrs{mode: i.Mode, owner: i.Owner} }
 // newAttrs returns the attributes of the new file: the old ones, but only root and the group may read values.
 func (i intentItem) newAttrs() attrs {
 	a := i.attrs()
-	if i.Area == configArea && !strings.HasSuffix(i.Path, sourceSuffix) {
+	if units.KindOf(i.Path) == units.KindValues {
 		a.mode &^= 0o007
 	}
 	return a

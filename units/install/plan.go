@@ -76,11 +76,27 @@ type Change struct {
 	attrs attrs
 }
 
-// Values returns whether the file has the values of variables.
-func (c Change) Values() bool { return c.area == configArea && !strings.HasSuffix(c.rel, sourceSuffix) }
+// Kind returns what the file is for.
+func (c Change) Kind() units.Kind { return units.KindOf(c.Path) }
 
-// Unit says whether the file is a unit or a drop-in, and not the source of the app or of its journal.
-func (c Change) Unit() bool { return c.area == unitArea }
+// Is reports whether the change is one of these operations on a file of this kind.
+func (c Change) Is(k units.Kind, ops ...Op) bool { return c.Kind() == k && slices.Contains(ops, c.Op) }
+
+// Unit reports whether systemd reads the file: it is a unit or a drop-in.
+func (c Change) Unit() bool {
+	k := c.Kind()
+	return k != units.KindSource && k != units.KindValues && k != units.KindJournal
+}
+
+// FileOf returns the change of the file of a kind that an app has once, or the zero Change.
+func FileOf(changes []Change, k units.Kind) Change {
+	for _, c := range changes {
+		if c.Kind() == k {
+			return c
+		}
+	}
+	return Change{}
+}
 
 // Plan is what an apply will do. [Store.Plan] makes it.
 type Plan struct {
@@ -135,7 +151,7 @@ func (p Plan) NeedsReload() bool {
 
 // NeedsJournal says whether the limits of the app's own journal change, which its journald reads when it starts.
 func (p Plan) NeedsJournal() bool {
-	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.area == journalArea })
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Kind() == units.KindJournal })
 }
 
 // Plan compares what is on disk with what is to be there: the units and the source of an app. An empty set with nil

@@ -125,7 +125,7 @@ func checkSecretName(name string) error {
 		return err
 	}
 	if strings.HasSuffix(name, encryptedSuffix) {
-		return &units.FieldError{Field: "secret", Message: `"` + name + `" ends in "` + encryptedSuffix + `", which marks encrypted files`, Hint: "omit the suffix"}
+		return &units.FieldError{Key: "secret", Index: -1, Message: `"` + name + `" ends in "` + encryptedSuffix + `", which marks encrypted files`, Hint: "omit the suffix"}
 	}
 	return nil
 }

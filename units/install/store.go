@@ -49,17 +49,6 @@ func System() Store {
 	}
 }
 
-// User is the store of a user's manager (systemd.unit(5), "User Unit Search Path"), from the values of XDG_CONFIG_HOME,
-// XDG_STATE_HOME and XDG_RUNTIME_DIR.
-func User(configHome, stateHome, runtimeDir string) Store {
-	return Store{
-		Units:  filepath.Join(configHome, "systemd/user"),
-		Config: filepath.Join(configHome, "clusterctl"),
-		State:  filepath.Join(stateHome, "clusterctl"),
-		Run:    filepath.Join(runtimeDir, "clusterctl"),
-	}
-}
-
 const sourceSuffix = ".yaml"
 
 // ConfigPath is the source of an app, NAME.yaml.
@@ -166,29 +155,6 @@ func decode(app units.Name, path string, data []byte) (units.App, error) {
 		}}
 	}
 	return apps[0], nil
-}
-
-// Unfinished lists the apps with an intent, sorted: a command was killed half-way, or is at work (it holds the lock).
-func (s Store) Unfinished() ([]units.Name, error) {
-	entries, err := os.ReadDir(s.State)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, pathError("reading", s.State, err)
-	}
-	var apps []units.Name
-	for _, e := range entries {
-		name, err := units.ParseName(e.Name())
-		if err != nil || !e.IsDir() {
-			continue
-		}
-		if _, err := os.Lstat(filepath.Join(s.State, e.Name(), pendingDir)); err == nil {
-			apps = append(apps, name)
-		}
-	}
-	slices.Sort(apps)
-	return apps, nil
 }
 
 // now is the time, for intents and locks.

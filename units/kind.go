@@ -1,0 +1,45 @@
+package units
+
+import (
+	"path"
+	"strings"
+)
+
+// Kind is what a file of an app is for.
+type Kind int
+
+// The kinds; the zero value is a unit without a kind here, such as the aggregate and the slice.
+const (
+	KindUnit     Kind = iota
+	KindSocket        // a socket unit
+	KindTemplate      // [Name.Template], the unit of the instances
+	KindList          // [Name.DropIn], the instance list
+	KindSecrets       // [Name.SecretsDropIn]
+	KindJournal       // [Name.JournalConf]
+	KindValues        // [Name.ValuesFile]
+	KindSource        // NAME.yaml, the description of the app
+)
+
+// KindOf returns the kind of a file by its path, absolute or relative.
+func KindOf(file string) Kind {
+	base := path.Base(file)
+	switch {
+	case base == path.Base(Name("").DropIn()):
+		return KindList
+	case base == path.Base(Name("").SecretsDropIn()):
+		return KindSecrets
+	case strings.HasPrefix(base, "journald@"):
+		return KindJournal
+	case strings.HasSuffix(base, Name("").Template()):
+		return KindTemplate
+	}
+	switch path.Ext(base) {
+	case ".socket":
+		return KindSocket
+	case ".env":
+		return KindValues
+	case ".yaml":
+		return KindSource
+	}
+	return KindUnit
+}

@@ -1,0 +1,180 @@
+package units
+
+import (
+	"bytes"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// This file reads back what Render wrote. The files may be older than this clusterctl, or edited by hand. A fact that is not in
+// a file has the zero value.
+
+// SocketUnit is what a socket unit says.
+type SocketUnit struct {
+	// FDName is the name of its listeners.
+	FDName string
+	// Listeners are the addresses in the order of the unit, without a name and without the port that the program binds.
+	Listeners []Listener
+	// Unknown are addresses of kinds that Render does not write.
+	Unknown []string
+	// IPv6Only: the addresses of IPv6 take no connections of IPv4.
+	IPv6Only bool
+	// Access is who may connect to socket files. It has no defaults filled in.
+	Access SocketAccess
+	// Own is the command that changes the owner of the files, in place of the user and group of Access, or empty.
+	Own string
+}
+
+// ReadSocket reads a socket unit. Of a key that has only one value, the last line counts.
+func ReadSocket(unit []byte) SocketUnit {
+	var s SocketUnit
+	for key, v := range assignments(unit) {
+		switch key {
+		case "ListenStream", "ListenDatagram":
+			if l, ok := readListener(v, key == "ListenDatagram"); ok {
+				s.Listeners = append(s.Listeners, l)
+			} else {
+				s.Unknown = append(s.Unknown, v)
+			}
+		case "FileDescriptorName":
+			s.FDName = v
+		case "BindIPv6Only":
+			s.IPv6Only = v == "ipv6-only"
+		case "SocketMode":
+			s.Access.Mode, _ = ParseSocketMode(v)
+		case "SocketUser":
+			s.Access.User = v
+		case "SocketGroup":
+			s.Access.Group = v
+		case "ExecStartPost":
+			s.Own = v
+		}
+	}
+	return s
+}
+
+// readListener reads an address of ListenStream= or ListenDatagram=.
+func readListener(address string, datagram bool) (l Listener, ok bool) {
+	if datagram {
+		l.Network = UDP
+	}
+	if port, ok := parsePort(address); ok {
+		l.Port = port
+		return l, true
+	}
+	if at, err := netip.ParseAddrPort(address); err == nil {
+		l.Host, l.Port = at.Addr(), at.Port()
+		return l, true
+	}
+	if !datagram && (strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@")) {
+		return Listener{Network: Unix, Path: address}, true
+	}
+	return l, false
+}
+
+// SameAddresses reports whether two socket units bind the same.
+func (s SocketUnit) SameAddresses(t SocketUnit) bool {
+	return slices.Equal(s.Listeners, t.Listeners) && slices.Equal(s.Unknown, t.Unknown) && s.IPv6Only == t.IPv6Only
+}
+
+// Addresses returns what the unit binds, for people.
+func (s SocketUnit) Addresses() string {
+	var words []string
+	for _, l := range s.Listeners {
+		words = append(words, l.String())
+	}
+	words = append(words, s.Unknown...)
+	if s.IPv6Only {
+		words = append(words, "(IPv6 only)")
+	}
+	return strings.Join(words, " ")
+}
+
+// InstanceUnit is what the template of the instances says.
+type InstanceUnit struct {
+	// LogNamespace is the app's own journal, or empty.
+	LogNamespace string
+	// EnvFiles are the files that PID 1 reads variables from: the values file, then files of the user.
+	EnvFiles []EnvFile
+	// Follow: instances above the number of CPUs are skipped.
+	Follow bool
+}
+
+// ReadInstance reads a template.
+func ReadInstance(template []byte) InstanceUnit {
+	var i InstanceUnit
+	for key, v := range assignments(template) {
+		switch key {
+		case "LogNamespace":
+			i.LogNamespace = v
+		case "EnvironmentFile":
+			pattern, optional := strings.CutPrefix(v, "-")
+			i.EnvFiles = append(i.EnvFiles, EnvFile{Path: unescapeGlob(pattern), Optional: optional})
+		case "ConditionCPUs":
+			i.Follow = true
+		}
+	}
+	return i
+}
+
+// ListedInstances returns the number of instances in the drop-in [Name.DropIn], or 0 if the file has no list.
+func ListedInstances(dropIn []byte) int {
+	for key, v := range assignments(dropIn) {
+		if list, ok := strings.CutPrefix(v, `"CLUSTERCTL_INSTANCES=`); ok && key == "Environment" {
+			return len(strings.Fields(strings.TrimSuffix(list, `"`)))
+		}
+	}
+	return 0
+}
+
+// LoadedSecrets returns the secrets of the drop-in [Name.SecretsDropIn], sorted by name.
+func LoadedSecrets(dropIn []byte) []Secret {
+	var all []Secret
+	for key, v := range assignments(dropIn) {
+		encrypted := key == "LoadCredentialEncrypted"
+		if name, path, ok := strings.Cut(v, ":"); ok && (encrypted || key == "LoadCredential") {
+			all = append(all, Secret{Name: name, Path: path, Encrypted: encrypted})
+		}
+	}
+	slices.SortFunc(all, func(a, b Secret) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Owner returns the app that a generated file belongs to, by the mark in it, or "" for a file of somebody else.
+func Owner(f File) Name {
+	if !bytes.HasPrefix(f.Data, []byte(dropInMark)) {
+		return ""
+	}
+	if dir, _, ok := strings.Cut(f.Path, ".service.d/"); ok {
+		return Name(strings.TrimSuffix(dir, "@"))
+	}
+	if name, ok := strings.CutSuffix(f.Path, ".env"); ok {
+		return Name(name)
+	}
+	for key, v := range assignments(f.Data) {
+		if key == markKey {
+			return Name(v)
+		}
+	}
+	return ""
+}
+
+// Edited reports whether a file that Render made has been changed since, for example by a line after its end.
+func Edited(data []byte) bool {
+	at := bytes.LastIndex(data, []byte(sealPrefix))
+	return at < 0 || string(data[at:]) != sealPrefix+checksum(data[:at])+"\n"
+}
+
+// assignments returns the keys and values of a unit, with "%%" as "%". It ignores comments and sections.
+func assignments(unit []byte) iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for line := range strings.Lines(string(unit)) {
+			key, v, ok := strings.Cut(strings.TrimSpace(line), "=")
+			if ok && !strings.HasPrefix(key, "#") && !yield(key, strings.ReplaceAll(v, "%%", "%")) {
+				return
+			}
+		}
+	}
+}

@@ -22,7 +22,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-var updateGoldens = flag.Bool("update", false, "write the golden files anew")
+var updateGoldens = flag.Bool("update", false, "write the golden files")
 
 // golden compares with a file of testdata.
 func golden(t *testing.T, name, got string) {
@@ -210,7 +210,7 @@ func TestJSONIsDescribed(t *testing.T) {
 	// Every command with --json has its entry.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Names()[0] != "json" || cmd.Name == "install" { // prints what show does
+			if f.Name != "json" || cmd.Name == "install" { // prints what show does
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {

@@ -40,7 +40,9 @@ func applyCommand(e *env) *cmdline.Command {
 			"Instances are replaced one after the other while the port stays open. If the first new instance does not start, the app " +
 				"is rolled back, and clusterctl continues with the next app.",
 		},
-		Examples: []string{"clusterctl apply --dry-run", "sudo clusterctl apply", "sudo clusterctl apply -f /srv/shop/clusterctl.yaml shop"},
+		Examples: []string{
+			"clusterctl apply --dry-run", "sudo clusterctl apply", "sudo clusterctl apply -f /srv/shop/clusterctl.yaml shop",
+		},
 		Flags: []cmdline.Flag{
 			fileFlag(&o.file),
 			{Name: "dry-run", To: &o.dryRun, Usage: "print what would change, like \"diff\", and change nothing"},

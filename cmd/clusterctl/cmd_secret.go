@@ -34,7 +34,8 @@ func secretCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "secret", Usage: "Set, list or remove secrets of an app",
 		Operands: []cmdline.Operand{
-			{Forms: []cmdline.Form{"set", "ls", "rm"}}, {Forms: []cmdline.Form{cmdline.Name}}, {Forms: []cmdline.Form{cmdline.Secret}, Optional: true},
+			{Forms: []cmdline.Form{"set", "ls", "rm"}}, {Forms: []cmdline.Form{cmdline.Name}},
+			{Forms: []cmdline.Form{cmdline.Secret}, Optional: true},
 		},
 		Description: []string{
 			"Stores passwords and keys for the workers of an app. \"set\" reads the value from standard input, or asks for it on a " +
@@ -46,7 +47,9 @@ func secretCommand(e *env) *cmdline.Command {
 				"the app, \"rollback\" does not change them.",
 		},
 		Examples: []string{
-			"sudo clusterctl secret set shop DB_PASSWORD < password.txt", "sudo clusterctl secret ls shop", "sudo clusterctl secret rm shop DB_PASSWORD",
+			"sudo clusterctl secret set shop DB_PASSWORD < password.txt",
+			"sudo clusterctl secret ls shop",
+			"sudo clusterctl secret rm shop DB_PASSWORD",
 		},
 		Flags: []cmdline.Flag{{Name: "json", To: &asJSON, Usage: "print the list of secrets as JSON"}},
 		Run:   func(ctx context.Context, in cmdline.Input) error { return runSecret(ctx, e, in.Args, asJSON) },

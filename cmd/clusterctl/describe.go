@@ -57,7 +57,8 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: that of the file, else this one)"},
 			{Name: "run-as", To: &f.runAs, Takes: cmdline.UserGroup, Words: []string{"dynamic"},
 				Usage: "user of the workers, or dynamic (default: owner of the directory)"},
-			{Name: "ready", To: &f.ready, Takes: "WHAT", Words: units.ReadyValues(), Usage: "when an instance is ready: notify (READY=1) or exec"},
+			{Name: "ready", To: &f.ready, Takes: "WHAT", Words: units.ReadyValues(),
+				Usage: "when an instance is ready: notify (READY=1) or exec"},
 		}),
 		cmdline.Group(groupProgram, []cmdline.Flag{
 			{Name: "increment", To: &f.increment, Takes: "VAR=N", Usage: "variable with N in instance 1, N+1 in instance 2"},
@@ -69,21 +70,27 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "activation", To: &f.activation, Takes: "HOW", Words: append([]string{activationAuto}, units.ActivationValues()...),
 				Usage: "how a worker gets its listeners: auto, native or adopt"},
 			{Name: "socket-mode", To: &f.socketMode, Takes: "MODE", Usage: "octal mode of the Unix sockets (default: 0660)"},
-			{Name: "socket-user", To: &f.socketUser, Takes: cmdline.User, Usage: "owner of the Unix sockets (default: user of the workers)"},
-			{Name: "socket-group", To: &f.socketGroup, Takes: cmdline.GroupName, Usage: "group that may connect, such as www-data for nginx"},
+			{Name: "socket-user", To: &f.socketUser, Takes: cmdline.User,
+				Usage: "owner of the Unix sockets (default: user of the workers)"},
+			{Name: "socket-group", To: &f.socketGroup, Takes: cmdline.GroupName,
+				Usage: "group that may connect, such as www-data for nginx"},
 		}),
 		cmdline.Group(groupRun, []cmdline.Flag{
 			{Name: "start-timeout", To: &f.startTimeout, Takes: "TIME", Usage: "limit from the start until an instance is ready"},
-			{Name: "restart", To: &f.restart, Takes: "WHEN", Words: units.RestartValues(), Usage: "restart ended workers: always, on-failure or no"},
-			{Name: "min-uptime", To: &f.minUptime, Takes: "TIME", Usage: "runs shorter than TIME count as crashes and delay the next restart"},
+			{Name: "restart", To: &f.restart, Takes: "WHEN", Words: units.RestartValues(),
+				Usage: "restart ended workers: always, on-failure or no"},
+			{Name: "min-uptime", To: &f.minUptime, Takes: "TIME",
+				Usage: "runs shorter than TIME count as crashes and delay the next restart"},
 			{Name: "max-restarts", To: &f.maxRestarts, Takes: "N", Usage: "give up an instance after N crashes in a row (default: never)"},
-			{Name: "drain", To: &f.drain, Takes: "HOW", Words: drainValues(), Usage: "how a worker is emptied before its stop: auto, epoll, accept, off"},
+			{Name: "drain", To: &f.drain, Takes: "HOW", Words: drainValues(),
+				Usage: "how a worker is emptied before its stop: auto, epoll, accept, off"},
 			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "limit for a stopping worker to answer its connections"},
 			{Name: "stop-timeout", To: &f.stopTimeout, Takes: "TIME", Usage: "limit from the stop signal until a worker is killed"},
 			{Name: "surge", To: &f.surge, Takes: "N", Usage: "start N extra instances first at each reload"},
 		}),
 		cmdline.Group(groupAccess, []cmdline.Flag{
-			{Name: "sandbox", To: &f.sandbox, Takes: "HOW", Words: units.SandboxValues(), Usage: "how much of the machine is hidden: default, strict or off"},
+			{Name: "sandbox", To: &f.sandbox, Takes: "HOW", Words: units.SandboxValues(),
+				Usage: "how much of the machine is hidden: default, strict or off"},
 			{Name: "rw", To: &f.writable, Takes: cmdline.Path, Usage: "path that sandboxed workers may write to"},
 			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home that sandboxed workers may read"},
 			{Name: "allow", To: &f.allow, Takes: "WORD", Words: allowWords(), Usage: "part of the sandbox to omit, see clusterctl(1)"},
@@ -214,7 +221,8 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	case "off":
 		o.NoDrain = true
 	default:
-		return o, suggest(fault.Usagef("--drain: %q is not one of %s", f.drain, strings.Join(drainValues(), ", ")), "drain", f.drain, drainValues())
+		bad := fault.Usagef("--drain: %q is not one of %s", f.drain, strings.Join(drainValues(), ", "))
+		return o, suggest(bad, "drain", f.drain, drainValues())
 	}
 	if f.minUptime <= 0 {
 		return o, fault.Usagef("--min-uptime must be positive")

@@ -28,9 +28,9 @@ func diffCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "diff", Usage: "Show what \"apply\" would change in the files of apps",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
-		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified diff. Without a " +
-			"clusterctl.yaml, or with --all, it compares the units of installed apps with the units that this clusterctl would write for " +
-			"their stored configuration: that shows manual edits, and what a newer clusterctl changes. It needs no root."},
+		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified diff. Without " +
+			"a clusterctl.yaml, or with --all, it compares the units of installed apps with the units that this clusterctl would write " +
+			"for their stored configuration: that shows manual edits, and what a newer clusterctl changes. It needs no root."},
 		Examples: []string{"clusterctl diff", "clusterctl diff -f /srv/shop/clusterctl.yaml shop", "clusterctl diff --all --exit-code"},
 		Flags: []cmdline.Flag{
 			fileFlag(&o.file),

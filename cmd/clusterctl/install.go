@@ -97,7 +97,8 @@ func (o *installOptions) flags() []cmdline.Flag {
 		}),
 		cmdline.Group(groupListen, []cmdline.Flag{
 			{Name: "no-probe", To: &o.noProbe, Usage: "do not run the program once; use --listen as it is"},
-			{Name: "probe-timeout", To: &o.probeTimeout, Takes: "TIME", Usage: "how long to wait until the program listens when it is run once"},
+			{Name: "probe-timeout", To: &o.probeTimeout, Takes: "TIME",
+				Usage: "how long to wait until the program listens when it is run once"},
 		}),
 		cmdline.Group(groupRun, []cmdline.Flag{settleFlag(&o.settle)}),
 		[]cmdline.Flag{

@@ -115,8 +115,8 @@ func startCommand(e *env) *cmdline.Command {
 		Name: "start", Usage: "Start apps or instances, or install a file",
 		Description: []string{
 			"Starts apps or instances that are installed, and waits until they are ready.",
-			"With a FILE, it is \"install\", as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install app.js -i 4\", and all " +
-				"flags of \"install\" can follow. An installed app with the name of the file wins.",
+			"With a FILE, it is \"install\", as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install app.js -i 4\", and " +
+				"all flags of \"install\" can follow. An installed app with the name of the file wins.",
 		},
 		Examples: []string{"sudo clusterctl start shop", "sudo clusterctl start app.js -i max"},
 		Flags:    []cmdline.Flag{settleFlag(&settle)},

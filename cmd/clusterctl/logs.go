@@ -64,7 +64,8 @@ func logsCommand(e *env) *cmdline.Command {
 
 func (o *logsOptions) flags() []cmdline.Flag {
 	return []cmdline.Flag{
-		{Name: "lines", Short: "n", To: &o.lines, Takes: "N", Words: []string{"all"}, Usage: "number of last lines, or all (default: 15; all with --since)"},
+		{Name: "lines", Short: "n", To: &o.lines, Takes: "N", Words: []string{"all"},
+			Usage: "number of last lines, or all (default: 15; all with --since)"},
 		{Name: "follow", Short: "f", To: &o.follow, Usage: "wait for new lines; the default on a terminal"},
 		{Name: "no-follow", To: &o.noFollow, Usage: "end after the last line"},
 		{Name: "since", To: &o.since, Takes: "TIME", Usage: "lines since 10m (ago), yesterday, 09:30 or \"2026-01-31 12:00\""},
@@ -74,7 +75,8 @@ func (o *logsOptions) flags() []cmdline.Flag {
 			Usage: "lines of this priority or worse, such as err, or of err..warning"},
 		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines of this boot; --boot=-1 is the boot before"},
 		{Name: "no-system", To: &o.noSystem, Usage: "omit messages of systemd about the instances"},
-		{Name: "timestamp", To: &o.timestamp, Takes: "FORMAT", Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},
+		{Name: "timestamp", To: &o.timestamp, Takes: "FORMAT",
+			Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},
 		{Name: "highlight", To: &o.highlight, Takes: "TEXT", Usage: "highlight this text on a terminal"},
 		{Name: "fields", To: &o.fields, Usage: "print the fields that programs add to their messages"},
 		{Name: "raw", To: &o.raw, Usage: "print what the workers wrote byte for byte, and nothing else"},

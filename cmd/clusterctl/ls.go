@@ -29,14 +29,15 @@ func lsCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
 		Description: []string{
 			"READY is the number of ready instances and the number wanted, QUEUE the connections that wait to be accepted and the " +
-				"limit, CONNS the accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the memory of the cgroup, or of " +
-				"the processes if there is no memory controller.",
+				"limit, CONNS the accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the memory of the cgroup, or " +
+				"of the processes if there is no memory controller.",
 			"It needs no root; without root, \"-\" stands for values that only root can see. A narrow terminal omits columns.",
 		},
 		Examples: []string{"clusterctl ls", "clusterctl ls -a --sort cpu", "sudo clusterctl ls shop --watch"},
 		Flags: append([]cmdline.Flag{
 			{Name: "all", Short: "a", To: &o.all, Usage: "list the instances of every app"},
-			{Name: "sort", To: &o.sort, Takes: "KEY", Words: status.SortKeys, Usage: "sort by name, cpu, memory, connections, restarts, uptime or state"},
+			{Name: "sort", To: &o.sort, Takes: "KEY", Words: status.SortKeys,
+				Usage: "sort by name, cpu, memory, connections, restarts, uptime or state"},
 			{Name: "no-cpu", To: &o.noCPU, Usage: "omit the CPU column, and do not wait for its figures"},
 		}, o.watchOptions.flags()...),
 		Run: func(ctx context.Context, in cmdline.Input) error {

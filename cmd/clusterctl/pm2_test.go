@@ -37,7 +37,8 @@ func TestPM2Commands(t *testing.T) {
 	}
 	// What PM2 has and we have by the same name, or by an alias of a command.
 	for _, name := range []string{
-		"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status", "show", "describe", "info", "delete", "del", "install", "uninstall",
+		"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status",
+		"show", "describe", "info", "delete", "del", "install", "uninstall",
 	} {
 		if newApp(&env{}).Command(name) == nil {
 			t.Errorf("there is no %s", name)
@@ -129,21 +130,25 @@ func TestPM2Mistakes(t *testing.T) {
 		return e.Hint
 	}
 	for typed, want := range map[string]string{
-		"install x --stop-exit-codes 143":  "install: unknown flag --stop-exit-codes\nhint: " + hint(pm2.Flag, "stop-exit-codes"),
-		"install x --stop-exit-codes=1":    "install: unknown flag --stop-exit-codes\nhint: " + hint(pm2.Flag, "stop-exit-codes"),
-		"install x --gid web":              "install: unknown flag --gid\nhint: --run-as USER:GROUP",
-		"install x --kill-timeout soon":    "--stop-timeout: \"soon\" is not a duration\nhint: --stop-timeout 500ms, 30s or 2m",
-		"start web --kill-timeout 3000":    "start: unknown flag --kill-timeout\nhint: use --stop-timeout of \"clusterctl install\", \"clusterctl generate\"",
-		"start web --no-autorestart":       "start: unknown flag --no-autorestart\nhint: use --restart no of \"clusterctl install\", \"clusterctl generate\"",
-		"install x --env production -- ls": "--env \"production\" has no \"=\"\nhint: --env production=VALUE; PM2's --env production, a section of its file, is --env NODE_ENV=production here",
-		"install x -e err.log -- ls":       "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + hint(pm2.Flag, "error"),
-		"install x -l /tmp/a.log -- ls":    "--listen \"/tmp/a.log\" is a log file\nhint: " + hint(pm2.Flag, "log"),
-		"install x --restart alway -- ls":  "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
-		"install x --drain of -- ls":       "--drain: \"of\" is not one of auto, epoll, accept, off\nhint: did you mean --drain off?",
-		"install x --sandbox stric -- ls":  "sandbox: \"stric\" is not one of default, strict, off\nhint: did you mean --sandbox strict?",
-		"install pm2-logrotate":            "\"pm2-logrotate\" is a module of PM2\nhint: " + hint(pm2.Command, "module:install"),
-		"start npm -- start":               "\"start\" is not a program; the word before -- is the name of the app\nhint: sudo clusterctl install NAME -- npm start, or \"sudo clusterctl install .\" for a directory with a package.json",
-		"stop web.js":                      "there is no app \"web.js\"\nhint: did you mean web?",
+		"install x --stop-exit-codes 143": "install: unknown flag --stop-exit-codes\nhint: " + hint(pm2.Flag, "stop-exit-codes"),
+		"install x --stop-exit-codes=1":   "install: unknown flag --stop-exit-codes\nhint: " + hint(pm2.Flag, "stop-exit-codes"),
+		"install x --gid web":             "install: unknown flag --gid\nhint: --run-as USER:GROUP",
+		"install x --kill-timeout soon":   "--stop-timeout: \"soon\" is not a duration\nhint: --stop-timeout 500ms, 30s or 2m",
+		"start web --kill-timeout 3000": "start: unknown flag --kill-timeout" +
+			"\nhint: use --stop-timeout of \"clusterctl install\", \"clusterctl generate\"",
+		"start web --no-autorestart": "start: unknown flag --no-autorestart" +
+			"\nhint: use --restart no of \"clusterctl install\", \"clusterctl generate\"",
+		"install x --env production -- ls": "--env \"production\" has no \"=\"" +
+			"\nhint: --env production=VALUE; PM2's --env production, a section of its file, is --env NODE_ENV=production here",
+		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + hint(pm2.Flag, "error"),
+		"install x -l /tmp/a.log -- ls":   "--listen \"/tmp/a.log\" is a log file\nhint: " + hint(pm2.Flag, "log"),
+		"install x --restart alway -- ls": "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
+		"install x --drain of -- ls":      "--drain: \"of\" is not one of auto, epoll, accept, off\nhint: did you mean --drain off?",
+		"install x --sandbox stric -- ls": "sandbox: \"stric\" is not one of default, strict, off\nhint: did you mean --sandbox strict?",
+		"install pm2-logrotate":           "\"pm2-logrotate\" is a module of PM2\nhint: " + hint(pm2.Command, "module:install"),
+		"start npm -- start": "\"start\" is not a program; the word before -- is the name of the app" +
+			"\nhint: sudo clusterctl install NAME -- npm start, or \"sudo clusterctl install .\" for a directory with a package.json",
+		"stop web.js": "there is no app \"web.js\"\nhint: did you mean web?",
 	} {
 		w := newWorld(t)
 		w.path["npm"], w.path["ls"] = "/usr/bin/npm", "/bin/ls"
@@ -194,7 +199,7 @@ func TestPM2Start(t *testing.T) {
 	}
 	for _, name := range []string{"ecosystem.config.js", "process.json", "app.config.cjs", "ecosystem.yml"} {
 		path := w.file(t, "wd/"+name, "", 0o644)
-		want := fmt.Sprintf("clusterctl: %q is not a program, but a file of PM2 that describes apps\nclusterctl: hint: for each app in it: ", path)
+		want := fmt.Sprintf("clusterctl: %q is not a program, but a file of PM2 that describes apps\nclusterctl: hint: for each app", path)
 		if code := w.do("start", path, "-i", "max"); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
 			t.Errorf("%d, %s", code, w.err.String())
 		}

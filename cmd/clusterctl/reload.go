@@ -39,9 +39,11 @@ func timeoutFlag(timeout *time.Duration) cmdline.Flag {
 func (o rollFlags) check() error {
 	switch {
 	case o.batch < 1 || o.batch > units.MaxInstances:
-		return fault.WithHint(fault.Usagef("--batch must be between 1 and %d", units.MaxInstances), "--batch 1 replaces one instance after the other")
+		return fault.WithHint(fault.Usagef("--batch must be between 1 and %d", units.MaxInstances),
+			"--batch 1 replaces one instance after the other")
 	case o.surge < 0 || o.surge > units.MaxInstances:
-		return fault.WithHint(fault.Usagef("--surge must be between 0 and %d", units.MaxInstances), "--surge 1 starts one extra instance first")
+		return fault.WithHint(fault.Usagef("--surge must be between 0 and %d", units.MaxInstances),
+			"--surge 1 starts one extra instance first")
 	}
 	return nil
 }

@@ -9,7 +9,8 @@ import (
 func TestFlagWithoutValue(t *testing.T) {
 	for _, typed := range []string{"install x --name -- node", "install x --cwd", "generate x -o -- /bin/true", "install --run-as"} {
 		w := newWorld(t)
-		if code := w.do(strings.Fields(typed)...); code != exitUsage || !strings.Contains(w.err.String(), " needs a value\nclusterctl: hint: --") {
+		const want = " needs a value\nclusterctl: hint: --"
+		if code := w.do(strings.Fields(typed)...); code != exitUsage || !strings.Contains(w.err.String(), want) {
 			t.Errorf("%s: %d, %s", typed, code, w.err.String())
 		}
 	}
@@ -17,18 +18,20 @@ func TestFlagWithoutValue(t *testing.T) {
 
 func TestUnknownFlag(t *testing.T) {
 	for typed, want := range map[string]string{
-		"-x":                          "unknown flag -x\nhint: write the program and its arguments behind --",
-		"--verison":                   "unknown flag --verison\nhint: did you mean --version?",
-		"--zzz":                       "unknown flag --zzz\nhint: clusterctl --help lists the flags",
-		"--zzz install x":             "install: unknown flag --zzz\nhint: clusterctl install --help lists the flags",
-		"ls --jsno":                   "ls: unknown flag --jsno\nhint: did you mean --json?",
-		"install x --instance 4":      "install: unknown flag --instance\nhint: did you mean --instances?",
-		"install x -instance 4":       "install: unknown flag -instance\nhint: did you mean --instances?",
-		"install x -qz":               "install: unknown flag -qz\nhint: clusterctl install --help lists the flags",
-		"install x --zzz=1":           "install: unknown flag --zzz\nhint: clusterctl install --help lists the flags",
-		"ls --qiet":                   "ls: unknown flag --qiet\nhint: did you mean --quiet?",
-		"start web --instances 4":     "start: unknown flag --instances\nhint: it is a flag of \"clusterctl install\", \"clusterctl generate\"",
-		"uninstall x -f":              "uninstall: unknown flag -f\nhint: not needed: clusterctl needs no force; \"clusterctl uninstall --yes\" does not ask",
+		"-x":                     "unknown flag -x\nhint: write the program and its arguments behind --",
+		"--verison":              "unknown flag --verison\nhint: did you mean --version?",
+		"--zzz":                  "unknown flag --zzz\nhint: clusterctl --help lists the flags",
+		"--zzz install x":        "install: unknown flag --zzz\nhint: clusterctl install --help lists the flags",
+		"ls --jsno":              "ls: unknown flag --jsno\nhint: did you mean --json?",
+		"install x --instance 4": "install: unknown flag --instance\nhint: did you mean --instances?",
+		"install x -instance 4":  "install: unknown flag -instance\nhint: did you mean --instances?",
+		"install x -qz":          "install: unknown flag -qz\nhint: clusterctl install --help lists the flags",
+		"install x --zzz=1":      "install: unknown flag --zzz\nhint: clusterctl install --help lists the flags",
+		"ls --qiet":              "ls: unknown flag --qiet\nhint: did you mean --quiet?",
+		"start web --instances 4": "start: unknown flag --instances" +
+			"\nhint: it is a flag of \"clusterctl install\", \"clusterctl generate\"",
+		"uninstall x -f": "uninstall: unknown flag -f" +
+			"\nhint: not needed: clusterctl needs no force; \"clusterctl uninstall --yes\" does not ask",
 		"instal x":                    "unknown command \"instal\"\nhint: did you mean \"clusterctl install\"?",
 		"lsit":                        "unknown command \"lsit\"\nhint: did you mean \"clusterctl list\"?",
 		"help nope":                   "unknown command \"nope\"\nhint: clusterctl --help lists the commands",
@@ -72,7 +75,8 @@ func TestOperandsOf(t *testing.T) {
 		"generate -- x":    "generate: missing argument: NAME",
 	} {
 		w := newWorld(t)
-		if code := w.do(strings.Fields(typed)...); code != exitUsage || !strings.HasPrefix(w.err.String(), "clusterctl: "+want+"\nclusterctl: hint: clusterctl ") {
+		want = "clusterctl: " + want + "\nclusterctl: hint: clusterctl "
+		if code := w.do(strings.Fields(typed)...); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
 			t.Errorf("%s: %d\n%s", typed, code, w.err.String())
 		}
 	}

@@ -40,7 +40,10 @@ var directions = []struct {
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
 	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text"}},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile"}},
+	{"cmd/clusterctl", []string{
+		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
+		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile",
+	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config", "internal/text"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// normalise puts flags in front of operands, so that flags may stand anywhere before "--", as people type them
+// normalise puts flags between the command and its operands, so that flags may stand anywhere before "--", as people type them
 // ("install app.js -i 4", "-i 4 install app.js"). cli v2 stops at the first operand and takes the rest as operands too.
 //
 // Only the order changes, and flags get their first name (-i4, -qy, and flags of PM2). An unknown flag stays as it is, for
@@ -15,8 +15,8 @@ func (a *App) normalise(args []string) []string {
 	if len(args) == 0 {
 		return nil
 	}
-	at := a.commandAt(args)
-	if at < 0 {
+	at := a.wordAt(args)
+	if at < 0 || a.Command(args[at]) == nil {
 		flags, rest := takeFlags(a.Flags, args[1:], true)
 		if hasFlag(a.Flags, flags, "help", "h") {
 			return []string{args[0], "help"}
@@ -27,7 +27,7 @@ func (a *App) normalise(args []string) []string {
 		return slices.Concat(args[:1], flags, rest)
 	}
 	cmd := a.Command(args[at])
-	known := slices.Concat(cmd.Flags, a.Flags)
+	known := a.flagsOf(cmd)
 	flags, operands := takeFlags(known, slices.Concat(args[1:at], args[at+1:]), false)
 	flags = joinGroup(known, flags)
 	if hasFlag(known, flags, "help", "h") {
@@ -36,22 +36,12 @@ func (a *App) normalise(args []string) []string {
 	if findFlag(cmd.Flags, "version") == nil && hasFlag(known, flags, "version") {
 		return []string{args[0], "version"}
 	}
-	// cli wants global flags in front of the command.
-	global, own := partition(a.Flags, cmd.Flags, flags)
-	out := slices.Concat(args[:1], global, args[at:at+1], own)
+	out := slices.Concat(args[:1], args[at:at+1], flags)
 	// A last flag without its value would take the "--" for it. cli reports such a flag only at the end of the line.
-	if len(operands) > 0 && !lacksValue(known, own) {
+	if len(operands) > 0 && !lacksValue(known, flags) {
 		out = append(append(out, "--"), operands...)
 	}
 	return out
-}
-
-// commandAt returns the index of the command, or -1.
-func (a *App) commandAt(args []string) int {
-	if at := a.wordAt(args); at >= 0 && a.Command(args[at]) != nil {
-		return at
-	}
-	return -1
 }
 
 // wordAt returns the index of the first word that is neither a flag nor the value of one, or -1. Flags of a command may
@@ -183,22 +173,6 @@ func readLetters(known []Flag, arg string) (flagWord, bool) {
 		}
 	}
 	return w, true
-}
-
-// partition separates the flags of the whole program from those of the command.
-func partition(global, own []Flag, flags []string) (forApp, forCommand []string) {
-	for i := 0; i < len(flags); i++ {
-		dst := &forCommand
-		if findFlag(own, flags[i]) == nil && findFlag(global, flags[i]) != nil {
-			dst = &forApp
-		}
-		*dst = append(*dst, flags[i])
-		if wantsValue(slices.Concat(own, global), flags[i]) && i+1 < len(flags) {
-			i++
-			*dst = append(*dst, flags[i])
-		}
-	}
-	return forApp, forCommand
 }
 
 // isFlag reports whether a word is a flag. A lone dash is an operand, and so is a negative number ("scale app -1").

@@ -90,7 +90,9 @@ func typical(p *parsed) *App {
 				{Name: "boot", Short: "b", To: &boot, Takes: "ID"},
 				{Name: "since", To: &since, Takes: "TIME"},
 			}},
-			{Name: "ls", Aliases: []string{"l"}, Operands: many, Flags: []Flag{{Name: "all", Short: "a", To: &all}, {Name: "json", To: &asJSON}}},
+			{Name: "ls", Aliases: []string{"l"}, Operands: many, Flags: []Flag{
+				{Name: "all", Short: "a", To: &all}, {Name: "json", To: &asJSON},
+			}},
 			{Name: "hidden", Hidden: true, Operands: many, Flags: []Flag{{Name: "keep-logs", To: &all}}},
 		},
 	}
@@ -148,7 +150,9 @@ func anyValue(t *rapid.T, f Flag) string {
 		return rapid.SampledFrom([]string{"1s", "0", "-5m", "1h30m"}).Draw(t, "duration")
 	}
 	return rapid.OneOf(
-		rapid.SampledFrom([]string{"-1", "max", "50%", "--json", "-n", "-", "", "A=--b=c", "a,b", "--no-such-flag", "ls", "--instances=4", "-- "}),
+		rapid.SampledFrom([]string{
+			"-1", "max", "50%", "--json", "-n", "-", "", "A=--b=c", "a,b", "--no-such-flag", "ls", "--instances=4", "-- ",
+		}),
 		rapid.StringN(0, 5, -1).Filter(func(s string) bool { return s != "--" }),
 	).Draw(t, "text")
 }
@@ -167,7 +171,8 @@ func anyUse(t *rapid.T, flags, known []Flag) use {
 	}
 	// A word that is a flag of its own, or nearly one, is not letters behind a dash.
 	letters, _, _ := strings.Cut(name+attached, "=")
-	alone := len(name) > 1 || attached == "" || attached[0] == '=' || findFlag(known, letters) != nil || pm2Flag(letters) || nearFlag(name+attached, known) != ""
+	alone := len(name) > 1 || attached == "" || attached[0] == '=' || findFlag(known, letters) != nil ||
+		pm2Flag(letters) || nearFlag(name+attached, known) != ""
 	switch {
 	case !alone && rapid.Bool().Draw(t, "attached"):
 		if isBool {
@@ -247,7 +252,7 @@ func TestNormaliseProperty(t *testing.T) {
 			}
 		}
 		typed := slices.Concat([]string{"clusterctl"}, typed(before), typed(ownBefore), []string{name}, mix(t, both, operands))
-		first := slices.Concat([]string{"clusterctl"}, long(before), long(behind), []string{name}, long(ownBefore), long(own))
+		first := slices.Concat([]string{"clusterctl", name}, long(before), long(behind), long(ownBefore), long(own))
 		if len(operands) > 0 {
 			first = append(append(first, "--"), operands...)
 		}
@@ -263,7 +268,9 @@ func TestNormaliseProperty(t *testing.T) {
 func TestNormaliseKeepsWords(t *testing.T) {
 	tree := template()
 	word := rapid.OneOf(
-		rapid.SampledFrom([]string{"install", "ls", "--instances", "--nope", "--quiet", "--quiet=", "--json", "--name", "---", "-", "x", "-1", "=", "--=x"}),
+		rapid.SampledFrom([]string{
+			"install", "ls", "--instances", "--nope", "--quiet", "--quiet=", "--json", "--name", "---", "-", "x", "-1", "=", "--=x",
+		}),
 		rapid.String().Filter(func(s string) bool { return s == "" || s[0] != '-' }),
 	)
 	rapid.Check(t, func(t *rapid.T) {
@@ -322,7 +329,9 @@ func TestFlagsAnywhere(t *testing.T) {
 }
 
 func TestIsFlag(t *testing.T) {
-	for s, want := range map[string]bool{"": false, "-": false, "-1": false, "-1.5": false, "x": false, "-x": true, "--": true, "--x": true, "-é": true, "+1": false} {
+	for s, want := range map[string]bool{
+		"": false, "-": false, "-1": false, "-1.5": false, "x": false, "-x": true, "--": true, "--x": true, "-é": true, "+1": false,
+	} {
 		if isFlag(s) != want {
 			t.Errorf("%q: %v", s, !want)
 		}

@@ -96,6 +96,12 @@ func (a *App) Command(name string) *Command {
 	return nil
 }
 
+// flagsOf returns the flags of a command, and the flags of every command that it does not replace.
+func (a *App) flagsOf(cmd *Command) []Flag {
+	replaced := func(f Flag) bool { return findFlag(cmd.Flags, f.Name) != nil }
+	return slices.Concat(cmd.Flags, slices.DeleteFunc(slices.Clone(a.Flags), replaced))
+}
+
 // library returns the App as cli knows it. It gets each flag by its first name alone, as normalise writes them. typed is the
 // command line before that, without what follows "--".
 func (a *App) library(typed, program []string) *cli.App {
@@ -105,12 +111,6 @@ func (a *App) library(typed, program []string) *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   a.usageError(nil, typed),
 		Flags:          libraryFlags(a.Flags),
-		Before: func(*cli.Context) error {
-			if a.Before != nil {
-				a.Before()
-			}
-			return nil
-		},
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
 				return a.unknownCommand(name)
@@ -122,8 +122,12 @@ func (a *App) library(typed, program []string) *cli.App {
 		out.Commands = append(out.Commands, &cli.Command{
 			Name: cmd.Name, Aliases: cmd.Aliases, HideHelp: true, Hidden: cmd.Hidden,
 			OnUsageError: a.usageError(cmd, typed),
-			Flags:        libraryFlags(cmd.Flags),
+			// The flags of every command stand behind the command, too.
+			Flags: libraryFlags(a.flagsOf(cmd)),
 			Action: func(c *cli.Context) error {
+				if a.Before != nil {
+					a.Before()
+				}
 				in := Input{Program: program, Args: slices.DeleteFunc(c.Args().Slice(), func(s string) bool { return s == "--" })}
 				for _, f := range cmd.Flags {
 					if err := f.check(c.IsSet(f.Name)); err != nil {
@@ -167,7 +171,7 @@ func (a *App) helpCommand() *Command {
 	return &Command{
 		Name: "help", Usage: "Show the help of the program or of one command",
 		Operands:    []Operand{{Forms: []Form{CommandName}, Optional: true}},
-		Description: []string{`"clusterctl COMMAND --help" prints the same. A command of PM2 shows the help of the command that replaces it.`},
+		Description: []string{`"clusterctl COMMAND --help" prints the same. For a command of PM2, it is the help of our command.`},
 		Examples:    []string{"clusterctl help install"},
 		Run: func(_ context.Context, in Input) error {
 			if len(in.Args) == 0 {

@@ -102,7 +102,7 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 		if cmd = a.Command(a.ours(line[at])); cmd == nil {
 			return offerWords, nil
 		}
-		known = slices.Concat(cmd.Flags, a.Flags)
+		known = a.flagsOf(cmd)
 		before = slices.Concat(line[1:at], line[at+1:])
 	}
 	given, operands, pending := readLine(known, before)

@@ -65,7 +65,7 @@ func TestFlagRows(t *testing.T) {
 		want [2]string
 	}{
 		{Flag{Name: "restart", To: &text, Takes: "WHEN", Usage: "restart"}, [2]string{"    --restart WHEN", "restart (default: always)"}},
-		{Flag{Name: "env", Short: "e", To: &texts, Takes: "K=V", Usage: "set a variable"}, [2]string{"-e, --env K=V", "set a variable; may repeat"}},
+		{Flag{Name: "env", Short: "e", To: &texts, Takes: "K=V", Usage: "set it"}, [2]string{"-e, --env K=V", "set it; may repeat"}},
 		{Flag{Name: "boot", Short: "b", To: &optional, Takes: "ID", Usage: "lines"}, [2]string{"-b, --boot[=ID]", "lines"}},
 		{Flag{Name: "surge", To: &number, Takes: "N", Usage: "start more"}, [2]string{"    --surge N", "start more"}},
 	} {

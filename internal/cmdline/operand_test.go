@@ -21,7 +21,8 @@ func TestOperands(t *testing.T) {
 		{Command{}, "x do", "[] [] []", "0"},
 		{Command{Program: May}, "x do [-- PROGRAM ARGS...]", "[] [] []", "0"},
 		{Command{Operands: []Operand{{Forms: []Form{Name}}}, Program: Must}, "x do NAME -- PROGRAM ARGS...", "[NAME] [] []", "1"},
-		{Command{Operands: []Operand{Apps()}}, "x do NAME|NAME@N|GLOB|all...", "[NAME NAME@N GLOB all] [NAME NAME@N GLOB all] [NAME NAME@N GLOB all]", "1234"},
+		{Command{Operands: []Operand{Apps()}}, "x do NAME|NAME@N|GLOB|all...",
+			"[NAME NAME@N GLOB all] [NAME NAME@N GLOB all] [NAME NAME@N GLOB all]", "1234"},
 		{Command{Operands: []Operand{OptionalApps()}}, "x do [NAME|NAME@N|GLOB|all...]",
 			"[NAME NAME@N GLOB all] [NAME NAME@N GLOB all] [NAME NAME@N GLOB all]", "01234"},
 		{Command{Operands: []Operand{repeated, number}, Flags: make([]Flag, 1)}, "x do NAME... N|+N|-N|max [FLAGS]",
@@ -45,7 +46,9 @@ func TestOperands(t *testing.T) {
 }
 
 func TestAlternatives(t *testing.T) {
-	for want, forms := range map[string][]Form{"NAME": {Name}, "NAME or FILE": {Name, File}, "FILE, DIRECTORY or NAME": {File, Directory, Name}} {
+	for want, forms := range map[string][]Form{
+		"NAME": {Name}, "NAME or FILE": {Name, File}, "FILE, DIRECTORY or NAME": {File, Directory, Name},
+	} {
 		if got := (Operand{Forms: forms}).alternatives(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

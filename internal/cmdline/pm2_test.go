@@ -32,7 +32,8 @@ func TestPM2SameFlags(t *testing.T) {
 			t.Errorf("%s: %q, %q\n%s", typed, p.err, p.operands, p.flags)
 		}
 	}
-	if p := parse(template().normalise([]string{"clusterctl", "logs", "--nostream"})); p.err != "" || !strings.Contains(p.flags, "no-follow=true ") {
+	p := parse(template().normalise([]string{"clusterctl", "logs", "--nostream"}))
+	if p.err != "" || !strings.Contains(p.flags, "no-follow=true ") {
 		t.Errorf("--nostream: %q\n%s", p.err, p.flags)
 	}
 }

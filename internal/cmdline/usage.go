@@ -55,7 +55,7 @@ func parseLibraryError(err error) libraryError {
 func (a *App) usageError(cmd *Command, typed []string) cli.OnUsageErrorFunc {
 	known := a.Flags
 	if cmd != nil {
-		known = slices.Concat(cmd.Flags, known)
+		known = a.flagsOf(cmd)
 	}
 	return func(_ *cli.Context, err error, _ bool) error {
 		e := parseLibraryError(err)

@@ -42,7 +42,9 @@ func TestLibrarySentences(t *testing.T) {
 		)
 		app := &cli.App{
 			Name: "x", Writer: io.Discard, ErrWriter: io.Discard, HideHelp: true,
-			Flags: libraryFlags([]Flag{{Name: "text", To: &text}, {Name: "number", To: &number}, {Name: "yes", To: &yes}, {Name: "time", To: &after}}),
+			Flags: libraryFlags([]Flag{
+				{Name: "text", To: &text}, {Name: "number", To: &number}, {Name: "yes", To: &yes}, {Name: "time", To: &after},
+			}),
 			OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 				got = err
 				return err

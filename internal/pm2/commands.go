@@ -5,7 +5,7 @@ func commands() []Entry {
 		boot    = "not needed: an installed app is enabled, and systemd starts it at boot"
 		reports = "clusterctl sends no reports; \"clusterctl ls --json\" prints the figures for your own monitoring"
 		modules = "clusterctl has no modules; journald rotates the logs, and systemd-cgtop shows what each app uses"
-		config  = "clusterctl has no settings of its own; an app's settings are in /etc/clusterctl/NAME.yaml, \"clusterctl cat NAME\" prints them"
+		config  = "clusterctl has no settings; the settings of an app are in /etc/clusterctl/NAME.yaml, \"clusterctl cat NAME\" prints them"
 		message = "clusterctl sends no messages to workers, only signals: \"clusterctl signal SIGNAL NAME\""
 		deploy  = "copy the release with any tool, then run \"sudo clusterctl reload NAME\" on the machine"
 		install = "\"sudo clusterctl install app.js\" installs or updates one app; \"sudo clusterctl apply\" does it for the apps of a file"
@@ -31,7 +31,8 @@ func commands() []Entry {
 		{Names: []string{"report"}, Hint: "clusterctl version, and \"clusterctl show NAME\""},
 		{Names: []string{"monit", "imonit", "dashboard", "dash"}, Hint: figures},
 		{Names: []string{"reloadLogs", "logrotate"},
-			Hint: "not needed: journald rotates its files; SystemMaxUse= in journald.conf(5) limits them, \"journalctl --vacuum-size=1G\" shrinks them now"},
+			Hint: "not needed: journald rotates its files; SystemMaxUse= in journald.conf(5) limits them, " +
+				"\"journalctl --vacuum-size=1G\" shrinks them now"},
 
 		{Names: []string{"attach", "send", "trigger"}, Hint: message},
 		{Names: []string{"profile:mem", "profile:cpu"},

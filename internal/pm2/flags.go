@@ -22,7 +22,8 @@ func processFlags() []Entry {
 		{Names: []string{"parallel"}, Same: []string{"batch"},
 			Hint: "a start or restart runs all its jobs at once; \"clusterctl reload --batch N\" replaces N instances at a time"},
 		{Names: []string{"restart-delay"},
-			Hint: backoff + ", and RestartSec= with RestartMaxDelaySec=infinity in \"sudo systemctl edit NAME@.service\" adds a fixed delay"},
+			Hint: backoff + ", and RestartSec= with RestartMaxDelaySec=infinity in " +
+				"\"sudo systemctl edit NAME@.service\" adds a fixed delay"},
 		{Names: []string{"exp-backoff-restart-delay"}, Hint: backoff},
 		{Names: []string{"max-memory-restart"},
 			Hint: edit("MemoryMax=300M") + "; for the whole app, sudo systemctl set-property clusterctl-NAME.slice MemoryMax=1G"},
@@ -31,7 +32,8 @@ func processFlags() []Entry {
 		{Names: []string{"watch", "ignore-watch", "watch-delay", "ext"},
 			Hint: "clusterctl does not watch files; after a change, run \"sudo clusterctl reload NAME\""},
 		{Names: []string{"wait-ready"},
-			Hint: "an adopted program is ready when it listens; instead of process.send('ready'), --ready notify waits for READY=1, see sd_notify(3)"},
+			Hint: "an adopted program is ready when it listens; instead of process.send('ready'), --ready notify waits for " +
+				"READY=1, see sd_notify(3)"},
 		{Names: []string{"shutdown-with-message"}, Hint: "workers are stopped with SIGTERM: handle it in process.on('SIGTERM', …)"},
 		{Names: []string{"no-treekill"}, Hint: edit("KillMode=process")},
 		{Names: []string{"no-autostart"},

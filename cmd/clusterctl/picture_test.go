@@ -49,10 +49,6 @@ func up(pid int, since int64, restarts int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success", MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
 }
 
-func restarting(status int) control.State {
-	return control.State{Load: control.Loaded, Active: control.Activating, Sub: "auto-restart", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, Restarts: 3, StatusText: "dead"}
-}
-
 func failed(status int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
 }

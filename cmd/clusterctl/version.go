@@ -11,7 +11,7 @@ import (
 )
 
 // version is set by the linker: -X main.version=1.2.3. Without it, the build says what it was made from.
-var version string //nolint:gochecknoglobals // the linker can set nothing else
+var version string
 
 type versionInfo struct {
 	Version string `json:"version"`

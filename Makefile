@@ -64,9 +64,12 @@ test:
 deps:
 	@.ci/deps $(TEST_PACKAGES)
 
+# Pinned: a new version may find more.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 lint:
 	@out=$$(gofmt -s -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -s would change: $$out"; exit 1; fi
 	$(GO) vet -tags lab,vm,programs ./...
+	$(GO) run $(STATICCHECK) -tags lab,vm,programs ./...
 
 # Without systemd, with the race detector; what boots machines belongs to e2e. lint has vetted all of it. The property tests
 # draw the same values each time, so that a run says something about the change at hand; "make fuzz" draws others.

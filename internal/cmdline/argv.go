@@ -45,7 +45,7 @@ func (a *App) normalise(args []string) []string {
 }
 
 // wordAt returns the index of the first word that is neither a flag nor the value of one, or -1. Flags of a command may
-// stand in front of it.
+// precede the command.
 func (a *App) wordAt(args []string) int {
 	known := slices.Clone(a.Flags)
 	for _, cmd := range a.Commands {

@@ -169,7 +169,7 @@ func anyUse(t *rapid.T, flags, known []Flag) use {
 	if isBool {
 		attached = name // the same flag twice behind one dash
 	}
-	// A word that is a flag of its own, or nearly one, is not letters behind a dash.
+	// The name of a flag, or nearly one, is not letters behind a dash.
 	letters, _, _ := strings.Cut(name+attached, "=")
 	alone := len(name) > 1 || attached == "" || attached[0] == '=' || findFlag(known, letters) != nil ||
 		pm2Flag(letters) || nearFlag(name+attached, known) != ""
@@ -193,8 +193,8 @@ func pm2Flag(name string) bool {
 	return ok
 }
 
-// inFront are the flags of a command that may stand in front of it: of a name that two commands have, once with a value
-// and once without, nobody could tell which is meant.
+// inFront returns the flags of a command that may precede it. If two commands have a flag of the same name, once with a value
+// and once without, it is unclear which is meant.
 func inFront(app *App, cmd *Command) []Flag {
 	return slices.DeleteFunc(slices.Clone(cmd.Flags), func(f Flag) bool {
 		return slices.ContainsFunc(f.names(), func(name string) bool {

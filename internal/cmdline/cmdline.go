@@ -122,7 +122,7 @@ func (a *App) library(typed, program []string) *cli.App {
 		out.Commands = append(out.Commands, &cli.Command{
 			Name: cmd.Name, Aliases: cmd.Aliases, HideHelp: true, Hidden: cmd.Hidden,
 			OnUsageError: a.usageError(cmd, typed),
-			// The flags of every command stand behind the command, too.
+			// normalise puts the flags of every command behind the command.
 			Flags: libraryFlags(a.flagsOf(cmd)),
 			Action: func(c *cli.Context) error {
 				if a.Before != nil {

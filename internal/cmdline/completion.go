@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// The scripts are our own: those of cli evaluate the words on the command line, $(…) included, whenever TAB is pressed.
+// The scripts are our own: the scripts of cli evaluate the words on the command line, $(…) included, whenever TAB is pressed.
 //
 //go:embed completion/clusterctl.bash
 var bashScript string

@@ -118,7 +118,7 @@ type section struct {
 }
 
 // sections prints rows in two columns, which are equally wide in all sections. A first cell that is too long for its column
-// has a line of its own.
+// gets its own line.
 func (p *printer) sections(all ...section) {
 	column := 0
 	for _, s := range all {

@@ -3,6 +3,7 @@ package cmdline
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -71,6 +72,17 @@ func TestFlagRows(t *testing.T) {
 	} {
 		if got := c.flag.row(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestDefaults: the help shows times as people write them, and no default that is nothing.
+func TestDefaults(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"": 0, "10s": 10 * time.Second, "1m": time.Minute, "1m30s": 90 * time.Second, "10m": 10 * time.Minute, "1h": time.Hour,
+	} {
+		if got := (Flag{To: &d}).fallback(); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

@@ -28,9 +28,9 @@ const (
 	CommandName Form = "COMMAND"
 )
 
-// Operand is a place for arguments that are not flags.
+// Operand is an argument that is not a flag.
 type Operand struct {
-	// Forms are what may stand in the place.
+	// Forms are the alternatives for an argument.
 	Forms             []Form
 	Optional, Repeats bool
 }

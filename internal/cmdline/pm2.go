@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// translate replaces a command of PM2 by ours, where one means the same. Flags may stand in front of it.
+// translate replaces a command of PM2 by our command that means the same. Flags may precede the command.
 func (a *App) translate(args []string) []string {
 	at := a.wordAt(args)
 	switch {

@@ -41,9 +41,9 @@ install: build
 	install -D -m 0755 $(BIN)/clusterctl $(DESTDIR)$(PREFIX)/bin/clusterctl
 	install -D -m 0755 $(BIN)/clusterctl-shim $(DESTDIR)$(PREFIX)/lib/clusterctl/clusterctl-shim
 	install -D -m 0644 packaging/polkit/50-clusterctl-operators.rules $(DESTDIR)$(PREFIX)/share/doc/clusterctl/50-clusterctl-operators.rules
-	install -D -m 0644 cmd/clusterctl/completion/clusterctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/clusterctl
-	install -D -m 0644 cmd/clusterctl/completion/clusterctl.zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_clusterctl
-	install -D -m 0644 cmd/clusterctl/completion/clusterctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/clusterctl.fish
+	install -D -m 0644 internal/cmdline/completion/clusterctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/clusterctl
+	install -D -m 0644 internal/cmdline/completion/clusterctl.zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_clusterctl
+	install -D -m 0644 internal/cmdline/completion/clusterctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/clusterctl.fish
 	install -D -m 0644 activation/shim/nodepreload/clusterctl-node-preload.cjs $(DESTDIR)$(PREFIX)/lib/clusterctl/clusterctl-node-preload.cjs
 	install -D -m 0644 packaging/schema/clusterctl-output.schema.json $(DESTDIR)$(PREFIX)/share/clusterctl/clusterctl-output.schema.json
 	for page in packaging/man/*.[1-8]; do install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
@@ -64,9 +64,12 @@ test:
 deps:
 	@.ci/deps $(TEST_PACKAGES)
 
+# Pinned: a new version may find more.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 lint:
 	@out=$$(gofmt -s -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -s would change: $$out"; exit 1; fi
 	$(GO) vet -tags lab,vm,programs ./...
+	$(GO) run $(STATICCHECK) -tags lab,vm,programs ./...
 
 # Without systemd, with the race detector; what boots machines belongs to e2e. lint has vetted all of it. The property tests
 # draw the same values each time, so that a run says something about the change at hand; "make fuzz" draws others.

@@ -141,6 +141,9 @@ func (q Query) matches(follow bool) []string {
 // priorityNames are those of syslog(3), in order.
 var priorityNames = []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
 
+// Priorities returns the names of the priorities, the worst first.
+func Priorities() []string { return slices.Clone(priorityNames) }
+
 // ParsePriority reads a priority, which stands for itself and all that are worse, or a range: "warning", "4",
 // "err..warning".
 func ParsePriority(s string) ([]int, error) {

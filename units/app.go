@@ -197,6 +197,18 @@ func (r Ready) String() string      { return readyNames[r] }
 func (r Restart) String() string    { return restartNames[r] }
 func (s Sandbox) String() string    { return sandboxNames[s] }
 
+// ActivationValues returns the words of Activation, the default first.
+func ActivationValues() []string { return slices.Clone(activationNames) }
+
+// ReadyValues returns the words of Ready.
+func ReadyValues() []string { return slices.Clone(readyNames) }
+
+// RestartValues returns the words of Restart, the default first.
+func RestartValues() []string { return slices.Clone(restartNames) }
+
+// SandboxValues returns the words of Sandbox, the default first.
+func SandboxValues() []string { return slices.Clone(sandboxNames) }
+
 // ParseActivation reads "adopt" or "native".
 func ParseActivation(s string) (Activation, error) {
 	return parseEnum[Activation]("activation", s, activationNames)

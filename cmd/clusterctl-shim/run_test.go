@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -125,7 +126,9 @@ func fetch(t *testing.T, network, address string) string {
 	t.Helper()
 	c := http.Client{Timeout: patience.For(bound), Transport: &http.Transport{
 		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial(network, address) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
 	}}
 	r, err := c.Get("http://app/")
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -24,34 +23,34 @@ type applyOptions struct {
 	givenSettle    bool
 }
 
-func fileFlag(file *string) cli.Flag {
-	return &cli.StringFlag{Name: "file", Aliases: []string{"f"}, Value: defaultFile, Destination: file, Usage: "`FILE` that describes the apps"}
+func fileFlag(file *string) cmdline.Flag {
+	*file = defaultFile
+	return cmdline.Flag{Name: "file", Short: "f", To: file, Takes: cmdline.File, Usage: "file that describes the apps"}
 }
 
-func applyCommand(e *env) *cli.Command {
+func applyCommand(e *env) *cmdline.Command {
 	var o applyOptions
-	return &cli.Command{
-		Name: "apply", Usage: "Make apps what a file says, and touch nothing else",
-		UsageText: "apply [-f FILE] [NAME...]",
-		Description: "The file, clusterctl.yaml of this directory if no other is given, is the truth: an app that is not there is\n" +
-			"installed, one that differs is updated, and one that is as the file says is not touched. With NAMEs, only those.\n" +
-			"An app that is not in the file stays as it is. Instances are replaced one after the other with the port open; if\n" +
-			"the first one does not come up, the app is put back as it was, and the next app of the file is gone on with.\n" +
-			"An app that is stopped stays stopped.\n\n" +
-			"EXAMPLES:\n   clusterctl apply --dry-run\n   sudo clusterctl apply\n   sudo clusterctl apply -f /srv/shop/clusterctl.yaml shop",
-		Flags: []cli.Flag{
-			fileFlag(&o.file),
-			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, as \"diff\" does, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes), settleFlag(&o.settle),
-			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"apps\": […]}", Destination: &o.asJSON},
+	return &cmdline.Command{
+		Name: "apply", Usage: "Install or update the apps of a file",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
+		Description: []string{
+			"Reads clusterctl.yaml in this directory, or the FILE of --file. Apps that are not installed are installed, apps that " +
+				"differ are updated, and the others are not touched. With NAMEs, only these apps. Apps that are not in the file stay " +
+				"as they are, and a stopped app stays stopped.",
+			"Instances are replaced one after the other while the port stays open. If the first new instance does not start, the app " +
+				"is rolled back, and clusterctl continues with the next app.",
 		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 0, -1, "")
-			if err != nil {
-				return err
-			}
-			o.givenSettle = c.IsSet("settle")
-			return runApply(c.Context, e, o, args)
+		Examples: []string{
+			"clusterctl apply --dry-run", "sudo clusterctl apply", "sudo clusterctl apply -f /srv/shop/clusterctl.yaml shop",
+		},
+		Flags: []cmdline.Flag{
+			fileFlag(&o.file),
+			{Name: "dry-run", To: &o.dryRun, Usage: "print what would change, like \"diff\", and change nothing"},
+			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes), settleFlag(&o.settle), jsonFlag(&o.asJSON),
+		},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			o.givenSettle = in.Given("settle")
+			return runApply(ctx, e, o, in.Args)
 		},
 	}
 }

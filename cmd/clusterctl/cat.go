@@ -1,28 +1,26 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 
 	"github.com/clusterctl/clusterctl/units"
 )
 
-func catCommand(e *env) *cli.Command {
-	return &cli.Command{
-		Name: "cat", Usage: "Print the units and the configuration of an app as they are on disk",
-		UsageText:   "cat NAME",
-		Description: "Drop-ins and what was edited by hand are included.\n\nEXAMPLE:\n   clusterctl cat shop",
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, 1, "the NAME of the app")
-			if err != nil {
-				return err
-			}
-			n, err := units.ParseName(args[0])
+func catCommand(e *env) *cmdline.Command {
+	return &cmdline.Command{
+		Name: "cat", Usage: "Print the units and the configuration of an app from disk",
+		Operands:    []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
+		Description: []string{"Prints drop-ins and manual edits, too."},
+		Examples:    []string{"clusterctl cat shop"},
+		Run: func(_ context.Context, in cmdline.Input) error {
+			n, err := units.ParseName(in.Args[0])
 			if err != nil {
 				return err
 			}

@@ -11,8 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -30,33 +29,30 @@ type secretInfo struct {
 	Variable bool `json:"variable"`
 }
 
-const secretDescription = `Keeps passwords and keys for the workers of an app. A value is read from standard input, or asked for on a terminal; it is
-never on a command line, in a unit, in a listing or in a log. It is stored for root alone, encrypted with the key of this
-machine where systemd can do that (250 and newer), and a worker reads it from the file $CREDENTIALS_DIRECTORY/SECRET. A program
-that needs a variable gets it by --secret-env SECRET at the install.
-
-"set" may come before the install. Workers get a new value when they are restarted, as by "reload". "uninstall" removes the
-secrets of the app, "rollback" does not touch them. The newline after a value of one line is not part of it; everything else
-is kept byte for byte.
-
-EXAMPLES:
-   sudo clusterctl secret set shop DB_PASSWORD < password.txt
-   sudo clusterctl secret ls shop
-   sudo clusterctl secret rm shop DB_PASSWORD`
-
-func secretCommand(e *env) *cli.Command {
+func secretCommand(e *env) *cmdline.Command {
 	var asJSON bool
-	return &cli.Command{
+	return &cmdline.Command{
 		Name: "secret", Usage: "Set, list or remove secrets of an app",
-		UsageText: "secret set|ls|rm NAME [SECRET] [--json]", Description: secretDescription,
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"name\": …, \"secrets\": […]}, with ls", Destination: &asJSON}},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 2, 3, "set, ls or rm with the NAME of an app")
-			if err != nil {
-				return err
-			}
-			return runSecret(c.Context, e, args, asJSON)
+		Operands: []cmdline.Operand{
+			{Forms: []cmdline.Form{"set", "ls", "rm"}}, {Forms: []cmdline.Form{cmdline.Name}},
+			{Forms: []cmdline.Form{cmdline.Secret}, Optional: true},
 		},
+		Description: []string{
+			"Stores passwords and keys for the workers of an app. \"set\" reads the value from standard input, or asks for it on a " +
+				"terminal. The value is never in a command line, a unit, a listing or a log. Only root can read the stored file; systemd " +
+				"250 and newer encrypt it with the key of this machine.",
+			"A worker reads a secret from the file $CREDENTIALS_DIRECTORY/SECRET. For a program that needs a variable, install the app " +
+				"with --secret-env SECRET.",
+			"\"set\" works before and after the install. Workers get a new value when they restart. \"uninstall\" removes the secrets of " +
+				"the app, \"rollback\" does not change them.",
+		},
+		Examples: []string{
+			"sudo clusterctl secret set shop DB_PASSWORD < password.txt",
+			"sudo clusterctl secret ls shop",
+			"sudo clusterctl secret rm shop DB_PASSWORD",
+		},
+		Flags: []cmdline.Flag{{Name: "json", To: &asJSON, Usage: "print the list of secrets as JSON"}},
+		Run:   func(ctx context.Context, in cmdline.Input) error { return runSecret(ctx, e, in.Args, asJSON) },
 	}
 }
 
@@ -161,7 +157,7 @@ func (e *env) readSecret(name string) ([]byte, error) {
 }
 
 // secretNames returns, for completion, the secrets that the app has or needs. The app is the operand before.
-func (e *env) secretNames(before []string) []candidate {
+func (e *env) secretNames(before []string) []string {
 	if len(before) < 2 || before[0] == "ls" {
 		return nil
 	}
@@ -178,9 +174,5 @@ func (e *env) secretNames(before []string) []candidate {
 		names = append(names, a.SecretEnv...)
 	}
 	slices.Sort(names)
-	var all []candidate
-	for _, name := range slices.Compact(names) {
-		all = append(all, candidate{name, "secret"})
-	}
-	return all
+	return slices.Compact(names)
 }

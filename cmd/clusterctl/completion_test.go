@@ -52,7 +52,7 @@ func TestComplete(t *testing.T) {
 		"install x --cwd ":               "dirs",
 		"install x --rest":               "words --restart",
 		"install x --restart no --rest":  "words",
-		"install x --no-autorestart --r": "words --ready --run-as --rw --ro --replace",
+		"install x --no-autorestart --r": "words --run-as --ready --rw --ro --replace",
 		"install x -e A=1 --en":          "words --env --env-file",
 		"secret ":                        "words set ls rm",
 		"secret rm ":                     "words mail web web-api",
@@ -87,7 +87,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	w.do("__complete", "--", "install", "--rest")
-	if want := "words\n--restart\tWHEN a worker has ended\n"; w.out.String() != want {
+	if want := "words\n--restart\trestart ended workers: always, on-failure or no\n"; w.out.String() != want {
 		t.Errorf("%q, want %q", w.out.String(), want)
 	}
 }
@@ -128,33 +128,6 @@ func TestCompleteUnreadable(t *testing.T) {
 	}
 }
 
-func TestOperandForm(t *testing.T) {
-	for _, c := range []struct {
-		usage string
-		n     int
-		want  string
-	}{
-		{"install FILE|DIRECTORY|NAME [FLAGS] [-- PROGRAM ARGS...]", 0, "FILE DIRECTORY NAME"},
-		{"install FILE|DIRECTORY|NAME [FLAGS] [-- PROGRAM ARGS...]", 1, ""},
-		{"generate NAME [FLAGS] -- PROGRAM ARGS...", 1, ""},
-		{"stop NAME|NAME@N|all...", 5, "NAME NAME@N all"},
-		{"ls [--json]", 0, ""},
-		{"ls [NAME...] [--json]", 2, "NAME"},
-		{"uninstall NAME [--yes]", 1, ""},
-		{"scale NAME N|+N|-N|max", 1, "N +N -N max"},
-		{"scale NAME... N|max", 0, "NAME"},
-		{"scale NAME... N|max", 3, "NAME N max"},
-		{"signal SIGNAL NAME|all... [--all]", 0, "SIGNAL"},
-		{"signal SIGNAL NAME|all... [--all]", 2, "NAME all"},
-		{"help [COMMAND]", 0, "COMMAND"},
-		{"version", 0, ""},
-	} {
-		if got := strings.Join(operandForm(c.usage, c.n), " "); got != c.want {
-			t.Errorf("%q, %d: %q, want %q", c.usage, c.n, got, c.want)
-		}
-	}
-}
-
 func TestCompletionScripts(t *testing.T) {
 	w := newWorld(t)
 	for shell, want := range map[string]string{"bash": "complete -o nosort -F", "zsh": "#compdef clusterctl\n", "fish": "complete -c clusterctl"} {
@@ -163,10 +136,10 @@ func TestCompletionScripts(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"completion":          "completion: the SHELL is missing\nhint: clusterctl completion bash|zsh|fish",
-		"completion zhs":      "there is no completion for \"zhs\"\nhint: did you mean \"clusterctl completion zsh\"?",
-		"completion install":  "there is no completion for \"install\"\nhint: clusterctl completion bash, or zsh, or fish",
-		"completion bash zsh": "completion: \"zsh\" is too much\nhint: clusterctl completion bash|zsh|fish",
+		"completion":          "completion: missing argument: bash, zsh or fish\nhint: clusterctl completion bash|zsh|fish",
+		"completion zhs":      "completion: unknown shell \"zhs\"\nhint: did you mean \"clusterctl completion zsh\"?",
+		"completion install":  "completion: unknown shell \"install\"\nhint: clusterctl completion bash, or zsh, or fish",
+		"completion bash zsh": "completion: unexpected argument \"zsh\"\nhint: clusterctl completion bash|zsh|fish",
 	} {
 		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
 		if code := w.do(strings.Fields(args)...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/pm2"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -19,13 +20,13 @@ type appFlags struct {
 	instances, activation, ready, restart, sandbox string
 	drain                                          string
 	runAs, directory                               string
-	listen, env, envFiles, writable, trust         cli.StringSlice
-	reads, allow, secretEnv                        cli.StringSlice
+	listen, env, envFiles, writable, trust         []string
+	reads, allow, secretEnv                        []string
 	noListen                                       bool
 	startTimeout, drainTimeout, stopTimeout        time.Duration
 	minUptime                                      time.Duration
 	surge                                          int
-	increment                                      cli.StringSlice
+	increment                                      []string
 	pin, noNodePreload, ownPtrace                  bool
 	maxRestarts                                    int
 	logNamespace                                   bool
@@ -33,50 +34,77 @@ type appFlags struct {
 	socketMode, socketUser, socketGroup            string
 }
 
-func (f *appFlags) flags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "instances", Aliases: []string{"i"}, Destination: &f.instances, Action: notEmpty("instances"),
-			Usage: "`N`, max (one per CPU), 0 (the same), -1 (one CPU left free) or 50%; default: 1"},
-		&cli.StringSliceFlag{Name: "listen", Aliases: []string{"l"}, Destination: &f.listen,
-			Usage: "`ADDR` that the workers share: 8080, 127.0.0.1:8080, [::1]:8080, /run/x.sock, udp:5353, name=8080; may repeat"},
-		&cli.StringFlag{Name: "socket-mode", Destination: &f.socketMode, Usage: "octal `MODE` of the Unix sockets; default 0660"},
-		&cli.StringFlag{Name: "socket-user", Destination: &f.socketUser, Usage: "`USER` who owns the Unix sockets; default: the workers' user"},
-		&cli.StringFlag{Name: "socket-group", Destination: &f.socketGroup, Usage: "`GROUP` that may connect, such as www-data for nginx"},
-		&cli.BoolFlag{Name: "no-listen", Destination: &f.noListen, Usage: "a background app, without a socket"},
-		&cli.StringFlag{Name: "activation", Value: activationAuto, Destination: &f.activation,
-			Usage: "`HOW` a worker gets its listeners: native (it takes the inherited ones itself), adopt (it binds as ever, and the shim answers), or auto (native for a Go program built with our activation package, else adopt)"},
-		&cli.StringFlag{Name: "ready", Destination: &f.ready,
-			Usage: "`WHAT` makes an instance count as started: notify (it says READY=1) or exec; found out by looking at the program if not given"},
-		&cli.StringFlag{Name: "run-as", Destination: &f.runAs,
-			Usage: "`USER[:GROUP]` of the workers, or dynamic; the owner of the directory if not given, a dynamic user if that is root"},
-		&cli.StringFlag{Name: "cwd", Destination: &f.directory, Usage: "working `DIR`ectory; this one if not given"},
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Destination: &f.env, Usage: "`K=V` for the workers; NAME: from here; -: lines of stdin; may repeat"},
-		&cli.StringSliceFlag{Name: "env-file", Destination: &f.envFiles, Usage: "`FILE` of variables, read at each start; -FILE may be missing; may repeat"},
-		&cli.StringSliceFlag{Name: "trust", Destination: &f.trust, Usage: "`USER` who may change files that root reads for the app; may repeat"},
-		&cli.StringSliceFlag{Name: "secret-env", Destination: &f.secretEnv, Usage: "`NAME` of a secret to put into a variable; may repeat"},
-		&cli.StringFlag{Name: "restart", Value: "always", Destination: &f.restart, Usage: "`WHEN` a worker has ended: always, on-failure or no"},
-		&cli.StringFlag{Name: "sandbox", Value: "default", Destination: &f.sandbox, Usage: "`HOW` much of the machine is hidden: default, strict or off"},
-		&cli.StringSliceFlag{Name: "rw", Destination: &f.writable, Usage: "`PATH` that the sandboxed workers may write to; may repeat"},
-		&cli.StringSliceFlag{Name: "ro", Destination: &f.reads, Usage: "`PATH` in a home that the sandboxed workers may read; may repeat"},
-		&cli.StringSliceFlag{Name: "allow", Destination: &f.allow,
-			Usage: "`WORD` for a part of the sandbox to leave out: " + strings.Join(allowWords(), ", ") + "; may repeat"},
-		&cli.StringSliceFlag{Name: "increment", Destination: &f.increment, Usage: "`VAR=N`umber: a variable that is N in the first instance, N+1 in the second; may repeat"},
-		&cli.BoolFlag{Name: "pin", Destination: &f.pin, Usage: "one CPU for each instance"},
-		&cli.DurationFlag{Name: "min-uptime", Value: defaultMinUptime, Destination: &f.minUptime, Usage: "`TIME` after which a run is not a short one; after short runs, restarts wait longer and longer"},
-		&cli.IntFlag{Name: "max-restarts", Destination: &f.maxRestarts, Usage: "give an instance up after `N` restarts of short runs in a row; 0 is never"},
-		&cli.StringFlag{Name: "drain", Value: drainAuto, Destination: &f.drain,
-			Usage: "`HOW` a worker is emptied before it is stopped: epoll (from outside), accept (the same for programs that wait in accept), off (the program does it on SIGTERM), or auto"},
-		&cli.BoolFlag{Name: "no-node-preload", Destination: &f.noNodePreload, Usage: "leave NODE_OPTIONS alone"},
-		&cli.BoolFlag{Name: "own-ptrace", Destination: &f.ownPtrace, Usage: "let the shim read forked children under Yama (CAP_SYS_PTRACE)"},
-		&cli.BoolFlag{Name: "log-namespace", Destination: &f.logNamespace, Usage: "a journal of the app's own, with limits of its own (one more journald)"},
-		&cli.StringFlag{Name: "log-max-size", Destination: &f.logMaxSize, Usage: "`SIZE` of that journal, such as 500M; the oldest lines are removed first"},
-		&cli.StringFlag{Name: "log-max-age", Destination: &f.logMaxAge, Usage: "`AGE` of lines in that journal, such as 30d, after which they are removed"},
-		&cli.StringFlag{Name: "log-rate", Destination: &f.logRate, Usage: "drop and count the log lines of an instance beyond `LINES/TIME`, or off"},
-		&cli.DurationFlag{Name: "start-timeout", Value: units.DefaultStartTimeout, Destination: &f.startTimeout, Usage: "`TIME` from start to ready"},
-		&cli.DurationFlag{Name: "drain-timeout", Value: units.DefaultDrainTimeout, Destination: &f.drainTimeout, Usage: "`TIME` that a stopping worker may go on answering"},
-		&cli.DurationFlag{Name: "stop-timeout", Value: units.DefaultStopTimeout, Destination: &f.stopTimeout, Usage: "`TIME` from the stop signal until a worker is killed"},
-		&cli.IntFlag{Name: "surge", Destination: &f.surge, Usage: "start `N` extra instances first at each reload"},
-	}
+// Headings of flags in the help.
+const (
+	groupCommon  = "COMMON FLAGS"
+	groupProgram = "PROGRAM"
+	groupListen  = "ADDRESSES"
+	groupRun     = "START, STOP AND RESTART"
+	groupAccess  = "RIGHTS AND SECRETS"
+	groupLogs    = "LOGS"
+)
+
+func (f *appFlags) flags() []cmdline.Flag {
+	f.activation, f.restart, f.sandbox, f.drain, f.minUptime = activationAuto, "always", "default", drainAuto, defaultMinUptime
+	f.startTimeout, f.drainTimeout, f.stopTimeout = units.DefaultStartTimeout, units.DefaultDrainTimeout, units.DefaultStopTimeout
+	return slices.Concat(
+		cmdline.Group(groupCommon, []cmdline.Flag{
+			{Name: "instances", Short: "i", To: &f.instances, NotEmpty: true, Takes: "N", Words: []string{"max"},
+				Usage: "number of workers: 4, max (one per CPU), -1, 50% (default: 1)"},
+			{Name: "listen", Short: "l", To: &f.listen, Takes: "ADDR", Usage: "shared address: 8080, 127.0.0.1:8080, /run/x.sock"},
+			{Name: "env", Short: "e", To: &f.env, Takes: "K=V", Usage: "set a variable; NAME copies yours, - reads stdin"},
+			{Name: "env-file", To: &f.envFiles, Takes: cmdline.File, Usage: "read variables from this file at each start"},
+			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: that of the file, else this one)"},
+			{Name: "run-as", To: &f.runAs, Takes: cmdline.UserGroup, Words: []string{"dynamic"},
+				Usage: "user of the workers, or dynamic (default: owner of the directory)"},
+			{Name: "ready", To: &f.ready, Takes: "WHAT", Words: units.ReadyValues(),
+				Usage: "when an instance is ready: notify (READY=1) or exec"},
+		}),
+		cmdline.Group(groupProgram, []cmdline.Flag{
+			{Name: "increment", To: &f.increment, Takes: "VAR=N", Usage: "variable with N in instance 1, N+1 in instance 2"},
+			{Name: "pin", To: &f.pin, Usage: "bind each instance to one CPU"},
+			{Name: "no-node-preload", To: &f.noNodePreload, Usage: "do not change NODE_OPTIONS"},
+		}),
+		cmdline.Group(groupListen, []cmdline.Flag{
+			{Name: "no-listen", To: &f.noListen, Usage: "install a background app, without a socket"},
+			{Name: "activation", To: &f.activation, Takes: "HOW", Words: append([]string{activationAuto}, units.ActivationValues()...),
+				Usage: "how a worker gets its listeners: auto, native or adopt"},
+			{Name: "socket-mode", To: &f.socketMode, Takes: "MODE", Usage: "octal mode of the Unix sockets (default: 0660)"},
+			{Name: "socket-user", To: &f.socketUser, Takes: cmdline.User,
+				Usage: "owner of the Unix sockets (default: user of the workers)"},
+			{Name: "socket-group", To: &f.socketGroup, Takes: cmdline.GroupName,
+				Usage: "group that may connect, such as www-data for nginx"},
+		}),
+		cmdline.Group(groupRun, []cmdline.Flag{
+			{Name: "start-timeout", To: &f.startTimeout, Takes: "TIME", Usage: "limit from the start until an instance is ready"},
+			{Name: "restart", To: &f.restart, Takes: "WHEN", Words: units.RestartValues(),
+				Usage: "restart ended workers: always, on-failure or no"},
+			{Name: "min-uptime", To: &f.minUptime, Takes: "TIME",
+				Usage: "runs shorter than TIME count as crashes and delay the next restart"},
+			{Name: "max-restarts", To: &f.maxRestarts, Takes: "N", Usage: "give up an instance after N crashes in a row (default: never)"},
+			{Name: "drain", To: &f.drain, Takes: "HOW", Words: drainValues(),
+				Usage: "how a worker is emptied before its stop: auto, epoll, accept, off"},
+			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "limit for a stopping worker to answer its connections"},
+			{Name: "stop-timeout", To: &f.stopTimeout, Takes: "TIME", Usage: "limit from the stop signal until a worker is killed"},
+			{Name: "surge", To: &f.surge, Takes: "N", Usage: "start N extra instances first at each reload"},
+		}),
+		cmdline.Group(groupAccess, []cmdline.Flag{
+			{Name: "sandbox", To: &f.sandbox, Takes: "HOW", Words: units.SandboxValues(),
+				Usage: "how much of the machine is hidden: default, strict or off"},
+			{Name: "rw", To: &f.writable, Takes: cmdline.Path, Usage: "path that sandboxed workers may write to"},
+			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home that sandboxed workers may read"},
+			{Name: "allow", To: &f.allow, Takes: "WORD", Words: allowWords(), Usage: "part of the sandbox to omit, see clusterctl(1)"},
+			{Name: "secret-env", To: &f.secretEnv, Takes: cmdline.Name, Usage: "set a variable to the secret of that name"},
+			{Name: "trust", To: &f.trust, Takes: cmdline.User, Usage: "user who may change files that root reads for the app"},
+			{Name: "own-ptrace", To: &f.ownPtrace, Usage: "let the shim read forked children under Yama (CAP_SYS_PTRACE)"},
+		}),
+		cmdline.Group(groupLogs, []cmdline.Flag{
+			{Name: "log-namespace", To: &f.logNamespace, Usage: "give the app a private journal with its own limits"},
+			{Name: "log-max-size", To: &f.logMaxSize, Takes: "SIZE", Usage: "limit of that journal, such as 500M; old lines are removed"},
+			{Name: "log-max-age", To: &f.logMaxAge, Takes: "AGE", Usage: "remove lines of that journal after this time, such as 30d"},
+			{Name: "log-rate", To: &f.logRate, Takes: "LINES/TIME", Usage: "limit of log lines per instance, such as 1000/10s, or off"},
+		}),
+	)
 }
 
 // app turns the flags into an App as far as that needs no look at the machine. All that is wrong is reported at once.
@@ -93,51 +121,51 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	keep(err)
 	if f.instances != "" {
 		a.Instances, err = units.ParseCount(f.instances)
-		keep(meant("instances", f.instances, err))
+		keep(suggest(err, "instances", f.instances, []string{"max"}))
 	}
 	if f.activation != activationAuto {
 		a.Activation, err = units.ParseActivation(f.activation)
-		keep(meant("activation", f.activation, err))
+		keep(suggest(err, "activation", f.activation, append(units.ActivationValues(), activationAuto)))
 	}
 	a.Restart, err = units.ParseRestart(f.restart)
-	keep(meant("restart", f.restart, err))
+	keep(suggest(err, "restart", f.restart, units.RestartValues()))
 	a.Sandbox, err = units.ParseSandbox(f.sandbox)
-	keep(meant("sandbox", f.sandbox, err))
+	keep(suggest(err, "sandbox", f.sandbox, units.SandboxValues()))
 	if f.ready != "" {
 		a.Ready, err = units.ParseReady(f.ready)
-		keep(meant("ready", f.ready, err))
+		keep(suggest(err, "ready", f.ready, units.ReadyValues()))
 	}
-	for _, s := range f.listen.Value() {
+	for _, s := range f.listen {
 		l, err := units.ParseListener(s)
 		if strings.HasSuffix(s, ".log") {
-			err = fault.WithHint(fault.Usagef("--listen %q is a log file", s), "%s", pm2FlagHint("log"))
+			err = fault.WithHint(fault.Usagef("--listen %q is a log file", s), "%s", logFileHint())
 		}
 		keep(err)
 		a.Listen = append(a.Listen, l)
 	}
 	if f.noListen && len(a.Listen) > 0 {
-		keep(fault.Usagef("--no-listen and --listen cannot both be given"))
+		keep(fault.Usagef("--no-listen cannot be combined with --listen"))
 	}
 	a.Socket, err = f.socket()
-	keep(meant("socket-mode", f.socketMode, err))
+	keep(err)
 	a.Shim, err = f.shim()
 	keep(err)
-	a.Env, err = parseEnv("--env", f.env.Value())
+	a.Env, err = parseEnv("--env", f.env)
 	keep(err)
-	for _, s := range f.envFiles.Value() {
+	for _, s := range f.envFiles {
 		file := units.EnvFile{Path: s}
 		file.Path, file.Optional = strings.CutPrefix(s, "-")
 		a.EnvFiles = append(a.EnvFiles, file)
 	}
-	a.SecretEnv = f.secretEnv.Value()
+	a.SecretEnv = f.secretEnv
 	a.Logs, err = f.logs()
 	keep(err)
-	a.Writable = f.writable.Value()
-	a.Trust = f.trust.Value()
-	a.Reads = f.reads.Value()
-	for _, s := range f.allow.Value() {
+	a.Writable = f.writable
+	a.Trust = f.trust
+	a.Reads = f.reads
+	for _, s := range f.allow {
 		w, err := units.ParseAllowance(s)
-		keep(meant("allow", s, err))
+		keep(suggest(err, "allow", s, allowWords()))
 		a.Allow = append(a.Allow, w)
 	}
 	a.Timeouts, a.Surge = f.timeouts(), f.surge
@@ -145,16 +173,6 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	a.Directory = f.directory
 	a.Command = command
 	return a, errors.Join(errs...)
-}
-
-// notEmpty refuses an empty value: a shell makes one of an unset variable, and it would count as an omitted flag.
-func notEmpty(flag string) func(*cli.Context, string) error {
-	return func(_ *cli.Context, value string) error {
-		if value == "" {
-			return fault.Usagef("--%s: the value is empty", flag)
-		}
-		return nil
-	}
 }
 
 // allowWords returns the words of --allow.
@@ -181,7 +199,10 @@ const activationAuto = "auto"
 // waits in accept, else epoll.
 const drainAuto = "auto"
 
-// defaultMinUptime is that of the shim, which the flag's help has to name.
+// drainValues returns the words of --drain.
+func drainValues() []string { return []string{drainAuto, "epoll", "accept", "off"} }
+
+// defaultMinUptime is the default of the shim, for the help.
 const defaultMinUptime = 10 * time.Second
 
 func (f *appFlags) shim() (units.ShimOptions, error) {
@@ -190,7 +211,7 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 		o.MinUptime = f.minUptime
 	}
 	var err error
-	if o.Increment, err = parseEnv("--increment", f.increment.Value()); err != nil {
+	if o.Increment, err = parseEnv("--increment", f.increment); err != nil {
 		return o, err
 	}
 	switch f.drain {
@@ -200,7 +221,8 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	case "off":
 		o.NoDrain = true
 	default:
-		return o, meant("drain", f.drain, fault.Usagef("--drain %q is not one of auto, epoll, accept, off", f.drain))
+		bad := fault.Usagef("--drain: %q is not one of %s", f.drain, strings.Join(drainValues(), ", "))
+		return o, suggest(bad, "drain", f.drain, drainValues())
 	}
 	if f.minUptime <= 0 {
 		return o, fault.Usagef("--min-uptime must be positive")
@@ -282,24 +304,27 @@ func (e *env) absolutePath(p string) (string, error) {
 	return filepath.Join(wd, p), nil
 }
 
-// meant adds to what is wrong with a flag's value the word that it may have been meant to be.
-func meant(flag, value string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if like := text.Nearest(value, valuesOf(flag)); like != "" {
+// suggest adds to the error of a flag's value a hint with the word that was probably meant.
+func suggest(err error, flag, value string, words []string) error {
+	if like := text.Nearest(value, words); err != nil && like != "" {
 		return fault.WithHint(err, "did you mean --%s %s?", flag, like)
 	}
 	return err
 }
 
-// envHint tells what PM2 means by --env NAME and -e FILE.
+// envHint explains what --env NAME and -e FILE of PM2 are here.
 func envHint(flag, value string) string {
 	switch {
 	case flag != "--env":
 		return flag + " " + value + "=VALUE"
 	case strings.Contains(value, "/") || filepath.Ext(value) != "":
-		return "-e is --env here; " + pm2FlagHint("error")
+		return "-e is --env here; " + logFileHint()
 	}
-	return "--env " + value + "=VALUE; what PM2 calls --env " + value + ", a section of its file, is --env NODE_ENV=" + value + " here"
+	return "--env " + value + "=VALUE; PM2's --env " + value + ", a section of its file, is --env NODE_ENV=" + value + " here"
+}
+
+// logFileHint is what to do instead of PM2's flags for log files.
+func logFileHint() string {
+	is, _ := pm2.Lookup(pm2.Flag, "log")
+	return is.Hint
 }

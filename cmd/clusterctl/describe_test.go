@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -21,11 +21,9 @@ import (
 func flagsOf(t *testing.T, args ...string) *appFlags {
 	t.Helper()
 	f := &appFlags{}
-	app := &cli.App{
-		Flags: f.flags(), DisableSliceFlagSeparator: true, Writer: io.Discard, ErrWriter: io.Discard,
-		Action: func(*cli.Context) error { return nil }, ExitErrHandler: func(*cli.Context, error) {},
-	}
-	if err := app.Run(append([]string{"x"}, args...)); err != nil {
+	do := &cmdline.Command{Name: "do", Flags: f.flags(), Run: func(context.Context, cmdline.Input) error { return nil }}
+	app := &cmdline.App{Name: "x", Stdout: io.Discard, Commands: []*cmdline.Command{do}}
+	if err := app.Run(t.Context(), append([]string{"x", "do"}, args...)); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -89,13 +87,13 @@ func TestAppFlagsErrors(t *testing.T) {
 		{[]string{"--instances", "0%"}, "is not a percentage"},
 		{[]string{"--listen", "localhost:80"}, `"localhost" is not an IP address`},
 		{[]string{"--listen", "70000"}, "is not a port"},
-		{[]string{"--listen", "8080", "--no-listen"}, "cannot both be given"},
+		{[]string{"--listen", "8080", "--no-listen"}, "--no-listen cannot be combined with --listen"},
 		{[]string{"--activation", "magic"}, `activation: "magic" is not one of adopt, native`},
 		{[]string{"--ready", "maybe"}, `ready: "maybe" is not one of exec, notify`},
 		{[]string{"--restart", "sometimes"}, `restart: "sometimes" is not one of always, on-failure, no`},
 		{[]string{"--sandbox", "leaky"}, `sandbox: "leaky" is not one of default, strict, off`},
 		{[]string{"--allow", "uring"}, `allow: "uring" is not one of home, io-uring, namespaces, ptrace, shm, sockets, users`},
-		{[]string{"--drain", "slowly"}, `--drain "slowly" is not one of auto, epoll, accept, off`},
+		{[]string{"--drain", "slowly"}, `--drain: "slowly" is not one of auto, epoll, accept, off`},
 		{[]string{"--min-uptime", "0s"}, "--min-uptime must be positive"},
 		{[]string{"--env", "PORT"}, `--env "PORT" has no "="`},
 		{[]string{"--increment", "PORT"}, `--increment "PORT" has no "="`},

@@ -9,14 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/diff"
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
+	"github.com/rogpeppe/go-internal/diff"
 )
 
 type diffOptions struct {
@@ -24,29 +23,25 @@ type diffOptions struct {
 	all, exitCode bool
 }
 
-func diffCommand(e *env) *cli.Command {
+func diffCommand(e *env) *cmdline.Command {
 	var o diffOptions
-	return &cli.Command{
-		Name: "diff", Usage: "Show what would change in the files of apps",
-		UsageText: "diff [-f FILE] [NAME...] [--all]",
-		Description: "Compares the files on disk with those that \"apply\" would write, as diff -u does. Without a file, and with\n" +
-			"--all, the installed apps are compared with what this clusterctl would make of their own configuration: that\n" +
-			"shows edits by hand, and what a newer clusterctl does otherwise. Changes nothing, and needs no root.\n\n" +
-			"EXAMPLES:\n   clusterctl diff\n   clusterctl diff -f /srv/shop/clusterctl.yaml shop\n   clusterctl diff --all --exit-code",
-		Flags: []cli.Flag{
+	return &cmdline.Command{
+		Name: "diff", Usage: "Show what \"apply\" would change in the files of apps",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
+		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified diff. Without " +
+			"a clusterctl.yaml, or with --all, it compares the units of installed apps with the units that this clusterctl would write " +
+			"for their stored configuration: that shows manual edits, and what a newer clusterctl changes. It needs no root."},
+		Examples: []string{"clusterctl diff", "clusterctl diff -f /srv/shop/clusterctl.yaml shop", "clusterctl diff --all --exit-code"},
+		Flags: []cmdline.Flag{
 			fileFlag(&o.file),
-			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "all installed apps, by their own configuration", Destination: &o.all},
-			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 if there are differences", Destination: &o.exitCode},
+			{Name: "all", Short: "a", To: &o.all, Usage: "compare all installed apps with their stored configuration"},
+			{Name: "exit-code", To: &o.exitCode, Usage: "exit with 1 if there are differences"},
 		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 0, -1, "")
-			if err != nil {
-				return err
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			if o.all && (in.Given("file") || len(in.Args) > 0) {
+				return fault.Usagef("--all cannot be combined with --file or names")
 			}
-			if o.all && (c.IsSet("file") || len(args) > 0) {
-				return fault.Usagef("diff --all goes with neither a file nor names")
-			}
-			return runDiff(c.Context, e, o, args, c.IsSet("file"))
+			return runDiff(ctx, e, o, in.Args, in.Given("file"))
 		},
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -22,7 +20,7 @@ const maxEnvInput = 4 << 20
 func (e *env) expandEnv(f *appFlags, name string) error {
 	var all []string
 	read := false
-	for _, s := range f.env.Value() {
+	for _, s := range f.env {
 		switch value := e.getenv(s); {
 		case s == "-" && read:
 			return fault.Usagef("--env - is given twice")
@@ -40,7 +38,7 @@ func (e *env) expandEnv(f *appFlags, name string) error {
 			all = append(all, s)
 		}
 	}
-	f.env = *cli.NewStringSlice(all...)
+	f.env = all
 	return nil
 }
 

@@ -10,8 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -48,36 +47,26 @@ type envFile struct {
 
 type envOptions struct{ asJSON, running, secrets bool }
 
-const envDescription = `The environment that an instance gets: the variables of the app and of its unit, drop-ins included,
-and the files that systemd reads more of them from at each start. Only root sees values of the app's
-variables; others see the names. With --running, the environment with which the process was started;
-this needs root. Variables that a program sets for itself later are not seen. Of an app, one
-instance is shown.
-
-Values of variables whose names look secret (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are
-shown as stars, wherever the output goes, unless --show-secrets is given.
-
-EXAMPLES:
-   clusterctl env shop
-   sudo clusterctl env shop@2 --running --show-secrets`
-
-func envCommand(e *env) *cli.Command {
+func envCommand(e *env) *cmdline.Command {
 	var o envOptions
-	return &cli.Command{
+	return &cmdline.Command{
 		Name: "env", Usage: "Print the environment of instances",
-		UsageText: "env " + operandForms + " [--running] [--show-secrets] [--json]", Description: envDescription,
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "running", Usage: "that of the running process, files and all", Destination: &o.running},
-			&cli.BoolFlag{Name: "show-secrets", Usage: "do not mask values that look secret", Destination: &o.secrets},
-			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"instances\": […]}", Destination: &o.asJSON},
+		Operands: []cmdline.Operand{cmdline.Apps()},
+		Description: []string{
+			"Prints the variables of the app and of its unit with its drop-ins, and the files from which systemd reads more variables at " +
+				"each start. Only root sees the values of the app's variables. For an app, one of its instances is shown.",
+			"With --running, prints the environment with which the process was started. This needs root, and does not show variables " +
+				"that the program sets for itself.",
+			"Values of variables with secret names (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are printed as stars, unless " +
+				"--show-secrets is given.",
 		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, -1, "the NAME of an app")
-			if err != nil {
-				return err
-			}
-			return runEnv(c.Context, e, args, o)
+		Examples: []string{"clusterctl env shop", "sudo clusterctl env shop@2 --running --show-secrets"},
+		Flags: []cmdline.Flag{
+			{Name: "running", To: &o.running, Usage: "print the environment of the running process, with its files"},
+			{Name: "show-secrets", To: &o.secrets, Usage: "do not mask values that look secret"},
+			jsonFlag(&o.asJSON),
 		},
+		Run: func(ctx context.Context, in cmdline.Input) error { return runEnv(ctx, e, in.Args, o) },
 	}
 }
 

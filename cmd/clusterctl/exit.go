@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// The exit statuses; they are API, and every command's help lists them from here.
+// The exit statuses. They are API, and the manual page explains them.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -26,15 +26,6 @@ const (
 	exitPermission  = 4
 	exitInterrupted = 130
 )
-
-// exitStatus is the text under EXIT STATUS in every help.
-const exitStatus = `EXIT STATUS:
-   0    done
-   1    failed; nothing is left half done
-   2    the command line is wrong
-   3    the state asked for was not reached (an instance did not come up)
-   4    not permitted
-   130  interrupted`
 
 // exitCode is the one place where an error becomes a number.
 func exitCode(err error) int {

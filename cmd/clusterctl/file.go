@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -151,10 +150,10 @@ func (e *env) inFile(target string) (bool, error) {
 }
 
 // installFromFile installs one app of the clusterctl.yaml of this directory.
-func installFromFile(c *cli.Context, e *env, o installOptions, name string) error {
-	for _, f := range c.Command.Flags {
-		flag := f.Names()[0]
-		if c.IsSet(flag) && !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
+// given are the names of the flags on the command line.
+func installFromFile(ctx context.Context, e *env, o installOptions, name string, given []string) error {
+	for _, flag := range given {
+		if !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
 			return fault.WithHint(fault.Usagef("--%s: %s is described in %s", flag, name, defaultFile), "write it there, or put the program behind --")
 		}
 	}
@@ -180,7 +179,7 @@ func installFromFile(c *cli.Context, e *env, o installOptions, name string) erro
 	if err != nil {
 		return err
 	}
-	d, err := e.newDeploy(c.Context, a)
+	d, err := e.newDeploy(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -188,5 +187,5 @@ func installFromFile(c *cli.Context, e *env, o installOptions, name string) erro
 	if o.dryRun {
 		return d.dryRun()
 	}
-	return d.installAndTell(c.Context, o)
+	return d.installAndTell(ctx, o)
 }

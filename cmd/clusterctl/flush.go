@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -17,23 +16,17 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-func flushCommand(e *env) *cli.Command {
+func flushCommand(e *env) *cmdline.Command {
 	var yes bool
-	return &cli.Command{
-		Name: "flush", Usage: "Remove all lines from the journals that apps have for themselves",
-		UsageText: "flush NAME|GLOB|all... [--yes]",
-		Description: "Works for apps that were installed with --log-namespace. The journal of the machine holds the lines of all\n" +
-			"services, and journald cannot remove those of one: its limits are SystemMaxUse= and MaxRetentionSec= of\n" +
-			"journald.conf(5), and \"journalctl --vacuum-time=2d\" removes old lines of everybody.\n\n" +
-			"EXAMPLE:\n   sudo clusterctl flush shop",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", Destination: &yes}},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, -1, "the NAME of an app")
-			if err != nil {
-				return err
-			}
-			return runFlush(c.Context, e, args, yes)
-		},
+	return &cmdline.Command{
+		Name: "flush", Usage: "Remove all lines from the private journals of apps",
+		Operands: []cmdline.Operand{wholeApps()},
+		Description: []string{"Works for apps that were installed with --log-namespace. journald cannot remove the lines of one app from " +
+			"the journal of the machine. SystemMaxUse= and MaxRetentionSec= in journald.conf(5) limit that journal, and " +
+			"\"journalctl --vacuum-time=2d\" removes old lines of all services."},
+		Examples: []string{"sudo clusterctl flush shop"},
+		Flags:    []cmdline.Flag{{Name: "yes", Short: "y", To: &yes, Usage: "do not ask"}},
+		Run:      func(ctx context.Context, in cmdline.Input) error { return runFlush(ctx, e, in.Args, yes) },
 	}
 }
 

@@ -2,14 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -23,27 +23,29 @@ type generateOptions struct {
 	cpus    int
 }
 
-func generateCommand(e *env) *cli.Command {
+func generateCommand(e *env) *cmdline.Command {
 	var o generateOptions
-	return &cli.Command{
-		Name: "generate", Usage: "Print the units of an app, touching nothing",
-		UsageText: "generate NAME [FLAGS] -- PROGRAM ARGS...",
-		Description: "The same units as \"install\" would write, from the flags alone: nothing is looked up on the machine, so the\n" +
-			"program needs a full path. It needs no systemd.\n\n" +
-			"EXAMPLE:\n   clusterctl generate hello --listen 8080 -i 4 -- /opt/hello/worker",
-		Flags: append(o.app.flags(),
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the files into `DIR` instead of printing them", Destination: &o.output},
-			&cli.IntFlag{Name: "systemd-version", Value: 252, Usage: "`VERSION` of systemd that the units are for", Destination: &o.systemd},
-			&cli.IntFlag{Name: "cpus", Value: runtime.NumCPU(), Usage: "`N`umber of CPUs that \"max\" stands for", Destination: &o.cpus},
-		),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, 1, "the NAME of the app")
-			if err != nil {
-				return err
-			}
-			return runGenerate(e, o, args[0])
-		},
+	o.systemd = 252
+	return &cmdline.Command{
+		Name: "generate", Usage: "Print the units of an app, and change nothing",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
+		Program:  cmdline.Must,
+		Description: []string{"Prints the units that \"install\" would write for these flags. It looks up nothing on the machine, so the " +
+			"program needs a full path. It works without systemd."},
+		Examples: []string{"clusterctl generate hello --listen 8080 -i 4 -- /opt/hello/worker"},
+		Flags: append(o.app.flags(), []cmdline.Flag{
+			{Name: "output", Short: "o", To: &o.output, Takes: cmdline.Dir, Usage: "write the files into this directory instead"},
+			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION", Usage: "version of systemd that the units are for"},
+			cpusFlag(&o.cpus),
+		}...),
+		Run: func(_ context.Context, in cmdline.Input) error { return runGenerate(e, o, in.Args[0]) },
 	}
+}
+
+// cpusFlag is for commands that do not look at the machine on which the app runs.
+func cpusFlag(cpus *int) cmdline.Flag {
+	*cpus = runtime.NumCPU()
+	return cmdline.Flag{Name: "cpus", To: cpus, Takes: "N", Usage: "number of CPUs of the target machine, for -i max"}
 }
 
 func runGenerate(e *env, o generateOptions, name string) error {

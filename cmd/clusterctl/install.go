@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -38,53 +38,74 @@ type installOptions struct {
 // defaultSettle is how long the instances have to stay alive before an install counts as done.
 const defaultSettle = time.Second
 
-func installCommand(e *env) *cli.Command {
+func installCommand(e *env) *cmdline.Command {
 	var o installOptions
-	return &cli.Command{
-		Name: "install", Usage: "Install a program as an app of N instances, start it, and wait until all are ready",
-		UsageText: "install FILE|DIRECTORY|NAME [FLAGS] [-- PROGRAM ARGS...]",
-		Description: "Writes the units of the app, enables and starts them, and waits until every instance is ready and has\n" +
-			"stayed alive for --settle. If one does not come up, its reason and last log lines are shown and everything\n" +
-			"is taken back.\n\n" +
-			"An app that is there becomes what the flags describe: omitted flags mean their defaults, except the\n" +
-			"number of instances and the addresses of a program that is the same: those stay. Only what has changed is touched, instances one after the other with\n" +
-			"the port open; if the first one does not come up, everything is put back as it was. \"diff\" shows what would change.\n\n" +
-			"A NAME without a program is that of an app in the clusterctl.yaml of this directory.\n\n" +
-			"A FILE is run by the interpreter of its extension or first line, a DIRECTORY by its package.json; what follows\n" +
-			"-- are the arguments then. With a NAME, the program follows --. Without --listen, the program is run once, as\n" +
-			"the user and in the sandbox that it will have, to see what it binds; it is killed before it serves anyone.\n\n" +
-			"EXAMPLES:\n" +
-			"   sudo clusterctl install child.js -i max\n" +
-			"   sudo clusterctl install . --listen 80:3000\n" +
-			"   sudo clusterctl install hello --listen 8080 -- /opt/hello/worker\n" +
-			"   sudo clusterctl install web -i 4 --listen 127.0.0.1:3000 --cwd /srv/web -- node server.js\n" +
-			"   sudo clusterctl install queue --no-listen -i 2 -- python3 /srv/queue/worker.py",
-		Flags: append(o.app.flags(),
-			&cli.StringFlag{Name: "name", Aliases: []string{"n"}, Usage: "`NAME` of the app; made from the file if not given", Destination: &o.name},
-			&cli.StringFlag{Name: "interpreter", Usage: "`PROGRAM` that runs the FILE, or none", Destination: &o.interpreter.interpreter},
-			&cli.StringFlag{Name: "interpreter-args", Usage: "`ARGS` of the interpreter, separated by blanks", Destination: &o.interpreter.args},
-			&cli.StringFlag{Name: "node-args", Usage: "the same, as PM2 has it: `ARGS` such as --max-old-space-size=512", Destination: &o.interpreter.nodeArgs},
-			&cli.DurationFlag{Name: "probe-timeout", Value: defaultProbeTimeout, Usage: "`TIME` to wait for the program to listen when it is run once", Destination: &o.probeTimeout},
-			&cli.BoolFlag{Name: "no-probe", Usage: "do not run the program once; take --listen as it is", Destination: &o.noProbe},
-			&cli.BoolFlag{Name: "dry-run", Usage: "print the files that would be written, and change nothing", Destination: &o.dryRun},
-			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes),
-			&cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: &o.settle},
-			&cli.BoolFlag{Name: "json", Usage: "print the app's status for programs, as \"show --json\" does", Destination: &o.asJSON},
-		),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, 1, "what to install")
-			if err != nil {
-				return err
-			}
-			o.wholeProbe, o.givenSettle = c.IsSet("probe-timeout"), c.IsSet("settle")
-			if found, err := e.inFile(args[0]); err != nil {
+	o.probeTimeout, o.settle = defaultProbeTimeout, defaultSettle
+	name := cmdline.Flag{
+		Name: "name", Short: "n", To: &o.name, Takes: cmdline.Name, Group: groupCommon,
+		Usage: "name of the app (default: made from the file name)",
+	}
+	return &cmdline.Command{
+		Name: "install", Usage: "Install a program as N workers on one port, and start them",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.File, cmdline.Directory, cmdline.Name}}},
+		Program:  cmdline.May,
+		Description: []string{
+			"Writes the units of the app, enables and starts them, and waits until every instance is ready and has stayed alive for " +
+				"--settle. If an instance does not start, clusterctl prints the reason and its last log lines, and removes the app.",
+			"If the app is already installed, it is updated to match the flags. Omitted flags reset to their defaults, except " +
+				"--instances, and --listen if the program is the same. Only what differs is changed: instances are replaced one after " +
+				"the other while the port stays open. If the first new instance does not start, the app is rolled back. " +
+				"\"clusterctl diff\" shows what would change.",
+			"A FILE is run by the interpreter for its extension or first line, a DIRECTORY by its package.json; the words after -- are " +
+				"arguments. With a NAME, the program follows --. A NAME without a program is an app in the clusterctl.yaml of this " +
+				"directory.",
+			"Without --listen, clusterctl runs the program once, as the same user in the same sandbox, to find the addresses that it " +
+				"binds, and kills it before it serves a client.",
+		},
+		Examples: []string{
+			"sudo clusterctl install child.js -i max",
+			"sudo clusterctl install . --listen 80:3000",
+			"sudo clusterctl install hello --listen 8080 -- /opt/hello/worker",
+			"sudo clusterctl install web -i 4 --cwd /srv/web -- node server.js",
+			"sudo clusterctl install queue --no-listen -i 2 -- python3 /srv/queue/worker.py",
+		},
+		Flags: slices.Concat(slices.Insert(o.app.flags(), 1, name), o.flags()),
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			what := in.Args[0]
+			o.wholeProbe, o.givenSettle = in.Given("probe-timeout"), in.Given("settle")
+			if found, err := e.inFile(what); err != nil {
 				return err
 			} else if found {
-				return installFromFile(c, e, o, args[0])
+				return installFromFile(ctx, e, o, what, in.Flags)
 			}
-			return runInstall(c.Context, e, o, args[0])
+			return runInstall(ctx, e, o, what)
 		},
 	}
+}
+
+// flags returns the flags of install that do not describe the app.
+func (o *installOptions) flags() []cmdline.Flag {
+	return slices.Concat(
+		cmdline.Group(groupCommon, []cmdline.Flag{
+			yesFlag(&o.consent.yes),
+			{Name: "dry-run", To: &o.dryRun, Usage: "print the files that would be written, and change nothing"},
+		}),
+		cmdline.Group(groupProgram, []cmdline.Flag{
+			{Name: "interpreter", To: &o.interpreter.interpreter, Takes: cmdline.Program, Usage: "program that runs the file, or none"},
+			{Name: "interpreter-args", To: &o.interpreter.args, Takes: "ARGS", Usage: "arguments of the interpreter, separated by blanks"},
+			{Name: "node-args", To: &o.interpreter.nodeArgs, Takes: "ARGS", Usage: "arguments of Node, such as --max-old-space-size=512"},
+		}),
+		cmdline.Group(groupListen, []cmdline.Flag{
+			{Name: "no-probe", To: &o.noProbe, Usage: "do not run the program once; use --listen as it is"},
+			{Name: "probe-timeout", To: &o.probeTimeout, Takes: "TIME",
+				Usage: "how long to wait until the program listens when it is run once"},
+		}),
+		cmdline.Group(groupRun, []cmdline.Flag{settleFlag(&o.settle)}),
+		[]cmdline.Flag{
+			forceFlag(&o.force), replaceFlag(&o.replace),
+			{Name: "json", To: &o.asJSON, Usage: "print the status of the app as JSON, like \"show --json\""},
+		},
+	)
 }
 
 func runInstall(ctx context.Context, e *env, o installOptions, what string) error {
@@ -166,12 +187,12 @@ func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
 	return errors.Join(installErr, d.announce(out))
 }
 
-func forceFlag(force *bool) cli.Flag {
-	return &cli.BoolFlag{Name: "force", Usage: "overwrite units edited by hand; go on after a worker that had to be killed", Destination: force}
+func forceFlag(force *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "force", To: force, Usage: "overwrite edited units; continue after a worker had to be killed"}
 }
 
-func yesFlag(yes *bool) cli.Flag {
-	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask when an app gets more rights", Destination: yes}
+func yesFlag(yes *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "yes", Short: "y", To: yes, Usage: "do not ask before an app gets more rights"}
 }
 
 // findListeners probes a program that the shim is to adopt, unless it is known already what that would find.

@@ -7,8 +7,7 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
@@ -18,28 +17,20 @@ import (
 // action is what a command does to one operand.
 type action func(context.Context, *control.Conn, target) error
 
-// lifecycle makes a command that does one thing to each operand in turn.
-func lifecycle(e *env, name, usage, description string, act action, extra ...cli.Flag) *cli.Command {
-	asJSON, flags := false, extra
-	if name != "reset" {
-		flags = append(flags, rollJSONFlag(&asJSON))
+// lifecycle completes a command that does one thing to each operand in turn. With asJSON it prints what became of each.
+func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.Command {
+	cmd.Operands = append(cmd.Operands, cmdline.Apps())
+	if asJSON != nil {
+		cmd.Flags = append(cmd.Flags, rollJSONFlag(asJSON))
 	}
-	return &cli.Command{
-		Name: name, Usage: usage, Description: description,
-		UsageText: name + " " + operandForms,
-		Flags:     flags,
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, -1, "the NAME of an app")
-			if err != nil {
-				return err
-			}
-			reports, err := e.each(withoutHangup(c.Context), args, name == "stop", act)
-			if asJSON && reports != nil {
-				err = errors.Join(err, e.printRolls(reports))
-			}
-			return err
-		},
+	cmd.Run = func(ctx context.Context, in cmdline.Input) error {
+		reports, err := e.each(withoutHangup(ctx), in.Args, cmd.Name == "stop", act)
+		if asJSON != nil && *asJSON && reports != nil {
+			err = errors.Join(err, e.printRolls(reports))
+		}
+		return err
 	}
+	return cmd
 }
 
 // each returns what became of each operand, nil if it did not begin. stop: the instances are stopped.
@@ -117,16 +108,28 @@ func (e *env) one(ctx context.Context, conn *control.Conn, t target, stop bool, 
 	return report, errors.Join(err, lookErr)
 }
 
-func startCommand(e *env) *cli.Command {
-	settle := defaultSettle
-	return lifecycle(e, "start", "Start apps or instances, and wait until they are ready",
-		"EXAMPLE:\n   sudo clusterctl start shop", func(ctx context.Context, conn *control.Conn, t target) error {
-			return e.start(ctx, conn, t, settle)
-		}, settleFlag(&settle))
+func startCommand(e *env) *cmdline.Command {
+	var settle time.Duration
+	var asJSON bool
+	cmd := lifecycle(e, &cmdline.Command{
+		Name: "start", Usage: "Start apps or instances, or install a file",
+		Description: []string{
+			"Starts apps or instances that are installed, and waits until they are ready.",
+			"With a FILE, it is \"install\", as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install app.js -i 4\", and " +
+				"all flags of \"install\" can follow. An installed app with the name of the file wins.",
+		},
+		Examples: []string{"sudo clusterctl start shop", "sudo clusterctl start app.js -i max"},
+		Flags:    []cmdline.Flag{settleFlag(&settle)},
+	}, &asJSON, func(ctx context.Context, conn *control.Conn, t target) error {
+		return e.start(ctx, conn, t, settle)
+	})
+	cmd.Operands[0].Forms = append(cmd.Operands[0].Forms, cmdline.File)
+	return cmd
 }
 
-func settleFlag(d *time.Duration) cli.Flag {
-	return &cli.DurationFlag{Name: "settle", Value: defaultSettle, Usage: "`TIME` that every instance has to stay alive", Destination: d}
+func settleFlag(settle *time.Duration) cmdline.Flag {
+	*settle = defaultSettle
+	return cmdline.Flag{Name: "settle", To: settle, Takes: "TIME", Usage: "how long every instance must stay alive"}
 }
 
 func (e *env) start(ctx context.Context, conn *control.Conn, t target, settle time.Duration) error {
@@ -163,42 +166,45 @@ func (e *env) wanted(ctx context.Context, conn *control.Conn, t target) (int, er
 	return t.app.Instances.Today(cpus, t.listed), nil
 }
 
-func stopCommand(e *env) *cli.Command {
-	return lifecycle(e, "stop", "Stop apps or instances; they stay stopped until the next start or boot",
-		"Stopping an app closes its port. It is still enabled, and starts at the next boot.\n\nEXAMPLE:\n   sudo clusterctl stop shop",
-		func(ctx context.Context, conn *control.Conn, t target) error {
-			if t.instance > 0 {
-				return e.job(ctx, conn, control.Stop, t)
-			}
-			if err := conn.StopApp(ctx, t.app.Name); err != nil {
-				return err
-			}
-			e.note("%s: stopped", t)
-			return nil
-		})
-}
-
-func restartCommand(e *env) *cli.Command {
-	var o rollFlags
-	var rolling bool
-	cmd := lifecycle(e, "restart", "Restart all instances of apps at once, with the port left open",
-		"Requests that arrive meanwhile wait in the socket. With --rolling, or as \"reload\", one instance after the other is\n"+
-			"replaced.\n\nEXAMPLE:\n   sudo clusterctl restart shop",
-		func(ctx context.Context, conn *control.Conn, t target) error {
-			return e.restart(ctx, conn, t, o.settle)
-		},
-		settleFlag(&o.settle), &cli.BoolFlag{Name: "rolling", Usage: "one after the other, as reload does", Destination: &rolling})
-	atOnce := cmd.Action
-	cmd.Action = func(c *cli.Context) error {
-		if !rolling {
-			return atOnce(c)
+func stopCommand(e *env) *cmdline.Command {
+	var asJSON bool
+	return lifecycle(e, &cmdline.Command{
+		Name: "stop", Usage: "Stop apps or instances until the next start or boot",
+		Description: []string{"Stopping an app closes its port. The app is still enabled, and starts at the next boot."},
+		Examples:    []string{"sudo clusterctl stop shop"},
+	}, &asJSON, func(ctx context.Context, conn *control.Conn, t target) error {
+		if t.instance > 0 {
+			return e.job(ctx, conn, control.Stop, t)
 		}
-		args, err := operands(c, 1, -1, "the NAME of an app")
-		if err != nil {
+		if err := conn.StopApp(ctx, t.app.Name); err != nil {
 			return err
 		}
-		o.asJSON = c.Bool("json")
-		return runReload(withoutHangup(c.Context), e, args, o)
+		e.note("%s: stopped", t)
+		return nil
+	})
+}
+
+func restartCommand(e *env) *cmdline.Command {
+	var o rollFlags
+	var rolling bool
+	cmd := lifecycle(e, &cmdline.Command{
+		Name: "restart", Usage: "Restart all instances of apps at once, and keep the port open",
+		Description: []string{"New connections wait in the socket until the instances are back. To replace one instance after the " +
+			"other, use --rolling or \"clusterctl reload\"."},
+		Examples: []string{"sudo clusterctl restart shop"},
+		Flags: []cmdline.Flag{
+			settleFlag(&o.settle),
+			{Name: "rolling", To: &rolling, Usage: "replace one instance after the other, like \"reload\""},
+		},
+	}, &o.asJSON, func(ctx context.Context, conn *control.Conn, t target) error {
+		return e.restart(ctx, conn, t, o.settle)
+	})
+	atOnce := cmd.Run
+	cmd.Run = func(ctx context.Context, in cmdline.Input) error {
+		if rolling {
+			return runReload(withoutHangup(ctx), e, in.Args, o)
+		}
+		return atOnce(ctx, in)
 	}
 	return cmd
 }
@@ -276,9 +282,12 @@ func (e *env) jobOf(ctx context.Context, conn *control.Conn, op control.Op, unit
 	return &control.InstanceError{Unit: unit, Instance: i, Reason: control.Explain(states[0]), State: states[0]}
 }
 
-func resetCommand(e *env) *cli.Command {
-	return lifecycle(e, "reset", "Forget the failures of apps: restart counters, waits, and that an instance gave up",
-		"What runs goes on; what gave up stays down until the next start.\n\nEXAMPLE:\n   sudo clusterctl reset shop && sudo clusterctl start shop",
+func resetCommand(e *env) *cmdline.Command {
+	return lifecycle(e, &cmdline.Command{
+		Name: "reset", Usage: "Forget failures of apps: restart counters and restart delays",
+		Description: []string{"Running instances continue. An instance that gave up stays down until the next start."},
+		Examples:    []string{"sudo clusterctl reset shop && sudo clusterctl start shop"},
+	}, nil,
 		func(ctx context.Context, conn *control.Conn, t target) error {
 			names := status.Units(t.app, t.listed)
 			var only []int

@@ -13,8 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -30,64 +29,59 @@ type logsOptions struct {
 	since, until, grep, priority  string
 	follow, noFollow              bool
 	asJSON, raw, fields, noSystem bool
-	out, err, diskUsage           bool
-	boot, timestamp               optionalValue
-	highlight                     cli.StringSlice
+	diskUsage                     bool
+	boot, timestamp               cmdline.Optional
+	highlight                     []string
 	format                        journal.TimeFormat
 	linesWanted                   int
 	priorities                    []int
 }
 
-func logsCommand(e *env) *cli.Command {
+func logsCommand(e *env) *cmdline.Command {
 	var o logsOptions
-	return &cli.Command{
-		Name: "logs", Aliases: []string{"log"}, Usage: "Show what the workers wrote, and follow it on a terminal",
-		UsageText: "logs [" + operandForms + "] [FLAGS]",
-		Description: "The lines of all instances, merged in the order of time, and what systemd says about the instances. They come\n" +
-			"from journald; \"journalctl CLUSTERCTL_APP=NAME\" shows them too. On a terminal the command goes on with new\n" +
-			"lines, also of instances that appear later, until Ctrl-C; elsewhere it ends after the last line.\n\n" +
-			"EXAMPLES:\n" +
-			"   clusterctl logs shop\n" +
-			"   clusterctl logs shop@2 -n 100 --no-follow\n" +
-			"   clusterctl logs --since 10m --priority warning --timestamp\n" +
-			"   clusterctl logs shop --grep 'timeout|refused' --since yesterday\n" +
-			"   clusterctl logs shop --json --no-follow | jq -r .message",
+	return &cmdline.Command{
+		Name: "logs", Aliases: []string{"log"}, Usage: "Show the log lines of the workers, and follow them on a terminal",
+		Operands: []cmdline.Operand{cmdline.OptionalApps()},
+		Description: []string{"Prints the lines of all instances in the order of time, with the messages of systemd about the instances. " +
+			"They are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, the command follows new lines " +
+			"until Ctrl-C. Elsewhere it ends after the last line."},
+		Examples: []string{
+			"clusterctl logs shop",
+			"clusterctl logs shop@2 -n 100 --no-follow",
+			"clusterctl logs --since 10m --priority warning --timestamp",
+			"clusterctl logs shop --grep 'timeout|refused' --since yesterday",
+			"clusterctl logs shop --json --no-follow | jq -r .message",
+		},
 		Flags: o.flags(),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 0, -1, "")
-			if err == nil {
-				err = o.check(e)
-			}
-			if err != nil {
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			if err := o.check(e); err != nil {
 				return err
 			}
-			return runLogs(c.Context, e, o, args)
+			return runLogs(ctx, e, o, in.Args)
 		},
 	}
 }
 
-func (o *logsOptions) flags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "lines", Aliases: []string{"n"}, Destination: &o.lines,
-			Usage: "show the last `N` lines of all together, or all; 15 if not given, all with --since, --until or --boot"},
-		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Destination: &o.follow, Usage: "go on with new lines; the default on a terminal"},
-		&cli.BoolFlag{Name: "no-follow", Aliases: []string{"nostream"}, Destination: &o.noFollow, Usage: "end after the last line"},
-		&cli.StringFlag{Name: "since", Destination: &o.since, Usage: "lines from this `TIME` on: 10m (ago), 2h, yesterday, 09:30, \"2026-01-31 12:00\""},
-		&cli.StringFlag{Name: "until", Destination: &o.until, Usage: "lines up to this `TIME`"},
-		&cli.StringFlag{Name: "grep", Aliases: []string{"g"}, Destination: &o.grep, Usage: "lines that match the `PATTERN` of journalctl; without capitals, the case does not matter"},
-		&cli.StringFlag{Name: "priority", Aliases: []string{"p"}, Destination: &o.priority,
-			Usage: "lines of this `PRIORITY` and worse (emerg, alert, crit, err, warning, notice, info, debug), or a range: err..warning"},
-		&cli.GenericFlag{Name: "boot", Aliases: []string{"b"}, Value: &o.boot, Usage: "lines of the current boot, or of another one: --boot=-1"},
-		&cli.BoolFlag{Name: "no-system", Destination: &o.noSystem, Usage: "leave out what systemd says about the instances"},
-		&cli.GenericFlag{Name: "timestamp", Value: &o.timestamp,
-			Usage: "the time in front of each line; --timestamp=FORMAT: iso, date, time, unix, utc, %H:%M:%S or HH:mm:ss"},
-		&cli.StringSliceFlag{Name: "highlight", Destination: &o.highlight, Usage: "mark this `TEXT`, on a terminal; may repeat"},
-		&cli.BoolFlag{Name: "fields", Destination: &o.fields, Usage: "show the fields that a program added to its messages"},
-		&cli.BoolFlag{Name: "raw", Destination: &o.raw, Usage: "the lines as the workers wrote them, byte for byte: no prefix, nothing of systemd, nothing made harmless"},
-		&cli.BoolFlag{Name: "json", Destination: &o.asJSON, Usage: "for programs: one object a line"},
-		&cli.BoolFlag{Name: "out", Destination: &o.out, Usage: "refused: journald does not record the stream; see --priority"},
-		&cli.BoolFlag{Name: "err", Destination: &o.err, Usage: "refused, as --out is"},
-		&cli.BoolFlag{Name: "disk-usage", Destination: &o.diskUsage, Usage: "show how much the journals take, and nothing else"},
+func (o *logsOptions) flags() []cmdline.Flag {
+	return []cmdline.Flag{
+		{Name: "lines", Short: "n", To: &o.lines, Takes: "N", Words: []string{"all"},
+			Usage: "number of last lines, or all (default: 15; all with --since)"},
+		{Name: "follow", Short: "f", To: &o.follow, Usage: "wait for new lines; the default on a terminal"},
+		{Name: "no-follow", To: &o.noFollow, Usage: "end after the last line"},
+		{Name: "since", To: &o.since, Takes: "TIME", Usage: "lines since 10m (ago), yesterday, 09:30 or \"2026-01-31 12:00\""},
+		{Name: "until", To: &o.until, Takes: "TIME", Usage: "lines before this time"},
+		{Name: "grep", Short: "g", To: &o.grep, Takes: "PATTERN", Usage: "lines that match; without capitals, case does not matter"},
+		{Name: "priority", Short: "p", To: &o.priority, Takes: "PRIORITY", Words: journal.Priorities(),
+			Usage: "lines of this priority or worse, such as err, or of err..warning"},
+		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines of this boot; --boot=-1 is the boot before"},
+		{Name: "no-system", To: &o.noSystem, Usage: "omit messages of systemd about the instances"},
+		{Name: "timestamp", To: &o.timestamp, Takes: "FORMAT",
+			Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},
+		{Name: "highlight", To: &o.highlight, Takes: "TEXT", Usage: "highlight this text on a terminal"},
+		{Name: "fields", To: &o.fields, Usage: "print the fields that programs add to their messages"},
+		{Name: "raw", To: &o.raw, Usage: "print what the workers wrote byte for byte, and nothing else"},
+		{Name: "json", To: &o.asJSON, Usage: "print one JSON object per line"},
+		{Name: "disk-usage", To: &o.diskUsage, Usage: "print only the disk usage of the journals"},
 	}
 }
 
@@ -95,28 +89,25 @@ func (o *logsOptions) flags() []cli.Flag {
 func (o *logsOptions) check(e *env) error {
 	var err error
 	switch {
-	case o.out || o.err:
-		return fault.WithHint(fault.Usagef("journald does not record whether a line came from stdout or from stderr"),
-			"clusterctl logs --priority warning shows what the programs marked, with \"<4>\" in front (sd-daemon(3)) or through syslog")
 	case o.follow && o.noFollow:
-		return fault.Usagef("--follow and --no-follow cannot both be given")
+		return fault.Usagef("--follow cannot be combined with --no-follow")
 	case o.follow && o.until != "":
-		return fault.Usagef("--follow and --until cannot both be given")
+		return fault.Usagef("--follow cannot be combined with --until")
 	case o.raw && o.asJSON:
-		return fault.Usagef("--raw and --json cannot both be given")
-	case o.raw && (o.fields || o.timestamp.given):
-		return fault.Usagef("--raw adds nothing to the lines: leave --fields and --timestamp away")
+		return fault.Usagef("--raw cannot be combined with --json")
+	case o.raw && (o.fields || o.timestamp.Given):
+		return fault.Usagef("--raw cannot be combined with --fields or --timestamp")
 	}
 	if o.linesWanted, err = o.countLines(); err != nil {
 		return err
 	}
 	if o.priority != "" {
 		if o.priorities, err = journal.ParsePriority(o.priority); err != nil {
-			return meant("priority", o.priority, fault.Usagef("--priority: %v", err))
+			return suggest(fault.Usagef("--priority: %v", err), "priority", o.priority, journal.Priorities())
 		}
 	}
-	if o.timestamp.given {
-		if o.format, err = journal.ParseTimeFormat(cmp.Or(o.timestamp.value, "iso")); err != nil {
+	if o.timestamp.Given {
+		if o.format, err = journal.ParseTimeFormat(cmp.Or(o.timestamp.Value, "iso")); err != nil {
 			return fault.Usagef("--timestamp: %v", err)
 		}
 	}
@@ -126,14 +117,14 @@ func (o *logsOptions) check(e *env) error {
 
 func (o *logsOptions) countLines() (int, error) {
 	switch {
-	case o.lines == "all", o.lines == "" && (o.since != "" || o.until != "" || o.boot.given):
+	case o.lines == "all", o.lines == "" && (o.since != "" || o.until != "" || o.boot.Given):
 		return journal.AllLines, nil
 	case o.lines == "":
 		return defaultLines, nil
 	}
 	n, err := strconv.Atoi(o.lines)
 	if err != nil || n < 0 {
-		return 0, fault.Usagef("--lines %q is not a number of lines, or all", o.lines)
+		return 0, fault.Usagef("--lines %q is neither a number of lines nor all", o.lines)
 	}
 	return n, nil
 }
@@ -159,8 +150,8 @@ func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
 		Lines: o.linesWanted, Since: journal.Moment(o.since), Until: journal.Moment(o.until), Grep: o.grep, Priorities: o.priorities,
 		System: !o.noSystem && !o.raw, AllFields: o.fields, Follow: o.follow,
 	}
-	if o.boot.given {
-		q.Boot = cmp.Or(o.boot.value, "0")
+	if o.boot.Given {
+		q.Boot = cmp.Or(o.boot.Value, "0")
 	}
 	width := 0
 	for _, t := range targets {
@@ -172,7 +163,7 @@ func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
 	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields, limited: map[string]bool{}}
 	out.format = journal.Formatter{
 		Raw: o.raw, Colour: e.colours, Fields: o.fields, Time: o.format, Zone: time.Local, Width: width,
-		Highlight: highlighter(o.highlight.Value(), o.grep),
+		Highlight: highlighter(o.highlight, o.grep),
 	}
 	return logsError(journal.Read(ctx, q, out), o)
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/journal"
 )
 
@@ -25,7 +26,7 @@ func TestLogsDefaults(t *testing.T) {
 		"a pipe, asked for":      {options: logsOptions{follow: true}, lines: 15, follow: true},
 		"a time":                 {options: logsOptions{since: "10m"}, terminal: true, lines: journal.AllLines, follow: true},
 		"an end":                 {options: logsOptions{until: "10m"}, terminal: true, lines: journal.AllLines},
-		"a boot":                 {options: logsOptions{boot: optionalValue{given: true}}, lines: journal.AllLines},
+		"a boot":                 {options: logsOptions{boot: cmdline.Optional{Given: true}}, lines: journal.AllLines},
 		"all":                    {options: logsOptions{lines: "all"}, lines: journal.AllLines},
 		"none":                   {options: logsOptions{lines: "0"}, terminal: true, lines: 0, follow: true},
 		"a number beside a time": {options: logsOptions{lines: "3", since: "1h"}, lines: 3},
@@ -39,16 +40,14 @@ func TestLogsDefaults(t *testing.T) {
 
 func TestLogsRefused(t *testing.T) {
 	for want, o := range map[string]logsOptions{
-		"stdout or from stderr":     {err: true},
-		"from stdout or":            {out: true},
-		"--follow and --no-follow":  {follow: true, noFollow: true},
-		"--follow and --until":      {follow: true, until: "now"},
-		"--raw and --json":          {raw: true, asJSON: true},
-		"leave --fields and":        {raw: true, fields: true},
+		"--follow cannot be combined with --no-follow": {follow: true, noFollow: true},
+		"--follow cannot be combined with --until":     {follow: true, until: "now"},
+		"--raw cannot be combined with --json":         {raw: true, asJSON: true},
+		"--raw cannot be combined with --fields or":    {raw: true, fields: true},
 		`--lines "some"`:            {lines: "some"},
 		`--lines "-3"`:              {lines: "-3"},
 		`--priority: "loud"`:        {priority: "loud"},
-		`--timestamp: "now" is not`: {timestamp: optionalValue{given: true, value: "now"}},
+		`--timestamp: "now" is not`: {timestamp: cmdline.Optional{Given: true, Value: "now"}},
 	} {
 		err := o.check(&env{})
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
@@ -22,39 +21,34 @@ type lsOptions struct {
 	sort       string
 }
 
-const lsDescription = `READY is how many instances run, of how many should. QUEUE is how many connections wait to be accepted, and how many
-may. CONNS are the connections that have been accepted. CPU is in percent of one CPU, over 200 ms. MEM is that of the
-whole cgroup, or, where the memory controller is not there, of its processes. Needs no root; without it, "-" stands for what
-only root may see. On a narrow terminal columns are left out.
-
-EXAMPLES:
-   clusterctl ls
-   clusterctl ls -a --sort cpu
-   sudo clusterctl ls shop --watch`
-
-func lsCommand(e *env) *cli.Command {
+func lsCommand(e *env) *cmdline.Command {
 	var o lsOptions
-	return &cli.Command{
-		Name: "ls", Aliases: []string{"list", "l", "ps", "status"}, Usage: "List the apps, or the instances of some",
-		UsageText: "ls [" + operandForms + "] [-a] [--json] [--watch]", Description: lsDescription,
-		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "list the instances of every app, as \"ls NAME\" does for one", Destination: &o.all},
-			&cli.StringFlag{Name: "sort", Value: status.SortKeys[0], Usage: "sort by `KEY`: " + strings.Join(status.SortKeys, ", "), Destination: &o.sort},
-			&cli.BoolFlag{Name: "no-cpu", Usage: "leave the CPU use out, and do not wait for it", Destination: &o.noCPU},
-		}, o.watchOptions.flags("{\"schema\": 1, \"apps\": […]}")...),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 0, -1, "")
-			if err != nil {
-				return err
-			}
+	o.sort = status.SortKeys[0]
+	return &cmdline.Command{
+		Name: "ls", Aliases: []string{"list", "l", "ps", "status"}, Usage: "List apps, or the instances of some apps",
+		Operands: []cmdline.Operand{cmdline.OptionalApps()},
+		Description: []string{
+			"READY is the number of ready instances and the number wanted, QUEUE the connections that wait to be accepted and the " +
+				"limit, CONNS the accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the memory of the cgroup, or " +
+				"of the processes if there is no memory controller.",
+			"It needs no root; without root, \"-\" stands for values that only root can see. A narrow terminal omits columns.",
+		},
+		Examples: []string{"clusterctl ls", "clusterctl ls -a --sort cpu", "sudo clusterctl ls shop --watch"},
+		Flags: append([]cmdline.Flag{
+			{Name: "all", Short: "a", To: &o.all, Usage: "list the instances of every app"},
+			{Name: "sort", To: &o.sort, Takes: "KEY", Words: status.SortKeys,
+				Usage: "sort by name, cpu, memory, connections, restarts, uptime or state"},
+			{Name: "no-cpu", To: &o.noCPU, Usage: "omit the CPU column, and do not wait for its figures"},
+		}, o.watchOptions.flags()...),
+		Run: func(ctx context.Context, in cmdline.Input) error {
 			if !slices.Contains(status.SortKeys, o.sort) {
-				bad := fault.Usagef("ls: there is no sort key %q", o.sort)
-				return meant("sort", o.sort, fault.WithHint(bad, "--sort %s", strings.Join(status.SortKeys, "|")))
+				bad := fault.Usagef("ls: unknown sort key %q", o.sort)
+				return suggest(fault.WithHint(bad, "--sort %s", strings.Join(status.SortKeys, "|")), "sort", o.sort, status.SortKeys)
 			}
 			if err := o.check("ls"); err != nil {
 				return err
 			}
-			return runLs(c.Context, e, args, o)
+			return runLs(ctx, e, in.Args, o)
 		},
 	}
 }

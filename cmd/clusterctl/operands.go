@@ -30,9 +30,6 @@ func (o operand) String() string {
 	return string(o.name)
 }
 
-// operandForms is what commands on apps take, for their usage.
-const operandForms = "NAME|NAME@N|GLOB|all..."
-
 // resolve turns words into apps and instances that there are: NAME, NAME@3, all, globs (web*, web@*, *@1), and PM2's
 // /regex/. Each is there once, in the order of the words and, within a pattern, of names and numbers; an instance whose
 // app is there as a whole is left out. It reads no app's configuration, so it finds damaged ones too.

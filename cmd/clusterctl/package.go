@@ -8,11 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
@@ -22,43 +20,38 @@ import (
 
 type packageOptions struct {
 	output, version, maintainer, arch string
-	include, depends                  cli.StringSlice
+	include, depends                  []string
 	systemd, cpus                     int
 	asJSON                            bool
 }
 
-func packageCommand(e *env) *cli.Command {
-	var o packageOptions
-	return &cli.Command{
+func packageCommand(e *env) *cmdline.Command {
+	o := packageOptions{output: "."}
+	return &cmdline.Command{
 		Name: "package", Usage: "Make a Debian package of an app, with its files and units",
-		UsageText: "package NAME|FILE [FLAGS]",
-		Description: "Takes an installed app, or the apps of a clusterctl.yaml, and makes a .deb of each: the app's directory and\n" +
-			"program, its units, a system user where it has one, and scripts that enable and start it. An upgrade replaces\n" +
-			"one instance after the other and goes back to the old version if the new one does not stay up. The machine\n" +
-			"that it is installed on needs clusterctl only where the shim adopts the program.\n\n" +
-			"Everybody can read a package. Files that look like secrets, such as .env, are left out and named; --include\n" +
-			"takes them in. A variable that looks like a secret is an error.\n\n" +
-			"EXAMPLES:\n" +
-			"   clusterctl package shop\n" +
-			"   clusterctl package ./clusterctl.yaml --package-version 1.4.0 --output dist",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "`DIR`ectory for the packages", Destination: &o.output},
-			&cli.StringFlag{Name: "package-version", Usage: "`VERSION` of the package; that of package.json, or the time of the newest file, if not given", Destination: &o.version},
-			&cli.StringFlag{Name: "maintainer", Usage: "`NAME <EMAIL>` in the package; $DEBFULLNAME and $DEBEMAIL if not given", Destination: &o.maintainer},
-			&cli.StringFlag{Name: "arch", Usage: "`ARCH` of the package: amd64, arm64, all; that of the programs in it if not given", Destination: &o.arch},
-			&cli.StringSliceFlag{Name: "include", Usage: "`PATH` that belongs to the app as well, or was left out; may repeat", Destination: &o.include},
-			&cli.StringSliceFlag{Name: "depends", Usage: "`PACKAGE` that the app needs, such as \"nodejs (>= 18)\"; may repeat", Destination: &o.depends},
-			&cli.IntFlag{Name: "systemd-version", Usage: "oldest `VERSION` of systemd that the package is for; that of this machine if not given", Destination: &o.systemd},
-			&cli.IntFlag{Name: "cpus", Value: runtime.NumCPU(), Usage: "`N`umber of CPUs of the machines that it is for", Destination: &o.cpus},
-			&cli.BoolFlag{Name: "json", Usage: "for programs", Destination: &o.asJSON},
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name, cmdline.File}}},
+		Description: []string{
+			"Makes a .deb of an installed app, or of each app in a clusterctl.yaml. The package holds the directory and the program of " +
+				"the app, its units, and scripts that enable and start it. If the app has a user, the package creates it. An upgrade " +
+				"replaces one instance after the other, and returns to the old version if the new one fails. The target machine needs " +
+				"clusterctl only if the shim adopts the program.",
+			"Everyone can read a package. Files that look like secrets, such as .env, are omitted and printed; --include adds them. A " +
+				"variable that looks like a secret is an error.",
 		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, 1, "the NAME of an app, or a FILE that describes some")
-			if err != nil {
-				return err
-			}
-			return runPackage(c.Context, e, o, args[0])
+		Examples: []string{"clusterctl package shop", "clusterctl package ./clusterctl.yaml --package-version 1.4.0 --output dist"},
+		Flags: []cmdline.Flag{
+			{Name: "output", Short: "o", To: &o.output, Takes: cmdline.Dir, Usage: "directory for the packages"},
+			{Name: "package-version", To: &o.version, Takes: "VERSION", Usage: "version (default: from package.json, or the newest file)"},
+			{Name: "maintainer", To: &o.maintainer, Takes: "NAME <EMAIL>", Usage: "maintainer (default: $DEBFULLNAME and $DEBEMAIL)"},
+			{Name: "arch", To: &o.arch, Takes: "ARCH", Words: []string{"amd64", "arm64", "all"},
+				Usage: "amd64, arm64 or all (default: that of the programs in it)"},
+			{Name: "include", To: &o.include, Takes: cmdline.Path, Usage: "add this path to the package"},
+			{Name: "depends", To: &o.depends, Takes: "PACKAGE", Usage: "package that the app needs, such as \"nodejs (>= 18)\""},
+			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION",
+				Usage: "oldest systemd of the targets (default: that of this machine)"},
+			cpusFlag(&o.cpus), jsonFlag(&o.asJSON),
 		},
+		Run: func(ctx context.Context, in cmdline.Input) error { return runPackage(ctx, e, o, in.Args[0]) },
 	}
 }
 
@@ -130,7 +123,7 @@ func (o *packageOptions) check() error {
 			return fault.Usagef("--%s: %v", f.name, err)
 		}
 	}
-	for _, d := range o.depends.Value() {
+	for _, d := range o.depends {
 		if err := apppkg.CheckDepends(d); err != nil {
 			return fault.Usagef("--depends: %v", err)
 		}
@@ -196,14 +189,14 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (packa
 	if err := publicEnv(a.Env, a.Name); err != nil {
 		return packageResult{}, err
 	}
-	c, err := e.collect(ctx, roots, o.include.Value())
+	c, err := e.collect(ctx, roots, o.include)
 	if err != nil {
 		return packageResult{}, err
 	}
 	defer c.close()
 	in := apppkg.Input{
 		App: a, Roots: roots, Files: c.files, Arch: o.arch, Version: cmp.Or(o.version, c.version()), Description: c.npm.Description,
-		Maintainer: cmp.Or(o.maintainer, e.maintainer()), Depends: o.depends.Value(),
+		Maintainer: cmp.Or(o.maintainer, e.maintainer()), Depends: o.depends,
 		Target: units.Target{Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus})},
 	}
 	if in.Arch == "" {

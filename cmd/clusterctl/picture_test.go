@@ -22,7 +22,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-var updateGoldens = flag.Bool("update", false, "write the golden files anew")
+var updateGoldens = flag.Bool("update", false, "write the golden files")
 
 // golden compares with a file of testdata.
 func golden(t *testing.T, name, got string) {
@@ -47,10 +47,6 @@ func ptr[T any](v T) *T { return &v }
 // The states of instances, as systemd has them.
 func up(pid int, since int64, restarts int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success", MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
-}
-
-func restarting(status int) control.State {
-	return control.State{Load: control.Loaded, Active: control.Activating, Sub: "auto-restart", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, Restarts: 3, StatusText: "dead"}
 }
 
 func failed(status int) control.State {
@@ -210,7 +206,7 @@ func TestJSONIsDescribed(t *testing.T) {
 	// Every command with --json has its entry.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Names()[0] != "json" || cmd.Name == "install" { // prints what show does
+			if f.Name != "json" || cmd.Name == "install" { // prints what show does
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {

@@ -1,50 +1,45 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
 // TestPM2Commands runs every command of PM2: it is one of ours, or there is a hint and nothing else.
 func TestPM2Commands(t *testing.T) {
-	seen := map[string]bool{}
 	manual := pm2Manual(t)
-	for _, c := range pm2Commands() {
-		for _, name := range c.names {
-			if seen[name] {
-				t.Errorf("%s is there twice", name)
-			}
-			seen[name] = true
+	for _, c := range pm2.Entries(pm2.Command) {
+		for _, name := range c.Names {
 			if !regexp.MustCompile(`(^|[\s,])` + regexp.QuoteMeta(name) + `([\s,]|$)`).MatchString(manual) {
-				t.Errorf("the manual does not tell of %s", name)
+				t.Errorf("the manual does not have %s", name)
 			}
 			w := newWorld(t)
-			app := newApp(w.env)
-			if c.is != nil {
-				if got := w.asPM2(app, []string{"clusterctl", "-q", name, "x"}); c.hint != "" || !slices.Equal(got, slices.Concat([]string{"clusterctl", "-q"}, c.is, []string{"x"})) && app.Command(name) == nil {
-					t.Errorf("%s became %q", name, got)
-				}
-				continue
+			if newApp(w.env).Command(name) != nil {
+				t.Errorf("%s is a command of ours, and needs no entry", name)
 			}
-			if app.Command(name) != nil {
-				continue // ours goes first
+			if c.Same != nil {
+				continue // TestTranslate in cmdline
 			}
-			want := fmt.Sprintf("clusterctl: there is no command %q\nclusterctl: hint: %s\n", name, c.hint)
+			want := fmt.Sprintf("clusterctl: unknown command %q\nclusterctl: hint: %s\n", name, c.Hint)
 			for _, args := range [][]string{{name}, {name, "web", "--nope"}, {"-q", name, "web"}, {"help", name}} {
-				if code := w.do(args...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 || c.hint == "" {
+				if code := w.do(args...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {
 					t.Errorf("%q: %d, %s%s", args, code, w.err.String(), w.out.String())
 				}
 			}
 		}
 	}
 	// What PM2 has and we have by the same name, or by an alias of a command.
-	for _, name := range []string{"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status", "show", "describe", "info", "delete", "del", "install", "uninstall"} {
+	for _, name := range []string{
+		"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status",
+		"show", "describe", "info", "delete", "del", "install", "uninstall",
+	} {
 		if newApp(&env{}).Command(name) == nil {
 			t.Errorf("there is no %s", name)
 		}
@@ -65,30 +60,32 @@ func pm2Manual(t *testing.T) string {
 // TestPM2Flags gives every flag of PM2 to an install: it is one of ours, or there is a hint and nothing else.
 func TestPM2Flags(t *testing.T) {
 	manual := pm2Manual(t)
-	seen := map[string]bool{}
-	install := newApp(&env{}).Command("install")
-	for _, f := range pm2Flags() {
-		for _, name := range f.names {
+	app := newApp(&env{})
+	known := slices.Concat(app.Command("install").Flags, app.Flags)
+	has := func(name string) bool {
+		return slices.ContainsFunc(known, func(f cmdline.Flag) bool { return f.Name == name || f.Short == name })
+	}
+	for _, f := range pm2.Entries(pm2.Flag) {
+		for _, name := range f.Names {
 			dashed := "--" + name
 			if len(name) == 1 {
 				dashed = "-" + name
 			}
-			if seen[name] {
-				t.Errorf("%s is there twice", dashed)
-			}
-			seen[name] = true
 			if !regexp.MustCompile(`(^|[\s,])` + dashed + `([\s,]|$)`).MatchString(manual) {
-				t.Errorf("the manual does not tell of %s", dashed)
+				t.Errorf("the manual does not have %s", dashed)
 			}
-			known := slices.Concat(install.Flags, newApp(&env{}).Flags)
-			if f.is != "" && findFlag(known, f.is) != nil || findFlag(known, name) != nil {
-				continue // TestPM2SameFlags; a flag of ours goes first
+			if f.Same != nil && has(f.Same[0]) || has(name) {
+				continue // TestPM2SameFlags in cmdline; a flag of ours goes first
 			}
 			w := newWorld(t)
-			want := fmt.Sprintf("clusterctl: install has no flag %s\nclusterctl: hint: %s\n", dashed, f.hint)
+			hint := f.Hint
+			if hint == "" {
+				hint = "use --" + f.Same[0] + " of "
+			}
+			want := fmt.Sprintf("clusterctl: install: unknown flag %s\nclusterctl: hint: %s", dashed, hint)
 			for _, args := range [][]string{{dashed}, {dashed, "x"}, {dashed + "=x"}} {
 				args = slices.Concat([]string{"install", "app.js"}, args)
-				if code := w.do(args...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 || f.hint == "" {
+				if code := w.do(args...); code != exitUsage || !strings.HasPrefix(w.err.String(), want) || w.out.Len() > 0 {
 					t.Errorf("%q: %d, %s%s", args, code, w.err.String(), w.out.String())
 				}
 			}
@@ -96,24 +93,23 @@ func TestPM2Flags(t *testing.T) {
 	}
 }
 
-// TestPM2Hints: what a hint says to type is there to be typed.
+// TestPM2Hints: what a hint says to type exists.
 func TestPM2Hints(t *testing.T) {
 	app := newApp(&env{})
 	var hints []string
-	for _, c := range pm2Commands() {
-		hints = append(hints, c.hint)
-		if c.is != nil && app.Command(c.is[0]) == nil {
-			t.Errorf("%q: there is no command %s", c.names, c.is[0])
-		}
+	for _, e := range slices.Concat(pm2.Entries(pm2.Command), pm2.Entries(pm2.Flag)) {
+		hints = append(hints, e.Hint)
 	}
-	for _, f := range pm2Flags() {
-		hints = append(hints, f.hint)
+	for _, c := range pm2.Entries(pm2.Command) {
+		if c.Same != nil && app.Command(c.Same[0]) == nil {
+			t.Errorf("%q: there is no command %s", c.Names, c.Same[0])
+		}
 	}
 	seen := 0
 	for _, hint := range hints {
 		for _, m := range regexp.MustCompile(`(?:^|sudo |"|' )clusterctl ([a-z-]+)`).FindAllStringSubmatch(hint, -1) {
 			switch m[1] {
-			case "has", "does", "puts", "keeps", "serves", "reports":
+			case "has", "does", "puts", "keeps", "serves", "sends":
 				continue // a sentence
 			}
 			seen++
@@ -127,51 +123,32 @@ func TestPM2Hints(t *testing.T) {
 	}
 }
 
-// TestPM2SameFlags: those of PM2 that mean what ours do.
-func TestPM2SameFlags(t *testing.T) {
-	for typed, want := range map[string]string{
-		"--kill-timeout 1600":               "stop-timeout=1600000000 ",
-		"--kill-timeout=1600":               "stop-timeout=1600000000 ",
-		"-k 1600":                           "stop-timeout=1600000000 ",
-		"-k 5s":                             "stop-timeout=5000000000 ",
-		"--listen-timeout 8000":             "start-timeout=8000000000 ",
-		"--listen-timeout 2m":               "start-timeout=120000000000 ",
-		"--no-autorestart":                  `restart="no" `,
-		"--stop-exit-codes 0":               `restart="on-failure" `,
-		"--stop-exit-codes=0":               `restart="on-failure" `,
-		"--uid www":                         `run-as="www" `,
-		"-u www --gid web":                  `run-as="www:web" `,
-		"--gid=web --name --uid -u=www":     `run-as="www:web" `,
-		"--gid web --run-as www":            `run-as="www:web" `,
-		"-s":                                "quiet=true",
-		"--silent":                          "quiet=true",
-		"--max-restarts 16":                 "max-restarts=16 ",
-		"-i 0":                              `instances="0" `,
-		"--node-args=--inspect":             `node-args="--inspect" `,
-		"--interpreter node --cwd /srv/web": `cwd="/srv/web" `,
-	} {
-		app := newApp(&env{stdout: io.Discard, stderr: io.Discard})
-		p := parse(normalise(app, slices.Concat([]string{"clusterctl", "install", "app.js"}, strings.Fields(typed))))
-		if p.err != "" || !strings.Contains(p.flags, want) || !slices.Equal(p.operands, []string{"app.js"}) {
-			t.Errorf("%s: %q, %q\n%s", typed, p.err, p.operands, p.flags)
-		}
+// TestPM2Mistakes: what PM2 has in another form.
+func TestPM2Mistakes(t *testing.T) {
+	hint := func(kind pm2.Kind, name string) string {
+		e, _ := pm2.Lookup(kind, name)
+		return e.Hint
 	}
 	for typed, want := range map[string]string{
-		"install x --stop-exit-codes 143":  "install has no flag --stop-exit-codes\nhint: " + pm2FlagHint("stop-exit-codes"),
-		"install x --stop-exit-codes=1":    "install has no flag --stop-exit-codes\nhint: " + pm2FlagHint("stop-exit-codes"),
-		"install x --gid web":              "install has no flag --gid\nhint: --run-as USER:GROUP",
-		"install x --kill-timeout soon":    "--stop-timeout: \"soon\" is not a time\nhint: --stop-timeout 500ms, 30s or 2m",
-		"start web --kill-timeout 3000":    "start has no flag --kill-timeout\nhint: it is --stop-timeout of \"clusterctl install\"",
-		"start web --no-autorestart":       "start has no flag --no-autorestart\nhint: it is --restart no of \"clusterctl install\"",
-		"install x --env production -- ls": "--env \"production\" has no \"=\"\nhint: --env production=VALUE; what PM2 calls --env production, a section of its file, is --env NODE_ENV=production here",
-		"install x -e err.log -- ls":       "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + pm2FlagHint("error"),
-		"install x -l /tmp/a.log -- ls":    "--listen \"/tmp/a.log\" is a log file\nhint: " + pm2FlagHint("log"),
-		"install x --restart alway -- ls":  "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
-		"install x --drain of -- ls":       "--drain \"of\" is not one of auto, epoll, accept, off\nhint: did you mean --drain off?",
-		"install x --sandbox stric -- ls":  "sandbox: \"stric\" is not one of default, strict, off\nhint: did you mean --sandbox strict?",
-		"install pm2-logrotate":            "\"pm2-logrotate\" is a module of PM2\nhint: " + pm2CommandHint("module:install"),
-		"start npm -- start":               "in front of -- stands the name of the app, and \"start\" is not a program\nhint: sudo clusterctl install NAME -- npm start, or \"sudo clusterctl install .\" for a directory with a package.json",
-		"stop web.js":                      "there is no app \"web.js\"\nhint: did you mean web?",
+		"install x --stop-exit-codes 143": "install: unknown flag --stop-exit-codes\nhint: " + hint(pm2.Flag, "stop-exit-codes"),
+		"install x --stop-exit-codes=1":   "install: unknown flag --stop-exit-codes\nhint: " + hint(pm2.Flag, "stop-exit-codes"),
+		"install x --gid web":             "install: unknown flag --gid\nhint: --run-as USER:GROUP",
+		"install x --kill-timeout soon":   "--stop-timeout: \"soon\" is not a duration\nhint: --stop-timeout 500ms, 30s or 2m",
+		"start web --kill-timeout 3000": "start: unknown flag --kill-timeout" +
+			"\nhint: use --stop-timeout of \"clusterctl install\", \"clusterctl generate\"",
+		"start web --no-autorestart": "start: unknown flag --no-autorestart" +
+			"\nhint: use --restart no of \"clusterctl install\", \"clusterctl generate\"",
+		"install x --env production -- ls": "--env \"production\" has no \"=\"" +
+			"\nhint: --env production=VALUE; PM2's --env production, a section of its file, is --env NODE_ENV=production here",
+		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + hint(pm2.Flag, "error"),
+		"install x -l /tmp/a.log -- ls":   "--listen \"/tmp/a.log\" is a log file\nhint: " + hint(pm2.Flag, "log"),
+		"install x --restart alway -- ls": "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
+		"install x --drain of -- ls":      "--drain: \"of\" is not one of auto, epoll, accept, off\nhint: did you mean --drain off?",
+		"install x --sandbox stric -- ls": "sandbox: \"stric\" is not one of default, strict, off\nhint: did you mean --sandbox strict?",
+		"install pm2-logrotate":           "\"pm2-logrotate\" is a module of PM2\nhint: " + hint(pm2.Command, "module:install"),
+		"start npm -- start": "\"start\" is not a program; the word before -- is the name of the app" +
+			"\nhint: sudo clusterctl install NAME -- npm start, or \"sudo clusterctl install .\" for a directory with a package.json",
+		"stop web.js": "there is no app \"web.js\"\nhint: did you mean web?",
 	} {
 		w := newWorld(t)
 		w.path["npm"], w.path["ls"] = "/usr/bin/npm", "/bin/ls"
@@ -191,7 +168,6 @@ func TestPM2Start(t *testing.T) {
 	file := w.file(t, "wd/server", "", 0o755)
 	for typed, want := range map[string]string{
 		"start web":                    "start",
-		"start":                        "start",
 		"start web@1":                  "start",
 		"start all":                    "start",
 		"start web*":                   "start",
@@ -208,31 +184,24 @@ func TestPM2Start(t *testing.T) {
 		"start hello -l 8080 -- serve": "install",
 		"restart server.js":            "restart",
 	} {
+		app, ran := newApp(w.env), ""
+		for _, cmd := range app.Commands {
+			cmd.Run = func(context.Context, cmdline.Input) error {
+				ran = cmd.Name
+				return nil
+			}
+		}
 		args := append([]string{"clusterctl"}, strings.Fields(typed)...)
-		args, w.command, w.hasCommand = splitCommand(args)
-		got := w.asPM2(newApp(w.env), args)
-		app := newApp(w.env)
-		if at := commandAt(app, got); at < 0 || got[at] != want {
-			t.Errorf("%s: %q", typed, got)
+		_, w.command, w.hasCommand = cmdline.SplitProgram(args)
+		if err := app.Run(t.Context(), args); ran != want {
+			t.Errorf("%s: %q, %v", typed, ran, err)
 		}
 	}
 	for _, name := range []string{"ecosystem.config.js", "process.json", "app.config.cjs", "ecosystem.yml"} {
 		path := w.file(t, "wd/"+name, "", 0o644)
-		want := fmt.Sprintf("clusterctl: %q describes apps, and is not a program\nclusterctl: hint: sudo clusterctl install app.js ", path)
+		want := fmt.Sprintf("clusterctl: %q is not a program, but a file of PM2 that describes apps\nclusterctl: hint: for each app", path)
 		if code := w.do("start", path, "-i", "max"); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
 			t.Errorf("%d, %s", code, w.err.String())
 		}
-	}
-}
-
-// TestFlagsOfOthers: a flag that another command has is told to be of that.
-func TestFlagsOfOthers(t *testing.T) {
-	app := newApp(&env{})
-	if got := commandsWith(app, "keep-logs"); !slices.Equal(got, []string{`"clusterctl uninstall"`}) {
-		t.Errorf("%q", got)
-	}
-	app.Commands = append(app.Commands, &cli.Command{Name: "x", Hidden: true, Flags: []cli.Flag{&cli.BoolFlag{Name: "keep-logs"}}})
-	if got := commandsWith(app, "keep-logs"); len(got) != 1 {
-		t.Errorf("%q", got)
 	}
 }

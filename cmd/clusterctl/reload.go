@@ -5,8 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
@@ -22,22 +21,29 @@ type rollFlags struct {
 	asJSON          bool
 }
 
-func (o *rollFlags) flags() []cli.Flag {
-	return []cli.Flag{
-		&cli.IntFlag{Name: "batch", Value: 1, Usage: "replace `N` instances at once", Destination: &o.batch},
-		&cli.IntFlag{Name: "surge", Usage: "start `N` extra instances first, and stop them in the end, so that there are never fewer than now", Destination: &o.surge},
+func (o *rollFlags) flags() []cmdline.Flag {
+	o.batch = 1
+	return []cmdline.Flag{
+		{Name: "batch", To: &o.batch, Takes: "N", Usage: "replace N instances at once"},
+		{Name: "surge", To: &o.surge, Takes: "N", Usage: "start N extra instances first, and stop them at the end"},
 		settleFlag(&o.settle),
-		&cli.BoolFlag{Name: "force", Usage: "go on after an instance that did not stop and had to be killed", Destination: &o.force},
-		&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that an instance may take from its drain until it is ready; as its unit says if not given", Destination: &o.timeout},
+		{Name: "force", To: &o.force, Usage: "continue after an instance did not stop and had to be killed"},
+		timeoutFlag(&o.timeout),
 	}
+}
+
+func timeoutFlag(timeout *time.Duration) cmdline.Flag {
+	return cmdline.Flag{Name: "timeout", To: timeout, Takes: "TIME", Usage: "limit for each instance (default: the limits of its unit)"}
 }
 
 func (o rollFlags) check() error {
 	switch {
 	case o.batch < 1 || o.batch > units.MaxInstances:
-		return fault.WithHint(fault.Usagef("--batch %d is not from 1 to %d", o.batch, units.MaxInstances), "--batch 1 is one after the other")
+		return fault.WithHint(fault.Usagef("--batch must be between 1 and %d", units.MaxInstances),
+			"--batch 1 replaces one instance after the other")
 	case o.surge < 0 || o.surge > units.MaxInstances:
-		return fault.WithHint(fault.Usagef("--surge %d is not from 0 to %d", o.surge, units.MaxInstances), "--surge 1 starts one extra instance first")
+		return fault.WithHint(fault.Usagef("--surge must be between 0 and %d", units.MaxInstances),
+			"--surge 1 starts one extra instance first")
 	}
 	return nil
 }
@@ -59,35 +65,39 @@ func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
 // surgeOf is how many extra instances the app itself asks for.
 func surgeOf(a units.App, listed int) int { return max(min(a.Surge, units.MaxInstances-listed), 0) }
 
-func reloadCommand(e *env) *cli.Command {
+func reloadCommand(e *env) *cmdline.Command {
 	var o rollFlags
-	return &cli.Command{
-		Name: "reload", Usage: "Replace the instances of apps one after the other, so that no request is lost",
-		UsageText: "reload " + operandForms + " [--batch N] [--surge N] [--settle TIME] [--timeout TIME] [--json]",
-		Description: "Each instance is drained, stopped and started; the next one follows when it is ready and has stayed alive for\n" +
-			"--settle. The first that does not come back ends it: its reason and last log lines are shown, and the others run on\n" +
-			"as they were, on the old code. systemd goes on trying the one, so that it comes back by itself once it can; a\n" +
-			"reload begins with those that are down. What is stopped stays so.\n\n" +
-			"\"systemctl reload NAME\" does the same as a job of systemd, which goes on when the terminal is lost; so does this\n" +
-			"command. Flags for it: systemctl edit NAME.service, [Service], Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".\n\n" +
-			"EXAMPLES:\n   sudo clusterctl reload shop\n   sudo clusterctl reload shop --surge 2 --batch 2\n   sudo clusterctl reload all --json",
+	return &cmdline.Command{
+		Name: "reload", Usage: "Replace the instances of apps one after the other, without downtime",
+		Operands: []cmdline.Operand{cmdline.Apps()},
+		Description: []string{
+			"Drains, stops and starts each instance. The next instance follows when this one is ready and has stayed alive for " +
+				"--settle. If an instance does not come back, the reload ends: clusterctl prints the reason and the last log lines, and " +
+				"the other instances keep running the old code. systemd continues to restart the failed instance.",
+			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end it.",
+			"\"systemctl reload NAME\" does the same. To give it flags, run \"systemctl edit NAME.service\" and write under [Service]: " +
+				"Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
+		},
+		Examples: []string{
+			"sudo clusterctl reload shop", "sudo clusterctl reload shop --surge 2 --batch 2", "sudo clusterctl reload all --json",
+		},
 		Flags: append(o.flags(), rollJSONFlag(&o.asJSON)),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, -1, "the NAME of an app")
-			o.surgeGiven = c.IsSet("surge")
-			if err == nil {
-				err = o.check()
-			}
-			if err != nil {
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			o.surgeGiven = in.Given("surge")
+			if err := o.check(); err != nil {
 				return err
 			}
-			return runReload(withoutHangup(c.Context), e, args, o)
+			return runReload(withoutHangup(ctx), e, in.Args, o)
 		},
 	}
 }
 
-func rollJSONFlag(asJSON *bool) cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "print a result per instance, for programs: {\"schema\": 1, \"apps\": […]}", Destination: asJSON}
+func rollJSONFlag(asJSON *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print the result of each instance as JSON"}
+}
+
+func jsonFlag(asJSON *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
 }
 
 // appRoll is what became of one app, as reload, start, stop and restart print it with --json (schema 1).

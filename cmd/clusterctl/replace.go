@@ -5,16 +5,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/origin"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-func replaceFlag(replace *bool) cli.Flag {
-	return &cli.BoolFlag{Name: "replace", Usage: "replace an app of that name that is of another project", Destination: replace}
+func replaceFlag(replace *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
 }
 
 // takenError is a name by which another project has an app.

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -97,26 +96,18 @@ type rollbackOptions struct {
 	consent       consent
 }
 
-func rollbackCommand(e *env) *cli.Command {
+func rollbackCommand(e *env) *cmdline.Command {
 	var o rollbackOptions
-	return &cli.Command{
-		Name: "rollback", Aliases: []string{"revert"}, Usage: "Make an app again what it was before its last change, or at an earlier one",
-		UsageText: "rollback NAME [REVISION]",
-		Description: "Goes back as \"apply\" goes on: only what differs is touched, instances one after the other with the port\n" +
-			"open, all or nothing. A rollback is a change like any other, so a second one goes back to where the first came\n" +
-			fmt.Sprintf("from. \"show NAME --revisions\" lists the last %d.\n\n", install.KeepRevisions) +
-			"EXAMPLES:\n   sudo clusterctl rollback shop\n   sudo clusterctl rollback shop 3",
-		Flags: []cli.Flag{
-			forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle),
-			&cli.BoolFlag{Name: "json", Usage: "for programs: {\"schema\": 1, \"apps\": […]}, as of \"apply\"", Destination: &o.asJSON},
-		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, 2, "the NAME of the app")
-			if err != nil {
-				return err
-			}
-			return runRollback(c.Context, e, o, args)
-		},
+	return &cmdline.Command{
+		Name: "rollback", Aliases: []string{"revert"}, Usage: "Restore an earlier revision of an app",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}, {Forms: []cmdline.Form{"REVISION"}, Optional: true}},
+		Description: []string{fmt.Sprintf("Without REVISION, restores the app as it was before its last change. Only what differs is "+
+			"changed: instances are replaced one after the other while the port stays open, and a failure undoes everything. A "+
+			"rollback is a change, too: a second rollback undoes the first. \"show NAME --revisions\" lists the last %d revisions.",
+			install.KeepRevisions)},
+		Examples: []string{"sudo clusterctl rollback shop", "sudo clusterctl rollback shop 3"},
+		Flags:    []cmdline.Flag{forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle), jsonFlag(&o.asJSON)},
+		Run:      func(ctx context.Context, in cmdline.Input) error { return runRollback(ctx, e, o, in.Args) },
 	}
 }
 

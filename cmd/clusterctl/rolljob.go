@@ -10,8 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -38,29 +37,25 @@ func hungUp(ctx context.Context) bool {
 
 // rollCommand is ExecReload= of an app: "systemctl reload NAME". It asks for no job of the aggregate, whose reload job it is
 // part of, and what it says goes to the journal of the aggregate.
-func rollCommand(e *env) *cli.Command {
+func rollCommand(e *env) *cmdline.Command {
 	var o rollFlags
-	return &cli.Command{
-		Name: "internal-roll", Hidden: true, Usage: "What systemd runs to reload an app; not to be typed",
-		UsageText: "internal-roll NAME",
-		Flags:     o.flags(),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, 1, "the NAME of the app")
-			o.surgeGiven = c.IsSet("surge")
-			if err == nil {
-				err = o.check()
+	return &cmdline.Command{
+		Name: "internal-roll", Hidden: true, Usage: "Reload an app for systemd",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
+		Flags:    o.flags(),
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			o.surgeGiven = in.Given("surge")
+			if err := o.check(); err != nil {
+				return err
 			}
-			if err == nil {
-				err = e.needRoot()
+			if err := e.needRoot(); err != nil {
+				return err
 			}
+			n, err := units.ParseName(in.Args[0])
 			if err != nil {
 				return err
 			}
-			n, err := units.ParseName(args[0])
-			if err != nil {
-				return err
-			}
-			return e.internalRoll(c.Context, n, o)
+			return e.internalRoll(ctx, n, o)
 		},
 	}
 }

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -63,37 +62,31 @@ type scaleFlags struct {
 	asJSON          bool
 }
 
-func scaleCommand(e *env) *cli.Command {
+func scaleCommand(e *env) *cmdline.Command {
 	var o scaleFlags
-	return &cli.Command{
-		Name: "scale", Usage: "Change the number of instances of apps, now and for good",
-		UsageText: "scale NAME... N|+N|-N|max|50%",
-		Description: "New instances are started and waited for before anything is written; if one does not come up, its reason and last log\n" +
-			"lines are shown and the app is scaled back to what it had. On the way down the last instances are drained and stopped.\n" +
-			"The number is kept over a reboot. An app that is stopped stays so.\n\n" +
-			"EXAMPLES:\n   sudo clusterctl scale shop 4\n   sudo clusterctl scale shop +2\n   sudo clusterctl scale shop max",
-		Flags: []cli.Flag{
-			settleFlag(&o.settle),
-			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that the new instances may take until they are ready; as the unit says if not given", Destination: &o.timeout},
-			rollJSONFlag(&o.asJSON),
+	return &cmdline.Command{
+		Name: "scale", Usage: "Change the number of instances of apps permanently",
+		Operands: []cmdline.Operand{
+			{Forms: []cmdline.Form{cmdline.Name}, Repeats: true}, {Forms: []cmdline.Form{"N", "+N", "-N", "max", "50%"}},
 		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 2, -1, "the NAME of an app, or the number")
-			if err != nil {
-				return err
-			}
-			names, last := args[:len(args)-1], args[len(args)-1]
+		Description: []string{"Starts new instances and waits until they are ready. If an instance does not start, clusterctl prints the " +
+			"reason and the last log lines, and the app keeps its old number. Scaling down drains and stops the last instances. " +
+			"The number survives a reboot. A stopped app stays stopped."},
+		Examples: []string{"sudo clusterctl scale shop 4", "sudo clusterctl scale shop +2", "sudo clusterctl scale shop max"},
+		Flags:    []cmdline.Flag{settleFlag(&o.settle), timeoutFlag(&o.timeout), rollJSONFlag(&o.asJSON)},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			names, last := in.Args[:len(in.Args)-1], in.Args[len(in.Args)-1]
 			how, err := parseScaling(last)
 			if err != nil {
 				if _, e := parseScaling(names[0]); e == nil {
-					err = fault.WithHint(fault.Usagef("the number comes last"), "clusterctl scale %s %s", last, names[0])
+					err = fault.WithHint(fault.Usagef("the number must be the last argument"), "clusterctl scale %s %s", last, names[0])
 				}
 				return err
 			}
 			if err := (rollFlags{batch: 1, settle: o.settle, timeout: o.timeout}).check(); err != nil {
 				return err
 			}
-			return runScale(withoutHangup(c.Context), e, names, how, o)
+			return runScale(withoutHangup(ctx), e, names, how, o)
 		},
 	}
 }

@@ -46,7 +46,7 @@ fi
 for a; do printf '[%%s]' "$a"; done > '%s'
 `, storeVariable, w.dir, self, w.called), 0o755))
 	w.file(t, "bin/sudo", "#!/bin/sh\nexec \"$@\"\n", 0o755)
-	for _, shell := range shells() {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if code := w.do("completion", shell); code != exitDone {
 			t.Fatal(w.err.String())
 		}

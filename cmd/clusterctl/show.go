@@ -4,37 +4,33 @@ import (
 	"context"
 	"io"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 )
 
-func showCommand(e *env) *cli.Command {
+func showCommand(e *env) *cmdline.Command {
 	var o watchOptions
 	var revisions bool
-	return &cli.Command{
-		Name: "show", Aliases: []string{"describe", "info"}, Usage: "Show all there is to know about apps",
-		UsageText: "show " + operandForms + " [--json] [--watch] [--revisions]",
-		Description: "What is shown for people and not for --json alone is the same; see clusterctl(1) for each line. Needs no root; " +
-			"without it, what only root may see is left out.\n\nEXAMPLE:\n   sudo clusterctl show shop",
-		Flags: append(o.flags("an object per app"),
-			&cli.BoolFlag{Name: "revisions", Usage: "the states that \"rollback\" can go back to; needs root", Destination: &revisions}),
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, -1, "the NAME of an app")
-			if err != nil {
-				return err
-			}
+	return &cmdline.Command{
+		Name: "show", Aliases: []string{"describe", "info"}, Usage: "Show everything about apps",
+		Operands:    []cmdline.Operand{cmdline.Apps()},
+		Description: []string{"clusterctl(1) explains each line. It needs no root; without root, it omits what only root can see."},
+		Examples:    []string{"sudo clusterctl show shop"},
+		Flags: append(o.flags(), cmdline.Flag{
+			Name: "revisions", To: &revisions, Usage: "list the revisions that \"rollback\" can restore; needs root",
+		}),
+		Run: func(ctx context.Context, in cmdline.Input) error {
 			if revisions {
-				if len(args) > 1 {
-					return fault.WithHint(fault.Usagef("show: --revisions is for one app"), "clusterctl show %s --revisions", args[0])
+				if len(in.Args) > 1 {
+					return fault.WithHint(fault.Usagef("show: --revisions takes one app"), "clusterctl show %s --revisions", in.Args[0])
 				}
-				return runRevisions(e, args[0], o.asJSON)
+				return runRevisions(e, in.Args[0], o.asJSON)
 			}
 			if err := o.check("show"); err != nil {
 				return err
 			}
-			return runShow(c.Context, e, args, o)
+			return runShow(ctx, e, in.Args, o)
 		},
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
@@ -15,25 +15,22 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-func signalCommand(e *env) *cli.Command {
+func signalCommand(e *env) *cmdline.Command {
 	var all bool
-	return &cli.Command{
+	return &cmdline.Command{
 		Name: "signal", Usage: "Send a signal to the instances of apps",
-		UsageText: "signal SIGNAL " + operandForms + " [--all]",
-		Description: "SIGNAL is HUP, SIGHUP or 1. It goes to the main process of each instance that runs. A signal that ends it makes\n" +
-			"systemd start it again; to stop or to restart, use those commands, which drain.\n\n" +
-			"EXAMPLE:\n   sudo clusterctl signal USR2 shop",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "to every process of the instances, not only the main one", Destination: &all}},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 2, -1, "the SIGNAL, or the NAME of an app")
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Signal}}, cmdline.Apps()},
+		Description: []string{"SIGNAL is a name or a number: HUP, SIGHUP or 1. The signal goes to the main process of each running " +
+			"instance. If it ends the process, systemd starts the instance again. To stop or restart instances, use \"stop\" or " +
+			"\"restart\", which drain them first."},
+		Examples: []string{"sudo clusterctl signal USR2 shop"},
+		Flags:    []cmdline.Flag{{Name: "all", To: &all, Usage: "signal every process of the instances, not only the main one"}},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			sig, err := parseSignal(in.Args[0])
 			if err != nil {
 				return err
 			}
-			sig, err := parseSignal(args[0])
-			if err != nil {
-				return err
-			}
-			_, err = e.each(withoutHangup(c.Context), args[1:], false, func(ctx context.Context, conn *control.Conn, t target) error {
+			_, err = e.each(withoutHangup(ctx), in.Args[1:], false, func(ctx context.Context, conn *control.Conn, t target) error {
 				return e.signal(ctx, conn, t, sig, all)
 			})
 			return err

@@ -7,40 +7,40 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
 // uninstallCommand is the undo of install.
-func uninstallCommand(e *env) *cli.Command {
+func uninstallCommand(e *env) *cmdline.Command {
 	var yes, keepLogs, asJSON bool
-	return &cli.Command{
-		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove all that was installed of them",
-		UsageText: "uninstall NAME|GLOB|all... [--yes] [--keep-logs] [--json]",
-		Description: "Stops the apps and removes their units, configuration and state. The programs themselves, and every file\n" +
-			"that clusterctl did not write, stay. So do their lines in the journal of the machine, which has one limit for all;\n" +
-			"a journal of an app's own (--log-namespace) is removed with all that is in it, unless --keep-logs is given.\n\n" +
-			"EXAMPLES:\n   sudo clusterctl uninstall shop\n   sudo clusterctl uninstall 'test-*' --yes",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", Destination: &yes},
-			&cli.BoolFlag{Name: "keep-logs", Usage: "leave the journals of the apps' own where they are", Destination: &keepLogs},
+	return &cmdline.Command{
+		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove what clusterctl installed for them",
+		Operands: []cmdline.Operand{wholeApps()},
+		Description: []string{"Stops the apps and removes their units, configuration and state. Files that clusterctl did not write " +
+			"stay, and so do the log lines in the journal of the machine. The private journal of an app (--log-namespace) is " +
+			"removed, unless --keep-logs is given."},
+		Examples: []string{"sudo clusterctl uninstall shop", "sudo clusterctl uninstall 'test-*' --yes"},
+		Flags: []cmdline.Flag{
+			{Name: "yes", Short: "y", To: &yes, Usage: "do not ask"},
+			{Name: "keep-logs", To: &keepLogs, Usage: "keep the private journals of the apps"},
 			rollJSONFlag(&asJSON),
 		},
-		Action: func(c *cli.Context) error {
-			args, err := operands(c, 1, -1, "the NAME of an app")
-			if err != nil {
-				return err
-			}
-			reports, err := runUninstall(c.Context, e, args, yes, keepLogs)
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			reports, err := runUninstall(ctx, e, in.Args, yes, keepLogs)
 			if asJSON && reports != nil {
 				err = errors.Join(err, e.printRolls(reports))
 			}
 			return err
 		},
 	}
+}
+
+// wholeApps is the operand of commands that do not work on single instances.
+func wholeApps() cmdline.Operand {
+	return cmdline.Operand{Forms: []cmdline.Form{cmdline.Name, cmdline.Glob, cmdline.All}, Repeats: true}
 }
 
 // runUninstall asks once for all, and goes on when one fails. It returns what became of each app, nil if it did not begin.

@@ -7,11 +7,11 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/urfave/cli/v2"
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 )
 
 // version is set by the linker: -X main.version=1.2.3. Without it, the build says what it was made from.
-var version string //nolint:gochecknoglobals // the linker can set nothing else
+var version string
 
 type versionInfo struct {
 	Version string `json:"version"`
@@ -21,19 +21,14 @@ type versionInfo struct {
 	Systemd int `json:"systemd,omitempty"`
 }
 
-func versionCommand(e *env) *cli.Command {
+func versionCommand(e *env) *cmdline.Command {
 	var asJSON bool
-	return &cli.Command{
-		Name: "version", Usage: "Print the version of clusterctl and of the systemd it talks to",
-		UsageText:   "version [--json]",
-		Description: "Without systemd, that line is missing.\n\nEXAMPLE:\n   clusterctl version --json",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "for programs", Destination: &asJSON}},
-		Action: func(c *cli.Context) error {
-			if _, err := operands(c, 0, 0, ""); err != nil {
-				return err
-			}
-			return runVersion(c.Context, e, asJSON)
-		},
+	return &cmdline.Command{
+		Name: "version", Usage: "Print the versions of clusterctl and systemd",
+		Description: []string{"Without systemd, its line is missing."},
+		Examples:    []string{"clusterctl version --json"},
+		Flags:       []cmdline.Flag{jsonFlag(&asJSON)},
+		Run:         func(ctx context.Context, _ cmdline.Input) error { return runVersion(ctx, e, asJSON) },
 	}
 }
 

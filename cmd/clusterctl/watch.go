@@ -11,8 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 )
@@ -28,18 +27,18 @@ const (
 	leastInterval   = 100 * time.Millisecond
 )
 
-// flags of --json and --watch; jsonText says what is printed.
-func (o *watchOptions) flags(jsonText string) []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "json", Usage: "for programs: " + jsonText, Destination: &o.asJSON},
-		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on, and print again at each change and at each interval; with --json an object per line", Destination: &o.watch},
-		&cli.DurationFlag{Name: "interval", Value: defaultInterval, Usage: "`TIME` after which --watch measures again", Destination: &o.interval},
+func (o *watchOptions) flags() []cmdline.Flag {
+	o.interval = defaultInterval
+	return []cmdline.Flag{
+		jsonFlag(&o.asJSON),
+		{Name: "watch", Short: "w", To: &o.watch, Usage: "keep running, and print again when something changes"},
+		{Name: "interval", To: &o.interval, Takes: "TIME", Usage: "how often --watch measures what changes without an event"},
 	}
 }
 
 func (o *watchOptions) check(command string) error {
 	if o.interval < leastInterval {
-		return fault.WithHint(fault.Usagef("%s: an interval of %v is too short", command, o.interval), "--interval %v", leastInterval)
+		return fault.WithHint(fault.Usagef("%s: --interval must be at least %v", command, leastInterval), "--interval %v", leastInterval)
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ var directions = []struct {
 	{"templates", nil},
 	{"internal/text", nil},
 	{"internal/fault", nil},
+	{"internal/pm2", nil},
+	{"internal/cmdline", []string{"internal/fault", "internal/pm2", "internal/text"}},
 	{"units", []string{"templates", "activation/shim/envfile", "internal/text"}},
 	{"units/config", []string{"units", "internal/text"}},
 	{"units/install", []string{"units", "internal/text", "units/config", "activation/shim/backoff", "activation/shim/drain/left"}},
@@ -38,7 +40,10 @@ var directions = []struct {
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
 	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text"}},
-	{"cmd/clusterctl", []string{"units/...", "journal/...", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile"}},
+	{"cmd/clusterctl", []string{
+		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
+		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile",
+	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
 	{"packaging/apppkg", []string{"units", "units/config", "internal/text"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},
@@ -75,7 +80,7 @@ func TestDirections(t *testing.T) {
 var foreign = map[string][]string{
 	"github.com/coreos/go-systemd/v22": {"units/control/..."},
 	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab"}, // the latter for tests, as in those it serves
-	"github.com/urfave/cli/v2":         {"cmd/clusterctl"},
+	"github.com/urfave/cli/v2":         {"internal/cmdline"},
 	"github.com/rogpeppe/go-internal":  {"cmd/clusterctl"}, // unified diffs
 	"golang.org/x/term":                {"cmd/clusterctl"},
 	"go.yaml.in/yaml/v4":               {"units/config"},

@@ -129,8 +129,3 @@ func (b *bus) await(t testing.TB, what string, is func(status) bool, units ...st
 }
 
 func running(s status) bool { return s.active == "active" }
-
-// kill sends SIGKILL to the main process of a unit. It is an error that there is none, as while it waits for its restart.
-func (b *bus) kill(unit string) error {
-	return b.manager.Call(systemdBus+".Manager.KillUnit", 0, unit, "main", int32(9)).Err
-}

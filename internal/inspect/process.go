@@ -52,12 +52,10 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 
 // socketInode returns N from the link "socket:[N]".
 func socketInode(link string) (uint64, bool) {
-	number, found := strings.CutPrefix(link, "socket:[")
-	if number, found = strings.CutSuffix(number, "]"); !found {
-		return 0, false
-	}
+	number, opened := strings.CutPrefix(link, "socket:[")
+	number, closed := strings.CutSuffix(number, "]")
 	ino, err := strconv.ParseUint(number, 10, 64)
-	return ino, err == nil && strings.HasPrefix(link, "socket:[")
+	return ino, err == nil && opened && closed
 }
 
 // Environ is the environment that a process was started with, as NAME=VALUE, in its order.

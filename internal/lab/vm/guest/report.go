@@ -22,7 +22,6 @@ const commandTimeout = 10 * time.Minute
 // reporter writes one line for each check.
 type reporter struct {
 	out   *os.File
-	ctx   context.Context // the current command's parent
 	notes []string
 }
 

@@ -1,0 +1,157 @@
+package cmdline
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Machine is what completion reads from the machine. A function leaves out what cannot be read.
+type Machine struct {
+	Apps func() []string
+	// Instances returns the instances of an app.
+	Instances func(app string) []string
+	// Secrets returns the secrets that may follow the operands before.
+	Secrets func(before []string) []string
+	// Path returns $PATH.
+	Path func() string
+}
+
+// operandValues returns the candidates for the next operand of a command.
+func (a *App) operandValues(cmd *Command, before []string, current string) (string, []candidate) {
+	kind := offerWords
+	var all []candidate
+	for _, form := range formsOf(cmd.Operands, len(before)) {
+		switch form {
+		case File, Directory:
+			kind = offerFiles
+		case Secret:
+			all = append(all, named(a.Machine.Secrets(before), "secret")...)
+		case CommandName:
+			all = append(all, a.commandNames(current)...)
+		case Name:
+			// Behind FILE it is the name of a new app.
+			if kind == offerFiles {
+				continue
+			}
+			fallthrough
+		default:
+			_, more := a.Machine.values(form, current)
+			all = append(all, more...)
+		}
+	}
+	return kind, all
+}
+
+// flagValues returns the candidates for the value of a flag.
+func (a *App) flagValues(f Flag, current string) (string, []candidate) {
+	kind, all := a.Machine.values(f.Takes, current)
+	return kind, append(named(f.Words, ""), all...)
+}
+
+// values returns what fits a form, and what the shell is to offer beside it.
+func (m Machine) values(form Form, current string) (string, []candidate) {
+	switch form {
+	case File, Path:
+		return offerFiles, nil
+	case Dir:
+		return offerDirs, nil
+	case Program:
+		return offerFiles, programs(m.Path(), current)
+	case Name:
+		return offerWords, named(m.Apps(), "app")
+	case Instance:
+		if app, _, found := strings.Cut(current, "@"); found {
+			return offerWords, named(m.Instances(app), "instance")
+		}
+	case User, UserGroup:
+		return offerWords, named(accounts("/etc/passwd"), "user")
+	case GroupName:
+		return offerWords, named(accounts("/etc/group"), "group")
+	case Signal:
+		return offerWords, named([]string{"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "WINCH"}, "")
+	default:
+		if string(form) == strings.ToLower(string(form)) {
+			return offerWords, named([]string{string(form)}, "")
+		}
+	}
+	return offerWords, nil
+}
+
+func named(words []string, about string) []candidate {
+	all := make([]candidate, 0, len(words))
+	for _, w := range words {
+		all = append(all, candidate{w, about})
+	}
+	return all
+}
+
+// programs returns the executables in a $PATH that begin with prefix. Without a prefix they would be thousands.
+func programs(path, prefix string) []candidate {
+	if prefix == "" || strings.Contains(prefix, "/") {
+		return nil
+	}
+	var names []string
+	for _, dir := range filepath.SplitList(path) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if !strings.HasPrefix(entry.Name(), prefix) {
+				continue
+			}
+			if info, err := os.Stat(filepath.Join(dir, entry.Name())); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+				names = append(names, entry.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	return named(slices.Compact(names), "")
+}
+
+// accounts returns the first fields of the lines of a file. Users and groups that other sources know are missing.
+func accounts(path string) []string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for line := range strings.Lines(string(data)) {
+		if name, _, ok := strings.Cut(line, ":"); ok {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// flagNames returns the flags that may still be given.
+func flagNames(known []Flag, given []string) []candidate {
+	var all []candidate
+	for _, f := range known {
+		if f.repeats() || !slices.Contains(given, f.Name) {
+			all = append(all, candidate{"--" + f.Name, f.Usage})
+		}
+	}
+	if !slices.Contains(given, "help") {
+		all = append(all, candidate{"--help", "show the help"})
+	}
+	return all
+}
+
+// commandNames returns the commands, or their other names if only those begin with current.
+func (a *App) commandNames(current string) []candidate {
+	var names, aliases []candidate
+	for _, cmd := range a.Commands {
+		if cmd.Hidden {
+			continue
+		}
+		names = append(names, candidate{cmd.Name, cmd.Usage})
+		aliases = append(aliases, named(cmd.Aliases, cmd.Usage)...)
+	}
+	if fit := startingWith(names, current); len(fit) > 0 {
+		return fit
+	}
+	return aliases
+}

@@ -1,0 +1,187 @@
+// Package cmdline reads command lines: it has everything that exists because of the library cli v2. It puts flags in front
+// of operands, as cli needs them, translates words of PM2, writes usage errors and help in our own words, and answers the
+// completion scripts of shells.
+package cmdline
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+)
+
+// App is a program with commands.
+type App struct {
+	// Name is the word that is typed, Usage one line about the program.
+	Name, Usage string
+	// Description are paragraphs for the help, each without line breaks.
+	Description []string
+	// Flags are the flags of every command.
+	Flags    []Flag
+	Commands []*Command
+	// Before is called when all flags have been read.
+	Before func()
+	Stdout io.Writer
+	// Width returns the number of columns of the terminal that Stdout is, and 0 if it is none.
+	Width func() int
+	// StartsProgram reports whether "start OPERANDS" means a program, as it can in PM2, and not an app.
+	StartsProgram func(operands []string) bool
+	// Machine is what completion offers besides commands and flags.
+	Machine Machine
+}
+
+// Command is one command of an [App].
+type Command struct {
+	Name    string
+	Aliases []string
+	// Usage is one line about the command.
+	Usage    string
+	Operands []Operand
+	// Program says whether the program and its arguments follow "--".
+	Program Presence
+	// Description are paragraphs for the help, each without line breaks.
+	Description []string
+	// Examples are whole command lines.
+	Examples []string
+	Flags    []Flag
+	// Hidden commands are not for people: no list has them.
+	Hidden bool
+	// Run carries out the command.
+	Run func(context.Context, Input) error
+}
+
+// Input is what was typed for a command, besides the values of its flags.
+type Input struct {
+	// Args are the arguments for the operands, as many as the command takes. Program follows "--".
+	Args, Program []string
+	// Flags are the names of the flags that were given, in the order of the command's flags.
+	Flags []string
+}
+
+// Given reports whether a flag was given.
+func (in Input) Given(flag string) bool { return slices.Contains(in.Flags, flag) }
+
+// names returns the names under which the command can be typed.
+func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
+
+// SplitProgram separates the command of the user's program, which follows the first "--", from our own arguments.
+func SplitProgram(args []string) (own, program []string, found bool) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		return args[:i], args[i+1:], true
+	}
+	return args, nil, false
+}
+
+// Run runs the command that args name. Args begin with the name of the program.
+func (a *App) Run(ctx context.Context, args []string) error {
+	own, program, _ := SplitProgram(args)
+	return a.library(own, program).RunContext(ctx, a.normalise(a.translate(own)))
+}
+
+// AddStandard adds the commands that every App has: help and completion.
+func (a *App) AddStandard() {
+	a.Commands = append(a.Commands, completionCommand(a.Stdout), a.completeCommand(), a.helpCommand())
+}
+
+// Command returns the command with a name, or nil.
+func (a *App) Command(name string) *Command {
+	for _, c := range a.Commands {
+		if slices.Contains(c.names(), name) {
+			return c
+		}
+	}
+	return nil
+}
+
+// flagsOf returns the flags of a command, and the flags of every command that it does not replace.
+func (a *App) flagsOf(cmd *Command) []Flag {
+	replaced := func(f Flag) bool { return findFlag(cmd.Flags, f.Name) != nil }
+	return slices.Concat(cmd.Flags, slices.DeleteFunc(slices.Clone(a.Flags), replaced))
+}
+
+// library returns the App as cli knows it. It gets each flag by its first name alone, as normalise writes them. typed is the
+// command line before that, without what follows "--".
+func (a *App) library(typed, program []string) *cli.App {
+	out := &cli.App{
+		Name: a.Name, HideHelp: true, HideVersion: true, Writer: a.Stdout, ErrWriter: io.Discard,
+		// cli would print errors and exit; main does both.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   a.usageError(nil, typed),
+		Flags:          libraryFlags(a.Flags),
+		Action: func(c *cli.Context) error {
+			if name := c.Args().First(); name != "" {
+				return a.unknownCommand(name)
+			}
+			return a.help(nil)
+		},
+	}
+	for _, cmd := range a.Commands {
+		out.Commands = append(out.Commands, &cli.Command{
+			Name: cmd.Name, Aliases: cmd.Aliases, HideHelp: true, Hidden: cmd.Hidden,
+			OnUsageError: a.usageError(cmd, typed),
+			// normalise puts the flags of every command behind the command.
+			Flags: libraryFlags(a.flagsOf(cmd)),
+			Action: func(c *cli.Context) error {
+				if a.Before != nil {
+					a.Before()
+				}
+				in := Input{Program: program, Args: slices.DeleteFunc(c.Args().Slice(), func(s string) bool { return s == "--" })}
+				for _, f := range cmd.Flags {
+					if err := f.check(c.IsSet(f.Name)); err != nil {
+						return err
+					}
+					if c.IsSet(f.Name) {
+						in.Flags = append(in.Flags, f.Name)
+					}
+				}
+				if err := a.checkOperands(cmd, in.Args); err != nil {
+					return err
+				}
+				return cmd.Run(c.Context, in)
+			},
+		})
+	}
+	return out
+}
+
+// checkOperands checks the number of operands.
+func (a *App) checkOperands(cmd *Command, args []string) error {
+	least := 0
+	for least < len(cmd.Operands) && !cmd.Operands[least].Optional {
+		least++
+	}
+	most := len(cmd.Operands)
+	if slices.ContainsFunc(cmd.Operands, func(o Operand) bool { return o.Repeats }) {
+		most = len(args)
+	}
+	switch {
+	case len(args) < least:
+		missing := cmd.Operands[len(args)]
+		return fault.WithHint(fault.Usagef("%s: missing argument: %s", cmd.Name, missing.alternatives()), "%s", a.usageLine(cmd))
+	case len(args) > most:
+		return fault.WithHint(fault.Usagef("%s: unexpected argument %q", cmd.Name, args[most]), "%s", a.usageLine(cmd))
+	}
+	return nil
+}
+
+func (a *App) helpCommand() *Command {
+	return &Command{
+		Name: "help", Usage: "Show the help of the program or of one command",
+		Operands:    []Operand{{Forms: []Form{CommandName}, Optional: true}},
+		Description: []string{`"clusterctl COMMAND --help" prints the same. For a command of PM2, it is the help of our command.`},
+		Examples:    []string{"clusterctl help install"},
+		Run: func(_ context.Context, in Input) error {
+			if len(in.Args) == 0 {
+				return a.help(nil)
+			}
+			cmd := a.Command(a.ours(in.Args[0]))
+			if cmd == nil {
+				return a.unknownCommand(in.Args[0])
+			}
+			return a.help(cmd)
+		},
+	}
+}

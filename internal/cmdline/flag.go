@@ -1,0 +1,172 @@
+package cmdline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+)
+
+// Flag is one flag of a command.
+type Flag struct {
+	// Name has no dashes. Short is one letter, or empty.
+	Name, Short string
+	// To is where the value goes: a *bool, *string, *[]string, *int, *time.Duration or *[Optional]. What it holds before is
+	// the default. A Flag without To is answered by [App].
+	To any
+	// Takes is the form of the value. A flag without a value has none.
+	Takes Form
+	// Words are values that the flag takes, with the default first. It may take others.
+	Words []string
+	// NotEmpty refuses an empty value: a shell makes one of an unset variable, and it would count as an omitted flag.
+	NotEmpty bool
+	// Group is the heading of the flag in the help, Usage one line about it.
+	Group, Usage string
+}
+
+// Group sets the heading of flags in the help.
+func Group(heading string, flags []Flag) []Flag {
+	for i := range flags {
+		flags[i].Group = heading
+	}
+	return flags
+}
+
+// names returns the names under which the flag can be typed.
+func (f Flag) names() []string {
+	if f.Short == "" {
+		return []string{f.Name}
+	}
+	return []string{f.Name, f.Short}
+}
+
+// wantsValue reports whether the next argument is the value of the flag.
+func (f Flag) wantsValue() bool {
+	_, optional := f.To.(*Optional)
+	return f.Takes != "" && !optional
+}
+
+// repeats reports whether the flag may be given several times.
+func (f Flag) repeats() bool {
+	_, ok := f.To.(*[]string)
+	return ok
+}
+
+// example returns the flag, without its dashes, with a value that it may have.
+func (f Flag) example() string {
+	switch f.To.(type) {
+	case *bool, nil:
+		return f.Name
+	case *time.Duration:
+		return f.Name + " 30s"
+	case *int:
+		return f.Name + " 4"
+	}
+	return f.Name + " " + cmp.Or(strings.Join(f.Words[:min(len(f.Words), 1)], ""), string(f.Takes))
+}
+
+// fallback returns the default value as the help shows it, or "".
+func (f Flag) fallback() string {
+	switch to := f.To.(type) {
+	case *string:
+		return *to
+	case *int:
+		if *to != 0 {
+			return fmt.Sprint(*to)
+		}
+	case *time.Duration:
+		if *to != 0 {
+			return strings.Replace(strings.Replace(to.String(), "m0s", "m", 1), "h0m", "h", 1)
+		}
+	}
+	return ""
+}
+
+// library returns the flag as cli knows it.
+func (f Flag) library() cli.Flag {
+	switch to := f.To.(type) {
+	case *string:
+		return &cli.StringFlag{Name: f.Name, Value: *to, Destination: to}
+	case *int:
+		return &cli.IntFlag{Name: f.Name, Value: *to, Destination: to}
+	case *time.Duration:
+		return &cli.DurationFlag{Name: f.Name, Value: *to, Destination: to}
+	case *[]string:
+		return &cli.GenericFlag{Name: f.Name, Value: (*list)(to)}
+	case *Optional:
+		return &cli.GenericFlag{Name: f.Name, Value: to}
+	case *bool:
+		return &cli.BoolFlag{Name: f.Name, Value: *to, Destination: to}
+	}
+	return &cli.BoolFlag{Name: f.Name}
+}
+
+func libraryFlags(flags []Flag) []cli.Flag {
+	var out []cli.Flag
+	for _, f := range flags {
+		out = append(out, f.library())
+	}
+	return out
+}
+
+// check checks what cli does not. given: the flag was given.
+func (f Flag) check(given bool) error {
+	switch to := f.To.(type) {
+	case *time.Duration:
+		if *to < 0 {
+			return fault.WithHint(fault.Usagef("--%s must not be negative", f.Name), "--%s 30s", f.Name)
+		}
+	case *string:
+		if f.NotEmpty && given && *to == "" {
+			return fault.Usagef("--%s: the value is empty", f.Name)
+		}
+	}
+	return nil
+}
+
+// findFlag returns the flag that a word of the command line names, or nil.
+func findFlag(known []Flag, word string) *Flag {
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	for i := range known {
+		if slices.Contains(known[i].names(), name) {
+			return &known[i]
+		}
+	}
+	return nil
+}
+
+// list is the value of a flag that may repeat. It keeps each value byte for byte.
+type list []string
+
+func (l *list) Set(s string) error {
+	*l = append(*l, s)
+	return nil
+}
+
+func (l *list) String() string { return strings.Join(*l, " ") }
+
+// Optional is the value of a flag that may stand alone, --boot, or with a value behind "=", --boot=-1.
+type Optional struct {
+	Given bool
+	Value string
+}
+
+// Set takes the value. Package flag calls it with "true" if there is none.
+func (o *Optional) Set(s string) error {
+	o.Given, o.Value = true, s
+	if s == "true" {
+		o.Value = ""
+	}
+	return nil
+}
+
+// String returns the value.
+func (o *Optional) String() string { return o.Value }
+
+// IsBoolFlag reports to package flag that the next argument is not the value.
+func (o *Optional) IsBoolFlag() bool { return true }

@@ -1,0 +1,56 @@
+package cmdline
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestOperands(t *testing.T) {
+	repeated := Operand{Forms: []Form{Name}, Repeats: true}
+	number := Operand{Forms: []Form{"N", "+N", "-N", "max"}}
+	app := &App{Name: "x"}
+	for _, c := range []struct {
+		cmd   Command
+		usage string
+		// forms are those of the first, second and fifth argument.
+		forms string
+		// taken are the numbers of arguments from 0 to 4 that are accepted.
+		taken string
+	}{
+		{Command{}, "x do", "[] [] []", "0"},
+		{Command{Program: May}, "x do [-- PROGRAM ARGS...]", "[] [] []", "0"},
+		{Command{Operands: []Operand{{Forms: []Form{Name}}}, Program: Must}, "x do NAME -- PROGRAM ARGS...", "[NAME] [] []", "1"},
+		{Command{Operands: []Operand{Apps()}}, "x do NAME|NAME@N|GLOB|all...",
+			"[NAME NAME@N GLOB all] [NAME NAME@N GLOB all] [NAME NAME@N GLOB all]", "1234"},
+		{Command{Operands: []Operand{OptionalApps()}}, "x do [NAME|NAME@N|GLOB|all...]",
+			"[NAME NAME@N GLOB all] [NAME NAME@N GLOB all] [NAME NAME@N GLOB all]", "01234"},
+		{Command{Operands: []Operand{repeated, number}, Flags: make([]Flag, 1)}, "x do NAME... N|+N|-N|max [FLAGS]",
+			"[NAME] [NAME N +N -N max] [NAME N +N -N max]", "234"},
+		{Command{Operands: []Operand{{Forms: []Form{Signal}}, repeated}}, "x do SIGNAL NAME...", "[SIGNAL] [NAME] [NAME]", "234"},
+		{Command{Operands: []Operand{{Forms: []Form{Name}}, {Forms: []Form{"REVISION"}, Optional: true}}}, "x do NAME [REVISION]",
+			"[NAME] [REVISION] []", "12"},
+	} {
+		c.cmd.Name = "do"
+		forms := fmt.Sprint(formsOf(c.cmd.Operands, 0), formsOf(c.cmd.Operands, 1), formsOf(c.cmd.Operands, 4))
+		taken := ""
+		for n := range 5 {
+			if err := app.checkOperands(&c.cmd, strings.Fields(strings.Repeat("a ", n))); err == nil {
+				taken += fmt.Sprint(n)
+			}
+		}
+		if got := app.usageLine(&c.cmd); got != c.usage || forms != c.forms || taken != c.taken {
+			t.Errorf("%q, %s, %s, want\n%q, %s, %s", got, forms, taken, c.usage, c.forms, c.taken)
+		}
+	}
+}
+
+func TestAlternatives(t *testing.T) {
+	for want, forms := range map[string][]Form{
+		"NAME": {Name}, "NAME or FILE": {Name, File}, "FILE, DIRECTORY or NAME": {File, Directory, Name},
+	} {
+		if got := (Operand{Forms: forms}).alternatives(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -15,7 +15,6 @@ type child struct {
 	pipe  int   // to the launcher
 	keep  []int // descriptors that stay open, ascending
 	title []byte
-	waste [4]span
 
 	msg     unix.Msghdr
 	iov     unix.Iovec
@@ -35,9 +34,7 @@ func (c *child) first() {
 // second is the notifier.
 func (c *child) second() {
 	unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
-	// Before the heap is given back: a signal handler of the Go runtime needs it.
 	masked := c.maskSignals()
-	giveBack(&c.waste)
 	c.closeOthers()
 	c.name()
 	// The descriptor comes after closeOthers.

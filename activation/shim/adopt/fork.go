@@ -35,3 +35,14 @@ func clone() (pid int, e unix.Errno) {
 	afterFork()
 	return int(r), e
 }
+
+// growStack makes the goroutine's stack large enough for everything after the fork. Growing it there would allocate.
+//
+//go:noinline
+func growStack() byte {
+	var big [16 << 10]byte
+	return lastOf(&big)
+}
+
+//go:noinline
+func lastOf(b *[16 << 10]byte) byte { return b[len(b)-1] }

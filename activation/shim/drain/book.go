@@ -3,7 +3,7 @@ package drain
 import (
 	"time"
 
-	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 )
 
 // book is what is remembered from one look to the next.
@@ -32,9 +32,9 @@ type conn struct {
 
 	// Of a connection that is spoken on: its key, if it has one, what is known of the word, and the acknowledged bytes at
 	// which that was asked for last.
-	key    lastword.Key
+	key    httpclose.Key
 	keyed  bool
-	word   lastword.Word
+	word   httpclose.Word
 	heeded uint64
 }
 
@@ -116,7 +116,7 @@ func (b *book) judge(all []socket, o Options, now time.Time) sampled {
 		if v == busy {
 			r.busy++
 		}
-		if c.turning() && (!c.spoken || c.requests >= deaf || c.word == lastword.Foreign) {
+		if c.turning() && (!c.spoken || c.requests >= deaf || c.word == httpclose.Foreign) {
 			r.turning++
 		}
 	}

@@ -20,7 +20,7 @@
 //  4. It waits until no connection of the instance has an unanswered request,
 //     at most Options.Timeout. What this can and cannot see stands at [judge].
 //     Keep-alive connections that do not end by themselves are ended with the
-//     server's next answer, see package lastword; those on which that cannot be
+//     server's next answer, see package httpclose; those on which that cannot be
 //     said (TLS, HTTP/2, WebSocket) are left to the program's own stop after
 //     Options.Busy, and so are streams, whose request is older than Options.Stream.
 //

@@ -56,7 +56,7 @@ type Options struct {
 	Stream time.Duration
 
 	// HTTPClose lets drain make any HTTP/1.1 server say Connection: close on
-	// connections that do not end by themselves; see package lastword.
+	// connections that do not end by themselves; see package httpclose.
 	HTTPClose bool
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
@@ -35,8 +35,8 @@ type drain struct {
 	start    time.Time
 	result   Result
 
-	speaker *lastword.Speaker // nil until it is needed
-	refused error             // why it cannot be had
+	speaker *httpclose.Speaker // nil until it is needed
+	refused error              // why it cannot be had
 }
 
 // Run drains the instance and returns when its connections are done, when its

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 )
 
 // patience is how long a connection that is not in use all the time may take to
@@ -44,7 +44,7 @@ func (d *drain) speak(now time.Time) {
 
 // heed takes the program off a connection on which the word has been said, and notes where it cannot be said.
 func (d *drain) heed(c *conn) {
-	if !c.keyed || c.word != lastword.Unsaid || c.heeded == c.last.Info.Acked {
+	if !c.keyed || c.word != httpclose.Unsaid || c.heeded == c.last.Info.Acked {
 		return
 	}
 	c.heeded = c.last.Info.Acked
@@ -53,14 +53,14 @@ func (d *drain) heed(c *conn) {
 		return
 	}
 	c.word = word
-	if word != lastword.Unsaid {
+	if word != httpclose.Unsaid {
 		_ = d.speaker.Remove(c.key)
 	}
 }
 
 func (d *drain) speakOn(ino uint64, c *conn) error {
 	if d.speaker == nil {
-		s, err := lastword.New()
+		s, err := httpclose.New()
 		if err != nil {
 			return err
 		}

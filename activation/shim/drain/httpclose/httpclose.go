@@ -1,4 +1,4 @@
-// Package lastword makes any HTTP/1.1 server say "Connection: close" with its
+// Package httpclose makes any HTTP/1.1 server say "Connection: close" with its
 // next answer, from outside and without its help.
 //
 // A client with a connection that it uses without a pause cannot be drained by
@@ -33,7 +33,7 @@
 //
 // It needs CAP_BPF and CAP_NET_ADMIN (root), CONFIG_BPF_STREAM_PARSER, and Linux 5.10 with BTF. Closing the Speaker takes
 // the program off all connections again.
-package lastword
+package httpclose
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 // limit is how many bytes the head of an answer may have, as far as the program looks. Each step goes over 8 bytes without
 // an LF, or to the begin of the next line, so steps allows 64 lines at least. The verifier walks the loop once for each step.

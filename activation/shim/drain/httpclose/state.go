@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 // The words of the state of a connection, in bytes. Only the program writes them after the connection has been added; the
 // lock of the socket lets it do so for one send at a time.

@@ -30,7 +30,7 @@ func clone() (pid int, e unix.Errno) {
 	beforeFork()
 	r, _, e := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	// Not AfterForkInChild: it leaves the stack guard in the state that makes
-	// every ordinary function fail. This one sets it anew, which also drops the
+	// every ordinary function fail. This one sets it again, which also drops the
 	// request to yield.
 	afterFork()
 	return int(r), e

@@ -59,11 +59,11 @@ func Start(c Config) error {
 		return errors.New("forking the notifier: " + e.Error())
 	}
 	if pid == 0 {
-		child.first()
+		child.forkNotifier()
 	}
 	unix.Close(pair[1])
 	defer unix.Close(pair[0])
-	if err := greet(pid, pair[0]); err != nil {
+	if err := awaitNotifier(pid, pair[0]); err != nil {
 		return err
 	}
 	if c.OwnPtrace {
@@ -90,9 +90,9 @@ func Start(c Config) error {
 	return nil
 }
 
-// greet waits for the first child, whose end makes the notifier the service
+// awaitNotifier waits for the first child, whose end makes the notifier the service
 // manager's child, and lets the notifier read this process's memory.
-func greet(pid, pipe int) error {
+func awaitNotifier(pid, pipe int) error {
 	var status unix.WaitStatus
 	for {
 		_, err := unix.Wait4(pid, &status, 0, nil)

@@ -20,7 +20,7 @@ func beforeFork()
 func afterFork()
 
 // clone forks this one thread, and returns in both processes. In the child no
-// monitor thread exists, so nobody asks it to yield any more.
+// monitor thread exists, so nothing asks it to yield.
 //
 // Between the hooks nothing may be called that checks the stack.
 //

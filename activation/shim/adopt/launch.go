@@ -176,7 +176,7 @@ func titleMemory(args []string) []byte {
 	size := uintptr(0)
 	for _, a := range args {
 		if a != "" && uintptr(unsafe.Pointer(unsafe.StringData(a))) != uintptr(unsafe.Pointer(first))+size {
-			return nil // not the kernel's block any more
+			return nil // no longer the kernel's block
 		}
 		size += uintptr(len(a)) + 1
 	}

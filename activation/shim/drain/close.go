@@ -75,7 +75,7 @@ func (d *drain) addRewriter(ino uint64, c *conn) error {
 	c.key, err = d.rewriter.Add(fd)
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBUSY):
-		// Not established any more, or in use by another such program (kTLS,
+		// No longer established, or in use by another such program (kTLS,
 		// a mesh): this one connection goes without.
 		return errGone
 	case err != nil:

@@ -14,7 +14,7 @@
 //  2. It takes each shared listener out of every epoll instance of these
 //     processes (EPOLL_CTL_DEL on the same open file descriptions, got by
 //     pidfd_getfd). Nothing is closed and nothing in the program changes; it just
-//     is not told of new connections any more, and the siblings take them.
+//     is no longer told of new connections, and the siblings take them.
 //  3. It sends a signal to the processes that expect one: Node processes with our preload
 //     (see PreloadSignal), and with ModeAccept the notifiers of adopted programs.
 //  4. It waits until no connection of the instance has an unanswered request,

@@ -114,7 +114,7 @@ func (d *drain) run(ctx context.Context) error {
 	return nil
 }
 
-// refresh looks at the processes of the instance anew; a master may have started
+// refresh looks at the processes of the instance again; a master may have started
 // workers meanwhile.
 func (d *drain) refresh() error {
 	pids, err := d.pidfds.follow(func() ([]int, error) { return members(d.opt.Cgroup) })

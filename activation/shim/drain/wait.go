@@ -194,7 +194,7 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no accept can be under way any more: since the last
+// acceptsDone reports whether no accept can still be under way: since the last
 // removal all threads have been asleep at one instant, or those that were not have
 // come a good way, and the look after that instant found no connection either.
 func (d *drain) acceptsDone(now time.Time) bool {
@@ -211,7 +211,7 @@ func (d *drain) acceptsDone(now time.Time) bool {
 	}
 	if asleep(pids) || now.Sub(d.tracker.doneSince) >= maxSleepWait && movedOn(pids, d.tracker.ran) {
 		d.tracker.acceptsDone = true
-		d.tracker.looked = time.Time{} // look at the files anew, once more
+		d.tracker.looked = time.Time{} // look at the files once more
 	}
 	return false
 }

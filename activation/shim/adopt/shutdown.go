@@ -66,8 +66,9 @@ func interrupt(tid uint32) {
 }
 
 // relistenAll listens again on each listener that a process has shut down without the notifier: a native program that shares
-// the listener, or a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of the app do this
-// at once: if one calls connect(2) just after another has called listen(2), the connections that came between are reset.
+// the listener, or a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of
+// the app listen again at the same time: if one calls connect(2) just after another has called listen(2), the connections that
+// came between are reset.
 //
 // Two kinds of listeners stay closed: unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and a port that another
 // process has taken. relistenAll no longer watches them, since they would end each poll at once.

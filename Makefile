@@ -92,7 +92,7 @@ e2e:
 programs: deps images
 	PROGRAMS=$(CURDIR)/docs/programs.md $(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
 
-# In a virtual machine: the controllers of cgroup v2, and Yama. Without KVM it takes some 330 s of CPU, on two cores.
+# In a virtual machine: the controllers of cgroup v2, and Yama. Without KVM it takes some 130 s of CPU, on two cores.
 vm: deps
 	$(GO) test -tags vm -v -count 1 -timeout 20m ./internal/lab/vm
 

@@ -37,7 +37,7 @@ const neededFields = "MESSAGE,MESSAGE_ID,PRIORITY,UNIT,N_DROPPED,OBJECT_SYSTEMD_
 
 // span is which part of the journal one run of journalctl reads.
 type part struct {
-	// directory holds links to the journals that are read (see bell), instead of those of the query.
+	// directory holds links to the journals that are read (see waker). journalctl reads it in place of the journals of the query.
 	directory string
 	// cursor is the entry to begin at, itself included.
 	cursor string

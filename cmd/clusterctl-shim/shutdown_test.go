@@ -79,9 +79,9 @@ func TestShutdownOfDatagrams(t *testing.T) {
 	}
 }
 
-// TestRevive: a listener that another process has shut down listens again, with the queue that it had, while a worker runs
+// TestRelisten: a listener that another process has shut down listens again, with the queue that it had, while a worker runs
 // and when one starts.
-func TestRevive(t *testing.T) {
+func TestRelisten(t *testing.T) {
 	// The kernel gives a port that it has chosen itself away again when the listener is shut down, so the port is asked for.
 	free, address := listen(t, "tcp6", "[::]:0", true)
 	free.Close()

@@ -9,7 +9,7 @@ import (
 // An accept that waits in the kernel cannot be called back by the notifier, and
 // would take a connection after the drain has begun. So each thread that was let
 // into accept is remembered, and draining sends it SIGSTOP and SIGCONT: the wait
-// ends with ERESTARTSYS, the thread makes the same call anew, as after any stop
+// ends with ERESTARTSYS, the thread makes the same call again, as after any stop
 // (signal(7), "Interruption of system calls … by stop signals"), and the filter
 // shows it again. Only then it is held. The program notices nothing.
 

@@ -1,10 +1,8 @@
 package adopt
 
 import (
-	"runtime"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -141,80 +139,5 @@ func TestLineNeverOverflows(t *testing.T) {
 	}
 	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != prefix+"xa?b?" {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestParseMapping(t *testing.T) {
-	for in, ok := range map[string]bool{
-		"c000000000-c000400000 rw-p 00000000 00:00 0 \n":           true,
-		"00400000-00500000 r-xp 00000000 fe:00 123 /bin/x\n":       false,
-		"7ffd0000-7ffe0000 rw-p 00000000 00:00 0          [stack]": false,
-		"x-y rw-p 0 0 0": false, "": false, "2000-1000 rw-p 0 0 0": false,
-	} {
-		if s, got := parseMapping([]byte(in)); got != ok || ok && (s.lo >= s.hi) {
-			t.Errorf("%q: %v %v", in, s, got)
-		}
-	}
-}
-
-// The child keeps its stack and its descriptor, whatever else it gives back.
-func TestWaste(t *testing.T) {
-	for range 100 { // on stacks of every age
-		done := make(chan bool)
-		go func() {
-			defer close(done)
-			testWaste(t)
-		}()
-		<-done
-	}
-}
-
-func testWaste(t *testing.T) {
-	// Another thread than the first has its thread-local storage on the heap.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var local byte
-	g := uintptr(getg())
-	if g == 0 {
-		t.Error("no descriptor")
-		return
-	}
-	spans := waste()
-	here := uintptr(unsafe.Pointer(&local)) // on the stack
-	thread, ok := threadLocal()
-	if !ok {
-		t.Error("no thread-local storage")
-	}
-	var total uintptr
-	for _, s := range spans {
-		if s.lo < s.hi {
-			total += s.hi - s.lo
-		}
-		for _, kept := range [...]uintptr{here, g, g + 500, thread.lo} {
-			if s.lo <= kept && kept < s.hi {
-				t.Errorf("%x-%x holds %x", s.lo, s.hi, kept)
-			}
-		}
-	}
-	if total < 1<<20 {
-		t.Errorf("only %d bytes of the heap are found", total)
-	}
-}
-
-func TestAreaIsBounded(t *testing.T) {
-	a, err := newArea()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(a.b)
-	if _, ok := a.listeners(make([]Listener, 10)); !ok {
-		t.Error("ten listeners do not fit")
-	}
-	if _, ok := a.listeners(make([]Listener, 10000)); ok {
-		t.Error("ten thousand listeners fit")
-	}
-	s := "name"
-	if !a.text(&s) || s != "name" {
-		t.Errorf("%q", s)
 	}
 }

@@ -15,29 +15,26 @@ type child struct {
 	pipe  int   // to the launcher
 	keep  []int // descriptors that stay open, ascending
 	title []byte
-	waste [4]span
 
 	msg     unix.Msghdr
 	iov     unix.Iovec
-	one     [4]byte
+	word    [4]byte
 	control [64]byte
 }
 
-// first is the child between: it forks the notifier and is gone.
-func (c *child) first() {
+// forkNotifier runs in the first child. It forks the notifier and exits.
+func (c *child) forkNotifier() {
 	pid, e := clone()
 	if e != 0 || pid != 0 {
 		exit(int(e))
 	}
-	c.second()
+	c.runNotifier()
 }
 
-// second is the notifier.
-func (c *child) second() {
+// runNotifier runs in the second child, the notifier.
+func (c *child) runNotifier() {
 	unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
-	// Before the heap is given back: a signal handler of the Go runtime needs it.
 	masked := c.maskSignals()
-	giveBack(&c.waste)
 	c.closeOthers()
 	c.name()
 	// The descriptor comes after closeOthers.
@@ -46,8 +43,8 @@ func (c *child) second() {
 		exit(1)
 	}
 	pid, _, _ := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
-	*(*int32)(unsafe.Pointer(&c.one)) = int32(pid)
-	unix.RawSyscall(unix.SYS_WRITE, uintptr(c.pipe), uintptr(unsafe.Pointer(&c.one)), unsafe.Sizeof(c.one))
+	*(*int32)(unsafe.Pointer(&c.word)) = int32(pid)
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(c.pipe), uintptr(unsafe.Pointer(&c.word)), unsafe.Sizeof(c.word))
 	fd := c.receive()
 	unix.RawSyscall(unix.SYS_CLOSE, uintptr(c.pipe), 0, 0)
 	if fd < 0 {
@@ -113,7 +110,7 @@ func (c *child) openSignals() unix.Errno {
 
 // receive takes the seccomp listener from the launcher, or returns -1.
 func (c *child) receive() int {
-	c.iov = unix.Iovec{Base: &c.one[0], Len: 1}
+	c.iov = unix.Iovec{Base: &c.word[0], Len: 1}
 	c.msg = unix.Msghdr{Iov: &c.iov, Iovlen: 1, Control: &c.control[0], Controllen: uint64(len(c.control))}
 	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(c.pipe), uintptr(unsafe.Pointer(&c.msg)), unix.MSG_CMSG_CLOEXEC)
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&c.control))

@@ -21,7 +21,24 @@
 // wakes up in it while its program sleeps (a started Go program wakes every
 // minute). The price is a rule: behind the fork nothing may allocate, start a
 // goroutine or wait in the Go scheduler. Only raw system calls on memory that
-// existed before.
+// existed before. No garbage collection is under way at the fork.
+//
+// # Memory
+//
+// A notifier keeps the launcher's heap, most of which is the Go runtime's own and grows with the number of CPUs. The private
+// memory of one notifier (Private_Clean and Private_Dirty of /proc/PID/smaps_rollup) in KB, with Go 1.26.8:
+//
+//	CPUs                              2    16    32    64   128
+//	private memory                  728   947  1164  1665  2578
+//	if the heap were given back     289   322   361   446   594
+//
+// Each number is the mean of 12 notifiers, 4 each of a Node, a Python and a Go program, on systemd 252; GOMAXPROCS sets the
+// number of CPUs. On 2 CPUs the numbers are the same within 10 % on systemd 257, and with 1 and 16 workers. All notifiers share
+// another 600 KB, the shim's program file.
+//
+// Giving the heap back needs the addresses of the goroutine's descriptor, its stack and its thread-local storage: assembly for
+// each architecture, and the layout of the runtime's structures in each Go release. It saves less than 1 MB per worker on up to
+// 32 CPUs, so the notifier does not do it.
 //
 // # Invariants
 //

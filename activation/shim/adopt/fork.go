@@ -20,7 +20,7 @@ func beforeFork()
 func afterFork()
 
 // clone forks this one thread, and returns in both processes. In the child no
-// monitor thread exists, so nobody asks it to yield any more.
+// monitor thread exists, so nothing asks it to yield.
 //
 // Between the hooks nothing may be called that checks the stack.
 //
@@ -30,8 +30,19 @@ func clone() (pid int, e unix.Errno) {
 	beforeFork()
 	r, _, e := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	// Not AfterForkInChild: it leaves the stack guard in the state that makes
-	// every ordinary function fail. This one sets it anew, which also drops the
+	// every ordinary function fail. This one sets it again, which also drops the
 	// request to yield.
 	afterFork()
 	return int(r), e
 }
+
+// growStack makes the goroutine's stack large enough for everything after the fork. Growing it there would allocate.
+//
+//go:noinline
+func growStack() byte {
+	var big [16 << 10]byte
+	return lastOf(&big)
+}
+
+//go:noinline
+func lastOf(b *[16 << 10]byte) byte { return b[len(b)-1] }

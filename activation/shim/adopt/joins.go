@@ -5,10 +5,10 @@ package adopt
 func (n *notifier) joins() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()
-	if l == nil || n.said.joined {
+	if l == nil || n.logged.joined {
 		return
 	}
-	n.said.joined = true
+	n.logged.joined = true
 	n.line.start("the program joins a multicast group on the shared socket ").str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; only the first worker can").
 		hint().str("uninstall the app, and install it without --listen udp:").num(uint64(l.Addr.Port)).write()
 }

@@ -2,6 +2,7 @@ package adopt
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 	"unsafe"
 
@@ -50,21 +51,19 @@ func Start(c Config) error {
 	if err != nil {
 		return errors.New("making a socket pair: " + err.Error())
 	}
-	child, err := newChild(machine, notify, pair[1], &c)
-	if err != nil {
-		return err
-	}
-	child.waste = waste()
+	child := newChild(machine, notify, pair[1], &c)
+	debug.SetGCPercent(-1) // returns when no collection is under way: the child cannot take part in one
+	growStack()
 	pid, e := clone()
 	if e != 0 {
 		return errors.New("forking the notifier: " + e.Error())
 	}
 	if pid == 0 {
-		child.first()
+		child.forkNotifier()
 	}
 	unix.Close(pair[1])
 	defer unix.Close(pair[0])
-	if err := greet(pid, pair[0]); err != nil {
+	if err := awaitNotifier(pid, pair[0]); err != nil {
 		return err
 	}
 	if c.OwnPtrace {
@@ -91,9 +90,9 @@ func Start(c Config) error {
 	return nil
 }
 
-// greet waits for the first child, whose end makes the notifier the service
+// awaitNotifier waits for the first child, whose end makes the notifier the service
 // manager's child, and lets the notifier read this process's memory.
-func greet(pid, pipe int) error {
+func awaitNotifier(pid, pipe int) error {
 	var status unix.WaitStatus
 	for {
 		_, err := unix.Wait4(pid, &status, 0, nil)
@@ -149,38 +148,23 @@ func shares(ls []Listener, k target.Kind) bool {
 	return slices.ContainsFunc(ls, func(l Listener) bool { return l.Kind == k })
 }
 
-// newChild lays out everything that the notifier needs outside of the heap.
-func newChild(m seccomp.Machine, notify, pipe int, c *Config) (*child, error) {
-	a, err := newArea()
-	if err != nil {
-		return nil, errors.New("memory for the notifier: " + err.Error())
-	}
-	errFull := errors.New("too many sockets for one notifier")
-	p := a.take(unsafe.Sizeof(child{}))
-	ls, ok := a.listeners(c.Listeners)
+// newChild returns the notifier, with everything that it needs behind the fork.
+func newChild(m seccomp.Machine, notify, pipe int, c *Config) *child {
 	// What stays open in the notifier: stderr for the log, the pipe to the
 	// launcher, NOTIFY_SOCKET and the listeners.
 	keep := []int{2, pipe}
 	if notify >= 0 {
 		keep = append(keep, notify)
 	}
-	for i := range ls {
-		keep = append(keep, ls[i].FD)
+	for i := range c.Listeners {
+		keep = append(keep, c.Listeners[i].FD)
 	}
 	slices.Sort(keep)
-	q := a.take(uintptr(len(keep)) * unsafe.Sizeof(keep[0]))
+	ch := &child{pipe: pipe, keep: keep, title: titleMemory(c.Args)}
 	const others = 3 // beside the listeners: see loop
-	f := a.take(uintptr(others+len(ls)) * unsafe.Sizeof(unix.PollFd{}))
-	if p == nil || q == nil || f == nil || !ok {
-		return nil, errFull
-	}
-	ch := (*child)(p)
-	ch.fds, ch.holds = unsafe.Slice((*unix.PollFd)(f), others+len(ls)), c.HoldAccept
-	ch.machine, ch.notify, ch.ls = m, notify, ls
-	ch.pipe, ch.title, ch.main = pipe, titleMemory(c.Args), unix.Getpid()
-	ch.keep = unsafe.Slice((*int)(q), len(keep))
-	copy(ch.keep, keep)
-	return ch, nil
+	ch.fds, ch.holds = make([]unix.PollFd, others+len(c.Listeners)), c.HoldAccept
+	ch.machine, ch.notify, ch.ls, ch.main = m, notify, c.Listeners, unix.Getpid()
+	return ch
 }
 
 // titleMemory is the memory that /proc/PID/cmdline shows, if it is all there.
@@ -192,7 +176,7 @@ func titleMemory(args []string) []byte {
 	size := uintptr(0)
 	for _, a := range args {
 		if a != "" && uintptr(unsafe.Pointer(unsafe.StringData(a))) != uintptr(unsafe.Pointer(first))+size {
-			return nil // not the kernel's block any more
+			return nil // no longer the kernel's block
 		}
 		size += uintptr(len(a)) + 1
 	}

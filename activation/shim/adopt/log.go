@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// said remembers which lines have been written: each of them once per start.
-type said struct{ unreadable, mismatch, foreign, renamed, revived, joined bool }
+// logged is which lines have been written: each of them is written once per start.
+type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined bool }
 
 const prefix = "clusterctl-shim: "
 
@@ -75,10 +75,10 @@ func (l *line) write() {
 
 // mismatch says that the program binds the right port in the wrong family.
 func (n *notifier) mismatch(k target.Kind, l *Listener) {
-	if n.said.mismatch {
+	if n.logged.mismatch {
 		return
 	}
-	n.said.mismatch = true
+	n.logged.mismatch = true
 	n.line.start("the program binds ").str(kindWord(k)).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
 		str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
@@ -86,10 +86,10 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 
 // foreign says that a bind is left to the kernel because of who asks.
 func (n *notifier) foreign(tid uint32) {
-	if n.said.foreign {
+	if n.logged.foreign {
 		return
 	}
-	n.said.foreign = true
+	n.logged.foreign = true
 	o := &n.owner
 	n.line.start("process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str(") of user ").num(uint64(o.task.UID)).str(" binds ").addr(&n.addr)
 	if !o.task.Same(&o.first) {
@@ -103,10 +103,10 @@ func (n *notifier) foreign(tid uint32) {
 
 // unreadable says that a bind, or what a call does to a path, could not be looked at.
 func (n *notifier) unreadable(tid uint32, e unix.Errno) {
-	if n.said.unreadable || e != unix.EACCES && e != unix.EPERM {
+	if n.logged.unreadable || e != unix.EACCES && e != unix.EPERM {
 		return
 	}
-	n.said.unreadable = true
+	n.logged.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; its calls about sockets go to the kernel").
 		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then clusterctl install … --own-ptrace").write()
@@ -114,10 +114,10 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 
 // renamed says that the program binds another path, and renames it: clients do not find this socket.
 func (n *notifier) renamed(l *Listener) {
-	if n.said.renamed {
+	if n.logged.renamed {
 		return
 	}
-	n.said.renamed = true
+	n.logged.renamed = true
 	n.line.start("the program renames a file to ").str(l.Want.Path).str(", the socket of the unit; the socket stays").
 		hint().str("let the program bind ").str(l.Want.Path).str(" itself").write()
 }

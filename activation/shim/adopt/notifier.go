@@ -22,13 +22,13 @@ type notifier struct {
 	fds     []unix.PollFd // three and one for each listener
 	holds   bool          // Config.HoldAccept
 
-	ready    bool // all listeners are
-	owes     bool // READY=1 found no place in the manager's queue yet
-	draining bool
-	said     said
-	waiting  waiting // threads that the kernel runs an accept for
-	owner    owner   // whose binds are answered
-	options  options // of the program's own socket
+	ready        bool // all listeners are
+	readyPending bool // READY=1 has not fitted into the manager's queue yet
+	draining     bool
+	logged       logged
+	waiting      waiting // threads that the kernel runs an accept for
+	owner        owner   // whose binds are answered
+	options      options // of the program's own socket
 
 	n    seccomp.Notification
 	r    target.Reader
@@ -47,7 +47,7 @@ func (n *notifier) loop() {
 	n.watch(fds[3:])
 	for {
 		fds[2].Fd = -1 // poll(2) passes it over
-		if n.owes {
+		if n.readyPending {
 			fds[2].Fd = int32(n.notify)
 		}
 		if e := poll(fds); e == unix.EINTR {
@@ -64,7 +64,7 @@ func (n *notifier) loop() {
 		if fds[2].Revents != 0 {
 			n.tellReady()
 		}
-		n.revive(fds[3:])
+		n.relistenAll(fds[3:])
 		switch {
 		case fds[0].Revents&unix.POLLIN != 0:
 			// ENOENT: interrupted or gone meanwhile. Trying again here instead of
@@ -211,8 +211,8 @@ func (n *notifier) mark(l *Listener) {
 // sent when poll says that there is room.
 func (n *notifier) tellReady() {
 	e := send(n.notify, unsafe.Slice(unsafe.StringData(readyMessage), len(readyMessage)))
-	n.owes = e == unix.EAGAIN
-	if e != 0 && !n.owes {
+	n.readyPending = e == unix.EAGAIN
+	if e != 0 && !n.readyPending {
 		n.line.start("telling the service manager that the program is ready: ").errno(e).write()
 	}
 }

@@ -25,15 +25,15 @@ func (n *notifier) shutdown() {
 		n.seccomp.Fail(n.n.ID, unix.ENOTCONN)
 		return
 	}
-	wake := n.holds && !l.datagram() && n.deaden(l, tid, fd)
+	wake := n.holds && !l.datagram() && n.replaceClosed(l, tid, fd)
 	if n.seccomp.Return(n.n.ID, 0) == 0 && wake {
 		n.callAgain(tid)
 	}
 }
 
-// deaden puts a socket of the same family that does not listen on the descriptor. For the program this is what shutdown
+// replaceClosed puts a socket of the same family that does not listen on the descriptor. For the program this is what shutdown
 // leaves: accept fails with EINVAL, and poll says POLLHUP.
-func (n *notifier) deaden(l *Listener, tid, fd uint32) bool {
+func (n *notifier) replaceClosed(l *Listener, tid, fd uint32) bool {
 	dead, _, e := unix.RawSyscall(unix.SYS_SOCKET, uintptr(l.Addr.Family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if e != 0 {
 		return false
@@ -65,13 +65,14 @@ func interrupt(tid uint32) {
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGCONT), 0)
 }
 
-// revive listens again on the listeners that somebody has shut down past the notifier: a native program that shares them, or
-// a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of the app do this
-// at once: if one calls connect(2) just after another has called listen(2), the connections that came between are reset.
+// relistenAll listens again on each listener that a process has shut down without the notifier: a native program that shares
+// the listener, or a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of
+// the app listen again at the same time: if one calls connect(2) just after another has called listen(2), the connections that
+// came between are reset.
 //
 // Two kinds of listeners stay closed: unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and a port that another
-// process has taken. revive no longer watches them, since they would end each poll at once.
-func (n *notifier) revive(watched []unix.PollFd) {
+// process has taken. relistenAll no longer watches them, since they would end each poll at once.
+func (n *notifier) relistenAll(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {
 			continue
@@ -81,8 +82,8 @@ func (n *notifier) revive(watched []unix.PollFd) {
 			watched[i].Fd = -1
 			n.line.start("the listener ").str(l.Name).str(" was shut down by a process, and listening again failed: ").errno(e).
 				hint().str("clusterctl stop APP, then clusterctl start APP").write()
-		} else if !n.said.revived {
-			n.said.revived = true
+		} else if !n.logged.relistened {
+			n.logged.relistened = true
 			n.line.start("the listener ").str(l.Name).str(" was shut down by a process (shutdown(2), or connect(2) with AF_UNSPEC); it listens again").write()
 		}
 	}
@@ -108,7 +109,7 @@ func relisten(l *Listener) unix.Errno {
 	return e
 }
 
-// watch fills in what revive looks at: the stream listeners.
+// watch fills in what relistenAll looks at: the stream listeners.
 func (n *notifier) watch(fds []unix.PollFd) {
 	for i := range fds {
 		fds[i] = unix.PollFd{Fd: -1} // poll(2) passes it over

@@ -14,14 +14,14 @@
 //  2. It takes each shared listener out of every epoll instance of these
 //     processes (EPOLL_CTL_DEL on the same open file descriptions, got by
 //     pidfd_getfd). Nothing is closed and nothing in the program changes; it just
-//     is not told of new connections any more, and the siblings take them.
-//  3. It tells those that can be told: Node processes with our preload
-//     (see ToldSignal), and with ModeAccept the notifiers of adopted programs.
+//     is no longer told of new connections, and the siblings take them.
+//  3. It sends a signal to the processes that expect one: Node processes with our preload
+//     (see PreloadSignal), and with ModeAccept the notifiers of adopted programs.
 //  4. It waits until no connection of the instance has an unanswered request,
 //     at most Options.Timeout. What this can and cannot see stands at [judge].
 //     Keep-alive connections that do not end by themselves are ended with the
-//     server's next answer, see package lastword; those on which that cannot be
-//     said (TLS, HTTP/2, WebSocket) are left to the program's own stop after
+//     server's next answer, see package httpclose; where an answer cannot carry that
+//     (TLS, HTTP/2, WebSocket), connections are left to the program's own stop after
 //     Options.Busy, and so are streams, whose request is older than Options.Stream.
 //
 // Whether a program handles SIGTERM well cannot be told from outside: Node and Go

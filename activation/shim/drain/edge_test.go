@@ -212,12 +212,12 @@ func TestNotPermitted(t *testing.T) {
 	}
 }
 
-// TestAccept: the notifier is told, and no other process of our executable.
+// TestAccept: the notifier gets the signal, and no other process of our executable does.
 func TestAccept(t *testing.T) {
 	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
 	w := c.start()
-	told := filepath.Join(t.TempDir(), "told")
-	notifier := c.command(w.cgroup, "/proc/self/exe", "notify", told)
+	notified := filepath.Join(t.TempDir(), "notified")
+	notifier := c.command(w.cgroup, "/proc/self/exe", "notify", notified)
 	if err := notifier.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestAccept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { other.Process.Kill(); other.Wait() }()
-	await(t, func() bool { _, err := os.Stat(told + ".ready"); return err == nil })
+	await(t, func() bool { _, err := os.Stat(notified + ".ready"); return err == nil })
 	opt := patient
 	opt.Mode = drain.ModeAccept
 	r, err := c.run(w, opt)
@@ -237,7 +237,7 @@ func TestAccept(t *testing.T) {
 	if r.Held != 1 || r.Reason != "" {
 		t.Errorf("%#v; want one notifier held", r)
 	}
-	await(t, func() bool { _, err := os.Stat(told); return err == nil })
+	await(t, func() bool { _, err := os.Stat(notified); return err == nil })
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("another process of the executable: %v", err)
 	}

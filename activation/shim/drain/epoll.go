@@ -159,7 +159,7 @@ func (r *remover) remove(e entry) error {
 		return nil
 	case unix.ENOENT, unix.EINVAL:
 		// ENOENT: taken out meanwhile (or an instance shared by fork, done
-		// already). EINVAL: the number is no epoll instance any more.
+		// already). EINVAL: the number is no longer an epoll instance.
 		return errGone
 	default:
 		return fmt.Errorf("taking fd %d out of the epoll of process %d: %w", e.watch.fd, e.pid, errno)

@@ -44,33 +44,33 @@ func TestJudge(t *testing.T) {
 
 var second = Options{Idle: time.Second, Answer: time.Second, Busy: time.Hour}
 
-// TestBook follows one connection: unknown, then ours, then turning.
-func TestBook(t *testing.T) {
-	var b book
+// TestTracker follows one connection: unknown, then ours, then reused.
+func TestTracker(t *testing.T) {
+	var b tracker
 	now := time.Now()
 	at := func(received, acked uint64, unread uint32) []socket {
 		return []socket{{Ino: 7, Port: 80, Unread: unread, Info: tcpInfo{Received: received, Acked: acked}}, {Ino: 0, Port: 80}}
 	}
-	if !b.strangers(at(1, 0, 1)) {
+	if !b.hasUnknown(at(1, 0, 1)) {
 		t.Fatal("an inode never seen is no stranger")
 	}
 	b.learn(at(1, 0, 1), nil, now)
-	if !b.strangers(at(1, 0, 1)) {
+	if !b.hasUnknown(at(1, 0, 1)) {
 		t.Error("given up after one look: accept may not have come to its fd yet")
 	}
 	b.learn(at(1, 0, 1), []process{{sockets: map[uint64]int{7: 4}}}, now)
 	if got := b.judge(at(1, 0, 1), second, now); len(got.left) != 1 || got.busy != 1 {
 		t.Errorf("unread: %+v", got)
 	}
-	if got := b.judge(at(1, 9, 0), second, now); got.turning != 0 {
+	if got := b.judge(at(1, 9, 0), second, now); got.reused != 0 {
 		t.Errorf("answered once, what was under way at first: %+v", got)
 	}
-	if got := b.judge(at(2, 9, 0), second, now); got.turning != 1 {
+	if got := b.judge(at(2, 9, 0), second, now); got.reused != 1 {
 		t.Errorf("used again: %+v", got)
 	}
 	b.learn([]socket{{Ino: 9}}, nil, now)
 	b.learn([]socket{{Ino: 9}}, nil, now)
-	if b.strangers([]socket{{Ino: 9}}) {
+	if b.hasUnknown([]socket{{Ino: 9}}) {
 		t.Error("a sibling's connection is a stranger for ever")
 	}
 }
@@ -78,7 +78,7 @@ func TestBook(t *testing.T) {
 // TestSpoken: a connection on which Connection: close is said has until the end of
 // the drain for it, unless two more requests show that it is not heard.
 func TestSpoken(t *testing.T) {
-	var b book
+	var b tracker
 	now := time.Now()
 	at := func(received, acked uint64) []socket {
 		return []socket{{Ino: 7, Port: 80, Info: tcpInfo{Received: received, Acked: acked}}}
@@ -88,16 +88,16 @@ func TestSpoken(t *testing.T) {
 		received, acked uint64
 		want            int
 	}{
-		{1, 9, 0},  // answered, and spoken on from here
+		{1, 9, 0},  // answered; close is requested from here on
 		{2, 9, 0},  // a request that was under way
 		{2, 18, 0}, // its answer, with or without the words
 		{3, 18, 0}, // a second one, whose answer has them for certain
 		{3, 27, 0},
 		{4, 27, 1}, // and still in use
 	} {
-		if got := b.judge(at(step.received, step.acked), second, now); len(got.left) != 1 || got.turning != step.want {
-			t.Errorf("step %d: %+v, want one left, %d turning", i, got, step.want)
+		if got := b.judge(at(step.received, step.acked), second, now); len(got.left) != 1 || got.reused != step.want {
+			t.Errorf("step %d: %+v, want one left, %d reused", i, got, step.want)
 		}
-		b.conns[7].spoken = true
+		b.conns[7].closeRequested = true
 	}
 }

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// ToldSignal tells a Node process with our preload that draining has begun,
+	// PreloadSignal tells a Node process with our preload that draining has begun,
 	// before its own SIGTERM. SIGURG is ignored by default, so that it could do no
 	// harm where it is not awaited, and no Node program listens to it.
-	ToldSignal = unix.SIGURG
+	PreloadSignal = unix.SIGURG
 	// NotifierSignal tells the notifier of an adopted program to hold accept.
 	NotifierSignal = unix.SIGUSR1
 	// NotifierArg is argv[1] of a notifier.
@@ -55,22 +55,22 @@ type Options struct {
 	// Stream is how old the last request must be before what is still sent counts as a stream; 0 means Timeout.
 	Stream time.Duration
 
-	// HTTPClose lets drain make any HTTP/1.1 server say Connection: close on
-	// connections that do not end by themselves; see package lastword.
+	// HTTPClose lets drain add Connection: close to the answers of any HTTP/1.1 server,
+	// on connections that do not end by themselves; see package httpclose.
 	HTTPClose bool
 }
 
 // Result says what one drain did.
 type Result struct {
-	Processes int           // of the instance
-	Listeners int           // shared ones that the instance held
-	Removed   int           // entries taken out of epoll instances, those put back included
-	Told      int           // processes with the Node preload
-	Held      int           // notifiers
-	Spoken    int           // connections on which Connection: close was put into the server's mouth
-	Left      int           // connections not done at the end
-	Streams   int           // connections left to the program: they send without a new request
-	Waited    time.Duration //
+	Processes      int           // of the instance
+	Listeners      int           // shared ones that the instance held
+	Removed        int           // entries taken out of epoll instances, those put back included
+	Notified       int           // processes with the Node preload
+	Held           int           // notifiers
+	CloseRequested int           // connections for which httpclose adds Connection: close
+	Left           int           // connections not done at the end
+	Streams        int           // connections left to the program: they send without a new request
+	Waited         time.Duration //
 	// Open are the connections that were in use at the end: those left, and the streams.
 	Open []left.Connection
 	// Reason says why the drain ended short of done, or did nothing at all; ""

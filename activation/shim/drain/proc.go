@@ -21,7 +21,7 @@ type process struct {
 	sockets map[uint64]int // inode -> one of the fd numbers that refer to it
 	epolls  []int          // fd numbers of epoll instances
 	uring   bool           // has an io_uring, by which it could accept unseen
-	preload bool           // holds our Node preload open: it can be told
+	preload bool           // holds our Node preload open: it expects a signal
 }
 
 // look reads /proc/PID/fd. A process that has gone meanwhile has no files.
@@ -135,9 +135,9 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// tell sends sig to the process if it still is one that check accepts. If the id has been reused, check sees another
+// signal sends sig to the process if it still is one that check accepts. If the id has been reused, check sees another
 // process than the signal would reach, and the signal reaches none.
-func (p process) tell(sig unix.Signal, check func(pid int) bool) (bool, error) {
+func (p process) signal(sig unix.Signal, check func(pid int) bool) (bool, error) {
 	if !check(p.pid) {
 		return false, nil
 	}

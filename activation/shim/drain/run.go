@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/clusterctl/clusterctl/activation/shim/drain/lastword"
+	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
@@ -21,22 +21,22 @@ type (
 
 // drain is the state of one Run.
 type drain struct {
-	opt    Options
-	diag   *sockdiag.Conn
-	main   int // pidfd of the main process
-	self   string
-	shared map[uint64]socket
-	procs  []process
-	told   map[int]bool
-	pidfds pidfds
+	opt      Options
+	diag     *sockdiag.Conn
+	main     int // pidfd of the main process
+	self     string
+	shared   map[uint64]socket
+	procs    []process
+	notified map[int]bool
+	pidfds   pidfds
 	// readings of the epoll instances, see entries
 	readings map[epollKey]reading
-	book     book
+	tracker  tracker
 	start    time.Time
 	result   Result
 
-	speaker *lastword.Speaker // nil until it is needed
-	refused error             // why it cannot be had
+	rewriter    *httpclose.Rewriter // nil until it is needed
+	rewriterErr error               // why there is none
 }
 
 // Run drains the instance and returns when its connections are done, when its
@@ -78,9 +78,9 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	if opt.Stream == 0 {
 		opt.Stream = opt.Timeout
 	}
-	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), told: make(map[int]bool), pidfds: make(pidfds), start: time.Now()}
+	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), notified: make(map[int]bool), pidfds: make(pidfds), start: time.Now()}
 	defer d.pidfds.close()
-	defer d.shutUp()
+	defer d.closeRewriter()
 	ctx, cancel := context.WithTimeout(ctx, opt.Timeout)
 	defer cancel()
 	err = d.run(ctx)
@@ -114,7 +114,7 @@ func (d *drain) run(ctx context.Context) error {
 	return nil
 }
 
-// refresh looks at the processes of the instance anew; a master may have started
+// refresh looks at the processes of the instance again; a master may have started
 // workers meanwhile.
 func (d *drain) refresh() error {
 	pids, err := d.pidfds.follow(func() ([]int, error) { return members(d.opt.Cgroup) })
@@ -166,14 +166,14 @@ func (d *drain) hold(ctx context.Context) error {
 	n, err := remove(ctx, d.entries(ctx), d.procs)
 	d.result.Removed += n
 	if n > 0 {
-		d.book.unsettle()
+		d.tracker.acceptsDone = false
 	}
 	for _, p := range d.procs {
-		if d.told[p.pid] {
+		if d.notified[p.pid] {
 			continue
 		}
-		d.told[p.pid] = true
-		err = errors.Join(err, d.tell(p))
+		d.notified[p.pid] = true
+		err = errors.Join(err, d.notify(p))
 	}
 	if d.result.Removed+d.result.Held > 0 {
 		return nil // part of it is better than none
@@ -181,21 +181,21 @@ func (d *drain) hold(ctx context.Context) error {
 	return err
 }
 
-func (d *drain) tell(p process) error {
+func (d *drain) notify(p process) error {
 	if p.preload {
-		ok, err := p.tell(ToldSignal, func(pid int) bool {
+		ok, err := p.signal(PreloadSignal, func(pid int) bool {
 			again, err := look(pid)
-			return err == nil && again.preload && catches(pid, ToldSignal)
+			return err == nil && again.preload && catches(pid, PreloadSignal)
 		})
 		if ok {
-			d.result.Told++
+			d.result.Notified++
 		}
 		return err
 	}
 	if d.opt.Mode != ModeAccept {
 		return nil
 	}
-	ok, err := p.tell(NotifierSignal, func(pid int) bool { return isNotifier(pid, d.self) })
+	ok, err := p.signal(NotifierSignal, func(pid int) bool { return isNotifier(pid, d.self) })
 	if ok {
 		d.result.Held++
 	}

@@ -184,12 +184,12 @@ func servePutBack() int {
 	return 0
 }
 
-// notify is a notifier: it only notes that it was told.
+// notify is a notifier that only records that the signal has come.
 func notify(path string) int {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, drain.NotifierSignal)
+	notified := make(chan os.Signal, 1)
+	signal.Notify(notified, drain.NotifierSignal)
 	os.WriteFile(path+".ready", nil, 0o644)
-	<-told
+	<-notified
 	os.WriteFile(path, nil, 0o644)
 	forever()
 	return 0

@@ -11,7 +11,7 @@ import (
 // for the kernel (D: for a page of its memory or a disk, which soon goes on). A
 // thread that got an event from epoll_wait before the listener was taken out, and
 // has not come round to its accept yet, is not asleep: so after one such
-// instant nothing is accepted any more.
+// instant nothing is accepted.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {

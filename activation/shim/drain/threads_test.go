@@ -26,7 +26,7 @@ func TestAsleep(t *testing.T) {
 	before := drain.RanSoFar(waits)
 	for range 100 {
 		if drain.Asleep(waits) || drain.MovedOn(waits, before) {
-			t.Fatalf("no accept can come any more, with threads in %v", states(waits[0]))
+			t.Fatalf("no accept can follow, with threads in %v", states(waits[0]))
 		}
 	}
 	computes := start("compute", "R")

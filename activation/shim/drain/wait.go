@@ -16,14 +16,14 @@ import (
 const (
 	minInterval = 2 * time.Millisecond
 	maxInterval = 20 * time.Millisecond
-	// share bounds what looking costs: at most one part in share of a CPU, on
+	// maxShare bounds what looking costs: at most one part in maxShare of a CPU, on
 	// hosts where a dump takes long (large tables of sockets or of files).
-	share          = 10
+	maxShare       = 10
 	costlyInterval = 200 * time.Millisecond
-	// restless is how long to wait at least for the instance to be asleep at one
+	// maxSleepWait is how long to wait at least for the instance to be asleep at one
 	// instant when its connections are done already; a program that computes in the
 	// background never is.
-	restless = 250 * time.Millisecond
+	maxSleepWait = 250 * time.Millisecond
 )
 
 // wait returns when the connections are done or a bound is reached.
@@ -46,13 +46,13 @@ func (d *drain) wait(ctx context.Context) error {
 			d.result.Open = verdict.open()
 			return nil
 		}
-		d.speak(began)
+		d.requestClose(began)
 		d.result.Left, d.result.Streams = len(verdict.left), len(verdict.streams)
 		if ctx.Err() != nil {
 			d.result.Reason, d.result.Open = d.late(verdict), verdict.open()
 			return nil
 		}
-		if d.mainEnds(max(interval, min(share*cost, costlyInterval))) {
+		if d.mainEnds(max(interval, min(maxShare*cost, costlyInterval))) {
 			d.result.Reason, d.result.Left = "the main process ended by itself", 0
 			return nil
 		}
@@ -72,7 +72,7 @@ type sampled struct {
 	left    []socket // not done
 	streams []socket // sent to without an end in sight, see stream; not of those left
 	busy    int      // of those left, with a request that is not answered
-	turning int      // of those left, in use again and again
+	reused  int      // of those left, in use again and again
 }
 
 // open returns the connections that are in use, the oldest request first.
@@ -101,16 +101,16 @@ func (d *drain) sample(ctx context.Context, now time.Time) (sampled, error) {
 		}
 		all = append(all, list...)
 	}
-	if d.book.strangers(all) || now.Sub(d.book.looked) >= maxInterval {
+	if d.tracker.hasUnknown(all) || now.Sub(d.tracker.looked) >= maxInterval {
 		if err := d.refresh(); err != nil {
 			return sampled{}, err
 		}
 		if err := d.hold(ctx); err != nil {
 			return sampled{}, err
 		}
-		d.book.learn(all, d.procs, now)
+		d.tracker.learn(all, d.procs, now)
 	}
-	return d.book.judge(all, d.opt, now), nil
+	return d.tracker.judge(all, d.opt, now), nil
 }
 
 // listeners returns one listener per address family and port, or per name.
@@ -141,15 +141,15 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 			d.result.Reason = fmt.Sprintf("left to the program's own stop: %s, sent to for %v without a new request",
 				peers(s.streams), d.opt.Stream)
 		}
-		return d.settled(now)
+		return d.acceptsDone(now)
 	}
-	d.book.calm = time.Time{}
-	if s.turning < len(s.left) {
-		d.book.allTurning = time.Time{}
+	d.tracker.doneSince = time.Time{}
+	if s.reused < len(s.left) {
+		d.tracker.allReusedSince = time.Time{}
 		return false
 	}
-	if d.book.allTurning.IsZero() {
-		d.book.allTurning = now
+	if d.tracker.allReusedSince.IsZero() {
+		d.tracker.allReusedSince = now
 	}
 	// Then an instant at which all of them happen to be answered is best: most
 	// clients pause between requests.
@@ -157,20 +157,20 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 	if s.busy > 0 {
 		bound *= 2
 	}
-	if now.Sub(d.book.allTurning) < bound {
+	if now.Sub(d.tracker.allReusedSince) < bound {
 		return false
 	}
 	d.result.Left = len(s.left)
 	d.result.Reason = fmt.Sprintf("keep-alive connections stay in use, left to the program's own stop: %s", peers(s.left))
-	if d.refused != nil {
-		d.result.Reason += fmt.Sprintf(" (%v)", d.refused)
+	if d.rewriterErr != nil {
+		d.result.Reason += fmt.Sprintf(" (%v)", d.rewriterErr)
 	}
 	return true
 }
 
 // late says why the time was not enough.
 func (d *drain) late(s sampled) string {
-	if s.busy == 0 && s.turning == 0 && len(s.left) > 0 {
+	if s.busy == 0 && s.reused == 0 && len(s.left) > 0 {
 		return fmt.Sprintf("time is up, for what may have been a pause within an answer: %s", peers(s.left))
 	}
 	return "time is up"
@@ -194,24 +194,24 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// settled reports whether no accept can be under way any more: since the last
+// acceptsDone reports whether no accept can still be under way: since the last
 // removal all threads have been asleep at one instant, or those that were not have
 // come a good way, and the look after that instant found no connection either.
-func (d *drain) settled(now time.Time) bool {
-	if d.book.settled {
+func (d *drain) acceptsDone(now time.Time) bool {
+	if d.tracker.acceptsDone {
 		return true
 	}
 	pids := make([]int, 0, len(d.procs))
 	for _, p := range d.procs {
 		pids = append(pids, p.pid)
 	}
-	if d.book.calm.IsZero() {
-		d.book.calm = now
-		d.book.ran = ranSoFar(pids)
+	if d.tracker.doneSince.IsZero() {
+		d.tracker.doneSince = now
+		d.tracker.ran = ranSoFar(pids)
 	}
-	if asleep(pids) || now.Sub(d.book.calm) >= restless && movedOn(pids, d.book.ran) {
-		d.book.settled = true
-		d.book.looked = time.Time{} // look at the files anew, once more
+	if asleep(pids) || now.Sub(d.tracker.doneSince) >= maxSleepWait && movedOn(pids, d.tracker.ran) {
+		d.tracker.acceptsDone = true
+		d.tracker.looked = time.Time{} // look at the files once more
 	}
 	return false
 }

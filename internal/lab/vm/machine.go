@@ -20,9 +20,6 @@ import (
 
 const qemu = "qemu-system-x86_64"
 
-// OnlyEnv is a part of the names of the checks to make, blanks written as "_"; all are made if it is not set.
-const OnlyEnv = "CLUSTERCTL_VM_ONLY"
-
 // AccelEnv is "kvm" or "tcg", and what there is if it is not set.
 const AccelEnv = "CLUSTERCTL_VM_ACCEL"
 
@@ -94,7 +91,7 @@ func run(
 	}
 	cmd := exec.CommandContext(ctx, qemu, "-M", "pc", "-accel", accel, "-cpu", cpuModel, "-smp", cpus, "-m", memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", vmlinuz, "-initrd", "/proc/self/fd/3", "-append", cmdline+" vm.only="+os.Getenv(OnlyEnv),
+		"-kernel", vmlinuz, "-initrd", "/proc/self/fd/3", "-append", cmdline,
 		"-serial", "file:/proc/self/fd/4", "-serial", "stdio")
 	cmd.ExtraFiles = []*os.File{initramfs, log}
 	var msg strings.Builder

@@ -19,7 +19,7 @@ type guestFiles struct {
 // pack writes the archive of the image and the files.
 func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
 	a := newArchive(w)
-	a.tree(imageDir, left)
+	a.tree(imageDir, omitted)
 	a.copy("init", g.guest, 0o755)
 	a.link("usr/bin/vm-guest", "/init")
 	a.dir("lib-vm")
@@ -51,8 +51,9 @@ StandardOutput=journal+console
 TimeoutStartSec=infinity
 `
 
-// left says what of the image stays out of the machine, whose root directory is in memory: what no program here reads.
-func left(name string) bool {
+// omitted reports whether a file of the image is left out of the machine, whose root directory is in memory: no program here
+// reads it.
+func omitted(name string) bool {
 	switch name {
 	case "boot", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo",
 		"usr/share/nodejs/@types", "usr/include", "usr/share/locale", "usr/share/doc", "usr/share/man", "usr/share/info",

@@ -86,8 +86,6 @@ func prepare(t *testing.T, ctx context.Context) (initramfs *os.File, vmlinuz str
 			"/usr/lib/clusterctl/clusterctl-shim":             lab.Build(t, "./cmd/clusterctl-shim"),
 			"/usr/lib/clusterctl/clusterctl-node-preload.cjs": "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs",
 			"/srv/hello/server.js":                            "../../../packaging/examples/node-hello/server.js",
-			"/srv/cluster-2021/master.js":                     "../../../packaging/examples/cluster-2021/master.js",
-			"/srv/cluster-2021/child.js":                      "../../../packaging/examples/cluster-2021/child.js",
 			"/srv/wrapped/server.js":                          "../../../packaging/examples/node-hello/server.js",
 		},
 	}

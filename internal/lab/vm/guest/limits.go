@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/lab/load"
@@ -99,46 +97,4 @@ func (r *reporter) explained(victim string) error {
 		err = fmt.Errorf("the journal has no oom-kill of %s", victim)
 	}
 	return err
-}
-
-func (r *reporter) quota() error {
-	return r.sized("CPUQuota=100%", "cpu.max", "100000 100000", "CPU quota of 100%")
-}
-
-func (r *reporter) cpuset() error {
-	return r.sized("AllowedCPUs=1", "cpuset.cpus.effective", "1", "cpuset of 1 CPU")
-}
-
-// sized limits the slice of an app before it is installed: as many instances as the slice has CPUs, and the reason said.
-// The limit is what stands in a file of the slice's cgroup.
-func (r *reporter) sized(setting, file, limit, reason string) error {
-	const slice = "clusterctl-sized.slice"
-	dir := "/etc/systemd/system/" + slice + ".d"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(dir+"/limit.conf", []byte("[Slice]\n"+setting+"\n"), 0o644); err != nil {
-		return err
-	}
-	if _, err := r.run("systemctl", "daemon-reload"); err != nil {
-		return err
-	}
-	out, code := r.install(hogArgs("sized", "--instances", "max")...)
-	r.note("%s", out)
-	if code != 0 {
-		return fmt.Errorf("the install has failed with status %d", code)
-	}
-	b, err := os.ReadFile("/sys/fs/cgroup/clusterctl.slice/" + slice + "/" + file)
-	if err != nil {
-		return err
-	}
-	r.note("%s: %s", file, b)
-	if strings.TrimSpace(string(b)) != limit {
-		return fmt.Errorf("the limit is not in the cgroup: want %q", limit)
-	}
-	if want := fmt.Sprintf("1 instance running (%s)", reason); !strings.Contains(out, want) {
-		return fmt.Errorf("it does not say %q", want)
-	}
-	return nil
 }

@@ -17,7 +17,7 @@ func (r *reporter) wrapped() error {
 	if err := os.WriteFile("/srv/wrapped/package.json", []byte(manifest), 0o644); err != nil {
 		return err
 	}
-	if err := setScope(1); err != nil {
+	if err := restrictPtrace(); err != nil {
 		return err
 	}
 	out, code := r.install("/srv/wrapped", "-i", "1")

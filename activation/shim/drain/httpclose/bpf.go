@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 import (
 	"errors"
@@ -98,7 +98,7 @@ func load(code []insn) (int, error) {
 		license:    unsafe.Pointer(&license[0]),
 		attachType: unix.BPF_SK_MSG_VERDICT,
 	}
-	copy(attr.name[:], "clusterctl_bye")
+	copy(attr.name[:], "clusterctl_http")
 	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err != nil {
 		err = errors.Join(err, verdict(&attr))

@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 import (
 	"bytes"
@@ -13,17 +13,17 @@ import (
 // TestBodies: the client gets what the server sends byte for byte, in whatever pieces it is sent. One header in one of
 // the heads may differ. The bodies are made of what heads are made of.
 func TestBodies(t *testing.T) {
-	s := speaker(t)
-	told := 0
+	s := newRewriter(t)
+	rewritten := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPair(t, s)
 		defer p.server.Close()
 		defer p.client.Close()
-		if talk(rt, p) {
-			told++
+		if answers(rt, p) {
+			rewritten++
 		}
 	})
-	if told == 0 {
+	if rewritten == 0 {
 		t.Error("no head was changed at all")
 	}
 }
@@ -42,9 +42,9 @@ var heads = []string{
 	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n", ok + date + length + "Connection: close\r\n",
 }
 
-// talk is one connection: answers of a head and a body, each to one request, and the program put on it at some time. It
+// answers plays one connection: answers of a head and a body, each to one request, and the program put on it at some time. It
 // reports whether a head was changed.
-func talk(t *rapid.T, p *pairOf) bool {
+func answers(t *rapid.T, p *pairOf) bool {
 	addAt := rapid.IntRange(0, 12).Draw(t, "add at")
 	event := 0
 	changed := false
@@ -111,9 +111,9 @@ func pieces(t *rapid.T, head, body string) []string {
 
 // allowed: the one header that may be another.
 func allowed(sent, got []byte) bool {
-	closed := []byte("Connection:      close\r\n")
-	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(bye), 1)) ||
-		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), closed, 1))
+	short := []byte("Connection:      close\r\n")
+	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(closed), 1)) ||
+		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
 // acknowledged waits until the client's kernel has acknowledged all that was sent: then only the request is missing.

@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 import "encoding/binary"
 

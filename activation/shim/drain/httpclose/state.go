@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 // The words of the state of a connection, in bytes. Only the program writes them after the connection has been added; the
 // lock of the socket lets it do so for one send at a time.
@@ -6,7 +6,7 @@ const (
 	stateKey    = 0  // of the connection in the maps
 	stateRead   = 4  // bytes that the server had read when it sent last (the low 32 bits)
 	stateSent   = 8  // whether it has sent since the connection was added
-	stateTold   = 12 // whether Connection: close has been said
+	stateDone   = 12 // whether an answer has carried Connection: close
 	stateClose  = 16 // where in the head "Connection: keep-alive" is, or 0
 	stateDate   = 20 // where Date is, or 0
 	stateFlags  = 24
@@ -18,10 +18,10 @@ const (
 
 // What the head of an answer has.
 const (
-	framed     = 1 // a length, or a status that has no body: the connection goes on behind the answer
-	untouched  = 2 // a signature, or a Connection header of another form: leave the head as it is
-	begunKnown = 1 // of baseFlags: baseRead holds
-	underWay   = 2 // the last that happened was that a request came
+	hasLength      = 1 // a length, or a status that has no body: the connection goes on behind the answer
+	keepHead       = 2 // a signature, or a Connection header of another form: leave the head as it is
+	baseKnown      = 1 // of baseFlags: baseRead holds
+	requestPending = 2 // the last that happened was that a request came
 )
 
 // The words of what Add knows of a connection.
@@ -31,10 +31,10 @@ const (
 	baseLength = 8
 )
 
-// What the program reports of a connection.
+// Results that the program stores for a connection.
 const (
-	saidClose = 1
-	notHTTP   = 2
+	resultRewritten = 1
+	resultNotHTTP   = 2
 )
 
 // Offsets in the context, struct sk_msg_md, and of the state in struct bpf_sock.
@@ -45,4 +45,4 @@ const (
 )
 
 // maps are the descriptors of the maps that the program uses.
-type maps struct{ state, base, told int }
+type maps struct{ state, base, results int }

@@ -1,7 +1,7 @@
-package lastword
+package httpclose
 
 // limit is how many bytes the head of an answer may have, as far as the program looks. Each step goes over 8 bytes without
-// an LF, or to the begin of the next line, so steps allows 64 lines at least. The verifier walks the loop once for each step.
+// an LF, or to the beginning of the next line, so steps allows 64 lines at least. The verifier walks the loop once for each step.
 const (
 	limit = 3072
 	steps = limit/8 + 64
@@ -11,20 +11,20 @@ const (
 func assemble(m maps, c counters) []insn {
 	a := &assembler{labels: make(map[string]int), jumps: make(map[int]string)}
 	a.op(mov, 8, 1, 0, 0)
-	a.turn(m, c)
+	a.firstSend(m, c)
 	a.copy()
 	a.statusLine()
 	a.head()
-	a.say(m)
+	a.rewrite(m)
 	a.label("pass")
 	a.op(movImm, 0, 0, 0, 1) // SK_PASS
 	a.op(exit, 0, 0, 0, 0)
 	return a.resolve()
 }
 
-// turn passes everything but the first send after a request: one that the server has read since it sent last, to a peer
+// firstSend passes everything but the first send after a request: one that the server has read since it sent last, to a peer
 // that has acknowledged all that was sent before, and with nothing more to read.
-func (a *assembler) turn(m maps, c counters) {
+func (a *assembler) firstSend(m maps, c counters) {
 	a.mapRef(1, m.state)
 	a.op(ldx64, 2, 8, msgSock, 0)
 	a.op(ldx32, 9, 2, sockState, 0)
@@ -33,7 +33,7 @@ func (a *assembler) turn(m maps, c counters) {
 	a.op(call, 0, 0, 0, storageGet)
 	a.jump(jeqImm, 0, 0, 0, "pass")
 	a.op(mov, 6, 0, 0, 0)
-	a.op(ldx32, 1, 6, stateTold, 0)
+	a.op(ldx32, 1, 6, stateDone, 0)
 	a.jump(jneImm, 1, 0, 0, "pass")
 	a.op(ldx64, 1, 8, msgSock, 0)
 	a.op(call, 0, 0, 0, toTCPSock)
@@ -60,7 +60,7 @@ func (a *assembler) turn(m maps, c counters) {
 	a.lookUp(m.base)
 	a.op(ldx32, 1, 0, baseFlags, 0)
 	a.jump(jeqImm, 1, 0, 0, "pass")
-	a.jump(jsetImm, 1, 0, underWay, "look")
+	a.jump(jsetImm, 1, 0, requestPending, "look")
 	a.op(ldx32, 1, 0, baseRead, 0)
 	a.jump(jeq, 1, 7, 0, "pass")
 	a.label("look")
@@ -100,7 +100,7 @@ func (a *assembler) statusLine() {
 	a.op(addImm, 1, 0, 0, stateCopy)
 	a.op(ldx32, 3, 1, 0, 0)
 	a.constant(4, "HTTP\x00\x00\x00\x00")
-	a.jump(jne, 3, 4, 0, "foreign")
+	a.jump(jne, 3, 4, 0, "not HTTP")
 	a.op(ldx64, 3, 1, 0, 0)
 	a.constant(4, "HTTP/1.1")
 	a.jump(jne, 3, 4, 0, "pass")
@@ -123,7 +123,7 @@ func (a *assembler) statusLine() {
 	a.jump(jgtImm, 3, 0, '3', "body")
 	a.op(ldx16, 3, 1, 10, 0)
 	a.jump(jneImm, 3, 0, '0'|'4'<<8, "body")
-	a.op(st32, 6, 0, stateFlags, framed)
+	a.op(st32, 6, 0, stateFlags, hasLength)
 	a.label("body")
 }
 
@@ -155,7 +155,7 @@ func (a *assembler) head() {
 	a.jump(ja, 0, 0, 0, "step")
 	a.label("line")
 	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to the LF, which is the distance to
-	// the begin of the line.
+	// the beginning of the line.
 	a.op(mov, 3, 4, 0, 0)
 	a.op(neg, 3, 0, 0, 0)
 	a.op(and, 4, 3, 0, 0)
@@ -204,15 +204,15 @@ func (a *assembler) line() {
 
 	a.label("s") // Signature and Signature-Input, RFC 9421
 	a.expect(0, "signature", "step")
-	a.flag(untouched)
+	a.flag(keepHead)
 
 	a.label("t")
 	a.expect(0, "transfer-encoding:", "step")
-	a.flag(framed)
+	a.flag(hasLength)
 
 	a.label("c")
 	a.expect(0, "content-length:", "connection")
-	a.flag(framed)
+	a.flag(hasLength)
 
 	a.label("connection")
 	a.expect(0, "connection:", "step")
@@ -224,7 +224,7 @@ func (a *assembler) line() {
 	a.op(stx32, 6, 2, stateClose, 0)
 	a.jump(ja, 0, 0, 0, "step")
 	a.label("other")
-	a.flag(untouched)
+	a.flag(keepHead)
 }
 
 // flag notes what the head has, and goes on. Uses r3.
@@ -235,36 +235,36 @@ func (a *assembler) flag(bit int32) {
 	a.jump(ja, 0, 0, 0, "step")
 }
 
-// say overwrites a header of the head, which ends at r2, and notes that it has. An end that is not of this send is of an
-// earlier one.
-func (a *assembler) say(m maps) {
+// rewrite overwrites a header of the head, which ends at r2, and stores the result. If r2 is beyond this send, the end was
+// found in what an earlier send has left in the copy.
+func (a *assembler) rewrite(m maps) {
 	a.label("end")
 	a.op(ldx32, 1, 6, stateSize, 0)
 	a.jump(jgt, 2, 1, 0, "pass")
 	a.op(ldx32, 1, 6, stateFlags, 0)
-	a.jump(jneImm, 1, 0, framed, "pass")
+	a.jump(jneImm, 1, 0, hasLength, "pass")
 	a.op(ldx32, 3, 6, stateClose, 0)
 	a.jump(jeqImm, 3, 0, 0, "date")
-	a.at(23)
+	a.pointTo(23)
 	a.write(12, "     close")
-	a.jump(ja, 0, 0, 0, "told")
+	a.jump(ja, 0, 0, 0, "done")
 	a.label("date")
 	a.op(ldx32, 3, 6, stateDate, 0)
 	a.jump(jeqImm, 3, 0, 0, "pass")
-	a.at(36)
+	a.pointTo(36)
 	a.write(0, "Connection:                   close")
-	a.label("told")
-	a.op(st32, 6, 0, stateTold, 1)
-	a.lookUp(m.told)
-	a.op(st32, 0, 0, 0, saidClose)
+	a.label("done")
+	a.op(st32, 6, 0, stateDone, 1)
+	a.lookUp(m.results)
+	a.op(st32, 0, 0, 0, resultRewritten)
 	a.jump(ja, 0, 0, 0, "pass")
-	a.label("foreign")
-	a.lookUp(m.told)
-	a.op(st32, 0, 0, 0, notHTTP)
+	a.label("not HTTP")
+	a.lookUp(m.results)
+	a.op(st32, 0, 0, 0, resultNotHTTP)
 }
 
-// at points r1 at the position r3 of what is sent, which has n bytes from there.
-func (a *assembler) at(n int32) {
+// pointTo points r1 at the position r3 of what is sent, which has n bytes from there.
+func (a *assembler) pointTo(n int32) {
 	a.jump(jgtImm, 3, 0, limit, "pass")
 	a.op(ldx64, 1, 8, msgData, 0)
 	a.op(ldx64, 4, 8, msgDataEnd, 0)

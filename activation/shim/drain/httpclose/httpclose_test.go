@@ -1,4 +1,4 @@
-package lastword
+package httpclose
 
 import (
 	"bufio"
@@ -11,37 +11,37 @@ import (
 
 const (
 	date    = "Date: Mon, 23 Nov 2026 16:03:35 GMT\r\n"
-	bye     = "Connection:                   close\r\n"
+	closed  = "Connection:                   close\r\n"
 	request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 	ok      = "HTTP/1.1 200 OK\r\n"
 	length  = "Content-Length: 2\r\n"
 )
 
 func TestAnswers(t *testing.T) {
-	s := speaker(t)
+	s := newRewriter(t)
 	long := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 29)
 	huge := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 31)
 	for _, c := range []struct{ name, sent, received string }{
-		{"Go: the Date goes", ok + date + length + "\r\nhi", ok + bye + length + "\r\nhi"},
+		{"Go: the Date goes", ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"},
 		{"in lower case",
 			ok + "content-length: 2\r\n" + strings.Replace(date, "Date", "date", 1) + "\r\nhi",
-			ok + "content-length: 2\r\n" + bye + "\r\nhi"},
+			ok + "content-length: 2\r\n" + closed + "\r\nhi"},
 		{"keep-alive goes first, the Date stays",
 			"HTTP/1.1 404 Not Found\r\n" + date + "Connection: keep-alive\r\n" + length + "\r\nhi",
 			"HTTP/1.1 404 Not Found\r\n" + date + "Connection:      close\r\n" + length + "\r\nhi"},
 		{"Keep-Alive as gunicorn's users write it",
 			ok + "connection: Keep-Alive\r\n" + length + "\r\nhi",
 			ok + "connection:      close\r\n" + length + "\r\nhi"},
-		{"chunked", ok + date + "Transfer-Encoding: chunked\r\n\r\n", ok + bye + "Transfer-Encoding: chunked\r\n\r\n"},
-		{"a head and nothing else", ok + date + "Content-Length: 0\r\n\r\n", ok + bye + "Content-Length: 0\r\n\r\n"},
-		{"a status without a body", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", "HTTP/1.1 304 Not Modified\r\n" + bye + "\r\n"},
-		{"no reason", "HTTP/1.1 200\r\n" + date + length + "\r\nhi", "HTTP/1.1 200\r\n" + bye + length + "\r\nhi"},
-		{"a long head", ok + long + date + length + "\r\nhi", ok + long + bye + length + "\r\nhi"},
+		{"chunked", ok + date + "Transfer-Encoding: chunked\r\n\r\n", ok + closed + "Transfer-Encoding: chunked\r\n\r\n"},
+		{"a head and nothing else", ok + date + "Content-Length: 0\r\n\r\n", ok + closed + "Content-Length: 0\r\n\r\n"},
+		{"a status without a body", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", "HTTP/1.1 304 Not Modified\r\n" + closed + "\r\n"},
+		{"no reason", "HTTP/1.1 200\r\n" + date + length + "\r\nhi", "HTTP/1.1 200\r\n" + closed + length + "\r\nhi"},
+		{"a long head", ok + long + date + length + "\r\nhi", ok + long + closed + length + "\r\nhi"},
 		{"no answer but 1xx", "HTTP/1.1 101 Switching Protocols\r\n" + date + "\r\n", ""},
 		{"headers in the body", ok + "Content-Length: 37\r\n\r\n" + date + "Connection: keep-alive\r\n", ""},
 		{"another list in Connection", ok + "Connection: keep-alive, x\r\n" + date + length + "\r\nhi", ""},
 		{"two Connections", ok + "Connection: keep-alive\r\nConnection: keep-alive\r\n" + length + "\r\nhi", ""},
-		{"told by the server itself", ok + date + "Connection: close\r\n" + length + "\r\nhi", ""},
+		{"the server sends close itself", ok + date + "Connection: close\r\n" + length + "\r\nhi", ""},
 		{"a header that only begins like it", ok + "Date-X: Mon, 23 Nov 2026 16:03:35 GMT\r\n" + length + "\r\nhi", ""},
 		{"a date of another form", ok + "Date: Monday, 23-Nov-26 16:03:35 GMT+1\r\n" + length + "\r\nhi", ""},
 		{"too long", ok + huge + date + length + "\r\nhi", ""},
@@ -61,7 +61,7 @@ func TestAnswers(t *testing.T) {
 		{"a bare CR", ok + date + length + "\rx\n\r\nhi", ""},
 		{"large body behind it",
 			ok + date + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000),
-			ok + bye + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000)},
+			ok + closed + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := c.received
@@ -78,15 +78,15 @@ func TestAnswers(t *testing.T) {
 				if got := p.transfer(c.sent); got != want {
 					t.Errorf("added %s: sent\n%.200q\ncame as\n%.200q\nwant\n%.200q", when, c.sent, got, want)
 				}
-				wantWord := Unsaid
+				wantResult := Pending
 				switch {
 				case c.received != "":
-					wantWord = Said
+					wantResult = Rewritten
 				case c.name == "TLS":
-					wantWord = Foreign
+					wantResult = NotHTTP
 				}
-				if word, err := s.Word(p.key); err != nil || word != wantWord {
-					t.Errorf("word is %v, %v, want %v", word, err, wantWord)
+				if result, err := s.Result(p.key); err != nil || result != wantResult {
+					t.Errorf("result is %v, %v, want %v", result, err, wantResult)
 				}
 			}
 		})
@@ -95,8 +95,8 @@ func TestAnswers(t *testing.T) {
 
 // TestTurns: a head is changed only in the first send after a request, once on each connection.
 func TestTurns(t *testing.T) {
-	s := speaker(t)
-	const answer, changed = ok + date + length + "\r\nhi", ok + bye + length + "\r\nhi"
+	s := newRewriter(t)
+	const answer, changed = ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"
 	for _, c := range []struct {
 		name  string
 		steps []string // "? text" the client sends, "read" the server does, "! text" it sends, "- text" it sends and that is changed, "add"
@@ -104,7 +104,8 @@ func TestTurns(t *testing.T) {
 		{"never twice", []string{"add", "?" + request, "-" + answer, "?" + request, "!" + answer, "!" + answer}},
 		{"no request since the last send", []string{"add", "?" + request, "!" + ok + length + "\r\n", "!" + answer, "!" + answer}},
 		{"added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "!" + answer}},
-		{"added within a body, told by the next answer", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "?" + request, "-" + answer}},
+		{"added within a body, changed in the next answer",
+			[]string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "?" + request, "-" + answer}},
 		{"added between two requests", []string{"?" + request, "!" + answer, "add", "?" + request, "-" + answer}},
 		{"added when nothing has been said", []string{"add", "!" + answer}},
 		{"a head that was left alone counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + answer}},
@@ -133,9 +134,9 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestClientAgrees is what the word is for: net/http's client takes it.
+// TestClientAgrees is what the result is for: net/http's client takes it.
 func TestClientAgrees(t *testing.T) {
-	p := newPair(t, speaker(t))
+	p := newPair(t, newRewriter(t))
 	p.add()
 	p.ask(request)
 	go io.WriteString(p.server, ok+date+length+"\r\nhi")
@@ -148,18 +149,18 @@ func TestClientAgrees(t *testing.T) {
 	}
 }
 
-// TestAfter: when the connection has been removed, or the Speaker is closed, connections are as they were.
+// TestAfter: when the connection has been removed, or the Rewriter is closed, connections are as they were.
 func TestAfter(t *testing.T) {
 	const text = ok + date + length + "\r\nhi"
 	for _, c := range []struct {
 		name string
-		end  func(s *Speaker, k Key) error
+		end  func(s *Rewriter, k Key) error
 		same bool // at once
 	}{
-		{"Remove", (*Speaker).Remove, true},
-		// The kernel frees the map after a grace period of RCU; until then the word may still be said, and any number of
+		{"Remove", (*Rewriter).Remove, true},
+		// The kernel frees the map after a grace period of RCU; until then the result may still be said, and any number of
 		// answers must come through.
-		{"Close", func(s *Speaker, k Key) error { return s.Close() }, false},
+		{"Close", func(s *Rewriter, k Key) error { return s.Close() }, false},
 	} {
 		s, err := New()
 		if err != nil {
@@ -189,7 +190,7 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-func speaker(t testing.TB) *Speaker {
+func newRewriter(t testing.TB) *Rewriter {
 	t.Helper()
 	s, err := New()
 	if err != nil {
@@ -202,13 +203,13 @@ func speaker(t testing.TB) *Speaker {
 // pairOf is a connection with a server that the test plays.
 type pairOf struct {
 	t              testing.TB
-	s              *Speaker
+	s              *Rewriter
 	server, client *net.TCPConn
 	key            Key
 	added          bool
 }
 
-func newPair(t testing.TB, s *Speaker) *pairOf {
+func newPair(t testing.TB, s *Rewriter) *pairOf {
 	t.Helper()
 	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // found is the report of a probe, as clusterctl reads it.
@@ -153,9 +155,9 @@ func TestProbeErrors(t *testing.T) {
 		code int
 		text string
 	}{
-		{[]string{"--"}, exitUsage, "no program"},
-		{[]string{"--timeout", "0s", "--", "/bin/true"}, exitUsage, "positive"},
-		{[]string{"--idle", "-1s", "--", "/bin/true"}, exitUsage, "must not be negative"},
+		{[]string{"--"}, contract.StatusUsage, "no program"},
+		{[]string{"--timeout", "0s", "--", "/bin/true"}, contract.StatusUsage, "positive"},
+		{[]string{"--idle", "-1s", "--", "/bin/true"}, contract.StatusUsage, "must not be negative"},
 		{[]string{"--output", "/no/such/dir/x", "--", "/bin/true"}, exitFailed, "writing the report"},
 	} {
 		out, _ := exec.Command(shim, append([]string{"probe"}, c.args...)...).CombinedOutput()

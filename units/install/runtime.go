@@ -9,8 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/clusterctl/clusterctl/activation/shim/backoff"
-	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -119,7 +118,7 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 		return &Error{Op: "reading", Path: dir, Err: err}
 	}
 	for _, f := range files {
-		number, found := strings.CutSuffix(f.Name(), backoff.Suffix)
+		number, found := strings.CutSuffix(f.Name(), contract.BackoffSuffix)
 		n, err := strconv.Atoi(number)
 		if !found || err != nil || len(only) > 0 && !slices.Contains(only, n) {
 			continue
@@ -136,7 +135,7 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	for _, dir := range runtimeState(app) {
 		for _, i := range instances {
-			for _, suffix := range []string{"", backoff.Suffix, backoff.Suffix + ".new", left.Suffix, left.Suffix + ".new", ".ready", ".ready.new"} {
+			for _, suffix := range []string{"", contract.BackoffSuffix, contract.BackoffSuffix + ".new", contract.LeftSuffix, contract.LeftSuffix + ".new", ".ready", ".ready.new"} {
 				path := filepath.Join(dir, strconv.Itoa(i)+suffix)
 				if err := os.RemoveAll(path); err != nil {
 					return &Error{Op: "removing", Path: path, Err: err}

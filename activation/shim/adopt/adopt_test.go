@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
@@ -137,7 +138,7 @@ func TestLineNeverOverflows(t *testing.T) {
 	if len(l.b) >= len(l.buf) || &l.b[0] != &l.buf[0] {
 		t.Errorf("the line has left its buffer: %d bytes", len(l.b))
 	}
-	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != prefix+"xa?b?" {
+	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != contract.LogPrefix+"xa?b?" {
 		t.Errorf("%q", got)
 	}
 }

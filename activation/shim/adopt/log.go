@@ -6,13 +6,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // logged is which lines have been written: each of them is written once per start.
 type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined bool }
-
-const prefix = "clusterctl-shim: "
 
 // line is one line for the log, put together without allocating.
 type line struct {
@@ -21,7 +20,7 @@ type line struct {
 }
 
 func (l *line) start(s string) *line {
-	l.b = append(append(l.buf[:0], prefix...), s...)
+	l.b = append(append(l.buf[:0], contract.LogPrefix...), s...)
 	return l
 }
 
@@ -64,7 +63,7 @@ func (l *line) errno(e unix.Errno) *line {
 }
 
 // hint begins the second line: what to type.
-func (l *line) hint() *line { return l.str("\n" + prefix + "hint: ") }
+func (l *line) hint() *line { return l.str("\n" + contract.LogPrefix + "hint: ") }
 
 func (l *line) room() int { return len(l.buf) - len(l.b) - 1 }
 

@@ -7,11 +7,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// Suffix is the suffix of a state file: the instance "/run/clusterctl/shop/1" has
-// "/run/clusterctl/shop/1.backoff".
-const Suffix = ".backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+)
 
 // maxFile is far more than Encode ever writes.
 const maxFile = 4096
@@ -100,7 +98,7 @@ func (s *State) set(key, value string) bool {
 // Load reads the state of an instance. Whatever is wrong with the file, the result is
 // usable: the zero State.
 func Load(instance string) State {
-	fd, err := unix.Open(instance+Suffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open(instance+contract.BackoffSuffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return State{}
 	}
@@ -116,8 +114,8 @@ func Load(instance string) State {
 
 // Save replaces the state of an instance. It does not call fsync: /run is in memory.
 func Save(instance string, s State) error {
-	name := instance + Suffix
-	temp := name + ".new"
+	name := instance + contract.BackoffSuffix
+	temp := name + contract.NewSuffix
 	// A left-over of a killed writer, or anything else in the way, is replaced.
 	_ = unix.Unlink(temp)
 	fd, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o644)
@@ -144,8 +142,8 @@ func Save(instance string, s State) error {
 
 // Remove forgets the series, as "clusterctl reset" does.
 func Remove(instance string) error {
-	if err := unix.Unlink(instance + Suffix); err != nil && err != unix.ENOENT {
-		return errors.New("removing " + instance + Suffix + ": " + err.Error())
+	if err := unix.Unlink(instance + contract.BackoffSuffix); err != nil && err != unix.ENOENT {
+		return errors.New("removing " + instance + contract.BackoffSuffix + ": " + err.Error())
 	}
 	return nil
 }

@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// Suffix is the suffix of the file: the instance "/run/clusterctl/shop/1" has "/run/clusterctl/shop/1.left".
-const Suffix = ".left"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+)
 
 const magic = "clusterctl-left 1\n"
 
@@ -83,7 +82,7 @@ func Decode(b []byte) (r Report, ok bool) {
 
 // Load reads the report of an instance; ok is false where there is none.
 func Load(instance string) (r Report, ok bool) {
-	fd, err := unix.Open(instance+Suffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open(instance+contract.LeftSuffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return Report{}, false
 	}
@@ -98,8 +97,8 @@ func Load(instance string) (r Report, ok bool) {
 
 // Save replaces the report of an instance, or removes it where no connection is left.
 func Save(instance string, r Report) error {
-	name := instance + Suffix
-	temp := name + ".new"
+	name := instance + contract.LeftSuffix
+	temp := name + contract.NewSuffix
 	_ = unix.Unlink(temp)
 	if r.Count == 0 {
 		if err := unix.Unlink(name); err != nil && err != unix.ENOENT {

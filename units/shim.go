@@ -119,22 +119,25 @@ func (a App) secretWords() []string {
 // drained says whether the shim empties a worker before it is stopped.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
-// bindKind is the kind of the program's bind that a listener answers, or "" where it is the listener's own family and
+// bindKind is the kind of the program's bind that a listener answers, or 0 where it is the listener's own family and
 // port. An address that was asked for answers either family: a program that binds [::] also serves on an IPv4 socket.
-func (r *renderer) bindKind(l Listener) string {
-	kind := "tcp"
+func (r *renderer) bindKind(l Listener) contract.Kind {
+	either, four, six := contract.TCP, contract.TCP4, contract.TCP6
 	if l.Network == UDP {
-		kind = "udp"
+		either, four, six = contract.UDP, contract.UDP4, contract.UDP6
 	}
+	paired := l.Network != Unix && l.paired(r.app.Listen)
 	switch {
-	case l.Network != Unix && l.paired(r.app.Listen) && l.Bind != 0:
-		return kind + map[bool]string{true: "4", false: "6"}[l.Host.Is4()]
-	case l.Network != Unix && l.paired(r.app.Listen):
-		return ""
+	case paired && l.Bind == 0:
+		return 0
+	case paired && l.Host.Is4():
+		return four
+	case paired:
+		return six
 	case l.Bind != 0, l.Network != Unix && l.Host.IsValid():
-		return kind
+		return either
 	}
-	return ""
+	return 0
 }
 
 // mapWords names the bind that a listener answers, where it is not its own: NAME/K=KIND:PORT, K-th of that name from 0. PID 1 passes the sockets of a unit in the order of its lines, where datagrams come after streams.
@@ -152,8 +155,9 @@ func (r *renderer) mapWords() []string {
 	for _, l := range append(streams, datagrams...) {
 		k := seen[l.FDName()]
 		seen[l.FDName()]++
-		if kind := r.bindKind(l); kind != "" {
-			words = append(words, "--map="+l.FDName()+"/"+strconv.Itoa(k)+"="+kind+":"+strconv.Itoa(int(l.ProgramPort())))
+		if kind := r.bindKind(l); kind != 0 {
+			m := contract.Map{Key: contract.NthKey(l.FDName(), k), Bind: contract.Bind{Kind: kind, Port: l.ProgramPort()}}
+			words = append(words, contract.MapFlag+m.String())
 		}
 	}
 	return words

@@ -24,7 +24,7 @@ import (
 // runOptions are the flags of "run".
 type runOptions struct {
 	adopt      bool
-	maps       []adopt.Map
+	maps       []contract.Map
 	holdAccept bool
 	ownPtrace  bool
 	confine    bool
@@ -60,7 +60,7 @@ func (o *runOptions) parse(args []string) error {
 	f.SetOutput(io.Discard)
 	f.BoolVar(&o.adopt, "adopt", false, "")
 	f.Func("map", "", func(s string) error {
-		m, err := adopt.ParseMap(s)
+		m, err := contract.ParseMap(s)
 		o.maps = append(o.maps, m)
 		return err
 	})

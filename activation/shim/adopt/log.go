@@ -78,8 +78,8 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 		return
 	}
 	n.logged.mismatch = true
-	n.line.start("the program binds ").str(kindWord(k)).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
-		str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
+	n.line.start("the program binds ").str(kindOf(k).String()).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
+		str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 

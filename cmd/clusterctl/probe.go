@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -20,38 +21,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// probeReport is what "clusterctl-shim probe" leaves (its schema, version 1).
-type probeReport struct {
-	Binds       []probeBind `json:"binds"`
-	Exited      bool        `json:"exited"`
-	Status      string      `json:"status"`
-	TimedOut    bool        `json:"timed_out"`
-	NonBlocking bool        `json:"non_blocking"`
-	HoldAccept  bool        `json:"hold_accept"`
-	// Idle: the program listened on nothing, and was idle for a while.
-	Idle bool `json:"idle"`
-	// Left are the names of the processes that were there when the program had ended.
-	Left   []string `json:"left"`
-	TookMS int64    `json:"took_ms"`
-}
-
-type probeBind struct {
-	Family    string `json:"family"` // inet, inet6, unix
-	Type      string `json:"type"`   // stream, dgram
-	Address   string `json:"address"`
-	Port      uint16 `json:"port"`
-	Listening bool   `json:"listening"`
-	V6Only    bool   `json:"v6only"`
-	Mode      string `json:"mode"`    // of a Unix socket, by the umask or by chmod(2)
-	Private   bool   `json:"private"` // of a Unix socket: only the program itself finds it
-	Multicast bool   `json:"multicast"`
-	// Options are the ones that the program set before bind.
-	Options []struct {
-		Name   string `json:"name"`
-		Number int64  `json:"number"`
-		Text   string `json:"text"`
-	} `json:"options"`
-}
+// probeReport is the report of a probe.
+type probeReport contract.Report
 
 // probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and takes
 // over what it was about to bind. It is killed before it serves anyone: what it binds are decoys.

@@ -1,10 +1,13 @@
 package archtest
 
 import (
+	"go/ast"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // under says whether a package is one of the named, or below one that ends in "/...".
@@ -141,6 +144,22 @@ func TestPure(t *testing.T) {
 				t.Errorf("%s:%d: %s has no clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
 			}
 		}
+	}
+}
+
+// TestContract: what the shim and the rest of the product both know is written once, in the contract.
+func TestContract(t *testing.T) {
+	for _, s := range files(t) {
+		if s.dir == "activation/shim/contract" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			l, ok := n.(*ast.BasicLit)
+			if ok && (strings.Contains(l.Value, contract.RunDirectory) || strings.HasPrefix(l.Value, `"`+contract.LogPrefix)) {
+				t.Errorf("%s:%d: %s is written out, and belongs to the contract", s.path, s.line(n), l.Value)
+			}
+			return true
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,12 +39,9 @@ func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) (
 	return lastLines(lines, n), nil
 }
 
-// shimPrefix begins each line that clusterctl-shim writes.
-const shimPrefix = "clusterctl-shim: "
-
 func lastLines(lines []string, n int) []string {
 	last := max(len(lines)-n, 0)
-	own := slices.DeleteFunc(slices.Clone(lines[:last]), func(l string) bool { return !strings.HasPrefix(l, shimPrefix) })
+	own := slices.DeleteFunc(slices.Clone(lines[:last]), func(l string) bool { return !strings.HasPrefix(l, contract.LogPrefix) })
 	return append(own[max(len(own)-n, 0):], lines[last:]...)
 }
 

@@ -3,6 +3,8 @@ package units
 import (
 	"slices"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // App is what the user installs: one program, run as N instances behind shared listeners.
@@ -97,7 +99,7 @@ type EnvFile struct {
 	ByWorker bool
 }
 
-// Timeouts bound the life of an instance; zero means the default below.
+// Timeouts bound the life of an instance; zero means the default in package contract.
 type Timeouts struct {
 	// Start is TimeoutStartSec= of an instance: from exec to READY=1.
 	Start time.Duration
@@ -107,13 +109,9 @@ type Timeouts struct {
 	Stop time.Duration
 }
 
-// Defaults of [Timeouts]. DefaultStopTimeout is systemd's own: a program that saves its data at the end needs the time.
 const (
-	DefaultStartTimeout = 60 * time.Second
-	DefaultDrainTimeout = 30 * time.Second
-	DefaultStopTimeout  = 90 * time.Second
 	// stopMargin is what the drain may take beyond its own timeout before systemd ends it.
-	stopMargin = 5 * time.Second
+	stopMargin = contract.DrainSlack + 4*time.Second
 	// guardMargin is how long after systemd the guard of the shim kills.
 	guardMargin = 2 * time.Second
 )
@@ -126,7 +124,7 @@ type ShimOptions struct {
 	Pin bool
 	// MaxRestarts gives up after that many short runs; 0 never gives up.
 	MaxRestarts int
-	// MinUptime is the length of a run that counts as good and resets the backoff; 0 means 10 s.
+	// MinUptime is the length of a run that counts as good and resets the backoff; 0 means [contract.MinUptime].
 	MinUptime time.Duration
 	// NoNodePreload leaves NODE_OPTIONS alone.
 	NoNodePreload bool

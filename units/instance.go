@@ -2,9 +2,12 @@ package units
 
 import (
 	"cmp"
+	"path"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 type instanceView struct {
@@ -37,7 +40,7 @@ func (r *renderer) instance() instanceView {
 		Sockets:      fixed(strings.Join(r.sockets, " ")),
 		Exec:         r.exec(),
 		Restart:      fixed(a.Restart.String()),
-		TimeoutStart: seconds(a.Timeouts.Start, DefaultStartTimeout),
+		TimeoutStart: seconds(a.Timeouts.Start, contract.StartTimeout),
 		TimeoutStop:  seconds(a.unitStop(), 0),
 	}
 	v.StopStatus = stopStatus
@@ -61,7 +64,7 @@ func (r *renderer) instance() instanceView {
 	r.restarts(&v)
 	if r.target.Sizing.Follow {
 		v.Follow = ">=%i"
-		v.Extra = fixed(ExtraMarks + "/" + string(a.Name) + "@%i")
+		v.Extra = fixed(path.Join(contract.RunDirectory, contract.ExtraDirectory, string(a.Name)+"@%i"))
 	}
 	if a.Directory != "" {
 		v.Directory = r.must(absolute("directory", a.Directory))
@@ -84,7 +87,7 @@ func (r *renderer) variables(v *instanceView) {
 	a := r.app
 	if !a.launched() {
 		// The shim sets it, and NODE_APP_INSTANCE, for those that it starts.
-		v.Env = append(v.Env, fixed(`"INSTANCE=%i"`))
+		v.Env = append(v.Env, fixed(`"`+contract.InstanceVariable+`=%i"`))
 	}
 	switch {
 	case len(a.Env) > 0 && r.target.Values != "":
@@ -152,9 +155,9 @@ func (r *renderer) guardWords() []string {
 // stopTime is the time from the stop signal to SIGKILL. A program that drains itself does it in that time.
 func (a App) stopTime() time.Duration {
 	if a.Timeouts.Stop > 0 || a.drained() || a.Timeouts.Drain == 0 {
-		return cmp.Or(a.Timeouts.Stop, DefaultStopTimeout)
+		return cmp.Or(a.Timeouts.Stop, contract.StopTimeout)
 	}
-	return max(DefaultStopTimeout, a.Timeouts.Drain+stopMargin)
+	return max(contract.StopTimeout, a.Timeouts.Drain+stopMargin)
 }
 
 // unitStop is TimeoutStopSec=, which bounds the drain (ExecStop=) and the time after the stop signal, each for itself.
@@ -162,7 +165,7 @@ func (a App) unitStop() time.Duration {
 	if !a.drained() {
 		return a.stopTime()
 	}
-	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, DefaultDrainTimeout)+stopMargin)
+	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, contract.DrainTimeout)+stopMargin)
 }
 
 // stoppingWords is ExecStop= of an app that is not drained.
@@ -206,7 +209,11 @@ func (r *renderer) restarts(v *instanceView) {
 		v.Drain = fixed(r.drainWords())
 	}
 	if r.app.launched() {
-		v.NoRestart = unmendable
+		var final []string
+		for _, status := range contract.FinalStatuses() {
+			final = append(final, strconv.Itoa(status))
+		}
+		v.NoRestart = fixed(strings.Join(final, " "))
 	}
 	if r.app.Restart == RestartNo {
 		if v.NotifyAccess != "" && !r.app.drained() {

@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // Name is the name of an app. Every unit name and file name is made from it here and nowhere else.
@@ -47,8 +49,8 @@ func checkName(s string) string {
 	case s == "all":
 		return "stands for every app"
 	}
-	if strings.HasSuffix(s, ".lock") {
-		return `ends in ".lock", as the locks of clusterctl do`
+	if strings.HasSuffix(s, contract.LockSuffix) {
+		return "ends in " + strconv.Quote(contract.LockSuffix) + ", as the locks of clusterctl do"
 	}
 	letter := false
 	for i := range len(s) {
@@ -108,11 +110,6 @@ func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf
 
 // ReleaseDropIn is the part of the aggregate that differs from one version of the app to the next, in a package.
 func (n Name) ReleaseDropIn() string { return string(n) + ".service.d/40-release.conf" }
-
-// ExtraMarks is the directory of the marks of extra instances, files with names such as shop@5: such an instance runs
-// although the CPU count does not reach so far, until a reload has ended or a scale has written its units. No app can have
-// this name, which begins with a dot.
-const ExtraMarks = "/run/clusterctl/.extra"
 
 // Slice holds the limits of the app as a whole. A dash in a slice name is a level of the hierarchy
 // (systemd.slice(5)), so those of the app are escaped.

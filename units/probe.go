@@ -1,41 +1,37 @@
 package units
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"time"
-)
 
-// Probe is the unit that runs an app's program once, as the user and in the sandbox of its instances, to see what it
-// listens on (clusterctl-shim probe).
-type Probe struct {
-	// Unit is its file; it belongs into /run/systemd/system, where no boot finds it.
-	Unit File
-	// Report is the file into which the unit writes what it found, as JSON. The caller makes it.
-	Report string
-}
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+)
 
 // probeMargin is what the unit may take beyond the time of the probe itself.
 const probeMargin = 30 * time.Second
 
-// RenderProbe gives the unit that probes the app; of its listeners, only the Unix sockets matter. The probe ends at the latest
+// RenderProbe returns the unit that runs an app's program once, as the user and in the sandbox of its instances, to see what it
+// listens on (clusterctl-shim probe). Of the app's listeners, only the Unix sockets matter. The probe ends at the latest
 // after the timeout, and earlier if the program listens on nothing and has done nothing for the time idle, unless that is 0.
-func RenderProbe(a App, t Target, timeout, idle time.Duration) (Probe, error) {
+//
+// The file belongs into /run/systemd/system, where no boot finds it. The unit writes a [contract.Report] to the file
+// [contract.ReportPath], which the caller makes.
+func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	a = a.Unprobed()
 	if err := a.Validate(); err != nil {
-		return Probe{}, err
+		return File{}, err
 	}
 	source, err := plain("source", t.Source)
 	if err != nil {
-		return Probe{}, err
+		return File{}, err
 	}
 	r := renderer{app: a, target: t, source: source}
 	name := a.Name.probe()
-	report := "/run/clusterctl/" + string(a.Name) + "/probe.json"
-
 	v := r.instance()
 	v.header = r.header(name)
-	v.Report = fixed(report)
+	v.Report = fixed(path.Join(contract.RunDirectory, contract.ReportPath(string(a.Name))))
 	v.Credentials, v.EncryptedCredentials = r.credentials()
 	v.TimeoutStart = seconds(timeout, 0, probeMargin)
 	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--idle=" + idle.String(), "--instance=1"}
@@ -65,9 +61,9 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (Probe, error) {
 		r.add(name, "sandbox.tmpl", s)
 	}
 	if r.err != nil {
-		return Probe{}, r.err
+		return File{}, r.err
 	}
-	return Probe{Unit: r.files[0], Report: report}, nil
+	return r.files[0], nil
 }
 
 // probe names the unit of RenderProbe. Two dashes cannot come out of Socket or Slice.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/templates"
 )
 
@@ -178,7 +179,7 @@ func (r *renderer) instances() instancesView {
 
 type socketView struct {
 	header
-	FDName              value
+	FDName, Backlog     value
 	Streams, Datagrams  []value
 	DualStack, FreeBind value
 	Mode, User, Group   value
@@ -211,7 +212,8 @@ func (r *renderer) socketViews() []socketView {
 		i := slices.IndexFunc(views, func(v socketView) bool { return v.Unit == value(unit) })
 		if i < 0 {
 			i = len(views)
-			views = append(views, socketView{header: r.header(unit), FDName: fixed(l.FDName())})
+			backlog := fixed(strconv.Itoa(contract.Backlog))
+			views = append(views, socketView{header: r.header(unit), FDName: fixed(l.FDName()), Backlog: backlog})
 		}
 		v := &views[i]
 		addr := r.must(plain("listen", l.Address()))

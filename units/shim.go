@@ -4,7 +4,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // shimDirectory is where the shim and what belongs to it is installed.
@@ -16,16 +17,6 @@ const (
 	// DefaultNodePreload lets an unmodified Node server end its keep-alive connections while it drains.
 	DefaultNodePreload = shimDirectory + "/clusterctl-node-preload.cjs"
 )
-
-// GaveUpStatus is the exit status of the shim when it gives up after --max-restarts. It and the shim's statuses for what
-// no restart can mend (250 usage, 251 no adoption on this machine) stand in RestartPreventExitStatus=. They lie above what systemd uses
-// itself and what programs exit with: the shim becomes the program, so a status of its own cannot be told from theirs.
-const GaveUpStatus = 252
-
-const unmendable = "250 251 252"
-
-// maxBackoff is the longest wait of the shim before a start.
-const maxBackoff = 30 * time.Second
 
 // Adopted says whether the shim answers the program's binds.
 func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
@@ -128,22 +119,25 @@ func (a App) secretWords() []string {
 // drained says whether the shim empties a worker before it is stopped.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
-// bindKind is the kind of the program's bind that a listener answers, or "" where it is the listener's own family and
+// bindKind is the kind of the program's bind that a listener answers, or 0 where it is the listener's own family and
 // port. An address that was asked for answers either family: a program that binds [::] also serves on an IPv4 socket.
-func (r *renderer) bindKind(l Listener) string {
-	kind := "tcp"
+func (r *renderer) bindKind(l Listener) contract.Kind {
+	either, four, six := contract.TCP, contract.TCP4, contract.TCP6
 	if l.Network == UDP {
-		kind = "udp"
+		either, four, six = contract.UDP, contract.UDP4, contract.UDP6
 	}
+	paired := l.Network != Unix && l.paired(r.app.Listen)
 	switch {
-	case l.Network != Unix && l.paired(r.app.Listen) && l.Bind != 0:
-		return kind + map[bool]string{true: "4", false: "6"}[l.Host.Is4()]
-	case l.Network != Unix && l.paired(r.app.Listen):
-		return ""
+	case paired && l.Bind == 0:
+		return 0
+	case paired && l.Host.Is4():
+		return four
+	case paired:
+		return six
 	case l.Bind != 0, l.Network != Unix && l.Host.IsValid():
-		return kind
+		return either
 	}
-	return ""
+	return 0
 }
 
 // mapWords names the bind that a listener answers, where it is not its own: NAME/K=KIND:PORT, K-th of that name from 0. PID 1 passes the sockets of a unit in the order of its lines, where datagrams come after streams.
@@ -161,8 +155,9 @@ func (r *renderer) mapWords() []string {
 	for _, l := range append(streams, datagrams...) {
 		k := seen[l.FDName()]
 		seen[l.FDName()]++
-		if kind := r.bindKind(l); kind != "" {
-			words = append(words, "--map="+l.FDName()+"/"+strconv.Itoa(k)+"="+kind+":"+strconv.Itoa(int(l.ProgramPort())))
+		if kind := r.bindKind(l); kind != 0 {
+			m := contract.Map{Key: contract.NthKey(l.FDName(), k), Bind: contract.Bind{Kind: kind, Port: l.ProgramPort()}}
+			words = append(words, contract.MapFlag+m.String())
 		}
 	}
 	return words
@@ -192,7 +187,7 @@ func (r *renderer) drainWords() string {
 	}
 	words = append(words, r.guardWords()...)
 	words = append(words, r.relistenWords()...)
-	words = append(words, "--drain-timeout="+string(seconds(r.app.Timeouts.Drain, DefaultDrainTimeout)))
+	words = append(words, "--drain-timeout="+string(seconds(r.app.Timeouts.Drain, contract.DrainTimeout)))
 	if r.app.Shim.HoldAccept {
 		words = append(words, "--drain=accept")
 	}
@@ -216,7 +211,7 @@ func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)
 	words = append(words, r.app.maxRestartsWords()...)
-	if start := r.app.Timeouts.Start; start > 0 && start < 2*maxBackoff {
+	if start := r.app.Timeouts.Start; start > 0 && start < 2*contract.MaxDelay {
 		// Half of the time to start: the wait itself must not run into the timeout.
 		words = append(words, "--max-delay="+string(seconds(start/2, 0)))
 	}
@@ -225,7 +220,9 @@ func (r *renderer) backoffWords() string {
 
 // stateWord names the instance to the shim. What root remembers of it lies beside that path: no directory there belongs to
 // the instance's user, who could fill /run.
-func (r *renderer) stateWord() string { return "--state=/run/clusterctl/" + string(r.app.Name) + "/%i" }
+func (r *renderer) stateWord() string {
+	return "--state=" + path.Join(contract.RunDirectory, contract.State(string(r.app.Name), "%i"))
+}
 
 // relistenWords name the TCP listeners of a native app. A native worker that stops may shut the shared listener down
 // (shutdown(2)), and no notifier keeps it from that; so the commands around the worker, which run as root, listen again.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
@@ -271,8 +272,8 @@ func TestPtraceIsRefused(t *testing.T) {
 		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
 		shim, "run", "--", "/bin/true")
 	_ = w.waitGone(t)
-	if out := w.output.String(); w.ProcessState.ExitCode() != exitUsage || !strings.Contains(out, "CAP_SYS_PTRACE") || !strings.Contains(out, "--own-ptrace") {
-		t.Errorf("%v, %q, want status %d and a hint", w.ProcessState, out, exitUsage)
+	if out := w.output.String(); w.ProcessState.ExitCode() != contract.StatusUsage || !strings.Contains(out, "CAP_SYS_PTRACE") || !strings.Contains(out, "--own-ptrace") {
+		t.Errorf("%v, %q, want status %d and a hint", w.ProcessState, out, contract.StatusUsage)
 	}
 }
 

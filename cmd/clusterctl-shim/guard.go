@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
@@ -50,7 +51,7 @@ func guardCommand(args []string) (int, error) {
 	if err != nil || ended {
 		return 0, err
 	}
-	os.Stderr.WriteString("clusterctl-shim: the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
+	os.Stderr.WriteString(contract.LogPrefix + "the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
 	// Not only the main process: the program may have named another one to systemd (MAINPID=).
 	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
 }

@@ -9,21 +9,16 @@ import (
 	"os"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
 // version is set at link time (-X main.version=…).
 var version = "devel"
 
-// Exit statuses. The unit lists 250, 251 and 252 in RestartPreventExitStatus=: a
-// restart cannot mend them. They lie above what systemd uses itself (200 to 244)
-// and what programs exit with (sysexits.h has 64 to 78): the shim becomes the
-// program, so nobody could tell whose a common status is.
+// Further exit statuses; package contract has the others.
 const (
 	exitFailed      = 1
-	exitUsage       = 250 // the command line is wrong: the unit is
-	exitUnavailable = 251 // adoption is impossible here
-	exitGaveUp      = 252 // --max-restarts is reached
 	exitNotRunnable = 126 // the program is there and cannot be executed
 	exitNotFound    = 127 // the program is not there
 )
@@ -39,7 +34,7 @@ func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
 func usage(text string) error {
-	return &failure{code: exitUsage, err: errors.New(text), hint: "clusterctl-shim help"}
+	return &failure{code: contract.StatusUsage, err: errors.New(text), hint: "clusterctl-shim help"}
 }
 
 type command struct {
@@ -85,12 +80,12 @@ func dispatch(args []string) int {
 
 // report prints the one line of an error, and its hint, and gives the exit status.
 func report(err error) int {
-	text, code := "clusterctl-shim: "+err.Error()+"\n", exitFailed
+	text, code := contract.LogPrefix+err.Error()+"\n", exitFailed
 	var f *failure
 	if errors.As(err, &f) {
 		code = f.code
 		if f.hint != "" {
-			text += "clusterctl-shim: hint: " + f.hint + "\n"
+			text += contract.LogPrefix + "hint: " + f.hint + "\n"
 		}
 	}
 	os.Stderr.WriteString(text)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/confine"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/probe"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
@@ -24,7 +25,7 @@ func probeCommand(args []string) (int, error) {
 	var o runOptions
 	var output string
 	var own []string
-	timeout, settle, idle := probe.DefaultTimeout, probe.DefaultSettle, probe.DefaultIdle
+	timeout, settle, idle := contract.ProbeTimeout, probe.DefaultSettle, contract.ProbeIdle
 	f := flag.NewFlagSet("probe", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.DurationVar(&timeout, "timeout", timeout, "")
@@ -109,7 +110,7 @@ func probeChild(args []string) (int, error) {
 	}
 	err := probe.Child(args, os.Environ())
 	if errors.Is(err, seccomp.ErrKernel) || errors.Is(err, seccomp.ErrBusy) || errors.Is(err, seccomp.ErrForbidden) {
-		return exitUnavailable, nil // the prober says so
+		return contract.StatusUnavailable, nil // the prober says so
 	}
 	return 0, notExecuted(args[0], err)
 }

@@ -3,22 +3,9 @@ package main
 import (
 	"reflect"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
-
-// foundMore is the rest of the report.
-type foundMore struct {
-	Binds []struct {
-		Port      int
-		Multicast bool
-		Options   []foundOption
-	}
-}
-
-type foundOption struct {
-	Name   string
-	Number int
-	Text   string
-}
 
 // TestProbeOptions: the report has the options that a program set on its socket before bind.
 func TestProbeOptions(t *testing.T) {
@@ -33,12 +20,13 @@ s.listen()
 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 time.sleep(60)
 `
-	var f foundMore
-	readProbe(t, &f, "--", python(t), "-c", program)
+	f := probeOf(t, "--", python(t), "-c", program)
 	if len(f.Binds) != 1 {
 		t.Fatalf("%+v", f)
 	}
-	want := []foundOption{{"TCP_KEEPIDLE", 33, ""}, {"TCP_CONGESTION", 0, "reno"}, {"SO_KEEPALIVE", 1, ""}}
+	want := []contract.SocketOption{
+		{Name: "TCP_KEEPIDLE", Number: 33}, {Name: "TCP_CONGESTION", Text: "reno"}, {Name: "SO_KEEPALIVE", Number: 1},
+	}
 	if got := f.Binds[0].Options; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -58,13 +46,12 @@ def udp(port, before=False, after=False, host=""):
 all = [udp(5812), udp(5813, before=True), udp(5814, after=True), udp(5815, host="239.7.7.7")]
 time.sleep(60)
 `
-	var f foundMore
-	readProbe(t, &f, "--", python(t), "-c", program)
-	got := map[int]bool{}
+	f := probeOf(t, "--", python(t), "-c", program)
+	got := map[uint16]bool{}
 	for _, b := range f.Binds {
 		got[b.Port] = b.Multicast
 	}
-	if want := map[int]bool{5812: false, 5813: true, 5814: true, 5815: true}; !reflect.DeepEqual(got, want) {
+	if want := map[uint16]bool{5812: false, 5813: true, 5814: true, 5815: true}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -2,48 +2,19 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// found is the report of a probe, as clusterctl reads it.
-type found struct {
-	Version    int
-	Binds      []foundBind
-	Exited     bool
-	Status     string
-	TimedOut   bool `json:"timed_out"`
-	Idle       bool
-	Left       []string
-	Blocking   bool `json:"-"`
-	HoldAccept bool `json:"hold_accept"`
-	NonBlock   bool `json:"non_blocking"`
-}
-
-type foundBind struct {
-	Family, Type, Address string
-	Port                  int
-	Listening             bool
-	Backlog               int
-	NonBlocking           bool `json:"nonblocking"`
-	Epoll                 bool
-	BlockingAccept        bool `json:"blocking_accept"`
-}
-
-func probeOf(t *testing.T, args ...string) found {
-	t.Helper()
-	var f found
-	readProbe(t, &f, args...)
-	return f
-}
-
-// readProbe decodes the report of a probe.
-func readProbe(t *testing.T, report any, args ...string) {
+// probeOf returns the report of a probe, as clusterctl reads it.
+func probeOf(t *testing.T, args ...string) (r contract.Report) {
 	t.Helper()
 	cmd := exec.Command(shim, append([]string{"probe"}, args...)...)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET=/nowhere")
@@ -51,9 +22,35 @@ func readProbe(t *testing.T, report any, args ...string) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := json.Unmarshal(out, report); err != nil {
+	if err := json.Unmarshal(out, &r); err != nil {
 		t.Fatalf("%q: %v", out, err)
 	}
+	return r
+}
+
+// listener is a stream socket that listens without blocking, in an epoll instance.
+func listener(family, address string, port, backlog int) contract.ProbeBind {
+	return contract.ProbeBind{
+		Family: family, Type: "stream", Address: address, Port: uint16(port),
+		Listening: true, Backlog: backlog, NonBlocking: true, Epoll: true,
+	}
+}
+
+// epoll is the report of a program with such listeners.
+func epoll(binds ...contract.ProbeBind) contract.Report {
+	return contract.Report{NonBlocking: true, Binds: binds}
+}
+
+// blocking is the report of a program with a blocking IPv4 listener for all addresses.
+func blocking(port, backlog int, inAccept bool) contract.Report {
+	b := listener("inet", "0.0.0.0", port, backlog)
+	b.NonBlocking, b.Epoll, b.BlockingAccept = false, false, inAccept
+	return contract.Report{HoldAccept: true, Binds: []contract.ProbeBind{b}}
+}
+
+// exited is the report of a program that listens on nothing, and ends.
+func exited(status string, left ...string) contract.Report {
+	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
 }
 
 func TestProbe(t *testing.T) {
@@ -72,47 +69,41 @@ func TestProbe(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		args []string
-		want found
+		want contract.Report
 	}{
-		{"node", slow(node(t), data(t, "server.js"), port(a6)), found{NonBlock: true, Binds: []foundBind{
-			{"inet6", "stream", "::", p6, true, 511, true, true, false}}}},
-		{"node cluster", slow(node(t), data(t, "cluster.js"), "5803"), found{NonBlock: true, Binds: []foundBind{
-			{"inet6", "stream", "::", 5803, true, 511, true, true, false}}}},
-		{"python http.server", slow(python(t), "-m", "http.server", port(a4)), found{HoldAccept: true, Binds: []foundBind{
-			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
-		{"children that bind the same", slow(python(t), data(t, "prefork.py"), port(a4)), found{HoldAccept: true, Binds: []foundBind{
-			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
-		{"blocking c", slow(filepath.Join(testdata, "cserver"), port(a4)), found{HoldAccept: true, Binds: []foundBind{
-			{"inet", "stream", "0.0.0.0", p4, true, 16, false, false, true}}}},
-		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, found{NonBlock: true, Exited: true, Status: "exited/3", Left: []string{}}},
-		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"}, found{NonBlock: true, TimedOut: true}},
-		{"does nothing", idle("/bin/sleep", "600"), found{NonBlock: true, Idle: true}},
+		{"node", slow(node(t), data(t, "server.js"), port(a6)), epoll(listener("inet6", "::", p6, 511))},
+		{"node cluster", slow(node(t), data(t, "cluster.js"), "5803"), epoll(listener("inet6", "::", 5803, 511))},
+		{"python http.server", slow(python(t), "-m", "http.server", port(a4)), blocking(p4, 5, false)},
+		{"children that bind the same", slow(python(t), data(t, "prefork.py"), port(a4)), blocking(p4, 5, false)},
+		{"blocking c", slow(filepath.Join(testdata, "cserver"), port(a4)), blocking(p4, 16, true)},
+		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
+		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"}, contract.Report{NonBlocking: true, TimedOut: true}},
+		{"does nothing", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
 		{"is a client that sleeps", idle(python(t), "-c", `
 import socket, time
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-    time.sleep(20)`), found{NonBlock: true, Idle: true}},
-		{"sleeps, and listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), found{HoldAccept: true, Binds: []foundBind{
-			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
-		{"waits for a timer, and listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"), found{NonBlock: true, Binds: []foundBind{
-			{"inet6", "stream", "::", 5804, true, 511, true, true, false}}}},
+    time.sleep(20)`), contract.Report{NonBlocking: true, Idle: true}},
+		{"sleeps, and listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), blocking(p4, 5, false)},
+		{"waits for a timer, and listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"),
+			epoll(listener("inet6", "::", 5804, 511))},
 		{"a child works, and it listens", idle("/bin/sh", "-c", `"$0" -c 'import time
-while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), found{HoldAccept: true, Binds: []foundBind{
-			{"inet", "stream", "0.0.0.0", p4, true, 5, false, false, false}}}},
-		{"goes into the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), found{NonBlock: true, Exited: true, Status: "exited/0", Left: []string{"sleep"}}},
+while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), blocking(p4, 5, false)},
+		{"goes into the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exited("0", "sleep")},
 		{"two ports, one later", slow(node(t), "-e", `
 const http = require('http');
 http.createServer(() => {}).listen(5801, '127.0.0.1', () => setTimeout(() => http.createServer(() => {}).listen(5802, '127.0.0.1'), 100));`),
-			found{NonBlock: true, Binds: []foundBind{
-				{"inet", "stream", "127.0.0.1", 5801, true, 511, true, true, false}, {"inet", "stream", "127.0.0.1", 5802, true, 511, true, true, false}}}},
+			epoll(listener("inet", "127.0.0.1", 5801, 511), listener("inet", "127.0.0.1", 5802, 511))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.want.Version = 1
-			if c.want.Binds == nil {
-				c.want.Binds = []foundBind{}
+			got := probeOf(t, c.args...)
+			for i := range got.Binds {
+				got.Binds[i].Options = nil // TestProbeOptions
 			}
-			if got := probeOf(t, c.args...); !reflect.DeepEqual(got, c.want) {
-				t.Errorf("got  %+v\nwant %+v", got, c.want)
+			want := c.want
+			want.Version, want.TookMS = 1, got.TookMS
+			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		})
 	}
@@ -153,9 +144,9 @@ func TestProbeErrors(t *testing.T) {
 		code int
 		text string
 	}{
-		{[]string{"--"}, exitUsage, "no program"},
-		{[]string{"--timeout", "0s", "--", "/bin/true"}, exitUsage, "positive"},
-		{[]string{"--idle", "-1s", "--", "/bin/true"}, exitUsage, "must not be negative"},
+		{[]string{"--"}, contract.StatusUsage, "no program"},
+		{[]string{"--timeout", "0s", "--", "/bin/true"}, contract.StatusUsage, "positive"},
+		{[]string{"--idle", "-1s", "--", "/bin/true"}, contract.StatusUsage, "must not be negative"},
 		{[]string{"--output", "/no/such/dir/x", "--", "/bin/true"}, exitFailed, "writing the report"},
 	} {
 		out, _ := exec.Command(shim, append([]string{"probe"}, c.args...)...).CombinedOutput()

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,8 +29,8 @@ func environment(env []string, o *runOptions) ([]string, error) {
 		out = append(out, kv)
 	}
 	if o.instance > 0 {
-		out = set(out, "INSTANCE", strconv.Itoa(o.instance))
-		out = set(out, "NODE_APP_INSTANCE", strconv.Itoa(o.instance-1))
+		out = set(out, contract.InstanceVariable, strconv.Itoa(o.instance))
+		out = set(out, contract.NodeInstanceVariable, strconv.Itoa(o.instance-1))
 	}
 	for _, name := range o.increment {
 		value, ok := get(out, name)

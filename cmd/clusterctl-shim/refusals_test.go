@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
@@ -37,12 +38,12 @@ func TestRefusals(t *testing.T) {
 		text    string
 	}{
 		{"no sockets", nil, []string{"--adopt", "--", "/bin/true"}, exitFailed, "no socket to adopt"},
-		{"no program", nil, []string{"--adopt"}, exitUsage, "no program to run"},
-		{"relative", nil, []string{"true"}, exitUsage, "not an absolute path"},
-		{"unknown flag", nil, []string{"--nonsense", "/bin/true"}, exitUsage, "nonsense"},
-		{"bad map", nil, []string{"--adopt", "--map", "http=sctp:1", "/bin/true"}, exitUsage, "-map: want"},
-		{"map of nothing", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"}, exitUsage, "no descriptor"},
-		{"map of another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"}, exitUsage, "cannot answer"},
+		{"no program", nil, []string{"--adopt"}, contract.StatusUsage, "no program to run"},
+		{"relative", nil, []string{"true"}, contract.StatusUsage, "not an absolute path"},
+		{"unknown flag", nil, []string{"--nonsense", "/bin/true"}, contract.StatusUsage, "nonsense"},
+		{"bad map", nil, []string{"--adopt", "--map", "http=sctp:1", "/bin/true"}, contract.StatusUsage, "-map: want"},
+		{"map of nothing", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"}, contract.StatusUsage, "no descriptor"},
+		{"map of another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"}, contract.StatusUsage, "cannot answer"},
 		{"not there", []*os.File{l}, []string{"--adopt", "--", "/no/such/program"}, exitNotFound, "no such file"},
 		{"not executable", nil, []string{"--", data(t, "server.js")}, exitNotRunnable, "permission denied"},
 	} {
@@ -59,7 +60,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
 os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.argv[1], sys.argv[1:])`, shim, "run", "--adopt", "--", "/bin/true")
 	_ = w.waitGone(t)
-	if w.ProcessState.ExitCode() != exitUnavailable || !strings.Contains(w.output.String(), "another seccomp listener") {
+	if w.ProcessState.ExitCode() != contract.StatusUnavailable || !strings.Contains(w.output.String(), "another seccomp listener") {
 		t.Errorf("under another listener: %v, %q", w.ProcessState, w.output)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 	"github.com/clusterctl/clusterctl/activation/shim/pid1"
 )
@@ -21,7 +22,7 @@ const releaseName = "release"
 // The process belongs to root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill the process
 // before the next run begins.
 func startRelease(s backoff.State, neverReady bool) {
-	if s.GaveUp || s.Failures == 0 || backoff.Delay(s.Failures) == 0 && !neverReady {
+	if s.GaveUp || s.Failures == 0 || contract.Delay(s.Failures) == 0 && !neverReady {
 		return
 	}
 	unit, err := drain.OwnUnit()

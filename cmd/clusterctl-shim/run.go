@@ -16,6 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/adopt"
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
 	"github.com/clusterctl/clusterctl/activation/shim/confine"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
@@ -23,7 +24,7 @@ import (
 // runOptions are the flags of "run".
 type runOptions struct {
 	adopt      bool
-	maps       []adopt.Map
+	maps       []contract.Map
 	holdAccept bool
 	ownPtrace  bool
 	confine    bool
@@ -59,7 +60,7 @@ func (o *runOptions) parse(args []string) error {
 	f.SetOutput(io.Discard)
 	f.BoolVar(&o.adopt, "adopt", false, "")
 	f.Func("map", "", func(s string) error {
-		m, err := adopt.ParseMap(s)
+		m, err := contract.ParseMap(s)
 		o.maps = append(o.maps, m)
 		return err
 	})
@@ -81,7 +82,7 @@ func (o *runOptions) parse(args []string) error {
 	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")
 	f.StringVar(&o.state, "state", "", "")
 	f.BoolVar(&o.backoff, "backoff", false, "")
-	f.DurationVar(&o.minUptime, "min-uptime", backoff.DefaultMinUptime, "")
+	f.DurationVar(&o.minUptime, "min-uptime", contract.MinUptime, "")
 	f.IntVar(&o.maxRestarts, "max-restarts", -1, "")
 	if err := f.Parse(args); err != nil {
 		return usage(err.Error())
@@ -112,7 +113,7 @@ func (o *runOptions) check() error {
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{
-			code: exitUsage,
+			code: contract.StatusUsage,
 			err:  errors.New("the unit has AmbientCapabilities=CAP_SYS_PTRACE, with which the program could leave its sandbox"),
 			hint: "remove the line, and use clusterctl install … --own-ptrace, which gives the capability to the shim alone",
 		}
@@ -160,7 +161,7 @@ func (o *runOptions) holdBack() error {
 		return nil
 	}
 	s := backoff.Load(state)
-	switch delay := backoff.Delay(s.Failures); {
+	switch delay := contract.Delay(s.Failures); {
 	case o.maxRestarts >= 0 && (o.state != "" && s.GaveUp || o.backoff && !s.GaveUp && s.Failures > o.maxRestarts):
 		return gaveUp(s, o.maxRestarts)
 	case o.backoff && delay > 0: // else "wait" has done it, before this command
@@ -220,7 +221,7 @@ func unavailable(err error) error {
 	default:
 		return &failure{code: exitFailed, err: errors.New("adopting: " + err.Error())}
 	}
-	return &failure{code: exitUnavailable, err: err, hint: hint}
+	return &failure{code: contract.StatusUnavailable, err: err, hint: hint}
 }
 
 // execute becomes the program. syscall.Exec gives back RLIMIT_NOFILE as it was

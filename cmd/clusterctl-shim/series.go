@@ -15,6 +15,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/adopt"
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
@@ -46,7 +47,7 @@ func holdBack(instance string, policy backoff.Policy, longest time.Duration) err
 // gaveUp is the failure with which the main process ends when the instance has given up: RestartPreventExitStatus= looks at
 // the main process alone.
 func gaveUp(s backoff.State, maxRestarts int) error {
-	return &failure{code: exitGaveUp,
+	return &failure{code: contract.StatusGaveUp,
 		err:  errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " + s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
 		hint: "journalctl -u this unit, then clusterctl reset and start it again",
 	}
@@ -56,8 +57,8 @@ func gaveUp(s backoff.State, maxRestarts int) error {
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	minUptime := f.Duration("min-uptime", backoff.DefaultMinUptime, "")
-	longest := f.Duration("max-delay", backoff.MaxDelay, "")
+	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
+	longest := f.Duration("max-delay", contract.MaxDelay, "")
 	maxRestarts := f.Int("max-restarts", -1, "")
 	state, listeners := stateFlag(f), relistenFlag(f)
 	if err := f.Parse(args); err != nil {
@@ -87,16 +88,14 @@ func ended(s backoff.State) string {
 // tellWait tells systemd why the start takes a while, and that its timeout must too.
 func tellWait(s backoff.State, d time.Duration) {
 	err := adopt.Notify(
-		"STATUS=waiting "+d.Round(time.Millisecond).String()+" after "+strconv.Itoa(s.Failures)+" short runs, the last with "+ended(s),
-		"EXTEND_TIMEOUT_USEC="+strconv.FormatInt((d+startGrace).Microseconds(), 10),
+		"STATUS="+contract.Waiting{Delay: d.Round(time.Millisecond), ShortRuns: s.Failures, Last: ended(s)}.String(),
+		// The program may still take its usual time after the delay.
+		"EXTEND_TIMEOUT_USEC="+strconv.FormatInt((d+contract.StartTimeout).Microseconds(), 10),
 	)
 	if err != nil {
 		report(err)
 	}
 }
-
-// startGrace is what the program may still take after the wait.
-const startGrace = 60 * time.Second
 
 // wait returns after the delay, or ends this process by the signal with which somebody stops the instance.
 func wait(instance string, s backoff.State, d time.Duration) error {
@@ -167,7 +166,7 @@ func noteStop(state string) {
 func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	minUptime := f.Duration("min-uptime", backoff.DefaultMinUptime, "")
+	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
 	noted := f.Bool("exec-stop", false, "")
 	last := f.String("last-stops", "", "")
 	state, listeners := stateFlag(f), relistenFlag(f)
@@ -182,7 +181,7 @@ func stoppedCommand(args []string) (int, error) {
 		report(errors.New("backoff: " + err.Error()))
 	}
 	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
-	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(exitGaveUp)
+	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(contract.StatusGaveUp)
 	// systemd calls ExecStop= only for a service that has become ready.
 	neverReady := *noted && backoff.Load(*state).Stop == backoff.Unnoted
 	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
@@ -207,7 +206,7 @@ func allGaveUp(instance string) bool {
 		return false
 	}
 	for _, e := range entries {
-		name, found := strings.CutSuffix(e.Name(), backoff.Suffix)
+		name, found := strings.CutSuffix(e.Name(), contract.BackoffSuffix)
 		if found && !backoff.Load(filepath.Join(parent, name)).GaveUp {
 			return false
 		}

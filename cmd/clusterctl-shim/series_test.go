@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
@@ -54,7 +55,7 @@ func TestSeriesOfRuns(t *testing.T) {
 	}
 	wait()
 	code, out := inUnit(t, dir, nil, run...)
-	if code != exitGaveUp || !strings.Contains(out, "gave up after 2 restarts") || !strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
+	if code != contract.StatusGaveUp || !strings.Contains(out, "gave up after 2 restarts") || !strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
 		t.Errorf("%d %q", code, out)
 	}
 	inUnit(t, dir, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=252"}, "stopped", "--exec-stop")
@@ -176,7 +177,7 @@ func TestUnitsOfBefore(t *testing.T) {
 	}
 	cmd := exec.Command(shim, "run", "--backoff", "--max-restarts=3", "--", "/bin/true")
 	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+instance)
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != exitGaveUp {
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != contract.StatusGaveUp {
 		t.Errorf("%v: %s", cmd.ProcessState, out)
 	}
 }

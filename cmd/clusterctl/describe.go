@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/pm2"
@@ -45,8 +46,8 @@ const (
 )
 
 func (f *appFlags) flags() []cmdline.Flag {
-	f.activation, f.restart, f.sandbox, f.drain, f.minUptime = activationAuto, "always", "default", drainAuto, defaultMinUptime
-	f.startTimeout, f.drainTimeout, f.stopTimeout = units.DefaultStartTimeout, units.DefaultDrainTimeout, units.DefaultStopTimeout
+	f.activation, f.restart, f.sandbox, f.drain, f.minUptime = activationAuto, "always", "default", drainAuto, contract.MinUptime
+	f.startTimeout, f.drainTimeout, f.stopTimeout = contract.StartTimeout, contract.DrainTimeout, contract.StopTimeout
 	return slices.Concat(
 		cmdline.Group(groupCommon, []cmdline.Flag{
 			{Name: "instances", Short: "i", To: &f.instances, NotEmpty: true, Takes: "N", Words: []string{"max"},
@@ -202,12 +203,9 @@ const drainAuto = "auto"
 // drainValues returns the words of --drain.
 func drainValues() []string { return []string{drainAuto, "epoll", "accept", "off"} }
 
-// defaultMinUptime is the default of the shim, for the help.
-const defaultMinUptime = 10 * time.Second
-
 func (f *appFlags) shim() (units.ShimOptions, error) {
 	o := units.ShimOptions{Pin: f.pin, MaxRestarts: f.maxRestarts, NoNodePreload: f.noNodePreload, OwnPtrace: f.ownPtrace}
-	if f.minUptime != defaultMinUptime {
+	if f.minUptime != contract.MinUptime {
 		o.MinUptime = f.minUptime
 	}
 	var err error
@@ -257,13 +255,13 @@ func (f *appFlags) logs() (units.Logs, error) {
 // timeouts leaves the defaults out, so that a later default reaches the app.
 func (f *appFlags) timeouts() units.Timeouts {
 	var t units.Timeouts
-	if f.startTimeout != units.DefaultStartTimeout {
+	if f.startTimeout != contract.StartTimeout {
 		t.Start = f.startTimeout
 	}
-	if f.drainTimeout != units.DefaultDrainTimeout {
+	if f.drainTimeout != contract.DrainTimeout {
 		t.Drain = f.drainTimeout
 	}
-	if f.stopTimeout != units.DefaultStopTimeout {
+	if f.stopTimeout != contract.StopTimeout {
 		t.Stop = f.stopTimeout
 	}
 	return t

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
@@ -193,8 +194,8 @@ func launched(a units.App, vars []string, instance int) []string {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
 		vars = append(vars, fmt.Sprintf("%s=%d", name, n))
 	}
-	set("INSTANCE", instance)
-	set("NODE_APP_INSTANCE", instance-1)
+	set(contract.InstanceVariable, instance)
+	set(contract.NodeInstanceVariable, instance-1)
 	for _, v := range a.Shim.Increment {
 		i := slices.IndexFunc(vars, func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
 		if i < 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -200,7 +201,7 @@ func TestReadiness(t *testing.T) {
 		{"auto", "auto", "exec", true, true, units.ReadyExec},
 		{"adopt", "auto", "", false, false, units.ReadyExec},
 	} {
-		f := &appFlags{runAs: "dynamic", instances: "1", restart: "always", sandbox: "default", activation: c.activation, drain: c.drain, ready: c.ready, minUptime: defaultMinUptime}
+		f := &appFlags{runAs: "dynamic", instances: "1", restart: "always", sandbox: "default", activation: c.activation, drain: c.drain, ready: c.ready, minUptime: contract.MinUptime}
 		a, err := f.app("x", []string{ours})
 		if err == nil {
 			err = w.settle(&a, f)

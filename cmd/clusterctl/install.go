@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -40,7 +41,7 @@ const defaultSettle = time.Second
 
 func installCommand(e *env) *cmdline.Command {
 	var o installOptions
-	o.probeTimeout, o.settle = defaultProbeTimeout, defaultSettle
+	o.probeTimeout, o.settle = contract.ProbeTimeout, defaultSettle
 	name := cmdline.Flag{
 		Name: "name", Short: "n", To: &o.name, Takes: cmdline.Name, Group: groupCommon,
 		Usage: "name of the app (default: made from the file name)",

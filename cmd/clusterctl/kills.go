@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -103,7 +104,7 @@ func explainKilled(ctx context.Context, err error, a units.App, since time.Time,
 func longer(a units.App) string {
 	now := a.Timeouts.Stop
 	if now == 0 {
-		now = units.DefaultStopTimeout
+		now = contract.StopTimeout
 	}
 	return "now it is " + now.String()
 }

@@ -31,5 +31,6 @@ func testStore(dir string) *install.Store {
 		Units: filepath.Join(dir, "units"), Config: filepath.Join(dir, "config"),
 		Journal: dir,
 		State:   filepath.Join(dir, "state"), Run: filepath.Join(dir, "run"), Command: "clusterctl test",
+		RuntimeUnits: filepath.Join(dir, "run", "systemd", "system"),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
@@ -105,7 +106,7 @@ func samples(t *testing.T, now time.Time) *status.List {
 		Queue: &status.Queue{Depth: 0, Limit: 8192}, Connections: ptr(0), Instances: []status.InstanceFacts{sampleFacts(0, 0.04, 31<<20, nil), sampleFacts(0, 0, 1331<<20, nil)},
 	}, active, active, active, up(871, now.Add(-50*time.Hour).Unix(), 0), up(873, now.Add(-50*time.Hour).Unix(), 0))
 	add("looping", nil, status.Facts{Instances: []status.InstanceFacts{{Runs: crash}}}, active, again)
-	add("tired", nil, status.Facts{}, active, failed(units.GaveUpStatus))
+	add("tired", nil, status.Facts{}, active, failed(contract.StatusGaveUp))
 	add("off", port, status.Facts{}, in(control.Inactive), in(control.Inactive), inactive(), inactive())
 	add("hidden", port, status.Facts{}, active, active, up(1, since, 0), masked)
 	add("small", port, status.Facts{}, active, active, up(1, since, 0), skipped())

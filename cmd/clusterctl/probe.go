@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -20,38 +21,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// probeReport is what "clusterctl-shim probe" leaves (its schema, version 1).
-type probeReport struct {
-	Binds       []probeBind `json:"binds"`
-	Exited      bool        `json:"exited"`
-	Status      string      `json:"status"`
-	TimedOut    bool        `json:"timed_out"`
-	NonBlocking bool        `json:"non_blocking"`
-	HoldAccept  bool        `json:"hold_accept"`
-	// Idle: the program listened on nothing, and was idle for a while.
-	Idle bool `json:"idle"`
-	// Left are the names of the processes that were there when the program had ended.
-	Left   []string `json:"left"`
-	TookMS int64    `json:"took_ms"`
-}
-
-type probeBind struct {
-	Family    string `json:"family"` // inet, inet6, unix
-	Type      string `json:"type"`   // stream, dgram
-	Address   string `json:"address"`
-	Port      uint16 `json:"port"`
-	Listening bool   `json:"listening"`
-	V6Only    bool   `json:"v6only"`
-	Mode      string `json:"mode"`    // of a Unix socket, by the umask or by chmod(2)
-	Private   bool   `json:"private"` // of a Unix socket: only the program itself finds it
-	Multicast bool   `json:"multicast"`
-	// Options are the ones that the program set before bind.
-	Options []struct {
-		Name   string `json:"name"`
-		Number int64  `json:"number"`
-		Text   string `json:"text"`
-	} `json:"options"`
-}
+// probeReport is the report of a probe.
+type probeReport contract.Report
 
 // probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and takes
 // over what it was about to bind. It is killed before it serves anyone: what it binds are decoys.
@@ -95,14 +66,14 @@ func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r prob
 	}
 	defer removeDirs()
 	started := e.now()
-	data, err := e.runProbe(ctx, conn, p)
+	data, err := e.runProbe(ctx, conn, a.Name, p)
 	if err != nil {
 		return r, explainInstance(context.WithoutCancel(ctx), err, "", started)
 	}
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("reading the report of the probe: %w", err)
 	}
-	if err := r.failed(*a, p.Unit.Path); err != nil {
+	if err := r.failed(*a, p.Path); err != nil {
 		return r, explainInstance(context.WithoutCancel(ctx), err, "", started)
 	}
 	return r, e.adopted(a, r)
@@ -143,26 +114,26 @@ func (e *env) endProbe(a units.App, lock *install.Lock) error {
 }
 
 // runProbe starts the unit of the probe and brings back its report; the unit and its file are gone afterwards.
-func (e *env) runProbe(ctx context.Context, conn *control.Conn, p units.Probe) (data []byte, err error) {
-	removeReport, err := e.store.NewReport(p.Report)
+func (e *env) runProbe(ctx context.Context, conn *control.Conn, app units.Name, unit units.File) (data []byte, err error) {
+	report, removeReport, err := e.store.NewReport(app)
 	if err != nil {
 		return nil, err
 	}
 	defer removeReport()
-	remove, err := e.store.WriteRuntime(p.Unit)
+	remove, err := e.store.WriteRuntime(unit)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		// After an interrupt too: nothing of the probe may stay.
 		clean := context.WithoutCancel(ctx)
-		_, stopErr := conn.Do(clean, control.Stop, control.Replace, p.Unit.Path)
-		err = errors.Join(err, stopErr, remove(), conn.Reload(clean), conn.ResetFailed(clean, p.Unit.Path))
+		_, stopErr := conn.Do(clean, control.Stop, control.Replace, unit.Path)
+		err = errors.Join(err, stopErr, remove(), conn.Reload(clean), conn.ResetFailed(clean, unit.Path))
 	}()
 	if err := conn.Reload(ctx); err != nil {
 		return nil, err
 	}
-	outcomes, err := conn.Do(ctx, control.Start, control.Replace, p.Unit.Path)
+	outcomes, err := conn.Do(ctx, control.Start, control.Replace, unit.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -170,13 +141,13 @@ func (e *env) runProbe(ctx context.Context, conn *control.Conn, p units.Probe) (
 		return nil, outcomes[0].Err
 	}
 	if outcomes[0].Result != control.Done {
-		states, err := conn.States(ctx, []string{p.Unit.Path})
+		states, err := conn.States(ctx, []string{unit.Path})
 		if err != nil {
 			return nil, err
 		}
-		return nil, &control.InstanceError{Unit: p.Unit.Path, Reason: control.Explain(states[0]), State: states[0]}
+		return nil, &control.InstanceError{Unit: unit.Path, Reason: control.Explain(states[0]), State: states[0]}
 	}
-	return readReport(p.Report)
+	return readReport(report)
 }
 
 // maxReport is far more than a report of the shim's is long.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -38,7 +39,7 @@ func (e *env) keepOptions(a *units.App, r probeReport) {
 			name = ""
 		}
 		for _, b := range r.Binds {
-			if !b.answers(l) {
+			if !answers(b, l) {
 				continue
 			}
 			for _, p := range b.Options {
@@ -55,7 +56,7 @@ func (e *env) keepOptions(a *units.App, r probeReport) {
 }
 
 // answers reports whether the listener replaces the socket of the bind.
-func (b probeBind) answers(l units.Listener) bool {
+func answers(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":
 		return l.Network == units.Unix && l.Bind == 0 && l.Path == b.Address

@@ -6,17 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/foreground"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
-)
-
-// The times of the probe, which are the shim's.
-const (
-	defaultProbeTimeout = time.Minute
-	defaultProbeIdle    = 10 * time.Second
 )
 
 // probeTimes bound a probe. idle is how long a program that listens on nothing may do nothing; 0 is as long as the limit.
@@ -26,25 +21,26 @@ func (o installOptions) probeTimes() probeTimes {
 	if o.wholeProbe {
 		return probeTimes{limit: o.probeTimeout}
 	}
-	return probeTimes{o.probeTimeout, defaultProbeIdle}
+	return probeTimes{o.probeTimeout, contract.ProbeIdle}
 }
 
 // took is how long the program ran, as far as the probe has watched it.
 func (r probeReport) took() string { return text.Duration(time.Duration(r.TookMS) * time.Millisecond) }
 
 // died reports whether the program ended by itself, and not with success.
-func (r probeReport) died() bool { return r.Exited && r.Status != "exited/0" }
+func (r probeReport) died() bool {
+	return r.Exited && r.Status != (contract.Exit{Code: "exited", Status: "0"})
+}
 
 // failed is the error of a program that ended before it bound anything, and not with success, or that has gone into the
 // background: systemd takes the end of the program for the end of the instance, and kills what it has left.
 func (r probeReport) failed(a units.App, unit string) error {
-	how, what, _ := strings.Cut(r.Status, "/")
 	switch {
 	case r.Exited && !r.died() && len(r.Left) > 0:
 		reason := "it went into the background: it exited 0, and left " + leftWords(r.Left) + " running"
 		return fault.WithHint(&control.InstanceError{Unit: unit, Reason: reason}, "%s", foreground.Hint(a.Command, r.Left))
 	case r.died() && len(r.Binds) == 0:
-		return &control.InstanceError{Unit: unit, Reason: fmt.Sprintf("the program ended in the probe, before it listened: %s %s", how, what)}
+		return &control.InstanceError{Unit: unit, Reason: fmt.Sprintf("the program ended in the probe, before it listened: %s %s", r.Status.Code, r.Status.Status)}
 	}
 	return nil
 }
@@ -67,8 +63,7 @@ func leftWords(names []string) string {
 func (r probeReport) silence() string {
 	switch {
 	case r.Exited:
-		how, what, _ := strings.Cut(r.Status, "/")
-		return fmt.Sprintf("it ended after %s without listening (%s %s)", r.took(), how, what)
+		return fmt.Sprintf("it ended after %s without listening (%s %s)", r.took(), r.Status.Code, r.Status.Status)
 	case r.Idle:
 		return fmt.Sprintf("it did not listen within %s, and is idle", r.took())
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/foreground"
 	"github.com/clusterctl/clusterctl/internal/inspect"
@@ -30,7 +31,7 @@ func (d *deploy) settling(o updateOptions) control.Settling {
 	if !o.watch {
 		return control.Settling{Time: o.settle}
 	}
-	limit := defaultMinUptime
+	limit := contract.MinUptime
 	if d.app.Shim.MinUptime > 0 {
 		limit = min(limit, d.app.Shim.MinUptime)
 	}

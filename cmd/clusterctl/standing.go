@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -115,7 +116,7 @@ func unsettled(s status.App, a units.App, f status.Facts, settle time.Duration, 
 		case one.State != "running":
 			list, wait = append(list, one.Instance), max(wait, settle)
 		case i < len(f.Instances) && f.Instances[i].Runs != nil && f.Instances[i].Runs.Failures > 0 && one.Since != nil:
-			if left := cmp.Or(a.Shim.MinUptime, defaultMinUptime) - now.Sub(*one.Since); left > 0 {
+			if left := cmp.Or(a.Shim.MinUptime, contract.MinUptime) - now.Sub(*one.Since); left > 0 {
 				list, wait = append(list, one.Instance), max(wait, min(left, longestLook))
 			}
 		}

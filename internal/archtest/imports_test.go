@@ -1,10 +1,13 @@
 package archtest
 
 import (
+	"go/ast"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // under says whether a package is one of the named, or below one that ends in "/...".
@@ -26,31 +29,33 @@ var directions = []struct {
 	{"internal/fault", nil},
 	{"internal/pm2", nil},
 	{"internal/cmdline", []string{"internal/fault", "internal/pm2", "internal/text"}},
-	{"units", []string{"templates", "activation/shim/envfile", "internal/text"}},
+	{"units", []string{"templates", "activation/shim/contract", "activation/shim/envfile", "internal/text"}},
 	{"units/config", []string{"units", "internal/text"}},
-	{"units/install", []string{"units", "internal/text", "units/config", "activation/shim/backoff", "activation/shim/drain/left"}},
-	{"units/control/...", []string{"units", "units/control/..."}},
-	{"journal/...", []string{"journal/..."}},
+	{"units/install", []string{"units", "internal/text", "units/config", "activation/shim/contract"}},
+	{"units/control/...", []string{"units", "units/control/...", "activation/shim/contract"}},
+	{"journal/...", []string{"journal/...", "activation/shim/contract"}},
 	{"activation", []string{"activation/internal/..."}},
 	{"activation/internal/...", []string{"activation/internal/..."}},
 	{"activation/journald", nil},
+	{"activation/shim/contract", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
-	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
 	{"cmd/clusterctl", []string{
 		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
-		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg", "activation/shim/socketfile",
+		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg",
+		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	{"packaging/apppkg", []string{"units", "units/config", "internal/text"}}, // plans; cmd/clusterctl does
+	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}}, // plans; cmd/clusterctl does
 	{"packaging/...", []string{"activation"}},
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
 	{"internal/lab/...", []string{"internal/lab/..."}},
 	// Reads what the kernel and the shim know of processes, for "ls" and "show"; it knows neither units nor systemd.
-	{"internal/inspect", []string{"activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten", "activation/shim/drain/left"}},
+	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }
@@ -114,13 +119,13 @@ func TestLibraries(t *testing.T) {
 // pure are the standard packages that units may import: text, numbers and the types of files. What reads a file, a clock,
 // the environment or the network is not among them.
 var pure = []string{
-	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "regexp", "slices",
+	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
 	"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8", "embed",
 }
 
 func TestPure(t *testing.T) {
 	for _, p := range packages(t) {
-		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/envfile", "internal/text"}, p.path()) {
+		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract", "activation/shim/envfile", "internal/text"}, p.path()) {
 			continue
 		}
 		for _, im := range p.Imports {
@@ -130,15 +135,31 @@ func TestPure(t *testing.T) {
 		}
 	}
 	for _, s := range files(t) {
-		if s.dir != "units" {
+		if s.dir != "units" && s.dir != "activation/shim/contract" {
 			continue
 		}
 		for _, c := range calls(s.file) {
 			switch c.name {
 			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick", "time.NewTimer", "time.NewTicker", "time.LoadLocation":
-				t.Errorf("%s:%d: units has no clock, but calls %s", s.path, s.line(c.node), c.name)
+				t.Errorf("%s:%d: %s has no clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
 			}
 		}
+	}
+}
+
+// TestContract: what the shim and the rest of the product both know is written once, in the contract.
+func TestContract(t *testing.T) {
+	for _, s := range files(t) {
+		if s.dir == "activation/shim/contract" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			l, ok := n.(*ast.BasicLit)
+			if ok && (strings.Contains(l.Value, contract.RunDirectory) || strings.HasPrefix(l.Value, `"`+contract.LogPrefix)) {
+				t.Errorf("%s:%d: %s is written out, and belongs to the contract", s.path, s.line(n), l.Value)
+			}
+			return true
+		})
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
-	"github.com/clusterctl/clusterctl/units"
 )
 
 // moody is a worker that does what files tell its instance to.
@@ -30,7 +30,7 @@ func TestSeeStates(t *testing.T) {
 		b := dialBus(t, m)
 		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end, and not
 		// three, probably by the daemon-reload of "mask" in the middle of a restart.
-		gaveUp := func(s status) bool { return s.active == "failed" && s.exit == units.GaveUpStatus }
+		gaveUp := func(s status) bool { return s.active == "failed" && s.exit == contract.StatusGaveUp }
 		m.Sh(t, `touch /opt/e2e/moody.crash.2 /opt/e2e/moody.slow.5 /opt/e2e/moody.crash.1
 			systemctl kill -s KILL moody@2.service tired@1.service
 			clusterctl stop moody@3 moody@4

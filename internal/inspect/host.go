@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // Host says where the kernel's files are. Its methods change nothing, and may be used from several goroutines.
@@ -26,7 +28,7 @@ type Host struct {
 
 // System is this machine.
 func System() Host {
-	h := Host{Proc: "/proc", Runs: "/run/clusterctl"}
+	h := Host{Proc: "/proc", Runs: contract.RunDirectory}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err == nil {
 		h.Cgroups, h.Named = parseMounts(mounts)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // tree writes files below a new directory.
@@ -168,7 +169,7 @@ func TestRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, ok := h.RunsOf("web", 1)
-	if wait := r.Next.Sub(at); !ok || r.Failures != 5 || r.Status != "exited/7" || wait < backoff.Delay(5)-time.Second || wait > backoff.Delay(5)+time.Minute {
+	if wait := r.Next.Sub(at); !ok || r.Failures != 5 || r.Status != "exited/7" || wait < contract.Delay(5)-time.Second || wait > contract.Delay(5)+time.Minute {
 		t.Errorf("%+v, %v", r, ok)
 	}
 	state.Started = 1

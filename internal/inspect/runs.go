@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
@@ -25,8 +26,8 @@ type Runs struct {
 
 // RunsOf reads the state of the backoff. It is false when there is none.
 func (h Host) RunsOf(app string, instance int) (Runs, bool) {
-	path := filepath.Join(h.Runs, app, strconv.Itoa(instance))
-	info, err := os.Stat(path + backoff.Suffix)
+	path := filepath.Join(h.Runs, contract.State(app, strconv.Itoa(instance)))
+	info, err := os.Stat(path + contract.BackoffSuffix)
 	if err != nil {
 		return Runs{}, false
 	}
@@ -36,7 +37,7 @@ func (h Host) RunsOf(app string, instance int) (Runs, bool) {
 // runsOf: the state is written when a run ends, so the wait counts from there. That the next run has begun is not always noted.
 func runsOf(s backoff.State, written, now time.Time) Runs {
 	r := Runs{Failures: s.Failures, GaveUp: s.GaveUp, Uptime: s.Uptime, Result: s.Result, Status: s.Status}
-	if next := written.Add(backoff.Delay(s.Failures)); s.Started == 0 && !s.GaveUp && next.After(now) {
+	if next := written.Add(contract.Delay(s.Failures)); s.Started == 0 && !s.GaveUp && next.After(now) {
 		r.Next = next
 	}
 	return r
@@ -44,8 +45,8 @@ func runsOf(s backoff.State, written, now time.Time) Runs {
 
 // LeftOf returns the connections that the drain of an instance has left since that time; false where it has left none.
 func (h Host) LeftOf(app string, instance int, since time.Time) (left.Report, bool) {
-	path := filepath.Join(h.Runs, app, strconv.Itoa(instance))
-	info, err := os.Stat(path + left.Suffix)
+	path := filepath.Join(h.Runs, contract.State(app, strconv.Itoa(instance)))
+	info, err := os.Stat(path + contract.LeftSuffix)
 	if err != nil || info.ModTime().Before(since) {
 		return left.Report{}, false
 	}

@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/text"
-	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -33,7 +32,8 @@ func waiting(st control.State, runs *inspect.Runs) bool {
 	}
 	// The shim's wait is the only command that stands before the program of an app; where the shim starts the program
 	// itself, it says what it does.
-	return st.Restarts > 0 && (st.Sub == "start-pre" || strings.HasPrefix(st.StatusText, "waiting "))
+	_, says := contract.ParseWaiting(st.StatusText)
+	return st.Restarts > 0 && (st.Sub == "start-pre" || says)
 }
 
 // nextRestart returns when systemd (RestartSec=) or the shim lets the program start again, or nil.
@@ -72,7 +72,7 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 		return "stopping"
 	case st.Load == control.Masked:
 		return "masked"
-	case st.Active == control.ActiveFailed && st.ExecMainStatus == units.GaveUpStatus && st.Result == "exit-code":
+	case st.Active == control.ActiveFailed && st.ExecMainStatus == contract.StatusGaveUp && st.Result == "exit-code":
 		return "gave up"
 	case st.Active == control.ActiveFailed && heldBack(st):
 		return "stopped"

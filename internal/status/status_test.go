@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -59,8 +60,8 @@ func TestInstanceState(t *testing.T) {
 		"restarting": {restarting(1), {Active: control.Activating, Sub: "auto-restart-queued"}},
 		"starting":   {in(control.Activating)},
 		"stopping":   {in(control.Deactivating)},
-		"failed":     {failed(1), {Active: control.ActiveFailed, Result: "signal", ExecMainStatus: units.GaveUpStatus}},
-		"gave up":    {failed(units.GaveUpStatus)},
+		"failed":     {failed(1), {Active: control.ActiveFailed, Result: "signal", ExecMainStatus: contract.StatusGaveUp}},
+		"gave up":    {failed(contract.StatusGaveUp)},
 		"skipped":    {skipped()},
 		"stopped":    {inactive(), {}, {Load: control.NotFound, Active: control.Inactive}, {Active: control.ActiveFailed, Result: "signal", PreCode: 2, PreStatus: 15}},
 	} {
@@ -94,14 +95,14 @@ func TestSummarise(t *testing.T) {
 		{"half started", in(control.Activating), nil, []control.State{up(1, 1, 0), in(control.Activating)}, "degraded", 1, 2, ""},
 		{"stopping", in(control.Deactivating), nil, []control.State{in(control.Deactivating)}, "stopping", 0, 1, ""},
 		{"finished", active, nil, []control.State{finished(), finished()}, "stopped", 0, 2, ""},
-		{"given up", active, nil, []control.State{failed(units.GaveUpStatus), failed(units.GaveUpStatus)}, "gave up", 0, 2, "web@1.service: "},
-		{"one has given up", active, nil, []control.State{failed(units.GaveUpStatus), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
+		{"given up", active, nil, []control.State{failed(contract.StatusGaveUp), failed(contract.StatusGaveUp)}, "gave up", 0, 2, "web@1.service: "},
+		{"one has given up", active, nil, []control.State{failed(contract.StatusGaveUp), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
 		{"the port is taken", dead, []control.State{active, brokenSocket}, []control.State{inactive()}, "failed", 0, 1, "web-admin.socket: it could not listen"},
 		{"one is masked", active, nil, []control.State{masked(), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: it is masked"},
 		{"all are masked", active, nil, []control.State{masked(), masked()}, "failed", 0, 2, "web@1.service: it is masked"},
 		{"stopped, and one is masked", dead, nil, []control.State{inactive(), masked()}, "stopped", 0, 2, ""},
 		{"one is skipped, the others crash", active, nil, []control.State{restarting(1), skipped()}, "restarting", 0, 1, "web@1.service: exited with status 1"},
-		{"gave up, and one is skipped", active, nil, []control.State{failed(units.GaveUpStatus), skipped()}, "gave up", 0, 1, "web@1.service: "},
+		{"gave up, and one is skipped", active, nil, []control.State{failed(contract.StatusGaveUp), skipped()}, "gave up", 0, 1, "web@1.service: "},
 		{"all start again", active, nil, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
 		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)}, "degraded", 1, 1, "web.socket: it does not listen"},
 		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2, "web@1.service: exited with status 1"},
@@ -206,10 +207,10 @@ func TestInstance(t *testing.T) {
 		{"runs again", up(5, 900, 3), &started, "running", -1, "exited with status 1 after 2.0s", ""},
 		{"masked while it runs", masked, nil, "running", -1, "it is masked", ""},
 		{"stopped by hand", inactive(), due, "stopped", -1, "", ""},
-		{"gave up", failed(units.GaveUpStatus), &inspect.Runs{GaveUp: true}, "gave up", -1, control.Explain(failed(units.GaveUpStatus)), control.Explain(failed(units.GaveUpStatus))},
+		{"gave up", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true}, "gave up", -1, control.Explain(failed(contract.StatusGaveUp)), control.Explain(failed(contract.StatusGaveUp))},
 		{
-			"gave up after runs that are known", failed(units.GaveUpStatus), &inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
-			"exited with status 7 after 2.0s", control.Explain(failed(units.GaveUpStatus)),
+			"gave up after runs that are known", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
+			"exited with status 7 after 2.0s", control.Explain(failed(contract.StatusGaveUp)),
 		},
 	} {
 		got := instanceOf(1, c.st, InstanceFacts{Runs: c.runs})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -121,6 +122,16 @@ func TestPlan(t *testing.T) {
 	}
 	if got, want := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/instances").Data), "1\n2\n3\n"; got != want {
 		t.Errorf("instances %q, want %q", got, want)
+	}
+}
+
+// TestRuntimeStateIsRemoved: the script of the package has no constants, and names what is in /run all the same.
+func TestRuntimeStateIsRemoved(t *testing.T) {
+	script := string(find(t, plan(t, input(t, shop)).Control, "postrm").Data)
+	for _, want := range []string{`"` + contract.RunDirectory + `/$name"`, `"$dir` + contract.LockSuffix + `"`} {
+		if !strings.Contains(script, want) {
+			t.Errorf("no %s in:\n%s", want, script)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -64,7 +65,7 @@ func (in Input) view(here units.App, p *Package) scriptView {
 	v := scriptView{
 		Name: string(n), Package: p.Name, Service: n.Service(), Slice: n.Slice(), Sockets: in.App.Sockets(),
 		Home: home(n), Dist: dist(n), Release: p.Release, Etc: etc(n), Mark: in.gecos(), MadeBy: madeBy,
-		StartLimit: int((cmp.Or(in.App.Timeouts.Start, units.DefaultStartTimeout) + startMargin).Seconds()), StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
+		StartLimit: int((cmp.Or(in.App.Timeouts.Start, contract.StartTimeout) + startMargin).Seconds()), StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
 		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(here),
 		Former: formerView{Home: formerHome(n), State: formerState(n), Etc: formerEtc(n)},
 	}

@@ -3,9 +3,9 @@ package control
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"syscall"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,9 +56,9 @@ var exitMeaning = map[int]string{
 	243: "credentials could not be set up (LoadCredential=)",
 	245: "the BPF programs could not be set up",
 	// Those of clusterctl-shim, which lie above systemd's.
-	250: "clusterctl-shim did not understand its flags (is it older than the units?)",
-	251: "clusterctl-shim cannot adopt the program on this machine",
-	252: "gave up after too many short runs; \"clusterctl reset\" and start",
+	contract.StatusUsage:       "clusterctl-shim did not understand its flags (is it older than the units?)",
+	contract.StatusUnavailable: "clusterctl-shim cannot adopt the program on this machine",
+	contract.StatusGaveUp:      "gave up after too many short runs; \"clusterctl reset\" and start",
 }
 
 // Explain says in words why a unit is not up, or, for one that systemd has started again, how its last run ended. It is
@@ -174,21 +174,21 @@ func protocol(s State) string {
 	return "ended before READY=1"
 }
 
-// ExplainExit says how an earlier run ended, from what ExecStopPost= was told: result is $SERVICE_RESULT, exit is
-// "$EXIT_CODE/$EXIT_STATUS", as "exited/1" or "killed/SEGV". It is empty when nothing is known.
+// ExplainExit says how an earlier run ended, from what ExecStopPost= was told: result is $SERVICE_RESULT, exit is the
+// text of a [contract.Exit]. It is empty when nothing is known.
 func ExplainExit(result, exit string) string {
-	code, status, _ := strings.Cut(exit, "/")
+	e := contract.ParseExit(exit)
 	s := State{Load: Loaded, Active: Inactive, Result: result}
-	switch code {
+	switch e.Code {
 	case "exited":
 		s.ExecMainCode = cldExited
-		s.ExecMainStatus, _ = strconv.Atoi(status)
+		s.ExecMainStatus, _ = strconv.Atoi(e.Status)
 	case "killed", "dumped":
 		s.ExecMainCode = cldKilled
-		if code == "dumped" {
+		if e.Code == "dumped" {
 			s.ExecMainCode = cldDumped
 		}
-		s.ExecMainStatus = int(unix.SignalNum("SIG" + status))
+		s.ExecMainStatus = int(unix.SignalNum("SIG" + e.Status))
 	}
 	switch {
 	case result == "timeout":

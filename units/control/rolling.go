@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -190,12 +191,9 @@ func (r *roll) begin(instances []int, states []State) error {
 	return nil
 }
 
-// shakyTime is how young a restart makes an instance one that may be on its way down again; the shim counts a run of that
-// length as a good one.
-const shakyTime = 10 * time.Second
-
-// shaky says whether systemd has only just started the instance again by itself.
-func shaky(s State) bool { return s.Restarts > 0 && time.Since(s.ActiveSince) < shakyTime }
+// shaky returns whether systemd has only just started the instance again by itself, so that the instance may be on its way down
+// again: the run is shorter than one that the shim counts as good.
+func shaky(s State) bool { return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime }
 
 // abort fills up the result.
 func (r *roll) abort(rest []int, err error) error {

@@ -32,8 +32,9 @@ func storeAt(root string) Store {
 		Units: filepath.Join(root, "etc/systemd/system"), Config: filepath.Join(root, "etc/clusterctl"),
 		Journal: filepath.Join(root, "etc/systemd"),
 		State:   filepath.Join(root, "var/lib/clusterctl"), Run: filepath.Join(root, "run/clusterctl"),
-		Command: "clusterctl test",
-		Now:     func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) },
+		RuntimeUnits: filepath.Join(root, "run/systemd/system"),
+		Command:      "clusterctl test",
+		Now:          func() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) },
 	}
 }
 

@@ -4,16 +4,16 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// extraDir is where the marks of extra instances are: units.ExtraMarks for the system's store.
-func (s Store) extraDir() string { return filepath.Join(s.Run, path.Base(units.ExtraMarks)) }
+// extraDir is where the marks of extra instances are.
+func (s Store) extraDir() string { return filepath.Join(s.Run, contract.ExtraDirectory) }
 
 func extraName(app units.Name, instance int) string {
 	return string(app) + "@" + strconv.Itoa(instance)

@@ -18,7 +18,7 @@ const setByProperty = `# This is a drop-in unit file extension, created via "sys
 // limitDirs returns the directories in which systemd keeps what "systemctl set-property" has set, for good and until the
 // next boot.
 func (s Store) limitDirs() []string {
-	return []string{filepath.Join(filepath.Dir(s.Units), "system.control"), "/run/systemd/system.control"}
+	return []string{filepath.Join(filepath.Dir(s.Units), "system.control"), filepath.Join(filepath.Dir(s.RuntimeUnits), "system.control")}
 }
 
 // RemoveLimits removes what "systemctl set-property" has set for the units of an app, and returns the files. systemd makes

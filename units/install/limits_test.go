@@ -11,7 +11,7 @@ import (
 
 func TestRemoveLimits(t *testing.T) {
 	top := t.TempDir()
-	s := Store{Units: filepath.Join(top, "system")}
+	s := Store{Units: filepath.Join(top, "system"), RuntimeUnits: filepath.Join(top, "run", "system")}
 	write := func(name, data string) string {
 		t.Helper()
 		path := filepath.Join(top, "system.control", name)

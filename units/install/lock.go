@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -20,8 +21,6 @@ type Owner struct {
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
 }
-
-const lockSuffix = ".lock"
 
 // Lock is the lock of one app. It ends with the process at the latest.
 type Lock struct {
@@ -102,7 +101,7 @@ func (s Store) openLock(app units.Name) (*os.File, error) {
 			return err
 		}
 		defer d.close()
-		name := string(app) + lockSuffix
+		name := string(app) + contract.LockSuffix
 		if info, err := d.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
 			return d.foreign(name, info)
 		}
@@ -120,7 +119,7 @@ func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Lstat(filepath.Join(s.Run, string(app)+lockSuffix))
+	there, err := os.Lstat(filepath.Join(s.Run, string(app)+contract.LockSuffix))
 	return err == nil && os.SameFile(mine, there)
 }
 
@@ -180,6 +179,6 @@ func (l *Lock) Remove() error {
 	}
 	defer d.close()
 	// The lock is held until the name is gone, so the file that is removed is the one that is locked.
-	err = d.remove(string(l.app) + lockSuffix)
+	err = d.remove(string(l.app) + contract.LockSuffix)
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }

@@ -9,19 +9,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/clusterctl/clusterctl/activation/shim/backoff"
-	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 )
-
-// runtimeUnits is where units live that no boot finds again (systemd.unit(5)).
-const runtimeUnits = "/run/systemd/system"
 
 // WriteRuntime writes a unit that is only needed for a moment, and returns what removes it. One of the same name that an
 // earlier command left when it was killed is replaced; a file that is not ours is refused. After an error nothing has
 // changed.
 func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
-	path := filepath.Join(runtimeUnits, f.Path)
+	path := filepath.Join(s.RuntimeUnits, f.Path)
 	old, err := os.ReadFile(path)
 	switch {
 	case err == nil && units.Owner(units.File{Path: f.Path, Data: old}) == "":
@@ -29,11 +25,11 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, &Error{Op: "reading", Path: path, Err: err}
 	}
-	if err := os.MkdirAll(runtimeUnits, 0o755); err != nil {
-		return nil, &Error{Op: "creating", Path: runtimeUnits, Err: err}
+	if err := os.MkdirAll(s.RuntimeUnits, 0o755); err != nil {
+		return nil, &Error{Op: "creating", Path: s.RuntimeUnits, Err: err}
 	}
 	// A name that systemd takes for no unit, renamed when it is whole.
-	temp := path + ".new"
+	temp := path + contract.NewSuffix
 	if err := os.WriteFile(temp, f.Data, 0o644); err != nil {
 		_ = os.Remove(temp)
 		return nil, &Error{Op: "writing", Path: path, Err: err}
@@ -43,7 +39,7 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 		return nil, &Error{Op: "writing", Path: path, Err: err}
 	}
 	return func() error {
-		for _, path := range []string{path, extraFields(f.Path)} {
+		for _, path := range []string{path, s.extraFields(f.Path)} {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return &Error{Op: "removing", Path: path, Err: err}
 			}
@@ -54,12 +50,14 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 
 // extraFields is where PID 1 leaves the LogExtraFields= of a unit for journald. PID 1 forgets the file at a daemon-reload, so
 // it would stay until the next boot.
-func extraFields(unit string) string { return "/run/systemd/units/log-extra-fields:" + unit }
+func (s Store) extraFields(unit string) string {
+	return filepath.Join(filepath.Dir(s.RuntimeUnits), "units", "log-extra-fields:"+unit)
+}
 
 // RemoveRuntime removes a unit that WriteRuntime has written, also in a command that was killed since. One that is not
 // there, or not of this app, stays as it is.
 func (s Store) RemoveRuntime(app units.Name, unit string) error {
-	path := filepath.Join(runtimeUnits, unit)
+	path := filepath.Join(s.RuntimeUnits, unit)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && units.Owner(units.File{Path: unit, Data: data}) != app {
 		return nil
@@ -73,32 +71,34 @@ func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	return nil
 }
 
-// NewReport makes an empty file of root's in the directory of an app in /run, and returns what removes it.
-func (s Store) NewReport(path string) (remove func(), err error) {
+// NewReport makes an empty file of root's for the report of a probe. It returns its path and what removes it.
+func (s Store) NewReport(app units.Name) (path string, remove func(), err error) {
+	path = filepath.Join(s.Run, contract.ReportPath(string(app)))
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-		return nil, &Error{Op: "creating", Path: filepath.Dir(path), Err: err}
+		return "", nil, &Error{Op: "creating", Path: filepath.Dir(path), Err: err}
 	}
 	if err := os.RemoveAll(path); err != nil {
-		return nil, &Error{Op: "removing", Path: path, Err: err}
+		return "", nil, &Error{Op: "removing", Path: path, Err: err}
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return nil, &Error{Op: "creating", Path: path, Err: err}
+		return "", nil, &Error{Op: "creating", Path: path, Err: err}
 	}
 	_ = f.Close()
-	return func() { _ = os.Remove(path) }, nil
+	return path, func() { _ = os.Remove(path) }, nil
 }
 
 // runtimeState are the places of what an app has in /run. Former versions also had a RuntimeDirectory= for each instance,
 // which for a dynamic user is in the second place (systemd.exec(5), RuntimeDirectory=).
-func runtimeState(app units.Name) []string {
-	return []string{filepath.Join("/run/clusterctl", string(app)), filepath.Join("/run/private/clusterctl", string(app))}
+func (s Store) runtimeState(app units.Name) []string {
+	private := filepath.Join(filepath.Dir(s.Run), "private", filepath.Base(s.Run))
+	return []string{filepath.Join(s.Run, string(app)), filepath.Join(private, string(app))}
 }
 
 // RemoveRuntimeState removes what the instances of an app that is stopped left in /run. What could not be removed after an
 // error is gone at the next boot.
 func (s Store) RemoveRuntimeState(app units.Name) error {
-	for _, dir := range runtimeState(app) {
+	for _, dir := range s.runtimeState(app) {
 		if err := os.RemoveAll(dir); err != nil {
 			return &Error{Op: "removing", Path: dir, Err: err}
 		}
@@ -113,13 +113,13 @@ func (s Store) RemoveRuntimeState(app units.Name) error {
 // ForgetRuns removes what the shim remembers of the short runs of some instances of an app, or of all when none is named;
 // their next start does not wait.
 func (s Store) ForgetRuns(app units.Name, only ...int) error {
-	dir := runtimeState(app)[0]
+	dir := s.runtimeState(app)[0]
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return &Error{Op: "reading", Path: dir, Err: err}
 	}
 	for _, f := range files {
-		number, found := strings.CutSuffix(f.Name(), backoff.Suffix)
+		number, found := strings.CutSuffix(f.Name(), contract.BackoffSuffix)
 		n, err := strconv.Atoi(number)
 		if !found || err != nil || len(only) > 0 && !slices.Contains(only, n) {
 			continue
@@ -134,9 +134,9 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 
 // RemoveInstanceState removes what single instances that are stopped left in /run.
 func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
-	for _, dir := range runtimeState(app) {
+	for _, dir := range s.runtimeState(app) {
 		for _, i := range instances {
-			for _, suffix := range []string{"", backoff.Suffix, backoff.Suffix + ".new", left.Suffix, left.Suffix + ".new", ".ready", ".ready.new"} {
+			for _, suffix := range append(contract.StateSuffixes(), "") {
 				path := filepath.Join(dir, strconv.Itoa(i)+suffix)
 				if err := os.RemoveAll(path); err != nil {
 					return &Error{Op: "removing", Path: path, Err: err}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 )
@@ -25,8 +26,10 @@ type Store struct {
 	Journal string
 	// State holds the revisions and the intents: /var/lib/clusterctl.
 	State string
-	// Run holds the locks: /run/clusterctl.
+	// Run holds the locks, and what the shim notes about the instances: /run/clusterctl.
 	Run string
+	// RuntimeUnits is where units live that no boot finds again: /run/systemd/system.
+	RuntimeUnits string
 	// Packages holds a directory for each app that came with a Debian package, /usr/lib/clusterctl-apps, and Releases what is
 	// in force of it, /opt/clusterctl-apps/NAME/current; both empty where there are none. Former is the directory that
 	// packages of an earlier clusterctl used instead of Releases, /opt/NAME/current.
@@ -44,7 +47,8 @@ type Store struct {
 // System is the store of the system manager.
 func System() Store {
 	return Store{
-		Units: "/etc/systemd/system", Journal: "/etc/systemd", Config: "/etc/clusterctl", State: "/var/lib/clusterctl", Run: "/run/clusterctl",
+		Units: "/etc/systemd/system", Journal: "/etc/systemd", Config: "/etc/clusterctl", State: "/var/lib/clusterctl",
+		Run: contract.RunDirectory, RuntimeUnits: "/run/systemd/system",
 		Packages: "/usr/lib/clusterctl-apps", Releases: "/opt/clusterctl-apps", Former: "/opt",
 	}
 }

@@ -6,59 +6,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
-
-func TestParseMap(t *testing.T) {
-	for in, want := range map[string]string{
-		"http=tcp:3000": "http tcp:3000", "http/1=tcp4:80": "http/1 tcp4:80", "0=udp6:53": "0 udp6:53",
-		"a=b=tcp:1": "a=b tcp:1", "x=unix:@name": "x unix:@name",
-	} {
-		m, err := ParseMap(in)
-		if err != nil || m.Key+" "+m.Want.String() != want {
-			t.Errorf("%q: %q %v", in, m.Key+" "+m.Want.String(), err)
-		}
-	}
-	for _, in := range []string{"", "http", "=tcp:1", "http=tcp", "http=tcp:", "http=tcp:0", "http=tcp:65536", "http=tcp:-1", "http=tcp:1x",
-		"http=unix:", "http=unix:relative", "http=unix:/" + strings.Repeat("x", 107), "http=sctp:1"} {
-		if m, err := ParseMap(in); err == nil {
-			t.Errorf("%q: accepted as %+v", in, m)
-		}
-	}
-}
-
-func FuzzParseMap(f *testing.F) {
-	for _, s := range []string{"http=tcp:3000", "a/0=unix:/x", "=", "x=udp6:1"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		m, err := ParseMap(s)
-		if err != nil {
-			return
-		}
-		if m.Key+"="+m.Want.String() != s && !strings.HasPrefix(s, m.Key+"=") {
-			t.Fatalf("%q became %q and %v", s, m.Key, m.Want)
-		}
-		again, err := ParseWant(m.Want.String())
-		if err != nil || again != m.Want {
-			t.Fatalf("%v became %v, %v", m.Want, again, err)
-		}
-	})
-}
-
-func TestFind(t *testing.T) {
-	names := []string{"http", "admin", "http", "7"}
-	for key, want := range map[string]int{"admin": 1, "http/0": 0, "http/1": 2, "0": 0, "2": 2, "7": 3, "admin/0": 1} {
-		if got, err := find(names, key); err != nil || got != want {
-			t.Errorf("%q: %d %v, want %d", key, got, err, want)
-		}
-	}
-	for _, key := range []string{"http", "http/2", "none", "4", "-1", "http/-1", "", "/0"} {
-		if got, err := find(names, key); err == nil {
-			t.Errorf("%q: %d", key, got)
-		}
-	}
-}
 
 func tcp4(port uint16, want string, ip ...byte) Listener {
 	l := Listener{Kind: target.TCP4, Addr: target.Addr{Family: unix.AF_INET, Port: port}}
@@ -71,9 +21,9 @@ func tcp6(port uint16, want string) Listener {
 }
 
 func withWant(l Listener, want string) Listener {
-	l.Want = Want{Kinds: kinds(l.Kind), Port: l.Addr.Port}
+	l.Want = contract.Bind{Kind: kindOf(l.Kind), Port: l.Addr.Port}
 	if want != "" {
-		w, err := ParseWant(want)
+		w, err := contract.ParseBind(want)
 		if err != nil {
 			panic(err)
 		}
@@ -137,7 +87,7 @@ func TestLineNeverOverflows(t *testing.T) {
 	if len(l.b) >= len(l.buf) || &l.b[0] != &l.buf[0] {
 		t.Errorf("the line has left its buffer: %d bytes", len(l.b))
 	}
-	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != prefix+"xa?b?" {
+	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != contract.LogPrefix+"xa?b?" {
 		t.Errorf("%q", got)
 	}
 }

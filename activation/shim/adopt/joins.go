@@ -9,6 +9,7 @@ func (n *notifier) joins() {
 		return
 	}
 	n.logged.joined = true
-	n.line.start("the program joins a multicast group on the shared socket ").str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; only the first worker can").
+	n.line.start("the program joins a multicast group on the shared socket ").str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).
+		str("; only the first worker can").
 		hint().str("uninstall the app, and install it without --listen udp:").num(uint64(l.Addr.Port)).write()
 }

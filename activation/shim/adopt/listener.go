@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
@@ -13,7 +14,7 @@ import (
 type Listener struct {
 	FD    int
 	Name  string
-	Want  Want
+	Want  contract.Bind
 	Kind  target.Kind
 	Addr  target.Addr // what it is bound to
 	Inode uint64
@@ -32,7 +33,7 @@ type Passed struct {
 // Inspect asks the kernel what the passed descriptors are and applies the maps.
 // A descriptor without a map answers the bind to its own port (or path) by a
 // socket of its own kind. It changes nothing.
-func Inspect(passed []Passed, maps []Map) ([]Listener, error) {
+func Inspect(passed []Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))
 	for i, p := range passed {
@@ -44,7 +45,7 @@ func Inspect(passed []Passed, maps []Map) ([]Listener, error) {
 	}
 	mapped := make([]bool, len(passed))
 	for _, m := range maps {
-		i, err := find(names, m.Key)
+		i, err := m.Find(names)
 		if err != nil {
 			return nil, err
 		}
@@ -52,9 +53,9 @@ func Inspect(passed []Passed, maps []Map) ([]Listener, error) {
 			return nil, errors.New("two maps for descriptor " + strconv.Quote(names[i]))
 		}
 		mapped[i] = true
-		ls[i].Want = m.Want
-		if !compatible(ls[i].Kind, m.Want.Kinds) {
-			return nil, errors.New("a socket " + ls[i].Public() + " cannot answer " + m.Want.String())
+		ls[i].Want = m.Bind
+		if !compatible(ls[i].Kind, m.Bind.Kind) {
+			return nil, errors.New("a socket " + ls[i].Public() + " cannot answer " + m.Bind.String())
 		}
 	}
 	return ls, nil
@@ -107,7 +108,7 @@ func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 		}
 		l.Addr.SetPath(path)
 		l.Kind = pick(stream, target.UnixStream, target.UnixOther)
-		l.Want = Want{Kinds: kinds(target.UnixStream, target.UnixOther), Path: sa.Name}
+		l.Want = contract.Bind{Kind: contract.Unix, Path: sa.Name}
 		return nil
 	default:
 		return errors.New("a socket of a family that cannot be adopted")
@@ -115,7 +116,7 @@ func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	if typ != unix.SOCK_STREAM && typ != unix.SOCK_DGRAM {
 		return errors.New("neither a stream nor a datagram socket")
 	}
-	l.Want = Want{Kinds: kinds(l.Kind), Port: l.Addr.Port}
+	l.Want = contract.Bind{Kind: kindOf(l.Kind), Port: l.Addr.Port}
 	return nil
 }
 
@@ -126,35 +127,36 @@ func pick(stream bool, a, b target.Kind) target.Kind {
 	return b
 }
 
-// compatible says whether a socket of kind k can stand in for the kinds: streams
-// for streams, datagrams for datagrams. A unix stream may stand in for TCP.
-func compatible(k target.Kind, s Kinds) bool {
-	switch k {
-	case target.TCP4, target.TCP6, target.UnixStream:
-		return s.Has(target.TCP4) || s.Has(target.TCP6) || s.Has(target.UnixStream)
-	case target.UDP4, target.UDP6:
-		return s.Has(target.UDP4) || s.Has(target.UDP6)
+// compatible returns whether a socket of kind k can stand in for a bind: a stream for a stream, a datagram socket for a
+// datagram socket. A Unix stream may stand in for TCP.
+func compatible(k target.Kind, bind contract.Kind) bool {
+	switch bind {
+	case contract.TCP, contract.TCP4, contract.TCP6:
+		return k == target.TCP4 || k == target.TCP6 || k == target.UnixStream
+	case contract.UDP, contract.UDP4, contract.UDP6:
+		return k == target.UDP4 || k == target.UDP6
 	}
-	return s.Has(target.UnixOther)
+	return k != target.UDP4 && k != target.UDP6
 }
 
 // Public is the listener as the unit has it: tcp4 0.0.0.0:80.
-func (l *Listener) Public() string { return kindWord(l.Kind) + " " + l.Addr.String() }
+func (l *Listener) Public() string { return kindOf(l.Kind).String() + " " + l.Addr.String() }
 
-func kindWord(k target.Kind) string {
+// kindOf returns the kind of bind that a socket of kind k answers, and 0 for [target.Unknown].
+func kindOf(k target.Kind) contract.Kind {
 	switch k {
 	case target.TCP4:
-		return "tcp4"
+		return contract.TCP4
 	case target.TCP6:
-		return "tcp6"
+		return contract.TCP6
 	case target.UDP4:
-		return "udp4"
+		return contract.UDP4
 	case target.UDP6:
-		return "udp6"
+		return contract.UDP6
 	case target.UnixStream, target.UnixOther:
-		return "unix"
+		return contract.Unix
 	}
-	return "socket"
+	return 0
 }
 
 // datagram reports whether the listener has no listen(2) to wait for.

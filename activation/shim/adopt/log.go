@@ -6,13 +6,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // logged is which lines have been written: each of them is written once per start.
 type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined bool }
-
-const prefix = "clusterctl-shim: "
 
 // line is one line for the log, put together without allocating.
 type line struct {
@@ -21,7 +20,7 @@ type line struct {
 }
 
 func (l *line) start(s string) *line {
-	l.b = append(append(l.buf[:0], prefix...), s...)
+	l.b = append(append(l.buf[:0], contract.LogPrefix...), s...)
 	return l
 }
 
@@ -64,7 +63,7 @@ func (l *line) errno(e unix.Errno) *line {
 }
 
 // hint begins the second line: what to type.
-func (l *line) hint() *line { return l.str("\n" + prefix + "hint: ") }
+func (l *line) hint() *line { return l.str("\n" + contract.LogPrefix + "hint: ") }
 
 func (l *line) room() int { return len(l.buf) - len(l.b) - 1 }
 
@@ -79,8 +78,8 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 		return
 	}
 	n.logged.mismatch = true
-	n.line.start("the program binds ").str(kindWord(k)).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
-		str(kindWord(l.Kind)).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
+	n.line.start("the program binds ").str(kindOf(k).String()).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
+		str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 

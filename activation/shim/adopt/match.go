@@ -3,6 +3,7 @@ package adopt
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
@@ -46,14 +47,25 @@ func (l *Listener) names(a *target.Addr) bool {
 // they come. The other way round is refused unless the map names the family:
 // nginx and Bun bind AF_INET and answer nothing on an AF_INET6 listener.
 func (l *Listener) accepts(k target.Kind) bool {
-	if !l.Want.Kinds.Has(k) {
+	if !answers(l.Want.Kind, k) {
 		return false
 	}
-	both := l.Want.Kinds.Has(target.TCP4) && l.Want.Kinds.Has(target.TCP6) || l.Want.Kinds.Has(target.UDP4) && l.Want.Kinds.Has(target.UDP6)
+	both := l.Want.Kind == contract.TCP || l.Want.Kind == contract.UDP
 	if both && l.Addr.Family == unix.AF_INET6 {
 		return k == target.TCP6 || k == target.UDP6
 	}
 	return true
+}
+
+// answers returns whether a bind of this kind may come from a socket of kind k.
+func answers(bind contract.Kind, k target.Kind) bool {
+	switch k {
+	case target.TCP4, target.TCP6:
+		return bind == contract.TCP || bind == kindOf(k)
+	case target.UDP4, target.UDP6:
+		return bind == contract.UDP || bind == kindOf(k)
+	}
+	return bind == kindOf(k)
 }
 
 // better reports whether l suits the address a better than m does.

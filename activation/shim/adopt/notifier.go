@@ -229,7 +229,7 @@ func (n *notifier) concerns(k target.Kind) bool {
 	}
 	for i := range n.ls {
 		w := &n.ls[i].Want
-		if w.Kinds.Has(k) || w.Path == "" && (k == target.TCP4 || k == target.TCP6) {
+		if answers(w.Kind, k) || w.Path == "" && (k == target.TCP4 || k == target.TCP6) {
 			return true
 		}
 	}

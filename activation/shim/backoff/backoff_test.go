@@ -6,28 +6,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 const s = time.Second
-
-func TestDelays(t *testing.T) {
-	want := []time.Duration{0, 0, 100, 150, 225}
-	for n, w := range want {
-		if got := Delay(n); got != w*time.Millisecond {
-			t.Errorf("Delay(%d) = %v, want %v", n, got, w*time.Millisecond)
-		}
-	}
-	for _, n := range []int{17, 50, maxFailures} {
-		if got := Delay(n); got != MaxDelay {
-			t.Errorf("Delay(%d) = %v, want the longest", n, got)
-		}
-	}
-	for n := 2; n < 17; n++ {
-		if Delay(n) >= MaxDelay || Delay(n+1) <= Delay(n) {
-			t.Errorf("Delay(%d) = %v does not grow below the longest", n, Delay(n))
-		}
-	}
-}
 
 var policy = Policy{MinUptime: 10 * s, MaxRestarts: -1}
 
@@ -103,7 +86,7 @@ func TestRunThatNobodyNoted(t *testing.T) {
 	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
 	s := Ended(State{}, policy, crash, 100*s)
 	for i, now := range []time.Duration{101, 102, 103} {
-		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+Delay(s.Failures) {
+		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+contract.Delay(s.Failures) {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -169,12 +152,6 @@ func TestFile(t *testing.T) {
 	if got := Load(dir); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if err := Remove(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := Remove(dir); err != nil {
-		t.Errorf("removing twice: %v", err)
-	}
 }
 
 // Whatever lies where the state should be, a start goes on and the next state is kept.
@@ -183,10 +160,10 @@ func TestDamagedFile(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "torn": good[:len(good)-3], "binary": "\x00\xff\x00", "other version": strings.Replace(good, "1", "2", 1),
 		"huge number": strings.Replace(good, "failures=9", "failures=99999999999999999999", 1), "negative": strings.Replace(good, "failures=9", "failures=-9", 1),
-		"too long": good + strings.Repeat("x", 2*maxFile),
+		"too long": good + strings.Repeat("x", 8192),
 	} {
 		dir := t.TempDir() + "/1"
-		if err := os.WriteFile(dir+Suffix, []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(dir+contract.BackoffSuffix, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if got := Load(dir); got != (State{}) {
@@ -197,13 +174,13 @@ func TestDamagedFile(t *testing.T) {
 		}
 	}
 	dir := t.TempDir() + "/1"
-	if err := syscall.Mkfifo(dir+Suffix, 0o644); err != nil {
+	if err := syscall.Mkfifo(dir+contract.BackoffSuffix, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got := Load(dir); got != (State{}) {
 		t.Errorf("a FIFO: %+v", got)
 	}
-	if err := os.WriteFile(dir+Suffix+".new", []byte("left over"), 0); err != nil {
+	if err := os.WriteFile(dir+contract.BackoffSuffix+contract.NewSuffix, []byte("left over"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := Save(dir, State{Failures: 1}); err != nil || Load(dir).Failures != 1 {
@@ -222,7 +199,7 @@ func FuzzDecode(f *testing.F) {
 		if again, ok := Decode(st.Encode()); !ok || again != st {
 			t.Fatalf("%+v became %+v", st, again)
 		}
-		if _, d := Plan(st, policy, s); d.Delay < 0 || d.Delay > MaxDelay {
+		if _, d := Plan(st, policy, s); d.Delay < 0 || d.Delay > contract.MaxDelay {
 			t.Fatalf("%+v: delay %v", st, d.Delay)
 		}
 	})

@@ -7,14 +7,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/activation/shim/statefile"
 )
-
-// Suffix is the suffix of a state file: the instance "/run/clusterctl/shop/1" has
-// "/run/clusterctl/shop/1.backoff".
-const Suffix = ".backoff"
-
-// maxFile is far more than Encode ever writes.
-const maxFile = 4096
 
 const magic = "clusterctl-backoff 1\n"
 
@@ -100,54 +96,13 @@ func (s *State) set(key, value string) bool {
 // Load reads the state of an instance. Whatever is wrong with the file, the result is
 // usable: the zero State.
 func Load(instance string) State {
-	fd, err := unix.Open(instance+Suffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return State{}
-	}
-	defer unix.Close(fd)
-	var b [maxFile]byte
-	n, err := unix.Read(fd, b[:])
-	if err != nil {
-		return State{}
-	}
-	s, _ := Decode(b[:n])
+	s, _ := Decode(statefile.Read(instance + contract.BackoffSuffix))
 	return s
 }
 
-// Save replaces the state of an instance. It does not call fsync: /run is in memory.
+// Save replaces the state of an instance.
 func Save(instance string, s State) error {
-	name := instance + Suffix
-	temp := name + ".new"
-	// A left-over of a killed writer, or anything else in the way, is replaced.
-	_ = unix.Unlink(temp)
-	fd, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return errors.New("writing " + temp + ": " + err.Error())
-	}
-	b := s.Encode()
-	n, err := unix.Write(fd, b)
-	cerr := unix.Close(fd)
-	if err == nil && n < len(b) {
-		err = unix.ENOSPC
-	}
-	if err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return errors.New("writing " + temp + ": " + err.Error())
-	}
-	if err := unix.Rename(temp, name); err != nil {
-		return errors.New("renaming " + temp + ": " + err.Error())
-	}
-	return nil
-}
-
-// Remove forgets the series, as "clusterctl reset" does.
-func Remove(instance string) error {
-	if err := unix.Unlink(instance + Suffix); err != nil && err != unix.ENOENT {
-		return errors.New("removing " + instance + Suffix + ": " + err.Error())
-	}
-	return nil
+	return statefile.Replace(instance+contract.BackoffSuffix, s.Encode())
 }
 
 // Now is the time on CLOCK_BOOTTIME.

@@ -1,12 +1,9 @@
 package backoff
 
-import "time"
+import (
+	"time"
 
-// The steps of the delay.
-const (
-	FirstDelay       = 100 * time.Millisecond // after the second short run in a row
-	MaxDelay         = 30 * time.Second
-	DefaultMinUptime = 10 * time.Second
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // Stop says what ExecStop= has noted about the run.
@@ -61,7 +58,7 @@ func Plan(s State, p Policy, now time.Duration) (State, Decision) {
 		s.GaveUp = true
 		return s, Decision{GiveUp: true}
 	}
-	return s, Decision{Delay: Delay(s.Failures)}
+	return s, Decision{Delay: contract.Delay(s.Failures)}
 }
 
 // Exit is the end of a run as systemd tells ExecStopPost=.
@@ -111,11 +108,8 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 		}
 	}
 	s = judge(s, p, now, false)
-	s.Next = now + Delay(s.Failures)
-	s.Result, s.Status = e.Result, e.Code
-	if e.Status != "" {
-		s.Status += "/" + e.Status
-	}
+	s.Next = now + contract.Delay(s.Failures)
+	s.Result, s.Status = e.Result, contract.Exit{Code: e.Code, Status: e.Status}.String()
 	return s
 }
 
@@ -135,15 +129,3 @@ func judge(s State, p Policy, now time.Duration, asked bool) State {
 
 // maxFailures bounds the counter; the delay has long been at its longest.
 const maxFailures = 1 << 30
-
-// Delay is the wait before the start that follows n short runs in a row.
-func Delay(n int) time.Duration {
-	if n < 2 {
-		return 0
-	}
-	d := FirstDelay
-	for i := 2; i < n && d < MaxDelay; i++ {
-		d += d / 2
-	}
-	return min(d, MaxDelay)
-}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
@@ -24,7 +24,7 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	opt := Options{MainPID: pid}
 	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.DurationVar(&opt.Timeout, "drain-timeout", DefaultTimeout, "bound of the whole drain")
+	flags.DurationVar(&opt.Timeout, "drain-timeout", contract.DrainTimeout, "bound of the whole drain")
 	flags.DurationVar(&opt.Idle, "idle", DefaultIdle, "silence after which an answered connection counts as done")
 	flags.DurationVar(&opt.Busy, "busy", DefaultBusy, "bound for keep-alive connections that are in use without a pause")
 	flags.BoolVar(&opt.HTTPClose, "http-close", true, "say Connection: close for the server where keep-alive connections do not end")
@@ -40,32 +40,29 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	case "off":
 		return 0
 	default:
-		fmt.Fprintf(stderr, "clusterctl-shim: drain: --drain %q is none of epoll, accept, off\n", *mode)
+		fmt.Fprintf(stderr, contract.LogPrefix+"drain: --drain %q is none of epoll, accept, off\n", *mode)
 		return 2
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "clusterctl-shim: drain: unexpected argument %q\n", flags.Arg(0))
+		fmt.Fprintf(stderr, contract.LogPrefix+"drain: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
 	result, text := bounded(opt)
 	if text != "" {
-		fmt.Fprintf(stderr, "clusterctl-shim: drain: %s\n", text)
+		fmt.Fprintf(stderr, contract.LogPrefix+"drain: %s\n", text)
 	}
 	if *report != "" {
 		if err := left.Save(*report, result.report()); err != nil {
-			fmt.Fprintf(stderr, "clusterctl-shim: drain: %v\n", err)
+			fmt.Fprintf(stderr, contract.LogPrefix+"drain: %v\n", err)
 		}
 	}
 	return 0
 }
 
-// slack is how long after Options.Timeout the drain ends in any case: a worker that makes each look at it slow must not
-// make the stop run into TimeoutStopSec=, which is later.
-const slack = time.Second
-
-// bounded runs the drain and returns what it did, and what to say about it.
+// bounded runs the drain and returns what it did, and what to say about it. It ends soon after Options.Timeout in any case: a
+// worker that makes each look at it slow must not make the stop run into TimeoutStopSec=, which is later.
 func bounded(opt Options) (Result, string) {
-	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+slack)
+	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+contract.DrainSlack)
 	defer cancel()
 	done := make(chan Result, 1)
 	failed := make(chan error, 1)

@@ -22,9 +22,8 @@ const (
 
 // Defaults of Options, and of the flags.
 const (
-	DefaultTimeout = 30 * time.Second
-	DefaultIdle    = 5 * time.Second
-	DefaultBusy    = 3 * time.Second
+	DefaultIdle = 5 * time.Second
+	DefaultBusy = 3 * time.Second
 )
 
 // Mode is how new connections are kept from the worker.

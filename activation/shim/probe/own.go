@@ -5,13 +5,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // look reads the options of the program's own socket, which the decoy is about to replace. pidfd_getfd(2) is refused in some containers:
 // then the options are not known.
-func (p *prober) look(tid, fd uint32, b *Bind) {
+func (p *prober) look(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
 	s, e := p.r.Socket(tid, fd)
 	if e != 0 {
 		return
@@ -21,9 +22,9 @@ func (p *prober) look(tid, fd uint32, b *Bind) {
 	if set.Read(s) == 0 {
 		b.Options = set.Values()
 	}
-	if b.Kind == target.TCP6 || b.Kind == target.UDP6 {
+	if k == target.TCP6 || k == target.UDP6 {
 		v, err := unix.GetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		b.V6Only, b.V6OnlyKnown = v != 0, err == nil
+		b.V6Only = v != 0 && err == nil
 	}
 }
 

@@ -6,13 +6,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // seen is a bind with its decoy.
 type seen struct {
-	Bind
+	contract.ProbeBind
+	path  string // of a Unix socket
 	decoy int
 	inode uint64
 }
@@ -89,19 +91,21 @@ func (p *prober) bind(tid, fd uint32) error {
 	if err != nil {
 		return errors.New("making a stand-in for " + a.String() + ": " + err.Error())
 	}
-	s := seen{Bind: Bind{Kind: kind, Addr: a}, decoy: d}
-	p.look(tid, fd, &s.Bind)
+	s := seen{decoy: d}
+	s.Family, s.Type = words(kind)
+	p.look(tid, fd, kind, &s.ProbeBind)
 	s.Multicast = p.joined(tid, fd, &a)
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
 		full := p.absolute(tid, unix.AT_FDCWD, string(path))
 		s.Private = private(tid, full)
 		if len(full) < unix.SizeofSockaddrUnix-2 {
-			s.Addr.SetPath(full)
+			a.SetPath(full)
 		}
-		var umask uint32
-		umask, s.ModeKnown = p.r.Umask(tid)
-		s.Mode = 0o777 &^ umask
+		if umask, ok := p.r.Umask(tid); ok {
+			s.Mode = octal(0o777 &^ umask)
+		}
 	}
+	s.Address, s.Port, s.path = a.Host(), a.Port, string(a.Path())
 	var st unix.Stat_t
 	if err := unix.Fstat(d, &st); err != nil {
 		unix.Close(d)
@@ -137,24 +141,24 @@ func (p *prober) find(tid, fd uint32) *seen {
 
 // finish closes the decoys and returns the binds, each address once: workers that
 // all bind the same port with SO_REUSEPORT are one bind.
-func (p *prober) finish(watched func(inode uint64) bool) []Bind {
-	var out []Bind
+func (p *prober) finish(watched func(inode uint64) bool) []contract.ProbeBind {
+	var out []contract.ProbeBind
 	for i := range p.seen {
 		s := &p.seen[i]
 		s.NonBlocking = nonBlocking(s.decoy)
 		s.Epoll = watched(s.inode)
 		unix.Close(s.decoy)
-		if !merge(out, &s.Bind) {
-			out = append(out, s.Bind)
+		if !merge(out, &s.ProbeBind) {
+			out = append(out, s.ProbeBind)
 		}
 	}
 	return out
 }
 
-func merge(list []Bind, b *Bind) bool {
+func merge(list []contract.ProbeBind, b *contract.ProbeBind) bool {
 	for i := range list {
 		x := &list[i]
-		if x.Kind != b.Kind || x.Addr != b.Addr {
+		if x.Family != b.Family || x.Type != b.Type || x.Address != b.Address || x.Port != b.Port {
 			continue
 		}
 		x.Listening = x.Listening || b.Listening
@@ -175,8 +179,6 @@ func nonBlocking(fd int) bool {
 
 // The probe's own times.
 const (
-	DefaultTimeout = time.Minute
-	DefaultSettle  = 500 * time.Millisecond
-	DefaultIdle    = 10 * time.Second
-	grace          = 2 * time.Second // between SIGTERM and SIGKILL
+	DefaultSettle = 500 * time.Millisecond
+	grace         = 2 * time.Second // between SIGTERM and SIGKILL
 )

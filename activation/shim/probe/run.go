@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
@@ -29,7 +30,7 @@ type Config struct {
 // this process's stderr. It is to be called on a locked OS thread, by a process
 // that has no other children. Errors of package seccomp say why no probe is
 // possible here.
-func Run(c Config) (*Report, error) {
+func Run(c Config) (*contract.Report, error) {
 	if err := seccomp.Check(); err != nil {
 		return nil, err
 	}
@@ -45,11 +46,11 @@ func Run(c Config) (*Report, error) {
 	if err := s.receive(); err != nil {
 		return nil, err
 	}
-	var r Report
+	r := contract.Report{Version: 1}
 	if err := s.watch(c, &r); err != nil {
 		return nil, err
 	}
-	r.Took = time.Since(began)
+	r.TookMS = time.Since(began).Milliseconds()
 	pids, _, _ := tree(&s.p.r)
 	if s.gone {
 		for _, pid := range pids {
@@ -58,6 +59,7 @@ func Run(c Config) (*Report, error) {
 	}
 	set := watched(pids)
 	r.Binds = s.p.finish(func(inode uint64) bool { return set[inode] })
+	r.NonBlocking, r.HoldAccept = nonBlockingUnits(r.Binds), holdAccept(r.Binds)
 	r.Exited, r.Status = s.gone, s.status
 	return &r, nil
 }
@@ -69,7 +71,7 @@ type session struct {
 	pidfd  int
 	pair   int
 	gone   bool // the program itself, not all its descendants
-	status string
+	status contract.Exit
 }
 
 func start(c Config) (*session, error) {
@@ -145,7 +147,7 @@ func (s *session) receive() error {
 }
 
 // watch answers the program until there is nothing more to learn.
-func (s *session) watch(c Config, r *Report) error {
+func (s *session) watch(c Config, r *contract.Report) error {
 	now := time.Now()
 	deadline, look := now.Add(c.Timeout), now.Add(c.Settle)
 	rest := idle{limit: c.Idle, since: now}
@@ -239,9 +241,9 @@ func (s *session) reap() {
 	s.gone = true
 	switch {
 	case w.Exited():
-		s.status = "exited/" + strconv.Itoa(w.ExitStatus())
+		s.status = contract.Exit{Code: "exited", Status: strconv.Itoa(w.ExitStatus())}
 	case w.Signaled():
-		s.status = "killed/" + unix.SignalName(w.Signal())
+		s.status = contract.Exit{Code: "killed", Status: unix.SignalName(w.Signal())}
 	}
 }
 

@@ -74,7 +74,7 @@ func (p *prober) knows(path string) bool {
 // bound returns the bind to the path, or nil.
 func (p *prober) bound(path string) *seen {
 	for i := range p.seen {
-		if string(p.seen[i].Addr.Path()) == path {
+		if p.seen[i].path == path {
 			return &p.seen[i]
 		}
 	}
@@ -84,7 +84,7 @@ func (p *prober) bound(path string) *seen {
 // mode notes what the program changes the mode of its socket to.
 func (p *prober) mode(path string, mode uint32) {
 	if s := p.bound(path); s != nil {
-		s.Mode, s.ModeKnown = mode&0o777, true
+		s.Mode = octal(mode & 0o777)
 	}
 }
 

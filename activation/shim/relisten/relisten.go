@@ -23,12 +23,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
-
-// Backlog is the value of Backlog= in our socket units.
-const Backlog = 4096
 
 // Parse reads an address in the form of ListenStream=. A port alone means all addresses.
 func Parse(s string) (netip.AddrPort, error) {
@@ -155,7 +153,7 @@ func listen(fd int) error {
 	if e != 0 {
 		return e
 	}
-	return unix.Listen(fd, Backlog)
+	return unix.Listen(fd, contract.Backlog)
 }
 
 // oneOf reports whether a socket is bound to one of the addresses, and not connected.

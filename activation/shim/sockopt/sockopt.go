@@ -4,6 +4,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 // Set holds the options that a program has set on a socket. The zero value holds none.
@@ -59,27 +61,20 @@ func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	return failed, e
 }
 
-// Value is one option of a set.
-type Value struct {
-	Name   string
-	Number int64  // of an option with an integer
-	Text   string // of TCP_CONGESTION
-}
-
 // Values lists the options of the set whose value is an integer or a text, in a fixed order. The size of a buffer is the one
 // that the program asked for: the kernel doubles it.
-func (s *Set) Values() []Value {
-	var list []Value
+func (s *Set) Values() []contract.SocketOption {
+	var list []contract.SocketOption
 	for i := range options {
 		o, v := options[i], &s.values[i]
 		switch {
 		case !s.has[i]:
 		case o.number == unix.TCP_CONGESTION && o.level == unix.IPPROTO_TCP:
-			list = append(list, Value{Name: o.word, Text: unix.ByteSliceToString(v[:])})
+			list = append(list, contract.SocketOption{Name: o.word, Text: unix.ByteSliceToString(v[:])})
 		case o.size == 4 && o.buffer():
-			list = append(list, Value{Name: o.word, Number: int64(*integer(v)) / 2})
+			list = append(list, contract.SocketOption{Name: o.word, Number: int64(*integer(v)) / 2})
 		case o.size == 4:
-			list = append(list, Value{Name: o.word, Number: int64(*integer(v))})
+			list = append(list, contract.SocketOption{Name: o.word, Number: int64(*integer(v))})
 		}
 	}
 	return list

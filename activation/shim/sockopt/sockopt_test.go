@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
 func socket(t *testing.T, domain, typ int) int {
@@ -138,8 +140,8 @@ func TestValues(t *testing.T) {
 	if e := s.Read(fd); e != 0 {
 		t.Fatal(e)
 	}
-	got := slices.DeleteFunc(s.Values(), func(v Value) bool { return v.Name == "SO_BUF_LOCK" }) // new in Linux 5.14
-	if want := []Value{{Name: "SO_BROADCAST", Number: 1}, {Name: "SO_RCVBUF", Number: 30000}}; !slices.Equal(got, want) {
+	got := slices.DeleteFunc(s.Values(), func(v contract.SocketOption) bool { return v.Name == "SO_BUF_LOCK" }) // new in Linux 5.14
+	if want := []contract.SocketOption{{Name: "SO_BROADCAST", Number: 1}, {Name: "SO_RCVBUF", Number: 30000}}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
-	"github.com/clusterctl/clusterctl/units"
 )
 
 // crasher installs two instances of a server that can be told to end at its start. A run is a short one however busy the
@@ -174,7 +174,7 @@ func TestGivingUp(t *testing.T) {
 	changes := watch(t, m, a.unit(2))
 	a.crashes(t, 2)
 	// "failed" alone is what a unit is for a moment before each restart, too.
-	await(t, "the instance has given up", changes, func(s status) bool { return s.active == "failed" && s.exit == units.GaveUpStatus })
+	await(t, "the instance has given up", changes, func(s status) bool { return s.active == "failed" && s.exit == contract.StatusGaveUp })
 	r := run.Stop()
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance gave up: %v\n%v", err, r)

@@ -12,18 +12,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// Suffix is the suffix of the file: the instance "/run/clusterctl/shop/1" has "/run/clusterctl/shop/1.left".
-const Suffix = ".left"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/activation/shim/statefile"
+)
 
 const magic = "clusterctl-left 1\n"
 
 // Most is how many connections a report names.
 const Most = 20
-
-// maxFile is more than Encode ever writes.
-const maxFile = 4096
 
 // Report is what a drain has left.
 type Report struct {
@@ -83,41 +80,17 @@ func Decode(b []byte) (r Report, ok bool) {
 
 // Load reads the report of an instance; ok is false where there is none.
 func Load(instance string) (r Report, ok bool) {
-	fd, err := unix.Open(instance+Suffix, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return Report{}, false
-	}
-	defer unix.Close(fd)
-	var b [maxFile]byte
-	n, err := unix.Read(fd, b[:])
-	if err != nil {
-		return Report{}, false
-	}
-	return Decode(b[:n])
+	return Decode(statefile.Read(instance + contract.LeftSuffix))
 }
 
 // Save replaces the report of an instance, or removes it where no connection is left.
 func Save(instance string, r Report) error {
-	name := instance + Suffix
-	temp := name + ".new"
-	_ = unix.Unlink(temp)
-	if r.Count == 0 {
-		if err := unix.Unlink(name); err != nil && err != unix.ENOENT {
-			return errors.New("removing " + name + ": " + err.Error())
-		}
-		return nil
+	name := instance + contract.LeftSuffix
+	if r.Count > 0 {
+		return statefile.Replace(name, r.Encode())
 	}
-	fd, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return errors.New("writing " + temp + ": " + err.Error())
-	}
-	_, err = unix.Write(fd, r.Encode())
-	err = errors.Join(err, unix.Close(fd))
-	if err == nil {
-		err = unix.Rename(temp, name)
-	}
-	if err != nil {
-		return errors.New("writing " + name + ": " + err.Error())
+	if err := unix.Unlink(name); err != nil && err != unix.ENOENT {
+		return errors.New("removing " + name + ": " + err.Error())
 	}
 	return nil
 }

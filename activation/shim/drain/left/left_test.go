@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
@@ -24,7 +25,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v", got, ok, want)
 	}
 	for _, bad := range []string{"", "x", "clusterctl-left 1\n", "clusterctl-left 1\ncount=-1\nend\n", "clusterctl-left 1\ncount=x\nend\n"} {
-		if err := os.WriteFile(instance+left.Suffix, []byte(bad), 0o644); err != nil {
+		if err := os.WriteFile(instance+contract.LeftSuffix, []byte(bad), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if got, ok := left.Load(instance); ok {
@@ -35,7 +36,7 @@ func TestReport(t *testing.T) {
 		if err := left.Save(instance, left.Report{Waited: time.Second}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := os.Lstat(instance + left.Suffix); !os.IsNotExist(err) {
+		if _, err := os.Lstat(instance + contract.LeftSuffix); !os.IsNotExist(err) {
 			t.Errorf("the report stays: %v", err)
 		}
 	}

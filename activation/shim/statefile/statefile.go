@@ -1,0 +1,51 @@
+// Package statefile reads and replaces the small files of root's in /run/clusterctl.
+package statefile
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+)
+
+// maxSize is far more than any of the files has.
+const maxSize = 4096
+
+// Read returns the content of a file, and nothing if it cannot be read. It follows no link and waits for no FIFO.
+func Read(path string) []byte {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	var b [maxSize]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return nil
+	}
+	return b[:n]
+}
+
+// Replace writes a file by rename, so a kill at any instruction leaves the old file or the new one. It does not call fsync:
+// /run is in memory.
+func Replace(path string, data []byte) error {
+	temp := path + contract.NewSuffix
+	// A left-over of a killed writer, or anything else in the way, is replaced.
+	_ = unix.Unlink(temp)
+	fd, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return errors.New("writing " + temp + ": " + err.Error())
+	}
+	n, err := unix.Write(fd, data)
+	if err == nil && n < len(data) {
+		err = unix.ENOSPC
+	}
+	if err = errors.Join(err, unix.Close(fd)); err != nil {
+		return errors.New("writing " + temp + ": " + err.Error())
+	}
+	if err := unix.Rename(temp, path); err != nil {
+		return errors.New("renaming " + temp + ": " + err.Error())
+	}
+	return nil
+}

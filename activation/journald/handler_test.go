@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// recorder keeps what is sent.
+// recorder is a sender that stores the entries.
 type recorder struct {
 	entries [][]byte
 	err     error
@@ -28,26 +28,26 @@ func (r *recorder) send(b []byte) error {
 	return nil
 }
 
-// fields decodes an entry as journald does.
+// fields decodes an entry like journald.
 func fields(t testing.TB, entry []byte) map[string]string {
 	t.Helper()
 	got := map[string]string{}
 	for len(entry) > 0 {
 		line, rest, ok := bytes.Cut(entry, []byte("\n"))
 		if !ok {
-			t.Fatalf("%q has no end", entry)
+			t.Fatalf("%q does not end with a newline", entry)
 		}
 		name, value, text := strings.Cut(string(line), "=")
 		if !text {
 			n := binary.LittleEndian.Uint64(rest)
 			value, rest = string(rest[8:8+n]), rest[8+n:]
 			if rest[0] != '\n' {
-				t.Fatalf("%q follows a value", rest[0])
+				t.Fatalf("%q follows a value instead of a newline", rest[0])
 			}
 			rest = rest[1:]
 		}
 		if name == "" || len(name) > 64 || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-			t.Errorf("journald does not take the name %q", name)
+			t.Errorf("journald does not accept the name %q", name)
 		}
 		got[name] = value
 		entry = rest
@@ -106,7 +106,7 @@ func TestPriorities(t *testing.T) {
 	}
 	h := newHandler(nil, &recorder{}, slog.DiscardHandler)
 	if h.Enabled(context.Background(), slog.LevelDebug) || !h.Enabled(context.Background(), slog.LevelInfo) {
-		t.Error("the level without options is not info")
+		t.Error("the default level is not info")
 	}
 }
 
@@ -130,7 +130,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// What cannot be sent is on stderr, with all its attributes.
+// TestOtherwise checks that a record that cannot be sent is written to stderr, with all attributes.
 func TestOtherwise(t *testing.T) {
 	var b bytes.Buffer
 	h := newHandler(nil, &recorder{err: errors.New("no journal")}, slog.NewTextHandler(&b, nil))
@@ -140,8 +140,8 @@ func TestOtherwise(t *testing.T) {
 	}
 }
 
-// The rules of log/slog for handlers. Fields have no groups and no case, and journald has a time of its own, so each entry
-// is turned back first.
+// TestRules checks the rules of log/slog for handlers. Fields have neither groups nor case, and journald has its own time,
+// so each entry is converted back first.
 func TestRules(t *testing.T) {
 	r := &recorder{}
 	h := newHandler(nil, r, slog.DiscardHandler)
@@ -157,7 +157,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// timed adds the time of a record, as a field that the rules want to see.
+// timed adds the time of a record as a field, which the rules require.
 type timed struct {
 	slog.Handler
 	r *recorder
@@ -174,7 +174,7 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// nested turns G_H_I=1 into {"G": {"H": {"i": 1}}}: the rules have groups in capitals and keys in small letters.
+// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses capitals for groups and small letters for keys.
 func nested(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {

@@ -39,7 +39,7 @@ func TestIsRelease(t *testing.T) {
 		}
 	}
 	if !isRelease("releases", "124") || !isRelease("Releases", "blue") {
-		t.Error("what is below releases is a release")
+		t.Error("a directory in releases is not a release")
 	}
 }
 
@@ -79,8 +79,8 @@ func TestSame(t *testing.T) {
 		{"a part of the next release", app("D/shop/releases/1/api", "/usr/bin/node x.js"), app("D/shop/releases/2/api", "/usr/bin/node x.js"), true},
 		{"a release of another project", app("D/shop/releases/1", "/usr/bin/node x.js"), app("D/b/releases/1", "/usr/bin/node x.js"), false},
 		{"from a release to the link", app("D/shop/releases/2", "/usr/bin/node x.js"), app("D/shop/current", "/usr/bin/node x.js"), true},
-		{"from the link to what is behind it", app("D/shop/current", "/usr/bin/node x.js"), app("D/shop/releases/1", "/usr/bin/node x.js"), true},
-		{"a directory that is gone", app("D/gone", "/usr/bin/node D/gone/x.js"), app("D/b", "/usr/bin/node D/b/x.js"), true},
+		{"from the link to its target", app("D/shop/current", "/usr/bin/node x.js"), app("D/shop/releases/1", "/usr/bin/node x.js"), true},
+		{"a missing directory", app("D/gone", "/usr/bin/node D/gone/x.js"), app("D/b", "/usr/bin/node D/b/x.js"), true},
 	} {
 		if got := Same(c.now, c.asked); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
@@ -89,7 +89,7 @@ func TestSame(t *testing.T) {
 	gone := app("D/gone", "/usr/bin/node D/gone/x.js")
 	gone.RunAs.User = "ann"
 	if Same(gone, app("D/b", "/usr/bin/node D/b/x.js")) {
-		t.Error("a directory that is gone, of another user")
+		t.Error("an app of another user whose directory is missing is the same project")
 	}
 	if got := Place(app("", "/usr/bin/redis-server")) + Place(app("/srv/a", "/opt/x")) + Place(app("", "/opt/a/x")); got != "/usr/bin/redis-server/srv/a/opt/a" {
 		t.Error(got)

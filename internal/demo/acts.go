@@ -4,7 +4,8 @@ import "github.com/clusterctl/clusterctl/internal/lab/load"
 
 const helloURL = "http://127.0.0.1:8080/"
 
-// clients send one request after the other: the killing of a worker may lose one request of each of them.
+// clients is the number of clients. Each sends one request at a time, so a killed worker may lose one
+// request of each.
 const clients = 8
 
 func (s *stage) installHello() {
@@ -15,27 +16,28 @@ func (s *stage) installHello() {
 	s.sh("systemctl --no-pager --no-legend list-units 'hello*'")
 }
 
-// settled waits, by systemctl's own waiting, until every instance is active again.
-const settled = "systemctl start hello@1 hello@2 hello@3; clusterctl ls"
+// waitUntilActive waits until all instances are active again. systemctl start waits for the queued start
+// jobs.
+const waitUntilActive = "systemctl start hello@1 hello@2 hello@3; clusterctl ls"
 
 func (s *stage) crashOne() {
-	s.say("kill -9 of one worker under load: the requests that it holds are lost, no other")
+	s.say("kill -9 of one worker under load: only its open requests are lost")
 	s.under("kill -9 of one of three workers", load.Options{URL: helloURL}, 1, func() {
 		s.sh("systemctl kill -s KILL hello@2")
-		s.sh(settled)
+		s.sh(waitUntilActive)
 	})
 }
 
 func (s *stage) crashAll() {
-	s.say("kill -9 of all workers, one after the other: the port stays open, requests wait in the socket")
+	s.say("kill -9 of all workers: the port stays open, and requests wait in the socket")
 	s.under("kill -9 of all three workers", load.Options{URL: helloURL}, 3, func() {
 		s.sh("systemctl kill -s KILL hello@1 hello@2 hello@3")
-		s.sh(settled)
+		s.sh(waitUntilActive)
 	})
 }
 
 func (s *stage) rollingReload() {
-	s.say("a rolling reload and other numbers of instances, with keep-alive and clients that never retry: nothing is lost")
+	s.say("a rolling reload and scaling, with keep-alive and clients that never retry: no request is lost")
 	s.under("reload, scale to 4, scale to 3", load.Options{URL: helloURL, KeepAlive: true}, 0, func() {
 		s.sh("clusterctl reload hello")
 		s.sh("clusterctl scale hello +1")
@@ -44,7 +46,7 @@ func (s *stage) rollingReload() {
 }
 
 func (s *stage) brokenRelease() {
-	s.say("a release that does not start: the first instance fails, everything is put back, and nobody notices")
+	s.say("a release that does not start: the first instance fails, the app is rolled back, and no client gets an error")
 	s.under("a release that does not start", load.Options{URL: helloURL}, 0, func() {
 		s.sh("clusterctl install hello --instances 3 --listen 8080 -- /opt/hello/go-worker --no-such-flag; echo exit status $?")
 	})
@@ -52,7 +54,7 @@ func (s *stage) brokenRelease() {
 }
 
 func (s *stage) unmodified() {
-	s.say("an ordinary Node server that listens on 8080 by itself: unmodified, two instances, in public on port 3000")
+	s.say("an unmodified Node server that listens on port 8080: two instances, on the public port 3000")
 	s.install("web", "2 instances of an unmodified Node server", "clusterctl install /opt/web/server.js --name web --instances 2 --listen 3000:8080")
 	s.sh("curl -s http://127.0.0.1:3000/")
 	s.under("systemctl reload of the Node server", load.Options{URL: "http://127.0.0.1:3000/"}, 0, func() { s.sh("systemctl reload web") })
@@ -68,7 +70,7 @@ func (s *stage) others() {
 }
 
 func (s *stage) cleanUp() {
-	s.say("undo: no file, no unit, no failed state is left")
+	s.say("uninstall all apps: no files, units or failed states remain")
 	for _, app := range s.apps {
 		s.sh("clusterctl uninstall " + app.name + " --yes")
 	}

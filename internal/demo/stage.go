@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// stage is the machine, what was done on it, and the first thing that went wrong; after that, nothing more is done.
+// stage is the machine, the apps and acts so far, and the first error. After an error, all methods do nothing.
 type stage struct {
 	ctx  context.Context
 	m    *lab.Machine
@@ -21,17 +21,17 @@ type stage struct {
 	err  error
 }
 
-// app is what was installed, in words.
+// app is an installed app and its description.
 type app struct{ name, what string }
 
-// act is something that was done under load, and the report of that load.
+// act is an action under load, and the report of this load.
 type act struct {
 	what   string
 	kills  int
 	report load.Report
 }
 
-// files is what a user would have put on the machine: the package, and the apps.
+// files returns the files that a user would have on the machine: the package and the apps.
 func files(goWorker string) [][2]string {
 	return [][2]string{
 		{"bin/clusterctl", "/usr/bin/clusterctl"},
@@ -78,14 +78,14 @@ func copyInto(ctx context.Context, m *lab.Machine, from, to string) error {
 	return nil
 }
 
-// say prints what comes next.
+// say prints a heading for the next commands.
 func (s *stage) say(format string, args ...any) {
 	if s.err == nil {
 		fmt.Printf("\n== "+format+"\n", args...)
 	}
 }
 
-// sh shows a command as it would be typed, runs it on the machine and shows what it says.
+// sh prints a command, runs it on the machine and prints its output.
 func (s *stage) sh(script string) {
 	if s.err != nil {
 		return
@@ -98,13 +98,13 @@ func (s *stage) sh(script string) {
 	}
 }
 
-// install is sh for a command that installs an app.
+// install runs a command that installs an app, and records the app.
 func (s *stage) install(name, what, script string) {
 	s.sh(script)
 	s.apps = append(s.apps, app{name, what})
 }
 
-// under sends load while do runs, and fails the demo if more requests are lost than kills of workers explain.
+// under sends load while do runs. It fails the demo if more requests are lost than the killed workers explain.
 func (s *stage) under(what string, o load.Options, kills int, do func()) {
 	if s.err != nil {
 		return

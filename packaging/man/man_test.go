@@ -1,4 +1,4 @@
-// Package man holds the tests of the manual pages that need no command tree; the others are in cmd/clusterctl.
+// Package man tests the manual pages. Tests that need the command tree are in cmd/clusterctl.
 package man
 
 import (
@@ -21,7 +21,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// directives are all that the templates set.
+// directives returns all directives that the templates set.
 func directives(t *testing.T) []string {
 	t.Helper()
 	templates, err := filepath.Glob("../../templates/*.tmpl")
@@ -43,7 +43,8 @@ func directives(t *testing.T) []string {
 	return all
 }
 
-// TestUnitsPage: the page has an entry with a reason for every directive, and for no other.
+// TestUnitsPage checks that the page has an entry with a reason for each directive of the templates, and for
+// no other.
 func TestUnitsPage(t *testing.T) {
 	lines := strings.Split(strings.ReplaceAll(read(t, "clusterctl-units.7"), `\-`, "-"), "\n")
 	explained := map[string]bool{}
@@ -71,17 +72,17 @@ func TestUnitsPage(t *testing.T) {
 	all := directives(t)
 	for _, name := range all {
 		if !explained[name] {
-			t.Errorf("%s is set by a template, and not in the page", name)
+			t.Errorf("a template sets %s, but the page does not explain it", name)
 		}
 	}
 	for name := range explained {
 		if !slices.Contains(all, name) {
-			t.Errorf("%s is in the page, and set by no template", name)
+			t.Errorf("the page explains %s, but no template sets it", name)
 		}
 	}
 }
 
-// TestShown: man shows every page at 80 columns without a warning and without a line that is too long.
+// TestShown checks that man shows each page at 80 columns without warnings and without longer lines.
 func TestShown(t *testing.T) {
 	pages, err := filepath.Glob("*.[1-8]")
 	if err != nil || len(pages) < 3 {
@@ -107,13 +108,13 @@ func TestShown(t *testing.T) {
 		}
 		for line := range strings.Lines(shown) {
 			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
-				t.Errorf("%s: a line of %d columns: %s", page, n, line)
+				t.Errorf("%s: a line has %d columns: %s", page, n, line)
 			}
 		}
 	}
 }
 
-// TestSections: what every page of a command has to tell.
+// TestSections checks that the pages have all usual sections.
 func TestSections(t *testing.T) {
 	for page, sections := range map[string][]string{
 		"clusterctl.1":       {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"},
@@ -123,11 +124,11 @@ func TestSections(t *testing.T) {
 		text := read(t, page)
 		for _, s := range sections {
 			if !strings.Contains(text, "\n.SH "+s+"\n") {
-				t.Errorf("%s has no section %s", page, s)
+				t.Errorf("%s does not have the section %s", page, s)
 			}
 		}
 	}
-	// Each command has an example of its own.
+	// Each command must have its own example.
 	_, commands, _ := strings.Cut(read(t, "clusterctl.1"), "\n.SH COMMANDS\n")
 	commands, _, _ = strings.Cut(commands, "\n.SH ")
 	for _, part := range strings.Split(commands, "\n.SS ") {

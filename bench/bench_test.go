@@ -24,12 +24,12 @@ func TestParse(t *testing.T) {
 	}
 	for _, bad := range [][]string{{"-slow", "0"}, {"more"}, {"-budget", "x"}} {
 		if _, err := parse(bad); err == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 }
 
-// TestWhere: only a whole run may change the document of the tree.
+// TestWhere checks that only a complete run changes docs/benchmarks.md.
 func TestWhere(t *testing.T) {
 	root := t.TempDir()
 	f := result.File{Schema: result.Schema, Date: time.Date(2026, 11, 26, 23, 0, 0, 0, time.UTC)}
@@ -58,14 +58,14 @@ func TestWhere(t *testing.T) {
 	}
 }
 
-// TestTree: the document of the tree, and its plots, are what the newest results of the tree give.
+// TestTree checks that docs/benchmarks.md and its plots match the newest results in the tree.
 func TestTree(t *testing.T) {
 	paths, err := filepath.Glob("results/????-??-??.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat("../docs/benchmarks.md"); err == nil && len(paths) == 0 {
-		t.Fatal("docs/benchmarks.md is there without results")
+		t.Fatal("docs/benchmarks.md exists without results")
 	}
 	slices.Sort(paths)
 	for i, path := range paths {
@@ -87,7 +87,7 @@ func TestTree(t *testing.T) {
 		}
 		for name, text := range want {
 			if got, err := os.ReadFile(filepath.Join("../docs", name)); err != nil || string(got) != text {
-				t.Errorf("docs/%s is not what %s gives (%v); go run ./bench -render bench/%[2]s", name, path, err)
+				t.Errorf("docs/%s does not match %s (%v); run: go run ./bench -render bench/%[2]s", name, path, err)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// TestNames: these are the names that others refer to.
+// TestNames checks the names, which documents and results use.
 func TestNames(t *testing.T) {
 	want := []string{
 		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked", "list-latency", "log-follow-latency",
@@ -22,7 +22,7 @@ func TestNames(t *testing.T) {
 	for _, g := range Groups() {
 		got = append(got, g.Names...)
 		if g.Timeout <= 0 || g.Quick <= 0 || g.Quick > g.Timeout || g.run == nil {
-			t.Errorf("%v has no time, or nothing to run", g.Names)
+			t.Errorf("%v has no time limit or no function", g.Names)
 		}
 	}
 	slices.Sort(got)
@@ -40,7 +40,8 @@ func TestWants(t *testing.T) {
 	}
 }
 
-// TestRun: what was measured before something failed stays, what was not has failed, and no name is missing.
+// TestRun checks that finished comparisons keep their results if a later one fails, that unfinished ones
+// fail, and that all names have a result.
 func TestRun(t *testing.T) {
 	fatal := errors.New("the daemon has died")
 	g := Group{Names: []string{"first", "second", "third"}, run: func(_ context.Context, b *bench) error {
@@ -62,7 +63,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestNoTime: what the end of the time interrupts is skipped and has not failed; what failed before has.
+// TestNoTime checks that comparisons are skipped if the end of the time interrupts them, and fail if they
+// have failed before.
 func TestNoTime(t *testing.T) {
 	over := fmt.Errorf("%w of 3m20s", ErrNoTime)
 	g := Group{Names: []string{"first", "second"}, run: func(ctx context.Context, b *bench) error {
@@ -93,7 +95,7 @@ func TestNoTime(t *testing.T) {
 	}
 }
 
-// TestNoRatio: a figure of zero makes its comparison fail, and no other.
+// TestNoRatio checks that a figure of zero makes only its own comparison fail.
 func TestNoRatio(t *testing.T) {
 	g := Group{Names: []string{"x"}, run: func(_ context.Context, b *bench) error {
 		bad, good := b.add(result.Comparison{Name: "x/bad", Better: result.More}), b.add(result.Comparison{Name: "x/good", Better: result.Fewer})
@@ -116,7 +118,7 @@ func TestEven(t *testing.T) {
 		want        float64
 	}{
 		{[]int{50, 50, 50, 50}, 4, 1},
-		{[]int{100, 100}, 4, 2}, // two workers have none
+		{[]int{100, 100}, 4, 2}, // two workers have no connections
 		{[]int{70, 64, 40, 26}, 4, 1.4},
 		{nil, 4, 0},
 	} {

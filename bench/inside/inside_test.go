@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// call runs a subcommand and reads what it prints.
+// call runs a subcommand and decodes its output.
 func call[T any](t *testing.T, args ...string) T {
 	t.Helper()
 	var b strings.Builder
@@ -33,7 +33,7 @@ func call[T any](t *testing.T, args ...string) T {
 	return v
 }
 
-// serve answers as a number of workers in turn, one connection each.
+// serve starts a server that responds as a number of workers in turn.
 func serve(t *testing.T, workers int) string {
 	t.Helper()
 	var n atomic.Int64
@@ -73,10 +73,10 @@ func TestTold(t *testing.T) {
 			}
 			port := strconv.Itoa(l.LocalAddr().(*net.UDPAddr).Port)
 			l.Close()
-			// The same worker twice is one.
+			// Two datagrams of the same worker count as one.
 			script := "for w in 1 1 2; do echo -n $w > /dev/udp/127.0.0.1/" + port + "; done; sleep 1"
 			err = dispatch(slices.Concat([]string{"told", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
-			if !errors.Is(err, syscall.EADDRINUSE) { // or somebody else was given the port since
+			if !errors.Is(err, syscall.EADDRINUSE) { // otherwise another process got the port in the meantime
 				return err
 			}
 		}
@@ -121,7 +121,7 @@ func TestLight(t *testing.T) {
 	}
 }
 
-// TestBare: what is measured includes the start of the program, and a refused connection is tried again.
+// TestBare checks that the time includes the start of the program, and that a refused connection is retried.
 func TestBare(t *testing.T) {
 	port := reserve(t)
 	const program = `
@@ -138,8 +138,8 @@ http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()`
 	}
 }
 
-// reserve gives a port that nobody listens on and that nobody is given by chance: it stays bound. That does not keep off a
-// program that sets SO_REUSEADDR and asks for it (ip(7) and socket(7)).
+// reserve returns a port without a listener that no other program gets by chance, because it stays bound. A program that
+// sets SO_REUSEADDR can still bind it (ip(7) and socket(7)).
 func reserve(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -165,7 +165,7 @@ func TestParseStat(t *testing.T) {
 	}
 	for _, s := range []string{"", "12 name S 7", "12 (x) S", "x (x) S 7"} {
 		if _, err := parseStat(s); err == nil {
-			t.Errorf("%q is read", s)
+			t.Errorf("parseStat(%q) returned no error", s)
 		}
 	}
 }
@@ -215,7 +215,7 @@ func TestInFiles(t *testing.T) {
 			return
 		}
 		defer f.Close()
-		// In two parts: half a line is not one yet.
+		// In two parts, because an incomplete line must not be counted.
 		for _, part := range []string{"x 1", " .\nx 2 .\n"} {
 			time.Sleep(20 * time.Millisecond)
 			_, _ = f.WriteString(part)
@@ -223,11 +223,11 @@ func TestInFiles(t *testing.T) {
 	}()
 	n, _, err := inFiles(filepath.Join(dir, "*.log"), "x", 3)
 	if err != nil || n != 3 {
-		t.Errorf("%d lines, %v", n, err)
+		t.Errorf("got %d lines, error %v", n, err)
 	}
 }
 
-// TestFollow: the follower is a shell that shows what the server has written to a file.
+// TestFollow uses tail as the follower of a file that the server writes.
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f, err := os.Create(path)

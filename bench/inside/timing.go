@@ -13,7 +13,7 @@ type timings struct {
 	MS []float64 `json:"ms"`
 }
 
-// timeCommand runs a command again and again: time -n 5 -- clusterctl ls.
+// timeCommand measures n runs of a command: time -n 5 -- clusterctl ls.
 func timeCommand(args []string) (any, error) {
 	f := flags("time")
 	n := f.Int("n", 1, "")
@@ -36,7 +36,7 @@ func timeCommand(args []string) (any, error) {
 	return t, nil
 }
 
-// told is when a command came back, and when the last of the workers that it started said that it listens.
+// told is the time until a command returned, and the time until the last of its workers reported that it listens.
 type told struct {
 	Command float64 `json:"command_ms"`
 	Ready   float64 `json:"ready_ms"`

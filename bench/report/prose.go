@@ -27,7 +27,7 @@ const method = `## How it is measured
 - What failed, or did not fit into the time of the run, is listed as such.
 `
 
-// about says what a comparison shows, by its name without the variant.
+// about returns the text for a comparison, by its name without the variant.
 func about(name string) string {
 	for _, t := range texts {
 		if t.name == name {
@@ -37,7 +37,7 @@ func about(name string) string {
 	return ""
 }
 
-// aheadBecause says what is known of the reason where the other side is ahead.
+// aheadBecause returns the known reason why the other side is ahead.
 func aheadBecause(name string) string {
 	for _, t := range texts {
 		if t.name == name {

@@ -1,4 +1,4 @@
-// Package report makes docs/benchmarks.md from the results of a run. It is pure: the same results give the same text.
+// Package report writes docs/benchmarks.md from the results of a run. The same results always give the same text.
 package report
 
 import (
@@ -9,10 +9,10 @@ import (
 	"github.com/clusterctl/clusterctl/bench/result"
 )
 
-// Plots is the directory of the plots, beside the document.
+// Plots is the directory of the plots, next to the document.
 const Plots = "benchmarks"
 
-// Markdown is the document. source is the name of the file that the results are from.
+// Markdown returns the document. source is the name of the file with the results.
 func Markdown(f result.File, source string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!-- Made by \"make bench\" from bench/results/%s. Edits are lost: change bench/report. -->\n\n", source)
@@ -43,7 +43,7 @@ func measured(f result.File) []result.Comparison {
 	return cs
 }
 
-// behind comes first: where a peer is ahead.
+// behind writes the first section: comparisons in which the other side is ahead.
 func behind(b *strings.Builder, f result.File) {
 	b.WriteString("\n## Where the other side is ahead\n\n")
 	var cs []result.Comparison
@@ -78,7 +78,7 @@ func summary(b *strings.Builder, f result.File) {
 	table(b, measured(f))
 }
 
-// table has one line for each comparison.
+// table writes one line for each comparison.
 func table(b *strings.Builder, cs []result.Comparison) {
 	b.WriteString("| comparison | ours | other | unit | ratio | least to most | |\n|---|--:|--:|---|--:|---|---|\n")
 	for _, c := range cs {
@@ -92,13 +92,13 @@ func table(b *strings.Builder, cs []result.Comparison) {
 	}
 }
 
-// cell is text that does not end a cell of a table, nor is taken for HTML, on one line.
+// cell returns s on one line, escaped so that it neither ends a table cell nor is read as HTML.
 func cell(s string) string {
 	s = strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "<", "&lt;")
 	return strings.ReplaceAll(s, "|", "\\|")
 }
 
-// missing names what was not measured, with the reason.
+// missing lists comparisons that were not measured or not complete, with the reason.
 func missing(b *strings.Builder, f result.File) {
 	var lines []string
 	for _, c := range f.Comparisons {
@@ -140,7 +140,7 @@ func details(b *strings.Builder, f result.File) {
 	}
 }
 
-// detail has the spread of both sides, and each pair.
+// detail writes the spread of both sides, and each pair.
 func detail(b *strings.Builder, c result.Comparison) {
 	fmt.Fprintf(b, "\n### %s\n\n%s.", c.Name, sentence(cell(c.What)))
 	if c.Better == result.Fewer {
@@ -168,7 +168,7 @@ func detail(b *strings.Builder, c result.Comparison) {
 	}
 }
 
-// sentence begins with a capital letter.
+// sentence returns s with a capital first letter.
 func sentence(s string) string {
 	if s == "" {
 		return s

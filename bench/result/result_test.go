@@ -100,7 +100,7 @@ func TestFinish(t *testing.T) {
 	}
 	few := comparison()
 	if err := few.Add(0, 1); err == nil {
-		t.Error("0 ms has a ratio")
+		t.Error("Add returned no error for 0 ms")
 	}
 	if err := few.Add(1, 2); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestFinish(t *testing.T) {
 	}
 	none := comparison()
 	none.Finish(5, nil)
-	if none.Status != Failed || none.Why != "0 pairs of 5 were measured" || none.Ratio != nil {
+	if none.Status != Failed || none.Why != "only 0 of 5 pairs were measured" || none.Ratio != nil {
 		t.Errorf("%+v", none)
 	}
 }
@@ -134,7 +134,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	for _, want := range []string{`"comparisons": [`, `"name": "list-latency/100"`, `"ours": 1.5`, `"peer": 3`, `"unit": "ms"`, `"ratio": 2`, `"pairs": [`, "a < b & c"} {
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %s in\n%s", want, b.String())
+			t.Errorf("missing %s in\n%s", want, b.String())
 		}
 	}
 	got, err := Decode(&b)
@@ -155,12 +155,12 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		{func(f *File) { f.Schema = 2 }, "schema 2, want 1"},
-		{func(f *File) { f.Comparisons[0].Name = "a/b/c" }, "not a name"},
-		{func(f *File) { f.Comparisons = append(f.Comparisons, good) }, "is there twice"},
-		{func(f *File) { f.Comparisons[0].Better = "higher" }, "better is"},
-		{func(f *File) { f.Comparisons[0].Ratio = nil }, "has no figures"},
-		{func(f *File) { f.Comparisons[0].Status = Failed }, "for no reason"},
-		{func(f *File) { f.Comparisons[0].Status = "" }, `status ""`},
+		{func(f *File) { f.Comparisons[0].Name = "a/b/c" }, "invalid name"},
+		{func(f *File) { f.Comparisons = append(f.Comparisons, good) }, "duplicate name"},
+		{func(f *File) { f.Comparisons[0].Better = "higher" }, "invalid value of better"},
+		{func(f *File) { f.Comparisons[0].Ratio = nil }, "without figures"},
+		{func(f *File) { f.Comparisons[0].Status = Failed }, "without a reason"},
+		{func(f *File) { f.Comparisons[0].Status = "" }, `invalid status ""`},
 	} {
 		f := File{Schema: Schema, Comparisons: []Comparison{good}}
 		if err := f.Check(); err != nil {
@@ -172,6 +172,6 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	if _, err := Decode(strings.NewReader(`{"schema":1,"more":2}`)); err == nil {
-		t.Error("an unknown field is read")
+		t.Error("Decode returned no error for an unknown field")
 	}
 }

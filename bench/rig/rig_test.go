@@ -34,7 +34,7 @@ Transfer/sec:      3.86MB
 		t.Errorf("%+v %v, want %+v", got, err, want)
 	}
 	if _, err := ParseWrk("unable to connect to 127.0.0.1:8101 Connection refused\n"); err == nil {
-		t.Error("an error is read as a rate")
+		t.Error("ParseWrk returned no error for an error message")
 	}
 }
 
@@ -45,7 +45,8 @@ func TestParseAutocannon(t *testing.T) {
 	}
 }
 
-// TestSameForAll: both sides get the same script, number and environment.
+// TestSameForAll checks that both sides get the same script, number of workers and
+// environment.
 func TestSameForAll(t *testing.T) {
 	a := App{Name: "hello", Script: "hello.js", Workers: 4, Env: []string{"TELL=1"}}
 	ours, pm2 := a.On(8101).InstallCommand(), a.On(8102).PM2Command()
@@ -59,7 +60,7 @@ func TestSameForAll(t *testing.T) {
 	}
 }
 
-// TestFiles: all that is copied from the tree is there.
+// TestFiles checks that all files that are copied from the tree exist.
 func TestFiles(t *testing.T) {
 	for _, f := range Files("bin", "../..") {
 		if strings.HasPrefix(f.From, "bin/") {

@@ -24,7 +24,7 @@ func reported(t *testing.T, names string, files ...*os.File) string {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v: %s", err, &out)
+		t.Fatalf("the child failed: %v\n%s", err, &out)
 	}
 	return out.String()
 }
@@ -60,7 +60,7 @@ ListenPacket: true <nil>
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the child removed the socket of systemd: %v", err)
+		t.Errorf("the child removed the socket file: %v", err)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestFilesAreNonblocking(t *testing.T) {
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Fatal("the socket of the test is blocking")
 	}
-	reported(t, "http", shared) // lists, duplicates, asks for Fd, closes
+	reported(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a child cleared O_NONBLOCK on the shared description")
 	}

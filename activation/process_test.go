@@ -177,7 +177,7 @@ func TestNotifyFunctions(t *testing.T) {
 		"FDSTORE=1\nFDNAME=a":          func() error { return Notify("FDSTORE=1", "FDNAME=a") },
 	} {
 		if err := send(); err != nil {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("%s: error %v", want, err)
 		}
 		b := make([]byte, 4096)
 		conn.SetReadDeadline(time.Now().Add(patience.For(bound)))

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite the expectations in testdata")
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // sample returns entries of all kinds.
 func sample() []Entry {
@@ -65,7 +65,7 @@ func timeFormat(t *testing.T, s string) TimeFormat {
 	return f
 }
 
-// TestFormats compares every format with its file in testdata.
+// TestFormats compares each format with its golden file.
 func TestFormats(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	mark := regexp.MustCompile("listening|lines")
@@ -124,7 +124,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%q at %v became %q at %v", l.Get("MESSAGE"), l.Time(), message, got.Time)
 		}
 		if len(l.addedFields()) > 0 && (len(got.Fields["TAG"]) != 2 || got.Fields["USER_ID"][0] != "17") {
-			t.Errorf("%q", got.Fields)
+			t.Errorf("got %q", got.Fields)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func TestHarmless(t *testing.T) {
 		"8": false, "5": false, "1;8": false, "38;5;8;8": false, "38;2;8;8;8;8": false, "10": false, "99999999999999999999": false,
 	} {
 		if got := harmless([]byte(s)); got != want {
-			t.Errorf("%q: %v", s, got)
+			t.Errorf("%q: got %v", s, got)
 		}
 	}
 }
@@ -219,7 +219,7 @@ func TestTimeFormat(t *testing.T) {
 		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D", "%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
 	} {
 		if got := string(timeFormat(t, s).append(nil, at)); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 	for _, s := range []string{"", "hello", "%Q", "100%", "..."} {
@@ -235,7 +235,7 @@ func TestMoment(t *testing.T) {
 		"2026-01-31 12:00": "2026-01-31 12:00", "2026-01-31T12:00:00Z": "@1769860800", "2026-01-31T12:00:00.9+01:00": "@1769857200", "10": "10", "5 minutes ago": "5 minutes ago",
 	} {
 		if got := Moment(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 }

@@ -47,10 +47,10 @@ func TestArguments(t *testing.T) {
 	}
 	two := Query{Scopes: []Scope{instance, shop(), {App: "c", Namespace: "clusterctl-c"}}}
 	if got := two.namespaces(); !slices.Equal(got, []string{"--namespace=*"}) {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	if got := two.namespaceNames(); !slices.Equal(got, []string{"", "clusterctl-a-b", "clusterctl-c"}) {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestSorter(t *testing.T) {
 				got = l.Label() + " " + l.Source.String()
 			}
 			if got != c.want {
-				t.Errorf("%s: %q, want %q", name, got, c.want)
+				t.Errorf("%s: got %q, want %q", name, got, c.want)
 			}
 		}
 	}
@@ -111,7 +111,7 @@ func TestParsePriority(t *testing.T) {
 	} {
 		got, err := ParsePriority(s)
 		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q: %v, %v", s, got, err)
+			t.Errorf("%q: got %v, error %v", s, got, err)
 		}
 	}
 	for _, s := range []string{"", "8", "loud", "err..", "..err", "err..loud"} {

@@ -29,7 +29,7 @@ func TestWriteLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s, want := <-got, "clusterctl\n\n6\n0\n0\n0\n0\na line\n"; s != want {
-		t.Errorf("%q, want %q", s, want)
+		t.Errorf("got %q, want %q", s, want)
 	}
 	if err := writeLine(t.Context(), filepath.Join(t.TempDir(), "none"), "a line"); err == nil {
 		t.Error("writeLine returned no error without journald")

@@ -22,7 +22,7 @@ func Suppressed(ctx context.Context, namespace string, is func(unit string) bool
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "journalctl", append(suppressedArguments(), namespaceArgument(namespace)...)...).Output()
 	if err != nil {
-		return 0, fmt.Errorf("reading what the journal has suppressed: %w", err)
+		return 0, fmt.Errorf("reading the number of suppressed messages: %w", err)
 	}
 	return countSuppressed(string(out), is), nil
 }
@@ -33,7 +33,7 @@ func suppressedArguments() []string {
 	return []string{"--boot", "--output=cat", "--no-pager", "--quiet", "_TRANSPORT=driver", "MESSAGE_ID=" + suppressedID}
 }
 
-// countSuppressed reads lines of "Suppressed 123 messages from web@1.service".
+// countSuppressed returns the sum of lines such as "Suppressed 123 messages from web@1.service".
 func countSuppressed(text string, is func(unit string) bool) int64 {
 	total := int64(0)
 	for line := range strings.Lines(text) {

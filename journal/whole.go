@@ -41,7 +41,7 @@ func usage(dirs []string) (uint64, error) {
 // files (journalctl(1), --rotate and --vacuum-size=). Lines that arrive during the call stay.
 func Flush(ctx context.Context, namespace string) error {
 	if namespace == "" {
-		return errors.New("internal error: Flush must not be called for the journal of the machine")
+		return errors.New("internal error: the journal of the machine must not be flushed")
 	}
 	for _, arg := range []string{"--rotate", "--vacuum-size=1"} {
 		if _, err := output(ctx, append(namespaceArgument(namespace), arg)...); err != nil {
@@ -54,7 +54,7 @@ func Flush(ctx context.Context, namespace string) error {
 // Remove removes the files and the sockets of a namespace whose journald has stopped.
 func Remove(namespace string) error {
 	if namespace == "" {
-		return errors.New("internal error: the journal of the machine is not removed")
+		return errors.New("internal error: the journal of the machine must not be removed")
 	}
 	var errs []error
 	for _, dir := range append(Existing(namespace), filepath.Join("/run/systemd", "journal."+namespace)) {
@@ -68,7 +68,7 @@ func Remove(namespace string) error {
 // RemoveRuntime removes the files that the stopped journald of a namespace leaves in /run, but not the lines.
 func RemoveRuntime(namespace string) error {
 	if namespace == "" {
-		return errors.New("internal error: the journal of the machine is not removed")
+		return errors.New("internal error: the journal of the machine must not be removed")
 	}
 	return os.RemoveAll(filepath.Join("/run/systemd", "journal."+namespace))
 }

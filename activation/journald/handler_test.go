@@ -74,7 +74,7 @@ func TestFields(t *testing.T) {
 	}
 	log.Debug("no source")
 	if got := fields(t, r.entries[1]); got["PRIORITY"] != "7" || got["CODE_FILE"] != "" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestSource(t *testing.T) {
 	slog.New(newHandler(&slog.HandlerOptions{AddSource: true}, r, slog.DiscardHandler)).Info("here", "code_line", "mine")
 	got := fields(t, r.entries[0])
 	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" || !strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestNames(t *testing.T) {
 		"syslog_facility": "X_SYSLOG_FACILITY", "clusterctl_app": "X_CLUSTERCTL_APP", "message_id": "MESSAGE_ID", strings.Repeat("a", 70): strings.Repeat("A", 64),
 	} {
 		if got := fieldName(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 }
@@ -136,7 +136,7 @@ func TestOtherwise(t *testing.T) {
 	h := newHandler(nil, &recorder{err: errors.New("no journal")}, slog.NewTextHandler(&b, nil))
 	slog.New(h).With("a", 1).WithGroup("g").Info("lost", "b", 2)
 	if !strings.Contains(b.String(), "msg=lost a=1 g.b=2") {
-		t.Errorf("%q", b.String())
+		t.Errorf("got %q", b.String())
 	}
 }
 
@@ -229,7 +229,7 @@ func TestIdentity(t *testing.T) {
 	} {
 		f := fields(t, identity(cgroup))
 		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want || (f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
-			t.Errorf("%q: %q", cgroup, f)
+			t.Errorf("cgroup %q: got %q", cgroup, f)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, _ := receive(); string(got) != "MESSAGE=small\nOWN=1\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	for _, way := range []string{"memory", "file"} {
 		if way == "file" {

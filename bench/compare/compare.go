@@ -178,9 +178,9 @@ const (
 	sideOurs      = "clusterctl"
 	sidePM2       = "PM2 cluster mode"
 	sideCluster   = "Node cluster module"
-	sideReusePort = "the workers alone, SO_REUSEPORT"
-	sideNginx     = "nginx before the workers"
-	sideBare      = "the program alone"
+	sideReusePort = "SO_REUSEPORT, without a supervisor"
+	sideNginx     = "nginx in front of the workers"
+	sideBare      = "the program without a supervisor"
 )
 
 // The ports of the sides.

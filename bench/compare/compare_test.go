@@ -27,7 +27,7 @@ func TestNames(t *testing.T) {
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -35,7 +35,7 @@ func TestWants(t *testing.T) {
 	g := Group{Names: []string{"new-connections-rps", "keepalive-rps"}}
 	for only, want := range map[string]bool{"": true, "rps": true, "keepalive-rps": true, "herd": false, "herd,keep": true} {
 		if g.Wants(only) != want {
-			t.Errorf("%q: %v", only, !want)
+			t.Errorf("Wants(%q) = %v", only, !want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestRun(t *testing.T) {
 	}
 	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run", "third failed the daemon has died"}
 	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestNoTime(t *testing.T) {
 			got = append(got, c.Name+" "+string(c.Status)+" "+c.Why)
 		}
 		if !slices.Equal(got, c.want) {
-			t.Errorf("%q, want %q", got, c.want)
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }
@@ -107,7 +107,7 @@ func TestNoRatio(t *testing.T) {
 	}}
 	got := g.Run(t.Context(), &rig.Rig{}, Quick())
 	if got[0].Status != result.Failed || !strings.Contains(got[0].Why, "no ratio") || got[1].Status != result.OK {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -129,8 +129,8 @@ func start100(ctx context.Context, b *bench) error {
 		return b.add(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer, What: what})
 	}
 	plain := of("defaults", "the command that installs and starts 100 processes, with defaults; ours waits a second to check that they stay alive", "clusterctl install", "pm2 start")
-	bare := of("settle-0", "the same without that second", "clusterctl install --settle 0s", "pm2 start")
-	off := of("sandbox-off", "the same, and without the sandbox, which PM2 does not have", "clusterctl install --settle 0s --sandbox off", "pm2 start")
+	bare := of("settle-0", "the same without this wait", "clusterctl install --settle 0s", "pm2 start")
+	off := of("sandbox-off", "the same without this wait and without the sandbox, which PM2 does not have", "clusterctl install --settle 0s --sandbox off", "pm2 start")
 	away := of("away", "the command that stops and removes them", "clusterctl uninstall", "pm2 delete")
 	if b.Quick {
 		return nil

@@ -140,7 +140,7 @@ func logFollowCommand(args []string) (any, error) {
 		return nil, err
 	}
 	if f.NArg() == 0 {
-		return nil, errors.New("no command behind --")
+		return nil, errors.New("missing command after --")
 	}
 	cmd := exec.Command(f.Arg(0), f.Args()[1:]...)
 	out, err := cmd.StdoutPipe()

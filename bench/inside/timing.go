@@ -75,7 +75,7 @@ func toldCommand(args []string) (any, error) {
 	for b := make([]byte, 64); len(seen) < *n; {
 		k, err := conn.Read(b)
 		if err != nil {
-			return nil, fmt.Errorf("%d of %d workers listen: %w", len(seen), *n, err)
+			return nil, fmt.Errorf("only %d of %d workers listen: %w", len(seen), *n, err)
 		}
 		seen[string(b[:k])] = true
 	}

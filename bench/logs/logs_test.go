@@ -141,7 +141,7 @@ func timed(b *testing.B, m *lab.Machine, argv ...string) (time.Duration, int64, 
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		b.Fatalf("%q: %v", argv, err)
+		b.Fatalf("%q: error %v", argv, err)
 	}
 	return time.Since(started), rss, count
 }

@@ -87,7 +87,7 @@ func TestNothing(t *testing.T) {
 	}
 	text := Markdown(f, "x.json")
 	if len(plot.All(f)) != 0 || !strings.Contains(text, "- `herd`, failed: i/o timeout") || strings.Contains(text, "svg") {
-		t.Error(text)
+		t.Errorf("unexpected document:\n%s", text)
 	}
 }
 

@@ -111,7 +111,7 @@ func count(b *testing.B, m *lab.Machine, f func()) int {
 	case n := <-done:
 		return n
 	case <-patience.After(time.Minute):
-		b.Fatal("the monitor did not see the end")
+		b.Fatal("the monitor did not receive the call that ends the count")
 		return 0
 	}
 }

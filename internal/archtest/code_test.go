@@ -69,7 +69,7 @@ func TestNoInit(t *testing.T) {
 	for _, s := range files(t) {
 		for _, d := range s.file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
-				t.Errorf("%s:%d: func init", s.path, s.line(f))
+				t.Errorf("%s:%d: func init is not allowed", s.path, s.line(f))
 			}
 		}
 	}

@@ -61,8 +61,8 @@ func (s *stage) unmodified() {
 }
 
 func (s *stage) others() {
-	s.say("a Node server that takes the inherited listener, and a Python worker without a socket")
-	s.install("node", "2 instances of a Node server that takes the inherited listener", "clusterctl install /opt/node-fd/server.js --name node --activation native --instances 2 --listen 127.0.0.1:3001")
+	s.say("a Node server that uses the inherited listener, and a Python worker without a socket")
+	s.install("node", "2 instances of a Node server that uses the inherited listener", "clusterctl install /opt/node-fd/server.js --name node --activation native --instances 2 --listen 127.0.0.1:3001")
 	s.sh("curl -s http://127.0.0.1:3001/")
 	s.install("ticker", "1 instance of a Python worker without a port", "clusterctl install ticker --no-listen --settle 1s --instances 1 -- python3 /opt/ticker/worker.py")
 	s.sh("clusterctl ls")

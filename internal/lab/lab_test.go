@@ -71,7 +71,7 @@ func TestWorkers(t *testing.T) {
 		`cd /opt/npm && node -e 'require("express")()'`,
 	} {
 		if r := m.Try(c); r.Code != 0 {
-			t.Errorf("%s: %v", c, r)
+			t.Errorf("%s: got %v", c, r)
 		}
 	}
 	if got := m.Try("systemctl is-enabled nginx").Stdout; got == "enabled\n" {
@@ -94,7 +94,7 @@ func TestRun(t *testing.T) {
 		{"sleep 1000 & echo left behind", Result{Stdout: "left behind\n"}},
 	} {
 		if got := m.Try(tt.script); got != tt.want {
-			t.Errorf("%s: %v", tt.script, got)
+			t.Errorf("%s: got %v", tt.script, got)
 		}
 	}
 	m.Sh(t, "pkill -x sleep")

@@ -25,7 +25,7 @@ func TestSchema(t *testing.T) {
 	}
 	for name := range doc["$defs"].(map[string]any) {
 		if err := Check(name, nil); err == nil || err.Error() != "the output contains no JSON" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	if has, err := Has("ls"); err != nil || !has {
@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 	} {
 		err := Check("ls", []byte(output))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", output, err, want)
+			t.Errorf("%s: got %v, want %q", output, err, want)
 		}
 	}
 }

@@ -34,10 +34,10 @@ type aclEntry struct {
 func parseACL(b []byte) ([]aclEntry, error) {
 	const header, size = 4, 8
 	if len(b) < header || (len(b)-header)%size != 0 {
-		return nil, fmt.Errorf("an ACL has %d bytes", len(b))
+		return nil, fmt.Errorf("invalid ACL of %d bytes", len(b))
 	}
 	if v := binary.LittleEndian.Uint32(b); v != aclVersion {
-		return nil, fmt.Errorf("an ACL has version %d, want %d", v, aclVersion)
+		return nil, fmt.Errorf("ACL version is %d, want %d", v, aclVersion)
 	}
 	var entries []aclEntry
 	for b = b[header:]; len(b) > 0; b = b[size:] {

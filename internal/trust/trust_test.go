@@ -167,7 +167,7 @@ func TestLinks(t *testing.T) {
 	b.link("b/two", b.path("c"), 0)
 	b.want("a/one/file", Contents, nil, Writer{"a", Owner, ann, nil}, Writer{"b", Owner, bob, nil})
 	b.want("a/one/file", Contents, []int{ann, bob})
-	// The owner of a link has no right to change it.
+	// The owner of a link cannot change its target.
 	b.link("anns", "c/file", ann)
 	b.want("anns", Contents, nil)
 	// ".." after a link is the parent of its target.
@@ -181,7 +181,7 @@ func TestLinks(t *testing.T) {
 	b.link("pong", "ping", 0)
 	for _, name := range []string{"loop", "ping", "ping/file"} {
 		if _, err := checker(t).Writers(b.path(name), Contents); !errors.Is(err, syscall.ELOOP) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	if _, err := checker(t).Writers(b.path("c/file/below"), Place); !errors.Is(err, syscall.ENOTDIR) {

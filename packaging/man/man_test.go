@@ -26,7 +26,7 @@ func directives(t *testing.T) []string {
 	t.Helper()
 	templates, err := filepath.Glob("../../templates/*.tmpl")
 	if err != nil || len(templates) < 5 {
-		t.Fatalf("%q, %v", templates, err)
+		t.Fatalf("got %q, error %v", templates, err)
 	}
 	var all []string
 	for _, path := range templates {
@@ -86,7 +86,7 @@ func TestUnitsPage(t *testing.T) {
 func TestShown(t *testing.T) {
 	pages, err := filepath.Glob("*.[1-8]")
 	if err != nil || len(pages) < 3 {
-		t.Fatalf("%q, %v", pages, err)
+		t.Fatalf("got %q, error %v", pages, err)
 	}
 	for _, page := range pages {
 		cmd := exec.Command("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page)
@@ -94,17 +94,17 @@ func TestShown(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if _, err := cmd.Output(); err != nil || stderr.Len() > 0 {
-			t.Errorf("%s: %v\n%s", page, err, stderr.String())
+			t.Errorf("%s: man failed or warned: %v\n%s", page, err, stderr.String())
 		}
 		cmd = exec.Command("man", "-l", "-P", "cat", page)
 		cmd.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8", "MAN_KEEP_FORMATTING=")
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%s: %v", page, err)
+			t.Fatalf("%s: error %v", page, err)
 		}
 		shown := regexp.MustCompile(`\x1b\[[0-9;]*m|.\x08`).ReplaceAllString(string(out), "")
 		if strings.Count(shown, "\n") < 40 || !strings.Contains(shown, "NAME") {
-			t.Errorf("%s is shown as\n%s", page, shown)
+			t.Errorf("%s: unexpected output of man\n%s", page, shown)
 		}
 		for line := range strings.Lines(shown) {
 			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {

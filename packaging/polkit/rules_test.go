@@ -238,11 +238,11 @@ console.log(JSON.stringify(questions.map(q => rules[0](
 		err = json.Unmarshal(out, &answers)
 	}
 	if err != nil || len(answers) != len(questions) {
-		t.Fatalf("%v, %d answers (make deps)\n%s", err, len(answers), stderr.String())
+		t.Fatalf("evaluating the rule: error %v, %d answers (is Node installed? make deps)\n%s", err, len(answers), stderr.String())
 	}
 	for i, q := range questions {
 		if answers[i] != q.want {
-			t.Errorf("%+v: %q", q, answers[i])
+			t.Errorf("%+v: got %q", q, answers[i])
 		}
 	}
 }

@@ -21,7 +21,7 @@ func Notify(e Env, state ...string) error {
 		}
 	}
 	if err := send(socket, strings.Join(state, "\n")); err != nil {
-		return fmt.Errorf("notifying systemd of %q at %q: %w", state[0], socket, err)
+		return fmt.Errorf("sending %q to systemd at %q: %w", state[0], socket, err)
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func TestReceive(t *testing.T) {
 				t.Errorf("left in the environment: %v", f.vars)
 			}
 			if err == nil && len(f.cloexec) != len(passed) {
-				t.Errorf("close-on-exec set on %v of %v", f.cloexec, passed)
+				t.Errorf("close-on-exec is set only on %v of %v", f.cloexec, passed)
 			}
 			if errors.Is(err, ErrNotActivated) && len(f.cloexec) > 0 {
 				t.Errorf("descriptors of another process were changed: %v", f.cloexec)
@@ -160,7 +160,7 @@ func FuzzEnv(f *testing.F) {
 		var back []string
 		for i, d := range passed {
 			if _, open := p.fds[d.FD]; d.FD != FirstFD+i || !open {
-				t.Errorf("descriptor %d is number %d", i, d.FD)
+				t.Errorf("passed descriptor %d has the number %d, which is not open or not consecutive", i, d.FD)
 			}
 			back = append(back, d.Name)
 		}

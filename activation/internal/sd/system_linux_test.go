@@ -80,7 +80,7 @@ func TestNotifyErrors(t *testing.T) {
 	}
 	f := &fake{vars: map[string]string{"NOTIFY_SOCKET": "/nowhere"}}
 	if err := Notify(f.env(), "STATUS=a\nREADY=1"); err == nil || !strings.Contains(err.Error(), "newline") {
-		t.Errorf("a newline: got %v", err)
+		t.Errorf("with a newline: got error %v", err)
 	}
 	for _, vars := range []map[string]string{nil, {"NOTIFY_SOCKET": ""}} {
 		f := &fake{vars: vars}

@@ -70,7 +70,7 @@ func TestKilledBuild(t *testing.T) {
 	if _, err := Ensure(t.Context(), Bookworm, io.Discard); err == nil {
 		t.Error("Ensure returned no error with a mirror that does not exist")
 	} else if strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "secret") {
-		t.Errorf("the error shows the mirror: %v", err)
+		t.Errorf("the error contains the address of the mirror: %v", err)
 	}
 	for _, e := range entries(t, filepath.Join(cache, "images")) {
 		if !strings.HasSuffix(e, ".lock") {

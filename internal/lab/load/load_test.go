@@ -129,11 +129,11 @@ func TestRefused(t *testing.T) {
 	}
 	l.Close()
 	if r := run(t, l, load.Options{}); r.Refused != r.Requests {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 	missing := "unix:" + filepath.Join(t.TempDir(), "missing.sock")
 	if r := run(t, nil, load.Options{URL: missing}); r.Refused != r.Requests {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 	dead := filepath.Join(t.TempDir(), "dead.sock")
 	u, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
@@ -143,7 +143,7 @@ func TestRefused(t *testing.T) {
 	u.SetUnlinkOnClose(false)
 	u.Close()
 	if r := run(t, nil, load.Options{URL: "unix:" + dead}); r.Refused != r.Requests {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestTimeout(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	r := run(t, l, load.Options{Requests: 4, Timeout: 50 * time.Millisecond})
 	if r.Timeouts != 4 {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 	path := filepath.Join(t.TempDir(), "full.sock")
 	u, err := net.Listen("unix", path)
@@ -164,7 +164,7 @@ func TestTimeout(t *testing.T) {
 	}
 	defer u.Close()
 	if r := run(t, nil, load.Options{URL: "unix:" + path, Requests: 4, Timeout: 50 * time.Millisecond}); r.Timeouts != 4 {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestConnectionClose(t *testing.T) {
 	})
 	r := run(t, l, load.Options{KeepAlive: true, Requests: 20, Conns: 1})
 	if r.OK != 20 || r.Dials != 10 || r.AnnouncedClose != 10 {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestFamilies(t *testing.T) {
 		}
 		r := run(t, nil, load.Options{URL: u, KeepAlive: true})
 		if r.OK != 20 || r.Workers["/a?b=c"] != 20 || r.Dials > 2 {
-			t.Errorf("%s: %v", tt.network, r)
+			t.Errorf("%s: got %v", tt.network, r)
 		}
 	}
 }

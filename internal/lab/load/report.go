@@ -51,7 +51,7 @@ func (r Report) Broken() int { return r.Reset + r.EOF }
 // connection may be refused.
 func (r Report) AfterKills(kills int) error {
 	if other := r.Failed() - r.Broken(); other > 0 {
-		return fmt.Errorf("%d requests failed without a connection to a worker", other)
+		return fmt.Errorf("%d requests failed for another reason than a lost connection", other)
 	}
 	if most := r.Clients * kills; r.Broken() > most {
 		return fmt.Errorf("%d requests were lost, but at most %d may be: one for each of %d clients and %d killed workers", r.Broken(), most, r.Clients, kills)

@@ -27,7 +27,7 @@ func TestRoutes(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, test.path, nil))
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.body) {
-			t.Errorf("%s: %d %q", test.path, w.Code, w.Body)
+			t.Errorf("%s: got status %d, body %q", test.path, w.Code, w.Body)
 		}
 		if got := w.Header().Get("X-Worker"); got != strconv.Itoa(os.Getpid()) {
 			t.Errorf("%s: X-Worker %q", test.path, got)

@@ -160,8 +160,8 @@ func listenTCP(t *testing.T) *net.TCPListener {
 	return l
 }
 
-// child returns a command that runs this test binary in a role, activated like by systemd.
-// It needs a shell because LISTEN_PID is known only after the fork.
+// child returns a command that runs this test binary in a role, with passed descriptors,
+// like under systemd. It needs a shell because LISTEN_PID is known only after the fork.
 func child(ctx context.Context, role, names string, files ...*os.File) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, os.Args[0])
 	cmd.Env = append(os.Environ(), "ACTIVATION_TEST_ROLE="+role, fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES="+names)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// AccessError means that a journal exists, but this user must not read it.
+// AccessError means that a journal exists, but this user is not allowed to read it.
 type AccessError struct {
 	// Path is the file that could not be opened.
 	Path string
@@ -23,9 +23,9 @@ func (e *AccessError) Error() string {
 // Unwrap returns the cause; errors.Is finds fs.ErrPermission in it.
 func (e *AccessError) Unwrap() error { return e.Err }
 
-// CheckAccess returns an [*AccessError] if the user must not read the journal of the machine. journalctl does not
-// report this as an error: it shows only entries of the user's own processes, or nothing. If the machine has no
-// journal, CheckAccess returns nil.
+// CheckAccess returns an [*AccessError] if the user is not allowed to read the journal of the machine. journalctl
+// does not report this as an error: it shows only entries of the user's own processes, or nothing. If the machine
+// has no journal, CheckAccess returns nil.
 func CheckAccess() error { return checkAccess(Directories([]string{""})) }
 
 func checkAccess(dirs []string) error {

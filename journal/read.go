@@ -112,7 +112,7 @@ func (r *reader) entry(e *Entry) error {
 	return nil
 }
 
-// run starts journalctl and calls each with each of its entries.
+// run starts journalctl and passes each of its entries to each.
 func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -28,9 +28,9 @@ func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 // sender sends an entry.
 type sender interface{ send(entry []byte) error }
 
-// newHandler returns a handler that sends entries through s. It passes a record to otherwise if s fails.
-func newHandler(opts *slog.HandlerOptions, s sender, otherwise slog.Handler) *handler {
-	h := &handler{sender: s, otherwise: otherwise}
+// newHandler returns a handler that sends entries through s. If s fails, it passes the record to fallback.
+func newHandler(opts *slog.HandlerOptions, s sender, fallback slog.Handler) *handler {
+	h := &handler{sender: s, fallback: fallback}
 	if opts != nil {
 		h.opts = *opts
 	}
@@ -40,9 +40,9 @@ func newHandler(opts *slog.HandlerOptions, s sender, otherwise slog.Handler) *ha
 
 // handler is immutable; WithAttrs and WithGroup return a copy.
 type handler struct {
-	opts      slog.HandlerOptions
-	sender    sender
-	otherwise slog.Handler
+	opts     slog.HandlerOptions
+	sender   sender
+	fallback slog.Handler
 	// groups are the open groups. prefix is their names, in the form that precedes a field name.
 	groups []string
 	prefix string
@@ -66,7 +66,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
 		c.fields = c.appendAttr(c.fields, h.groups, h.prefix, a)
 	}
-	c.otherwise = h.otherwise.WithAttrs(attrs)
+	c.fallback = h.fallback.WithAttrs(attrs)
 	return &c
 }
 
@@ -78,7 +78,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	c := *h
 	c.groups = append(slices.Clip(h.groups), name)
 	c.prefix = h.prefix + name + "_"
-	c.otherwise = h.otherwise.WithGroup(name)
+	c.fallback = h.fallback.WithGroup(name)
 	return &c
 }
 
@@ -100,7 +100,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	})
 	if err := h.sender.send(b); err != nil {
 		// Callers of log/slog ignore the error of a handler. stderr is another way to the same journal.
-		return h.otherwise.Handle(ctx, r)
+		return h.fallback.Handle(ctx, r)
 	}
 	return nil
 }

@@ -130,8 +130,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestOtherwise checks that a record that cannot be sent is written to stderr, with all attributes.
-func TestOtherwise(t *testing.T) {
+// TestFallback checks that a record that cannot be sent is written to stderr, with all attributes.
+func TestFallback(t *testing.T) {
 	var b bytes.Buffer
 	h := newHandler(nil, &recorder{err: errors.New("no journal")}, slog.NewTextHandler(&b, nil))
 	slog.New(h).With("a", 1).WithGroup("g").Info("lost", "b", 2)

@@ -111,7 +111,7 @@ func TestNoRatio(t *testing.T) {
 	}
 }
 
-func TestEven(t *testing.T) {
+func TestImbalance(t *testing.T) {
 	for _, c := range []struct {
 		connections []int
 		workers     int
@@ -122,7 +122,7 @@ func TestEven(t *testing.T) {
 		{[]int{70, 64, 40, 26}, 4, 1.4},
 		{nil, 4, 0},
 	} {
-		if got := even(c.connections, c.workers); got != c.want {
+		if got := imbalance(c.connections, c.workers); got != c.want {
 			t.Errorf("%v over %d: %v, want %v", c.connections, c.workers, got, c.want)
 		}
 	}

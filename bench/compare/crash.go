@@ -57,7 +57,7 @@ func crashWithPM2(ctx context.Context, b *bench, pm2, bare *result.Comparison) e
 	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
-	var over []float64
+	var extra []float64
 	for range b.Pairs {
 		ms, err := crashes(ctx, b, b.Rig, portOurs, portPM2)
 		if err != nil {
@@ -65,9 +65,9 @@ func crashWithPM2(ctx context.Context, b *bench, pm2, bare *result.Comparison) e
 		}
 		b.pair(pm2, ms[0], ms[1])
 		b.pair(bare, ms[0], ms[2])
-		over = append(over, ms[0]-ms[2])
+		extra = append(extra, ms[0]-ms[2])
 	}
-	noteOver(bare, over)
+	noteExtra(bare, extra)
 	return nil
 }
 
@@ -79,21 +79,21 @@ func crashAlone(ctx context.Context, b *bench, on *rig.Rig, c *result.Comparison
 	if err := on.Rest(ctx); err != nil {
 		return err
 	}
-	var over []float64
+	var extra []float64
 	for range b.Pairs {
 		ms, err := crashes(ctx, b, on, portOurs)
 		if err != nil {
 			return err
 		}
 		b.pair(c, ms[0], ms[1])
-		over = append(over, ms[0]-ms[1])
+		extra = append(extra, ms[0]-ms[1])
 	}
-	noteOver(c, over)
+	noteExtra(c, extra)
 	return nil
 }
 
-func noteOver(c *result.Comparison, over []float64) {
-	note(c, "longer than the bare start by %.1f ms (median of the pairs); the goal is 15 ms", median(over))
+func noteExtra(c *result.Comparison, extra []float64) {
+	note(c, "longer than the bare start by %.1f ms (median of the pairs); the goal is 15 ms", median(extra))
 }
 
 // crashes returns the times in milliseconds of a crash on each of the ports, and of a bare start.

@@ -105,9 +105,9 @@ func balance(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// even returns the largest number of connections divided by the mean over all workers, including workers
+// imbalance returns the largest number of connections divided by the mean over all workers, including workers
 // without a connection.
-func even(connections []int, workers int) float64 {
+func imbalance(connections []int, workers int) float64 {
 	sum, most := 0, 0
 	for _, n := range connections {
 		sum, most = sum+n, max(most, n)
@@ -147,7 +147,7 @@ func balanceOf(ctx context.Context, b *bench, workers int) error {
 				if err != nil {
 					return err
 				}
-				ratio = append(ratio, even(got, workers))
+				ratio = append(ratio, imbalance(got, workers))
 			}
 			for i, c := range series[k] {
 				b.pair(c, ratio[0], ratio[i+1])
@@ -169,12 +169,12 @@ func balanceReload(ctx context.Context, b *bench, app rig.App, c *result.Compari
 	for range b.Pairs {
 		var ratio []float64
 		for _, s := range sides {
-			args := append([]string{"pile", "-port", fmt.Sprint(s.port), "-clients", "64", "-around", "500ms", "--"}, s.command...)
+			args := append([]string{"spread-after", "-port", fmt.Sprint(s.port), "-clients", "64", "-around", "500ms", "--"}, s.command...)
 			got, err := b.counts(ctx, c, args...)
 			if err != nil {
 				return err
 			}
-			ratio = append(ratio, even(got, app.Workers))
+			ratio = append(ratio, imbalance(got, app.Workers))
 		}
 		b.pair(c, ratio[0], ratio[1])
 	}

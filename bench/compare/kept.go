@@ -7,8 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// keptConns is the number of kept connections. It is small, because a response that waits for an acknowledgement is then
-// visible in the rate.
+// keptConns is the number of kept connections. With so few, a response that waits for an acknowledgement lowers the rate
+// visibly.
 const keptConns = 4
 
 // kept sends requests on kept connections to programs that use the shared listener, and to the same programs with their own

@@ -195,7 +195,7 @@ func scaleUp(ctx context.Context, b *bench) error {
 				Command float64 `json:"command_ms"`
 				Ready   float64 `json:"ready_ms"`
 			}
-			args := append([]string{"told", "-port", fmt.Sprint(portTell), "-n", fmt.Sprint(to - from), "--"}, side[0]...)
+			args := append([]string{"ready", "-port", fmt.Sprint(portTell), "-n", fmt.Sprint(to - from), "--"}, side[0]...)
 			if err := b.Inside(ctx, &t, args...); err != nil {
 				return err
 			}

@@ -60,8 +60,8 @@ func (c *client) get(path string, keep bool) (a answer, closing bool, err error)
 	return answer{r.StatusCode, r.Header.Get("X-Worker"), string(b)}, r.Close, nil
 }
 
-// once sends one request on a new connection.
-func once(port int, path string, deadline time.Time) (answer, error) {
+// getOnce sends one request on a new connection.
+func getOnce(port int, path string, deadline time.Time) (answer, error) {
 	c, err := dial(port, deadline)
 	if err != nil {
 		return answer{}, err
@@ -90,7 +90,7 @@ func firstAnswer(port int, path string, deadline time.Time, approve func(answer)
 	}
 	results := make(chan result, parallel)
 	ask := func() {
-		a, err := once(port, path, deadline)
+		a, err := getOnce(port, path, deadline)
 		results <- result{time.Now(), a, err}
 	}
 	waiting := 1
@@ -141,5 +141,5 @@ func fetchCommand(args []string) (any, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	return once(*port, *path, time.Now().Add(10*time.Second))
+	return getOnce(*port, *path, time.Now().Add(10*time.Second))
 }

@@ -21,7 +21,7 @@ func crashCommand(args []string) (any, error) {
 	var t timings
 	for range *n {
 		time.Sleep(*pause)
-		a, err := once(*port, "/", time.Now().Add(10*time.Second))
+		a, err := getOnce(*port, "/", time.Now().Add(10*time.Second))
 		if err != nil {
 			return nil, err
 		}

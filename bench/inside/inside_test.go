@@ -63,7 +63,7 @@ func TestTime(t *testing.T) {
 	}
 }
 
-func TestTold(t *testing.T) {
+func TestReady(t *testing.T) {
 	t.Parallel()
 	tell := func(out io.Writer, flags ...string) error {
 		for {
@@ -75,7 +75,7 @@ func TestTold(t *testing.T) {
 			l.Close()
 			// Two datagrams of the same worker count as one.
 			script := "for w in 1 1 2; do echo -n $w > /dev/udp/127.0.0.1/" + port + "; done; sleep 1"
-			err = dispatch(slices.Concat([]string{"told", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
+			err = dispatch(slices.Concat([]string{"ready", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
 			if !errors.Is(err, syscall.EADDRINUSE) { // otherwise another process got the port in the meantime
 				return err
 			}
@@ -85,7 +85,7 @@ func TestTold(t *testing.T) {
 	if err := tell(&b, "-n", "2"); err != nil {
 		t.Fatal(err)
 	}
-	var got told
+	var got readyTimes
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil || got.Command < 1000 || got.Ready <= 0 || got.Ready >= got.Command {
 		t.Errorf("%s: error %v", b.String(), err)
 	}
@@ -107,8 +107,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-func TestPile(t *testing.T) {
-	got := call[counts](t, "pile", "-port", serve(t, 1), "-clients", "8", "-around", "50ms", "--", "true")
+func TestSpreadAfter(t *testing.T) {
+	got := call[counts](t, "spread-after", "-port", serve(t, 1), "-clients", "8", "-around", "50ms", "--", "true")
 	if !slices.Equal(got.Connections, []int{8}) || got.Failed != 0 {
 		t.Errorf("got %+v", got)
 	}

@@ -35,7 +35,7 @@ func lightCommand(args []string) (any, error) {
 	for range *clients {
 		blocking.Go(func() {
 			for time.Now().Before(end) {
-				_, err := once(*port, *heavy, time.Now().Add(10*time.Second))
+				_, err := getOnce(*port, *heavy, time.Now().Add(10*time.Second))
 				mu.Lock()
 				if err == nil {
 					got.Heavy++
@@ -51,7 +51,7 @@ func lightCommand(args []string) (any, error) {
 		due := begin.Add(time.Duration(i) * time.Second / time.Duration(*rate))
 		time.Sleep(time.Until(due))
 		all.Go(func() {
-			_, err := once(*port, *path, due.Add(10*time.Second))
+			_, err := getOnce(*port, *path, due.Add(10*time.Second))
 			took := ms(time.Since(due))
 			mu.Lock()
 			defer mu.Unlock()

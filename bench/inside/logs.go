@@ -57,7 +57,7 @@ func logWriteCommand(args []string) (any, error) {
 }
 
 func write(port int, id string, n int) error {
-	a, err := once(port, fmt.Sprintf("/log?id=%s&n=%d", id, n), time.Now().Add(2*time.Minute))
+	a, err := getOnce(port, fmt.Sprintf("/log?id=%s&n=%d", id, n), time.Now().Add(2*time.Minute))
 	if err == nil && a.Status != 200 {
 		err = fmt.Errorf("status %d", a.Status)
 	}

@@ -22,14 +22,14 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"time", timeCommand},
-		{"told", toldCommand},
+		{"ready", readyCommand},
 		{"await", awaitCommand},
 		{"fetch", fetchCommand},
 		{"crash", crashCommand},
 		{"bare", bareCommand},
 		{"light", lightCommand},
 		{"spread", spreadCommand},
-		{"pile", pileCommand},
+		{"spread-after", spreadAfterCommand},
 		{"usage", usageCommand},
 		{"logwrite", logWriteCommand},
 		{"logfollow", logFollowCommand},

@@ -67,10 +67,10 @@ func spreadCommand(args []string) (any, error) {
 	return countsOf(by, failed), nil
 }
 
-// pileCommand runs a command while clients send requests on kept connections, and returns the worker of each client at the
-// end: pile -port 8080 -clients 64 -- pm2 reload hello.
-func pileCommand(args []string) (any, error) {
-	f := flags("pile")
+// spreadAfterCommand runs a command while clients send requests on kept connections, and returns the worker of each client at the
+// end: spread-after -port 8080 -clients 64 -- pm2 reload hello.
+func spreadAfterCommand(args []string) (any, error) {
+	f := flags("spread-after")
 	port := f.Int("port", 0, "")
 	n := f.Int("clients", 64, "")
 	think := f.Duration("think", 20*time.Millisecond, "")

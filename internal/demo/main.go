@@ -42,14 +42,14 @@ func run(ctx context.Context) (err error) {
 			err = closeErr
 		}
 	}()
-	s := &stage{ctx: ctx, m: m}
-	if err := s.prepare(); err != nil {
+	d := &demo{ctx: ctx, m: m}
+	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, act := range []func(){s.installHello, s.crashOne, s.crashAll, s.rollingReload, s.brokenRelease, s.unmodified, s.others, s.cleanUp} {
-		if act(); s.err != nil {
-			return s.err
+	for _, action := range []func(){d.installHello, d.crashOne, d.crashAll, d.rollingReload, d.brokenRelease, d.unmodified, d.others, d.cleanUp} {
+		if action(); d.err != nil {
+			return d.err
 		}
 	}
-	return summary(os.Stdout, s.apps, s.acts, time.Since(begin))
+	return summary(os.Stdout, d.apps, d.actions, time.Since(begin))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // summary prints the installed apps, the killed workers, the lost requests, and the commands to type next.
-func summary(w io.Writer, apps []app, acts []act, took time.Duration) error {
+func summary(w io.Writer, apps []app, actions []action, took time.Duration) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n== summary, after %v\n", took.Round(time.Second))
 	for _, a := range apps {
@@ -17,7 +17,7 @@ func summary(w io.Writer, apps []app, acts []act, took time.Duration) error {
 	}
 	fmt.Fprintf(&b, "\n%d clients, which never retry, sent requests during these actions:\n%-34s %8s %8s %5s\n", clients, "", "requests", "refused", "lost")
 	kills := 0
-	for _, a := range acts {
+	for _, a := range actions {
 		kills += a.kills
 		fmt.Fprintf(&b, "%-34s %8d %8d %5d", a.what, a.report.Requests, a.report.Refused, a.report.Broken())
 		if a.kills > 0 {

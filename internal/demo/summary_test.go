@@ -11,12 +11,12 @@ import (
 
 func TestSummary(t *testing.T) {
 	apps := []app{{"hello", "3 instances of a Go worker"}, {"web", "2 instances of an unmodified Node server"}}
-	acts := []act{
+	actions := []action{
 		{"kill -9 of all three workers", 3, load.Report{Clients: clients, Requests: 2240, OK: 2233, Reset: 6, EOF: 1}},
 		{"reload, scale to 4, scale to 3", 0, load.Report{Clients: clients, Requests: 161980, OK: 161980}},
 	}
 	var b strings.Builder
-	if err := summary(&b, apps, acts, 18200*time.Millisecond); err != nil {
+	if err := summary(&b, apps, actions, 18200*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -135,7 +135,7 @@ func TestRuleWantsOurFile(t *testing.T) {
 	q = append(q, allow("x-pkg@3.service")...)
 	q = append(q, deny("x-pkg@4.service", "x-pkg.service")...)
 
-	// A transient unit, and unknown messages, with and without a unit file.
+	// The start of a transient unit and unknown messages are refused, with and without a unit file.
 	for _, message := range []string{transientMessage, "", "Something new about '$(unit)'."} {
 		for _, unit := range []string{"shop.service", "x-queue@1.service", "x-new.service"} {
 			start := ask(unit, "start", "")

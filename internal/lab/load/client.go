@@ -18,12 +18,12 @@ const maxBody = 16 << 20
 
 // client is one of the Conns of a run. It sends one request at a time.
 type client struct {
-	run  *Run
-	id   int
-	conn *os.File // nil: must dial first
-	in   *bufio.Reader
-	seen *witness // the reader below in, which remembers the error of conn
-	used int      // number of requests written to conn
+	run    *Run
+	id     int
+	conn   *os.File // nil: must dial first
+	in     *bufio.Reader
+	reader *errorReader // the reader below in, which remembers the error of conn
+	used   int          // number of requests written to conn
 }
 
 func (c *client) loop() {
@@ -124,21 +124,21 @@ func (c *client) answer() (*http.Response, string, error) {
 // classify distinguishes the end of the connection from a response that is not HTTP. The
 // error of the parser is not enough: a head that ends within a line is malformed, too.
 func (c *client) classify(doing string, err error) error {
-	if c.seen.err != nil {
-		return fmt.Errorf("%s: %w", doing, c.seen.err)
+	if c.reader.err != nil {
+		return fmt.Errorf("%s: %w", doing, c.reader.err)
 	}
 	return fmt.Errorf("%w: %s: %v", errAnswer, doing, err)
 }
 
-// witness is a reader that remembers its error.
-type witness struct {
+// errorReader is a reader that remembers its error.
+type errorReader struct {
 	r   io.Reader
 	err error
 }
 
-func (w *witness) Read(b []byte) (int, error) {
-	n, err := w.r.Read(b)
-	w.err = err
+func (r *errorReader) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	r.err = err
 	return n, err
 }
 
@@ -156,8 +156,8 @@ func (c *client) dial(deadline time.Time) error {
 		return fmt.Errorf("connecting: %w", err)
 	}
 	c.conn, c.used = conn, 0
-	c.seen = &witness{r: conn}
-	c.in = bufio.NewReader(c.seen)
+	c.reader = &errorReader{r: conn}
+	c.in = bufio.NewReader(c.reader)
 	c.run.tally(func(r *Report) { r.Dials++ })
 	return nil
 }

@@ -46,8 +46,8 @@ type Options struct {
 	// close. Without it, each request has its own connection.
 	KeepAlive bool
 	// NoticeClose replaces a kept connection before the next request if the server has already closed it, as
-	// far as this host knows. Without it, the request is sent and counted as a failure. Good clients do this,
-	// but they cannot always win the race. It is off by default, so that each loss is counted.
+	// far as this host knows. Without NoticeClose, the request is sent and counted as a failure. Good clients
+	// do this, but they cannot always win the race. It is off by default, so that each loss is counted.
 	NoticeClose bool
 	// Requests and Duration end the run, whichever comes first. 0 means no limit, but a run never takes
 	// longer than thirty minutes.

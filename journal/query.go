@@ -110,7 +110,7 @@ func (q Query) namespaces() []string {
 }
 
 // matches returns the terms of all scopes. An entry matches a group of terms if each field of the group has one of the
-// group's values. It must match one group.
+// group's values. journalctl prints it if it matches one group.
 func (q Query) matches(follow bool) []string {
 	var groups [][]string
 	for _, s := range q.Scopes {

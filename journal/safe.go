@@ -8,8 +8,8 @@ import (
 
 // appendSafe appends untrusted text and escapes characters that change the terminal: control characters, bytes that
 // are not UTF-8 and characters that change the direction of writing become visible as \x1b, \xff, \u202e. Sequences
-// that only select colours are kept if colour is true, and removed otherwise. coloured reports whether the text
-// contains such a sequence.
+// that only select colours are kept if colour is true, and removed otherwise. coloured reports whether such a sequence
+// was kept.
 func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	for i := 0; i < len(text); {
 		c := text[i]

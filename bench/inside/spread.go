@@ -67,8 +67,8 @@ func spreadCommand(args []string) (any, error) {
 	return countsOf(by, failed), nil
 }
 
-// spreadAfterCommand runs a command while clients send requests on kept connections, and returns the worker of each client at the
-// end: spread-after -port 8080 -clients 64 -- pm2 reload hello.
+// spreadAfterCommand runs a command while clients send requests on kept connections, and returns the worker of each client
+// at the end: spread-after -port 8080 -clients 64 -- pm2 reload hello.
 func spreadAfterCommand(args []string) (any, error) {
 	f := flags("spread-after")
 	port := f.Int("port", 0, "")

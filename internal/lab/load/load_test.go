@@ -222,8 +222,8 @@ func TestConnectionClose(t *testing.T) {
 }
 
 // TestNoticeClose closes a connection in the same segment as its response, so that the client's host
-// knows the end when the client has read the response. Without NoticeClose, the next request is lost.
-// With it, the client opens a new connection.
+// already knows that the connection is closed when the client has read the response. Without NoticeClose,
+// the next request is lost. With it, the client opens a new connection.
 func TestNoticeClose(t *testing.T) {
 	took := make(chan time.Duration, 6) // for each connection
 	l := serve(t, "tcp", "127.0.0.1:0", func(c net.Conn, _ int64) {

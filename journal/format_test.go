@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite the expectations in testdata")
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// sample are entries of every kind.
+// sample returns entries of all kinds.
 func sample() []Entry {
 	return []Entry{
 		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal", "_PID", "1", "UNIT", "shop@1.service", "MESSAGE", "Started shop@1.service - shop instance 1."),
@@ -40,7 +40,7 @@ func lines(t *testing.T) []Line {
 	var lines []Line
 	for _, e := range sample() {
 		if e.Get("PRIORITY") != nil {
-			// The last one of a repeated field is meant here.
+			// Use the last value of a repeated field.
 			for _, f := range e.Fields {
 				if f.Name == "PRIORITY" {
 					e.set("PRIORITY", f.Value)
@@ -49,7 +49,7 @@ func lines(t *testing.T) []Line {
 		}
 		l, ok := s.line(&e, true)
 		if !ok {
-			t.Fatalf("%q is nobody's", e.Get("MESSAGE"))
+			t.Fatalf("the entry %q does not belong to an app", e.Get("MESSAGE"))
 		}
 		lines = append(lines, l)
 	}
@@ -65,7 +65,7 @@ func timeFormat(t *testing.T, s string) TimeFormat {
 	return f
 }
 
-// TestFormats compares every format with its file in testdata.
+// TestFormats compares each format with its golden file.
 func TestFormats(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	mark := regexp.MustCompile("listening|lines")
@@ -104,7 +104,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// Each line of JSON reads back, and says what the entry said.
+// TestJSON checks that each JSON line can be parsed and has the values of the entry.
 func TestJSON(t *testing.T) {
 	for _, l := range lines(t) {
 		var got struct {
@@ -123,13 +123,13 @@ func TestJSON(t *testing.T) {
 		if !bytes.Equal(message, l.Get("MESSAGE")) || !got.Time.Equal(l.Time()) {
 			t.Errorf("%q at %v became %q at %v", l.Get("MESSAGE"), l.Time(), message, got.Time)
 		}
-		if own := l.own(); len(own) > 0 && (len(got.Fields["TAG"]) != 2 || got.Fields["USER_ID"][0] != "17") {
-			t.Errorf("%q", got.Fields)
+		if len(l.addedFields()) > 0 && (len(got.Fields["TAG"]) != 2 || got.Fields["USER_ID"][0] != "17") {
+			t.Errorf("got %q", got.Fields)
 		}
 	}
 }
 
-// What is printed is what the schema documents.
+// TestSchema checks that the printed keys are the keys of the schema.
 func TestSchema(t *testing.T) {
 	data, err := os.ReadFile("../packaging/schema/clusterctl-output.schema.json")
 	if err != nil {
@@ -138,7 +138,7 @@ func TestSchema(t *testing.T) {
 	var schema struct {
 		Defs struct {
 			Logs struct {
-				// A line; the other one is --disk-usage.
+				// The first schema is for a line, the second for --disk-usage.
 				OneOf []struct {
 					Required   []string
 					Properties map[string]json.RawMessage
@@ -159,21 +159,22 @@ func TestSchema(t *testing.T) {
 		for key := range object {
 			printed[key] = true
 			if line.Properties[key] == nil {
-				t.Errorf("the schema has no %s", key)
+				t.Errorf("the key %s is not in the schema", key)
 			}
 		}
 		for _, key := range line.Required {
 			if object[key] == nil {
-				t.Errorf("there is no %s in %s", key, AppendJSON(nil, &l, true))
+				t.Errorf("the key %s is missing in %s", key, AppendJSON(nil, &l, true))
 			}
 		}
 	}
 	if len(printed) != len(line.Properties) {
-		t.Errorf("%d keys are printed, %d documented", len(printed), len(line.Properties))
+		t.Errorf("%d keys are printed, but %d are documented", len(printed), len(line.Properties))
 	}
 }
 
-// Nothing of a worker can do anything to a terminal, whatever it is, but colour its own line.
+// FuzzSafe checks that the text of a worker cannot change the terminal, except for the
+// colours of its own line.
 func FuzzSafe(f *testing.F) {
 	for _, l := range sample() {
 		f.Add(l.Get("MESSAGE"))
@@ -193,7 +194,7 @@ func FuzzSafe(f *testing.F) {
 		}
 		for _, s := range sequence.FindAll(withColour, -1) {
 			if !harmless(s[2 : len(s)-1]) {
-				t.Fatalf("%q is kept of %q", s, text)
+				t.Fatalf("the sequence %q of %q is kept", s, text)
 			}
 		}
 	})
@@ -205,7 +206,7 @@ func TestHarmless(t *testing.T) {
 		"8": false, "5": false, "1;8": false, "38;5;8;8": false, "38;2;8;8;8;8": false, "10": false, "99999999999999999999": false,
 	} {
 		if got := harmless([]byte(s)); got != want {
-			t.Errorf("%q: %v", s, got)
+			t.Errorf("%q: got %v", s, got)
 		}
 	}
 }
@@ -218,12 +219,12 @@ func TestTimeFormat(t *testing.T) {
 		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D", "%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
 	} {
 		if got := string(timeFormat(t, s).append(nil, at)); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 	for _, s := range []string{"", "hello", "%Q", "100%", "..."} {
 		if f, err := ParseTimeFormat(s); err == nil {
-			t.Errorf("%q gives %q", s, f.append(nil, at))
+			t.Errorf("ParseTimeFormat(%q) returned no error and formats %q", s, f.append(nil, at))
 		}
 	}
 }
@@ -234,7 +235,7 @@ func TestMoment(t *testing.T) {
 		"2026-01-31 12:00": "2026-01-31 12:00", "2026-01-31T12:00:00Z": "@1769860800", "2026-01-31T12:00:00.9+01:00": "@1769857200", "10": "10", "5 minutes ago": "5 minutes ago",
 	} {
 		if got := Moment(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 }

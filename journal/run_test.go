@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// ended gives the error of a program that ends with this status.
+// ended returns the error of a program that ends with this status.
 func ended(t *testing.T, script string) error {
 	t.Helper()
 	return exec.Command("sh", "-c", script).Run()
@@ -31,14 +31,14 @@ func TestExplain(t *testing.T) {
 	} {
 		err := explain(ended(t, c.script), c.stderr)
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 		var wrong *ArgumentError
 		switch found := errors.As(err, &wrong); {
 		case found != (c.argument != nil):
-			t.Errorf("%s: the error is %T", name, err)
+			t.Errorf("%s: got an error of type %T", name, err)
 		case found && (wrong.Flag != c.argument.Flag || wrong.Reason != c.argument.Reason):
-			t.Errorf("%s: %+v, want %+v", name, *wrong, *c.argument)
+			t.Errorf("%s: got %+v, want %+v", name, *wrong, *c.argument)
 		}
 	}
 }

@@ -10,14 +10,15 @@ import (
 
 // Server is a program with its port in its arguments.
 type Server struct {
-	Name string // small letters
+	Name string // lower case letters
 	argv func(port string) []string
 }
 
-// App is the name of the app; nginx.service is a unit of Debian.
+// App returns the name of the app. It has a prefix because nginx.service is a unit of
+// Debian.
 func (s Server) App() string { return "kept-" + s.Name }
 
-// Servers are programs as people run them, each in one process.
+// Servers returns programs in their usual configuration, each with one process.
 func Servers() []Server {
 	return []Server{
 		{"gunicorn", func(port string) []string {
@@ -42,7 +43,7 @@ func Servers() []Server {
 	}
 }
 
-// OursServer runs a server under clusterctl, with the flags.
+// OursServer runs a server under clusterctl, with additional flags.
 func (r *Rig) OursServer(ctx context.Context, s Server, port int, flags ...string) error {
 	p := strconv.Itoa(port)
 	argv := slices.Concat([]string{"clusterctl", "install", s.App(), "-i", "1", "--listen", "0.0.0.0:" + p, "--settle", "100ms"}, flags, []string{"--"}, s.argv(p))

@@ -44,10 +44,10 @@ func TestLogsRefused(t *testing.T) {
 		"--follow cannot be combined with --until":     {follow: true, until: "now"},
 		"--raw cannot be combined with --json":         {raw: true, asJSON: true},
 		"--raw cannot be combined with --fields or":    {raw: true, fields: true},
-		`--lines "some"`:            {lines: "some"},
-		`--lines "-3"`:              {lines: "-3"},
-		`--priority: "loud"`:        {priority: "loud"},
-		`--timestamp: "now" is not`: {timestamp: cmdline.Optional{Given: true, Value: "now"}},
+		`--lines "some"`:                         {lines: "some"},
+		`--lines "-3"`:                           {lines: "-3"},
+		`--priority: "loud"`:                     {priority: "loud"},
+		`--timestamp: invalid time format "now"`: {timestamp: cmdline.Optional{Given: true, Value: "now"}},
 	} {
 		err := o.check(&env{})
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {

@@ -12,26 +12,26 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// stage is the machine, what was done on it, and the first thing that went wrong; after that, nothing more is done.
-type stage struct {
-	ctx  context.Context
-	m    *lab.Machine
-	apps []app
-	acts []act
-	err  error
+// demo is the machine, the apps and actions so far, and the first error. After an error, all methods do nothing.
+type demo struct {
+	ctx     context.Context
+	m       *lab.Machine
+	apps    []app
+	actions []action
+	err     error
 }
 
-// app is what was installed, in words.
+// app is an installed app and its description.
 type app struct{ name, what string }
 
-// act is something that was done under load, and the report of that load.
-type act struct {
+// action is an action under load, and the report of this load.
+type action struct {
 	what   string
 	kills  int
 	report load.Report
 }
 
-// files is what a user would have put on the machine: the package, and the apps.
+// files returns the files that a user would have on the machine: the package and the apps.
 func files(goWorker string) [][2]string {
 	return [][2]string{
 		{"bin/clusterctl", "/usr/bin/clusterctl"},
@@ -44,20 +44,20 @@ func files(goWorker string) [][2]string {
 	}
 }
 
-func (s *stage) prepare() error {
+func (d *demo) prepare() error {
 	dir, err := os.MkdirTemp("", "clusterctl-demo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	worker := filepath.Join(dir, "go-worker")
-	build := exec.CommandContext(s.ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", worker, "./packaging/examples/go-worker")
+	build := exec.CommandContext(d.ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", worker, "./packaging/examples/go-worker")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the example worker: %w\n%s", err, out)
 	}
 	for _, f := range files(worker) {
-		if err := copyInto(s.ctx, s.m, f[0], f[1]); err != nil {
+		if err := copyInto(d.ctx, d.m, f[0], f[1]); err != nil {
 			return err
 		}
 	}
@@ -78,49 +78,49 @@ func copyInto(ctx context.Context, m *lab.Machine, from, to string) error {
 	return nil
 }
 
-// say prints what comes next.
-func (s *stage) say(format string, args ...any) {
-	if s.err == nil {
+// say prints a heading for the next commands.
+func (d *demo) say(format string, args ...any) {
+	if d.err == nil {
 		fmt.Printf("\n== "+format+"\n", args...)
 	}
 }
 
-// sh shows a command as it would be typed, runs it on the machine and shows what it says.
-func (s *stage) sh(script string) {
-	if s.err != nil {
+// sh prints a command, runs it on the machine and prints its output.
+func (d *demo) sh(script string) {
+	if d.err != nil {
 		return
 	}
 	fmt.Printf("# %s\n", script)
-	cmd := s.m.Command(s.ctx, "sh", "-c", script)
+	cmd := d.m.Command(d.ctx, "sh", "-c", script)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	if err := cmd.Run(); err != nil {
-		s.err = fmt.Errorf("%s: %w", script, err)
+		d.err = fmt.Errorf("%s: %w", script, err)
 	}
 }
 
-// install is sh for a command that installs an app.
-func (s *stage) install(name, what, script string) {
-	s.sh(script)
-	s.apps = append(s.apps, app{name, what})
+// install runs a command that installs an app, and records the app.
+func (d *demo) install(name, what, script string) {
+	d.sh(script)
+	d.apps = append(d.apps, app{name, what})
 }
 
-// under sends load while do runs, and fails the demo if more requests are lost than kills of workers explain.
-func (s *stage) under(what string, o load.Options, kills int, do func()) {
-	if s.err != nil {
+// underLoad sends load while do runs. It fails the demo if more requests are lost than the killed workers explain.
+func (d *demo) underLoad(what string, o load.Options, kills int, do func()) {
+	if d.err != nil {
 		return
 	}
 	o.Conns, o.Duration = clients, bound
-	r, err := load.Begin(s.m, o)
+	r, err := load.Begin(d.m, o)
 	if err != nil {
-		s.err = err
+		d.err = err
 		return
 	}
 	do()
 	report := r.Stop()
-	s.acts = append(s.acts, act{what, kills, report})
+	d.actions = append(d.actions, action{what, kills, report})
 	if err := report.AfterKills(kills); err != nil {
 		fmt.Printf("load: %s\n", report)
-		s.err = errors.Join(s.err, fmt.Errorf("%s: %w", what, err))
+		d.err = errors.Join(d.err, fmt.Errorf("%s: %w", what, err))
 		return
 	}
 	fmt.Printf("load: %s\n", report.Summary())

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
@@ -25,17 +26,12 @@ var failing = []struct{ name, how string }{
 // ready, and with one that works. The boot ends, the good app serves, and every command returns.
 func TestFailingAppsHoldUpNothing(t *testing.T) {
 	t.Parallel()
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			equip(t, m)
-			bootWithFailingApps(t, m)
-		})
-	}
+	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		bootWithFailingApps(t, m)
+	})
 }
 
-func bootWithFailingApps(t *testing.T, m *lab.Machine) {
+func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	const fail = "/srv/fail"
 	var apps []string
 	for i, f := range failing {
@@ -51,11 +47,11 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 			}
 			path := "/opt/e2e/" + name
 			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.how+"; fi\n"+program+"\n", 0o755)
-			must(t, m, append(flags, "--", path)...)
+			m.Must(t, append(flags, "--", path)...)
 			apps = append(apps, name)
 		}
 	}
-	good := install(t, m, "good", 2, 8419, "--", goWorker)
+	good := kit.InstallNative(t, m, "good", 2, 8419, "--", goWorker)
 	m.WriteFile(t, fail, "", 0o644)
 
 	// Reboot waits until systemd says that the boot has ended.
@@ -66,9 +62,9 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, "multi-user.target") {
 		t.Errorf("there are jobs of the boot:\n%s", jobs)
 	}
-	good.wantUp(t)
+	good.WantUp(t)
 	for _, a := range apps {
-		wantState(t, m, "active", a+".service", a+".socket")
+		m.WantState(t, "active", a+".service", a+".socket")
 	}
 
 	clientsChangeNothing(t, m, "at-once-native", "http://127.0.0.1:8401/")
@@ -85,14 +81,14 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 		returns(0, "systemctl", "start", a)
 		returns(0, "systemctl", "stop", a)
 		returns(0, "systemctl", "start", a)
-		returns(3, ctl, "start", a)
-		returns(3, ctl, "reload", a)
+		returns(3, kit.Ctl, "start", a)
+		returns(3, kit.Ctl, "reload", a)
 	}
 }
 
 // clientsChangeNothing lets clients wait on the open socket of an app that crashes again and again: they start nothing, and
 // the backoff goes on counting.
-func clientsChangeNothing(t *testing.T, m *lab.Machine, app, url string) {
+func clientsChangeNothing(t *testing.T, m *kit.Machine, app, url string) {
 	t.Helper()
 	failures := func() int {
 		t.Helper()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -311,21 +312,21 @@ uninstall --yes err-web`},
 // TestErrorTable runs command lines that must be refused, and compares exit status and every line of the error with a file
 // that "go test -tags lab -run TestErrorTable -update" writes. Nothing goes to stdout, and nothing has changed in the end.
 func TestErrorTable(t *testing.T) {
-	m := machine(t, lab.Bookworm)
-	a := install(t, m, "err-web", 2, 8212, "--", goWorker)
+	m := suite().Shared(t, lab.Bookworm)
+	a := kit.InstallNative(t, m, "err-web", 2, 8212, "--", goWorker)
 	t.Cleanup(func() {
 		m.Sh(t, "rm -rf /etc/clusterctl/err-bad.yaml /opt/e2e/err.yaml /opt/e2e/err.config.js /etc/systemd/system/err-bad.service.d")
 	})
 	m.WriteFile(t, "/etc/clusterctl/err-bad.yaml", "name: err-bad\nspeed: 3\ncommand: [/bin/true]\n", 0o644)
 	m.WriteFile(t, "/opt/e2e/err.yaml", "apps:\n  one:\n    command: [/bin/true]\n    instances: lots\n  two:\n    commnd: [/bin/true]\n", 0o644)
 	m.WriteFile(t, "/opt/e2e/err.config.js", "module.exports = {}\n", 0o644)
-	pids := a.pids(t)
-	before := lines(m.Sh(t, traces))
+	pids := a.PIDs(t)
+	before := kit.Lines(m.Sh(t, traces))
 	var got strings.Builder
 	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
 	for _, group := range errorCases() {
 		for _, line := range strings.Split(group.lines, "\n") {
-			argv := slices.Concat(callers()[group.who], []string{ctl}, wordsOf(line))
+			argv := slices.Concat(callers()[group.who], []string{kit.Ctl}, wordsOf(line))
 			r := m.Run(t.Context(), argv...)
 			stderr := regexp.MustCompile(`/proc/\d+/`).ReplaceAllString(strings.ReplaceAll(r.Stderr, goWorker, "GO"), "/proc/PID/")
 			fmt.Fprintf(&got, "\n%s$ clusterctl %s\nexit %d\n%s", group.who, line, r.Code, stderr)
@@ -333,8 +334,8 @@ func TestErrorTable(t *testing.T) {
 		}
 	}
 	wantUntouched(t, m, before)
-	wantSame(t, pids, a.pids(t))
-	a.wantUp(t)
+	kit.WantNotReplaced(t, pids, a.PIDs(t))
+	a.WantUp(t)
 	if *update {
 		if err := os.WriteFile(errorsFile, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)

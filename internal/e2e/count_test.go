@@ -9,13 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
 // TestOneInstance: an app has one instance unless somebody says otherwise, and keeps the number that it has.
 func TestOneInstance(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var cpus unix.CPUSet
 		if err := unix.SchedGetaffinity(m.InitPID(), &cpus); err != nil {
 			t.Fatal(err)
@@ -24,11 +25,11 @@ func TestOneInstance(t *testing.T) {
 			t.Fatal("this test needs two CPUs")
 		}
 		m.WriteFile(t, "/srv/count/server.py", "import http.server as h\nh.ThreadingHTTPServer(('127.0.0.1', 8130), h.SimpleHTTPRequestHandler).serve_forever()\n", 0o644)
-		a := app{m: m, name: "count", url: "http://127.0.0.1:8130/"}
-		t.Cleanup(func() { a.uninstall(t) })
+		a := kit.App{Machine: m, Name: "count", Port: 8130}
+		t.Cleanup(func() { a.Uninstall(t) })
 		deploy := func(more ...string) lab.Result {
 			t.Helper()
-			return must(t, m, append([]string{"install", "/srv/count/server.py", "--name", a.name, "--settle", "100ms", "--probe-timeout", "1m"}, more...)...)
+			return m.Must(t, append([]string{"install", "/srv/count/server.py", "--name", a.Name, "--settle", "100ms", "--probe-timeout", "1m"}, more...)...)
 		}
 		want := func(count string, n int) {
 			t.Helper()
@@ -44,7 +45,7 @@ func TestOneInstance(t *testing.T) {
 			t.Errorf("it does not end with %q: %v", hint, r)
 		}
 		want("1", 1)
-		must(t, m, "scale", a.name, "2", "--settle", "100ms")
+		m.Must(t, "scale", a.Name, "2", "--settle", "100ms")
 		if r := deploy("--env", "A=1"); strings.Contains(r.Stdout, "-i max") {
 			t.Errorf("the number was given before: %v", r)
 		}
@@ -62,13 +63,13 @@ func TestOneInstance(t *testing.T) {
 
 		// The same for a file: one instance, and then what there is.
 		m.WriteFile(t, "/srv/count/clusterctl.yaml", "name: count\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/count\nlisten: 127.0.0.1:8130\nenv: {B: b}\n", 0o644)
-		must(t, m, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")
+		m.Must(t, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")
 		want("max", cpus.Count())
-		a.uninstall(t)
-		must(t, m, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")
+		a.Uninstall(t)
+		m.Must(t, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")
 		want("1", 1)
 
-		a.uninstall(t)
+		a.Uninstall(t)
 		r := deploy("--json")
 		if !strings.Contains(r.Stdout, fmt.Sprintf(`"perCPU": %d,`, cpus.Count())) {
 			t.Errorf("--json: %v", r)

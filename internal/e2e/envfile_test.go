@@ -9,12 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestEnvFileSyntax: the shim reads a file of variables as this systemd does.
 func TestEnvFileSyntax(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		texts := []string{
 			"A=1\nB = two words  \n C=3", "[section]\nkey = value\nno equals\n=nothing\n1X=digit\nA-B=dash\n", "# ends with \\\nA=1\nB=2\n", "; c\nA=#x\nB=x # y\n",
 			"A='single \\ $x'\nB=\"double \\\" \\\\ \\$ \\` \\n\"\nC=a'b'c\nD='a' b \"c\"", "A=one\\\ntwo\nB=\"one\\\ntwo\"\nC=\"one\ntwo\"\nD=x\\ny\\ \nE=\\ x",
@@ -41,7 +42,7 @@ func TestEnvFileSyntax(t *testing.T) {
 			file := fmt.Sprintf("/srv/envfiles/%d", i)
 			m.WriteFile(t, file, text, 0o644)
 			fmt.Fprintf(&script, "systemd-run -q --wait --pipe -p EnvironmentFile=%s /usr/bin/env -0 >%[1]s.systemd || :\n", file)
-			fmt.Fprintf(&script, "systemd-run -q --wait --pipe %s run %s--env-file=%s -- /usr/bin/env -0 >%[3]s.shim || :\n", shim, flags, file)
+			fmt.Fprintf(&script, "systemd-run -q --wait --pipe %s run %s--env-file=%s -- /usr/bin/env -0 >%[3]s.shim || :\n", kit.Shim, flags, file)
 		}
 		m.Sh(t, script.String()+"wait")
 		for i, text := range texts {

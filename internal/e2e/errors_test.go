@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -34,19 +35,9 @@ systemctl list-jobs --no-legend --plain | grep -v ' systemd-' || true
 `
 
 // wantUntouched fails the test when something is not as it was before.
-func wantUntouched(t testing.TB, m *lab.Machine, before []string) {
+func wantUntouched(t testing.TB, m *kit.Machine, before []string) {
 	t.Helper()
-	after := lines(m.Sh(t, traces))
-	for _, l := range after {
-		if !slices.Contains(before, l) {
-			t.Errorf("left behind: %s", l)
-		}
-	}
-	for _, l := range before {
-		if !slices.Contains(after, l) {
-			t.Errorf("gone: %s", l)
-		}
-	}
+	kit.WantSameLines(t, before, kit.Lines(m.Sh(t, traces)))
 }
 
 // refusal is a command that must be refused, and leave nothing.
@@ -63,7 +54,7 @@ type refusal struct {
 // settle is never waited out. The default is too short on a busy machine with systemd 247: there a native worker without
 // READY=1 is up from the fork on, and its program may begin a second later, when its sandbox is made.
 func installing(name string, more ...string) []string {
-	return slices.Concat([]string{ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
+	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
 // onPort is an install on a port.
@@ -72,7 +63,7 @@ func onPort(name, port string, command ...string) []string {
 }
 
 // checkAll runs the commands, and compares status, words, and what is left.
-func checkAll(t *testing.T, m *lab.Machine, refusals []refusal) {
+func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	t.Helper()
 	for _, r := range refusals {
 		if r.undo != "" {
@@ -83,7 +74,7 @@ func checkAll(t *testing.T, m *lab.Machine, refusals []refusal) {
 		}
 	}
 	m.Sh(t, "systemctl daemon-reload")
-	before := lines(m.Sh(t, traces))
+	before := kit.Lines(m.Sh(t, traces))
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
 			got := m.Run(t.Context(), r.argv...)
@@ -158,7 +149,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 			argv: onPort("linked", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/linked.service", hint},
 		},
 	}
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		checkAll(t, m, refuse)
 	})
 }
@@ -207,15 +198,15 @@ func TestProgramsThatCannotRun(t *testing.T) {
 			argv: onPort("bad", "8201", "/opt/e2e/private/go-worker"), code: failed, want: []string{"dynamic user", "/opt/e2e/private", hint},
 		},
 	}
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		checkAll(t, m, refuse)
 	})
 }
 
 // TestPortsThatAreTaken names the holder of a port.
 func TestPortsThatAreTaken(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		install(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		kit.InstallNative(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
 		p := m.Start(t, "systemd-cat", "-t", "taken", "python3", "-c", `
 import socket
 a, b, c = socket.socket(), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -246,10 +237,10 @@ a.accept()`)
 
 // TestNoPermission runs as nobody.
 func TestNoPermission(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "perm", 1, 8206, "--", goWorker)
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "perm", 1, 8206, "--", goWorker)
 		nobody := func(argv ...string) []string {
-			return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ctl}, argv...)
+			return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", kit.Ctl}, argv...)
 		}
 		checkAll(t, m, []refusal{
 			{name: "install", argv: nobody("install", "other", "-i", "1", "--listen", "8207", "--", goWorker), code: notAllowed, want: []string{hint + "sudo clusterctl install other -i 1 --listen 8207 -- " + goWorker}},
@@ -262,15 +253,15 @@ func TestNoPermission(t *testing.T) {
 				t.Errorf("%v needs root: %v", command, r)
 			}
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 	})
 }
 
 // TestNoSystemd runs where systemd does not: without its directory in /run.
 func TestNoSystemd(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		without := func(argv ...string) []string {
-			return append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, ctl}, argv...)
+			return append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, kit.Ctl}, argv...)
 		}
 		checkAll(t, m, []refusal{
 			{name: "install", argv: without("install", "none", "-i", "1", "--activation", "native", "--listen", "8208", "--", goWorker), code: failed, want: []string{"systemd", hint}},
@@ -287,7 +278,7 @@ func TestNoSystemd(t *testing.T) {
 
 // TestUsage has command lines that mean nothing.
 func TestUsage(t *testing.T) {
-	bad := func(args ...string) []string { return append([]string{ctl}, args...) }
+	bad := func(args ...string) []string { return append([]string{kit.Ctl}, args...) }
 	refuse := []refusal{
 		{name: "blank in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
 		{name: "path as the name", argv: onPort("../x", "8209", goWorker), want: []string{`"../x"`}},
@@ -315,8 +306,8 @@ func TestUsage(t *testing.T) {
 		{name: "variable that is none", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
 		{name: "no terminal to ask on", setup: "true", argv: bad("uninstall", "usage-there"), want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
 	}
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		install(t, m, "usage-there", 1, 8210, "--", goWorker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		kit.InstallNative(t, m, "usage-there", 1, 8210, "--", goWorker)
 		for i := range refuse {
 			refuse[i].code = usage
 		}

@@ -8,15 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // first is a first install that does not have to succeed.
-func first(t *testing.T, m *lab.Machine, name string, args ...string) lab.Result {
+func first(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
 	t.Helper()
-	a := app{m: m, name: name, n: 2}
-	t.Cleanup(func() { a.uninstall(t) })
-	r := run(t, m, slices.Concat([]string{"install", name, "-i", "2", "--run-as", "root", "--sandbox", "off"}, args)...)
+	a := kit.App{Machine: m, Name: name, Instances: 2}
+	t.Cleanup(func() { a.Uninstall(t) })
+	r := m.Clusterctl(t, slices.Concat([]string{"install", name, "-i", "2", "--run-as", "root", "--sandbox", "off"}, args)...)
 	t.Logf("clusterctl install %s %q:\n%v", name, args, r)
 	return r
 }
@@ -33,21 +34,22 @@ func wantIn(t *testing.T, text string, words ...string) {
 
 // TestSlowToListen: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
 func TestSlowToListen(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
-		a := app{m: m, name: "slow", n: 2, url: "http://127.0.0.1:8180/"}
-		t.Cleanup(func() { a.uninstall(t) })
+		a := kit.App{Machine: m, Name: "slow", Instances: 2, Port: 8180}
+		t.Cleanup(func() { a.Uninstall(t) })
 		// In the sandbox, where the probe has to look into the program too.
-		r := must(t, m, "install", "slow", "-i", "2", "--settle", "200ms", "--no-node-preload", "--", "node", program)
+		r := m.Must(t, "install", "slow", "-i", "2", "--settle", "200ms", "--no-node-preload", "--", "node", program)
 		wantIn(t, r.Stderr, "probe: it listens on tcp port 8180")
-		a.wantUp(t)
+		a.WantUp(t)
 	})
 }
 
 // TestOwnListenersAreNamed: a background app that listens by itself is named, and so is what its other instances die of.
 func TestOwnListenersAreNamed(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
 		m.WriteFile(t, program, "import os, socket, time\nwhile not os.path.exists('"+flag+"'):\n    time.sleep(0.05)\n"+
 			"s = socket.create_server(('0.0.0.0', 8181))\nprint('listening', flush=True)\ntime.sleep(600)\n", 0o644)
@@ -56,17 +58,17 @@ func TestOwnListenersAreNamed(t *testing.T) {
 			t.Fatalf("exit status %d", r.Code)
 		}
 		const words = "listens on 8181, each instance for itself"
-		if r := run(t, m, "show", "own-port"); strings.Contains(r.Stdout, words) {
+		if r := m.Clusterctl(t, "show", "own-port"); strings.Contains(r.Stdout, words) {
 			t.Errorf("it listens on nothing yet:\n%s", r.Stdout)
 		}
 		m.Sh(t, "touch "+flag)
 		m.AwaitJournal(t, "listening", "-t", "own-port")
 		m.AwaitJournal(t, "Address already in use", "-t", "own-port")
-		wantIn(t, must(t, m, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself", "to share it: install it with --listen 8181")
-		ls := must(t, m, "ls")
+		wantIn(t, m.Must(t, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself", "to share it: install it with --listen 8181")
+		ls := m.Must(t, "ls")
 		wantIn(t, ls.Stdout, "8181 (own)", words)
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share it, install it again with --listen 8181")
-		wantIn(t, must(t, m, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
+		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
 		// The same within an install.
 		r := first(t, m, "own2", "--no-listen", "--", "python3", "-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
@@ -79,7 +81,8 @@ func TestOwnListenersAreNamed(t *testing.T) {
 
 // TestDiesLate: a program that dies seconds after its start is not installed.
 func TestDiesLate(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, c := range []struct {
 			about string
 			args  []string
@@ -106,7 +109,7 @@ func TestDiesLate(t *testing.T) {
 
 // TestGoesIntoBackground: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
 func TestGoesIntoBackground(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/memcached"
 		m.WriteFile(t, program, "#!/bin/sh\nsetsid sleep 600 </dev/null >/dev/null 2>&1 &\nexit 0\n", 0o755)
 		for _, args := range [][]string{{"--", program}, {"--listen", "8186", "--", program}} {
@@ -129,12 +132,12 @@ func TestGoesIntoBackground(t *testing.T) {
 
 // TestProbeLogIsItsOwn: what an error shows of the log is of this probe, and of none before it.
 func TestProbeLogIsItsOwn(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		if r := first(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
 			"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
-		must(t, m, "uninstall", "--yes", "again")
+		m.Must(t, "uninstall", "--yes", "again")
 		for i := range 8 {
 			word := fmt.Sprintf("attempt-%d-ends", i)
 			r := first(t, m, "again", "--", "/bin/sh", "-c", "for i in 1 2 3; do echo "+word+"; done; exit 3")

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
@@ -32,15 +32,15 @@ type toll struct {
 
 // back says that a unit runs again. For a moment after a kill systemd does not know of it yet, and what it says is still
 // about the process that was killed.
-func (k *toll) back(s status) bool {
+func (k *toll) back(s kit.Status) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return running(s) && s.pid != 0 && !k.dead[s.pid]
+	return s.IsActive() && s.PID != 0 && !k.dead[s.PID]
 }
 
 // kill sends SIGKILL to a worker of the machine, and counts what it takes with it: it is stopped for the count, so that
 // it accepts and answers nothing in between.
-func (k *toll) kill(t testing.TB, m *lab.Machine, pid int) error {
+func (k *toll) kill(t testing.TB, m *kit.Machine, pid int) error {
 	host := m.HostPID(t, pid)
 	if err := unix.Kill(host, unix.SIGSTOP); err != nil {
 		return err
@@ -119,11 +119,11 @@ type crashLoop struct {
 }
 
 // killAtReady begins a crash loop.
-func (b *bus) killAtReady(t testing.TB, m *lab.Machine, units ...string) *crashLoop {
+func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *crashLoop {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	k := &crashLoop{cancel: cancel, done: make(chan struct{})}
-	changes := b.watch(t, units...)
+	changes := b.Watch(t, units...)
 	go func() {
 		defer close(k.done)
 		killed := make(map[uint32]bool)
@@ -132,12 +132,12 @@ func (b *bus) killAtReady(t testing.TB, m *lab.Machine, units ...string) *crashL
 			case <-ctx.Done():
 				return
 			case s := <-changes:
-				if !running(s) || s.pid == 0 || killed[s.pid] {
+				if !s.IsActive() || s.PID == 0 || killed[s.PID] {
 					continue
 				}
-				killed[s.pid] = true
-				if err := k.kill(t, m, int(s.pid)); err != nil {
-					t.Errorf("killing %s (%d): %v", s.unit, s.pid, err)
+				killed[s.PID] = true
+				if err := k.kill(t, m, int(s.PID)); err != nil {
+					t.Errorf("killing %s (%d): %v", s.Unit, s.PID, err)
 				}
 			}
 		}
@@ -153,17 +153,17 @@ func (k *crashLoop) stop() {
 
 // killRandomly kills a random one of the units that are up, at n random moments of a time. When none is up, the next
 // that comes is killed.
-func (b *bus) killRandomly(t testing.TB, m *lab.Machine, n int, within time.Duration, units ...string) *toll {
+func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.Duration, units ...string) *toll {
 	t.Helper()
 	k := new(toll)
-	ctx, cancel := patience.WithTimeout(t.Context(), within+eventTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), within+kit.EventTimeout)
 	defer cancel()
-	changes := b.watch(t, units...)
-	last := make(map[string]status)
+	changes := b.Watch(t, units...)
+	last := make(map[string]kit.Status)
 	killed := make(map[uint32]bool)
-	alive := func() (up []status) {
+	alive := func() (up []kit.Status) {
 		for _, u := range units {
-			if s := last[u]; running(s) && s.pid != 0 && !killed[s.pid] {
+			if s := last[u]; s.IsActive() && s.PID != 0 && !killed[s.PID] {
 				up = append(up, s)
 			}
 		}
@@ -174,7 +174,7 @@ func (b *bus) killRandomly(t testing.TB, m *lab.Machine, n int, within time.Dura
 	for due := 0; k.kills < n; {
 		select {
 		case s := <-changes:
-			last[s.unit] = s
+			last[s.Unit] = s
 		case <-next.C:
 			due++
 			next.Reset(rand.N(2 * within / time.Duration(n)))
@@ -183,9 +183,9 @@ func (b *bus) killRandomly(t testing.TB, m *lab.Machine, n int, within time.Dura
 		}
 		if up := alive(); k.kills < due && len(up) > 0 {
 			victim := up[rand.IntN(len(up))]
-			killed[victim.pid] = true
-			if err := k.kill(t, m, int(victim.pid)); err != nil {
-				t.Errorf("killing %s (%d): %v", victim.unit, victim.pid, err)
+			killed[victim.PID] = true
+			if err := k.kill(t, m, int(victim.PID)); err != nil {
+				t.Errorf("killing %s (%d): %v", victim.Unit, victim.PID, err)
 			}
 		}
 	}

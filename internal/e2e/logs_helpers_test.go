@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // talker is an app without a port whose instances do what they are told.
 type talker struct {
-	m    *lab.Machine
+	m    *kit.Machine
 	name string
 	n    int
 }
@@ -29,7 +29,7 @@ const (
 )
 
 // talk installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
-func talk(t testing.TB, m *lab.Machine, name string, n int, more ...string) talker {
+func talk(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
 		m.CopyIn(t, "testdata/talker.sh", talkerScript)
@@ -38,11 +38,11 @@ func talk(t testing.TB, m *lab.Machine, name string, n int, more ...string) talk
 	return installTalker(t, m, talkerScript, name, n, more...)
 }
 
-func installTalker(t testing.TB, m *lab.Machine, program, name string, n int, more ...string) talker {
+func installTalker(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
 	a := talker{m, name, n}
-	t.Cleanup(func() { app{m: m, name: name}.uninstall(t) })
-	must(t, m, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
+	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
+	m.Must(t, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
 		"--settle", "1ms"}, more, []string{"--", program, a.fifo()})...)
 	for i := 1; i <= n; i++ {
 		a.awaitReady(t, i)
@@ -105,9 +105,9 @@ func parseLogs(t testing.TB, text string) []logLine {
 }
 
 // logs runs logs --json, which must succeed.
-func logs(t testing.TB, m *lab.Machine, args ...string) []logLine {
+func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
-	return parseLogs(t, must(t, m, append([]string{"logs", "--json"}, args...)...).Stdout)
+	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
 // messages are those of the workers.
@@ -128,10 +128,10 @@ type follower struct {
 }
 
 // followLogs starts logs --json --follow with all lines that there are, so that none is missed while it starts.
-func followLogs(t testing.TB, m *lab.Machine, args ...string) *follower {
+func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := m.Command(ctx, append([]string{ctl, "logs", "--json", "--follow", "-n", "all"}, args...)...)
+	cmd := m.Command(ctx, append([]string{kit.Ctl, "logs", "--json", "--follow", "-n", "all"}, args...)...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -164,7 +164,7 @@ func (f *follower) await(t testing.TB, message string) {
 
 func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
 	t.Helper()
-	end := patience.After(eventTimeout)
+	end := patience.After(kit.EventTimeout)
 	for {
 		select {
 		case line, ok := <-f.lines:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -23,7 +24,7 @@ type diskUsage struct {
 
 // TestLogsNamespace gives an app a journal of its own: with limits, shown, flushed, and gone with the app.
 func TestLogsNamespace(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
 		a := talk(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
 		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") || !strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
@@ -47,29 +48,29 @@ func TestLogsNamespace(t *testing.T) {
 			t.Errorf("in the journal of the machine: %.200s", got)
 		}
 		// systemd's own messages are in the other journal.
-		if r := must(t, m, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") || !strings.Contains(r.Stdout, "own@2 | theirs\n") {
+		if r := m.Must(t, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") || !strings.Contains(r.Stdout, "own@2 | theirs\n") {
 			t.Errorf("%.500s", r.Stdout)
 		}
 		checkLimit(t, m, a)
-		must(t, m, "flush", "own", "--yes")
+		m.Must(t, "flush", "own", "--yes")
 		a.tell(t, 2, "echo after")
 		f.await(t, "after")
 		if got := messages(logs(t, m, "own", "-n", "all")); len(got) != 1 || got[0] != "after" {
 			t.Errorf("after the flush: %.300q", got)
 		}
-		must(t, m, "uninstall", "own", "--yes")
+		m.Must(t, "uninstall", "own", "--yes")
 		wantNoJournal(t, m, "own")
 		checkFailedInstall(t, m)
 	})
 }
 
 // checkLimit writes more than the journal may hold.
-func checkLimit(t *testing.T, m *lab.Machine, a talker) {
+func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 	t.Helper()
 	a.tell(t, 1, `head -c 16000000 /dev/urandom | od -An -v -tx1 -w3000; echo full`)
 	a.await(t, "full")
 	var u diskUsage
-	if err := json.Unmarshal([]byte(must(t, m, "logs", "own", "--disk-usage", "--json").Stdout), &u); err != nil {
+	if err := json.Unmarshal([]byte(m.Must(t, "logs", "own", "--disk-usage", "--json").Stdout), &u); err != nil {
 		t.Fatal(err)
 	}
 	for _, j := range u.Journals {
@@ -83,22 +84,22 @@ func checkLimit(t *testing.T, m *lab.Machine, a talker) {
 }
 
 // checkFailedInstall: the reason of a failure is found in a journal of its own too, which is gone with the rest.
-func checkFailedInstall(t *testing.T, m *lab.Machine) {
+func checkFailedInstall(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	r := run(t, m, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--log-namespace",
+	r := m.Clusterctl(t, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--log-namespace",
 		"--settle", "10s", "--", "/bin/sh", "-c", "echo this is why; exit 1")
 	if r.Code != 3 || !strings.Contains(r.Stderr, "    this is why\n") {
 		t.Errorf("%v", r)
 	}
 	wantNoJournal(t, m, "bad")
-	r = run(t, m, "install", "bad", "--log-max-size", "10M", "--no-listen", "--activation", "native", "--", "/bin/true")
+	r = m.Clusterctl(t, "install", "bad", "--log-max-size", "10M", "--no-listen", "--activation", "native", "--", "/bin/true")
 	if r.Code != 2 || !strings.Contains(r.Stderr, "add --log-namespace") {
 		t.Errorf("%v", r)
 	}
 }
 
 // wantNoJournal: nothing of an app's own journal is left, on disk or in systemd.
-func wantNoJournal(t *testing.T, m *lab.Machine, name string) {
+func wantNoJournal(t *testing.T, m *kit.Machine, name string) {
 	t.Helper()
 	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s /run/log/journal/*.clusterctl-%[1]s /var/log/journal/*.clusterctl-%[1]s 2>/dev/null || :
 systemctl list-units --all --no-legend --plain '*@clusterctl-%[1]s.*'
@@ -110,11 +111,11 @@ systemctl list-units --failed --no-legend --plain`, name))
 
 // TestLogsKept: an uninstall can leave the journal, and what is installed next under the name goes on with it.
 func TestLogsKept(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := talk(t, m, "kept", 1, "--log-namespace")
 		a.tell(t, 1, "echo remember")
 		a.await(t, "remember")
-		r := must(t, m, "uninstall", "kept", "--yes", "--keep-logs")
+		r := m.Must(t, "uninstall", "kept", "--yes", "--keep-logs")
 		if !strings.Contains(r.Stderr, "journalctl --namespace=clusterctl-kept") {
 			t.Errorf("%v", r)
 		}
@@ -125,10 +126,10 @@ func TestLogsKept(t *testing.T) {
 			t.Errorf("%s", units)
 		}
 		talk(t, m, "kept", 1, "--log-namespace")
-		if r := must(t, m, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
+		if r := m.Must(t, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
 			t.Errorf("%s", r.Stdout)
 		}
-		must(t, m, "uninstall", "kept", "--yes")
+		m.Must(t, "uninstall", "kept", "--yes")
 		wantNoJournal(t, m, "kept")
 	})
 }
@@ -136,10 +137,10 @@ func TestLogsKept(t *testing.T) {
 // TestLogsNamespaceUpdate: another limit is taken up without a restart of a worker, and an app that goes back to the journal
 // of the machine leaves its own to be read.
 func TestLogsNamespaceUpdate(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := talk(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
 		again := func(flags ...string) lab.Result {
-			return must(t, m, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
+			return m.Must(t, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
 				"--settle", "1ms"}, flags, []string{"--", talkerScript, a.fifo()})...)
 		}
 		pid := m.MainPID(t, "limits@1.service")
@@ -169,7 +170,7 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 // TestLogsFields: what a Go worker logs with attributes is found by field, is whole however large, and is not lost when the
 // worker ends at once.
 func TestLogsFields(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, lab.Build(t, "./internal/e2e/logger"), logger)
 		a := installTalker(t, m, logger, "fielded", 1)
 		f := followLogs(t, m, "fielded", "--fields")
@@ -193,7 +194,7 @@ func TestLogsFields(t *testing.T) {
 			}
 			f.await(t, "ready 1")
 		}
-		if r := must(t, m, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout, "payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
+		if r := m.Must(t, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout, "payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
 			t.Errorf("%s", r.Stdout)
 		}
 	})

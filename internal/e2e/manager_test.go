@@ -5,59 +5,47 @@ package e2e
 import (
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
 // TestManagerReloads reloads and re-executes PID 1 under load: nothing is lost, nobody is restarted.
 func TestManagerReloads(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "reloads", 3, 8130, "--", goWorker)
-		before := a.pids(t)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "reloads", 3, 8130, "--", goWorker)
+		before := a.PIDs(t)
 		for _, command := range []string{"daemon-reload", "daemon-reexec"} {
-			loads := a.bothLoads(t)
+			loads := startLoads(t, a)
 			for range 3 {
 				m.Sh(t, "systemctl "+command)
 			}
-			a.wantUp(t)
-			loads.wantNoneLost(t, command+" three times")
+			a.WantUp(t)
+			loads.WantNoneLost(t, command+" three times")
 		}
-		wantSame(t, before, a.pids(t))
-		a.wantNonblocking(t, "after the reloads")
+		kit.WantNotReplaced(t, before, a.PIDs(t))
+		wantNonblocking(t, a, "after the reloads")
 		// PID 1 still has the socket and gives it to the next worker.
-		m.Sh(t, "systemctl restart "+a.instance(1))
-		a.wantUp(t)
-		a.wantNonblocking(t, "after the reloads and a restart")
+		m.Sh(t, "systemctl restart "+a.Unit(1))
+		a.WantUp(t)
+		wantNonblocking(t, a, "after the reloads and a restart")
 	})
-}
-
-func wantSame(t testing.TB, before, after []int) {
-	t.Helper()
-	for i := range before {
-		if after[i] != before[i] {
-			t.Errorf("instance %d was restarted: pid %d, then %d", i+1, before[i], after[i])
-		}
-	}
 }
 
 // TestJournalRestarts restarts journald under load: every worker lives, and what it writes afterwards is in the journal.
 func TestJournalRestarts(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "journal", 3, 8131, "--", worker)
-		before := a.pids(t)
-		run := load.Start(t, m, load.Options{URL: a.url + "log?line=during", Rate: rate})
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "journal", 3, 8131, "--", worker)
+		before := a.PIDs(t)
+		run := load.Start(t, m, load.Options{URL: a.URL("/log?line=during"), Rate: rate})
 		for range 3 {
 			m.Sh(t, "systemctl restart systemd-journald")
 		}
-		r := run.Stop()
-		t.Logf("three restarts of journald: %v", r)
-		if r.Failed() > 0 || r.OK == 0 {
-			t.Error("requests were lost")
-		}
-		wantSame(t, before, a.pids(t))
+		kit.WantNoneLost(t, "three restarts of journald", run.Stop())
+		kit.WantNotReplaced(t, before, a.PIDs(t))
 		// Each worker gets some of these requests: they are many more than the workers.
-		load.Start(t, m, load.Options{URL: a.url + "log?line=afterwards", Conns: 16, Requests: 3000}).Wait()
-		for _, u := range a.instances() {
+		load.Start(t, m, load.Options{URL: a.URL("/log?line=afterwards"), Conns: 16, Requests: 3000}).Wait()
+		for _, u := range a.Units() {
 			m.AwaitJournal(t, "afterwards", "-u", u)
 		}
 	})

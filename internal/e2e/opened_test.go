@@ -7,17 +7,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestLoopbackStaysThere: a program for the loopback alone is not opened to the network by a bare port, and what is opened
 // is what is printed.
 func TestLoopbackStaysThere(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/loopback.py"
 		m.CopyIn(t, "testdata/loopback.py", program)
-		a := app{m: m, name: "loop", n: 1}
-		t.Cleanup(func() { a.uninstall(t) })
+		a := kit.App{Machine: m, Name: "loop", Instances: 1}
+		t.Cleanup(func() { a.Uninstall(t) })
 		for _, c := range []struct{ listen, socket, out, err string }{
 			{"8098", "127.0.0.1:8098", "listening on http://127.0.0.1:8098/\n", "to open it to other machines: --listen 0.0.0.0:8098\n"},
 			{"0.0.0.0:8098", "0.0.0.0:8098", "listening on port 8098 of all IPv4 addresses, http://127.0.0.1:8098/\n", ""},
@@ -25,7 +26,7 @@ func TestLoopbackStaysThere(t *testing.T) {
 			{"127.0.0.1:8099:8098", "127.0.0.1:8099", "listening on http://127.0.0.1:8099/\n", ""},
 			{"8098", "127.0.0.1:8098", "listening on http://127.0.0.1:8098/\n", "to open it to other machines: --listen 0.0.0.0:8098\n"},
 		} {
-			r := must(t, m, "install", "--yes", a.name, "-i", "1", "--listen", c.listen, "--settle", "100ms", "--", "python3", program, "127.0.0.1", "8098")
+			r := m.Must(t, "install", "--yes", a.Name, "-i", "1", "--listen", c.listen, "--settle", "100ms", "--", "python3", program, "127.0.0.1", "8098")
 			if !strings.Contains(r.Stdout, c.out) || !strings.Contains(r.Stderr, c.err) {
 				t.Errorf("--listen %s: %v", c.listen, r)
 			}
@@ -36,15 +37,15 @@ func TestLoopbackStaysThere(t *testing.T) {
 				t.Errorf("--listen %s: %v", c.listen, r)
 			}
 		}
-		a.uninstall(t)
+		a.Uninstall(t)
 
 		// Nothing is probed here: a bare port means all addresses, which is said.
-		r := must(t, m, "install", a.name, "-i", "1", "--listen", "8098", "--activation", "native", "--settle", "100ms", "--", worker)
+		r := m.Must(t, "install", a.Name, "-i", "1", "--listen", "8098", "--activation", "native", "--settle", "100ms", "--", worker)
 		if want := "listening on port 8098 of all addresses, http://127.0.0.1:8098/\n"; !strings.Contains(r.Stdout, want) {
 			t.Errorf("no %q: %v", want, r)
 		}
 		m.WriteFile(t, "/opt/e2e/loop.yaml", "name: loop\ncommand: ["+worker+"]\nactivation: native\nready: notify\ninstances: 1\nlisten: [8097]\n", 0o644)
-		r = must(t, m, "apply", "-f", "/opt/e2e/loop.yaml")
+		r = m.Must(t, "apply", "-f", "/opt/e2e/loop.yaml")
 		if want := "loop: listening on port 8097 of all addresses, http://127.0.0.1:8097/\n"; !strings.Contains(r.Stderr, want) {
 			t.Errorf("no %q: %v", want, r)
 		}
@@ -55,10 +56,10 @@ func TestLoopbackStaysThere(t *testing.T) {
 }
 
 // listeningOn are the local addresses of TCP sockets that listen and have the text in their address.
-func listeningOn(t testing.TB, m *lab.Machine, text string) []string {
+func listeningOn(t testing.TB, m *kit.Machine, text string) []string {
 	t.Helper()
 	var all []string
-	for _, line := range lines(m.Sh(t, "ss -Hltn")) {
+	for _, line := range kit.Lines(m.Sh(t, "ss -Hltn")) {
 		if f := strings.Fields(line); len(f) > 3 && strings.Contains(f[3], text) {
 			all = append(all, f[3])
 		}

@@ -9,21 +9,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestOperatorsAreNotRoot: an operator tries everything that the rule is asked about to have PID 1 run a command line of
 // his own as root, or to use a unit that is not one of the app's.
 func TestOperatorsAreNotRoot(t *testing.T) {
-	onOperators(t, func(t *testing.T, m *lab.Machine) {
+	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		// Everything that is not meant to run writes this file.
 		const proof, write = "/root/proof", "/bin/sh -c 'id > /root/proof'"
-		queue := app{m: m, name: "queue", n: 2}
-		t.Cleanup(func() { queue.uninstall(t) })
-		must(t, m, "install", "queue", "-i", "2", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
-		install(t, m, "shop", 2, 8235, "--", goWorker)
-		was := install(t, m, "front-was", 1, 8236, "--", goWorker)
-		was.uninstall(t)
+		queue := kit.App{Machine: m, Name: "queue", Instances: 2}
+		t.Cleanup(func() { queue.Uninstall(t) })
+		m.Must(t, "install", "queue", "-i", "2", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
+		kit.InstallNative(t, m, "shop", 2, 8235, "--", goWorker)
+		was := kit.InstallNative(t, m, "front-was", 1, 8236, "--", goWorker)
+		was.Uninstall(t)
 		const dir = "/etc/systemd/system/"
 		unit := "[Service]\nType=oneshot\nExecStart=" + write + "\n"
 		for path, text := range map[string]string{

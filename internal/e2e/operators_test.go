@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -19,16 +20,16 @@ const (
 
 // onOperators runs a test on the releases that have rules of polkit, one after the other. alice is in the group of the
 // example rule, and bob is not.
-func onOperators(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
+func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
-	on(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "getent group "+operatorsGroup+" || { groupadd --system "+operatorsGroup+"; useradd --groups "+operatorsGroup+" alice; useradd bob; }")
 		f(t, m)
 	})
 }
 
 // writeRule installs the example rule with some apps in its list, as JavaScript, or as it is shipped.
-func writeRule(t *testing.T, m *lab.Machine, apps string) {
+func writeRule(t *testing.T, m *kit.Machine, apps string) {
 	t.Helper()
 	text, err := os.ReadFile(operatorsRule)
 	if err != nil {
@@ -46,11 +47,11 @@ func writeRule(t *testing.T, m *lab.Machine, apps string) {
 // TestOperators has two people, one of them in the group of the example rule for polkit, that names one of two apps.
 func TestOperators(t *testing.T) { onOperators(t, operators) }
 
-func operators(t *testing.T, m *lab.Machine) {
-	shop := install(t, m, "shop", 2, 8230, "--", goWorker)
-	front := install(t, m, "front-end", 1, 8231, "--", goWorker)
-	other := install(t, m, "other", 1, 8232, "--", goWorker)
-	b := dialBus(t, m)
+func operators(t *testing.T, m *kit.Machine) {
+	shop := kit.InstallNative(t, m, "shop", 2, 8230, "--", goWorker)
+	front := kit.InstallNative(t, m, "front-end", 1, 8231, "--", goWorker)
+	other := kit.InstallNative(t, m, "other", 1, 8232, "--", goWorker)
+	b := kit.DialBus(t, m)
 
 	writeRule(t, m, "")
 	t.Run("as it is shipped", func(t *testing.T) {
@@ -58,37 +59,37 @@ func operators(t *testing.T, m *lab.Machine) {
 			denied(t, m, who, "stop", "shop")
 			denied(t, m, who, "reload", "shop@1")
 		}
-		shop.wantUp(t)
+		shop.WantUp(t)
 	})
 
 	writeRule(t, m, `"shop", "front-*"`)
 	t.Run("allowed", func(t *testing.T) {
-		before := shop.pids(t)
+		before := shop.PIDs(t)
 		allowed(t, m, "alice", "restart", "shop")
-		wantRenewed(t, before, shop.pids(t))
-		before = shop.pids(t)
+		kit.WantReplaced(t, before, shop.PIDs(t))
+		before = shop.PIDs(t)
 		allowed(t, m, "alice", "reload", "shop")
-		wantRenewed(t, before, shop.pids(t))
-		before = shop.pids(t)
+		kit.WantReplaced(t, before, shop.PIDs(t))
+		before = shop.PIDs(t)
 		allowed(t, m, "alice", "reload", "shop@2")
-		after := shop.pids(t)
-		wantSame(t, before[:1], after[:1])
-		wantRenewed(t, before[1:], after[1:])
+		after := shop.PIDs(t)
+		kit.WantNotReplaced(t, before[:1], after[:1])
+		kit.WantReplaced(t, before[1:], after[1:])
 		allowed(t, m, "alice", "restart", "--rolling", "shop")
-		wantRenewed(t, after, shop.pids(t))
+		kit.WantReplaced(t, after, shop.PIDs(t))
 
 		allowed(t, m, "alice", "stop", "shop@1")
-		wantState(t, m, "inactive", shop.instance(1))
+		m.WantState(t, "inactive", shop.Unit(1))
 		allowed(t, m, "alice", "start", "shop@*")
-		shop.wantUp(t)
+		shop.WantUp(t)
 		allowed(t, m, "alice", "signal", "CONT", "shop")
 		allowed(t, m, "alice", "reset", "shop")
 		allowed(t, m, "alice", "stop", "shop")
-		shop.wantDown(t, b)
+		shop.WantDown(t, b)
 		allowed(t, m, "alice", "start", "shop")
-		shop.wantUp(t)
+		shop.WantUp(t)
 		allowed(t, m, "alice", "restart", "front-end")
-		front.wantUp(t)
+		front.WantUp(t)
 		// Without clusterctl as well.
 		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
 			t.Errorf("systemctl: %v", r)
@@ -98,7 +99,7 @@ func operators(t *testing.T, m *lab.Machine) {
 		}
 	})
 	t.Run("denied", func(t *testing.T) {
-		before := slices.Concat(shop.pids(t), other.pids(t))
+		before := slices.Concat(shop.PIDs(t), other.PIDs(t))
 		for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
 			denied(t, m, "alice", verb, "other")
 			denied(t, m, "alice", verb, "other@1")
@@ -120,38 +121,29 @@ func operators(t *testing.T, m *lab.Machine) {
 		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
 			t.Errorf("what is no unit of the app: %v", r)
 		}
-		wantSame(t, before, slices.Concat(shop.pids(t), other.pids(t)))
-		other.wantUp(t)
+		kit.WantNotReplaced(t, before, slices.Concat(shop.PIDs(t), other.PIDs(t)))
+		other.WantUp(t)
 	})
 }
 
 // as runs a command as a user, with that one's groups.
-func as(m *lab.Machine, t *testing.T, who string, argv ...string) lab.Result {
+func as(m *kit.Machine, t *testing.T, who string, argv ...string) lab.Result {
 	t.Helper()
 	return m.Run(t.Context(), slices.Concat([]string{"runuser", "-u", who, "--"}, argv)...)
 }
 
-func allowed(t *testing.T, m *lab.Machine, who string, args ...string) {
+func allowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
-	if r := as(m, t, who, append([]string{ctl}, args...)...); r.Code != 0 {
+	if r := as(m, t, who, append([]string{kit.Ctl}, args...)...); r.Code != 0 {
 		t.Errorf("%s: clusterctl %q: %v", who, args, r)
 	}
 }
 
 // denied wants exit status 4 and the line to type instead.
-func denied(t *testing.T, m *lab.Machine, who string, args ...string) {
+func denied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
-	r := as(m, t, who, append([]string{ctl}, args...)...)
+	r := as(m, t, who, append([]string{kit.Ctl}, args...)...)
 	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed || !strings.Contains(r.Stderr, want) || r.Stdout != "" {
 		t.Errorf("%s: clusterctl %q: want exit status %d and %q: %v", who, args, notAllowed, want, r)
-	}
-}
-
-func wantRenewed(t *testing.T, before, after []int) {
-	t.Helper()
-	for i := range before {
-		if after[i] == before[i] || after[i] == 0 {
-			t.Errorf("instance %d of these was not replaced: pid %d, then %d", i+1, before[i], after[i])
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -14,15 +15,15 @@ const optionsProgram = "/opt/e2e/options.py"
 // TestOptionsBeforeBind: the connections of an unmodified program have the options that it set on its socket, before and
 // after bind.
 func TestOptionsBeforeBind(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
-		a := app{m: m, name: "options", n: 2, url: "http://127.0.0.1:8391/"}
-		t.Cleanup(func() { a.uninstall(t) })
+		a := kit.App{Machine: m, Name: "options", Instances: 2, Port: 8391}
+		t.Cleanup(func() { a.Uninstall(t) })
 		const before = "TCP_NODELAY=1,SO_KEEPALIVE=1,TCP_KEEPIDLE=33,TCP_USER_TIMEOUT=12345,SO_RCVBUF=30000,TCP_DEFER_ACCEPT=1,TCP_FASTOPEN=17"
-		r := must(t, m, "install", a.name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
+		r := m.Must(t, "install", a.Name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
 		// A reload, too: other workers, the same listener.
-		must(t, m, "reload", a.name)
-		got := m.Sh(t, "curl -fsS -m 20 "+a.url)
+		m.Must(t, "reload", a.Name)
+		got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/"))
 		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33", "TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s is missing: %s", want, got)
@@ -42,12 +43,12 @@ func TestOptionsBeforeBind(t *testing.T) {
 // TestNoDelayByDefault: a program that sets no options gets connections without Nagle's algorithm, which costs 40 ms on kept
 // connections.
 func TestNoDelayByDefault(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
-		a := app{m: m, name: "nodelay", n: 1, url: "http://127.0.0.1:8392/"}
-		t.Cleanup(func() { a.uninstall(t) })
-		must(t, m, "install", a.name, "-i", "1", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
-		if got := m.Sh(t, "curl -fsS -m 20 "+a.url); !strings.Contains(got, "TCP_NODELAY=1/1") || !strings.Contains(got, "SO_KEEPALIVE=0/0") {
+		a := kit.App{Machine: m, Name: "nodelay", Instances: 1, Port: 8392}
+		t.Cleanup(func() { a.Uninstall(t) })
+		m.Must(t, "install", a.Name, "-i", "1", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
+		if got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") || !strings.Contains(got, "SO_KEEPALIVE=0/0") {
 			t.Error(got)
 		}
 	})

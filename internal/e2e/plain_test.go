@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -18,45 +19,37 @@ import (
 // is needed.
 func TestPlainUnits(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			equipWorkers(t, m)
-			dir := t.TempDir()
-			out, err := exec.Command(ctl, "generate", "plain", "--output", dir, "--systemd-version", fmt.Sprint(m.Systemd(t)),
-				"-i", "3", "--listen", "8195", "--activation", "native", "--ready", "notify", "--", goWorker).CombinedOutput()
-			if err != nil {
-				t.Fatalf("generate: %v\n%s", err, out)
-			}
-			copyUnits(t, m, dir)
-			m.Sh(t, "systemctl daemon-reload && systemctl enable --now plain")
-			a := app{m: m, name: "plain", n: 3, url: "http://127.0.0.1:8195/"}
-			a.wantUp(t)
-			a.wantNonblocking(t, "without clusterctl")
+	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		copyWorkers(t, m)
+		dir := t.TempDir()
+		out, err := exec.Command(ctl, "generate", "plain", "--output", dir, "--systemd-version", fmt.Sprint(m.Systemd(t)),
+			"-i", "3", "--listen", "8195", "--activation", "native", "--ready", "notify", "--", goWorker).CombinedOutput()
+		if err != nil {
+			t.Fatalf("generate: %v\n%s", err, out)
+		}
+		copyUnits(t, m, dir)
+		m.Sh(t, "systemctl daemon-reload && systemctl enable --now plain")
+		a := kit.App{Machine: m, Name: "plain", Instances: 3, Port: 8195}
+		a.WantUp(t)
+		wantNonblocking(t, a, "without clusterctl")
 
-			run := load.Start(t, m, load.Options{URL: a.url, Rate: rate})
-			m.Sh(t, "systemctl reload plain")
-			rep := run.Stop()
-			t.Logf("a reload without clusterctl: %v", rep)
-			if rep.Failed() > 0 || rep.OK == 0 {
-				t.Error("requests were lost")
-			}
-			b := dialBus(t, m)
-			k := b.killRandomly(t, m, 3, time.Second, a.instances()...)
-			b.await(t, "all are back", k.back, a.instances()...)
-			a.wantUp(t)
-			t.Logf("%d kills", k.kills)
-			m.Sh(t, "systemctl stop plain")
-			a.wantDown(t, b)
-			m.Reboot(t)
-			a.wantUp(t)
-		})
-	}
+		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
+		m.Sh(t, "systemctl reload plain")
+		kit.WantNoneLost(t, "a reload without clusterctl", run.Stop())
+		b := kit.DialBus(t, m)
+		k := killRandomly(t, b, m, 3, time.Second, a.Units()...)
+		b.Await(t, "all are back", k.back, a.Units()...)
+		a.WantUp(t)
+		t.Logf("%d kills", k.kills)
+		m.Sh(t, "systemctl stop plain")
+		a.WantDown(t, b)
+		m.Reboot(t)
+		a.WantUp(t)
+	})
 }
 
 // copyUnits puts the files of a directory of the host into /etc/systemd/system.
-func copyUnits(t testing.TB, m *lab.Machine, dir string) {
+func copyUnits(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

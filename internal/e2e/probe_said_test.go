@@ -6,24 +6,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestProbeIsAnnounced: what a probe runs is on stderr before it runs, and so is an app that it runs beside.
 func TestProbeIsAnnounced(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program, stderr, seen = "/opt/e2e/probed", "/run/probe.err", "/run/probe.seen"
 		// The program keeps what the terminal showed when it was started by the probe.
 		m.WriteFile(t, program, "#!/bin/sh\n[ -e "+seen+" ] || cp "+stderr+" "+seen+"\nexec python3 -m http.server 8172\n", 0o755)
-		a := app{m: m, name: "probed", n: 2}
+		a := kit.App{Machine: m, Name: "probed", Instances: 2}
 		t.Cleanup(func() {
-			a.uninstall(t)
+			a.Uninstall(t)
 			m.Sh(t, "rm -f "+program+" "+stderr+" "+seen)
 		})
 		install := func(flags string, want ...string) {
 			t.Helper()
 			m.Sh(t, "rm -f "+seen)
-			if r := m.Try(ctl + " install probed -i 2 --run-as root --sandbox off --settle 200ms " + flags + " -- " + program + " 'a b' 2> " + stderr); r.Code != 0 {
+			if r := m.Try(kit.Ctl + " install probed -i 2 --run-as root --sandbox off --settle 200ms " + flags + " -- " + program + " 'a b' 2> " + stderr); r.Code != 0 {
 				t.Fatalf("%v\n%s", r, m.ReadFile(t, stderr))
 			}
 			got := m.ReadFile(t, seen)

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestProjects: a program with a common file name is named after its project, and the app of another project is replaced
 // only when somebody says so. A deploy into a new directory is still the same project.
 func TestProjects(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const server = `import http.server as h, os
 class H(h.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -29,7 +30,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		}
 		in := func(dir string, args ...string) lab.Result {
 			t.Helper()
-			return m.Run(t.Context(), slices.Concat([]string{"env", "-C", dir, ctl}, args)...)
+			return m.Run(t.Context(), slices.Concat([]string{"env", "-C", dir, kit.Ctl}, args)...)
 		}
 		deploy := func(dir, port string, more ...string) lab.Result {
 			t.Helper()
@@ -49,7 +50,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 			}
 			return strings.Join(all, " ")
 		}
-		t.Cleanup(func() { must(t, m, "uninstall", "--yes", "all"); m.Sh(t, "rm -rf /srv/pr-*") })
+		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "all"); m.Sh(t, "rm -rf /srv/pr-*") })
 
 		// Two projects, and each has its app.
 		files("daemon", "/srv/pr-a", "/srv/pr-r/releases/1", "/srv/pr-r/releases/2")
@@ -71,20 +72,20 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		}
 		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)", hint+"sudo clusterctl install", "--name pr-a-pr-b, or replace the app: --replace")
 		m.WriteFile(t, "/root/apps.yaml", "name: pr-a\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/pr-b\nrun-as: games\nlisten: 127.0.0.1:8134\nenv: {PORT: 8134}\n", 0o644)
-		r = run(t, m, "apply", "-f", "/root/apps.yaml")
+		r = m.Clusterctl(t, "apply", "-f", "/root/apps.yaml")
 		if r.Code != usage {
 			t.Errorf("another project: %v", r)
 		}
 		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)", hint+"name it pr-a-pr-b in the file, or replace the app: sudo clusterctl apply -f /root/apps.yaml --replace")
-		if r := must(t, m, "apply", "--dry-run", "-f", "/root/apps.yaml"); !strings.Contains(r.Stderr, "apply needs --replace") {
+		if r := m.Must(t, "apply", "--dry-run", "-f", "/root/apps.yaml"); !strings.Contains(r.Stderr, "apply needs --replace") {
 			t.Errorf("a dry run: %v", r)
 		}
 		serves("8131", "/srv/pr-a")
 
 		// When it is meant, and back.
-		must(t, m, "apply", "-f", "/root/apps.yaml", "--replace", "--yes", "--settle", "100ms")
+		m.Must(t, "apply", "-f", "/root/apps.yaml", "--replace", "--yes", "--settle", "100ms")
 		serves("8134", "/srv/pr-b")
-		must(t, m, "rollback", "pr-a", "--yes", "--settle", "100ms")
+		m.Must(t, "rollback", "pr-a", "--yes", "--settle", "100ms")
 		serves("8131", "/srv/pr-a")
 
 		// Deploys: the next release, the link to it, and a directory that has moved.

@@ -7,20 +7,20 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
-	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
 // fewest watches units and remembers the smallest number of them that were up at the same time.
-func (b *bus) fewest(t testing.TB, units ...string) func() int {
+func fewest(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex
 	last, least := make(map[string]bool), -1
-	changes := b.watch(t, units...)
+	changes := b.Watch(t, units...)
 	go func() {
 		for s := range changes {
 			mu.Lock()
-			last[s.unit] = running(s)
+			last[s.Unit] = s.IsActive()
 			up := 0
 			for _, is := range last {
 				if is {
@@ -43,32 +43,31 @@ func (b *bus) fewest(t testing.TB, units ...string) func() int {
 // TestSurge: with an extra instance there are never fewer ready instances than the app has, also where the number of CPUs
 // would keep the extra one down; and without it there are, so that the count can fail.
 func TestSurge(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "surge", 2, 8620, "--", goWorker)
-		must(t, m, "scale", a.name, "max", "--settle", "50ms")
-		a.n = len(lines(m.Sh(t, "nproc | xargs seq")))
-		listed := len(strings.Fields(m.Sh(t, "systemctl show -p Wants --value "+a.service()+" | xargs -n 1 | grep @")))
-		if listed <= a.n {
-			t.Fatalf("%d instances are listed for %d CPUs", listed, a.n)
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "surge", 2, 8620, "--", goWorker)
+		m.Must(t, "scale", a.Name, "max", "--settle", "50ms")
+		a.Instances = len(kit.Lines(m.Sh(t, "nproc | xargs seq")))
+		listed := len(strings.Fields(m.Sh(t, "systemctl show -p Wants --value "+a.Service()+" | xargs -n 1 | grep @")))
+		if listed <= a.Instances {
+			t.Fatalf("%d instances are listed for %d CPUs", listed, a.Instances)
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 		watched := a
-		watched.n = listed + 2
-		run_ := load.Start(t, m, load.Options{URL: a.url, Conns: 4, Rate: 200})
-		kept := load.Start(t, m, load.Options{URL: a.url, Conns: 4, Rate: 200, KeepAlive: true})
+		watched.Instances = listed + 2
+		loads := startLoads(t, a)
 		for _, c := range []struct {
 			args []string
 			want int
 		}{
-			{[]string{"--surge", "1"}, a.n},
-			{[]string{"--surge", "2", "--batch", "2"}, a.n},
-			{nil, a.n - 1},
+			{[]string{"--surge", "1"}, a.Instances},
+			{[]string{"--surge", "2", "--batch", "2"}, a.Instances},
+			{nil, a.Instances - 1},
 		} {
-			b := dialBus(t, m)
-			fewest := b.fewest(t, watched.instances()...)
-			before := a.pids(t)
-			must(t, m, append([]string{"reload", a.name, "--settle", "100ms"}, c.args...)...)
-			for i, pid := range a.pids(t) {
+			b := kit.DialBus(t, m)
+			fewest := fewest(t, b, watched.Units()...)
+			before := a.PIDs(t)
+			m.Must(t, append([]string{"reload", a.Name, "--settle", "100ms"}, c.args...)...)
+			for i, pid := range a.PIDs(t) {
 				if pid == before[i] {
 					t.Errorf("%v: instance %d was not replaced", c.args, i+1)
 				}
@@ -76,18 +75,14 @@ func TestSurge(t *testing.T) {
 			if got := fewest(); got != c.want {
 				t.Errorf("reload %v: there were as few as %d ready, want %d", c.args, got, c.want)
 			}
-			a.wantSound(t)
+			wantSound(t, a)
 		}
-		for _, l := range []*load.Run{run_, kept} {
-			if r := l.Stop(); r.Failed() > 0 || r.OK == 0 {
-				t.Errorf("requests were lost: %v", r)
-			}
-		}
-		if left := m.Sh(t, "ls /run/clusterctl/surge"); len(lines(left)) != listed && len(lines(left)) != a.n {
+		loads.WantNoneLost(t, "reloads with and without a surge")
+		if left := m.Sh(t, "ls /run/clusterctl/surge"); len(kit.Lines(left)) != listed && len(kit.Lines(left)) != a.Instances {
 			t.Errorf("of the extra instances something is left: %s", left)
 		}
 		for u, want := range map[string]int{"surge@0": usage, "surge@2": usage} {
-			if r := run(t, m, "reload", u, "--surge", "1"); r.Code != want {
+			if r := m.Clusterctl(t, "reload", u, "--surge", "1"); r.Code != want {
 				t.Errorf("reload %s --surge 1: %v", u, r)
 			}
 		}

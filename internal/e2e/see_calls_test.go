@@ -8,18 +8,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestSeeCalls: twice the instances cost at most twice the calls to systemd, whatever the command, and none lists all units.
 func TestSeeCalls(t *testing.T) {
-	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
+	t.Parallel()
+	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		sleeper := func(name string, port int) {
-			install(t, m, name, 30, port, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
+			kit.InstallNative(t, m, name, 30, port, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
 		}
 		count := func(args ...string) int {
 			t.Helper()
-			calls := monitor(t, m, func() { must(t, m, args...) })
+			calls := monitor(t, m, func() { m.Must(t, args...) })
 			total := 0
 			for _, member := range slices.Sorted(maps.Keys(calls)) {
 				total += calls[member]

@@ -8,17 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // TestSeeDrift edits units by hand, and adds a drop-in.
 func TestSeeDrift(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		install(t, m, "drift", 2, 8315, "--", goWorker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		kit.InstallNative(t, m, "drift", 2, 8315, "--", goWorker)
 		show := func() seenApp {
 			t.Helper()
-			return showed(t, must(t, m, "show", "drift", "--json").Stdout)
+			return showed(t, m.Must(t, "show", "drift", "--json").Stdout)
 		}
 		if s := show(); len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.Limits == nil || s.Limits.MemoryMaxBytes != 0 || s.Limits.TasksMax == 0 {
 			t.Errorf("as installed: %+v", s)
@@ -32,10 +33,10 @@ func TestSeeDrift(t *testing.T) {
 		if fmt.Sprint(s.Drift) != "[{/etc/systemd/system/drift.socket changed}]" || fmt.Sprint(s.NeedReload) != "[drift.socket]" {
 			t.Errorf("a socket edited by hand: %+v, %q", s.Drift, s.NeedReload)
 		}
-		if out := must(t, m, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") || !strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
+		if out := m.Must(t, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") || !strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
 			t.Errorf("show:\n%s", out)
 		}
-		if s := showed(t, unpriv(t, m, "show", "drift", "--json").Stdout); len(s.Drift) != 1 || len(s.NeedReload) != 1 {
+		if s := showed(t, m.MustAsNobody(t, "show", "drift", "--json").Stdout); len(s.Drift) != 1 || len(s.NeedReload) != 1 {
 			t.Errorf("as nobody: %+v", s)
 		}
 		m.Sh(t, "systemctl daemon-reload")
@@ -63,28 +64,28 @@ func TestSeeDrift(t *testing.T) {
 
 // TestSeeSuppressed: an administrator's rate limit makes the journal drop lines, and that is counted.
 func TestSeeSuppressed(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "chatty", 1, 8316, "--", worker)
-		quiet := install(t, m, "chatty-not", 1, 8317, "--", worker)
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "chatty", 1, 8316, "--", worker)
+		quiet := kit.InstallNative(t, m, "chatty-not", 1, 8317, "--", worker)
 		m.WriteFile(t, "/etc/systemd/system/chatty@.service.d/limit.conf", "[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=1\n", 0o644)
 		t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/chatty@.service.d; systemctl daemon-reload") })
-		m.Sh(t, "systemctl daemon-reload; systemctl restart "+a.instance(1))
+		m.Sh(t, "systemctl daemon-reload; systemctl restart "+a.Unit(1))
 		// The journal says it when the next line comes after the interval: so lines go on until it has. One curl sends all of
 		// them: on a slow machine one for each would take so long that few fall into an interval.
 		burst := `curl -fsS "http://127.0.0.1:8316/log?line=[1-60]"`
 		said := false
-		for deadline := time.Now().Add(patience.For(eventTimeout)); !said && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(patience.For(kit.EventTimeout)); !said && time.Now().Before(deadline); {
 			m.Sh(t, burst)
 			said = m.Try("journalctl --sync; journalctl -q -b -o cat MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e | grep chatty@1").Code == 0
 		}
-		s := showed(t, must(t, m, "show", "chatty", "--json").Stdout)
+		s := showed(t, m.Must(t, "show", "chatty", "--json").Stdout)
 		if !said || s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
 			t.Errorf("lines were dropped: %v, %v", said, s.SuppressedLogLines)
 		}
-		if out := must(t, m, "show", "chatty").Stdout; !strings.Contains(out, " since boot, by the rate limit of the journal\n") {
+		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, by the rate limit of the journal\n") {
 			t.Errorf("show:\n%s", out)
 		}
-		if s := showed(t, must(t, m, "show", quiet.name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
+		if s := showed(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
 			t.Errorf("of the other app: %v", s.SuppressedLogLines)
 		}
 	})

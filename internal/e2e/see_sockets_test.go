@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -36,7 +37,7 @@ sys.stdin.read()
 `
 
 // connect runs the clients until the test ends, and gives how many connections each worker has.
-func connect(t *testing.T, m *lab.Machine, plan string) map[int]int {
+func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := m.Command(ctx, "python3", "-c", clients, plan)
@@ -73,8 +74,8 @@ func connect(t *testing.T, m *lab.Machine, plan string) map[int]int {
 
 // TestSeeSockets: known connections, each with the worker that answers it, then connections that nobody accepts.
 func TestSeeSockets(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8313],6,true],["AF_INET6",["::1",8313],3,true],["AF_UNIX","/run/conns.sock",2,true]]`)
 		l := see(t, m, "conns")[0]
 		if l.Connections == nil || *l.Connections != 11 || l.Queue == nil || l.Queue.Depth != 0 {
@@ -87,12 +88,12 @@ func TestSeeSockets(t *testing.T) {
 				t.Errorf("%s has %v connections, and has answered %d", in.Unit, in.Connections, counts[in.PID])
 			}
 		}
-		s := showed(t, must(t, m, "show", "conns", "--json").Stdout)
+		s := showed(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if s.Balance == nil || s.Balance.Max != most || s.Balance.MaxMean < 1 {
 			t.Errorf("balance: %+v, want a maximum of %d", s.Balance, most)
 		}
 
-		for _, pid := range a.pids(t) {
+		for _, pid := range a.PIDs(t) {
 			m.Sh(t, "kill -STOP "+strconv.Itoa(pid))
 		}
 		t.Cleanup(func() { m.Sh(t, "systemctl kill -s CONT 'conns@*.service'") })
@@ -101,28 +102,28 @@ func TestSeeSockets(t *testing.T) {
 		if l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 || l.State != "running" {
 			t.Errorf("nine connections wait: %+v, %+v", l.Queue, l)
 		}
-		s = showed(t, must(t, m, "show", "conns", "--json").Stdout)
+		s = showed(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 || s.Listeners[1].Unit != "conns-local.socket" {
 			t.Errorf("five and four: %+v", s.Listeners)
 		}
-		if l := seen(t, unpriv(t, m, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 {
+		if l := seen(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 {
 			t.Errorf("as nobody: %+v", l)
 		}
-		t.Log(must(t, m, "ls", "-a").Stdout, must(t, m, "show", "conns").Stdout)
+		t.Log(m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "conns").Stdout)
 	})
 }
 
 // TestSeeMemory: the memory of an instance is that of its children too.
 func TestSeeMemory(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/parent", "#!/bin/sh\npython3 -c 'import time; x = bytearray(64 << 20); print(\"the child has it\", flush=True); time.sleep(600)' &\nexec sleep 600\n", 0o755)
-		install(t, m, "parent", 1, 8314, "--ready", "exec", "--", "/opt/e2e/parent")
+		kit.InstallNative(t, m, "parent", 1, 8314, "--ready", "exec", "--", "/opt/e2e/parent")
 		m.AwaitJournal(t, "the child has it", "-u", "parent@1.service")
 		if l := see(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
 			t.Errorf("a child with 64 MB: %+v", l)
 		}
 		// Without root the processes can be counted too.
-		if l := seen(t, unpriv(t, m, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
+		if l := seen(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
 			t.Errorf("as nobody: %+v", l)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
@@ -21,23 +22,23 @@ exec ` + goWorker + "\n"
 
 // TestSeeStates has one app with an instance in each state, and one that gave up.
 func TestSeeStates(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/moody", moody, 0o755)
 		m.Sh(t, "rm -f /opt/e2e/moody.*")
 		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/moody.*; systemctl unmask moody@4.service tired@1.service") })
-		a := install(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
-		tired := install(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
-		b := dialBus(t, m)
+		a := kit.InstallNative(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
+		tired := kit.InstallNative(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
+		b := kit.DialBus(t, m)
 		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end, and not
 		// three, probably by the daemon-reload of "mask" in the middle of a restart.
-		gaveUp := func(s status) bool { return s.active == "failed" && s.exit == contract.StatusGaveUp }
+		gaveUp := func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp }
 		m.Sh(t, `touch /opt/e2e/moody.crash.2 /opt/e2e/moody.slow.5 /opt/e2e/moody.crash.1
 			systemctl kill -s KILL moody@2.service tired@1.service
 			clusterctl stop moody@3 moody@4
 			systemctl mask moody@4.service
 			systemctl restart --no-block moody@5.service`)
-		b.await(t, "it crash-loops", func(s status) bool { return s.nRestarts > 7 }, a.instance(2))
-		b.await(t, "it has given up", gaveUp, tired.instance(1))
+		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 7 }, a.Unit(2))
+		b.Await(t, "it has given up", gaveUp, tired.Unit(1))
 
 		// Between two waits there are moments of starting and of stopping (ExecStopPost=); nothing is asserted about how long
 		// any of them takes.
@@ -45,7 +46,7 @@ func TestSeeStates(t *testing.T) {
 			return slices.Contains([]string{"restarting", "starting", "stopping"}, in.State)
 		}
 		var loop seenInstance
-		for deadline := time.Now().Add(patience.For(eventTimeout)); loop.NextRestart == "" && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(patience.For(kit.EventTimeout)); loop.NextRestart == "" && time.Now().Before(deadline); {
 			loop = see(t, m, "--no-cpu", "moody")[0].Instances[1]
 			if !looping(loop) {
 				t.Fatalf("a crash loop: %+v", loop)
@@ -57,7 +58,7 @@ func TestSeeStates(t *testing.T) {
 			t.Errorf("a crash loop: %+v", loop)
 		}
 		apps := see(t, m)
-		text := must(t, m, "ls").Stdout + must(t, m, "ls", "-a").Stdout
+		text := m.Must(t, "ls").Stdout + m.Must(t, "ls", "-a").Stdout
 		t.Log(text)
 		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 || !strings.HasPrefix(moody.Problem, "moody@") {
 			t.Errorf("one of five runs: %+v", moody)
@@ -77,17 +78,17 @@ func TestSeeStates(t *testing.T) {
 				t.Errorf("ls does not say %q", want)
 			}
 		}
-		if s := showed(t, must(t, m, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
+		if s := showed(t, m.Must(t, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
 			t.Errorf("masked: %+v", s.Instances[3])
 		}
-		out := unpriv(t, m, "ls", "moody", "--json").Stdout
+		out := m.MustAsNobody(t, "ls", "moody", "--json").Stdout
 		if in := seen(t, out)[0].Instances[1]; !looping(in) {
 			t.Errorf("the crash loop as nobody: %+v", in)
 		}
 
 		// Stopped by hand, as a whole; and all of an app that gave up.
 		m.Sh(t, "clusterctl stop moody; touch /opt/e2e/moody.crash.2; systemctl kill -s KILL tired@2.service")
-		b.await(t, "it has given up", gaveUp, tired.instance(2))
+		b.Await(t, "it has given up", gaveUp, tired.Unit(2))
 		apps = see(t, m)
 		if apps[0].State != "stopped" || apps[0].Queue != nil {
 			t.Errorf("stopped by hand: %+v", apps[0])
@@ -109,13 +110,13 @@ s.listen(8324);
 
 // TestSeeAdopted: an unmodified worker, whose launcher holds it back after crashes and says so to everybody.
 func TestSeeAdopted(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)
 		m.Sh(t, "rm -f /opt/e2e/adopted.crash")
 		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/adopted.crash") })
-		a := app{m: m, name: "adopted", n: 2}
-		t.Cleanup(func() { a.uninstall(t) })
-		must(t, m, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload", "--", "/usr/bin/node", "/opt/e2e/unmodified.js")
+		a := kit.App{Machine: m, Name: "adopted", Instances: 2}
+		t.Cleanup(func() { a.Uninstall(t) })
+		m.Must(t, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload", "--", "/usr/bin/node", "/opt/e2e/unmodified.js")
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
 		l := see(t, m, "adopted")[0]
 		if l.Connections == nil || *l.Connections != 5 || l.Queue == nil || l.Memory == nil || *l.Memory < 20<<20 {
@@ -126,30 +127,30 @@ func TestSeeAdopted(t *testing.T) {
 				t.Errorf("%+v has answered %d", in, counts[in.PID])
 			}
 		}
-		b := dialBus(t, m)
-		m.Sh(t, "touch /opt/e2e/adopted.crash; systemctl kill -s KILL "+a.instance(1))
-		b.await(t, "it crash-loops", func(s status) bool { return s.nRestarts > 5 }, a.instance(1))
+		b := kit.DialBus(t, m)
+		m.Sh(t, "touch /opt/e2e/adopted.crash; systemctl kill -s KILL "+a.Unit(1))
+		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 5 }, a.Unit(1))
 		ask := map[string]func() seenInstance{
 			"root": func() seenInstance { return see(t, m, "--no-cpu", "adopted@1")[0].Instances[0] },
 			"nobody": func() seenInstance {
-				return seen(t, unpriv(t, m, "ls", "--no-cpu", "adopted@1", "--json").Stdout)[0].Instances[0]
+				return seen(t, m.MustAsNobody(t, "ls", "--no-cpu", "adopted@1", "--json").Stdout)[0].Instances[0]
 			},
 		}
 		for who, look := range ask {
 			var in seenInstance
-			for deadline := time.Now().Add(patience.For(eventTimeout)); in.State != "restarting" && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(patience.For(kit.EventTimeout)); in.State != "restarting" && time.Now().Before(deadline); {
 				in = look()
 			}
 			if in.State != "restarting" || who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
 				t.Errorf("a crash loop, for %s: %+v", who, in)
 			}
 		}
-		if out := must(t, m, "show", "adopted").Stdout; !strings.Contains(out, "degraded 1/2") {
+		if out := m.Must(t, "show", "adopted").Stdout; !strings.Contains(out, "degraded 1/2") {
 			t.Errorf("show:\n%s", out)
 		}
 		m.Sh(t, "rm /opt/e2e/adopted.crash")
-		b.await(t, "it is back", running, a.instance(1))
-		if text := m.Sh(t, "systemctl show -p StatusText --value "+a.instance(1)); text != "" {
+		b.Await(t, "it is back", kit.Status.IsActive, a.Unit(1))
+		if text := m.Sh(t, "systemctl show -p StatusText --value "+a.Unit(1)); text != "" {
 			t.Errorf("it runs, and its status is %q", text)
 		}
 	})

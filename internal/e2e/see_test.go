@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
@@ -59,20 +60,10 @@ type seenApp struct {
 	SuppressedLogLines *int64
 }
 
-// unpriv runs clusterctl as nobody.
-func unpriv(t testing.TB, m *lab.Machine, args ...string) lab.Result {
-	t.Helper()
-	r := m.Run(t.Context(), append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ctl}, args...)...)
-	if r.Code != 0 {
-		t.Fatalf("clusterctl %q as nobody: %v", args, r)
-	}
-	return r
-}
-
 // see reads the apps of "ls --json", which has to be as the schema says.
-func see(t testing.TB, m *lab.Machine, args ...string) []seenApp {
+func see(t testing.TB, m *kit.Machine, args ...string) []seenApp {
 	t.Helper()
-	return seen(t, must(t, m, append([]string{"ls", "--json"}, args...)...).Stdout)
+	return seen(t, m.Must(t, append([]string{"ls", "--json"}, args...)...).Stdout)
 }
 
 func seen(t testing.TB, output string) []seenApp {
@@ -102,11 +93,11 @@ func showed(t testing.TB, output string) seenApp {
 
 // TestSee has the basics on each release: numbers where there are some, for root and for nobody, as tables and as JSON.
 func TestSee(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world", "--env", "API_TOKEN=t0ps3cret", "--", worker)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world", "--env", "API_TOKEN=t0ps3cret", "--", worker)
 		m.Sh(t, "curl -fsS http://127.0.0.1:8310/")
-		t.Log(must(t, m, "ls").Stdout, must(t, m, "ls", "-a").Stdout, must(t, m, "show", "see").Stdout)
-		s := showed(t, must(t, m, "show", "see", "--json").Stdout)
+		t.Log(m.Must(t, "ls").Stdout, m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "see").Stdout)
+		s := showed(t, m.Must(t, "show", "see", "--json").Stdout)
 		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 || s.Listeners[0].State != "listening" || s.Balance == nil ||
 			s.SuppressedLogLines == nil || len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.DriftUnknown != "" {
 			t.Errorf("show: %+v", s)
@@ -117,7 +108,7 @@ func TestSee(t *testing.T) {
 			t.Errorf("ls: %+v", l)
 		}
 		for i, in := range l.Instances {
-			if in.State != "running" || in.PID != a.pids(t)[i] || in.Connections == nil || in.CPU == nil || in.Memory == nil || *in.Memory < 1<<20 {
+			if in.State != "running" || in.PID != a.PIDs(t)[i] || in.Connections == nil || in.CPU == nil || in.Memory == nil || *in.Memory < 1<<20 {
 				t.Errorf("ls: %+v", in)
 			}
 		}
@@ -133,9 +124,9 @@ func TestSee(t *testing.T) {
 }
 
 // seeAsNobody: what only root may see is missing, and nothing else.
-func seeAsNobody(t *testing.T, m *lab.Machine) {
+func seeAsNobody(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	l := seen(t, unpriv(t, m, "ls", "--json").Stdout)[0]
+	l := seen(t, m.MustAsNobody(t, "ls", "--json").Stdout)[0]
 	if l.State != "running" || l.Queue == nil || l.Connections == nil || l.Memory == nil {
 		t.Errorf("as nobody: %+v", l)
 	}
@@ -144,25 +135,25 @@ func seeAsNobody(t *testing.T, m *lab.Machine) {
 			t.Errorf("as nobody: %+v", in)
 		}
 	}
-	out := unpriv(t, m, "ls", "-a").Stdout
-	for _, line := range lines(out)[1:] {
+	out := m.MustAsNobody(t, "ls", "-a").Stdout
+	for _, line := range kit.Lines(out)[1:] {
 		if f := strings.Fields(line); len(f) < 8 || f[2] != "-" {
 			t.Errorf("ls -a as nobody:\n%s", out)
 		}
 	}
-	s := showed(t, unpriv(t, m, "show", "see", "--json").Stdout)
+	s := showed(t, m.MustAsNobody(t, "show", "see", "--json").Stdout)
 	if s.Balance != nil || s.SuppressedLogLines != nil || s.DriftUnknown != "" || s.Ready != 2 {
 		t.Errorf("show as nobody: %+v", s)
 	}
-	unpriv(t, m, "show", "see")
-	unpriv(t, m, "env", "see")
-	if r := m.Run(t.Context(), "setpriv", "--reuid=65534", "--clear-groups", ctl, "env", "see", "--running"); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
+	m.MustAsNobody(t, "show", "see")
+	m.MustAsNobody(t, "env", "see")
+	if r := m.Run(t.Context(), "setpriv", "--reuid=65534", "--clear-groups", kit.Ctl, "env", "see", "--running"); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
 		t.Errorf("env --running as nobody: %v", r)
 	}
 }
 
 // seeEnv: as configured and as it runs, with and without secrets.
-func seeEnv(t *testing.T, m *lab.Machine, a app) {
+func seeEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	t.Helper()
 	type environment struct {
 		Instances []struct {
@@ -177,7 +168,7 @@ func seeEnv(t *testing.T, m *lab.Machine, a app) {
 	}
 	ask := func(args ...string) map[string]string {
 		t.Helper()
-		out := must(t, m, append([]string{"env", "--json"}, args...)...).Stdout
+		out := m.Must(t, append([]string{"env", "--json"}, args...)...).Stdout
 		if err := outputschema.Check("env", []byte(out)); err != nil {
 			t.Errorf("env --json: %v\n%s", err, out)
 		}
@@ -191,13 +182,13 @@ func seeEnv(t *testing.T, m *lab.Machine, a app) {
 		}
 		return vars
 	}
-	if v := ask("see@2"); v["unit"] != a.instance(2) || v["GREETING"] != "hello world" || v["INSTANCE"] != "2" || v["API_TOKEN"] != "********" || v["LISTEN_FDS"] != "" {
+	if v := ask("see@2"); v["unit"] != a.Unit(2) || v["GREETING"] != "hello world" || v["INSTANCE"] != "2" || v["API_TOKEN"] != "********" || v["LISTEN_FDS"] != "" {
 		t.Errorf("env see@2: %v", v)
 	}
-	if v := ask("see", "--running", "--show-secrets"); v["unit"] != a.instance(1) || v["GREETING"] != "hello world" || v["API_TOKEN"] != "t0ps3cret" || v["LISTEN_FDS"] != "1" {
+	if v := ask("see", "--running", "--show-secrets"); v["unit"] != a.Unit(1) || v["GREETING"] != "hello world" || v["API_TOKEN"] != "t0ps3cret" || v["LISTEN_FDS"] != "1" {
 		t.Errorf("env see --running: %v", v)
 	}
-	text := must(t, m, "env", "see").Stdout
+	text := m.Must(t, "env", "see").Stdout
 	if !strings.Contains(text, "GREETING='hello world'\n") || strings.Contains(text, "t0ps3cret") || !strings.Contains(text, "API_TOKEN=********\n") {
 		t.Errorf("env see:\n%s", text)
 	}
@@ -209,10 +200,10 @@ func seeEnv(t *testing.T, m *lab.Machine, a app) {
 	if v := ask("see"); v["GREETING"] != "hello world" || v["MORE"] != "too" || v["FROM_FILE"] != "" {
 		t.Errorf("env with a drop-in: %v", v)
 	}
-	if text := must(t, m, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {
+	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {
 		t.Errorf("env with a file:\n%s", text)
 	}
-	if s := showed(t, must(t, m, "show", "see", "--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
+	if s := showed(t, m.Must(t, "show", "see", "--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
 		t.Errorf("drop-ins: %q", s.DropIns)
 	}
 }

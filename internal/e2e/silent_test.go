@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -32,13 +33,14 @@ for fd in os.listdir("/proc/1/fd"):
 // TestSilentListener: ls, show and --json tell of a listener that is bound and does not listen, and reload, start and restart
 // bring it back. A Unix socket is opened again.
 func TestSilentListener(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const port, path = 8331, "/run/silent.sock"
 		// A native worker whose accept fails ends, so this one does not accept.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
-		must(t, m, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path, "--activation", "native", "--ready", "exec",
+		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path, "--activation", "native", "--ready", "exec",
 			"--drain-timeout", "1s", "--settle", "100ms", "--", "/opt/e2e/idle")
-		t.Cleanup(func() { must(t, m, "uninstall", "--yes", "silent") })
+		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "silent") })
 		healthy := func(when string) {
 			t.Helper()
 			if l := see(t, m, "silent")[0]; l.State != "running" || l.Problem != "" {
@@ -55,7 +57,7 @@ func TestSilentListener(t *testing.T) {
 				t.Errorf("%s is shut down: %+v", what, l)
 			}
 			states := map[string]string{}
-			for _, one := range showed(t, must(t, m, "show", "silent", "--json").Stdout).Listeners {
+			for _, one := range showed(t, m.Must(t, "show", "silent", "--json").Stdout).Listeners {
 				states[one.Listen] = one.State
 			}
 			for at, state := range states {
@@ -67,14 +69,14 @@ func TestSilentListener(t *testing.T) {
 					t.Errorf("%s is shut down, and %s is %q, want %q", what, at, state, want)
 				}
 			}
-			if out := must(t, m, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") || !strings.Contains(out, "clusterctl reload silent") {
+			if out := m.Must(t, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") || !strings.Contains(out, "clusterctl reload silent") {
 				t.Errorf("%s is shut down:\n%s", what, out)
 			}
 		}
 		healthy("after the install")
 		for _, command := range []string{"reload", "start", "restart"} {
 			shut(fmt.Sprint(port))
-			if r := must(t, m, command, "silent"); !strings.Contains(r.Stderr, "listens again") {
+			if r := m.Must(t, command, "silent"); !strings.Contains(r.Stderr, "listens again") {
 				t.Errorf("%s: %v", command, r)
 			}
 			healthy("after " + command)
@@ -86,7 +88,7 @@ func TestSilentListener(t *testing.T) {
 
 		for _, command := range []string{"reload", "start", "restart"} {
 			shut(path)
-			if r := must(t, m, command, "silent"); !strings.Contains(r.Stderr, "the socket is opened again") {
+			if r := m.Must(t, command, "silent"); !strings.Contains(r.Stderr, "the socket is opened again") {
 				t.Errorf("%s: %v", command, r)
 			}
 			healthy("after " + command)

@@ -7,33 +7,34 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
 // TestUnchangedApp: an install and an apply of what is there say how it stands, and fail when it does not run.
 func TestUnchangedApp(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
 		m.WriteFile(t, script, "#!/bin/sh\ntest -e "+broken+" && { echo the disk is on fire; exit 7; }\nexec "+worker+"\n", 0o755)
 		m.WriteFile(t, vars, "A=1\n", 0o644)
 		m.WriteFile(t, file, "name: stands\ncommand: ["+script+"]\ndirectory: /srv/stands\nlisten: 8136\nactivation: native\nready: notify\ninstances: 2\nenv-files: ["+vars+"]\n", 0o644)
-		a := app{m: m, name: "stands", n: 2, url: "http://127.0.0.1:8136/"}
-		t.Cleanup(func() { a.uninstall(t); m.Sh(t, "rm -r /srv/stands") })
+		a := kit.App{Machine: m, Name: "stands", Instances: 2, Port: 8136}
+		t.Cleanup(func() { a.Uninstall(t); m.Sh(t, "rm -r /srv/stands") })
 		install := []string{
 			"install", "stands", "-i", "2", "--listen", "8136", "--activation", "native", "--ready", "notify", "--cwd", "/srv/stands",
 			"--env-file", vars, "--settle", "200ms", "--", script,
 		}
 		apply := []string{"apply", "-f", file, "--settle", "200ms"}
-		must(t, m, install...)
-		pids := a.pids(t)
+		m.Must(t, install...)
+		pids := a.PIDs(t)
 		want := func(said string, args ...string) lab.Result {
 			t.Helper()
-			r := must(t, m, args...)
+			r := m.Must(t, args...)
 			if r.Stdout != said {
 				t.Errorf("%q: %v\nwant %q", args, r, said)
 			}
-			wantSame(t, pids, a.pids(t))
+			kit.WantNotReplaced(t, pids, a.PIDs(t))
 			return r
 		}
 		want("stands: nothing has changed, 2/2 ready\n", install...)
@@ -45,45 +46,45 @@ func TestUnchangedApp(t *testing.T) {
 		m.Sh(t, "echo B=2 >>"+vars)
 		const newer = "stands: /srv/stands/my.env has changed since the app started: sudo clusterctl reload stands\n"
 		for _, args := range [][]string{install, apply} {
-			if r := must(t, m, args...); r.Stderr != newer {
+			if r := m.Must(t, args...); r.Stderr != newer {
 				t.Errorf("%q: %v", args, r)
 			}
 		}
-		r := must(t, m, append(apply, "--json")...)
+		r := m.Must(t, append(apply, "--json")...)
 		if !strings.Contains(r.Stdout, `"newerFiles": [`) {
 			t.Errorf("--json: %v", r)
 		}
 		if err := outputschema.Check("apply", []byte(r.Stdout)); err != nil {
 			t.Error(err)
 		}
-		must(t, m, "reload", "stands", "--settle", "100ms")
-		pids = a.pids(t)
+		m.Must(t, "reload", "stands", "--settle", "100ms")
+		pids = a.PIDs(t)
 		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
 			t.Errorf("there is something to say after the reload: %v", r)
 		}
 
 		// An instance is stopped: an apply says so, and an install starts it.
 		m.Sh(t, "systemctl stop stands@2")
-		if r := run(t, m, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
+		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
 			t.Errorf("one is stopped: %v", r)
 		} else {
 			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service is stopped", hint+"sudo clusterctl start stands")
 		}
-		must(t, m, install...)
-		a.wantUp(t)
+		m.Must(t, install...)
+		a.WantUp(t)
 
 		// It crashes over and over.
 		m.Sh(t, "touch "+broken+"; systemctl kill -s KILL stands@1 stands@2")
 		m.AwaitJournal(t, "the disk is on fire", "-u", "stands@1")
 		for _, args := range [][]string{install, apply} {
-			r := run(t, m, args...)
+			r := m.Clusterctl(t, args...)
 			if r.Code != notReached {
 				t.Errorf("%q: %v", args, r)
 			}
 			wantError(t, r.Stderr, "status=7", "the disk is on fire", hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
 		}
 		for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...), "apply": append(apply, "--json")} {
-			r := run(t, m, args...)
+			r := m.Clusterctl(t, args...)
 			if r.Code != notReached {
 				t.Errorf("%q: %v", args, r)
 			}
@@ -105,7 +106,7 @@ func TestUnchangedApp(t *testing.T) {
 			}
 		}
 		m.Sh(t, "rm "+broken)
-		must(t, m, "reload", "stands", "--settle", "100ms")
-		a.wantUp(t)
+		m.Must(t, "reload", "stands", "--settle", "100ms")
+		a.WantUp(t)
 	})
 }

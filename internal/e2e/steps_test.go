@@ -42,11 +42,11 @@ const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 // many names in a row the first two count, since units/install is killed at each of them by its own tests. The command is
 // stopped in front of each of its system calls for that, so the same n is the same moment each time. step is "" when the
 // command has ended before.
-func killedAt(t testing.TB, m *lab.Machine, n int, args ...string) (step string, r lab.Result) {
+func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
-	ctx, cancel := patience.WithTimeout(context.Background(), kit.Timeout)
+	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
 	defer cancel()
-	inside := m.Command(ctx, append([]string{ctl}, args...)...)
+	inside := m.Command(ctx, append([]string{kit.Ctl}, args...)...)
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", inside.Args...)
 	cmd.Env = append(inside.Env, tracerEnv+"="+strconv.Itoa(n))
 	var stdout, stderr strings.Builder

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -22,7 +23,7 @@ type about struct {
 }
 
 // askAbout asks a worker, with more arguments of curl.
-func askAbout(t testing.TB, m *lab.Machine, curl ...string) about {
+func askAbout(t testing.TB, m *kit.Machine, curl ...string) about {
 	t.Helper()
 	r := m.Run(t.Context(), append([]string{"curl", "-fsS", "--max-time", "120"}, curl...)...)
 	var a about
@@ -33,17 +34,17 @@ func askAbout(t testing.TB, m *lab.Machine, curl ...string) about {
 }
 
 // installed installs an app that has no listener, or a special one, and removes it with the test.
-func installed(t testing.TB, m *lab.Machine, name string, more ...string) lab.Result {
+func installed(t testing.TB, m *kit.Machine, name string, more ...string) lab.Result {
 	t.Helper()
-	t.Cleanup(func() { app{m: m, name: name}.uninstall(t) })
-	return must(t, m, slices.Concat([]string{"install", name, "--activation", "native", "--settle", "200ms"}, more)...)
+	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
+	return m.Must(t, slices.Concat([]string{"install", name, "--activation", "native", "--settle", "200ms"}, more)...)
 }
 
 // TestBackgroundApp installs the example without a socket.
 func TestBackgroundApp(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		installed(t, m, "ticker", "-i", "2", "--no-listen", "--", "python3", ticker)
-		wantState(t, m, "active", "ticker.service", "ticker@1.service", "ticker@2.service")
+		m.WantState(t, "active", "ticker.service", "ticker@1.service", "ticker@2.service")
 		if r := m.Try("test -e /etc/systemd/system/ticker.socket"); r.Code == 0 {
 			t.Error("a background app has a socket")
 		}
@@ -57,7 +58,7 @@ func TestBackgroundApp(t *testing.T) {
 		if err := k.kill(t, m, pid); err != nil {
 			t.Fatal(err)
 		}
-		dialBus(t, m).await(t, "it is back", func(s status) bool { return running(s) && s.pid != 0 && int(s.pid) != pid }, "ticker@1.service")
+		kit.DialBus(t, m).Await(t, "it is back", kit.RunsOther(pid), "ticker@1.service")
 		// The user is a dynamic one, and on 247 could not get at its directory.
 		if b := m.Sh(t, "cat /run/clusterctl/ticker/1.backoff"); !strings.Contains(b, "failures=1\n") {
 			t.Errorf("after a kill the backoff has noted\n%s", b)
@@ -67,7 +68,7 @@ func TestBackgroundApp(t *testing.T) {
 
 // TestListeners gives one app a listener of each kind.
 func TestListeners(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		t.Cleanup(func() {
 			if m.Try("test -e /run/kinds.sock").Code == 0 {
 				t.Error("the path of the Unix socket is left behind")
@@ -100,7 +101,7 @@ func TestListeners(t *testing.T) {
 
 // TestIdentityAndDirectory looks at the user, the group and the directory of a worker.
 func TestIdentityAndDirectory(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p '/srv/run as %h/$HOME' && chown daemon: '/srv/run as %h/$HOME'")
 		t.Cleanup(func() { m.Sh(t, "rm -rf '/srv/run as %h'") })
 		for _, tt := range []struct {
@@ -115,7 +116,7 @@ func TestIdentityAndDirectory(t *testing.T) {
 			{args: []string{"--cwd", "/srv/run as %h/$HOME"}, uid: 1, gid: 1, dir: "/srv/run as %h/$HOME"}, // its owner
 		} {
 			t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
-				install(t, m, "identity", 1, 8184, append(tt.args, "--", worker)...)
+				kit.InstallNative(t, m, "identity", 1, 8184, append(tt.args, "--", worker)...)
 				a := askAbout(t, m, "http://127.0.0.1:8184/about")
 				dynamic := a.UID >= 61184 && a.UID <= 65519 // systemd.exec(5), DynamicUser=
 				if tt.uid == 0 && !dynamic || tt.uid != 0 && (a.UID != tt.uid || a.GID != tt.gid) || a.Dir != tt.dir {
@@ -134,14 +135,14 @@ var hostile = []string{
 
 // TestValuesArriveAsTheyAre gives hostile arguments and variables to a worker.
 func TestValuesArriveAsTheyAre(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/srv/hostile env", "FROM_FILE=\"a \\$HOME %h\"\nV1=overridden\n", 0o600)
 		t.Cleanup(func() { m.Sh(t, "rm -f '/srv/hostile env'") })
 		args := []string{"--env-file", "/srv/hostile env", "--env-file=-/srv/not there"}
 		for i, v := range hostile {
 			args = append(args, "--env", fmt.Sprintf("V%d=%s", i, v))
 		}
-		install(t, m, "hostile", 1, 8185, slices.Concat(args, []string{"--", worker}, hostile)...)
+		kit.InstallNative(t, m, "hostile", 1, 8185, slices.Concat(args, []string{"--", worker}, hostile)...)
 		a := askAbout(t, m, "http://127.0.0.1:8185/about")
 		if !slices.Equal(a.Args[1:], hostile) {
 			t.Errorf("arguments %q, want %q", a.Args[1:], hostile)
@@ -162,7 +163,7 @@ func TestValuesArriveAsTheyAre(t *testing.T) {
 
 // TestMaxFollowsTheMachine changes the CPUs that systemd may use, which is what it counts.
 func TestMaxFollowsTheMachine(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var all unix.CPUSet
 		if err := unix.SchedGetaffinity(m.InitPID(), &all); err != nil {
 			t.Fatal(err)
@@ -176,8 +177,8 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 		}
 		wantCount := func(n int) {
 			t.Helper()
-			a := app{m: m, name: "max", n: n, url: "http://127.0.0.1:8186/"}
-			a.wantUp(t)
+			a := kit.App{Machine: m, Name: "max", Instances: n, Port: 8186}
+			a.WantUp(t)
 			if l := list(t, m); l.Apps[0].Ready != n || l.Apps[0].Wanted != n || l.Apps[0].State != "running" {
 				t.Errorf("with %d CPUs: %+v", n, l.Apps[0])
 			}
@@ -198,7 +199,7 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 		if err := unix.SchedSetaffinity(m.InitPID(), &all); err != nil {
 			t.Fatal(err)
 		}
-		must(t, m, "restart", "max")
+		m.Must(t, "restart", "max")
 		wantCount(all.Count())
 		if f := m.Sh(t, "systemctl --failed --no-legend --plain"); f != "" {
 			t.Errorf("instances that are skipped count as failed:\n%s", f)
@@ -208,18 +209,18 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 
 // TestDryRun prints what would be written, and changes nothing.
 func TestDryRun(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		before := lines(m.Sh(t, traces))
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		before := kit.Lines(m.Sh(t, traces))
 		args := []string{"install", "dry", "-i", "2", "--listen", "8187", "--activation", "native", "--", goWorker}
-		r := must(t, m, append([]string{"install", "--dry-run"}, args[1:]...)...)
+		r := m.Must(t, append([]string{"install", "--dry-run"}, args[1:]...)...)
 		wantUntouched(t, m, before)
 		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf", "clusterctl-dry.slice"} {
 			if !strings.Contains(r.Stdout, "/etc/systemd/system/"+path) {
 				t.Errorf("%s is not shown", path)
 			}
 		}
-		t.Cleanup(func() { app{m: m, name: "dry"}.uninstall(t) })
-		must(t, m, args...)
+		t.Cleanup(func() { kit.App{Machine: m, Name: "dry"}.Uninstall(t) })
+		m.Must(t, args...)
 		// It is what an install writes, word for word.
 		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf", "clusterctl-dry.slice"} {
 			if data := m.ReadFile(t, "/etc/systemd/system/"+path); !strings.Contains(r.Stdout, data) {
@@ -231,9 +232,9 @@ func TestDryRun(t *testing.T) {
 
 // TestFlagsAnywhere: flags may stand before and behind the name, and behind "--" all belongs to the program.
 func TestFlagsAnywhere(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		t.Cleanup(func() { app{m: m, name: "flags"}.uninstall(t) })
-		must(t, m, "--quiet", "install", "--activation=native", "--listen=8188", "flags", "-i", "2", "--env", "A=1,2", "--", worker, "-i", "7", "--", "--listen", "9999")
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		t.Cleanup(func() { kit.App{Machine: m, Name: "flags"}.Uninstall(t) })
+		m.Must(t, "--quiet", "install", "--activation=native", "--listen=8188", "flags", "-i", "2", "--env", "A=1,2", "--", worker, "-i", "7", "--", "--listen", "9999")
 		a := askAbout(t, m, "http://127.0.0.1:8188/about")
 		if want := []string{"-i", "7", "--", "--listen", "9999"}; !slices.Equal(a.Args[1:], want) {
 			t.Errorf("arguments %q, want %q", a.Args[1:], want)
@@ -241,8 +242,8 @@ func TestFlagsAnywhere(t *testing.T) {
 		if !slices.Contains(a.Env, "A=1,2") {
 			t.Errorf("A=1,2 is not in %q", a.Env)
 		}
-		app{m: m, name: "flags", n: 2, url: "http://127.0.0.1:8188/"}.wantUp(t)
-		r := must(t, m, "uninstall", "flags", "--yes", "-q")
+		kit.App{Machine: m, Name: "flags", Instances: 2, Port: 8188}.WantUp(t)
+		r := m.Must(t, "uninstall", "flags", "--yes", "-q")
 		if r.Stdout+r.Stderr != "" {
 			t.Errorf("--quiet says %q", r.Stdout+r.Stderr)
 		}

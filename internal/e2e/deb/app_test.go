@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -103,7 +104,7 @@ type upgrades struct {
 	good, newer, broken, mended string // packages
 }
 
-func (u upgrades) install(t *testing.T, m *lab.Machine) {
+func (u upgrades) install(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	t.Logf("apt-get install:\n%s", m.Sh(t, "apt-get install -y "+copyIn(t, m, u.good)+" 2>&1 | grep -v Reading"))
 	u.want(t, m, "1.0")
@@ -111,7 +112,7 @@ func (u upgrades) install(t *testing.T, m *lab.Machine) {
 
 // installForbidden: where the administrator has forbidden to start anything, as whoever builds an image does, the package
 // starts nothing, and is installed all the same.
-func (u upgrades) installForbidden(t *testing.T, m *lab.Machine) {
+func (u upgrades) installForbidden(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	const policy = "/usr/sbin/policy-rc.d"
 	m.WriteFile(t, policy, "#!/bin/sh\nexit 101\n", 0o755)
@@ -124,10 +125,10 @@ func (u upgrades) installForbidden(t *testing.T, m *lab.Machine) {
 }
 
 // want fails the test unless all instances are up and answer as a release.
-func (u upgrades) want(t testing.TB, m *lab.Machine, version string) {
+func (u upgrades) want(t testing.TB, m *kit.Machine, version string) {
 	t.Helper()
 	for range 4 {
-		if got := get(t, m, u.port); !strings.Contains(got, version) {
+		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", u.port)); !strings.Contains(got, version) {
 			t.Fatalf("%s answers %q, want %s", u.name, got, version)
 		}
 	}
@@ -141,7 +142,7 @@ func (u upgrades) want(t testing.TB, m *lab.Machine, version string) {
 	}
 }
 
-func (u upgrades) upgrade(t *testing.T, m *lab.Machine) {
+func (u upgrades) upgrade(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.newer)) })
 	u.want(t, m, "2.0")
@@ -151,7 +152,7 @@ func (u upgrades) upgrade(t *testing.T, m *lab.Machine) {
 }
 
 // upgradeKilled kills the configuring when one instance has been replaced and the other has not; done again, it replaces both.
-func (u upgrades) upgradeKilled(t *testing.T, m *lab.Machine) {
+func (u upgrades) upgradeKilled(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a killed upgrade", func() {
 		p := m.Start(t, "apt-get", "install", "-y", copyIn(t, m, u.newer))
@@ -166,7 +167,7 @@ func (u upgrades) upgradeKilled(t *testing.T, m *lab.Machine) {
 }
 
 // fail upgrades to a release that does not come up: apt says so, and the old one serves, also after a boot.
-func (u upgrades) fail(t *testing.T, m *lab.Machine) {
+func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a failed upgrade", func() {
 		r := m.Try("apt-get install -y " + copyIn(t, m, u.broken))
@@ -185,47 +186,43 @@ func (u upgrades) fail(t *testing.T, m *lab.Machine) {
 }
 
 // end removes and purges the package.
-func (u upgrades) end(t *testing.T, m *lab.Machine, before []string) {
+func (u upgrades) end(t *testing.T, m *kit.Machine, before []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)
 	if r := m.Try(fmt.Sprintf("curl -sS --max-time 5 http://127.0.0.1:%d/", u.port)); r.Code != 7 {
 		t.Errorf("after its removal %s answers: %v", u.name, r)
 	}
 	m.Sh(t, "apt-get purge -y "+u.name)
-	wantSame(t, before, files(t, m))
+	kit.WantSameLines(t, before, files(t, m))
 }
 
 // TestNativeApp has a package of a native app installed on machines that have never seen clusterctl.
 func TestNativeApp(t *testing.T) {
 	u := nativeUpgrades(t)
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			before := fresh(t, m)
-			if r == lab.Sid {
-				u.installForbidden(t, m)
-			} else {
-				u.install(t, m)
-			}
-			if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
-				t.Errorf("of clusterctl there is %s", r.Stdout)
-			}
-			if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
-				t.Errorf("secrets in the package, or another user than hello: %q", got)
-			}
-			if r == lab.Bookworm {
-				u.upgradeKilled(t, m)
-			} else {
-				u.upgrade(t, m)
-			}
-			u.fail(t, m)
-			if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
-				t.Errorf("what the releases wrote: %q", got)
-			}
-			u.end(t, m, before)
-		})
-	}
+	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := fresh(t, m)
+		if m.Release() == lab.Sid {
+			u.installForbidden(t, m)
+		} else {
+			u.install(t, m)
+		}
+		if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
+			t.Errorf("of clusterctl there is %s", r.Stdout)
+		}
+		if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
+			t.Errorf("secrets in the package, or another user than hello: %q", got)
+		}
+		if m.Release() == lab.Bookworm {
+			u.upgradeKilled(t, m)
+		} else {
+			u.upgrade(t, m)
+		}
+		u.fail(t, m)
+		if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
+			t.Errorf("what the releases wrote: %q", got)
+		}
+		u.end(t, m, before)
+	})
 }
 
 // nativeUpgrades are made for the oldest systemd, and installed on all.

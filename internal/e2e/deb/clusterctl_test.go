@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -23,41 +24,37 @@ const older, newer = "0.0.1", "0.0.2"
 func TestClusterctl(t *testing.T) {
 	first := debFile(makeDeb(t, top, older, nil, "amd64"), older, "amd64")
 	second := debFile(makeDeb(t, top, newer, nil, "amd64"), newer, "amd64")
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			m.WriteFile(t, "/srv/packages/node/server.js", "require('http').createServer((q, r) => r.end('adopted')).listen(8293)\n", 0o644)
-			host := nativeWorker(t)
-			m.CopyIn(t, host, "/srv/packages/go-worker")
-			before := fresh(t, m)
-			u := nodeUpgrades(t, m.Systemd(t))
-			m.Sh(t, "apt-get install -y "+copyIn(t, m, first))
-			wantShipped(t, m)
-			m.Sh(t, "clusterctl install hello -i 2 -l 8292 --settle 200ms -- /srv/packages/go-worker")
-			m.Sh(t, "clusterctl install /srv/packages/node/server.js --name adopted -i 2 --listen 8293 --settle 200ms --no-probe")
+	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.WriteFile(t, "/srv/packages/node/server.js", "require('http').createServer((q, r) => r.end('adopted')).listen(8293)\n", 0o644)
+		host := nativeWorker(t)
+		m.CopyIn(t, host, "/srv/packages/go-worker")
+		before := fresh(t, m)
+		u := nodeUpgrades(t, m.Systemd(t))
+		m.Sh(t, "apt-get install -y "+copyIn(t, m, first))
+		wantShipped(t, m)
+		m.Sh(t, "clusterctl install hello -i 2 -l 8292 --settle 200ms -- /srv/packages/go-worker")
+		m.Sh(t, "clusterctl install /srv/packages/node/server.js --name adopted -i 2 --listen 8293 --settle 200ms --no-probe")
 
-			upgradeClusterctl(t, m, second)
-			wantPacked(t, m)
-			wantRefused(t, m)
-			u.install(t, m)
-			u.upgrade(t, m)
-			// As an administrator does it, with clusterctl on the machine.
-			underLoad(t, m, u.port, "a reload", func() { m.Sh(t, "systemctl reload shop && clusterctl reload shop") })
-			wantSeen(t, m)
-			u.fail(t, m)
-			m.Sh(t, "apt-get purge -y shop")
-			removeClusterctl(t, m, second)
-			m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
-			// An administrator may have moved the directory to another disk.
-			m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; apt-get purge -y clusterctl; rm /var/lib/clusterctl")
-			wantSame(t, before, files(t, m))
-		})
-	}
+		upgradeClusterctl(t, m, second)
+		wantPacked(t, m)
+		wantRefused(t, m)
+		u.install(t, m)
+		u.upgrade(t, m)
+		// As an administrator does it, with clusterctl on the machine.
+		underLoad(t, m, u.port, "a reload", func() { m.Sh(t, "systemctl reload shop && clusterctl reload shop") })
+		wantSeen(t, m)
+		u.fail(t, m)
+		m.Sh(t, "apt-get purge -y shop")
+		removeClusterctl(t, m, second)
+		m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
+		// An administrator may have moved the directory to another disk.
+		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; apt-get purge -y clusterctl; rm /var/lib/clusterctl")
+		kit.WantSameLines(t, before, files(t, m))
+	})
 }
 
 // wantPacked makes a package of an app that is installed, on the machine itself.
-func wantPacked(t *testing.T, m *lab.Machine) {
+func wantPacked(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && dpkg-deb -f adopted_7_all.deb Depends && dpkg-deb -c adopted_7_all.deb")
 	for _, want := range []string{"\nsystemd (>= " + fmt.Sprint(m.Systemd(t)) + "~), clusterctl, nodejs\n", "./usr/lib/clusterctl-apps/adopted/app/server.js\n"} {
@@ -68,7 +65,7 @@ func wantPacked(t *testing.T, m *lab.Machine) {
 }
 
 // wantRefused: the package of an app whose units clusterctl has installed is not installed over it.
-func wantRefused(t *testing.T, m *lab.Machine) {
+func wantRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	before := m.MainPID(t, "adopted@1.service")
 	r := m.Try("apt-get install -y /srv/packages/adopted_7_all.deb")
@@ -87,7 +84,7 @@ func nativeWorker(t *testing.T) string {
 }
 
 // wantSeen: clusterctl shows an app that came with a package, and leaves its files to dpkg.
-func wantSeen(t *testing.T, m *lab.Machine) {
+func wantSeen(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
 		t.Errorf("clusterctl says of the app of a package:\n%s", got)
@@ -101,7 +98,7 @@ func wantSeen(t *testing.T, m *lab.Machine) {
 }
 
 // wantShipped looks whether all is where programs look for it.
-func wantShipped(t *testing.T, m *lab.Machine) {
+func wantShipped(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+older) {
 		t.Errorf("clusterctl version: %s", got)
@@ -126,7 +123,7 @@ func wantShipped(t *testing.T, m *lab.Machine) {
 // running is what an upgrade of clusterctl must not change: processes, and the text of units.
 const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; cat hello.service hello@.service adopted@.service`
 
-func upgradeClusterctl(t *testing.T, m *lab.Machine, deb string) {
+func upgradeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	before := m.Sh(t, running)
 	underLoad(t, m, 8292, "an upgrade of clusterctl, native", func() {
@@ -141,7 +138,7 @@ func upgradeClusterctl(t *testing.T, m *lab.Machine, deb string) {
 }
 
 // removeClusterctl: what runs runs on, a native app also comes back when it dies, and what will miss the shim is named.
-func removeClusterctl(t *testing.T, m *lab.Machine, deb string) {
+func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	underLoad(t, m, 8293, "the removal of clusterctl, adopted", func() {
 		out := m.Sh(t, "apt-get remove -y clusterctl 2>&1")
@@ -161,7 +158,7 @@ func removeClusterctl(t *testing.T, m *lab.Machine, deb string) {
 		if got := m.Sh(t, "systemctl show -p MainPID --value hello@2.service"); got == fmt.Sprint(old) {
 			t.Errorf("hello@2 was not killed")
 		}
-		if got := get(t, m, 8292); !strings.Contains(got, "hello from") {
+		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", 8292)); !strings.Contains(got, "hello from") {
 			t.Errorf("after the removal hello answers %q", got)
 		}
 	})

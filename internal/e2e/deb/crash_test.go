@@ -22,7 +22,7 @@ func TestPackageOfACrashLoop(t *testing.T) {
 		p.write(t, "run.sh", "#!/bin/sh\n"+program, 0o755)
 		debs = append(debs, p.version(t, []string{"1.0", "2.0"}[i]))
 	}
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		for i, deb := range append(debs, debs...) {
 			if i == len(debs) {
 				m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), kit.Shim)

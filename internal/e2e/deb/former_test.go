@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
 // former turns a package into the one that an earlier clusterctl would have made of the same app. That used /opt/NAME,
@@ -42,7 +42,7 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 	two := p.version(t, "2.0")
 	p.write(t, "run.sh", "#!/bin/sh\nexit 3\n", 0o755)
 	broken := p.version(t, "1.5")
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /opt/nest /var/lib/nest /etc/nest; echo precious | tee /opt/nest/x /var/lib/nest/x; echo FROM=etc >/etc/nest/nest.env")
 		before := files(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, old))
@@ -72,7 +72,7 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 			t.Errorf("that the data stays is not said:\n%s", out)
 		}
 		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; rm -r /var/lib/nest/data; userdel nest")
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 
 		// Removed, and then installed in the version of now.
 		dpkg(t, m, "-i "+copyIn(t, m, old))
@@ -80,6 +80,6 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; echo 0.9 >/var/lib/nest/data/starts")
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		m.Sh(t, "grep -qx 0.9 /var/lib/clusterctl-apps/nest/data/starts; dpkg -P nest; rm -r /var/lib/nest/data; userdel nest")
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 	})
 }

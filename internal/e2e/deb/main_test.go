@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
@@ -50,7 +51,7 @@ func debFile(dist, version, arch string) string {
 }
 
 // fresh makes a machine install manuals and notes too, as ordinary ones do, and tells what files it has.
-func fresh(t testing.TB, m *lab.Machine) []string {
+func fresh(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	// deb-systemd-helper removes every empty directory of links, also those that the image had.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
@@ -59,7 +60,7 @@ func fresh(t testing.TB, m *lab.Machine) []string {
 
 // files are all files of a machine with type, permissions, owner and target, but for logs, caches and dpkg's own notes; and
 // who is known on it, which units are, and which failed.
-func files(t testing.TB, m *lab.Machine) []string {
+func files(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
 find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp -o -path /var/cache -o -path /srv/packages \
@@ -75,52 +76,19 @@ true`)
 	return strings.Split(out, "\n")
 }
 
-// wantSame fails the test when files have come or gone.
-func wantSame(t testing.TB, before, after []string) {
-	t.Helper()
-	count := map[string]int{}
-	for _, l := range before {
-		count[l]--
-	}
-	for _, l := range after {
-		count[l]++
-	}
-	for _, l := range append(before, after...) {
-		switch n := count[l]; {
-		case n > 0:
-			t.Errorf("is left behind: %s", l)
-		case n < 0:
-			t.Errorf("is gone: %s", l)
-		}
-		count[l] = 0
-	}
-}
-
 // copyIn puts a package into a machine and gives its path there.
-func copyIn(t testing.TB, m *lab.Machine, file string) string {
+func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	t.Helper()
 	to := "/srv/packages/" + filepath.Base(file)
 	m.CopyIn(t, file, to)
 	return to
 }
 
-// get answers with the body of a page.
-func get(t testing.TB, m *lab.Machine, port int) string {
+// underLoad sends requests to a port while something is done. None may fail.
+func underLoad(t testing.TB, m *kit.Machine, port int, what string, do func()) {
 	t.Helper()
-	return m.Sh(t, fmt.Sprintf("curl -fsS --max-time 20 http://127.0.0.1:%d/", port))
-}
-
-// underLoad sends requests, on fresh connections and on kept ones, while something is done. None may fail.
-func underLoad(t testing.TB, m *lab.Machine, port int, what string, do func()) {
-	t.Helper()
-	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
-	short := load.Start(t, m, load.Options{URL: url, Rate: rate, Conns: 4, Timeout: patience.For(timeout)})
-	kept := load.Start(t, m, load.Options{URL: url, Rate: rate, Conns: 4, Timeout: patience.For(timeout), KeepAlive: true})
+	o := load.Options{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Rate: rate, Conns: 4, Timeout: patience.For(timeout)}
+	loads := kit.StartLoads(t, m, o)
 	do()
-	for _, r := range []load.Report{short.Stop(), kept.Stop()} {
-		if r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("%s: %v", what, r)
-		}
-		t.Logf("%s: %d requests, %d failed", what, r.Requests, r.Failed())
-	}
+	loads.WantNoneLost(t, what)
 }

@@ -9,20 +9,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // onReleases runs a test on a machine of each of the oldest three releases, all at once.
-func onReleases(t *testing.T, test func(t *testing.T, m *lab.Machine)) {
+func onReleases(t *testing.T, test func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
-	for _, r := range []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie} {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			fresh(t, m)
-			test(t, m)
-		})
-	}
+	releases := []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie}
+	kit.BareMachines(t, releases, func(t *testing.T, m *kit.Machine) {
+		fresh(t, m)
+		test(t, m)
+	})
 }
 
 // daemon is a background app that notes each start in its data directory.
@@ -43,13 +41,13 @@ func (p project) version(t testing.TB, version string, args ...string) string {
 }
 
 // dpkg runs dpkg and returns what it printed.
-func dpkg(t testing.TB, m *lab.Machine, args string) string {
+func dpkg(t testing.TB, m *kit.Machine, args string) string {
 	t.Helper()
 	return m.Sh(t, "dpkg "+args+" 2>&1")
 }
 
 // wantInTheWay installs a package that must refuse to, and must leave the machine as it is.
-func wantInTheWay(t testing.TB, m *lab.Machine, deb, says string) {
+func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
 	t.Helper()
 	before := files(t, m)
 	r := m.Try("dpkg -i " + copyIn(t, m, deb))
@@ -63,7 +61,7 @@ func wantInTheWay(t testing.TB, m *lab.Machine, deb, says string) {
 			after[i] = "rc " + name
 		}
 	}
-	wantSame(t, before, after)
+	kit.WantSameLines(t, before, after)
 }
 
 // precious is a machine's own docker, with everything in the places that an app of that name could take for its own.
@@ -80,7 +78,7 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 	one, two := p.version(t, "1.0"), p.version(t, "2.0")
 	p.write(t, "run.sh", "#!/bin/sh\nprintf 'broken \\033]0;owned\\007\\n'\nexit 3\n", 0o755)
 	broken := p.version(t, "3.0")
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, precious)
 		before := files(t, m)
 		t.Logf("dpkg -i:\n%s", dpkg(t, m, "-i "+copyIn(t, m, one)))
@@ -105,14 +103,14 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		m.Sh(t, "echo mine >/opt/clusterctl-apps/docker/note; dpkg -P docker")
 		m.Sh(t, "grep -q precious "+data+"/mnt/x; umount "+data+"/mnt; grep -q mine /opt/clusterctl-apps/docker/note")
 		m.Sh(t, "rm -rf /var/lib/clusterctl-apps /opt/clusterctl-apps")
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 
 		// One that has never run.
 		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "try again with") {
 			t.Errorf("what does not run is installed: %v", r)
 		}
 		dpkg(t, m, "-P docker")
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 	})
 }
 
@@ -125,7 +123,7 @@ func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, two := p.version(t, "1.0"), p.version(t, "2.0", "--include", extra)
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		for _, dir := range []string{"/opt/clusterctl-apps/redis", "/var/lib/clusterctl-apps/redis"} {
 			m.Sh(t, "mkdir -p "+dir+"; echo precious >"+dir+"/x")
 			wantInTheWay(t, m, one, dir)
@@ -156,7 +154,7 @@ printf 'Package: redis\nVersion: 0.9\nArchitecture: all\nMaintainer: A B <a@exam
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		m.Sh(t, "grep -q extra "+extra+"; dpkg -P redis; ! test -e "+extra)
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 	})
 }
 
@@ -166,7 +164,7 @@ func TestPackageFollowsNoLink(t *testing.T) {
 	p := daemon(t, "nest", "DIR/data/uploads, DIR/data/new/er, DIR/data/gone/x, DIR/kept")
 	p.write(t, "data/uploads.old/seed", "seed\n", 0o644)
 	two := p.version(t, "2.0")
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		before := files(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, one))
 		const state = "/var/lib/clusterctl-apps/nest/"
@@ -182,14 +180,14 @@ func TestPackageFollowsNoLink(t *testing.T) {
 			t.Errorf("what is missing is made as %q", got)
 		}
 		m.Sh(t, "dpkg -P nest; test -d /srv/victim; rmdir /srv/victim")
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 	})
 }
 
 // TestPackageNeedsWhatItDoesNotMake: a writable path outside of the app's directory is the administrator's, over a purge too.
 func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
 	deb := daemon(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		r := m.Try("dpkg -i " + copyIn(t, m, deb))
 		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "hint: install -d -o spool '/srv/spool/in', and then: dpkg --configure spool\n") {
 			t.Errorf("without its directory: %v", r)
@@ -207,7 +205,7 @@ func TestPackagesShareAUser(t *testing.T) {
 		p.yaml = strings.Replace(p.yaml, "run-as: "+name, "run-as: both", 1)
 		debs = append(debs, p.version(t, "1.0"))
 	}
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		before := files(t, m)
 		for _, d := range debs {
 			dpkg(t, m, "-i "+copyIn(t, m, d))
@@ -215,14 +213,14 @@ func TestPackagesShareAUser(t *testing.T) {
 		dpkg(t, m, "-P one")
 		m.Sh(t, "getent passwd both; systemctl restart two@1; systemctl is-active two@1; test -s /var/lib/clusterctl-apps/two/data/starts")
 		dpkg(t, m, "-P two")
-		wantSame(t, before, files(t, m))
+		kit.WantSameLines(t, before, files(t, m))
 	})
 }
 
 // TestPackagePurgedLate: what clusterctl has installed by that name after the removal of a package is not the package's.
 func TestPackagePurgedLate(t *testing.T) {
 	deb := daemon(t, "late", "DIR/data").version(t, "1.0")
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		dpkg(t, m, "-i "+copyIn(t, m, deb))
 		dpkg(t, m, "-r late")
 		m.Sh(t, "printf '[Service]\\nExecStart=/bin/sleep infinity\\nUser=late\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/late.service; systemctl enable --now late")

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
 // TestCannotSilence has a worker close the shared listener for everybody, in each way that there is. What can be kept from it
 // is; whatever it reaches is over when it is restarted, and with an adopted worker at once.
 func TestCannotSilence(t *testing.T) {
-	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
+	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		native := k.name == "native"
 		for _, way := range []string{"shutdown", "race", "disconnect", "filter", "listen"} {
 			if native && way == "filter" {
@@ -41,6 +41,6 @@ func TestCannotSilence(t *testing.T) {
 }
 
 // backlog is how many connections the queue of the listener takes.
-func (k kind) backlog(m *lab.Machine) string {
+func (k kind) backlog(m *kit.Machine) string {
 	return strings.TrimSpace(m.Try(fmt.Sprintf("ss -Hltn 'sport = :%d' | awk '{print $3}'", k.port)).Stdout)
 }

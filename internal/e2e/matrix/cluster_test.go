@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
@@ -25,8 +26,7 @@ var sum = regexp.MustCompile(`^(\d+): 4999999950000000$`)
 func TestCluster2021(t *testing.T) {
 	t.Parallel()
 	// A machine of its own: it computes while others wait, and looks at what is left.
-	m := lab.Boot(t, lab.Bookworm)
-	equip(t, m)
+	m := suite().Boot(t, lab.Bookworm)
 	before := take(t, m)
 	for _, c := range []struct {
 		name, file, death string
@@ -45,20 +45,20 @@ func TestCluster2021(t *testing.T) {
 			if c.hangs {
 				timeout, drain = 10*time.Second, "3s"
 			}
-			a := &app{m: m, name: c.name, n: c.n, port: 8080}
-			t.Cleanup(func() { a.uninstall(t) })
-			unlessOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, patient...)...)
+			a := kit.App{Machine: m, Name: c.name, Instances: c.n, Port: 8080}
+			t.Cleanup(func() { a.Uninstall(t) })
+			unlessOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, slowProbe...)...)
 			const conns = 4
 			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.
-			run := load.Start(t, m, load.Options{URL: a.url("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
-			unlessOneDies(t, m, "reload", a.name)
+			run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
+			unlessOneDies(t, m, "reload", a.Name)
 			reports := []load.Report{run.Stop()}
 			seen := map[int]int{}
 			for range mostBatches {
-				r := load.Start(t, m, load.Options{URL: a.url("/"), Conns: conns, Requests: 4 * c.n, Timeout: timeout, WorkerHeader: bodies}).Wait()
+				r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Requests: 4 * c.n, Timeout: timeout, WorkerHeader: bodies}).Wait()
 				reports = append(reports, r)
 				for pid, n := range answers(t, r, sum) {
-					seen[a.instanceOf(pid)] += n
+					seen[instanceOf(a, pid)] += n
 				}
 				// Who has died meanwhile is in no instance any more.
 				if delete(seen, 0); len(seen) == c.n {
@@ -74,8 +74,8 @@ func TestCluster2021(t *testing.T) {
 				worst = max(worst, r.Failed())
 			}
 			// A client knows of a death before it stands in the journal.
-			m.AwaitLines(t, (worst+conns-1)/conns, c.death, "-u", a.name+"@*")
-			deaths := strings.Count(m.Journal(t, "-u", a.name+"@*", "-o", "cat"), c.death)
+			m.AwaitLines(t, (worst+conns-1)/conns, c.death, "-u", a.Name+"@*")
+			deaths := strings.Count(m.Journal(t, "-u", a.Name+"@*", "-o", "cat"), c.death)
 			t.Logf("%d deaths in all", deaths)
 			for _, r := range reports {
 				answers(t, r, sum)
@@ -87,7 +87,7 @@ func TestCluster2021(t *testing.T) {
 					t.Errorf("with %d deaths of workers: %v", deaths, r)
 				}
 			}
-			a.uninstall(t)
+			a.Uninstall(t)
 		})
 	}
 	wantNothingLeft(t, m, before)
@@ -95,11 +95,11 @@ func TestCluster2021(t *testing.T) {
 
 // unlessOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These do,
 // at some moment within 20 seconds, so it is run again then; and they need not stay alive for any time at all.
-func unlessOneDies(t testing.TB, m *lab.Machine, args ...string) {
+func unlessOneDies(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
 	const tries = 10
 	for i := 1; ; i++ {
-		r := run(t, m, append(args, "--settle", "0s")...)
+		r := m.Clusterctl(t, append(args, "--settle", "0s")...)
 		if r.Code == 0 {
 			return
 		}

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // holder installs a worker that ignores SIGTERM and asks systemd for more time without end.
-func holder(t testing.TB, m *lab.Machine, kind string, n int) *app {
+func holder(t testing.TB, m *kit.Machine, kind string, n int) kit.App {
 	t.Helper()
 	name := "h-" + kind
 	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--stop-timeout", "2s", "--start-timeout", patience.For(4 * time.Second).String()}
@@ -34,67 +35,59 @@ const (
 // TestHeldStop: a worker cannot stretch its stop, whoever asks for the stop. From 254 on systemd does not listen to the
 // worker. Before 254 the guard that ExecStop= starts kills the worker.
 func TestHeldStop(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			for i, kind := range []string{"adopted", "native"} {
-				a := holder(t, m, kind, 8741+i)
-				for _, args := range [][]string{{"stop", a.name + "@1"}, {"stop", a.name}, {"restart", a.name + "@1"}, {"reload", a.name, "--json"}} {
-					must(t, m, "start", a.name)
-					pid := m.MainPID(t, a.unit(1))
-					got := run(t, m, args...)
-					if m.Try("test -e /proc/"+itoa(pid)).Code == 0 {
-						t.Errorf("%s, %v: the worker lives on", kind, args)
-					}
-					if got.Code != 3 || !strings.Contains(got.Stderr, inTime) {
-						t.Errorf("%s, %v: want exit status 3, and a kill in time\n%v", kind, args, got)
-					}
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		for i, kind := range []string{"adopted", "native"} {
+			a := holder(t, m, kind, 8741+i)
+			for _, args := range [][]string{{"stop", a.Name + "@1"}, {"stop", a.Name}, {"restart", a.Name + "@1"}, {"reload", a.Name, "--json"}} {
+				m.Must(t, "start", a.Name)
+				pid := m.MainPID(t, a.Unit(1))
+				got := m.Clusterctl(t, args...)
+				if m.Try("test -e /proc/"+itoa(pid)).Code == 0 {
+					t.Errorf("%s, %v: the worker lives on", kind, args)
 				}
-				// After a daemon-reload, systemd still does not listen to the worker.
-				m.Sh(t, "systemctl daemon-reload && systemctl stop "+a.unit(1))
-				if s := a.property(t, a.unit(1), "ActiveState"); s != "failed" && s != "inactive" {
-					t.Errorf("%s: after systemctl stop it is %s", kind, s)
+				if got.Code != 3 || !strings.Contains(got.Stderr, inTime) {
+					t.Errorf("%s, %v: want exit status 3, and a kill in time\n%v", kind, args, got)
 				}
-				must(t, m, "start", a.name)
-				mayKill(t, m, "stop", a.name)
-				a.uninstall(t)
 			}
-		})
-	}
+			// After a daemon-reload, systemd still does not listen to the worker.
+			m.Sh(t, "systemctl daemon-reload && systemctl stop "+a.Unit(1))
+			if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "failed" && s != "inactive" {
+				t.Errorf("%s: after systemctl stop it is %s", kind, s)
+			}
+			m.Must(t, "start", a.Name)
+			mayKill(t, m, "stop", a.Name)
+			a.Uninstall(t)
+		}
+	})
 }
 
 // TestHeldStart: a worker that never gets ready stretches neither a start nor a stop of clusterctl.
 func TestHeldStart(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			m.Sh(t, "mkdir -p "+srv+"/crash")
-			together(t, 2, []word{"adopted", "native"}, func(t *testing.T, kind word) {
-				a := holder(t, m, string(kind), 8743)
-				never := srv + "/crash/" + a.name + "-never"
-				m.Sh(t, "touch "+never)
-				t.Cleanup(func() { m.Sh(t, "rm -f "+never) })
-				if got := run(t, m, "restart", a.name+"@1"); got.Code == 0 || !strings.Contains(got.Stderr, killedLine) {
-					t.Errorf("it must not start: %v", got)
-				}
-				mayKill(t, m, "stop", a.name)
-				m.Sh(t, "systemctl start --no-block "+a.unit(1))
-				mayKill(t, m, "stop", a.name)
-				if s := a.property(t, a.unit(1), "MainPID"); s != "0" {
-					t.Errorf("it is stopped, and process %s lives on", s)
-				}
-				a.uninstall(t)
-			})
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.Sh(t, "mkdir -p "+srv+"/crash")
+		together(t, 2, []word{"adopted", "native"}, func(t *testing.T, kind word) {
+			a := holder(t, m, string(kind), 8743)
+			never := srv + "/crash/" + a.Name + "-never"
+			m.Sh(t, "touch "+never)
+			t.Cleanup(func() { m.Sh(t, "rm -f "+never) })
+			if got := m.Clusterctl(t, "restart", a.Name+"@1"); got.Code == 0 || !strings.Contains(got.Stderr, killedLine) {
+				t.Errorf("it must not start: %v", got)
+			}
+			mayKill(t, m, "stop", a.Name)
+			m.Sh(t, "systemctl start --no-block "+a.Unit(1))
+			mayKill(t, m, "stop", a.Name)
+			if s := a.Machine.Property(t, a.Unit(1), "MainPID"); s != "0" {
+				t.Errorf("it is stopped, and process %s lives on", s)
+			}
+			a.Uninstall(t)
 		})
-	}
+	})
 }
 
 // mayKill runs a command that succeeds, or ends with the status that an instance had to be killed.
-func mayKill(t testing.TB, m *lab.Machine, args ...string) {
+func mayKill(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
-	if r := run(t, m, args...); r.Code != 0 && (r.Code != 3 || !strings.Contains(r.Stderr, killedLine)) {
+	if r := m.Clusterctl(t, args...); r.Code != 0 && (r.Code != 3 || !strings.Contains(r.Stderr, killedLine)) {
 		t.Errorf("%v", r)
 	}
 }
@@ -106,64 +99,55 @@ func (w word) String() string { return string(w) }
 
 // TestFullRun: an app can be stopped and uninstalled when nobody can write to /run any more.
 func TestFullRun(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r) // its /run is filled
-			equip(t, m)
-			a := install(t, m, "h-full", 2, 8745, port(8745, "--drain-timeout", "1s", "server.py")...)
-			m.Sh(t, "mount -o remount,size=64M /run")
-			m.Sh(t, "head -c 128M /dev/zero > /run/fill || true")
-			if m.Try("echo x > /run/fill.2").Code == 0 {
-				t.Fatal("/run is not full")
+	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) { // its /run is filled
+		a := install(t, m, "h-full", 2, 8745, port(8745, "--drain-timeout", "1s", "server.py")...)
+		m.Sh(t, "mount -o remount,size=64M /run")
+		m.Sh(t, "head -c 128M /dev/zero > /run/fill || true")
+		if m.Try("echo x > /run/fill.2").Code == 0 {
+			t.Fatal("/run is not full")
+		}
+		m.Must(t, "stop", a.Name)
+		for i := range a.Instances {
+			if s := a.Machine.Property(t, a.Unit(i+1), "MainPID"); s != "0" {
+				t.Errorf("instance %d is stopped, and process %s lives on", i+1, s)
 			}
-			must(t, m, "stop", a.name)
-			for i := range a.n {
-				if s := a.property(t, a.unit(i+1), "MainPID"); s != "0" {
-					t.Errorf("instance %d is stopped, and process %s lives on", i+1, s)
-				}
-			}
-			must(t, m, "uninstall", "--yes", a.name)
-			if left := m.Sh(t, "ls -d /etc/systemd/system/*h-full* /etc/clusterctl/h-full* /run/clusterctl/h-full* 2>/dev/null || true"); left != "" {
-				t.Errorf("left behind:\n%s", left)
-			}
-		})
-	}
+		}
+		m.Must(t, "uninstall", "--yes", a.Name)
+		if left := m.Sh(t, "ls -d /etc/systemd/system/*h-full* /etc/clusterctl/h-full* /run/clusterctl/h-full* 2>/dev/null || true"); left != "" {
+			t.Errorf("left behind:\n%s", left)
+		}
+	})
 }
 
 // TestNothingInRun: no worker has a place below /run that it can write to, whatever its kind, and none of a former version.
 func TestNothingInRun(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			for i, kind := range []struct {
-				name  string
-				flags []string
-			}{
-				{"adopted", []string{"--run-as", "www-data", "server.py"}},
-				{"dynamic", []string{"--run-as", "dynamic", "server.py"}},
-				{"native", []string{"--run-as", "www-data", "--no-listen", "--activation", "native", "server.py"}},
-				{"root", []string{"--run-as", "root", "server.py"}},
-			} {
-				name := "r-" + kind.name
-				a := install(t, m, name, 1, 8746+i, port(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
-				m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // of a former version
-				must(t, m, "restart", name)
-				if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root -o -perm /022 \\) -print 2>/dev/null || true"); found != "" {
-					t.Errorf("%s: not root's alone:\n%s", kind.name, found)
-				}
-				pid := m.MainPID(t, a.unit(1))
-				ids := m.Sh(t, "awk '/^Uid:/ {u=$2} /^Gid:/ {print u, $2}' /proc/"+itoa(pid)+"/status")
-				uid, gid, _ := strings.Cut(ids, " ")
-				if uid == "0" {
-					continue
-				}
-				writable := m.Sh(t, "nsenter -t "+itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+" --clear-groups find /run -type d -writable -path '*clusterctl*' 2>/dev/null || true")
-				if writable != "" {
-					t.Errorf("%s: user %s may write to %s", kind.name, uid, writable)
-				}
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		for i, kind := range []struct {
+			name  string
+			flags []string
+		}{
+			{"adopted", []string{"--run-as", "www-data", "server.py"}},
+			{"dynamic", []string{"--run-as", "dynamic", "server.py"}},
+			{"native", []string{"--run-as", "www-data", "--no-listen", "--activation", "native", "server.py"}},
+			{"root", []string{"--run-as", "root", "server.py"}},
+		} {
+			name := "r-" + kind.name
+			a := install(t, m, name, 1, 8746+i, port(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
+			m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // of a former version
+			m.Must(t, "restart", name)
+			if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root -o -perm /022 \\) -print 2>/dev/null || true"); found != "" {
+				t.Errorf("%s: not root's alone:\n%s", kind.name, found)
 			}
-		})
-	}
+			pid := m.MainPID(t, a.Unit(1))
+			ids := m.Sh(t, "awk '/^Uid:/ {u=$2} /^Gid:/ {print u, $2}' /proc/"+itoa(pid)+"/status")
+			uid, gid, _ := strings.Cut(ids, " ")
+			if uid == "0" {
+				continue
+			}
+			writable := m.Sh(t, "nsenter -t "+itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+" --clear-groups find /run -type d -writable -path '*clusterctl*' 2>/dev/null || true")
+			if writable != "" {
+				t.Errorf("%s: user %s may write to %s", kind.name, uid, writable)
+			}
+		}
+	})
 }

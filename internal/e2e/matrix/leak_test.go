@@ -3,11 +3,10 @@
 package matrix
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
 // inventory is what a machine holds that an app could leave behind, one thing a line.
@@ -32,15 +31,15 @@ ls -l /proc/1/fd | sed -nE 's/.*-> ((\/|anon_inode:).*)/descriptor of PID 1: \1/
 `
 
 // take makes an inventory of the machine.
-func take(t testing.TB, m *lab.Machine) inventory {
+func take(t testing.TB, m *kit.Machine) inventory {
 	t.Helper()
-	return lines(m.Sh(t, inventoryScript))
+	return kit.Lines(m.Sh(t, inventoryScript))
 }
 
 // wantNothingLeft compares the machine with what it was. Things that occur several times are counted.
-func wantNothingLeft(t testing.TB, m *lab.Machine, before inventory) {
+func wantNothingLeft(t testing.TB, m *kit.Machine, before inventory) {
 	t.Helper()
-	more, fewer := difference(before, take(t, m))
+	more, fewer := kit.Difference(before, take(t, m))
 	for _, l := range more {
 		t.Errorf("left behind: %s", l)
 	}
@@ -50,17 +49,4 @@ func wantNothingLeft(t testing.TB, m *lab.Machine, before inventory) {
 			t.Errorf("gone: %s", l)
 		}
 	}
-}
-
-// difference of two sorted lists, as multisets.
-func difference(before, after []string) (more, fewer []string) {
-	fewer = slices.Clone(before)
-	for _, l := range after {
-		if i := slices.Index(fewer, l); i >= 0 {
-			fewer = slices.Delete(fewer, i, i+1)
-			continue
-		}
-		more = append(more, l)
-	}
-	return more, fewer
 }

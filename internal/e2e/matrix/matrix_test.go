@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -71,7 +72,7 @@ func onlyWorkers() []program {
 
 // TestMatrix: each program, unmodified, on two instances and on four.
 func TestMatrix(t *testing.T) {
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	before := take(t, m)
 	together(t, 5, slices.Concat(everywhere(), onlyWorkers()), func(t *testing.T, p program) {
 		life(t, m, p, 2)
@@ -82,62 +83,48 @@ func TestMatrix(t *testing.T) {
 
 // TestAllSystemds is the matrix of three programs on each of the four.
 func TestAllSystemds(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			before := take(t, m)
-			together(t, 3, everywhere(), func(t *testing.T, p program) { life(t, m, p, 2) })
-			wantNothingLeft(t, m, before)
-		})
-	}
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := take(t, m)
+		together(t, 3, everywhere(), func(t *testing.T, p program) { life(t, m, p, 2) })
+		wantNothingLeft(t, m, before)
+	})
 }
 
 // life installs a program, lets every instance answer, replaces all of them under load, and removes the app.
-func life(t *testing.T, m *lab.Machine, p program, n int) {
+func life(t *testing.T, m *kit.Machine, p program, n int) {
 	a := install(t, m, p.name, n, p.port, p.args...)
-	wantSaid(t, a.said, fmt.Sprint(p.port))
-	a.wantUp(t)
-	a.everyOne(t, p.request(), p.answer())
+	kit.WantOutput(t, a.Output, fmt.Sprint(p.port))
+	a.WantActive(t)
+	everyOne(t, a, p.request(), p.answer())
 
-	old := a.pids(t)
-	run := load.Start(t, m, load.Options{URL: a.url(p.request()), Conns: 4, Rate: rate / 5, WorkerHeader: bodies})
-	m.Sh(t, "systemctl reload "+a.name)
+	old := a.PIDs(t)
+	run := load.Start(t, m, load.Options{URL: a.URL(p.request()), Conns: 4, Rate: rate / 5, WorkerHeader: bodies})
+	m.Sh(t, "systemctl reload "+a.Name)
 	r := run.Stop()
 	answers(t, r, p.answer())
-	if r.Failed() > 0 || r.OK == 0 {
-		t.Errorf("%d instances, reloaded under load: %v", n, r)
-	}
-	for i, pid := range a.pids(t) {
-		if slices.Contains(old, pid) {
-			t.Errorf("instance %d was not replaced", i+1)
-		}
-	}
-	a.wantUp(t)
-	a.everyOne(t, p.request(), p.answer())
-	a.uninstall(t)
+	kit.WantNoneLost(t, fmt.Sprintf("a reload of %d instances", n), r)
+	kit.WantReplaced(t, old, a.PIDs(t))
+	a.WantActive(t)
+	everyOne(t, a, p.request(), p.answer())
+	a.Uninstall(t)
 }
 
 // TestHTTPServerModule is what everybody types, "python3 -m http.server", on all four. It does not say who it is in its
 // answers; its access log, which goes to the journal under the name of its unit, does.
 func TestHTTPServerModule(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			before := take(t, m)
-			a := install(t, m, "m-module", 2, 8314, "x", "--", "python3", "-m", "http.server", "8314", "--directory", srv+"/files")
-			run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 8, Rate: rate / 5, WorkerHeader: bodies})
-			for i := range a.n {
-				m.AwaitJournal(t, "GET /hello", "-u", a.unit(i+1))
-			}
-			m.Sh(t, "systemctl reload "+a.name)
-			r := run.Stop()
-			if r.Failed() > 0 || r.Workers["hello from a file"] != r.OK {
-				t.Errorf("reloaded under load: %v", r)
-			}
-			a.uninstall(t)
-			wantNothingLeft(t, m, before)
-		})
-	}
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := take(t, m)
+		a := install(t, m, "m-module", 2, 8314, "x", "--", "python3", "-m", "http.server", "8314", "--directory", srv+"/files")
+		run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 8, Rate: rate / 5, WorkerHeader: bodies})
+		for i := range a.Instances {
+			m.AwaitJournal(t, "GET /hello", "-u", a.Unit(i+1))
+		}
+		m.Sh(t, "systemctl reload "+a.Name)
+		r := run.Stop()
+		if r.Failed() > 0 || r.Workers["hello from a file"] != r.OK {
+			t.Errorf("reloaded under load: %v", r)
+		}
+		a.Uninstall(t)
+		wantNothingLeft(t, m, before)
+	})
 }

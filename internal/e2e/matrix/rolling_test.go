@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -20,7 +21,7 @@ const rate = 500
 // since a restart is more waiting than work. The last two end each connection by themselves.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8403/; s/nginx.pid/nginx-rolling.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-rolling.conf")
 	type kept struct {
 		program
@@ -37,32 +38,29 @@ func TestRollingRestarts(t *testing.T) {
 }
 
 // rollingRestarts restarts the two instances of a program in turn under one load of each kind.
-func rollingRestarts(t *testing.T, m *lab.Machine, p program, restarts, rate int, keepAlive ...bool) {
+func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int, keepAlive ...bool) {
 	a := install(t, m, p.name, 2, p.port, p.args...)
 	var loads []*load.Run
 	for _, keep := range keepAlive {
-		loads = append(loads, load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
+		loads = append(loads, load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
 	}
 	begin := time.Now()
-	a.restart(t, restarts)
+	restart(t, a, restarts)
 	took := time.Since(begin)
 	t.Logf("%d restarts took %v, %v each", restarts, took, took/time.Duration(restarts))
 	for i, run := range loads {
 		r := run.Stop()
-		pids := answers(t, r, hello)
-		t.Logf("keep-alive %v: %d requests, %d failed, %d workers, %d connections", keepAlive[i], r.Requests, r.Failed(), len(pids), r.Dials)
-		if r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("keep-alive %v: %v", keepAlive[i], r)
-		}
+		answers(t, r, hello)
+		kit.WantNoneLost(t, fmt.Sprintf("keep-alive %v", keepAlive[i]), r)
 	}
-	a.everyOne(t, "/hello", hello)
+	everyOne(t, a, "/hello", hello)
 }
 
 // restart restarts instances, one at a time and in turn. One shell does it all: entering the machine takes longer than
 // a restart.
-func (a *app) restart(t testing.TB, times int) {
+func restart(t testing.TB, a kit.App, times int) {
 	t.Helper()
-	a.m.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.name, a.n))
+	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))
 }
 
 // slowly is a request of two seconds.
@@ -72,7 +70,7 @@ const slowly = "/hello?ms=2000"
 // programs run beside one another, for almost all of it is waiting.
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8413/; s/nginx.pid/nginx-slow.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-slow.conf")
 	together(t, 6, []program{
 		{name: "s-node", port: 8411, args: port(8411, "node.js")},
@@ -87,12 +85,8 @@ func TestSlowRequests(t *testing.T) {
 			path = p.path
 		}
 		a := install(t, m, p.name, 2, p.port, p.args...)
-		run := load.Start(t, m, load.Options{URL: a.url(path), Conns: 4, WorkerHeader: bodies})
-		a.restart(t, 20)
-		r := run.Stop()
-		t.Logf("%d requests, %d failed, the slowest %v", r.Requests, r.Failed(), r.Slowest)
-		if r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("requests were cut: %v", r)
-		}
+		run := load.Start(t, m, load.Options{URL: a.URL(path), Conns: 4, WorkerHeader: bodies})
+		restart(t, a, 20)
+		kit.WantNoneLost(t, "slow requests", run.Stop())
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -32,51 +33,47 @@ func silencers() []silencer {
 // connection, whatever ends its workers. A native worker does shut the listener down, and root listens again at once; the test
 // asks for no number there.
 func TestSilence(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			together(t, 4, silencers(), func(t *testing.T, s silencer) { silenced(t, m, s) })
-		})
-	}
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		together(t, 4, silencers(), func(t *testing.T, s silencer) { silenced(t, m, s) })
+	})
 }
 
-func silenced(t *testing.T, m *lab.Machine, s silencer) {
+func silenced(t *testing.T, m *kit.Machine, s silencer) {
 	a := install(t, m, "silence-"+s.mode, 2, s.port, append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), port(s.port, "silence.py")...)...)
-	a.everyOne(t, "/hello", hello)
-	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
+	everyOne(t, a, "/hello", hello)
+	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range 3 {
-		must(t, m, "reload", a.name)
+		m.Must(t, "reload", a.Name)
 	}
-	a.restart(t, 4)
+	restart(t, a, 4)
 	r := run.Stop()
 	answers(t, r, hello)
 	t.Logf("three reloads and four restarts: %v", r)
 	if s.mode != "native" && (r.Failed() > 0 || r.OK == 0) {
 		t.Errorf("reloaded and restarted: %v", r)
 	}
-	a.everyOne(t, "/hello", hello)
+	everyOne(t, a, "/hello", hello)
 
-	run = load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
-	a.killed(t, 1, func() { kill(t, m, m.MainPID(t, a.unit(1))) })
-	must(t, m, "restart", a.name)
+	run = load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
+	killed(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
+	m.Must(t, "restart", a.Name)
 	r = run.Stop()
 	if s.mode != "native" && (r.Refused > 0 || r.OK == 0) {
 		t.Errorf("one is killed, then all are restarted: %v", r)
 	}
-	must(t, m, "stop", a.name)
-	must(t, m, "start", a.name)
-	a.everyOne(t, "/hello", hello)
+	m.Must(t, "stop", a.Name)
+	m.Must(t, "start", a.Name)
+	everyOne(t, a, "/hello", hello)
 	if s.mode == "accept" {
 		wantNoKill(t, m, a)
 	}
 }
 
 // wantNoKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener down.
-func wantNoKill(t testing.TB, m *lab.Machine, a *app) {
+func wantNoKill(t testing.TB, m *kit.Machine, a kit.App) {
 	t.Helper()
-	for i := range a.n {
-		if j := m.Journal(t, "-u", a.unit(i+1)); strings.Contains(j, "stop-sigterm") || strings.Contains(j, "timed out") {
+	for i := range a.Instances {
+		if j := m.Journal(t, "-u", a.Unit(i+1)); strings.Contains(j, "stop-sigterm") || strings.Contains(j, "timed out") {
 			t.Errorf("a worker did not end by itself:\n%s", j)
 		}
 	}

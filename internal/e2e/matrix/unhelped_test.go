@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestUnhelped: a program that the shim cannot help is told so in one line of error, with what to do, before it runs.
 func TestUnhelped(t *testing.T) {
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
 	for _, c := range []struct {
 		name, why, hint string
@@ -36,24 +37,24 @@ func TestUnhelped(t *testing.T) {
 			m.WriteFile(t, dir+"/50-admin.conf", strings.ReplaceAll(c.dropIn, "EXEC", exec), 0o644)
 			since := m.Sh(t, "date '+%F %T.%6N'")
 			m.Sh(t, "systemctl daemon-reload")
-			if r := m.Try("systemctl restart " + a.unit(1)); r.Code == 0 {
+			if r := m.Try("systemctl restart " + a.Unit(1)); r.Code == 0 {
 				t.Error("it starts all the same")
 			}
-			m.AwaitJournal(t, c.hint, "-u", a.unit(1), "--since", since) // the last line of what it says
-			wantOneError(t, m, a.unit(1), since, c.why, c.hint)
-			if s := a.property(t, a.unit(1), "ActiveState"); s != "failed" {
+			m.AwaitJournal(t, c.hint, "-u", a.Unit(1), "--since", since) // the last line of what it says
+			wantOneError(t, m, a.Unit(1), since, c.why, c.hint)
+			if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "failed" {
 				t.Errorf("no restart mends it, and it is %s, want failed", s)
 			}
-			wantSaid(t, must(t, m, "show", a.name), "cannot adopt the program on this machine")
+			kit.WantOutput(t, m.Must(t, "show", a.Name), "cannot adopt the program on this machine")
 		})
 	}
 }
 
 // wantOneError looks at what the shim has said in a unit: one line of error with the reason, one of hint with the remedy.
-func wantOneError(t testing.TB, m *lab.Machine, unit, since, why, hint string) {
+func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
 	t.Helper()
 	var said []string
-	for _, l := range lines(m.Journal(t, "-u", unit, "-o", "cat", "--since", since)) {
+	for _, l := range kit.Lines(m.Journal(t, "-u", unit, "-o", "cat", "--since", since)) {
 		if strings.HasPrefix(l, "clusterctl-shim: ") {
 			said = append(said, l)
 		}

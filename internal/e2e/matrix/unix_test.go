@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -64,8 +65,8 @@ func TestUnixPrograms(t *testing.T) {
 
 // testUnixPrograms puts nginx in front of real programs on a Unix socket. The file stays, and no request is lost in three
 // reloads, whose requests done gets. It returns the machine.
-func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *lab.Machine {
-	m := workers(t)
+func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
+	m := suite().Shared(t, lab.Workers)
 	before := take(t, m)
 	startNginx(t, m, cases)
 	together(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
@@ -75,7 +76,7 @@ func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.R
 }
 
 // startNginx starts nginx as Debian runs it, with workers of www-data.
-func startNginx(t *testing.T, m *lab.Machine, cases []unixCase) {
+func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	t.Helper()
 	var conf strings.Builder
 	conf.WriteString("user www-data;\ndaemon off;\npid /run/unix-nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n")
@@ -91,7 +92,7 @@ func startNginx(t *testing.T, m *lab.Machine, cases []unixCase) {
 	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
 }
 
-func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
+func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	dir := "/srv/" + c.name
 	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
@@ -105,13 +106,13 @@ func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
 		m.Sh(t, "mkdir -p $(dirname "+c.path+")")
 	}
 	a := install(t, m, c.name, 2, c.port, slices.Concat(flags, []string{"x", "--"}, c.command)...)
-	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.said.Stdout, want) {
-		t.Errorf("%v, want %q", a.said, want)
+	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.Output.Stdout, want) {
+		t.Errorf("%v, want %q", a.Output, want)
 	}
 	file := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path)
-	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
+	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
 	for range 3 {
-		must(t, m, "reload", "--settle", "100ms", c.name)
+		m.Must(t, "reload", "--settle", "100ms", c.name)
 	}
 	r := run.Stop()
 	if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
@@ -120,6 +121,6 @@ func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
 	if got := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path); got != file || !strings.HasSuffix(got, " srw-rw---- daemon:www-data") {
 		t.Errorf("the file: %s, then %s", file, got)
 	}
-	a.uninstall(t)
+	a.Uninstall(t)
 	return r
 }

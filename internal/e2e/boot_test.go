@@ -22,9 +22,9 @@ var failing = []struct{ name, how string }{
 	{"never-ready", "exec sleep infinity"},
 }
 
-// TestFailingAppsHoldUpNothing boots a machine with apps that crash at once, that crash after 300 ms and that never get
+// TestFailingAppsDoNotDelayBoot boots a machine with apps that crash at once, that crash after 300 ms and that never get
 // ready, and with one that works. The boot ends, the good app serves, and every command returns.
-func TestFailingAppsHoldUpNothing(t *testing.T) {
+func TestFailingAppsDoNotDelayBoot(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		bootWithFailingApps(t, m)

@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "write testdata/cli-errors.txt anew")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callers say who calls, and what is missing around it: words in front of the command line.
-func callers() map[string][]string {
+// callerPrefixes say who calls, and what is missing around it: words in front of the command line.
+func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
 	}
@@ -326,7 +326,7 @@ func TestErrorTable(t *testing.T) {
 	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
 	for _, group := range errorCases() {
 		for _, line := range strings.Split(group.lines, "\n") {
-			argv := slices.Concat(callers()[group.who], []string{kit.Ctl}, wordsOf(line))
+			argv := slices.Concat(callerPrefixes()[group.who], []string{kit.Ctl}, wordsOf(line))
 			r := m.Run(t.Context(), argv...)
 			stderr := regexp.MustCompile(`/proc/\d+/`).ReplaceAllString(strings.ReplaceAll(r.Stderr, goWorker, "GO"), "/proc/PID/")
 			fmt.Fprintf(&got, "\n%s$ clusterctl %s\nexit %d\n%s", group.who, line, r.Code, stderr)

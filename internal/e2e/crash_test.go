@@ -21,9 +21,9 @@ func TestOneInstanceCrashLoops(t *testing.T) {
 		k := killAtReady(t, b, m, a.Unit(2))
 		r := run.Wait()
 		k.stop()
-		k.want(t, r)
+		k.wantOnlyHeldLost(t, r)
 		m.WantState(t, "active", a.Socket(), a.Service(), a.Unit(1), a.Unit(3))
-		b.Await(t, "the instance is back", k.back, a.Unit(2))
+		b.Await(t, "the instance is back", k.runsAgain, a.Unit(2))
 		a.WantUp(t)
 	})
 }
@@ -38,7 +38,7 @@ func TestAllInstancesCrashLoop(t *testing.T) {
 		a := kit.InstallNative(t, m, "crash-all", 3, 8102, "--ready", "notify", "--", "/opt/e2e/flaky")
 		b := kit.DialBus(t, m)
 		m.WriteFile(t, flag, "", 0o644)
-		var k toll
+		var k killCount
 		for _, pid := range a.PIDs(t) {
 			if err := k.kill(t, m, pid); err != nil {
 				t.Fatal(err)
@@ -66,9 +66,9 @@ func TestAllInstancesKilledWhenReady(t *testing.T) {
 		k := killAtReady(t, b, m, a.Units()...)
 		<-time.After(2 * time.Second)
 		k.stop()
-		b.Await(t, "all are back", k.back, a.Units()...)
+		b.Await(t, "all are back", k.runsAgain, a.Units()...)
 		a.WantUp(t)
-		k.want(t, run.Stop())
+		k.wantOnlyHeldLost(t, run.Stop())
 	})
 }
 
@@ -82,9 +82,9 @@ func TestRandomKills(t *testing.T) {
 		crowd := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
 		one := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 1, Rate: rate})
 		k := killRandomly(t, b, m, 50, 20*time.Second, a.Units()...)
-		b.Await(t, "all are back", k.back, a.Units()...)
+		b.Await(t, "all are back", k.runsAgain, a.Units()...)
 		a.WantUp(t)
-		k.want(t, crowd.Stop())
+		k.wantOnlyHeldLost(t, crowd.Stop())
 		k.wantAtMostOne(t, one.Stop())
 	})
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// first is a first install that does not have to succeed.
-func first(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
+// tryInstall is a first install that does not have to succeed.
+func tryInstall(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
 	t.Helper()
 	a := kit.App{Machine: m, Name: name, Instances: 2}
 	t.Cleanup(func() { a.Uninstall(t) })
@@ -32,8 +32,8 @@ func wantIn(t *testing.T, text string, words ...string) {
 	}
 }
 
-// TestSlowToListen: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
-func TestSlowToListen(t *testing.T) {
+// TestProbeWaitsForSlowProgram: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
+func TestProbeWaitsForSlowProgram(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/slow.js"
@@ -47,14 +47,14 @@ func TestSlowToListen(t *testing.T) {
 	})
 }
 
-// TestOwnListenersAreNamed: a background app that listens by itself is named, and so is what its other instances die of.
-func TestOwnListenersAreNamed(t *testing.T) {
+// TestListenersOfBackgroundAppsAreNamed: a background app that listens by itself is named, and so is what its other instances die of.
+func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
 		m.WriteFile(t, program, "import os, socket, time\nwhile not os.path.exists('"+flag+"'):\n    time.sleep(0.05)\n"+
 			"s = socket.create_server(('0.0.0.0', 8181))\nprint('listening', flush=True)\ntime.sleep(600)\n", 0o644)
 		m.Sh(t, "rm -f "+flag)
-		if r := first(t, m, "own-port", "--no-listen", "--settle", "200ms", "--", "python3", program); r.Code != 0 {
+		if r := tryInstall(t, m, "own-port", "--no-listen", "--settle", "200ms", "--", "python3", program); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
 		const words = "listens on 8181, each instance for itself"
@@ -71,7 +71,7 @@ func TestOwnListenersAreNamed(t *testing.T) {
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
 		// The same within an install.
-		r := first(t, m, "own2", "--no-listen", "--", "python3", "-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
+		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3", "-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {
 			t.Errorf("two instances on one port: exit status %d", r.Code)
 		}
@@ -79,8 +79,8 @@ func TestOwnListenersAreNamed(t *testing.T) {
 	})
 }
 
-// TestDiesLate: a program that dies seconds after its start is not installed.
-func TestDiesLate(t *testing.T) {
+// TestInstallWaitsForLateExits: a program that dies seconds after its start is not installed.
+func TestInstallWaitsForLateExits(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, c := range []struct {
@@ -97,7 +97,7 @@ func TestDiesLate(t *testing.T) {
 		} {
 			t.Run(c.about, func(t *testing.T) {
 				m.Sh(t, "rm -f /run/probed")
-				r := first(t, m, fmt.Sprintf("late%d", i), c.args...)
+				r := tryInstall(t, m, fmt.Sprintf("late%d", i), c.args...)
 				if r.Code != 3 {
 					t.Errorf("exit status %d, want 3", r.Code)
 				}
@@ -107,19 +107,19 @@ func TestDiesLate(t *testing.T) {
 	})
 }
 
-// TestGoesIntoBackground: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
-func TestGoesIntoBackground(t *testing.T) {
+// TestDaemonIsRefused: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
+func TestDaemonIsRefused(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/memcached"
 		m.WriteFile(t, program, "#!/bin/sh\nsetsid sleep 600 </dev/null >/dev/null 2>&1 &\nexit 0\n", 0o755)
 		for _, args := range [][]string{{"--", program}, {"--listen", "8186", "--", program}} {
-			r := first(t, m, "daemon", args...)
+			r := tryInstall(t, m, "daemon", args...)
 			if r.Code != 3 {
 				t.Errorf("%q: exit status %d, want 3", args, r.Code)
 			}
 			wantIn(t, r.Stderr, "it went into the background: it exited 0, and left sleep running", "hint: memcached: run it without -d")
 		}
-		r := first(t, m, "daemon", "--no-probe", "--listen", "8186", "--", program)
+		r := tryInstall(t, m, "daemon", "--no-probe", "--listen", "8186", "--", program)
 		if r.Code != 3 {
 			t.Errorf("without a probe: exit status %d, want 3", r.Code)
 		}
@@ -130,17 +130,17 @@ func TestGoesIntoBackground(t *testing.T) {
 	})
 }
 
-// TestProbeLogIsItsOwn: what an error shows of the log is of this probe, and of none before it.
-func TestProbeLogIsItsOwn(t *testing.T) {
+// TestProbeErrorShowsItsOwnLog: what an error shows of the log is of this probe, and of none before it.
+func TestProbeErrorShowsItsOwnLog(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		if r := first(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
+		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
 			"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
 		m.Must(t, "uninstall", "--yes", "again")
 		for i := range 8 {
 			word := fmt.Sprintf("attempt-%d-ends", i)
-			r := first(t, m, "again", "--", "/bin/sh", "-c", "for i in 1 2 3; do echo "+word+"; done; exit 3")
+			r := tryInstall(t, m, "again", "--", "/bin/sh", "-c", "for i in 1 2 3; do echo "+word+"; done; exit 3")
 			if r.Code != 3 {
 				t.Errorf("exit status %d, want 3", r.Code)
 			}

@@ -11,12 +11,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLogsFlood: a worker that writes as fast as it can does not push the lines of other units out of a small journal:
+// TestFloodKeepsLinesOfOtherUnits: a worker that writes as fast as it can does not push the lines of other units out of a small journal:
 // by its streams, or by the journal's own protocol.
 //
 // An entry of systemd 247 takes 700 bytes, so 64 MiB hold only 92,000 lines: there the limit has to be lower than the
 // default. The interval is longer than the default, since a second one could begin on a busy machine.
-func TestLogsFlood(t *testing.T) {
+func TestFloodKeepsLinesOfOtherUnits(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, `mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=64M\n' > /etc/systemd/journald.conf.d/small.conf
@@ -28,7 +28,7 @@ systemd-run --quiet --wait --unit=evidence echo 'Accepted publickey (EVIDENCE)'`
 		if m.Release() == lab.Bullseye {
 			rate = "20000/10m"
 		}
-		a := talk(t, m, "flood", 1, "--log-rate", rate)
+		a := installTalker(t, m, "flood", 1, "--log-rate", rate)
 		// The last line has another priority, and journald counts each priority by itself.
 		a.tell(t, 1, `timeout 8 sh -c "yes | systemd-cat"; python3 /opt/e2e/flood.py 4; echo "<3>flooded"`)
 		m.AwaitJournalFor(t, 10*time.Minute, "flooded", "CLUSTERCTL_APP=flood", "PRIORITY=3")

@@ -28,17 +28,17 @@ const (
 	logger       = "/opt/e2e/logger"
 )
 
-// talk installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
-func talk(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
+// installTalker installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
+func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
 		m.CopyIn(t, "testdata/talker.sh", talkerScript)
 		m.Sh(t, "chmod +x "+talkerScript)
 	}
-	return installTalker(t, m, talkerScript, name, n, more...)
+	return installTalkerProgram(t, m, talkerScript, name, n, more...)
 }
 
-func installTalker(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
+func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
 	a := talker{m, name, n}
 	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })

@@ -26,7 +26,7 @@ type diskUsage struct {
 func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
-		a := talk(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
+		a := installTalker(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
 		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") || !strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
 			t.Errorf("%s", got)
 		}
@@ -109,10 +109,10 @@ systemctl list-units --failed --no-legend --plain`, name))
 	}
 }
 
-// TestLogsKept: an uninstall can leave the journal, and what is installed next under the name goes on with it.
-func TestLogsKept(t *testing.T) {
+// TestUninstallKeepsLogs: an uninstall can leave the journal, and what is installed next under the name goes on with it.
+func TestUninstallKeepsLogs(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		a := talk(t, m, "kept", 1, "--log-namespace")
+		a := installTalker(t, m, "kept", 1, "--log-namespace")
 		a.tell(t, 1, "echo remember")
 		a.await(t, "remember")
 		r := m.Must(t, "uninstall", "kept", "--yes", "--keep-logs")
@@ -125,7 +125,7 @@ func TestLogsKept(t *testing.T) {
 		if units := m.Sh(t, "systemctl list-units --all --no-legend --plain '*clusterctl-kept*'"); units != "" {
 			t.Errorf("%s", units)
 		}
-		talk(t, m, "kept", 1, "--log-namespace")
+		installTalker(t, m, "kept", 1, "--log-namespace")
 		if r := m.Must(t, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
 			t.Errorf("%s", r.Stdout)
 		}
@@ -138,7 +138,7 @@ func TestLogsKept(t *testing.T) {
 // of the machine leaves its own to be read.
 func TestLogsNamespaceUpdate(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		a := talk(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
+		a := installTalker(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
 		again := func(flags ...string) lab.Result {
 			return m.Must(t, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
 				"--settle", "1ms"}, flags, []string{"--", talkerScript, a.fifo()})...)
@@ -172,7 +172,7 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 func TestLogsFields(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, lab.Build(t, "./internal/e2e/logger"), logger)
-		a := installTalker(t, m, logger, "fielded", 1)
+		a := installTalkerProgram(t, m, logger, "fielded", 1)
 		f := followLogs(t, m, "fielded", "--fields")
 		a.tell(t, 1, "fields")
 		f.await(t, "payment failed")

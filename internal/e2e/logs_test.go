@@ -19,7 +19,7 @@ import (
 func TestLogsBurst(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const each = 100_000
-		a := talk(t, m, "burst", 2)
+		a := installTalker(t, m, "burst", 2)
 		for i := 1; i <= 2; i++ {
 			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
 		}
@@ -71,7 +71,7 @@ func TestLogsBurst(t *testing.T) {
 // around it say how many there should be.
 func TestLogsSuppressed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		a := talk(t, m, "tight", 2)
+		a := installTalker(t, m, "tight", 2)
 		// The interval is longer than journald takes for a burst on a busy machine.
 		m.Sh(t, `mkdir -p /etc/systemd/system/tight@.service.d
 printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
@@ -101,7 +101,7 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				missing[l.Instance] += l.Suppressed
 				said[l.Instance] = append(said[l.Instance], fmt.Sprintf("tight@%d: %d lines are missing here", l.Instance, l.Suppressed))
 			case err == nil:
-				if n != last[l.Instance]+missing[l.Instance]-sum(kept[l.Instance], last[l.Instance])+1 {
+				if n != last[l.Instance]+missing[l.Instance]-droppedBetween(kept[l.Instance], last[l.Instance])+1 {
 					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance, last[l.Instance], missing[l.Instance])
 				}
 				kept[l.Instance]++
@@ -129,14 +129,14 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 	})
 }
 
-// sum is how many of the lines up to the last one were missing before it.
-func sum(kept, last int) int { return last - kept }
+// droppedBetween is how many of the lines up to the last one were missing before it.
+func droppedBetween(kept, last int) int { return last - kept }
 
 // TestLogsFollow goes on through a rotation, a restart of journald, a kill of journalctl, and shows an instance that was not
 // there before; nothing is lost or doubled.
 func TestLogsFollow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		a := talk(t, m, "follow", 2)
+		a := installTalker(t, m, "follow", 2)
 		f := followLogs(t, m, "follow")
 		f.await(t, "ready 2")
 		n := 0
@@ -186,11 +186,11 @@ func TestLogsFollow(t *testing.T) {
 	})
 }
 
-// TestLogsHarmless: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but for blanks at the end
+// TestLogsEscapeControlCharacters: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but for blanks at the end
 // of a line (here a carriage return), which journald itself takes away.
-func TestLogsHarmless(t *testing.T) {
+func TestLogsEscapeControlCharacters(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		a := talk(t, m, "bytes", 1)
+		a := installTalker(t, m, "bytes", 1)
 		a.tell(t, 1, `printf '\033[2J\033]0;title\007\033[31mred\033[0m \377\376 tab\there\r\n'`)
 		a.tell(t, 1, `printf 'a\000b\n'`)
 		a.tell(t, 1, `head -c 1000000 /dev/zero | tr '\000' x; echo; echo end`)
@@ -212,10 +212,10 @@ func TestLogsHarmless(t *testing.T) {
 	})
 }
 
-// TestLogsChosen asks for parts of the logs of two apps, in every way that there is.
-func TestLogsChosen(t *testing.T) {
+// TestLogsSelection asks for parts of the logs of two apps, in every way that there is.
+func TestLogsSelection(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		a, b := talk(t, m, "one", 2), talk(t, m, "two", 1)
+		a, b := installTalker(t, m, "one", 2), installTalker(t, m, "two", 1)
 		a.tell(t, 1, `echo "<3>alpha failed"; echo "<4>careful"; echo beta`)
 		a.await(t, "beta")
 		b.tell(t, 1, `echo gamma`)
@@ -290,7 +290,7 @@ func checkRefused(t *testing.T, m *kit.Machine) {
 // TestLogsOfSystemd: what becomes of an instance stands between its lines.
 func TestLogsOfSystemd(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		talk(t, m, "killed", 1)
+		installTalker(t, m, "killed", 1)
 		f := followLogs(t, m, "killed")
 		m.Sh(t, "systemctl kill -s KILL killed@1")
 		f.until(t, "killed", func(l logLine) bool {
@@ -310,7 +310,7 @@ func TestLogsOfSystemd(t *testing.T) {
 // TestLogsWithoutAccess: a user who may not read the journal is told how to mend it, and one in the group sees all.
 func TestLogsWithoutAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		a := talk(t, m, "closed", 1)
+		a := installTalker(t, m, "closed", 1)
 		a.tell(t, 1, "echo secret")
 		a.await(t, "secret")
 		as := func(groups string) lab.Result {

@@ -10,9 +10,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLogsForged: a local user cannot put a line into the logs of an app, neither as its worker, nor as systemd, nor as
+// TestForgedLinesOfUsers: a local user cannot put a line into the logs of an app, neither as its worker, nor as systemd, nor as
 // journald. Lines of the worker's own children are shown, although journald finds only their user.
-func TestLogsForged(t *testing.T) {
+func TestForgedLinesOfUsers(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const children, forger = "/opt/e2e/children.py", "/opt/e2e/forger.py"
 		m.CopyIn(t, "testdata/children.py", children)

@@ -45,9 +45,9 @@ func list(t testing.TB, m *kit.Machine) listing {
 	return l
 }
 
-// TestListing lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent together,
+// TestListSixtyInstances lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent together,
 // and never a listing of all that systemd knows.
-func TestListing(t *testing.T) {
+func TestListSixtyInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		if r := m.Must(t, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
 			t.Errorf("ls --json without apps: %s", r.Stdout)
@@ -55,7 +55,7 @@ func TestListing(t *testing.T) {
 		for i, name := range []string{"many-a", "many-b", "many-c"} {
 			kit.InstallNative(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
 		}
-		calls := monitor(t, m, func() {
+		calls := countCalls(t, m, func() {
 			l := list(t, m)
 			if l.Schema != 1 || len(l.Apps) != 3 {
 				t.Fatalf("schema %d, %d apps", l.Schema, len(l.Apps))
@@ -91,8 +91,8 @@ func TestListing(t *testing.T) {
 	})
 }
 
-// monitor counts the method calls that systemd gets over the system bus while f runs, by their names.
-func monitor(t testing.TB, m *kit.Machine, f func()) map[string]int {
+// countCalls counts the method calls that systemd gets over the system bus while f runs, by their names.
+func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	t.Helper()
 	const marker = "e2e-marker.service"
 	ctx, cancel := patience.WithTimeout(t.Context(), kit.EventTimeout)
@@ -138,8 +138,8 @@ func monitor(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	return calls
 }
 
-// TestListingShowsTrouble has an app in each state.
-func TestListingShowsTrouble(t *testing.T) {
+// TestListShowsProblems has an app in each state.
+func TestListShowsProblems(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\nexec "+goWorker+"\n", 0o755)
 		a := kit.InstallNative(t, m, "trouble", 2, 8174, "--ready", "notify", "--", "/opt/e2e/trouble")

@@ -13,9 +13,9 @@ import (
 
 const groupProgram = "/opt/e2e/group.py"
 
-// TestMulticast: a program that joins a multicast group has a UDP socket of its own in each instance, and joins again after a
+// TestMulticastSocketsAreNotShared: a program that joins a multicast group has a UDP socket of its own in each instance, and joins again after a
 // reload, a restart and a crash. On the shared socket, the membership of the last worker would still be there.
-func TestMulticast(t *testing.T) {
+func TestMulticastSocketsAreNotShared(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/group.py", groupProgram)

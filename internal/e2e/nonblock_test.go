@@ -129,7 +129,7 @@ func TestListenerStaysNonblocking(t *testing.T) {
 					awaitListening(t, a)
 					wantNonblocking(t, a, "after "+command)
 				}
-				var k toll
+				var k killCount
 				pid := m.MainPID(t, a.Unit(1))
 				if err := k.kill(t, m, pid); err != nil {
 					t.Fatal(err)

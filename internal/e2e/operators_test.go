@@ -45,9 +45,9 @@ func writeRule(t *testing.T, m *kit.Machine, apps string) {
 }
 
 // TestOperators has two people, one of them in the group of the example rule for polkit, that names one of two apps.
-func TestOperators(t *testing.T) { onOperators(t, operators) }
+func TestOperators(t *testing.T) { onOperators(t, testOperators) }
 
-func operators(t *testing.T, m *kit.Machine) {
+func testOperators(t *testing.T, m *kit.Machine) {
 	shop := kit.InstallNative(t, m, "shop", 2, 8230, "--", goWorker)
 	front := kit.InstallNative(t, m, "front-end", 1, 8231, "--", goWorker)
 	other := kit.InstallNative(t, m, "other", 1, 8232, "--", goWorker)
@@ -56,8 +56,8 @@ func operators(t *testing.T, m *kit.Machine) {
 	writeRule(t, m, "")
 	t.Run("as it is shipped", func(t *testing.T) {
 		for _, who := range []string{"alice", "bob"} {
-			denied(t, m, who, "stop", "shop")
-			denied(t, m, who, "reload", "shop@1")
+			wantDenied(t, m, who, "stop", "shop")
+			wantDenied(t, m, who, "reload", "shop@1")
 		}
 		shop.WantUp(t)
 	})
@@ -65,53 +65,53 @@ func operators(t *testing.T, m *kit.Machine) {
 	writeRule(t, m, `"shop", "front-*"`)
 	t.Run("allowed", func(t *testing.T) {
 		before := shop.PIDs(t)
-		allowed(t, m, "alice", "restart", "shop")
+		wantAllowed(t, m, "alice", "restart", "shop")
 		kit.WantReplaced(t, before, shop.PIDs(t))
 		before = shop.PIDs(t)
-		allowed(t, m, "alice", "reload", "shop")
+		wantAllowed(t, m, "alice", "reload", "shop")
 		kit.WantReplaced(t, before, shop.PIDs(t))
 		before = shop.PIDs(t)
-		allowed(t, m, "alice", "reload", "shop@2")
+		wantAllowed(t, m, "alice", "reload", "shop@2")
 		after := shop.PIDs(t)
 		kit.WantNotReplaced(t, before[:1], after[:1])
 		kit.WantReplaced(t, before[1:], after[1:])
-		allowed(t, m, "alice", "restart", "--rolling", "shop")
+		wantAllowed(t, m, "alice", "restart", "--rolling", "shop")
 		kit.WantReplaced(t, after, shop.PIDs(t))
 
-		allowed(t, m, "alice", "stop", "shop@1")
+		wantAllowed(t, m, "alice", "stop", "shop@1")
 		m.WantState(t, "inactive", shop.Unit(1))
-		allowed(t, m, "alice", "start", "shop@*")
+		wantAllowed(t, m, "alice", "start", "shop@*")
 		shop.WantUp(t)
-		allowed(t, m, "alice", "signal", "CONT", "shop")
-		allowed(t, m, "alice", "reset", "shop")
-		allowed(t, m, "alice", "stop", "shop")
+		wantAllowed(t, m, "alice", "signal", "CONT", "shop")
+		wantAllowed(t, m, "alice", "reset", "shop")
+		wantAllowed(t, m, "alice", "stop", "shop")
 		shop.WantDown(t, b)
-		allowed(t, m, "alice", "start", "shop")
+		wantAllowed(t, m, "alice", "start", "shop")
 		shop.WantUp(t)
-		allowed(t, m, "alice", "restart", "front-end")
+		wantAllowed(t, m, "alice", "restart", "front-end")
 		front.WantUp(t)
 		// Without clusterctl as well.
 		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
 			t.Errorf("systemctl: %v", r)
 		}
 		for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
-			allowed(t, m, "alice", args...)
+			wantAllowed(t, m, "alice", args...)
 		}
 	})
 	t.Run("denied", func(t *testing.T) {
 		before := slices.Concat(shop.PIDs(t), other.PIDs(t))
 		for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
-			denied(t, m, "alice", verb, "other")
-			denied(t, m, "alice", verb, "other@1")
-			denied(t, m, "bob", verb, "shop")
+			wantDenied(t, m, "alice", verb, "other")
+			wantDenied(t, m, "alice", verb, "other@1")
+			wantDenied(t, m, "bob", verb, "shop")
 		}
-		denied(t, m, "alice", "signal", "KILL", "other")
-		denied(t, m, "bob", "signal", "KILL", "shop@1")
+		wantDenied(t, m, "alice", "signal", "KILL", "other")
+		wantDenied(t, m, "bob", "signal", "KILL", "shop@1")
 		// What changes files, or needs a daemon-reload, is root's, also for an app of the operator's.
-		denied(t, m, "alice", "scale", "shop", "3")
-		denied(t, m, "alice", "reload", "shop", "--surge", "1")
-		denied(t, m, "alice", "uninstall", "--yes", "shop")
-		denied(t, m, "alice", "install", "shop-2", "-i", "1", "--listen", "8233", "--activation", "native", "--", goWorker)
+		wantDenied(t, m, "alice", "scale", "shop", "3")
+		wantDenied(t, m, "alice", "reload", "shop", "--surge", "1")
+		wantDenied(t, m, "alice", "uninstall", "--yes", "shop")
+		wantDenied(t, m, "alice", "install", "shop-2", "-i", "1", "--listen", "8233", "--activation", "native", "--", goWorker)
 		for _, verb := range []string{"clean", "set-property"} {
 			argv := map[string][]string{"clean": {"clean", "shop@1.service"}, "set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
 			if r := as(m, t, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
@@ -132,15 +132,15 @@ func as(m *kit.Machine, t *testing.T, who string, argv ...string) lab.Result {
 	return m.Run(t.Context(), slices.Concat([]string{"runuser", "-u", who, "--"}, argv)...)
 }
 
-func allowed(t *testing.T, m *kit.Machine, who string, args ...string) {
+func wantAllowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	if r := as(m, t, who, append([]string{kit.Ctl}, args...)...); r.Code != 0 {
 		t.Errorf("%s: clusterctl %q: %v", who, args, r)
 	}
 }
 
-// denied wants exit status 4 and the line to type instead.
-func denied(t *testing.T, m *kit.Machine, who string, args ...string) {
+// wantDenied wants exit status 4 and the line to type instead.
+func wantDenied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	r := as(m, t, who, append([]string{kit.Ctl}, args...)...)
 	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed || !strings.Contains(r.Stderr, want) || r.Stdout != "" {

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestAsPM2 types what somebody types who comes from PM2, and means the same here.
-func TestAsPM2(t *testing.T) {
+// TestCommandsOfPM2 types what somebody types who comes from PM2, and means the same here.
+func TestCommandsOfPM2(t *testing.T) {
 	m := suite().Shared(t, lab.Bookworm)
 	a := kit.App{Machine: m, Name: "like-pm2", Instances: 2, Port: 8214}
 	t.Cleanup(func() { a.Uninstall(t) })

@@ -53,8 +53,8 @@ func (a takenOver) permits(t *testing.T, what, script string) {
 	}
 }
 
-// person adds a user with a home and secrets in it, and returns a directory in that home.
-func person(t *testing.T, m *kit.Machine, user string) string {
+// addUser adds a user with a home and secrets in it, and returns a directory in that home.
+func addUser(t *testing.T, m *kit.Machine, user string) string {
 	t.Helper()
 	m.Sh(t, "useradd -m -s /bin/bash "+user+" && install -d -o "+user+" /home/"+user+"/app /home/"+user+"/.ssh && "+
 		"echo KEY > /home/"+user+"/.ssh/id_ed25519 && echo '# rc' > /home/"+user+"/.bashrc && chown -R "+user+": /home/"+user)
@@ -62,8 +62,8 @@ func person(t *testing.T, m *kit.Machine, user string) string {
 	return "/home/" + user + "/app"
 }
 
-// bystander starts a process of a user outside of every sandbox, and returns its PID.
-func bystander(t *testing.T, m *kit.Machine, user string) int {
+// startProcessOf starts a process of a user outside of every sandbox, and returns its PID.
+func startProcessOf(t *testing.T, m *kit.Machine, user string) int {
 	t.Helper()
 	unit := "bystander-" + user
 	m.Sh(t, "systemd-run -q --unit="+unit+" -p User="+user+" --service-type=exec sleep infinity")
@@ -71,8 +71,8 @@ func bystander(t *testing.T, m *kit.Machine, user string) int {
 	return m.MainPID(t, unit+".service")
 }
 
-// scopes reports whether the kernel, which the machines share with this process, has Landlock's scopes.
-func scopes() bool {
+// landlockHasScopes reports whether the kernel, which the machines share with this process, has Landlock's scopes.
+func landlockHasScopes() bool {
 	abi, _, e := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1)
 	return e == 0 && abi >= 6
 }
@@ -81,7 +81,7 @@ func scopes() bool {
 func (a takenOver) wantSignals(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf("kill -0 %d", pid)
-	if scopes() {
+	if landlockHasScopes() {
 		a.refuses(t, "signal a process outside", script)
 	} else {
 		a.permits(t, "signal a process outside, on a kernel that cannot refuse it", script)
@@ -102,14 +102,14 @@ func wantExposure(t *testing.T, a kit.App) {
 	}
 }
 
-// TestEscape: a worker of a person's app reaches no other process of that person, no file in the home but its own, and
+// TestWorkerCannotLeaveItsSandbox: a worker of a person's app reaches no other process of that person, no file in the home but its own, and
 // no socket of a daemon that obeys its user.
-func TestEscape(t *testing.T) {
+func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
-		dir := person(t, m, "alice")
+		dir := addUser(t, m, "alice")
 		m.Sh(t, "install -d -o alice /srv/twin && echo x > /srv/twin/data && chown alice /srv/twin/data")
 		t.Cleanup(func() { m.Sh(t, "rm -rf /srv/twin") })
-		pid := bystander(t, m, "alice")
+		pid := startProcessOf(t, m, "alice")
 		twin := takeOver(t, m, "twin", 8301, "/srv/twin")
 		for _, c := range []struct {
 			name, dir string
@@ -159,12 +159,12 @@ func takeFD(pid int) string {
 	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`, pid)
 }
 
-// TestRootApp: a worker that runs as root has no power over the machine's other processes, nor over its managers.
-func TestRootApp(t *testing.T) {
+// TestRootWorkerIsConfined: a worker that runs as root has no power over the machine's other processes, nor over its managers.
+func TestRootWorkerIsConfined(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "install -d /srv/rooted && echo SECRET > /srv/secret && chmod 600 /srv/secret && chown nobody /srv/secret")
 		t.Cleanup(func() { m.Sh(t, "rm -rf /srv/rooted /srv/secret") })
-		pid := bystander(t, m, "root")
+		pid := startProcessOf(t, m, "root")
 		for _, c := range []struct {
 			name  string
 			flags []string
@@ -187,8 +187,8 @@ func TestRootApp(t *testing.T) {
 	})
 }
 
-// TestKindsAreHidden: every kind of app has the verdict that is promised, background and dynamic ones included.
-func TestKindsAreHidden(t *testing.T) {
+// TestExposureOfEachKind: every kind of app has the verdict that is promised, background and dynamic ones included.
+func TestExposureOfEachKind(t *testing.T) {
 	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		wantExposure(t, takeOver(t, m, "kind-dynamic", 8304, "/opt/e2e").App)
 		for _, user := range []string{"dynamic", "root", "www-data"} {
@@ -201,10 +201,10 @@ func TestKindsAreHidden(t *testing.T) {
 	})
 }
 
-// TestHomes: of a home, a worker sees what its program needs, links from outside and links that a deploy turns included.
-func TestHomes(t *testing.T) {
+// TestWorkerSeesOnlyItsPartOfAHome: of a home, a worker sees what its program needs, links from outside and links that a deploy turns included.
+func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		dir := person(t, m, "ann")
+		dir := addUser(t, m, "ann")
 		m.Sh(t, `cd /home/ann && mkdir -p mono/packages/api mono/node_modules releases/1 deploy/releases/1 deploy/releases/2 tool/bin tool/lib data 'odd: %d' &&
 			echo 1 > deploy/releases/1/version && echo 2 > deploy/releases/2/version && ln -s releases/1 deploy/current &&
 			echo '{}' > mono/package.json && echo mod > mono/node_modules/mod && echo lib > tool/lib/lib && echo conf > data/conf &&
@@ -266,11 +266,11 @@ func TestHomes(t *testing.T) {
 	})
 }
 
-// TestAllow: each word of --allow takes its part of the sandbox away.
-func TestAllow(t *testing.T) {
+// TestAllowOpensTheSandbox: each word of --allow takes its part of the sandbox away.
+func TestAllowOpensTheSandbox(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
-		dir := person(t, m, "amy")
-		pid := bystander(t, m, "amy")
+		dir := addUser(t, m, "amy")
+		pid := startProcessOf(t, m, "amy")
 		for word, script := range map[string]string{
 			"home":       "cat /home/amy/.bashrc",
 			"io-uring":   `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`,

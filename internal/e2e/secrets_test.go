@@ -42,13 +42,13 @@ func describe(t testing.TB, a kit.App) string {
 	return a.Machine.Sh(t, "curl -fsS "+a.URL("/about"))
 }
 
-// TestSecretsNowhere: a user without rights looks for the values of variables and of secrets everywhere, and finds none.
-func TestSecretsNowhere(t *testing.T) {
+// TestSecretsAreNowhere: a user without rights looks for the values of variables and of secrets everywhere, and finds none.
+func TestSecretsAreNowhere(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const inVariable, inSecret, before = "hunter2variable", "hunter2secret", "hunter2before"
 		setSecret(t, m, "nowhere", "API_KEY", inSecret)
 		a := kit.InstallNative(t, m, "nowhere", 2, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+before, "--secret-env", "API_KEY", "--", worker)
-		r := m.Must(t, again(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8", "--secret-env", "API_KEY", "--", worker)...)
+		r := m.Must(t, installArgs(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8", "--secret-env", "API_KEY", "--", worker)...)
 		if !strings.Contains(r.Stderr, "DB_PASSWORD looks like a secret") || !strings.Contains(r.Stderr, "secret set nowhere DB_PASSWORD") {
 			t.Errorf("nothing warns of the command line: %v", r)
 		}
@@ -183,8 +183,8 @@ func wantSecrets(t testing.TB, a kit.App, token string) {
 	}
 }
 
-// TestSecretMissing: what would not start is refused before anything is stopped.
-func TestSecretMissing(t *testing.T) {
+// TestMissingSecretIsRefused: what would not start is refused before anything is stopped.
+func TestMissingSecretIsRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		r := m.Clusterctl(t, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native", "--secret-env", "TOKEN", "--", worker)
 		if r.Code != 1 || !strings.Contains(r.Stderr, "lacks: the secret TOKEN is not set") || !strings.Contains(r.Stderr, hint+"sudo clusterctl secret set lacks TOKEN") {
@@ -200,7 +200,7 @@ func TestSecretMissing(t *testing.T) {
 			t.Errorf("removing what is needed: %v", r)
 		}
 		m.Sh(t, "mv /etc/clusterctl/lacks.secrets /root/")
-		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"}, again(a, 8660, "--secret-env", "TOKEN", "--env", "A=2", "--", worker)} {
+		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"}, installArgs(a, 8660, "--secret-env", "TOKEN", "--env", "A=2", "--", worker)} {
 			if r := m.Clusterctl(t, args...); r.Code != 1 || !strings.Contains(r.Stderr, "the secret TOKEN is not set") {
 				t.Errorf("%v without the secret: %v", args, r)
 			}
@@ -217,9 +217,9 @@ func TestSecretMissing(t *testing.T) {
 	})
 }
 
-// TestValuesFromBefore: an app whose units and source have the values, as they were written before there was a file for
+// TestValuesOfEarlierVersions: an app whose units and source have the values, as they were written before there was a file for
 // them, goes on as it is. A scale leaves their form as it is; an apply moves the values.
-func TestValuesFromBefore(t *testing.T) {
+func TestValuesOfEarlierVersions(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)
 		beforeValues(t, a)
@@ -262,7 +262,7 @@ func TestValuesFromBefore(t *testing.T) {
 		if about := describe(t, a); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {
 			t.Errorf("after the rollback the worker has %s", about)
 		}
-		m.Must(t, again(a, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)...)
+		m.Must(t, installArgs(a, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)...)
 		if r := m.Try("grep -rl hunter2 /etc"); r.Stdout != "/etc/clusterctl/early.env\n" {
 			t.Errorf("the value is in %s", r.Stdout)
 		}
@@ -272,12 +272,12 @@ func TestValuesFromBefore(t *testing.T) {
 	})
 }
 
-// TestValueChanges: another value alone replaces the instances and has systemd read no unit.
-func TestValueChanges(t *testing.T) {
+// TestChangedValueReplacesInstances: another value alone replaces the instances and has systemd read no unit.
+func TestChangedValueReplacesInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "value", 2, 8662, "--env", "A=1", "--env", "B=1", "--", worker)
 		before, read := a.PIDs(t), reloads(t, m)
-		m.Must(t, again(a, 8662, "--env", "A=2", "--env", "B=1", "--", worker)...)
+		m.Must(t, installArgs(a, 8662, "--env", "A=2", "--env", "B=1", "--", worker)...)
 		after := a.PIDs(t)
 		if before[0] == after[0] || before[1] == after[1] || reloads(t, m) != read {
 			t.Errorf("from %v to %v, %d reloads", before, after, reloads(t, m)-read)
@@ -325,8 +325,8 @@ func beforeValues(t testing.TB, a kit.App) {
 	a.Machine.Sh(t, "rm /etc/clusterctl/"+a.Name+".env && systemctl daemon-reload")
 }
 
-// TestValuesOfProbe: a program that is run once has its variables and secrets, and nothing of them is left.
-func TestValuesOfProbe(t *testing.T) {
+// TestProbeHasValuesAndSecrets: a program that is run once has its variables and secrets, and nothing of them is left.
+func TestProbeHasValuesAndSecrets(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\nhttp.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
 		m.WriteFile(t, "/srv/probed/probed.py", program, 0o644)

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// deaf is a program that says what it does at its stop signal, and goes on.
-const deaf = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
+// ignoresSIGTERM is a program that says what it does at its stop signal, and goes on.
+const ignoresSIGTERM = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
 // awaitTraps waits until every instance has set its trap: with Type=simple and no time to settle, the shell may not have come
 // so far, and ends at its stop signal like any program.
@@ -24,7 +24,7 @@ func awaitTraps(t *testing.T, a kit.App) {
 	}
 }
 
-func runDeaf(t *testing.T, a kit.App, args ...string) lab.Result {
+func runWhenTrapsAreSet(t *testing.T, a kit.App, args ...string) lab.Result {
 	t.Helper()
 	awaitTraps(t, a)
 	return a.Machine.Clusterctl(t, args...)
@@ -37,13 +37,13 @@ func killedWords(a kit.App, i int) []string {
 	}
 }
 
-// TestStopThatEndsInSIGKILL: a worker that does not end by itself is named, with its reason and its last words, and the exit
+// TestStopOfWorkerThatIgnoresSIGTERM: a worker that does not end by itself is named, with its reason and its last words, and the exit
 // status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
-func TestStopThatEndsInSIGKILL(t *testing.T) {
+func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/deaf"
-		m.WriteFile(t, program, deaf, 0o755)
+		m.WriteFile(t, program, ignoresSIGTERM, 0o755)
 		for _, kind := range []struct {
 			name  string
 			flags []string
@@ -56,7 +56,7 @@ func TestStopThatEndsInSIGKILL(t *testing.T) {
 			m.Must(t, append(append([]string{"install", a.Name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...), "--", program)...)
 			before := a.PIDs(t)
 
-			r := runDeaf(t, a, "reload", a.Name, "--settle", "0s", "--json")
+			r := runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--json")
 			wantKilled(t, r, append(killedWords(a, 1), "2 instances were not touched", "reload "+a.Name+" --force")...)
 			wantJSON(t, "reload", r, `"ok": false`, `"killed": true`)
 			if now := a.PIDs(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
@@ -66,22 +66,22 @@ func TestStopThatEndsInSIGKILL(t *testing.T) {
 			if r := m.Try("systemctl reload " + a.Name); r.Code == 0 {
 				t.Error("systemctl reload succeeds, and an instance was killed")
 			}
-			r = runDeaf(t, a, "reload", a.Name, "--settle", "0s", "--force")
+			r = runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--force")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 3)...)...)
-			wantKilled(t, runDeaf(t, a, "restart", a.Name+"@2"), killedWords(a, 2)...)
-			wantKilled(t, runDeaf(t, a, "scale", a.Name, "2"), killedWords(a, 3)...)
+			wantKilled(t, runWhenTrapsAreSet(t, a, "restart", a.Name+"@2"), killedWords(a, 2)...)
+			wantKilled(t, runWhenTrapsAreSet(t, a, "scale", a.Name, "2"), killedWords(a, 3)...)
 			a.Instances = 2
-			r = runDeaf(t, a, "restart", a.Name, "--settle", "0s", "--json")
+			r = runWhenTrapsAreSet(t, a, "restart", a.Name, "--settle", "0s", "--json")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "restart", r, `"killed": true`, `"outcome": "reloaded"`)
-			r = runDeaf(t, a, "stop", a.Name, "--json")
+			r = runWhenTrapsAreSet(t, a, "stop", a.Name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "stop", r, `"killed": true`, `"outcome": "stopped"`)
 			if r := m.Clusterctl(t, "stop", a.Name); r.Code != 0 {
 				t.Errorf("a stop of what is down fails: %v", r)
 			}
 			m.Must(t, "start", a.Name, "--settle", "0s")
-			r = runDeaf(t, a, "uninstall", "--yes", a.Name, "--json")
+			r = runWhenTrapsAreSet(t, a, "uninstall", "--yes", a.Name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), a.Name+" is gone")...)
 			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
 			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.Name) {
@@ -91,11 +91,11 @@ func TestStopThatEndsInSIGKILL(t *testing.T) {
 	})
 }
 
-// TestUpdateOfADeafWorker: an update whose first worker had to be killed is taken back, and --force finishes it.
-func TestUpdateOfADeafWorker(t *testing.T) {
+// TestUpdateOfWorkerThatIgnoresSIGTERM: an update whose first worker had to be killed is taken back, and --force finishes it.
+func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/deaf"
-		m.WriteFile(t, program, deaf, 0o755)
+		m.WriteFile(t, program, ignoresSIGTERM, 0o755)
 		a := kit.App{Machine: m, Name: "deaf-update", Instances: 2}
 		t.Cleanup(func() { m.Clusterctl(t, "uninstall", "--yes", a.Name) })
 		install := func(more ...string) lab.Result {
@@ -117,7 +117,7 @@ func TestUpdateOfADeafWorker(t *testing.T) {
 		}
 		// Of one instance there is nothing left to spare.
 		m.Must(t, "start", a.Name, "--settle", "0s")
-		wantKilled(t, runDeaf(t, a, "scale", a.Name, "1"), killedWords(a, 2)...)
+		wantKilled(t, runWhenTrapsAreSet(t, a, "scale", a.Name, "1"), killedWords(a, 2)...)
 	})
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestStatusOfAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is a crash
+// TestExitStatusAfterAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is a crash
 // with the same status, which is counted and followed by a restart.
-func TestStatusOfAStop(t *testing.T) {
+func TestExitStatusAfterAStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const crash = "/srv/crash-status"
 		b := kit.DialBus(t, m)
@@ -50,7 +50,7 @@ sys.exit(%[2]d)
 			if got := m.Sh(t, "systemctl show -p ExecMainStatus --value "+a.Unit(1)); got != fmt.Sprint(c.status) {
 				t.Errorf("the program has ended with status %s, so this tests nothing", got)
 			}
-			for _, i := range see(t, m, c.name)[0].Instances {
+			for _, i := range listApps(t, m, c.name)[0].Instances {
 				if i.State != "stopped" || i.Problem != "" {
 					t.Errorf("%+v", i)
 				}

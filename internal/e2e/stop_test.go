@@ -11,9 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestStopStaysStopped stops an app ten times while clients go on asking: a request that waits in the socket must not
+// TestStoppedAppStaysStopped stops an app ten times while clients go on asking: a request that waits in the socket must not
 // start it again (facts: systemd 0, 4).
-func TestStopStaysStopped(t *testing.T) {
+func TestStoppedAppStaysStopped(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "stop", 3, 8110, "--", goWorker)
 		b := kit.DialBus(t, m)

@@ -11,11 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// secured are the releases on which hostile workers are tried: the oldest form of the mechanisms that matters, and the newest.
-func secured() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
+// releasesWithLandlock are the releases on which hostile workers are tried: the oldest form of the mechanisms that matters, and the newest.
+func releasesWithLandlock() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// own makes a directory of the user daemon, who is the worker of these tests, and removes it with the test.
-func own(t testing.TB, m *kit.Machine, dir string) {
+// makeOwnedByDaemon makes a directory of the user daemon, who is the worker of these tests, and removes it with the test.
+func makeOwnedByDaemon(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	m.Sh(t, "mkdir -p "+dir+" && chown daemon:daemon "+dir)
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
@@ -26,8 +26,8 @@ func asDaemon(m *kit.Machine, script string) lab.Result {
 	return m.Try("setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '" + script + "'")
 }
 
-// inside runs a script as the user daemon in the mount namespace of a unit's main process.
-func inside(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
+// runInUnit runs a script as the user daemon in the mount namespace of a unit's main process.
+func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 	t.Helper()
 	return m.Try(fmt.Sprintf("nsenter -t %d -m -- setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '%s'", m.MainPID(t, unit), script))
 }
@@ -35,8 +35,8 @@ func inside(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 // TestEnvFileOfTheWorker: an environment file that the worker may replace works as it does anywhere, and it never shows the
 // worker what root alone may read.
 func TestEnvFileOfTheWorker(t *testing.T) {
-	suite().Sequential(t, secured(), func(t *testing.T, m *kit.Machine) {
-		own(t, m, "/srv/h1")
+	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/h1")
 		m.Sh(t, "mkdir -p /root/.aws && printf '[default]\naws_secret_access_key = s3cret\n' >/root/.aws/credentials; printf 'DB_PASSWORD=s3cret\n' >/etc/h1-other.env; chmod 600 /etc/h1-other.env /root/.aws/credentials")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/.aws /etc/h1-other.env /etc/h1-root.env") })
 		m.WriteFile(t, "/etc/h1-root.env", "FROM=root\nROOT=1\n", 0o600)
@@ -74,7 +74,7 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 
 // TestEnvFileOfRoot: workers of root cannot have PID 1 read what the sandbox hides from them.
 func TestEnvFileOfRoot(t *testing.T) {
-	suite().Sequential(t, secured(), func(t *testing.T, m *kit.Machine) {
+	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
 		a := kit.InstallNative(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
@@ -91,7 +91,7 @@ func TestEnvFileOfRoot(t *testing.T) {
 // TestEnvFileOfAnAdoptedApp: the .env beside an unmodified program says which port it takes, in the probe too.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		own(t, m, "/srv/adopted")
+		makeOwnedByDaemon(t, m, "/srv/adopted")
 		m.WriteFile(t, "/srv/adopted/server.py", `import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -137,8 +137,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 
 // TestUntrustedConfig: a clusterctl.yaml that the worker may write gives the app no more rights, whoever applies it.
 func TestUntrustedConfig(t *testing.T) {
-	suite().Sequential(t, secured(), func(t *testing.T, m *kit.Machine) {
-		own(t, m, "/srv/h3")
+	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/h3")
 		describe := func(runAs, sandbox string) string {
 			return "name: h3\ncommand: [" + worker + "]\ndirectory: /srv/h3\nlisten: 8652\nactivation: native\nready: notify\ninstances: 1\nrun-as: " + runAs + "\nsandbox: " + sandbox + "\n"
 		}
@@ -168,7 +168,7 @@ func TestUntrustedConfig(t *testing.T) {
 		pid := m.MainPID(t, a.Unit(1))
 
 		// From inside the file cannot be changed at all; from outside it is the user's.
-		if r := inside(t, m, a.Unit(1), "cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && ! rm -f clusterctl.yaml"); r.Code != 0 {
+		if r := runInUnit(t, m, a.Unit(1), "cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && ! rm -f clusterctl.yaml"); r.Code != 0 {
 			t.Errorf("the worker can change clusterctl.yaml: %v", r)
 		}
 		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml >.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
@@ -206,10 +206,10 @@ func TestUntrustedConfig(t *testing.T) {
 	})
 }
 
-// TestProgramsOfRoot: what runs as root must be root's, with all that is around it.
-func TestProgramsOfRoot(t *testing.T) {
-	suite().Sequential(t, secured(), func(t *testing.T, m *kit.Machine) {
-		own(t, m, "/srv/root-app")
+// TestRootRunsOnlyProgramsOfRoot: what runs as root must be root's, with all that is around it.
+func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
+	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/root-app")
 		m.Sh(t, "cp /bin/sleep /tmp/anyone && chmod 777 /tmp/anyone && chown nobody /tmp/anyone; cp /bin/sleep /srv/root-app/sleep; mkdir -m 777 /srv/wide; printf '#!/bin/sh\nexec sleep inf\n' >/srv/wide/run.sh; chmod 755 /srv/wide/run.sh")
 		t.Cleanup(func() { m.Sh(t, "rm -r /tmp/anyone /srv/wide") })
 		for _, tt := range []struct {
@@ -228,7 +228,7 @@ func TestProgramsOfRoot(t *testing.T) {
 			}
 		}
 		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has changed.
-		installed(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon", "--", "/srv/root-app/sleep", "inf")
+		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon", "--", "/srv/root-app/sleep", "inf")
 		m.Must(t, "reload", "rooted")
 		m.Sh(t, "chmod o+w /srv/root-app/sleep")
 		r := m.Clusterctl(t, "reload", "rooted")
@@ -249,10 +249,10 @@ func TestProgramsOfRoot(t *testing.T) {
 	})
 }
 
-// TestPathsOfOthers: directories that root's systemd mounts or makes sockets in.
-func TestPathsOfOthers(t *testing.T) {
+// TestPathsOfOtherUsersAreRefused: directories that root's systemd mounts or makes sockets in.
+func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		own(t, m, "/srv/paths")
+		makeOwnedByDaemon(t, m, "/srv/paths")
 		m.Sh(t, "mkdir -p /srv/paths/run /srv/paths/data && chown daemon /srv/paths/run /srv/paths/data; mkdir -p -m 777 /srv/wide2; mkdir -p /srv/wide2/data")
 		t.Cleanup(func() { m.Sh(t, "rm -r /srv/wide2") })
 		install := func(more ...string) lab.Result {
@@ -283,7 +283,7 @@ func TestPathsOfOthers(t *testing.T) {
 // a deploy from outside can, and a reload runs it.
 func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		own(t, m, "/srv/deploy")
+		makeOwnedByDaemon(t, m, "/srv/deploy")
 		deploy := func(release string) {
 			t.Helper()
 			m.WriteFile(t, "/srv/deploy/app/main.py.new", "import time\nprint('release "+release+"', flush=True)\ntime.sleep(1e9)\n", 0o644)
@@ -291,9 +291,9 @@ func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 		}
 		m.Sh(t, "mkdir -p /srv/deploy/app")
 		deploy("1")
-		installed(t, m, "deploy", "-i", "1", "--no-listen", "--cwd", "/srv/deploy", "--", "python3", "app/main.py")
+		installWithFlags(t, m, "deploy", "-i", "1", "--no-listen", "--cwd", "/srv/deploy", "--", "python3", "app/main.py")
 		m.AwaitJournal(t, "release 1", "-u", "deploy@1")
-		r := inside(t, m, "deploy@1.service", "cd /srv/deploy && echo x >app/data && echo y >other && mv other .. 2>/dev/null; "+
+		r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy && echo x >app/data && echo y >other && mv other .. 2>/dev/null; "+
 			"! echo x >>app/main.py && ! mv -f app/data app/main.py && ! rm -f app/main.py && ! mv app app2 && mkdir app2 && mv app2 app3")
 		if r.Code != 0 {
 			t.Errorf("inside: %v", r)
@@ -305,7 +305,7 @@ func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 		}
 		// A file that is named with --rw is the program's to change.
 		m.Must(t, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms", "--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
-		if r := inside(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {
+		if r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {
 			t.Errorf("--rw of the program: %v", r)
 		}
 	})

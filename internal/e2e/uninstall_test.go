@@ -21,7 +21,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		{"socket failed", func(t *testing.T, m *kit.Machine, a kit.App) {
 			// Whoever has the port keeps the socket from coming back.
 			m.Must(t, "stop", a.Name)
-			hold(t, m, 8160)
+			holdConnections(t, m, 8160)
 			if r := m.Try("systemctl start " + a.Name); r.Code == 0 {
 				t.Error("the app starts although its port is taken")
 			}
@@ -72,8 +72,8 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestForeignFilesStay: what an administrator has put beside our files is not ours.
-func TestForeignFilesStay(t *testing.T) {
+// TestForeignFilesAreKept: what an administrator has put beside our files is not ours.
+func TestForeignFilesAreKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		foreign := map[string]string{
 			"/etc/systemd/system/foreign.service.d/override.conf":   "[Unit]\nDocumentation=man:foreign(8)\n",
@@ -109,8 +109,8 @@ func TestForeignFilesStay(t *testing.T) {
 	})
 }
 
-// TestFileThatIsNoLongerOurs: a unit of ours that somebody has written anew is somebody's, and stays.
-func TestFileThatIsNoLongerOurs(t *testing.T) {
+// TestReplacedUnitIsKept: a unit of ours that somebody has written anew is somebody's, and stays.
+func TestReplacedUnitIsKept(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const path, theirs = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
 		m.WriteFile(t, path, theirs, 0o644)
@@ -125,8 +125,8 @@ func TestFileThatIsNoLongerOurs(t *testing.T) {
 	})
 }
 
-// hold has another program listen on a port until the test ends.
-func hold(t testing.TB, m *kit.Machine, port int) {
+// holdConnections has another program listen on a port until the test ends.
+func holdConnections(t testing.TB, m *kit.Machine, port int) {
 	t.Helper()
 	name := fmt.Sprintf("hold-%d", port)
 	p := m.Start(t, "systemd-cat", "-t", name, "python3", "-c", fmt.Sprintf(`

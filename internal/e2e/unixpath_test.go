@@ -13,10 +13,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnixSocketStays: programs remove the path of their Unix socket, test by connecting whether another server is there, and
+// TestUnixSocketSurvivesReload: programs remove the path of their Unix socket, test by connecting whether another server is there, and
 // change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and every request
 // is answered.
-func TestUnixSocketStays(t *testing.T) {
+func TestUnixSocketSurvivesReload(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const dir = "/srv/stays"
@@ -66,9 +66,9 @@ func TestUnixSocketStays(t *testing.T) {
 	})
 }
 
-// TestLostSocketFile: somebody removes the file of a socket, or binds another socket there. ls and show tell, and each of
+// TestRemovedSocketFile: somebody removes the file of a socket, or binds another socket there. ls and show tell, and each of
 // start, restart and reload makes it again.
-func TestLostSocketFile(t *testing.T) {
+func TestRemovedSocketFile(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const path = "/run/e2e-lost/lost.sock"
 		a := kit.App{Machine: m, Name: "lost", Instances: 2}
@@ -116,7 +116,7 @@ func TestLostSocketFile(t *testing.T) {
 		}
 		broken := func(about, words string) {
 			t.Helper()
-			if l := see(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) || !strings.Contains(l.Problem, "clusterctl reload lost") {
+			if l := listApps(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) || !strings.Contains(l.Problem, "clusterctl reload lost") {
 				t.Errorf("%s: %+v", about, l)
 			}
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// two is a file with two apps.
-func two(t testing.TB, m *kit.Machine, first, second string) {
+// writeTwoApps is a file with two apps.
+func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
 	m.WriteFile(t, "/opt/e2e/two/clusterctl.yaml", `
 x-base: &base
@@ -32,8 +32,8 @@ apps:
 `, 0o644)
 }
 
-// here runs clusterctl in the directory of the file.
-func here(t testing.TB, m *kit.Machine, args ...string) lab.Result {
+// clusterctlInTwo runs clusterctl in the directory of the file.
+func clusterctlInTwo(t testing.TB, m *kit.Machine, args ...string) lab.Result {
 	t.Helper()
 	return m.Run(t.Context(), append([]string{"env", "-C", "/opt/e2e/two", kit.Ctl}, args...)...)
 }
@@ -46,13 +46,13 @@ func TestApply(t *testing.T) {
 		t.Cleanup(func() { one.Uninstall(t); other.Uninstall(t) })
 		ok := func(args ...string) lab.Result {
 			t.Helper()
-			r := here(t, m, args...)
+			r := clusterctlInTwo(t, m, args...)
 			if r.Code != done {
 				t.Fatalf("%q: %v", args, r)
 			}
 			return r
 		}
-		two(t, m, worker, worker)
+		writeTwoApps(t, m, worker, worker)
 		before := kit.Lines(m.Sh(t, traces))
 		if r := ok("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") || !strings.Contains(r.Stdout, "--- /dev/null\n") {
 			t.Errorf("the difference to nothing: %v", r)
@@ -72,8 +72,8 @@ func TestApply(t *testing.T) {
 			t.Errorf("there is a difference to ourselves: %v", r)
 		}
 
-		two(t, m, worker+", new", worker)
-		if r := here(t, m, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" || !strings.Contains(r.Stdout, "\n+  - new\n") {
+		writeTwoApps(t, m, worker+", new", worker)
+		if r := clusterctlInTwo(t, m, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" || !strings.Contains(r.Stdout, "\n+  - new\n") {
 			t.Errorf("the difference: %v", r)
 		}
 		if r := ok("diff", "update-two"); r.Stdout != "" {
@@ -87,8 +87,8 @@ func TestApply(t *testing.T) {
 		}
 
 		// The first does not come up, and the second is updated all the same.
-		two(t, m, "/bin/false", worker+", new")
-		r := here(t, m, "apply", "--json")
+		writeTwoApps(t, m, "/bin/false", worker+", new")
+		r := clusterctlInTwo(t, m, "apply", "--json")
 		if r.Code != notReached || actions(t, r.Stdout) != "update-one failed, update-two updated" {
 			t.Errorf("apply: %v", r)
 		}
@@ -119,7 +119,7 @@ func actions(t testing.TB, stdout string) string {
 func TestTwoAppliesAtOnce(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-2", 2, 8622, "--ready", "notify", "--", worker)
-		m.WriteFile(t, "/opt/e2e/update-2.yaml", described(a.Name, 2, 8622, worker+", new"), 0o644)
+		m.WriteFile(t, "/opt/e2e/update-2.yaml", describeYAML(a.Name, 2, 8622, worker+", new"), 0o644)
 		apply := []string{kit.Ctl, "apply", "-f", "/opt/e2e/update-2.yaml"}
 		first, second := m.Start(t, apply...), m.Start(t, apply...)
 		r, s := first.Wait(), second.Wait()
@@ -138,8 +138,8 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 func TestRollback(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-r", 2, 8623, "--env", "RELEASE=1", "--", worker)
-		m.Must(t, again(a, 8623, "--env", "RELEASE=2", "--", worker)...)
-		m.Must(t, again(a, 8623, "--env", "RELEASE=3", "--drain-timeout", "20s", "--", worker)...)
+		m.Must(t, installArgs(a, 8623, "--env", "RELEASE=2", "--", worker)...)
+		m.Must(t, installArgs(a, 8623, "--env", "RELEASE=3", "--drain-timeout", "20s", "--", worker)...)
 		release := func(want string) {
 			t.Helper()
 			a.WantUp(t)
@@ -185,26 +185,26 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// TestUpdateEdited: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a drop-in
+// TestUpdateKeepsEditedUnits: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a drop-in
 // stays, and holds, whatever is installed.
-func TestUpdateEdited(t *testing.T) {
+func TestUpdateKeepsEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-e", 1, 8624, "--", worker)
 		m.Sh(t, "mkdir -p /etc/systemd/system/update-e@.service.d && printf '[Service]\\nNice=3\\n' > /etc/systemd/system/update-e@.service.d/override.conf")
 		m.Sh(t, "echo OOMScoreAdjust=7 >> /etc/systemd/system/update-e@.service; systemctl daemon-reload")
-		before, pids := contents(t, a), a.PIDs(t)
-		r := m.Clusterctl(t, again(a, 8624, "--env", "A=1", "--", worker)...)
+		before, pids := fileContents(t, a), a.PIDs(t)
+		r := m.Clusterctl(t, installArgs(a, 8624, "--env", "A=1", "--", worker)...)
 		if r.Code != failed {
 			t.Errorf("want exit status %d: %v", failed, r)
 		}
 		wantError(t, r.Stderr, "update-e@.service", "edited by hand", hint, "systemctl edit update-e@.service", "--force")
-		if now := contents(t, a); now != before || !slices.Equal(a.PIDs(t), pids) {
+		if now := fileContents(t, a); now != before || !slices.Equal(a.PIDs(t), pids) {
 			t.Errorf("something has changed:\n%s\n%s", before, now)
 		}
 		if r := m.Must(t, "diff", a.Name); !strings.Contains(r.Stdout, "\n-OOMScoreAdjust=7\n") {
 			t.Errorf("the difference: %v", r)
 		}
-		r = m.Must(t, again(a, 8624, "--env", "A=1", "--force", "--", worker)...)
+		r = m.Must(t, installArgs(a, 8624, "--env", "A=1", "--force", "--", worker)...)
 		kept := ""
 		for _, word := range strings.Fields(r.Stderr) {
 			if strings.Contains(word, "/revisions/") {

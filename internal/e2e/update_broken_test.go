@@ -25,15 +25,15 @@ var releases = []struct{ path, script, want string }{
 	{"/opt/e2e/update-dies", "#!/bin/sh\n(sleep 0.3; kill $$) &\nexec " + worker + "\n", "update-b@"},
 }
 
-// described is an app as a file.
-func described(name string, n, port int, command string, more ...string) string {
+// describeYAML is an app as a file.
+func describeYAML(name string, n, port int, command string, more ...string) string {
 	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\n%s\n",
 		name, command, port, n, strings.Join(more, "\n"))
 }
 
-// TestUpdateBroken updates an app under load to releases that do not come up, by install and by apply: the files and
+// TestUpdateToBrokenRelease updates an app under load to releases that do not come up, by install and by apply: the files and
 // systemd are as before, all instances but the first were never touched, and no request has failed.
-func TestUpdateBroken(t *testing.T) {
+func TestUpdateToBrokenRelease(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-b", 3, 8605, "--ready", "notify", "--", worker)
@@ -41,12 +41,12 @@ func TestUpdateBroken(t *testing.T) {
 		for _, r := range releases {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {
-				before, pids := contents(t, a), a.PIDs(t)
+				before, pids := fileContents(t, a), a.PIDs(t)
 				// A second is not enough for a worker that dies after 300 ms, where eight tests run at a time.
 				settle, start := patience.For(5*time.Second).String(), patience.For(3*time.Second).String()
-				args := again(a, 8605, "--settle", settle, "--ready", "notify", "--start-timeout", start, "--", r.path)
+				args := installArgs(a, 8605, "--settle", settle, "--ready", "notify", "--start-timeout", start, "--", r.path)
 				if verb == "apply" {
-					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.Name, 3, 8605, r.path, "start-timeout: "+start), 0o644)
+					m.WriteFile(t, "/opt/e2e/update-b.yaml", describeYAML(a.Name, 3, 8605, r.path, "start-timeout: "+start), 0o644)
 					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--settle", settle, "--json"}
 				}
 				got := m.Clusterctl(t, args...)
@@ -57,7 +57,7 @@ func TestUpdateBroken(t *testing.T) {
 				if verb == "apply" {
 					wantFailed(t, got.Stdout, a.Unit(1))
 				}
-				if now := contents(t, a); now != before {
+				if now := fileContents(t, a); now != before {
 					t.Errorf("%s to %s: the files are not as before:\n%s\n%s", verb, r.path, before, now)
 				}
 				wantRead(t, a)
@@ -108,8 +108,8 @@ func TestUpdateInterrupted(t *testing.T) {
 		a := kit.InstallNative(t, m, "update-int", 2, 8606, "--ready", "notify", "--", worker)
 		m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200})
-		before, pids := contents(t, a), a.PIDs(t)
-		p := m.Start(t, append([]string{kit.Ctl}, again(a, 8606, "--ready", "notify", "--", silent)...)...)
+		before, pids := fileContents(t, a), a.PIDs(t)
+		p := m.Start(t, append([]string{kit.Ctl}, installArgs(a, 8606, "--ready", "notify", "--", silent)...)...)
 		kit.DialBus(t, m).Await(t, "the first instance starts", func(s kit.Status) bool { return s.Active == "activating" && s.PID != 0 && int(s.PID) != pids[0] }, a.Unit(1))
 		if err := p.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
@@ -118,7 +118,7 @@ func TestUpdateInterrupted(t *testing.T) {
 		if r.Code != interrupted {
 			t.Errorf("want exit status %d: %v", interrupted, r)
 		}
-		if now := contents(t, a); now != before {
+		if now := fileContents(t, a); now != before {
 			t.Errorf("the files are not as before:\n%s\n%s", before, now)
 		}
 		if now := a.PIDs(t); now[1] != pids[1] {

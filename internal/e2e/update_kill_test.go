@@ -21,22 +21,22 @@ func TestKilledUpdate(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
-		first := again(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--", worker)
+		first := installArgs(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--", worker)
 		grown := a
 		grown.Instances = 3
 		args := func(release int) []string {
-			return again(grown, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release), "--settle", "50ms", "--", worker)
+			return installArgs(grown, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release), "--settle", "50ms", "--", worker)
 		}
 		begin := time.Now()
 		m.Must(t, args(100)...)
-		at := moments{whole: time.Since(begin), kills: 20}
+		at := killSchedule{whole: time.Since(begin), kills: 20}
 		m.Must(t, first...)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200, Conns: 4})
 		for i := 0; at.more(t); i++ {
 			p := m.Start(t, append([]string{kit.Ctl}, args(i+1)...)...)
 			at.wait()
 			killed := p.Stop()
-			at.note(killed)
+			at.record(killed)
 			pending := m.Try("test -e /var/lib/clusterctl/update-k/pending").Code == 0
 			want, release := a, 0
 			if i%2 == 0 {
@@ -63,16 +63,16 @@ func TestKilledUpdate(t *testing.T) {
 	})
 }
 
-// TestKilledUndo kills clusterctl while it puts back a release that does not come up: the next command goes on with that.
-func TestKilledUndo(t *testing.T) {
+// TestKilledRollback kills clusterctl while it puts back a release that does not come up: the next command goes on with that.
+func TestKilledRollback(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, killedUndo)
 }
 
 func killedUndo(t *testing.T, m *kit.Machine) {
 	a := kit.InstallNative(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
-	first := again(a, 8610, "--env", "RELEASE=0", "--", worker)
+	first := installArgs(a, 8610, "--env", "RELEASE=0", "--", worker)
 	m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
-	broken := again(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--ready", "notify", "--", "/opt/e2e/update-exits")
+	broken := installArgs(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--ready", "notify", "--", "/opt/e2e/update-exits")
 	begin := time.Now()
 	if r := m.Clusterctl(t, broken...); r.Code != notReached {
 		t.Fatalf("want exit status %d: %v", notReached, r)

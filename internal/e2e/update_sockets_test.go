@@ -24,7 +24,7 @@ func TestUpdateListener(t *testing.T) {
 		a := kit.InstallNative(t, m, "update-l", 2, 8615, "--ready", "notify", "--", worker)
 		run1 := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 100, Conns: 4})
 		both := []string{"--listen", "admin=8616", "--listen", "sock=/run/update-l.sock", "--ready", "notify"}
-		m.Must(t, again(a, 8615, append(both, "--", worker)...)...)
+		m.Must(t, installArgs(a, 8615, append(both, "--", worker)...)...)
 		a.WantUp(t)
 		if !answers(m, 8616) || m.Try("curl -fsS -m 20 --unix-socket /run/update-l.sock http://x/").Code != 0 {
 			t.Error("the new listeners do not answer")
@@ -32,14 +32,14 @@ func TestUpdateListener(t *testing.T) {
 		m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
 
 		// Without them again, but with a program that does not run: they are still there.
-		if r := m.Clusterctl(t, again(a, 8615, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
+		if r := m.Clusterctl(t, installArgs(a, 8615, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
 			t.Errorf("want exit status %d: %v", notReached, r)
 		}
 		a.WantUp(t)
 		if !answers(m, 8616) {
 			t.Error("an update that was undone has closed a listener")
 		}
-		m.Must(t, again(a, 8615, "--ready", "notify", "--", worker)...)
+		m.Must(t, installArgs(a, 8615, "--ready", "notify", "--", worker)...)
 		wantNone := func() {
 			t.Helper()
 			if answers(m, 8616) {
@@ -53,7 +53,7 @@ func TestUpdateListener(t *testing.T) {
 		wantNone()
 
 		// Added with a program that does not run: they are gone.
-		if r := m.Clusterctl(t, again(a, 8615, append(both, "--", "/opt/e2e/update-exits")...)...); r.Code != notReached {
+		if r := m.Clusterctl(t, installArgs(a, 8615, append(both, "--", "/opt/e2e/update-exits")...)...); r.Code != notReached {
 			t.Errorf("want exit status %d: %v", notReached, r)
 		}
 		wantNone()
@@ -61,8 +61,8 @@ func TestUpdateListener(t *testing.T) {
 		wantRead(t, a)
 		kit.WantNoneLost(t, "the first listener", run1.Stop())
 		// A port that somebody else has is refused before anything is done.
-		p := contents(t, a)
-		if r := m.Clusterctl(t, again(a, 8615, "--listen", "busy=8615", "--", worker)...); r.Code == done || contents(t, a) != p {
+		p := fileContents(t, a)
+		if r := m.Clusterctl(t, installArgs(a, 8615, "--listen", "busy=8615", "--", worker)...); r.Code == done || fileContents(t, a) != p {
 			t.Errorf("the same port twice: %v", r)
 		}
 	})
@@ -73,7 +73,7 @@ func TestUpdateListener(t *testing.T) {
 func TestUpdatePort(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-p", 2, 8617, "--ready", "notify", "--", worker)
-		r := m.Must(t, again(a, 8618, "--ready", "notify", "--", worker)...)
+		r := m.Must(t, installArgs(a, 8618, "--ready", "notify", "--", worker)...)
 		if !strings.Contains(r.Stderr, "closed for a moment") {
 			t.Errorf("not said beforehand: %v", r)
 		}
@@ -83,17 +83,17 @@ func TestUpdatePort(t *testing.T) {
 		a.Port = 8618
 		a.WantUp(t)
 		m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
-		before := contents(t, a)
-		if r := m.Clusterctl(t, again(a, 8617, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
+		before := fileContents(t, a)
+		if r := m.Clusterctl(t, installArgs(a, 8617, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
 			t.Errorf("want exit status %d: %v", notReached, r)
 		}
-		if now := contents(t, a); now != before {
+		if now := fileContents(t, a); now != before {
 			t.Errorf("the files are not as before:\n%s\n%s", before, now)
 		}
 		a.WantUp(t)
 		wantRead(t, a)
 		// One address more under the same name belongs into the same unit.
-		m.Must(t, again(a, 8618, "--listen", "8617", "--ready", "notify", "--", worker)...)
+		m.Must(t, installArgs(a, 8618, "--listen", "8617", "--ready", "notify", "--", worker)...)
 		a.WantUp(t)
 		if !answers(m, 8617) {
 			t.Error("the second address does not answer")
@@ -101,14 +101,14 @@ func TestUpdatePort(t *testing.T) {
 	})
 }
 
-// TestUpdateBackground makes a listening app of a background app, and one of that again.
-func TestUpdateBackground(t *testing.T) {
+// TestUpdateBetweenListenerAndBackground makes a listening app of a background app, and one of that again.
+func TestUpdateBetweenListenerAndBackground(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.App{Machine: m, Name: "update-bg", Instances: 2, Port: 8619}
 		t.Cleanup(func() { a.Uninstall(t) })
 		background := []string{"install", a.Name, "-i", "2", "--no-listen", "--settle", "200ms", "--", "python3", ticker}
 		m.Must(t, background...)
-		m.Must(t, again(a, 8619, "--", worker)...)
+		m.Must(t, installArgs(a, 8619, "--", worker)...)
 		a.WantUp(t)
 		wantRead(t, a)
 		m.Must(t, background...)

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// again describes an app anew, as install did, with more flags and another command.
-func again(a kit.App, port int, more ...string) []string {
+// installArgs describes an app anew, as install did, with more flags and another command.
+func installArgs(a kit.App, port int, more ...string) []string {
 	return slices.Concat([]string{"install", a.Name, "-i", fmt.Sprint(a.Instances), "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}, more)
 }
 
@@ -25,8 +25,8 @@ func reloads(t testing.TB, m *kit.Machine) int {
 	return strings.Count("\n"+m.Journal(t, "-o", "cat", "_PID=1"), "\nReloading.")
 }
 
-// written are the files of an app with their times, revisions left out.
-func written(t testing.TB, a kit.App) string {
+// fileTimes are the files of an app with their times, revisions left out.
+func fileTimes(t testing.TB, a kit.App) string {
 	t.Helper()
 	return a.Machine.Sh(t, "find /etc/systemd/system /etc/clusterctl -path '*"+a.Name+"*' -type f -printf '%p %T@ %i\n' | sort")
 }
@@ -38,7 +38,7 @@ func TestUpdate(t *testing.T) {
 		a := kit.InstallNative(t, m, "update", 3, 8600, "--", worker)
 		before, read := a.PIDs(t), reloads(t, m)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
-		r := m.Must(t, again(a, 8600, "--env", "RELEASE=2", "--", worker, "new")...)
+		r := m.Must(t, installArgs(a, 8600, "--env", "RELEASE=2", "--", worker, "new")...)
 		t.Logf("an update:\n%s%s", r.Stdout, r.Stderr)
 		kit.WantNoneLost(t, "an update", run.Stop())
 		if n := reloads(t, m) - read; n != 1 {
@@ -55,12 +55,12 @@ func TestUpdate(t *testing.T) {
 		}
 		a.WantUp(t)
 
-		files, read := written(t, a), reloads(t, m)
-		r = m.Must(t, again(a, 8600, "--env", "RELEASE=2", "--", worker, "new")...)
+		files, read := fileTimes(t, a), reloads(t, m)
+		r = m.Must(t, installArgs(a, 8600, "--env", "RELEASE=2", "--", worker, "new")...)
 		if !strings.Contains(r.Stdout, "nothing has changed") {
 			t.Errorf("the same again: %v", r)
 		}
-		if now := written(t, a); now != files {
+		if now := fileTimes(t, a); now != files {
 			t.Errorf("files were written:\n%s\n%s", files, now)
 		}
 		if n := reloads(t, m) - read; n != 0 {
@@ -72,8 +72,8 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
-// contents are the same files with their checksums.
-func contents(t testing.TB, a kit.App) string {
+// fileContents are the same files with their checksums.
+func fileContents(t testing.TB, a kit.App) string {
 	t.Helper()
 	return a.Machine.Sh(t, "find /etc/systemd/system /run/systemd/system /etc/clusterctl -path '*"+a.Name+"*' -type f -exec cksum {} + | sort")
 }
@@ -96,7 +96,7 @@ func TestUpdateCount(t *testing.T) {
 			before, read := a.PIDs(t), reloads(t, m)
 			kept := min(a.Instances, n)
 			a.Instances = n
-			m.Must(t, again(a, 8601, "--", worker)...)
+			m.Must(t, installArgs(a, 8601, "--", worker)...)
 			a.WantUp(t)
 			wantRead(t, a)
 			if after := a.PIDs(t); !slices.Equal(after[:kept], before[:kept]) {
@@ -107,11 +107,11 @@ func TestUpdateCount(t *testing.T) {
 			}
 		}
 		before := a.PIDs(t)
-		m.Must(t, again(a, 8601, "--yes", "--run-as", "nobody:nogroup", "--", worker)...)
+		m.Must(t, installArgs(a, 8601, "--yes", "--run-as", "nobody:nogroup", "--", worker)...)
 		if about := m.Sh(t, "curl -fsS "+a.URL("/about")); !strings.Contains(about, `"uid":65534`) {
 			t.Errorf("the user has not changed: %s", about)
 		}
-		m.Must(t, again(a, 8601, "--", worker)...)
+		m.Must(t, installArgs(a, 8601, "--", worker)...)
 		kit.WantNoneLost(t, "updates", run.Stop())
 		kit.WantReplaced(t, before, a.PIDs(t))
 		a.WantUp(t)
@@ -133,15 +133,15 @@ func TestUpdateStopped(t *testing.T) {
 		m.Must(t, "rollback", a.Name)
 		m.WantState(t, "inactive", a.Unit(1), a.Service(), a.Socket())
 		// A release that does not run leaves it as it was, on disk and stopped.
-		before := contents(t, a)
-		if r := m.Clusterctl(t, again(a, 8602, "--settle", "10s", "--", "/bin/false")...); r.Code != notReached {
+		before := fileContents(t, a)
+		if r := m.Clusterctl(t, installArgs(a, 8602, "--settle", "10s", "--", "/bin/false")...); r.Code != notReached {
 			t.Errorf("a broken release on a stopped app: %v", r)
 		}
-		if now := contents(t, a); now != before {
+		if now := fileContents(t, a); now != before {
 			t.Errorf("the files are not as before:\n%s\n%s", before, now)
 		}
 		m.WantState(t, "inactive", a.Unit(1), a.Service(), a.Socket())
-		m.Must(t, again(a, 8602, "--", worker, "x")...)
+		m.Must(t, installArgs(a, 8602, "--", worker, "x")...)
 		a.WantUp(t)
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVerify has systemd-analyze look at all the units of some apps, as they are installed.
-func TestVerify(t *testing.T) {
+// TestUnitsPassSystemdAnalyzeVerify has systemd-analyze look at all the units of some apps, as they are installed.
+func TestUnitsPassSystemdAnalyzeVerify(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "verify", 2, 8140, "--listen", "admin=127.0.0.1:8141", "--listen", "/run/verify.sock",
 			"--listen", "udp:8142", "--env", "A=%h $B \"c\"", "--", worker, "%i", "$HOME", "a b")

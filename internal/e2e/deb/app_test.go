@@ -196,8 +196,8 @@ func (u upgrades) end(t *testing.T, m *kit.Machine, before []string) {
 	kit.WantSameLines(t, before, files(t, m))
 }
 
-// TestNativeApp has a package of a native app installed on machines that have never seen clusterctl.
-func TestNativeApp(t *testing.T) {
+// TestPackageOfANativeApp has a package of a native app installed on machines that have never seen clusterctl.
+func TestPackageOfANativeApp(t *testing.T) {
 	u := nativeUpgrades(t)
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		before := fresh(t, m)

@@ -19,9 +19,9 @@ import (
 // Versions of the package: the one before, and the one after.
 const older, newer = "0.0.1", "0.0.2"
 
-// TestClusterctl has the package of clusterctl installed on fresh machines, used, upgraded under load, removed and purged,
+// TestPackageOfClusterctl has the package of clusterctl installed on fresh machines, used, upgraded under load, removed and purged,
 // and in between that of an app which it has to adopt.
-func TestClusterctl(t *testing.T) {
+func TestPackageOfClusterctl(t *testing.T) {
 	first := debFile(makeDeb(t, top, older, nil, "amd64"), older, "amd64")
 	second := debFile(makeDeb(t, top, newer, nil, "amd64"), newer, "amd64")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -165,9 +165,9 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	m.Sh(t, "apt-get install -y /srv/packages/"+filepath.Base(deb))
 }
 
-// TestRelease: one command makes all that is published, and two trees in different directories, made by people with other
+// TestReleaseIsReproducible: one command makes all that is published, and two trees in different directories, made by people with other
 // habits, give the same bytes.
-func TestRelease(t *testing.T) {
+func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
 	host(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$0"`, tree)
 	one, two := t.TempDir(), t.TempDir()
@@ -223,8 +223,8 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestArm64: the other architecture has programs for it.
-func TestArm64(t *testing.T) {
+// TestPackageForArm64: the other architecture has programs for it.
+func TestPackageForArm64(t *testing.T) {
 	deb := debFile(makeDeb(t, top, newer, nil, "arm64"), newer, "arm64")
 	lintian(t, deb)
 	dir := t.TempDir()

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestGetsNothing lets the worker try everything at once.
-func TestGetsNothing(t *testing.T) {
+// TestAttacksGetNothing lets the worker try everything at once.
+func TestAttacksGetNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		query := url.Values{
 			"read": {"/etc/shadow", "/root/.aws/credentials", "/home/alice/.ssh/id_ed25519", "/home/bob/notes",
@@ -39,8 +39,8 @@ func TestGetsNothing(t *testing.T) {
 	})
 }
 
-// TestEnvFileIsNoDoor replaces the app's own .env by a link to files that only root may read, and restarts.
-func TestEnvFileIsNoDoor(t *testing.T) {
+// TestEnvFileLinkReadsNoSecret replaces the app's own .env by a link to files that only root may read, and restarts.
+func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, secret := range []string{"/root/.aws/credentials", "/etc/other/secrets.env"} {
 			// By the worker, and by its user outside of the sandbox.
@@ -60,8 +60,8 @@ func TestEnvFileIsNoDoor(t *testing.T) {
 	})
 }
 
-// TestCannotStay has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the same.
-func TestCannotStay(t *testing.T) {
+// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the same.
+func TestWorkerThatRefusesToStop(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, command := range [][]string{{"restart", k.name}, {"stop", k.name}, {"start", k.name}} {
 			if command[0] != "start" {
@@ -81,8 +81,8 @@ func TestCannotStay(t *testing.T) {
 	})
 }
 
-// TestForgedLines: what a worker claims of another app, in the words of systemd, is not shown as that app's.
-func TestForgedLines(t *testing.T) {
+// TestForgedLinesOfWorkers: what a worker claims of another app, in the words of systemd, is not shown as that app's.
+func TestForgedLinesOfWorkers(t *testing.T) {
 	suite().Sequential(t, releases(), func(t *testing.T, m *kit.Machine) {
 		forger, victim := kinds()[0], kinds()[4]
 		forger.install(t, m)
@@ -96,8 +96,8 @@ func TestForgedLines(t *testing.T) {
 	})
 }
 
-// TestConfigIsNoDoor: a clusterctl.yaml that the workers' user has changed gives it no more rights than it had.
-func TestConfigIsNoDoor(t *testing.T) {
+// TestChangedConfigGivesNoRights: a clusterctl.yaml that the workers' user has changed gives it no more rights than it had.
+func TestChangedConfigGivesNoRights(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		who := k.user()
 		if who == "" || who == "root" {

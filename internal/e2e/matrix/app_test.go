@@ -91,9 +91,9 @@ func notifier(t testing.TB, a kit.App, i int) int {
 	return 0
 }
 
-// together runs subtests beside one another, a few at a time. T.Parallel would run as many as there are CPUs, and these
+// runConcurrently runs subtests beside one another, a few at a time. T.Parallel would run as many as there are CPUs, and these
 // wait more than they work.
-func together[P interface{ String() string }](t *testing.T, atATime int, programs []P, f func(*testing.T, P)) {
+func runConcurrently[P interface{ String() string }](t *testing.T, atATime int, programs []P, f func(*testing.T, P)) {
 	t.Helper()
 	turn := make(chan struct{}, atATime)
 	var wg sync.WaitGroup
@@ -110,8 +110,8 @@ func together[P interface{ String() string }](t *testing.T, atATime int, program
 // mostBatches bounds how long everyOne waits for the last instance; the first or second batch is enough as a rule.
 const mostBatches = 40
 
-// everyOne sends requests until each instance has answered. Every answer has to be right and no request may fail.
-func everyOne(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
+// wantAllAnswer sends requests until each instance has answered. Every answer has to be right and no request may fail.
+func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}
 	for range mostBatches {

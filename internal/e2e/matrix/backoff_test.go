@@ -17,9 +17,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// crasher installs two instances of a server that can be told to end at its start. A run is a short one however busy the
+// installCrasher installs two instances of a server that can be told to end at its start. A run is a short one however busy the
 // machine is, unless flags say otherwise.
-func crasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
+func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })
 	m.Sh(t, "mkdir -p "+srv+"/crash")
@@ -27,14 +27,14 @@ func crasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) 
 	return install(t, m, name, 2, n, port(n, args...)...)
 }
 
-// crashes makes an instance end at each start from now on, and ends it now.
-func crashes(t testing.TB, a kit.App, i int) {
+// startCrashing makes an instance end at each start from now on, and ends it now.
+func startCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("touch %s/crash/%s-%d && systemctl kill -s KILL %s", srv, a.Name, i, a.Unit(i)))
 }
 
-// recovers makes it serve again.
-func recovers(t testing.TB, a kit.App, i int) {
+// stopCrashing makes it serve again.
+func stopCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("rm %s/crash/%s-%d", srv, a.Name, i))
 }
@@ -45,14 +45,14 @@ var waiting = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the las
 // everybody, and when the fault is mended the instance comes back by itself.
 func TestBackoff(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	a := crasher(t, m, "b-grow", 8701)
+	a := installCrasher(t, m, "b-grow", 8701)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
 	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
-	crashes(t, a, 2)
+	startCrashing(t, a, 2)
 	seen := kit.ReadUntil(t, "six runs were short", changes, func(s kit.Status) bool {
 		return strings.HasPrefix(s.Text, "waiting") && strings.Contains(s.Text, "after 6 ")
 	})
-	recovers(t, a, 2)
+	stopCrashing(t, a, 2)
 	kit.ReadUntil(t, "the instance is back", changes, func(s kit.Status) bool { return s.Active == "active" })
 
 	var texts []string
@@ -95,7 +95,7 @@ func TestBackoff(t *testing.T) {
 	if len(got) < 7 {
 		t.Errorf("the runs began with %q, want 7 of them at least", got)
 	}
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 }
 
 // failures are what the state file said at each start of an instance, the oldest first.
@@ -110,8 +110,8 @@ func failures(t testing.TB, a kit.App, i int) []string {
 	return all
 }
 
-// TestBackoffEverywhere: on each systemd the count is kept as root, with and without the launcher; an end that was asked for clears it; and a file of variables cannot send root elsewhere.
-func TestBackoffEverywhere(t *testing.T) {
+// TestBackoffOnEachSystemd: on each systemd the count is kept as root, with and without the launcher; an end that was asked for clears it; and a file of variables cannot send root elsewhere.
+func TestBackoffOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /run/elsewhere")
 		m.WriteFile(t, srv+"/elsewhere.env", "RUNTIME_DIRECTORY=/run/elsewhere\n", 0o644)
@@ -129,7 +129,7 @@ func TestBackoffEverywhere(t *testing.T) {
 			count()
 			for range 3 {
 				// The program alone: from 257 on, "systemctl kill" of the whole unit also kills the commands that follow.
-				killed(t, a, 1, func() { m.Sh(t, fmt.Sprintf("kill -KILL %d", m.MainPID(t, a.Unit(1)))) })
+				awaitReplacement(t, a, 1, func() { m.Sh(t, fmt.Sprintf("kill -KILL %d", m.MainPID(t, a.Unit(1)))) })
 				count()
 			}
 			m.Sh(t, "systemctl restart "+a.Unit(1))
@@ -150,9 +150,9 @@ func TestBackoffEverywhere(t *testing.T) {
 // TestMinUptime: a run as long as --min-uptime is not a short one, so the next start never waits.
 func TestMinUptime(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	a := crasher(t, m, "b-uptime", 8702, "--min-uptime", "1ms")
+	a := installCrasher(t, m, "b-uptime", 8702, "--min-uptime", "1ms")
 	for range 5 {
-		killed(t, a, 2, func() { m.Sh(t, "systemctl kill -s KILL "+a.Unit(2)) })
+		awaitReplacement(t, a, 2, func() { m.Sh(t, "systemctl kill -s KILL "+a.Unit(2)) })
 	}
 	m.AwaitJournal(t, "starts with", "-u", a.Unit(2), fmt.Sprintf("_PID=%d", m.MainPID(t, a.Unit(2))))
 	got := failures(t, a, 2)
@@ -165,11 +165,11 @@ func TestMinUptime(t *testing.T) {
 // app is stopped, so that its clients are refused and do not hang.
 func TestGivingUp(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
-	a := crasher(t, m, "b-giveup", 8703, "--max-restarts", "3")
+	before := takeInventory(t, m)
+	a := installCrasher(t, m, "b-giveup", 8703, "--max-restarts", "3")
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
 	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
-	crashes(t, a, 2)
+	startCrashing(t, a, 2)
 	// "failed" alone is what a unit is for a moment before each restart, too.
 	kit.ReadUntil(t, "the instance has given up", changes, func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp })
 	r := run.Stop()
@@ -190,18 +190,18 @@ func TestGivingUp(t *testing.T) {
 
 	// The app as a whole is stopped by a job; its end is the socket's.
 	socket := kit.DialBus(t, m).Watch(t, a.Name+".socket")
-	crashes(t, a, 1)
+	startCrashing(t, a, 1)
 	kit.ReadUntil(t, "the socket is closed", socket, func(s kit.Status) bool { return s.Active == "inactive" })
 	if r := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Requests: 20}).Wait(); r.Refused != 20 {
 		t.Errorf("all have given up, and clients are not refused: %v", r)
 	}
 	kit.WantOutput(t, m.Must(t, "show", a.Name), "gave up")
 
-	recovers(t, a, 1)
-	recovers(t, a, 2)
+	stopCrashing(t, a, 1)
+	stopCrashing(t, a, 2)
 	m.Must(t, "reset", a.Name)
 	m.Must(t, "start", a.Name)
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	a.Uninstall(t)
 	m.Sh(t, "rmdir "+srv+"/crash")
 	wantNothingLeft(t, m, before)

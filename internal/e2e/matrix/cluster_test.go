@@ -27,7 +27,7 @@ func TestCluster2021(t *testing.T) {
 	t.Parallel()
 	// A machine of its own: it computes while others wait, and looks at what is left.
 	m := suite().Boot(t, lab.Bookworm)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	for _, c := range []struct {
 		name, file, death string
 		n                 int
@@ -47,11 +47,11 @@ func TestCluster2021(t *testing.T) {
 			}
 			a := kit.App{Machine: m, Name: c.name, Instances: c.n, Port: 8080}
 			t.Cleanup(func() { a.Uninstall(t) })
-			unlessOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, slowProbe...)...)
+			retryWhenOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, slowProbe...)...)
 			const conns = 4
 			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.
 			run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
-			unlessOneDies(t, m, "reload", a.Name)
+			retryWhenOneDies(t, m, "reload", a.Name)
 			reports := []load.Report{run.Stop()}
 			seen := map[int]int{}
 			for range mostBatches {
@@ -93,9 +93,9 @@ func TestCluster2021(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// unlessOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These do,
+// retryWhenOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These do,
 // at some moment within 20 seconds, so it is run again then; and they need not stay alive for any time at all.
-func unlessOneDies(t testing.TB, m *kit.Machine, args ...string) {
+func retryWhenOneDies(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
 	const tries = 10
 	for i := 1; ; i++ {

@@ -12,11 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVariables: what each instance is told of itself, and the CPU that it is bound to.
-func TestVariables(t *testing.T) {
+// TestVariablesOfEachInstance: what each instance is told of itself, and the CPU that it is bound to.
+func TestVariablesOfEachInstance(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "e-vars", 3, 8711, port(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100", "--env", "NODE_OPTIONS=--no-warnings", "--pin", "node.js")...)
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	var pinned []string
 	for i, pid := range a.PIDs(t) {
 		env := kit.Lines(m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)))

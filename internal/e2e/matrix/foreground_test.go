@@ -10,11 +10,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestDaemonsStayInTheForeground: programs that go into the background by habit, or when told to, are refused with what to
+// TestDaemonsAreRefused: programs that go into the background by habit, or when told to, are refused with what to
 // type, and nothing of them is left.
-func TestDaemonsStayInTheForeground(t *testing.T) {
+func TestDaemonsAreRefused(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	m.Sh(t, "sed /daemon/d "+srv+"/nginx.conf > "+srv+"/nginx-daemon.conf")
 	for _, c := range []struct {
 		name    string

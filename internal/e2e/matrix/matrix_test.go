@@ -45,8 +45,8 @@ func port(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }
 
-// everywhere are the programs that are run on all four systemds; the others need what the richer image has.
-func everywhere() []program {
+// programsOnEachSystemd are the programs that are run on all four systemds; the others need what the richer image has.
+func programsOnEachSystemd() []program {
 	return []program{
 		{name: "m-node", port: 8301, args: port(8301, "node.js")},
 		{name: "m-go", port: 8302, args: port(8302, "./httpd")},
@@ -54,7 +54,7 @@ func everywhere() []program {
 	}
 }
 
-func onlyWorkers() []program {
+func programsOfWorkersImage() []program {
 	return []program{
 		{name: "m-express", port: 8304, args: port(8304, "express")},
 		{name: "m-bun", port: 8305, args: port(8305, "bun.ts")},
@@ -73,29 +73,29 @@ func onlyWorkers() []program {
 // TestMatrix: each program, unmodified, on two instances and on four.
 func TestMatrix(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
-	together(t, 5, slices.Concat(everywhere(), onlyWorkers()), func(t *testing.T, p program) {
-		life(t, m, p, 2)
-		life(t, m, p, 4)
+	before := takeInventory(t, m)
+	runConcurrently(t, 5, slices.Concat(programsOnEachSystemd(), programsOfWorkersImage()), func(t *testing.T, p program) {
+		installReloadUninstall(t, m, p, 2)
+		installReloadUninstall(t, m, p, 4)
 	})
 	wantNothingLeft(t, m, before)
 }
 
-// TestAllSystemds is the matrix of three programs on each of the four.
-func TestAllSystemds(t *testing.T) {
+// TestMatrixOnEachSystemd is the matrix of three programs on each of the four.
+func TestMatrixOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		before := take(t, m)
-		together(t, 3, everywhere(), func(t *testing.T, p program) { life(t, m, p, 2) })
+		before := takeInventory(t, m)
+		runConcurrently(t, 3, programsOnEachSystemd(), func(t *testing.T, p program) { installReloadUninstall(t, m, p, 2) })
 		wantNothingLeft(t, m, before)
 	})
 }
 
-// life installs a program, lets every instance answer, replaces all of them under load, and removes the app.
-func life(t *testing.T, m *kit.Machine, p program, n int) {
+// installReloadUninstall installs a program, lets every instance answer, replaces all of them under load, and removes the app.
+func installReloadUninstall(t *testing.T, m *kit.Machine, p program, n int) {
 	a := install(t, m, p.name, n, p.port, p.args...)
 	kit.WantOutput(t, a.Output, fmt.Sprint(p.port))
 	a.WantActive(t)
-	everyOne(t, a, p.request(), p.answer())
+	wantAllAnswer(t, a, p.request(), p.answer())
 
 	old := a.PIDs(t)
 	run := load.Start(t, m, load.Options{URL: a.URL(p.request()), Conns: 4, Rate: rate / 5, WorkerHeader: bodies})
@@ -105,7 +105,7 @@ func life(t *testing.T, m *kit.Machine, p program, n int) {
 	kit.WantNoneLost(t, fmt.Sprintf("a reload of %d instances", n), r)
 	kit.WantReplaced(t, old, a.PIDs(t))
 	a.WantActive(t)
-	everyOne(t, a, p.request(), p.answer())
+	wantAllAnswer(t, a, p.request(), p.answer())
 	a.Uninstall(t)
 }
 
@@ -113,7 +113,7 @@ func life(t *testing.T, m *kit.Machine, p program, n int) {
 // answers; its access log, which goes to the journal under the name of its unit, does.
 func TestHTTPServerModule(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		before := take(t, m)
+		before := takeInventory(t, m)
 		a := install(t, m, "m-module", 2, 8314, "x", "--", "python3", "-m", "http.server", "8314", "--directory", srv+"/files")
 		run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 8, Rate: rate / 5, WorkerHeader: bodies})
 		for i := range a.Instances {

@@ -13,9 +13,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestForeignChild: a master that is root, and gives a child to another user to protect itself from it, keeps that
+// TestChildOfAnotherUserKeepsItsCapabilities: a master that is root, and gives a child to another user to protect itself from it, keeps that
 // protection. The child's bind fails as it does without the shim, and no request reaches it.
-func TestForeignChild(t *testing.T) {
+func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-master", 1, 8741, port(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
@@ -29,9 +29,9 @@ func TestForeignChild(t *testing.T) {
 // ptrace has the state of CAP_SYS_PTRACE in /proc/PID/status.
 const ptrace = "0000000000080000"
 
-// TestOwnPtrace: with --own-ptrace the shim has the capability and the program has none, also in a user namespace. A
+// TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program has none, also in a user namespace. A
 // directive without the flag starts no program.
-func TestOwnPtrace(t *testing.T) {
+func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 	for i, release := range []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie, lab.Sid} {
 		t.Run(fmt.Sprint(release), func(t *testing.T) {
 			t.Parallel()
@@ -45,7 +45,7 @@ func TestOwnPtrace(t *testing.T) {
 				a := install(t, m, name, 1, p, port(p, "--own-ptrace", "./httpd")...)
 				wantCapabilities(t, m, m.MainPID(t, a.Unit(1)), strings.Repeat("0", 16))
 				wantCapabilities(t, m, notifier(t, a, 1), ptrace)
-				everyOne(t, a, "/hello", hello)
+				wantAllAnswer(t, a, "/hello", hello)
 				a.Uninstall(t)
 			}
 			m.WriteFile(t, dir+"/50-admin.conf", "[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\n", 0o644)

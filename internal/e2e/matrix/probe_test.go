@@ -21,7 +21,7 @@ func TestSeveralPorts(t *testing.T) {
 	for _, p := range []int{8601, 8602, 8603} {
 		b := a
 		b.Port = p
-		everyOne(t, b, "/hello", hello)
+		wantAllAnswer(t, b, "/hello", hello)
 	}
 	held := m.Sh(t, "ss -H -ltnp | grep -c 'systemd.*pid=1,' ")
 	if held != "3" {
@@ -34,11 +34,11 @@ func TestSeveralPorts(t *testing.T) {
 	}
 }
 
-// TestMapping: a public port, and a Unix socket, in front of the port that the program binds.
-func TestMapping(t *testing.T) {
+// TestListenerMapping: a public port, and a Unix socket, in front of the port that the program binds.
+func TestListenerMapping(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-map", 2, 8610, port(3000, "--listen", "8610:3000", "node.js")...)
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	if r := load.Start(t, m, load.Options{URL: "http://127.0.0.1:3000/", Requests: 3}).Wait(); r.Refused != 3 {
 		t.Errorf("the program's own port is open: %v", r)
 	}
@@ -61,7 +61,7 @@ func TestMapping(t *testing.T) {
 // TestProbeOutcomes: what the probe finds where there is not simply a port.
 func TestProbeOutcomes(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 
 	t.Run("nothing is bound", func(t *testing.T) {
 		a := install(t, m, "p-background", 2, 0, "--probe-timeout", "1s", "x", "--", "sleep", "infinity")
@@ -81,12 +81,12 @@ func TestProbeOutcomes(t *testing.T) {
 	t.Run("it listens later than the probe waits", func(t *testing.T) {
 		a := install(t, m, "p-late", 2, 8620, port(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
 		kit.WantOutput(t, a.Output, "it did not listen within ", "; taking --listen as it is")
-		everyOne(t, a, "/hello", hello)
+		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("it listens late, and the probe waits", func(t *testing.T) {
 		a := install(t, m, "p-patient", 1, 8621, port(8621, "late.js")...)
 		kit.WantOutput(t, a.Output, "it listens on tcp port 8621")
-		everyOne(t, a, "/hello", hello)
+		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("another port than --listen", func(t *testing.T) {
 		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe, port(8623, "--listen", "8622", "node.js"))...)
@@ -94,7 +94,7 @@ func TestProbeOutcomes(t *testing.T) {
 			t.Error("it is installed")
 		}
 		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: --listen 8622:8623")
-		everyOne(t, install(t, m, "p-other", 1, 8622, port(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
+		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, port(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {
 		// Not probed: the program would be seen in the journal twice.
@@ -110,8 +110,8 @@ func TestProbeOutcomes(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestTargets: what can stand behind "install", and what becomes of it.
-func TestTargets(t *testing.T) {
+// TestInstallTargets: what can stand behind "install", and what becomes of it.
+func TestInstallTargets(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "chmod 755 "+srv+"/shebang && cp "+srv+"/shebang "+srv+"/unexecutable && chmod 644 "+srv+"/unexecutable")
 	for i, c := range []struct {
@@ -139,7 +139,7 @@ func TestTargets(t *testing.T) {
 				t.Errorf("it runs as %q, want %q", got, c.want)
 			}
 			if c.name != "args" {
-				everyOne(t, a, "/hello", hello)
+				wantAllAnswer(t, a, "/hello", hello)
 			} else if got := m.Get(t, a.URL("/")); got != "--max-old-space-size=64 --no-warnings "+srv+"/args.js one two words" {
 				t.Errorf("it was given %q", got)
 			}

@@ -141,19 +141,19 @@ const calls = 50
 // silencedServer replaces the workers of a server under load: no connection is refused.
 func silencedServer(t *testing.T, a kit.App) load.Report {
 	m := a.Machine
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range reloads {
 		m.Must(t, "reload", a.Name)
 	}
-	killed(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
+	awaitReplacement(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
 	m.Must(t, "restart", a.Name)
 	r := run.Stop()
 	t.Logf("%s, reloads, a kill and a restart: %v", a.Name, r)
 	if r.Refused > 0 || r.OK == 0 {
 		t.Errorf("%s: %v", a.Name, r)
 	}
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	return r
 }
 

@@ -27,7 +27,7 @@ func TestRollingRestarts(t *testing.T) {
 		program
 		keepAlive []bool
 	}
-	together(t, 6, []kept{
+	runConcurrently(t, 6, []kept{
 		{program{name: "r-node", port: 8401, args: port(8401, "node.js")}, []bool{false, true}},
 		{program{name: "r-go", port: 8402, args: port(8402, "./httpd")}, []bool{false, true}},
 		{program{name: "r-nginx", port: 8403, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-rolling.conf"}}, []bool{false, true}},
@@ -45,7 +45,7 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 		loads = append(loads, load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
 	}
 	begin := time.Now()
-	restart(t, a, restarts)
+	restartInTurn(t, a, restarts)
 	took := time.Since(begin)
 	t.Logf("%d restarts took %v, %v each", restarts, took, took/time.Duration(restarts))
 	for i, run := range loads {
@@ -53,12 +53,12 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 		answers(t, r, hello)
 		kit.WantNoneLost(t, fmt.Sprintf("keep-alive %v", keepAlive[i]), r)
 	}
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restart restarts instances, one at a time and in turn. One shell does it all: entering the machine takes longer than
+// restartInTurn restarts instances, one at a time and in turn. One shell does it all: entering the machine takes longer than
 // a restart.
-func restart(t testing.TB, a kit.App, times int) {
+func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))
 }
@@ -72,7 +72,7 @@ func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8413/; s/nginx.pid/nginx-slow.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-slow.conf")
-	together(t, 6, []program{
+	runConcurrently(t, 6, []program{
 		{name: "s-node", port: 8411, args: port(8411, "node.js")},
 		{name: "s-go", port: 8412, args: port(8412, "./httpd")},
 		{name: "s-nginx", port: 8413, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-slow.conf"}, path: "/slow"},
@@ -86,7 +86,7 @@ func TestSlowRequests(t *testing.T) {
 		}
 		a := install(t, m, p.name, 2, p.port, p.args...)
 		run := load.Start(t, m, load.Options{URL: a.URL(path), Conns: 4, WorkerHeader: bodies})
-		restart(t, a, 20)
+		restartInTurn(t, a, 20)
 		kit.WantNoneLost(t, "slow requests", run.Stop())
 	})
 }

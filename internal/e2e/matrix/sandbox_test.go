@@ -53,8 +53,8 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestExposureEverywhere: the verdict is that of each systemd's own systemd-analyze.
-func TestExposureEverywhere(t *testing.T) {
+// TestExposureOnEachSystemd: the verdict is that of each systemd's own systemd-analyze.
+func TestExposureOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := install(t, m, "x-node", 1, 8722, port(8722, "node.js")...)
 		if x := m.Exposure(t, a.Unit(1)); x > 1.9 {

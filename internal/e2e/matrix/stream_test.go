@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestPausedAnswer: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the silence after which a connection counts as done.
-func TestPausedAnswer(t *testing.T) {
+// TestPausedAnswerIsNotCut: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the silence after which a connection counts as done.
+func TestPausedAnswerIsNotCut(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "d-parts", 1, 8751, port(8751, "streams.js")...)
@@ -24,9 +24,9 @@ func TestPausedAnswer(t *testing.T) {
 	}
 }
 
-// TestStreamLeft: a stream whose request is older than the drain may take is left to the program, and the log names the
+// TestLongStreamIsLeftToTheProgram: a stream whose request is older than the drain may take is left to the program, and the log names the
 // peer.
-func TestStreamLeft(t *testing.T) {
+func TestLongStreamIsLeftToTheProgram(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "d-events", 2, 8752, port(8752, "--drain-timeout", "8s", "streams.js")...)

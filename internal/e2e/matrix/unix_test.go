@@ -67,9 +67,9 @@ func TestUnixPrograms(t *testing.T) {
 // reloads, whose requests done gets. It returns the machine.
 func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	startNginx(t, m, cases)
-	together(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
+	runConcurrently(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
 	m.Sh(t, "systemctl stop unix-nginx.service; rm /etc/unix-nginx.conf; rmdir /run/u-*; rmdir /run/systemd/transient || true")
 	wantNothingLeft(t, m, before)
 	return m

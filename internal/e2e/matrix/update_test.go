@@ -57,5 +57,5 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 	a.WantActive(t)
 	kit.WantOutput(t, m.Must(t, again(8421, slowProbe...)...), "probe: it listens on", "closed for a moment")
 	a.Port = 8421
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 }

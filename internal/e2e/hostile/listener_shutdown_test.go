@@ -11,9 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestCannotSilence has a worker close the shared listener for everybody, in each way that there is. What can be kept from it
+// TestWorkerCannotCloseTheListener has a worker close the shared listener for everybody, in each way that there is. What can be kept from it
 // is; whatever it reaches is over when it is restarted, and with an adopted worker at once.
-func TestCannotSilence(t *testing.T) {
+func TestWorkerCannotCloseTheListener(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		native := k.name == "native"
 		for _, way := range []string{"shutdown", "race", "disconnect", "filter", "listen"} {

@@ -27,8 +27,8 @@ func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Proc
 	return p
 }
 
-// TestInterrupt sends what Ctrl-C, a hang-up and a shutdown send to an install that waits: it takes everything back.
-func TestInterrupt(t *testing.T) {
+// TestInterruptedInstall sends what Ctrl-C, a hang-up and a shutdown send to an install that waits: it takes everything back.
+func TestInterruptedInstall(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -83,10 +83,10 @@ func TestKilledInstall(t *testing.T) {
 	})
 }
 
-// TestKilledAtEveryStep kills an uninstall, and an install, in front of each change that it makes and each message that
+// TestInstallKilledAtEachStep kills an uninstall, and an install, in front of each change that it makes and each message that
 // it sends. The next command must find its way from there, and if that is killed as well, the one after it. Each release
 // takes every fourth step of the uninstall, and every eighth of the install, which is also killed at random moments.
-func TestKilledAtEveryStep(t *testing.T) {
+func TestInstallKilledAtEachStep(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		first := 1 + slices.Index(lab.All(), m.Release())
 		install := []string{"install", "killed", "-i", "1", "--listen", "8192", "--listen", "/run/killed.sock", "--activation", "native", "--settle", "0s", "--", "/bin/sleep", "infinity"}
@@ -141,8 +141,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 	})
 }
 
-// TestSecondCommandWaits runs two commands on one app: the second waits for the first, and says for whom.
-func TestSecondCommandWaits(t *testing.T) {
+// TestConcurrentCommandsWait runs two commands on one app: the second waits for the first, and says for whom.
+func TestConcurrentCommandsWait(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
 		first := startInstall(t, m, "locked", 8193)

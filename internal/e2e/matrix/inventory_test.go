@@ -30,8 +30,8 @@ ss -H -ltnx | awk '{print "listener " $1 " " $5}' | sort
 ls -l /proc/1/fd | sed -nE 's/.*-> ((\/|anon_inode:).*)/descriptor of PID 1: \1/p' | sort
 `
 
-// take makes an inventory of the machine.
-func take(t testing.TB, m *kit.Machine) inventory {
+// takeInventory makes an inventory of the machine.
+func takeInventory(t testing.TB, m *kit.Machine) inventory {
 	t.Helper()
 	return kit.Lines(m.Sh(t, inventoryScript))
 }
@@ -39,7 +39,7 @@ func take(t testing.TB, m *kit.Machine) inventory {
 // wantNothingLeft compares the machine with what it was. Things that occur several times are counted.
 func wantNothingLeft(t testing.TB, m *kit.Machine, before inventory) {
 	t.Helper()
-	more, fewer := kit.Difference(before, take(t, m))
+	more, fewer := kit.Difference(before, takeInventory(t, m))
 	for _, l := range more {
 		t.Errorf("left behind: %s", l)
 	}

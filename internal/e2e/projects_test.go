@@ -11,9 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestProjects: a program with a common file name is named after its project, and the app of another project is replaced
+// TestAppsAreNamedAfterTheirProject: a program with a common file name is named after its project, and the app of another project is replaced
 // only when somebody says so. A deploy into a new directory is still the same project.
-func TestProjects(t *testing.T) {
+func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const server = `import http.server as h, os
 class H(h.BaseHTTPRequestHandler):

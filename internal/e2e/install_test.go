@@ -33,8 +33,8 @@ func askAbout(t testing.TB, m *kit.Machine, curl ...string) about {
 	return a
 }
 
-// installed installs an app that has no listener, or a special one, and removes it with the test.
-func installed(t testing.TB, m *kit.Machine, name string, more ...string) lab.Result {
+// installWithFlags installs an app that has no listener, or a special one, and removes it with the test.
+func installWithFlags(t testing.TB, m *kit.Machine, name string, more ...string) lab.Result {
 	t.Helper()
 	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
 	return m.Must(t, slices.Concat([]string{"install", name, "--activation", "native", "--settle", "200ms"}, more)...)
@@ -43,7 +43,7 @@ func installed(t testing.TB, m *kit.Machine, name string, more ...string) lab.Re
 // TestBackgroundApp installs the example without a socket.
 func TestBackgroundApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		installed(t, m, "ticker", "-i", "2", "--no-listen", "--", "python3", ticker)
+		installWithFlags(t, m, "ticker", "-i", "2", "--no-listen", "--", "python3", ticker)
 		m.WantState(t, "active", "ticker.service", "ticker@1.service", "ticker@2.service")
 		if r := m.Try("test -e /etc/systemd/system/ticker.socket"); r.Code == 0 {
 			t.Error("a background app has a socket")
@@ -53,7 +53,7 @@ func TestBackgroundApp(t *testing.T) {
 		if r := m.Try("systemctl show -p NeedDaemonReload --value ticker ticker@1"); strings.Contains(r.Stdout, "yes") {
 			t.Error("after an install systemctl asks for a daemon-reload")
 		}
-		var k toll
+		var k killCount
 		pid := m.MainPID(t, "ticker@1.service")
 		if err := k.kill(t, m, pid); err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func TestListeners(t *testing.T) {
 				t.Error("the path of the Unix socket is left behind")
 			}
 		})
-		installed(t, m, "kinds", "-i", "2", "--listen", "8180", "--listen", "127.0.0.1:8181", "--listen", "admin=[::1]:8182",
+		installWithFlags(t, m, "kinds", "-i", "2", "--listen", "8180", "--listen", "127.0.0.1:8181", "--listen", "admin=[::1]:8182",
 			"--listen", "/run/kinds.sock", "--listen", "udp:8183", "--listen", "@kinds", "--", worker)
 		want := []string{
 			"admin tcp [::1]:8182", "http tcp 127.0.0.1:8181", "http tcp [::]:8180", "http unix /run/kinds.sock", "http unix @kinds",
@@ -171,7 +171,7 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 		if all.Count() < 2 {
 			t.Fatal("this test needs two CPUs")
 		}
-		r := installed(t, m, "max", "-i", "max", "--listen", "8186", "--", goWorker)
+		r := installWithFlags(t, m, "max", "-i", "max", "--listen", "8186", "--", goWorker)
 		if want := fmt.Sprintf("(%d CPUs)", all.Count()); !strings.Contains(r.Stdout+r.Stderr, want) {
 			t.Errorf("the reason %q is not told: %v", want, r)
 		}

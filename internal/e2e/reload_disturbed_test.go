@@ -24,7 +24,7 @@ func TestReloadIsDisturbed(t *testing.T) {
 		wantReplaced := func(t *testing.T, before []int) {
 			t.Helper()
 			kit.WantReplaced(t, before, a.PIDs(t))
-			wantSound(t, a)
+			wantNoTraces(t, a)
 		}
 		t.Run("systemd is re-executed", func(t *testing.T) {
 			before := a.PIDs(t)
@@ -112,11 +112,11 @@ func TestReloadIsDisturbed(t *testing.T) {
 	})
 }
 
-// TestSeveralApps: the failure of one app does not keep the next from its turn, and what is named twice is done once.
-func TestSeveralApps(t *testing.T) {
+// TestReloadOfSeveralApps: the failure of one app does not keep the next from its turn, and what is named twice is done once.
+func TestReloadOfSeveralApps(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/several"
-		m.WriteFile(t, program, "#!/bin/sh\n"+good()+"\n", 0o755)
+		m.WriteFile(t, program, "#!/bin/sh\n"+goodRelease()+"\n", 0o755)
 		bad := kit.InstallNative(t, m, "several-a", 1, 8612, "--ready", "notify", "--", program)
 		fine := kit.InstallNative(t, m, "several-b", 2, 8613, "--", goWorker)
 		before := fine.PIDs(t)
@@ -126,7 +126,7 @@ func TestSeveralApps(t *testing.T) {
 			t.Errorf("%v", r)
 		}
 		kit.WantReplaced(t, before, fine.PIDs(t))
-		m.WriteFile(t, program, "#!/bin/sh\n"+good()+"\n", 0o755)
+		m.WriteFile(t, program, "#!/bin/sh\n"+goodRelease()+"\n", 0o755)
 		m.Must(t, "reload", bad.Name, "--settle", "10ms")
 		bad.WantUp(t)
 

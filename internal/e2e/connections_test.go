@@ -72,12 +72,12 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	return counts
 }
 
-// TestSeeSockets: known connections, each with the worker that answers it, then connections that nobody accepts.
-func TestSeeSockets(t *testing.T) {
+// TestConnectionsOfEachWorker: known connections, each with the worker that answers it, then connections that nobody accepts.
+func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8313],6,true],["AF_INET6",["::1",8313],3,true],["AF_UNIX","/run/conns.sock",2,true]]`)
-		l := see(t, m, "conns")[0]
+		l := listApps(t, m, "conns")[0]
 		if l.Connections == nil || *l.Connections != 11 || l.Queue == nil || l.Queue.Depth != 0 {
 			t.Errorf("11 connections: %+v", l)
 		}
@@ -88,7 +88,7 @@ func TestSeeSockets(t *testing.T) {
 				t.Errorf("%s has %v connections, and has answered %d", in.Unit, in.Connections, counts[in.PID])
 			}
 		}
-		s := showed(t, m.Must(t, "show", "conns", "--json").Stdout)
+		s := parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if s.Balance == nil || s.Balance.Max != most || s.Balance.MaxMean < 1 {
 			t.Errorf("balance: %+v, want a maximum of %d", s.Balance, most)
 		}
@@ -98,32 +98,32 @@ func TestSeeSockets(t *testing.T) {
 		}
 		t.Cleanup(func() { m.Sh(t, "systemctl kill -s CONT 'conns@*.service'") })
 		connect(t, m, `[["AF_INET",["127.0.0.1",8313],5,false],["AF_UNIX","/run/conns.sock",4,false]]`)
-		l = see(t, m, "conns")[0]
+		l = listApps(t, m, "conns")[0]
 		if l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 || l.State != "running" {
 			t.Errorf("nine connections wait: %+v, %+v", l.Queue, l)
 		}
-		s = showed(t, m.Must(t, "show", "conns", "--json").Stdout)
+		s = parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 || s.Listeners[1].Unit != "conns-local.socket" {
 			t.Errorf("five and four: %+v", s.Listeners)
 		}
-		if l := seen(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 {
+		if l := parseApps(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 {
 			t.Errorf("as nobody: %+v", l)
 		}
 		t.Log(m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "conns").Stdout)
 	})
 }
 
-// TestSeeMemory: the memory of an instance is that of its children too.
-func TestSeeMemory(t *testing.T) {
+// TestMemoryIncludesChildren: the memory of an instance is that of its children too.
+func TestMemoryIncludesChildren(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/parent", "#!/bin/sh\npython3 -c 'import time; x = bytearray(64 << 20); print(\"the child has it\", flush=True); time.sleep(600)' &\nexec sleep 600\n", 0o755)
 		kit.InstallNative(t, m, "parent", 1, 8314, "--ready", "exec", "--", "/opt/e2e/parent")
 		m.AwaitJournal(t, "the child has it", "-u", "parent@1.service")
-		if l := see(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
+		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
 			t.Errorf("a child with 64 MB: %+v", l)
 		}
 		// Without root the processes can be counted too.
-		if l := seen(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
+		if l := parseApps(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
 			t.Errorf("as nobody: %+v", l)
 		}
 	})

@@ -28,8 +28,8 @@ func kill(t testing.TB, m *kit.Machine, pids ...int) {
 	}
 }
 
-// killed begins to watch an instance, lets f kill it, and waits until it is active with another main process.
-func killed(t testing.TB, a kit.App, i int, f func()) {
+// awaitReplacement begins to watch an instance, lets f kill it, and waits until it is active with another main process.
+func awaitReplacement(t testing.TB, a kit.App, i int, f func()) {
 	t.Helper()
 	changes := kit.DialBus(t, a.Machine).Watch(t, a.Unit(i))
 	old := a.Machine.MainPID(t, a.Unit(i))
@@ -53,11 +53,11 @@ func wantOneNotifier(t testing.TB, a kit.App) {
 	}
 }
 
-// TestKills: SIGKILL to the program and to both processes, under load, costs the requests that the program had, and
+// TestKilledProgram: SIGKILL to the program and to both processes, under load, costs the requests that the program had, and
 // nothing else; the instance comes back, with one notifier.
-func TestKills(t *testing.T) {
+func TestKilledProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	a := install(t, m, "k-node", 2, 8501, port(8501, "--drain-timeout", "2s", "node.js")...)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
 	victims := []struct {
@@ -76,7 +76,7 @@ func TestKills(t *testing.T) {
 		for _, pid := range v.pids(old, notifier) {
 			words = append(words, itoa(pid))
 		}
-		killed(t, a, 1, func() { m.Sh(t, "kill -9 "+strings.Join(words, " ")+" || true") })
+		awaitReplacement(t, a, 1, func() { m.Sh(t, "kill -9 "+strings.Join(words, " ")+" || true") })
 		t.Logf("%s: replaced", v.name)
 		wantOneNotifier(t, a)
 	}
@@ -86,7 +86,7 @@ func TestKills(t *testing.T) {
 	if err := r.AfterKills(len(victims)); err != nil {
 		t.Error(err)
 	}
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	a.Uninstall(t)
 	wantNothingLeft(t, m, before)
 }
@@ -95,12 +95,12 @@ func TestKills(t *testing.T) {
 // comes back. Nothing is lost with either.
 func TestNotifierKilled(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	node := install(t, m, "k-loop", 2, 8502, port(8502, "--drain-timeout", "2s", "node.js")...)
 	pids := node.PIDs(t)
 	run := load.Start(t, m, load.Options{URL: node.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
 	kill(t, m, notifier(t, node, 1))
-	everyOne(t, node, "/hello", hello)
+	wantAllAnswer(t, node, "/hello", hello)
 	if !slices.Equal(node.PIDs(t), pids) {
 		t.Error("the program did not outlive its notifier")
 	}
@@ -113,14 +113,14 @@ func TestNotifierKilled(t *testing.T) {
 	c := install(t, m, "k-accept", 2, 8503, port(8503, "--drain-timeout", "2s", "./server-c")...)
 	// The accept that is under way goes on; the next one is answered with ENOSYS, which this program takes for fatal. By
 	// then it has answered its request, so that nothing is lost here either.
-	killed(t, c, 1, func() {
+	awaitReplacement(t, c, 1, func() {
 		kill(t, m, notifier(t, c, 1))
 		if r := load.Start(t, m, load.Options{URL: c.URL("/hello"), Conns: 4, Requests: 200}).Wait(); r.Failed() > 0 {
 			t.Errorf("the notifier of a held accept is killed: %v", r)
 		}
 	})
 	wantOneNotifier(t, c)
-	everyOne(t, c, "/hello", hello)
+	wantAllAnswer(t, c, "/hello", hello)
 	node.Uninstall(t)
 	c.Uninstall(t)
 	wantNothingLeft(t, m, before)
@@ -130,7 +130,7 @@ func TestNotifierKilled(t *testing.T) {
 // may take, and ends within the bound of its unit.
 func TestStoppedProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	a := install(t, m, "k-stop", 1, 8504, port(8504, "--drain-timeout", "2s", "hang.js")...)
 	client := m.Start(t, "curl", "-sS", "--max-time", "600", a.URL("/hang"))
 	m.AwaitJournal(t, "hangs", "-u", a.Unit(1))
@@ -148,15 +148,15 @@ func TestStoppedProgram(t *testing.T) {
 		t.Errorf("%s is %s", a.Unit(1), s)
 	}
 	m.Must(t, "start", a.Name)
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	a.Uninstall(t)
 	wantNothingLeft(t, m, before)
 }
 
-// TestManyBinds: ten thousand binds to other ports give what they give without us, and nothing stays in the notifier.
-func TestManyBinds(t *testing.T) {
+// TestTenThousandBinds: ten thousand binds to other ports give what they give without us, and nothing stays in the notifier.
+func TestTenThousandBinds(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	before := take(t, m)
+	before := takeInventory(t, m)
 	a := install(t, m, "k-binds", 1, 8505, port(8505, "binds.py")...)
 	shim, main := notifier(t, a, 1), m.MainPID(t, a.Unit(1))
 	ask := func(path string) string { return m.Sh(t, "curl -sS --max-time 600 "+a.URL(path)) }
@@ -177,7 +177,7 @@ func TestManyBinds(t *testing.T) {
 	if m.MainPID(t, a.Unit(1)) != main || notifier(t, a, 1) != shim {
 		t.Error("a process was replaced")
 	}
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	a.Uninstall(t)
 	wantNothingLeft(t, m, before)
 }

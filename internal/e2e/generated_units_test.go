@@ -15,9 +15,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestPlainUnits has the units made on another machine and put into one that has never seen clusterctl: they are all that
+// TestGeneratedUnitsNeedNoClusterctl has the units made on another machine and put into one that has never seen clusterctl: they are all that
 // is needed.
-func TestPlainUnits(t *testing.T) {
+func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		copyWorkers(t, m)
@@ -38,7 +38,7 @@ func TestPlainUnits(t *testing.T) {
 		kit.WantNoneLost(t, "a reload without clusterctl", run.Stop())
 		b := kit.DialBus(t, m)
 		k := killRandomly(t, b, m, 3, time.Second, a.Units()...)
-		b.Await(t, "all are back", k.back, a.Units()...)
+		b.Await(t, "all are back", k.runsAgain, a.Units()...)
 		a.WantUp(t)
 		t.Logf("%d kills", k.kills)
 		m.Sh(t, "systemctl stop plain")

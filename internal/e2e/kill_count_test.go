@@ -21,26 +21,26 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// toll is what was killed, and with it.
-type toll struct {
+// killCount counts the workers that a test has killed, and the connections that they had.
+type killCount struct {
 	mu sync.Mutex
-	// kills are processes, held the connections that they had accepted at that moment: those requests are lost, whoever
-	// supervises, and no other may be.
+	// kills counts processes, and held counts the connections that they had accepted at that moment. Those requests are
+	// lost under any supervisor; no other request may be lost.
 	kills, held int
 	dead        map[uint32]bool
 }
 
-// back says that a unit runs again. For a moment after a kill systemd does not know of it yet, and what it says is still
-// about the process that was killed.
-func (k *toll) back(s kit.Status) bool {
+// runsAgain reports whether a unit runs with a process that was not killed. For a moment after a kill, systemd still reports
+// the process that was killed.
+func (k *killCount) runsAgain(s kit.Status) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return s.IsActive() && s.PID != 0 && !k.dead[s.PID]
 }
 
-// kill sends SIGKILL to a worker of the machine, and counts what it takes with it: it is stopped for the count, so that
-// it accepts and answers nothing in between.
-func (k *toll) kill(t testing.TB, m *kit.Machine, pid int) error {
+// kill sends SIGKILL to a worker of the machine, and counts its connections. The worker is stopped for the count, so that it
+// accepts and answers nothing in between.
+func (k *killCount) kill(t testing.TB, m *kit.Machine, pid int) error {
 	host := m.HostPID(t, pid)
 	if err := unix.Kill(host, unix.SIGSTOP); err != nil {
 		return err
@@ -94,7 +94,7 @@ func heldConnections(pid int) (int, error) {
 	return max(held-1, 0), nil // without the listener, which a worker that has only just been executed may lack
 }
 
-// stopped says whether every thread of a process is stopped, or it has ended.
+// stopped reports whether every thread of a process is stopped, or it has ended.
 func stopped(proc string) bool {
 	tasks, _ := filepath.Glob(proc + "/task/*/stat")
 	for _, path := range tasks {
@@ -113,7 +113,7 @@ func stopped(proc string) bool {
 
 // crashLoop is a crash loop of some units: each is killed when systemd reports that it is ready.
 type crashLoop struct {
-	toll
+	killCount
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -153,9 +153,9 @@ func (k *crashLoop) stop() {
 
 // killRandomly kills a random one of the units that are up, at n random moments of a time. When none is up, the next
 // that comes is killed.
-func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.Duration, units ...string) *toll {
+func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.Duration, units ...string) *killCount {
 	t.Helper()
-	k := new(toll)
+	k := new(killCount)
 	ctx, cancel := patience.WithTimeout(t.Context(), within+kit.EventTimeout)
 	defer cancel()
 	changes := b.Watch(t, units...)
@@ -192,8 +192,8 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 	return k
 }
 
-// want fails the test when more has failed than what was in the processes that were killed.
-func (k *toll) want(t testing.TB, r load.Report) {
+// wantOnlyHeldLost fails the test when requests were lost that were not in the killed workers.
+func (k *killCount) wantOnlyHeldLost(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("%d kills of workers with %d connections: %v", k.kills, k.held, r)
 	if other := r.Failed() - r.Broken(); other > 0 {
@@ -209,7 +209,7 @@ func (k *toll) want(t testing.TB, r load.Report) {
 
 // wantAtMostOne fails the test when a kill has broken more than one request of a client that sends one after the other,
 // as when the request that follows the lost one is refused.
-func (k *toll) wantAtMostOne(t testing.TB, r load.Report) {
+func (k *killCount) wantAtMostOne(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("a client of its own: %v", r)
 	if err := r.AfterKills(k.kills); err != nil {

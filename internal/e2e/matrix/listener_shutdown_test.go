@@ -29,33 +29,33 @@ func silencers() []silencer {
 	}
 }
 
-// TestSilence: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an adopted app refuses no
+// TestProgramsThatShutTheListenerDown: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an adopted app refuses no
 // connection, whatever ends its workers. A native worker does shut the listener down, and root listens again at once; the test
 // asks for no number there.
-func TestSilence(t *testing.T) {
+func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		together(t, 4, silencers(), func(t *testing.T, s silencer) { silenced(t, m, s) })
+		runConcurrently(t, 4, silencers(), func(t *testing.T, s silencer) { testSilencer(t, m, s) })
 	})
 }
 
-func silenced(t *testing.T, m *kit.Machine, s silencer) {
+func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	a := install(t, m, "silence-"+s.mode, 2, s.port, append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), port(s.port, "silence.py")...)...)
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range 3 {
 		m.Must(t, "reload", a.Name)
 	}
-	restart(t, a, 4)
+	restartInTurn(t, a, 4)
 	r := run.Stop()
 	answers(t, r, hello)
 	t.Logf("three reloads and four restarts: %v", r)
 	if s.mode != "native" && (r.Failed() > 0 || r.OK == 0) {
 		t.Errorf("reloaded and restarted: %v", r)
 	}
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 
 	run = load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
-	killed(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
+	awaitReplacement(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
 	m.Must(t, "restart", a.Name)
 	r = run.Stop()
 	if s.mode != "native" && (r.Refused > 0 || r.OK == 0) {
@@ -63,7 +63,7 @@ func silenced(t *testing.T, m *kit.Machine, s silencer) {
 	}
 	m.Must(t, "stop", a.Name)
 	m.Must(t, "start", a.Name)
-	everyOne(t, a, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	if s.mode == "accept" {
 		wantNoKill(t, m, a)
 	}

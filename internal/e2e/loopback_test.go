@@ -11,9 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLoopbackStaysThere: a program for the loopback alone is not opened to the network by a bare port, and what is opened
+// TestLoopbackAddressIsKept: a program for the loopback alone is not opened to the network by a bare port, and what is opened
 // is what is printed.
-func TestLoopbackStaysThere(t *testing.T) {
+func TestLoopbackAddressIsKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/loopback.py"
 		m.CopyIn(t, "testdata/loopback.py", program)

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestEnvIsTheWorkers: env prints the values that the worker has, also where the shim has the last word.
-func TestEnvIsTheWorkers(t *testing.T) {
+// TestEnvPrintsWhatTheWorkerHas: env prints the values that the worker has, also where the shim has the last word.
+func TestEnvPrintsWhatTheWorkerHas(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "words", 2, 8137, "--env", "INSTANCE=7", "--env", "NODE_APP_INSTANCE=8", "--increment", "METRICS=9100", "--env", "A=b", "--", worker)
 		const names = " | grep -E '^(INSTANCE|NODE_APP_INSTANCE|METRICS|A)=' | sort"

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// fewest watches units and remembers the smallest number of them that were up at the same time.
-func fewest(t testing.TB, b *kit.Bus, units ...string) func() int {
+// watchFewestReady watches units and remembers the smallest number of them that were up at the same time.
+func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex
 	last, least := make(map[string]bool), -1
@@ -40,9 +40,9 @@ func fewest(t testing.TB, b *kit.Bus, units ...string) func() int {
 	}
 }
 
-// TestSurge: with an extra instance there are never fewer ready instances than the app has, also where the number of CPUs
+// TestSurgeKeepsAllInstancesReady: with an extra instance there are never fewer ready instances than the app has, also where the number of CPUs
 // would keep the extra one down; and without it there are, so that the count can fail.
-func TestSurge(t *testing.T) {
+func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "surge", 2, 8620, "--", goWorker)
 		m.Must(t, "scale", a.Name, "max", "--settle", "50ms")
@@ -64,7 +64,7 @@ func TestSurge(t *testing.T) {
 			{nil, a.Instances - 1},
 		} {
 			b := kit.DialBus(t, m)
-			fewest := fewest(t, b, watched.Units()...)
+			fewest := watchFewestReady(t, b, watched.Units()...)
 			before := a.PIDs(t)
 			m.Must(t, append([]string{"reload", a.Name, "--settle", "100ms"}, c.args...)...)
 			for i, pid := range a.PIDs(t) {
@@ -75,7 +75,7 @@ func TestSurge(t *testing.T) {
 			if got := fewest(); got != c.want {
 				t.Errorf("reload %v: there were as few as %d ready, want %d", c.args, got, c.want)
 			}
-			wantSound(t, a)
+			wantNoTraces(t, a)
 		}
 		loads.WantNoneLost(t, "reloads with and without a surge")
 		if left := m.Sh(t, "ls /run/clusterctl/surge"); len(kit.Lines(left)) != listed && len(kit.Lines(left)) != a.Instances {

@@ -81,9 +81,9 @@ type appRoll struct {
 	}
 }
 
-// TestStopOfADeafServer: the clock of a drained worker begins with its stop signal, and --stop-timeout holds also where a drain
+// TestStopOfServerThatIgnoresSIGTERM: the clock of a drained worker begins with its stop signal, and --stop-timeout holds also where a drain
 // may take longer.
-func TestStopOfADeafServer(t *testing.T) {
+func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/stream.py"
@@ -103,19 +103,19 @@ func TestStopOfADeafServer(t *testing.T) {
 	})
 }
 
-// TestReloadOfOneToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back. With surge in
+// TestReloadOfOneInstanceToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back. With surge in
 // the description of the app, the old worker goes on serving.
-func TestReloadOfOneToABrokenRelease(t *testing.T) {
+func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/one"
 		release := func(script string) { m.WriteFile(t, program, "#!/bin/sh\n"+script+"\n", 0o755) }
-		release(good())
+		release(goodRelease())
 		a := kit.InstallNative(t, m, "one", 1, 8633, "--ready", "notify", "--", program)
 		release("echo no such module; exit 3")
 		r := m.Clusterctl(t, "reload", a.Name)
 		wantKilled(t, r, "clusterctl: one: no worker serves 8633 now: one@1.service: exited with status 3", "no such module",
 			"hint: put the last release that worked back, then sudo clusterctl reload one", "clusterctl rollback one", "--surge 1")
-		release(good())
+		release(goodRelease())
 		m.Must(t, "reload", a.Name, "--settle", "100ms")
 		a.WantUp(t)
 
@@ -128,7 +128,7 @@ func TestReloadOfOneToABrokenRelease(t *testing.T) {
 		if strings.Contains(r.Stderr, "no worker serves") || !slices.Equal(a.PIDs(t), before) {
 			t.Errorf("the old worker should serve: %v, then %v: %v", before, a.PIDs(t), r)
 		}
-		release(good())
+		release(goodRelease())
 		m.Must(t, "reload", a.Name, "--settle", "100ms")
 		if slices.Equal(a.PIDs(t), before) {
 			t.Error("the worker is the old one")

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// holder installs a worker that ignores SIGTERM and asks systemd for more time without end.
-func holder(t testing.TB, m *kit.Machine, kind string, n int) kit.App {
+// installHolder installs a worker that ignores SIGTERM and asks systemd for more time without end.
+func installHolder(t testing.TB, m *kit.Machine, kind string, n int) kit.App {
 	t.Helper()
 	name := "h-" + kind
 	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--stop-timeout", "2s", "--start-timeout", patience.For(4 * time.Second).String()}
@@ -32,12 +32,12 @@ const (
 	inTime     = "after SIGTERM; killed (SIGKILL)"
 )
 
-// TestHeldStop: a worker cannot stretch its stop, whoever asks for the stop. From 254 on systemd does not listen to the
+// TestWorkerCannotExtendItsStop: a worker cannot stretch its stop, whoever asks for the stop. From 254 on systemd does not listen to the
 // worker. Before 254 the guard that ExecStop= starts kills the worker.
-func TestHeldStop(t *testing.T) {
+func TestWorkerCannotExtendItsStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, kind := range []string{"adopted", "native"} {
-			a := holder(t, m, kind, 8741+i)
+			a := installHolder(t, m, kind, 8741+i)
 			for _, args := range [][]string{{"stop", a.Name + "@1"}, {"stop", a.Name}, {"restart", a.Name + "@1"}, {"reload", a.Name, "--json"}} {
 				m.Must(t, "start", a.Name)
 				pid := m.MainPID(t, a.Unit(1))
@@ -55,27 +55,27 @@ func TestHeldStop(t *testing.T) {
 				t.Errorf("%s: after systemctl stop it is %s", kind, s)
 			}
 			m.Must(t, "start", a.Name)
-			mayKill(t, m, "stop", a.Name)
+			mustOrKill(t, m, "stop", a.Name)
 			a.Uninstall(t)
 		}
 	})
 }
 
-// TestHeldStart: a worker that never gets ready stretches neither a start nor a stop of clusterctl.
-func TestHeldStart(t *testing.T) {
+// TestWorkerCannotExtendItsStart: a worker that never gets ready stretches neither a start nor a stop of clusterctl.
+func TestWorkerCannotExtendItsStart(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p "+srv+"/crash")
-		together(t, 2, []word{"adopted", "native"}, func(t *testing.T, kind word) {
-			a := holder(t, m, string(kind), 8743)
+		runConcurrently(t, 2, []kindName{"adopted", "native"}, func(t *testing.T, kind kindName) {
+			a := installHolder(t, m, string(kind), 8743)
 			never := srv + "/crash/" + a.Name + "-never"
 			m.Sh(t, "touch "+never)
 			t.Cleanup(func() { m.Sh(t, "rm -f "+never) })
 			if got := m.Clusterctl(t, "restart", a.Name+"@1"); got.Code == 0 || !strings.Contains(got.Stderr, killedLine) {
 				t.Errorf("it must not start: %v", got)
 			}
-			mayKill(t, m, "stop", a.Name)
+			mustOrKill(t, m, "stop", a.Name)
 			m.Sh(t, "systemctl start --no-block "+a.Unit(1))
-			mayKill(t, m, "stop", a.Name)
+			mustOrKill(t, m, "stop", a.Name)
 			if s := a.Machine.Property(t, a.Unit(1), "MainPID"); s != "0" {
 				t.Errorf("it is stopped, and process %s lives on", s)
 			}
@@ -84,21 +84,21 @@ func TestHeldStart(t *testing.T) {
 	})
 }
 
-// mayKill runs a command that succeeds, or ends with the status that an instance had to be killed.
-func mayKill(t testing.TB, m *kit.Machine, args ...string) {
+// mustOrKill runs a command that succeeds, or ends with the status that an instance had to be killed.
+func mustOrKill(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
 	if r := m.Clusterctl(t, args...); r.Code != 0 && (r.Code != 3 || !strings.Contains(r.Stderr, killedLine)) {
 		t.Errorf("%v", r)
 	}
 }
 
-// word is a name of a subtest.
-type word string
+// kindName is a name of a subtest.
+type kindName string
 
-func (w word) String() string { return string(w) }
+func (w kindName) String() string { return string(w) }
 
-// TestFullRun: an app can be stopped and uninstalled when nobody can write to /run any more.
-func TestFullRun(t *testing.T) {
+// TestStopWithFullRunDirectory: an app can be stopped and uninstalled when nobody can write to /run any more.
+func TestStopWithFullRunDirectory(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) { // its /run is filled
 		a := install(t, m, "h-full", 2, 8745, port(8745, "--drain-timeout", "1s", "server.py")...)
 		m.Sh(t, "mount -o remount,size=64M /run")
@@ -119,8 +119,8 @@ func TestFullRun(t *testing.T) {
 	})
 }
 
-// TestNothingInRun: no worker has a place below /run that it can write to, whatever its kind, and none of a former version.
-func TestNothingInRun(t *testing.T) {
+// TestWorkerCannotWriteToRun: no worker has a place below /run that it can write to, whatever its kind, and none of a former version.
+func TestWorkerCannotWriteToRun(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, kind := range []struct {
 			name  string

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestSeeWatch: an interval that never ends within the test leaves systemd's own events alone to bring a new line.
-func TestSeeWatch(t *testing.T) {
+// TestWatch: an interval that never ends within the test leaves systemd's own events alone to bring a new line.
+func TestWatch(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "watched", 2, 8318, "--ready", "notify", "--", goWorker)
 		ctx, cancel := patience.WithTimeout(t.Context(), kit.EventTimeout)
@@ -41,15 +41,15 @@ func TestSeeWatch(t *testing.T) {
 			return s
 		}
 		pid := strings.TrimSpace(line())
-		first := seen(t, line())[0]
+		first := parseApps(t, line())[0]
 		m.Sh(t, "kill -KILL "+fmt.Sprint(first.Instances[0].PID))
 		for again := first; again.Instances[0].Restarts == 0 || again.Ready < 2; {
-			again = seen(t, line())[0]
+			again = parseApps(t, line())[0]
 		}
 		// An app that is stopped by another command.
 		m.Sh(t, "clusterctl stop watched")
 		for again := first; again.State != "stopped"; {
-			again = seen(t, line())[0]
+			again = parseApps(t, line())[0]
 		}
 		m.Sh(t, "kill -INT "+pid)
 		for err = nil; err == nil; {
@@ -64,7 +64,7 @@ func TestSeeWatch(t *testing.T) {
 		if r := m.Try(kit.Ctl + " show watched --watch --json --interval 100ms | head -3"); r.Stderr != "" || outputschema.Check("show", []byte(r.Stdout)) != nil || len(kit.Lines(r.Stdout)) != 3 {
 			t.Errorf("show --watch | head: %v", r)
 		}
-		text, r := untilSeen(t, m, "exec "+kit.Ctl+" ls --watch --interval 200ms >/run/see.out", "\n\nNAME ")
+		text, r := interruptAfter(t, m, "exec "+kit.Ctl+" ls --watch --interval 200ms >/run/see.out", "\n\nNAME ")
 		if strings.Contains(text, "\x1b") || r.Stderr != "" || r.Code != interrupted {
 			t.Errorf("tables one below the other: %v\n%q", r, text)
 		}
@@ -72,9 +72,9 @@ func TestSeeWatch(t *testing.T) {
 	})
 }
 
-// untilSeen runs a script that writes to /run/see.out, sends SIGINT to the process whose id is in /run/see.pid, at first the
+// interruptAfter runs a script that writes to /run/see.out, sends SIGINT to the process whose id is in /run/see.pid, at first the
 // script's own, once what is wanted was written, and gives all that was.
-func untilSeen(t *testing.T, m *kit.Machine, script, want string) (string, lab.Result) {
+func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, lab.Result) {
 	t.Helper()
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")
 	t.Cleanup(func() { m.Sh(t, "rm -f /run/see.*") })
@@ -91,8 +91,8 @@ func untilSeen(t *testing.T, m *kit.Machine, script, want string) (string, lab.R
 	return text, r
 }
 
-// TestSeeTerminal: on a terminal lines fit into it, and the screen is given back.
-func TestSeeTerminal(t *testing.T) {
+// TestTablesFitTheTerminal: on a terminal lines fit into it, and the screen is given back.
+func TestTablesFitTheTerminal(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "terminal-with-a-name-that-is-long", 2, 8319, "--", goWorker)
 		kit.InstallNative(t, m, "terminal", 1, 8320, "--listen", "other=127.0.0.1:8321", "--listen", "third=/run/terminal.sock", "--", goWorker)
@@ -121,7 +121,7 @@ func TestSeeTerminal(t *testing.T) {
 			t.Errorf("NO_COLOR: %q", out)
 		}
 		m.WriteFile(t, "/run/see.sh", "stty cols 80 rows 20\necho $$ >/run/see.pid\nexec "+kit.Ctl+" ls --watch --interval 200ms\n", 0o644)
-		out, _ := untilSeen(t, m, "TERM=xterm script -f -qec 'sh /run/see.sh' /run/see.out >/dev/null", "\x1b[J\x1b[H")
+		out, _ := interruptAfter(t, m, "TERM=xterm script -f -qec 'sh /run/see.sh' /run/see.out >/dev/null", "\x1b[J\x1b[H")
 		if strings.Count(out, "\x1b[?1049h") != 1 || strings.LastIndex(out, "\x1b[?25h\x1b[?1049l") < strings.LastIndex(out, "\x1b[J") {
 			t.Errorf("in place: %q", out)
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// wantSound fails the test when a killed command has left something that the next one did not sweep up.
-func wantSound(t testing.TB, a kit.App) {
+// wantNoTraces fails the test when a killed command has left something that the next one did not sweep up.
+func wantNoTraces(t testing.TB, a kit.App) {
 	t.Helper()
 	a.WantUp(t)
 	left := a.Machine.Sh(t, "ls -A /run/clusterctl/.extra 2>/dev/null || true; ls -d /var/lib/clusterctl/"+a.Name+"/pending 2>/dev/null || true")
@@ -58,7 +58,7 @@ func TestKilledReloadAndScale(t *testing.T) {
 			{"scale up", up, 10, wholeUp, nil, []int{2, 4}},
 			{"scale down", down, 10, wholeDown, up, []int{2, 4}},
 		} {
-			for at := (moments{whole: c.whole, kills: c.kills}); at.more(t); {
+			for at := (killSchedule{whole: c.whole, kills: c.kills}); at.more(t); {
 				if c.before != nil {
 					m.Must(t, c.before...)
 				}
@@ -68,14 +68,14 @@ func TestKilledReloadAndScale(t *testing.T) {
 					t.Fatal(err)
 				}
 				killed := p.Wait()
-				at.note(killed)
+				at.record(killed)
 				next := m.Must(t, "reload", a.Name, "--settle", "10ms")
 				a.Instances = len(kit.Lines(m.Sh(t, "sed -n 's/^Wants=//p' /etc/systemd/system/killed-roll.service.d/50-instances.conf | xargs -n 1")))
 				t.Logf("%s killed after %v: exit status %d, then %d instances; %s", c.what, at, killed.Code, a.Instances, strings.ReplaceAll(next.Stderr, "\n", "; "))
 				if a.Instances != c.n[0] && a.Instances != c.n[len(c.n)-1] {
 					t.Errorf("%d instances, want one of %v", a.Instances, c.n)
 				}
-				wantSound(t, a)
+				wantNoTraces(t, a)
 				m.Must(t, "scale", a.Name, "2")
 				if a.Instances = 2; t.Failed() {
 					return
@@ -86,8 +86,8 @@ func TestKilledReloadAndScale(t *testing.T) {
 	})
 }
 
-// TestReloadOutlivesItsTerminal: SIGHUP does not leave an app half reloaded.
-func TestReloadOutlivesItsTerminal(t *testing.T) {
+// TestReloadSurvivesSIGHUP: SIGHUP does not leave an app half reloaded.
+func TestReloadSurvivesSIGHUP(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "hangup", 3, 8606, "--", goWorker)
 		before := a.PIDs(t)
@@ -114,12 +114,12 @@ func TestReloadOutlivesItsTerminal(t *testing.T) {
 		if m.MainPID(t, a.Unit(3)) != before[2] {
 			t.Error("the reload went on")
 		}
-		wantSound(t, a)
+		wantNoTraces(t, a)
 	})
 }
 
-// TestReloadsWaitForEachOther: clusterctl and systemctl, on one app at a time; a start beside a reload does not deadlock.
-func TestReloadsWaitForEachOther(t *testing.T) {
+// TestConcurrentReloads: clusterctl and systemctl, on one app at a time; a start beside a reload does not deadlock.
+func TestConcurrentReloads(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "beside", 2, 8607, "--", goWorker)
@@ -145,6 +145,6 @@ func TestReloadsWaitForEachOther(t *testing.T) {
 				t.Errorf("beside one another: %v", r)
 			}
 		}
-		wantSound(t, a)
+		wantNoTraces(t, a)
 	})
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestSeeDrift edits units by hand, and adds a drop-in.
-func TestSeeDrift(t *testing.T) {
+// TestShowNamesEditedUnits edits units by hand, and adds a drop-in.
+func TestShowNamesEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "drift", 2, 8315, "--", goWorker)
-		show := func() seenApp {
+		show := func() appStatus {
 			t.Helper()
-			return showed(t, m.Must(t, "show", "drift", "--json").Stdout)
+			return parseApp(t, m.Must(t, "show", "drift", "--json").Stdout)
 		}
 		if s := show(); len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.Limits == nil || s.Limits.MemoryMaxBytes != 0 || s.Limits.TasksMax == 0 {
 			t.Errorf("as installed: %+v", s)
@@ -36,7 +36,7 @@ func TestSeeDrift(t *testing.T) {
 		if out := m.Must(t, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") || !strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
 			t.Errorf("show:\n%s", out)
 		}
-		if s := showed(t, m.MustAsNobody(t, "show", "drift", "--json").Stdout); len(s.Drift) != 1 || len(s.NeedReload) != 1 {
+		if s := parseApp(t, m.MustAsNobody(t, "show", "drift", "--json").Stdout); len(s.Drift) != 1 || len(s.NeedReload) != 1 {
 			t.Errorf("as nobody: %+v", s)
 		}
 		m.Sh(t, "systemctl daemon-reload")
@@ -62,8 +62,8 @@ func TestSeeDrift(t *testing.T) {
 	})
 }
 
-// TestSeeSuppressed: an administrator's rate limit makes the journal drop lines, and that is counted.
-func TestSeeSuppressed(t *testing.T) {
+// TestShowCountsSuppressedLines: an administrator's rate limit makes the journal drop lines, and that is counted.
+func TestShowCountsSuppressedLines(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "chatty", 1, 8316, "--", worker)
 		quiet := kit.InstallNative(t, m, "chatty-not", 1, 8317, "--", worker)
@@ -78,14 +78,14 @@ func TestSeeSuppressed(t *testing.T) {
 			m.Sh(t, burst)
 			said = m.Try("journalctl --sync; journalctl -q -b -o cat MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e | grep chatty@1").Code == 0
 		}
-		s := showed(t, m.Must(t, "show", "chatty", "--json").Stdout)
+		s := parseApp(t, m.Must(t, "show", "chatty", "--json").Stdout)
 		if !said || s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
 			t.Errorf("lines were dropped: %v, %v", said, s.SuppressedLogLines)
 		}
 		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, by the rate limit of the journal\n") {
 			t.Errorf("show:\n%s", out)
 		}
-		if s := showed(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
+		if s := parseApp(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
 			t.Errorf("of the other app: %v", s.SuppressedLogLines)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestManagerReloads reloads and re-executes PID 1 under load: nothing is lost, nobody is restarted.
-func TestManagerReloads(t *testing.T) {
+// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load: nothing is lost, nobody is restarted.
+func TestDaemonReloadLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "reloads", 3, 8130, "--", goWorker)
 		before := a.PIDs(t)
@@ -32,8 +32,8 @@ func TestManagerReloads(t *testing.T) {
 	})
 }
 
-// TestJournalRestarts restarts journald under load: every worker lives, and what it writes afterwards is in the journal.
-func TestJournalRestarts(t *testing.T) {
+// TestJournaldRestartLosesNoRequest restarts journald under load: every worker lives, and what it writes afterwards is in the journal.
+func TestJournaldRestartLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "journal", 3, 8131, "--", worker)
 		before := a.PIDs(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestUnchangedApp: an install and an apply of what is there say how it stands, and fail when it does not run.
-func TestUnchangedApp(t *testing.T) {
+// TestInstallOfUnchangedApp: an install and an apply of what is there say how it stands, and fail when it does not run.
+func TestInstallOfUnchangedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
 		m.WriteFile(t, script, "#!/bin/sh\ntest -e "+broken+" && { echo the disk is on fire; exit 7; }\nexec "+worker+"\n", 0o755)

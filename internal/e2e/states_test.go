@@ -14,16 +14,16 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// moody is a worker that does what files tell its instance to.
-const moody = `#!/bin/sh
+// controlledWorker is a worker that does what files tell its instance to.
+const controlledWorker = `#!/bin/sh
 [ -e /opt/e2e/moody.crash.$INSTANCE ] && { echo no more >&2; exit 9; }
 [ -e /opt/e2e/moody.slow.$INSTANCE ] && exec sleep 300
 exec ` + goWorker + "\n"
 
-// TestSeeStates has one app with an instance in each state, and one that gave up.
-func TestSeeStates(t *testing.T) {
+// TestStateOfEachInstance has one app with an instance in each state, and one that gave up.
+func TestStateOfEachInstance(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		m.WriteFile(t, "/opt/e2e/moody", moody, 0o755)
+		m.WriteFile(t, "/opt/e2e/moody", controlledWorker, 0o755)
 		m.Sh(t, "rm -f /opt/e2e/moody.*")
 		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/moody.*; systemctl unmask moody@4.service tired@1.service") })
 		a := kit.InstallNative(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
@@ -42,12 +42,12 @@ func TestSeeStates(t *testing.T) {
 
 		// Between two waits there are moments of starting and of stopping (ExecStopPost=); nothing is asserted about how long
 		// any of them takes.
-		looping := func(in seenInstance) bool {
+		looping := func(in instanceStatus) bool {
 			return slices.Contains([]string{"restarting", "starting", "stopping"}, in.State)
 		}
-		var loop seenInstance
+		var loop instanceStatus
 		for deadline := time.Now().Add(patience.For(kit.EventTimeout)); loop.NextRestart == "" && time.Now().Before(deadline); {
-			loop = see(t, m, "--no-cpu", "moody")[0].Instances[1]
+			loop = listApps(t, m, "--no-cpu", "moody")[0].Instances[1]
 			if !looping(loop) {
 				t.Fatalf("a crash loop: %+v", loop)
 			}
@@ -57,7 +57,7 @@ func TestSeeStates(t *testing.T) {
 		if loop.State != "restarting" || exit != "exited with status 9" || loop.Problem != loop.LastExit || loop.Restarts < 8 {
 			t.Errorf("a crash loop: %+v", loop)
 		}
-		apps := see(t, m)
+		apps := listApps(t, m)
 		text := m.Must(t, "ls").Stdout + m.Must(t, "ls", "-a").Stdout
 		t.Log(text)
 		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 || !strings.HasPrefix(moody.Problem, "moody@") {
@@ -78,18 +78,18 @@ func TestSeeStates(t *testing.T) {
 				t.Errorf("ls does not say %q", want)
 			}
 		}
-		if s := showed(t, m.Must(t, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
+		if s := parseApp(t, m.Must(t, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
 			t.Errorf("masked: %+v", s.Instances[3])
 		}
 		out := m.MustAsNobody(t, "ls", "moody", "--json").Stdout
-		if in := seen(t, out)[0].Instances[1]; !looping(in) {
+		if in := parseApps(t, out)[0].Instances[1]; !looping(in) {
 			t.Errorf("the crash loop as nobody: %+v", in)
 		}
 
 		// Stopped by hand, as a whole; and all of an app that gave up.
 		m.Sh(t, "clusterctl stop moody; touch /opt/e2e/moody.crash.2; systemctl kill -s KILL tired@2.service")
 		b.Await(t, "it has given up", gaveUp, tired.Unit(2))
-		apps = see(t, m)
+		apps = listApps(t, m)
 		if apps[0].State != "stopped" || apps[0].Queue != nil {
 			t.Errorf("stopped by hand: %+v", apps[0])
 		}
@@ -108,8 +108,8 @@ s.keepAliveTimeout = 600000;
 s.listen(8324);
 `
 
-// TestSeeAdopted: an unmodified worker, whose launcher holds it back after crashes and says so to everybody.
-func TestSeeAdopted(t *testing.T) {
+// TestStateOfAdoptedInstances: an unmodified worker, whose launcher holds it back after crashes and says so to everybody.
+func TestStateOfAdoptedInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)
 		m.Sh(t, "rm -f /opt/e2e/adopted.crash")
@@ -118,7 +118,7 @@ func TestSeeAdopted(t *testing.T) {
 		t.Cleanup(func() { a.Uninstall(t) })
 		m.Must(t, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload", "--", "/usr/bin/node", "/opt/e2e/unmodified.js")
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
-		l := see(t, m, "adopted")[0]
+		l := listApps(t, m, "adopted")[0]
 		if l.Connections == nil || *l.Connections != 5 || l.Queue == nil || l.Memory == nil || *l.Memory < 20<<20 {
 			t.Errorf("five connections: %+v", l)
 		}
@@ -130,14 +130,14 @@ func TestSeeAdopted(t *testing.T) {
 		b := kit.DialBus(t, m)
 		m.Sh(t, "touch /opt/e2e/adopted.crash; systemctl kill -s KILL "+a.Unit(1))
 		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 5 }, a.Unit(1))
-		ask := map[string]func() seenInstance{
-			"root": func() seenInstance { return see(t, m, "--no-cpu", "adopted@1")[0].Instances[0] },
-			"nobody": func() seenInstance {
-				return seen(t, m.MustAsNobody(t, "ls", "--no-cpu", "adopted@1", "--json").Stdout)[0].Instances[0]
+		ask := map[string]func() instanceStatus{
+			"root": func() instanceStatus { return listApps(t, m, "--no-cpu", "adopted@1")[0].Instances[0] },
+			"nobody": func() instanceStatus {
+				return parseApps(t, m.MustAsNobody(t, "ls", "--no-cpu", "adopted@1", "--json").Stdout)[0].Instances[0]
 			},
 		}
 		for who, look := range ask {
-			var in seenInstance
+			var in instanceStatus
 			for deadline := time.Now().Add(patience.For(kit.EventTimeout)); in.State != "restarting" && time.Now().Before(deadline); {
 				in = look()
 			}

@@ -18,7 +18,7 @@ type brokenRelease struct {
 	flags              []string
 }
 
-func broken() []brokenRelease {
+func brokenReleases() []brokenRelease {
 	// One that says that it is ready and never accepts: what it has broken in the end is nobody's request.
 	dies := `exec python3 -c '
 import os, socket, time
@@ -35,8 +35,8 @@ os._exit(7)'`
 	}
 }
 
-// good is the release that runs.
-func good() string { return "exec " + goWorker }
+// goodRelease is the release that runs.
+func goodRelease() string { return "exec " + goWorker }
 
 // TestReloadToABrokenRelease: the first instance ends the reload, with its reason and its last words; the rest serve, on the
 // old code, and no request is lost. Once the release is mended, a reload heals everything.
@@ -45,10 +45,10 @@ func TestReloadToABrokenRelease(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/release"
 		release := func(script string) { m.WriteFile(t, program, "#!/bin/sh\n"+script+"\n", 0o755) }
-		release(good())
+		release(goodRelease())
 		a := kit.InstallNative(t, m, "broken", 3, 8601, "--ready", "notify", "--", program)
 		loads := startLoads(t, a)
-		for _, b := range broken() {
+		for _, b := range brokenReleases() {
 			before := a.PIDs(t)
 			others := func() []int { return []int{m.MainPID(t, a.Unit(2)), m.MainPID(t, a.Unit(3))} }
 			release(b.script)
@@ -67,7 +67,7 @@ func TestReloadToABrokenRelease(t *testing.T) {
 			if r := m.Clusterctl(t, reload...); r.Code != notReached || !slices.Equal(others(), before[1:]) {
 				t.Errorf("%s: a second reload costs another instance: %v", b.name, r)
 			}
-			release(good())
+			release(goodRelease())
 			m.Must(t, "reload", a.Name, "--settle", "100ms")
 			for i, pid := range a.PIDs(t) {
 				if slices.Contains(before, pid) {
@@ -84,7 +84,7 @@ func TestReloadToABrokenRelease(t *testing.T) {
 func TestSystemctlReloadSaysWhy(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/says-why"
-		m.WriteFile(t, program, "#!/bin/sh\n"+good()+"\n", 0o755)
+		m.WriteFile(t, program, "#!/bin/sh\n"+goodRelease()+"\n", 0o755)
 		a := kit.InstallNative(t, m, "says-why", 2, 8602, "--ready", "notify", "--", program)
 		m.WriteFile(t, program, "#!/bin/sh\necho no such module\nexit 3\n", 0o755)
 		if r := m.Try("systemctl reload " + a.Name); r.Code == 0 {
@@ -93,7 +93,7 @@ func TestSystemctlReloadSaysWhy(t *testing.T) {
 		m.AwaitJournal(t, "clusterctl: says-why@1.service: exited with status 3", "-u", a.Service())
 		m.AwaitJournal(t, "no such module", "-u", a.Service())
 		m.WantState(t, "active", a.Service(), a.Unit(2))
-		m.WriteFile(t, program, "#!/bin/sh\n"+good()+"\n", 0o755)
+		m.WriteFile(t, program, "#!/bin/sh\n"+goodRelease()+"\n", 0o755)
 		m.Sh(t, "systemctl reload "+a.Name)
 		a.WantUp(t)
 	})
@@ -103,7 +103,7 @@ func TestSystemctlReloadSaysWhy(t *testing.T) {
 func TestScaleToABrokenRelease(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/scales"
-		m.WriteFile(t, program, "#!/bin/sh\n"+good()+"\n", 0o755)
+		m.WriteFile(t, program, "#!/bin/sh\n"+goodRelease()+"\n", 0o755)
 		a := kit.InstallNative(t, m, "scales", 2, 8603, "--ready", "notify", "--", program)
 		before := kit.Lines(m.Sh(t, traces))
 		pids := a.PIDs(t)

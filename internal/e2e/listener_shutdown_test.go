@@ -30,9 +30,9 @@ for fd in os.listdir("/proc/1/fd"):
         print("shut down")
 `
 
-// TestSilentListener: ls, show and --json tell of a listener that is bound and does not listen, and reload, start and restart
+// TestListenerThatWasShutDown: ls, show and --json tell of a listener that is bound and does not listen, and reload, start and restart
 // bring it back. A Unix socket is opened again.
-func TestSilentListener(t *testing.T) {
+func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const port, path = 8331, "/run/silent.sock"
@@ -43,7 +43,7 @@ func TestSilentListener(t *testing.T) {
 		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "silent") })
 		healthy := func(when string) {
 			t.Helper()
-			if l := see(t, m, "silent")[0]; l.State != "running" || l.Problem != "" {
+			if l := listApps(t, m, "silent")[0]; l.State != "running" || l.Problem != "" {
 				t.Errorf("%s: %+v", when, l)
 			}
 		}
@@ -52,12 +52,12 @@ func TestSilentListener(t *testing.T) {
 			if out := m.Sh(t, "python3 -c '"+shutListener+"' "+what); !strings.Contains(out, "shut down") {
 				t.Fatalf("%s is not shut down: %q", what, out)
 			}
-			l := see(t, m, "silent")[0]
+			l := listApps(t, m, "silent")[0]
 			if l.State != "degraded" || !strings.Contains(l.Problem, what) || !strings.Contains(l.Problem, "clusterctl reload silent") {
 				t.Errorf("%s is shut down: %+v", what, l)
 			}
 			states := map[string]string{}
-			for _, one := range showed(t, m.Must(t, "show", "silent", "--json").Stdout).Listeners {
+			for _, one := range parseApp(t, m.Must(t, "show", "silent", "--json").Stdout).Listeners {
 				states[one.Listen] = one.State
 			}
 			for at, state := range states {

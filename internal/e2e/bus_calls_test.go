@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestSeeCalls: twice the instances cost at most twice the calls to systemd, whatever the command, and none lists all units.
-func TestSeeCalls(t *testing.T) {
+// TestBusCallsGrowWithInstances: twice the instances cost at most twice the calls to systemd, whatever the command, and none lists all units.
+func TestBusCallsGrowWithInstances(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		sleeper := func(name string, port int) {
@@ -21,7 +21,7 @@ func TestSeeCalls(t *testing.T) {
 		}
 		count := func(args ...string) int {
 			t.Helper()
-			calls := monitor(t, m, func() { m.Must(t, args...) })
+			calls := countCalls(t, m, func() { m.Must(t, args...) })
 			total := 0
 			for _, member := range slices.Sorted(maps.Keys(calls)) {
 				total += calls[member]

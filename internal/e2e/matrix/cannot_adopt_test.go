@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestUnhelped: a program that the shim cannot help is told so in one line of error, with what to do, before it runs.
-func TestUnhelped(t *testing.T) {
+// TestProgramThatCannotBeAdopted: a program that the shim cannot help is told so in one line of error, with what to do, before it runs.
+func TestProgramThatCannotBeAdopted(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
 	for _, c := range []struct {

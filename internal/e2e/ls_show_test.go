@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// seenInstance and seenApp are what these tests read of "ls --json" and "show --json".
-type seenInstance struct {
+// instanceStatus and seenApp are what these tests read of "ls --json" and "show --json".
+type instanceStatus struct {
 	Unit         string   `json:"unit"`
 	Instance     int      `json:"instance"`
 	State        string   `json:"state"`
@@ -29,24 +29,24 @@ type seenInstance struct {
 	LastExit     string   `json:"lastExit"`
 }
 
-type seenQueue struct{ Depth, Limit int }
+type queueStatus struct{ Depth, Limit int }
 
-type seenApp struct {
-	Name         string         `json:"name"`
-	State        string         `json:"state"`
-	Ready        int            `json:"ready"`
-	Wanted       int            `json:"wanted"`
-	Queue        *seenQueue     `json:"queue"`
-	Connections  *int           `json:"connections"`
-	Memory       *int64         `json:"memoryBytes"`
-	MemorySource string         `json:"memorySource"`
-	Problem      string         `json:"problem"`
-	Instances    []seenInstance `json:"instances"`
+type appStatus struct {
+	Name         string           `json:"name"`
+	State        string           `json:"state"`
+	Ready        int              `json:"ready"`
+	Wanted       int              `json:"wanted"`
+	Queue        *queueStatus     `json:"queue"`
+	Connections  *int             `json:"connections"`
+	Memory       *int64           `json:"memoryBytes"`
+	MemorySource string           `json:"memorySource"`
+	Problem      string           `json:"problem"`
+	Instances    []instanceStatus `json:"instances"`
 
 	StartsAtBoot bool
 	Listeners    []struct {
 		Listen, Unit, State string
-		Queue               *seenQueue
+		Queue               *queueStatus
 	}
 	Balance *struct {
 		Max     int
@@ -60,49 +60,49 @@ type seenApp struct {
 	SuppressedLogLines *int64
 }
 
-// see reads the apps of "ls --json", which has to be as the schema says.
-func see(t testing.TB, m *kit.Machine, args ...string) []seenApp {
+// listApps reads the apps of "ls --json", which has to be as the schema says.
+func listApps(t testing.TB, m *kit.Machine, args ...string) []appStatus {
 	t.Helper()
-	return seen(t, m.Must(t, append([]string{"ls", "--json"}, args...)...).Stdout)
+	return parseApps(t, m.Must(t, append([]string{"ls", "--json"}, args...)...).Stdout)
 }
 
-func seen(t testing.TB, output string) []seenApp {
+func parseApps(t testing.TB, output string) []appStatus {
 	t.Helper()
 	if err := outputschema.Check("ls", []byte(output)); err != nil {
 		t.Errorf("ls --json: %v\n%s", err, output)
 	}
-	var l struct{ Apps []seenApp }
+	var l struct{ Apps []appStatus }
 	if err := json.Unmarshal([]byte(output), &l); err != nil {
 		t.Fatal(err)
 	}
 	return l.Apps
 }
 
-// showed reads "show --json" of one app.
-func showed(t testing.TB, output string) seenApp {
+// parseApp reads "show --json" of one app.
+func parseApp(t testing.TB, output string) appStatus {
 	t.Helper()
 	if err := outputschema.Check("show", []byte(output)); err != nil {
 		t.Errorf("show --json: %v\n%s", err, output)
 	}
-	var a seenApp
+	var a appStatus
 	if err := json.Unmarshal([]byte(output), &a); err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-// TestSee has the basics on each release: numbers where there are some, for root and for nobody, as tables and as JSON.
-func TestSee(t *testing.T) {
+// TestListAndShow has the basics on each release: numbers where there are some, for root and for nobody, as tables and as JSON.
+func TestListAndShow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world", "--env", "API_TOKEN=t0ps3cret", "--", worker)
 		m.Sh(t, "curl -fsS http://127.0.0.1:8310/")
 		t.Log(m.Must(t, "ls").Stdout, m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "see").Stdout)
-		s := showed(t, m.Must(t, "show", "see", "--json").Stdout)
+		s := parseApp(t, m.Must(t, "show", "see", "--json").Stdout)
 		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 || s.Listeners[0].State != "listening" || s.Balance == nil ||
 			s.SuppressedLogLines == nil || len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.DriftUnknown != "" {
 			t.Errorf("show: %+v", s)
 		}
-		l := see(t, m, "see")[0]
+		l := listApps(t, m, "see")[0]
 		// somaxconn may be lower than Backlog=.
 		if l.Queue == nil || l.Queue.Depth != 0 || l.Queue.Limit < 128 || l.Connections == nil || l.Memory == nil || *l.Memory < 1<<20 || l.MemorySource == "rss" {
 			t.Errorf("ls: %+v", l)
@@ -112,21 +112,21 @@ func TestSee(t *testing.T) {
 				t.Errorf("ls: %+v", in)
 			}
 		}
-		if one := see(t, m, "see@2")[0].Instances; len(one) != 1 || one[0].Instance != 2 {
+		if one := listApps(t, m, "see@2")[0].Instances; len(one) != 1 || one[0].Instance != 2 {
 			t.Errorf("ls see@2: %+v", one)
 		}
-		if in := see(t, m, "--no-cpu")[0].Instances[0]; in.CPU != nil {
+		if in := listApps(t, m, "--no-cpu")[0].Instances[0]; in.CPU != nil {
 			t.Errorf("ls --no-cpu: %+v", in)
 		}
-		seeAsNobody(t, m)
-		seeEnv(t, m, a)
+		checkAsNobody(t, m)
+		checkEnv(t, m, a)
 	})
 }
 
-// seeAsNobody: what only root may see is missing, and nothing else.
-func seeAsNobody(t *testing.T, m *kit.Machine) {
+// checkAsNobody: what only root may see is missing, and nothing else.
+func checkAsNobody(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	l := seen(t, m.MustAsNobody(t, "ls", "--json").Stdout)[0]
+	l := parseApps(t, m.MustAsNobody(t, "ls", "--json").Stdout)[0]
 	if l.State != "running" || l.Queue == nil || l.Connections == nil || l.Memory == nil {
 		t.Errorf("as nobody: %+v", l)
 	}
@@ -141,7 +141,7 @@ func seeAsNobody(t *testing.T, m *kit.Machine) {
 			t.Errorf("ls -a as nobody:\n%s", out)
 		}
 	}
-	s := showed(t, m.MustAsNobody(t, "show", "see", "--json").Stdout)
+	s := parseApp(t, m.MustAsNobody(t, "show", "see", "--json").Stdout)
 	if s.Balance != nil || s.SuppressedLogLines != nil || s.DriftUnknown != "" || s.Ready != 2 {
 		t.Errorf("show as nobody: %+v", s)
 	}
@@ -152,8 +152,8 @@ func seeAsNobody(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// seeEnv: as configured and as it runs, with and without secrets.
-func seeEnv(t *testing.T, m *kit.Machine, a kit.App) {
+// checkEnv: as configured and as it runs, with and without secrets.
+func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	t.Helper()
 	type environment struct {
 		Instances []struct {
@@ -203,7 +203,7 @@ func seeEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {
 		t.Errorf("env with a file:\n%s", text)
 	}
-	if s := showed(t, m.Must(t, "show", "see", "--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
+	if s := parseApp(t, m.Must(t, "show", "see", "--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
 		t.Errorf("drop-ins: %q", s.DropIns)
 	}
 }

@@ -12,9 +12,9 @@ import (
 
 const optionsProgram = "/opt/e2e/options.py"
 
-// TestOptionsBeforeBind: the connections of an unmodified program have the options that it set on its socket, before and
+// TestSocketOptionsOfTheProgram: the connections of an unmodified program have the options that it set on its socket, before and
 // after bind.
-func TestOptionsBeforeBind(t *testing.T) {
+func TestSocketOptionsOfTheProgram(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
 		a := kit.App{Machine: m, Name: "options", Instances: 2, Port: 8391}

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestOneInstance: an app has one instance unless somebody says otherwise, and keeps the number that it has.
-func TestOneInstance(t *testing.T) {
+// TestOneInstanceByDefault: an app has one instance unless somebody says otherwise, and keeps the number that it has.
+func TestOneInstanceByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var cpus unix.CPUSet
 		if err := unix.SchedGetaffinity(m.InitPID(), &cpus); err != nil {

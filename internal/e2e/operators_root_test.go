@@ -77,7 +77,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		// Stop the apps, because systemd refuses a name that is in use.
 		m.Sh(t, "systemctl stop queue.service 'queue@*' shop.socket 'shop@*' shop.service")
 		for _, argv := range attempts {
-			r := as(m, t, "alice", argv...)
+			r := runAs(t, m, "alice", argv...)
 			if r.Code == 0 {
 				t.Errorf("allowed: %q: %v", argv, r)
 				continue
@@ -97,7 +97,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		// What the rule is for still works.
 		m.Sh(t, "rm "+dir+"queue@2.service; systemctl daemon-reload")
 		for _, u := range []string{"queue.service", "queue@2.service", "shop.service", "shop.socket"} {
-			if r := as(m, t, "alice", systemctl("start", u)...); r.Code != 0 {
+			if r := runAs(t, m, "alice", systemctl("start", u)...); r.Code != 0 {
 				t.Errorf("%s: %v", u, r)
 			}
 		}

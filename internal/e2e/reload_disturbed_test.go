@@ -9,107 +9,133 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
-	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
 // TestReloadIsDisturbed disturbs reloads: PID 1 re-executes itself, the bus is down, another job is in the way, an instance is
-// masked, instances are stopped. Each time the right thing happens, or one clear error, and no request is lost.
+// masked, instances are stopped. Each time the right thing happens, or one clear error, and no request is lost. Each step
+// begins with the app as the step before has left it.
 func TestReloadIsDisturbed(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "disturbed", 3, 8610, "--", goWorker)
-		runs := []*load.Run{
-			load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Rate: 200}),
-			load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Rate: 200, KeepAlive: true}),
+		loads := startLoads(t, a)
+		for _, s := range []struct {
+			name string
+			step func(t *testing.T, a kit.App)
+		}{
+			{"systemd is re-executed", reloadWhileSystemdReexecutes},
+			{"the bus goes down", reloadWithoutBus},
+			{"a job of somebody else", reloadDuringOtherJob},
+			{"one is stopped", reloadWithStoppedInstance},
+			{"one is masked", reloadWithMaskedInstance},
+			{"all are stopped", reloadOfStoppedApp},
+		} {
+			kit.Step(t, s.name, func(t *testing.T) { s.step(t, a) })
 		}
-		wantReplaced := func(t *testing.T, before []int) {
-			t.Helper()
-			kit.WantReplaced(t, before, a.PIDs(t))
-			wantNoTraces(t, a)
-		}
-		t.Run("systemd is re-executed", func(t *testing.T) {
-			before := a.PIDs(t)
-			p := m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "200ms")
-			for range 3 {
-				m.Sh(t, "systemctl daemon-reexec")
-			}
-			if r := p.Wait(); r.Code != 0 {
-				t.Errorf("%v", r)
-			}
-			wantReplaced(t, before)
-		})
-		t.Run("the bus goes down", func(t *testing.T) {
-			before := a.PIDs(t)
-			p := m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "500ms")
-			m.Sh(t, "systemctl stop dbus.socket dbus.service")
-			// logind requires the socket, and has stopped with it.
-			t.Cleanup(func() { m.Sh(t, "systemctl start dbus.socket dbus.service systemd-logind.service") })
-			if r := p.Wait(); r.Code != 0 {
-				t.Errorf("while it goes: %v", r)
-			}
-			before2 := a.PIDs(t)
-			wantReplaced(t, before)
-			m.Must(t, "reload", a.Name, "--settle", "10ms") // while it is down
-			m.WantState(t, "inactive", "dbus.socket", "dbus.service")
-			wantReplaced(t, before2)
-		})
-		t.Run("a job of somebody else", func(t *testing.T) {
-			b := kit.DialBus(t, m)
-			const drop = "/etc/systemd/system/disturbed@2.service.d"
-			m.WriteFile(t, drop+"/slow-stop.conf", "[Service]\nExecStop=/bin/sh -c 'until test -e /run/disturbed-go; do sleep 0.1; done'\n", 0o644)
-			m.Sh(t, "rm -f /run/disturbed-go; systemctl daemon-reload; systemctl stop --no-block disturbed@2")
-			t.Cleanup(func() { m.Sh(t, "rm -rf /run/disturbed-go "+drop+"; systemctl daemon-reload") })
-			b.Await(t, "it stops", func(s kit.Status) bool { return s.Active == "deactivating" }, a.Unit(2))
-			r := m.Clusterctl(t, "reload", a.Name, "--settle", "10ms")
-			if r.Code != notReached {
-				t.Errorf("want exit status %d: %v", notReached, r)
-			}
-			wantError(t, r.Stderr, "restart of disturbed@2.service: somebody else has queued a stop of it", hint+"systemctl list-jobs")
-			m.WantState(t, "deactivating", a.Unit(2))
-			m.Sh(t, "touch /run/disturbed-go")
-			b.Await(t, "it is stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Unit(2))
-		})
-		t.Run("one is stopped", func(t *testing.T) {
-			before := []int{m.MainPID(t, a.Unit(1)), m.MainPID(t, a.Unit(3))}
-			r := m.Must(t, "reload", a.Name, "--settle", "10ms")
-			wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is stopped")
-			m.WantState(t, "inactive", a.Unit(2))
-			if r := m.Clusterctl(t, "reload", a.Name+"@2"); r.Code != failed || !strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed@2") {
-				t.Errorf("a reload of what is stopped: %v", r)
-			}
-			m.Must(t, "start", a.Name+"@2")
-			wantReplaced(t, before)
-		})
-		t.Run("one is masked", func(t *testing.T) {
-			before := a.PIDs(t)
-			m.Sh(t, "systemctl mask --runtime disturbed@2.service")
-			r := m.Clusterctl(t, "reload", a.Name)
-			wantError(t, r.Stderr, "disturbed@2.service: it is masked, and still runs", hint+"sudo systemctl unmask disturbed@2.service")
-			if now := a.PIDs(t); r.Code != notReached || !slices.Equal(now, before) {
-				t.Errorf("%v then %v: %v", before, now, r)
-			}
-			m.Sh(t, "systemctl stop disturbed@2")
-			r = m.Must(t, "reload", a.Name, "--settle", "10ms")
-			wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is masked")
-			m.Sh(t, "systemctl unmask --runtime disturbed@2.service; systemctl start disturbed@2")
-			wantReplaced(t, before)
-		})
-		t.Run("all is stopped", func(t *testing.T) {
-			stopped := kit.InstallNative(t, m, "disturbed-not", 1, 8611, "--", goWorker)
-			m.Must(t, "stop", stopped.Name)
-			if r := m.Clusterctl(t, "reload", stopped.Name); r.Code != failed || !strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed-not") {
-				t.Errorf("a reload of what is stopped: %v", r)
-			}
-			before := a.PIDs(t)
-			r := m.Must(t, "reload", "all", "--settle", "10ms")
-			wantError(t, "clusterctl: "+r.Stderr, "disturbed-not: stopped, and left alone")
-			wantReplaced(t, before)
-		})
-		for _, l := range runs {
-			if r := l.Stop(); r.Failed() > 0 || r.OK == 0 {
-				t.Errorf("requests were lost: %v", r)
-			}
-		}
+		loads.WantNoneLost(t, "disturbed reloads")
 	})
+}
+
+// wantReloaded fails the test unless the instances were replaced and the reload has left nothing.
+func wantReloaded(t *testing.T, a kit.App, before []int) {
+	t.Helper()
+	kit.WantReplaced(t, before, a.PIDs(t))
+	wantNoTraces(t, a)
+}
+
+// reloadWhileSystemdReexecutes reloads the app while PID 1 re-executes itself.
+func reloadWhileSystemdReexecutes(t *testing.T, a kit.App) {
+	m := a.Machine
+	before := a.PIDs(t)
+	p := m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "200ms")
+	for range 3 {
+		m.Sh(t, "systemctl daemon-reexec")
+	}
+	if r := p.Wait(); r.Code != 0 {
+		t.Errorf("%v", r)
+	}
+	wantReloaded(t, a, before)
+}
+
+// reloadWithoutBus reloads the app while the bus is being stopped, and again while there is no bus.
+func reloadWithoutBus(t *testing.T, a kit.App) {
+	m := a.Machine
+	before := a.PIDs(t)
+	p := m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "500ms")
+	m.Sh(t, "systemctl stop dbus.socket dbus.service")
+	// logind requires the socket, and has stopped with it.
+	t.Cleanup(func() { m.Sh(t, "systemctl start dbus.socket dbus.service systemd-logind.service") })
+	if r := p.Wait(); r.Code != 0 {
+		t.Errorf("while it goes: %v", r)
+	}
+	before2 := a.PIDs(t)
+	wantReloaded(t, a, before)
+	m.Must(t, "reload", a.Name, "--settle", "10ms") // while it is down
+	m.WantState(t, "inactive", "dbus.socket", "dbus.service")
+	wantReloaded(t, a, before2)
+}
+
+// reloadDuringOtherJob reloads the app while somebody else stops instance 2: the reload fails and names that job.
+func reloadDuringOtherJob(t *testing.T, a kit.App) {
+	m := a.Machine
+	b := kit.DialBus(t, m)
+	const drop = "/etc/systemd/system/disturbed@2.service.d"
+	m.WriteFile(t, drop+"/slow-stop.conf", "[Service]\nExecStop=/bin/sh -c 'until test -e /run/disturbed-go; do sleep 0.1; done'\n", 0o644)
+	m.Sh(t, "rm -f /run/disturbed-go; systemctl daemon-reload; systemctl stop --no-block disturbed@2")
+	t.Cleanup(func() { m.Sh(t, "rm -rf /run/disturbed-go "+drop+"; systemctl daemon-reload") })
+	b.Await(t, "it stops", func(s kit.Status) bool { return s.Active == "deactivating" }, a.Unit(2))
+	r := m.Clusterctl(t, "reload", a.Name, "--settle", "10ms")
+	if r.Code != notReached {
+		t.Errorf("want exit status %d: %v", notReached, r)
+	}
+	wantError(t, r.Stderr, "restart of disturbed@2.service: somebody else has queued a stop of it", hint+"systemctl list-jobs")
+	m.WantState(t, "deactivating", a.Unit(2))
+	m.Sh(t, "touch /run/disturbed-go")
+	b.Await(t, "it is stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Unit(2))
+}
+
+// reloadWithStoppedInstance reloads the app while instance 2 is stopped: the reload leaves instance 2 stopped.
+func reloadWithStoppedInstance(t *testing.T, a kit.App) {
+	m := a.Machine
+	before := []int{m.MainPID(t, a.Unit(1)), m.MainPID(t, a.Unit(3))}
+	r := m.Must(t, "reload", a.Name, "--settle", "10ms")
+	wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is stopped")
+	m.WantState(t, "inactive", a.Unit(2))
+	if r := m.Clusterctl(t, "reload", a.Name+"@2"); r.Code != failed || !strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed@2") {
+		t.Errorf("a reload of what is stopped: %v", r)
+	}
+	m.Must(t, "start", a.Name+"@2")
+	wantReloaded(t, a, before)
+}
+
+// reloadWithMaskedInstance reloads the app with a masked instance: an error while the instance runs, and a note when it is stopped.
+func reloadWithMaskedInstance(t *testing.T, a kit.App) {
+	m := a.Machine
+	before := a.PIDs(t)
+	m.Sh(t, "systemctl mask --runtime disturbed@2.service")
+	r := m.Clusterctl(t, "reload", a.Name)
+	wantError(t, r.Stderr, "disturbed@2.service: it is masked, and still runs", hint+"sudo systemctl unmask disturbed@2.service")
+	if now := a.PIDs(t); r.Code != notReached || !slices.Equal(now, before) {
+		t.Errorf("%v then %v: %v", before, now, r)
+	}
+	m.Sh(t, "systemctl stop disturbed@2")
+	r = m.Must(t, "reload", a.Name, "--settle", "10ms")
+	wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is masked")
+	m.Sh(t, "systemctl unmask --runtime disturbed@2.service; systemctl start disturbed@2")
+	wantReloaded(t, a, before)
+}
+
+// reloadOfStoppedApp reloads a stopped app, which is an error, and all apps, which leaves the stopped one as it is.
+func reloadOfStoppedApp(t *testing.T, a kit.App) {
+	m := a.Machine
+	stopped := kit.InstallNative(t, m, "disturbed-not", 1, 8611, "--", goWorker)
+	m.Must(t, "stop", stopped.Name)
+	if r := m.Clusterctl(t, "reload", stopped.Name); r.Code != failed || !strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed-not") {
+		t.Errorf("a reload of what is stopped: %v", r)
+	}
+	before := a.PIDs(t)
+	r := m.Must(t, "reload", "all", "--settle", "10ms")
+	wantError(t, "clusterctl: "+r.Stderr, "disturbed-not: stopped, and left alone")
+	wantReloaded(t, a, before)
 }
 
 // TestReloadOfSeveralApps: the failure of one app does not keep the next from its turn, and what is named twice is done once.

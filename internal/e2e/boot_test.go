@@ -37,7 +37,8 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	for i, f := range failing {
 		for j, kind := range []string{"adopt", "native"} {
 			name, port := f.name+"-"+kind, fmt.Sprint(8400+2*i+j)
-			flags := []string{"install", name, "-i", "2", "--settle", "0s", "--listen", "127.0.0.1:" + port, "--activation", kind, "--start-timeout", "5s"}
+			flags := []string{"install", name, "-i", "2", "--settle", "0s", "--listen", "127.0.0.1:" + port,
+				"--activation", kind, "--start-timeout", "5s"}
 			program := "exec python3 -m http.server --bind 127.0.0.1 " + port
 			if kind == "native" {
 				flags = append(flags, "--ready", "notify")

@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestBusCallsGrowWithInstances: twice the instances cost at most twice the calls to systemd, whatever the command, and none lists all units.
+// TestBusCallsGrowWithInstances: twice the instances cost at most twice the calls to systemd, whatever the command, and none
+// lists all units.
 func TestBusCallsGrowWithInstances(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -32,7 +33,8 @@ func TestBusCallsGrowWithInstances(t *testing.T) {
 			t.Logf("%d calls: clusterctl %s: %v", total, strings.Join(args, " "), calls)
 			return total
 		}
-		commands := [][]string{{"ls"}, {"ls", "-a", "--no-cpu"}, {"show", "all"}, {"env", "all"}, {"stop", "all"}, {"start", "all", "--settle", "0s"}}
+		commands := [][]string{{"ls"}, {"ls", "-a", "--no-cpu"}, {"show", "all"}, {"env", "all"}, {"stop", "all"},
+			{"start", "all", "--settle", "0s"}}
 		sleeper("many-d", 8322)
 		var one []int
 		for _, c := range commands {

@@ -318,7 +318,8 @@ func TestErrorTable(t *testing.T) {
 		m.Sh(t, "rm -rf /etc/clusterctl/err-bad.yaml /opt/e2e/err.yaml /opt/e2e/err.config.js /etc/systemd/system/err-bad.service.d")
 	})
 	m.WriteFile(t, "/etc/clusterctl/err-bad.yaml", "name: err-bad\nspeed: 3\ncommand: [/bin/true]\n", 0o644)
-	m.WriteFile(t, "/opt/e2e/err.yaml", "apps:\n  one:\n    command: [/bin/true]\n    instances: lots\n  two:\n    commnd: [/bin/true]\n", 0o644)
+	m.WriteFile(t, "/opt/e2e/err.yaml", "apps:\n  one:\n    command: [/bin/true]\n    instances: lots\n  two:\n"+
+		"    commnd: [/bin/true]\n", 0o644)
 	m.WriteFile(t, "/opt/e2e/err.config.js", "module.exports = {}\n", 0o644)
 	pids := a.PIDs(t)
 	before := kit.Lines(m.Sh(t, traces))
@@ -364,7 +365,8 @@ func wordsOf(line string) []string {
 // wantRefused looks at what every error has in common: a status that says so, words of ours, no help, nothing on stdout.
 func wantRefused(t *testing.T, what string, r lab.Result) {
 	t.Helper()
-	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") && !strings.Contains(r.Stderr, "\nclusterctl: ") {
+	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") &&
+		!strings.Contains(r.Stderr, "\nclusterctl: ") {
 		t.Errorf("%s: %v", what, r)
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "EXIT STATUS", "USAGE:", "org.freedesktop", "internal error"} {

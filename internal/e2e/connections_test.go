@@ -76,7 +76,8 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
-		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8313],6,true],["AF_INET6",["::1",8313],3,true],["AF_UNIX","/run/conns.sock",2,true]]`)
+		counts := connect(t, m, `[["AF_INET", ["127.0.0.1", 8313], 6, true],
+			["AF_INET6", ["::1", 8313], 3, true], ["AF_UNIX", "/run/conns.sock", 2, true]]`)
 		l := listApps(t, m, "conns")[0]
 		if l.Connections == nil || *l.Connections != 11 || l.Queue == nil || l.Queue.Depth != 0 {
 			t.Errorf("11 connections: %+v", l)
@@ -103,10 +104,12 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 			t.Errorf("nine connections wait: %+v, %+v", l.Queue, l)
 		}
 		s = parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
-		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 || s.Listeners[1].Unit != "conns-local.socket" {
+		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 ||
+			s.Listeners[1].Unit != "conns-local.socket" {
 			t.Errorf("five and four: %+v", s.Listeners)
 		}
-		if l := parseApps(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 {
+		if l := parseApps(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 ||
+			*l.Connections != 11 {
 			t.Errorf("as nobody: %+v", l)
 		}
 		t.Log(m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "conns").Stdout)
@@ -116,7 +119,9 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 // TestMemoryIncludesChildren: the memory of an instance is that of its children too.
 func TestMemoryIncludesChildren(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		m.WriteFile(t, "/opt/e2e/parent", "#!/bin/sh\npython3 -c 'import time; x = bytearray(64 << 20); print(\"the child has it\", flush=True); time.sleep(600)' &\nexec sleep 600\n", 0o755)
+		m.WriteFile(t, "/opt/e2e/parent",
+			"#!/bin/sh\npython3 -c 'import time; x = bytearray(64 << 20); print(\"the child has it\", flush=True); "+
+				"time.sleep(600)' &\nexec sleep 600\n", 0o755)
 		kit.InstallNative(t, m, "parent", 1, 8314, "--ready", "exec", "--", "/opt/e2e/parent")
 		m.AwaitJournal(t, "the child has it", "-u", "parent@1.service")
 		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {

@@ -24,12 +24,14 @@ func TestOneInstanceByDefault(t *testing.T) {
 		if cpus.Count() < 2 {
 			t.Fatal("this test needs two CPUs")
 		}
-		m.WriteFile(t, "/srv/count/server.py", "import http.server as h\nh.ThreadingHTTPServer(('127.0.0.1', 8130), h.SimpleHTTPRequestHandler).serve_forever()\n", 0o644)
+		m.WriteFile(t, "/srv/count/server.py",
+			"import http.server as h\nh.ThreadingHTTPServer(('127.0.0.1', 8130), h.SimpleHTTPRequestHandler).serve_forever()\n", 0o644)
 		a := kit.App{Machine: m, Name: "count", Port: 8130}
 		t.Cleanup(func() { a.Uninstall(t) })
 		deploy := func(more ...string) lab.Result {
 			t.Helper()
-			return m.Must(t, append([]string{"install", "/srv/count/server.py", "--name", a.Name, "--settle", "100ms", "--probe-timeout", "1m"}, more...)...)
+			return m.Must(t, append([]string{"install", "/srv/count/server.py", "--name", a.Name, "--settle", "100ms",
+				"--probe-timeout", "1m"}, more...)...)
 		}
 		want := func(count string, n int) {
 			t.Helper()
@@ -62,7 +64,8 @@ func TestOneInstanceByDefault(t *testing.T) {
 		want("max", cpus.Count())
 
 		// The same for a file: one instance, and then what there is.
-		m.WriteFile(t, "/srv/count/clusterctl.yaml", "name: count\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/count\nlisten: 127.0.0.1:8130\nenv: {B: b}\n", 0o644)
+		m.WriteFile(t, "/srv/count/clusterctl.yaml",
+			"name: count\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/count\nlisten: 127.0.0.1:8130\nenv: {B: b}\n", 0o644)
 		m.Must(t, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")
 		want("max", cpus.Count())
 		a.Uninstall(t)

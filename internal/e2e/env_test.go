@@ -14,7 +14,8 @@ import (
 // TestEnvPrintsWhatTheWorkerHas: env prints the values that the worker has, also where the shim has the last word.
 func TestEnvPrintsWhatTheWorkerHas(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
-		kit.InstallNative(t, m, "words", 2, 8137, "--env", "INSTANCE=7", "--env", "NODE_APP_INSTANCE=8", "--increment", "METRICS=9100", "--env", "A=b", "--", worker)
+		kit.InstallNative(t, m, "words", 2, 8137, "--env", "INSTANCE=7", "--env", "NODE_APP_INSTANCE=8",
+			"--increment", "METRICS=9100", "--env", "A=b", "--", worker)
 		const names = " | grep -E '^(INSTANCE|NODE_APP_INSTANCE|METRICS|A)=' | sort"
 		for _, i := range []string{"words@1", "words@2"} {
 			unit, process := m.Sh(t, kit.Ctl+" env "+i+names), m.Sh(t, kit.Ctl+" env --running "+i+names)
@@ -33,7 +34,8 @@ func TestEnvPrintsWhatTheWorkerHas(t *testing.T) {
 		// A full path needs no current directory.
 		m.Sh(t, "mkdir /run/gone-dir; cp "+worker+" /srv/full-path; chmod 755 /srv/full-path")
 		t.Cleanup(func() { kit.App{Machine: m, Name: "full-path"}.Uninstall(t); m.Sh(t, "rm -f /srv/full-path") })
-		r := m.Try("cd /run/gone-dir && rmdir /run/gone-dir && " + kit.Ctl + " install /srv/full-path --listen 8138 --activation native --settle 100ms")
+		r := m.Try("cd /run/gone-dir && rmdir /run/gone-dir && " + kit.Ctl +
+			" install /srv/full-path --listen 8138 --activation native --settle 100ms")
 		if r.Code != 0 {
 			t.Errorf("in a directory that is gone: %v", r)
 		}

@@ -37,7 +37,8 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/slow.js"
-		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
+		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, "+
+			"r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
 		a := kit.App{Machine: m, Name: "slow", Instances: 2, Port: 8180}
 		t.Cleanup(func() { a.Uninstall(t) })
 		// In the sandbox, where the probe has to look into the program too.
@@ -64,18 +65,21 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		m.Sh(t, "touch "+flag)
 		m.AwaitJournal(t, "listening", "-t", "own-port")
 		m.AwaitJournal(t, "Address already in use", "-t", "own-port")
-		wantIn(t, m.Must(t, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself", "to share it: install it with --listen 8181")
+		wantIn(t, m.Must(t, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself",
+			"to share it: install it with --listen 8181")
 		ls := m.Must(t, "ls")
 		wantIn(t, ls.Stdout, "8181 (own)", words)
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share it, install it again with --listen 8181")
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
 		// The same within an install.
-		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3", "-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
+		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3",
+			"-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {
 			t.Errorf("two instances on one port: exit status %d", r.Code)
 		}
-		wantIn(t, r.Stderr, "Address already in use", "hint: another instance listens on 8182 for itself; to share it: --listen 8182, or run one: -i 1")
+		wantIn(t, r.Stderr, "Address already in use",
+			"hint: another instance listens on 8182 for itself; to share it: --listen 8182, or run one: -i 1")
 	})
 }
 
@@ -88,12 +92,16 @@ func TestInstallWaitsForLateExits(t *testing.T) {
 			args  []string
 		}{
 			{"a background app", []string{"--no-listen", "--", "python3", "-c", "import time; time.sleep(4); raise SystemExit('gave up')"}},
-			{"a server that works and fails", []string{"--listen", "0.0.0.0:8183", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
-				"s = socket.create_server(('0.0.0.0', 8183))\nwhile time.process_time() < 0.5: pass\nraise SystemExit('gave up')"}},
-			{"a server that took long to start", []string{"--listen", "0.0.0.0:8184", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
-				"time.sleep(5)\ns = socket.create_server(('0.0.0.0', 8184))\ntime.sleep(3)\nraise SystemExit('gave up')"}},
-			{"a server that dies in the probe", []string{"--", "python3", "-c", "import os, socket, time\nprobe = not os.path.exists('/run/probed')\n" +
-				"open('/run/probed', 'a')\ns = socket.create_server(('0.0.0.0', 8185))\ntime.sleep(0 if probe else 4)\nraise SystemExit('gave up')"}},
+			{"a server that works and fails",
+				[]string{"--listen", "0.0.0.0:8183", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
+					"s = socket.create_server(('0.0.0.0', 8183))\nwhile time.process_time() < 0.5: pass\nraise SystemExit('gave up')"}},
+			{"a server that took long to start",
+				[]string{"--listen", "0.0.0.0:8184", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
+					"time.sleep(5)\ns = socket.create_server(('0.0.0.0', 8184))\ntime.sleep(3)\nraise SystemExit('gave up')"}},
+			{"a server that dies in the probe",
+				[]string{"--", "python3", "-c", "import os, socket, time\nprobe = not os.path.exists('/run/probed')\n" +
+					"open('/run/probed', 'a')\ns = socket.create_server(('0.0.0.0', 8185))\n" +
+					"time.sleep(0 if probe else 4)\nraise SystemExit('gave up')"}},
 		} {
 			t.Run(c.about, func(t *testing.T) {
 				m.Sh(t, "rm -f /run/probed")
@@ -133,8 +141,9 @@ func TestDaemonIsRefused(t *testing.T) {
 // TestProbeErrorShowsItsOwnLog: what an error shows of the log is of this probe, and of none before it.
 func TestProbeErrorShowsItsOwnLog(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
-			"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
+		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3",
+			"-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
+				"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
 		m.Must(t, "uninstall", "--yes", "again")

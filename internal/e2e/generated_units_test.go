@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestGeneratedUnitsNeedNoClusterctl has the units made on another machine and put into one that has never seen clusterctl: they are all that
-// is needed.
+// TestGeneratedUnitsNeedNoClusterctl has the units made on another machine and put into one that has never seen clusterctl:
+// they are all that is needed.
 func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {

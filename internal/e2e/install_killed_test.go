@@ -21,7 +21,8 @@ const silent = "/opt/e2e/never-ready"
 func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Process {
 	t.Helper()
 	m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
-	p := m.Start(t, kit.Ctl, "install", name, "-i", "2", "--listen", fmt.Sprint(port), "--activation", "native", "--ready", "notify", "--start-timeout", "10m", "--", silent)
+	p := m.Start(t, kit.Ctl, "install", name, "-i", "2", "--listen", fmt.Sprint(port), "--activation", "native",
+		"--ready", "notify", "--start-timeout", "10m", "--", silent)
 	kit.DialBus(t, m).Await(t, "the instances are starting", func(s kit.Status) bool { return s.Active == "activating" && s.PID != 0 },
 		name+"@1.service", name+"@2.service")
 	return p
@@ -50,7 +51,8 @@ func TestInterruptedInstall(t *testing.T) {
 // uninstall, must find its way from whatever is there.
 func TestKilledInstall(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		args := []string{kit.Ctl, "install", "killed-at", "-i", "2", "--listen", "8191", "--listen", "/run/killed-at.sock", "--activation", "native", "--settle", "100ms", "--", worker}
+		args := []string{kit.Ctl, "install", "killed-at", "-i", "2", "--listen", "8191", "--listen", "/run/killed-at.sock",
+			"--activation", "native", "--settle", "100ms", "--", worker}
 		a := kit.App{Machine: m, Name: "killed-at", Instances: 2, Port: 8191}
 		before := kit.Lines(m.Sh(t, traces))
 		start := time.Now()
@@ -67,7 +69,8 @@ func TestKilledInstall(t *testing.T) {
 			t.Logf("killed after %v of %v: exit status %d, %d files", moment, whole, r.Code, len(kit.Lines(left)))
 			if i%2 == 0 || r.Code == 0 {
 				// An uninstall, of what may not be there at all, or no more than the directory that the intent was to go into.
-				if r := m.Clusterctl(t, "uninstall", "--yes", a.Name); r.Code != done && !(r.Code == failed && strings.Contains(r.Stderr, "there is no app")) {
+				if r := m.Clusterctl(t, "uninstall", "--yes", a.Name); r.Code != done &&
+					!(r.Code == failed && strings.Contains(r.Stderr, "there is no app")) {
 					t.Errorf("uninstall after a kill: %v", r)
 				}
 			} else {
@@ -89,7 +92,8 @@ func TestKilledInstall(t *testing.T) {
 func TestInstallKilledAtEachStep(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		first := 1 + slices.Index(lab.All(), m.Release())
-		install := []string{"install", "killed", "-i", "1", "--listen", "8192", "--listen", "/run/killed.sock", "--activation", "native", "--settle", "0s", "--", "/bin/sleep", "infinity"}
+		install := []string{"install", "killed", "-i", "1", "--listen", "8192", "--listen", "/run/killed.sock",
+			"--activation", "native", "--settle", "0s", "--", "/bin/sleep", "infinity"}
 		uninstall := []string{"uninstall", "--yes", "killed"}
 		before := kit.Lines(m.Sh(t, traces))
 		steps := map[string]int{}

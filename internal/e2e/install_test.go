@@ -91,7 +91,9 @@ func TestListeners(t *testing.T) {
 			}
 		}
 		for _, host := range []string{"127.0.0.1", "::1"} {
-			got := m.Sh(t, "python3 -c 'import socket,sys; s=socket.create_connection; h=sys.argv[1]; s=socket.socket(socket.AF_INET6 if \":\" in h else socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(120); s.sendto(b\"hello\", (h, 8183)); print(s.recv(99).decode())' "+host)
+			got := m.Sh(t, "python3 -c 'import socket,sys; s=socket.create_connection; h=sys.argv[1]; "+
+				"s=socket.socket(socket.AF_INET6 if \":\" in h else socket.AF_INET, socket.SOCK_DGRAM); "+
+				"s.settimeout(120); s.sendto(b\"hello\", (h, 8183)); print(s.recv(99).decode())' "+host)
 			if !strings.HasSuffix(got, " hello") {
 				t.Errorf("a datagram to %s is answered by %q", host, got)
 			}
@@ -129,8 +131,10 @@ func TestIdentityAndDirectory(t *testing.T) {
 
 // hostile are values that reach a worker byte for byte.
 var hostile = []string{
-	"", " ", "plain", "a b", `"`, `'`, `\`, `\\n`, "%", "%%", "%i %h %n", "$", "$$", "$HOME", "${HOME}", "`id`", "$(id)", "a;b", ";", "#", "# no comment",
-	"line\nbreak", "tab\tcr\r", "trailing ", " leading", `trailing\`, "=", "a=b", "*", "?", "[a]", "~", "|", "-", "--", "@", ":", "!", "+", "é ü 漢 🙂", "\x01\x1b[31m",
+	"", " ", "plain", "a b", `"`, `'`, `\`, `\\n`, "%", "%%", "%i %h %n", "$", "$$", "$HOME", "${HOME}", "`id`", "$(id)",
+	"a;b", ";", "#", "# no comment",
+	"line\nbreak", "tab\tcr\r", "trailing ", " leading", `trailing\`, "=", "a=b", "*", "?", "[a]", "~", "|", "-",
+	"--", "@", ":", "!", "+", "é ü 漢 🙂", "\x01\x1b[31m",
 }
 
 // TestValuesArriveAsTheyAre gives hostile arguments and variables to a worker.
@@ -214,7 +218,8 @@ func TestDryRun(t *testing.T) {
 		args := []string{"install", "dry", "-i", "2", "--listen", "8187", "--activation", "native", "--", goWorker}
 		r := m.Must(t, append([]string{"install", "--dry-run"}, args[1:]...)...)
 		wantUntouched(t, m, before)
-		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf", "clusterctl-dry.slice"} {
+		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf",
+			"clusterctl-dry.slice"} {
 			if !strings.Contains(r.Stdout, "/etc/systemd/system/"+path) {
 				t.Errorf("%s is not shown", path)
 			}
@@ -222,7 +227,8 @@ func TestDryRun(t *testing.T) {
 		t.Cleanup(func() { kit.App{Machine: m, Name: "dry"}.Uninstall(t) })
 		m.Must(t, args...)
 		// It is what an install writes, word for word.
-		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf", "clusterctl-dry.slice"} {
+		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf",
+			"clusterctl-dry.slice"} {
 			if data := m.ReadFile(t, "/etc/systemd/system/"+path); !strings.Contains(r.Stdout, data) {
 				t.Errorf("--dry-run shows another %s than is written:\n%s", path, data)
 			}
@@ -234,7 +240,8 @@ func TestDryRun(t *testing.T) {
 func TestFlagsAnywhere(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		t.Cleanup(func() { kit.App{Machine: m, Name: "flags"}.Uninstall(t) })
-		m.Must(t, "--quiet", "install", "--activation=native", "--listen=8188", "flags", "-i", "2", "--env", "A=1,2", "--", worker, "-i", "7", "--", "--listen", "9999")
+		m.Must(t, "--quiet", "install", "--activation=native", "--listen=8188", "flags", "-i", "2", "--env", "A=1,2",
+			"--", worker, "-i", "7", "--", "--listen", "9999")
 		a := askAbout(t, m, "http://127.0.0.1:8188/about")
 		if want := []string{"-i", "7", "--", "--listen", "9999"}; !slices.Equal(a.Args[1:], want) {
 			t.Errorf("arguments %q, want %q", a.Args[1:], want)

@@ -18,7 +18,8 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
 		m.WriteFile(t, script, "#!/bin/sh\ntest -e "+broken+" && { echo the disk is on fire; exit 7; }\nexec "+worker+"\n", 0o755)
 		m.WriteFile(t, vars, "A=1\n", 0o644)
-		m.WriteFile(t, file, "name: stands\ncommand: ["+script+"]\ndirectory: /srv/stands\nlisten: 8136\nactivation: native\nready: notify\ninstances: 2\nenv-files: ["+vars+"]\n", 0o644)
+		m.WriteFile(t, file, "name: stands\ncommand: ["+script+
+			"]\ndirectory: /srv/stands\nlisten: 8136\nactivation: native\nready: notify\ninstances: 2\nenv-files: ["+vars+"]\n", 0o644)
 		a := kit.App{Machine: m, Name: "stands", Instances: 2, Port: 8136}
 		t.Cleanup(func() { a.Uninstall(t); m.Sh(t, "rm -r /srv/stands") })
 		install := []string{
@@ -81,9 +82,11 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 			if r.Code != notReached {
 				t.Errorf("%q: %v", args, r)
 			}
-			wantError(t, r.Stderr, "status=7", "the disk is on fire", hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
+			wantError(t, r.Stderr, "status=7", "the disk is on fire",
+				hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
 		}
-		for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...), "apply": append(apply, "--json")} {
+		for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...),
+			"apply": append(apply, "--json")} {
 			r := m.Clusterctl(t, args...)
 			if r.Code != notReached {
 				t.Errorf("%q: %v", args, r)

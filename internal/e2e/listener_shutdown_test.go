@@ -25,7 +25,8 @@ for fd in os.listdir("/proc/1/fd"):
         name = s.getsockname()
     except OSError:
         continue
-    if s.type == socket.SOCK_STREAM and (name == sys.argv[1] or isinstance(name, tuple) and str(name[1]) == sys.argv[1]) and s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    is_named = name == sys.argv[1] or isinstance(name, tuple) and str(name[1]) == sys.argv[1]
+    if s.type == socket.SOCK_STREAM and is_named and s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         s.shutdown(socket.SHUT_RDWR)
         print("shut down")
 `
@@ -38,7 +39,8 @@ func TestListenerThatWasShutDown(t *testing.T) {
 		const port, path = 8331, "/run/silent.sock"
 		// A native worker whose accept fails ends, so this one does not accept.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
-		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path, "--activation", "native", "--ready", "exec",
+		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path,
+			"--activation", "native", "--ready", "exec",
 			"--drain-timeout", "1s", "--settle", "100ms", "--", "/opt/e2e/idle")
 		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "silent") })
 		healthy := func(when string) {
@@ -69,7 +71,8 @@ func TestListenerThatWasShutDown(t *testing.T) {
 					t.Errorf("%s is shut down, and %s is %q, want %q", what, at, state, want)
 				}
 			}
-			if out := m.Must(t, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") || !strings.Contains(out, "clusterctl reload silent") {
+			if out := m.Must(t, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") ||
+				!strings.Contains(out, "clusterctl reload silent") {
 				t.Errorf("%s is shut down:\n%s", what, out)
 			}
 		}

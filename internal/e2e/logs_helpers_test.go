@@ -42,7 +42,8 @@ func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n 
 	t.Helper()
 	a := talker{m, name, n}
 	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
-	m.Must(t, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
+	m.Must(t, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native",
+		"--run-as", "root", "--sandbox", "off",
 		"--settle", "1ms"}, more, []string{"--", program, a.fifo()})...)
 	for i := 1; i <= n; i++ {
 		a.awaitReady(t, i)

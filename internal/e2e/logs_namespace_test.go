@@ -27,7 +27,8 @@ func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
 		a := installTalker(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
-		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") || !strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
+		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") ||
+			!strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
 			t.Errorf("%s", got)
 		}
 		f := followLogs(t, m, "own")
@@ -48,7 +49,8 @@ func TestLogsNamespace(t *testing.T) {
 			t.Errorf("in the journal of the machine: %.200s", got)
 		}
 		// systemd's own messages are in the other journal.
-		if r := m.Must(t, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") || !strings.Contains(r.Stdout, "own@2 | theirs\n") {
+		if r := m.Must(t, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") ||
+			!strings.Contains(r.Stdout, "own@2 | theirs\n") {
 			t.Errorf("%.500s", r.Stdout)
 		}
 		checkLimit(t, m, a)
@@ -86,7 +88,8 @@ func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 // checkFailedInstall: the reason of a failure is found in a journal of its own too, which is gone with the rest.
 func checkFailedInstall(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	r := m.Clusterctl(t, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--log-namespace",
+	r := m.Clusterctl(t, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root",
+		"--sandbox", "off", "--log-namespace",
 		"--settle", "10s", "--", "/bin/sh", "-c", "echo this is why; exit 1")
 	if r.Code != 3 || !strings.Contains(r.Stderr, "    this is why\n") {
 		t.Errorf("%v", r)
@@ -101,7 +104,8 @@ func checkFailedInstall(t *testing.T, m *kit.Machine) {
 // wantNoJournal: nothing of an app's own journal is left, on disk or in systemd.
 func wantNoJournal(t *testing.T, m *kit.Machine, name string) {
 	t.Helper()
-	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s /run/log/journal/*.clusterctl-%[1]s /var/log/journal/*.clusterctl-%[1]s 2>/dev/null || :
+	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s \
+	/run/log/journal/*.clusterctl-%[1]s /var/log/journal/*.clusterctl-%[1]s 2>/dev/null || :
 systemctl list-units --all --no-legend --plain '*@clusterctl-%[1]s.*'
 systemctl list-units --failed --no-legend --plain`, name))
 	if left != "" {
@@ -140,7 +144,8 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
 		again := func(flags ...string) lab.Result {
-			return m.Must(t, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
+			return m.Must(t, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native",
+				"--run-as", "root", "--sandbox", "off",
 				"--settle", "1ms"}, flags, []string{"--", talkerScript, a.fifo()})...)
 		}
 		pid := m.MainPID(t, "limits@1.service")
@@ -177,7 +182,8 @@ func TestLogsFields(t *testing.T) {
 		a.tell(t, 1, "fields")
 		f.await(t, "payment failed")
 		got := f.seen[len(f.seen)-1]
-		if got.Priority != 3 || fmt.Sprint(got.Fields["USER_ID"], got.Fields["CARD_REASON"]) != "[17] [declined\nby the bank]" || !strings.HasSuffix(got.Fields["CODE_FILE"][0], "main.go") {
+		if got.Priority != 3 || fmt.Sprint(got.Fields["USER_ID"], got.Fields["CARD_REASON"]) != "[17] [declined\nby the bank]" ||
+			!strings.HasSuffix(got.Fields["CODE_FILE"][0], "main.go") {
 			t.Errorf("%+v", got)
 		}
 		if out := m.Sh(t, "journalctl -q -o cat USER_ID=17 _SYSTEMD_UNIT=fielded@1.service"); out != "payment failed" {
@@ -194,7 +200,8 @@ func TestLogsFields(t *testing.T) {
 			}
 			f.await(t, "ready 1")
 		}
-		if r := m.Must(t, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout, "payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
+		if r := m.Must(t, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout,
+			"payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
 			t.Errorf("%s", r.Stdout)
 		}
 	})

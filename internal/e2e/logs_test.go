@@ -56,7 +56,8 @@ func TestLogsBurst(t *testing.T) {
 			// the worker wrote it once; a line that journalctl alone shows once must be shown once.
 			slices.Sort(twice)
 			t.Logf("twice: %q", twice)
-			if got := kit.Lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | uniq -d")); !slices.Equal(got, twice) {
+			if got := kit.Lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | "+
+				"uniq -d")); !slices.Equal(got, twice) {
 				t.Errorf("twice: %q; in the journal: %q", twice, got)
 			}
 		}
@@ -102,7 +103,8 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				said[l.Instance] = append(said[l.Instance], fmt.Sprintf("tight@%d: %d lines are missing here", l.Instance, l.Suppressed))
 			case err == nil:
 				if n != last[l.Instance]+missing[l.Instance]-droppedBetween(kept[l.Instance], last[l.Instance])+1 {
-					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance, last[l.Instance], missing[l.Instance])
+					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance,
+						last[l.Instance], missing[l.Instance])
 				}
 				kept[l.Instance]++
 				last[l.Instance] = n
@@ -113,7 +115,8 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				t.Errorf("instance %d: %d lines are there and %d are said to be missing, of %d", i, kept[i], missing[i], each+1)
 			}
 		}
-		if r := m.Must(t, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr, "hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
+		if r := m.Must(t, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr,
+			"hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
 			t.Errorf("no hint: %s", r.Stderr)
 		}
 		if r := m.Must(t, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
@@ -186,8 +189,8 @@ func TestLogsFollow(t *testing.T) {
 	})
 }
 
-// TestLogsEscapeControlCharacters: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but for blanks at the end
-// of a line (here a carriage return), which journald itself takes away.
+// TestLogsEscapeControlCharacters: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but
+// for blanks at the end of a line (here a carriage return), which journald itself takes away.
 func TestLogsEscapeControlCharacters(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "bytes", 1)
@@ -200,7 +203,8 @@ func TestLogsEscapeControlCharacters(t *testing.T) {
 		if got := m.Must(t, "logs", "bytes", "--raw", "-n", "all").Stdout; got != want {
 			t.Errorf("raw: %d bytes, want %d: %.200q", len(got), len(want), got)
 		}
-		want = "bytes@1 | ready 1\nbytes@1 | \\x1b[2J\\x1b]0;title\\x07red \\xff\\xfe tab\there\nbytes@1 | a\nbytes@1 | b\nbytes@1 | " + long + "\nbytes@1 | end\n"
+		want = "bytes@1 | ready 1\nbytes@1 | \\x1b[2J\\x1b]0;title\\x07red \\xff\\xfe tab\there\nbytes@1 | a\nbytes@1 | b\nbytes@1 | " +
+			long + "\nbytes@1 | end\n"
 		if got := m.Must(t, "logs", "bytes", "--no-system", "-n", "all").Stdout; got != want {
 			t.Errorf("plain: %d bytes, want %d: %.200q", len(got), len(want), got)
 		}
@@ -254,7 +258,8 @@ func TestLogsSelection(t *testing.T) {
 				t.Errorf("%q: %q, want %q", c.args, got, c.want)
 			}
 		}
-		if r := m.Must(t, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout, second.Format("2006-01-02")+" one@2 | Delta") {
+		if r := m.Must(t, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout,
+			second.Format("2006-01-02")+" one@2 | Delta") {
 			t.Errorf("%q", r.Stdout)
 		}
 		checkRefused(t, m)
@@ -282,7 +287,8 @@ func checkRefused(t *testing.T, m *kit.Machine) {
 			t.Errorf("%q: want %d and %q: %v", c.args, c.code, c.text, r)
 		}
 	}
-	if r := m.Must(t, "logs", "--disk-usage"); !strings.Contains(r.Stdout, "of the machine, all services") || !strings.Contains(r.Stdout, "one two") {
+	if r := m.Must(t, "logs", "--disk-usage"); !strings.Contains(r.Stdout, "of the machine, all services") ||
+		!strings.Contains(r.Stdout, "one two") {
 		t.Errorf("%s", r.Stdout)
 	}
 }

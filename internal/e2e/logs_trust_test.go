@@ -19,10 +19,12 @@ func TestForgedLinesOfUsers(t *testing.T) {
 		m.CopyIn(t, "testdata/forger.py", forger)
 		for _, c := range []struct{ name, user string }{{"forged", "daemon"}, {"forged-dyn", "dynamic"}} {
 			t.Cleanup(func() { kit.App{Machine: m, Name: c.name}.Uninstall(t) })
-			m.Must(t, "install", c.name, "-i", "1", "--no-listen", "--run-as", c.user, "--env", "APP="+c.name, "--settle", "1ms", "--", "python3", children)
+			m.Must(t, "install", c.name, "-i", "1", "--no-listen", "--run-as", c.user, "--env", "APP="+c.name,
+				"--settle", "1ms", "--", "python3", children)
 			m.AwaitJournal(t, "end", "_SYSTEMD_UNIT="+c.name+"@1.service")
 			// A path that ends as systemd's does.
-			m.Sh(t, "mkdir -p /tmp/x/systemd && cp \"$(readlink -f \"$(command -v python3)\")\" /tmp/x/systemd/systemd && chmod -R a+rX /tmp/x /opt/e2e")
+			m.Sh(t, "mkdir -p /tmp/x/systemd && cp \"$(readlink -f \"$(command -v python3)\")\" /tmp/x/systemd/systemd && "+
+				"chmod -R a+rX /tmp/x /opt/e2e")
 			m.Sh(t, "PYTHONHOME=/usr setpriv --reuid=nobody --regid=nogroup --clear-groups /tmp/x/systemd/systemd "+forger+" "+c.name)
 			m.AwaitJournal(t, "FORGED from one that lives", "CLUSTERCTL_APP="+c.name)
 

@@ -22,11 +22,13 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 		for _, c := range []struct{ listen, socket, out, err string }{
 			{"8098", "127.0.0.1:8098", "listening on http://127.0.0.1:8098/\n", "to open it to other machines: --listen 0.0.0.0:8098\n"},
 			{"0.0.0.0:8098", "0.0.0.0:8098", "listening on port 8098 of all IPv4 addresses, http://127.0.0.1:8098/\n", ""},
-			{"8099:8098", "0.0.0.0:8099", "listening on port 8099 of all IPv4 addresses, http://127.0.0.1:8099/\n", "--listen 8099:8098 opens port 8099 to other machines\n"},
+			{"8099:8098", "0.0.0.0:8099", "listening on port 8099 of all IPv4 addresses, http://127.0.0.1:8099/\n",
+				"--listen 8099:8098 opens port 8099 to other machines\n"},
 			{"127.0.0.1:8099:8098", "127.0.0.1:8099", "listening on http://127.0.0.1:8099/\n", ""},
 			{"8098", "127.0.0.1:8098", "listening on http://127.0.0.1:8098/\n", "to open it to other machines: --listen 0.0.0.0:8098\n"},
 		} {
-			r := m.Must(t, "install", "--yes", a.Name, "-i", "1", "--listen", c.listen, "--settle", "100ms", "--", "python3", program, "127.0.0.1", "8098")
+			r := m.Must(t, "install", "--yes", a.Name, "-i", "1", "--listen", c.listen, "--settle", "100ms",
+				"--", "python3", program, "127.0.0.1", "8098")
 			if !strings.Contains(r.Stdout, c.out) || !strings.Contains(r.Stderr, c.err) {
 				t.Errorf("--listen %s: %v", c.listen, r)
 			}
@@ -44,7 +46,8 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 		if want := "listening on port 8098 of all addresses, http://127.0.0.1:8098/\n"; !strings.Contains(r.Stdout, want) {
 			t.Errorf("no %q: %v", want, r)
 		}
-		m.WriteFile(t, "/opt/e2e/loop.yaml", "name: loop\ncommand: ["+worker+"]\nactivation: native\nready: notify\ninstances: 1\nlisten: [8097]\n", 0o644)
+		m.WriteFile(t, "/opt/e2e/loop.yaml", "name: loop\ncommand: ["+worker+
+			"]\nactivation: native\nready: notify\ninstances: 1\nlisten: [8097]\n", 0o644)
 		r = m.Must(t, "apply", "-f", "/opt/e2e/loop.yaml")
 		if want := "loop: listening on port 8097 of all addresses, http://127.0.0.1:8097/\n"; !strings.Contains(r.Stderr, want) {
 			t.Errorf("no %q: %v", want, r)

@@ -94,21 +94,25 @@ func parseApp(t testing.TB, output string) appStatus {
 // TestListAndShow has the basics on each release: numbers where there are some, for root and for nobody, as tables and as JSON.
 func TestListAndShow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		a := kit.InstallNative(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world", "--env", "API_TOKEN=t0ps3cret", "--", worker)
+		a := kit.InstallNative(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world",
+			"--env", "API_TOKEN=t0ps3cret", "--", worker)
 		m.Sh(t, "curl -fsS http://127.0.0.1:8310/")
 		t.Log(m.Must(t, "ls").Stdout, m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "see").Stdout)
 		s := parseApp(t, m.Must(t, "show", "see", "--json").Stdout)
-		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 || s.Listeners[0].State != "listening" || s.Balance == nil ||
+		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 ||
+			s.Listeners[0].State != "listening" || s.Balance == nil ||
 			s.SuppressedLogLines == nil || len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.DriftUnknown != "" {
 			t.Errorf("show: %+v", s)
 		}
 		l := listApps(t, m, "see")[0]
 		// somaxconn may be lower than Backlog=.
-		if l.Queue == nil || l.Queue.Depth != 0 || l.Queue.Limit < 128 || l.Connections == nil || l.Memory == nil || *l.Memory < 1<<20 || l.MemorySource == "rss" {
+		if l.Queue == nil || l.Queue.Depth != 0 || l.Queue.Limit < 128 || l.Connections == nil || l.Memory == nil ||
+			*l.Memory < 1<<20 || l.MemorySource == "rss" {
 			t.Errorf("ls: %+v", l)
 		}
 		for i, in := range l.Instances {
-			if in.State != "running" || in.PID != a.PIDs(t)[i] || in.Connections == nil || in.CPU == nil || in.Memory == nil || *in.Memory < 1<<20 {
+			if in.State != "running" || in.PID != a.PIDs(t)[i] || in.Connections == nil || in.CPU == nil ||
+				in.Memory == nil || *in.Memory < 1<<20 {
 				t.Errorf("ls: %+v", in)
 			}
 		}
@@ -147,7 +151,8 @@ func checkAsNobody(t *testing.T, m *kit.Machine) {
 	}
 	m.MustAsNobody(t, "show", "see")
 	m.MustAsNobody(t, "env", "see")
-	if r := m.Run(t.Context(), "setpriv", "--reuid=65534", "--clear-groups", kit.Ctl, "env", "see", "--running"); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
+	if r := m.Run(t.Context(), "setpriv", "--reuid=65534", "--clear-groups", kit.Ctl, "env", "see",
+		"--running"); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
 		t.Errorf("env --running as nobody: %v", r)
 	}
 }
@@ -182,19 +187,23 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 		}
 		return vars
 	}
-	if v := ask("see@2"); v["unit"] != a.Unit(2) || v["GREETING"] != "hello world" || v["INSTANCE"] != "2" || v["API_TOKEN"] != "********" || v["LISTEN_FDS"] != "" {
+	if v := ask("see@2"); v["unit"] != a.Unit(2) || v["GREETING"] != "hello world" || v["INSTANCE"] != "2" ||
+		v["API_TOKEN"] != "********" || v["LISTEN_FDS"] != "" {
 		t.Errorf("env see@2: %v", v)
 	}
-	if v := ask("see", "--running", "--show-secrets"); v["unit"] != a.Unit(1) || v["GREETING"] != "hello world" || v["API_TOKEN"] != "t0ps3cret" || v["LISTEN_FDS"] != "1" {
+	if v := ask("see", "--running", "--show-secrets"); v["unit"] != a.Unit(1) || v["GREETING"] != "hello world" ||
+		v["API_TOKEN"] != "t0ps3cret" || v["LISTEN_FDS"] != "1" {
 		t.Errorf("env see --running: %v", v)
 	}
 	text := m.Must(t, "env", "see").Stdout
-	if !strings.Contains(text, "GREETING='hello world'\n") || strings.Contains(text, "t0ps3cret") || !strings.Contains(text, "API_TOKEN=********\n") {
+	if !strings.Contains(text, "GREETING='hello world'\n") || strings.Contains(text, "t0ps3cret") ||
+		!strings.Contains(text, "API_TOKEN=********\n") {
 		t.Errorf("env see:\n%s", text)
 	}
 	// A drop-in counts, unless the app has the variable itself, and a file that systemd reads.
 	m.WriteFile(t, "/etc/see.env", "FROM_FILE=1\n", 0o600)
-	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf", "[Service]\nEnvironment=GREETING=bye MORE=too\nEnvironmentFile=-/etc/see.env\n", 0o644)
+	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf",
+		"[Service]\nEnvironment=GREETING=bye MORE=too\nEnvironmentFile=-/etc/see.env\n", 0o644)
 	t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/see@1.service.d /etc/see.env; systemctl daemon-reload") })
 	m.Sh(t, "systemctl daemon-reload")
 	if v := ask("see"); v["GREETING"] != "hello world" || v["MORE"] != "too" || v["FROM_FILE"] != "" {
@@ -203,7 +212,8 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {
 		t.Errorf("env with a file:\n%s", text)
 	}
-	if s := parseApp(t, m.Must(t, "show", "see", "--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
+	if s := parseApp(t, m.Must(t, "show", "see",
+		"--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
 		t.Errorf("drop-ins: %q", s.DropIns)
 	}
 }

@@ -53,7 +53,8 @@ func TestListSixtyInstances(t *testing.T) {
 			t.Errorf("ls --json without apps: %s", r.Stdout)
 		}
 		for i, name := range []string{"many-a", "many-b", "many-c"} {
-			kit.InstallNative(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
+			kit.InstallNative(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s",
+				"--", "/bin/sleep", "infinity")
 		}
 		calls := countCalls(t, m, func() {
 			l := list(t, m)
@@ -61,7 +62,8 @@ func TestListSixtyInstances(t *testing.T) {
 				t.Fatalf("schema %d, %d apps", l.Schema, len(l.Apps))
 			}
 			for i, a := range l.Apps {
-				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 || a.Wanted != 20 || len(a.Instances) != 20 {
+				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 ||
+					a.Wanted != 20 || len(a.Instances) != 20 {
 					t.Errorf("want 20 running instances of %s: %+v", want, a)
 				}
 				for k, in := range a.Instances {

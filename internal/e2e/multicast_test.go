@@ -13,8 +13,9 @@ import (
 
 const groupProgram = "/opt/e2e/group.py"
 
-// TestMulticastSocketsAreNotShared: a program that joins a multicast group has a UDP socket of its own in each instance, and joins again after a
-// reload, a restart and a crash. On the shared socket, the membership of the last worker would still be there.
+// TestMulticastSocketsAreNotShared: a program that joins a multicast group has a UDP socket of its own in each instance, and
+// joins again after a reload, a restart and a crash. On the shared socket, the membership of the last worker would still be
+// there.
 func TestMulticastSocketsAreNotShared(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -24,7 +25,8 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 			t.Cleanup(func() { a.Uninstall(t) })
 			port := fmt.Sprint(8394 + n)
 			r := m.Must(t, "install", a.Name, "-i", fmt.Sprint(n), "--settle", "200ms", "--", "python3", groupProgram, port, "/dev/null")
-			if want := "probe: it joins a multicast group on UDP port " + port + ", so each instance opens this socket itself\n"; strings.Count(r.Stderr, want) != 1 {
+			if want := "probe: it joins a multicast group on UDP port " + port +
+				", so each instance opens this socket itself\n"; strings.Count(r.Stderr, want) != 1 {
 				t.Errorf("%v", r)
 			}
 			if got := m.Try("test -e /etc/systemd/system/" + a.Socket()); got.Code == 0 {
@@ -59,12 +61,16 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		// Without a probe, the log of the workers has the reason.
 		shared := kit.App{Machine: m, Name: "groupshared", Instances: 1}
 		t.Cleanup(func() { shared.Uninstall(t) })
-		m.Must(t, "install", shared.Name, "-i", "1", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400", "--", "python3", groupProgram, "8400", "/dev/null")
-		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can", "-u", shared.Unit(1))
+		m.Must(t, "install", shared.Name, "-i", "1", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",
+			"--", "python3", groupProgram, "8400", "/dev/null")
+		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can",
+			"-u", shared.Unit(1))
 		shared.Uninstall(t)
 
 		r := m.Clusterctl(t, "install", "groupudp", "--listen", "udp:8399", "--", "python3", groupProgram, "8399", "/dev/null")
-		if r.Code == done || !strings.Contains(r.Stderr, "the program joins a multicast group on UDP port 8399, which cannot be shared\n"+hint+"omit --listen udp:8399") {
+		if r.Code == done ||
+			!strings.Contains(r.Stderr, "the program joins a multicast group on UDP port 8399, which cannot be shared\n"+
+				hint+"omit --listen udp:8399") {
 			t.Errorf("%v", r)
 		}
 	})

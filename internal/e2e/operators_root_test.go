@@ -66,7 +66,8 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		}
 		sockets := []string{"queue.socket", "ghost.socket", "front-x.socket", "front-was.socket", "shop-admin.socket"}
 		for _, s := range services {
-			attempts = append(attempts, transient(s, "ExecStart", proof), []string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
+			attempts = append(attempts, transient(s, "ExecStart", proof),
+				[]string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
 			if m.Release() == lab.OperatorsSid {
 				attempts = append(attempts, varlink(s, proof))
 			}
@@ -109,7 +110,8 @@ var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *requi
 
 // busctl calls the manager, without a question for a password.
 func busctl(method, signature string, args ...string) []string {
-	return slices.Concat([]string{"busctl", "--allow-interactive-authorization=false", "--", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+	return slices.Concat([]string{"busctl", "--allow-interactive-authorization=false", "--", "call",
+		"org.freedesktop.systemd1", "/org/freedesktop/systemd1",
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
@@ -121,7 +123,8 @@ func transient(unit, exec, proof string) []string {
 		n = 2
 		props = append(props, "Listen", "a(ss)", "1", "Stream", "/run/operators.sock")
 	}
-	return busctl("StartTransientUnit", "ssa(sv)a(sa(sv))", slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
+	return busctl("StartTransientUnit", "ssa(sv)a(sa(sv))",
+		slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
 }
 
 // varlink is the same by io.systemd.Unit, which systemd has since 262 or a little earlier.

@@ -23,7 +23,8 @@ const (
 func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
 	suite().Sequential(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *kit.Machine) {
-		m.Sh(t, "getent group "+operatorsGroup+" || { groupadd --system "+operatorsGroup+"; useradd --groups "+operatorsGroup+" alice; useradd bob; }")
+		m.Sh(t, "getent group "+operatorsGroup+" || { groupadd --system "+operatorsGroup+"; useradd --groups "+
+			operatorsGroup+" alice; useradd bob; }")
 		f(t, m)
 	})
 }
@@ -117,7 +118,8 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	wantDenied(t, m, "alice", "uninstall", "--yes", "shop")
 	wantDenied(t, m, "alice", "install", "shop-2", "-i", "1", "--listen", "8233", "--activation", "native", "--", goWorker)
 	for _, verb := range []string{"clean", "set-property"} {
-		argv := map[string][]string{"clean": {"clean", "shop@1.service"}, "set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
+		argv := map[string][]string{"clean": {"clean", "shop@1.service"},
+			"set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
 		if r := runAs(t, m, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
 			t.Errorf("systemctl %s is allowed", verb)
 		}
@@ -146,7 +148,8 @@ func wantAllowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 func wantDenied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...)
-	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed || !strings.Contains(r.Stderr, want) || r.Stdout != "" {
+	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed ||
+		!strings.Contains(r.Stderr, want) || r.Stdout != "" {
 		t.Errorf("%s: clusterctl %q: want exit status %d and %q: %v", who, args, notAllowed, want, r)
 	}
 }

@@ -15,7 +15,8 @@ func TestCommandsOfPM2(t *testing.T) {
 	m := suite().Shared(t, lab.Bookworm)
 	a := kit.App{Machine: m, Name: "like-pm2", Instances: 2, Port: 8214}
 	t.Cleanup(func() { a.Uninstall(t) })
-	r := m.Must(t, "-n", a.Name, "start", goWorker, "-i2", "-l", "8214", "-k", "3000", "--listen-timeout", "20000", "--no-autorestart", "-s")
+	r := m.Must(t, "-n", a.Name, "start", goWorker, "-i2", "-l", "8214", "-k", "3000", "--listen-timeout", "20000",
+		"--no-autorestart", "-s")
 	if r.Stderr != "" {
 		t.Errorf("not silent: %v", r)
 	}

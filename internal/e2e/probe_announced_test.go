@@ -24,7 +24,8 @@ func TestProbeIsAnnounced(t *testing.T) {
 		install := func(flags string, want ...string) {
 			t.Helper()
 			m.Sh(t, "rm -f "+seen)
-			if r := m.Try(kit.Ctl + " install probed -i 2 --run-as root --sandbox off --settle 200ms " + flags + " -- " + program + " 'a b' 2> " + stderr); r.Code != 0 {
+			if r := m.Try(kit.Ctl + " install probed -i 2 --run-as root --sandbox off --settle 200ms " + flags + " -- " +
+				program + " 'a b' 2> " + stderr); r.Code != 0 {
 				t.Fatalf("%v\n%s", r, m.ReadFile(t, stderr))
 			}
 			got := m.ReadFile(t, seen)
@@ -39,7 +40,8 @@ func TestProbeIsAnnounced(t *testing.T) {
 		}
 		const what = "probe: running " + program + " 'a b' once to see what it listens on, as user root, for at most "
 		install("", what+"1m00s", "this is a real run", "--no-listen for a program without a port, or --no-probe with --listen PORT")
-		install("--listen 8172 --probe-timeout 20s", what+"20s", "to avoid it: --no-probe\n", "probed is running (2 instances), and this run is beside it")
+		install("--listen 8172 --probe-timeout 20s", what+"20s", "to avoid it: --no-probe\n",
+			"probed is running (2 instances), and this run is beside it")
 		if left := m.Sh(t, "ls -A /run/systemd/units | grep -e --probe- || true"); left != "" {
 			t.Errorf("the probe has left:\n%s", left)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestAppsAreNamedAfterTheirProject: a program with a common file name is named after its project, and the app of another project is replaced
-// only when somebody says so. A deploy into a new directory is still the same project.
+// TestAppsAreNamedAfterTheirProject: a program with a common file name is named after its project, and the app of another
+// project is replaced only when somebody says so. A deploy into a new directory is still the same project.
 func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const server = `import http.server as h, os
@@ -34,7 +34,8 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		}
 		deploy := func(dir, port string, more ...string) lab.Result {
 			t.Helper()
-			return in(dir, slices.Concat([]string{"install", "server.py", "--env", "PORT=" + port, "--settle", "100ms", "--probe-timeout", "1m"}, more)...)
+			return in(dir, slices.Concat([]string{"install", "server.py", "--env", "PORT=" + port, "--settle", "100ms",
+				"--probe-timeout", "1m"}, more)...)
 		}
 		serves := func(port, dir string) {
 			t.Helper()
@@ -70,13 +71,17 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		if r.Code != usage || strings.Contains(r.Stderr, "probe:") || strings.Contains(r.Stderr, "--name pr-a ") {
 			t.Errorf("another project: %v", r)
 		}
-		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)", hint+"sudo clusterctl install", "--name pr-a-pr-b, or replace the app: --replace")
-		m.WriteFile(t, "/root/apps.yaml", "name: pr-a\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/pr-b\nrun-as: games\nlisten: 127.0.0.1:8134\nenv: {PORT: 8134}\n", 0o644)
+		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
+			hint+"sudo clusterctl install", "--name pr-a-pr-b, or replace the app: --replace")
+		m.WriteFile(t, "/root/apps.yaml",
+			"name: pr-a\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/pr-b\nrun-as: games\n"+
+				"listen: 127.0.0.1:8134\nenv: {PORT: 8134}\n", 0o644)
 		r = m.Clusterctl(t, "apply", "-f", "/root/apps.yaml")
 		if r.Code != usage {
 			t.Errorf("another project: %v", r)
 		}
-		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)", hint+"name it pr-a-pr-b in the file, or replace the app: sudo clusterctl apply -f /root/apps.yaml --replace")
+		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
+			hint+"name it pr-a-pr-b in the file, or replace the app: sudo clusterctl apply -f /root/apps.yaml --replace")
 		if r := m.Must(t, "apply", "--dry-run", "-f", "/root/apps.yaml"); !strings.Contains(r.Stderr, "apply needs --replace") {
 			t.Errorf("a dry run: %v", r)
 		}

@@ -155,11 +155,13 @@ func TestScale(t *testing.T) {
 			args []string
 			code int
 		}{{[]string{"0"}, usage}, {[]string{"-2"}, usage}, {[]string{"1001"}, usage}, {[]string{"x"}, usage}} {
-			if r := m.Clusterctl(t, slices.Concat([]string{"scale", a.Name}, bad.args)...); r.Code != bad.code || !strings.Contains(r.Stderr, "hint: ") {
+			if r := m.Clusterctl(t, slices.Concat([]string{"scale", a.Name}, bad.args)...); r.Code != bad.code ||
+				!strings.Contains(r.Stderr, "hint: ") {
 				t.Errorf("scale %v: %v", bad.args, r)
 			}
 		}
-		if left := m.Sh(t, fmt.Sprintf("ls -A /run/clusterctl/%s /run/clusterctl/.extra 2>/dev/null | grep -v : || true", a.Name)); len(kit.Lines(left)) != 2 {
+		if left := m.Sh(t, fmt.Sprintf("ls -A /run/clusterctl/%s /run/clusterctl/.extra 2>/dev/null | grep -v : || true",
+			a.Name)); len(kit.Lines(left)) != 2 {
 			t.Errorf("of instances that have gone something is left: %s", left)
 		}
 		a.WantUp(t)
@@ -172,10 +174,13 @@ func TestReloadOfGeneratedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
 		t.Cleanup(func() {
-			m.Sh(t, "systemctl stop generated.service generated.socket 'generated@*' clusterctl-generated.slice; rm -rf /etc/systemd/system/generated* /etc/systemd/system/clusterctl-generated.slice; systemctl daemon-reload; systemctl reset-failed")
+			m.Sh(t, "systemctl stop generated.service generated.socket 'generated@*' clusterctl-generated.slice; "+
+				"rm -rf /etc/systemd/system/generated* /etc/systemd/system/clusterctl-generated.slice; "+
+				"systemctl daemon-reload; systemctl reset-failed")
 			wantUntouched(t, m, before)
 		})
-		m.Must(t, "generate", "generated", "--output", "/etc/systemd/system", "-i", "2", "--listen", "8615", "--activation", "native", "--ready", "notify", "--restart", "no", "--", goWorker)
+		m.Must(t, "generate", "generated", "--output", "/etc/systemd/system", "-i", "2", "--listen", "8615",
+			"--activation", "native", "--ready", "notify", "--restart", "no", "--", goWorker)
 		m.Sh(t, "systemctl daemon-reload; systemctl start generated")
 		a := kit.App{Machine: m, Name: "generated", Instances: 2, Port: 8615}
 		pids := a.PIDs(t)

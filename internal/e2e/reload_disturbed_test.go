@@ -100,7 +100,8 @@ func reloadWithStoppedInstance(t *testing.T, a kit.App) {
 	r := m.Must(t, "reload", a.Name, "--settle", "10ms")
 	wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is stopped")
 	m.WantState(t, "inactive", a.Unit(2))
-	if r := m.Clusterctl(t, "reload", a.Name+"@2"); r.Code != failed || !strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed@2") {
+	if r := m.Clusterctl(t, "reload", a.Name+"@2"); r.Code != failed ||
+		!strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed@2") {
 		t.Errorf("a reload of what is stopped: %v", r)
 	}
 	m.Must(t, "start", a.Name+"@2")
@@ -129,7 +130,8 @@ func reloadOfStoppedApp(t *testing.T, a kit.App) {
 	m := a.Machine
 	stopped := kit.InstallNative(t, m, "disturbed-not", 1, 8611, "--", goWorker)
 	m.Must(t, "stop", stopped.Name)
-	if r := m.Clusterctl(t, "reload", stopped.Name); r.Code != failed || !strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed-not") {
+	if r := m.Clusterctl(t, "reload", stopped.Name); r.Code != failed ||
+		!strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed-not") {
 		t.Errorf("a reload of what is stopped: %v", r)
 	}
 	before := a.PIDs(t)
@@ -148,7 +150,8 @@ func TestReloadOfSeveralApps(t *testing.T) {
 		before := fine.PIDs(t)
 		m.WriteFile(t, program, "#!/bin/sh\nexit 3\n", 0o755)
 		r := m.Clusterctl(t, "reload", bad.Name, fine.Name, fine.Name+"@2", fine.Name, "--settle", "10ms", "--json")
-		if r.Code != notReached || strings.Count(r.Stdout, `"several-b@2.service"`) != 1 || !strings.Contains(r.Stdout, `"error": "several-a: no worker serves 8612 now: several-a@1.service: exited with status 3"`) {
+		if r.Code != notReached || strings.Count(r.Stdout, `"several-b@2.service"`) != 1 ||
+			!strings.Contains(r.Stdout, `"error": "several-a: no worker serves 8612 now: several-a@1.service: exited with status 3"`) {
 			t.Errorf("%v", r)
 		}
 		kit.WantReplaced(t, before, fine.PIDs(t))

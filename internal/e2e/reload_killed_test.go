@@ -17,7 +17,8 @@ import (
 func wantNoTraces(t testing.TB, a kit.App) {
 	t.Helper()
 	a.WantUp(t)
-	left := a.Machine.Sh(t, "ls -A /run/clusterctl/.extra 2>/dev/null || true; ls -d /var/lib/clusterctl/"+a.Name+"/pending 2>/dev/null || true")
+	left := a.Machine.Sh(t, "ls -A /run/clusterctl/.extra 2>/dev/null || true; ls -d /var/lib/clusterctl/"+a.Name+
+		"/pending 2>/dev/null || true")
 	if left != "" {
 		t.Errorf("left behind: %s", left)
 	}
@@ -70,8 +71,10 @@ func TestKilledReloadAndScale(t *testing.T) {
 				killed := p.Wait()
 				at.record(killed)
 				next := m.Must(t, "reload", a.Name, "--settle", "10ms")
-				a.Instances = len(kit.Lines(m.Sh(t, "sed -n 's/^Wants=//p' /etc/systemd/system/killed-roll.service.d/50-instances.conf | xargs -n 1")))
-				t.Logf("%s killed after %v: exit status %d, then %d instances; %s", c.what, at, killed.Code, a.Instances, strings.ReplaceAll(next.Stderr, "\n", "; "))
+				a.Instances = len(kit.Lines(m.Sh(t,
+					"sed -n 's/^Wants=//p' /etc/systemd/system/killed-roll.service.d/50-instances.conf | xargs -n 1")))
+				t.Logf("%s killed after %v: exit status %d, then %d instances; %s", c.what, at, killed.Code, a.Instances,
+					strings.ReplaceAll(next.Stderr, "\n", "; "))
 				if a.Instances != c.n[0] && a.Instances != c.n[len(c.n)-1] {
 					t.Errorf("%d instances, want one of %v", a.Instances, c.n)
 				}

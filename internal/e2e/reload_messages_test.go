@@ -81,8 +81,8 @@ type appRoll struct {
 	}
 }
 
-// TestStopOfServerThatIgnoresSIGTERM: the clock of a drained worker begins with its stop signal, and --stop-timeout holds also where a drain
-// may take longer.
+// TestStopOfServerThatIgnoresSIGTERM: the clock of a drained worker begins with its stop signal, and --stop-timeout holds
+// also where a drain may take longer.
 func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -119,7 +119,8 @@ func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 		m.Must(t, "reload", a.Name, "--settle", "100ms")
 		a.WantUp(t)
 
-		m.Must(t, "install", a.Name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms", "--surge", "1", "--ready", "notify", "--", program)
+		m.Must(t, "install", a.Name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms",
+			"--surge", "1", "--ready", "notify", "--", program)
 		before := a.PIDs(t)
 		requests := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Rate: 200})
 		release("echo no such module; exit 3")
@@ -134,7 +135,8 @@ func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 			t.Error("the worker is the old one")
 		}
 		// An update starts the extra instance too.
-		r = m.Must(t, "install", a.Name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms", "--surge", "1", "--ready", "notify", "--env", "A=1", "--", program)
+		r = m.Must(t, "install", a.Name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms",
+			"--surge", "1", "--ready", "notify", "--env", "A=1", "--", program)
 		if !strings.Contains(r.Stderr, "one@2: ready") {
 			t.Errorf("the update starts no extra instance: %v", r)
 		}
@@ -158,7 +160,8 @@ func TestScaleToMax(t *testing.T) {
 		m.Must(t, "scale", a.Name, "9", "--settle", "100ms")
 		m.Must(t, "scale", a.Name, "max")
 		running("from 9 to max")
-		if r := m.Must(t, "reload", a.Name, "--settle", "100ms"); strings.Contains(r.Stderr, "left alone") || strings.Contains(r.Stderr, "skipped") {
+		if r := m.Must(t, "reload", a.Name, "--settle", "100ms"); strings.Contains(r.Stderr, "left alone") ||
+			strings.Contains(r.Stderr, "skipped") {
 			t.Errorf("the reload names instances that are not wanted: %v", r)
 		}
 		m.Must(t, "stop", a.Name)

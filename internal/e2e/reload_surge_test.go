@@ -40,8 +40,8 @@ func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	}
 }
 
-// TestSurgeKeepsAllInstancesReady: with an extra instance there are never fewer ready instances than the app has, also where the number of CPUs
-// would keep the extra one down; and without it there are, so that the count can fail.
+// TestSurgeKeepsAllInstancesReady: with an extra instance there are never fewer ready instances than the app has, also where
+// the number of CPUs would keep the extra one down; and without it there are, so that the count can fail.
 func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "surge", 2, 8620, "--", goWorker)

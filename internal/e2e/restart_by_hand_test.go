@@ -19,7 +19,8 @@ func TestRestartByHandIsNotCanceled(t *testing.T) {
 			"sleep 2\nexec python3 -m http.server --bind 127.0.0.1 8450\n", 0o755)
 		m.Must(t, "install", "slow", "-i", "1", "--settle", "0s", "--listen", "127.0.0.1:8450", "--no-probe", "--", "/opt/e2e/slow")
 		m.WriteFile(t, fail, "", 0o644)
-		m.Sh(t, "systemctl restart --no-block slow@1 && until systemctl show -p SubState slow@1 | grep -qx SubState=start; do sleep 0.1; done; sleep 1; rm "+fail)
+		m.Sh(t, "systemctl restart --no-block slow@1 && until systemctl show -p SubState slow@1 | "+
+			"grep -qx SubState=start; do sleep 0.1; done; sleep 1; rm "+fail)
 		if r := m.Try("systemctl restart slow@1"); r.Code != 0 {
 			t.Errorf("a restart by hand: %v\n%s", r, m.Sh(t, "systemctl status slow@1 || :"))
 		}

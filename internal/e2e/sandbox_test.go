@@ -141,7 +141,8 @@ func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 				a.refuses(t, "speak on the system bus", "ls /run/dbus/system_bus_socket")
 				a.refuses(t, "leave a file in the machine's shared memory", "touch /dev/shm/mark && test -e /proc/1/root/dev/shm/mark")
 				m.Sh(t, "! test -e /dev/shm/mark")
-				a.refuses(t, "make an io_uring", `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`)
+				a.refuses(t, "make an io_uring",
+					`python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`)
 				a.permits(t, "write to /dev/shm", "echo x > /dev/shm/mine")
 				a.permits(t, "look up its user", "test \"$(id -un)\" = alice && getent passwd root")
 				if c.name != "esc-strict" {
@@ -156,7 +157,8 @@ func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 
 // takeFD takes a descriptor of a process (pidfd_open(2), pidfd_getfd(2)), which the filter of an adopted app lets through.
 func takeFD(pid int) string {
-	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`, pid)
+	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`,
+		pid)
 }
 
 // TestRootWorkerIsConfined: a worker that runs as root has no power over the machine's other processes, nor over its managers.
@@ -176,8 +178,10 @@ func TestRootWorkerIsConfined(t *testing.T) {
 				a.refuses(t, "take another process's descriptor", takeFD(pid))
 				a.refuses(t, "read a file of others", "cat /srv/secret")
 				a.refuses(t, "set a kernel parameter", "echo 1 > /proc/sys/kernel/sysrq")
-				a.refuses(t, "speak with PID 1", "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/systemd/private\")'")
-				a.refuses(t, "speak on the system bus", "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/dbus/system_bus_socket\")'")
+				a.refuses(t, "speak with PID 1",
+					"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/systemd/private\")'")
+				a.refuses(t, "speak on the system bus",
+					"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/dbus/system_bus_socket\")'")
 				a.refuses(t, "read root's home", "ls /root/.profile")
 				a.refuses(t, "add a unit", "touch /run/systemd/system/x.service")
 				a.refuses(t, "write to /run", "touch /run/x || touch /run/lock/x")
@@ -201,11 +205,13 @@ func TestExposureOfEachKind(t *testing.T) {
 	})
 }
 
-// TestWorkerSeesOnlyItsPartOfAHome: of a home, a worker sees what its program needs, links from outside and links that a deploy turns included.
+// TestWorkerSeesOnlyItsPartOfAHome: of a home, a worker sees what its program needs, links from outside and links that a
+// deploy turns included.
 func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		dir := addUser(t, m, "ann")
-		m.Sh(t, `cd /home/ann && mkdir -p mono/packages/api mono/node_modules releases/1 deploy/releases/1 deploy/releases/2 tool/bin tool/lib data 'odd: %d' &&
+		m.Sh(t, `cd /home/ann && mkdir -p mono/packages/api mono/node_modules releases/1 deploy/releases/1 \
+			deploy/releases/2 tool/bin tool/lib data 'odd: %d' &&
 			echo 1 > deploy/releases/1/version && echo 2 > deploy/releases/2/version && ln -s releases/1 deploy/current &&
 			echo '{}' > mono/package.json && echo mod > mono/node_modules/mod && echo lib > tool/lib/lib && echo conf > data/conf &&
 			ln -s $(command -v python3) tool/bin/python3 && ln -s /home/ann/app /srv/link && chown -R ann: . && chmod 755 .`)
@@ -272,8 +278,9 @@ func TestAllowOpensTheSandbox(t *testing.T) {
 		dir := addUser(t, m, "amy")
 		pid := startProcessOf(t, m, "amy")
 		for word, script := range map[string]string{
-			"home":       "cat /home/amy/.bashrc",
-			"io-uring":   `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`,
+			"home": "cat /home/amy/.bashrc",
+			"io-uring": `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ` +
+				`ctypes.create_string_buffer(120)) < 0)'`,
 			"namespaces": "unshare -Ur true",
 			"ptrace":     `python3 -c 'import ctypes,os,sys; sys.exit(ctypes.CDLL(None).ptrace(0, 0, 0, 0) < 0)'`,
 			"shm":        "touch /dev/shm/amy && sh -c 'test $(stat -fc %i /dev/shm) = '$(stat -fc %i /dev/shm)",

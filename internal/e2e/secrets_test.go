@@ -47,8 +47,10 @@ func TestSecretsAreNowhere(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const inVariable, inSecret, before = "hunter2variable", "hunter2secret", "hunter2before"
 		setSecret(t, m, "nowhere", "API_KEY", inSecret)
-		a := kit.InstallNative(t, m, "nowhere", 2, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+before, "--secret-env", "API_KEY", "--", worker)
-		r := m.Must(t, installArgs(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8", "--secret-env", "API_KEY", "--", worker)...)
+		a := kit.InstallNative(t, m, "nowhere", 2, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+before,
+			"--secret-env", "API_KEY", "--", worker)
+		r := m.Must(t, installArgs(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8",
+			"--secret-env", "API_KEY", "--", worker)...)
 		if !strings.Contains(r.Stderr, "DB_PASSWORD looks like a secret") || !strings.Contains(r.Stderr, "secret set nowhere DB_PASSWORD") {
 			t.Errorf("nothing warns of the command line: %v", r)
 		}
@@ -65,12 +67,16 @@ func TestSecretsAreNowhere(t *testing.T) {
 		look := []string{
 			"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
 			"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a 'hunter[2]'",
-			"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere", "journalctl --no-pager -q -o json --all",
+			"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere",
+			"journalctl --no-pager -q -o json --all",
 			"systemctl status --no-pager nowhere@1",
-			kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere", kit.Ctl + " env nowhere --json --show-secrets",
-			kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere", kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
+			kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere",
+			kit.Ctl + " env nowhere --json --show-secrets",
+			kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere",
+			kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
 			kit.Ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
-			"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice org.freedesktop.systemd1.Service Environment",
+			"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice " +
+				"org.freedesktop.systemd1.Service Environment",
 		}
 		for _, script := range look {
 			r := m.Run(t.Context(), slices.Concat(asNobody, []string{"sh", "-c", script})...)
@@ -78,11 +84,13 @@ func TestSecretsAreNowhere(t *testing.T) {
 				t.Errorf("%s finds it: %v", script, r)
 			}
 		}
-		if r := m.Run(t.Context(), slices.Concat(asNobody, []string{kit.Ctl, "secret", "ls", "nowhere"})...); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
+		if r := m.Run(t.Context(), slices.Concat(asNobody, []string{kit.Ctl, "secret", "ls", "nowhere"})...); r.Code != notAllowed ||
+			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
 			t.Errorf("secret ls as nobody: %v", r)
 		}
 		// Root does not see what looks secret by accident either.
-		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"}, {"env", "nowhere", "--json"}, {"show", "nowhere", "--revisions"}, {"secret", "ls", "nowhere", "--json"}} {
+		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"},
+			{"env", "nowhere", "--json"}, {"show", "nowhere", "--revisions"}, {"secret", "ls", "nowhere", "--json"}} {
 			if r := m.Must(t, args...); strings.Contains(r.Stdout+r.Stderr, "hunter2") {
 				t.Errorf("%v finds it: %v", args, r)
 			}
@@ -102,15 +110,18 @@ func TestSecretsAreNowhere(t *testing.T) {
 		if r.Code != 0 || strings.Contains(r.Stdout, "changed") {
 			t.Errorf("show as nobody: %v", r)
 		}
-		if r := m.Must(t, "env", "nowhere"); !strings.Contains(r.Stdout, "PLAIN=8x8") || !strings.Contains(r.Stdout, "DB_PASSWORD=********") {
+		if r := m.Must(t, "env", "nowhere"); !strings.Contains(r.Stdout, "PLAIN=8x8") ||
+			!strings.Contains(r.Stdout, "DB_PASSWORD=********") {
 			t.Errorf("env of root: %v", r)
 		}
-		if got := m.Sh(t, "stat -c '%a %U %G' /etc/clusterctl/nowhere.env /etc/clusterctl/nowhere.secrets /etc/clusterctl/nowhere.secrets/* /etc/clusterctl/nowhere.yaml"); got !=
+		if got := m.Sh(t, "stat -c '%a %U %G' /etc/clusterctl/nowhere.env /etc/clusterctl/nowhere.secrets "+
+			"/etc/clusterctl/nowhere.secrets/* /etc/clusterctl/nowhere.yaml"); got !=
 			"600 root root\n700 root root\n600 root root\n644 root root" {
 			t.Errorf("modes: %s", got)
 		}
 		m.Must(t, "uninstall", "--yes", "nowhere")
-		if left := m.Sh(t, "find /etc /var/lib/clusterctl /run -path /run/systemd/units -prune -o -path '*nowhere*' -print 2>/dev/null || true"); left != "" {
+		if left := m.Sh(t, "find /etc /var/lib/clusterctl /run -path /run/systemd/units -prune -o -path '*nowhere*' "+
+			"-print 2>/dev/null || true"); left != "" {
 			t.Errorf("uninstall leaves %s", left)
 		}
 	})
@@ -132,14 +143,16 @@ func TestSecrets(t *testing.T) {
 				setSecret(t, m, name, "cert.pem", "line 1\nline 2 \n")
 				a := kit.InstallNative(t, m, name, 2, port, "--run-as", who, "--secret-env", "TOKEN", "--", worker)
 				wantSecrets(t, a, "first")
-				if unit := m.ReadFile(t, "/etc/systemd/system/"+name+"@.service.d/50-secrets.conf"); strings.Contains(unit, "\nLoadCredentialEncrypted=TOKEN:") != encrypted {
+				if unit := m.ReadFile(t, "/etc/systemd/system/"+name+"@.service.d/50-secrets.conf"); strings.Contains(unit,
+					"\nLoadCredentialEncrypted=TOKEN:") != encrypted {
 					t.Errorf("the drop-in of systemd %d:\n%s", m.Systemd(t), unit)
 				}
 				setSecret(t, m, name, "TOKEN", "second")
 				wantSecrets(t, a, "first")
 				m.Must(t, "reload", name)
 				wantSecrets(t, a, "second")
-				m.WriteFile(t, "/etc/systemd/system/"+name+"@.service.d/user.conf", "[Service]\nPrivateUsers=yes\nInaccessiblePaths=-/etc/clusterctl\n", 0o644)
+				m.WriteFile(t, "/etc/systemd/system/"+name+"@.service.d/user.conf",
+					"[Service]\nPrivateUsers=yes\nInaccessiblePaths=-/etc/clusterctl\n", 0o644)
 				m.Sh(t, "systemctl daemon-reload")
 				m.Must(t, "reload", name)
 				wantSecrets(t, a, "second")
@@ -154,10 +167,12 @@ func TestSecrets(t *testing.T) {
 					t.Errorf("cert.pem is %q", got)
 				}
 				r := m.Must(t, "secret", "ls", name, "--json")
-				if err := outputschema.Check("secret", []byte(r.Stdout)); err != nil || strings.Count(r.Stdout, `"encrypted": `+fmt.Sprint(encrypted)) != 2 {
+				if err := outputschema.Check("secret", []byte(r.Stdout)); err != nil ||
+					strings.Count(r.Stdout, `"encrypted": `+fmt.Sprint(encrypted)) != 2 {
 					t.Errorf("%v\n%s", err, r.Stdout)
 				}
-				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") || !strings.Contains(r.Stdout, `"drift": []`) {
+				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") ||
+					!strings.Contains(r.Stdout, `"drift": []`) {
 					t.Errorf("secrets are drift: %s", r.Stdout)
 				}
 				m.Sh(t, "rm /etc/systemd/system/"+name+"@.service.d/user.conf && systemctl daemon-reload")
@@ -186,8 +201,10 @@ func wantSecrets(t testing.TB, a kit.App, token string) {
 // TestMissingSecretIsRefused: what would not start is refused before anything is stopped.
 func TestMissingSecretIsRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		r := m.Clusterctl(t, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native", "--secret-env", "TOKEN", "--", worker)
-		if r.Code != 1 || !strings.Contains(r.Stderr, "lacks: the secret TOKEN is not set") || !strings.Contains(r.Stderr, hint+"sudo clusterctl secret set lacks TOKEN") {
+		r := m.Clusterctl(t, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native",
+			"--secret-env", "TOKEN", "--", worker)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "lacks: the secret TOKEN is not set") ||
+			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret set lacks TOKEN") {
 			t.Errorf("install without the secret: %v", r)
 		}
 		if left := m.Sh(t, "find /etc /var/lib/clusterctl -path '*lacks*' 2>/dev/null || true"); left != "" {
@@ -200,13 +217,15 @@ func TestMissingSecretIsRefused(t *testing.T) {
 			t.Errorf("removing what is needed: %v", r)
 		}
 		m.Sh(t, "mv /etc/clusterctl/lacks.secrets /root/")
-		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"}, installArgs(a, 8660, "--secret-env", "TOKEN", "--env", "A=2", "--", worker)} {
+		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"},
+			installArgs(a, 8660, "--secret-env", "TOKEN", "--env", "A=2", "--", worker)} {
 			if r := m.Clusterctl(t, args...); r.Code != 1 || !strings.Contains(r.Stderr, "the secret TOKEN is not set") {
 				t.Errorf("%v without the secret: %v", args, r)
 			}
 		}
 		m.Sh(t, "mv /root/lacks.secrets /etc/clusterctl/ && mv /etc/clusterctl/lacks.env /root/")
-		if r := m.Clusterctl(t, "reload", "lacks"); r.Code != 1 || !strings.Contains(r.Stderr, "/etc/clusterctl/lacks.env has no value for A") {
+		if r := m.Clusterctl(t, "reload", "lacks"); r.Code != 1 ||
+			!strings.Contains(r.Stderr, "/etc/clusterctl/lacks.env has no value for A") {
 			t.Errorf("reload without values: %v", r)
 		}
 		if now := a.PIDs(t); !slices.Equal(now, pids) {
@@ -221,13 +240,15 @@ func TestMissingSecretIsRefused(t *testing.T) {
 // them, goes on as it is. A scale leaves their form as it is; an apply moves the values.
 func TestValuesOfEarlierVersions(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		a := kit.InstallNative(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)
+		a := kit.InstallNative(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2",
+			"--env", "ODD=a b%$\"", "--", worker)
 		beforeValues(t, a)
 		m.Sh(t, "chmod 640 /etc/clusterctl/early.yaml")
 		template := m.ReadFile(t, "/etc/systemd/system/early@.service")
 		pids := a.PIDs(t)
 		r := m.Must(t, "diff", "--all")
-		if !strings.Contains(r.Stdout, `-Environment="DB_PASSWORD=********"`) || !strings.Contains(r.Stdout, "+DB_PASSWORD=\"********\"") || strings.Contains(r.Stdout, "hunter2") {
+		if !strings.Contains(r.Stdout, `-Environment="DB_PASSWORD=********"`) ||
+			!strings.Contains(r.Stdout, "+DB_PASSWORD=\"********\"") || strings.Contains(r.Stdout, "hunter2") {
 			t.Errorf("diff: %v", r)
 		}
 		m.Must(t, "scale", "early", "3")
@@ -239,7 +260,9 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
 			t.Errorf("scale has changed the template: %s", now)
 		}
-		if got := m.Sh(t, "stat -c %a /etc/clusterctl/early.yaml; grep -c hunter2 /etc/clusterctl/early.yaml; ls /etc/clusterctl/early.env 2>&1 || true"); got != "640\n1\nls: cannot access '/etc/clusterctl/early.env': No such file or directory" {
+		if got := m.Sh(t, "stat -c %a /etc/clusterctl/early.yaml; grep -c hunter2 /etc/clusterctl/early.yaml; "+
+			"ls /etc/clusterctl/early.env 2>&1 || true"); got != "640\n1\n"+
+			"ls: cannot access '/etc/clusterctl/early.env': No such file or directory" {
 			t.Errorf("the source: %s", got)
 		}
 		if about := describe(t, a); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) || !strings.Contains(about, `"ODD=a b%$\""`) {
@@ -262,7 +285,8 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		if about := describe(t, a); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {
 			t.Errorf("after the rollback the worker has %s", about)
 		}
-		m.Must(t, installArgs(a, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)...)
+		m.Must(t, installArgs(a, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"",
+			"--", worker)...)
 		if r := m.Try("grep -rl hunter2 /etc"); r.Stdout != "/etc/clusterctl/early.env\n" {
 			t.Errorf("the value is in %s", r.Stdout)
 		}
@@ -313,7 +337,8 @@ func beforeValues(t testing.TB, a kit.App) {
 	app := apps[0]
 	app.FillValues([]byte(a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".env")))
 	set, err := units.Render(app, units.Target{
-		Systemd: a.Machine.Systemd(t), Sizing: units.Sizing{Want: a.Instances, Listed: a.Instances}, Source: "/etc/clusterctl/" + a.Name + ".yaml", Shim: kit.Shim,
+		Systemd: a.Machine.Systemd(t), Sizing: units.Sizing{Want: a.Instances, Listed: a.Instances},
+		Source: "/etc/clusterctl/" + a.Name + ".yaml", Shim: kit.Shim,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +353,8 @@ func beforeValues(t testing.TB, a kit.App) {
 // TestProbeHasValuesAndSecrets: a program that is run once has its variables and secrets, and nothing of them is left.
 func TestProbeHasValuesAndSecrets(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
-		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\nhttp.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\n" +
+			"http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
 		m.WriteFile(t, "/srv/probed/probed.py", program, 0o644)
 		setSecret(t, m, "probed", "KEY", "k 1")
 		t.Cleanup(func() { m.Clusterctl(t, "uninstall", "--yes", "probed") })
@@ -340,7 +366,8 @@ func TestProbeHasValuesAndSecrets(t *testing.T) {
 		if left := m.Sh(t, "find /run -name '*.probe.env' -o -name 'clusterctl--probe*'"); left != "" {
 			t.Errorf("the probe leaves %s", left)
 		}
-		if got := m.Sh(t, "tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value probed@1)/environ | grep -E '^(KEY|QUOTED)='"); !strings.Contains(got, `QUOTED=a"b`) || !strings.Contains(got, "KEY=k 1") {
+		if got := m.Sh(t, "tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value probed@1)/environ | "+
+			"grep -E '^(KEY|QUOTED)='"); !strings.Contains(got, `QUOTED=a"b`) || !strings.Contains(got, "KEY=k 1") {
 			t.Errorf("the worker has %s", got)
 		}
 	})

@@ -21,19 +21,22 @@ func TestShowNamesEditedUnits(t *testing.T) {
 			t.Helper()
 			return parseApp(t, m.Must(t, "show", "drift", "--json").Stdout)
 		}
-		if s := show(); len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.Limits == nil || s.Limits.MemoryMaxBytes != 0 || s.Limits.TasksMax == 0 {
+		if s := show(); len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.Limits == nil || s.Limits.MemoryMaxBytes != 0 ||
+			s.Limits.TasksMax == 0 {
 			t.Errorf("as installed: %+v", s)
 		}
 		m.Sh(t, `cp -a /etc/systemd/system/drift.socket /root/
 			sed -i 's/^Backlog=.*/Backlog=77/' /etc/systemd/system/drift.socket`)
 		t.Cleanup(func() {
-			m.Sh(t, "rm -rf /etc/systemd/system/drift@.service.d /etc/systemd/system/drift@1.service.d /etc/systemd/system.control/clusterctl-drift.slice.d; systemctl daemon-reload")
+			m.Sh(t, "rm -rf /etc/systemd/system/drift@.service.d /etc/systemd/system/drift@1.service.d "+
+				"/etc/systemd/system.control/clusterctl-drift.slice.d; systemctl daemon-reload")
 		})
 		s := show()
 		if fmt.Sprint(s.Drift) != "[{/etc/systemd/system/drift.socket changed}]" || fmt.Sprint(s.NeedReload) != "[drift.socket]" {
 			t.Errorf("a socket edited by hand: %+v, %q", s.Drift, s.NeedReload)
 		}
-		if out := m.Must(t, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") || !strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
+		if out := m.Must(t, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") ||
+			!strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
 			t.Errorf("show:\n%s", out)
 		}
 		if s := parseApp(t, m.MustAsNobody(t, "show", "drift", "--json").Stdout); len(s.Drift) != 1 || len(s.NeedReload) != 1 {
@@ -67,7 +70,8 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "chatty", 1, 8316, "--", worker)
 		quiet := kit.InstallNative(t, m, "chatty-not", 1, 8317, "--", worker)
-		m.WriteFile(t, "/etc/systemd/system/chatty@.service.d/limit.conf", "[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=1\n", 0o644)
+		m.WriteFile(t, "/etc/systemd/system/chatty@.service.d/limit.conf",
+			"[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=1\n", 0o644)
 		t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/chatty@.service.d; systemctl daemon-reload") })
 		m.Sh(t, "systemctl daemon-reload; systemctl restart "+a.Unit(1))
 		// The journal says it when the next line comes after the interval: so lines go on until it has. One curl sends all of

@@ -21,7 +21,8 @@ func TestUnixSocketAccess(t *testing.T) {
 		t.Cleanup(func() { a.Uninstall(t) })
 		again := func(flags ...string) lab.Result {
 			t.Helper()
-			return m.Must(t, slices.Concat([]string{"install", a.Name, "-i", "1", "--listen", path, "--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})...)
+			return m.Must(t, slices.Concat([]string{"install", a.Name, "-i", "1", "--listen", path, "--activation", "native",
+				"--settle", "100ms"}, flags, []string{"--", worker})...)
 		}
 		want := func(about, file string, may ...string) {
 			t.Helper()
@@ -29,7 +30,8 @@ func TestUnixSocketAccess(t *testing.T) {
 				t.Errorf("%s: %s, want %s", about, got, file)
 			}
 			for _, user := range []string{"root", "daemon", "www-data", "nobody"} {
-				r := m.Try("setpriv --reuid=" + user + " --regid=$(id -g " + user + ") --clear-groups curl -fsS -m 20 --unix-socket " + path + " http://x/")
+				r := m.Try("setpriv --reuid=" + user + " --regid=$(id -g " + user +
+					") --clear-groups curl -fsS -m 20 --unix-socket " + path + " http://x/")
 				if (r.Code == 0) != slices.Contains(may, user) {
 					t.Errorf("%s: %s: %v", about, user, r)
 				}
@@ -47,14 +49,18 @@ func TestUnixSocketAccess(t *testing.T) {
 		pid := m.MainPID(t, a.Unit(1))
 		again("--run-as", "daemon", "--socket-group", "www-data")
 		want("a group for the web server", "660 daemon:www-data", "root", "daemon", "www-data")
-		m.WriteFile(t, "/opt/e2e/ux.yaml", "name: ux\ncommand: ["+worker+"]\ndirectory: /\nrun-as: daemon\nactivation: native\nready: notify\ndrain: off\ninstances: 1\nlisten: ["+path+"]\nsocket-mode: 0666\n", 0o644)
-		if r := m.Clusterctl(t, "diff", "-f", "/opt/e2e/ux.yaml"); !strings.Contains(r.Stdout, "-SocketGroup=www-data") || !strings.Contains(r.Stdout, "+SocketMode=0666") {
+		m.WriteFile(t, "/opt/e2e/ux.yaml", "name: ux\ncommand: ["+worker+
+			"]\ndirectory: /\nrun-as: daemon\nactivation: native\nready: notify\ndrain: off\ninstances: 1\nlisten: ["+
+			path+"]\nsocket-mode: 0666\n", 0o644)
+		if r := m.Clusterctl(t, "diff", "-f", "/opt/e2e/ux.yaml"); !strings.Contains(r.Stdout, "-SocketGroup=www-data") ||
+			!strings.Contains(r.Stdout, "+SocketMode=0666") {
 			t.Errorf("diff: %v", r)
 		}
 		m.Must(t, "apply", "-f", "/opt/e2e/ux.yaml")
 		want("everybody", "666 daemon:daemon", "root", "daemon", "www-data", "nobody")
 		r = again("--run-as", "daemon")
-		if want := path + ": only root, daemon and the group of daemon can connect; for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
+		if want := path + ": only root, daemon and the group of daemon can connect; " +
+			"for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
 			t.Errorf("closed again: %v", r)
 		}
 		want("closed again", "660 daemon:daemon", "root", "daemon")
@@ -82,7 +88,9 @@ func TestUnixSocketAccess(t *testing.T) {
 		const program = "/opt/e2e/unixown.py"
 		m.CopyIn(t, "testdata/unixown.py", program)
 		own := []string{"install", a.Name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
-		if r := m.Must(t, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr, "with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") || strings.Contains(r.Stderr, "did not listen") {
+		if r := m.Must(t, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr,
+			"with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") ||
+			strings.Contains(r.Stderr, "did not listen") {
 			t.Errorf("%v", r)
 		}
 		want("adopted", "660 daemon:daemon", "root", "daemon")
@@ -99,11 +107,13 @@ func ownDirectorySocket(t *testing.T, m *kit.Machine) {
 	m.Sh(t, "mkdir -p "+dir+" && chown daemon "+dir)
 	t.Cleanup(func() { a.Uninstall(t); m.Sh(t, "rm -rf "+dir) })
 	args := func(flags ...string) []string {
-		return slices.Concat([]string{"install", a.Name, "-i", "1", "--cwd", dir, "--run-as", "daemon", "--listen", path, "--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})
+		return slices.Concat([]string{"install", a.Name, "-i", "1", "--cwd", dir, "--run-as", "daemon", "--listen", path,
+			"--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})
 	}
 	want := func(about, file string) {
 		t.Helper()
-		if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path+"; systemctl cat uxown.socket | grep -c '^Socket[UG]' || true"); got != "socket "+file+"\n0" {
+		if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path+
+			"; systemctl cat uxown.socket | grep -c '^Socket[UG]' || true"); got != "socket "+file+"\n0" {
 			t.Errorf("%s: %s, want %s", about, got, file)
 		}
 	}
@@ -122,7 +132,8 @@ func ownDirectorySocket(t *testing.T, m *kit.Machine) {
 	want("after a restart", "666 daemon:www-data")
 	// A link, and a file that is none of ours, in the place of the socket.
 	m.Sh(t, "install -m 600 /dev/null /root/secret && mv "+path+" "+path+".real && ln -s /root/secret "+path)
-	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 || !strings.Contains(r.Stderr, "it is not a socket of this one name") {
+	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 ||
+		!strings.Contains(r.Stderr, "it is not a socket of this one name") {
 		t.Errorf("a link: %v", r)
 	}
 	m.Sh(t, "ln -f "+path+".real "+path)

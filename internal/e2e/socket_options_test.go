@@ -19,18 +19,21 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
 		a := kit.App{Machine: m, Name: "options", Instances: 2, Port: 8391}
 		t.Cleanup(func() { a.Uninstall(t) })
-		const before = "TCP_NODELAY=1,SO_KEEPALIVE=1,TCP_KEEPIDLE=33,TCP_USER_TIMEOUT=12345,SO_RCVBUF=30000,TCP_DEFER_ACCEPT=1,TCP_FASTOPEN=17"
+		const before = "TCP_NODELAY=1,SO_KEEPALIVE=1,TCP_KEEPIDLE=33,TCP_USER_TIMEOUT=12345,SO_RCVBUF=30000," +
+			"TCP_DEFER_ACCEPT=1,TCP_FASTOPEN=17"
 		r := m.Must(t, "install", a.Name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
 		// A reload, too: other workers, the same listener.
 		m.Must(t, "reload", a.Name)
 		got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/"))
-		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33", "TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
+		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33",
+			"TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s is missing: %s", want, got)
 			}
 		}
 		for _, want := range []string{"TCP_DEFER_ACCEPT=1/1", "TCP_FASTOPEN=17/17"} {
-			if name, value, _ := strings.Cut(want, "="); !strings.Contains(got, name+"=") || !strings.Contains(got, value[strings.IndexByte(value, '/'):]) {
+			if name, value, _ := strings.Cut(want, "="); !strings.Contains(got, name+"=") ||
+				!strings.Contains(got, value[strings.IndexByte(value, '/'):]) {
 				t.Errorf("the listener: %s is missing: %s", want, got)
 			}
 		}
@@ -48,7 +51,8 @@ func TestNoDelayByDefault(t *testing.T) {
 		a := kit.App{Machine: m, Name: "nodelay", Instances: 1, Port: 8392}
 		t.Cleanup(func() { a.Uninstall(t) })
 		m.Must(t, "install", a.Name, "-i", "1", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
-		if got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") || !strings.Contains(got, "SO_KEEPALIVE=0/0") {
+		if got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") ||
+			!strings.Contains(got, "SO_KEEPALIVE=0/0") {
 			t.Error(got)
 		}
 	})

@@ -60,7 +60,8 @@ func TestStateOfEachInstance(t *testing.T) {
 		apps := listApps(t, m)
 		text := m.Must(t, "ls").Stdout + m.Must(t, "ls", "-a").Stdout
 		t.Log(text)
-		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 || !strings.HasPrefix(moody.Problem, "moody@") {
+		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 ||
+			!strings.HasPrefix(moody.Problem, "moody@") {
 			t.Errorf("one of five runs: %+v", moody)
 		}
 		for i, want := range []string{"running", "", "stopped", "masked", "starting"} {
@@ -68,7 +69,8 @@ func TestStateOfEachInstance(t *testing.T) {
 				t.Errorf("%s: %+v", want, in)
 			}
 		}
-		if tired := apps[1]; tired.State != "degraded" || tired.Ready != 1 || tired.Instances[0].State != "gave up" || !strings.Contains(tired.Instances[0].Problem, "gave up after too many short runs") {
+		if tired := apps[1]; tired.State != "degraded" || tired.Ready != 1 || tired.Instances[0].State != "gave up" ||
+			!strings.Contains(tired.Instances[0].Problem, "gave up after too many short runs") {
 			t.Errorf("one of two gave up: %+v", tired)
 		} else if exit, _, _ := strings.Cut(tired.Instances[0].LastExit, " after "); exit != "exited with status 9" {
 			t.Errorf("the last exit of an instance that gave up: %+v", tired.Instances[0])
@@ -116,7 +118,8 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/adopted.crash") })
 		a := kit.App{Machine: m, Name: "adopted", Instances: 2}
 		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload", "--", "/usr/bin/node", "/opt/e2e/unmodified.js")
+		m.Must(t, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload",
+			"--", "/usr/bin/node", "/opt/e2e/unmodified.js")
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
 		l := listApps(t, m, "adopted")[0]
 		if l.Connections == nil || *l.Connections != 5 || l.Queue == nil || l.Memory == nil || *l.Memory < 20<<20 {
@@ -141,7 +144,8 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 			for deadline := time.Now().Add(patience.For(kit.EventTimeout)); in.State != "restarting" && time.Now().Before(deadline); {
 				in = look()
 			}
-			if in.State != "restarting" || who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
+			if in.State != "restarting" ||
+				who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
 				t.Errorf("a crash loop, for %s: %+v", who, in)
 			}
 		}

@@ -53,7 +53,8 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 		} {
 			a := kit.App{Machine: m, Name: kind.name, Instances: 3}
 			t.Cleanup(func() { a.Uninstall(t) })
-			m.Must(t, append(append([]string{"install", a.Name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...), "--", program)...)
+			m.Must(t, append(append([]string{"install", a.Name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...),
+				"--", program)...)
 			before := a.PIDs(t)
 
 			r := runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--json")
@@ -99,7 +100,8 @@ func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 		a := kit.App{Machine: m, Name: "deaf-update", Instances: 2}
 		t.Cleanup(func() { m.Clusterctl(t, "uninstall", "--yes", a.Name) })
 		install := func(more ...string) lab.Result {
-			return m.Clusterctl(t, append([]string{"install", a.Name, "-i", "2", "--settle", "0s", "--stop-timeout", "2s", "--no-listen"}, append(more, "--", program)...)...)
+			return m.Clusterctl(t, append([]string{"install", a.Name, "-i", "2", "--settle", "0s", "--stop-timeout", "2s",
+				"--no-listen"}, append(more, "--", program)...)...)
 		}
 		if r := install(); r.Code != 0 {
 			t.Fatal(r)

@@ -38,7 +38,8 @@ sys.exit(%[2]d)
 				a.Uninstall(t)
 				m.Sh(t, "rm -rf "+crash+" "+program+" /etc/systemd/system/"+c.name+"@.service.d; systemctl daemon-reload")
 			})
-			m.Must(t, append(append([]string{"install", c.name, "-i", "2", "--settle", "200ms", "--no-listen"}, c.flags...), "--", program)...)
+			m.Must(t, append(append([]string{"install", c.name, "-i", "2", "--settle", "200ms", "--no-listen"}, c.flags...),
+				"--", program)...)
 			m.WriteFile(t, "/etc/systemd/system/"+c.name+"@.service.d/signal.conf", "[Service]\nKillSignal=SIG"+c.signal+"\n", 0o644)
 			m.Sh(t, "systemctl daemon-reload")
 
@@ -59,7 +60,8 @@ sys.exit(%[2]d)
 			m.Sh(t, "systemctl start "+c.name)
 			m.WriteFile(t, crash, "", 0o644)
 			b.Await(t, "it is started again and again", func(s kit.Status) bool { return s.Restarts > 2 }, a.Units()...)
-			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") || !strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
+			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") ||
+				!strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
 				t.Errorf("the backoff has not counted the crashes:\n%s", runs)
 			}
 			m.Sh(t, "rm "+crash)

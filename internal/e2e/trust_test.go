@@ -29,7 +29,8 @@ func asDaemon(m *kit.Machine, script string) lab.Result {
 // runInUnit runs a script as the user daemon in the mount namespace of a unit's main process.
 func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 	t.Helper()
-	return m.Try(fmt.Sprintf("nsenter -t %d -m -- setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '%s'", m.MainPID(t, unit), script))
+	return m.Try(fmt.Sprintf("nsenter -t %d -m -- setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '%s'",
+		m.MainPID(t, unit), script))
 }
 
 // TestEnvFileOfTheWorker: an environment file that the worker may replace works as it does anywhere, and it never shows the
@@ -37,12 +38,14 @@ func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 func TestEnvFileOfTheWorker(t *testing.T) {
 	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h1")
-		m.Sh(t, "mkdir -p /root/.aws && printf '[default]\naws_secret_access_key = s3cret\n' >/root/.aws/credentials; printf 'DB_PASSWORD=s3cret\n' >/etc/h1-other.env; chmod 600 /etc/h1-other.env /root/.aws/credentials")
+		m.Sh(t, "mkdir -p /root/.aws && printf '[default]\naws_secret_access_key = s3cret\n' >/root/.aws/credentials; "+
+			"printf 'DB_PASSWORD=s3cret\n' >/etc/h1-other.env; chmod 600 /etc/h1-other.env /root/.aws/credentials")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/.aws /etc/h1-other.env /etc/h1-root.env") })
 		m.WriteFile(t, "/etc/h1-root.env", "FROM=root\nROOT=1\n", 0o600)
 		m.WriteFile(t, "/srv/h1/.env", "FROM=worker\nGREETING=\"hello $x\"\n", 0o644)
 		m.Sh(t, "chown daemon /srv/h1/.env")
-		a := kit.InstallNative(t, m, "h1", 1, 8651, "--cwd", "/srv/h1", "--env", "FROM=unit", "--env-file", "/etc/h1-root.env", "--env-file", "/srv/h1/.env", "--env-file=-/srv/h1/none", "--", worker)
+		a := kit.InstallNative(t, m, "h1", 1, 8651, "--cwd", "/srv/h1", "--env", "FROM=unit", "--env-file", "/etc/h1-root.env",
+			"--env-file", "/srv/h1/.env", "--env-file=-/srv/h1/none", "--", worker)
 		about := askAbout(t, m, a.URL("/about"))
 		for _, want := range []string{"FROM=worker", "GREETING=hello $x", "ROOT=1", "INSTANCE=1"} {
 			if !strings.Contains("\n"+strings.Join(about.Env, "\n")+"\n", "\n"+want+"\n") {
@@ -50,19 +53,22 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 			}
 		}
 		unit := m.ReadFile(t, "/etc/systemd/system/h1@.service")
-		if strings.Contains(unit, "EnvironmentFile=/srv") || !strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
+		if strings.Contains(unit, "EnvironmentFile=/srv") ||
+			!strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
 			t.Errorf("PID 1 reads a file that the worker may change:\n%s", unit)
 		}
 		if r := m.Must(t, "env", a.Name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {
 			t.Errorf("env: %v", r)
 		}
 		for _, secret := range []string{"/etc/h1-other.env", "/root/.aws/credentials"} {
-			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 || strings.Contains(r.Stdout, "s3cret") {
+			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 ||
+				strings.Contains(r.Stdout, "s3cret") {
 				t.Fatalf("the test is not what it seems: %v", r)
 			}
 			m.Try("systemctl restart h1@1")
 			m.AwaitJournal(t, "reading the environment file", "-u", "h1@1", "--since", "-30s")
-			if got := m.Sh(t, "for f in /proc/[0-9]*/environ; do tr '\\0' '\\n' <$f; done 2>/dev/null | grep -c s3cret || :"); strings.TrimSpace(got) != "0" {
+			if got := m.Sh(t, "for f in /proc/[0-9]*/environ; do tr '\\0' '\\n' <$f; "+
+				"done 2>/dev/null | grep -c s3cret || :"); strings.TrimSpace(got) != "0" {
 				t.Errorf("%s has come into an environment", secret)
 			}
 			asDaemon(m, "cd /srv/h1 && rm .env && echo FROM=worker >.env")
@@ -103,7 +109,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		m.WriteFile(t, "/srv/adopted/.env", "PORT=8653\nGREETING='hello there'\n", 0o600)
 		m.Sh(t, "chown daemon /srv/adopted/.env /srv/adopted/server.py")
 		t.Cleanup(func() { kit.App{Machine: m, Name: "adopted"}.Uninstall(t) })
-		r := m.Must(t, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env", "--env", "FOO=a b", "--settle", "200ms")
+		r := m.Must(t, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env",
+			"--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
 			t.Errorf("install does not say who reads the file: %v", r)
 		}
@@ -111,7 +118,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 			t.Errorf("answer %q", got)
 		}
 		// A scale and a rollback render the same, and the source keeps the decision.
-		if source := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(source, "worker-env-files:\n  - /srv/adopted/.env\n") {
+		if source := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(source,
+			"worker-env-files:\n  - /srv/adopted/.env\n") {
 			t.Errorf("the source:\n%s", source)
 		}
 		m.Must(t, "scale", "adopted", "1")
@@ -129,7 +137,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		if r.Code != notReached {
 			t.Errorf("a reload of an older app: %v", r)
 		}
-		wantError(t, r.Stderr, `the environment file "/srv/adopted/.env" is read as root`, hint+"sudo clusterctl apply -f /etc/clusterctl/adopted.yaml")
+		wantError(t, r.Stderr, `the environment file "/srv/adopted/.env" is read as root`,
+			hint+"sudo clusterctl apply -f /etc/clusterctl/adopted.yaml")
 		m.Must(t, "apply", "-f", "/etc/clusterctl/adopted.yaml")
 		m.Must(t, "reload", "adopted")
 	})
@@ -140,7 +149,9 @@ func TestUntrustedConfig(t *testing.T) {
 	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h3")
 		describe := func(runAs, sandbox string) string {
-			return "name: h3\ncommand: [" + worker + "]\ndirectory: /srv/h3\nlisten: 8652\nactivation: native\nready: notify\ninstances: 1\nrun-as: " + runAs + "\nsandbox: " + sandbox + "\n"
+			return "name: h3\ncommand: [" + worker +
+				"]\ndirectory: /srv/h3\nlisten: 8652\nactivation: native\nready: notify\ninstances: 1\nrun-as: " +
+				runAs + "\nsandbox: " + sandbox + "\n"
 		}
 		write := func(text string) {
 			t.Helper()
@@ -160,7 +171,8 @@ func TestUntrustedConfig(t *testing.T) {
 			t.Error("a refused app is there")
 		}
 		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
-		if r := m.Clusterctl(t, apply...); r.Code != notAllowed || !strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
+		if r := m.Clusterctl(t, apply...); r.Code != notAllowed ||
+			!strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
 			t.Errorf("a new app in another group, on a port of root's: %v", r)
 		}
 		write(describe("daemon", "default"))
@@ -168,14 +180,18 @@ func TestUntrustedConfig(t *testing.T) {
 		pid := m.MainPID(t, a.Unit(1))
 
 		// From inside the file cannot be changed at all; from outside it is the user's.
-		if r := runInUnit(t, m, a.Unit(1), "cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && ! rm -f clusterctl.yaml"); r.Code != 0 {
+		if r := runInUnit(t, m, a.Unit(1),
+			"cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && "+
+				"! rm -f clusterctl.yaml"); r.Code != 0 {
 			t.Errorf("the worker can change clusterctl.yaml: %v", r)
 		}
-		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml >.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
+		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml "+
+			">.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
 			t.Fatalf("the test is not what it seems: %v", r)
 		}
 		for _, more := range [][]string{nil, {"--yes"}, {"--force"}} {
-			if r := m.Clusterctl(t, append(apply, more...)...); r.Code != notAllowed || !strings.Contains(r.Stderr, "run-as: daemon -> root") {
+			if r := m.Clusterctl(t, append(apply, more...)...); r.Code != notAllowed ||
+				!strings.Contains(r.Stderr, "run-as: daemon -> root") {
 				t.Errorf("apply %q: %v", more, r)
 			}
 		}
@@ -210,7 +226,9 @@ func TestUntrustedConfig(t *testing.T) {
 func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/root-app")
-		m.Sh(t, "cp /bin/sleep /tmp/anyone && chmod 777 /tmp/anyone && chown nobody /tmp/anyone; cp /bin/sleep /srv/root-app/sleep; mkdir -m 777 /srv/wide; printf '#!/bin/sh\nexec sleep inf\n' >/srv/wide/run.sh; chmod 755 /srv/wide/run.sh")
+		m.Sh(t, "cp /bin/sleep /tmp/anyone && chmod 777 /tmp/anyone && chown nobody /tmp/anyone; "+
+			"cp /bin/sleep /srv/root-app/sleep; mkdir -m 777 /srv/wide; printf '#!/bin/sh\nexec sleep inf\n"+
+			"' >/srv/wide/run.sh; chmod 755 /srv/wide/run.sh")
 		t.Cleanup(func() { m.Sh(t, "rm -r /tmp/anyone /srv/wide") })
 		for _, tt := range []struct {
 			args []string
@@ -221,14 +239,16 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 			{[]string{"--", "/bin/sh", "/srv/wide/run.sh"}, "everybody may write /srv/wide"},
 			{[]string{"--cwd", "/srv/root-app", "--", "/bin/sleep", "inf"}, "user daemon owns /srv/root-app"},
 		} {
-			r := m.Clusterctl(t, append([]string{"install", "rooted", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off"}, tt.args...)...)
+			r := m.Clusterctl(t, append([]string{"install", "rooted", "-i", "1", "--no-listen", "--activation", "native",
+				"--run-as", "root", "--sandbox", "off"}, tt.args...)...)
 			if r.Code != failed || !strings.Contains(r.Stderr, tt.want) || !strings.Contains(r.Stderr, hint) {
 				t.Errorf("%q: %v", tt.args, r)
 				kit.App{Machine: m, Name: "rooted"}.Uninstall(t)
 			}
 		}
 		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has changed.
-		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon", "--", "/srv/root-app/sleep", "inf")
+		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon",
+			"--", "/srv/root-app/sleep", "inf")
 		m.Must(t, "reload", "rooted")
 		m.Sh(t, "chmod o+w /srv/root-app/sleep")
 		r := m.Clusterctl(t, "reload", "rooted")
@@ -238,7 +258,8 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 		if r := m.Try("systemctl reload rooted"); r.Code == 0 {
 			t.Error("systemctl reload runs what everybody may write")
 		}
-		if r := m.Must(t, "show", "rooted"); !strings.Contains(r.Stdout, "program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
+		if r := m.Must(t, "show", "rooted"); !strings.Contains(r.Stdout,
+			"program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
 			t.Errorf("show: %v", r)
 		}
 		if r := m.Must(t, "show", "rooted", "--json"); !strings.Contains(r.Stdout, `"unsafePaths"`) {
@@ -253,21 +274,26 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/paths")
-		m.Sh(t, "mkdir -p /srv/paths/run /srv/paths/data && chown daemon /srv/paths/run /srv/paths/data; mkdir -p -m 777 /srv/wide2; mkdir -p /srv/wide2/data")
+		m.Sh(t, "mkdir -p /srv/paths/run /srv/paths/data && chown daemon /srv/paths/run /srv/paths/data; "+
+			"mkdir -p -m 777 /srv/wide2; mkdir -p /srv/wide2/data")
 		t.Cleanup(func() { m.Sh(t, "rm -r /srv/wide2") })
 		install := func(more ...string) lab.Result {
-			return m.Clusterctl(t, append([]string{"install", "paths", "-i", "1", "--activation", "native", "--settle", "100ms", "--cwd", "/srv/paths"}, more...)...)
+			return m.Clusterctl(t, append([]string{"install", "paths", "-i", "1", "--activation", "native",
+				"--settle", "100ms", "--cwd", "/srv/paths"}, more...)...)
 		}
 		for _, tt := range []struct {
 			args       []string
 			want, hint string
 		}{
-			{[]string{"--no-listen", "--rw", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2", "chmod o-w /srv/wide2"},
+			{[]string{"--no-listen", "--rw", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2",
+				"chmod o-w /srv/wide2"},
 			{[]string{"--listen", "/srv/paths/run/x.sock", "--", worker}, "user daemon owns /srv/paths", "--listen /run/paths/x.sock"},
 			{[]string{"--listen", "/srv/wide2/data/x.sock", "--", worker}, "everybody may write /srv/wide2", "--listen /run/paths/x.sock"},
-			{[]string{"--no-listen", "--cwd", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2", "chmod o-w /srv/wide2"},
+			{[]string{"--no-listen", "--cwd", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2",
+				"chmod o-w /srv/wide2"},
 		} {
-			if r := install(tt.args...); r.Code != failed || !strings.Contains(r.Stderr, tt.want) || !strings.Contains(r.Stderr, hint+tt.hint) {
+			if r := install(tt.args...); r.Code != failed || !strings.Contains(r.Stderr, tt.want) ||
+				!strings.Contains(r.Stderr, hint+tt.hint) {
 				t.Errorf("%q: %v", tt.args, r)
 				kit.App{Machine: m, Name: "paths"}.Uninstall(t)
 			}
@@ -304,7 +330,8 @@ func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 			m.AwaitJournal(t, "release "+release, "-u", "deploy@1")
 		}
 		// A file that is named with --rw is the program's to change.
-		m.Must(t, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms", "--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
+		m.Must(t, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms",
+			"--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
 		if r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {
 			t.Errorf("--rw of the program: %v", r)
 		}

@@ -58,7 +58,8 @@ while :; do sleep 1 & wait; done
 		m.Must(t, "install", "slow", "-i", "2", "--no-listen", "--drain-timeout", "1h", "--settle", "200ms", "--", slow)
 		units := slices.Concat(bg.Units(), []string{bg.Service()})
 		before := kit.Lines(m.Sh(t, traces))
-		p := m.Start(t, "sh", "-c", "{ "+kit.Ctl+" uninstall --yes slow & echo pid $!; wait $!; echo status $?; } 2>&1 | systemd-cat -t undoing")
+		p := m.Start(t, "sh", "-c", "{ "+kit.Ctl+
+			" uninstall --yes slow & echo pid $!; wait $!; echo status $?; } 2>&1 | systemd-cat -t undoing")
 		m.AwaitJournal(t, "stopping", "-u", bg.Unit(2))
 		m.Sh(t, "kill -INT $(journalctl -t undoing -o cat | sed -n 's/^pid //p')")
 		m.AwaitJournal(t, "putting everything back", "-t", "undoing")

@@ -32,7 +32,8 @@ func TestUninstallLeavesNothing(t *testing.T) {
 			kit.DialBus(t, m).Await(t, "all crash-loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
 		}},
 		{"limited", func(t *testing.T, m *kit.Machine, a kit.App) {
-			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; systemctl set-property --runtime gone@1.service TasksMax=500")
+			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; "+
+				"systemctl set-property --runtime gone@1.service TasksMax=500")
 		}},
 		{"running", func(*testing.T, *kit.Machine, kit.App) {}},
 		{"serving", func(t *testing.T, m *kit.Machine, a kit.App) {
@@ -56,7 +57,8 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		for _, s := range states {
 			t.Run(s.name, func(t *testing.T) {
 				m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexec "+worker+"\n", 0o755)
-				a := kit.InstallNative(t, m, "gone", 2, 8160, "--listen", "/run/gone.sock", "--listen", "udp:8160", "--listen", "/run/gone/sub/dir.sock",
+				a := kit.InstallNative(t, m, "gone", 2, 8160, "--listen", "/run/gone.sock", "--listen", "udp:8160",
+					"--listen", "/run/gone/sub/dir.sock",
 					"--ready", "notify", "--", "/opt/e2e/goes")
 				s.make(t, m, a)
 				r := m.Must(t, "uninstall", "--yes", a.Name)
@@ -84,7 +86,8 @@ func TestForeignFilesAreKept(t *testing.T) {
 			"/etc/clusterctl/README":                                "ours\n",
 		}
 		t.Cleanup(func() {
-			m.Sh(t, "rm -rf /etc/systemd/system/*foreign* /etc/clusterctl/README; rmdir --ignore-fail-on-non-empty /etc/clusterctl; systemctl daemon-reload")
+			m.Sh(t, "rm -rf /etc/systemd/system/*foreign* /etc/clusterctl/README; "+
+				"rmdir --ignore-fail-on-non-empty /etc/clusterctl; systemctl daemon-reload")
 		})
 		for path, data := range foreign {
 			m.WriteFile(t, path, data, 0o640)
@@ -93,7 +96,8 @@ func TestForeignFilesAreKept(t *testing.T) {
 		before := kit.Lines(m.Sh(t, traces))
 		a := kit.InstallNative(t, m, "foreign", 2, 8161, "--", goWorker)
 		a.WantUp(t)
-		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
+		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+
+			"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
 			t.Errorf("the drop-ins are not in force: %s variables", env)
 		}
 		// A mask is a link of the administrator, at the place of a unit.

@@ -38,7 +38,8 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				a := kit.App{Machine: m, Name: c.name, Instances: 2}
 				t.Cleanup(func() { a.Uninstall(t) })
-				args := []string{"install", a.Name, "-i", "2", "--cwd", dir, "--run-as", "daemon", "--settle", "100ms", "--probe-timeout", "2m"}
+				args := []string{"install", a.Name, "-i", "2", "--cwd", dir, "--run-as", "daemon", "--settle", "100ms",
+					"--probe-timeout", "2m"}
 				if c.listen {
 					args = append(args, "--listen", c.path)
 				}
@@ -73,7 +74,8 @@ func TestRemovedSocketFile(t *testing.T) {
 		const path = "/run/e2e-lost/lost.sock"
 		a := kit.App{Machine: m, Name: "lost", Instances: 2}
 		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", a.Name, "-i", "2", "--run-as", "daemon", "--listen", path, "--activation", "native", "--settle", "100ms", "--", worker)
+		m.Must(t, "install", a.Name, "-i", "2", "--run-as", "daemon", "--listen", path, "--activation", "native",
+			"--settle", "100ms", "--", worker)
 		served := func(about string) {
 			t.Helper()
 			if r := load.Start(t, m, load.Options{URL: "unix:" + path, Conns: 2, Requests: 20}).Wait(); r.Failed() > 0 {
@@ -93,7 +95,8 @@ func TestRemovedSocketFile(t *testing.T) {
 				t.Errorf("%s: %v", about, r)
 			}
 			r := m.Must(t, "show", "--json", "lost")
-			if err := outputschema.Check("show", []byte(r.Stdout)); err != nil || !strings.Contains(r.Stdout, `"state": "lost"`) || !strings.Contains(r.Stdout, `"state": "degraded"`) {
+			if err := outputschema.Check("show", []byte(r.Stdout)); err != nil || !strings.Contains(r.Stdout, `"state": "lost"`) ||
+				!strings.Contains(r.Stdout, `"state": "degraded"`) {
 				t.Errorf("%s: %v, %v", about, r, err)
 			}
 			if r := m.Must(t, "ls", "--json"); !strings.Contains(r.Stdout, words) {
@@ -104,19 +107,22 @@ func TestRemovedSocketFile(t *testing.T) {
 		for _, command := range []string{"reload", "restart", "start"} {
 			m.Sh(t, "rm "+path)
 			lost("the file is removed")
-			if r := m.Must(t, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr, "clients do not reach "+path+" any more, so the socket is opened again") {
+			if r := m.Must(t, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr,
+				"clients do not reach "+path+" any more, so the socket is opened again") {
 				t.Errorf("%s: %v", command, r)
 			}
 			served(command)
 		}
 		// A command was killed while it opened the socket again: before PID 1 had it, and before the workers had.
 		alone := func(method, unit, want string) {
-			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+method+" ss "+unit+" ignore-dependencies\n"+
+			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+
+				method+" ss "+unit+" ignore-dependencies\n"+
 				"until [ $(systemctl is-active "+unit+") = "+want+" ]; do sleep 0.02; done")
 		}
 		broken := func(about, words string) {
 			t.Helper()
-			if l := listApps(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) || !strings.Contains(l.Problem, "clusterctl reload lost") {
+			if l := listApps(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) ||
+				!strings.Contains(l.Problem, "clusterctl reload lost") {
 				t.Errorf("%s: %+v", about, l)
 			}
 		}

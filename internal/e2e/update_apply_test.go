@@ -54,7 +54,8 @@ func TestApply(t *testing.T) {
 		}
 		writeTwoApps(t, m, worker, worker)
 		before := kit.Lines(m.Sh(t, traces))
-		if r := ok("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") || !strings.Contains(r.Stdout, "--- /dev/null\n") {
+		if r := ok("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") ||
+			!strings.Contains(r.Stdout, "--- /dev/null\n") {
 			t.Errorf("the difference to nothing: %v", r)
 		}
 		wantUntouched(t, m, before)
@@ -73,7 +74,8 @@ func TestApply(t *testing.T) {
 		}
 
 		writeTwoApps(t, m, worker+", new", worker)
-		if r := clusterctlInTwo(t, m, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" || !strings.Contains(r.Stdout, "\n+  - new\n") {
+		if r := clusterctlInTwo(t, m, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" ||
+			!strings.Contains(r.Stdout, "\n+  - new\n") {
 			t.Errorf("the difference: %v", r)
 		}
 		if r := ok("diff", "update-two"); r.Stdout != "" {
@@ -162,7 +164,8 @@ func TestRollback(t *testing.T) {
 			t.Errorf("to where it is: %v", r)
 		}
 		r = m.Must(t, "show", a.Name, "--revisions")
-		for i, want := range []string{"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback", "env, timeouts  clusterctl install", "env            clusterctl install"} {
+		for i, want := range []string{"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback",
+			"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl install", "env            clusterctl install"} {
 			if all := kit.Lines(r.Stdout); len(all) != 6 || !strings.Contains(all[i+1], want) {
 				t.Errorf("revisions: want %q in line %d:\n%s", want, i+1, r.Stdout)
 			}
@@ -176,7 +179,8 @@ func TestRollback(t *testing.T) {
 				Changed   []string
 			}
 		}
-		if err := json.Unmarshal([]byte(m.Must(t, "show", "--json", "--revisions", a.Name).Stdout), &listed); err != nil || len(listed.Revisions) != 5 || listed.Revisions[4].Number != 1 {
+		if err := json.Unmarshal([]byte(m.Must(t, "show", "--json", "--revisions", a.Name).Stdout), &listed); err != nil ||
+			len(listed.Revisions) != 5 || listed.Revisions[4].Number != 1 {
 			t.Errorf("revisions: %v, %+v", err, listed)
 		}
 		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed || !strings.Contains(r.Stderr, hint+"it has 1 to 5") {
@@ -190,7 +194,8 @@ func TestRollback(t *testing.T) {
 func TestUpdateKeepsEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-e", 1, 8624, "--", worker)
-		m.Sh(t, "mkdir -p /etc/systemd/system/update-e@.service.d && printf '[Service]\\nNice=3\\n' > /etc/systemd/system/update-e@.service.d/override.conf")
+		m.Sh(t, "mkdir -p /etc/systemd/system/update-e@.service.d && printf '[Service]\\nNice=3\\n' > "+
+			"/etc/systemd/system/update-e@.service.d/override.conf")
 		m.Sh(t, "echo OOMScoreAdjust=7 >> /etc/systemd/system/update-e@.service; systemctl daemon-reload")
 		before, pids := fileContents(t, a), a.PIDs(t)
 		r := m.Clusterctl(t, installArgs(a, 8624, "--env", "A=1", "--", worker)...)
@@ -217,7 +222,8 @@ func TestUpdateKeepsEditedUnits(t *testing.T) {
 		if strings.Contains(m.ReadFile(t, "/etc/systemd/system/update-e@.service"), "OOMScoreAdjust") {
 			t.Error("--force has not overwritten the unit")
 		}
-		if nice := strings.TrimSpace(m.Sh(t, "systemctl show -p Nice --value "+a.Unit(1)+"; ps -o ni= -p "+m.Sh(t, "systemctl show -p MainPID --value "+a.Unit(1)))); strings.Join(strings.Fields(nice), " ") != "3 3" {
+		if nice := strings.TrimSpace(m.Sh(t, "systemctl show -p Nice --value "+a.Unit(1)+"; ps -o ni= -p "+
+			m.Sh(t, "systemctl show -p MainPID --value "+a.Unit(1)))); strings.Join(strings.Fields(nice), " ") != "3 3" {
 			t.Errorf("the drop-in does not hold any more: %q", nice)
 		}
 		a.WantUp(t)

@@ -110,7 +110,8 @@ func TestUpdateInterrupted(t *testing.T) {
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200})
 		before, pids := fileContents(t, a), a.PIDs(t)
 		p := m.Start(t, append([]string{kit.Ctl}, installArgs(a, 8606, "--ready", "notify", "--", silent)...)...)
-		kit.DialBus(t, m).Await(t, "the first instance starts", func(s kit.Status) bool { return s.Active == "activating" && s.PID != 0 && int(s.PID) != pids[0] }, a.Unit(1))
+		kit.DialBus(t, m).Await(t, "the first instance starts",
+			func(s kit.Status) bool { return s.Active == "activating" && s.PID != 0 && int(s.PID) != pids[0] }, a.Unit(1))
 		if err := p.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}

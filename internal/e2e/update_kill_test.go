@@ -25,7 +25,8 @@ func TestKilledUpdate(t *testing.T) {
 		grown := a
 		grown.Instances = 3
 		args := func(release int) []string {
-			return installArgs(grown, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release), "--settle", "50ms", "--", worker)
+			return installArgs(grown, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release),
+				"--settle", "50ms", "--", worker)
 		}
 		begin := time.Now()
 		m.Must(t, args(100)...)
@@ -44,7 +45,8 @@ func TestKilledUpdate(t *testing.T) {
 				if pending != strings.Contains(r.Stderr, "killed half-way") {
 					t.Errorf("an intent is there: %v, and start says:\n%v", pending, r)
 				}
-				if killed.Code == 0 || !pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
+				if killed.Code == 0 ||
+					!pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
 					want, release = grown, i+1 // it had done its work
 				}
 			} else {
@@ -108,11 +110,13 @@ func wantRelease(t testing.TB, a kit.App, release int) {
 		t.Errorf("%d units run, want %d:\n%s", got, a.Instances+sockets, loaded)
 	}
 	for i, pid := range a.PIDs(t) {
-		if env := a.Machine.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)); !strings.Contains("\n"+env+"\n", fmt.Sprintf("\nRELEASE=%d\n", release)) {
+		if env := a.Machine.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)); !strings.Contains("\n"+env+"\n",
+			fmt.Sprintf("\nRELEASE=%d\n", release)) {
 			t.Errorf("instance %d is not of release %d:\n%s", i+1, release, env)
 		}
 	}
-	if values := a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".env"); !strings.Contains(values, fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
+	if values := a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".env"); !strings.Contains(values,
+		fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
 		t.Errorf("the configuration is not that of release %d:\n%s", release, values)
 	}
 	wantRead(t, a)

@@ -45,7 +45,8 @@ func TestUpdateListener(t *testing.T) {
 			if answers(m, 8616) {
 				t.Error("a listener that was taken away answers")
 			}
-			left := m.Sh(t, "systemctl list-units --all --no-legend --plain 'update-l-*'; ls -d /etc/systemd/system/update-l-* /run/systemd/system/update-l* /run/update-l.sock 2>/dev/null || true")
+			left := m.Sh(t, "systemctl list-units --all --no-legend --plain 'update-l-*'; "+
+				"ls -d /etc/systemd/system/update-l-* /run/systemd/system/update-l* /run/update-l.sock 2>/dev/null || true")
 			if left != "" {
 				t.Errorf("left of listeners that were taken away:\n%s", left)
 			}
@@ -116,7 +117,8 @@ func TestUpdateBetweenListenerAndBackground(t *testing.T) {
 			t.Error("a background app answers")
 		}
 		m.WantState(t, "active", append(a.Units(), a.Service())...)
-		if left := m.Sh(t, "systemctl list-units --all --no-legend --plain '"+a.Socket()+"'; ls -d /run/systemd/system/update-bg* 2>/dev/null || true"); left != "" {
+		if left := m.Sh(t, "systemctl list-units --all --no-legend --plain '"+a.Socket()+
+			"'; ls -d /run/systemd/system/update-bg* 2>/dev/null || true"); left != "" {
 			t.Errorf("left of the socket:\n%s", left)
 		}
 	})

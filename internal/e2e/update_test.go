@@ -15,7 +15,8 @@ import (
 
 // installArgs describes an app anew, as install did, with more flags and another command.
 func installArgs(a kit.App, port int, more ...string) []string {
-	return slices.Concat([]string{"install", a.Name, "-i", fmt.Sprint(a.Instances), "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}, more)
+	return slices.Concat([]string{"install", a.Name, "-i", fmt.Sprint(a.Instances), "--listen", fmt.Sprint(port),
+		"--activation", "native", "--settle", "200ms"}, more)
 }
 
 // reloads counts how often systemd has read its units.
@@ -75,7 +76,8 @@ func TestUpdate(t *testing.T) {
 // fileContents are the same files with their checksums.
 func fileContents(t testing.TB, a kit.App) string {
 	t.Helper()
-	return a.Machine.Sh(t, "find /etc/systemd/system /run/systemd/system /etc/clusterctl -path '*"+a.Name+"*' -type f -exec cksum {} + | sort")
+	return a.Machine.Sh(t, "find /etc/systemd/system /run/systemd/system /etc/clusterctl -path '*"+a.Name+
+		"*' -type f -exec cksum {} + | sort")
 }
 
 // wantRead fails the test when systemd has not read what is on disk.
@@ -123,7 +125,8 @@ func TestUpdateStopped(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-stopped", 1, 8602, "--", worker)
 		m.Must(t, "stop", a.Name)
-		m.WriteFile(t, "/opt/e2e/stopped.yaml", "name: update-stopped\ncommand: ["+worker+", x]\nlisten: [8602]\nactivation: native\nready: notify\ndrain: off\ninstances: 2\n", 0o644)
+		m.WriteFile(t, "/opt/e2e/stopped.yaml", "name: update-stopped\ncommand: ["+worker+
+			", x]\nlisten: [8602]\nactivation: native\nready: notify\ndrain: off\ninstances: 2\n", 0o644)
 		r := m.Must(t, "apply", "-f", "/opt/e2e/stopped.yaml")
 		if !strings.Contains(r.Stdout, "it is stopped") {
 			t.Errorf("apply on a stopped app: %v", r)

@@ -61,7 +61,8 @@ func TestWatch(t *testing.T) {
 
 		// Who reads no more ends it without a word, and apps come and go.
 		m.Sh(t, "clusterctl start watched")
-		if r := m.Try(kit.Ctl + " show watched --watch --json --interval 100ms | head -3"); r.Stderr != "" || outputschema.Check("show", []byte(r.Stdout)) != nil || len(kit.Lines(r.Stdout)) != 3 {
+		if r := m.Try(kit.Ctl + " show watched --watch --json --interval 100ms | head -3"); r.Stderr != "" ||
+			outputschema.Check("show", []byte(r.Stdout)) != nil || len(kit.Lines(r.Stdout)) != 3 {
 			t.Errorf("show --watch | head: %v", r)
 		}
 		text, r := interruptAfter(t, m, "exec "+kit.Ctl+" ls --watch --interval 200ms >/run/see.out", "\n\nNAME ")
@@ -79,7 +80,8 @@ func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, 
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")
 	t.Cleanup(func() { m.Sh(t, "rm -f /run/see.*") })
 	p := m.Start(t, "sh", "-c", "echo $$ >/run/see.pid; "+script)
-	for deadline := time.Now().Add(patience.For(kit.EventTimeout)); !strings.Contains(m.ReadFile(t, "/run/see.out"), want) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience.For(kit.EventTimeout)); !strings.Contains(m.ReadFile(t, "/run/see.out"), want) &&
+		time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond) // no event tells that a file has grown
 	}
 	m.Sh(t, "kill -INT $(cat /run/see.pid)")
@@ -95,10 +97,12 @@ func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, 
 func TestTablesFitTheTerminal(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "terminal-with-a-name-that-is-long", 2, 8319, "--", goWorker)
-		kit.InstallNative(t, m, "terminal", 1, 8320, "--listen", "other=127.0.0.1:8321", "--listen", "third=/run/terminal.sock", "--", goWorker)
+		kit.InstallNative(t, m, "terminal", 1, 8320, "--listen", "other=127.0.0.1:8321", "--listen", "third=/run/terminal.sock",
+			"--", goWorker)
 		terminal := func(columns int, command string) string {
 			t.Helper()
-			return strings.ReplaceAll(m.Sh(t, fmt.Sprintf("TERM=xterm script -qec 'stty cols %d rows 20; %s' /dev/null", columns, command)), "\r\n", "\n")
+			return strings.ReplaceAll(m.Sh(t,
+				fmt.Sprintf("TERM=xterm script -qec 'stty cols %d rows 20; %s' /dev/null", columns, command)), "\r\n", "\n")
 		}
 		escapes := regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
 		for _, columns := range []int{80, 200} {

@@ -32,7 +32,8 @@ func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
 	// Without symbols it is smaller: packing is what takes the time here.
-	host(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker", "./packaging/examples/go-worker")
+	host(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker",
+		"./packaging/examples/go-worker")
 	p.write(t, ".env", "SECRET=1\n", 0o600)
 	p.write(t, ".git/HEAD", "ref\n", 0o644)
 	p.yaml = fmt.Sprintf(`name: hello
@@ -62,7 +63,8 @@ func nodeProject(t testing.TB) project {
 }
 
 func (p project) nodeRelease(t testing.TB, version, listening string) {
-	p.write(t, "server.js", fmt.Sprintf("require('http').createServer((q, r) => r.end('hello from %s\\n')).listen(%d%s)\n", version, p.port, listening), 0o644)
+	p.write(t, "server.js", fmt.Sprintf("require('http').createServer((q, r) => r.end('hello from %s\\n')).listen(%d%s)\n",
+		version, p.port, listening), 0o644)
 	p.write(t, "package.json", fmt.Sprintf(`{"name": "shop", "version": %q, "description": "sells things"}`, version), 0o644)
 }
 
@@ -171,7 +173,8 @@ func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a failed upgrade", func() {
 		r := m.Try("apt-get install -y " + copyIn(t, m, u.broken))
-		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") || !strings.Contains(r.Stdout+r.Stderr, "broken on purpose") {
+		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") ||
+			!strings.Contains(r.Stdout+r.Stderr, "broken on purpose") {
 			t.Errorf("an upgrade to what does not run: %v", r)
 		}
 	})
@@ -206,10 +209,12 @@ func TestPackageOfANativeApp(t *testing.T) {
 		} else {
 			u.install(t, m)
 		}
-		if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
+		if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path " +
+			"'/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
 			t.Errorf("of clusterctl there is %s", r.Stdout)
 		}
-		if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
+		if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; "+
+			"stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
 			t.Errorf("secrets in the package, or another user than hello: %q", got)
 		}
 		if m.Release() == lab.Bookworm {

@@ -48,7 +48,8 @@ func TestPackageOfClusterctl(t *testing.T) {
 		removeClusterctl(t, m, second)
 		m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
 		// An administrator may have moved the directory to another disk.
-		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; apt-get purge -y clusterctl; rm /var/lib/clusterctl")
+		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; "+
+			"apt-get purge -y clusterctl; rm /var/lib/clusterctl")
 		kit.WantSameLines(t, before, files(t, m))
 	})
 }
@@ -56,8 +57,10 @@ func TestPackageOfClusterctl(t *testing.T) {
 // wantPacked makes a package of an app that is installed, on the machine itself.
 func wantPacked(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && dpkg-deb -f adopted_7_all.deb Depends && dpkg-deb -c adopted_7_all.deb")
-	for _, want := range []string{"\nsystemd (>= " + fmt.Sprint(m.Systemd(t)) + "~), clusterctl, nodejs\n", "./usr/lib/clusterctl-apps/adopted/app/server.js\n"} {
+	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && "+
+		"dpkg-deb -f adopted_7_all.deb Depends && dpkg-deb -c adopted_7_all.deb")
+	for _, want := range []string{"\nsystemd (>= " + fmt.Sprint(m.Systemd(t)) + "~), clusterctl, nodejs\n",
+		"./usr/lib/clusterctl-apps/adopted/app/server.js\n"} {
 		if !strings.Contains("\n"+got, want) {
 			t.Errorf("a package of an installed app has no %q:\n%s", want, got)
 		}
@@ -86,7 +89,8 @@ func nativeWorker(t *testing.T) string {
 // wantSeen: clusterctl shows an app that came with a package, and leaves its files to dpkg.
 func wantSeen(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
+	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || "+
+		"test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
 		t.Errorf("clusterctl says of the app of a package:\n%s", got)
 	}
 	for _, c := range []string{"uninstall --yes shop", "scale shop 3", "install shop -i 1 --listen 8299 -- /srv/packages/go-worker"} {
@@ -121,7 +125,8 @@ func wantShipped(t *testing.T, m *kit.Machine) {
 }
 
 // running is what an upgrade of clusterctl must not change: processes, and the text of units.
-const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; cat hello.service hello@.service adopted@.service`
+const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; ` +
+	`cat hello.service hello@.service adopted@.service`
 
 func upgradeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
@@ -142,7 +147,8 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	underLoad(t, m, 8293, "the removal of clusterctl, adopted", func() {
 		out := m.Sh(t, "apt-get remove -y clusterctl 2>&1")
-		for _, want := range []string{"these apps go on without the package: hello", "cannot be started again without clusterctl-shim: adopted"} {
+		for _, want := range []string{"these apps go on without the package: hello",
+			"cannot be started again without clusterctl-shim: adopted"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("removing clusterctl does not say %q:\n%s", want, out)
 			}
@@ -169,7 +175,8 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 // habits, give the same bytes.
 func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
-	host(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$0"`, tree)
+	host(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+
+		`xargs -0 cp --parents -t "$0"`, tree)
 	one, two := t.TempDir(), t.TempDir()
 	args := []string{"make", "-s", "release", "VERSION=" + newer, "SOURCE_DATE_EPOCH=1795458313", "ARCHES=amd64"}
 	host(t, top, nil, append(args, "DIST="+one)...)
@@ -204,8 +211,10 @@ func wantCompletions(t *testing.T, deb string) {
 		want string
 		argv []string
 	}{
-		{"package", []string{"fish", "--no-config", "-c", "source " + share + `/fish/vendor_completions.d/clusterctl.fish; complete -C "clusterctl pack"`}},
-		{"_clusterctl", []string{"zsh", "-fc", "fpath=(" + share + "/zsh/vendor-completions $fpath); autoload -U compinit; compinit -u -D; print $_comps[clusterctl]"}},
+		{"package", []string{"fish", "--no-config", "-c", "source " + share +
+			`/fish/vendor_completions.d/clusterctl.fish; complete -C "clusterctl pack"`}},
+		{"_clusterctl", []string{"zsh", "-fc", "fpath=(" + share +
+			"/zsh/vendor-completions $fpath); autoload -U compinit; compinit -u -D; print $_comps[clusterctl]"}},
 		{"clusterctl", []string{"bash", "-c", ". " + share + "/bash-completion/completions/clusterctl && complete -p clusterctl"}},
 	} {
 		if got := host(t, "/", []string{path, "HOME=" + dir}, c.argv...); !strings.Contains(got, c.want) {

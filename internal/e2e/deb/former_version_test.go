@@ -43,7 +43,8 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 	p.write(t, "run.sh", "#!/bin/sh\nexit 3\n", 0o755)
 	broken := p.version(t, "1.5")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
-		m.Sh(t, "mkdir -p /opt/nest /var/lib/nest /etc/nest; echo precious | tee /opt/nest/x /var/lib/nest/x; echo FROM=etc >/etc/nest/nest.env")
+		m.Sh(t, "mkdir -p /opt/nest /var/lib/nest /etc/nest; echo precious | tee /opt/nest/x /var/lib/nest/x; "+
+			"echo FROM=etc >/etc/nest/nest.env")
 		before := files(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, old))
 		m.Sh(t, "test -L /opt/nest/current; grep -qx 1.0 /var/lib/nest/data/starts")
@@ -77,7 +78,8 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 		// Removed, and then installed in the version of now.
 		dpkg(t, m, "-i "+copyIn(t, m, old))
 		dpkg(t, m, "-r nest")
-		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; echo 0.9 >/var/lib/nest/data/starts")
+		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; "+
+			"echo 0.9 >/var/lib/nest/data/starts")
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		m.Sh(t, "grep -qx 0.9 /var/lib/clusterctl-apps/nest/data/starts; dpkg -P nest; rm -r /var/lib/nest/data; userdel nest")
 		kit.WantSameLines(t, before, files(t, m))

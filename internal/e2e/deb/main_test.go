@@ -63,13 +63,17 @@ func fresh(t testing.TB, m *kit.Machine) []string {
 func files(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
-find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp -o -path /var/cache -o -path /srv/packages \
-	-o -path '/var/lib/dpkg/*-old' -o -path /var/lib/dpkg/lock -o -path /var/lib/dpkg/lock-frontend -o -path /var/lib/dpkg/triggers -o -path /var/lib/apt \
-	-o -path '/etc/passwd-' -o -path '/etc/group-' -o -path '/etc/shadow-' -o -path '/etc/gshadow-' -o -path '/etc/sub?id-' -o -path /etc/.pwd.lock \
+find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp \
+	-o -path /var/log -o -path /var/tmp -o -path /var/cache -o -path /srv/packages \
+	-o -path '/var/lib/dpkg/*-old' -o -path /var/lib/dpkg/lock -o -path /var/lib/dpkg/lock-frontend \
+	-o -path /var/lib/dpkg/triggers -o -path /var/lib/apt \
+	-o -path '/etc/passwd-' -o -path '/etc/group-' -o -path '/etc/shadow-' -o -path '/etc/gshadow-' \
+	-o -path '/etc/sub?id-' -o -path /etc/.pwd.lock \
 	-o -path /root -o -path /var/lib/systemd/catalog \) -prune -o -printf '%p %y %m %u %g %l\n' | sort
 find /run/clusterctl /run/private/clusterctl /run/systemd/system.control 2>/dev/null | sort
 cut -d : -f 1 /etc/passwd /etc/group | sort
-systemctl list-units --all --no-legend --plain --type=service,socket,slice | awk '{print $1, $2, $3}' | grep -e hello -e shop -e clusterctl- | sort
+systemctl list-units --all --no-legend --plain --type=service,socket,slice |
+	awk '{print $1, $2, $3}' | grep -e hello -e shop -e clusterctl- | sort
 systemctl list-units --failed --no-legend --plain | grep -v -e '^systemd-' -e '^user' || true
 dpkg -l | awk '$1 != "ii" {print $1, $2}' | grep '^[a-z]' | sort
 true`)

@@ -28,7 +28,8 @@ func daemon(t testing.TB, name, writable string) project {
 	t.Helper()
 	p := project{name: name, dir: t.TempDir()}
 	p.write(t, "run.sh", "#!/bin/sh\necho \"started $VERSION $FROM\"\necho \"$VERSION\" >>data/starts || :\nexec sleep infinity\n", 0o755)
-	p.yaml = fmt.Sprintf("name: %s\ninstances: 1\ncommand: [%[2]s/run.sh]\ndirectory: %[2]s\nrun-as: %[1]s\nactivation: native\nenv-files: [-%[2]s/%[1]s.env]\nwritable: [%[3]s]\n",
+	p.yaml = fmt.Sprintf("name: %s\ninstances: 1\ncommand: [%[2]s/run.sh]\ndirectory: %[2]s\nrun-as: %[1]s\n"+
+		"activation: native\nenv-files: [-%[2]s/%[1]s.env]\nwritable: [%[3]s]\n",
 		name, p.dir, strings.ReplaceAll(writable, "DIR", p.dir))
 	return p
 }
@@ -67,7 +68,8 @@ func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
 // precious is a machine's own docker, with everything in the places that an app of that name could take for its own.
 const precious = `
 mkdir -p /var/lib/docker/volumes /var/lib/docker/data /opt/docker/releases/1/units /etc/docker
-echo precious | tee /var/lib/docker/volumes/v1 /var/lib/docker/data/db /opt/docker/releases/1/units/x /opt/docker/serving /etc/docker/docker.env /etc/docker/daemon.json
+echo precious | tee /var/lib/docker/volumes/v1 /var/lib/docker/data/db /opt/docker/releases/1/units/x \
+	/opt/docker/serving /etc/docker/docker.env /etc/docker/daemon.json
 ln -s releases/1 /opt/docker/current
 ln -s /etc /opt/docker/releases/1/app
 chmod 711 /var/lib/docker /etc/docker`
@@ -84,7 +86,8 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		t.Logf("dpkg -i:\n%s", dpkg(t, m, "-i "+copyIn(t, m, one)))
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		const data = "/var/lib/clusterctl-apps/docker/data"
-		if got := m.Sh(t, "cat "+data+"/starts; stat -c '%U %a' "+data+" "+data+"/../deep/er/cache "+data+"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
+		if got := m.Sh(t, "cat "+data+"/starts; stat -c '%U %a' "+data+" "+data+"/../deep/er/cache "+data+
+			"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
 			t.Errorf("the data of the app: %q", got)
 		}
 		// So that the way back finds the instance between two of its runs.
@@ -95,11 +98,13 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "the old release runs") || strings.Contains(out, "\033") {
 			t.Errorf("an upgrade to what does not run: %q", r)
 		}
-		m.Sh(t, "systemctl set-property clusterctl-docker.slice TasksMax=1000; systemctl set-property --runtime docker@1.service TasksMax=500; mkdir -p /run/private/clusterctl/docker/1")
+		m.Sh(t, "systemctl set-property clusterctl-docker.slice TasksMax=1000; "+
+			"systemctl set-property --runtime docker@1.service TasksMax=500; mkdir -p /run/private/clusterctl/docker/1")
 		dpkg(t, m, "-r docker")
 		m.Sh(t, "test -s "+data+"/starts")
 		dpkg(t, m, "-i "+copyIn(t, m, one))
-		m.Sh(t, "test $(grep -c . "+data+"/starts) -ge 3; mkdir -p "+data+"/mnt; mount -t tmpfs none "+data+"/mnt; echo precious >"+data+"/mnt/x")
+		m.Sh(t, "test $(grep -c . "+data+"/starts) -ge 3; mkdir -p "+data+"/mnt; mount -t tmpfs none "+data+
+			"/mnt; echo precious >"+data+"/mnt/x")
 		m.Sh(t, "echo mine >/opt/clusterctl-apps/docker/note; dpkg -P docker")
 		m.Sh(t, "grep -q precious "+data+"/mnt/x; umount "+data+"/mnt; grep -q mine /opt/clusterctl-apps/docker/note")
 		m.Sh(t, "rm -rf /var/lib/clusterctl-apps /opt/clusterctl-apps")
@@ -129,15 +134,18 @@ func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 			wantInTheWay(t, m, one, dir)
 			m.Sh(t, "rm -r "+filepath.Dir(dir))
 		}
-		for _, unit := range []string{"/lib/systemd/system/redis.service", "/usr/lib/systemd/system/redis@.service", "/usr/local/lib/systemd/system/redis.service", "/etc/systemd/system/redis.service", "/etc/init.d/redis"} {
+		for _, unit := range []string{"/lib/systemd/system/redis.service", "/usr/lib/systemd/system/redis@.service",
+			"/usr/local/lib/systemd/system/redis.service", "/etc/systemd/system/redis.service", "/etc/init.d/redis"} {
 			m.Sh(t, "mkdir -p "+filepath.Dir(unit)+"; echo '[Service]' >"+unit)
 			wantInTheWay(t, m, one, unit)
 			m.Sh(t, "rm "+unit)
 		}
 		// Debian's own redis: installed, and removed without a purge.
-		m.Sh(t, `mkdir -p /tmp/r/DEBIAN /tmp/r/etc/redis /tmp/r/usr/share/redis; cd /tmp/r; echo port >etc/redis/redis.conf; echo /etc/redis/redis.conf >DEBIAN/conffiles; echo x >usr/share/redis/x
+		m.Sh(t, `mkdir -p /tmp/r/DEBIAN /tmp/r/etc/redis /tmp/r/usr/share/redis; cd /tmp/r
+echo port >etc/redis/redis.conf; echo /etc/redis/redis.conf >DEBIAN/conffiles; echo x >usr/share/redis/x
 printf '#!/bin/sh\nexit 0\n' >DEBIAN/postrm; chmod 755 DEBIAN/postrm
-printf 'Package: redis\nVersion: 0.9\nArchitecture: all\nMaintainer: A B <a@example.com>\nDescription: the real one\n' >DEBIAN/control; dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
+printf 'Package: redis\nVersion: 0.9\nArchitecture: all\nMaintainer: A B <a@example.com>\nDescription: the real one\n' >DEBIAN/control
+dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
 		wantInTheWay(t, m, one, "another package redis")
 		m.Sh(t, "dpkg -r redis")
 		wantInTheWay(t, m, one, "another package redis")
@@ -150,7 +158,8 @@ printf 'Package: redis\nVersion: 0.9\nArchitecture: all\nMaintainer: A B <a@exam
 		if r := m.Try("dpkg -i " + copyIn(t, m, two)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, extra) {
 			t.Errorf("a file is overwritten: %v", r)
 		}
-		m.Sh(t, "grep -q precious "+extra+"; systemctl is-active redis@1.service; test \"$(dpkg-query -W -f '${Version}' redis)\" = 1.0; rm -r "+filepath.Dir(extra))
+		m.Sh(t, "grep -q precious "+extra+
+			"; systemctl is-active redis@1.service; test \"$(dpkg-query -W -f '${Version}' redis)\" = 1.0; rm -r "+filepath.Dir(extra))
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		m.Sh(t, "grep -q extra "+extra+"; dpkg -P redis; ! test -e "+extra)
@@ -169,11 +178,13 @@ func TestPackageFollowsNoLink(t *testing.T) {
 		dpkg(t, m, "-i "+copyIn(t, m, one))
 		const state = "/var/lib/clusterctl-apps/nest/"
 		m.Sh(t, "mkdir -p /srv/victim; chmod 700 /srv/victim")
-		m.Sh(t, "setpriv --reuid nest --regid nest --clear-groups sh -ec 'cd "+state+"data; ln -s /srv/victim uploads; ln -s /srv/victim gone; ln -s /srv/victim uploads.old; ln -s /etc/shadow starts.old'")
+		m.Sh(t, "setpriv --reuid nest --regid nest --clear-groups sh -ec 'cd "+state+
+			"data; ln -s /srv/victim uploads; ln -s /srv/victim gone; ln -s /srv/victim uploads.old; ln -s /etc/shadow starts.old'")
 		m.Sh(t, "chown root:adm "+state+"kept; chmod 2770 "+state+"kept")
 		out := m.Try("dpkg -i " + copyIn(t, m, two))
 		t.Logf("%v", out)
-		if got := m.Sh(t, "stat -c '%U:%G %a' /srv/victim /etc/shadow "+state+"kept; ls -A /srv/victim"); got != "root:root 700\nroot:shadow 640\nroot:adm 2770" {
+		if got := m.Sh(t, "stat -c '%U:%G %a' /srv/victim /etc/shadow "+state+
+			"kept; ls -A /srv/victim"); got != "root:root 700\nroot:shadow 640\nroot:adm 2770" {
 			t.Errorf("after an upgrade beside links of the workers: %q", got)
 		}
 		if got := m.Sh(t, "stat -c '%U %a' "+state+"data/new/er"); got != "nest 750" {
@@ -189,10 +200,12 @@ func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
 	deb := daemon(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		r := m.Try("dpkg -i " + copyIn(t, m, deb))
-		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "hint: install -d -o spool '/srv/spool/in', and then: dpkg --configure spool\n") {
+		if out := r.Stdout + r.Stderr; r.Code == 0 ||
+			!strings.Contains(out, "hint: install -d -o spool '/srv/spool/in', and then: dpkg --configure spool\n") {
 			t.Errorf("without its directory: %v", r)
 		}
-		m.Sh(t, "mkdir -p /srv/spool; install -d -o spool /srv/spool/in; dpkg --configure spool; systemctl is-active spool@1; dpkg -P spool")
+		m.Sh(t, "mkdir -p /srv/spool; install -d -o spool /srv/spool/in; dpkg --configure spool; "+
+			"systemctl is-active spool@1; dpkg -P spool")
 		m.Sh(t, "test \"$(stat -c %U /srv/spool/in)\" = spool")
 	})
 }
@@ -223,7 +236,9 @@ func TestPackagePurgedLate(t *testing.T) {
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		dpkg(t, m, "-i "+copyIn(t, m, deb))
 		dpkg(t, m, "-r late")
-		m.Sh(t, "printf '[Service]\\nExecStart=/bin/sleep infinity\\nUser=late\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/late.service; systemctl enable --now late")
+		m.Sh(t, "printf '[Service]\\nExecStart=/bin/sleep "+
+			"infinity\\nUser=late\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/late.service; "+
+			"systemctl enable --now late")
 		dpkg(t, m, "-P late")
 		m.Sh(t, "systemctl is-enabled late; systemctl is-active late; getent passwd late; systemctl restart late")
 	})

@@ -92,7 +92,8 @@ func TestForgedLinesOfWorkers(t *testing.T) {
 		m.AwaitJournal(t, text)
 		wantWithout(t, "logs "+victim.name, m.Must(t, "logs", "--no-follow", victim.name).Stdout, text)
 		// The forger's own logs show it as the worker's, not as systemd's.
-		wantWithout(t, "logs "+forger.name, m.Must(t, "logs", "--no-follow", "--json", forger.name).Stdout, `"source":"systemd","message":"`+text)
+		wantWithout(t, "logs "+forger.name, m.Must(t, "logs", "--no-follow", "--json", forger.name).Stdout,
+			`"source":"systemd","message":"`+text)
 	})
 }
 
@@ -103,7 +104,8 @@ func TestChangedConfigGivesNoRights(t *testing.T) {
 		if who == "" || who == "root" {
 			return // nobody but root may change the file there
 		}
-		m.WriteFile(t, k.path("hostile.yaml"), strings.Replace(k.config(), "run-as: "+who, "run-as: root\n    sandbox: off\n    listen: [127.0.0.1:"+fmt.Sprint(k.port)+"]", 1), 0o644)
+		m.WriteFile(t, k.path("hostile.yaml"), strings.Replace(k.config(), "run-as: "+who,
+			"run-as: root\n    sandbox: off\n    listen: [127.0.0.1:"+fmt.Sprint(k.port)+"]", 1), 0o644)
 		m.Sh(t, fmt.Sprintf("chown %s: %s && runuser -u %[1]s -- mv -f %[2]s %s", who, k.path("hostile.yaml"), k.path("clusterctl.yaml")))
 		for _, args := range [][]string{{}, {"--yes"}} {
 			r := m.Clusterctl(t, append(append([]string{"apply"}, args...), k.path("clusterctl.yaml"))...)

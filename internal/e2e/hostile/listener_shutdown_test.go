@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestWorkerCannotCloseTheListener has a worker close the shared listener for everybody, in each way that there is. What can be kept from it
-// is; whatever it reaches is over when it is restarted, and with an adopted worker at once.
+// TestWorkerCannotCloseTheListener has a worker close the shared listener for everybody, in each way that there is. What can
+// be kept from it is; whatever it reaches is over when it is restarted, and with an adopted worker at once.
 func TestWorkerCannotCloseTheListener(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		native := k.name == "native"

@@ -96,7 +96,8 @@ func (k kind) install(t testing.TB, m *kit.Machine) {
 		m.Sh(t, "rm -rf "+k.directory)
 	})
 	flags := []string{"install", k.name, "-i", "1", "--listen", fmt.Sprintf("127.0.0.1:%d", k.port), "--cwd", k.directory,
-		"--env", fmt.Sprint("PORT=", k.port), "--env-file", k.path(".env"), "--drain-timeout", "1s", "--stop-timeout", "5s", "--settle", "100ms"}
+		"--env", fmt.Sprint("PORT=", k.port), "--env-file", k.path(".env"), "--drain-timeout", "1s", "--stop-timeout", "5s",
+		"--settle", "100ms"}
 	m.Must(t, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
 }
 

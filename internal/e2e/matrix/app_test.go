@@ -69,7 +69,8 @@ func instanceOf(a kit.App, pid int) int {
 func processes(t testing.TB, a kit.App, i int) []int {
 	t.Helper()
 	group := a.Machine.Property(t, a.Unit(i), "ControlGroup")
-	out := a.Machine.Try("cat /sys/fs/cgroup/systemd'" + group + "'/cgroup.procs 2>/dev/null || cat /sys/fs/cgroup'" + group + "'/cgroup.procs").Stdout
+	out := a.Machine.Try("cat /sys/fs/cgroup/systemd'" + group + "'/cgroup.procs 2>/dev/null || cat /sys/fs/cgroup'" +
+		group + "'/cgroup.procs").Stdout
 	var pids []int
 	for _, l := range kit.Lines(out) {
 		pid, _ := strconv.Atoi(l)
@@ -115,7 +116,8 @@ func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}
 	for range mostBatches {
-		r := load.Start(t, a.Machine, load.Options{URL: a.URL(path), Conns: 4 * a.Instances, Requests: 30 * a.Instances, WorkerHeader: bodies}).Wait()
+		r := load.Start(t, a.Machine, load.Options{URL: a.URL(path), Conns: 4 * a.Instances, Requests: 30 * a.Instances,
+			WorkerHeader: bodies}).Wait()
 		if r.Failed() > 0 {
 			t.Errorf("not all requests are answered: %v", r)
 			return

@@ -110,7 +110,8 @@ func failures(t testing.TB, a kit.App, i int) []string {
 	return all
 }
 
-// TestBackoffOnEachSystemd: on each systemd the count is kept as root, with and without the launcher; an end that was asked for clears it; and a file of variables cannot send root elsewhere.
+// TestBackoffOnEachSystemd: on each systemd the count is kept as root, with and without the launcher; an end that was asked
+// for clears it; and a file of variables cannot send root elsewhere.
 func TestBackoffOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /run/elsewhere")
@@ -171,13 +172,15 @@ func TestGivingUp(t *testing.T) {
 	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
 	startCrashing(t, a, 2)
 	// "failed" alone is what a unit is for a moment before each restart, too.
-	kit.ReadUntil(t, "the instance has given up", changes, func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp })
+	kit.ReadUntil(t, "the instance has given up", changes,
+		func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp })
 	r := run.Stop()
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance gave up: %v\n%v", err, r)
 	}
 	m.AwaitJournal(t, "hint:", "-u", a.Unit(2)) // the last line of what it says
-	if log := m.Journal(t, "-u", a.Unit(2), "-o", "cat"); !strings.Contains(log, "gave up after 3 restarts") || !strings.Contains(log, "exited/7") || !strings.Contains(log, "hint:") {
+	if log := m.Journal(t, "-u", a.Unit(2), "-o", "cat"); !strings.Contains(log, "gave up after 3 restarts") ||
+		!strings.Contains(log, "exited/7") || !strings.Contains(log, "hint:") {
 		t.Errorf("the journal does not say why it gave up:\n%s", log)
 	}
 	for _, u := range []string{a.Name + ".socket", a.Name + ".service", a.Unit(1)} {

@@ -59,7 +59,8 @@ func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
 			said = append(said, l)
 		}
 	}
-	if len(said) != 2 || !strings.Contains(said[0], why) || !strings.HasPrefix(said[1], "clusterctl-shim: hint: ") || !strings.Contains(said[1], hint) {
+	if len(said) != 2 || !strings.Contains(said[0], why) || !strings.HasPrefix(said[1], "clusterctl-shim: hint: ") ||
+		!strings.Contains(said[1], hint) {
 		t.Errorf("the shim says\n%s\nwant an error with %q and a hint with %q", strings.Join(said, "\n"), why, hint)
 	}
 }

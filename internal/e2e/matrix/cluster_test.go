@@ -47,7 +47,8 @@ func TestCluster2021(t *testing.T) {
 			}
 			a := kit.App{Machine: m, Name: c.name, Instances: c.n, Port: 8080}
 			t.Cleanup(func() { a.Uninstall(t) })
-			retryWhenOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name, "--drain-timeout", drain}, slowProbe...)...)
+			retryWhenOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name,
+				"--drain-timeout", drain}, slowProbe...)...)
 			const conns = 4
 			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.
 			run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
@@ -55,7 +56,8 @@ func TestCluster2021(t *testing.T) {
 			reports := []load.Report{run.Stop()}
 			seen := map[int]int{}
 			for range mostBatches {
-				r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Requests: 4 * c.n, Timeout: timeout, WorkerHeader: bodies}).Wait()
+				r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Requests: 4 * c.n, Timeout: timeout,
+					WorkerHeader: bodies}).Wait()
 				reports = append(reports, r)
 				for pid, n := range answers(t, r, sum) {
 					seen[instanceOf(a, pid)] += n

@@ -16,7 +16,8 @@ import (
 func installHolder(t testing.TB, m *kit.Machine, kind string, n int) kit.App {
 	t.Helper()
 	name := "h-" + kind
-	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--stop-timeout", "2s", "--start-timeout", patience.For(4 * time.Second).String()}
+	args := []string{"--env", "NAME=" + name, "--drain-timeout", "1s", "--stop-timeout", "2s",
+		"--start-timeout", patience.For(4 * time.Second).String()}
 	if kind == "native" {
 		args = append(args, "--no-listen", "--activation", "native", "--ready", "notify", "holder.py")
 	} else {
@@ -38,7 +39,8 @@ func TestWorkerCannotExtendItsStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, kind := range []string{"adopted", "native"} {
 			a := installHolder(t, m, kind, 8741+i)
-			for _, args := range [][]string{{"stop", a.Name + "@1"}, {"stop", a.Name}, {"restart", a.Name + "@1"}, {"reload", a.Name, "--json"}} {
+			for _, args := range [][]string{{"stop", a.Name + "@1"}, {"stop", a.Name}, {"restart", a.Name + "@1"},
+				{"reload", a.Name, "--json"}} {
 				m.Must(t, "start", a.Name)
 				pid := m.MainPID(t, a.Unit(1))
 				got := m.Clusterctl(t, args...)
@@ -113,7 +115,8 @@ func TestStopWithFullRunDirectory(t *testing.T) {
 			}
 		}
 		m.Must(t, "uninstall", "--yes", a.Name)
-		if left := m.Sh(t, "ls -d /etc/systemd/system/*h-full* /etc/clusterctl/h-full* /run/clusterctl/h-full* 2>/dev/null || true"); left != "" {
+		if left := m.Sh(t, "ls -d /etc/systemd/system/*h-full* /etc/clusterctl/h-full* /run/clusterctl/h-full* "+
+			"2>/dev/null || true"); left != "" {
 			t.Errorf("left behind:\n%s", left)
 		}
 	})
@@ -135,7 +138,8 @@ func TestWorkerCannotWriteToRun(t *testing.T) {
 			a := install(t, m, name, 1, 8746+i, port(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
 			m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // of a former version
 			m.Must(t, "restart", name)
-			if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root -o -perm /022 \\) -print 2>/dev/null || true"); found != "" {
+			if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root "+
+				"-o -perm /022 \\) -print 2>/dev/null || true"); found != "" {
 				t.Errorf("%s: not root's alone:\n%s", kind.name, found)
 			}
 			pid := m.MainPID(t, a.Unit(1))
@@ -144,7 +148,8 @@ func TestWorkerCannotWriteToRun(t *testing.T) {
 			if uid == "0" {
 				continue
 			}
-			writable := m.Sh(t, "nsenter -t "+itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+" --clear-groups find /run -type d -writable -path '*clusterctl*' 2>/dev/null || true")
+			writable := m.Sh(t, "nsenter -t "+itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+
+				" --clear-groups find /run -type d -writable -path '*clusterctl*' 2>/dev/null || true")
 			if writable != "" {
 				t.Errorf("%s: user %s may write to %s", kind.name, uid, writable)
 			}

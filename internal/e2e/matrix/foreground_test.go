@@ -22,11 +22,14 @@ func TestDaemonsAreRefused(t *testing.T) {
 		hint    string
 	}{
 		{"d-nginx", []string{"nginx", "-c", srv + "/nginx-daemon.conf"}, "hint: nginx: run it with -g 'daemon off;'"},
-		{"d-gunicorn", []string{"gunicorn", "-D", "-b", "0.0.0.0:8332", "wsgi:app"}, "hint: gunicorn: run it without -D or --daemon, and without daemon in its configuration"},
-		{"d-shell", []string{"/bin/sh", "-c", "python3 -m http.server 8333 & exit 0"}, "hint: start the program without \"&\", best with \"exec PROGRAM\""},
+		{"d-gunicorn", []string{"gunicorn", "-D", "-b", "0.0.0.0:8332", "wsgi:app"},
+			"hint: gunicorn: run it without -D or --daemon, and without daemon in its configuration"},
+		{"d-shell", []string{"/bin/sh", "-c", "python3 -m http.server 8333 & exit 0"},
+			"hint: start the program without \"&\", best with \"exec PROGRAM\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := m.Clusterctl(t, slices.Concat([]string{"install", "-i", "2", "--name", c.name}, slowProbe, []string{"x", "--"}, c.command)...)
+			r := m.Clusterctl(t, slices.Concat([]string{"install", "-i", "2", "--name", c.name}, slowProbe,
+				[]string{"x", "--"}, c.command)...)
 			if r.Code != 3 {
 				t.Errorf("exit status %d, want 3", r.Code)
 			}

@@ -21,11 +21,15 @@ type inventory []string
 //     (namespace.c, mount_private_dev);
 //   - clusterctl.slice, the parent of the apps' slices: it is systemd's own doing and has no file.
 const inventoryScript = `
-ps -eo args= | grep -vE '^(ps -eo|grep -vE|sort|sed|sh -ec|nsenter|\(sd|\[|journalctl)|/systemd-(tmpfiles|hostnamed|executor)' | sed 's/^/process /' | sort
+ps -eo args= | grep -vE '^(ps -eo|grep -vE|sort|sed|sh -ec|nsenter|\(sd|\[|journalctl)|/systemd-(tmpfiles|hostnamed|executor)' |
+	sed 's/^/process /' | sort
 find /run /tmp /var/tmp /etc /opt /srv /var/lib/clusterctl /var/lib/private -mindepth 1 -not -path '/opt/npm/*' 2>/dev/null |
-	grep -vE '^/tmp/namespace-dev-|^/run/(log|udev|lock|private$|systemd/(journal|dynamic-uid|sessions|users|propagate|inaccessible|unit-root|unit-private-tmp|units/(log-extra-fields|invocation:(systemd|dbus|user|run))))' |
+	grep -vE '^/tmp/namespace-dev-|^/run/(log|udev|lock|private$)' |
+	grep -vE '^/run/systemd/(journal|dynamic-uid|sessions|users|propagate|inaccessible|unit-root|unit-private-tmp)' |
+	grep -vE '^/run/systemd/units/(log-extra-fields|invocation:(systemd|dbus|user|run))' |
 	sed 's/^/file /' | sort
-systemctl list-units --all --plain --no-legend --full '*.service' '*.socket' '*.slice' | awk '{print "unit " $1}' | grep -vE ' (clusterctl\.slice|systemd-.*|user.*|session.*|dbus.*|run-.*)$' | sort
+systemctl list-units --all --plain --no-legend --full '*.service' '*.socket' '*.slice' |
+	awk '{print "unit " $1}' | grep -vE ' (clusterctl\.slice|systemd-.*|user.*|session.*|dbus.*|run-.*)$' | sort
 ss -H -ltnx | awk '{print "listener " $1 " " $5}' | sort
 ls -l /proc/1/fd | sed -nE 's/.*-> ((\/|anon_inode:).*)/descriptor of PID 1: \1/p' | sort
 `

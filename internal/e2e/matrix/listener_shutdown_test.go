@@ -29,9 +29,9 @@ func silencers() []silencer {
 	}
 }
 
-// TestProgramsThatShutTheListenerDown: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an adopted app refuses no
-// connection, whatever ends its workers. A native worker does shut the listener down, and root listens again at once; the test
-// asks for no number there.
+// TestProgramsThatShutTheListenerDown: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an
+// adopted app refuses no connection, whatever ends its workers. A native worker does shut the listener down, and root
+// listens again at once; the test asks for no number there.
 func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		runConcurrently(t, 4, silencers(), func(t *testing.T, s silencer) { testSilencer(t, m, s) })
@@ -39,7 +39,8 @@ func TestProgramsThatShutTheListenerDown(t *testing.T) {
 }
 
 func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
-	a := install(t, m, "silence-"+s.mode, 2, s.port, append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), port(s.port, "silence.py")...)...)
+	a := install(t, m, "silence-"+s.mode, 2, s.port,
+		append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), port(s.port, "silence.py")...)...)
 	wantAllAnswer(t, a, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range 3 {

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestChildOfAnotherUserKeepsItsCapabilities: a master that is root, and gives a child to another user to protect itself from it, keeps that
-// protection. The child's bind fails as it does without the shim, and no request reaches it.
+// TestChildOfAnotherUserKeepsItsCapabilities: a master that is root, and gives a child to another user to protect itself
+// from it, keeps that protection. The child's bind fails as it does without the shim, and no request reaches it.
 func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
@@ -48,9 +48,11 @@ func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 				wantAllAnswer(t, a, "/hello", hello)
 				a.Uninstall(t)
 			}
-			m.WriteFile(t, dir+"/50-admin.conf", "[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\n", 0o644)
+			m.WriteFile(t, dir+"/50-admin.conf",
+				"[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\n", 0o644)
 			m.Sh(t, "systemctl daemon-reload")
-			r := m.Clusterctl(t, append([]string{"install", "-i", "1", "--name", name, "--listen", itoa(p), "--no-probe"}, port(p, "./httpd")...)...)
+			r := m.Clusterctl(t, append([]string{"install", "-i", "1", "--name", name, "--listen", itoa(p), "--no-probe"},
+				port(p, "./httpd")...)...)
 			if r.Code == 0 {
 				t.Error("a program is started with the capability")
 			}

@@ -123,9 +123,11 @@ func TestInstallTargets(t *testing.T) {
 		{"a directory with a start script", "express-app", []string{"express"}, "/usr/bin/node app.js"},
 		{"a directory with a main", "Main-App", []string{"main"}, "/usr/bin/node " + srv + "/main/lib/server.js"},
 		{"an executable script", "shebang", []string{"./shebang"}, "node --no-warnings " + srv + "/shebang"},
-		{"a script that may not be executed", "unexecutable", []string{"./unexecutable"}, "/usr/bin/node --no-warnings " + srv + "/unexecutable"},
+		{"a script that may not be executed", "unexecutable", []string{"./unexecutable"},
+			"/usr/bin/node --no-warnings " + srv + "/unexecutable"},
 		{"--interpreter", "late", []string{"--interpreter", "bun", "late.js"}, "/usr/local/bin/bun " + srv + "/late.js"},
-		{"--node-args and arguments", "args", []string{"--node-args", "--max-old-space-size=64 --no-warnings", "args.js", "--", "one", "two words"},
+		{"--node-args and arguments", "args",
+			[]string{"--node-args", "--max-old-space-size=64 --no-warnings", "args.js", "--", "one", "two words"},
 			"/usr/bin/node --max-old-space-size=64 --no-warnings " + srv + "/args.js one two words"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

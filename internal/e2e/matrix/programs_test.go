@@ -20,7 +20,8 @@ import (
 // both run the same Debian. Nothing of what is unpacked is configured.
 func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
 	t.Helper()
-	depends := append([]string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"}, packages...)
+	depends := append([]string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
+		"--no-breaks", "--no-replaces", "--no-enhances"}, packages...)
 	out, err := exec.Command("apt-cache", depends...).Output()
 	if err != nil {
 		t.Fatalf("apt-cache: %v", err)
@@ -39,7 +40,8 @@ func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
 		t.Fatalf("apt-get download: %v\n%s", err, out)
 	}
 	copyTree(t, m, dir, srv+"/debs")
-	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+srv+"/debs; ldconfig")
+	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+
+		srv+"/debs; ldconfig")
 }
 
 // reloads is how often each program is reloaded under load.
@@ -108,8 +110,10 @@ func silencersOfTheWorld(t *testing.T) []row {
 	m := suite().Shared(t, lab.Workers)
 	fromDebian(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
 	drain := []string{"--drain-timeout", "5s"}
-	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761, append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
-	java := silencedServer(t, install(t, m, "java", 2, 8763, append(port(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
+	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761,
+		append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
+	java := silencedServer(t, install(t, m, "java", 2, 8763,
+		append(port(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
 
 	g := install(t, m, "grpc", 2, 8762, append(port(8762, drain...), "grpc_server.py")...)
 	asked := 0
@@ -130,7 +134,8 @@ func silencersOfTheWorld(t *testing.T) []row {
 	silenced := "reloads, a kill, a restart"
 	return []row{
 		{"daphne (Twisted)", version(t, m, "daphne"), "TCP", silenced, daphne.Requests, daphne.Refused, daphne.Failed()},
-		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", silenced, java.Requests, java.Refused, java.Failed()},
+		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", silenced, java.Requests,
+			java.Refused, java.Failed()},
 		{"Python gRPC", version(t, m, "python3-grpcio"), "TCP", "reloads, a restart, stop and start; asked after each", asked, 0, 0},
 	}
 }

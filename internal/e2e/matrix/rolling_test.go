@@ -31,7 +31,8 @@ func TestRollingRestarts(t *testing.T) {
 		{program{name: "r-node", port: 8401, args: port(8401, "node.js")}, []bool{false, true}},
 		{program{name: "r-go", port: 8402, args: port(8402, "./httpd")}, []bool{false, true}},
 		{program{name: "r-nginx", port: 8403, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-rolling.conf"}}, []bool{false, true}},
-		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}}, []bool{false, true}},
+		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}},
+			[]bool{false, true}},
 		{program{name: "r-c", port: 8405, args: port(8405, "./server-c")}, []bool{false}},
 		{program{name: "r-ruby", port: 8406, args: port(8406, "server.rb")}, []bool{false}},
 	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/8, p.keepAlive...) })
@@ -42,7 +43,8 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 	a := install(t, m, p.name, 2, p.port, p.args...)
 	var loads []*load.Run
 	for _, keep := range keepAlive {
-		loads = append(loads, load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
+		loads = append(loads, load.Start(t, m,
+			load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
 	}
 	begin := time.Now()
 	restartInTurn(t, a, restarts)

@@ -30,7 +30,8 @@ func TestSandbox(t *testing.T) {
 		{"off", 10, "www-data", "written"},
 	} {
 		t.Run(c.sandbox, func(t *testing.T) {
-			a := install(t, m, "x-"+c.sandbox, 2, 8721, port(8721, "--sandbox", c.sandbox, "--run-as", c.user, "--rw", srv+"/data", "write.py")...)
+			a := install(t, m, "x-"+c.sandbox, 2, 8721,
+				port(8721, "--sandbox", c.sandbox, "--run-as", c.user, "--rw", srv+"/data", "write.py")...)
 			level[c.sandbox] = m.Exposure(t, a.Unit(1))
 			t.Logf("exposure %.1f", level[c.sandbox])
 			if level[c.sandbox] > c.most {

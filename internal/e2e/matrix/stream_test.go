@@ -9,7 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestPausedAnswerIsNotCut: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the silence after which a connection counts as done.
+// TestPausedAnswerIsNotCut: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the
+// silence after which a connection counts as done.
 func TestPausedAnswerIsNotCut(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

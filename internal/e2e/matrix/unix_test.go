@@ -39,7 +39,10 @@ func unixCases() (all []unixCase) {
 		}},
 		{"uvicorn", "uvicorn", false, func(_, path string) []string { return []string{"uvicorn", "--uds", path, "asgi:app"} }},
 		{"puma", "puma", false, func(_, path string) []string { return []string{"puma", "-b", "unix://" + path, "config.ru"} }},
-		{"fpm", "php8.2-fpm", true, func(dir, _ string) []string { return []string{"/usr/sbin/php-fpm8.2", "-F", "-y", dir + "/fpm.conf"} }},
+		{"fpm", "php8.2-fpm", true, func(dir, _ string) []string {
+			return []string{"/usr/sbin/php-fpm8.2", "-F",
+				"-y", dir + "/fpm.conf"}
+		}},
 	}
 	for _, p := range programs {
 		for _, where := range []string{"own", "run"} {
@@ -83,7 +86,8 @@ func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	for _, c := range cases {
 		pass := "proxy_pass http://unix:" + c.path + ":;"
 		if c.fastCGI {
-			pass = "fastcgi_pass unix:" + c.path + "; fastcgi_param SCRIPT_FILENAME " + srv + "/index.php; fastcgi_param REQUEST_METHOD GET; fastcgi_param REQUEST_URI $request_uri;"
+			pass = "fastcgi_pass unix:" + c.path + "; fastcgi_param SCRIPT_FILENAME " + srv +
+				"/index.php; fastcgi_param REQUEST_METHOD GET; fastcgi_param REQUEST_URI $request_uri;"
 		}
 		fmt.Fprintf(&conf, "server { listen %d; location / { %s } }\n", c.port, pass)
 	}

@@ -23,7 +23,8 @@ if (process.env.BROKEN === 'exit') { console.log('broken release'); process.exit
 if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { require('./node.js'); }
 `, 0o644)
 	again := func(port int, more ...string) []string {
-		return slices.Concat([]string{"install", "-i", "2", "--settle", "100ms", "--name", "u-node", "--env", fmt.Sprintf("PORT=%d", port)}, more, []string{"update.js"})
+		return slices.Concat([]string{"install", "-i", "2", "--settle", "100ms", "--name", "u-node",
+			"--env", fmt.Sprintf("PORT=%d", port)}, more, []string{"update.js"})
 	}
 	a := install(t, m, "u-node", 2, 8420, port(8420, "update.js")...)
 	kit.WantOutput(t, a.Output, "probe: it listens on")

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failing are the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
+// failing lists the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
 var failing = []struct{ name, how string }{
 	{"at-once", "exit 1"},
 	{"soon", "sleep 0.3; exit 1"},
@@ -87,8 +87,8 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// clientsChangeNothing lets clients wait on the open socket of an app that crashes again and again: they start nothing, and
-// the backoff goes on counting.
+// clientsChangeNothing has clients wait on the open socket of an app that crashes again and again. They cause no start, and
+// the backoff continues to count.
 func clientsChangeNothing(t *testing.T, m *kit.Machine, app, url string) {
 	t.Helper()
 	failures := func() int {

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write testdata/cli-errors.txt anew")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callerPrefixes say who calls, and what is missing around it: words in front of the command line.
+// callerPrefixes returns the words before the command line, by who calls and what is missing on the machine.
 func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
@@ -33,8 +33,8 @@ func callerPrefixes() map[string][]string {
 	}
 }
 
-// errorCases are command lines that must be refused, by the one who calls. Words are separated by blanks; "”" is an empty
-// one. The app err-web has two instances, err-bad a damaged description.
+// errorCases returns command lines that must be refused, by caller. Words are separated by blanks; a word of two quotes is empty. The
+// app err-web has two instances, and err-bad has an invalid description.
 func errorCases() []struct{ who, lines string } {
 	return []struct{ who, lines string }{
 		{"root", `frobnicate
@@ -362,7 +362,7 @@ func wordsOf(line string) []string {
 	return words
 }
 
-// wantRefused looks at what every error has in common: a status that says so, words of ours, no help, nothing on stdout.
+// wantRefused fails the test unless a result has the form of an error: a status, lines of clusterctl, no help, no stdout.
 func wantRefused(t *testing.T, what string, r lab.Result) {
 	t.Helper()
 	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") &&
@@ -376,7 +376,7 @@ func wantRefused(t *testing.T, what string, r lab.Result) {
 	}
 }
 
-// compareBlocks compares what is between empty lines, so that one difference is shown as one.
+// compareBlocks compares texts by their parts between empty lines, and reports each part that differs.
 func compareBlocks(t *testing.T, got, want string) {
 	t.Helper()
 	g, w := strings.Split(got, "\n\n"), strings.Split(want, "\n\n")

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// clients opens connections, says by which workers they were answered, and holds them until its input ends. Of those that
-// are not to speak, nothing is awaited but that they are connected.
+// clients opens connections, prints which worker has answered how many of them, and keeps them open until its input ends.
+// Connections that do not speak send no request, and get no answer.
 const clients = `
 import json, socket, sys
 held, by = [], {}
@@ -72,7 +72,7 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	return counts
 }
 
-// TestConnectionsOfEachWorker: known connections, each with the worker that answers it, then connections that nobody accepts.
+// TestConnectionsOfEachWorker opens connections that a known worker answers, then connections that no worker accepts.
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
@@ -116,7 +116,7 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 	})
 }
 
-// TestMemoryIncludesChildren: the memory of an instance is that of its children too.
+// TestMemoryIncludesChildren: the memory of an instance includes the memory of its children.
 func TestMemoryIncludesChildren(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/parent",

@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load: nothing is lost, nobody is restarted.
+// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load: no request is lost, no worker is restarted.
 func TestDaemonReloadLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "reloads", 3, 8130, "--", goWorker)

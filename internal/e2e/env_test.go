@@ -24,7 +24,7 @@ func TestEnvPrintsWhatTheWorkerHas(t *testing.T) {
 			}
 		}
 
-		// Nobody reads: no word of that. What could not be done otherwise is still an error.
+		// The reader is gone: that is not an error.
 		for _, args := range []string{"ls", "show words", "env words", "cat words", "generate x --no-listen -- /bin/true"} {
 			if r := m.Try("{ " + kit.Ctl + " " + args + "; echo $? >&2; } | true"); r.Stderr != "0\n" {
 				t.Errorf("%s: %v", args, r)

@@ -21,7 +21,7 @@ const (
 	interrupted = 130
 )
 
-// traces is all that clusterctl could leave: files with their contents, units, failures, jobs, links. clusterctl.slice is
+// traces lists all that clusterctl could leave: files with their contents, units, failures, jobs, links. clusterctl.slice is
 // PID 1's own, made for its children without a file, and stays like system.slice does. systemd's own jobs come when they
 // like: systemd-tmpfiles-clean.timer elapses a quarter of an hour after the boot.
 const traces = `
@@ -62,7 +62,7 @@ func onPort(name, port string, command ...string) []string {
 	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }
 
-// checkAll runs the commands, and compares status, words, and what is left.
+// checkAll runs the commands, and compares status, stderr, and what is left.
 func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	t.Helper()
 	for _, r := range refusals {
@@ -93,7 +93,7 @@ func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	}
 }
 
-// wantError looks at the form of an error: lines that begin with the program's name, and the words.
+// wantError fails the test unless stderr has the form of an error, and contains the texts.
 func wantError(t testing.TB, stderr string, want ...string) {
 	t.Helper()
 	if !strings.Contains("\n"+stderr, "\nclusterctl: ") {
@@ -246,7 +246,7 @@ a.accept()`)
 				want: []string{"8205", "python3"}},
 		})
 		if m.Try("curl -fsS http://127.0.0.1:8202/").Code != 0 {
-			t.Error("the app that has the port does not answer any more")
+			t.Error("the app that has the port does not answer")
 		}
 	})
 }

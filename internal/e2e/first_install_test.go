@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// tryInstall is a first install that does not have to succeed.
+// tryInstall installs an app for the first time, and returns the result, which may be a failure.
 func tryInstall(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
 	t.Helper()
 	a := kit.App{Machine: m, Name: name, Instances: 2}
@@ -22,7 +22,7 @@ func tryInstall(t *testing.T, m *kit.Machine, name string, args ...string) lab.R
 	return r
 }
 
-// wantIn fails the test when a text does not have all of the words.
+// wantIn fails the test when a text lacks one of the words.
 func wantIn(t *testing.T, text string, words ...string) {
 	t.Helper()
 	for _, w := range words {

@@ -48,7 +48,7 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	})
 }
 
-// copyUnits puts the files of a directory of the host into /etc/systemd/system.
+// copyUnits copies the files of a directory of the host into /etc/systemd/system.
 func copyUnits(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {

@@ -17,7 +17,7 @@ import (
 
 const silent = "/opt/e2e/never-ready"
 
-// startInstall begins an install that will wait for READY=1 for ever, and returns when systemd waits.
+// startInstall begins an install that waits for READY=1 forever, and returns when systemd waits.
 func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Process {
 	t.Helper()
 	m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
@@ -116,7 +116,7 @@ func TestInstallKilledAtEachStep(t *testing.T) {
 					break
 				}
 				steps[victim[0]]++
-				// An install has to do with whatever is there; an uninstall may find that there is nothing.
+				// An install must succeed from any state; an uninstall may find that nothing is installed.
 				undone := func(r lab.Result) bool {
 					return r.Code == done || r.Code == failed && strings.Contains(r.Stderr, "there is no app")
 				}

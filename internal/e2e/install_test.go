@@ -15,14 +15,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// about is what our worker says that it was given.
+// about is what our worker was given.
 type about struct {
 	Args, Env, Listeners []string
 	Dir                  string
 	UID, GID             int
 }
 
-// askAbout asks a worker, with more arguments of curl.
+// askAbout returns what a worker was given; curl is its URL and more arguments of curl.
 func askAbout(t testing.TB, m *kit.Machine, curl ...string) about {
 	t.Helper()
 	r := m.Run(t.Context(), append([]string{"curl", "-fsS", "--max-time", "120"}, curl...)...)
@@ -33,7 +33,7 @@ func askAbout(t testing.TB, m *kit.Machine, curl ...string) about {
 	return a
 }
 
-// installWithFlags installs an app that has no listener, or a special one, and removes it with the test.
+// installWithFlags installs a native app with the flags given, and removes it at the end of the test.
 func installWithFlags(t testing.TB, m *kit.Machine, name string, more ...string) lab.Result {
 	t.Helper()
 	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
@@ -129,7 +129,7 @@ func TestIdentityAndDirectory(t *testing.T) {
 	})
 }
 
-// hostile are values that reach a worker byte for byte.
+// hostile lists values that must reach a worker byte for byte.
 var hostile = []string{
 	"", " ", "plain", "a b", `"`, `'`, `\`, `\\n`, "%", "%%", "%i %h %n", "$", "$$", "$HOME", "${HOME}", "`id`", "$(id)",
 	"a;b", ";", "#", "# no comment",

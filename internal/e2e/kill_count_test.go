@@ -211,7 +211,7 @@ func (k *killCount) wantOnlyHeldLost(t testing.TB, r load.Report) {
 // as when the request that follows the lost one is refused.
 func (k *killCount) wantAtMostOne(t testing.TB, r load.Report) {
 	t.Helper()
-	t.Logf("a client of its own: %v", r)
+	t.Logf("one sequential client: %v", r)
 	if err := r.AfterKills(k.kills); err != nil {
 		t.Error(err)
 	}

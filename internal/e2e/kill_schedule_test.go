@@ -31,7 +31,7 @@ func (s killSchedule) delay() time.Duration {
 	return s.whole * time.Duration(s.hit+1) / time.Duration(s.kills+1)
 }
 
-// wait sleeps until the next kill is due: there is no event for it.
+// wait sleeps until the time of the next kill: there is no event for it.
 func (s *killSchedule) wait() { time.Sleep(s.delay()) }
 
 // record counts a kill as in time or as late, by the result of the command.

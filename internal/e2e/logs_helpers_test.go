@@ -53,14 +53,14 @@ func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n 
 
 func (a talker) fifo() string { return "/run/e2e/" + a.name }
 
-// awaitReady waits until an instance has said so in its present run.
+// awaitReady waits until an instance has logged that it is ready in its present run.
 func (a talker) awaitReady(t testing.TB, i int) {
 	t.Helper()
 	id := a.m.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.name, i))
 	a.m.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell has an instance do something: a line of sh for talker.sh, a word for logger.
+// tell sends an instance a command: a line of sh for talker.sh, a word for logger.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
@@ -111,7 +111,7 @@ func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
-// messages are those of the workers.
+// messages returns the messages of the workers.
 func messages(all []logLine) []string {
 	var out []string
 	for _, l := range all {

@@ -22,7 +22,7 @@ type diskUsage struct {
 	}
 }
 
-// TestLogsNamespace gives an app a journal of its own: with limits, shown, flushed, and gone with the app.
+// TestLogsNamespace gives an app a private journal with limits. logs shows it, flush empties it, uninstall removes it.
 func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
@@ -32,7 +32,7 @@ func TestLogsNamespace(t *testing.T) {
 			t.Errorf("%s", got)
 		}
 		f := followLogs(t, m, "own")
-		// A burst far above journald's own limit: that of the unit holds here too.
+		// A burst far above the default limit of journald: the limit of the unit holds in a private journal, too.
 		a.tell(t, 1, "seq 1 20000")
 		a.tell(t, 2, "echo theirs")
 		f.await(t, "20000")
@@ -81,11 +81,11 @@ func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 		}
 	}
 	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
-		t.Errorf("the oldest lines are not those that are gone: %d lines", len(got))
+		t.Errorf("lines other than the oldest are gone: %d lines are left", len(got))
 	}
 }
 
-// checkFailedInstall: the reason of a failure is found in a journal of its own too, which is gone with the rest.
+// checkFailedInstall installs an app that fails: the error shows its private journal, which is removed with the app.
 func checkFailedInstall(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	r := m.Clusterctl(t, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root",
@@ -191,7 +191,7 @@ func TestLogsFields(t *testing.T) {
 		}
 		a.tell(t, 1, "big")
 		f.until(t, "the big one", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
-		// Said and gone: journald may not find out any more whose it was.
+		// The worker ends right after its line, when journald may be unable to find out who wrote it.
 		for range 5 {
 			a.tell(t, 1, "die")
 			f.await(t, "last words")

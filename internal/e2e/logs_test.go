@@ -78,10 +78,9 @@ func TestLogsSuppressed(t *testing.T) {
 printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
-		// Both have logged under the new limit before a burst begins, and nobody else has to log for the first time while one is
-		// counted. With the first line of a unit that it does not know, or does not know any more, journald forgets the oldest
-		// units whose interval is over, and without a word what it has dropped of them (journal_ratelimit_vacuum() in
-		// src/journal/journald-rate-limit.c): so does the first line of one instance to what was dropped of the other.
+		// Both instances log under the new limit before a burst begins, and no other unit logs for the first time during the
+		// count. At the first line of an unknown unit, journald forgets the oldest units whose interval is over, and how many of
+		// their lines it has dropped (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
 		}
@@ -313,7 +312,7 @@ func TestLogsOfSystemd(t *testing.T) {
 	})
 }
 
-// TestLogsWithoutAccess: a user who may not read the journal is told how to mend it, and one in the group sees all.
+// TestLogsWithoutAccess: a user who may not read the journal gets a hint how to change that, and a user in the group sees all lines.
 func TestLogsWithoutAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "closed", 1)

@@ -58,7 +58,7 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 	})
 }
 
-// listeningOn are the local addresses of TCP sockets that listen and have the text in their address.
+// listeningOn returns the addresses of TCP listeners that contain the text.
 func listeningOn(t testing.TB, m *kit.Machine, text string) []string {
 	t.Helper()
 	var all []string

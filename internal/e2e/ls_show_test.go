@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// instanceStatus and seenApp are what these tests read of "ls --json" and "show --json".
+// instanceStatus and appStatus have the fields that the tests read of "ls --json" and "show --json".
 type instanceStatus struct {
 	Unit         string   `json:"unit"`
 	Instance     int      `json:"instance"`

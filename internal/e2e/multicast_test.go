@@ -13,9 +13,8 @@ import (
 
 const groupProgram = "/opt/e2e/group.py"
 
-// TestMulticastSocketsAreNotShared: a program that joins a multicast group has a UDP socket of its own in each instance, and
-// joins again after a reload, a restart and a crash. On the shared socket, the membership of the last worker would still be
-// there.
+// TestMulticastSocketsAreNotShared: each instance of a program that joins a multicast group opens its UDP socket itself, and
+// joins again after a reload, a restart and a crash. A shared socket would keep the membership of the last worker.
 func TestMulticastSocketsAreNotShared(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

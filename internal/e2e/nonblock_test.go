@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// listenerFlags are the flags of the open file description of the app's TCP listener in each of its workers, as
+// listenerFlags returns the flags of the open file description of the app's TCP listener in each of its workers, as
 // /proc/PID/fdinfo shows them (proc_pid_fdinfo(5)).
 func listenerFlags(t testing.TB, a kit.App) map[string]uint64 {
 	t.Helper()
@@ -58,7 +58,7 @@ func fdFlags(t testing.TB, pid int, fd string) uint64 {
 	return 0
 }
 
-// listenerInodes are the links that an fd of the app's TCP listener has, from the machine's own tables.
+// listenerInodes returns the links in /proc/PID/fd that stand for the app's TCP listener.
 func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 	t.Helper()
 	port, err := strconv.Atoi(strings.Trim(a.URL("/")[strings.LastIndexByte(a.URL("/"), ':')+1:], "/"))
@@ -79,7 +79,7 @@ func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("nobody listens on port %d", port)
+		t.Fatalf("no process listens on port %d", port)
 	}
 	return found
 }

@@ -108,14 +108,14 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 // refusedByPolkit matches the error of each of the tools.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
-// busctl calls the manager, without a question for a password.
+// busctl returns a command that calls a method of systemd, and asks for no password.
 func busctl(method, signature string, args ...string) []string {
 	return slices.Concat([]string{"busctl", "--allow-interactive-authorization=false", "--", "call",
 		"org.freedesktop.systemd1", "/org/freedesktop/systemd1",
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
-// transient asks for a unit with one command line, which writes proof.
+// transient returns a command that starts a transient unit, whose command line writes proof.
 func transient(unit, exec, proof string) []string {
 	props := []string{exec, "a(sasb)", "1", "/bin/sh", "3", "/bin/sh", "-c", "id > " + proof, "false"}
 	n := 1

@@ -125,7 +125,7 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 		}
 	}
 	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
-		t.Errorf("what is no unit of the app: %v", r)
+		t.Errorf("units that the app does not have: %v", r)
 	}
 	kit.WantNotReplaced(t, before, slices.Concat(shop.PIDs(t), other.PIDs(t)))
 	other.WantUp(t)
@@ -144,7 +144,7 @@ func wantAllowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 	}
 }
 
-// wantDenied wants exit status 4 and the line to type instead.
+// wantDenied fails the test unless a command has exit status 4 and prints the line to type instead.
 func wantDenied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...)

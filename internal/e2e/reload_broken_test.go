@@ -19,7 +19,7 @@ type brokenRelease struct {
 }
 
 func brokenReleases() []brokenRelease {
-	// One that says that it is ready and never accepts: what it has broken in the end is nobody's request.
+	// dies reports that it is ready and never accepts a connection, so its end breaks no request.
 	dies := `exec python3 -c '
 import os, socket, time
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
@@ -35,11 +35,11 @@ os._exit(7)'`
 	}
 }
 
-// goodRelease is the release that runs.
+// goodRelease returns the script of a release that runs.
 func goodRelease() string { return "exec " + goWorker }
 
 // TestReloadToABrokenRelease: the first instance ends the reload, with its reason and its last words; the rest serve, on the
-// old code, and no request is lost. Once the release is mended, a reload heals everything.
+// old code, and no request is lost. Once the release is fixed, a reload replaces all instances.
 func TestReloadToABrokenRelease(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

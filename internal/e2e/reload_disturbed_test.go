@@ -56,7 +56,7 @@ func reloadWhileSystemdReexecutes(t *testing.T, a kit.App) {
 	wantReloaded(t, a, before)
 }
 
-// reloadWithoutBus reloads the app while the bus is being stopped, and again while there is no bus.
+// reloadWithoutBus reloads the app while the bus stops, and again without a bus.
 func reloadWithoutBus(t *testing.T, a kit.App) {
 	m := a.Machine
 	before := a.PIDs(t)

@@ -61,7 +61,7 @@ func TestReloadSaysWhatItCuts(t *testing.T) {
 		// A drain that leaves nothing says nothing.
 		r = m.Must(t, "reload", a.Name, "--json")
 		if strings.Contains(r.Stderr+r.Stdout, "in use") || strings.Contains(r.Stdout, `"cut"`) {
-			t.Errorf("nobody was connected: %v", r)
+			t.Errorf("no client was connected: %v", r)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// watchFewestReady watches units and remembers the smallest number of them that were up at the same time.
+// watchFewestReady watches units. The function that it returns gives the smallest number of them that were up together.
 func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex

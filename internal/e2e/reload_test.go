@@ -13,7 +13,7 @@ import (
 )
 
 // TestRollingRestart replaces one worker after the other, 50 times, under the load of clients that never retry. No
-// request may fail: neither one that a worker has accepted at the moment it is told to stop, nor one on a
+// request may fail: neither a request that a worker has accepted when it gets its stop signal, nor one on a
 // connection that is kept open.
 func TestRollingRestart(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -27,7 +27,8 @@ func TestRollingRestart(t *testing.T) {
 	})
 }
 
-// wantNoShortRuns: a run that somebody ends is no crash, however short it was, so the start that follows does not wait.
+// wantNoShortRuns fails the test when the backoff has counted a short run: a stop by hand is not a crash, however short the
+// run was, so the next start does not wait.
 func wantNoShortRuns(t testing.TB, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {
@@ -72,7 +73,7 @@ func TestReloadStopsAtABrokenInstance(t *testing.T) {
 		if after := []int{m.MainPID(t, a.Unit(2)), m.MainPID(t, a.Unit(3))}; after[0] != before[1] || after[1] != before[2] {
 			t.Errorf("the other instances were touched: %v, then %v", before, after)
 		}
-		// The program is mended, and the broken instance, which systemd keeps trying, comes back without help.
+		// The program is fixed, and systemd, which keeps restarting the broken instance, brings it back without help.
 		m.WriteFile(t, program, fmt.Sprintf("#!/bin/sh\nexec %s\n", goWorker), 0o755)
 		kit.DialBus(t, m).Await(t, "the broken instance is back", kit.Status.IsActive, a.Unit(1))
 		a.WantUp(t)

@@ -27,7 +27,7 @@ func takeOver(t *testing.T, m *kit.Machine, name string, port int, directory str
 	return takenOver{kit.Install(t, m, name, 1, port, slices.Concat(flags, more, []string{"--", fmt.Sprint(port)})...)}
 }
 
-// sh has the worker run a script, and returns what it wrote.
+// sh runs a script in the worker, and returns its output.
 func (a takenOver) sh(t *testing.T, script string) string {
 	t.Helper()
 	r := a.Machine.Run(t.Context(), "curl", "-sS", "--retry", "5", "--retry-connrefused", "--data-binary", script, a.URL("/"))

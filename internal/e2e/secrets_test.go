@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// asNobody are words in front of a command of a user without any rights.
+// asNobody is the beginning of a command line that runs as a user without rights.
 var asNobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 
 // setSecret stores a secret by way of standard input.

@@ -30,7 +30,7 @@ func runWhenTrapsAreSet(t *testing.T, a kit.App, args ...string) lab.Result {
 	return a.Machine.Clusterctl(t, args...)
 }
 
-// killedWords are what an error says of a worker that had to be killed.
+// killedWords returns what the error of a worker that had to be killed contains.
 func killedWords(a kit.App, i int) []string {
 	return []string{
 		fmt.Sprintf("%s@%d: did not stop within 2s after SIGTERM; killed (SIGKILL)", a.Name, i), "still saving", "--stop-timeout",

@@ -45,7 +45,7 @@ func TestStopByClusterctl(t *testing.T) {
 		m.Must(t, "stop", a.Name)
 		m.WantState(t, "inactive", append(a.Units(), a.Service(), a.Socket())...) // at once: this stop waits for all
 		a.WantDown(t, b)
-		m.Must(t, "stop", a.Name) // again: nothing to do is no error
+		m.Must(t, "stop", a.Name) // again, when it is stopped already
 		m.Must(t, "start", a.Name)
 		a.WantUp(t)
 		run.Stop()

@@ -33,15 +33,14 @@ type syscallInfo struct {
 	args   [6]uint64
 }
 
-// tracerEnv makes the test binary the tracer of one command. A process of its own has no other children that it could
-// take for the command's.
+// tracerEnv makes the test binary the tracer of one command. A separate process has no other children, so every child that
+// it waits for is one of the command.
 const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 
-// killedAt runs clusterctl in the machine and kills it with SIGKILL at its n-th step, counted from 1, and says what that
-// would have been. A step is what others can see: a message to systemd, or a name that appears or goes on the disk. Of
-// many names in a row the first two count, since units/install is killed at each of them by its own tests. The command is
-// stopped in front of each of its system calls for that, so the same n is the same moment each time. step is "" when the
-// command has ended before.
+// killedAt runs clusterctl in the machine, kills it with SIGKILL before its n-th step, counted from 1, and returns a name of
+// the step. A step is what others can see: a message to systemd, or a name that is made or removed on the disk. Of many
+// names in a row the first two count, since the tests of units/install kill at each of them. The tracer stops the command at
+// each system call, so the same n is the same moment each time. step is "" when the command has ended before.
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
@@ -134,7 +133,7 @@ func trace(pid, n int) (step string, code int, err error) {
 		if err == nil {
 			err = unix.PtraceSyscall(p, int(signal))
 		}
-		// It may have been killed meanwhile.
+		// The process may have been killed since.
 		if err != nil && !errors.Is(err, unix.ESRCH) {
 			_ = unix.Kill(-pid, unix.SIGKILL)
 			return step, code, err
@@ -142,7 +141,7 @@ func trace(pid, n int) (step string, code int, err error) {
 	}
 }
 
-// stepOf says what the system call changes that a process is about to make, or "".
+// stepOf returns what the next system call of a process changes, or "".
 func stepOf(pid int) string {
 	const entry = 1
 	var info syscallInfo

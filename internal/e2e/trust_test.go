@@ -11,8 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// releasesWithLandlock are the releases on which hostile workers are tried: the oldest form of the mechanisms that matters, and the newest.
-func releasesWithLandlock() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
+// hardenedReleases returns the releases on which hostile workers are tried: the ones with the oldest and the newest form of
+// the mechanisms.
+func hardenedReleases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
 // makeOwnedByDaemon makes a directory of the user daemon, who is the worker of these tests, and removes it with the test.
 func makeOwnedByDaemon(t testing.TB, m *kit.Machine, dir string) {
@@ -36,7 +37,7 @@ func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 // TestEnvFileOfTheWorker: an environment file that the worker may replace works as it does anywhere, and it never shows the
 // worker what root alone may read.
 func TestEnvFileOfTheWorker(t *testing.T) {
-	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h1")
 		m.Sh(t, "mkdir -p /root/.aws && printf '[default]\naws_secret_access_key = s3cret\n' >/root/.aws/credentials; "+
 			"printf 'DB_PASSWORD=s3cret\n' >/etc/h1-other.env; chmod 600 /etc/h1-other.env /root/.aws/credentials")
@@ -80,7 +81,7 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 
 // TestEnvFileOfRoot: workers of root cannot have PID 1 read what the sandbox hides from them.
 func TestEnvFileOfRoot(t *testing.T) {
-	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
 		a := kit.InstallNative(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
@@ -146,7 +147,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 
 // TestUntrustedConfig: a clusterctl.yaml that the worker may write gives the app no more rights, whoever applies it.
 func TestUntrustedConfig(t *testing.T) {
-	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h3")
 		describe := func(runAs, sandbox string) string {
 			return "name: h3\ncommand: [" + worker +
@@ -224,7 +225,7 @@ func TestUntrustedConfig(t *testing.T) {
 
 // TestRootRunsOnlyProgramsOfRoot: what runs as root must be root's, with all that is around it.
 func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
-	suite().Sequential(t, releasesWithLandlock(), func(t *testing.T, m *kit.Machine) {
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/root-app")
 		m.Sh(t, "cp /bin/sleep /tmp/anyone && chmod 777 /tmp/anyone && chown nobody /tmp/anyone; "+
 			"cp /bin/sleep /srv/root-app/sleep; mkdir -m 777 /srv/wide; printf '#!/bin/sh\nexec sleep inf\n"+

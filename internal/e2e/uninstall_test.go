@@ -21,7 +21,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		{"socket failed", func(t *testing.T, m *kit.Machine, a kit.App) {
 			// Whoever has the port keeps the socket from coming back.
 			m.Must(t, "stop", a.Name)
-			holdConnections(t, m, 8160)
+			holdPort(t, m, 8160)
 			if r := m.Try("systemctl start " + a.Name); r.Code == 0 {
 				t.Error("the app starts although its port is taken")
 			}
@@ -113,7 +113,7 @@ func TestForeignFilesAreKept(t *testing.T) {
 	})
 }
 
-// TestReplacedUnitIsKept: a unit of ours that somebody has written anew is somebody's, and stays.
+// TestReplacedUnitIsKept: a unit of ours that somebody has replaced is not ours, and is kept.
 func TestReplacedUnitIsKept(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const path, theirs = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
@@ -129,8 +129,8 @@ func TestReplacedUnitIsKept(t *testing.T) {
 	})
 }
 
-// holdConnections has another program listen on a port until the test ends.
-func holdConnections(t testing.TB, m *kit.Machine, port int) {
+// holdPort runs another program that listens on a port until the test ends.
+func holdPort(t testing.TB, m *kit.Machine, port int) {
 	t.Helper()
 	name := fmt.Sprintf("hold-%d", port)
 	p := m.Start(t, "systemd-cat", "-t", name, "python3", "-c", fmt.Sprintf(`

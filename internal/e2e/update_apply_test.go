@@ -224,7 +224,7 @@ func TestUpdateKeepsEditedUnits(t *testing.T) {
 		}
 		if nice := strings.TrimSpace(m.Sh(t, "systemctl show -p Nice --value "+a.Unit(1)+"; ps -o ni= -p "+
 			m.Sh(t, "systemctl show -p MainPID --value "+a.Unit(1)))); strings.Join(strings.Fields(nice), " ") != "3 3" {
-			t.Errorf("the drop-in does not hold any more: %q", nice)
+			t.Errorf("the drop-in has no effect: %q", nice)
 		}
 		a.WantUp(t)
 		m.Sh(t, "rm -r /etc/systemd/system/update-e@.service.d; systemctl daemon-reload")

@@ -17,11 +17,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// releases are programs that do not come up, with what has to be said of each.
+// releases lists programs that do not come up, with what the error of each must contain.
 var releases = []struct{ path, script, want string }{
 	{"/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", "broken release"},
 	{"/opt/e2e/update-silent", "#!/bin/sh\necho never listens\nexec sleep 1000\n", "READY=1"},
-	// It serves, and ends as if it had been asked to, so that what it serves is no request lost.
+	// It serves, and ends as after a stop signal, so that it loses no request.
 	{"/opt/e2e/update-dies", "#!/bin/sh\n(sleep 0.3; kill $$) &\nexec " + worker + "\n", "update-b@"},
 }
 

@@ -117,7 +117,7 @@ func wantRelease(t testing.TB, a kit.App, release int) {
 	}
 	if values := a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".env"); !strings.Contains(values,
 		fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
-		t.Errorf("the configuration is not that of release %d:\n%s", release, values)
+		t.Errorf("the configuration is not the one of release %d:\n%s", release, values)
 	}
 	wantRead(t, a)
 }

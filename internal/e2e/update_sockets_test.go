@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// answers says whether somebody answers on a port.
+// answers reports whether a server answers on a port.
 func answers(m *kit.Machine, port int) bool {
 	return m.Try(fmt.Sprintf("curl -fsS -m 20 http://127.0.0.1:%d/", port)).Code == 0
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// installArgs describes an app anew, as install did, with more flags and another command.
+// installArgs returns the arguments of another install of the app, with more flags and another command.
 func installArgs(a kit.App, port int, more ...string) []string {
 	return slices.Concat([]string{"install", a.Name, "-i", fmt.Sprint(a.Instances), "--listen", fmt.Sprint(port),
 		"--activation", "native", "--settle", "200ms"}, more)
@@ -26,7 +26,7 @@ func reloads(t testing.TB, m *kit.Machine) int {
 	return strings.Count("\n"+m.Journal(t, "-o", "cat", "_PID=1"), "\nReloading.")
 }
 
-// fileTimes are the files of an app with their times, revisions left out.
+// fileTimes lists the files of an app with their times, without revisions.
 func fileTimes(t testing.TB, a kit.App) string {
 	t.Helper()
 	return a.Machine.Sh(t, "find /etc/systemd/system /etc/clusterctl -path '*"+a.Name+"*' -type f -printf '%p %T@ %i\n' | sort")
@@ -73,7 +73,7 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
-// fileContents are the same files with their checksums.
+// fileContents lists the files of an app with their checksums.
 func fileContents(t testing.TB, a kit.App) string {
 	t.Helper()
 	return a.Machine.Sh(t, "find /etc/systemd/system /run/systemd/system /etc/clusterctl -path '*"+a.Name+
@@ -89,7 +89,8 @@ func wantRead(t testing.TB, a kit.App) {
 	}
 }
 
-// TestUpdateCount changes nothing but the number: those that stay are not touched. Then the user, which replaces all.
+// TestUpdateCount changes only the number of instances: the remaining instances are not touched. Then it changes the user,
+// which replaces all of them.
 func TestUpdateCount(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-n", 2, 8601, "--", worker)
@@ -102,7 +103,7 @@ func TestUpdateCount(t *testing.T) {
 			a.WantUp(t)
 			wantRead(t, a)
 			if after := a.PIDs(t); !slices.Equal(after[:kept], before[:kept]) {
-				t.Errorf("to %d: those that stay were touched: %v, then %v", n, before, after)
+				t.Errorf("to %d: remaining instances were touched: %v, then %v", n, before, after)
 			}
 			if got := reloads(t, m) - read; got != 1 {
 				t.Errorf("to %d: systemd has read its units %d times", n, got)

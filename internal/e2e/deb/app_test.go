@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// timeout is for one request: a worker that does not come up keeps those that it would have answered waiting.
+// timeout bounds one request. While a worker does not come up, requests wait in the queue.
 const timeout = 30 * time.Second
 
 // project is an app of a user on this machine, from which packages are made.
@@ -26,8 +26,8 @@ type project struct {
 	yaml string
 }
 
-// nativeProject is a Go worker that takes the inherited listener itself, behind a script that says which release it is, with
-// a user of its own, something that it writes, and a secret that must not be in the package.
+// nativeProject is a Go worker that takes the inherited listener itself. A script starts it and names the release. It has a
+// separate user, a directory that it writes to, and a secret that must not be in the package.
 func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
@@ -100,10 +100,10 @@ func (p project) pack(t testing.TB, systemd int, version string, more ...string)
 	return result.Packages[0].Path
 }
 
-// upgrades is the life of an app's package: installed, upgraded, upgraded to what does not run, mended, removed, purged.
+// upgrades are packages of one app: the first release, an upgrade, an upgrade that does not run, and a fixed one.
 type upgrades struct {
 	project
-	good, newer, broken, mended string // packages
+	good, newer, broken, fixed string // packages
 }
 
 func (u upgrades) install(t *testing.T, m *kit.Machine) {
@@ -168,7 +168,7 @@ func (u upgrades) upgradeKilled(t *testing.T, m *kit.Machine) {
 	u.want(t, m, "2.0")
 }
 
-// fail upgrades to a release that does not come up: apt says so, and the old one serves, also after a boot.
+// fail upgrades to a release that does not come up: apt fails, and the old release serves, also after a boot.
 func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a failed upgrade", func() {
@@ -184,7 +184,7 @@ func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 	}
 	m.Reboot(t)
 	u.want(t, m, "2.0")
-	underLoad(t, m, u.port, "the mended upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.mended)) })
+	underLoad(t, m, u.port, "the fixed upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.fixed)) })
 	u.want(t, m, "4.0")
 }
 
@@ -230,7 +230,7 @@ func TestPackageOfANativeApp(t *testing.T) {
 	})
 }
 
-// nativeUpgrades are made for the oldest systemd, and installed on all.
+// nativeUpgrades returns packages for the oldest systemd, which are installed on all.
 func nativeUpgrades(t *testing.T) upgrades {
 	t.Helper()
 	p := nativeProject(t)
@@ -242,12 +242,12 @@ func nativeUpgrades(t *testing.T) upgrades {
 	p.write(t, "run.sh", "#!/bin/sh\necho broken on purpose\nexit 3\n", 0o755)
 	u.broken = p.pack(t, 247, "3.0")
 	p.release(t, "4.0")
-	u.mended = p.pack(t, 247, "4.0")
+	u.fixed = p.pack(t, 247, "4.0")
 	return u
 }
 
-// nodeUpgrades: the version is that of package.json. The broken release listens, so that it counts as started, and dies
-// before it has accepted anything: what a release accepts before it dies is lost, whoever manages it.
+// nodeUpgrades returns packages whose version is in package.json. The broken release listens, so that it counts as started,
+// and dies before it has accepted a connection: a connection that a release accepts before it dies is always lost.
 func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	t.Helper()
 	p := nodeProject(t)
@@ -259,6 +259,6 @@ func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	p.nodeRelease(t, "3.0.0", ", () => { console.log('broken on purpose'); process.exit(1) }")
 	u.broken = p.pack(t, systemd, "")
 	p.nodeRelease(t, "4.0.0", "")
-	u.mended = p.pack(t, systemd, "")
+	u.fixed = p.pack(t, systemd, "")
 	return u
 }

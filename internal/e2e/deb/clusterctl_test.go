@@ -19,8 +19,8 @@ import (
 // Versions of the package: the one before, and the one after.
 const older, newer = "0.0.1", "0.0.2"
 
-// TestPackageOfClusterctl has the package of clusterctl installed on fresh machines, used, upgraded under load, removed and purged,
-// and in between that of an app which it has to adopt.
+// TestPackageOfClusterctl installs the package of clusterctl on new machines, uses it, upgrades it under load, removes and
+// purges it. In between it does the same with the package of an app that has to be adopted.
 func TestPackageOfClusterctl(t *testing.T) {
 	first := debFile(makeDeb(t, top, older, nil, "amd64"), older, "amd64")
 	second := debFile(makeDeb(t, top, newer, nil, "amd64"), newer, "amd64")
@@ -101,7 +101,7 @@ func wantSeen(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantShipped looks whether all is where programs look for it.
+// wantShipped fails the test unless each file is where programs look for it.
 func wantShipped(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+older) {
@@ -249,7 +249,7 @@ func TestPackageForArm64(t *testing.T) {
 	}
 }
 
-// lintian has nothing to say but what is overridden, each with its reason.
+// lintian fails the test unless lintian accepts the package; overrides have their reasons.
 func lintian(t *testing.T, deb string) {
 	t.Helper()
 	out, err := exec.Command("lintian", "--pedantic", "--fail-on", "error,warning,pedantic", "--allow-root", deb).CombinedOutput()

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// former turns a package into the one that an earlier clusterctl would have made of the same app. That used /opt/NAME,
+// former returns the package that an earlier clusterctl would have made of the same app. That used /opt/NAME,
 // /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
 func former(t testing.TB, deb, name string) string {
 	t.Helper()

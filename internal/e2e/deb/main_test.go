@@ -50,16 +50,16 @@ func debFile(dist, version, arch string) string {
 	return filepath.Join(dist, fmt.Sprintf("clusterctl_%s-1_%s.deb", version, arch))
 }
 
-// fresh makes a machine install manuals and notes too, as ordinary ones do, and tells what files it has.
+// fresh has a machine install manuals and notes, as ordinary machines do, and returns the files of the machine.
 func fresh(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
-	// deb-systemd-helper removes every empty directory of links, also those that the image had.
+	// deb-systemd-helper removes every empty directory of links, and so the ones of the image.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
 	return files(t, m)
 }
 
-// files are all files of a machine with type, permissions, owner and target, but for logs, caches and dpkg's own notes; and
-// who is known on it, which units are, and which failed.
+// files lists the files of a machine with type, permissions, owner and target, without logs, caches and the files of dpkg;
+// then its users, its units, and the units that failed.
 func files(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
@@ -80,7 +80,7 @@ true`)
 	return strings.Split(out, "\n")
 }
 
-// copyIn puts a package into a machine and gives its path there.
+// copyIn copies a package into a machine, and returns its path there.
 func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	t.Helper()
 	to := "/srv/packages/" + filepath.Base(file)

@@ -102,7 +102,7 @@ func TestChangedConfigGivesNoRights(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		who := k.user()
 		if who == "" || who == "root" {
-			return // nobody but root may change the file there
+			return // only root may change the file there
 		}
 		m.WriteFile(t, k.path("hostile.yaml"), strings.Replace(k.config(), "run-as: "+who,
 			"run-as: root\n    sandbox: off\n    listen: [127.0.0.1:"+fmt.Sprint(k.port)+"]", 1), 0o644)

@@ -50,7 +50,7 @@ func (k kind) user() string {
 	return k.owner
 }
 
-// releases are the two that most servers run.
+// releases returns the two releases that most servers run.
 func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
 // onEach runs a test for each kind of app on each release, installed. Most of it waits, so all run at the same time.
@@ -82,7 +82,7 @@ echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/se
 	}}
 }
 
-// install installs the app of this kind, with an .env of its own, and removes it with the test.
+// install installs the app of this kind, with an .env file, and removes it at the end of the test.
 func (k kind) install(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./internal/e2e/hostile/worker"), k.path(program))

@@ -49,7 +49,7 @@ func (a App) Uninstall(t testing.TB) {
 	}
 }
 
-// Service returns the name of the unit that stands for the whole app.
+// Service returns the name of the unit that starts and stops all instances.
 func (a App) Service() string { return a.Name + ".service" }
 
 // Socket returns the name of the socket unit.

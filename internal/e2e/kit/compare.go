@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference returns the lines that only after has, and those that only before has. Lines that occur several times are
+// Difference returns the lines that only after has, and the lines that only before has. Lines that occur several times are
 // counted.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)

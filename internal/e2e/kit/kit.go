@@ -95,7 +95,7 @@ func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.
 	}
 }
 
-// OwnMachines runs a test on machines of its own, all releases at the same time.
+// OwnMachines runs a test on new machines, all releases at the same time.
 func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {

@@ -27,13 +27,13 @@ func install(t testing.TB, m *kit.Machine, name string, instances, port int, arg
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
 }
 
-// bodies is the header that no program sends, so that package load names the worker by the answer's body.
+// bodies is a header that no program sends, so that package load names the worker by the body of the answer.
 const bodies = "X-None"
 
 // hello is the answer of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
-// answers reads who answered from a report in which bodies are the names. An answer that is not right fails the test.
+// answers returns how often each process answered, from a report whose names are bodies. A wrong answer fails the test.
 func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	t.Helper()
 	by := map[int]int{}
@@ -49,8 +49,8 @@ func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	return by
 }
 
-// instanceOf tells which instance of the app a process belongs to: by its cgroup, so that the worker of a worker counts
-// too. It is 0 for a process that is gone or somebody else's.
+// instanceOf returns the instance of the app that a process belongs to, by its cgroup, so that the worker of a worker
+// counts, too. It returns 0 for a process that has ended or is not one of the app.
 func instanceOf(a kit.App, pid int) int {
 	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/cgroup", a.Machine.Root(), pid))
 	if err != nil {
@@ -65,7 +65,7 @@ func instanceOf(a kit.App, pid int) int {
 	return i
 }
 
-// processes are the PIDs in an instance's cgroup.
+// processes returns the PIDs in an instance's cgroup.
 func processes(t testing.TB, a kit.App, i int) []int {
 	t.Helper()
 	group := a.Machine.Property(t, a.Unit(i), "ControlGroup")
@@ -108,10 +108,10 @@ func runConcurrently[P interface{ String() string }](t *testing.T, atATime int, 
 	wg.Wait()
 }
 
-// mostBatches bounds how long everyOne waits for the last instance; the first or second batch is enough as a rule.
+// mostBatches bounds how often wantAllAnswer sends requests; the first or second batch is usually enough.
 const mostBatches = 40
 
-// wantAllAnswer sends requests until each instance has answered. Every answer has to be right and no request may fail.
+// wantAllAnswer sends requests until each instance has answered. Every answer must be right, and no request may fail.
 func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}

@@ -27,13 +27,13 @@ func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...s
 	return install(t, m, name, 2, n, port(n, args...)...)
 }
 
-// startCrashing makes an instance end at each start from now on, and ends it now.
+// startCrashing ends an instance, and makes it end at each start.
 func startCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("touch %s/crash/%s-%d && systemctl kill -s KILL %s", srv, a.Name, i, a.Unit(i)))
 }
 
-// stopCrashing makes it serve again.
+// stopCrashing makes an instance serve at its next start.
 func stopCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("rm %s/crash/%s-%d", srv, a.Name, i))
@@ -41,8 +41,8 @@ func stopCrashing(t testing.TB, a kit.App, i int) {
 
 var waiting = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the last with exited/7$`)
 
-// TestBackoff: the first restart is at once, then each wait is half as long again; meanwhile the other instance serves
-// everybody, and when the fault is mended the instance comes back by itself.
+// TestBackoff: the first restart is immediate, then each wait is 1.5 times as long. The other instance serves all requests,
+// and when the fault is fixed, the instance comes back without help.
 func TestBackoff(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := installCrasher(t, m, "b-grow", 8701)
@@ -70,7 +70,7 @@ func TestBackoff(t *testing.T) {
 		}
 		d, err := time.ParseDuration(w[1])
 		if n, _ := strconv.Atoi(w[2]); err != nil || n != i+2 {
-			t.Errorf("wait %d is told as %q", i+1, text)
+			t.Errorf("the status of wait %d is %q", i+1, text)
 		}
 		if want = max(want*3/2, 100*time.Millisecond); d < want-time.Millisecond || d > want+time.Millisecond {
 			t.Errorf("wait %d is %v, want %v", i+1, d, want)
@@ -84,7 +84,7 @@ func TestBackoff(t *testing.T) {
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance crashed: %v\n%v", err, r)
 	}
-	// More than these when the fault was mended later than within the wait of half a second.
+	// There are more runs when the fault was fixed later than in the wait of half a second.
 	m.AwaitJournal(t, "starts with failures=6", "-u", a.Unit(2))
 	got := failures(t, a, 2)
 	for i, f := range got {
@@ -98,7 +98,7 @@ func TestBackoff(t *testing.T) {
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// failures are what the state file said at each start of an instance, the oldest first.
+// failures returns the failures in the state file at each start of an instance, the oldest first.
 func failures(t testing.TB, a kit.App, i int) []string {
 	t.Helper()
 	var all []string

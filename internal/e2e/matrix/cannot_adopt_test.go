@@ -10,13 +10,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestProgramThatCannotBeAdopted: a program that the shim cannot help is told so in one line of error, with what to do, before it runs.
+// TestProgramThatCannotBeAdopted: when the shim cannot adopt a program, it logs one error and one hint, and does not start it.
 func TestProgramThatCannotBeAdopted(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
 	for _, c := range []struct {
 		name, why, hint string
-		// dropIn is what the administrator has added to the unit; EXEC stands for its command line.
+		// dropIn is what the administrator has added to the unit; EXEC is replaced by its command line.
 		dropIn string
 	}{
 		{
@@ -25,7 +25,7 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 		},
 		{
 			"h-busy", "listener is already installed", "--activation native",
-			// Started with "+", the helper keeps its descriptor out of nobody's way; the user is the unit's all the same.
+			// The helper installs a listener of seccomp first; it runs as the user of the unit.
 			"[Service]\nSystemCallFilter=\nExecStart=\nExecStart=:" + srv + "/listener EXEC\n",
 		},
 	} {
@@ -43,14 +43,14 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 			m.AwaitJournal(t, c.hint, "-u", a.Unit(1), "--since", since) // the last line of what it says
 			wantOneError(t, m, a.Unit(1), since, c.why, c.hint)
 			if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "failed" {
-				t.Errorf("no restart mends it, and it is %s, want failed", s)
+				t.Errorf("a restart cannot fix it, and it is %s, want failed", s)
 			}
 			kit.WantOutput(t, m.Must(t, "show", a.Name), "cannot adopt the program on this machine")
 		})
 	}
 }
 
-// wantOneError looks at what the shim has said in a unit: one line of error with the reason, one of hint with the remedy.
+// wantOneError fails the test unless the shim has logged one error with the reason and one hint in a unit.
 func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
 	t.Helper()
 	var said []string

@@ -18,14 +18,14 @@ import (
 var sum = regexp.MustCompile(`^(\d+): 4999999950000000$`)
 
 // TestCluster2021: the example of Node's cluster module that people copy, as it is, with its master in each instance and
-// without it. Its workers compute, and die at some moment within 20 seconds: what such a death costs is what that worker
-// had in its hands, and nobody is ever refused.
+// without it. Its workers compute, and die at some moment within 20 seconds: such a death costs the requests that the worker
+// was serving, and no connection is ever refused.
 //
-// With the master it also costs a connection that the master was just handing over: it keeps that one open for ever, so
-// its client hangs. That is Node's own doing (node master.js without us: 8 hung of 130 requests, 14 deaths).
+// With the master it also costs a connection that the master was handing over: the master keeps it open forever, so its
+// client hangs. Node itself does the same (node master.js without us: 8 of 130 requests hung, 14 deaths).
 func TestCluster2021(t *testing.T) {
 	t.Parallel()
-	// A machine of its own: it computes while others wait, and looks at what is left.
+	// The test computes while others wait, and compares the whole machine, so it has a separate machine.
 	m := suite().Boot(t, lab.Bookworm)
 	before := takeInventory(t, m)
 	for _, c := range []struct {
@@ -39,8 +39,8 @@ func TestCluster2021(t *testing.T) {
 		{"c-masters", "master.js", "died with 1", 4, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// A request computes for some tenth of a second of CPU, which on a busy machine is seconds, and a worker has several in
-			// its hands: the drain waits for all of them. Not with a master, where it would wait for what hangs for ever.
+			// A request computes for some tenth of a second of CPU, which on a busy machine is seconds, and a worker serves
+			// several at a time: the drain waits for all of them. With a master it would wait forever for the hung ones.
 			timeout, drain := patience.For(time.Minute), "60s"
 			if c.hangs {
 				timeout, drain = 10*time.Second, "3s"
@@ -62,7 +62,7 @@ func TestCluster2021(t *testing.T) {
 				for pid, n := range answers(t, r, sum) {
 					seen[instanceOf(a, pid)] += n
 				}
-				// Who has died meanwhile is in no instance any more.
+				// A worker that has died is in no instance.
 				if delete(seen, 0); len(seen) == c.n {
 					break
 				}
@@ -75,7 +75,7 @@ func TestCluster2021(t *testing.T) {
 				t.Log(r)
 				worst = max(worst, r.Failed())
 			}
-			// A client knows of a death before it stands in the journal.
+			// A client notices a death before the journal has a line of it.
 			m.AwaitLines(t, (worst+conns-1)/conns, c.death, "-u", a.Name+"@*")
 			deaths := strings.Count(m.Journal(t, "-u", a.Name+"@*", "-o", "cat"), c.death)
 			t.Logf("%d deaths in all", deaths)

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVariablesOfEachInstance: what each instance is told of itself, and the CPU that it is bound to.
+// TestVariablesOfEachInstance: the variables of each instance, and the CPU that it is bound to.
 func TestVariablesOfEachInstance(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "e-vars", 3, 8711, port(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100",

@@ -99,7 +99,7 @@ type kindName string
 
 func (w kindName) String() string { return string(w) }
 
-// TestStopWithFullRunDirectory: an app can be stopped and uninstalled when nobody can write to /run any more.
+// TestStopWithFullRunDirectory: an app can be stopped and uninstalled while /run is full.
 func TestStopWithFullRunDirectory(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) { // its /run is filled
 		a := install(t, m, "h-full", 2, 8745, port(8745, "--drain-timeout", "1s", "server.py")...)

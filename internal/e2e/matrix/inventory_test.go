@@ -13,7 +13,7 @@ import (
 type inventory []string
 
 // inventoryScript lists processes, files of /run and wherever an app may write, units, listeners and what PID 1 holds
-// open. What systemd, the journal and this script itself do meanwhile is left out, and so are
+// open. It leaves out what systemd, the journal and this script do, and
 //   - sockets of PID 1 that do not listen: connections of systemctl and of the bus come and go;
 //   - /run/systemd/units/log-extra-fields:*, which systemd leaves for every unit with LogExtraFields= (seen with a plain
 //     one on 252), and /run/private, dynamic-uid and unit-private-tmp, which the first unit of a machine that needs them makes;
@@ -48,7 +48,7 @@ func wantNothingLeft(t testing.TB, m *kit.Machine, before inventory) {
 		t.Errorf("left behind: %s", l)
 	}
 	for _, l := range fewer {
-		// A unit of systemd's own that was collected meanwhile is no harm; a file or a process would be.
+		// systemd may have collected one of its units. Files and processes must not be gone.
 		if !strings.HasPrefix(l, "unit ") {
 			t.Errorf("gone: %s", l)
 		}

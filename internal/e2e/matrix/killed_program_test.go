@@ -22,13 +22,13 @@ func kill(t testing.TB, m *kit.Machine, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
 		if pid <= 1 {
-			t.Fatalf("%d is no worker", pid)
+			t.Fatalf("%d is not a worker", pid)
 		}
 		m.Sh(t, "kill -9 "+itoa(pid))
 	}
 }
 
-// awaitReplacement begins to watch an instance, lets f kill it, and waits until it is active with another main process.
+// awaitReplacement calls f, which kills an instance, and waits until the instance is active with another main process.
 func awaitReplacement(t testing.TB, a kit.App, i int, f func()) {
 	t.Helper()
 	changes := kit.DialBus(t, a.Machine).Watch(t, a.Unit(i))
@@ -70,8 +70,8 @@ func TestKilledProgram(t *testing.T) {
 	}
 	for _, v := range victims {
 		old, notifier := m.MainPID(t, a.Unit(1)), notifier(t, a, 1)
-		// One command: with the program gone, the notifier leaves by itself before a second one could reach it. It may do so
-		// before this one reaches it, too, and that is no error.
+		// One command: with the program gone, the notifier leaves by itself before a second one could reach it. It may
+		// also leave before this command reaches it, which is not an error.
 		var words []string
 		for _, pid := range v.pids(old, notifier) {
 			words = append(words, itoa(pid))

@@ -17,8 +17,7 @@ import (
 type program struct {
 	name string
 	port int
-	// args are those of "clusterctl install" behind the number and the name: the port is not among them, since the
-	// probe finds it.
+	// args are arguments of "clusterctl install" without count, name and port: the probe finds the port.
 	args []string
 	path string         // of the requests; "/hello" if empty
 	want *regexp.Regexp // of the answers; hello if nil
@@ -45,7 +44,7 @@ func port(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }
 
-// programsOnEachSystemd are the programs that are run on all four systemds; the others need what the richer image has.
+// programsOnEachSystemd returns the programs that run on all four releases; the others need the image of workers.
 func programsOnEachSystemd() []program {
 	return []program{
 		{name: "m-node", port: 8301, args: port(8301, "node.js")},

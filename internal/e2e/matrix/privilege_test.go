@@ -26,7 +26,7 @@ func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	m.AwaitJournal(t, "of user 65534 binds 0.0.0.0:8741, which belongs to user 0", "-u", a.Unit(1))
 }
 
-// ptrace has the state of CAP_SYS_PTRACE in /proc/PID/status.
+// ptrace is the state of CAP_SYS_PTRACE in /proc/PID/status.
 const ptrace = "0000000000080000"
 
 // TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program has none, also in a user namespace. A
@@ -61,7 +61,7 @@ func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 	}
 }
 
-// wantCapabilities looks at all sets of a process that give it something.
+// wantCapabilities compares all capability sets that give a process something.
 func wantCapabilities(t testing.TB, m *kit.Machine, pid int, want string) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/status", m.Root(), pid))

@@ -110,7 +110,7 @@ func TestProbeOutcomes(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestInstallTargets: what can stand behind "install", and what becomes of it.
+// TestInstallTargets installs each kind of file, directory and command, and compares the command lines of the workers.
 func TestInstallTargets(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "chmod 755 "+srv+"/shebang && cp "+srv+"/shebang "+srv+"/unexecutable && chmod 644 "+srv+"/unexecutable")

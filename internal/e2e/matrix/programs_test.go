@@ -104,7 +104,7 @@ func version(t testing.TB, m *kit.Machine, name string) string {
 	return ""
 }
 
-// silencersOfTheWorld are servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC server, asked
+// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC server, asked
 // by its own client, and the HTTP server of Java.
 func silencersOfTheWorld(t *testing.T) []row {
 	m := suite().Shared(t, lab.Workers)

@@ -25,7 +25,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 		node := install(t, m, "l-node", 2, 8421, port(8421, "node.js")...)
 		worker := install(t, m, "l-go", 2, 8422, "--listen", "8422", "--activation", "native", "x", "--", srv+"/go-worker")
 		for _, a := range []kit.App{node, worker} {
-			// systemctl reload has no flags; they stand in the unit of the app.
+			// systemctl reload has no flags; the unit of the app has them.
 			drop := "/etc/systemd/system/" + a.Name + ".service.d"
 			m.WriteFile(t, drop+"/60-test.conf", "[Service]\nEnvironment=\"CLUSTERCTL_RELOAD_FLAGS="+settle+"\"\n", 0o644)
 			t.Cleanup(func() { m.Sh(t, "rm "+drop+"/60-test.conf; systemctl daemon-reload") })

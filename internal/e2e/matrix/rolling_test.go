@@ -58,8 +58,7 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restartInTurn restarts instances, one at a time and in turn. One shell does it all: entering the machine takes longer than
-// a restart.
+// restartInTurn restarts instances one after the other, in one shell: entering the machine takes longer than a restart.
 func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))

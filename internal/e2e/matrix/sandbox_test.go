@@ -22,11 +22,11 @@ func TestSandbox(t *testing.T) {
 		sandbox string
 		most    float64
 		user    string
-		other   string // what comes of a write to a path that is not opened
+		other   string // the result of a write to a path that is not opened
 	}{
 		{"default", 1.9, "dynamic", "Read-only file system"},
 		{"strict", 1.9, "dynamic", "Read-only file system"},
-		// DynamicUser= brings ProtectSystem=strict of its own, whatever the sandbox.
+		// DynamicUser= implies ProtectSystem=strict, whatever the sandbox.
 		{"off", 10, "www-data", "written"},
 	} {
 		t.Run(c.sandbox, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestExposureOnEachSystemd: the verdict is that of each systemd's own systemd-analyze.
+// TestExposureOnEachSystemd: each systemd has another systemd-analyze, with other verdicts.
 func TestExposureOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := install(t, m, "x-node", 1, 8722, port(8722, "node.js")...)
@@ -94,7 +94,7 @@ func TestRunAs(t *testing.T) {
 			// systemd takes dynamic users from 61184 to 65519 (systemd.exec(5), DynamicUser=).
 			uid, err := strconv.Atoi(strings.TrimPrefix(got, "written by "))
 			if err != nil || uid < 61184 || uid > 65519 {
-				t.Errorf("%q is no dynamic user", got)
+				t.Errorf("%q is not a dynamic user", got)
 			}
 		})
 	}

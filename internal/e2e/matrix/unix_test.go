@@ -25,8 +25,8 @@ type unixCase struct {
 
 func (c unixCase) String() string { return c.name }
 
-// unixCases are the programs as they are: they remove the path, test it by connecting, and change its owner and mode. Each has
-// the path in the directory of the app and in /run, found and given.
+// unixCases returns a case for each program: with the path in the directory of the app or in /run, found by the probe or
+// given. The programs remove the path, test it by connecting, and change its owner and mode.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string

@@ -134,7 +134,7 @@ func ownPlace(p string) bool {
 }
 
 // emptyHome reports whether p is the empty file system, in memory, that covers the homes. Before systemd 257 a worker can
-// write to it, and nobody else sees what is written.
+// write to it, and no other process sees what is written.
 func emptyHome(p string) bool {
 	var st unix.Statfs_t
 	err := unix.Statfs(p, &st)

@@ -26,7 +26,7 @@ func callerPrefixes() map[string][]string {
 	}
 	return map[string][]string{
 		"root":    nil,
-		"nobody":  {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"},
+		"nobody":  kit.AsNobody(),
 		"no-bus":  without("mount -t tmpfs none /run/dbus && mount --bind /dev/null /run/systemd/private"),
 		"no-init": without("mount -t tmpfs none /run"),
 		"full":    without("mount -t tmpfs -o nr_inodes=2 none /var/lib && touch /var/lib/full"),

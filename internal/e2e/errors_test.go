@@ -256,7 +256,7 @@ func TestNoPermission(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "perm", 1, 8206, "--", goWorker)
 		nobody := func(argv ...string) []string {
-			return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", kit.Ctl}, argv...)
+			return kit.AsNobody(slices.Insert(argv, 0, kit.Ctl)...)
 		}
 		checkAll(t, m, []refusal{
 			{name: "install", argv: nobody("install", "other", "-i", "1", "--listen", "8207", "--", goWorker),

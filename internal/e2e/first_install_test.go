@@ -39,11 +39,9 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, "+
 			"r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
-		a := kit.App{Machine: m, Name: "slow", Instances: 2, Port: 8180}
-		t.Cleanup(func() { a.Uninstall(t) })
 		// In the sandbox, where the probe has to look into the program too.
-		r := m.Must(t, "install", "slow", "-i", "2", "--settle", "200ms", "--no-node-preload", "--", "node", program)
-		wantIn(t, r.Stderr, "probe: it listens on tcp port 8180")
+		a := kit.Install(t, m, "slow", 2, 8180, "slow", "--settle", "200ms", "--no-node-preload", "--", "node", program)
+		wantIn(t, a.Output.Stderr, "probe: it listens on tcp port 8180")
 		a.WantUp(t)
 	})
 }

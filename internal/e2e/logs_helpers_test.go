@@ -17,11 +17,7 @@ import (
 )
 
 // talker is an app without a port whose instances do what they are told.
-type talker struct {
-	m    *kit.Machine
-	name string
-	n    int
-}
+type talker struct{ kit.App }
 
 const (
 	talkerScript = "/opt/e2e/talker.sh"
@@ -40,24 +36,20 @@ func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...str
 
 func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
-	a := talker{m, name, n}
-	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
-	m.Must(t, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native",
-		"--run-as", "root", "--sandbox", "off",
-		"--settle", "1ms"}, more, []string{"--", program, a.fifo()})...)
+	flags := []string{name, "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--settle", "1ms"}
+	command := []string{"--", program, "/run/e2e/" + name}
+	a := talker{kit.Install(t, m, name, n, 0, slices.Concat(flags, more, command)...)}
 	for i := 1; i <= n; i++ {
 		a.awaitReady(t, i)
 	}
 	return a
 }
 
-func (a talker) fifo() string { return "/run/e2e/" + a.name }
-
 // awaitReady waits until an instance has logged that it is ready in its present run.
 func (a talker) awaitReady(t testing.TB, i int) {
 	t.Helper()
-	id := a.m.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.name, i))
-	a.m.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
+	id := a.Machine.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.Name, i))
+	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
 // tell sends an instance a command: a line of sh for talker.sh, a word for logger.
@@ -65,17 +57,17 @@ func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := a.m.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", a.fifo(), i))
+	cmd := a.Machine.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", "/run/e2e/"+a.Name, i))
 	cmd.Stdin = strings.NewReader(line + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("telling %s@%d %q: %v %s", a.name, i, line, err, out)
+		t.Fatalf("telling %s@%d %q: %v %s", a.Name, i, line, err, out)
 	}
 }
 
 // await waits for a line in the app's journal.
 func (a talker) await(t testing.TB, text string) {
 	t.Helper()
-	a.m.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.name)
+	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)
 }
 
 // logLine is an object of logs --json.

@@ -146,7 +146,7 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 		again := func(flags ...string) lab.Result {
 			return m.Must(t, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native",
 				"--run-as", "root", "--sandbox", "off",
-				"--settle", "1ms"}, flags, []string{"--", talkerScript, a.fifo()})...)
+				"--settle", "1ms"}, flags, []string{"--", talkerScript, "/run/e2e/" + a.Name})...)
 		}
 		pid := m.MainPID(t, "limits@1.service")
 		again("--log-namespace", "--log-max-size", "32M")

@@ -151,8 +151,8 @@ func checkAsNobody(t *testing.T, m *kit.Machine) {
 	}
 	m.MustAsNobody(t, "show", "see")
 	m.MustAsNobody(t, "env", "see")
-	if r := m.Run(t.Context(), "setpriv", "--reuid=65534", "--clear-groups", kit.Ctl, "env", "see",
-		"--running"); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
+	if r := m.Run(t.Context(), kit.AsNobody(kit.Ctl, "env", "see", "--running")...); r.Code != notAllowed ||
+		!strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
 		t.Errorf("env --running as nobody: %v", r)
 	}
 }

@@ -20,13 +20,12 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/group.py", groupProgram)
 		for _, n := range []int{1, 2} {
-			a := kit.App{Machine: m, Name: fmt.Sprintf("group%d", n), Instances: n}
-			t.Cleanup(func() { a.Uninstall(t) })
 			port := fmt.Sprint(8394 + n)
-			r := m.Must(t, "install", a.Name, "-i", fmt.Sprint(n), "--settle", "200ms", "--", "python3", groupProgram, port, "/dev/null")
+			a := kit.Install(t, m, fmt.Sprintf("group%d", n), n, 0, fmt.Sprintf("group%d", n), "--settle", "200ms",
+				"--", "python3", groupProgram, port, "/dev/null")
 			if want := "probe: it joins a multicast group on UDP port " + port +
-				", so each instance opens this socket itself\n"; strings.Count(r.Stderr, want) != 1 {
-				t.Errorf("%v", r)
+				", so each instance opens this socket itself\n"; strings.Count(a.Output.Stderr, want) != 1 {
+				t.Errorf("%v", a.Output)
 			}
 			if got := m.Try("test -e /etc/systemd/system/" + a.Socket()); got.Code == 0 {
 				t.Error("there is a socket unit")
@@ -47,9 +46,8 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		}
 
 		// With a TCP port beside it, that one alone is shared.
-		a := kit.App{Machine: m, Name: "groupweb", Instances: 2, Port: 8398}
-		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", a.Name, "-i", "2", "--settle", "200ms", "--", "python3", groupProgram, "8397", "/dev/null", "8398")
+		a := kit.Install(t, m, "groupweb", 2, 8398, "groupweb", "--settle", "200ms", "--", "python3", groupProgram,
+			"8397", "/dev/null", "8398")
 		if got := m.Sh(t, "systemctl cat "+a.Socket()+" | grep ^Listen"); got != "ListenStream=0.0.0.0:8398" {
 			t.Errorf("%q", got)
 		}
@@ -58,9 +56,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		m.Sh(t, "curl -fsS -m 20 "+a.URL("/"))
 
 		// Without a probe, the log of the workers has the reason.
-		shared := kit.App{Machine: m, Name: "groupshared", Instances: 1}
-		t.Cleanup(func() { shared.Uninstall(t) })
-		m.Must(t, "install", shared.Name, "-i", "1", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",
+		shared := kit.Install(t, m, "groupshared", 1, 0, "groupshared", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",
 			"--", "python3", groupProgram, "8400", "/dev/null")
 		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can",
 			"-u", shared.Unit(1))

@@ -19,9 +19,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		// Everything that is not meant to run writes this file.
 		const proof, write = "/root/proof", "/bin/sh -c 'id > /root/proof'"
-		queue := kit.App{Machine: m, Name: "queue", Instances: 2}
-		t.Cleanup(func() { queue.Uninstall(t) })
-		m.Must(t, "install", "queue", "-i", "2", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
+		kit.Install(t, m, "queue", 2, 0, "queue", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
 		kit.InstallNative(t, m, "shop", 2, 8235, "--", goWorker)
 		was := kit.InstallNative(t, m, "front-was", 1, 8236, "--", goWorker)
 		was.Uninstall(t)

@@ -22,9 +22,7 @@ func TestReloadSaysWhatItCuts(t *testing.T) {
 		const program = "/opt/e2e/stream.py"
 		m.CopyIn(t, "testdata/stream.py", program)
 		m.CopyIn(t, "testdata/reader.py", "/opt/e2e/reader.py")
-		a := kit.App{Machine: m, Name: "streams", Instances: 1}
-		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", a.Name, "-i", "1", "--listen", "127.0.0.1:8631", "--drain-timeout", "3s", "--settle", "200ms", "--",
+		a := kit.Install(t, m, "streams", 1, 0, "streams", "--listen", "127.0.0.1:8631", "--drain-timeout", "3s", "--settle", "200ms", "--",
 			"/usr/bin/python3", program, "8631")
 		read := func(n int) []string {
 			m.Sh(t, fmt.Sprintf("systemd-run --collect --unit=reader-%d /usr/bin/python3 /opt/e2e/reader.py 8631 %d", n, n))

@@ -197,9 +197,7 @@ func TestExposureOfEachKind(t *testing.T) {
 		wantExposure(t, takeOver(t, m, "kind-dynamic", 8304, "/opt/e2e").App)
 		for _, user := range []string{"dynamic", "root", "www-data"} {
 			name := "kind-" + user + "-bg"
-			b := kit.App{Machine: m, Name: name, Instances: 1}
-			t.Cleanup(func() { b.Uninstall(t) })
-			m.Must(t, "install", name, "-i", "1", "--no-listen", "--run-as", user, "--settle", "200ms", "--", ticker)
+			b := kit.Install(t, m, name, 1, 0, name, "--no-listen", "--run-as", user, "--settle", "200ms", "--", ticker)
 			wantExposure(t, b)
 		}
 	})

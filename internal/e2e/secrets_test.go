@@ -14,9 +14,6 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// asNobody is the beginning of a command line that runs as a user without rights.
-var asNobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
-
 // setSecret stores a secret by way of standard input.
 func setSecret(t testing.TB, m *kit.Machine, app, name, value string) string {
 	t.Helper()
@@ -78,12 +75,12 @@ func TestSecretsAreNowhere(t *testing.T) {
 				"org.freedesktop.systemd1.Service Environment",
 		}
 		for _, script := range look {
-			r := m.Run(t.Context(), slices.Concat(asNobody, []string{"sh", "-c", script})...)
+			r := m.Run(t.Context(), kit.AsNobody("sh", "-c", script)...)
 			if strings.Contains(r.Stdout+r.Stderr, "hunter2") {
 				t.Errorf("%s finds it: %v", script, r)
 			}
 		}
-		if r := m.Run(t.Context(), slices.Concat(asNobody, []string{kit.Ctl, "secret", "ls", "nowhere"})...); r.Code != notAllowed ||
+		if r := m.Run(t.Context(), kit.AsNobody(kit.Ctl, "secret", "ls", "nowhere")...); r.Code != notAllowed ||
 			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
 			t.Errorf("secret ls as nobody: %v", r)
 		}
@@ -101,11 +98,11 @@ func TestSecretsAreNowhere(t *testing.T) {
 		if err := outputschema.Check("env", []byte(env.Stdout)); err != nil {
 			t.Errorf("%v\n%s", err, env.Stdout)
 		}
-		r = m.Run(t.Context(), slices.Concat(asNobody, []string{kit.Ctl, "env", "nowhere"})...)
+		r = m.Run(t.Context(), kit.AsNobody(kit.Ctl, "env", "nowhere")...)
 		if r.Code != 0 || !strings.Contains(r.Stdout, "# PLAIN (needs root)") {
 			t.Errorf("env as nobody: %v", r)
 		}
-		r = m.Run(t.Context(), slices.Concat(asNobody, []string{kit.Ctl, "show", "nowhere"})...)
+		r = m.Run(t.Context(), kit.AsNobody(kit.Ctl, "show", "nowhere")...)
 		if r.Code != 0 || strings.Contains(r.Stdout, "changed") {
 			t.Errorf("show as nobody: %v", r)
 		}

@@ -48,9 +48,7 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 func TestNoDelayByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
-		a := kit.App{Machine: m, Name: "nodelay", Instances: 1, Port: 8392}
-		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", a.Name, "-i", "1", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
+		a := kit.Install(t, m, "nodelay", 1, 8392, "nodelay", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
 		if got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") ||
 			!strings.Contains(got, "SO_KEEPALIVE=0/0") {
 			t.Error(got)

@@ -116,9 +116,7 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)
 		m.Sh(t, "rm -f /opt/e2e/adopted.crash")
 		t.Cleanup(func() { m.Sh(t, "rm -f /opt/e2e/adopted.crash") })
-		a := kit.App{Machine: m, Name: "adopted", Instances: 2}
-		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", "adopted", "-i", "2", "--listen", "8324", "--settle", "0s", "--no-node-preload",
+		a := kit.Install(t, m, "adopted", 2, 0, "adopted", "--listen", "8324", "--settle", "0s", "--no-node-preload",
 			"--", "/usr/bin/node", "/opt/e2e/unmodified.js")
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
 		l := listApps(t, m, "adopted")[0]

@@ -72,9 +72,7 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 func TestRemovedSocketFile(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const path = "/run/e2e-lost/lost.sock"
-		a := kit.App{Machine: m, Name: "lost", Instances: 2}
-		t.Cleanup(func() { a.Uninstall(t) })
-		m.Must(t, "install", a.Name, "-i", "2", "--run-as", "daemon", "--listen", path, "--activation", "native",
+		kit.Install(t, m, "lost", 2, 0, "lost", "--run-as", "daemon", "--listen", path, "--activation", "native",
 			"--settle", "100ms", "--", worker)
 		served := func(about string) {
 			t.Helper()

@@ -134,17 +134,17 @@ func (m *Machine) Must(t testing.TB, args ...string) lab.Result {
 	return r
 }
 
-// Nobody returns a command line that runs clusterctl as the user nobody.
-func Nobody(args ...string) []string {
-	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", Ctl}, args...)
+// AsNobody returns a command line that runs a command as a user without rights.
+func AsNobody(argv ...string) []string {
+	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}, argv...)
 }
 
-// MustAsNobody runs clusterctl as the user nobody, and ends the test when it fails.
+// MustAsNobody runs clusterctl as a user without rights, and ends the test when it fails.
 func (m *Machine) MustAsNobody(t testing.TB, args ...string) lab.Result {
 	t.Helper()
-	r := m.Run(t.Context(), Nobody(args...)...)
+	r := m.Run(t.Context(), AsNobody(slices.Insert(args, 0, Ctl)...)...)
 	if r.Code != 0 {
-		t.Fatalf("clusterctl %q as nobody: %v", args, r)
+		t.Fatalf("clusterctl %q without rights: %v", args, r)
 	}
 	return r
 }

@@ -35,8 +35,8 @@ func TestOneInstanceByDefault(t *testing.T) {
 		}
 		want := func(count string, n int) {
 			t.Helper()
-			if l := list(t, m); l.Apps[0].Ready != n || l.Apps[0].Wanted != n {
-				t.Errorf("%d of %d ready, want %d", l.Apps[0].Ready, l.Apps[0].Wanted, n)
+			if l := listApps(t, m); l[0].Ready != n || l[0].Wanted != n {
+				t.Errorf("%d of %d ready, want %d", l[0].Ready, l[0].Wanted, n)
 			}
 			if source := m.ReadFile(t, "/etc/clusterctl/count.yaml"); !strings.Contains(source, "\ninstances: "+count+"\n") {
 				t.Errorf("the source does not say %q:\n%s", count, source)

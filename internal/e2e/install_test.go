@@ -183,8 +183,8 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 			t.Helper()
 			a := kit.App{Machine: m, Name: "max", Instances: n, Port: 8186}
 			a.WantUp(t)
-			if l := list(t, m); l.Apps[0].Ready != n || l.Apps[0].Wanted != n || l.Apps[0].State != "running" {
-				t.Errorf("with %d CPUs: %+v", n, l.Apps[0])
+			if l := listApps(t, m); l[0].Ready != n || l[0].Wanted != n || l[0].State != "running" {
+				t.Errorf("with %d CPUs: %+v", n, l[0])
 			}
 		}
 		wantCount(all.Count())

@@ -32,6 +32,7 @@ type instanceStatus struct {
 type queueStatus struct{ Depth, Limit int }
 
 type appStatus struct {
+	Restarts     int              `json:"restarts"`
 	Name         string           `json:"name"`
 	State        string           `json:"state"`
 	Ready        int              `json:"ready"`

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -14,36 +13,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
-
-// listing is what "ls --json" promises.
-type listing struct {
-	Schema int `json:"schema"`
-	Apps   []struct {
-		Name      string   `json:"name"`
-		State     string   `json:"state"`
-		Ready     int      `json:"ready"`
-		Wanted    int      `json:"wanted"`
-		Listen    []string `json:"listen"`
-		Restarts  int      `json:"restarts"`
-		Problem   string   `json:"problem"`
-		Instances []struct {
-			Unit     string `json:"unit"`
-			Instance int    `json:"instance"`
-			State    string `json:"state"`
-			PID      int    `json:"pid"`
-		} `json:"instances"`
-	} `json:"apps"`
-}
-
-func list(t testing.TB, m *kit.Machine) listing {
-	t.Helper()
-	var l listing
-	r := m.Must(t, "ls", "--json")
-	if err := json.Unmarshal([]byte(r.Stdout), &l); err != nil || r.Stderr != "" {
-		t.Fatalf("ls --json: %v\n%v", err, r)
-	}
-	return l
-}
 
 // TestListSixtyInstances lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent together,
 // and never a listing of all that systemd knows.
@@ -57,11 +26,11 @@ func TestListSixtyInstances(t *testing.T) {
 				"--", "/bin/sleep", "infinity")
 		}
 		calls := countCalls(t, m, func() {
-			l := list(t, m)
-			if l.Schema != 1 || len(l.Apps) != 3 {
-				t.Fatalf("schema %d, %d apps", l.Schema, len(l.Apps))
+			apps := listApps(t, m)
+			if len(apps) != 3 {
+				t.Fatalf("%d apps", len(apps))
 			}
-			for i, a := range l.Apps {
+			for i, a := range apps {
 				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 ||
 					a.Wanted != 20 || len(a.Instances) != 20 {
 					t.Errorf("want 20 running instances of %s: %+v", want, a)
@@ -151,12 +120,12 @@ func TestListShowsProblems(t *testing.T) {
 		b := kit.DialBus(t, m)
 		m.Sh(t, "systemctl kill -s KILL "+a.Unit(1))
 		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
-		l := list(t, m)
-		if len(l.Apps) != 2 || l.Apps[0].Ready != 1 || l.Apps[0].Wanted != 2 || l.Apps[0].Restarts < 2 || l.Apps[0].State != "degraded" {
-			t.Errorf("one of two instances crash-loops: %+v", l.Apps)
+		l := listApps(t, m)
+		if len(l) != 2 || l[0].Ready != 1 || l[0].Wanted != 2 || l[0].Restarts < 2 || l[0].State != "degraded" {
+			t.Errorf("one of two instances crash-loops: %+v", l)
 		}
 		t.Logf("ls, then show:\n%s\n%s", m.Must(t, "ls").Stdout, m.Must(t, "show", "trouble").Stdout)
-		if last := l.Apps[len(l.Apps)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {
+		if last := l[len(l)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {
 			t.Errorf("a stopped app: %+v", last)
 		}
 	})

@@ -28,13 +28,9 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 				m.Sh(t, "chown -R "+owner+": "+d)
 			}
 		}
-		in := func(dir string, args ...string) lab.Result {
-			t.Helper()
-			return m.Run(t.Context(), slices.Concat([]string{"env", "-C", dir, kit.Ctl}, args)...)
-		}
 		deploy := func(dir, port string, more ...string) lab.Result {
 			t.Helper()
-			return in(dir, slices.Concat([]string{"install", "server.py", "--env", "PORT=" + port, "--settle", "100ms",
+			return m.ClusterctlIn(t, dir, slices.Concat([]string{"install", "server.py", "--env", "PORT=" + port, "--settle", "100ms",
 				"--probe-timeout", "1m"}, more)...)
 		}
 		serves := func(port, dir string) {
@@ -46,7 +42,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		names := func() string {
 			t.Helper()
 			var all []string
-			for _, a := range list(t, m).Apps {
+			for _, a := range listApps(t, m) {
 				all = append(all, a.Name)
 			}
 			return strings.Join(all, " ")

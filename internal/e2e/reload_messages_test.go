@@ -149,7 +149,7 @@ func TestScaleToMax(t *testing.T) {
 		a := kit.InstallNative(t, m, "to-max", 1, 8634, "--", goWorker)
 		running := func(what string) {
 			t.Helper()
-			if one := list(t, m).Apps[0]; one.State != "running" || one.Ready != one.Wanted {
+			if one := listApps(t, m)[0]; one.State != "running" || one.Ready != one.Wanted {
 				t.Errorf("%s: %s, %d of %d", what, one.State, one.Ready, one.Wanted)
 			}
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// writeTwoApps is a file with two apps.
+// writeTwoApps writes a file with two apps.
 func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
-	m.WriteFile(t, "/opt/e2e/two/clusterctl.yaml", `
+	m.WriteFile(t, twoDir+"/clusterctl.yaml", `
 x-base: &base
   activation: native
   ready: notify
@@ -32,11 +32,8 @@ apps:
 `, 0o644)
 }
 
-// clusterctlInTwo runs clusterctl in the directory of the file.
-func clusterctlInTwo(t testing.TB, m *kit.Machine, args ...string) lab.Result {
-	t.Helper()
-	return m.Run(t.Context(), append([]string{"env", "-C", "/opt/e2e/two", kit.Ctl}, args...)...)
-}
+// twoDir is the directory of the file with two apps.
+const twoDir = "/opt/e2e/two"
 
 // TestApply goes through the life of a file: new apps, one of them changed, one of them broken, differences, and back.
 func TestApply(t *testing.T) {
@@ -46,7 +43,7 @@ func TestApply(t *testing.T) {
 		t.Cleanup(func() { one.Uninstall(t); other.Uninstall(t) })
 		ok := func(args ...string) lab.Result {
 			t.Helper()
-			r := clusterctlInTwo(t, m, args...)
+			r := m.ClusterctlIn(t, twoDir, args...)
 			if r.Code != done {
 				t.Fatalf("%q: %v", args, r)
 			}
@@ -74,7 +71,7 @@ func TestApply(t *testing.T) {
 		}
 
 		writeTwoApps(t, m, worker+", new", worker)
-		if r := clusterctlInTwo(t, m, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" ||
+		if r := m.ClusterctlIn(t, twoDir, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" ||
 			!strings.Contains(r.Stdout, "\n+  - new\n") {
 			t.Errorf("the difference: %v", r)
 		}
@@ -90,7 +87,7 @@ func TestApply(t *testing.T) {
 
 		// The first does not come up, and the second is updated all the same.
 		writeTwoApps(t, m, "/bin/false", worker+", new")
-		r := clusterctlInTwo(t, m, "apply", "--json")
+		r := m.ClusterctlIn(t, twoDir, "apply", "--json")
 		if r.Code != notReached || actions(t, r.Stdout) != "update-one failed, update-two updated" {
 			t.Errorf("apply: %v", r)
 		}

@@ -33,8 +33,8 @@ func callerPrefixes() map[string][]string {
 	}
 }
 
-// errorCases returns command lines that must be refused, by caller. Words are separated by blanks; a word of two quotes is empty. The
-// app err-web has two instances, and err-bad has an invalid description.
+// errorCases returns command lines that must be refused, by caller. Words are separated by blanks; a word of two quotes is
+// empty. The app err-web has two instances, and err-bad has an invalid description.
 func errorCases() []struct{ who, lines string } {
 	return []struct{ who, lines string }{
 		{"root", `frobnicate

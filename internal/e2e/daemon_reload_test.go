@@ -32,7 +32,8 @@ func TestDaemonReloadLosesNoRequest(t *testing.T) {
 	})
 }
 
-// TestJournaldRestartLosesNoRequest restarts journald under load: every worker lives, and what it writes afterwards is in the journal.
+// TestJournaldRestartLosesNoRequest restarts journald under load: every worker lives, and what it writes afterwards is in
+// the journal.
 func TestJournaldRestartLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "journal", 3, 8131, "--", worker)

@@ -32,7 +32,8 @@ func wantIn(t *testing.T, text string, words ...string) {
 	}
 }
 
-// TestProbeWaitsForSlowProgram: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
+// TestProbeWaitsForSlowProgram: the probe waits for a program that sleeps before it listens, as long as it may not be a
+// client at work.
 func TestProbeWaitsForSlowProgram(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -46,7 +47,8 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 	})
 }
 
-// TestListenersOfBackgroundAppsAreNamed: a background app that listens by itself is named, and so is what its other instances die of.
+// TestListenersOfBackgroundAppsAreNamed: a background app that listens by itself is named, and so is what its other
+// instances die of.
 func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"

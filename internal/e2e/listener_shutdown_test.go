@@ -31,8 +31,8 @@ for fd in os.listdir("/proc/1/fd"):
         print("shut down")
 `
 
-// TestListenerThatWasShutDown: ls, show and --json tell of a listener that is bound and does not listen, and reload, start and restart
-// bring it back. A Unix socket is opened again.
+// TestListenerThatWasShutDown: ls, show and --json tell of a listener that is bound and does not listen, and reload, start
+// and restart bring it back. A Unix socket is opened again.
 func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestFloodKeepsLinesOfOtherUnits: a worker that writes as fast as it can does not push the lines of other units out of a small journal:
-// by its streams, or by the journal's own protocol.
+// TestFloodKeepsLinesOfOtherUnits: a worker that writes as fast as it can does not push the lines of other units out of a
+// small journal: by its streams, or by the journal's own protocol.
 //
 // An entry of systemd 247 takes 700 bytes, so 64 MiB hold only 92,000 lines: there the limit has to be lower than the
 // default. The interval is longer than the default, since a second one could begin on a busy machine.

@@ -79,15 +79,15 @@ printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
 		// Both instances log under the new limit before a burst begins, and no other unit logs for the first time during the
-		// count. At the first line of an unknown unit, journald forgets the oldest units whose interval is over, and how many of
-		// their lines it has dropped (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
+		// count. At the first line of an unknown unit, journald forgets the oldest units whose interval is over, and how
+		// many of their lines it has dropped (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
 		}
 		const each = 5000
 		for i := 1; i <= 2; i++ {
-			// The next interval begins with the last line, with which journald says what it has dropped. A second more than the
-			// interval would do if journald read each line at once.
+			// The next interval begins with the last line, with which journald says what it has dropped. A second more than
+			// the interval would do if journald read each line at once.
 			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 15; echo %d; echo end $INSTANCE`, each, each+1))
 		}
 		a.await(t, "end 1")
@@ -312,7 +312,8 @@ func TestLogsOfSystemd(t *testing.T) {
 	})
 }
 
-// TestLogsWithoutAccess: a user who may not read the journal gets a hint how to change that, and a user in the group sees all lines.
+// TestLogsWithoutAccess: a user who may not read the journal gets a hint how to change that, and a user in the group sees
+// all lines.
 func TestLogsWithoutAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "closed", 1)

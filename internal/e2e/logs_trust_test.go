@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestForgedLinesOfUsers: a local user cannot put a line into the logs of an app, neither as its worker, nor as systemd, nor as
-// journald. Lines of the worker's own children are shown, although journald finds only their user.
+// TestForgedLinesOfUsers: a local user cannot put a line into the logs of an app, neither as its worker, nor as systemd, nor
+// as journald. Lines of the worker's own children are shown, although journald finds only their user.
 func TestForgedLinesOfUsers(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const children, forger = "/opt/e2e/children.py", "/opt/e2e/forger.py"

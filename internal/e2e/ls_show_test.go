@@ -92,7 +92,8 @@ func parseApp(t testing.TB, output string) appStatus {
 	return a
 }
 
-// TestListAndShow has the basics on each release: numbers where there are some, for root and for nobody, as tables and as JSON.
+// TestListAndShow has the basics on each release: numbers where there are some, for root and for nobody, as tables and as
+// JSON.
 func TestListAndShow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world",

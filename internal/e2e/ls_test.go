@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestListSixtyInstances lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent together,
-// and never a listing of all that systemd knows.
+// TestListSixtyInstances lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent
+// together, and never a listing of all that systemd knows.
 func TestListSixtyInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		if r := m.Must(t, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {

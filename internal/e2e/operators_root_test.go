@@ -81,8 +81,8 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 				t.Errorf("allowed: %q: %v", argv, r)
 				continue
 			}
-			// systemd itself refuses a name with a fragment file, but only after polkit has answered. AttachProcessesToUnit checks
-			// the unit before it asks polkit.
+			// systemd itself refuses a name with a fragment file, but only after polkit has answered. AttachProcessesToUnit
+			// checks the unit before it asks polkit.
 			if !refusedByPolkit.MatchString(r.Stderr) {
 				t.Errorf("this is not a refusal by polkit: %q: %v", argv, r)
 			}

@@ -28,7 +28,8 @@ print("the new release gives up", flush=True)
 os._exit(7)'`
 	return []brokenRelease{
 		{"exits", "echo no such module; exit 3", "exited with status 3", nil},
-		// The time begins with the drain of the old one, and on a busy machine it takes a second until a program says something.
+		// The time begins with the drain of the old one, and on a busy machine it takes a second until a program says
+		// something.
 		{"never listens", "echo looking for the database; exec sleep 1000", "not up within 20s", []string{"--timeout", "20s"}},
 		// Nor is a second enough there to see the end of one that sleeps for 300 ms.
 		{"dies after 300 ms", dies, "exited with status 7", []string{"--settle", "5s"}},

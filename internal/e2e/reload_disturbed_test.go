@@ -108,7 +108,8 @@ func reloadWithStoppedInstance(t *testing.T, a kit.App) {
 	wantReloaded(t, a, before)
 }
 
-// reloadWithMaskedInstance reloads the app with a masked instance: an error while the instance runs, and a note when it is stopped.
+// reloadWithMaskedInstance reloads the app with a masked instance: an error while the instance runs, and a note when it is
+// stopped.
 func reloadWithMaskedInstance(t *testing.T, a kit.App) {
 	m := a.Machine
 	before := a.PIDs(t)

@@ -32,8 +32,8 @@ func wantNoTraces(t testing.TB, a kit.App) {
 	}
 }
 
-// TestKilledReloadAndScale kills clusterctl at moments spread over a reload and over scales. The app serves throughout, and the
-// next command completes what was begun or takes it back: 20 moments of a reload, and 20 of scales.
+// TestKilledReloadAndScale kills clusterctl at moments spread over a reload and over scales. The app serves throughout, and
+// the next command completes what was begun or takes it back: 20 moments of a reload, and 20 of scales.
 func TestKilledReloadAndScale(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {

@@ -101,8 +101,8 @@ func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 	})
 }
 
-// TestReloadOfOneInstanceToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back. With surge in
-// the description of the app, the old worker goes on serving.
+// TestReloadOfOneInstanceToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back.
+// With surge in the description of the app, the old worker goes on serving.
 func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/one"

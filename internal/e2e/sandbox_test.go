@@ -102,8 +102,8 @@ func wantExposure(t *testing.T, a kit.App) {
 	}
 }
 
-// TestWorkerCannotLeaveItsSandbox: a worker of a person's app reaches no other process of that person, no file in the home but its own, and
-// no socket of a daemon that obeys its user.
+// TestWorkerCannotLeaveItsSandbox: a worker of a person's app reaches no other process of that person, no file in the home
+// but its own, and no socket of a daemon that obeys its user.
 func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		dir := addUser(t, m, "alice")

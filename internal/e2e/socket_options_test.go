@@ -12,8 +12,8 @@ import (
 
 const optionsProgram = "/opt/e2e/options.py"
 
-// TestSocketOptionsOfTheProgram: the connections of an unmodified program have the options that it set on its socket, before and
-// after bind.
+// TestSocketOptionsOfTheProgram: the connections of an unmodified program have the options that it set on its socket, before
+// and after bind.
 func TestSocketOptionsOfTheProgram(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)

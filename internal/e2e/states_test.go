@@ -29,8 +29,8 @@ func TestStateOfEachInstance(t *testing.T) {
 		a := kit.InstallNative(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
 		tired := kit.InstallNative(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
 		b := kit.DialBus(t, m)
-		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end, and not
-		// three, probably by the daemon-reload of "mask" in the middle of a restart.
+		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end,
+		// and not three, probably by the daemon-reload of "mask" in the middle of a restart.
 		gaveUp := func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp }
 		m.Sh(t, `touch /opt/e2e/moody.crash.2 /opt/e2e/moody.slow.5 /opt/e2e/moody.crash.1
 			systemctl kill -s KILL moody@2.service tired@1.service

@@ -37,8 +37,8 @@ func killedWords(a kit.App, i int) []string {
 	}
 }
 
-// TestStopOfWorkerThatIgnoresSIGTERM: a worker that does not end by itself is named, with its reason and its last words, and the exit
-// status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
+// TestStopOfWorkerThatIgnoresSIGTERM: a worker that does not end by itself is named, with its reason and its last words, and
+// the exit status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
 func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestExitStatusAfterAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is a crash
-// with the same status, which is counted and followed by a restart.
+// TestExitStatusAfterAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is
+// a crash with the same status, which is counted and followed by a restart.
 func TestExitStatusAfterAStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const crash = "/srv/crash-status"

@@ -247,7 +247,8 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 				kit.App{Machine: m, Name: "rooted"}.Uninstall(t)
 			}
 		}
-		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has changed.
+		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has
+		// changed.
 		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon",
 			"--", "/srv/root-app/sleep", "inf")
 		m.Must(t, "reload", "rooted")

@@ -13,9 +13,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnixSocketSurvivesReload: programs remove the path of their Unix socket, test by connecting whether another server is there, and
-// change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and every request
-// is answered.
+// TestUnixSocketSurvivesReload: programs remove the path of their Unix socket, test by connecting whether another server is
+// there, and change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and
+// every request is answered.
 func TestUnixSocketSurvivesReload(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

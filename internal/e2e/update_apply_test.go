@@ -186,8 +186,8 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// TestUpdateKeepsEditedUnits: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a drop-in
-// stays, and holds, whatever is installed.
+// TestUpdateKeepsEditedUnits: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a
+// drop-in stays, and holds, whatever is installed.
 func TestUpdateKeepsEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-e", 1, 8624, "--", worker)

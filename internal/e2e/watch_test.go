@@ -73,8 +73,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// interruptAfter runs a script that writes to /run/see.out, sends SIGINT to the process whose id is in /run/see.pid, at first the
-// script's own, once what is wanted was written, and gives all that was.
+// interruptAfter runs a script that writes to /run/see.out, sends SIGINT to the process whose id is in /run/see.pid, at
+// first the script's own, once what is wanted was written, and gives all that was.
 func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, lab.Result) {
 	t.Helper()
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")

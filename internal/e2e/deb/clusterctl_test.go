@@ -171,8 +171,8 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	m.Sh(t, "apt-get install -y /srv/packages/"+filepath.Base(deb))
 }
 
-// TestReleaseIsReproducible: one command makes all that is published, and two trees in different directories, made by people with other
-// habits, give the same bytes.
+// TestReleaseIsReproducible: one command makes all that is published, and two trees in different directories, made by people
+// with other habits, give the same bytes.
 func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
 	host(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+

@@ -60,7 +60,8 @@ func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 	})
 }
 
-// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the same.
+// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the
+// same.
 func TestWorkerThatRefusesToStop(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, command := range [][]string{{"restart", k.name}, {"stop", k.name}, {"start", k.name}} {

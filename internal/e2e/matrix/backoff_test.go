@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// installCrasher installs two instances of a server that can be told to end at its start. A run is a short one however busy the
-// machine is, unless flags say otherwise.
+// installCrasher installs two instances of a server that can be told to end at its start. A run is a short one however busy
+// the machine is, unless flags say otherwise.
 func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })

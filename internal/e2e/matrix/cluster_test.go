@@ -95,8 +95,8 @@ func TestCluster2021(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// retryWhenOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These do,
-// at some moment within 20 seconds, so it is run again then; and they need not stay alive for any time at all.
+// retryWhenOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These
+// do, at some moment within 20 seconds, so it is run again then; and they need not stay alive for any time at all.
 func retryWhenOneDies(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
 	const tries = 10

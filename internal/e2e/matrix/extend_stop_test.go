@@ -33,8 +33,8 @@ const (
 	inTime     = "after SIGTERM; killed (SIGKILL)"
 )
 
-// TestWorkerCannotExtendItsStop: a worker cannot stretch its stop, whoever asks for the stop. From 254 on systemd does not listen to the
-// worker. Before 254 the guard that ExecStop= starts kills the worker.
+// TestWorkerCannotExtendItsStop: a worker cannot stretch its stop, whoever asks for the stop. From 254 on systemd does not
+// listen to the worker. Before 254 the guard that ExecStop= starts kills the worker.
 func TestWorkerCannotExtendItsStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, kind := range []string{"adopted", "native"} {
@@ -122,7 +122,8 @@ func TestStopWithFullRunDirectory(t *testing.T) {
 	})
 }
 
-// TestWorkerCannotWriteToRun: no worker has a place below /run that it can write to, whatever its kind, and none of a former version.
+// TestWorkerCannotWriteToRun: no worker has a place below /run that it can write to, whatever its kind, and none of a former
+// version.
 func TestWorkerCannotWriteToRun(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, kind := range []struct {

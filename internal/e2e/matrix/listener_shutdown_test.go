@@ -70,7 +70,8 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	}
 }
 
-// wantNoKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener down.
+// wantNoKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener
+// down.
 func wantNoKill(t testing.TB, m *kit.Machine, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {

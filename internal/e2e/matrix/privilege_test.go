@@ -29,8 +29,8 @@ func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 // ptrace is the state of CAP_SYS_PTRACE in /proc/PID/status.
 const ptrace = "0000000000080000"
 
-// TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program has none, also in a user namespace. A
-// directive without the flag starts no program.
+// TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program has none, also in a
+// user namespace. A directive without the flag starts no program.
 func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 	for i, release := range []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie, lab.Sid} {
 		t.Run(fmt.Sprint(release), func(t *testing.T) {

@@ -86,7 +86,8 @@ It has failed if it got no answer. A kill or a restart may cut the requests that
 |---|---|---|---|--:|--:|--:|
 `
 
-// version returns the version of a package of Debian: the one that the machine has, or that is offered if it was only unpacked.
+// version returns the version of a package of Debian: the one that the machine has, or that is offered if it was only
+// unpacked.
 func version(t testing.TB, m *kit.Machine, name string) string {
 	t.Helper()
 	if v := strings.TrimSpace(m.Sh(t, "dpkg-query -W -f '${Version}' "+name+" 2>/dev/null || true")); v != "" {
@@ -104,8 +105,8 @@ func version(t testing.TB, m *kit.Machine, name string) string {
 	return ""
 }
 
-// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC server, asked
-// by its own client, and the HTTP server of Java.
+// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC
+// server, asked by its own client, and the HTTP server of Java.
 func silencersOfTheWorld(t *testing.T) []row {
 	m := suite().Shared(t, lab.Workers)
 	fromDebian(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")

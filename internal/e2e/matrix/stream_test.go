@@ -25,8 +25,8 @@ func TestPausedAnswerIsNotCut(t *testing.T) {
 	}
 }
 
-// TestLongStreamIsLeftToTheProgram: a stream whose request is older than the drain may take is left to the program, and the log names the
-// peer.
+// TestLongStreamIsLeftToTheProgram: a stream whose request is older than the drain may take is left to the program, and the
+// log names the peer.
 func TestLongStreamIsLeftToTheProgram(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

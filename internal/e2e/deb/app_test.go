@@ -32,7 +32,7 @@ func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
 	// Without symbols it is smaller: packing is what takes the time here.
-	host(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker",
+	runOnHost(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker",
 		"./packaging/examples/go-worker")
 	p.write(t, ".env", "SECRET=1\n", 0o600)
 	p.write(t, ".git/HEAD", "ref\n", 0o644)
@@ -94,7 +94,7 @@ func (p project) pack(t testing.TB, systemd int, version string, more ...string)
 	}
 	args = append(args, more...)
 	var result struct{ Packages []struct{ Path string } }
-	if err := json.Unmarshal([]byte(host(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
+	if err := json.Unmarshal([]byte(runOnHost(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
 		t.Fatalf("%v: %+v", err, result)
 	}
 	return result.Packages[0].Path
@@ -196,14 +196,14 @@ func (u upgrades) end(t *testing.T, m *kit.Machine, before []string) {
 		t.Errorf("after its removal %s answers: %v", u.name, r)
 	}
 	m.Sh(t, "apt-get purge -y "+u.name)
-	kit.WantSameLines(t, before, files(t, m))
+	kit.WantSameLines(t, before, listFiles(t, m))
 }
 
 // TestPackageOfANativeApp has a package of a native app installed on machines that have never seen clusterctl.
 func TestPackageOfANativeApp(t *testing.T) {
 	u := nativeUpgrades(t)
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		before := fresh(t, m)
+		before := prepare(t, m)
 		if m.Release() == lab.Sid {
 			u.installForbidden(t, m)
 		} else {

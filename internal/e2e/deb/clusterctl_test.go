@@ -28,7 +28,7 @@ func TestPackageOfClusterctl(t *testing.T) {
 		m.WriteFile(t, "/srv/packages/node/server.js", "require('http').createServer((q, r) => r.end('adopted')).listen(8293)\n", 0o644)
 		host := nativeWorker(t)
 		m.CopyIn(t, host, "/srv/packages/go-worker")
-		before := fresh(t, m)
+		before := prepare(t, m)
 		u := nodeUpgrades(t, m.Systemd(t))
 		m.Sh(t, "apt-get install -y "+copyIn(t, m, first))
 		wantShipped(t, m)
@@ -50,7 +50,7 @@ func TestPackageOfClusterctl(t *testing.T) {
 		// An administrator may have moved the directory to another disk.
 		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; "+
 			"apt-get purge -y clusterctl; rm /var/lib/clusterctl")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
@@ -175,15 +175,15 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 // with other habits, give the same bytes.
 func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
-	host(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+
+	runOnHost(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+
 		`xargs -0 cp --parents -t "$0"`, tree)
 	one, two := t.TempDir(), t.TempDir()
 	args := []string{"make", "-s", "release", "VERSION=" + newer, "SOURCE_DATE_EPOCH=1795458313", "ARCHES=amd64"}
-	host(t, top, nil, append(args, "DIST="+one)...)
-	host(t, tree, []string{"TZ=Asia/Tokyo", "LC_ALL=C", "DPKG_DEB_THREADS_MAX=2"}, append(args, "DIST="+two)...)
-	host(t, one, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
+	runOnHost(t, top, nil, append(args, "DIST="+one)...)
+	runOnHost(t, tree, []string{"TZ=Asia/Tokyo", "LC_ALL=C", "DPKG_DEB_THREADS_MAX=2"}, append(args, "DIST="+two)...)
+	runOnHost(t, one, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
 	want := []string{"SHA256SUMS", "clusterctl_0.0.2-1_amd64.deb", "clusterctl_0.0.2.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz"}
-	if got := strings.Fields(host(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
+	if got := strings.Fields(runOnHost(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
 		t.Errorf("a release is %q, want %q", got, want)
 	}
 	for _, name := range want {
@@ -191,7 +191,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 			t.Errorf("%s: two builds differ: %d and %d bytes", name, len(a), len(b))
 		}
 	}
-	if list := host(t, one, nil, "tar", "-tzf", want[3]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
+	if list := runOnHost(t, one, nil, "tar", "-tzf", want[3]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
 		t.Errorf("the tarball holds\n%s", list)
 	}
 	deb := filepath.Join(one, want[1])
@@ -204,7 +204,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 func wantCompletions(t *testing.T, deb string) {
 	t.Helper()
 	dir := t.TempDir()
-	host(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
 	path := "PATH=" + filepath.Join(dir, "usr/bin") + ":" + os.Getenv("PATH")
 	share := filepath.Join(dir, "usr/share")
 	for _, c := range []struct {
@@ -217,7 +217,7 @@ func wantCompletions(t *testing.T, deb string) {
 			"/zsh/vendor-completions $fpath); autoload -U compinit; compinit -u -D; print $_comps[clusterctl]"}},
 		{"clusterctl", []string{"bash", "-c", ". " + share + "/bash-completion/completions/clusterctl && complete -p clusterctl"}},
 	} {
-		if got := host(t, "/", []string{path, "HOME=" + dir}, c.argv...); !strings.Contains(got, c.want) {
+		if got := runOnHost(t, "/", []string{path, "HOME=" + dir}, c.argv...); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", c.argv[0], got)
 		}
 	}
@@ -237,7 +237,7 @@ func TestPackageForArm64(t *testing.T) {
 	deb := debFile(makeDeb(t, top, newer, nil, "arm64"), newer, "arm64")
 	lintian(t, deb)
 	dir := t.TempDir()
-	host(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
 	for _, p := range []string{"usr/bin/clusterctl", "usr/lib/clusterctl/clusterctl-shim"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, p))
 		if err != nil {
@@ -262,7 +262,7 @@ func lintian(t *testing.T, deb string) {
 func wantCopyright(t *testing.T, deb string) {
 	t.Helper()
 	dir := t.TempDir()
-	host(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
 	text, err := os.ReadFile(filepath.Join(dir, "usr/share/doc/clusterctl/copyright"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,18 +11,18 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// former returns the package that an earlier clusterctl would have made of the same app. That used /opt/NAME,
+// formerPackage returns the package that an earlier clusterctl would have made of the same app. That used /opt/NAME,
 // /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
-func former(t testing.TB, deb, name string) string {
+func formerPackage(t testing.TB, deb, name string) string {
 	t.Helper()
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree")
-	host(t, "/", nil, "dpkg-deb", "-R", deb, tree)
+	runOnHost(t, "/", nil, "dpkg-deb", "-R", deb, tree)
 	scripts, err := filepath.Abs("testdata/former")
 	if err != nil {
 		t.Fatal(err)
 	}
-	host(t, tree, nil, "sh", "-ec", `
+	runOnHost(t, tree, nil, "sh", "-ec", `
 cp "$1"/* DEBIAN/
 sed -i "s/nest/$2/g" DEBIAN/p*
 rm -f DEBIAN/md5sums
@@ -30,22 +30,22 @@ grep -rlI clusterctl-apps usr lib | grep -v ' ' | xargs sed -i -e "s#/\(opt\|etc
 find . -type l | while read -r l; do ln -sfn "$(readlink "$l" | sed -e "s#^/opt/clusterctl-apps/#/opt/#")" "$l"; done
 ln -s "/var/lib/$2/data" "usr/lib/clusterctl-apps/$2/app/data"`, "sh", scripts, name)
 	to := filepath.Join(dir, filepath.Base(deb))
-	host(t, dir, nil, "dpkg-deb", "--root-owner-group", "-Zxz", "-b", tree, to)
+	runOnHost(t, dir, nil, "dpkg-deb", "--root-owner-group", "-Zxz", "-b", tree, to)
 	return to
 }
 
 // TestPackageOfAFormerVersion: an app whose package an earlier clusterctl made keeps its data and its paths over an upgrade,
 // over a failed one and a boot, and a purge takes nothing that may not be its own.
 func TestPackageOfAFormerVersion(t *testing.T) {
-	p := daemon(t, "nest", "DIR/data")
-	old := former(t, p.version(t, "1.0"), "nest")
+	p := daemonProject(t, "nest", "DIR/data")
+	old := formerPackage(t, p.version(t, "1.0"), "nest")
 	two := p.version(t, "2.0")
 	p.write(t, "run.sh", "#!/bin/sh\nexit 3\n", 0o755)
 	broken := p.version(t, "1.5")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /opt/nest /var/lib/nest /etc/nest; echo precious | tee /opt/nest/x /var/lib/nest/x; "+
 			"echo FROM=etc >/etc/nest/nest.env")
-		before := files(t, m)
+		before := listFiles(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, old))
 		m.Sh(t, "test -L /opt/nest/current; grep -qx 1.0 /var/lib/nest/data/starts")
 		runs := func(version string) {
@@ -73,7 +73,7 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 			t.Errorf("that the data stays is not said:\n%s", out)
 		}
 		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; rm -r /var/lib/nest/data; userdel nest")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 
 		// Removed, and then installed in the version of now.
 		dpkg(t, m, "-i "+copyIn(t, m, old))
@@ -82,6 +82,6 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 			"echo 0.9 >/var/lib/nest/data/starts")
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		m.Sh(t, "grep -qx 0.9 /var/lib/clusterctl-apps/nest/data/starts; dpkg -P nest; rm -r /var/lib/nest/data; userdel nest")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }

@@ -25,8 +25,8 @@ const top = "../../.."
 // rate is a load, in requests per second, that leaves two cores time for four machines.
 const rate = 100
 
-// host runs a program on this machine, in a directory.
-func host(t testing.TB, dir string, env []string, argv ...string) string {
+// runOnHost runs a program on this machine, in a directory.
+func runOnHost(t testing.TB, dir string, env []string, argv ...string) string {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
@@ -42,7 +42,7 @@ func host(t testing.TB, dir string, env []string, argv ...string) string {
 func makeDeb(t testing.TB, tree, version string, env []string, arches string) string {
 	t.Helper()
 	dist := t.TempDir()
-	host(t, tree, env, "make", "-s", "deb", "VERSION="+version, "SOURCE_DATE_EPOCH=1795458313", "ARCHES="+arches, "DIST="+dist)
+	runOnHost(t, tree, env, "make", "-s", "deb", "VERSION="+version, "SOURCE_DATE_EPOCH=1795458313", "ARCHES="+arches, "DIST="+dist)
 	return dist
 }
 
@@ -50,17 +50,17 @@ func debFile(dist, version, arch string) string {
 	return filepath.Join(dist, fmt.Sprintf("clusterctl_%s-1_%s.deb", version, arch))
 }
 
-// fresh has a machine install manuals and notes, as ordinary machines do, and returns the files of the machine.
-func fresh(t testing.TB, m *kit.Machine) []string {
+// prepare has a machine install manuals and notes, as ordinary machines do, and returns the files of the machine.
+func prepare(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	// deb-systemd-helper removes every empty directory of links, and so the ones of the image.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
-	return files(t, m)
+	return listFiles(t, m)
 }
 
-// files lists the files of a machine with type, permissions, owner and target, without logs, caches and the files of dpkg;
+// listFiles lists the files of a machine with type, permissions, owner and target, without logs, caches and the files of dpkg;
 // then its users, its units, and the units that failed.
-func files(t testing.TB, m *kit.Machine) []string {
+func listFiles(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
 find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp \

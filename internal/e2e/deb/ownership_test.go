@@ -18,13 +18,13 @@ func onReleases(t *testing.T, test func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
 	releases := []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie}
 	kit.BareMachines(t, releases, func(t *testing.T, m *kit.Machine) {
-		fresh(t, m)
+		prepare(t, m)
 		test(t, m)
 	})
 }
 
-// daemon is a background app that notes each start in its data directory.
-func daemon(t testing.TB, name, writable string) project {
+// daemonProject is a background app that notes each start in its data directory.
+func daemonProject(t testing.TB, name, writable string) project {
 	t.Helper()
 	p := project{name: name, dir: t.TempDir()}
 	p.write(t, "run.sh", "#!/bin/sh\necho \"started $VERSION $FROM\"\necho \"$VERSION\" >>data/starts || :\nexec sleep infinity\n", 0o755)
@@ -50,13 +50,13 @@ func dpkg(t testing.TB, m *kit.Machine, args string) string {
 // wantInTheWay installs a package that must refuse to, and must leave the machine as it is.
 func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
 	t.Helper()
-	before := files(t, m)
+	before := listFiles(t, m)
 	r := m.Try("dpkg -i " + copyIn(t, m, deb))
 	if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, says) || !strings.Contains(out, "hint: ") {
 		t.Errorf("want a refusal with %q: %v", says, r)
 	}
 	// That an installation was wanted is what dpkg remembers all the same.
-	after := files(t, m)
+	after := listFiles(t, m)
 	for i, l := range after {
 		if state, name, _ := strings.Cut(l, " "); state == "ic" {
 			after[i] = "rc " + name
@@ -76,13 +76,13 @@ chmod 711 /var/lib/docker /etc/docker`
 
 // TestPackageRemovesOnlyItsOwn has an app called docker installed, upgraded, removed and purged beside the real docker.
 func TestPackageRemovesOnlyItsOwn(t *testing.T) {
-	p := daemon(t, "docker", "DIR/data, DIR/deep/er/cache")
+	p := daemonProject(t, "docker", "DIR/data, DIR/deep/er/cache")
 	one, two := p.version(t, "1.0"), p.version(t, "2.0")
 	p.write(t, "run.sh", "#!/bin/sh\nprintf 'broken \\033]0;owned\\007\\n'\nexit 3\n", 0o755)
 	broken := p.version(t, "3.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, precious)
-		before := files(t, m)
+		before := listFiles(t, m)
 		t.Logf("dpkg -i:\n%s", dpkg(t, m, "-i "+copyIn(t, m, one)))
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		const data = "/var/lib/clusterctl-apps/docker/data"
@@ -108,21 +108,21 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		m.Sh(t, "echo mine >/opt/clusterctl-apps/docker/note; dpkg -P docker")
 		m.Sh(t, "grep -q precious "+data+"/mnt/x; umount "+data+"/mnt; grep -q mine /opt/clusterctl-apps/docker/note")
 		m.Sh(t, "rm -rf /var/lib/clusterctl-apps /opt/clusterctl-apps")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 
 		// One that has never run.
 		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "try again with") {
 			t.Errorf("what does not run is installed: %v", r)
 		}
 		dpkg(t, m, "-P docker")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
 // TestPackageRefusesWhatIsInTheWay: a directory, a unit or a file that the package did not make, and a package of the same
 // name that clusterctl did not make.
 func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
-	p := daemon(t, "redis", "DIR/data")
+	p := daemonProject(t, "redis", "DIR/data")
 	extra := filepath.Join(t.TempDir(), "redis-extra.conf")
 	if err := os.WriteFile(extra, []byte("extra\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
 		m.Sh(t, "dpkg -P redis; rm -rf /tmp/r; ! ls /etc/redis 2>/dev/null")
 
 		// A later version may bring a file that somebody else has made.
-		before := files(t, m)
+		before := listFiles(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, one))
 		m.Sh(t, "mkdir -p "+filepath.Dir(extra)+"; echo precious >"+extra)
 		if r := m.Try("dpkg -i " + copyIn(t, m, two)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, extra) {
@@ -163,18 +163,18 @@ dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		m.Sh(t, "grep -q extra "+extra+"; dpkg -P redis; ! test -e "+extra)
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
 // TestPackageFollowsNoLink: no script of a package changes what its workers point it to, nor what an administrator has set.
 func TestPackageFollowsNoLink(t *testing.T) {
-	one := daemon(t, "nest", "DIR/data, DIR/kept").version(t, "1.0")
-	p := daemon(t, "nest", "DIR/data/uploads, DIR/data/new/er, DIR/data/gone/x, DIR/kept")
+	one := daemonProject(t, "nest", "DIR/data, DIR/kept").version(t, "1.0")
+	p := daemonProject(t, "nest", "DIR/data/uploads, DIR/data/new/er, DIR/data/gone/x, DIR/kept")
 	p.write(t, "data/uploads.old/seed", "seed\n", 0o644)
 	two := p.version(t, "2.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
-		before := files(t, m)
+		before := listFiles(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, one))
 		const state = "/var/lib/clusterctl-apps/nest/"
 		m.Sh(t, "mkdir -p /srv/victim; chmod 700 /srv/victim")
@@ -191,13 +191,13 @@ func TestPackageFollowsNoLink(t *testing.T) {
 			t.Errorf("what is missing is made as %q", got)
 		}
 		m.Sh(t, "dpkg -P nest; test -d /srv/victim; rmdir /srv/victim")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
 // TestPackageNeedsWhatItDoesNotMake: a writable path outside of the app's directory is the administrator's, over a purge too.
 func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
-	deb := daemon(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
+	deb := daemonProject(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		r := m.Try("dpkg -i " + copyIn(t, m, deb))
 		if out := r.Stdout + r.Stderr; r.Code == 0 ||
@@ -214,25 +214,25 @@ func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
 func TestPackagesShareAUser(t *testing.T) {
 	var debs []string
 	for _, name := range []string{"one", "two"} {
-		p := daemon(t, name, "DIR/data")
+		p := daemonProject(t, name, "DIR/data")
 		p.yaml = strings.Replace(p.yaml, "run-as: "+name, "run-as: both", 1)
 		debs = append(debs, p.version(t, "1.0"))
 	}
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
-		before := files(t, m)
+		before := listFiles(t, m)
 		for _, d := range debs {
 			dpkg(t, m, "-i "+copyIn(t, m, d))
 		}
 		dpkg(t, m, "-P one")
 		m.Sh(t, "getent passwd both; systemctl restart two@1; systemctl is-active two@1; test -s /var/lib/clusterctl-apps/two/data/starts")
 		dpkg(t, m, "-P two")
-		kit.WantSameLines(t, before, files(t, m))
+		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
 // TestPackagePurgedLate: what clusterctl has installed by that name after the removal of a package is not the package's.
 func TestPackagePurgedLate(t *testing.T) {
-	deb := daemon(t, "late", "DIR/data").version(t, "1.0")
+	deb := daemonProject(t, "late", "DIR/data").version(t, "1.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		dpkg(t, m, "-i "+copyIn(t, m, deb))
 		dpkg(t, m, "-r late")

@@ -24,7 +24,7 @@ func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...s
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })
 	m.Sh(t, "mkdir -p "+srv+"/crash")
 	args := slices.Concat([]string{"--env", "NAME=" + name, "--drain-timeout", "2s", "--min-uptime", "1h"}, flags, []string{"crash.py"})
-	return install(t, m, name, 2, n, port(n, args...)...)
+	return install(t, m, name, 2, n, portFlags(n, args...)...)
 }
 
 // startCrashing ends an instance, and makes it end at each start.
@@ -122,7 +122,7 @@ func TestBackoffOnEachSystemd(t *testing.T) {
 			if kind == "native" {
 				flags = append(flags, "--no-listen", "--ready", "exec", "--env-file", srv+"/elsewhere.env")
 			}
-			a := install(t, m, "b-all-"+kind, 1, 8711+i, append(flags, port(8711+i, "crash.py")...)...)
+			a := install(t, m, "b-all-"+kind, 1, 8711+i, append(flags, portFlags(8711+i, "crash.py")...)...)
 			var got []string
 			count := func() {
 				got = append(got, strings.TrimSpace(m.Sh(t, "grep -s ^failures= /run/clusterctl/"+a.Name+"/1.backoff || echo failures=0")))

@@ -30,7 +30,7 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := install(t, m, c.name, 1, 8731, port(8731, "node.js")...)
+			a := install(t, m, c.name, 1, 8731, portFlags(8731, "node.js")...)
 			exec := m.Sh(t, "sed -n 's/^ExecStart=://p' /etc/systemd/system/"+c.name+"@.service")
 			dir := "/etc/systemd/system/" + c.name + "@.service.d"
 			t.Cleanup(func() { m.Sh(t, "rm -rf "+dir+" && systemctl daemon-reload") })

@@ -4,6 +4,7 @@ package matrix
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestCluster2021(t *testing.T) {
 			}
 			a := kit.App{Machine: m, Name: c.name, Instances: c.n, Port: 8080}
 			t.Cleanup(func() { a.Uninstall(t) })
-			retryWhenOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", itoa(c.n), "--name", c.name,
+			retryWhenOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", strconv.Itoa(c.n), "--name", c.name,
 				"--drain-timeout", drain}, slowProbe...)...)
 			const conns = 4
 			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.

@@ -15,7 +15,7 @@ import (
 // TestVariablesOfEachInstance: the variables of each instance, and the CPU that it is bound to.
 func TestVariablesOfEachInstance(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	a := install(t, m, "e-vars", 3, 8711, port(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100",
+	a := install(t, m, "e-vars", 3, 8711, portFlags(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100",
 		"--env", "NODE_OPTIONS=--no-warnings", "--pin", "node.js")...)
 	wantAllAnswer(t, a, "/hello", hello)
 	var pinned []string

@@ -3,6 +3,7 @@
 package matrix
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func installHolder(t testing.TB, m *kit.Machine, kind string, n int) kit.App {
 	if kind == "native" {
 		args = append(args, "--no-listen", "--activation", "native", "--ready", "notify", "holder.py")
 	} else {
-		args = append(args, port(n, "holder.py")...)
+		args = append(args, portFlags(n, "holder.py")...)
 	}
 	return install(t, m, name, 1, n, args...)
 }
@@ -44,7 +45,7 @@ func TestWorkerCannotExtendItsStop(t *testing.T) {
 				m.Must(t, "start", a.Name)
 				pid := m.MainPID(t, a.Unit(1))
 				got := m.Clusterctl(t, args...)
-				if m.Try("test -e /proc/"+itoa(pid)).Code == 0 {
+				if m.Try("test -e /proc/"+strconv.Itoa(pid)).Code == 0 {
 					t.Errorf("%s, %v: the worker lives on", kind, args)
 				}
 				if got.Code != 3 || !strings.Contains(got.Stderr, inTime) {
@@ -102,7 +103,7 @@ func (w kindName) String() string { return string(w) }
 // TestStopWithFullRunDirectory: an app can be stopped and uninstalled while /run is full.
 func TestStopWithFullRunDirectory(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) { // its /run is filled
-		a := install(t, m, "h-full", 2, 8745, port(8745, "--drain-timeout", "1s", "server.py")...)
+		a := install(t, m, "h-full", 2, 8745, portFlags(8745, "--drain-timeout", "1s", "server.py")...)
 		m.Sh(t, "mount -o remount,size=64M /run")
 		m.Sh(t, "head -c 128M /dev/zero > /run/fill || true")
 		if m.Try("echo x > /run/fill.2").Code == 0 {
@@ -136,7 +137,7 @@ func TestWorkerCannotWriteToRun(t *testing.T) {
 			{"root", []string{"--run-as", "root", "server.py"}},
 		} {
 			name := "r-" + kind.name
-			a := install(t, m, name, 1, 8746+i, port(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
+			a := install(t, m, name, 1, 8746+i, portFlags(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
 			m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // of a former version
 			m.Must(t, "restart", name)
 			if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root "+
@@ -144,12 +145,12 @@ func TestWorkerCannotWriteToRun(t *testing.T) {
 				t.Errorf("%s: not root's alone:\n%s", kind.name, found)
 			}
 			pid := m.MainPID(t, a.Unit(1))
-			ids := m.Sh(t, "awk '/^Uid:/ {u=$2} /^Gid:/ {print u, $2}' /proc/"+itoa(pid)+"/status")
+			ids := m.Sh(t, "awk '/^Uid:/ {u=$2} /^Gid:/ {print u, $2}' /proc/"+strconv.Itoa(pid)+"/status")
 			uid, gid, _ := strings.Cut(ids, " ")
 			if uid == "0" {
 				continue
 			}
-			writable := m.Sh(t, "nsenter -t "+itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+
+			writable := m.Sh(t, "nsenter -t "+strconv.Itoa(pid)+" -m setpriv --reuid "+uid+" --regid "+gid+
 				" --clear-groups find /run -type d -writable -path '*clusterctl*' 2>/dev/null || true")
 			if writable != "" {
 				t.Errorf("%s: user %s may write to %s", kind.name, uid, writable)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func kill(t testing.TB, m *kit.Machine, pids ...int) {
 		if pid <= 1 {
 			t.Fatalf("%d is not a worker", pid)
 		}
-		m.Sh(t, "kill -9 "+itoa(pid))
+		m.Sh(t, "kill -9 "+strconv.Itoa(pid))
 	}
 }
 
@@ -58,7 +59,7 @@ func wantOneNotifier(t testing.TB, a kit.App) {
 func TestKilledProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
-	a := install(t, m, "k-node", 2, 8501, port(8501, "--drain-timeout", "2s", "node.js")...)
+	a := install(t, m, "k-node", 2, 8501, portFlags(8501, "--drain-timeout", "2s", "node.js")...)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
 	victims := []struct {
 		name string
@@ -74,7 +75,7 @@ func TestKilledProgram(t *testing.T) {
 		// also leave before this command reaches it, which is not an error.
 		var words []string
 		for _, pid := range v.pids(old, notifier) {
-			words = append(words, itoa(pid))
+			words = append(words, strconv.Itoa(pid))
 		}
 		awaitReplacement(t, a, 1, func() { m.Sh(t, "kill -9 "+strings.Join(words, " ")+" || true") })
 		t.Logf("%s: replaced", v.name)
@@ -96,7 +97,7 @@ func TestKilledProgram(t *testing.T) {
 func TestNotifierKilled(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
-	node := install(t, m, "k-loop", 2, 8502, port(8502, "--drain-timeout", "2s", "node.js")...)
+	node := install(t, m, "k-loop", 2, 8502, portFlags(8502, "--drain-timeout", "2s", "node.js")...)
 	pids := node.PIDs(t)
 	run := load.Start(t, m, load.Options{URL: node.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
 	kill(t, m, notifier(t, node, 1))
@@ -110,7 +111,7 @@ func TestNotifierKilled(t *testing.T) {
 	}
 	wantOneNotifier(t, node)
 
-	c := install(t, m, "k-accept", 2, 8503, port(8503, "--drain-timeout", "2s", "./server-c")...)
+	c := install(t, m, "k-accept", 2, 8503, portFlags(8503, "--drain-timeout", "2s", "./server-c")...)
 	// The accept that is under way goes on; the next one is answered with ENOSYS, which this program takes for fatal. By
 	// then it has answered its request, so that nothing is lost here either.
 	awaitReplacement(t, c, 1, func() {
@@ -131,7 +132,7 @@ func TestNotifierKilled(t *testing.T) {
 func TestStoppedProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
-	a := install(t, m, "k-stop", 1, 8504, port(8504, "--drain-timeout", "2s", "hang.js")...)
+	a := install(t, m, "k-stop", 1, 8504, portFlags(8504, "--drain-timeout", "2s", "hang.js")...)
 	client := m.Start(t, "curl", "-sS", "--max-time", "600", a.URL("/hang"))
 	m.AwaitJournal(t, "hangs", "-u", a.Unit(1))
 	bound, err := time.ParseDuration(strings.ReplaceAll(a.Machine.Property(t, a.Unit(1), "TimeoutStopUSec"), "min ", "m"))
@@ -157,7 +158,7 @@ func TestStoppedProgram(t *testing.T) {
 func TestTenThousandBinds(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
-	a := install(t, m, "k-binds", 1, 8505, port(8505, "binds.py")...)
+	a := install(t, m, "k-binds", 1, 8505, portFlags(8505, "binds.py")...)
 	shim, main := notifier(t, a, 1), m.MainPID(t, a.Unit(1))
 	ask := func(path string) string { return m.Sh(t, "curl -sS --max-time 600 "+a.URL(path)) }
 	// The program counts its own: whoever looks from outside may see a connection that it has yet to close.

@@ -40,7 +40,7 @@ func TestProgramsThatShutTheListenerDown(t *testing.T) {
 
 func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	a := install(t, m, "silence-"+s.mode, 2, s.port,
-		append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), port(s.port, "silence.py")...)...)
+		append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), portFlags(s.port, "silence.py")...)...)
 	wantAllAnswer(t, a, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range 3 {
@@ -66,13 +66,13 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	m.Must(t, "start", a.Name)
 	wantAllAnswer(t, a, "/hello", hello)
 	if s.mode == "accept" {
-		wantNoKill(t, m, a)
+		wantNoForcedKill(t, m, a)
 	}
 }
 
-// wantNoKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener
+// wantNoForcedKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener
 // down.
-func wantNoKill(t testing.TB, m *kit.Machine, a kit.App) {
+func wantNoForcedKill(t testing.TB, m *kit.Machine, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {
 		if j := m.Journal(t, "-u", a.Unit(i+1)); strings.Contains(j, "stop-sigterm") || strings.Contains(j, "timed out") {

@@ -3,7 +3,6 @@
 package matrix
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -68,5 +67,3 @@ func copyTree(t testing.TB, m *kit.Machine, from, to string) {
 		t.Fatal(err)
 	}
 }
-
-func itoa(n int) string { return fmt.Sprint(n) }

@@ -39,33 +39,33 @@ func (p program) answer() *regexp.Regexp {
 	return p.want
 }
 
-// port is the variable by which most programs learn where to listen.
-func port(n int, args ...string) []string {
+// portFlags sets the variable by which most programs learn where to listen.
+func portFlags(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }
 
 // programsOnEachSystemd returns the programs that run on all four releases; the others need the image of workers.
 func programsOnEachSystemd() []program {
 	return []program{
-		{name: "m-node", port: 8301, args: port(8301, "node.js")},
-		{name: "m-go", port: 8302, args: port(8302, "./httpd")},
-		{name: "m-python", port: 8303, args: port(8303, "server.py")},
+		{name: "m-node", port: 8301, args: portFlags(8301, "node.js")},
+		{name: "m-go", port: 8302, args: portFlags(8302, "./httpd")},
+		{name: "m-python", port: 8303, args: portFlags(8303, "server.py")},
 	}
 }
 
 func programsOfWorkersImage() []program {
 	return []program{
-		{name: "m-express", port: 8304, args: port(8304, "express")},
-		{name: "m-bun", port: 8305, args: port(8305, "bun.ts")},
+		{name: "m-express", port: 8304, args: portFlags(8304, "express")},
+		{name: "m-bun", port: 8305, args: portFlags(8305, "bun.ts")},
 		// Deno wants a cache; a dynamic user has no home.
-		{name: "m-deno", port: 8306, args: port(8306, "--env", "DENO_DIR=/tmp/deno", "x", "--", "deno", "run", "-A", "deno.ts")},
+		{name: "m-deno", port: 8306, args: portFlags(8306, "--env", "DENO_DIR=/tmp/deno", "x", "--", "deno", "run", "-A", "deno.ts")},
 		{name: "m-gunicorn", port: 8307, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8307", "wsgi:app"}},
 		{name: "m-uvicorn", port: 8308, args: []string{"x", "--", "uvicorn", "--port", "8308", "asgi:app"}},
-		{name: "m-aiohttp", port: 8309, args: port(8309, "aiohttp_app.py")},
-		{name: "m-ruby", port: 8310, args: port(8310, "server.rb")},
+		{name: "m-aiohttp", port: 8309, args: portFlags(8309, "aiohttp_app.py")},
+		{name: "m-ruby", port: 8310, args: portFlags(8310, "server.rb")},
 		{name: "m-php", port: 8311, args: []string{"x", "--", "php", "-S", "0.0.0.0:8311", "index.php"}},
 		{name: "m-nginx", port: 8312, args: []string{"x", "--", "nginx", "-c", srv + "/nginx.conf"}},
-		{name: "m-c", port: 8313, args: port(8313, "./server-c")},
+		{name: "m-c", port: 8313, args: portFlags(8313, "./server-c")},
 	}
 }
 

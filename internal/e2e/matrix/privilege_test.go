@@ -5,6 +5,7 @@ package matrix
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
-	a := install(t, m, "p-master", 1, 8741, port(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
+	a := install(t, m, "p-master", 1, 8741, portFlags(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
 	r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Requests: 50, WorkerHeader: bodies}).Wait()
 	if r.Failed() > 0 || len(r.Workers) != 1 || r.Workers["EADDRINUSE"] != r.OK {
 		t.Errorf("%v, answers %v, want the master's, and EADDRINUSE for the child", r, r.Workers)
@@ -42,7 +43,7 @@ func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 			for _, private := range []string{"no", "yes"} {
 				m.WriteFile(t, dir+"/50-admin.conf", "[Service]\nPrivateUsers="+private+"\n", 0o644)
 				m.Sh(t, "systemctl daemon-reload")
-				a := install(t, m, name, 1, p, port(p, "--own-ptrace", "./httpd")...)
+				a := install(t, m, name, 1, p, portFlags(p, "--own-ptrace", "./httpd")...)
 				wantCapabilities(t, m, m.MainPID(t, a.Unit(1)), strings.Repeat("0", 16))
 				wantCapabilities(t, m, notifier(t, a, 1), ptrace)
 				wantAllAnswer(t, a, "/hello", hello)
@@ -51,8 +52,8 @@ func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 			m.WriteFile(t, dir+"/50-admin.conf",
 				"[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\n", 0o644)
 			m.Sh(t, "systemctl daemon-reload")
-			r := m.Clusterctl(t, append([]string{"install", "-i", "1", "--name", name, "--listen", itoa(p), "--no-probe"},
-				port(p, "./httpd")...)...)
+			r := m.Clusterctl(t, append([]string{"install", "-i", "1", "--name", name, "--listen", strconv.Itoa(p), "--no-probe"},
+				portFlags(p, "./httpd")...)...)
 			if r.Code == 0 {
 				t.Error("a program is started with the capability")
 			}

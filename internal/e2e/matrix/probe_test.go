@@ -37,13 +37,13 @@ func TestSeveralPorts(t *testing.T) {
 // TestListenerMapping: a public port, and a Unix socket, in front of the port that the program binds.
 func TestListenerMapping(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
-	a := install(t, m, "p-map", 2, 8610, port(3000, "--listen", "8610:3000", "node.js")...)
+	a := install(t, m, "p-map", 2, 8610, portFlags(3000, "--listen", "8610:3000", "node.js")...)
 	wantAllAnswer(t, a, "/hello", hello)
 	if r := load.Start(t, m, load.Options{URL: "http://127.0.0.1:3000/", Requests: 3}).Wait(); r.Refused != 3 {
 		t.Errorf("the program's own port is open: %v", r)
 	}
 	const path = "/run/p-unix.sock"
-	u := install(t, m, "p-unix", 2, 0, port(3001, "--listen", path+":3001", "node.js")...)
+	u := install(t, m, "p-unix", 2, 0, portFlags(3001, "--listen", path+":3001", "node.js")...)
 	for _, keep := range []bool{false, true} {
 		run := load.Start(t, m, load.Options{URL: "unix:" + path + ":/hello", Conns: 4, KeepAlive: keep, Rate: rate, WorkerHeader: bodies})
 		m.Sh(t, "systemctl reload "+u.Name)
@@ -79,22 +79,23 @@ func TestProbeOutcomes(t *testing.T) {
 		kit.WantOutput(t, r, "the program ended in the probe", "exited 1", "reading the configuration", "no such database: orders")
 	})
 	t.Run("it listens later than the probe waits", func(t *testing.T) {
-		a := install(t, m, "p-late", 2, 8620, port(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
+		a := install(t, m, "p-late", 2, 8620, portFlags(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
 		kit.WantOutput(t, a.Output, "it did not listen within ", "; taking --listen as it is")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("it listens late, and the probe waits", func(t *testing.T) {
-		a := install(t, m, "p-patient", 1, 8621, port(8621, "late.js")...)
+		a := install(t, m, "p-patient", 1, 8621, portFlags(8621, "late.js")...)
 		kit.WantOutput(t, a.Output, "it listens on tcp port 8621")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("another port than --listen", func(t *testing.T) {
-		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe, port(8623, "--listen", "8622", "node.js"))...)
+		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe,
+			portFlags(8623, "--listen", "8622", "node.js"))...)
 		if r.Code == 0 {
 			t.Error("it is installed")
 		}
 		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: --listen 8622:8623")
-		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, port(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
+		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, portFlags(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {
 		// Not probed: the program would be seen in the journal twice.
@@ -134,7 +135,7 @@ func TestInstallTargets(t *testing.T) {
 			p := 8630 + i
 			a := kit.App{Machine: m, Name: c.name, Instances: 1, Port: p}
 			t.Cleanup(func() { a.Uninstall(t) })
-			r := m.Must(t, slices.Concat([]string{"install", "-i", "1", "--settle", "100ms"}, slowProbe, port(p, c.args...))...)
+			r := m.Must(t, slices.Concat([]string{"install", "-i", "1", "--settle", "100ms"}, slowProbe, portFlags(p, c.args...))...)
 			kit.WantOutput(t, r, c.name+": 1 instance running", fmt.Sprint(p))
 			line := m.Sh(t, fmt.Sprintf("tr '\\0' ' ' < /proc/%d/cmdline", m.MainPID(t, a.Unit(1))))
 			if got := strings.TrimSpace(line); got != c.want && !strings.HasSuffix(got, "/"+c.want) {

@@ -114,9 +114,9 @@ func silencersOfTheWorld(t *testing.T) []row {
 	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761,
 		append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
 	java := silencedServer(t, install(t, m, "java", 2, 8763,
-		append(port(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
+		append(portFlags(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
 
-	g := install(t, m, "grpc", 2, 8762, append(port(8762, drain...), "grpc_server.py")...)
+	g := install(t, m, "grpc", 2, 8762, append(portFlags(8762, drain...), "grpc_server.py")...)
 	asked := 0
 	ask := func() {
 		m.Sh(t, fmt.Sprintf("python3 %s/grpc_client.py 127.0.0.1:8762 %d", srv, calls))

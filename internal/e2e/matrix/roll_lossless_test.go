@@ -22,7 +22,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 	goWorker := lab.Build(t, "./packaging/examples/go-worker")
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, goWorker, srv+"/go-worker")
-		node := install(t, m, "l-node", 2, 8421, port(8421, "node.js")...)
+		node := install(t, m, "l-node", 2, 8421, portFlags(8421, "node.js")...)
 		worker := install(t, m, "l-go", 2, 8422, "--listen", "8422", "--activation", "native", "x", "--", srv+"/go-worker")
 		for _, a := range []kit.App{node, worker} {
 			// systemctl reload has no flags; the unit of the app has them.

@@ -28,13 +28,13 @@ func TestRollingRestarts(t *testing.T) {
 		keepAlive []bool
 	}
 	runConcurrently(t, 6, []kept{
-		{program{name: "r-node", port: 8401, args: port(8401, "node.js")}, []bool{false, true}},
-		{program{name: "r-go", port: 8402, args: port(8402, "./httpd")}, []bool{false, true}},
+		{program{name: "r-node", port: 8401, args: portFlags(8401, "node.js")}, []bool{false, true}},
+		{program{name: "r-go", port: 8402, args: portFlags(8402, "./httpd")}, []bool{false, true}},
 		{program{name: "r-nginx", port: 8403, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-rolling.conf"}}, []bool{false, true}},
 		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}},
 			[]bool{false, true}},
-		{program{name: "r-c", port: 8405, args: port(8405, "./server-c")}, []bool{false}},
-		{program{name: "r-ruby", port: 8406, args: port(8406, "server.rb")}, []bool{false}},
+		{program{name: "r-c", port: 8405, args: portFlags(8405, "./server-c")}, []bool{false}},
+		{program{name: "r-ruby", port: 8406, args: portFlags(8406, "server.rb")}, []bool{false}},
 	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/8, p.keepAlive...) })
 }
 
@@ -64,8 +64,8 @@ func restartInTurn(t testing.TB, a kit.App, times int) {
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))
 }
 
-// slowly is a request of two seconds.
-const slowly = "/hello?ms=2000"
+// slowPath is a request of two seconds.
+const slowPath = "/hello?ms=2000"
 
 // TestSlowRequests restarts workers twenty times while each of their requests takes two seconds: none is cut. The
 // programs run beside one another, for almost all of it is waiting.
@@ -74,14 +74,14 @@ func TestSlowRequests(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8413/; s/nginx.pid/nginx-slow.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-slow.conf")
 	runConcurrently(t, 6, []program{
-		{name: "s-node", port: 8411, args: port(8411, "node.js")},
-		{name: "s-go", port: 8412, args: port(8412, "./httpd")},
+		{name: "s-node", port: 8411, args: portFlags(8411, "node.js")},
+		{name: "s-go", port: 8412, args: portFlags(8412, "./httpd")},
 		{name: "s-nginx", port: 8413, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-slow.conf"}, path: "/slow"},
 		{name: "s-gunicorn", port: 8414, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8414", "wsgi:app"}},
-		{name: "s-c", port: 8415, args: port(8415, "./server-c")},
-		{name: "s-ruby", port: 8416, args: port(8416, "server.rb")},
+		{name: "s-c", port: 8415, args: portFlags(8415, "./server-c")},
+		{name: "s-ruby", port: 8416, args: portFlags(8416, "server.rb")},
 	}, func(t *testing.T, p program) {
-		path := slowly
+		path := slowPath
 		if p.path != "" {
 			path = p.path
 		}

@@ -31,7 +31,7 @@ func TestSandbox(t *testing.T) {
 	} {
 		t.Run(c.sandbox, func(t *testing.T) {
 			a := install(t, m, "x-"+c.sandbox, 2, 8721,
-				port(8721, "--sandbox", c.sandbox, "--run-as", c.user, "--rw", srv+"/data", "write.py")...)
+				portFlags(8721, "--sandbox", c.sandbox, "--run-as", c.user, "--rw", srv+"/data", "write.py")...)
 			level[c.sandbox] = m.Exposure(t, a.Unit(1))
 			t.Logf("exposure %.1f", level[c.sandbox])
 			if level[c.sandbox] > c.most {
@@ -57,7 +57,7 @@ func TestSandbox(t *testing.T) {
 // TestExposureOnEachSystemd: each systemd has another systemd-analyze, with other verdicts.
 func TestExposureOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		a := install(t, m, "x-node", 1, 8722, port(8722, "node.js")...)
+		a := install(t, m, "x-node", 1, 8722, portFlags(8722, "node.js")...)
 		if x := m.Exposure(t, a.Unit(1)); x > 1.9 {
 			t.Errorf("exposure %.1f, want 1.9 at most", x)
 		}
@@ -82,7 +82,7 @@ func TestRunAs(t *testing.T) {
 		{"u-other", []string{"--run-as", "nobody", owned + "/write.py"}, "as user nobody", "nobody"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := install(t, m, c.name, 1, 8723, port(8723, c.args...)...)
+			a := install(t, m, c.name, 1, 8723, portFlags(8723, c.args...)...)
 			kit.WantOutput(t, a.Output, c.said)
 			got := m.Get(t, a.URL("/tmp/x"))
 			if c.who != "" {

@@ -14,7 +14,7 @@ import (
 func TestPausedAnswerIsNotCut(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
-	a := install(t, m, "d-parts", 1, 8751, port(8751, "streams.js")...)
+	a := install(t, m, "d-parts", 1, 8751, portFlags(8751, "streams.js")...)
 	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-parts", a.URL("/parts"))
 	m.Sh(t, "until test -s /tmp/d-parts; do sleep 0.1; done")
 	begin := time.Now()
@@ -30,7 +30,7 @@ func TestPausedAnswerIsNotCut(t *testing.T) {
 func TestLongStreamIsLeftToTheProgram(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
-	a := install(t, m, "d-events", 2, 8752, port(8752, "--drain-timeout", "8s", "streams.js")...)
+	a := install(t, m, "d-events", 2, 8752, portFlags(8752, "--drain-timeout", "8s", "streams.js")...)
 	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-events", a.URL("/events"))
 	// Nine events are nine seconds.
 	m.Sh(t, "until test $(grep -c data: /tmp/d-events) -ge 9; do sleep 0.2; done 2>/dev/null")

@@ -26,7 +26,7 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 		return slices.Concat([]string{"install", "-i", "2", "--settle", "100ms", "--name", "u-node",
 			"--env", fmt.Sprintf("PORT=%d", port)}, more, []string{"update.js"})
 	}
-	a := install(t, m, "u-node", 2, 8420, port(8420, "update.js")...)
+	a := install(t, m, "u-node", 2, 8420, portFlags(8420, "update.js")...)
 	kit.WantOutput(t, a.Output, "probe: it listens on")
 	pids := a.PIDs(t)
 	r := m.Must(t, again(8420)...)

@@ -98,7 +98,7 @@ func TestListAndShow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "see", 2, 8310, "--run-as", "dynamic", "--env", "GREETING=hello world",
 			"--env", "API_TOKEN=t0ps3cret", "--", worker)
-		m.Sh(t, "curl -fsS http://127.0.0.1:8310/")
+		m.Get(t, "http://127.0.0.1:8310/")
 		t.Log(m.Must(t, "ls").Stdout, m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "see").Stdout)
 		s := parseApp(t, m.Must(t, "show", "see", "--json").Stdout)
 		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 ||

@@ -53,7 +53,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		}
 		m.Must(t, "reload", a.Name)
 		wantGroup(t, a, "8397", "reloaded")
-		m.Sh(t, "curl -fsS -m 20 "+a.URL("/"))
+		m.Get(t, a.URL("/"))
 
 		// Without a probe, the log of the workers has the reason.
 		shared := kit.Install(t, m, "groupshared", 1, 0, "groupshared", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",

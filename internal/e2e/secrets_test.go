@@ -32,12 +32,6 @@ func credential(t testing.TB, a kit.App, name string) string {
 	return a.Machine.Sh(t, "curl -sS '"+a.URL("/credential?name=")+name+"'")
 }
 
-// describe returns what a worker was given, as JSON.
-func describe(t testing.TB, a kit.App) string {
-	t.Helper()
-	return a.Machine.Sh(t, "curl -fsS "+a.URL("/about"))
-}
-
 // TestSecretsAreNowhere: a user without rights looks for the values of variables and of secrets everywhere, and finds none.
 func TestSecretsAreNowhere(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
@@ -50,7 +44,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		if !strings.Contains(r.Stderr, "DB_PASSWORD looks like a secret") || !strings.Contains(r.Stderr, "secret set nowhere DB_PASSWORD") {
 			t.Errorf("nothing warns of the command line: %v", r)
 		}
-		about := describe(t, a)
+		about := a.Machine.Get(t, a.URL("/about"))
 		for _, want := range []string{"DB_PASSWORD=" + inVariable, "API_KEY=" + inSecret, "PLAIN=8x8"} {
 			if !strings.Contains(about, `"`+want+`"`) {
 				t.Errorf("the worker has no %s: %s", want, about)
@@ -183,7 +177,7 @@ func TestSecrets(t *testing.T) {
 
 func wantSecrets(t testing.TB, a kit.App, token string) {
 	t.Helper()
-	if about := describe(t, a); !strings.Contains(about, `"TOKEN=`+token+`"`) {
+	if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"TOKEN=`+token+`"`) {
 		t.Errorf("TOKEN is not %s: %s", token, about)
 	}
 	if got := credential(t, a, "TOKEN"); got != token {

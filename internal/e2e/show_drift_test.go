@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
-	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // TestShowNamesEditedUnits edits units by hand, and adds a drop-in.
@@ -77,14 +75,13 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 		// The journal says it when the next line comes after the interval: so lines go on until it has. One curl sends all of
 		// them: on a slow machine one for each would take so long that few fall into an interval.
 		burst := `curl -fsS "http://127.0.0.1:8316/log?line=[1-60]"`
-		said := false
-		for deadline := time.Now().Add(patience.For(kit.EventTimeout)); !said && time.Now().Before(deadline); {
+		kit.Poll(t, "the journal has counted dropped lines", func() bool {
 			m.Sh(t, burst)
-			said = m.Try("journalctl --sync; journalctl -q -b -o cat MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e | grep chatty@1").Code == 0
-		}
+			return m.Try("journalctl --sync; journalctl -q -b -o cat MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e | grep chatty@1").Code == 0
+		})
 		s := parseApp(t, m.Must(t, "show", "chatty", "--json").Stdout)
-		if !said || s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
-			t.Errorf("lines were dropped: %v, %v", said, s.SuppressedLogLines)
+		if s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
+			t.Errorf("lines were dropped: %v", s.SuppressedLogLines)
 		}
 		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, by the rate limit of the journal\n") {
 			t.Errorf("show:\n%s", out)

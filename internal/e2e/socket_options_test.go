@@ -24,7 +24,7 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 		r := m.Must(t, "install", a.Name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
 		// A reload, too: other workers, the same listener.
 		m.Must(t, "reload", a.Name)
-		got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/"))
+		got := m.Get(t, a.URL("/"))
 		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33",
 			"TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
 			if !strings.Contains(got, want) {
@@ -49,7 +49,7 @@ func TestNoDelayByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
 		a := kit.Install(t, m, "nodelay", 1, 8392, "nodelay", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
-		if got := m.Sh(t, "curl -fsS -m 20 "+a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") ||
+		if got := m.Get(t, a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") ||
 			!strings.Contains(got, "SO_KEEPALIVE=0/0") {
 			t.Error(got)
 		}

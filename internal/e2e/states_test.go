@@ -6,12 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
-	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // controlledWorker is a worker that does what files tell its instance to.
@@ -46,12 +44,13 @@ func TestStateOfEachInstance(t *testing.T) {
 			return slices.Contains([]string{"restarting", "starting", "stopping"}, in.State)
 		}
 		var loop instanceStatus
-		for deadline := time.Now().Add(patience.For(kit.EventTimeout)); loop.NextRestart == "" && time.Now().Before(deadline); {
+		kit.Poll(t, "the next restart is known", func() bool {
 			loop = listApps(t, m, "--no-cpu", "moody")[0].Instances[1]
 			if !looping(loop) {
 				t.Fatalf("a crash loop: %+v", loop)
 			}
-		}
+			return loop.NextRestart != ""
+		})
 		// Where it is not known when the run began, its length is left out.
 		exit, _, _ := strings.Cut(loop.LastExit, " after ")
 		if loop.State != "restarting" || exit != "exited with status 9" || loop.Problem != loop.LastExit || loop.Restarts < 8 {
@@ -139,9 +138,10 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		}
 		for who, look := range ask {
 			var in instanceStatus
-			for deadline := time.Now().Add(patience.For(kit.EventTimeout)); in.State != "restarting" && time.Now().Before(deadline); {
+			kit.Poll(t, "the instance restarts", func() bool {
 				in = look()
-			}
+				return in.State == "restarting"
+			})
 			if in.State != "restarting" ||
 				who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
 				t.Errorf("a crash loop, for %s: %+v", who, in)

@@ -115,7 +115,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
 			t.Errorf("install does not say who reads the file: %v", r)
 		}
-		if got := m.Sh(t, "curl -fsS http://127.0.0.1:8653/"); got != "hello there" {
+		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "hello there" {
 			t.Errorf("answer %q", got)
 		}
 		// A scale and a rollback render the same, and the source keeps the decision.
@@ -129,7 +129,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		}
 		m.Sh(t, "echo GREETING=changed >>/srv/adopted/.env")
 		m.Must(t, "reload", "adopted")
-		if got := m.Sh(t, "curl -fsS http://127.0.0.1:8653/"); got != "changed" {
+		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "changed" {
 			t.Errorf("answer %q after a reload", got)
 		}
 		// An app of an older clusterctl, which had PID 1 read every file: a reload says how to go on.

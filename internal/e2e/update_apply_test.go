@@ -142,7 +142,7 @@ func TestRollback(t *testing.T) {
 		release := func(want string) {
 			t.Helper()
 			a.WantUp(t)
-			if about := m.Sh(t, "curl -fsS "+a.URL("/about")); !strings.Contains(about, `"RELEASE=`+want+`"`) {
+			if about := m.Get(t, a.URL("/about")); !strings.Contains(about, `"RELEASE=`+want+`"`) {
 				t.Errorf("want release %s: %s", want, about)
 			}
 		}

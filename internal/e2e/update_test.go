@@ -51,7 +51,7 @@ func TestUpdate(t *testing.T) {
 				t.Errorf("instance %d was not replaced", i+1)
 			}
 		}
-		if about := m.Sh(t, "curl -fsS "+a.URL("/about")); !strings.Contains(about, `"RELEASE=2"`) || !strings.Contains(about, `"new"`) {
+		if about := m.Get(t, a.URL("/about")); !strings.Contains(about, `"RELEASE=2"`) || !strings.Contains(about, `"new"`) {
 			t.Errorf("the workers are the old ones: %s", about)
 		}
 		a.WantUp(t)
@@ -111,7 +111,7 @@ func TestUpdateCount(t *testing.T) {
 		}
 		before := a.PIDs(t)
 		m.Must(t, installArgs(a, 8601, "--yes", "--run-as", "nobody:nogroup", "--", worker)...)
-		if about := m.Sh(t, "curl -fsS "+a.URL("/about")); !strings.Contains(about, `"uid":65534`) {
+		if about := m.Get(t, a.URL("/about")); !strings.Contains(about, `"uid":65534`) {
 			t.Errorf("the user has not changed: %s", about)
 		}
 		m.Must(t, installArgs(a, 8601, "--", worker)...)

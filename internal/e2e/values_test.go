@@ -42,7 +42,8 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 			"ls: cannot access '/etc/clusterctl/early.env': No such file or directory" {
 			t.Errorf("the source: %s", got)
 		}
-		if about := describe(t, a); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) || !strings.Contains(about, `"ODD=a b%$\""`) {
+		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) ||
+			!strings.Contains(about, `"ODD=a b%$\""`) {
 			t.Errorf("the worker has %s", about)
 		}
 		m.Must(t, "scale", "early", "max")
@@ -59,7 +60,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		m.Must(t, "scale", "early", "2")
 		a.Instances = 2
 		a.WantUp(t)
-		if about := describe(t, a); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {
+		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {
 			t.Errorf("after the rollback the worker has %s", about)
 		}
 		m.Must(t, installArgs(a, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"",
@@ -83,7 +84,7 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 		if before[0] == after[0] || before[1] == after[1] || reloads(t, m) != read {
 			t.Errorf("from %v to %v, %d reloads", before, after, reloads(t, m)-read)
 		}
-		if about := describe(t, a); !strings.Contains(about, `"A=2"`) || !strings.Contains(about, `"B=1"`) {
+		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"A=2"`) || !strings.Contains(about, `"B=1"`) {
 			t.Errorf("the worker has %s", about)
 		}
 		if r := m.Must(t, "show", "value", "--revisions"); !strings.Contains(r.Stdout, " env ") || strings.Contains(r.Stdout, "A=2") {
@@ -94,11 +95,11 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 		m.Must(t, "reload", "value")
 		m.Must(t, "scale", "value", "3")
 		a.Instances = 3
-		if about := describe(t, a); !strings.Contains(about, `"C=by hand"`) {
+		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"C=by hand"`) {
 			t.Errorf("the worker has %s", about)
 		}
 		m.Must(t, "rollback", "value")
-		if about := describe(t, a); !strings.Contains(about, `"A=2"`) {
+		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"A=2"`) {
 			t.Errorf("after the rollback of the scale: %s", about)
 		}
 	})

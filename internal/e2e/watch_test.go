@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
@@ -80,10 +79,7 @@ func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, 
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")
 	t.Cleanup(func() { m.Sh(t, "rm -f /run/see.*") })
 	p := m.Start(t, "sh", "-c", "echo $$ >/run/see.pid; "+script)
-	for deadline := time.Now().Add(patience.For(kit.EventTimeout)); !strings.Contains(m.ReadFile(t, "/run/see.out"), want) &&
-		time.Now().Before(deadline); {
-		time.Sleep(50 * time.Millisecond) // no event tells that a file has grown
-	}
+	kit.Poll(t, "the output is written", func() bool { return strings.Contains(m.ReadFile(t, "/run/see.out"), want) })
 	m.Sh(t, "kill -INT $(cat /run/see.pid)")
 	r := p.Wait()
 	text := m.ReadFile(t, "/run/see.out")

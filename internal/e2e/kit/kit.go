@@ -182,6 +182,17 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
+// Poll waits until a condition for which there is no event holds, and fails the test when that takes too long.
+func Poll(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("waiting until %s took too long", what)
+			return
+		}
+	}
+}
+
 // Lines splits output into its lines that are not empty.
 func Lines(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })

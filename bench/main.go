@@ -63,7 +63,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.results, "results", "", "`DIR`ectory of the results (bench/results)")
 	f.StringVar(&o.docs, "docs", "", "`DIR`ectory of benchmarks.md and its plots (docs; beside the results for a smoke run)")
 	f.StringVar(&o.render, "render", "", "make the document from this `FILE`, and measure nothing")
-	f.DurationVar(&o.budget, "budget", 0, "`TIME` of the whole run; what does not fit has failed, in a smoke run it is skipped (27m, quick 210s)")
+	f.DurationVar(&o.budget, "budget", 0,
+		"`TIME` of the whole run; what does not fit has failed, in a smoke run it is skipped (27m, quick 210s)")
 	f.IntVar(&o.slow, "slow", 1, "multiply all bounds on time by `N`: to try things out where much else runs")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -119,7 +120,8 @@ func tally(f result.File) string {
 	for _, c := range f.Comparisons {
 		n[c.Status]++
 	}
-	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK], n[result.LeftOut], n[result.Failed])
+	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK],
+		n[result.LeftOut], n[result.Failed])
 }
 
 // failures is an error that names what could not be measured. It comes after all is written.

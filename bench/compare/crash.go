@@ -15,10 +15,12 @@ func crashToReady(ctx context.Context, b *bench) error {
 	const what = "SIGKILL to the only worker until another one has answered"
 	const least = what + "; the peer is the start of the program by itself until its first answer, the least that is possible"
 	of := func(variant, name, what string) *result.Comparison {
-		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: name, What: what})
+		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less,
+			OurSide: sideOurs, PeerSide: name, What: what})
 	}
 	pm2, bare := of("pm2", sidePM2, what), of("bare", sideBare, least)
-	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare, least+"; on Debian 13, without the sandbox")
+	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare,
+		least+"; on Debian 13, without the sandbox")
 	if err := crashBeside(ctx, b, pm2, bare); err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ func follower(ctx context.Context, b *bench, app string) []string {
 	return argv
 }
 
+// The sides of the comparison of logs.
+const sideJournal, sideFile = "clusterctl (the journal)", "PM2 (its file)"
+
 // logs measures what happens to lines that a program writes to its standard output.
 func logs(ctx context.Context, b *bench) error {
 	n, burst := pick(b.Sizes, 50_000, 20_000), pick(b.Sizes, 20_000, 5_000)
@@ -35,12 +38,15 @@ func logs(ctx context.Context, b *bench) error {
 	of := func(name, what, unit string, better result.Better, ours, peer string) *result.Comparison {
 		return b.add(result.Comparison{Name: name, What: what, Unit: unit, Better: better, OurSide: ours, PeerSide: peer})
 	}
-	speed := of("log-throughput/one-writer", fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last one can be read where they are kept", n),
-		"lines/s", result.More, "clusterctl (the journal)", "PM2 (its file)")
-	stored := of("log-throughput/lost", "how many of these are missing", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
-	latency := of("log-follow-latency/median", "from the request that makes a worker write one line until the line is shown", "ms", result.Less, shows, "pm2 logs")
+	speed := of("log-throughput/one-writer",
+		fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last one can be read where they are kept", n),
+		"lines/s", result.More, sideJournal, sideFile)
+	stored := of("log-throughput/lost", "how many of these are missing", "lines", result.Fewer, sideJournal, sideFile)
+	latency := of("log-follow-latency/median", "from the request that makes a worker write one line until the line is shown",
+		"ms", result.Less, shows, "pm2 logs")
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
-	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst), "lines", result.Fewer, shows, "pm2 logs")
+	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst),
+		"lines", result.Fewer, shows, "pm2 logs")
 
 	// The default lets an instance write some 200,000 lines in half a minute, and then drops the rest.
 	app := rig.App{Name: "chatty", Script: "chatty.js", Workers: 1, Flags: []string{"--log-rate", "off"}}
@@ -53,7 +59,8 @@ func logs(ctx context.Context, b *bench) error {
 	if err := b.same(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
 		return err
 	}
-	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name}, {"-port", fmt.Sprint(portPM2), "-files", "/root/.pm2/logs/chatty-out*.log"}}
+	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name},
+		{"-port", fmt.Sprint(portPM2), "-files", "/root/.pm2/logs/chatty-out*.log"}}
 	for i := range b.Pairs {
 		var rate, missing []float64
 		for _, where := range kept {
@@ -77,7 +84,8 @@ func logs(ctx context.Context, b *bench) error {
 				MS           []float64
 				Missed, Seen int
 			}
-			args := append([]string{"logfollow", "-port", fmt.Sprint([]int{portOurs, portPM2}[i]), "-n", fmt.Sprint(pick(b.Sizes, 10, 6)), "-burst", fmt.Sprint(burst), "--"}, shower...)
+			args := append([]string{"logfollow", "-port", fmt.Sprint([]int{portOurs, portPM2}[i]),
+				"-n", fmt.Sprint(pick(b.Sizes, 10, 6)), "-burst", fmt.Sprint(burst), "--"}, shower...)
 			if err := b.Inside(ctx, &got, args...); err != nil {
 				return err
 			}
@@ -118,7 +126,8 @@ func even(connections []int, workers int) float64 {
 
 func balanceOf(ctx context.Context, b *bench, workers int) error {
 	of := func(variant, what, peer string) *result.Comparison {
-		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less, OurSide: sideOurs, PeerSide: peer,
+		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less,
+			OurSide: sideOurs, PeerSide: peer,
 			What: fmt.Sprintf("%s, %d workers: connections of the fullest over the mean", what, workers)})
 	}
 	slow, burst := "200 connections 5 ms apart, all kept", "200 connections at once, all kept"

@@ -26,7 +26,8 @@ func rates(ctx context.Context, b *bench) error {
 // ratesOf measures all sides with a number of workers. They stand beside each other, those that are not measured idle.
 func ratesOf(ctx context.Context, b *bench, workers int) error {
 	sides := []sidePort{
-		{sideOurs, "", portOurs}, {sidePM2, "pm2", portPM2}, {sideCluster, "cluster", portCluster}, {sideReusePort, "reuseport", portReusePort},
+		{sideOurs, "", portOurs}, {sidePM2, "pm2", portPM2}, {sideCluster, "cluster", portCluster},
+		{sideReusePort, "reuseport", portReusePort},
 	}
 	if workers == 2 && !b.Quick {
 		sides = append(sides, sidePort{sideNginx, "nginx", portNginx})
@@ -41,8 +42,9 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 	series := make([][]*result.Comparison, len(kinds))
 	for i, k := range kinds {
 		for _, s := range sides[1:] {
-			series[i] = append(series[i], b.add(result.Comparison{Name: fmt.Sprintf("%s/%d-%s", k.name, workers, s.short), Unit: "requests/s", Better: result.More,
-				OurSide: sideOurs, PeerSide: s.name, What: fmt.Sprintf("%s, %d workers", k.what, workers)}))
+			series[i] = append(series[i],
+				b.add(result.Comparison{Name: fmt.Sprintf("%s/%d-%s", k.name, workers, s.short), Unit: "requests/s", Better: result.More,
+					OurSide: sideOurs, PeerSide: s.name, What: fmt.Sprintf("%s, %d workers", k.what, workers)}))
 		}
 	}
 	if err := startSides(ctx, b, hello(workers), sides); err != nil {
@@ -71,7 +73,8 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 	}
 	for i := range kinds {
 		for j, c := range series[i] {
-			note(c, "99th percentile of the latency: %.1f ms and %.1f ms; errors that wrk saw: %d and %d", median(p99[i][0]), median(p99[i][j+1]), failed[i][0], failed[i][j+1])
+			note(c, "99th percentile of the latency: %.1f ms and %.1f ms; errors that wrk saw: %d and %d",
+				median(p99[i][0]), median(p99[i][j+1]), failed[i][0], failed[i][j+1])
 		}
 	}
 	if workers != 2 || b.Quick {
@@ -120,7 +123,8 @@ func dropSides(ctx context.Context, b *bench) {
 
 // autocannon is here because its figures are the ones that are quoted. It costs more CPU than what it measures.
 func autocannon(ctx context.Context, b *bench) error {
-	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More, OurSide: sideOurs, PeerSide: sidePM2,
+	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More,
+		OurSide: sideOurs, PeerSide: sidePM2,
 		What: "the same as 2-pm2, with autocannon as the client"})
 	for range b.Pairs {
 		var rps []float64
@@ -144,7 +148,8 @@ func autocannon(ctx context.Context, b *bench) error {
 func syscallOverhead(ctx context.Context, b *bench) error {
 	const adopted, native = "adopted worker", "native worker"
 	of := func(variant, what, unit string, better result.Better) *result.Comparison {
-		return b.add(result.Comparison{Name: "syscall-overhead/" + variant, What: what, Unit: unit, Better: better, OurSide: adopted, PeerSide: native})
+		return b.add(result.Comparison{Name: "syscall-overhead/" + variant, What: what, Unit: unit, Better: better,
+			OurSide: adopted, PeerSide: native})
 	}
 	series := []*result.Comparison{
 		of("new-connections", "a connection for each request, 16 at a time, 2 workers", "requests/s", result.More),
@@ -208,10 +213,12 @@ func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool,
 func herd(ctx context.Context, b *bench) error {
 	for _, workers := range []int{2, 8, 32, 64} {
 		of := func(variant, what, unit string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("herd/%d-%s", workers, variant), Unit: unit, Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2,
+			return result.Comparison{Name: fmt.Sprintf("herd/%d-%s", workers, variant), Unit: unit, Better: result.Less,
+				OurSide: sideOurs, PeerSide: sidePM2,
 				What: fmt.Sprintf("%s, one connection at a time, %d workers, nearly all idle", what, workers)}
 		}
-		cpu, switches := of("cpu", "CPU time of all processes of the side for each new connection", "µs"), of("switches", "context switches for each new connection", "")
+		cpu, switches := of("cpu", "CPU time of all processes of the side for each new connection", "µs"), of("switches",
+			"context switches for each new connection", "")
 		if b.Quick && workers > 8 {
 			b.skip(cpu)
 			b.skip(switches)

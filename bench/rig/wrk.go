@@ -76,7 +76,8 @@ func ParseWrk(out string) (Rate, error) {
 
 // Autocannon is the same by the tool that Node people quote. It is a Node program itself, and takes much of a CPU.
 func (r *Rig) Autocannon(ctx context.Context, port, conns, seconds int) (Rate, error) {
-	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds), fmt.Sprintf("http://127.0.0.1:%d/", port))
+	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds),
+		fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		return Rate{}, err
 	}

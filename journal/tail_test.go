@@ -39,7 +39,8 @@ func TestTailAfterStep(t *testing.T) {
 
 // TestLastLines: what the shim has said is not pushed out by what the program and systemd write after it.
 func TestLastLines(t *testing.T) {
-	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2", "clusterctl-shim: ends", "Stopped"}
+	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2",
+		"clusterctl-shim: ends", "Stopped"}
 	for n, want := range map[int][]string{
 		9: lines,
 		8: lines,

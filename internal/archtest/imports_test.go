@@ -43,7 +43,8 @@ var directions = []struct {
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
-	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault",
+		"internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
 	{"cmd/clusterctl", []string{
 		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
 		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg",
@@ -55,7 +56,8 @@ var directions = []struct {
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
 	{"internal/lab/...", []string{"internal/lab/..."}},
 	// Reads what the kernel and the shim know of processes, for "ls" and "show"; it knows neither units nor systemd.
-	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten", "activation/shim/drain/left"}},
+	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff",
+		"activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }
@@ -92,7 +94,8 @@ var foreign = map[string][]string{
 	// For tests alone: a package of their own checks what --json prints; nothing that is built may import it.
 	"github.com/santhosh-tekuri/jsonschema/v6": {"internal/outputschema"},
 	"golang.org/x/sync":                        {"cmd/clusterctl", "units/control/..."},
-	"golang.org/x/sys":                         {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim", "units/control/...", "units/install", "journal", "internal/...", "bench/..."},
+	"golang.org/x/sys": {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim",
+		"units/control/...", "units/install", "journal", "internal/...", "bench/..."},
 }
 
 func TestLibraries(t *testing.T) {
@@ -119,13 +122,15 @@ func TestLibraries(t *testing.T) {
 // pure are the standard packages that units may import: text, numbers and the types of files. What reads a file, a clock,
 // the environment or the network is not among them.
 var pure = []string{
-	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
+	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter",
+	"maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
 	"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8", "embed",
 }
 
 func TestPure(t *testing.T) {
 	for _, p := range packages(t) {
-		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract", "activation/shim/envfile", "internal/text"}, p.path()) {
+		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract",
+			"activation/shim/envfile", "internal/text"}, p.path()) {
 			continue
 		}
 		for _, im := range p.Imports {
@@ -140,7 +145,8 @@ func TestPure(t *testing.T) {
 		}
 		for _, c := range calls(s.file) {
 			switch c.name {
-			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick", "time.NewTimer", "time.NewTicker", "time.LoadLocation":
+			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick",
+				"time.NewTimer", "time.NewTicker", "time.LoadLocation":
 				t.Errorf("%s:%d: %s has no clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
 			}
 		}

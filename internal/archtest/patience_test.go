@@ -10,7 +10,8 @@ import (
 )
 
 // constantWait is a wait in a test with a constant for its end. It is too short on a busy machine.
-var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 *]*time\.)|case <-time\.After\(`)
+var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 ` +
+	`*]*time\.)|case <-time\.After\(`)
 
 // constantWaits are the tests for which the time itself is what they test.
 var constantWaits = map[string]string{

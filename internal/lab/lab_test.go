@@ -190,7 +190,8 @@ func TestProcesses(t *testing.T) {
 // which it may do only when the command was started inside of its tree.
 func TestScopes(t *testing.T) {
 	m := Shared(t, Bookworm)
-	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: /proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
+	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: "+
+		"/proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
 		t.Errorf("cgroup of a scope: %s", got)
 	}
 }
@@ -201,7 +202,8 @@ func TestTwoMachines(t *testing.T) {
 	a, b := Boot(t, Bookworm), Boot(t, Trixie)
 	for _, m := range []*Machine{a, b} {
 		// Ready when both of its children are there, as sh or as sleep by then.
-		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
+		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all "+
+			"sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
 	}
 	other := b.MainPID(t, "twin.service")
 	a.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
@@ -272,7 +274,8 @@ func TestBuild(t *testing.T) {
 	m.CopyIn(t, bin, "/root/labimages")
 	t.Cleanup(func() { m.Try("rm /root/labimages") })
 	// It starts, and finds that nothing of what it needs is in there.
-	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 || !strings.HasPrefix(r.Stderr, "lab: ") {
+	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 ||
+		!strings.HasPrefix(r.Stderr, "lab: ") {
 		t.Errorf("in the machine: %v", r)
 	}
 }

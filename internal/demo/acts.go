@@ -53,16 +53,19 @@ func (s *stage) brokenRelease() {
 
 func (s *stage) unmodified() {
 	s.say("an ordinary Node server that listens on 8080 by itself: unmodified, two instances, in public on port 3000")
-	s.install("web", "2 instances of an unmodified Node server", "clusterctl install /opt/web/server.js --name web --instances 2 --listen 3000:8080")
+	s.install("web", "2 instances of an unmodified Node server",
+		"clusterctl install /opt/web/server.js --name web --instances 2 --listen 3000:8080")
 	s.sh("curl -s http://127.0.0.1:3000/")
 	s.under("systemctl reload of the Node server", load.Options{URL: "http://127.0.0.1:3000/"}, 0, func() { s.sh("systemctl reload web") })
 }
 
 func (s *stage) others() {
 	s.say("a Node server that takes the inherited listener, and a Python worker without a socket")
-	s.install("node", "2 instances of a Node server that takes the inherited listener", "clusterctl install /opt/node-fd/server.js --name node --activation native --instances 2 --listen 127.0.0.1:3001")
+	s.install("node", "2 instances of a Node server that takes the inherited listener",
+		"clusterctl install /opt/node-fd/server.js --name node --activation native --instances 2 --listen 127.0.0.1:3001")
 	s.sh("curl -s http://127.0.0.1:3001/")
-	s.install("ticker", "1 instance of a Python worker without a port", "clusterctl install ticker --no-listen --settle 1s --instances 1 -- python3 /opt/ticker/worker.py")
+	s.install("ticker", "1 instance of a Python worker without a port",
+		"clusterctl install ticker --no-listen --settle 1s --instances 1 -- python3 /opt/ticker/worker.py")
 	s.sh("clusterctl ls")
 	s.sh("clusterctl logs hello --no-follow -n 8 --timestamp")
 }
@@ -72,5 +75,6 @@ func (s *stage) cleanUp() {
 	for _, app := range s.apps {
 		s.sh("clusterctl uninstall " + app.name + " --yes")
 	}
-	s.sh("find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl -name '*hello*' -o -name '*ticker*' 2>/dev/null; systemctl --no-pager list-units --all 'hello*' 'web*' 'node*' 'ticker*'")
+	s.sh("find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl -name '*hello*' -o -name '*ticker*' 2>/dev/null; " +
+		"systemctl --no-pager list-units --all 'hello*' 'web*' 'node*' 'ticker*'")
 }

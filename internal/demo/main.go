@@ -46,7 +46,8 @@ func run(ctx context.Context) (err error) {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	for _, act := range []func(){s.installHello, s.crashOne, s.crashAll, s.rollingReload, s.brokenRelease, s.unmodified, s.others, s.cleanUp} {
+	for _, act := range []func(){s.installHello, s.crashOne, s.crashAll, s.rollingReload, s.brokenRelease, s.unmodified,
+		s.others, s.cleanUp} {
 		if act(); s.err != nil {
 			return s.err
 		}

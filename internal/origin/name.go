@@ -73,8 +73,8 @@ func isReleases(base string) bool {
 // isRelease reports whether a directory holds one release: by the name of its parent, or since its own is a version, a time
 // or a commit. A short number alone may also be a customer's.
 func isRelease(parent, base string) bool {
-	return isReleases(parent) || regexp.MustCompile(`^(v\d+|v?\d+(\.\d+)+([-+.][0-9A-Za-z.]+)?|\d{8}[-_T]?\d{0,6}|\d{14}|[0-9a-f]*\d[0-9a-f]*)$`).MatchString(base) &&
-		(len(base) >= 7 || strings.ContainsAny(base, "v."))
+	version := regexp.MustCompile(`^(v\d+|v?\d+(\.\d+)+([-+.][0-9A-Za-z.]+)?|\d{8}[-_T]?\d{0,6}|\d{14}|[0-9a-f]*\d[0-9a-f]*)$`)
+	return isReleases(parent) || version.MatchString(base) && (len(base) >= 7 || strings.ContainsAny(base, "v."))
 }
 
 // shared reports whether a directory holds what many projects share: /, /srv, /var/www, a home.

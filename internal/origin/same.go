@@ -56,7 +56,8 @@ func ofTools(path string) bool {
 	if system(path) || strings.Contains(path, "/node_modules/") || there(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
 		return true
 	}
-	return regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`).MatchString(filepath.Base(path))
+	name := regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`)
+	return name.MatchString(filepath.Base(path))
 }
 
 func there(path string) bool {

@@ -130,7 +130,8 @@ func addressed(e Env) error {
 		return fmt.Errorf("LISTEN_PID=%q: not a process id", value)
 	}
 	if own := e.Pid(); int(pid) != own {
-		return fmt.Errorf("%w: LISTEN_PID is %d and this process is %d: a launcher such as npm or a shell stands between, and has to exec the program", ErrNotActivated, pid, own)
+		return fmt.Errorf("%w: LISTEN_PID is %d and this process is %d: "+
+			"a launcher such as npm or a shell stands between, and has to exec the program", ErrNotActivated, pid, own)
 	}
 	value, ok = e.Lookup("LISTEN_PIDFDID")
 	if !ok {
@@ -141,7 +142,8 @@ func addressed(e Env) error {
 		return fmt.Errorf("LISTEN_PIDFDID=%q: not an inode number", value)
 	}
 	if own, ok := e.PidfdID(); ok && own != id {
-		return fmt.Errorf("%w: LISTEN_PIDFDID is %d and this process is %d: the process that it was for is gone, and its number was given away again", ErrNotActivated, id, own)
+		return fmt.Errorf("%w: LISTEN_PIDFDID is %d and this process is %d: "+
+			"the process that it was for is gone, and its number was given away again", ErrNotActivated, id, own)
 	}
 	return nil
 }

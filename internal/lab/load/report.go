@@ -54,14 +54,16 @@ func (r Report) AfterKills(kills int) error {
 		return fmt.Errorf("%d requests failed without a connection to a worker", other)
 	}
 	if most := r.Clients * kills; r.Broken() > most {
-		return fmt.Errorf("%d requests were lost, at most %d may be: one for each of %d clients and %d deaths of workers", r.Broken(), most, r.Clients, kills)
+		return fmt.Errorf("%d requests were lost, at most %d may be: one for each of %d clients and %d deaths of workers",
+			r.Broken(), most, r.Clients, kills)
 	}
 	return nil
 }
 
 // Summary is the first line of String: what became of all requests.
 func (r Report) Summary() string {
-	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, %d other; slowest %v, %d connections",
+	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, "+
+		"%d other; slowest %v, %d connections",
 		r.Requests, r.OK, r.Failed(), r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus, r.Other,
 		r.Slowest.Round(time.Microsecond), r.Dials)
 }

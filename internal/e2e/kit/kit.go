@@ -182,7 +182,7 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
-// Poll waits until a condition for which there is no event holds, and fails the test when that takes too long.
+// Poll waits until a condition holds that no event reports, and fails the test when that takes too long.
 func Poll(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {

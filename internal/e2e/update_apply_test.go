@@ -161,8 +161,9 @@ func TestRollback(t *testing.T) {
 			t.Errorf("to where it is: %v", r)
 		}
 		r = m.Must(t, "show", a.Name, "--revisions")
-		for i, want := range []string{"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback",
-			"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl install", "env            clusterctl install"} {
+		for i, want := range []string{"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl rollback",
+			"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl install",
+			"env                 clusterctl install"} {
 			if all := kit.Lines(r.Stdout); len(all) != 6 || !strings.Contains(all[i+1], want) {
 				t.Errorf("revisions: want %q in line %d:\n%s", want, i+1, r.Stdout)
 			}

@@ -87,8 +87,10 @@ func TestPassedIsNotAListener(t *testing.T) {
 func TestMissingName(t *testing.T) {
 	got := reported(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
 	for _, want := range []string{
-		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; names of passed descriptors: "admin", "web"`,
-		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; names of passed descriptors: none`,
+		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; ` +
+			`names of passed descriptors: "admin", "web"`,
+		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; ` +
+			`names of passed descriptors: none`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("missing %q in:\n%s", want, got)

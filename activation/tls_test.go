@@ -13,7 +13,8 @@ import (
 )
 
 // secure serves on TLS and returns a client that trusts the certificate.
-func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr string, client *http.Client, stop func(), draining <-chan struct{}, result <-chan error) {
+func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr string, client *http.Client,
+	stop func(), draining <-chan struct{}, result <-chan error) {
 	t.Helper()
 	lender := httptest.NewTLSServer(nil) // for its certificate and a client that trusts it
 	t.Cleanup(lender.Close)

@@ -94,7 +94,8 @@ func TestTree(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	f := result.File{Comparisons: []result.Comparison{{Name: "a", Status: result.OK}, {Name: "b", Status: result.Failed, Why: "died"}, {Name: "c", Status: result.LeftOut}}}
+	f := result.File{Comparisons: []result.Comparison{{Name: "a", Status: result.OK},
+		{Name: "b", Status: result.Failed, Why: "died"}, {Name: "c", Status: result.LeftOut}}}
 	if err := failures(f); err == nil || !strings.Contains(err.Error(), "1 of 3 comparisons failed:\nb: died") {
 		t.Errorf("got error %v", err)
 	}

@@ -40,7 +40,8 @@ func TestFit(t *testing.T) {
 		}
 		// The first group starts before the speed of the machine is known.
 		if left < -quickBudget/2 || measured == 0 || (once == 0) != c.twice || (skipped > 0) != c.skipped {
-			t.Errorf("%v times slower: measured %d groups, %d of them with one pair, skipped %d, %v left", c.slow, measured, once, skipped, left)
+			t.Errorf("%v times slower: measured %d groups, %d of them with one pair, skipped %d, %v left", c.slow,
+				measured, once, skipped, left)
 		}
 	}
 }

@@ -63,7 +63,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.results, "results", "", "`DIR`ectory of the results (bench/results)")
 	f.StringVar(&o.docs, "docs", "", "`DIR`ectory of benchmarks.md and its plots (docs; for a smoke run a directory next to the results)")
 	f.StringVar(&o.render, "render", "", "write the document from this `FILE` of results without measuring")
-	f.DurationVar(&o.budget, "budget", 0, "`TIME` budget of the run; comparisons beyond it fail, or are skipped in a smoke run (27m, quick 210s)")
+	f.DurationVar(&o.budget, "budget", 0,
+		"`TIME` budget of the run; comparisons beyond it fail, or are skipped in a smoke run (27m, quick 210s)")
 	f.IntVar(&o.slow, "slow", 1, "multiply all time limits by `N`, for busy machines")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -119,7 +120,8 @@ func tally(f result.File) string {
 	for _, c := range f.Comparisons {
 		n[c.Status]++
 	}
-	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK], n[result.LeftOut], n[result.Failed])
+	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK],
+		n[result.LeftOut], n[result.Failed])
 }
 
 // failures returns an error that names the failed comparisons. It is called after all results are written.

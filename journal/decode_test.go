@@ -32,8 +32,9 @@ func TestDecode(t *testing.T) {
 	}
 	data := encode(want...)
 	for name, r := range map[string]io.Reader{
-		"all at once": bytes.NewReader(data), "byte by byte": iotest.OneByteReader(bytes.NewReader(data)), "half of each buffer": iotest.HalfReader(bytes.NewReader(data)),
-		"empty lines": bytes.NewReader(append([]byte("\n\n"), data...)),
+		"all at once": bytes.NewReader(data), "byte by byte": iotest.OneByteReader(bytes.NewReader(data)),
+		"half of each buffer": iotest.HalfReader(bytes.NewReader(data)),
+		"empty lines":         bytes.NewReader(append([]byte("\n\n"), data...)),
 	} {
 		got, err := all(r)
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -71,7 +72,8 @@ func TestDecodeBounds(t *testing.T) {
 	}
 	for _, value := range []string{strings.Repeat("y", MaxField+10), "\x00" + strings.Repeat("y", MaxField+10)} {
 		got, err := all(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))
-		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" || !strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
+		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" ||
+			!strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
 			t.Fatalf("got %d entries, error %v", len(got), err)
 		}
 		if n := len(got[0].Get("MESSAGE")); n > MaxField || n < MaxField-20 {

@@ -39,8 +39,10 @@ func entry(pairs ...string) Entry {
 // worker returns an entry that an instance of shop wrote, with the fields that journald adds.
 func worker(n int, instance, message string, more ...string) Entry {
 	return entry(append([]string{
-		"__CURSOR", fmt.Sprintf("s=1;i=%x", n), "__REALTIME_TIMESTAMP", fmt.Sprint(1795670167000000 + n*1500), "PRIORITY", "6", "_TRANSPORT", "stdout",
-		"_SYSTEMD_UNIT", "shop@" + instance + ".service", "_SYSTEMD_SLICE", "clusterctl-shop.slice", "_PID", "26" + instance, "_STREAM_ID", "stream" + instance,
+		"__CURSOR", fmt.Sprintf("s=1;i=%x", n), "__REALTIME_TIMESTAMP", fmt.Sprint(1795670167000000 + n*1500),
+		"PRIORITY", "6", "_TRANSPORT", "stdout",
+		"_SYSTEMD_UNIT", "shop@" + instance + ".service", "_SYSTEMD_SLICE", "clusterctl-shop.slice", "_PID", "26" + instance,
+		"_STREAM_ID", "stream" + instance,
 		"MESSAGE", message,
 	}, more...)...)
 }

@@ -129,12 +129,14 @@ func TestFollowGivesUp(t *testing.T) {
 	full := errors.New("full")
 	s = &script{outputs: [][]byte{nil, encode(worker(1, "1", "one"), worker(2, "1", "two"))}}
 	sink := &collector{err: full}
-	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, sink).read(t.Context()); !errors.Is(err, full) || len(sink.lines) != 1 {
+	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, sink).read(t.Context()); !errors.Is(err, full) ||
+		len(sink.lines) != 1 {
 		t.Errorf("got %q, error %v", sink.lines, err)
 	}
 	s = &script{outputs: make([][]byte, 2), ends: []error{nil, &ArgumentError{Flag: "grep"}}}
 	var wrong *ArgumentError
-	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context()); !errors.As(err, &wrong) || len(s.args) != 2 {
+	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context()); !errors.As(err, &wrong) ||
+		len(s.args) != 2 {
 		t.Errorf("%d starts, then error %v", len(s.args), err)
 	}
 }
@@ -158,7 +160,8 @@ func TestGrepLastLines(t *testing.T) {
 func TestJoin(t *testing.T) {
 	cut := func(n int, i, m string) Entry { return worker(n, i, m, "_LINE_BREAK", "line-max") }
 	s := &script{outputs: [][]byte{encode(
-		cut(1, "1", "aa"), cut(2, "2", "xx"), worker(3, "3", "whole"), cut(4, "1", "bb"), worker(5, "1", "c"), worker(6, "1", "d"), worker(7, "2", "y", "_LINE_BREAK", "eof"),
+		cut(1, "1", "aa"), cut(2, "2", "xx"), worker(3, "3", "whole"), cut(4, "1", "bb"), worker(5, "1", "c"),
+		worker(6, "1", "d"), worker(7, "2", "y", "_LINE_BREAK", "eof"),
 		cut(8, "1", "the rest is missing"), worker(9, "3", "nul", "_LINE_BREAK", "nul"),
 	)}}
 	sink := &collector{}
@@ -166,7 +169,8 @@ func TestJoin(t *testing.T) {
 	if err := newReader(Query{Scopes: []Scope{scope}, Lines: AllLines}, s, sink).read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"shop@3 whole", "shop@1 aabbc", "shop@1 d", "shop@2 xxy", "shop@3 nul", "shop@1 the rest is missing"}; !slices.Equal(sink.lines, want) {
+	if want := []string{"shop@3 whole", "shop@1 aabbc", "shop@1 d", "shop@2 xxy", "shop@3 nul",
+		"shop@1 the rest is missing"}; !slices.Equal(sink.lines, want) {
 		t.Errorf("got %q, want %q", sink.lines, want)
 	}
 	// A program that never ends its line must not use all memory.

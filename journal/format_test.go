@@ -17,7 +17,8 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 // sample returns entries of all kinds.
 func sample() []Entry {
 	return []Entry{
-		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal", "_PID", "1", "UNIT", "shop@1.service", "MESSAGE", "Started shop@1.service - shop instance 1."),
+		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal",
+			"_PID", "1", "UNIT", "shop@1.service", "MESSAGE", "Started shop@1.service - shop instance 1."),
 		worker(2, "1", "listening on 8080"),
 		worker(3, "12", "a wider label"),
 		worker(4, "2", "two\nlines\r\n"),
@@ -25,11 +26,16 @@ func sample() []Entry {
 		worker(6, "1", "NUL \x00, bytes \xff\xfe, C1 \u009b, turned \u202etxet, wide 日本 😀, joined 👩\u200d💻"),
 		worker(7, "1", "cut by a NUL", "_LINE_BREAK", "nul"),
 		worker(8, "2", "careful", "PRIORITY", "4"),
-		entry("__CURSOR", "s=1;i=9", "__REALTIME_TIMESTAMP", "1795670168000001", "PRIORITY", "3", "_TRANSPORT", "journal", "_SYSTEMD_UNIT", "shop@2.service", "_PID", "262",
-			"MESSAGE", "payment failed", "USER_ID", "17", "REASON", "card declined", "EMPTY", "", "TAG", "b", "TAG", "a", "CODE_FILE", "pay.go", "CODE_LINE", "12", "BLOB", "\xff\x00", "CLUSTERCTL_APP", "shop"),
+		entry("__CURSOR", "s=1;i=9", "__REALTIME_TIMESTAMP", "1795670168000001", "PRIORITY", "3", "_TRANSPORT", "journal",
+			"_SYSTEMD_UNIT", "shop@2.service", "_PID", "262",
+			"MESSAGE", "payment failed", "USER_ID", "17", "REASON", "card declined", "EMPTY", "", "TAG", "b", "TAG", "a",
+			"CODE_FILE", "pay.go", "CODE_LINE", "12", "BLOB", "\xff\x00", "CLUSTERCTL_APP", "shop"),
 		worker(10, "1", "trace", "PRIORITY", "7"),
-		entry("__CURSOR", "s=1;i=b", "__REALTIME_TIMESTAMP", "1795670169000000", "PRIORITY", "6", "_TRANSPORT", "driver", "MESSAGE_ID", suppressedID, "N_DROPPED", "266", "OBJECT_SYSTEMD_UNIT", "shop@1.service", "MESSAGE", "Suppressed 266 messages from shop@1.service"),
-		entry("__CURSOR", "s=1;i=c", "__REALTIME_TIMESTAMP", "1795670170000000", "PRIORITY", "5", "_TRANSPORT", "journal", "_PID", "1", "UNIT", "shop.service", "MESSAGE", "shop.service: \x1b[1mreloaded"),
+		entry("__CURSOR", "s=1;i=b", "__REALTIME_TIMESTAMP", "1795670169000000", "PRIORITY", "6", "_TRANSPORT", "driver",
+			"MESSAGE_ID", suppressedID, "N_DROPPED", "266", "OBJECT_SYSTEMD_UNIT", "shop@1.service",
+			"MESSAGE", "Suppressed 266 messages from shop@1.service"),
+		entry("__CURSOR", "s=1;i=c", "__REALTIME_TIMESTAMP", "1795670170000000", "PRIORITY", "5", "_TRANSPORT", "journal",
+			"_PID", "1", "UNIT", "shop.service", "MESSAGE", "shop.service: \x1b[1mreloaded"),
 		worker(13, "2", ""),
 	}
 }
@@ -72,8 +78,9 @@ func TestFormats(t *testing.T) {
 	formats := map[string]func([]byte, *Line) []byte{}
 	for name, f := range map[string]*Formatter{
 		"plain": {}, "colour": {Colour: true}, "raw": {Raw: true}, "fields": {Fields: true, Width: 8},
-		"timestamp": {Time: timeFormat(t, "iso"), Zone: zone}, "timestamp-colour": {Time: timeFormat(t, "%H:%M:%S"), Zone: zone, Colour: true},
-		"highlight": {Colour: true, Highlight: func(b []byte) [][]int { return mark.FindAllIndex(b, -1) }},
+		"timestamp":        {Time: timeFormat(t, "iso"), Zone: zone},
+		"timestamp-colour": {Time: timeFormat(t, "%H:%M:%S"), Zone: zone, Colour: true},
+		"highlight":        {Colour: true, Highlight: func(b []byte) [][]int { return mark.FindAllIndex(b, -1) }},
 	} {
 		formats[name] = f.Append
 	}
@@ -214,9 +221,12 @@ func TestHarmless(t *testing.T) {
 func TestTimeFormat(t *testing.T) {
 	at := time.Date(2026, 1, 2, 15, 4, 5, 67089000, time.FixedZone("CET", 3600))
 	for s, want := range map[string]string{
-		"iso": "2026-01-02T15:04:05.067+01:00", "utc": "2026-01-02T14:04:05.067Z", "time": "15:04:05.067", "date": "2026-01-02 15:04:05.067",
-		"unix": "1767362645.067089", "%s": "1767362645", "%H:%M:%S.%L": "15:04:05.067", "%F %T": "2026-01-02 15:04:05", "100%% %Y": "100% 2026", "%d. %B": "02. January",
-		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D", "%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
+		"iso": "2026-01-02T15:04:05.067+01:00", "utc": "2026-01-02T14:04:05.067Z", "time": "15:04:05.067",
+		"date": "2026-01-02 15:04:05.067",
+		"unix": "1767362645.067089", "%s": "1767362645", "%H:%M:%S.%L": "15:04:05.067", "%F %T": "2026-01-02 15:04:05",
+		"100%% %Y": "100% 2026", "%d. %B": "02. January",
+		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D",
+		"%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
 	} {
 		if got := string(timeFormat(t, s).append(nil, at)); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)
@@ -231,8 +241,10 @@ func TestTimeFormat(t *testing.T) {
 
 func TestMoment(t *testing.T) {
 	for s, want := range map[string]string{
-		"10m": "-10m", "1h30m": "-1h30m", "2 days": "-2 days", "1.5h": "-1.5h", "yesterday": "yesterday", "-5m": "-5m", "09:30": "09:30", "@1700000000": "@1700000000", "": "",
-		"2026-01-31 12:00": "2026-01-31 12:00", "2026-01-31T12:00:00Z": "@1769860800", "2026-01-31T12:00:00.9+01:00": "@1769857200", "10": "10", "5 minutes ago": "5 minutes ago",
+		"10m": "-10m", "1h30m": "-1h30m", "2 days": "-2 days", "1.5h": "-1.5h", "yesterday": "yesterday",
+		"-5m": "-5m", "09:30": "09:30", "@1700000000": "@1700000000", "": "",
+		"2026-01-31 12:00": "2026-01-31 12:00", "2026-01-31T12:00:00Z": "@1769860800",
+		"2026-01-31T12:00:00.9+01:00": "@1769857200", "10": "10", "5 minutes ago": "5 minutes ago",
 	} {
 		if got := Moment(s); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)

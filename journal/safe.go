@@ -96,7 +96,8 @@ func harmless(parameters []byte) bool {
 			skip = 2 // 38;5;N
 			return true
 		}
-		return n <= 4 || n == 7 || n >= 21 && n <= 24 || n == 27 || n >= 30 && n <= 37 || n == 39 || n >= 40 && n <= 47 || n == 49 || n >= 90 && n <= 97 || n >= 100 && n <= 107
+		return n <= 4 || n == 7 || n >= 21 && n <= 24 || n == 27 || n >= 30 && n <= 37 || n == 39 || n >= 40 && n <= 47 ||
+			n == 49 || n >= 90 && n <= 97 || n >= 100 && n <= 107
 	}
 	for _, c := range parameters {
 		if c == ';' || c == ':' {

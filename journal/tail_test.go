@@ -40,7 +40,8 @@ func TestTailAfterStep(t *testing.T) {
 
 // TestLastLines checks that later lines of the program and systemd do not displace the lines of the shim.
 func TestLastLines(t *testing.T) {
-	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2", "clusterctl-shim: ends", "Stopped"}
+	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2",
+		"clusterctl-shim: ends", "Stopped"}
 	for n, want := range map[int][]string{
 		9: lines,
 		8: lines,

@@ -29,15 +29,18 @@ var timeNames = map[string]string{
 
 // strftime maps conversions of date(1) to layouts.
 var strftime = map[byte]string{
-	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'z': "-0700", 'Z': "MST",
-	'b': "Jan", 'h': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday", 'j': "002", 'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'D': "01/02/06",
+	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM",
+	'z': "-0700", 'Z': "MST",
+	'b': "Jan", 'h': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday", 'j': "002", 'F': "2006-01-02", 'T': "15:04:05",
+	'R': "15:04", 'D': "01/02/06",
 	'L': "000", 'f': "000000",
 }
 
 // momentTokens maps the tokens of moment.js, which pm2 accepts, to layouts, longest first.
 var momentTokens = [][2]string{
 	{"YYYY", "2006"}, {"YY", "06"}, {"MMMM", "January"}, {"MMM", "Jan"}, {"MM", "01"}, {"DD", "02"}, {"dddd", "Monday"}, {"ddd", "Mon"},
-	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"}, {"Z", "-07:00"}, {"A", "PM"}, {"a", "pm"},
+	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"},
+	{"Z", "-07:00"}, {"A", "PM"}, {"a", "pm"},
 }
 
 // ParseTimeFormat parses the name of a format (iso, date, time, unix, utc), conversions of date(1) such as "%H:%M:%S",

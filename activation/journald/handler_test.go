@@ -46,7 +46,8 @@ func fields(t testing.TB, entry []byte) map[string]string {
 			}
 			rest = rest[1:]
 		}
-		if name == "" || len(name) > 64 || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+		if name == "" || len(name) > 64 || name[0] == '_' || name[0] >= '0' && name[0] <= '9' ||
+			strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
 			t.Errorf("journald does not accept the name %q", name)
 		}
 		got[name] = value
@@ -66,8 +67,10 @@ func TestFields(t *testing.T) {
 		slog.Group("peer", "addr", "::1", slog.Group("empty")), "err", errors.New("bad\nnews"), "took", 1500*time.Millisecond,
 		"at", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), "key", secret("k"), "raw", []byte("\x00\xff"), slog.Attr{})
 	want := map[string]string{
-		"MESSAGE": "two\nlines", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "journald.test", "APP": "x", "HTTP_METHOD": "GET", "HTTP_STATUS": "404", "HTTP_INLINE": "true",
-		"HTTP_PEER_ADDR": "::1", "HTTP_ERR": "bad\nnews", "HTTP_TOOK": "1.5s", "HTTP_AT": "2026-01-02T03:04:05.000000006Z", "HTTP_KEY": "***", "HTTP_RAW": "\x00\xff",
+		"MESSAGE": "two\nlines", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "journald.test", "APP": "x",
+		"HTTP_METHOD": "GET", "HTTP_STATUS": "404", "HTTP_INLINE": "true",
+		"HTTP_PEER_ADDR": "::1", "HTTP_ERR": "bad\nnews", "HTTP_TOOK": "1.5s", "HTTP_AT": "2026-01-02T03:04:05.000000006Z",
+		"HTTP_KEY": "***", "HTTP_RAW": "\x00\xff",
 	}
 	if got := fields(t, r.entries[0]); !maps.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
@@ -82,15 +85,18 @@ func TestSource(t *testing.T) {
 	r := &recorder{}
 	slog.New(newHandler(&slog.HandlerOptions{AddSource: true}, r, slog.DiscardHandler)).Info("here", "code_line", "mine")
 	got := fields(t, r.entries[0])
-	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" || !strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
+	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" ||
+		!strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestNames(t *testing.T) {
 	for s, want := range map[string]string{
-		"user": "USER", "userId": "USERID", "a.b-c": "A_B_C", "7up": "X_7UP", "_private": "X_PRIVATE", "": "X_", "é": "X_", "message": "X_MESSAGE", "Priority": "X_PRIORITY",
-		"syslog_facility": "X_SYSLOG_FACILITY", "clusterctl_app": "X_CLUSTERCTL_APP", "message_id": "MESSAGE_ID", strings.Repeat("a", 70): strings.Repeat("A", 64),
+		"user": "USER", "userId": "USERID", "a.b-c": "A_B_C", "7up": "X_7UP", "_private": "X_PRIVATE", "": "X_",
+		"é": "X_", "message": "X_MESSAGE", "Priority": "X_PRIORITY",
+		"syslog_facility": "X_SYSLOG_FACILITY", "clusterctl_app": "X_CLUSTERCTL_APP", "message_id": "MESSAGE_ID",
+		strings.Repeat("a", 70): strings.Repeat("A", 64),
 	} {
 		if got := fieldName(s); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)
@@ -99,7 +105,8 @@ func TestNames(t *testing.T) {
 }
 
 func TestPriorities(t *testing.T) {
-	for l, want := range map[slog.Level]string{-8: "7", slog.LevelDebug: "7", -1: "7", slog.LevelInfo: "6", 1: "6", 2: "5", slog.LevelWarn: "4", slog.LevelError: "3", 12: "2", 99: "2"} {
+	for l, want := range map[slog.Level]string{-8: "7", slog.LevelDebug: "7", -1: "7", slog.LevelInfo: "6", 1: "6",
+		2: "5", slog.LevelWarn: "4", slog.LevelError: "3", 12: "2", 99: "2"} {
 		if got := priority(l); got != want {
 			t.Errorf("level %d: %s, want %s", l, got, want)
 		}
@@ -222,13 +229,16 @@ func FuzzFieldName(f *testing.F) {
 
 func TestIdentity(t *testing.T) {
 	for cgroup, want := range map[string]string{
-		"0::/clusterctl.slice/clusterctl-shop.slice/shop@2.service\n":                                                                      "shop 2",
-		"0::/clusterctl.slice/clusterctl-my\\x2dshop.slice/my-shop@12.service/worker\n":                                                    "my-shop 12",
-		"12:cpu:/\n1:name=systemd:/clusterctl.slice/clusterctl-a.slice/a@1.service\n0::/clusterctl.slice/clusterctl-a.slice/a@1.service\n": "a 1",
-		"0::/system.slice/ssh.service\n": "", "0::/clusterctl.slice/clusterctl-shop.slice/shop.service\n": "", "0::/user.slice/x@1.service\n": "", "": "", "junk": "",
+		"0::/clusterctl.slice/clusterctl-shop.slice/shop@2.service\n":                   "shop 2",
+		"0::/clusterctl.slice/clusterctl-my\\x2dshop.slice/my-shop@12.service/worker\n": "my-shop 12",
+		"12:cpu:/\n1:name=systemd:/clusterctl.slice/clusterctl-a.slice/a@1.service\n" +
+			"0::/clusterctl.slice/clusterctl-a.slice/a@1.service\n": "a 1",
+		"0::/system.slice/ssh.service\n": "", "0::/clusterctl.slice/clusterctl-shop.slice/shop.service\n": "",
+		"0::/user.slice/x@1.service\n": "", "": "", "junk": "",
 	} {
 		f := fields(t, identity(cgroup))
-		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want || (f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
+		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want ||
+			(f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
 			t.Errorf("cgroup %q: got %q", cgroup, f)
 		}
 	}

@@ -15,7 +15,8 @@ import (
 // TestNames checks the names, which documents and results use.
 func TestNames(t *testing.T) {
 	want := []string{
-		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked", "list-latency", "log-follow-latency",
+		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked",
+		"list-latency", "log-follow-latency",
 		"log-throughput", "memory", "new-connections-rps", "reload-failed-requests", "scale-up", "start-100", "syscall-overhead",
 	}
 	var got []string
@@ -57,7 +58,8 @@ func TestRun(t *testing.T) {
 	for _, c := range g.Run(t.Context(), &rig.Rig{}, Quick()) {
 		got = append(got, c.Name+" "+string(c.Status)+" "+c.Why)
 	}
-	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run", "third failed the daemon has died"}
+	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run",
+		"third failed the daemon has died"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -82,7 +84,8 @@ func TestNoTime(t *testing.T) {
 		want []string
 	}{
 		{g.Run(cut, &rig.Rig{}, Quick()), []string{"first/a ok ", "first/b skipped " + over.Error(), "second skipped " + over.Error()}},
-		{g.Run(t.Context(), &rig.Rig{}, Quick()), []string{"first/a ok ", "first/b failed wrk: signal: killed", "second failed wrk: signal: killed"}},
+		{g.Run(t.Context(), &rig.Rig{}, Quick()),
+			[]string{"first/a ok ", "first/b failed wrk: signal: killed", "second failed wrk: signal: killed"}},
 		{g.Fail(over), []string{"first skipped " + over.Error(), "second skipped " + over.Error()}},
 	} {
 		var got []string
@@ -98,7 +101,8 @@ func TestNoTime(t *testing.T) {
 // TestNoRatio checks that a figure of zero makes only its own comparison fail.
 func TestNoRatio(t *testing.T) {
 	g := Group{Names: []string{"x"}, run: func(_ context.Context, b *bench) error {
-		bad, good := b.add(result.Comparison{Name: "x/bad", Better: result.More}), b.add(result.Comparison{Name: "x/good", Better: result.Fewer})
+		bad, good := b.add(result.Comparison{Name: "x/bad", Better: result.More}), b.add(result.Comparison{Name: "x/good",
+			Better: result.Fewer})
 		for range b.Pairs {
 			b.pair(bad, 0, 2)
 			b.pair(good, 0, 0)

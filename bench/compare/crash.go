@@ -15,10 +15,12 @@ func crashToReady(ctx context.Context, b *bench) error {
 	const what = "from SIGKILL to the only worker until the first response of its successor"
 	const least = what + "; the peer is the start of the program without a supervisor until its first response, which is the minimum"
 	of := func(variant, name, what string) *result.Comparison {
-		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: name, What: what})
+		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less,
+			OurSide: sideOurs, PeerSide: name, What: what})
 	}
 	pm2, bare := of("pm2", sidePM2, what), of("bare", sideBare, least)
-	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare, least+"; on Debian 13, without the sandbox")
+	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare,
+		least+"; on Debian 13, without the sandbox")
 	if err := crashWithPM2(ctx, b, pm2, bare); err != nil {
 		return err
 	}

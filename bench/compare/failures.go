@@ -14,11 +14,14 @@ import (
 // of "/", and answers other requests at once. It also exits at a random moment, as in the example.
 func lightWhileBlocked(ctx context.Context, b *bench) error {
 	of := func(short, name string) *result.Comparison {
-		return b.add(result.Comparison{Name: "light-p99-while-blocked/" + short, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: name,
-			What: "99th percentile of 50 light requests per second, each on its own connection, while one client blocks one worker after the other; 2 workers"})
+		return b.add(result.Comparison{Name: "light-p99-while-blocked/" + short, Unit: "ms", Better: result.Less,
+			OurSide: sideOurs, PeerSide: name,
+			What: "99th percentile of 50 light requests per second, each on its own connection, " +
+				"while one client blocks one worker after the other; 2 workers"})
 	}
 	pm2, cluster := of("pm2", sidePM2), of("cluster", sideCluster)
-	child := rig.App{Name: "child", Script: "child.js", Workers: 2, Port: portOurs, Flags: []string{"--listen", fmt.Sprintf("%d:8080", portOurs)}}
+	child := rig.App{Name: "child", Script: "child.js", Workers: 2, Port: portOurs,
+		Flags: []string{"--listen", fmt.Sprintf("%d:8080", portOurs)}}
 	// An install correctly fails if the program exits during the install.
 	err := b.Ours(ctx, child)
 	for try := 0; err != nil && try < 4; try++ {
@@ -55,7 +58,8 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 			}
 			err := b.Inside(ctx, &got, "light", "-port", fmt.Sprint(port), "-for", length.String(), "-rate", "50")
 			if err == nil && (len(got.MS) == 0 || got.Heavy == 0) {
-				err = fmt.Errorf("port %d: %d light and %d blocking requests got a response, want at least one of each", port, len(got.MS), got.Heavy)
+				err = fmt.Errorf("port %d: %d light and %d blocking requests got a response, want at least one of each",
+					port, len(got.MS), got.Heavy)
 			}
 			if err != nil {
 				return err
@@ -68,7 +72,8 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 		b.pair(cluster, p99[0], p99[2])
 	}
 	for i, c := range []*result.Comparison{pm2, cluster} {
-		note(c, "the median of the light requests: %.1f ms and %.1f ms; without a response, because the child exits at random: %d and %d", median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
+		note(c, "the median of the light requests: %.1f ms and %.1f ms; "+
+			"without a response, because the child exits at random: %d and %d", median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
 	}
 	return nil
 }
@@ -85,8 +90,10 @@ func reloadCommand(ctx context.Context, b *bench, app string) []string {
 func reloadFailed(ctx context.Context, b *bench) error {
 	reloads := pick(b.Sizes, 10, 1)
 	of := func(variant, how string) *result.Comparison {
-		return b.add(result.Comparison{Name: "reload-failed-requests/" + variant, Unit: "requests", Better: result.Fewer, OurSide: sideOurs, PeerSide: sidePM2,
-			What: fmt.Sprintf("requests that failed or hung for 5 s in %d rolling reloads of 2 workers, %s, 500 per second, without retries", reloads, how)})
+		return b.add(result.Comparison{Name: "reload-failed-requests/" + variant, Unit: "requests", Better: result.Fewer,
+			OurSide: sideOurs, PeerSide: sidePM2,
+			What: fmt.Sprintf("requests that failed or hung for 5 s in %d rolling reloads of 2 workers, %s, "+
+				"500 per second, without retries", reloads, how)})
 	}
 	series := []*result.Comparison{of("new-connections", "a new connection for each request"), of("keep-alive", "on 4 kept connections")}
 	app := hello(2)
@@ -125,7 +132,8 @@ func reloadFailed(ctx context.Context, b *bench) error {
 	for k, c := range series {
 		for i, name := range []string{sideOurs, sidePM2} {
 			r := sums[k][i]
-			note(c, "%s, over %d reloads: %d of %d requests failed (%d refused, %d reset, %d closed without a response, %d hung, %d other); the median time of a reload was %.0f ms",
+			note(c, "%s, over %d reloads: %d of %d requests failed (%d refused, %d reset, %d closed without a response, "+
+				"%d hung, %d other); the median time of a reload was %.0f ms",
 				name, b.Pairs*reloads, r.Failed(), r.Requests, r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus+r.Other, median(took[i]))
 		}
 	}

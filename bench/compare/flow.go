@@ -35,12 +35,15 @@ func logs(ctx context.Context, b *bench) error {
 	of := func(name, what, unit string, better result.Better, ours, peer string) *result.Comparison {
 		return b.add(result.Comparison{Name: name, What: what, Unit: unit, Better: better, OurSide: ours, PeerSide: peer})
 	}
-	speed := of("log-throughput/one-writer", fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last line can be read from the journal or file", n),
+	speed := of("log-throughput/one-writer",
+		fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last one is in the journal or file", n),
 		"lines/s", result.More, "clusterctl (the journal)", "PM2 (its file)")
 	stored := of("log-throughput/lost", "lost lines of this run", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
-	latency := of("log-follow-latency/median", "from the request that makes a worker write a line until the line is shown", "ms", result.Less, shows, "pm2 logs")
+	latency := of("log-follow-latency/median", "from the request that makes a worker write a line until the line is shown",
+		"ms", result.Less, shows, "pm2 logs")
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
-	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst), "lines", result.Fewer, shows, "pm2 logs")
+	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst),
+		"lines", result.Fewer, shows, "pm2 logs")
 
 	// By default, an instance may write some 200,000 lines in half a minute; journald drops further lines.
 	app := rig.App{Name: "chatty", Script: "chatty.js", Workers: 1, Flags: []string{"--log-rate", "off"}}
@@ -53,7 +56,8 @@ func logs(ctx context.Context, b *bench) error {
 	if err := b.same(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
 		return err
 	}
-	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name}, {"-port", fmt.Sprint(portPM2), "-files", "/root/.pm2/logs/chatty-out*.log"}}
+	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name},
+		{"-port", fmt.Sprint(portPM2), "-files", "/root/.pm2/logs/chatty-out*.log"}}
 	for i := range b.Pairs {
 		var rate, missing []float64
 		for _, where := range kept {
@@ -77,7 +81,8 @@ func logs(ctx context.Context, b *bench) error {
 				MS           []float64
 				Missed, Seen int
 			}
-			args := append([]string{"logfollow", "-port", fmt.Sprint([]int{portOurs, portPM2}[i]), "-n", fmt.Sprint(pick(b.Sizes, 10, 6)), "-burst", fmt.Sprint(burst), "--"}, shower...)
+			args := append([]string{"logfollow", "-port", fmt.Sprint([]int{portOurs, portPM2}[i]),
+				"-n", fmt.Sprint(pick(b.Sizes, 10, 6)), "-burst", fmt.Sprint(burst), "--"}, shower...)
 			if err := b.Inside(ctx, &got, args...); err != nil {
 				return err
 			}
@@ -120,7 +125,8 @@ func imbalance(connections []int, workers int) float64 {
 
 func balanceOf(ctx context.Context, b *bench, workers int) error {
 	of := func(variant, what, peer string) *result.Comparison {
-		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less, OurSide: sideOurs, PeerSide: peer,
+		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less,
+			OurSide: sideOurs, PeerSide: peer,
 			What: fmt.Sprintf("%s, %d workers: connections of the fullest worker divided by the mean", what, workers)})
 	}
 	slow, burst := "200 connections 5 ms apart, all kept", "200 connections at once, all kept"

@@ -22,7 +22,8 @@ func kept(ctx context.Context, b *bench) error {
 		if b.Quick && i > 0 {
 			add = func(c result.Comparison) *result.Comparison { b.skip(c); return nil }
 		}
-		series = append(series, add(result.Comparison{Name: "kept-connections/" + s.Name, Unit: "requests/s", Better: result.More, OurSide: sideOurs, PeerSide: sideBare,
+		series = append(series, add(result.Comparison{Name: "kept-connections/" + s.Name, Unit: "requests/s",
+			Better: result.More, OurSide: sideOurs, PeerSide: sideBare,
 			What: "requests on 4 kept connections, 1 worker; the goal is a ratio of 0.97"}))
 	}
 	for i, s := range servers {

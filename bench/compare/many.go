@@ -23,7 +23,8 @@ func cliStartup(ctx context.Context, b *bench) error {
 		{"help", []string{"clusterctl", "--help"}, rig.PM2Do("--help")},
 		{"ls", []string{"clusterctl", "ls"}, rig.PM2Do("ls")},
 	} {
-		series := b.add(result.Comparison{Name: "cli-startup/" + c.name, Unit: "ms", Better: result.Less, OurSide: c.ours[0] + " " + c.ours[1], PeerSide: "pm2 " + c.peer[len(c.peer)-1],
+		series := b.add(result.Comparison{Name: "cli-startup/" + c.name, Unit: "ms", Better: result.Less,
+			OurSide: c.ours[0] + " " + c.ours[1], PeerSide: "pm2 " + c.peer[len(c.peer)-1],
 			What: "a command with almost no work"})
 		if err := b.commands(ctx, series, 3, c.ours, c.peer); err != nil {
 			return err
@@ -55,13 +56,15 @@ type sleepers struct {
 }
 
 func (s sleepers) install(flags ...string) []string {
-	return slices.Concat([]string{"clusterctl", "install", s.name, "--no-listen", "-i", fmt.Sprint(s.n)}, flags, []string{"--", "/bin/sleep", "infinity"})
+	return slices.Concat([]string{"clusterctl", "install", s.name, "--no-listen", "-i", fmt.Sprint(s.n)}, flags,
+		[]string{"--", "/bin/sleep", "infinity"})
 }
 
 // ecosystem writes PM2's description of the same processes. In fork mode, PM2 runs any program.
 func (s sleepers) ecosystem(ctx context.Context, b *bench) (path string, err error) {
 	path = fmt.Sprintf("%s/%s.json", rig.Dir, s.name)
-	text := fmt.Sprintf(`{"apps":[{"name":%q,"script":"/bin/sleep","args":"infinity","interpreter":"none","exec_mode":"fork","instances":%d}]}`, s.name, s.n)
+	text := fmt.Sprintf(`{"apps":[{"name":%q,"script":"/bin/sleep","args":"infinity","interpreter":"none",`+
+		`"exec_mode":"fork","instances":%d}]}`, s.name, s.n)
 	_, err = b.Run(ctx, "sh", "-c", `printf %s "$1" > "$2"`, "sh", text, path)
 	return path, err
 }
@@ -80,7 +83,8 @@ func listLatency(ctx context.Context, b *bench) error {
 	total := 0
 	for _, n := range []int{10, 100, 500} {
 		of := func(variant, ours, peer string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("list-latency/%d%s", n, variant), Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer,
+			return result.Comparison{Name: fmt.Sprintf("list-latency/%d%s", n, variant), Unit: "ms", Better: result.Less,
+				OurSide: ours, PeerSide: peer,
 				What: fmt.Sprintf("listing %d running processes", n)}
 		}
 		table, json := of("", "clusterctl ls", "pm2 ls"), of("-json", "clusterctl ls --json", "pm2 jlist")
@@ -123,14 +127,18 @@ func listLatency(ctx context.Context, b *bench) error {
 func start100(ctx context.Context, b *bench) error {
 	of := func(variant, what, ours, peer string) *result.Comparison {
 		if b.Quick {
-			b.skip(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer, What: what})
+			b.skip(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours,
+				PeerSide: peer, What: what})
 			return nil
 		}
-		return b.add(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer, What: what})
+		return b.add(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours,
+			PeerSide: peer, What: what})
 	}
-	plain := of("defaults", "the command that installs and starts 100 processes, with defaults; ours waits a second to check that they stay alive", "clusterctl install", "pm2 start")
+	plain := of("defaults", "the command that installs and starts 100 processes, with defaults; "+
+		"ours waits a second to check that they stay alive", "clusterctl install", "pm2 start")
 	bare := of("settle-0", "the same without this wait", "clusterctl install --settle 0s", "pm2 start")
-	off := of("sandbox-off", "the same without this wait and without the sandbox, which PM2 does not have", "clusterctl install --settle 0s --sandbox off", "pm2 start")
+	off := of("sandbox-off", "the same without this wait and without the sandbox, which PM2 does not have",
+		"clusterctl install --settle 0s --sandbox off", "pm2 start")
 	away := of("away", "the command that stops and removes them", "clusterctl uninstall", "pm2 delete")
 	if b.Quick {
 		return nil
@@ -147,7 +155,8 @@ func start100(ctx context.Context, b *bench) error {
 	for range b.Pairs {
 		var up, down []float64
 		for _, side := range [][2][]string{
-			{s.install("--settle", "1s"), ours}, {rig.PM2Do("start", path), peer}, {s.install("--settle", "0s"), ours}, {s.install("--settle", "0s", "--sandbox", "off"), ours},
+			{s.install("--settle", "1s"), ours}, {rig.PM2Do("start", path), peer}, {s.install("--settle", "0s"), ours},
+			{s.install("--settle", "0s", "--sandbox", "off"), ours},
 		} {
 			t, err := b.Time(ctx, 1, side[0]...)
 			if err != nil {
@@ -175,9 +184,11 @@ func start100(ctx context.Context, b *bench) error {
 func scaleUp(ctx context.Context, b *bench) error {
 	const from, to = 2, 8
 	of := func(variant, what string) *result.Comparison {
-		return b.add(result.Comparison{Name: "scale-up/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2, What: what})
+		return b.add(result.Comparison{Name: "scale-up/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs,
+			PeerSide: sidePM2, What: what})
 	}
-	ready, command := of("listening", "from 2 to 8 workers, until all of them listen"), of("command", "the same, until the command returns, which with PM2 is before they listen")
+	ready, command := of("listening", "from 2 to 8 workers, until all of them listen"), of("command",
+		"the same, until the command returns, which with PM2 is before they listen")
 	app := hello(from)
 	app.Env = []string{fmt.Sprintf("TELL=%d", portTell)}
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
@@ -227,7 +238,8 @@ func scaleCommands(ctx context.Context, b *bench, app string, from, to int) (up,
 func memory(ctx context.Context, b *bench) error {
 	for _, workers := range []int{1, 8, 32} {
 		of := func(variant, what string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("memory/%d%s", workers, variant), Unit: "MB", Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2,
+			return result.Comparison{Name: fmt.Sprintf("memory/%d%s", workers, variant), Unit: "MB", Better: result.Less,
+				OurSide: sideOurs, PeerSide: sidePM2,
 				What: fmt.Sprintf("%s, %d workers, idle (PSS)", what, workers)}
 		}
 		all := of("", "the workers and their supervisors")
@@ -284,7 +296,8 @@ func memoryOf(ctx context.Context, b *bench, workers int, all, alone *result.Com
 		overOurs = append(overOurs, (u[2].PSS+grown-plain)/mb/float64(workers))
 		overPM2 = append(overPM2, (pm2[0].PSS-plain)/mb/float64(workers))
 	}
-	note(all, "the same workers without a supervisor: %.1f MB; additional memory per worker: %.1f MB and %.1f MB", plain/mb, median(overOurs), median(overPM2))
+	note(all, "the same workers without a supervisor: %.1f MB; additional memory per worker: %.1f MB and %.1f MB",
+		plain/mb, median(overOurs), median(overPM2))
 	return nil
 }
 

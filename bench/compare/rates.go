@@ -27,7 +27,8 @@ func rates(ctx context.Context, b *bench) error {
 // being measured are idle.
 func ratesOf(ctx context.Context, b *bench, workers int) error {
 	sides := []sidePort{
-		{sideOurs, "", portOurs}, {sidePM2, "pm2", portPM2}, {sideCluster, "cluster", portCluster}, {sideReusePort, "reuseport", portReusePort},
+		{sideOurs, "", portOurs}, {sidePM2, "pm2", portPM2}, {sideCluster, "cluster", portCluster},
+		{sideReusePort, "reuseport", portReusePort},
 	}
 	if workers == 2 && !b.Quick {
 		sides = append(sides, sidePort{sideNginx, "nginx", portNginx})
@@ -42,8 +43,9 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 	series := make([][]*result.Comparison, len(kinds))
 	for i, k := range kinds {
 		for _, s := range sides[1:] {
-			series[i] = append(series[i], b.add(result.Comparison{Name: fmt.Sprintf("%s/%d-%s", k.name, workers, s.short), Unit: "requests/s", Better: result.More,
-				OurSide: sideOurs, PeerSide: s.name, What: fmt.Sprintf("%s, %d workers", k.what, workers)}))
+			series[i] = append(series[i],
+				b.add(result.Comparison{Name: fmt.Sprintf("%s/%d-%s", k.name, workers, s.short), Unit: "requests/s", Better: result.More,
+					OurSide: sideOurs, PeerSide: s.name, What: fmt.Sprintf("%s, %d workers", k.what, workers)}))
 		}
 	}
 	if err := startSides(ctx, b, hello(workers), sides); err != nil {
@@ -72,7 +74,8 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 	}
 	for i := range kinds {
 		for j, c := range series[i] {
-			note(c, "99th percentile of the latency: %.1f ms and %.1f ms; errors in wrk: %d and %d", median(p99[i][0]), median(p99[i][j+1]), failed[i][0], failed[i][j+1])
+			note(c, "99th percentile of the latency: %.1f ms and %.1f ms; errors in wrk: %d and %d", median(p99[i][0]),
+				median(p99[i][j+1]), failed[i][0], failed[i][j+1])
 		}
 	}
 	if workers != 2 || b.Quick {
@@ -123,7 +126,8 @@ func dropSides(ctx context.Context, b *bench) {
 // autocannon compares clusterctl and PM2 with autocannon, because its figures are often quoted. It uses more CPU than
 // the servers that it measures.
 func autocannon(ctx context.Context, b *bench) error {
-	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More, OurSide: sideOurs, PeerSide: sidePM2,
+	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More,
+		OurSide: sideOurs, PeerSide: sidePM2,
 		What: "the same as 2-pm2, with autocannon as the client"})
 	for range b.Pairs {
 		var rps []float64
@@ -147,7 +151,8 @@ func autocannon(ctx context.Context, b *bench) error {
 func syscallOverhead(ctx context.Context, b *bench) error {
 	const adopted, native = "adopted worker", "native worker"
 	of := func(variant, what, unit string, better result.Better) *result.Comparison {
-		return b.add(result.Comparison{Name: "syscall-overhead/" + variant, What: what, Unit: unit, Better: better, OurSide: adopted, PeerSide: native})
+		return b.add(result.Comparison{Name: "syscall-overhead/" + variant, What: what, Unit: unit, Better: better,
+			OurSide: adopted, PeerSide: native})
 	}
 	series := []*result.Comparison{
 		of("new-connections", "a new connection for each request, 16 at a time, 2 workers", "requests/s", result.More),
@@ -211,10 +216,12 @@ func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool,
 func herd(ctx context.Context, b *bench) error {
 	for _, workers := range []int{2, 8, 32, 64} {
 		of := func(variant, what, unit string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("herd/%d-%s", workers, variant), Unit: unit, Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2,
+			return result.Comparison{Name: fmt.Sprintf("herd/%d-%s", workers, variant), Unit: unit, Better: result.Less,
+				OurSide: sideOurs, PeerSide: sidePM2,
 				What: fmt.Sprintf("%s, one connection at a time, %d workers, most of them idle", what, workers)}
 		}
-		cpu, switches := of("cpu", "CPU time of all processes of the side per new connection", "µs"), of("switches", "context switches per new connection", "")
+		cpu, switches := of("cpu", "CPU time of all processes of the side per new connection", "µs"), of("switches",
+			"context switches per new connection", "")
 		if b.Quick && workers > 8 {
 			b.skip(cpu)
 			b.skip(switches)

@@ -63,7 +63,8 @@ func bareCommand(args []string) (any, error) {
 		if err := cmd.Start(); err != nil {
 			return nil, done(err)
 		}
-		at, err := firstAnswer(*port, "/", begin.Add(20*time.Second), func(a answer) bool { return a.Worker == strconv.Itoa(cmd.Process.Pid) })
+		at, err := firstAnswer(*port, "/", begin.Add(20*time.Second),
+			func(a answer) bool { return a.Worker == strconv.Itoa(cmd.Process.Pid) })
 		kill := errors.Join(cmd.Process.Kill(), done(nil))
 		_ = cmd.Wait() // killed
 		if err := errors.Join(err, kill); err != nil {

@@ -181,7 +181,8 @@ func TestChoose(t *testing.T) {
 		t.Fatal(err)
 	}
 	for selector, want := range map[string][]int{
-		"cgroup:a.slice": {10, 11}, "tree:" + file: {20, 21, 22}, "pidfile:" + file: {20}, "pid:1": {1}, "name:node": {10, 21}, "exe:shim": {11}, "all": {1, 10, 11, 20, 21, 22},
+		"cgroup:a.slice": {10, 11}, "tree:" + file: {20, 21, 22}, "pidfile:" + file: {20}, "pid:1": {1},
+		"name:node": {10, 21}, "exe:shim": {11}, "all": {1, 10, 11, 20, 21, 22},
 	} {
 		if got, err := choose(all, selector); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, error %v", selector, got, err)

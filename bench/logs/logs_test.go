@@ -93,7 +93,8 @@ func latencies(b *testing.B, m *lab.Machine, argv []string, n int) []time.Durati
 func BenchmarkRead(b *testing.B) {
 	m := machine(b)
 	const lines = 1_000_000
-	m.Sh(b, fmt.Sprintf(`echo 'seq -f "a line of ordinary length, such as a server writes for each request %%.0f" %d; echo "the end"' > %s`, lines, fifo))
+	m.Sh(b, fmt.Sprintf(`echo 'seq -f "a line of ordinary length, such as a server writes for each request %%.0f" %d; `+
+		`echo "the end"' > %s`, lines, fifo))
 	ctx, cancel := patience.WithTimeout(b.Context(), 10*time.Minute)
 	defer cancel()
 	for !strings.Contains(m.Run(ctx, "journalctl", "-q", "-n", "1", "-o", "cat", "CLUSTERCTL_APP=bench").Stdout, "the end") {

@@ -87,7 +87,8 @@ func table(b *strings.Builder, cs []result.Comparison) {
 		if c.Status != result.OK {
 			verdict += ", incomplete"
 		}
-		fmt.Fprintf(b, "| `%s` (%s) | %s | %s | %s | **%s** | %s to %s | %s |\n", c.Name, cell(c.PeerSide), plot.Figure(*c.Ours), plot.Figure(*c.Peer),
+		fmt.Fprintf(b, "| `%s` (%s) | %s | %s | %s | **%s** | %s to %s | %s |\n", c.Name, cell(c.PeerSide),
+			plot.Figure(*c.Ours), plot.Figure(*c.Peer),
 			cell(c.Unit), plot.Figure(*c.Ratio), plot.Figure(r.Min), plot.Figure(r.Max), verdict)
 	}
 }
@@ -152,7 +153,8 @@ func detail(b *strings.Builder, c result.Comparison) {
 		name string
 		s    result.Spread
 	}{{c.OurSide, *c.OursSpread}, {c.PeerSide, *c.PeerSpread}, {"ratio", *c.RatioSpread}} {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", cell(row.name), plot.Figure(row.s.Min), plot.Figure(row.s.Q1), plot.Figure(row.s.Median),
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", cell(row.name), plot.Figure(row.s.Min), plot.Figure(row.s.Q1),
+			plot.Figure(row.s.Median),
 			plot.Figure(row.s.Q3), plot.Figure(row.s.Max))
 	}
 	var pairs []string

@@ -132,7 +132,8 @@ func TestRoundTrip(t *testing.T) {
 	if err := f.Encode(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"comparisons": [`, `"name": "list-latency/100"`, `"ours": 1.5`, `"peer": 3`, `"unit": "ms"`, `"ratio": 2`, `"pairs": [`, "a < b & c"} {
+	for _, want := range []string{`"comparisons": [`, `"name": "list-latency/100"`, `"ours": 1.5`, `"peer": 3`,
+		`"unit": "ms"`, `"ratio": 2`, `"pairs": [`, "a < b & c"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("missing %s in\n%s", want, b.String())
 		}

@@ -28,7 +28,8 @@ Transfer/sec:      3.86MB
 	if want := (Rate{50566, 24076.41, 1.57, 9}); err != nil || got != want {
 		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}
-	clean := strings.Replace(strings.Replace(good, "  Socket errors: connect 0, read 3, write 0, timeout 1\n  Non-2xx or 3xx responses: 5\n", "", 1), "1.57ms", "640.00us", 1)
+	clean := strings.Replace(strings.Replace(good,
+		"  Socket errors: connect 0, read 3, write 0, timeout 1\n  Non-2xx or 3xx responses: 5\n", "", 1), "1.57ms", "640.00us", 1)
 	got, err = ParseWrk(clean)
 	if want := (Rate{50566, 24076.41, 0.64, 0}); err != nil || got != want {
 		t.Errorf("got %+v, error %v, want %+v", got, err, want)

@@ -77,7 +77,8 @@ func ParseWrk(out string) (Rate, error) {
 // Autocannon does the same with autocannon, which is popular among users of Node. It is a Node program itself and uses
 // much of a CPU.
 func (r *Rig) Autocannon(ctx context.Context, port, conns, seconds int) (Rate, error) {
-	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds), fmt.Sprintf("http://127.0.0.1:%d/", port))
+	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds),
+		fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		return Rate{}, err
 	}

@@ -32,7 +32,8 @@ func commands(n int) [][]string {
 	return [][]string{
 		{"ls"}, {"ls", "--no-cpu"}, {"ls", "-a", "--json"}, {"show", "many"}, {"env", "many"},
 		{"stop", "many"}, {"start", "many", "--settle", "0s"},
-		{"scale", "many", "+10", "--settle", "0s"}, {"scale", "many", "-10"}, {"stop", fmt.Sprintf("many@%d", n)}, {"reset", "many"}, {"uninstall", "many", "--yes"},
+		{"scale", "many", "+10", "--settle", "0s"}, {"scale", "many", "-10"}, {"stop", fmt.Sprintf("many@%d", n)},
+		{"reset", "many"}, {"uninstall", "many", "--yes"},
 	}
 }
 
@@ -43,7 +44,8 @@ func BenchmarkCommands(b *testing.B) {
 	m.CopyIn(b, lab.Build(b, "./cmd/clusterctl-shim"), shim)
 	for _, n := range []int{10, 100, 500} {
 		install := []string{
-			"install", "many", "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--ready", "exec", "--restart", "no", "--sandbox", "off",
+			"install", "many", "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--ready", "exec",
+			"--restart", "no", "--sandbox", "off",
 			"--run-as", "root", "--settle", "0s", "--", "/bin/sleep", "infinity",
 		}
 		for _, args := range append([][]string{install}, commands(n)...) {

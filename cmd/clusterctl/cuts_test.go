@@ -24,7 +24,8 @@ func TestNoteCuts(t *testing.T) {
 	if err := left.Save(filepath.Join(w.host.Runs, "web", "1"), r); err != nil {
 		t.Fatal(err)
 	}
-	list := []instanceRoll{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded"}, {Unit: "web@2.service", Instance: 2, Outcome: "reloaded"}}
+	list := []instanceRoll{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded"},
+		{Unit: "web@2.service", Instance: 2, Outcome: "reloaded"}}
 	w.noteCuts("web", time.Now().Add(-time.Minute), list)
 	const want = "web@1: stopped with 5 connections in use after a drain of 8.0s: 127.0.0.1:4000 (sent its last request 9.0s before), "
 	if !strings.HasPrefix(w.err.String(), want) || !strings.HasSuffix(w.err.String(), ", 2 more\n") {

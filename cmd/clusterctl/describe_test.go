@@ -43,9 +43,12 @@ func TestAppFlags(t *testing.T) {
 		t.Errorf("neither --listen nor --no-listen: %v", err)
 	}
 
-	a, err = flagsOf(t, "-i", "-1", "--listen", "8080", "--listen", "admin=/run/a b.sock", "--activation", "native", "--ready", "notify", "--run-as", "www:web",
-		"--cwd", "/srv", "--env", "A=1,2", "--env", "B=", "--env", "C==x", "--env-file", "/etc/a", "--env-file=-/etc/b", "--restart", "on-failure",
-		"--sandbox", "strict", "--rw", "/var/a,b", "--ro", "/home/a/.npmrc", "--allow", "io-uring", "--allow", "shm", "--increment", "PORT=3000", "--pin", "--min-uptime", "3s", "--max-restarts", "7", "--drain", "accept",
+	a, err = flagsOf(t, "-i", "-1", "--listen", "8080", "--listen", "admin=/run/a b.sock", "--activation", "native",
+		"--ready", "notify", "--run-as", "www:web",
+		"--cwd", "/srv", "--env", "A=1,2", "--env", "B=", "--env", "C==x", "--env-file", "/etc/a", "--env-file=-/etc/b",
+		"--restart", "on-failure",
+		"--sandbox", "strict", "--rw", "/var/a,b", "--ro", "/home/a/.npmrc", "--allow", "io-uring", "--allow", "shm",
+		"--increment", "PORT=3000", "--pin", "--min-uptime", "3s", "--max-restarts", "7", "--drain", "accept",
 		"--no-node-preload", "--own-ptrace", "--start-timeout", "5s", "--drain-timeout", "1m").app("web", []string{"/bin/true"})
 	if err != nil {
 		t.Fatal(err)
@@ -60,14 +63,16 @@ func TestAppFlags(t *testing.T) {
 		Reads: []string{"/home/a/.npmrc"}, Allow: []units.Allowance{units.AllowIOUring, units.AllowSharedMemory},
 		Timeouts: units.Timeouts{Start: 5 * time.Second, Drain: time.Minute},
 		Shim: units.ShimOptions{
-			Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}}, Pin: true, MaxRestarts: 7, MinUptime: 3 * time.Second, NoNodePreload: true, HoldAccept: true, OwnPtrace: true,
+			Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}}, Pin: true, MaxRestarts: 7, MinUptime: 3 * time.Second,
+			NoNodePreload: true, HoldAccept: true, OwnPtrace: true,
 		},
 	}
 	if !equalApps(a, want) {
 		t.Errorf("%+v\nwant\n%+v", a, want)
 	}
 	// A flag that says the default is no choice: a later default reaches the app.
-	a, err = flagsOf(t, "--min-uptime", "10s", "--start-timeout", "60s", "--drain-timeout=30s", "--run-as", "dynamic", "--drain=epoll").app("web", nil)
+	a, err = flagsOf(t, "--min-uptime", "10s", "--start-timeout", "60s", "--drain-timeout=30s", "--run-as", "dynamic",
+		"--drain=epoll").app("web", nil)
 	if err != nil || !equalApps(a, units.App{Name: "web"}) {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -104,7 +109,8 @@ func TestAppFlagsErrors(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
-	_, err := flagsOf(t, "--instances", "many", "--listen", "70000", "--listen", "x", "--activation", "magic", "--restart", "x", "--drain", "x", "--env", "A", "--env", "B").app("Bad Name", nil)
+	_, err := flagsOf(t, "--instances", "many", "--listen", "70000", "--listen", "x", "--activation", "magic",
+		"--restart", "x", "--drain", "x", "--env", "A", "--env", "B").app("Bad Name", nil)
 	if got := len(fault.Flatten(err)); got != 9 || exitCode(err) != exitUsage {
 		t.Errorf("%d errors:\n%v", got, err)
 	}
@@ -112,7 +118,8 @@ func TestAppFlagsErrors(t *testing.T) {
 
 func TestParseRunAs(t *testing.T) {
 	for s, want := range map[string]units.RunAs{
-		"": {}, "dynamic": {}, "www": {User: "www"}, "www:web": {User: "www", Group: "web"}, "1000:1000": {User: "1000", Group: "1000"}, "www:": {User: "www"},
+		"": {}, "dynamic": {}, "www": {User: "www"}, "www:web": {User: "www", Group: "web"},
+		"1000:1000": {User: "1000", Group: "1000"}, "www:": {User: "www"},
 	} {
 		if got := parseRunAs(s); got != want {
 			t.Errorf("%q: %+v", s, got)
@@ -122,11 +129,13 @@ func TestParseRunAs(t *testing.T) {
 
 func TestGenerate(t *testing.T) {
 	w := newWorld(t)
-	if code := w.do("generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--", "/opt/hello", "a b", "--listen", "%"); code != exitDone {
+	if code := w.do("generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--", "/opt/hello",
+		"a b", "--listen", "%"); code != exitDone {
 		t.Fatalf("%d, %s", code, w.err.String())
 	}
 	out := w.out.String()
-	for _, want := range []string{"# hello.service\n", "# hello.service.d/50-instances.conf\n", "# hello.socket\n", "# hello@.service\n", "ListenStream=8080\n", `"a b"`, "%%"} {
+	for _, want := range []string{"# hello.service\n", "# hello.service.d/50-instances.conf\n", "# hello.socket\n",
+		"# hello@.service\n", "ListenStream=8080\n", `"a b"`, "%%"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -136,24 +145,28 @@ func TestGenerate(t *testing.T) {
 	}
 
 	// The value of a flag is the user's, to the last blank.
-	if code := w.do("generate", "hello", "--no-listen", "--env", "TRAILING= a \t", "--", "/opt/hello"); code != exitDone || !strings.Contains(w.out.String(), "TRAILING=\" a \t\"\n") {
+	if code := w.do("generate", "hello", "--no-listen", "--env", "TRAILING= a \t", "--", "/opt/hello"); code != exitDone ||
+		!strings.Contains(w.out.String(), "TRAILING=\" a \t\"\n") {
 		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
 	}
 
 	// The same, as files; a second time nothing is replaced, and nothing new is left behind.
 	dir := filepath.Join(w.dir, "made")
-	args := []string{"generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--ready", "exec", "-o", dir, "--", "/opt/hello", "a b", "--listen", "%"}
+	args := []string{"generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--ready", "exec",
+		"-o", dir, "--", "/opt/hello", "a b", "--listen", "%"}
 	if code := w.do(args...); code != exitDone || w.out.Len()+w.err.Len() > 0 {
 		t.Fatalf("%d, %q, %q", code, w.out.String(), w.err.String())
 	}
-	if got := strings.Join(filesBelow(t, dir), " "); !strings.Contains(got, "hello.service hello.service.d/50-instances.conf hello.socket hello@.service") {
+	if got := strings.Join(filesBelow(t, dir), " "); !strings.Contains(got,
+		"hello.service hello.service.d/50-instances.conf hello.socket hello@.service") {
 		t.Errorf("files: %s", got)
 	}
 	if err := os.Remove(filepath.Join(dir, "clusterctl-hello.slice")); err != nil {
 		t.Fatal(err)
 	}
 	mine := w.file(t, "made/hello@.service", "mine", 0o644)
-	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "file exists") || !strings.Contains(w.err.String(), "hint: give --output an empty directory") {
+	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "file exists") ||
+		!strings.Contains(w.err.String(), "hint: give --output an empty directory") {
 		t.Errorf("%d, %s", code, w.err.String())
 	}
 	if data, _ := os.ReadFile(mine); string(data) != "mine" {

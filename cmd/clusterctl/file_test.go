@@ -49,7 +49,9 @@ func TestReadApps(t *testing.T) {
 		}
 	}
 	w.file(t, "wd/bad.yaml", "apps:\n  shop:\n    command: [nod]\n    liste: 80\n", 0o644)
-	if _, err := w.readApps("bad.yaml"); err == nil || !strings.Contains(err.Error(), `bad.yaml:3: apps.shop.command: the program "nod" is not in $PATH`) || !strings.Contains(err.Error(), "bad.yaml:4") {
+	if _, err := w.readApps("bad.yaml"); err == nil ||
+		!strings.Contains(err.Error(), `bad.yaml:3: apps.shop.command: the program "nod" is not in $PATH`) ||
+		!strings.Contains(err.Error(), "bad.yaml:4") {
 		t.Errorf("the error is %v", err)
 	}
 	chosen, err := choose(apps, []string{"mailer"}, "x.yaml")
@@ -106,7 +108,8 @@ func TestInstallFromFile(t *testing.T) {
 		w.path["node"] = "/bin/true"
 		w.file(t, "wd/bin/mailer", "#!/bin/sh\n", 0o755)
 		w.mkdir(t, "wd/app", 0o755)
-		w.file(t, "wd/clusterctl.yaml", strings.NewReplacer("directory: mail\n", "", "    env-files: [secrets, -/etc/optional]\n", "", "    writable: data\n", "").Replace(twoApps), 0o644)
+		w.file(t, "wd/clusterctl.yaml", strings.NewReplacer("directory: mail\n", "", "    env-files: [secrets, -/etc/optional]\n",
+			"", "    writable: data\n", "").Replace(twoApps), 0o644)
 		if code := w.do(strings.Fields(c.args)...); code != c.code || !strings.Contains(w.err.String(), c.want) {
 			t.Errorf("%s: %d, %s%s", c.args, code, w.out.String(), w.err.String())
 		}
@@ -116,7 +119,8 @@ func TestInstallFromFile(t *testing.T) {
 	if code := w.do("install", "shop"); code != exitFailed || !strings.Contains(w.err.String(), "clusterctl.yaml:") {
 		t.Errorf("a file that cannot be read: %d, %s", code, w.err.String())
 	}
-	if code := w.do("install", "shop", "--no-listen", "--", "/bin/true"); code != exitFailed || strings.Contains(w.err.String(), "clusterctl.yaml") {
+	if code := w.do("install", "shop", "--no-listen", "--", "/bin/true"); code != exitFailed ||
+		strings.Contains(w.err.String(), "clusterctl.yaml") {
 		t.Errorf("a program behind --: %d, %s", code, w.err.String())
 	}
 }
@@ -135,7 +139,8 @@ func TestRevisions(t *testing.T) {
 		t.Fatal(w.err.String())
 	}
 	lines := strings.Split(strings.TrimSpace(w.out.String()), "\n")
-	if len(lines) != install.KeepRevisions+1 || !strings.HasPrefix(lines[0], "REVISION") || !strings.HasPrefix(lines[1], "13 ") || !strings.HasPrefix(lines[10], "4 ") {
+	if len(lines) != install.KeepRevisions+1 || !strings.HasPrefix(lines[0], "REVISION") ||
+		!strings.HasPrefix(lines[1], "13 ") || !strings.HasPrefix(lines[10], "4 ") {
 		t.Errorf("%s", w.out.String())
 	}
 	for _, l := range lines[1:] {
@@ -143,7 +148,8 @@ func TestRevisions(t *testing.T) {
 			t.Errorf("the line %q", l)
 		}
 	}
-	if w.do("rollback", "shop", "2") != exitFailed || !strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: it has 4 to 13") {
+	if w.do("rollback", "shop", "2") != exitFailed ||
+		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: it has 4 to 13") {
 		t.Error(w.err.String())
 	}
 	if w.do("rollback", "shop", "two") != exitUsage {

@@ -28,7 +28,8 @@ func TestSettleProgram(t *testing.T) {
 	w.file(t, "wd/bin/x", "", 0o755)
 	wd := filepath.Dir(worker)
 	for command, want := range map[string]string{
-		"./worker -v": worker + " -v", "../wd/worker": worker, worker: worker, "tool -x ./worker": worker + " -x ./worker", "relative": wd + "/bin/x",
+		"./worker -v": worker + " -v", "../wd/worker": worker, worker: worker, "tool -x ./worker": worker + " -x ./worker",
+		"relative": wd + "/bin/x",
 	} {
 		a := units.App{Command: strings.Fields(command), Directory: wd}
 		given := slices.Clone(a.Command)
@@ -64,12 +65,14 @@ func TestSettle(t *testing.T) {
 	w.file(t, "wd/env", "", 0o600)
 	wd := filepath.Dir(worker)
 	a := units.App{
-		Command: []string{"./worker", "data"}, EnvFiles: []units.EnvFile{{Path: "env"}, {Path: "gone", Optional: true}}, Writable: []string{"../wd"},
+		Command: []string{"./worker", "data"}, EnvFiles: []units.EnvFile{{Path: "env"}, {Path: "gone", Optional: true}},
+		Writable: []string{"../wd"},
 	}
 	if err := w.settle(&a, dynamic()); err != nil {
 		t.Fatal(err)
 	}
-	if a.Directory != wd || a.Command[0] != worker || a.EnvFiles[0].Path != wd+"/env" || a.EnvFiles[1].Path != wd+"/gone" || a.Writable[0] != wd ||
+	if a.Directory != wd || a.Command[0] != worker || a.EnvFiles[0].Path != wd+"/env" || a.EnvFiles[1].Path != wd+"/gone" ||
+		a.Writable[0] != wd ||
 		!a.RunAs.Dynamic() || a.Activation != units.Adopt || a.Ready != units.ReadyExec || a.Shim.NoDrain {
 		t.Errorf("%+v", a)
 	}
@@ -83,9 +86,11 @@ func TestSettle(t *testing.T) {
 	}{
 		{units.App{Command: []string{"./worker"}, Directory: "nothing"}, "no such file or directory\nhint: mkdir -p " + wd + "/nothing"},
 		{units.App{Command: []string{"./worker"}, Directory: worker}, "is not a directory"},
-		{units.App{Command: []string{"./worker"}, EnvFiles: []units.EnvFile{{Path: "gone"}}}, "hint: --env-file=-gone if it may be missing"},
+		{units.App{Command: []string{"./worker"}, EnvFiles: []units.EnvFile{{Path: "gone"}}},
+			"hint: --env-file=-gone if it may be missing"},
 		{units.App{Command: []string{"./worker"}, Writable: []string{"gone"}}, "hint: mkdir -p " + wd + "/gone"},
-		{units.App{Command: []string{closed + "/worker"}}, "a dynamic user cannot reach the program " + closed + "/worker: no permission on " + closed},
+		{units.App{Command: []string{closed + "/worker"}}, "a dynamic user cannot reach the program " + closed +
+			"/worker: no permission on " + closed},
 		{units.App{Command: []string{worker}, Directory: closed}, "a dynamic user cannot enter the directory " + closed},
 	} {
 		err := w.settle(&c.app, dynamic())
@@ -97,7 +102,8 @@ func TestSettle(t *testing.T) {
 	// A directory that nobody asked for and the user cannot enter becomes "/", unless an argument is relative to it.
 	w.getwd = func() (string, error) { return closed, nil }
 	a = units.App{Command: []string{worker, "-x", "/etc", "other"}}
-	if err := w.settle(&a, dynamic()); err != nil || a.Directory != "/" || !strings.Contains(w.err.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
+	if err := w.settle(&a, dynamic()); err != nil || a.Directory != "/" ||
+		!strings.Contains(w.err.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
 		t.Errorf("%+v, %v, %q", a, err, w.err.String())
 	}
 	a = units.App{Command: []string{worker, "data"}}
@@ -129,8 +135,10 @@ func TestSettleUser(t *testing.T) {
 		t.Errorf("%+v for a directory of %s", a.RunAs, self.Username)
 	}
 	for runAs, want := range map[string]string{
-		"no-such-user-here": `there is no user "no-such-user-here"` + "\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
-		"root:no-such-here": `there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here", "root": "", "0": "", "root:0": "", "dynamic": "",
+		"no-such-user-here": `there is no user "no-such-user-here"` +
+			"\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
+		"root:no-such-here": `there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here", "root": "",
+		"0": "", "root:0": "", "dynamic": "",
 	} {
 		a := units.App{RunAs: parseRunAs(runAs)}
 		err := w.settleUser(&a, &appFlags{runAs: runAs}, dir)
@@ -175,8 +183,10 @@ func TestReadiness(t *testing.T) {
 		want       units.Ready
 	}{
 		{units.Native, ours, units.ReadyNotify}, {units.Native, other, units.ReadyExec}, {units.Adopt, ours, units.ReadyExec},
-		{units.Native, "/usr/bin/gunicorn app:app", units.ReadyNotify}, {units.Native, "/usr/bin/python3 /usr/bin/gunicorn", units.ReadyNotify},
-		{units.Native, "/usr/bin/ruby -S puma", units.ReadyNotify}, {units.Native, "/usr/bin/python3 a b c gunicorn", units.ReadyExec}, {units.Adopt, "/usr/bin/puma", units.ReadyExec},
+		{units.Native, "/usr/bin/gunicorn app:app", units.ReadyNotify},
+		{units.Native, "/usr/bin/python3 /usr/bin/gunicorn", units.ReadyNotify},
+		{units.Native, "/usr/bin/ruby -S puma", units.ReadyNotify}, {units.Native, "/usr/bin/python3 a b c gunicorn", units.ReadyExec},
+		{units.Adopt, "/usr/bin/puma", units.ReadyExec},
 	} {
 		if got := readiness(units.App{Activation: c.activation, Command: strings.Fields(c.command)}); got != c.want {
 			t.Errorf("%v %s: %v", c.activation, c.command, got)
@@ -201,7 +211,8 @@ func TestReadiness(t *testing.T) {
 		{"auto", "auto", "exec", true, true, units.ReadyExec},
 		{"adopt", "auto", "", false, false, units.ReadyExec},
 	} {
-		f := &appFlags{runAs: "dynamic", instances: "1", restart: "always", sandbox: "default", activation: c.activation, drain: c.drain, ready: c.ready, minUptime: contract.MinUptime}
+		f := &appFlags{runAs: "dynamic", instances: "1", restart: "always", sandbox: "default", activation: c.activation,
+			drain: c.drain, ready: c.ready, minUptime: contract.MinUptime}
 		a, err := f.app("x", []string{ours})
 		if err == nil {
 			err = w.settle(&a, f)

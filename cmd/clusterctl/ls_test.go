@@ -24,7 +24,8 @@ func TestLs(t *testing.T) {
 		Schema int
 		Apps   []status.App
 	}
-	if code := w.do("ls", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil || list.Schema != 1 || list.Apps == nil {
+	if code := w.do("ls", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil || list.Schema != 1 ||
+		list.Apps == nil {
 		t.Errorf("%d, %q", code, w.out.String())
 	}
 
@@ -33,15 +34,18 @@ func TestLs(t *testing.T) {
 	if err := os.Remove(filepath.Join(w.store.Units, "gone.service.d/50-instances.conf")); err != nil {
 		t.Fatal(err)
 	}
-	if code := w.do("ls"); code == exitDone || !strings.Contains(w.out.String(), "bad   0/0    -           -      -    -    -         0       -  unknown  ") ||
+	if code := w.do("ls"); code == exitDone ||
+		!strings.Contains(w.out.String(), "bad   0/0    -           -      -    -    -         0       -  unknown  ") ||
 		!strings.Contains(w.err.String(), "bad.yaml:2: bogus: ") || !strings.Contains(w.err.String(), "the instance list of gone") {
 		t.Errorf("%d\n%s%s", code, w.out.String(), w.err.String())
 	}
-	if code := w.do("ls", "--json"); code == exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil || len(list.Apps) != 2 || list.Apps[0].State != "unknown" || list.Apps[0].Problem == "" {
+	if code := w.do("ls", "--json"); code == exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil ||
+		len(list.Apps) != 2 || list.Apps[0].State != "unknown" || list.Apps[0].Problem == "" {
 		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
 	}
 	w.installed(t, "web", 2)
-	if code := w.do("ls"); code != exitFailed && code != exitUsage || !strings.Contains(w.err.String(), "systemd is not running here") || w.out.Len() > 0 {
+	if code := w.do("ls"); code != exitFailed && code != exitUsage ||
+		!strings.Contains(w.err.String(), "systemd is not running here") || w.out.Len() > 0 {
 		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
 	}
 }
@@ -57,7 +61,8 @@ func TestCat(t *testing.T) {
 	}
 	out := w.out.String()
 	at := 0
-	for _, name := range []string{"config/web.yaml", "units/web.service", "units/web.service.d/50-instances.conf", "units/web@.service", "units/web@.service.d/local.conf", "units/clusterctl-web.slice", "units/web.socket"} {
+	for _, name := range []string{"config/web.yaml", "units/web.service", "units/web.service.d/50-instances.conf",
+		"units/web@.service", "units/web@.service.d/local.conf", "units/clusterctl-web.slice", "units/web.socket"} {
 		i := strings.Index(out[at:], "# "+filepath.Join(w.dir, name)+"\n")
 		if i < 0 {
 			t.Fatalf("%s is missing, or in another order:\n%s", name, out)

@@ -66,7 +66,8 @@ func TestEnvFlag(t *testing.T) {
 	dir := w.dir + "/made"
 	code := w.do("generate", "x", "--no-listen", "-e", "FIRST=0", "--env", "-", "--env", "FROM_HERE", "-o", dir, "--", "/bin/true")
 	data, err := os.ReadFile(dir + "/x.env")
-	if code != exitDone || err != nil || !strings.HasSuffix(string(data), "\nFIRST=\"0\"\nA=\"1\"\nQUOTED=\"a \\\"b\\\"\nc \"\nFROM_HERE=\"h e r e\"\n") {
+	if code != exitDone || err != nil ||
+		!strings.HasSuffix(string(data), "\nFIRST=\"0\"\nA=\"1\"\nQUOTED=\"a \\\"b\\\"\nc \"\nFROM_HERE=\"h e r e\"\n") {
 		t.Errorf("%d, %s, %v: %s", code, w.err.String(), err, data)
 	}
 	if info, err := os.Stat(dir + "/x.env"); err != nil || info.Mode().Perm() != 0o600 {
@@ -76,7 +77,8 @@ func TestEnvFlag(t *testing.T) {
 		t.Errorf("unexpected warning: %s", w.err.String())
 	}
 	code = w.do("generate", "x", "--no-listen", "--env", "DB_PASSWORD=hunter2", "--env", "U=redis://:hunter2@h", "--", "/bin/true")
-	for _, want := range []string{"DB_PASSWORD looks like a secret", "secret set x DB_PASSWORD", "--env -", "U looks like a secret", "are printed as stars; --output DIR"} {
+	for _, want := range []string{"DB_PASSWORD looks like a secret", "secret set x DB_PASSWORD",
+		"--env -", "U looks like a secret", "are printed as stars; --output DIR"} {
 		if code != exitDone || !strings.Contains(w.err.String(), want) {
 			t.Errorf("%d, no %q: %s", code, want, w.err.String())
 		}
@@ -84,9 +86,11 @@ func TestEnvFlag(t *testing.T) {
 	if strings.Contains(w.out.String()+w.err.String(), "hunter2") {
 		t.Errorf("it is shown: %s%s", w.out.String(), w.err.String())
 	}
-	for input, want := range map[string]string{"A\n": `--env -: line 1 has no "="`, "A=hunter2\nexport B=hunter2\n": "--env -: line 2 has no variable name"} {
+	for input, want := range map[string]string{"A\n": `--env -: line 1 has no "="`,
+		"A=hunter2\nexport B=hunter2\n": "--env -: line 2 has no variable name"} {
 		w.stdin = strings.NewReader(input)
-		if code := w.do("generate", "x", "--no-listen", "--env", "-", "--", "/bin/true"); code != exitUsage || !strings.Contains(w.err.String(), want) || strings.Contains(w.err.String(), "hunter2") {
+		if code := w.do("generate", "x", "--no-listen", "--env", "-", "--", "/bin/true"); code != exitUsage ||
+			!strings.Contains(w.err.String(), want) || strings.Contains(w.err.String(), "hunter2") {
 			t.Errorf("%d, %s", code, w.err.String())
 		}
 	}
@@ -96,7 +100,8 @@ func TestEnvFlag(t *testing.T) {
 func TestReadSecret(t *testing.T) {
 	w := newWorld(t)
 	for input, want := range map[string]string{
-		"hunter2\n": "hunter2", "hunter2": "hunter2", "hunter2\r\n": "hunter2", " a b \n": " a b ", "a\nb\n": "a\nb\n", "\xff\n": "\xff\n", "\n\n": "\n\n",
+		"hunter2\n": "hunter2", "hunter2": "hunter2", "hunter2\r\n": "hunter2", " a b \n": " a b ", "a\nb\n": "a\nb\n",
+		"\xff\n": "\xff\n", "\n\n": "\n\n",
 	} {
 		w.stdin = strings.NewReader(input)
 		if got, err := w.readSecret("X"); err != nil || string(got) != want {
@@ -111,7 +116,8 @@ func TestReadSecret(t *testing.T) {
 	}
 	w.stdinTTY = true
 	w.password = func() ([]byte, error) { return []byte("typed "), nil }
-	if got, err := w.readSecret("X"); err != nil || string(got) != "typed " || !strings.Contains(w.err.String(), "value of X (not shown): ") {
+	if got, err := w.readSecret("X"); err != nil || string(got) != "typed " ||
+		!strings.Contains(w.err.String(), "value of X (not shown): ") {
 		t.Errorf("%q, %v, %s", got, err, w.err.String())
 	}
 }

@@ -23,7 +23,8 @@ func packed(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")
 	for name, data := range map[string]string{
-		"server.js": "//", "package.json": `{"name": "shop", "version": "1.2.3-rc.1", "description": "sells things"}`, ".env": "SECRET=1", ".git/HEAD": "ref",
+		"server.js": "//", "package.json": `{"name": "shop", "version": "1.2.3-rc.1", "description": "sells things"}`,
+		".env": "SECRET=1", ".git/HEAD": "ref",
 		"lib/x.js": "//", "clusterctl.yaml": "name: shop\nenv: {API_TOKEN: x}\n",
 	} {
 		path := filepath.Join(dir, name)
@@ -70,14 +71,16 @@ func TestPackage(t *testing.T) {
 		t.Fatalf("%v\n%s", err, list)
 	}
 	for path, want := range map[string]bool{
-		"./usr/lib/clusterctl-apps/shop/app/server.js": true, "./usr/lib/clusterctl-apps/shop/app/lib/x.js": true, "/app/.env": false, ".git": false, "/app/clusterctl.yaml": false,
+		"./usr/lib/clusterctl-apps/shop/app/server.js": true, "./usr/lib/clusterctl-apps/shop/app/lib/x.js": true,
+		"/app/.env": false, ".git": false, "/app/clusterctl.yaml": false,
 		"./usr/lib/systemd/system/shop@.service -> /opt/clusterctl-apps/shop/current/units/shop@.service": true,
 	} {
 		if strings.Contains(string(list), path) != want {
 			t.Errorf("%s in the package is %v\n%s", path, !want, list)
 		}
 	}
-	if info, err := exec.Command("dpkg-deb", "-f", r.Path, "Depends", "Suggests", "Description").CombinedOutput(); err != nil || !strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
+	if info, err := exec.Command("dpkg-deb", "-f", r.Path, "Depends", "Suggests", "Description").CombinedOutput(); err != nil ||
+		!strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
 		t.Errorf("%v\n%s", err, info)
 	}
 	// The same files make the same package, whenever and wherever it is made.
@@ -96,7 +99,8 @@ func TestPackage(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 	// A secret that was asked for is taken in.
-	if code := w.do(append(args, "--include", filepath.Join(dir, ".env"))...); code != exitDone || strings.Contains(w.err.String(), "left out") {
+	if code := w.do(append(args, "--include", filepath.Join(dir, ".env"))...); code != exitDone ||
+		strings.Contains(w.err.String(), "left out") {
 		t.Errorf("--include: %d, %s", code, w.err.String())
 	}
 }
@@ -148,7 +152,8 @@ func TestPackagePublishesNoSecret(t *testing.T) {
 		}
 		out := t.TempDir()
 		code := w.do("package", file, "--output", out, "--systemd-version", "252")
-		if got := w.err.String(); code != exitFailed || !strings.Contains(got, want) || !strings.Contains(got, "env-files: [/etc/clusterctl-apps/shop/env]") || strings.Contains(got, "hunter2") {
+		if got := w.err.String(); code != exitFailed || !strings.Contains(got, want) ||
+			!strings.Contains(got, "env-files: [/etc/clusterctl-apps/shop/env]") || strings.Contains(got, "hunter2") {
 			t.Errorf("%s: %d, %s", env, code, got)
 		}
 		if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
@@ -173,7 +178,8 @@ func TestPackageNames(t *testing.T) {
 	if err := os.Rename(odd, filepath.Join(dir, "x\ny")); err != nil {
 		t.Fatal(err)
 	}
-	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "control character") || !strings.Contains(w.err.String(), "hint: rename it") {
+	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "control character") ||
+		!strings.Contains(w.err.String(), "hint: rename it") {
 		t.Errorf("%d, %q", code, w.err.String())
 	}
 }
@@ -229,14 +235,16 @@ func TestPackageFollowsItsTop(t *testing.T) {
 	dir, file := packed(t)
 	top := filepath.Join(t.TempDir(), "deploy", "current")
 	data, err := os.ReadFile(file)
-	if err := errors.Join(err, os.MkdirAll(filepath.Dir(top), 0o755), os.Symlink(dir, top), os.Symlink("/usr/share/x", filepath.Join(dir, "x")), os.Symlink("../y", filepath.Join(dir, "y")),
+	if err := errors.Join(err, os.MkdirAll(filepath.Dir(top), 0o755), os.Symlink(dir, top),
+		os.Symlink("/usr/share/x", filepath.Join(dir, "x")), os.Symlink("../y", filepath.Join(dir, "y")),
 		os.WriteFile(file, []byte(strings.ReplaceAll(string(data), dir, top)), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
 	w.env.lookPath = exec.LookPath
 	out := t.TempDir()
-	if code := w.do("package", file, "--output", out, "--systemd-version", "252", "--package-version", "1"); code != exitDone || !strings.Contains(w.err.String(), "lead nowhere on the target: "+top+"/y -> ../y\n") {
+	if code := w.do("package", file, "--output", out, "--systemd-version", "252", "--package-version", "1"); code != exitDone ||
+		!strings.Contains(w.err.String(), "lead nowhere on the target: "+top+"/y -> ../y\n") {
 		t.Fatalf("%d, %s", code, w.err.String())
 	}
 	list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "shop_1_all.deb")).CombinedOutput()
@@ -262,7 +270,8 @@ func TestPackageWritesWhereItOpened(t *testing.T) {
 			if err != nil || len(tmp) != 1 {
 				t.Fatal(tmp, err)
 			}
-			if err := errors.Join(os.Rename(tmp[0], filepath.Join(out, "away")), os.Mkdir(tmp[0], 0o755), os.Symlink(victim, filepath.Join(tmp[0], treeName))); err != nil {
+			if err := errors.Join(os.Rename(tmp[0], filepath.Join(out, "away")), os.Mkdir(tmp[0], 0o755),
+				os.Symlink(victim, filepath.Join(tmp[0], treeName))); err != nil {
 				t.Fatal(err)
 			}
 			swapped = true
@@ -276,7 +285,8 @@ func TestPackageWritesWhereItOpened(t *testing.T) {
 	if in, err := os.ReadDir(victim); err != nil || len(in) > 0 {
 		t.Errorf("written elsewhere: %v, %v", in, err)
 	}
-	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil || !strings.Contains(string(list), "./usr/lib/b\n") {
+	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil ||
+		!strings.Contains(string(list), "./usr/lib/b\n") {
 		t.Errorf("%v\n%s", err, list)
 	}
 }

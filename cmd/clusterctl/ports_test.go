@@ -93,7 +93,8 @@ func TestCheckListener(t *testing.T) {
 }
 
 func TestOtherPort(t *testing.T) {
-	for listen, want := range map[string]string{"8080": "8081", "65535": "65535", "a=[::1]:80:3000": "a=[::1]:81:3000", "udp:53": "udp:54", "/run/x": "/run/x2"} {
+	for listen, want := range map[string]string{"8080": "8081", "65535": "65535", "a=[::1]:80:3000": "a=[::1]:81:3000",
+		"udp:53": "udp:54", "/run/x": "/run/x2"} {
 		l, err := units.ParseListener(listen)
 		if err != nil {
 			t.Fatal(err)

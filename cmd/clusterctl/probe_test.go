@@ -36,23 +36,26 @@ func binds(list ...string) string { return `{"binds":[` + strings.Join(list, ","
 func TestReportListeners(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`: "",
-		binds(bind("inet6", "stream", "::", "8080", listening)):                                                                    "8080",
-		binds(bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)):                                                   "[::]:8080",
-		binds(bind("inet", "stream", "0.0.0.0", "8080", listening)):                                                                "0.0.0.0:8080",
-		binds(bind("inet", "stream", "127.0.0.1", "8080", listening)):                                                              "127.0.0.1:8080",
-		binds(bind("inet6", "stream", "::ffff:127.0.0.1", "80", listening)):                                                        "127.0.0.1:80",
-		binds(bind("inet", "stream", "0.0.0.0", "8080", "")):                                                                       "",
-		binds(bind("inet", "dgram", "0.0.0.0", "53", "")):                                                                          "udp:0.0.0.0:53",
-		binds(bind("inet", "stream", "0.0.0.0", "0", listening)):                                                                   "",
-		binds(bind("unix", "stream", "/run/x.sock", "0", listening)):                                                               "",
-		binds(bind("inet", "stream", "not an address", "80", listening)):                                                           "",
-		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet6", "stream", "::", "80", listening+`,"v6only":true`)): "0.0.0.0:80 [::]:80",
-		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):              "0.0.0.0:80",
-		binds(bind("inet6", "stream", "::", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):                  "[::]:80 0.0.0.0:80",
-		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):            "127.0.0.1:80",
-		binds(bind("inet6", "stream", "::", "80", listening), bind("inet6", "stream", "::1", "80", listening)):                     "80",
-		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "127.0.0.2", "80", listening)):          "127.0.0.1:80 127.0.0.2:80",
-		binds(bind("inet6", "stream", "::", "9000", listening), bind("inet6", "stream", "::", "80", listening)):                    "9000 80",
+		binds(bind("inet6", "stream", "::", "8080", listening)):                  "8080",
+		binds(bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)): "[::]:8080",
+		binds(bind("inet", "stream", "0.0.0.0", "8080", listening)):              "0.0.0.0:8080",
+		binds(bind("inet", "stream", "127.0.0.1", "8080", listening)):            "127.0.0.1:8080",
+		binds(bind("inet6", "stream", "::ffff:127.0.0.1", "80", listening)):      "127.0.0.1:80",
+		binds(bind("inet", "stream", "0.0.0.0", "8080", "")):                     "",
+		binds(bind("inet", "dgram", "0.0.0.0", "53", "")):                        "udp:0.0.0.0:53",
+		binds(bind("inet", "stream", "0.0.0.0", "0", listening)):                 "",
+		binds(bind("unix", "stream", "/run/x.sock", "0", listening)):             "",
+		binds(bind("inet", "stream", "not an address", "80", listening)):         "",
+		binds(bind("inet", "stream", "0.0.0.0", "80", listening),
+			bind("inet6", "stream", "::", "80", listening+`,"v6only":true`)): "0.0.0.0:80 [::]:80",
+		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)): "0.0.0.0:80",
+		binds(bind("inet6", "stream", "::", "80", listening),
+			bind("inet", "stream", "0.0.0.0", "80", listening)): "[::]:80 0.0.0.0:80",
+		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)): "127.0.0.1:80",
+		binds(bind("inet6", "stream", "::", "80", listening), bind("inet6", "stream", "::1", "80", listening)):          "80",
+		binds(bind("inet", "stream", "127.0.0.1", "80", listening),
+			bind("inet", "stream", "127.0.0.2", "80", listening)): "127.0.0.1:80 127.0.0.2:80",
+		binds(bind("inet6", "stream", "::", "9000", listening), bind("inet6", "stream", "::", "80", listening)): "9000 80",
 	} {
 		var got []string
 		for _, l := range reportOf(t, text).listeners() {
@@ -67,8 +70,10 @@ func TestReportListeners(t *testing.T) {
 func TestReportFailed(t *testing.T) {
 	one := bind("inet", "stream", "0.0.0.0", "80", listening)
 	for text, want := range map[string]string{
-		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "", `{"exited":true,"status":"exited/1","binds":[` + one + `]}`: "",
-		`{"exited":true,"status":"exited/1"}`: "before it listened: exited 1", `{"exited":true,"status":"killed/SEGV"}`: "before it listened: killed SEGV",
+		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "",
+		`{"exited":true,"status":"exited/1","binds":[` + one + `]}`: "",
+		`{"exited":true,"status":"exited/1"}`:                       "before it listened: exited 1",
+		`{"exited":true,"status":"killed/SEGV"}`:                    "before it listened: killed SEGV",
 	} {
 		err := reportOf(t, text).failed(units.App{}, "x.service")
 		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
@@ -79,18 +84,24 @@ func TestReportFailed(t *testing.T) {
 
 // TestAdopted: what a report makes of the listeners that were asked for.
 func TestAdopted(t *testing.T) {
-	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening), bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
+	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080",
+		listening), bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
 	local := bind("inet", "stream", "127.0.0.1", "3000", listening)
 	udp := bind("inet", "dgram", "0.0.0.0", "5353", "")
 	for _, c := range []struct {
 		about, listen, report, want, told, err string
 	}{
 		{"nothing asked, nothing bound", "", binds(), "", "background app", ""},
-		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "", "it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
-		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "", "was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
-		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "", "it ended after 1.0s without listening (exited 0)", ""},
-		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080", "it did not listen within 500ms; taking --listen as it is", ""},
-		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080", "it ended after 1.0s without listening (exited 0); taking --listen as it is", ""},
+		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "",
+			"it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
+		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "",
+			"was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
+		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "",
+			"it ended after 1.0s without listening (exited 0)", ""},
+		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080",
+			"it did not listen within 500ms; taking --listen as it is", ""},
+		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080",
+			"it ended after 1.0s without listening (exited 0); taking --listen as it is", ""},
 		{"taken over", "", binds(any8080), "8080", "it listens on tcp port 8080", ""},
 		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
 		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},
@@ -100,25 +111,37 @@ func TestAdopted(t *testing.T) {
 		{"one socket for each family", "8080", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "one socket each", ""},
 		{"IPv6 alone", "8080", binds(v6), "8080", "", ""},
 		{"an address that was asked for stays", "127.0.0.1:8080", binds(any8080), "127.0.0.1:8080", "", ""},
-		{"another port in front", "80:3000", binds(local), "0.0.0.0:80:3000", "binds only tcp address 127.0.0.1:3000; --listen 80:3000 opens port 80 to other machines", ""},
+		{"another port in front", "80:3000", binds(local), "0.0.0.0:80:3000",
+			"binds only tcp address 127.0.0.1:3000; --listen 80:3000 opens port 80 to other machines", ""},
 		{"the loopback alone", "3000", binds(local), "127.0.0.1:3000", "to open it to other machines: --listen 0.0.0.0:3000", ""},
-		{"both loopbacks", "web=80", binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet6", "stream", "::1", "80", listening)), "web=127.0.0.1:80 web=[::1]:80", "--listen web=0.0.0.0:80", ""},
+		{"both loopbacks", "web=80", binds(bind("inet", "stream", "127.0.0.1", "80", listening),
+			bind("inet6", "stream", "::1", "80", listening)), "web=127.0.0.1:80 web=[::1]:80", "--listen web=0.0.0.0:80", ""},
 		{"the loopback of IPv6", "80", binds(bind("inet6", "stream", "::1", "80", listening)), "[::1]:80", "--listen [::]:80", ""},
 		{"all addresses by wish", "0.0.0.0:3000", binds(local), "0.0.0.0:3000", "", ""},
-		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53", "--listen udp:0.0.0.0:53", ""},
+		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53",
+			"--listen udp:0.0.0.0:53", ""},
 		{"a unix socket in front", "/run/x.sock:3000", binds(local), "/run/x.sock:3000", "", ""},
 		{"a unix socket of its own", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
-		{"a mode of its own", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock", "makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
-		{"a path is found", "", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0666"`)), "/run/x.sock", "clusterctl with 0660; to change it: --socket-mode 0666", ""},
+		{"a mode of its own", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)),
+			"/run/x.sock", "makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
+		{"a path is found", "", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0666"`)),
+			"/run/x.sock", "clusterctl with 0660; to change it: --socket-mode 0666", ""},
 		{"a path beside a port", "", binds(any8080, bind("unix", "stream", "/run/x.sock", "0", listening)), "8080", "", ""},
-		{"a path of its own", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "", "it listens on socket /tmp/x.sock, which each instance has for itself, so it becomes a background app", ""},
-		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "", "it listens on socket @x, which each instance has for itself", ""},
-		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "", "the program does not bind socket /run/y.sock; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its path"},
-		{"a path in place of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "", "does not bind port 80, for --listen 80; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its port"},
+		{"a path of its own", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "",
+			"it listens on socket /tmp/x.sock, which each instance has for itself, so it becomes a background app", ""},
+		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "",
+			"it listens on socket @x, which each instance has for itself", ""},
+		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "",
+			"", "the program does not bind socket /run/y.sock; it binds socket /run/x.sock|--listen /run/x.sock, " +
+				"or tell the program its path"},
+		{"a path in place of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
+			"does not bind port 80, for --listen 80; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its port"},
 		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
 		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
-		{"another port than it binds", "9000", binds(any8080), "", "", "does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
-		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "", "does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
+		{"another port than it binds", "9000", binds(any8080), "", "",
+			"does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
+		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "",
+			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
 		{"a datagram is no stream", "5353", binds(udp), "", "", "does not bind port 5353"},
 	} {
 		w := newWorld(t)
@@ -149,7 +172,8 @@ func TestAdopted(t *testing.T) {
 // TestAdoptedIsValid: whatever a program binds, what comes of it can be rendered, or is an error.
 func TestAdoptedIsValid(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) string {
-		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"), rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
+		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"),
+			rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
 			rapid.SampledFrom([]string{"0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:10.0.0.1", "", "x"}).Draw(t, "address"),
 			rapid.SampledFrom([]string{"0", "80", "81", "65535"}).Draw(t, "port"),
 			rapid.SampledFrom([]string{"", listening, listening + `,"v6only":true`}).Draw(t, "more"))

@@ -18,7 +18,8 @@ import (
 func TestParseScaling(t *testing.T) {
 	for s, want := range map[string]string{
 		"4": "4", "1": "1", "1000": "1000", "+2": "5", "-1": "2", "-2": "1", "max": "max", "50%": "50%", "+997": "1000",
-		"0": "", "-3": "", "+998": "", "1001": "", "+0": "", "-0": "", "+": "", "-": "", "": "", "all": "", "2.5": "", "+50%": "", "four": "", "--1": "", "0%": "",
+		"0": "", "-3": "", "+998": "", "1001": "", "+0": "", "-0": "", "+": "", "-": "", "": "", "all": "", "2.5": "",
+		"+50%": "", "four": "", "--1": "", "0%": "",
 	} {
 		got := ""
 		how, err := parseScaling(s)
@@ -84,15 +85,18 @@ func TestToday(t *testing.T) {
 
 func TestParseSignal(t *testing.T) {
 	for s, want := range map[string]syscall.Signal{
-		"HUP": 1, "SIGHUP": 1, "hup": 1, "sighup": 1, "1": 1, "USR2": 12, "KILL": 9, "64": 64, "RTMIN": 34, "RTMIN+3": 37, "SIGRTMAX-1": 63, "RTMAX": 64,
-		"0": 0, "-1": 0, "65": 0, "": 0, "SIG": 0, "shop": 0, "RTMIN-1": 0, "RTMAX+1": 0, "RTMIN+31": 0, "RTMAX-31": 0, "RTMIN+x": 0, "1.5": 0,
+		"HUP": 1, "SIGHUP": 1, "hup": 1, "sighup": 1, "1": 1, "USR2": 12, "KILL": 9, "64": 64, "RTMIN": 34, "RTMIN+3": 37,
+		"SIGRTMAX-1": 63, "RTMAX": 64,
+		"0": 0, "-1": 0, "65": 0, "": 0, "SIG": 0, "shop": 0, "RTMIN-1": 0, "RTMAX+1": 0, "RTMIN+31": 0, "RTMAX-31": 0,
+		"RTMIN+x": 0, "1.5": 0,
 	} {
 		got, err := parseSignal(s)
 		if got != want || (err == nil) != (want != 0) {
 			t.Errorf("%q: %d, %v; want %d", s, got, err, want)
 		}
 		if err == nil {
-			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") || err == nil && again != got {
+			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") ||
+				err == nil && again != got {
 				t.Errorf("%q is called %q, which is %d, %v", s, signalName(got), again, err)
 			}
 		} else if exitCode(err) != exitUsage {
@@ -134,7 +138,8 @@ func TestInstancesOf(t *testing.T) {
 func TestLeftAlone(t *testing.T) {
 	var rolled []control.Rolled
 	for i := range 7 {
-		rolled = append(rolled, control.Rolled{Instance: i + 1, Unit: fmt.Sprintf("shop@%d.service", i+1), Outcome: control.RollSkipped, Reason: "it is stopped"})
+		rolled = append(rolled, control.Rolled{Instance: i + 1, Unit: fmt.Sprintf("shop@%d.service", i+1),
+			Outcome: control.RollSkipped, Reason: "it is stopped"})
 	}
 	rolled[0].Outcome = control.RollReloaded
 	rolled[6].Reason = "it is masked"
@@ -146,7 +151,8 @@ func TestLeftAlone(t *testing.T) {
 
 // A lost terminal ends neither a reload nor a scale, and everything else does.
 func TestWithoutHangup(t *testing.T) {
-	for cause, ends := range map[string]bool{"hangup signal received": false, "interrupt signal received": true, "terminated signal received": true} {
+	for cause, ends := range map[string]bool{"hangup signal received": false, "interrupt signal received": true,
+		"terminated signal received": true} {
 		parent, cancel := context.WithCancelCause(t.Context())
 		ctx := withoutHangup(parent)
 		cancel(fmt.Errorf("%s", cause))
@@ -171,8 +177,10 @@ func TestRollExitStatus(t *testing.T) {
 	}{
 		{notReached(refused), exitNotReached, "systemctl list-jobs, and try again when it has ended"},
 		{notReached(&control.JobError{Unit: "shop@1.service", Result: control.Canceled}), exitNotReached, ""},
-		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrPermission}), exitPermission, "sudo clusterctl reload shop"},
-		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}), exitNotReached, "sudo systemctl unmask shop@1.service"},
+		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrPermission}), exitPermission,
+			"sudo clusterctl reload shop"},
+		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}), exitNotReached,
+			"sudo systemctl unmask shop@1.service"},
 		{notReached(context.Canceled), exitInterrupted, ""},
 	} {
 		e := &env{args: []string{"clusterctl", "reload", "shop"}}
@@ -185,20 +193,24 @@ func TestRollExitStatus(t *testing.T) {
 // What --json prints is API: names and forms stay.
 func TestRollJSON(t *testing.T) {
 	rolled := []control.Rolled{
-		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond, State: control.State{MainPID: 7}},
+		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond,
+			State: control.State{MainPID: 7}},
 		{Instance: 2, Unit: "shop@2.service", Outcome: control.RollFailed, Reason: "exited with status 3"},
 	}
-	err := &fault.NotReached{Err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"}, Log: []string{"no such module"}}
+	err := &fault.NotReached{Err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"},
+		Log: []string{"no such module"}}
 	var got strings.Builder
 	e := &env{stdout: &got}
 	if err := e.printJSON(rollReportOf("shop", rolled, 2*time.Second, err)); err != nil {
 		t.Fatal(err)
 	}
-	scaled := appScale{Name: "shop", OK: true, From: 2, To: 4, Count: "4", Changed: true, Running: true, TookMs: 9, Instances: []instanceRoll{}}
+	scaled := appScale{Name: "shop", OK: true, From: 2, To: 4, Count: "4", Changed: true, Running: true, TookMs: 9,
+		Instances: []instanceRoll{}}
 	if err := e.printJSON(scaled); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"name":"shop","ok":false,"tookMs":2000,"error":"shop@2.service: exited with status 3","log":["no such module"],"instances":[` +
+	const want = `{"name":"shop","ok":false,"tookMs":2000,"error":"shop@2.service: ` +
+		`exited with status 3","log":["no such module"],"instances":[` +
 		`{"unit":"shop@1.service","instance":1,"outcome":"reloaded","tookMs":1500,"pid":7},` +
 		`{"unit":"shop@2.service","instance":2,"outcome":"failed","reason":"exitedwithstatus3","tookMs":0}]}` +
 		`{"name":"shop","ok":true,"from":2,"to":4,"count":"4","changed":true,"running":true,"tookMs":9,"instances":[]}`

@@ -30,13 +30,19 @@ func TestStanding(t *testing.T) {
 		watch     []int
 		wait      time.Duration
 	}{
-		{what: "all run", instances: []status.Instance{one(1, "running", ago(time.Hour)), one(2, "running", ago(time.Second)), one(3, "skipped", nil)}},
-		{what: "a problem", instances: []status.Instance{one(1, "restarting", nil)}, problem: "web@1.service: exited 1", wrong: "web: 0/1 ready: web@1.service: exited 1", watch: []int{1}, wait: time.Second},
-		{what: "one is starting", instances: []status.Instance{one(1, "running", ago(time.Hour)), one(2, "starting", nil)}, watch: []int{2}, wait: time.Second},
-		{what: "one is stopped", instances: []status.Instance{one(1, "stopped", nil)}, wrong: "web: 0/1 ready: web@1.service is stopped", watch: []int{1}, wait: time.Second},
-		{what: "one is stopped, and is started", instances: []status.Instance{one(1, "stopped", nil)}, starts: true, watch: []int{1}, wait: time.Second},
+		{what: "all run", instances: []status.Instance{one(1, "running", ago(time.Hour)), one(2, "running", ago(time.Second)),
+			one(3, "skipped", nil)}},
+		{what: "a problem", instances: []status.Instance{one(1, "restarting", nil)}, problem: "web@1.service: exited 1",
+			wrong: "web: 0/1 ready: web@1.service: exited 1", watch: []int{1}, wait: time.Second},
+		{what: "one is starting", instances: []status.Instance{one(1, "running", ago(time.Hour)), one(2, "starting", nil)},
+			watch: []int{2}, wait: time.Second},
+		{what: "one is stopped", instances: []status.Instance{one(1, "stopped", nil)},
+			wrong: "web: 0/1 ready: web@1.service is stopped", watch: []int{1}, wait: time.Second},
+		{what: "one is stopped, and is started", instances: []status.Instance{one(1, "stopped", nil)}, starts: true,
+			watch: []int{1}, wait: time.Second},
 		{what: "one has done its work", instances: []status.Instance{one(1, "stopped", nil)}, once: true},
-		{what: "short runs before this one", instances: []status.Instance{one(1, "running", ago(3*time.Second))}, runs: short, watch: []int{1}, wait: 7 * time.Second},
+		{what: "short runs before this one", instances: []status.Instance{one(1, "running", ago(3*time.Second))},
+			runs: short, watch: []int{1}, wait: 7 * time.Second},
 		{what: "short runs long ago", instances: []status.Instance{one(1, "running", ago(11*time.Second))}, runs: short},
 	} {
 		a := units.App{Name: "web"}

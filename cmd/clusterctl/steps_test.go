@@ -79,7 +79,8 @@ func changes(t *testing.T, before, after units.App) []install.Change {
 }
 
 func (s step) String() string {
-	word := [...]string{"write", "reload", "open", "grow", "roll", "shrink", "close", "stop-all", "start-all", "journal", "end-journal", "access"}[s.kind]
+	word := [...]string{"write", "reload", "open", "grow", "roll", "shrink", "close", "stop-all", "start-all", "journal",
+		"end-journal", "access"}[s.kind]
 	for _, u := range s.sockets {
 		word += " " + strings.TrimSuffix(u, ".socket")
 	}
@@ -105,7 +106,8 @@ func TestSteps(t *testing.T) {
 		{what: "more instances", before: []string{"i=2"}, after: []string{"i=4"}, want: "write, reload, grow 3 4"},
 		{what: "fewer instances", before: []string{"i=4"}, after: []string{"i=1"}, want: "write, reload, shrink 2 3 4"},
 		{what: "more of another kind", before: []string{"i=1"}, after: []string{"i=2", "env=1"}, want: "write, reload, grow 2, roll 1"},
-		{what: "fewer of another kind", before: []string{"i=3"}, after: []string{"i=2", "env=1"}, want: "write, reload, roll 1 2, shrink 3"},
+		{what: "fewer of another kind", before: []string{"i=3"}, after: []string{"i=2", "env=1"},
+			want: "write, reload, roll 1 2, shrink 3"},
 		{
 			what: "one more listener", before: []string{"listen=80"}, after: []string{"listen=80", "listen=admin=81"},
 			want: "write, reload, open shop-admin, roll 1 2",
@@ -115,16 +117,19 @@ func TestSteps(t *testing.T) {
 			want: "write, reload, roll 1 2, close shop-admin",
 		},
 		{
-			what: "one for another", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=/run/x.sock", "listen=log=udp:81"},
-			want: "write, stop-all, reload, start-all 1 2", cold: "shop.socket changes its address from 80 to 80 /run/x.sock",
+			what: "one for another", before: []string{"listen=80", "listen=admin=81"},
+			after: []string{"listen=80", "listen=/run/x.sock", "listen=log=udp:81"},
+			want:  "write, stop-all, reload, start-all 1 2", cold: "shop.socket changes its address from 80 to 80 /run/x.sock",
 		},
 		{
-			what: "another in its own unit", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=log=udp:81"},
-			want: "write, reload, open shop-log, roll 1 2, close shop-admin",
+			what: "another in its own unit", before: []string{"listen=80", "listen=admin=81"},
+			after: []string{"listen=80", "listen=log=udp:81"},
+			want:  "write, reload, open shop-log, roll 1 2, close shop-admin",
 		},
 		{
-			what: "another group of a Unix socket", before: []string{"listen=/run/x.sock"}, after: []string{"listen=/run/x.sock", "socket-group=www-data"},
-			want: "write, reload, access",
+			what: "another group of a Unix socket", before: []string{"listen=/run/x.sock"},
+			after: []string{"listen=/run/x.sock", "socket-group=www-data"},
+			want:  "write, reload, access",
 		},
 		{
 			what: "another group of a Unix socket, stopped", stopped: true, before: []string{"listen=/run/x.sock"},
@@ -138,11 +143,13 @@ func TestSteps(t *testing.T) {
 		},
 		{
 			what: "one family less", before: []string{"listen=80"}, after: []string{"listen=[::]:80", "listen=0.0.0.0:80"},
-			want: "write, stop-all, reload, start-all 1 2", cold: "shop.socket changes its address from 80 to [::]:80 0.0.0.0:80 (IPv6 only)",
+			want: "write, stop-all, reload, start-all 1 2",
+			cold: "shop.socket changes its address from 80 to [::]:80 0.0.0.0:80 (IPv6 only)",
 		},
 		{
-			what: "another name of a listener", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80", "listen=adm=81"},
-			want: "write, stop-all, reload, start-all 1 2", cold: "81 goes to another socket unit, shop-adm.socket",
+			what: "another name of a listener", before: []string{"listen=80", "listen=admin=81"},
+			after: []string{"listen=80", "listen=adm=81"},
+			want:  "write, stop-all, reload, start-all 1 2", cold: "81 goes to another socket unit, shop-adm.socket",
 		},
 		{
 			what: "another name of the first", before: []string{"listen=80"}, after: []string{"listen=web=80"},
@@ -153,7 +160,8 @@ func TestSteps(t *testing.T) {
 		{what: "a variable, to be started", stopped: true, start: true, after: []string{"env=1"}, want: "write, reload, start-all 1 2"},
 		{what: "a journal of its own", after: []string{"log=8000000"}, want: "write, reload, roll 1 2"},
 		{what: "another limit of it", before: []string{"log=8000000"}, after: []string{"log=9000000"}, want: "write, journal"},
-		{what: "another limit, stopped", stopped: true, before: []string{"log=8000000"}, after: []string{"log=9000000"}, want: "write, journal"},
+		{what: "another limit, stopped", stopped: true, before: []string{"log=8000000"}, after: []string{"log=9000000"},
+			want: "write, journal"},
 		{what: "no journal of its own any more", before: []string{"log=8000000"}, want: "write, reload, roll 1 2, end-journal"},
 		{what: "nothing, to be started", stopped: true, start: true, want: "start-all 1 2"},
 		{what: "nothing, stopped", stopped: true},
@@ -218,7 +226,8 @@ func TestOutcomeText(t *testing.T) {
 		{outcome{Name: "shop", Action: actionUnchanged, Stopped: true}, "shop: unchanged; it is stopped, and stays so"},
 		{outcome{Name: "shop", Action: actionFailed, Changed: []string{"/x/a"}}, "shop: failed"},
 		{
-			outcome{Name: "shop", Action: actionUpdated, Changed: []string{"/x/a", "/x/b"}, Instances: []instanceRoll{{Outcome: "reloaded"}, {Outcome: "started"}, {Outcome: "reloaded"}}},
+			outcome{Name: "shop", Action: actionUpdated, Changed: []string{"/x/a", "/x/b"},
+				Instances: []instanceRoll{{Outcome: "reloaded"}, {Outcome: "started"}, {Outcome: "reloaded"}}},
 			"shop: updated (a, b), 2 reloaded, 1 started",
 		},
 	} {

@@ -47,7 +47,8 @@ func TestExit(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range files(t) {
 		for _, c := range calls(s.file) {
-			ends := c.name == "os.Exit" || c.name == "syscall.Exit" || c.name == "golang.org/x/sys/unix.Exit" || strings.HasPrefix(c.name, "log.Fatal") || strings.HasPrefix(c.name, "log.Panic")
+			ends := c.name == "os.Exit" || c.name == "syscall.Exit" || c.name == "golang.org/x/sys/unix.Exit" ||
+				strings.HasPrefix(c.name, "log.Fatal") || strings.HasPrefix(c.name, "log.Panic")
 			if !ends || s.file.Name.Name == "main" {
 				continue
 			}
@@ -266,7 +267,8 @@ func TestDocs(t *testing.T) {
 }
 
 // wellKnown are methods that need no comment, because their name and signature are enough.
-var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Len", "Less", "Swap", "Read", "Write", "Addr", "Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
+var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Len", "Less", "Swap", "Read", "Write", "Addr",
+	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 
 func undocumented(d ast.Decl) []string {
 	switch d := d.(type) {

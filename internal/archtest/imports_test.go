@@ -43,19 +43,22 @@ var directions = []struct {
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
-	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault",
+		"internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
 	{"cmd/clusterctl", []string{
 		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
 		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg",
 		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}}, // it only plans; cmd/clusterctl executes
+	// it only plans; cmd/clusterctl executes
+	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},
 	{"packaging/...", []string{"activation"}},
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc like the shim
 	{"internal/lab/...", []string{"internal/lab/..."}},
 	// It reads processes for "ls" and "show" from the kernel and the shim. It does not use units or systemd.
-	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten", "activation/shim/drain/left"}},
+	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff",
+		"activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }
@@ -83,8 +86,8 @@ func TestDirections(t *testing.T) {
 // foreign lists for each library which packages may import it directly. Only tests may import other libraries; go list
 // does not list their imports here.
 var foreign = map[string][]string{
-	"github.com/coreos/go-systemd/v22": {"units/control/..."},
-	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab"}, // internal/lab is for tests
+	"github.com/coreos/go-systemd/v22": {"units/control/...", "internal/e2e/kit"},
+	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab", "internal/e2e/kit"}, // the last two are for tests
 	"github.com/urfave/cli/v2":         {"internal/cmdline"},
 	"github.com/rogpeppe/go-internal":  {"cmd/clusterctl"}, // unified diffs
 	"golang.org/x/term":                {"cmd/clusterctl"},
@@ -92,7 +95,8 @@ var foreign = map[string][]string{
 	// A separate package checks the output of --json in tests. No command may import it.
 	"github.com/santhosh-tekuri/jsonschema/v6": {"internal/outputschema"},
 	"golang.org/x/sync":                        {"cmd/clusterctl", "units/control/..."},
-	"golang.org/x/sys":                         {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim", "units/control/...", "units/install", "journal", "internal/...", "bench/..."},
+	"golang.org/x/sys": {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim",
+		"units/control/...", "units/install", "journal", "internal/...", "bench/..."},
 }
 
 func TestLibraries(t *testing.T) {
@@ -119,13 +123,15 @@ func TestLibraries(t *testing.T) {
 // pure are the standard packages that units may import: text, numbers and the types of files. Packages that read files, a
 // clock, the environment or the network are not included.
 var pure = []string{
-	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
+	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter",
+	"maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
 	"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8", "embed",
 }
 
 func TestPure(t *testing.T) {
 	for _, p := range packages(t) {
-		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract", "activation/shim/envfile", "internal/text"}, p.path()) {
+		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract",
+			"activation/shim/envfile", "internal/text"}, p.path()) {
 			continue
 		}
 		for _, im := range p.Imports {
@@ -140,7 +146,8 @@ func TestPure(t *testing.T) {
 		}
 		for _, c := range calls(s.file) {
 			switch c.name {
-			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick", "time.NewTimer", "time.NewTicker", "time.LoadLocation":
+			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick",
+				"time.NewTimer", "time.NewTicker", "time.LoadLocation":
 				t.Errorf("%s:%d: %s must not use the clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
 			}
 		}

@@ -11,7 +11,8 @@ import (
 
 // constantWait matches a wait in a test with a constant time limit, which is too short on a busy
 // machine.
-var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 *]*time\.)|case <-time\.After\(`)
+var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 ` +
+	`*]*time\.)|case <-time\.After\(`)
 
 // constantWaits lists tests that may have such a wait, with the reason.
 var constantWaits = map[string]string{

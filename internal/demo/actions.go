@@ -55,16 +55,20 @@ func (d *demo) brokenRelease() {
 
 func (d *demo) unmodified() {
 	d.say("an unmodified Node server that listens on port 8080: two instances, on the public port 3000")
-	d.install("web", "2 instances of an unmodified Node server", "clusterctl install /opt/web/server.js --name web --instances 2 --listen 3000:8080")
+	d.install("web", "2 instances of an unmodified Node server",
+		"clusterctl install /opt/web/server.js --name web --instances 2 --listen 3000:8080")
 	d.sh("curl -s http://127.0.0.1:3000/")
-	d.underLoad("systemctl reload of the Node server", load.Options{URL: "http://127.0.0.1:3000/"}, 0, func() { d.sh("systemctl reload web") })
+	d.underLoad("systemctl reload of the Node server", load.Options{URL: "http://127.0.0.1:3000/"}, 0,
+		func() { d.sh("systemctl reload web") })
 }
 
 func (d *demo) others() {
 	d.say("a Node server that uses the inherited listener, and a Python worker without a socket")
-	d.install("node", "2 instances of a Node server that uses the inherited listener", "clusterctl install /opt/node-fd/server.js --name node --activation native --instances 2 --listen 127.0.0.1:3001")
+	d.install("node", "2 instances of a Node server that uses the inherited listener",
+		"clusterctl install /opt/node-fd/server.js --name node --activation native --instances 2 --listen 127.0.0.1:3001")
 	d.sh("curl -s http://127.0.0.1:3001/")
-	d.install("ticker", "1 instance of a Python worker without a port", "clusterctl install ticker --no-listen --settle 1s --instances 1 -- python3 /opt/ticker/worker.py")
+	d.install("ticker", "1 instance of a Python worker without a port",
+		"clusterctl install ticker --no-listen --settle 1s --instances 1 -- python3 /opt/ticker/worker.py")
 	d.sh("clusterctl ls")
 	d.sh("clusterctl logs hello --no-follow -n 8 --timestamp")
 }
@@ -74,5 +78,6 @@ func (d *demo) cleanUp() {
 	for _, app := range d.apps {
 		d.sh("clusterctl uninstall " + app.name + " --yes")
 	}
-	d.sh("find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl -name '*hello*' -o -name '*ticker*' 2>/dev/null; systemctl --no-pager list-units --all 'hello*' 'web*' 'node*' 'ticker*'")
+	d.sh("find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl -name '*hello*' -o -name '*ticker*' 2>/dev/null; " +
+		"systemctl --no-pager list-units --all 'hello*' 'web*' 'node*' 'ticker*'")
 }

@@ -46,7 +46,8 @@ func run(ctx context.Context) (err error) {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, action := range []func(){d.installHello, d.crashOne, d.crashAll, d.rollingReload, d.brokenRelease, d.unmodified, d.others, d.cleanUp} {
+	for _, action := range []func(){d.installHello, d.crashOne, d.crashAll, d.rollingReload, d.brokenRelease,
+		d.unmodified, d.others, d.cleanUp} {
 		if action(); d.err != nil {
 			return d.err
 		}

@@ -15,7 +15,8 @@ func summary(w io.Writer, apps []app, actions []action, took time.Duration) erro
 	for _, a := range apps {
 		fmt.Fprintf(&b, "installed %-6s  %s\n", a.name, a.what)
 	}
-	fmt.Fprintf(&b, "\n%d clients, which never retry, sent requests during these actions:\n%-34s %8s %8s %5s\n", clients, "", "requests", "refused", "lost")
+	fmt.Fprintf(&b, "\n%d clients, which never retry, sent requests during these actions:\n%-34s %8s %8s %5s\n", clients,
+		"", "requests", "refused", "lost")
 	kills := 0
 	for _, a := range actions {
 		kills += a.kills

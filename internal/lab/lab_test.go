@@ -192,7 +192,8 @@ func TestProcesses(t *testing.T) {
 // works only if the command was started in the machine's cgroups.
 func TestScopes(t *testing.T) {
 	m := Shared(t, Bookworm)
-	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: /proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
+	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: "+
+		"/proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
 		t.Errorf("cgroup of a scope: %s", got)
 	}
 }
@@ -204,7 +205,8 @@ func TestTwoMachines(t *testing.T) {
 	for _, m := range []*Machine{a, b} {
 		// The unit is ready when both children exist, whether they are still sh or
 		// already sleep.
-		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
+		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all "+
+			"sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
 	}
 	other := b.MainPID(t, "twin.service")
 	a.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
@@ -276,7 +278,8 @@ func TestBuild(t *testing.T) {
 	m.CopyIn(t, bin, "/root/labimages")
 	t.Cleanup(func() { m.Try("rm /root/labimages") })
 	// It must start, and fail because its tools are missing in the machine.
-	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 || !strings.HasPrefix(r.Stderr, "lab: ") {
+	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 ||
+		!strings.HasPrefix(r.Stderr, "lab: ") {
 		t.Errorf("in the machine: %v", r)
 	}
 }

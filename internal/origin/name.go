@@ -74,8 +74,8 @@ func isReleases(base string) bool {
 // isRelease reports whether a directory contains one release: its parent has a name for releases, or its own name is a
 // version, a time or a commit. A short number is not enough, because it may be the name of a customer.
 func isRelease(parent, base string) bool {
-	return isReleases(parent) || regexp.MustCompile(`^(v\d+|v?\d+(\.\d+)+([-+.][0-9A-Za-z.]+)?|\d{8}[-_T]?\d{0,6}|\d{14}|[0-9a-f]*\d[0-9a-f]*)$`).MatchString(base) &&
-		(len(base) >= 7 || strings.ContainsAny(base, "v."))
+	version := regexp.MustCompile(`^(v\d+|v?\d+(\.\d+)+([-+.][0-9A-Za-z.]+)?|\d{8}[-_T]?\d{0,6}|\d{14}|[0-9a-f]*\d[0-9a-f]*)$`)
+	return isReleases(parent) || version.MatchString(base) && (len(base) >= 7 || strings.ContainsAny(base, "v."))
 }
 
 // shared reports whether many projects share a directory: /, /srv, /var/www, a home.

@@ -56,7 +56,8 @@ func isTool(path string) bool {
 	if system(path) || strings.Contains(path, "/node_modules/") || exists(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
 		return true
 	}
-	return regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`).MatchString(filepath.Base(path))
+	name := regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`)
+	return name.MatchString(filepath.Base(path))
 }
 
 func exists(path string) bool {

@@ -40,13 +40,17 @@ func TestCheck(t *testing.T) {
 	const good = `{"schema":1,"apps":[]}`
 	for output, want := range map[string]string{
 		good: "", good + "\n" + good: "",
-		"": "the output contains no JSON", "{": "unexpected EOF", "[]": "got array", `{"apps":[]}`: "missing property 'schema'", `{"schema":2,"apps":[]}`: "value must be 1",
+		"": "the output contains no JSON", "{": "unexpected EOF", "[]": "got array", `{"apps":[]}`: "missing property 'schema'",
+		`{"schema":2,"apps":[]}`:                             "value must be 1",
 		`{"schema":1,"apps":[],"new":1}`:                     "additional properties 'new'",
 		good + `{"schema":1,"apps":null}`:                    "got null",
 		`{"schema":1,"apps":[{"name":"a","state":"happy"}]}`: "missing properties",
-		`{"schema":1,"apps":[{"name":"a","state":"running",` + `"ready":1.5,"wanted":1,"listen":[],"restarts":0,"instances":[]}]}`:                              "got number, want integer",
-		`{"schema":1,"apps":[{"name":"a","state":"running",` + `"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"since":"now"}]}`:                  "not valid date-time",
-		`{"schema":1,"apps":[{"name":"a","state":"running",` + `"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"queue":{"depth":1,"limit":-1}}]}`: "minimum",
+		`{"schema":1,"apps":[{"name":"a","state":"running",` +
+			`"ready":1.5,"wanted":1,"listen":[],"restarts":0,"instances":[]}]}`: "got number, want integer",
+		`{"schema":1,"apps":[{"name":"a","state":"running",` +
+			`"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"since":"now"}]}`: "not valid date-time",
+		`{"schema":1,"apps":[{"name":"a","state":"running",` +
+			`"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"queue":{"depth":1,"limit":-1}}]}`: "minimum",
 	} {
 		err := Check("ls", []byte(output))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -48,7 +48,8 @@ func questions(want string, verbs []string, units ...string) (all []question) {
 }
 
 func allVerbs() []string {
-	return []string{"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "reload-or-try-restart", "kill", "reset-failed"}
+	return []string{"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "reload-or-try-restart",
+		"kill", "reset-failed"}
 }
 
 // TestRule evaluates the rule in Node with unit files in a temporary directory; internal/e2e tests it with polkit. For
@@ -69,10 +70,13 @@ func TestRule(t *testing.T) {
 	named = append(named, questions("", allVerbs(),
 		"shop2.service", "shop-admin.service", "myshop.service", "shop@x.service", "shop@.service", "shop@1.socket", "shop@1@2.service",
 		"shop@3.service", "shop@0.service", "shop@01.service", "shop@100.service", "shop@1000000.service", "shop@1 2.service",
-		"shop.target", "shop.slice", "shop.timer", "shop", "", "dbus.service", "ssh.socket", "front.service", "xfront-end.service", "clusterctl-shop.slice",
-		"other.service", "other-shop.socket", "axb@1.service", "shop.service\n", "\nshop.service", "shop.service.d", "*.service", "-.service",
+		"shop.target", "shop.slice", "shop.timer", "shop", "", "dbus.service", "ssh.socket", "front.service",
+		"xfront-end.service", "clusterctl-shop.slice",
+		"other.service", "other-shop.socket", "axb@1.service", "shop.service\n", "\nshop.service", "shop.service.d",
+		"*.service", "-.service",
 		"../system/shop.service", "shop$(id).service", "shop\".service")...)
-	for _, v := range []string{"org.freedesktop.systemd1.manage-unit-files", "org.freedesktop.systemd1.reload-daemon", "org.freedesktop.login1.reboot"} {
+	for _, v := range []string{"org.freedesktop.systemd1.manage-unit-files", "org.freedesktop.systemd1.reload-daemon",
+		"org.freedesktop.login1.reboot"} {
 		q := ask("shop.service", "start", "")
 		q.Action = v
 		named = append(named, q)
@@ -111,7 +115,8 @@ func TestRuleWantsOurFile(t *testing.T) {
 	m.write(etc+"/x-dropin.service.d/50-instances.conf", "X-Clusterctl-App=x-dropin\n")
 	m.link("/dev/null", etc+"/x-masked.service")
 	m.link("missing", etc+"/x-dangling.service")
-	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service", "x-masked.service", "x-dangling.service")...)
+	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service",
+		"x-masked.service", "x-dangling.service")...)
 
 	// The first directory decides. If an instance has its own file, that file decides.
 	m.install(lib, "x-over", "1 2")
@@ -120,7 +125,8 @@ func TestRuleWantsOurFile(t *testing.T) {
 	m.write(lib+"/x-over@2.service", "[Service]\n")
 	q = append(q, deny("x-over.service", "x-over.socket", "x-over@2.service")...)
 	q = append(q, allow("x-over@1.service")...)
-	for i, dir := range []string{"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/run/systemd/generator.early"} {
+	for i, dir := range []string{"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
+		"/run/systemd/generator.early"} {
 		app := fmt.Sprintf("x-edit%d", i)
 		m.install(etc, app, "1")
 		m.write(dir+"/"+app+".service", "[Unit]\nDescription=x\n")

@@ -95,8 +95,10 @@ func run(version string, epoch int64, programs []string, modules io.Reader, out 
 	if err != nil {
 		return err
 	}
-	top := component{Type: "application", Ref: product, Name: product, Version: version, PURL: "pkg:golang/github.com/clusterctl/clusterctl@" + version, Licences: []licence{named("MIT")}}
-	b := bom{Format: "CycloneDX", Spec: "1.5", Version: 1, Metadata: metadata{Timestamp: time.Unix(epoch, 0).UTC().Format(time.RFC3339), Component: top}}
+	top := component{Type: "application", Ref: product, Name: product, Version: version,
+		PURL: "pkg:golang/github.com/clusterctl/clusterctl@" + version, Licences: []licence{named("MIT")}}
+	b := bom{Format: "CycloneDX", Spec: "1.5", Version: 1,
+		Metadata: metadata{Timestamp: time.Unix(epoch, 0).UTC().Format(time.RFC3339), Component: top}}
 	whole := dependency{Ref: product, DependsOn: []string{}}
 	for _, path := range programs {
 		program, parts, err := describe(path, version, dirs)
@@ -170,10 +172,12 @@ func describe(path, version string, dirs map[string]string) (component, []compon
 		}
 	}
 	name := filepath.Base(path)
-	program := component{Type: "application", Ref: name + "-" + arch, Name: name, Version: version, Hashes: []hash{{"SHA-256", hex.EncodeToString(sum[:])}},
+	program := component{Type: "application", Ref: name + "-" + arch, Name: name, Version: version,
+		Hashes:   []hash{{"SHA-256", hex.EncodeToString(sum[:])}},
 		Licences: []licence{named("MIT")}, Notes: []annotation{{"architecture", arch}}}
 	goVersion := strings.TrimPrefix(strings.Fields(info.GoVersion)[0], "go")
-	parts := []component{{Type: "library", Ref: "go", Name: "go", Version: goVersion, PURL: "pkg:golang/std@" + goVersion, Licences: []licence{named("BSD-3-Clause")}}}
+	parts := []component{{Type: "library", Ref: "go", Name: "go", Version: goVersion, PURL: "pkg:golang/std@" + goVersion,
+		Licences: []licence{named("BSD-3-Clause")}}}
 	for _, m := range info.Deps {
 		if m.Replace != nil {
 			m = m.Replace
@@ -217,9 +221,12 @@ func licences(dir string) ([]string, error) {
 			has bool
 		}{
 			{"Apache-2.0", strings.Contains(text, "Apache License Version 2.0")},
-			{"MIT", strings.Contains(text, "Permission is hereby granted, free of charge") || strings.Contains(text, "original MIT license")},
-			{"BSD-3-Clause", strings.Contains(text, "Redistribution and use in source and binary forms") && strings.Contains(text, "endorse or promote products")},
-			{"BSD-2-Clause", strings.Contains(text, "Redistribution and use in source and binary forms") && !strings.Contains(text, "endorse or promote products")},
+			{"MIT", strings.Contains(text, "Permission is hereby granted, free of charge") ||
+				strings.Contains(text, "original MIT license")},
+			{"BSD-3-Clause", strings.Contains(text, "Redistribution and use in source and binary forms") &&
+				strings.Contains(text, "endorse or promote products")},
+			{"BSD-2-Clause", strings.Contains(text, "Redistribution and use in source and binary forms") &&
+				!strings.Contains(text, "endorse or promote products")},
 		} {
 			if l.has && !slices.Contains(ids, l.id) {
 				ids = append(ids, l.id)

@@ -131,7 +131,8 @@ func addressed(e Env) error {
 		return fmt.Errorf("LISTEN_PID=%q: not a process id", value)
 	}
 	if own := e.Pid(); int(pid) != own {
-		return fmt.Errorf("%w: LISTEN_PID is %d and this process is %d: a launcher such as npm or a shell is in between and must exec the program", ErrNotActivated, pid, own)
+		return fmt.Errorf("%w: LISTEN_PID is %d and this process is %d: "+
+			"a launcher such as npm or a shell is in between and must exec the program", ErrNotActivated, pid, own)
 	}
 	value, ok = e.Lookup("LISTEN_PIDFDID")
 	if !ok {
@@ -142,7 +143,8 @@ func addressed(e Env) error {
 		return fmt.Errorf("LISTEN_PIDFDID=%q: not an inode number", value)
 	}
 	if own, ok := e.PidfdID(); ok && own != id {
-		return fmt.Errorf("%w: LISTEN_PIDFDID is %d and this process is %d: the intended process has ended and its process ID was reused", ErrNotActivated, id, own)
+		return fmt.Errorf("%w: LISTEN_PIDFDID is %d and this process is %d: "+
+			"the intended process has ended and its process ID was reused", ErrNotActivated, id, own)
 	}
 	return nil
 }

@@ -245,7 +245,8 @@ http://g.example/debian/|sid|main|Packages
 func TestProgress(t *testing.T) {
 	var log bytes.Buffer
 	p := &progress{log: &log, hide: "mirror.example"}
-	for _, s := range []string{"I: fetch", "ing from https://user:secret@mirror.example/debian now\nE: not this\n", "I: unfinished with mirror.example"} {
+	for _, s := range []string{"I: fetch", "ing from https://user:secret@mirror.example/debian now\nE: not this\n",
+		"I: unfinished with mirror.example"} {
 		if _, err := io.WriteString(p, s); err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +254,8 @@ func TestProgress(t *testing.T) {
 	if got, want := log.String(), "lab:   fetching from <uri> now\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := redact(p.all.String(), p.hide); strings.Contains(got, "secret") || strings.Contains(got, "mirror.example") || !strings.Contains(got, "E: not this") {
+	if got := redact(p.all.String(), p.hide); strings.Contains(got, "secret") || strings.Contains(got, "mirror.example") ||
+		!strings.Contains(got, "E: not this") {
 		t.Errorf("the error would contain %q", got)
 	}
 }

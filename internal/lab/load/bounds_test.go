@@ -30,12 +30,14 @@ func TestBounds(t *testing.T) {
 	if r := slow.Stop(); r.OK < 1 || r.Failed() != 0 {
 		t.Errorf("after Stop during a request: %v", r)
 	}
-	if r := load.Start(t, load.Host(), load.Options{URL: url, Conns: 2, Duration: 500 * time.Millisecond}).Wait(); r.Failed() != 0 || r.OK == 0 {
+	if r := load.Start(t, load.Host(), load.Options{URL: url, Conns: 2, Duration: 500 * time.Millisecond}).Wait(); r.Failed() != 0 ||
+		r.OK == 0 {
 		t.Errorf("with a duration of half a second: %v", r)
 	}
 	// The sixth request must not be sent before 5/50 s.
 	begin := time.Now()
-	if r := load.Start(t, load.Host(), load.Options{URL: url, Conns: 4, Requests: 6, Rate: 50}).Wait(); r.OK != 6 || time.Since(begin) < 100*time.Millisecond {
+	if r := load.Start(t, load.Host(), load.Options{URL: url, Conns: 4, Requests: 6, Rate: 50}).Wait(); r.OK != 6 ||
+		time.Since(begin) < 100*time.Millisecond {
 		t.Errorf("6 requests at 50 per second took %v: %v", time.Since(begin), r)
 	}
 }

@@ -37,7 +37,8 @@ for (const fd of [3, 4]) require("http").createServer(serve).listen({ fd });
 
 // TestBadURL checks that URLs which the client cannot use are errors.
 func TestBadURL(t *testing.T) {
-	for _, u := range []string{"", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "unix:run/x"} {
+	for _, u := range []string{"", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1:0/",
+		"http://127.0.0.1:70000/", "unix:run/x"} {
 		rec := &recorder{TB: t}
 		done := make(chan struct{})
 		go func() { // Fatalf ends the goroutine

@@ -54,14 +54,16 @@ func (r Report) AfterKills(kills int) error {
 		return fmt.Errorf("%d requests failed for another reason than a lost connection", other)
 	}
 	if most := r.Clients * kills; r.Broken() > most {
-		return fmt.Errorf("%d requests were lost, but at most %d may be: one for each of %d clients and %d killed workers", r.Broken(), most, r.Clients, kills)
+		return fmt.Errorf("%d requests were lost, but at most %d may be: one for each of %d clients and %d killed workers",
+			r.Broken(), most, r.Clients, kills)
 	}
 	return nil
 }
 
 // Summary returns the first line of String with the counts.
 func (r Report) Summary() string {
-	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, %d other; slowest %v, %d connections",
+	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, "+
+		"%d other; slowest %v, %d connections",
 		r.Requests, r.OK, r.Failed(), r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus, r.Other,
 		r.Slowest.Round(time.Microsecond), r.Dials)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -130,7 +131,7 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 			e.note("%s: the values of variables are not compared; that needs root", a.Name)
 		}
 		for _, c := range p.Changes {
-			before, after := maskedChange(c)
+			before, after := mask.Change(c)
 			changed := unified(c.Path, before, after)
 			if c.Op == install.Keep || changed == "" {
 				continue

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -103,7 +104,7 @@ func (e *env) width() int {
 // values of variables are left out.
 func commandStore(args []string) *install.Store {
 	s := install.System()
-	s.Command = strings.Join(append([]string{"clusterctl"}, withoutValues(args[1:])...), " ")
+	s.Command = strings.Join(append([]string{"clusterctl"}, mask.CommandLine(args[1:])...), " ")
 	return &s
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -157,7 +157,7 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 			}
 		}
 		for _, name := range secret {
-			one.Variables = append(one.Variables, envVariable{Name: name, Value: stars, Masked: true})
+			one.Variables = append(one.Variables, envVariable{Name: name, Value: mask.Stars, Masked: true})
 		}
 	}
 	if !o.running && t.app.NeedsShim() {
@@ -166,7 +166,7 @@ func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o e
 	for _, v := range vars {
 		shown := variable(v, o.secrets)
 		if slices.Contains(secret, shown.Name) && !o.secrets {
-			shown.Value, shown.Masked = stars, true
+			shown.Value, shown.Masked = mask.Stars, true
 		}
 		one.Variables = append(one.Variables, shown)
 	}
@@ -215,29 +215,12 @@ func environError(unit string, err error) error {
 	return fmt.Errorf("reading the environment of %s: %w", unit, err)
 }
 
-// secretName is what a variable is called that is not for everybody's eyes.
-var secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|secrets?|tokens?|(api|access|private|secret|signing|encryption|license)?_?keys?|credentials?|auth|cookie|salt|dsn)(_|$)|_pwd(_|$)|password|passwd|secret|apikey`)
-
-// looksSecret returns whether a variable looks like a secret by its name. CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK are paths.
-func looksSecret(name string) bool {
-	return secretName.MatchString(name) && !strings.HasSuffix(name, "_DIRECTORY") && !strings.HasSuffix(name, "_SOCK")
-}
-
-// urlPassword is the password in a URL, such as postgres://user:password@host/.
-var urlPassword = regexp.MustCompile(`(://[^/?#@\s:]*:)([^/?#@\s]+)(@)`)
-
-const stars = "********"
-
-// variable splits NAME=VALUE, and masks what looks secret.
+// variable splits NAME=VALUE, and masks a value that looks secret unless secrets are to be shown.
 func variable(assignment string, secrets bool) envVariable {
 	name, value, _ := strings.Cut(assignment, "=")
 	v := envVariable{Name: name, Value: value}
-	switch {
-	case secrets || value == "":
-	case looksSecret(name):
-		v.Value, v.Masked = stars, true
-	case urlPassword.MatchString(value):
-		v.Value, v.Masked = urlPassword.ReplaceAllString(value, "${1}"+stars+"${3}"), true
+	if !secrets {
+		v.Value, v.Masked = mask.Value(name, value)
 	}
 	return v
 }
@@ -260,8 +243,8 @@ func (e *env) printEnv(one instanceEnv) {
 			continue
 		}
 		value := text.Shell(v.Value)
-		if v.Masked && v.Value == stars {
-			value = stars
+		if v.Masked && v.Value == mask.Stars {
+			value = mask.Stars
 		}
 		if e.stdoutTTY {
 			value = text.Printable(value)

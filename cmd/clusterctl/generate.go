@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -85,7 +86,7 @@ func runGenerate(e *env, o generateOptions, name string) error {
 		e.note("the units read the values of variables from %s (mode 0600)", install.System().ValuesPath(a.Name))
 	}
 	if o.output == "" {
-		if data, _ := set.Get(a.Name.ValuesFile()); !bytes.Equal(data, maskedValues(data, nil)) {
+		if data, _ := set.Get(a.Name.ValuesFile()); !bytes.Equal(data, mask.Values(data, nil)) {
 			e.note("values that look secret are printed as stars; --output DIR writes the values")
 		}
 		return e.printFiles("", set)
@@ -100,7 +101,7 @@ func (e *env) printFiles(dir string, set units.Set) error {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "# %s\n%s", filepath.Join(dir, f.Path), maskedFile(f.Path, f.Data))
+		fmt.Fprintf(&b, "# %s\n%s", filepath.Join(dir, f.Path), mask.File(f.Path, f.Data))
 		if !strings.HasSuffix(string(f.Data), "\n") {
 			b.WriteByte('\n')
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
+	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 )
@@ -55,21 +55,6 @@ func packageCommand(e *env) *cmdline.Command {
 	}
 }
 
-// packageResult is one package for programs.
-type packageResult struct {
-	Path         string   `json:"path"`
-	App          string   `json:"app"`
-	Package      string   `json:"package"`
-	Version      string   `json:"version"`
-	Architecture string   `json:"architecture"`
-	Release      string   `json:"release"`
-	Depends      []string `json:"depends"`
-	Files        int      `json:"files"`
-	Size         int64    `json:"size"`
-	LeftOut      []string `json:"leftOut"`
-	Notes        []string `json:"notes"`
-}
-
 func runPackage(ctx context.Context, e *env, o packageOptions, what string) error {
 	if err := o.check(); err != nil {
 		return err
@@ -81,7 +66,7 @@ func runPackage(ctx context.Context, e *env, o packageOptions, what string) erro
 	if o.systemd == 0 {
 		o.systemd = e.systemdVersion(ctx)
 	}
-	results := []packageResult{}
+	results := []deb.Result{}
 	for _, a := range apps {
 		r, err := e.packApp(ctx, a, o)
 		if err != nil {
@@ -94,8 +79,8 @@ func runPackage(ctx context.Context, e *env, o packageOptions, what string) erro
 	}
 	if o.asJSON {
 		return e.printJSON(struct {
-			Schema   int             `json:"schema"`
-			Packages []packageResult `json:"packages"`
+			Schema   int          `json:"schema"`
+			Packages []deb.Result `json:"packages"`
 		}{1, results})
 	}
 	e.note("install with: sudo apt-get install %s", text.Shell(installable(results[0].Path)))
@@ -175,70 +160,29 @@ func (e *env) systemdVersion(ctx context.Context) int {
 }
 
 // packApp makes the package of one app and tells what is in it.
-func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (packageResult, error) {
-	if a.Directory != "" {
-		a.Directory = filepath.Clean(a.Directory)
+func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.Result, error) {
+	r := deb.Request{
+		App: a, Output: o.output, Version: o.version, Maintainer: o.maintainer, Arch: o.arch, Depends: o.depends, Systemd: o.systemd, CPUs: o.cpus,
 	}
-	roots, err := apppkg.Roots(a, func(p string) bool {
-		info, err := os.Stat(p)
-		return err == nil && info.Mode().IsRegular()
-	})
-	if err != nil {
-		return packageResult{}, err
-	}
-	if err := publicEnv(a.Env, a.Name); err != nil {
-		return packageResult{}, err
-	}
-	c, err := e.collect(ctx, roots, o.include)
-	if err != nil {
-		return packageResult{}, err
-	}
-	defer c.close()
-	in := apppkg.Input{
-		App: a, Roots: roots, Files: c.files, Arch: o.arch, Version: cmp.Or(o.version, c.version()), Description: c.npm.Description,
-		Maintainer: cmp.Or(o.maintainer, e.maintainer()), Depends: o.depends,
-		Target: units.Target{Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus})},
-	}
-	if in.Arch == "" {
-		if in.Arch, err = c.arch(); err != nil {
-			return packageResult{}, err
+	for _, p := range o.include {
+		full, err := e.absolutePath(p)
+		if err != nil {
+			return deb.Result{}, err
 		}
+		r.Include = append(r.Include, full)
 	}
-	if owner := e.ownerOf(ctx, a.Command[0], roots); owner != "" {
-		in.Depends = append(in.Depends, owner)
-	}
-	p, err := apppkg.Plan(in)
+	m := deb.Maker{LookPath: e.lookPath, Getenv: e.getenv, Note: e.note}
+	p, err := m.Prepare(ctx, r)
 	if err != nil {
-		return packageResult{}, err
+		return deb.Result{}, err
 	}
-	r := packageResult{
-		App: string(a.Name), Package: p.Name, Version: p.Version, Architecture: p.Arch, Release: p.Release, Depends: p.Depends,
-		Path: filepath.Join(o.output, p.FileName()), Files: len(p.Files), LeftOut: c.leftOut, Notes: append(c.notes, p.Notes...),
-	}
-	for _, f := range p.Files {
-		r.Size += f.Size
-	}
-	e.tell(a, r, roots)
-	return r, e.build(ctx, p, c.newest, c.content, r.Path)
-}
-
-// publicEnv refuses variables that look secret: a package lies about on servers and in caches for everybody to read.
-func publicEnv(vars []units.EnvVar, app units.Name) error {
-	var secret []string
-	for _, v := range vars {
-		if variable(v.Name+"="+v.Value, false).Masked {
-			secret = append(secret, v.Name)
-		}
-	}
-	if len(secret) == 0 {
-		return nil
-	}
-	return fault.WithHint(fmt.Errorf("env: %s would be public: everybody can read a package", strings.Join(secret, ", ")),
-		"move it to a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
+	defer p.Close()
+	e.tell(a, p.Result, p.Roots)
+	return p.Result, p.Build(ctx)
 }
 
 // tell says what goes in, and what does not.
-func (e *env) tell(a units.App, r packageResult, roots []apppkg.Root) {
+func (e *env) tell(a units.App, r deb.Result, roots []apppkg.Root) {
 	// Names of files are foreign text.
 	say := func(format string, args ...any) {
 		e.note("%s: %s", a.Name, text.Printable(fmt.Sprintf(format, args...)))
@@ -253,18 +197,4 @@ func (e *env) tell(a units.App, r packageResult, roots []apppkg.Root) {
 	for _, n := range r.Notes {
 		say("%s", n)
 	}
-}
-
-// maintainer is who packages, as Debian's own tools find it out.
-func (e *env) maintainer() string {
-	user := cmp.Or(e.getenv("SUDO_USER"), e.getenv("USER"), "root")
-	mail := e.getenv("DEBEMAIL")
-	if mail == "" {
-		host, err := os.Hostname()
-		if err != nil || host == "" {
-			host = "localhost"
-		}
-		mail = user + "@" + host
-	}
-	return fmt.Sprintf("%s <%s>", cmp.Or(e.getenv("DEBFULLNAME"), user), mail)
 }

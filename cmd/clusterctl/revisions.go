@@ -10,6 +10,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
@@ -53,7 +54,7 @@ func runRevisions(e *env, name string, asJSON bool) error {
 			return err
 		}
 		// An older clusterctl kept the values.
-		by := strings.Join(withoutValues(strings.Fields(r.By)), " ")
+		by := strings.Join(mask.CommandLine(strings.Fields(r.By)), " ")
 		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedKeys(before, next)})
 	}
 	slices.Reverse(infos)

@@ -40,17 +40,19 @@ var directions = []struct {
 	{"activation/shim/contract", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
+	{"internal/mask", []string{"units", "units/install"}},
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
 	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
 	{"cmd/clusterctl", []string{
-		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
-		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg",
+		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/mask",
+		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg/...",
 		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}}, // plans; cmd/clusterctl does
+	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},                // plans
+	{"packaging/apppkg/deb", []string{"packaging/apppkg", "units", "internal/fault", "internal/mask", "internal/text"}}, // acts
 	{"packaging/...", []string{"activation"}},
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
 	{"internal/lab/...", []string{"internal/lab/..."}},
@@ -210,7 +212,8 @@ func TestNames(t *testing.T) {
 // import.
 var starters = map[string]string{
 	"journal":               "journalctl, since the journal has no other door without cgo",
-	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs dpkg-deb and dpkg-query for \"package\"",
+	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs systemd-creds for \"secret\"",
+	"packaging/apppkg/deb":  "runs dpkg-deb and dpkg-query",
 	"internal/lab":          "boots machines",
 	"internal/lab/image":    "makes their images",
 	"internal/lab/vm":       "boots virtual machines",

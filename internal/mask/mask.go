@@ -1,4 +1,5 @@
-package main
+// Package mask replaces values that look secret by stars, in variables, in files that are printed and in command lines.
+package mask
 
 import (
 	"bytes"
@@ -10,41 +11,39 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// The commands cat, diff, generate and --dry-run print files. Values that look secret become stars, wherever the output goes.
-
-// maskedChange returns both versions of a file as a diff shows them.
-func maskedChange(c install.Change) (before, after []byte) {
+// Change returns both versions of a file as a diff shows them.
+func Change(c install.Change) (before, after []byte) {
 	if c.Kind() == units.KindValues {
-		return maskedValues(c.Old, nil), maskedValues(c.New, c.Old)
+		return Values(c.Old, nil), Values(c.New, c.Old)
 	}
-	return maskedLines(c.Old), maskedLines(c.New)
+	return lines(c.Old), lines(c.New)
 }
 
-// maskedFile returns a file as it is printed.
-func maskedFile(path string, data []byte) []byte {
+// File returns a file as it is printed.
+func File(path string, data []byte) []byte {
 	if units.KindOf(path) == units.KindValues {
-		return maskedValues(data, nil)
+		return Values(data, nil)
 	}
-	return maskedLines(data)
+	return lines(data)
 }
 
 // changedStars replace a value that looks secret and differs from the value before.
-const changedStars = stars + " (changed)"
+const changedStars = Stars + " (changed)"
 
-// maskedValues returns a values file in which values that look secret are stars. A star says when the value has changed.
-func maskedValues(data, before []byte) []byte {
+// Values returns a values file in which values that look secret are stars. A star says when the value has changed.
+func Values(data, before []byte) []byte {
 	vars, _ := units.ParseValues(data)
 	old, _ := units.ParseValues(before)
 	secret := false
 	for i, v := range vars {
-		shown := variable(v.Name+"="+v.Value, false)
-		if !shown.Masked {
+		shown, masked := Value(v.Name, v.Value)
+		if !masked {
 			continue
 		}
-		secret, vars[i].Value = true, shown.Value
+		secret, vars[i].Value = true, shown
 		was := slices.IndexFunc(old, func(o units.EnvVar) bool { return o.Name == v.Name })
 		if was >= 0 && old[was].Value != v.Value {
-			vars[i].Value = strings.Replace(shown.Value, stars, changedStars, 1)
+			vars[i].Value = strings.Replace(shown, Stars, changedStars, 1)
 		}
 	}
 	if !secret {
@@ -65,12 +64,16 @@ func maskedValues(data, before []byte) []byte {
 // assignedLine matches a variable in a unit, or in a source that an older clusterctl has written with values.
 var assignedLine = regexp.MustCompile(`^(Environment="([A-Za-z_][A-Za-z0-9_]*)=)(.*)"$|^(  "?([A-Za-z_][A-Za-z0-9_]*)"?: )(.*)$`)
 
-// maskedLines returns a unit or a source in which values that look secret are stars.
-func maskedLines(data []byte) []byte {
+// lines returns a unit or a source in which values that look secret are stars.
+func lines(data []byte) []byte {
 	if data == nil {
 		return nil
 	}
 	var b bytes.Buffer
+	shown := func(name, value string) string {
+		value, _ = Value(name, value)
+		return value
+	}
 	for line := range strings.Lines(string(data)) {
 		text := strings.TrimSuffix(line, "\n")
 		end := line[len(text):]
@@ -79,22 +82,22 @@ func maskedLines(data []byte) []byte {
 		case m == nil:
 			b.WriteString(line)
 		case m[1] != "":
-			b.WriteString(m[1] + variable(m[2]+"="+m[3], false).Value + `"` + end)
+			b.WriteString(m[1] + shown(m[2], m[3]) + `"` + end)
 		case m[6] == "null":
 			b.WriteString(line)
 		default:
-			b.WriteString(m[4] + variable(m[5]+"="+m[6], false).Value + end)
+			b.WriteString(m[4] + shown(m[5], m[6]) + end)
 		}
 	}
 	return b.Bytes()
 }
 
-// withoutValues returns a command line without the values of --env. Locks and revisions keep it, and others see it.
-func withoutValues(args []string) []string {
+// CommandLine returns a command line without the values of --env. Locks and revisions keep it, and others see it.
+func CommandLine(args []string) []string {
 	out := slices.Clone(args)
 	hide := func(s string) string {
 		if name, _, ok := strings.Cut(s, "="); ok {
-			return name + "=" + stars
+			return name + "=" + Stars
 		}
 		return s
 	}

@@ -1,4 +1,4 @@
-package main
+package deb
 
 import (
 	"context"
@@ -35,25 +35,16 @@ type collection struct {
 }
 
 // collect walks what belongs to the app, and what was asked for beside it. The caller closes the collection.
-func (e *env) collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
+func collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
 	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
-	err := c.collect(ctx, e, roots, include)
-	if err != nil {
+	if err := c.collect(ctx, roots, include); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *collection) collect(ctx context.Context, e *env, roots []apppkg.Root, include []string) error {
-	var asked []string
-	for _, p := range include {
-		p, err := e.absolutePath(p)
-		if err != nil {
-			return err
-		}
-		asked = append(asked, p)
-	}
+func (c *collection) collect(ctx context.Context, roots []apppkg.Root, asked []string) error {
 	for _, r := range roots {
 		if err := c.walk(ctx, r.From, asked, false); err != nil {
 			return err
@@ -218,7 +209,7 @@ func (c *collection) version() string {
 }
 
 // ownerOf names the package that the program comes from, if it is not part of the app itself.
-func (e *env) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
+func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
 	if slices.ContainsFunc(roots, func(r apppkg.Root) bool { return program == r.From || strings.HasPrefix(program, r.From+"/") }) {
 		return ""
 	}
@@ -229,7 +220,7 @@ func (e *env) ownerOf(ctx context.Context, program string, roots []apppkg.Root) 
 	for _, p := range paths {
 		// dpkg knows a file by the path that its package has, which may still be that before /bin became a link.
 		for _, p := range []string{p, strings.TrimPrefix(p, "/usr"), "/usr" + p} {
-			out, err := e.tool(ctx, nil, "dpkg-query", "-S", p)
+			out, err := m.tool(ctx, nil, "dpkg-query", "-S", p)
 			if err != nil {
 				continue
 			}
@@ -242,6 +233,6 @@ func (e *env) ownerOf(ctx context.Context, program string, roots []apppkg.Root) 
 			}
 		}
 	}
-	e.note("%s comes from no package; it has to be on the target, or give --depends", text.Printable(program))
+	m.Note("%s comes from no package; it has to be on the target, or give --depends", text.Printable(program))
 	return ""
 }

@@ -1,4 +1,4 @@
-package main
+package deb
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 )
 
 // build writes the tree of a package and has dpkg-deb make it. The package appears by rename, whole or not at all.
-func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
+func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("creating %q: %w", dir, fault.Cause(err))
@@ -34,12 +34,12 @@ func (e *env) build(ctx context.Context, p apppkg.Package, newest time.Time, ope
 	if err := stage(ctx, w.root, p, open); err != nil {
 		return err
 	}
-	epoch := e.getenv("SOURCE_DATE_EPOCH")
+	epoch := m.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
 		epoch = fmt.Sprint(newest.Unix())
 	}
 	// xz, since the dpkg of Debian 11 does not know zstd; one thread, since their number changes the bytes.
-	if _, err := e.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + epoch, "DPKG_DEB_THREADS_MAX=1"},
+	if _, err := m.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + epoch, "DPKG_DEB_THREADS_MAX=1"},
 		"dpkg-deb", "--root-owner-group", "-Zxz", "--build", w.path(treeName), w.path("x.deb")); err != nil {
 		return err
 	}

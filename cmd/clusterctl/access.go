@@ -18,26 +18,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
-	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
-
-// checkSocketOwner refuses a user and a group that PID 1 could not look up when it makes the socket.
-func checkSocketOwner(s units.SocketAccess) error {
-	var errs []error
-	if s.User != "" {
-		if _, err := guard.LookupUser(s.User); err != nil {
-			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", text.Shell(s.User)))
-		}
-	}
-	if s.Group != "" {
-		if _, err := guard.LookupGroup(s.Group); err != nil {
-			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", text.Shell(s.Group)))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // noteSocketAccess names the flag by which others get access to a socket that only root can reach, and says where a mode
 // has no effect.
@@ -93,18 +76,6 @@ func lostAccess(a units.App, files []install.Change) []string {
 		}
 	}
 	return notes
-}
-
-// noteProgramMode tells of a program that chooses the mode of its Unix socket itself, by its umask or after the bind: the
-// socket of the app has its own.
-func (e *env) noteProgramMode(a units.App, r probeReport) {
-	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
-	for _, b := range r.Binds {
-		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
-			e.note("probe: the program makes %s with mode %s, and clusterctl with %s; to change it: --socket-mode %[2]s",
-				text.Printable(b.Address), text.Printable(b.Mode), given[2])
-		}
-	}
 }
 
 // socketOwner returns the ids that the files of the app's sockets get.

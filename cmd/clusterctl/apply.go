@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -24,7 +25,7 @@ type applyOptions struct {
 }
 
 func fileFlag(file *string) cmdline.Flag {
-	*file = defaultFile
+	*file = resolve.DefaultFile
 	return cmdline.Flag{Name: "file", Short: "f", To: file, Takes: cmdline.File, Usage: "file that describes the apps"}
 }
 
@@ -61,11 +62,11 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 			return err
 		}
 	}
-	apps, err := e.readApps(o.file)
+	apps, err := e.resolver().Apps(o.file)
 	if err != nil {
 		return err
 	}
-	if apps, err = choose(apps, names, o.file); err != nil {
+	if apps, err = resolve.Choose(apps, names, o.file); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -122,7 +123,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o updateOptions) (outco
 	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
 		return fail(err)
 	}
-	a, err := e.settled(a)
+	a, err := e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()})
 	if err != nil {
 		return fail(err)
 	}

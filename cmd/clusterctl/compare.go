@@ -115,5 +115,5 @@ func (u *update) checkNewListeners(ctx context.Context) error {
 	added.Listen = slices.DeleteFunc(slices.Clone(u.app.Listen), func(l units.Listener) bool {
 		return slices.ContainsFunc(held, l.SharesPort)
 	})
-	return u.e.checkListeners(ctx, added)
+	return u.e.resolver().CheckPorts(ctx, added)
 }

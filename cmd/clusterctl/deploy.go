@@ -170,7 +170,7 @@ func (d *deploy) check(ctx context.Context) (install.Plan, error) {
 		err = d.e.store.Conflicts(paths, d.set)
 	}
 	if err == nil {
-		err = d.e.checkListeners(ctx, d.app)
+		err = d.e.resolver().CheckPorts(ctx, d.app)
 	}
 	return plan, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -72,14 +73,14 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 	}
 	_, statErr := os.Stat(path)
 	if !o.all && (fileGiven || statErr == nil) {
-		apps, err := e.readApps(o.file)
+		apps, err := e.resolver().Apps(o.file)
 		if err != nil {
 			return nil, err
 		}
-		return choose(apps, names, o.file)
+		return resolve.Choose(apps, names, o.file)
 	}
 	if !o.all && len(names) == 0 {
-		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", defaultFile), "clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
+		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", resolve.DefaultFile), "clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
 	}
 	var installed []units.Name
 	for _, s := range names {

@@ -14,6 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -81,6 +82,13 @@ func systemEnv() *env {
 	}
 	e.dial = e.dialSystem
 	return e
+}
+
+// resolver completes apps with what the caller has: its directory, its $PATH, its notes.
+func (e *env) resolver() *resolve.Resolver {
+	return &resolve.Resolver{
+		Store: e.store, Guard: e.guard(), Host: e.host, Getenv: e.getenv, Getwd: e.getwd, LookPath: e.lookPath, Note: e.note,
+	}
 }
 
 func terminalSize() (columns, rows int) {

@@ -12,6 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -66,8 +67,10 @@ func runGenerate(e *env, o generateOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.app.checkListen(len(a.Listen)); err != nil {
-		return err
+	if !o.app.noListen {
+		if err := resolve.RequireListener(a); err != nil {
+			return err
+		}
 	}
 	if o.app.ready == "" && a.Activation == units.Native && len(a.Listen) > 0 {
 		e.note("ready: exec (generate does not look at the program; --ready notify if it says READY=1)")

@@ -12,13 +12,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
 type installOptions struct {
 	app          appFlags
-	interpreter  interpreterFlags
+	interpreter  resolve.Interpreter
 	name         string
 	dryRun       bool
 	asJSON       bool
@@ -33,7 +34,7 @@ type installOptions struct {
 	// givenSettle: --settle was given.
 	givenSettle bool
 	// seen is what a probe has found, nil without one.
-	seen *probeReport
+	seen *contract.Report
 }
 
 // defaultSettle is how long the instances have to stay alive before an install counts as done.
@@ -74,10 +75,14 @@ func installCommand(e *env) *cmdline.Command {
 		Run: func(ctx context.Context, in cmdline.Input) error {
 			what := in.Args[0]
 			o.wholeProbe, o.givenSettle = in.Given("probe-timeout"), in.Given("settle")
-			if found, err := e.inFile(what); err != nil {
-				return err
-			} else if found {
-				return installFromFile(ctx, e, o, what, in.Flags)
+			if !e.hasCommand {
+				a, found, err := e.resolver().Described(what)
+				if err != nil {
+					return err
+				}
+				if found {
+					return installFromFile(ctx, e, o, a, in.Flags)
+				}
 			}
 			return runInstall(ctx, e, o, what)
 		},
@@ -92,9 +97,9 @@ func (o *installOptions) flags() []cmdline.Flag {
 			{Name: "dry-run", To: &o.dryRun, Usage: "print the files that would be written, and change nothing"},
 		}),
 		cmdline.Group(groupProgram, []cmdline.Flag{
-			{Name: "interpreter", To: &o.interpreter.interpreter, Takes: cmdline.Program, Usage: "program that runs the file, or none"},
-			{Name: "interpreter-args", To: &o.interpreter.args, Takes: "ARGS", Usage: "arguments of the interpreter, separated by blanks"},
-			{Name: "node-args", To: &o.interpreter.nodeArgs, Takes: "ARGS", Usage: "arguments of Node, such as --max-old-space-size=512"},
+			{Name: "interpreter", To: &o.interpreter.Program, Takes: cmdline.Program, Usage: "program that runs the file, or none"},
+			{Name: "interpreter-args", To: &o.interpreter.Args, Takes: "ARGS", Usage: "arguments of the interpreter, separated by blanks"},
+			{Name: "node-args", To: &o.interpreter.NodeArgs, Takes: "ARGS", Usage: "arguments of Node, such as --max-old-space-size=512"},
 		}),
 		cmdline.Group(groupListen, []cmdline.Flag{
 			{Name: "no-probe", To: &o.noProbe, Usage: "do not run the program once; use --listen as it is"},
@@ -110,30 +115,33 @@ func (o *installOptions) flags() []cmdline.Flag {
 }
 
 func runInstall(ctx context.Context, e *env, o installOptions, what string) error {
-	inv, err := e.understand(what, e.command, o.interpreter)
+	if err := e.refusePM2(what, e.command); err != nil {
+		return err
+	}
+	r := e.resolver()
+	inv, err := r.Invocation(what, e.command, o.interpreter)
 	if err != nil {
 		return err
 	}
 	if o.name != "" {
-		inv.name = o.name
+		inv.Name = o.name
 	}
-	if err := e.expandEnv(&o.app, inv.name); err != nil {
+	if err := e.expandEnv(&o.app, inv.Name); err != nil {
 		return err
 	}
-	a, err := o.app.app(inv.name, inv.command)
+	a, err := o.app.app(inv.Name, inv.Command)
 	if err != nil {
 		return err
 	}
-	e.keepCount(&a)
 	if a.Directory == "" {
-		a.Directory = inv.directory
+		a.Directory = inv.Directory
 	}
 	if !o.dryRun {
 		if err := e.needRoot(); err != nil {
 			return err
 		}
 	}
-	if err := e.settle(&a, &o.app); err != nil {
+	if a, err = r.App(resolve.Request{App: a, Given: o.app.given(a)}); err != nil {
 		return err
 	}
 	if err := a.Unprobed().Validate(); err != nil {
@@ -145,9 +153,51 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 			return err
 		}
 	}
-	if o.seen, err = e.findListeners(ctx, &a, o); err != nil {
+	if a, o.seen, err = r.Listeners(ctx, a, o.listenOptions(), e.probe); err != nil {
 		return err
 	}
+	return e.installOrPrint(ctx, a, o)
+}
+
+// listenOptions returns how the listeners of the app are found.
+func (o installOptions) listenOptions() resolve.ListenOptions {
+	times := resolve.Times{Limit: o.probeTimeout, Idle: contract.ProbeIdle}
+	if o.wholeProbe {
+		times.Idle = 0
+	}
+	return resolve.ListenOptions{
+		None: o.app.noListen, NoProbe: o.noProbe, DryRun: o.dryRun, Times: times, Longer: o.wholeProbe, GivenDrain: o.app.drain != drainAuto,
+	}
+}
+
+// installFromFile installs an app of the clusterctl.yaml of this directory. given are the names of the flags on the command line.
+func installFromFile(ctx context.Context, e *env, o installOptions, a units.App, given []string) error {
+	for _, flag := range given {
+		if !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
+			return fault.WithHint(
+				fault.Usagef("--%s: %s is described in %s", flag, a.Name, resolve.DefaultFile), "write it there, or put the program behind --")
+		}
+	}
+	if !o.dryRun {
+		if err := e.needRoot(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if o.consent.file, err = e.absolutePath(resolve.DefaultFile); err != nil {
+		return err
+	}
+	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
+		return err
+	}
+	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
+		return err
+	}
+	return e.installOrPrint(ctx, a, o)
+}
+
+// installOrPrint installs an app, or prints the files in a dry run.
+func (e *env) installOrPrint(ctx context.Context, a units.App, o installOptions) error {
 	d, err := e.newDeploy(ctx, a)
 	if err != nil {
 		return err
@@ -194,39 +244,6 @@ func forceFlag(force *bool) cmdline.Flag {
 
 func yesFlag(yes *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "yes", Short: "y", To: yes, Usage: "do not ask before an app gets more rights"}
-}
-
-// findListeners probes a program that the shim is to adopt, unless it is known already what that would find.
-func (e *env) findListeners(ctx context.Context, a *units.App, o installOptions) (*probeReport, error) {
-	known := false
-	if !o.app.noListen {
-		known = e.keepListeners(a, o.wholeProbe)
-	}
-	switch {
-	case o.app.noListen:
-		return nil, nil
-	case known:
-		return nil, o.app.preferDrain(a)
-	case a.Activation == units.Native || o.noProbe:
-		return nil, o.app.checkListen(len(a.Listen))
-	case o.dryRun && len(a.Listen) > 0:
-		return nil, nil
-	case o.dryRun:
-		return nil, fault.WithHint(fault.Usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
-	}
-	r, err := e.probe(ctx, a, o.probeTimes())
-	if err != nil {
-		return nil, err
-	}
-	return &r, o.app.preferDrain(a)
-}
-
-// preferDrain: what was asked for goes before what was seen.
-func (f *appFlags) preferDrain(a *units.App) error {
-	if f.drain != drainAuto {
-		a.Shim.HoldAccept = f.drain == "accept"
-	}
-	return nil
 }
 
 // runsAs returns whose processes the instances are, in words.

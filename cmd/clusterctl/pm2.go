@@ -7,6 +7,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/pm2"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
@@ -20,7 +21,7 @@ func (e *env) startsProgram(operands []string) bool {
 	if found, err := e.resolve(operands[:1]); err == nil && len(found) > 0 || isRegexp(what) {
 		return false
 	}
-	if what == "." || what == ".." || strings.Contains(what, "/") || interpretersFor(filepath.Ext(what)) != nil || pm2.DescribesApps(what) {
+	if what == "." || what == ".." || strings.Contains(what, "/") || resolve.Interpreters(filepath.Ext(what)) != nil || pm2.DescribesApps(what) {
 		return true
 	}
 	info, err := os.Stat(what)

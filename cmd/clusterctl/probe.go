@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,18 +16,16 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// probeReport is the report of a probe.
-type probeReport contract.Report
-
-// probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and takes
-// over what it was about to bind. It is killed before it serves anyone: what it binds are decoys.
-func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r probeReport, err error) {
+// probe runs the program once, as the user and in the sandbox that the instances will have, until it listens, and returns
+// what it was about to bind. It is killed before it serves anyone: what it binds are decoys.
+func (e *env) probe(ctx context.Context, a units.App, times resolve.Times) (r contract.Report, err error) {
 	conn, err := e.dial(ctx)
 	if err != nil {
 		return r, err
@@ -36,28 +35,28 @@ func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r prob
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, e.endProbe(*a, lock)) }()
+	defer func() { err = errors.Join(err, e.endProbe(a, lock)) }()
 	target, err := e.targetOf(a.Name)
 	if err != nil {
 		return r, err
 	}
-	if err := e.checkSecrets(*a); err != nil {
+	if err := e.checkSecrets(a); err != nil {
 		return r, err
 	}
 	target.Values = e.store.ProbeValues(a.Name)
 	if now, err := e.store.Load(a.Name); err == nil {
 		target.Sockets = now.SocketFiles()
 	}
-	p, err := units.RenderProbe(*a, target, times.limit, times.idle)
+	p, err := units.RenderProbe(a, target, times.Limit, times.Idle)
 	if err != nil {
 		return r, err
 	}
 	if len(a.Env) > 0 {
-		if err := e.store.WriteProbeValues(a.Name, units.RenderValues(*a)); err != nil {
+		if err := e.store.WriteProbeValues(a.Name, units.RenderValues(a)); err != nil {
 			return r, err
 		}
 	}
-	if err := e.announceProbe(ctx, conn, *a, times.limit); err != nil {
+	if err := e.announceProbe(ctx, conn, a, times.Limit); err != nil {
 		return r, err
 	}
 	removeDirs, err := makeSocketDirs(a.SocketFiles())
@@ -73,10 +72,10 @@ func (e *env) probe(ctx context.Context, a *units.App, times probeTimes) (r prob
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("reading the report of the probe: %w", err)
 	}
-	if err := r.failed(*a, p.Path); err != nil {
+	if err := resolve.Failure(r, a, p.Path); err != nil {
 		return r, explainInstance(context.WithoutCancel(ctx), err, "", started)
 	}
-	return r, e.adopted(a, r)
+	return r, nil
 }
 
 // announceProbe says what is about to run, before it runs: a program without a port, such as a queue consumer, begins its
@@ -170,150 +169,31 @@ func readReport(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// adopted takes the listeners of the report, or holds those that were asked for against it.
-func (e *env) adopted(a *units.App, r probeReport) error {
-	if err := e.leaveMulticast(*a, r); err != nil {
-		return err
+// makeSocketDirs makes the directories in /run that PID 1 will make for the sockets, since the program may look for them in
+// the probe. The function that it returns removes them again.
+func makeSocketDirs(paths []string) (remove func(), err error) {
+	var made []string
+	remove = func() {
+		for _, dir := range slices.Backward(made) {
+			_ = os.Remove(dir) // not if somebody uses it by now
+		}
 	}
-	if err := e.takeListeners(a, r); err != nil {
-		return err
-	}
-	e.keepOptions(a, r)
-	e.noteProgramMode(*a, r)
-	return nil
-}
-
-func (e *env) takeListeners(a *units.App, r probeReport) error {
-	found := r.listeners()
-	if len(found) == 0 {
-		found = r.sockets()
-	}
-	a.Shim.HoldAccept, a.Shim.Blocking = r.HoldAccept, !r.NonBlocking
-	switch {
-	case len(found) == 0 && len(a.Listen) == 0:
-		e.noteBackground(r)
-		a.Shim.HoldAccept, a.Shim.Blocking = false, false
-		return nil
-	case len(found) == 0 && r.listensOnPathOf(*a):
-		return nil
-	case len(found) == 0:
-		e.note("probe: %s; taking --listen as it is", r.silence())
-		a.Shim.HoldAccept, a.Shim.Blocking = false, false
-		return nil
-	case len(a.Listen) == 0:
-		for i := range found {
-			if found[i].Network == units.TCP && found[i].Port != found[0].Port {
-				// Each name is a socket unit; the first keeps the plain one.
-				found[i].Name = fmt.Sprintf("%s-%d", units.DefaultStreamName, found[i].Port)
+	for _, path := range paths {
+		var missing []string
+		for dir := filepath.Dir(path); strings.HasPrefix(dir, "/run/"); dir = filepath.Dir(dir) {
+			missing = append(missing, dir)
+		}
+		for _, dir := range slices.Backward(missing) {
+			err := os.Mkdir(dir, 0o755)
+			if err == nil {
+				made = append(made, dir)
+				err = os.Chmod(dir, 0o755) // whatever our umask is
 			}
-			e.note("probe: it listens on %s", describeListener(found[i]))
-		}
-		a.Listen = found
-		return nil
-	}
-	return e.matchProbe(a, found)
-}
-
-// matchProbe gives the listeners that were asked for the addresses that the program binds. A bare port does not open
-// more than the program asked for: a program for the loopback alone stays there. It gets the program's family, too: a
-// server that works on IPv4 sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program
-// does not bind is an error now, and not a worker that never gets ready.
-func (e *env) matchProbe(a *units.App, found []units.Listener) error {
-	var listen []units.Listener
-	for _, l := range a.Listen {
-		if l.Network == units.Unix && l.Bind == 0 {
-			if err := wrongPath(l, found); err != nil {
-				return err
+			if err != nil && !errors.Is(err, fs.ErrExist) {
+				remove()
+				return nil, fmt.Errorf("making the directory of %s for the probe: %w", path, fault.Cause(err))
 			}
-			listen = append(listen, l)
-			continue
-		}
-		binds := slices.DeleteFunc(slices.Clone(found), func(f units.Listener) bool {
-			return f.Port != l.ProgramPort() || (f.Network == units.UDP) != (l.Network == units.UDP)
-		})
-		four := slices.ContainsFunc(binds, func(f units.Listener) bool { return f.Host.Is4() })
-		six := slices.ContainsFunc(binds, func(f units.Listener) bool { return !f.Host.Is4() })
-		switch {
-		case len(binds) == 0 && found[0].Network == units.Unix:
-			return fault.WithHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
-				"--listen %s, or tell the program its port", found[0])
-		case len(binds) == 0:
-			return fault.WithHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
-				"--listen %s, or tell the program its port", mapped(l, found[0]))
-		case l.Network == units.Unix || l.Host.IsValid():
-			listen = append(listen, l)
-		case l.Bind == 0 && !slices.ContainsFunc(binds, everywhere):
-			listen = append(listen, e.byAddress(l, binds)...)
-		case !four:
-			listen = append(listen, l)
-		default:
-			listen = append(listen, e.byFamily(l, six)...)
-		}
-		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, everywhere) {
-			e.note("probe: the program binds only %s; --listen %s opens port %d to other machines", describeAll(binds), l, l.Port)
 		}
 	}
-	a.Listen = listen
-	return nil
-}
-
-// byFamily splits a bare port for a program that binds IPv4 alone, or one socket for each family.
-func (e *env) byFamily(l units.Listener, both bool) []units.Listener {
-	four, six := l, l
-	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
-	if both {
-		e.note("probe: %s becomes one socket each for IPv4 and IPv6, as the program has it", describeListener(l))
-		return []units.Listener{four, six}
-	}
-	e.note("probe: %s becomes IPv4 only, as the program has it", describeListener(l))
-	return []units.Listener{four}
-}
-
-// covers: of two such TCP binds the kernel refuses the second (EADDRINUSE); the decoys of the probe refuse nothing. An
-// IPv4 address beside an IPv6 socket is none of them, since that may be for IPv6 alone.
-func covers(wide, l units.Listener) bool {
-	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
-		return false
-	}
-	if l.Host.Is4() {
-		return wide.Host == netip.IPv4Unspecified()
-	}
-	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
-}
-
-// listeners are the binds of ports that instances can share, in the order in which they were made, each port once.
-func (r probeReport) listeners() []units.Listener {
-	var list []units.Listener
-	for _, b := range r.Binds {
-		l := units.Listener{Port: b.Port}
-		switch {
-		case b.Multicast:
-			continue
-		case b.Type == "dgram":
-			l.Network = units.UDP
-		case !b.Listening:
-			continue
-		}
-		addr, err := netip.ParseAddr(b.Address)
-		if err != nil || b.Port == 0 || b.Family == "unix" {
-			continue
-		}
-		if l.Host = addr.Unmap(); addr.Is6() && addr.IsUnspecified() && !b.V6Only {
-			// One socket for IPv6 and IPv4, which is what a bare port means.
-			l.Host = netip.Addr{}
-		}
-		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
-			list = append(list, l)
-		}
-	}
-	for i, l := range list {
-		four := l
-		four.Host = netip.IPv4Unspecified()
-		// Beside a socket for IPv4 there can only be one for IPv6 alone. The probe cannot always ask for that: pidfd_getfd is
-		// not among the system calls of the sandbox.
-		if !l.Host.IsValid() && slices.Contains(list, four) {
-			list[i].Host = netip.IPv6Unspecified()
-		}
-	}
-	return list
+	return remove, nil
 }

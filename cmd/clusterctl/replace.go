@@ -8,6 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -81,7 +82,7 @@ func (e *env) freeName(a units.App) string {
 		}
 		if _, found := e.present(units.Name(name)); !found {
 			if _, err := units.ParseName(name); err != nil {
-				return appName(name)
+				return resolve.AppName(name)
 			}
 			return name
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/foreground"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -44,9 +45,9 @@ func (d *deploy) settling(o updateOptions) control.Settling {
 }
 
 // blind reports whether nothing has shown yet that the program works.
-func (d *deploy) blind(seen *probeReport) bool {
+func (d *deploy) blind(seen *contract.Report) bool {
 	switch {
-	case seen != nil && seen.died():
+	case seen != nil && resolve.Died(*seen):
 		return true
 	case len(d.app.Listen) > 0 || d.app.Ready == units.ReadyNotify:
 		return false

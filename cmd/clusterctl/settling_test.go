@@ -7,58 +7,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestBackgrounded: the error of a program that goes into the background has a hint how to keep it in the foreground.
-func TestBackgrounded(t *testing.T) {
-	w := newWorld(t)
-	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
-	err := r.failed(units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
-	if err == nil || err.Error() != "x.service: it went into the background: it exited 0, and left nginx, sh, 2 more running" {
-		t.Errorf("%v", err)
-	}
-	if got := w.hintFor(&fault.NotReached{Err: err}); got != "nginx: run it with -g 'daemon off;'" {
-		t.Errorf("%q", got)
-	}
-	for _, text := range []string{`{"exited":true,"status":"exited/0","left":[]}`, `{"left":[]}`} {
-		if err := reportOf(t, text).failed(units.App{}, "x"); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
-
 // TestSettling: how long a new app has to stay alive where --settle was not given.
 func TestSettling(t *testing.T) {
-	bound := binds(bind("unix", "stream", "/run/x", "0", listening))
+	bound := &contract.Report{Binds: []contract.ProbeBind{{Family: "unix", Type: "stream", Address: "/run/x", Listening: true}}}
 	port := []units.Listener{{Port: 80}}
 	for _, c := range []struct {
 		about string
 		app   units.App
-		seen  string // the report, "" without a probe
+		seen  *contract.Report // nil without a probe
 		given bool
 		want  time.Duration // 0: it depends on what the instances do
 	}{
-		{"--settle", units.App{}, "", true, 3 * time.Second},
-		{"a background app without a probe", units.App{}, "", false, 10 * time.Second},
-		{"a shorter --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, "", false, 2 * time.Second},
-		{"a longer --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, "", false, 10 * time.Second},
-		{"a background app that ran in the probe", units.App{}, `{"idle":true}`, false, 0},
+		{"--settle", units.App{}, nil, true, 3 * time.Second},
+		{"a background app without a probe", units.App{}, nil, false, 10 * time.Second},
+		{"a shorter --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, nil, false, 2 * time.Second},
+		{"a longer --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, nil, false, 10 * time.Second},
+		{"a background app that ran in the probe", units.App{}, &contract.Report{Idle: true}, false, 0},
 		{"a background app that bound something in the probe", units.App{}, bound, false, 10 * time.Second},
-		{"a listener", units.App{Listen: port}, "", false, 0},
-		{"it died in the probe", units.App{Listen: port}, `{"exited":true,"status":"exited/1"}`, false, 10 * time.Second},
-		{"a background app that says when it is ready", units.App{Ready: units.ReadyNotify}, "", false, 0},
+		{"a listener", units.App{Listen: port}, nil, false, 0},
+		{"it died in the probe", units.App{Listen: port}, &contract.Report{Exited: true, Status: contract.ParseExit("exited/1")}, false, 10 * time.Second},
+		{"a background app that says when it is ready", units.App{Ready: units.ReadyNotify}, nil, false, 0},
 	} {
 		w := newWorld(t)
 		d := &deploy{e: w.env, app: c.app}
-		o := updateOptions{settle: 3 * time.Second, watch: !c.given}
-		if c.seen != "" {
-			r := reportOf(t, c.seen)
-			o.seen = &r
-		}
-		got := d.settling(o)
+		got := d.settling(updateOptions{settle: 3 * time.Second, watch: !c.given, seen: c.seen})
 		if (got.Longer != nil) != (c.want == 0) || c.want > 0 && got.Time != c.want {
 			t.Errorf("%s: %v, longer %v", c.about, got.Time, got.Longer != nil)
 		}

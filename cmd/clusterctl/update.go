@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -42,7 +43,7 @@ type updateOptions struct {
 	settle time.Duration
 	// watch: --settle was not given, so a new app has to stay alive until it looks well. seen is what a probe has found.
 	watch bool
-	seen  *probeReport
+	seen  *contract.Report
 	// force overwrites what was edited by hand.
 	force bool
 	// replace allows to replace the app of another project.

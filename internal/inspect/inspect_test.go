@@ -150,6 +150,32 @@ func TestSocketsOf(t *testing.T) {
 	}
 }
 
+func TestHolder(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := System()
+	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
+	for name, holder := range map[string]func() (Process, bool){
+		"tcp": func() (Process, bool) { return h.TCPHolder(tcpPort) }, "udp": func() (Process, bool) { return h.UDPHolder(udpPort) },
+	} {
+		if p, ok := holder(); !ok || p.PID != os.Getpid() || p.Name == "" {
+			t.Errorf("%s: %+v, %v", name, p, ok)
+		}
+	}
+	if err := errors.Join(tcp.Close(), udp.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := h.TCPHolder(tcpPort); ok {
+		t.Errorf("a closed port: %+v", p)
+	}
+}
+
 func TestWorkingState(t *testing.T) {
 	for text, want := range map[string]bool{
 		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,

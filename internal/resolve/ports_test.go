@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"context"
@@ -70,18 +70,20 @@ func TestCheckListener(t *testing.T) {
 		if strings.HasSuffix(want, "by ") && !strings.HasSuffix(err.Error(), me) {
 			t.Errorf("%s: %v, and not%s", listen, err, me)
 		}
-		if want != "" && !strings.HasPrefix(w.hintFor(err), "choose another: --listen ") {
-			t.Errorf("%s: hint %q", listen, w.hintFor(err))
+		if want != "" && !strings.HasPrefix(fault.Hint(err), "choose another: --listen ") {
+			t.Errorf("%s: hint %q", listen, fault.Hint(err))
 		}
 	}
-	if !strings.Contains(w.err.String(), "192.0.2.1:"+port+": the address is not on this machine (yet)") {
-		t.Errorf("%q", w.err.String())
+	if !strings.Contains(w.notes.String(), "192.0.2.1:"+port+": the address is not on this machine (yet)") {
+		t.Errorf("%q", w.notes.String())
 	}
 
 	// Another app is named before any process.
 	p, _ := strconv.Atoi(port)
-	w.installed(t, "other", 1, units.Listener{Port: uint16(p)})
-	err = w.checkListeners(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
+	w.install(t, units.App{
+		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native, Listen: []units.Listener{{Port: uint16(p)}},
+	})
+	err = w.CheckPorts(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
 	if err == nil || !strings.Contains(err.Error(), `is taken by the app "other"`) || len(fault.Flatten(err)) != 2 {
 		t.Errorf("%v", err)
 	}

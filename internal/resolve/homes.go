@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"os"
@@ -10,16 +10,16 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// settleHomes finds out what the sandboxed workers need of the homes, which are empty for them otherwise, and adds it to
+// homes finds out what the sandboxed workers need of the homes, which are empty for them otherwise, and adds it to
 // a.Reads. Links are followed, since what decides is where a file really is.
-func (e *env) settleHomes(a *units.App) {
+func (r *Resolver) homes(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
 		return
 	}
-	h := homes{app: a}
+	h := homePaths{app: a}
 	h.directory(a.Directory)
 	if real, _ := guard.Follow(a.Command[0]); guard.Inside(a.Command[0], "/run/user") && !guard.Inside(real, "/run/user") {
-		e.note("program: %s (%s goes with the login)", real, a.Command[0])
+		r.Note("program: %s (%s goes with the login)", real, a.Command[0])
 		a.Command[0] = real
 	}
 	h.program(a.Command[0])
@@ -38,34 +38,34 @@ func (e *env) settleHomes(a *units.App) {
 		h.place(p)
 	}
 	a.Reads = append(a.Reads, h.found...)
-	e.noteHomes(h.seen(), h.loose)
+	r.noteHomes(h.seen(), h.loose)
 }
 
 // noteHomes says what the workers see of the homes, if that is anything.
-func (e *env) noteHomes(seen, loose []string) {
+func (r *Resolver) noteHomes(seen, loose []string) {
 	if len(seen) == 0 {
 		return
 	}
-	e.note("home: the workers see %s, and nothing else of /home, /root and /run/user (--ro PATH shows more)", strings.Join(seen, ", "))
+	r.Note("home: the workers see %s, and nothing else of /home, /root and /run/user (--ro PATH shows more)", strings.Join(seen, ", "))
 	for _, p := range loose {
-		e.note("home: %s is a link in a home itself: it is followed at each start, and relative links that lead out of it do not work", p)
+		r.Note("home: %s is a link in a home itself: it is followed at each start, and relative links that lead out of it do not work", p)
 	}
 	for _, p := range seen {
 		if guard.IsHome(p) {
-			e.note("home: %s is a whole home: the usual places of keys and passwords in it are closed, but a directory in it is safer", p)
+			r.Note("home: %s is a whole home: the usual places of keys and passwords in it are closed, but a directory in it is safer", p)
 		}
 	}
 }
 
-// homes collects what an app needs in homes.
-type homes struct {
+// homePaths collects what an app needs in homes.
+type homePaths struct {
 	app *units.App
 	// found are paths to be bound; loose are links whose old and new end cannot both be.
 	found, loose []string
 }
 
 // add keeps a path in a home, unless it is visible already.
-func (h *homes) add(p string) {
+func (h *homePaths) add(p string) {
 	at, _ := guard.Follow(p)
 	for _, s := range h.seen() {
 		real, _ := guard.Follow(s)
@@ -77,7 +77,7 @@ func (h *homes) add(p string) {
 }
 
 // seen returns the paths that are visible so far: what was found, and what units shows by its name.
-func (h *homes) seen() []string {
+func (h *homePaths) seen() []string {
 	seen := slices.Concat(h.app.Reads, h.found)
 	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
 		if guard.InHome(p) && !slices.Contains(seen, p) {
@@ -89,7 +89,7 @@ func (h *homes) seen() []string {
 
 // place adds what a path needs: a path in a home itself, a link into one, and the directory that has both a link and where
 // it points.
-func (h *homes) place(p string) {
+func (h *homePaths) place(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range links {
 		if !guard.InHome(l.At) {
@@ -113,7 +113,7 @@ func (h *homes) place(p string) {
 
 // directory adds the app's directory and the project that it is a part of: programs look for modules in the directories
 // above their own.
-func (h *homes) directory(d string) {
+func (h *homePaths) directory(d string) {
 	at, _ := guard.Follow(d)
 	if guard.IsHome(at) {
 		h.app.Directory = at // what is closed in a home goes by its name
@@ -126,7 +126,7 @@ func (h *homes) directory(d string) {
 }
 
 // program adds a program with what is installed beside it, and the interpreter in its first line.
-func (h *homes) program(p string) {
+func (h *homePaths) program(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range append(links, guard.Link{At: at}) {
 		if guard.InHome(l.At) {
@@ -141,7 +141,7 @@ func (h *homes) program(p string) {
 }
 
 // argument adds a file or directory that is given by its full path; a file comes with its project.
-func (h *homes) argument(arg string) {
+func (h *homePaths) argument(arg string) {
 	if !filepath.IsAbs(arg) {
 		return
 	}

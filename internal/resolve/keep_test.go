@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"testing"
@@ -56,6 +56,18 @@ func TestSameListeners(t *testing.T) {
 		tt.edit(&asked)
 		if got := sameListeners(now, asked); got != tt.same {
 			t.Errorf("%s: same is %v", tt.what, got)
+		}
+	}
+}
+
+// TestPortsDiffer: which changed variables may move the app to another port.
+func TestPortsDiffer(t *testing.T) {
+	for value, want := range map[string]bool{
+		"80": true, "0.0.0.0:80": true, "http://shop:80/": true, "--port=80": true, "8080": false, "180": false, "x": false, "": false,
+	} {
+		now := units.App{Listen: []units.Listener{{Port: 8080, Bind: 80}}, Env: []units.EnvVar{{Name: "A", Value: value}}}
+		if got := portsDiffer(now, units.App{Env: []units.EnvVar{{Name: "A", Value: "other"}}}); got != want {
+			t.Errorf("%q: %v", value, got)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"slices"
@@ -34,8 +34,8 @@ func TestInstallation(t *testing.T) {
 func TestNoHomes(t *testing.T) {
 	w := newWorld(t)
 	a := units.App{Command: []string{"/usr/bin/env", "/etc/hosts"}, Directory: "/usr", Writable: []string{"/var"}}
-	w.env.settleHomes(&a)
-	if len(a.Reads) > 0 || w.err.Len() > 0 {
-		t.Errorf("%q, and it is said %q", a.Reads, w.err.String())
+	w.homes(&a)
+	if len(a.Reads) > 0 || w.notes.Len() > 0 {
+		t.Errorf("%q, and it is said %q", a.Reads, w.notes.String())
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"cmp"
@@ -17,20 +17,20 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// interpreterFlags say how a file is run; they matter only where TARGET is a file or a directory.
-type interpreterFlags struct {
-	interpreter, args, nodeArgs string
+// Interpreter is the program that runs a file, if the user has named one, and its arguments.
+type Interpreter struct {
+	Program, Args, NodeArgs string
 }
 
-// invocation is a TARGET understood: a name, a command line, and the directory to run it in.
-type invocation struct {
-	name      string
-	command   []string
-	directory string
+// Invocation is what a target of "install" means: a name, a command line, and the directory to run it in.
+type Invocation struct {
+	Name      string
+	Command   []string
+	Directory string
 }
 
-// interpreters by extension, as PM2 has them; the first that is found is taken.
-func interpretersFor(ext string) []string {
+// Interpreters returns the interpreters of a file by its extension, as PM2 has them, or nil. The first that is found is used.
+func Interpreters(ext string) []string {
 	switch ext {
 	case ".js", ".cjs", ".mjs":
 		return []string{"node"}
@@ -54,35 +54,32 @@ func interpretersFor(ext string) []string {
 	return nil
 }
 
-// understand turns TARGET and what follows "--" into a command. With a command behind "--" that is not there to be
-// arguments of a file, TARGET is but a name.
-func (e *env) understand(target string, rest []string, f interpreterFlags) (invocation, error) {
-	if err := e.refusePM2(target, rest); err != nil {
-		return invocation{}, err
-	}
+// Invocation returns what a target and the words after "--" mean. If the words are not the arguments of a file, they are the
+// command, and the target is only a name.
+func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invocation, error) {
 	info, err := os.Stat(target)
 	isPath := err == nil && (info.IsDir() || strings.ContainsAny(target, "/.") || len(rest) == 0)
 	switch {
 	case isPath && info.IsDir() && len(rest) == 0:
-		return e.understandDirectory(target, f)
+		return r.directoryInvocation(target, f)
 	case isPath && info.Mode().IsRegular():
-		return e.understandFile(target, rest, f)
+		return r.fileInvocation(target, rest, f)
 	case len(rest) > 0:
-		if f != (interpreterFlags{}) {
-			return invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"), "write the interpreter behind --")
+		if f != (Interpreter{}) {
+			return Invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"), "write the interpreter behind --")
 		}
-		return invocation{name: target, command: rest}, nil
+		return Invocation{Name: target, Command: rest}, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return invocation{}, fmt.Errorf("%q: %w", target, fault.Cause(err))
+		return Invocation{}, fmt.Errorf("%q: %w", target, fault.Cause(err))
 	}
-	return invocation{}, fault.WithHint(fault.Usagef("there is no file %q, and no program behind --", target),
-		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", text.Shell(appName(target)))
+	return Invocation{}, fault.WithHint(fault.Usagef("there is no file %q, and no program behind --", target),
+		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", text.Shell(AppName(target)))
 }
 
-// appName makes a name of a path: its last part without the extension, with what no name can hold replaced.
-func appName(path string) string {
+// AppName returns a name for the app of a path: its last part without the extension, with invalid characters replaced.
+func AppName(path string) string {
 	base := filepath.Base(path)
-	if ext := filepath.Ext(base); interpretersFor(ext) != nil {
+	if ext := filepath.Ext(base); Interpreters(ext) != nil {
 		base = strings.TrimSuffix(base, ext)
 	}
 	if _, err := units.ParseName(base); err != nil {
@@ -93,41 +90,41 @@ func appName(path string) string {
 
 // nameFor makes a name from the path of a program. A file with a common name, such as server.js, gets the name of its project,
 // unless an app of this project already has the name of the file.
-func (e *env) nameFor(path string) string {
-	name := appName(path)
+func (r *Resolver) nameFor(path string) string {
+	name := AppName(path)
 	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
 		return name
 	}
 	asked := units.App{Directory: filepath.Dir(path), Command: []string{path}}
-	if now, found := e.present(units.Name(name)); found && origin.Same(now, asked) {
+	if now, found := r.installed(units.Name(name)); found && origin.Same(now, asked) {
 		return name
 	}
-	if of, err := units.ParseName(appName(origin.Name(path))); err == nil {
-		return string(of)
+	if project, err := units.ParseName(AppName(origin.Name(path))); err == nil {
+		return string(project)
 	}
 	return name
 }
 
-func (e *env) understandFile(target string, args []string, f interpreterFlags) (invocation, error) {
-	path, err := e.absolutePath(target)
+func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (Invocation, error) {
+	path, err := r.absolute(target)
 	if err != nil {
-		return invocation{}, err
+		return Invocation{}, err
 	}
-	inv := invocation{name: e.nameFor(path), directory: filepath.Dir(path)}
-	prefix, err := e.interpreter(path, f)
-	inv.command = slices.Concat(prefix, []string{path}, args)
+	inv := Invocation{Name: r.nameFor(path), Directory: filepath.Dir(path)}
+	prefix, err := r.interpreter(path, f)
+	inv.Command = slices.Concat(prefix, []string{path}, args)
 	return inv, err
 }
 
-// interpreter gives the words in front of a script: by --interpreter, the extension, then the first line.
-func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
-	words := append(strings.Fields(f.args), strings.Fields(f.nodeArgs)...)
-	candidates := interpretersFor(filepath.Ext(path))
+// interpreter returns the words in front of a script: by --interpreter, the extension, then the first line.
+func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
+	words := append(strings.Fields(f.Args), strings.Fields(f.NodeArgs)...)
+	candidates := Interpreters(filepath.Ext(path))
 	switch {
-	case f.interpreter == "none":
+	case f.Program == "none":
 		return nil, nil
-	case f.interpreter != "":
-		candidates = []string{f.interpreter}
+	case f.Program != "":
+		candidates = []string{f.Program}
 	case candidates == nil:
 		info, err := os.Stat(path)
 		if err != nil {
@@ -135,7 +132,7 @@ func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
 		}
 		line := guard.Shebang(path)
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
-			// The kernel knows what to do; a file that it cannot run is found out by settleProgram.
+			// The kernel knows what to do; a file that it cannot run is found by program.
 			if len(words) > 0 {
 				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path), "add --interpreter NAME")
 			}
@@ -143,7 +140,7 @@ func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
 		}
 		candidates, words = line[:1], append(line[1:], words...)
 	}
-	found, err := e.findInterpreter(candidates)
+	found, err := r.findInterpreter(candidates)
 	if err != nil {
 		return nil, err
 	}
@@ -152,15 +149,15 @@ func (e *env) interpreter(path string, f interpreterFlags) ([]string, error) {
 
 // findInterpreter looks in $PATH, and then where version managers put things: sudo replaces $PATH, so a node of nvm's
 // is not in it.
-func (e *env) findInterpreter(names []string) (string, error) {
+func (r *Resolver) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
-		if p, err := e.lookPath(n); err == nil {
-			return e.absolutePath(p)
+		if p, err := r.LookPath(n); err == nil {
+			return r.absolute(p)
 		}
 	}
 	for _, n := range names {
-		if p := e.inVersionManagers(n); p != "" {
-			e.note("%s: %s (a version manager's)", n, p)
+		if p := r.inVersionManagers(n); p != "" {
+			r.Note("%s: %s (a version manager's)", n, p)
 			return p, nil
 		}
 	}
@@ -169,9 +166,9 @@ func (e *env) findInterpreter(names []string) (string, error) {
 }
 
 // inVersionManagers looks below the home of the user who called sudo.
-func (e *env) inVersionManagers(name string) string {
-	home := e.getenv("HOME")
-	if who := e.getenv("SUDO_USER"); who != "" {
+func (r *Resolver) inVersionManagers(name string) string {
+	home := r.Getenv("HOME")
+	if who := r.Getenv("SUDO_USER"); who != "" {
 		if u, err := guard.LookupUser(who); err == nil {
 			home = u.HomeDir
 		}

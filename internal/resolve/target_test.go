@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"fmt"
@@ -17,13 +17,13 @@ func TestAppName(t *testing.T) {
 		"/srv/child.js": "child", "server.mjs": "server", "/srv/my shop.py": "my-shop", "a.b.js": "a.b", "worker": "worker", "x.service": "x", "@acme": "acme",
 		"été.rb": "t", ".hidden.js": "hidden", "app.tar": "app.tar", "v1.2": "v1.2", "all": "all", "日本.js": "日本",
 	} {
-		if got := appName(path); got != want {
+		if got := AppName(path); got != want {
 			t.Errorf("%q: %q, want %q", path, got, want)
 		}
 	}
 }
 
-func TestUnderstand(t *testing.T) {
+func TestInvocation(t *testing.T) {
 	w := newWorld(t)
 	for _, p := range []string{"node", "bun", "python3", "bash", "ruby", "php", "perl"} {
 		w.path[p] = "/usr/bin/" + p
@@ -40,52 +40,52 @@ func TestUnderstand(t *testing.T) {
 	for _, c := range []struct {
 		target  string
 		rest    []string
-		flags   interpreterFlags
+		flags   Interpreter
 		name    string
 		command []string
 		dir     string
 	}{
-		{"child.js", nil, interpreterFlags{}, "child", words("/usr/bin/node", js), "wd"},
-		{"./child.js", words("--port", "1 2"), interpreterFlags{}, "child", words("/usr/bin/node", js, "--port", "1 2"), "wd"},
-		{js, nil, interpreterFlags{nodeArgs: "--a  --b=1"}, "child", words("/usr/bin/node", "--a", "--b=1", js), "wd"},
-		{"child.js", nil, interpreterFlags{interpreter: "bun", args: "run"}, "child", words("/usr/bin/bun", "run", js), "wd"},
-		{"app.py", nil, interpreterFlags{}, "wd", words("/usr/bin/python3", py), "wd"},
-		{"app.py", nil, interpreterFlags{interpreter: "none"}, "wd", words(py), "wd"},
-		{"run.sh", nil, interpreterFlags{}, "run", words("/usr/bin/bash", sh), "wd"},
-		{"worker", nil, interpreterFlags{}, "worker", words(binary), "wd"},
-		{"./worker", words("x"), interpreterFlags{}, "worker", words(binary, "x"), "wd"},
-		{"tool", nil, interpreterFlags{args: "--more"}, "tool", words("/usr/bin/node", "--expose-gc", "--more", tool), "wd"},
-		{"odd", nil, interpreterFlags{}, "odd", words("/opt/bin/weird", "-x", odd), "wd"},
-		{"exe", nil, interpreterFlags{}, "exe", words(exe), "wd"},
-		{"plain.txt", nil, interpreterFlags{}, "plain.txt", words(plain), "wd"},
+		{"child.js", nil, Interpreter{}, "child", words("/usr/bin/node", js), "wd"},
+		{"./child.js", words("--port", "1 2"), Interpreter{}, "child", words("/usr/bin/node", js, "--port", "1 2"), "wd"},
+		{js, nil, Interpreter{NodeArgs: "--a  --b=1"}, "child", words("/usr/bin/node", "--a", "--b=1", js), "wd"},
+		{"child.js", nil, Interpreter{Program: "bun", Args: "run"}, "child", words("/usr/bin/bun", "run", js), "wd"},
+		{"app.py", nil, Interpreter{}, "wd", words("/usr/bin/python3", py), "wd"},
+		{"app.py", nil, Interpreter{Program: "none"}, "wd", words(py), "wd"},
+		{"run.sh", nil, Interpreter{}, "run", words("/usr/bin/bash", sh), "wd"},
+		{"worker", nil, Interpreter{}, "worker", words(binary), "wd"},
+		{"./worker", words("x"), Interpreter{}, "worker", words(binary, "x"), "wd"},
+		{"tool", nil, Interpreter{Args: "--more"}, "tool", words("/usr/bin/node", "--expose-gc", "--more", tool), "wd"},
+		{"odd", nil, Interpreter{}, "odd", words("/opt/bin/weird", "-x", odd), "wd"},
+		{"exe", nil, Interpreter{}, "exe", words(exe), "wd"},
+		{"plain.txt", nil, Interpreter{}, "plain.txt", words(plain), "wd"},
 		// A name, although a file of that name is there: the command is behind --.
-		{"worker", words("node", "x.js"), interpreterFlags{}, "worker", words("node", "x.js"), ""},
-		{"web", words("./worker", "-v"), interpreterFlags{}, "web", words("./worker", "-v"), ""},
+		{"worker", words("node", "x.js"), Interpreter{}, "worker", words("node", "x.js"), ""},
+		{"web", words("./worker", "-v"), Interpreter{}, "web", words("./worker", "-v"), ""},
 	} {
-		inv, err := w.understand(c.target, c.rest, c.flags)
+		inv, err := w.Invocation(c.target, c.rest, c.flags)
 		dir := c.dir
 		if dir != "" {
 			dir = filepath.Join(w.dir, dir)
 		}
-		if err != nil || inv.name != c.name || !slices.Equal(inv.command, c.command) || inv.directory != dir {
-			t.Errorf("%s %q: %q %q in %q, %v", c.target, c.rest, inv.name, inv.command, inv.directory, err)
+		if err != nil || inv.Name != c.name || !slices.Equal(inv.Command, c.command) || inv.Directory != dir {
+			t.Errorf("%s %q: %q %q in %q, %v", c.target, c.rest, inv.Name, inv.Command, inv.Directory, err)
 		}
 	}
 	for _, c := range []struct {
 		target string
 		rest   []string
-		flags  interpreterFlags
-		code   int
+		flags  Interpreter
+		usage  bool
 		want   string
 	}{
-		{"nothing.js", nil, interpreterFlags{}, exitUsage, `there is no file "nothing.js", and no program behind --`},
-		{"", nil, interpreterFlags{}, exitUsage, `there is no file ""`},
-		{"web", words("node"), interpreterFlags{nodeArgs: "-x"}, exitUsage, "go with a file as the target"},
-		{"exe", nil, interpreterFlags{args: "-x"}, exitUsage, "is run by itself"},
-		{"child.js", nil, interpreterFlags{interpreter: "deno"}, exitFailed, "there is no deno in $PATH"},
-		{"worker/x", nil, interpreterFlags{}, exitFailed, "not a directory"},
+		{"nothing.js", nil, Interpreter{}, true, `there is no file "nothing.js", and no program behind --`},
+		{"", nil, Interpreter{}, true, `there is no file ""`},
+		{"web", words("node"), Interpreter{NodeArgs: "-x"}, true, "go with a file as the target"},
+		{"exe", nil, Interpreter{Args: "-x"}, true, "is run by itself"},
+		{"child.js", nil, Interpreter{Program: "deno"}, false, "there is no deno in $PATH"},
+		{"worker/x", nil, Interpreter{}, false, "not a directory"},
 	} {
-		if _, err := w.understand(c.target, c.rest, c.flags); err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != c.code {
+		if _, err := w.Invocation(c.target, c.rest, c.flags); err == nil || !strings.Contains(err.Error(), c.want) || isUsage(err) != c.usage {
 			t.Errorf("%s %q: %v", c.target, c.rest, err)
 		}
 	}
@@ -109,8 +109,8 @@ func TestVersionManagers(t *testing.T) {
 	if got := find("node"); got != "/.nvm/versions/node/v20.1.0/bin/node" {
 		t.Errorf("without an alias: %s", got)
 	}
-	if !strings.Contains(w.err.String(), "version manager") {
-		t.Errorf("the choice is not told: %q", w.err.String())
+	if !strings.Contains(w.notes.String(), "version manager") {
+		t.Errorf("the choice is not told: %q", w.notes.String())
 	}
 	for alias, want := range map[string]string{"18\n": "v18.20.3", "v18.3.0": "v18.3.0", "8.9": "v8.9.1", "lts/iron": "v20.1.0", "99": "v20.1.0"} {
 		w.file(t, "home/.nvm/alias/default", alias, 0o644)
@@ -158,11 +158,11 @@ func TestCompareVersions(t *testing.T) {
 
 func sign(n int) int { return max(-1, min(1, n)) }
 
-func TestUnderstandDirectory(t *testing.T) {
+func TestDirectoryInvocation(t *testing.T) {
 	for _, c := range []struct {
 		about, json string
 		files       []string
-		flags       interpreterFlags
+		flags       Interpreter
 		name        string
 		// command with "DIR" for the directory, or what the error says.
 		command, err string
@@ -174,7 +174,7 @@ func TestUnderstandDirectory(t *testing.T) {
 		{about: "index.js", json: `{"name":"a b"}`, files: []string{"index.js", "server.js", ".js"}, name: "a-b", command: "/usr/bin/node|DIR/index.js"},
 		{about: "what npm falls back to", json: `{}`, files: []string{"server.js"}, name: "pkg", command: "/usr/bin/node|DIR/server.js"},
 		{about: "main that is not there", json: `{"main":"gone.js"}`, name: "pkg", err: "neither a start script nor a main"},
-		{about: "a plain script", json: `{"scripts":{"start":" node server.js  --port 80 "}}`, flags: interpreterFlags{nodeArgs: "--x"}, name: "pkg", command: "/usr/bin/node|--x|server.js|--port|80"},
+		{about: "a plain script", json: `{"scripts":{"start":" node server.js  --port 80 "}}`, flags: Interpreter{NodeArgs: "--x"}, name: "pkg", command: "/usr/bin/node|--x|server.js|--port|80"},
 		{about: "a program of a dependency", json: `{"scripts":{"start":"next start"}}`, files: []string{"node_modules/.bin/next"}, name: "pkg", command: "DIR/node_modules/.bin/next|start"},
 		{about: "a variable", json: `{"scripts":{"start":"NODE_ENV=production node server.js"}}`, name: "pkg",
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; NODE_ENV=production exec node server.js"},
@@ -183,7 +183,7 @@ func TestUnderstandDirectory(t *testing.T) {
 		{about: "a script that writes to the terminal", json: `{"scripts":{"start":"node a.js \u001b]0;OWNED\u0007\u001b[2J\nclusterctl: all is well;"}}`, name: "pkg",
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; node a.js \x1b]0;OWNED\a\x1b[2J\nclusterctl: all is well;",
 			note:    "not pass SIGTERM on: node a.js \uFFFD]0;OWNED\uFFFD\uFFFD[2J\uFFFDclusterctl: all is well;\n"},
-		{about: "a script and --interpreter", json: `{"scripts":{"start":"node x"}}`, flags: interpreterFlags{interpreter: "bun"}, err: "says itself what to run"},
+		{about: "a script and --interpreter", json: `{"scripts":{"start":"node x"}}`, flags: Interpreter{Program: "bun"}, err: "says itself what to run"},
 		{about: "a program that is nowhere", json: `{"scripts":{"start":"frobnicate"}}`, err: "there is no frobnicate in $PATH"},
 		{about: "no JSON", json: `{`, err: "package.json: "},
 		{about: "no package.json", err: "has no package.json"},
@@ -201,19 +201,19 @@ func TestUnderstandDirectory(t *testing.T) {
 					w.file(t, "pkg/"+f, "", 0o644)
 				}
 			}
-			inv, err := w.understand(dir, nil, c.flags)
+			inv, err := w.Invocation(dir, nil, c.flags)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Fatalf("%+v, %v", inv, err)
 				}
 				return
 			}
-			got := strings.ReplaceAll(strings.Join(inv.command, "|"), dir, "DIR")
-			if err != nil || inv.name != c.name || got != c.command || inv.directory != dir {
-				t.Errorf("%q %s in %q, %v", inv.name, got, inv.directory, err)
+			got := strings.ReplaceAll(strings.Join(inv.Command, "|"), dir, "DIR")
+			if err != nil || inv.Name != c.name || got != c.command || inv.Directory != dir {
+				t.Errorf("%q %s in %q, %v", inv.Name, got, inv.Directory, err)
 			}
-			if !strings.Contains(w.err.String(), c.note) || c.note == "" && w.err.Len() > 0 {
-				t.Errorf("told: %q", w.err.String())
+			if !strings.Contains(w.notes.String(), c.note) || c.note == "" && w.notes.Len() > 0 {
+				t.Errorf("told: %q", w.notes.String())
 			}
 		})
 	}
@@ -233,7 +233,7 @@ func TestStartScript(t *testing.T) {
 		w := newWorld(t)
 		dir := w.mkdir(t, "a dir", 0o755)
 		w.file(t, "a dir/node_modules/.bin/show", "#!/bin/sh\nprintf '%s' \"$A|$B|$1\"\n[ -z \"$2\" ] || printf '|%s' \"$2\"\n", 0o755)
-		command, err := w.script(dir, strings.TrimSpace(script), interpreterFlags{})
+		command, err := w.script(dir, strings.TrimSpace(script), Interpreter{})
 		if err != nil {
 			t.Errorf("%s: %v", script, err)
 			continue
@@ -248,7 +248,7 @@ func TestStartScript(t *testing.T) {
 	// The program is the process that was started, so that it gets the SIGTERM.
 	w := newWorld(t)
 	w.file(t, "d/node_modules/.bin/pid", "#!/bin/sh\necho $$\n", 0o755)
-	command, err := w.script(filepath.Join(w.dir, "d"), "X='1' pid", interpreterFlags{})
+	command, err := w.script(filepath.Join(w.dir, "d"), "X='1' pid", Interpreter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,14 +260,14 @@ func TestStartScript(t *testing.T) {
 	}
 }
 
-// TestUnderstandFails: a directory that cannot be looked into is no missing file.
-func TestUnderstandFails(t *testing.T) {
+// TestInvocationFails: a directory that cannot be looked into is no missing file.
+func TestInvocationFails(t *testing.T) {
 	w := newWorld(t)
 	link := filepath.Join(w.dir, "loop.js")
 	if err := os.Symlink(link, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.understand(link, nil, interpreterFlags{}); err == nil || exitCode(err) != exitFailed {
+	if _, err := w.Invocation(link, nil, Interpreter{}); err == nil || isUsage(err) {
 		t.Errorf("%v", err)
 	}
 }

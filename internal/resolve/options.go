@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"fmt"
@@ -6,14 +6,15 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// leaveMulticast says which sockets stay the program's own because they joined a multicast group. A membership belongs to the
+// leaveMulticast names the sockets that each instance opens itself because they joined a multicast group. A membership belongs to the
 // open socket: on the shared one, which PID 1 keeps, the next worker could not join again.
-func (e *env) leaveMulticast(a units.App, r probeReport) error {
+func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 	var said []uint16
-	for _, b := range r.Binds {
+	for _, b := range found.Binds {
 		if !b.Multicast || slices.Contains(said, b.Port) {
 			continue
 		}
@@ -24,21 +25,21 @@ func (e *env) leaveMulticast(a units.App, r probeReport) error {
 					"omit --listen %s, so that each instance has a socket of its own", l)
 			}
 		}
-		e.note("probe: it joins a multicast group on UDP port %d, so each instance opens this socket itself", b.Port)
+		r.Note("probe: it joins a multicast group on UDP port %d, so each instance opens this socket itself", b.Port)
 	}
 	return nil
 }
 
 // keepOptions puts the options that the program set on its sockets before it bound them into the socket units. The
 // program's user writes the report, so options that take a capability are left to the shim, which has no more than the worker.
-func (e *env) keepOptions(a *units.App, r probeReport) {
+func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
 		name := l.FDName()
 		if len(a.Sockets()) == 1 {
 			name = ""
 		}
-		for _, b := range r.Binds {
+		for _, b := range found.Binds {
 			if !answers(b, l) {
 				continue
 			}
@@ -48,7 +49,7 @@ func (e *env) keepOptions(a *units.App, r probeReport) {
 				same := func(q units.SocketOption) bool { return q.Listener == o.Listener && q.Key == o.Key }
 				if ok && !o.Trusted() && o.Fits(l) && !slices.ContainsFunc(a.SocketOptions, same) {
 					a.SocketOptions = append(a.SocketOptions, o)
-					e.note("probe: %s of %s is kept", o, describeListener(l))
+					r.Note("probe: %s of %s is kept", o, l.Description())
 				}
 			}
 		}
@@ -64,4 +65,16 @@ func answers(b contract.ProbeBind, l units.Listener) bool {
 		return false
 	}
 	return (b.Type == "dgram") == (l.Network == units.UDP)
+}
+
+// noteProgramMode names the mode that a program gives its Unix socket itself, by its umask or after the bind, if the socket of the
+// app has another one.
+func (r *Resolver) noteProgramMode(a units.App, found contract.Report) {
+	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
+	for _, b := range found.Binds {
+		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
+			r.Note("probe: the program makes %s with mode %s, and clusterctl with %s; to change it: --socket-mode %[2]s",
+				text.Printable(b.Address), text.Printable(b.Mode), given[2])
+		}
+	}
 }

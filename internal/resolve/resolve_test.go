@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"os"
@@ -7,19 +7,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// dynamic are the flags of an app whose user does not depend on who runs the tests.
-func dynamic() *appFlags {
-	return &appFlags{runAs: "dynamic", activation: activationAuto, drain: drainAuto}
+// dynamic is a request for an app whose user does not depend on who runs the tests.
+func dynamic(a units.App) Request {
+	return Request{App: a, Given: Given{RunAs: true, Directory: a.Directory != ""}}
 }
 
-func TestSettleProgram(t *testing.T) {
+func TestProgram(t *testing.T) {
 	w := newWorld(t)
 	worker := w.file(t, "wd/worker", "#!/bin/sh\n", 0o755)
 	w.file(t, "wd/plain", "", 0o644)
@@ -33,7 +34,7 @@ func TestSettleProgram(t *testing.T) {
 		a := units.App{Command: strings.Fields(command), Directory: wd}
 		given := slices.Clone(a.Command)
 		before := a.Command
-		if err := w.settleProgram(&a); err != nil || strings.Join(a.Command, " ") != want {
+		if err := w.program(&a); err != nil || strings.Join(a.Command, " ") != want {
 			t.Errorf("%s: %q, %v", command, a.Command, err)
 		}
 		if !slices.Equal(before, given) {
@@ -47,14 +48,14 @@ func TestSettleProgram(t *testing.T) {
 		".":         "is not in $PATH", "./": "is not a file", "/dev/null": "is not a file", "./plain/x": "not a directory",
 	} {
 		a := units.App{Command: []string{command}, Directory: wd}
-		err := w.settleProgram(&a)
-		if err == nil || !strings.Contains(err.Error()+"\nhint: "+w.hintFor(err), want) || exitCode(err) != exitFailed {
-			t.Errorf("%s: %v, hint %q", command, err, w.hintFor(err))
+		err := w.program(&a)
+		if err == nil || !strings.Contains(err.Error()+"\nhint: "+fault.Hint(err), want) || isUsage(err) {
+			t.Errorf("%s: %v, hint %q", command, err, fault.Hint(err))
 		}
 	}
 }
 
-func TestSettle(t *testing.T) {
+func TestApp(t *testing.T) {
 	w := newWorld(t)
 	who := guard.Identity{UID: -1}
 	if block := who.BlockedBy(w.dir); block != "" {
@@ -66,7 +67,8 @@ func TestSettle(t *testing.T) {
 	a := units.App{
 		Command: []string{"./worker", "data"}, EnvFiles: []units.EnvFile{{Path: "env"}, {Path: "gone", Optional: true}}, Writable: []string{"../wd"},
 	}
-	if err := w.settle(&a, dynamic()); err != nil {
+	a, err := w.App(dynamic(a))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if a.Directory != wd || a.Command[0] != worker || a.EnvFiles[0].Path != wd+"/env" || a.EnvFiles[1].Path != wd+"/gone" || a.Writable[0] != wd ||
@@ -88,29 +90,29 @@ func TestSettle(t *testing.T) {
 		{units.App{Command: []string{closed + "/worker"}}, "a dynamic user cannot reach the program " + closed + "/worker: no permission on " + closed},
 		{units.App{Command: []string{worker}, Directory: closed}, "a dynamic user cannot enter the directory " + closed},
 	} {
-		err := w.settle(&c.app, dynamic())
-		if err == nil || !strings.Contains(err.Error()+"\nhint: "+w.hintFor(err), c.want) {
-			t.Errorf("%+v: %v, hint %q", c.app, err, w.hintFor(err))
+		_, err := w.App(dynamic(c.app))
+		if err == nil || !strings.Contains(err.Error()+"\nhint: "+fault.Hint(err), c.want) {
+			t.Errorf("%+v: %v, hint %q", c.app, err, fault.Hint(err))
 		}
 	}
 
 	// A directory that nobody asked for and the user cannot enter becomes "/", unless an argument is relative to it.
-	w.getwd = func() (string, error) { return closed, nil }
+	w.Getwd = func() (string, error) { return closed, nil }
 	a = units.App{Command: []string{worker, "-x", "/etc", "other"}}
-	if err := w.settle(&a, dynamic()); err != nil || a.Directory != "/" || !strings.Contains(w.err.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
-		t.Errorf("%+v, %v, %q", a, err, w.err.String())
+	if a, err = w.App(dynamic(a)); err != nil || a.Directory != "/" || !strings.Contains(w.notes.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
+		t.Errorf("%+v, %v, %q", a, err, w.notes.String())
 	}
 	a = units.App{Command: []string{worker, "data"}}
-	if err := w.settle(&a, dynamic()); err == nil || !strings.Contains(err.Error(), "cannot enter the directory") {
+	if a, err = w.App(dynamic(a)); err == nil || !strings.Contains(err.Error(), "cannot enter the directory") {
 		t.Errorf("%+v, %v", a, err)
 	}
-	w.getwd = func() (string, error) { return "", os.ErrNotExist }
-	if err := w.settle(&units.App{Command: []string{worker}}, dynamic()); err == nil || w.hintFor(err) != "cd /" {
+	w.Getwd = func() (string, error) { return "", os.ErrNotExist }
+	if _, err := w.App(dynamic(units.App{Command: []string{worker}})); err == nil || fault.Hint(err) != "cd /" {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestSettleUser(t *testing.T) {
+func TestUser(t *testing.T) {
 	w := newWorld(t)
 	dir, err := os.Stat(w.dir)
 	if err != nil {
@@ -121,21 +123,20 @@ func TestSettleUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	var a units.App
-	if err := w.settleUser(&a, &appFlags{}, dir); err != nil {
-		t.Fatal(err)
-	}
+	w.chooseUser(&a, dir.Sys().(*syscall.Stat_t).Uid)
 	// The owner of the directory, unless that is root.
 	if self.Uid == "0" && !a.RunAs.Dynamic() || self.Uid != "0" && a.RunAs.User != self.Username {
 		t.Errorf("%+v for a directory of %s", a.RunAs, self.Username)
 	}
-	for runAs, want := range map[string]string{
-		"no-such-user-here": `there is no user "no-such-user-here"` + "\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
-		"root:no-such-here": `there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here", "root": "", "0": "", "root:0": "", "dynamic": "",
+	const noUser, noGroup = "no-such-user-here", "no-such-here"
+	for as, want := range map[units.RunAs]string{
+		{User: noUser}:                 `there is no user "no-such-user-here"` + "\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
+		{User: "root", Group: noGroup}: `there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here",
+		{User: "root"}:                 "", {User: "0"}: "", {User: "root", Group: "0"}: "", {}: "",
 	} {
-		a := units.App{RunAs: parseRunAs(runAs)}
-		err := w.settleUser(&a, &appFlags{runAs: runAs}, dir)
-		if want == "" && err != nil || want != "" && (err == nil || err.Error()+"\nhint: "+w.hintFor(err) != want) {
-			t.Errorf("%s: %v", runAs, err)
+		err := checkUser(as)
+		if want == "" && err != nil || want != "" && (err == nil || err.Error()+"\nhint: "+fault.Hint(err) != want) {
+			t.Errorf("%s: %v", as, err)
 		}
 	}
 }
@@ -178,7 +179,8 @@ func TestReadiness(t *testing.T) {
 		{units.Native, "/usr/bin/gunicorn app:app", units.ReadyNotify}, {units.Native, "/usr/bin/python3 /usr/bin/gunicorn", units.ReadyNotify},
 		{units.Native, "/usr/bin/ruby -S puma", units.ReadyNotify}, {units.Native, "/usr/bin/python3 a b c gunicorn", units.ReadyExec}, {units.Adopt, "/usr/bin/puma", units.ReadyExec},
 	} {
-		if got := readiness(units.App{Activation: c.activation, Command: strings.Fields(c.command)}); got != c.want {
+		a := units.App{Activation: c.activation, Command: strings.Fields(c.command)}
+		if got := readiness(a, builtWithActivation(a.Command[0])); got != c.want {
 			t.Errorf("%v %s: %v", c.activation, c.command, got)
 		}
 	}
@@ -191,23 +193,25 @@ func TestReadiness(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	given := Given{Directory: true, RunAs: true}
 	for _, c := range []struct {
-		activation, drain, ready string
-		native, noDrain          bool
-		want                     units.Ready
+		about           string
+		given           Given
+		native, noDrain bool
+		want            units.Ready
 	}{
-		{"auto", "auto", "", true, true, units.ReadyNotify},
-		{"auto", "epoll", "", true, false, units.ReadyNotify},
-		{"auto", "auto", "exec", true, true, units.ReadyExec},
-		{"adopt", "auto", "", false, false, units.ReadyExec},
+		{"nothing given", given, true, true, units.ReadyNotify},
+		{"the drain", Given{Directory: true, RunAs: true, Drain: true}, true, false, units.ReadyNotify},
+		{"ready", Given{Directory: true, RunAs: true, Ready: true}, true, true, units.ReadyExec},
+		{"the activation", Given{Directory: true, RunAs: true, Activation: true}, false, false, units.ReadyExec},
+		{"everything", Everything(), false, false, units.ReadyExec},
 	} {
-		f := &appFlags{runAs: "dynamic", instances: "1", restart: "always", sandbox: "default", activation: c.activation, drain: c.drain, ready: c.ready, minUptime: contract.MinUptime}
-		a, err := f.app("x", []string{ours})
-		if err == nil {
-			err = w.settle(&a, f)
-		}
+		a, err := w.App(Request{App: units.App{Name: "x", Command: []string{ours}, Ready: units.ReadyExec}, Given: c.given})
 		if err != nil || (a.Activation == units.Native) != c.native || a.Shim.NoDrain != c.noDrain || a.Ready != c.want {
-			t.Errorf("%+v: %+v, %v", c, a, err)
+			t.Errorf("%s: %+v, %v", c.about, a, err)
+		}
+		if a.Directory != "" {
+			t.Errorf("%s: the directory is %s", c.about, a.Directory)
 		}
 	}
 }

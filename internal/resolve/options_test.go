@@ -1,9 +1,10 @@
-package main
+package resolve
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -52,12 +53,12 @@ func TestLeaveMulticast(t *testing.T) {
 	r := reportOf(t, binds(bind("inet", "dgram", "0.0.0.0", "5353", `,"multicast":true`), bind("inet6", "dgram", "::", "5353", `,"multicast":true`), bind("inet", "stream", "0.0.0.0", "80", listening)))
 	w := newWorld(t)
 	a := units.App{Name: "web", Command: []string{"/bin/true"}}
-	if err := w.adopted(&a, r); err != nil || len(a.Listen) != 1 || a.Listen[0].Port != 80 || strings.Count(w.err.String(), "it joins a multicast group on UDP port 5353, so each instance opens this socket itself\n") != 1 {
-		t.Errorf("%v %v\n%s", a.Listen, err, w.err.String())
+	if a, err := w.adopt(a, r); err != nil || len(a.Listen) != 1 || a.Listen[0].Port != 80 || strings.Count(w.notes.String(), "it joins a multicast group on UDP port 5353, so each instance opens this socket itself\n") != 1 {
+		t.Errorf("%v %v\n%s", a.Listen, err, w.notes.String())
 	}
 	a.Listen = []units.Listener{{Network: units.UDP, Port: 5353}}
-	err := w.adopted(&a, r)
-	if exitCode(err) != exitFailed || w.hintFor(err) != "omit --listen udp:5353, so that each instance has a socket of its own" {
-		t.Errorf("%v, hint %q", err, w.hintFor(err))
+	_, err := w.adopt(a, r)
+	if err == nil || isUsage(err) || fault.Hint(err) != "omit --listen udp:5353, so that each instance has a socket of its own" {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package resolve
 
 import (
 	"cmp"
@@ -20,26 +20,26 @@ type packageJSON struct {
 	Scripts map[string]string `json:"scripts"`
 }
 
-// understandDirectory takes a directory with a package.json: its start script, its main, or what npm falls back to.
-func (e *env) understandDirectory(target string, f interpreterFlags) (invocation, error) {
-	dir, err := e.absolutePath(target)
+// directoryInvocation returns the command of a directory with a package.json: its start script, its main, or what npm falls back to.
+func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation, error) {
+	dir, err := r.absolute(target)
 	if err != nil {
-		return invocation{}, err
+		return Invocation{}, err
 	}
 	path := filepath.Join(dir, "package.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return invocation{}, fault.WithHint(fmt.Errorf("the directory %s has no package.json to tell what to run", dir),
-			"clusterctl install %s/app.js, or clusterctl install %s --cwd %[1]s -- PROGRAM", text.Shell(target), text.Shell(appName(dir)))
+		return Invocation{}, fault.WithHint(fmt.Errorf("the directory %s has no package.json to tell what to run", dir),
+			"clusterctl install %s/app.js, or clusterctl install %s --cwd %[1]s -- PROGRAM", text.Shell(target), text.Shell(AppName(dir)))
 	}
 	var p packageJSON
 	if err := json.Unmarshal(data, &p); err != nil {
-		return invocation{}, fmt.Errorf("%s: %w", path, err)
+		return Invocation{}, fmt.Errorf("%s: %w", path, err)
 	}
 	name := cmp.Or(origin.PackageName(dir), origin.DirectoryName(dir), filepath.Base(dir))
-	inv := invocation{name: appName(name), directory: dir}
+	inv := Invocation{Name: AppName(name), Directory: dir}
 	if script := strings.TrimSpace(p.Scripts["start"]); script != "" {
-		inv.command, err = e.script(dir, script, f)
+		inv.Command, err = r.script(dir, script, f)
 		return inv, err
 	}
 	mains := []string{"index.js", "server.js"}
@@ -49,12 +49,12 @@ func (e *env) understandDirectory(target string, f interpreterFlags) (invocation
 	for _, main := range mains {
 		file := filepath.Join(dir, main)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
-			prefix, err := e.interpreter(file, f)
-			inv.command = append(prefix, file)
+			prefix, err := r.interpreter(file, f)
+			inv.Command = append(prefix, file)
 			return inv, err
 		}
 	}
-	return invocation{}, fault.WithHint(fmt.Errorf("%s has neither a start script nor a main that is there", path), "name the file: clusterctl install %s/app.js", text.Shell(target))
+	return Invocation{}, fault.WithHint(fmt.Errorf("%s has neither a start script nor a main that is there", path), "name the file: clusterctl install %s/app.js", text.Shell(target))
 }
 
 // shellSyntax are characters that make more of a line than words; of these, shellControl make more than one command.
@@ -65,31 +65,31 @@ const (
 
 // script runs npm's start script without npm, which would stand between systemd and the program. A plain "node FILE
 // ARGS" needs no shell either; anything else gets one, with the package's own programs in $PATH as npm has it.
-func (e *env) script(dir, script string, f interpreterFlags) ([]string, error) {
-	if f.interpreter != "" || f.args != "" {
+func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
+	if f.Program != "" || f.Args != "" {
 		return nil, fault.WithHint(fault.Usagef("the start script %q says itself what to run", script), "name the file instead of the directory")
 	}
 	words := strings.Fields(script)
 	bin := filepath.Join(dir, "node_modules/.bin")
 	if strings.ContainsAny(script, shellSyntax) {
-		return []string{"/bin/sh", "-c", "PATH=" + text.Shell(bin) + ":$PATH; export PATH; " + e.execLast(script)}, nil
+		return []string{"/bin/sh", "-c", "PATH=" + text.Shell(bin) + ":$PATH; export PATH; " + r.execLast(script)}, nil
 	}
 	local := filepath.Join(bin, words[0])
 	if _, err := os.Stat(local); err == nil {
 		return append([]string{local}, words[1:]...), nil
 	}
-	program, err := e.findInterpreter(words[:1])
+	program, err := r.findInterpreter(words[:1])
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]string{program}, strings.Fields(f.nodeArgs), words[1:]), nil
+	return slices.Concat([]string{program}, strings.Fields(f.NodeArgs), words[1:]), nil
 }
 
 // execLast makes the shell become a simple command, so that the program is systemd's main process and gets its SIGTERM.
 // Of a compound one the shell stays the main process, which is said.
-func (e *env) execLast(script string) string {
+func (r *Resolver) execLast(script string) string {
 	if strings.ContainsAny(script, shellControl) {
-		e.note("the start script is run by a shell, which does not pass SIGTERM on: %s", script)
+		r.Note("the start script is run by a shell, which does not pass SIGTERM on: %s", script)
 		return script
 	}
 	rest := script

@@ -2,49 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
-	"strconv"
-	"strings"
 
-	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
-	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
-	"github.com/clusterctl/clusterctl/units"
-	"github.com/clusterctl/clusterctl/units/control"
 )
-
-// instanceEnv is the environment of one instance, as "env --json" prints it (schema 1).
-type instanceEnv struct {
-	Unit     string `json:"unit"`
-	Instance int    `json:"instance"`
-	// Running: the variables are those of the process, and not those of the unit.
-	Running   bool          `json:"running"`
-	Variables []envVariable `json:"variables"`
-	// Files are read at each start, by systemd or by the shim; what is in them is not among the variables of the unit.
-	Files []envFile `json:"files"`
-}
-
-type envVariable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-	// Masked: the value, or the password in it, is replaced by stars.
-	Masked bool `json:"masked,omitempty"`
-	// NeedsRoot: only root may know the value, which is "" here.
-	NeedsRoot bool `json:"needs_root,omitempty"`
-}
-
-type envFile struct {
-	Path     string `json:"path"`
-	Optional bool   `json:"optional"`
-	// ByWorker: the shim reads the file, as the user of the workers.
-	ByWorker bool `json:"byWorker,omitempty"`
-}
 
 type envOptions struct{ asJSON, running, secrets bool }
 
@@ -81,9 +45,12 @@ func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
 		return err
 	}
 	defer conn.Close()
-	var all []instanceEnv
+	c := e.collector(conn)
+	var all []status.Environment
 	for _, t := range targets {
-		one, err := e.environment(ctx, conn, t, o)
+		one, err := c.Environment(ctx, status.Listed{App: t.app, Count: t.listed}, status.EnvironmentOptions{
+			Instance: t.instance, Running: o.running, Secrets: o.secrets,
+		})
 		if err != nil {
 			return err
 		}
@@ -91,8 +58,8 @@ func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
 	}
 	if o.asJSON {
 		return e.printJSON(struct {
-			Schema    int           `json:"schema"`
-			Instances []instanceEnv `json:"instances"`
+			Schema    int                  `json:"schema"`
+			Instances []status.Environment `json:"instances"`
 		}{status.SchemaVersion, all})
 	}
 	for i, one := range all {
@@ -110,123 +77,8 @@ func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
 	return nil
 }
 
-// environment of the instance that is named, or of the first of the app that will do.
-func (e *env) environment(ctx context.Context, conn *control.Conn, t target, o envOptions) (instanceEnv, error) {
-	numbers := numbers(t.listed)
-	if t.instance > 0 {
-		numbers = []int{t.instance}
-	}
-	var names []string
-	for _, n := range numbers {
-		names = append(names, t.app.Name.Instance(n))
-	}
-	if !o.running {
-		names = names[:min(len(names), 1)]
-	}
-	states, err := conn.States(ctx, names)
-	if err != nil {
-		return instanceEnv{}, err
-	}
-	i := 0
-	if o.running {
-		if i = slices.IndexFunc(states, func(st control.State) bool { return st.MainPID > 0 }); i < 0 {
-			return instanceEnv{}, fault.WithHint(fmt.Errorf("%s does not run, so no process has an environment", t), "clusterctl env %s", t)
-		}
-	}
-	if len(states) == 0 {
-		return instanceEnv{}, fmt.Errorf("%s has no instance", t)
-	}
-	one := instanceEnv{Unit: states[i].Unit, Instance: numbers[i], Running: o.running, Variables: []envVariable{}, Files: []envFile{}}
-	vars := states[i].Environment
-	secret := t.app.SecretEnv
-	if o.running {
-		if vars, err = e.host.Environ(states[i].MainPID); err != nil {
-			return instanceEnv{}, environError(states[i].Unit, err)
-		}
-	} else {
-		for _, f := range states[i].EnvFiles {
-			if f.Path == e.store.ValuesPath(t.app.Name) {
-				vars = one.described(t.app, vars)
-				continue
-			}
-			one.Files = append(one.Files, envFile{Path: f.Path, Optional: f.Optional})
-		}
-		for _, f := range t.app.EnvFiles {
-			if f.ByWorker {
-				one.Files = append(one.Files, envFile{f.Path, f.Optional, true})
-			}
-		}
-		for _, name := range secret {
-			one.Variables = append(one.Variables, envVariable{Name: name, Value: mask.Stars, Masked: true})
-		}
-	}
-	if !o.running && t.app.NeedsShim() {
-		vars = launched(t.app, vars, numbers[i])
-	}
-	for _, v := range vars {
-		shown := variable(v, o.secrets)
-		if slices.Contains(secret, shown.Name) && !o.secrets {
-			shown.Value, shown.Masked = mask.Stars, true
-		}
-		one.Variables = append(one.Variables, shown)
-	}
-	slices.SortStableFunc(one.Variables, func(a, b envVariable) int { return strings.Compare(a.Name, b.Name) })
-	return one, nil
-}
-
-// described replaces variables of the unit by the variables of the values file, which win. It lists variables with a hidden
-// value at once.
-func (one *instanceEnv) described(a units.App, vars []string) []string {
-	for _, v := range a.Env {
-		vars = slices.DeleteFunc(vars, func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
-		if v.Hidden {
-			one.Variables = append(one.Variables, envVariable{Name: v.Name, NeedsRoot: true})
-			continue
-		}
-		vars = append(vars, v.Name+"="+v.Value)
-	}
-	return vars
-}
-
-// launched returns the variables as the shim changes them before it starts the program of an instance.
-func launched(a units.App, vars []string, instance int) []string {
-	set := func(name string, n int) {
-		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
-		vars = append(vars, fmt.Sprintf("%s=%d", name, n))
-	}
-	set(contract.InstanceVariable, instance)
-	set(contract.NodeInstanceVariable, instance-1)
-	for _, v := range a.Shim.Increment {
-		i := slices.IndexFunc(vars, func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
-		if i < 0 {
-			continue
-		}
-		if n, err := strconv.Atoi(strings.TrimPrefix(vars[i], v.Name+"=")); err == nil {
-			set(v.Name, n+instance-1)
-		}
-	}
-	return vars
-}
-
-func environError(unit string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s has ended just now: %w", unit, err)
-	}
-	return fmt.Errorf("reading the environment of %s: %w", unit, err)
-}
-
-// variable splits NAME=VALUE, and masks a value that looks secret unless secrets are to be shown.
-func variable(assignment string, secrets bool) envVariable {
-	name, value, _ := strings.Cut(assignment, "=")
-	v := envVariable{Name: name, Value: value}
-	if !secrets {
-		v.Value, v.Masked = mask.Value(name, value)
-	}
-	return v
-}
-
 // printEnv prints assignments as a shell would take them, and files as comments.
-func (e *env) printEnv(one instanceEnv) {
+func (e *env) printEnv(one status.Environment) {
 	for _, f := range one.Files {
 		may := ""
 		if f.Optional {

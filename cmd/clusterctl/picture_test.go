@@ -15,6 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -235,9 +236,9 @@ func TestNumbers(t *testing.T) {
 
 func TestPrintEnv(t *testing.T) {
 	w := newWorld(t)
-	one := instanceEnv{
-		Unit: "web@1.service", Instance: 1, Variables: []envVariable{variable("A=x y", false), variable("B=\x1b[2Jz", false), variable("KEY=k", false)},
-		Files: []envFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
+	one := status.Environment{
+		Unit: "web@1.service", Instance: 1, Variables: []status.Variable{{Name: "A", Value: "x y"}, {Name: "B", Value: "\x1b[2Jz"}, {Name: "KEY", Value: mask.Stars, Masked: true}},
+		Files: []status.EnvironmentFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
 	}
 	w.printEnv(one)
 	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
@@ -248,7 +249,7 @@ func TestPrintEnv(t *testing.T) {
 	if w.printEnv(one); strings.Contains(w.out.String(), "\x1b") {
 		t.Errorf("%q", w.out.String())
 	}
-	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []instanceEnv{one}})
+	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []status.Environment{one}})
 	if err == nil {
 		err = outputschema.Check("env", data)
 	}

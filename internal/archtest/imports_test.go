@@ -44,7 +44,7 @@ var directions = []struct {
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
-	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/mask", "internal/text", "activation/shim/contract"}},
 	{"internal/resolve", []string{
 		"units", "units/config", "units/control", "units/install",
 		"internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/text",

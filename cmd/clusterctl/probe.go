@@ -89,7 +89,8 @@ func (e *env) announceProbe(ctx context.Context, conn *control.Conn, a units.App
 	for _, w := range a.Command {
 		words = append(words, text.Shell(w))
 	}
-	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", strings.Join(words, " "), runsAs(a), text.Duration(timeout))
+	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", strings.Join(words, " "), runsAs(a),
+		text.Duration(timeout))
 	avoid := "--no-listen for a program without a port, or --no-probe with --listen PORT"
 	if len(a.Listen) > 0 {
 		avoid = "--no-probe"

@@ -56,9 +56,12 @@ func TestFile(t *testing.T) {
 
 func TestValue(t *testing.T) {
 	for in, want := range map[string]string{
-		"A=1": "1", "PASSWORD=x": Stars, "db_password=x": Stars, "DBPASSWORD=x": Stars, "API_KEY=x": Stars, "KEY=x": Stars, "TOKEN=": "", "TOKEN=a=b": Stars,
-		"KEYBOARD=us": "us", "MONKEY=1": "1", "PWD=/srv": "/srv", "DB_PWD=x": Stars, "CREDENTIALS_DIRECTORY=/run/c": "/run/c", "SSH_AUTH_SOCK=/run/s": "/run/s",
-		"URL=postgres://joe:hunter2@db/x?y=1": "postgres://joe:" + Stars + "@db/x?y=1", "SITE=http://example.org:80/a@b": "http://example.org:80/a@b", "AUTHOR=joe": "joe",
+		"A=1": "1", "PASSWORD=x": Stars, "db_password=x": Stars, "DBPASSWORD=x": Stars, "API_KEY=x": Stars, "KEY=x": Stars, "TOKEN=": "",
+		"TOKEN=a=b":   Stars,
+		"KEYBOARD=us": "us", "MONKEY=1": "1", "PWD=/srv": "/srv", "DB_PWD=x": Stars, "CREDENTIALS_DIRECTORY=/run/c": "/run/c",
+		"SSH_AUTH_SOCK=/run/s":                "/run/s",
+		"URL=postgres://joe:hunter2@db/x?y=1": "postgres://joe:" + Stars + "@db/x?y=1",
+		"SITE=http://example.org:80/a@b":      "http://example.org:80/a@b", "AUTHOR=joe": "joe",
 		"SECRETS=x": Stars, "AWS_SECRET_ACCESS_KEY=x": Stars, "SESSION_COOKIE=x": Stars, "TOKENIZER=x": "x", "PASSENGER=x": "x",
 	} {
 		name, value, _ := strings.Cut(in, "=")

@@ -16,7 +16,8 @@ import (
 // listensOnPathOf reports whether the program listens on a Unix socket of the app.
 func listensOnPathOf(found contract.Report, a units.App) bool {
 	for _, b := range found.Binds {
-		if b.Listening && b.Family == "unix" && slices.ContainsFunc(a.Listen, func(l units.Listener) bool { return l.Bind == 0 && l.Path == b.Address }) {
+		ours := func(l units.Listener) bool { return l.Bind == 0 && l.Path == b.Address }
+		if b.Listening && b.Family == "unix" && slices.ContainsFunc(a.Listen, ours) {
 			return true
 		}
 	}
@@ -102,6 +103,7 @@ func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.L
 	if !binds[0].Host.Is4() {
 		wide.Host = netip.IPv6Unspecified()
 	}
-	r.Note("probe: the program binds only %s, so nothing else is opened; to open it to other machines: --listen %s", describeAll(binds), wide)
+	r.Note("probe: the program binds only %s, so nothing else is opened; to open it to other machines: --listen %s",
+		describeAll(binds), wide)
 	return list
 }

@@ -31,7 +31,8 @@ func (r *Resolver) Apps(path string) ([]units.App, error) {
 	}
 	data, err := os.ReadFile(full)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.WithHint(fmt.Errorf("there is no file %q", path), "give its name: -f FILE (clusterctl.yaml(5) says what is in it)")
+		return nil, fault.WithHint(fmt.Errorf("there is no file %q", path),
+			"give its name: -f FILE (clusterctl.yaml(5) says what is in it)")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
@@ -82,7 +83,9 @@ func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	} else {
 		found, err := r.findInterpreter([]string{program})
 		if err != nil {
-			return &units.FieldError{Key: "command", Message: fmt.Sprintf("the program %q is not in $PATH", program), Hint: "give its full path"}
+			return &units.FieldError{
+				Key: "command", Message: fmt.Sprintf("the program %q is not in $PATH", program), Hint: "give its full path",
+			}
 		}
 		program = found
 	}

@@ -48,7 +48,8 @@ func TestApps(t *testing.T) {
 		}
 	}
 	w.file(t, "wd/bad.yaml", "apps:\n  shop:\n    command: [nod]\n    liste: 80\n", 0o644)
-	if _, err := w.Apps("bad.yaml"); err == nil || !strings.Contains(err.Error(), `bad.yaml:3: apps.shop.command: the program "nod" is not in $PATH`) || !strings.Contains(err.Error(), "bad.yaml:4") {
+	if _, err := w.Apps("bad.yaml"); err == nil || !strings.Contains(err.Error(),
+		`bad.yaml:3: apps.shop.command: the program "nod" is not in $PATH`) || !strings.Contains(err.Error(), "bad.yaml:4") {
 		t.Errorf("the error is %v", err)
 	}
 	chosen, err := Choose(apps, []string{"mailer"}, "x.yaml")

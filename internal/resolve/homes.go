@@ -183,9 +183,12 @@ func installation(program string) []string {
 
 // project returns the highest directory below the home that looks like the root of a project, or dir itself.
 func project(dir string) string {
+	marks := []string{
+		"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git",
+	}
 	root := dir
 	for d := dir; guard.InHome(d) && !guard.IsHome(d); d = filepath.Dir(d) {
-		for _, mark := range []string{"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git"} {
+		for _, mark := range marks {
 			if _, err := os.Lstat(filepath.Join(d, mark)); err == nil {
 				root = d
 			}

@@ -22,7 +22,8 @@ func TestCommon(t *testing.T) {
 func TestInstallation(t *testing.T) {
 	for program, want := range map[string][]string{
 		"/home/a/.pyenv/shims/python": {"/home/a/.pyenv"}, "/home/a/.volta/bin/node": {"/home/a/.volta"},
-		"/home/a/bin/tool": {"/home/a/bin/tool"}, "/home/a/.cargo/bin/tool": {"/home/a/.cargo/bin/tool"}, "/home/a/app/run": {"/home/a/app/run"},
+		"/home/a/bin/tool": {"/home/a/bin/tool"}, "/home/a/.cargo/bin/tool": {"/home/a/.cargo/bin/tool"},
+		"/home/a/app/run": {"/home/a/app/run"},
 	} {
 		if got := installation(program); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", program, got, want)

@@ -42,7 +42,8 @@ func TestSameListeners(t *testing.T) {
 			a.Listen = nil
 			a.Env = append([]units.EnvVar{{Name: "ADMIN_PORT", Value: "1"}}, a.Env...)
 		}, false},
-		{"other arguments without --listen", func(a *units.App) { a.Listen = nil; a.Command = []string{"/usr/bin/node", "other.js"} }, false},
+		{"other arguments without --listen", func(a *units.App) { a.Listen = nil; a.Command = []string{"/usr/bin/node", "other.js"} },
+			false},
 		{"other arguments with --listen", func(a *units.App) { a.Command = []string{"/usr/bin/node", "other.js"} }, true},
 		{"another program with --listen", func(a *units.App) { a.Command = []string{"/usr/bin/bun", "server.js"} }, false},
 		{"another address", func(a *units.App) { a.Listen = listen("8081") }, false},

@@ -46,7 +46,8 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	case o.DryRun && len(a.Listen) > 0:
 		return a, nil, nil
 	case o.DryRun:
-		return a, nil, fault.WithHint(fault.Usagef("where does the app listen? A dry run does not run the program to find out"), "give --listen 8080, or --no-listen")
+		return a, nil, fault.WithHint(fault.Usagef("where does the app listen? A dry run does not run the program to find out"),
+			"give --listen 8080, or --no-listen")
 	default:
 		found, err := probe(ctx, a, o.Times)
 		if err == nil {
@@ -135,12 +136,8 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 		four := slices.ContainsFunc(binds, func(f units.Listener) bool { return f.Host.Is4() })
 		six := slices.ContainsFunc(binds, func(f units.Listener) bool { return !f.Host.Is4() })
 		switch {
-		case len(binds) == 0 && found[0].Network == units.Unix:
-			return fault.WithHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
-				"--listen %s, or tell the program its port", found[0])
 		case len(binds) == 0:
-			return fault.WithHint(fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found)),
-				"--listen %s, or tell the program its port", mapped(l, found[0]))
+			return notBound(l, found)
 		case l.Network == units.Unix || l.Host.IsValid():
 			listen = append(listen, l)
 		case l.Bind == 0 && !slices.ContainsFunc(binds, everywhere):
@@ -156,6 +153,15 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	}
 	a.Listen = listen
 	return nil
+}
+
+// notBound is the error of a listener that the program does not bind.
+func notBound(l units.Listener, found []units.Listener) error {
+	err := fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found))
+	if found[0].Network == units.Unix {
+		return fault.WithHint(err, "--listen %s, or tell the program its port", found[0])
+	}
+	return fault.WithHint(err, "--listen %s, or tell the program its port", mapped(l, found[0]))
 }
 
 // byFamily splits a bare port for a program that binds IPv4 alone, or one socket for each family.

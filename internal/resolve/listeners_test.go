@@ -35,25 +35,28 @@ const listening = `,"listening":true`
 func binds(list ...string) string { return `{"binds":[` + strings.Join(list, ",") + `]}` }
 
 func TestListenersOf(t *testing.T) {
+	four := func(address, port string) string { return bind("inet", "stream", address, port, listening) }
+	six := func(address, port string) string { return bind("inet6", "stream", address, port, listening) }
+	only6 := func(port string) string { return bind("inet6", "stream", "::", port, listening+`,"v6only":true`) }
 	for text, want := range map[string]string{
-		`{}`: "",
-		binds(bind("inet6", "stream", "::", "8080", listening)):                                                                    "8080",
-		binds(bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)):                                                   "[::]:8080",
-		binds(bind("inet", "stream", "0.0.0.0", "8080", listening)):                                                                "0.0.0.0:8080",
-		binds(bind("inet", "stream", "127.0.0.1", "8080", listening)):                                                              "127.0.0.1:8080",
-		binds(bind("inet6", "stream", "::ffff:127.0.0.1", "80", listening)):                                                        "127.0.0.1:80",
-		binds(bind("inet", "stream", "0.0.0.0", "8080", "")):                                                                       "",
-		binds(bind("inet", "dgram", "0.0.0.0", "53", "")):                                                                          "udp:0.0.0.0:53",
-		binds(bind("inet", "stream", "0.0.0.0", "0", listening)):                                                                   "",
-		binds(bind("unix", "stream", "/run/x.sock", "0", listening)):                                                               "",
-		binds(bind("inet", "stream", "not an address", "80", listening)):                                                           "",
-		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet6", "stream", "::", "80", listening+`,"v6only":true`)): "0.0.0.0:80 [::]:80",
-		binds(bind("inet", "stream", "0.0.0.0", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):              "0.0.0.0:80",
-		binds(bind("inet6", "stream", "::", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):                  "[::]:80 0.0.0.0:80",
-		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "0.0.0.0", "80", listening)):            "127.0.0.1:80",
-		binds(bind("inet6", "stream", "::", "80", listening), bind("inet6", "stream", "::1", "80", listening)):                     "80",
-		binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet", "stream", "127.0.0.2", "80", listening)):          "127.0.0.1:80 127.0.0.2:80",
-		binds(bind("inet6", "stream", "::", "9000", listening), bind("inet6", "stream", "::", "80", listening)):                    "9000 80",
+		`{}`:                                 "",
+		binds(six("::", "8080")):             "8080",
+		binds(only6("8080")):                 "[::]:8080",
+		binds(four("0.0.0.0", "8080")):       "0.0.0.0:8080",
+		binds(four("127.0.0.1", "8080")):     "127.0.0.1:8080",
+		binds(six("::ffff:127.0.0.1", "80")): "127.0.0.1:80",
+		binds(bind("inet", "stream", "0.0.0.0", "8080", "")):         "",
+		binds(bind("inet", "dgram", "0.0.0.0", "53", "")):            "udp:0.0.0.0:53",
+		binds(four("0.0.0.0", "0")):                                  "",
+		binds(bind("unix", "stream", "/run/x.sock", "0", listening)): "",
+		binds(four("not an address", "80")):                          "",
+		binds(four("0.0.0.0", "80"), only6("80")):                    "0.0.0.0:80 [::]:80",
+		binds(four("0.0.0.0", "80"), four("0.0.0.0", "80")):          "0.0.0.0:80",
+		binds(six("::", "80"), four("0.0.0.0", "80")):                "[::]:80 0.0.0.0:80",
+		binds(four("127.0.0.1", "80"), four("0.0.0.0", "80")):        "127.0.0.1:80",
+		binds(six("::", "80"), six("::1", "80")):                     "80",
+		binds(four("127.0.0.1", "80"), four("127.0.0.2", "80")):      "127.0.0.1:80 127.0.0.2:80",
+		binds(six("::", "9000"), six("::", "80")):                    "9000 80",
 	} {
 		var got []string
 		for _, l := range listeners(reportOf(t, text)) {
@@ -68,8 +71,10 @@ func TestListenersOf(t *testing.T) {
 func TestFailure(t *testing.T) {
 	one := bind("inet", "stream", "0.0.0.0", "80", listening)
 	for text, want := range map[string]string{
-		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "", `{"exited":true,"status":"exited/1","binds":[` + one + `]}`: "",
-		`{"exited":true,"status":"exited/1"}`: "before it listened: exited 1", `{"exited":true,"status":"killed/SEGV"}`: "before it listened: killed SEGV",
+		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "",
+		`{"exited":true,"status":"exited/1","binds":[` + one + `]}`: "",
+		`{"exited":true,"status":"exited/1"}`:                       "before it listened: exited 1",
+		`{"exited":true,"status":"killed/SEGV"}`:                    "before it listened: killed SEGV",
 	} {
 		err := Failure(reportOf(t, text), units.App{}, "x.service")
 		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
@@ -97,18 +102,24 @@ func TestBackgrounded(t *testing.T) {
 
 // TestAdopt: what a report makes of the listeners that were asked for.
 func TestAdopt(t *testing.T) {
-	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening), bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
+	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening),
+		bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
 	local := bind("inet", "stream", "127.0.0.1", "3000", listening)
 	udp := bind("inet", "dgram", "0.0.0.0", "5353", "")
 	for _, c := range []struct {
 		about, listen, report, want, told, err string
 	}{
 		{"nothing asked, nothing bound", "", binds(), "", "background app", ""},
-		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "", "it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
-		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "", "was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
-		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "", "it ended after 1.0s without listening (exited 0)", ""},
-		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080", "it did not listen within 500ms; taking --listen as it is", ""},
-		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080", "it ended after 1.0s without listening (exited 0); taking --listen as it is", ""},
+		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "",
+			"it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
+		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "",
+			"was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
+		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "",
+			"it ended after 1.0s without listening (exited 0)", ""},
+		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080",
+			"it did not listen within 500ms; taking --listen as it is", ""},
+		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080",
+			"it ended after 1.0s without listening (exited 0); taking --listen as it is", ""},
 		{"taken over", "", binds(any8080), "8080", "it listens on tcp port 8080", ""},
 		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
 		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},
@@ -118,25 +129,36 @@ func TestAdopt(t *testing.T) {
 		{"one socket for each family", "8080", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "one socket each", ""},
 		{"IPv6 alone", "8080", binds(v6), "8080", "", ""},
 		{"an address that was asked for stays", "127.0.0.1:8080", binds(any8080), "127.0.0.1:8080", "", ""},
-		{"another port in front", "80:3000", binds(local), "0.0.0.0:80:3000", "binds only tcp address 127.0.0.1:3000; --listen 80:3000 opens port 80 to other machines", ""},
+		{"another port in front", "80:3000", binds(local), "0.0.0.0:80:3000",
+			"binds only tcp address 127.0.0.1:3000; --listen 80:3000 opens port 80 to other machines", ""},
 		{"the loopback alone", "3000", binds(local), "127.0.0.1:3000", "to open it to other machines: --listen 0.0.0.0:3000", ""},
-		{"both loopbacks", "web=80", binds(bind("inet", "stream", "127.0.0.1", "80", listening), bind("inet6", "stream", "::1", "80", listening)), "web=127.0.0.1:80 web=[::1]:80", "--listen web=0.0.0.0:80", ""},
+		{"both loopbacks", "web=80", binds(bind("inet", "stream", "127.0.0.1", "80", listening),
+			bind("inet6", "stream", "::1", "80", listening)), "web=127.0.0.1:80 web=[::1]:80", "--listen web=0.0.0.0:80", ""},
 		{"the loopback of IPv6", "80", binds(bind("inet6", "stream", "::1", "80", listening)), "[::1]:80", "--listen [::]:80", ""},
 		{"all addresses by wish", "0.0.0.0:3000", binds(local), "0.0.0.0:3000", "", ""},
-		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53", "--listen udp:0.0.0.0:53", ""},
+		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53",
+			"--listen udp:0.0.0.0:53", ""},
 		{"a unix socket in front", "/run/x.sock:3000", binds(local), "/run/x.sock:3000", "", ""},
 		{"a unix socket of its own", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
-		{"a mode of its own", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock", "makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
-		{"a path is found", "", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0666"`)), "/run/x.sock", "clusterctl with 0660; to change it: --socket-mode 0666", ""},
+		{"a mode of its own", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock",
+			"makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
+		{"a path is found", "", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0666"`)), "/run/x.sock",
+			"clusterctl with 0660; to change it: --socket-mode 0666", ""},
 		{"a path beside a port", "", binds(any8080, bind("unix", "stream", "/run/x.sock", "0", listening)), "8080", "", ""},
-		{"a path of its own", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "", "it listens on socket /tmp/x.sock, which each instance has for itself, so it becomes a background app", ""},
-		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "", "it listens on socket @x, which each instance has for itself", ""},
-		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "", "the program does not bind socket /run/y.sock; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its path"},
-		{"a path in place of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "", "does not bind port 80, for --listen 80; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its port"},
+		{"a path of its own", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "",
+			"it listens on socket /tmp/x.sock, which each instance has for itself, so it becomes a background app", ""},
+		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "",
+			"it listens on socket @x, which each instance has for itself", ""},
+		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
+			"the program does not bind socket /run/y.sock; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its path"},
+		{"a path in place of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
+			"does not bind port 80, for --listen 80; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its port"},
 		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
 		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
-		{"another port than it binds", "9000", binds(any8080), "", "", "does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
-		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "", "does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
+		{"another port than it binds", "9000", binds(any8080), "", "",
+			"does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
+		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "",
+			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
 		{"a datagram is no stream", "5353", binds(udp), "", "", "does not bind port 5353"},
 	} {
 		w := newWorld(t)
@@ -167,7 +189,8 @@ func TestAdopt(t *testing.T) {
 // TestAdoptIsValid: whatever a program binds, what comes of it can be rendered, or is an error.
 func TestAdoptIsValid(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) string {
-		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"), rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
+		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"),
+			rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
 			rapid.SampledFrom([]string{"0.0.0.0", "::", "127.0.0.1", "::1", "::ffff:10.0.0.1", "", "x"}).Draw(t, "address"),
 			rapid.SampledFrom([]string{"0", "80", "81", "65535"}).Draw(t, "port"),
 			rapid.SampledFrom([]string{"", listening, listening + `,"v6only":true`}).Draw(t, "more"))
@@ -227,10 +250,12 @@ func TestListeners(t *testing.T) {
 		{about: "a dry run with --listen", app: with(shop, port), options: ListenOptions{DryRun: true}, listen: "8080"},
 		{about: "the same app", installed: &held, app: shop, listen: "9090", hold: true},
 		{about: "the same app with --drain epoll", installed: &held, app: shop, options: ListenOptions{GivenDrain: true}, listen: "9090"},
-		{about: "the same app with --drain accept", installed: &held, app: accept, options: ListenOptions{GivenDrain: true}, listen: "9090", hold: true},
+		{about: "the same app with --drain accept", installed: &held, app: accept, options: ListenOptions{GivenDrain: true},
+			listen: "9090", hold: true},
 		{about: "another program", installed: &held, app: other, probed: true, listen: "8080", hold: true},
 		{about: "a background app", installed: &shop, app: shop},
-		{about: "a background app with a longer probe", installed: &shop, app: shop, options: ListenOptions{Longer: true}, probed: true, listen: "8080", hold: true},
+		{about: "a background app with a longer probe", installed: &shop, app: shop, options: ListenOptions{Longer: true}, probed: true,
+			listen: "8080", hold: true},
 	} {
 		w := newWorld(t)
 		if c.installed != nil {
@@ -252,7 +277,8 @@ func TestListeners(t *testing.T) {
 			if !isUsage(err) || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: %v", c.about, err)
 			}
-		case err != nil || probed != c.probed || (report != nil) != c.probed || strings.Join(listen, " ") != c.listen || a.Shim.HoldAccept != c.hold:
+		case err != nil || probed != c.probed || (report != nil) != c.probed || strings.Join(listen, " ") != c.listen ||
+			a.Shim.HoldAccept != c.hold:
 			t.Errorf("%s: probed %v, %q, hold %v, %v", c.about, probed, listen, a.Shim.HoldAccept, err)
 		}
 	}

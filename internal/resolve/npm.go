@@ -54,7 +54,8 @@ func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation
 			return inv, err
 		}
 	}
-	return Invocation{}, fault.WithHint(fmt.Errorf("%s has neither a start script nor a main that is there", path), "name the file: clusterctl install %s/app.js", text.Shell(target))
+	return Invocation{}, fault.WithHint(fmt.Errorf("%s has neither a start script nor a main that is there", path),
+		"name the file: clusterctl install %s/app.js", text.Shell(target))
 }
 
 // shellSyntax are characters that make more of a line than words; of these, shellControl make more than one command.
@@ -67,7 +68,8 @@ const (
 // ARGS" needs no shell either; anything else gets one, with the package's own programs in $PATH as npm has it.
 func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	if f.Program != "" || f.Args != "" {
-		return nil, fault.WithHint(fault.Usagef("the start script %q says itself what to run", script), "name the file instead of the directory")
+		return nil, fault.WithHint(fault.Usagef("the start script %q says itself what to run", script),
+			"name the file instead of the directory")
 	}
 	words := strings.Fields(script)
 	bin := filepath.Join(dir, "node_modules/.bin")

@@ -32,7 +32,8 @@ func Failure(found contract.Report, a units.App, unit string) error {
 		reason := "it went into the background: it exited 0, and left " + leftWords(found.Left) + " running"
 		return fault.WithHint(&control.InstanceError{Unit: unit, Reason: reason}, "%s", foreground.Hint(a.Command, found.Left))
 	case Died(found) && len(found.Binds) == 0:
-		return &control.InstanceError{Unit: unit, Reason: fmt.Sprintf("the program ended in the probe, before it listened: %s %s", found.Status.Code, found.Status.Status)}
+		reason := fmt.Sprintf("the program ended in the probe, before it listened: %s %s", found.Status.Code, found.Status.Status)
+		return &control.InstanceError{Unit: unit, Reason: reason}
 	}
 	return nil
 }
@@ -72,6 +73,7 @@ func (r *Resolver) noteBackground(found contract.Report) {
 		r.Note("probe: %s; if it listens later: --listen PORT, or --probe-timeout 2m to wait for it", silence(found))
 	case found.TimedOut:
 		longer := 5 * time.Duration(found.TookMS) * time.Millisecond
-		r.Note("probe: %s, and was not done; if it is only slow to listen: --listen PORT, or --probe-timeout %s", silence(found), longer.Round(time.Second))
+		r.Note("probe: %s, and was not done; if it is only slow to listen: --listen PORT, or --probe-timeout %s",
+			silence(found), longer.Round(time.Second))
 	}
 }

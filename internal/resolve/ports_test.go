@@ -81,7 +81,8 @@ func TestCheckListener(t *testing.T) {
 	// Another app is named before any process.
 	p, _ := strconv.Atoi(port)
 	w.install(t, units.App{
-		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native, Listen: []units.Listener{{Port: uint16(p)}},
+		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native,
+		Listen: []units.Listener{{Port: uint16(p)}},
 	})
 	err = w.CheckPorts(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
 	if err == nil || !strings.Contains(err.Error(), `is taken by the app "other"`) || len(fault.Flatten(err)) != 2 {
@@ -95,7 +96,8 @@ func TestCheckListener(t *testing.T) {
 }
 
 func TestOtherPort(t *testing.T) {
-	for listen, want := range map[string]string{"8080": "8081", "65535": "65535", "a=[::1]:80:3000": "a=[::1]:81:3000", "udp:53": "udp:54", "/run/x": "/run/x2"} {
+	for listen, want := range map[string]string{"8080": "8081", "65535": "65535", "a=[::1]:80:3000": "a=[::1]:81:3000",
+		"udp:53": "udp:54", "/run/x": "/run/x2"} {
 		l, err := units.ParseListener(listen)
 		if err != nil {
 			t.Fatal(err)

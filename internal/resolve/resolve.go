@@ -136,7 +136,8 @@ func (r *Resolver) paths(a *units.App) (err error) {
 			return err
 		}
 		if _, err := os.Stat(a.EnvFiles[i].Path); err != nil && !p.Optional {
-			return fault.WithHint(fmt.Errorf("the environment file %q: %w", p.Path, fault.Cause(err)), "--env-file=-%s if it may be missing", text.Shell(p.Path))
+			return fault.WithHint(fmt.Errorf("the environment file %q: %w", p.Path, fault.Cause(err)),
+				"--env-file=-%s if it may be missing", text.Shell(p.Path))
 		}
 	}
 	for i, p := range a.Writable {
@@ -179,7 +180,8 @@ func (r *Resolver) program(a *units.App) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("the program %q is not a file", program)
 	case info.Mode().Perm()&0o111 == 0:
-		return fault.WithHint(fmt.Errorf("the program %q is not executable", program), "chmod +x %s, or name its interpreter: -- node %[1]s", text.Shell(program))
+		return fault.WithHint(fmt.Errorf("the program %q is not executable", program),
+			"chmod +x %s, or name its interpreter: -- node %[1]s", text.Shell(program))
 	}
 	a.Command = append([]string{program}, a.Command[1:]...)
 	return nil

@@ -29,7 +29,8 @@ func TestProgram(t *testing.T) {
 	w.file(t, "wd/bin/x", "", 0o755)
 	wd := filepath.Dir(worker)
 	for command, want := range map[string]string{
-		"./worker -v": worker + " -v", "../wd/worker": worker, worker: worker, "tool -x ./worker": worker + " -x ./worker", "relative": wd + "/bin/x",
+		"./worker -v": worker + " -v", "../wd/worker": worker, worker: worker, "tool -x ./worker": worker + " -x ./worker",
+		"relative": wd + "/bin/x",
 	} {
 		a := units.App{Command: strings.Fields(command), Directory: wd}
 		given := slices.Clone(a.Command)
@@ -65,13 +66,15 @@ func TestApp(t *testing.T) {
 	w.file(t, "wd/env", "", 0o600)
 	wd := filepath.Dir(worker)
 	a := units.App{
-		Command: []string{"./worker", "data"}, EnvFiles: []units.EnvFile{{Path: "env"}, {Path: "gone", Optional: true}}, Writable: []string{"../wd"},
+		Command: []string{"./worker", "data"}, EnvFiles: []units.EnvFile{{Path: "env"}, {Path: "gone", Optional: true}},
+		Writable: []string{"../wd"},
 	}
 	a, err := w.App(dynamic(a))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Directory != wd || a.Command[0] != worker || a.EnvFiles[0].Path != wd+"/env" || a.EnvFiles[1].Path != wd+"/gone" || a.Writable[0] != wd ||
+	if a.Directory != wd || a.Command[0] != worker || a.EnvFiles[0].Path != wd+"/env" || a.EnvFiles[1].Path != wd+"/gone" ||
+		a.Writable[0] != wd ||
 		!a.RunAs.Dynamic() || a.Activation != units.Adopt || a.Ready != units.ReadyExec || a.Shim.NoDrain {
 		t.Errorf("%+v", a)
 	}
@@ -85,9 +88,11 @@ func TestApp(t *testing.T) {
 	}{
 		{units.App{Command: []string{"./worker"}, Directory: "nothing"}, "no such file or directory\nhint: mkdir -p " + wd + "/nothing"},
 		{units.App{Command: []string{"./worker"}, Directory: worker}, "is not a directory"},
-		{units.App{Command: []string{"./worker"}, EnvFiles: []units.EnvFile{{Path: "gone"}}}, "hint: --env-file=-gone if it may be missing"},
+		{units.App{Command: []string{"./worker"}, EnvFiles: []units.EnvFile{{Path: "gone"}}},
+			"hint: --env-file=-gone if it may be missing"},
 		{units.App{Command: []string{"./worker"}, Writable: []string{"gone"}}, "hint: mkdir -p " + wd + "/gone"},
-		{units.App{Command: []string{closed + "/worker"}}, "a dynamic user cannot reach the program " + closed + "/worker: no permission on " + closed},
+		{units.App{Command: []string{closed + "/worker"}}, "a dynamic user cannot reach the program " + closed +
+			"/worker: no permission on " + closed},
 		{units.App{Command: []string{worker}, Directory: closed}, "a dynamic user cannot enter the directory " + closed},
 	} {
 		_, err := w.App(dynamic(c.app))
@@ -99,7 +104,8 @@ func TestApp(t *testing.T) {
 	// A directory that nobody asked for and the user cannot enter becomes "/", unless an argument is relative to it.
 	w.Getwd = func() (string, error) { return closed, nil }
 	a = units.App{Command: []string{worker, "-x", "/etc", "other"}}
-	if a, err = w.App(dynamic(a)); err != nil || a.Directory != "/" || !strings.Contains(w.notes.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
+	if a, err = w.App(dynamic(a)); err != nil || a.Directory != "/" ||
+		!strings.Contains(w.notes.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
 		t.Errorf("%+v, %v, %q", a, err, w.notes.String())
 	}
 	a = units.App{Command: []string{worker, "data"}}
@@ -130,7 +136,8 @@ func TestUser(t *testing.T) {
 	}
 	const noUser, noGroup = "no-such-user-here", "no-such-here"
 	for as, want := range map[units.RunAs]string{
-		{User: noUser}:                 `there is no user "no-such-user-here"` + "\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
+		{User: noUser}: `there is no user "no-such-user-here"` +
+			"\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
 		{User: "root", Group: noGroup}: `there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here",
 		{User: "root"}:                 "", {User: "0"}: "", {User: "root", Group: "0"}: "", {}: "",
 	} {
@@ -176,8 +183,10 @@ func TestReadiness(t *testing.T) {
 		want       units.Ready
 	}{
 		{units.Native, ours, units.ReadyNotify}, {units.Native, other, units.ReadyExec}, {units.Adopt, ours, units.ReadyExec},
-		{units.Native, "/usr/bin/gunicorn app:app", units.ReadyNotify}, {units.Native, "/usr/bin/python3 /usr/bin/gunicorn", units.ReadyNotify},
-		{units.Native, "/usr/bin/ruby -S puma", units.ReadyNotify}, {units.Native, "/usr/bin/python3 a b c gunicorn", units.ReadyExec}, {units.Adopt, "/usr/bin/puma", units.ReadyExec},
+		{units.Native, "/usr/bin/gunicorn app:app", units.ReadyNotify},
+		{units.Native, "/usr/bin/python3 /usr/bin/gunicorn", units.ReadyNotify},
+		{units.Native, "/usr/bin/ruby -S puma", units.ReadyNotify}, {units.Native, "/usr/bin/python3 a b c gunicorn", units.ReadyExec},
+		{units.Adopt, "/usr/bin/puma", units.ReadyExec},
 	} {
 		a := units.App{Activation: c.activation, Command: strings.Fields(c.command)}
 		if got := readiness(a, builtWithActivation(a.Command[0])); got != c.want {

@@ -66,7 +66,8 @@ func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invo
 		return r.fileInvocation(target, rest, f)
 	case len(rest) > 0:
 		if f != (Interpreter{}) {
-			return Invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"), "write the interpreter behind --")
+			return Invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"),
+				"write the interpreter behind --")
 		}
 		return Invocation{Name: target, Command: rest}, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -134,7 +135,8 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
 			// The kernel knows what to do; a file that it cannot run is found by program.
 			if len(words) > 0 {
-				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path), "add --interpreter NAME")
+				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path),
+					"add --interpreter NAME")
 			}
 			return nil, nil
 		}
@@ -198,7 +200,8 @@ func nvmDefault(home, name string) string {
 	if err != nil {
 		return ""
 	}
-	found, _ := filepath.Glob(filepath.Join(home, ".nvm/versions/node", "v"+strings.TrimPrefix(strings.TrimSpace(string(data)), "v")+"*", "bin", name))
+	version := strings.TrimPrefix(strings.TrimSpace(string(data)), "v")
+	found, _ := filepath.Glob(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
 	if len(found) == 0 {
 		return ""
 	}

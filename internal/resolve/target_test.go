@@ -14,7 +14,8 @@ import (
 
 func TestAppName(t *testing.T) {
 	for path, want := range map[string]string{
-		"/srv/child.js": "child", "server.mjs": "server", "/srv/my shop.py": "my-shop", "a.b.js": "a.b", "worker": "worker", "x.service": "x", "@acme": "acme",
+		"/srv/child.js": "child", "server.mjs": "server", "/srv/my shop.py": "my-shop", "a.b.js": "a.b", "worker": "worker",
+		"x.service": "x", "@acme": "acme",
 		"été.rb": "t", ".hidden.js": "hidden", "app.tar": "app.tar", "v1.2": "v1.2", "all": "all", "日本.js": "日本",
 	} {
 		if got := AppName(path); got != want {
@@ -85,7 +86,8 @@ func TestInvocation(t *testing.T) {
 		{"child.js", nil, Interpreter{Program: "deno"}, false, "there is no deno in $PATH"},
 		{"worker/x", nil, Interpreter{}, false, "not a directory"},
 	} {
-		if _, err := w.Invocation(c.target, c.rest, c.flags); err == nil || !strings.Contains(err.Error(), c.want) || isUsage(err) != c.usage {
+		if _, err := w.Invocation(c.target, c.rest, c.flags); err == nil || !strings.Contains(err.Error(), c.want) ||
+			isUsage(err) != c.usage {
 			t.Errorf("%s %q: %v", c.target, c.rest, err)
 		}
 	}
@@ -112,7 +114,8 @@ func TestVersionManagers(t *testing.T) {
 	if !strings.Contains(w.notes.String(), "version manager") {
 		t.Errorf("the choice is not told: %q", w.notes.String())
 	}
-	for alias, want := range map[string]string{"18\n": "v18.20.3", "v18.3.0": "v18.3.0", "8.9": "v8.9.1", "lts/iron": "v20.1.0", "99": "v20.1.0"} {
+	for alias, want := range map[string]string{"18\n": "v18.20.3", "v18.3.0": "v18.3.0", "8.9": "v8.9.1", "lts/iron": "v20.1.0",
+		"99": "v20.1.0"} {
 		w.file(t, "home/.nvm/alias/default", alias, 0o644)
 		if got := find("node"); got != "/.nvm/versions/node/"+want+"/bin/node" {
 			t.Errorf("alias %q: %s", alias, got)
@@ -168,22 +171,31 @@ func TestDirectoryInvocation(t *testing.T) {
 		command, err string
 		note         string
 	}{
-		{about: "main", json: `{"name":"@acme/shop","main":"lib/main.js"}`, files: []string{"lib/main.js"}, name: "shop", command: "/usr/bin/node|DIR/lib/main.js"},
-		{about: "main without its extension", json: `{"main":"app"}`, files: []string{"app.js"}, name: "pkg", command: "/usr/bin/node|DIR/app.js"},
-		{about: "a directory as main", json: `{"main":"./lib"}`, files: []string{"lib/index.js"}, name: "pkg", command: "/usr/bin/node|DIR/lib/index.js"},
-		{about: "index.js", json: `{"name":"a b"}`, files: []string{"index.js", "server.js", ".js"}, name: "a-b", command: "/usr/bin/node|DIR/index.js"},
+		{about: "main", json: `{"name":"@acme/shop","main":"lib/main.js"}`, files: []string{"lib/main.js"}, name: "shop",
+			command: "/usr/bin/node|DIR/lib/main.js"},
+		{about: "main without its extension", json: `{"main":"app"}`, files: []string{"app.js"}, name: "pkg",
+			command: "/usr/bin/node|DIR/app.js"},
+		{about: "a directory as main", json: `{"main":"./lib"}`, files: []string{"lib/index.js"}, name: "pkg",
+			command: "/usr/bin/node|DIR/lib/index.js"},
+		{about: "index.js", json: `{"name":"a b"}`, files: []string{"index.js", "server.js", ".js"}, name: "a-b",
+			command: "/usr/bin/node|DIR/index.js"},
 		{about: "what npm falls back to", json: `{}`, files: []string{"server.js"}, name: "pkg", command: "/usr/bin/node|DIR/server.js"},
 		{about: "main that is not there", json: `{"main":"gone.js"}`, name: "pkg", err: "neither a start script nor a main"},
-		{about: "a plain script", json: `{"scripts":{"start":" node server.js  --port 80 "}}`, flags: Interpreter{NodeArgs: "--x"}, name: "pkg", command: "/usr/bin/node|--x|server.js|--port|80"},
-		{about: "a program of a dependency", json: `{"scripts":{"start":"next start"}}`, files: []string{"node_modules/.bin/next"}, name: "pkg", command: "DIR/node_modules/.bin/next|start"},
+		{about: "a plain script", json: `{"scripts":{"start":" node server.js  --port 80 "}}`, flags: Interpreter{NodeArgs: "--x"},
+			name: "pkg", command: "/usr/bin/node|--x|server.js|--port|80"},
+		{about: "a program of a dependency", json: `{"scripts":{"start":"next start"}}`, files: []string{"node_modules/.bin/next"},
+			name: "pkg", command: "DIR/node_modules/.bin/next|start"},
 		{about: "a variable", json: `{"scripts":{"start":"NODE_ENV=production node server.js"}}`, name: "pkg",
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; NODE_ENV=production exec node server.js"},
 		{about: "two commands", json: `{"scripts":{"start":"node build.js && node server.js"}}`, name: "pkg",
-			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; node build.js && node server.js", note: "does not pass SIGTERM on"},
-		{about: "a script that writes to the terminal", json: `{"scripts":{"start":"node a.js \u001b]0;OWNED\u0007\u001b[2J\nclusterctl: all is well;"}}`, name: "pkg",
+			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; node build.js && node server.js",
+			note:    "does not pass SIGTERM on"},
+		{about: "a script that writes to the terminal",
+			json: `{"scripts":{"start":"node a.js \u001b]0;OWNED\u0007\u001b[2J\nclusterctl: all is well;"}}`, name: "pkg",
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; node a.js \x1b]0;OWNED\a\x1b[2J\nclusterctl: all is well;",
 			note:    "not pass SIGTERM on: node a.js \uFFFD]0;OWNED\uFFFD\uFFFD[2J\uFFFDclusterctl: all is well;\n"},
-		{about: "a script and --interpreter", json: `{"scripts":{"start":"node x"}}`, flags: Interpreter{Program: "bun"}, err: "says itself what to run"},
+		{about: "a script and --interpreter", json: `{"scripts":{"start":"node x"}}`, flags: Interpreter{Program: "bun"},
+			err: "says itself what to run"},
 		{about: "a program that is nowhere", json: `{"scripts":{"start":"frobnicate"}}`, err: "there is no frobnicate in $PATH"},
 		{about: "no JSON", json: `{`, err: "package.json: "},
 		{about: "no package.json", err: "has no package.json"},

@@ -33,7 +33,8 @@ func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 func checkUser(as units.RunAs) error {
 	if as.User != "" {
 		if _, err := guard.LookupUser(as.User); err != nil {
-			return fault.WithHint(fmt.Errorf("there is no user %q", as.User), "adduser --system --group %s, or --run-as dynamic", text.Shell(as.User))
+			err = fmt.Errorf("there is no user %q", as.User)
+			return fault.WithHint(err, "adduser --system --group %s, or --run-as dynamic", text.Shell(as.User))
 		}
 	}
 	if as.Group != "" {
@@ -49,12 +50,14 @@ func checkSocketOwner(s units.SocketAccess) error {
 	var errs []error
 	if s.User != "" {
 		if _, err := guard.LookupUser(s.User); err != nil {
-			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-user: no such user: %q", s.User), "adduser --system --group %s", text.Shell(s.User)))
+			err = fmt.Errorf("--socket-user: no such user: %q", s.User)
+			errs = append(errs, fault.WithHint(err, "adduser --system --group %s", text.Shell(s.User)))
 		}
 	}
 	if s.Group != "" {
 		if _, err := guard.LookupGroup(s.Group); err != nil {
-			errs = append(errs, fault.WithHint(fmt.Errorf("--socket-group: no such group: %q", s.Group), "addgroup --system %s", text.Shell(s.Group)))
+			err = fmt.Errorf("--socket-group: no such group: %q", s.Group)
+			errs = append(errs, fault.WithHint(err, "addgroup --system %s", text.Shell(s.Group)))
 		}
 	}
 	return errors.Join(errs...)

@@ -154,7 +154,8 @@ func (m *Maker) maintainer() string {
 func (m *Maker) tool(ctx context.Context, vars []string, argv ...string) (string, error) {
 	path, err := m.LookPath(argv[0])
 	if err != nil {
-		return "", fault.WithHint(fmt.Errorf("%s is not in $PATH", argv[0]), "apt-get install dpkg, or on other systems the package of that name")
+		return "", fault.WithHint(fmt.Errorf("%s is not in $PATH", argv[0]),
+			"apt-get install dpkg, or on other systems the package of that name")
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Env = append(os.Environ(), vars...)

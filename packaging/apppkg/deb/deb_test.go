@@ -92,7 +92,8 @@ func TestPackageWritesWhereItOpened(t *testing.T) {
 			if err != nil || len(tmp) != 1 {
 				t.Fatal(tmp, err)
 			}
-			if err := errors.Join(os.Rename(tmp[0], filepath.Join(out, "away")), os.Mkdir(tmp[0], 0o755), os.Symlink(victim, filepath.Join(tmp[0], treeName))); err != nil {
+			if err := errors.Join(os.Rename(tmp[0], filepath.Join(out, "away")), os.Mkdir(tmp[0], 0o755),
+				os.Symlink(victim, filepath.Join(tmp[0], treeName))); err != nil {
 				t.Fatal(err)
 			}
 			swapped = true
@@ -106,7 +107,8 @@ func TestPackageWritesWhereItOpened(t *testing.T) {
 	if in, err := os.ReadDir(victim); err != nil || len(in) > 0 {
 		t.Errorf("written elsewhere: %v, %v", in, err)
 	}
-	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil || !strings.Contains(string(list), "./usr/lib/b\n") {
+	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil ||
+		!strings.Contains(string(list), "./usr/lib/b\n") {
 		t.Errorf("%v\n%s", err, list)
 	}
 }

@@ -59,15 +59,15 @@ func wrongPath(l units.Listener, found []units.Listener) error {
 		"--listen %s, or tell the program its path", found[0])
 }
 
-// samePlace compares paths, with the links in their directories followed.
+// samePlace reports whether paths are the same once the links in their directories are followed.
 func samePlace(a, b string) bool {
-	real := func(path string) string {
+	resolved := func(path string) string {
 		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 			return filepath.Join(dir, filepath.Base(path))
 		}
 		return filepath.Clean(path)
 	}
-	return a == b || real(a) == real(b)
+	return a == b || resolved(a) == resolved(b)
 }
 
 // mapped returns the public listener in front of the port that the program really binds.
@@ -90,7 +90,7 @@ func describeAll(list []units.Listener) string {
 // everywhere reports whether the program asked for all addresses, of one family at least.
 func everywhere(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
 
-// byAddress narrows a bare port to the addresses that the program binds.
+// byAddress returns listeners on the addresses that the program binds, in place of a bare port.
 func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
 	var list []units.Listener
 	for _, b := range binds {

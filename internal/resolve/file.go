@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// DefaultFile is the file beside the program.
+// DefaultFile is the name of the file that describes apps.
 const DefaultFile = "clusterctl.yaml"
 
 // Apps returns the apps of a file. Paths in it are relative to its directory. The source of an installed app has no values of
@@ -43,7 +43,7 @@ func (r *Resolver) Apps(path string) ([]units.App, error) {
 	})
 }
 
-// sourceOf returns the app whose source in the store the path is.
+// sourceOf returns the installed app whose source is the path.
 func (r *Resolver) sourceOf(path string) (units.Name, bool) {
 	name, err := units.ParseName(strings.TrimSuffix(filepath.Base(path), ".yaml"))
 	if err != nil || path != r.Store.ConfigPath(name) {
@@ -114,14 +114,14 @@ func Choose(apps []units.App, names []string, path string) ([]units.App, error) 
 	return slices.DeleteFunc(slices.Clone(apps), func(a units.App) bool { return !slices.Contains(names, string(a.Name)) }), nil
 }
 
-// Described returns the app of that name in the clusterctl.yaml of the working directory. found is false if there is none.
+// Described returns the app in the clusterctl.yaml of the working directory that has the name. found is false without one.
 func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	if _, err := units.ParseName(name); err != nil {
 		return a, false, nil
 	}
 	path, err := r.absolute(DefaultFile)
 	if err != nil {
-		return a, false, nil // the current directory is gone, and a file in it too
+		return a, false, nil // the working directory was removed
 	}
 	if _, err := os.Stat(path); err != nil {
 		return a, false, nil
@@ -129,7 +129,7 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	apps, err := r.Apps(DefaultFile)
 	if err != nil {
 		if _, statErr := os.Stat(name); statErr == nil {
-			return a, false, nil // a file or directory, whatever is wrong in the other
+			return a, false, nil // a file or directory to install, whatever is wrong in clusterctl.yaml
 		}
 		return a, false, err
 	}

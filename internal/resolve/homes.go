@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// homes finds out what the sandboxed workers need of the homes, which are empty for them otherwise, and adds it to
-// a.Reads. Links are followed, since what decides is where a file really is.
+// homes adds to a.Reads the paths in homes that the workers need. In the sandbox, homes are empty otherwise. Links are followed:
+// what decides is where a file really is.
 func (r *Resolver) homes(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
 		return
@@ -41,7 +41,7 @@ func (r *Resolver) homes(a *units.App) {
 	r.noteHomes(h.seen(), h.loose)
 }
 
-// noteHomes says what the workers see of the homes, if that is anything.
+// noteHomes names the paths in homes that the workers see.
 func (r *Resolver) noteHomes(seen, loose []string) {
 	if len(seen) == 0 {
 		return
@@ -60,11 +60,11 @@ func (r *Resolver) noteHomes(seen, loose []string) {
 // homePaths collects what an app needs in homes.
 type homePaths struct {
 	app *units.App
-	// found are paths to be bound; loose are links whose old and new end cannot both be.
+	// found are paths to bind. loose are links whose old and new target cannot both be bound.
 	found, loose []string
 }
 
-// add keeps a path in a home, unless it is visible already.
+// add adds a path in a home, unless it is visible already.
 func (h *homePaths) add(p string) {
 	at, _ := guard.Follow(p)
 	for _, s := range h.seen() {
@@ -76,7 +76,7 @@ func (h *homePaths) add(p string) {
 	h.found = append(h.found, p)
 }
 
-// seen returns the paths that are visible so far: what was found, and what units shows by its name.
+// seen returns the paths that are visible so far: found ones, the directory and writable paths.
 func (h *homePaths) seen() []string {
 	seen := slices.Concat(h.app.Reads, h.found)
 	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
@@ -87,15 +87,15 @@ func (h *homePaths) seen() []string {
 	return seen
 }
 
-// place adds what a path needs: a path in a home itself, a link into one, and the directory that has both a link and where
-// it points.
+// place adds what a path needs: itself if it is in a home, the target of a link into a home, and the directory that has both a
+// link and its target.
 func (h *homePaths) place(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range links {
 		if !guard.InHome(l.At) {
 			continue
 		}
-		// A deploy turns such a link, so its old and its new end have to be visible.
+		// A deploy changes such a link, so its old and its new target must be visible.
 		if both := common(filepath.Dir(l.At), l.To); guard.InHome(both) && !guard.IsHome(both) {
 			h.add(both)
 		} else if !slices.Contains(h.loose, l.At) {
@@ -106,7 +106,7 @@ func (h *homePaths) place(p string) {
 	case guard.InHome(p):
 		h.add(p)
 	case guard.InHome(at) && !slices.Contains(h.seen(), p):
-		// PID 1 follows the link at each start, and binds its end at the place where that is.
+		// PID 1 follows the link at each start, and binds its target.
 		h.found = append(h.found, p)
 	}
 }
@@ -116,7 +116,7 @@ func (h *homePaths) place(p string) {
 func (h *homePaths) directory(d string) {
 	at, _ := guard.Follow(d)
 	if guard.IsHome(at) {
-		h.app.Directory = at // what is closed in a home goes by its name
+		h.app.Directory = at // the closed paths in a home are given by its name
 		return
 	}
 	h.place(d)

@@ -54,8 +54,8 @@ func sameListeners(now, asked units.App) bool {
 		reflect.DeepEqual(now.Shim.Increment, asked.Shim.Increment) && !portsDiffer(now, asked)
 }
 
-// portsDiffer reports whether a variable that has one of the app's ports in its value is gone or changed, or a variable is new
-// whose name is that of a port.
+// portsDiffer reports whether a variable with one of the app's ports in its value is gone or has changed, or a new variable has
+// PORT in its name.
 func portsDiffer(now, asked units.App) bool {
 	for _, v := range now.Env {
 		if slices.Contains(asked.Env, v) {

@@ -32,7 +32,7 @@ type ListenOptions struct {
 	GivenDrain bool
 }
 
-// Listeners returns the app with its listeners: those that it has now, those that were asked for, or those that a probe finds.
+// Listeners returns the app with its listeners: its present ones, the ones that were asked for, or the ones that a probe finds.
 // The report is nil without a probe.
 func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, probe Probe) (units.App, *contract.Report, error) {
 	var report *contract.Report
@@ -72,7 +72,7 @@ func RequireListener(a units.App) error {
 	return fault.WithHint(fault.Usagef("where does the app listen?"), "give --listen 8080, or --no-listen for a background app")
 }
 
-// adopt returns the app with the listeners of the report, or an error if it does not bind those that were asked for.
+// adopt returns the app with the listeners of the report. It returns an error if the program does not bind what was asked for.
 func (r *Resolver) adopt(a units.App, found contract.Report) (units.App, error) {
 	if err := r.leaveMulticast(a, found); err != nil {
 		return a, err
@@ -105,7 +105,7 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	case len(a.Listen) == 0:
 		for i := range found {
 			if found[i].Network == units.TCP && found[i].Port != found[0].Port {
-				// Each name is a socket unit; the first keeps the plain one.
+				// Each name is a socket unit. The first one has the default name.
 				found[i].Name = fmt.Sprintf("%s-%d", units.DefaultStreamName, found[i].Port)
 			}
 			r.Note("probe: it listens on %s", found[i].Description())
@@ -116,10 +116,10 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe gives the listeners that were asked for the addresses that the program binds. A bare port does not open
-// more than the program asked for: a program for the loopback alone stays there. It gets the program's family, too: a
-// server that works on IPv4 sockets does not understand an IPv6 one (nginx and Bun, for two). A listener that the program
-// does not bind is an error now, and not a worker that never gets ready.
+// matchProbe gives the listeners that were asked for the addresses that the program binds. A bare port does not open more than
+// the program asked for: a program that binds only the loopback interface stays there. The port gets the program's family, too:
+// some servers for IPv4 sockets fail on an IPv6 socket (nginx and Bun, for example). A listener that the program does not bind
+// is an error now; the worker would never get ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -164,7 +164,7 @@ func notBound(l units.Listener, found []units.Listener) error {
 	return fault.WithHint(err, "--listen %s, or tell the program its port", mapped(l, found[0]))
 }
 
-// byFamily splits a bare port for a program that binds IPv4 alone, or one socket for each family.
+// byFamily returns listeners for IPv4, or for each family if the program binds both, in place of a bare port.
 func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()

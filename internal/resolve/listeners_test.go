@@ -139,13 +139,13 @@ func TestAdopt(t *testing.T) {
 		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53",
 			"--listen udp:0.0.0.0:53", ""},
 		{"a unix socket in front", "/run/x.sock:3000", binds(local), "/run/x.sock:3000", "", ""},
-		{"a unix socket of its own", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
-		{"a mode of its own", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock",
+		{"its own Unix socket", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
+		{"its own mode", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock",
 			"makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
 		{"a path is found", "", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0666"`)), "/run/x.sock",
 			"clusterctl with 0660; to change it: --socket-mode 0666", ""},
 		{"a path beside a port", "", binds(any8080, bind("unix", "stream", "/run/x.sock", "0", listening)), "8080", "", ""},
-		{"a path of its own", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "",
+		{"a private path", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "",
 			"it listens on socket /tmp/x.sock, which each instance has for itself, so it becomes a background app", ""},
 		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "",
 			"it listens on socket @x, which each instance has for itself", ""},
@@ -159,7 +159,7 @@ func TestAdopt(t *testing.T) {
 			"does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
 		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "",
 			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
-		{"a datagram is no stream", "5353", binds(udp), "", "", "does not bind port 5353"},
+		{"a datagram is not a stream", "5353", binds(udp), "", "", "does not bind port 5353"},
 	} {
 		w := newWorld(t)
 		a := units.App{Name: "x"}
@@ -186,7 +186,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestAdoptIsValid: whatever a program binds, what comes of it can be rendered, or is an error.
+// TestAdoptIsValid: whatever a program binds, the app can be rendered, or there is an error.
 func TestAdoptIsValid(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) string {
 		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"),

@@ -14,13 +14,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// packageJSON is what matters of npm's file.
+// packageJSON are the keys of npm's file that clusterctl uses.
 type packageJSON struct {
 	Main    string            `json:"main"`
 	Scripts map[string]string `json:"scripts"`
 }
 
-// directoryInvocation returns the command of a directory with a package.json: its start script, its main, or what npm falls back to.
+// directoryInvocation returns the command of a directory with a package.json: its start script, its main, or the file that npm
+// runs without both.
 func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation, error) {
 	dir, err := r.absolute(target)
 	if err != nil {
@@ -64,8 +65,8 @@ const (
 	shellControl = "|&;()`\n#!"
 )
 
-// script runs npm's start script without npm, which would stand between systemd and the program. A plain "node FILE
-// ARGS" needs no shell either; anything else gets one, with the package's own programs in $PATH as npm has it.
+// script returns the command of npm's start script, without npm, which would stand between systemd and the program. A plain
+// "node FILE ARGS" needs no shell either. Another script gets a shell, with the package's own programs in $PATH.
 func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	if f.Program != "" || f.Args != "" {
 		return nil, fault.WithHint(fault.Usagef("the start script %q says itself what to run", script),
@@ -87,8 +88,8 @@ func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	return slices.Concat([]string{program}, strings.Fields(f.NodeArgs), words[1:]), nil
 }
 
-// execLast makes the shell become a simple command, so that the program is systemd's main process and gets its SIGTERM.
-// Of a compound one the shell stays the main process, which is said.
+// execLast adds an exec to a script of one command, so that the program is systemd's main process and gets its SIGTERM. The
+// shell of a compound command stays the main process, and a note tells that.
 func (r *Resolver) execLast(script string) string {
 	if strings.ContainsAny(script, shellControl) {
 		r.Note("the start script is run by a shell, which does not pass SIGTERM on: %s", script)
@@ -105,7 +106,7 @@ func (r *Resolver) execLast(script string) string {
 	return script[:len(script)-len(rest)] + " exec " + strings.TrimLeft(rest, " \t")
 }
 
-// assignment gives the length of the NAME=value in front of a simple command, or 0. The value ends at a blank outside of
+// assignment returns the length of the NAME=value in front of a simple command, or 0. The value ends at a blank outside of
 // quotes.
 func assignment(s string) int {
 	name, _, ok := strings.Cut(s, "=")

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// leaveMulticast names the sockets that each instance opens itself because they joined a multicast group. A membership belongs to the
-// open socket: on the shared one, which PID 1 keeps, the next worker could not join again.
+// leaveMulticast names the sockets that each instance opens itself because they joined a multicast group. A membership belongs
+// to the open socket: on the shared one, which PID 1 keeps, the next worker could not join again.
 func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 	var said []uint16
 	for _, b := range found.Binds {
@@ -22,7 +22,7 @@ func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 		for _, l := range a.Listen {
 			if l.Network == units.UDP && l.ProgramPort() == b.Port {
 				return fault.WithHint(fmt.Errorf("the program joins a multicast group on UDP port %d, which cannot be shared", b.Port),
-					"omit --listen %s, so that each instance has a socket of its own", l)
+					"omit --listen %s, so that each instance has its own socket", l)
 			}
 		}
 		r.Note("probe: it joins a multicast group on UDP port %d, so each instance opens this socket itself", b.Port)
@@ -30,8 +30,8 @@ func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 	return nil
 }
 
-// keepOptions puts the options that the program set on its sockets before it bound them into the socket units. The
-// program's user writes the report, so options that take a capability are left to the shim, which has no more than the worker.
+// keepOptions sets the options that the program set on its sockets before it bound them. The program's user writes the report, so
+// options that need a capability are left to the shim, which has only the worker's.
 func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
@@ -67,8 +67,8 @@ func answers(b contract.ProbeBind, l units.Listener) bool {
 	return (b.Type == "dgram") == (l.Network == units.UDP)
 }
 
-// noteProgramMode names the mode that a program gives its Unix socket itself, by its umask or after the bind, if the socket of the
-// app has another one.
+// noteProgramMode names the mode that a program gives its Unix socket, by its umask or after the bind, if the socket of the app
+// has another mode.
 func (r *Resolver) noteProgramMode(a units.App, found contract.Report) {
 	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
 	for _, b := range found.Binds {

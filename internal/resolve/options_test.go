@@ -64,7 +64,7 @@ func TestLeaveMulticast(t *testing.T) {
 	}
 	a.Listen = []units.Listener{{Network: units.UDP, Port: 5353}}
 	_, err := w.adopt(a, r)
-	if err == nil || isUsage(err) || fault.Hint(err) != "omit --listen udp:5353, so that each instance has a socket of its own" {
+	if err == nil || isUsage(err) || fault.Hint(err) != "omit --listen udp:5353, so that each instance has its own socket" {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }

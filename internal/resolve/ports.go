@@ -33,7 +33,7 @@ func (r *Resolver) checkListener(ctx context.Context, l units.Listener) error {
 		holder := r.holder(l)
 		return fault.WithHint(fmt.Errorf("%s is taken%s", l.Description(), holder), "choose another: --listen %s", otherPort(l))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		// FreeBind= lets systemd bind an address that is not there yet, which is right for one that comes later.
+		// FreeBind= lets systemd bind an address that is added later.
 		r.Note("%s: the address is not on this machine (yet)", l.Description())
 		return nil
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
@@ -73,7 +73,7 @@ func tryBind(ctx context.Context, l units.Listener) error {
 	return err
 }
 
-// otherPort proposes the same listener one port higher.
+// otherPort returns the same listener with the next port.
 func otherPort(l units.Listener) string {
 	if l.Network == units.Unix {
 		l.Path += "2"

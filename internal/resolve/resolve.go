@@ -1,5 +1,5 @@
 // Package resolve completes apps: from the words of a command line, or from a file, to a [units.App] with full paths, a user
-// and listeners. It looks at the machine, and tells each choice that the user has not made; it changes nothing.
+// and listeners. It looks at the machine and changes nothing. A note tells each choice that the user has not made.
 package resolve
 
 import (
@@ -19,14 +19,13 @@ import (
 
 // Resolver completes apps on one machine.
 type Resolver struct {
-	Store *install.Store
-	Guard guard.Guard
-	Host  inspect.Host
-	// Getenv, Getwd and LookPath are those of the caller.
+	Store    *install.Store
+	Guard    guard.Guard
+	Host     inspect.Host
 	Getenv   func(string) string
 	Getwd    func() (string, error)
 	LookPath func(string) (string, error)
-	// Note is told each choice, in one line.
+	// Note prints one line about a choice.
 	Note func(format string, args ...any)
 }
 
@@ -36,15 +35,15 @@ type Request struct {
 	Given Given
 }
 
-// Given are the fields of an app that are not chosen. An app without a directory that is given runs in "/".
+// Given are the fields that the user has given; the others are chosen. An app without a directory runs in "/" if Directory is set.
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
-// Everything is given by a file.
+// Everything is what a file gives.
 func Everything() Given { return Given{true, true, true, true, true, true} }
 
 // App returns the app with the fields that were not given: the number of instances that it has now, the directory, the
 // program's full path, the user, the paths in homes, the activation, what readiness means. It checks that the workers can
-// reach what they need, and that nobody else can change it. The listeners are left to [Resolver.Listeners].
+// reach what they need, and that no other user can change it. [Resolver.Listeners] completes the listeners.
 func (r *Resolver) App(q Request) (units.App, error) {
 	a := q.App
 	if !q.Given.Instances {
@@ -93,10 +92,9 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	return a, nil
 }
 
-// absolute returns a path as an absolute one, by the working directory.
 func (r *Resolver) absolute(p string) (string, error) { return Absolute(p, r.Getwd) }
 
-// Absolute returns a path as an absolute one, by the working directory that getwd returns.
+// Absolute makes a path absolute, by the working directory that getwd returns.
 func Absolute(p string, getwd func() (string, error)) (string, error) {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p), nil
@@ -108,7 +106,7 @@ func Absolute(p string, getwd func() (string, error)) (string, error) {
 	return filepath.Join(wd, p), nil
 }
 
-// directory makes the app's directory absolute, and returns its owner. One that is not given is the working directory.
+// directory makes the app's directory absolute, and returns its owner. The default is the working directory.
 func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error) {
 	if a.Directory == "" && given.Directory {
 		return 0, nil

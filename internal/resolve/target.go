@@ -89,7 +89,7 @@ func AppName(path string) string {
 	return base
 }
 
-// nameFor makes a name from the path of a program. A file with a common name, such as server.js, gets the name of its project,
+// nameFor returns a name for the app of a program. A file with a common name, such as server.js, gets the name of its project,
 // unless an app of this project already has the name of the file.
 func (r *Resolver) nameFor(path string) string {
 	name := AppName(path)
@@ -133,7 +133,7 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 		}
 		line := guard.Shebang(path)
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
-			// The kernel knows what to do; a file that it cannot run is found by program.
+			// The kernel can run it, or [Resolver.program] refuses the file.
 			if len(words) > 0 {
 				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path),
 					"add --interpreter NAME")
@@ -149,8 +149,8 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	return append([]string{found}, words...), nil
 }
 
-// findInterpreter looks in $PATH, and then where version managers put things: sudo replaces $PATH, so a node of nvm's
-// is not in it.
+// findInterpreter returns the path of the first program that it finds, in $PATH or where version managers install programs: sudo
+// replaces $PATH, so the node of nvm is not in it.
 func (r *Resolver) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
 		if p, err := r.LookPath(n); err == nil {
@@ -167,7 +167,7 @@ func (r *Resolver) findInterpreter(names []string) (string, error) {
 		"install it, or give its full path: --interpreter /full/path/%s", names[0])
 }
 
-// inVersionManagers looks below the home of the user who called sudo.
+// inVersionManagers returns the path of a program that a version manager of the user has installed, or "".
 func (r *Resolver) inVersionManagers(name string) string {
 	home := r.Getenv("HOME")
 	if who := r.Getenv("SUDO_USER"); who != "" {
@@ -194,7 +194,7 @@ func (r *Resolver) inVersionManagers(name string) string {
 	return ""
 }
 
-// nvmDefault follows nvm's "default" alias as far as it is a version.
+// nvmDefault returns the path of a program in the version that is the "default" of nvm, or "".
 func nvmDefault(home, name string) string {
 	data, err := os.ReadFile(filepath.Join(home, ".nvm/alias/default"))
 	if err != nil {
@@ -209,7 +209,7 @@ func nvmDefault(home, name string) string {
 	return found[len(found)-1]
 }
 
-// compareVersions orders paths so that v9 comes before v10: digits are compared as numbers.
+// compareVersions compares paths, with digits as numbers: v9 comes before v10.
 func compareVersions(a, b string) int {
 	for a != "" && b != "" {
 		na, ra := leadingNumber(a)

@@ -272,7 +272,7 @@ func TestStartScript(t *testing.T) {
 	}
 }
 
-// TestInvocationFails: a directory that cannot be looked into is no missing file.
+// TestInvocationFails: a directory that cannot be read is not a missing file.
 func TestInvocationFails(t *testing.T) {
 	w := newWorld(t)
 	link := filepath.Join(w.dir, "loop.js")

@@ -18,12 +18,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// world is a resolver with an empty store and a working directory of its own, and the notes that it has written.
+// world is a resolver with an empty store and a temporary working directory, and the notes that it has written.
 type world struct {
 	*Resolver
 	notes bytes.Buffer
 	dir   string
-	// path is what LookPath finds: a name and the program that it stands for.
+	// path has the programs that LookPath finds, by name.
 	path map[string]string
 	vars map[string]string
 }

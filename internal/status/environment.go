@@ -20,7 +20,7 @@ import (
 type Environment struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
-	// Running: the variables are those of the process, and not those of the unit.
+	// Running: the variables are from the process, and not from the unit.
 	Running   bool       `json:"running"`
 	Variables []Variable `json:"variables"`
 	// Files are read at each start, by systemd or by the shim; what is in them is not among the variables of the unit.
@@ -49,7 +49,7 @@ type EnvironmentFile struct {
 type EnvironmentOptions struct {
 	// Instance is its number; 0 is the first one that will do.
 	Instance int
-	// Running: that of the process, and not that of the unit.
+	// Running: the environment of the process, and not of the unit.
 	Running bool
 	// Secrets: values that look secret are not masked.
 	Secrets bool

@@ -63,7 +63,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestLaunched: the variables are those that the shim gives the program, whatever the app says of them.
+// TestLaunched: the shim sets some variables, whatever the app has set them to.
 func TestLaunched(t *testing.T) {
 	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"},
 		{Name: "WORD", Value: "1"}}}}

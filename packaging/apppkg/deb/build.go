@@ -20,7 +20,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// build writes the tree of a package and has dpkg-deb make it. The package appears by rename, whole or not at all.
+// build writes the tree of a package, and runs dpkg-deb on it. The package appears by rename, complete or not at all.
 func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -52,7 +52,7 @@ func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, o
 // treeName is the directory of the package's files in a workshop.
 const treeName = "root"
 
-// stage lays a package out as dpkg-deb wants it.
+// stage writes the tree of a package for dpkg-deb.
 func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) error {
 	var sums bytes.Buffer
 	for _, f := range p.Files {
@@ -74,7 +74,7 @@ func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) er
 			return err
 		}
 	}
-	// The umask has no say in a package.
+	// The umask must not change the modes in a package.
 	return fs.WalkDir(root.FS(), treeName, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			err = root.Chmod(path, 0o755)
@@ -86,7 +86,7 @@ func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) er
 // opener opens the content of a file of a package.
 type opener func(apppkg.File) (io.ReadCloser, error)
 
-// place makes one file of the tree in root and returns its MD5, if it has content.
+// place writes one file of the tree into root, and returns its MD5 if it has content.
 func place(root *os.Root, f apppkg.File, open opener) (string, error) {
 	path := filepath.Join(treeName, f.Path)
 	if err := root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -118,8 +118,8 @@ func place(root *os.Root, f apppkg.File, open opener) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// workshop is a temporary directory in a directory of somebody else's. Its owner can rename the workshop and put another
-// one in its place, but the one that was opened is written to and read, by its descriptor.
+// workshop is a temporary directory in a directory that may belong to another user. That user can rename the workshop and put
+// another directory in its place, but only the directory that was opened is written and read, by its descriptor.
 type workshop struct {
 	dir, root *os.Root
 	name      string

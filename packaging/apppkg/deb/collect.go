@@ -34,7 +34,7 @@ type collection struct {
 	seen  map[string]fs.FileInfo
 }
 
-// collect walks what belongs to the app, and what was asked for beside it. The caller closes the collection.
+// collect collects the files of the app, and the files that were asked for. The caller closes the collection.
 func collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
 	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
 	if err := c.collect(ctx, roots, include); err != nil {
@@ -65,7 +65,7 @@ func (c *collection) collect(ctx context.Context, roots []apppkg.Root, asked []s
 	return nil
 }
 
-// readNPM reads what npm knows of the app, if it is one.
+// readNPM reads the version and the description in a package.json.
 func (c *collection) readNPM(dir string) {
 	p := filepath.Join(dir, "package.json")
 	if _, ok := c.seen[p]; !ok || c.npm.Version != "" {
@@ -82,7 +82,7 @@ func (c *collection) readNPM(dir string) {
 	}
 }
 
-// walk adds a file, or all that is in a directory.
+// walk adds a file, or all files of a directory.
 func (c *collection) walk(ctx context.Context, top string, asked []string, included bool) error {
 	t, err := openTree(top, !included)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *collection) walk(ctx context.Context, top string, asked []string, inclu
 	return t.walk(ctx, func(p string, d fs.DirEntry) error {
 		rel := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
 		switch {
-		case wanted(asked, p):
+		case isAsked(asked, p):
 		case d.IsDir() && apppkg.Junk(rel):
 			return filepath.SkipDir
 		case apppkg.Junk(rel):
@@ -101,11 +101,11 @@ func (c *collection) walk(ctx context.Context, top string, asked []string, inclu
 			c.leftOut = append(c.leftOut, p)
 			return nil
 		}
-		return c.add(p, included || wanted(asked, p))
+		return c.add(p, included || isAsked(asked, p))
 	})
 }
 
-// add looks at one file: of what type, when changed, with which content.
+// add adds one file with its type, time and digest.
 func (c *collection) add(p string, included bool) error {
 	t, rel, err := c.in(p)
 	if err != nil {
@@ -139,7 +139,7 @@ func (c *collection) add(p string, included bool) error {
 	return nil
 }
 
-// read gives the digest of a file, and notes for which machine it is, if it is a program.
+// read returns the digest of a file, and adds the architecture of a program to the collection.
 func (c *collection) read(p string) (string, error) {
 	f, err := c.open(p)
 	if err != nil {
@@ -183,7 +183,7 @@ func debianArch(m elf.Machine) string {
 	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
 }
 
-// arch is that of the programs of the app; scripts alone run on all.
+// arch returns the architecture of the programs of the app, or "all" without programs.
 func (c *collection) arch() (string, error) {
 	switch len(c.arches) {
 	case 0:
@@ -199,8 +199,8 @@ func (c *collection) arch() (string, error) {
 	return "", fault.WithHint(fmt.Errorf("there are programs for %s", strings.Join(c.arches, " and ")), "--arch %s", c.arches[0])
 }
 
-// version of the package when none was given. The time of the newest file grows with each change, and the same files give
-// the same version.
+// version returns the version of a package that was given none: npm's, or the time of the newest file. It grows with each
+// change, and the same files have the same version.
 func (c *collection) version() string {
 	if c.npm.Version != "" {
 		return apppkg.DebVersion(c.npm.Version)
@@ -208,17 +208,17 @@ func (c *collection) version() string {
 	return c.newest.UTC().Format("20060102.150405")
 }
 
-// ownerOf names the package that the program comes from, if it is not part of the app itself.
+// ownerOf returns the Debian package of the program, or "" if the program is part of the app or of no package.
 func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
 	if slices.ContainsFunc(roots, func(r apppkg.Root) bool { return program == r.From || strings.HasPrefix(program, r.From+"/") }) {
 		return ""
 	}
 	paths := []string{program}
-	if real, err := filepath.EvalSymlinks(program); err == nil && real != program {
-		paths = append(paths, real)
+	if target, err := filepath.EvalSymlinks(program); err == nil && target != program {
+		paths = append(paths, target)
 	}
 	for _, p := range paths {
-		// dpkg knows a file by the path that its package has, which may still be that before /bin became a link.
+		// dpkg knows a file by the path in its package, which may be the one from before /bin became a link.
 		for _, p := range []string{p, strings.TrimPrefix(p, "/usr"), "/usr" + p} {
 			out, err := m.tool(ctx, nil, "dpkg-query", "-S", p)
 			if err != nil {

@@ -121,7 +121,7 @@ func (p *Prepared) Build(ctx context.Context) error {
 // Close closes the files of the app.
 func (p *Prepared) Close() { p.files.close() }
 
-// publicEnv refuses variables that look secret: a package lies about on servers and in caches for everybody to read.
+// publicEnv refuses variables that look secret: everybody can read a package, on servers and in caches.
 func publicEnv(vars []units.EnvVar, app units.Name) error {
 	var secret []string
 	for _, v := range vars {

@@ -19,8 +19,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// tree is a directory, or one file, that is read for a package. It is opened once: whoever may write in it cannot replace
-// a part of it by a link and so have other files of this machine packaged.
+// tree is a directory, or one file, that is read for a package. It is opened once, so a user who may write there cannot replace
+// a part of it by a link and get other files of this machine into the package.
 type tree struct {
 	// top is the path of the tree, and of its files in the package before they are relocated.
 	top  string
@@ -29,28 +29,28 @@ type tree struct {
 	file string
 }
 
-// openTree opens a tree. A link is followed at its top alone, and only with follow.
+// openTree opens a tree. With follow, its top may be a link. Links in it are never followed.
 func openTree(top string, follow bool) (*tree, error) {
 	dir, base := filepath.Split(top)
-	real, err := filepath.EvalSymlinks(dir)
+	path, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, err
 	}
-	real = filepath.Join(real, base)
+	path = filepath.Join(path, base)
 	if follow {
-		if real, err = filepath.EvalSymlinks(top); err != nil {
+		if path, err = filepath.EvalSymlinks(top); err != nil {
 			return nil, err
 		}
 	}
-	info, err := os.Lstat(real)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
 	t := &tree{top: top}
 	if !info.IsDir() {
-		real, t.file = filepath.Split(real)
+		path, t.file = filepath.Split(path)
 	}
-	t.root, err = os.OpenRoot(real)
+	t.root, err = os.OpenRoot(path)
 	return t, err
 }
 
@@ -103,13 +103,13 @@ func (c *collection) in(p string) (*tree, string, error) {
 	return nil, "", fmt.Errorf("%q: %w", p, fs.ErrNotExist)
 }
 
-// open opens a regular file that has been collected. It is the one that was seen, or an error.
+// open opens a regular file of the collection. It returns an error if the file was replaced.
 func (c *collection) open(p string) (*os.File, error) {
 	t, rel, err := c.in(p)
 	if err != nil {
 		return nil, err
 	}
-	// Not blocking, in case that it is a FIFO by now.
+	// O_NONBLOCK, since it may be a FIFO now.
 	f, err := t.root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", p, fault.Cause(err))
@@ -125,7 +125,7 @@ func (c *collection) open(p string) (*os.File, error) {
 	return f, nil
 }
 
-// content opens a file for its place in the package, where it must have the content that was seen.
+// content opens a file of the package, which must still have the content that was collected.
 func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	if f.Source == "" {
 		return io.NopCloser(bytes.NewReader(f.Data)), nil
@@ -166,14 +166,14 @@ func (*changedError) Hint() string {
 	return "run it again when nothing writes there, or name the directory under \"writable\""
 }
 
-// close closes what was opened.
+// close closes the trees.
 func (c *collection) close() {
 	for _, t := range c.trees {
 		t.root.Close()
 	}
 }
 
-// wanted reports whether a path was asked for, by itself or as a part of a directory.
-func wanted(asked []string, p string) bool {
+// isAsked reports whether a path was asked for, itself or in a directory.
+func isAsked(asked []string, p string) bool {
 	return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
 }

@@ -73,7 +73,7 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 		_, err := e.diffApps(ctx, apps)
 		return err
 	}
-	if o.consent.file, err = e.absolutePath(o.file); err != nil {
+	if o.consent.file, err = e.resolver().Absolute(o.file); err != nil {
 		return err
 	}
 	outcomes := make([]outcome, 0, len(apps))

@@ -184,7 +184,7 @@ func installFromFile(ctx context.Context, e *env, o installOptions, a units.App,
 		}
 	}
 	var err error
-	if o.consent.file, err = e.absolutePath(resolve.DefaultFile); err != nil {
+	if o.consent.file, err = e.resolver().Absolute(resolve.DefaultFile); err != nil {
 		return err
 	}
 	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {

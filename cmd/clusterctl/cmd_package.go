@@ -165,7 +165,7 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.R
 		App: a, Output: o.output, Version: o.version, Maintainer: o.maintainer, Arch: o.arch, Depends: o.depends, Systemd: o.systemd, CPUs: o.cpus,
 	}
 	for _, p := range o.include {
-		full, err := e.absolutePath(p)
+		full, err := e.resolver().Absolute(p)
 		if err != nil {
 			return deb.Result{}, err
 		}

@@ -290,9 +290,6 @@ func parseRunAs(s string) units.RunAs {
 	return units.RunAs{User: user, Group: group}
 }
 
-// absolutePath makes a path absolute by the directory in which clusterctl was called.
-func (e *env) absolutePath(p string) (string, error) { return resolve.Absolute(p, e.getwd) }
-
 // suggest adds to the error of a flag's value a hint with the word that was probably meant.
 func suggest(err error, flag, value string, words []string) error {
 	if like := text.Nearest(value, words); err != nil && like != "" {

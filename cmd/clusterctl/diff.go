@@ -67,7 +67,7 @@ func (quietError) Error() string { return "there are differences" }
 
 // diffWhat gives the apps as they should be.
 func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
-	path, err := e.absolutePath(o.file)
+	path, err := e.resolver().Absolute(o.file)
 	if err != nil {
 		return nil, err
 	}

@@ -17,22 +17,9 @@ type Process struct {
 	Name string
 }
 
-// TCPHolder returns a process that has a TCP listener on the port open. A worker goes before PID 1, which holds its socket for
-// it. Without root, only the caller's own processes are found.
-func (h Host) TCPHolder(port uint16) (Process, bool) {
-	return h.holder(func(conn *sockdiag.Conn, family uint8) ([]sockdiag.Socket, error) {
-		return conn.TCP(family, sockdiag.Listen, port, false)
-	})
-}
-
-// UDPHolder is [Host.TCPHolder] for the UDP sockets of a port.
-func (h Host) UDPHolder(port uint16) (Process, bool) {
-	return h.holder(func(conn *sockdiag.Conn, family uint8) ([]sockdiag.Socket, error) {
-		return conn.UDP(family, port)
-	})
-}
-
-func (h Host) holder(list func(*sockdiag.Conn, uint8) ([]sockdiag.Socket, error)) (Process, bool) {
+// Holder returns a process that has a TCP listener, or a UDP socket, on the port open. A worker goes before PID 1, which holds
+// its socket for it. Without root, only the caller's own processes are found.
+func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 	conn, err := sockdiag.Open()
 	if err != nil {
 		return Process{}, false
@@ -40,7 +27,10 @@ func (h Host) holder(list func(*sockdiag.Conn, uint8) ([]sockdiag.Socket, error)
 	defer conn.Close()
 	var inodes []uint64
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		found, _ := list(conn, family) // the kernel may have no IPv6
+		found, _ := conn.TCP(family, sockdiag.Listen, port, false) // the kernel may have no IPv6
+		if udp {
+			found, _ = conn.UDP(family, port)
+		}
 		for _, s := range found {
 			inodes = append(inodes, s.Ino)
 		}

@@ -161,17 +161,15 @@ func TestHolder(t *testing.T) {
 	}
 	h := System()
 	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
-	for name, holder := range map[string]func() (Process, bool){
-		"tcp": func() (Process, bool) { return h.TCPHolder(tcpPort) }, "udp": func() (Process, bool) { return h.UDPHolder(udpPort) },
-	} {
-		if p, ok := holder(); !ok || p.PID != os.Getpid() || p.Name == "" {
-			t.Errorf("%s: %+v, %v", name, p, ok)
+	for isUDP, port := range map[bool]uint16{false: tcpPort, true: udpPort} {
+		if p, ok := h.Holder(isUDP, port); !ok || p.PID != os.Getpid() || p.Name == "" {
+			t.Errorf("port %d: %+v, %v", port, p, ok)
 		}
 	}
 	if err := errors.Join(tcp.Close(), udp.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if p, ok := h.TCPHolder(tcpPort); ok {
+	if p, ok := h.Holder(false, tcpPort); ok {
 		t.Errorf("a closed port: %+v", p)
 	}
 }

@@ -21,7 +21,7 @@ const DefaultFile = "clusterctl.yaml"
 // Apps returns the apps of a file. Paths in it are relative to its directory. The source of an installed app has no values of
 // variables, so they come from the values file.
 func (r *Resolver) Apps(path string) ([]units.App, error) {
-	full, err := r.absolute(path)
+	full, err := r.Absolute(path)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	if _, err := units.ParseName(name); err != nil {
 		return a, false, nil
 	}
-	path, err := r.absolute(DefaultFile)
+	path, err := r.Absolute(DefaultFile)
 	if err != nil {
 		return a, false, nil // the working directory was removed
 	}

@@ -23,7 +23,7 @@ type packageJSON struct {
 // directoryInvocation returns the command of a directory with a package.json: its start script, its main, or the file that npm
 // runs without both.
 func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation, error) {
-	dir, err := r.absolute(target)
+	dir, err := r.Absolute(target)
 	if err != nil {
 		return Invocation{}, err
 	}

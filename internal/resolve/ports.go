@@ -100,11 +100,7 @@ func (r *Resolver) holder(l units.Listener) string {
 	if l.Network == units.Unix {
 		return ""
 	}
-	holder := r.Host.UDPHolder
-	if l.Network == units.TCP {
-		holder = r.Host.TCPHolder
-	}
-	switch p, found := holder(l.Port); {
+	switch p, found := r.Host.Holder(l.Network == units.UDP, l.Port); {
 	case !found:
 		return ""
 	case p.PID == 1:

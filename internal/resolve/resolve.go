@@ -92,14 +92,12 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	return a, nil
 }
 
-func (r *Resolver) absolute(p string) (string, error) { return Absolute(p, r.Getwd) }
-
-// Absolute makes a path absolute, by the working directory that getwd returns.
-func Absolute(p string, getwd func() (string, error)) (string, error) {
+// Absolute makes a path absolute, by the working directory.
+func (r *Resolver) Absolute(p string) (string, error) {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p), nil
 	}
-	wd, err := getwd()
+	wd, err := r.Getwd()
 	if err != nil {
 		return "", fault.WithHint(fmt.Errorf("the current directory: %w", fault.Cause(err)), "cd /")
 	}
@@ -111,7 +109,7 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 	if a.Directory == "" && given.Directory {
 		return 0, nil
 	}
-	if a.Directory, err = r.absolute(a.Directory); err != nil {
+	if a.Directory, err = r.Absolute(a.Directory); err != nil {
 		return 0, err
 	}
 	info, err := os.Stat(a.Directory)
@@ -130,7 +128,7 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 // paths makes the paths of the app absolute, and checks that they exist.
 func (r *Resolver) paths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {
-		if a.EnvFiles[i].Path, err = r.absolute(p.Path); err != nil {
+		if a.EnvFiles[i].Path, err = r.Absolute(p.Path); err != nil {
 			return err
 		}
 		if _, err := os.Stat(a.EnvFiles[i].Path); err != nil && !p.Optional {
@@ -139,7 +137,7 @@ func (r *Resolver) paths(a *units.App) (err error) {
 		}
 	}
 	for i, p := range a.Writable {
-		if a.Writable[i], err = r.absolute(p); err != nil {
+		if a.Writable[i], err = r.Absolute(p); err != nil {
 			return err
 		}
 		if _, err := os.Stat(a.Writable[i]); err != nil {
@@ -147,7 +145,7 @@ func (r *Resolver) paths(a *units.App) (err error) {
 		}
 	}
 	for i, p := range a.Reads {
-		if a.Reads[i], err = r.absolute(p); err != nil {
+		if a.Reads[i], err = r.Absolute(p); err != nil {
 			return err
 		}
 		if _, err := os.Stat(a.Reads[i]); err != nil {

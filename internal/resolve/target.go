@@ -107,7 +107,7 @@ func (r *Resolver) nameFor(path string) string {
 }
 
 func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (Invocation, error) {
-	path, err := r.absolute(target)
+	path, err := r.Absolute(target)
 	if err != nil {
 		return Invocation{}, err
 	}
@@ -154,7 +154,7 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 func (r *Resolver) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
 		if p, err := r.LookPath(n); err == nil {
-			return r.absolute(p)
+			return r.Absolute(p)
 		}
 	}
 	for _, n := range names {

@@ -63,7 +63,7 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 		return Environment{}, err
 	}
 	one := Environment{Unit: st.Unit, Instance: number, Running: o.Running, Variables: []Variable{}, Files: []EnvironmentFile{}}
-	vars := st.Environment
+	var vars []string
 	if o.Running {
 		if vars, err = c.Host.Environ(st.MainPID); err != nil {
 			return Environment{}, environError(st.Unit, err)

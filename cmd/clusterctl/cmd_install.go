@@ -1,19 +1,17 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
 	"github.com/clusterctl/clusterctl/internal/resolve"
-	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -37,12 +35,9 @@ type installOptions struct {
 	seen *contract.Report
 }
 
-// defaultSettle is how long the instances have to stay alive before an install counts as done.
-const defaultSettle = time.Second
-
 func installCommand(e *env) *cmdline.Command {
 	var o installOptions
-	o.probeTimeout, o.settle = contract.ProbeTimeout, defaultSettle
+	o.probeTimeout, o.settle = contract.ProbeTimeout, manage.DefaultSettle
 	name := cmdline.Flag{
 		Name: "name", Short: "n", To: &o.name, Takes: cmdline.Name, Group: groupCommon,
 		Usage: "name of the app (default: made from the file name)",
@@ -147,16 +142,36 @@ func runInstall(ctx context.Context, e *env, o installOptions, what string) erro
 	if err := a.Unprobed().Validate(); err != nil {
 		return err
 	}
-	if now, found := e.present(a.Name); found && !o.replace {
-		// Before the program is run once, beside the app.
+	if now, found := e.present(a.Name); found && !o.replace && o.dryRun {
 		if err := e.mayReplace(now, a, false); err != nil {
 			return err
 		}
 	}
-	if a, o.seen, err = r.Listeners(ctx, a, o.listenOptions(), e.probe); err != nil {
+	var s *manage.Session
+	closeApp := func() {}
+	defer func() { closeApp() }()
+	open := func() (err error) {
+		if s == nil {
+			s, closeApp, err = e.openApp(ctx, a, o.change())
+		}
 		return err
 	}
-	return e.installOrPrint(ctx, a, o)
+	probe := func(ctx context.Context, a units.App, times resolve.Times) (contract.Report, error) {
+		if err := open(); err != nil {
+			return contract.Report{}, err
+		}
+		return e.probe(ctx, s, a, times)
+	}
+	if a, o.seen, err = r.Listeners(ctx, a, o.listenOptions(), probe); err != nil {
+		return err
+	}
+	if o.dryRun {
+		return e.dryRun(ctx, a)
+	}
+	if err := open(); err != nil {
+		return err
+	}
+	return e.installAndTell(ctx, s, a, o)
 }
 
 // listenOptions returns how the listeners of the app are found.
@@ -193,49 +208,56 @@ func installFromFile(ctx context.Context, e *env, o installOptions, a units.App,
 	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
 		return err
 	}
-	return e.installOrPrint(ctx, a, o)
-}
-
-// installOrPrint installs an app, or prints the files in a dry run.
-func (e *env) installOrPrint(ctx context.Context, a units.App, o installOptions) error {
-	d, err := e.newDeploy(ctx, a)
+	if o.dryRun {
+		return e.dryRun(ctx, a)
+	}
+	s, closeApp, err := e.openApp(ctx, a, o.change())
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if o.dryRun {
-		return d.dryRun()
-	}
-	return d.installAndTell(ctx, o)
+	defer closeApp()
+	return e.installAndTell(ctx, s, a, o)
 }
 
-// installAndTell installs, and prints what stands then.
-func (d *deploy) installAndTell(ctx context.Context, o installOptions) error {
-	out, installErr := d.install(ctx, updateOptions{
-		settle: o.settle, watch: !o.givenSettle, seen: o.seen, force: o.force, replace: o.replace, start: true, consent: o.consent,
-	})
-	if installErr != nil && !(out.Action == actionUpdated && wasKilled(installErr)) && (!o.asJSON || out.standing == nil) {
+func (o installOptions) change() changeOptions {
+	c := changeOptions{
+		InstallOptions: manage.InstallOptions{Settle: o.settle, Watch: !o.givenSettle, Force: o.force, Start: true}, replace: o.replace, consent: o.consent,
+	}
+	if o.seen != nil {
+		c.Seen = &manage.Seen{Bound: len(o.seen.Binds) > 0, Died: resolve.Died(*o.seen)}
+	}
+	return c
+}
+
+// installAndTell installs, and prints how the app runs then.
+func (e *env) installAndTell(ctx context.Context, s *manage.Session, a units.App, o installOptions) error {
+	f, err := s.Render(ctx, a)
+	if err != nil {
+		return err
+	}
+	out, installErr := e.change(ctx, s, f, o.change())
+	if installErr != nil && !(out.Action == manage.Updated && manage.WasKilled(installErr)) && (!o.asJSON || out.Standing == nil) {
 		return installErr
 	}
 	if o.asJSON {
-		all, err := d.e.show(ctx, []string{string(d.app.Name)})
+		all, err := e.show(ctx, []string{string(a.Name)})
 		if err != nil {
 			return err
 		}
-		all[0].PerCPU, all[0].NewerFiles = d.couldRun(), out.newerFiles()
-		return errors.Join(installErr, d.e.printJSON(all[0]))
+		all[0].PerCPU, all[0].NewerFiles = couldRun(f), out.Newer()
+		return errors.Join(installErr, e.printJSON(all[0]))
 	}
-	if out.Action == actionUnchanged {
-		fmt.Fprintf(d.e.stdout, "%s: nothing has changed, %d/%d ready\n", d.app.Name, out.Ready, out.Wanted)
-		if d.e.noteNewer(d.app.Name, out.NewerFiles); len(out.NewerFiles) == 0 {
-			d.e.note("if the program itself is another: sudo clusterctl reload %s", d.app.Name)
+	if out.Action == manage.Unchanged {
+		fmt.Fprintf(e.stdout, "%s: nothing has changed, %d/%d ready\n", a.Name, out.Ready, out.Wanted)
+		if e.noteNewer(a.Name, out.NewerFiles); len(out.NewerFiles) == 0 {
+			e.note("if the program has changed: sudo clusterctl reload %s", a.Name)
 		}
 		return nil
 	}
-	if out.Action == actionCreated && len(d.app.Listen) == 0 {
-		d.e.noteOwnListeners(d.app.Name, d.ownListeners(ctx))
+	if out.Action == manage.Created && len(a.Listen) == 0 {
+		e.noteOwnListeners(a.Name, s.OwnListeners(ctx, a, f.Target.Sizing.Listed))
 	}
-	return errors.Join(installErr, d.announce(out))
+	return errors.Join(installErr, e.announce(f, out))
 }
 
 func forceFlag(force *bool) cmdline.Flag {
@@ -244,83 +266,4 @@ func forceFlag(force *bool) cmdline.Flag {
 
 func yesFlag(yes *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "yes", Short: "y", To: yes, Usage: "do not ask before an app gets more rights"}
-}
-
-// runsAs returns whose processes the instances are, in words.
-func runsAs(a units.App) string {
-	if a.RunAs.Dynamic() {
-		return "a dynamic user"
-	}
-	return "user " + a.RunAs.String()
-}
-
-// announce says what stands now and where it answers.
-func (d *deploy) announce(out outcome) error {
-	n := "instances"
-	if d.target.Sizing.Want == 1 {
-		n = "instance"
-	}
-	state := "running"
-	if out.Action == actionUpdated {
-		state = "updated, running"
-	}
-	fmt.Fprintf(d.e.stdout, "%s: %d %s %s (%s) as %s\n", d.app.Name, d.target.Sizing.Want, n, state, d.target.Sizing.Reason, runsAs(d.app))
-	for _, where := range opened(d.app) {
-		fmt.Fprintf(d.e.stdout, "listening on %s\n", text.Printable(where))
-	}
-	if n := d.couldRun(); n > 0 {
-		fmt.Fprintf(d.e.stdout, "1 instance; -i max runs one per CPU (%d)\n", n)
-	}
-	d.e.noteSocketAccess(d.app)
-	undo := "uninstall"
-	if out.Action == actionUpdated && len(out.Changed) > 0 {
-		undo = "rollback"
-	}
-	d.e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", d.app.Name, undo)
-	return nil
-}
-
-// couldRun returns the number of instances for one per CPU, if no number was given and the app has a listener; else 0.
-func (d *deploy) couldRun() int {
-	if d.app.Instances.Given() || len(d.app.Listen) == 0 || d.perCPU < 2 {
-		return 0
-	}
-	return d.perCPU
-}
-
-// opened says what each listener of the app opens, and to whom.
-func opened(a units.App) []string {
-	var all []string
-	for _, l := range a.Listen {
-		where := l.Opened(a.Listen)
-		if l.Network == units.Unix && !strings.HasPrefix(l.Path, "@") {
-			access := a.SocketAccess()
-			owner := cmp.Or(access.User, "root")
-			if access.Group != "" {
-				owner += ":" + access.Group
-			}
-			where += " (mode " + units.FormatSocketMode(access.Mode) + ", owner " + owner + ")"
-		}
-		all = append(all, where)
-	}
-	return all
-}
-
-// dryRun prints what an install would write.
-func (d *deploy) dryRun() error {
-	all := make(units.Set, 0, len(d.set))
-	for _, f := range d.set {
-		f.Path = d.e.store.SetPath(d.app.Name, f.Path)
-		all = append(all, f)
-	}
-	all = append(all, units.File{Path: d.target.Source, Data: d.config})
-	d.e.note("instances: %d (%s)%s", d.target.Sizing.Want, d.target.Sizing.Reason, headroomNote(d.target.Sizing))
-	return d.e.printFiles("", all)
-}
-
-func headroomNote(s units.Sizing) string {
-	if s.Listed <= s.Want {
-		return ""
-	}
-	return fmt.Sprintf("; up to %d if the machine gets more CPUs", s.Listed)
 }

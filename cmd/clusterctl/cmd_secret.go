@@ -91,7 +91,20 @@ func runSecret(ctx context.Context, e *env, args []string, asJSON bool) error {
 			return err
 		}
 	}
-	return e.changeSecret(ctx, n, args[2], value, verb == "rm")
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	s, err := m.Open(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if verb == "rm" {
+		return s.RemoveSecret(ctx, args[2])
+	}
+	return s.SetSecret(ctx, args[2], value)
 }
 
 // listSecrets prints names, never values.

@@ -125,7 +125,7 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 		}
 		p, err := e.planFor(ctx, a)
 		if err != nil {
-			errs = append(errs, of(a.Name, len(apps), err)...)
+			errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
 			continue
 		}
 		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
@@ -147,12 +147,16 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 }
 
 func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
-	d, err := e.newDeploy(ctx, a)
+	m, closeConn, err := e.connect(ctx)
 	if err != nil {
 		return install.Plan{}, err
 	}
-	defer d.close()
-	return e.store.Plan(a.Name, d.set, d.config)
+	defer closeConn()
+	f, err := m.Render(ctx, a)
+	if err != nil {
+		return install.Plan{}, err
+	}
+	return m.Plan(f)
 }
 
 // unified returns the difference of two texts as "diff -u" does, or "" if they are equal. A file that is missing is nil.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/manage"
 	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -51,7 +52,7 @@ type env struct {
 	command    []string
 	hasCommand bool
 	quiet      bool
-	killed     *kills
+	killed     *manage.Kills
 	// noColour is --no-color; the terminal counts as none then.
 	noColour bool
 }
@@ -78,7 +79,7 @@ func systemEnv() *env {
 		store:    commandStore(os.Args),
 		shim:     units.DefaultShim,
 		args:     os.Args,
-		killed:   new(kills),
+		killed:   new(manage.Kills),
 	}
 	e.dial = e.dialSystem
 	return e

@@ -2,11 +2,8 @@ package main
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/clusterctl/clusterctl/internal/fault"
 )
 
 // TestEnvFlag: values come from standard input and from the environment of the caller; a value on the command
@@ -65,31 +62,5 @@ func TestReadSecret(t *testing.T) {
 	w.password = func() ([]byte, error) { return []byte("typed "), nil }
 	if got, err := w.readSecret("X"); err != nil || string(got) != "typed " || !strings.Contains(w.err.String(), "value of X (not shown): ") {
 		t.Errorf("%q, %v, %s", got, err, w.err.String())
-	}
-}
-
-// TestCheckSecrets: what a start of the app would lack is named before anything is stopped.
-func TestCheckSecrets(t *testing.T) {
-	w := newWorld(t)
-	a := w.installed(t, "web", 1)
-	a.SecretEnv = []string{"A", "B"}
-	w.euid = 1000
-	if err := w.checkSecrets(a); err != nil {
-		t.Errorf("who is not root cannot look: %v", err)
-	}
-	w.euid = 0
-	if err := w.store.SetSecret("web", "B", []byte("x"), true); err != nil {
-		t.Fatal(err)
-	}
-	w.file(t, "units/web@.service.d/50-secrets.conf", "LoadCredential=C:/x\n", 0o644)
-	var got []string
-	for _, one := range fault.Flatten(w.checkSecrets(a)) {
-		got = append(got, one.Error()+"; "+w.hintFor(one))
-	}
-	want := []string{
-		"web: the secret A is not set; sudo clusterctl secret set web A", "web: the secret C is not set; sudo clusterctl secret set web C",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
 	}
 }

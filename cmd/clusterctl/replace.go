@@ -88,3 +88,9 @@ func (e *env) freeName(a units.App) string {
 		}
 	}
 }
+
+// present returns the app as it is installed now; found is false if there is none, or none that can be read.
+func (e *env) present(n units.Name) (a units.App, found bool) {
+	a, err := e.store.Load(n)
+	return a, err == nil
+}

@@ -45,6 +45,11 @@ var directions = []struct {
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
 	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/mask", "internal/text", "activation/shim/contract"}},
+	{"internal/manage", []string{
+		"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/foreground",
+		"internal/guard", "internal/inspect", "internal/status", "internal/text", "activation/shim/contract", "activation/shim/socketfile",
+	}},
+	{"internal/manage/managetest", []string{"units", "units/control"}},
 	{"internal/resolve", []string{
 		"units", "units/config", "units/control", "units/install",
 		"internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/text",
@@ -52,7 +57,7 @@ var directions = []struct {
 	}},
 	{"cmd/clusterctl", []string{
 		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
-		"internal/mask", "internal/origin", "internal/pm2", "internal/resolve", "internal/status", "internal/text", "packaging/apppkg/...",
+		"internal/manage", "internal/mask", "internal/origin", "internal/pm2", "internal/resolve", "internal/status", "internal/text", "packaging/apppkg/...",
 		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},

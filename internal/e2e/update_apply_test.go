@@ -161,7 +161,10 @@ func TestRollback(t *testing.T) {
 			t.Errorf("to where it is: %v", r)
 		}
 		r = must(t, m, "show", a.name, "--revisions")
-		for i, want := range []string{"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback", "env, timeouts  clusterctl install", "env            clusterctl install"} {
+		for i, want := range []string{
+			"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl rollback",
+			"env, drain-timeout  clusterctl install", "env                 clusterctl install",
+		} {
 			if all := lines(r.Stdout); len(all) != 6 || !strings.Contains(all[i+1], want) {
 				t.Errorf("revisions: want %q in line %d:\n%s", want, i+1, r.Stdout)
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/pm2"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -185,12 +185,12 @@ func allowWords() []string {
 	return words
 }
 
-// checkListen is for apps that nobody probes: they must say where they listen.
-func (f *appFlags) checkListen(n int) error {
-	if f.noListen || n > 0 {
-		return nil
+// given returns the fields of the app that the user has given.
+func (f *appFlags) given(a units.App) resolve.Given {
+	return resolve.Given{
+		Instances: a.Instances.Given(), Directory: a.Directory != "", RunAs: f.runAs != "",
+		Activation: f.activation != activationAuto, Ready: f.ready != "", Drain: f.drain != drainAuto,
 	}
-	return fault.WithHint(fault.Usagef("where does the app listen?"), "give --listen 8080, or --no-listen for a background app")
 }
 
 // activationAuto is the flag's word for a choice made by looking at the program.
@@ -288,18 +288,6 @@ func parseRunAs(s string) units.RunAs {
 	}
 	user, group, _ := strings.Cut(s, ":")
 	return units.RunAs{User: user, Group: group}
-}
-
-// absolutePath makes a path absolute by the directory in which clusterctl was called.
-func (e *env) absolutePath(p string) (string, error) {
-	if filepath.IsAbs(p) {
-		return filepath.Clean(p), nil
-	}
-	wd, err := e.getwd()
-	if err != nil {
-		return "", fault.WithHint(fmt.Errorf("the current directory: %w", fault.Cause(err)), "cd /")
-	}
-	return filepath.Join(wd, p), nil
 }
 
 // suggest adds to the error of a flag's value a hint with the word that was probably meant.

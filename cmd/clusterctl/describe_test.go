@@ -39,9 +39,6 @@ func TestAppFlags(t *testing.T) {
 	if d := (units.App{Name: "web", Command: []string{"/bin/true"}}); !equalApps(a, d) {
 		t.Errorf("without flags: %+v", a)
 	}
-	if err := f.checkListen(0); exitCode(err) != exitUsage {
-		t.Errorf("neither --listen nor --no-listen: %v", err)
-	}
 
 	a, err = flagsOf(t, "-i", "-1", "--listen", "8080", "--listen", "admin=/run/a b.sock", "--activation", "native",
 		"--ready", "notify", "--run-as", "www:web",

@@ -12,6 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -65,20 +67,21 @@ func (quietError) Error() string { return "there are differences" }
 
 // diffWhat gives the apps as they should be.
 func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
-	path, err := e.absolutePath(o.file)
+	path, err := e.resolver().Absolute(o.file)
 	if err != nil {
 		return nil, err
 	}
 	_, statErr := os.Stat(path)
 	if !o.all && (fileGiven || statErr == nil) {
-		apps, err := e.readApps(o.file)
+		apps, err := e.resolver().Apps(o.file)
 		if err != nil {
 			return nil, err
 		}
-		return choose(apps, names, o.file)
+		return resolve.Choose(apps, names, o.file)
 	}
 	if !o.all && len(names) == 0 {
-		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", defaultFile), "clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
+		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", resolve.DefaultFile),
+			"clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
 	}
 	var installed []units.Name
 	for _, s := range names {
@@ -123,14 +126,14 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 		}
 		p, err := e.planFor(ctx, a)
 		if err != nil {
-			errs = append(errs, of(a.Name, len(apps), err)...)
+			errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
 			continue
 		}
 		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
 			e.note("%s: the values of variables are not compared; that needs root", a.Name)
 		}
 		for _, c := range p.Changes {
-			before, after := maskedChange(c)
+			before, after := mask.Change(c)
 			changed := unified(c.Path, before, after)
 			if c.Op == install.Keep || changed == "" {
 				continue
@@ -145,12 +148,16 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 }
 
 func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
-	d, err := e.newDeploy(ctx, a)
+	m, closeConn, err := e.connect(ctx)
 	if err != nil {
 		return install.Plan{}, err
 	}
-	defer d.close()
-	return e.store.Plan(a.Name, d.set, d.config)
+	defer closeConn()
+	f, err := m.Render(ctx, a)
+	if err != nil {
+		return install.Plan{}, err
+	}
+	return m.Plan(f)
 }
 
 // unified returns the difference of two texts as "diff -u" does, or "" if they are equal. A file that is missing is nil.

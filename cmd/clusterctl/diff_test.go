@@ -67,3 +67,15 @@ func TestUnifiedFiles(t *testing.T) {
 		t.Error("a large file is not compared")
 	}
 }
+
+// TestColoured: a difference is coloured on a terminal alone, and what is in it cannot steer that.
+func TestColoured(t *testing.T) {
+	text := unified("f", []byte("a\nb\n"), []byte("a\n\x1b[31m\n"))
+	if got := (&env{}).coloured(text); got != text {
+		t.Errorf("in a pipe: %q", got)
+	}
+	want := "\x1b[1m--- f\x1b[0m\n\x1b[1m+++ f\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n a\n\x1b[31m-b\x1b[0m\n\x1b[32m+\uFFFD[31m\x1b[0m\n"
+	if got := (&env{colours: true}).coloured(text); got != want {
+		t.Errorf("on a terminal: %q, want %q", got, want)
+	}
+}

@@ -129,7 +129,7 @@ func TestNotesArePrintable(t *testing.T) {
 	const foreign = "a\x1b]0;OWNED\a\x1b[2J\r\u009b2J\u202eb\nclusterctl: x"
 	w := newWorld(t)
 	w.note("left out: %s", foreign)
-	w.newProgress("shop", 1).observe(control.Progress{Unit: "shop@1.service", Phase: control.Broken, Reason: foreign})
+	w.newProgress("shop", 1).Observe(control.Progress{Unit: "shop@1.service", Phase: control.Broken, Reason: foreign})
 	got := w.err.String()
 	if strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e) }) ||
 		strings.Count(got, "\n") != 2 {
@@ -216,9 +216,9 @@ func TestProgress(t *testing.T) {
 			{Unit: "web@3.service", Phase: control.SkippedByCondition},
 			{Unit: "web@2.service", Phase: control.Broken, Reason: "exited with status 1"},
 		} {
-			p.observe(ev)
+			p.Observe(ev)
 		}
-		p.end()
+		p.End()
 	}
 	w := newWorld(t)
 	feed(w)

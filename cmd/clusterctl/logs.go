@@ -212,7 +212,8 @@ func (e *env) mayReadJournal() error {
 	if u, userErr := user.Current(); userErr == nil {
 		name = u.Username
 	}
-	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nit counts from the next login on; until then: %s", text.Shell(name), e.sudoHint())
+	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nit counts from the next login on; until then: %s",
+		text.Shell(name), e.sudoHint())
 }
 
 // logsError leaves out that nobody reads any more, as with "| head", and makes of what journalctl did not understand an
@@ -232,7 +233,8 @@ func logsError(err error, o logsOptions) error {
 func refused(err *journal.ArgumentError, o logsOptions) error {
 	switch err.Flag {
 	case "grep":
-		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")), "man 3 pcre2pattern")
+		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")),
+			"man 3 pcre2pattern")
 	case "boot":
 		return fault.WithHint(fault.Usagef("--boot: %v", err), "journalctl --list-boots")
 	}

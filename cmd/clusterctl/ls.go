@@ -10,7 +10,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
-	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -108,10 +107,7 @@ func (e *env) list(args []string) (l status.List, err error) {
 func (e *env) collector(conn *control.Conn) *status.Collector {
 	return &status.Collector{
 		Conn: conn, Store: e.store, Host: e.host, Guard: e.guard(), Now: e.now,
-		Target: func(ctx context.Context, a units.App) (units.Target, error) {
-			t, _, err := e.thisMachine(ctx, conn, a)
-			return t, err
-		},
+		Target: e.manager(conn).Target,
 	}
 }
 

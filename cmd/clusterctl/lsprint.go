@@ -38,13 +38,15 @@ func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, some bool) err
 
 func (e *env) appGrid(apps []status.App, noCPU bool) *text.Grid {
 	g := &text.Grid{Columns: []text.Column{
-		{Title: "NAME"}, {Title: "READY"}, {Title: "LISTEN", Drop: 8}, {Title: "QUEUE", Right: true, Drop: 2}, {Title: "CONNS", Right: true, Drop: 4},
+		{Title: "NAME"}, {Title: "READY"}, {Title: "LISTEN", Drop: 8}, {Title: "QUEUE", Right: true, Drop: 2},
+		{Title: "CONNS", Right: true, Drop: 4},
 		{Title: "CPU", Right: true, Drop: 5}, {Title: "MEM", Right: true, Drop: 6}, {Title: "RESTARTS", Right: true, Drop: 1},
 		{Title: "UPTIME", Right: true, Drop: 7}, {Title: "STATE"}, {Title: "PROBLEM", Drop: 9, Cut: true},
 	}}
 	for _, a := range apps {
 		g.Row(colourOf(a.State), 9, string(a.Name), fmt.Sprintf("%d/%d", a.Ready, a.Wanted), listenText(a), a.Queue.String(),
-			number(a.Connections), percent(a.CPU), size(a.Memory), fmt.Sprint(a.Restarts), e.age(a.Since), a.Words(e.now()), oneLine(a.Problem))
+			number(a.Connections), percent(a.CPU), size(a.Memory), fmt.Sprint(a.Restarts), e.age(a.Since), a.Words(e.now()),
+			oneLine(a.Problem))
 	}
 	if noCPU {
 		g.Omit("CPU")
@@ -55,13 +57,15 @@ func (e *env) appGrid(apps []status.App, noCPU bool) *text.Grid {
 
 func (e *env) instanceGrid(apps []status.App, noCPU bool) *text.Grid {
 	g := &text.Grid{Columns: []text.Column{
-		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3}, {Title: "CPU", Right: true, Drop: 4},
+		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
+		{Title: "CPU", Right: true, Drop: 4},
 		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
 		{Title: "STATE"}, {Title: "LAST EXIT", Drop: 2, Cut: true},
 	}}
 	for _, a := range apps {
 		for _, i := range a.Instances {
-			g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
+			g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections),
+				percent(i.CPU), size(i.Memory),
 				fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()), oneLine(cmp.Or(i.LastExit, i.Problem)))
 		}
 		if len(a.Instances) == 0 && a.State == "unknown" {

@@ -2,60 +2,9 @@ package main
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/units/install"
 )
-
-// TestWithoutValues: a command line is kept without the values of its variables.
-func TestWithoutValues(t *testing.T) {
-	for line, want := range map[string]string{
-		"install x --env A=1 -l 80":          "install x --env A=******** -l 80",
-		"install x -e A=1 -e B=2=3":          "install x -e A=******** -e B=********",
-		"install x --env=A=1 -e=B=2":         "install x --env=A=******** -e=B=********",
-		"install x -eA=1":                    "install x -eA=********",
-		"install x --env A --env - --env":    "install x --env A --env - --env",
-		"install x --env-file a=b":           "install x --env-file a=b",
-		"install x --env-file=a=b --exec=c":  "install x --env-file=a=b --exec=c",
-		"install x --increment A=1":          "install x --increment A=1",
-		"install x -- prog --env A=1":        "install x -- prog --env A=1",
-		"install x --env A=1 -- prog -e B=2": "install x --env A=******** -- prog -e B=2",
-	} {
-		args := strings.Fields(line)
-		if got := strings.Join(withoutValues(args), " "); got != want {
-			t.Errorf("%s: %s", line, got)
-		}
-		if strings.Join(args, " ") != line {
-			t.Errorf("%s: the arguments have changed", line)
-		}
-	}
-}
-
-func TestMaskedFile(t *testing.T) {
-	for _, c := range []struct{ path, text, want string }{
-		{"x@.service", "[Service]\nEnvironment=\"INSTANCE=%i\"\nEnvironment=\"DB_PASSWORD=a \\\" b\"\nEnvironment=\"URL=http://u:p@h/\"\n",
-			"[Service]\nEnvironment=\"INSTANCE=%i\"\nEnvironment=\"DB_PASSWORD=********\"\nEnvironment=\"URL=http://u:********@h/\"\n"},
-		{"x.yaml", "name: x\nenv:\n  API_KEY: abc\n  \"TOKEN\": \"a: b\"\n  PORT: \"80\"\n  SECRET: null\n",
-			"name: x\nenv:\n  API_KEY: ********\n  \"TOKEN\": ********\n  PORT: \"80\"\n  SECRET: null\n"},
-		{"x.env", "# Generated\nA=\"1\"\nDB_PASSWORD=\"a\nb\"\n", "# Generated\nA=\"1\"\nDB_PASSWORD=\"********\"\n"},
-		{"x.env", "A=1\n", "A=1\n"},
-	} {
-		if got := string(maskedFile(c.path, []byte(c.text))); got != c.want {
-			t.Errorf("%s: %q", c.path, got)
-		}
-	}
-	now := string(maskedValues([]byte("A=1\nKEY=new\nTOKEN=t\nPASSWORD=p\n"), []byte("A=1\nKEY=old\nTOKEN=t\n")))
-	if want := "A=\"1\"\nKEY=\"******** (changed)\"\nTOKEN=\"********\"\nPASSWORD=\"********\"\n"; now != want {
-		t.Errorf("%q", now)
-	}
-	before, after := maskedChange(install.Change{Path: "x.yaml"})
-	if before != nil || after != nil {
-		t.Errorf("%q, %q", before, after)
-	}
-}
 
 // TestEnvFlag: values come from standard input and from the environment of the caller; a value on the command
 // line that looks secret gets a warning.
@@ -119,31 +68,5 @@ func TestReadSecret(t *testing.T) {
 	if got, err := w.readSecret("X"); err != nil || string(got) != "typed " ||
 		!strings.Contains(w.err.String(), "value of X (not shown): ") {
 		t.Errorf("%q, %v, %s", got, err, w.err.String())
-	}
-}
-
-// TestCheckSecrets: what a start of the app would lack is named before anything is stopped.
-func TestCheckSecrets(t *testing.T) {
-	w := newWorld(t)
-	a := w.installed(t, "web", 1)
-	a.SecretEnv = []string{"A", "B"}
-	w.euid = 1000
-	if err := w.checkSecrets(a); err != nil {
-		t.Errorf("who is not root cannot look: %v", err)
-	}
-	w.euid = 0
-	if err := w.store.SetSecret("web", "B", []byte("x"), true); err != nil {
-		t.Fatal(err)
-	}
-	w.file(t, "units/web@.service.d/50-secrets.conf", "LoadCredential=C:/x\n", 0o644)
-	var got []string
-	for _, one := range fault.Flatten(w.checkSecrets(a)) {
-		got = append(got, one.Error()+"; "+w.hintFor(one))
-	}
-	want := []string{
-		"web: the secret A is not set; sudo clusterctl secret set web A", "web: the secret C is not set; sudo clusterctl secret set web C",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -246,32 +247,12 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestVariable(t *testing.T) {
-	for in, want := range map[string]string{
-		"A=1": "1", "PASSWORD=x": stars, "db_password=x": stars, "DBPASSWORD=x": stars, "API_KEY=x": stars, "KEY=x": stars,
-		"TOKEN=": "", "TOKEN=a=b": stars,
-		"KEYBOARD=us": "us", "MONKEY=1": "1", "PWD=/srv": "/srv", "DB_PWD=x": stars, "CREDENTIALS_DIRECTORY=/run/c": "/run/c",
-		"SSH_AUTH_SOCK=/run/s":                "/run/s",
-		"URL=postgres://joe:hunter2@db/x?y=1": "postgres://joe:" + stars + "@db/x?y=1",
-		"SITE=http://example.org:80/a@b":      "http://example.org:80/a@b", "AUTHOR=joe": "joe",
-		"SECRETS=x": stars, "AWS_SECRET_ACCESS_KEY=x": stars, "SESSION_COOKIE=x": stars, "TOKENIZER=x": "x", "PASSENGER=x": "x",
-	} {
-		name, value, _ := strings.Cut(in, "=")
-		if got := variable(in, false); got.Name != name || got.Value != want || got.Masked != (want != value) {
-			t.Errorf("%s: %+v", in, got)
-		}
-		if got := variable(in, true); got.Value != value || got.Masked {
-			t.Errorf("%s, shown: %+v", in, got)
-		}
-	}
-}
-
 func TestPrintEnv(t *testing.T) {
 	w := newWorld(t)
-	one := instanceEnv{
-		Unit: "web@1.service", Instance: 1,
-		Variables: []envVariable{variable("A=x y", false), variable("B=\x1b[2Jz", false), variable("KEY=k", false)},
-		Files:     []envFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
+	one := status.Environment{
+		Unit: "web@1.service", Instance: 1, Variables: []status.Variable{{Name: "A", Value: "x y"},
+			{Name: "B", Value: "\x1b[2Jz"}, {Name: "KEY", Value: mask.Stars, Masked: true}},
+		Files: []status.EnvironmentFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
 	}
 	w.printEnv(one)
 	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n" +
@@ -283,7 +264,7 @@ func TestPrintEnv(t *testing.T) {
 	if w.printEnv(one); strings.Contains(w.out.String(), "\x1b") {
 		t.Errorf("%q", w.out.String())
 	}
-	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []instanceEnv{one}})
+	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []status.Environment{one}})
 	if err == nil {
 		err = outputschema.Check("env", data)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -21,7 +22,7 @@ func TestRollSchema(t *testing.T) {
 			Took: time.Second, State: control.State{MainPID: int(o) * 7}})
 	}
 	failed := &fault.NotReached{Err: errors.New("web@1.service: exited with status 1"), Log: []string{"one", "two"}}
-	apps := []appRoll{rollReportOf("web", rolled, time.Minute, failed), rollReportOf("mail", nil, 0, nil)}
+	apps := []manage.AppResult{manage.NewAppResult("web", rolled, time.Minute, failed), manage.NewAppResult("mail", nil, 0, nil)}
 	check := func(command string, v any) {
 		t.Helper()
 		w.out.Reset()
@@ -33,10 +34,10 @@ func TestRollSchema(t *testing.T) {
 		}
 	}
 	check("reload", map[string]any{"schema": 1, "apps": apps})
-	check("scale", map[string]any{"schema": 1, "apps": []appScale{
+	check("scale", map[string]any{"schema": 1, "apps": []manage.ScaleResult{
 		{Name: "web", OK: true, From: 2, To: 4, Count: "max", Changed: true, Running: true, TookMs: 3, Instances: apps[0].Instances},
 		{Name: "mail", Error: "no", Log: []string{"x"},
-			Instances: []instanceRoll{{Unit: "mail@1.service", Instance: 1, Outcome: "stopped"}}},
+			Instances: []manage.InstanceResult{{Unit: "mail@1.service", Instance: 1, Outcome: "stopped"}}},
 	}})
 	for _, broken := range []any{map[string]any{"schema": 1},
 		map[string]any{"schema": 1, "apps": []map[string]any{{"name": "x", "ok": "yes"}}}} {
@@ -50,11 +51,11 @@ func TestRollSchema(t *testing.T) {
 // TestUpdateSchema: what apply, rollback and show --revisions print for programs.
 func TestUpdateSchema(t *testing.T) {
 	w := newWorld(t)
-	instances := []instanceRoll{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded", TookMs: 12, PID: 7},
+	instances := []manage.InstanceResult{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded", TookMs: 12, PID: 7},
 		{Unit: "web@2.service", Instance: 2, Outcome: "failed", Reason: "it says so"}}
-	apps := []outcome{
-		{Name: "web", Action: actionUpdated, Changed: []string{"/etc/systemd/system/web@.service"}, Instances: instances},
-		{Name: "mail", Action: actionFailed, Changed: []string{}, Instances: []instanceRoll{}, Stopped: true, Error: "no"},
+	apps := []manage.Outcome{
+		{Name: "web", Action: manage.Updated, Changed: []string{"/etc/systemd/system/web@.service"}, Instances: instances},
+		{Name: "mail", Action: manage.Failed, Changed: []string{}, Instances: []manage.InstanceResult{}, Stopped: true, Error: "no"},
 	}
 	for command, v := range map[string]any{
 		"apply": map[string]any{"schema": 1, "apps": apps}, "rollback": map[string]any{"schema": 1, "apps": apps[:1]},

@@ -115,7 +115,8 @@ func (e *env) useLines(d status.Details, line printLine) {
 // memoryWords says what a number of bytes counts.
 func memoryWords(source string) string {
 	return map[string]string{
-		"cgroup": "of the cgroups", "pss": "of the processes, what they share divided", "rss": "of the processes, what they share counted in each",
+		"cgroup": "of the cgroups", "pss": "of the processes, what they share divided",
+		"rss": "of the processes, what they share counted in each",
 	}[source]
 }
 
@@ -157,12 +158,14 @@ func orNone(list []string) []string {
 
 func (e *env) detailGrid(instances []status.Instance) *text.Grid {
 	g := &text.Grid{Columns: []text.Column{
-		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3}, {Title: "CPU", Right: true, Drop: 4},
+		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
+		{Title: "CPU", Right: true, Drop: 4},
 		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
 		{Title: "STATE"}, {Title: "STATUS", Drop: 8}, {Title: "LAST EXIT", Drop: 2, Cut: true},
 	}}
 	for _, i := range instances {
-		g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
+		g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections),
+			percent(i.CPU), size(i.Memory),
 			fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()), orDash(i.Status), orDash(cmp.Or(i.LastExit, i.Problem)))
 	}
 	return g

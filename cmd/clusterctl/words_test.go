@@ -4,12 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/clusterctl/clusterctl/units"
 )
 
 // TestWithoutReader: that nobody reads the output any more is no error, and hides none.
@@ -29,17 +26,6 @@ func TestWithoutReader(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%v: %q", c.err, got)
 		}
-	}
-}
-
-// TestLaunched: the variables are those that the shim gives the program, whatever the app says of them.
-func TestLaunched(t *testing.T) {
-	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"},
-		{Name: "GONE", Value: "1"}, {Name: "WORD", Value: "1"}}}}
-	got := launched(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
-	slices.Sort(got)
-	if s := strings.Join(got, " "); s != "A=b INSTANCE=3 NODE_APP_INSTANCE=2 PORT=3002 WORD=x" {
-		t.Error(s)
 	}
 }
 

@@ -40,19 +40,31 @@ var directions = []struct {
 	{"activation/shim/contract", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
+	{"internal/mask", []string{"units", "units/install"}},
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
 	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault",
-		"internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
+		"internal/guard", "internal/inspect", "internal/mask", "internal/text", "activation/shim/contract"}},
+	{"internal/manage", []string{
+		"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/foreground",
+		"internal/guard", "internal/inspect", "internal/status", "internal/text", "activation/shim/contract", "activation/shim/socketfile",
+	}},
+	{"internal/manage/managetest", []string{"units", "units/control"}},
+	{"internal/resolve", []string{
+		"units", "units/config", "units/control", "units/install",
+		"internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/text",
+		"activation/shim/contract",
+	}},
 	{"cmd/clusterctl", []string{
 		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
-		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg",
+		"internal/manage", "internal/mask", "internal/origin", "internal/pm2", "internal/resolve", "internal/status",
+		"internal/text", "packaging/apppkg/...",
 		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	// it only plans; cmd/clusterctl executes
-	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},
+	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},                // it only plans
+	{"packaging/apppkg/deb", []string{"packaging/apppkg", "units", "internal/fault", "internal/mask", "internal/text"}}, // it executes
 	{"packaging/...", []string{"activation"}},
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc like the shim
 	{"internal/lab/...", []string{"internal/lab/..."}},
@@ -217,7 +229,8 @@ func TestNames(t *testing.T) {
 // a program, because that is the same import.
 var starters = map[string]string{
 	"journal":               "starts journalctl, the only way to read the journal without cgo",
-	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs dpkg-deb and dpkg-query for \"package\"",
+	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs systemd-creds for \"secret\"",
+	"packaging/apppkg/deb":  "runs dpkg-deb and dpkg-query",
 	"internal/lab":          "boots machines",
 	"internal/lab/image":    "builds the images of machines",
 	"internal/lab/vm":       "boots virtual machines",

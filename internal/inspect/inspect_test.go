@@ -152,6 +152,30 @@ func TestSocketsOf(t *testing.T) {
 	}
 }
 
+func TestHolder(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := System()
+	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
+	for isUDP, port := range map[bool]uint16{false: tcpPort, true: udpPort} {
+		if p, ok := h.Holder(isUDP, port); !ok || p.PID != os.Getpid() || p.Name == "" {
+			t.Errorf("port %d: %+v, %v", port, p, ok)
+		}
+	}
+	if err := errors.Join(tcp.Close(), udp.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := h.Holder(false, tcpPort); ok {
+		t.Errorf("a closed port: %+v", p)
+	}
+}
+
 func TestWorkingState(t *testing.T) {
 	for text, want := range map[string]bool{
 		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,

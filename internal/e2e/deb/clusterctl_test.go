@@ -4,6 +4,7 @@ package deb
 
 import (
 	"debug/buildinfo"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -182,7 +183,10 @@ func TestReleaseIsReproducible(t *testing.T) {
 	runOnHost(t, top, nil, append(args, "DIST="+one)...)
 	runOnHost(t, tree, []string{"TZ=Asia/Tokyo", "LC_ALL=C", "DPKG_DEB_THREADS_MAX=2"}, append(args, "DIST="+two)...)
 	runOnHost(t, one, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
-	want := []string{"SHA256SUMS", "clusterctl_0.0.2-1_amd64.deb", "clusterctl_0.0.2.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz"}
+	want := []string{
+		"SHA256SUMS", "clusterctl-shim_0.0.2_linux_amd64.cdx.json", "clusterctl_0.0.2-1_amd64.deb",
+		"clusterctl_0.0.2_linux_amd64.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz",
+	}
 	if got := strings.Fields(runOnHost(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
 		t.Errorf("a release is %q, want %q", got, want)
 	}
@@ -191,13 +195,47 @@ func TestReleaseIsReproducible(t *testing.T) {
 			t.Errorf("%s: two builds differ: %d and %d bytes", name, len(a), len(b))
 		}
 	}
-	if list := runOnHost(t, one, nil, "tar", "-tzf", want[3]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
+	if list := runOnHost(t, one, nil, "tar", "-tzf", want[4]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
 		t.Errorf("the tarball holds\n%s", list)
 	}
-	deb := filepath.Join(one, want[1])
+	deb := filepath.Join(one, want[2])
 	lintian(t, deb)
 	wantCopyright(t, deb)
 	wantCompletions(t, deb)
+	wantMaterials(t, deb, filepath.Join(one, want[1]), "usr/lib/clusterctl/clusterctl-shim")
+	wantMaterials(t, deb, filepath.Join(one, want[3]), "usr/bin/clusterctl")
+}
+
+// wantMaterials: the bill of materials lists the modules in a program of the package, each with its licence.
+func wantMaterials(t *testing.T, deb, bill, program string) {
+	t.Helper()
+	dir := t.TempDir()
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	info, err := buildinfo.ReadFile(filepath.Join(dir, program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Components []struct {
+			Name, Version string
+			Evidence      struct{ Licenses []any }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, bill)), &got); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]int{}
+	for _, c := range got.Components {
+		listed[c.Name+"@"+c.Version] = len(c.Evidence.Licenses)
+	}
+	for _, m := range info.Deps {
+		if listed[m.Path+"@"+m.Version] == 0 {
+			t.Errorf("%s: %s %s with its licence is not in %s", program, m.Path, m.Version, filepath.Base(bill))
+		}
+	}
+	if len(listed) != len(info.Deps)+1 { // and the standard library
+		t.Errorf("%s: %d components, and %d modules in the program", filepath.Base(bill), len(listed), len(info.Deps))
+	}
 }
 
 // wantCompletions: bash, zsh and fish find what the package has for them, and offer the command.

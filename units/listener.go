@@ -209,6 +209,17 @@ func (l Listener) String() string {
 	return s
 }
 
+// Description returns the listener in words, such as "tcp port 80".
+func (l Listener) Description() string {
+	if l.Network == Unix {
+		return "socket " + l.Path
+	}
+	if !l.Host.IsValid() {
+		return l.Network.String() + " port " + strconv.Itoa(int(l.Port))
+	}
+	return l.Network.String() + " address " + l.Address()
+}
+
 // ProgramPort is the port that the program binds; 0 for a Unix socket that it binds itself.
 func (l Listener) ProgramPort() uint16 {
 	if l.Bind != 0 {

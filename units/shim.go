@@ -23,7 +23,8 @@ func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 
 
 // launched says whether the shim stands in ExecStart=: to adopt, or for what systemd has no setting.
 func (a App) launched() bool {
-	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
+	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
+		len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
 }
 
 // shimWords is the shim's part of ExecStart=, up to the "--" in front of the program.
@@ -140,7 +141,8 @@ func (r *renderer) bindKind(l Listener) contract.Kind {
 	return 0
 }
 
-// mapWords names the bind that a listener answers, where it is not its own: NAME/K=KIND:PORT, K-th of that name from 0. PID 1 passes the sockets of a unit in the order of its lines, where datagrams come after streams.
+// mapWords names the bind that a listener answers, where it is not its own: NAME/K=KIND:PORT, K-th of that name from 0. PID
+// 1 passes the sockets of a unit in the order of its lines, where datagrams come after streams.
 func (r *renderer) mapWords() []string {
 	var words []string
 	seen := map[string]int{}
@@ -205,8 +207,8 @@ func (r *renderer) stoppedWords() string {
 	return strings.Join(words, " ")
 }
 
-// backoffWords is ExecStartPre= where the launcher does not wait itself. No shell, which as root would obey what the app's environment says to the dynamic linker;
-// the shim is static.
+// backoffWords is ExecStartPre= where the launcher does not wait itself. No shell, which as root would obey what the app's
+// environment says to the dynamic linker; the shim is static.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)

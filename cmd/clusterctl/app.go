@@ -15,7 +15,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	started := e.now()
 	err := newApp(e).Run(ctx, args)
 	// Instances that a repair, or the undo of a change, had to kill.
-	err = e.withKilled(ctx, units.App{}, err, started)
+	err = e.manager(nil).WithKilled(ctx, units.App{}, err, started)
 	err = withoutReader(err)
 	var quiet quietError
 	if errors.As(err, &quiet) {
@@ -83,10 +83,15 @@ func (e *env) instanceNames(app string) []string {
 	if err != nil {
 		return nil
 	}
-	listed, _ := e.listed(n)
+	listed, _ := e.store.Listed(n)
 	var names []string
 	for _, i := range numbers(listed) {
 		names = append(names, operand{name: n, instance: i}.String())
 	}
 	return names
+}
+
+// bind returns what a command runs: its function, with the options into which its flags are read.
+func bind[O any](e *env, o *O, run func(context.Context, *env, O, cmdline.Input) error) func(context.Context, cmdline.Input) error {
+	return func(ctx context.Context, in cmdline.Input) error { return run(ctx, e, *o, in) }
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,14 +16,17 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// env is the only door to the outside: streams, identity, clock, files and systemd. Everything reached through it is a
-// field, so a test wires its own.
+// env is what a command gets from outside: streams, identity, clock, files and systemd. A test sets its own fields. TestDoor in
+// internal/archtest lists the few other files of this package that use the system directly, each with its reason.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -35,6 +41,8 @@ type env struct {
 	password func() ([]byte, error)
 	getwd    func() (string, error)
 	lookPath func(string) (string, error)
+	stat     func(string) (fs.FileInfo, error)
+	readFile func(string) ([]byte, error)
 	// euid decides what may be done; uid is the user who asked for it where sudo names no other.
 	euid, uid int
 	now       func() time.Time
@@ -49,7 +57,7 @@ type env struct {
 	command    []string
 	hasCommand bool
 	quiet      bool
-	killed     *kills
+	killed     *manage.Kills
 	// noColour is --no-color; the terminal counts as none then.
 	noColour bool
 }
@@ -70,16 +78,31 @@ func systemEnv() *env {
 		getwd:    os.Getwd,
 		booted:   booted,
 		lookPath: exec.LookPath,
+		stat:     os.Stat,
+		readFile: os.ReadFile,
 		euid:     os.Geteuid(),
 		uid:      os.Getuid(),
 		now:      time.Now,
 		store:    commandStore(os.Args),
 		shim:     units.DefaultShim,
 		args:     os.Args,
-		killed:   new(kills),
+		killed:   new(manage.Kills),
 	}
 	e.dial = e.dialSystem
 	return e
+}
+
+// resolver completes apps with what the caller has: its directory, its $PATH, its notes.
+func (e *env) resolver() *resolve.Resolver {
+	return &resolve.Resolver{
+		Store: e.store, Guard: e.guard(), Host: e.host, Getenv: e.getenv, Getwd: e.getwd, LookPath: e.lookPath, Note: e.note,
+	}
+}
+
+// booted reports whether systemd is PID 1, as sd_booted(3) does.
+func booted() bool {
+	info, err := os.Lstat("/run/systemd/system")
+	return err == nil && info.IsDir()
 }
 
 func terminalSize() (columns, rows int) {
@@ -103,7 +126,7 @@ func (e *env) width() int {
 // values of variables are left out.
 func commandStore(args []string) *install.Store {
 	s := install.System()
-	s.Command = strings.Join(append([]string{"clusterctl"}, withoutValues(args[1:])...), " ")
+	s.Command = strings.Join(append([]string{"clusterctl"}, mask.CommandLine(args[1:])...), " ")
 	return &s
 }
 
@@ -125,4 +148,19 @@ func (e *env) sudoHint() string {
 		words = append(words, text.Shell(a))
 	}
 	return strings.Join(words, " ")
+}
+
+// filter runs a program with the bytes as its standard input, and returns its standard output.
+func (e *env) filter(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
+	path, err := e.lookPath(argv[0])
+	if err != nil {
+		return nil, fmt.Errorf("%s is not in $PATH", argv[0])
+	}
+	cmd := exec.CommandContext(ctx, path, argv[1:]...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, errors.Join(ctx.Err(), fmt.Errorf("%s: %w: %s", argv[0], err, strings.TrimSpace(stderr.String())))
+	}
+	return stdout.Bytes(), nil
 }

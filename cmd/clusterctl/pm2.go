@@ -1,12 +1,12 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/pm2"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
@@ -20,17 +20,18 @@ func (e *env) startsProgram(operands []string) bool {
 	if found, err := e.resolve(operands[:1]); err == nil && len(found) > 0 || isRegexp(what) {
 		return false
 	}
-	if what == "." || what == ".." || strings.Contains(what, "/") || interpretersFor(filepath.Ext(what)) != nil || pm2.DescribesApps(what) {
+	if what == "." || what == ".." || strings.Contains(what, "/") || resolve.Interpreters(filepath.Ext(what)) != nil ||
+		pm2.DescribesApps(what) {
 		return true
 	}
-	info, err := os.Stat(what)
+	info, err := e.stat(what)
 	return err == nil && info.Mode().IsRegular()
 }
 
 // refusePM2 finds what PM2 takes for something else than clusterctl: its own files, the names of its modules, and a program
 // in front of "--", where the name of the app stands here.
 func (e *env) refusePM2(target string, rest []string) error {
-	info, err := os.Stat(target)
+	info, err := e.stat(target)
 	switch {
 	case err == nil && info.Mode().IsRegular() && len(rest) == 0 && pm2.DescribesApps(target):
 		return fault.WithHint(fault.Usagef("%q is not a program, but a file of PM2 that describes apps", target),
@@ -54,5 +55,6 @@ func (e *env) refusePM2(target string, rest []string) error {
 		words = append(words, text.Shell(w))
 	}
 	return fault.WithHint(fault.Usagef("%q is not a program; the word before -- is the name of the app", rest[0]),
-		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json", strings.Join(words, " "))
+		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json",
+		strings.Join(words, " "))
 }

@@ -73,6 +73,13 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	return all, nil
 }
 
+// Target returns what the units of an app refer to here, without what depends on the machine: the version of systemd and the
+// number of instances.
+func (s Store) Target(app units.Name, shim string) (units.Target, error) {
+	secrets, err := s.LoadedSecrets(app)
+	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
+}
+
 // LoadedSecrets returns the secrets that the units of an app have to load: the stored secrets. Users who may not read their
 // directory get the list in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
@@ -125,7 +132,8 @@ func checkSecretName(name string) error {
 		return err
 	}
 	if strings.HasSuffix(name, encryptedSuffix) {
-		return &units.FieldError{Key: "secret", Index: -1, Message: `"` + name + `" ends in "` + encryptedSuffix + `", which marks encrypted files`, Hint: "omit the suffix"}
+		return &units.FieldError{Key: "secret", Index: -1, Message: `"` + name + `" ends in "` + encryptedSuffix +
+			`", which marks encrypted files`, Hint: "omit the suffix"}
 	}
 	return nil
 }

@@ -111,8 +111,8 @@ func gone(t *testing.T) int {
 // TestHelpNamesDefaults: the help is a constant, and names the values of the contract all the same.
 func TestHelpNamesDefaults(t *testing.T) {
 	for _, want := range []string{
-		"a run of this length is not short (" + contract.MinUptime.String() + ")",
-		"give up with status " + strconv.Itoa(contract.StatusGaveUp) + " ",
+		"a run is short if it ends earlier (" + contract.MinUptime.String() + ")",
+		"exit with status " + strconv.Itoa(contract.StatusGaveUp) + " ",
 		"of the whole probe (" + strings.TrimSuffix(contract.ProbeTimeout.String(), "0s") + ")",
 		"for so long (" + contract.ProbeIdle.String() + ")",
 	} {

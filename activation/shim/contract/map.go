@@ -102,7 +102,7 @@ func (m Map) Find(names []string) (int, error) {
 		return at, nil
 	}
 	if n > 1 {
-		return -1, errors.New("several descriptors have the name " + strconv.Quote(m.Key) + ": write " + NthKey(m.Key, 0) + " for the first")
+		return -1, errors.New("several descriptors have the name " + strconv.Quote(m.Key) + "; the first is " + NthKey(m.Key, 0))
 	}
 	number := m.Key
 	same := func(string) bool { return true }

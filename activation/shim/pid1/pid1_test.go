@@ -131,8 +131,8 @@ func TestReleaseStart(t *testing.T) {
 		{manager{subs: []string{"stop-post", "auto-restart", "auto-restart", "start-pre"}, kind: "start", restarts: 4}, true},
 		{manager{subs: []string{"start"}, kind: "start", restarts: 5}, true},
 		{manager{subs: []string{"auto-restart", "start"}, kind: "restart", restarts: 4}, false},
-		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, false},                 // a start by hand at the end of a run
-		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, false}, // a start by hand between two runs
+		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, false},                 // by hand at the end of a run
+		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, false}, // by hand between two runs
 	} {
 		path := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		l, err := net.Listen("unix", path)

@@ -118,7 +118,8 @@ func TestProgramPaths(t *testing.T) {
 			p := Program(m, Calls{MinAddrLen: 2, Paths: c.paths})
 			for n, want := range c.shown {
 				if got := run(t, p, data{nr: m.Connect, arch: m.Arch, args: [6]uint64{3, 1 << 40, n}}); got != want {
-					t.Errorf("%s, paths %q: the filter returned %#[4]x for connect with %[3]d bytes, want %#[5]x", name, c.paths, n, got, want)
+					t.Errorf("%s, paths %q: the filter returned %#[4]x for connect with %[3]d bytes, want %#[5]x", name,
+						c.paths, n, got, want)
 				}
 			}
 			want := uint32(allowed)

@@ -12,7 +12,7 @@ import (
 // TestOwner: the notifier answers binds of the user of the main process and of root, in the namespaces of the main process.
 // Every other bind has the same result as without the shim, and one line is logged.
 func TestOwner(t *testing.T) {
-	const foreign = "the bind goes to the kernel"
+	const foreign = "the process does not get the socket of the unit"
 	for _, c := range []struct {
 		name  string
 		steps []string

@@ -76,8 +76,8 @@ func TestProbe(t *testing.T) {
 		{"python http.server", slow(python(t), "-m", "http.server", port(a4)), blocking(p4, 5, false)},
 		{"children that bind the same address", slow(python(t), data(t, "prefork.py"), port(a4)), blocking(p4, 5, false)},
 		{"blocking C server", slow(filepath.Join(testdata, "cserver"), port(a4)), blocking(p4, 16, true)},
-		{"does not bind and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
-		{"does not bind and continues", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
+		{"ends without a bind", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
+		{"keeps running without a bind", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
 			contract.Report{NonBlocking: true, TimedOut: true}},
 		{"does nothing", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
 		{"is a client that sleeps", idle(python(t), "-c", `

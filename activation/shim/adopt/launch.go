@@ -65,7 +65,7 @@ func Start(c Config) error {
 	}
 	if c.OwnPtrace {
 		if err := dropPtrace(); err != nil {
-			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
+			return errors.New("removing CAP_SYS_PTRACE from the program: " + err.Error())
 		}
 	}
 	calls := seccomp.Calls{
@@ -82,7 +82,7 @@ func Start(c Config) error {
 		return err
 	}
 	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
-		return errors.New("handing over to the notifier: " + err.Error())
+		return errors.New("sending the seccomp listener to the notifier: " + err.Error())
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func awaitNotifier(pid, pipe int) error {
 	// This lasts through execve(2). EINVAL means a kernel without Yama, where it is not needed.
 	err = unix.Prctl(unix.PR_SET_PTRACER, uintptr(notifier), 0, 0, 0)
 	if err != nil && err != unix.EINVAL {
-		return errors.New("letting the notifier read the program: " + err.Error())
+		return errors.New("allowing the notifier to read the program: " + err.Error())
 	}
 	return nil
 }

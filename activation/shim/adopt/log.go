@@ -79,11 +79,11 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 	}
 	n.logged.mismatch = true
 	n.line.start("the program binds ").str(kindOf(k).String()).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
-		str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
+		str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).str("; the program does not get this socket").
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 
-// foreign logs that the kernel runs a bind because the caller has another user or other namespaces.
+// foreign logs that a process does not get a listener because it has another user or other namespaces.
 func (n *notifier) foreign(tid uint32) {
 	if n.logged.foreign {
 		return
@@ -97,7 +97,7 @@ func (n *notifier) foreign(tid uint32) {
 	} else {
 		n.line.str(", which belongs to user ").num(uint64(o.first.UID)).str(" of")
 	}
-	n.line.str(" the main process; the bind goes to the kernel").
+	n.line.str(" the main process; the process does not get the socket of the unit").
 		hint().str("let the main process bind the address and pass the socket on, " +
 		"or use --run-as so that all processes have one user").write()
 }
@@ -109,9 +109,9 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	}
 	n.logged.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
-		str("; its calls about sockets go to the kernel").
-		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: " +
-		"then clusterctl install … --own-ptrace").write()
+		str("; the shim does not answer its calls").
+		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0; in this case use " +
+		"clusterctl install … --own-ptrace").write()
 }
 
 // renamed logs that the program binds another path and renames this file to the path of the listener. The call has no

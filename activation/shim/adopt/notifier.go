@@ -212,7 +212,7 @@ func (n *notifier) sendReady() {
 	e := send(n.notify, unsafe.Slice(unsafe.StringData(readyMessage), len(readyMessage)))
 	n.readyPending = e == unix.EAGAIN
 	if e != 0 && !n.readyPending {
-		n.line.start("telling the service manager that the program is ready: ").errno(e).write()
+		n.line.start("sending READY=1 to the service manager: ").errno(e).write()
 	}
 }
 

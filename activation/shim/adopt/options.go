@@ -46,7 +46,7 @@ func (n *notifier) optionsUnreadable(tid uint32, e unix.Errno) {
 	n.options.unreadable = true
 	n.line.start("cannot read the socket options of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; options that it set before bind are lost").
-		hint().str("for all its connections, systemctl edit the socket unit: KeepAlive=yes in [Socket]").write()
+		hint().str("set the options in the socket unit with systemctl edit, such as KeepAlive=yes in [Socket]").write()
 }
 
 func (n *notifier) optionRefused(name string, l *Listener, e unix.Errno) {

@@ -27,9 +27,9 @@ const (
 
 // wait returns when the connections are done or a time limit is reached.
 //
-// It polls because there is no event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but not that an
-// answer was sent, nor the silence after it, nor a new connection. The interval grows to 20 ms, and with the cost of a look.
-// While it sleeps, it waits for the end of the main process, which is an event.
+// It polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
+// not that an answer was sent, nor the silence after it, nor a new connection. The interval grows to 20 ms, and with the
+// cost of a look. While it sleeps, it waits for the end of the main process, which is an event.
 func (d *drain) wait(ctx context.Context) error {
 	interval := minInterval
 	for {

@@ -57,7 +57,7 @@ func Child(argv, env []string) error {
 		return sendResult(otherError, err)
 	}
 	if err := unix.Sendmsg(pipe, []byte{gotListener}, unix.UnixRights(int(fd)), nil, 0); err != nil {
-		return errors.New("handing over to the prober: " + err.Error())
+		return errors.New("sending the seccomp listener to the prober: " + err.Error())
 	}
 	return syscall.Exec(argv[0], argv, env)
 }

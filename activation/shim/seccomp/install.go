@@ -33,7 +33,7 @@ func Check() error {
 	if sizes[0] > maxSize || sizes[1] != uint16(unsafe.Sizeof(response{})) {
 		return ErrKernel
 	}
-	// ADDFD is new in 5.9. Without a listener there is no way to test for it, so compare the version of the kernel.
+	// ADDFD is new in 5.9. A test for it needs a listener, so compare the version of the kernel instead.
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return err

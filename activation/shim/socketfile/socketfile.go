@@ -12,7 +12,7 @@ import (
 )
 
 // ErrNotSocket means that the path is not a socket with a single name. Somebody may have put another file there.
-var ErrNotSocket = errors.New("it is not a socket of this one name")
+var ErrNotSocket = errors.New("it is not a socket with a single name")
 
 // Set changes the owner of the socket at path, and its mode unless mode is 0. A user who may write to the directory could
 // replace the file at any time. So Set does not follow a link, and checks the open file that it changes: it refuses a file

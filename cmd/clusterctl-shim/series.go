@@ -167,7 +167,7 @@ func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
-	noted := f.Bool("exec-stop", false, "")
+	hasExecStop := f.Bool("exec-stop", false, "")
 	last := f.String("last-stops", "", "")
 	state, listeners := stateFlag(f), relistenFlag(f)
 	if err := f.Parse(args); err != nil {
@@ -180,10 +180,12 @@ func stoppedCommand(args []string) (int, error) {
 	if err := backoff.Prepare(*state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
-	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
+	e := backoff.Exit{
+		Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), HasExecStop: *hasExecStop,
+	}
 	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(contract.StatusGaveUp)
 	// systemd calls ExecStop= only for a service that has become ready.
-	neverReady := *noted && backoff.Load(*state).Stop == backoff.Unnoted
+	neverReady := *hasExecStop && backoff.Load(*state).Stop == backoff.NotRecorded
 	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}

@@ -73,7 +73,7 @@
 //   - Epoll registrations made before bind stay on the socket that the listener replaces. Socket options that a program sets
 //     before bind are set on the listener, too (package sockopt), except socket filters and the keys of TCP-MD5 and TCP-AO,
 //     which cannot be read.
-//   - The notifier keeps the file of a Unix listener, see paths.go. io_uring's unlink and rename do not pass a seccomp
+//   - The notifier protects the file of a Unix listener; see paths.go. io_uring's unlink and rename do not pass a seccomp
 //     filter. A program that binds another path and renames the file to the listener's path is not adopted.
 //   - getsockname(2) returns the address of the unit, which may differ from the address that the program asked for (Want).
 //     Most programs do not look. The workers of Node's cluster module compare the port and fail with EADDRINUSE, so such an

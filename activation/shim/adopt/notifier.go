@@ -125,7 +125,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	n.wanted(tid)
+	n.replacePath(tid)
 	at, near := match(n.ls, kind, &n.addr)
 	if at < 0 {
 		if near >= 0 {

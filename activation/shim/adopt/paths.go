@@ -152,8 +152,8 @@ func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	return n.file(tid, unix.AT_FDCWD, a.Path())
 }
 
-// wanted replaces a path in n.addr by the path of its listener, so that match finds the listener.
-func (n *notifier) wanted(tid uint32) {
+// replacePath replaces a path in n.addr by the path of its listener, so that match finds the listener.
+func (n *notifier) replacePath(tid uint32) {
 	if n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		return
 	}

@@ -28,13 +28,13 @@ func playRun(t *testing.T, st State, p Policy, now, uptime time.Duration, stop S
 }
 
 func TestSeries(t *testing.T) {
-	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	var st State
 	now := 100 * s
 	want := []time.Duration{0, 0, 100, 150, 225, 337}
 	for i, w := range want {
 		var d Decision
-		st, d = playRun(t, st, policy, now, s, Alone, crash)
+		st, d = playRun(t, st, policy, now, s, ByItself, crash)
 		if d.Delay.Truncate(time.Millisecond) != w*time.Millisecond {
 			t.Errorf("start %d: delay %v, want %v ms", i, d.Delay, int(w))
 		}
@@ -44,7 +44,7 @@ func TestSeries(t *testing.T) {
 		t.Errorf("the state lacks the end of the last run: %+v", st)
 	}
 	// A long run ends the series; its end begins the next series.
-	st, _ = playRun(t, st, policy, now, 10*s, Alone, crash)
+	st, _ = playRun(t, st, policy, now, 10*s, ByItself, crash)
 	if st.Failures != 1 {
 		t.Errorf("state after a long run: %+v", st)
 	}
@@ -57,20 +57,20 @@ func TestRequestedEnd(t *testing.T) {
 		e    Exit
 		want int // failures if there were 5 before
 	}{
-		{"crash", Alone, Exit{"exit-code", "exited", "1", true, false}, 6},
-		{"segfault", Alone, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
-		{"killed by the kernel", Alone, Exit{"oom-kill", "killed", "KILL", true, false}, 6},
-		{"exits with 0", Alone, Exit{"success", "exited", "0", true, false}, 6},
-		{"exits with 0, no ExecStop=", Unnoted, Exit{"success", "exited", "0", false, false}, 6},
-		{"never ready", Unnoted, Exit{"protocol", "exited", "0", true, false}, 6},
-		{"start timed out", Unnoted, Exit{"timeout", "killed", "TERM", true, false}, 6},
-		{"stopped by hand", Asked, Exit{"success", "killed", "TERM", true, false}, 0},
-		{"stopped by hand, handles SIGTERM", Asked, Exit{"success", "exited", "0", true, false}, 0},
-		{"stopped by hand, exits with 1", Asked, Exit{"exit-code", "exited", "1", true, false}, 0},
-		{"stopped by hand, too slow", Asked, Exit{"timeout", "killed", "KILL", true, false}, 0},
-		{"stopped before ready", Unnoted, Exit{"success", "killed", "TERM", true, false}, 0},
-		{"stopped before ready, handles SIGTERM", Unnoted, Exit{"success", "exited", "0", true, false}, 0},
-		{"killed with SIGTERM by a user", Alone, Exit{"success", "killed", "TERM", true, false}, 6},
+		{"crash", ByItself, Exit{"exit-code", "exited", "1", true, false}, 6},
+		{"segfault", ByItself, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
+		{"killed by the kernel", ByItself, Exit{"oom-kill", "killed", "KILL", true, false}, 6},
+		{"exits with 0", ByItself, Exit{"success", "exited", "0", true, false}, 6},
+		{"exits with 0, no ExecStop=", NotRecorded, Exit{"success", "exited", "0", false, false}, 6},
+		{"never ready", NotRecorded, Exit{"protocol", "exited", "0", true, false}, 6},
+		{"start timed out", NotRecorded, Exit{"timeout", "killed", "TERM", true, false}, 6},
+		{"stopped by hand", Requested, Exit{"success", "killed", "TERM", true, false}, 0},
+		{"stopped by hand, handles SIGTERM", Requested, Exit{"success", "exited", "0", true, false}, 0},
+		{"stopped by hand, exits with 1", Requested, Exit{"exit-code", "exited", "1", true, false}, 0},
+		{"stopped by hand, too slow", Requested, Exit{"timeout", "killed", "KILL", true, false}, 0},
+		{"stopped before ready", NotRecorded, Exit{"success", "killed", "TERM", true, false}, 0},
+		{"stopped before ready, handles SIGTERM", NotRecorded, Exit{"success", "exited", "0", true, false}, 0},
+		{"killed with SIGTERM by a user", ByItself, Exit{"success", "killed", "TERM", true, false}, 6},
 	} {
 		st := Ended(State{Failures: 5, Started: 100 * s, Stop: c.stop}, policy, c.e, 101*s)
 		if st.Failures != c.want {
@@ -84,7 +84,7 @@ func TestRequestedEnd(t *testing.T) {
 
 // TestRunWithoutStart: a launcher without root cannot record the start, so the run counts from the end of the delay.
 func TestRunWithoutStart(t *testing.T) {
-	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	s := Ended(State{}, policy, crash, 100*s)
 	for i, now := range []time.Duration{101, 102, 103} {
 		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+contract.Delay(s.Failures) {
@@ -109,7 +109,7 @@ func TestUnjudgedRun(t *testing.T) {
 	if st.Failures != 1 || d.Delay != 0 {
 		t.Errorf("after a long run: %+v, %+v", st, d)
 	}
-	st, d = Plan(State{Failures: 3, Started: 100 * s, Stop: Asked}, policy, 101*s)
+	st, d = Plan(State{Failures: 3, Started: 100 * s, Stop: Requested}, policy, 101*s)
 	if st.Failures != 0 || d.Delay != 0 {
 		t.Errorf("after a requested stop: %+v, %+v", st, d)
 	}
@@ -117,15 +117,15 @@ func TestUnjudgedRun(t *testing.T) {
 
 func TestGivingUp(t *testing.T) {
 	p := Policy{MinUptime: 10 * s, MaxRestarts: 2}
-	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	var st State
 	var d Decision
 	for i := range 3 {
-		if st, d = playRun(t, st, p, s, s, Alone, crash); d.GiveUp {
+		if st, d = playRun(t, st, p, s, s, ByItself, crash); d.GiveUp {
 			t.Fatalf("gave up at start %d", i)
 		}
 	}
-	if st, d = playRun(t, st, p, s, s, Alone, crash); !d.GiveUp || !st.GaveUp {
+	if st, d = playRun(t, st, p, s, s, ByItself, crash); !d.GiveUp || !st.GaveUp {
 		t.Fatalf("did not give up after two restarts: %+v", st)
 	}
 	// ExecStopPost= of the launcher that gave up must not clear the state, which is shown to the user.
@@ -146,7 +146,8 @@ func TestFile(t *testing.T) {
 	if got := Load(dir); got != (State{}) {
 		t.Errorf("Load without a file: %+v", got)
 	}
-	want := State{Failures: 3, Started: 5 * s, Next: 6 * s, Stop: Alone, GaveUp: true, Uptime: 7, Result: "exit-code", Status: "exited/1"}
+	want := State{Failures: 3, Started: 5 * s, Next: 6 * s, Stop: ByItself, GaveUp: true, Uptime: 7,
+		Result: "exit-code", Status: "exited/1"}
 	if err := Save(dir, want); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,7 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(State{Failures: 3, Started: 5, Stop: Asked, Result: "exit-code"}.Encode())
+	f.Add(State{Failures: 3, Started: 5, Stop: Requested, Result: "exit-code"}.Encode())
 	f.Add([]byte(magic + "end\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		st, ok := Decode(b)

@@ -86,7 +86,7 @@ func (s *State) set(key, value string) bool {
 		s.Next = time.Duration(n)
 	case "stop":
 		s.Stop = Stop(n)
-		return n <= int64(Alone)
+		return n <= int64(ByItself)
 	case "uptime":
 		s.Uptime = time.Duration(n)
 	}

@@ -9,12 +9,12 @@ import (
 // Stop is what ExecStop= has recorded about the run.
 type Stop uint8
 
-// The values of Stop. Unnoted also means that the run never became ready: systemd calls ExecStop= only for a service that
-// has started.
+// The values of Stop. NotRecorded also means that the run never became ready: systemd calls ExecStop= only for a service
+// that has started.
 const (
-	Unnoted Stop = iota
-	Asked        // the service manager stops a living service
-	Alone        // the program ended by itself
+	NotRecorded Stop = iota
+	Requested        // the service manager stops a living service
+	ByItself         // the program ended by itself
 )
 
 // State is the state of an instance that is kept between its runs. Times are nanoseconds of CLOCK_BOOTTIME, which a change
@@ -50,7 +50,7 @@ func Plan(s State, p Policy, now time.Duration) (State, Decision) {
 		s = State{Result: s.Result, Status: s.Status, Uptime: s.Uptime}
 	}
 	if s.Started > 0 {
-		s = judge(s, p, now, s.Stop == Asked)
+		s = judge(s, p, now, s.Stop == Requested)
 		s.Result, s.Status = "unknown", ""
 	}
 	if p.MaxRestarts >= 0 && s.Failures > p.MaxRestarts {
@@ -65,25 +65,25 @@ type Exit struct {
 	Result string // $SERVICE_RESULT
 	Code   string // $EXIT_CODE: exited, killed or dumped; empty when no process was started
 	Status string // $EXIT_STATUS: a number or a signal's name
-	// Noted reports whether the unit has an ExecStop= that calls Stopping. Then a run without a record was stopped before it
-	// was ready, or failed to become ready.
-	Noted bool
+	// HasExecStop reports whether the unit has an ExecStop= that calls Stopping. Then a run without a record was stopped
+	// before it was ready, or failed to become ready.
+	HasExecStop bool
 	// GaveUp reports whether the launcher ended because the instance has given up.
 	GaveUp bool
 }
 
-// asked reports whether the run was stopped on purpose. A signal that systemd counts as a clean end (TERM, INT, HUP, PIPE)
-// comes from outside. If a run exits with status 0 before it is ready, the result is "success" if systemd stopped it, and
-// "protocol" otherwise. Without ExecStop= a stopped run with status 0 looks like a program that ends by itself, which must
-// not be restarted in a busy loop, so asked returns false.
-func (e Exit) asked(s Stop) bool {
-	if s == Asked {
+// requested reports whether the run was stopped on purpose. A signal that systemd counts as a clean end (TERM, INT, HUP,
+// PIPE) comes from outside. If a run exits with status 0 before it is ready, the result is "success" if systemd stopped it,
+// and "protocol" otherwise. Without ExecStop= a stopped run with status 0 looks like a program that ends by itself, which
+// must not be restarted in a busy loop, so requested returns false.
+func (e Exit) requested(s Stop) bool {
+	if s == Requested {
 		return true
 	}
-	if e.Result != "success" || s == Alone {
+	if e.Result != "success" || s == ByItself {
 		return false
 	}
-	return e.Code == "killed" || e.Code == "" || e.Noted
+	return e.Code == "killed" || e.Code == "" || e.HasExecStop
 }
 
 // Ended returns the state to keep after a run that has ended.
@@ -95,7 +95,7 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 	if s.GaveUp {
 		s = State{} // this run was started by hand
 	}
-	if e.asked(s.Stop) {
+	if e.requested(s.Stop) {
 		return State{}
 	}
 	if s.Started == 0 {
@@ -112,11 +112,11 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 	return s
 }
 
-func judge(s State, p Policy, now time.Duration, asked bool) State {
+func judge(s State, p Policy, now time.Duration, requested bool) State {
 	s.Uptime = max(now-s.Started, 0)
-	s.Started, s.Stop = 0, Unnoted
+	s.Started, s.Stop = 0, NotRecorded
 	switch {
-	case asked:
+	case requested:
 		s.Failures = 0
 	case s.Uptime >= p.MinUptime:
 		s.Failures = 1

@@ -20,12 +20,13 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping records for ExecStop= how the run ends. asked reports whether the service manager stops it: then $MAINPID is set.
-func Stopping(instance string, asked bool) error {
+// Stopping records for ExecStop= how the run ends. requested reports whether the service manager stops it: then $MAINPID is
+// set.
+func Stopping(instance string, requested bool) error {
 	s := Load(instance)
-	s.Stop = Alone
-	if asked {
-		s.Stop = Asked
+	s.Stop = ByItself
+	if requested {
+		s.Stop = Requested
 	}
 	return Save(instance, s)
 }

@@ -27,10 +27,10 @@ type reading struct {
 // epollKey identifies an epoll instance by process and descriptor.
 type epollKey struct{ pid, number int }
 
-// rare limits how often the entries of an epoll instance are read: the pause is this many times as long as the reading.
-// While the kernel lists the entries, about 20 ms for 50,000 of them, the program cannot wait for events. During the pause
-// the drain uses the entries that it has read before.
-const rare = 100
+// pauseFactor limits how often the entries of an epoll instance are read: the pause is this many times as long as the
+// reading. While the kernel lists the entries, about 20 ms for 50,000 of them, the program cannot wait for events. During
+// the pause the drain uses the entries that it has read before.
+const pauseFactor = 100
 
 // entries returns the entries of shared listeners in the epoll instances of the processes, including an instance inside
 // another one, which has a descriptor too.
@@ -49,7 +49,7 @@ func (d *drain) entries(ctx context.Context) []entry {
 				if err != nil {
 					continue // closed since
 				}
-				r = reading{again: now.Add(rare * time.Since(now))}
+				r = reading{again: now.Add(pauseFactor * time.Since(now))}
 				for _, w := range parseEpoll(text) {
 					if _, found := d.shared[w.ino]; found {
 						r.shared = append(r.shared, w)

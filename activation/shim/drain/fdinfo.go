@@ -69,7 +69,7 @@ func threadState(stat []byte) (byte, bool) {
 }
 
 // parseSchedstat parses "cpu-ns queue-ns times" of /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst).
-// It returns false for zeros: the kernel does not count, since every thread has run.
+// Zeros mean that the kernel does not count, since every thread has run. Then it returns false.
 func parseSchedstat(text []byte) (ran, bool) {
 	fields := strings.Fields(string(text))
 	if len(fields) < 3 {

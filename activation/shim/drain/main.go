@@ -47,7 +47,7 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, contract.LogPrefix+"drain: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
-	result, text := bounded(opt)
+	result, text := runWithLimit(opt)
 	if text != "" {
 		fmt.Fprintf(stderr, contract.LogPrefix+"drain: %s\n", text)
 	}
@@ -59,9 +59,9 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	return 0
 }
 
-// bounded runs the drain and returns its result and the line to print. It ends soon after Options.Timeout, even if the
+// runWithLimit runs the drain and returns its result and the line to print. It ends soon after Options.Timeout, even if the
 // worker makes every look at it slow, so that the stop does not reach TimeoutStopSec=.
-func bounded(opt Options) (Result, string) {
+func runWithLimit(opt Options) (Result, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+contract.DrainSlack)
 	defer cancel()
 	done := make(chan Result, 1)

@@ -72,7 +72,7 @@ func TestCgroupDir(t *testing.T) {
 		{"spaces in the mount", "0::" + path + "\n", spaced, "/mnt/my groups" + path},
 		{"root", "0::/\n", unified, ""},
 		{"root of the container", "0::/docker/0a1b\n", container, ""},
-		{"control of the root", "0::/.control\n", unified, ""},
+		{".control of the root", "0::/.control\n", unified, ""},
 		{"nothing mounted", "0::" + path + "\n", memory, ""},
 		{"empty", "", "", ""},
 	} {

@@ -109,7 +109,7 @@ func (d *drain) run(ctx context.Context) error {
 	case ctx.Err() != nil:
 		d.result.Reason = "time is up before the listener was removed from epoll"
 	default:
-		d.result.Reason = d.whyNot()
+		d.result.Reason = d.noDrainReason()
 	}
 	return nil
 }
@@ -199,8 +199,8 @@ func (d *drain) notify(p process) error {
 	return err
 }
 
-// whyNot returns the reason why new connections cannot be kept away.
-func (d *drain) whyNot() string {
+// noDrainReason returns the reason why new connections cannot be kept away.
+func (d *drain) noDrainReason() string {
 	var epoll, uring bool
 	for _, p := range d.procs {
 		epoll = epoll || len(p.epolls) > 0

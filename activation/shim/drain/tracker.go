@@ -22,7 +22,7 @@ type tracker struct {
 type conn struct {
 	first, last    socket
 	done           bool      // at the last look
-	hasPreload     bool      // its process adds Connection: close itself
+	hasPreload     bool      // its process has the Node preload, which adds Connection: close
 	closeRequested bool      // see requestClose
 	requests       int       // requests that came after an answer, since closeRequested
 	answered       bool      // the peer has received data since the last of these requests
@@ -37,14 +37,14 @@ type conn struct {
 	checkedAt   uint64
 }
 
-// otherAfter is the number of looks without an owner in the instance after which a connection counts as one of a sibling.
-// One look is not enough: accept gives the socket its inode just before the process gets the descriptor.
-const otherAfter = 2
+// otherAfterLooks is the number of looks without an owner in the instance after which a connection counts as one of a
+// sibling. One look is not enough: accept gives the socket its inode just before the process gets the descriptor.
+const otherAfterLooks = 2
 
 // hasUnknown reports whether the owner of an accepted connection is not known yet.
 func (b *tracker) hasUnknown(all []socket) bool {
 	for _, s := range all {
-		if s.Ino != 0 && b.conns[s.Ino] == nil && b.others[s.Ino] < otherAfter {
+		if s.Ino != 0 && b.conns[s.Ino] == nil && b.others[s.Ino] < otherAfterLooks {
 			return true
 		}
 	}

@@ -46,7 +46,7 @@ func (d *drain) wait(ctx context.Context) error {
 		d.requestClose(began)
 		d.result.Left, d.result.Streams = len(verdict.left), len(verdict.streams)
 		if ctx.Err() != nil {
-			d.result.Reason, d.result.Open = d.late(verdict), verdict.open()
+			d.result.Reason, d.result.Open = d.timeoutReason(verdict), verdict.open()
 			return nil
 		}
 		if d.mainEnds(max(interval, min(maxShare*cost, costlyInterval))) {
@@ -165,8 +165,8 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 	return true
 }
 
-// late returns the reason why the drain has reached its time limit.
-func (d *drain) late(s sampled) string {
+// timeoutReason returns the reason why the drain has reached its time limit.
+func (d *drain) timeoutReason(s sampled) string {
 	if s.busy == 0 && s.reused == 0 && len(s.left) > 0 {
 		return fmt.Sprintf("time is up, possibly during a pause within an answer: %s", peers(s.left))
 	}

@@ -35,8 +35,8 @@ func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 			unix.Close(fd)
 		}
 	}()
-	// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). Then the unusual loopback address
-	// must be enough for the second that a probe takes: no client uses it.
+	// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). Then the decoy has no filter: during
+	// the second that a probe takes, no client connects to its unusual address.
 	if err = dropPackets(fd); err != nil && err != unix.EPERM {
 		return -1, err
 	}

@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// maxCommand bounds the whole command line as it is written, quoted, well below what the kernel and one line of a unit
-// file (1 MiB) take.
+// maxCommand is the maximum length of the quoted command line. It is well below the limits of the kernel and of one line of
+// a unit file (1 MiB).
 const maxCommand = 512 * 1024
 
-// maxTimeout keeps sums of timeouts from overflowing; nobody waits that long.
+// maxTimeout prevents an overflow in sums of timeouts.
 const maxTimeout = 365 * 24 * time.Hour
 
-// Validate reports everything that is wrong with the app at once, as [FieldError]s joined by errors.Join.
+// Validate returns all mistakes in the app, as [FieldError]s joined by errors.Join.
 func (a App) Validate() error {
 	var errs []error
 	add := func(err error) {
@@ -125,9 +125,9 @@ func (a App) validateCommand(add func(error)) {
 func (a App) validateListen(add func(error)) {
 	for i, l := range a.Listen {
 		add := func(err error) { add(entry(err, i)) }
-		if again, err := ParseListener(l.String()); err != nil {
+		if reparsed, err := ParseListener(l.String()); err != nil {
 			add(err)
-		} else if again != l {
+		} else if reparsed != l {
 			add(fieldErrorf("listen", "", "%q is not a listener", l))
 		}
 		if l.Bind != 0 && a.Activation == Native {
@@ -187,7 +187,7 @@ func (a App) validateEnvFiles(add func(error)) {
 		if f.ByWorker {
 			key, i = "worker-env-files", i-first
 		} else if i > 0 && a.EnvFiles[i-1].ByWorker {
-			// The shim starts after PID 1 has read all EnvironmentFile=.
+			// The shim starts after PID 1 has read all files in EnvironmentFile=.
 			add(fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
 		}
 		_, err := globPath(key, f.Path)
@@ -195,14 +195,16 @@ func (a App) validateEnvFiles(add func(error)) {
 	}
 }
 
-// reservedEnv are variables by which systemd talks to the worker and to the shim (systemd.exec(5)); LISTEN_* are too.
+// reservedEnv are the variables that systemd sets for the worker and the shim (systemd.exec(5)). Names that begin with
+// LISTEN_ are reserved, too.
 var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID", "INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
 
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "LISTEN_") || slices.Contains(reservedEnv, name)
 }
 
-// checkUser is systemd's relaxed rule (basic/user-util.c, valid_user_group_name) less what could confuse User=.
+// checkUser applies systemd's relaxed rule for user and group names (basic/user-util.c, valid_user_group_name), and also
+// refuses characters that have a meaning in User=.
 func checkUser(field, s string) error {
 	if s == "" {
 		return nil
@@ -219,8 +221,8 @@ func checkUser(field, s string) error {
 	return err
 }
 
-// validID is systemd's rule for a number (basic/user-util.c, parse_uid): no leading zero, and neither of the two that
-// stand for "none" in 16 and in 32 bits.
+// validID applies systemd's rule for numeric IDs (basic/user-util.c, parse_uid): no leading zero, and not 65535 or
+// 4294967295, which mean "no ID" in 16 and 32 bits.
 func validID(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return err == nil && strconv.FormatUint(n, 10) == s && n != 65535 && n != 1<<32-1

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxDuration is the limit of [units.App.Validate], which cannot say which of the durations is too long.
+// maxDuration is the limit that [units.App.Validate] checks, too, but without the text of the file.
 const maxDuration = 365 * 24 * time.Hour
 
 func parseDuration(s string) (time.Duration, error) {
@@ -46,10 +46,10 @@ func parseBool(s string) (bool, error) {
 	return false, &units.FieldError{Message: strconv.Quote(s) + " is not true or false"}
 }
 
-// parseDrain reads "off", which leaves the drain to the program, or "on", the default.
+// parseDrain parses "off", which means that the program drains itself, or "on", the default.
 func parseDrain(s string) (off bool, err error) { return parseWord(s, "off", "on", "on, off") }
 
-// parseAccept reads "hold", which has the notifier answer accept(2), or "pass", the default.
+// parseAccept parses "hold", which makes the notifier answer accept(2), or "pass", the default.
 func parseAccept(s string) (bool, error) { return parseWord(s, "hold", "pass", "hold, pass") }
 
 func parseWord(s, yes, no, words string) (bool, error) {

@@ -149,13 +149,11 @@ deb: $(ARCHES:%=deb-%)
 deb-%: stage-%
 	packaging/debian/build $* $(DIST)/stage/$*/root $(DIST)/clusterctl_$(VERSION)-1_$*.deb
 
-# All that is published, as packaging/RELEASE.md says: packages, tarballs, the bill of materials, checksums.
+# All that is published, as packaging/RELEASE.md says: packages, tarballs, the bills of materials, checksums.
 release:
 	@case '$(VERSION)' in *dirty*|*devel*) echo 'there are changes that are not committed: $(VERSION)'; exit 1 ;; esac
 	rm -rf $(DIST)
-	$(MAKE) --no-print-directory $(ARCHES:%=tar-%) $(ARCHES:%=deb-%)
-	$(GO) list -m -json all | $(GO) run ./packaging/sbom -version $(VERSION) -epoch $(SOURCE_DATE_EPOCH) \
-		$(foreach a,$(ARCHES),$(DIST)/stage/$(a)/bin/clusterctl $(DIST)/stage/$(a)/bin/clusterctl-shim) >$(DIST)/clusterctl_$(VERSION).cdx.json
+	$(MAKE) --no-print-directory $(ARCHES:%=tar-%) $(ARCHES:%=deb-%) $(ARCHES:%=bom-%)
 	rm -rf $(DIST)/stage
 	cd $(DIST) && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
@@ -163,6 +161,17 @@ release:
 tar-%: stage-%
 	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(SOURCE_DATE_EPOCH) --format=gnu --transform 's,^\.,clusterctl-$(VERSION),' \
 		-C $(DIST)/stage/$*/root -cf - . | gzip -9n >$(DIST)/clusterctl_$(VERSION)_linux_$*.tar.gz
+
+# The bill of materials of each program, read from the program itself. Nothing is downloaded for it but the tool: the modules
+# are in the cache since the build. The same tool in any directory and at any time writes the same bytes.
+CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
+bom-%: stage-%
+	CGO_ENABLED=0 GOBIN=$(abspath $(DIST))/stage/$*/tools $(GO) install -trimpath $(CYCLONEDX)
+	for program in clusterctl clusterctl-shim; do \
+	  GOPROXY=off $(DIST)/stage/$*/tools/cyclonedx-gomod bin -json -std -licenses -noserial -notimestamp -version v$(VERSION) \
+	    -output $(DIST)/$${program}_$(VERSION)_linux_$*.cdx.json $(DIST)/stage/$*/bin/$$program || exit; \
+	done
 
 # The tree of "make install" for an architecture, for the packages and the tarballs. The notes of a Debian package are
 # elsewhere, so that LICENSE is left out there.

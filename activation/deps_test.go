@@ -9,13 +9,14 @@ import (
 
 const module = "github.com/clusterctl/clusterctl/"
 
-// The library is the one that others import: it brings nothing of ours but itself, and of
-// others only golang.org/x/sys. internal/sd is for the shim too, and stays free of what is heavy.
+// TestImports checks that the library, which other projects import, depends only on itself, the
+// standard library and golang.org/x/sys. The shim also uses internal/sd, which must not import
+// large packages.
 func TestImports(t *testing.T) {
 	for _, test := range []struct {
 		pkg     string
 		allowed []string // besides the standard library
-		refused []string // anywhere below
+		refused []string // also as an indirect import
 	}{
 		{
 			pkg:     module + "activation",
@@ -43,16 +44,16 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s", test.pkg, path)
 			}
 			if standard != "true" && !slices.ContainsFunc(test.allowed, func(p string) bool { return strings.HasPrefix(path, p) }) {
-				t.Errorf("%s imports %s, which is not of the standard library", test.pkg, path)
+				t.Errorf("%s imports %s, which is not in the standard library", test.pkg, path)
 			}
 		}
 	}
-	// net/http logs; we do not.
+	// Only net/http may import log.
 	out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, module+"activation").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if slices.Contains(strings.Fields(string(out)), "log") {
-		t.Error("the package logs")
+		t.Error("the package imports log")
 	}
 }

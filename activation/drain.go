@@ -193,7 +193,8 @@ func (r *run) accepted(ctx context.Context) error {
 	}()
 	if !closes(ctx, done) {
 		// An accept that blocks in the kernel does not notice that its listener is closed.
-		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket, is NonBlocking=yes missing in a unit that inherits it?", context.Cause(ctx))
+		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket, "+
+			"is NonBlocking=yes missing in a unit that inherits it?", context.Cause(ctx))
 	}
 	return nil
 }

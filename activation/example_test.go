@@ -10,7 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation"
 )
 
-// A whole worker: under systemd on the sockets named "http", by hand on port 8080.
+// A complete worker: under systemd it serves on the sockets named "http", without systemd
+// on port 8080.
 func Example() {
 	listeners, err := activation.ListenAll("http", "tcp", "127.0.0.1:8080")
 	if err != nil {
@@ -22,7 +23,7 @@ func Example() {
 	})}
 	err = activation.Serve(context.Background(), srv, listeners...)
 	switch {
-	case errors.Is(err, activation.ErrCut): // somebody was slower than the drain timeout; we stopped as asked
+	case errors.Is(err, activation.ErrCut): // a client was slower than the drain timeout; the stop itself succeeded
 		fmt.Fprintln(os.Stderr, "worker:", err)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "worker:", err)
@@ -30,7 +31,7 @@ func Example() {
 	}
 }
 
-// Event streams end by themselves when draining begins.
+// The server ends event streams when the drain begins.
 func ExampleServer() {
 	ending := make(chan struct{})
 	mux := http.NewServeMux()

@@ -139,5 +139,6 @@ func pick[T any](byName map[string][]T, name, what string) ([]T, error) {
 	if len(names) > 0 {
 		there = strings.Join(names, ", ")
 	}
-	return nil, fmt.Errorf("%w: no %s is named %q in FileDescriptorName=; names of passed descriptors: %s", ErrNoListener, what, name, there)
+	return nil, fmt.Errorf("%w: no %s is named %q in FileDescriptorName=; names of passed descriptors: %s", ErrNoListener,
+		what, name, there)
 }

@@ -17,14 +17,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// reported runs a child that was passed the files and returns what it says.
+// reported runs a child with the passed files and returns its report.
 func reported(t *testing.T, names string, files ...*os.File) string {
 	t.Helper()
 	cmd := child(t.Context(), "report", names, files...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v: %s", err, &out)
+		t.Fatalf("the child failed: %v\n%s", err, &out)
 	}
 	return out.String()
 }
@@ -60,11 +60,11 @@ ListenPacket: true <nil>
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the child removed the socket of systemd: %v", err)
+		t.Errorf("the child removed the socket file: %v", err)
 	}
 }
 
-func TestPassedIsNoListener(t *testing.T) {
+func TestPassedIsNotAListener(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -79,19 +79,21 @@ func TestPassedIsNoListener(t *testing.T) {
 		`Listen: false fd 4 ("pipe")`,
 	} {
 		if !strings.Contains(got, want) {
-			t.Errorf("no %q in:\n%s", want, got)
+			t.Errorf("missing %q in:\n%s", want, got)
 		}
 	}
 }
 
-func TestNameIsMissing(t *testing.T) {
+func TestMissingName(t *testing.T) {
 	got := reported(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
 	for _, want := range []string{
-		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; names of passed descriptors: "admin", "web"`,
-		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; names of passed descriptors: none`,
+		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; ` +
+			`names of passed descriptors: "admin", "web"`,
+		`ListenPacket: false no such listener was passed: no datagram socket is named "udp" in FileDescriptorName=; ` +
+			`names of passed descriptors: none`,
 	} {
 		if !strings.Contains(got, want) {
-			t.Errorf("no %q in:\n%s", want, got)
+			t.Errorf("missing %q in:\n%s", want, got)
 		}
 	}
 	if _, err := pick(map[string][]int{"a": {1}}, "b", "thing"); !errors.Is(err, ErrNoListener) {
@@ -99,7 +101,7 @@ func TestNameIsMissing(t *testing.T) {
 	}
 }
 
-// The test itself runs on what counts as a laptop.
+// TestNotActivated runs in the test process, which is not activated.
 func TestNotActivated(t *testing.T) {
 	if _, err := Listeners(); !errors.Is(err, ErrNotActivated) {
 		t.Errorf("Listeners: %v", err)
@@ -125,7 +127,8 @@ func TestNotActivated(t *testing.T) {
 	}
 }
 
-// nonblocking reads O_NONBLOCK of the open file description, as doctor does.
+// nonblocking reads O_NONBLOCK of the open file description from /proc, like "clusterctl
+// doctor".
 func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
@@ -139,14 +142,15 @@ func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	return flags&unix.O_NONBLOCK != 0
 }
 
-// Taking over, listing, accepting, duplicating and closing all leave the flag, which
-// every process with the description sees.
+// TestFilesAreNonblocking checks that O_NONBLOCK, which all processes with the description
+// share, stays set when descriptors are taken over, listed, accepted on, duplicated and
+// closed.
 func TestFilesAreNonblocking(t *testing.T) {
 	shared := share(t, listenTCP(t))
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Fatal("the socket of the test is blocking")
 	}
-	reported(t, "http", shared) // lists, duplicates, asks for Fd, closes
+	reported(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a child cleared O_NONBLOCK on the shared description")
 	}
@@ -162,7 +166,8 @@ func TestFilesAreNonblocking(t *testing.T) {
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a stopping worker cleared O_NONBLOCK on the shared description")
 	}
-	// Without NonBlocking=yes systemd clears it before each start; taking over sets it again.
+	// Without NonBlocking=yes, systemd clears the flag before each start. The library sets it
+	// again.
 	if err := unix.SetNonblock(int(shared.Fd()), false); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +177,7 @@ func TestFilesAreNonblocking(t *testing.T) {
 	}
 }
 
-// A set that cannot be completed leaves nothing open.
+// TestTakeFails checks that no descriptor stays open if one of a set cannot be used.
 func TestTakeFails(t *testing.T) {
 	l := listenTCP(t)
 	f := share(t, l)

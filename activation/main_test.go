@@ -25,10 +25,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// bound is how long a test waits for what has to happen. Only a failing test gets there.
+// bound is the longest time that a test waits. Only a failing test waits that long.
 const bound = 20 * time.Second
 
-// TestMain is also the main of every worker that a test starts.
+// TestMain also runs as the main function of each worker that a test starts.
 func TestMain(m *testing.M) {
 	switch role := os.Getenv("ACTIVATION_TEST_ROLE"); role {
 	case "":
@@ -38,11 +38,11 @@ func TestMain(m *testing.M) {
 	case "worker", "context", "stuck":
 		os.Exit(work(role))
 	default:
-		panic("no such role: " + role)
+		panic("unknown role: " + role)
 	}
 }
 
-// work serves until told to stop. "/hold" answers when its request body ends.
+// work serves until it is stopped. "/hold" responds when its request body ends.
 func work(role string) int {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello from %d\n", os.Getpid()) })
@@ -57,7 +57,7 @@ func work(role string) int {
 	s := Server{HTTP: &http.Server{Handler: mux}}
 	ctx := context.Background()
 	switch role {
-	case "context": // what a program has that knew of signals before it knew of us
+	case "context": // a program that already handled signals itself
 		c, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
 		defer cancel()
 		ctx = c
@@ -79,9 +79,9 @@ func work(role string) int {
 	return 0
 }
 
-// report prints what the process sees of its activation, in an order of its own making.
+// report prints the descriptors that the process was passed, in a fixed order.
 func report(w io.Writer) int {
-	for range 2 { // idempotent: the second round says the same
+	for range 2 { // the second round must print the same
 		ls, err := Listeners()
 		fmt.Fprintln(w, "Listeners:", err)
 		for _, name := range sorted(ls) {
@@ -132,8 +132,9 @@ func sorted[V any](m map[string]V) []string {
 	return names
 }
 
-// share returns a file that shares the open file description of a socket, as what PID 1
-// passes does. Never the File method: its Fd would clear O_NONBLOCK for all.
+// share returns a file that shares the open file description of a socket, like the
+// descriptors that PID 1 passes. It does not use the File method, whose Fd would clear
+// O_NONBLOCK for all.
 func share(t *testing.T, c syscall.Conn) *os.File {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -159,8 +160,8 @@ func listenTCP(t *testing.T) *net.TCPListener {
 	return l
 }
 
-// child returns a command that runs this test binary in a role, activated as systemd
-// does it. The shell is there because LISTEN_PID has to be known after the fork.
+// child returns a command that runs this test binary in a role, with passed descriptors,
+// like under systemd. It needs a shell because LISTEN_PID is known only after the fork.
 func child(ctx context.Context, role, names string, files ...*os.File) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, os.Args[0])
 	cmd.Env = append(os.Environ(), "ACTIVATION_TEST_ROLE="+role, fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES="+names)
@@ -169,7 +170,8 @@ func child(ctx context.Context, role, names string, files ...*os.File) *exec.Cmd
 	return cmd
 }
 
-// worker is a running child, and the messages it sends to its service manager.
+// worker is a running child and the socket on which its messages to the service manager
+// arrive.
 type worker struct {
 	cmd      *exec.Cmd
 	stderr   *strings.Builder
@@ -204,7 +206,7 @@ func startWorker(t *testing.T, role string, files []*os.File, env ...string) *wo
 	return w
 }
 
-// expect reads messages until one begins so, and returns it.
+// expect reads messages until one has the prefix begin, and returns it.
 func (w *worker) expect(t *testing.T, begin string) string {
 	t.Helper()
 	b := make([]byte, 4096)
@@ -227,7 +229,7 @@ func (w *worker) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// exit waits for the end and returns the exit status.
+// exit waits until the worker ends and returns its exit status.
 func (w *worker) exit(t *testing.T) int {
 	t.Helper()
 	defer time.AfterFunc(patience.For(bound), func() { w.cmd.Process.Kill() }).Stop()
@@ -235,8 +237,8 @@ func (w *worker) exit(t *testing.T) int {
 	return w.cmd.ProcessState.ExitCode()
 }
 
-// client speaks HTTP/1 on one connection and never retries: what http.Transport would
-// hide by sending a request again is an error here.
+// client sends HTTP/1 requests on one connection and never retries: if http.Transport
+// would send a request again, this client returns an error.
 type client struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -258,7 +260,8 @@ func (c *client) send(request string) error {
 	return err
 }
 
-// answer reads one response to its end, and says whether the connection may be used again.
+// answer reads one complete response. It returns whether the response has "Connection:
+// close".
 func (c *client) answer() (closes bool, err error) {
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// hold is a request whose answer waits for the end of its body.
+// hold is a request whose response is sent after the end of its body.
 const (
 	hold    = "POST /hold HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
 	release = "0\r\n\r\n"
@@ -34,7 +34,7 @@ func TestMessages(t *testing.T) {
 	w.expect(t, "WATCHDOG=1")
 	w.expect(t, "WATCHDOG=1")
 	c := connect(t, l.Addr().String())
-	c.exchange(t, get, false) // so it is accepted
+	c.exchange(t, get, false) // so that the connection is accepted
 	if err := c.send(hold); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestMessages(t *testing.T) {
 	if got := w.expect(t, "EXTEND_TIMEOUT_USEC="); got != "EXTEND_TIMEOUT_USEC=35000000" {
 		t.Errorf("got %q", got)
 	}
-	w.expect(t, "WATCHDOG=1") // while draining too
+	w.expect(t, "WATCHDOG=1") // also during the drain
 	if err := c.send(release); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,8 @@ func TestSecondSignal(t *testing.T) {
 	w := startWorker(t, "worker", []*os.File{share(t, l)})
 	w.expect(t, "READY=1")
 	c := connect(t, l.Addr().String())
-	// The second signal does not wait for a request that nobody has read yet, so this one has to be in its handler.
+	// After the second signal, requests that no handler has read are dropped, so this request must be in its
+	// handler.
 	if err := c.send(strings.Replace(hold, "\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +97,10 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// A program that passes the context of signal.NotifyContext: the one signal arrives
-// twice, and must not count as a second one.
+// TestContextOfTheSameSignal tests a program that passes the context of signal.NotifyContext: one signal then
+// arrives twice, and must not count as a second signal.
 func TestContextOfTheSameSignal(t *testing.T) {
-	for range 10 { // which of the two comes first is a matter of chance
+	for range 10 { // either of the two may arrive first
 		l := listenTCP(t)
 		w := startWorker(t, "context", []*os.File{share(t, l)})
 		w.expect(t, "READY=1")
@@ -120,8 +121,8 @@ func TestContextOfTheSameSignal(t *testing.T) {
 	}
 }
 
-// Somebody clears O_NONBLOCK, as systemd does at each start without NonBlocking=yes:
-// the next accept blocks in the kernel, which is bounded and said.
+// TestAcceptBlocks clears O_NONBLOCK, like systemd at each start without NonBlocking=yes. The next accept blocks in
+// the kernel; the worker must still end, and name the cause.
 func TestAcceptBlocks(t *testing.T) {
 	l := listenTCP(t)
 	shared := share(t, l)
@@ -144,8 +145,7 @@ func TestAcceptBlocks(t *testing.T) {
 	}
 }
 
-// waitForAccept waits until a thread of the process is inside accept4(2). No event
-// tells of that, so this polls.
+// waitForAccept waits until a thread of the process is in accept4(2). It polls because there is no event for this.
 func waitForAccept(t *testing.T, pid int) {
 	t.Helper()
 	call := []byte(fmt.Sprintf("%d ", unix.SYS_ACCEPT4))
@@ -157,10 +157,10 @@ func waitForAccept(t *testing.T, pid int) {
 			}
 		}
 	}
-	t.Fatal("the accept never blocked")
+	t.Fatal("accept did not block")
 }
 
-// The notify functions, received by a socket of ours.
+// TestNotifyFunctions checks the messages of the notify functions.
 func TestNotifyFunctions(t *testing.T) {
 	socket := "@clusterctl-activation-" + filepath.Base(t.TempDir()) + fmt.Sprint(os.Getpid())
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -177,7 +177,7 @@ func TestNotifyFunctions(t *testing.T) {
 		"FDSTORE=1\nFDNAME=a":          func() error { return Notify("FDSTORE=1", "FDNAME=a") },
 	} {
 		if err := send(); err != nil {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("%s: error %v", want, err)
 		}
 		b := make([]byte, 4096)
 		conn.SetReadDeadline(time.Now().Add(patience.For(bound)))

@@ -15,20 +15,20 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// A load is a crowd of clients that never retry. Each lost request is counted, and the
-// first ones are kept.
+// load runs clients that never retry. It counts lost requests and keeps the errors of the first
+// ones.
 type load struct {
 	addr    string
 	stop    atomic.Bool
 	clients sync.WaitGroup
-	sent    [3]atomic.Int64 // by the kind of client
+	sent    [3]atomic.Int64 // by kind of client
 	lost    atomic.Int64
 	losses  chan string
 }
 
 const (
 	keepAlive = iota // one request after another
-	thinking         // with pauses in between
+	pausing          // with pauses in between
 	fresh            // a new connection for each request
 )
 
@@ -66,7 +66,7 @@ func (l *load) client(kind int) {
 			c.conn.Close()
 			c = nil
 		}
-		if kind == thinking {
+		if kind == pausing {
 			time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 		}
 	}
@@ -78,7 +78,7 @@ func (l *load) client(kind int) {
 func (c *client) request(kind int) (closes bool, err error) {
 	c.conn.SetDeadline(time.Now().Add(patience.For(bound)))
 	if kind == fresh && rand.IntN(2) == 0 {
-		// The connection is there well before its request, as with a browser or over a slow line.
+		// The connection is open before its request is sent, like in a browser or on a slow line.
 		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
 	}
 	if err := c.send(get); err != nil {
@@ -87,7 +87,7 @@ func (c *client) request(kind int) (closes bool, err error) {
 	return c.answer()
 }
 
-// finish ends the load and reports.
+// finish stops the clients and reports lost requests.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.stop.Store(true)
@@ -97,8 +97,8 @@ func (l *load) finish(t *testing.T) {
 			t.Errorf("no request of kind %d was sent", kind)
 		}
 	}
-	t.Logf("requests: %d keep-alive, %d thinking, %d on new connections",
-		l.sent[keepAlive].Load(), l.sent[thinking].Load(), l.sent[fresh].Load())
+	t.Logf("requests: %d keep-alive, %d pausing, %d on new connections",
+		l.sent[keepAlive].Load(), l.sent[pausing].Load(), l.sent[fresh].Load())
 	if n := l.lost.Load(); n > 0 {
 		t.Errorf("%d requests were lost", n)
 		for range min(n, int64(cap(l.losses))) {
@@ -107,8 +107,8 @@ func (l *load) finish(t *testing.T) {
 	}
 }
 
-// Three workers on one socket, restarted one after another, fifty times, under the load
-// of clients that never retry: nothing is lost.
+// TestRollingRestart restarts three workers on one socket one after another, fifty times, under
+// the load of clients that never retry. No request may be lost.
 func TestRollingRestart(t *testing.T) {
 	l := listenTCP(t)
 	shared := []*os.File{share(t, l)}
@@ -117,7 +117,7 @@ func TestRollingRestart(t *testing.T) {
 		workers[i] = startWorker(t, "worker", shared)
 		workers[i].expect(t, "READY=1")
 	}
-	crowd := startLoad(l.Addr().String(), 4)
+	clients := startLoad(l.Addr().String(), 4)
 	for i := range 50 {
 		w := &workers[i%len(workers)]
 		(*w).signal(t, syscall.SIGTERM)
@@ -130,7 +130,7 @@ func TestRollingRestart(t *testing.T) {
 			t.Fatalf("restart %d: O_NONBLOCK is not set on the shared socket", i)
 		}
 	}
-	crowd.finish(t)
+	clients.finish(t)
 	for _, w := range workers {
 		w.signal(t, syscall.SIGTERM)
 	}

@@ -17,12 +17,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// served is a Server under test, stopped by its context.
+// served is a Server under test. Its context stops it.
 type served struct {
 	addr     string
 	stop     func()
-	draining chan struct{}       // closed when draining has begun
-	states   chan http.ConnState // of all connections, in their order
+	draining chan struct{}       // closed when the drain begins
+	states   chan http.ConnState // of all connections, in order
 	result   chan error
 }
 
@@ -65,11 +65,11 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 	}
 }
 
-// begin stops the server and waits until it drains.
+// begin stops the server and waits until the drain begins.
 func (v *served) begin(t *testing.T) {
 	t.Helper()
 	v.stop()
-	within(t, "begin of draining", v.draining)
+	within(t, "begin of the drain", v.draining)
 }
 
 func (v *served) until(t *testing.T, want http.ConnState) {
@@ -95,7 +95,7 @@ func connect(t *testing.T, addr string) *client {
 	return c
 }
 
-// exchange sends a request and wants an answer that does, or does not, end the connection.
+// exchange sends a request and checks whether the response has "Connection: close".
 func (c *client) exchange(t *testing.T, request string, closes bool) {
 	t.Helper()
 	if err := c.send(request); err != nil {
@@ -111,14 +111,14 @@ func (c *client) want(t *testing.T, closes bool) {
 		t.Fatalf("a request was lost: %v", err)
 	}
 	if got != closes {
-		t.Errorf("the answer says close: %v, want %v", got, closes)
+		t.Errorf("the response has Connection: close: %v, want %v", got, closes)
 	}
 	if closes {
 		c.ended(t)
 	}
 }
 
-// ended wants the connection closed by a FIN.
+// ended checks that the connection was closed with a FIN.
 func (c *client) ended(t *testing.T) {
 	t.Helper()
 	if _, err := c.r.ReadByte(); err != io.EOF {
@@ -128,7 +128,8 @@ func (c *client) ended(t *testing.T) {
 
 func hello(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
 
-// The one that http.Server.Shutdown loses: accepted, and the request comes after.
+// TestAcceptedBeforeStop sends a request after the stop, on a connection that was accepted
+// before it. http.Server.Shutdown loses this request.
 func TestAcceptedBeforeStop(t *testing.T) {
 	v := serve(t, new(Server), hello)
 	c := connect(t, v.addr)
@@ -138,7 +139,7 @@ func TestAcceptedBeforeStop(t *testing.T) {
 	v.end(t)
 }
 
-func TestIdleSpeaksOnceMore(t *testing.T) {
+func TestIdleSendsOneMoreRequest(t *testing.T) {
 	v := serve(t, new(Server), hello)
 	c := connect(t, v.addr)
 	c.exchange(t, get, false)
@@ -162,8 +163,8 @@ func TestOldKeepAlive(t *testing.T) {
 	v.end(t)
 }
 
-// A response whose header has not gone out yet says close, whatever the handler writes
-// it with.
+// TestInProgress checks that a response whose header has not been sent yet gets
+// "Connection: close", with each method by which a handler can write it.
 func TestInProgress(t *testing.T) {
 	for name, write := range map[string]http.HandlerFunc{
 		"Write":       func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) },
@@ -207,9 +208,9 @@ func TestInProgress(t *testing.T) {
 	}
 }
 
-// A response that was begun before could not say close: its connection is not closed
-// until it has been told.
-func TestHeaderIsOutAlready(t *testing.T) {
+// TestHeaderAlreadySent checks that a connection stays open after a response whose header
+// was sent before the drain, until a response with "Connection: close".
+func TestHeaderAlreadySent(t *testing.T) {
 	started, finish := make(chan struct{}, 2), make(chan struct{})
 	v := serve(t, new(Server), func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
@@ -240,8 +241,8 @@ func TestSilentConnectionsEnd(t *testing.T) {
 	v.end(t)
 }
 
-// A header that comes slowly is no silence, though net/http calls the connection new
-// until it has all of it.
+// TestSlowHeader checks that a client that sends its header slowly does not count as
+// silent, although the connection is in StateNew until the header is complete.
 func TestSlowHeader(t *testing.T) {
 	t.Parallel()
 	v := serve(t, &Server{Silence: 3 * time.Second}, hello)
@@ -258,7 +259,8 @@ func TestSlowHeader(t *testing.T) {
 	v.end(t)
 }
 
-// All that is known of a unix socket is what it has not read.
+// TestSilenceOfUnixSocket checks that a unix socket with unread data is not silent.
+// Nothing else is known about a unix socket.
 func TestSilenceOfUnixSocket(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
@@ -286,7 +288,8 @@ func TestSilenceOfUnixSocket(t *testing.T) {
 	}
 }
 
-// What sweep does to a connection is undone when its request comes at the same moment.
+// TestExpiredAndRevived checks that the read deadline of sweep is removed if a request
+// comes in the same moment.
 func TestExpiredAndRevived(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
@@ -299,11 +302,11 @@ func TestExpiredAndRevived(t *testing.T) {
 	c.note(server, http.StateActive)
 	go peer.Write([]byte("x"))
 	if _, err := server.Read(make([]byte, 1)); err != nil {
-		t.Errorf("the body of a request that was in time: %v", err)
+		t.Errorf("reading the body of a request that came in time: %v", err)
 	}
 	c.note(server, http.StateClosed)
 	if c.count() != 0 || c.left() != 0 {
-		t.Errorf("%d connections, %d waited for", c.count(), c.left())
+		t.Errorf("%d connections are open and %d waited for, want none", c.count(), c.left())
 	}
 }
 
@@ -328,13 +331,14 @@ func TestDrainTimeout(t *testing.T) {
 	busy.ended(t)
 }
 
-// Connections that owe no answer may be closed at the end without a word.
+// TestDrainTimeoutOnIdle checks that closing connections without an open request after the
+// timeout is not an error.
 func TestDrainTimeoutOnIdle(t *testing.T) {
 	t.Parallel()
 	v := serve(t, &Server{DrainTimeout: 2 * time.Second, Silence: time.Hour}, hello)
 	c, _ := connect(t, v.addr), connect(t, v.addr)
 	c.exchange(t, get, false)
-	v.until(t, http.StateIdle) // the answer is out a moment before
+	v.until(t, http.StateIdle) // the response has been sent a moment before
 	v.stop()
 	v.end(t)
 }
@@ -377,7 +381,8 @@ func TestOnDrainIsBounded(t *testing.T) {
 	}
 }
 
-// What handlers assert for, and what http.ResponseController unwraps for, is still there.
+// TestWriterKeepsItsInterfaces checks that the wrapped writer has all methods that
+// handlers and http.ResponseController use.
 func TestWriterKeepsItsInterfaces(t *testing.T) {
 	v := serve(t, new(Server), func(w http.ResponseWriter, _ *http.Request) {
 		_, flusher := w.(http.Flusher)
@@ -426,7 +431,7 @@ func TestSwitchingProtocols(t *testing.T) {
 
 func TestListenerFails(t *testing.T) {
 	l, broken := listenTCP(t), listenTCP(t)
-	broken.SetDeadline(time.Now().Add(-time.Hour)) // an accept error that net/http does not retry for ever
+	broken.SetDeadline(time.Now().Add(-time.Hour)) // net/http does not retry this accept error forever
 	s := &http.Server{Handler: http.HandlerFunc(hello)}
 	broken.Close()
 	err := Serve(context.Background(), s, l, broken)
@@ -437,6 +442,6 @@ func TestListenerFails(t *testing.T) {
 		t.Errorf("the other listener is open: %v", err)
 	}
 	if err := Serve(context.Background(), new(http.Server)); err == nil {
-		t.Error("serving no listeners is no error")
+		t.Error("Serve returned no error without listeners")
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
-// secure serves on TLS and returns a client that trusts it.
-func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr string, client *http.Client, stop func(), draining <-chan struct{}, result <-chan error) {
+// secure serves on TLS and returns a client that trusts the certificate.
+func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr string, client *http.Client,
+	stop func(), draining <-chan struct{}, result <-chan error) {
 	t.Helper()
-	lender := httptest.NewTLSServer(nil) // for its certificate, and a client that knows it
+	lender := httptest.NewTLSServer(nil) // for its certificate and a client that trusts it
 	t.Cleanup(lender.Close)
 	client = lender.Client()
 	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
@@ -33,7 +34,8 @@ func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr s
 	return l.Addr().String(), client, cancel, begun, done
 }
 
-// HTTP/2: the stream in progress is answered, the connection gets GOAWAY and ends.
+// TestHTTP2 checks that the stream in progress gets its response, and that the connection
+// gets GOAWAY and ends.
 func TestHTTP2(t *testing.T) {
 	started, finish := make(chan struct{}, 1), make(chan struct{})
 	addr, client, stop, draining, result := secure(t, func(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +64,7 @@ func TestHTTP2(t *testing.T) {
 	go func() { held <- get("/hold") }()
 	within(t, "request", started)
 	stop()
-	within(t, "begin of draining", draining)
+	within(t, "begin of the drain", draining)
 	close(finish)
 	if got := within(t, "stream in progress", held); got != "HTTP/2.0" {
 		t.Errorf("the stream in progress got %s", got)
@@ -72,7 +74,8 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// HTTP/1 over TLS: an accepted connection is still shaking hands when the stop comes.
+// TestTLSHandshakeInProgress stops the server while an accepted connection is in the TLS
+// handshake.
 func TestTLSHandshakeInProgress(t *testing.T) {
 	addr, client, stop, draining, result := secure(t, hello)
 	raw, err := net.Dial("tcp", addr)
@@ -80,7 +83,7 @@ func TestTLSHandshakeInProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	// Connections leave the queue in their order, so an answer on a later one says that
+	// Connections are accepted in order, so a response on a later connection means that
 	// this one was accepted.
 	if resp, err := client.Get("https://" + addr); err != nil {
 		t.Fatal(err)
@@ -89,9 +92,9 @@ func TestTLSHandshakeInProgress(t *testing.T) {
 	}
 	client.CloseIdleConnections()
 	stop()
-	within(t, "begin of draining", draining)
+	within(t, "begin of the drain", draining)
 	config := client.Transport.(*http.Transport).TLSClientConfig.Clone()
-	config.ServerName = "example.com" // of the lent certificate
+	config.ServerName = "example.com" // the name in the certificate
 	config.NextProtos = nil           // the transport has added HTTP/2
 	conn := tls.Client(raw, config)
 	if _, err := io.WriteString(conn, get); err != nil {

@@ -17,19 +17,19 @@ import (
 func TestParse(t *testing.T) {
 	o, err := parse(nil)
 	if err != nil || o.budget != fullBudget || o.slow != 1 {
-		t.Errorf("%+v %v", o, err)
+		t.Errorf("got %+v, error %v", o, err)
 	}
 	if o, err = parse([]string{"-quick", "-slow", "3"}); err != nil || o.budget != 3*quickBudget {
-		t.Errorf("%+v %v", o, err)
+		t.Errorf("got %+v, error %v", o, err)
 	}
 	for _, bad := range [][]string{{"-slow", "0"}, {"more"}, {"-budget", "x"}} {
 		if _, err := parse(bad); err == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 }
 
-// TestWhere: only a whole run may change the document of the tree.
+// TestWhere checks that only a complete run changes docs/benchmarks.md.
 func TestWhere(t *testing.T) {
 	root := t.TempDir()
 	f := result.File{Schema: result.Schema, Date: time.Date(2026, 11, 26, 23, 0, 0, 0, time.UTC)}
@@ -47,7 +47,7 @@ func TestWhere(t *testing.T) {
 		c.o.root = root
 		path, err := c.o.save(c.f)
 		if err != nil || path != filepath.Join(root, "bench/results", c.file) {
-			t.Errorf("%s, %v", path, err)
+			t.Errorf("got %s, error %v", path, err)
 		}
 		if err := c.o.document(c.f); err != nil {
 			t.Error(err)
@@ -58,14 +58,14 @@ func TestWhere(t *testing.T) {
 	}
 }
 
-// TestTree: the document of the tree, and its plots, are what the newest results of the tree give.
+// TestTree checks that docs/benchmarks.md and its plots match the newest results in the tree.
 func TestTree(t *testing.T) {
 	paths, err := filepath.Glob("results/????-??-??.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat("../docs/benchmarks.md"); err == nil && len(paths) == 0 {
-		t.Fatal("docs/benchmarks.md is there without results")
+		t.Fatal("docs/benchmarks.md exists without results")
 	}
 	slices.Sort(paths)
 	for i, path := range paths {
@@ -75,7 +75,7 @@ func TestTree(t *testing.T) {
 		}
 		f, err := result.Decode(bytes.NewReader(data))
 		if err != nil {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: error %v", path, err)
 			continue
 		}
 		if i < len(paths)-1 {
@@ -87,19 +87,20 @@ func TestTree(t *testing.T) {
 		}
 		for name, text := range want {
 			if got, err := os.ReadFile(filepath.Join("../docs", name)); err != nil || string(got) != text {
-				t.Errorf("docs/%s is not what %s gives (%v); go run ./bench -render bench/%[2]s", name, path, err)
+				t.Errorf("docs/%s does not match %s (%v); run: go run ./bench -render bench/%[2]s", name, path, err)
 			}
 		}
 	}
 }
 
 func TestFailures(t *testing.T) {
-	f := result.File{Comparisons: []result.Comparison{{Name: "a", Status: result.OK}, {Name: "b", Status: result.Failed, Why: "died"}, {Name: "c", Status: result.LeftOut}}}
+	f := result.File{Comparisons: []result.Comparison{{Name: "a", Status: result.OK},
+		{Name: "b", Status: result.Failed, Why: "died"}, {Name: "c", Status: result.LeftOut}}}
 	if err := failures(f); err == nil || !strings.Contains(err.Error(), "1 of 3 comparisons failed:\nb: died") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 	if got, want := tally(f), "3 comparisons: 1 measured, 1 skipped, 1 failed"; got != want {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := failures(result.File{}); err != nil {
 		t.Error(err)
@@ -112,9 +113,9 @@ func TestLineOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := lineOf(path, "model name"); got != "A CPU: fast" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	if got := lineOf(path, "none"); got != "" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 )
 
-// fit fits a smoke run into its time: it knows how long each group takes on an idle machine with two CPUs, and learns from
-// the groups that it has seen how much slower this machine is.
+// fit adapts a smoke run to its time budget. It knows how long each group takes on an idle machine with two CPUs, and
+// computes from the finished groups how much slower this machine is.
 type fit struct {
 	budget         time.Duration
-	expected, took time.Duration // of the groups so far
+	expected, took time.Duration // sums over the finished groups
 }
 
-// slowness is how many times longer than expected the groups took so far.
+// slowness returns how many times longer than expected the finished groups took.
 func (f fit) slowness() float64 {
 	if f.expected <= 0 {
 		return 1
@@ -22,8 +22,8 @@ func (f fit) slowness() float64 {
 	return float64(f.took) / float64(f.expected)
 }
 
-// expect returns how long a group will take here. One pair takes two thirds of the time of two: the start of the sides is
-// the rest.
+// expect returns how long a group will take on this machine. One pair takes two thirds of the time of two pairs, because
+// the sides must be started in any case.
 func (f fit) expect(g compare.Group, pairs int) time.Duration {
 	d := float64(g.Quick) * f.slowness()
 	if pairs == 1 {
@@ -32,8 +32,8 @@ func (f fit) expect(g compare.Group, pairs int) time.Duration {
 	return time.Duration(d)
 }
 
-// sizes returns how much to measure in the first of the groups that are left, or compare.ErrNoTime. If not all of them fit,
-// each has one pair.
+// sizes returns how much to measure in the first of the remaining groups, or compare.ErrNoTime. If not all of these groups
+// fit into the remaining time, each measures only one pair.
 func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, error) {
 	s := compare.Quick()
 	var all time.Duration
@@ -51,12 +51,12 @@ func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, e
 
 func (f fit) noTime() error { return fmt.Errorf("%w of %v", compare.ErrNoTime, f.budget) }
 
-// limit returns how long a group may take before it has failed. It is far more than the group needs.
+// limit returns the time after which a group fails. It is far more than the group needs.
 func (f fit) limit(g compare.Group) time.Duration {
 	return max(time.Minute, 4*f.expect(g, compare.Quick().Pairs)).Round(time.Second)
 }
 
-// add learns from a group.
+// add records how long a group took.
 func (f *fit) add(g compare.Group, pairs int, took time.Duration) {
 	f.expected += fit{}.expect(g, pairs)
 	f.took += took

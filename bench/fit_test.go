@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 )
 
-// TestFit: a machine that is as fast as expected measures each pair twice. A slower machine measures some of them once. A
-// very slow machine skips some groups and measures the others.
+// TestFit checks that a machine of the expected speed measures two pairs in each group, that a slower machine measures
+// only one pair in some groups, and that a very slow machine skips some groups.
 func TestFit(t *testing.T) {
 	groups := compare.Groups()
 	for _, c := range []struct {
@@ -29,7 +29,7 @@ func TestFit(t *testing.T) {
 			}
 			took := time.Duration(float64(fit{}.expect(g, s.Pairs)) * c.slow)
 			if limit := f.limit(g); took > limit && i > 0 {
-				t.Errorf("%v times slower: %v takes %v, and fails after %v", c.slow, g.Names, took, limit)
+				t.Errorf("%v times slower: %v takes %v, but fails after %v", c.slow, g.Names, took, limit)
 			}
 			f.add(g, s.Pairs, took)
 			left -= took
@@ -38,19 +38,20 @@ func TestFit(t *testing.T) {
 				once++
 			}
 		}
-		// The first group is begun before anything is known of the machine.
+		// The first group starts before the speed of the machine is known.
 		if left < -quickBudget/2 || measured == 0 || (once == 0) != c.twice || (skipped > 0) != c.skipped {
-			t.Errorf("%v times slower: %d measured, %d of them once, %d skipped, %v left", c.slow, measured, once, skipped, left)
+			t.Errorf("%v times slower: measured %d groups, %d of them with one pair, skipped %d, %v left", c.slow,
+				measured, once, skipped, left)
 		}
 	}
 }
 
-// TestLimit: a group that hangs fails.
+// TestLimit checks the time after which a group that hangs fails.
 func TestLimit(t *testing.T) {
 	g := compare.Group{Quick: 10 * time.Second}
 	f := fit{budget: quickBudget}
 	if got := f.limit(g); got != time.Minute {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	f.add(g, 2, 30*time.Second)
 	if got := f.limit(g); got != 2*time.Minute {

@@ -1,5 +1,5 @@
-// Command bench measures clusterctl against PM2, Node's cluster module, nginx and the bare program, on one booted machine,
-// and writes down all of it: bench/results/DATE.json, docs/benchmarks.md and its plots. "make bench" runs it.
+// Command bench compares clusterctl with PM2, Node's cluster module, nginx and the plain program on one booted machine. It
+// writes the results to bench/results/DATE.json, docs/benchmarks.md and its plots. "make bench" runs it.
 package main
 
 import (
@@ -20,18 +20,18 @@ import (
 type options struct {
 	quick bool
 	only  string
-	// root is the source tree, bin the directory of the built programs.
+	// root is the source tree. bin is the directory of the built programs.
 	root, bin string
-	// docs and results are where it is written; from the kind of run, if not given.
+	// docs and results are the directories for the output. If they are empty, the kind of run decides.
 	docs, results string
-	// render makes the document from a file of results, and measures nothing.
+	// render is a file of results. If it is set, the document is written from this file, and nothing is measured.
 	render string
 	budget time.Duration
-	// slow multiplies every bound.
+	// slow multiplies all time limits.
 	slow int
 }
 
-// The time of a run, if no other is given. A smoke run with its first boot takes less than four minutes.
+// The default time budgets of a run. A smoke run with its first boot takes less than four minutes.
 const (
 	fullBudget  = 27 * time.Minute
 	quickBudget = 210 * time.Second
@@ -56,23 +56,24 @@ func main() {
 func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "a smoke run: few pairs, short ones; proves nothing, and leaves docs/ alone")
-	f.StringVar(&o.only, "only", "", "only comparisons whose name contains one of these `TEXTS`, separated by commas; leaves docs/ alone")
+	f.BoolVar(&o.quick, "quick", false, "smoke run with few and short pairs; its figures prove nothing; does not change docs/")
+	f.StringVar(&o.only, "only", "", "only comparisons whose name contains one of the comma-separated `TEXTS`; does not change docs/")
 	f.StringVar(&o.root, "root", ".", "the source `DIR`ectory")
 	f.StringVar(&o.bin, "bin", "bin", "`DIR`ectory of clusterctl, clusterctl-shim and inside")
 	f.StringVar(&o.results, "results", "", "`DIR`ectory of the results (bench/results)")
-	f.StringVar(&o.docs, "docs", "", "`DIR`ectory of benchmarks.md and its plots (docs; beside the results for a smoke run)")
-	f.StringVar(&o.render, "render", "", "make the document from this `FILE`, and measure nothing")
-	f.DurationVar(&o.budget, "budget", 0, "`TIME` of the whole run; what does not fit has failed, in a smoke run it is skipped (27m, quick 210s)")
-	f.IntVar(&o.slow, "slow", 1, "multiply all bounds on time by `N`: to try things out where much else runs")
+	f.StringVar(&o.docs, "docs", "", "`DIR`ectory of benchmarks.md and its plots (docs; for a smoke run a directory next to the results)")
+	f.StringVar(&o.render, "render", "", "write the document from this `FILE` of results without measuring")
+	f.DurationVar(&o.budget, "budget", 0,
+		"`TIME` budget of the run; comparisons beyond it fail, or are skipped in a smoke run (27m, quick 210s)")
+	f.IntVar(&o.slow, "slow", 1, "multiply all time limits by `N`, for busy machines")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if o.slow < 1 {
-		return o, fmt.Errorf("-slow %d is less than 1", o.slow)
+		return o, fmt.Errorf("-slow must be at least 1, not %d", o.slow)
 	}
 	if f.NArg() > 0 {
-		return o, fmt.Errorf("%q is too much", f.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if o.budget <= 0 {
 		o.budget = fullBudget
@@ -113,16 +114,17 @@ func run(ctx context.Context, o options) error {
 	return failures(f)
 }
 
-// tally counts what became of the comparisons.
+// tally returns a line with the numbers of measured, skipped and failed comparisons.
 func tally(f result.File) string {
 	n := map[result.Status]int{}
 	for _, c := range f.Comparisons {
 		n[c.Status]++
 	}
-	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK], n[result.LeftOut], n[result.Failed])
+	return fmt.Sprintf("%d comparisons: %d measured, %d skipped, %d failed", len(f.Comparisons), n[result.OK],
+		n[result.LeftOut], n[result.Failed])
 }
 
-// failures is an error that names what could not be measured. It comes after all is written.
+// failures returns an error that names the failed comparisons. It is called after all results are written.
 func failures(f result.File) error {
 	var errs []error
 	for _, c := range f.Comparisons {

@@ -17,16 +17,16 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// bootTime bounds the boot of a machine, and of the first one the making of its image.
+// bootTime limits the boot of a machine. The first boot includes the build of its image.
 const bootTime = 10 * time.Minute
 
-// errTime is why comparisons at the end of a slow run are missing.
-var errTime = errors.New("the time for the whole run was over")
+// errTime is the reason why comparisons at the end of a slow run are missing.
+var errTime = errors.New("the time budget of the run was used up")
 
-// measure makes all comparisons, each group on a machine of its own: what one leaves behind is no matter to the next.
+// measure makes all comparisons. Each group has its own machine, so groups do not affect each other.
 func measure(ctx context.Context, o options) (result.File, error) {
 	f := result.File{Schema: result.Schema, Date: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Machine: machine()}
-	// The first machine may have to wait for its image, which is no part of the run.
+	// The first machine may have to wait for its image, which does not count as part of the run.
 	first, err := boot(ctx, o)
 	if err != nil {
 		return f, err
@@ -39,7 +39,7 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	begin, pace := time.Now(), fit{budget: o.budget}
 	for i, g := range groups {
 		if err := ctx.Err(); err != nil {
-			return f, fmt.Errorf("interrupted; nothing is written: %w", err)
+			return f, fmt.Errorf("interrupted, no results are written: %w", err)
 		}
 		groupBegin := time.Now()
 		left := o.budget - time.Since(begin)
@@ -61,33 +61,33 @@ func measure(ctx context.Context, o options) (result.File, error) {
 		say(made, time.Since(groupBegin))
 	}
 	if err := ctx.Err(); err != nil {
-		return f, fmt.Errorf("interrupted; nothing is written: %w", err)
+		return f, fmt.Errorf("interrupted, no results are written: %w", err)
 	}
 	f.Seconds = time.Since(begin).Round(time.Second).Seconds()
 	return f, f.Check()
 }
 
-// limit is how long a group may take, and what it means when that is over.
+// limit is the time limit of a group and the error after it.
 type limit struct {
 	time time.Duration
 	over error
 }
 
-// within returns the limit of a group: its own, after which it has failed, or the end of the run, for which a smoke run has
-// skipped what it has not measured.
+// within returns the limit of a group: its own limit, after which it fails, or the end of the run. A smoke run skips the
+// comparisons that it has not measured by then.
 func (o options) within(g compare.Group, left time.Duration, pace fit) limit {
-	own := g.Timeout * time.Duration(o.slow)
+	limited := g.Timeout * time.Duration(o.slow)
 	if o.quick {
-		own = patience.For(pace.limit(g)) * time.Duration(o.slow)
+		limited = patience.For(pace.limit(g)) * time.Duration(o.slow)
 	}
-	if o.quick && left < own {
+	if o.quick && left < limited {
 		return limit{left, pace.noTime()}
 	}
-	own = min(own, left).Round(time.Second)
-	return limit{own, fmt.Errorf("took longer than %v", own)}
+	limited = min(limited, left).Round(time.Second)
+	return limit{limited, fmt.Errorf("took longer than %v", limited)}
 }
 
-// group makes the comparisons of one group, within their time.
+// group makes the comparisons of one group within its time limit.
 func group(ctx context.Context, o options, g compare.Group, s compare.Sizes, l limit) []result.Comparison {
 	r, err := boot(ctx, o)
 	if err != nil {
@@ -97,7 +97,7 @@ func group(ctx context.Context, o options, g compare.Group, s compare.Sizes, l l
 	defer cancel()
 	made := g.Run(within, r, s)
 	if err := r.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench: ending the machine:", err)
+		fmt.Fprintln(os.Stderr, "bench: stopping the machine:", err)
 	}
 	return made
 }
@@ -108,7 +108,7 @@ func boot(ctx context.Context, o options) (*rig.Rig, error) {
 	return rig.Boot(ctx, rig.Files(o.bin, o.root), os.Stderr)
 }
 
-// say tells on stderr what has been measured.
+// say prints the results of a group to stderr.
 func say(made []result.Comparison, took time.Duration) {
 	for _, c := range made {
 		if c.Status == result.OK {
@@ -120,7 +120,7 @@ func say(made []result.Comparison, took time.Duration) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n", strings.SplitN(made[0].Name, "/", 2)[0], took.Round(time.Second))
 }
 
-// machine describes the host, whose kernel and CPUs the machines share.
+// machine returns a description of the host, whose kernel and CPUs the machines share.
 func machine() result.Machine {
 	m := result.Machine{CPUs: runtime.NumCPU(), CPU: lineOf("/proc/cpuinfo", "model name")}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
@@ -138,7 +138,7 @@ func machine() result.Machine {
 	return m
 }
 
-// lineOf is what stands behind the colon of the first line with a key.
+// lineOf returns the text after the colon in the first line with a key.
 func lineOf(path, key string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -152,7 +152,7 @@ func lineOf(path, key string) string {
 	return ""
 }
 
-// versions asks everything that takes part who it is.
+// versions returns the versions of all programs that take part.
 func versions(ctx context.Context, r *rig.Rig) ([]result.Version, error) {
 	var all []result.Version
 	for _, v := range []struct{ name, script string }{
@@ -167,10 +167,10 @@ func versions(ctx context.Context, r *rig.Rig) ([]result.Version, error) {
 		out, err := r.Run(ctx, "sh", "-c", v.script)
 		out = strings.TrimSpace(out)
 		if err == nil && out == "" {
-			err = errors.New("says nothing")
+			err = errors.New("the command printed nothing")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the version of %s: %w", v.name, err)
+			return nil, fmt.Errorf("getting the version of %s: %w", v.name, err)
 		}
 		all = append(all, result.Version{Name: v.name, Version: out})
 	}

@@ -11,10 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/bench/result"
 )
 
-// whole says whether a run is one that the document may be made from.
+// whole reports whether the run is complete, so that docs/benchmarks.md may be written
+// from it.
 func (o options) whole(f result.File) bool { return !f.Quick && o.only == "" }
 
-// stem is the name of a run: its day, and what it was if it was not a whole one.
+// stem returns the name of a run: its date, and its kind if it is not complete.
 func (o options) stem(f result.File) string {
 	name := f.Date.Format("2006-01-02")
 	switch {
@@ -42,7 +43,7 @@ func (o options) save(f result.File) (string, error) {
 	return path, write(path, b.Bytes())
 }
 
-// document writes benchmarks.md, and the plots beside it.
+// document writes benchmarks.md and its plots.
 func (o options) document(f result.File) error {
 	dir := o.docs
 	switch {

@@ -8,23 +8,24 @@ import (
 	"path/filepath"
 )
 
-// AccessError says that a journal is there, and this user may not read it.
+// AccessError means that a journal exists, but this user is not allowed to read it.
 type AccessError struct {
-	// Path is what could not be opened.
+	// Path is the file that could not be opened.
 	Path string
 	Err  error
 }
 
-// Error names the file.
+// Error returns a message with the path.
 func (e *AccessError) Error() string {
 	return fmt.Sprintf("reading the journal: opening %q: %v", e.Path, e.Err)
 }
 
-// Unwrap gives the cause; errors.Is finds fs.ErrPermission in it.
+// Unwrap returns the cause; errors.Is finds fs.ErrPermission in it.
 func (e *AccessError) Unwrap() error { return e.Err }
 
-// CheckAccess says by an [*AccessError] that the journal of the machine cannot be read: journalctl then shows what the
-// user's own processes have written, or nothing, and it is no error for it. A machine without a journal is none either.
+// CheckAccess returns an [*AccessError] if the user is not allowed to read the journal of the machine. journalctl
+// does not report this as an error: it shows only entries of the user's own processes, or nothing. If the machine
+// has no journal, CheckAccess returns nil.
 func CheckAccess() error { return checkAccess(Directories([]string{""})) }
 
 func checkAccess(dirs []string) error {

@@ -10,17 +10,17 @@ import (
 	"iter"
 )
 
-// MaxField is how much of one field is kept; the rest is skipped, and [Entry.Cut] is set. journald itself takes fields of
-// hundreds of megabytes.
+// MaxField is the number of bytes that are kept of one field. The rest is skipped, and [Entry.Cut] is set. journald
+// itself accepts fields of hundreds of megabytes.
 const MaxField = 16 << 20
 
-// Decoder reads the format of "journalctl -o export": lines NAME=value, or a line NAME, the size of the value in eight
-// bytes, little-endian, the value and a newline; an empty line ends an entry (JOURNAL_EXPORT_FORMATS of systemd). Unlike
-// JSON it holds any bytes as they are.
+// Decoder reads the format of "journalctl -o export" (JOURNAL_EXPORT_FORMATS of systemd). A field is a line NAME=value;
+// or it is a line NAME, the size of the value in eight bytes (little-endian), the value and a newline. An empty line ends
+// an entry. Unlike JSON, the format keeps all bytes unchanged.
 type Decoder struct {
 	r     *bufio.Reader
 	entry Entry
-	// data holds the values of the entry, and spans where they are in it: it may move while it grows.
+	// data holds the values of the entry, and spans their offsets: data may move while it grows.
 	data  []byte
 	spans []span
 	names map[string]string
@@ -31,15 +31,15 @@ type span struct {
 	start, end int
 }
 
-// maxNames bounds the names that are remembered to share their memory.
+// maxNames limits the number of field names that are remembered to share their memory.
 const maxNames = 1024
 
-// NewDecoder reads entries from r.
+// NewDecoder returns a decoder that reads entries from r.
 func NewDecoder(r io.Reader) *Decoder {
 	return &Decoder{r: bufio.NewReaderSize(r, 64<<10), names: map[string]string{}}
 }
 
-// Entries are all entries of r. An error is the last of the sequence; each entry is valid until the next.
+// Entries returns all entries of r. An error ends the sequence. Each entry is valid until the next one.
 func Entries(r io.Reader) iter.Seq2[*Entry, error] {
 	d := NewDecoder(r)
 	return func(yield func(*Entry, error) bool) {
@@ -52,11 +52,11 @@ func Entries(r io.Reader) iter.Seq2[*Entry, error] {
 	}
 }
 
-// Waiting says that what has been read is used up, so that Next may have to wait.
+// Waiting reports whether the buffer is empty, so that Next may have to wait.
 func (d *Decoder) Waiting() bool { return d.r.Buffered() == 0 }
 
-// Next gives the next entry, which is valid until the next call, or io.EOF after the last one. An entry that is not
-// whole is [io.ErrUnexpectedEOF].
+// Next returns the next entry, which is valid until the next call, or io.EOF after the last one. It returns
+// [io.ErrUnexpectedEOF] if the input ends within an entry.
 func (d *Decoder) Next() (*Entry, error) {
 	d.data, d.spans, d.entry.Cut = d.data[:0], d.spans[:0], false
 	for {
@@ -88,20 +88,20 @@ func (d *Decoder) Next() (*Entry, error) {
 	}
 }
 
-// finish makes the entry of what was read.
+// finish returns the entry with the fields that were read.
 func (d *Decoder) finish() *Entry {
 	d.entry.Fields = d.entry.Fields[:0]
 	for _, s := range d.spans {
 		d.entry.Fields = append(d.entry.Fields, Field{s.name, d.data[s.start:s.end:s.end]})
 	}
-	// One huge entry must not hold its memory for ever.
+	// Release the memory of a huge entry.
 	if cap(d.data) > 1<<20 && len(d.data) < cap(d.data)/8 {
 		d.data = nil
 	}
 	return &d.entry
 }
 
-// name shares the memory of names that come again and again.
+// name returns b as a string. Names that occur again share their memory.
 func (d *Decoder) name(b []byte) string {
 	if s, ok := d.names[string(b)]; ok {
 		return s
@@ -113,7 +113,7 @@ func (d *Decoder) name(b []byte) string {
 	return s
 }
 
-// line appends a line, without its end, as far as it is kept.
+// line appends at most MaxField bytes of a line to data, without the newline.
 func (d *Decoder) line() error {
 	left := MaxField
 	for {
@@ -131,7 +131,7 @@ func (d *Decoder) line() error {
 	}
 }
 
-// binary appends a value with its size in front. The size is not trusted: memory grows as bytes come.
+// binary appends a value whose size precedes it. The size is not trusted: memory grows only as bytes arrive.
 func (d *Decoder) binary() error {
 	var head [8]byte
 	if _, err := io.ReadFull(d.r, head[:]); err != nil {
@@ -146,7 +146,7 @@ func (d *Decoder) binary() error {
 		d.entry.Cut = d.entry.Cut || n < len(part)
 		kept += n
 		size -= uint64(len(part))
-		_, _ = d.r.Discard(len(part)) // what was peeked is there
+		_, _ = d.r.Discard(len(part)) // cannot fail: these bytes are buffered
 		if err != nil {
 			return unexpected(err)
 		}

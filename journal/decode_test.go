@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// all decodes everything, and copies it.
+// all returns copies of all entries.
 func all(r io.Reader) (entries []Entry, err error) {
 	for e, err := range Entries(r) {
 		if err != nil {
@@ -32,17 +32,19 @@ func TestDecode(t *testing.T) {
 	}
 	data := encode(want...)
 	for name, r := range map[string]io.Reader{
-		"at once": bytes.NewReader(data), "by the byte": iotest.OneByteReader(bytes.NewReader(data)), "by halves": iotest.HalfReader(bytes.NewReader(data)),
-		"empty lines": bytes.NewReader(append([]byte("\n\n"), data...)),
+		"all at once": bytes.NewReader(data), "byte by byte": iotest.OneByteReader(bytes.NewReader(data)),
+		"half of each buffer": iotest.HalfReader(bytes.NewReader(data)),
+		"empty lines":         bytes.NewReader(append([]byte("\n\n"), data...)),
 	} {
 		got, err := all(r)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %d entries of %d, %v", name, len(got), len(want), err)
+			t.Errorf("%s: got %d of %d entries, error %v", name, len(got), len(want), err)
 		}
 	}
 }
 
-// A journalctl that is killed ends anywhere: whole entries are given, and half of one never is.
+// If the output of a killed journalctl ends anywhere, complete entries are returned and incomplete
+// entries are not.
 func TestDecodeEndsAnywhere(t *testing.T) {
 	one, two := encode(entry("A", "1", "B", "\x00\n")), encode(entry("C", "2", "D", "\xff\xff"))
 	data := append(bytes.Clone(one), two...)
@@ -54,32 +56,33 @@ func TestDecodeEndsAnywhere(t *testing.T) {
 		}
 		whole := n == 0 || n == len(one)
 		if len(got) != want || (err == nil) != whole || err != nil && err != io.ErrUnexpectedEOF {
-			t.Errorf("after %d of %d bytes: %d entries, %v", n, len(data), len(got), err)
+			t.Errorf("after %d of %d bytes: got %d entries, error %v", n, len(data), len(got), err)
 		}
 	}
 }
 
 func TestDecodeBounds(t *testing.T) {
-	// A size that is not followed by as many bytes takes no memory for them.
+	// A size that is larger than the input must not allocate that much memory.
 	lie := append([]byte("MESSAGE\n"), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 'x')
 	if got, err := all(bytes.NewReader(lie)); len(got) != 0 || err != io.ErrUnexpectedEOF {
-		t.Errorf("a size without bytes: %d entries, %v", len(got), err)
+		t.Errorf("a size without bytes: got %d entries, error %v", len(got), err)
 	}
 	if _, err := all(strings.NewReader("MESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00ab\n\n")); err == nil || err == io.ErrUnexpectedEOF {
-		t.Errorf("a value that goes on: %v", err)
+		t.Errorf("a value that is longer than its size: error %v", err)
 	}
 	for _, value := range []string{strings.Repeat("y", MaxField+10), "\x00" + strings.Repeat("y", MaxField+10)} {
 		got, err := all(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))
-		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" || !strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
-			t.Fatalf("%d entries, %v", len(got), err)
+		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" ||
+			!strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
+			t.Fatalf("got %d entries, error %v", len(got), err)
 		}
 		if n := len(got[0].Get("MESSAGE")); n > MaxField || n < MaxField-20 {
-			t.Errorf("%d bytes are kept of a field", n)
+			t.Errorf("kept %d bytes of a field", n)
 		}
 	}
 }
 
-// repeated gives the same bytes n times.
+// repeated is a reader that returns the same bytes n times.
 type repeated struct {
 	data []byte
 	left int
@@ -97,7 +100,8 @@ func (r *repeated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Memory does not grow with the number of lines, from the decoder to the output.
+// TestMemory checks that memory, from the decoder to the output, does not grow with the number of
+// lines.
 func TestMemory(t *testing.T) {
 	s := newSorter([]Scope{shop()})
 	j := joiner{held: map[string]*Line{}}
@@ -128,7 +132,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// What is decoded is what was encoded; any input ends, without a panic, in entries or in an error.
+// FuzzDecode checks that encoding and decoding again returns the same entries, and that any input
+// ends in entries or an error, without a panic.
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(worker(1, "1", "hello"), worker(2, "2", "two\nlines\x00")))
 	f.Add([]byte("A=1\nB\n\x03\x00\x00\x00\x00\x00\x00\x00a\nb\n\n"))
@@ -138,11 +143,11 @@ func FuzzDecode(f *testing.F) {
 		entries, err := all(bytes.NewReader(data))
 		slow, slowErr := all(iotest.OneByteReader(bytes.NewReader(data)))
 		if !reflect.DeepEqual(entries, slow) || (err == nil) != (slowErr == nil) {
-			t.Fatalf("it depends on how much comes at once: %v and %v, %v and %v", entries, slow, err, slowErr)
+			t.Fatalf("the size of the reads changes the result: %v and %v, errors %v and %v", entries, slow, err, slowErr)
 		}
 		again, err := all(bytes.NewReader(encode(entries...)))
 		if err != nil || len(again) != len(entries) {
-			t.Fatalf("%d entries became %d, %v", len(entries), len(again), err)
+			t.Fatalf("%d entries became %d, error %v", len(entries), len(again), err)
 		}
 		for i := range entries {
 			if !reflect.DeepEqual(entries[i].Fields, again[i].Fields) {

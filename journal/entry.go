@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Field is one field of an entry. Its value may hold any bytes.
+// Field is one field of an entry. Its value may contain any bytes.
 type Field struct {
 	Name  string
 	Value []byte
 }
 
-// Entry is one entry of the journal (systemd.journal-fields(7)). A field may stand in it several times.
+// Entry is one entry of the journal (systemd.journal-fields(7)). It may contain a field several times.
 type Entry struct {
 	Fields []Field
-	// Cut says that a field was longer than [MaxField] and is not whole.
+	// Cut is true if a field was longer than [MaxField], so that its end is missing.
 	Cut bool
 }
 
-// Get gives the first value of a field, or nil.
+// Get returns the first value of a field, or nil.
 func (e *Entry) Get(name string) []byte {
 	for i := range e.Fields {
 		if e.Fields[i].Name == name {
@@ -41,7 +41,7 @@ func (e *Entry) set(name string, value []byte) {
 	e.Fields = append(e.Fields, Field{name, value})
 }
 
-// Clone copies an entry that a [Decoder] gave, to keep it.
+// Clone returns a copy that stays valid when the [Decoder] reads the next entry.
 func (e *Entry) Clone() *Entry {
 	c := &Entry{Fields: slices.Clone(e.Fields), Cut: e.Cut}
 	for i := range c.Fields {
@@ -50,16 +50,16 @@ func (e *Entry) Clone() *Entry {
 	return c
 }
 
-// Time is when journald received the entry.
+// Time returns the time at which journald received the entry.
 func (e *Entry) Time() time.Time {
 	n, _ := strconv.ParseInt(string(e.Get("__REALTIME_TIMESTAMP")), 10, 64)
 	return time.UnixMicro(n)
 }
 
-// Cursor is the place of the entry in the journal.
+// Cursor returns the position of the entry in the journal.
 func (e *Entry) Cursor() []byte { return e.Get("__CURSOR") }
 
-// Priority is that of syslog(3), 0 (emerg) to 7 (debug); what has none counts as info, 6.
+// Priority returns the priority of syslog(3), 0 (emerg) to 7 (debug), and 6 (info) if the entry has none.
 func (e *Entry) Priority() int {
 	if p := e.Get("PRIORITY"); len(p) == 1 && p[0] >= '0' && p[0] <= '7' {
 		return int(p[0] - '0')
@@ -67,15 +67,15 @@ func (e *Entry) Priority() int {
 	return 6
 }
 
-// Source is who wrote an entry.
+// Source is the kind of program that wrote an entry.
 type Source int
 
 const (
-	// Worker is a process of an instance. The zero value.
+	// Worker is a process of an instance. It is the zero value.
 	Worker Source = iota
-	// Systemd is the manager, about an instance: started, exited, killed.
+	// Systemd is PID 1, which reports about an instance: started, exited, killed.
 	Systemd
-	// Journald says how many messages it has suppressed.
+	// Journald is journald, which reports how many messages it has suppressed.
 	Journald
 )
 
@@ -84,9 +84,10 @@ func (s Source) String() string { return [...]string{"worker", "systemd", "journ
 // suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: messages were dropped by the rate limit.
 const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
 
-// source tells who wrote an entry. Everybody can write a field UNIT, and can run a program from a path that ends as
-// systemd's does. Only the manager is PID 1, and only root can be what the manager is before it becomes a worker. What that
-// process says after it has become the worker's user counts as the worker's: the worker can run the same program.
+// source returns who wrote an entry. The fields UNIT and _EXE are not enough for Systemd: any process can write a field
+// UNIT, and can run a program from a path that ends like systemd's. But only the manager is PID 1, and only root can run
+// the manager's program before it becomes a worker. Messages that this process writes after it has switched to the worker's
+// user count as the worker's, because the worker can run the same program.
 func (e *Entry) source() Source {
 	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
 		return Journald
@@ -97,7 +98,7 @@ func (e *Entry) source() Source {
 	return Worker
 }
 
-// isManager says whether a program is systemd, or since 255 systemd-executor, which becomes the worker.
+// isManager reports whether a program is systemd, or systemd-executor (since 255), which becomes the worker.
 func isManager(exe string) bool {
 	switch exe {
 	case "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor":
@@ -106,7 +107,7 @@ func isManager(exe string) bool {
 	return false
 }
 
-// suppressed is how many messages journald says it has dropped (N_DROPPED=, since 240).
+// suppressed returns how many messages journald has dropped (N_DROPPED=, since 240).
 func (e *Entry) suppressed() int {
 	n, _ := strconv.Atoi(string(e.Get("N_DROPPED")))
 	return n

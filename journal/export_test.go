@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// encode writes entries as journalctl does: text as lines, all else with its size.
+// encode encodes entries like journalctl: text as lines, and other values with their size.
 func encode(entries ...Entry) []byte {
 	var b bytes.Buffer
 	for _, e := range entries {
 		for _, f := range e.Fields {
-			// A name that is empty, which journald takes of nobody, can stand only in a line.
+			// An empty name, which journald never stores, is possible only in a line.
 			if f.Name == "" || utf8.Valid(f.Value) && bytes.IndexFunc(f.Value, func(r rune) bool { return r < ' ' && r != '\t' }) < 0 {
 				fmt.Fprintf(&b, "%s=%s\n", f.Name, f.Value)
 				continue
@@ -27,7 +27,7 @@ func encode(entries ...Entry) []byte {
 	return b.Bytes()
 }
 
-// entry makes an entry of names and values.
+// entry returns an entry with the given names and values.
 func entry(pairs ...string) Entry {
 	var e Entry
 	for i := 0; i < len(pairs); i += 2 {
@@ -36,11 +36,13 @@ func entry(pairs ...string) Entry {
 	return e
 }
 
-// worker is what an instance of shop wrote, with what journald adds.
+// worker returns an entry that an instance of shop wrote, with the fields that journald adds.
 func worker(n int, instance, message string, more ...string) Entry {
 	return entry(append([]string{
-		"__CURSOR", fmt.Sprintf("s=1;i=%x", n), "__REALTIME_TIMESTAMP", fmt.Sprint(1795670167000000 + n*1500), "PRIORITY", "6", "_TRANSPORT", "stdout",
-		"_SYSTEMD_UNIT", "shop@" + instance + ".service", "_SYSTEMD_SLICE", "clusterctl-shop.slice", "_PID", "26" + instance, "_STREAM_ID", "stream" + instance,
+		"__CURSOR", fmt.Sprintf("s=1;i=%x", n), "__REALTIME_TIMESTAMP", fmt.Sprint(1795670167000000 + n*1500),
+		"PRIORITY", "6", "_TRANSPORT", "stdout",
+		"_SYSTEMD_UNIT", "shop@" + instance + ".service", "_SYSTEMD_SLICE", "clusterctl-shop.slice", "_PID", "26" + instance,
+		"_STREAM_ID", "stream" + instance,
 		"MESSAGE", message,
 	}, more...)...)
 }

@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// script is a journalctl of which each start gives the next output and then ends.
+// script replaces journalctl. Each start returns the next output and then ends.
 type script struct {
 	outputs [][]byte
 	ends    []error
 	args    [][]string
-	// empty is called when there is nothing left.
+	// empty is called after the last output.
 	empty func()
 }
 
@@ -37,7 +37,7 @@ func (s *script) start(ctx context.Context, args []string) (io.Reader, func() er
 	}, nil
 }
 
-// collector is a sink that keeps messages.
+// collector is a sink that stores the messages.
 type collector struct {
 	lines []string
 	err   error
@@ -54,7 +54,7 @@ func newReader(q Query, s *script, sink Sink) *reader {
 	return &reader{query: q, sink: sink, start: s.start, sorter: newSorter(q.Scopes), joiner: joiner{held: map[string]*Line{}}}
 }
 
-// argument finds --name=value.
+// argument returns the value of --name=value.
 func argument(args []string, name string) string {
 	for _, a := range args {
 		if v, ok := strings.CutPrefix(a, "--"+name+"="); ok {
@@ -64,7 +64,8 @@ func argument(args []string, name string) string {
 	return ""
 }
 
-// journalctl is killed in the middle of an entry, and then ends; the next one gives the entry at the cursor again.
+// TestFollowResumes kills journalctl in the middle of an entry, and then ends it. The next journalctl returns the
+// entry at the cursor again, which must not be passed twice.
 func TestFollowResumes(t *testing.T) {
 	one, two, three, four := worker(1, "1", "one"), worker(2, "2", "two"), worker(3, "1", "three"), worker(4, "2", "four")
 	foreign := entry("__CURSOR", "s=1;i=0", "_SYSTEMD_UNIT", "other.service")
@@ -73,9 +74,9 @@ func TestFollowResumes(t *testing.T) {
 		outputs: [][]byte{
 			encode(foreign), // the end of the journal
 			encode(one),     // history
-			append(encode(one), half[:len(half)-20]...), // the first to follow is killed
-			encode(one, two, three),                     // the second ends
-			encode(three, four),                         // the third goes on
+			append(encode(one), half[:len(half)-20]...), // the first journalctl with --follow is killed
+			encode(one, two, three),                     // the second one ends
+			encode(three, four),                         // the third one continues
 		},
 		ends: []error{nil, nil, errors.New("signal: killed")},
 	}
@@ -91,16 +92,17 @@ func TestFollowResumes(t *testing.T) {
 	var cursors []string
 	for _, args := range s.args[2:] {
 		if !slices.Contains(args, "--follow") {
-			t.Errorf("%q does not follow", args)
+			t.Errorf("the arguments %q do not contain --follow", args)
 		}
 		cursors = append(cursors, argument(args, "cursor"))
 	}
 	if want := []string{"s=1;i=1", "s=1;i=1", "s=1;i=3", "s=1;i=4"}; !slices.Equal(cursors, want) {
-		t.Errorf("it begins at %q, want %q", cursors, want)
+		t.Errorf("got the cursors %q, want %q", cursors, want)
 	}
 }
 
-// With no line in the journal yet, following begins at its end; what is there at that place was not asked for.
+// TestFollowFromTheEnd checks that following starts at the end of the journal if there is no line yet, and that
+// the entry at the end is not passed.
 func TestFollowFromTheEnd(t *testing.T) {
 	one, two := worker(1, "1", "one"), worker(2, "2", "two")
 	s := &script{outputs: [][]byte{encode(one), encode(one, two)}}
@@ -115,28 +117,31 @@ func TestFollowFromTheEnd(t *testing.T) {
 	}
 }
 
-// A journalctl that cannot follow at all is an error and no endless loop; so is a sink that takes no more.
+// TestFollowGivesUp checks that a journalctl that fails again and again is an error and not an endless loop, and
+// that an error of the sink ends the following.
 func TestFollowGivesUp(t *testing.T) {
 	broken := errors.New("journalctl: it is broken")
 	s := &script{outputs: make([][]byte, 10), ends: []error{nil, broken, broken, broken, broken}}
 	err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context())
 	if !errors.Is(err, broken) || len(s.args) != 1+maxSilentEnds {
-		t.Errorf("%d starts, then %v", len(s.args), err)
+		t.Errorf("%d starts, then error %v", len(s.args), err)
 	}
 	full := errors.New("full")
 	s = &script{outputs: [][]byte{nil, encode(worker(1, "1", "one"), worker(2, "1", "two"))}}
 	sink := &collector{err: full}
-	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, sink).read(t.Context()); !errors.Is(err, full) || len(sink.lines) != 1 {
-		t.Errorf("%q, %v", sink.lines, err)
+	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, sink).read(t.Context()); !errors.Is(err, full) ||
+		len(sink.lines) != 1 {
+		t.Errorf("got %q, error %v", sink.lines, err)
 	}
 	s = &script{outputs: make([][]byte, 2), ends: []error{nil, &ArgumentError{Flag: "grep"}}}
 	var wrong *ArgumentError
-	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context()); !errors.As(err, &wrong) || len(s.args) != 2 {
-		t.Errorf("%d starts, then %v", len(s.args), err)
+	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context()); !errors.As(err, &wrong) ||
+		len(s.args) != 2 {
+		t.Errorf("%d starts, then error %v", len(s.args), err)
 	}
 }
 
-// The last lines that match a pattern are found backwards and read forwards.
+// TestGrepLastLines checks that the last matching lines are found backwards and then read forwards.
 func TestGrepLastLines(t *testing.T) {
 	one, two := worker(1, "1", "one"), worker(2, "2", "two")
 	s := &script{outputs: [][]byte{encode(two, one), encode(one, two)}}
@@ -148,14 +153,15 @@ func TestGrepLastLines(t *testing.T) {
 		t.Errorf("got %q, want %q", sink.lines, want)
 	}
 	if !slices.Contains(s.args[0], "--reverse") || argument(s.args[1], "cursor") != "s=1;i=1" || argument(s.args[1], "lines") != "" {
-		t.Errorf("%q", s.args)
+		t.Errorf("got the arguments %q", s.args)
 	}
 }
 
 func TestJoin(t *testing.T) {
 	cut := func(n int, i, m string) Entry { return worker(n, i, m, "_LINE_BREAK", "line-max") }
 	s := &script{outputs: [][]byte{encode(
-		cut(1, "1", "aa"), cut(2, "2", "xx"), worker(3, "3", "whole"), cut(4, "1", "bb"), worker(5, "1", "c"), worker(6, "1", "d"), worker(7, "2", "y", "_LINE_BREAK", "eof"),
+		cut(1, "1", "aa"), cut(2, "2", "xx"), worker(3, "3", "whole"), cut(4, "1", "bb"), worker(5, "1", "c"),
+		worker(6, "1", "d"), worker(7, "2", "y", "_LINE_BREAK", "eof"),
 		cut(8, "1", "the rest is missing"), worker(9, "3", "nul", "_LINE_BREAK", "nul"),
 	)}}
 	sink := &collector{}
@@ -163,10 +169,11 @@ func TestJoin(t *testing.T) {
 	if err := newReader(Query{Scopes: []Scope{scope}, Lines: AllLines}, s, sink).read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"shop@3 whole", "shop@1 aabbc", "shop@1 d", "shop@2 xxy", "shop@3 nul", "shop@1 the rest is missing"}; !slices.Equal(sink.lines, want) {
+	if want := []string{"shop@3 whole", "shop@1 aabbc", "shop@1 d", "shop@2 xxy", "shop@3 nul",
+		"shop@1 the rest is missing"}; !slices.Equal(sink.lines, want) {
 		t.Errorf("got %q, want %q", sink.lines, want)
 	}
-	// A program that never ends its line does not take all memory.
+	// A program that never ends its line must not use all memory.
 	j := joiner{held: map[string]*Line{}}
 	piece := cut(1, "1", strings.Repeat("z", 1<<20))
 	given := 0
@@ -179,6 +186,6 @@ func TestJoin(t *testing.T) {
 		given += len(l.Get("MESSAGE"))
 	}
 	if given != 20<<20 {
-		t.Errorf("%d bytes of %d", given, 20<<20)
+		t.Errorf("got %d of %d bytes", given, 20<<20)
 	}
 }

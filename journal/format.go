@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// Formatter writes lines for people: "shop@3 | text". It keeps the prefix of each instance, so it belongs to one
+// Formatter formats lines for people: "shop@3 | text". It remembers the prefix of each instance, so use one for each
 // output.
 type Formatter struct {
-	// Raw is the message as it was written, without a prefix, and a newline; nothing is made harmless. It is for lines of
-	// workers.
+	// Raw prints the message as it was written and a newline, without a prefix and without escapes. Use it only for lines
+	// of workers.
 	Raw bool
-	// Colour colours the prefix by instance and the text by its priority.
+	// Colour colours the prefix by instance and the text by priority.
 	Colour bool
 	// Fields appends the fields that the program has added to its message.
 	Fields bool
-	// Time stands in front, in Zone.
+	// Time is printed before the prefix, in Zone.
 	Time TimeFormat
 	Zone *time.Location
-	// Highlight gives the places in a text that are to be marked, as pairs of indices, in order.
+	// Highlight returns the parts of a text that are marked, as pairs of indices, in order.
 	Highlight func(text []byte) [][]int
-	// Width is the length of the longest label that is expected; a longer one makes it grow.
+	// Width is the length of the longest label that is expected. It grows with longer labels.
 	Width int
 
 	prefixes map[string]string
@@ -41,16 +41,16 @@ const (
 	sgrUnmark  = "\x1b[27m"
 )
 
-// palette are the colours of instances; red is for errors, and neighbours differ.
+// palette contains the colours of instances. It does not contain red, which is for errors, and neighbours differ clearly.
 var palette = []string{"36", "32", "35", "34", "33", "96", "92", "95", "94", "93"}
 
-// Append appends a line in this format, with its newline.
+// Append appends a line and a newline to dst.
 func (f *Formatter) Append(dst []byte, l *Line) []byte {
 	message := l.Get("MESSAGE")
 	if f.Raw {
 		dst = append(dst, message...)
 		if string(l.Get("_LINE_BREAK")) == "nul" {
-			return append(dst, 0) // journald takes a NUL for the end of a line, as it was written
+			return append(dst, 0) // the worker ended the line with a NUL, which journald accepts
 		}
 		return append(dst, '\n')
 	}
@@ -65,7 +65,7 @@ func (f *Formatter) Append(dst []byte, l *Line) []byte {
 	return dst
 }
 
-// head is the time and the prefix, the same in front of each line of a message.
+// head returns the time and the prefix, which precede each line of a message.
 func (f *Formatter) head(l *Line) []byte {
 	head := f.text[:0]
 	if !f.Time.empty() {
@@ -100,7 +100,7 @@ func (f *Formatter) prefix(l *Line, label string) string {
 	return text + " "
 }
 
-// body is the text behind the prefix.
+// body returns the text after the prefix.
 func (f *Formatter) body(l *Line, message []byte) []byte {
 	switch l.Source {
 	case Systemd:
@@ -112,7 +112,7 @@ func (f *Formatter) body(l *Line, message []byte) []byte {
 		return message
 	}
 	text := bytes.Clone(message)
-	for _, field := range l.own() {
+	for _, field := range l.addedFields() {
 		text = append(append(append(text, ' '), field.Name...), '=')
 		if quoted(field.Value) {
 			text = strconv.AppendQuote(text, string(field.Value))
@@ -126,7 +126,7 @@ func (f *Formatter) body(l *Line, message []byte) []byte {
 	return text
 }
 
-// SuppressedText says how many lines are missing, and why.
+// SuppressedText returns the text that tells how many lines are missing, and why.
 func SuppressedText(n int) string {
 	noun := " lines are missing here"
 	if n == 1 {
@@ -139,7 +139,7 @@ func quoted(value []byte) bool {
 	return len(value) == 0 || bytes.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r >= 0x7f })
 }
 
-// appendText appends one line of a text, coloured and marked.
+// appendText appends one line of a text, with colour and marks.
 func (f *Formatter) appendText(dst []byte, l *Line, line []byte) []byte {
 	style := ""
 	switch p := l.Priority(); {
@@ -185,22 +185,23 @@ func (f *Formatter) styled(dst []byte, style string, write func([]byte) []byte) 
 	return append(write(append(dst, style...)), sgrReset...)
 }
 
-// known are fields that systemd, journald, the units of an app or syslog(3) set, and not the program for its message.
-var known = []string{
+// standardFields are set by systemd, journald, the units of an app or syslog(3), not by the program itself.
+var standardFields = []string{
 	"MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTIFIER", "SYSLOG_FACILITY", "SYSLOG_PID", "SYSLOG_RAW", "SYSLOG_TIMESTAMP",
 	appField, instanceField, senderField, "UNIT", "USER_UNIT", "INVOCATION_ID", "TID",
 }
 
-// own are the fields that a worker has added; those of systemd's messages say nothing to the user of an app.
-func (l *Line) own() []Field {
-	var own []Field
+// addedFields returns the fields that a worker has added. It returns none for messages of systemd, whose fields do not
+// help the user of an app.
+func (l *Line) addedFields() []Field {
+	var added []Field
 	if l.Source != Worker {
 		return nil
 	}
 	for _, f := range l.Fields {
-		if f.Name != "" && f.Name[0] != '_' && !slices.Contains(known, f.Name) {
-			own = append(own, f)
+		if f.Name != "" && f.Name[0] != '_' && !slices.Contains(standardFields, f.Name) {
+			added = append(added, f)
 		}
 	}
-	return own
+	return added
 }

@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite the expectations in testdata")
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// sample are entries of every kind.
+// sample returns entries of all kinds.
 func sample() []Entry {
 	return []Entry{
-		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal", "_PID", "1", "UNIT", "shop@1.service", "MESSAGE", "Started shop@1.service - shop instance 1."),
+		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal",
+			"_PID", "1", "UNIT", "shop@1.service", "MESSAGE", "Started shop@1.service - shop instance 1."),
 		worker(2, "1", "listening on 8080"),
 		worker(3, "12", "a wider label"),
 		worker(4, "2", "two\nlines\r\n"),
@@ -25,11 +26,16 @@ func sample() []Entry {
 		worker(6, "1", "NUL \x00, bytes \xff\xfe, C1 \u009b, turned \u202etxet, wide 日本 😀, joined 👩\u200d💻"),
 		worker(7, "1", "cut by a NUL", "_LINE_BREAK", "nul"),
 		worker(8, "2", "careful", "PRIORITY", "4"),
-		entry("__CURSOR", "s=1;i=9", "__REALTIME_TIMESTAMP", "1795670168000001", "PRIORITY", "3", "_TRANSPORT", "journal", "_SYSTEMD_UNIT", "shop@2.service", "_PID", "262",
-			"MESSAGE", "payment failed", "USER_ID", "17", "REASON", "card declined", "EMPTY", "", "TAG", "b", "TAG", "a", "CODE_FILE", "pay.go", "CODE_LINE", "12", "BLOB", "\xff\x00", "CLUSTERCTL_APP", "shop"),
+		entry("__CURSOR", "s=1;i=9", "__REALTIME_TIMESTAMP", "1795670168000001", "PRIORITY", "3", "_TRANSPORT", "journal",
+			"_SYSTEMD_UNIT", "shop@2.service", "_PID", "262",
+			"MESSAGE", "payment failed", "USER_ID", "17", "REASON", "card declined", "EMPTY", "", "TAG", "b", "TAG", "a",
+			"CODE_FILE", "pay.go", "CODE_LINE", "12", "BLOB", "\xff\x00", "CLUSTERCTL_APP", "shop"),
 		worker(10, "1", "trace", "PRIORITY", "7"),
-		entry("__CURSOR", "s=1;i=b", "__REALTIME_TIMESTAMP", "1795670169000000", "PRIORITY", "6", "_TRANSPORT", "driver", "MESSAGE_ID", suppressedID, "N_DROPPED", "266", "OBJECT_SYSTEMD_UNIT", "shop@1.service", "MESSAGE", "Suppressed 266 messages from shop@1.service"),
-		entry("__CURSOR", "s=1;i=c", "__REALTIME_TIMESTAMP", "1795670170000000", "PRIORITY", "5", "_TRANSPORT", "journal", "_PID", "1", "UNIT", "shop.service", "MESSAGE", "shop.service: \x1b[1mreloaded"),
+		entry("__CURSOR", "s=1;i=b", "__REALTIME_TIMESTAMP", "1795670169000000", "PRIORITY", "6", "_TRANSPORT", "driver",
+			"MESSAGE_ID", suppressedID, "N_DROPPED", "266", "OBJECT_SYSTEMD_UNIT", "shop@1.service",
+			"MESSAGE", "Suppressed 266 messages from shop@1.service"),
+		entry("__CURSOR", "s=1;i=c", "__REALTIME_TIMESTAMP", "1795670170000000", "PRIORITY", "5", "_TRANSPORT", "journal",
+			"_PID", "1", "UNIT", "shop.service", "MESSAGE", "shop.service: \x1b[1mreloaded"),
 		worker(13, "2", ""),
 	}
 }
@@ -40,7 +46,7 @@ func lines(t *testing.T) []Line {
 	var lines []Line
 	for _, e := range sample() {
 		if e.Get("PRIORITY") != nil {
-			// The last one of a repeated field is meant here.
+			// Use the last value of a repeated field.
 			for _, f := range e.Fields {
 				if f.Name == "PRIORITY" {
 					e.set("PRIORITY", f.Value)
@@ -49,7 +55,7 @@ func lines(t *testing.T) []Line {
 		}
 		l, ok := s.line(&e, true)
 		if !ok {
-			t.Fatalf("%q is nobody's", e.Get("MESSAGE"))
+			t.Fatalf("the entry %q does not belong to an app", e.Get("MESSAGE"))
 		}
 		lines = append(lines, l)
 	}
@@ -65,15 +71,16 @@ func timeFormat(t *testing.T, s string) TimeFormat {
 	return f
 }
 
-// TestFormats compares every format with its file in testdata.
+// TestFormats compares each format with its golden file.
 func TestFormats(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	mark := regexp.MustCompile("listening|lines")
 	formats := map[string]func([]byte, *Line) []byte{}
 	for name, f := range map[string]*Formatter{
 		"plain": {}, "colour": {Colour: true}, "raw": {Raw: true}, "fields": {Fields: true, Width: 8},
-		"timestamp": {Time: timeFormat(t, "iso"), Zone: zone}, "timestamp-colour": {Time: timeFormat(t, "%H:%M:%S"), Zone: zone, Colour: true},
-		"highlight": {Colour: true, Highlight: func(b []byte) [][]int { return mark.FindAllIndex(b, -1) }},
+		"timestamp":        {Time: timeFormat(t, "iso"), Zone: zone},
+		"timestamp-colour": {Time: timeFormat(t, "%H:%M:%S"), Zone: zone, Colour: true},
+		"highlight":        {Colour: true, Highlight: func(b []byte) [][]int { return mark.FindAllIndex(b, -1) }},
 	} {
 		formats[name] = f.Append
 	}
@@ -104,7 +111,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// Each line of JSON reads back, and says what the entry said.
+// TestJSON checks that each JSON line can be parsed and has the values of the entry.
 func TestJSON(t *testing.T) {
 	for _, l := range lines(t) {
 		var got struct {
@@ -123,13 +130,13 @@ func TestJSON(t *testing.T) {
 		if !bytes.Equal(message, l.Get("MESSAGE")) || !got.Time.Equal(l.Time()) {
 			t.Errorf("%q at %v became %q at %v", l.Get("MESSAGE"), l.Time(), message, got.Time)
 		}
-		if own := l.own(); len(own) > 0 && (len(got.Fields["TAG"]) != 2 || got.Fields["USER_ID"][0] != "17") {
-			t.Errorf("%q", got.Fields)
+		if len(l.addedFields()) > 0 && (len(got.Fields["TAG"]) != 2 || got.Fields["USER_ID"][0] != "17") {
+			t.Errorf("got %q", got.Fields)
 		}
 	}
 }
 
-// What is printed is what the schema documents.
+// TestSchema checks that the printed keys are the keys of the schema.
 func TestSchema(t *testing.T) {
 	data, err := os.ReadFile("../packaging/schema/clusterctl-output.schema.json")
 	if err != nil {
@@ -138,7 +145,7 @@ func TestSchema(t *testing.T) {
 	var schema struct {
 		Defs struct {
 			Logs struct {
-				// A line; the other one is --disk-usage.
+				// The first schema is for a line, the second for --disk-usage.
 				OneOf []struct {
 					Required   []string
 					Properties map[string]json.RawMessage
@@ -159,21 +166,22 @@ func TestSchema(t *testing.T) {
 		for key := range object {
 			printed[key] = true
 			if line.Properties[key] == nil {
-				t.Errorf("the schema has no %s", key)
+				t.Errorf("the key %s is not in the schema", key)
 			}
 		}
 		for _, key := range line.Required {
 			if object[key] == nil {
-				t.Errorf("there is no %s in %s", key, AppendJSON(nil, &l, true))
+				t.Errorf("the key %s is missing in %s", key, AppendJSON(nil, &l, true))
 			}
 		}
 	}
 	if len(printed) != len(line.Properties) {
-		t.Errorf("%d keys are printed, %d documented", len(printed), len(line.Properties))
+		t.Errorf("%d keys are printed, but %d are documented", len(printed), len(line.Properties))
 	}
 }
 
-// Nothing of a worker can do anything to a terminal, whatever it is, but colour its own line.
+// FuzzSafe checks that the text of a worker cannot change the terminal, except for the
+// colours of its own line.
 func FuzzSafe(f *testing.F) {
 	for _, l := range sample() {
 		f.Add(l.Get("MESSAGE"))
@@ -193,7 +201,7 @@ func FuzzSafe(f *testing.F) {
 		}
 		for _, s := range sequence.FindAll(withColour, -1) {
 			if !harmless(s[2 : len(s)-1]) {
-				t.Fatalf("%q is kept of %q", s, text)
+				t.Fatalf("the sequence %q of %q is kept", s, text)
 			}
 		}
 	})
@@ -205,7 +213,7 @@ func TestHarmless(t *testing.T) {
 		"8": false, "5": false, "1;8": false, "38;5;8;8": false, "38;2;8;8;8;8": false, "10": false, "99999999999999999999": false,
 	} {
 		if got := harmless([]byte(s)); got != want {
-			t.Errorf("%q: %v", s, got)
+			t.Errorf("%q: got %v", s, got)
 		}
 	}
 }
@@ -213,28 +221,33 @@ func TestHarmless(t *testing.T) {
 func TestTimeFormat(t *testing.T) {
 	at := time.Date(2026, 1, 2, 15, 4, 5, 67089000, time.FixedZone("CET", 3600))
 	for s, want := range map[string]string{
-		"iso": "2026-01-02T15:04:05.067+01:00", "utc": "2026-01-02T14:04:05.067Z", "time": "15:04:05.067", "date": "2026-01-02 15:04:05.067",
-		"unix": "1767362645.067089", "%s": "1767362645", "%H:%M:%S.%L": "15:04:05.067", "%F %T": "2026-01-02 15:04:05", "100%% %Y": "100% 2026", "%d. %B": "02. January",
-		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D", "%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
+		"iso": "2026-01-02T15:04:05.067+01:00", "utc": "2026-01-02T14:04:05.067Z", "time": "15:04:05.067",
+		"date": "2026-01-02 15:04:05.067",
+		"unix": "1767362645.067089", "%s": "1767362645", "%H:%M:%S.%L": "15:04:05.067", "%F %T": "2026-01-02 15:04:05",
+		"100%% %Y": "100% 2026", "%d. %B": "02. January",
+		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D",
+		"%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
 	} {
 		if got := string(timeFormat(t, s).append(nil, at)); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 	for _, s := range []string{"", "hello", "%Q", "100%", "..."} {
 		if f, err := ParseTimeFormat(s); err == nil {
-			t.Errorf("%q gives %q", s, f.append(nil, at))
+			t.Errorf("ParseTimeFormat(%q) returned no error and formats %q", s, f.append(nil, at))
 		}
 	}
 }
 
 func TestMoment(t *testing.T) {
 	for s, want := range map[string]string{
-		"10m": "-10m", "1h30m": "-1h30m", "2 days": "-2 days", "1.5h": "-1.5h", "yesterday": "yesterday", "-5m": "-5m", "09:30": "09:30", "@1700000000": "@1700000000", "": "",
-		"2026-01-31 12:00": "2026-01-31 12:00", "2026-01-31T12:00:00Z": "@1769860800", "2026-01-31T12:00:00.9+01:00": "@1769857200", "10": "10", "5 minutes ago": "5 minutes ago",
+		"10m": "-10m", "1h30m": "-1h30m", "2 days": "-2 days", "1.5h": "-1.5h", "yesterday": "yesterday",
+		"-5m": "-5m", "09:30": "09:30", "@1700000000": "@1700000000", "": "",
+		"2026-01-31 12:00": "2026-01-31 12:00", "2026-01-31T12:00:00Z": "@1769860800",
+		"2026-01-31T12:00:00.9+01:00": "@1769857200", "10": "10", "5 minutes ago": "5 minutes ago",
 	} {
 		if got := Moment(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 }

@@ -2,21 +2,21 @@ package journal
 
 import "bytes"
 
-// maxJoined bounds a line that is put together; what is longer comes in pieces of that size.
+// maxJoined limits the length of a joined line. A longer line is returned in pieces of this size.
 const maxJoined = 8 << 20
 
-// joiner puts lines together that journald has cut because they are longer than LineMax= (48 KiB unless configured): each
-// piece but the last has _LINE_BREAK=line-max (since 235). Pieces of several processes may be mixed.
+// joiner joins lines that journald has cut because they are longer than LineMax= (48 KiB by default): all pieces except
+// the last have _LINE_BREAK=line-max (since 235). Pieces of several processes may be mixed.
 //
-// A line of exactly LineMax= bytes cannot be told from the first piece of a longer one, since journald drops the empty
-// rest of it: the next line of the process is then appended.
+// journald drops the empty rest of a line of exactly LineMax= bytes, so the joiner takes such a line for the first piece
+// of a longer one, and appends the next line of the process.
 type joiner struct {
 	held map[string]*Line
-	// order are the keys of held, oldest first.
+	// order contains the keys of held, oldest first.
 	order []string
 }
 
-// add gives the line that is complete with this piece, or nil when there is more to come.
+// add returns the line that is complete with this piece, or nil if more pieces follow.
 func (j *joiner) add(l *Line) *Line {
 	stream := l.Get("_STREAM_ID")
 	more := string(l.Get("_LINE_BREAK")) == "line-max"
@@ -36,7 +36,7 @@ func (j *joiner) add(l *Line) *Line {
 	}
 	message := append(first.Get("MESSAGE"), l.Get("MESSAGE")...)
 	first.set("MESSAGE", message)
-	// What follows is after the last piece.
+	// Reading continues after the last piece.
 	first.set("__CURSOR", bytes.Clone(l.Cursor()))
 	if more && len(message) < maxJoined {
 		return nil
@@ -56,7 +56,7 @@ func (j *joiner) release(stream string) *Line {
 	return l
 }
 
-// rest gives what is not complete and will not be.
+// rest returns the lines whose last piece is missing.
 func (j *joiner) rest() []*Line {
 	var lines []*Line
 	for len(j.order) > 0 {

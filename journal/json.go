@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends a line as one JSON object and a newline, its keys always in the same order, as the schema
-// documents it. A message that is not UTF-8 has replacement characters in "message", and is whole in "messageBase64".
-// With fields, those that the program has added are in "fields".
+// AppendJSON appends a line as one JSON object and a newline. The keys always have the same order, which the schema
+// documents. If the message is not UTF-8, "message" has replacement characters and "messageBase64" has all bytes.
+// With fields, "fields" contains the fields that the program has added.
 func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = l.Time().UTC().AppendFormat(dst, time.RFC3339Nano)
@@ -46,7 +46,7 @@ func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	}
 	if fields {
 		dst = append(dst, `,"fields":{`...)
-		dst = appendFields(dst, l.own())
+		dst = appendFields(dst, l.addedFields())
 		dst = append(dst, '}')
 	}
 	dst = append(dst, `,"cursor":`...)
@@ -54,7 +54,8 @@ func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendFields writes fields in the order of their names; each is a list, since it may stand there more than once.
+// appendFields appends fields in the order of their names. Each value is a list, because a field may occur more than
+// once.
 func appendFields(dst []byte, fields []Field) []byte {
 	slices.SortStableFunc(fields, func(a, b Field) int {
 		switch {
@@ -83,7 +84,7 @@ func appendFields(dst []byte, fields []Field) []byte {
 	return dst
 }
 
-// appendString quotes a text. Ordinary characters, by far the most, are copied.
+// appendString appends a quoted string. It copies runs of ordinary characters, which are by far the most common.
 func appendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
@@ -103,7 +104,7 @@ func appendString(dst, s []byte) []byte {
 		case r == '\t':
 			dst = append(dst, `\t`...)
 		case r < 0xa0 || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r):
-			// Also what JSON allows as it is, but a terminal should not see.
+			// JSON allows some of these characters unescaped, but a terminal must not get them.
 			dst = append(dst, `\u`...)
 			dst = appendPadded(dst, uint64(r), 4)
 		default:

@@ -7,47 +7,47 @@ import (
 	"strings"
 )
 
-// AllLines is a number of lines that is not bounded.
+// AllLines means that the number of lines is not limited.
 const AllLines = -1
 
-// Query says which lines are wanted.
+// Query selects lines.
 type Query struct {
 	Scopes []Scope
-	// Lines is how many of the last lines before now are wanted, of all scopes together.
+	// Lines is the number of lines before now, for all scopes together.
 	Lines int
-	// Since and Until are times as journalctl reads them; see [Moment].
+	// Since and Until are times in the format of journalctl; see [Moment].
 	Since, Until string
-	// Grep is a regular expression of journalctl, PCRE2: one without capitals ignores the case.
+	// Grep is a regular expression of journalctl (PCRE2). A pattern without capitals ignores the case.
 	Grep string
-	// Priorities are those that are wanted, or none for all; see [ParsePriority].
+	// Priorities are the priorities to read; if empty, all are read. See [ParsePriority].
 	Priorities []int
-	// Boot is a boot of journalctl ("0", "-1", an ID), or "" for all of them.
+	// Boot is a boot in the format of journalctl ("0", "-1", an ID), or "" for all boots.
 	Boot string
-	// System says that systemd's own messages about the instances are wanted too.
+	// System includes systemd's own messages about the instances.
 	System bool
-	// AllFields says that all fields of each entry are wanted, not only those that a line needs.
+	// AllFields reads all fields of each entry, not only the fields that a line needs.
 	AllFields bool
-	// Follow goes on with new lines when there are no more, until the context ends.
+	// Follow waits for new lines after the last one, until the context ends.
 	Follow bool
 }
 
-// neededFields are those that [Line] and [Formatter] look at; asking for no others spares journalctl half its work.
+// neededFields are the fields that [Line] and [Formatter] use. journalctl needs half the time if it does not print others.
 const neededFields = "MESSAGE,MESSAGE_ID,PRIORITY,UNIT,N_DROPPED,OBJECT_SYSTEMD_UNIT,CLUSTERCTL_APP,CLUSTERCTL_INSTANCE," +
 	"CLUSTERCTL_SENDER,_PID,_UID,_EXE,_SYSTEMD_UNIT,_SYSTEMD_SLICE,_TRANSPORT,_STREAM_ID,_LINE_BREAK"
 
-// span is which part of the journal one run of journalctl reads.
+// part is the part of the journal that one run of journalctl reads.
 type part struct {
-	// directory holds links to the journals that are read (see waker). journalctl reads it in place of the journals of the query.
+	// directory contains links to the journals to read (see waker). If it is empty, the journals of the query are read.
 	directory string
-	// cursor is the entry to begin at, itself included.
+	// cursor is the first entry to read.
 	cursor string
-	// lines is how many of the last lines are read, reverse whether the last one comes first.
+	// lines is the number of the last lines to read. With reverse, the newest line comes first.
 	lines   int
 	reverse bool
 	follow  bool
 }
 
-// arguments are those of journalctl(1).
+// arguments returns the arguments of journalctl(1).
 func (q Query) arguments(p part) []string {
 	args := []string{"--output=export", "--quiet", "--no-pager"}
 	switch {
@@ -78,18 +78,20 @@ func (q Query) arguments(p part) []string {
 		add("--until", q.Until)
 		add("--boot", q.Boot)
 	}
-	// journalctl takes either; and what follows a cursor is not older than a time before it.
+	// journalctl does not accept both. With a cursor, --since is not needed: entries after the cursor are not older.
 	if add("--cursor", p.cursor); p.cursor == "" {
 		add("--since", q.Since)
 	}
 	if q.Grep != "" {
-		// What journald says about dropped messages is wanted anyway. Without a capital letter, for the rule on case.
+		// Messages of journald about dropped messages are always read. This pattern has no capital, so it does not change
+		// the case rule.
 		args = append(args, "--grep=(?:"+q.Grep+`)|^.uppressed \d+ messages from `)
 	}
 	return append(args, q.matches(p.follow)...)
 }
 
-// namespaces chooses the journals: that of the machine, one beside it (since 245), or all that there are.
+// namespaces selects the journals: the journal of the machine, that journal and one namespace (since 245), or all
+// journals.
 func (q Query) namespaces() []string {
 	var names []string
 	for _, s := range q.Scopes {
@@ -101,13 +103,14 @@ func (q Query) namespaces() []string {
 	case 0:
 		return nil
 	case 1:
-		// PID 1's messages are in that of the machine.
+		// "+" adds the journal of the machine, which has the messages of PID 1.
 		return []string{"--namespace=+" + names[0]}
 	}
 	return []string{"--namespace=*"}
 }
 
-// matches are the terms of all scopes. An entry matches if it has, of one group of terms, one value for each field.
+// matches returns the terms of all scopes. An entry matches a group of terms if each field of the group has one of the
+// group's values. journalctl prints it if it matches one group.
 func (q Query) matches(follow bool) []string {
 	var groups [][]string
 	for _, s := range q.Scopes {
@@ -117,7 +120,7 @@ func (q Query) matches(follow bool) []string {
 		}
 	}
 	if q.System && follow {
-		// An instance that appears later has a name that cannot be listed; the rest of PID 1's messages is left out later.
+		// The names of instances that appear later are not known. The sorter drops the other messages of PID 1.
 		groups = append(groups, []string{"_PID=1", "_TRANSPORT=journal"})
 	}
 	for _, p := range q.Priorities {
@@ -138,14 +141,14 @@ func (q Query) matches(follow bool) []string {
 	return args
 }
 
-// priorityNames are those of syslog(3), in order.
+// priorityNames are the names of syslog(3), in order.
 var priorityNames = []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
 
-// Priorities returns the names of the priorities, the worst first.
+// Priorities returns the names of the priorities, the most severe first.
 func Priorities() []string { return slices.Clone(priorityNames) }
 
-// ParsePriority reads a priority, which stands for itself and all that are worse, or a range: "warning", "4",
-// "err..warning".
+// ParsePriority returns the priorities that s selects: "warning" or "4" selects this priority and all that are more
+// severe, "err..warning" selects a range.
 func ParsePriority(s string) ([]int, error) {
 	from, to, isRange := strings.Cut(s, "..")
 	if !isRange {

@@ -8,34 +8,34 @@ import (
 	"slices"
 )
 
-// Sink takes lines.
+// Sink receives lines.
 type Sink interface {
-	// Line takes a line, which is valid until it returns. An error ends the reading.
+	// Line receives a line, which is valid until Line returns. An error ends the reading.
 	Line(*Line) error
-	// Idle is called when there is nothing more for the moment: what has been written so far should be seen.
+	// Idle is called when no more lines are available at the moment, so a sink should flush its output.
 	Idle() error
 }
 
-// Read gives the lines of a query to the sink. With Follow it goes on until the context ends, which is then no error.
+// Read passes the lines of a query to the sink. With Follow, it returns nil when the context is canceled.
 func Read(ctx context.Context, q Query, sink Sink) error {
 	r := &reader{query: q, sink: sink, start: startProgram, sorter: newSorter(q.Scopes), joiner: joiner{held: map[string]*Line{}}}
 	return r.read(ctx)
 }
 
-// reader carries out a query.
+// reader executes a query.
 type reader struct {
 	query  Query
 	sink   Sink
 	start  start
 	sorter *sorter
 	joiner joiner
-	// cursor is the last entry that was read, or the end of the journal before the first.
+	// cursor is the cursor of the last entry that was read. Before the first entry, it is the end of the journal.
 	cursor string
 }
 
 func (r *reader) read(ctx context.Context) error {
 	if r.query.Follow {
-		// Before all else, so that nothing falls between what there is and what comes.
+		// First, so that no entry is lost between the history and the new entries.
 		if err := r.findEnd(ctx); err != nil {
 			return r.ended(ctx, err)
 		}
@@ -56,7 +56,7 @@ func (r *reader) read(ctx context.Context) error {
 	return r.sink.Idle()
 }
 
-// ended tells the end of following, which somebody wanted, from an error.
+// ended returns nil if a cancelled context has ended the following, and an error otherwise.
 func (r *reader) ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		if r.query.Follow && errors.Is(ctx.Err(), context.Canceled) {
@@ -67,7 +67,7 @@ func (r *reader) ended(ctx context.Context, err error) error {
 	return err
 }
 
-// findEnd remembers the last entry of all.
+// findEnd sets the cursor to the last entry of the journal.
 func (r *reader) findEnd(ctx context.Context) error {
 	args := append([]string{"--output=export", "--output-fields=_TRANSPORT", "--quiet", "--no-pager", "--lines=1"}, r.query.namespaces()...)
 	return r.run(ctx, args, func(e *Entry) error {
@@ -76,12 +76,12 @@ func (r *reader) findEnd(ctx context.Context) error {
 	})
 }
 
-// history gives what is in the journal already.
+// history passes the lines that are in the journal already.
 func (r *reader) history(ctx context.Context) error {
 	p := part{lines: r.query.Lines}
 	if r.query.Grep != "" && p.lines != AllLines {
-		// With --grep, some versions read the last lines backwards and others do not. The first of them is found backwards,
-		// and then they are read forwards, without keeping any.
+		// With --grep, some versions read the last lines backwards and others do not. So a first run finds the oldest of
+		// the last lines backwards, and a second run reads forwards from there. This does not keep the lines in memory.
 		back := p
 		back.reverse = true
 		found := false
@@ -97,7 +97,7 @@ func (r *reader) history(ctx context.Context) error {
 	return r.run(ctx, r.query.arguments(p), r.entry)
 }
 
-// entry gives one entry to the sink, if it makes a line.
+// entry passes an entry to the sink if it belongs to an app and completes a line.
 func (r *reader) entry(e *Entry) error {
 	if r.query.Follow {
 		r.cursor = string(e.Cursor())
@@ -112,7 +112,7 @@ func (r *reader) entry(e *Entry) error {
 	return nil
 }
 
-// run reads what one journalctl writes.
+// run starts journalctl and passes each of its entries to each.
 func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,7 +137,8 @@ func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error
 		}
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		// It ended by itself, be it in the middle of an entry, and says why. Half an entry is read again from its cursor.
+		// journalctl ended, perhaps within an entry, and wait returns the reason. Following reads such an entry again from
+		// its cursor.
 		return wait()
 	}
 	cancel()

@@ -6,9 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// appendSafe appends foreign text so that it can do nothing to a terminal: control characters, bytes that are no UTF-8
-// and what turns the direction of writing become visible, \x1b, \xff, \u202e. Sequences that only colour the text are
-// kept with colour, and left out without it. It says whether the text has changed the colour.
+// appendSafe appends untrusted text and escapes characters that change the terminal: control characters, bytes that
+// are not UTF-8 and characters that change the direction of writing become visible as \x1b, \xff, \u202e. Sequences
+// that only select colours are kept if colour is true, and removed otherwise. coloured reports whether such a sequence
+// was kept.
 func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -60,10 +61,10 @@ func appendPadded(dst []byte, n uint64, width int) []byte {
 	return append(dst, s...)
 }
 
-// maxSGR bounds the length of a sequence; real ones are far shorter.
+// maxSGR limits the length of a sequence; real sequences are far shorter.
 const maxSGR = 40
 
-// sgr gives the length of a sequence that selects colours (ECMA-48, SGR) at the start of text, or 0.
+// sgr returns the length of a colour sequence (ECMA-48, SGR) at the start of text, or 0.
 func sgr(text []byte) int {
 	if len(text) < 3 || text[0] != 0x1b || text[1] != '[' {
 		return 0
@@ -79,7 +80,8 @@ func sgr(text []byte) int {
 	return 0
 }
 
-// harmless says whether a sequence only colours: none that hides text (8), blinks (5, 6) or selects a font.
+// harmless reports whether a sequence only changes colours and weight. It returns false for a sequence that hides text
+// (8), blinks (5, 6) or selects a font.
 func harmless(parameters []byte) bool {
 	n, skip := 0, 0
 	check := func() bool {
@@ -94,7 +96,8 @@ func harmless(parameters []byte) bool {
 			skip = 2 // 38;5;N
 			return true
 		}
-		return n <= 4 || n == 7 || n >= 21 && n <= 24 || n == 27 || n >= 30 && n <= 37 || n == 39 || n >= 40 && n <= 47 || n == 49 || n >= 90 && n <= 97 || n >= 100 && n <= 107
+		return n <= 4 || n == 7 || n >= 21 && n <= 24 || n == 27 || n >= 30 && n <= 37 || n == 39 || n >= 40 && n <= 47 ||
+			n == 49 || n >= 90 && n <= 97 || n >= 100 && n <= 107
 	}
 	for _, c := range parameters {
 		if c == ';' || c == ':' {

@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// Scope is an app, or one of its instances, whose lines are wanted.
+// Scope selects the lines of an app, or of one of its instances.
 type Scope struct {
 	App string
-	// Instance is one of its instances; 0 is the whole app.
+	// Instance is the number of the instance; 0 selects the whole app.
 	Instance int
-	// Instances is how many it has. More may appear while its lines are followed.
+	// Instances is the number of instances of the app. More may appear while its lines are followed.
 	Instances int
-	// Slice is the unit in which its processes are, and Units are its units beside the instances: app.service, sockets.
+	// Slice is the slice of its processes. Units are the other units of the app: app.service, sockets.
 	Slice string
 	Units []string
-	// UID is the user of its workers as a number, or "" where that is not known.
+	// UID is the numeric user ID of its workers, or "" if it is not known.
 	UID string
-	// Namespace is its own journal (LogNamespace=), or "" for that of the machine.
+	// Namespace is the journal namespace of the app (LogNamespace=), or "" for the journal of the machine.
 	Namespace string
 }
 
-// unit is the name of an instance.
+// unit returns the unit name of instance i.
 func (s Scope) unit(i int) string { return s.App + "@" + strconv.Itoa(i) + ".service" }
 
-// find says whether a unit belongs to the scope, and which instance it is, 0 for another unit of the app.
+// find reports whether a unit belongs to the scope, and returns its instance number, or 0 for another unit of the app.
 func (s Scope) find(unit string) (instance int, ok bool) {
 	if rest, is := strings.CutPrefix(unit, s.App+"@"); is {
 		rest, is = strings.CutSuffix(rest, ".service")
@@ -42,14 +42,14 @@ func (s Scope) find(unit string) (instance int, ok bool) {
 const (
 	appField      = "CLUSTERCTL_APP"
 	instanceField = "CLUSTERCTL_INSTANCE"
-	// senderField is what the handler in activation/journald adds: PID 1's messages have the two above too from systemd
-	// 255 on, but never this one.
+	// senderField is added by the handler in activation/journald. Since systemd 255, messages of PID 1 have the two fields
+	// above, too, but never this one.
 	senderField = "CLUSTERCTL_SENDER"
 )
 
-// workerTerms match what the workers wrote. The slice is found out by journald, for instances that there will be as well.
-// Of a process that has just ended it may not be found out any more; but the journal's end of its stdout belongs to the
-// unit, and has its extra fields, and what our handler sends names the app and comes from the workers' user.
+// workerTerms returns terms that match the lines of the workers. journald finds the slice of a process, so the first term
+// also matches instances that do not exist yet. If a process has just ended, journald may not find its slice. But lines from
+// stdout have the extra fields of the unit, and messages of our handler name the app and come from the user of the workers.
 func (s Scope) workerTerms() [][]string {
 	own, claimed := []string{"_SYSTEMD_SLICE=" + s.Slice}, []string{appField + "=" + s.App}
 	if s.Instance > 0 {
@@ -63,7 +63,8 @@ func (s Scope) workerTerms() [][]string {
 	return terms
 }
 
-// systemTerms match what systemd said about units that are known. LogExtraFields= marks these messages only from 255 on.
+// systemTerms returns terms that match systemd's messages about the known units. LogExtraFields= marks these messages only
+// since 255.
 func (s Scope) systemTerms() [][]string {
 	t := []string{"_PID=1"}
 	if s.Instance > 0 {
@@ -75,11 +76,11 @@ func (s Scope) systemTerms() [][]string {
 	for i := 1; i <= s.Instances; i++ {
 		t = append(t, "UNIT="+s.unit(i))
 	}
-	// From 255 on, instances that are not there any more as well.
+	// Since 255, this also matches instances that have been removed.
 	return [][]string{t, {"_PID=1", appField + "=" + s.App}}
 }
 
-// suppressedTerm matches what journald says about messages that it dropped.
+// suppressedTerm returns the terms that match journald's messages about dropped messages.
 func (s Scope) suppressedTerm() []string {
 	if s.Instance > 0 {
 		return []string{"_TRANSPORT=driver", "OBJECT_SYSTEMD_UNIT=" + s.unit(s.Instance)}
@@ -91,16 +92,16 @@ func (s Scope) suppressedTerm() []string {
 type Line struct {
 	*Entry
 	App string
-	// Instance is 0 for what is about the app as a whole.
+	// Instance is 0 for a line about the whole app.
 	Instance int
 	Source   Source
-	// Suppressed is how many messages journald dropped before this one.
+	// Suppressed is the number of messages that journald dropped before this one.
 	Suppressed int
 
 	label string
 }
 
-// Label is "app@3", or "app".
+// Label returns "app@3", or "app" for a line about the whole app.
 func (l *Line) Label() string {
 	if l.label != "" {
 		return l.label
@@ -111,7 +112,7 @@ func (l *Line) Label() string {
 	return l.App + "@" + strconv.Itoa(l.Instance)
 }
 
-// sorter finds the app of an entry.
+// sorter finds the app of each entry.
 type sorter struct {
 	scopes []Scope
 	known  map[string]owner
@@ -131,8 +132,8 @@ func ownedBy(app string, instance int) owner {
 
 func newSorter(scopes []Scope) *sorter { return &sorter{scopes: scopes, known: map[string]owner{}} }
 
-// line gives the line that an entry is, or false for an entry of nobody: matches of journalctl are wider than what is
-// wanted, and everybody can send a field CLUSTERCTL_APP.
+// line returns the entry as a line. It returns false if the entry does not belong to a scope: the matches of journalctl
+// select more entries than needed, and any process can send a field CLUSTERCTL_APP.
 func (s *sorter) line(e *Entry, system bool) (Line, bool) {
 	l := Line{Entry: e, Source: e.source()}
 	field := [...]string{Worker: "_SYSTEMD_UNIT", Systemd: "UNIT", Journald: "OBJECT_SYSTEMD_UNIT"}[l.Source]
@@ -168,7 +169,7 @@ func (s *sorter) find(unit string) owner {
 	return owner{}
 }
 
-// inSlice finds a unit that somebody else has put into the slice of an app.
+// inSlice finds the app of a foreign unit that runs in the slice of the app.
 func (s *sorter) inSlice(slice string) owner {
 	for _, scope := range s.scopes {
 		if slice != "" && scope.Slice == slice && scope.Instance == 0 {
@@ -178,7 +179,7 @@ func (s *sorter) inSlice(slice string) owner {
 	return owner{}
 }
 
-// claimed finds the app of a process that ended before journald could find its unit. journald alone adds fields to the lines
+// claimed finds the app of a process that ended before journald could find its unit. Only journald adds fields to the lines
 // of a stream. Any other message belongs to the app only if it comes from the app's user.
 func (s *sorter) claimed(e *Entry) owner {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
@@ -192,7 +193,8 @@ func (s *sorter) claimed(e *Entry) owner {
 	return s.find(app + "@" + i + ".service")
 }
 
-// wrote says whether a message comes from the user of the workers and names our handler. The kernel vouches for the user.
+// wrote reports whether a message comes from our handler, running as the user of the workers. The kernel guarantees the
+// user.
 func (s Scope) wrote(e *Entry) bool {
 	return s.UID != "" && string(e.Get("_UID")) == s.UID && string(e.Get(senderField)) == "worker"
 }

@@ -12,25 +12,25 @@ import (
 	"time"
 )
 
-// socketDirectory is where journald listens; that of a namespace has the name of it behind a dot.
+// socketDirectory contains the sockets of journald. A namespace has its own directory, with ".NAMESPACE" appended.
 const socketDirectory = "/run/systemd/journal"
 
-// identifier is under which name clusterctl itself writes to the journal.
+// identifier is the name under which clusterctl itself writes to the journal.
 const identifier = "clusterctl"
 
-// settleTimeout bounds the wait, for a journal that stores no line of ours (MaxLevelStore=, journald.conf(5)).
+// settleTimeout limits the wait, for a journal that does not store our line (MaxLevelStore=, journald.conf(5)).
 const settleTimeout = 8 * time.Second
 
-// settle returns when the journald of a namespace, or that of the machine for "", has stored what other processes had
-// written to their stdout before the call.
+// settle returns when a journald has stored all lines that other processes had written to their stdout before the call.
+// An empty namespace means the journald of the machine.
 //
-// journalctl --sync does not say that before systemd 258: journald answers it ahead of the lines that wait in its sockets
-// (seen on 247: an error without the last words of the worker). There is no event for it either. But journald reads its
-// streams in the order in which they have something to say, so a line of our own, on a stream of our own, is stored
-// behind what was there before. What goes wrong costs completeness and nothing else.
+// journalctl --sync is not enough before systemd 258: journald answers before it has read the lines that wait in its
+// sockets (seen on 247: an error without the last words of the worker). There is no event for this either. But journald
+// reads its streams in the order in which they have data, so it stores a line on our own new stream after the lines that
+// were there before. If something fails here, lines may be missing, but nothing else goes wrong.
 func settle(ctx context.Context, unit, namespace string) {
 	if os.Geteuid() != 0 {
-		return // who may not read the system's journal would wait in vain
+		return // another user may not be able to read the journal, and would wait in vain
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -44,7 +44,7 @@ func settle(ctx context.Context, unit, namespace string) {
 	}
 }
 
-// writeLine sends one line to journald as a service's stdout would (systemd-cat(1)).
+// writeLine sends one line to journald like the stdout of a service (systemd-cat(1)).
 func writeLine(ctx context.Context, socket, line string) error {
 	var dialer net.Dialer
 	c, err := dialer.DialContext(ctx, "unix", socket)
@@ -55,7 +55,7 @@ func writeLine(ctx context.Context, socket, line string) error {
 	if until, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(until)
 	}
-	// Identifier, no unit, priority info, no priorities in the lines, not forwarded to syslog, kmsg or the console
+	// Identifier, no unit, priority info, no priorities in the lines, no forwarding to syslog, kmsg or the console
 	// (sd_journal_stream_fd(3)).
 	const priority = 6
 	if _, err := fmt.Fprintf(c, "%s\n\n%d\n0\n0\n0\n0\n%s\n", identifier, priority, line); err != nil {
@@ -64,17 +64,18 @@ func writeLine(ctx context.Context, socket, line string) error {
 	return nil
 }
 
-// followAgain is after how long a journalctl is replaced: one that began to follow before the directory of a namespace
-// was made never looks into it (sd-journal.c, process_inotify_event, knows new directories by a machine's id alone).
+// followAgain is the time after which journalctl is started again: a journalctl that has started before the directory of
+// a namespace existed never reads that directory (sd-journal.c, process_inotify_event, knows new directories only by the
+// machine ID).
 const followAgain = 2 * time.Second
 
-// awaitLine follows the journal until a line of ours is there.
+// awaitLine follows the journal until it contains the line.
 func awaitLine(ctx context.Context, line, namespace string) {
 	for ctx.Err() == nil && !follow(ctx, line, namespace) {
 	}
 }
 
-// follow is one journalctl of awaitLine.
+// follow runs one journalctl for awaitLine.
 func follow(ctx context.Context, line, namespace string) (found bool) {
 	ctx, cancel := context.WithTimeout(ctx, followAgain)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestWriteLine: what journald gets, line by line.
+// TestWriteLine checks the lines that journald receives.
 func TestWriteLine(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "stdout")
 	l, err := net.Listen("unix", socket)
@@ -29,9 +29,9 @@ func TestWriteLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s, want := <-got, "clusterctl\n\n6\n0\n0\n0\n0\na line\n"; s != want {
-		t.Errorf("%q, want %q", s, want)
+		t.Errorf("got %q, want %q", s, want)
 	}
 	if err := writeLine(t.Context(), filepath.Join(t.TempDir(), "none"), "a line"); err == nil {
-		t.Error("without journald there is no error")
+		t.Error("writeLine returned no error without journald")
 	}
 }

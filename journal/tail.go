@@ -12,21 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tail gives the last n lines of a unit and of systemd about it, oldest first, none older than since. namespace names the
-// journal namespace of the unit, or is "". Earlier lines of clusterctl-shim come first: they say why, and a program may
-// write a long stack after them. They are looked for in the last 10 n messages.
+// Tail returns the last n lines of a unit and of systemd about this unit, oldest first, and none older than since.
+// namespace is the journal namespace of the unit, or "". Up to n earlier lines of clusterctl-shim precede them, because
+// these lines name the cause, and a program may write a long stack trace after them. Tail looks for them in the last 10 n
+// messages.
 //
-// A step of the clock between since and now hides nothing and adds nothing, if since comes from [time.Now]: what counts is
-// the monotonic time of each entry in this boot.
+// Setting the clock between since and now does not change the result if since comes from [time.Now], because Tail compares
+// the monotonic time of the entries of this boot.
 //
-// Reading the system journal takes root or a member of the groups adm or systemd-journal; without that the result is
-// empty, not an error (journalctl(1)).
+// Only root and the members of the groups adm and systemd-journal can read the system journal. For other users the result
+// is empty, not an error (journalctl(1)).
 func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error) {
 	from, err := monotonic(since)
 	if err != nil {
 		return nil, err
 	}
-	// What a worker wrote just before it ended may still be on its way.
+	// The last lines of a worker may still be on their way to the journal.
 	settle(ctx, unit, namespace)
 	out, err := output(ctx, tailArguments(unit, namespace, 10*n)...)
 	if err != nil {
@@ -45,7 +46,7 @@ func lastLines(lines []string, n int) []string {
 	return append(own[max(len(own)-n, 0):], lines[last:]...)
 }
 
-// monotonic returns the CLOCK_MONOTONIC of a moment, as journald writes it with each entry. The result is never too late.
+// monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result is never too late.
 func monotonic(t time.Time) (time.Duration, error) {
 	now, err := monotonicNow()
 	return now - time.Since(t), err
@@ -66,7 +67,7 @@ func tailArguments(unit, namespace string, n int) []string {
 		"--output=export", "--output-fields=MESSAGE", "--no-pager", "--quiet",
 	}
 	if namespace != "" {
-		// "+": with that of the machine, where systemd's own messages are.
+		// "+" adds the journal of the machine, which has systemd's own messages.
 		args = append(args, "--namespace=+"+namespace)
 	}
 	return args

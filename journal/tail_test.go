@@ -15,7 +15,8 @@ func TestTailArguments(t *testing.T) {
 	}
 }
 
-// TestTailAfterStep: a step of the clock changes the wall clock of later entries, and not their monotonic time.
+// TestTailAfterStep checks that setting the clock, which changes the wall clock time of later entries but not
+// their monotonic time, does not change the result.
 func TestTailAfterStep(t *testing.T) {
 	at := func(realtime, monotonic time.Duration, message string) Entry {
 		return entry("__CURSOR", "s=1", "__REALTIME_TIMESTAMP", fmt.Sprint(realtime.Microseconds()),
@@ -37,9 +38,10 @@ func TestTailAfterStep(t *testing.T) {
 	}
 }
 
-// TestLastLines: what the shim has said is not pushed out by what the program and systemd write after it.
+// TestLastLines checks that later lines of the program and systemd do not displace the lines of the shim.
 func TestLastLines(t *testing.T) {
-	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2", "clusterctl-shim: ends", "Stopped"}
+	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2",
+		"clusterctl-shim: ends", "Stopped"}
 	for n, want := range map[int][]string{
 		9: lines,
 		8: lines,
@@ -53,7 +55,7 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
-// TestMonotonic: a moment that time.Now gave has a monotonic time, which no step of the clock changes.
+// TestMonotonic checks that monotonic returns the monotonic time of a moment of time.Now.
 func TestMonotonic(t *testing.T) {
 	var clock [4]time.Duration
 	read := func(i int) {
@@ -68,7 +70,7 @@ func TestMonotonic(t *testing.T) {
 	read(2)
 	got, err := monotonic(moment)
 	read(3)
-	// Two clocks are read one after the other, so the result may be early by what the call took.
+	// The two clocks are read one after the other, so the result may be early by the duration of the call.
 	if earliest := clock[0] - (clock[3] - clock[2]); err != nil || got < earliest || got > clock[1] {
 		t.Errorf("%v, %v, want from %v to %v", got, err, earliest, clock[1])
 	}

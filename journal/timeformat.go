@@ -7,41 +7,44 @@ import (
 	"time"
 )
 
-// TimeFormat writes times in front of lines. The zero value writes nothing.
+// TimeFormat formats the time before each line. The zero value prints nothing.
 type TimeFormat struct {
 	pieces []piece
 	utc    bool
 }
 
-// piece is a layout of package time, or a word for what that cannot write.
+// piece is a layout of package time, literal text, or a Unix time.
 type piece struct {
 	layout  string
 	literal bool
-	unix    int // decimals of a Unix time, plus one
+	unix    int // number of decimals of a Unix time, plus one
 }
 
-// Names of time formats.
+// timeNames are the named time formats.
 var timeNames = map[string]string{
 	"iso":  "2006-01-02T15:04:05.000Z07:00",
 	"time": "15:04:05.000",
 	"date": "2006-01-02 15:04:05.000",
 }
 
-// strftime are the conversions of date(1) that a log needs.
+// strftime maps conversions of date(1) to layouts.
 var strftime = map[byte]string{
-	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'z': "-0700", 'Z': "MST",
-	'b': "Jan", 'h': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday", 'j': "002", 'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'D': "01/02/06",
+	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM",
+	'z': "-0700", 'Z': "MST",
+	'b': "Jan", 'h': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday", 'j': "002", 'F': "2006-01-02", 'T': "15:04:05",
+	'R': "15:04", 'D': "01/02/06",
 	'L': "000", 'f': "000000",
 }
 
-// moment are the tokens of moment.js, which pm2 takes, longest first.
+// momentTokens maps the tokens of moment.js, which pm2 accepts, to layouts, longest first.
 var momentTokens = [][2]string{
 	{"YYYY", "2006"}, {"YY", "06"}, {"MMMM", "January"}, {"MMM", "Jan"}, {"MM", "01"}, {"DD", "02"}, {"dddd", "Monday"}, {"ddd", "Mon"},
-	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"}, {"Z", "-07:00"}, {"A", "PM"}, {"a", "pm"},
+	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"},
+	{"Z", "-07:00"}, {"A", "PM"}, {"a", "pm"},
 }
 
-// ParseTimeFormat reads the name of a format (iso, date, time, unix, utc), conversions of date(1) such as "%H:%M:%S", or
-// tokens as pm2 takes them, such as "YYYY-MM-DD HH:mm:ss".
+// ParseTimeFormat parses the name of a format (iso, date, time, unix, utc), conversions of date(1) such as "%H:%M:%S",
+// or tokens of pm2 such as "YYYY-MM-DD HH:mm:ss".
 func ParseTimeFormat(s string) (TimeFormat, error) {
 	if layout, ok := timeNames[s]; ok {
 		return TimeFormat{pieces: []piece{{layout: layout}}}, nil
@@ -60,7 +63,7 @@ func ParseTimeFormat(s string) (TimeFormat, error) {
 			return f, nil
 		}
 	}
-	return f, fmt.Errorf("%q is not a format of times (iso, date, time, unix, utc, or such as \"%%H:%%M:%%S\" or \"HH:mm:ss\")", s)
+	return f, fmt.Errorf("invalid time format %q (iso, date, time, unix, utc, or such as \"%%H:%%M\" or \"HH:mm\")", s)
 }
 
 func parseStrftime(s string) (TimeFormat, error) {
@@ -71,7 +74,7 @@ func parseStrftime(s string) (TimeFormat, error) {
 			continue
 		}
 		if i++; i == len(s) {
-			return f, fmt.Errorf("the format of times %q ends in %%", s)
+			return f, fmt.Errorf("invalid time format %q: %% at the end", s)
 		}
 		layout, ok := strftime[s[i]]
 		switch {
@@ -82,7 +85,7 @@ func parseStrftime(s string) (TimeFormat, error) {
 		case s[i] == '%':
 			f.literal("%")
 		default:
-			return f, fmt.Errorf("the format of times %q has %%%c, which is not known", s, s[i])
+			return f, fmt.Errorf("invalid time format %q: unknown conversion %%%c", s, s[i])
 		}
 	}
 	return f, nil
@@ -118,7 +121,7 @@ func (f *TimeFormat) literal(s string) {
 	f.pieces = append(f.pieces, piece{layout: s, literal: true})
 }
 
-// append writes a time.
+// append appends a time to dst.
 func (f TimeFormat) append(dst []byte, t time.Time) []byte {
 	if f.utc {
 		t = t.UTC()
@@ -133,7 +136,7 @@ func (f TimeFormat) append(dst []byte, t time.Time) []byte {
 				dst = fmt.Appendf(dst, ".%06d", t.Nanosecond()/1000)
 			}
 		case strings.Trim(p.layout, "0") == "":
-			// Package time writes decimals only behind a point.
+			// Package time formats decimals only after a point.
 			digits := fmt.Sprintf("%06d", t.Nanosecond()/1000)
 			dst = append(dst, digits[:len(p.layout)]...)
 		default:
@@ -143,5 +146,5 @@ func (f TimeFormat) append(dst []byte, t time.Time) []byte {
 	return dst
 }
 
-// empty says that there is no format.
+// empty reports whether the format prints nothing.
 func (f TimeFormat) empty() bool { return len(f.pieces) == 0 }

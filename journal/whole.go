@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Usage is how many bytes a journal takes on disk and in memory, its active and its archived files.
+// Usage returns how many bytes the active and archived files of a journal use on disk and in memory.
 func Usage(namespace string) (uint64, error) { return usage(Existing(namespace)) }
 
 func usage(dirs []string) (uint64, error) {
@@ -23,12 +23,12 @@ func usage(dirs []string) (uint64, error) {
 		for _, e := range entries {
 			info, err := e.Info()
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // rotated away
+				continue // removed by a rotation
 			}
 			if err != nil {
 				return 0, fmt.Errorf("measuring the journal: %w", err)
 			}
-			// Blocks, since files are sparse at their end.
+			// Count blocks, because the files are sparse at the end.
 			if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() {
 				total += uint64(st.Blocks) * 512
 			}
@@ -37,11 +37,11 @@ func usage(dirs []string) (uint64, error) {
 	return total, nil
 }
 
-// Flush removes all lines that are in a namespace now: it ends the active file and removes those that are ended
-// (journalctl(1), --rotate and --vacuum-size=). Lines that come meanwhile stay.
+// Flush removes all lines that are in a namespace now: it archives the active file and removes the archived
+// files (journalctl(1), --rotate and --vacuum-size=). Lines that arrive during the call stay.
 func Flush(ctx context.Context, namespace string) error {
 	if namespace == "" {
-		return errors.New("internal error: the journal of the machine is not flushed")
+		return errors.New("internal error: the journal of the machine must not be flushed")
 	}
 	for _, arg := range []string{"--rotate", "--vacuum-size=1"} {
 		if _, err := output(ctx, append(namespaceArgument(namespace), arg)...); err != nil {
@@ -51,10 +51,10 @@ func Flush(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// Remove removes the files of a namespace whose journald is stopped, and its sockets.
+// Remove removes the files and the sockets of a namespace whose journald has stopped.
 func Remove(namespace string) error {
 	if namespace == "" {
-		return errors.New("internal error: the journal of the machine is not removed")
+		return errors.New("internal error: the journal of the machine must not be removed")
 	}
 	var errs []error
 	for _, dir := range append(Existing(namespace), filepath.Join("/run/systemd", "journal."+namespace)) {
@@ -65,10 +65,10 @@ func Remove(namespace string) error {
 	return errors.Join(errs...)
 }
 
-// RemoveRuntime removes what a stopped journald of a namespace leaves in /run beside the lines.
+// RemoveRuntime removes the files that the stopped journald of a namespace leaves in /run, but not the lines.
 func RemoveRuntime(namespace string) error {
 	if namespace == "" {
-		return errors.New("internal error: the journal of the machine is not removed")
+		return errors.New("internal error: the journal of the machine must not be removed")
 	}
 	return os.RemoveAll(filepath.Join("/run/systemd", "journal."+namespace))
 }

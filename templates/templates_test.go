@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/templates"
 )
 
-// texts gives every template by its name. None is a failure: the tests would pass for ever.
+// texts returns all templates by name. It fails if there are none, because the tests would then always pass.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := fs.Glob(templates.FS, "*")
@@ -24,7 +24,7 @@ func texts(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	if len(names) == 0 {
-		t.Fatal("there is no template")
+		t.Fatal("templates.FS has no template")
 	}
 	all := map[string]string{}
 	for _, n := range names {
@@ -37,8 +37,8 @@ func texts(t *testing.T) map[string]string {
 	return all
 }
 
-// TestLanguage: a template knows fields, range and with. Without functions, pipelines, variables and nesting, all that
-// decides and escapes is in package units, and a template reads as the unit that it makes.
+// TestLanguage checks that templates use only fields, range and with. Without functions, pipelines, variables and
+// nesting, all decisions and escaping are in package units, and a template looks like the unit that it creates.
 func TestLanguage(t *testing.T) {
 	for name, text := range texts(t) {
 		tmpl, err := template.New(name).Parse(text)
@@ -46,7 +46,7 @@ func TestLanguage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(tmpl.Templates()) != 1 {
-			t.Errorf("%s defines templates of its own", name)
+			t.Errorf("%s defines other templates", name)
 		}
 		checkList(t, name, tmpl.Root, false)
 	}
@@ -81,7 +81,7 @@ func checkBranch(t *testing.T, name string, b *parse.BranchNode, inside bool) {
 	checkList(t, name, b.List, true)
 }
 
-// checkPipe: one field of the view, or, inside of range and with, the dot.
+// checkPipe checks that a pipe is one field of the view, or the dot inside of range and with.
 func checkPipe(t *testing.T, name string, p *parse.PipeNode, inside bool) {
 	t.Helper()
 	if len(p.Decl) > 0 || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
@@ -102,15 +102,15 @@ func checkPipe(t *testing.T, name string, p *parse.PipeNode, inside bool) {
 	}
 }
 
-// selfEvident are the keys that say all there is to say. Every other directive stands below a comment with its reason.
+// selfEvident are the directives that need no comment. All others must follow a comment with their reason.
 var selfEvident = []string{
 	"Description", "SourcePath", "X-Clusterctl-App", "WantedBy", "Service", "Slice", "SyslogIdentifier", "LogExtraFields",
 	"ListenStream", "ListenDatagram", "Type", "NotifyAccess", "Sockets", "WorkingDirectory", "User", "Group", "Environment",
 	"EnvironmentFile", "Restart", "Backlog", "TimeoutStartSec", "ExecStart", "RemainAfterExit",
 }
 
-// TestReasons: no directive without its reason. A comment holds for the lines directly below it, up to one that is
-// self-evident or empty.
+// TestReasons checks that each directive has a reason. A comment applies to the lines directly below it, up to a
+// self-evident directive or an empty line.
 func TestReasons(t *testing.T) {
 	for name, text := range texts(t) {
 		if !strings.Contains(text, "\n# ") && !strings.HasPrefix(text, "# ") {
@@ -130,13 +130,13 @@ func TestReasons(t *testing.T) {
 			case slices.Contains(selfEvident, key):
 				explained = false
 			case !explained:
-				t.Errorf("%s: %s= has no reason above it", name, key)
+				t.Errorf("%s: %s= has no comment with its reason above it", name, key)
 			}
 		}
 	}
 }
 
-// stripActions takes the {{…}} off the front of a line, so that what is left is the line of the unit.
+// stripActions removes {{…}} from the start of a line, which leaves the line of the unit.
 func stripActions(line string) string {
 	line = strings.TrimSpace(line)
 	for strings.HasPrefix(line, "{{") {
@@ -149,8 +149,8 @@ func stripActions(line string) string {
 	return line
 }
 
-// TestText: what holds for the units holds for the text that they are made from: no continuation, no blank at an end, no
-// line that nobody can read, one newline at the end.
+// TestText checks that templates follow the rules for units: no continuation, no trailing blank, no comment longer than
+// 140 bytes, and one newline at the end.
 func TestText(t *testing.T) {
 	for name, text := range texts(t) {
 		if !strings.HasSuffix(text, "\n") && !strings.HasSuffix(text, "\n{{end}}") {
@@ -168,7 +168,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestUsed: package units renders every template, and none that is not there.
+// TestUsed checks that package units renders each template.
 func TestUsed(t *testing.T) {
 	paths, err := filepath.Glob("../units/*.go")
 	if err != nil {
@@ -187,12 +187,12 @@ func TestUsed(t *testing.T) {
 	}
 	for name := range texts(t) {
 		if !strings.Contains(code.String(), `"`+name+`"`) {
-			t.Errorf("%s is not rendered", name)
+			t.Errorf("%s is not used in package units", name)
 		}
 	}
 }
 
-// TestExports: the package exports FS and nothing else.
+// TestExports checks that the package exports only FS.
 func TestExports(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "templates.go", nil, parser.SkipObjectResolution)
 	if err != nil {
@@ -217,6 +217,6 @@ func TestExports(t *testing.T) {
 		}
 	}
 	if !slices.Equal(names, []string{"FS"}) {
-		t.Errorf("package templates declares %q, not only FS", names)
+		t.Errorf("package templates declares %q, want only FS", names)
 	}
 }

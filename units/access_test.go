@@ -23,7 +23,8 @@ func TestParseSocketMode(t *testing.T) {
 
 func TestParseLogRate(t *testing.T) {
 	for s, want := range map[string]units.LogRate{
-		"off": {Off: true}, "1/1s": {Lines: 1, Per: time.Second}, "60000/30s": units.DefaultLogRate(), "5/1h30m": {Lines: 5, Per: 90 * time.Minute},
+		"off": {Off: true}, "1/1s": {Lines: 1, Per: time.Second}, "60000/30s": units.DefaultLogRate(),
+		"5/1h30m": {Lines: 5, Per: 90 * time.Minute},
 	} {
 		got, err := units.ParseLogRate(s)
 		if err != nil || got != want {
@@ -33,7 +34,8 @@ func TestParseLogRate(t *testing.T) {
 			t.Errorf("%q becomes %q: %+v, %v", s, got, again, err)
 		}
 	}
-	for _, s := range []string{"", "on", "5", "5/", "/30s", "0/30s", "-1/30s", "5/30", "5/500ms", "5/1000h", "99999999/1s", "5/1.0000001s"} {
+	for _, s := range []string{"", "on", "5", "5/", "/30s", "0/30s", "-1/30s", "5/30", "5/500ms", "5/1000h",
+		"99999999/1s", "5/1.0000001s"} {
 		if got, err := units.ParseLogRate(s); err == nil {
 			t.Errorf("%q gives %+v", s, got)
 		}
@@ -66,7 +68,8 @@ func TestSocketInOwnDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		return units.App{
-			Name: "web", Command: []string{"/srv/web/app"}, Directory: dir, RunAs: units.RunAs{User: "web"}, Listen: []units.Listener{l}, Socket: socket,
+			Name: "web", Command: []string{"/srv/web/app"}, Directory: dir, RunAs: units.RunAs{User: "web"},
+			Listen: []units.Listener{l}, Socket: socket,
 		}
 	}
 	const shim = "\nExecStartPost=-:/usr/lib/clusterctl/clusterctl-shim own --user=web "
@@ -76,7 +79,8 @@ func TestSocketInOwnDirectory(t *testing.T) {
 	}{
 		{"/srv/web/app.sock", "/srv/web", true}, {"/srv/web/app.sock", "/srv/web/", true}, {"/srv/web/run/app.sock", "/srv/web", true},
 		{"/srv/sockets/web.sock", "/srv/web", true}, {"/home/web/app.sock", "/home/web/app", true}, {"/run/web/app.sock", "/run/web", true},
-		{"/run/web.sock", "/srv/web", false}, {"/run/web/app.sock", "/", false}, {"/var/run/web.sock", "/srv/web", false}, {"/run/web.sock", "", false}, {"@/srv/web/app", "/srv/web", false},
+		{"/run/web.sock", "/srv/web", false}, {"/run/web/app.sock", "/", false}, {"/var/run/web.sock", "/srv/web", false},
+		{"/run/web.sock", "", false}, {"@/srv/web/app", "/srv/web", false},
 	} {
 		for _, asked := range []units.SocketAccess{{}, {Group: "www-data"}} {
 			set, err := units.Render(app(c.listen, c.dir, asked), units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}})
@@ -91,7 +95,8 @@ func TestSocketInOwnDirectory(t *testing.T) {
 				words += "--group=www-data "
 			}
 			file := c.listen[0] == '/'
-			byPID1, byShim := strings.Contains(string(unit), "\nSocketUser=web\n"), strings.Contains(string(unit), words+`"`+c.listen+"\"\n")
+			byPID1, byShim := strings.Contains(string(unit), "\nSocketUser=web\n"), strings.Contains(string(unit),
+				words+`"`+c.listen+"\"\n")
 			if byPID1 != (file && !c.own) || byShim != c.own || strings.Contains(string(unit), "\nSocketMode=0660\n") != file {
 				t.Errorf("%q in %q, %+v:\n%s", c.listen, c.dir, asked, unit)
 			}

@@ -82,8 +82,10 @@ func TestValidateLimits(t *testing.T) {
 func TestValidateUser(t *testing.T) {
 	for user, ok := range map[string]bool{
 		"": true, "web": true, "www-data": true, "0": true, "1000": true, "a.b": true, "A_b$": true, "é": true, "4294967294": true,
-		"-web": false, ".": false, "..": false, "a b": false, "a/b": false, "a:b": false, "a\nb": false, "a%i": false, `a\b`: false, "65535": false,
-		"4294967295": false, "4294967296": false, "007": false, "99999999999": false, "\xff": false, "a\ufffe": false, strings.Repeat("u", 32): false,
+		"-web": false, ".": false, "..": false, "a b": false, "a/b": false, "a:b": false, "a\nb": false, "a%i": false,
+		`a\b`: false, "65535": false,
+		"4294967295": false, "4294967296": false, "007": false, "99999999999": false, "\xff": false, "a\ufffe": false,
+		strings.Repeat("u", 32): false,
 	} {
 		a := units.App{Name: "web", Command: []string{"/bin/true"}, RunAs: units.RunAs{User: user}}
 		if err := a.Validate(); (err == nil) != ok {
@@ -108,7 +110,8 @@ func TestSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, Activation: units.Native, Listen: []units.Listener{l}}
-	set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Count{N: 2}.Resolve(units.CPUs{}), Source: "/etc/clusterctl/web.yaml", Shim: units.DefaultShim})
+	set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Count{N: 2}.Resolve(units.CPUs{}),
+		Source: "/etc/clusterctl/web.yaml", Shim: units.DefaultShim})
 	if err != nil {
 		t.Fatal(err)
 	}

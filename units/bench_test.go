@@ -21,7 +21,8 @@ func BenchmarkRender(b *testing.B) {
 				}
 				a.Listen = append(a.Listen, l)
 			}
-			target := units.Target{Systemd: units.OldestSystemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: 2}), Source: "/etc/clusterctl/web.yaml", Shim: units.DefaultShim}
+			target := units.Target{Systemd: units.OldestSystemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: 2}),
+				Source: "/etc/clusterctl/web.yaml", Shim: units.DefaultShim}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := units.Render(a, target); err != nil {

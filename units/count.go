@@ -35,7 +35,8 @@ func (c Count) Given() bool { return c != Count{} }
 // ParseCount parses "max", "4", "0", "-1" or "50%".
 func ParseCount(s string) (Count, error) {
 	bad := func(why string) (Count, error) {
-		return Count{}, fieldErrorf("instances", "use max, a number from 1 to "+strconv.Itoa(MaxInstances)+", -1 (one CPU left free) or 50%", "%q %s", s, why)
+		return Count{}, fieldErrorf("instances", "use max, a number from 1 to "+strconv.Itoa(MaxInstances)+
+			", -1 (one CPU left free) or 50%", "%q %s", s, why)
 	}
 	if s == "max" {
 		return Count{Max: true}, nil

@@ -11,7 +11,8 @@ import (
 func TestWithConditions(t *testing.T) {
 	render := func(follow bool, env ...units.EnvVar) []byte {
 		a := units.App{Name: "shop", Command: []string{"/srv/shop"}, Listen: nil, Env: env}
-		set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Sizing{Want: 2, Listed: 2, Follow: follow}, Source: "/etc/clusterctl/shop.yaml", Values: "/etc/clusterctl/shop.env", Shim: "/usr/lib/clusterctl/clusterctl-shim"})
+		set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Sizing{Want: 2, Listed: 2, Follow: follow},
+			Source: "/etc/clusterctl/shop.yaml", Values: "/etc/clusterctl/shop.env", Shim: "/usr/lib/clusterctl/clusterctl-shim"})
 		if err != nil {
 			t.Fatal(err)
 		}

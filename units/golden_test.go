@@ -72,7 +72,8 @@ type goldenTarget struct {
 }
 
 func (g goldenApp) app() (units.App, error) {
-	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable, Reads: g.Read, SecretEnv: g.SecretEnv}
+	a := units.App{Name: units.Name(g.Name), Command: g.Command, Directory: g.Directory, Writable: g.Writable,
+		Reads: g.Read, SecretEnv: g.SecretEnv}
 	var errs []error
 	note := func(err error) {
 		if err != nil {

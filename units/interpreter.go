@@ -27,7 +27,8 @@ type interpreter struct {
 func interpreters() []interpreter {
 	return []interpreter{
 		{
-			names: []string{"node", "nodejs", "tsx", "ts-node", "coffee", "lsc"}, code: "ep", value: "rCPO", longCode: []string{"--eval", "--print"},
+			names: []string{"node", "nodejs", "tsx", "ts-node", "coffee", "lsc"}, code: "ep", value: "rCPO",
+			longCode: []string{"--eval", "--print"},
 			long: []string{
 				"--require", "--import", "--loader", "--experimental-loader", "--env-file", "--env-file-if-exists", "--conditions",
 				"--input-type", "--title", "--watch-path", "--icu-data-dir", "--openssl-config", "--disable-warning",

@@ -209,6 +209,17 @@ func (l Listener) String() string {
 	return s
 }
 
+// Description returns the listener in words, such as "tcp port 80".
+func (l Listener) Description() string {
+	if l.Network == Unix {
+		return "socket " + l.Path
+	}
+	if !l.Host.IsValid() {
+		return l.Network.String() + " port " + strconv.Itoa(int(l.Port))
+	}
+	return l.Network.String() + " address " + l.Address()
+}
+
 // ProgramPort returns the port that the program binds. It is 0 if the program binds a Unix socket.
 func (l Listener) ProgramPort() uint16 {
 	if l.Bind != 0 {

@@ -39,9 +39,12 @@ func TestParseListener(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "0", "65536", "-1", "+80", "080", " 80", "80 ", "8o", "80:", "80:0", "80:1:2", "::1", "::1:80", "[::1]", "[::1]80", "[::1", "[127.0.0.1]:80",
-		"[::1%lo]:80", "[::ffff:1.2.3.4]:80", "localhost:80", "1.2.3:80", "1.2.3.256:80", "http://x:80", "udp:", "udp:/run/x", "udp:@x", "=80", "a b=80",
-		"-a=80", "a:b=80", strings.Repeat("n", 33) + "=80", "/", "@", "@:80", "/run//x", "/run/x/", "/run/./x", "/run/../x", "run/x", "/run/x ", "/run/\n", `/run/x\`,
+		"", "0", "65536", "-1", "+80", "080", " 80", "80 ", "8o", "80:", "80:0", "80:1:2", "::1", "::1:80", "[::1]",
+		"[::1]80", "[::1", "[127.0.0.1]:80",
+		"[::1%lo]:80", "[::ffff:1.2.3.4]:80", "localhost:80", "1.2.3:80", "1.2.3.256:80", "http://x:80", "udp:",
+		"udp:/run/x", "udp:@x", "=80", "a b=80",
+		"-a=80", "a:b=80", strings.Repeat("n", 33) + "=80", "/", "@", "@:80", "/run//x", "/run/x/", "/run/./x",
+		"/run/../x", "run/x", "/run/x ", "/run/\n", `/run/x\`,
 		"/run/\xff", "/run/\ufffe", "/" + strings.Repeat("x", 107), "@" + strings.Repeat("x", 107),
 	} {
 		l, err := units.ParseListener(s)
@@ -56,7 +59,8 @@ func TestParseListener(t *testing.T) {
 
 // FuzzParseListener: what is taken has a String that means the same, and an address that systemd takes.
 func FuzzParseListener(f *testing.F) {
-	for _, s := range []string{"8080", "80:3000", "127.0.0.1:80", "[::1]:80:3000", "udp:53", "dns=udp:53", "/run/x.sock:80", "@a", "a=@b:1", "[fe80::1]:1", "::"} {
+	for _, s := range []string{"8080", "80:3000", "127.0.0.1:80", "[::1]:80:3000", "udp:53", "dns=udp:53", "/run/x.sock:80",
+		"@a", "a=@b:1", "[fe80::1]:1", "::"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -91,7 +95,8 @@ func FuzzParseListener(f *testing.F) {
 
 func TestListenerURL(t *testing.T) {
 	for s, want := range map[string]string{
-		"8080": "http://127.0.0.1:8080/", "0.0.0.0:80": "http://127.0.0.1:80/", "[::]:80": "http://[::1]:80/", "[2001:db8::1]:80": "http://[2001:db8::1]:80/",
+		"8080": "http://127.0.0.1:8080/", "0.0.0.0:80": "http://127.0.0.1:80/", "[::]:80": "http://[::1]:80/",
+		"[2001:db8::1]:80":  "http://[2001:db8::1]:80/",
 		"192.0.2.1:80:3000": "http://192.0.2.1:80/", "udp:53": "", "/run/x.sock": "", "@x": "",
 	} {
 		l, err := units.ParseListener(s)

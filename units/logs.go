@@ -62,7 +62,8 @@ func (a App) validateLogs(add func(error)) {
 		add(fieldErrorf(field, "add --log-namespace", "needs a journal of the app's own: the shared one has one limit for all"))
 	}
 	if s := a.Logs.MaxSize; s != 0 && (s < minLogSize || s > maxLogSize) {
-		add(fieldErrorf("log-max-size", "use 100M", "%s is out of range (%s-%s)", FormatSize(s), FormatSize(minLogSize), FormatSize(maxLogSize)))
+		add(fieldErrorf("log-max-size", "use 100M", "%s is out of range (%s-%s)", FormatSize(s), FormatSize(minLogSize),
+			FormatSize(maxLogSize)))
 	}
 	if r := a.Logs.Rate; r != (LogRate{}) && r != (LogRate{Off: true}) && (r.Off || !r.valid()) {
 		add(fieldErrorf("log-rate", logRateHint, "%+v is not a rate", r))

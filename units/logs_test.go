@@ -9,7 +9,8 @@ import (
 
 func TestSizes(t *testing.T) {
 	for s, want := range map[string]uint64{
-		"500M": 500 << 20, "1.5G": 1536 << 20, "2g": 2 << 30, "1048576": 1 << 20, "64K": 64 << 10, "10MB": 10 << 20, "10MiB": 10 << 20, "1T": 1 << 40,
+		"500M": 500 << 20, "1.5G": 1536 << 20, "2g": 2 << 30, "1048576": 1 << 20, "64K": 64 << 10, "10MB": 10 << 20,
+		"10MiB": 10 << 20, "1T": 1 << 40,
 	} {
 		got, err := units.ParseSize(s)
 		if err != nil || got != want {
@@ -28,7 +29,8 @@ func TestSizes(t *testing.T) {
 
 func TestAges(t *testing.T) {
 	day := 24 * time.Hour
-	for s, want := range map[string]time.Duration{"30d": 30 * day, "2w": 14 * day, "12h": 12 * time.Hour, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "61s": 61 * time.Second} {
+	for s, want := range map[string]time.Duration{"30d": 30 * day, "2w": 14 * day, "12h": 12 * time.Hour,
+		"1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "61s": 61 * time.Second} {
 		got, err := units.ParseAge(s)
 		if err != nil || got != want {
 			t.Errorf("ParseAge(%q): %v, %v, want %v", s, got, err, want)

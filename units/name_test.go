@@ -50,7 +50,8 @@ func TestParseInstance(t *testing.T) {
 			t.Errorf("%q: %q, %d, %v", s, n, i, err)
 		}
 	}
-	for _, s := range []string{"", "@1", "web@", "web@0", "web@-1", "web@+1", "web@01", "web@1001", "web@1@2", "web@x", "all@1", "web.socket"} {
+	for _, s := range []string{"", "@1", "web@", "web@0", "web@-1", "web@+1", "web@01", "web@1001", "web@1@2", "web@x",
+		"all@1", "web.socket"} {
 		if n, i, err := units.ParseInstance(s); err == nil {
 			t.Errorf("%q: %q, %d", s, n, i)
 		}

@@ -15,7 +15,8 @@ func TestPrograms(t *testing.T) {
 		want    []string
 	}{
 		{"/srv", []string{"/opt/x/../hello", "serve", "/srv/data.db"}, []string{"/opt/hello"}},
-		{"/srv", []string{"/usr/bin/node", "--max-old-space-size=9", "dist/server.js", "x"}, []string{"/usr/bin/node", "/srv/dist/server.js"}},
+		{"/srv", []string{"/usr/bin/node", "--max-old-space-size=9", "dist/server.js", "x"},
+			[]string{"/usr/bin/node", "/srv/dist/server.js"}},
 		{"/srv", []string{"/usr/bin/python3.11", "/opt/app.py"}, []string{"/usr/bin/python3.11", "/opt/app.py"}},
 		{"/srv", []string{"/usr/bin/python3", "-m", "uvicorn", "app"}, []string{"/usr/bin/python3"}},
 		{"/srv", []string{"/bin/sh", "-c", "exec x"}, []string{"/bin/sh"}},

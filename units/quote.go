@@ -111,7 +111,8 @@ func checkWord(field, s, what string) error {
 	case why != "":
 		return fieldErrorf(field, "put it into a file that the program reads", "%s %s", what, why)
 	case len(s) > maxArg:
-		return fieldErrorf(field, "put it into a file that the program reads", "one string of %d bytes is longer than the kernel takes (%d)", len(s), maxArg)
+		return fieldErrorf(field, "put it into a file that the program reads",
+			"one string of %d bytes is longer than the kernel takes (%d)", len(s), maxArg)
 	}
 	return nil
 }
@@ -159,7 +160,8 @@ func pathWord(field, s string) (value, error) {
 // versions accept.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
-		return "", fieldErrorf(field, "use --allow home, which needs no such path", `%q has a quotation mark, which BindPaths= cannot hold`, s)
+		return "", fieldErrorf(field, "use --allow home, which needs no such path",
+			`%q has a quotation mark, which BindPaths= cannot hold`, s)
 	}
 	v, err := pathWord(field, s)
 	return value(strings.ReplaceAll(string(v), ":", `\:`)), err

@@ -123,7 +123,8 @@ func (v vector) install(t *testing.T, root, program string, systemd int) {
 
 // byTheWay are variables that systemd, or the shell in front of an odd program, sets without being asked.
 var byTheWay = []string{
-	"HOME", "INVOCATION_ID", "INSTANCE", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LOGNAME",
+	"HOME", "INVOCATION_ID", "INSTANCE", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID",
+	"LISTEN_PIDFDID", "LOGNAME",
 	"MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "PATH", "PWD", "SHELL", "SYSTEMD_EXEC_PID", "USER",
 }
 

@@ -40,7 +40,8 @@ func TestOracle(t *testing.T) {
 		`"\t\x41\101\u00e9\s"`: {"\tAAé "},
 		`"%%i %i"`:             {"%i 7"},
 	} {
-		if got, err := words(line, true, "7"); err != nil || strings.Join(got, "\x00") != strings.Join(want, "\x00") || len(got) != len(want) {
+		if got, err := words(line, true, "7"); err != nil || strings.Join(got, "\x00") != strings.Join(want, "\x00") ||
+			len(got) != len(want) {
 			t.Errorf("%s is %q, %v; want %q", line, got, err, want)
 		}
 	}
@@ -57,7 +58,8 @@ func TestOracle(t *testing.T) {
 			t.Errorf("ExecStart=%s is taken for %q", line, got)
 		}
 	}
-	for _, text := range []string{"a=b\n", "[S]\nab\n", "[S\n", "[S]\na=b\\\n", "# c\\\n[S]\n", "[S]\na=\ufffe\n", "[S]\na=" + strings.Repeat("x", longLine) + "\n"} {
+	for _, text := range []string{"a=b\n", "[S]\nab\n", "[S\n", "[S]\na=b\\\n", "# c\\\n[S]\n", "[S]\na=\ufffe\n",
+		"[S]\na=" + strings.Repeat("x", longLine) + "\n"} {
 		if got, err := parseUnit([]byte(text)); err == nil {
 			t.Errorf("%.20q is taken for %q", text, got)
 		}

@@ -27,7 +27,8 @@ type facts struct {
 }
 
 func readFacts(t *rapid.T, set units.Set) facts {
-	f := facts{Sockets: map[string]units.SocketUnit{}, Kinds: map[string]units.Kind{}, Owners: map[string]units.Name{}, Edited: map[string]bool{}}
+	f := facts{Sockets: map[string]units.SocketUnit{}, Kinds: map[string]units.Kind{}, Owners: map[string]units.Name{},
+		Edited: map[string]bool{}}
 	for _, file := range set {
 		f.Kinds[file.Path], f.Owners[file.Path] = units.KindOf("/etc/systemd/system/"+file.Path), units.Owner(file)
 		switch f.Kinds[file.Path] {
@@ -58,8 +59,10 @@ func readFacts(t *rapid.T, set units.Set) facts {
 // factsOf returns what Render has to write for an app, from the app and the target alone.
 func factsOf(a units.App, target units.Target) facts {
 	f := facts{Kinds: map[string]units.Kind{
-		a.Name.Service(): units.KindUnit, a.Name.Slice(): units.KindUnit, a.Name.Template(): units.KindTemplate, a.Name.DropIn(): units.KindList,
-	}, Sockets: socketsOf(a), Listed: target.Sizing.Listed, Secrets: target.Secrets, Owners: map[string]units.Name{}, Edited: map[string]bool{}}
+		a.Name.Service(): units.KindUnit, a.Name.Slice(): units.KindUnit, a.Name.Template(): units.KindTemplate,
+		a.Name.DropIn(): units.KindList,
+	}, Sockets: socketsOf(a), Listed: target.Sizing.Listed, Secrets: target.Secrets, Owners: map[string]units.Name{},
+		Edited: map[string]bool{}}
 	if target.SplitAggregate && len(a.Listen) > 0 {
 		f.Kinds[a.Name.ReleaseDropIn()] = units.KindUnit
 	}
@@ -127,7 +130,8 @@ func TestReadRendered(t *testing.T) {
 	read := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyApp.Draw(t, "app")
-		a.Socket = rapid.SampledFrom([]units.SocketAccess{{}, {Mode: 0o600}, {User: "www-data", Group: "1000"}, {Group: "ü", Mode: 0o666}}).Draw(t, "socket")
+		a.Socket = rapid.SampledFrom([]units.SocketAccess{{}, {Mode: 0o600}, {User: "www-data", Group: "1000"},
+			{Group: "ü", Mode: 0o666}}).Draw(t, "socket")
 		for _, p := range rapid.SliceOfN(rapid.Map(hostilePath, tamePath), 0, 2).Draw(t, "worker files") {
 			a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: p, ByWorker: true})
 		}
@@ -143,7 +147,8 @@ func TestReadRendered(t *testing.T) {
 			return // TestRenderProperties
 		}
 		read++
-		if d := cmp.Diff(factsOf(a, target), readFacts(t, set), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		if d := cmp.Diff(factsOf(a, target), readFacts(t, set), cmpopts.EquateEmpty(),
+			cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
 			t.Fatalf("the units do not read back (-want +got):\n%s\n%s", d, fmt.Sprint(set))
 		}
 	})
@@ -164,7 +169,8 @@ func TestReadSocketEdited(t *testing.T) {
 		"a bad mode": {"SocketMode=rw\n", units.SocketUnit{}},
 		"other kinds": {
 			"ListenStream=vsock:2:80\nListenStream=/run/%t.sock\nListenDatagram=/run/x\n",
-			units.SocketUnit{Listeners: []units.Listener{{Network: units.Unix, Path: "/run/%t.sock"}}, Unknown: []string{"vsock:2:80", "/run/x"}},
+			units.SocketUnit{Listeners: []units.Listener{{Network: units.Unix, Path: "/run/%t.sock"}},
+				Unknown: []string{"vsock:2:80", "/run/x"}},
 		},
 		"a command": {"ExecStartPost=/bin/chown x /run/x.sock\n", units.SocketUnit{Own: "/bin/chown x /run/x.sock"}},
 	} {

@@ -25,13 +25,16 @@ var since = map[string]map[string]int{
 	"Install": keys(0, "WantedBy"),
 	"Journal": keys(0, "X-Clusterctl-App", "SystemMaxUse", "RuntimeMaxUse", "MaxRetentionSec"),
 	"Slice":   keys(0, "TasksMax"),
-	"Socket": keys(0, "ListenStream", "ListenDatagram", "BindIPv6Only", "FreeBind", "SocketMode", "SocketUser", "SocketGroup", "ExecStartPost", "Service",
+	"Socket": keys(0, "ListenStream", "ListenDatagram", "BindIPv6Only", "FreeBind", "SocketMode", "SocketUser",
+		"SocketGroup", "ExecStartPost", "Service",
 		"FileDescriptorName", "Backlog", "TriggerLimitIntervalSec", "NoDelay", "KeepAlive", "KeepAliveTimeSec",
 		"TCPCongestion", "ReceiveBuffer"),
 	"Service": union(
-		keys(0, "Type", "RemainAfterExit", "NotifyAccess", "Sockets", "NonBlocking", "ExecStart", "ExecStartPre", "ExecStop", "ExecStopPost",
+		keys(0, "Type", "RemainAfterExit", "NotifyAccess", "Sockets", "NonBlocking", "ExecStart", "ExecStartPre",
+			"ExecStop", "ExecStopPost",
 			"ExecReload", "WorkingDirectory", "DynamicUser", "User", "Group", "Environment", "EnvironmentFile", "Restart",
-			"RestartSec", "RestartPreventExitStatus", "RestartForceExitStatus", "SuccessExitStatus", "TimeoutStartSec", "TimeoutStopSec", "KillMode",
+			"RestartSec", "RestartPreventExitStatus", "RestartForceExitStatus", "SuccessExitStatus", "TimeoutStartSec",
+			"TimeoutStopSec", "KillMode",
 			"KillSignal", "Slice", "SyslogIdentifier", "LogExtraFields", "LogRateLimitIntervalSec", "LogRateLimitBurst", "LogNamespace"),
 		keys(0, "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities", "PrivateTmp", "PrivateDevices",
 			"ProtectSystem", "ProtectHome", "ReadWritePaths", "ReadOnlyPaths", "BindPaths", "ProtectKernelTunables", "ProtectKernelModules",
@@ -87,13 +90,15 @@ var nasty = []string{
 var hostilePath = rapid.Map(hostile, func(s string) string { return "/" + s })
 
 var anyDuration = rapid.OneOf(
-	rapid.SampledFrom([]time.Duration{0, 1, time.Microsecond, time.Millisecond, 1500 * time.Millisecond, time.Minute, 365 * 24 * time.Hour}),
+	rapid.SampledFrom([]time.Duration{0, 1, time.Microsecond, time.Millisecond, 1500 * time.Millisecond, time.Minute,
+		365 * 24 * time.Hour}),
 	rapid.Map(rapid.Int64Range(0, int64(24*time.Hour)), func(n int64) time.Duration { return time.Duration(n) }))
 
 var listenText = rapid.OneOf(
 	rapid.SampledFrom([]string{
 		"80", "8080", "80:3000", "127.0.0.1:80", "0.0.0.0:80", "[::]:80", "[::1]:443", "udp:53", "udp:[2001:db8::1]:53", "dns=udp:53",
-		"/run/a.sock", "/run/a b%.sock", "@abs", "@abs:80", "admin=9000", "admin=/run/x=y.sock", "tcp:1", ":80", "192.0.2.1:80:3000", "metrics=127.0.0.1:9100", "dns=udp:53:5353", "dns=53:5300", "dns=127.0.0.1:54:5301",
+		"/run/a.sock", "/run/a b%.sock", "@abs", "@abs:80", "admin=9000", "admin=/run/x=y.sock", "tcp:1", ":80",
+		"192.0.2.1:80:3000", "metrics=127.0.0.1:9100", "dns=udp:53:5353", "dns=53:5300", "dns=127.0.0.1:54:5301",
 	}),
 	hostile, hostilePath)
 
@@ -165,7 +170,8 @@ var anyApp = rapid.Custom(func(t *rapid.T) units.App {
 		a.Env = append(a.Env, units.EnvVar{Name: fmt.Sprintf("V%d", i), Value: pick("value", tameWord, hostile)})
 	}
 	for range count("env files", 2) {
-		a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: pick("file", tamePath, hostilePath), Optional: rapid.Bool().Draw(t, "optional")})
+		a.EnvFiles = append(a.EnvFiles, units.EnvFile{Path: pick("file", tamePath, hostilePath),
+			Optional: rapid.Bool().Draw(t, "optional")})
 	}
 	for range count("listeners", 4) {
 		l, err := units.ParseListener(pick("listener", tamePath, listenText))
@@ -178,7 +184,8 @@ var anyApp = rapid.Custom(func(t *rapid.T) units.App {
 		NoNodePreload: rapid.Bool().Draw(t, "no preload"), HoldAccept: rapid.Bool().Draw(t, "hold"),
 		OwnPtrace: rapid.Bool().Draw(t, "ptrace"),
 	}
-	a.Timeouts.Start, a.Timeouts.Drain, a.Shim.MinUptime = anyDuration.Draw(t, "start"), anyDuration.Draw(t, "drain"), anyDuration.Draw(t, "uptime")
+	a.Timeouts.Start, a.Timeouts.Drain, a.Shim.MinUptime = anyDuration.Draw(t, "start"), anyDuration.Draw(t,
+		"drain"), anyDuration.Draw(t, "uptime")
 	if wild {
 		a.Name = units.Name(hostile.Draw(t, "wild name"))
 		a.RunAs = units.RunAs{User: hostile.Draw(t, "wild user"), Group: hostile.Draw(t, "wild group")}

@@ -24,7 +24,8 @@ func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 
 // NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without it. The shim adopts the
 // program, or does something for which systemd has no setting.
 func (a App) NeedsShim() bool {
-	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 || len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
+	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
+		len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
 }
 
 // shimWords returns the beginning of ExecStart=, up to the "--" before the program.

@@ -98,7 +98,8 @@ func ProgramOption(option string, number int64, text string) (o SocketOption, ok
 func ParseSocketOption(s string) (SocketOption, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok {
-		return SocketOption{}, fieldErrorf("socket-options", "use KEY=VALUE of systemd.socket(5), such as KeepAlive=yes", "%q has no value", s)
+		return SocketOption{}, fieldErrorf("socket-options", "use KEY=VALUE of systemd.socket(5), such as KeepAlive=yes",
+			"%q has no value", s)
 	}
 	o := SocketOption{Key: key, Value: value}
 	if name, after, named := strings.Cut(key, ":"); named {

@@ -135,7 +135,8 @@ func (a App) validateListen(add func(error)) {
 				"%q maps a port of the program, but a native worker binds none", l))
 		}
 		for _, m := range a.Listen[:i] {
-			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) && l.Network != Unix && m.Network != Unix {
+			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
+				l.Network != Unix && m.Network != Unix {
 				add(fieldErrorf("listen", "give one of them a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
 			}
 			if l.clash(m) {
@@ -149,7 +150,8 @@ func (a App) validateEnv(add func(error)) {
 	seen := map[string]bool{}
 	for i, e := range a.Env {
 		if !envfile.ValidName(e.Name) {
-			add(entry(fieldErrorf("env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", e.Name), i))
+			add(entry(fieldErrorf("env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)",
+				e.Name), i))
 			continue
 		}
 		if seen[e.Name] {
@@ -197,7 +199,8 @@ func (a App) validateEnvFiles(add func(error)) {
 
 // reservedEnv are the variables that systemd sets for the worker and the shim (systemd.exec(5)). Names that begin with
 // LISTEN_ are reserved, too.
-var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID", "INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
+var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID",
+	"INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
 
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "LISTEN_") || slices.Contains(reservedEnv, name)

@@ -47,7 +47,8 @@ func TestValuesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var vars []units.EnvVar
 		for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_]{0,5}`), 0, 4, rapid.ID).Draw(t, "names") {
-			parts := rapid.SliceOf(rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"\\", "\"", "'", "`", "$", "\n", "\r", " ", "\t", "#", ";", "=", "%", "\\\n"}))).Draw(t, n)
+			parts := rapid.SliceOf(rapid.OneOf(rapid.String(),
+				rapid.SampledFrom([]string{"\\", "\"", "'", "`", "$", "\n", "\r", " ", "\t", "#", ";", "=", "%", "\\\n"}))).Draw(t, n)
 			vars = append(vars, units.EnvVar{Name: n, Value: strings.ReplaceAll(strings.Join(parts, ""), "\x00", "")})
 		}
 		data := units.RenderValues(units.App{Name: "shop", Env: vars})
@@ -115,9 +116,10 @@ func TestSecretEnv(t *testing.T) {
 		"a name":     {func(a *units.App) { a.SecretEnv = []string{"tls.key"} }, `secret-env: "tls.key" is not a variable name`},
 		"twice":      {func(a *units.App) { a.SecretEnv = []string{"A", "A"} }, `secret-env: "A" is given twice`},
 		"a variable": {func(a *units.App) { a.Env = []units.EnvVar{{Name: "TOKEN"}} }, `secret-env: "TOKEN" is given twice`},
-		"a number":   {func(a *units.App) { a.Shim.Increment = []units.EnvVar{{Name: "TOKEN", Value: "1"}} }, `secret-env: "TOKEN" is given twice`},
-		"systemd's":  {func(a *units.App) { a.SecretEnv = []string{"LISTEN_FDS"} }, `secret-env: "LISTEN_FDS" is set by systemd`},
-		"too long":   {func(a *units.App) { a.SecretEnv = []string{strings.Repeat("A", 129)} }, `is not a variable name`},
+		"a number": {func(a *units.App) { a.Shim.Increment = []units.EnvVar{{Name: "TOKEN", Value: "1"}} },
+			`secret-env: "TOKEN" is given twice`},
+		"systemd's": {func(a *units.App) { a.SecretEnv = []string{"LISTEN_FDS"} }, `secret-env: "LISTEN_FDS" is set by systemd`},
+		"too long":  {func(a *units.App) { a.SecretEnv = []string{strings.Repeat("A", 129)} }, `is not a variable name`},
 	} {
 		a := units.App{Name: "web", Command: []string{"/bin/true"}, SecretEnv: []string{"TOKEN"}}
 		c.change(&a)

@@ -85,7 +85,8 @@ func TestVerify(t *testing.T) {
 // checkVerify makes sure that the judge is awake: an unknown key, a missing program and a bad value are found.
 func checkVerify(t *testing.T, m *lab.Machine) {
 	t.Helper()
-	for _, line := range []string{"ExecStart=/bin/true\nNoSuchKey=1", "ExecStart=/no/such/program", "ExecStart=/bin/true\nWorkingDirectory=x", `ExecStart=/bin/true "`} {
+	for _, line := range []string{"ExecStart=/bin/true\nNoSuchKey=1", "ExecStart=/no/such/program",
+		"ExecStart=/bin/true\nWorkingDirectory=x", `ExecStart=/bin/true "`} {
 		writeInto(t, m, "/etc/systemd/system/wrong.service", []byte("[Service]\n"+line+"\n"), 0o644)
 		if r := m.Try("systemd-analyze verify --man=no wrong.service"); r.Code == 0 && r.Stdout+r.Stderr == "" {
 			t.Errorf("verify finds nothing wrong with %s", line)

@@ -13,7 +13,8 @@ import (
 // TestViews: a template sees only text that quote.go has made, so nothing can get into a unit unescaped.
 func TestViews(t *testing.T) {
 	checked := map[string]bool{}
-	for _, v := range []any{aggregateView{}, instancesView{}, instanceView{}, sandboxView{}, secretsView{}, socketView{}, journalView{}, header{}} {
+	for _, v := range []any{aggregateView{}, instancesView{}, instanceView{}, sandboxView{}, secretsView{}, socketView{},
+		journalView{}, header{}} {
 		checkView(t, reflect.TypeOf(v))
 		checked[reflect.TypeOf(v).Name()] = true
 	}

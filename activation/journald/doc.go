@@ -3,24 +3,24 @@
 //
 //	slog.SetDefault(slog.New(journald.NewHandler(nil)))
 //
-// Where stderr does not go to journald, as on a laptop, the handler writes text to stderr instead. systemd says so in
-// JOURNAL_STREAM= (systemd.exec(5), since 231).
+// If stderr is not connected to the journal, for example on a laptop, the handler writes text to stderr instead. It uses
+// JOURNAL_STREAM= of systemd to find out (systemd.exec(5), since 231).
 //
-// # What becomes of a record
+// # Fields
 //
-// The message is MESSAGE=, and nothing is added to it. An attribute "user" is USER=, in the group "request" it is
-// REQUEST_USER=: names of the journal have capitals, digits and "_", do not begin with "_" or a digit, and are not longer
-// than 64 characters. A name that would not be one, or that has a meaning to systemd or syslog(3), gets "X_" in front. With
-// AddSource the place in the source is CODE_FILE=, CODE_LINE= and CODE_FUNC=.
+// The message is MESSAGE=, unchanged. An attribute "user" is USER=; in the group "request" it is REQUEST_USER=. Field names
+// of the journal consist of capitals, digits and "_", do not begin with "_" or a digit, and have at most 64 characters. A
+// name that would begin with "_" or a digit, or that has a meaning to systemd or syslog(3), gets the prefix "X_". With
+// AddSource, the source location is CODE_FILE=, CODE_LINE= and CODE_FUNC=.
 //
-// Levels below Info are debug (7), Info is info (6), from Info+2 on notice (5), Warn is warning (4), Error is err (3), from
-// Error+4 on crit (2).
+// Levels below Info are debug (7), Info is info (6), Info+2 and higher are notice (5), Warn is warning (4), Error is err
+// (3), Error+4 and higher are crit (2).
 //
-// A record is sent when Handle returns, as one datagram of the journal's native protocol, or, when it is too large for
-// that, in a sealed memory file: there is no limit of 48 KiB a line, and newlines need no care. What cannot be sent is
-// written to stderr as text.
+// Handle sends a record before it returns: as one datagram of the journal's native protocol or, if it is too large, in a
+// sealed memory file. So there is no limit of 48 KiB for a line, and messages may contain newlines. A record that cannot be
+// sent is written to stderr as text.
 //
-// # What it imports
+// # Imports
 //
-// The standard library and golang.org/x/sys, nothing else, as a test holds.
+// The package imports only the standard library and golang.org/x/sys. A test checks this.
 package journald

@@ -6,8 +6,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/journald"
 )
 
-// The whole program logs with fields: in the journal this is MESSAGE=payment failed, PRIORITY=3, USER_ID=17 and
-// CARD_REASON=declined, and "clusterctl logs --fields" shows it.
+// The default logger of the program writes to the journal. This entry has MESSAGE=payment failed, PRIORITY=3,
+// USER_ID=17 and CARD_REASON=declined; "clusterctl logs --fields" shows them.
 func Example() {
 	slog.SetDefault(slog.New(journald.NewHandler(&slog.HandlerOptions{AddSource: true})))
 

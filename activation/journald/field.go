@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// appendAttr appends an attribute as a field, a group as several.
+// appendAttr appends an attribute as a field, and a group as several fields.
 func (h *handler) appendAttr(b []byte, groups []string, prefix string, a slog.Attr) []byte {
 	a.Value = a.Value.Resolve()
 	if h.opts.ReplaceAttr != nil && a.Value.Kind() != slog.KindGroup {
@@ -32,7 +32,7 @@ func (h *handler) appendAttr(b []byte, groups []string, prefix string, a slog.At
 	return b
 }
 
-// text is a value as it stands in the journal.
+// text returns a value in the form in which the journal stores it.
 func text(v slog.Value) string {
 	switch v.Kind() {
 	case slog.KindString:
@@ -69,10 +69,10 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, '\n')
 }
 
-// maxName is the longest name that journald takes (journal_field_valid).
+// maxName is the length of the longest name that journald accepts (journal_field_valid).
 const maxName = 64
 
-// fieldName makes any text a name that journald takes.
+// fieldName converts s to a name that journald accepts.
 func fieldName(s string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -83,14 +83,14 @@ func fieldName(s string) string {
 		}
 		return '_'
 	}, s)
-	// journald drops an entry's field whose name begins with "_": those are its own.
+	// journald drops fields of a client whose names begin with "_", because only journald itself sets such fields.
 	if name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || reserved(name) {
 		name = "X_" + strings.TrimLeft(name, "_")
 	}
 	return name[:min(len(name), maxName)]
 }
 
-// reserved names have a meaning to journald, systemd, syslog(3) or clusterctl (systemd.journal-fields(7)).
+// reserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl (systemd.journal-fields(7)).
 func reserved(name string) bool {
 	switch name {
 	case "MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID", "UNIT", "USER_UNIT",

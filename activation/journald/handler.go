@@ -10,9 +10,9 @@ import (
 	"strconv"
 )
 
-// NewHandler writes to the journal if stderr goes there, else as text to stderr. The options are those of the handlers of
-// log/slog, and may be nil; ReplaceAttr sees attributes, but not time, level, message and source, which have fields of
-// their own here.
+// NewHandler returns a handler that writes to the journal if stderr is connected to it, and as text to stderr otherwise.
+// The options are the options of the handlers of log/slog, and may be nil. ReplaceAttr is not called for time, level,
+// message and source, which have their own fields in the journal.
 func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 	text := slog.NewTextHandler(os.Stderr, opts)
 	if !Connected() {
@@ -28,9 +28,9 @@ func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 // sender sends an entry.
 type sender interface{ send(entry []byte) error }
 
-// newHandler writes through s, and what s does not take to otherwise.
-func newHandler(opts *slog.HandlerOptions, s sender, otherwise slog.Handler) *handler {
-	h := &handler{sender: s, otherwise: otherwise}
+// newHandler returns a handler that sends entries through s. If s fails, it passes the record to fallback.
+func newHandler(opts *slog.HandlerOptions, s sender, fallback slog.Handler) *handler {
+	h := &handler{sender: s, fallback: fallback}
 	if opts != nil {
 		h.opts = *opts
 	}
@@ -38,19 +38,19 @@ func newHandler(opts *slog.HandlerOptions, s sender, otherwise slog.Handler) *ha
 	return h
 }
 
-// handler is immutable; WithAttrs and WithGroup make another.
+// handler is immutable; WithAttrs and WithGroup return a copy.
 type handler struct {
-	opts      slog.HandlerOptions
-	sender    sender
-	otherwise slog.Handler
-	// groups are the open groups, prefix their names in front of a field.
+	opts     slog.HandlerOptions
+	sender   sender
+	fallback slog.Handler
+	// groups are the open groups. prefix is their names, in the form that precedes a field name.
 	groups []string
 	prefix string
-	// fields are those of WithAttrs, encoded.
+	// fields are the attributes of WithAttrs, encoded.
 	fields []byte
 }
 
-// Enabled says whether a level is wanted.
+// Enabled reports whether records of a level are logged.
 func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
 	least := slog.LevelInfo
 	if h.opts.Level != nil {
@@ -59,18 +59,18 @@ func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
 	return l >= least
 }
 
-// WithAttrs adds fields to all records.
+// WithAttrs returns a handler that adds the attributes to all records.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c := *h
 	c.fields = slices.Clip(h.fields)
 	for _, a := range attrs {
 		c.fields = c.appendAttr(c.fields, h.groups, h.prefix, a)
 	}
-	c.otherwise = h.otherwise.WithAttrs(attrs)
+	c.fallback = h.fallback.WithAttrs(attrs)
 	return &c
 }
 
-// WithGroup puts a name in front of the fields that follow.
+// WithGroup returns a handler that adds the name of the group to the names of later fields.
 func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
@@ -78,7 +78,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	c := *h
 	c.groups = append(slices.Clip(h.groups), name)
 	c.prefix = h.prefix + name + "_"
-	c.otherwise = h.otherwise.WithGroup(name)
+	c.fallback = h.fallback.WithGroup(name)
 	return &c
 }
 
@@ -99,13 +99,13 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	if err := h.sender.send(b); err != nil {
-		// Nobody looks at the error of a handler. stderr is another way to the same journal.
-		return h.otherwise.Handle(ctx, r)
+		// Callers of log/slog ignore the error of a handler. stderr is another way to the same journal.
+		return h.fallback.Handle(ctx, r)
 	}
 	return nil
 }
 
-// priority is that of syslog(3).
+// priority returns the priority of syslog(3).
 func priority(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError+4:

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// recorder keeps what is sent.
+// recorder is a sender that stores the entries.
 type recorder struct {
 	entries [][]byte
 	err     error
@@ -28,26 +28,27 @@ func (r *recorder) send(b []byte) error {
 	return nil
 }
 
-// fields decodes an entry as journald does.
+// fields decodes an entry like journald.
 func fields(t testing.TB, entry []byte) map[string]string {
 	t.Helper()
 	got := map[string]string{}
 	for len(entry) > 0 {
 		line, rest, ok := bytes.Cut(entry, []byte("\n"))
 		if !ok {
-			t.Fatalf("%q has no end", entry)
+			t.Fatalf("%q does not end with a newline", entry)
 		}
 		name, value, text := strings.Cut(string(line), "=")
 		if !text {
 			n := binary.LittleEndian.Uint64(rest)
 			value, rest = string(rest[8:8+n]), rest[8+n:]
 			if rest[0] != '\n' {
-				t.Fatalf("%q follows a value", rest[0])
+				t.Fatalf("%q follows a value instead of a newline", rest[0])
 			}
 			rest = rest[1:]
 		}
-		if name == "" || len(name) > 64 || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-			t.Errorf("journald does not take the name %q", name)
+		if name == "" || len(name) > 64 || name[0] == '_' || name[0] >= '0' && name[0] <= '9' ||
+			strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+			t.Errorf("journald does not accept the name %q", name)
 		}
 		got[name] = value
 		entry = rest
@@ -66,15 +67,17 @@ func TestFields(t *testing.T) {
 		slog.Group("peer", "addr", "::1", slog.Group("empty")), "err", errors.New("bad\nnews"), "took", 1500*time.Millisecond,
 		"at", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), "key", secret("k"), "raw", []byte("\x00\xff"), slog.Attr{})
 	want := map[string]string{
-		"MESSAGE": "two\nlines", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "journald.test", "APP": "x", "HTTP_METHOD": "GET", "HTTP_STATUS": "404", "HTTP_INLINE": "true",
-		"HTTP_PEER_ADDR": "::1", "HTTP_ERR": "bad\nnews", "HTTP_TOOK": "1.5s", "HTTP_AT": "2026-01-02T03:04:05.000000006Z", "HTTP_KEY": "***", "HTTP_RAW": "\x00\xff",
+		"MESSAGE": "two\nlines", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "journald.test", "APP": "x",
+		"HTTP_METHOD": "GET", "HTTP_STATUS": "404", "HTTP_INLINE": "true",
+		"HTTP_PEER_ADDR": "::1", "HTTP_ERR": "bad\nnews", "HTTP_TOOK": "1.5s", "HTTP_AT": "2026-01-02T03:04:05.000000006Z",
+		"HTTP_KEY": "***", "HTTP_RAW": "\x00\xff",
 	}
 	if got := fields(t, r.entries[0]); !maps.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 	log.Debug("no source")
 	if got := fields(t, r.entries[1]); got["PRIORITY"] != "7" || got["CODE_FILE"] != "" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -82,31 +85,35 @@ func TestSource(t *testing.T) {
 	r := &recorder{}
 	slog.New(newHandler(&slog.HandlerOptions{AddSource: true}, r, slog.DiscardHandler)).Info("here", "code_line", "mine")
 	got := fields(t, r.entries[0])
-	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" || !strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
-		t.Errorf("%q", got)
+	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" ||
+		!strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
+		t.Errorf("got %q", got)
 	}
 }
 
 func TestNames(t *testing.T) {
 	for s, want := range map[string]string{
-		"user": "USER", "userId": "USERID", "a.b-c": "A_B_C", "7up": "X_7UP", "_private": "X_PRIVATE", "": "X_", "é": "X_", "message": "X_MESSAGE", "Priority": "X_PRIORITY",
-		"syslog_facility": "X_SYSLOG_FACILITY", "clusterctl_app": "X_CLUSTERCTL_APP", "message_id": "MESSAGE_ID", strings.Repeat("a", 70): strings.Repeat("A", 64),
+		"user": "USER", "userId": "USERID", "a.b-c": "A_B_C", "7up": "X_7UP", "_private": "X_PRIVATE", "": "X_",
+		"é": "X_", "message": "X_MESSAGE", "Priority": "X_PRIORITY",
+		"syslog_facility": "X_SYSLOG_FACILITY", "clusterctl_app": "X_CLUSTERCTL_APP", "message_id": "MESSAGE_ID",
+		strings.Repeat("a", 70): strings.Repeat("A", 64),
 	} {
 		if got := fieldName(s); got != want {
-			t.Errorf("%q: %q, want %q", s, got, want)
+			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 }
 
 func TestPriorities(t *testing.T) {
-	for l, want := range map[slog.Level]string{-8: "7", slog.LevelDebug: "7", -1: "7", slog.LevelInfo: "6", 1: "6", 2: "5", slog.LevelWarn: "4", slog.LevelError: "3", 12: "2", 99: "2"} {
+	for l, want := range map[slog.Level]string{-8: "7", slog.LevelDebug: "7", -1: "7", slog.LevelInfo: "6", 1: "6",
+		2: "5", slog.LevelWarn: "4", slog.LevelError: "3", 12: "2", 99: "2"} {
 		if got := priority(l); got != want {
 			t.Errorf("level %d: %s, want %s", l, got, want)
 		}
 	}
 	h := newHandler(nil, &recorder{}, slog.DiscardHandler)
 	if h.Enabled(context.Background(), slog.LevelDebug) || !h.Enabled(context.Background(), slog.LevelInfo) {
-		t.Error("the level without options is not info")
+		t.Error("the default level is not info")
 	}
 }
 
@@ -130,18 +137,18 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// What cannot be sent is on stderr, with all its attributes.
-func TestOtherwise(t *testing.T) {
+// TestFallback checks that a record that cannot be sent is written to stderr, with all attributes.
+func TestFallback(t *testing.T) {
 	var b bytes.Buffer
 	h := newHandler(nil, &recorder{err: errors.New("no journal")}, slog.NewTextHandler(&b, nil))
 	slog.New(h).With("a", 1).WithGroup("g").Info("lost", "b", 2)
 	if !strings.Contains(b.String(), "msg=lost a=1 g.b=2") {
-		t.Errorf("%q", b.String())
+		t.Errorf("got %q", b.String())
 	}
 }
 
-// The rules of log/slog for handlers. Fields have no groups and no case, and journald has a time of its own, so each entry
-// is turned back first.
+// TestRules checks the rules of log/slog for handlers. Fields have neither groups nor case, and journald has its own time,
+// so each entry is converted back first.
 func TestRules(t *testing.T) {
 	r := &recorder{}
 	h := newHandler(nil, r, slog.DiscardHandler)
@@ -157,7 +164,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// timed adds the time of a record, as a field that the rules want to see.
+// timed adds the time of a record as a field, which the rules require.
 type timed struct {
 	slog.Handler
 	r *recorder
@@ -174,7 +181,7 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// nested turns G_H_I=1 into {"G": {"H": {"i": 1}}}: the rules have groups in capitals and keys in small letters.
+// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses capitals for groups and small letters for keys.
 func nested(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {
@@ -222,14 +229,17 @@ func FuzzFieldName(f *testing.F) {
 
 func TestIdentity(t *testing.T) {
 	for cgroup, want := range map[string]string{
-		"0::/clusterctl.slice/clusterctl-shop.slice/shop@2.service\n":                                                                      "shop 2",
-		"0::/clusterctl.slice/clusterctl-my\\x2dshop.slice/my-shop@12.service/worker\n":                                                    "my-shop 12",
-		"12:cpu:/\n1:name=systemd:/clusterctl.slice/clusterctl-a.slice/a@1.service\n0::/clusterctl.slice/clusterctl-a.slice/a@1.service\n": "a 1",
-		"0::/system.slice/ssh.service\n": "", "0::/clusterctl.slice/clusterctl-shop.slice/shop.service\n": "", "0::/user.slice/x@1.service\n": "", "": "", "junk": "",
+		"0::/clusterctl.slice/clusterctl-shop.slice/shop@2.service\n":                   "shop 2",
+		"0::/clusterctl.slice/clusterctl-my\\x2dshop.slice/my-shop@12.service/worker\n": "my-shop 12",
+		"12:cpu:/\n1:name=systemd:/clusterctl.slice/clusterctl-a.slice/a@1.service\n" +
+			"0::/clusterctl.slice/clusterctl-a.slice/a@1.service\n": "a 1",
+		"0::/system.slice/ssh.service\n": "", "0::/clusterctl.slice/clusterctl-shop.slice/shop.service\n": "",
+		"0::/user.slice/x@1.service\n": "", "": "", "junk": "",
 	} {
 		f := fields(t, identity(cgroup))
-		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want || (f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
-			t.Errorf("%q: %q", cgroup, f)
+		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want ||
+			(f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
+			t.Errorf("cgroup %q: got %q", cgroup, f)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streamIs compares a descriptor with "device:inode".
+// streamIs reports whether f is the stream "device:inode".
 func streamIs(stream string, f *os.File) bool {
 	dev, ino, ok := strings.Cut(stream, ":")
 	if !ok {
@@ -22,41 +22,42 @@ func streamIs(stream string, f *os.File) bool {
 	return err1 == nil && err2 == nil && unix.Fstat(int(f.Fd()), &st) == nil && uint64(st.Dev) == d && st.Ino == i
 }
 
-// socket is the way to journald. It needs no lock: a datagram is sent whole.
+// socket sends entries to journald. It needs no lock, because each entry is one datagram.
 type socket struct {
 	fd   int
 	addr unix.SockaddrUnix
-	// own is added to each entry.
-	own []byte
-	// bigFile makes a file for an entry that is too large for a datagram.
+	// identity contains fields that are added to each entry.
+	identity []byte
+	// bigFile returns a file with an entry that is too large for a datagram.
 	bigFile func(entry []byte) (int, error)
 }
 
-// newSocket opens a socket that is not connected, so that it outlives a restart of journald. It lives as long as the
-// process.
+// newSocket opens a socket. It does not connect it, so that the socket also works after a restart of journald. The
+// socket is never closed.
 func newSocket(path string) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the journal: %w", err)
 	}
-	// A larger buffer lets larger entries go as a datagram (libsystemd takes 8 MiB too); without it they go as a file.
+	// With a larger buffer, larger entries fit into a datagram (libsystemd also uses 8 MiB). Without it, they are sent
+	// as a file.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
 	s := &socket{fd: fd, addr: unix.SockaddrUnix{Name: path}, bigFile: memoryFile}
 	if cgroup, err := os.ReadFile("/proc/self/cgroup"); err == nil {
-		s.own = identity(string(cgroup))
+		s.identity = identity(string(cgroup))
 	}
 	return s, nil
 }
 
 func (s *socket) send(entry []byte) error {
-	entry = append(entry, s.own...)
+	entry = append(entry, s.identity...)
 	err := s.sendmsg(entry, nil)
 	if !errors.Is(err, unix.EMSGSIZE) && !errors.Is(err, unix.ENOBUFS) {
 		return err
 	}
 	fd, err := s.bigFile(entry)
 	if err != nil {
-		// memfd_create may be forbidden by a filter of system calls.
+		// A filter of system calls may forbid memfd_create.
 		if fd, err = temporaryFile(entry); err != nil {
 			return err
 		}
@@ -74,7 +75,8 @@ func (s *socket) sendmsg(data, rights []byte) error {
 	}
 }
 
-// memoryFile is sealed, since journald reads it without a copy: nobody can change it any more.
+// memoryFile returns a memory file with the entry. It is sealed, because journald reads it in place: no process can
+// change it.
 func memoryFile(entry []byte) (int, error) {
 	fd, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -91,7 +93,7 @@ func memoryFile(entry []byte) (int, error) {
 	return fd, nil
 }
 
-// temporaryFile is one without a name. journald takes such files only from these directories.
+// temporaryFile returns an unnamed file with the entry. journald accepts such files only from these directories.
 func temporaryFile(entry []byte) (int, error) {
 	var errs []error
 	for _, dir := range []string{"/dev/shm", "/var/tmp", "/tmp"} {

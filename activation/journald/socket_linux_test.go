@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen is the other end of the protocol: it receives a datagram, or the file that came instead.
+// listen returns the path of a socket and a function that receives an entry, as a datagram or as
+// a file.
 func listen(t *testing.T) (path string, receive func() (data []byte, sealed bool)) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "socket")
@@ -38,7 +39,7 @@ func listen(t *testing.T) (path string, receive func() (data []byte, sealed bool
 		}
 		messages, err := unix.ParseSocketControlMessage(rights[:rn])
 		if err != nil || n != 0 {
-			t.Fatalf("%d bytes beside a file, %v", n, err)
+			t.Fatalf("got a file and %d bytes, error %v", n, err)
 		}
 		fds, err := unix.ParseUnixRights(&messages[0])
 		if err != nil {
@@ -51,7 +52,7 @@ func listen(t *testing.T) (path string, receive func() (data []byte, sealed bool
 		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 			t.Fatal(err)
 		}
-		// As journald does: from its beginning, wherever the writer stopped.
+		// Read from the beginning, like journald, at whatever offset the writer stopped.
 		content := make([]byte, st.Size)
 		if _, err := f.ReadAt(content, 0); err != nil {
 			t.Fatal(err)
@@ -67,13 +68,13 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(s.fd)
-	s.own = []byte("OWN=1\n")
+	s.identity = []byte("OWN=1\n")
 	small, big := []byte("MESSAGE=small\n"), appendField(nil, "MESSAGE", strings.Repeat("x\n", 20<<20))
 	if err := s.send(small); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := receive(); string(got) != "MESSAGE=small\nOWN=1\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	for _, way := range []string{"memory", "file"} {
 		if way == "file" {
@@ -83,7 +84,7 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, sealed := receive()
-		if !bytes.Equal(got, append(bytes.Clone(big), s.own...)) || sealed != (way == "memory") {
+		if !bytes.Equal(got, append(bytes.Clone(big), s.identity...)) || sealed != (way == "memory") {
 			t.Errorf("%s: %d bytes, sealed: %v", way, len(got), sealed)
 		}
 	}
@@ -91,7 +92,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.send(small); err == nil {
-		t.Error("nobody listens, and it is no error")
+		t.Error("send returned no error without a listener")
 	}
 }
 
@@ -110,7 +111,7 @@ func TestStream(t *testing.T) {
 	}
 	for _, s := range []string{"", "1", ":", fmt.Sprintf("%d:%d", st.Dev, st.Ino+1), "a:b"} {
 		if streamIs(s, f) {
-			t.Errorf("%q is the stream", s)
+			t.Errorf("%q is accepted as the stream", s)
 		}
 	}
 }

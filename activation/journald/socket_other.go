@@ -7,11 +7,11 @@ import (
 	"os"
 )
 
-// There is no journal but on Linux.
+// Only Linux has a journal.
 func streamIs(string, *os.File) bool { return false }
 
 type socket struct{}
 
-func newSocket(string) (*socket, error) { return nil, errors.New("there is no journal on this system") }
+func newSocket(string) (*socket, error) { return nil, errors.New("this system has no journal") }
 
-func (*socket) send([]byte) error { return errors.New("there is no journal on this system") }
+func (*socket) send([]byte) error { return errors.New("this system has no journal") }

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// socketPath is where journald listens. With LogNamespace= another journald stands behind it.
+// socketPath is the socket of journald. In a unit with LogNamespace=, it belongs to the journald of the namespace.
 const socketPath = "/run/systemd/journal/socket"
 
-// Connected says whether stderr goes to journald.
+// Connected reports whether stderr is connected to the journal.
 func Connected() bool { return streamIs(os.Getenv("JOURNAL_STREAM"), os.Stderr) }
 
-// identity names the unit that this process runs in, for journald: of a process that has ended before its message is read,
-// journald cannot find it out any more. It is empty for what is no instance of an app of clusterctl.
+// identity returns fields with the app and the instance of this process. If the process ends before journald has read a
+// message, journald cannot find the unit any longer. identity returns nil if the process is not an instance of an app.
 func identity(cgroup string) []byte {
 	for line := range strings.Lines(cgroup) {
 		// "0::/path", and "1:name=systemd:/path" on machines with cgroup v1.

@@ -1,5 +1,5 @@
-// Writes lines to its standard output when asked: /log?id=x&n=1000. One write for each line, as console.log does it; the
-// answer comes when the last one has been handed over.
+// Writes lines to its standard output on request: /log?id=x&n=1000. Each line is a separate write, like with
+// console.log. The response is sent after the last line has been written.
 'use strict';
 const http = require('http');
 
@@ -11,7 +11,7 @@ http.createServer((req, res) => {
   const id = asked.get('id');
   const n = Number(asked.get('n') || 0);
   let i = 0;
-  // In steps, so that a side that writes in its event loop gets its turn.
+  // Write in steps, so that programs which write in their event loop can do so.
   (function step() {
     const end = Math.min(i + 500, n);
     for (; i < end - 1; i++) process.stdout.write(`${id} ${i} ${padding}\n`);

@@ -1,4 +1,4 @@
-// Node's own cluster module around the program in PROGRAM: WORKERS of it, and another one for each that dies.
+// Runs PROGRAM in Node's cluster module with WORKERS workers, and replaces each worker that dies.
 'use strict';
 const cluster = require('cluster');
 

@@ -1,5 +1,5 @@
-// The program that every side runs: an ordinary HTTP server. With NATIVE it takes the listener that it inherits as file
-// descriptor 3. With TELL it sends its pid in a datagram to that port once it listens, so that nobody has to poll for it.
+// The program that all sides run: an ordinary HTTP server. With NATIVE, it uses the listener that it inherits as file
+// descriptor 3. With TELL, it sends its PID in a datagram to this port when it listens, so that polling is not needed.
 'use strict';
 const http = require('http');
 

@@ -1,4 +1,4 @@
-# The same answer as hello.js, by WSGI for gunicorn and by ASGI for uvicorn.
+# The same response as hello.js, by WSGI for gunicorn and by ASGI for uvicorn.
 
 
 def wsgi(environ, start_response):

@@ -1,5 +1,5 @@
-// Package compare holds the comparisons: what each measures, on which sides, in which order. The sides of a pair are
-// measured one right after the other, A B A B, so that what the machine does meanwhile meets both.
+// Package compare defines the comparisons: what each one measures, on which sides, in which order. The sides of a pair are
+// measured one right after the other, A B A B, so that other load on the machine affects both.
 package compare
 
 import (
@@ -13,22 +13,22 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// Sizes says how much is measured.
+// Sizes is how much is measured.
 type Sizes struct {
 	Quick bool
-	// Pairs of each comparison.
+	// Pairs is the number of pairs of each comparison.
 	Pairs int
-	// Seconds of one run of wrk.
+	// Seconds is the duration of one run of wrk.
 	Seconds int
 }
 
-// Full is what counts, and Quick shows in a few minutes that everything can be measured.
+// Full returns the sizes of a complete run.
 func Full() Sizes { return Sizes{Pairs: 5, Seconds: 2} }
 
-// Quick is for a smoke run.
+// Quick returns the sizes of a smoke run, which shows in a few minutes that everything can be measured.
 func Quick() Sizes { return Sizes{Quick: true, Pairs: 2, Seconds: 1} }
 
-// pick is one of two sizes.
+// pick returns one of two values, depending on the kind of run.
 func pick[T any](s Sizes, full, quick T) T {
 	if s.Quick {
 		return quick
@@ -36,18 +36,18 @@ func pick[T any](s Sizes, full, quick T) T {
 	return full
 }
 
-// Group is comparisons that are made on one machine, in one go.
+// Group is a set of comparisons that are made together on one machine.
 type Group struct {
-	// Names are those of the comparisons, without variants.
+	// Names are the names of the comparisons, without variants.
 	Names []string
-	// Timeout bounds a full run of the group.
+	// Timeout limits a complete run of the group.
 	Timeout time.Duration
-	// Quick is how long a smoke run of the group takes on two CPUs that have nothing else to do, its machine included.
+	// Quick is the time of a smoke run of the group on two idle CPUs, including the boot of its machine.
 	Quick time.Duration
 	run   func(ctx context.Context, b *bench) error
 }
 
-// Groups are all of them, in the order of a run.
+// Groups returns all groups, in the order of a run.
 func Groups() []Group {
 	return []Group{
 		{[]string{"cli-startup"}, time.Minute, 11 * time.Second, cliStartup},
@@ -67,7 +67,8 @@ func Groups() []Group {
 	}
 }
 
-// Wants says whether one of the group's names contains one of the texts, which are separated by commas; no text is in all.
+// Wants reports whether one of the group's names contains one of the comma-separated texts. An empty text matches all
+// groups.
 func (g Group) Wants(only string) bool {
 	for text := range strings.SplitSeq(only, ",") {
 		for _, n := range g.Names {
@@ -79,22 +80,22 @@ func (g Group) Wants(only string) bool {
 	return false
 }
 
-// ErrNoTime is why a comparison is skipped that does not fit into the time of a smoke run. As the cause of the end of a
-// group's context it says the same of what the group has not measured by then.
+// ErrNoTime is the reason why a smoke run skips comparisons. If it is the cause of the end of a group's context, the
+// comparisons that the group has not measured by then are skipped.
 var ErrNoTime = errors.New("does not fit into the time of a smoke run")
 
-// Run makes the comparisons of a group on a machine. What could not be measured is in the result as failed, with the error;
-// none of the group's names is missing.
+// Run makes the comparisons of a group on a machine. It returns at least one result for each name of the group. A
+// comparison that could not be measured has the status failed and the error.
 func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison {
 	b := &bench{Rig: r, Sizes: s}
 	err := g.run(ctx, b)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrNoTime) {
-		err = cause // what the end of the context has interrupted did not fail
+		err = cause // interrupted by the end of the context, so it is not a failure
 	}
 	return g.finish(b, err)
 }
 
-// Fail is the result of a group for which there was no machine, or no time. With ErrNoTime the group is skipped.
+// Fail returns the results of a group without a machine or without time. With ErrNoTime, the group is skipped.
 func (g Group) Fail(err error) []result.Comparison { return g.finish(&bench{}, err) }
 
 func (g Group) finish(b *bench, err error) []result.Comparison {
@@ -107,7 +108,7 @@ func (g Group) finish(b *bench, err error) []result.Comparison {
 			found = found || c.Name == n || strings.HasPrefix(c.Name, n+"/")
 		}
 		if !found {
-			b.add(result.Comparison{Name: n, What: "not begun", Better: result.Less})
+			b.add(result.Comparison{Name: n, What: "not started", Better: result.Less})
 		}
 	}
 	var out []result.Comparison
@@ -121,7 +122,7 @@ func (g Group) finish(b *bench, err error) []result.Comparison {
 	return out
 }
 
-// bench is a group that is being run.
+// bench is a running group.
 type bench struct {
 	*rig.Rig
 	Sizes
@@ -129,19 +130,19 @@ type bench struct {
 	err    error // the first pair without a ratio
 }
 
-// add registers a comparison before it is measured, so that it is in the result even when it fails.
+// add registers a comparison before it is measured, so that it is in the results even if it fails.
 func (b *bench) add(c result.Comparison) *result.Comparison {
 	b.series = append(b.series, &c)
 	return &c
 }
 
-// skip registers what a quick run leaves out.
+// skip registers a comparison that a smoke run does not make.
 func (b *bench) skip(c result.Comparison) {
 	c.Status, c.Why = result.LeftOut, "not in a quick run"
 	b.add(c)
 }
 
-// pair adds a pair to a comparison. One without a ratio makes the comparison fail, and no other.
+// pair adds a pair to a comparison. A pair without a ratio makes only this comparison fail.
 func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	if err := c.Add(ours, peer); err != nil {
 		c.Notes = append(c.Notes, err.Error())
@@ -151,7 +152,7 @@ func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	}
 }
 
-// same waits until all that was started has come to rest, and fails unless all ports give the same bytes.
+// same waits until the started programs are idle, and fails unless all ports return the same bytes.
 func (b *bench) same(ctx context.Context, path string, ports ...int) error {
 	if err := b.Rest(ctx); err != nil {
 		return err
@@ -164,7 +165,7 @@ func note(c *result.Comparison, format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }
 
-// median of some figures, 0 of none.
+// median returns the median of figures, or 0 if there are none.
 func median(figures []float64) float64 {
 	if len(figures) == 0 {
 		return 0
@@ -172,14 +173,14 @@ func median(figures []float64) float64 {
 	return result.SpreadOf(figures).Median
 }
 
-// The names of the sides, as they stand in the results.
+// The names of the sides in the results.
 const (
 	sideOurs      = "clusterctl"
 	sidePM2       = "PM2 cluster mode"
 	sideCluster   = "Node cluster module"
-	sideReusePort = "the workers alone, SO_REUSEPORT"
-	sideNginx     = "nginx before the workers"
-	sideBare      = "the program alone"
+	sideReusePort = "SO_REUSEPORT, without a supervisor"
+	sideNginx     = "nginx in front of the workers"
+	sideBare      = "the program without a supervisor"
 )
 
 // The ports of the sides.
@@ -190,5 +191,5 @@ const (
 	portTell        = 9100
 )
 
-// hello is the program that most comparisons run.
+// hello returns the program that most comparisons run.
 func hello(workers int) rig.App { return rig.App{Name: "hello", Script: "hello.js", Workers: workers} }

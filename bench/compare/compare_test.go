@@ -12,22 +12,23 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// TestNames: these are the names that others refer to.
+// TestNames checks the names, which documents and results use.
 func TestNames(t *testing.T) {
 	want := []string{
-		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked", "list-latency", "log-follow-latency",
+		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked",
+		"list-latency", "log-follow-latency",
 		"log-throughput", "memory", "new-connections-rps", "reload-failed-requests", "scale-up", "start-100", "syscall-overhead",
 	}
 	var got []string
 	for _, g := range Groups() {
 		got = append(got, g.Names...)
 		if g.Timeout <= 0 || g.Quick <= 0 || g.Quick > g.Timeout || g.run == nil {
-			t.Errorf("%v has no time, or nothing to run", g.Names)
+			t.Errorf("%v has no time limit or no function", g.Names)
 		}
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -35,12 +36,13 @@ func TestWants(t *testing.T) {
 	g := Group{Names: []string{"new-connections-rps", "keepalive-rps"}}
 	for only, want := range map[string]bool{"": true, "rps": true, "keepalive-rps": true, "herd": false, "herd,keep": true} {
 		if g.Wants(only) != want {
-			t.Errorf("%q: %v", only, !want)
+			t.Errorf("Wants(%q) = %v", only, !want)
 		}
 	}
 }
 
-// TestRun: what was measured before something failed stays, what was not has failed, and no name is missing.
+// TestRun checks that finished comparisons keep their results if a later one fails, that unfinished ones
+// fail, and that all names have a result.
 func TestRun(t *testing.T) {
 	fatal := errors.New("the daemon has died")
 	g := Group{Names: []string{"first", "second", "third"}, run: func(_ context.Context, b *bench) error {
@@ -56,13 +58,15 @@ func TestRun(t *testing.T) {
 	for _, c := range g.Run(t.Context(), &rig.Rig{}, Quick()) {
 		got = append(got, c.Name+" "+string(c.Status)+" "+c.Why)
 	}
-	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run", "third failed the daemon has died"}
+	want := []string{"first/a ok ", "first/b failed the daemon has died", "second skipped not in a quick run",
+		"third failed the daemon has died"}
 	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// TestNoTime: what the end of the time interrupts is skipped and has not failed; what failed before has.
+// TestNoTime checks that comparisons are skipped if the end of the time interrupts them, and fail if they
+// have failed before.
 func TestNoTime(t *testing.T) {
 	over := fmt.Errorf("%w of 3m20s", ErrNoTime)
 	g := Group{Names: []string{"first", "second"}, run: func(ctx context.Context, b *bench) error {
@@ -80,7 +84,8 @@ func TestNoTime(t *testing.T) {
 		want []string
 	}{
 		{g.Run(cut, &rig.Rig{}, Quick()), []string{"first/a ok ", "first/b skipped " + over.Error(), "second skipped " + over.Error()}},
-		{g.Run(t.Context(), &rig.Rig{}, Quick()), []string{"first/a ok ", "first/b failed wrk: signal: killed", "second failed wrk: signal: killed"}},
+		{g.Run(t.Context(), &rig.Rig{}, Quick()),
+			[]string{"first/a ok ", "first/b failed wrk: signal: killed", "second failed wrk: signal: killed"}},
 		{g.Fail(over), []string{"first skipped " + over.Error(), "second skipped " + over.Error()}},
 	} {
 		var got []string
@@ -88,15 +93,16 @@ func TestNoTime(t *testing.T) {
 			got = append(got, c.Name+" "+string(c.Status)+" "+c.Why)
 		}
 		if !slices.Equal(got, c.want) {
-			t.Errorf("%q, want %q", got, c.want)
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }
 
-// TestNoRatio: a figure of zero makes its comparison fail, and no other.
+// TestNoRatio checks that a figure of zero makes only its own comparison fail.
 func TestNoRatio(t *testing.T) {
 	g := Group{Names: []string{"x"}, run: func(_ context.Context, b *bench) error {
-		bad, good := b.add(result.Comparison{Name: "x/bad", Better: result.More}), b.add(result.Comparison{Name: "x/good", Better: result.Fewer})
+		bad, good := b.add(result.Comparison{Name: "x/bad", Better: result.More}), b.add(result.Comparison{Name: "x/good",
+			Better: result.Fewer})
 		for range b.Pairs {
 			b.pair(bad, 0, 2)
 			b.pair(good, 0, 0)
@@ -105,22 +111,22 @@ func TestNoRatio(t *testing.T) {
 	}}
 	got := g.Run(t.Context(), &rig.Rig{}, Quick())
 	if got[0].Status != result.Failed || !strings.Contains(got[0].Why, "no ratio") || got[1].Status != result.OK {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
-func TestEven(t *testing.T) {
+func TestImbalance(t *testing.T) {
 	for _, c := range []struct {
 		connections []int
 		workers     int
 		want        float64
 	}{
 		{[]int{50, 50, 50, 50}, 4, 1},
-		{[]int{100, 100}, 4, 2}, // two workers have none
+		{[]int{100, 100}, 4, 2}, // two workers have no connections
 		{[]int{70, 64, 40, 26}, 4, 1.4},
 		{nil, 4, 0},
 	} {
-		if got := even(c.connections, c.workers); got != c.want {
+		if got := imbalance(c.connections, c.workers); got != c.want {
 			t.Errorf("%v over %d: %v, want %v", c.connections, c.workers, got, c.want)
 		}
 	}

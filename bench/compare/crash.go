@@ -10,16 +10,18 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// crashToReady kills the only worker, and waits for the first answer of the next one.
+// crashToReady kills the only worker and waits for the first response of the next worker.
 func crashToReady(ctx context.Context, b *bench) error {
-	const what = "SIGKILL to the only worker until another one has answered"
-	const least = what + "; the peer is the start of the program by itself until its first answer, the least that is possible"
+	const what = "from SIGKILL to the only worker until the first response of its successor"
+	const least = what + "; the peer is the start of the program without a supervisor until its first response, which is the minimum"
 	of := func(variant, name, what string) *result.Comparison {
-		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: name, What: what})
+		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less,
+			OurSide: sideOurs, PeerSide: name, What: what})
 	}
 	pm2, bare := of("pm2", sidePM2, what), of("bare", sideBare, least)
-	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare, least+"; on Debian 13, without the sandbox")
-	if err := crashBeside(ctx, b, pm2, bare); err != nil {
+	newer, open := of("bare-257", sideBare, least+"; on Debian 13"), of("bare-257-sandbox-off", sideBare,
+		least+"; on Debian 13, without the sandbox")
+	if err := crashWithPM2(ctx, b, pm2, bare); err != nil {
 		return err
 	}
 	n, err := b.Newer(ctx)
@@ -38,16 +40,16 @@ func crashToReady(ctx context.Context, b *bench) error {
 	return errors.Join(err, n.Close())
 }
 
-// crashing is the app. The pause before each kill is longer than what PM2 (1 s) and we (set here) call a short run, so that
-// neither holds the restart back.
+// crashing returns the app. The pause before each kill is longer than the time that PM2 (1 s) and we (set here) count as a
+// short run, so that neither delays the restart.
 func crashing() rig.App {
 	a := hello(1).On(portOurs)
 	a.Flags = []string{"--min-uptime", "1s"}
 	return a
 }
 
-// crashBeside measures beside PM2, on Debian 12.
-func crashBeside(ctx context.Context, b *bench, pm2, bare *result.Comparison) error {
+// crashWithPM2 measures clusterctl and PM2 on the same machine, with Debian 12.
+func crashWithPM2(ctx context.Context, b *bench, pm2, bare *result.Comparison) error {
 	if err := b.Ours(ctx, crashing()); err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func crashBeside(ctx context.Context, b *bench, pm2, bare *result.Comparison) er
 	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
-	var over []float64
+	var extra []float64
 	for range b.Pairs {
 		ms, err := crashes(ctx, b, b.Rig, portOurs, portPM2)
 		if err != nil {
@@ -65,13 +67,13 @@ func crashBeside(ctx context.Context, b *bench, pm2, bare *result.Comparison) er
 		}
 		b.pair(pm2, ms[0], ms[1])
 		b.pair(bare, ms[0], ms[2])
-		over = append(over, ms[0]-ms[2])
+		extra = append(extra, ms[0]-ms[2])
 	}
-	noteOver(bare, over)
+	noteExtra(bare, extra)
 	return nil
 }
 
-// crashAlone measures on a machine where there is nobody else.
+// crashAlone measures clusterctl on a machine without PM2.
 func crashAlone(ctx context.Context, b *bench, on *rig.Rig, c *result.Comparison, a rig.App) error {
 	if err := on.Ours(ctx, a); err != nil {
 		return err
@@ -79,24 +81,24 @@ func crashAlone(ctx context.Context, b *bench, on *rig.Rig, c *result.Comparison
 	if err := on.Rest(ctx); err != nil {
 		return err
 	}
-	var over []float64
+	var extra []float64
 	for range b.Pairs {
 		ms, err := crashes(ctx, b, on, portOurs)
 		if err != nil {
 			return err
 		}
 		b.pair(c, ms[0], ms[1])
-		over = append(over, ms[0]-ms[1])
+		extra = append(extra, ms[0]-ms[1])
 	}
-	noteOver(c, over)
+	noteExtra(c, extra)
 	return nil
 }
 
-func noteOver(c *result.Comparison, over []float64) {
-	note(c, "over the bare start: %.1f ms in the median of the pairs; the goal is 15 ms", median(over))
+func noteExtra(c *result.Comparison, extra []float64) {
+	note(c, "longer than the bare start by %.1f ms (median of the pairs); the goal is 15 ms", median(extra))
 }
 
-// crashes gives the milliseconds of a crash on each of the ports, and of a bare start.
+// crashes returns the times in milliseconds of a crash on each of the ports, and of a bare start.
 func crashes(ctx context.Context, b *bench, on *rig.Rig, ports ...int) ([]float64, error) {
 	kills := pick(b.Sizes, "3", "1")
 	var commands [][]string

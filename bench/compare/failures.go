@@ -10,16 +10,19 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// lightWhileBlocked runs the child of the example of 2021 as it is. It blocks its event loop for every request of "/", and
-// answers anything else at once. It also dies at a random moment, which is a part of the example.
+// lightWhileBlocked runs the unmodified child of the cluster example of 2021. It blocks its event loop during each request
+// of "/", and answers other requests at once. It also exits at a random moment, as in the example.
 func lightWhileBlocked(ctx context.Context, b *bench) error {
 	of := func(short, name string) *result.Comparison {
-		return b.add(result.Comparison{Name: "light-p99-while-blocked/" + short, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: name,
-			What: "99th percentile of 50 light requests a second, each on its own connection, while one client blocks one worker after the other; 2 workers"})
+		return b.add(result.Comparison{Name: "light-p99-while-blocked/" + short, Unit: "ms", Better: result.Less,
+			OurSide: sideOurs, PeerSide: name,
+			What: "99th percentile of 50 light requests per second, each on its own connection, " +
+				"while one client blocks one worker after the other; 2 workers"})
 	}
 	pm2, cluster := of("pm2", sidePM2), of("cluster", sideCluster)
-	child := rig.App{Name: "child", Script: "child.js", Workers: 2, Port: portOurs, Flags: []string{"--listen", fmt.Sprintf("%d:8080", portOurs)}}
-	// An install fails, rightly, if the program dies in the middle of it.
+	child := rig.App{Name: "child", Script: "child.js", Workers: 2, Port: portOurs,
+		Flags: []string{"--listen", fmt.Sprintf("%d:8080", portOurs)}}
+	// An install correctly fails if the program exits during the install.
 	err := b.Ours(ctx, child)
 	for try := 0; err != nil && try < 4; try++ {
 		err = b.Ours(ctx, child)
@@ -30,7 +33,7 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 	if err := b.PM2(ctx, child.On(8080)); err != nil {
 		return err
 	}
-	// The example has its port in its text; the third of them needs another one.
+	// The port is fixed in the example's source, so the third side needs a changed copy.
 	edit := fmt.Sprintf("sed 's/8080/%d/' %s/child.js > %[2]s/child-cluster.js", portCluster, rig.Dir)
 	if _, err := b.Run(ctx, "sh", "-c", edit); err != nil {
 		return err
@@ -55,7 +58,8 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 			}
 			err := b.Inside(ctx, &got, "light", "-port", fmt.Sprint(port), "-for", length.String(), "-rate", "50")
 			if err == nil && (len(got.MS) == 0 || got.Heavy == 0) {
-				err = fmt.Errorf("port %d: %d light and %d blocking requests were answered", port, len(got.MS), got.Heavy)
+				err = fmt.Errorf("port %d: %d light and %d blocking requests got a response, want at least one of each",
+					port, len(got.MS), got.Heavy)
 			}
 			if err != nil {
 				return err
@@ -68,12 +72,13 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 		b.pair(cluster, p99[0], p99[2])
 	}
 	for i, c := range []*result.Comparison{pm2, cluster} {
-		note(c, "the median of the light requests: %.1f ms and %.1f ms; not answered, as the child dies by itself: %d and %d", median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
+		note(c, "the median of the light requests: %.1f ms and %.1f ms; "+
+			"without a response, because the child exits at random: %d and %d", median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
 	}
 	return nil
 }
 
-// reloadCommand is how clusterctl reloads an app: by its own command where it has one, by systemctl otherwise.
+// reloadCommand returns the command that reloads an app: clusterctl reload if it exists, systemctl reload otherwise.
 func reloadCommand(ctx context.Context, b *bench, app string) []string {
 	if b.Help(ctx, "reload") != "" {
 		return []string{"clusterctl", "reload", app}
@@ -81,14 +86,16 @@ func reloadCommand(ctx context.Context, b *bench, app string) []string {
 	return []string{"systemctl", "reload", app}
 }
 
-// reloadFailed counts every request that is not answered completely while an unmodified program is reloaded.
+// reloadFailed counts requests without a complete response while an unmodified program is reloaded.
 func reloadFailed(ctx context.Context, b *bench) error {
 	reloads := pick(b.Sizes, 10, 1)
 	of := func(variant, how string) *result.Comparison {
-		return b.add(result.Comparison{Name: "reload-failed-requests/" + variant, Unit: "requests", Better: result.Fewer, OurSide: sideOurs, PeerSide: sidePM2,
-			What: fmt.Sprintf("requests that failed or hung for 5 s in %d rolling reloads of 2 workers, %s, 500 a second, never sent again", reloads, how)})
+		return b.add(result.Comparison{Name: "reload-failed-requests/" + variant, Unit: "requests", Better: result.Fewer,
+			OurSide: sideOurs, PeerSide: sidePM2,
+			What: fmt.Sprintf("requests that failed or hung for 5 s in %d rolling reloads of 2 workers, %s, "+
+				"500 per second, without retries", reloads, how)})
 	}
-	series := []*result.Comparison{of("new-connections", "a connection for each"), of("keep-alive", "on 4 kept connections")}
+	series := []*result.Comparison{of("new-connections", "a new connection for each request"), of("keep-alive", "on 4 kept connections")}
 	app := hello(2)
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
 		return err
@@ -125,14 +132,15 @@ func reloadFailed(ctx context.Context, b *bench) error {
 	for k, c := range series {
 		for i, name := range []string{sideOurs, sidePM2} {
 			r := sums[k][i]
-			note(c, "%s, over %d reloads: %d of %d requests failed (%d refused, %d reset, %d closed without an answer, %d hung, %d other); one reload took %.0f ms in the median",
+			note(c, "%s, over %d reloads: %d of %d requests failed (%d refused, %d reset, %d closed without a response, "+
+				"%d hung, %d other); the median time of a reload was %.0f ms",
 				name, b.Pairs*reloads, r.Failed(), r.Requests, r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus+r.Other, median(took[i]))
 		}
 	}
 	return nil
 }
 
-// reloadUnderLoad reloads an app some times while requests come on new and on kept connections.
+// reloadUnderLoad reloads an app several times during requests on new and on kept connections.
 func reloadUnderLoad(ctx context.Context, b *bench, port, reloads int, command []string) (reports [2]load.Report, ms []float64, err error) {
 	var runs [2]*load.Run
 	defer func() {
@@ -158,7 +166,7 @@ func reloadUnderLoad(ctx context.Context, b *bench, port, reloads int, command [
 	return reports, ms, err
 }
 
-// sum adds what is reported above.
+// sum adds the counts that the notes contain.
 func sum(a, b load.Report) load.Report {
 	a.Requests += b.Requests
 	a.OK += b.OK

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// follower is how clusterctl shows new lines: by its own command where it has one, by journalctl otherwise.
+// follower returns the command that shows new lines: clusterctl logs if it exists, journalctl otherwise.
 func follower(ctx context.Context, b *bench, app string) []string {
 	help := b.Help(ctx, "logs")
 	if help == "" {
@@ -27,7 +27,7 @@ func follower(ctx context.Context, b *bench, app string) []string {
 	return argv
 }
 
-// logs measures what happens to lines that a program writes to its standard output.
+// logs measures how lines that a program writes to its standard output are stored and shown.
 func logs(ctx context.Context, b *bench) error {
 	n, burst := pick(b.Sizes, 50_000, 20_000), pick(b.Sizes, 20_000, 5_000)
 	follow := follower(ctx, b, "chatty")
@@ -35,14 +35,17 @@ func logs(ctx context.Context, b *bench) error {
 	of := func(name, what, unit string, better result.Better, ours, peer string) *result.Comparison {
 		return b.add(result.Comparison{Name: name, What: what, Unit: unit, Better: better, OurSide: ours, PeerSide: peer})
 	}
-	speed := of("log-throughput/one-writer", fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last one can be read where they are kept", n),
+	speed := of("log-throughput/one-writer",
+		fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last one is in the journal or file", n),
 		"lines/s", result.More, "clusterctl (the journal)", "PM2 (its file)")
-	stored := of("log-throughput/lost", "how many of these are missing", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
-	latency := of("log-follow-latency/median", "from the request that makes a worker write one line until the line is shown", "ms", result.Less, shows, "pm2 logs")
+	stored := of("log-throughput/lost", "lost lines of this run", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
+	latency := of("log-follow-latency/median", "from the request that makes a worker write a line until the line is shown",
+		"ms", result.Less, shows, "pm2 logs")
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
-	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst), "lines", result.Fewer, shows, "pm2 logs")
+	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst),
+		"lines", result.Fewer, shows, "pm2 logs")
 
-	// The default lets an instance write some 200,000 lines in half a minute, and then drops the rest.
+	// By default, an instance may write some 200,000 lines in half a minute; journald drops further lines.
 	app := rig.App{Name: "chatty", Script: "chatty.js", Workers: 1, Flags: []string{"--log-rate", "off"}}
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
 		return err
@@ -53,7 +56,8 @@ func logs(ctx context.Context, b *bench) error {
 	if err := b.same(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
 		return err
 	}
-	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name}, {"-port", fmt.Sprint(portPM2), "-files", "/root/.pm2/logs/chatty-out*.log"}}
+	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name},
+		{"-port", fmt.Sprint(portPM2), "-files", "/root/.pm2/logs/chatty-out*.log"}}
 	for i := range b.Pairs {
 		var rate, missing []float64
 		for _, where := range kept {
@@ -77,12 +81,13 @@ func logs(ctx context.Context, b *bench) error {
 				MS           []float64
 				Missed, Seen int
 			}
-			args := append([]string{"logfollow", "-port", fmt.Sprint([]int{portOurs, portPM2}[i]), "-n", fmt.Sprint(pick(b.Sizes, 10, 6)), "-burst", fmt.Sprint(burst), "--"}, shower...)
+			args := append([]string{"logfollow", "-port", fmt.Sprint([]int{portOurs, portPM2}[i]),
+				"-n", fmt.Sprint(pick(b.Sizes, 10, 6)), "-burst", fmt.Sprint(burst), "--"}, shower...)
 			if err := b.Inside(ctx, &got, args...); err != nil {
 				return err
 			}
 			if len(got.MS) == 0 {
-				return fmt.Errorf("%s shows nothing", strings.Join(shower, " "))
+				return fmt.Errorf("%s did not show any line", strings.Join(shower, " "))
 			}
 			p50, p90 = append(p50, median(got.MS)), append(p90, result.Quantile(got.MS, 0.9))
 			missing = append(missing, float64(got.Missed+burst-got.Seen))
@@ -94,7 +99,8 @@ func logs(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// balance counts the connections of each worker. A figure is the fullest over the mean: 1 is even.
+// balance counts the connections of each worker. A figure is the largest number divided by the mean; 1
+// means even.
 func balance(ctx context.Context, b *bench) error {
 	for _, workers := range pick(b.Sizes, []int{4, 8}, []int{4}) {
 		if err := balanceOf(ctx, b, workers); err != nil {
@@ -104,8 +110,9 @@ func balance(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// even is the fullest worker over the mean of all, those without a connection included.
-func even(connections []int, workers int) float64 {
+// imbalance returns the largest number of connections divided by the mean over all workers, including workers
+// without a connection.
+func imbalance(connections []int, workers int) float64 {
 	sum, most := 0, 0
 	for _, n := range connections {
 		sum, most = sum+n, max(most, n)
@@ -118,8 +125,9 @@ func even(connections []int, workers int) float64 {
 
 func balanceOf(ctx context.Context, b *bench, workers int) error {
 	of := func(variant, what, peer string) *result.Comparison {
-		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less, OurSide: sideOurs, PeerSide: peer,
-			What: fmt.Sprintf("%s, %d workers: connections of the fullest over the mean", what, workers)})
+		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less,
+			OurSide: sideOurs, PeerSide: peer,
+			What: fmt.Sprintf("%s, %d workers: connections of the fullest worker divided by the mean", what, workers)})
 	}
 	slow, burst := "200 connections 5 ms apart, all kept", "200 connections at once, all kept"
 	peers := []sidePort{{sidePM2, "pm2", portPM2}, {sideReusePort, "reuseport", portReusePort}}
@@ -145,7 +153,7 @@ func balanceOf(ctx context.Context, b *bench, workers int) error {
 				if err != nil {
 					return err
 				}
-				ratio = append(ratio, even(got, workers))
+				ratio = append(ratio, imbalance(got, workers))
 			}
 			for i, c := range series[k] {
 				b.pair(c, ratio[0], ratio[i+1])
@@ -153,7 +161,7 @@ func balanceOf(ctx context.Context, b *bench, workers int) error {
 		}
 	}
 	if workers == 4 && !b.Quick {
-		c := of("reload-4-pm2", "64 clients that ask every 20 ms on kept connections, after a rolling reload", sidePM2)
+		c := of("reload-4-pm2", "64 clients that send a request every 20 ms on kept connections, after a rolling reload", sidePM2)
 		return balanceReload(ctx, b, app, c)
 	}
 	return nil
@@ -167,19 +175,19 @@ func balanceReload(ctx context.Context, b *bench, app rig.App, c *result.Compari
 	for range b.Pairs {
 		var ratio []float64
 		for _, s := range sides {
-			args := append([]string{"pile", "-port", fmt.Sprint(s.port), "-clients", "64", "-around", "500ms", "--"}, s.command...)
+			args := append([]string{"spread-after", "-port", fmt.Sprint(s.port), "-clients", "64", "-around", "500ms", "--"}, s.command...)
 			got, err := b.counts(ctx, c, args...)
 			if err != nil {
 				return err
 			}
-			ratio = append(ratio, even(got, app.Workers))
+			ratio = append(ratio, imbalance(got, app.Workers))
 		}
 		b.pair(c, ratio[0], ratio[1])
 	}
 	return nil
 }
 
-// counts runs what gives connections by worker. Requests that failed meanwhile are noted.
+// counts runs a subcommand that counts connections by worker. It notes failed requests.
 func (b *bench) counts(ctx context.Context, c *result.Comparison, args ...string) ([]int, error) {
 	var got struct {
 		Connections []int

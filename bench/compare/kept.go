@@ -7,12 +7,13 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// keptConns is how many connections are kept: an answer that waits for an acknowledgement shows with few of them.
+// keptConns is the number of kept connections. With so few, a response that waits for an acknowledgement lowers the rate
+// visibly.
 const keptConns = 4
 
-// kept sends requests on kept connections to programs behind the shared listener, and to the same programs with a listener of
-// their own. An option that a program sets before bind(2) and that got lost would show: gunicorn without its TCP_NODELAY gave
-// 47 requests per second instead of 4,448. A quick run has only this program.
+// kept sends requests on kept connections to programs that use the shared listener, and to the same programs with their own
+// listener. This shows whether an option that a program sets before bind(2) was lost: gunicorn without its TCP_NODELAY
+// reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
 func kept(ctx context.Context, b *bench) error {
 	var series []*result.Comparison
 	servers := rig.Servers()
@@ -21,7 +22,8 @@ func kept(ctx context.Context, b *bench) error {
 		if b.Quick && i > 0 {
 			add = func(c result.Comparison) *result.Comparison { b.skip(c); return nil }
 		}
-		series = append(series, add(result.Comparison{Name: "kept-connections/" + s.Name, Unit: "requests/s", Better: result.More, OurSide: sideOurs, PeerSide: sideBare,
+		series = append(series, add(result.Comparison{Name: "kept-connections/" + s.Name, Unit: "requests/s",
+			Better: result.More, OurSide: sideOurs, PeerSide: sideBare,
 			What: "requests on 4 kept connections, 1 worker; the goal is a ratio of 0.97"}))
 	}
 	for i, s := range servers {
@@ -45,10 +47,10 @@ func keptOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) e
 	if err := b.same(ctx, "/", portOurs, portNative); err != nil {
 		return err
 	}
-	// A second at a time, and many of them: the goal is closer to one than the speed of a machine with neighbours is to itself.
+	// Many runs of one second: the difference between the goal and 1 is smaller than the noise of a shared machine.
 	for i := range b.Pairs * pick(b.Sizes, 4, 1) {
 		ports := []int{portOurs, portNative}
-		if i%2 == 1 { // take turns at who is measured first
+		if i%2 == 1 { // each side is measured first in half of the pairs
 			ports = []int{portNative, portOurs}
 		}
 		rps := map[int]float64{}

@@ -9,9 +9,9 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// cliStartup is what every command costs before it does anything.
+// cliStartup measures the start of commands that do almost nothing.
 func cliStartup(ctx context.Context, b *bench) error {
-	// PM2 starts its daemon with the first command, which is not what is measured.
+	// The first command starts PM2's daemon, which must not be measured.
 	if _, err := b.Run(ctx, rig.PM2Do("ping")...); err != nil {
 		return err
 	}
@@ -23,8 +23,9 @@ func cliStartup(ctx context.Context, b *bench) error {
 		{"help", []string{"clusterctl", "--help"}, rig.PM2Do("--help")},
 		{"ls", []string{"clusterctl", "ls"}, rig.PM2Do("ls")},
 	} {
-		series := b.add(result.Comparison{Name: "cli-startup/" + c.name, Unit: "ms", Better: result.Less, OurSide: c.ours[0] + " " + c.ours[1], PeerSide: "pm2 " + c.peer[len(c.peer)-1],
-			What: "a command that has nothing to do"})
+		series := b.add(result.Comparison{Name: "cli-startup/" + c.name, Unit: "ms", Better: result.Less,
+			OurSide: c.ours[0] + " " + c.ours[1], PeerSide: "pm2 " + c.peer[len(c.peer)-1],
+			What: "a command with almost no work"})
 		if err := b.commands(ctx, series, 3, c.ours, c.peer); err != nil {
 			return err
 		}
@@ -32,7 +33,7 @@ func cliStartup(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// commands measures two commands in turn; a figure is the median of n runs.
+// commands measures two commands in turn. A figure is the median of n runs.
 func (b *bench) commands(ctx context.Context, c *result.Comparison, n int, ours, peer []string) error {
 	for range b.Pairs {
 		var ms []float64
@@ -48,40 +49,43 @@ func (b *bench) commands(ctx context.Context, c *result.Comparison, n int, ours,
 	return nil
 }
 
-// sleepers are n processes that do nothing: what starts and lists them is measured, not they.
+// sleepers are n processes that do nothing, because only starting and listing them is measured.
 type sleepers struct {
 	name string
 	n    int
 }
 
 func (s sleepers) install(flags ...string) []string {
-	return slices.Concat([]string{"clusterctl", "install", s.name, "--no-listen", "-i", fmt.Sprint(s.n)}, flags, []string{"--", "/bin/sleep", "infinity"})
+	return slices.Concat([]string{"clusterctl", "install", s.name, "--no-listen", "-i", fmt.Sprint(s.n)}, flags,
+		[]string{"--", "/bin/sleep", "infinity"})
 }
 
-// ecosystem writes PM2's description of the same. In fork mode PM2 runs any program.
+// ecosystem writes PM2's description of the same processes. In fork mode, PM2 runs any program.
 func (s sleepers) ecosystem(ctx context.Context, b *bench) (path string, err error) {
 	path = fmt.Sprintf("%s/%s.json", rig.Dir, s.name)
-	text := fmt.Sprintf(`{"apps":[{"name":%q,"script":"/bin/sleep","args":"infinity","interpreter":"none","exec_mode":"fork","instances":%d}]}`, s.name, s.n)
+	text := fmt.Sprintf(`{"apps":[{"name":%q,"script":"/bin/sleep","args":"infinity","interpreter":"none",`+
+		`"exec_mode":"fork","instances":%d}]}`, s.name, s.n)
 	_, err = b.Run(ctx, "sh", "-c", `printf %s "$1" > "$2"`, "sh", text, path)
 	return path, err
 }
 
-// sleeping fails unless so many processes are named sleep.
+// sleeping returns an error unless the given number of processes is named sleep.
 func (b *bench) sleeping(ctx context.Context, want int) error {
 	u, err := b.Usage(ctx, false, "name:sleep")
 	if err == nil && u[0].Processes != want {
-		err = fmt.Errorf("%d processes sleep, want %d", u[0].Processes, want)
+		err = fmt.Errorf("%d processes are named sleep, want %d", u[0].Processes, want)
 	}
 	return err
 }
 
-// listLatency adds processes to both sides and lists them, as people see them and as programs do.
+// listLatency adds processes to both sides and lists them, for people and as JSON.
 func listLatency(ctx context.Context, b *bench) error {
 	total := 0
 	for _, n := range []int{10, 100, 500} {
 		of := func(variant, ours, peer string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("list-latency/%d%s", n, variant), Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer,
-				What: fmt.Sprintf("listing %d processes that run", n)}
+			return result.Comparison{Name: fmt.Sprintf("list-latency/%d%s", n, variant), Unit: "ms", Better: result.Less,
+				OurSide: ours, PeerSide: peer,
+				What: fmt.Sprintf("listing %d running processes", n)}
 		}
 		table, json := of("", "clusterctl ls", "pm2 ls"), of("-json", "clusterctl ls --json", "pm2 jlist")
 		if b.Quick && n > 100 {
@@ -96,7 +100,7 @@ func listLatency(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		// The sandbox is no matter to a list, and 400 of them at once take a while.
+		// The sandbox does not affect a list, and creating 400 of them at once takes long.
 		for _, argv := range [][]string{s.install("--sandbox", "off", "--settle", "0s"), rig.PM2Do("start", path)} {
 			if _, err := b.Run(ctx, argv...); err != nil {
 				return err
@@ -107,7 +111,7 @@ func listLatency(ctx context.Context, b *bench) error {
 		}
 		runs := 3
 		if n > 100 {
-			runs = 1 // of a second and more
+			runs = 1 // each takes more than a second
 		}
 		if err := b.commands(ctx, ct, runs, []string{"clusterctl", "ls"}, rig.PM2Do("ls")); err != nil {
 			return err
@@ -119,18 +123,22 @@ func listLatency(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// start100 starts a hundred processes from nothing, and takes them away again.
+// start100 starts a hundred processes and removes them.
 func start100(ctx context.Context, b *bench) error {
 	of := func(variant, what, ours, peer string) *result.Comparison {
 		if b.Quick {
-			b.skip(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer, What: what})
+			b.skip(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours,
+				PeerSide: peer, What: what})
 			return nil
 		}
-		return b.add(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours, PeerSide: peer, What: what})
+		return b.add(result.Comparison{Name: "start-100/" + variant, Unit: "ms", Better: result.Less, OurSide: ours,
+			PeerSide: peer, What: what})
 	}
-	plain := of("defaults", "the command that installs and starts 100 processes, as it is typed; ours waits for a second to see that they stay alive", "clusterctl install", "pm2 start")
-	bare := of("settle-0", "the same without that second", "clusterctl install --settle 0s", "pm2 start")
-	off := of("sandbox-off", "the same, and without the sandbox, which PM2 does not have", "clusterctl install --settle 0s --sandbox off", "pm2 start")
+	plain := of("defaults", "the command that installs and starts 100 processes, with defaults; "+
+		"ours waits a second to check that they stay alive", "clusterctl install", "pm2 start")
+	bare := of("settle-0", "the same without this wait", "clusterctl install --settle 0s", "pm2 start")
+	off := of("sandbox-off", "the same without this wait and without the sandbox, which PM2 does not have",
+		"clusterctl install --settle 0s --sandbox off", "pm2 start")
 	away := of("away", "the command that stops and removes them", "clusterctl uninstall", "pm2 delete")
 	if b.Quick {
 		return nil
@@ -147,7 +155,8 @@ func start100(ctx context.Context, b *bench) error {
 	for range b.Pairs {
 		var up, down []float64
 		for _, side := range [][2][]string{
-			{s.install("--settle", "1s"), ours}, {rig.PM2Do("start", path), peer}, {s.install("--settle", "0s"), ours}, {s.install("--settle", "0s", "--sandbox", "off"), ours},
+			{s.install("--settle", "1s"), ours}, {rig.PM2Do("start", path), peer}, {s.install("--settle", "0s"), ours},
+			{s.install("--settle", "0s", "--sandbox", "off"), ours},
 		} {
 			t, err := b.Time(ctx, 1, side[0]...)
 			if err != nil {
@@ -170,13 +179,16 @@ func start100(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// scaleUp goes from 2 to 8 workers, until the last of the new ones listens. The program itself says so, by a datagram.
+// scaleUp scales from 2 to 8 workers and measures until the last new worker listens. The workers report this by a
+// datagram.
 func scaleUp(ctx context.Context, b *bench) error {
 	const from, to = 2, 8
 	of := func(variant, what string) *result.Comparison {
-		return b.add(result.Comparison{Name: "scale-up/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2, What: what})
+		return b.add(result.Comparison{Name: "scale-up/" + variant, Unit: "ms", Better: result.Less, OurSide: sideOurs,
+			PeerSide: sidePM2, What: what})
 	}
-	ready, command := of("listening", "from 2 to 8 workers, until all of them listen"), of("command", "the same, until the command comes back, which with PM2 is before they listen")
+	ready, command := of("listening", "from 2 to 8 workers, until all of them listen"), of("command",
+		"the same, until the command returns, which with PM2 is before they listen")
 	app := hello(from)
 	app.Env = []string{fmt.Sprintf("TELL=%d", portTell)}
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
@@ -194,7 +206,7 @@ func scaleUp(ctx context.Context, b *bench) error {
 				Command float64 `json:"command_ms"`
 				Ready   float64 `json:"ready_ms"`
 			}
-			args := append([]string{"told", "-port", fmt.Sprint(portTell), "-n", fmt.Sprint(to - from), "--"}, side[0]...)
+			args := append([]string{"ready", "-port", fmt.Sprint(portTell), "-n", fmt.Sprint(to - from), "--"}, side[0]...)
 			if err := b.Inside(ctx, &t, args...); err != nil {
 				return err
 			}
@@ -209,7 +221,7 @@ func scaleUp(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// scaleCommands are ours, or those of systemctl where there is no command of ours.
+// scaleCommands returns commands of clusterctl, or of systemctl if clusterctl has no command for this.
 func scaleCommands(ctx context.Context, b *bench, app string, from, to int) (up, down []string) {
 	if b.Help(ctx, "scale") != "" {
 		return []string{"clusterctl", "scale", app, fmt.Sprint(to)}, []string{"clusterctl", "scale", app, fmt.Sprint(from)}
@@ -222,15 +234,16 @@ func scaleCommands(ctx context.Context, b *bench, app string, from, to int) (up,
 	return up, down
 }
 
-// memory takes the proportional set size: what is shared counts in parts.
+// memory measures the proportional set size (PSS), which divides shared memory among the processes.
 func memory(ctx context.Context, b *bench) error {
 	for _, workers := range []int{1, 8, 32} {
 		of := func(variant, what string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("memory/%d%s", workers, variant), Unit: "MB", Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2,
+			return result.Comparison{Name: fmt.Sprintf("memory/%d%s", workers, variant), Unit: "MB", Better: result.Less,
+				OurSide: sideOurs, PeerSide: sidePM2,
 				What: fmt.Sprintf("%s, %d workers, idle (PSS)", what, workers)}
 		}
-		all := of("", "the workers and everything that supervises them")
-		alone := of("-supervision", "what is not the program: PM2's daemon; our shims, and by how much PID 1 and the journal have grown")
+		all := of("", "the workers and their supervisors")
+		alone := of("-supervision", "memory besides the program: PM2's daemon; our shims and the growth of PID 1 and journald")
 		if b.Quick && workers > 1 {
 			b.skip(all)
 			b.skip(alone)
@@ -243,13 +256,13 @@ func memory(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// system are the processes of systemd that do more with more units.
+// system returns the selectors of systemd's processes that need more memory with more units.
 func system() []string { return []string{"pid:1", "name:systemd-journal"} }
 
 func memoryOf(ctx context.Context, b *bench, workers int, all, alone *result.Comparison) error {
 	const mb = 1024
 	app := hello(workers)
-	// The program by itself is a reference for both sides, and no side: once is enough.
+	// The program without a supervisor is only a reference for both sides, so it is measured once.
 	plain, err := memoryBare(ctx, b, app.On(portReusePort))
 	if err != nil {
 		return err
@@ -283,11 +296,12 @@ func memoryOf(ctx context.Context, b *bench, workers int, all, alone *result.Com
 		overOurs = append(overOurs, (u[2].PSS+grown-plain)/mb/float64(workers))
 		overPM2 = append(overPM2, (pm2[0].PSS-plain)/mb/float64(workers))
 	}
-	note(all, "the same workers alone: %.1f MB; over that, for each worker: %.1f MB and %.1f MB", plain/mb, median(overOurs), median(overPM2))
+	note(all, "the same workers without a supervisor: %.1f MB; additional memory per worker: %.1f MB and %.1f MB",
+		plain/mb, median(overOurs), median(overPM2))
 	return nil
 }
 
-// memoryPM2 gives what PM2 and its workers hold, and the daemon alone.
+// memoryPM2 returns the memory of PM2 with its workers, and of the daemon alone.
 func memoryPM2(ctx context.Context, b *bench, app rig.App) ([]rig.Usage, error) {
 	if err := b.PM2(ctx, app); err != nil {
 		return nil, err
@@ -303,7 +317,7 @@ func memoryPM2(ctx context.Context, b *bench, app rig.App) ([]rig.Usage, error) 
 	return u, err
 }
 
-// memoryBare gives what the workers hold by themselves.
+// memoryBare returns the memory of the workers without a supervisor.
 func memoryBare(ctx context.Context, b *bench, app rig.App) (float64, error) {
 	app.Name = "bare"
 	if err := b.ReusePort(ctx, app); err != nil {

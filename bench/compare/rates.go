@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// sidePort is a side, its name in a variant, and its port.
+// sidePort is a side with its name in variants and its port.
 type sidePort struct {
 	name, short string
 	port        int
@@ -23,10 +23,12 @@ func rates(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// ratesOf measures all sides with a number of workers. They stand beside each other, those that are not measured idle.
+// ratesOf measures all sides with a number of workers. All sides run at the same time, and the sides that are not
+// being measured are idle.
 func ratesOf(ctx context.Context, b *bench, workers int) error {
 	sides := []sidePort{
-		{sideOurs, "", portOurs}, {sidePM2, "pm2", portPM2}, {sideCluster, "cluster", portCluster}, {sideReusePort, "reuseport", portReusePort},
+		{sideOurs, "", portOurs}, {sidePM2, "pm2", portPM2}, {sideCluster, "cluster", portCluster},
+		{sideReusePort, "reuseport", portReusePort},
 	}
 	if workers == 2 && !b.Quick {
 		sides = append(sides, sidePort{sideNginx, "nginx", portNginx})
@@ -35,14 +37,15 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 		name, what string
 		keep       bool
 	}{
-		{"new-connections-rps", "a connection for each request, 16 at a time", false},
+		{"new-connections-rps", "a new connection for each request, 16 at a time", false},
 		{"keepalive-rps", "requests on 16 kept connections", true},
 	}
 	series := make([][]*result.Comparison, len(kinds))
 	for i, k := range kinds {
 		for _, s := range sides[1:] {
-			series[i] = append(series[i], b.add(result.Comparison{Name: fmt.Sprintf("%s/%d-%s", k.name, workers, s.short), Unit: "requests/s", Better: result.More,
-				OurSide: sideOurs, PeerSide: s.name, What: fmt.Sprintf("%s, %d workers", k.what, workers)}))
+			series[i] = append(series[i],
+				b.add(result.Comparison{Name: fmt.Sprintf("%s/%d-%s", k.name, workers, s.short), Unit: "requests/s", Better: result.More,
+					OurSide: sideOurs, PeerSide: s.name, What: fmt.Sprintf("%s, %d workers", k.what, workers)}))
 		}
 	}
 	if err := startSides(ctx, b, hello(workers), sides); err != nil {
@@ -71,7 +74,8 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 	}
 	for i := range kinds {
 		for j, c := range series[i] {
-			note(c, "99th percentile of the latency: %.1f ms and %.1f ms; errors that wrk saw: %d and %d", median(p99[i][0]), median(p99[i][j+1]), failed[i][0], failed[i][j+1])
+			note(c, "99th percentile of the latency: %.1f ms and %.1f ms; errors in wrk: %d and %d", median(p99[i][0]),
+				median(p99[i][j+1]), failed[i][0], failed[i][j+1])
 		}
 	}
 	if workers != 2 || b.Quick {
@@ -80,7 +84,7 @@ func ratesOf(ctx context.Context, b *bench, workers int) error {
 	return autocannon(ctx, b)
 }
 
-// startSides starts an app on each of the sides, and sees that all give the same bytes.
+// startSides starts an app on each of the sides, and checks that all return the same bytes.
 func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) error {
 	var ports []int
 	for _, s := range sides {
@@ -101,7 +105,7 @@ func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) er
 			a.Name = fmt.Sprintf("nginx%d", app.Workers)
 			err = b.Nginx(ctx, a, portBehindNginx)
 		default:
-			err = fmt.Errorf("no side has port %d", s.port)
+			err = fmt.Errorf("no side uses port %d", s.port)
 		}
 		if err != nil {
 			return err
@@ -111,16 +115,19 @@ func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) er
 	return b.same(ctx, "/", ports...)
 }
 
-// dropSides makes room for the next number of workers. What fails here makes the next start fail, which is reported.
+// dropSides removes the sides before the next number of workers. An error here makes the next start fail, which is
+// reported.
 func dropSides(ctx context.Context, b *bench) {
 	_, _ = b.Run(ctx, "clusterctl", "uninstall", "--yes", "hello")
 	_, _ = b.Run(ctx, rig.PM2Do("delete", "all")...)
 	_, _ = b.Run(ctx, "systemctl", "stop", "bench-*")
 }
 
-// autocannon is here because its figures are the ones that are quoted. It costs more CPU than what it measures.
+// autocannon compares clusterctl and PM2 with autocannon, because its figures are often quoted. It uses more CPU than
+// the servers that it measures.
 func autocannon(ctx context.Context, b *bench) error {
-	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More, OurSide: sideOurs, PeerSide: sidePM2,
+	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More,
+		OurSide: sideOurs, PeerSide: sidePM2,
 		What: "the same as 2-pm2, with autocannon as the client"})
 	for range b.Pairs {
 		var rps []float64
@@ -131,7 +138,7 @@ func autocannon(ctx context.Context, b *bench) error {
 			}
 			rps = append(rps, r.RPS)
 			if r.Errors > 0 {
-				note(c, "autocannon saw %d errors on port %d", r.Errors, port)
+				note(c, "autocannon reported %d errors on port %d", r.Errors, port)
 			}
 		}
 		b.pair(c, rps[0], rps[1])
@@ -139,20 +146,21 @@ func autocannon(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// syscallOverhead compares two kinds of worker of ours: one that binds as ever, and lives with the shim's filter and
-// notifier, and one that takes the listener by itself.
+// syscallOverhead compares two kinds of our workers: an unmodified worker that calls bind(2) and runs with the shim's
+// filter and notifier, and a worker that uses the inherited listener itself.
 func syscallOverhead(ctx context.Context, b *bench) error {
 	const adopted, native = "adopted worker", "native worker"
 	of := func(variant, what, unit string, better result.Better) *result.Comparison {
-		return b.add(result.Comparison{Name: "syscall-overhead/" + variant, What: what, Unit: unit, Better: better, OurSide: adopted, PeerSide: native})
+		return b.add(result.Comparison{Name: "syscall-overhead/" + variant, What: what, Unit: unit, Better: better,
+			OurSide: adopted, PeerSide: native})
 	}
 	series := []*result.Comparison{
-		of("new-connections", "a connection for each request, 16 at a time, 2 workers", "requests/s", result.More),
+		of("new-connections", "a new connection for each request, 16 at a time, 2 workers", "requests/s", result.More),
 		of("keepalive", "requests on 16 kept connections, 2 workers", "requests/s", result.More),
 	}
 	cost := []*result.Comparison{
-		of("new-connections-cpu", "CPU time of workers and notifiers for each of these requests", "µs", result.Less),
-		of("keepalive-cpu", "CPU time of workers and notifiers for each of these requests", "µs", result.Less),
+		of("new-connections-cpu", "CPU time of workers and notifiers per request", "µs", result.Less),
+		of("keepalive-cpu", "CPU time of workers and notifiers per request", "µs", result.Less),
 	}
 	a := hello(2).On(portOurs)
 	if err := b.Ours(ctx, a); err != nil {
@@ -183,7 +191,7 @@ func syscallOverhead(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// costOf sends load to a port and says what some processes have used meanwhile.
+// costOf sends load to a port and returns the CPU time and context switches of processes during the load.
 func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool, selector string) (rig.Usage, rig.Rate, error) {
 	before, err := b.Usage(ctx, false, selector)
 	if err != nil {
@@ -204,14 +212,16 @@ func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool,
 	return u, r, nil
 }
 
-// herd shows what idle workers cost that all wait on one listener: each new connection may wake more of them than one.
+// herd measures the cost of idle workers that wait on one listener: each new connection may wake several of them.
 func herd(ctx context.Context, b *bench) error {
 	for _, workers := range []int{2, 8, 32, 64} {
 		of := func(variant, what, unit string) result.Comparison {
-			return result.Comparison{Name: fmt.Sprintf("herd/%d-%s", workers, variant), Unit: unit, Better: result.Less, OurSide: sideOurs, PeerSide: sidePM2,
-				What: fmt.Sprintf("%s, one connection at a time, %d workers, nearly all idle", what, workers)}
+			return result.Comparison{Name: fmt.Sprintf("herd/%d-%s", workers, variant), Unit: unit, Better: result.Less,
+				OurSide: sideOurs, PeerSide: sidePM2,
+				What: fmt.Sprintf("%s, one connection at a time, %d workers, most of them idle", what, workers)}
 		}
-		cpu, switches := of("cpu", "CPU time of all processes of the side for each new connection", "µs"), of("switches", "context switches for each new connection", "")
+		cpu, switches := of("cpu", "CPU time of all processes of the side per new connection", "µs"), of("switches",
+			"context switches per new connection", "")
 		if b.Quick && workers > 8 {
 			b.skip(cpu)
 			b.skip(switches)
@@ -251,7 +261,7 @@ func herdOf(ctx context.Context, b *bench, workers int, cpu, switches *result.Co
 		b.pair(cpu, c[0], c[1])
 		b.pair(switches, s[0], s[1])
 	}
-	note(cpu, "requests/s one after the other, medians: %.0f and %.0f", median(rps[0]), median(rps[1]))
+	note(cpu, "median rates of sequential requests: %.0f/s and %.0f/s", median(rps[0]), median(rps[1]))
 	if _, err := b.Run(ctx, "clusterctl", "uninstall", "--yes", app.Name); err != nil {
 		return err
 	}

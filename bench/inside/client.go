@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// answer is what a server said.
+// answer is a response of a server.
 type answer struct {
 	Status int    `json:"status"`
 	Worker string `json:"-"`
 	Body   string `json:"body"`
 }
 
-// client is one connection. It never tries again.
+// client is one connection. It never retries.
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -39,7 +39,7 @@ func dial(port int, deadline time.Time) (*client, error) {
 
 func (c *client) close() { c.conn.Close() }
 
-// get sends one request and reads its answer to the end. closing says that the server will close the connection.
+// get sends one request and reads the complete response. closing reports whether the server will close the connection.
 func (c *client) get(path string, keep bool) (a answer, closing bool, err error) {
 	connection := "close"
 	if keep {
@@ -60,8 +60,8 @@ func (c *client) get(path string, keep bool) (a answer, closing bool, err error)
 	return answer{r.StatusCode, r.Header.Get("X-Worker"), string(b)}, r.Close, nil
 }
 
-// once asks on a connection of its own.
-func once(port int, path string, deadline time.Time) (answer, error) {
+// getOnce sends one request on a new connection.
+func getOnce(port int, path string, deadline time.Time) (answer, error) {
 	c, err := dial(port, deadline)
 	if err != nil {
 		return answer{}, err
@@ -71,25 +71,26 @@ func once(port int, path string, deadline time.Time) (answer, error) {
 	return a, err
 }
 
-// refusedPause is between a refused connection and the next, and patience how long one that was made may go without an
-// answer before another is tried beside it: a connection that a dying server has taken is never answered.
+// refusedPause is the pause after a refused connection. patience is the time after which another connection is tried
+// in parallel, because a connection that a dying server has accepted never gets a response. parallel is the maximum
+// number of connections.
 const (
 	refusedPause = 500 * time.Microsecond
 	patience     = 50 * time.Millisecond
-	abreast      = 4
+	parallel     = 4
 )
 
-// firstAnswer asks until somebody of whom the caller approves has answered, and says when. It keeps at most a few
-// connections waiting: a queue of them would be work for the worker that is just starting.
+// firstAnswer sends requests until approve accepts a response, and returns the time of that response. Only a few
+// connections wait at a time, because a longer queue would be extra work for the new worker.
 func firstAnswer(port int, path string, deadline time.Time, approve func(answer) bool) (time.Time, error) {
 	type result struct {
 		at  time.Time
 		a   answer
 		err error
 	}
-	results := make(chan result, abreast)
+	results := make(chan result, parallel)
 	ask := func() {
-		a, err := once(port, path, deadline)
+		a, err := getOnce(port, path, deadline)
 		results <- result{time.Now(), a, err}
 	}
 	waiting := 1
@@ -110,16 +111,16 @@ func firstAnswer(port int, path string, deadline time.Time, approve func(answer)
 				go ask()
 			}
 		case <-time.After(patience):
-			if waiting < abreast {
+			if waiting < parallel {
 				waiting++
 				go ask()
 			}
 		}
 	}
-	return time.Time{}, fmt.Errorf("nobody answers on port %d: %w", port, errors.Join(last, errors.New("out of time")))
+	return time.Time{}, fmt.Errorf("no response on port %d: %w", port, errors.Join(last, errors.New("timeout")))
 }
 
-// awaitCommand waits until a port answers.
+// awaitCommand waits until a port responds.
 func awaitCommand(args []string) (any, error) {
 	f := flags("await")
 	port := f.Int("port", 0, "")
@@ -132,7 +133,7 @@ func awaitCommand(args []string) (any, error) {
 	return struct{}{}, err
 }
 
-// fetchCommand gives what a port answers, to be compared with another.
+// fetchCommand prints the response of a port, so that it can be compared with another one.
 func fetchCommand(args []string) (any, error) {
 	f := flags("fetch")
 	port := f.Int("port", 0, "")
@@ -140,5 +141,5 @@ func fetchCommand(args []string) (any, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	return once(*port, *path, time.Now().Add(10*time.Second))
+	return getOnce(*port, *path, time.Now().Add(10*time.Second))
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// crashCommand kills the one worker behind a port with SIGKILL, and measures until another one has answered:
-// crash -port 8080 -n 3 -pause 300ms. The pause is before each kill.
+// crashCommand kills the only worker of a port with SIGKILL, and measures the time until another worker responds: crash
+// -port 8080 -n 3 -pause 300ms. The pause is before each kill.
 func crashCommand(args []string) (any, error) {
 	f := flags("crash")
 	port := f.Int("port", 0, "")
@@ -21,13 +21,13 @@ func crashCommand(args []string) (any, error) {
 	var t timings
 	for range *n {
 		time.Sleep(*pause)
-		a, err := once(*port, "/", time.Now().Add(10*time.Second))
+		a, err := getOnce(*port, "/", time.Now().Add(10*time.Second))
 		if err != nil {
 			return nil, err
 		}
 		pid, err := strconv.Atoi(a.Worker)
 		if err != nil || pid <= 1 {
-			return nil, fmt.Errorf("%q is no worker", a.Worker)
+			return nil, fmt.Errorf("%q is not the PID of a worker", a.Worker)
 		}
 		begin := time.Now()
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -42,8 +42,8 @@ func crashCommand(args []string) (any, error) {
 	return t, nil
 }
 
-// bareCommand starts a program by itself and measures until it has answered: bare -port 8080 -n 3 -- node hello.js. This is
-// the least that any supervisor can need.
+// bareCommand starts a program without a supervisor and measures the time until it responds: bare -port 8080 -n 3 -- node
+// hello.js. No supervisor can need less time.
 func bareCommand(args []string) (any, error) {
 	f := flags("bare")
 	port := f.Int("port", 0, "")
@@ -63,7 +63,8 @@ func bareCommand(args []string) (any, error) {
 		if err := cmd.Start(); err != nil {
 			return nil, done(err)
 		}
-		at, err := firstAnswer(*port, "/", begin.Add(20*time.Second), func(a answer) bool { return a.Worker == strconv.Itoa(cmd.Process.Pid) })
+		at, err := firstAnswer(*port, "/", begin.Add(20*time.Second),
+			func(a answer) bool { return a.Worker == strconv.Itoa(cmd.Process.Pid) })
 		kill := errors.Join(cmd.Process.Kill(), done(nil))
 		_ = cmd.Wait() // killed
 		if err := errors.Join(err, kill); err != nil {

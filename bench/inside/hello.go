@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// helloCommand is an ordinary HTTP server in Go, with the answer of hello.js.
+// helloCommand runs an ordinary HTTP server in Go with the same response as hello.js.
 func helloCommand(args []string) (any, error) {
 	f := flags("hello")
 	port := f.Int("port", 0, "")

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// call runs a subcommand and reads what it prints.
+// call runs a subcommand and decodes its output.
 func call[T any](t *testing.T, args ...string) T {
 	t.Helper()
 	var b strings.Builder
@@ -28,12 +28,12 @@ func call[T any](t *testing.T, args ...string) T {
 	}
 	var v T
 	if err := json.Unmarshal([]byte(b.String()), &v); err != nil {
-		t.Fatalf("%s: %v", b.String(), err)
+		t.Fatalf("%s: error %v", b.String(), err)
 	}
 	return v
 }
 
-// serve answers as a number of workers in turn, one connection each.
+// serve starts a server that responds as a number of workers in turn.
 func serve(t *testing.T, workers int) string {
 	t.Helper()
 	var n atomic.Int64
@@ -55,15 +55,15 @@ func serve(t *testing.T, workers int) string {
 func TestTime(t *testing.T) {
 	got := call[timings](t, "time", "-n", "3", "--", "sleep", "0.01")
 	if len(got.MS) != 3 || slices.Min(got.MS) < 10 {
-		t.Errorf("%v", got.MS)
+		t.Errorf("got %v", got.MS)
 	}
 	err := dispatch([]string{"time", "--", "sh", "-c", "echo no such app >&2; exit 3"}, &strings.Builder{})
 	if err == nil || !strings.Contains(err.Error(), "exit status 3: no such app") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-func TestTold(t *testing.T) {
+func TestReady(t *testing.T) {
 	t.Parallel()
 	tell := func(out io.Writer, flags ...string) error {
 		for {
@@ -73,10 +73,10 @@ func TestTold(t *testing.T) {
 			}
 			port := strconv.Itoa(l.LocalAddr().(*net.UDPAddr).Port)
 			l.Close()
-			// The same worker twice is one.
+			// Two datagrams of the same worker count as one.
 			script := "for w in 1 1 2; do echo -n $w > /dev/udp/127.0.0.1/" + port + "; done; sleep 1"
-			err = dispatch(slices.Concat([]string{"told", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
-			if !errors.Is(err, syscall.EADDRINUSE) { // or somebody else was given the port since
+			err = dispatch(slices.Concat([]string{"ready", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
+			if !errors.Is(err, syscall.EADDRINUSE) { // otherwise another process got the port in the meantime
 				return err
 			}
 		}
@@ -85,43 +85,43 @@ func TestTold(t *testing.T) {
 	if err := tell(&b, "-n", "2"); err != nil {
 		t.Fatal(err)
 	}
-	var got told
+	var got readyTimes
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil || got.Command < 1000 || got.Ready <= 0 || got.Ready >= got.Command {
-		t.Errorf("%s: %v", b.String(), err)
+		t.Errorf("%s: error %v", b.String(), err)
 	}
-	if err := tell(io.Discard, "-n", "3", "-timeout", "5s"); err == nil || !strings.Contains(err.Error(), "2 of 3 workers listen") {
-		t.Errorf("%v", err)
+	if err := tell(io.Discard, "-n", "3", "-timeout", "5s"); err == nil || !strings.Contains(err.Error(), "only 2 of 3 workers listen") {
+		t.Errorf("got error %v", err)
 	}
 }
 
 func TestFetch(t *testing.T) {
 	if got := call[answer](t, "fetch", "-port", serve(t, 1)); got.Status != 200 || got.Body != "hello\n" {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
 func TestSpread(t *testing.T) {
 	got := call[counts](t, "spread", "-port", serve(t, 4), "-n", "40", "-gap", "1ms")
 	if !slices.Equal(got.Connections, []int{10, 10, 10, 10}) || got.Failed != 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
-func TestPile(t *testing.T) {
-	got := call[counts](t, "pile", "-port", serve(t, 1), "-clients", "8", "-around", "50ms", "--", "true")
+func TestSpreadAfter(t *testing.T) {
+	got := call[counts](t, "spread-after", "-port", serve(t, 1), "-clients", "8", "-around", "50ms", "--", "true")
 	if !slices.Equal(got.Connections, []int{8}) || got.Failed != 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
 func TestLight(t *testing.T) {
 	got := call[light](t, "light", "-port", serve(t, 1), "-for", "200ms", "-rate", "100")
 	if len(got.MS) != 20 || got.Failed != 0 || got.Heavy == 0 || !slices.IsSorted(got.MS) {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
-// TestBare: what is measured includes the start of the program, and a refused connection is tried again.
+// TestBare checks that the time includes the start of the program, and that a refused connection is retried.
 func TestBare(t *testing.T) {
 	port := reserve(t)
 	const program = `
@@ -134,12 +134,12 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()`
 	got := call[timings](t, "bare", "-port", port, "-n", "2", "--", "python3", "-c", program, port)
 	if len(got.MS) != 2 || slices.Min(got.MS) < 100 {
-		t.Errorf("%v", got.MS)
+		t.Errorf("got %v", got.MS)
 	}
 }
 
-// reserve gives a port that nobody listens on and that nobody is given by chance: it stays bound. That does not keep off a
-// program that sets SO_REUSEADDR and asks for it (ip(7) and socket(7)).
+// reserve returns a port without a listener that no other program gets by chance, because it stays bound. A program that
+// sets SO_REUSEADDR can still bind it (ip(7) and socket(7)).
 func reserve(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -161,11 +161,11 @@ func reserve(t *testing.T) string {
 func TestParseStat(t *testing.T) {
 	p, err := parseStat("12 (a) b ( c) S 7 12 12 0\n")
 	if err != nil || p.pid != 12 || p.parent != 7 || p.name != "a) b ( c" {
-		t.Errorf("%+v %v", p, err)
+		t.Errorf("got %+v, error %v", p, err)
 	}
 	for _, s := range []string{"", "12 name S 7", "12 (x) S", "x (x) S 7"} {
 		if _, err := parseStat(s); err == nil {
-			t.Errorf("%q is read", s)
+			t.Errorf("parseStat(%q) returned no error", s)
 		}
 	}
 }
@@ -181,15 +181,16 @@ func TestChoose(t *testing.T) {
 		t.Fatal(err)
 	}
 	for selector, want := range map[string][]int{
-		"cgroup:a.slice": {10, 11}, "tree:" + file: {20, 21, 22}, "pidfile:" + file: {20}, "pid:1": {1}, "name:node": {10, 21}, "exe:shim": {11}, "all": {1, 10, 11, 20, 21, 22},
+		"cgroup:a.slice": {10, 11}, "tree:" + file: {20, 21, 22}, "pidfile:" + file: {20}, "pid:1": {1},
+		"name:node": {10, 21}, "exe:shim": {11}, "all": {1, 10, 11, 20, 21, 22},
 	} {
 		if got, err := choose(all, selector); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %v %v", selector, got, err)
+			t.Errorf("%s: got %v, error %v", selector, got, err)
 		}
 	}
 	for _, selector := range []string{"cgroup:none", "name:none", "exe:none", "tree:/nowhere", "other:1", "pid:x"} {
 		if got, err := choose(all, selector); err == nil {
-			t.Errorf("%s: %v", selector, got)
+			t.Errorf("%s: got %v", selector, got)
 		}
 	}
 }
@@ -199,7 +200,7 @@ func TestUsage(t *testing.T) {
 	}
 	got := call[[]usage](t, "usage", "-pss", "pid:"+strconv.Itoa(os.Getpid()))
 	if len(got) != 1 || got[0].Processes != 1 || got[0].PSS < 500 || got[0].CPU < 10_000 || got[0].Switches == 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -215,7 +216,7 @@ func TestInFiles(t *testing.T) {
 			return
 		}
 		defer f.Close()
-		// In two parts: half a line is not one yet.
+		// In two parts, because an incomplete line must not be counted.
 		for _, part := range []string{"x 1", " .\nx 2 .\n"} {
 			time.Sleep(20 * time.Millisecond)
 			_, _ = f.WriteString(part)
@@ -223,11 +224,11 @@ func TestInFiles(t *testing.T) {
 	}()
 	n, _, err := inFiles(filepath.Join(dir, "*.log"), "x", 3)
 	if err != nil || n != 3 {
-		t.Errorf("%d lines, %v", n, err)
+		t.Errorf("got %d lines, error %v", n, err)
 	}
 }
 
-// TestFollow: the follower is a shell that shows what the server has written to a file.
+// TestFollow uses tail as the follower of a file that the server writes.
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f, err := os.Create(path)
@@ -245,6 +246,6 @@ func TestFollow(t *testing.T) {
 	port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]
 	got := call[followed](t, "logfollow", "-port", port, "-n", "3", "-burst", "100", "--", "tail", "-n", "0", "-F", path)
 	if len(got.MS) != 3 || got.Missed != 0 || got.Seen != 100 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 }

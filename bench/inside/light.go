@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// light is how light requests fared while others blocked the workers.
+// light is the result of light requests while other requests blocked the workers.
 type light struct {
-	MS     []float64 `json:"ms"` // of those that were answered, from the moment when they were due
+	MS     []float64 `json:"ms"` // of requests with a response, counted from the scheduled time
 	Failed int       `json:"failed"`
-	Heavy  int       `json:"heavy"` // blocking requests that were answered
+	Heavy  int       `json:"heavy"` // blocking requests with a response
 }
 
-// lightCommand sends light requests at a fixed rate, each on its own connection and each measured from when it was due,
-// while some clients ask for what blocks a worker, one request after the other:
-// light -port 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
+// lightCommand sends light requests at a fixed rate, each on its own connection, and measures each from its scheduled
+// time. At the same time, some clients send requests that block a worker, one after the other: light -port 8080 -light
+// /x -heavy / -clients 1 -rate 50 -for 5s.
 func lightCommand(args []string) (any, error) {
 	f := flags("light")
 	port := f.Int("port", 0, "")
@@ -35,14 +35,14 @@ func lightCommand(args []string) (any, error) {
 	for range *clients {
 		blocking.Go(func() {
 			for time.Now().Before(end) {
-				_, err := once(*port, *heavy, time.Now().Add(10*time.Second))
+				_, err := getOnce(*port, *heavy, time.Now().Add(10*time.Second))
 				mu.Lock()
 				if err == nil {
 					got.Heavy++
 				}
 				mu.Unlock()
 				if err != nil {
-					time.Sleep(10 * time.Millisecond) // the child dies by itself now and then
+					time.Sleep(10 * time.Millisecond) // the child sometimes exits
 				}
 			}
 		})
@@ -51,7 +51,7 @@ func lightCommand(args []string) (any, error) {
 		due := begin.Add(time.Duration(i) * time.Second / time.Duration(*rate))
 		time.Sleep(time.Until(due))
 		all.Go(func() {
-			_, err := once(*port, *path, due.Add(10*time.Second))
+			_, err := getOnce(*port, *path, due.Add(10*time.Second))
 			took := ms(time.Since(due))
 			mu.Lock()
 			defer mu.Unlock()

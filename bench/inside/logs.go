@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// quiet is how long nothing may come before what is still missing counts as lost.
+// quiet is the time without new lines after which missing lines count as lost.
 const quiet = 5 * time.Second
 
-// stored is how many lines of a burst were found where they are kept, and how long it took until they were.
+// stored is the number of lines of a burst that were stored, and the time until then.
 type stored struct {
 	Seconds float64 `json:"seconds"`
 	Lines   int     `json:"lines"`
 }
 
-// logWriteCommand lets a program write lines, and waits until they are where they are kept: in the journal (-app), or in
-// files (-files GLOB): logwrite -port 8080 -id x -n 100000 -app chatty.
+// logWriteCommand makes a program write lines, and waits until they are stored in the journal (-app) or in files (-files
+// GLOB): logwrite -port 8080 -id x -n 100000 -app chatty.
 func logWriteCommand(args []string) (any, error) {
 	f := flags("logwrite")
 	port := f.Int("port", 0, "")
@@ -43,7 +43,7 @@ func logWriteCommand(args []string) (any, error) {
 		lines, at, err := inFiles(*files, *id, *n)
 		return stored{at.Sub(begin).Seconds(), lines}, err
 	}
-	// Returns when journald has stored what it was sent before.
+	// --sync returns when journald has stored all lines that were sent before.
 	if out, err := exec.Command("journalctl", "--sync").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("journalctl --sync: %w: %s", err, out)
 	}
@@ -57,17 +57,17 @@ func logWriteCommand(args []string) (any, error) {
 }
 
 func write(port int, id string, n int) error {
-	a, err := once(port, fmt.Sprintf("/log?id=%s&n=%d", id, n), time.Now().Add(2*time.Minute))
+	a, err := getOnce(port, fmt.Sprintf("/log?id=%s&n=%d", id, n), time.Now().Add(2*time.Minute))
 	if err == nil && a.Status != 200 {
 		err = fmt.Errorf("status %d", a.Status)
 	}
 	if err != nil {
-		return fmt.Errorf("asking for %d lines: %w", n, err)
+		return fmt.Errorf("requesting %d lines: %w", n, err)
 	}
 	return nil
 }
 
-// countLines counts the lines of an id. Whatever stands before it on a line does not matter.
+// countLines returns the number of lines with an id, at any position in the line.
 func countLines(b []byte, id string) int {
 	n, mark := 0, []byte(id+" ")
 	for line := range bytes.Lines(b) {
@@ -78,23 +78,23 @@ func countLines(b []byte, id string) int {
 	return n
 }
 
-// inFiles reads files as they grow until they hold n lines of an id, or have not grown for a while, and says when they had
-// what they have.
+// inFiles reads growing files until they contain n lines of an id, or have not grown for some time. It returns the number of
+// lines and the time of the last growth.
 func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 	at = time.Now()
-	at0 := map[string]int64{}
+	offsets := map[string]int64{}
 	for time.Since(at) < quiet {
 		paths, err := filepath.Glob(glob)
 		if err != nil {
 			return 0, at, err
 		}
 		for _, p := range paths {
-			b, read, err := from(p, at0[p])
+			b, read, err := from(p, offsets[p])
 			if err != nil {
 				return 0, at, err
 			}
 			if read > 0 {
-				at0[p] += read
+				offsets[p] += read
 				lines += countLines(b, id)
 				at = time.Now()
 			}
@@ -102,12 +102,12 @@ func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 		if lines >= n {
 			return lines, at, nil
 		}
-		time.Sleep(2 * time.Millisecond) // a file says nothing by itself, and inotify would cost the writer
+		time.Sleep(2 * time.Millisecond) // polling, because inotify would slow down the writer
 	}
 	return lines, at, nil
 }
 
-// from reads the whole lines of a file behind an offset.
+// from returns the complete lines of a file after an offset.
 func from(path string, offset int64) ([]byte, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -122,15 +122,15 @@ func from(path string, offset int64) ([]byte, int64, error) {
 	return b, int64(len(b)), nil
 }
 
-// followed is what a follower has shown of single lines, and of a burst.
+// followed is the result of a follower for single lines and for a burst.
 type followed struct {
-	MS     []float64 `json:"ms"`     // from the request that makes a program write a line until the line is shown
-	Missed int       `json:"missed"` // single lines that were not shown
-	Seen   int       `json:"seen"`   // lines of the burst
+	MS     []float64 `json:"ms"`     // from the request for a line until the line is shown
+	Missed int       `json:"missed"` // number of single lines that were not shown
+	Seen   int       `json:"seen"`   // number of shown lines of the burst
 }
 
-// logFollowCommand starts a follower and measures how long a line takes to it:
-// logfollow -port 8080 -n 50 -burst 20000 -- journalctl -f …
+// logFollowCommand starts a follower and measures the time until it shows a line: logfollow -port 8080 -n 50 -burst 20000 --
+// journalctl -f …
 func logFollowCommand(args []string) (any, error) {
 	f := flags("logfollow")
 	port := f.Int("port", 0, "")
@@ -140,7 +140,7 @@ func logFollowCommand(args []string) (any, error) {
 		return nil, err
 	}
 	if f.NArg() == 0 {
-		return nil, errors.New("no command behind --")
+		return nil, errors.New("missing command after --")
 	}
 	cmd := exec.Command(f.Arg(0), f.Args()[1:]...)
 	out, err := cmd.StdoutPipe()
@@ -158,12 +158,12 @@ func logFollowCommand(args []string) (any, error) {
 		}
 	}()
 	got, err := follow(*port, *n, *burst, lines)
-	// It follows for ever. One that has a child of its own takes it along when it is asked first.
+	// The follower does not end by itself. SIGTERM first, so that it can end its own children.
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
 	for range lines {
 	}
-	_ = cmd.Wait() // by a signal
+	_ = cmd.Wait() // it ended by a signal
 	kill.Stop()
 	return got, err
 }
@@ -174,7 +174,8 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 		return got, err
 	}
 	for i := range n {
-		// Some followers look at fixed intervals. Always asking right behind such a look would measure the longest wait alone.
+		// Some followers poll at fixed intervals. Without varying pauses, each request could come just after a poll, and
+		// only the longest wait would be measured.
 		time.Sleep(time.Duration(i*173%500) * time.Millisecond)
 		id := fmt.Sprintf("bench-single-%d-", i)
 		begin := time.Now()
@@ -200,7 +201,7 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 	return got, nil
 }
 
-// warmUp writes lines until the follower shows one: only then does it follow.
+// warmUp writes lines until the follower shows one, because only then it is following.
 func warmUp(port int, lines <-chan string) error {
 	for i := range 100 {
 		id := fmt.Sprintf("bench-warm-%d-", i)
@@ -208,14 +209,14 @@ func warmUp(port int, lines <-chan string) error {
 			return err
 		}
 		if shown(lines, "bench-warm-", 1, 200*time.Millisecond) > 0 {
-			shown(lines, "nothing that is there", 1, 300*time.Millisecond) // those that are still on their way
+			shown(lines, "nothing that is there", 1, 300*time.Millisecond) // skips lines that are still on their way
 			return nil
 		}
 	}
-	return errors.New("the follower shows nothing")
+	return errors.New("the follower did not show any line")
 }
 
-// shown waits for n lines with a text, as long as lines keep coming, and says how many there were.
+// shown waits for n lines with a text, until no line has come for the time patience. It returns the number of these lines.
 func shown(lines <-chan string, text string, n int, patience time.Duration) int {
 	seen := 0
 	timer := time.NewTimer(patience)

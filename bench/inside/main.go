@@ -1,5 +1,6 @@
-// Command inside measures in the machine what would be blurred from outside: it runs beside the programs, in their network
-// and among their processes, and prints one JSON value. The harness copies it in and calls it; people do not.
+// Command inside measures from inside the machine, where the measurement is more precise: it runs next to the programs, in
+// their network and process namespace, and prints one JSON value. The benchmarks copy it into the machine and call it. It
+// is not meant for users.
 package main
 
 import (
@@ -21,14 +22,14 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"time", timeCommand},
-		{"told", toldCommand},
+		{"ready", readyCommand},
 		{"await", awaitCommand},
 		{"fetch", fetchCommand},
 		{"crash", crashCommand},
 		{"bare", bareCommand},
 		{"light", lightCommand},
 		{"spread", spreadCommand},
-		{"pile", pileCommand},
+		{"spread-after", spreadAfterCommand},
 		{"usage", usageCommand},
 		{"logwrite", logWriteCommand},
 		{"logfollow", logFollowCommand},
@@ -46,7 +47,7 @@ func main() {
 
 func dispatch(args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("no subcommand")
+		return errors.New("missing subcommand")
 	}
 	for _, c := range commands() {
 		if c.name != args[0] {
@@ -58,35 +59,35 @@ func dispatch(args []string, out io.Writer) error {
 		}
 		return json.NewEncoder(out).Encode(v)
 	}
-	return fmt.Errorf("no subcommand %q", args[0])
+	return fmt.Errorf("unknown subcommand %q", args[0])
 }
 
-// flags makes a set that fails by an error.
+// flags returns a flag set that returns errors and prints nothing.
 func flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	return f
 }
 
-// prepare makes a command whose output goes to /dev/null, and what it says on stderr into the error of done.
+// prepare returns a command whose output is discarded. done adds the stderr of the command to an error.
 func prepare(argv []string) (cmd *exec.Cmd, done func(error) error, err error) {
 	if len(argv) == 0 {
-		return nil, nil, errors.New("no command behind --")
+		return nil, nil, errors.New("missing command after --")
 	}
-	// A file, not a pipe: a daemon that the command leaves behind must not keep us waiting.
-	said, err := os.CreateTemp("", "inside-")
+	// A file instead of a pipe, because a daemon that the command leaves behind would keep a pipe open.
+	stderr, err := os.CreateTemp("", "inside-")
 	if err != nil {
 		return nil, nil, err
 	}
-	os.Remove(said.Name())
+	os.Remove(stderr.Name())
 	cmd = exec.Command(argv[0], argv[1:]...)
-	cmd.Stderr = said
+	cmd.Stderr = stderr
 	return cmd, func(err error) error {
-		defer said.Close()
+		defer stderr.Close()
 		if err == nil {
 			return nil
 		}
-		b, _ := io.ReadAll(io.NewSectionReader(said, 0, 4096))
+		b, _ := io.ReadAll(io.NewSectionReader(stderr, 0, 4096))
 		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(string(b)))
 	}, nil
 }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reusePortCommand runs n workers, each with a listener of its own on the same port (SO_REUSEPORT) as descriptor 3, until
-// it is killed: reuseport -port 8080 -n 4 -- node hello.js. Nothing supervises them.
+// reusePortCommand runs n workers until it is killed. Each worker has its own listener on the same port (SO_REUSEPORT) as
+// descriptor 3: reuseport -port 8080 -n 4 -- node hello.js. Workers that end are not restarted.
 func reusePortCommand(args []string) (any, error) {
 	f := flags("reuseport")
 	port := f.Int("port", 0, "")
@@ -22,7 +22,7 @@ func reusePortCommand(args []string) (any, error) {
 		return nil, err
 	}
 	if f.NArg() == 0 {
-		return nil, errors.New("no command behind --")
+		return nil, errors.New("missing command after --")
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var serr error
@@ -46,7 +46,7 @@ func reusePortCommand(args []string) (any, error) {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		// Otherwise this process would hold a listener from which nobody accepts.
+		// Otherwise this process would keep a listener on which it does not accept.
 		if err := errors.Join(file.Close(), l.Close()); err != nil {
 			return nil, err
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// counts are connections by worker, most first, without the workers that have none.
+// counts are the numbers of connections by worker, largest first, without workers that have none.
 type counts struct {
 	Connections []int `json:"connections"`
 	Failed      int   `json:"failed"`
@@ -20,8 +20,8 @@ func countsOf(by map[string]int, failed int) counts {
 	return counts{c, failed}
 }
 
-// spreadCommand opens connections, asks on each who has it, and keeps all open to the end: spread -port 8080 -n 200 -gap 5ms.
-// Without a gap all come at once.
+// spreadCommand opens connections, sends a request on each to find its worker, and keeps all connections open until the end:
+// spread -port 8080 -n 200 -gap 5ms. Without a gap, all are opened at once.
 func spreadCommand(args []string) (any, error) {
 	f := flags("spread")
 	port := f.Int("port", 0, "")
@@ -62,15 +62,15 @@ func spreadCommand(args []string) (any, error) {
 		c.close()
 	}
 	if len(by) == 0 {
-		return nil, fmt.Errorf("none of %d connections was answered", *n)
+		return nil, fmt.Errorf("none of %d connections got a response", *n)
 	}
 	return countsOf(by, failed), nil
 }
 
-// pileCommand keeps clients with keep-alive going while a command runs, and says then where they are:
-// pile -port 8080 -clients 64 -- pm2 reload hello.
-func pileCommand(args []string) (any, error) {
-	f := flags("pile")
+// spreadAfterCommand runs a command while clients send requests on kept connections, and returns the worker of each client
+// at the end: spread-after -port 8080 -clients 64 -- pm2 reload hello.
+func spreadAfterCommand(args []string) (any, error) {
+	f := flags("spread-after")
 	port := f.Int("port", 0, "")
 	n := f.Int("clients", 64, "")
 	think := f.Duration("think", 20*time.Millisecond, "")
@@ -106,8 +106,8 @@ func pileCommand(args []string) (any, error) {
 	return countsOf(by, lost), nil
 }
 
-// chat is a client that asks, thinks and asks again on one connection for as long as the server keeps it. It says who
-// answered last.
+// chat is a client that sends requests with pauses on one connection, and opens a new one if the server closes it. It
+// returns the worker of the last response.
 func chat(port int, think time.Duration, stop <-chan struct{}) (worker string, failed int) {
 	var c *client
 	defer func() {
@@ -123,7 +123,7 @@ func chat(port int, think time.Duration, stop <-chan struct{}) (worker string, f
 		closing := true
 		var a answer
 		if err == nil {
-			_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // a connection that cannot have one fails below
+			_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // if this fails, get fails, too
 			a, closing, err = c.get("/", true)
 		}
 		if err != nil {

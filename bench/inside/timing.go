@@ -13,7 +13,7 @@ type timings struct {
 	MS []float64 `json:"ms"`
 }
 
-// timeCommand runs a command again and again: time -n 5 -- clusterctl ls.
+// timeCommand measures n runs of a command: time -n 5 -- clusterctl ls.
 func timeCommand(args []string) (any, error) {
 	f := flags("time")
 	n := f.Int("n", 1, "")
@@ -36,15 +36,15 @@ func timeCommand(args []string) (any, error) {
 	return t, nil
 }
 
-// told is when a command came back, and when the last of the workers that it started said that it listens.
-type told struct {
+// readyTimes is the time until a command returned, and the time until the last of its workers reported that it listens.
+type readyTimes struct {
 	Command float64 `json:"command_ms"`
 	Ready   float64 `json:"ready_ms"`
 }
 
-// toldCommand runs a command and waits for the datagrams of n workers: told -port 9000 -n 6 -- clusterctl scale x 8.
-func toldCommand(args []string) (any, error) {
-	f := flags("told")
+// readyCommand runs a command and waits for the datagrams of n workers: ready -port 9000 -n 6 -- clusterctl scale x 8.
+func readyCommand(args []string) (any, error) {
+	f := flags("ready")
 	port := f.Int("port", 0, "")
 	n := f.Int("n", 1, "")
 	timeout := f.Duration("timeout", time.Minute, "")
@@ -65,7 +65,7 @@ func toldCommand(args []string) (any, error) {
 		return nil, err
 	}
 	returned := make(chan error, 1)
-	var took told
+	var took readyTimes
 	go func() {
 		err := cmd.Run()
 		took.Command = ms(time.Since(begin))
@@ -75,7 +75,7 @@ func toldCommand(args []string) (any, error) {
 	for b := make([]byte, 64); len(seen) < *n; {
 		k, err := conn.Read(b)
 		if err != nil {
-			return nil, fmt.Errorf("%d of %d workers listen: %w", len(seen), *n, err)
+			return nil, fmt.Errorf("only %d of %d workers listen: %w", len(seen), *n, err)
 		}
 		seen[string(b[:k])] = true
 	}

@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// usage is what some processes have used so far, and hold now.
+// usage is the resource usage of some processes: CPU time and context switches so far, and current memory.
 type usage struct {
 	Processes int     `json:"processes"`
 	PSS       float64 `json:"pss_kb"`
 	CPU       float64 `json:"cpu_us"`
-	Switches  int64   `json:"switches"` // context switches, voluntary and not
+	Switches  int64   `json:"switches"` // voluntary and involuntary context switches
 }
 
-// usageCommand looks at processes, one result for each selector:
+// usageCommand prints the usage of processes, one result for each selector:
 //
-//	all            every process but this one
-//	cgroup:TEXT    those with TEXT in the path of their cgroup
-//	tree:FILE      the one whose pid is in FILE, and all below it
-//	pidfile:FILE   that one alone
-//	pid:N          one
-//	name:TEXT      those of this name
-//	exe:TEXT       those that run a file of this name, whatever they call themselves
+//	all            all processes except this one
+//	cgroup:TEXT    processes with TEXT in their cgroup path
+//	tree:FILE      the process whose PID is in FILE, and its descendants
+//	pidfile:FILE   only the process whose PID is in FILE
+//	pid:N          the process with this PID
+//	name:TEXT      processes with this name
+//	exe:TEXT       processes whose executable file has this name
 func usageCommand(args []string) (any, error) {
 	f := flags("usage")
 	memory := f.Bool("pss", false, "")
@@ -51,7 +51,7 @@ func usageCommand(args []string) (any, error) {
 	return out, nil
 }
 
-// process is one line of the process table.
+// process is one entry of the process table.
 type process struct {
 	pid, parent       int
 	name, cgroup, exe string
@@ -66,7 +66,7 @@ func table() ([]process, error) {
 	for _, d := range dirs {
 		stat, err := os.ReadFile(d + "/stat")
 		if err != nil {
-			continue // ended meanwhile
+			continue // the process has ended
 		}
 		cgroup, _ := os.ReadFile(d + "/cgroup")
 		p, err := parseStat(string(stat))
@@ -81,7 +81,8 @@ func table() ([]process, error) {
 	return all, nil
 }
 
-// parseStat reads pid, name and parent of a /proc/PID/stat. The name is in parentheses and may hold anything.
+// parseStat returns pid, name and parent of a /proc/PID/stat. The name is in parentheses and may contain any
+// characters.
 func parseStat(s string) (process, error) {
 	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
 	if open < 0 || end < open {
@@ -143,15 +144,15 @@ func choose(all []process, selector string) ([]int, error) {
 			pids = below(all, root)
 		}
 	default:
-		return nil, fmt.Errorf("no selector %q", selector)
+		return nil, fmt.Errorf("unknown selector %q", selector)
 	}
 	if len(pids) == 0 {
-		return nil, fmt.Errorf("no process is %s", selector)
+		return nil, fmt.Errorf("no process matches %s", selector)
 	}
 	return pids, nil
 }
 
-// below is a process and all its descendants.
+// below returns a process and all its descendants.
 func below(all []process, root int) []int {
 	pids := []int{root}
 	for i := 0; i < len(pids); i++ {
@@ -164,7 +165,7 @@ func below(all []process, root int) []int {
 	return pids
 }
 
-// add adds what a process uses. One that has ended meanwhile adds nothing.
+// add adds the usage of a process. It ignores a process that has ended.
 func (u *usage) add(pid int, memory bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	tasks, err := filepath.Glob(dir + "/task/*")
@@ -191,7 +192,7 @@ func (u *usage) add(pid int, memory bool) {
 	}
 }
 
-// field is the number behind a key at the start of a line.
+// field returns the number after a key at the start of a line, or 0.
 func field(b []byte, key string) int64 {
 	for line := range bytes.Lines(b) {
 		if rest, ok := bytes.CutPrefix(line, []byte(key)); ok {

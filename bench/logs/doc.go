@@ -2,7 +2,7 @@
 //
 //	go test -tags lab -run '^$' -bench . -benchtime 1x ./bench/logs
 //
-// BenchmarkLatency writes single lines and reports how long after that each is read from a following command, as the
-// median and the 99th percentile, beside those of journalctl --follow. BenchmarkRead reads a million lines with clusterctl
-// and with journalctl -o export, and reports both times, their ratio and the peak of memory.
+// BenchmarkLatency writes single lines and reports the median and the 99th percentile of the time until a following
+// command prints them, for clusterctl and for journalctl --follow. BenchmarkRead reads a million lines with clusterctl and
+// with journalctl -o export, and reports both times, their ratio and the peak memory.
 package logs

@@ -25,13 +25,13 @@ const (
 	fifo = "/run/bench.1"
 )
 
-// talker does what is written to its FIFO.
+// talker executes the commands that are written to its FIFO.
 const talker = `#!/bin/sh
 mkfifo /run/bench.$INSTANCE; exec 3<>/run/bench.$INSTANCE; echo ready
 while read -r line <&3; do eval "$line"; done
 `
 
-// machine boots 252 with one instance of an app that writes what it is told to.
+// machine boots systemd 252 with one instance of talker.
 func machine(b *testing.B) *lab.Machine {
 	b.Helper()
 	m := lab.Boot(b, lab.Bookworm)
@@ -61,7 +61,8 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// latencies has single lines written, each of which is the time, at intervals that are no multiple of any in between.
+// latencies makes the talker write single lines, each of which is the current time. The interval between lines is not a
+// multiple of any polling interval.
 func latencies(b *testing.B, m *lab.Machine, argv []string, n int) []time.Duration {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
@@ -75,7 +76,7 @@ func latencies(b *testing.B, m *lab.Machine, argv []string, n int) []time.Durati
 	}
 	defer func() { cancel(); _ = cmd.Wait() }()
 	var d []time.Duration
-	// It writes until it has been read often enough: the command may need a moment before it follows.
+	// It writes more lines than needed, because the command may need a moment before it follows.
 	m.Sh(b, fmt.Sprintf(`echo 'for i in $(seq %d); do date +%%s%%N; sleep 0.23; done' > %s`, n+20, fifo))
 	for s := bufio.NewScanner(out); len(d) < n && s.Scan(); {
 		if at, err := strconv.ParseInt(s.Text(), 10, 64); err == nil {
@@ -83,7 +84,7 @@ func latencies(b *testing.B, m *lab.Machine, argv []string, n int) []time.Durati
 		}
 	}
 	if len(d) < n {
-		b.Fatalf("only %d lines", len(d))
+		b.Fatalf("got only %d lines", len(d))
 	}
 	slices.Sort(d)
 	return d
@@ -92,7 +93,8 @@ func latencies(b *testing.B, m *lab.Machine, argv []string, n int) []time.Durati
 func BenchmarkRead(b *testing.B) {
 	m := machine(b)
 	const lines = 1_000_000
-	m.Sh(b, fmt.Sprintf(`echo 'seq -f "a line of ordinary length, such as a server writes for each request %%.0f" %d; echo "the end"' > %s`, lines, fifo))
+	m.Sh(b, fmt.Sprintf(`echo 'seq -f "a line of ordinary length, such as a server writes for each request %%.0f" %d; `+
+		`echo "the end"' > %s`, lines, fifo))
 	ctx, cancel := patience.WithTimeout(b.Context(), 10*time.Minute)
 	defer cancel()
 	for !strings.Contains(m.Run(ctx, "journalctl", "-q", "-n", "1", "-o", "cat", "CLUSTERCTL_APP=bench").Stdout, "the end") {
@@ -105,7 +107,7 @@ func BenchmarkRead(b *testing.B) {
 		export, _, _ := timed(b, m, "journalctl", "-q", "-o", "export", "CLUSTERCTL_APP=bench")
 		logs, rss, count := timed(b, m, ctl, "logs", "bench", "--raw", "-n", "all", "--no-follow")
 		if count < lines {
-			b.Fatalf("%d lines of %d", count, lines)
+			b.Fatalf("got %d of %d lines", count, lines)
 		}
 		b.ReportMetric(export.Seconds(), "s-export")
 		b.ReportMetric(logs.Seconds(), "s-logs")
@@ -114,8 +116,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// timed runs a command, counts the lines of its output, and gives its time and, in KiB, the most memory that it has had near
-// its end.
+// timed runs a command. It returns the time, the peak memory in KiB shortly before the end, and the number of lines of
+// output.
 func timed(b *testing.B, m *lab.Machine, argv ...string) (time.Duration, int64, int) {
 	b.Helper()
 	cmd := m.Command(b.Context(), argv...)
@@ -140,12 +142,12 @@ func timed(b *testing.B, m *lab.Machine, argv ...string) (time.Duration, int64, 
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		b.Fatalf("%q: %v", argv, err)
+		b.Fatalf("%q: error %v", argv, err)
 	}
 	return time.Since(started), rss, count
 }
 
-// peak is VmHWM of a process by its name (proc(5)).
+// peak returns VmHWM of the process with this name (proc(5)).
 func peak(b *testing.B, m *lab.Machine, name string) int64 {
 	b.Helper()
 	n, err := strconv.ParseInt(m.Sh(b, "awk '/VmHWM/ {print $2}' /proc/$(pgrep -x "+name+")/status"), 10, 64)

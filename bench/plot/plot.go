@@ -1,5 +1,5 @@
-// Package plot draws the results as SVG: bars of both sides with the span of their pairs, one file for each comparison,
-// and one of all ratios. The same results give the same bytes.
+// Package plot draws the results as SVG: one file for each comparison with bars of both sides and the range of their
+// pairs, and one file with all ratios. The output is deterministic.
 package plot
 
 import (
@@ -21,7 +21,7 @@ type File struct {
 // Overview is the name of the plot of all ratios.
 const Overview = "ratios.svg"
 
-// All draws everything that was measured.
+// All returns the plots of all measured comparisons.
 func All(f result.File) []File {
 	var files []File
 	var measured []result.Comparison
@@ -52,8 +52,8 @@ func All(f result.File) []File {
 const (
 	width     = 860
 	margin    = 16
-	labels    = 250 // of the left column
-	values    = 120 // of the right one
+	labels    = 250 // width of the left column
+	values    = 120 // width of the right column
 	barHeight = 14
 	rowHeight = 2*barHeight + 16
 )
@@ -65,7 +65,7 @@ const (
 	faint      = "#d8d8d8"
 )
 
-// canvas collects elements.
+// canvas collects SVG elements.
 type canvas struct{ b strings.Builder }
 
 func (c *canvas) add(format string, args ...any) { fmt.Fprintf(&c.b, format+"\n", args...) }
@@ -83,17 +83,18 @@ func (c *canvas) line(x1, y1, x2, y2 float64, colour string) {
 }
 
 func (c *canvas) svg(height float64, title string) []byte {
-	return fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%s" viewBox="0 0 %d %s" font-family="sans-serif" font-size="12">
+	return fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%s" viewBox="0 0 %d %s"`+
+		` font-family="sans-serif" font-size="12">
 <title>%s</title>
 <rect width="100%%" height="100%%" fill="#ffffff"/>
 %s</svg>
 `, width, px(height), width, px(height), html.EscapeString(title), c.b.String())
 }
 
-// px writes a coordinate. A fixed number of digits keeps the bytes the same everywhere.
+// px formats a coordinate. A fixed number of digits makes the output deterministic.
 func px(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 
-// Figure writes a measured value for people, with three digits that count.
+// Figure formats a measured value with three significant digits.
 func Figure(v float64) string {
 	switch a := math.Abs(v); {
 	case v == math.Trunc(v) && a < 1e6:
@@ -110,7 +111,7 @@ func Figure(v float64) string {
 	return strconv.FormatFloat(v, 'g', 2, 64)
 }
 
-// bars draws one comparison with its variants: a panel for each unit, with a scale of its own.
+// bars draws one comparison with its variants: one panel for each unit, with its own scale.
 func bars(name string, cs []result.Comparison) []byte {
 	var c canvas
 	y := float64(margin)
@@ -128,7 +129,7 @@ func bars(name string, cs []result.Comparison) []byte {
 			}
 		}
 		if most == 0 {
-			most = 1 // counts that are all zero
+			most = 1 // all counts are zero
 		}
 		what := "less is better"
 		if better == result.More {
@@ -147,7 +148,7 @@ func bars(name string, cs []result.Comparison) []byte {
 	return c.svg(y+margin, name)
 }
 
-// unitsOf are the units of some comparisons, in the order of their first appearance.
+// unitsOf returns the units of comparisons, in the order of their first appearance.
 func unitsOf(cs []result.Comparison) []string {
 	var units []string
 	seen := map[string]bool{}
@@ -160,7 +161,7 @@ func unitsOf(cs []result.Comparison) []string {
 	return units
 }
 
-// row draws a variant: the medians as bars, from the least to the most of the pairs as a line.
+// row draws a variant: the medians as bars, and the range from the minimum to the maximum of the pairs as a line.
 func row(c *canvas, y float64, m result.Comparison, most float64) {
 	_, label, found := strings.Cut(m.Name, "/")
 	if !found {
@@ -188,7 +189,7 @@ func short(s string, n int) string {
 	return s
 }
 
-// ratios draws all of them on one logarithmic scale, with the half of the pairs in the middle as a bar.
+// ratios draws all ratios on one logarithmic scale. The bar is the range between the quartiles.
 func ratios(cs []result.Comparison) []byte {
 	var c canvas
 	low, high := 0.5, 2.0

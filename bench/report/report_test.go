@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/result"
 )
 
-var update = flag.Bool("update", false, "write the goldens anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func fixture(t *testing.T) result.File {
 	t.Helper()
@@ -31,7 +31,7 @@ func fixture(t *testing.T) result.File {
 	return f
 }
 
-// golden compares with a file.
+// golden compares got with a golden file.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -45,7 +45,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s (-want +got; go test -update writes it anew):\n%s", name, d)
+		t.Errorf("%s (-want +got; go test -update rewrites it):\n%s", name, d)
 	}
 }
 
@@ -68,15 +68,15 @@ func TestPlots(t *testing.T) {
 	for i, p := range all {
 		golden(t, p.Name, p.SVG)
 		if !bytes.Equal(p.SVG, plot.All(f)[i].SVG) {
-			t.Errorf("%s is another one the second time", p.Name)
+			t.Errorf("%s differs between two calls", p.Name)
 		}
 		if !strings.Contains(text, "("+Plots+"/"+p.Name+")") {
-			t.Errorf("%s is not shown", p.Name)
+			t.Errorf("the document does not show %s", p.Name)
 		}
 	}
 }
 
-// TestNothing: a run in which everything failed still makes a document.
+// TestNothing checks that a document is written even if all comparisons have failed.
 func TestNothing(t *testing.T) {
 	f := result.File{Schema: result.Schema}
 	for _, g := range compare.Groups() {
@@ -87,24 +87,25 @@ func TestNothing(t *testing.T) {
 	}
 	text := Markdown(f, "x.json")
 	if len(plot.All(f)) != 0 || !strings.Contains(text, "- `herd`, failed: i/o timeout") || strings.Contains(text, "svg") {
-		t.Error(text)
+		t.Errorf("unexpected document:\n%s", text)
 	}
 }
 
-// TestProse: every comparison is explained, and nothing else is.
+// TestProse checks that each comparison has a text, and that each text belongs to a
+// comparison.
 func TestProse(t *testing.T) {
 	known := map[string]bool{}
 	for _, g := range compare.Groups() {
 		for _, n := range g.Names {
 			known[n] = true
 			if about(n) == "" {
-				t.Errorf("nothing is said about %s", n)
+				t.Errorf("%s has no text", n)
 			}
 		}
 	}
 	for _, x := range texts {
 		if !known[x.name] {
-			t.Errorf("%s is no comparison", x.name)
+			t.Errorf("the text %s does not belong to a comparison", x.name)
 		}
 	}
 }

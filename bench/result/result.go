@@ -1,5 +1,5 @@
-// Package result is what a run of the benchmarks leaves behind: the figures of every comparison, pair by pair, and the
-// statistics over them. It is pure; the file is JSON, schema 1.
+// Package result defines the results of a benchmark run: the figures of each comparison, pair by pair, and their
+// statistics. The file format is JSON, schema 1.
 package result
 
 import (
@@ -18,33 +18,33 @@ const Schema = 1
 type File struct {
 	Schema int       `json:"schema"`
 	Date   time.Time `json:"date"`
-	// Quick marks a smoke run: fewer pairs, and shorter ones. Its figures prove nothing.
+	// Quick marks a smoke run with fewer and shorter pairs. Its figures prove nothing.
 	Quick bool `json:"quick,omitempty"`
-	// Seconds is how long the run took.
+	// Seconds is the duration of the run.
 	Seconds     float64      `json:"seconds"`
 	Machine     Machine      `json:"machine"`
 	Comparisons []Comparison `json:"comparisons"`
 }
 
-// Machine says what it ran on, and with what.
+// Machine describes the host and the programs of a run.
 type Machine struct {
 	CPU      string `json:"cpu"`
 	CPUs     int    `json:"cpus"`
 	MemoryMB int    `json:"memory_mb"`
 	Kernel   string `json:"kernel"`
-	// Load is the load average over a minute before the run: what else the machine was doing.
+	// Load is the load average over a minute before the run, which shows other work of the host.
 	Load float64 `json:"load_before"`
-	// Versions are name and version of what took part, in a fixed order.
+	// Versions are the names and versions of the programs, in a fixed order.
 	Versions []Version `json:"versions"`
 }
 
-// Version is a program that took part.
+// Version is the version of a program.
 type Version struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 }
 
-// Status says whether a comparison was made.
+// Status is the state of a comparison.
 type Status string
 
 // The states of a comparison.
@@ -54,23 +54,23 @@ const (
 	LeftOut Status = "skipped"
 )
 
-// Comparison is one figure of ours beside one of a peer's.
+// Comparison compares a figure of clusterctl with a figure of a peer.
 type Comparison struct {
-	// Name is the comparison, with a variant behind a slash.
+	// Name is the name of the comparison. A variant follows after a slash.
 	Name string `json:"name"`
-	// What says in words what is measured.
+	// What describes in words what is measured.
 	What string `json:"what"`
-	// OurSide and PeerSide are what was compared.
+	// OurSide and PeerSide are the compared programs.
 	OurSide  string `json:"our_side"`
 	PeerSide string `json:"peer_side"`
 	Unit     string `json:"unit"`
 	Better   Better `json:"better"`
 	Status   Status `json:"status"`
-	// Why is the reason, where the status is not ok.
+	// Why is the reason if the status is not ok.
 	Why string `json:"why,omitempty"`
 
-	// Ours, Peer and Ratio are medians over the pairs; Ratio is the median of the pairs' ratios, over 1 where we are
-	// better. They are missing where nothing was measured.
+	// Ours, Peer and Ratio are medians over the pairs. Ratio is the median of the pairs' ratios; a value over 1 means
+	// that we are better. They are missing if nothing was measured.
 	Ours  *float64 `json:"ours,omitempty"`
 	Peer  *float64 `json:"peer,omitempty"`
 	Ratio *float64 `json:"ratio,omitempty"`
@@ -80,18 +80,18 @@ type Comparison struct {
 	RatioSpread *Spread `json:"ratio_spread,omitempty"`
 
 	Pairs []Pair `json:"pairs,omitempty"`
-	// Notes are what else was seen, in words.
+	// Notes are other observations, in words.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Pair is one measurement of each side, one right after the other.
+// Pair is one measurement of each side, taken one right after the other.
 type Pair struct {
 	Ours  float64 `json:"ours"`
 	Peer  float64 `json:"peer"`
 	Ratio float64 `json:"ratio"`
 }
 
-// Add appends a pair. A figure that cannot be compared is an error, and is not added.
+// Add appends a pair. It returns an error if the figures have no ratio, and then does not add the pair.
 func (c *Comparison) Add(ours, peer float64) error {
 	ratio, ok := c.Better.Ratio(ours, peer)
 	if !ok {
@@ -101,8 +101,7 @@ func (c *Comparison) Add(ours, peer float64) error {
 	return nil
 }
 
-// Finish computes the statistics of the pairs. With fewer than least, the comparison counts as failed; what was measured
-// stays.
+// Finish computes the statistics of the pairs. With fewer than least pairs, the comparison fails, but keeps its figures.
 func (c *Comparison) Finish(least int, err error) {
 	if len(c.Pairs) > 0 {
 		var ours, peer, ratio []float64
@@ -120,11 +119,11 @@ func (c *Comparison) Finish(least int, err error) {
 	case err != nil:
 		c.Status, c.Why = Failed, err.Error()
 	default:
-		c.Status, c.Why = Failed, fmt.Sprintf("%d pairs of %d were measured", len(c.Pairs), least)
+		c.Status, c.Why = Failed, fmt.Sprintf("only %d of %d pairs were measured", len(c.Pairs), least)
 	}
 }
 
-// Encode writes the file, indented, with a newline at its end.
+// Encode writes the file as indented JSON with a final newline.
 func (f File) Encode(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -145,7 +144,7 @@ func Decode(r io.Reader) (File, error) {
 
 var nameForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*(/[a-z0-9]+(-[a-z0-9]+)*)?$`)
 
-// Check says everything that is wrong with a file.
+// Check returns an error with all problems of a file.
 func (f File) Check() error {
 	var errs []error
 	if f.Schema != Schema {
@@ -157,26 +156,26 @@ func (f File) Check() error {
 			errs = append(errs, fmt.Errorf("%q: %s", c.Name, fmt.Sprintf(format, args...)))
 		}
 		if !nameForm.MatchString(c.Name) {
-			bad("not a name with at most one slash")
+			bad("invalid name")
 		}
 		if seen[c.Name] {
-			bad("is there twice")
+			bad("duplicate name")
 		}
 		seen[c.Name] = true
 		if c.Better != More && c.Better != Less && c.Better != Fewer {
-			bad("better is %q", c.Better)
+			bad("invalid value of better: %q", c.Better)
 		}
 		switch c.Status {
 		case OK:
 			if c.Ours == nil || c.Peer == nil || c.Ratio == nil || len(c.Pairs) == 0 {
-				bad("is ok and has no figures")
+				bad("status is ok without figures")
 			}
 		case Failed, LeftOut:
 			if c.Why == "" {
-				bad("is %s for no reason", c.Status)
+				bad("status is %s without a reason", c.Status)
 			}
 		default:
-			bad("status %q", c.Status)
+			bad("invalid status %q", c.Status)
 		}
 	}
 	return errors.Join(errs...)

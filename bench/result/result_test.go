@@ -25,7 +25,7 @@ func TestSpread(t *testing.T) {
 	} {
 		before := slices.Clone(c.in)
 		if got := SpreadOf(c.in); got != c.want {
-			t.Errorf("%v: %+v, want %+v", c.in, got, c.want)
+			t.Errorf("%v: got %+v, want %+v", c.in, got, c.want)
 		}
 		if !slices.Equal(c.in, before) {
 			t.Errorf("%v was changed", before)
@@ -42,7 +42,7 @@ func TestSpreadIsOrdered(t *testing.T) {
 		s := SpreadOf(in)
 		all := []float64{s.Min, s.Q1, s.Median, s.Q3, s.Max}
 		if !slices.IsSorted(all) || s.Min != slices.Min(in) || s.Max != slices.Max(in) {
-			t.Fatalf("%v: %+v", in, s)
+			t.Fatalf("%v: got %+v", in, s)
 		}
 	})
 }
@@ -77,7 +77,7 @@ func TestVerdict(t *testing.T) {
 		Behind: {0.1, 0.2, 0.3, 0.9, 1.4},
 	} {
 		if got := VerdictOf(s); got != want {
-			t.Errorf("%+v: %s, want %s", s, got, want)
+			t.Errorf("%+v: got %s, want %s", s, got, want)
 		}
 	}
 }
@@ -96,23 +96,23 @@ func TestFinish(t *testing.T) {
 	c.Finish(3, nil)
 	// The ratio is the median of the pairs' ratios, not the ratio of the medians.
 	if c.Status != OK || *c.Ours != 10 || *c.Peer != 100 || *c.Ratio != 10 || c.RatioSpread.Min != 5 || c.RatioSpread.Max != 30 {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	few := comparison()
 	if err := few.Add(0, 1); err == nil {
-		t.Error("0 ms has a ratio")
+		t.Error("Add returned no error for 0 ms")
 	}
 	if err := few.Add(1, 2); err != nil {
 		t.Fatal(err)
 	}
 	few.Finish(5, errors.New("the peer has died"))
 	if few.Status != Failed || few.Why != "the peer has died" || few.Ratio == nil || len(few.Pairs) != 1 {
-		t.Errorf("%+v", few)
+		t.Errorf("got %+v", few)
 	}
 	none := comparison()
 	none.Finish(5, nil)
-	if none.Status != Failed || none.Why != "0 pairs of 5 were measured" || none.Ratio != nil {
-		t.Errorf("%+v", none)
+	if none.Status != Failed || none.Why != "only 0 of 5 pairs were measured" || none.Ratio != nil {
+		t.Errorf("got %+v", none)
 	}
 }
 
@@ -132,9 +132,10 @@ func TestRoundTrip(t *testing.T) {
 	if err := f.Encode(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"comparisons": [`, `"name": "list-latency/100"`, `"ours": 1.5`, `"peer": 3`, `"unit": "ms"`, `"ratio": 2`, `"pairs": [`, "a < b & c"} {
+	for _, want := range []string{`"comparisons": [`, `"name": "list-latency/100"`, `"ours": 1.5`, `"peer": 3`,
+		`"unit": "ms"`, `"ratio": 2`, `"pairs": [`, "a < b & c"} {
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %s in\n%s", want, b.String())
+			t.Errorf("missing %s in\n%s", want, b.String())
 		}
 	}
 	got, err := Decode(&b)
@@ -155,12 +156,12 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		{func(f *File) { f.Schema = 2 }, "schema 2, want 1"},
-		{func(f *File) { f.Comparisons[0].Name = "a/b/c" }, "not a name"},
-		{func(f *File) { f.Comparisons = append(f.Comparisons, good) }, "is there twice"},
-		{func(f *File) { f.Comparisons[0].Better = "higher" }, "better is"},
-		{func(f *File) { f.Comparisons[0].Ratio = nil }, "has no figures"},
-		{func(f *File) { f.Comparisons[0].Status = Failed }, "for no reason"},
-		{func(f *File) { f.Comparisons[0].Status = "" }, `status ""`},
+		{func(f *File) { f.Comparisons[0].Name = "a/b/c" }, "invalid name"},
+		{func(f *File) { f.Comparisons = append(f.Comparisons, good) }, "duplicate name"},
+		{func(f *File) { f.Comparisons[0].Better = "higher" }, "invalid value of better"},
+		{func(f *File) { f.Comparisons[0].Ratio = nil }, "without figures"},
+		{func(f *File) { f.Comparisons[0].Status = Failed }, "without a reason"},
+		{func(f *File) { f.Comparisons[0].Status = "" }, `invalid status ""`},
 	} {
 		f := File{Schema: Schema, Comparisons: []Comparison{good}}
 		if err := f.Check(); err != nil {
@@ -168,10 +169,10 @@ func TestCheck(t *testing.T) {
 		}
 		c.change(&f)
 		if err := f.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v, want %q", err, c.want)
+			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
 	if _, err := Decode(strings.NewReader(`{"schema":1,"more":2}`)); err == nil {
-		t.Error("an unknown field is read")
+		t.Error("Decode returned no error for an unknown field")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Spread is how a set of figures lies.
+// Spread describes the distribution of a set of figures.
 type Spread struct {
 	Min    float64 `json:"min"`
 	Q1     float64 `json:"q1"`
@@ -14,14 +14,13 @@ type Spread struct {
 	Max    float64 `json:"max"`
 }
 
-// SpreadOf gives the spread of at least one figure. The figures stay as they are.
+// SpreadOf returns the spread of at least one figure. It does not change the slice.
 func SpreadOf(figures []float64) Spread {
 	s := slices.Sorted(slices.Values(figures))
 	return Spread{Min: s[0], Q1: quantile(s, 0.25), Median: quantile(s, 0.5), Q3: quantile(s, 0.75), Max: s[len(s)-1]}
 }
 
-// Quantile is the figure below which a part q of the figures lies, between 0 and 1, in between by a straight line. There
-// must be a figure.
+// Quantile returns the q quantile (0 to 1) of at least one figure, with linear interpolation.
 func Quantile(figures []float64, q float64) float64 {
 	return quantile(slices.Sorted(slices.Values(figures)), q)
 }
@@ -36,20 +35,19 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[low]*(1-part) + sorted[low+1]*part
 }
 
-// Better says in which direction a figure improves.
+// Better is the direction in which a figure improves.
 type Better string
 
 // The directions.
 const (
 	More Better = "more"
 	Less Better = "less"
-	// Fewer is Less for counts of what should not happen, which may be zero.
+	// Fewer is Less for counts of unwanted events, which may be zero.
 	Fewer Better = "fewer"
 )
 
-// Ratio compares two figures so that more than 1 is better for the first. With Fewer, one is added to both counts, so that
-// none against none is 1 and none against nine is 10. It is false where there is no ratio: with something that is zero and
-// should not be.
+// Ratio returns the ratio of two figures; a value over 1 means that ours is better. With Fewer, one is added to both
+// counts, so that 0 against 0 is 1, and 0 against 9 is 10. It returns false if a figure is zero that must not be.
 func (b Better) Ratio(ours, peer float64) (float64, bool) {
 	switch b {
 	case More:
@@ -63,17 +61,17 @@ func (b Better) Ratio(ours, peer float64) (float64, bool) {
 	return peer / ours, true
 }
 
-// Verdict is what the ratios of all pairs say together.
+// Verdict summarizes the ratios of all pairs.
 type Verdict string
 
-// The verdicts. A comparison is even when one side is ahead in the median, but not in all pairs between the quartiles.
+// The verdicts. A comparison is even if the median favours one side, but the quartiles do not both do so.
 const (
 	Ahead  Verdict = "ahead"
 	Even   Verdict = "even"
 	Behind Verdict = "behind"
 )
 
-// VerdictOf looks at the quartiles: a side is ahead when it is in three of four pairs.
+// VerdictOf returns the verdict. A side is ahead if it is better in three of four pairs.
 func VerdictOf(ratio Spread) Verdict {
 	switch {
 	case ratio.Q1 > 1:

@@ -10,18 +10,20 @@ import (
 
 // Server is a program with its port in its arguments.
 type Server struct {
-	Name string // small letters
+	Name string // lower case letters
 	argv func(port string) []string
 }
 
-// App is the name of the app; nginx.service is a unit of Debian.
+// App returns the name of the app. It has a prefix because nginx.service is a unit of
+// Debian.
 func (s Server) App() string { return "kept-" + s.Name }
 
-// Servers are programs as people run them, each in one process.
+// Servers returns programs in their usual configuration, each with one process.
 func Servers() []Server {
 	return []Server{
 		{"gunicorn", func(port string) []string {
-			return []string{"/usr/bin/gunicorn", "--chdir", Dir, "--threads", "4", "--keep-alive", "60", "--bind", "0.0.0.0:" + port, "hello:wsgi"}
+			return []string{"/usr/bin/gunicorn", "--chdir", Dir, "--threads", "4", "--keep-alive", "60",
+				"--bind", "0.0.0.0:" + port, "hello:wsgi"}
 		}},
 		{"uvicorn", func(port string) []string {
 			return []string{"/usr/bin/uvicorn", "--app-dir", Dir, "--no-access-log", "--host", "0.0.0.0", "--port", port, "hello:asgi"}
@@ -36,16 +38,19 @@ func Servers() []Server {
 				fmt.Fprintf(&temp, "%s_temp_path /tmp/bench-%s-%s; ", kind, port, kind)
 			}
 			conf := fmt.Sprintf("daemon off; error_log stderr; pid /tmp/bench-%s.pid; events { worker_connections 1024; } "+
-				"http { access_log off; keepalive_requests 1000000000; %sserver { listen %s; location / { return 200 \"hello\\n\"; } } }", port, temp.String(), port)
-			return []string{"/bin/sh", "-c", `printf %s "$1" > "$2" && exec /usr/sbin/nginx -c "$2"`, "sh", conf, "/tmp/bench-" + port + ".conf"}
+				"http { access_log off; keepalive_requests 1000000000; %sserver { listen %s; "+
+				"location / { return 200 \"hello\\n\"; } } }", port, temp.String(), port)
+			return []string{"/bin/sh", "-c", `printf %s "$1" > "$2" && exec /usr/sbin/nginx -c "$2"`, "sh", conf,
+				"/tmp/bench-" + port + ".conf"}
 		}},
 	}
 }
 
-// OursServer runs a server under clusterctl, with the flags.
+// OursServer runs a server under clusterctl, with additional flags.
 func (r *Rig) OursServer(ctx context.Context, s Server, port int, flags ...string) error {
 	p := strconv.Itoa(port)
-	argv := slices.Concat([]string{"clusterctl", "install", s.App(), "-i", "1", "--listen", "0.0.0.0:" + p, "--settle", "100ms"}, flags, []string{"--"}, s.argv(p))
+	argv := slices.Concat([]string{"clusterctl", "install", s.App(), "-i", "1", "--listen", "0.0.0.0:" + p, "--settle", "100ms"},
+		flags, []string{"--"}, s.argv(p))
 	if _, err := r.Run(ctx, argv...); err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package rig is the machine that the benchmarks run on: a booted Debian 12 of package lab with clusterctl, the peers and
-// the tools that measure in it, and for every side the way to run a program under it.
+// Package rig runs the benchmark machine: a booted Debian 12 of package lab with clusterctl, the peers and the measuring
+// tools. It has functions that run a program under each side.
 package rig
 
 import (
@@ -16,31 +16,32 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Where things are in the machine.
+// Paths in the machine.
 const (
 	Dir    = "/opt/bench"
 	inside = Dir + "/inside"
-	// PM2PID is the file with the pid of PM2's daemon.
+	// PM2PID is the file with the PID of PM2's daemon.
 	PM2PID = "/root/.pm2/pm2.pid"
 )
 
-// File is one that is copied into the machine.
+// File is a file that is copied into the machine.
 type File struct{ From, To string }
 
-// Rig is one booted machine. The caller calls Close.
+// Rig is one booted machine. The caller must call Close.
 type Rig struct {
 	m     *lab.Machine
 	files []File
 	log   io.Writer
-	help  map[string]string // of the commands of clusterctl, by name
+	help  map[string]string // help texts of clusterctl's commands, by name
 }
 
-// Boot boots a machine and puts the files into it.
+// Boot boots a machine and copies the files into it.
 func Boot(ctx context.Context, files []File, log io.Writer) (*Rig, error) {
 	return boot(ctx, lab.Bench, files, log)
 }
 
-// Newer boots Debian 13 beside it, with the same files and without any peer: what is younger than Debian 12's systemd.
+// Newer boots a second machine with Debian 13 and the same files, but without peers, to measure a newer systemd than
+// Debian 12's.
 func (r *Rig) Newer(ctx context.Context) (*Rig, error) { return boot(ctx, lab.Trixie, r.files, r.log) }
 
 func boot(ctx context.Context, release lab.Release, files []File, log io.Writer) (*Rig, error) {
@@ -60,7 +61,7 @@ func boot(ctx context.Context, release lab.Release, files []File, log io.Writer)
 // Close ends the machine and everything in it.
 func (r *Rig) Close() error { return r.m.Close() }
 
-// Machine is the machine itself, for load from outside.
+// Machine returns the machine, for load from outside.
 func (r *Rig) Machine() *lab.Machine { return r.m }
 
 func (r *Rig) copyIn(ctx context.Context, f File) error {
@@ -81,21 +82,21 @@ func (r *Rig) copyIn(ctx context.Context, f File) error {
 	return nil
 }
 
-// Run runs a command in the machine and gives what it wrote to stdout. It fails when the command does.
+// Run runs a command in the machine and returns its stdout. It returns an error if the exit status is not 0.
 func (r *Rig) Run(ctx context.Context, argv ...string) (string, error) {
 	res := r.m.Run(ctx, argv...)
 	if res.Code == 0 {
 		return res.Stdout, nil
 	}
-	said := strings.TrimSpace(res.Stderr)
-	if len(said) > 400 {
-		said = "…" + strings.ToValidUTF8(said[len(said)-400:], "") // progress comes first, and the reason last
+	message := strings.TrimSpace(res.Stderr)
+	if len(message) > 400 {
+		message = "…" + strings.ToValidUTF8(message[len(message)-400:], "") // the reason is at the end
 	}
-	err := fmt.Errorf("%s: exit status %d: %s", strings.Join(argv, " "), res.Code, said)
+	err := fmt.Errorf("%s: exit status %d: %s", strings.Join(argv, " "), res.Code, message)
 	return res.Stdout, errors.Join(err, ctx.Err())
 }
 
-// Inside calls a subcommand of the measuring program in the machine and reads what it prints into v, if that is not nil.
+// Inside runs a subcommand of the measuring program in the machine and decodes its output into v, unless v is nil.
 func (r *Rig) Inside(ctx context.Context, v any, args ...string) error {
 	out, err := r.Run(ctx, append([]string{inside}, args...)...)
 	if err != nil || v == nil {
@@ -107,7 +108,7 @@ func (r *Rig) Inside(ctx context.Context, v any, args ...string) error {
 	return nil
 }
 
-// Help is the help of a command of clusterctl, empty where there is no such command.
+// Help returns the help text of a command of clusterctl, or "" if the command does not exist.
 func (r *Rig) Help(ctx context.Context, command string) string {
 	h, known := r.help[command]
 	if !known {
@@ -120,7 +121,7 @@ func (r *Rig) Help(ctx context.Context, command string) string {
 	return h
 }
 
-// Time runs a command n times and gives the milliseconds that each took.
+// Time runs a command n times and returns the milliseconds of each run.
 func (r *Rig) Time(ctx context.Context, n int, argv ...string) ([]float64, error) {
 	var t struct {
 		MS []float64 `json:"ms"`
@@ -129,7 +130,7 @@ func (r *Rig) Time(ctx context.Context, n int, argv ...string) ([]float64, error
 	return t.MS, err
 }
 
-// Await waits until ports answer.
+// Await waits until all ports respond.
 func (r *Rig) Await(ctx context.Context, ports ...int) error {
 	for _, p := range ports {
 		if err := r.Inside(ctx, nil, "await", "-port", fmt.Sprint(p)); err != nil {
@@ -139,7 +140,7 @@ func (r *Rig) Await(ctx context.Context, ports ...int) error {
 	return nil
 }
 
-// Same fails unless all ports give the same status and the same bytes, which must not be none.
+// Same returns an error unless all ports return the same status and the same bytes.
 func (r *Rig) Same(ctx context.Context, path string, ports ...int) error {
 	type answer struct {
 		Status int    `json:"status"`
@@ -155,13 +156,13 @@ func (r *Rig) Same(ctx context.Context, path string, ports ...int) error {
 			first = a
 		}
 		if a != first || a.Status == 0 {
-			return fmt.Errorf("port %d answers %d %q, port %d %d %q", ports[0], first.Status, first.Body, p, a.Status, a.Body)
+			return fmt.Errorf("port %d returns %d %q, but port %d returns %d %q", ports[0], first.Status, first.Body, p, a.Status, a.Body)
 		}
 	}
 	return nil
 }
 
-// Usage is what a group of processes has used and holds.
+// Usage is the resource usage of a group of processes.
 type Usage struct {
 	Processes int     `json:"processes"`
 	PSS       float64 `json:"pss_kb"`
@@ -169,7 +170,8 @@ type Usage struct {
 	Switches  int64   `json:"switches"`
 }
 
-// Usage looks at processes, one result for each selector, with memory if asked for, which costs more.
+// Usage returns the usage of processes, one result for each selector. Memory is included only if requested, because that
+// is slow.
 func (r *Rig) Usage(ctx context.Context, memory bool, selectors ...string) ([]Usage, error) {
 	args := []string{"usage"}
 	if memory {
@@ -183,7 +185,7 @@ func (r *Rig) Usage(ctx context.Context, memory bool, selectors ...string) ([]Us
 	return u, err
 }
 
-// Pause lets what has just been started come to rest.
+// Pause waits for the duration or the end of the context.
 func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -193,8 +195,8 @@ func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Rest waits until the programs of the machine have come to rest: what a command has started may still be loading when the
-// command is back. After half a minute it goes on all the same.
+// Rest waits until the programs of the machine are idle, because programs may still be loading when the command that
+// started them returns. After half a minute, it returns in any case.
 func (r *Rig) Rest(ctx context.Context) error {
 	const look, busy = 300 * time.Millisecond, 30_000 // a tenth of a CPU, in microseconds
 	var last Usage
@@ -214,7 +216,7 @@ func (r *Rig) Rest(ctx context.Context) error {
 	return nil
 }
 
-// Files are what every machine gets: bin has clusterctl, clusterctl-shim and inside, root is the source tree.
+// Files returns the files for each machine. bin contains clusterctl, clusterctl-shim and inside; root is the source tree.
 func Files(bin, root string) []File {
 	files := []File{
 		{filepath.Join(bin, "clusterctl"), "/usr/bin/clusterctl"},

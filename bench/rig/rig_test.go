@@ -26,40 +26,42 @@ Transfer/sec:      3.86MB
 `
 	got, err := ParseWrk(good)
 	if want := (Rate{50566, 24076.41, 1.57, 9}); err != nil || got != want {
-		t.Errorf("%+v %v, want %+v", got, err, want)
+		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}
-	clean := strings.Replace(strings.Replace(good, "  Socket errors: connect 0, read 3, write 0, timeout 1\n  Non-2xx or 3xx responses: 5\n", "", 1), "1.57ms", "640.00us", 1)
+	clean := strings.Replace(strings.Replace(good,
+		"  Socket errors: connect 0, read 3, write 0, timeout 1\n  Non-2xx or 3xx responses: 5\n", "", 1), "1.57ms", "640.00us", 1)
 	got, err = ParseWrk(clean)
 	if want := (Rate{50566, 24076.41, 0.64, 0}); err != nil || got != want {
-		t.Errorf("%+v %v, want %+v", got, err, want)
+		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}
 	if _, err := ParseWrk("unable to connect to 127.0.0.1:8101 Connection refused\n"); err == nil {
-		t.Error("an error is read as a rate")
+		t.Error("ParseWrk returned no error for an error message")
 	}
 }
 
 func TestParseAutocannon(t *testing.T) {
 	got, err := ParseAutocannon("Running\n" + `{"errors":1,"non2xx":2,"requests":{"average":100.5,"total":201},"latency":{"p99":3}}`)
 	if want := (Rate{201, 100.5, 3, 3}); err != nil || got != want {
-		t.Errorf("%+v %v", got, err)
+		t.Errorf("got %+v, error %v", got, err)
 	}
 }
 
-// TestSameForAll: both sides get the same script, number and environment.
+// TestSameForAll checks that both sides get the same script, number of workers and
+// environment.
 func TestSameForAll(t *testing.T) {
 	a := App{Name: "hello", Script: "hello.js", Workers: 4, Env: []string{"TELL=1"}}
 	ours, pm2 := a.On(8101).InstallCommand(), a.On(8102).PM2Command()
 	for _, argv := range [][]string{ours, pm2} {
 		if !slices.Contains(argv, "/opt/bench/hello.js") || !slices.Contains(argv, "TELL=1") || argv[slices.Index(argv, "-i")+1] != "4" {
-			t.Errorf("%q", argv)
+			t.Errorf("got %q", argv)
 		}
 	}
 	if !slices.Contains(ours, "PORT=8101") || !slices.Contains(pm2, "PORT=8102") || a.Port != 0 {
-		t.Errorf("%q %q", ours, pm2)
+		t.Errorf("got the commands %q and %q", ours, pm2)
 	}
 }
 
-// TestFiles: all that is copied from the tree is there.
+// TestFiles checks that all files that are copied from the tree exist.
 func TestFiles(t *testing.T) {
 	for _, f := range Files("bin", "../..") {
 		if strings.HasPrefix(f.From, "bin/") {

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// App is a program as every side is told to run it.
+// App is a program with the settings that all sides get.
 type App struct {
-	Name    string // small letters and digits
-	Script  string // in Dir
+	Name    string // lower case letters and digits
+	Script  string // file name in Dir
 	Workers int
 	Port    int
 	Env     []string
-	// Flags are more of them for clusterctl install.
+	// Flags are additional flags of clusterctl install.
 	Flags []string
 }
 
-// On is the app on another port.
+// On returns the app on another port.
 func (a App) On(port int) App {
 	a.Port = port
 	return a
@@ -31,7 +31,7 @@ func (a App) env(more ...string) []string {
 
 func (a App) script() string { return Dir + "/" + a.Script }
 
-// InstallCommand is how clusterctl is told to run an app.
+// InstallCommand returns the command that installs the app with clusterctl.
 func (a App) InstallCommand() []string {
 	argv := []string{"clusterctl", "install", a.script(), "--name", a.Name, "-i", strconv.Itoa(a.Workers), "--cwd", Dir}
 	if !slices.Contains(a.Flags, "--listen") {
@@ -43,7 +43,7 @@ func (a App) InstallCommand() []string {
 	return append(argv, a.Flags...)
 }
 
-// OurCgroup selects the processes of an app of ours.
+// OurCgroup returns a selector of the processes of an app under clusterctl.
 func OurCgroup(app string) string { return "cgroup:/clusterctl-" + app + ".slice" }
 
 // Ours runs an app under clusterctl.
@@ -54,7 +54,7 @@ func (r *Rig) Ours(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// PM2 runs an app under PM2, in its cluster mode, which -i asks for.
+// PM2 runs an app in PM2's cluster mode, which -i selects.
 func (r *Rig) PM2(ctx context.Context, a App) error {
 	if _, err := r.Run(ctx, a.PM2Command()...); err != nil {
 		return err
@@ -62,22 +62,22 @@ func (r *Rig) PM2(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// PM2Command is how PM2 is told to run an app. It takes its environment from the shell.
+// PM2Command returns the command that starts the app with PM2. PM2 uses the environment of the shell.
 func (a App) PM2Command() []string {
 	argv := append([]string{"env"}, PM2Env()...)
 	argv = append(argv, a.env()...)
 	return append(argv, "pm2", "start", a.script(), "--name", a.Name, "-i", strconv.Itoa(a.Workers))
 }
 
-// PM2Env keeps PM2 from asking for newer versions of itself, in a machine without a network.
+// PM2Env returns a variable that disables PM2's check for newer versions, because the machine has no network.
 func PM2Env() []string { return []string{"PM2_DISABLE_VERSION_CHECK=1"} }
 
-// PM2Do is a command of PM2.
+// PM2Do returns a command that runs pm2 with the arguments.
 func PM2Do(args ...string) []string {
 	return append(append([]string{"env"}, PM2Env()...), append([]string{"pm2"}, args...)...)
 }
 
-// held runs a command as a transient unit, in a cgroup of its own, so that it can be found and ended.
+// held runs a command as a transient unit in its own cgroup, so that it can be found and stopped.
 func (r *Rig) held(ctx context.Context, name string, env []string, argv ...string) error {
 	run := []string{"systemd-run", "--quiet", "--collect", "--unit=" + HeldUnit(name), "--service-type=exec"}
 	for _, kv := range env {
@@ -87,16 +87,16 @@ func (r *Rig) held(ctx context.Context, name string, env []string, argv ...strin
 	return err
 }
 
-// HeldUnit is the unit of what runs without a supervisor.
+// HeldUnit returns the unit name of a program without a supervisor.
 func HeldUnit(name string) string { return "bench-" + name + ".service" }
 
-// Drop ends what was started by Cluster, ReusePort or Nginx.
+// Drop stops a program that Cluster, ReusePort, Nginx or BareServer has started.
 func (r *Rig) Drop(ctx context.Context, name string) error {
 	_, err := r.Run(ctx, "systemctl", "stop", HeldUnit(name))
 	return err
 }
 
-// Cluster runs an app under Node's own cluster module.
+// Cluster runs an app in Node's cluster module.
 func (r *Rig) Cluster(ctx context.Context, a App) error {
 	env := a.env("WORKERS="+strconv.Itoa(a.Workers), "PROGRAM="+a.script())
 	if err := r.held(ctx, a.Name, env, "/usr/bin/node", Dir+"/cluster.js"); err != nil {
@@ -105,8 +105,8 @@ func (r *Rig) Cluster(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// ReusePort runs the workers by themselves, each with a listener of its own on the one port: the limit of what any
-// supervisor could reach.
+// ReusePort runs the workers without a supervisor, each with its own listener on the same port. No supervisor can be
+// faster.
 func (r *Rig) ReusePort(ctx context.Context, a App) error {
 	err := r.held(ctx, a.Name, a.env("NATIVE=1"), inside, "reuseport", "-port", strconv.Itoa(a.Port),
 		"-n", strconv.Itoa(a.Workers), "--", "/usr/bin/node", a.script())
@@ -116,8 +116,9 @@ func (r *Rig) ReusePort(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// Nginx runs the workers by themselves, each on a port of its own from base on, and nginx in front of them on the app's
-// port, at its best: connections to the workers are kept, the one with the fewest gets the next, nothing is logged.
+// Nginx runs the workers without a supervisor, each on its own port, which are counted from base. In front of them,
+// nginx listens on the app's port, in its best configuration: it keeps connections to the workers, gives the next
+// connection to the worker with the fewest, and does not log.
 func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	var servers strings.Builder
 	for i := range a.Workers {

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// Rate is what wrk or autocannon has seen.
+// Rate is the result of wrk or autocannon.
 type Rate struct {
 	Requests float64
 	RPS      float64
 	P99      float64 // milliseconds
-	Errors   int     // of sockets, and answers that are not 2xx or 3xx
+	Errors   int     // socket errors, and responses that are not 2xx or 3xx
 }
 
-// Wrk sends requests as fast as the answers come, over a number of connections, for some seconds. Without keepAlive every
-// request has a connection of its own.
+// Wrk runs wrk: it sends requests as fast as responses arrive, over conns connections, for some seconds. Without
+// keepAlive, each request has its own connection.
 func (r *Rig) Wrk(ctx context.Context, port, conns, seconds int, keepAlive bool) (Rate, error) {
 	argv := []string{"wrk", "-t1", "-c" + strconv.Itoa(conns), "-d" + strconv.Itoa(seconds) + "s", "--latency"}
 	if !keepAlive {
@@ -40,7 +40,7 @@ var (
 	wrkStatus = regexp.MustCompile(`(?m)^\s+Non-2xx or 3xx responses: (\d+)$`)
 )
 
-// ParseWrk reads what wrk --latency prints.
+// ParseWrk parses the output of wrk --latency.
 func ParseWrk(out string) (Rate, error) {
 	rate, count := wrkRate.FindStringSubmatch(out), wrkCount.FindStringSubmatch(out)
 	if rate == nil || count == nil {
@@ -74,16 +74,18 @@ func ParseWrk(out string) (Rate, error) {
 	return r, nil
 }
 
-// Autocannon is the same by the tool that Node people quote. It is a Node program itself, and takes much of a CPU.
+// Autocannon does the same with autocannon, which is popular among users of Node. It is a Node program itself and uses
+// much of a CPU.
 func (r *Rig) Autocannon(ctx context.Context, port, conns, seconds int) (Rate, error) {
-	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds), fmt.Sprintf("http://127.0.0.1:%d/", port))
+	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds),
+		fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		return Rate{}, err
 	}
 	return ParseAutocannon(out)
 }
 
-// ParseAutocannon reads what autocannon --json prints.
+// ParseAutocannon parses the output of autocannon --json.
 func ParseAutocannon(out string) (Rate, error) {
 	var v struct {
 		Requests struct{ Average, Total float64 }

@@ -22,28 +22,30 @@ const (
 	shim    = "/usr/lib/clusterctl/clusterctl-shim"
 	systemd = "org.freedesktop.systemd1"
 	manager = "/org/freedesktop/systemd1"
-	// bound is far above what a command takes with 500 instances.
+	// bound is far more than any command takes with 500 instances.
 	bound = 5 * time.Minute
 )
 
-// commands in an order in which each finds what it needs. 500 instances that start at once take turns on the CPUs, so
-// start is not a measure of clusterctl alone, nor is stop.
+// commands returns the commands in an order in which each finds the state that it needs. 500 instances that start at
+// once compete for the CPUs, so the times of start and stop depend on more than clusterctl.
 func commands(n int) [][]string {
 	return [][]string{
 		{"ls"}, {"ls", "--no-cpu"}, {"ls", "-a", "--json"}, {"show", "many"}, {"env", "many"},
 		{"stop", "many"}, {"start", "many", "--settle", "0s"},
-		{"scale", "many", "+10", "--settle", "0s"}, {"scale", "many", "-10"}, {"stop", fmt.Sprintf("many@%d", n)}, {"reset", "many"}, {"uninstall", "many", "--yes"},
+		{"scale", "many", "+10", "--settle", "0s"}, {"scale", "many", "-10"}, {"stop", fmt.Sprintf("many@%d", n)},
+		{"reset", "many"}, {"uninstall", "many", "--yes"},
 	}
 }
 
-// BenchmarkCommands has a line for each command and number of instances.
+// BenchmarkCommands reports time and calls for each command and number of instances.
 func BenchmarkCommands(b *testing.B) {
 	m := lab.Shared(b, lab.Bookworm)
 	m.CopyIn(b, lab.Build(b, "./cmd/clusterctl"), ctl)
 	m.CopyIn(b, lab.Build(b, "./cmd/clusterctl-shim"), shim)
 	for _, n := range []int{10, 100, 500} {
 		install := []string{
-			"install", "many", "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--ready", "exec", "--restart", "no", "--sandbox", "off",
+			"install", "many", "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--ready", "exec",
+			"--restart", "no", "--sandbox", "off",
 			"--run-as", "root", "--settle", "0s", "--", "/bin/sleep", "infinity",
 		}
 		for _, args := range append([][]string{install}, commands(n)...) {
@@ -53,7 +55,7 @@ func BenchmarkCommands(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("%03d/%s", n, name), func(b *testing.B) {
 				if b.N > 1 {
-					b.Fatal("each command can be run once: give -benchtime 1x")
+					b.Fatal("each command can be run only once: use -benchtime 1x")
 				}
 				b.ReportMetric(0, "ns/op")
 				var calls int
@@ -66,7 +68,7 @@ func BenchmarkCommands(b *testing.B) {
 	}
 }
 
-// run is one command of ours; nsenter is a part of the time, some milliseconds.
+// run runs a command of clusterctl and returns its time, which includes some milliseconds for nsenter.
 func run(b *testing.B, m *lab.Machine, args ...string) time.Duration {
 	b.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), bound)
@@ -79,7 +81,7 @@ func run(b *testing.B, m *lab.Machine, args ...string) time.Duration {
 	return time.Since(start)
 }
 
-// count gives the method calls that systemd gets over the bus while f runs.
+// count returns the number of method calls that systemd receives over the bus while f runs.
 func count(b *testing.B, m *lab.Machine, f func()) int {
 	b.Helper()
 	const marker = "scale500-marker.service"
@@ -89,7 +91,7 @@ func count(b *testing.B, m *lab.Machine, f func()) int {
 	if err := watch.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {
 		b.Fatal(err)
 	}
-	watch.Eavesdrop(messages) // not earlier: it would take the reply too
+	watch.Eavesdrop(messages) // not earlier, because it would also receive the reply
 	done := make(chan int)
 	go func() {
 		n := 0
@@ -105,13 +107,13 @@ func count(b *testing.B, m *lab.Machine, f func()) int {
 		done <- n
 	}()
 	f()
-	// There is no such unit; that it was asked for ends the count.
+	// The request for this unit, which does not exist, ends the count.
 	_ = other.Object(systemd, manager).Call(systemd+".Manager.GetUnit", 0, marker).Err
 	select {
 	case n := <-done:
 		return n
 	case <-patience.After(time.Minute):
-		b.Fatal("the monitor did not see the end")
+		b.Fatal("the monitor did not receive the call that ends the count")
 		return 0
 	}
 }

@@ -20,7 +20,8 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 		case err != nil && optional:
 			continue // "-" of EnvironmentFile= forgives every error
 		case err != nil:
-			return nil, &failure{code: exitFailed, err: errors.New("reading the environment file: " + err.Error()), hint: "the user of the unit must be able to read " + path}
+			return nil, &failure{code: exitFailed, err: errors.New("reading the environment file: " + err.Error()),
+				hint: "the user of the unit must be able to read " + path}
 		}
 		env = envfile.Merge(env, vars)
 	}

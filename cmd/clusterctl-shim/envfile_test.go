@@ -24,7 +24,8 @@ func TestEnvFiles(t *testing.T) {
 		return path
 	}
 	one, two := write("one", "A=1\nB=1\nINSTANCE=9\nPORT=3000\n# \\\nC=1\n"), write("two", "B=2\n")
-	cmd := exec.Command(shim, "run", "--instance=2", "--increment=PORT", "--env-file="+one, "--env-file=-"+dir+"/missing", "--env-file="+two, "--", "/usr/bin/env")
+	cmd := exec.Command(shim, "run", "--instance=2", "--increment=PORT", "--env-file="+one, "--env-file=-"+dir+"/missing",
+		"--env-file="+two, "--", "/usr/bin/env")
 	cmd.Env = []string{"A=0", "D=0"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -37,7 +38,8 @@ func TestEnvFiles(t *testing.T) {
 	}
 	for _, sub := range []string{"run", "probe"} {
 		out, err := exec.Command(shim, sub, "--env-file="+dir+"/missing", "--", "/usr/bin/env").CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "clusterctl-shim: reading the environment file: open "+dir+"/missing") || !strings.Contains(string(out), "clusterctl-shim: hint: ") {
+		if err == nil || !strings.Contains(string(out), "clusterctl-shim: reading the environment file: open "+dir+"/missing") ||
+			!strings.Contains(string(out), "clusterctl-shim: hint: ") {
 			t.Errorf("%s: %v, %s", sub, err, out)
 		}
 	}

@@ -62,7 +62,8 @@ grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
 		t.Fatal(err)
 	}
 	mask |= 1 << (syscall.SIGPIPE - 1)
-	want := []string{`none none 3 2 3002 --trace-warnings --require "/a b.cjs"`, fds, fmt.Sprintf("SigIgn:\t%016x", mask), "SigBlk:\t0000000000000000"}
+	want := []string{`none none 3 2 3002 --trace-warnings --require "/a b.cjs"`, fds, fmt.Sprintf("SigIgn:\t%016x", mask),
+		"SigBlk:\t0000000000000000"}
 	for i, x := range want {
 		if i >= len(lines) || lines[i] != x {
 			t.Errorf("line %d: want %q in\n%s", i, x, w.output)
@@ -248,7 +249,8 @@ http.createServer((q, r) => r.end('first')).listen(+a, '127.0.0.1', () =>
 	}
 	defer in.Close()
 	w := startCommand(t, []*os.File{a, b}, []string{"LISTEN_FDNAMES=x:y"},
-		"/bin/sh", "-c", `exec "$@" < "$0"`, fifo, shim, "run", "--adopt", "--map", "y=tcp4:5990", "--", node(t), "-e", script, port(first), "5990")
+		"/bin/sh", "-c", `exec "$@" < "$0"`, fifo, shim, "run", "--adopt", "--map", "y=tcp4:5990", "--", node(t),
+		"-e", script, port(first), "5990")
 	fetch(t, "tcp4", first)
 	if err := w.ready.SetReadDeadline(time.Now()); err != nil {
 		t.Fatal(err)
@@ -272,7 +274,8 @@ func TestPtraceIsRefused(t *testing.T) {
 		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
 		shim, "run", "--", "/bin/true")
 	_ = w.waitGone(t)
-	if out := w.output.String(); w.ProcessState.ExitCode() != contract.StatusUsage || !strings.Contains(out, "CAP_SYS_PTRACE") || !strings.Contains(out, "--own-ptrace") {
+	if out := w.output.String(); w.ProcessState.ExitCode() != contract.StatusUsage || !strings.Contains(out, "CAP_SYS_PTRACE") ||
+		!strings.Contains(out, "--own-ptrace") {
 		t.Errorf("%v, %q, want status %d and a hint", w.ProcessState, out, contract.StatusUsage)
 	}
 }

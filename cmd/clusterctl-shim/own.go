@@ -78,5 +78,6 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return append([]int{int(id)}, slices.Repeat([]int{-1}, len(fields)-1)...), nil
 	}
-	return nil, &failure{code: exitFailed, err: errors.New(file + " has no " + strconv.Quote(name) + "; only root can connect"), hint: "give a local user or group: clusterctl install … --socket-group"}
+	return nil, &failure{code: exitFailed, err: errors.New(file + " has no " + strconv.Quote(name) + "; only root can connect"),
+		hint: "give a local user or group: clusterctl install … --socket-group"}
 }

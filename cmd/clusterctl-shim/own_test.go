@@ -9,7 +9,8 @@ import (
 
 func TestLookup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passwd")
-	if err := os.WriteFile(file, []byte("root:x:0:0:root:/root:/bin/sh\n\n+\nweb:x:990:33::/:/bin/sh\nodd:x:y:z::/:\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("root:x:0:0:root:/root:/bin/sh\n\n+\nweb:x:990:33::/:/bin/sh\nodd:x:y:z::/:\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string][]int{"web": {990, 33}, "990": {990, 33}, "33": {33, -1}} {

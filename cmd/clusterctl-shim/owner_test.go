@@ -48,7 +48,8 @@ func TestOwner(t *testing.T) {
 				t.Errorf("the binds came to %q, want %q", said, c.want)
 			}
 			line := strings.ReplaceAll(c.line, "PORT", p)
-			if c.line == "" && len(shims) > 0 || c.line != "" && (len(shims) != 2 || !strings.Contains(shims[0], line) || !strings.Contains(shims[1], "hint: ")) {
+			if c.line == "" && len(shims) > 0 ||
+				c.line != "" && (len(shims) != 2 || !strings.Contains(shims[0], line) || !strings.Contains(shims[1], "hint: ")) {
 				t.Errorf("the shim says %q, want one line with %q, and a hint", shims, line)
 			}
 		})

@@ -77,7 +77,8 @@ func TestProbe(t *testing.T) {
 		{"children that bind the same", slow(python(t), data(t, "prefork.py"), port(a4)), blocking(p4, 5, false)},
 		{"blocking c", slow(filepath.Join(testdata, "cserver"), port(a4)), blocking(p4, 16, true)},
 		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
-		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"}, contract.Report{NonBlocking: true, TimedOut: true}},
+		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
+			contract.Report{NonBlocking: true, TimedOut: true}},
 		{"does nothing", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
 		{"is a client that sleeps", idle(python(t), "-c", `
 import socket, time
@@ -91,7 +92,8 @@ while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t),
 		{"goes into the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exited("0", "sleep")},
 		{"two ports, one later", slow(node(t), "-e", `
 const http = require('http');
-http.createServer(() => {}).listen(5801, '127.0.0.1', () => setTimeout(() => http.createServer(() => {}).listen(5802, '127.0.0.1'), 100));`),
+http.createServer(() => {}).listen(5801, '127.0.0.1', () =>
+	setTimeout(() => http.createServer(() => {}).listen(5802, '127.0.0.1'), 100));`),
 			epoll(listener("inet", "127.0.0.1", 5801, 511), listener("inet", "127.0.0.1", 5802, 511))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,7 +124,8 @@ time.sleep(600)`
 func TestProbeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "pid")
-	script := `setsid sh -c 'trap "" TERM; echo $$ > "$0"; sleep 600; sleep 600' "` + mark + `" & while ! [ -s "` + mark + `" ]; do sleep 0.01; done; exit 0`
+	script := `setsid sh -c 'trap "" TERM; echo $$ > "$0"; sleep 600; sleep 600' "` + mark + `" & while ! [ -s "` +
+		mark + `" ]; do sleep 0.01; done; exit 0`
 	got := probeOf(t, "--timeout", "10s", "--", "/bin/sh", "-c", script)
 	if !got.Exited {
 		t.Errorf("%+v", got)

@@ -22,8 +22,10 @@ func TestSecretEnv(t *testing.T) {
 	if want := []string{"A=a b\n\"$x\" ", credentials, "EMPTY="}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v: %q", err, got)
 	}
-	for name, env := range map[string][]string{"NONE": {credentials}, "A": nil, "../A": {credentials}, "": {credentials}, "BAD": {credentials}} {
-		if _, err := environment(env, &runOptions{secretEnv: []string{name}}); err == nil || !strings.Contains(err.Error(), "--secret-env "+name+":") || strings.Contains(err.Error(), "hunter2") {
+	for name, env := range map[string][]string{"NONE": {credentials}, "A": nil, "../A": {credentials}, "": {credentials},
+		"BAD": {credentials}} {
+		if _, err := environment(env, &runOptions{secretEnv: []string{name}}); err == nil ||
+			!strings.Contains(err.Error(), "--secret-env "+name+":") || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -22,8 +22,10 @@ func TestWrongFamily(t *testing.T) {
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "goserver"), "[::]:"+port(address))
 	_ = w.waitGone(t)
 	got := w.output.String()
-	want := "clusterctl-shim: the program binds tcp6 [::]:" + port(address) + ", but the socket of the unit is tcp4 0.0.0.0:" + port(address)
-	if !strings.HasPrefix(got, want) || !strings.Contains(got, "clusterctl-shim: hint: ") || !strings.Contains(got, "address already in use") {
+	want := "clusterctl-shim: the program binds tcp6 [::]:" + port(address) + ", but the socket of the unit is tcp4 0.0.0.0:" +
+		port(address)
+	if !strings.HasPrefix(got, want) || !strings.Contains(got, "clusterctl-shim: hint: ") ||
+		!strings.Contains(got, "address already in use") {
 		t.Errorf("output:\n%s", got)
 	}
 }
@@ -42,14 +44,17 @@ func TestRefusals(t *testing.T) {
 		{"relative", nil, []string{"true"}, contract.StatusUsage, "not an absolute path"},
 		{"unknown flag", nil, []string{"--nonsense", "/bin/true"}, contract.StatusUsage, "nonsense"},
 		{"bad map", nil, []string{"--adopt", "--map", "http=sctp:1", "/bin/true"}, contract.StatusUsage, "-map: want"},
-		{"map of nothing", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"}, contract.StatusUsage, "no descriptor"},
-		{"map of another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"}, contract.StatusUsage, "cannot answer"},
+		{"map of nothing", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"},
+			contract.StatusUsage, "no descriptor"},
+		{"map of another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"},
+			contract.StatusUsage, "cannot answer"},
 		{"not there", []*os.File{l}, []string{"--adopt", "--", "/no/such/program"}, exitNotFound, "no such file"},
 		{"not executable", nil, []string{"--", data(t, "server.js")}, exitNotRunnable, "permission denied"},
 	} {
 		w := startWorker(t, c.sockets, c.args...)
 		_ = w.waitGone(t)
-		if w.ProcessState.ExitCode() != c.code || !strings.Contains(w.output.String(), c.text) || !strings.HasPrefix(w.output.String(), "clusterctl-shim: ") {
+		if w.ProcessState.ExitCode() != c.code || !strings.Contains(w.output.String(), c.text) ||
+			!strings.HasPrefix(w.output.String(), "clusterctl-shim: ") {
 			t.Errorf("%s: %v, %q", c.name, w.ProcessState, w.output)
 		}
 	}

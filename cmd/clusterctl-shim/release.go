@@ -40,7 +40,8 @@ func leaveRelease(unit string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], releaseName, unit, strconv.FormatUint(uint64(restarts), 10)}, &syscall.ProcAttr{
+	argv := []string{os.Args[0], releaseName, unit, strconv.FormatUint(uint64(restarts), 10)}
+	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
 		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

@@ -53,9 +53,10 @@ func startKeep(addresses []string) {
 	err := unix.Pipe2(pipe[:], unix.O_CLOEXEC)
 	if err == nil {
 		defer unix.Close(pipe[0])
-		_, err = syscall.ForkExec("/proc/self/exe", append([]string{os.Args[0], keepName, strconv.Itoa(os.Getppid()), pid}, addresses...), &syscall.ProcAttr{
-			Env: []string{}, Files: []uintptr{0, uintptr(pipe[1]), 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-		})
+		_, err = syscall.ForkExec("/proc/self/exe",
+			append([]string{os.Args[0], keepName, strconv.Itoa(os.Getppid()), pid}, addresses...), &syscall.ProcAttr{
+				Env: []string{}, Files: []uintptr{0, uintptr(pipe[1]), 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+			})
 		unix.Close(pipe[1])
 	}
 	if err != nil {

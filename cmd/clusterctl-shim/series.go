@@ -48,7 +48,8 @@ func holdBack(instance string, policy backoff.Policy, longest time.Duration) err
 // the main process alone.
 func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
-		err:  errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " + s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
+		err: errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " +
+			s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
 		hint: "journalctl -u this unit, then clusterctl reset and start it again",
 	}
 }

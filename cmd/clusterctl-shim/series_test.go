@@ -55,7 +55,8 @@ func TestSeriesOfRuns(t *testing.T) {
 	}
 	wait()
 	code, out := inUnit(t, dir, nil, run...)
-	if code != contract.StatusGaveUp || !strings.Contains(out, "gave up after 2 restarts") || !strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
+	if code != contract.StatusGaveUp || !strings.Contains(out, "gave up after 2 restarts") ||
+		!strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
 		t.Errorf("%d %q", code, out)
 	}
 	inUnit(t, dir, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=252"}, "stopped", "--exec-stop")

@@ -21,7 +21,8 @@ func TestUnixPathStays(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := stat(t, path)
-			w := startWorker(t, []*os.File{l}, "--adopt", "--", python(t), data(t, "unixserver.py"), filepath.Dir(path), "app.sock", spelling)
+			w := startWorker(t, []*os.File{l}, "--adopt", "--", python(t), data(t, "unixserver.py"), filepath.Dir(path),
+				"app.sock", spelling)
 			w.waitReady(t)
 			for range 5 {
 				fetch(t, "unix", path)
@@ -30,7 +31,8 @@ func TestUnixPathStays(t *testing.T) {
 			if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode || after.Uid != before.Uid {
 				t.Errorf("%+v, then %+v", before, after)
 			}
-			if got := strings.ReplaceAll(w.output.String(), "\n", "; "); got != "left:; before: ConnectionRefusedError; after: connected; " {
+			if got := strings.ReplaceAll(w.output.String(), "\n",
+				"; "); got != "left:; before: ConnectionRefusedError; after: connected; " {
 				t.Errorf("output %q", got)
 			}
 		})

@@ -15,7 +15,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	started := e.now()
 	err := newApp(e).Run(ctx, args)
 	// Instances that a repair, or the undo of a change, had to kill.
-	err = e.withKilled(ctx, units.App{}, err, started)
+	err = e.manager(nil).WithKilled(ctx, units.App{}, err, started)
 	err = withoutReader(err)
 	var quiet quietError
 	if errors.As(err, &quiet) {
@@ -83,7 +83,7 @@ func (e *env) instanceNames(app string) []string {
 	if err != nil {
 		return nil
 	}
-	listed, _ := e.listed(n)
+	listed, _ := e.store.Listed(n)
 	var names []string
 	for _, i := range numbers(listed) {
 		names = append(names, operand{name: n, instance: i}.String())

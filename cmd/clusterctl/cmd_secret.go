@@ -72,7 +72,8 @@ func runSecret(ctx context.Context, e *env, args []string, asJSON bool) error {
 		return fault.WithHint(fault.Usagef("secret %s: missing argument: SECRET", verb), "clusterctl secret %s %s DB_PASSWORD", verb, n)
 	case verb != "ls" && strings.Contains(args[2], "="):
 		name, _, _ := strings.Cut(args[2], "=")
-		return fault.WithHint(fault.Usagef("secret %s: the value must not be on the command line, where other users see it", verb), "sudo clusterctl secret set %s %s < FILE", n, text.Shell(name))
+		return fault.WithHint(fault.Usagef("secret %s: the value must not be on the command line, where other users see it", verb),
+			"sudo clusterctl secret set %s %s < FILE", n, text.Shell(name))
 	case asJSON && verb != "ls":
 		return fault.WithHint(fault.Usagef("--json is only for secret ls"), "clusterctl secret ls %s --json", n)
 	}
@@ -91,7 +92,20 @@ func runSecret(ctx context.Context, e *env, args []string, asJSON bool) error {
 			return err
 		}
 	}
-	return e.changeSecret(ctx, n, args[2], value, verb == "rm")
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	s, err := m.Open(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if verb == "rm" {
+		return s.RemoveSecret(ctx, args[2])
+	}
+	return s.SetSecret(ctx, args[2], value)
 }
 
 // listSecrets prints names, never values.
@@ -106,7 +120,8 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	}
 	infos := make([]secretInfo, 0, len(stored))
 	for _, s := range stored {
-		infos = append(infos, secretInfo{Name: s.Name, Size: s.Size, Set: s.Set, Encrypted: s.Encrypted, Variable: slices.Contains(a.SecretEnv, s.Name)})
+		infos = append(infos, secretInfo{Name: s.Name, Size: s.Size, Set: s.Set, Encrypted: s.Encrypted,
+			Variable: slices.Contains(a.SecretEnv, s.Name)})
 	}
 	if asJSON {
 		return e.printJSON(struct {
@@ -122,7 +137,8 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	rows := make([][]string, 0, len(infos))
 	yes := map[bool]string{true: "yes", false: "no"}
 	for _, s := range infos {
-		rows = append(rows, []string{s.Name, strconv.FormatInt(s.Size, 10), s.Set.Local().Format(time.DateTime), yes[s.Encrypted], yes[s.Variable]})
+		rows = append(rows, []string{s.Name, strconv.FormatInt(s.Size, 10), s.Set.Local().Format(time.DateTime),
+			yes[s.Encrypted], yes[s.Variable]})
 	}
 	return text.Table(e.stdout, []string{"SECRET", "BYTES", "SET", "ENCRYPTED", "VARIABLE"}, rows)
 }
@@ -151,7 +167,8 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	case len(value) > maxSecret:
 		return nil, fmt.Errorf("the value of %s is larger than %d bytes", name, maxSecret)
 	case len(value) == 0:
-		return nil, fault.WithHint(fmt.Errorf("the value of %s is empty", name), "sudo clusterctl secret set NAME %s < FILE", text.Shell(name))
+		return nil, fault.WithHint(fmt.Errorf("the value of %s is empty", name), "sudo clusterctl secret set NAME %s < FILE",
+			text.Shell(name))
 	}
 	return value, nil
 }

@@ -97,7 +97,8 @@ func TestCompleteQuietly(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
 	word := rapid.OneOf(
-		rapid.SampledFrom([]string{"", "start", "install", "web@", "--restart=", "-i", "--", "-", "$(x)", "'", "\"", "a\nb", "start\n", "--env", "=", "@", "*"}),
+		rapid.SampledFrom([]string{"", "start", "install", "web@", "--restart=", "-i", "--", "-", "$(x)", "'", "\"",
+			"a\nb", "start\n", "--env", "=", "@", "*"}),
 		rapid.String(),
 	)
 	rapid.Check(t, func(t *rapid.T) {
@@ -130,8 +131,10 @@ func TestCompleteUnreadable(t *testing.T) {
 
 func TestCompletionScripts(t *testing.T) {
 	w := newWorld(t)
-	for shell, want := range map[string]string{"bash": "complete -o nosort -F", "zsh": "#compdef clusterctl\n", "fish": "complete -c clusterctl"} {
-		if code := w.do("completion", shell); code != exitDone || !strings.Contains(w.out.String(), want) || strings.Contains(w.out.String(), "eval") && strings.Contains(w.out.String(), "eval ") {
+	for shell, want := range map[string]string{"bash": "complete -o nosort -F", "zsh": "#compdef clusterctl\n",
+		"fish": "complete -c clusterctl"} {
+		if code := w.do("completion", shell); code != exitDone || !strings.Contains(w.out.String(), want) ||
+			strings.Contains(w.out.String(), "eval") && strings.Contains(w.out.String(), "eval ") {
 			t.Errorf("%d, %s%s", code, w.out.String(), w.err.String())
 		}
 	}

@@ -62,7 +62,8 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 		e.note("%s: %s", a.Name, rights)
 		return nil
 	case !e.stdinTTY:
-		return fault.WithHint(fault.Usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, rights), "%s", e.with("--yes"))
+		return fault.WithHint(fault.Usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, rights),
+			"%s", e.with("--yes"))
 	}
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, text.Printable(rights)))
 }

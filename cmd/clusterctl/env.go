@@ -13,6 +13,9 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -49,7 +52,7 @@ type env struct {
 	command    []string
 	hasCommand bool
 	quiet      bool
-	killed     *kills
+	killed     *manage.Kills
 	// noColour is --no-color; the terminal counts as none then.
 	noColour bool
 }
@@ -76,10 +79,17 @@ func systemEnv() *env {
 		store:    commandStore(os.Args),
 		shim:     units.DefaultShim,
 		args:     os.Args,
-		killed:   new(kills),
+		killed:   new(manage.Kills),
 	}
 	e.dial = e.dialSystem
 	return e
+}
+
+// resolver completes apps with what the caller has: its directory, its $PATH, its notes.
+func (e *env) resolver() *resolve.Resolver {
+	return &resolve.Resolver{
+		Store: e.store, Guard: e.guard(), Host: e.host, Getenv: e.getenv, Getwd: e.getwd, LookPath: e.lookPath, Note: e.note,
+	}
 }
 
 func terminalSize() (columns, rows int) {
@@ -103,7 +113,7 @@ func (e *env) width() int {
 // values of variables are left out.
 func commandStore(args []string) *install.Store {
 	s := install.System()
-	s.Command = strings.Join(append([]string{"clusterctl"}, withoutValues(args[1:])...), " ")
+	s.Command = strings.Join(append([]string{"clusterctl"}, mask.CommandLine(args[1:])...), " ")
 	return &s
 }
 

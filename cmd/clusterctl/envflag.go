@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -58,7 +59,8 @@ func (e *env) envFromInput() ([]string, error) {
 	if err != nil {
 		var errs []error
 		for _, one := range fault.Flatten(err) {
-			errs = append(errs, fault.WithHint(fault.Usagef("--env -: %s", one.Error()), "write NAME=VALUE, or NAME=\"VALUE\" for a value with blanks, quotes or several lines"))
+			errs = append(errs, fault.WithHint(fault.Usagef("--env -: %s", one.Error()),
+				"write NAME=VALUE, or NAME=\"VALUE\" for a value with blanks, quotes or several lines"))
 		}
 		return nil, errors.Join(errs...)
 	}
@@ -71,8 +73,10 @@ func (e *env) envFromInput() ([]string, error) {
 
 // warnOfSecret warns of a value on the command line that looks secret.
 func (e *env) warnOfSecret(s, name string) {
-	if v := variable(s, false); v.Masked {
+	variable, value, _ := strings.Cut(s, "=")
+	if _, masked := mask.Value(variable, value); masked {
 		e.note("warning: %s looks like a secret, and other users can see the command line: use --env - (lines of stdin), "+
-			"or sudo clusterctl secret set %s %s with --secret-env %s", text.Printable(v.Name), text.Shell(name), text.Shell(v.Name), text.Shell(v.Name))
+			"or sudo clusterctl secret set %s %s with --secret-env %s", text.Printable(variable), text.Shell(name),
+			text.Shell(variable), text.Shell(variable))
 	}
 }

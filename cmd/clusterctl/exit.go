@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -156,7 +157,7 @@ func hintForMissing(err *install.NotInstalledError) string {
 		names = append(names, string(n))
 	}
 	// Of a file that was installed, PM2 takes the file's name too.
-	if made := appName(string(err.App)); made != string(err.App) && slices.Contains(names, made) {
+	if made := resolve.AppName(string(err.App)); made != string(err.App) && slices.Contains(names, made) {
 		return "did you mean " + made + "?"
 	}
 	if like := text.Nearest(string(err.App), names); like != "" {

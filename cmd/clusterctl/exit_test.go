@@ -57,17 +57,24 @@ func TestReport(t *testing.T) {
 	}{
 		{errors.New("x"), "clusterctl: x\n"},
 		{fault.WithHint(errors.New("x"), "a\nb"), "clusterctl: x\nclusterctl: hint: a\nclusterctl: hint: b\n"},
-		{errors.Join(errors.New("x"), errors.Join(fault.Usagef("y"), nil), fault.WithHint(errors.New("z"), "h")), "clusterctl: x\nclusterctl: y\nclusterctl: z\nclusterctl: hint: h\n"},
+		{errors.Join(errors.New("x"), errors.Join(fault.Usagef("y"), nil), fault.WithHint(errors.New("z"), "h")),
+			"clusterctl: x\nclusterctl: y\nclusterctl: z\nclusterctl: hint: h\n"},
 		{fmt.Errorf("%w: no bus: %w", control.ErrLost, errors.New("EOF")), "clusterctl: connection to systemd lost: no bus: EOF\n"},
 		{&fault.NotReached{Err: errors.New("web@1.service: it ended"), Log: []string{"one", "two\x1b]0;x\a"}},
 			"clusterctl: web@1.service: it ended\nclusterctl: its last log lines:\n    one\n    two\uFFFD]0;x\uFFFD\n"},
-		{fault.WithHint(errors.New("\x1b[2J\x9b\u202e"), "\x1b[31mred"), "clusterctl: \uFFFD[2J\uFFFD\uFFFD\nclusterctl: hint: \uFFFD[31mred\n"},
+		{fault.WithHint(errors.New("\x1b[2J\x9b\u202e"), "\x1b[31mred"),
+			"clusterctl: \uFFFD[2J\uFFFD\uFFFD\nclusterctl: hint: \uFFFD[31mred\n"},
 		{&units.FieldError{Key: "listen", Message: "m", Hint: "h"}, "clusterctl: listen: m\nclusterctl: hint: h\n"},
-		{&install.ForeignError{Path: "/etc/x", Masked: true}, "clusterctl: \"/etc/x\" masks the unit\nclusterctl: hint: sudo systemctl unmask x\n"},
-		{fmt.Errorf("start: %w", control.ErrPermission), "clusterctl: start: permission denied\nclusterctl: hint: sudo clusterctl start 'a b'\n"},
-		{&install.NotInstalledError{App: "wbe", Apps: []units.Name{"mail", "web"}}, "clusterctl: there is no app \"wbe\"\nclusterctl: hint: did you mean web?\n"},
-		{&install.NotInstalledError{App: "zzz", Apps: []units.Name{"web"}}, "clusterctl: there is no app \"zzz\"\nclusterctl: hint: clusterctl ls lists the apps\n"},
-		{&install.NotInstalledError{App: "zzz"}, "clusterctl: there is no app \"zzz\"\nclusterctl: hint: no app is installed here yet; clusterctl install FILE does that\n"},
+		{&install.ForeignError{Path: "/etc/x", Masked: true},
+			"clusterctl: \"/etc/x\" masks the unit\nclusterctl: hint: sudo systemctl unmask x\n"},
+		{fmt.Errorf("start: %w", control.ErrPermission),
+			"clusterctl: start: permission denied\nclusterctl: hint: sudo clusterctl start 'a b'\n"},
+		{&install.NotInstalledError{App: "wbe", Apps: []units.Name{"mail", "web"}},
+			"clusterctl: there is no app \"wbe\"\nclusterctl: hint: did you mean web?\n"},
+		{&install.NotInstalledError{App: "zzz", Apps: []units.Name{"web"}},
+			"clusterctl: there is no app \"zzz\"\nclusterctl: hint: clusterctl ls lists the apps\n"},
+		{&install.NotInstalledError{App: "zzz"},
+			"clusterctl: there is no app \"zzz\"\nclusterctl: hint: no app is installed here yet; clusterctl install FILE does that\n"},
 	} {
 		w := newWorld(t)
 		w.args = []string{"/usr/local/bin/clusterctl", "start", "a b"}
@@ -99,7 +106,8 @@ func TestInterrupted(t *testing.T) {
 // TestPrintable: nothing that a terminal acts on gets through, and all else does.
 func TestPrintable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.OneOf(rapid.String(), rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) })).Draw(t, "s")
+		s := rapid.OneOf(rapid.String(),
+			rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) })).Draw(t, "s")
 		got := text.Printable(s)
 		if strings.ContainsFunc(got, func(r rune) bool { return r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 }) {
 			t.Fatalf("%q gave %q", s, got)
@@ -121,18 +129,22 @@ func TestNotesArePrintable(t *testing.T) {
 	const foreign = "a\x1b]0;OWNED\a\x1b[2J\r\u009b2J\u202eb\nclusterctl: x"
 	w := newWorld(t)
 	w.note("left out: %s", foreign)
-	w.newProgress("shop", 1).observe(control.Progress{Unit: "shop@1.service", Phase: control.Broken, Reason: foreign})
+	w.newProgress("shop", 1).Observe(control.Progress{Unit: "shop@1.service", Phase: control.Broken, Reason: foreign})
 	got := w.err.String()
-	if strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e) }) || strings.Count(got, "\n") != 2 {
+	if strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e) }) ||
+		strings.Count(got, "\n") != 2 {
 		t.Errorf("the terminal gets %q", got)
 	}
 }
 
 func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 0: "0ms", 999 * time.Microsecond: "0ms", 70 * time.Millisecond: "70ms", time.Second: "1.0s", 4240 * time.Millisecond: "4.2s",
-		10 * time.Second: "10s", 59*time.Second + 999*time.Millisecond: "59s", time.Minute: "1m00s", 190 * time.Second: "3m10s", time.Hour: "1h00m",
-		5*time.Hour + 2*time.Minute + 59*time.Second: "5h02m", 47*time.Hour + 59*time.Minute: "47h59m", 48 * time.Hour: "2d", 300 * 24 * time.Hour: "300d",
+		-time.Second: "0s", 0: "0ms", 999 * time.Microsecond: "0ms", 70 * time.Millisecond: "70ms", time.Second: "1.0s",
+		4240 * time.Millisecond: "4.2s",
+		10 * time.Second:        "10s", 59*time.Second + 999*time.Millisecond: "59s", time.Minute: "1m00s",
+		190 * time.Second: "3m10s", time.Hour: "1h00m",
+		5*time.Hour + 2*time.Minute + 59*time.Second: "5h02m", 47*time.Hour + 59*time.Minute: "47h59m", 48 * time.Hour: "2d",
+		300 * 24 * time.Hour: "300d",
 	} {
 		if got := text.Duration(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
@@ -142,8 +154,10 @@ func TestShort(t *testing.T) {
 
 // TestShellWord: sh reads back what was quoted. All words go through one shell, which prints each with its end.
 func TestShellWord(t *testing.T) {
-	words := []string{"", "a", "a b", "'", "it's", `"`, "$HOME", "`id`", "a\nb", "-n", "*", "~", "\\", "é", "a;b", "x=y", "!!", "#", "{a,b}", "\t", "--", "%s", "[ab]"}
-	gen := rapid.StringOfN(rapid.OneOf(rapid.RuneFrom([]rune("'\"$` \\ab*?!\n#~")), rapid.Rune()), 0, 20, -1).Filter(func(s string) bool { return !strings.Contains(s, "\x00") })
+	words := []string{"", "a", "a b", "'", "it's", `"`, "$HOME", "`id`", "a\nb", "-n", "*", "~", "\\", "é", "a;b", "x=y",
+		"!!", "#", "{a,b}", "\t", "--", "%s", "[ab]"}
+	gen := rapid.StringOfN(rapid.OneOf(rapid.RuneFrom([]rune("'\"$` \\ab*?!\n#~")), rapid.Rune()), 0, 20,
+		-1).Filter(func(s string) bool { return !strings.Contains(s, "\x00") })
 	for seed := range 300 {
 		words = append(words, gen.Example(seed))
 	}
@@ -177,7 +191,8 @@ func TestSudoHint(t *testing.T) {
 	if code := w.do("install", file, "-n", "me", "--no-listen", "--", "-x", "a b"); code != exitPermission {
 		t.Errorf("%d", code)
 	}
-	want := "clusterctl: this changes the machine: permission denied\nclusterctl: hint: sudo clusterctl install " + text.Shell(file) + " -n me --no-listen -- -x 'a b'\n"
+	want := "clusterctl: this changes the machine: permission denied\nclusterctl: hint: sudo clusterctl install " +
+		text.Shell(file) + " -n me --no-listen -- -x 'a b'\n"
 	if got := w.err.String(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
@@ -198,11 +213,12 @@ func TestProgress(t *testing.T) {
 		p := w.newProgress("web", 2)
 		for _, ev := range []control.Progress{
 			{Unit: "web@1.service", Phase: control.Starting}, {Unit: "web@1.service", Phase: control.Ready},
-			{Unit: "web@3.service", Phase: control.SkippedByCondition}, {Unit: "web@2.service", Phase: control.Broken, Reason: "exited with status 1"},
+			{Unit: "web@3.service", Phase: control.SkippedByCondition},
+			{Unit: "web@2.service", Phase: control.Broken, Reason: "exited with status 1"},
 		} {
-			p.observe(ev)
+			p.Observe(ev)
 		}
-		p.end()
+		p.End()
 	}
 	w := newWorld(t)
 	feed(w)
@@ -212,7 +228,8 @@ func TestProgress(t *testing.T) {
 	w = newWorld(t)
 	w.stderrTTY = true
 	feed(w)
-	if got := w.err.String(); strings.Contains(got, "\n") || !strings.HasSuffix(got, "\r\x1b[K") || !strings.Contains(got, "web: 1/2 ready") {
+	if got := w.err.String(); strings.Contains(got, "\n") || !strings.HasSuffix(got, "\r\x1b[K") ||
+		!strings.Contains(got, "web: 1/2 ready") {
 		t.Errorf("%q", got)
 	}
 	w = newWorld(t)
@@ -224,7 +241,8 @@ func TestProgress(t *testing.T) {
 }
 
 func TestConfirm(t *testing.T) {
-	for answer, yes := range map[string]bool{"y\n": true, "yes\n": true, "YES\n": true, "\n": false, "": false, "n\n": false, "yesterday\n": false} {
+	for answer, yes := range map[string]bool{"y\n": true, "yes\n": true, "YES\n": true, "\n": false, "": false,
+		"n\n": false, "yesterday\n": false} {
 		w := newWorld(t)
 		w.stdinTTY, w.stdin = true, strings.NewReader(answer)
 		if err := w.confirm(context.Background(), "sure?"); (err == nil) != yes {
@@ -261,7 +279,8 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
 	}
 	var info versionInfo
-	if code := w.do("version", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &info) != nil || info.Version == "" || info.Systemd != 0 {
+	if code := w.do("version", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &info) != nil ||
+		info.Version == "" || info.Systemd != 0 {
 		t.Errorf("%d, %q, %+v", code, w.out.String(), info)
 	}
 }
@@ -269,8 +288,10 @@ func TestVersion(t *testing.T) {
 func TestNear(t *testing.T) {
 	words := []string{"install", "uninstall", "start", "stop", "restart", "ls", "list", "l", "json", "max-restarts"}
 	for word, want := range map[string]string{
-		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop", "lsit": "list", "inst": "install",
-		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "", "version": "", "jsno": "json", "lls": "ls",
+		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop",
+		"lsit": "list", "inst": "install",
+		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "",
+		"version": "", "jsno": "json", "lls": "ls",
 	} {
 		if got := text.Nearest(word, words); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)

@@ -1,8 +1,7 @@
 // Command clusterctl runs any program as N workers on one port, supervised by systemd and logged by journald.
 //
-// The way through the code: main.go hands argv to app.go (the command tree), a command file turns flags into a
-// units.App (describe.go), deploy.go carries it through files (units/install) to jobs (units/control), and ui.go and
-// exit.go say what came of it. env.go is the only door to the outside.
+// The way through the code: main.go gives argv to app.go (the command tree), a command file turns flags into a units.App
+// (describe.go) and gives it to the engine (internal/manage), and ui.go and exit.go print the result.
 package main
 
 import (
@@ -18,7 +17,7 @@ func main() {
 		// A lost ssh session takes an install back instead of leaving it half done; under nohup it goes on.
 		signals = append(signals, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	ctx, stop := untilSignal(context.Background(), signals...)
 	// The first signal has things put back, which takes as long as workers take to stop. A second Ctrl-C ends the process at
 	// once, and the next command finds the intent and goes on. Not a second SIGHUP: a lost terminal sends it twice, once
 	// from the shell and once from the kernel.

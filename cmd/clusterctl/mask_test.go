@@ -2,60 +2,9 @@ package main
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/units/install"
 )
-
-// TestWithoutValues: a command line is kept without the values of its variables.
-func TestWithoutValues(t *testing.T) {
-	for line, want := range map[string]string{
-		"install x --env A=1 -l 80":          "install x --env A=******** -l 80",
-		"install x -e A=1 -e B=2=3":          "install x -e A=******** -e B=********",
-		"install x --env=A=1 -e=B=2":         "install x --env=A=******** -e=B=********",
-		"install x -eA=1":                    "install x -eA=********",
-		"install x --env A --env - --env":    "install x --env A --env - --env",
-		"install x --env-file a=b":           "install x --env-file a=b",
-		"install x --env-file=a=b --exec=c":  "install x --env-file=a=b --exec=c",
-		"install x --increment A=1":          "install x --increment A=1",
-		"install x -- prog --env A=1":        "install x -- prog --env A=1",
-		"install x --env A=1 -- prog -e B=2": "install x --env A=******** -- prog -e B=2",
-	} {
-		args := strings.Fields(line)
-		if got := strings.Join(withoutValues(args), " "); got != want {
-			t.Errorf("%s: %s", line, got)
-		}
-		if strings.Join(args, " ") != line {
-			t.Errorf("%s: the arguments have changed", line)
-		}
-	}
-}
-
-func TestMaskedFile(t *testing.T) {
-	for _, c := range []struct{ path, text, want string }{
-		{"x@.service", "[Service]\nEnvironment=\"INSTANCE=%i\"\nEnvironment=\"DB_PASSWORD=a \\\" b\"\nEnvironment=\"URL=http://u:p@h/\"\n",
-			"[Service]\nEnvironment=\"INSTANCE=%i\"\nEnvironment=\"DB_PASSWORD=********\"\nEnvironment=\"URL=http://u:********@h/\"\n"},
-		{"x.yaml", "name: x\nenv:\n  API_KEY: abc\n  \"TOKEN\": \"a: b\"\n  PORT: \"80\"\n  SECRET: null\n",
-			"name: x\nenv:\n  API_KEY: ********\n  \"TOKEN\": ********\n  PORT: \"80\"\n  SECRET: null\n"},
-		{"x.env", "# Generated\nA=\"1\"\nDB_PASSWORD=\"a\nb\"\n", "# Generated\nA=\"1\"\nDB_PASSWORD=\"********\"\n"},
-		{"x.env", "A=1\n", "A=1\n"},
-	} {
-		if got := string(maskedFile(c.path, []byte(c.text))); got != c.want {
-			t.Errorf("%s: %q", c.path, got)
-		}
-	}
-	now := string(maskedValues([]byte("A=1\nKEY=new\nTOKEN=t\nPASSWORD=p\n"), []byte("A=1\nKEY=old\nTOKEN=t\n")))
-	if want := "A=\"1\"\nKEY=\"******** (changed)\"\nTOKEN=\"********\"\nPASSWORD=\"********\"\n"; now != want {
-		t.Errorf("%q", now)
-	}
-	before, after := maskedChange(install.Change{Path: "x.yaml"})
-	if before != nil || after != nil {
-		t.Errorf("%q, %q", before, after)
-	}
-}
 
 // TestEnvFlag: values come from standard input and from the environment of the caller; a value on the command
 // line that looks secret gets a warning.
@@ -66,7 +15,8 @@ func TestEnvFlag(t *testing.T) {
 	dir := w.dir + "/made"
 	code := w.do("generate", "x", "--no-listen", "-e", "FIRST=0", "--env", "-", "--env", "FROM_HERE", "-o", dir, "--", "/bin/true")
 	data, err := os.ReadFile(dir + "/x.env")
-	if code != exitDone || err != nil || !strings.HasSuffix(string(data), "\nFIRST=\"0\"\nA=\"1\"\nQUOTED=\"a \\\"b\\\"\nc \"\nFROM_HERE=\"h e r e\"\n") {
+	if code != exitDone || err != nil ||
+		!strings.HasSuffix(string(data), "\nFIRST=\"0\"\nA=\"1\"\nQUOTED=\"a \\\"b\\\"\nc \"\nFROM_HERE=\"h e r e\"\n") {
 		t.Errorf("%d, %s, %v: %s", code, w.err.String(), err, data)
 	}
 	if info, err := os.Stat(dir + "/x.env"); err != nil || info.Mode().Perm() != 0o600 {
@@ -76,7 +26,8 @@ func TestEnvFlag(t *testing.T) {
 		t.Errorf("unexpected warning: %s", w.err.String())
 	}
 	code = w.do("generate", "x", "--no-listen", "--env", "DB_PASSWORD=hunter2", "--env", "U=redis://:hunter2@h", "--", "/bin/true")
-	for _, want := range []string{"DB_PASSWORD looks like a secret", "secret set x DB_PASSWORD", "--env -", "U looks like a secret", "are printed as stars; --output DIR"} {
+	for _, want := range []string{"DB_PASSWORD looks like a secret", "secret set x DB_PASSWORD",
+		"--env -", "U looks like a secret", "are printed as stars; --output DIR"} {
 		if code != exitDone || !strings.Contains(w.err.String(), want) {
 			t.Errorf("%d, no %q: %s", code, want, w.err.String())
 		}
@@ -84,9 +35,11 @@ func TestEnvFlag(t *testing.T) {
 	if strings.Contains(w.out.String()+w.err.String(), "hunter2") {
 		t.Errorf("it is shown: %s%s", w.out.String(), w.err.String())
 	}
-	for input, want := range map[string]string{"A\n": `--env -: line 1 has no "="`, "A=hunter2\nexport B=hunter2\n": "--env -: line 2 has no variable name"} {
+	for input, want := range map[string]string{"A\n": `--env -: line 1 has no "="`,
+		"A=hunter2\nexport B=hunter2\n": "--env -: line 2 has no variable name"} {
 		w.stdin = strings.NewReader(input)
-		if code := w.do("generate", "x", "--no-listen", "--env", "-", "--", "/bin/true"); code != exitUsage || !strings.Contains(w.err.String(), want) || strings.Contains(w.err.String(), "hunter2") {
+		if code := w.do("generate", "x", "--no-listen", "--env", "-", "--", "/bin/true"); code != exitUsage ||
+			!strings.Contains(w.err.String(), want) || strings.Contains(w.err.String(), "hunter2") {
 			t.Errorf("%d, %s", code, w.err.String())
 		}
 	}
@@ -96,7 +49,8 @@ func TestEnvFlag(t *testing.T) {
 func TestReadSecret(t *testing.T) {
 	w := newWorld(t)
 	for input, want := range map[string]string{
-		"hunter2\n": "hunter2", "hunter2": "hunter2", "hunter2\r\n": "hunter2", " a b \n": " a b ", "a\nb\n": "a\nb\n", "\xff\n": "\xff\n", "\n\n": "\n\n",
+		"hunter2\n": "hunter2", "hunter2": "hunter2", "hunter2\r\n": "hunter2", " a b \n": " a b ", "a\nb\n": "a\nb\n",
+		"\xff\n": "\xff\n", "\n\n": "\n\n",
 	} {
 		w.stdin = strings.NewReader(input)
 		if got, err := w.readSecret("X"); err != nil || string(got) != want {
@@ -111,33 +65,8 @@ func TestReadSecret(t *testing.T) {
 	}
 	w.stdinTTY = true
 	w.password = func() ([]byte, error) { return []byte("typed "), nil }
-	if got, err := w.readSecret("X"); err != nil || string(got) != "typed " || !strings.Contains(w.err.String(), "value of X (not shown): ") {
+	if got, err := w.readSecret("X"); err != nil || string(got) != "typed " ||
+		!strings.Contains(w.err.String(), "value of X (not shown): ") {
 		t.Errorf("%q, %v, %s", got, err, w.err.String())
-	}
-}
-
-// TestCheckSecrets: what a start of the app would lack is named before anything is stopped.
-func TestCheckSecrets(t *testing.T) {
-	w := newWorld(t)
-	a := w.installed(t, "web", 1)
-	a.SecretEnv = []string{"A", "B"}
-	w.euid = 1000
-	if err := w.checkSecrets(a); err != nil {
-		t.Errorf("who is not root cannot look: %v", err)
-	}
-	w.euid = 0
-	if err := w.store.SetSecret("web", "B", []byte("x"), true); err != nil {
-		t.Fatal(err)
-	}
-	w.file(t, "units/web@.service.d/50-secrets.conf", "LoadCredential=C:/x\n", 0o644)
-	var got []string
-	for _, one := range fault.Flatten(w.checkSecrets(a)) {
-		got = append(got, one.Error()+"; "+w.hintFor(one))
-	}
-	want := []string{
-		"web: the secret A is not set; sudo clusterctl secret set web A", "web: the secret C is not set; sudo clusterctl secret set web C",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
 	}
 }

@@ -99,7 +99,7 @@ func (e *env) resolveOne(word string, apps []units.Name) ([]operand, error) {
 		return nil, &install.NotInstalledError{App: n, Apps: apps}
 	}
 	if i > 0 {
-		listed, err := e.listed(n)
+		listed, err := e.store.Listed(n)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +149,8 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	}
 	for _, g := range []string{appGlob, numberGlob} {
 		if _, err := path.Match(g, ""); err != nil || strings.Contains(g, "/") {
-			return nil, fault.WithHint(fault.Usagef("%q is not a pattern", word), "* stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'")
+			return nil, fault.WithHint(fault.Usagef("%q is not a pattern", word),
+				"* stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'")
 		}
 	}
 	var found []operand
@@ -163,7 +164,7 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 			found = append(found, operand{name: n, implied: true})
 			continue
 		}
-		listed, err := e.listed(n)
+		listed, err := e.store.Listed(n)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +223,7 @@ func (e *env) targets(words []string) ([]target, error) {
 	for _, o := range operands {
 		t := target{instance: o.instance, implied: o.implied}
 		if t.app, err = e.store.Load(o.name); err == nil {
-			t.listed, err = e.listed(o.name)
+			t.listed, err = e.store.Listed(o.name)
 		}
 		out, errs = append(out, t), append(errs, err)
 	}
@@ -232,5 +233,11 @@ func (e *env) targets(words []string) ([]target, error) {
 	return out, nil
 }
 
-// listed is how many instances the app's aggregate names.
-func (e *env) listed(n units.Name) (int, error) { return e.store.Listed(n) }
+// numbers returns the numbers 1 to n.
+func numbers(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i + 1
+	}
+	return list
+}

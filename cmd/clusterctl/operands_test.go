@@ -48,18 +48,21 @@ func TestResolve(t *testing.T) {
 		"nothing web@4":             "gone: there is no app \"nothing\"\nweb has no instance 4\nhint: it has web@1 to web@3",
 		"web-api@2":                 "web-api has no instance 2\nhint: it has web-api@1 alone",
 		"web@0":                     `usage: name: "web@0": "0" is not an instance number (1-1000)`,
-		"0":                         "usage: name: \"0\" has no letter\nhint: apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3",
-		"zz*":                       "no app matches \"zz*\"\nhint: there are: bad, mail, web, web-api",
-		"web@9*":                    "no instance matches \"web@9*\"\nhint: clusterctl show NAME lists the instances of an app",
-		"/zz/":                      "no app matches \"/zz/\"\nhint: there are: bad, mail, web, web-api",
-		"/(/":                       `usage: "/(/" is not a regular expression: missing closing )`,
-		"web[":                      "usage: \"web[\" is not a pattern\nhint: * stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'",
-		"../*":                      "usage: \"../*\" is not a pattern\nhint: * stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'",
-		"/":                         `usage: name: "/" does not begin with a letter or a digit`,
-		"web@* all":                 "bad mail web web-api", // the instances go with their app
-		"*@1":                       "the instance list of bad",
-		"[mw]*@1":                   "mail@1 web@1 web-api@1",
-		"web@?.service":             "web@1 web@2 web@3",
+		"0": "usage: name: \"0\" has no letter\n" +
+			"hint: apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3",
+		"zz*":    "no app matches \"zz*\"\nhint: there are: bad, mail, web, web-api",
+		"web@9*": "no instance matches \"web@9*\"\nhint: clusterctl show NAME lists the instances of an app",
+		"/zz/":   "no app matches \"/zz/\"\nhint: there are: bad, mail, web, web-api",
+		"/(/":    `usage: "/(/" is not a regular expression: missing closing )`,
+		"web[": "usage: \"web[\" is not a pattern\n" +
+			"hint: * stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'",
+		"../*": "usage: \"../*\" is not a pattern\nhint: * stands for any text, ? for one character, " +
+			"[a-c] for one of them: 'web*', 'web@[1-3]'",
+		"/":             `usage: name: "/" does not begin with a letter or a digit`,
+		"web@* all":     "bad mail web web-api", // the instances go with their app
+		"*@1":           "the instance list of bad",
+		"[mw]*@1":       "mail@1 web@1 web-api@1",
+		"web@?.service": "web@1 web@2 web@3",
 	} {
 		got, err := w.resolve(strings.Split(words, " "))
 		var text []string
@@ -120,7 +123,8 @@ func TestResolveWithoutApps(t *testing.T) {
 	if code := w.do("stop", "all"); code != exitDone {
 		t.Errorf("%d, %s", code, w.err.String())
 	}
-	if _, err := w.resolve([]string{"web*"}); errorText(w, err) != "no app matches \"web*\"\nhint: there are no apps; clusterctl install makes one" {
+	if _, err := w.resolve([]string{"web*"}); errorText(w,
+		err) != "no app matches \"web*\"\nhint: there are no apps; clusterctl install makes one" {
 		t.Error(errorText(w, err))
 	}
 }

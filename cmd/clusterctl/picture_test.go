@@ -15,6 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/guard"
 	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
@@ -47,11 +48,13 @@ func ptr[T any](v T) *T { return &v }
 
 // The states of instances, as systemd has them.
 func up(pid int, since int64, restarts int) control.State {
-	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success", MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
+	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success",
+		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
 }
 
 func failed(status int) control.State {
-	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
+	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code",
+		ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
 }
 
 func inactive() control.State {
@@ -70,7 +73,8 @@ func in(active control.Active) control.State {
 
 // sampleFacts are those of one instance.
 func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) status.InstanceFacts {
-	return status.InstanceFacts{Usage: status.Usage{CPU: &cpu, Memory: &memory, Source: inspect.FromCgroup}, Connections: &conns, Runs: runs}
+	return status.InstanceFacts{Usage: status.Usage{CPU: &cpu, Memory: &memory, Source: inspect.FromCgroup},
+		Connections: &conns, Runs: runs}
 }
 
 // samples are apps in all kinds of trouble, as they were at the time of the world's clock.
@@ -79,14 +83,16 @@ func samples(t *testing.T, now time.Time) *status.List {
 	active := in(control.ActiveRunning)
 	enabled := active
 	enabled.FileState = "enabled"
-	crash := &inspect.Runs{Failures: 9, Next: now.Add(1700 * time.Millisecond), Uptime: 310 * time.Millisecond, Result: "exit-code", Status: "exited/7"}
+	crash := &inspect.Runs{Failures: 9, Next: now.Add(1700 * time.Millisecond), Uptime: 310 * time.Millisecond,
+		Result: "exit-code", Status: "exited/7"}
 	again := in(control.Activating)
 	again.Sub, again.Restarts = "start-pre", 12
 	masked := in(control.Inactive)
 	masked.Load = control.Masked
 	l := &status.List{}
 	add := func(name units.Name, listen []units.Listener, f status.Facts, states ...control.State) {
-		a := units.App{Name: name, Command: []string{"/usr/bin/node", "server.js", "a b"}, Directory: "/srv/" + string(name), Listen: listen, Instances: units.Count{N: 4}}
+		a := units.App{Name: name, Command: []string{"/usr/bin/node", "server.js", "a b"}, Directory: "/srv/" + string(name),
+			Listen: listen, Instances: units.Count{N: 4}}
 		for i, u := range status.Units(a, len(states)-1-len(a.Sockets())) {
 			states[i].Unit = u
 		}
@@ -99,19 +105,25 @@ func samples(t *testing.T, now time.Time) *status.List {
 	}
 	port := []units.Listener{{Port: 8080}}
 	since := now.Add(-3*time.Hour - 12*time.Minute).Unix()
-	add("shop", port, status.Facts{Queue: &status.Queue{Depth: 3, Limit: 4096}, Listeners: []*status.Queue{{Depth: 3, Limit: 4096}}, Connections: ptr(13), Instances: []status.InstanceFacts{
-		sampleFacts(9, 31.25, 52<<20, nil), sampleFacts(4, 0, 51<<20, &inspect.Runs{Uptime: 90 * time.Second, Result: "signal", Status: "killed/SEGV"}), {Runs: crash}, {},
-	}}, enabled, active, up(1201, since, 0), up(1202, since, 2), again, inactive())
-	add("blog", []units.Listener{{Name: "http", Port: 80}, {Name: "admin", Network: units.Unix, Path: "/run/blog-admin.sock"}}, status.Facts{
-		Queue: &status.Queue{Depth: 0, Limit: 8192}, Connections: ptr(0), Instances: []status.InstanceFacts{sampleFacts(0, 0.04, 31<<20, nil), sampleFacts(0, 0, 1331<<20, nil)},
-	}, active, active, active, up(871, now.Add(-50*time.Hour).Unix(), 0), up(873, now.Add(-50*time.Hour).Unix(), 0))
+	add("shop", port, status.Facts{Queue: &status.Queue{Depth: 3, Limit: 4096}, Listeners: []*status.Queue{{Depth: 3, Limit: 4096}},
+		Connections: ptr(13), Instances: []status.InstanceFacts{
+			sampleFacts(9, 31.25, 52<<20, nil),
+			sampleFacts(4, 0, 51<<20, &inspect.Runs{Uptime: 90 * time.Second, Result: "signal", Status: "killed/SEGV"}), {Runs: crash}, {},
+		}}, enabled, active, up(1201, since, 0), up(1202, since, 2), again, inactive())
+	add("blog", []units.Listener{{Name: "http", Port: 80}, {Name: "admin", Network: units.Unix, Path: "/run/blog-admin.sock"}},
+		status.Facts{
+			Queue: &status.Queue{Depth: 0, Limit: 8192}, Connections: ptr(0),
+			Instances: []status.InstanceFacts{sampleFacts(0, 0.04, 31<<20, nil), sampleFacts(0, 0, 1331<<20, nil)},
+		}, active, active, active, up(871, now.Add(-50*time.Hour).Unix(), 0), up(873, now.Add(-50*time.Hour).Unix(), 0))
 	add("looping", nil, status.Facts{Instances: []status.InstanceFacts{{Runs: crash}}}, active, again)
 	add("tired", nil, status.Facts{}, active, failed(contract.StatusGaveUp))
 	add("off", port, status.Facts{}, in(control.Inactive), in(control.Inactive), inactive(), inactive())
 	add("hidden", port, status.Facts{}, active, active, up(1, since, 0), masked)
 	add("small", port, status.Facts{}, active, active, up(1, since, 0), skipped())
-	add("slow", port, status.Facts{Instances: []status.InstanceFacts{{Runs: &inspect.Runs{}}}}, in(control.Activating), active, in(control.Activating))
-	l.Broken = []status.App{{Name: "torn", State: "unknown", Problem: "torn.yaml:1: x\ntorn.yaml:2: y", Listen: []string{}, Instances: []status.Instance{}}}
+	add("slow", port, status.Facts{Instances: []status.InstanceFacts{{Runs: &inspect.Runs{}}}}, in(control.Activating),
+		active, in(control.Activating))
+	l.Broken = []status.App{{Name: "torn", State: "unknown", Problem: "torn.yaml:1: x\ntorn.yaml:2: y", Listen: []string{},
+		Instances: []status.Instance{}}}
 	return l
 }
 
@@ -154,7 +166,8 @@ func detailsOf(w *world, l *status.List) []status.Details {
 					{Path: "/srv/shop", Reason: trust.Group, Name: "devs", Users: []string{"ann", "bob"}},
 					{Path: "/srv/shop/.env", Reason: trust.Everybody},
 				}}},
-				Drift:      []status.Drift{{Path: "/etc/systemd/system/shop.socket", What: "changed"}, {Path: "/etc/systemd/system/shop@.service", What: "missing"}},
+				Drift: []status.Drift{{Path: "/etc/systemd/system/shop.socket", What: "changed"},
+					{Path: "/etc/systemd/system/shop@.service", What: "missing"}},
 				NeedReload: []string{"shop.socket"},
 			}
 			slice.Limits = control.Limits{MemoryMax: 2 << 30, CPUQuota: 1500 * time.Millisecond, TasksMax: 400}
@@ -218,7 +231,8 @@ func TestJSONIsDescribed(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	for want, n := range map[string]int64{"0K": 0, "1K": 1 << 10, "999K": 999 << 10, "0.98M": 1003 << 10, "9.50M": 19 << 19, "52.0M": 52 << 20, "999M": 999 << 20, "1.50G": 3 << 29, "2.00T": 2 << 40} {
+	for want, n := range map[string]int64{"0K": 0, "1K": 1 << 10, "999K": 999 << 10, "0.98M": 1003 << 10, "9.50M": 19 << 19,
+		"52.0M": 52 << 20, "999M": 999 << 20, "1.50G": 3 << 29, "2.00T": 2 << 40} {
 		if got := size(&n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
@@ -233,31 +247,16 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestVariable(t *testing.T) {
-	for in, want := range map[string]string{
-		"A=1": "1", "PASSWORD=x": stars, "db_password=x": stars, "DBPASSWORD=x": stars, "API_KEY=x": stars, "KEY=x": stars, "TOKEN=": "", "TOKEN=a=b": stars,
-		"KEYBOARD=us": "us", "MONKEY=1": "1", "PWD=/srv": "/srv", "DB_PWD=x": stars, "CREDENTIALS_DIRECTORY=/run/c": "/run/c", "SSH_AUTH_SOCK=/run/s": "/run/s",
-		"URL=postgres://joe:hunter2@db/x?y=1": "postgres://joe:" + stars + "@db/x?y=1", "SITE=http://example.org:80/a@b": "http://example.org:80/a@b", "AUTHOR=joe": "joe",
-		"SECRETS=x": stars, "AWS_SECRET_ACCESS_KEY=x": stars, "SESSION_COOKIE=x": stars, "TOKENIZER=x": "x", "PASSENGER=x": "x",
-	} {
-		name, value, _ := strings.Cut(in, "=")
-		if got := variable(in, false); got.Name != name || got.Value != want || got.Masked != (want != value) {
-			t.Errorf("%s: %+v", in, got)
-		}
-		if got := variable(in, true); got.Value != value || got.Masked {
-			t.Errorf("%s, shown: %+v", in, got)
-		}
-	}
-}
-
 func TestPrintEnv(t *testing.T) {
 	w := newWorld(t)
-	one := instanceEnv{
-		Unit: "web@1.service", Instance: 1, Variables: []envVariable{variable("A=x y", false), variable("B=\x1b[2Jz", false), variable("KEY=k", false)},
-		Files: []envFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
+	one := status.Environment{
+		Unit: "web@1.service", Instance: 1, Variables: []status.Variable{{Name: "A", Value: "x y"},
+			{Name: "B", Value: "\x1b[2Jz"}, {Name: "KEY", Value: mask.Stars, Masked: true}},
+		Files: []status.EnvironmentFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
 	}
 	w.printEnv(one)
-	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
+	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n" +
+		"# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
 		t.Errorf("%q", w.out.String())
 	}
 	w.out.Reset()
@@ -265,7 +264,7 @@ func TestPrintEnv(t *testing.T) {
 	if w.printEnv(one); strings.Contains(w.out.String(), "\x1b") {
 		t.Errorf("%q", w.out.String())
 	}
-	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []instanceEnv{one}})
+	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []status.Environment{one}})
 	if err == nil {
 		err = outputschema.Check("env", data)
 	}

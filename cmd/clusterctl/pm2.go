@@ -7,6 +7,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/pm2"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
@@ -20,7 +21,8 @@ func (e *env) startsProgram(operands []string) bool {
 	if found, err := e.resolve(operands[:1]); err == nil && len(found) > 0 || isRegexp(what) {
 		return false
 	}
-	if what == "." || what == ".." || strings.Contains(what, "/") || interpretersFor(filepath.Ext(what)) != nil || pm2.DescribesApps(what) {
+	if what == "." || what == ".." || strings.Contains(what, "/") || resolve.Interpreters(filepath.Ext(what)) != nil ||
+		pm2.DescribesApps(what) {
 		return true
 	}
 	info, err := os.Stat(what)
@@ -54,5 +56,6 @@ func (e *env) refusePM2(target string, rest []string) error {
 		words = append(words, text.Shell(w))
 	}
 	return fault.WithHint(fault.Usagef("%q is not a program; the word before -- is the name of the app", rest[0]),
-		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json", strings.Join(words, " "))
+		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json",
+		strings.Join(words, " "))
 }

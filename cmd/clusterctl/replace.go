@@ -8,6 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -23,7 +24,8 @@ type takenError struct {
 }
 
 func (t *takenError) Error() string {
-	return fmt.Sprintf("%s is the app of %s (%s), not of %s (%s)", t.now.Name, origin.Place(t.now), runsAs(t.now), origin.Place(t.asked), runsAs(t.asked))
+	return fmt.Sprintf("%s is the app of %s (%s), not of %s (%s)", t.now.Name, origin.Place(t.now), runsAs(t.now),
+		origin.Place(t.asked), runsAs(t.asked))
 }
 
 func (t *takenError) Hint() string { return t.hint }
@@ -81,9 +83,15 @@ func (e *env) freeName(a units.App) string {
 		}
 		if _, found := e.present(units.Name(name)); !found {
 			if _, err := units.ParseName(name); err != nil {
-				return appName(name)
+				return resolve.AppName(name)
 			}
 			return name
 		}
 	}
+}
+
+// present returns the app as it is installed now; found is false if there is none, or none that can be read.
+func (e *env) present(n units.Name) (a units.App, found bool) {
+	a, err := e.store.Load(n)
+	return a, err == nil
 }

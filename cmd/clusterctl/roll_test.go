@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
@@ -18,13 +21,14 @@ import (
 func TestParseScaling(t *testing.T) {
 	for s, want := range map[string]string{
 		"4": "4", "1": "1", "1000": "1000", "+2": "5", "-1": "2", "-2": "1", "max": "max", "50%": "50%", "+997": "1000",
-		"0": "", "-3": "", "+998": "", "1001": "", "+0": "", "-0": "", "+": "", "-": "", "": "", "all": "", "2.5": "", "+50%": "", "four": "", "--1": "", "0%": "",
+		"0": "", "-3": "", "+998": "", "1001": "", "+0": "", "-0": "", "+": "", "-": "", "": "", "all": "", "2.5": "",
+		"+50%": "", "four": "", "--1": "", "0%": "",
 	} {
 		got := ""
 		how, err := parseScaling(s)
 		if err == nil {
 			var c units.Count
-			if c, err = how.count("shop", 3); err == nil {
+			if c, err = how.Count("shop", 3); err == nil {
 				got = c.String()
 			}
 		}
@@ -37,62 +41,20 @@ func TestParseScaling(t *testing.T) {
 	}
 }
 
-func TestScaleSteps(t *testing.T) {
-	for _, c := range []struct {
-		from, to, listed int
-		up, down         []int
-	}{
-		{2, 4, 2, []int{3, 4}, nil},
-		{4, 1, 4, nil, []int{4, 3, 2}},
-		{2, 4, 4, []int{3, 4}, nil}, // from max, with headroom
-		{2, 2, 4, nil, []int{4, 3}}, // the same number, without the headroom
-		{4, 2, 4, nil, []int{4, 3}}, // to max
-		{3, 3, 3, nil, nil},         // nothing
-		{2, 6, 8, nil, []int{8, 7}}, // up within the list; what is above goes
-	} {
-		up, down := scaleSteps(c.from, c.to, c.listed)
-		if c.from == 2 && c.to == 6 {
-			c.up = []int{3, 4, 5, 6}
-		}
-		if d := cmp.Diff([][]int{c.up, c.down}, [][]int{up, down}); d != "" {
-			t.Errorf("%+v (-want +got):\n%s", c, d)
-		}
-	}
-}
-
-// TestToday: an app of max follows the CPUs of today; a percentage, or -1, keeps the number of the day of the install.
-func TestToday(t *testing.T) {
-	two := units.CPUs{Affinity: 2}
-	for _, c := range []struct {
-		count        units.Count
-		cpus         units.CPUs
-		listed, want int
-	}{
-		{units.Count{N: 3}, two, 3, 3},
-		{units.Count{Max: true}, two, 4, 2},
-		{units.Count{Max: true}, two, 1, 1},
-		{units.Count{}, two, 1, 1},
-		{units.Count{Percent: 50}, two, 4, 4}, // installed on a larger machine
-		{units.Count{Max: true}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
-		{units.Count{N: -1}, two, 3, 3},
-	} {
-		if got := c.count.Today(c.cpus, c.listed); got != c.want {
-			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
-		}
-	}
-}
-
 func TestParseSignal(t *testing.T) {
 	for s, want := range map[string]syscall.Signal{
-		"HUP": 1, "SIGHUP": 1, "hup": 1, "sighup": 1, "1": 1, "USR2": 12, "KILL": 9, "64": 64, "RTMIN": 34, "RTMIN+3": 37, "SIGRTMAX-1": 63, "RTMAX": 64,
-		"0": 0, "-1": 0, "65": 0, "": 0, "SIG": 0, "shop": 0, "RTMIN-1": 0, "RTMAX+1": 0, "RTMIN+31": 0, "RTMAX-31": 0, "RTMIN+x": 0, "1.5": 0,
+		"HUP": 1, "SIGHUP": 1, "hup": 1, "sighup": 1, "1": 1, "USR2": 12, "KILL": 9, "64": 64, "RTMIN": 34, "RTMIN+3": 37,
+		"SIGRTMAX-1": 63, "RTMAX": 64,
+		"0": 0, "-1": 0, "65": 0, "": 0, "SIG": 0, "shop": 0, "RTMIN-1": 0, "RTMAX+1": 0, "RTMIN+31": 0, "RTMAX-31": 0,
+		"RTMIN+x": 0, "1.5": 0,
 	} {
 		got, err := parseSignal(s)
 		if got != want || (err == nil) != (want != 0) {
 			t.Errorf("%q: %d, %v; want %d", s, got, err, want)
 		}
 		if err == nil {
-			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") || err == nil && again != got {
+			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") ||
+				err == nil && again != got {
 				t.Errorf("%q is called %q, which is %d, %v", s, signalName(got), again, err)
 			}
 		} else if exitCode(err) != exitUsage {
@@ -134,7 +96,8 @@ func TestInstancesOf(t *testing.T) {
 func TestLeftAlone(t *testing.T) {
 	var rolled []control.Rolled
 	for i := range 7 {
-		rolled = append(rolled, control.Rolled{Instance: i + 1, Unit: fmt.Sprintf("shop@%d.service", i+1), Outcome: control.RollSkipped, Reason: "it is stopped"})
+		rolled = append(rolled, control.Rolled{Instance: i + 1, Unit: fmt.Sprintf("shop@%d.service", i+1),
+			Outcome: control.RollSkipped, Reason: "it is stopped"})
 	}
 	rolled[0].Outcome = control.RollReloaded
 	rolled[6].Reason = "it is masked"
@@ -144,19 +107,32 @@ func TestLeftAlone(t *testing.T) {
 	}
 }
 
+// TestUntilSignal: the signal is the cause.
+func TestUntilSignal(t *testing.T) {
+	ctx, stop := untilSignal(t.Context(), syscall.SIGUSR2)
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	if cause := context.Cause(ctx); cause != (interruption{syscall.SIGUSR2}) || !errors.Is(ctx.Err(), context.Canceled) {
+		t.Errorf("%v, %v", cause, ctx.Err())
+	}
+}
+
 // A lost terminal ends neither a reload nor a scale, and everything else does.
 func TestWithoutHangup(t *testing.T) {
-	for cause, ends := range map[string]bool{"hangup signal received": false, "interrupt signal received": true, "terminated signal received": true} {
+	for signal, ends := range map[syscall.Signal]bool{syscall.SIGHUP: false, syscall.SIGINT: true, syscall.SIGTERM: true} {
 		parent, cancel := context.WithCancelCause(t.Context())
 		ctx := withoutHangup(parent)
-		cancel(fmt.Errorf("%s", cause))
+		cancel(interruption{signal})
 		if ends {
 			<-ctx.Done() // or the test times out
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			t.Errorf("%q ends it", cause)
+			t.Errorf("%v ends it", signal)
 		case <-time.After(20 * time.Millisecond): // it must not happen, so there is no event to wait for
 		}
 	}
@@ -169,11 +145,12 @@ func TestRollExitStatus(t *testing.T) {
 		code int
 		hint string
 	}{
-		{notReached(refused), exitNotReached, "systemctl list-jobs, and try again when it has ended"},
-		{notReached(&control.JobError{Unit: "shop@1.service", Result: control.Canceled}), exitNotReached, ""},
-		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrPermission}), exitPermission, "sudo clusterctl reload shop"},
-		{notReached(&control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}), exitNotReached, "sudo systemctl unmask shop@1.service"},
-		{notReached(context.Canceled), exitInterrupted, ""},
+		{&fault.NotReached{Err: refused}, exitNotReached, "systemctl list-jobs, and try again when it has ended"},
+		{&fault.NotReached{Err: &control.JobError{Unit: "shop@1.service", Result: control.Canceled}}, exitNotReached, ""},
+		{&control.RefusedError{Unit: "shop@1.service", Err: control.ErrPermission}, exitPermission, "sudo clusterctl reload shop"},
+		{&fault.NotReached{Err: &control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}}, exitNotReached,
+			"sudo systemctl unmask shop@1.service"},
+		{context.Canceled, exitInterrupted, ""},
 	} {
 		e := &env{args: []string{"clusterctl", "reload", "shop"}}
 		if code, hint := exitCode(c.err), e.hintFor(c.err); code != c.code || hint != c.hint {
@@ -185,20 +162,24 @@ func TestRollExitStatus(t *testing.T) {
 // What --json prints is API: names and forms stay.
 func TestRollJSON(t *testing.T) {
 	rolled := []control.Rolled{
-		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond, State: control.State{MainPID: 7}},
+		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond,
+			State: control.State{MainPID: 7}},
 		{Instance: 2, Unit: "shop@2.service", Outcome: control.RollFailed, Reason: "exited with status 3"},
 	}
-	err := &fault.NotReached{Err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"}, Log: []string{"no such module"}}
+	err := &fault.NotReached{Err: &control.InstanceError{Unit: "shop@2.service", Instance: 2, Reason: "exited with status 3"},
+		Log: []string{"no such module"}}
 	var got strings.Builder
 	e := &env{stdout: &got}
-	if err := e.printJSON(rollReportOf("shop", rolled, 2*time.Second, err)); err != nil {
+	if err := e.printJSON(manage.NewAppResult("shop", rolled, 2*time.Second, err)); err != nil {
 		t.Fatal(err)
 	}
-	scaled := appScale{Name: "shop", OK: true, From: 2, To: 4, Count: "4", Changed: true, Running: true, TookMs: 9, Instances: []instanceRoll{}}
+	scaled := manage.ScaleResult{Name: "shop", OK: true, From: 2, To: 4, Count: "4", Changed: true, Running: true,
+		TookMs: 9, Instances: []manage.InstanceResult{}}
 	if err := e.printJSON(scaled); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"name":"shop","ok":false,"tookMs":2000,"error":"shop@2.service: exited with status 3","log":["no such module"],"instances":[` +
+	const want = `{"name":"shop","ok":false,"tookMs":2000,"error":"shop@2.service: ` +
+		`exited with status 3","log":["no such module"],"instances":[` +
 		`{"unit":"shop@1.service","instance":1,"outcome":"reloaded","tookMs":1500,"pid":7},` +
 		`{"unit":"shop@2.service","instance":2,"outcome":"failed","reason":"exitedwithstatus3","tookMs":0}]}` +
 		`{"name":"shop","ok":true,"from":2,"to":4,"count":"4","changed":true,"running":true,"tookMs":9,"instances":[]}`

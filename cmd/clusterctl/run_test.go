@@ -60,7 +60,8 @@ func TestTree(t *testing.T) {
 		})
 		flags(t, cmd.Name, manual, append(cmd.Flags, global...))
 	}
-	for _, name := range []string{"install", "generate", "uninstall", "start", "stop", "restart", "reload", "scale", "signal", "reset", "ls", "show", "env", "logs", "flush", "cat", "version", "help", "apply", "diff", "rollback", "package"} {
+	for _, name := range []string{"install", "generate", "uninstall", "start", "stop", "restart", "reload", "scale",
+		"signal", "reset", "ls", "show", "env", "logs", "flush", "cat", "version", "help", "apply", "diff", "rollback", "package"} {
 		if seen[name] == "" {
 			t.Errorf("there is no command %s", name)
 		}
@@ -70,7 +71,8 @@ func TestTree(t *testing.T) {
 			t.Errorf("the manual does not explain the exit status %d", code)
 		}
 	}
-	for _, section := range []string{"ADDRESSES", "INSTANCES", "THE SHIM", "LOGS", "SANDBOX", "FILES", "ENVIRONMENT", "EXIT STATUS", "DIAGNOSTICS", "EXAMPLES", "SEE ALSO"} {
+	for _, section := range []string{"ADDRESSES", "INSTANCES", "THE SHIM", "LOGS", "SANDBOX", "FILES", "ENVIRONMENT", "EXIT STATUS",
+		"DIAGNOSTICS", "EXAMPLES", "SEE ALSO"} {
 		if !strings.Contains(manual, "\n.SH "+section+"\n") {
 			t.Errorf("the manual has no section %s", section)
 		}
@@ -175,10 +177,15 @@ func TestManualKeys(t *testing.T) {
 func keys(t *testing.T) []string {
 	t.Helper()
 	a := units.App{
-		Name: "x", Command: []string{"/x"}, Directory: "/x", RunAs: units.RunAs{User: "x"}, Instances: units.Count{N: 1}, Listen: []units.Listener{{Port: 80}},
-		Activation: units.Native, Ready: units.ReadyNotify, Env: []units.EnvVar{{Name: "A"}}, EnvFiles: []units.EnvFile{{Path: "/x"}, {Path: "/y", ByWorker: true}}, Trust: []string{"x"}, SecretEnv: []string{"B"}, Restart: units.RestartNo,
-		Sandbox: units.SandboxOff, Writable: []string{"/x"}, Reads: []string{"/x"}, Allow: []units.Allowance{units.AllowHome}, Timeouts: units.Timeouts{Start: 1, Drain: 1, Stop: 1}, Surge: 1,
-		Shim:          units.ShimOptions{Increment: []units.EnvVar{{Name: "A"}}, Pin: true, MaxRestarts: 1, MinUptime: 1, NoNodePreload: true, HoldAccept: true, OwnPtrace: true, NoDrain: true, Blocking: true},
+		Name: "x", Command: []string{"/x"}, Directory: "/x", RunAs: units.RunAs{User: "x"}, Instances: units.Count{N: 1},
+		Listen:     []units.Listener{{Port: 80}},
+		Activation: units.Native, Ready: units.ReadyNotify, Env: []units.EnvVar{{Name: "A"}},
+		EnvFiles: []units.EnvFile{{Path: "/x"}, {Path: "/y", ByWorker: true}}, Trust: []string{"x"},
+		SecretEnv: []string{"B"}, Restart: units.RestartNo,
+		Sandbox: units.SandboxOff, Writable: []string{"/x"}, Reads: []string{"/x"}, Allow: []units.Allowance{units.AllowHome},
+		Timeouts: units.Timeouts{Start: 1, Drain: 1, Stop: 1}, Surge: 1,
+		Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "A"}}, Pin: true, MaxRestarts: 1, MinUptime: 1,
+			NoNodePreload: true, HoldAccept: true, OwnPtrace: true, NoDrain: true, Blocking: true},
 		Logs:          units.Logs{Namespace: true, MaxSize: 1, MaxAge: 1e9, Rate: units.LogRate{Off: true}},
 		Socket:        units.SocketAccess{Mode: 0o600, User: "x", Group: "x"},
 		SocketOptions: []units.SocketOption{{Key: "KeepAlive", Value: "yes"}},
@@ -259,7 +266,8 @@ func TestHelp(t *testing.T) {
 		}
 		for _, name := range append([]string{cmd.Name}, cmd.Aliases...) {
 			var texts []string
-			for _, args := range [][]string{{"help", name}, {name, "--help"}, {name, "-h"}, {name, "operand", "--help"}, {name, "--no-such", "--help", "--", "program"}} {
+			for _, args := range [][]string{{"help", name}, {name, "--help"}, {name, "-h"}, {name, "operand", "--help"},
+				{name, "--no-such", "--help", "--", "program"}} {
 				if code := w.do(args...); code != exitDone || w.err.Len() > 0 || !strings.HasPrefix(w.out.String(), cmd.Usage+".\n") {
 					t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
 				}
@@ -299,9 +307,11 @@ func TestCommandErrors(t *testing.T) {
 		{"uninstall nothing", 0, exitFailed, `there is no app "nothing"`},
 		{"uninstall web", 0, exitUsage, "there is no terminal to ask on"},
 		{"uninstall web --yes", 0, exitFailed, "systemd is not running here: this is a test"},
-		{"install web --no-listen --activation native --run-as dynamic -- TRUE", 0, exitFailed, "systemd is not running here: this is a test"},
+		{"install web --no-listen --activation native --run-as dynamic -- TRUE", 0, exitFailed,
+			"systemd is not running here: this is a test"},
 		{"install web --no-listen --run-as dynamic --dry-run -- TRUE", 1000, exitFailed, "systemd is not running here: this is a test"},
-		{"install new --run-as dynamic --dry-run -- TRUE", 1000, exitUsage, "where does the app listen? A dry run does not run the program to find out"},
+		{"install new --run-as dynamic --dry-run -- TRUE", 1000, exitUsage,
+			"where does the app listen? A dry run does not run the program to find out"},
 		{"install new --run-as dynamic --activation native -- TRUE", 0, exitUsage, "where does the app listen?"},
 		{"install web --run-as dynamic -- TRUE", 0, exitFailed, "systemd is not running here: this is a test"},
 		{"install web --no-listen --run-as dynamic", 0, exitUsage, `there is no file "web", and no program behind --`},
@@ -359,7 +369,8 @@ func TestCommandErrors(t *testing.T) {
 				t.Errorf("on stdout: %s", w.out.String())
 			}
 			for _, line := range lines {
-				if line != "" && !strings.HasPrefix(line, "clusterctl: ") && !strings.Contains(line, "activation: ") && !strings.Contains(line, "directory: ") {
+				if line != "" && !strings.HasPrefix(line, "clusterctl: ") && !strings.Contains(line, "activation: ") &&
+					!strings.Contains(line, "directory: ") {
 					t.Errorf("the line %q", line)
 				}
 			}
@@ -373,10 +384,12 @@ func TestCommandErrors(t *testing.T) {
 // TestFresh: a tree is made for each run, so that no run sees the flags of an earlier one.
 func TestFresh(t *testing.T) {
 	w := newWorld(t)
-	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone || !strings.Contains(w.out.String(), "a@3.service") {
+	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone ||
+		!strings.Contains(w.out.String(), "a@3.service") {
 		t.Fatalf("%d, %s", code, w.err.String())
 	}
-	if code := w.do("generate", "a", "--no-listen", "-i", "2", "--", "/bin/true"); code != exitDone || strings.Contains(w.out.String(), "a@3.service") || strings.Contains(w.out.String(), "A=1") {
+	if code := w.do("generate", "a", "--no-listen", "-i", "2", "--", "/bin/true"); code != exitDone ||
+		strings.Contains(w.out.String(), "a@3.service") || strings.Contains(w.out.String(), "A=1") {
 		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
 	}
 }

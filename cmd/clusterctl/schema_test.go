@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -17,10 +18,11 @@ func TestRollSchema(t *testing.T) {
 	w := newWorld(t)
 	var rolled []control.Rolled
 	for o := control.RollUntouched; o <= control.RollSkipped; o++ {
-		rolled = append(rolled, control.Rolled{Instance: int(o) + 1, Unit: "web@1.service", Outcome: o, Reason: "it says so", Took: time.Second, State: control.State{MainPID: int(o) * 7}})
+		rolled = append(rolled, control.Rolled{Instance: int(o) + 1, Unit: "web@1.service", Outcome: o, Reason: "it says so",
+			Took: time.Second, State: control.State{MainPID: int(o) * 7}})
 	}
 	failed := &fault.NotReached{Err: errors.New("web@1.service: exited with status 1"), Log: []string{"one", "two"}}
-	apps := []appRoll{rollReportOf("web", rolled, time.Minute, failed), rollReportOf("mail", nil, 0, nil)}
+	apps := []manage.AppResult{manage.NewAppResult("web", rolled, time.Minute, failed), manage.NewAppResult("mail", nil, 0, nil)}
 	check := func(command string, v any) {
 		t.Helper()
 		w.out.Reset()
@@ -32,11 +34,13 @@ func TestRollSchema(t *testing.T) {
 		}
 	}
 	check("reload", map[string]any{"schema": 1, "apps": apps})
-	check("scale", map[string]any{"schema": 1, "apps": []appScale{
+	check("scale", map[string]any{"schema": 1, "apps": []manage.ScaleResult{
 		{Name: "web", OK: true, From: 2, To: 4, Count: "max", Changed: true, Running: true, TookMs: 3, Instances: apps[0].Instances},
-		{Name: "mail", Error: "no", Log: []string{"x"}, Instances: []instanceRoll{{Unit: "mail@1.service", Instance: 1, Outcome: "stopped"}}},
+		{Name: "mail", Error: "no", Log: []string{"x"},
+			Instances: []manage.InstanceResult{{Unit: "mail@1.service", Instance: 1, Outcome: "stopped"}}},
 	}})
-	for _, broken := range []any{map[string]any{"schema": 1}, map[string]any{"schema": 1, "apps": []map[string]any{{"name": "x", "ok": "yes"}}}} {
+	for _, broken := range []any{map[string]any{"schema": 1},
+		map[string]any{"schema": 1, "apps": []map[string]any{{"name": "x", "ok": "yes"}}}} {
 		w.out.Reset()
 		if err := w.printJSON(broken); err != nil || outputschema.Check("reload", w.out.Bytes()) == nil {
 			t.Errorf("accepted: %s", w.out.String())
@@ -47,14 +51,16 @@ func TestRollSchema(t *testing.T) {
 // TestUpdateSchema: what apply, rollback and show --revisions print for programs.
 func TestUpdateSchema(t *testing.T) {
 	w := newWorld(t)
-	instances := []instanceRoll{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded", TookMs: 12, PID: 7}, {Unit: "web@2.service", Instance: 2, Outcome: "failed", Reason: "it says so"}}
-	apps := []outcome{
-		{Name: "web", Action: actionUpdated, Changed: []string{"/etc/systemd/system/web@.service"}, Instances: instances},
-		{Name: "mail", Action: actionFailed, Changed: []string{}, Instances: []instanceRoll{}, Stopped: true, Error: "no"},
+	instances := []manage.InstanceResult{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded", TookMs: 12, PID: 7},
+		{Unit: "web@2.service", Instance: 2, Outcome: "failed", Reason: "it says so"}}
+	apps := []manage.Outcome{
+		{Name: "web", Action: manage.Updated, Changed: []string{"/etc/systemd/system/web@.service"}, Instances: instances},
+		{Name: "mail", Action: manage.Failed, Changed: []string{}, Instances: []manage.InstanceResult{}, Stopped: true, Error: "no"},
 	}
 	for command, v := range map[string]any{
 		"apply": map[string]any{"schema": 1, "apps": apps}, "rollback": map[string]any{"schema": 1, "apps": apps[:1]},
-		"revisions": map[string]any{"schema": 1, "name": "web", "revisions": []revisionInfo{{Number: 1, Until: w.now(), By: "clusterctl apply", Changed: []string{"env"}}}},
+		"revisions": map[string]any{"schema": 1, "name": "web",
+			"revisions": []revisionInfo{{Number: 1, Until: w.now(), By: "clusterctl apply", Changed: []string{"env"}}}},
 	} {
 		w.out.Reset()
 		if err := w.printJSON(v); err != nil {
@@ -78,7 +84,9 @@ func TestLogSchema(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	if err := w.printJSON(map[string]any{"schema": status.SchemaVersion, "journals": []journalUsage{{Apps: []string{"web"}, Bytes: 5}, {Namespace: "clusterctl-mail", Apps: []string{"mail"}, MaxSize: 1, MaxAge: 86400}}}); err != nil {
+	if err := w.printJSON(map[string]any{"schema": status.SchemaVersion,
+		"journals": []journalUsage{{Apps: []string{"web"}, Bytes: 5},
+			{Namespace: "clusterctl-mail", Apps: []string{"mail"}, MaxSize: 1, MaxAge: 86400}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := outputschema.Check("logs", w.out.Bytes()); err != nil {

@@ -51,7 +51,8 @@ for a; do printf '[%%s]' "$a"; done > '%s'
 			t.Fatal(w.err.String())
 		}
 		// Where the packages of the shells look.
-		name := map[string]string{"bash": "share/bash/completions/clusterctl", "zsh": "share/zsh/_clusterctl", "fish": "share/fish/clusterctl.fish"}[shell]
+		name := map[string]string{"bash": "share/bash/completions/clusterctl", "zsh": "share/zsh/_clusterctl",
+			"fish": "share/fish/clusterctl.fish"}[shell]
 		w.file(t, name, w.out.String(), 0o644)
 	}
 	return w
@@ -101,7 +102,8 @@ func (w shellWorld) harmful() []string {
 	touch := "touch " + w.pwned
 	return []string{
 		"$(" + touch + ")", "`" + touch + "`", "'$(" + touch + ")'", "\"$(" + touch + ")\"", "'", "\"", "\"`" + touch + "`",
-		"a b", "*", "~root", "$HOME", "${x:=$(" + touch + ")}", "$((a[$(" + touch + ")]))", "<(" + touch + ")", ";" + touch, "&&", "a\\", "-x$(" + touch + ")",
+		"a b", "*", "~root", "$HOME", "${x:=$(" + touch + ")}", "$((a[$(" + touch + ")]))", "<(" + touch + ")",
+		";" + touch, "&&", "a\\", "-x$(" + touch + ")",
 		"--restart=$(" + touch + ")", "web@$(" + touch + ")", "new\nline", ";" + touch + "\n" + touch, "\t", "é", "%s%n", "--", "",
 	}
 }
@@ -229,7 +231,8 @@ func TestBash(t *testing.T) {
 		for _, word := range w.harmful() {
 			w.callBash(t, plain, []string{"clusterctl", " stop", " " + word})
 			w.wantUnharmed(t, word)
-			if got := w.callBash(t, plain, []string{"clusterctl", " stop", " " + word, " ma"}); got != "mail" && word != "--" && !strings.ContainsAny(word, "\n\t") {
+			if got := w.callBash(t, plain, []string{"clusterctl", " stop", " " + word, " ma"}); got != "mail" &&
+				word != "--" && !strings.ContainsAny(word, "\n\t") {
 				t.Errorf("behind %q: %q", word, got)
 			}
 			w.wantUnharmed(t, word)
@@ -306,7 +309,8 @@ func TestFish(t *testing.T) {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 	}
-	args := []string{"--no-config", "-c", "source $argv[1]; for line in $argv[2..-1]; complete -C $line; end", w.share("fish/clusterctl.fish")}
+	args := []string{"--no-config", "-c", "source $argv[1]; for line in $argv[2..-1]; complete -C $line; end",
+		w.share("fish/clusterctl.fish")}
 	for _, word := range w.harmful() {
 		args = append(args, "clusterctl stop "+word, "clusterctl stop "+word+" ma")
 	}

@@ -35,8 +35,8 @@ func (e *env) newProgress(verb string, total int) *progress {
 	return &progress{e: e, verb: verb, total: total, started: e.now()}
 }
 
-// observe is what the driver of the jobs reports to.
-func (p *progress) observe(ev control.Progress) {
+// Observe is what the driver of the jobs reports to.
+func (p *progress) Observe(ev control.Progress) {
 	what := ev.Phase.String()
 	switch ev.Phase {
 	case control.Broken:
@@ -69,8 +69,8 @@ func (p *progress) event(unit, what string, reached bool) {
 	p.drawn = true
 }
 
-// end clears the line, so that what follows stands alone.
-func (p *progress) end() {
+// End clears the line, so that what follows stands alone.
+func (p *progress) End() {
 	if p.drawn {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")
 		p.drawn = false

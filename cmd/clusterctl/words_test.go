@@ -4,12 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/clusterctl/clusterctl/units"
 )
 
 // TestWithoutReader: that nobody reads the output any more is no error, and hides none.
@@ -32,16 +29,6 @@ func TestWithoutReader(t *testing.T) {
 	}
 }
 
-// TestLaunched: the variables are those that the shim gives the program, whatever the app says of them.
-func TestLaunched(t *testing.T) {
-	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"}, {Name: "WORD", Value: "1"}}}}
-	got := launched(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
-	slices.Sort(got)
-	if s := strings.Join(got, " "); s != "A=b INSTANCE=3 NODE_APP_INSTANCE=2 PORT=3002 WORD=x" {
-		t.Error(s)
-	}
-}
-
 // TestListWithoutSystemd: a machine without systemd has no list of apps that could be empty.
 func TestListWithoutSystemd(t *testing.T) {
 	w := newWorld(t)
@@ -57,10 +44,12 @@ func TestDirectoryIsGone(t *testing.T) {
 	w.path["bash"] = "/bin/bash"
 	w.getwd = func() (string, error) { return "", os.NewSyscallError("getwd", syscall.ENOENT) }
 	program := w.file(t, "server.sh", "#!/bin/sh\n", 0o755)
-	if code := w.do("install", program, "--no-listen"); code != exitFailed || !strings.Contains(w.err.String(), "systemd is not running here") {
+	if code := w.do("install", program, "--no-listen"); code != exitFailed ||
+		!strings.Contains(w.err.String(), "systemd is not running here") {
 		t.Errorf("a full path: %d, %s", code, w.err.String())
 	}
-	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed || !strings.Contains(w.err.String(), "the current directory: no such file or directory\nclusterctl: hint: cd /\n") {
+	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed ||
+		!strings.Contains(w.err.String(), "the current directory: no such file or directory\nclusterctl: hint: cd /\n") {
 		t.Errorf("a path that needs one: %d, %s", code, w.err.String())
 	}
 }

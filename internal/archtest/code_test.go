@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// call is a call of a function by its full name, "os.Exit".
+// call is a use of a function with its full name, for example "os.Exit".
 type call struct {
 	name string
 	node ast.Node
 }
 
-// calls are the calls PACKAGE.FUNCTION of a file, whatever the import is called there.
+// calls returns the uses of PACKAGE.FUNCTION in a file, with the import path even if the file renames the import.
 func calls(file *ast.File) []call {
 	imports := map[string]string{}
 	for _, im := range file.Imports {
@@ -27,7 +27,7 @@ func calls(file *ast.File) []call {
 	}
 	var out []call
 	ast.Inspect(file, func(n ast.Node) bool {
-		// Not only calls: a function value may be called anywhere.
+		// This includes function values, which may be called anywhere.
 		if sel, ok := n.(*ast.SelectorExpr); ok {
 			if x, ok := sel.X.(*ast.Ident); ok && imports[x.Name] != "" {
 				out = append(out, call{imports[x.Name] + "." + sel.Sel.Name, n})
@@ -38,7 +38,7 @@ func calls(file *ast.File) []call {
 	return out
 }
 
-// exits lists where a process may end outside of a package main, each with its reason.
+// exits lists files outside of package main that may end the process, each with its reason.
 var exits = map[string]string{
 	"internal/lab/lab.go": "a copy of the test binary becomes the keeper of a machine, and must not run the tests",
 }
@@ -47,29 +47,30 @@ func TestExit(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range files(t) {
 		for _, c := range calls(s.file) {
-			ends := c.name == "os.Exit" || c.name == "syscall.Exit" || c.name == "golang.org/x/sys/unix.Exit" || strings.HasPrefix(c.name, "log.Fatal") || strings.HasPrefix(c.name, "log.Panic")
+			ends := c.name == "os.Exit" || c.name == "syscall.Exit" || c.name == "golang.org/x/sys/unix.Exit" ||
+				strings.HasPrefix(c.name, "log.Fatal") || strings.HasPrefix(c.name, "log.Panic")
 			if !ends || s.file.Name.Name == "main" {
 				continue
 			}
 			used[s.path] = true
 			if exits[s.path] == "" {
-				t.Errorf("%s:%d: %s ends the process, which only main may", s.path, s.line(c.node), c.name)
+				t.Errorf("%s:%d: %s ends the process, which is allowed only in package main", s.path, s.line(c.node), c.name)
 			}
 		}
 	}
 	for path := range exits {
 		if !used[path] {
-			t.Errorf("%s needs no exception any more", path)
+			t.Errorf("%s no longer needs its exception", path)
 		}
 	}
 }
 
-// TestNoInit: what runs before main cannot be tested, ordered or left out.
+// TestNoInit checks that there is no func init. Code that runs before main cannot be tested, ordered or omitted.
 func TestNoInit(t *testing.T) {
 	for _, s := range files(t) {
 		for _, d := range s.file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
-				t.Errorf("%s:%d: func init", s.path, s.line(f))
+				t.Errorf("%s:%d: func init is not allowed", s.path, s.line(f))
 			}
 		}
 	}
@@ -77,7 +78,7 @@ func TestNoInit(t *testing.T) {
 
 const maxFile, maxFunc = 350, 70
 
-// large lists files and functions beyond the bounds, each with its reason: "path" or "path:Function".
+// large lists files and functions above the limits, each with its reason: "path" or "path:Function".
 var large = map[string]string{}
 
 func TestSize(t *testing.T) {
@@ -88,7 +89,7 @@ func TestSize(t *testing.T) {
 		}
 		used[what] = true
 		if large[what] == "" {
-			t.Errorf("%s has %d lines, the bound is %d", what, lines, most)
+			t.Errorf("%s has %d lines, the limit is %d", what, lines, most)
 		}
 	}
 	for _, s := range files(t) {
@@ -101,19 +102,19 @@ func TestSize(t *testing.T) {
 	}
 	for what := range large {
 		if !used[what] {
-			t.Errorf("%s needs no exception any more", what)
+			t.Errorf("%s no longer needs its exception", what)
 		}
 	}
 }
 
-// variables lists package variables that are more than a constant which Go cannot write as one, each with its reason.
+// variables lists other package variables that are allowed, each with its reason.
 var variables = map[string]string{
 	"cmd/clusterctl/version.go:version": "set by the linker",
 	"internal/lab/lab.go:global":        "the machines that the tests of a process share; only lab.Main ends them",
 }
 
-// TestNoVariables: a package variable is an error value, a compiled table, or what is embedded, and nothing ever writes
-// to it.
+// TestNoVariables checks that each package variable is an error value, a compiled table or embedded data, and is never
+// written to.
 func TestNoVariables(t *testing.T) {
 	used := map[string]bool{}
 	dirs := map[string][]source{}
@@ -135,7 +136,7 @@ func TestNoVariables(t *testing.T) {
 					case name.Name == "_":
 						continue
 					case len(v.Values) == 0 && !embedded(g, v):
-						why = "has no value, so something has to write it"
+						why = "has no initial value, so the code must write to it"
 					case len(v.Values) > 0 && !constant(v.Values[min(i, len(v.Values)-1)]):
 						why = "is not an error value or a table"
 					default:
@@ -154,7 +155,7 @@ func TestNoVariables(t *testing.T) {
 	}
 	for key := range variables {
 		if !used[key] {
-			t.Errorf("%s needs no exception any more", key)
+			t.Errorf("%s no longer needs its exception", key)
 		}
 	}
 }
@@ -168,7 +169,8 @@ func embedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
 	return false
 }
 
-// constant: a literal, another package's value (an alias), or the result of a function that makes an immutable value.
+// constant reports whether an expression is a literal, a value of another package (an alias), or the result of a
+// function that returns an immutable value.
 func constant(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit, *ast.CompositeLit, *ast.SelectorExpr, *ast.BinaryExpr:
@@ -190,8 +192,8 @@ func constant(e ast.Expr) bool {
 	return false
 }
 
-// written says where a package assigns to one of its variables, to a part of it, or takes its address, by its name:
-// a local of that name counts as well, which costs at most another name.
+// written returns a message if a package assigns to the variable or to a part of it, or takes its address. It compares
+// only names, so a local variable with the same name counts, too, and must be renamed.
 func written(all []source, name string) string {
 	why := ""
 	base := func(e ast.Expr) string {
@@ -242,7 +244,7 @@ func written(all []source, name string) string {
 	return why
 }
 
-// TestDocs: every package says what it is for, and every exported name what it does.
+// TestDocs checks that each package and each exported name has a comment.
 func TestDocs(t *testing.T) {
 	documented, seen := map[string]bool{}, map[string]bool{}
 	for _, s := range files(t) {
@@ -264,8 +266,9 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// wellKnown are methods that say all in their name and signature.
-var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Len", "Less", "Swap", "Read", "Write", "Addr", "Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
+// wellKnown are methods that need no comment, because their name and signature are enough.
+var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Len", "Less", "Swap", "Read", "Write", "Addr",
+	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 
 func undocumented(d ast.Decl) []string {
 	switch d := d.(type) {
@@ -286,7 +289,7 @@ func undocumented(d ast.Decl) []string {
 					names = append(names, spec.Name.Name)
 				}
 			case *ast.ValueSpec:
-				// In a group the comment of the group, or one on the line, is enough.
+				// In a group, the comment of the group, or one on the line, is enough.
 				if spec.Names[0].IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil && !d.Lparen.IsValid() {
 					names = append(names, spec.Names[0].Name)
 				}

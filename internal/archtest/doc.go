@@ -1,3 +1,3 @@
-// Package archtest holds the tests of what no compiler checks: which package may know which, where a process may end,
-// and how large a file and a function may grow. Exceptions stand in tables, each with its reason.
+// Package archtest checks rules that no compiler checks: which package may import which, where a process may end, and
+// how long files and functions may be. Exceptions are in tables, each with its reason.
 package archtest

@@ -14,20 +14,20 @@ var (
 	testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 )
 
-// TestPromisesHaveTests: each test that docs/SECURITY.md names for a promise exists.
+// TestPromisesHaveTests checks that all tests exist that docs/SECURITY.md names.
 func TestPromisesHaveTests(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "docs/SECURITY.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]bool{}
+	exists := map[string]bool{}
 	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		data, err := os.ReadFile(path)
 		for _, m := range testFunc.FindAllStringSubmatch(string(data), -1) {
-			there[m[1]] = true
+			exists[m[1]] = true
 		}
 		return err
 	})
@@ -39,7 +39,7 @@ func TestPromisesHaveTests(t *testing.T) {
 		t.Errorf("docs/SECURITY.md names only %d tests", len(names))
 	}
 	for _, n := range names {
-		if !there[n] {
+		if !exists[n] {
 			t.Errorf("docs/SECURITY.md names %s, which does not exist", n)
 		}
 	}

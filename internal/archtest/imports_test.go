@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// under says whether a package is one of the named, or below one that ends in "/...".
+// under reports whether a package matches one of the patterns: its path, or a parent directory that ends in "/...".
 func under(p string, patterns ...string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		dir, below := strings.CutSuffix(pattern, "/...")
@@ -18,8 +18,8 @@ func under(p string, patterns ...string) bool {
 	})
 }
 
-// directions says which packages of ours each may import: cmd → install, control, config, journal → units → templates.
-// The first pattern that fits counts. A package that fits none fails, so a new one has to be placed.
+// directions lists for each package which of our packages it may import: cmd → install, control, config, journal → units
+// → templates. The first matching pattern counts. A package without a pattern fails, so a new package must be added.
 var directions = []struct {
 	of  string
 	may []string
@@ -40,22 +40,37 @@ var directions = []struct {
 	{"activation/shim/contract", nil},
 	{"activation/shim/...", []string{"activation/internal/...", "activation/shim/..."}},
 	{"internal/trust", nil},
+	{"internal/mask", []string{"units", "units/install"}},
 	{"internal/foreground", nil},
 	{"internal/origin", []string{"units"}},
 	{"internal/guard", []string{"units", "units/config", "internal/fault", "internal/text", "internal/trust"}},
-	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/guard", "internal/inspect", "internal/text", "activation/shim/contract"}},
+	{"internal/status", []string{"units", "units/config", "units/control", "units/install", "journal", "internal/fault",
+		"internal/guard", "internal/inspect", "internal/mask", "internal/text", "activation/shim/contract"}},
+	{"internal/manage", []string{
+		"units", "units/config", "units/control", "units/install", "journal", "internal/fault", "internal/foreground",
+		"internal/guard", "internal/inspect", "internal/status", "internal/text", "activation/shim/contract", "activation/shim/socketfile",
+	}},
+	{"internal/manage/managetest", []string{"units", "units/control"}},
+	{"internal/resolve", []string{
+		"units", "units/config", "units/control", "units/install",
+		"internal/fault", "internal/foreground", "internal/guard", "internal/inspect", "internal/origin", "internal/text",
+		"activation/shim/contract",
+	}},
 	{"cmd/clusterctl", []string{
 		"units/...", "journal/...", "internal/cmdline", "internal/fault", "internal/foreground", "internal/guard", "internal/inspect",
-		"internal/origin", "internal/pm2", "internal/status", "internal/text", "packaging/apppkg",
+		"internal/manage", "internal/mask", "internal/origin", "internal/pm2", "internal/resolve", "internal/status",
+		"internal/text", "packaging/apppkg/...",
 		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}}, // plans; cmd/clusterctl does
+	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},                // it only plans
+	{"packaging/apppkg/deb", []string{"packaging/apppkg", "units", "internal/fault", "internal/mask", "internal/text"}}, // it executes
 	{"packaging/...", []string{"activation"}},
-	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc as the shim does
+	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc like the shim
 	{"internal/lab/...", []string{"internal/lab/..."}},
-	// Reads what the kernel and the shim know of processes, for "ls" and "show"; it knows neither units nor systemd.
-	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff", "activation/shim/relisten", "activation/shim/drain/left"}},
+	// It reads processes for "ls" and "show" from the kernel and the shim. It does not use units or systemd.
+	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff",
+		"activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }
@@ -69,30 +84,31 @@ func TestDirections(t *testing.T) {
 			return under(p.path(), d.of)
 		})
 		if i < 0 {
-			t.Errorf("%s has no place in the table of directions", p.path())
+			t.Errorf("%s is missing in the table of directions", p.path())
 			continue
 		}
 		for _, im := range p.Imports {
 			if ours(im) && !under(inModule(im), directions[i].may...) {
-				t.Errorf("%s imports %s, it may import only %q", p.path(), inModule(im), directions[i].may)
+				t.Errorf("%s imports %s, but may import only %q", p.path(), inModule(im), directions[i].may)
 			}
 		}
 	}
 }
 
-// foreign says which packages may import a library directly. A library that is not in the table may not be imported at
-// all but by tests, which go list leaves out here.
+// foreign lists for each library which packages may import it directly. Only tests may import other libraries; go list
+// does not list their imports here.
 var foreign = map[string][]string{
-	"github.com/coreos/go-systemd/v22": {"units/control/..."},
-	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab"}, // the latter for tests, as in those it serves
+	"github.com/coreos/go-systemd/v22": {"units/control/...", "internal/e2e/kit"},
+	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab", "internal/e2e/kit"}, // the last two are for tests
 	"github.com/urfave/cli/v2":         {"internal/cmdline"},
 	"github.com/rogpeppe/go-internal":  {"cmd/clusterctl"}, // unified diffs
 	"golang.org/x/term":                {"cmd/clusterctl"},
 	"go.yaml.in/yaml/v4":               {"units/config"},
-	// For tests alone: a package of their own checks what --json prints; nothing that is built may import it.
+	// A separate package checks the output of --json in tests. No command may import it.
 	"github.com/santhosh-tekuri/jsonschema/v6": {"internal/outputschema"},
 	"golang.org/x/sync":                        {"cmd/clusterctl", "units/control/..."},
-	"golang.org/x/sys":                         {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim", "units/control/...", "units/install", "journal", "internal/...", "bench/..."},
+	"golang.org/x/sys": {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim",
+		"units/control/...", "units/install", "journal", "internal/...", "bench/..."},
 }
 
 func TestLibraries(t *testing.T) {
@@ -108,29 +124,31 @@ func TestLibraries(t *testing.T) {
 				}
 			}
 			if library == "" {
-				t.Errorf("%s imports %s, which is in no table", p.path(), im)
+				t.Errorf("%s imports the library %s, which is not in the table", p.path(), im)
 			} else if !under(p.path(), foreign[library]...) {
-				t.Errorf("%s imports %s, only %q may", p.path(), im, foreign[library])
+				t.Errorf("%s imports %s, but only %q may import it", p.path(), im, foreign[library])
 			}
 		}
 	}
 }
 
-// pure are the standard packages that units may import: text, numbers and the types of files. What reads a file, a clock,
-// the environment or the network is not among them.
+// pure are the standard packages that units may import: text, numbers and the types of files. Packages that read files, a
+// clock, the environment or the network are not included.
 var pure = []string{
-	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
+	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter",
+	"maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
 	"strconv", "strings", "text/template", "time", "unicode", "unicode/utf8", "embed",
 }
 
 func TestPure(t *testing.T) {
 	for _, p := range packages(t) {
-		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract", "activation/shim/envfile", "internal/text"}, p.path()) {
+		if !slices.Contains([]string{"units", "templates", "packaging/apppkg", "activation/shim/contract",
+			"activation/shim/envfile", "internal/text"}, p.path()) {
 			continue
 		}
 		for _, im := range p.Imports {
 			if !ours(im) && !slices.Contains(pure, im) {
-				t.Errorf("%s imports %s, and would not be pure any more", p.path(), im)
+				t.Errorf("%s imports %s, which is not in the list pure", p.path(), im)
 			}
 		}
 	}
@@ -140,14 +158,15 @@ func TestPure(t *testing.T) {
 		}
 		for _, c := range calls(s.file) {
 			switch c.name {
-			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick", "time.NewTimer", "time.NewTicker", "time.LoadLocation":
-				t.Errorf("%s:%d: %s has no clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
+			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick",
+				"time.NewTimer", "time.NewTicker", "time.LoadLocation":
+				t.Errorf("%s:%d: %s must not use the clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
 			}
 		}
 	}
 }
 
-// TestContract: what the shim and the rest of the product both know is written once, in the contract.
+// TestContract checks that paths and prefixes which the shim and other packages share are written only in the contract.
 func TestContract(t *testing.T) {
 	for _, s := range files(t) {
 		if s.dir == "activation/shim/contract" {
@@ -156,15 +175,15 @@ func TestContract(t *testing.T) {
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			l, ok := n.(*ast.BasicLit)
 			if ok && (strings.Contains(l.Value, contract.RunDirectory) || strings.HasPrefix(l.Value, `"`+contract.LogPrefix)) {
-				t.Errorf("%s:%d: %s is written out, and belongs to the contract", s.path, s.line(n), l.Value)
+				t.Errorf("%s:%d: %s must be a constant of activation/shim/contract", s.path, s.line(n), l.Value)
 			}
 			return true
 		})
 	}
 }
 
-// TestSmall: what others link into their workers, and what starts before every worker, depends on the standard library
-// and x/sys alone, and not on what makes a binary large or slow to start.
+// TestSmall checks that the library for workers and the shim, which starts before each worker, depend only on the
+// standard library and x/sys, and not on packages that make a binary large or slow to start.
 func TestSmall(t *testing.T) {
 	for of, never := range map[string][]string{
 		"activation":          {"os/exec", "activation/shim/..."},
@@ -186,7 +205,7 @@ func TestSmall(t *testing.T) {
 			}
 		}
 		if !found {
-			t.Errorf("there is no package %s", of)
+			t.Errorf("no package matches %s", of)
 		}
 	}
 }
@@ -195,28 +214,29 @@ func TestNames(t *testing.T) {
 	for _, p := range packages(t) {
 		for _, n := range []string{p.Name, path.Base(p.path())} {
 			if slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "types", "misc", "base", "shared"}, n) {
-				t.Errorf("%s: %q says nothing about what is inside", p.path(), n)
+				t.Errorf("%s: the name %q does not describe the package", p.path(), n)
 			}
 		}
 		for _, im := range p.Imports {
 			if under(inModule(im), "cmd/...") && ours(im) {
-				t.Errorf("%s imports %s: a command is for people", p.path(), inModule(im))
+				t.Errorf("%s imports the command %s", p.path(), inModule(im))
 			}
 		}
 	}
 }
 
-// starters may start processes, each for its reason; what only looks a program up is among them, since it is the same
-// import.
+// starters are the packages that may start processes, each with its reason. The list includes packages that only look up
+// a program, because that is the same import.
 var starters = map[string]string{
-	"journal":               "journalctl, since the journal has no other door without cgo",
-	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs dpkg-deb and dpkg-query for \"package\"",
+	"journal":               "starts journalctl, the only way to read the journal without cgo",
+	"cmd/clusterctl":        "env.go looks interpreters up; tool.go runs systemd-creds for \"secret\"",
+	"packaging/apppkg/deb":  "runs dpkg-deb and dpkg-query",
 	"internal/lab":          "boots machines",
-	"internal/lab/image":    "makes their images",
+	"internal/lab/image":    "builds the images of machines",
 	"internal/lab/vm":       "boots virtual machines",
-	"internal/lab/vm/guest": "runs what is to be seen in one",
-	"internal/demo":         "shows commands",
-	"bench/inside":          "runs what is measured, inside the machine",
+	"internal/lab/vm/guest": "runs the checks in a virtual machine",
+	"internal/demo":         "runs the commands that it shows",
+	"bench/inside":          "runs the measured programs in the machine",
 }
 
 func TestProcesses(t *testing.T) {
@@ -225,13 +245,13 @@ func TestProcesses(t *testing.T) {
 		if slices.Contains(p.Imports, "os/exec") {
 			used[p.path()] = true
 			if starters[p.path()] == "" {
-				t.Errorf("%s imports os/exec, and is not among those that may start processes", p.path())
+				t.Errorf("%s imports os/exec, but is not in the list of packages that may start processes", p.path())
 			}
 		}
 	}
 	for path := range starters {
 		if !used[path] {
-			t.Errorf("%s needs no exception any more", path)
+			t.Errorf("%s no longer needs its exception", path)
 		}
 	}
 	for _, s := range files(t) {
@@ -240,7 +260,7 @@ func TestProcesses(t *testing.T) {
 		}
 		for _, c := range calls(s.file) {
 			if c.name == "os/exec.Command" || c.name == "os/exec.CommandContext" {
-				t.Errorf("%s:%d: processes are started in tool.go", s.path, s.line(c.node))
+				t.Errorf("%s:%d: only tool.go may start processes", s.path, s.line(c.node))
 			}
 		}
 	}

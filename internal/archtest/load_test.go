@@ -15,13 +15,13 @@ import (
 	"testing"
 )
 
-// module is the path in go.mod; packages are named without it below, the root being ".".
+// module is the module path in go.mod. Package names in this package omit it; the root is ".".
 const module = "github.com/clusterctl/clusterctl"
 
-// root is the top of the tree, as seen from here.
+// root is the top directory of the tree, relative to this package.
 const root = "../.."
 
-// pkg is a package as go list knows it, tests left out.
+// pkg is a package in the output of go list, without its tests.
 type pkg struct {
 	ImportPath, Name string
 	Imports, Deps    []string
@@ -29,7 +29,7 @@ type pkg struct {
 	Standard         bool
 }
 
-// path is the package's path in the module.
+// path returns the package's path in the module.
 func (p pkg) path() string { return inModule(p.ImportPath) }
 
 func inModule(importPath string) string {
@@ -43,8 +43,8 @@ func ours(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 
-// list runs go list once for all tests. Linux on amd64 is what the product runs on; files for other systems are read by
-// the tests of syntax all the same.
+// list runs go list once for all tests. It lists the files for Linux on amd64. The tests that parse files read the
+// files for other systems, too.
 var list = sync.OnceValues(func() ([]pkg, error) {
 	cmd := exec.Command("go", "list", "-e=false", "-json=ImportPath,Name,Imports,Deps,Standard", "./...")
 	cmd.Dir = root
@@ -66,7 +66,7 @@ var list = sync.OnceValues(func() ([]pkg, error) {
 	}
 })
 
-// packages are all packages of the module.
+// packages returns all packages of the module.
 func packages(t *testing.T) []pkg {
 	t.Helper()
 	all, err := list()
@@ -74,14 +74,14 @@ func packages(t *testing.T) []pkg {
 		t.Fatal(err)
 	}
 	if len(all) < 5 {
-		t.Fatalf("go list knows only %d packages", len(all))
+		t.Fatalf("go list lists only %d packages", len(all))
 	}
 	return all
 }
 
 // source is one parsed file that is not a test.
 type source struct {
-	path string // from the root of the tree
+	path string // relative to the root of the tree
 	dir  string
 	fset *token.FileSet
 	file *ast.File
@@ -117,7 +117,7 @@ var sources = sync.OnceValues(func() ([]source, error) {
 	return all, err
 })
 
-// files are all Go files of the tree but tests and test data.
+// files returns all Go files of the tree except tests and test data.
 func files(t *testing.T) []source {
 	t.Helper()
 	all, err := sources()

@@ -9,19 +9,22 @@ import (
 	"testing"
 )
 
-// constantWait is a wait in a test with a constant for its end. It is too short on a busy machine.
-var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 *]*time\.)|case <-time\.After\(`)
+// constantWait matches a wait in a test with a constant time limit, which is too short on a busy
+// machine.
+var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 ` +
+	`*]*time\.)|case <-time\.After\(`)
 
-// constantWaits are the tests for which the time itself is what they test.
+// constantWaits lists tests that may have such a wait, with the reason.
 var constantWaits = map[string]string{
 	"activation/shim/drain/edge_test.go": "nothing must arrive within this time",
-	"cmd/clusterctl/roll_test.go":        "it must not happen, so there is nothing to wait for",
-	"internal/lab/lab_test.go":           "a command that is killed at the end of its context",
-	"internal/lab/vm/vm_test.go":         "the end that go test -timeout sets",
-	"units/control/track_test.go":        "the clock of the test is not real",
+	"cmd/clusterctl/roll_test.go":        "waits for an event that must not happen",
+	"internal/lab/lab_test.go":           "tests that a command is killed when its context ends",
+	"internal/lab/vm/vm_test.go":         "uses the limit of go test -timeout",
+	"units/control/track_test.go":        "uses a fake clock",
 }
 
-// TestPatience: a test bounds a wait by package patience, which knows how busy the machine is.
+// TestPatience checks that tests use package patience for time limits, because it takes the load
+// of the machine into account.
 func TestPatience(t *testing.T) {
 	used := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {

@@ -1,5 +1,5 @@
-// Command demo boots a private systemd in a container, installs the example apps as a user would, and shows them
-// working under load, through kill -9 and a rolling reload. It never touches the units of the host. "make demo" runs it.
+// Command demo boots a private systemd in a container, installs the example apps like a user, and shows them under load,
+// during kill -9 and during a rolling reload. It never changes units of the host. "make demo" runs it.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// bound is the longest that a demo may take on an idle host.
+// bound is the time limit of the demo on an idle host.
 const bound = 5 * time.Minute
 
 func main() {
@@ -32,7 +32,7 @@ func main() {
 
 func run(ctx context.Context) (err error) {
 	begin := time.Now()
-	fmt.Println("booting a private Debian 12 (systemd 252); nothing of this machine is touched")
+	fmt.Println("booting a private Debian 12 (systemd 252); this machine is not changed")
 	m, err := lab.Open(ctx, lab.Bookworm, os.Stderr)
 	if err != nil {
 		return err
@@ -42,14 +42,15 @@ func run(ctx context.Context) (err error) {
 			err = closeErr
 		}
 	}()
-	s := &stage{ctx: ctx, m: m}
-	if err := s.prepare(); err != nil {
+	d := &demo{ctx: ctx, m: m}
+	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, act := range []func(){s.installHello, s.crashOne, s.crashAll, s.rollingReload, s.brokenRelease, s.unmodified, s.others, s.cleanUp} {
-		if act(); s.err != nil {
-			return s.err
+	for _, action := range []func(){d.installHello, d.crashOne, d.crashAll, d.rollingReload, d.brokenRelease,
+		d.unmodified, d.others, d.cleanUp} {
+		if action(); d.err != nil {
+			return d.err
 		}
 	}
-	return summary(os.Stdout, s.apps, s.acts, time.Since(begin))
+	return summary(os.Stdout, d.apps, d.actions, time.Since(begin))
 }

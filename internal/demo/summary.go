@@ -8,20 +8,21 @@ import (
 	"time"
 )
 
-// summary is what a newcomer takes home: what was installed, what was killed, what was lost, and what to type next.
-func summary(w io.Writer, apps []app, acts []act, took time.Duration) error {
+// summary prints the installed apps, the killed workers, the lost requests, and the commands to type next.
+func summary(w io.Writer, apps []app, actions []action, took time.Duration) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n== summary, after %v\n", took.Round(time.Second))
 	for _, a := range apps {
 		fmt.Fprintf(&b, "installed %-6s  %s\n", a.name, a.what)
 	}
-	fmt.Fprintf(&b, "\n%d clients that never retry sent requests all the time:\n%-34s %8s %8s %5s\n", clients, "", "requests", "refused", "lost")
+	fmt.Fprintf(&b, "\n%d clients, which never retry, sent requests during these actions:\n%-34s %8s %8s %5s\n", clients,
+		"", "requests", "refused", "lost")
 	kills := 0
-	for _, a := range acts {
+	for _, a := range actions {
 		kills += a.kills
 		fmt.Fprintf(&b, "%-34s %8d %8d %5d", a.what, a.report.Requests, a.report.Refused, a.report.Broken())
 		if a.kills > 0 {
-			fmt.Fprintf(&b, "  (one for each client and kill may be: %d)", a.kills*clients)
+			fmt.Fprintf(&b, "  (expected at most %d: one per client and kill)", a.kills*clients)
 		}
 		b.WriteString("\n")
 	}
@@ -31,8 +32,8 @@ func summary(w io.Writer, apps []app, acts []act, took time.Duration) error {
 }
 
 const yourServer = `
-%d workers were killed, and systemd started each of them again. No request was refused, and all apps are uninstalled again.
-All of it ran in a private systemd, which is gone; nothing on this machine was changed.
+%d workers were killed, and systemd restarted each of them. No request was refused, and all apps have been uninstalled.
+All of this ran in a private systemd, which has ended. This machine was not changed.
 
 on your own server:
   make deb && sudo apt install ./dist/clusterctl_*_%s.deb

@@ -9,39 +9,36 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failing are the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
+// failing lists the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
 var failing = []struct{ name, how string }{
 	{"at-once", "exit 1"},
 	{"soon", "sleep 0.3; exit 1"},
 	{"never-ready", "exec sleep infinity"},
 }
 
-// TestFailingAppsHoldUpNothing boots a machine with apps that crash at once, that crash after 300 ms and that never get
+// TestFailingAppsDoNotDelayBoot boots a machine with apps that crash at once, that crash after 300 ms and that never get
 // ready, and with one that works. The boot ends, the good app serves, and every command returns.
-func TestFailingAppsHoldUpNothing(t *testing.T) {
+func TestFailingAppsDoNotDelayBoot(t *testing.T) {
 	t.Parallel()
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			equip(t, m)
-			bootWithFailingApps(t, m)
-		})
-	}
+	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		bootWithFailingApps(t, m)
+	})
 }
 
-func bootWithFailingApps(t *testing.T, m *lab.Machine) {
+func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	const fail = "/srv/fail"
 	var apps []string
 	for i, f := range failing {
 		for j, kind := range []string{"adopt", "native"} {
 			name, port := f.name+"-"+kind, fmt.Sprint(8400+2*i+j)
-			flags := []string{"install", name, "-i", "2", "--settle", "0s", "--listen", "127.0.0.1:" + port, "--activation", kind, "--start-timeout", "5s"}
+			flags := []string{"install", name, "-i", "2", "--settle", "0s", "--listen", "127.0.0.1:" + port,
+				"--activation", kind, "--start-timeout", "5s"}
 			program := "exec python3 -m http.server --bind 127.0.0.1 " + port
 			if kind == "native" {
 				flags = append(flags, "--ready", "notify")
@@ -51,11 +48,11 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 			}
 			path := "/opt/e2e/" + name
 			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.how+"; fi\n"+program+"\n", 0o755)
-			must(t, m, append(flags, "--", path)...)
+			m.Must(t, append(flags, "--", path)...)
 			apps = append(apps, name)
 		}
 	}
-	good := install(t, m, "good", 2, 8419, "--", goWorker)
+	good := kit.InstallNative(t, m, "good", 2, 8419, "--", goWorker)
 	m.WriteFile(t, fail, "", 0o644)
 
 	// Reboot waits until systemd says that the boot has ended.
@@ -66,9 +63,9 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, "multi-user.target") {
 		t.Errorf("there are jobs of the boot:\n%s", jobs)
 	}
-	good.wantUp(t)
+	good.WantUp(t)
 	for _, a := range apps {
-		wantState(t, m, "active", a+".service", a+".socket")
+		m.WantState(t, "active", a+".service", a+".socket")
 	}
 
 	clientsChangeNothing(t, m, "at-once-native", "http://127.0.0.1:8401/")
@@ -85,14 +82,14 @@ func bootWithFailingApps(t *testing.T, m *lab.Machine) {
 		returns(0, "systemctl", "start", a)
 		returns(0, "systemctl", "stop", a)
 		returns(0, "systemctl", "start", a)
-		returns(3, ctl, "start", a)
-		returns(3, ctl, "reload", a)
+		returns(3, kit.Ctl, "start", a)
+		returns(3, kit.Ctl, "reload", a)
 	}
 }
 
-// clientsChangeNothing lets clients wait on the open socket of an app that crashes again and again: they start nothing, and
-// the backoff goes on counting.
-func clientsChangeNothing(t *testing.T, m *lab.Machine, app, url string) {
+// clientsChangeNothing has clients wait on the open socket of an app that crashes again and again. They cause no start, and
+// the backoff continues to count.
+func clientsChangeNothing(t *testing.T, m *kit.Machine, app, url string) {
 	t.Helper()
 	failures := func() int {
 		t.Helper()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -18,22 +19,22 @@ var update = flag.Bool("update", false, "write testdata/cli-errors.txt anew")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callers say who calls, and what is missing around it: words in front of the command line.
-func callers() map[string][]string {
+// callerPrefixes returns the words before the command line, by who calls and what is missing on the machine.
+func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
 	}
 	return map[string][]string{
 		"root":    nil,
-		"nobody":  {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"},
+		"nobody":  kit.AsNobody(),
 		"no-bus":  without("mount -t tmpfs none /run/dbus && mount --bind /dev/null /run/systemd/private"),
 		"no-init": without("mount -t tmpfs none /run"),
 		"full":    without("mount -t tmpfs -o nr_inodes=2 none /var/lib && touch /var/lib/full"),
 	}
 }
 
-// errorCases are command lines that must be refused, by the one who calls. Words are separated by blanks; "”" is an empty
-// one. The app err-web has two instances, err-bad a damaged description.
+// errorCases returns command lines that must be refused, by caller. Words are separated by blanks; a word of two quotes is
+// empty. The app err-web has two instances, and err-bad has an invalid description.
 func errorCases() []struct{ who, lines string } {
 	return []struct{ who, lines string }{
 		{"root", `frobnicate
@@ -311,21 +312,22 @@ uninstall --yes err-web`},
 // TestErrorTable runs command lines that must be refused, and compares exit status and every line of the error with a file
 // that "go test -tags lab -run TestErrorTable -update" writes. Nothing goes to stdout, and nothing has changed in the end.
 func TestErrorTable(t *testing.T) {
-	m := machine(t, lab.Bookworm)
-	a := install(t, m, "err-web", 2, 8212, "--", goWorker)
+	m := suite().Shared(t, lab.Bookworm)
+	a := kit.InstallNative(t, m, "err-web", 2, 8212, "--", goWorker)
 	t.Cleanup(func() {
 		m.Sh(t, "rm -rf /etc/clusterctl/err-bad.yaml /opt/e2e/err.yaml /opt/e2e/err.config.js /etc/systemd/system/err-bad.service.d")
 	})
 	m.WriteFile(t, "/etc/clusterctl/err-bad.yaml", "name: err-bad\nspeed: 3\ncommand: [/bin/true]\n", 0o644)
-	m.WriteFile(t, "/opt/e2e/err.yaml", "apps:\n  one:\n    command: [/bin/true]\n    instances: lots\n  two:\n    commnd: [/bin/true]\n", 0o644)
+	m.WriteFile(t, "/opt/e2e/err.yaml", "apps:\n  one:\n    command: [/bin/true]\n    instances: lots\n  two:\n"+
+		"    commnd: [/bin/true]\n", 0o644)
 	m.WriteFile(t, "/opt/e2e/err.config.js", "module.exports = {}\n", 0o644)
-	pids := a.pids(t)
-	before := lines(m.Sh(t, traces))
+	pids := a.PIDs(t)
+	before := kit.Lines(m.Sh(t, traces))
 	var got strings.Builder
 	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
 	for _, group := range errorCases() {
 		for _, line := range strings.Split(group.lines, "\n") {
-			argv := slices.Concat(callers()[group.who], []string{ctl}, wordsOf(line))
+			argv := slices.Concat(callerPrefixes()[group.who], []string{kit.Ctl}, wordsOf(line))
 			r := m.Run(t.Context(), argv...)
 			stderr := regexp.MustCompile(`/proc/\d+/`).ReplaceAllString(strings.ReplaceAll(r.Stderr, goWorker, "GO"), "/proc/PID/")
 			fmt.Fprintf(&got, "\n%s$ clusterctl %s\nexit %d\n%s", group.who, line, r.Code, stderr)
@@ -333,8 +335,8 @@ func TestErrorTable(t *testing.T) {
 		}
 	}
 	wantUntouched(t, m, before)
-	wantSame(t, pids, a.pids(t))
-	a.wantUp(t)
+	kit.WantNotReplaced(t, pids, a.PIDs(t))
+	a.WantUp(t)
 	if *update {
 		if err := os.WriteFile(errorsFile, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -360,10 +362,11 @@ func wordsOf(line string) []string {
 	return words
 }
 
-// wantRefused looks at what every error has in common: a status that says so, words of ours, no help, nothing on stdout.
+// wantRefused fails the test unless a result has the form of an error: a status, lines of clusterctl, no help, no stdout.
 func wantRefused(t *testing.T, what string, r lab.Result) {
 	t.Helper()
-	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") && !strings.Contains(r.Stderr, "\nclusterctl: ") {
+	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") &&
+		!strings.Contains(r.Stderr, "\nclusterctl: ") {
 		t.Errorf("%s: %v", what, r)
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "EXIT STATUS", "USAGE:", "org.freedesktop", "internal error"} {
@@ -373,7 +376,7 @@ func wantRefused(t *testing.T, what string, r lab.Result) {
 	}
 }
 
-// compareBlocks compares what is between empty lines, so that one difference is shown as one.
+// compareBlocks compares texts by their parts between empty lines, and reports each part that differs.
 func compareBlocks(t *testing.T, got, want string) {
 	t.Helper()
 	g, w := strings.Split(got, "\n\n"), strings.Split(want, "\n\n")

@@ -6,6 +6,5 @@
 // A test looks at systemd with systemctl, at files with their names, at requests with package load, and never into
 // clusterctl: what an administrator cannot see is not promised.
 //
-// Tests of one release share a machine. Each has app names and ports of its own and leaves nothing behind, which is
-// itself looked at.
+// Tests of one release share a machine. Each test has separate app names and ports and must leave nothing behind.
 package e2e

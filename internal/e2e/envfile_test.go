@@ -9,16 +9,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestEnvFileSyntax: the shim reads a file of variables as this systemd does.
 func TestEnvFileSyntax(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		texts := []string{
-			"A=1\nB = two words  \n C=3", "[section]\nkey = value\nno equals\n=nothing\n1X=digit\nA-B=dash\n", "# ends with \\\nA=1\nB=2\n", "; c\nA=#x\nB=x # y\n",
-			"A='single \\ $x'\nB=\"double \\\" \\\\ \\$ \\` \\n\"\nC=a'b'c\nD='a' b \"c\"", "A=one\\\ntwo\nB=\"one\\\ntwo\"\nC=\"one\ntwo\"\nD=x\\ny\\ \nE=\\ x",
-			"A=1\r\nB=2\r\n", "A=1\nB=2\nA=3\n", "A=\nB=''\nC", "A=\x01\nB=\x7f\nC=\u0085\n", "A='never ends\nB=2", "HOME=/x\nPATH=/bin:/usr/bin\nMEANT=\\", "A=1\n\xef\xbb\xbfB=2\n", "é=1\nB=é\n",
+			"A=1\nB = two words  \n C=3", "[section]\nkey = value\nno equals\n=nothing\n1X=digit\nA-B=dash\n",
+			"# ends with \\\nA=1\nB=2\n", "; c\nA=#x\nB=x # y\n",
+			"A='single \\ $x'\nB=\"double \\\" \\\\ \\$ \\` \\n\"\nC=a'b'c\nD='a' b \"c\"",
+			"A=one\\\ntwo\nB=\"one\\\ntwo\"\nC=\"one\ntwo\"\nD=x\\ny\\ \nE=\\ x",
+			"A=1\r\nB=2\r\n", "A=1\nB=2\nA=3\n", "A=\nB=''\nC", "A=\x01\nB=\x7f\nC=\u0085\n", "A='never ends\nB=2",
+			"HOME=/x\nPATH=/bin:/usr/bin\nMEANT=\\", "A=1\n\xef\xbb\xbfB=2\n", "é=1\nB=é\n",
 		}
 		// Random texts of the characters that matter, from a fixed seed.
 		random := rand.New(rand.NewPCG(11, 11))
@@ -41,7 +45,8 @@ func TestEnvFileSyntax(t *testing.T) {
 			file := fmt.Sprintf("/srv/envfiles/%d", i)
 			m.WriteFile(t, file, text, 0o644)
 			fmt.Fprintf(&script, "systemd-run -q --wait --pipe -p EnvironmentFile=%s /usr/bin/env -0 >%[1]s.systemd || :\n", file)
-			fmt.Fprintf(&script, "systemd-run -q --wait --pipe %s run %s--env-file=%s -- /usr/bin/env -0 >%[3]s.shim || :\n", shim, flags, file)
+			fmt.Fprintf(&script, "systemd-run -q --wait --pipe %s run %s--env-file=%s -- /usr/bin/env -0 >%[3]s.shim || :\n",
+				kit.Shim, flags, file)
 		}
 		m.Sh(t, script.String()+"wait")
 		for i, text := range texts {
@@ -62,7 +67,9 @@ func variablesIn(data string) []string {
 	var list []string
 	for _, v := range strings.Split(strings.TrimSuffix(data, "\x00"), "\x00") {
 		name, _, _ := strings.Cut(v, "=")
-		if v != "" && !slices.Contains([]string{"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MANAGERPID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"}, name) {
+		if v != "" &&
+			!slices.Contains([]string{"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MANAGERPID",
+				"MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"}, name) {
 			list = append(list, v)
 		}
 	}

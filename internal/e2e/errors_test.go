@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -20,7 +21,7 @@ const (
 	interrupted = 130
 )
 
-// traces is all that clusterctl could leave: files with their contents, units, failures, jobs, links. clusterctl.slice is
+// traces lists all that clusterctl could leave: files with their contents, units, failures, jobs, links. clusterctl.slice is
 // PID 1's own, made for its children without a file, and stays like system.slice does. systemd's own jobs come when they
 // like: systemd-tmpfiles-clean.timer elapses a quarter of an hour after the boot.
 const traces = `
@@ -34,19 +35,9 @@ systemctl list-jobs --no-legend --plain | grep -v ' systemd-' || true
 `
 
 // wantUntouched fails the test when something is not as it was before.
-func wantUntouched(t testing.TB, m *lab.Machine, before []string) {
+func wantUntouched(t testing.TB, m *kit.Machine, before []string) {
 	t.Helper()
-	after := lines(m.Sh(t, traces))
-	for _, l := range after {
-		if !slices.Contains(before, l) {
-			t.Errorf("left behind: %s", l)
-		}
-	}
-	for _, l := range before {
-		if !slices.Contains(after, l) {
-			t.Errorf("gone: %s", l)
-		}
-	}
+	kit.WantSameLines(t, before, kit.Lines(m.Sh(t, traces)))
 }
 
 // refusal is a command that must be refused, and leave nothing.
@@ -63,7 +54,7 @@ type refusal struct {
 // settle is never waited out. The default is too short on a busy machine with systemd 247: there a native worker without
 // READY=1 is up from the fork on, and its program may begin a second later, when its sandbox is made.
 func installing(name string, more ...string) []string {
-	return slices.Concat([]string{ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
+	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
 // onPort is an install on a port.
@@ -71,8 +62,8 @@ func onPort(name, port string, command ...string) []string {
 	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }
 
-// checkAll runs the commands, and compares status, words, and what is left.
-func checkAll(t *testing.T, m *lab.Machine, refusals []refusal) {
+// checkAll runs the commands, and compares status, stderr, and what is left.
+func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	t.Helper()
 	for _, r := range refusals {
 		if r.undo != "" {
@@ -83,7 +74,7 @@ func checkAll(t *testing.T, m *lab.Machine, refusals []refusal) {
 		}
 	}
 	m.Sh(t, "systemctl daemon-reload")
-	before := lines(m.Sh(t, traces))
+	before := kit.Lines(m.Sh(t, traces))
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
 			got := m.Run(t.Context(), r.argv...)
@@ -102,7 +93,7 @@ func checkAll(t *testing.T, m *lab.Machine, refusals []refusal) {
 	}
 }
 
-// wantError looks at the form of an error: lines that begin with the program's name, and the words.
+// wantError fails the test unless stderr has the form of an error, and contains the texts.
 func wantError(t testing.TB, stderr string, want ...string) {
 	t.Helper()
 	if !strings.Contains("\n"+stderr, "\nclusterctl: ") {
@@ -126,14 +117,16 @@ const hint = "clusterctl: hint: "
 func TestNamesThatAreTaken(t *testing.T) {
 	refuse := []refusal{
 		{name: "dbus", argv: onPort("dbus", "8200", goWorker), code: failed, want: []string{"dbus.s", "/lib/systemd/system/"}},
-		{name: "a unit of systemd", argv: onPort("systemd-journald", "8200", goWorker), code: failed, want: []string{"systemd-journald.s", hint}},
+		{name: "a unit of systemd", argv: onPort("systemd-journald", "8200", goWorker), code: failed,
+			want: []string{"systemd-journald.s", hint}},
 		{
 			name: "ssh", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /lib/systemd/system/ssh.service",
 			undo: "rm -f /lib/systemd/system/ssh.service",
 			argv: onPort("ssh", "8200", goWorker), code: failed, want: []string{"ssh.service", hint},
 		},
 		{
-			name: "an alias", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /lib/systemd/system/ssh.service; ln -s ssh.service /lib/systemd/system/sshd.service",
+			name: "an alias", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /lib/systemd/system/ssh.service; " +
+				"ln -s ssh.service /lib/systemd/system/sshd.service",
 			undo: "rm -f /lib/systemd/system/ssh.service /lib/systemd/system/sshd.service",
 			argv: onPort("sshd", "8200", goWorker), code: failed, want: []string{"sshd.service", hint},
 		},
@@ -143,9 +136,10 @@ func TestNamesThatAreTaken(t *testing.T) {
 			argv: onPort("mine", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/mine.service", hint},
 		},
 		{
-			name: "a template of the administrator", setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /etc/systemd/system/mine@.service",
-			undo: "rm -f /etc/systemd/system/mine@.service",
-			argv: onPort("mine", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/mine@.service", hint},
+			name:  "a template of the administrator",
+			setup: "printf '[Service]\\nExecStart=/bin/true\\n' > /etc/systemd/system/mine@.service",
+			undo:  "rm -f /etc/systemd/system/mine@.service",
+			argv:  onPort("mine", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/mine@.service", hint},
 		},
 		{
 			name: "a masked unit", setup: "ln -s /dev/null /etc/systemd/system/masked.service",
@@ -158,7 +152,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 			argv: onPort("linked", "8200", goWorker), code: failed, want: []string{"/etc/systemd/system/linked.service", hint},
 		},
 	}
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		checkAll(t, m, refuse)
 	})
 }
@@ -169,9 +163,12 @@ func TestProgramsThatCannotRun(t *testing.T) {
 		return "install -D -m 755 /dev/stdin " + path + " <<'EOF'\n" + text + "\nEOF"
 	}
 	refuse := []refusal{
-		{name: "missing", argv: onPort("bad", "8201", "/opt/e2e/missing"), code: failed, want: []string{"/opt/e2e/missing", "no such file", hint}},
-		{name: "not in PATH", argv: onPort("bad", "8201", "missing-program"), code: failed, want: []string{"missing-program", "PATH", hint}},
-		{name: "not executable", argv: onPort("bad", "8201", "/etc/hosts"), code: failed, want: []string{"/etc/hosts", "not executable", hint + "chmod +x /etc/hosts"}},
+		{name: "missing", argv: onPort("bad", "8201", "/opt/e2e/missing"), code: failed,
+			want: []string{"/opt/e2e/missing", "no such file", hint}},
+		{name: "not in PATH", argv: onPort("bad", "8201", "missing-program"), code: failed,
+			want: []string{"missing-program", "PATH", hint}},
+		{name: "not executable", argv: onPort("bad", "8201", "/etc/hosts"), code: failed,
+			want: []string{"/etc/hosts", "not executable", hint + "chmod +x /etc/hosts"}},
 		{name: "a directory", argv: onPort("bad", "8201", "/opt/e2e"), code: failed, want: []string{"/opt/e2e", "not a file"}},
 		{
 			name: "exits with 1", setup: script("/opt/e2e/exit1", "#!/bin/sh\necho the disk is on fire\nexit 1"),
@@ -198,24 +195,30 @@ func TestProgramsThatCannotRun(t *testing.T) {
 			name: "has no interpreter", setup: script("/opt/e2e/nointerp", "#!/no/such/interpreter"),
 			argv: onPort("bad", "8201", "/opt/e2e/nointerp"), code: notReached, want: []string{"bad@"},
 		},
-		{name: "missing directory", argv: installing("bad", "--listen", "8201", "--cwd", "/no/such/dir", "--", goWorker), code: failed, want: []string{"/no/such/dir", hint + "mkdir -p /no/such/dir"}},
-		{name: "unknown user", argv: installing("bad", "--listen", "8201", "--run-as", "nobodyknows", "--", goWorker), code: failed, want: []string{"nobodyknows", hint}},
-		{name: "unknown group", argv: installing("bad", "--listen", "8201", "--run-as", "nobody:nobodyknows", "--", goWorker), code: failed, want: []string{"nobodyknows", hint}},
-		{name: "missing environment file", argv: installing("bad", "--listen", "8201", "--env-file", "/no/env", "--", goWorker), code: failed, want: []string{"/no/env", hint}},
+		{name: "missing directory", argv: installing("bad", "--listen", "8201", "--cwd", "/no/such/dir", "--", goWorker),
+			code: failed, want: []string{"/no/such/dir", hint + "mkdir -p /no/such/dir"}},
+		{name: "unknown user", argv: installing("bad", "--listen", "8201", "--run-as", "nobodyknows", "--", goWorker),
+			code: failed, want: []string{"nobodyknows", hint}},
+		{name: "unknown group", argv: installing("bad", "--listen", "8201", "--run-as", "nobody:nobodyknows", "--", goWorker),
+			code: failed, want: []string{"nobodyknows", hint}},
+		{name: "missing environment file", argv: installing("bad", "--listen", "8201", "--env-file", "/no/env", "--", goWorker),
+			code: failed, want: []string{"/no/env", hint}},
 		{
-			name: "unreadable for a dynamic user", setup: "mkdir -p -m 700 /opt/e2e/private && cp " + goWorker + " /opt/e2e/private/", undo: "rm -r /opt/e2e/private",
-			argv: onPort("bad", "8201", "/opt/e2e/private/go-worker"), code: failed, want: []string{"dynamic user", "/opt/e2e/private", hint},
+			name: "unreadable for a dynamic user", setup: "mkdir -p -m 700 /opt/e2e/private && cp " + goWorker +
+				" /opt/e2e/private/", undo: "rm -r /opt/e2e/private",
+			argv: onPort("bad", "8201", "/opt/e2e/private/go-worker"), code: failed,
+			want: []string{"dynamic user", "/opt/e2e/private", hint},
 		},
 	}
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		checkAll(t, m, refuse)
 	})
 }
 
 // TestPortsThatAreTaken names the holder of a port.
 func TestPortsThatAreTaken(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		install(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		kit.InstallNative(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
 		p := m.Start(t, "systemd-cat", "-t", "taken", "python3", "-c", `
 import socket
 a, b, c = socket.socket(), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -231,29 +234,35 @@ a.accept()`)
 		})
 		checkAll(t, m, []refusal{
 			{name: "another app", argv: onPort("late", "8202", goWorker), code: failed, want: []string{"8202", "holder", hint}},
-			{name: "another app on one address", argv: onPort("late", "127.0.0.1:8202", goWorker), code: failed, want: []string{"8202", hint}},
-			{name: "another app's path", argv: onPort("late", "/run/holder.sock", goWorker), code: failed, want: []string{"/run/holder.sock", "holder"}},
+			{name: "another app on one address", argv: onPort("late", "127.0.0.1:8202", goWorker), code: failed,
+				want: []string{"8202", hint}},
+			{name: "another app's path", argv: onPort("late", "/run/holder.sock", goWorker), code: failed,
+				want: []string{"/run/holder.sock", "holder"}},
 			{name: "another app's datagrams", argv: onPort("late", "udp:8203", worker), code: failed, want: []string{"8203", "holder"}},
 			{name: "a process", argv: onPort("late", "8204", goWorker), code: failed, want: []string{"8204", "python3", hint}},
-			{name: "a process's path", argv: onPort("late", "/run/e2e-taken.sock", goWorker), code: failed, want: []string{"/run/e2e-taken.sock"}},
-			{name: "a process's datagrams", argv: onPort("late", "udp:127.0.0.1:8205", worker), code: failed, want: []string{"8205", "python3"}},
+			{name: "a process's path", argv: onPort("late", "/run/e2e-taken.sock", goWorker), code: failed,
+				want: []string{"/run/e2e-taken.sock"}},
+			{name: "a process's datagrams", argv: onPort("late", "udp:127.0.0.1:8205", worker), code: failed,
+				want: []string{"8205", "python3"}},
 		})
 		if m.Try("curl -fsS http://127.0.0.1:8202/").Code != 0 {
-			t.Error("the app that has the port does not answer any more")
+			t.Error("the app that has the port does not answer")
 		}
 	})
 }
 
 // TestNoPermission runs as nobody.
 func TestNoPermission(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "perm", 1, 8206, "--", goWorker)
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "perm", 1, 8206, "--", goWorker)
 		nobody := func(argv ...string) []string {
-			return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ctl}, argv...)
+			return kit.AsNobody(slices.Insert(argv, 0, kit.Ctl)...)
 		}
 		checkAll(t, m, []refusal{
-			{name: "install", argv: nobody("install", "other", "-i", "1", "--listen", "8207", "--", goWorker), code: notAllowed, want: []string{hint + "sudo clusterctl install other -i 1 --listen 8207 -- " + goWorker}},
-			{name: "uninstall", argv: nobody("uninstall", "--yes", "perm"), code: notAllowed, want: []string{hint + "sudo clusterctl uninstall --yes perm"}},
+			{name: "install", argv: nobody("install", "other", "-i", "1", "--listen", "8207", "--", goWorker),
+				code: notAllowed, want: []string{hint + "sudo clusterctl install other -i 1 --listen 8207 -- " + goWorker}},
+			{name: "uninstall", argv: nobody("uninstall", "--yes", "perm"), code: notAllowed,
+				want: []string{hint + "sudo clusterctl uninstall --yes perm"}},
 			{name: "stop", argv: nobody("stop", "perm"), code: notAllowed, want: []string{hint + "sudo clusterctl stop perm"}},
 			{name: "restart", argv: nobody("restart", "perm@1"), code: notAllowed, want: []string{hint}},
 		})
@@ -262,18 +271,19 @@ func TestNoPermission(t *testing.T) {
 				t.Errorf("%v needs root: %v", command, r)
 			}
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 	})
 }
 
 // TestNoSystemd runs where systemd does not: without its directory in /run.
 func TestNoSystemd(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		without := func(argv ...string) []string {
-			return append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, ctl}, argv...)
+			return append([]string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, kit.Ctl}, argv...)
 		}
 		checkAll(t, m, []refusal{
-			{name: "install", argv: without("install", "none", "-i", "1", "--activation", "native", "--listen", "8208", "--", goWorker), code: failed, want: []string{"systemd", hint}},
+			{name: "install", argv: without("install", "none", "-i", "1", "--activation", "native", "--listen", "8208", "--", goWorker),
+				code: failed, want: []string{"systemd", hint}},
 			{name: "stop", argv: without("stop", "none"), code: failed, want: []string{"none"}},
 			{name: "ls", argv: without("ls"), code: failed, want: []string{"systemd is not running here", hint}},
 		})
@@ -287,7 +297,7 @@ func TestNoSystemd(t *testing.T) {
 
 // TestUsage has command lines that mean nothing.
 func TestUsage(t *testing.T) {
-	bad := func(args ...string) []string { return append([]string{ctl}, args...) }
+	bad := func(args ...string) []string { return append([]string{kit.Ctl}, args...) }
 	refuse := []refusal{
 		{name: "blank in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
 		{name: "path as the name", argv: onPort("../x", "8209", goWorker), want: []string{`"../x"`}},
@@ -298,25 +308,32 @@ func TestUsage(t *testing.T) {
 		{name: "newline in the name", argv: onPort("a\nb", "8209", goWorker), want: []string{`"a\nb"`}},
 		{name: "escape in the name", argv: onPort("a\x1b[31m", "8209", goWorker), want: []string{`\x1b`}},
 		{name: "dash as the name", argv: onPort("-x", "8209", goWorker), want: []string{"-x"}},
-		{name: "half an instance", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker), want: []string{`"0.5"`, hint}},
+		{name: "half an instance", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker),
+			want: []string{`"0.5"`, hint}},
 		{name: "too many instances", argv: bad("install", "x", "-i", "1001", "--listen", "8209", "--", goWorker), want: []string{"1001"}},
 		{name: "no such port", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
 		{name: "host name", argv: onPort("x", "localhost:80", goWorker), want: []string{"localhost"}},
 		{name: "same port twice", argv: installing("x", "--listen", "8209", "--listen", "8209", "--", goWorker), want: []string{"8209"}},
-		{name: "both listen and not", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker), want: []string{"--no-listen"}},
-		{name: "no such activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker), want: []string{"magic"}},
-		{name: "no such flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker), want: []string{"--lisen", hint + "did you mean --listen?"}},
-		{name: "no such flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker), want: []string{"--nonsense"}},
+		{name: "both listen and not", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker),
+			want: []string{"--no-listen"}},
+		{name: "no such activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker),
+			want: []string{"magic"}},
+		{name: "no such flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker),
+			want: []string{"--lisen", hint + "did you mean --listen?"}},
+		{name: "no such flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker),
+			want: []string{"--nonsense"}},
 		{name: "no such command", argv: bad("instal", "x"), want: []string{`"instal"`, hint + `did you mean "clusterctl install"?`}},
 		{name: "no program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
 		{name: "no name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
 		{name: "two names", argv: bad("install", "x", "y", "--listen", "8209", "--", goWorker), want: []string{`"y"`}},
-		{name: "variable without a value", argv: installing("x", "--listen", "8209", "--env", "A", "--", goWorker), want: []string{`"A"`, hint}},
+		{name: "variable without a value", argv: installing("x", "--listen", "8209", "--env", "A", "--", goWorker),
+			want: []string{`"A"`, hint}},
 		{name: "variable that is none", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
-		{name: "no terminal to ask on", setup: "true", argv: bad("uninstall", "usage-there"), want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
+		{name: "no terminal to ask on", setup: "true", argv: bad("uninstall", "usage-there"),
+			want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
 	}
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		install(t, m, "usage-there", 1, 8210, "--", goWorker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		kit.InstallNative(t, m, "usage-there", 1, 8210, "--", goWorker)
 		for i := range refuse {
 			refuse[i].code = usage
 		}

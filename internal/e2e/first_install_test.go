@@ -8,20 +8,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// first is a first install that does not have to succeed.
-func first(t *testing.T, m *lab.Machine, name string, args ...string) lab.Result {
+// tryInstall installs an app for the first time, and returns the result, which may be a failure.
+func tryInstall(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
 	t.Helper()
-	a := app{m: m, name: name, n: 2}
-	t.Cleanup(func() { a.uninstall(t) })
-	r := run(t, m, slices.Concat([]string{"install", name, "-i", "2", "--run-as", "root", "--sandbox", "off"}, args)...)
+	a := kit.App{Machine: m, Name: name, Instances: 2}
+	t.Cleanup(func() { a.Uninstall(t) })
+	r := m.Clusterctl(t, slices.Concat([]string{"install", name, "-i", "2", "--run-as", "root", "--sandbox", "off"}, args)...)
 	t.Logf("clusterctl install %s %q:\n%v", name, args, r)
 	return r
 }
 
-// wantIn fails the test when a text does not have all of the words.
+// wantIn fails the test when a text lacks one of the words.
 func wantIn(t *testing.T, text string, words ...string) {
 	t.Helper()
 	for _, w := range words {
@@ -31,70 +32,80 @@ func wantIn(t *testing.T, text string, words ...string) {
 	}
 }
 
-// TestSlowToListen: the probe waits for a program that sleeps before it listens, as long as it may not be a client at work.
-func TestSlowToListen(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+// TestProbeWaitsForSlowProgram: the probe waits for a program that sleeps before it listens, as long as it may not be a
+// client at work.
+func TestProbeWaitsForSlowProgram(t *testing.T) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/slow.js"
-		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
-		a := app{m: m, name: "slow", n: 2, url: "http://127.0.0.1:8180/"}
-		t.Cleanup(func() { a.uninstall(t) })
+		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, "+
+			"r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
 		// In the sandbox, where the probe has to look into the program too.
-		r := must(t, m, "install", "slow", "-i", "2", "--settle", "200ms", "--no-node-preload", "--", "node", program)
-		wantIn(t, r.Stderr, "probe: it listens on tcp port 8180")
-		a.wantUp(t)
+		a := kit.Install(t, m, "slow", 2, 8180, "slow", "--settle", "200ms", "--no-node-preload", "--", "node", program)
+		wantIn(t, a.Output.Stderr, "probe: it listens on tcp port 8180")
+		a.WantUp(t)
 	})
 }
 
-// TestOwnListenersAreNamed: a background app that listens by itself is named, and so is what its other instances die of.
-func TestOwnListenersAreNamed(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+// TestListenersOfBackgroundAppsAreNamed: a background app that listens by itself is named, and so is what its other
+// instances die of.
+func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
 		m.WriteFile(t, program, "import os, socket, time\nwhile not os.path.exists('"+flag+"'):\n    time.sleep(0.05)\n"+
 			"s = socket.create_server(('0.0.0.0', 8181))\nprint('listening', flush=True)\ntime.sleep(600)\n", 0o644)
 		m.Sh(t, "rm -f "+flag)
-		if r := first(t, m, "own-port", "--no-listen", "--settle", "200ms", "--", "python3", program); r.Code != 0 {
+		if r := tryInstall(t, m, "own-port", "--no-listen", "--settle", "200ms", "--", "python3", program); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
 		const words = "listens on 8181, each instance for itself"
-		if r := run(t, m, "show", "own-port"); strings.Contains(r.Stdout, words) {
+		if r := m.Clusterctl(t, "show", "own-port"); strings.Contains(r.Stdout, words) {
 			t.Errorf("it listens on nothing yet:\n%s", r.Stdout)
 		}
 		m.Sh(t, "touch "+flag)
 		m.AwaitJournal(t, "listening", "-t", "own-port")
 		m.AwaitJournal(t, "Address already in use", "-t", "own-port")
-		wantIn(t, must(t, m, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself", "to share it: install it with --listen 8181")
-		ls := must(t, m, "ls")
+		wantIn(t, m.Must(t, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself",
+			"to share it: install it with --listen 8181")
+		ls := m.Must(t, "ls")
 		wantIn(t, ls.Stdout, "8181 (own)", words)
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share it, install it again with --listen 8181")
-		wantIn(t, must(t, m, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
+		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
 		// The same within an install.
-		r := first(t, m, "own2", "--no-listen", "--", "python3", "-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
+		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3",
+			"-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {
 			t.Errorf("two instances on one port: exit status %d", r.Code)
 		}
-		wantIn(t, r.Stderr, "Address already in use", "hint: another instance listens on 8182 for itself; to share it: --listen 8182, or run one: -i 1")
+		wantIn(t, r.Stderr, "Address already in use",
+			"hint: another instance listens on 8182 for itself; to share it: --listen 8182, or run one: -i 1")
 	})
 }
 
-// TestDiesLate: a program that dies seconds after its start is not installed.
-func TestDiesLate(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+// TestInstallWaitsForLateExits: a program that dies seconds after its start is not installed.
+func TestInstallWaitsForLateExits(t *testing.T) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, c := range []struct {
 			about string
 			args  []string
 		}{
 			{"a background app", []string{"--no-listen", "--", "python3", "-c", "import time; time.sleep(4); raise SystemExit('gave up')"}},
-			{"a server that works and fails", []string{"--listen", "0.0.0.0:8183", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
-				"s = socket.create_server(('0.0.0.0', 8183))\nwhile time.process_time() < 0.5: pass\nraise SystemExit('gave up')"}},
-			{"a server that took long to start", []string{"--listen", "0.0.0.0:8184", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
-				"time.sleep(5)\ns = socket.create_server(('0.0.0.0', 8184))\ntime.sleep(3)\nraise SystemExit('gave up')"}},
-			{"a server that dies in the probe", []string{"--", "python3", "-c", "import os, socket, time\nprobe = not os.path.exists('/run/probed')\n" +
-				"open('/run/probed', 'a')\ns = socket.create_server(('0.0.0.0', 8185))\ntime.sleep(0 if probe else 4)\nraise SystemExit('gave up')"}},
+			{"a server that works and fails",
+				[]string{"--listen", "0.0.0.0:8183", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
+					"s = socket.create_server(('0.0.0.0', 8183))\nwhile time.process_time() < 0.5: pass\nraise SystemExit('gave up')"}},
+			{"a server that took long to start",
+				[]string{"--listen", "0.0.0.0:8184", "--no-probe", "--", "python3", "-c", "import socket, time\n" +
+					"time.sleep(5)\ns = socket.create_server(('0.0.0.0', 8184))\ntime.sleep(3)\nraise SystemExit('gave up')"}},
+			{"a server that dies in the probe",
+				[]string{"--", "python3", "-c", "import os, socket, time\nprobe = not os.path.exists('/run/probed')\n" +
+					"open('/run/probed', 'a')\ns = socket.create_server(('0.0.0.0', 8185))\n" +
+					"time.sleep(0 if probe else 4)\nraise SystemExit('gave up')"}},
 		} {
 			t.Run(c.about, func(t *testing.T) {
 				m.Sh(t, "rm -f /run/probed")
-				r := first(t, m, fmt.Sprintf("late%d", i), c.args...)
+				r := tryInstall(t, m, fmt.Sprintf("late%d", i), c.args...)
 				if r.Code != 3 {
 					t.Errorf("exit status %d, want 3", r.Code)
 				}
@@ -104,19 +115,19 @@ func TestDiesLate(t *testing.T) {
 	})
 }
 
-// TestGoesIntoBackground: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
-func TestGoesIntoBackground(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+// TestDaemonIsRefused: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
+func TestDaemonIsRefused(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/memcached"
 		m.WriteFile(t, program, "#!/bin/sh\nsetsid sleep 600 </dev/null >/dev/null 2>&1 &\nexit 0\n", 0o755)
 		for _, args := range [][]string{{"--", program}, {"--listen", "8186", "--", program}} {
-			r := first(t, m, "daemon", args...)
+			r := tryInstall(t, m, "daemon", args...)
 			if r.Code != 3 {
 				t.Errorf("%q: exit status %d, want 3", args, r.Code)
 			}
 			wantIn(t, r.Stderr, "it went into the background: it exited 0, and left sleep running", "hint: memcached: run it without -d")
 		}
-		r := first(t, m, "daemon", "--no-probe", "--listen", "8186", "--", program)
+		r := tryInstall(t, m, "daemon", "--no-probe", "--listen", "8186", "--", program)
 		if r.Code != 3 {
 			t.Errorf("without a probe: exit status %d, want 3", r.Code)
 		}
@@ -127,17 +138,18 @@ func TestGoesIntoBackground(t *testing.T) {
 	})
 }
 
-// TestProbeLogIsItsOwn: what an error shows of the log is of this probe, and of none before it.
-func TestProbeLogIsItsOwn(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		if r := first(t, m, "again", "--settle", "100ms", "--", "python3", "-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
-			"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
+// TestProbeErrorShowsItsOwnLog: what an error shows of the log is of this probe, and of none before it.
+func TestProbeErrorShowsItsOwnLog(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3",
+			"-c", "print('attempt-of-a-success', flush=True)\nimport socket, time\n"+
+				"s = socket.create_server(('0.0.0.0', 8187))\ntime.sleep(600)"); r.Code != 0 {
 			t.Fatalf("exit status %d", r.Code)
 		}
-		must(t, m, "uninstall", "--yes", "again")
+		m.Must(t, "uninstall", "--yes", "again")
 		for i := range 8 {
 			word := fmt.Sprintf("attempt-%d-ends", i)
-			r := first(t, m, "again", "--", "/bin/sh", "-c", "for i in 1 2 3; do echo "+word+"; done; exit 3")
+			r := tryInstall(t, m, "again", "--", "/bin/sh", "-c", "for i in 1 2 3; do echo "+word+"; done; exit 3")
 			if r.Code != 3 {
 				t.Errorf("exit status %d, want 3", r.Code)
 			}

@@ -7,38 +7,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLogsFlood: a worker that writes as fast as it can does not push the lines of other units out of a small journal:
-// by its streams, or by the journal's own protocol.
+// TestFloodKeepsLinesOfOtherUnits: a worker that writes as fast as it can does not push the lines of other units out of a
+// small journal: by its streams, or by the journal's own protocol.
 //
 // An entry of systemd 247 takes 700 bytes, so 64 MiB hold only 92,000 lines: there the limit has to be lower than the
 // default. The interval is longer than the default, since a second one could begin on a busy machine.
-func TestLogsFlood(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r) // its journal is small
-			equip(t, m)
-			m.Sh(t, `mkdir -p /etc/systemd/journald.conf.d
+func TestFloodKeepsLinesOfOtherUnits(t *testing.T) {
+	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.Sh(t, `mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=64M\n' > /etc/systemd/journald.conf.d/small.conf
 systemctl restart systemd-journald
 systemd-run --quiet --wait --unit=evidence echo 'Accepted publickey (EVIDENCE)'`)
-			m.AwaitJournal(t, "Accepted publickey (EVIDENCE)", "_SYSTEMD_UNIT=evidence.service")
-			m.CopyIn(t, "testdata/flood.py", "/opt/e2e/flood.py")
-			rate := "60000/10m"
-			if r == lab.Bullseye {
-				rate = "20000/10m"
-			}
-			a := talk(t, m, "flood", 1, "--log-rate", rate)
-			// The last line has another priority, and journald counts each priority by itself.
-			a.tell(t, 1, `timeout 8 sh -c "yes | systemd-cat"; python3 /opt/e2e/flood.py 4; echo "<3>flooded"`)
-			m.AwaitJournalFor(t, 10*time.Minute, "flooded", "CLUSTERCTL_APP=flood", "PRIORITY=3")
-			t.Log(m.Try("journalctl -q -o cat _SYSTEMD_UNIT=flood@1.service | grep -c '^y$'; journalctl --disk-usage"))
-			if got := m.Sh(t, "journalctl -q -o cat _SYSTEMD_UNIT=evidence.service"); !strings.Contains(got, "EVIDENCE") {
-				t.Errorf("the flood of a worker has removed a line of another unit: %q", got)
-			}
-		})
-	}
+		m.AwaitJournal(t, "Accepted publickey (EVIDENCE)", "_SYSTEMD_UNIT=evidence.service")
+		m.CopyIn(t, "testdata/flood.py", "/opt/e2e/flood.py")
+		rate := "60000/10m"
+		if m.Release() == lab.Bullseye {
+			rate = "20000/10m"
+		}
+		a := installTalker(t, m, "flood", 1, "--log-rate", rate)
+		// The last line has another priority, and journald counts each priority by itself.
+		a.tell(t, 1, `timeout 8 sh -c "yes | systemd-cat"; python3 /opt/e2e/flood.py 4; echo "<3>flooded"`)
+		m.AwaitJournalFor(t, 10*time.Minute, "flooded", "CLUSTERCTL_APP=flood", "PRIORITY=3")
+		t.Log(m.Try("journalctl -q -o cat _SYSTEMD_UNIT=flood@1.service | grep -c '^y$'; journalctl --disk-usage"))
+		if got := m.Sh(t, "journalctl -q -o cat _SYSTEMD_UNIT=evidence.service"); !strings.Contains(got, "EVIDENCE") {
+			t.Errorf("the flood of a worker has removed a line of another unit: %q", got)
+		}
+	})
 }

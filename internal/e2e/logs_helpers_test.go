@@ -12,69 +12,62 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
 // talker is an app without a port whose instances do what they are told.
-type talker struct {
-	m    *lab.Machine
-	name string
-	n    int
-}
+type talker struct{ kit.App }
 
 const (
 	talkerScript = "/opt/e2e/talker.sh"
 	logger       = "/opt/e2e/logger"
 )
 
-// talk installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
-func talk(t testing.TB, m *lab.Machine, name string, n int, more ...string) talker {
+// installTalker installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
+func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
 		m.CopyIn(t, "testdata/talker.sh", talkerScript)
 		m.Sh(t, "chmod +x "+talkerScript)
 	}
-	return installTalker(t, m, talkerScript, name, n, more...)
+	return installTalkerProgram(t, m, talkerScript, name, n, more...)
 }
 
-func installTalker(t testing.TB, m *lab.Machine, program, name string, n int, more ...string) talker {
+func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
-	a := talker{m, name, n}
-	t.Cleanup(func() { app{m: m, name: name}.uninstall(t) })
-	must(t, m, slices.Concat([]string{"install", name, "-i", fmt.Sprint(n), "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
-		"--settle", "1ms"}, more, []string{"--", program, a.fifo()})...)
+	flags := []string{name, "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--settle", "1ms"}
+	command := []string{"--", program, "/run/e2e/" + name}
+	a := talker{kit.Install(t, m, name, n, 0, slices.Concat(flags, more, command)...)}
 	for i := 1; i <= n; i++ {
 		a.awaitReady(t, i)
 	}
 	return a
 }
 
-func (a talker) fifo() string { return "/run/e2e/" + a.name }
-
-// awaitReady waits until an instance has said so in its present run.
+// awaitReady waits until an instance has logged that it is ready in its present run.
 func (a talker) awaitReady(t testing.TB, i int) {
 	t.Helper()
-	id := a.m.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.name, i))
-	a.m.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
+	id := a.Machine.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.Name, i))
+	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell has an instance do something: a line of sh for talker.sh, a word for logger.
+// tell sends an instance a command: a line of sh for talker.sh, a word for logger.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := a.m.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", a.fifo(), i))
+	cmd := a.Machine.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", "/run/e2e/"+a.Name, i))
 	cmd.Stdin = strings.NewReader(line + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("telling %s@%d %q: %v %s", a.name, i, line, err, out)
+		t.Fatalf("telling %s@%d %q: %v %s", a.Name, i, line, err, out)
 	}
 }
 
 // await waits for a line in the app's journal.
 func (a talker) await(t testing.TB, text string) {
 	t.Helper()
-	a.m.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.name)
+	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)
 }
 
 // logLine is an object of logs --json.
@@ -105,12 +98,12 @@ func parseLogs(t testing.TB, text string) []logLine {
 }
 
 // logs runs logs --json, which must succeed.
-func logs(t testing.TB, m *lab.Machine, args ...string) []logLine {
+func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
-	return parseLogs(t, must(t, m, append([]string{"logs", "--json"}, args...)...).Stdout)
+	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
-// messages are those of the workers.
+// messages returns the messages of the workers.
 func messages(all []logLine) []string {
 	var out []string
 	for _, l := range all {
@@ -128,10 +121,10 @@ type follower struct {
 }
 
 // followLogs starts logs --json --follow with all lines that there are, so that none is missed while it starts.
-func followLogs(t testing.TB, m *lab.Machine, args ...string) *follower {
+func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := m.Command(ctx, append([]string{ctl, "logs", "--json", "--follow", "-n", "all"}, args...)...)
+	cmd := m.Command(ctx, append([]string{kit.Ctl, "logs", "--json", "--follow", "-n", "all"}, args...)...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -164,7 +157,7 @@ func (f *follower) await(t testing.TB, message string) {
 
 func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
 	t.Helper()
-	end := patience.After(eventTimeout)
+	end := patience.After(kit.EventTimeout)
 	for {
 		select {
 		case line, ok := <-f.lines:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -21,16 +22,17 @@ type diskUsage struct {
 	}
 }
 
-// TestLogsNamespace gives an app a journal of its own: with limits, shown, flushed, and gone with the app.
+// TestLogsNamespace gives an app a private journal with limits. logs shows it, flush empties it, uninstall removes it.
 func TestLogsNamespace(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
-		a := talk(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
-		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") || !strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
+		a := installTalker(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
+		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") ||
+			!strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
 			t.Errorf("%s", got)
 		}
 		f := followLogs(t, m, "own")
-		// A burst far above journald's own limit: that of the unit holds here too.
+		// A burst far above the default limit of journald: the limit of the unit holds in a private journal, too.
 		a.tell(t, 1, "seq 1 20000")
 		a.tell(t, 2, "echo theirs")
 		f.await(t, "20000")
@@ -47,29 +49,30 @@ func TestLogsNamespace(t *testing.T) {
 			t.Errorf("in the journal of the machine: %.200s", got)
 		}
 		// systemd's own messages are in the other journal.
-		if r := must(t, m, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") || !strings.Contains(r.Stdout, "own@2 | theirs\n") {
+		if r := m.Must(t, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") ||
+			!strings.Contains(r.Stdout, "own@2 | theirs\n") {
 			t.Errorf("%.500s", r.Stdout)
 		}
 		checkLimit(t, m, a)
-		must(t, m, "flush", "own", "--yes")
+		m.Must(t, "flush", "own", "--yes")
 		a.tell(t, 2, "echo after")
 		f.await(t, "after")
 		if got := messages(logs(t, m, "own", "-n", "all")); len(got) != 1 || got[0] != "after" {
 			t.Errorf("after the flush: %.300q", got)
 		}
-		must(t, m, "uninstall", "own", "--yes")
+		m.Must(t, "uninstall", "own", "--yes")
 		wantNoJournal(t, m, "own")
 		checkFailedInstall(t, m)
 	})
 }
 
 // checkLimit writes more than the journal may hold.
-func checkLimit(t *testing.T, m *lab.Machine, a talker) {
+func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 	t.Helper()
 	a.tell(t, 1, `head -c 16000000 /dev/urandom | od -An -v -tx1 -w3000; echo full`)
 	a.await(t, "full")
 	var u diskUsage
-	if err := json.Unmarshal([]byte(must(t, m, "logs", "own", "--disk-usage", "--json").Stdout), &u); err != nil {
+	if err := json.Unmarshal([]byte(m.Must(t, "logs", "own", "--disk-usage", "--json").Stdout), &u); err != nil {
 		t.Fatal(err)
 	}
 	for _, j := range u.Journals {
@@ -78,29 +81,31 @@ func checkLimit(t *testing.T, m *lab.Machine, a talker) {
 		}
 	}
 	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
-		t.Errorf("the oldest lines are not those that are gone: %d lines", len(got))
+		t.Errorf("lines other than the oldest are gone: %d lines are left", len(got))
 	}
 }
 
-// checkFailedInstall: the reason of a failure is found in a journal of its own too, which is gone with the rest.
-func checkFailedInstall(t *testing.T, m *lab.Machine) {
+// checkFailedInstall installs an app that fails: the error shows its private journal, which is removed with the app.
+func checkFailedInstall(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	r := run(t, m, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--log-namespace",
+	r := m.Clusterctl(t, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root",
+		"--sandbox", "off", "--log-namespace",
 		"--settle", "10s", "--", "/bin/sh", "-c", "echo this is why; exit 1")
 	if r.Code != 3 || !strings.Contains(r.Stderr, "    this is why\n") {
 		t.Errorf("%v", r)
 	}
 	wantNoJournal(t, m, "bad")
-	r = run(t, m, "install", "bad", "--log-max-size", "10M", "--no-listen", "--activation", "native", "--", "/bin/true")
+	r = m.Clusterctl(t, "install", "bad", "--log-max-size", "10M", "--no-listen", "--activation", "native", "--", "/bin/true")
 	if r.Code != 2 || !strings.Contains(r.Stderr, "add --log-namespace") {
 		t.Errorf("%v", r)
 	}
 }
 
 // wantNoJournal: nothing of an app's own journal is left, on disk or in systemd.
-func wantNoJournal(t *testing.T, m *lab.Machine, name string) {
+func wantNoJournal(t *testing.T, m *kit.Machine, name string) {
 	t.Helper()
-	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s /run/log/journal/*.clusterctl-%[1]s /var/log/journal/*.clusterctl-%[1]s 2>/dev/null || :
+	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s \
+	/run/log/journal/*.clusterctl-%[1]s /var/log/journal/*.clusterctl-%[1]s 2>/dev/null || :
 systemctl list-units --all --no-legend --plain '*@clusterctl-%[1]s.*'
 systemctl list-units --failed --no-legend --plain`, name))
 	if left != "" {
@@ -108,13 +113,13 @@ systemctl list-units --failed --no-legend --plain`, name))
 	}
 }
 
-// TestLogsKept: an uninstall can leave the journal, and what is installed next under the name goes on with it.
-func TestLogsKept(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := talk(t, m, "kept", 1, "--log-namespace")
+// TestUninstallKeepsLogs: an uninstall can leave the journal, and what is installed next under the name goes on with it.
+func TestUninstallKeepsLogs(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := installTalker(t, m, "kept", 1, "--log-namespace")
 		a.tell(t, 1, "echo remember")
 		a.await(t, "remember")
-		r := must(t, m, "uninstall", "kept", "--yes", "--keep-logs")
+		r := m.Must(t, "uninstall", "kept", "--yes", "--keep-logs")
 		if !strings.Contains(r.Stderr, "journalctl --namespace=clusterctl-kept") {
 			t.Errorf("%v", r)
 		}
@@ -124,11 +129,11 @@ func TestLogsKept(t *testing.T) {
 		if units := m.Sh(t, "systemctl list-units --all --no-legend --plain '*clusterctl-kept*'"); units != "" {
 			t.Errorf("%s", units)
 		}
-		talk(t, m, "kept", 1, "--log-namespace")
-		if r := must(t, m, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
+		installTalker(t, m, "kept", 1, "--log-namespace")
+		if r := m.Must(t, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
 			t.Errorf("%s", r.Stdout)
 		}
-		must(t, m, "uninstall", "kept", "--yes")
+		m.Must(t, "uninstall", "kept", "--yes")
 		wantNoJournal(t, m, "kept")
 	})
 }
@@ -136,11 +141,12 @@ func TestLogsKept(t *testing.T) {
 // TestLogsNamespaceUpdate: another limit is taken up without a restart of a worker, and an app that goes back to the journal
 // of the machine leaves its own to be read.
 func TestLogsNamespaceUpdate(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := talk(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := installTalker(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
 		again := func(flags ...string) lab.Result {
-			return must(t, m, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off",
-				"--settle", "1ms"}, flags, []string{"--", talkerScript, a.fifo()})...)
+			return m.Must(t, slices.Concat([]string{"install", "limits", "-i", "1", "--no-listen", "--activation", "native",
+				"--run-as", "root", "--sandbox", "off",
+				"--settle", "1ms"}, flags, []string{"--", talkerScript, "/run/e2e/" + a.Name})...)
 		}
 		pid := m.MainPID(t, "limits@1.service")
 		again("--log-namespace", "--log-max-size", "32M")
@@ -169,14 +175,15 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 // TestLogsFields: what a Go worker logs with attributes is found by field, is whole however large, and is not lost when the
 // worker ends at once.
 func TestLogsFields(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, lab.Build(t, "./internal/e2e/logger"), logger)
-		a := installTalker(t, m, logger, "fielded", 1)
+		a := installTalkerProgram(t, m, logger, "fielded", 1)
 		f := followLogs(t, m, "fielded", "--fields")
 		a.tell(t, 1, "fields")
 		f.await(t, "payment failed")
 		got := f.seen[len(f.seen)-1]
-		if got.Priority != 3 || fmt.Sprint(got.Fields["USER_ID"], got.Fields["CARD_REASON"]) != "[17] [declined\nby the bank]" || !strings.HasSuffix(got.Fields["CODE_FILE"][0], "main.go") {
+		if got.Priority != 3 || fmt.Sprint(got.Fields["USER_ID"], got.Fields["CARD_REASON"]) != "[17] [declined\nby the bank]" ||
+			!strings.HasSuffix(got.Fields["CODE_FILE"][0], "main.go") {
 			t.Errorf("%+v", got)
 		}
 		if out := m.Sh(t, "journalctl -q -o cat USER_ID=17 _SYSTEMD_UNIT=fielded@1.service"); out != "payment failed" {
@@ -184,7 +191,7 @@ func TestLogsFields(t *testing.T) {
 		}
 		a.tell(t, 1, "big")
 		f.until(t, "the big one", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
-		// Said and gone: journald may not find out any more whose it was.
+		// The worker ends right after its line, when journald may be unable to find out who wrote it.
 		for range 5 {
 			a.tell(t, 1, "die")
 			f.await(t, "last words")
@@ -193,7 +200,8 @@ func TestLogsFields(t *testing.T) {
 			}
 			f.await(t, "ready 1")
 		}
-		if r := must(t, m, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout, "payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
+		if r := m.Must(t, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout,
+			"payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
 			t.Errorf("%s", r.Stdout)
 		}
 	})

@@ -11,14 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestLogsBurst: 2 instances write 100,000 lines each, at once, and all of them are there, in their order.
 func TestLogsBurst(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const each = 100_000
-		a := talk(t, m, "burst", 2)
+		a := installTalker(t, m, "burst", 2)
 		for i := 1; i <= 2; i++ {
 			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
 		}
@@ -26,7 +27,7 @@ func TestLogsBurst(t *testing.T) {
 		for _, end := range []string{"end 1", "end 2"} {
 			m.AwaitJournalFor(t, 15*time.Minute, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
 		}
-		r := must(t, m, "logs", "burst", "--no-follow", "--raw", "-n", "300000")
+		r := m.Must(t, "logs", "burst", "--no-follow", "--raw", "-n", "300000")
 		var next [3]int
 		var twice []string
 		for line := range strings.Lines(r.Stdout) {
@@ -55,7 +56,8 @@ func TestLogsBurst(t *testing.T) {
 			// the worker wrote it once; a line that journalctl alone shows once must be shown once.
 			slices.Sort(twice)
 			t.Logf("twice: %q", twice)
-			if got := lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | uniq -d")); !slices.Equal(got, twice) {
+			if got := kit.Lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | "+
+				"uniq -d")); !slices.Equal(got, twice) {
 				t.Errorf("twice: %q; in the journal: %q", twice, got)
 			}
 		}
@@ -69,24 +71,23 @@ func TestLogsBurst(t *testing.T) {
 // TestLogsSuppressed sets a tight limit. What journald drops is counted, and shown at its place: the numbers of the lines
 // around it say how many there should be.
 func TestLogsSuppressed(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := talk(t, m, "tight", 2)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := installTalker(t, m, "tight", 2)
 		// The interval is longer than journald takes for a burst on a busy machine.
 		m.Sh(t, `mkdir -p /etc/systemd/system/tight@.service.d
 printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
-		// Both have logged under the new limit before a burst begins, and nobody else has to log for the first time while one is
-		// counted. With the first line of a unit that it does not know, or does not know any more, journald forgets the oldest
-		// units whose interval is over, and without a word what it has dropped of them (journal_ratelimit_vacuum() in
-		// src/journal/journald-rate-limit.c): so does the first line of one instance to what was dropped of the other.
+		// Both instances log under the new limit before a burst begins, and no other unit logs for the first time during the
+		// count. At the first line of an unknown unit, journald forgets the oldest units whose interval is over, and how
+		// many of their lines it has dropped (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
 		}
 		const each = 5000
 		for i := 1; i <= 2; i++ {
-			// The next interval begins with the last line, with which journald says what it has dropped. A second more than the
-			// interval would do if journald read each line at once.
+			// The next interval begins with the last line, with which journald says what it has dropped. A second more than
+			// the interval would do if journald read each line at once.
 			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 15; echo %d; echo end $INSTANCE`, each, each+1))
 		}
 		a.await(t, "end 1")
@@ -100,8 +101,9 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				missing[l.Instance] += l.Suppressed
 				said[l.Instance] = append(said[l.Instance], fmt.Sprintf("tight@%d: %d lines are missing here", l.Instance, l.Suppressed))
 			case err == nil:
-				if n != last[l.Instance]+missing[l.Instance]-sum(kept[l.Instance], last[l.Instance])+1 {
-					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance, last[l.Instance], missing[l.Instance])
+				if n != last[l.Instance]+missing[l.Instance]-droppedBetween(kept[l.Instance], last[l.Instance])+1 {
+					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance,
+						last[l.Instance], missing[l.Instance])
 				}
 				kept[l.Instance]++
 				last[l.Instance] = n
@@ -112,14 +114,15 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				t.Errorf("instance %d: %d lines are there and %d are said to be missing, of %d", i, kept[i], missing[i], each+1)
 			}
 		}
-		if r := must(t, m, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr, "hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
+		if r := m.Must(t, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr,
+			"hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
 			t.Errorf("no hint: %s", r.Stderr)
 		}
-		if r := must(t, m, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
+		if r := m.Must(t, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
 			t.Errorf("no hint: %s", r.Stdout)
 		}
 		// Raw output has no place for it but stderr.
-		raw := must(t, m, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
+		raw := m.Must(t, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
 		for _, want := range said[2] {
 			if !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
 				t.Errorf("no %q: %s", want, raw.Stderr)
@@ -128,14 +131,14 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 	})
 }
 
-// sum is how many of the lines up to the last one were missing before it.
-func sum(kept, last int) int { return last - kept }
+// droppedBetween is how many of the lines up to the last one were missing before it.
+func droppedBetween(kept, last int) int { return last - kept }
 
 // TestLogsFollow goes on through a rotation, a restart of journald, a kill of journalctl, and shows an instance that was not
 // there before; nothing is lost or doubled.
 func TestLogsFollow(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := talk(t, m, "follow", 2)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := installTalker(t, m, "follow", 2)
 		f := followLogs(t, m, "follow")
 		f.await(t, "ready 2")
 		n := 0
@@ -185,22 +188,23 @@ func TestLogsFollow(t *testing.T) {
 	})
 }
 
-// TestLogsHarmless: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but for blanks at the end
-// of a line (here a carriage return), which journald itself takes away.
-func TestLogsHarmless(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := talk(t, m, "bytes", 1)
+// TestLogsEscapeControlCharacters: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but
+// for blanks at the end of a line (here a carriage return), which journald itself takes away.
+func TestLogsEscapeControlCharacters(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := installTalker(t, m, "bytes", 1)
 		a.tell(t, 1, `printf '\033[2J\033]0;title\007\033[31mred\033[0m \377\376 tab\there\r\n'`)
 		a.tell(t, 1, `printf 'a\000b\n'`)
 		a.tell(t, 1, `head -c 1000000 /dev/zero | tr '\000' x; echo; echo end`)
 		a.await(t, "end")
 		long := strings.Repeat("x", 1_000_000)
 		want := "ready 1\n\x1b[2J\x1b]0;title\a\x1b[31mred\x1b[0m \xff\xfe tab\there\na\x00b\n" + long + "\nend\n"
-		if got := must(t, m, "logs", "bytes", "--raw", "-n", "all").Stdout; got != want {
+		if got := m.Must(t, "logs", "bytes", "--raw", "-n", "all").Stdout; got != want {
 			t.Errorf("raw: %d bytes, want %d: %.200q", len(got), len(want), got)
 		}
-		want = "bytes@1 | ready 1\nbytes@1 | \\x1b[2J\\x1b]0;title\\x07red \\xff\\xfe tab\there\nbytes@1 | a\nbytes@1 | b\nbytes@1 | " + long + "\nbytes@1 | end\n"
-		if got := must(t, m, "logs", "bytes", "--no-system", "-n", "all").Stdout; got != want {
+		want = "bytes@1 | ready 1\nbytes@1 | \\x1b[2J\\x1b]0;title\\x07red \\xff\\xfe tab\there\nbytes@1 | a\nbytes@1 | b\nbytes@1 | " +
+			long + "\nbytes@1 | end\n"
+		if got := m.Must(t, "logs", "bytes", "--no-system", "-n", "all").Stdout; got != want {
 			t.Errorf("plain: %d bytes, want %d: %.200q", len(got), len(want), got)
 		}
 		for _, l := range logs(t, m, "bytes", "-n", "all") {
@@ -211,10 +215,10 @@ func TestLogsHarmless(t *testing.T) {
 	})
 }
 
-// TestLogsChosen asks for parts of the logs of two apps, in every way that there is.
-func TestLogsChosen(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a, b := talk(t, m, "one", 2), talk(t, m, "two", 1)
+// TestLogsSelection asks for parts of the logs of two apps, in every way that there is.
+func TestLogsSelection(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a, b := installTalker(t, m, "one", 2), installTalker(t, m, "two", 1)
 		a.tell(t, 1, `echo "<3>alpha failed"; echo "<4>careful"; echo beta`)
 		a.await(t, "beta")
 		b.tell(t, 1, `echo gamma`)
@@ -253,7 +257,8 @@ func TestLogsChosen(t *testing.T) {
 				t.Errorf("%q: %q, want %q", c.args, got, c.want)
 			}
 		}
-		if r := must(t, m, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout, second.Format("2006-01-02")+" one@2 | Delta") {
+		if r := m.Must(t, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout,
+			second.Format("2006-01-02")+" one@2 | Delta") {
 			t.Errorf("%q", r.Stdout)
 		}
 		checkRefused(t, m)
@@ -261,7 +266,7 @@ func TestLogsChosen(t *testing.T) {
 }
 
 // checkRefused: what cannot be done says so, and how it can.
-func checkRefused(t *testing.T, m *lab.Machine) {
+func checkRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	for _, c := range []struct {
 		args []string
@@ -277,43 +282,45 @@ func checkRefused(t *testing.T, m *lab.Machine) {
 		{[]string{"flush", "one", "--yes"}, 1, "journald cannot remove the lines of one app"},
 		{[]string{"flush", "one@1", "--yes"}, 2, "sudo clusterctl flush one"},
 	} {
-		if r := run(t, m, c.args...); r.Code != c.code || !strings.Contains(r.Stderr, c.text) || r.Stdout != "" {
+		if r := m.Clusterctl(t, c.args...); r.Code != c.code || !strings.Contains(r.Stderr, c.text) || r.Stdout != "" {
 			t.Errorf("%q: want %d and %q: %v", c.args, c.code, c.text, r)
 		}
 	}
-	if r := must(t, m, "logs", "--disk-usage"); !strings.Contains(r.Stdout, "of the machine, all services") || !strings.Contains(r.Stdout, "one two") {
+	if r := m.Must(t, "logs", "--disk-usage"); !strings.Contains(r.Stdout, "of the machine, all services") ||
+		!strings.Contains(r.Stdout, "one two") {
 		t.Errorf("%s", r.Stdout)
 	}
 }
 
 // TestLogsOfSystemd: what becomes of an instance stands between its lines.
 func TestLogsOfSystemd(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		talk(t, m, "killed", 1)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		installTalker(t, m, "killed", 1)
 		f := followLogs(t, m, "killed")
 		m.Sh(t, "systemctl kill -s KILL killed@1")
 		f.until(t, "killed", func(l logLine) bool {
 			return l.Source == "systemd" && strings.Contains(l.Message, "status=9/KILL") && l.Instance == 1
 		})
 		f.await(t, "ready 1")
-		r := must(t, m, "logs", "killed", "-n", "all", "--no-follow")
+		r := m.Must(t, "logs", "killed", "-n", "all", "--no-follow")
 		if !strings.Contains(r.Stdout, "killed@1 | systemd: killed@1.service: Main process exited, code=killed, status=9/KILL\n") {
 			t.Errorf("%s", r.Stdout)
 		}
-		if r := must(t, m, "logs", "killed", "-n", "all", "--no-system"); strings.Contains(r.Stdout, "systemd:") {
+		if r := m.Must(t, "logs", "killed", "-n", "all", "--no-system"); strings.Contains(r.Stdout, "systemd:") {
 			t.Errorf("%s", r.Stdout)
 		}
 	})
 }
 
-// TestLogsWithoutAccess: a user who may not read the journal is told how to mend it, and one in the group sees all.
+// TestLogsWithoutAccess: a user who may not read the journal gets a hint how to change that, and a user in the group sees
+// all lines.
 func TestLogsWithoutAccess(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := talk(t, m, "closed", 1)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := installTalker(t, m, "closed", 1)
 		a.tell(t, 1, "echo secret")
 		a.await(t, "secret")
 		as := func(groups string) lab.Result {
-			return m.Try("setpriv --reuid nobody --regid nogroup " + groups + " " + ctl + " logs closed --no-follow")
+			return m.Try("setpriv --reuid nobody --regid nogroup " + groups + " " + kit.Ctl + " logs closed --no-follow")
 		}
 		r := as("--clear-groups")
 		if r.Code != 4 || !strings.Contains(r.Stderr, "hint: sudo usermod -aG systemd-journal nobody\n") || r.Stdout != "" {

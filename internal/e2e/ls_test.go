@@ -4,63 +4,35 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// listing is what "ls --json" promises.
-type listing struct {
-	Schema int `json:"schema"`
-	Apps   []struct {
-		Name      string   `json:"name"`
-		State     string   `json:"state"`
-		Ready     int      `json:"ready"`
-		Wanted    int      `json:"wanted"`
-		Listen    []string `json:"listen"`
-		Restarts  int      `json:"restarts"`
-		Problem   string   `json:"problem"`
-		Instances []struct {
-			Unit     string `json:"unit"`
-			Instance int    `json:"instance"`
-			State    string `json:"state"`
-			PID      int    `json:"pid"`
-		} `json:"instances"`
-	} `json:"apps"`
-}
-
-func list(t testing.TB, m *lab.Machine) listing {
-	t.Helper()
-	var l listing
-	r := must(t, m, "ls", "--json")
-	if err := json.Unmarshal([]byte(r.Stdout), &l); err != nil || r.Stderr != "" {
-		t.Fatalf("ls --json: %v\n%v", err, r)
-	}
-	return l
-}
-
-// TestListing lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent together,
-// and never a listing of all that systemd knows.
-func TestListing(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		if r := must(t, m, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
+// TestListSixtyInstances lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent
+// together, and never a listing of all that systemd knows.
+func TestListSixtyInstances(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		if r := m.Must(t, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
 			t.Errorf("ls --json without apps: %s", r.Stdout)
 		}
 		for i, name := range []string{"many-a", "many-b", "many-c"} {
-			install(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s", "--", "/bin/sleep", "infinity")
+			kit.InstallNative(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s",
+				"--", "/bin/sleep", "infinity")
 		}
-		calls := monitor(t, m, func() {
-			l := list(t, m)
-			if l.Schema != 1 || len(l.Apps) != 3 {
-				t.Fatalf("schema %d, %d apps", l.Schema, len(l.Apps))
+		calls := countCalls(t, m, func() {
+			apps := listApps(t, m)
+			if len(apps) != 3 {
+				t.Fatalf("%d apps", len(apps))
 			}
-			for i, a := range l.Apps {
-				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 || a.Wanted != 20 || len(a.Instances) != 20 {
+			for i, a := range apps {
+				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 ||
+					a.Wanted != 20 || len(a.Instances) != 20 {
 					t.Errorf("want 20 running instances of %s: %+v", want, a)
 				}
 				for k, in := range a.Instances {
@@ -84,19 +56,19 @@ func TestListing(t *testing.T) {
 		if calls["GetAll"] > units || calls["ListUnitsByNames"] > 1 || total > units+4 {
 			t.Errorf("%d calls, want one for each of the %d units and a few: %v", total, units, calls)
 		}
-		if out := must(t, m, "ls").Stdout; !regexp.MustCompile(`(?m)^many-b +20/20 `).MatchString(out) {
+		if out := m.Must(t, "ls").Stdout; !regexp.MustCompile(`(?m)^many-b +20/20 `).MatchString(out) {
 			t.Errorf("ls:\n%s", out)
 		}
 	})
 }
 
-// monitor counts the method calls that systemd gets over the system bus while f runs, by their names.
-func monitor(t testing.TB, m *lab.Machine, f func()) map[string]int {
+// countCalls counts the method calls that systemd gets over the system bus while f runs, by their names.
+func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	t.Helper()
 	const marker = "e2e-marker.service"
-	ctx, cancel := patience.WithTimeout(t.Context(), eventTimeout)
+	ctx, cancel := patience.WithTimeout(t.Context(), kit.EventTimeout)
 	defer cancel()
-	cmd := m.Command(ctx, "stdbuf", "-oL", "busctl", "monitor", systemdBus)
+	cmd := m.Command(ctx, "stdbuf", "-oL", "busctl", "monitor", kit.SystemdName)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		cmd.Stderr = cmd.Stdout
@@ -105,7 +77,7 @@ func monitor(t testing.TB, m *lab.Machine, f func()) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := dialBus(t, m)
+	b := kit.DialBus(t, m)
 	calls := make(map[string]int)
 	member := regexp.MustCompile(`\bMember=(\w+)`)
 	isCall, started := false, false
@@ -115,7 +87,7 @@ func monitor(t testing.TB, m *lab.Machine, f func()) map[string]int {
 		case strings.Contains(line, "Monitoring bus message stream"):
 			started = true
 			f()
-			_ = b.manager.Call(systemdBus+".Manager.GetUnit", 0, marker).Err // there is none; the call itself ends the count
+			_ = b.Call("GetUnit", marker) // there is none; the call itself ends the count
 		case strings.Contains(line, "Type="):
 			isCall = strings.Contains(line, "Type=method_call")
 		case strings.Contains(line, marker):
@@ -137,23 +109,23 @@ func monitor(t testing.TB, m *lab.Machine, f func()) map[string]int {
 	return calls
 }
 
-// TestListingShowsTrouble has an app in each state.
-func TestListingShowsTrouble(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+// TestListShowsProblems has an app in each state.
+func TestListShowsProblems(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\nexec "+goWorker+"\n", 0o755)
-		a := install(t, m, "trouble", 2, 8174, "--ready", "notify", "--", "/opt/e2e/trouble")
-		install(t, m, "trouble-not", 1, 8175, "--", goWorker)
+		a := kit.InstallNative(t, m, "trouble", 2, 8174, "--ready", "notify", "--", "/opt/e2e/trouble")
+		kit.InstallNative(t, m, "trouble-not", 1, 8175, "--", goWorker)
 		m.Sh(t, "systemctl stop trouble-not")
 		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\necho no more >&2\nexit 9\n", 0o755)
-		b := dialBus(t, m)
-		m.Sh(t, "systemctl kill -s KILL "+a.instance(1))
-		b.await(t, "it crash-loops", func(s status) bool { return s.nRestarts > 1 }, a.instance(1))
-		l := list(t, m)
-		if len(l.Apps) != 2 || l.Apps[0].Ready != 1 || l.Apps[0].Wanted != 2 || l.Apps[0].Restarts < 2 || l.Apps[0].State != "degraded" {
-			t.Errorf("one of two instances crash-loops: %+v", l.Apps)
+		b := kit.DialBus(t, m)
+		m.Sh(t, "systemctl kill -s KILL "+a.Unit(1))
+		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
+		l := listApps(t, m)
+		if len(l) != 2 || l[0].Ready != 1 || l[0].Wanted != 2 || l[0].Restarts < 2 || l[0].State != "degraded" {
+			t.Errorf("one of two instances crash-loops: %+v", l)
 		}
-		t.Logf("ls, then show:\n%s\n%s", must(t, m, "ls").Stdout, must(t, m, "show", "trouble").Stdout)
-		if last := l.Apps[len(l.Apps)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {
+		t.Logf("ls, then show:\n%s\n%s", m.Must(t, "ls").Stdout, m.Must(t, "show", "trouble").Stdout)
+		if last := l[len(l)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {
 			t.Errorf("a stopped app: %+v", last)
 		}
 	})

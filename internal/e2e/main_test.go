@@ -5,11 +5,11 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
 func TestMain(m *testing.M) {
@@ -23,10 +23,8 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// Where things are in a machine.
+// The workers in a machine.
 const (
-	ctl      = kit.Ctl
-	shim     = kit.Shim
 	goWorker = "/opt/e2e/go-worker" // the example that people copy
 	worker   = "/opt/e2e/worker"    // our own, which tells what it was given
 	pyWorker = "/opt/e2e/worker.py" // asyncio, on fd 3
@@ -39,71 +37,13 @@ const (
 // shows nothing more.
 const rate = 200
 
-// onAll runs a test on each of the four releases, one after the other: for load at full speed, which would disturb others.
-func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
-	t.Helper()
-	on(t, lab.All(), f)
+// suite has machines with the workers in them.
+func suite() kit.Suite {
+	return kit.Suite{Dir: "/", Equip: copyWorkers}
 }
 
-// on runs a test on some releases, one after the other.
-func on(t *testing.T, releases []lab.Release, f func(t *testing.T, m *lab.Machine)) {
-	t.Helper()
-	for _, r := range releases {
-		t.Run(string(r), func(t *testing.T) { f(t, machine(t, r)) })
-	}
-}
-
-// onAllAtOnce runs a test on the four releases at the same time: for tests that mostly wait. Tests still come one after
-// the other on each machine.
-func onAllAtOnce(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
-	t.Helper()
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			f(t, machine(t, r))
-		})
-	}
-}
-
-// onAllTogether is onAllAtOnce at the same time as other tests like it, when all others are through: for tests that wait most
-// of the time, and look at nothing but their own apps and files.
-func onAllTogether(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
-	t.Helper()
-	t.Parallel()
-	onAllAtOnce(t, f)
-}
-
-// alone runs a test on a machine of its own, at the same time as others like it, when those that share machines are through:
-// for tests on one release that mostly wait.
-func alone(t *testing.T, r lab.Release, f func(t *testing.T, m *lab.Machine)) {
-	t.Helper()
-	t.Parallel()
-	t.Run(string(r), func(t *testing.T) {
-		m := lab.Boot(t, r)
-		equip(t, m)
-		f(t, m)
-	})
-}
-
-// machine gives the shared machine of a release, with clusterctl and the workers in it.
-func machine(t testing.TB, r lab.Release) *lab.Machine {
-	t.Helper()
-	m := lab.Shared(t, r)
-	equip(t, m)
-	return m
-}
-
-// equip puts clusterctl and the workers into a machine, once.
-func equip(t testing.TB, m *lab.Machine) {
-	t.Helper()
-	m.Equip(func() {
-		kit.CopyIn(t, m)
-		equipWorkers(t, m)
-	})
-}
-
-// equipWorkers puts the workers, and nothing of clusterctl, into a machine.
-func equipWorkers(t testing.TB, m *lab.Machine) {
+// copyWorkers copies the workers, and nothing of clusterctl, into a machine.
+func copyWorkers(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./packaging/examples/go-worker"), goWorker)
 	m.CopyIn(t, lab.Build(t, "./internal/e2e/worker"), worker)
@@ -112,19 +52,16 @@ func equipWorkers(t testing.TB, m *lab.Machine) {
 	m.CopyIn(t, "../../packaging/examples/background/worker.py", ticker)
 }
 
-// run runs clusterctl in the root directory of the machine.
-func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+// startLoads begins to send requests to an app on new connections and on kept ones, at the same time.
+func startLoads(t testing.TB, a kit.App) kit.Loads {
 	t.Helper()
-	return kit.Run(t, m, "/", args...)
+	return kit.StartLoads(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Rate: rate})
 }
 
-// must runs clusterctl as run does, and ends the test when it fails.
-func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
+// awaitListening waits until every worker polls the listener, for programs whose start says only that they were executed.
+func awaitListening(t testing.TB, a kit.App) {
 	t.Helper()
-	return kit.Must(t, m, "/", args...)
-}
-
-// lines splits output into its lines that are not empty.
-func lines(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+	for _, u := range a.Units() {
+		a.Machine.AwaitJournal(t, "listening", "_PID="+fmt.Sprint(a.Machine.MainPID(t, u)))
+	}
 }

@@ -12,17 +12,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// listenerFlags are the flags of the open file description of the app's TCP listener in each of its workers, as
+// listenerFlags returns the flags of the open file description of the app's TCP listener in each of its workers, as
 // /proc/PID/fdinfo shows them (proc_pid_fdinfo(5)).
-func (a app) listenerFlags(t testing.TB) map[string]uint64 {
+func listenerFlags(t testing.TB, a kit.App) map[string]uint64 {
 	t.Helper()
-	listening := a.listenerInodes(t)
+	listening := listenerInodes(t, a)
 	flags := make(map[string]uint64)
-	for _, u := range a.instances() {
-		pid := a.m.HostPID(t, a.m.MainPID(t, u))
+	for _, u := range a.Units() {
+		pid := a.Machine.HostPID(t, a.Machine.MainPID(t, u))
 		fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 		if err != nil {
 			t.Fatal(err)
@@ -57,16 +58,16 @@ func fdFlags(t testing.TB, pid int, fd string) uint64 {
 	return 0
 }
 
-// listenerInodes are the links that an fd of the app's TCP listener has, from the machine's own tables.
-func (a app) listenerInodes(t testing.TB) map[string]bool {
+// listenerInodes returns the links in /proc/PID/fd that stand for the app's TCP listener.
+func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 	t.Helper()
-	port, err := strconv.Atoi(strings.Trim(a.url[strings.LastIndexByte(a.url, ':')+1:], "/"))
+	port, err := strconv.Atoi(strings.Trim(a.URL("/")[strings.LastIndexByte(a.URL("/"), ':')+1:], "/"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := make(map[string]bool)
 	for _, table := range []string{"tcp", "tcp6"} {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", a.m.InitPID(), table))
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", a.Machine.InitPID(), table))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,17 +79,17 @@ func (a app) listenerInodes(t testing.TB) map[string]bool {
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("nobody listens on port %d", port)
+		t.Fatalf("no process listens on port %d", port)
 	}
 	return found
 }
 
 // wantNonblocking fails the test when O_NONBLOCK is missing on the listener in some worker, or a worker has none.
-func (a app) wantNonblocking(t testing.TB, when string) {
+func wantNonblocking(t testing.TB, a kit.App, when string) {
 	t.Helper()
-	flags := a.listenerFlags(t)
-	if len(flags) < a.n {
-		t.Errorf("%s: %d workers have the listener, of %d: %v", when, len(flags), a.n, flags)
+	flags := listenerFlags(t, a)
+	if len(flags) < a.Instances {
+		t.Errorf("%s: %d workers have the listener, of %d: %v", when, len(flags), a.Instances, flags)
 	}
 	for fd, f := range flags {
 		if f&unix.O_NONBLOCK == 0 {
@@ -109,34 +110,34 @@ func TestListenerStaysNonblocking(t *testing.T) {
 		{"nb-node", 8121, []string{"--", "node", nodeFD}},
 		{"nb-python", 8122, []string{"--ready", "notify", "--", pyWorker}},
 	}
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		b := dialBus(t, m)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		b := kit.DialBus(t, m)
 		for _, w := range workers {
 			t.Run(w.name, func(t *testing.T) {
 				t.Parallel()
-				a := install(t, m, w.name, 2, w.port, w.args...)
-				a.awaitListening(t)
-				a.wantNonblocking(t, "after the install")
+				a := kit.InstallNative(t, m, w.name, 2, w.port, w.args...)
+				awaitListening(t, a)
+				wantNonblocking(t, a, "after the install")
 				for _, command := range []string{
-					"systemctl restart " + a.name,
-					"systemctl restart " + a.name + "@2",
-					"systemctl stop " + a.name + " && systemctl start " + a.name,
-					"systemctl start " + a.name, // runs already
-					"systemctl reload " + a.name,
+					"systemctl restart " + a.Name,
+					"systemctl restart " + a.Name + "@2",
+					"systemctl stop " + a.Name + " && systemctl start " + a.Name,
+					"systemctl start " + a.Name, // runs already
+					"systemctl reload " + a.Name,
 				} {
 					m.Sh(t, command)
-					a.awaitListening(t)
-					a.wantNonblocking(t, "after "+command)
+					awaitListening(t, a)
+					wantNonblocking(t, a, "after "+command)
 				}
-				var k toll
-				pid := m.MainPID(t, a.instance(1))
+				var k killCount
+				pid := m.MainPID(t, a.Unit(1))
 				if err := k.kill(t, m, pid); err != nil {
 					t.Fatal(err)
 				}
-				b.await(t, "the killed one is back", func(s status) bool { return running(s) && s.pid != 0 && int(s.pid) != pid }, a.instance(1))
-				a.awaitListening(t)
-				a.wantNonblocking(t, "after kill -9")
-				a.wantUp(t)
+				b.Await(t, "the killed one is back", kit.RunsOther(pid), a.Unit(1))
+				awaitListening(t, a)
+				wantNonblocking(t, a, "after kill -9")
+				a.WantUp(t)
 			})
 		}
 	})
@@ -145,15 +146,15 @@ func TestListenerStaysNonblocking(t *testing.T) {
 // TestAggregateWouldClearNonblocking takes the line out of the aggregate and sees the flag go: the test above can fail, and
 // the line is needed.
 func TestAggregateWouldClearNonblocking(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "nb-not", 2, 8123, "--", goWorker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "nb-not", 2, 8123, "--", goWorker)
 		drop := "/etc/systemd/system/nb-not.service.d/90-test.conf"
 		m.WriteFile(t, drop, "[Service]\nNonBlocking=no\n", 0o644)
 		t.Cleanup(func() {
 			m.Sh(t, "rm -f "+drop+"; rmdir --ignore-fail-on-non-empty /etc/systemd/system/nb-not.service.d; systemctl daemon-reload")
 		})
 		m.Sh(t, "systemctl daemon-reload && systemctl restart nb-not")
-		for fd, f := range a.listenerFlags(t) {
+		for fd, f := range listenerFlags(t, a) {
 			if f&unix.O_NONBLOCK != 0 {
 				t.Errorf("O_NONBLOCK is set on %s although the aggregate clears it", fd)
 			}

@@ -9,21 +9,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestOperatorsAreNotRoot: an operator tries everything that the rule is asked about to have PID 1 run a command line of
 // his own as root, or to use a unit that is not one of the app's.
 func TestOperatorsAreNotRoot(t *testing.T) {
-	onOperators(t, func(t *testing.T, m *lab.Machine) {
+	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		// Everything that is not meant to run writes this file.
 		const proof, write = "/root/proof", "/bin/sh -c 'id > /root/proof'"
-		queue := app{m: m, name: "queue", n: 2}
-		t.Cleanup(func() { queue.uninstall(t) })
-		must(t, m, "install", "queue", "-i", "2", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
-		install(t, m, "shop", 2, 8235, "--", goWorker)
-		was := install(t, m, "front-was", 1, 8236, "--", goWorker)
-		was.uninstall(t)
+		kit.Install(t, m, "queue", 2, 0, "queue", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
+		kit.InstallNative(t, m, "shop", 2, 8235, "--", goWorker)
+		was := kit.InstallNative(t, m, "front-was", 1, 8236, "--", goWorker)
+		was.Uninstall(t)
 		const dir = "/etc/systemd/system/"
 		unit := "[Service]\nType=oneshot\nExecStart=" + write + "\n"
 		for path, text := range map[string]string{
@@ -65,7 +64,8 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		}
 		sockets := []string{"queue.socket", "ghost.socket", "front-x.socket", "front-was.socket", "shop-admin.socket"}
 		for _, s := range services {
-			attempts = append(attempts, transient(s, "ExecStart", proof), []string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
+			attempts = append(attempts, transient(s, "ExecStart", proof),
+				[]string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
 			if m.Release() == lab.OperatorsSid {
 				attempts = append(attempts, varlink(s, proof))
 			}
@@ -76,13 +76,13 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		// Stop the apps, because systemd refuses a name that is in use.
 		m.Sh(t, "systemctl stop queue.service 'queue@*' shop.socket 'shop@*' shop.service")
 		for _, argv := range attempts {
-			r := as(m, t, "alice", argv...)
+			r := runAs(t, m, "alice", argv...)
 			if r.Code == 0 {
 				t.Errorf("allowed: %q: %v", argv, r)
 				continue
 			}
-			// systemd itself refuses a name with a fragment file, but only after polkit has answered. AttachProcessesToUnit checks
-			// the unit before it asks polkit.
+			// systemd itself refuses a name with a fragment file, but only after polkit has answered. AttachProcessesToUnit
+			// checks the unit before it asks polkit.
 			if !refusedByPolkit.MatchString(r.Stderr) {
 				t.Errorf("this is not a refusal by polkit: %q: %v", argv, r)
 			}
@@ -96,7 +96,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		// What the rule is for still works.
 		m.Sh(t, "rm "+dir+"queue@2.service; systemctl daemon-reload")
 		for _, u := range []string{"queue.service", "queue@2.service", "shop.service", "shop.socket"} {
-			if r := as(m, t, "alice", systemctl("start", u)...); r.Code != 0 {
+			if r := runAs(t, m, "alice", systemctl("start", u)...); r.Code != 0 {
 				t.Errorf("%s: %v", u, r)
 			}
 		}
@@ -106,13 +106,14 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 // refusedByPolkit matches the error of each of the tools.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
-// busctl calls the manager, without a question for a password.
+// busctl returns a command that calls a method of systemd, and asks for no password.
 func busctl(method, signature string, args ...string) []string {
-	return slices.Concat([]string{"busctl", "--allow-interactive-authorization=false", "--", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+	return slices.Concat([]string{"busctl", "--allow-interactive-authorization=false", "--", "call",
+		"org.freedesktop.systemd1", "/org/freedesktop/systemd1",
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
-// transient asks for a unit with one command line, which writes proof.
+// transient returns a command that starts a transient unit, whose command line writes proof.
 func transient(unit, exec, proof string) []string {
 	props := []string{exec, "a(sasb)", "1", "/bin/sh", "3", "/bin/sh", "-c", "id > " + proof, "false"}
 	n := 1
@@ -120,7 +121,8 @@ func transient(unit, exec, proof string) []string {
 		n = 2
 		props = append(props, "Listen", "a(ss)", "1", "Stream", "/run/operators.sock")
 	}
-	return busctl("StartTransientUnit", "ssa(sv)a(sa(sv))", slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
+	return busctl("StartTransientUnit", "ssa(sv)a(sa(sv))",
+		slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
 }
 
 // varlink is the same by io.systemd.Unit, which systemd has since 262 or a little earlier.

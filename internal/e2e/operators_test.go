@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
@@ -19,16 +20,17 @@ const (
 
 // onOperators runs a test on the releases that have rules of polkit, one after the other. alice is in the group of the
 // example rule, and bob is not.
-func onOperators(t *testing.T, f func(t *testing.T, m *lab.Machine)) {
+func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
-	on(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *lab.Machine) {
-		m.Sh(t, "getent group "+operatorsGroup+" || { groupadd --system "+operatorsGroup+"; useradd --groups "+operatorsGroup+" alice; useradd bob; }")
+	suite().Sequential(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *kit.Machine) {
+		m.Sh(t, "getent group "+operatorsGroup+" || { groupadd --system "+operatorsGroup+"; useradd --groups "+
+			operatorsGroup+" alice; useradd bob; }")
 		f(t, m)
 	})
 }
 
 // writeRule installs the example rule with some apps in its list, as JavaScript, or as it is shipped.
-func writeRule(t *testing.T, m *lab.Machine, apps string) {
+func writeRule(t *testing.T, m *kit.Machine, apps string) {
 	t.Helper()
 	text, err := os.ReadFile(operatorsRule)
 	if err != nil {
@@ -43,115 +45,111 @@ func writeRule(t *testing.T, m *lab.Machine, apps string) {
 	m.Sh(t, "systemctl restart polkit")
 }
 
-// TestOperators has two people, one of them in the group of the example rule for polkit, that names one of two apps.
-func TestOperators(t *testing.T) { onOperators(t, operators) }
-
-func operators(t *testing.T, m *lab.Machine) {
-	shop := install(t, m, "shop", 2, 8230, "--", goWorker)
-	front := install(t, m, "front-end", 1, 8231, "--", goWorker)
-	other := install(t, m, "other", 1, 8232, "--", goWorker)
-	b := dialBus(t, m)
-
-	writeRule(t, m, "")
-	t.Run("as it is shipped", func(t *testing.T) {
-		for _, who := range []string{"alice", "bob"} {
-			denied(t, m, who, "stop", "shop")
-			denied(t, m, who, "reload", "shop@1")
-		}
-		shop.wantUp(t)
-	})
-
-	writeRule(t, m, `"shop", "front-*"`)
-	t.Run("allowed", func(t *testing.T) {
-		before := shop.pids(t)
-		allowed(t, m, "alice", "restart", "shop")
-		wantRenewed(t, before, shop.pids(t))
-		before = shop.pids(t)
-		allowed(t, m, "alice", "reload", "shop")
-		wantRenewed(t, before, shop.pids(t))
-		before = shop.pids(t)
-		allowed(t, m, "alice", "reload", "shop@2")
-		after := shop.pids(t)
-		wantSame(t, before[:1], after[:1])
-		wantRenewed(t, before[1:], after[1:])
-		allowed(t, m, "alice", "restart", "--rolling", "shop")
-		wantRenewed(t, after, shop.pids(t))
-
-		allowed(t, m, "alice", "stop", "shop@1")
-		wantState(t, m, "inactive", shop.instance(1))
-		allowed(t, m, "alice", "start", "shop@*")
-		shop.wantUp(t)
-		allowed(t, m, "alice", "signal", "CONT", "shop")
-		allowed(t, m, "alice", "reset", "shop")
-		allowed(t, m, "alice", "stop", "shop")
-		shop.wantDown(t, b)
-		allowed(t, m, "alice", "start", "shop")
-		shop.wantUp(t)
-		allowed(t, m, "alice", "restart", "front-end")
-		front.wantUp(t)
-		// Without clusterctl as well.
-		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
-			t.Errorf("systemctl: %v", r)
-		}
-		for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
-			allowed(t, m, "alice", args...)
-		}
-	})
-	t.Run("denied", func(t *testing.T) {
-		before := slices.Concat(shop.pids(t), other.pids(t))
-		for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
-			denied(t, m, "alice", verb, "other")
-			denied(t, m, "alice", verb, "other@1")
-			denied(t, m, "bob", verb, "shop")
-		}
-		denied(t, m, "alice", "signal", "KILL", "other")
-		denied(t, m, "bob", "signal", "KILL", "shop@1")
-		// What changes files, or needs a daemon-reload, is root's, also for an app of the operator's.
-		denied(t, m, "alice", "scale", "shop", "3")
-		denied(t, m, "alice", "reload", "shop", "--surge", "1")
-		denied(t, m, "alice", "uninstall", "--yes", "shop")
-		denied(t, m, "alice", "install", "shop-2", "-i", "1", "--listen", "8233", "--activation", "native", "--", goWorker)
-		for _, verb := range []string{"clean", "set-property"} {
-			argv := map[string][]string{"clean": {"clean", "shop@1.service"}, "set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
-			if r := as(m, t, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
-				t.Errorf("systemctl %s is allowed", verb)
+// TestOperators has two people, one of them in the group of the example rule for polkit, that names two of three apps.
+func TestOperators(t *testing.T) {
+	onOperators(t, func(t *testing.T, m *kit.Machine) {
+		shop := kit.InstallNative(t, m, "shop", 2, 8230, "--", goWorker)
+		front := kit.InstallNative(t, m, "front-end", 1, 8231, "--", goWorker)
+		other := kit.InstallNative(t, m, "other", 1, 8232, "--", goWorker)
+		writeRule(t, m, "")
+		kit.Step(t, "as it is shipped", func(t *testing.T) {
+			for _, who := range []string{"alice", "bob"} {
+				wantDenied(t, m, who, "stop", "shop")
+				wantDenied(t, m, who, "reload", "shop@1")
 			}
-		}
-		if r := as(m, t, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
-			t.Errorf("what is no unit of the app: %v", r)
-		}
-		wantSame(t, before, slices.Concat(shop.pids(t), other.pids(t)))
-		other.wantUp(t)
+			shop.WantUp(t)
+		})
+		writeRule(t, m, `"shop", "front-*"`)
+		kit.Step(t, "allowed", func(t *testing.T) { operatorManages(t, m, shop, front) })
+		kit.Step(t, "denied", func(t *testing.T) { operatorIsDenied(t, m, shop, other) })
 	})
 }
 
-// as runs a command as a user, with that one's groups.
-func as(m *lab.Machine, t *testing.T, who string, argv ...string) lab.Result {
+// operatorManages has alice use every command that the rule allows.
+func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
+	before := shop.PIDs(t)
+	wantAllowed(t, m, "alice", "restart", "shop")
+	kit.WantReplaced(t, before, shop.PIDs(t))
+	before = shop.PIDs(t)
+	wantAllowed(t, m, "alice", "reload", "shop")
+	kit.WantReplaced(t, before, shop.PIDs(t))
+	before = shop.PIDs(t)
+	wantAllowed(t, m, "alice", "reload", "shop@2")
+	after := shop.PIDs(t)
+	kit.WantNotReplaced(t, before[:1], after[:1])
+	kit.WantReplaced(t, before[1:], after[1:])
+	wantAllowed(t, m, "alice", "restart", "--rolling", "shop")
+	kit.WantReplaced(t, after, shop.PIDs(t))
+
+	wantAllowed(t, m, "alice", "stop", "shop@1")
+	m.WantState(t, "inactive", shop.Unit(1))
+	wantAllowed(t, m, "alice", "start", "shop@*")
+	shop.WantUp(t)
+	wantAllowed(t, m, "alice", "signal", "CONT", "shop")
+	wantAllowed(t, m, "alice", "reset", "shop")
+	wantAllowed(t, m, "alice", "stop", "shop")
+	shop.WantDown(t, kit.DialBus(t, m))
+	wantAllowed(t, m, "alice", "start", "shop")
+	shop.WantUp(t)
+	wantAllowed(t, m, "alice", "restart", "front-end")
+	front.WantUp(t)
+	// Without clusterctl as well.
+	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
+		t.Errorf("systemctl: %v", r)
+	}
+	for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
+		wantAllowed(t, m, "alice", args...)
+	}
+}
+
+// operatorIsDenied has alice and bob try what the rule does not allow.
+func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
+	before := slices.Concat(shop.PIDs(t), other.PIDs(t))
+	for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
+		wantDenied(t, m, "alice", verb, "other")
+		wantDenied(t, m, "alice", verb, "other@1")
+		wantDenied(t, m, "bob", verb, "shop")
+	}
+	wantDenied(t, m, "alice", "signal", "KILL", "other")
+	wantDenied(t, m, "bob", "signal", "KILL", "shop@1")
+	// What changes files, or needs a daemon-reload, is root's, also for an app of the operator's.
+	wantDenied(t, m, "alice", "scale", "shop", "3")
+	wantDenied(t, m, "alice", "reload", "shop", "--surge", "1")
+	wantDenied(t, m, "alice", "uninstall", "--yes", "shop")
+	wantDenied(t, m, "alice", "install", "shop-2", "-i", "1", "--listen", "8233", "--activation", "native", "--", goWorker)
+	for _, verb := range []string{"clean", "set-property"} {
+		argv := map[string][]string{"clean": {"clean", "shop@1.service"},
+			"set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
+		if r := runAs(t, m, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
+			t.Errorf("systemctl %s is allowed", verb)
+		}
+	}
+	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
+		t.Errorf("units that the app does not have: %v", r)
+	}
+	kit.WantNotReplaced(t, before, slices.Concat(shop.PIDs(t), other.PIDs(t)))
+	other.WantUp(t)
+}
+
+// runAs runs a command as a user, with the groups of the user.
+func runAs(t *testing.T, m *kit.Machine, who string, argv ...string) lab.Result {
 	t.Helper()
 	return m.Run(t.Context(), slices.Concat([]string{"runuser", "-u", who, "--"}, argv)...)
 }
 
-func allowed(t *testing.T, m *lab.Machine, who string, args ...string) {
+func wantAllowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
-	if r := as(m, t, who, append([]string{ctl}, args...)...); r.Code != 0 {
+	if r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...); r.Code != 0 {
 		t.Errorf("%s: clusterctl %q: %v", who, args, r)
 	}
 }
 
-// denied wants exit status 4 and the line to type instead.
-func denied(t *testing.T, m *lab.Machine, who string, args ...string) {
+// wantDenied fails the test unless a command has exit status 4 and prints the line to type instead.
+func wantDenied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
-	r := as(m, t, who, append([]string{ctl}, args...)...)
-	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed || !strings.Contains(r.Stderr, want) || r.Stdout != "" {
+	r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...)
+	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed ||
+		!strings.Contains(r.Stderr, want) || r.Stdout != "" {
 		t.Errorf("%s: clusterctl %q: want exit status %d and %q: %v", who, args, notAllowed, want, r)
-	}
-}
-
-func wantRenewed(t *testing.T, before, after []int) {
-	t.Helper()
-	for i := range before {
-		if after[i] == before[i] || after[i] == 0 {
-			t.Errorf("instance %d of these was not replaced: pid %d, then %d", i+1, before[i], after[i])
-		}
 	}
 }

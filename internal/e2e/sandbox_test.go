@@ -4,41 +4,35 @@ package e2e
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // takenOver is an app with one worker that runs whatever it is sent.
 type takenOver struct {
-	app
-	said string // what install wrote
+	kit.App
 }
 
 // takeOver installs testdata/takeover.py from a directory that the owner has been given. more are flags.
-func takeOver(t *testing.T, m *lab.Machine, name string, port int, directory string, more ...string) takenOver {
+func takeOver(t *testing.T, m *kit.Machine, name string, port int, directory string, more ...string) takenOver {
 	t.Helper()
 	m.CopyIn(t, "testdata/takeover.py", directory+"/takeover.py")
-	a := app{m: m, name: name, n: 1, url: fmt.Sprintf("http://127.0.0.1:%d/", port)}
-	t.Cleanup(func() { a.uninstall(t) })
-	args := slices.Concat([]string{"install", directory + "/takeover.py", "--name", name, "-i", "1", "--listen", fmt.Sprint(port), "--settle", "200ms"}, more)
-	r := must(t, m, append(args, "--", fmt.Sprint(port))...)
-	t.Logf("clusterctl install %s:\n%s%s", name, r.Stdout, r.Stderr)
-	return takenOver{app: a, said: r.Stdout + r.Stderr}
+	flags := []string{directory + "/takeover.py", "--listen", fmt.Sprint(port), "--settle", "200ms"}
+	return takenOver{kit.Install(t, m, name, 1, port, slices.Concat(flags, more, []string{"--", fmt.Sprint(port)})...)}
 }
 
-// sh has the worker run a script, and returns what it wrote.
+// sh runs a script in the worker, and returns its output.
 func (a takenOver) sh(t *testing.T, script string) string {
 	t.Helper()
-	r := a.m.Run(t.Context(), "curl", "-sS", "--retry", "5", "--retry-connrefused", "--data-binary", script, a.url)
+	r := a.Machine.Run(t.Context(), "curl", "-sS", "--retry", "5", "--retry-connrefused", "--data-binary", script, a.URL("/"))
 	if r.Code != 0 {
-		t.Fatalf("%s: %q: %v", a.name, script, r)
+		t.Fatalf("%s: %q: %v", a.Name, script, r)
 	}
 	return strings.TrimSpace(r.Stdout)
 }
@@ -47,7 +41,7 @@ func (a takenOver) sh(t *testing.T, script string) string {
 func (a takenOver) refuses(t *testing.T, what, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {
-		t.Errorf("%s: a worker can %s:\n%s\n%s", a.name, what, script, got)
+		t.Errorf("%s: a worker can %s:\n%s\n%s", a.Name, what, script, got)
 	}
 }
 
@@ -55,12 +49,12 @@ func (a takenOver) refuses(t *testing.T, what, script string) {
 func (a takenOver) permits(t *testing.T, what, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {
-		t.Errorf("%s: a worker cannot %s:\n%s\n%s", a.name, what, script, got)
+		t.Errorf("%s: a worker cannot %s:\n%s\n%s", a.Name, what, script, got)
 	}
 }
 
-// person adds a user with a home and secrets in it, and returns a directory in that home.
-func person(t *testing.T, m *lab.Machine, user string) string {
+// addUser adds a user with a home and secrets in it, and returns a directory in that home.
+func addUser(t *testing.T, m *kit.Machine, user string) string {
 	t.Helper()
 	m.Sh(t, "useradd -m -s /bin/bash "+user+" && install -d -o "+user+" /home/"+user+"/app /home/"+user+"/.ssh && "+
 		"echo KEY > /home/"+user+"/.ssh/id_ed25519 && echo '# rc' > /home/"+user+"/.bashrc && chown -R "+user+": /home/"+user)
@@ -68,8 +62,8 @@ func person(t *testing.T, m *lab.Machine, user string) string {
 	return "/home/" + user + "/app"
 }
 
-// bystander starts a process of a user outside of every sandbox, and returns its PID.
-func bystander(t *testing.T, m *lab.Machine, user string) int {
+// startProcessOf starts a process of a user outside of every sandbox, and returns its PID.
+func startProcessOf(t *testing.T, m *kit.Machine, user string) int {
 	t.Helper()
 	unit := "bystander-" + user
 	m.Sh(t, "systemd-run -q --unit="+unit+" -p User="+user+" --service-type=exec sleep infinity")
@@ -77,8 +71,8 @@ func bystander(t *testing.T, m *lab.Machine, user string) int {
 	return m.MainPID(t, unit+".service")
 }
 
-// scopes reports whether the kernel, which the machines share with this process, has Landlock's scopes.
-func scopes() bool {
+// landlockHasScopes reports whether the kernel, which the machines share with this process, has Landlock's scopes.
+func landlockHasScopes() bool {
 	abi, _, e := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1)
 	return e == 0 && abi >= 6
 }
@@ -87,41 +81,35 @@ func scopes() bool {
 func (a takenOver) wantSignals(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf("kill -0 %d", pid)
-	if scopes() {
+	if landlockHasScopes() {
 		a.refuses(t, "signal a process outside", script)
 	} else {
 		a.permits(t, "signal a process outside, on a kernel that cannot refuse it", script)
 	}
 }
 
-var exposureLine = regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+) `)
-
 // wantExposure: the verdict of systemd-analyze security on the first instance is 1.9 at most.
-func (a app) wantExposure(t *testing.T) {
+func wantExposure(t *testing.T, a kit.App) {
 	t.Helper()
-	out := a.m.Sh(t, "systemd-analyze security --no-pager "+a.instance(1))
-	match := exposureLine.FindStringSubmatch(out)
-	if match == nil {
-		t.Fatalf("no verdict:\n%s", out)
-	}
-	t.Logf("%s: exposure %s", a.name, match[1])
 	most := 1.9
-	if a.name == "root-adopted" && a.m.Systemd(t) < 257 {
+	if a.Name == "root-adopted" && a.Machine.Systemd(t) < 257 {
 		most = 2.0 // NotifyAccess=all counts 0.2, and user ID 0 counts 0.4
 	}
-	if x, err := strconv.ParseFloat(match[1], 64); err != nil || x > most {
-		t.Errorf("%s: exposure %s (%v), want %.1f at most", a.name, match[1], err, most)
+	x := a.Machine.Exposure(t, a.Unit(1))
+	t.Logf("%s: exposure %.1f", a.Name, x)
+	if x > most {
+		t.Errorf("%s: exposure %.1f, want %.1f at most", a.Name, x, most)
 	}
 }
 
-// TestEscape: a worker of a person's app reaches no other process of that person, no file in the home but its own, and
-// no socket of a daemon that obeys its user.
-func TestEscape(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *lab.Machine) {
-		dir := person(t, m, "alice")
+// TestWorkerCannotLeaveItsSandbox: a worker of a person's app reaches no other process of that person, no file in the home
+// but its own, and no socket of a daemon that obeys its user.
+func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
+		dir := addUser(t, m, "alice")
 		m.Sh(t, "install -d -o alice /srv/twin && echo x > /srv/twin/data && chown alice /srv/twin/data")
 		t.Cleanup(func() { m.Sh(t, "rm -rf /srv/twin") })
-		pid := bystander(t, m, "alice")
+		pid := startProcessOf(t, m, "alice")
 		twin := takeOver(t, m, "twin", 8301, "/srv/twin")
 		for _, c := range []struct {
 			name, dir string
@@ -135,7 +123,7 @@ func TestEscape(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				a := takeOver(t, m, c.name, 8302, c.dir, append(c.flags, "--run-as", "alice")...)
-				for _, p := range []int{pid, m.MainPID(t, twin.instance(1))} {
+				for _, p := range []int{pid, m.MainPID(t, twin.Unit(1))} {
 					a.refuses(t, "write a person's .bashrc", fmt.Sprintf("echo x >> /proc/%d/root/home/alice/.bashrc", p))
 					a.refuses(t, "enter another process's files", fmt.Sprintf("ls /proc/%d/root/srv", p))
 					a.refuses(t, "open another process's memory", fmt.Sprintf("python3 -c 'open(\"/proc/%d/mem\", \"r+b\")'", p))
@@ -153,13 +141,14 @@ func TestEscape(t *testing.T) {
 				a.refuses(t, "speak on the system bus", "ls /run/dbus/system_bus_socket")
 				a.refuses(t, "leave a file in the machine's shared memory", "touch /dev/shm/mark && test -e /proc/1/root/dev/shm/mark")
 				m.Sh(t, "! test -e /dev/shm/mark")
-				a.refuses(t, "make an io_uring", `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`)
+				a.refuses(t, "make an io_uring",
+					`python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`)
 				a.permits(t, "write to /dev/shm", "echo x > /dev/shm/mine")
 				a.permits(t, "look up its user", "test \"$(id -un)\" = alice && getent passwd root")
 				if c.name != "esc-strict" {
 					a.permits(t, "write beside itself", "echo x > "+c.dir+"/state && rm "+c.dir+"/state")
 				}
-				a.wantExposure(t)
+				wantExposure(t, a.App)
 			})
 		}
 		m.Sh(t, fmt.Sprintf("kill -0 %d", pid))
@@ -168,15 +157,16 @@ func TestEscape(t *testing.T) {
 
 // takeFD takes a descriptor of a process (pidfd_open(2), pidfd_getfd(2)), which the filter of an adopted app lets through.
 func takeFD(pid int) string {
-	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`, pid)
+	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`,
+		pid)
 }
 
-// TestRootApp: a worker that runs as root has no power over the machine's other processes, nor over its managers.
-func TestRootApp(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *lab.Machine) {
+// TestRootWorkerIsConfined: a worker that runs as root has no power over the machine's other processes, nor over its managers.
+func TestRootWorkerIsConfined(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "install -d /srv/rooted && echo SECRET > /srv/secret && chmod 600 /srv/secret && chown nobody /srv/secret")
 		t.Cleanup(func() { m.Sh(t, "rm -rf /srv/rooted /srv/secret") })
-		pid := bystander(t, m, "root")
+		pid := startProcessOf(t, m, "root")
 		for _, c := range []struct {
 			name  string
 			flags []string
@@ -188,36 +178,38 @@ func TestRootApp(t *testing.T) {
 				a.refuses(t, "take another process's descriptor", takeFD(pid))
 				a.refuses(t, "read a file of others", "cat /srv/secret")
 				a.refuses(t, "set a kernel parameter", "echo 1 > /proc/sys/kernel/sysrq")
-				a.refuses(t, "speak with PID 1", "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/systemd/private\")'")
-				a.refuses(t, "speak on the system bus", "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/dbus/system_bus_socket\")'")
+				a.refuses(t, "speak with PID 1",
+					"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/systemd/private\")'")
+				a.refuses(t, "speak on the system bus",
+					"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/dbus/system_bus_socket\")'")
 				a.refuses(t, "read root's home", "ls /root/.profile")
 				a.refuses(t, "add a unit", "touch /run/systemd/system/x.service")
 				a.refuses(t, "write to /run", "touch /run/x || touch /run/lock/x")
-				a.wantExposure(t)
+				wantExposure(t, a.App)
 			})
 		}
 	})
 }
 
-// TestKindsAreHidden: every kind of app has the verdict that is promised, background and dynamic ones included.
-func TestKindsAreHidden(t *testing.T) {
-	onAll(t, func(t *testing.T, m *lab.Machine) {
-		takeOver(t, m, "kind-dynamic", 8304, "/opt/e2e").wantExposure(t)
+// TestExposureOfEachKind: every kind of app has the verdict that is promised, background and dynamic ones included.
+func TestExposureOfEachKind(t *testing.T) {
+	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		wantExposure(t, takeOver(t, m, "kind-dynamic", 8304, "/opt/e2e").App)
 		for _, user := range []string{"dynamic", "root", "www-data"} {
 			name := "kind-" + user + "-bg"
-			b := app{m: m, name: name, n: 1}
-			t.Cleanup(func() { b.uninstall(t) })
-			must(t, m, "install", name, "-i", "1", "--no-listen", "--run-as", user, "--settle", "200ms", "--", ticker)
-			b.wantExposure(t)
+			b := kit.Install(t, m, name, 1, 0, name, "--no-listen", "--run-as", user, "--settle", "200ms", "--", ticker)
+			wantExposure(t, b)
 		}
 	})
 }
 
-// TestHomes: of a home, a worker sees what its program needs, links from outside and links that a deploy turns included.
-func TestHomes(t *testing.T) {
-	onAll(t, func(t *testing.T, m *lab.Machine) {
-		dir := person(t, m, "ann")
-		m.Sh(t, `cd /home/ann && mkdir -p mono/packages/api mono/node_modules releases/1 deploy/releases/1 deploy/releases/2 tool/bin tool/lib data 'odd: %d' &&
+// TestWorkerSeesOnlyItsPartOfAHome: of a home, a worker sees what its program needs, links from outside and links that a
+// deploy turns included.
+func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
+	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		dir := addUser(t, m, "ann")
+		m.Sh(t, `cd /home/ann && mkdir -p mono/packages/api mono/node_modules releases/1 deploy/releases/1 \
+			deploy/releases/2 tool/bin tool/lib data 'odd: %d' &&
 			echo 1 > deploy/releases/1/version && echo 2 > deploy/releases/2/version && ln -s releases/1 deploy/current &&
 			echo '{}' > mono/package.json && echo mod > mono/node_modules/mod && echo lib > tool/lib/lib && echo conf > data/conf &&
 			ln -s $(command -v python3) tool/bin/python3 && ln -s /home/ann/app /srv/link && chown -R ann: . && chmod 755 .`)
@@ -242,7 +234,7 @@ func TestHomes(t *testing.T) {
 				t.Errorf("version %q, want 1", got)
 			}
 			m.Sh(t, "ln -sfn releases/2 /home/ann/deploy/current")
-			must(t, m, "reload", "home-release")
+			m.Must(t, "reload", "home-release")
 			if got := a.sh(t, "cat version && touch written"); got != "2" {
 				t.Errorf("after the reload version %q, want 2", got)
 			}
@@ -263,29 +255,30 @@ func TestHomes(t *testing.T) {
 			a.permits(t, "read --ro", "cat /home/ann/data/conf")
 			a.refuses(t, "write to --ro", "touch /home/ann/data/x")
 			a.permits(t, "write to --rw", "touch '/home/ann/odd: %d/x'")
-			if !strings.Contains(a.said, "home: the workers see ") {
-				t.Errorf("install does not say what the workers see:\n%s", a.said)
+			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "home: the workers see ") {
+				t.Errorf("install does not say what the workers see:\n%s", a.Output)
 			}
 		})
 		t.Run("whole home", func(t *testing.T) {
 			a := takeOver(t, m, "home-whole", 8309, "/home/ann", "--run-as", "ann")
 			a.refuses(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
 			a.permits(t, "read the rest", "cat /home/ann/.bashrc")
-			if !strings.Contains(a.said, "is a whole home") {
-				t.Errorf("install does not say so:\n%s", a.said)
+			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "is a whole home") {
+				t.Errorf("install does not say so:\n%s", a.Output)
 			}
 		})
 	})
 }
 
-// TestAllow: each word of --allow takes its part of the sandbox away.
-func TestAllow(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *lab.Machine) {
-		dir := person(t, m, "amy")
-		pid := bystander(t, m, "amy")
+// TestAllowOpensTheSandbox: each word of --allow takes its part of the sandbox away.
+func TestAllowOpensTheSandbox(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
+		dir := addUser(t, m, "amy")
+		pid := startProcessOf(t, m, "amy")
 		for word, script := range map[string]string{
-			"home":       "cat /home/amy/.bashrc",
-			"io-uring":   `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`,
+			"home": "cat /home/amy/.bashrc",
+			"io-uring": `python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ` +
+				`ctypes.create_string_buffer(120)) < 0)'`,
 			"namespaces": "unshare -Ur true",
 			"ptrace":     `python3 -c 'import ctypes,os,sys; sys.exit(ctypes.CDLL(None).ptrace(0, 0, 0, 0) < 0)'`,
 			"shm":        "touch /dev/shm/amy && sh -c 'test $(stat -fc %i /dev/shm) = '$(stat -fc %i /dev/shm)",

@@ -8,21 +8,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/units"
-	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// asNobody are words in front of a command of a user without any rights.
-var asNobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
-
 // setSecret stores a secret by way of standard input.
-func setSecret(t testing.TB, m *lab.Machine, app, name, value string) string {
+func setSecret(t testing.TB, m *kit.Machine, app, name, value string) string {
 	t.Helper()
 	m.WriteFile(t, "/root/secret", value, 0o600)
 	defer m.Sh(t, "rm /root/secret")
-	r := m.Try(ctl + " secret set " + app + " " + name + " < /root/secret")
+	r := m.Try(kit.Ctl + " secret set " + app + " " + name + " < /root/secret")
 	if r.Code != 0 {
 		t.Fatalf("secret set %s %s: %v", app, name, r)
 	}
@@ -30,86 +27,91 @@ func setSecret(t testing.TB, m *lab.Machine, app, name, value string) string {
 }
 
 // credential is what a worker finds in $CREDENTIALS_DIRECTORY.
-func (a app) credential(t testing.TB, name string) string {
+func credential(t testing.TB, a kit.App, name string) string {
 	t.Helper()
-	return a.m.Sh(t, "curl -sS '"+a.url+"credential?name="+name+"'")
+	return a.Machine.Sh(t, "curl -sS '"+a.URL("/credential?name=")+name+"'")
 }
 
-// about is what a worker has to tell of itself.
-func (a app) about(t testing.TB) string {
-	t.Helper()
-	return a.m.Sh(t, "curl -fsS "+a.url+"about")
-}
-
-// TestSecretsNowhere: a user without rights looks for the values of variables and of secrets everywhere, and finds none.
-func TestSecretsNowhere(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *lab.Machine) {
+// TestSecretsAreNowhere: a user without rights looks for the values of variables and of secrets everywhere, and finds none.
+func TestSecretsAreNowhere(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const inVariable, inSecret, before = "hunter2variable", "hunter2secret", "hunter2before"
 		setSecret(t, m, "nowhere", "API_KEY", inSecret)
-		a := install(t, m, "nowhere", 2, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+before, "--secret-env", "API_KEY", "--", worker)
-		r := must(t, m, a.again(8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8", "--secret-env", "API_KEY", "--", worker)...)
+		a := kit.InstallNative(t, m, "nowhere", 2, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+before,
+			"--secret-env", "API_KEY", "--", worker)
+		r := m.Must(t, installArgs(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8",
+			"--secret-env", "API_KEY", "--", worker)...)
 		if !strings.Contains(r.Stderr, "DB_PASSWORD looks like a secret") || !strings.Contains(r.Stderr, "secret set nowhere DB_PASSWORD") {
 			t.Errorf("nothing warns of the command line: %v", r)
 		}
-		about := a.about(t)
+		about := a.Machine.Get(t, a.URL("/about"))
 		for _, want := range []string{"DB_PASSWORD=" + inVariable, "API_KEY=" + inSecret, "PLAIN=8x8"} {
 			if !strings.Contains(about, `"`+want+`"`) {
 				t.Errorf("the worker has no %s: %s", want, about)
 			}
 		}
-		if got := a.credential(t, "API_KEY"); got != inSecret {
+		if got := credential(t, a, "API_KEY"); got != inSecret {
 			t.Errorf("the credential is %q", got)
 		}
-		must(t, m, "reload", "nowhere")
+		m.Must(t, "reload", "nowhere")
 		look := []string{
 			"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
 			"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a 'hunter[2]'",
-			"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere", "journalctl --no-pager -q -o json --all",
+			"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere",
+			"journalctl --no-pager -q -o json --all",
 			"systemctl status --no-pager nowhere@1",
-			ctl + " show nowhere", ctl + " show nowhere --json", ctl + " ls --json", ctl + " env nowhere", ctl + " env nowhere --json --show-secrets",
-			ctl + " diff --all", ctl + " cat nowhere", ctl + " secret ls nowhere", ctl + " secret ls nowhere --json", ctl + " show nowhere --revisions",
-			ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
-			"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice org.freedesktop.systemd1.Service Environment",
+			kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere",
+			kit.Ctl + " env nowhere --json --show-secrets",
+			kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere",
+			kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
+			kit.Ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
+			"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice " +
+				"org.freedesktop.systemd1.Service Environment",
 		}
 		for _, script := range look {
-			r := m.Run(t.Context(), slices.Concat(asNobody, []string{"sh", "-c", script})...)
+			r := m.Run(t.Context(), kit.AsNobody("sh", "-c", script)...)
 			if strings.Contains(r.Stdout+r.Stderr, "hunter2") {
 				t.Errorf("%s finds it: %v", script, r)
 			}
 		}
-		if r := m.Run(t.Context(), slices.Concat(asNobody, []string{ctl, "secret", "ls", "nowhere"})...); r.Code != notAllowed || !strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
+		if r := m.Run(t.Context(), kit.AsNobody(kit.Ctl, "secret", "ls", "nowhere")...); r.Code != notAllowed ||
+			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
 			t.Errorf("secret ls as nobody: %v", r)
 		}
 		// Root does not see what looks secret by accident either.
-		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"}, {"env", "nowhere", "--json"}, {"show", "nowhere", "--revisions"}, {"secret", "ls", "nowhere", "--json"}} {
-			if r := must(t, m, args...); strings.Contains(r.Stdout+r.Stderr, "hunter2") {
+		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"},
+			{"env", "nowhere", "--json"}, {"show", "nowhere", "--revisions"}, {"secret", "ls", "nowhere", "--json"}} {
+			if r := m.Must(t, args...); strings.Contains(r.Stdout+r.Stderr, "hunter2") {
 				t.Errorf("%v finds it: %v", args, r)
 			}
 		}
 		if r := m.Try("grep -rlaF hunter2 /run/clusterctl /etc/systemd /run/systemd/system /run/systemd/transient"); r.Stdout != "" {
 			t.Errorf("it is in %s", r.Stdout)
 		}
-		env := must(t, m, "env", "nowhere", "--json")
+		env := m.Must(t, "env", "nowhere", "--json")
 		if err := outputschema.Check("env", []byte(env.Stdout)); err != nil {
 			t.Errorf("%v\n%s", err, env.Stdout)
 		}
-		r = m.Run(t.Context(), slices.Concat(asNobody, []string{ctl, "env", "nowhere"})...)
+		r = m.Run(t.Context(), kit.AsNobody(kit.Ctl, "env", "nowhere")...)
 		if r.Code != 0 || !strings.Contains(r.Stdout, "# PLAIN (needs root)") {
 			t.Errorf("env as nobody: %v", r)
 		}
-		r = m.Run(t.Context(), slices.Concat(asNobody, []string{ctl, "show", "nowhere"})...)
+		r = m.Run(t.Context(), kit.AsNobody(kit.Ctl, "show", "nowhere")...)
 		if r.Code != 0 || strings.Contains(r.Stdout, "changed") {
 			t.Errorf("show as nobody: %v", r)
 		}
-		if r := must(t, m, "env", "nowhere"); !strings.Contains(r.Stdout, "PLAIN=8x8") || !strings.Contains(r.Stdout, "DB_PASSWORD=********") {
+		if r := m.Must(t, "env", "nowhere"); !strings.Contains(r.Stdout, "PLAIN=8x8") ||
+			!strings.Contains(r.Stdout, "DB_PASSWORD=********") {
 			t.Errorf("env of root: %v", r)
 		}
-		if got := m.Sh(t, "stat -c '%a %U %G' /etc/clusterctl/nowhere.env /etc/clusterctl/nowhere.secrets /etc/clusterctl/nowhere.secrets/* /etc/clusterctl/nowhere.yaml"); got !=
+		if got := m.Sh(t, "stat -c '%a %U %G' /etc/clusterctl/nowhere.env /etc/clusterctl/nowhere.secrets "+
+			"/etc/clusterctl/nowhere.secrets/* /etc/clusterctl/nowhere.yaml"); got !=
 			"600 root root\n700 root root\n600 root root\n644 root root" {
 			t.Errorf("modes: %s", got)
 		}
-		must(t, m, "uninstall", "--yes", "nowhere")
-		if left := m.Sh(t, "find /etc /var/lib/clusterctl /run -path /run/systemd/units -prune -o -path '*nowhere*' -print 2>/dev/null || true"); left != "" {
+		m.Must(t, "uninstall", "--yes", "nowhere")
+		if left := m.Sh(t, "find /etc /var/lib/clusterctl /run -path /run/systemd/units -prune -o -path '*nowhere*' "+
+			"-print 2>/dev/null || true"); left != "" {
 			t.Errorf("uninstall leaves %s", left)
 		}
 	})
@@ -118,7 +120,7 @@ func TestSecretsNowhere(t *testing.T) {
 // TestSecrets: every kind of user gets secrets as files and as variables, native and adopted, with a user namespace as well;
 // a reload brings a new value.
 func TestSecrets(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "id cc-keeper >/dev/null 2>&1 || useradd --system cc-keeper")
 		for i, who := range []string{"dynamic", "cc-keeper", "root"} {
 			t.Run(who, func(t *testing.T) {
@@ -129,38 +131,42 @@ func TestSecrets(t *testing.T) {
 					t.Errorf("secret set said: %s", said)
 				}
 				setSecret(t, m, name, "cert.pem", "line 1\nline 2 \n")
-				a := install(t, m, name, 2, port, "--run-as", who, "--secret-env", "TOKEN", "--", worker)
-				a.wantSecrets(t, "first")
-				if unit := m.ReadFile(t, "/etc/systemd/system/"+name+"@.service.d/50-secrets.conf"); strings.Contains(unit, "\nLoadCredentialEncrypted=TOKEN:") != encrypted {
+				a := kit.InstallNative(t, m, name, 2, port, "--run-as", who, "--secret-env", "TOKEN", "--", worker)
+				wantSecrets(t, a, "first")
+				if unit := m.ReadFile(t, "/etc/systemd/system/"+name+"@.service.d/50-secrets.conf"); strings.Contains(unit,
+					"\nLoadCredentialEncrypted=TOKEN:") != encrypted {
 					t.Errorf("the drop-in of systemd %d:\n%s", m.Systemd(t), unit)
 				}
 				setSecret(t, m, name, "TOKEN", "second")
-				a.wantSecrets(t, "first")
-				must(t, m, "reload", name)
-				a.wantSecrets(t, "second")
-				m.WriteFile(t, "/etc/systemd/system/"+name+"@.service.d/user.conf", "[Service]\nPrivateUsers=yes\nInaccessiblePaths=-/etc/clusterctl\n", 0o644)
+				wantSecrets(t, a, "first")
+				m.Must(t, "reload", name)
+				wantSecrets(t, a, "second")
+				m.WriteFile(t, "/etc/systemd/system/"+name+"@.service.d/user.conf",
+					"[Service]\nPrivateUsers=yes\nInaccessiblePaths=-/etc/clusterctl\n", 0o644)
 				m.Sh(t, "systemctl daemon-reload")
-				must(t, m, "reload", name)
-				a.wantSecrets(t, "second")
+				m.Must(t, "reload", name)
+				wantSecrets(t, a, "second")
 				// A new secret is there after a reload, and one that is removed is not.
 				setSecret(t, m, name, "EXTRA", "third")
-				must(t, m, "secret", "rm", name, "cert.pem")
-				must(t, m, "reload", name)
-				if got := a.credential(t, "EXTRA"); got != "third" {
+				m.Must(t, "secret", "rm", name, "cert.pem")
+				m.Must(t, "reload", name)
+				if got := credential(t, a, "EXTRA"); got != "third" {
 					t.Errorf("EXTRA is %q", got)
 				}
-				if got := a.credential(t, "cert.pem"); !strings.Contains(got, "no such file") {
+				if got := credential(t, a, "cert.pem"); !strings.Contains(got, "no such file") {
 					t.Errorf("cert.pem is %q", got)
 				}
-				r := must(t, m, "secret", "ls", name, "--json")
-				if err := outputschema.Check("secret", []byte(r.Stdout)); err != nil || strings.Count(r.Stdout, `"encrypted": `+fmt.Sprint(encrypted)) != 2 {
+				r := m.Must(t, "secret", "ls", name, "--json")
+				if err := outputschema.Check("secret", []byte(r.Stdout)); err != nil ||
+					strings.Count(r.Stdout, `"encrypted": `+fmt.Sprint(encrypted)) != 2 {
 					t.Errorf("%v\n%s", err, r.Stdout)
 				}
-				if r := must(t, m, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") || !strings.Contains(r.Stdout, `"drift": []`) {
+				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") ||
+					!strings.Contains(r.Stdout, `"drift": []`) {
 					t.Errorf("secrets are drift: %s", r.Stdout)
 				}
 				m.Sh(t, "rm /etc/systemd/system/"+name+"@.service.d/user.conf && systemctl daemon-reload")
-				a.uninstall(t)
+				a.Uninstall(t)
 				if left := m.Sh(t, "find /etc /var/lib/clusterctl -path '*"+name+"*' 2>/dev/null || true"); left != "" {
 					t.Errorf("uninstall leaves %s", left)
 				}
@@ -169,177 +175,75 @@ func TestSecrets(t *testing.T) {
 	})
 }
 
-func (a app) wantSecrets(t testing.TB, token string) {
+func wantSecrets(t testing.TB, a kit.App, token string) {
 	t.Helper()
-	if about := a.about(t); !strings.Contains(about, `"TOKEN=`+token+`"`) {
+	if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"TOKEN=`+token+`"`) {
 		t.Errorf("TOKEN is not %s: %s", token, about)
 	}
-	if got := a.credential(t, "TOKEN"); got != token {
+	if got := credential(t, a, "TOKEN"); got != token {
 		t.Errorf("the file TOKEN is %q", got)
 	}
-	if got := a.m.Sh(t, "curl -sS '"+a.url+"credential?name=cert.pem' | od -c | head -2"); !strings.Contains(got, `2      \n`) {
+	if got := a.Machine.Sh(t, "curl -sS '"+a.URL("/credential?name=cert.pem' | od -c | head -2")); !strings.Contains(got, `2      \n`) {
 		t.Errorf("cert.pem is %s", got)
 	}
 }
 
-// TestSecretMissing: what would not start is refused before anything is stopped.
-func TestSecretMissing(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		r := run(t, m, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native", "--secret-env", "TOKEN", "--", worker)
-		if r.Code != 1 || !strings.Contains(r.Stderr, "lacks: the secret TOKEN is not set") || !strings.Contains(r.Stderr, hint+"sudo clusterctl secret set lacks TOKEN") {
+// TestMissingSecretIsRefused: what would not start is refused before anything is stopped.
+func TestMissingSecretIsRefused(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		r := m.Clusterctl(t, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native",
+			"--secret-env", "TOKEN", "--", worker)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "lacks: the secret TOKEN is not set") ||
+			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret set lacks TOKEN") {
 			t.Errorf("install without the secret: %v", r)
 		}
 		if left := m.Sh(t, "find /etc /var/lib/clusterctl -path '*lacks*' 2>/dev/null || true"); left != "" {
 			t.Errorf("it leaves %s", left)
 		}
 		setSecret(t, m, "lacks", "TOKEN", "x")
-		a := install(t, m, "lacks", 1, 8660, "--secret-env", "TOKEN", "--env", "A=1", "--", worker)
-		pids := a.pids(t)
-		if r := run(t, m, "secret", "rm", "lacks", "TOKEN"); r.Code != 1 || !strings.Contains(r.Stderr, "needs the secret TOKEN") {
+		a := kit.InstallNative(t, m, "lacks", 1, 8660, "--secret-env", "TOKEN", "--env", "A=1", "--", worker)
+		pids := a.PIDs(t)
+		if r := m.Clusterctl(t, "secret", "rm", "lacks", "TOKEN"); r.Code != 1 || !strings.Contains(r.Stderr, "needs the secret TOKEN") {
 			t.Errorf("removing what is needed: %v", r)
 		}
 		m.Sh(t, "mv /etc/clusterctl/lacks.secrets /root/")
-		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"}, a.again(8660, "--secret-env", "TOKEN", "--env", "A=2", "--", worker)} {
-			if r := run(t, m, args...); r.Code != 1 || !strings.Contains(r.Stderr, "the secret TOKEN is not set") {
+		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"},
+			installArgs(a, 8660, "--secret-env", "TOKEN", "--env", "A=2", "--", worker)} {
+			if r := m.Clusterctl(t, args...); r.Code != 1 || !strings.Contains(r.Stderr, "the secret TOKEN is not set") {
 				t.Errorf("%v without the secret: %v", args, r)
 			}
 		}
 		m.Sh(t, "mv /root/lacks.secrets /etc/clusterctl/ && mv /etc/clusterctl/lacks.env /root/")
-		if r := run(t, m, "reload", "lacks"); r.Code != 1 || !strings.Contains(r.Stderr, "/etc/clusterctl/lacks.env has no value for A") {
+		if r := m.Clusterctl(t, "reload", "lacks"); r.Code != 1 ||
+			!strings.Contains(r.Stderr, "/etc/clusterctl/lacks.env has no value for A") {
 			t.Errorf("reload without values: %v", r)
 		}
-		if now := a.pids(t); !slices.Equal(now, pids) {
+		if now := a.PIDs(t); !slices.Equal(now, pids) {
 			t.Errorf("instances were touched: %v, then %v", pids, now)
 		}
 		m.Sh(t, "mv /root/lacks.env /etc/clusterctl/")
-		must(t, m, "reload", "lacks")
+		m.Must(t, "reload", "lacks")
 	})
 }
 
-// TestValuesFromBefore: an app whose units and source have the values, as they were written before there was a file for
-// them, goes on as it is. A scale leaves their form as it is; an apply moves the values.
-func TestValuesFromBefore(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)
-		a.beforeValues(t)
-		m.Sh(t, "chmod 640 /etc/clusterctl/early.yaml")
-		template := m.ReadFile(t, "/etc/systemd/system/early@.service")
-		pids := a.pids(t)
-		r := must(t, m, "diff", "--all")
-		if !strings.Contains(r.Stdout, `-Environment="DB_PASSWORD=********"`) || !strings.Contains(r.Stdout, "+DB_PASSWORD=\"********\"") || strings.Contains(r.Stdout, "hunter2") {
-			t.Errorf("diff: %v", r)
-		}
-		must(t, m, "scale", "early", "3")
-		a.n = 3
-		a.wantUp(t)
-		if now := a.pids(t); !slices.Equal(now[:2], pids) {
-			t.Errorf("scale has replaced instances: %v, then %v", pids, now)
-		}
-		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
-			t.Errorf("scale has changed the template: %s", now)
-		}
-		if got := m.Sh(t, "stat -c %a /etc/clusterctl/early.yaml; grep -c hunter2 /etc/clusterctl/early.yaml; ls /etc/clusterctl/early.env 2>&1 || true"); got != "640\n1\nls: cannot access '/etc/clusterctl/early.env': No such file or directory" {
-			t.Errorf("the source: %s", got)
-		}
-		if about := a.about(t); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) || !strings.Contains(about, `"ODD=a b%$\""`) {
-			t.Errorf("the worker has %s", about)
-		}
-		must(t, m, "scale", "early", "max")
-		follows := m.ReadFile(t, "/etc/systemd/system/early@.service")
-		if !strings.Contains(follows, "\nConditionCPUs=|>=%i\n") || !strings.Contains(follows, "hunter2") || units.Edited([]byte(follows)) {
-			t.Errorf("after scale max: %s", follows)
-		}
-		must(t, m, "scale", "early", "3")
-		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
-			t.Errorf("after scale max and back: %s", now)
-		}
-		must(t, m, "scale", "early", "2")
-		must(t, m, "rollback", "early")
-		must(t, m, "scale", "early", "2")
-		a.n = 2
-		a.wantUp(t)
-		if about := a.about(t); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) {
-			t.Errorf("after the rollback the worker has %s", about)
-		}
-		must(t, m, a.again(8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2", "--env", "ODD=a b%$\"", "--", worker)...)
-		if r := m.Try("grep -rl hunter2 /etc"); r.Stdout != "/etc/clusterctl/early.env\n" {
-			t.Errorf("the value is in %s", r.Stdout)
-		}
-		if r := must(t, m, "diff", "--all"); strings.Contains(r.Stdout, "early") {
-			t.Errorf("differences are left: %s", r.Stdout)
-		}
-	})
-}
-
-// TestValueChanges: another value alone replaces the instances and has systemd read no unit.
-func TestValueChanges(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "value", 2, 8662, "--env", "A=1", "--env", "B=1", "--", worker)
-		before, read := a.pids(t), reloads(t, m)
-		must(t, m, a.again(8662, "--env", "A=2", "--env", "B=1", "--", worker)...)
-		after := a.pids(t)
-		if before[0] == after[0] || before[1] == after[1] || reloads(t, m) != read {
-			t.Errorf("from %v to %v, %d reloads", before, after, reloads(t, m)-read)
-		}
-		if about := a.about(t); !strings.Contains(about, `"A=2"`) || !strings.Contains(about, `"B=1"`) {
-			t.Errorf("the worker has %s", about)
-		}
-		if r := must(t, m, "show", "value", "--revisions"); !strings.Contains(r.Stdout, " env ") || strings.Contains(r.Stdout, "A=2") {
-			t.Errorf("revisions: %v", r)
-		}
-		// What root writes into the file by hand counts, too, and stays.
-		m.Sh(t, "echo 'C=\"by hand\"' >> /etc/clusterctl/value.env")
-		must(t, m, "reload", "value")
-		must(t, m, "scale", "value", "3")
-		a.n = 3
-		if about := a.about(t); !strings.Contains(about, `"C=by hand"`) {
-			t.Errorf("the worker has %s", about)
-		}
-		must(t, m, "rollback", "value")
-		if about := a.about(t); !strings.Contains(about, `"A=2"`) {
-			t.Errorf("after the rollback of the scale: %s", about)
-		}
-	})
-}
-
-// beforeValues writes the files of an app as they were before there was a values file.
-func (a app) beforeValues(t testing.TB) {
-	t.Helper()
-	apps, err := config.Decode("early.yaml", []byte(a.m.ReadFile(t, "/etc/clusterctl/"+a.name+".yaml")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := apps[0]
-	app.FillValues([]byte(a.m.ReadFile(t, "/etc/clusterctl/"+a.name+".env")))
-	set, err := units.Render(app, units.Target{
-		Systemd: a.m.Systemd(t), Sizing: units.Sizing{Want: a.n, Listed: a.n}, Source: "/etc/clusterctl/" + a.name + ".yaml", Shim: shim,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range set {
-		a.m.WriteFile(t, "/etc/systemd/system/"+f.Path, string(f.Data), 0o644)
-	}
-	a.m.WriteFile(t, "/etc/clusterctl/"+a.name+".yaml", string(config.Encode(app)), 0o644)
-	a.m.Sh(t, "rm /etc/clusterctl/"+a.name+".env && systemctl daemon-reload")
-}
-
-// TestValuesOfProbe: a program that is run once has its variables and secrets, and nothing of them is left.
-func TestValuesOfProbe(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *lab.Machine) {
-		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\nhttp.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+// TestProbeHasValuesAndSecrets: a program that is run once has its variables and secrets, and nothing of them is left.
+func TestProbeHasValuesAndSecrets(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
+		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\n" +
+			"http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
 		m.WriteFile(t, "/srv/probed/probed.py", program, 0o644)
 		setSecret(t, m, "probed", "KEY", "k 1")
-		t.Cleanup(func() { run(t, m, "uninstall", "--yes", "probed") })
+		t.Cleanup(func() { m.Clusterctl(t, "uninstall", "--yes", "probed") })
 		m.WriteFile(t, "/root/env", "# variables\nPORT=8663\nQUOTED=\"a\\\"b\"\n", 0o600)
-		r := m.Try(ctl + " install /srv/probed/probed.py --secret-env KEY --env - < /root/env")
+		r := m.Try(kit.Ctl + " install /srv/probed/probed.py --secret-env KEY --env - < /root/env")
 		if r.Code != 0 || !strings.Contains(r.Stdout, "8663") {
 			t.Fatalf("install: %v", r)
 		}
 		if left := m.Sh(t, "find /run -name '*.probe.env' -o -name 'clusterctl--probe*'"); left != "" {
 			t.Errorf("the probe leaves %s", left)
 		}
-		if got := m.Sh(t, "tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value probed@1)/environ | grep -E '^(KEY|QUOTED)='"); !strings.Contains(got, `QUOTED=a"b`) || !strings.Contains(got, "KEY=k 1") {
+		if got := m.Sh(t, "tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value probed@1)/environ | "+
+			"grep -E '^(KEY|QUOTED)='"); !strings.Contains(got, `QUOTED=a"b`) || !strings.Contains(got, "KEY=k 1") {
 			t.Errorf("the worker has %s", got)
 		}
 	})

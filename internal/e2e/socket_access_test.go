@@ -7,20 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestUnixSocketAccess: a Unix socket is for the workers' user and group, until somebody else is let in; and that changes
 // neither a worker nor the queue of the socket.
 func TestUnixSocketAccess(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		ownDirectorySocket(t, m)
 		const path = "/run/e2e-ux/deep/ux.sock"
-		a := app{m: m, name: "ux", n: 1}
-		t.Cleanup(func() { a.uninstall(t) })
+		a := kit.App{Machine: m, Name: "ux", Instances: 1}
+		t.Cleanup(func() { a.Uninstall(t) })
 		again := func(flags ...string) lab.Result {
 			t.Helper()
-			return must(t, m, slices.Concat([]string{"install", a.name, "-i", "1", "--listen", path, "--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})...)
+			return m.Must(t, slices.Concat([]string{"install", a.Name, "-i", "1", "--listen", path, "--activation", "native",
+				"--settle", "100ms"}, flags, []string{"--", worker})...)
 		}
 		want := func(about, file string, may ...string) {
 			t.Helper()
@@ -28,7 +30,8 @@ func TestUnixSocketAccess(t *testing.T) {
 				t.Errorf("%s: %s, want %s", about, got, file)
 			}
 			for _, user := range []string{"root", "daemon", "www-data", "nobody"} {
-				r := m.Try("setpriv --reuid=" + user + " --regid=$(id -g " + user + ") --clear-groups curl -fsS -m 20 --unix-socket " + path + " http://x/")
+				r := m.Try("setpriv --reuid=" + user + " --regid=$(id -g " + user +
+					") --clear-groups curl -fsS -m 20 --unix-socket " + path + " http://x/")
 				if (r.Code == 0) != slices.Contains(may, user) {
 					t.Errorf("%s: %s: %v", about, user, r)
 				}
@@ -43,25 +46,29 @@ func TestUnixSocketAccess(t *testing.T) {
 			t.Errorf("the directories above: %s", got)
 		}
 
-		pid := m.MainPID(t, a.instance(1))
+		pid := m.MainPID(t, a.Unit(1))
 		again("--run-as", "daemon", "--socket-group", "www-data")
 		want("a group for the web server", "660 daemon:www-data", "root", "daemon", "www-data")
-		m.WriteFile(t, "/opt/e2e/ux.yaml", "name: ux\ncommand: ["+worker+"]\ndirectory: /\nrun-as: daemon\nactivation: native\nready: notify\ndrain: off\ninstances: 1\nlisten: ["+path+"]\nsocket-mode: 0666\n", 0o644)
-		if r := run(t, m, "diff", "-f", "/opt/e2e/ux.yaml"); !strings.Contains(r.Stdout, "-SocketGroup=www-data") || !strings.Contains(r.Stdout, "+SocketMode=0666") {
+		m.WriteFile(t, "/opt/e2e/ux.yaml", "name: ux\ncommand: ["+worker+
+			"]\ndirectory: /\nrun-as: daemon\nactivation: native\nready: notify\ndrain: off\ninstances: 1\nlisten: ["+
+			path+"]\nsocket-mode: 0666\n", 0o644)
+		if r := m.Clusterctl(t, "diff", "-f", "/opt/e2e/ux.yaml"); !strings.Contains(r.Stdout, "-SocketGroup=www-data") ||
+			!strings.Contains(r.Stdout, "+SocketMode=0666") {
 			t.Errorf("diff: %v", r)
 		}
-		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
+		m.Must(t, "apply", "-f", "/opt/e2e/ux.yaml")
 		want("everybody", "666 daemon:daemon", "root", "daemon", "www-data", "nobody")
 		r = again("--run-as", "daemon")
-		if want := path + ": only root, daemon and the group of daemon can connect; for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
+		if want := path + ": only root, daemon and the group of daemon can connect; " +
+			"for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
 			t.Errorf("closed again: %v", r)
 		}
 		want("closed again", "660 daemon:daemon", "root", "daemon")
 		again("--run-as", "daemon", "--socket-group", "www-data")
-		must(t, m, "apply", "-f", "/opt/e2e/ux.yaml")
-		must(t, m, "rollback", a.name)
+		m.Must(t, "apply", "-f", "/opt/e2e/ux.yaml")
+		m.Must(t, "rollback", a.Name)
 		want("back", "660 daemon:www-data", "root", "daemon", "www-data")
-		if got := m.MainPID(t, a.instance(1)); got != pid {
+		if got := m.MainPID(t, a.Unit(1)); got != pid {
 			t.Errorf("the worker was replaced: %d, then %d", pid, got)
 		}
 		// A restart makes the socket again, with the same owner and mode.
@@ -75,45 +82,49 @@ func TestUnixSocketAccess(t *testing.T) {
 		want("a dynamic user", "660 root:root", "root")
 		again("--run-as", "dynamic", "--socket-group", "www-data")
 		want("a dynamic user and a group", "660 root:www-data", "root", "www-data")
-		a.uninstall(t)
+		a.Uninstall(t)
 
 		// The umask of this program lets everybody connect: the install names the flag that does it here.
 		const program = "/opt/e2e/unixown.py"
 		m.CopyIn(t, "testdata/unixown.py", program)
-		own := []string{"install", a.name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
-		if r := must(t, m, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr, "with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") || strings.Contains(r.Stderr, "did not listen") {
+		own := []string{"install", a.Name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
+		if r := m.Must(t, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr,
+			"with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") ||
+			strings.Contains(r.Stderr, "did not listen") {
 			t.Errorf("%v", r)
 		}
 		want("adopted", "660 daemon:daemon", "root", "daemon")
-		must(t, m, append(own, "--socket-mode", "0777", "--", "python3", program, path)...)
+		m.Must(t, append(own, "--socket-mode", "0777", "--", "python3", program, path)...)
 		want("adopted, for everybody", "777 daemon:daemon", "root", "daemon", "www-data", "nobody")
 	})
 }
 
 // ownDirectorySocket: a socket directly in the app's own directory belongs to the workers' user, too. PID 1 would change the
 // owner by a path that this user could turn into a link; the shim follows none.
-func ownDirectorySocket(t *testing.T, m *lab.Machine) {
+func ownDirectorySocket(t *testing.T, m *kit.Machine) {
 	const dir, path = "/srv/uxown", "/srv/uxown/own.sock"
-	a := app{m: m, name: "uxown", n: 1}
+	a := kit.App{Machine: m, Name: "uxown", Instances: 1}
 	m.Sh(t, "mkdir -p "+dir+" && chown daemon "+dir)
-	t.Cleanup(func() { a.uninstall(t); m.Sh(t, "rm -rf "+dir) })
+	t.Cleanup(func() { a.Uninstall(t); m.Sh(t, "rm -rf "+dir) })
 	args := func(flags ...string) []string {
-		return slices.Concat([]string{"install", a.name, "-i", "1", "--cwd", dir, "--run-as", "daemon", "--listen", path, "--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})
+		return slices.Concat([]string{"install", a.Name, "-i", "1", "--cwd", dir, "--run-as", "daemon", "--listen", path,
+			"--activation", "native", "--settle", "100ms"}, flags, []string{"--", worker})
 	}
 	want := func(about, file string) {
 		t.Helper()
-		if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path+"; systemctl cat uxown.socket | grep -c '^Socket[UG]' || true"); got != "socket "+file+"\n0" {
+		if got := m.Sh(t, "stat -c '%F %a %U:%G' "+path+
+			"; systemctl cat uxown.socket | grep -c '^Socket[UG]' || true"); got != "socket "+file+"\n0" {
 			t.Errorf("%s: %s, want %s", about, got, file)
 		}
 	}
-	must(t, m, args()...)
+	m.Must(t, args()...)
 	want("by default", "660 daemon:daemon")
-	pid := m.MainPID(t, a.instance(1))
-	must(t, m, args("--socket-group", "www-data")...)
+	pid := m.MainPID(t, a.Unit(1))
+	m.Must(t, args("--socket-group", "www-data")...)
 	want("a group", "660 daemon:www-data")
-	must(t, m, args("--socket-group", "www-data", "--socket-mode", "0666")...)
+	m.Must(t, args("--socket-group", "www-data", "--socket-mode", "0666")...)
 	want("for everybody", "666 daemon:www-data")
-	if got := m.MainPID(t, a.instance(1)); got != pid {
+	if got := m.MainPID(t, a.Unit(1)); got != pid {
 		t.Errorf("the worker was replaced: %d, then %d", pid, got)
 	}
 	m.Sh(t, "setpriv --reuid=nobody --clear-groups --regid=nogroup curl -fsS -m 20 --unix-socket "+path+" http://x/")
@@ -121,11 +132,12 @@ func ownDirectorySocket(t *testing.T, m *lab.Machine) {
 	want("after a restart", "666 daemon:www-data")
 	// A link, and a file that is none of ours, in the place of the socket.
 	m.Sh(t, "install -m 600 /dev/null /root/secret && mv "+path+" "+path+".real && ln -s /root/secret "+path)
-	if r := m.Try(shim + " own --user=daemon " + path); r.Code == 0 || !strings.Contains(r.Stderr, "it is not a socket of this one name") {
+	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 ||
+		!strings.Contains(r.Stderr, "it is not a socket of this one name") {
 		t.Errorf("a link: %v", r)
 	}
 	m.Sh(t, "ln -f "+path+".real "+path)
-	if r := m.Try(shim + " own --user=nobody " + path); r.Code == 0 {
+	if r := m.Try(kit.Shim + " own --user=nobody " + path); r.Code == 0 {
 		t.Errorf("a second name: %v", r)
 	}
 	if got := m.Sh(t, "stat -c '%a %U' /root/secret; stat -c '%U' "+path+"; rm "+path+".real"); got != "600 root\ndaemon" {

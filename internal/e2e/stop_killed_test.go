@@ -7,41 +7,43 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// deaf is a program that says what it does at its stop signal, and goes on.
-const deaf = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
+// ignoresSIGTERM is a program that says what it does at its stop signal, and goes on.
+const ignoresSIGTERM = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
 // awaitTraps waits until every instance has set its trap: with Type=simple and no time to settle, the shell may not have come
 // so far, and ends at its stop signal like any program.
-func (a app) awaitTraps(t *testing.T) {
+func awaitTraps(t *testing.T, a kit.App) {
 	t.Helper()
-	for _, pid := range a.pids(t) {
-		a.m.Sh(t, fmt.Sprintf("until grep -q '^SigCgt:.*4...$' /proc/%d/status; do sleep 0.02; done", pid))
+	for _, pid := range a.PIDs(t) {
+		a.Machine.Sh(t, fmt.Sprintf("until grep -q '^SigCgt:.*4...$' /proc/%d/status; do sleep 0.02; done", pid))
 	}
 }
 
-func runDeaf(t *testing.T, a app, args ...string) lab.Result {
+func runWhenTrapsAreSet(t *testing.T, a kit.App, args ...string) lab.Result {
 	t.Helper()
-	a.awaitTraps(t)
-	return run(t, a.m, args...)
+	awaitTraps(t, a)
+	return a.Machine.Clusterctl(t, args...)
 }
 
-// killedWords are what an error says of a worker that had to be killed.
-func killedWords(a app, i int) []string {
+// killedWords returns what the error of a worker that had to be killed contains.
+func killedWords(a kit.App, i int) []string {
 	return []string{
-		fmt.Sprintf("%s@%d: did not stop within 2s after SIGTERM; killed (SIGKILL)", a.name, i), "still saving", "--stop-timeout",
+		fmt.Sprintf("%s@%d: did not stop within 2s after SIGTERM; killed (SIGKILL)", a.Name, i), "still saving", "--stop-timeout",
 	}
 }
 
-// TestStopThatEndsInSIGKILL: a worker that does not end by itself is named, with its reason and its last words, and the exit
-// status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
-func TestStopThatEndsInSIGKILL(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+// TestStopOfWorkerThatIgnoresSIGTERM: a worker that does not end by itself is named, with its reason and its last words, and
+// the exit status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
+func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/deaf"
-		m.WriteFile(t, program, deaf, 0o755)
+		m.WriteFile(t, program, ignoresSIGTERM, 0o755)
 		for _, kind := range []struct {
 			name  string
 			flags []string
@@ -49,73 +51,75 @@ func TestStopThatEndsInSIGKILL(t *testing.T) {
 			{"deaf-alone", []string{"--no-listen"}},
 			{"deaf-once", []string{"--no-listen", "--restart", "no"}},
 		} {
-			a := app{m: m, name: kind.name, n: 3}
-			t.Cleanup(func() { a.uninstall(t) })
-			must(t, m, append(append([]string{"install", a.name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...), "--", program)...)
-			before := a.pids(t)
+			a := kit.App{Machine: m, Name: kind.name, Instances: 3}
+			t.Cleanup(func() { a.Uninstall(t) })
+			m.Must(t, append(append([]string{"install", a.Name, "-i", "3", "--settle", "0s", "--stop-timeout", "2s"}, kind.flags...),
+				"--", program)...)
+			before := a.PIDs(t)
 
-			r := runDeaf(t, a, "reload", a.name, "--settle", "0s", "--json")
-			wantKilled(t, r, append(killedWords(a, 1), "2 instances were not touched", "reload "+a.name+" --force")...)
+			r := runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--json")
+			wantKilled(t, r, append(killedWords(a, 1), "2 instances were not touched", "reload "+a.Name+" --force")...)
 			wantJSON(t, "reload", r, `"ok": false`, `"killed": true`)
-			if now := a.pids(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
+			if now := a.PIDs(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
 				t.Errorf("the reload does not end with the first instance: %v, then %v", before, now)
 			}
-			a.awaitTraps(t)
-			if r := m.Try("systemctl reload " + a.name); r.Code == 0 {
+			awaitTraps(t, a)
+			if r := m.Try("systemctl reload " + a.Name); r.Code == 0 {
 				t.Error("systemctl reload succeeds, and an instance was killed")
 			}
-			r = runDeaf(t, a, "reload", a.name, "--settle", "0s", "--force")
+			r = runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--force")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 3)...)...)
-			wantKilled(t, runDeaf(t, a, "restart", a.name+"@2"), killedWords(a, 2)...)
-			wantKilled(t, runDeaf(t, a, "scale", a.name, "2"), killedWords(a, 3)...)
-			a.n = 2
-			r = runDeaf(t, a, "restart", a.name, "--settle", "0s", "--json")
+			wantKilled(t, runWhenTrapsAreSet(t, a, "restart", a.Name+"@2"), killedWords(a, 2)...)
+			wantKilled(t, runWhenTrapsAreSet(t, a, "scale", a.Name, "2"), killedWords(a, 3)...)
+			a.Instances = 2
+			r = runWhenTrapsAreSet(t, a, "restart", a.Name, "--settle", "0s", "--json")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "restart", r, `"killed": true`, `"outcome": "reloaded"`)
-			r = runDeaf(t, a, "stop", a.name, "--json")
+			r = runWhenTrapsAreSet(t, a, "stop", a.Name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "stop", r, `"killed": true`, `"outcome": "stopped"`)
-			if r := run(t, m, "stop", a.name); r.Code != 0 {
+			if r := m.Clusterctl(t, "stop", a.Name); r.Code != 0 {
 				t.Errorf("a stop of what is down fails: %v", r)
 			}
-			must(t, m, "start", a.name, "--settle", "0s")
-			r = runDeaf(t, a, "uninstall", "--yes", a.name, "--json")
-			wantKilled(t, r, append(killedWords(a, 1), a.name+" is gone")...)
+			m.Must(t, "start", a.Name, "--settle", "0s")
+			r = runWhenTrapsAreSet(t, a, "uninstall", "--yes", a.Name, "--json")
+			wantKilled(t, r, append(killedWords(a, 1), a.Name+" is gone")...)
 			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
-			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.name) {
+			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.Name) {
 				t.Errorf("failed units stay: %s", left)
 			}
 		}
 	})
 }
 
-// TestUpdateOfADeafWorker: an update whose first worker had to be killed is taken back, and --force finishes it.
-func TestUpdateOfADeafWorker(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+// TestUpdateOfWorkerThatIgnoresSIGTERM: an update whose first worker had to be killed is taken back, and --force finishes it.
+func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/deaf"
-		m.WriteFile(t, program, deaf, 0o755)
-		a := app{m: m, name: "deaf-update", n: 2}
-		t.Cleanup(func() { run(t, m, "uninstall", "--yes", a.name) })
+		m.WriteFile(t, program, ignoresSIGTERM, 0o755)
+		a := kit.App{Machine: m, Name: "deaf-update", Instances: 2}
+		t.Cleanup(func() { m.Clusterctl(t, "uninstall", "--yes", a.Name) })
 		install := func(more ...string) lab.Result {
-			return run(t, m, append([]string{"install", a.name, "-i", "2", "--settle", "0s", "--stop-timeout", "2s", "--no-listen"}, append(more, "--", program)...)...)
+			return m.Clusterctl(t, append([]string{"install", a.Name, "-i", "2", "--settle", "0s", "--stop-timeout", "2s",
+				"--no-listen"}, append(more, "--", program)...)...)
 		}
 		if r := install(); r.Code != 0 {
 			t.Fatal(r)
 		}
-		before := a.pids(t)
-		a.awaitTraps(t)
+		before := a.PIDs(t)
+		awaitTraps(t, a)
 		wantKilled(t, install("--env", "A=1"), append(killedWords(a, 1), "putting everything back", "--force")...)
-		if now := a.pids(t); now[1] != before[1] {
+		if now := a.PIDs(t); now[1] != before[1] {
 			t.Error("the second instance was touched")
 		}
-		a.awaitTraps(t)
+		awaitTraps(t, a)
 		wantKilled(t, install("--env", "A=1", "--force"), append(killedWords(a, 1), killedWords(a, 2)...)...)
-		if environ := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", a.pids(t)[1])); !strings.Contains(environ, "A=1") {
+		if environ := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", a.PIDs(t)[1])); !strings.Contains(environ, "A=1") {
 			t.Errorf("--force has not finished the update:\n%s", environ)
 		}
 		// Of one instance there is nothing left to spare.
-		must(t, m, "start", a.name, "--settle", "0s")
-		wantKilled(t, runDeaf(t, a, "scale", a.name, "1"), killedWords(a, 2)...)
+		m.Must(t, "start", a.Name, "--settle", "0s")
+		wantKilled(t, runWhenTrapsAreSet(t, a, "scale", a.Name, "1"), killedWords(a, 2)...)
 	})
 }
 

@@ -7,15 +7,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestStatusOfAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is a crash
-// with the same status, which is counted and followed by a restart.
-func TestStatusOfAStop(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+// TestExitStatusAfterAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is
+// a crash with the same status, which is counted and followed by a restart.
+func TestExitStatusAfterAStop(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const crash = "/srv/crash-status"
-		b := dialBus(t, m)
+		b := kit.DialBus(t, m)
 		for _, c := range []struct {
 			name, signal string
 			status       int
@@ -32,24 +33,25 @@ while not os.path.exists(%q):
     time.sleep(0.05)
 sys.exit(%[2]d)
 `, c.signal, c.status, crash), 0o755)
-			a := app{m: m, name: c.name, n: 2}
+			a := kit.App{Machine: m, Name: c.name, Instances: 2}
 			t.Cleanup(func() {
-				a.uninstall(t)
+				a.Uninstall(t)
 				m.Sh(t, "rm -rf "+crash+" "+program+" /etc/systemd/system/"+c.name+"@.service.d; systemctl daemon-reload")
 			})
-			must(t, m, append(append([]string{"install", c.name, "-i", "2", "--settle", "200ms", "--no-listen"}, c.flags...), "--", program)...)
+			m.Must(t, append(append([]string{"install", c.name, "-i", "2", "--settle", "200ms", "--no-listen"}, c.flags...),
+				"--", program)...)
 			m.WriteFile(t, "/etc/systemd/system/"+c.name+"@.service.d/signal.conf", "[Service]\nKillSignal=SIG"+c.signal+"\n", 0o644)
 			m.Sh(t, "systemctl daemon-reload")
 
 			m.Sh(t, "systemctl stop "+c.name)
-			b.await(t, "all is stopped", func(s status) bool { return s.active == "inactive" }, a.instances()...)
+			b.Await(t, "all is stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Units()...)
 			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(failed, c.name) {
 				t.Errorf("after a stop:\n%s", failed)
 			}
-			if got := m.Sh(t, "systemctl show -p ExecMainStatus --value "+a.instance(1)); got != fmt.Sprint(c.status) {
+			if got := m.Sh(t, "systemctl show -p ExecMainStatus --value "+a.Unit(1)); got != fmt.Sprint(c.status) {
 				t.Errorf("the program has ended with status %s, so this tests nothing", got)
 			}
-			for _, i := range see(t, m, c.name)[0].Instances {
+			for _, i := range listApps(t, m, c.name)[0].Instances {
 				if i.State != "stopped" || i.Problem != "" {
 					t.Errorf("%+v", i)
 				}
@@ -57,12 +59,13 @@ sys.exit(%[2]d)
 
 			m.Sh(t, "systemctl start "+c.name)
 			m.WriteFile(t, crash, "", 0o644)
-			b.await(t, "it is started again and again", func(s status) bool { return s.nRestarts > 2 }, a.instances()...)
-			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") || !strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
+			b.Await(t, "it is started again and again", func(s kit.Status) bool { return s.Restarts > 2 }, a.Units()...)
+			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") ||
+				!strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
 				t.Errorf("the backoff has not counted the crashes:\n%s", runs)
 			}
 			m.Sh(t, "rm "+crash)
-			b.await(t, "it is back", running, a.instances()...)
+			b.Await(t, "it is back", kit.Status.IsActive, a.Units()...)
 		}
 	})
 }

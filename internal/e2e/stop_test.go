@@ -6,22 +6,23 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestStopStaysStopped stops an app ten times while clients go on asking: a request that waits in the socket must not
+// TestStoppedAppStaysStopped stops an app ten times while clients go on asking: a request that waits in the socket must not
 // start it again (facts: systemd 0, 4).
-func TestStopStaysStopped(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "stop", 3, 8110, "--", goWorker)
-		b := dialBus(t, m)
-		run := load.Start(t, m, load.Options{URL: a.url, Conns: 16, Rate: rate})
+func TestStoppedAppStaysStopped(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "stop", 3, 8110, "--", goWorker)
+		b := kit.DialBus(t, m)
+		run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 16, Rate: rate})
 		for range 10 {
-			m.Sh(t, "systemctl stop "+a.name)
-			a.wantDown(t, b)
-			m.Sh(t, "systemctl start "+a.name)
-			a.wantUp(t)
+			m.Sh(t, "systemctl stop "+a.Name)
+			a.WantDown(t, b)
+			m.Sh(t, "systemctl start "+a.Name)
+			a.WantUp(t)
 			if t.Failed() {
 				break
 			}
@@ -37,27 +38,27 @@ func TestStopStaysStopped(t *testing.T) {
 
 // TestStopByClusterctl is the same through our own commands, which also know single instances.
 func TestStopByClusterctl(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "stop-ctl", 3, 8111, "--", goWorker)
-		b := dialBus(t, m)
-		run := load.Start(t, m, load.Options{URL: a.url, Rate: rate})
-		must(t, m, "stop", a.name)
-		wantState(t, m, "inactive", append(a.instances(), a.service(), a.socket())...) // at once: this stop waits for all
-		a.wantDown(t, b)
-		must(t, m, "stop", a.name) // again: nothing to do is no error
-		must(t, m, "start", a.name)
-		a.wantUp(t)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "stop-ctl", 3, 8111, "--", goWorker)
+		b := kit.DialBus(t, m)
+		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
+		m.Must(t, "stop", a.Name)
+		m.WantState(t, "inactive", append(a.Units(), a.Service(), a.Socket())...) // at once: this stop waits for all
+		a.WantDown(t, b)
+		m.Must(t, "stop", a.Name) // again, when it is stopped already
+		m.Must(t, "start", a.Name)
+		a.WantUp(t)
 		run.Stop()
 
-		run = load.Start(t, m, load.Options{URL: a.url, Rate: rate})
-		must(t, m, "stop", a.name+"@2")
-		wantState(t, m, "inactive", a.instance(2))
-		wantState(t, m, "active", a.socket(), a.instance(1), a.instance(3))
-		must(t, m, "start", a.name+"@2")
-		a.wantUp(t)
-		before := a.pids(t)
-		must(t, m, "restart", a.name)
-		for i, pid := range a.pids(t) {
+		run = load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
+		m.Must(t, "stop", a.Name+"@2")
+		m.WantState(t, "inactive", a.Unit(2))
+		m.WantState(t, "active", a.Socket(), a.Unit(1), a.Unit(3))
+		m.Must(t, "start", a.Name+"@2")
+		a.WantUp(t)
+		before := a.PIDs(t)
+		m.Must(t, "restart", a.Name)
+		for i, pid := range a.PIDs(t) {
 			if slices.Contains(before, pid) {
 				t.Errorf("instance %d was not restarted", i+1)
 			}
@@ -67,40 +68,35 @@ func TestStopByClusterctl(t *testing.T) {
 		if r.Failed() > 0 {
 			t.Error("a restart of all at once leaves the port open, and the worker drains: no request may fail")
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 	})
 }
 
 // TestReboot reboots the machine: the app runs again, with as many instances.
 func TestReboot(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			equip(t, m)
-			a := install(t, m, "reboot", 3, 8112, "--", goWorker)
-			stopped := install(t, m, "reboot-stopped", 2, 8113, "--", goWorker)
-			must(t, m, "stop", stopped.name)
-			m.Reboot(t)
-			a.wantUp(t)
-			a.wantNonblocking(t, "after the boot")
-			// "stop" says until the next start or boot.
-			stopped.wantUp(t)
-			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); failed != "" {
-				t.Errorf("failed units after the boot:\n%s", failed)
-			}
-		})
-	}
+	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "reboot", 3, 8112, "--", goWorker)
+		stopped := kit.InstallNative(t, m, "reboot-stopped", 2, 8113, "--", goWorker)
+		m.Must(t, "stop", stopped.Name)
+		m.Reboot(t)
+		a.WantUp(t)
+		wantNonblocking(t, a, "after the boot")
+		// "stop" says until the next start or boot.
+		stopped.WantUp(t)
+		if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); failed != "" {
+			t.Errorf("failed units after the boot:\n%s", failed)
+		}
+	})
 }
 
 // TestStartWhileStopping starts an app whose instances still drain, as "systemctl stop app; systemctl start app" does.
 func TestStartWhileStopping(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "stop-start", 3, 8114, "--", goWorker)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "stop-start", 3, 8114, "--", goWorker)
 		for range 3 {
-			slow := load.Start(t, m, load.Options{URL: a.url + "slow?ms=500", Conns: 3, Requests: 3})
-			m.Sh(t, "systemctl stop "+a.name+"; systemctl start "+a.name)
-			a.wantUp(t)
+			slow := load.Start(t, m, load.Options{URL: a.URL("/slow?ms=500"), Conns: 3, Requests: 3})
+			m.Sh(t, "systemctl stop "+a.Name+"; systemctl start "+a.Name)
+			a.WantUp(t)
 			slow.Wait()
 		}
 	})

@@ -7,81 +7,89 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// secured are the releases on which hostile workers are tried: the oldest form of the mechanisms that matters, and the newest.
-func secured() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
+// hardenedReleases returns the releases on which hostile workers are tried: the ones with the oldest and the newest form of
+// the mechanisms.
+func hardenedReleases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// own makes a directory of the user daemon, who is the worker of these tests, and removes it with the test.
-func own(t testing.TB, m *lab.Machine, dir string) {
+// makeOwnedByDaemon makes a directory of the user daemon, who is the worker of these tests, and removes it with the test.
+func makeOwnedByDaemon(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	m.Sh(t, "mkdir -p "+dir+" && chown daemon:daemon "+dir)
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
 }
 
 // asDaemon runs a script as the user of the worker, outside of the sandbox.
-func asDaemon(m *lab.Machine, script string) lab.Result {
+func asDaemon(m *kit.Machine, script string) lab.Result {
 	return m.Try("setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '" + script + "'")
 }
 
-// inside runs a script as the user daemon in the mount namespace of a unit's main process.
-func inside(t testing.TB, m *lab.Machine, unit, script string) lab.Result {
+// runInUnit runs a script as the user daemon in the mount namespace of a unit's main process.
+func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 	t.Helper()
-	return m.Try(fmt.Sprintf("nsenter -t %d -m -- setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '%s'", m.MainPID(t, unit), script))
+	return m.Try(fmt.Sprintf("nsenter -t %d -m -- setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '%s'",
+		m.MainPID(t, unit), script))
 }
 
 // TestEnvFileOfTheWorker: an environment file that the worker may replace works as it does anywhere, and it never shows the
 // worker what root alone may read.
 func TestEnvFileOfTheWorker(t *testing.T) {
-	on(t, secured(), func(t *testing.T, m *lab.Machine) {
-		own(t, m, "/srv/h1")
-		m.Sh(t, "mkdir -p /root/.aws && printf '[default]\naws_secret_access_key = s3cret\n' >/root/.aws/credentials; printf 'DB_PASSWORD=s3cret\n' >/etc/h1-other.env; chmod 600 /etc/h1-other.env /root/.aws/credentials")
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/h1")
+		m.Sh(t, "mkdir -p /root/.aws && printf '[default]\naws_secret_access_key = s3cret\n' >/root/.aws/credentials; "+
+			"printf 'DB_PASSWORD=s3cret\n' >/etc/h1-other.env; chmod 600 /etc/h1-other.env /root/.aws/credentials")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/.aws /etc/h1-other.env /etc/h1-root.env") })
 		m.WriteFile(t, "/etc/h1-root.env", "FROM=root\nROOT=1\n", 0o600)
 		m.WriteFile(t, "/srv/h1/.env", "FROM=worker\nGREETING=\"hello $x\"\n", 0o644)
 		m.Sh(t, "chown daemon /srv/h1/.env")
-		a := install(t, m, "h1", 1, 8651, "--cwd", "/srv/h1", "--env", "FROM=unit", "--env-file", "/etc/h1-root.env", "--env-file", "/srv/h1/.env", "--env-file=-/srv/h1/none", "--", worker)
-		about := askAbout(t, m, a.url+"about")
+		a := kit.InstallNative(t, m, "h1", 1, 8651, "--cwd", "/srv/h1", "--env", "FROM=unit", "--env-file", "/etc/h1-root.env",
+			"--env-file", "/srv/h1/.env", "--env-file=-/srv/h1/none", "--", worker)
+		about := askAbout(t, m, a.URL("/about"))
 		for _, want := range []string{"FROM=worker", "GREETING=hello $x", "ROOT=1", "INSTANCE=1"} {
 			if !strings.Contains("\n"+strings.Join(about.Env, "\n")+"\n", "\n"+want+"\n") {
 				t.Errorf("%s is not in the environment: %q", want, about.Env)
 			}
 		}
 		unit := m.ReadFile(t, "/etc/systemd/system/h1@.service")
-		if strings.Contains(unit, "EnvironmentFile=/srv") || !strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
+		if strings.Contains(unit, "EnvironmentFile=/srv") ||
+			!strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
 			t.Errorf("PID 1 reads a file that the worker may change:\n%s", unit)
 		}
-		if r := must(t, m, "env", a.name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {
+		if r := m.Must(t, "env", a.Name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {
 			t.Errorf("env: %v", r)
 		}
 		for _, secret := range []string{"/etc/h1-other.env", "/root/.aws/credentials"} {
-			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 || strings.Contains(r.Stdout, "s3cret") {
+			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 ||
+				strings.Contains(r.Stdout, "s3cret") {
 				t.Fatalf("the test is not what it seems: %v", r)
 			}
 			m.Try("systemctl restart h1@1")
 			m.AwaitJournal(t, "reading the environment file", "-u", "h1@1", "--since", "-30s")
-			if got := m.Sh(t, "for f in /proc/[0-9]*/environ; do tr '\\0' '\\n' <$f; done 2>/dev/null | grep -c s3cret || :"); strings.TrimSpace(got) != "0" {
+			if got := m.Sh(t, "for f in /proc/[0-9]*/environ; do tr '\\0' '\\n' <$f; "+
+				"done 2>/dev/null | grep -c s3cret || :"); strings.TrimSpace(got) != "0" {
 				t.Errorf("%s has come into an environment", secret)
 			}
 			asDaemon(m, "cd /srv/h1 && rm .env && echo FROM=worker >.env")
 		}
-		must(t, m, "reload", a.name)
-		a.wantUp(t)
+		m.Must(t, "reload", a.Name)
+		a.WantUp(t)
 	})
 }
 
 // TestEnvFileOfRoot: workers of root cannot have PID 1 read what the sandbox hides from them.
 func TestEnvFileOfRoot(t *testing.T) {
-	on(t, secured(), func(t *testing.T, m *lab.Machine) {
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
-		a := install(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
-		if r := m.Try(fmt.Sprintf("nsenter -t %d -m -- ln -s /root/h1r.env /srv/h1r/.env", m.MainPID(t, a.instance(1)))); r.Code != 0 {
+		a := kit.InstallNative(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
+		if r := m.Try(fmt.Sprintf("nsenter -t %d -m -- ln -s /root/h1r.env /srv/h1r/.env", m.MainPID(t, a.Unit(1)))); r.Code != 0 {
 			t.Fatalf("the test is not what it seems: %v", r)
 		}
-		must(t, m, "reload", a.name)
-		if env := strings.Join(askAbout(t, m, a.url+"about").Env, "\n"); strings.Contains(env, "s3cret") {
+		m.Must(t, "reload", a.Name)
+		if env := strings.Join(askAbout(t, m, a.URL("/about")).Env, "\n"); strings.Contains(env, "s3cret") {
 			t.Errorf("PID 1 has read the file: %s", env)
 		}
 	})
@@ -89,8 +97,8 @@ func TestEnvFileOfRoot(t *testing.T) {
 
 // TestEnvFileOfAnAdoptedApp: the .env beside an unmodified program says which port it takes, in the probe too.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		own(t, m, "/srv/adopted")
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/adopted")
 		m.WriteFile(t, "/srv/adopted/server.py", `import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -101,56 +109,61 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 `, 0o644)
 		m.WriteFile(t, "/srv/adopted/.env", "PORT=8653\nGREETING='hello there'\n", 0o600)
 		m.Sh(t, "chown daemon /srv/adopted/.env /srv/adopted/server.py")
-		t.Cleanup(func() { app{m: m, name: "adopted"}.uninstall(t) })
-		r := must(t, m, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env", "--env", "FOO=a b", "--settle", "200ms")
+		t.Cleanup(func() { kit.App{Machine: m, Name: "adopted"}.Uninstall(t) })
+		r := m.Must(t, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env",
+			"--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
 			t.Errorf("install does not say who reads the file: %v", r)
 		}
-		if got := m.Sh(t, "curl -fsS http://127.0.0.1:8653/"); got != "hello there" {
+		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "hello there" {
 			t.Errorf("answer %q", got)
 		}
 		// A scale and a rollback render the same, and the source keeps the decision.
-		if source := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(source, "worker-env-files:\n  - /srv/adopted/.env\n") {
+		if source := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(source,
+			"worker-env-files:\n  - /srv/adopted/.env\n") {
 			t.Errorf("the source:\n%s", source)
 		}
-		must(t, m, "scale", "adopted", "1")
-		if r := must(t, m, "diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "adopted") {
+		m.Must(t, "scale", "adopted", "1")
+		if r := m.Must(t, "diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "adopted") {
 			t.Errorf("there is a difference to ourselves: %v", r)
 		}
 		m.Sh(t, "echo GREETING=changed >>/srv/adopted/.env")
-		must(t, m, "reload", "adopted")
-		if got := m.Sh(t, "curl -fsS http://127.0.0.1:8653/"); got != "changed" {
+		m.Must(t, "reload", "adopted")
+		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "changed" {
 			t.Errorf("answer %q after a reload", got)
 		}
 		// An app of an older clusterctl, which had PID 1 read every file: a reload says how to go on.
 		m.Sh(t, "sed -i s/^worker-env-files/env-files/ /etc/clusterctl/adopted.yaml")
-		r = run(t, m, "reload", "adopted")
+		r = m.Clusterctl(t, "reload", "adopted")
 		if r.Code != notReached {
 			t.Errorf("a reload of an older app: %v", r)
 		}
-		wantError(t, r.Stderr, `the environment file "/srv/adopted/.env" is read as root`, hint+"sudo clusterctl apply -f /etc/clusterctl/adopted.yaml")
-		must(t, m, "apply", "-f", "/etc/clusterctl/adopted.yaml")
-		must(t, m, "reload", "adopted")
+		wantError(t, r.Stderr, `the environment file "/srv/adopted/.env" is read as root`,
+			hint+"sudo clusterctl apply -f /etc/clusterctl/adopted.yaml")
+		m.Must(t, "apply", "-f", "/etc/clusterctl/adopted.yaml")
+		m.Must(t, "reload", "adopted")
 	})
 }
 
 // TestUntrustedConfig: a clusterctl.yaml that the worker may write gives the app no more rights, whoever applies it.
 func TestUntrustedConfig(t *testing.T) {
-	on(t, secured(), func(t *testing.T, m *lab.Machine) {
-		own(t, m, "/srv/h3")
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/h3")
 		describe := func(runAs, sandbox string) string {
-			return "name: h3\ncommand: [" + worker + "]\ndirectory: /srv/h3\nlisten: 8652\nactivation: native\nready: notify\ninstances: 1\nrun-as: " + runAs + "\nsandbox: " + sandbox + "\n"
+			return "name: h3\ncommand: [" + worker +
+				"]\ndirectory: /srv/h3\nlisten: 8652\nactivation: native\nready: notify\ninstances: 1\nrun-as: " +
+				runAs + "\nsandbox: " + sandbox + "\n"
 		}
 		write := func(text string) {
 			t.Helper()
 			m.WriteFile(t, "/srv/h3/clusterctl.yaml", text, 0o644)
 			m.Sh(t, "chown daemon /srv/h3/clusterctl.yaml")
 		}
-		a := app{m: m, name: "h3", n: 1, url: "http://127.0.0.1:8652/"}
-		t.Cleanup(func() { a.uninstall(t) })
+		a := kit.App{Machine: m, Name: "h3", Instances: 1, Port: 8652}
+		t.Cleanup(func() { a.Uninstall(t) })
 		apply := []string{"apply", "-f", "/srv/h3/clusterctl.yaml", "--settle", "100ms"}
 		write(describe("root", "off"))
-		r := run(t, m, apply...)
+		r := m.Clusterctl(t, apply...)
 		if r.Code != notAllowed {
 			t.Errorf("a new app as root: %v", r)
 		}
@@ -159,57 +172,64 @@ func TestUntrustedConfig(t *testing.T) {
 			t.Error("a refused app is there")
 		}
 		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
-		if r := run(t, m, apply...); r.Code != notAllowed || !strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
+		if r := m.Clusterctl(t, apply...); r.Code != notAllowed ||
+			!strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
 			t.Errorf("a new app in another group, on a port of root's: %v", r)
 		}
 		write(describe("daemon", "default"))
-		must(t, m, apply...)
-		pid := m.MainPID(t, a.instance(1))
+		m.Must(t, apply...)
+		pid := m.MainPID(t, a.Unit(1))
 
 		// From inside the file cannot be changed at all; from outside it is the user's.
-		if r := inside(t, m, a.instance(1), "cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && ! rm -f clusterctl.yaml"); r.Code != 0 {
+		if r := runInUnit(t, m, a.Unit(1),
+			"cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && "+
+				"! rm -f clusterctl.yaml"); r.Code != 0 {
 			t.Errorf("the worker can change clusterctl.yaml: %v", r)
 		}
-		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml >.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
+		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml "+
+			">.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
 			t.Fatalf("the test is not what it seems: %v", r)
 		}
 		for _, more := range [][]string{nil, {"--yes"}, {"--force"}} {
-			if r := run(t, m, append(apply, more...)...); r.Code != notAllowed || !strings.Contains(r.Stderr, "run-as: daemon -> root") {
+			if r := m.Clusterctl(t, append(apply, more...)...); r.Code != notAllowed ||
+				!strings.Contains(r.Stderr, "run-as: daemon -> root") {
 				t.Errorf("apply %q: %v", more, r)
 			}
 		}
-		if now := m.MainPID(t, a.instance(1)); now != pid {
+		if now := m.MainPID(t, a.Unit(1)); now != pid {
 			t.Error("the app was touched")
 		}
 
 		// What root alone may write needs a yes.
 		m.Sh(t, "chown -R root:root /srv/h3")
-		r = run(t, m, apply...)
+		r = m.Clusterctl(t, apply...)
 		if r.Code != usage {
 			t.Errorf("without a terminal: %v", r)
 		}
 		wantError(t, r.Stderr, "run-as: daemon -> root", "sandbox: default -> off", hint, "--yes")
-		if r := must(t, m, append(apply, "--yes")...); !strings.Contains(r.Stderr, "h3: run-as: daemon -> root; sandbox: default -> off\n") {
+		if r := m.Must(t, append(apply, "--yes")...); !strings.Contains(r.Stderr, "h3: run-as: daemon -> root; sandbox: default -> off\n") {
 			t.Errorf("apply --yes does not say what it gives: %v", r)
 		}
-		if about := askAbout(t, m, a.url+"about"); about.UID != 0 {
+		if about := askAbout(t, m, a.URL("/about")); about.UID != 0 {
 			t.Errorf("uid %d", about.UID)
 		}
-		must(t, m, "rollback", a.name, "--settle", "100ms")
-		if about := askAbout(t, m, a.url+"about"); about.UID != 1 {
+		m.Must(t, "rollback", a.Name, "--settle", "100ms")
+		if about := askAbout(t, m, a.URL("/about")); about.UID != 1 {
 			t.Errorf("uid %d after a rollback", about.UID)
 		}
-		if r := run(t, m, "rollback", a.name); r.Code != usage || !strings.Contains(r.Stderr, "run-as: daemon -> root") {
+		if r := m.Clusterctl(t, "rollback", a.Name); r.Code != usage || !strings.Contains(r.Stderr, "run-as: daemon -> root") {
 			t.Errorf("a rollback to root: %v", r)
 		}
 	})
 }
 
-// TestProgramsOfRoot: what runs as root must be root's, with all that is around it.
-func TestProgramsOfRoot(t *testing.T) {
-	on(t, secured(), func(t *testing.T, m *lab.Machine) {
-		own(t, m, "/srv/root-app")
-		m.Sh(t, "cp /bin/sleep /tmp/anyone && chmod 777 /tmp/anyone && chown nobody /tmp/anyone; cp /bin/sleep /srv/root-app/sleep; mkdir -m 777 /srv/wide; printf '#!/bin/sh\nexec sleep inf\n' >/srv/wide/run.sh; chmod 755 /srv/wide/run.sh")
+// TestRootRunsOnlyProgramsOfRoot: what runs as root must be root's, with all that is around it.
+func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
+	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/root-app")
+		m.Sh(t, "cp /bin/sleep /tmp/anyone && chmod 777 /tmp/anyone && chown nobody /tmp/anyone; "+
+			"cp /bin/sleep /srv/root-app/sleep; mkdir -m 777 /srv/wide; printf '#!/bin/sh\nexec sleep inf\n"+
+			"' >/srv/wide/run.sh; chmod 755 /srv/wide/run.sh")
 		t.Cleanup(func() { m.Sh(t, "rm -r /tmp/anyone /srv/wide") })
 		for _, tt := range []struct {
 			args []string
@@ -220,58 +240,67 @@ func TestProgramsOfRoot(t *testing.T) {
 			{[]string{"--", "/bin/sh", "/srv/wide/run.sh"}, "everybody may write /srv/wide"},
 			{[]string{"--cwd", "/srv/root-app", "--", "/bin/sleep", "inf"}, "user daemon owns /srv/root-app"},
 		} {
-			r := run(t, m, append([]string{"install", "rooted", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off"}, tt.args...)...)
+			r := m.Clusterctl(t, append([]string{"install", "rooted", "-i", "1", "--no-listen", "--activation", "native",
+				"--run-as", "root", "--sandbox", "off"}, tt.args...)...)
 			if r.Code != failed || !strings.Contains(r.Stderr, tt.want) || !strings.Contains(r.Stderr, hint) {
 				t.Errorf("%q: %v", tt.args, r)
-				app{m: m, name: "rooted"}.uninstall(t)
+				kit.App{Machine: m, Name: "rooted"}.Uninstall(t)
 			}
 		}
-		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has changed.
-		installed(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon", "--", "/srv/root-app/sleep", "inf")
-		must(t, m, "reload", "rooted")
+		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has
+		// changed.
+		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon",
+			"--", "/srv/root-app/sleep", "inf")
+		m.Must(t, "reload", "rooted")
 		m.Sh(t, "chmod o+w /srv/root-app/sleep")
-		r := run(t, m, "reload", "rooted")
+		r := m.Clusterctl(t, "reload", "rooted")
 		if r.Code != notReached || !strings.Contains(r.Stderr, "everybody may write /srv/root-app/sleep") {
 			t.Errorf("a reload of what everybody may write: %v", r)
 		}
 		if r := m.Try("systemctl reload rooted"); r.Code == 0 {
 			t.Error("systemctl reload runs what everybody may write")
 		}
-		if r := must(t, m, "show", "rooted"); !strings.Contains(r.Stdout, "program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
+		if r := m.Must(t, "show", "rooted"); !strings.Contains(r.Stdout,
+			"program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
 			t.Errorf("show: %v", r)
 		}
-		if r := must(t, m, "show", "rooted", "--json"); !strings.Contains(r.Stdout, `"unsafePaths"`) {
+		if r := m.Must(t, "show", "rooted", "--json"); !strings.Contains(r.Stdout, `"unsafePaths"`) {
 			t.Errorf("show --json: %v", r)
 		}
 		m.Sh(t, "chmod o-w /srv/root-app/sleep")
-		must(t, m, "reload", "rooted")
+		m.Must(t, "reload", "rooted")
 	})
 }
 
-// TestPathsOfOthers: directories that root's systemd mounts or makes sockets in.
-func TestPathsOfOthers(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		own(t, m, "/srv/paths")
-		m.Sh(t, "mkdir -p /srv/paths/run /srv/paths/data && chown daemon /srv/paths/run /srv/paths/data; mkdir -p -m 777 /srv/wide2; mkdir -p /srv/wide2/data")
+// TestPathsOfOtherUsersAreRefused: directories that root's systemd mounts or makes sockets in.
+func TestPathsOfOtherUsersAreRefused(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/paths")
+		m.Sh(t, "mkdir -p /srv/paths/run /srv/paths/data && chown daemon /srv/paths/run /srv/paths/data; "+
+			"mkdir -p -m 777 /srv/wide2; mkdir -p /srv/wide2/data")
 		t.Cleanup(func() { m.Sh(t, "rm -r /srv/wide2") })
 		install := func(more ...string) lab.Result {
-			return run(t, m, append([]string{"install", "paths", "-i", "1", "--activation", "native", "--settle", "100ms", "--cwd", "/srv/paths"}, more...)...)
+			return m.Clusterctl(t, append([]string{"install", "paths", "-i", "1", "--activation", "native",
+				"--settle", "100ms", "--cwd", "/srv/paths"}, more...)...)
 		}
 		for _, tt := range []struct {
 			args       []string
 			want, hint string
 		}{
-			{[]string{"--no-listen", "--rw", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2", "chmod o-w /srv/wide2"},
+			{[]string{"--no-listen", "--rw", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2",
+				"chmod o-w /srv/wide2"},
 			{[]string{"--listen", "/srv/paths/run/x.sock", "--", worker}, "user daemon owns /srv/paths", "--listen /run/paths/x.sock"},
 			{[]string{"--listen", "/srv/wide2/data/x.sock", "--", worker}, "everybody may write /srv/wide2", "--listen /run/paths/x.sock"},
-			{[]string{"--no-listen", "--cwd", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2", "chmod o-w /srv/wide2"},
+			{[]string{"--no-listen", "--cwd", "/srv/wide2/data", "--", "/bin/sleep", "inf"}, "everybody may write /srv/wide2",
+				"chmod o-w /srv/wide2"},
 		} {
-			if r := install(tt.args...); r.Code != failed || !strings.Contains(r.Stderr, tt.want) || !strings.Contains(r.Stderr, hint+tt.hint) {
+			if r := install(tt.args...); r.Code != failed || !strings.Contains(r.Stderr, tt.want) ||
+				!strings.Contains(r.Stderr, hint+tt.hint) {
 				t.Errorf("%q: %v", tt.args, r)
-				app{m: m, name: "paths"}.uninstall(t)
+				kit.App{Machine: m, Name: "paths"}.Uninstall(t)
 			}
 		}
-		t.Cleanup(func() { app{m: m, name: "paths"}.uninstall(t) })
+		t.Cleanup(func() { kit.App{Machine: m, Name: "paths"}.Uninstall(t) })
 		if r := install("--listen", "/srv/paths/x.sock", "--rw", "/srv/paths/data", "--", worker); r.Code != done {
 			t.Errorf("a socket in the app's directory: %v", r)
 		}
@@ -281,8 +310,8 @@ func TestPathsOfOthers(t *testing.T) {
 // TestFilesOfTheAppAreReadOnly: a worker cannot change its program, nor put another directory in the place of the program's;
 // a deploy from outside can, and a reload runs it.
 func TestFilesOfTheAppAreReadOnly(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		own(t, m, "/srv/deploy")
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		makeOwnedByDaemon(t, m, "/srv/deploy")
 		deploy := func(release string) {
 			t.Helper()
 			m.WriteFile(t, "/srv/deploy/app/main.py.new", "import time\nprint('release "+release+"', flush=True)\ntime.sleep(1e9)\n", 0o644)
@@ -290,21 +319,22 @@ func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 		}
 		m.Sh(t, "mkdir -p /srv/deploy/app")
 		deploy("1")
-		installed(t, m, "deploy", "-i", "1", "--no-listen", "--cwd", "/srv/deploy", "--", "python3", "app/main.py")
+		installWithFlags(t, m, "deploy", "-i", "1", "--no-listen", "--cwd", "/srv/deploy", "--", "python3", "app/main.py")
 		m.AwaitJournal(t, "release 1", "-u", "deploy@1")
-		r := inside(t, m, "deploy@1.service", "cd /srv/deploy && echo x >app/data && echo y >other && mv other .. 2>/dev/null; "+
+		r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy && echo x >app/data && echo y >other && mv other .. 2>/dev/null; "+
 			"! echo x >>app/main.py && ! mv -f app/data app/main.py && ! rm -f app/main.py && ! mv app app2 && mkdir app2 && mv app2 app3")
 		if r.Code != 0 {
 			t.Errorf("inside: %v", r)
 		}
 		for _, release := range []string{"2", "3"} {
 			deploy(release)
-			must(t, m, "reload", "deploy")
+			m.Must(t, "reload", "deploy")
 			m.AwaitJournal(t, "release "+release, "-u", "deploy@1")
 		}
 		// A file that is named with --rw is the program's to change.
-		must(t, m, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms", "--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
-		if r := inside(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {
+		m.Must(t, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms",
+			"--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
+		if r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {
 			t.Errorf("--rw of the program: %v", r)
 		}
 	})

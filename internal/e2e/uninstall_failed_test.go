@@ -7,16 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // TestFailedUninstallKeepsRunning: an uninstall that cannot change a file, or is interrupted, leaves the app as it was.
 func TestFailedUninstallKeepsRunning(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "kept", 3, 8163, "--", goWorker)
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "kept", 3, 8163, "--", goWorker)
 		m.Sh(t, "systemctl stop kept@3")
-		a.n = 2 // one instance is stopped by hand, and stays so
-		before, pids := lines(m.Sh(t, traces)), a.pids(t)
+		a.Instances = 2 // one instance is stopped by hand, and stays so
+		before, pids := kit.Lines(m.Sh(t, traces)), a.PIDs(t)
 		for _, dir := range []string{"/etc", "/etc/clusterctl", "/etc/systemd/system"} {
 			t.Run("read-only "+dir, func(t *testing.T) {
 				m.Sh(t, "mount --bind "+dir+" "+dir+" && mount -o remount,bind,ro "+dir)
@@ -24,15 +25,15 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 					m.Sh(t, "umount "+dir)
 					wantUntouched(t, m, before)
 				})
-				r := run(t, m, "uninstall", "--yes", a.name)
+				r := m.Clusterctl(t, "uninstall", "--yes", a.Name)
 				if r.Code != failed || !strings.Contains(r.Stderr, "read-only file system") {
 					t.Errorf("uninstall with %s read-only: %v", dir, r)
 				}
 				if strings.Contains(r.Stderr, "stopping") {
 					t.Errorf("the app was stopped first: %v", r)
 				}
-				a.wantUp(t)
-				wantSame(t, pids, a.pids(t))
+				a.WantUp(t)
+				kit.WantNotReplaced(t, pids, a.PIDs(t))
 			})
 		}
 	})
@@ -40,7 +41,7 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 
 // TestInterruptedUninstall: what an uninstall has stopped before it is interrupted runs again.
 func TestInterruptedUninstall(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const slow = "/opt/e2e/slow-stop"
 		// The second instance stops only when the test has seen that the command was interrupted.
 		m.WriteFile(t, slow, `#!/bin/sh
@@ -48,24 +49,25 @@ func TestInterruptedUninstall(t *testing.T) {
 trap 'echo stopping; until [ -e /run/interrupted ]; do sleep 0.1; done; exit 0' TERM
 while :; do sleep 1 & wait; done
 `, 0o755)
-		bg := app{m: m, name: "slow", n: 2}
+		bg := kit.App{Machine: m, Name: "slow", Instances: 2}
 		t.Cleanup(func() {
 			m.Sh(t, "touch /run/interrupted")
-			bg.uninstall(t)
+			bg.Uninstall(t)
 			m.Sh(t, "rm -f /run/interrupted")
 		})
-		must(t, m, "install", "slow", "-i", "2", "--no-listen", "--drain-timeout", "1h", "--settle", "200ms", "--", slow)
-		units := slices.Concat(bg.instances(), []string{bg.service()})
-		before := lines(m.Sh(t, traces))
-		p := m.Start(t, "sh", "-c", "{ "+ctl+" uninstall --yes slow & echo pid $!; wait $!; echo status $?; } 2>&1 | systemd-cat -t undoing")
-		m.AwaitJournal(t, "stopping", "-u", bg.instance(2))
+		m.Must(t, "install", "slow", "-i", "2", "--no-listen", "--drain-timeout", "1h", "--settle", "200ms", "--", slow)
+		units := slices.Concat(bg.Units(), []string{bg.Service()})
+		before := kit.Lines(m.Sh(t, traces))
+		p := m.Start(t, "sh", "-c", "{ "+kit.Ctl+
+			" uninstall --yes slow & echo pid $!; wait $!; echo status $?; } 2>&1 | systemd-cat -t undoing")
+		m.AwaitJournal(t, "stopping", "-u", bg.Unit(2))
 		m.Sh(t, "kill -INT $(journalctl -t undoing -o cat | sed -n 's/^pid //p')")
 		m.AwaitJournal(t, "putting everything back", "-t", "undoing")
 		m.Sh(t, "touch /run/interrupted")
 		p.Wait()
 		m.AwaitJournal(t, "status 130", "-t", "undoing")
 		wantUntouched(t, m, before)
-		wantState(t, m, "active", units...)
+		m.WantState(t, "active", units...)
 		if s := m.Sh(t, "systemctl is-enabled slow"); s != "enabled" {
 			t.Errorf("the app is %s", s)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -14,40 +15,41 @@ import (
 func TestUninstallLeavesNothing(t *testing.T) {
 	states := []struct {
 		name string
-		make func(t *testing.T, m *lab.Machine, a app)
+		make func(t *testing.T, m *kit.Machine, a kit.App)
 	}{
 		// The first ones on all releases.
-		{"socket failed", func(t *testing.T, m *lab.Machine, a app) {
+		{"socket failed", func(t *testing.T, m *kit.Machine, a kit.App) {
 			// Whoever has the port keeps the socket from coming back.
-			must(t, m, "stop", a.name)
-			hold(t, m, 8160)
-			if r := m.Try("systemctl start " + a.name); r.Code == 0 {
+			m.Must(t, "stop", a.Name)
+			holdPort(t, m, 8160)
+			if r := m.Try("systemctl start " + a.Name); r.Code == 0 {
 				t.Error("the app starts although its port is taken")
 			}
 		}},
-		{"crash-looping", func(t *testing.T, m *lab.Machine, a app) {
+		{"crash-looping", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexit 1\n", 0o755)
-			m.Sh(t, "systemctl kill -s KILL '"+a.name+"@*'")
-			dialBus(t, m).await(t, "all crash-loop", func(s status) bool { return s.nRestarts > 1 }, a.instances()...)
+			m.Sh(t, "systemctl kill -s KILL '"+a.Name+"@*'")
+			kit.DialBus(t, m).Await(t, "all crash-loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
 		}},
-		{"limited", func(t *testing.T, m *lab.Machine, a app) {
-			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; systemctl set-property --runtime gone@1.service TasksMax=500")
+		{"limited", func(t *testing.T, m *kit.Machine, a kit.App) {
+			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; "+
+				"systemctl set-property --runtime gone@1.service TasksMax=500")
 		}},
-		{"running", func(*testing.T, *lab.Machine, app) {}},
-		{"serving", func(t *testing.T, m *lab.Machine, a app) {
-			load.Start(t, m, load.Options{URL: a.url, Requests: 2000})
+		{"running", func(*testing.T, *kit.Machine, kit.App) {}},
+		{"serving", func(t *testing.T, m *kit.Machine, a kit.App) {
+			load.Start(t, m, load.Options{URL: a.URL("/"), Requests: 2000})
 		}},
-		{"stopped", func(t *testing.T, m *lab.Machine, a app) { m.Sh(t, "systemctl stop "+a.name) }},
-		{"disabled", func(t *testing.T, m *lab.Machine, a app) { m.Sh(t, "systemctl disable --now "+a.name) }},
-		{"enabled instance", func(t *testing.T, m *lab.Machine, a app) {
-			m.Sh(t, "systemctl add-wants multi-user.target "+a.instance(2))
+		{"stopped", func(t *testing.T, m *kit.Machine, a kit.App) { m.Sh(t, "systemctl stop "+a.Name) }},
+		{"disabled", func(t *testing.T, m *kit.Machine, a kit.App) { m.Sh(t, "systemctl disable --now "+a.Name) }},
+		{"enabled instance", func(t *testing.T, m *kit.Machine, a kit.App) {
+			m.Sh(t, "systemctl add-wants multi-user.target "+a.Unit(2))
 		}},
-		{"one more instance than listed", func(t *testing.T, m *lab.Machine, a app) {
-			m.Sh(t, "systemctl start "+a.instance(7))
+		{"one more instance than listed", func(t *testing.T, m *kit.Machine, a kit.App) {
+			m.Sh(t, "systemctl start "+a.Unit(7))
 		}},
 	}
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		before := lines(m.Sh(t, traces))
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := kit.Lines(m.Sh(t, traces))
 		states := states
 		if m.Release() != lab.Bookworm {
 			states = states[:3]
@@ -55,10 +57,11 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		for _, s := range states {
 			t.Run(s.name, func(t *testing.T) {
 				m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexec "+worker+"\n", 0o755)
-				a := install(t, m, "gone", 2, 8160, "--listen", "/run/gone.sock", "--listen", "udp:8160", "--listen", "/run/gone/sub/dir.sock",
+				a := kit.InstallNative(t, m, "gone", 2, 8160, "--listen", "/run/gone.sock", "--listen", "udp:8160",
+					"--listen", "/run/gone/sub/dir.sock",
 					"--ready", "notify", "--", "/opt/e2e/goes")
 				s.make(t, m, a)
-				r := must(t, m, "uninstall", "--yes", a.name)
+				r := m.Must(t, "uninstall", "--yes", a.Name)
 				if r.Stdout != "" {
 					t.Errorf("uninstall writes to stdout: %q", r.Stdout)
 				}
@@ -71,9 +74,9 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestForeignFilesStay: what an administrator has put beside our files is not ours.
-func TestForeignFilesStay(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+// TestForeignFilesAreKept: what an administrator has put beside our files is not ours.
+func TestForeignFilesAreKept(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		foreign := map[string]string{
 			"/etc/systemd/system/foreign.service.d/override.conf":   "[Unit]\nDocumentation=man:foreign(8)\n",
 			"/etc/systemd/system/foreign@.service.d/env.conf":       "[Service]\nEnvironment=FOREIGN=1\n",
@@ -83,21 +86,23 @@ func TestForeignFilesStay(t *testing.T) {
 			"/etc/clusterctl/README":                                "ours\n",
 		}
 		t.Cleanup(func() {
-			m.Sh(t, "rm -rf /etc/systemd/system/*foreign* /etc/clusterctl/README; rmdir --ignore-fail-on-non-empty /etc/clusterctl; systemctl daemon-reload")
+			m.Sh(t, "rm -rf /etc/systemd/system/*foreign* /etc/clusterctl/README; "+
+				"rmdir --ignore-fail-on-non-empty /etc/clusterctl; systemctl daemon-reload")
 		})
 		for path, data := range foreign {
 			m.WriteFile(t, path, data, 0o640)
 		}
 		m.Sh(t, "systemctl daemon-reload")
-		before := lines(m.Sh(t, traces))
-		a := install(t, m, "foreign", 2, 8161, "--", goWorker)
-		a.wantUp(t)
-		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
+		before := kit.Lines(m.Sh(t, traces))
+		a := kit.InstallNative(t, m, "foreign", 2, 8161, "--", goWorker)
+		a.WantUp(t)
+		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+
+			"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
 			t.Errorf("the drop-ins are not in force: %s variables", env)
 		}
 		// A mask is a link of the administrator, at the place of a unit.
 		m.Sh(t, "systemctl mask foreign@2.service")
-		must(t, m, "uninstall", "--yes", a.name)
+		m.Must(t, "uninstall", "--yes", a.Name)
 		m.Sh(t, "test -L /etc/systemd/system/foreign@2.service && systemctl unmask foreign@2.service")
 		wantUntouched(t, m, before)
 		for path, data := range foreign {
@@ -108,24 +113,24 @@ func TestForeignFilesStay(t *testing.T) {
 	})
 }
 
-// TestFileThatIsNoLongerOurs: a unit of ours that somebody has written anew is somebody's, and stays.
-func TestFileThatIsNoLongerOurs(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
+// TestReplacedUnitIsKept: a unit of ours that somebody has replaced is not ours, and is kept.
+func TestReplacedUnitIsKept(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const path, theirs = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
 		m.WriteFile(t, path, theirs, 0o644)
 		t.Cleanup(func() { m.Sh(t, "rm -f "+path+"; systemctl daemon-reload") })
 		m.Sh(t, "systemctl daemon-reload")
-		before := lines(m.Sh(t, traces))
+		before := kit.Lines(m.Sh(t, traces))
 		m.Sh(t, "rm "+path)
-		install(t, m, "edited", 1, 8162, "--", goWorker)
+		kit.InstallNative(t, m, "edited", 1, 8162, "--", goWorker)
 		m.WriteFile(t, path, theirs, 0o644)
-		must(t, m, "uninstall", "--yes", "edited")
+		m.Must(t, "uninstall", "--yes", "edited")
 		wantUntouched(t, m, before)
 	})
 }
 
-// hold has another program listen on a port until the test ends.
-func hold(t testing.TB, m *lab.Machine, port int) {
+// holdPort runs another program that listens on a port until the test ends.
+func holdPort(t testing.TB, m *kit.Machine, port int) {
 	t.Helper()
 	name := fmt.Sprintf("hold-%d", port)
 	p := m.Start(t, "systemd-cat", "-t", name, "python3", "-c", fmt.Sprintf(`

@@ -6,17 +6,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnixSocketStays: programs remove the path of their Unix socket, test by connecting whether another server is there, and
-// change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and every request
-// is answered.
-func TestUnixSocketStays(t *testing.T) {
-	onAllTogether(t, func(t *testing.T, m *lab.Machine) {
+// TestUnixSocketSurvivesReload: programs remove the path of their Unix socket, test by connecting whether another server is
+// there, and change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and
+// every request is answered.
+func TestUnixSocketSurvivesReload(t *testing.T) {
+	t.Parallel()
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const dir = "/srv/stays"
 		m.Sh(t, "mkdir -p "+dir+" && chown daemon: "+dir)
 		m.CopyIn(t, "../../activation/shim/nodepreload/clusterctl-node-preload.cjs", units.DefaultNodePreload)
@@ -34,20 +36,21 @@ func TestUnixSocketStays(t *testing.T) {
 			{"allcalls", dir + "/allcalls.sock", false, []string{"python3", "/opt/e2e/unixserver.py", dir, "allcalls.sock", "crooked"}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				a := app{m: m, name: c.name, n: 2}
-				t.Cleanup(func() { a.uninstall(t) })
-				args := []string{"install", a.name, "-i", "2", "--cwd", dir, "--run-as", "daemon", "--settle", "100ms", "--probe-timeout", "2m"}
+				a := kit.App{Machine: m, Name: c.name, Instances: 2}
+				t.Cleanup(func() { a.Uninstall(t) })
+				args := []string{"install", a.Name, "-i", "2", "--cwd", dir, "--run-as", "daemon", "--settle", "100ms",
+					"--probe-timeout", "2m"}
 				if c.listen {
 					args = append(args, "--listen", c.path)
 				}
-				r := must(t, m, append(append(args, "--"), c.command...)...)
+				r := m.Must(t, append(append(args, "--"), c.command...)...)
 				if !strings.Contains(r.Stdout, "listening on "+c.path+" (mode 0660, ") {
 					t.Errorf("%v", r)
 				}
 				before := m.Sh(t, "stat -c '%i %A %U' "+c.path)
 				run := load.Start(t, m, load.Options{URL: "unix:" + c.path, Conns: 4, Rate: rate})
 				for range 3 {
-					must(t, m, "reload", "--settle", "100ms", a.name)
+					m.Must(t, "reload", "--settle", "100ms", a.Name)
 				}
 				if r := run.Stop(); r.Failed() > 0 || r.Requests == 0 {
 					t.Errorf("reloaded three times: %v", r)
@@ -55,7 +58,7 @@ func TestUnixSocketStays(t *testing.T) {
 				if after := m.Sh(t, "stat -c '%i %A %U' "+c.path); after != before {
 					t.Errorf("the file: %s, then %s", before, after)
 				}
-				a.uninstall(t)
+				a.Uninstall(t)
 				if m.Try("test -e "+c.path).Code == 0 {
 					t.Errorf("%s is still there", c.path)
 				}
@@ -64,20 +67,19 @@ func TestUnixSocketStays(t *testing.T) {
 	})
 }
 
-// TestLostSocketFile: somebody removes the file of a socket, or binds another socket there. ls and show tell, and each of
+// TestRemovedSocketFile: somebody removes the file of a socket, or binds another socket there. ls and show tell, and each of
 // start, restart and reload makes it again.
-func TestLostSocketFile(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
+func TestRemovedSocketFile(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const path = "/run/e2e-lost/lost.sock"
-		a := app{m: m, name: "lost", n: 2}
-		t.Cleanup(func() { a.uninstall(t) })
-		must(t, m, "install", a.name, "-i", "2", "--run-as", "daemon", "--listen", path, "--activation", "native", "--settle", "100ms", "--", worker)
+		kit.Install(t, m, "lost", 2, 0, "lost", "--run-as", "daemon", "--listen", path, "--activation", "native",
+			"--settle", "100ms", "--", worker)
 		served := func(about string) {
 			t.Helper()
 			if r := load.Start(t, m, load.Options{URL: "unix:" + path, Conns: 2, Requests: 20}).Wait(); r.Failed() > 0 {
 				t.Errorf("%s: %v", about, r)
 			}
-			if r := must(t, m, "ls", "lost"); strings.Contains(r.Stdout, "degraded") {
+			if r := m.Must(t, "ls", "lost"); strings.Contains(r.Stdout, "degraded") {
 				t.Errorf("%s: %v", about, r)
 			}
 			if got := m.Sh(t, "stat -c '%a %U:%G' "+path); got != "660 daemon:daemon" {
@@ -87,14 +89,15 @@ func TestLostSocketFile(t *testing.T) {
 		lost := func(about string) {
 			t.Helper()
 			const words = path + ": the socket file is gone; to bring it back: sudo clusterctl reload lost"
-			if r := must(t, m, "show", "lost"); !strings.Contains(r.Stdout, words) || !strings.Contains(r.Stdout, path+" (lost)") {
+			if r := m.Must(t, "show", "lost"); !strings.Contains(r.Stdout, words) || !strings.Contains(r.Stdout, path+" (lost)") {
 				t.Errorf("%s: %v", about, r)
 			}
-			r := must(t, m, "show", "--json", "lost")
-			if err := outputschema.Check("show", []byte(r.Stdout)); err != nil || !strings.Contains(r.Stdout, `"state": "lost"`) || !strings.Contains(r.Stdout, `"state": "degraded"`) {
+			r := m.Must(t, "show", "--json", "lost")
+			if err := outputschema.Check("show", []byte(r.Stdout)); err != nil || !strings.Contains(r.Stdout, `"state": "lost"`) ||
+				!strings.Contains(r.Stdout, `"state": "degraded"`) {
 				t.Errorf("%s: %v, %v", about, r, err)
 			}
-			if r := must(t, m, "ls", "--json"); !strings.Contains(r.Stdout, words) {
+			if r := m.Must(t, "ls", "--json"); !strings.Contains(r.Stdout, words) {
 				t.Errorf("%s: %v", about, r)
 			}
 		}
@@ -102,19 +105,22 @@ func TestLostSocketFile(t *testing.T) {
 		for _, command := range []string{"reload", "restart", "start"} {
 			m.Sh(t, "rm "+path)
 			lost("the file is removed")
-			if r := must(t, m, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr, "clients do not reach "+path+" any more, so the socket is opened again") {
+			if r := m.Must(t, command, "--settle", "100ms", "lost"); !strings.Contains(r.Stderr,
+				"clients do not reach "+path+" any more, so the socket is opened again") {
 				t.Errorf("%s: %v", command, r)
 			}
 			served(command)
 		}
 		// A command was killed while it opened the socket again: before PID 1 had it, and before the workers had.
 		alone := func(method, unit, want string) {
-			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+method+" ss "+unit+" ignore-dependencies\n"+
+			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+
+				method+" ss "+unit+" ignore-dependencies\n"+
 				"until [ $(systemctl is-active "+unit+") = "+want+" ]; do sleep 0.02; done")
 		}
 		broken := func(about, words string) {
 			t.Helper()
-			if l := see(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) || !strings.Contains(l.Problem, "clusterctl reload lost") {
+			if l := listApps(t, m, "lost")[0]; l.State != "degraded" || !strings.Contains(l.Problem, words) ||
+				!strings.Contains(l.Problem, "clusterctl reload lost") {
 				t.Errorf("%s: %+v", about, l)
 			}
 		}
@@ -127,7 +133,7 @@ func TestLostSocketFile(t *testing.T) {
 				alone("StartUnit", "lost.service", "active")
 				broken("the workers are older", "lost.socket was opened after an instance had started")
 			}
-			must(t, m, command, "--settle", "100ms", "lost")
+			m.Must(t, command, "--settle", "100ms", "lost")
 			served("killed, and " + command)
 		}
 		m.Sh(t, "rm "+path+`; systemd-run -q --unit=other-lost python3 -c 'import socket, time
@@ -137,7 +143,7 @@ s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(36
 			t.Errorf("systemctl reload: %v", r)
 		}
 		m.AwaitJournal(t, "clients do not reach "+path, "-u", "lost.service")
-		must(t, m, "reload", "--settle", "100ms", "lost")
+		m.Must(t, "reload", "--settle", "100ms", "lost")
 		served("another socket")
 		m.Sh(t, "systemctl stop other-lost.service")
 		served("the other is gone")

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// two is a file with two apps.
-func two(t testing.TB, m *lab.Machine, first, second string) {
+// writeTwoApps writes a file with two apps.
+func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
-	m.WriteFile(t, "/opt/e2e/two/clusterctl.yaml", `
+	m.WriteFile(t, twoDir+"/clusterctl.yaml", `
 x-base: &base
   activation: native
   ready: notify
@@ -31,39 +32,37 @@ apps:
 `, 0o644)
 }
 
-// here runs clusterctl in the directory of the file.
-func here(t testing.TB, m *lab.Machine, args ...string) lab.Result {
-	t.Helper()
-	return m.Run(t.Context(), append([]string{"env", "-C", "/opt/e2e/two", ctl}, args...)...)
-}
+// twoDir is the directory of the file with two apps.
+const twoDir = "/opt/e2e/two"
 
 // TestApply goes through the life of a file: new apps, one of them changed, one of them broken, differences, and back.
 func TestApply(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		one := app{m: m, name: "update-one", n: 2, url: "http://127.0.0.1:8620/"}
-		other := app{m: m, name: "update-two", n: 2, url: "http://127.0.0.1:8621/"}
-		t.Cleanup(func() { one.uninstall(t); other.uninstall(t) })
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		one := kit.App{Machine: m, Name: "update-one", Instances: 2, Port: 8620}
+		other := kit.App{Machine: m, Name: "update-two", Instances: 2, Port: 8621}
+		t.Cleanup(func() { one.Uninstall(t); other.Uninstall(t) })
 		ok := func(args ...string) lab.Result {
 			t.Helper()
-			r := here(t, m, args...)
+			r := m.ClusterctlIn(t, twoDir, args...)
 			if r.Code != done {
 				t.Fatalf("%q: %v", args, r)
 			}
 			return r
 		}
-		two(t, m, worker, worker)
-		before := lines(m.Sh(t, traces))
-		if r := ok("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") || !strings.Contains(r.Stdout, "--- /dev/null\n") {
+		writeTwoApps(t, m, worker, worker)
+		before := kit.Lines(m.Sh(t, traces))
+		if r := ok("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") ||
+			!strings.Contains(r.Stdout, "--- /dev/null\n") {
 			t.Errorf("the difference to nothing: %v", r)
 		}
 		wantUntouched(t, m, before)
 		// By install first, and then the rest by apply: the one that is there is not touched.
 		ok("install", "update-two")
-		pids := other.pids(t)
+		pids := other.PIDs(t)
 		if r := ok("apply"); r.Stdout != "update-one: created, 2 started\nupdate-two: unchanged, 2/2 ready\n" {
 			t.Errorf("apply: %v", r)
 		}
-		one.wantUp(t)
+		one.WantUp(t)
 		if r := ok("diff"); r.Stdout != "" {
 			t.Errorf("there is a difference: %v", r)
 		}
@@ -71,8 +70,9 @@ func TestApply(t *testing.T) {
 			t.Errorf("there is a difference to ourselves: %v", r)
 		}
 
-		two(t, m, worker+", new", worker)
-		if r := here(t, m, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" || !strings.Contains(r.Stdout, "\n+  - new\n") {
+		writeTwoApps(t, m, worker+", new", worker)
+		if r := m.ClusterctlIn(t, twoDir, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" ||
+			!strings.Contains(r.Stdout, "\n+  - new\n") {
 			t.Errorf("the difference: %v", r)
 		}
 		if r := ok("diff", "update-two"); r.Stdout != "" {
@@ -81,19 +81,19 @@ func TestApply(t *testing.T) {
 		if r := ok("apply", "--json"); actions(t, r.Stdout) != "update-one updated, update-two unchanged" {
 			t.Errorf("apply: %v", r)
 		}
-		if now := other.pids(t); !slices.Equal(now, pids) {
+		if now := other.PIDs(t); !slices.Equal(now, pids) {
 			t.Errorf("the app that is as it was has been touched: %v, then %v", pids, now)
 		}
 
 		// The first does not come up, and the second is updated all the same.
-		two(t, m, "/bin/false", worker+", new")
-		r := here(t, m, "apply", "--json")
+		writeTwoApps(t, m, "/bin/false", worker+", new")
+		r := m.ClusterctlIn(t, twoDir, "apply", "--json")
 		if r.Code != notReached || actions(t, r.Stdout) != "update-one failed, update-two updated" {
 			t.Errorf("apply: %v", r)
 		}
 		wantError(t, r.Stderr, "update-one: update-one@1")
-		one.wantUp(t)
-		other.wantUp(t)
+		one.WantUp(t)
+		other.WantUp(t)
 	})
 }
 
@@ -116,10 +116,10 @@ func actions(t testing.TB, stdout string) string {
 
 // TestTwoAppliesAtOnce: the second waits for the lock and finds that nothing is left to do.
 func TestTwoAppliesAtOnce(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-2", 2, 8622, "--ready", "notify", "--", worker)
-		m.WriteFile(t, "/opt/e2e/update-2.yaml", described(a.name, 2, 8622, worker+", new"), 0o644)
-		apply := []string{ctl, "apply", "-f", "/opt/e2e/update-2.yaml"}
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-2", 2, 8622, "--ready", "notify", "--", worker)
+		m.WriteFile(t, "/opt/e2e/update-2.yaml", describeYAML(a.Name, 2, 8622, worker+", new"), 0o644)
+		apply := []string{kit.Ctl, "apply", "-f", "/opt/e2e/update-2.yaml"}
 		first, second := m.Start(t, apply...), m.Start(t, apply...)
 		r, s := first.Wait(), second.Wait()
 		if r.Code != done || s.Code != done {
@@ -129,40 +129,42 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 		if strings.Count(said, ": updated") != 1 || strings.Count(said, ": unchanged") != 1 {
 			t.Errorf("the first: %v\nthe second: %v", r, s)
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 	})
 }
 
 // TestRollback goes back to the state before, forth again, and to the first of all.
 func TestRollback(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-r", 2, 8623, "--env", "RELEASE=1", "--", worker)
-		must(t, m, a.again(8623, "--env", "RELEASE=2", "--", worker)...)
-		must(t, m, a.again(8623, "--env", "RELEASE=3", "--drain-timeout", "20s", "--", worker)...)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-r", 2, 8623, "--env", "RELEASE=1", "--", worker)
+		m.Must(t, installArgs(a, 8623, "--env", "RELEASE=2", "--", worker)...)
+		m.Must(t, installArgs(a, 8623, "--env", "RELEASE=3", "--drain-timeout", "20s", "--", worker)...)
 		release := func(want string) {
 			t.Helper()
-			a.wantUp(t)
-			if about := m.Sh(t, "curl -fsS "+a.url+"about"); !strings.Contains(about, `"RELEASE=`+want+`"`) {
+			a.WantUp(t)
+			if about := m.Get(t, a.URL("/about")); !strings.Contains(about, `"RELEASE=`+want+`"`) {
 				t.Errorf("want release %s: %s", want, about)
 			}
 		}
 		release("3")
-		must(t, m, "rollback", "--settle", "100ms", a.name)
+		m.Must(t, "rollback", "--settle", "100ms", a.Name)
 		release("2")
-		must(t, m, "rollback", "--settle", "100ms", a.name)
+		m.Must(t, "rollback", "--settle", "100ms", a.Name)
 		release("3")
-		r := must(t, m, "rollback", "--settle", "100ms", a.name, "1")
+		r := m.Must(t, "rollback", "--settle", "100ms", a.Name, "1")
 		release("1")
 		if !strings.Contains(r.Stdout, "back at revision 1") {
 			t.Errorf("rollback: %v", r)
 		}
-		pids := a.pids(t)
-		if r := must(t, m, "rollback", a.name, "1"); !strings.Contains(r.Stdout, "nothing has changed") || !slices.Equal(a.pids(t), pids) {
+		pids := a.PIDs(t)
+		if r := m.Must(t, "rollback", a.Name, "1"); !strings.Contains(r.Stdout, "nothing has changed") || !slices.Equal(a.PIDs(t), pids) {
 			t.Errorf("to where it is: %v", r)
 		}
-		r = must(t, m, "show", a.name, "--revisions")
-		for i, want := range []string{"env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback", "env, timeouts  clusterctl rollback", "env, timeouts  clusterctl install", "env            clusterctl install"} {
-			if all := lines(r.Stdout); len(all) != 6 || !strings.Contains(all[i+1], want) {
+		r = m.Must(t, "show", a.Name, "--revisions")
+		for i, want := range []string{"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl rollback",
+			"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl install",
+			"env                 clusterctl install"} {
+			if all := kit.Lines(r.Stdout); len(all) != 6 || !strings.Contains(all[i+1], want) {
 				t.Errorf("revisions: want %q in line %d:\n%s", want, i+1, r.Stdout)
 			}
 		}
@@ -175,35 +177,37 @@ func TestRollback(t *testing.T) {
 				Changed   []string
 			}
 		}
-		if err := json.Unmarshal([]byte(must(t, m, "show", "--json", "--revisions", a.name).Stdout), &listed); err != nil || len(listed.Revisions) != 5 || listed.Revisions[4].Number != 1 {
+		if err := json.Unmarshal([]byte(m.Must(t, "show", "--json", "--revisions", a.Name).Stdout), &listed); err != nil ||
+			len(listed.Revisions) != 5 || listed.Revisions[4].Number != 1 {
 			t.Errorf("revisions: %v, %+v", err, listed)
 		}
-		if r := run(t, m, "rollback", a.name, "9"); r.Code != failed || !strings.Contains(r.Stderr, hint+"it has 1 to 5") {
+		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed || !strings.Contains(r.Stderr, hint+"it has 1 to 5") {
 			t.Errorf("to a revision that there is none of: %v", r)
 		}
 	})
 }
 
-// TestUpdateEdited: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a drop-in
-// stays, and holds, whatever is installed.
-func TestUpdateEdited(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-e", 1, 8624, "--", worker)
-		m.Sh(t, "mkdir -p /etc/systemd/system/update-e@.service.d && printf '[Service]\\nNice=3\\n' > /etc/systemd/system/update-e@.service.d/override.conf")
+// TestUpdateKeepsEditedUnits: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a
+// drop-in stays, and holds, whatever is installed.
+func TestUpdateKeepsEditedUnits(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-e", 1, 8624, "--", worker)
+		m.Sh(t, "mkdir -p /etc/systemd/system/update-e@.service.d && printf '[Service]\\nNice=3\\n' > "+
+			"/etc/systemd/system/update-e@.service.d/override.conf")
 		m.Sh(t, "echo OOMScoreAdjust=7 >> /etc/systemd/system/update-e@.service; systemctl daemon-reload")
-		before, pids := a.contents(t), a.pids(t)
-		r := run(t, m, a.again(8624, "--env", "A=1", "--", worker)...)
+		before, pids := fileContents(t, a), a.PIDs(t)
+		r := m.Clusterctl(t, installArgs(a, 8624, "--env", "A=1", "--", worker)...)
 		if r.Code != failed {
 			t.Errorf("want exit status %d: %v", failed, r)
 		}
 		wantError(t, r.Stderr, "update-e@.service", "edited by hand", hint, "systemctl edit update-e@.service", "--force")
-		if now := a.contents(t); now != before || !slices.Equal(a.pids(t), pids) {
+		if now := fileContents(t, a); now != before || !slices.Equal(a.PIDs(t), pids) {
 			t.Errorf("something has changed:\n%s\n%s", before, now)
 		}
-		if r := must(t, m, "diff", a.name); !strings.Contains(r.Stdout, "\n-OOMScoreAdjust=7\n") {
+		if r := m.Must(t, "diff", a.Name); !strings.Contains(r.Stdout, "\n-OOMScoreAdjust=7\n") {
 			t.Errorf("the difference: %v", r)
 		}
-		r = must(t, m, a.again(8624, "--env", "A=1", "--force", "--", worker)...)
+		r = m.Must(t, installArgs(a, 8624, "--env", "A=1", "--force", "--", worker)...)
 		kept := ""
 		for _, word := range strings.Fields(r.Stderr) {
 			if strings.Contains(word, "/revisions/") {
@@ -216,10 +220,11 @@ func TestUpdateEdited(t *testing.T) {
 		if strings.Contains(m.ReadFile(t, "/etc/systemd/system/update-e@.service"), "OOMScoreAdjust") {
 			t.Error("--force has not overwritten the unit")
 		}
-		if nice := strings.TrimSpace(m.Sh(t, "systemctl show -p Nice --value "+a.instance(1)+"; ps -o ni= -p "+m.Sh(t, "systemctl show -p MainPID --value "+a.instance(1)))); strings.Join(strings.Fields(nice), " ") != "3 3" {
-			t.Errorf("the drop-in does not hold any more: %q", nice)
+		if nice := strings.TrimSpace(m.Sh(t, "systemctl show -p Nice --value "+a.Unit(1)+"; ps -o ni= -p "+
+			m.Sh(t, "systemctl show -p MainPID --value "+a.Unit(1)))); strings.Join(strings.Fields(nice), " ") != "3 3" {
+			t.Errorf("the drop-in has no effect: %q", nice)
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 		m.Sh(t, "rm -r /etc/systemd/system/update-e@.service.d; systemctl daemon-reload")
 	})
 }

@@ -11,68 +11,68 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// releases are programs that do not come up, with what has to be said of each.
+// releases lists programs that do not come up, with what the error of each must contain.
 var releases = []struct{ path, script, want string }{
 	{"/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", "broken release"},
 	{"/opt/e2e/update-silent", "#!/bin/sh\necho never listens\nexec sleep 1000\n", "READY=1"},
-	// It serves, and ends as if it had been asked to, so that what it serves is no request lost.
+	// It serves, and ends as after a stop signal, so that it loses no request.
 	{"/opt/e2e/update-dies", "#!/bin/sh\n(sleep 0.3; kill $$) &\nexec " + worker + "\n", "update-b@"},
 }
 
-// described is an app as a file.
-func described(name string, n, port int, command string, more ...string) string {
+// describeYAML is an app as a file.
+func describeYAML(name string, n, port int, command string, more ...string) string {
 	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\n%s\n",
 		name, command, port, n, strings.Join(more, "\n"))
 }
 
-// TestUpdateBroken updates an app under load to releases that do not come up, by install and by apply: the files and
+// TestUpdateToBrokenRelease updates an app under load to releases that do not come up, by install and by apply: the files and
 // systemd are as before, all instances but the first were never touched, and no request has failed.
-func TestUpdateBroken(t *testing.T) {
-	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-b", 3, 8605, "--ready", "notify", "--", worker)
-		load := load.Start(t, m, load.Options{URL: a.url, Rate: rate})
+func TestUpdateToBrokenRelease(t *testing.T) {
+	t.Parallel()
+	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-b", 3, 8605, "--ready", "notify", "--", worker)
+		load := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
 		for _, r := range releases {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {
-				before, pids := a.contents(t), a.pids(t)
+				before, pids := fileContents(t, a), a.PIDs(t)
 				// A second is not enough for a worker that dies after 300 ms, where eight tests run at a time.
 				settle, start := patience.For(5*time.Second).String(), patience.For(3*time.Second).String()
-				args := a.again(8605, "--settle", settle, "--ready", "notify", "--start-timeout", start, "--", r.path)
+				args := installArgs(a, 8605, "--settle", settle, "--ready", "notify", "--start-timeout", start, "--", r.path)
 				if verb == "apply" {
-					m.WriteFile(t, "/opt/e2e/update-b.yaml", described(a.name, 3, 8605, r.path, "start-timeout: "+start), 0o644)
+					m.WriteFile(t, "/opt/e2e/update-b.yaml", describeYAML(a.Name, 3, 8605, r.path, "start-timeout: "+start), 0o644)
 					args = []string{"apply", "-f", "/opt/e2e/update-b.yaml", "--settle", settle, "--json"}
 				}
-				got := run(t, m, args...)
+				got := m.Clusterctl(t, args...)
 				if got.Code != notReached {
 					t.Errorf("%s to %s: want exit status %d: %v", verb, r.path, notReached, got)
 				}
 				wantError(t, got.Stderr, "update-b@1", r.want)
 				if verb == "apply" {
-					wantFailed(t, got.Stdout, a.instance(1))
+					wantFailed(t, got.Stdout, a.Unit(1))
 				}
-				if now := a.contents(t); now != before {
+				if now := fileContents(t, a); now != before {
 					t.Errorf("%s to %s: the files are not as before:\n%s\n%s", verb, r.path, before, now)
 				}
-				a.wantRead(t)
-				if now := a.pids(t); !slices.Equal(now[1:], pids[1:]) || now[0] == pids[0] {
+				wantRead(t, a)
+				if now := a.PIDs(t); !slices.Equal(now[1:], pids[1:]) || now[0] == pids[0] {
 					t.Errorf("%s to %s: the processes were %v, and are %v", verb, r.path, pids, now)
 				}
-				wantState(t, m, "active", append(a.instances(), a.service(), a.socket())...)
+				m.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
 				if t.Failed() {
 					t.Fatal(got)
 				}
 			}
 		}
-		if r := load.Stop(); r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("requests failed: %v", r)
-		}
-		a.wantUp(t)
-		if left := m.Sh(t, "ls /var/lib/clusterctl/"+a.name+" 2>/dev/null || true"); left != "" {
+		kit.WantNoneLost(t, "updates to broken releases", load.Stop())
+		a.WantUp(t)
+		if left := m.Sh(t, "ls /var/lib/clusterctl/"+a.Name+" 2>/dev/null || true"); left != "" {
 			t.Errorf("updates that were undone have left something: %s", left)
 		}
 	})
@@ -104,13 +104,14 @@ func wantFailed(t testing.TB, stdout, unit string) {
 
 // TestUpdateInterrupted interrupts an update while its first instance starts: it is put back.
 func TestUpdateInterrupted(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-int", 2, 8606, "--ready", "notify", "--", worker)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-int", 2, 8606, "--ready", "notify", "--", worker)
 		m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
-		run := load.Start(t, m, load.Options{URL: a.url, Rate: 200})
-		before, pids := a.contents(t), a.pids(t)
-		p := m.Start(t, append([]string{ctl}, a.again(8606, "--ready", "notify", "--", silent)...)...)
-		dialBus(t, m).await(t, "the first instance starts", func(s status) bool { return s.active == "activating" && s.pid != 0 && int(s.pid) != pids[0] }, a.instance(1))
+		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200})
+		before, pids := fileContents(t, a), a.PIDs(t)
+		p := m.Start(t, append([]string{kit.Ctl}, installArgs(a, 8606, "--ready", "notify", "--", silent)...)...)
+		kit.DialBus(t, m).Await(t, "the first instance starts",
+			func(s kit.Status) bool { return s.Active == "activating" && s.PID != 0 && int(s.PID) != pids[0] }, a.Unit(1))
 		if err := p.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
@@ -118,16 +119,14 @@ func TestUpdateInterrupted(t *testing.T) {
 		if r.Code != interrupted {
 			t.Errorf("want exit status %d: %v", interrupted, r)
 		}
-		if now := a.contents(t); now != before {
+		if now := fileContents(t, a); now != before {
 			t.Errorf("the files are not as before:\n%s\n%s", before, now)
 		}
-		if now := a.pids(t); now[1] != pids[1] {
+		if now := a.PIDs(t); now[1] != pids[1] {
 			t.Errorf("the second instance was touched: %v, then %v", pids, now)
 		}
-		a.wantRead(t)
-		a.wantUp(t)
-		if r := run.Stop(); r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("requests failed: %v", r)
-		}
+		wantRead(t, a)
+		a.WantUp(t)
+		kit.WantNoneLost(t, "updates to broken releases", run.Stop())
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -17,103 +18,106 @@ import (
 // and opens one more socket. The app serves all the time; the next command, an install or one that only wants it to run,
 // leaves all instances on one configuration, the one on disk.
 func TestKilledUpdate(t *testing.T) {
-	alone(t, lab.Bookworm, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
-		first := a.again(8610, "--env", "RELEASE=0", "--settle", "50ms", "--", worker)
+	t.Parallel()
+	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
+		first := installArgs(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--", worker)
 		grown := a
-		grown.n = 3
+		grown.Instances = 3
 		args := func(release int) []string {
-			return grown.again(8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release), "--settle", "50ms", "--", worker)
+			return installArgs(grown, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release),
+				"--settle", "50ms", "--", worker)
 		}
 		begin := time.Now()
-		must(t, m, args(100)...)
-		at := moments{whole: time.Since(begin), kills: 20}
-		must(t, m, first...)
-		run := load.Start(t, m, load.Options{URL: a.url, Rate: 200, Conns: 4})
+		m.Must(t, args(100)...)
+		at := killSchedule{whole: time.Since(begin), kills: 20}
+		m.Must(t, first...)
+		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200, Conns: 4})
 		for i := 0; at.more(t); i++ {
-			p := m.Start(t, append([]string{ctl}, args(i+1)...)...)
+			p := m.Start(t, append([]string{kit.Ctl}, args(i+1)...)...)
 			at.wait()
 			killed := p.Stop()
-			at.note(killed)
+			at.record(killed)
 			pending := m.Try("test -e /var/lib/clusterctl/update-k/pending").Code == 0
 			want, release := a, 0
 			if i%2 == 0 {
-				r := must(t, m, "start", a.name)
+				r := m.Must(t, "start", a.Name)
 				if pending != strings.Contains(r.Stderr, "killed half-way") {
 					t.Errorf("an intent is there: %v, and start says:\n%v", pending, r)
 				}
-				if killed.Code == 0 || !pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
+				if killed.Code == 0 ||
+					!pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
 					want, release = grown, i+1 // it had done its work
 				}
 			} else {
-				must(t, m, args(i+1)...)
+				m.Must(t, args(i+1)...)
 				want, release = grown, i+1
 			}
 			t.Logf("killed after %v: exit status %d, intent %v, then release %d", at, killed.Code, pending, release)
-			want.wantRelease(t, release)
-			must(t, m, first...)
+			wantRelease(t, want, release)
+			m.Must(t, first...)
 			if t.Failed() {
 				break
 			}
 		}
-		if r := run.Stop(); r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("requests failed: %v", r)
-		}
-		a.wantUp(t)
+		kit.WantNoneLost(t, "killed updates", run.Stop())
+		a.WantUp(t)
 	})
 }
 
-// TestKilledUndo kills clusterctl while it puts back a release that does not come up: the next command goes on with that.
-func TestKilledUndo(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, killedUndo)
+// TestKilledRollback kills clusterctl while it puts back a release that does not come up: the next command goes on with that.
+func TestKilledRollback(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, killedUndo)
 }
 
-func killedUndo(t *testing.T, m *lab.Machine) {
-	a := install(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
-	first := a.again(8610, "--env", "RELEASE=0", "--", worker)
+func killedUndo(t *testing.T, m *kit.Machine) {
+	a := kit.InstallNative(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
+	first := installArgs(a, 8610, "--env", "RELEASE=0", "--", worker)
 	m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
-	broken := a.again(8610, "--env", "RELEASE=0", "--settle", "50ms", "--ready", "notify", "--", "/opt/e2e/update-exits")
+	broken := installArgs(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--ready", "notify", "--", "/opt/e2e/update-exits")
 	begin := time.Now()
-	if r := run(t, m, broken...); r.Code != notReached {
+	if r := m.Clusterctl(t, broken...); r.Code != notReached {
 		t.Fatalf("want exit status %d: %v", notReached, r)
 	}
 	whole := time.Since(begin)
-	others := a.pids(t)[1:]
+	others := a.PIDs(t)[1:]
 	const kills = 4
 	for i := range kills {
-		p := m.Start(t, append([]string{ctl}, broken...)...)
+		p := m.Start(t, append([]string{kit.Ctl}, broken...)...)
 		<-time.After(whole * time.Duration(kills+i) / (2 * kills)) // the moment is what is varied
 		t.Logf("killed after %d/%d of %v: exit status %d", kills+i, 2*kills, whole.Round(time.Millisecond), p.Stop().Code)
-		must(t, m, "start", a.name)
-		a.wantRelease(t, 0)
-		if now := a.pids(t)[1:]; !slices.Equal(now, others) {
+		m.Must(t, "start", a.Name)
+		wantRelease(t, a, 0)
+		if now := a.PIDs(t)[1:]; !slices.Equal(now, others) {
 			t.Errorf("the others were touched: %v, then %v", others, now)
 		}
-		if r := must(t, m, first...); !strings.Contains(r.Stdout, "nothing has changed") {
+		if r := m.Must(t, first...); !strings.Contains(r.Stdout, "nothing has changed") {
 			t.Errorf("it is not as it was: %v", r)
 		}
 	}
 }
 
 // wantRelease fails the test unless the app is up, and every instance is of that release.
-func (a app) wantRelease(t testing.TB, release int) {
+func wantRelease(t testing.TB, a kit.App, release int) {
 	t.Helper()
-	wantState(t, a.m, "active", append(a.instances(), a.service(), a.socket())...)
-	loaded := a.m.Sh(t, "systemctl list-units --no-legend --plain --state=active,activating '"+a.name+"@*' '"+a.name+"-*.socket'")
+	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
+	loaded := a.Machine.Sh(t, "systemctl list-units --no-legend --plain --state=active,activating '"+a.Name+"@*' '"+a.Name+"-*.socket'")
 	sockets := 0
 	if release > 0 {
 		sockets = 1
 	}
-	if got := len(lines(loaded)); got != a.n+sockets {
-		t.Errorf("%d units run, want %d:\n%s", got, a.n+sockets, loaded)
+	if got := len(kit.Lines(loaded)); got != a.Instances+sockets {
+		t.Errorf("%d units run, want %d:\n%s", got, a.Instances+sockets, loaded)
 	}
-	for i, pid := range a.pids(t) {
-		if env := a.m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)); !strings.Contains("\n"+env+"\n", fmt.Sprintf("\nRELEASE=%d\n", release)) {
+	for i, pid := range a.PIDs(t) {
+		if env := a.Machine.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)); !strings.Contains("\n"+env+"\n",
+			fmt.Sprintf("\nRELEASE=%d\n", release)) {
 			t.Errorf("instance %d is not of release %d:\n%s", i+1, release, env)
 		}
 	}
-	if values := a.m.ReadFile(t, "/etc/clusterctl/"+a.name+".env"); !strings.Contains(values, fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
-		t.Errorf("the configuration is not that of release %d:\n%s", release, values)
+	if values := a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".env"); !strings.Contains(values,
+		fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
+		t.Errorf("the configuration is not the one of release %d:\n%s", release, values)
 	}
-	a.wantRead(t)
+	wantRead(t, a)
 }

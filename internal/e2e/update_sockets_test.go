@@ -7,44 +7,46 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// answers says whether somebody answers on a port.
-func answers(m *lab.Machine, port int) bool {
+// answers reports whether a server answers on a port.
+func answers(m *kit.Machine, port int) bool {
 	return m.Try(fmt.Sprintf("curl -fsS -m 20 http://127.0.0.1:%d/", port)).Code == 0
 }
 
 // TestUpdateListener adds a second listener to an app under load and takes it away again: no request on the first one
 // fails. With a broken release nothing of it stays.
 func TestUpdateListener(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-l", 2, 8615, "--ready", "notify", "--", worker)
-		run1 := load.Start(t, m, load.Options{URL: a.url, Rate: 100, Conns: 4})
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-l", 2, 8615, "--ready", "notify", "--", worker)
+		run1 := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 100, Conns: 4})
 		both := []string{"--listen", "admin=8616", "--listen", "sock=/run/update-l.sock", "--ready", "notify"}
-		must(t, m, a.again(8615, append(both, "--", worker)...)...)
-		a.wantUp(t)
+		m.Must(t, installArgs(a, 8615, append(both, "--", worker)...)...)
+		a.WantUp(t)
 		if !answers(m, 8616) || m.Try("curl -fsS -m 20 --unix-socket /run/update-l.sock http://x/").Code != 0 {
 			t.Error("the new listeners do not answer")
 		}
 		m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
 
 		// Without them again, but with a program that does not run: they are still there.
-		if r := run(t, m, a.again(8615, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
+		if r := m.Clusterctl(t, installArgs(a, 8615, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
 			t.Errorf("want exit status %d: %v", notReached, r)
 		}
-		a.wantUp(t)
+		a.WantUp(t)
 		if !answers(m, 8616) {
 			t.Error("an update that was undone has closed a listener")
 		}
-		must(t, m, a.again(8615, "--ready", "notify", "--", worker)...)
+		m.Must(t, installArgs(a, 8615, "--ready", "notify", "--", worker)...)
 		wantNone := func() {
 			t.Helper()
 			if answers(m, 8616) {
 				t.Error("a listener that was taken away answers")
 			}
-			left := m.Sh(t, "systemctl list-units --all --no-legend --plain 'update-l-*'; ls -d /etc/systemd/system/update-l-* /run/systemd/system/update-l* /run/update-l.sock 2>/dev/null || true")
+			left := m.Sh(t, "systemctl list-units --all --no-legend --plain 'update-l-*'; "+
+				"ls -d /etc/systemd/system/update-l-* /run/systemd/system/update-l* /run/update-l.sock 2>/dev/null || true")
 			if left != "" {
 				t.Errorf("left of listeners that were taken away:\n%s", left)
 			}
@@ -52,18 +54,16 @@ func TestUpdateListener(t *testing.T) {
 		wantNone()
 
 		// Added with a program that does not run: they are gone.
-		if r := run(t, m, a.again(8615, append(both, "--", "/opt/e2e/update-exits")...)...); r.Code != notReached {
+		if r := m.Clusterctl(t, installArgs(a, 8615, append(both, "--", "/opt/e2e/update-exits")...)...); r.Code != notReached {
 			t.Errorf("want exit status %d: %v", notReached, r)
 		}
 		wantNone()
-		a.wantUp(t)
-		a.wantRead(t)
-		if r := run1.Stop(); r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("requests on the first listener failed: %v", r)
-		}
+		a.WantUp(t)
+		wantRead(t, a)
+		kit.WantNoneLost(t, "the first listener", run1.Stop())
 		// A port that somebody else has is refused before anything is done.
-		p := a.contents(t)
-		if r := run(t, m, a.again(8615, "--listen", "busy=8615", "--", worker)...); r.Code == done || a.contents(t) != p {
+		p := fileContents(t, a)
+		if r := m.Clusterctl(t, installArgs(a, 8615, "--listen", "busy=8615", "--", worker)...); r.Code == done || fileContents(t, a) != p {
 			t.Errorf("the same port twice: %v", r)
 		}
 	})
@@ -72,52 +72,53 @@ func TestUpdateListener(t *testing.T) {
 // TestUpdatePort gives an app another port, which closes the old one for a moment, and says so; with a broken release the
 // old one answers again.
 func TestUpdatePort(t *testing.T) {
-	on(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := install(t, m, "update-p", 2, 8617, "--ready", "notify", "--", worker)
-		r := must(t, m, a.again(8618, "--ready", "notify", "--", worker)...)
+	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "update-p", 2, 8617, "--ready", "notify", "--", worker)
+		r := m.Must(t, installArgs(a, 8618, "--ready", "notify", "--", worker)...)
 		if !strings.Contains(r.Stderr, "closed for a moment") {
 			t.Errorf("not said beforehand: %v", r)
 		}
 		if answers(m, 8617) {
 			t.Error("the old port answers")
 		}
-		a.url = "http://127.0.0.1:8618/"
-		a.wantUp(t)
+		a.Port = 8618
+		a.WantUp(t)
 		m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
-		before := a.contents(t)
-		if r := run(t, m, a.again(8617, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
+		before := fileContents(t, a)
+		if r := m.Clusterctl(t, installArgs(a, 8617, "--ready", "notify", "--", "/opt/e2e/update-exits")...); r.Code != notReached {
 			t.Errorf("want exit status %d: %v", notReached, r)
 		}
-		if now := a.contents(t); now != before {
+		if now := fileContents(t, a); now != before {
 			t.Errorf("the files are not as before:\n%s\n%s", before, now)
 		}
-		a.wantUp(t)
-		a.wantRead(t)
+		a.WantUp(t)
+		wantRead(t, a)
 		// One address more under the same name belongs into the same unit.
-		must(t, m, a.again(8618, "--listen", "8617", "--ready", "notify", "--", worker)...)
-		a.wantUp(t)
+		m.Must(t, installArgs(a, 8618, "--listen", "8617", "--ready", "notify", "--", worker)...)
+		a.WantUp(t)
 		if !answers(m, 8617) {
 			t.Error("the second address does not answer")
 		}
 	})
 }
 
-// TestUpdateBackground makes a listening app of a background app, and one of that again.
-func TestUpdateBackground(t *testing.T) {
-	on(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *lab.Machine) {
-		a := app{m: m, name: "update-bg", n: 2, url: "http://127.0.0.1:8619/"}
-		t.Cleanup(func() { a.uninstall(t) })
-		background := []string{"install", a.name, "-i", "2", "--no-listen", "--settle", "200ms", "--", "python3", ticker}
-		must(t, m, background...)
-		must(t, m, a.again(8619, "--", worker)...)
-		a.wantUp(t)
-		a.wantRead(t)
-		must(t, m, background...)
+// TestUpdateBetweenListenerAndBackground makes a listening app of a background app, and one of that again.
+func TestUpdateBetweenListenerAndBackground(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.App{Machine: m, Name: "update-bg", Instances: 2, Port: 8619}
+		t.Cleanup(func() { a.Uninstall(t) })
+		background := []string{"install", a.Name, "-i", "2", "--no-listen", "--settle", "200ms", "--", "python3", ticker}
+		m.Must(t, background...)
+		m.Must(t, installArgs(a, 8619, "--", worker)...)
+		a.WantUp(t)
+		wantRead(t, a)
+		m.Must(t, background...)
 		if answers(m, 8619) {
 			t.Error("a background app answers")
 		}
-		wantState(t, m, "active", append(a.instances(), a.service())...)
-		if left := m.Sh(t, "systemctl list-units --all --no-legend --plain '"+a.socket()+"'; ls -d /run/systemd/system/update-bg* 2>/dev/null || true"); left != "" {
+		m.WantState(t, "active", append(a.Units(), a.Service())...)
+		if left := m.Sh(t, "systemctl list-units --all --no-legend --plain '"+a.Socket()+
+			"'; ls -d /run/systemd/system/update-bg* 2>/dev/null || true"); left != "" {
 			t.Errorf("left of the socket:\n%s", left)
 		}
 	})

@@ -6,20 +6,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVerify has systemd-analyze look at all the units of some apps, as they are installed.
-func TestVerify(t *testing.T) {
-	onAllAtOnce(t, func(t *testing.T, m *lab.Machine) {
-		install(t, m, "verify", 2, 8140, "--listen", "admin=127.0.0.1:8141", "--listen", "/run/verify.sock",
+// TestUnitsPassSystemdAnalyzeVerify has systemd-analyze look at all the units of some apps, as they are installed.
+func TestUnitsPassSystemdAnalyzeVerify(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		kit.InstallNative(t, m, "verify", 2, 8140, "--listen", "admin=127.0.0.1:8141", "--listen", "/run/verify.sock",
 			"--listen", "udp:8142", "--env", "A=%h $B \"c\"", "--", worker, "%i", "$HOME", "a b")
-		install(t, m, "verify-max", 0, 8143, "--", goWorker)
-		must(t, m, "install", "verify-bg", "-i", "1", "--no-listen", "--sandbox", "strict", "--", ticker)
-		t.Cleanup(func() { must(t, m, "uninstall", "--yes", "verify-bg") })
+		kit.InstallNative(t, m, "verify-max", 0, 8143, "--", goWorker)
+		m.Must(t, "install", "verify-bg", "-i", "1", "--no-listen", "--sandbox", "strict", "--", ticker)
+		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "verify-bg") })
 		files := m.Sh(t, "cd /etc/systemd/system && ls -d verify*.service verify*.socket clusterctl-verify*.slice")
 		var units []string
-		for _, f := range lines(files) {
+		for _, f := range kit.Lines(files) {
 			units = append(units, "'"+strings.Replace(f, "@.service", "@1.service", 1)+"'")
 		}
 		// 3 apps: an aggregate, a template and a slice each, and the sockets http, admin, udp and http.

@@ -1,5 +1,5 @@
-// Package foreground knows how programs that go into the background by habit are told to stay in the foreground, which is
-// where a service manager needs them. It is a table, and looks at nothing.
+// Package foreground returns hints on how to keep programs in the foreground that go into the background by default. A
+// service manager needs them in the foreground. The package is only a table and does not access the machine.
 package foreground
 
 import (
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// program is one that can go into the background.
+// program is a group of programs with the same hint.
 type program struct {
 	names []string
-	// how says what to do, after "NAME: ".
+	// how is the hint, without the prefix "NAME: ".
 	how string
 }
 
@@ -32,11 +32,11 @@ func programs() []program {
 		with("--foreground", "squid", "pure-ftpd", "stunnel4"),
 		with("--keep-in-foreground", "dnsmasq"),
 		with("-oforeground=YES", "vsftpd"),
-		with("foreground = yes in its file", "stunnel"),
+		{[]string{"stunnel"}, "set foreground = yes in its configuration"},
 		with("--daemonize no", "redis-server", "redis-sentinel", "valkey-server", "keydb-server"),
-		with("\"postgres\" in place of pg_ctl", "pg_ctl", "pg_ctlcluster"),
-		with("\"caddy run\"", "caddy"),
-		with("\"celery worker\" without --detach, and not \"celery multi\"", "celery"),
+		{[]string{"pg_ctl", "pg_ctlcluster"}, "run \"postgres\" instead"},
+		{[]string{"caddy"}, "start it with \"caddy run\""},
+		{[]string{"celery"}, "run \"celery worker\" without --detach instead of \"celery multi\""},
 		without("-d", "memcached", "mosquitto", "thin", "unbound"),
 		without("-D", "haproxy"),
 		without("-D or --daemon, and without daemon in its configuration", "gunicorn", "unicorn", "unicorn_rails"),
@@ -51,11 +51,11 @@ func programs() []program {
 	}
 }
 
-// shells are the programs in which "&" puts another into the background.
+// shells returns the shells, in which "&" starts a program in the background.
 func shells() []string { return []string{"sh", "bash", "dash", "zsh", "ksh", "ash"} }
 
-// Hint returns what to do so that a program stays in the foreground. The command is what was run, and left are the names of
-// the processes that it has left behind, where they are known.
+// Hint returns a hint on how to keep a program in the foreground. command is the command that was run. left contains the
+// names of the processes that it left behind, if they are known.
 func Hint(command, left []string) string {
 	for _, word := range slices.Concat(command, left) {
 		name := baseName(word)
@@ -71,8 +71,8 @@ func Hint(command, left []string) string {
 	return "run it so that it stays in the foreground; such an option is often called --foreground or --no-daemon"
 }
 
-// baseName returns the name of a program without its directory and its version: php-fpm8.2 is php-fpm. The kernel's name
-// of a process may be followed by what the process says of itself: "PM2 v5.3.0: God".
+// baseName returns the name of a program without its directory and its version: php-fpm for php-fpm8.2. The name of a
+// process may be followed by its title: "PM2 v5.3.0: God".
 func baseName(word string) string {
 	first, _, _ := strings.Cut(word, " ")
 	name := path.Base(first)

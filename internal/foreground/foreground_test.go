@@ -25,13 +25,13 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestNamesAreUnique: a program has one entry.
+// TestNamesAreUnique checks that each program has only one entry.
 func TestNamesAreUnique(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range programs() {
 		for _, n := range p.names {
 			if seen[n] {
-				t.Errorf("%s is there twice", n)
+				t.Errorf("%s has two entries", n)
 			}
 			seen[n] = true
 		}

@@ -31,7 +31,8 @@ func (c *check) resolveEnvFiles() error {
 		}
 		if first != "" && !f.ByWorker {
 			if f.ByWorker = true; !c.mayRead(f.Path) {
-				err := fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too", f.Path, first, c.who.Name)
+				err := fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too",
+					f.Path, first, c.who.Name)
 				return fault.WithHint(err, "name %s before %s", f.Path, first)
 			}
 		}

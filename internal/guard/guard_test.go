@@ -59,12 +59,14 @@ func TestResolveEnvFiles(t *testing.T) {
 	// Only root can read the file, and others may replace it.
 	secret := w.file(t, "srv/app/secret.env", "", 0o600)
 	bad.EnvFiles = []units.EnvFile{{Path: secret}}
-	if err := w.resolve(&bad); err == nil || !strings.Contains(err.Error(), "is read as root, and user nobody owns "+a.Directory) || fault.Hint(err) != "install -m 600 "+secret+" /etc/web.env, and --env-file /etc/web.env" {
+	if err := w.resolve(&bad); err == nil || !strings.Contains(err.Error(), "is read as root, and user nobody owns "+a.Directory) ||
+		fault.Hint(err) != "install -m 600 "+secret+" /etc/web.env, and --env-file /etc/web.env" {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 	// An app that PM2's user installed before: a reload says how to go on.
 	bad.EnvFiles = []units.EnvFile{{Path: own}}
-	if err := w.StillSafe(bad, "/etc/clusterctl/web.yaml"); !notReached(err) || fault.Hint(err) != "sudo clusterctl apply -f /etc/clusterctl/web.yaml" {
+	if err := w.StillSafe(bad, "/etc/clusterctl/web.yaml"); !notReached(err) ||
+		fault.Hint(err) != "sudo clusterctl apply -f /etc/clusterctl/web.yaml" {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 	if err := w.StillSafe(a, ""); err != nil {
@@ -81,7 +83,8 @@ func TestResolveEnvFilesOfRoot(t *testing.T) {
 	if err := errors.Join(os.Symlink(data+"/x.env", link), os.Chown(theirs, 65534, 65534)); err != nil {
 		t.Fatal(err)
 	}
-	app := units.App{Name: "web", Command: []string{"/bin/true"}, Directory: dir, RunAs: units.RunAs{User: "root"}, Writable: []string{data}}
+	app := units.App{Name: "web", Command: []string{"/bin/true"}, Directory: dir, RunAs: units.RunAs{User: "root"},
+		Writable: []string{data}}
 	off, strict := app, app
 	off.Sandbox, strict.Sandbox = units.SandboxOff, units.SandboxStrict
 	for name, tt := range map[string]struct {
@@ -103,7 +106,8 @@ func TestResolveEnvFilesOfRoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.resolveEnvFiles(); err != nil || c.app.EnvFiles[0].ByWorker != tt.want || strings.Contains(w.notes.String(), "is read in the sandbox") != tt.want {
+		if err := c.resolveEnvFiles(); err != nil || c.app.EnvFiles[0].ByWorker != tt.want ||
+			strings.Contains(w.notes.String(), "is read in the sandbox") != tt.want {
 			t.Errorf("%s: %v, %+v, %s", name, err, c.app.EnvFiles, w.notes.String())
 		}
 	}
@@ -114,7 +118,8 @@ func TestCallerIsTrusted(t *testing.T) {
 	w, a := guardWorld(t)
 	a.RunAs.User = "root"
 	err := w.resolve(&a)
-	if err == nil || !strings.Contains(err.Error(), "the program \""+a.Command[0]+"\" decides what root runs, and user nobody owns "+a.Directory) ||
+	if err == nil ||
+		!strings.Contains(err.Error(), "the program \""+a.Command[0]+"\" decides what root runs, and user nobody owns "+a.Directory) ||
 		!strings.Contains(fault.Hint(err), "chown root "+a.Directory+", or --trust nobody") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
@@ -154,7 +159,8 @@ func TestUnsafePaths(t *testing.T) {
 	wide := w.mkdir(t, "wide", 0o777)
 	data := w.mkdir(t, "wide/data", 0o755)
 	a.Writable = []string{data}
-	a.Listen = []units.Listener{{Network: units.Unix, Path: a.Directory + "/sock/x.sock"}, {Network: units.Unix, Path: a.Directory + "/y.sock"}}
+	a.Listen = []units.Listener{{Network: units.Unix, Path: a.Directory + "/sock/x.sock"},
+		{Network: units.Unix, Path: a.Directory + "/y.sock"}}
 	w.mkdir(t, "srv/app/sock", 0o755)
 	all := w.Unsafe(a)
 	var got []string
@@ -172,7 +178,8 @@ func TestUnsafePaths(t *testing.T) {
 	// A group is noted, everybody is refused.
 	a.Writable, a.Listen = nil, nil
 	w.notes.Reset()
-	if err := errors.Join(os.Chown(a.Command[0], 1, 0), w.resolve(&a)); err != nil || !strings.Contains(w.notes.String(), "program: "+a.Command[0]+": user daemon owns "+a.Command[0]) {
+	if err := errors.Join(os.Chown(a.Command[0], 1, 0), w.resolve(&a)); err != nil ||
+		!strings.Contains(w.notes.String(), "program: "+a.Command[0]+": user daemon owns "+a.Command[0]) {
 		t.Errorf("%v, %q", err, w.notes.String())
 	}
 	if err := os.Chmod(a.Command[0], 0o757); err != nil {
@@ -194,7 +201,8 @@ func TestWriterWords(t *testing.T) {
 		{Writer{"/a", trust.ACLUser, "ann", nil}, "user ann may write /a (ACL)", "setfacl -x u:ann /a"},
 		{Writer{"/a", trust.ACLGroup, "devs", nil}, "group devs may write /a (ACL)", "setfacl -x g:devs /a"},
 		{Writer{"/a", trust.Everybody, "", nil}, "everybody may write /a", "chmod o-w /a"},
-		{Writer{"/tmp", trust.Everybody, "", nil}, "everybody may write /tmp", "put it into a directory below /etc, /opt or /srv instead of /tmp"},
+		{Writer{"/tmp", trust.Everybody, "", nil}, "everybody may write /tmp",
+			"put it into a directory below /etc, /opt or /srv instead of /tmp"},
 	} {
 		if got := tt.w.String(); got != tt.text {
 			t.Errorf("%q, want %q", got, tt.text)

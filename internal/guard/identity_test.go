@@ -36,7 +36,8 @@ func TestMay(t *testing.T) {
 		mode     uint32
 		want     bool
 	}{
-		{7, 1, 0o100, true}, {7, 70, 0o011, false}, {1, 70, 0o010, true}, {1, 71, 0o101, false}, {1, 1, 0o001, true}, {1, 1, 0o110, false}, {1, 1, 0o666, false},
+		{7, 1, 0o100, true}, {7, 70, 0o011, false}, {1, 70, 0o010, true}, {1, 71, 0o101, false}, {1, 1, 0o001, true},
+		{1, 1, 0o110, false}, {1, 1, 0o666, false},
 	} {
 		if got := who.has(&syscall.Stat_t{Uid: c.uid, Gid: c.gid, Mode: c.mode}, toExecute); got != c.want {
 			t.Errorf("%d:%d %o: %v", c.uid, c.gid, c.mode, got)
@@ -58,7 +59,8 @@ func TestBlockedBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		open: "", filepath.Dir(open): "", gated: gate, filepath.Dir(gated): gate, gate: gate, secret: secret, link: gate, w.dir + "/gone": "", "/": "",
+		open: "", filepath.Dir(open): "", gated: gate, filepath.Dir(gated): gate, gate: gate, secret: secret, link: gate,
+		w.dir + "/gone": "", "/": "",
 	} {
 		if got := nobody.BlockedBy(path); got != want {
 			t.Errorf("%s: blocked by %q, want %q", path, got, want)

@@ -42,8 +42,10 @@ func TestFollow(t *testing.T) {
 func TestShebang(t *testing.T) {
 	w := newWorld(t)
 	for text, want := range map[string]string{
-		"#!/bin/sh\n": "/bin/sh", "#! /bin/sh -e \nx": "/bin/sh -e", "#!/usr/bin/env node\r\n": "node", "#!/usr/bin/env -S deno run -A\n": "deno run -A",
-		"#!/usr/bin/env": "/usr/bin/env", "#!": "", "#!\n": "", "": "", " #!/bin/sh": "", "text": "", "#!/x" + strings.Repeat("y", 300): "/x" + strings.Repeat("y", 252),
+		"#!/bin/sh\n": "/bin/sh", "#! /bin/sh -e \nx": "/bin/sh -e", "#!/usr/bin/env node\r\n": "node",
+		"#!/usr/bin/env -S deno run -A\n": "deno run -A",
+		"#!/usr/bin/env":                  "/usr/bin/env", "#!": "", "#!\n": "", "": "", " #!/bin/sh": "", "text": "",
+		"#!/x" + strings.Repeat("y", 300): "/x" + strings.Repeat("y", 252),
 	} {
 		path := w.file(t, "script", text, 0o644)
 		if got := strings.Join(Shebang(path), " "); got != want {

@@ -32,20 +32,25 @@ func TestMoreRights(t *testing.T) {
 		{units.App{Sandbox: units.SandboxOff}, units.App{Sandbox: units.SandboxStrict}, nil},
 		{units.App{}, units.App{Shim: units.ShimOptions{OwnPtrace: true}}, []string{"own-ptrace: false -> true"}},
 		{units.App{Shim: units.ShimOptions{OwnPtrace: true}}, units.App{}, nil},
-		{units.App{Writable: []string{"/srv/a/"}}, units.App{Writable: []string{"/srv/a/b", "/srv/ab", "/srv/a"}}, []string{"writable: /srv/ab"}},
+		{units.App{Writable: []string{"/srv/a/"}}, units.App{Writable: []string{"/srv/a/b", "/srv/ab", "/srv/a"}},
+			[]string{"writable: /srv/ab"}},
 		{units.App{Writable: []string{"/"}}, units.App{Writable: []string{"/srv"}}, nil},
-		{units.App{RunAs: root}, units.App{RunAs: root, Reads: []string{"/root/.nvm", "/root/../home/x", "/root", "/home/y"}}, []string{"read: /root/../home/x, /root, /home/y"}},
+		{units.App{RunAs: root}, units.App{RunAs: root, Reads: []string{"/root/.nvm", "/root/../home/x", "/root", "/home/y"}},
+			[]string{"read: /root/../home/x, /root, /home/y"}},
 		{units.App{}, units.App{Reads: []string{"/root/.nvm"}}, []string{"read: /root/.nvm"}},
 		{units.App{RunAs: web}, units.App{RunAs: web, Reads: []string{"/nonexistent/x"}}, []string{"read: /nonexistent/x"}},
-		{units.App{}, units.App{EnvFiles: []units.EnvFile{{Path: "/etc/x"}, {Path: "/srv/x", ByWorker: true}}}, []string{"env-files: /etc/x"}},
+		{units.App{}, units.App{EnvFiles: []units.EnvFile{{Path: "/etc/x"}, {Path: "/srv/x", ByWorker: true}}},
+			[]string{"env-files: /etc/x"}},
 		{units.App{}, units.App{Listen: []units.Listener{socket, {Port: 8080}}}, []string{"listen: /srv/x.sock"}},
-		{units.App{}, units.App{Directory: "/srv", Listen: []units.Listener{socket, {Network: units.Unix, Path: "/run/x/y"}, {Network: units.Unix, Path: "@x"}}}, nil},
+		{units.App{}, units.App{Directory: "/srv",
+			Listen: []units.Listener{socket, {Network: units.Unix, Path: "/run/x/y"}, {Network: units.Unix, Path: "@x"}}}, nil},
 		{units.App{Listen: []units.Listener{socket}}, units.App{Listen: []units.Listener{socket}}, nil},
 		{units.App{}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
 		{units.App{Logs: units.Logs{Rate: off}}, units.App{Logs: units.Logs{Rate: off}}, nil},
 		{units.App{}, units.App{Logs: units.Logs{Namespace: true}}, nil},
 		{units.App{Logs: units.Logs{Namespace: true}}, units.App{Logs: units.Logs{Rate: off}}, []string{"log-rate: off"}},
-		{units.App{}, units.App{SocketOptions: []units.SocketOption{{Key: "Mark", Value: "7"}, {Key: "KeepAlive", Value: "yes"}}}, []string{"socket-options: Mark=7"}},
+		{units.App{}, units.App{SocketOptions: []units.SocketOption{{Key: "Mark", Value: "7"}, {Key: "KeepAlive", Value: "yes"}}},
+			[]string{"socket-options: Mark=7"}},
 		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
 	} {
 		if got := MoreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
@@ -151,7 +156,8 @@ func TestMayDecide(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, fs.ErrPermission) || fault.Hint(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, fs.ErrPermission) ||
+			fault.Hint(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
 			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
 		}
 	}

@@ -52,14 +52,16 @@ func TestParseMounts(t *testing.T) {
 
 func TestParsers(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"usage_usec 1500\nuser_usec 1\n": 1500 * time.Microsecond, "nr 1\nusage_usec 0\n": 0, "usage_usec x\n": -1, "usage_usec -4\n": -1, "": -1,
+		"usage_usec 1500\nuser_usec 1\n": 1500 * time.Microsecond, "nr 1\nusage_usec 0\n": 0, "usage_usec x\n": -1,
+		"usage_usec -4\n": -1, "": -1,
 	} {
 		if got, ok := parseCPUStat([]byte(text)); ok != (want >= 0) || ok && got != want {
 			t.Errorf("cpu.stat %q: %v, %v", text, got, ok)
 		}
 	}
 	for text, want := range map[string]int64{
-		"55-ff ---p 0 0 0 [rollup]\nRss:      16 kB\nPss:      12 kB\nPss_Dirty: 4 kB\n": 12 << 10, "Pss: 1 MB\n": -1, "Pss: x kB\n": -1, "": -1,
+		"55-ff ---p 0 0 0 [rollup]\nRss:      16 kB\nPss:      12 kB\nPss_Dirty: 4 kB\n": 12 << 10, "Pss: 1 MB\n": -1,
+		"Pss: x kB\n": -1, "": -1,
 	} {
 		if got, ok := parseRollup([]byte(text)); ok != (want >= 0) || ok && got != want {
 			t.Errorf("smaps_rollup %q: %v, %v", text, got, ok)
@@ -150,6 +152,30 @@ func TestSocketsOf(t *testing.T) {
 	}
 }
 
+func TestHolder(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := System()
+	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
+	for isUDP, port := range map[bool]uint16{false: tcpPort, true: udpPort} {
+		if p, ok := h.Holder(isUDP, port); !ok || p.PID != os.Getpid() || p.Name == "" {
+			t.Errorf("port %d: %+v, %v", port, p, ok)
+		}
+	}
+	if err := errors.Join(tcp.Close(), udp.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := h.Holder(false, tcpPort); ok {
+		t.Errorf("a closed port: %+v", p)
+	}
+}
+
 func TestWorkingState(t *testing.T) {
 	for text, want := range map[string]bool{
 		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,
@@ -169,7 +195,8 @@ func TestRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, ok := h.RunsOf("web", 1)
-	if wait := r.Next.Sub(at); !ok || r.Failures != 5 || r.Status != "exited/7" || wait < contract.Delay(5)-time.Second || wait > contract.Delay(5)+time.Minute {
+	if wait := r.Next.Sub(at); !ok || r.Failures != 5 || r.Status != "exited/7" || wait < contract.Delay(5)-time.Second ||
+		wait > contract.Delay(5)+time.Minute {
 		t.Errorf("%+v, %v", r, ok)
 	}
 	state.Started = 1
@@ -191,7 +218,8 @@ func TestRuns(t *testing.T) {
 func TestLook(t *testing.T) {
 	for _, c := range []struct {
 		network, listen, dial string
-	}{{"tcp", "127.0.0.1:0", ""}, {"tcp", "[::]:0", "127.0.0.1"}, {"tcp", "[::]:0", "::1"}, {"unix", t.TempDir() + "/s", ""}, {"unix", "@clusterctl-test-" + fmt.Sprint(os.Getpid()), ""}} {
+	}{{"tcp", "127.0.0.1:0", ""}, {"tcp", "[::]:0", "127.0.0.1"}, {"tcp", "[::]:0", "::1"}, {"unix", t.TempDir() + "/s", ""},
+		{"unix", "@clusterctl-test-" + fmt.Sprint(os.Getpid()), ""}} {
 		t.Run(c.listen+" "+c.dial, func(t *testing.T) {
 			l, err := net.Listen(c.network, c.listen)
 			if err != nil {

@@ -9,21 +9,21 @@ import (
 	"sync"
 )
 
-// boots listens to what systemd-nspawn reports of a machine by the protocol of
-// sd_notify(3): that it has started the machine's init (X_NSPAWN_LEADER_PID=), and that
-// the machine is up (READY=1, --notify-ready=).
+// boots receives the messages that systemd-nspawn sends about a machine (sd_notify(3)):
+// the machine's init has started (X_NSPAWN_LEADER_PID=), and the machine is up (READY=1,
+// --notify-ready=).
 //
-// It reads for as long as the machine lives, for two reasons. systemd also says
-// READY=1 after each daemon-reload, which must not pass for the end of a
-// reboot. And a datagram socket that nobody reads is full after ten messages:
-// systemd-nspawn would block, and with it the machine.
+// It reads until the machine ends, for two reasons. systemd also sends READY=1 after each
+// daemon-reload, which must not count as the end of a reboot. And the queue of a datagram
+// socket is full after ten messages: then systemd-nspawn would block, and with it the
+// machine.
 type boots struct {
 	conn *net.UnixConn
 
 	mu      sync.Mutex
-	started int           // inits started so far
-	ready   int           // the last of them that was up
-	change  chan struct{} // closed and replaced at each change
+	started int           // number of inits that have started
+	ready   int           // number of the last init that was up
+	change  chan struct{} // closed and replaced after each change
 }
 
 func listenBoots(path string) (*boots, error) {
@@ -58,14 +58,14 @@ func (b *boots) read() {
 	}
 }
 
-// count returns how many inits were started so far.
+// count returns how many inits have started.
 func (b *boots) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.started
 }
 
-// await waits until boot number n, counted from 1, is complete.
+// await waits until boot number n is complete. The first boot has number 1.
 func (b *boots) await(ctx context.Context, n int, gone <-chan struct{}) error {
 	for {
 		b.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// modulePath is the module whose commands Build builds.
+// modulePath is the module of the commands that Build builds.
 const modulePath = "github.com/clusterctl/clusterctl"
 
 // Build builds a command of this module as a static binary, once per test
@@ -30,8 +30,8 @@ func Build(t testing.TB, pkg string) string {
 	return out
 }
 
-// build runs under the state's lock: one build at a time is the fastest on the
-// two cores that tests have.
+// build builds a command. The caller holds the lock: on the two cores of the test hosts,
+// one build at a time is fastest.
 func (s *state) build(pkg string) (string, error) {
 	if out, ok := s.builds[pkg]; ok {
 		return out, nil

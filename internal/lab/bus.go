@@ -7,8 +7,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Bus connects to the system bus of the machine, as root, for as long as the test
-// runs: events arrive when they happen, and a call costs no process in the machine.
+// Bus connects to the system bus of the machine as root, until the test ends. Events
+// arrive at once, and a call does not start a process in the machine.
 func (m *Machine) Bus(t testing.TB) *dbus.Conn {
 	t.Helper()
 	stream, err := net.Dial("unix", m.Root()+"/run/dbus/system_bus_socket")
@@ -21,10 +21,10 @@ func (m *Machine) Bus(t testing.TB) *dbus.Conn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
-		t.Fatalf("the bus of %s: %v", m.Name(), err)
+		t.Fatalf("connecting to the bus of %s: %v", m.Name(), err)
 	}
 	if err := conn.Hello(); err != nil {
-		t.Fatalf("the bus of %s: %v", m.Name(), err)
+		t.Fatalf("connecting to the bus of %s: %v", m.Name(), err)
 	}
 	return conn
 }

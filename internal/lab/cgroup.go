@@ -14,21 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroups are the directories, one per hierarchy, that hold one machine and
-// nothing else. Without them every machine on a host without systemd would
-// share one "payload" cgroup, and the systemd inside could not tell its own
-// services from those of the others, nor kill them.
+// cgroups are the directories, one per hierarchy, that contain only one machine. Without them, all
+// machines on a host without systemd would share one "payload" cgroup, and the systemd in a machine
+// could not distinguish its own services from the services of other machines, or kill them.
 type cgroups struct {
 	V2 string // in the unified hierarchy
-	V1 string // in name=systemd, "" on a host without it
+	V1 string // in name=systemd, "" if the host does not have it
 }
 
-// findCgroups locates the hierarchies that systemd-nspawn looks at: cgroup v2,
-// alone or beside v1, and the v1 hierarchy name=systemd, wherever they are
-// mounted. A machine's cgroup stands directly under the root, also on a host
-// that systemd runs, as it does for the container engines that do without
-// systemd: below our own cgroup it could not get controllers, for our own
-// process is a member of it.
+// findCgroups returns the cgroups for a machine, in the hierarchies that systemd-nspawn uses: cgroup v2
+// and, if mounted, the v1 hierarchy name=systemd. The cgroup of a machine is directly under the root,
+// even on a host that systemd runs. Below our own cgroup it could not have controllers, because our
+// process is a member of that cgroup.
 func findCgroups(name string) (cgroups, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -37,7 +34,7 @@ func findCgroups(name string) (cgroups, error) {
 	defer f.Close()
 	var c cgroups
 	for s := bufio.NewScanner(f); s.Scan(); {
-		// proc(5): fields up to the mount point, options, a lone "-", then type, source, super options.
+		// proc(5): fields up to the mount point, options, "-", then type, source, super options.
 		left, right, ok := strings.Cut(s.Text(), " - ")
 		l, r := strings.Fields(left), strings.Fields(right)
 		if !ok || len(l) < 5 || len(r) < 3 || l[3] != "/" {
@@ -69,15 +66,15 @@ func (c cgroups) create() error {
 			return fmt.Errorf("creating the machine's cgroup: %w", err)
 		}
 	}
-	// On a pure v2 host this gives the machine real limits. Where v1 holds the
-	// controllers the write fails, and the machine has none (doc.go says so).
+	// On a host with only v2, this gives the machine real limits. If v1 has the controllers, the write
+	// fails and the machine has no limits (see doc.go).
 	for _, controller := range []string{"+cpu", "+memory", "+pids", "+io", "+cpuset"} {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(c.V2), "cgroup.subtree_control"), []byte(controller), 0)
 	}
 	return nil
 }
 
-// enter moves this process; what it starts afterwards is born there.
+// enter moves this process into the cgroups. Its later children start there.
 func (c cgroups) enter() error {
 	for _, d := range c.dirs() {
 		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -87,7 +84,7 @@ func (c cgroups) enter() error {
 	return nil
 }
 
-// leave moves this process up again, to the root of each hierarchy.
+// leave moves this process back to the root of each hierarchy.
 func (c cgroups) leave() error {
 	for _, d := range c.dirs() {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(d), "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -97,8 +94,8 @@ func (c cgroups) leave() error {
 	return nil
 }
 
-// destroy kills what is left in the cgroups and removes them. It is used on
-// the machine's own and on those of dead owners, so a missing one is no error.
+// destroy kills the processes in the cgroups and removes the cgroups. It is also called for machines
+// whose owner is dead, so a missing cgroup is not an error.
 func (c cgroups) destroy() error {
 	for _, d := range c.dirs() {
 		if err := destroy(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -122,8 +119,8 @@ func killAll(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err == nil {
 		return waitEmpty(dir)
 	}
-	// v1, or a kernel before 5.14: one by one. The members are also in the v2
-	// hierarchy, which was emptied first, so this is for stragglers.
+	// v1, or a kernel before 5.14: kill the processes one by one. The v2 hierarchy, which has been
+	// emptied before, has the same members, so only a few are left here.
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "cgroup.procs" {
 			return err
@@ -141,8 +138,8 @@ func killAll(dir string) error {
 	})
 }
 
-// waitEmpty returns when no process is left below dir: cgroup.events raises
-// POLLPRI at each change (cgroups(7)).
+// waitEmpty waits until no process is left below dir. cgroup.events raises POLLPRI after each change
+// (cgroups(7)).
 func waitEmpty(dir string) error {
 	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
 	if err != nil {
@@ -170,8 +167,8 @@ func waitEmpty(dir string) error {
 	}
 }
 
-// removeTree removes a cgroup, children first. os.RemoveAll does not do: it
-// tries to unlink the files of a cgroup, which is refused.
+// removeTree removes a cgroup, children first. os.RemoveAll fails because it tries to unlink the files
+// of a cgroup.
 func removeTree(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

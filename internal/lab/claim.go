@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// claim makes a directory under run, and beside it a locked file that says
-// that its owner lives, and removes what owners left that do not.
+// claim creates a directory under run, and next to it a lock file that stays locked while
+// the owner lives. Before that, it removes the directories of dead owners.
 func claim(run, prefix string) (dir string, lock *os.File, err error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return "", nil, err
@@ -44,9 +44,10 @@ func claim(run, prefix string) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// reap runs under the lock on run. A machine's lock file is made before its
-// directory and removed after it, and locked by its living keeper (or by the
-// process about to start one). So one that can be locked marks a dead one.
+// reap removes the directories of dead machines. The caller holds the lock on run. The
+// lock file of a machine is created before its directory and removed after it, and is
+// locked by its keeper (or by the process that is about to start the keeper). So the
+// machine is dead if its lock file can be locked.
 func reap(run string) error {
 	locks, err := filepath.Glob(filepath.Join(run, "lab-*.lock"))
 	if err != nil {
@@ -55,7 +56,7 @@ func reap(run string) error {
 	for _, path := range locks {
 		lock, err := image.LockExisting(path, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
-			continue // it lives, or has removed all of it by itself since
+			continue // the machine lives, or has removed its files in the meantime
 		}
 		if err != nil {
 			return err
@@ -69,8 +70,8 @@ func reap(run string) error {
 	return nil
 }
 
-// discard removes what is left of a machine whose keeper is gone, and with it
-// its namespaces.
+// discard removes the files and cgroups of a machine whose keeper has ended. The
+// namespaces of the machine have ended with the keeper.
 func discard(dir string) error {
 	c, err := findCgroups(filepath.Base(dir))
 	if err != nil {

@@ -19,11 +19,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// childEnv makes the test binary a test process that will be killed.
+// childEnv, if set, makes the test binary a test process that will be killed.
 const childEnv = "CLUSTERCTL_LAB_CHILD"
 
-// childMain starts a machine, tells its parent about it and goes on, until the
-// parent kills it.
+// childMain starts a machine, prints its data for the parent and waits until the parent
+// kills it.
 func childMain() {
 	ctx := context.Background()
 	img, err := image.Ensure(ctx, Bookworm, os.Stderr)
@@ -43,7 +43,7 @@ func childMain() {
 			return
 		}
 		initPID = m.InitPID()
-		// What a test would have going: a service, and a command of its own.
+		// Like in a test: a service, and a command that the test has started.
 		m.Try("systemd-run --unit=victim sleep 1000")
 		_ = m.startIn(m.Command(ctx, "sleep", "1000"))
 	}
@@ -51,7 +51,7 @@ func childMain() {
 	select {}
 }
 
-// victim is a machine whose owner is about to be killed.
+// victim is a machine whose owner will be killed.
 type victim struct {
 	test         *exec.Cmd
 	dir          string
@@ -74,10 +74,10 @@ func startVictim(t *testing.T, mode string) victim {
 	t.Cleanup(func() { _ = v.test.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the child said %q: %v", line, err)
+		t.Fatalf("the child printed %q: %v", line, err)
 	}
 	if _, err := fmt.Sscanf(line, "machine %s %d %d", &v.dir, &v.keeper, &v.init); err != nil {
-		t.Fatalf("the child said %q: %v", line, err)
+		t.Fatalf("the child printed %q: %v", line, err)
 	}
 	if v.cgroups, err = findCgroups(filepath.Base(v.dir)); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func startVictim(t *testing.T, mode string) victim {
 	return v
 }
 
-// pidfd opens a process that is no child of ours, to await its end.
+// pidfd opens a process that is not our child, so that awaitEnd can wait for its end.
 func pidfd(t *testing.T, pid int) int {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -113,12 +113,12 @@ func awaitEnd(t *testing.T, what string, fd int) {
 	}
 }
 
-// gone checks that nothing is left of a machine.
+// gone checks that everything of a machine is removed.
 func (v victim) gone(t *testing.T) {
 	t.Helper()
 	for _, path := range append(v.cgroups.dirs(), v.dir, v.dir+".lock") {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is left: %v", path, err)
+			t.Errorf("%s still exists: %v", path, err)
 		}
 	}
 	v.noMounts(t)
@@ -131,12 +131,12 @@ func (v victim) noMounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(mounts), filepath.Base(v.dir)) {
-		t.Errorf("mounts of %s are left", v.dir)
+		t.Errorf("mounts of %s still exist", v.dir)
 	}
 }
 
-// TestKilledTest kills a test process with SIGKILL, before and after its
-// machine is up. The keeper ends the machine and removes all of it by itself.
+// TestKilledTest kills a test process with SIGKILL, before and after its machine is up.
+// The keeper must end the machine and remove its files.
 func TestKilledTest(t *testing.T) {
 	for _, mode := range []string{"booting", "booted"} {
 		t.Run(mode, func(t *testing.T) {
@@ -159,12 +159,12 @@ func TestKilledTest(t *testing.T) {
 	}
 }
 
-// TestKilledKeeper kills the keeper and the test process. The kernel ends the
-// machine and its mounts; the next boot removes the rest.
+// TestKilledKeeper kills the keeper and the test process. The kernel must end the machine
+// and its mounts, and the next boot must remove the rest.
 func TestKilledKeeper(t *testing.T) {
 	v := startVictim(t, "booted")
 	machine := pidfd(t, v.init)
-	// Nobody else's boot may remove the rest before it has been seen.
+	// The boot of another test must not remove the rest before this test has seen it.
 	all, err := image.Lock(filepath.Join(image.CacheDir(), "run", ".lock"), unix.LOCK_EX)
 	if err != nil {
 		t.Fatal(err)
@@ -179,15 +179,16 @@ func TestKilledKeeper(t *testing.T) {
 	awaitEnd(t, "the machine", machine)
 	v.noMounts(t)
 	if _, err := os.Stat(v.dir); err != nil {
-		t.Errorf("there is nothing to reap, so this tests nothing: %v", err)
+		t.Errorf("the directory is missing, so this test cannot check its removal: %v", err)
 	}
 	all.Close()
 	Boot(t, Bookworm)
 	v.gone(t)
 }
 
-// TestReapSparesTheLiving boots beside a machine that another process owns.
-func TestReapSparesTheLiving(t *testing.T) {
+// TestReapKeepsLivingMachines boots while another process owns a machine. That machine
+// must keep its files.
+func TestReapKeepsLivingMachines(t *testing.T) {
 	v := startVictim(t, "booted")
 	Boot(t, Bookworm)
 	for _, path := range append(v.cgroups.dirs(), v.dir, v.dir+".lock", fmt.Sprintf("/proc/%d/ns", v.init)) {
@@ -203,7 +204,7 @@ func TestReapSparesTheLiving(t *testing.T) {
 	awaitEnd(t, "the keeper", keeper)
 }
 
-// TestCloseRemovesAll looks behind an ordinary end.
+// TestCloseRemovesAll checks that Close removes everything.
 func TestCloseRemovesAll(t *testing.T) {
 	m, err := Open(t.Context(), Bookworm, os.Stderr)
 	if err != nil {
@@ -222,7 +223,7 @@ func TestCloseRemovesAll(t *testing.T) {
 	}
 }
 
-// TestOutOfTime gives up a boot that takes longer than its context allows.
+// TestOutOfTime checks that awaitBoot returns when its context ends.
 func TestOutOfTime(t *testing.T) {
 	img, err := image.Ensure(t.Context(), Bookworm, os.Stderr)
 	if err != nil {
@@ -244,7 +245,8 @@ func TestOutOfTime(t *testing.T) {
 	victim{dir: m.dir, cgroups: m.cgroups}.gone(t)
 }
 
-// TestBadArguments shows systemd-nspawn's own words when it refuses to start.
+// TestBadArguments checks that the error contains systemd-nspawn's own message if it
+// refuses to start.
 func TestBadArguments(t *testing.T) {
 	_, err := Open(t.Context(), Bookworm, os.Stderr, NspawnArgs("--no-such-flag"))
 	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {

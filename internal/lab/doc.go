@@ -1,9 +1,8 @@
-// Package lab boots real systemd for tests: Debian 11, 12, 13 and unstable
-// (systemd 247, 252, 257, 262), each machine a container of systemd-nspawn with
-// a cgroup, a network and a throw-away file system of its own. A boot takes
-// about a second once the image is there.
+// Package lab boots real systemd for tests: Debian 11, 12, 13 and unstable (systemd 247, 252, 257, 262). Each machine is a
+// container of systemd-nspawn with its own cgroup, network and temporary file system. A boot takes about a second after the
+// image has been built.
 //
-// A package that uses it has one TestMain:
+// A package that uses lab has one TestMain:
 //
 //	func TestMain(m *testing.M) { lab.Main(m) }
 //
@@ -24,26 +23,22 @@
 //
 // # Invariants
 //
-// Nothing that a test starts outlives it. Each machine belongs to a keeper, a
-// copy of the test binary that is PID 1 of a PID namespace around the whole
-// machine and holds its mounts in a mount namespace. When the test process
-// ends in whatever way, a pipe closes, the keeper ends the machine and removes
-// its cgroups and its directory. When the keeper itself is killed, the kernel
-// ends the machine and the mounts with it; the empty cgroups and directories that then
-// remain are removed by the next boot of anyone.
+// No process that a test starts outlives the test. Each machine belongs to a keeper, a copy of the test binary. The keeper
+// is PID 1 of a PID namespace that contains the whole machine, and a mount namespace contains the machine's mounts. When the
+// test process ends for any reason, a pipe closes: the keeper then ends the machine and removes its cgroups and its
+// directory. If the keeper is killed, the kernel ends the machine and the mounts, and the next boot of any test removes the
+// empty cgroups and directories.
 //
-// Images are never written to: a machine's changes go to a tmpfs above it.
+// Images are never changed: the changes of a machine go to a tmpfs above the image.
 //
-// # What a machine is not
+// # Limits
 //
-// It shares the host's kernel. Where the host has cgroup v1 controllers mounted,
-// MemoryMax=, CPUQuota= and TasksMax= are accepted inside and do nothing, and
-// Yama is the host's. Tests of those need a virtual machine, which would be
-// another way to make a Machine: everything but Root, HostPID and package load
-// reaches the machine through Command alone.
+// A machine shares the host's kernel. If the host uses cgroup v1 controllers, MemoryMax=, CPUQuota= and TasksMax= are
+// accepted in the machine but have no effect. Yama has the host's settings. Tests of these features need a virtual machine
+// (package vm).
 //
-// The network is a loopback interface and nothing else.
+// The network is only a loopback interface.
 //
-// In the machines of tests, not in those of benchmarks and of Open, systemd's generators are masked: they find nothing that a
-// test needs, and on Debian 11 and 12 they are a third of the time of a daemon-reload.
+// In the machines of tests, but not of benchmarks and Open, systemd's generators are masked: no test needs them, and on
+// Debian 11 and 12 they take a third of the time of a daemon-reload.
 package lab

@@ -20,47 +20,46 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// shTimeout bounds the commands that take no context.
+// shTimeout limits commands without a context.
 const shTimeout = 20 * time.Minute
 
-// Result is how a command in a machine ended.
+// Result is the result of a command in a machine.
 type Result struct {
 	Stdout, Stderr string
-	// Code is the exit status, 128+N when signal N ended it, and -1 when it was
-	// not started or was killed because its context ended.
+	// Code is the exit status, 128+N if signal N ended the command, and -1 if the command was not started or its
+	// context ended.
 	Code int
 }
 
-// String shows all of a result, for a failing test.
+// String returns all parts of the result, for a failing test.
 func (r Result) String() string {
 	return fmt.Sprintf("exit status %d\nstdout:\n%s\nstderr:\n%s", r.Code, r.Stdout, r.Stderr)
 }
 
-// Command prepares argv to run as root in the machine, in all of its
-// namespaces and in its init's cgroup, with a plain environment and / as its working
-// directory. It is the one door into the machine: everything else here goes through it.
-// The command is killed, with its process group, when ctx ends; callers may set
-// Stdin, Stdout, Stderr and append to Env before they start it.
+// Command returns a command that runs argv as root in the machine, in all of its namespaces and in the cgroup of its
+// init, with a minimal environment and / as working directory. All other functions reach the machine through Command.
+// When ctx ends, the command and its process group are killed. Callers may set Stdin, Stdout, Stderr and append to Env
+// before they start the command.
 func (m *Machine) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	// -r and -w take init's root and directory. --wd=/ would be the host's root:
-	// nsenter opens it before it enters the namespaces, and getcwd(3) fails inside.
+	// -r and -w use the root and the directory of init. --wd=/ would be the host's root, because nsenter opens it
+	// before it enters the namespaces; getcwd(3) would then fail in the machine.
 	args := append([]string{"-t", strconv.Itoa(m.InitPID()), "-a", "-r", "-w", "--"}, argv...)
 	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	cmd.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "SYSTEMD_PAGER=cat",
 	}
-	// A session of its own, and so a process group too: the kernel shares the CPUs out among sessions (sched_autogroup,
-	// sched(7)), and in that of the tests all that is entered would get one share together.
+	// A new session, which is also a new process group. The kernel divides the CPUs among sessions (sched_autogroup,
+	// sched(7)), and in the session of the tests all commands together would get one share.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd
 }
 
-// startIn starts cmd in the cgroup of the machine's init, as container engines
-// do with what they execute. From outside of the machine's cgroups, systemd inside could not move it into a
-// scope or a session where cgroup v2 is mounted with nsdelegate (cgroups(7)).
+// startIn starts cmd in the cgroup of the machine's init, like container engines do. If cgroup v2 is mounted with
+// nsdelegate, systemd in the machine cannot move a process from outside the machine's cgroups into a scope or a session
+// (cgroups(7)).
 func (m *Machine) startIn(cmd *exec.Cmd) error { return startInCgroup(cmd, m.initCgroup()) }
 
 func (m *Machine) initCgroup() string { return filepath.Join(m.cgroups.V2, "payload/init.scope") }
@@ -76,7 +75,7 @@ func startInCgroup(cmd *exec.Cmd, path string) error {
 	return cmd.Start()
 }
 
-// Run runs a command in the machine and returns how it ended.
+// Run runs a command in the machine and returns its result.
 func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 	var stdout, stderr bytes.Buffer
 	cmd := m.Command(ctx, argv...)
@@ -86,7 +85,7 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 		err = cmd.Wait()
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // it exited with 0, and something in its background holds our pipes
+		err = nil // it exited with 0, but a background process still holds our pipes
 	}
 	r := Result{Stdout: stdout.String(), Stderr: stderr.String()}
 	var exit *exec.ExitError
@@ -104,8 +103,8 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 	return r
 }
 
-// bounded is Run for callers without a context. It does not use the test's,
-// which has ended when cleanups run.
+// bounded is Run for callers without a context. It does not use the context of the test, which has ended when cleanups
+// run.
 func (m *Machine) bounded(argv ...string) Result {
 	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
 	defer cancel()
@@ -117,9 +116,8 @@ func (m *Machine) Try(script string) Result {
 	return m.bounded("sh", "-c", script)
 }
 
-// Sh runs a shell script (sh -ec) in the machine and returns what it wrote to
-// stdout, without the last newline. The test fails, with all output, when the
-// script does not exit with 0.
+// Sh runs a shell script (sh -ec) in the machine and returns its stdout, without the last newline. If the exit status
+// is not 0, the test fails and prints all output.
 func (m *Machine) Sh(t testing.TB, script string) string {
 	t.Helper()
 	r := m.bounded("sh", "-ec", script)
@@ -129,15 +127,15 @@ func (m *Machine) Sh(t testing.TB, script string) string {
 	return strings.TrimSuffix(r.Stdout, "\n")
 }
 
-// Process is a command that runs in a machine beside the test.
+// Process is a command that runs in a machine while the test continues.
 type Process struct {
 	cmd            *exec.Cmd
 	stdout, stderr bytes.Buffer
 	done           chan struct{}
 }
 
-// Start runs a command beside the test. When the test is over it is killed, and
-// with it all that it has started and not given to systemd: they share a cgroup.
+// Start starts a command. At the end of the test, the command is killed, and so are its descendants that systemd has
+// not moved away: they share a cgroup.
 func (m *Machine) Start(t testing.TB, argv ...string) *Process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -158,7 +156,7 @@ func (m *Machine) Start(t testing.TB, argv ...string) *Process {
 	t.Cleanup(func() {
 		cancel()
 		<-p.done
-		// Missing after a reboot.
+		// It is missing after a reboot.
 		if err := destroy(group); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("ending %s in %s: %v", argv[0], m.name, err)
 		}
@@ -166,7 +164,7 @@ func (m *Machine) Start(t testing.TB, argv ...string) *Process {
 	return p
 }
 
-// Stop kills the process, if it still runs, and returns how it ended.
+// Stop kills the process if it still runs, and returns its result.
 func (p *Process) Stop() Result {
 	if !p.Ended() {
 		_ = p.cmd.Cancel()
@@ -184,10 +182,9 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Signal sends a signal to the command itself, not to what it has started nor
-// to the nsenter in front of it, which would die in its stead. Without a child,
-// nsenter has not forked yet or is about to end; the kernel reports only the latter, so
-// for the former it looks again.
+// Signal sends a signal to the command itself, not to its children, and not to the nsenter in front of it, which would
+// die instead. If nsenter has no child, either it has not forked yet or it is about to end. Only the end is reported,
+// so Signal looks again until then.
 func (p *Process) Signal(s syscall.Signal) error {
 	for {
 		for _, q := range processes() {
@@ -200,13 +197,13 @@ func (p *Process) Signal(s syscall.Signal) error {
 		}
 		select {
 		case <-p.done:
-			return errors.New("the command does not run")
+			return errors.New("the command has ended")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// Wait waits for the process to end.
+// Wait waits until the process ends, and returns its result.
 func (p *Process) Wait() Result {
 	<-p.done
 	r := Result{Stdout: p.stdout.String(), Stderr: p.stderr.String(), Code: p.cmd.ProcessState.ExitCode()}

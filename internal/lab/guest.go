@@ -17,33 +17,32 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Name is the machine's host name, its directory and its cgroup.
+// Name returns the name of the machine, its directory and its cgroup.
 func (m *Machine) Name() string { return m.name }
 
-// Release is the image that the machine was booted from.
+// Release returns the release that the machine was booted from.
 func (m *Machine) Release() Release { return m.release }
 
-// InitPID is the PID of the machine's init as the host sees it. It changes at
-// a reboot.
+// InitPID returns the host PID of the machine's init. A reboot changes it.
 func (m *Machine) InitPID() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.pid
 }
 
-// Root is the machine's root directory as the host sees it, with all that is
-// mounted in it (/run, /tmp). It changes at a reboot. Absolute symbolic links in it lead into the host;
-// ReadFile and WriteFile follow them in the machine.
+// Root returns a host path for the machine's root directory, including the file systems that are
+// mounted in the machine (/run, /tmp). A reboot changes it. Absolute symbolic links in it lead to files
+// of the host; ReadFile and WriteFile follow links in the machine.
 func (m *Machine) Root() string { return fmt.Sprintf("/proc/%d/root", m.InitPID()) }
 
-// Systemd is the version of systemd in the machine: 247, 252, …
+// Systemd returns the version of systemd in the machine: 247, 252, …
 func (m *Machine) Systemd(t testing.TB) int {
 	t.Helper()
 	f := strings.Fields(m.Sh(t, "systemctl --version"))
 	if len(f) < 2 {
 		t.Fatalf("systemctl --version: %q", f)
 	}
-	// Unstable says "262~rc1", and other distributions "257.9".
+	// Unstable prints "262~rc1", and other distributions "257.9".
 	digits := strings.IndexFunc(f[1]+".", func(r rune) bool { return r < '0' || r > '9' })
 	v, err := strconv.Atoi(f[1][:digits])
 	if err != nil {
@@ -52,8 +51,7 @@ func (m *Machine) Systemd(t testing.TB) int {
 	return v
 }
 
-// ReadFile returns the content of a file in the machine, /proc and /run
-// included.
+// ReadFile returns the content of a file in the machine. The file may be in /proc or /run.
 func (m *Machine) ReadFile(t testing.TB, path string) string {
 	t.Helper()
 	r := m.bounded("cat", "--", path)
@@ -63,9 +61,8 @@ func (m *Machine) ReadFile(t testing.TB, path string) string {
 	return r.Stdout
 }
 
-// WriteFile puts a file into the machine, replacing one that is there by a new
-// inode, so a running program may be replaced. Missing directories are made
-// with mode 0755; the file belongs to root.
+// WriteFile creates or replaces a file in the machine. The new file has a new inode, so a running
+// program can be replaced. Missing directories are created with mode 0755. The file belongs to root.
 func (m *Machine) WriteFile(t testing.TB, path, data string, mode os.FileMode) {
 	t.Helper()
 	m.install(t, strings.NewReader(data), path, mode)
@@ -102,8 +99,9 @@ func (m *Machine) install(t testing.TB, from io.Reader, path string, mode os.Fil
 	}
 }
 
-// MainPID is the PID, in the machine, of a running service. The test fails
-// when the service has none, so the result is never 0, which kill(2) takes for the caller's own group.
+// MainPID returns the PID of a running service, as seen in the machine. If the service has no main
+// process, the test fails; so the result is never 0, which kill(2) would take for the caller's own
+// process group.
 func (m *Machine) MainPID(t testing.TB, unit string) int {
 	t.Helper()
 	s := m.Sh(t, "systemctl show -p MainPID --value -- '"+unit+"'")
@@ -114,7 +112,7 @@ func (m *Machine) MainPID(t testing.TB, unit string) int {
 	return pid
 }
 
-// HostPID translates a PID of the machine into the host's.
+// HostPID returns the host PID for a PID in the machine.
 func (m *Machine) HostPID(t testing.TB, pid int) int {
 	t.Helper()
 	want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", m.InitPID()))
@@ -122,7 +120,7 @@ func (m *Machine) HostPID(t testing.TB, pid int) int {
 		t.Fatal(err)
 	}
 	for _, p := range processes() {
-		// A child may live in a namespace further below and have one PID more there.
+		// A child may be in a nested namespace and have another PID there.
 		if p.inner() != pid {
 			continue
 		}
@@ -130,7 +128,7 @@ func (m *Machine) HostPID(t testing.TB, pid int) int {
 			return p.pid
 		}
 	}
-	t.Fatalf("no process %d in %s", pid, m.name)
+	t.Fatalf("process %d does not exist in %s", pid, m.name)
 	return 0
 }
 
@@ -144,20 +142,20 @@ func (m *Machine) Journal(t testing.TB, args ...string) string {
 	return r.Stdout
 }
 
-// AwaitJournal waits, for at most five minutes, until a line of the journal, old or
-// new, contains text. args select what is read: "-u", "web@1", "-b", …
+// AwaitJournal waits, at most five minutes, until an old or new line of the journal contains text. args
+// select entries: "-u", "web@1", "-b", …
 func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, 1, 5*time.Minute, text, args)
 }
 
-// AwaitJournalFor is AwaitJournal with another bound.
+// AwaitJournalFor is AwaitJournal with another time limit.
 func (m *Machine) AwaitJournalFor(t testing.TB, bound time.Duration, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, 1, bound, text, args)
 }
 
-// AwaitLines is AwaitJournal for a number of lines.
+// AwaitLines is AwaitJournal for n lines.
 func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, n, 5*time.Minute, text, args)
@@ -165,11 +163,11 @@ func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
 
 // awaitLines follows the journal until n lines contain text.
 //
-// A journalctl that began before a namespace of the journal had its directory never
-// looks into it, so it is started anew until the time is over, and reads the old lines
-// again. Each runs for longer than the one before it, so that in the end one has the
-// time for a long journal. A few may end by themselves: of a journal that is written and
-// vacuumed at the same time, journalctl may see half ("Bad message", seen on 247).
+// A journalctl that has started before the directory of a journal namespace existed never reads that
+// directory. So awaitLines starts journalctl again, and each one reads the old lines again and runs
+// longer than the one before, so that the time is at last enough for a long journal. A few of them may
+// fail: while a journal is written and vacuumed at the same time, journalctl may find an incomplete
+// entry ("Bad message", seen on 247).
 func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text string, args []string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), bound)
@@ -192,8 +190,8 @@ func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text stri
 	}
 }
 
-// seekJournal reads the journal for a while, and counts the lines that contain text, up
-// to n. It is an error when journalctl ends by itself.
+// seekJournal follows the journal for the time turn, and returns how many lines contain text, at most
+// n. It returns an error if journalctl ends before that.
 func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, text string, args []string) (found int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()
@@ -222,22 +220,22 @@ func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, te
 	return found, errors.Join(s.Err(), fmt.Errorf("journalctl has ended: %v\n%s", cmd.ProcessState, stderr.String()))
 }
 
-// Reboot reboots the machine's systemd and waits until it is up again. The
-// files on disk stay; /run and /tmp do not.
+// Reboot reboots the machine's systemd and waits until it is up again. Files on disk stay; files in
+// /run and /tmp do not.
 func (m *Machine) Reboot(t testing.TB) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), bootTimeout)
 	defer cancel()
 	next := m.boots.count() + 1
-	// The command may be killed by what it asks for, so its own end says nothing.
+	// The reboot may kill this command, so its result is ignored.
 	m.Run(ctx, "systemctl", "--no-block", "reboot")
 	if err := m.awaitBoot(ctx, next); err != nil {
 		t.Fatalf("rebooting %s: %v\n%s", m.name, err, m.keeper.output())
 	}
 }
 
-// findInit finds the machine's init: the grandchild of the keeper, by way of
-// systemd-nspawn, that is 1 in its own PID namespace.
+// findInit returns the PID of the machine's init: it is a child of systemd-nspawn, which is a child of
+// the keeper, and has PID 1 in its own PID namespace.
 func (m *Machine) findInit() (int, error) {
 	all := processes()
 	for _, nspawn := range all {
@@ -253,13 +251,13 @@ func (m *Machine) findInit() (int, error) {
 	return 0, errors.New("cannot find the machine's init in /proc")
 }
 
-// process is one line of the host's process table.
+// process is one entry of the host's process table.
 type process struct {
 	pid, ppid int
-	ns        []string // NSpid of proc(5): its PIDs, from our namespace inwards
+	ns        []string // NSpid of proc(5): its PIDs, from our namespace to the innermost one
 }
 
-// inner is the PID in the innermost namespace.
+// inner returns the PID in the innermost namespace.
 func (p process) inner() int {
 	n, _ := strconv.Atoi(p.ns[len(p.ns)-1])
 	return n
@@ -271,7 +269,7 @@ func processes() []process {
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
-			continue // ended meanwhile
+			continue // the process has ended
 		}
 		var p process
 		for line := range strings.Lines(string(b)) {

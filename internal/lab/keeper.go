@@ -15,46 +15,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keeperEnv holds the keeperConfig of a re-executed process.
+// keeperEnv is the environment variable with the keeperConfig of a keeper process.
 const keeperEnv = "CLUSTERCTL_LAB_KEEPER"
 
 // The descriptors that a keeper inherits.
 const (
-	keeperControl = 3 // read end of a pipe: end of file means stop
+	keeperControl = 3 // read end of a pipe; end of file means stop
 	keeperLock    = 4 // flock on the machine's directory, held while the keeper lives
 	keeperImage   = 5 // shared flock on the image
 )
 
-// exitReboot is how systemd-nspawn --keep-unit says that the machine wants to
-// be started again (systemd.service(5) of systemd-nspawn@.service,
-// RestartForceExitStatus=133).
+// exitReboot is the exit status of systemd-nspawn --keep-unit if the machine should be started again
+// (RestartForceExitStatus=133 in systemd-nspawn@.service).
 const exitReboot = 133
 
-// keeperConfig is what a keeper is told.
+// keeperConfig is the configuration of a keeper.
 type keeperConfig struct {
-	Name    string // of the machine, its directory and its cgroups
+	Name    string // name of the machine, its directory and its cgroups
 	Dir     string // the machine's directory in the cache
 	Image   string // the directory of the image
 	Cgroups cgroups
 	UUID    string   // machine-id, 32 hexadecimal digits
 	Args    []string // more arguments for systemd-nspawn
-	Plain   bool     // without the generators of the image's systemd
+	Plain   bool     // mask the generators of systemd
 }
 
-// keeper is the process that owns one machine. It is PID 1 of a PID namespace
-// and has a mount namespace of its own, so that the kernel itself keeps the
-// promise that nothing outlives the test: when the keeper is gone, however
-// it went, so are all processes of the machine and all of its mounts. It goes when
-// the pipe to the test process closes, which also happens by itself when that
-// process is killed. (PR_SET_PDEATHSIG would not do: it follows the thread that forked,
-// and systemd-nspawn does not hand it down to the machine's init.)
+// keeper is the process that owns one machine. It is PID 1 of a PID namespace and has its own mount namespace, so the kernel
+// ensures that nothing outlives the test: when the keeper ends, for any reason, all processes and mounts of the machine end,
+// too. The keeper ends when the pipe to the test process closes, which also happens when that process is killed.
+// (PR_SET_PDEATHSIG is not enough: it is bound to the thread that forked, and systemd-nspawn does not set it for the
+// machine's init.)
 type keeper struct {
 	keeperConfig
-	work string // a tmpfs in our mount namespace: the overlay and its upper layer
+	work string // a tmpfs in our mount namespace with the overlay and its upper layer
 }
 
-// runKeeper does the work of a keeper and returns its exit status. What it has
-// to say goes to stderr, which is the machine's console file.
+// runKeeper runs a keeper and returns its exit status. Messages go to stderr, which is the machine's console file.
 func runKeeper() int {
 	var k keeper
 	if err := json.Unmarshal([]byte(os.Getenv(keeperEnv)), &k.keeperConfig); err != nil {
@@ -99,16 +95,15 @@ func (k *keeper) run() error {
 	}
 }
 
-// mount builds the machine's root: the image below, a tmpfs above. Neither is
-// seen outside of this process's mount namespace; the test reaches the root
-// through /proc/PID/root of the machine's init.
+// mount mounts the machine's root: an overlay with the image below and a tmpfs above. Both are visible only in the keeper's
+// mount namespace; the test reaches the root through /proc/PID/root of the machine's init.
 func (k *keeper) mount() error {
 	sub := func(s string) string { return filepath.Join(k.work, s) }
 	steps := []struct{ source, target, kind, data string }{
-		{"proc", "/proc", "proc", ""}, // shows the PIDs of our namespace, as systemd-nspawn expects
+		{"proc", "/proc", "proc", ""}, // shows the PIDs of our namespace, which systemd-nspawn expects
 		{"tmpfs", k.work, "tmpfs", "mode=0755"},
 		{"overlay", sub("root"), "overlay", "lowerdir=" + k.Image + ",upperdir=" + sub("upper") + ",workdir=" + sub("work")},
-		{"tmpfs", "/run", "tmpfs", "mode=0755"}, // systemd-nspawn keeps locks and sockets per machine there
+		{"tmpfs", "/run", "tmpfs", "mode=0755"}, // for systemd-nspawn's locks and sockets of this machine
 	}
 	for _, s := range steps {
 		if s.kind == "overlay" {
@@ -125,9 +120,8 @@ func (k *keeper) mount() error {
 	return nil
 }
 
-// prepare gives the machine an identity. A machine-id in place also keeps
-// systemd from treating this as a first boot, where it would enable every unit
-// by preset.
+// prepare writes the machine's identity. If there is a machine-id, systemd does not treat the boot as a first boot, in which
+// it would enable all units by preset.
 func (k *keeper) prepare() error {
 	root := filepath.Join(k.work, "root")
 	for _, f := range []struct{ path, text string }{
@@ -149,8 +143,8 @@ func (k *keeper) prepare() error {
 	return nil
 }
 
-// maskPathUnits masks path units that wait for passwords to be asked, which never happens in a machine. Each takes an inotify
-// instance; all machines share 128 (fs.inotify.max_user_instances), and a unit that gets none is "failed".
+// maskPathUnits masks path units that wait for password requests, which never occur in a machine. Each of them needs an
+// inotify instance. All machines share 128 (fs.inotify.max_user_instances), and a unit without an instance fails.
 func maskPathUnits(root string) error {
 	units := filepath.Join(root, "etc/systemd/system")
 	for _, name := range []string{"systemd-ask-password-console.path", "systemd-ask-password-wall.path"} {
@@ -161,15 +155,15 @@ func maskPathUnits(root string) error {
 	return nil
 }
 
-// maskGenerators keeps systemd from running its generators (systemd.generator(7)): there is nothing in a machine for them
-// to find, and they are some ten processes at each of the thousands of daemon-reloads that the tests do.
+// maskGenerators masks systemd's generators (systemd.generator(7)). They have no effect in a machine, but start some ten
+// processes at each of the thousands of daemon-reloads of the tests.
 func maskGenerators(root string) error {
 	const dir = "systemd/system-generators"
 	masks := filepath.Join(root, "etc", dir)
 	if err := os.MkdirAll(masks, 0o755); err != nil {
 		return err
 	}
-	for _, lib := range []string{"usr/lib", "lib"} { // one directory, unless /usr is not merged
+	for _, lib := range []string{"usr/lib", "lib"} { // the same directory if /usr is merged
 		entries, err := os.ReadDir(filepath.Join(root, lib, dir))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -183,8 +177,8 @@ func maskGenerators(root string) error {
 	return nil
 }
 
-// boot runs systemd-nspawn once, until the machine is off, wants to be started
-// again, or the test wants it to end.
+// boot runs systemd-nspawn once. It returns when the machine is off, when it should be started again, or when the test ends
+// it.
 func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	cmd := exec.Command("systemd-nspawn", append([]string{
 		"--quiet", "--boot", "--directory=" + filepath.Join(k.work, "root"), "--machine=" + k.Name,
@@ -222,17 +216,15 @@ func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	return false, err
 }
 
-// cleanup ends everything in this PID namespace and removes what a mount
-// namespace does not take with it.
+// cleanup ends all processes in this PID namespace and removes files and cgroups, which do not end with the namespaces.
 func (k *keeper) cleanup() error {
-	// As PID 1 of the namespace, -1 is all of it, machines inside included, and
-	// nothing else.
+	// For PID 1 of a namespace, -1 means all other processes in the namespace and in nested ones, and no process outside.
 	if err := unix.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("killing the machine: %w", err)
 	}
 	for {
 		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && !errors.Is(err, unix.EINTR) {
-			break // ECHILD: no process is left
+			break // ECHILD: no child is left
 		}
 	}
 	err := k.Cgroups.destroy()
@@ -242,17 +234,17 @@ func (k *keeper) cleanup() error {
 	return errors.Join(err, os.RemoveAll(k.Dir), removeLock(k.Dir))
 }
 
-// keeperProcess is the test's side of a keeper.
+// keeperProcess is a keeper as the test process sees it.
 type keeperProcess struct {
 	cmd     *exec.Cmd
 	control *os.File      // closing it ends the machine
 	gone    chan struct{} // closed when the keeper has ended
-	console *os.File      // what systemd-nspawn and the keeper said; outlives the file's name
+	console *os.File      // output of systemd-nspawn and the keeper; stays readable after the file is removed
 	once    sync.Once
 }
 
-// startKeeper re-executes this program as the keeper of a machine. The locks
-// are inherited; the caller still owns its own copies.
+// startKeeper re-executes this program as the keeper of a machine. The keeper inherits the locks; the caller must close its
+// own copies.
 func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error) {
 	data, err := json.Marshal(cfg)
 	if err != nil {
@@ -277,11 +269,11 @@ func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error)
 		ExtraFiles: []*os.File{r, lock, image},
 		Dir:        "/",
 		SysProcAttr: &syscall.SysProcAttr{
-			// A session of its own: Ctrl-C in the terminal is for the test process,
-			// whose end is the keeper's sign to clean up.
+			// A new session, so that Ctrl-C in the terminal only ends the test process. The keeper cleans up after the end
+			// of the test process.
 			Setsid:       true,
 			Cloneflags:   unix.CLONE_NEWPID,
-			Unshareflags: unix.CLONE_NEWNS, // syscall makes / private as well
+			Unshareflags: unix.CLONE_NEWNS, // syscall also makes / private
 		},
 	}
 	if err := k.cmd.Start(); err != nil {

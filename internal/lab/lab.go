@@ -13,10 +13,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// Release names an image that a machine is booted from.
+// Release is the name of the image that a machine is booted from.
 type Release = image.Release
 
-// The releases, by the systemd that they carry, and a richer Bookworm.
+// The releases with their systemd, and variants with more packages.
 const (
 	Bullseye = image.Bullseye // systemd 247
 	Bookworm = image.Bookworm // systemd 252
@@ -30,11 +30,11 @@ const (
 	OperatorsSid    = image.OperatorsSid    // Sid with polkit
 )
 
-// All lists the releases of which "on all four" speaks, oldest first.
+// All returns the four releases of Debian, oldest first.
 func All() []Release { return image.All() }
 
-// process-wide state cannot hang on a value: tests of a package share nothing
-// but the process. It is reached through Main, Shared and Build alone.
+// global is the state of the process: the tests of a package share only the process. Only Main, Shared
+// and Build use it.
 var global state
 
 type state struct {
@@ -42,7 +42,7 @@ type state struct {
 	main    bool // Main was called
 	shared  map[Release]*sharedMachine
 	builds  map[string]string
-	tmp     string // where Build puts its results; locked like a machine's directory
+	tmp     string // directory of Build's results; locked like a machine's directory
 	tmpLock *os.File
 }
 
@@ -52,9 +52,8 @@ type sharedMachine struct {
 	err  error
 }
 
-// Reexec must be the first thing that a program does which boots machines. In
-// the program itself it returns at once; in the copy of it that keeps a machine it
-// does not return. Tests call Main instead.
+// Reexec must be the first call in a program that boots machines. In the program itself, it returns at
+// once. In the copy of the program that runs as a keeper, it does not return. Tests call Main instead.
 func Reexec() {
 	if os.Getenv(keeperEnv) != "" {
 		os.Exit(runKeeper())
@@ -65,7 +64,7 @@ func Reexec() {
 //
 //	func TestMain(m *testing.M) { lab.Main(m) }
 //
-// It stops what Shared booted and removes what Build built.
+// Main ends the machines of Shared and removes the results of Build.
 func Main(m *testing.M) {
 	Reexec()
 	global.mu.Lock()
@@ -93,8 +92,8 @@ func (s *state) close() {
 	}
 }
 
-// Boot boots a machine for one test and ends it with the test. The first boot
-// of a release builds its image, which takes about a minute.
+// Boot boots a machine for one test, and ends it when the test ends. The first boot of a release builds
+// its image, which takes about a minute.
 func Boot(t testing.TB, release Release, opts ...Option) *Machine {
 	t.Helper()
 	requireMain(t)
@@ -111,9 +110,9 @@ func Boot(t testing.TB, release Release, opts ...Option) *Machine {
 	return m
 }
 
-// Shared returns the machine of a release that all tests of the process share.
-// It is booted when first asked for and ended by Main. A test must leave it as it
-// found it: names of its own for what it installs, removed at its end.
+// Shared returns the machine of a release that all tests of the process share. The first call boots it,
+// and Main ends it. A test must leave the machine unchanged: it must use its own names for everything
+// that it installs, and remove everything at its end.
 func Shared(t testing.TB, release Release) *Machine {
 	t.Helper()
 	requireMain(t)
@@ -136,7 +135,8 @@ func Shared(t testing.TB, release Release) *Machine {
 	return s.m
 }
 
-// forTest takes from a machine what only costs a test time. A benchmark measures what others have, too.
+// forTest returns an option that disables slow parts of systemd for tests, but not for benchmarks,
+// which must measure an ordinary system.
 func forTest(t testing.TB) Option {
 	_, measured := t.(*testing.B)
 	return func(c *keeperConfig) { c.Plain = !measured }
@@ -151,8 +151,8 @@ func requireMain(t testing.TB) {
 	}
 }
 
-// explainFailure logs, if the test fails, what an engineer would look at
-// first. Registered after the machine's end, it runs before it.
+// explainFailure logs failed units, jobs and the journal of the machine if the test fails. Cleanups run
+// in reverse order, so this one runs before the machine is closed.
 func (m *Machine) explainFailure(t testing.TB) {
 	t.Cleanup(func() {
 		if !t.Failed() {

@@ -14,15 +14,15 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
-		Reexec() // returns in the child, not in the keeper of its machine
+		Reexec() // returns in the child, but not in the keeper of its machine
 		childMain()
 		return
 	}
 	Main(m)
 }
 
-// TestBoot boots every release and finds the systemd that it stands for, with
-// no failed unit, localhost, and a journal on disk.
+// TestBoot boots each release and checks the version of systemd, that no unit has failed,
+// localhost, and the journal on disk.
 func TestBoot(t *testing.T) {
 	for _, tt := range []struct {
 		release Release
@@ -33,7 +33,7 @@ func TestBoot(t *testing.T) {
 		t.Run(string(tt.release), func(t *testing.T) {
 			t.Parallel()
 			m := Boot(t, tt.release)
-			// Unstable moves on.
+			// The version in unstable increases over time.
 			if got := m.Systemd(t); got < tt.systemd || got > tt.systemd && tt.release != Sid {
 				t.Errorf("systemd %d, want %d", got, tt.systemd)
 			}
@@ -44,16 +44,16 @@ func TestBoot(t *testing.T) {
 				t.Errorf("host name %q, want %q", got, m.Name())
 			}
 			if got := m.Sh(t, "ls /var/log/journal/$(cat /etc/machine-id)"); !strings.Contains(got, "system.journal") {
-				t.Errorf("no journal on disk: %q", got)
+				t.Errorf("missing journal on disk: %q", got)
 			}
 			if got := m.Sh(t, "ip -o link | wc -l"); got != "1" {
-				t.Errorf("%s network interfaces, want loopback alone", got)
+				t.Errorf("got %s network interfaces, want only loopback", got)
 			}
 			if got := m.Sh(t, "find /run/systemd -path '/run/systemd/generator*' -type l"); got != "" {
-				t.Errorf("a generator has run and made %s", got)
+				t.Errorf("a generator ran and created %s", got)
 			}
 			if n := len(m.ReadFile(t, "/proc/self/cgroup")); n == 0 {
-				t.Error("no cgroup")
+				t.Error("missing cgroup")
 			}
 			if got := m.Sh(t, "node --version && python3 --version && curl --version"); !strings.HasPrefix(got, "v") {
 				t.Errorf("tools: %q", got)
@@ -62,7 +62,7 @@ func TestBoot(t *testing.T) {
 	}
 }
 
-// TestWorkers finds the languages of the richer image ready to run.
+// TestWorkers checks that the languages and servers of the image Workers run.
 func TestWorkers(t *testing.T) {
 	m := Shared(t, Workers)
 	for _, c := range []string{
@@ -71,15 +71,15 @@ func TestWorkers(t *testing.T) {
 		`cd /opt/npm && node -e 'require("express")()'`,
 	} {
 		if r := m.Try(c); r.Code != 0 {
-			t.Errorf("%s: %v", c, r)
+			t.Errorf("%s: got %v", c, r)
 		}
 	}
 	if got := m.Try("systemctl is-enabled nginx").Stdout; got == "enabled\n" {
-		t.Error("nginx would start at boot")
+		t.Error("nginx is enabled at boot")
 	}
 }
 
-// TestRun looks at every way in which a command can end.
+// TestRun checks all ways in which a command can end.
 func TestRun(t *testing.T) {
 	m := Shared(t, Bookworm)
 	for _, tt := range []struct {
@@ -94,7 +94,7 @@ func TestRun(t *testing.T) {
 		{"sleep 1000 & echo left behind", Result{Stdout: "left behind\n"}},
 	} {
 		if got := m.Try(tt.script); got != tt.want {
-			t.Errorf("%s: %v", tt.script, got)
+			t.Errorf("%s: got %v", tt.script, got)
 		}
 	}
 	m.Sh(t, "pkill -x sleep")
@@ -107,14 +107,14 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if r := m.Run(ctx, "sleep", "4242"); r.Code != -1 {
-		t.Errorf("out of time: %v", r)
+		t.Errorf("after the end of the context: %v", r)
 	}
 	if r := m.Try("pgrep -f '[s]leep 4242'"); r.Code != 1 {
 		t.Errorf("a command outlived its context: %v", r)
 	}
 }
 
-// TestStart ends a command with its test.
+// TestStart checks that a command ends with its test.
 func TestStart(t *testing.T) {
 	m := Shared(t, Bookworm)
 	t.Run("inner", func(t *testing.T) {
@@ -141,7 +141,8 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestFiles writes and reads back bytes, modes and running programs.
+// TestFiles checks the content and mode of written files, and that a running program can
+// be replaced.
 func TestFiles(t *testing.T) {
 	m := Shared(t, Bookworm)
 	t.Cleanup(func() { m.Try("rm -rf /srv/files") })
@@ -154,7 +155,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("mode and owner: %s", got)
 	}
 	if b, err := os.ReadFile(filepath.Join(m.Root(), "srv/files/deep/a b'c")); err != nil || string(b) != data {
-		t.Errorf("by Root: %q, %v", b, err)
+		t.Errorf("reading through Root: %q, %v", b, err)
 	}
 	host := filepath.Join(t.TempDir(), "program")
 	if err := os.WriteFile(host, []byte("#!/bin/sh\necho $1\n"), 0o755); err != nil {
@@ -162,17 +163,18 @@ func TestFiles(t *testing.T) {
 	}
 	m.CopyIn(t, host, "/srv/files/program")
 	if got := m.Sh(t, "/srv/files/program hello"); got != "hello" {
-		t.Errorf("the copied program says %q", got)
+		t.Errorf("the copied program printed %q", got)
 	}
 	m.Sh(t, "cp /bin/sleep /srv/files/sleep")
 	m.Start(t, "/srv/files/sleep", "1000")
 	m.WriteFile(t, "/srv/files/sleep", "replaced", 0o755) // not "text file busy"
 }
 
-// TestProcesses finds a service's process from both sides.
+// TestProcesses checks that a service's process is found from the machine and from the
+// host.
 func TestProcesses(t *testing.T) {
 	m := Shared(t, Bookworm)
-	// Before its exec it has another name.
+	// With Type=simple, the process could still have its name from before the exec.
 	m.Sh(t, "systemd-run --unit=lab-proc --property=Type=exec sleep 1000")
 	t.Cleanup(func() { m.Try("systemctl stop lab-proc") })
 	pid := m.MainPID(t, "lab-proc.service")
@@ -186,22 +188,25 @@ func TestProcesses(t *testing.T) {
 	m.AwaitJournal(t, "Started lab-proc.service", "-b")
 }
 
-// TestScopes lets systemd move a command of ours into a cgroup of its own,
-// which it may do only when the command was started inside of its tree.
+// TestScopes checks that systemd can move a command of ours into its own cgroup, which
+// works only if the command was started in the machine's cgroups.
 func TestScopes(t *testing.T) {
 	m := Shared(t, Bookworm)
-	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: /proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
+	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: "+
+		"/proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
 		t.Errorf("cgroup of a scope: %s", got)
 	}
 }
 
-// TestTwoMachines runs a service of one name in two machines. Each systemd can
-// kill its own and does not touch the other's.
+// TestTwoMachines runs services with the same name in two machines. Each systemd must be
+// able to kill its own service, and must not affect the other one.
 func TestTwoMachines(t *testing.T) {
 	a, b := Boot(t, Bookworm), Boot(t, Trixie)
 	for _, m := range []*Machine{a, b} {
-		// Ready when both of its children are there, as sh or as sleep by then.
-		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
+		// The unit is ready when both children exist, whether they are still sh or
+		// already sleep.
+		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all "+
+			"sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
 	}
 	other := b.MainPID(t, "twin.service")
 	a.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
@@ -209,13 +214,13 @@ func TestTwoMachines(t *testing.T) {
 		t.Errorf("the other machine's service has PID %d, had %d", got, other)
 	}
 	if got := b.Sh(t, "pgrep -cf '[s]leep 1000'"); got != "3" {
-		t.Errorf("%s processes are left in the other machine, want 3", got)
+		t.Errorf("the other machine has %s processes, want 3", got)
 	}
 	b.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
 }
 
-// TestReboot keeps the disk and nothing else, twice, also right after a
-// daemon-reload, which sends the same READY=1 as a boot.
+// TestReboot checks that a machine keeps only its disk when it reboots, twice, also just
+// after a daemon-reload, which sends READY=1 like a boot.
 func TestReboot(t *testing.T) {
 	for _, release := range All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -223,7 +228,7 @@ func TestReboot(t *testing.T) {
 			m := Boot(t, release)
 			reloads := 1
 			if release == Sid {
-				reloads = 12 // more than a datagram socket holds
+				reloads = 12 // more messages than the queue of a datagram socket holds
 			}
 			m.Sh(t, "touch /run/volatile")
 			m.WriteFile(t, "/etc/systemd/system/up.service",
@@ -243,26 +248,27 @@ func TestReboot(t *testing.T) {
 				}
 			}
 			if boots := strings.Count(m.Journal(t, "--list-boots"), "\n"); boots < 3 {
-				t.Errorf("the journal knows %d boots, want 3", boots)
+				t.Errorf("the journal lists %d boots, want 3", boots)
 			}
 		})
 	}
 }
 
-// bootID tells boots apart: the kernel's boot_id is the host's, so it is the
-// start time of the machine's init.
+// bootID returns a value that differs between boots: the start time and the PID of the
+// machine's init. The kernel's boot_id is the host's.
 func (m *Machine) bootID(t *testing.T) string {
 	return m.Sh(t, "cat /proc/1/stat | cut -d' ' -f22") + "/" + strconv.Itoa(m.InitPID())
 }
 
-// TestShared is one machine for all who ask.
+// TestShared checks that all callers get the same machine.
 func TestShared(t *testing.T) {
 	if a, b := Shared(t, Bookworm), Shared(t, Bookworm); a != b {
-		t.Errorf("%s and %s", a.Name(), b.Name())
+		t.Errorf("two calls returned %s and %s", a.Name(), b.Name())
 	}
 }
 
-// TestBuild builds once, static, and the result runs on the oldest release.
+// TestBuild checks that a command is built only once, and that the static binary runs on
+// the oldest release.
 func TestBuild(t *testing.T) {
 	bin := Build(t, "./internal/lab/cmd/labimages")
 	if again := Build(t, "./internal/lab/cmd/labimages"); again != bin {
@@ -271,8 +277,9 @@ func TestBuild(t *testing.T) {
 	m := Shared(t, Bullseye)
 	m.CopyIn(t, bin, "/root/labimages")
 	t.Cleanup(func() { m.Try("rm /root/labimages") })
-	// It starts, and finds that nothing of what it needs is in there.
-	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 || !strings.HasPrefix(r.Stderr, "lab: ") {
+	// It must start, and fail because its tools are missing in the machine.
+	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 ||
+		!strings.HasPrefix(r.Stderr, "lab: ") {
 		t.Errorf("in the machine: %v", r)
 	}
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Bounds on what a machine may take on an idle host. They are far above what was
-// ever seen (2 s; a minute with its image) and only keep a hung machine from hanging the tests.
+// Time limits on an idle host. They are far above the longest times ever seen (2 s, or a minute with the image), and only
+// prevent a hung machine from blocking the tests.
 const (
-	openTimeout = 15 * time.Minute // with the making of its image
+	openTimeout = 15 * time.Minute // including the build of its image
 	bootTimeout = 5 * time.Minute
 	stopTimeout = 3 * time.Minute
 )
@@ -36,11 +36,11 @@ type Machine struct {
 	equip   sync.Once
 
 	mu  sync.Mutex
-	pid int // host PID of the machine's init; changes at a reboot
+	pid int // host PID of the machine's init; a reboot changes it
 }
 
-// Equip calls f, which puts into the machine what the tests of a package need, unless it was called before. Other callers
-// wait until f is through.
+// Equip calls f once for each machine. f installs what the tests of a package need. Other callers wait until f has
+// returned.
 func (m *Machine) Equip(f func()) { m.equip.Do(f) }
 
 // Option changes how a machine is booted.
@@ -51,9 +51,8 @@ func NspawnArgs(args ...string) Option {
 	return func(c *keeperConfig) { c.Args = append(c.Args, args...) }
 }
 
-// Open boots a machine and returns when its systemd has finished starting. It
-// is Boot for programs that are not tests; the caller calls Close. The program
-// must call Reexec first thing in main.
+// Open boots a machine and returns when its systemd has finished starting. It is Boot for programs that are not tests.
+// The caller must call Close. The program must call Reexec at the start of main.
 func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (*Machine, error) {
 	ctx, cancel := patience.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -76,7 +75,7 @@ func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (
 	return m, nil
 }
 
-// start makes the machine's directory and cgroups and starts its keeper.
+// start creates the machine's directory and cgroups and starts its keeper.
 func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 	run := filepath.Join(image.CacheDir(), "run")
 	dir, lock, err := claim(run, "lab-"+string(img.Release)+"-")
@@ -115,8 +114,8 @@ func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 	return m, nil
 }
 
-// awaitBoot waits for boot number n of the machine: for the READY=1 that
-// systemd sends when its start is complete, then for the verdict of systemctl.
+// awaitBoot waits for boot number n of the machine: first for READY=1, which systemd sends when the boot is complete,
+// then for the result of systemctl is-system-running.
 func (m *Machine) awaitBoot(ctx context.Context, n int) error {
 	ctx, cancel := patience.WithTimeout(ctx, bootTimeout)
 	defer cancel()
@@ -139,8 +138,8 @@ func (m *Machine) awaitBoot(ctx context.Context, n int) error {
 	}
 }
 
-// Close ends the machine at once and removes all that it left. Its processes
-// get no chance to shut down: nothing that they could write is kept.
+// Close kills the machine and removes its files. Its processes cannot shut down cleanly, because their files are deleted
+// anyway.
 func (m *Machine) Close() error {
 	k := m.keeper
 	var err error
@@ -155,7 +154,7 @@ func (m *Machine) Close() error {
 		}
 		m.boots.close()
 		if _, serr := os.Stat(m.dir); serr == nil {
-			// The keeper failed half-way; its namespaces are gone in any case.
+			// The keeper failed. Its namespaces have ended with it.
 			err = errors.Join(err, fmt.Errorf("the keeper left %s behind\n%s", m.dir, k.output()),
 				discard(m.dir))
 		}

@@ -18,12 +18,14 @@ func TestName(t *testing.T) {
 		dir + "/npm/index.js": "shop", dir + "/npm/dist/index.js": "shop", dir + "/npm/packages/api/server.js": "shop",
 		dir + "/nameless/server.js": "nameless", dir + "/broken/server.js": "broken",
 		"/srv/shop/server.js": "shop", "/srv/shop/dist/index.js": "shop", "/srv/shop/bin/www": "shop", "/opt/shop/server": "shop",
-		"/srv/shop/current/app.py": "shop", "/srv/shop/releases/124/src/main.js": "shop", "/srv/shop/v1.2.3/main": "shop", "/srv/shop/app/main.py": "shop",
-		"/srv/server.js": "", "/server.js": "", "/home/ann/server.js": "", "/home/ann/bot/index.js": "bot", "/root/index.js": "",
-		"/var/www/html/index.php": "", "/var/www/shop/public/index.php": "shop", "/usr/local/bin/server": "", "/usr/src/app/server.js": "", "/srv/current/server.js": "",
+		"/srv/shop/current/app.py": "shop", "/srv/shop/releases/124/src/main.js": "shop", "/srv/shop/v1.2.3/main": "shop",
+		"/srv/shop/app/main.py": "shop",
+		"/srv/server.js":        "", "/server.js": "", "/home/ann/server.js": "", "/home/ann/bot/index.js": "bot", "/root/index.js": "",
+		"/var/www/html/index.php": "", "/var/www/shop/public/index.php": "shop", "/usr/local/bin/server": "",
+		"/usr/src/app/server.js": "", "/srv/current/server.js": "",
 	} {
 		if got := Name(path); got != want {
-			t.Errorf("%s: %q, want %q", path, got, want)
+			t.Errorf("%s: got %q, want %q", path, got, want)
 		}
 	}
 }
@@ -32,14 +34,15 @@ func TestIsRelease(t *testing.T) {
 	for name, want := range map[string]bool{
 		"v1": true, "1.2.3": true, "v2.0.0-rc.1": true, "20261129": true, "20261129T120000": true, "20261129120000": true, "3f2a9bc": true,
 		"0123456789abcdef0123456789abcdef01234567": true,
-		"1": false, "124": false, "1001": false, "app1": false, "b": false, "shop": false, "facade": false, "defaced": false, "web-2": false,
+		"1": false, "124": false, "1001": false, "app1": false, "b": false, "shop": false, "facade": false,
+		"defaced": false, "web-2": false,
 	} {
 		if got := isRelease("shop", name); got != want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s: got %v", name, got)
 		}
 	}
 	if !isRelease("releases", "124") || !isRelease("Releases", "blue") {
-		t.Error("what is below releases is a release")
+		t.Error("a directory in releases is not a release")
 	}
 }
 
@@ -64,7 +67,7 @@ func TestSame(t *testing.T) {
 	}{
 		{"the same directory", app("D/a", "/usr/bin/node D/a/server.js"), app("D/a", "/usr/bin/node D/a/index.js"), true},
 		{"another directory", app("D/a", "/usr/bin/node D/a/server.js"), app("D/b", "/usr/bin/node D/b/server.js"), false},
-		{"another directory, the same words", app("D/a", "/usr/bin/node server.js"), app("D/b", "/usr/bin/node server.js"), false},
+		{"another directory, the same command", app("D/a", "/usr/bin/node server.js"), app("D/b", "/usr/bin/node server.js"), false},
 		{"the same program, called from elsewhere", app("D/a", "D/b/worker"), app("D/b", "D/b/worker --new"), true},
 		{"the same program, without a directory", app("/", "D/b/worker"), app("", "D/b/worker"), true},
 		{"another program without a directory", app("", "D/a/worker"), app("", "D/b/worker"), false},
@@ -72,27 +75,32 @@ func TestSame(t *testing.T) {
 		{"a program of the machine that gets a directory", app("", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), true},
 		{"a program of the machine after another program", app("D/a", "D/a/worker"), app("/", "/bin/false"), true},
 		{"a program of the machine in two directories", app("D/a", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), false},
-		{"an interpreter that two projects share", app("D/a", "D/ven/bin/gunicorn app:app"), app("D/b", "D/ven/bin/gunicorn app:app"), false},
-		{"a node of a version manager", app("D/a", "D/.nvm/bin/node server.js"), app("D/b", "D/.nvm/bin/node server.js"), false},
-		{"a file that both load first", app("D/a", "/usr/bin/node --require D/x/hook.js a.js"), app("D/b", "/usr/bin/node --require D/x/hook.js a.js"), false},
+		{"an interpreter that two projects share", app("D/a", "D/ven/bin/gunicorn app:app"),
+			app("D/b", "D/ven/bin/gunicorn app:app"), false},
+		{"the node of a version manager", app("D/a", "D/.nvm/bin/node server.js"), app("D/b", "D/.nvm/bin/node server.js"), false},
+		{"a file that both load first", app("D/a", "/usr/bin/node --require D/x/hook.js a.js"),
+			app("D/b", "/usr/bin/node --require D/x/hook.js a.js"), false},
 		{"the next release", app("D/shop/releases/1", "/usr/bin/node x.js"), app("D/shop/releases/2", "/usr/bin/node x.js"), true},
-		{"a part of the next release", app("D/shop/releases/1/api", "/usr/bin/node x.js"), app("D/shop/releases/2/api", "/usr/bin/node x.js"), true},
-		{"a release of another project", app("D/shop/releases/1", "/usr/bin/node x.js"), app("D/b/releases/1", "/usr/bin/node x.js"), false},
+		{"a part of the next release", app("D/shop/releases/1/api", "/usr/bin/node x.js"),
+			app("D/shop/releases/2/api", "/usr/bin/node x.js"), true},
+		{"a release of another project", app("D/shop/releases/1", "/usr/bin/node x.js"),
+			app("D/b/releases/1", "/usr/bin/node x.js"), false},
 		{"from a release to the link", app("D/shop/releases/2", "/usr/bin/node x.js"), app("D/shop/current", "/usr/bin/node x.js"), true},
-		{"from the link to what is behind it", app("D/shop/current", "/usr/bin/node x.js"), app("D/shop/releases/1", "/usr/bin/node x.js"), true},
-		{"a directory that is gone", app("D/gone", "/usr/bin/node D/gone/x.js"), app("D/b", "/usr/bin/node D/b/x.js"), true},
+		{"from the link to its target", app("D/shop/current", "/usr/bin/node x.js"), app("D/shop/releases/1", "/usr/bin/node x.js"), true},
+		{"a missing directory", app("D/gone", "/usr/bin/node D/gone/x.js"), app("D/b", "/usr/bin/node D/b/x.js"), true},
 	} {
 		if got := Same(c.now, c.asked); got != c.want {
-			t.Errorf("%s: %v", c.what, got)
+			t.Errorf("%s: got %v", c.what, got)
 		}
 	}
 	gone := app("D/gone", "/usr/bin/node D/gone/x.js")
 	gone.RunAs.User = "ann"
 	if Same(gone, app("D/b", "/usr/bin/node D/b/x.js")) {
-		t.Error("a directory that is gone, of another user")
+		t.Error("an app of another user whose directory is missing is the same project")
 	}
-	if got := Place(app("", "/usr/bin/redis-server")) + Place(app("/srv/a", "/opt/x")) + Place(app("", "/opt/a/x")); got != "/usr/bin/redis-server/srv/a/opt/a" {
-		t.Error(got)
+	if got := Place(app("", "/usr/bin/redis-server")) + Place(app("/srv/a", "/opt/x")) +
+		Place(app("", "/opt/a/x")); got != "/usr/bin/redis-server/srv/a/opt/a" {
+		t.Errorf("unexpected places: %s", got)
 	}
 }
 

@@ -12,20 +12,20 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Same reports whether an app and a new description belong to the same project: they share the working directory or the
-// directory of the program. A new release beside the last one is the same project. So is an app whose former directories
-// are gone, if the user is the same.
+// Same reports whether an app and a new description belong to the same project. They do if they share the working
+// directory or the directory of the program, or if their directories differ only in the release. They also do if the
+// former directories of the app are missing and the user is the same.
 func Same(now, asked units.App) bool {
 	a, b := places(now), places(asked)
 	switch {
 	case len(a) == 0 || len(b) == 0:
-		return true // a program of the machine, in no directory: nothing says that it is of another project
+		return true // a program of the machine without a directory may belong to any project
 	case slices.ContainsFunc(a, func(p string) bool {
 		return slices.ContainsFunc(b, func(q string) bool { return samePlace(p, q) })
 	}):
 		return true
 	}
-	return len(a) > 0 && now.RunAs == asked.RunAs && !slices.ContainsFunc(a, there)
+	return len(a) > 0 && now.RunAs == asked.RunAs && !slices.ContainsFunc(a, exists)
 }
 
 // Place returns the directory by which people know an app, or the program if there is none.
@@ -44,30 +44,32 @@ func places(a units.App) []string {
 	}
 	for i, word := range a.Command {
 		// The value of an option, such as --require, may belong to all projects.
-		if filepath.IsAbs(word) && !ofTools(word) && (i == 0 || !strings.HasPrefix(a.Command[i-1], "--")) {
+		if filepath.IsAbs(word) && !isTool(word) && (i == 0 || !strings.HasPrefix(a.Command[i-1], "--")) {
 			return append(all, filepath.Dir(filepath.Clean(word)))
 		}
 	}
 	return all
 }
 
-// ofTools reports whether many projects may share a program: an interpreter, or a tool that is installed with one.
-func ofTools(path string) bool {
-	if system(path) || strings.Contains(path, "/node_modules/") || there(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
+// isTool reports whether many projects may share a program: an interpreter, or a tool that is installed with one.
+func isTool(path string) bool {
+	if system(path) || strings.Contains(path, "/node_modules/") || exists(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
 		return true
 	}
-	return regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`).MatchString(filepath.Base(path))
+	name := regexp.MustCompile(`^(node|nodejs|bun|deno|python|pypy|ruby|perl|php|java|sh|bash|dash|lua|dotnet)[0-9.]*$`)
+	return name.MatchString(filepath.Base(path))
 }
 
-func there(path string) bool {
+func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// samePlace compares two directories as they are written and as they are behind links, such as "current".
+// samePlace reports whether two directories are equal or differ only in the release. It compares them as written and
+// with links, such as "current", resolved.
 func samePlace(a, b string) bool {
-	for _, p := range []string{a, behind(a)} {
-		for _, q := range []string{b, behind(b)} {
+	for _, p := range []string{a, resolved(a)} {
+		for _, q := range []string{b, resolved(b)} {
 			if p == q || releases(p, q) {
 				return true
 			}
@@ -76,14 +78,14 @@ func samePlace(a, b string) bool {
 	return false
 }
 
-func behind(path string) string {
+func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
 	}
 	return path
 }
 
-// releases reports whether two paths differ in the name of a release alone.
+// releases reports whether two paths differ only in the name of a release.
 func releases(a, b string) bool {
 	p, q := strings.Split(a, "/"), strings.Split(b, "/")
 	if len(p) != len(q) {

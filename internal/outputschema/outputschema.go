@@ -1,7 +1,7 @@
-// Package outputschema checks what clusterctl prints against packaging/schema, in tests: the binary does not need it.
+// Package outputschema checks the JSON output of clusterctl against packaging/schema. Only tests use it.
 //
-// It is stricter than the schema is for others. A field that the schema does not have is fine for a program that reads a
-// later version, but here it means that somebody has forgotten to describe it.
+// The check is stricter than the schema. A program that reads the output must accept unknown fields, because a later
+// version may add some. In our tests, an unknown field means that its description is missing.
 package outputschema
 
 import (
@@ -18,7 +18,7 @@ import (
 
 const address = "clusterctl-output.schema.json"
 
-// Has says whether the schema has an entry for a command.
+// Has reports whether the schema has an entry for a command.
 func Has(command string) (bool, error) {
 	doc, err := document()
 	if err != nil {
@@ -29,8 +29,7 @@ func Has(command string) (bool, error) {
 	return found, nil
 }
 
-// Check validates output, one JSON document or several behind each other, as that of a command. There must be at least
-// one.
+// Check validates the output of a command, which must be one or more JSON documents.
 func Check(command string, output []byte) error {
 	doc, err := document()
 	if err != nil {
@@ -45,7 +44,7 @@ func Check(command string, output []byte) error {
 	}
 	s, err := c.Compile(address + "#/$defs/" + command)
 	if err != nil {
-		return fmt.Errorf("the schema of %s: %w", command, err)
+		return fmt.Errorf("compiling the schema of %s: %w", command, err)
 	}
 	count := 0
 	for d := decoder(output); ; count++ {
@@ -60,7 +59,7 @@ func Check(command string, output []byte) error {
 		}
 	}
 	if count == 0 {
-		return errors.New("there is no JSON")
+		return errors.New("the output contains no JSON")
 	}
 	return nil
 }
@@ -70,14 +69,14 @@ func document() (map[string]any, error) {
 	return doc, decoder(schema.Output).Decode(&doc)
 }
 
-// decoder keeps numbers as they are written, which the validator wants.
+// decoder returns a decoder that keeps numbers as written, as the validator requires.
 func decoder(b []byte) *json.Decoder {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d
 }
 
-// forbid lets objects have no fields but those that are described.
+// forbid adds additionalProperties=false to all objects, so that they must not have undocumented fields.
 func forbid(v any) {
 	switch v := v.(type) {
 	case map[string]any:

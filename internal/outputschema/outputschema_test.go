@@ -7,7 +7,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestSchema: the file is a JSON Schema by the rules of its own version, and its entries compile.
+// TestSchema checks that the file is a valid JSON Schema, and that its entries compile.
 func TestSchema(t *testing.T) {
 	doc, err := document()
 	if err != nil {
@@ -24,8 +24,8 @@ func TestSchema(t *testing.T) {
 		t.Error(err)
 	}
 	for name := range doc["$defs"].(map[string]any) {
-		if err := Check(name, nil); err == nil || err.Error() != "there is no JSON" {
-			t.Errorf("%s: %v", name, err)
+		if err := Check(name, nil); err == nil || err.Error() != "the output contains no JSON" {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	if has, err := Has("ls"); err != nil || !has {
@@ -40,17 +40,21 @@ func TestCheck(t *testing.T) {
 	const good = `{"schema":1,"apps":[]}`
 	for output, want := range map[string]string{
 		good: "", good + "\n" + good: "",
-		"": "there is no JSON", "{": "unexpected EOF", "[]": "got array", `{"apps":[]}`: "missing property 'schema'", `{"schema":2,"apps":[]}`: "value must be 1",
+		"": "the output contains no JSON", "{": "unexpected EOF", "[]": "got array", `{"apps":[]}`: "missing property 'schema'",
+		`{"schema":2,"apps":[]}`:                             "value must be 1",
 		`{"schema":1,"apps":[],"new":1}`:                     "additional properties 'new'",
 		good + `{"schema":1,"apps":null}`:                    "got null",
 		`{"schema":1,"apps":[{"name":"a","state":"happy"}]}`: "missing properties",
-		`{"schema":1,"apps":[{"name":"a","state":"running",` + `"ready":1.5,"wanted":1,"listen":[],"restarts":0,"instances":[]}]}`:                              "got number, want integer",
-		`{"schema":1,"apps":[{"name":"a","state":"running",` + `"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"since":"now"}]}`:                  "not valid date-time",
-		`{"schema":1,"apps":[{"name":"a","state":"running",` + `"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"queue":{"depth":1,"limit":-1}}]}`: "minimum",
+		`{"schema":1,"apps":[{"name":"a","state":"running",` +
+			`"ready":1.5,"wanted":1,"listen":[],"restarts":0,"instances":[]}]}`: "got number, want integer",
+		`{"schema":1,"apps":[{"name":"a","state":"running",` +
+			`"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"since":"now"}]}`: "not valid date-time",
+		`{"schema":1,"apps":[{"name":"a","state":"running",` +
+			`"ready":1,"wanted":1,"listen":[],"restarts":0,"instances":[],"queue":{"depth":1,"limit":-1}}]}`: "minimum",
 	} {
 		err := Check("ls", []byte(output))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", output, err, want)
+			t.Errorf("%s: got %v, want %q", output, err, want)
 		}
 	}
 }

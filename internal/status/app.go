@@ -98,7 +98,8 @@ func Units(a units.App, listed int) []string {
 // Summarise returns the state of an app. The states are in the order of [Units].
 func Summarise(a units.App, states []control.State, f Facts) App {
 	s := App{
-		Name: a.Name, Listen: Addresses(a.Listen), OwnListen: f.OwnListen, Queue: f.Queue, Connections: f.Connections, Instances: []Instance{},
+		Name: a.Name, Listen: Addresses(a.Listen), OwnListen: f.OwnListen, Queue: f.Queue, Connections: f.Connections,
+		Instances: []Instance{},
 	}
 	sockets := states[1 : 1+len(a.Sockets())]
 	for i, st := range states[1+len(sockets):] {
@@ -126,7 +127,8 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 	}
 	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
 		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
-		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s", strings.Join(s.OwnListen, " "), s.OwnListen[0])
+		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s",
+			strings.Join(s.OwnListen, " "), s.OwnListen[0])
 	}
 	problem := f.Unreachable.Problem(a.Name)
 	if !broken {

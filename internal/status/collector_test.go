@@ -64,7 +64,8 @@ func TestCollector(t *testing.T) {
 	if err := c.Collect(t.Context(), &l); err != nil {
 		t.Fatal(err)
 	}
-	if web := l.Apps[0]; web.State != "degraded" || web.Ready != 1 || web.Wanted != 2 || web.Problem != "web@2.service: exited with status 7" {
+	if web := l.Apps[0]; web.State != "degraded" || web.Ready != 1 || web.Wanted != 2 ||
+		web.Problem != "web@2.service: exited with status 7" {
 		t.Errorf("%+v", web)
 	}
 	if job := l.Apps[1]; job.State != "stopped" || len(job.Instances) != 1 || job.Instances[0].Instance != 2 {
@@ -75,7 +76,8 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	web := all[0]
-	if !slices.Equal(web.DropIns, edited.DropIns[1:]) || !slices.Equal(web.NeedReload, []string{"web.service"}) || web.DriftUnknown != "no machine" ||
+	if !slices.Equal(web.DropIns, edited.DropIns[1:]) || !slices.Equal(web.NeedReload, []string{"web.service"}) ||
+		web.DriftUnknown != "no machine" ||
 		web.Limits.String() != "400 tasks" || !strings.HasSuffix(web.Config, "/web.yaml") {
 		t.Errorf("%+v", web)
 	}

@@ -28,7 +28,8 @@ func TestSorted(t *testing.T) {
 		Broken: []App{{Name: "torn", State: "unknown"}},
 	}
 	l.Apps[1].Instances = []Instance{
-		{Instance: 2, Usage: Usage{Memory: ptr(int64(40))}}, {Instance: 1, Usage: Usage{Memory: ptr(int64(60))}}, {Instance: 3, Restarts: 12}, {Instance: 4},
+		{Instance: 2, Usage: Usage{Memory: ptr(int64(40))}}, {Instance: 1, Usage: Usage{Memory: ptr(int64(60))}},
+		{Instance: 3, Restarts: 12}, {Instance: 4},
 	}
 	numbers := map[string]string{"memory": "1234", "restarts": "3124"}
 	for by, want := range map[string]string{

@@ -17,15 +17,18 @@ func ptr[T any](v T) *T { return &v }
 
 // Instances in the states in which systemd has them.
 func up(pid int, since int64, restarts int) control.State {
-	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success", MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
+	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success",
+		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
 }
 
 func restarting(status int) control.State {
-	return control.State{Load: control.Loaded, Active: control.Activating, Sub: "auto-restart", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, Restarts: 3, StatusText: "dead"}
+	return control.State{Load: control.Loaded, Active: control.Activating, Sub: "auto-restart", Result: "exit-code",
+		ExecMainCode: 1, ExecMainStatus: status, Restarts: 3, StatusText: "dead"}
 }
 
 func failed(status int) control.State {
-	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code", ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
+	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code",
+		ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
 }
 
 func inactive() control.State {
@@ -63,7 +66,8 @@ func TestInstanceState(t *testing.T) {
 		"failed":     {failed(1), {Active: control.ActiveFailed, Result: "signal", ExecMainStatus: contract.StatusGaveUp}},
 		"gave up":    {failed(contract.StatusGaveUp)},
 		"skipped":    {skipped()},
-		"stopped":    {inactive(), {}, {Load: control.NotFound, Active: control.Inactive}, {Active: control.ActiveFailed, Result: "signal", PreCode: 2, PreStatus: 15}},
+		"stopped": {inactive(), {}, {Load: control.NotFound, Active: control.Inactive},
+			{Active: control.ActiveFailed, Result: "signal", PreCode: 2, PreStatus: 15}},
 	} {
 		for _, s := range states {
 			if got := instanceState(s, nil); got != want {
@@ -88,24 +92,33 @@ func TestSummarise(t *testing.T) {
 	}{
 		{"all run", active, nil, []control.State{up(10, 50, 1), up(11, 40, 2)}, "running", 2, 2, ""},
 		{"above the number of CPUs", active, nil, []control.State{up(10, 50, 0), skipped(), skipped()}, "running", 1, 1, ""},
-		{"one crashes", active, nil, []control.State{up(10, 50, 0), restarting(7)}, "degraded", 1, 2, "web@2.service: exited with status 7"},
-		{"all crash", active, nil, []control.State{restarting(1), restarting(2)}, "restarting", 0, 2, "web@1.service: exited with status 1"},
+		{"one crashes", active, nil, []control.State{up(10, 50, 0), restarting(7)}, "degraded", 1, 2,
+			"web@2.service: exited with status 7"},
+		{"all crash", active, nil, []control.State{restarting(1), restarting(2)}, "restarting", 0, 2,
+			"web@1.service: exited with status 1"},
 		{"stopped", dead, []control.State{dead, dead}, []control.State{inactive(), inactive()}, "stopped", 0, 2, ""},
-		{"starting", in(control.Activating), []control.State{active, active}, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
+		{"starting", in(control.Activating), []control.State{active, active}, []control.State{in(control.Activating)},
+			"starting", 0, 1, ""},
 		{"half started", in(control.Activating), nil, []control.State{up(1, 1, 0), in(control.Activating)}, "degraded", 1, 2, ""},
 		{"stopping", in(control.Deactivating), nil, []control.State{in(control.Deactivating)}, "stopping", 0, 1, ""},
 		{"finished", active, nil, []control.State{finished(), finished()}, "stopped", 0, 2, ""},
-		{"given up", active, nil, []control.State{failed(contract.StatusGaveUp), failed(contract.StatusGaveUp)}, "gave up", 0, 2, "web@1.service: "},
+		{"given up", active, nil, []control.State{failed(contract.StatusGaveUp), failed(contract.StatusGaveUp)},
+			"gave up", 0, 2, "web@1.service: "},
 		{"one has given up", active, nil, []control.State{failed(contract.StatusGaveUp), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
-		{"the port is taken", dead, []control.State{active, brokenSocket}, []control.State{inactive()}, "failed", 0, 1, "web-admin.socket: it could not listen"},
+		{"the port is taken", dead, []control.State{active, brokenSocket}, []control.State{inactive()}, "failed", 0,
+			1, "web-admin.socket: it could not listen"},
 		{"one is masked", active, nil, []control.State{masked(), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: it is masked"},
 		{"all are masked", active, nil, []control.State{masked(), masked()}, "failed", 0, 2, "web@1.service: it is masked"},
 		{"stopped, and one is masked", dead, nil, []control.State{inactive(), masked()}, "stopped", 0, 2, ""},
-		{"one is skipped, the others crash", active, nil, []control.State{restarting(1), skipped()}, "restarting", 0, 1, "web@1.service: exited with status 1"},
-		{"gave up, and one is skipped", active, nil, []control.State{failed(contract.StatusGaveUp), skipped()}, "gave up", 0, 1, "web@1.service: "},
+		{"one is skipped, the others crash", active, nil, []control.State{restarting(1), skipped()}, "restarting", 0, 1,
+			"web@1.service: exited with status 1"},
+		{"gave up, and one is skipped", active, nil, []control.State{failed(contract.StatusGaveUp), skipped()}, "gave up",
+			0, 1, "web@1.service: "},
 		{"all start again", active, nil, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
-		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)}, "degraded", 1, 1, "web.socket: it does not listen"},
-		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2, "web@1.service: exited with status 1"},
+		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)},
+			"degraded", 1, 1, "web.socket: it does not listen"},
+		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2,
+			"web@1.service: exited with status 1"},
 	} {
 		t.Run(c.about, func(t *testing.T) {
 			a := units.App{Name: "web"}
@@ -117,7 +130,8 @@ func TestSummarise(t *testing.T) {
 				states[i].Unit = unit
 			}
 			s := Summarise(a, states, Facts{})
-			if s.State != c.state || s.Ready != c.ready || s.Wanted != c.wanted || !strings.HasPrefix(s.Problem, c.problem) || c.problem == "" && s.Problem != "" {
+			if s.State != c.state || s.Ready != c.ready || s.Wanted != c.wanted || !strings.HasPrefix(s.Problem, c.problem) ||
+				c.problem == "" && s.Problem != "" {
 				t.Errorf("%+v", s)
 			}
 			if len(s.Instances) != len(c.instances) {
@@ -125,7 +139,8 @@ func TestSummarise(t *testing.T) {
 			}
 			for _, i := range s.Instances {
 				// A worker that has ended says nothing any more.
-				if (i.Status == "ready") != (i.State == "running" && i.PID > 0) && i.State != "starting" && i.State != "stopping" && i.State != "restarting" {
+				if (i.Status == "ready") != (i.State == "running" && i.PID > 0) && i.State != "starting" &&
+					i.State != "stopping" && i.State != "restarting" {
 					t.Errorf("%+v", i)
 				}
 				if i.State == "running" && i.Problem != "" {
@@ -142,7 +157,8 @@ func TestSummarise(t *testing.T) {
 	if s.Restarts != 3 || s.Since == nil || s.Since.Unix() != 40 || s.Instances[1].PID != 11 || s.Instances[1].Instance != 2 {
 		t.Errorf("%+v", s)
 	}
-	if s := Summarise(units.App{Name: "web", Listen: socket}, []control.State{active, active, active}, Facts{}); strings.Join(s.Listen, " ") != "8080 admin=9000" {
+	if s := Summarise(units.App{Name: "web", Listen: socket}, []control.State{active, active, active},
+		Facts{}); strings.Join(s.Listen, " ") != "8080 admin=9000" {
 		t.Errorf("%q", s.Listen)
 	}
 }
@@ -197,9 +213,11 @@ func TestInstance(t *testing.T) {
 	}{
 		{"RestartSec=", auto, nil, "restarting", 5 * time.Second, "exited with status 7", "exited with status 7"},
 		{"RestartSec= is longer than the wait", auto, due, "restarting", 5 * time.Second, "exited with status 7", "exited with status 7"},
-		{"held back before the program", held, due, "restarting", time.Second, "exited with status 1 after 2.0s", "exited with status 1 after 2.0s"},
+		{"held back before the program", held, due, "restarting", time.Second, "exited with status 1 after 2.0s",
+			"exited with status 1 after 2.0s"},
 		{"held back, and not ours to know", held, nil, "restarting", -1, "", ""},
-		{"held back by the launcher", adopted, due, "restarting", time.Second, "exited with status 1 after 2.0s", "exited with status 1 after 2.0s"},
+		{"held back by the launcher", adopted, due, "restarting", time.Second, "exited with status 1 after 2.0s",
+			"exited with status 1 after 2.0s"},
 		{"held back by the launcher, and not ours to know", told, nil, "restarting", -1, "", ""},
 		{"the first start", first, nil, "starting", -1, "", ""},
 		{"starts slowly", adopted, &inspect.Runs{}, "starting", -1, "", ""},
@@ -207,9 +225,11 @@ func TestInstance(t *testing.T) {
 		{"runs again", up(5, 900, 3), &started, "running", -1, "exited with status 1 after 2.0s", ""},
 		{"masked while it runs", masked, nil, "running", -1, "it is masked", ""},
 		{"stopped by hand", inactive(), due, "stopped", -1, "", ""},
-		{"gave up", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true}, "gave up", -1, control.Explain(failed(contract.StatusGaveUp)), control.Explain(failed(contract.StatusGaveUp))},
+		{"gave up", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true}, "gave up", -1,
+			control.Explain(failed(contract.StatusGaveUp)), control.Explain(failed(contract.StatusGaveUp))},
 		{
-			"gave up after runs that are known", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
+			"gave up after runs that are known", failed(contract.StatusGaveUp),
+			&inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
 			"exited with status 7 after 2.0s", control.Explain(failed(contract.StatusGaveUp)),
 		},
 	} {

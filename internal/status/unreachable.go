@@ -57,7 +57,8 @@ func (u Unreachable) Problem(n units.Name) string {
 	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
 	switch {
 	case len(u.Held()) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Held()), StopAndStart(n))
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Held()),
+			StopAndStart(n))
 	case len(u.Silent) > 0:
 		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Silent), reload)
 	case len(u.Lost) > 0:

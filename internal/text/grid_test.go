@@ -17,7 +17,8 @@ func TestGrid(t *testing.T) {
 		g := &Grid{}
 		for range n {
 			g.Columns = append(g.Columns, Column{
-				Title: rapid.StringMatching(`[A-Z]{1,8}`).Draw(t, "title"), Right: rapid.Bool().Draw(t, "right"), Drop: rapid.IntRange(0, 5).Draw(t, "drop"),
+				Title: rapid.StringMatching(`[A-Z]{1,8}`).Draw(t, "title"), Right: rapid.Bool().Draw(t, "right"),
+				Drop: rapid.IntRange(0, 5).Draw(t, "drop"),
 			})
 		}
 		g.Columns[n-1].Cut = rapid.Bool().Draw(t, "cut")
@@ -56,7 +57,8 @@ func TestGrid(t *testing.T) {
 		}
 		if strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "") != plain.String() {
 			// The blanks that are cut at the end of a line may stand inside of the colour.
-			if strings.Join(strings.Fields(strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "")), " ") != strings.Join(strings.Fields(plain.String()), " ") {
+			if strings.Join(strings.Fields(strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "")),
+				" ") != strings.Join(strings.Fields(plain.String()), " ") {
 				t.Fatalf("coloured %q, plain %q", coloured.String(), plain.String())
 			}
 		}

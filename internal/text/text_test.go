@@ -6,7 +6,8 @@ import (
 )
 
 func TestSize(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0K", 1536: "2K", 12201984: "11.6M", 5 << 30: "5.00G", 1000 << 20: "0.98G", 100 << 20: "100M"} {
+	for n, want := range map[uint64]string{0: "0K", 1536: "2K", 12201984: "11.6M", 5 << 30: "5.00G", 1000 << 20: "0.98G",
+		100 << 20: "100M"} {
 		if got := Size(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
@@ -15,7 +16,8 @@ func TestSize(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 70 * time.Millisecond: "70ms", 4200 * time.Millisecond: "4.2s", 59 * time.Second: "59s", 190 * time.Second: "3m10s",
+		-time.Second: "0s", 70 * time.Millisecond: "70ms", 4200 * time.Millisecond: "4.2s", 59 * time.Second: "59s",
+		190 * time.Second:           "3m10s",
 		5*time.Hour + 2*time.Minute: "5h02m", 290 * time.Hour: "12d",
 	} {
 		if got := Duration(d); got != want {

@@ -17,14 +17,15 @@ import (
 type Accounts struct {
 	// users are the names of uids, and groups the names of gids.
 	users, groups map[int]string
-	// members are the uids in each group, by primary group, by /etc/group and by With.
+	// members are the uids in each group: by primary group, by /etc/group and by With.
 	members map[int][]int
 	// unknown are the groups in /etc/group with members who are not in /etc/passwd.
 	unknown map[int]bool
 }
 
-// ReadAccounts reads passwd and group of a directory, which is /etc. A file that is missing has no entries. Groups of other
-// sources (LDAP) are unknown, and so are groups with members of other sources. Both count as writable by others.
+// ReadAccounts reads the files passwd and group in a directory, usually /etc. A missing file has no entries. Groups from
+// other sources (LDAP) are unknown, and so are groups with members from other sources. Unknown groups count as writable by
+// others.
 func ReadAccounts(etc string) (Accounts, error) {
 	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}, unknown: map[int]bool{}}
 	uids := map[string]int{}
@@ -61,7 +62,7 @@ func ReadAccounts(etc string) (Accounts, error) {
 	})
 }
 
-// records calls f with the fields of each line that has enough of them.
+// records calls f with the fields of each line that has at least this number of fields.
 func records(path string, fields int, f func([]string)) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +81,7 @@ func records(path string, fields int, f func([]string)) error {
 	return lines.Err()
 }
 
-// With returns accounts in which uid has more groups, as a service has by Group= and SupplementaryGroups=.
+// With returns accounts in which uid is in more groups, like a service with Group= and SupplementaryGroups=.
 func (a Accounts) With(uid int, gids ...int) Accounts {
 	members := map[int][]int{}
 	for gid, list := range a.members {
@@ -106,8 +107,8 @@ func nameOr(names map[int]string, id int) string {
 	return strconv.Itoa(id)
 }
 
-// outsiders returns the members of a group who are not allowed. The members of a group without an entry are unknown,
-// as are those without an account. So outsiders finds some although it lists none.
+// outsiders returns the members of a group who are not allowed. A group without an entry, or with members without an
+// account, has unknown members: then found is true even if users is empty.
 func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
 	for _, uid := range a.members[gid] {
 		if !slices.Contains(allowed, uid) && !slices.Contains(users, uid) {

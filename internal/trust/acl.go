@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// aclName is the extended attribute that holds the access ACL of a file.
+// aclName is the extended attribute with the access ACL of a file.
 const aclName = "system.posix_acl_access"
 
 // aclVersion is the version of the format (include/uapi/linux/posix_acl_xattr.h).
@@ -23,7 +23,7 @@ const (
 
 const mayWrite = 2
 
-// aclEntry is one entry; id is a uid or a gid where the tag has one.
+// aclEntry is one entry. id is a uid or a gid, depending on the tag.
 type aclEntry struct {
 	tag, perm uint16
 	id        uint32
@@ -34,10 +34,10 @@ type aclEntry struct {
 func parseACL(b []byte) ([]aclEntry, error) {
 	const header, size = 4, 8
 	if len(b) < header || (len(b)-header)%size != 0 {
-		return nil, fmt.Errorf("an ACL has %d bytes", len(b))
+		return nil, fmt.Errorf("invalid ACL of %d bytes", len(b))
 	}
 	if v := binary.LittleEndian.Uint32(b); v != aclVersion {
-		return nil, fmt.Errorf("an ACL has version %d, want %d", v, aclVersion)
+		return nil, fmt.Errorf("ACL version is %d, want %d", v, aclVersion)
 	}
 	var entries []aclEntry
 	for b = b[header:]; len(b) > 0; b = b[size:] {
@@ -48,7 +48,7 @@ func parseACL(b []byte) ([]aclEntry, error) {
 	return entries, nil
 }
 
-// writersOfACL returns the entries that allow to write, after the mask has been applied.
+// writersOfACL returns the entries that allow writing after the mask has been applied.
 func writersOfACL(entries []aclEntry) []aclEntry {
 	mask := uint16(0o7)
 	for _, e := range entries {

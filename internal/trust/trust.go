@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// Reason is what allows somebody to write.
+// Reason is the permission that allows a user or group to write.
 type Reason string
 
-// The reasons. An owner counts whatever the mode is, since an owner may change it.
+// The reasons. An owner counts whatever the mode is, because an owner may change the mode.
 const (
 	Owner     Reason = "owner"
 	Group     Reason = "group"
@@ -23,38 +23,38 @@ const (
 	ACLGroup  Reason = "acl-group"
 )
 
-// Writer is somebody who may change what a path leads to.
+// Writer is a user or group that may change the target of a path.
 type Writer struct {
-	// Path is the part of the way that may be written: a directory, a file, or an entry of a sticky directory.
+	// Path is the part of the path that may be changed: a directory, a file, or an entry of a sticky directory.
 	Path   string
 	Reason Reason
-	// ID is the uid of Owner and ACLUser, the gid of Group and ACLGroup.
+	// ID is the uid for Owner and ACLUser, and the gid for Group and ACLGroup.
 	ID int
 	// Users are the members of a group who are not allowed. The list is empty for an unknown group or unknown members.
 	Users []int
 }
 
-// Scope says how much of a path matters.
+// Scope is the part of a path that is checked.
 type Scope int
 
 const (
-	// Place: who may put something else in the place of the file or directory. Its own contents do not matter.
+	// Place includes writers who may replace the file or directory by another one, but not writers of its contents.
 	Place Scope = iota
-	// Contents: also who may write to the file, or into the directory, itself.
+	// Contents also includes writers of the file itself, or of the directory itself.
 	Contents
 )
 
-// Checker decides by the accounts of a machine.
+// Checker finds writers, using the accounts of a machine.
 type Checker struct{ Accounts Accounts }
 
 // maxLinks is the kernel's limit of symbolic links in one path (MAXSYMLINKS).
 const maxLinks = 40
 
-// Writers returns who else than root and the allowed uids may change what an absolute path leads to, in the order of the
-// way. The way has every directory, and of every symbolic link the directory that it is in and the whole way to its target.
-// It ends at the first part that is missing: whoever may create that part is a writer.
+// Writers returns the writers who may change the target of an absolute path, except root and the allowed uids, in the order
+// in which the path is followed. It checks each directory, and for each symbolic link the directory of the link and all
+// directories to its target. It ends at the first missing part: a user who may create this part is a writer.
 //
-// In a sticky directory only the owner of an entry and the owner of the directory may replace the entry. Writers ignores
+// In a sticky directory, only the owner of an entry and the owner of the directory may replace the entry. Writers ignores
 // mount options: a file system that is read-only today may be writable tomorrow.
 func (c Checker) Writers(path string, scope Scope, allowed ...int) ([]Writer, error) {
 	if !filepath.IsAbs(path) {
@@ -67,7 +67,7 @@ func (c Checker) Writers(path string, scope Scope, allowed ...int) ([]Writer, er
 	return w.found, nil
 }
 
-// walk is one path being looked at.
+// walk is the check of one path.
 type walk struct {
 	Checker
 	allowed []int
@@ -114,12 +114,12 @@ func (w *walk) run(path string) error {
 	return w.contents(at)
 }
 
-// parts splits a path without resolving "..", which a link before it may lead elsewhere.
+// parts splits a path. It keeps "..", because a link before it may lead to another directory.
 func parts(path string) []string {
 	return slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
-// place adds who may replace an entry of a directory. A nil info means that the entry is missing.
+// place adds writers who may replace an entry of a directory. A nil info means that the entry is missing.
 func (w *walk) place(dir, entry string, info fs.FileInfo) error {
 	d, err := os.Lstat(dir)
 	if err != nil {
@@ -133,7 +133,7 @@ func (w *walk) place(dir, entry string, info fs.FileInfo) error {
 	return nil
 }
 
-// contents adds who may write to a file or a directory.
+// contents adds writers of a file or a directory.
 func (w *walk) contents(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -179,15 +179,15 @@ func (w *walk) group(path string, reason Reason, gid int) {
 	}
 }
 
-// add keeps each writer once: a directory is passed for each of its entries that is on the way.
-func (w *walk) add(one Writer) {
-	same := func(o Writer) bool { return o.Path == one.Path && o.Reason == one.Reason && o.ID == one.ID }
+// add adds each writer only once: a directory is checked for each of its entries on the path.
+func (w *walk) add(writer Writer) {
+	same := func(o Writer) bool { return o.Path == writer.Path && o.Reason == writer.Reason && o.ID == writer.ID }
 	if !slices.ContainsFunc(w.found, same) {
-		w.found = append(w.found, one)
+		w.found = append(w.found, writer)
 	}
 }
 
-// readACL returns nil where there is none, or where the file system has no ACLs.
+// readACL returns the ACL of a file. It returns nil if the file has none, or if the file system has no ACLs.
 func readACL(path string) ([]aclEntry, error) {
 	buffer := make([]byte, 4+8*1024)
 	n, err := syscall.Getxattr(path, aclName, buffer)

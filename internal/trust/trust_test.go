@@ -34,7 +34,7 @@ func checker(t *testing.T) Checker {
 	return Checker{a}
 }
 
-// box is a tree to be looked at; everything in it begins as root's.
+// box is a directory tree for a test. All its files belong to root at first.
 type box struct {
 	t    *testing.T
 	root string
@@ -43,7 +43,7 @@ type box struct {
 func newBox(t *testing.T) box {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("this test gives files to users, which takes root")
+		t.Fatal("this test changes the owners of files, so it must run as root")
 	}
 	root := t.TempDir()
 	for dir := root; strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
@@ -54,7 +54,7 @@ func newBox(t *testing.T) box {
 	return box{t, root}
 }
 
-// path keeps "..", which filepath.Join takes away.
+// path returns a path in the box. It keeps "..", which filepath.Join would remove.
 func (b box) path(name string) string { return b.root + "/" + strings.TrimSuffix(name, "/") }
 
 func (b box) make(name string, mode os.FileMode, uid, gid int) string {
@@ -79,7 +79,7 @@ func (b box) link(name, target string, uid int) {
 	}
 }
 
-// want checks the writers; the paths of want are below the box.
+// want checks the writers. The paths of want are relative to the box.
 func (b box) want(name string, scope Scope, allowed []int, want ...Writer) {
 	b.t.Helper()
 	got, err := checker(b.t).Writers(b.path(name), scope, allowed...)
@@ -112,7 +112,7 @@ func TestOwnersAndModes(t *testing.T) {
 	b.want("wide/deep/file", Place, nil, Writer{"wide", Everybody, 0, nil})
 	b.want("wide/deep/../deep/./file", Place, nil, Writer{"wide", Everybody, 0, nil})
 	if _, err := checker(t).Writers("relative", Place); err == nil {
-		t.Error("a relative path is taken")
+		t.Error("a relative path is accepted")
 	}
 }
 
@@ -137,7 +137,7 @@ func TestGroups(t *testing.T) {
 		t.Errorf("with web in the group: %+v, %v", got, err)
 	}
 	if c.Accounts.User(ann) != "ann" || c.Accounts.User(77) != "77" || c.Accounts.Group(devs) != "devs" || c.Accounts.Group(77) != "77" {
-		t.Error("names of accounts")
+		t.Error("wrong names of accounts")
 	}
 }
 
@@ -151,7 +151,7 @@ func TestSticky(t *testing.T) {
 	b.link("tmp/link", "../real", ann)
 	b.make("real", 0o600, 0, 0)
 	b.want("tmp/link", Contents, nil, Writer{"tmp/link", Owner, ann, nil})
-	// What is not there, anybody may make.
+	// A missing entry may be created by all users.
 	b.want("tmp/missing/file", Place, nil, Writer{"tmp", Everybody, 0, nil})
 	b.make("bobs/", 0o755|os.ModeSticky, bob, bobOwn)
 	b.make("bobs/file", 0o600, 0, 0)
@@ -167,10 +167,10 @@ func TestLinks(t *testing.T) {
 	b.link("b/two", b.path("c"), 0)
 	b.want("a/one/file", Contents, nil, Writer{"a", Owner, ann, nil}, Writer{"b", Owner, bob, nil})
 	b.want("a/one/file", Contents, []int{ann, bob})
-	// The owner of a link has no right to change it.
+	// The owner of a link cannot change its target.
 	b.link("anns", "c/file", ann)
 	b.want("anns", Contents, nil)
-	// ".." behind a link is the parent of its target.
+	// ".." after a link is the parent of its target.
 	b.make("b/sub/x", 0o644, 0, 0)
 	b.link("sub", "b/sub", 0)
 	b.want("sub/../file", Place, nil, Writer{"b", Owner, bob, nil})
@@ -181,7 +181,7 @@ func TestLinks(t *testing.T) {
 	b.link("pong", "ping", 0)
 	for _, name := range []string{"loop", "ping", "ping/file"} {
 		if _, err := checker(t).Writers(b.path(name), Contents); !errors.Is(err, syscall.ELOOP) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	if _, err := checker(t).Writers(b.path("c/file/below"), Place); !errors.Is(err, syscall.ENOTDIR) {
@@ -189,7 +189,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// acl encodes entries as the kernel does.
+// acl encodes entries like the kernel.
 func acl(version uint32, entries ...aclEntry) []byte {
 	out := binary.LittleEndian.AppendUint32(nil, version)
 	for _, e := range entries {
@@ -214,7 +214,8 @@ func TestACL(t *testing.T) {
 	b.want("open", Contents, nil, Writer{"open", ACLUser, bob, nil}, Writer{"open", ACLGroup, devs, []int{ann, bob}})
 	b.want("open", Contents, []int{bob}, Writer{"open", ACLGroup, devs, []int{ann}})
 	b.want("open", Contents, []int{ann, bob})
-	// The mask takes the right to write from all of them; the mode shows the mask as the group's.
+	// The mask removes the right to write from all entries. The mode shows the mask as the
+	// group's permissions.
 	set("masked", 4)
 	b.want("masked", Contents, nil)
 }

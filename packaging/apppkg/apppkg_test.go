@@ -145,7 +145,8 @@ func TestJournal(t *testing.T) {
 	if got := string(find(t, p.Control, "conffiles").Data); !strings.Contains(got, f.Path+"\n") {
 		t.Errorf("conffiles %q", got)
 	}
-	for name, want := range map[string]string{"postrm": "/var/log/journal/*.clusterctl-shop", "prerm": "systemctl stop systemd-journald@clusterctl-shop.socket"} {
+	for name, want := range map[string]string{"postrm": "/var/log/journal/*.clusterctl-shop",
+		"prerm": "systemctl stop systemd-journald@clusterctl-shop.socket"} {
 		if got := string(find(t, p.Control, name).Data); !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
@@ -178,7 +179,8 @@ func TestModeNotes(t *testing.T) {
 		t.Errorf("mode %v", f.Mode)
 	}
 	notes := strings.Join(p.Notes, "\n")
-	for _, want := range []string{"bits are not kept: /srv/shop/su", "everybody can read them in a package: /srv/shop/server.js", "/var/spool/shop must be there before"} {
+	for _, want := range []string{"bits are not kept: /srv/shop/su", "everybody can read them in a package: /srv/shop/server.js",
+		"/var/spool/shop must be there before"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no %q in:\n%s", want, notes)
 		}
@@ -235,7 +237,8 @@ func TestAggregate(t *testing.T) {
 	whole, _ := set.Get("shop.service")
 	dropIn := string(find(t, one.Files, "/usr/lib/clusterctl-apps/shop/units/shop.service.d/40-release.conf").Data)
 	for line := range strings.Lines(string(units.Unseal(whole))) {
-		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") && strings.Contains(a, line) == strings.Contains(dropIn, line) {
+		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") &&
+			strings.Contains(a, line) == strings.Contains(dropIn, line) {
 			t.Errorf("%s is in both of the aggregate and its drop-in, or in none", key)
 		}
 	}
@@ -267,13 +270,17 @@ func TestRoots(t *testing.T) {
 		return !strings.HasSuffix(p, "/") && strings.Contains(path.Base(p), ".") || path.Base(p) == "worker"
 	}
 	for yaml, want := range map[string]string{
-		"command: [/usr/bin/node, server.js]\ndirectory: /srv/shop":           "/srv/shop=/opt/clusterctl-apps/x/current/app",
-		"command: [/opt/hello/worker]":                                        "/opt/hello/worker=/opt/clusterctl-apps/x/current/bin/worker",
-		"command: [/opt/hello/worker]\ndirectory: /opt/hello":                 "/opt/hello=/opt/clusterctl-apps/x/current/app",
-		"command: [/usr/local/bin/worker]\ndirectory: /srv/x":                 "/srv/x=/opt/clusterctl-apps/x/current/app /usr/local/bin/worker=/opt/clusterctl-apps/x/current/bin/worker",
-		"command: [/usr/bin/node, /srv/shop/server.js]":                       "error: x runs /srv/shop/server.js, which is not below its directory \"\": what belongs to it is not known",
-		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /":          "error: nothing of x would be in the package: its directory is \"/\" and its program \"/usr/bin/python3\"",
-		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a":     "error: x runs /home/a/server.js, which is not below its directory \"/home/a\": what belongs to it is not known",
+		"command: [/usr/bin/node, server.js]\ndirectory: /srv/shop": "/srv/shop=/opt/clusterctl-apps/x/current/app",
+		"command: [/opt/hello/worker]":                              "/opt/hello/worker=/opt/clusterctl-apps/x/current/bin/worker",
+		"command: [/opt/hello/worker]\ndirectory: /opt/hello":       "/opt/hello=/opt/clusterctl-apps/x/current/app",
+		"command: [/usr/local/bin/worker]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app " +
+			"/usr/local/bin/worker=/opt/clusterctl-apps/x/current/bin/worker",
+		"command: [/usr/bin/node, /srv/shop/server.js]": "error: " +
+			"x runs /srv/shop/server.js, which is not below its directory \"\": what belongs to it is not known",
+		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /": "error: " +
+			"nothing of x would be in the package: its directory is \"/\" and its program \"/usr/bin/python3\"",
+		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a": "error: " +
+			"x runs /home/a/server.js, which is not below its directory \"/home/a\": what belongs to it is not known",
 		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/clusterctl-apps/x/current/app",
 		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app",
 	} {
@@ -302,15 +309,24 @@ func TestRefusals(t *testing.T) {
 		"cannot be writable":    func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
 		"older than 247":        func(in *Input) { in.Target.Systemd = 246 },
 		"as a whole":            func(in *Input) { in.App.Writable = []string{"/var/lib/clusterctl-apps/shop"} },
-		"\"/srv/shop/data/uploads\" is inside \"/srv/shop/data\"": func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/uploads"} },
-		"\"/srv/shop/data/x\" is inside":                          func(in *Input) { in.App.Writable = []string{"/srv/shop/data/x", "/srv/shop/data"} },
-		"is inside \"/srv/shop/data\"":                            func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/var/lib/clusterctl-apps/shop/data/x"} },
-		"is given twice":                                          func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/"} },
-		"is not a directory":                                      func(in *Input) { in.App.Writable = []string{"/srv/shop/server.js"} },
-		"has a control character":                                 func(in *Input) { in.Files = append(in.Files, regular("/srv/shop/x\n/etc/passwd", 0o644)) },
-		"the target of the link":                                  func(in *Input) { in.Files[3].Link = "\033[2J" },
-		"\"/srv/shop/latest/x\" is behind the link":               func(in *Input) { in.App.Writable = []string{"/srv/shop/latest/x"} },
-		"inside \"/etc/shop\", where the workers":                 func(in *Input) { in.App.Writable = []string{"/etc/shop"} },
+		"\"/srv/shop/data/uploads\" is inside \"/srv/shop/data\"": func(in *Input) {
+			in.App.Writable = []string{"/srv/shop/data",
+				"/srv/shop/data/uploads"}
+		},
+		"\"/srv/shop/data/x\" is inside": func(in *Input) { in.App.Writable = []string{"/srv/shop/data/x", "/srv/shop/data"} },
+		"is inside \"/srv/shop/data\"": func(in *Input) {
+			in.App.Writable = []string{"/srv/shop/data",
+				"/var/lib/clusterctl-apps/shop/data/x"}
+		},
+		"is given twice":     func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/"} },
+		"is not a directory": func(in *Input) { in.App.Writable = []string{"/srv/shop/server.js"} },
+		"has a control character": func(in *Input) {
+			in.Files = append(in.Files,
+				regular("/srv/shop/x\n/etc/passwd", 0o644))
+		},
+		"the target of the link":                    func(in *Input) { in.Files[3].Link = "\033[2J" },
+		"\"/srv/shop/latest/x\" is behind the link": func(in *Input) { in.App.Writable = []string{"/srv/shop/latest/x"} },
+		"inside \"/etc/shop\", where the workers":   func(in *Input) { in.App.Writable = []string{"/etc/shop"} },
 		"two of them become": func(in *Input) {
 			in.App.EnvFiles = []units.EnvFile{{Path: "/srv/shop/a/.env"}, {Path: "/srv/shop/b/.env"}}
 		},
@@ -334,7 +350,8 @@ func TestSecret(t *testing.T) {
 			t.Errorf("Secret(%q) is %v", p, !want)
 		}
 	}
-	for p, want := range map[string]bool{"clusterctl.yaml": true, "a/clusterctl.yaml": false, ".git": true, "a/.git": true, ".github": false, "node_modules": false, "node_modules/.cache": true} {
+	for p, want := range map[string]bool{"clusterctl.yaml": true, "a/clusterctl.yaml": false, ".git": true, "a/.git": true,
+		".github": false, "node_modules": false, "node_modules/.cache": true} {
 		if Junk(p) != want {
 			t.Errorf("Junk(%q) is %v", p, !want)
 		}
@@ -356,7 +373,8 @@ func TestNames(t *testing.T) {
 
 // TestScripts: sh reads the scripts of every kind of app, and a quote in a name would stay one word.
 func TestScripts(t *testing.T) {
-	for _, yaml := range []string{shop, shop + "log-namespace: true\n", strings.Replace(shop, "run-as: shop", "run-as: root", 1), "name: x\ncommand: [/opt/x/worker]\ndirectory: /opt/x\n"} {
+	for _, yaml := range []string{shop, shop + "log-namespace: true\n", strings.Replace(shop, "run-as: shop", "run-as: root", 1),
+		"name: x\ncommand: [/opt/x/worker]\ndirectory: /opt/x\n"} {
 		for _, f := range plan(t, input(t, yaml)).Control {
 			if !strings.HasPrefix(string(f.Data), "#!/bin/sh\n") {
 				continue

@@ -70,7 +70,8 @@ func (in Input) check() error {
 		}
 	}
 	if len(in.App.SecretEnv) > 0 {
-		return fmt.Errorf("the app needs the secret %s, which no package can have: read it from an env-file of the target", in.App.SecretEnv[0])
+		return fmt.Errorf("the app needs the secret %s, which no package can have: read it from an env-file of the target",
+			in.App.SecretEnv[0])
 	}
 	for _, e := range in.App.Env {
 		if e.Hidden {
@@ -120,7 +121,8 @@ func (in Input) control(kilobytes int64) string {
 	field("Section", "misc")
 	field("Priority", "optional")
 	field("Description", in.synopsis())
-	fmt.Fprintf(&b, " The app %s, run as workers that systemd supervises. Its files are in\n %s, its units in %s.\n", in.App.Name, home(in.App.Name), in.unitDir())
+	fmt.Fprintf(&b, " The app %s, run as workers that systemd supervises. Its files are in\n %s, its units in %s.\n",
+		in.App.Name, home(in.App.Name), in.unitDir())
 	return b.String()
 }
 

@@ -87,7 +87,8 @@ func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 		roots = append(roots, Root{From: path.Clean(arg), To: current(a.Name) + "/bin/" + path.Base(arg)})
 	}
 	if len(roots) == 0 {
-		return nil, fmt.Errorf("nothing of %s would be in the package: its directory is %q and its program %q", a.Name, a.Directory, a.Command[0])
+		return nil, fmt.Errorf("nothing of %s would be in the package: its directory is %q and its program %q", a.Name,
+			a.Directory, a.Command[0])
 	}
 	return roots, nil
 }
@@ -142,7 +143,8 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 			a.EnvFiles[i].Path, a.EnvFiles[i].ByWorker = envFilePath(a.Name, f.Path), false
 		}
 		if other := slices.IndexFunc(a.EnvFiles[:i], func(e units.EnvFile) bool { return e.Path == a.EnvFiles[i].Path }); other >= 0 {
-			return a, nil, &units.FieldError{Key: "env-files", Index: -1, Message: fmt.Sprintf("two of them become %s on the target", a.EnvFiles[i].Path), Hint: "rename one of them"}
+			return a, nil, &units.FieldError{Key: "env-files", Index: -1,
+				Message: fmt.Sprintf("two of them become %s on the target", a.EnvFiles[i].Path), Hint: "rename one of them"}
 		}
 		if !f.Optional {
 			notes = append(notes, a.EnvFiles[i].Path+" has to be there before it is installed (env-files), unless it is included")

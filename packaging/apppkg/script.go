@@ -65,7 +65,8 @@ func (in Input) view(here units.App, p *Package) scriptView {
 	v := scriptView{
 		Name: string(n), Package: p.Name, Service: n.Service(), Slice: n.Slice(), Sockets: in.App.Sockets(),
 		Home: home(n), Dist: dist(n), Release: p.Release, Etc: etc(n), Mark: in.gecos(), MadeBy: madeBy,
-		StartLimit: int((cmp.Or(in.App.Timeouts.Start, contract.StartTimeout) + startMargin).Seconds()), StateRoot: stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
+		StartLimit: int((cmp.Or(in.App.Timeouts.Start, contract.StartTimeout) + startMargin).Seconds()),
+		StateRoot:  stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
 		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(here),
 		Former: formerView{Home: formerHome(n), State: formerState(n), Etc: formerEtc(n)},
 	}
@@ -94,7 +95,8 @@ func (in Input) view(here units.App, p *Package) scriptView {
 	}
 	for _, f := range here.EnvFiles {
 		if to := envFilePath(n, f.Path); contains(in.Roots, f.Path) {
-			v.Former.EnvFiles = append(v.Former.EnvFiles, movedFile{Old: formerEtc(n) + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
+			v.Former.EnvFiles = append(v.Former.EnvFiles,
+				movedFile{Old: formerEtc(n) + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
 		}
 	}
 	return v
@@ -113,7 +115,8 @@ func (in Input) addControl(here units.App, p *Package) error {
 	}
 	for _, name := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		file := name + ".tmpl"
-		t, err := template.New(file).Funcs(template.FuncMap{"q": text.Shell, "dir": path.Dir}).ParseFS(scripts, "scripts/common.tmpl", path.Join("scripts", file))
+		t, err := template.New(file).Funcs(template.FuncMap{"q": text.Shell, "dir": path.Dir}).ParseFS(scripts,
+			"scripts/common.tmpl", path.Join("scripts", file))
 		if err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}

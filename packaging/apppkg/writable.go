@@ -57,7 +57,8 @@ func nestedError(a, b string) error {
 	if below(outer, inner) {
 		inner, outer = outer, inner
 	}
-	return writableError(fmt.Sprintf("omit %q: the workers can make it themselves", inner), "%q is inside %q, which is writable already", inner, outer)
+	return writableError(fmt.Sprintf("omit %q: the workers can make it themselves", inner),
+		"%q is inside %q, which is writable already", inner, outer)
 }
 
 // stateLinks returns the parts of the app's directory that it writes to, relative to that. In a release, postinst puts links
@@ -82,10 +83,12 @@ func (in Input) checkWritable() error {
 			switch {
 			case !contains(in.Roots, w):
 				if f.Included && below(f.Path, w) {
-					return writableError("make it part of the app's directory", "%q is included, and inside %q, where the workers write", f.Path, w)
+					return writableError("make it part of the app's directory",
+						"%q is included, and inside %q, where the workers write", f.Path, w)
 				}
 			case f.Path == w && !f.Mode.IsDir():
-				return writableError("move it into a separate directory, and make the directory writable", "%q is not a directory, and a package can keep only directories", w)
+				return writableError("move it into a separate directory, and make the directory writable",
+					"%q is not a directory, and a package can keep only directories", w)
 			case f.Mode&fs.ModeSymlink != 0 && below(w, f.Path):
 				return writableError("write the path that the link leads to", "%q is behind the link %q", w, f.Path)
 			}

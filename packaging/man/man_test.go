@@ -1,4 +1,4 @@
-// Package man holds the tests of the manual pages that need no command tree; the others are in cmd/clusterctl.
+// Package man tests the manual pages. Tests that need the command tree are in cmd/clusterctl.
 package man
 
 import (
@@ -21,12 +21,12 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// directives are all that the templates set.
+// directives returns all directives that the templates set.
 func directives(t *testing.T) []string {
 	t.Helper()
 	templates, err := filepath.Glob("../../templates/*.tmpl")
 	if err != nil || len(templates) < 5 {
-		t.Fatalf("%q, %v", templates, err)
+		t.Fatalf("got %q, error %v", templates, err)
 	}
 	var all []string
 	for _, path := range templates {
@@ -43,7 +43,8 @@ func directives(t *testing.T) []string {
 	return all
 }
 
-// TestUnitsPage: the page has an entry with a reason for every directive, and for no other.
+// TestUnitsPage checks that the page has an entry with a reason for each directive of the templates, and for
+// no other.
 func TestUnitsPage(t *testing.T) {
 	lines := strings.Split(strings.ReplaceAll(read(t, "clusterctl-units.7"), `\-`, "-"), "\n")
 	explained := map[string]bool{}
@@ -71,21 +72,21 @@ func TestUnitsPage(t *testing.T) {
 	all := directives(t)
 	for _, name := range all {
 		if !explained[name] {
-			t.Errorf("%s is set by a template, and not in the page", name)
+			t.Errorf("a template sets %s, but the page does not explain it", name)
 		}
 	}
 	for name := range explained {
 		if !slices.Contains(all, name) {
-			t.Errorf("%s is in the page, and set by no template", name)
+			t.Errorf("the page explains %s, but no template sets it", name)
 		}
 	}
 }
 
-// TestShown: man shows every page at 80 columns without a warning and without a line that is too long.
+// TestShown checks that man shows each page at 80 columns without warnings and without longer lines.
 func TestShown(t *testing.T) {
 	pages, err := filepath.Glob("*.[1-8]")
 	if err != nil || len(pages) < 3 {
-		t.Fatalf("%q, %v", pages, err)
+		t.Fatalf("got %q, error %v", pages, err)
 	}
 	for _, page := range pages {
 		cmd := exec.Command("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page)
@@ -93,27 +94,27 @@ func TestShown(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if _, err := cmd.Output(); err != nil || stderr.Len() > 0 {
-			t.Errorf("%s: %v\n%s", page, err, stderr.String())
+			t.Errorf("%s: man failed or warned: %v\n%s", page, err, stderr.String())
 		}
 		cmd = exec.Command("man", "-l", "-P", "cat", page)
 		cmd.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8", "MAN_KEEP_FORMATTING=")
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%s: %v", page, err)
+			t.Fatalf("%s: error %v", page, err)
 		}
 		shown := regexp.MustCompile(`\x1b\[[0-9;]*m|.\x08`).ReplaceAllString(string(out), "")
 		if strings.Count(shown, "\n") < 40 || !strings.Contains(shown, "NAME") {
-			t.Errorf("%s is shown as\n%s", page, shown)
+			t.Errorf("%s: unexpected output of man\n%s", page, shown)
 		}
 		for line := range strings.Lines(shown) {
 			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
-				t.Errorf("%s: a line of %d columns: %s", page, n, line)
+				t.Errorf("%s: a line has %d columns: %s", page, n, line)
 			}
 		}
 	}
 }
 
-// TestSections: what every page of a command has to tell.
+// TestSections checks that the pages have all usual sections.
 func TestSections(t *testing.T) {
 	for page, sections := range map[string][]string{
 		"clusterctl.1":       {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"},
@@ -123,11 +124,11 @@ func TestSections(t *testing.T) {
 		text := read(t, page)
 		for _, s := range sections {
 			if !strings.Contains(text, "\n.SH "+s+"\n") {
-				t.Errorf("%s has no section %s", page, s)
+				t.Errorf("%s does not have the section %s", page, s)
 			}
 		}
 	}
-	// Each command has an example of its own.
+	// Each command must have its own example.
 	_, commands, _ := strings.Cut(read(t, "clusterctl.1"), "\n.SH COMMANDS\n")
 	commands, _, _ = strings.Cut(commands, "\n.SH ")
 	for _, part := range strings.Split(commands, "\n.SS ") {

@@ -1,2 +1,3 @@
-// Package polkit holds an example rule that lets people operate apps without root, and the test of the rule.
+// Package polkit contains an example rule that allows users to operate apps without root, and the test of
+// the rule.
 package polkit

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// question is what systemd asks polkit, about a member of the group or somebody else.
+// question is a request that systemd sends to polkit, for a member of the group or for another user.
 type question struct {
 	Action, Unit, Verb string
 	Message            string
@@ -21,14 +21,14 @@ type question struct {
 const (
 	manageUnits = "org.freedesktop.systemd1.manage-units"
 
-	// What systemd says about the start of a unit, 252 to 262, and about the start of a transient unit, from 257 on.
+	// The message for the start of a unit (252 to 262), and for the start of a transient unit (since 257).
 	startMessage     = "Authentication is required to start '$(unit)'."
 	transientMessage = "Authentication is required to start transient unit '$(unit)'."
 
 	none = "var apps = [];"
 )
 
-// ask returns a question of a member of the group.
+// ask returns a question about a member of the group.
 func ask(unit, verb, want string) question {
 	q := question{Action: manageUnits, Unit: unit, Verb: verb, Member: true, want: want}
 	if verb == "start" {
@@ -48,11 +48,12 @@ func questions(want string, verbs []string, units ...string) (all []question) {
 }
 
 func allVerbs() []string {
-	return []string{"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "reload-or-try-restart", "kill", "reset-failed"}
+	return []string{"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "reload-or-try-restart",
+		"kill", "reset-failed"}
 }
 
-// TestRule evaluates the rule in Node, over unit files in a directory of the test; internal/e2e asks polkit. What is not
-// allowed is left to other rules: a rule that said no would take rights away.
+// TestRule evaluates the rule in Node with unit files in a temporary directory; internal/e2e tests it with polkit. For
+// requests that it does not allow, the rule must return NOT_HANDLED: a "no" would override other rules.
 func TestRule(t *testing.T) {
 	text := shipped(t)
 	m := newMachine(t)
@@ -69,10 +70,13 @@ func TestRule(t *testing.T) {
 	named = append(named, questions("", allVerbs(),
 		"shop2.service", "shop-admin.service", "myshop.service", "shop@x.service", "shop@.service", "shop@1.socket", "shop@1@2.service",
 		"shop@3.service", "shop@0.service", "shop@01.service", "shop@100.service", "shop@1000000.service", "shop@1 2.service",
-		"shop.target", "shop.slice", "shop.timer", "shop", "", "dbus.service", "ssh.socket", "front.service", "xfront-end.service", "clusterctl-shop.slice",
-		"other.service", "other-shop.socket", "axb@1.service", "shop.service\n", "\nshop.service", "shop.service.d", "*.service", "-.service",
+		"shop.target", "shop.slice", "shop.timer", "shop", "", "dbus.service", "ssh.socket", "front.service",
+		"xfront-end.service", "clusterctl-shop.slice",
+		"other.service", "other-shop.socket", "axb@1.service", "shop.service\n", "\nshop.service", "shop.service.d",
+		"*.service", "-.service",
 		"../system/shop.service", "shop$(id).service", "shop\".service")...)
-	for _, v := range []string{"org.freedesktop.systemd1.manage-unit-files", "org.freedesktop.systemd1.reload-daemon", "org.freedesktop.login1.reboot"} {
+	for _, v := range []string{"org.freedesktop.systemd1.manage-unit-files", "org.freedesktop.systemd1.reload-daemon",
+		"org.freedesktop.login1.reboot"} {
 		q := ask("shop.service", "start", "")
 		q.Action = v
 		named = append(named, q)
@@ -82,14 +86,14 @@ func TestRule(t *testing.T) {
 	named = append(named, stranger)
 	m.evaluate(t, strings.Replace(text, none, `var apps = ["shop", "front-*", "a.b"];`, 1), named)
 
-	// As it is, and with a star alone, which would be every unit there is.
+	// The rule must allow nothing as shipped, or with only "*", which would match all units.
 	nothing := questions("", allVerbs(), "shop.service", "shop@1.service", "ssh.service", ".service", "undefined.service")
 	m.evaluate(t, text, nothing)
 	m.evaluate(t, strings.Replace(text, none, `var apps = ["*", ""];`, 1), nothing)
 }
 
-// TestRuleWantsOurFile: the name of a unit is chosen by the caller. Only a file of ours that systemd itself would use makes
-// the unit ours.
+// TestRuleWantsOurFile checks that the file of a unit must belong to clusterctl and must be the file that systemd uses. The
+// name is not enough, because the caller chooses it.
 func TestRuleWantsOurFile(t *testing.T) {
 	m := newMachine(t)
 	const etc, run, lib = "/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"
@@ -111,16 +115,18 @@ func TestRuleWantsOurFile(t *testing.T) {
 	m.write(etc+"/x-dropin.service.d/50-instances.conf", "X-Clusterctl-App=x-dropin\n")
 	m.link("/dev/null", etc+"/x-masked.service")
 	m.link("missing", etc+"/x-dangling.service")
-	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service", "x-masked.service", "x-dangling.service")...)
+	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service",
+		"x-masked.service", "x-dangling.service")...)
 
-	// The first directory decides, and so does the file of a single instance.
+	// The first directory decides. If an instance has its own file, that file decides.
 	m.install(lib, "x-over", "1 2")
 	m.write(etc+"/x-over.service", "[Service]\n")
 	m.link("/dev/null", run+"/x-over.socket")
 	m.write(lib+"/x-over@2.service", "[Service]\n")
 	q = append(q, deny("x-over.service", "x-over.socket", "x-over@2.service")...)
 	q = append(q, allow("x-over@1.service")...)
-	for i, dir := range []string{"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/run/systemd/generator.early"} {
+	for i, dir := range []string{"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
+		"/run/systemd/generator.early"} {
 		app := fmt.Sprintf("x-edit%d", i)
 		m.install(etc, app, "1")
 		m.write(dir+"/"+app+".service", "[Unit]\nDescription=x\n")
@@ -128,14 +134,14 @@ func TestRuleWantsOurFile(t *testing.T) {
 		q = append(q, allow(app+".socket")...)
 	}
 
-	// A package has links into its release.
+	// A package has links to its current release.
 	m.install("/opt/x-pkg/current/units", "x-pkg", "1 2 3")
 	m.link(m.root+"/opt/x-pkg/current/units/x-pkg@.service", lib+"/x-pkg@.service")
 	m.link(m.root+"/opt/x-pkg/current/units/x-pkg.service.d", lib+"/x-pkg.service.d")
 	q = append(q, allow("x-pkg@3.service")...)
 	q = append(q, deny("x-pkg@4.service", "x-pkg.service")...)
 
-	// A transient unit, and a text that is not known here, also where there is a file.
+	// The start of a transient unit and unknown messages are refused, with and without a unit file.
 	for _, message := range []string{transientMessage, "", "Something new about '$(unit)'."} {
 		for _, unit := range []string{"shop.service", "x-queue@1.service", "x-new.service"} {
 			start := ask(unit, "start", "")
@@ -153,12 +159,12 @@ func shipped(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if strings.Count(string(text), none) != 1 {
-		t.Fatalf("%q is not once in the rule", none)
+		t.Fatalf("the rule must contain %q once", none)
 	}
 	return string(text)
 }
 
-// machine is a directory with unit files, which the script of the rule sees as /.
+// machine is a directory with unit files that the script of the rule uses as /.
 type machine struct {
 	t    *testing.T
 	root string
@@ -194,7 +200,7 @@ func (m machine) remove(path string) {
 	}
 }
 
-// install writes what the rule reads of the units of an app.
+// install writes the parts of an app's units that the rule reads.
 func (m machine) install(dir, app, instances string) {
 	m.t.Helper()
 	for _, name := range []string{app + ".service", app + "@.service", app + ".socket"} {
@@ -203,7 +209,7 @@ func (m machine) install(dir, app, instances string) {
 	m.write(dir+"/"+app+".service.d/50-instances.conf", "[Service]\nEnvironment=\"CLUSTERCTL_INSTANCES="+instances+"\"\n")
 }
 
-// evaluate compares the answers of the rule to questions.
+// evaluate compares the results of the rule with the expected ones.
 func (m machine) evaluate(t *testing.T, rule string, questions []question) {
 	t.Helper()
 	const harness = `
@@ -238,11 +244,11 @@ console.log(JSON.stringify(questions.map(q => rules[0](
 		err = json.Unmarshal(out, &answers)
 	}
 	if err != nil || len(answers) != len(questions) {
-		t.Fatalf("%v, %d answers (make deps)\n%s", err, len(answers), stderr.String())
+		t.Fatalf("evaluating the rule: error %v, %d answers (is Node installed? make deps)\n%s", err, len(answers), stderr.String())
 	}
 	for i, q := range questions {
 		if answers[i] != q.want {
-			t.Errorf("%+v: %q", q, answers[i])
+			t.Errorf("%+v: got %q", q, answers[i])
 		}
 	}
 }

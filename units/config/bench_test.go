@@ -14,7 +14,8 @@ func described(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("apps:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "  app%d:\n    command: [/usr/bin/node, /srv/app%[1]d/server.js]\n    instances: 4\n    listen: [%d]\n    env: {NODE_ENV: production, PORT: \"%[2]d\"}\n", i, 3000+i)
+		fmt.Fprintf(&b, "  app%d:\n    command: [/usr/bin/node, /srv/app%[1]d/server.js]\n    instances: 4\n"+
+			"    listen: [%d]\n    env: {NODE_ENV: production, PORT: \"%[2]d\"}\n", i, 3000+i)
 	}
 	return b.Bytes()
 }

@@ -64,7 +64,8 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 		}
 	}
 	if v := target(several.value); v.Kind == yaml.SequenceNode {
-		d.errorf(v, appsKey, "write the name of each app as a key: apps: {shop: {command: [/usr/bin/node]}}", "is a list, but must be a map from names to apps")
+		d.errorf(v, appsKey, "write the name of each app as a key: apps: {shop: {command: [/usr/bin/node]}}",
+			"is a list, but must be a map from names to apps")
 		return nil
 	}
 	bodies, ok := d.pairs(appsKey, several.value)

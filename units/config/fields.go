@@ -156,7 +156,8 @@ func (r *appReader) list(field string, n *yaml.Node) []item {
 
 func (r *appReader) command(field string, n *yaml.Node) {
 	if t := target(n); t.Kind == yaml.ScalarNode && t.ShortTag() != "!!null" {
-		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)), "is one text, but must be a list of the program and its arguments")
+		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)),
+			"is one text, but must be a list of the program and its arguments")
 		return
 	}
 	r.app.Command = r.texts(field, n)

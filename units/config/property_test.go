@@ -23,7 +23,8 @@ func anyText() *rapid.Generator[string] {
 	tricky := rapid.SampledFrom([]string{
 		"", " ", "~", "null", "true", "no", "1e3", "0x10", "010", "1:30", "2020-01-01", "-", "- x", "? x", ": x", "a: b", "a #b", "#",
 		"@x", "`", "%x", "&a", "*a", "!x", "[", "]", "{", "}", ",", "'", "\"", "\\", "|", ">", "<<", "=", "---", "...", "\t", "\n", "\r",
-		"\r\n", "a\n b\n", "\u0085", "\u2028", "\ufeff", "\ufffd", "\ufffe", "\x7f", "\x80é", "é", "日本", "😀", "\U0010ffff", "\u00a0", "a:", "--x", "-x", "-1", "-.5", "--", "-.inf", "1.2.3", "5%", "1_000", "0b1", ".5", ".inf", "_1",
+		"\r\n", "a\n b\n", "\u0085", "\u2028", "\ufeff", "\ufffd", "\ufffe", "\x7f", "\x80é", "é", "日本", "😀",
+		"\U0010ffff", "\u00a0", "a:", "--x", "-x", "-1", "-.5", "--", "-.inf", "1.2.3", "5%", "1_000", "0b1", ".5", ".inf", "_1",
 	})
 	noNUL := rapid.Custom(func(t *rapid.T) string {
 		return strings.ToValidUTF8(strings.ReplaceAll(rapid.String().Draw(t, "text"), "\x00", "0"), "?")
@@ -45,13 +46,15 @@ func anyListener() *rapid.Generator[units.Listener] {
 			return l
 		}
 		l.Port = rapid.Uint16Range(1, 65535).Draw(t, "port")
-		l.Host = rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"), netip.IPv6Unspecified()}).Draw(t, "host")
+		l.Host = rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"),
+			netip.IPv6Unspecified()}).Draw(t, "host")
 		return l
 	})
 }
 
 func anyDuration() *rapid.Generator[time.Duration] {
-	return rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Map(rapid.Int64Range(1, 1<<40), func(n int64) time.Duration { return time.Duration(n) }),
+	return rapid.OneOf(rapid.Just(time.Duration(0)),
+		rapid.Map(rapid.Int64Range(1, 1<<40), func(n int64) time.Duration { return time.Duration(n) }),
 		rapid.Map(rapid.Int64Range(1, 10000), func(n int64) time.Duration { return time.Duration(n) * time.Second }))
 }
 
@@ -61,7 +64,8 @@ func anyApp() *rapid.Generator[units.App] {
 	return rapid.Custom(func(t *rapid.T) units.App {
 		path := rapid.Map(anyText(), func(s string) string { return "/" + s })
 		env := func(value *rapid.Generator[string]) []units.EnvVar {
-			names := rapid.SliceOfNDistinct(rapid.OneOf(name, rapid.SampledFrom([]string{"y", "NO", "true", "null", strings.Repeat("N", 2000)})), 0, 4, rapid.ID).Draw(t, "names")
+			names := rapid.SliceOfNDistinct(rapid.OneOf(name,
+				rapid.SampledFrom([]string{"y", "NO", "true", "null", strings.Repeat("N", 2000)})), 0, 4, rapid.ID).Draw(t, "names")
 			var vars []units.EnvVar
 			for _, n := range names {
 				vars = append(vars, units.EnvVar{Name: n, Value: value.Draw(t, n)})
@@ -73,7 +77,8 @@ func anyApp() *rapid.Generator[units.App] {
 			Command:   append([]string{path.Draw(t, "program")}, rapid.SliceOfN(anyText(), 0, 5).Draw(t, "args")...),
 			Directory: rapid.OneOf(rapid.Just(""), path).Draw(t, "directory"),
 			RunAs: rapid.SampledFrom([]units.RunAs{
-				{}, {User: "www-data"}, {User: "1000"}, {User: "a", Group: "b"}, {User: "dynamic"}, {User: "dynamic", Group: "x"}, {User: "yes"}, {User: "ü@x"}, {User: "#1"},
+				{}, {User: "www-data"}, {User: "1000"}, {User: "a", Group: "b"}, {User: "dynamic"},
+				{User: "dynamic", Group: "x"}, {User: "yes"}, {User: "ü@x"}, {User: "#1"},
 			}).Draw(t, "run-as"),
 			Listen:     rapid.SliceOfN(anyListener(), 0, 3).Draw(t, "listen"),
 			Activation: rapid.SampledFrom([]units.Activation{units.Adopt, units.Native}).Draw(t, "activation"),
@@ -84,8 +89,9 @@ func anyApp() *rapid.Generator[units.App] {
 			Writable:   rapid.SliceOfN(path, 0, 2).Draw(t, "writable"),
 			Reads:      rapid.SliceOfN(path, 0, 2).Draw(t, "read"),
 			Allow:      rapid.SliceOfN(rapid.SampledFrom(units.Allowances()), 0, 2).Draw(t, "allow"),
-			Timeouts:   units.Timeouts{Start: anyDuration().Draw(t, "start"), Drain: anyDuration().Draw(t, "drain"), Stop: anyDuration().Draw(t, "stop")},
-			Surge:      rapid.IntRange(0, 3).Draw(t, "surge"),
+			Timeouts: units.Timeouts{Start: anyDuration().Draw(t, "start"), Drain: anyDuration().Draw(t, "drain"),
+				Stop: anyDuration().Draw(t, "stop")},
+			Surge: rapid.IntRange(0, 3).Draw(t, "surge"),
 			Shim: units.ShimOptions{
 				Increment: env(rapid.SampledFrom([]string{"3000", "+5", "-1", "007"})), Pin: rapid.Bool().Draw(t, "pin"),
 				MaxRestarts: rapid.IntRange(0, 100).Draw(t, "restarts"), MinUptime: anyDuration().Draw(t, "uptime"),
@@ -94,12 +100,16 @@ func anyApp() *rapid.Generator[units.App] {
 				NoDrain:   rapid.Bool().Draw(t, "drain"), Blocking: rapid.Bool().Draw(t, "blocking"),
 			},
 			Logs: units.Logs{
-				Namespace: rapid.Bool().Draw(t, "namespace"), MaxSize: rapid.SampledFrom([]uint64{0, 2 << 20, 500 << 20, 1<<30 + 1}).Draw(t, "size"),
-				MaxAge: rapid.SampledFrom([]time.Duration{0, time.Minute, 90061 * time.Second, 720 * time.Hour}).Draw(t, "age"),
-				Rate:   rapid.SampledFrom([]units.LogRate{{}, {Off: true}, {Lines: 5, Per: time.Second}, {Lines: 1000000, Per: 1500 * time.Millisecond}}).Draw(t, "rate"),
+				Namespace: rapid.Bool().Draw(t, "namespace"),
+				MaxSize:   rapid.SampledFrom([]uint64{0, 2 << 20, 500 << 20, 1<<30 + 1}).Draw(t, "size"),
+				MaxAge:    rapid.SampledFrom([]time.Duration{0, time.Minute, 90061 * time.Second, 720 * time.Hour}).Draw(t, "age"),
+				Rate: rapid.SampledFrom([]units.LogRate{{}, {Off: true}, {Lines: 5, Per: time.Second},
+					{Lines: 1000000, Per: 1500 * time.Millisecond}}).Draw(t, "rate"),
 			},
-			Socket:        rapid.SampledFrom([]units.SocketAccess{{}, {Mode: 0o600}, {User: "www-data", Group: "1000"}, {Group: "yes", Mode: 0o666}}).Draw(t, "socket"),
-			SocketOptions: rapid.SampledFrom([][]units.SocketOption{nil, {{Key: "ReceiveBuffer", Value: "30000"}}, {{Key: "SendBuffer", Value: "1"}, {Key: "Priority", Value: "2"}}}).Draw(t, "socket-options"),
+			Socket: rapid.SampledFrom([]units.SocketAccess{{}, {Mode: 0o600}, {User: "www-data", Group: "1000"},
+				{Group: "yes", Mode: 0o666}}).Draw(t, "socket"),
+			SocketOptions: rapid.SampledFrom([][]units.SocketOption{nil, {{Key: "ReceiveBuffer", Value: "30000"}},
+				{{Key: "SendBuffer", Value: "1"}, {Key: "Priority", Value: "2"}}}).Draw(t, "socket-options"),
 		}
 		a.Instances, _ = units.ParseCount(rapid.SampledFrom([]string{"max", "4", "0", "-1", "50%", "1000"}).Draw(t, "instances"))
 		for _, p := range rapid.SliceOfN(path, 0, 2).Draw(t, "env-files") {
@@ -122,7 +132,8 @@ func TestRoundTrip(t *testing.T) {
 		a := anyApp().Draw(t, "app")
 		if a.Validate() != nil {
 			// What is left without paths that a unit file cannot hold is valid more often.
-			a.Directory, a.Writable, a.Reads, a.EnvFiles, a.Listen, a.Socket, a.SocketOptions = "", nil, nil, nil, nil, units.SocketAccess{}, nil
+			a.Directory, a.Writable, a.Reads, a.EnvFiles = "", nil, nil, nil
+			a.Listen, a.Socket, a.SocketOptions = nil, units.SocketAccess{}, nil
 			if err := a.Validate(); err != nil {
 				return
 			}

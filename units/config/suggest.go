@@ -11,9 +11,11 @@ import (
 // synonyms returns keys of other tools (PM2, Compose, systemd), with the key for the same setting here.
 func synonyms() map[string]string {
 	return map[string]string{
-		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory", "workingdirectory": "directory",
-		"user": "run-as", "uid": "run-as", "gid": "run-as", "group": "run-as",
-		"script": "command", "args": "command", "exec": "command", "cmd": "command", "execstart": "command", "entrypoint": "command", "interpreter": "command",
+		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory",
+		"workingdirectory": "directory",
+		"user":             "run-as", "uid": "run-as", "gid": "run-as", "group": "run-as",
+		"script": "command", "args": "command", "exec": "command", "cmd": "command", "execstart": "command",
+		"entrypoint": "command", "interpreter": "command",
 		"port": "listen", "ports": "listen", "socket": "listen", "address": "listen",
 		"environment": "env", "envfile": "env-files", "environment-file": "env-files", "environmentfile": "env-files",
 		"replicas": "instances", "processes": "instances", "workers": "instances", "scale": "instances",

@@ -92,19 +92,22 @@ type Settling struct {
 
 // StartNewApp is StartApp with a time to settle that depends on what the instances do.
 func (c *Conn) StartNewApp(ctx context.Context, name units.Name, instances []int, s Settling, progress func(Progress)) error {
-	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time, longer: s.Longer}, progress)
+	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time,
+		longer: s.Longer}, progress)
 }
 
 // StartInstances starts single instances all at once, and waits as StartApp does, but not longer for them to be up than the
 // limit, unless that is 0.
-func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration, progress func(Progress)) error {
+func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration,
+	progress func(Progress)) error {
 	m := move{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
 	return c.drive(ctx, name, m, progress)
 }
 
 // RestartInstances restarts the instances all at once, leaves the sockets open, and waits as StartApp does. One that is
 // stopped is started.
-func (c *Conn) RestartInstances(ctx context.Context, name units.Name, instances []int, settle time.Duration, progress func(Progress)) error {
+func (c *Conn) RestartInstances(ctx context.Context, name units.Name, instances []int, settle time.Duration,
+	progress func(Progress)) error {
 	return c.drive(ctx, name, move{op: Restart, jobs: instanceUnits(name, instances), instances: instances, settle: settle}, progress)
 }
 

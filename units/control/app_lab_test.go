@@ -120,15 +120,18 @@ var failures = []struct {
 	{"ends-unready", "exited with status 0 before READY=1", func(a *units.App, _ *units.Sizing) {
 		a.Ready, a.Command = units.ReadyNotify, []string{"/bin/true"}
 	}},
-	{"no-program", "the program cannot be executed (is it there, and may the user execute it?) (status 203)", func(a *units.App, _ *units.Sizing) {
-		a.Command = []string{"/no/such/program"}
-	}},
-	{"no-directory", "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?) (status 200)", func(a *units.App, _ *units.Sizing) {
-		a.Directory = "/no/such/directory"
-	}},
-	{"no-user", "the user or the user namespace cannot be used (does User= exist? does PrivateUsers= work here?) (status 217)", func(a *units.App, _ *units.Sizing) {
-		a.RunAs.User = "no-such-user"
-	}},
+	{"no-program", "the program cannot be executed (is it there, and may the user execute it?) (status 203)",
+		func(a *units.App, _ *units.Sizing) {
+			a.Command = []string{"/no/such/program"}
+		}},
+	{"no-directory", "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?) (status 200)",
+		func(a *units.App, _ *units.Sizing) {
+			a.Directory = "/no/such/directory"
+		}},
+	{"no-user", "the user or the user namespace cannot be used (does User= exist? does PrivateUsers= work here?) (status 217)",
+		func(a *units.App, _ *units.Sizing) {
+			a.RunAs.User = "no-such-user"
+		}},
 	{"no-group", "the group cannot be used (does Group= exist?) (status 216)", func(a *units.App, _ *units.Sizing) {
 		a.RunAs.Group = "no-such-group"
 	}},
@@ -185,7 +188,8 @@ func TestPortTaken(t *testing.T) {
 		if !errors.As(err, &failed) {
 			t.Fatalf("got %v, want a SocketError", err)
 		}
-		want := fmt.Sprintf("taken.socket: 127.0.0.1:%d: it could not listen (is the address in use, or not of this machine?)", port(string(name)))
+		want := fmt.Sprintf("taken.socket: 127.0.0.1:%d: it could not listen (is the address in use, or not of this machine?)",
+			port(string(name)))
 		if failed.Error() != want {
 			t.Errorf("got  %s\nwant %s", failed, want)
 		}

@@ -185,7 +185,8 @@ func TestPermission(t *testing.T) {
 			t.Errorf("starting: %v", err)
 		}
 		for name, err := range map[string]error{
-			"reload": user.Reload(ctx), "enable": user.Enable(ctx, "forbidden.service"), "kill": user.Kill(ctx, "dbus.service", unix.SIGTERM),
+			"reload": user.Reload(ctx), "enable": user.Enable(ctx, "forbidden.service"),
+			"kill":  user.Kill(ctx, "dbus.service", unix.SIGTERM),
 			"start": user.StartApp(ctx, "forbidden", []int{1}, 0, nil), "stop": user.StopApp(ctx, "dbus"),
 		} {
 			if !errors.Is(err, ErrPermission) {

@@ -60,9 +60,11 @@ func TestCgroupLimits(t *testing.T) {
 		{"a machine", tree(), 0, 0, false},
 		{"a container, v2", tree("cpu.max", "150000 100000", "cpuset.cpus.effective", "0-2,5"), 1.5, 4, false},
 		{"no limits, v2", tree("cpu.max", "max 100000", "cpuset.cpus.effective", "0-3"), 0, 4, false},
-		{"a container, v1", tree("cpu/cpu.cfs_quota_us", "50000", "cpu/cpu.cfs_period_us", "100000", "cpuset/cpuset.effective_cpus", "1"), 0.5, 1, false},
+		{"a container, v1", tree("cpu/cpu.cfs_quota_us", "50000", "cpu/cpu.cfs_period_us", "100000",
+			"cpuset/cpuset.effective_cpus", "1"), 0.5, 1, false},
 		{"no limits, v1", tree("cpu/cpu.cfs_quota_us", "-1", "cpu/cpu.cfs_period_us", "100000"), 0, 0, false},
-		{"both", tree("unified/cpu.max", "300000 100000", "cpu/cpu.cfs_quota_us", "200000", "cpu/cpu.cfs_period_us", "100000"), 2, 0, false},
+		{"both", tree("unified/cpu.max", "300000 100000", "cpu/cpu.cfs_quota_us", "200000", "cpu/cpu.cfs_period_us", "100000"),
+			2, 0, false},
 		{"nonsense", tree("cpu.max", "a lot"), 0, 0, true},
 		{"half of v1", tree("cpu/cpu.cfs_quota_us", "50000"), 0, 0, true},
 	} {

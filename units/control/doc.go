@@ -15,5 +15,6 @@
 //
 // The go-systemd connection opens two sockets, never reconnects, enqueues jobs one by one under a lock that a reader who
 // has gone keeps for ever, and drops signals. A re-executed PID 1 on its private socket leaves its waiters without an
-// answer, and its first call there may hang for ever (auth.go has the reason). Here one godbus connection does it all, in the order in which PID 1 speaks.
+// answer, and its first call there may hang for ever (auth.go has the reason). Here one godbus connection does it all, in
+// the order in which PID 1 speaks.
 package control

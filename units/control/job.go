@@ -104,8 +104,9 @@ type JobError struct {
 
 func (e *JobError) Error() string {
 	text := map[Result]string{
-		Failed: "failed", Timeout: "took too long", Canceled: "was canceled by another job", Dependency: "failed with a unit that it requires",
-		Skipped: "does not apply", Assert: "failed by an assertion of the unit",
+		Failed: "failed", Timeout: "took too long", Canceled: "was canceled by another job",
+		Dependency: "failed with a unit that it requires",
+		Skipped:    "does not apply", Assert: "failed by an assertion of the unit",
 	}[e.Result]
 	if text == "" {
 		text = "ended with " + e.Result.String()

@@ -19,9 +19,11 @@ func TestKilledAtStop(t *testing.T) {
 		change func(before, after *State)
 		want   string
 	}{
-		{"by systemd", func(*State, *State) {}, `shop@1: did not stop within 1m30s after SIGTERM; killed (SIGKILL); its status was "saving"`},
+		{"by systemd", func(*State, *State) {},
+			`shop@1: did not stop within 1m30s after SIGTERM; killed (SIGKILL); its status was "saving"`},
 		{"while it is stopping", func(_, s *State) { s.Active = Deactivating }, "did not stop within 1m30s"},
-		{"by a guard", func(b, s *State) { s.Result, b.Active = "signal", Deactivating }, "did not end by itself after SIGTERM; killed (SIGKILL)"},
+		{"by a guard", func(b, s *State) { s.Result, b.Active = "signal", Deactivating },
+			"did not end by itself after SIGTERM; killed (SIGKILL)"},
 		{"it ended by itself", func(_, s *State) { s.ExecMainStatus = int(syscall.SIGTERM) }, ""},
 		{"only its drain was too long", func(_, s *State) { s.ExecMainCode, s.ExecMainStatus = cldExited, 0 }, ""},
 		{"it was down before", func(b, _ *State) { b.Active = ActiveFailed }, ""},

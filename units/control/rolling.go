@@ -66,9 +66,10 @@ type Rolled struct {
 //
 // The first instance that does not come back ends it with an [*InstanceError]; the others are as they were, and
 // systemd's own restarts of the one go on. The first that had to be killed at its stop ends it with a [*KilledError], unless
-// Force is set: the program is up again, and the next one may lose by a SIGKILL too what it has not saved. A job of somebody else that ours would replace ends it with a [*RefusedError]
-// that is [ErrConflict]. What is stopped, masked, or skipped by a condition stays so; an instance that is masked and still
-// runs is an error before anything is done. When the context ends, the step under way goes on without us.
+// Force is set: the program is up again, and the next one may lose by a SIGKILL too what it has not saved. A job of somebody
+// else that ours would replace ends it with a [*RefusedError] that is [ErrConflict]. What is stopped, masked, or skipped by
+// a condition stays so; an instance that is masked and still runs is an error before anything is done. When the context
+// ends, the step under way goes on without us.
 func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o RollOptions, progress func(Progress)) ([]Rolled, error) {
 	if progress == nil {
 		progress = func(Progress) {}

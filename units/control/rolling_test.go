@@ -113,7 +113,8 @@ func TestRollObserve(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if err := r.failed(Step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil || !errors.As(err, new(*InstanceError)) {
+	if err := r.failed(Step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
+		!errors.As(err, new(*InstanceError)) {
 		t.Errorf("an extra instance that fails: %v", err)
 	}
 }

@@ -96,7 +96,8 @@ func TestWatchOfACrashLoop(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const unit = "looping@1.service"
 		files(t, m, c, map[string]string{
-			"looping@.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nNotifyAccess=all\nRestart=always\nRestartSec=100ms\n" +
+			"looping@.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nNotifyAccess=all\n" +
+				"Restart=always\nRestartSec=100ms\n" +
 				"ExecStart=/bin/sh -c 'test -e /run/looping-good || exit 3; systemd-notify --ready; exec sleep 1000'\n",
 		})
 		w, err := c.Watch(bounded(t), []string{unit})
@@ -179,7 +180,8 @@ func TestWatchTellsOfACrash(t *testing.T) {
 func TestStartJobEndsWithTheFirstFailure(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{
-			"loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n",
+			"loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nExecStart=/bin/false\n" +
+				"Restart=always\nRestartSec=100ms\n",
 		})
 		out, err := c.Do(bounded(t), Start, Replace, "loop.service")
 		if err != nil || out[0].Result != Failed {

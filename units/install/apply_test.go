@@ -37,7 +37,8 @@ func TestApply(t *testing.T) {
 		paths = append(paths, strings.TrimPrefix(c.Path, root))
 	}
 	want := []string{
-		"/etc/systemd/system/clusterctl-shop.slice", "/etc/systemd/system/shop-n1.socket", "/etc/clusterctl/shop.env", "/etc/systemd/system/shop.service",
+		"/etc/systemd/system/clusterctl-shop.slice", "/etc/systemd/system/shop-n1.socket", "/etc/clusterctl/shop.env",
+		"/etc/systemd/system/shop.service",
 		"/etc/systemd/system/shop.service.d/50-instances.conf", "/etc/systemd/system/shop.socket", "/etc/systemd/system/shop@.service",
 		"/etc/clusterctl/shop.yaml",
 	}
@@ -120,7 +121,8 @@ func TestRevisions(t *testing.T) {
 		// Revision N is what change N+1 replaced: the first install replaced nothing.
 		v := last - KeepRevisions + n
 		set, source := render(t, app(v))
-		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) || !r.Until.Equal(s.now()) {
+		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) ||
+			!r.Until.Equal(s.now()) {
 			t.Errorf("revision %d: %+v", v, r)
 		}
 		values, _ := set.Get("shop.env")
@@ -152,7 +154,8 @@ func TestRollback(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		old, new units.App
-	}{{"install", nothing(), app(2)}, {"update", app(2), app(3)}, {"shrink", app(2), app(1)}, {"scale", scaled(2), scaled(5)}, {"uninstall", app(2), nothing()}} {
+	}{{"install", nothing(), app(2)}, {"update", app(2), app(3)}, {"shrink", app(2), app(1)}, {"scale", scaled(2), scaled(5)},
+		{"uninstall", app(2), nothing()}} {
 		t.Run(c.name, func(t *testing.T) {
 			root := newRoot(t)
 			s := storeAt(root)
@@ -242,7 +245,9 @@ func TestModes(t *testing.T) {
 	}
 	for i, tr := range trees {
 		same(t, "another umask", tr, trees[0])
-		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.env -rw-------", "shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n", "var/lib/clusterctl/shop drwx------\n"} {
+		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.env -rw-------",
+			"shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n",
+			"var/lib/clusterctl/shop drwx------\n"} {
 			if !strings.Contains(tr, line) {
 				t.Errorf("%d: there is no %q in\n%s", i, line, tr)
 			}

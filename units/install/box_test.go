@@ -146,7 +146,8 @@ func app(version int) units.App {
 	a.Instances.N = version
 	if version != 1 {
 		// The first has no variables, and the others have different ones.
-		a.Env = []units.EnvVar{{Name: "VERSION", Value: fmt.Sprint(version)}, {Name: "PASSWORD", Value: fmt.Sprintf("a \"%d\"\n$x ", version/2)}}
+		a.Env = []units.EnvVar{{Name: "VERSION", Value: fmt.Sprint(version)},
+			{Name: "PASSWORD", Value: fmt.Sprintf("a \"%d\"\n$x ", version/2)}}
 	}
 	for i := range version % 3 {
 		l, err := units.ParseListener(fmt.Sprintf("n%d=80%d%d", i, version%10, i))
@@ -169,7 +170,8 @@ func scaled(n int) units.App {
 func render(t tb, a units.App) (units.Set, []byte) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{
-		Systemd: units.OldestSystemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: 2}), Source: System().ConfigPath(a.Name), Shim: units.DefaultShim,
+		Systemd: units.OldestSystemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: 2}), Source: System().ConfigPath(a.Name),
+		Shim:   units.DefaultShim,
 		Values: System().ValuesPath(a.Name),
 	})
 	if err != nil {
@@ -225,7 +227,8 @@ func intact(t tb, s Store, a units.App) {
 	for _, d := range []string{s.Units, s.Config, filepath.Join(s.State, "shop")} {
 		_ = filepath.WalkDir(d, func(path string, e fs.DirEntry, err error) error {
 			base := filepath.Base(path)
-			if strings.HasSuffix(base, "clusterctl-new") || strings.HasSuffix(base, "clusterctl-old") || base == pendingDir || base == preparingDir || base == trashDir {
+			if strings.HasSuffix(base, "clusterctl-new") || strings.HasSuffix(base, "clusterctl-old") ||
+				base == pendingDir || base == preparingDir || base == trashDir {
 				t.Fatalf("%s is left", path)
 			}
 			return nil

@@ -206,7 +206,8 @@ func (d *dir) removeEmpty(rel string) error {
 	}
 	d.step("rmdir %s", rel)
 	err = d.root.Remove(rel)
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) ||
+		errors.Is(err, syscall.EBUSY) {
 		return nil
 	}
 	return pathError("removing", d.join(rel), err)

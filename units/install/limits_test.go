@@ -25,7 +25,8 @@ func TestRemoveLimits(t *testing.T) {
 	}
 	const set = setByProperty + "\n# or an equivalent operation. Do not edit.\n[Slice]\nMemoryMax=1\n"
 	var ours, others []string
-	for _, name := range []string{"clusterctl-limits.slice.d/50-MemoryMax.conf", "limits@2.service.d/50-CPUQuota.conf", "limits.service.d/50-x.conf"} {
+	for _, name := range []string{"clusterctl-limits.slice.d/50-MemoryMax.conf", "limits@2.service.d/50-CPUQuota.conf",
+		"limits.service.d/50-x.conf"} {
 		ours = append(ours, write(name, set))
 	}
 	for _, name := range []string{"limits.socket.d/50-x.conf", "limits-b@2.service.d/50-x.conf", "clusterctl-other.slice.d/50-x.conf"} {

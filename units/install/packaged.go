@@ -24,7 +24,8 @@ func (e *PackagedError) Error() string {
 
 // Hint says what to type instead.
 func (e *PackagedError) Hint() string {
-	return fmt.Sprintf("install a newer package of it, or sudo apt-get remove %s", strings.ReplaceAll(strings.ToLower(string(e.App)), "_", "-"))
+	return fmt.Sprintf("install a newer package of it, or sudo apt-get remove %s",
+		strings.ReplaceAll(strings.ToLower(string(e.App)), "_", "-"))
 }
 
 // Packaged reports whether a Debian package installed the app. A source in [Store.Config] has precedence.

@@ -14,7 +14,8 @@ import (
 func TestPackaged(t *testing.T) {
 	dir := t.TempDir()
 	s := Store{
-		Units: dir + "/units", Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Packages: dir + "/packages", Releases: dir + "/opt/own", Former: dir + "/opt",
+		Units: dir + "/units", Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Packages: dir + "/packages",
+		Releases: dir + "/opt/own", Former: dir + "/opt",
 	}
 	write := func(path, data string) {
 		t.Helper()
@@ -53,7 +54,8 @@ func TestPackaged(t *testing.T) {
 	if err != nil || a.Command[0] != "/one" || !s.Packaged("shop") || s.Packaged("alpha") {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+"/opt/own/shop/current/units/shop.service.d/50-instances.conf" {
+	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+
+		"/opt/own/shop/current/units/shop.service.d/50-instances.conf" {
 		t.Errorf("the list is at %s", got)
 	}
 	if got := s.UnitPath("alpha", "alpha.service"); got != dir+"/units/alpha.service" {

@@ -53,7 +53,8 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it is of the app " + string(in.App))}
 	}
 	p := &Pending{
-		App: app, Command: in.Command, PID: in.PID, Since: in.Since, Uninstall: in.Uninstall, KeepLogs: in.KeepLogs, Scale: in.Scale, Was: in.Was,
+		App: app, Command: in.Command, PID: in.PID, Since: in.Since, Uninstall: in.Uninstall, KeepLogs: in.KeepLogs,
+		Scale: in.Scale, Was: in.Was,
 		store: s, intent: in,
 	}
 	_, err = d.root.Lstat(untouchedFile)

@@ -224,7 +224,8 @@ func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 // ownPath reports whether a unit file of an app can have this path.
 func ownPath(app units.Name, rel string) bool {
 	switch rel {
-	case app.Service(), app.Template(), app.Slice(), app.DropIn(), app.SecretsDropIn(), app.JournalConf(), app.ValuesFile(), string(app) + ".socket":
+	case app.Service(), app.Template(), app.Slice(), app.DropIn(),
+		app.SecretsDropIn(), app.JournalConf(), app.ValuesFile(), string(app) + ".socket":
 		return true
 	}
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")

@@ -75,6 +75,13 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	return all, nil
 }
 
+// Target returns the paths and the secrets for the units of an app. The fields that depend on the machine are not set: the
+// version of systemd and the number of instances.
+func (s Store) Target(app units.Name, shim string) (units.Target, error) {
+	secrets, err := s.LoadedSecrets(app)
+	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
+}
+
 // LoadedSecrets returns the secrets that the units of an app must load. These are the stored secrets. For users who may not
 // read the directory of the secrets, it returns the list in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
@@ -127,7 +134,8 @@ func checkSecretName(name string) error {
 		return err
 	}
 	if strings.HasSuffix(name, encryptedSuffix) {
-		return &units.FieldError{Key: "secret", Index: -1, Message: `"` + name + `" ends in "` + encryptedSuffix + `", which marks encrypted files`, Hint: "omit the suffix"}
+		return &units.FieldError{Key: "secret", Index: -1, Message: `"` + name + `" ends in "` + encryptedSuffix +
+			`", which marks encrypted files`, Hint: "omit the suffix"}
 	}
 	return nil
 }

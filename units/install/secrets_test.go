@@ -88,7 +88,8 @@ func TestSecretsPlan(t *testing.T) {
 		_, source := render(t, app(3))
 		a := app(3)
 		set, err := units.Render(a, units.Target{
-			Systemd: 252, Sizing: units.Sizing{Want: 3, Listed: 3}, Source: System().ConfigPath(a.Name), Values: System().ValuesPath(a.Name), Secrets: secrets,
+			Systemd: 252, Sizing: units.Sizing{Want: 3, Listed: 3}, Source: System().ConfigPath(a.Name),
+			Values: System().ValuesPath(a.Name), Secrets: secrets,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -113,7 +114,8 @@ func TestSecretsPlan(t *testing.T) {
 		}
 	}
 	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
-	if text := string(read(t, filepath.Join(s.Units, "shop@.service.d/50-secrets.conf"))); !strings.Contains(text, "\nLoadCredential=A:/etc/clusterctl/shop.secrets/A\n") {
+	if text := string(read(t, filepath.Join(s.Units, "shop@.service.d/50-secrets.conf"))); !strings.Contains(text,
+		"\nLoadCredential=A:/etc/clusterctl/shop.secrets/A\n") {
 		t.Errorf("the drop-in:\n%s", text)
 	}
 	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {

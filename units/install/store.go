@@ -152,7 +152,8 @@ func decode(app units.Name, path string, data []byte) (units.App, error) {
 		return units.App{}, err
 	}
 	if len(apps) != 1 {
-		return units.App{}, config.Errors{{File: path, Field: "apps", Message: fmt.Sprintf("holds %d apps, but is the source of one, %q", len(apps), app)}}
+		return units.App{}, config.Errors{{File: path, Field: "apps",
+			Message: fmt.Sprintf("holds %d apps, but is the source of one, %q", len(apps), app)}}
 	}
 	if apps[0].Name != app {
 		return units.App{}, config.Errors{{

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Notify sends the lines of state to NOTIFY_SOCKET as one message, sd_notify(3),
-// and does nothing when the variable is not set. A line that contains a newline
-// or a NUL is refused, since it would be read as two.
+// Notify sends the lines of state to NOTIFY_SOCKET as one message (sd_notify(3)). It does
+// nothing if the variable is not set. It returns an error if a line contains a newline or a NUL,
+// because systemd would read it as two lines.
 func Notify(e Env, state ...string) error {
 	socket, ok := e.Lookup("NOTIFY_SOCKET")
 	if !ok || socket == "" || len(state) == 0 {
@@ -21,17 +21,17 @@ func Notify(e Env, state ...string) error {
 		}
 	}
 	if err := send(socket, strings.Join(state, "\n")); err != nil {
-		return fmt.Errorf("notifying systemd of %q at %q: %w", state[0], socket, err)
+		return fmt.Errorf("sending %q to systemd at %q: %w", state[0], socket, err)
 	}
 	return nil
 }
 
-// Watchdog returns the interval within which systemd wants WATCHDOG=1,
-// sd_watchdog_enabled(3), and false when it wants none from this process.
+// Watchdog returns the interval within which systemd expects WATCHDOG=1
+// (sd_watchdog_enabled(3)). It returns false if systemd does not expect it from this process.
 func Watchdog(e Env) (time.Duration, bool) {
 	value, _ := e.Lookup("WATCHDOG_USEC")
 	usec, err := strconv.ParseInt(value, 10, 64)
-	// The largest span that a time.Duration holds is 292 years; "infinity" in systemd is larger.
+	// A time.Duration is at most 292 years; "infinity" in systemd is more.
 	if err != nil || usec <= 0 || usec > int64(1<<63-1)/int64(time.Microsecond) {
 		return 0, false
 	}

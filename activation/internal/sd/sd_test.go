@@ -48,25 +48,30 @@ func TestReceive(t *testing.T) {
 	}{
 		{name: "nothing", want: "LISTEN_PID is not set", not: true},
 		{name: "one", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_FDNAMES=http", fds: http, want: `fd 3 ("http")/1`},
-		{name: "several, a name twice", vars: "LISTEN_PID=42 LISTEN_FDS=3 LISTEN_FDNAMES=a:b:a", fds: three, want: `fd 3 ("a")/1 fd 4 ("b")/2 fd 5 ("a")/0`},
+		{name: "several, a name twice", vars: "LISTEN_PID=42 LISTEN_FDS=3 LISTEN_FDNAMES=a:b:a", fds: three,
+			want: `fd 3 ("a")/1 fd 4 ("b")/2 fd 5 ("a")/0`},
 		{name: "no names", vars: "LISTEN_PID=42 LISTEN_FDS=1", fds: http, want: `fd 3 ("unknown")/1`},
 		{name: "empty name", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_FDNAMES=", fds: http, want: `fd 3 ("")/1`},
 		{name: "zero", vars: "LISTEN_PID=42 LISTEN_FDS=0", want: "LISTEN_FDS is 0", not: true},
 		{name: "no count", vars: "LISTEN_PID=42", want: "LISTEN_FDS is not set", not: true},
 		{name: "no pid", vars: "LISTEN_FDS=1", fds: http, want: "LISTEN_PID is not set", not: true},
-		{name: "another process", vars: "LISTEN_PID=41 LISTEN_FDS=1", fds: http, want: "LISTEN_PID is 41 and this process is 42", not: true},
-		{name: "pid of words", vars: "LISTEN_PID=me LISTEN_FDS=1", fds: http, want: `LISTEN_PID="me"`},
+		{name: "another process", vars: "LISTEN_PID=41 LISTEN_FDS=1", fds: http, want: "LISTEN_PID is 41 and this process is 42",
+			not: true},
+		{name: "pid is a word", vars: "LISTEN_PID=me LISTEN_FDS=1", fds: http, want: `LISTEN_PID="me"`},
 		{name: "pid zero", vars: "LISTEN_PID=0 LISTEN_FDS=1", fds: http, want: `LISTEN_PID="0"`},
 		{name: "count negative", vars: "LISTEN_PID=42 LISTEN_FDS=-1", fds: http, want: `LISTEN_FDS="-1"`},
 		{name: "count too large", vars: "LISTEN_PID=42 LISTEN_FDS=4294967299", fds: http, want: `LISTEN_FDS="4294967299"`},
 		{name: "count large, no names", vars: "LISTEN_PID=42 LISTEN_FDS=2147483647", fds: http, want: "more than 65536"},
 		{name: "more names than descriptors", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_FDNAMES=a:b", fds: http, want: "has 2 names for 1"},
 		{name: "fewer names", vars: "LISTEN_PID=42 LISTEN_FDS=3 LISTEN_FDNAMES=a:b", fds: three, want: "has 2 names for 3"},
-		{name: "not open", vars: "LISTEN_PID=42 LISTEN_FDS=2 LISTEN_FDNAMES=a:b", fds: http, want: `fd 4 ("b") was passed but cannot be used`},
-		{name: "pidfd ours", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=77", fds: http, pidfdID: 77, want: `fd 3 ("unknown")/1`},
-		{name: "pidfd of a predecessor", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=76", fds: http, pidfdID: 77, want: "LISTEN_PIDFDID is 76", not: true},
+		{name: "not open", vars: "LISTEN_PID=42 LISTEN_FDS=2 LISTEN_FDNAMES=a:b", fds: http,
+			want: `fd 4 ("b") was passed but cannot be used`},
+		{name: "pidfd of this process", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=77", fds: http, pidfdID: 77,
+			want: `fd 3 ("unknown")/1`},
+		{name: "pidfd of an earlier process", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=76", fds: http,
+			pidfdID: 77, want: "LISTEN_PIDFDID is 76", not: true},
 		{name: "pidfd on an old kernel", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=76", fds: http, want: `fd 3 ("unknown")/1`},
-		{name: "pidfd of words", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=x", fds: http, want: `LISTEN_PIDFDID="x"`},
+		{name: "pidfd is a word", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_PIDFDID=x", fds: http, want: `LISTEN_PIDFDID="x"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fake{vars: assignments(test.vars), fds: test.fds, pidfdID: test.pidfdID}
@@ -85,10 +90,10 @@ func TestReceive(t *testing.T) {
 				t.Errorf("left in the environment: %v", f.vars)
 			}
 			if err == nil && len(f.cloexec) != len(passed) {
-				t.Errorf("close-on-exec set on %v of %v", f.cloexec, passed)
+				t.Errorf("close-on-exec is set only on %v of %v", f.cloexec, passed)
 			}
 			if errors.Is(err, ErrNotActivated) && len(f.cloexec) > 0 {
-				t.Errorf("descriptors of somebody else were touched: %v", f.cloexec)
+				t.Errorf("descriptors of another process were changed: %v", f.cloexec)
 			}
 		})
 	}
@@ -134,8 +139,8 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// FuzzEnv: whatever stands in the variables, Receive returns descriptors that are open,
-// named and consecutive, or an error, and leaves no variable behind.
+// FuzzEnv checks that for any values of the variables Receive returns open, named and
+// consecutive descriptors or an error, and unsets all variables.
 func FuzzEnv(f *testing.F) {
 	f.Add("42", "2", "a:b", "", true)
 	f.Add("42", "1", "", "77", false)
@@ -155,12 +160,12 @@ func FuzzEnv(f *testing.F) {
 			t.Errorf("left in the environment: %q", p.vars)
 		}
 		if (err == nil) != (len(passed) > 0) {
-			t.Errorf("%d descriptors and error %v", len(passed), err)
+			t.Errorf("got %d descriptors and error %v", len(passed), err)
 		}
 		var back []string
 		for i, d := range passed {
 			if _, open := p.fds[d.FD]; d.FD != FirstFD+i || !open {
-				t.Errorf("descriptor %d is number %d", i, d.FD)
+				t.Errorf("passed descriptor %d has the number %d, which is not open or not consecutive", i, d.FD)
 			}
 			back = append(back, d.Name)
 		}

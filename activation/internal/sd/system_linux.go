@@ -20,8 +20,8 @@ func System() Env {
 	}
 }
 
-// Dup returns a close-on-exec duplicate of fd. It shares the open file
-// description, O_NONBLOCK with it.
+// Dup returns a close-on-exec duplicate of fd. Both share the open file description, and
+// so O_NONBLOCK.
 func Dup(fd int) (int, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, FirstFD)
 	if err != nil {
@@ -30,8 +30,8 @@ func Dup(fd int) (int, error) {
 	return n, nil
 }
 
-// MonotonicUsec returns CLOCK_MONOTONIC in microseconds, as MONOTONIC_USEC= of
-// sd_notify(3) wants it.
+// MonotonicUsec returns CLOCK_MONOTONIC in microseconds, for MONOTONIC_USEC= of
+// sd_notify(3).
 func MonotonicUsec() (int64, error) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
@@ -45,8 +45,9 @@ func closeOnExec(fd int) error {
 	return err
 }
 
-// pidfdID needs pidfs (kernel 6.9): before, all pidfds share one anonymous inode,
-// and systemd sends no LISTEN_PIDFDID.
+// pidfdID returns the inode number of a pidfd of this process. It returns false without
+// pidfs (before kernel 6.9): all pidfds then share one anonymous inode, and systemd does
+// not set LISTEN_PIDFDID.
 func pidfdID() (uint64, bool) {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// receiver binds a datagram socket as systemd does and returns what comes in.
+// receiver binds a datagram socket like systemd, and returns a function that receives one
+// message.
 func receiver(t *testing.T, address string) func() string {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
@@ -39,7 +40,7 @@ func TestNotify(t *testing.T) {
 	if err := os.Mkdir(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// A path that sun_path cannot hold comes to be by a rename.
+	// A rename creates a path that is too long for sun_path.
 	abstract := "@clusterctl-test-" + strconv.Itoa(os.Getpid()) + strings.Repeat("x", 40)
 	for name, addresses := range map[string][2]string{
 		"path":     {filepath.Join(dir, "a"), filepath.Join(dir, "a")},
@@ -79,7 +80,7 @@ func TestNotifyErrors(t *testing.T) {
 	}
 	f := &fake{vars: map[string]string{"NOTIFY_SOCKET": "/nowhere"}}
 	if err := Notify(f.env(), "STATUS=a\nREADY=1"); err == nil || !strings.Contains(err.Error(), "newline") {
-		t.Errorf("a newline: got %v", err)
+		t.Errorf("with a newline: got error %v", err)
 	}
 	for _, vars := range []map[string]string{nil, {"NOTIFY_SOCKET": ""}} {
 		f := &fake{vars: vars}
@@ -125,11 +126,12 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	if _, _, err := probe(1 << 20); err != unix.EBADF {
-		t.Errorf("a number that is not open: %v", err)
+		t.Errorf("a descriptor that is not open: %v", err)
 	}
 }
 
-// The id has to be the one that others see for this process, as systemd does.
+// TestPidfdID checks that the ID is stable and not 0, because systemd compares it with
+// the ID that it sees for this process.
 func TestPidfdID(t *testing.T) {
 	id, ok := pidfdID()
 	var release unix.Utsname
@@ -138,7 +140,7 @@ func TestPidfdID(t *testing.T) {
 	}
 	again, _ := pidfdID()
 	if ok && (id == 0 || id != again) {
-		t.Errorf("ids %d and %d", id, again)
+		t.Errorf("got the IDs %d and %d", id, again)
 	}
 	t.Logf("kernel %s: id %d, %v", unix.ByteSliceToString(release.Release[:]), id, ok)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// System returns an environment in which nothing was passed and nobody wants to
-// be notified: there is no systemd, and the same program runs without it.
+// System returns an environment without systemd: nothing was passed, and messages have no
+// receiver.
 func System() Env {
 	return Env{
 		Lookup:      func(string) (string, bool) { return "", false },
@@ -21,10 +21,10 @@ func System() Env {
 	}
 }
 
-// Dup is never reached, since nothing is ever passed.
+// Dup is never called, because nothing is passed.
 func Dup(int) (int, error) { return -1, errors.ErrUnsupported }
 
-// MonotonicUsec returns some clock in microseconds; nobody reads it.
+// MonotonicUsec returns the time in microseconds. No systemd reads it.
 func MonotonicUsec() (int64, error) { return time.Now().UnixMicro(), nil }
 
 func send(string, string) error { return errors.ErrUnsupported }

@@ -103,7 +103,8 @@ func (c *child) maskSignals() unix.Errno {
 func (c *child) openSignals() unix.Errno {
 	drain := uint64(1) << (uint(unix.SIGUSR1) - 1)
 	none := -1
-	fd, _, e := unix.RawSyscall6(unix.SYS_SIGNALFD4, uintptr(none), uintptr(unsafe.Pointer(&drain)), unsafe.Sizeof(drain), unix.SFD_CLOEXEC|unix.SFD_NONBLOCK, 0, 0)
+	fd, _, e := unix.RawSyscall6(unix.SYS_SIGNALFD4, uintptr(none), uintptr(unsafe.Pointer(&drain)), unsafe.Sizeof(drain),
+		unix.SFD_CLOEXEC|unix.SFD_NONBLOCK, 0, 0)
 	c.signals = int(fd)
 	return e
 }

@@ -8,10 +8,9 @@ import (
 )
 
 // The runtime's own hooks around fork, which package syscall uses for fork and
-// exec. The runtime keeps them for others too (go.dev/issue/67401; gVisor is one). Without them the child inherits, now and then, a request of the
-// runtime's monitor thread to yield the processor; it obeys in the prologue of the
-// next function and waits for a thread that does not exist. On a loaded machine
-// this happened once in some twenty starts.
+// exec. The runtime keeps them for others too (go.dev/issue/67401; gVisor is one). Without them the child inherits, now and
+// then, a request of the runtime's monitor thread to yield the processor; it obeys in the prologue of the next function and
+// waits for a thread that does not exist. On a loaded machine this happened once in some twenty starts.
 
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()

@@ -90,14 +90,16 @@ func (n *notifier) foreign(tid uint32) {
 	}
 	n.logged.foreign = true
 	o := &n.owner
-	n.line.start("process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str(") of user ").num(uint64(o.task.UID)).str(" binds ").addr(&n.addr)
+	n.line.start("process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str(") of user ").
+		num(uint64(o.task.UID)).str(" binds ").addr(&n.addr)
 	if !o.task.Same(&o.first) {
 		n.line.str(" in another namespace than")
 	} else {
 		n.line.str(", which belongs to user ").num(uint64(o.first.UID)).str(" of")
 	}
 	n.line.str(" the main process; the bind goes to the kernel").
-		hint().str("let the main process bind the address and pass the socket on, or use --run-as so that all processes have one user").write()
+		hint().str("let the main process bind the address and pass the socket on, " +
+		"or use --run-as so that all processes have one user").write()
 }
 
 // unreadable says that a bind, or what a call does to a path, could not be looked at.
@@ -108,7 +110,8 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	n.logged.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; its calls about sockets go to the kernel").
-		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: then clusterctl install … --own-ptrace").write()
+		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: " +
+		"then clusterctl install … --own-ptrace").write()
 }
 
 // renamed says that the program binds another path, and renames it: clients do not find this socket.

@@ -161,7 +161,8 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 		}
 	case unix.ENOENT: // the call is no more
 	default:
-		n.line.start("putting the socket ").str(l.Name).str(" on descriptor ").num(uint64(fd)).str(" of process ").num(uint64(tid)).str(": ").errno(e).write()
+		n.line.start("putting the socket ").str(l.Name).str(" on descriptor ").num(uint64(fd)).
+			str(" of process ").num(uint64(tid)).str(": ").errno(e).write()
 		n.proceed()
 	}
 }

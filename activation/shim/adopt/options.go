@@ -55,5 +55,6 @@ func (n *notifier) optionRefused(name string, l *Listener, e unix.Errno) {
 		return
 	}
 	n.options.refused = true
-	n.line.start("the program set ").str(name).str(" on its socket, and it cannot be set on the shared socket ").str(l.Name).str(": ").errno(e).write()
+	n.line.start("the program set ").str(name).str(" on its socket, and it cannot be set on the shared " +
+		"socket ").str(l.Name).str(": ").errno(e).write()
 }

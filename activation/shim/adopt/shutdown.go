@@ -84,7 +84,8 @@ func (n *notifier) relistenAll(watched []unix.PollFd) {
 				hint().str("clusterctl stop APP, then clusterctl start APP").write()
 		} else if !n.logged.relistened {
 			n.logged.relistened = true
-			n.line.start("the listener ").str(l.Name).str(" was shut down by a process (shutdown(2), or connect(2) with AF_UNSPEC); it listens again").write()
+			n.line.start("the listener ").str(l.Name).str(" was shut down by a process (shutdown(2), " +
+				"or connect(2) with AF_UNSPEC); it listens again").write()
 		}
 	}
 }
@@ -96,7 +97,8 @@ func relisten(l *Listener) unix.Errno {
 		return unix.EINVAL
 	}
 	listens, size := int32(0), uint32(4)
-	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(l.FD), unix.SOL_SOCKET, unix.SO_ACCEPTCONN, uintptr(unsafe.Pointer(&listens)), uintptr(unsafe.Pointer(&size)), 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(l.FD), unix.SOL_SOCKET, unix.SO_ACCEPTCONN,
+		uintptr(unsafe.Pointer(&listens)), uintptr(unsafe.Pointer(&size)), 0)
 	if e != 0 || listens != 0 {
 		return e // a sibling's notifier was faster
 	}
@@ -136,7 +138,8 @@ func backlogOf(fd int) int {
 	const unset = 4096
 	var info unix.TCPInfo
 	size := uint32(unsafe.Sizeof(info))
-	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	const listening = 10 // TCP_LISTEN
 	if e != 0 || info.State != listening || info.Sacked == 0 {
 		return unset

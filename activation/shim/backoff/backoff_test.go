@@ -159,8 +159,9 @@ func TestDamagedFile(t *testing.T) {
 	good := string(State{Failures: 9}.Encode())
 	for name, content := range map[string]string{
 		"empty": "", "torn": good[:len(good)-3], "binary": "\x00\xff\x00", "other version": strings.Replace(good, "1", "2", 1),
-		"huge number": strings.Replace(good, "failures=9", "failures=99999999999999999999", 1), "negative": strings.Replace(good, "failures=9", "failures=-9", 1),
-		"too long": good + strings.Repeat("x", 8192),
+		"huge number": strings.Replace(good, "failures=9", "failures=99999999999999999999", 1),
+		"negative":    strings.Replace(good, "failures=9", "failures=-9", 1),
+		"too long":    good + strings.Repeat("x", 8192),
 	} {
 		dir := t.TempDir() + "/1"
 		if err := os.WriteFile(dir+contract.BackoffSuffix, []byte(content), 0o644); err != nil {

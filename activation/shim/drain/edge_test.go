@@ -49,7 +49,8 @@ func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result,
 	}
 }
 
-var patient = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second, Answer: time.Millisecond, Stream: time.Millisecond}
+var patient = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second,
+	Answer: time.Millisecond, Stream: time.Millisecond}
 
 func TestMainPIDGone(t *testing.T) {
 	for _, value := range []string{"", "0", "-1", "x"} {

@@ -78,7 +78,8 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	if opt.Stream == 0 {
 		opt.Stream = opt.Timeout
 	}
-	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), notified: make(map[int]bool), pidfds: make(pidfds), start: time.Now()}
+	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), notified: make(map[int]bool), pidfds: make(pidfds),
+		start: time.Now()}
 	defer d.pidfds.close()
 	defer d.closeRewriter()
 	ctx, cancel := context.WithTimeout(ctx, opt.Timeout)

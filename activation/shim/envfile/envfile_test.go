@@ -15,8 +15,10 @@ func TestParse(t *testing.T) {
 		{"A=1\nB = two words  \n C=3", []string{"A=1", "B=two words", "C=3"}},
 		{"[section]\nkey = value\nno equals\n=nothing\n1X=digit\nA-B=dash\nA B=blank\n", []string{"key=value"}},
 		{"# comment\n; comment\nA=#not a comment\nB=x # nor this\n", []string{"A=#not a comment", "B=x # nor this"}},
-		{"A='single \\ $x'\nB=\"double \\\" \\\\ \\$ \\` \\n\"\nC=a'b'c\nD='a' b \"c\"", []string{`A=single \ $x`, "B=double \" \\ $ ` \\n", "C=a'b'c", "D=ab \"c\""}},
-		{"A=one\\\ntwo\nB=\"one\\\ntwo\"\nC=\"one\ntwo\"\nD=x\\ny\\ \nE=\\ x", []string{"A=onetwo", "B=onetwo", "C=one\ntwo", "D=xny ", "E= x"}},
+		{"A='single \\ $x'\nB=\"double \\\" \\\\ \\$ \\` \\n\"\nC=a'b'c\nD='a' b \"c\"",
+			[]string{`A=single \ $x`, "B=double \" \\ $ ` \\n", "C=a'b'c", "D=ab \"c\""}},
+		{"A=one\\\ntwo\nB=\"one\\\ntwo\"\nC=\"one\ntwo\"\nD=x\\ny\\ \nE=\\ x",
+			[]string{"A=onetwo", "B=onetwo", "C=one\ntwo", "D=xny ", "E= x"}},
 		{"A=1\r\nB=2\r\n", []string{"A=1", "B=2"}},
 		{"A=1\nB=2\nA=3\n", []string{"A=3", "B=2"}},
 		{"A=\nB=''\nC", []string{"A=", "B="}},
@@ -29,7 +31,8 @@ func TestParse(t *testing.T) {
 			t.Errorf("Parse(%q) = %q, %v, want %q", tt.text, got, faults, tt.want)
 		}
 	}
-	if got, faults := Parse("# ends with \\\nA=1\nB=2\n", Syntax{CommentsContinue: true}); faults != nil || !slices.Equal(got, []string{"B=2"}) {
+	if got, faults := Parse("# ends with \\\nA=1\nB=2\n", Syntax{CommentsContinue: true}); faults != nil ||
+		!slices.Equal(got, []string{"B=2"}) {
 		t.Errorf("before 254: %q, %v", got, faults)
 	}
 	for _, bad := range []string{"A=\xff", "\xff=1", "A=1\x00"} {

@@ -75,7 +75,8 @@ func loopback(family int, port uint16) unix.Sockaddr {
 func deafen(fd int) error {
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
 	prog := unix.SockFprog{Len: 1, Filter: &drop[0]}
-	_, _, e := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, uintptr(unsafe.Pointer(&prog)), unsafe.Sizeof(prog), 0)
+	_, _, e := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		uintptr(unsafe.Pointer(&prog)), unsafe.Sizeof(prog), 0)
 	if e != 0 {
 		return e
 	}

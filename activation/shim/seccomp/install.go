@@ -12,7 +12,8 @@ import (
 var (
 	// ErrKernel: older than 5.9, or built without CONFIG_SECCOMP_FILTER, or an
 	// architecture that we have no filter for.
-	ErrKernel = errors.New("this kernel has no seccomp user notification with descriptor passing (it needs Linux 5.9 or later on amd64 or arm64)")
+	ErrKernel = errors.New("this kernel has no seccomp user notification with descriptor passing (it needs Linux 5.9 or " +
+		"later on amd64 or arm64)")
 	// ErrBusy: a process has one listener at most, and a container runtime, snapd
 	// or the like already installed its own.
 	ErrBusy = errors.New("another seccomp listener is already installed on this process")

@@ -18,7 +18,8 @@ func Joins(m Machine) []unix.SockFilter {
 
 	var p []unix.SockFilter
 	equal := func(k uint32, yes, no int) {
-		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(yes - len(p) - 1), Jf: uint8(no - len(p) - 1), K: k})
+		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(yes - len(p) - 1),
+			Jf: uint8(no - len(p) - 1), K: k})
 	}
 	ret := func(k uint32) { p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k}) }
 	p = append(p, load(offArch))

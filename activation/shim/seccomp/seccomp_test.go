@@ -181,7 +181,8 @@ func TestAtLeast(t *testing.T) {
 }
 
 func TestRefusal(t *testing.T) {
-	for e, want := range map[unix.Errno]error{unix.ENOSYS: ErrKernel, unix.EINVAL: ErrKernel, unix.EBUSY: ErrBusy, unix.EPERM: ErrForbidden, unix.ENOMEM: unix.ENOMEM} {
+	for e, want := range map[unix.Errno]error{unix.ENOSYS: ErrKernel, unix.EINVAL: ErrKernel, unix.EBUSY: ErrBusy,
+		unix.EPERM: ErrForbidden, unix.ENOMEM: unix.ENOMEM} {
 		if got := refusal(e); !errors.Is(got, want) {
 			t.Errorf("%v: %v, want %v", e, got, want)
 		}

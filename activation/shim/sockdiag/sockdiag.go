@@ -100,14 +100,25 @@ func (d *Conn) Close() { _ = unix.Close(d.fd) }
 // TCP returns the TCP sockets of the family in the states of mask, those with the local port alone unless it is 0. Their
 // Info is filled in if it is asked for, which more than doubles what the kernel sends.
 func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket, error) {
-	req := make([]byte, 56) // struct inet_diag_req_v2
-	req[0], req[1] = family, unix.IPPROTO_TCP
+	req := inetRequest(family, unix.IPPROTO_TCP, mask, port)
 	if info {
 		req[2] = 1 << (inetDiagInfo - 1)
 	}
+	return d.dump(req, parseInet)
+}
+
+// UDP returns the UDP sockets of the family with the local port.
+func (d *Conn) UDP(family uint8, port uint16) ([]Socket, error) {
+	return d.dump(inetRequest(family, unix.IPPROTO_UDP, ^uint32(0), port), parseInet)
+}
+
+// inetRequest returns a struct inet_diag_req_v2.
+func inetRequest(family, protocol uint8, mask uint32, port uint16) []byte {
+	req := make([]byte, 56)
+	req[0], req[1] = family, protocol
 	binary.NativeEndian.PutUint32(req[4:], mask)
 	binary.BigEndian.PutUint16(req[8:], port)
-	return d.dump(req, parseInet)
+	return req
 }
 
 // Unix returns the unix stream sockets in the states of mask.

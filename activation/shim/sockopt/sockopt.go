@@ -88,7 +88,8 @@ func integer(v *[maxSize]byte) *int32 { return (*int32)(unsafe.Pointer(v)) }
 
 func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	size := o.size
-	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number), uintptr(unsafe.Pointer(v)), uintptr(unsafe.Pointer(&size)), 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number),
+		uintptr(unsafe.Pointer(v)), uintptr(unsafe.Pointer(&size)), 0)
 	return e
 }
 
@@ -109,6 +110,7 @@ func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
 }
 
 func raw(fd int, o *option, v *[maxSize]byte) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number), uintptr(unsafe.Pointer(v)), uintptr(o.size), 0)
+	_, _, e := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number),
+		uintptr(unsafe.Pointer(v)), uintptr(o.size), 0)
 	return e
 }

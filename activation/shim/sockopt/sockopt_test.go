@@ -39,7 +39,8 @@ func TestListenerGetsOptions(t *testing.T) {
 			t.Fatal(w, err)
 		}
 	}
-	onlyListener := []struct{ level, number, value int }{{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1}, {unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 17}, {unix.SOL_SOCKET, unix.SO_PRIORITY, 5}}
+	onlyListener := []struct{ level, number, value int }{{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1},
+		{unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 17}, {unix.SOL_SOCKET, unix.SO_PRIORITY, 5}}
 	for _, w := range onlyListener {
 		if err := unix.SetsockoptInt(own, w.level, w.number, w.value); err != nil {
 			t.Fatal(w, err)

@@ -168,7 +168,8 @@ func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
 // namespace follows one link of /proc/TID/ns, namespaces(7).
 func (r *Reader) namespace(tid uint32, link string) (Namespace, unix.Errno) {
 	at, st := unix.AT_FDCWD, &r.stat
-	_, _, e := unix.RawSyscall6(sysFstatat, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, link, -1))), uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	_, _, e := unix.RawSyscall6(sysFstatat, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, link, -1))),
+		uintptr(unsafe.Pointer(st)), 0, 0, 0)
 	if e == unix.ENOENT {
 		return Namespace{}, 0 // the kernel was built without it
 	}

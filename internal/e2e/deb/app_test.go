@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// timeout is for one request: a worker that does not come up keeps those that it would have answered waiting.
+// timeout bounds one request. While a worker does not come up, requests wait in the queue.
 const timeout = 30 * time.Second
 
 // project is an app of a user on this machine, from which packages are made.
@@ -25,13 +26,14 @@ type project struct {
 	yaml string
 }
 
-// nativeProject is a Go worker that takes the inherited listener itself, behind a script that says which release it is, with
-// a user of its own, something that it writes, and a secret that must not be in the package.
+// nativeProject is a Go worker that takes the inherited listener itself. A script starts it and names the release. It has a
+// separate user, a directory that it writes to, and a secret that must not be in the package.
 func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
 	// Without symbols it is smaller: packing is what takes the time here.
-	host(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker", "./packaging/examples/go-worker")
+	runOnHost(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker",
+		"./packaging/examples/go-worker")
 	p.write(t, ".env", "SECRET=1\n", 0o600)
 	p.write(t, ".git/HEAD", "ref\n", 0o644)
 	p.yaml = fmt.Sprintf(`name: hello
@@ -61,7 +63,8 @@ func nodeProject(t testing.TB) project {
 }
 
 func (p project) nodeRelease(t testing.TB, version, listening string) {
-	p.write(t, "server.js", fmt.Sprintf("require('http').createServer((q, r) => r.end('hello from %s\\n')).listen(%d%s)\n", version, p.port, listening), 0o644)
+	p.write(t, "server.js", fmt.Sprintf("require('http').createServer((q, r) => r.end('hello from %s\\n')).listen(%d%s)\n",
+		version, p.port, listening), 0o644)
 	p.write(t, "package.json", fmt.Sprintf(`{"name": "shop", "version": %q, "description": "sells things"}`, version), 0o644)
 }
 
@@ -91,19 +94,19 @@ func (p project) pack(t testing.TB, systemd int, version string, more ...string)
 	}
 	args = append(args, more...)
 	var result struct{ Packages []struct{ Path string } }
-	if err := json.Unmarshal([]byte(host(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
+	if err := json.Unmarshal([]byte(runOnHost(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
 		t.Fatalf("%v: %+v", err, result)
 	}
 	return result.Packages[0].Path
 }
 
-// upgrades is the life of an app's package: installed, upgraded, upgraded to what does not run, mended, removed, purged.
+// upgrades are packages of one app: the first release, an upgrade, an upgrade that does not run, and a fixed one.
 type upgrades struct {
 	project
-	good, newer, broken, mended string // packages
+	good, newer, broken, fixed string // packages
 }
 
-func (u upgrades) install(t *testing.T, m *lab.Machine) {
+func (u upgrades) install(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	t.Logf("apt-get install:\n%s", m.Sh(t, "apt-get install -y "+copyIn(t, m, u.good)+" 2>&1 | grep -v Reading"))
 	u.want(t, m, "1.0")
@@ -111,7 +114,7 @@ func (u upgrades) install(t *testing.T, m *lab.Machine) {
 
 // installForbidden: where the administrator has forbidden to start anything, as whoever builds an image does, the package
 // starts nothing, and is installed all the same.
-func (u upgrades) installForbidden(t *testing.T, m *lab.Machine) {
+func (u upgrades) installForbidden(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	const policy = "/usr/sbin/policy-rc.d"
 	m.WriteFile(t, policy, "#!/bin/sh\nexit 101\n", 0o755)
@@ -124,10 +127,10 @@ func (u upgrades) installForbidden(t *testing.T, m *lab.Machine) {
 }
 
 // want fails the test unless all instances are up and answer as a release.
-func (u upgrades) want(t testing.TB, m *lab.Machine, version string) {
+func (u upgrades) want(t testing.TB, m *kit.Machine, version string) {
 	t.Helper()
 	for range 4 {
-		if got := get(t, m, u.port); !strings.Contains(got, version) {
+		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", u.port)); !strings.Contains(got, version) {
 			t.Fatalf("%s answers %q, want %s", u.name, got, version)
 		}
 	}
@@ -141,7 +144,7 @@ func (u upgrades) want(t testing.TB, m *lab.Machine, version string) {
 	}
 }
 
-func (u upgrades) upgrade(t *testing.T, m *lab.Machine) {
+func (u upgrades) upgrade(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.newer)) })
 	u.want(t, m, "2.0")
@@ -151,7 +154,7 @@ func (u upgrades) upgrade(t *testing.T, m *lab.Machine) {
 }
 
 // upgradeKilled kills the configuring when one instance has been replaced and the other has not; done again, it replaces both.
-func (u upgrades) upgradeKilled(t *testing.T, m *lab.Machine) {
+func (u upgrades) upgradeKilled(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a killed upgrade", func() {
 		p := m.Start(t, "apt-get", "install", "-y", copyIn(t, m, u.newer))
@@ -165,12 +168,13 @@ func (u upgrades) upgradeKilled(t *testing.T, m *lab.Machine) {
 	u.want(t, m, "2.0")
 }
 
-// fail upgrades to a release that does not come up: apt says so, and the old one serves, also after a boot.
-func (u upgrades) fail(t *testing.T, m *lab.Machine) {
+// fail upgrades to a release that does not come up: apt fails, and the old release serves, also after a boot.
+func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a failed upgrade", func() {
 		r := m.Try("apt-get install -y " + copyIn(t, m, u.broken))
-		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") || !strings.Contains(r.Stdout+r.Stderr, "broken on purpose") {
+		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") ||
+			!strings.Contains(r.Stdout+r.Stderr, "broken on purpose") {
 			t.Errorf("an upgrade to what does not run: %v", r)
 		}
 	})
@@ -180,55 +184,53 @@ func (u upgrades) fail(t *testing.T, m *lab.Machine) {
 	}
 	m.Reboot(t)
 	u.want(t, m, "2.0")
-	underLoad(t, m, u.port, "the mended upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.mended)) })
+	underLoad(t, m, u.port, "the fixed upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.fixed)) })
 	u.want(t, m, "4.0")
 }
 
 // end removes and purges the package.
-func (u upgrades) end(t *testing.T, m *lab.Machine, before []string) {
+func (u upgrades) end(t *testing.T, m *kit.Machine, before []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)
 	if r := m.Try(fmt.Sprintf("curl -sS --max-time 5 http://127.0.0.1:%d/", u.port)); r.Code != 7 {
 		t.Errorf("after its removal %s answers: %v", u.name, r)
 	}
 	m.Sh(t, "apt-get purge -y "+u.name)
-	wantSame(t, before, files(t, m))
+	kit.WantSameLines(t, before, listFiles(t, m))
 }
 
-// TestNativeApp has a package of a native app installed on machines that have never seen clusterctl.
-func TestNativeApp(t *testing.T) {
+// TestPackageOfANativeApp has a package of a native app installed on machines that have never seen clusterctl.
+func TestPackageOfANativeApp(t *testing.T) {
 	u := nativeUpgrades(t)
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			before := fresh(t, m)
-			if r == lab.Sid {
-				u.installForbidden(t, m)
-			} else {
-				u.install(t, m)
-			}
-			if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path '/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
-				t.Errorf("of clusterctl there is %s", r.Stdout)
-			}
-			if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
-				t.Errorf("secrets in the package, or another user than hello: %q", got)
-			}
-			if r == lab.Bookworm {
-				u.upgradeKilled(t, m)
-			} else {
-				u.upgrade(t, m)
-			}
-			u.fail(t, m)
-			if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
-				t.Errorf("what the releases wrote: %q", got)
-			}
-			u.end(t, m, before)
-		})
-	}
+	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := prepare(t, m)
+		if m.Release() == lab.Sid {
+			u.installForbidden(t, m)
+		} else {
+			u.install(t, m)
+		}
+		if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path " +
+			"'/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
+			t.Errorf("of clusterctl there is %s", r.Stdout)
+		}
+		if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; "+
+			"stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
+			t.Errorf("secrets in the package, or another user than hello: %q", got)
+		}
+		if m.Release() == lab.Bookworm {
+			u.upgradeKilled(t, m)
+		} else {
+			u.upgrade(t, m)
+		}
+		u.fail(t, m)
+		if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
+			t.Errorf("what the releases wrote: %q", got)
+		}
+		u.end(t, m, before)
+	})
 }
 
-// nativeUpgrades are made for the oldest systemd, and installed on all.
+// nativeUpgrades returns packages for the oldest systemd, which are installed on all.
 func nativeUpgrades(t *testing.T) upgrades {
 	t.Helper()
 	p := nativeProject(t)
@@ -240,12 +242,12 @@ func nativeUpgrades(t *testing.T) upgrades {
 	p.write(t, "run.sh", "#!/bin/sh\necho broken on purpose\nexit 3\n", 0o755)
 	u.broken = p.pack(t, 247, "3.0")
 	p.release(t, "4.0")
-	u.mended = p.pack(t, 247, "4.0")
+	u.fixed = p.pack(t, 247, "4.0")
 	return u
 }
 
-// nodeUpgrades: the version is that of package.json. The broken release listens, so that it counts as started, and dies
-// before it has accepted anything: what a release accepts before it dies is lost, whoever manages it.
+// nodeUpgrades returns packages whose version is in package.json. The broken release listens, so that it counts as started,
+// and dies before it has accepted a connection: a connection that a release accepts before it dies is always lost.
 func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	t.Helper()
 	p := nodeProject(t)
@@ -257,6 +259,6 @@ func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	p.nodeRelease(t, "3.0.0", ", () => { console.log('broken on purpose'); process.exit(1) }")
 	u.broken = p.pack(t, systemd, "")
 	p.nodeRelease(t, "4.0.0", "")
-	u.mended = p.pack(t, systemd, "")
+	u.fixed = p.pack(t, systemd, "")
 	return u
 }

@@ -4,6 +4,7 @@ package deb
 
 import (
 	"debug/buildinfo"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,55 +13,55 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
 // Versions of the package: the one before, and the one after.
 const older, newer = "0.0.1", "0.0.2"
 
-// TestClusterctl has the package of clusterctl installed on fresh machines, used, upgraded under load, removed and purged,
-// and in between that of an app which it has to adopt.
-func TestClusterctl(t *testing.T) {
+// TestPackageOfClusterctl installs the package of clusterctl on new machines, uses it, upgrades it under load, removes and
+// purges it. In between it does the same with the package of an app that has to be adopted.
+func TestPackageOfClusterctl(t *testing.T) {
 	first := debFile(makeDeb(t, top, older, nil, "amd64"), older, "amd64")
 	second := debFile(makeDeb(t, top, newer, nil, "amd64"), newer, "amd64")
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := lab.Boot(t, r)
-			m.WriteFile(t, "/srv/packages/node/server.js", "require('http').createServer((q, r) => r.end('adopted')).listen(8293)\n", 0o644)
-			host := nativeWorker(t)
-			m.CopyIn(t, host, "/srv/packages/go-worker")
-			before := fresh(t, m)
-			u := nodeUpgrades(t, m.Systemd(t))
-			m.Sh(t, "apt-get install -y "+copyIn(t, m, first))
-			wantShipped(t, m)
-			m.Sh(t, "clusterctl install hello -i 2 -l 8292 --settle 200ms -- /srv/packages/go-worker")
-			m.Sh(t, "clusterctl install /srv/packages/node/server.js --name adopted -i 2 --listen 8293 --settle 200ms --no-probe")
+	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.WriteFile(t, "/srv/packages/node/server.js", "require('http').createServer((q, r) => r.end('adopted')).listen(8293)\n", 0o644)
+		host := nativeWorker(t)
+		m.CopyIn(t, host, "/srv/packages/go-worker")
+		before := prepare(t, m)
+		u := nodeUpgrades(t, m.Systemd(t))
+		m.Sh(t, "apt-get install -y "+copyIn(t, m, first))
+		wantShipped(t, m)
+		m.Sh(t, "clusterctl install hello -i 2 -l 8292 --settle 200ms -- /srv/packages/go-worker")
+		m.Sh(t, "clusterctl install /srv/packages/node/server.js --name adopted -i 2 --listen 8293 --settle 200ms --no-probe")
 
-			upgradeClusterctl(t, m, second)
-			wantPacked(t, m)
-			wantRefused(t, m)
-			u.install(t, m)
-			u.upgrade(t, m)
-			// As an administrator does it, with clusterctl on the machine.
-			underLoad(t, m, u.port, "a reload", func() { m.Sh(t, "systemctl reload shop && clusterctl reload shop") })
-			wantSeen(t, m)
-			u.fail(t, m)
-			m.Sh(t, "apt-get purge -y shop")
-			removeClusterctl(t, m, second)
-			m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
-			// An administrator may have moved the directory to another disk.
-			m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; apt-get purge -y clusterctl; rm /var/lib/clusterctl")
-			wantSame(t, before, files(t, m))
-		})
-	}
+		upgradeClusterctl(t, m, second)
+		wantPacked(t, m)
+		wantRefused(t, m)
+		u.install(t, m)
+		u.upgrade(t, m)
+		// As an administrator does it, with clusterctl on the machine.
+		underLoad(t, m, u.port, "a reload", func() { m.Sh(t, "systemctl reload shop && clusterctl reload shop") })
+		wantSeen(t, m)
+		u.fail(t, m)
+		m.Sh(t, "apt-get purge -y shop")
+		removeClusterctl(t, m, second)
+		m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
+		// An administrator may have moved the directory to another disk.
+		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; "+
+			"apt-get purge -y clusterctl; rm /var/lib/clusterctl")
+		kit.WantSameLines(t, before, listFiles(t, m))
+	})
 }
 
 // wantPacked makes a package of an app that is installed, on the machine itself.
-func wantPacked(t *testing.T, m *lab.Machine) {
+func wantPacked(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && dpkg-deb -f adopted_7_all.deb Depends && dpkg-deb -c adopted_7_all.deb")
-	for _, want := range []string{"\nsystemd (>= " + fmt.Sprint(m.Systemd(t)) + "~), clusterctl, nodejs\n", "./usr/lib/clusterctl-apps/adopted/app/server.js\n"} {
+	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && "+
+		"dpkg-deb -f adopted_7_all.deb Depends && dpkg-deb -c adopted_7_all.deb")
+	for _, want := range []string{"\nsystemd (>= " + fmt.Sprint(m.Systemd(t)) + "~), clusterctl, nodejs\n",
+		"./usr/lib/clusterctl-apps/adopted/app/server.js\n"} {
 		if !strings.Contains("\n"+got, want) {
 			t.Errorf("a package of an installed app has no %q:\n%s", want, got)
 		}
@@ -68,7 +69,7 @@ func wantPacked(t *testing.T, m *lab.Machine) {
 }
 
 // wantRefused: the package of an app whose units clusterctl has installed is not installed over it.
-func wantRefused(t *testing.T, m *lab.Machine) {
+func wantRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	before := m.MainPID(t, "adopted@1.service")
 	r := m.Try("apt-get install -y /srv/packages/adopted_7_all.deb")
@@ -87,9 +88,10 @@ func nativeWorker(t *testing.T) string {
 }
 
 // wantSeen: clusterctl shows an app that came with a package, and leaves its files to dpkg.
-func wantSeen(t *testing.T, m *lab.Machine) {
+func wantSeen(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
+	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || "+
+		"test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
 		t.Errorf("clusterctl says of the app of a package:\n%s", got)
 	}
 	for _, c := range []string{"uninstall --yes shop", "scale shop 3", "install shop -i 1 --listen 8299 -- /srv/packages/go-worker"} {
@@ -100,8 +102,8 @@ func wantSeen(t *testing.T, m *lab.Machine) {
 	}
 }
 
-// wantShipped looks whether all is where programs look for it.
-func wantShipped(t *testing.T, m *lab.Machine) {
+// wantShipped fails the test unless each file is where programs look for it.
+func wantShipped(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+older) {
 		t.Errorf("clusterctl version: %s", got)
@@ -124,9 +126,10 @@ func wantShipped(t *testing.T, m *lab.Machine) {
 }
 
 // running is what an upgrade of clusterctl must not change: processes, and the text of units.
-const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; cat hello.service hello@.service adopted@.service`
+const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; ` +
+	`cat hello.service hello@.service adopted@.service`
 
-func upgradeClusterctl(t *testing.T, m *lab.Machine, deb string) {
+func upgradeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	before := m.Sh(t, running)
 	underLoad(t, m, 8292, "an upgrade of clusterctl, native", func() {
@@ -141,11 +144,12 @@ func upgradeClusterctl(t *testing.T, m *lab.Machine, deb string) {
 }
 
 // removeClusterctl: what runs runs on, a native app also comes back when it dies, and what will miss the shim is named.
-func removeClusterctl(t *testing.T, m *lab.Machine, deb string) {
+func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	underLoad(t, m, 8293, "the removal of clusterctl, adopted", func() {
 		out := m.Sh(t, "apt-get remove -y clusterctl 2>&1")
-		for _, want := range []string{"these apps go on without the package: hello", "cannot be started again without clusterctl-shim: adopted"} {
+		for _, want := range []string{"these apps go on without the package: hello",
+			"cannot be started again without clusterctl-shim: adopted"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("removing clusterctl does not say %q:\n%s", want, out)
 			}
@@ -161,25 +165,29 @@ func removeClusterctl(t *testing.T, m *lab.Machine, deb string) {
 		if got := m.Sh(t, "systemctl show -p MainPID --value hello@2.service"); got == fmt.Sprint(old) {
 			t.Errorf("hello@2 was not killed")
 		}
-		if got := get(t, m, 8292); !strings.Contains(got, "hello from") {
+		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", 8292)); !strings.Contains(got, "hello from") {
 			t.Errorf("after the removal hello answers %q", got)
 		}
 	})
 	m.Sh(t, "apt-get install -y /srv/packages/"+filepath.Base(deb))
 }
 
-// TestRelease: one command makes all that is published, and two trees in different directories, made by people with other
-// habits, give the same bytes.
-func TestRelease(t *testing.T) {
+// TestReleaseIsReproducible: one command makes all that is published, and two trees in different directories, made by people
+// with other habits, give the same bytes.
+func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
-	host(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$0"`, tree)
+	runOnHost(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+
+		`xargs -0 cp --parents -t "$0"`, tree)
 	one, two := t.TempDir(), t.TempDir()
 	args := []string{"make", "-s", "release", "VERSION=" + newer, "SOURCE_DATE_EPOCH=1795458313", "ARCHES=amd64"}
-	host(t, top, nil, append(args, "DIST="+one)...)
-	host(t, tree, []string{"TZ=Asia/Tokyo", "LC_ALL=C", "DPKG_DEB_THREADS_MAX=2"}, append(args, "DIST="+two)...)
-	host(t, one, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
-	want := []string{"SHA256SUMS", "clusterctl_0.0.2-1_amd64.deb", "clusterctl_0.0.2.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz"}
-	if got := strings.Fields(host(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
+	runOnHost(t, top, nil, append(args, "DIST="+one)...)
+	runOnHost(t, tree, []string{"TZ=Asia/Tokyo", "LC_ALL=C", "DPKG_DEB_THREADS_MAX=2"}, append(args, "DIST="+two)...)
+	runOnHost(t, one, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
+	want := []string{
+		"SHA256SUMS", "clusterctl-shim_0.0.2_linux_amd64.cdx.json", "clusterctl_0.0.2-1_amd64.deb",
+		"clusterctl_0.0.2_linux_amd64.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz",
+	}
+	if got := strings.Fields(runOnHost(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
 		t.Errorf("a release is %q, want %q", got, want)
 	}
 	for _, name := range want {
@@ -187,31 +195,67 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s: two builds differ: %d and %d bytes", name, len(a), len(b))
 		}
 	}
-	if list := host(t, one, nil, "tar", "-tzf", want[3]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
+	if list := runOnHost(t, one, nil, "tar", "-tzf", want[4]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
 		t.Errorf("the tarball holds\n%s", list)
 	}
-	deb := filepath.Join(one, want[1])
+	deb := filepath.Join(one, want[2])
 	lintian(t, deb)
 	wantCopyright(t, deb)
 	wantCompletions(t, deb)
+	wantMaterials(t, deb, filepath.Join(one, want[1]), "usr/lib/clusterctl/clusterctl-shim")
+	wantMaterials(t, deb, filepath.Join(one, want[3]), "usr/bin/clusterctl")
+}
+
+// wantMaterials: the bill of materials lists the modules in a program of the package, each with its licence.
+func wantMaterials(t *testing.T, deb, bill, program string) {
+	t.Helper()
+	dir := t.TempDir()
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	info, err := buildinfo.ReadFile(filepath.Join(dir, program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Components []struct {
+			Name, Version string
+			Evidence      struct{ Licenses []any }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, bill)), &got); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]int{}
+	for _, c := range got.Components {
+		listed[c.Name+"@"+c.Version] = len(c.Evidence.Licenses)
+	}
+	for _, m := range info.Deps {
+		if listed[m.Path+"@"+m.Version] == 0 {
+			t.Errorf("%s: %s %s with its licence is not in %s", program, m.Path, m.Version, filepath.Base(bill))
+		}
+	}
+	if len(listed) != len(info.Deps)+1 { // and the standard library
+		t.Errorf("%s: %d components, and %d modules in the program", filepath.Base(bill), len(listed), len(info.Deps))
+	}
 }
 
 // wantCompletions: bash, zsh and fish find what the package has for them, and offer the command.
 func wantCompletions(t *testing.T, deb string) {
 	t.Helper()
 	dir := t.TempDir()
-	host(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
 	path := "PATH=" + filepath.Join(dir, "usr/bin") + ":" + os.Getenv("PATH")
 	share := filepath.Join(dir, "usr/share")
 	for _, c := range []struct {
 		want string
 		argv []string
 	}{
-		{"package", []string{"fish", "--no-config", "-c", "source " + share + `/fish/vendor_completions.d/clusterctl.fish; complete -C "clusterctl pack"`}},
-		{"_clusterctl", []string{"zsh", "-fc", "fpath=(" + share + "/zsh/vendor-completions $fpath); autoload -U compinit; compinit -u -D; print $_comps[clusterctl]"}},
+		{"package", []string{"fish", "--no-config", "-c", "source " + share +
+			`/fish/vendor_completions.d/clusterctl.fish; complete -C "clusterctl pack"`}},
+		{"_clusterctl", []string{"zsh", "-fc", "fpath=(" + share +
+			"/zsh/vendor-completions $fpath); autoload -U compinit; compinit -u -D; print $_comps[clusterctl]"}},
 		{"clusterctl", []string{"bash", "-c", ". " + share + "/bash-completion/completions/clusterctl && complete -p clusterctl"}},
 	} {
-		if got := host(t, "/", []string{path, "HOME=" + dir}, c.argv...); !strings.Contains(got, c.want) {
+		if got := runOnHost(t, "/", []string{path, "HOME=" + dir}, c.argv...); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", c.argv[0], got)
 		}
 	}
@@ -226,12 +270,12 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestArm64: the other architecture has programs for it.
-func TestArm64(t *testing.T) {
+// TestPackageForArm64: the other architecture has programs for it.
+func TestPackageForArm64(t *testing.T) {
 	deb := debFile(makeDeb(t, top, newer, nil, "arm64"), newer, "arm64")
 	lintian(t, deb)
 	dir := t.TempDir()
-	host(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
 	for _, p := range []string{"usr/bin/clusterctl", "usr/lib/clusterctl/clusterctl-shim"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, p))
 		if err != nil {
@@ -243,7 +287,7 @@ func TestArm64(t *testing.T) {
 	}
 }
 
-// lintian has nothing to say but what is overridden, each with its reason.
+// lintian fails the test unless lintian accepts the package; overrides have their reasons.
 func lintian(t *testing.T, deb string) {
 	t.Helper()
 	out, err := exec.Command("lintian", "--pedantic", "--fail-on", "error,warning,pedantic", "--allow-root", deb).CombinedOutput()
@@ -256,7 +300,7 @@ func lintian(t *testing.T, deb string) {
 func wantCopyright(t *testing.T, deb string) {
 	t.Helper()
 	dir := t.TempDir()
-	host(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
 	text, err := os.ReadFile(filepath.Join(dir, "usr/share/doc/clusterctl/copyright"))
 	if err != nil {
 		t.Fatal(err)

@@ -15,14 +15,14 @@ import (
 // TestPackageOfACrashLoop: dpkg returns, and fails, whether the two instances of an app crash at once or one after the other,
 // and whether clusterctl is on the machine or not.
 func TestPackageOfACrashLoop(t *testing.T) {
-	p := daemon(t, "looper", "DIR/data")
+	p := daemonProject(t, "looper", "DIR/data")
 	p.yaml = strings.Replace(p.yaml, "instances: 1\n", "instances: 2\nready: notify\nstart-timeout: 5s\n", 1)
 	var debs []string
 	for i, program := range []string{"exit 1\n", "sleep 0.$((INSTANCE * 2))\nexit 1\n"} {
 		p.write(t, "run.sh", "#!/bin/sh\n"+program, 0o755)
 		debs = append(debs, p.version(t, []string{"1.0", "2.0"}[i]))
 	}
-	onReleases(t, func(t *testing.T, m *lab.Machine) {
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		for i, deb := range append(debs, debs...) {
 			if i == len(debs) {
 				m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), kit.Shim)

@@ -1,3 +1,3 @@
-// Package deb holds the tests of the packages: that of clusterctl itself, and those that it makes of apps, on fresh
-// machines of the four releases.
+// Package deb tests the package of clusterctl, and the packages that clusterctl makes of apps, on new machines of the four
+// releases.
 package deb

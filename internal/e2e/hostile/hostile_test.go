@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestGetsNothing lets the worker try everything at once.
-func TestGetsNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
+// TestAttacksGetNothing lets the worker try everything at once.
+func TestAttacksGetNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		query := url.Values{
 			"read": {"/etc/shadow", "/root/.aws/credentials", "/home/alice/.ssh/id_ed25519", "/home/bob/notes",
 				"/etc/clusterctl/" + k.name + ".env", "/etc/clusterctl/" + k.name + ".yaml"},
@@ -39,9 +39,9 @@ func TestGetsNothing(t *testing.T) {
 	})
 }
 
-// TestEnvFileIsNoDoor replaces the app's own .env by a link to files that only root may read, and restarts.
-func TestEnvFileIsNoDoor(t *testing.T) {
-	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
+// TestEnvFileLinkReadsNoSecret replaces the app's own .env by a link to files that only root may read, and restarts.
+func TestEnvFileLinkReadsNoSecret(t *testing.T) {
+	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, secret := range []string{"/root/.aws/credentials", "/etc/other/secrets.env"} {
 			// By the worker, and by its user outside of the sandbox.
 			k.ask(t, m, "replace", url.Values{"path": {k.path(".env")}, "link": {secret}})
@@ -52,7 +52,7 @@ func TestEnvFileIsNoDoor(t *testing.T) {
 			r := m.Try("curl -sS --max-time 5 " + k.url("env"))
 			wantWithout(t, "the environment of the worker", r.Stdout, "hostile-secret")
 			m.Sh(t, fmt.Sprintf("rm -f %[1]s && echo MODE=from-the-file >%[1]s && chown %s: %[1]s", k.path(".env"), k.owner))
-			must(t, m, "restart", k.name)
+			m.Must(t, "restart", k.name)
 			if got := k.ask(t, m, "env", nil); !strings.Contains(got, "MODE=from-the-file") {
 				t.Errorf("the worker does not have its own .env:\n%s", got)
 			}
@@ -60,14 +60,15 @@ func TestEnvFileIsNoDoor(t *testing.T) {
 	})
 }
 
-// TestCannotStay has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the same.
-func TestCannotStay(t *testing.T) {
-	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
+// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the
+// same.
+func TestWorkerThatRefusesToStop(t *testing.T) {
+	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, command := range [][]string{{"restart", k.name}, {"stop", k.name}, {"start", k.name}} {
 			if command[0] != "start" {
 				k.ask(t, m, "stay", nil)
 			}
-			r := run(t, m, command...)
+			r := m.Clusterctl(t, command...)
 			t.Logf("%s: %v", command[0], r)
 			if r.Code != 0 && r.Code != 3 {
 				t.Errorf("clusterctl %s: %v", command[0], r)
@@ -81,35 +82,34 @@ func TestCannotStay(t *testing.T) {
 	})
 }
 
-// TestForgedLines: what a worker claims of another app, in the words of systemd, is not shown as that app's.
-func TestForgedLines(t *testing.T) {
-	for _, r := range releases() {
-		t.Run(string(r), func(t *testing.T) {
-			m := machine(t, r)
-			forger, victim := kinds()[0], kinds()[4]
-			forger.install(t, m)
-			victim.install(t, m)
-			text := "hostile-forged-line"
-			forger.ask(t, m, "forge", url.Values{"unit": {victim.name + "@1.service"}, "app": {victim.name}, "text": {text}})
-			m.AwaitJournal(t, text)
-			wantWithout(t, "logs "+victim.name, must(t, m, "logs", "--no-follow", victim.name).Stdout, text)
-			// The forger's own logs show it as the worker's, not as systemd's.
-			wantWithout(t, "logs "+forger.name, must(t, m, "logs", "--no-follow", "--json", forger.name).Stdout, `"source":"systemd","message":"`+text)
-		})
-	}
+// TestForgedLinesOfWorkers: what a worker claims of another app, in the words of systemd, is not shown as that app's.
+func TestForgedLinesOfWorkers(t *testing.T) {
+	suite().Sequential(t, releases(), func(t *testing.T, m *kit.Machine) {
+		forger, victim := kinds()[0], kinds()[4]
+		forger.install(t, m)
+		victim.install(t, m)
+		text := "hostile-forged-line"
+		forger.ask(t, m, "forge", url.Values{"unit": {victim.name + "@1.service"}, "app": {victim.name}, "text": {text}})
+		m.AwaitJournal(t, text)
+		wantWithout(t, "logs "+victim.name, m.Must(t, "logs", "--no-follow", victim.name).Stdout, text)
+		// The forger's own logs show it as the worker's, not as systemd's.
+		wantWithout(t, "logs "+forger.name, m.Must(t, "logs", "--no-follow", "--json", forger.name).Stdout,
+			`"source":"systemd","message":"`+text)
+	})
 }
 
-// TestConfigIsNoDoor: a clusterctl.yaml that the workers' user has changed gives it no more rights than it had.
-func TestConfigIsNoDoor(t *testing.T) {
-	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
+// TestChangedConfigGivesNoRights: a clusterctl.yaml that the workers' user has changed gives it no more rights than it had.
+func TestChangedConfigGivesNoRights(t *testing.T) {
+	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		who := k.user()
 		if who == "" || who == "root" {
-			return // nobody but root may change the file there
+			return // only root may change the file there
 		}
-		m.WriteFile(t, k.path("hostile.yaml"), strings.Replace(k.config(), "run-as: "+who, "run-as: root\n    sandbox: off\n    listen: [127.0.0.1:"+fmt.Sprint(k.port)+"]", 1), 0o644)
+		m.WriteFile(t, k.path("hostile.yaml"), strings.Replace(k.config(), "run-as: "+who,
+			"run-as: root\n    sandbox: off\n    listen: [127.0.0.1:"+fmt.Sprint(k.port)+"]", 1), 0o644)
 		m.Sh(t, fmt.Sprintf("chown %s: %s && runuser -u %[1]s -- mv -f %[2]s %s", who, k.path("hostile.yaml"), k.path("clusterctl.yaml")))
 		for _, args := range [][]string{{}, {"--yes"}} {
-			r := run(t, m, append(append([]string{"apply"}, args...), k.path("clusterctl.yaml"))...)
+			r := m.Clusterctl(t, append(append([]string{"apply"}, args...), k.path("clusterctl.yaml"))...)
 			t.Logf("clusterctl apply %v: %v", args, r)
 			if uid := m.Sh(t, "ps -o uid= -p $(systemctl show -p MainPID --value "+k.name+"@1)"); strings.TrimSpace(uid) == "0" {
 				t.Errorf("apply %v made the worker root: %v", args, r)
@@ -120,7 +120,7 @@ func TestConfigIsNoDoor(t *testing.T) {
 
 // TestSharedMemoryIsPrivate: what a worker leaves in /dev/shm and /tmp is not on the machine, nor another app's.
 func TestSharedMemoryIsPrivate(t *testing.T) {
-	onEach(t, func(t *testing.T, m *lab.Machine, k kind) {
+	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		pid := m.MainPID(t, k.name+"@1.service")
 		for _, dir := range []string{"/dev/shm", "/tmp", "/var/tmp"} {
 			m.Sh(t, fmt.Sprintf("echo host >%s/hostile-%s", dir, k.name))

@@ -16,12 +16,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// Where things are in a machine.
-const (
-	ctl     = kit.Ctl
-	shim    = kit.Shim
-	program = "hostile-worker" // in the directory of each app
-)
+const program = "hostile-worker" // in the directory of each app
 
 // kind is a kind of app, by what decides its sandbox.
 type kind struct {
@@ -55,33 +50,26 @@ func (k kind) user() string {
 	return k.owner
 }
 
-// releases are the two that most servers run.
+// releases returns the two releases that most servers run.
 func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
 // onEach runs a test for each kind of app on each release, installed. Most of it waits, so all run at the same time.
-func onEach(t *testing.T, f func(t *testing.T, m *lab.Machine, k kind)) {
+func onEach(t *testing.T, f func(t *testing.T, m *kit.Machine, k kind)) {
 	t.Helper()
-	for _, r := range releases() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			for _, k := range kinds() {
-				t.Run(k.name, func(t *testing.T) {
-					t.Parallel()
-					k.install(t, m)
-					f(t, m, k)
-				})
-			}
-		})
-	}
+	suite().Parallel(t, releases(), func(t *testing.T, m *kit.Machine) {
+		for _, k := range kinds() {
+			t.Run(k.name, func(t *testing.T) {
+				t.Parallel()
+				k.install(t, m)
+				f(t, m, k)
+			})
+		}
+	})
 }
 
-// machine gives the shared machine of a release, with clusterctl, people and their secrets in it.
-func machine(t testing.TB, r lab.Release) *lab.Machine {
-	t.Helper()
-	m := lab.Shared(t, r)
-	m.Equip(func() {
-		kit.CopyIn(t, m)
+// suite has machines with people and their secrets in them.
+func suite() kit.Suite {
+	return kit.Suite{Dir: "/", Equip: func(t testing.TB, m *kit.Machine) {
 		m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
 useradd --create-home --shell /bin/bash alice
 useradd --create-home --shell /bin/bash bob
@@ -91,26 +79,26 @@ echo key >/home/alice/.ssh/id_ed25519; chown -R alice:alice /home/alice; chmod 6
 echo readable >/home/bob/notes; chmod 644 /home/bob/notes
 echo aws_secret_access_key=hostile-secret >/root/.aws/credentials; chmod 600 /root/.aws/credentials
 echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/secrets.env`)
-	})
-	return m
+	}}
 }
 
-// install installs the app of this kind, with an .env of its own, and removes it with the test.
-func (k kind) install(t testing.TB, m *lab.Machine) {
+// install installs the app of this kind, with an .env file, and removes it at the end of the test.
+func (k kind) install(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./internal/e2e/hostile/worker"), k.path(program))
 	m.WriteFile(t, k.path(".env"), "MODE=from-the-file\n", 0o600)
 	m.WriteFile(t, k.path("clusterctl.yaml"), k.config(), 0o644)
 	m.Sh(t, fmt.Sprintf("chown -R %s: %s && chmod 755 %[2]s", k.owner, k.directory))
 	t.Cleanup(func() {
-		if r := run(t, m, "uninstall", "--yes", k.name); r.Code != 0 {
+		if r := m.Clusterctl(t, "uninstall", "--yes", k.name); r.Code != 0 {
 			t.Errorf("uninstalling %s: %v", k.name, r)
 		}
 		m.Sh(t, "rm -rf "+k.directory)
 	})
 	flags := []string{"install", k.name, "-i", "1", "--listen", fmt.Sprintf("127.0.0.1:%d", k.port), "--cwd", k.directory,
-		"--env", fmt.Sprint("PORT=", k.port), "--env-file", k.path(".env"), "--drain-timeout", "1s", "--stop-timeout", "5s", "--settle", "100ms"}
-	must(t, m, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
+		"--env", fmt.Sprint("PORT=", k.port), "--env-file", k.path(".env"), "--drain-timeout", "1s", "--stop-timeout", "5s",
+		"--settle", "100ms"}
+	m.Must(t, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
 }
 
 func (k kind) config() string {
@@ -118,7 +106,7 @@ func (k kind) config() string {
 }
 
 // ask sends the worker a request and returns the answer.
-func (k kind) ask(t testing.TB, m *lab.Machine, path string, query url.Values) string {
+func (k kind) ask(t testing.TB, m *kit.Machine, path string, query url.Values) string {
 	t.Helper()
 	at := k.url(path)
 	if len(query) > 0 {
@@ -130,7 +118,7 @@ func (k kind) ask(t testing.TB, m *lab.Machine, path string, query url.Values) s
 // got is what one attempt of the worker's brought; empty when it failed.
 type got struct{ Name, Got string }
 
-func (k kind) attack(t testing.TB, m *lab.Machine, query url.Values) []got {
+func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []got {
 	t.Helper()
 	var results []got
 	if err := json.Unmarshal([]byte(k.ask(t, m, "attack", query)), &results); err != nil {
@@ -140,18 +128,6 @@ func (k kind) attack(t testing.TB, m *lab.Machine, query url.Values) []got {
 		t.Fatalf("the worker tried only %v", results)
 	}
 	return results
-}
-
-// run runs clusterctl in the root directory of the machine.
-func run(t testing.TB, m *lab.Machine, args ...string) lab.Result {
-	t.Helper()
-	return kit.Run(t, m, "/", args...)
-}
-
-// must runs clusterctl as run does, and ends the test when it fails.
-func must(t testing.TB, m *lab.Machine, args ...string) lab.Result {
-	t.Helper()
-	return kit.Must(t, m, "/", args...)
 }
 
 // wantWithout fails the test when text contains part.

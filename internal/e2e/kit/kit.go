@@ -1,9 +1,12 @@
-// Package kit has what all packages of end-to-end tests do with clusterctl in a machine.
+// Package kit has what the packages of end-to-end tests share: machines with clusterctl in them, installed apps, the states
+// of units as systemd reports them, load, and comparisons.
 package kit
 
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,20 +20,102 @@ const (
 	Shim = "/usr/lib/clusterctl/clusterctl-shim"
 )
 
-// Timeout bounds one command of clusterctl in a machine.
-const Timeout = 5 * time.Minute
+// Bounds of one command of clusterctl in a machine, and of the wait for something that systemd reports.
+const (
+	CommandTimeout = 5 * time.Minute
+	EventTimeout   = 5 * time.Minute
+)
 
-// CopyIn builds both programs and copies them into the machine.
-func CopyIn(t testing.TB, m *lab.Machine) {
-	t.Helper()
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), Ctl)
-	m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), Shim)
+// Suite describes the machines of one package of tests.
+type Suite struct {
+	// Dir is the directory of a machine in which clusterctl runs.
+	Dir string
+	// Equip copies into a new machine what the tests need besides clusterctl.
+	Equip func(t testing.TB, m *Machine)
 }
 
-// Run runs clusterctl as root in a directory of the machine, and ends the test when that takes longer than Timeout.
-func Run(t testing.TB, m *lab.Machine, dir string, args ...string) lab.Result {
+// Machine is a machine that has clusterctl.
+type Machine struct {
+	*lab.Machine
+	dir string
+}
+
+// Shared returns the machine of a release that all tests of the process share. It is equipped once.
+func (s Suite) Shared(t testing.TB, r lab.Release) *Machine {
 	t.Helper()
-	ctx, cancel := patience.WithTimeout(context.Background(), Timeout)
+	return s.equipped(t, lab.Shared(t, r))
+}
+
+// Boot boots a machine for one test, and equips it.
+func (s Suite) Boot(t testing.TB, r lab.Release, opts ...lab.Option) *Machine {
+	t.Helper()
+	return s.equipped(t, lab.Boot(t, r, opts...))
+}
+
+// BareMachines runs a test on new machines that have neither clusterctl nor workers, all releases at the same time.
+func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
+	t.Helper()
+	for _, r := range releases {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			f(t, &Machine{lab.Boot(t, r), "/"})
+		})
+	}
+}
+
+func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
+	t.Helper()
+	m := &Machine{booted, s.Dir}
+	m.Equip(func() {
+		m.CopyIn(t, lab.Build(t, "./cmd/clusterctl"), Ctl)
+		m.CopyIn(t, lab.Build(t, "./cmd/clusterctl-shim"), Shim)
+		s.Equip(t, m)
+	})
+	return m
+}
+
+// Sequential runs a test on the shared machines of releases, one after the other: for load at full speed, which would
+// disturb others.
+func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
+	t.Helper()
+	for _, r := range releases {
+		t.Run(string(r), func(t *testing.T) { f(t, s.Shared(t, r)) })
+	}
+}
+
+// Parallel runs a test on the shared machines of releases at the same time. Tests still come one after the other on each
+// machine, unless the caller has called t.Parallel.
+func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
+	t.Helper()
+	for _, r := range releases {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			f(t, s.Shared(t, r))
+		})
+	}
+}
+
+// OwnMachines runs a test on new machines, all releases at the same time.
+func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
+	t.Helper()
+	for _, r := range releases {
+		t.Run(string(r), func(t *testing.T) {
+			t.Parallel()
+			f(t, s.Boot(t, r))
+		})
+	}
+}
+
+// Clusterctl runs clusterctl as root in the directory of the suite, and ends the test when that takes too long.
+func (m *Machine) Clusterctl(t testing.TB, args ...string) lab.Result {
+	t.Helper()
+	return m.ClusterctlIn(t, m.dir, args...)
+}
+
+// ClusterctlIn runs clusterctl as root in a directory of the machine, and ends the test when that takes too long.
+func (m *Machine) ClusterctlIn(t testing.TB, dir string, args ...string) lab.Result {
+	t.Helper()
+	ctx, cancel := patience.WithTimeout(context.Background(), CommandTimeout)
 	defer cancel()
 	r := m.Run(ctx, slices.Concat([]string{"env", "-C", dir, Ctl}, args)...)
 	if r.Code == -1 {
@@ -39,12 +124,76 @@ func Run(t testing.TB, m *lab.Machine, dir string, args ...string) lab.Result {
 	return r
 }
 
-// Must runs clusterctl as Run does, and ends the test when it fails.
-func Must(t testing.TB, m *lab.Machine, dir string, args ...string) lab.Result {
+// Must runs clusterctl as Clusterctl does, and ends the test when it fails.
+func (m *Machine) Must(t testing.TB, args ...string) lab.Result {
 	t.Helper()
-	r := Run(t, m, dir, args...)
+	r := m.Clusterctl(t, args...)
 	if r.Code != 0 {
 		t.Fatalf("clusterctl %q: %v", args, r)
 	}
 	return r
+}
+
+// AsNobody returns a command line that runs a command as a user without rights.
+func AsNobody(argv ...string) []string {
+	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}, argv...)
+}
+
+// MustAsNobody runs clusterctl as a user without rights, and ends the test when it fails.
+func (m *Machine) MustAsNobody(t testing.TB, args ...string) lab.Result {
+	t.Helper()
+	r := m.Run(t.Context(), AsNobody(slices.Insert(args, 0, Ctl)...)...)
+	if r.Code != 0 {
+		t.Fatalf("clusterctl %q without rights: %v", args, r)
+	}
+	return r
+}
+
+// Property returns one property of a unit.
+func (m *Machine) Property(t testing.TB, unit, name string) string {
+	t.Helper()
+	return m.Sh(t, "systemctl show --value -p "+name+" '"+unit+"'")
+}
+
+// Get returns the body of a page, and ends the test when there is none.
+func (m *Machine) Get(t testing.TB, url string) string {
+	t.Helper()
+	return m.Sh(t, "curl -fsS --max-time 60 '"+url+"'")
+}
+
+// Exposure returns the verdict of systemd-analyze security on a unit: 0 is the best, 10 is the worst.
+func (m *Machine) Exposure(t testing.TB, unit string) float64 {
+	t.Helper()
+	out := m.Sh(t, "systemd-analyze security --no-pager "+unit)
+	_, verdict, _ := strings.Cut(out, "Overall exposure level for "+unit+": ")
+	number, _, _ := strings.Cut(verdict, " ")
+	x, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		t.Fatalf("systemd-analyze security prints no exposure level: %v\n%s", err, out)
+	}
+	return x
+}
+
+// Step runs one step of a test as a subtest, and ends the test when the step fails: the next steps depend on it.
+func Step(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	if !t.Run(name, f) {
+		t.FailNow()
+	}
+}
+
+// Poll waits until a condition holds that no event reports, and fails the test when that takes too long.
+func Poll(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("waiting until %s took too long", what)
+			return
+		}
+	}
+}
+
+// Lines splits output into its lines that are not empty.
+func Lines(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
 }

@@ -13,71 +13,27 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// app is an installed app.
-type app struct {
-	m    *lab.Machine
-	name string
-	n    int
-	port int
-	// said is what the install told.
-	said lab.Result
-}
-
-// patient makes the probe wait for a program for as long as a busy machine may need. As a rule it ends as soon as the
+// slowProbe makes the probe wait for a program for as long as a busy machine may need. As a rule it ends as soon as the
 // program listens and is quiet.
-var patient = []string{"--probe-timeout", "2m"}
+var slowProbe = []string{"--probe-timeout", "2m"}
 
-// install installs n instances of what args say, "clusterctl install -i N ARGS…", and removes the app with the test.
-func install(t testing.TB, m *lab.Machine, name string, n, port int, args ...string) *app {
+// install installs an app of what args say, and removes it at the end of the test.
+func install(t testing.TB, m *kit.Machine, name string, instances, port int, args ...string) kit.App {
 	t.Helper()
-	a := &app{m: m, name: name, n: n, port: port}
-	t.Cleanup(func() { a.uninstall(t) })
-	a.said = must(t, m, slices.Concat([]string{"install", "-i", itoa(n), "--settle", "100ms", "--name", name}, patient, args)...)
-	return a
+	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
 }
 
-// uninstall removes the app, if it is there.
-func (a *app) uninstall(t testing.TB) {
-	t.Helper()
-	if a.m.Try("test -e /etc/clusterctl/"+a.name+".yaml").Code != 0 {
-		return
-	}
-	if r := run(t, a.m, "uninstall", "--yes", a.name); r.Code != 0 {
-		t.Errorf("uninstalling %s: %v", a.name, r)
-	}
-}
-
-func (a *app) unit(i int) string { return fmt.Sprintf("%s@%d.service", a.name, i) }
-
-func (a *app) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", a.port, path) }
-
-// property reads one property of a unit.
-func (a *app) property(t testing.TB, unit, name string) string {
-	t.Helper()
-	return a.m.Sh(t, "systemctl show --value -p "+name+" '"+unit+"'")
-}
-
-// pids are the main processes of the instances.
-func (a *app) pids(t testing.TB) []int {
-	t.Helper()
-	var pids []int
-	for i := range a.n {
-		pids = append(pids, a.m.MainPID(t, a.unit(i+1)))
-	}
-	return pids
-}
-
-// bodies is the header that no program sends, so that package load names the worker by the answer's body.
+// bodies is a header that no program sends, so that package load names the worker by the body of the answer.
 const bodies = "X-None"
 
 // hello is the answer of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
-// answers reads who answered from a report in which bodies are the names. An answer that is not right fails the test.
+// answers returns how often each process answered, from a report whose names are bodies. A wrong answer fails the test.
 func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	t.Helper()
 	by := map[int]int{}
@@ -93,14 +49,14 @@ func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	return by
 }
 
-// instanceOf tells which instance of the app a process belongs to: by its cgroup, so that the worker of a worker counts
-// too. It is 0 for a process that is gone or somebody else's.
-func (a *app) instanceOf(pid int) int {
-	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/cgroup", a.m.Root(), pid))
+// instanceOf returns the instance of the app that a process belongs to, by its cgroup, so that the worker of a worker
+// counts, too. It returns 0 for a process that has ended or is not one of the app.
+func instanceOf(a kit.App, pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/cgroup", a.Machine.Root(), pid))
 	if err != nil {
 		return 0
 	}
-	_, rest, ok := strings.Cut(string(b), "/"+a.name+"@")
+	_, rest, ok := strings.Cut(string(b), "/"+a.Name+"@")
 	if !ok {
 		return 0
 	}
@@ -109,13 +65,14 @@ func (a *app) instanceOf(pid int) int {
 	return i
 }
 
-// processes are the PIDs in an instance's cgroup.
-func (a *app) processes(t testing.TB, i int) []int {
+// processes returns the PIDs in an instance's cgroup.
+func processes(t testing.TB, a kit.App, i int) []int {
 	t.Helper()
-	group := a.property(t, a.unit(i), "ControlGroup")
-	out := a.m.Try("cat /sys/fs/cgroup/systemd'" + group + "'/cgroup.procs 2>/dev/null || cat /sys/fs/cgroup'" + group + "'/cgroup.procs").Stdout
+	group := a.Machine.Property(t, a.Unit(i), "ControlGroup")
+	out := a.Machine.Try("cat /sys/fs/cgroup/systemd'" + group + "'/cgroup.procs 2>/dev/null || cat /sys/fs/cgroup'" +
+		group + "'/cgroup.procs").Stdout
 	var pids []int
-	for _, l := range lines(out) {
+	for _, l := range kit.Lines(out) {
 		pid, _ := strconv.Atoi(l)
 		pids = append(pids, pid)
 	}
@@ -123,21 +80,21 @@ func (a *app) processes(t testing.TB, i int) []int {
 }
 
 // notifier is the PID of the shim beside an instance's program.
-func (a *app) notifier(t testing.TB, i int) int {
+func notifier(t testing.TB, a kit.App, i int) int {
 	t.Helper()
-	for _, pid := range a.processes(t, i) {
-		exe, err := os.Readlink(fmt.Sprintf("%s/proc/%d/exe", a.m.Root(), pid))
-		if err == nil && filepath.Base(exe) == filepath.Base(shim) {
+	for _, pid := range processes(t, a, i) {
+		exe, err := os.Readlink(fmt.Sprintf("%s/proc/%d/exe", a.Machine.Root(), pid))
+		if err == nil && filepath.Base(exe) == filepath.Base(kit.Shim) {
 			return pid
 		}
 	}
-	t.Fatalf("no notifier in %s", a.unit(i))
+	t.Fatalf("no notifier in %s", a.Unit(i))
 	return 0
 }
 
-// together runs subtests beside one another, a few at a time. T.Parallel would run as many as there are CPUs, and these
+// runConcurrently runs subtests beside one another, a few at a time. T.Parallel would run as many as there are CPUs, and these
 // wait more than they work.
-func together[P interface{ String() string }](t *testing.T, atATime int, programs []P, f func(*testing.T, P)) {
+func runConcurrently[P interface{ String() string }](t *testing.T, atATime int, programs []P, f func(*testing.T, P)) {
 	t.Helper()
 	turn := make(chan struct{}, atATime)
 	var wg sync.WaitGroup
@@ -151,40 +108,27 @@ func together[P interface{ String() string }](t *testing.T, atATime int, program
 	wg.Wait()
 }
 
-// mostBatches bounds how long everyOne waits for the last instance; the first or second batch is enough as a rule.
+// mostBatches bounds how often wantAllAnswer sends requests; the first or second batch is usually enough.
 const mostBatches = 40
 
-// everyOne sends requests until each instance has answered. Every answer has to be right and no request may fail.
-func (a *app) everyOne(t testing.TB, path string, want *regexp.Regexp) {
+// wantAllAnswer sends requests until each instance has answered. Every answer must be right, and no request may fail.
+func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}
 	for range mostBatches {
-		r := load.Start(t, a.m, load.Options{URL: a.url(path), Conns: 4 * a.n, Requests: 30 * a.n, WorkerHeader: bodies}).Wait()
+		r := load.Start(t, a.Machine, load.Options{URL: a.URL(path), Conns: 4 * a.Instances, Requests: 30 * a.Instances,
+			WorkerHeader: bodies}).Wait()
 		if r.Failed() > 0 {
 			t.Errorf("not all requests are answered: %v", r)
 			return
 		}
 		for pid, n := range answers(t, r, want) {
-			seen[a.instanceOf(pid)] += n
+			seen[instanceOf(a, pid)] += n
 		}
 		delete(seen, 0)
-		if len(seen) == a.n || t.Failed() {
+		if len(seen) == a.Instances || t.Failed() {
 			return
 		}
 	}
-	t.Errorf("not all of the %d instances answer: %v", a.n, seen)
-}
-
-// wantUp fails the test unless every unit of the app is active.
-func (a *app) wantUp(t testing.TB) {
-	t.Helper()
-	units := []string{a.name + ".service", a.name + ".socket"}
-	for i := range a.n {
-		units = append(units, a.unit(i+1))
-	}
-	for _, u := range units {
-		if s := a.property(t, u, "ActiveState"); s != "active" {
-			t.Errorf("%s is %s, want active\n%v", u, s, a.m.Try("systemctl --no-pager status '"+u+"'"))
-		}
-	}
+	t.Errorf("not all of the %d instances answer: %v", a.Instances, seen)
 }

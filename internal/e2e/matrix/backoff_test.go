@@ -12,52 +12,53 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// crasher installs two instances of a server that can be told to end at its start. A run is a short one however busy the
-// machine is, unless flags say otherwise.
-func crasher(t testing.TB, m *lab.Machine, name string, n int, flags ...string) *app {
+// installCrasher installs two instances of a server that can be told to end at its start. A run is a short one however busy
+// the machine is, unless flags say otherwise.
+func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })
 	m.Sh(t, "mkdir -p "+srv+"/crash")
 	args := slices.Concat([]string{"--env", "NAME=" + name, "--drain-timeout", "2s", "--min-uptime", "1h"}, flags, []string{"crash.py"})
-	return install(t, m, name, 2, n, port(n, args...)...)
+	return install(t, m, name, 2, n, portFlags(n, args...)...)
 }
 
-// crashes makes an instance end at each start from now on, and ends it now.
-func (a *app) crashes(t testing.TB, i int) {
+// startCrashing ends an instance, and makes it end at each start.
+func startCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
-	a.m.Sh(t, fmt.Sprintf("touch %s/crash/%s-%d && systemctl kill -s KILL %s", srv, a.name, i, a.unit(i)))
+	a.Machine.Sh(t, fmt.Sprintf("touch %s/crash/%s-%d && systemctl kill -s KILL %s", srv, a.Name, i, a.Unit(i)))
 }
 
-// recovers makes it serve again.
-func (a *app) recovers(t testing.TB, i int) {
+// stopCrashing makes an instance serve at its next start.
+func stopCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
-	a.m.Sh(t, fmt.Sprintf("rm %s/crash/%s-%d", srv, a.name, i))
+	a.Machine.Sh(t, fmt.Sprintf("rm %s/crash/%s-%d", srv, a.Name, i))
 }
 
 var waiting = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the last with exited/7$`)
 
-// TestBackoff: the first restart is at once, then each wait is half as long again; meanwhile the other instance serves
-// everybody, and when the fault is mended the instance comes back by itself.
+// TestBackoff: the first restart is immediate, then each wait is 1.5 times as long. The other instance serves all requests,
+// and when the fault is fixed, the instance comes back without help.
 func TestBackoff(t *testing.T) {
-	m := workers(t)
-	a := crasher(t, m, "b-grow", 8701)
-	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
-	changes := watch(t, m, a.unit(2))
-	a.crashes(t, 2)
-	seen := await(t, "six runs were short", changes, func(s status) bool {
-		return strings.HasPrefix(s.text, "waiting") && strings.Contains(s.text, "after 6 ")
+	m := suite().Shared(t, lab.Workers)
+	a := installCrasher(t, m, "b-grow", 8701)
+	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
+	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
+	startCrashing(t, a, 2)
+	seen := kit.ReadUntil(t, "six runs were short", changes, func(s kit.Status) bool {
+		return strings.HasPrefix(s.Text, "waiting") && strings.Contains(s.Text, "after 6 ")
 	})
-	a.recovers(t, 2)
-	await(t, "the instance is back", changes, func(s status) bool { return s.active == "active" })
+	stopCrashing(t, a, 2)
+	kit.ReadUntil(t, "the instance is back", changes, func(s kit.Status) bool { return s.Active == "active" })
 
 	var texts []string
 	for _, s := range seen {
-		if strings.HasPrefix(s.text, "waiting") && !slices.Contains(texts, s.text) {
-			texts = append(texts, s.text)
+		if strings.HasPrefix(s.Text, "waiting") && !slices.Contains(texts, s.Text) {
+			texts = append(texts, s.Text)
 		}
 	}
 	// No wait after the first two ends, the kill and one short run: series 1 and 2 begin at once and after 100 ms.
@@ -69,7 +70,7 @@ func TestBackoff(t *testing.T) {
 		}
 		d, err := time.ParseDuration(w[1])
 		if n, _ := strconv.Atoi(w[2]); err != nil || n != i+2 {
-			t.Errorf("wait %d is told as %q", i+1, text)
+			t.Errorf("the status of wait %d is %q", i+1, text)
 		}
 		if want = max(want*3/2, 100*time.Millisecond); d < want-time.Millisecond || d > want+time.Millisecond {
 			t.Errorf("wait %d is %v, want %v", i+1, d, want)
@@ -83,9 +84,9 @@ func TestBackoff(t *testing.T) {
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance crashed: %v\n%v", err, r)
 	}
-	// More than these when the fault was mended later than within the wait of half a second.
-	m.AwaitJournal(t, "starts with failures=6", "-u", a.unit(2))
-	got := a.failures(t, 2)
+	// There are more runs when the fault was fixed later than in the wait of half a second.
+	m.AwaitJournal(t, "starts with failures=6", "-u", a.Unit(2))
+	got := failures(t, a, 2)
 	for i, f := range got {
 		if f != fmt.Sprintf("failures=%d", i) {
 			t.Errorf("run %d began with %s", i, f)
@@ -94,14 +95,14 @@ func TestBackoff(t *testing.T) {
 	if len(got) < 7 {
 		t.Errorf("the runs began with %q, want 7 of them at least", got)
 	}
-	a.everyOne(t, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// failures are what the state file said at each start of an instance, the oldest first.
-func (a *app) failures(t testing.TB, i int) []string {
+// failures returns the failures in the state file at each start of an instance, the oldest first.
+func failures(t testing.TB, a kit.App, i int) []string {
 	t.Helper()
 	var all []string
-	for _, l := range lines(a.m.Journal(t, "-u", a.unit(i), "-o", "cat")) {
+	for _, l := range kit.Lines(a.Machine.Journal(t, "-u", a.Unit(i), "-o", "cat")) {
 		if f, ok := strings.CutPrefix(l, "starts with "); ok {
 			all = append(all, f)
 		}
@@ -109,56 +110,53 @@ func (a *app) failures(t testing.TB, i int) []string {
 	return all
 }
 
-// TestBackoffEverywhere: on each systemd the count is kept as root, with and without the launcher; an end that was asked for clears it; and a file of variables cannot send root elsewhere.
-func TestBackoffEverywhere(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			m.Sh(t, "mkdir -p /run/elsewhere")
-			m.WriteFile(t, srv+"/elsewhere.env", "RUNTIME_DIRECTORY=/run/elsewhere\n", 0o644)
-			for i, kind := range []string{"adopt", "native"} {
-				// The runs have to be short ones on a busy machine too.
-				flags := []string{"--env", "NAME=b-all-" + kind, "--drain-timeout", "2s", "--min-uptime", "1h"}
-				if kind == "native" {
-					flags = append(flags, "--no-listen", "--ready", "exec", "--env-file", srv+"/elsewhere.env")
-				}
-				a := install(t, m, "b-all-"+kind, 1, 8711+i, append(flags, port(8711+i, "crash.py")...)...)
-				var got []string
-				count := func() {
-					got = append(got, strings.TrimSpace(m.Sh(t, "grep -s ^failures= /run/clusterctl/"+a.name+"/1.backoff || echo failures=0")))
-				}
-				count()
-				for range 3 {
-					// The program alone: from 257 on, "systemctl kill" of the whole unit also kills the commands that follow.
-					a.killed(t, 1, func() { m.Sh(t, fmt.Sprintf("kill -KILL %d", m.MainPID(t, a.unit(1)))) })
-					count()
-				}
-				m.Sh(t, "systemctl restart "+a.unit(1))
-				count()
-				if !slices.Equal(got, []string{"failures=0", "failures=1", "failures=2", "failures=3", "failures=0"}) {
-					t.Errorf("%s: the runs began with %q", kind, got)
-				}
-				if kind == "native" {
-					m.AwaitJournal(t, "runtime directory /run/elsewhere", "-u", a.unit(1)) // the program has been sent there
-				}
-				if left := m.Sh(t, "ls -A /run/elsewhere"); left != "" {
-					t.Errorf("%s: root has written to %s", kind, left)
-				}
+// TestBackoffOnEachSystemd: on each systemd the count is kept as root, with and without the launcher; an end that was asked
+// for clears it; and a file of variables cannot send root elsewhere.
+func TestBackoffOnEachSystemd(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.Sh(t, "mkdir -p /run/elsewhere")
+		m.WriteFile(t, srv+"/elsewhere.env", "RUNTIME_DIRECTORY=/run/elsewhere\n", 0o644)
+		for i, kind := range []string{"adopt", "native"} {
+			// The runs have to be short ones on a busy machine too.
+			flags := []string{"--env", "NAME=b-all-" + kind, "--drain-timeout", "2s", "--min-uptime", "1h"}
+			if kind == "native" {
+				flags = append(flags, "--no-listen", "--ready", "exec", "--env-file", srv+"/elsewhere.env")
 			}
-		})
-	}
+			a := install(t, m, "b-all-"+kind, 1, 8711+i, append(flags, portFlags(8711+i, "crash.py")...)...)
+			var got []string
+			count := func() {
+				got = append(got, strings.TrimSpace(m.Sh(t, "grep -s ^failures= /run/clusterctl/"+a.Name+"/1.backoff || echo failures=0")))
+			}
+			count()
+			for range 3 {
+				// The program alone: from 257 on, "systemctl kill" of the whole unit also kills the commands that follow.
+				awaitReplacement(t, a, 1, func() { m.Sh(t, fmt.Sprintf("kill -KILL %d", m.MainPID(t, a.Unit(1)))) })
+				count()
+			}
+			m.Sh(t, "systemctl restart "+a.Unit(1))
+			count()
+			if !slices.Equal(got, []string{"failures=0", "failures=1", "failures=2", "failures=3", "failures=0"}) {
+				t.Errorf("%s: the runs began with %q", kind, got)
+			}
+			if kind == "native" {
+				m.AwaitJournal(t, "runtime directory /run/elsewhere", "-u", a.Unit(1)) // the program has been sent there
+			}
+			if left := m.Sh(t, "ls -A /run/elsewhere"); left != "" {
+				t.Errorf("%s: root has written to %s", kind, left)
+			}
+		}
+	})
 }
 
 // TestMinUptime: a run as long as --min-uptime is not a short one, so the next start never waits.
 func TestMinUptime(t *testing.T) {
-	m := workers(t)
-	a := crasher(t, m, "b-uptime", 8702, "--min-uptime", "1ms")
+	m := suite().Shared(t, lab.Workers)
+	a := installCrasher(t, m, "b-uptime", 8702, "--min-uptime", "1ms")
 	for range 5 {
-		a.killed(t, 2, func() { m.Sh(t, "systemctl kill -s KILL "+a.unit(2)) })
+		awaitReplacement(t, a, 2, func() { m.Sh(t, "systemctl kill -s KILL "+a.Unit(2)) })
 	}
-	m.AwaitJournal(t, "starts with", "-u", a.unit(2), fmt.Sprintf("_PID=%d", m.MainPID(t, a.unit(2))))
-	got := a.failures(t, 2)
+	m.AwaitJournal(t, "starts with", "-u", a.Unit(2), fmt.Sprintf("_PID=%d", m.MainPID(t, a.Unit(2))))
+	got := failures(t, a, 2)
 	if len(got) != 6 || slices.ContainsFunc(got[1:], func(s string) bool { return s != "failures=1" }) {
 		t.Errorf("after five kills of long runs, the runs began with %q", got)
 	}
@@ -167,45 +165,47 @@ func TestMinUptime(t *testing.T) {
 // TestGivingUp: an instance that gives up says so, and takes nothing from the others; when the last has given up, the
 // app is stopped, so that its clients are refused and do not hang.
 func TestGivingUp(t *testing.T) {
-	m := workers(t)
-	before := take(t, m)
-	a := crasher(t, m, "b-giveup", 8703, "--max-restarts", "3")
-	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
-	changes := watch(t, m, a.unit(2))
-	a.crashes(t, 2)
+	m := suite().Shared(t, lab.Workers)
+	before := takeInventory(t, m)
+	a := installCrasher(t, m, "b-giveup", 8703, "--max-restarts", "3")
+	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
+	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
+	startCrashing(t, a, 2)
 	// "failed" alone is what a unit is for a moment before each restart, too.
-	await(t, "the instance has given up", changes, func(s status) bool { return s.active == "failed" && s.exit == contract.StatusGaveUp })
+	kit.ReadUntil(t, "the instance has given up", changes,
+		func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp })
 	r := run.Stop()
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance gave up: %v\n%v", err, r)
 	}
-	m.AwaitJournal(t, "hint:", "-u", a.unit(2)) // the last line of what it says
-	if log := m.Journal(t, "-u", a.unit(2), "-o", "cat"); !strings.Contains(log, "gave up after 3 restarts") || !strings.Contains(log, "exited/7") || !strings.Contains(log, "hint:") {
+	m.AwaitJournal(t, "hint:", "-u", a.Unit(2)) // the last line of what it says
+	if log := m.Journal(t, "-u", a.Unit(2), "-o", "cat"); !strings.Contains(log, "gave up after 3 restarts") ||
+		!strings.Contains(log, "exited/7") || !strings.Contains(log, "hint:") {
 		t.Errorf("the journal does not say why it gave up:\n%s", log)
 	}
-	for _, u := range []string{a.name + ".socket", a.name + ".service", a.unit(1)} {
-		if s := a.property(t, u, "ActiveState"); s != "active" {
+	for _, u := range []string{a.Name + ".socket", a.Name + ".service", a.Unit(1)} {
+		if s := a.Machine.Property(t, u, "ActiveState"); s != "active" {
 			t.Errorf("one instance has given up, and %s is %s", u, s)
 		}
 	}
-	wantSaid(t, must(t, m, "ls"), "1/2", "degraded")
-	wantSaid(t, must(t, m, "show", a.name), "degraded", "gave up")
+	kit.WantOutput(t, m.Must(t, "ls"), "1/2", "degraded")
+	kit.WantOutput(t, m.Must(t, "show", a.Name), "degraded", "gave up")
 
 	// The app as a whole is stopped by a job; its end is the socket's.
-	socket := watch(t, m, a.name+".socket")
-	a.crashes(t, 1)
-	await(t, "the socket is closed", socket, func(s status) bool { return s.active == "inactive" })
-	if r := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 2, Requests: 20}).Wait(); r.Refused != 20 {
+	socket := kit.DialBus(t, m).Watch(t, a.Name+".socket")
+	startCrashing(t, a, 1)
+	kit.ReadUntil(t, "the socket is closed", socket, func(s kit.Status) bool { return s.Active == "inactive" })
+	if r := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Requests: 20}).Wait(); r.Refused != 20 {
 		t.Errorf("all have given up, and clients are not refused: %v", r)
 	}
-	wantSaid(t, must(t, m, "show", a.name), "gave up")
+	kit.WantOutput(t, m.Must(t, "show", a.Name), "gave up")
 
-	a.recovers(t, 1)
-	a.recovers(t, 2)
-	must(t, m, "reset", a.name)
-	must(t, m, "start", a.name)
-	a.everyOne(t, "/hello", hello)
-	a.uninstall(t)
+	stopCrashing(t, a, 1)
+	stopCrashing(t, a, 2)
+	m.Must(t, "reset", a.Name)
+	m.Must(t, "start", a.Name)
+	wantAllAnswer(t, a, "/hello", hello)
+	a.Uninstall(t)
 	m.Sh(t, "rmdir "+srv+"/crash")
 	wantNothingLeft(t, m, before)
 }

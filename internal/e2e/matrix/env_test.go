@@ -7,18 +7,23 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVariables: what each instance is told of itself, and the CPU that it is bound to.
-func TestVariables(t *testing.T) {
-	m := workers(t)
-	a := install(t, m, "e-vars", 3, 8711, port(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100", "--env", "NODE_OPTIONS=--no-warnings", "--pin", "node.js")...)
-	a.everyOne(t, "/hello", hello)
+// TestVariablesOfEachInstance: the variables of each instance, and the CPU that it is bound to.
+func TestVariablesOfEachInstance(t *testing.T) {
+	m := suite().Shared(t, lab.Workers)
+	a := install(t, m, "e-vars", 3, 8711, portFlags(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100",
+		"--env", "NODE_OPTIONS=--no-warnings", "--pin", "node.js")...)
+	wantAllAnswer(t, a, "/hello", hello)
 	var pinned []string
-	for i, pid := range a.pids(t) {
-		env := lines(m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)))
+	for i, pid := range a.PIDs(t) {
+		env := kit.Lines(m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)))
 		for _, want := range []string{
-			fmt.Sprintf("INSTANCE=%d", i+1), fmt.Sprintf("NODE_APP_INSTANCE=%d", i), fmt.Sprintf("METRICS_PORT=%d", 9100+i), "DEBUG_PORT=9229",
+			fmt.Sprintf("INSTANCE=%d", i+1), fmt.Sprintf("NODE_APP_INSTANCE=%d", i), fmt.Sprintf("METRICS_PORT=%d", 9100+i),
+			"DEBUG_PORT=9229",
 			"NODE_OPTIONS=--no-warnings --require " + preload,
 		} {
 			if !slices.Contains(env, want) {

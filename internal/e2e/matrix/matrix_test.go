@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -16,8 +17,7 @@ import (
 type program struct {
 	name string
 	port int
-	// args are those of "clusterctl install" behind the number and the name: the port is not among them, since the
-	// probe finds it.
+	// args are arguments of "clusterctl install" without count, name and port: the probe finds the port.
 	args []string
 	path string         // of the requests; "/hello" if empty
 	want *regexp.Regexp // of the answers; hello if nil
@@ -39,105 +39,91 @@ func (p program) answer() *regexp.Regexp {
 	return p.want
 }
 
-// port is the variable by which most programs learn where to listen.
-func port(n int, args ...string) []string {
+// portFlags sets the variable by which most programs learn where to listen.
+func portFlags(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }
 
-// everywhere are the programs that are run on all four systemds; the others need what the richer image has.
-func everywhere() []program {
+// programsOnEachSystemd returns the programs that run on all four releases; the others need the image of workers.
+func programsOnEachSystemd() []program {
 	return []program{
-		{name: "m-node", port: 8301, args: port(8301, "node.js")},
-		{name: "m-go", port: 8302, args: port(8302, "./httpd")},
-		{name: "m-python", port: 8303, args: port(8303, "server.py")},
+		{name: "m-node", port: 8301, args: portFlags(8301, "node.js")},
+		{name: "m-go", port: 8302, args: portFlags(8302, "./httpd")},
+		{name: "m-python", port: 8303, args: portFlags(8303, "server.py")},
 	}
 }
 
-func onlyWorkers() []program {
+func programsOfWorkersImage() []program {
 	return []program{
-		{name: "m-express", port: 8304, args: port(8304, "express")},
-		{name: "m-bun", port: 8305, args: port(8305, "bun.ts")},
+		{name: "m-express", port: 8304, args: portFlags(8304, "express")},
+		{name: "m-bun", port: 8305, args: portFlags(8305, "bun.ts")},
 		// Deno wants a cache; a dynamic user has no home.
-		{name: "m-deno", port: 8306, args: port(8306, "--env", "DENO_DIR=/tmp/deno", "x", "--", "deno", "run", "-A", "deno.ts")},
+		{name: "m-deno", port: 8306, args: portFlags(8306, "--env", "DENO_DIR=/tmp/deno", "x", "--", "deno", "run", "-A", "deno.ts")},
 		{name: "m-gunicorn", port: 8307, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8307", "wsgi:app"}},
 		{name: "m-uvicorn", port: 8308, args: []string{"x", "--", "uvicorn", "--port", "8308", "asgi:app"}},
-		{name: "m-aiohttp", port: 8309, args: port(8309, "aiohttp_app.py")},
-		{name: "m-ruby", port: 8310, args: port(8310, "server.rb")},
+		{name: "m-aiohttp", port: 8309, args: portFlags(8309, "aiohttp_app.py")},
+		{name: "m-ruby", port: 8310, args: portFlags(8310, "server.rb")},
 		{name: "m-php", port: 8311, args: []string{"x", "--", "php", "-S", "0.0.0.0:8311", "index.php"}},
 		{name: "m-nginx", port: 8312, args: []string{"x", "--", "nginx", "-c", srv + "/nginx.conf"}},
-		{name: "m-c", port: 8313, args: port(8313, "./server-c")},
+		{name: "m-c", port: 8313, args: portFlags(8313, "./server-c")},
 	}
 }
 
 // TestMatrix: each program, unmodified, on two instances and on four.
 func TestMatrix(t *testing.T) {
-	m := workers(t)
-	before := take(t, m)
-	together(t, 5, slices.Concat(everywhere(), onlyWorkers()), func(t *testing.T, p program) {
-		life(t, m, p, 2)
-		life(t, m, p, 4)
+	m := suite().Shared(t, lab.Workers)
+	before := takeInventory(t, m)
+	runConcurrently(t, 5, slices.Concat(programsOnEachSystemd(), programsOfWorkersImage()), func(t *testing.T, p program) {
+		installReloadUninstall(t, m, p, 2)
+		installReloadUninstall(t, m, p, 4)
 	})
 	wantNothingLeft(t, m, before)
 }
 
-// TestAllSystemds is the matrix of three programs on each of the four.
-func TestAllSystemds(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			before := take(t, m)
-			together(t, 3, everywhere(), func(t *testing.T, p program) { life(t, m, p, 2) })
-			wantNothingLeft(t, m, before)
-		})
-	}
+// TestMatrixOnEachSystemd is the matrix of three programs on each of the four.
+func TestMatrixOnEachSystemd(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := takeInventory(t, m)
+		runConcurrently(t, 3, programsOnEachSystemd(), func(t *testing.T, p program) { installReloadUninstall(t, m, p, 2) })
+		wantNothingLeft(t, m, before)
+	})
 }
 
-// life installs a program, lets every instance answer, replaces all of them under load, and removes the app.
-func life(t *testing.T, m *lab.Machine, p program, n int) {
+// installReloadUninstall installs a program, lets every instance answer, replaces all of them under load, and removes the app.
+func installReloadUninstall(t *testing.T, m *kit.Machine, p program, n int) {
 	a := install(t, m, p.name, n, p.port, p.args...)
-	wantSaid(t, a.said, fmt.Sprint(p.port))
-	a.wantUp(t)
-	a.everyOne(t, p.request(), p.answer())
+	kit.WantOutput(t, a.Output, fmt.Sprint(p.port))
+	a.WantActive(t)
+	wantAllAnswer(t, a, p.request(), p.answer())
 
-	old := a.pids(t)
-	run := load.Start(t, m, load.Options{URL: a.url(p.request()), Conns: 4, Rate: rate / 5, WorkerHeader: bodies})
-	m.Sh(t, "systemctl reload "+a.name)
+	old := a.PIDs(t)
+	run := load.Start(t, m, load.Options{URL: a.URL(p.request()), Conns: 4, Rate: rate / 5, WorkerHeader: bodies})
+	m.Sh(t, "systemctl reload "+a.Name)
 	r := run.Stop()
 	answers(t, r, p.answer())
-	if r.Failed() > 0 || r.OK == 0 {
-		t.Errorf("%d instances, reloaded under load: %v", n, r)
-	}
-	for i, pid := range a.pids(t) {
-		if slices.Contains(old, pid) {
-			t.Errorf("instance %d was not replaced", i+1)
-		}
-	}
-	a.wantUp(t)
-	a.everyOne(t, p.request(), p.answer())
-	a.uninstall(t)
+	kit.WantNoneLost(t, fmt.Sprintf("a reload of %d instances", n), r)
+	kit.WantReplaced(t, old, a.PIDs(t))
+	a.WantActive(t)
+	wantAllAnswer(t, a, p.request(), p.answer())
+	a.Uninstall(t)
 }
 
 // TestHTTPServerModule is what everybody types, "python3 -m http.server", on all four. It does not say who it is in its
 // answers; its access log, which goes to the journal under the name of its unit, does.
 func TestHTTPServerModule(t *testing.T) {
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			before := take(t, m)
-			a := install(t, m, "m-module", 2, 8314, "x", "--", "python3", "-m", "http.server", "8314", "--directory", srv+"/files")
-			run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 8, Rate: rate / 5, WorkerHeader: bodies})
-			for i := range a.n {
-				m.AwaitJournal(t, "GET /hello", "-u", a.unit(i+1))
-			}
-			m.Sh(t, "systemctl reload "+a.name)
-			r := run.Stop()
-			if r.Failed() > 0 || r.Workers["hello from a file"] != r.OK {
-				t.Errorf("reloaded under load: %v", r)
-			}
-			a.uninstall(t)
-			wantNothingLeft(t, m, before)
-		})
-	}
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		before := takeInventory(t, m)
+		a := install(t, m, "m-module", 2, 8314, "x", "--", "python3", "-m", "http.server", "8314", "--directory", srv+"/files")
+		run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 8, Rate: rate / 5, WorkerHeader: bodies})
+		for i := range a.Instances {
+			m.AwaitJournal(t, "GET /hello", "-u", a.Unit(i+1))
+		}
+		m.Sh(t, "systemctl reload "+a.Name)
+		r := run.Stop()
+		if r.Failed() > 0 || r.Workers["hello from a file"] != r.OK {
+			t.Errorf("reloaded under load: %v", r)
+		}
+		a.Uninstall(t)
+		wantNothingLeft(t, m, before)
+	})
 }

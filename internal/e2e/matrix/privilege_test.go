@@ -5,51 +5,55 @@ package matrix
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestForeignChild: a master that is root, and gives a child to another user to protect itself from it, keeps that
-// protection. The child's bind fails as it does without the shim, and no request reaches it.
-func TestForeignChild(t *testing.T) {
+// TestChildOfAnotherUserKeepsItsCapabilities: a master that is root, and gives a child to another user to protect itself
+// from it, keeps that protection. The child's bind fails as it does without the shim, and no request reaches it.
+func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
-	a := install(t, m, "p-master", 1, 8741, port(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
-	r := load.Start(t, m, load.Options{URL: a.url("/"), Conns: 4, Requests: 50, WorkerHeader: bodies}).Wait()
+	m := suite().Shared(t, lab.Workers)
+	a := install(t, m, "p-master", 1, 8741, portFlags(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
+	r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Requests: 50, WorkerHeader: bodies}).Wait()
 	if r.Failed() > 0 || len(r.Workers) != 1 || r.Workers["EADDRINUSE"] != r.OK {
 		t.Errorf("%v, answers %v, want the master's, and EADDRINUSE for the child", r, r.Workers)
 	}
-	m.AwaitJournal(t, "of user 65534 binds 0.0.0.0:8741, which belongs to user 0", "-u", a.unit(1))
+	m.AwaitJournal(t, "of user 65534 binds 0.0.0.0:8741, which belongs to user 0", "-u", a.Unit(1))
 }
 
-// ptrace has the state of CAP_SYS_PTRACE in /proc/PID/status.
+// ptrace is the state of CAP_SYS_PTRACE in /proc/PID/status.
 const ptrace = "0000000000080000"
 
-// TestOwnPtrace: with --own-ptrace the shim has the capability and the program has none, also in a user namespace. A
-// directive without the flag starts no program.
-func TestOwnPtrace(t *testing.T) {
+// TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program has none, also in a
+// user namespace. A directive without the flag starts no program.
+func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 	for i, release := range []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie, lab.Sid} {
 		t.Run(fmt.Sprint(release), func(t *testing.T) {
 			t.Parallel()
-			m := machine(t, release)
+			m := suite().Shared(t, release)
 			name, p := fmt.Sprintf("p-own-%d", i), 8742+i
 			dir := "/etc/systemd/system/" + name + "@.service.d"
 			t.Cleanup(func() { m.Sh(t, "rm -rf "+dir+" && systemctl daemon-reload") })
 			for _, private := range []string{"no", "yes"} {
 				m.WriteFile(t, dir+"/50-admin.conf", "[Service]\nPrivateUsers="+private+"\n", 0o644)
 				m.Sh(t, "systemctl daemon-reload")
-				a := install(t, m, name, 1, p, port(p, "--own-ptrace", "./httpd")...)
-				wantCapabilities(t, m, m.MainPID(t, a.unit(1)), strings.Repeat("0", 16))
-				wantCapabilities(t, m, a.notifier(t, 1), ptrace)
-				a.everyOne(t, "/hello", hello)
-				a.uninstall(t)
+				a := install(t, m, name, 1, p, portFlags(p, "--own-ptrace", "./httpd")...)
+				wantCapabilities(t, m, m.MainPID(t, a.Unit(1)), strings.Repeat("0", 16))
+				wantCapabilities(t, m, notifier(t, a, 1), ptrace)
+				wantAllAnswer(t, a, "/hello", hello)
+				a.Uninstall(t)
 			}
-			m.WriteFile(t, dir+"/50-admin.conf", "[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\n", 0o644)
+			m.WriteFile(t, dir+"/50-admin.conf",
+				"[Service]\nCapabilityBoundingSet=CAP_SYS_PTRACE\nAmbientCapabilities=CAP_SYS_PTRACE\n", 0o644)
 			m.Sh(t, "systemctl daemon-reload")
-			r := run(t, m, append([]string{"install", "-i", "1", "--name", name, "--listen", itoa(p), "--no-probe"}, port(p, "./httpd")...)...)
+			r := m.Clusterctl(t, append([]string{"install", "-i", "1", "--name", name, "--listen", strconv.Itoa(p), "--no-probe"},
+				portFlags(p, "./httpd")...)...)
 			if r.Code == 0 {
 				t.Error("a program is started with the capability")
 			}
@@ -58,8 +62,8 @@ func TestOwnPtrace(t *testing.T) {
 	}
 }
 
-// wantCapabilities looks at all sets of a process that give it something.
-func wantCapabilities(t testing.TB, m *lab.Machine, pid int, want string) {
+// wantCapabilities compares all capability sets that give a process something.
+func wantCapabilities(t testing.TB, m *kit.Machine, pid int, want string) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/status", m.Root(), pid))
 	if err != nil {

@@ -8,56 +8,51 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// get is the body of one answer.
-func get(t testing.TB, m *lab.Machine, url string) string {
-	t.Helper()
-	return m.Sh(t, "curl -sS --max-time 120 "+url)
-}
-
 // TestSeveralPorts: each port that the program binds becomes a socket, with its own address.
 func TestSeveralPorts(t *testing.T) {
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-ports", 2, 8601, "ports.js")
-	wantSaid(t, a.said, "probe: it listens on tcp port 8601", "127.0.0.1:8602", "0.0.0.0:8603")
+	kit.WantOutput(t, a.Output, "probe: it listens on tcp port 8601", "127.0.0.1:8602", "0.0.0.0:8603")
 	for _, p := range []int{8601, 8602, 8603} {
-		b := *a
-		b.port = p
-		b.everyOne(t, "/hello", hello)
+		b := a
+		b.Port = p
+		wantAllAnswer(t, b, "/hello", hello)
 	}
 	held := m.Sh(t, "ss -H -ltnp | grep -c 'systemd.*pid=1,' ")
 	if held != "3" {
 		t.Errorf("PID 1 holds %s listeners, want 3:\n%s", held, m.Sh(t, "ss -H -ltnp"))
 	}
 	run := load.Start(t, m, load.Options{URL: "http://127.0.0.1:8602/hello", Conns: 4, Rate: rate})
-	m.Sh(t, "systemctl reload "+a.name)
+	m.Sh(t, "systemctl reload "+a.Name)
 	if r := run.Stop(); r.Failed() > 0 {
 		t.Errorf("reloaded: %v", r)
 	}
 }
 
-// TestMapping: a public port, and a Unix socket, in front of the port that the program binds.
-func TestMapping(t *testing.T) {
-	m := workers(t)
-	a := install(t, m, "p-map", 2, 8610, port(3000, "--listen", "8610:3000", "node.js")...)
-	a.everyOne(t, "/hello", hello)
+// TestListenerMapping: a public port, and a Unix socket, in front of the port that the program binds.
+func TestListenerMapping(t *testing.T) {
+	m := suite().Shared(t, lab.Workers)
+	a := install(t, m, "p-map", 2, 8610, portFlags(3000, "--listen", "8610:3000", "node.js")...)
+	wantAllAnswer(t, a, "/hello", hello)
 	if r := load.Start(t, m, load.Options{URL: "http://127.0.0.1:3000/", Requests: 3}).Wait(); r.Refused != 3 {
 		t.Errorf("the program's own port is open: %v", r)
 	}
 	const path = "/run/p-unix.sock"
-	u := install(t, m, "p-unix", 2, 0, port(3001, "--listen", path+":3001", "node.js")...)
+	u := install(t, m, "p-unix", 2, 0, portFlags(3001, "--listen", path+":3001", "node.js")...)
 	for _, keep := range []bool{false, true} {
 		run := load.Start(t, m, load.Options{URL: "unix:" + path + ":/hello", Conns: 4, KeepAlive: keep, Rate: rate, WorkerHeader: bodies})
-		m.Sh(t, "systemctl reload "+u.name)
+		m.Sh(t, "systemctl reload "+u.Name)
 		r := run.Stop()
 		if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
 			t.Errorf("through a Unix socket, reloaded, keep-alive %v: %v", keep, r)
 		}
 	}
-	u.uninstall(t)
+	u.Uninstall(t)
 	if m.Try("test -e "+path).Code == 0 {
 		t.Errorf("%s is still there", path)
 	}
@@ -65,47 +60,48 @@ func TestMapping(t *testing.T) {
 
 // TestProbeOutcomes: what the probe finds where there is not simply a port.
 func TestProbeOutcomes(t *testing.T) {
-	m := workers(t)
-	before := take(t, m)
+	m := suite().Shared(t, lab.Workers)
+	before := takeInventory(t, m)
 
 	t.Run("nothing is bound", func(t *testing.T) {
 		a := install(t, m, "p-background", 2, 0, "--probe-timeout", "1s", "x", "--", "sleep", "infinity")
-		wantSaid(t, a.said, "it listens on nothing, so it becomes a background app")
-		a.pids(t)
+		kit.WantOutput(t, a.Output, "it listens on nothing, so it becomes a background app")
+		a.PIDs(t)
 		if r := m.Try("systemctl cat p-background.socket"); r.Code == 0 {
 			t.Error("a background app has a socket")
 		}
 	})
 	t.Run("it ends at once", func(t *testing.T) {
-		r := run(t, m, "install", "-n", "p-broken", "broken.py")
+		r := m.Clusterctl(t, "install", "-n", "p-broken", "broken.py")
 		if r.Code != 3 {
 			t.Errorf("exit status %d, want 3", r.Code)
 		}
-		wantSaid(t, r, "the program ended in the probe", "exited 1", "reading the configuration", "no such database: orders")
+		kit.WantOutput(t, r, "the program ended in the probe", "exited 1", "reading the configuration", "no such database: orders")
 	})
 	t.Run("it listens later than the probe waits", func(t *testing.T) {
-		a := install(t, m, "p-late", 2, 8620, port(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
-		wantSaid(t, a.said, "it did not listen within ", "; taking --listen as it is")
-		a.everyOne(t, "/hello", hello)
+		a := install(t, m, "p-late", 2, 8620, portFlags(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
+		kit.WantOutput(t, a.Output, "it did not listen within ", "; taking --listen as it is")
+		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("it listens late, and the probe waits", func(t *testing.T) {
-		a := install(t, m, "p-patient", 1, 8621, port(8621, "late.js")...)
-		wantSaid(t, a.said, "it listens on tcp port 8621")
-		a.everyOne(t, "/hello", hello)
+		a := install(t, m, "p-patient", 1, 8621, portFlags(8621, "late.js")...)
+		kit.WantOutput(t, a.Output, "it listens on tcp port 8621")
+		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("another port than --listen", func(t *testing.T) {
-		r := run(t, m, slices.Concat([]string{"install", "-n", "p-other"}, patient, port(8623, "--listen", "8622", "node.js"))...)
+		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe,
+			portFlags(8623, "--listen", "8622", "node.js"))...)
 		if r.Code == 0 {
 			t.Error("it is installed")
 		}
-		wantSaid(t, r, "the program does not bind port 8622", "hint: --listen 8622:8623")
-		install(t, m, "p-other", 1, 8622, port(8623, "--listen", "8622:8623", "node.js")...).everyOne(t, "/hello", hello)
+		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: --listen 8622:8623")
+		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, portFlags(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {
 		// Not probed: the program would be seen in the journal twice.
 		a := install(t, m, "p-nolisten", 1, 0, "--no-listen", "x", "--", "/bin/sh", "-c", "echo here I am; exec sleep infinity")
-		if strings.Contains(a.said.Stderr, "probe:") {
-			t.Errorf("it was probed:\n%v", a.said)
+		if strings.Contains(a.Output.Stderr, "probe:") {
+			t.Errorf("it was probed:\n%v", a.Output)
 		}
 		m.AwaitJournal(t, "here I am", "-t", "p-nolisten")
 		if n := strings.Count(m.Journal(t, "-t", "p-nolisten", "-o", "cat"), "here I am"); n != 1 {
@@ -115,9 +111,9 @@ func TestProbeOutcomes(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestTargets: what can stand behind "install", and what becomes of it.
-func TestTargets(t *testing.T) {
-	m := workers(t)
+// TestInstallTargets installs each kind of file, directory and command, and compares the command lines of the workers.
+func TestInstallTargets(t *testing.T) {
+	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "chmod 755 "+srv+"/shebang && cp "+srv+"/shebang "+srv+"/unexecutable && chmod 644 "+srv+"/unexecutable")
 	for i, c := range []struct {
 		what, name string
@@ -128,24 +124,26 @@ func TestTargets(t *testing.T) {
 		{"a directory with a start script", "express-app", []string{"express"}, "/usr/bin/node app.js"},
 		{"a directory with a main", "Main-App", []string{"main"}, "/usr/bin/node " + srv + "/main/lib/server.js"},
 		{"an executable script", "shebang", []string{"./shebang"}, "node --no-warnings " + srv + "/shebang"},
-		{"a script that may not be executed", "unexecutable", []string{"./unexecutable"}, "/usr/bin/node --no-warnings " + srv + "/unexecutable"},
+		{"a script that may not be executed", "unexecutable", []string{"./unexecutable"},
+			"/usr/bin/node --no-warnings " + srv + "/unexecutable"},
 		{"--interpreter", "late", []string{"--interpreter", "bun", "late.js"}, "/usr/local/bin/bun " + srv + "/late.js"},
-		{"--node-args and arguments", "args", []string{"--node-args", "--max-old-space-size=64 --no-warnings", "args.js", "--", "one", "two words"},
+		{"--node-args and arguments", "args",
+			[]string{"--node-args", "--max-old-space-size=64 --no-warnings", "args.js", "--", "one", "two words"},
 			"/usr/bin/node --max-old-space-size=64 --no-warnings " + srv + "/args.js one two words"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			p := 8630 + i
-			a := &app{m: m, name: c.name, n: 1, port: p}
-			t.Cleanup(func() { a.uninstall(t) })
-			r := must(t, m, slices.Concat([]string{"install", "-i", "1", "--settle", "100ms"}, patient, port(p, c.args...))...)
-			wantSaid(t, r, c.name+": 1 instance running", fmt.Sprint(p))
-			line := m.Sh(t, fmt.Sprintf("tr '\\0' ' ' < /proc/%d/cmdline", m.MainPID(t, a.unit(1))))
+			a := kit.App{Machine: m, Name: c.name, Instances: 1, Port: p}
+			t.Cleanup(func() { a.Uninstall(t) })
+			r := m.Must(t, slices.Concat([]string{"install", "-i", "1", "--settle", "100ms"}, slowProbe, portFlags(p, c.args...))...)
+			kit.WantOutput(t, r, c.name+": 1 instance running", fmt.Sprint(p))
+			line := m.Sh(t, fmt.Sprintf("tr '\\0' ' ' < /proc/%d/cmdline", m.MainPID(t, a.Unit(1))))
 			if got := strings.TrimSpace(line); got != c.want && !strings.HasSuffix(got, "/"+c.want) {
 				t.Errorf("it runs as %q, want %q", got, c.want)
 			}
 			if c.name != "args" {
-				a.everyOne(t, "/hello", hello)
-			} else if got := get(t, m, a.url("/")); got != "--max-old-space-size=64 --no-warnings "+srv+"/args.js one two words" {
+				wantAllAnswer(t, a, "/hello", hello)
+			} else if got := m.Get(t, a.URL("/")); got != "--max-old-space-size=64 --no-warnings "+srv+"/args.js one two words" {
 				t.Errorf("it was given %q", got)
 			}
 		})

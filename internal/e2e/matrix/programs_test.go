@@ -11,22 +11,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
 // fromDebian unpacks packages, and all that they need, into a machine. The machine has no network, so this one downloads them;
 // both run the same Debian. Nothing of what is unpacked is configured.
-func fromDebian(t testing.TB, m *lab.Machine, packages ...string) {
+func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
 	t.Helper()
-	depends := append([]string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"}, packages...)
+	depends := append([]string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
+		"--no-breaks", "--no-replaces", "--no-enhances"}, packages...)
 	out, err := exec.Command("apt-cache", depends...).Output()
 	if err != nil {
 		t.Fatalf("apt-cache: %v", err)
 	}
-	there := lines(m.Sh(t, "dpkg-query -W -f '${Package}\\n'"))
+	there := kit.Lines(m.Sh(t, "dpkg-query -W -f '${Package}\\n'"))
 	var missing []string
-	for _, name := range lines(string(out)) {
+	for _, name := range kit.Lines(string(out)) {
 		if c := name[0]; (c >= 'a' && c <= 'z' || c >= '0' && c <= '9') && !slices.Contains(there, name) {
 			missing = append(missing, name)
 		}
@@ -38,7 +40,8 @@ func fromDebian(t testing.TB, m *lab.Machine, packages ...string) {
 		t.Fatalf("apt-get download: %v\n%s", err, out)
 	}
 	copyTree(t, m, dir, srv+"/debs")
-	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+srv+"/debs; ldconfig")
+	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+
+		srv+"/debs; ldconfig")
 }
 
 // reloads is how often each program is reloaded under load.
@@ -83,8 +86,9 @@ It has failed if it got no answer. A kill or a restart may cut the requests that
 |---|---|---|---|--:|--:|--:|
 `
 
-// version returns the version of a package of Debian: the one that the machine has, or that is offered if it was only unpacked.
-func version(t testing.TB, m *lab.Machine, name string) string {
+// version returns the version of a package of Debian: the one that the machine has, or that is offered if it was only
+// unpacked.
+func version(t testing.TB, m *kit.Machine, name string) string {
 	t.Helper()
 	if v := strings.TrimSpace(m.Sh(t, "dpkg-query -W -f '${Version}' "+name+" 2>/dev/null || true")); v != "" {
 		return v
@@ -101,16 +105,18 @@ func version(t testing.TB, m *lab.Machine, name string) string {
 	return ""
 }
 
-// silencersOfTheWorld are servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC server, asked
-// by its own client, and the HTTP server of Java.
+// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC
+// server, asked by its own client, and the HTTP server of Java.
 func silencersOfTheWorld(t *testing.T) []row {
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	fromDebian(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
 	drain := []string{"--drain-timeout", "5s"}
-	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761, append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
-	java := silencedServer(t, install(t, m, "java", 2, 8763, append(port(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
+	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761,
+		append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
+	java := silencedServer(t, install(t, m, "java", 2, 8763,
+		append(portFlags(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
 
-	g := install(t, m, "grpc", 2, 8762, append(port(8762, drain...), "grpc_server.py")...)
+	g := install(t, m, "grpc", 2, 8762, append(portFlags(8762, drain...), "grpc_server.py")...)
 	asked := 0
 	ask := func() {
 		m.Sh(t, fmt.Sprintf("python3 %s/grpc_client.py 127.0.0.1:8762 %d", srv, calls))
@@ -118,18 +124,19 @@ func silencersOfTheWorld(t *testing.T) []row {
 	}
 	ask()
 	for range reloads {
-		must(t, m, "reload", g.name)
+		m.Must(t, "reload", g.Name)
 		ask()
 	}
-	must(t, m, "restart", g.name)
+	m.Must(t, "restart", g.Name)
 	ask()
-	must(t, m, "stop", g.name)
-	must(t, m, "start", g.name)
+	m.Must(t, "stop", g.Name)
+	m.Must(t, "start", g.Name)
 	ask()
 	silenced := "reloads, a kill, a restart"
 	return []row{
 		{"daphne (Twisted)", version(t, m, "daphne"), "TCP", silenced, daphne.Requests, daphne.Refused, daphne.Failed()},
-		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", silenced, java.Requests, java.Refused, java.Failed()},
+		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", silenced, java.Requests,
+			java.Refused, java.Failed()},
 		{"Python gRPC", version(t, m, "python3-grpcio"), "TCP", "reloads, a restart, stop and start; asked after each", asked, 0, 0},
 	}
 }
@@ -138,21 +145,21 @@ func silencersOfTheWorld(t *testing.T) []row {
 const calls = 50
 
 // silencedServer replaces the workers of a server under load: no connection is refused.
-func silencedServer(t *testing.T, a *app) load.Report {
-	m := a.m
-	a.everyOne(t, "/hello", hello)
-	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
+func silencedServer(t *testing.T, a kit.App) load.Report {
+	m := a.Machine
+	wantAllAnswer(t, a, "/hello", hello)
+	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range reloads {
-		must(t, m, "reload", a.name)
+		m.Must(t, "reload", a.Name)
 	}
-	a.killed(t, 1, func() { kill(t, m, m.MainPID(t, a.unit(1))) })
-	must(t, m, "restart", a.name)
+	awaitReplacement(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
+	m.Must(t, "restart", a.Name)
 	r := run.Stop()
-	t.Logf("%s, reloads, a kill and a restart: %v", a.name, r)
+	t.Logf("%s, reloads, a kill and a restart: %v", a.Name, r)
 	if r.Refused > 0 || r.OK == 0 {
-		t.Errorf("%s: %v", a.name, r)
+		t.Errorf("%s: %v", a.Name, r)
 	}
-	a.everyOne(t, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 	return r
 }
 

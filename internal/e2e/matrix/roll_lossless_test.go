@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -19,55 +20,47 @@ const settle = "--settle 50ms"
 // may fail. The four systemds at once, since much of it is waiting.
 func TestReloadsAndScalesLoseNothing(t *testing.T) {
 	goWorker := lab.Build(t, "./packaging/examples/go-worker")
-	for _, r := range lab.All() {
-		t.Run(string(r), func(t *testing.T) {
-			t.Parallel()
-			m := machine(t, r)
-			m.CopyIn(t, goWorker, srv+"/go-worker")
-			node := install(t, m, "l-node", 2, 8421, port(8421, "node.js")...)
-			worker := install(t, m, "l-go", 2, 8422, "--listen", "8422", "--activation", "native", "x", "--", srv+"/go-worker")
-			for _, a := range []*app{node, worker} {
-				// systemctl reload has no flags; they stand in the unit of the app.
-				drop := "/etc/systemd/system/" + a.name + ".service.d"
-				m.WriteFile(t, drop+"/60-test.conf", "[Service]\nEnvironment=\"CLUSTERCTL_RELOAD_FLAGS="+settle+"\"\n", 0o644)
-				t.Cleanup(func() { m.Sh(t, "rm "+drop+"/60-test.conf; systemctl daemon-reload") })
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.CopyIn(t, goWorker, srv+"/go-worker")
+		node := install(t, m, "l-node", 2, 8421, portFlags(8421, "node.js")...)
+		worker := install(t, m, "l-go", 2, 8422, "--listen", "8422", "--activation", "native", "x", "--", srv+"/go-worker")
+		for _, a := range []kit.App{node, worker} {
+			// systemctl reload has no flags; the unit of the app has them.
+			drop := "/etc/systemd/system/" + a.Name + ".service.d"
+			m.WriteFile(t, drop+"/60-test.conf", "[Service]\nEnvironment=\"CLUSTERCTL_RELOAD_FLAGS="+settle+"\"\n", 0o644)
+			t.Cleanup(func() { m.Sh(t, "rm "+drop+"/60-test.conf; systemctl daemon-reload") })
+		}
+		m.Sh(t, "systemctl daemon-reload")
+		var loads []*load.Run
+		for _, a := range []kit.App{node, worker} {
+			for _, keep := range []bool{false, true} {
+				loads = append(loads, load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 2, Rate: 30, KeepAlive: keep}))
 			}
-			m.Sh(t, "systemctl daemon-reload")
-			var loads []*load.Run
-			for _, a := range []*app{node, worker} {
-				for _, keep := range []bool{false, true} {
-					loads = append(loads, load.Start(t, m, load.Options{URL: a.url("/"), Conns: 2, Rate: 30, KeepAlive: keep}))
-				}
+		}
+		both := func(command string) string {
+			return fmt.Sprintf("clusterctl -q %[1]s & other=$!; clusterctl -q %[2]s || exit 1; wait $other || exit 1",
+				fmt.Sprintf(command, node.Name), fmt.Sprintf(command, worker.Name))
+		}
+		for _, step := range []struct {
+			name   string
+			times  int
+			script string
+		}{
+			{"reloads of both by clusterctl", 50, both("reload %s " + settle)},
+			{"reloads of both by systemctl", 50, "systemctl reload l-node l-go || exit 1"},
+			{"scale to 6", 1, both("scale %s 6 " + settle)},
+			{"scale to 1", 1, both("scale %s 1 " + settle)},
+			{"scale to max", 1, both("scale %s max " + settle)},
+		} {
+			begin := time.Now()
+			// Ten in one shell: entering a machine costs as much as a reload, and a shell is bounded.
+			for left := step.times; left > 0; left -= 10 {
+				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}
-			both := func(command string) string {
-				return fmt.Sprintf("clusterctl -q %[1]s & other=$!; clusterctl -q %[2]s || exit 1; wait $other || exit 1",
-					fmt.Sprintf(command, node.name), fmt.Sprintf(command, worker.name))
-			}
-			for _, step := range []struct {
-				name   string
-				times  int
-				script string
-			}{
-				{"reloads of both by clusterctl", 50, both("reload %s " + settle)},
-				{"reloads of both by systemctl", 50, "systemctl reload l-node l-go || exit 1"},
-				{"scale to 6", 1, both("scale %s 6 " + settle)},
-				{"scale to 1", 1, both("scale %s 1 " + settle)},
-				{"scale to max", 1, both("scale %s max " + settle)},
-			} {
-				begin := time.Now()
-				// Ten in one shell: entering a machine costs as much as a reload, and a shell is bounded.
-				for left := step.times; left > 0; left -= 10 {
-					m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
-				}
-				t.Logf("%d %s: %v", step.times, step.name, time.Since(begin).Round(time.Millisecond))
-			}
-			for i, run := range loads {
-				r := run.Stop()
-				t.Logf("load %d: %d requests, %d failed, %d connections, slowest %v", i, r.Requests, r.Failed(), r.Dials, r.Slowest)
-				if r.Failed() > 0 || r.OK == 0 {
-					t.Errorf("load %d: %v", i, r)
-				}
-			}
-		})
-	}
+			t.Logf("%d %s: %v", step.times, step.name, time.Since(begin).Round(time.Millisecond))
+		}
+		for i, run := range loads {
+			kit.WantNoneLost(t, fmt.Sprintf("load %d", i), run.Stop())
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -20,79 +21,73 @@ const rate = 500
 // since a restart is more waiting than work. The last two end each connection by themselves.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8403/; s/nginx.pid/nginx-rolling.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-rolling.conf")
 	type kept struct {
 		program
 		keepAlive []bool
 	}
-	together(t, 6, []kept{
-		{program{name: "r-node", port: 8401, args: port(8401, "node.js")}, []bool{false, true}},
-		{program{name: "r-go", port: 8402, args: port(8402, "./httpd")}, []bool{false, true}},
+	runConcurrently(t, 6, []kept{
+		{program{name: "r-node", port: 8401, args: portFlags(8401, "node.js")}, []bool{false, true}},
+		{program{name: "r-go", port: 8402, args: portFlags(8402, "./httpd")}, []bool{false, true}},
 		{program{name: "r-nginx", port: 8403, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-rolling.conf"}}, []bool{false, true}},
-		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}}, []bool{false, true}},
-		{program{name: "r-c", port: 8405, args: port(8405, "./server-c")}, []bool{false}},
-		{program{name: "r-ruby", port: 8406, args: port(8406, "server.rb")}, []bool{false}},
+		{program{name: "r-gunicorn", port: 8404, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8404", "wsgi:app"}},
+			[]bool{false, true}},
+		{program{name: "r-c", port: 8405, args: portFlags(8405, "./server-c")}, []bool{false}},
+		{program{name: "r-ruby", port: 8406, args: portFlags(8406, "server.rb")}, []bool{false}},
 	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/8, p.keepAlive...) })
 }
 
 // rollingRestarts restarts the two instances of a program in turn under one load of each kind.
-func rollingRestarts(t *testing.T, m *lab.Machine, p program, restarts, rate int, keepAlive ...bool) {
+func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int, keepAlive ...bool) {
 	a := install(t, m, p.name, 2, p.port, p.args...)
 	var loads []*load.Run
 	for _, keep := range keepAlive {
-		loads = append(loads, load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
+		loads = append(loads, load.Start(t, m,
+			load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, KeepAlive: keep, WorkerHeader: bodies}))
 	}
 	begin := time.Now()
-	a.restart(t, restarts)
+	restartInTurn(t, a, restarts)
 	took := time.Since(begin)
 	t.Logf("%d restarts took %v, %v each", restarts, took, took/time.Duration(restarts))
 	for i, run := range loads {
 		r := run.Stop()
-		pids := answers(t, r, hello)
-		t.Logf("keep-alive %v: %d requests, %d failed, %d workers, %d connections", keepAlive[i], r.Requests, r.Failed(), len(pids), r.Dials)
-		if r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("keep-alive %v: %v", keepAlive[i], r)
-		}
+		answers(t, r, hello)
+		kit.WantNoneLost(t, fmt.Sprintf("keep-alive %v", keepAlive[i]), r)
 	}
-	a.everyOne(t, "/hello", hello)
+	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restart restarts instances, one at a time and in turn. One shell does it all: entering the machine takes longer than
-// a restart.
-func (a *app) restart(t testing.TB, times int) {
+// restartInTurn restarts instances one after the other, in one shell: entering the machine takes longer than a restart.
+func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
-	a.m.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.name, a.n))
+	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))
 }
 
-// slowly is a request of two seconds.
-const slowly = "/hello?ms=2000"
+// slowPath is a request of two seconds.
+const slowPath = "/hello?ms=2000"
 
 // TestSlowRequests restarts workers twenty times while each of their requests takes two seconds: none is cut. The
 // programs run beside one another, for almost all of it is waiting.
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
+	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8413/; s/nginx.pid/nginx-slow.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-slow.conf")
-	together(t, 6, []program{
-		{name: "s-node", port: 8411, args: port(8411, "node.js")},
-		{name: "s-go", port: 8412, args: port(8412, "./httpd")},
+	runConcurrently(t, 6, []program{
+		{name: "s-node", port: 8411, args: portFlags(8411, "node.js")},
+		{name: "s-go", port: 8412, args: portFlags(8412, "./httpd")},
 		{name: "s-nginx", port: 8413, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-slow.conf"}, path: "/slow"},
 		{name: "s-gunicorn", port: 8414, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8414", "wsgi:app"}},
-		{name: "s-c", port: 8415, args: port(8415, "./server-c")},
-		{name: "s-ruby", port: 8416, args: port(8416, "server.rb")},
+		{name: "s-c", port: 8415, args: portFlags(8415, "./server-c")},
+		{name: "s-ruby", port: 8416, args: portFlags(8416, "server.rb")},
 	}, func(t *testing.T, p program) {
-		path := slowly
+		path := slowPath
 		if p.path != "" {
 			path = p.path
 		}
 		a := install(t, m, p.name, 2, p.port, p.args...)
-		run := load.Start(t, m, load.Options{URL: a.url(path), Conns: 4, WorkerHeader: bodies})
-		a.restart(t, 20)
-		r := run.Stop()
-		t.Logf("%d requests, %d failed, the slowest %v", r.Requests, r.Failed(), r.Slowest)
-		if r.Failed() > 0 || r.OK == 0 {
-			t.Errorf("requests were cut: %v", r)
-		}
+		run := load.Start(t, m, load.Options{URL: a.URL(path), Conns: 4, WorkerHeader: bodies})
+		restartInTurn(t, a, 20)
+		kit.WantNoneLost(t, "slow requests", run.Stop())
 	})
 }

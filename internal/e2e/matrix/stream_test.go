@@ -5,36 +5,39 @@ package matrix
 import (
 	"testing"
 	"time"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestPausedAnswer: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the silence after which a connection counts as done.
-func TestPausedAnswer(t *testing.T) {
+// TestPausedAnswerIsNotCut: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the
+// silence after which a connection counts as done.
+func TestPausedAnswerIsNotCut(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
-	a := install(t, m, "d-parts", 1, 8751, port(8751, "streams.js")...)
-	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-parts", a.url("/parts"))
+	m := suite().Shared(t, lab.Workers)
+	a := install(t, m, "d-parts", 1, 8751, portFlags(8751, "streams.js")...)
+	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-parts", a.URL("/parts"))
 	m.Sh(t, "until test -s /tmp/d-parts; do sleep 0.1; done")
 	begin := time.Now()
-	must(t, m, "reload", a.name)
+	m.Must(t, "reload", a.Name)
 	t.Logf("the reload took %v", time.Since(begin))
 	if r := client.Wait(); r.Code != 0 || m.ReadFile(t, "/tmp/d-parts") != "first second\n" {
 		t.Errorf("the answer is cut: %v, %q", r, m.ReadFile(t, "/tmp/d-parts"))
 	}
 }
 
-// TestStreamLeft: a stream whose request is older than the drain may take is left to the program, and the log names the
-// peer.
-func TestStreamLeft(t *testing.T) {
+// TestLongStreamIsLeftToTheProgram: a stream whose request is older than the drain may take is left to the program, and the
+// log names the peer.
+func TestLongStreamIsLeftToTheProgram(t *testing.T) {
 	t.Parallel()
-	m := workers(t)
-	a := install(t, m, "d-events", 2, 8752, port(8752, "--drain-timeout", "8s", "streams.js")...)
-	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-events", a.url("/events"))
+	m := suite().Shared(t, lab.Workers)
+	a := install(t, m, "d-events", 2, 8752, portFlags(8752, "--drain-timeout", "8s", "streams.js")...)
+	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-events", a.URL("/events"))
 	// Nine events are nine seconds.
 	m.Sh(t, "until test $(grep -c data: /tmp/d-events) -ge 9; do sleep 0.2; done 2>/dev/null")
 	peer := m.Sh(t, "ss -Htn state established '( dport = :8752 )' | awk '{print $3}'")
 	begin := time.Now()
-	must(t, m, "reload", a.name)
+	m.Must(t, "reload", a.Name)
 	t.Logf("the reload took %v", time.Since(begin))
 	client.Wait()
-	m.AwaitJournal(t, "left to the program's own stop: "+peer, "-u", a.name+"@*")
+	m.AwaitJournal(t, "left to the program's own stop: "+peer, "-u", a.Name+"@*")
 }

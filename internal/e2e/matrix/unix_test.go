@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 	"github.com/clusterctl/clusterctl/internal/lab"
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
@@ -24,8 +25,8 @@ type unixCase struct {
 
 func (c unixCase) String() string { return c.name }
 
-// unixCases are the programs as they are: they remove the path, test it by connecting, and change its owner and mode. Each has
-// the path in the directory of the app and in /run, found and given.
+// unixCases returns a case for each program: with the path in the directory of the app or in /run, found by the probe or
+// given. The programs remove the path, test it by connecting, and change its owner and mode.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string
@@ -38,7 +39,10 @@ func unixCases() (all []unixCase) {
 		}},
 		{"uvicorn", "uvicorn", false, func(_, path string) []string { return []string{"uvicorn", "--uds", path, "asgi:app"} }},
 		{"puma", "puma", false, func(_, path string) []string { return []string{"puma", "-b", "unix://" + path, "config.ru"} }},
-		{"fpm", "php8.2-fpm", true, func(dir, _ string) []string { return []string{"/usr/sbin/php-fpm8.2", "-F", "-y", dir + "/fpm.conf"} }},
+		{"fpm", "php8.2-fpm", true, func(dir, _ string) []string {
+			return []string{"/usr/sbin/php-fpm8.2", "-F",
+				"-y", dir + "/fpm.conf"}
+		}},
 	}
 	for _, p := range programs {
 		for _, where := range []string{"own", "run"} {
@@ -64,25 +68,26 @@ func TestUnixPrograms(t *testing.T) {
 
 // testUnixPrograms puts nginx in front of real programs on a Unix socket. The file stays, and no request is lost in three
 // reloads, whose requests done gets. It returns the machine.
-func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *lab.Machine {
-	m := workers(t)
-	before := take(t, m)
+func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
+	m := suite().Shared(t, lab.Workers)
+	before := takeInventory(t, m)
 	startNginx(t, m, cases)
-	together(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
+	runConcurrently(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
 	m.Sh(t, "systemctl stop unix-nginx.service; rm /etc/unix-nginx.conf; rmdir /run/u-*; rmdir /run/systemd/transient || true")
 	wantNothingLeft(t, m, before)
 	return m
 }
 
 // startNginx starts nginx as Debian runs it, with workers of www-data.
-func startNginx(t *testing.T, m *lab.Machine, cases []unixCase) {
+func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	t.Helper()
 	var conf strings.Builder
 	conf.WriteString("user www-data;\ndaemon off;\npid /run/unix-nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n")
 	for _, c := range cases {
 		pass := "proxy_pass http://unix:" + c.path + ":;"
 		if c.fastCGI {
-			pass = "fastcgi_pass unix:" + c.path + "; fastcgi_param SCRIPT_FILENAME " + srv + "/index.php; fastcgi_param REQUEST_METHOD GET; fastcgi_param REQUEST_URI $request_uri;"
+			pass = "fastcgi_pass unix:" + c.path + "; fastcgi_param SCRIPT_FILENAME " + srv +
+				"/index.php; fastcgi_param REQUEST_METHOD GET; fastcgi_param REQUEST_URI $request_uri;"
 		}
 		fmt.Fprintf(&conf, "server { listen %d; location / { %s } }\n", c.port, pass)
 	}
@@ -91,7 +96,7 @@ func startNginx(t *testing.T, m *lab.Machine, cases []unixCase) {
 	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
 }
 
-func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
+func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	dir := "/srv/" + c.name
 	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
@@ -105,13 +110,13 @@ func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
 		m.Sh(t, "mkdir -p $(dirname "+c.path+")")
 	}
 	a := install(t, m, c.name, 2, c.port, slices.Concat(flags, []string{"x", "--"}, c.command)...)
-	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.said.Stdout, want) {
-		t.Errorf("%v, want %q", a.said, want)
+	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.Output.Stdout, want) {
+		t.Errorf("%v, want %q", a.Output, want)
 	}
 	file := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path)
-	run := load.Start(t, m, load.Options{URL: a.url("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
+	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
 	for range 3 {
-		must(t, m, "reload", "--settle", "100ms", c.name)
+		m.Must(t, "reload", "--settle", "100ms", c.name)
 	}
 	r := run.Stop()
 	if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
@@ -120,6 +125,6 @@ func (c unixCase) run(t *testing.T, m *lab.Machine) load.Report {
 	if got := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path); got != file || !strings.HasSuffix(got, " srw-rw---- daemon:www-data") {
 		t.Errorf("the file: %s, then %s", file, got)
 	}
-	a.uninstall(t)
+	a.Uninstall(t)
 	return r
 }

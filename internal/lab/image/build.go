@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CacheEnv names the directory of images and running machines.
+// CacheEnv is the environment variable that sets the directory of images and running
+// machines.
 const CacheEnv = "CLUSTERCTL_LAB_CACHE"
 
-// CacheDir is $CLUSTERCTL_LAB_CACHE, by default /var/cache/clusterctl-lab.
+// CacheDir returns $CLUSTERCTL_LAB_CACHE, by default /var/cache/clusterctl-lab.
 func CacheDir() string {
 	if d := os.Getenv(CacheEnv); d != "" {
 		return d
@@ -29,14 +30,14 @@ func CacheDir() string {
 type Image struct {
 	Release Release
 	Dir     string
-	// InUse holds a shared flock for as long as it is open, in this process or
-	// in one that inherited it; only an image that nobody holds is ever removed.
+	// InUse has a shared flock while it is open in this process or in one that inherited it.
+	// Only an image without a lock is removed.
 	InUse *os.File
 }
 
-// Ensure returns the image of a release, building it first when it is missing
-// or its recipe has changed. Two processes never build the same image: the
-// second waits for the first. Progress is told to log in one line per step.
+// Ensure returns the image of a release. It builds the image if it is missing or its recipe
+// has changed. Two processes never build the same image: the second one waits for the first
+// one. Ensure writes one line per step to log.
 func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	rec, err := recipeOf(rel)
 	if err != nil {
@@ -56,7 +57,7 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 		return nil, err
 	}
 	defer lock.Close()
-	img, err = open(rel, dir) // built by another while we waited
+	img, err = open(rel, dir) // another process may have built it while we waited
 	if !errors.Is(err, os.ErrNotExist) {
 		return img, err
 	}
@@ -67,8 +68,8 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	return open(rel, dir)
 }
 
-// open takes the shared lock first and looks second, so that the image cannot
-// be removed in between.
+// open opens an image. It takes the shared lock before it checks whether the image exists,
+// so that the image cannot be removed in between.
 func open(rel Release, dir string) (*Image, error) {
 	lock, err := Lock(dir+".lock", unix.LOCK_SH)
 	if err != nil {
@@ -81,11 +82,12 @@ func open(rel Release, dir string) (*Image, error) {
 	return &Image{Release: rel, Dir: dir, InUse: lock}, nil
 }
 
-// Lock opens path, creating it when missing, and takes a flock(2) on it, which
-// lasts until the file is closed in all processes that inherited it.
+// Lock opens path, creates it if it is missing, and takes a flock(2) on it. The lock lasts
+// until all processes that inherited the file have closed it.
 func Lock(path string, how int) (*os.File, error) { return lock(path, os.O_CREATE, how) }
 
-// LockExisting is Lock for a file that others may have removed, which it does not make anew.
+// LockExisting is Lock for a file that another process may have removed. It does not create
+// the file.
 func LockExisting(path string, how int) (*os.File, error) { return lock(path, 0, how) }
 
 func lock(path string, create, how int) (*os.File, error) {
@@ -106,8 +108,8 @@ func lock(path string, create, how int) (*os.File, error) {
 	return f, nil
 }
 
-// build makes the image under a temporary name and renames it. It runs under
-// the build lock, so any temporary directory that it finds is a dead one's.
+// build builds the image under a temporary name and renames it. The caller holds the build
+// lock, so any temporary directory that build finds belongs to a dead process.
 func build(ctx context.Context, rel Release, rec recipe, dir string, log io.Writer) error {
 	parent := filepath.Dir(dir)
 	stale, err := filepath.Glob(filepath.Join(parent, ".tmp-"+string(rel)+"-*"))
@@ -124,7 +126,7 @@ func build(ctx context.Context, rel Release, rec recipe, dir string, log io.Writ
 		return fmt.Errorf("creating a build directory: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	fmt.Fprintf(log, "lab: building the image %s (Debian %s), about a minute, once\n", rel, rec.suite)
+	fmt.Fprintf(log, "lab: building the image %s (Debian %s), which takes about a minute\n", rel, rec.suite)
 	root := filepath.Join(tmp, "root")
 	b := &builder{log: log}
 	if err := b.bootstrap(ctx, rec, tmp, root); err != nil {
@@ -170,12 +172,12 @@ func (b *builder) bootstrap(ctx context.Context, rec recipe, tmp, root string) e
 	for _, o := range dpkgOptions() {
 		args = append(args, "--dpkgopt="+o)
 	}
-	args = append(args, rec.suite, root, "-") // sources on stdin, not on a command line that all can read
+	args = append(args, rec.suite, root, "-") // sources on stdin, because all users can read command lines
 	return b.run(ctx, fmt.Sprintf("deb %s %s main\n", uri, rec.suite), args...)
 }
 
-// installNPM lets the host's npm fill /opt/npm: the image's own would bring
-// some hundred packages along and needs a network, which a machine has not.
+// installNPM fills /opt/npm with the host's npm. An npm in the image would need some hundred
+// more packages, and a network, which a machine does not have.
 func (b *builder) installNPM(ctx context.Context, rec recipe, root string) error {
 	if len(rec.npm) == 0 {
 		return nil
@@ -191,7 +193,7 @@ func (b *builder) installNPM(ctx context.Context, rec recipe, root string) error
 	}
 	for _, name := range []string{"bun", "deno", "pm2", "autocannon"} {
 		if _, err := os.Lstat(filepath.Join(dir, "node_modules/.bin", name)); err != nil {
-			continue // not of this recipe
+			continue // not in this recipe
 		}
 		if err := os.Symlink("/opt/npm/node_modules/.bin/"+name, filepath.Join(root, "usr/local/bin", name)); err != nil {
 			return fmt.Errorf("linking %s: %w", name, err)
@@ -212,8 +214,8 @@ func syncfs(path string) error {
 	return nil
 }
 
-// removeOutdated drops images of earlier recipes that no machine runs on. It
-// is a courtesy to the disk; what it cannot remove stays for the next time.
+// removeOutdated removes images of earlier recipes that no machine uses, to free disk space.
+// It ignores errors; a later call tries again.
 func removeOutdated(root string, rel Release, current string) {
 	old, err := filepath.Glob(filepath.Join(root, string(rel)+"-????????????"))
 	if err != nil {
@@ -227,8 +229,8 @@ func removeOutdated(root string, rel Release, current string) {
 		if err != nil {
 			continue
 		}
-		doomed := filepath.Join(root, ".tmp-"+filepath.Base(dir))
-		if os.Rename(dir, doomed) == nil && os.RemoveAll(doomed) == nil {
+		removed := filepath.Join(root, ".tmp-"+filepath.Base(dir))
+		if os.Rename(dir, removed) == nil && os.RemoveAll(removed) == nil {
 			os.Remove(dir + ".lock")
 		}
 		lock.Close()

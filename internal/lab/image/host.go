@@ -15,10 +15,9 @@ func onOwnThread(f func() error) error {
 	return f()
 }
 
-// InstallTools installs what the lab needs on the host and does not find there:
-// systemd-nspawn, mmdebstrap, nsenter, unshare and the archive keyring. It does
-// nothing when all are present, and returns an error when they are not and
-// the caller is not root.
+// InstallTools installs the tools that the lab needs and the host does not have:
+// systemd-nspawn, mmdebstrap, nsenter, unshare and the archive keyring. It returns an
+// error if a tool is missing and the caller is not root.
 func InstallTools(ctx context.Context, log io.Writer) error {
 	var missing []string
 	for _, t := range []struct{ program, pkg string }{

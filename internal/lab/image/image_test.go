@@ -21,7 +21,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// childEnv makes the test binary a builder that will be killed.
+// childEnv, if set, makes the test binary a build process that will be killed.
 const childEnv = "CLUSTERCTL_LAB_IMAGE_CHILD"
 
 func TestMain(m *testing.M) {
@@ -34,13 +34,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestKilledBuild kills a build while packages are being unpacked. What is left
-// is no image, none of its processes goes on, and the next build removes it.
+// TestKilledBuild kills a build while it unpacks packages. No image may exist, none of its processes may
+// continue, and the next build must remove the unfinished files.
 func TestKilledBuild(t *testing.T) {
 	cache := t.TempDir()
 	cmd, failed := unpacking(t, cache)
 	if failed != "" {
-		// The mirror is not ours, and may have a bad moment.
+		// The mirror may have a temporary error, so try once more.
 		t.Log(failed)
 		if cmd, failed = unpacking(t, cache); failed != "" {
 			t.Fatal(failed)
@@ -56,21 +56,21 @@ func TestKilledBuild(t *testing.T) {
 	t.Setenv(CacheEnv, cache)
 	left := entries(t, filepath.Join(cache, "images"))
 	if !slices.ContainsFunc(left, func(s string) bool { return strings.HasPrefix(s, ".tmp-bookworm-") }) {
-		t.Errorf("the build left nothing, so this tests nothing: %q", left)
+		t.Errorf("the build left no files, so this test cannot check their removal: %q", left)
 	}
 	rec, err := recipeOf(Bookworm)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if slices.Contains(left, rec.name(Bookworm)) {
-		t.Errorf("half an image is there: %q", left)
+		t.Errorf("an incomplete image exists: %q", left)
 	}
-	// A build that cannot succeed is enough to see it clean up.
+	// A build that fails also removes the files.
 	t.Setenv(MirrorEnv, "http://user:secret@127.0.0.1:9/debian")
 	if _, err := Ensure(t.Context(), Bookworm, io.Discard); err == nil {
-		t.Error("built from a mirror that is not there")
+		t.Error("Ensure returned no error with a mirror that does not exist")
 	} else if strings.Contains(err.Error(), "127.0.0.1") || strings.Contains(err.Error(), "secret") {
-		t.Errorf("the error shows the mirror: %v", err)
+		t.Errorf("the error contains the address of the mirror: %v", err)
 	}
 	for _, e := range entries(t, filepath.Join(cache, "images")) {
 		if !strings.HasSuffix(e, ".lock") {
@@ -79,7 +79,8 @@ func TestKilledBuild(t *testing.T) {
 	}
 }
 
-// unpacking starts a build and returns when it unpacks packages, or what it says when it does not get that far.
+// unpacking starts a build and returns when it unpacks packages. If the build fails before that, it returns the
+// message.
 func unpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -106,12 +107,12 @@ func unpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
 			return nil, failed
 		}
 	}
-	t.Fatalf("the build ended without a word: %v, %v", lines.Err(), cmd.Wait())
+	t.Fatalf("the build ended without a message: %v, %v", lines.Err(), cmd.Wait())
 	return nil, ""
 }
 
-// descendant opens the last process of the chain below pid: the first one in
-// the build's PID namespace is a child of unshare, which is a child of pid.
+// descendant returns a pidfd of the first process in the build's PID namespace: it is a child of unshare, which
+// is a child of pid.
 func descendant(t *testing.T, pid int) int {
 	t.Helper()
 	for range 2 {
@@ -143,7 +144,7 @@ func awaitEnd(t *testing.T, pidfd int) {
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil || n == 0:
-			t.Fatalf("the build goes on without its process: %v", err)
+			t.Fatalf("the build continues after its process was killed: %v", err)
 		default:
 			return
 		}
@@ -163,7 +164,7 @@ func entries(t *testing.T, dir string) []string {
 	return names
 }
 
-// TestUnknownRelease names what it does not know.
+// TestUnknownRelease checks that the error contains the unknown name.
 func TestUnknownRelease(t *testing.T) {
 	t.Setenv(CacheEnv, t.TempDir())
 	if _, err := Ensure(t.Context(), "potato", io.Discard); err == nil || !strings.Contains(err.Error(), `"potato"`) {
@@ -171,8 +172,7 @@ func TestUnknownRelease(t *testing.T) {
 	}
 }
 
-// TestRecipeNames gives each release, and each change of a recipe, a directory
-// of its own.
+// TestRecipeNames checks that each release, and each change of a recipe, has its own directory.
 func TestRecipeNames(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, r := range append(All(), Workers) {
@@ -194,12 +194,11 @@ func TestRecipeNames(t *testing.T) {
 		seen[rec.name(r)] = true
 	}
 	if want := 3 * len(append(All(), Workers)); len(seen) != want {
-		t.Errorf("%d names, want %d", len(seen), want)
+		t.Errorf("got %d names, want %d", len(seen), want)
 	}
 }
 
-// TestRemoveOutdated removes an image of an earlier recipe unless a machine
-// runs on it.
+// TestRemoveOutdated checks that an image of an earlier recipe is removed, unless a machine uses it.
 func TestRemoveOutdated(t *testing.T) {
 	root := t.TempDir()
 	dir := func(hash string) string { return filepath.Join(root, "bookworm-"+hash) }
@@ -224,7 +223,7 @@ func TestRemoveOutdated(t *testing.T) {
 	}
 }
 
-// TestPickMirror chooses the archive that has whole releases.
+// TestPickMirror checks that a repository with complete Debian releases is chosen.
 func TestPickMirror(t *testing.T) {
 	const targets = `http://a.example/debian-security/|bookworm-security|main|Packages
 http://b.example/debian/|bookworm-updates|main|Packages
@@ -242,11 +241,12 @@ http://g.example/debian/|sid|main|Packages
 	}
 }
 
-// TestProgress passes on mmdebstrap's steps, whole lines only, without addresses.
+// TestProgress checks that mmdebstrap's steps are logged as whole lines, without addresses.
 func TestProgress(t *testing.T) {
 	var log bytes.Buffer
 	p := &progress{log: &log, hide: "mirror.example"}
-	for _, s := range []string{"I: fetch", "ing from https://user:secret@mirror.example/debian now\nE: not this\n", "I: unfinished with mirror.example"} {
+	for _, s := range []string{"I: fetch", "ing from https://user:secret@mirror.example/debian now\nE: not this\n",
+		"I: unfinished with mirror.example"} {
 		if _, err := io.WriteString(p, s); err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,8 @@ func TestProgress(t *testing.T) {
 	if got, want := log.String(), "lab:   fetching from <uri> now\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := redact(p.all.String(), p.hide); strings.Contains(got, "secret") || strings.Contains(got, "mirror.example") || !strings.Contains(got, "E: not this") {
-		t.Errorf("the error would say %q", got)
+	if got := redact(p.all.String(), p.hide); strings.Contains(got, "secret") || strings.Contains(got, "mirror.example") ||
+		!strings.Contains(got, "E: not this") {
+		t.Errorf("the error would contain %q", got)
 	}
 }

@@ -1,10 +1,8 @@
-// Package image prepares the root file systems that package lab boots:
-// Debian releases built by mmdebstrap from the host's own mirror into a
-// cache outside of the source tree.
+// Package image builds the root file systems that package lab boots: mmdebstrap builds Debian releases from the host's
+// own mirror into a cache outside of the source tree.
 //
-// An image is a directory that nobody writes to. It appears by rename, so a
-// build that is killed leaves nothing that could be taken for an image, and
-// its name holds a hash of its recipe, so a changed recipe is a new image.
+// An image is a directory that is never changed. It is built under another name and then renamed, so a killed build
+// does not leave an incomplete image. Its name contains a hash of its recipe, so a changed recipe creates a new image.
 package image
 
 import (
@@ -14,49 +12,47 @@ import (
 	"strings"
 )
 
-// Release names an image: a Debian release, or a richer variant of one.
+// Release is the name of an image: a Debian release, or a variant of one with more packages.
 type Release string
 
-// The releases that clusterctl is tested on, by the systemd that they carry.
+// The releases on which clusterctl is tested, with their versions of systemd.
 const (
 	Bullseye Release = "bullseye" // Debian 11, systemd 247
 	Bookworm Release = "bookworm" // Debian 12, systemd 252
 	Trixie   Release = "trixie"   // Debian 13, systemd 257
 	Sid      Release = "sid"      // Debian unstable, systemd 262 when this was written
 
-	// Workers is Bookworm with what real applications are written in: gunicorn,
-	// uvicorn, aiohttp, ruby, php, nginx, gcc, and express, bun and deno
-	// under /opt/npm/node_modules.
+	// Workers is Bookworm with languages and servers of real applications: gunicorn, uvicorn, aiohttp, ruby, php,
+	// nginx, gcc, and express, bun and deno under /opt/npm/node_modules.
 	Workers Release = "workers"
 
-	// Operators is Bookworm with polkit, for what people may do who are not root. The other two are Trixie and Sid with
-	// polkit: systemd asks polkit about more calls from 257 on.
+	// Operators is Bookworm with polkit, for tests of what users other than root may do. The other two are Trixie and
+	// Sid with polkit: since 257, systemd asks polkit about more calls.
 	Operators       Release = "operators"
 	OperatorsTrixie Release = "operatorstrixie"
 	OperatorsSid    Release = "operatorssid"
 
-	// Bench is Bookworm with what clusterctl is measured against, and what measures: PM2 and autocannon under
-	// /opt/npm/node_modules, nginx, wrk, gunicorn and uvicorn.
+	// Bench is Bookworm with the programs that clusterctl is compared with and the load generators: PM2 and autocannon
+	// under /opt/npm/node_modules, nginx, wrk, gunicorn and uvicorn.
 	Bench Release = "bench"
 )
 
-// All lists the four releases of Debian, oldest first.
+// All returns the four releases of Debian, oldest first.
 func All() []Release { return []Release{Bullseye, Bookworm, Trixie, Sid} }
 
-// recipeVersion is part of every image's hash. Raise it when the way in which
-// images are built changes in a manner that the recipe itself does not show.
+// recipeVersion is part of the hash of each image. Increase it when the way of building changes but the recipe does
+// not.
 const recipeVersion = 1
 
 type recipe struct {
 	suite    string
 	packages []string
-	npm      []string // installed by the host's npm, see installNPM
-	hook     string   // shell, run in the host with $1 = the image's root
+	npm      []string // packages for installNPM
+	hook     string   // shell script that runs on the host; $1 is the image's root
 }
 
-// hook leaves nothing of the build host in the image and takes away what
-// would only slow a boot: a login prompt nobody sees, timers that want a
-// network. nginx and php are there to be started by tests, not by the boot.
+// hook removes the build host's settings from the image, and units that only slow down a boot: login prompts, and
+// timers that need a network. Tests start nginx and php themselves, so they do not start at boot.
 const hook = `set -eu
 cd "$1"
 rm -f etc/apt/sources.list etc/apt/sources.list.d/* etc/apt/apt.conf.d/99mmdebstrap etc/resolv.conf
@@ -99,7 +95,7 @@ func recipeOf(r Release) (recipe, error) {
 	return recipe{}, fmt.Errorf("unknown lab release %q", r)
 }
 
-// name is the directory of an image in the cache.
+// name returns the directory name of an image in the cache.
 func (r recipe) name(rel Release) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\x00%s\x00%s\x00%s\x00%s\x00%s", recipeVersion, r.suite,
@@ -107,8 +103,8 @@ func (r recipe) name(rel Release) string {
 	return string(rel) + "-" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// dpkgOptions keep out of the image what no test reads, and skip the fsync
-// of each unpacked file: the image is synced once, before its rename.
+// dpkgOptions returns options that omit files which no test reads, and the fsync of each unpacked file: the whole image
+// is synced once, before it is renamed.
 func dpkgOptions() []string {
 	return []string{
 		"force-unsafe-io",

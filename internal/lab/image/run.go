@@ -17,9 +17,9 @@ type builder struct {
 	hide string // the mirror's host, for redact
 }
 
-// run executes one step of a build in a PID namespace of its own, so that a
-// build which is cancelled, or whose process is killed, leaves no apt or dpkg
-// behind that goes on writing: the end of the first process ends all of them.
+// run executes one step of a build in its own PID namespace. So if a build is cancelled
+// or its process is killed, no apt or dpkg continues to write: the end of the namespace's
+// first process ends all of them.
 func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	args := append([]string{"--pid", "--mount", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--"}, argv...)
 	cmd := exec.CommandContext(ctx, "unshare", args...)
@@ -27,8 +27,8 @@ func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	out := &progress{log: b.log, hide: b.hide}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	// Pdeathsig follows the thread that forked; Wait below keeps it alive only
-	// if the goroutine owns it.
+	// Pdeathsig is bound to the thread that forked. onOwnThread keeps this thread alive
+	// until Wait returns.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onOwnThread(cmd.Run); err != nil {
 		return fmt.Errorf("%s: %w\n%s", argv[0], err, redact(tail(out.all.String(), 40), b.hide))
@@ -36,8 +36,8 @@ func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	return nil
 }
 
-// progress keeps all output for an error message and passes on mmdebstrap's
-// information lines, without addresses.
+// progress stores all output for an error message and writes mmdebstrap's information
+// lines to log, without addresses.
 type progress struct {
 	log  io.Writer
 	hide string

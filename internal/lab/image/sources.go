@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// MirrorEnv overrides the Debian mirror (a URI as in sources.list(5)). Without
-// it the mirror is the one from which the host itself gets Debian.
+// MirrorEnv is the environment variable that sets the Debian mirror (a URI as in
+// sources.list(5)). By default, the host's own mirror is used.
 const MirrorEnv = "CLUSTERCTL_LAB_MIRROR"
 
-// debianKeyring verifies every release: the keyring of Debian 12 and later
-// holds the keys of 11, 12, 13 and those that sign unstable.
+// debianKeyring verifies all releases: the keyring of Debian 12 and later has the keys of
+// 11, 12, 13 and unstable.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// mirror finds where Debian comes from. It asks apt rather than reading
+// mirror returns the URI of the host's Debian mirror. It asks apt instead of reading
 // sources.list, which has two formats and several directories.
 func mirror(ctx context.Context) (string, error) {
 	if m := os.Getenv(MirrorEnv); m != "" {
@@ -34,9 +34,9 @@ func mirror(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("the host's apt has no Debian mirror configured; set %s", MirrorEnv)
 }
 
-// pickMirror returns the first repository that serves the main component of a
-// whole Debian release: not -security, -updates or -backports, which live
-// elsewhere or hold only a part.
+// pickMirror returns the first repository with the main component of a complete Debian
+// release. It ignores -security, -updates and -backports, which are on other servers or
+// contain only some packages.
 func pickMirror(targets string) string {
 	for line := range strings.Lines(targets) {
 		f := strings.Split(strings.TrimSpace(line), "|")
@@ -51,9 +51,9 @@ func pickMirror(targets string) string {
 	return ""
 }
 
-// aptOptions returns the host's own ways of reaching its mirror (proxies,
-// certificates, retries) in the syntax of apt.conf(5). mmdebstrap itself does
-// not read the host's configuration.
+// aptOptions returns the host's settings for reaching its mirror (proxies, certificates,
+// retries) in the syntax of apt.conf(5). mmdebstrap does not read the host's
+// configuration.
 func aptOptions(ctx context.Context, suite string) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-config", "dump", "Acquire", "--empty=no").Output()
 	if err != nil {
@@ -69,8 +69,8 @@ func aptOptions(ctx context.Context, suite string) (string, error) {
 		}
 	}
 	if suite == string(Sid) {
-		// A mirror that follows unstable slowly serves a Release file past its
-		// date, which matters for security, not for a test bed.
+		// A slow mirror of unstable may have an expired Release file. That matters for
+		// security, but not for tests.
 		b.WriteString("Acquire::Check-Valid-Until \"false\";\n")
 	}
 	return b.String(), nil
@@ -78,8 +78,8 @@ func aptOptions(ctx context.Context, suite string) (string, error) {
 
 var uri = regexp.MustCompile(`\b(https?|ftp|file|copy|cdrom|tor\+https?|mirror\+\w+):\S+`)
 
-// redact removes addresses, and the host given: the mirror may be private and
-// its address may carry a password.
+// redact removes all addresses and the given host from s: the mirror may be private, and
+// its address may contain a password.
 func redact(s, host string) string {
 	s = uri.ReplaceAllString(s, "<uri>")
 	if host != "" {

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBody bounds a response body.
+// maxBody limits the size of a response body.
 const maxBody = 16 << 20
 
-// client is one of the Conns of a run: one request at a time.
+// client is one of the Conns of a run. It sends one request at a time.
 type client struct {
-	run  *Run
-	id   int
-	conn *os.File // nil: dial first
-	in   *bufio.Reader
-	seen *witness // what conn itself said, beneath in
-	used int      // requests written on conn
+	run    *Run
+	id     int
+	conn   *os.File // nil: must dial first
+	in     *bufio.Reader
+	reader *errorReader // the reader below in, which remembers the error of conn
+	used   int          // number of requests written to conn
 }
 
 func (c *client) loop() {
@@ -56,8 +56,8 @@ func (c *client) record(n int64, begin time.Time, worker string, err error) {
 	}
 }
 
-// request sends one request and reads its answer. After a failure, and after
-// an answer that says so, the connection is closed.
+// request sends one request and reads the response. It closes the connection after a
+// failure, and if the response has Connection: close.
 func (c *client) request(n int64, deadline time.Time) (worker string, err error) {
 	if err := c.dial(deadline); err != nil {
 		return "", err
@@ -105,7 +105,7 @@ func (c *client) head(n int64) string {
 		c.run.target.uri, c.run.target.host, n, connection)
 }
 
-// answer reads one response to its end.
+// answer reads one complete response.
 func (c *client) answer() (*http.Response, string, error) {
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -121,28 +121,28 @@ func (c *client) answer() (*http.Response, string, error) {
 	return resp, string(body), nil
 }
 
-// classify tells the end of the connection from an answer that is no HTTP. The
-// parser alone cannot: a head that ends within a line is malformed to it.
+// classify distinguishes the end of the connection from a response that is not HTTP. The
+// error of the parser is not enough: a head that ends within a line is malformed, too.
 func (c *client) classify(doing string, err error) error {
-	if c.seen.err != nil {
-		return fmt.Errorf("%s: %w", doing, c.seen.err)
+	if c.reader.err != nil {
+		return fmt.Errorf("%s: %w", doing, c.reader.err)
 	}
 	return fmt.Errorf("%w: %s: %v", errAnswer, doing, err)
 }
 
-// witness is a reader that remembers its error.
-type witness struct {
+// errorReader is a reader that remembers its error.
+type errorReader struct {
 	r   io.Reader
 	err error
 }
 
-func (w *witness) Read(b []byte) (int, error) {
-	n, err := w.r.Read(b)
-	w.err = err
+func (r *errorReader) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	r.err = err
 	return n, err
 }
 
-// dial makes sure that there is a connection.
+// dial opens a connection if there is none.
 func (c *client) dial(deadline time.Time) error {
 	if c.conn != nil && c.run.opts.NoticeClose && closedByPeer(c.conn) {
 		c.hangUp()
@@ -156,8 +156,8 @@ func (c *client) dial(deadline time.Time) error {
 		return fmt.Errorf("connecting: %w", err)
 	}
 	c.conn, c.used = conn, 0
-	c.seen = &witness{r: conn}
-	c.in = bufio.NewReader(c.seen)
+	c.reader = &errorReader{r: conn}
+	c.in = bufio.NewReader(c.reader)
 	c.run.tally(func(r *Report) { r.Dials++ })
 	return nil
 }
@@ -175,8 +175,8 @@ func (r *Run) tally(f func(*Report)) {
 	f(&r.report)
 }
 
-// closedByPeer reports whether the end of a stream, or a reset, or bytes that
-// nobody asked for have arrived on an idle connection.
+// closedByPeer reports whether the peer of an idle connection has closed or reset it, or
+// has sent unexpected bytes.
 func closedByPeer(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -1,8 +1,7 @@
-// Package load is an HTTP client for proofs: it sends requests into a lab
-// machine, or to this host, and never retries. net/http's Transport sends a
-// request again when a kept connection turns out to be closed, which hides the very
-// error that a test of a rolling restart looks for; here, what was written and
-// not completely answered is a failure, and is told apart by kind.
+// Package load is an HTTP client for tests. It sends requests to a lab machine or to this host, and never
+// retries. If a kept connection turns out to be closed, net/http's Transport sends the request again, which
+// hides the errors that a test of a rolling restart looks for. Here, each request that was written and not
+// completely answered is a failure, and failures are counted by kind.
 //
 //	run := load.Start(t, m, load.Options{URL: "http://127.0.0.1:8080/", Conns: 8, KeepAlive: true})
 //	m.Sh(t, "systemctl restart web@1")
@@ -10,9 +9,8 @@
 //		t.Error(r)
 //	}
 //
-// It runs in the test process: only its sockets are born in the machine's
-// network, on a thread that was moved there. So it needs no cleaning up, and it cannot outlive
-// the test.
+// The client runs in the test process. Only its sockets are created in the machine's network, on a thread
+// that has entered the machine's namespace. So it needs no cleanup and cannot outlive the test.
 package load
 
 import (
@@ -33,60 +31,58 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// maxDuration bounds a run that nobody stops.
+// maxDuration limits a run without a Duration.
 const maxDuration = 30 * time.Minute
 
-// Options say what to send. Only URL is required.
+// Options configure a run. Only URL is required.
 type Options struct {
-	// URL is http://ADDRESS:PORT/PATH with an address in digits (or localhost,
-	// for 127.0.0.1), or unix:/run/app.sock, optionally with a path and query for the
-	// request behind a second colon: unix:/run/app.sock:/slow?ms=2000.
+	// URL is http://ADDRESS:PORT/PATH with a numeric address (or localhost, for 127.0.0.1), or
+	// unix:/run/app.sock. The path and query of a request to a unix socket follow a second colon:
+	// unix:/run/app.sock:/slow?ms=2000.
 	URL string
-	// Conns is how many requests are on their way at a time; default 8.
+	// Conns is the number of simultaneous requests; default 8.
 	Conns int
-	// KeepAlive sends one request after the other on a connection, until a
-	// response says Connection: close. Without it each request has its own.
+	// KeepAlive sends requests one after the other on the same connection, until a response has Connection:
+	// close. Without it, each request has its own connection.
 	KeepAlive bool
-	// NoticeClose makes a kept connection that the server has closed already,
-	// as far as this host knows, be replaced before the next request instead of
-	// being written to and counted as a failure. Good clients do this; it is off because
-	// they cannot always win the race, and the strict count shows each loss.
+	// NoticeClose replaces a kept connection before the next request if the server has already closed it, as
+	// far as this host knows. Without NoticeClose, the request is sent and counted as a failure. Good clients
+	// do this, but they cannot always win the race. It is off by default, so that each loss is counted.
 	NoticeClose bool
-	// Requests and Duration end the run, whichever comes first; 0 is no bound
-	// (thirty minutes).
+	// Requests and Duration end the run, whichever comes first. 0 means no limit, but a run never takes
+	// longer than thirty minutes.
 	Requests int
 	Duration time.Duration
-	// Timeout is for one request, connecting included; default one minute on an idle host (package patience).
+	// Timeout is the limit for one request, including the connect; default one minute on an idle host
+	// (package patience).
 	Timeout time.Duration
-	// Rate is requests per second, all connections together; 0 is as fast as
-	// the answers come.
+	// Rate is the number of requests per second for all connections together. 0 means no limit.
 	Rate int
-	// WorkerHeader names the response header that says who answered; default
-	// X-Worker. Without it in a response, a body of up to 64 bytes is the name.
+	// WorkerHeader is the response header with the name of the worker; default X-Worker. If a response does
+	// not have it, a body of up to 64 bytes is the name.
 	WorkerHeader string
 }
 
-// Machine is where the requests go; *lab.Machine is one.
+// Machine is the target of the requests; *lab.Machine implements it.
 type Machine interface {
-	InitPID() int // the process whose network and root directory are the target's
+	InitPID() int // host PID of a process in the machine
 }
 
-// host is the Machine that stands for this host, for URLs that are served by
-// the test itself.
+// host is the Machine for this host, for URLs that the test itself serves.
 type host struct{}
 
 func (host) InitPID() int { return os.Getpid() }
 
-// Host returns the Machine that is this process's own network and files.
+// Host returns a Machine that uses the network and files of this process.
 func Host() Machine { return host{} }
 
-// Run is load that is being sent.
+// Run is a running client.
 type Run struct {
 	opts    Options
 	target  target
 	sockets *sockets
 	start   time.Time
-	limit   context.Context // no request begins after its end
+	limit   context.Context // no request is started after it ends
 	cancel  context.CancelFunc
 	sent    atomic.Int64
 	done    chan struct{}
@@ -95,7 +91,7 @@ type Run struct {
 	report Report
 }
 
-// Start begins to send. The run ends with the test at the latest.
+// Start starts a run. The run ends at the end of the test at the latest.
 func Start(t testing.TB, m Machine, o Options) *Run {
 	t.Helper()
 	r, err := Begin(m, o)
@@ -106,7 +102,7 @@ func Start(t testing.TB, m Machine, o Options) *Run {
 	return r
 }
 
-// Begin is Start for programs that are not tests; the caller calls Stop.
+// Begin is Start for programs that are not tests. The caller must call Stop.
 func Begin(m Machine, o Options) (*Run, error) {
 	o = o.withDefaults()
 	tgt, err := parseURL(o.URL)
@@ -149,14 +145,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Stop begins no further request, waits for those on their way, and returns
-// the count.
+// Stop starts no more requests, waits for the requests in progress, and returns the report.
 func (r *Run) Stop() Report {
 	r.cancel()
 	return r.Wait()
 }
 
-// Wait waits until the bounds in Options end the run and returns the count.
+// Wait waits until the limits in Options end the run, and returns the report.
 func (r *Run) Wait() Report {
 	<-r.done
 	r.mu.Lock()
@@ -164,15 +159,15 @@ func (r *Run) Wait() Report {
 	return r.report.clone()
 }
 
-// Snapshot returns the count so far.
+// Snapshot returns the report so far.
 func (r *Run) Snapshot() Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.report.clone()
 }
 
-// next reserves the number of a request and waits for its turn. It returns
-// false when no more are to be sent.
+// next reserves a request number and waits for the time of that request. It returns false if no more requests
+// should be sent.
 func (r *Run) next() (int64, bool) {
 	if r.limit.Err() != nil {
 		return 0, false
@@ -201,9 +196,9 @@ func (r *Run) next() (int64, bool) {
 // target is a parsed URL.
 type target struct {
 	addr netip.AddrPort // TCP
-	path string         // unix socket, as the machine sees it
-	host string         // of the Host header
-	uri  string         // of the request line
+	path string         // path of a unix socket in the machine
+	host string         // value of the Host header
+	uri  string         // path and query of the request line
 }
 
 func (t target) domain() int {
@@ -232,7 +227,7 @@ func parseURL(s string) (target, error) {
 		return target{}, err
 	}
 	if u.Scheme != "http" {
-		return target{}, fmt.Errorf("%s: want http:// or unix:/", s)
+		return target{}, fmt.Errorf("%s: must begin with http:// or unix:/", s)
 	}
 	name, port := u.Hostname(), u.Port()
 	if name == "localhost" {
@@ -243,11 +238,11 @@ func parseURL(s string) (target, error) {
 	}
 	ip, err := netip.ParseAddr(name)
 	if err != nil {
-		return target{}, fmt.Errorf("%s: want an address in digits: %w", s, err)
+		return target{}, fmt.Errorf("%s: the address must be numeric: %w", s, err)
 	}
 	var p uint16
 	if _, err := fmt.Sscan(port, &p); err != nil || p == 0 {
-		return target{}, errors.New(s + ": bad port")
+		return target{}, errors.New(s + ": invalid port")
 	}
 	return target{addr: netip.AddrPortFrom(ip, p), host: u.Host, uri: u.RequestURI()}, nil
 }

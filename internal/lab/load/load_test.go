@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// serve answers each connection with handle, in order of arrival, until the
-// test ends.
+// serve calls handle for each connection, until the test ends. Connections are numbered in order of
+// arrival.
 func serve(t *testing.T, network, address string, handle func(c net.Conn, n int64)) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -46,7 +46,7 @@ func serve(t *testing.T, network, address string, handle func(c net.Conn, n int6
 	return l
 }
 
-// readRequest reads one request head; false at the end of the connection.
+// readRequest reads one request head. It returns false at the end of the connection.
 func readRequest(r *bufio.Reader) bool {
 	req, err := http.ReadRequest(r)
 	return err == nil && req.Body.Close() == nil
@@ -56,7 +56,7 @@ func answer(c io.Writer, extra string) {
 	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%sX-Worker: w1\r\nContent-Length: 2\r\n\r\nok", extra)
 }
 
-// reset makes the close of c send RST.
+// reset makes Close send RST.
 func reset(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }
 
 func run(t *testing.T, l net.Listener, o load.Options) load.Report {
@@ -73,16 +73,15 @@ func run(t *testing.T, l net.Listener, o load.Options) load.Report {
 	r := load.Start(t, load.Host(), o).Wait()
 	sum := r.OK + r.Refused + r.Reset + r.EOF + r.Timeouts + r.BadStatus + r.Other
 	if r.Requests != o.Requests || sum != r.Requests {
-		t.Errorf("asked for %d requests; the kinds sum to %d: %v", o.Requests, sum, r)
+		t.Errorf("want %d requests, but the kinds sum to %d: %v", o.Requests, sum, r)
 	}
 	if want := min(r.Failed(), 20); len(r.Errors) != want {
-		t.Errorf("%d errors in words, want %d", len(r.Errors), want)
+		t.Errorf("got %d errors in Errors, want %d", len(r.Errors), want)
 	}
 	return r
 }
 
-// TestKinds does to each request one of the things that can happen, and finds
-// it under its name.
+// TestKinds checks that each kind of failure is counted as this kind.
 func TestKinds(t *testing.T) {
 	one := func(f func(c net.Conn)) func(net.Conn, int64) {
 		return func(c net.Conn, _ int64) {
@@ -100,13 +99,17 @@ func TestKinds(t *testing.T) {
 		{"ok", one(func(c net.Conn) { answer(c, "Connection: close\r\n") }), func(r load.Report) int { return r.OK }},
 		{"closed after the request", one(func(net.Conn) {}), func(r load.Report) int { return r.EOF }},
 		{"closed within the head", one(write("HTTP/1.1 200 OK\r\nContent-Le")), func(r load.Report) int { return r.EOF }},
-		{"closed within the body", one(write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")), func(r load.Report) int { return r.EOF }},
-		{"closed within a chunk", one(write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal")), func(r load.Report) int { return r.EOF }},
+		{"closed within the body", one(write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")),
+			func(r load.Report) int { return r.EOF }},
+		{"closed within a chunk", one(write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal")),
+			func(r load.Report) int { return r.EOF }},
 		{"reset after the request", one(reset), func(r load.Report) int { return r.Reset }},
 		{"closed after accept", func(net.Conn, int64) {}, func(r load.Report) int { return r.Broken() }},
 		{"reset after accept", func(c net.Conn, _ int64) { reset(c) }, func(r load.Report) int { return r.Reset }},
-		{"bad status", one(write("HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")), func(r load.Report) int { return r.BadStatus }},
-		{"redirect", one(write("HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")), func(r load.Report) int { return r.BadStatus }},
+		{"bad status", one(write("HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")),
+			func(r load.Report) int { return r.BadStatus }},
+		{"redirect", one(write("HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")),
+			func(r load.Report) int { return r.BadStatus }},
 		{"not HTTP", one(write("220 mail.example ESMTP\r\n\r\n")), func(r load.Report) int { return r.Other }},
 	}
 	for _, tt := range tests {
@@ -122,7 +125,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestRefused connects where nobody listens.
+// TestRefused connects to addresses without a listener.
 func TestRefused(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,11 +133,11 @@ func TestRefused(t *testing.T) {
 	}
 	l.Close()
 	if r := run(t, l, load.Options{}); r.Refused != r.Requests {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 	missing := "unix:" + filepath.Join(t.TempDir(), "missing.sock")
 	if r := run(t, nil, load.Options{URL: missing}); r.Refused != r.Requests {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 	dead := filepath.Join(t.TempDir(), "dead.sock")
 	u, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
@@ -144,11 +147,11 @@ func TestRefused(t *testing.T) {
 	u.SetUnlinkOnClose(false)
 	u.Close()
 	if r := run(t, nil, load.Options{URL: "unix:" + dead}); r.Refused != r.Requests {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 }
 
-// TestTimeout never answers: neither on an accepted connection nor in the
+// TestTimeout checks that a request without a response is a timeout, on an accepted connection and in the
 // backlog.
 func TestTimeout(t *testing.T) {
 	release := make(chan struct{})
@@ -156,7 +159,7 @@ func TestTimeout(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	r := run(t, l, load.Options{Requests: 4, Timeout: 50 * time.Millisecond})
 	if r.Timeouts != 4 {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 	path := filepath.Join(t.TempDir(), "full.sock")
 	u, err := net.Listen("unix", path)
@@ -165,13 +168,12 @@ func TestTimeout(t *testing.T) {
 	}
 	defer u.Close()
 	if r := run(t, nil, load.Options{URL: "unix:" + path, Requests: 4, Timeout: 50 * time.Millisecond}); r.Timeouts != 4 {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 }
 
-// TestNeverRetries lets the server drop a kept connection after its second
-// answer without a word. What was written to it is lost, and the server must never
-// see it again: it gets each number once.
+// TestNeverRetries closes a kept connection after its second response without Connection: close. The
+// third request is lost, and must not be sent again: the server must see each number once.
 func TestNeverRetries(t *testing.T) {
 	var mu sync.Mutex
 	seen := make(map[string]int)
@@ -206,8 +208,7 @@ func TestNeverRetries(t *testing.T) {
 	}
 }
 
-// TestConnectionClose lets the server announce the end of a connection after
-// two answers: nothing is lost.
+// TestConnectionClose announces the end of a connection in its second response. No request may be lost.
 func TestConnectionClose(t *testing.T) {
 	l := serve(t, "tcp", "127.0.0.1:0", func(c net.Conn, _ int64) {
 		in := bufio.NewReader(c)
@@ -220,13 +221,13 @@ func TestConnectionClose(t *testing.T) {
 	})
 	r := run(t, l, load.Options{KeepAlive: true, Requests: 20, Conns: 1})
 	if r.OK != 20 || r.Dials != 10 || r.AnnouncedClose != 10 {
-		t.Error(r)
+		t.Errorf("unexpected report: %v", r)
 	}
 }
 
-// TestNoticeClose lets the server close a connection in the very segment that
-// holds its answer, so that the client's side knows it when the answer is
-// read: a strict count loses the next request, a polite one dials anew.
+// TestNoticeClose closes a connection in the same segment as its response, so that the client's host
+// already knows that the connection is closed when the client has read the response. Without NoticeClose,
+// the next request is lost. With it, the client opens a new connection.
 func TestNoticeClose(t *testing.T) {
 	took := make(chan time.Duration, 6) // for each connection
 	l := serve(t, "tcp", "127.0.0.1:0", func(c net.Conn, _ int64) {
@@ -239,7 +240,7 @@ func TestNoticeClose(t *testing.T) {
 		}
 		took <- time.Since(begin)
 	})
-	// The kernel corks for 200 ms at most, so a run with a server that was slower than that says nothing.
+	// The kernel holds data back for at most 200 ms, so a run with a slower server is repeated.
 	corked := func(o load.Options) load.Report {
 		for range 20 {
 			r, slowest := run(t, l, o), time.Duration(0)
@@ -250,20 +251,20 @@ func TestNoticeClose(t *testing.T) {
 				return r
 			}
 		}
-		t.Fatal("there is always 150 ms between an answer and its end")
+		t.Fatal("each run had 150 ms between a response and the close")
 		return load.Report{}
 	}
 	o := load.Options{KeepAlive: true, Requests: 6, Conns: 1}
 	if r := corked(o); r.OK != 3 || r.Broken() != 3 {
-		t.Errorf("strict: %v", r)
+		t.Errorf("without NoticeClose: %v", r)
 	}
 	o.NoticeClose = true
 	if r := corked(o); r.OK != 6 || r.IdleClosed != 5 {
-		t.Errorf("polite: %v", r)
+		t.Errorf("with NoticeClose: %v", r)
 	}
 }
 
-// cork holds back what is written until the end of the stream (tcp(7)).
+// cork holds back written data until the connection is closed (tcp(7)).
 func cork(t *testing.T, c net.Conn) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err == nil {
@@ -278,8 +279,7 @@ func cork(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestFamilies reaches IPv4, IPv6 and unix sockets, the path of a request
-// included, and counts who answered.
+// TestFamilies checks IPv4, IPv6 and unix sockets, the path of a request, and the names of the workers.
 func TestFamilies(t *testing.T) {
 	for _, tt := range []struct{ network, address string }{
 		{"tcp4", "127.0.0.1:0"}, {"tcp6", "[::1]:0"}, {"unix", filepath.Join(t.TempDir(), "app.sock")},
@@ -289,7 +289,7 @@ func TestFamilies(t *testing.T) {
 			t.Fatal(err)
 		}
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintln(w, r.URL.RequestURI()) // a short body is the worker's name
+			fmt.Fprintln(w, r.URL.RequestURI()) // a short body is used as the worker's name
 		})}
 		t.Cleanup(func() { srv.Close() })
 		go srv.Serve(l)
@@ -299,12 +299,13 @@ func TestFamilies(t *testing.T) {
 		}
 		r := run(t, nil, load.Options{URL: u, KeepAlive: true})
 		if r.OK != 20 || r.Workers["/a?b=c"] != 20 || r.Dials > 2 {
-			t.Errorf("%s: %v", tt.network, r)
+			t.Errorf("%s: got %v", tt.network, r)
 		}
 	}
 }
 
-// TestAfterKills: a death of a worker may cost each client one request, and refuses none.
+// TestAfterKills checks that each killed worker may cost each client one lost request, but no refused
+// connection.
 func TestAfterKills(t *testing.T) {
 	for _, c := range []struct {
 		report load.Report

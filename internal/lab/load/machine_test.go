@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// TestMachine sends load into the network of a machine, which is not the
+// TestMachine sends requests into the network of a machine, which differs from the
 // host's, over TCP and a unix socket behind an absolute link (/var/run).
 func TestMachine(t *testing.T) {
 	m := lab.Shared(t, lab.Bookworm)
@@ -18,7 +18,7 @@ func TestMachine(t *testing.T) {
 const serve = (req, res) => { res.setHeader("X-Worker", "node"); res.end("x".repeat(100)); };
 for (const fd of [3, 4]) require("http").createServer(serve).listen({ fd });
 `, 0o644)
-	// The sockets are systemd's, so they listen when the command returns.
+	// systemd creates the sockets, so they listen when the command returns.
 	m.Sh(t, "systemd-run --unit=load-test --socket-property=ListenStream=127.0.0.1:8088 "+
 		"--socket-property=ListenStream=/run/load.sock node /srv/load.js")
 	t.Cleanup(func() { m.Try("systemctl stop load-test.socket load-test.service; rm -f /srv/load.js /run/load.sock") })
@@ -35,9 +35,10 @@ for (const fd of [3, 4]) require("http").createServer(serve).listen({ fd });
 	}
 }
 
-// TestBadURL refuses what it could not send to.
+// TestBadURL checks that URLs which the client cannot use are errors.
 func TestBadURL(t *testing.T) {
-	for _, u := range []string{"", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1:0/", "http://127.0.0.1:70000/", "unix:run/x"} {
+	for _, u := range []string{"", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1:0/",
+		"http://127.0.0.1:70000/", "unix:run/x"} {
 		rec := &recorder{TB: t}
 		done := make(chan struct{})
 		go func() { // Fatalf ends the goroutine

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// recorder is a test that may fail.
+// recorder is a testing.TB that records the message of Fatalf.
 type recorder struct {
 	testing.TB
 	fatal string

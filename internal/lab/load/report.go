@@ -14,59 +14,61 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxErrors is how many failures are kept in words.
+// maxErrors is the number of failures in Report.Errors.
 const maxErrors = 20
 
-// Report counts requests. Each is in exactly one of OK and the kinds of failure.
+// Report counts requests. Each request is counted in OK or in exactly one kind of failure.
 type Report struct {
-	Clients  int // Options.Conns: each has one request on its way at a time
-	Requests int // begun
-	OK       int // answered completely with a status of 200 to 299
+	Clients  int // Options.Conns; each sends one request at a time
+	Requests int // started
+	OK       int // complete response with status 200 to 299
 
-	Refused   int // nobody listened (or no such unix socket)
-	Reset     int // the connection was reset, or broken while writing
-	EOF       int // it was closed before a complete answer
-	Timeouts  int // no complete answer in Options.Timeout
-	BadStatus int // answered completely, with another status
-	Other     int // anything else: an answer that is not HTTP, no port left to connect from
+	Refused   int // no listener, or the unix socket does not exist
+	Reset     int // the connection was reset, or a write failed
+	EOF       int // the connection was closed before the response was complete
+	Timeouts  int // no complete response within Options.Timeout
+	BadStatus int // complete response with another status
+	Other     int // for example a response that is not HTTP, or no free local port
 
-	Slowest time.Duration // of the OK ones, connecting included
-	// Workers counts OK answers by who gave them.
+	Slowest time.Duration // of the OK requests, including the connect
+	// Workers counts OK responses by worker.
 	Workers map[string]int
-	// Dials counts connections that were opened, AnnouncedClose those that a
-	// response ended with Connection: close in keep-alive mode, IdleClosed those that were
-	// replaced because of Options.NoticeClose.
+	// Dials counts opened connections. AnnouncedClose counts keep-alive connections that ended with Connection: close.
+	// IdleClosed counts connections that were replaced because of Options.NoticeClose.
 	Dials, AnnouncedClose, IdleClosed int
-	// Errors tells the first failures, with the time since the start.
+	// Errors describes the first failures, with the time since the start.
 	Errors []string
 }
 
-// Failed is the number of requests that did not end well.
+// Failed returns the number of requests that failed.
 func (r Report) Failed() int { return r.Requests - r.OK }
 
-// Broken is the number of requests that were lost on an open connection.
+// Broken returns the number of requests that were lost on an open connection.
 func (r Report) Broken() int { return r.Reset + r.EOF }
 
-// AfterKills returns an error when more requests failed than the death of so many workers explains. A client has one request
-// on its way at a time, so a death breaks one request of each client at most. It closes no listener, so no request is refused.
+// AfterKills returns an error if more requests failed than killing this number of workers explains. A client sends one
+// request at a time, so a killed worker breaks at most one request of each client. It does not close the listener, so no
+// connection may be refused.
 func (r Report) AfterKills(kills int) error {
 	if other := r.Failed() - r.Broken(); other > 0 {
-		return fmt.Errorf("%d requests failed without a connection to a worker", other)
+		return fmt.Errorf("%d requests failed for another reason than a lost connection", other)
 	}
 	if most := r.Clients * kills; r.Broken() > most {
-		return fmt.Errorf("%d requests were lost, at most %d may be: one for each of %d clients and %d deaths of workers", r.Broken(), most, r.Clients, kills)
+		return fmt.Errorf("%d requests were lost, but at most %d may be: one for each of %d clients and %d killed workers",
+			r.Broken(), most, r.Clients, kills)
 	}
 	return nil
 }
 
-// Summary is the first line of String: what became of all requests.
+// Summary returns the first line of String with the counts.
 func (r Report) Summary() string {
-	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, %d other; slowest %v, %d connections",
+	return fmt.Sprintf("%d requests, %d ok, %d failed: %d refused, %d reset, %d eof, %d timeouts, %d bad status, "+
+		"%d other; slowest %v, %d connections",
 		r.Requests, r.OK, r.Failed(), r.Refused, r.Reset, r.EOF, r.Timeouts, r.BadStatus, r.Other,
 		r.Slowest.Round(time.Microsecond), r.Dials)
 }
 
-// String shows the whole report, workers sorted by name.
+// String returns the whole report, with workers sorted by name.
 func (r Report) String() string {
 	var b strings.Builder
 	b.WriteString(r.Summary())
@@ -85,14 +87,13 @@ func (r Report) clone() Report {
 	return r
 }
 
-// errBadStatus is the failure of a complete answer.
+// errBadStatus means a complete response with an unexpected status.
 var errBadStatus = errors.New("bad status")
 
-// errAnswer marks bytes that are no HTTP.
-var errAnswer = errors.New("not an HTTP answer")
+// errAnswer means that the response is not HTTP.
+var errAnswer = errors.New("not an HTTP response")
 
-// count finds the field of a failure. ENOENT and ENOTSOCK come from
-// connecting to a unix socket that is not, or no longer, there.
+// count increments the counter for an error. ENOENT and ENOTSOCK come from connecting to a unix socket that does not exist.
 func (r *Report) count(err error) {
 	switch {
 	case errors.Is(err, errBadStatus):

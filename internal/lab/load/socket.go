@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets makes sockets in the network namespace of another process. A socket
-// belongs to the namespace of the thread that made it, for ever, so one thread is enough;
-// all else may happen anywhere.
+// sockets creates sockets in the network namespace of another process. A socket always
+// belongs to the namespace of the thread that created it, so only one thread must enter
+// the namespace.
 type sockets struct {
 	fds  chan socket
 	stop chan struct{}
@@ -25,7 +25,8 @@ type socket struct {
 	err error
 }
 
-// openSockets prepares for one address family in the namespaces of pid.
+// openSockets starts the thread that creates sockets of one address family in the
+// namespaces of pid.
 func openSockets(pid, domain int) (*sockets, error) {
 	root, err := openPath(fmt.Sprintf("/proc/%d/root", pid))
 	if err != nil {
@@ -46,8 +47,8 @@ func openSockets(pid, domain int) (*sockets, error) {
 	return s, nil
 }
 
-// produce never unlocks its thread, which therefore ends with it: a thread in
-// another network must not be given to other goroutines.
+// produce creates sockets. It never unlocks its thread, so the thread ends with the
+// goroutine: other goroutines must not run in another network.
 func (s *sockets) produce(ns *os.File, domain int, entered chan<- error) {
 	runtime.LockOSThread()
 	err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
@@ -80,7 +81,7 @@ func (s *sockets) close() {
 	s.root.Close()
 }
 
-// dial connects, waiting in a full backlog like any client, until the deadline.
+// dial connects until the deadline. If the backlog is full, it waits like any client.
 func (s *sockets) dial(t target, deadline time.Time) (*os.File, error) {
 	k := <-s.fds
 	if k.err != nil {
@@ -101,8 +102,8 @@ func (s *sockets) dial(t target, deadline time.Time) (*os.File, error) {
 	return f, nil
 }
 
-// connect is the connect(2) of a non-blocking socket: in progress until it is
-// writable, when SO_ERROR has the result.
+// connect calls connect(2) on a non-blocking socket and waits until the socket is
+// writable. SO_ERROR then has the result.
 func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	if err := f.SetDeadline(deadline); err != nil {
 		return err
@@ -127,9 +128,9 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 		if result != nil {
 			return true
 		}
-		// The wake-up may be a late one from before connect(2), when the socket
-		// was "hung up" (epoll(7) says so of every unconnected one): no error, but no
-		// peer either.
+		// The wake-up may be a late one from before connect(2), when the socket was "hung
+		// up" (like each unconnected socket, see epoll(7)). In this case there is no
+		// error, but also no peer.
 		_, err := unix.Getpeername(int(fd))
 		return err == nil
 	})
@@ -139,9 +140,9 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	return result
 }
 
-// dialUnix connects with a blocking socket: a non-blocking one gets EAGAIN from
-// a full backlog (unix(7)) with nothing to wait for. The path is looked up in
-// the machine's root, where also absolute links (/var/run) must lead.
+// dialUnix connects with a blocking socket: with a full backlog, a non-blocking one gets
+// EAGAIN (unix(7)) and has no event to wait for. The path is looked up in the machine's
+// root, so that absolute links (/var/run) lead to files of the machine.
 func (s *sockets) dialUnix(fd int, path string, deadline time.Time) (*os.File, error) {
 	fail := func(err error) (*os.File, error) {
 		unix.Close(fd)

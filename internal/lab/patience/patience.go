@@ -1,10 +1,10 @@
-// Package patience bounds waits of tests by what the host is doing. A bound is written down for an idle host; on a busy one
-// a process gets only its share of the CPUs, so that the wait may last that many times longer. A test that hangs still ends.
+// Package patience adapts the time limits of tests to the load of the host. A limit is written for an idle host. On a busy
+// host, a process gets only its share of the CPUs, so the limit is longer by the same factor. A test that hangs still ends.
 //
 //	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
 //	conn.SetDeadline(time.Now().Add(patience.For(20 * time.Second)))
 //
-// It is for bounds that a test reaches only when it fails. A time that is part of what a test does is a plain time.Duration.
+// Use it only for limits that a passing test never reaches. A time that is part of the test itself is a plain time.Duration.
 package patience
 
 import (
@@ -18,24 +18,24 @@ import (
 	"time"
 )
 
-// most bounds the factor: more would keep a test that hangs from ending before "go test -timeout" ends all of them.
-const most = 10
+// maxFactor limits the factor, so that a hung test ends before "go test -timeout" ends all tests.
+const maxFactor = 10
 
-// For returns how long a wait may last now that takes d at most on an idle host.
+// For returns the current time limit for a wait that takes at most d on an idle host.
 func For(d time.Duration) time.Duration { return thisHost().bound(d) }
 
-// After is time.After(For(d)). It waits longer if the host gets busier before the end.
+// After is time.After(For(d)). The limit grows if the load rises during the wait.
 func After(d time.Duration) <-chan struct{} {
 	ctx, _ := WithTimeout(context.Background(), d)
 	return ctx.Done()
 }
 
-// WithTimeout is context.WithTimeout(parent, For(d)). It waits longer if the host gets busier before the end.
+// WithTimeout is context.WithTimeout(parent, For(d)). The limit grows if the load rises during the wait.
 func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return thisHost().withTimeout(parent, d)
 }
 
-// host is where the load is read.
+// host is the host whose load is read.
 type host struct {
 	loadavg string // the file of proc_loadavg(5)
 	cpus    int
@@ -47,17 +47,17 @@ func (h host) bound(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * h.factor()).Round(time.Millisecond)
 }
 
-// factor is 1 on an idle host, and one more for each task that waits for a CPU or runs on it.
+// factor returns 1 on an idle host, and 1 more for each task per CPU that runs or waits for a CPU.
 func (h host) factor() float64 {
 	b, err := os.ReadFile(h.loadavg)
 	if err != nil {
-		return 1 // not Linux: nothing is known
+		return 1 // not Linux: the load is not known
 	}
 	return factor(string(b), h.cpus)
 }
 
-// factor takes the larger one of the average over a minute and the number of tasks that want a CPU now: the average is late
-// when the load has just begun, and the number is a moment's.
+// factor uses the larger one of the average over a minute and the current number of tasks that need a CPU: the average is
+// late if the load has just begun, and the current number fluctuates.
 func factor(loadavg string, cpus int) float64 {
 	f := strings.Fields(loadavg)
 	if len(f) < 4 {
@@ -66,7 +66,7 @@ func factor(loadavg string, cpus int) float64 {
 	average, _ := strconv.ParseFloat(f[0], 64)
 	running, _, _ := strings.Cut(f[3], "/")
 	now, _ := strconv.ParseFloat(running, 64)
-	return min(1+max(average, now-1)/float64(cpus), most) // the task that reads the file is one that runs
+	return min(1+max(average, now-1)/float64(cpus), maxFactor) // now includes this process
 }
 
 func (h host) withTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestFactor: an idle host is the measure; a host that is busy on all its CPUs has twice the time.
+// TestFactor checks that a host that is busy on all its CPUs has twice the time of an idle host.
 func TestFactor(t *testing.T) {
 	for _, c := range []struct {
 		loadavg string
@@ -18,24 +18,25 @@ func TestFactor(t *testing.T) {
 		want    float64
 	}{
 		{"0.00 0.00 0.00 1/97 32193\n", 2, 1},
-		{"0.00 0.00 0.00 3/97 32193\n", 2, 2}, // two tasks have just begun to compute
-		{"2.00 0.50 0.10 1/97 32193\n", 2, 2}, // they wait at this very moment
+		{"0.00 0.00 0.00 3/97 32193\n", 2, 2}, // two tasks have just started to compute
+		{"2.00 0.50 0.10 1/97 32193\n", 2, 2}, // both tasks are waiting for input at this moment
 		{"2.00 0.50 0.10 3/97 32193\n", 8, 1.25},
 		{"16.00 9.00 4.00 9/97 32193\n", 2, 9},
-		{"400.00 90.00 40.00 300/970 32193\n", 2, most},
+		{"400.00 90.00 40.00 300/970 32193\n", 2, maxFactor},
 		{"", 2, 1},
-		{"what is this", 2, 1},
+		{"invalid", 2, 1},
 	} {
 		if got := factor(c.loadavg, c.cpus); got != c.want {
 			t.Errorf("%q on %d CPUs: %v, want %v", c.loadavg, c.cpus, got, c.want)
 		}
 	}
 	if got := (host{"/nonexistent", 2}).bound(time.Second); got != time.Second {
-		t.Errorf("without a load: %v", got)
+		t.Errorf("if the load is not known: %v", got)
 	}
 }
 
-// TestWithTimeout: the bound follows a load that rises while the wait lasts, and does not shrink with one that falls.
+// TestWithTimeout checks that the limit grows if the load rises during the wait, and does not shrink if the load
+// falls.
 func TestWithTimeout(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "loadavg")
 	load := func(text string) {
@@ -69,7 +70,7 @@ func TestWithTimeout(t *testing.T) {
 	}
 }
 
-// TestCancel: whoever no longer waits is not told of a timeout.
+// TestCancel checks that cancelling does not report a timeout.
 func TestCancel(t *testing.T) {
 	ctx, cancel := WithTimeout(t.Context(), time.Hour)
 	cancel()

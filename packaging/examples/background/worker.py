@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A background worker: no socket, a line in the log each second, until SIGTERM."""
+"""A background worker without a socket. It logs a line each second until SIGTERM."""
 import os
 import signal
 import sys
@@ -17,7 +17,8 @@ def main():
     signal.signal(signal.SIGINT, on_signal)
     name = os.environ.get("INSTANCE", "pid %d" % os.getpid())
     count = 0
-    # flush: Python buffers what does not go to a terminal, and the journal would be late.
+    # flush: Python buffers output that does not go to a terminal, so lines would reach
+    # the journal late.
     print("%s: started" % name, flush=True)
     while not stop.wait(1):
         count += 1

@@ -1,5 +1,6 @@
-// The worker of the cluster example that was copied about in 2021: it listens by itself,
-// blocks its event loop for every request, and dies at some moment within 20 seconds.
+// The worker of a cluster example that many people copied in 2021. It opens its own port,
+// blocks its event loop during each request, and exits at a random moment within 20
+// seconds.
 const http = require('http');
 
 http.createServer((req, res) => {

@@ -1,8 +1,8 @@
-// Its master: one child for each CPU, and another one for each that dies.
+// The master: it starts one child for each CPU, and a new one whenever a child dies.
 const cluster = require('cluster');
 const os = require('os');
 
-// isPrimary came with Node 16; the example is older.
+// isPrimary exists since Node 16; the example is older.
 if (cluster.isMaster) {
   console.log(`master ${process.pid} runs`);
   for (let i = 0; i < os.cpus().length; i++) {

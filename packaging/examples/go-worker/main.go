@@ -1,11 +1,11 @@
-// Command go-worker is an example of a worker in Go: one process of many on one shared
-// socket, which serves HTTP and loses no request when it is stopped or replaced.
+// Command go-worker is an example of a worker in Go. Several processes share one socket
+// and serve HTTP. No request is lost when a worker is stopped or replaced.
 //
-//	/              who answers
-//	/slow?ms=2000  the same, later
+//	/              the name of the worker
+//	/slow?ms=2000  the same after 2000 ms
 //	/crash         exits with status 1
 //
-// Every answer carries the process id in X-Worker.
+// Each response has the process ID in X-Worker.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8080", "where to listen when systemd passes no socket")
-	instance := flag.String("instance", os.Getenv("INSTANCE"), "what to call this worker")
+	listen := flag.String("listen", "127.0.0.1:8080", "listen on this address if systemd does not pass a socket")
+	instance := flag.String("instance", os.Getenv("INSTANCE"), "the name of this worker")
 	flag.Parse()
 	if err := run(*listen, name(*instance)); err != nil {
 		fmt.Fprintln(os.Stderr, "go-worker:", err)
@@ -39,7 +39,7 @@ func name(instance string) string {
 }
 
 func run(address, name string) error {
-	// "http" is what clusterctl calls a stream socket that was given no name.
+	// "http" is the default name of stream sockets in units of clusterctl.
 	listeners, err := activation.ListenAll("http", "tcp", address)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func run(address, name string) error {
 	srv := &http.Server{Handler: routes(name, func() { os.Exit(1) }), ReadHeaderTimeout: 10 * time.Second}
 	err = activation.Serve(context.Background(), srv, listeners...)
 	if errors.Is(err, activation.ErrCut) {
-		fmt.Fprintln(os.Stderr, "go-worker:", err) // it stopped as asked, and somebody was too slow
+		fmt.Fprintln(os.Stderr, "go-worker:", err) // the stop succeeded, but a client was too slow
 		return nil
 	}
 	return err
@@ -62,13 +62,13 @@ func routes(name string, crash func()) http.Handler {
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 		ms, err := strconv.Atoi(r.FormValue("ms"))
 		if err != nil || ms < 0 || ms > 60_000 {
-			http.Error(w, "ms has to be a number from 0 to 60000", http.StatusBadRequest)
+			http.Error(w, "ms must be between 0 and 60000", http.StatusBadRequest)
 			return
 		}
 		select {
 		case <-time.After(time.Duration(ms) * time.Millisecond):
 			fmt.Fprintf(w, "hello from %s, %d ms later\n", name, ms)
-		case <-r.Context().Done(): // the client has gone
+		case <-r.Context().Done(): // the client has disconnected
 		}
 	})
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { crash() })

@@ -1,8 +1,8 @@
-// A worker in Node.js, from version 12 on, that takes the socket which systemd passes as
-// file descriptor 3, and without systemd listens on PORT, or 8080. No dependencies.
+// A worker in Node.js (12 or newer). It listens on the socket that systemd passes as file
+// descriptor 3, or on PORT (default 8080) without systemd. No dependencies.
 //
-// On SIGTERM it loses no request: it stops accepting, answers what it has accepted with
-// "Connection: close", and ends when the last connection has ended.
+// No request is lost on SIGTERM: the worker stops accepting, adds "Connection: close" to
+// the responses on open connections, and ends when the last connection has ended.
 'use strict';
 const http = require('http');
 const net = require('net');
@@ -34,20 +34,21 @@ server.on('connection', (socket) => {
 });
 
 function drain() {
-  if (draining) process.exit(1); // asked twice: leave at once
+  if (draining) process.exit(1); // second signal: exit at once
   draining = true;
-  // http.Server's own close ends idle connections at once since Node 19, and a request may
-  // be on its way on one of them. net.Server's close only stops accepting. An idle
-  // connection ends after keepAliveTimeout, 5 s, or with its next answer.
+  // Since Node 19, close of http.Server also closes idle connections at once, although a
+  // request may be on its way on one of them. close of net.Server only stops accepting. An
+  // idle connection then ends after keepAliveTimeout (5 s) or with its next response.
   net.Server.prototype.close.call(server);
   for (const res of waiting) {
     if (!res.headersSent) res.setHeader('Connection', 'close');
   }
-  // One that never says a word owes nothing.
+  // Close connections that have never sent a request.
   setTimeout(() => {
     for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
   }, 5000).unref();
-  // Before the TimeoutStopSec=35 of clusterctl. Unref: it keeps nothing alive.
+  // Less than TimeoutStopSec=35 in units of clusterctl. unref: the timer does not keep the
+  // process alive.
   setTimeout(() => process.exit(0), 30000).unref();
 }
 process.on('SIGTERM', drain);
@@ -68,12 +69,13 @@ if (!process.env.LISTEN_FDS) {
 } else if (process.env.LISTEN_PID !== String(process.pid)) {
   refuse(`LISTEN_PID is ${process.env.LISTEN_PID} and this is process ${process.pid}: start node directly, not through npm or a shell`);
 } else if (process.env.LISTEN_FDS !== '1') {
-  refuse(`${process.env.LISTEN_FDS} sockets were passed, and this server takes one`);
+  refuse(`${process.env.LISTEN_FDS} sockets were passed, but this server supports only one`);
 } else {
   for (const variable of Object.keys(process.env)) {
-    if (variable.startsWith('LISTEN_')) delete process.env[variable]; // they are not for children
+    if (variable.startsWith('LISTEN_')) delete process.env[variable]; // children must not use them
   }
-  // Node calls listen(2) on the socket again, which sets the queue for all workers, to 511
-  // by itself. It has to be the second argument: with an fd, the option is not looked at.
+  // Node calls listen(2) on the socket again, which sets the queue length for all workers,
+  // by default to 511. The length must be the second argument, because Node ignores the
+  // option when it gets an fd.
   server.listen({ fd: 3 }, 4096, listening);
 }

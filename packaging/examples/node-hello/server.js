@@ -1,4 +1,4 @@
-// An ordinary Node.js server. It knows nothing of systemd, workers or signals.
+// An ordinary Node.js server, without code for systemd, workers or signals.
 'use strict';
 const http = require('http');
 

@@ -39,7 +39,8 @@ var parts = []string{
 // heads of answers; those with a Date or Connection that may be changed come first.
 var heads = []string{
 	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
-	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n", ok + date + length + "Connection: close\r\n",
+	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n",
+	ok + date + length + "Connection: close\r\n",
 }
 
 // answers plays one connection: answers of a head and a body, each to one request, and the program put on it at some time. It

@@ -24,7 +24,8 @@ func TestReport(t *testing.T) {
 	if got, ok := left.Load(instance); !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v, want %+v", got, ok, want)
 	}
-	for _, bad := range []string{"", "x", "clusterctl-left 1\n", "clusterctl-left 1\ncount=-1\nend\n", "clusterctl-left 1\ncount=x\nend\n"} {
+	for _, bad := range []string{"", "x", "clusterctl-left 1\n", "clusterctl-left 1\ncount=-1\nend\n",
+		"clusterctl-left 1\ncount=x\nend\n"} {
 		if err := os.WriteFile(instance+contract.LeftSuffix, []byte(bad), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +47,8 @@ func TestReport(t *testing.T) {
 func TestMost(t *testing.T) {
 	r := left.Report{Count: 1000}
 	for range 1000 {
-		r.Connections = append(r.Connections, left.Connection{Peer: "[" + strings.Repeat("ffff:", 7) + "ffff%4294967295]:65535", Request: 1 << 62})
+		r.Connections = append(r.Connections,
+			left.Connection{Peer: "[" + strings.Repeat("ffff:", 7) + "ffff%4294967295]:65535", Request: 1 << 62})
 	}
 	got, ok := left.Decode(r.Encode())
 	if !ok || got.Count != 1000 || len(got.Connections) != left.Most || len(r.Encode()) > 4096 {

@@ -134,7 +134,7 @@ func ownPlace(p string) bool {
 }
 
 // emptyHome reports whether p is the empty file system, in memory, that covers the homes. Before systemd 257 a worker can
-// write to it, and nobody else sees what is written.
+// write to it, and no other process sees what is written.
 func emptyHome(p string) bool {
 	var st unix.Statfs_t
 	err := unix.Statfs(p, &st)
@@ -192,7 +192,8 @@ func tracing(v victim) string {
 		}
 		var b [1]byte
 		local := []unix.Iovec{{Base: &b[0], Len: 1}}
-		if _, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: 0x400000, Len: 1}}, 0); err == nil || errors.Is(err, unix.EFAULT) {
+		if _, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: 0x400000, Len: 1}}, 0); err == nil ||
+			errors.Is(err, unix.EFAULT) {
 			got = append(got, fmt.Sprint("process_vm_readv ", pid))
 		}
 	}
@@ -309,7 +310,8 @@ func managerSockets(victim) string {
 		return ""
 	}
 	var got []string
-	for _, s := range []string{"/run/systemd/private", "/run/dbus/system_bus_socket", "/run/systemd/io.systemd.Manager", "/run/systemd/io.systemd.sysext",
+	for _, s := range []string{"/run/systemd/private", "/run/dbus/system_bus_socket", "/run/systemd/io.systemd.Manager",
+		"/run/systemd/io.systemd.sysext",
 		"/run/udev/control", "/run/docker.sock", "/run/initctl"} {
 		c, err := net.Dial("unix", s)
 		if err != nil {

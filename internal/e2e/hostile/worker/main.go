@@ -123,7 +123,8 @@ func forge(w http.ResponseWriter, r *http.Request) {
 	c, err := net.Dial("unixgram", "/run/systemd/journal/socket")
 	if err == nil {
 		defer c.Close()
-		_, err = fmt.Fprintf(c, "MESSAGE=%s\nPRIORITY=3\nSYSLOG_IDENTIFIER=systemd\nUNIT=%s\nOBJECT_SYSTEMD_UNIT=%s\nCLUSTERCTL_APP=%s\nCLUSTERCTL_INSTANCE=1\nCLUSTERCTL_SENDER=worker\n",
+		_, err = fmt.Fprintf(c, "MESSAGE=%s\nPRIORITY=3\nSYSLOG_IDENTIFIER=systemd\nUNIT=%s\nOBJECT_SYSTEMD_UNIT=%s\n"+
+			"CLUSTERCTL_APP=%s\nCLUSTERCTL_INSTANCE=1\nCLUSTERCTL_SENDER=worker\n",
 			q.Get("text"), q.Get("unit"), q.Get("unit"), q.Get("app"))
 	}
 	fmt.Fprintln(w, err)

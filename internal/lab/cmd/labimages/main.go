@@ -1,11 +1,11 @@
-// Labimages prepares the images that the end-to-end tests boot, so that the
-// first test does not have to wait for them:
+// Labimages builds the images that the end-to-end tests boot, so that the first test does
+// not have to wait for them:
 //
 //	go run ./internal/lab/cmd/labimages [-quiet] [release…]
 //
-// Without arguments it prepares all of them. As root it also installs the
-// host's tools when they are missing. With -quiet it prints nothing unless it
-// fails; the error has the end of what failed. Exit status: 0 done, 1 failed.
+// Without arguments, it builds all images. As root, it also installs missing tools on the
+// host. With -quiet, it prints only errors, which contain the last lines of the failed
+// command. The exit status is 1 after an error.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	quiet := flag.Bool("quiet", false, "print nothing unless it fails")
+	quiet := flag.Bool("quiet", false, "print only errors")
 	flag.Parse()
 	var log io.Writer = os.Stderr
 	if *quiet {

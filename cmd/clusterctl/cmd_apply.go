@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/resolve"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+type applyOptions struct {
+	file           string
+	dryRun, asJSON bool
+	force, replace bool
+	consent        consent
+	settle         time.Duration
+	givenSettle    bool
+}
+
+func fileFlag(file *string) cmdline.Flag {
+	*file = resolve.DefaultFile
+	return cmdline.Flag{Name: "file", Short: "f", To: file, Takes: cmdline.File, Usage: "file that describes the apps"}
+}
+
+func applyCommand(e *env) *cmdline.Command {
+	var o applyOptions
+	return &cmdline.Command{
+		Name: "apply", Usage: "Install or update the apps of a file",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
+		Description: []string{
+			"Reads clusterctl.yaml in this directory, or the FILE of --file. Apps that are not installed are installed, apps that " +
+				"differ are updated, and the others are not touched. With NAMEs, only these apps. Apps that are not in the file stay " +
+				"as they are, and a stopped app stays stopped.",
+			"Instances are replaced one after the other while the port stays open. If the first new instance does not start, the app " +
+				"is rolled back, and clusterctl continues with the next app.",
+		},
+		Examples: []string{
+			"clusterctl apply --dry-run", "sudo clusterctl apply", "sudo clusterctl apply -f /srv/shop/clusterctl.yaml shop",
+		},
+		Flags: []cmdline.Flag{
+			fileFlag(&o.file),
+			{Name: "dry-run", To: &o.dryRun, Usage: "print what would change, like \"diff\", and change nothing"},
+			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes), settleFlag(&o.settle), jsonFlag(&o.asJSON),
+		},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			o.givenSettle = in.Given("settle")
+			return runApply(ctx, e, o, in.Args)
+		},
+	}
+}
+
+func runApply(ctx context.Context, e *env, o applyOptions, names []string) error {
+	if !o.dryRun {
+		if err := e.needRoot(); err != nil {
+			return err
+		}
+	}
+	apps, err := e.resolver().Apps(o.file)
+	if err != nil {
+		return err
+	}
+	if apps, err = resolve.Choose(apps, names, o.file); err != nil {
+		return err
+	}
+	if o.dryRun {
+		_, err := e.diffApps(ctx, apps)
+		return err
+	}
+	if o.consent.file, err = e.resolver().Absolute(o.file); err != nil {
+		return err
+	}
+	outcomes := make([]manage.Outcome, 0, len(apps))
+	var errs []error
+	for _, a := range apps {
+		out, err := e.applyOne(ctx, a, changeOptions{
+			InstallOptions: manage.InstallOptions{Settle: o.settle, Watch: !o.givenSettle, Force: o.force},
+			replace:        o.replace, consent: o.consent,
+		})
+		outcomes = append(outcomes, out)
+		errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
+		if !o.asJSON {
+			fmt.Fprintln(e.stdout, out.String())
+			e.noteNewer(a.Name, out.Newer())
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if o.asJSON {
+		errs = append(errs, e.printResults(outcomes))
+	}
+	return errors.Join(errs...)
+}
+
+// prefixErrors puts the name of the app before each error if there are several apps. Each error keeps its line and its hint.
+func prefixErrors(n units.Name, apps int, err error) []error {
+	if err == nil {
+		return nil
+	}
+	var all []error
+	for _, one := range fault.Flatten(err) {
+		if apps > 1 {
+			one = fmt.Errorf("%s: %w", n, one)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// applyOne makes one app what a file, or a revision, says.
+func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (manage.Outcome, error) {
+	out, err := e.applyApp(ctx, a, o)
+	if out.Action == "" {
+		out = manage.FailedOutcome(a.Name, err)
+	}
+	return out, err
+}
+
+func (e *env) applyApp(ctx context.Context, a units.App, o changeOptions) (out manage.Outcome, err error) {
+	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
+		return out, err
+	}
+	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
+		return out, err
+	}
+	s, closeApp, err := e.openApp(ctx, a, o)
+	if err != nil {
+		return out, err
+	}
+	defer closeApp()
+	f, err := s.Render(ctx, a)
+	if err != nil {
+		return out, err
+	}
+	out, err = e.change(ctx, s, f, o)
+	if err == nil && slices.ContainsFunc(out.Changed, func(path string) bool { return units.KindOf(path) == units.KindSocket }) {
+		for _, where := range opened(a) {
+			e.note("%s: listening on %s", a.Name, where)
+		}
+		e.noteSocketAccess(a)
+	}
+	return out, err
+}
+
+// changeOptions are the options of every command that installs or updates an app.
+type changeOptions struct {
+	manage.InstallOptions
+	// replace allows to replace the app of another project.
+	replace bool
+	consent consent
+}
+
+// openApp opens an app that is about to be installed or updated, unless it belongs to another project.
+func (e *env) openApp(ctx context.Context, a units.App, o changeOptions) (s *manage.Session, closeApp func(), err error) {
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return nil, func() {}, err
+	}
+	if s, err = m.Open(ctx, a.Name); err != nil {
+		closeConn()
+		return nil, func() {}, err
+	}
+	closeApp = func() {
+		_ = s.Close()
+		closeConn()
+	}
+	if now, currentErr := s.Current(); currentErr == nil && !o.replace {
+		if err := e.mayReplace(now, a, o.consent.file != ""); err != nil {
+			closeApp()
+			return nil, func() {}, err
+		}
+	}
+	return s, closeApp, nil
+}
+
+// change installs or updates an app, after asking whether it may get more rights.
+func (e *env) change(ctx context.Context, s *manage.Session, f manage.Files, o changeOptions) (out manage.Outcome, err error) {
+	if err := e.trustedFor(f.App, o.consent); err != nil {
+		return out, err
+	}
+	if now, err := s.Current(); err == nil {
+		if err := e.mayChange(ctx, now, f.App, o.consent); err != nil {
+			return out, err
+		}
+	}
+	return s.Install(ctx, f, o.InstallOptions)
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/resolve"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
+	"github.com/rogpeppe/go-internal/diff"
+)
+
+type diffOptions struct {
+	file          string
+	all, exitCode bool
+}
+
+func diffCommand(e *env) *cmdline.Command {
+	var o diffOptions
+	return &cmdline.Command{
+		Name: "diff", Usage: "Show what \"apply\" would change in the files of apps",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
+		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified diff. Without " +
+			"a clusterctl.yaml, or with --all, it compares the units of installed apps with the units that this clusterctl would write " +
+			"for their stored configuration: that shows manual edits, and what a newer clusterctl changes. It needs no root."},
+		Examples: []string{"clusterctl diff", "clusterctl diff -f /srv/shop/clusterctl.yaml shop", "clusterctl diff --all --exit-code"},
+		Flags: []cmdline.Flag{
+			fileFlag(&o.file),
+			{Name: "all", Short: "a", To: &o.all, Usage: "compare all installed apps with their stored configuration"},
+			{Name: "exit-code", To: &o.exitCode, Usage: "exit with 1 if there are differences"},
+		},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			if o.all && (in.Given("file") || len(in.Args) > 0) {
+				return fault.Usagef("--all cannot be combined with --file or names")
+			}
+			return runDiff(ctx, e, o, in.Args, in.Given("file"))
+		},
+	}
+}
+
+func runDiff(ctx context.Context, e *env, o diffOptions, names []string, fileGiven bool) error {
+	apps, err := e.diffWhat(o, names, fileGiven)
+	if err != nil {
+		return err
+	}
+	differ, err := e.diffApps(ctx, apps)
+	if err == nil && differ && o.exitCode {
+		return quietError{exitFailed}
+	}
+	return err
+}
+
+// quietError is an exit status that is an answer, and no failure to tell of.
+type quietError struct{ code int }
+
+func (quietError) Error() string { return "there are differences" }
+
+// diffWhat gives the apps as they should be.
+func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
+	path, err := e.resolver().Absolute(o.file)
+	if err != nil {
+		return nil, err
+	}
+	_, statErr := os.Stat(path)
+	if !o.all && (fileGiven || statErr == nil) {
+		apps, err := e.resolver().Apps(o.file)
+		if err != nil {
+			return nil, err
+		}
+		return resolve.Choose(apps, names, o.file)
+	}
+	if !o.all && len(names) == 0 {
+		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", resolve.DefaultFile),
+			"clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
+	}
+	var installed []units.Name
+	for _, s := range names {
+		n, err := units.ParseName(s)
+		if err != nil {
+			return nil, err
+		}
+		installed = append(installed, n)
+	}
+	if o.all {
+		if installed, err = e.store.Apps(); err != nil {
+			return nil, err
+		}
+	}
+	var apps []units.App
+	for _, n := range installed {
+		if o.all && e.store.Packaged(n) {
+			e.note("%s: came with a package, which alone changes it", n)
+			continue
+		}
+		a, err := e.store.Load(n)
+		if err != nil {
+			return nil, err
+		}
+		apps = append(apps, a)
+	}
+	return apps, nil
+}
+
+// diffApps prints the differences, and says whether there are any. One app that cannot be compared does not hide the rest.
+func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err error) {
+	var errs []error
+	for _, a := range apps {
+		a = e.guard().Preview(a)
+		if old, err := e.store.Load(a.Name); err == nil {
+			if err := e.mayReplace(old, a, true); err != nil {
+				e.note("%v; apply needs --replace", err)
+			}
+			for _, more := range guard.MoreRights(old, a) {
+				e.note("%s gets more rights: %s", a.Name, more)
+			}
+		}
+		p, err := e.planFor(ctx, a)
+		if err != nil {
+			errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
+			continue
+		}
+		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
+			e.note("%s: the values of variables are not compared; that needs root", a.Name)
+		}
+		for _, c := range p.Changes {
+			before, after := mask.Change(c)
+			changed := unified(c.Path, before, after)
+			if c.Op == install.Keep || changed == "" {
+				continue
+			}
+			differ = true
+			if _, err := fmt.Fprint(e.stdout, e.coloured(changed)); err != nil {
+				return differ, err
+			}
+		}
+	}
+	return differ, errors.Join(errs...)
+}
+
+func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return install.Plan{}, err
+	}
+	defer closeConn()
+	f, err := m.Render(ctx, a)
+	if err != nil {
+		return install.Plan{}, err
+	}
+	return m.Plan(f)
+}
+
+// unified returns the difference of two texts as "diff -u" does, or "" if they are equal. A file that is missing is nil.
+func unified(path string, before, after []byte) string {
+	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
+		return ""
+	}
+	from, to := path, path
+	if before == nil {
+		from = "/dev/null"
+	}
+	if after == nil {
+		to = "/dev/null"
+	}
+	// The first line says "diff", which patch(1) does not need.
+	if _, lines, ok := strings.Cut(string(diff.Diff(from, before, to, after)), "\n"); ok {
+		return lines
+	}
+	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // both are empty, and one of them is missing
+}
+
+// coloured colours a unified diff for a terminal; anywhere else it stays as patch(1) reads it.
+func (e *env) coloured(unified string) string {
+	if !e.colours {
+		return unified
+	}
+	const red, green, cyan, bold, reset = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
+	var b strings.Builder
+	for line := range strings.Lines(unified) {
+		line = text.Printable(strings.TrimSuffix(line, "\n"))
+		colour := ""
+		switch {
+		case slices.Contains([]string{"--- ", "+++ "}, line[:min(4, len(line))]):
+			colour = bold
+		case strings.HasPrefix(line, "@@"):
+			colour = cyan
+		case strings.HasPrefix(line, "-"):
+			colour = red
+		case strings.HasPrefix(line, "+"):
+			colour = green
+		}
+		if colour != "" {
+			line = colour + line + reset
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/internal/text"
+)
+
+type envOptions struct{ asJSON, running, secrets bool }
+
+func envCommand(e *env) *cmdline.Command {
+	var o envOptions
+	return &cmdline.Command{
+		Name: "env", Usage: "Print the environment of instances",
+		Operands: []cmdline.Operand{cmdline.Apps()},
+		Description: []string{
+			"Prints the variables of the app and of its unit with its drop-ins, and the files from which systemd reads more variables at " +
+				"each start. Only root sees the values of the app's variables. For an app, one of its instances is shown.",
+			"With --running, prints the environment with which the process was started. This needs root, and does not show variables " +
+				"that the program sets for itself.",
+			"Values of variables with secret names (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are printed as stars, unless " +
+				"--show-secrets is given.",
+		},
+		Examples: []string{"clusterctl env shop", "sudo clusterctl env shop@2 --running --show-secrets"},
+		Flags: []cmdline.Flag{
+			{Name: "running", To: &o.running, Usage: "print the environment of the running process, with its files"},
+			{Name: "show-secrets", To: &o.secrets, Usage: "do not mask values that look secret"},
+			jsonFlag(&o.asJSON),
+		},
+		Run: func(ctx context.Context, in cmdline.Input) error { return runEnv(ctx, e, in.Args, o) },
+	}
+}
+
+func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
+	targets, err := e.targets(args)
+	if err != nil {
+		return err
+	}
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	c := e.collector(conn)
+	var all []status.Environment
+	for _, t := range targets {
+		one, err := c.Environment(ctx, status.Listed{App: t.app, Count: t.listed}, status.EnvironmentOptions{
+			Instance: t.instance, Running: o.running, Secrets: o.secrets,
+		})
+		if err != nil {
+			return err
+		}
+		all = append(all, one)
+	}
+	if o.asJSON {
+		return e.printJSON(struct {
+			Schema    int                  `json:"schema"`
+			Instances []status.Environment `json:"instances"`
+		}{status.SchemaVersion, all})
+	}
+	for i, one := range all {
+		if len(all) > 1 {
+			if i > 0 {
+				fmt.Fprintln(e.stdout)
+			}
+			fmt.Fprintf(e.stdout, "# %s\n", one.Unit)
+		}
+		e.printEnv(one)
+		if len(one.Variables)+len(one.Files) == 0 {
+			e.note("%s has no variables set; --running shows those of the process", one.Unit)
+		}
+	}
+	return nil
+}
+
+// printEnv prints assignments as a shell would take them, and files as comments.
+func (e *env) printEnv(one status.Environment) {
+	for _, f := range one.Files {
+		may := ""
+		if f.Optional {
+			may = ", may be missing"
+		}
+		if f.ByWorker {
+			may += ", as the user of the app"
+		}
+		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", text.Printable(text.Shell(f.Path)), may)
+	}
+	for _, v := range one.Variables {
+		if v.NeedsRoot {
+			fmt.Fprintf(e.stdout, "# %s (needs root)\n", text.Printable(v.Name))
+			continue
+		}
+		value := text.Shell(v.Value)
+		if v.Masked && v.Value == mask.Stars {
+			value = mask.Stars
+		}
+		if e.stdoutTTY {
+			value = text.Printable(value)
+		}
+		fmt.Fprintf(e.stdout, "%s=%s\n", text.Printable(v.Name), value)
+	}
+}

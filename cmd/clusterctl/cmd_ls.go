@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// lsOptions are the flags of "ls".
+type lsOptions struct {
+	watchOptions
+	all, noCPU bool
+	sort       string
+}
+
+func lsCommand(e *env) *cmdline.Command {
+	var o lsOptions
+	o.sort = status.SortKeys[0]
+	return &cmdline.Command{
+		Name: "ls", Aliases: []string{"list", "l", "ps", "status"}, Usage: "List apps, or the instances of some apps",
+		Operands: []cmdline.Operand{cmdline.OptionalApps()},
+		Description: []string{
+			"READY is the number of ready instances and the number wanted, QUEUE the connections that wait to be accepted and the " +
+				"limit, CONNS the accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the memory of the cgroup, or " +
+				"of the processes if there is no memory controller.",
+			"It needs no root; without root, \"-\" stands for values that only root can see. A narrow terminal omits columns.",
+		},
+		Examples: []string{"clusterctl ls", "clusterctl ls -a --sort cpu", "sudo clusterctl ls shop --watch"},
+		Flags: append([]cmdline.Flag{
+			{Name: "all", Short: "a", To: &o.all, Usage: "list the instances of every app"},
+			{Name: "sort", To: &o.sort, Takes: "KEY", Words: status.SortKeys,
+				Usage: "sort by name, cpu, memory, connections, restarts, uptime or state"},
+			{Name: "no-cpu", To: &o.noCPU, Usage: "omit the CPU column, and do not wait for its figures"},
+		}, o.watchOptions.flags()...),
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			if !slices.Contains(status.SortKeys, o.sort) {
+				bad := fault.Usagef("ls: unknown sort key %q", o.sort)
+				return suggest(fault.WithHint(bad, "--sort %s", strings.Join(status.SortKeys, "|")), "sort", o.sort, status.SortKeys)
+			}
+			if err := o.check("ls"); err != nil {
+				return err
+			}
+			return runLs(ctx, e, in.Args, o)
+		},
+	}
+}
+
+func runLs(ctx context.Context, e *env, args []string, o lsOptions) error {
+	if o.watch {
+		return e.watch(ctx, args, o.watchOptions, o.noCPU, func(_ context.Context, _ *status.Collector, l *status.List) (view, error) {
+			return view{[]any{appsDocument(l, o.sort)}, func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }}, nil
+		})
+	}
+	list, err := e.list(args)
+	if err != nil {
+		return err
+	}
+	if len(list.Known)+len(list.Problems) == 0 && !e.booted() {
+		return control.ErrNoSystemd // "no apps yet" would be no answer
+	}
+	if len(list.Known) > 0 {
+		conn, err := e.dial(ctx)
+		if err != nil {
+			return errors.Join(append(list.Problems, err)...)
+		}
+		defer conn.Close()
+		c := e.collector(conn)
+		c.NoCPU = o.noCPU
+		if err := c.Collect(ctx, &list); err != nil {
+			return errors.Join(append(list.Problems, err)...)
+		}
+	}
+	var printErr error
+	if o.asJSON {
+		printErr = e.printJSON(appsDocument(&list, o.sort))
+	} else {
+		printErr = e.printApps(e.stdout, &list, o, len(args) > 0)
+		for _, a := range list.Apps {
+			if len(a.Listen) == 0 && a.Wanted > 1 {
+				e.noteOwnListeners(a.Name, a.OwnListen)
+			}
+		}
+	}
+	return errors.Join(append(list.Problems, printErr)...)
+}
+
+// list returns the apps that operands name, all without any.
+func (e *env) list(args []string) (l status.List, err error) {
+	if len(args) == 0 {
+		return status.All(e.store)
+	}
+	targets, err := e.targets(args)
+	for _, t := range targets {
+		l.Add(t.app, t.listed, t.instance)
+	}
+	return l, err
+}
+
+// collector returns what finds out the state of apps.
+func (e *env) collector(conn *control.Conn) *status.Collector {
+	return &status.Collector{
+		Conn: conn, Store: e.store, Host: e.host, Guard: e.guard(), Now: e.now,
+		Target: e.manager(conn).Target,
+	}
+}
+
+// appsDocument returns what --json prints.
+func appsDocument(l *status.List, by string) any {
+	return struct {
+		Schema int          `json:"schema"`
+		Apps   []status.App `json:"apps"`
+	}{status.SchemaVersion, l.Sorted(by)}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestLs: what can be said without systemd: no apps, a damaged one among others, and that systemd is missing.
+func TestLs(t *testing.T) {
+	w := newWorld(t)
+	if code := w.do("ls"); code != exitDone || w.out.Len() > 0 || !strings.Contains(w.err.String(), "no apps yet") {
+		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+	}
+	if code := w.do("-q", "ls"); code != exitDone || w.out.Len()+w.err.Len() > 0 {
+		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+	}
+	var list struct {
+		Schema int
+		Apps   []status.App
+	}
+	if code := w.do("ls", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil || list.Schema != 1 ||
+		list.Apps == nil {
+		t.Errorf("%d, %q", code, w.out.String())
+	}
+
+	w.file(t, "config/bad.yaml", "name: bad\nbogus: 1\n", 0o644)
+	w.installed(t, "gone", 2)
+	if err := os.Remove(filepath.Join(w.store.Units, "gone.service.d/50-instances.conf")); err != nil {
+		t.Fatal(err)
+	}
+	if code := w.do("ls"); code == exitDone ||
+		!strings.Contains(w.out.String(), "bad   0/0    -           -      -    -    -         0       -  unknown  ") ||
+		!strings.Contains(w.err.String(), "bad.yaml:2: bogus: ") || !strings.Contains(w.err.String(), "the instance list of gone") {
+		t.Errorf("%d\n%s%s", code, w.out.String(), w.err.String())
+	}
+	if code := w.do("ls", "--json"); code == exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil ||
+		len(list.Apps) != 2 || list.Apps[0].State != "unknown" || list.Apps[0].Problem == "" {
+		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+	}
+	w.installed(t, "web", 2)
+	if code := w.do("ls"); code != exitFailed && code != exitUsage ||
+		!strings.Contains(w.err.String(), "systemd is not running here") || w.out.Len() > 0 {
+		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+	}
+}
+
+// TestCat prints the files as they are, edits of the administrator included.
+func TestCat(t *testing.T) {
+	w := newWorld(t)
+	w.installed(t, "web", 2, units.Listener{Port: 8080})
+	w.file(t, "units/web@.service.d/local.conf", "[Service]\nNice=5", 0o644)
+	w.file(t, "units/web@.service.d/ignored.txt", "no", 0o644)
+	if code := w.do("cat", "web"); code != exitDone || w.err.Len() > 0 {
+		t.Fatalf("%d, %s", code, w.err.String())
+	}
+	out := w.out.String()
+	at := 0
+	for _, name := range []string{"config/web.yaml", "units/web.service", "units/web.service.d/50-instances.conf",
+		"units/web@.service", "units/web@.service.d/local.conf", "units/clusterctl-web.slice", "units/web.socket"} {
+		i := strings.Index(out[at:], "# "+filepath.Join(w.dir, name)+"\n")
+		if i < 0 {
+			t.Fatalf("%s is missing, or in another order:\n%s", name, out)
+		}
+		at += i
+	}
+	if !strings.Contains(out, "Nice=5\n") || strings.Contains(out, "ignored.txt") {
+		t.Errorf("%s", out)
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+)
+
+type packageOptions struct {
+	output, version, maintainer, arch string
+	include, depends                  []string
+	systemd, cpus                     int
+	asJSON                            bool
+}
+
+func packageCommand(e *env) *cmdline.Command {
+	o := packageOptions{output: "."}
+	return &cmdline.Command{
+		Name: "package", Usage: "Make a Debian package of an app, with its files and units",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name, cmdline.File}}},
+		Description: []string{
+			"Makes a .deb of an installed app, or of each app in a clusterctl.yaml. The package holds the directory and the program of " +
+				"the app, its units, and scripts that enable and start it. If the app has a user, the package creates it. An upgrade " +
+				"replaces one instance after the other, and returns to the old version if the new one fails. The target machine needs " +
+				"clusterctl only if the shim adopts the program.",
+			"Everyone can read a package. Files that look like secrets, such as .env, are omitted and printed; --include adds them. A " +
+				"variable that looks like a secret is an error.",
+		},
+		Examples: []string{"clusterctl package shop", "clusterctl package ./clusterctl.yaml --package-version 1.4.0 --output dist"},
+		Flags: []cmdline.Flag{
+			{Name: "output", Short: "o", To: &o.output, Takes: cmdline.Dir, Usage: "directory for the packages"},
+			{Name: "package-version", To: &o.version, Takes: "VERSION", Usage: "version (default: from package.json, or the newest file)"},
+			{Name: "maintainer", To: &o.maintainer, Takes: "NAME <EMAIL>", Usage: "maintainer (default: $DEBFULLNAME and $DEBEMAIL)"},
+			{Name: "arch", To: &o.arch, Takes: "ARCH", Words: []string{"amd64", "arm64", "all"},
+				Usage: "amd64, arm64 or all (default: that of the programs in it)"},
+			{Name: "include", To: &o.include, Takes: cmdline.Path, Usage: "add this path to the package"},
+			{Name: "depends", To: &o.depends, Takes: "PACKAGE", Usage: "package that the app needs, such as \"nodejs (>= 18)\""},
+			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION",
+				Usage: "oldest systemd of the targets (default: that of this machine)"},
+			cpusFlag(&o.cpus), jsonFlag(&o.asJSON),
+		},
+		Run: func(ctx context.Context, in cmdline.Input) error { return runPackage(ctx, e, o, in.Args[0]) },
+	}
+}
+
+func runPackage(ctx context.Context, e *env, o packageOptions, what string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	apps, err := e.appsOf(what)
+	if err != nil {
+		return err
+	}
+	if o.systemd == 0 {
+		o.systemd = e.systemdVersion(ctx)
+	}
+	results := []deb.Result{}
+	for _, a := range apps {
+		r, err := e.packApp(ctx, a, o)
+		if err != nil {
+			return fmt.Errorf("packaging %s: %w", a.Name, err)
+		}
+		if !o.asJSON {
+			fmt.Fprintln(e.stdout, r.Path)
+		}
+		results = append(results, r)
+	}
+	if o.asJSON {
+		return e.printJSON(struct {
+			Schema   int          `json:"schema"`
+			Packages []deb.Result `json:"packages"`
+		}{1, results})
+	}
+	e.note("install with: sudo apt-get install %s", text.Shell(installable(results[0].Path)))
+	return nil
+}
+
+// check looks at the flags, before anything is read.
+func (o *packageOptions) check() error {
+	if o.cpus < 1 {
+		return fault.Usagef("--cpus %d is not a number of CPUs", o.cpus)
+	}
+	if o.systemd != 0 && o.systemd < units.OldestSystemd {
+		return fault.Usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+	}
+	for _, f := range []struct {
+		name, value string
+		check       func(string) error
+	}{
+		{"package-version", o.version, apppkg.CheckVersion}, {"maintainer", o.maintainer, apppkg.CheckMaintainer},
+		{"arch", o.arch, apppkg.CheckArch},
+	} {
+		if f.value == "" {
+			continue
+		}
+		if err := f.check(f.value); err != nil {
+			return fault.Usagef("--%s: %v", f.name, err)
+		}
+	}
+	for _, d := range o.depends {
+		if err := apppkg.CheckDepends(d); err != nil {
+			return fault.Usagef("--depends: %v", err)
+		}
+	}
+	return nil
+}
+
+// installable is a path as apt takes it for a file, not for a name.
+func installable(p string) string {
+	if filepath.IsAbs(p) || strings.HasPrefix(p, "../") {
+		return p
+	}
+	return "./" + strings.TrimPrefix(p, "./")
+}
+
+// appsOf reads what is to be packaged: a file that is there goes before an app of that name.
+func (e *env) appsOf(what string) ([]units.App, error) {
+	path := what
+	if info, err := os.Stat(what); err == nil && info.IsDir() {
+		path = filepath.Join(what, "clusterctl.yaml")
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return config.Parse(path, data, nil)
+	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, "/"):
+		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
+	}
+	n, err := units.ParseName(what)
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.store.Load(n)
+	return []units.App{a}, err
+}
+
+// systemdVersion asks the machine; one without systemd may still make packages.
+func (e *env) systemdVersion(ctx context.Context) int {
+	const bookworm = 252
+	conn, err := e.dial(ctx)
+	if err == nil {
+		defer conn.Close()
+		if v, err := conn.Version(ctx); err == nil {
+			return v
+		}
+	}
+	e.note("systemd: %d (Debian 12; this machine runs none, and --systemd-version was not given)", bookworm)
+	return bookworm
+}
+
+// packApp makes the package of one app and tells what is in it.
+func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.Result, error) {
+	r := deb.Request{
+		App: a, Output: o.output, Version: o.version, Maintainer: o.maintainer, Arch: o.arch, Depends: o.depends,
+		Systemd: o.systemd, CPUs: o.cpus,
+	}
+	for _, p := range o.include {
+		full, err := e.resolver().Absolute(p)
+		if err != nil {
+			return deb.Result{}, err
+		}
+		r.Include = append(r.Include, full)
+	}
+	m := deb.Maker{LookPath: e.lookPath, Getenv: e.getenv, Note: e.note}
+	p, err := m.Prepare(ctx, r)
+	if err != nil {
+		return deb.Result{}, err
+	}
+	defer p.Close()
+	e.tell(a, p.Result, p.Roots)
+	return p.Result, p.Build(ctx)
+}
+
+// tell says what goes in, and what does not.
+func (e *env) tell(a units.App, r deb.Result, roots []apppkg.Root) {
+	// Names of files are foreign text.
+	say := func(format string, args ...any) {
+		e.note("%s: %s", a.Name, text.Printable(fmt.Sprintf(format, args...)))
+	}
+	for _, root := range roots {
+		say("%s becomes %s", root.From, root.To)
+	}
+	say("%d files, %s; depends on %s", r.Files, text.Size(r.Size), strings.Join(r.Depends, ", "))
+	for _, s := range r.LeftOut {
+		say("left out, since it looks like a secret: %s (--include %[1]s takes it in, for everybody to read)", text.Shell(s))
+	}
+	for _, n := range r.Notes {
+		say("%s", n)
+	}
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/outputschema"
+	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
+)
+
+// packed is an app of a user on this machine, and its description.
+func packed(t *testing.T) (dir, file string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "shop")
+	for name, data := range map[string]string{
+		"server.js": "//", "package.json": `{"name": "shop", "version": "1.2.3-rc.1", "description": "sells things"}`,
+		".env": "SECRET=1", ".git/HEAD": "ref",
+		"lib/x.js": "//", "clusterctl.yaml": "name: shop\nenv: {API_TOKEN: x}\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file = filepath.Join(t.TempDir(), "clusterctl.yaml")
+	yaml := "name: shop\ncommand: [/bin/sh, server.js]\ndirectory: " + dir + "\nlisten: [8080]\nactivation: native\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir, file
+}
+
+func TestPackage(t *testing.T) {
+	dir, file := packed(t)
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	out := t.TempDir()
+	args := []string{"package", file, "--output", out, "--systemd-version", "252", "--maintainer", "A B <a@b.example>", "--json"}
+	if code := w.do(args...); code != exitDone {
+		t.Fatalf("%d, %s", code, w.err.String())
+	}
+	if err := outputschema.Check("package", w.out.Bytes()); err != nil {
+		t.Errorf("%v\n%s", err, w.out.String())
+	}
+	var result struct{ Packages []deb.Result }
+	if err := json.Unmarshal(w.out.Bytes(), &result); err != nil {
+		t.Fatal(err)
+	}
+	r := result.Packages[0]
+	if r.Path != filepath.Join(out, "shop_1.2.3~rc.1_all.deb") || len(r.LeftOut) != 1 || r.LeftOut[0] != filepath.Join(dir, ".env") {
+		t.Errorf("%+v", r)
+	}
+	if !strings.Contains(w.err.String(), "left out, since it looks like a secret: "+filepath.Join(dir, ".env")) {
+		t.Errorf("the secret is not told: %s", w.err.String())
+	}
+	list, err := exec.Command("dpkg-deb", "-c", r.Path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, list)
+	}
+	for path, want := range map[string]bool{
+		"./usr/lib/clusterctl-apps/shop/app/server.js": true, "./usr/lib/clusterctl-apps/shop/app/lib/x.js": true,
+		"/app/.env": false, ".git": false, "/app/clusterctl.yaml": false,
+		"./usr/lib/systemd/system/shop@.service -> /opt/clusterctl-apps/shop/current/units/shop@.service": true,
+	} {
+		if strings.Contains(string(list), path) != want {
+			t.Errorf("%s in the package is %v\n%s", path, !want, list)
+		}
+	}
+	if info, err := exec.Command("dpkg-deb", "-f", r.Path, "Depends", "Suggests", "Description").CombinedOutput(); err != nil ||
+		!strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
+		t.Errorf("%v\n%s", err, info)
+	}
+	// The same files make the same package, whenever and wherever it is made.
+	first, err := os.ReadFile(r.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := w.do(args...); code != exitDone {
+		t.Fatalf("again: %d, %s", code, w.err.String())
+	}
+	second, err := os.ReadFile(r.Path)
+	if err != nil || string(first) != string(second) {
+		t.Errorf("made again, the package differs: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(out, ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	// A secret that was asked for is taken in.
+	if code := w.do(append(args, "--include", filepath.Join(dir, ".env"))...); code != exitDone ||
+		strings.Contains(w.err.String(), "left out") {
+		t.Errorf("--include: %d, %s", code, w.err.String())
+	}
+}
+
+func TestPackageErrors(t *testing.T) {
+	dir, file := packed(t)
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"package", filepath.Join(dir, "no.yaml")}, exitFailed, "no such file"},
+		{[]string{"package", "nobody"}, exitFailed, `there is no app "nobody"`},
+		{[]string{"package", file, "--cpus", "0"}, exitUsage, "--cpus"},
+		{[]string{"package", file, "--package-version", "v1"}, exitUsage, "1.2.3"},
+		{[]string{"package", file, "--maintainer", "me"}, exitUsage, "Jane Doe"},
+		{[]string{"package", file, "--depends", "x y"}, exitUsage, "nodejs"},
+		{[]string{"package", file, "--include", filepath.Join(dir, "nothing")}, exitFailed, "hint: ls -l"},
+		{[]string{"package", file, "--systemd-version", "200"}, exitUsage, "247"},
+		{[]string{"package", file, "--output", file}, exitFailed, file},
+	} {
+		args := append(c.args, "-q")
+		if !strings.Contains(strings.Join(args, " "), "--systemd-version") {
+			args = append(args, "--systemd-version", "252")
+		}
+		if code := w.do(args...); code != c.code || !strings.Contains(w.err.String(), c.says) || w.out.Len() > 0 {
+			t.Errorf("%q: %d, %s", c.args, code, w.err.String())
+		}
+	}
+}
+
+// TestPackagePublishesNoSecret: whatever is in a package, everybody can read.
+func TestPackagePublishesNoSecret(t *testing.T) {
+	_, file := packed(t)
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for env, want := range map[string]string{
+		"{DB_PASSWORD: hunter2, PORT: 1, STRIPE_KEY: hunter2}": "env: DB_PASSWORD, STRIPE_KEY would be public",
+		"{DATABASE_URL: \"postgres://a:hunter2@h/\"}":          "env: DATABASE_URL would be public",
+	} {
+		if err := os.WriteFile(file, append(slices.Clone(data), "env: "+env+"\n"...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out := t.TempDir()
+		code := w.do("package", file, "--output", out, "--systemd-version", "252")
+		if got := w.err.String(); code != exitFailed || !strings.Contains(got, want) ||
+			!strings.Contains(got, "env-files: [/etc/clusterctl-apps/shop/env]") || strings.Contains(got, "hunter2") {
+			t.Errorf("%s: %d, %s", env, code, got)
+		}
+		if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
+			t.Errorf("%s: there is %v, %v", env, left, err)
+		}
+	}
+}
+
+// TestPackageNames: names of files are foreign text, to the terminal and to dpkg.
+func TestPackageNames(t *testing.T) {
+	dir, file := packed(t)
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	args := []string{"package", file, "--output", t.TempDir(), "--systemd-version", "252"}
+	odd := filepath.Join(dir, "\033]0;owned\007.pem")
+	if err := os.WriteFile(odd, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code := w.do(args...); code != exitDone || strings.ContainsAny(w.err.String(), "\033\007") {
+		t.Errorf("%d, %q", code, w.err.String())
+	}
+	if err := os.Rename(odd, filepath.Join(dir, "x\ny")); err != nil {
+		t.Fatal(err)
+	}
+	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "control character") ||
+		!strings.Contains(w.err.String(), "hint: rename it") {
+		t.Errorf("%d, %q", code, w.err.String())
+	}
+}
+
+// TestPackageFollowsItsTop: the directory of an app may be a link, as "current" often is. Links in it stay links.
+func TestPackageFollowsItsTop(t *testing.T) {
+	dir, file := packed(t)
+	top := filepath.Join(t.TempDir(), "deploy", "current")
+	data, err := os.ReadFile(file)
+	if err := errors.Join(err, os.MkdirAll(filepath.Dir(top), 0o755), os.Symlink(dir, top),
+		os.Symlink("/usr/share/x", filepath.Join(dir, "x")), os.Symlink("../y", filepath.Join(dir, "y")),
+		os.WriteFile(file, []byte(strings.ReplaceAll(string(data), dir, top)), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.env.lookPath = exec.LookPath
+	out := t.TempDir()
+	if code := w.do("package", file, "--output", out, "--systemd-version", "252", "--package-version", "1"); code != exitDone ||
+		!strings.Contains(w.err.String(), "lead nowhere on the target: "+top+"/y -> ../y\n") {
+		t.Fatalf("%d, %s", code, w.err.String())
+	}
+	list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "shop_1_all.deb")).CombinedOutput()
+	if err != nil || !strings.Contains(string(list), "/app/lib/x.js\n") || !strings.Contains(string(list), "/app/x -> /usr/share/x\n") {
+		t.Errorf("%v\n%s", err, list)
+	}
+}

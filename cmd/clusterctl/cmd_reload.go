@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// rollFlags are those of every command that rolls.
+type rollFlags struct {
+	batch, surge    int
+	force           bool
+	surgeGiven      bool
+	settle, timeout time.Duration
+	asJSON          bool
+}
+
+func (o *rollFlags) flags() []cmdline.Flag {
+	o.batch = 1
+	return []cmdline.Flag{
+		{Name: "batch", To: &o.batch, Takes: "N", Usage: "replace N instances at once"},
+		{Name: "surge", To: &o.surge, Takes: "N", Usage: "start N extra instances first, and stop them at the end"},
+		settleFlag(&o.settle),
+		{Name: "force", To: &o.force, Usage: "continue after an instance did not stop and had to be killed"},
+		timeoutFlag(&o.timeout),
+	}
+}
+
+func timeoutFlag(timeout *time.Duration) cmdline.Flag {
+	return cmdline.Flag{Name: "timeout", To: timeout, Takes: "TIME", Usage: "limit for each instance (default: the limits of its unit)"}
+}
+
+func (o rollFlags) check() error {
+	switch {
+	case o.batch < 1 || o.batch > units.MaxInstances:
+		return fault.WithHint(fault.Usagef("--batch must be between 1 and %d", units.MaxInstances),
+			"--batch 1 replaces one instance after the other")
+	case o.surge < 0 || o.surge > units.MaxInstances:
+		return fault.WithHint(fault.Usagef("--surge must be between 0 and %d", units.MaxInstances),
+			"--surge 1 starts one extra instance first")
+	}
+	return nil
+}
+
+// special says whether more is asked for than "systemctl reload" would do.
+func (o rollFlags) special() bool {
+	return o.batch > 1 || o.surge > 0 || o.force || o.settle != manage.DefaultSettle || o.timeout > 0
+}
+
+// optionsOf are those for the app as a whole, of which that many instances are listed.
+func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
+	r := control.RollOptions{Batch: o.batch, Surge: o.surge, Force: o.force, Settle: o.settle, Timeout: o.timeout}
+	if !o.surgeGiven {
+		r.Surge = manage.Surge(a, listed)
+	}
+	return r
+}
+
+func reloadCommand(e *env) *cmdline.Command {
+	var o rollFlags
+	return &cmdline.Command{
+		Name: "reload", Usage: "Replace the instances of apps one after the other, without downtime",
+		Operands: []cmdline.Operand{cmdline.Apps()},
+		Description: []string{
+			"Drains, stops and starts each instance. The next instance follows when this one is ready and has stayed alive for " +
+				"--settle. If an instance does not come back, the reload ends: clusterctl prints the reason and the last log lines, and " +
+				"the other instances keep running the old code. systemd continues to restart the failed instance.",
+			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end it.",
+			"\"systemctl reload NAME\" does the same. To give it flags, run \"systemctl edit NAME.service\" and write under [Service]: " +
+				"Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
+		},
+		Examples: []string{
+			"sudo clusterctl reload shop", "sudo clusterctl reload shop --surge 2 --batch 2", "sudo clusterctl reload all --json",
+		},
+		Flags: append(o.flags(), rollJSONFlag(&o.asJSON)),
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			o.surgeGiven = in.Given("surge")
+			if err := o.check(); err != nil {
+				return err
+			}
+			return runReload(withoutHangup(ctx), e, in.Args, o)
+		},
+	}
+}
+
+func rollJSONFlag(asJSON *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print the result of each instance as JSON"}
+}
+
+func jsonFlag(asJSON *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
+}
+
+// rollOf is one app and the instances of it that are named; none stands for all.
+type rollOf struct {
+	target
+	only []int
+}
+
+func (r rollOf) String() string {
+	if len(r.only) == 1 {
+		return r.target.String()
+	}
+	return string(r.app.Name)
+}
+
+// byApp puts the named instances of an app together.
+func byApp(targets []target) []rollOf {
+	var out []rollOf
+next:
+	for _, t := range targets {
+		for i := range out {
+			if out[i].app.Name == t.app.Name {
+				out[i].only = append(out[i].only, t.instance)
+				continue next
+			}
+		}
+		r := rollOf{target: t}
+		if t.instance > 0 {
+			r.only = []int{t.instance}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// runReload rolls one app after the other. That one fails does not keep the next from its turn.
+func runReload(ctx context.Context, e *env, args []string, o rollFlags) error {
+	targets, err := e.targets(args)
+	if err != nil {
+		return err
+	}
+	if o.surge > 0 {
+		for _, t := range targets {
+			if t.instance > 0 {
+				return fault.WithHint(fault.Usagef("--surge is for an app as a whole, and %s is an instance", t),
+					"clusterctl reload %s --surge %d", t.app.Name, o.surge)
+			}
+			if t.listed+o.surge > units.MaxInstances {
+				return fault.Usagef("--surge %d: %s would have more than %d instances", o.surge, t, units.MaxInstances)
+			}
+		}
+	}
+	if e.euid != 0 && o.special() {
+		return e.needRoot()
+	}
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	results := []manage.AppResult{}
+	var errs []error
+	for _, r := range byApp(targets) {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		started := e.now()
+		rolled, err := e.reload(ctx, m, r, o)
+		err = m.WithKilled(ctx, r.app, err, started)
+		errs = append(errs, err)
+		results = append(results, m.RollResult(r.app.Name, rolled, started, err))
+	}
+	if o.asJSON {
+		errs = append(errs, e.printResults(results))
+	}
+	return errors.Join(errs...)
+}
+
+// reload rolls one app. An operator who is not root lets systemd reload an app as a whole.
+func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFlags) ([]control.Rolled, error) {
+	s, err := m.Open(ctx, r.app.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	a, err := s.Current()
+	if err != nil {
+		return nil, err
+	}
+	listed, err := s.Listed() // another command may have scaled the app before Open
+	if err != nil {
+		return nil, err
+	}
+	var rolled []control.Rolled
+	if !m.Root && r.only == nil {
+		rolled, err = s.ReloadByJob(ctx)
+	} else {
+		if m.Root {
+			if err := e.guard().StillSafe(a, e.store.SourcePath(a.Name)); err != nil {
+				return nil, err
+			}
+		}
+		rolled, err = s.Reload(ctx, r.only, o.optionsOf(a, listed))
+	}
+	if err != nil {
+		return rolled, err
+	}
+	return rolled, e.noteRolled(r, rolled)
+}
+
+// printResults prints the results of a command on apps for programs.
+func (e *env) printResults(apps any) error {
+	return e.printJSON(struct {
+		Schema int `json:"schema"`
+		Apps   any `json:"apps"`
+	}{status.SchemaVersion, apps})
+}
+
+// noteRolled notes what a rolling reload has done. If nothing of an app runs that was named, it is an error.
+func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
+	count := map[control.RollOutcome]int{}
+	var took time.Duration
+	for _, one := range rolled {
+		count[one.Outcome]++
+		took = max(took, one.Took)
+	}
+	done := count[control.RollReloaded] + count[control.RollStarted]
+	switch {
+	case done == 0 && r.implied:
+		e.note("%s: stopped, and left alone", r)
+		return nil
+	case done == 0:
+		return fault.WithHint(fmt.Errorf("%s is stopped; there is nothing to reload", r), "sudo clusterctl start %s", r)
+	}
+	words := []string{fmt.Sprintf("%s: %d reloaded", r, count[control.RollReloaded])}
+	if n := count[control.RollStarted]; n > 0 {
+		words = append(words, fmt.Sprintf("%d that were down started", n))
+	}
+	e.note("%s; at most %s each", strings.Join(words, ", "), text.Duration(took))
+	for _, line := range leftAlone(rolled) {
+		e.note("%s: left alone: %s", r, line)
+	}
+	return nil
+}
+
+// leftAlone gives one line for each reason why instances were not started: "shop@3, shop@4 and 6 more: it is stopped".
+func leftAlone(rolled []control.Rolled) []string {
+	const most = 3
+	var lines, reasons []string
+	for _, one := range rolled {
+		// That there are more listed than CPUs, for a machine that grows, is as it should be.
+		if one.Outcome == control.RollSkipped && !one.State.Skipped() && !slices.Contains(reasons, one.Reason) {
+			reasons = append(reasons, one.Reason)
+		}
+	}
+	for _, reason := range reasons {
+		var names []string
+		for _, one := range rolled {
+			if one.Outcome == control.RollSkipped && one.Reason == reason {
+				names = append(names, strings.TrimSuffix(one.Unit, ".service"))
+			}
+		}
+		text := strings.Join(names[:min(len(names), most)], ", ")
+		if more := len(names) - most; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		lines = append(lines, text+": "+reason)
+	}
+	return lines
+}

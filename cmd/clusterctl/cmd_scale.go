@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// parseScaling reads "4", "+2", "-1", "max" or "50%".
+func parseScaling(s string) (manage.Scaling, error) {
+	const hint = "use a number, +2, -1, max, or 50%"
+	sign := strings.HasPrefix(s, "+") || strings.HasPrefix(s, "-")
+	n, err := strconv.Atoi(s)
+	switch {
+	case sign && err != nil, sign && n == 0:
+		return manage.Scaling{}, fault.WithHint(fault.Usagef("invalid instance count %q", s), "%s", hint)
+	case sign:
+		return manage.Scaling{By: n}, nil
+	case err == nil && n == 0:
+		return manage.Scaling{}, fault.WithHint(fault.Usagef("an app cannot have 0 instances"),
+			"\"clusterctl stop\" stops it; \"max\" is one per CPU")
+	}
+	count, err := units.ParseCount(s)
+	var field *units.FieldError
+	if errors.As(err, &field) {
+		return manage.Scaling{}, fault.WithHint(fault.Usagef("invalid instance count %q (1-%d)", s, units.MaxInstances), "%s", hint)
+	}
+	return manage.Scaling{To: count}, err
+}
+
+func scaleCommand(e *env) *cmdline.Command {
+	var o manage.ScaleOptions
+	var asJSON bool
+	return &cmdline.Command{
+		Name: "scale", Usage: "Change the number of instances of apps permanently",
+		Operands: []cmdline.Operand{
+			{Forms: []cmdline.Form{cmdline.Name}, Repeats: true}, {Forms: []cmdline.Form{"N", "+N", "-N", "max", "50%"}},
+		},
+		Description: []string{"Starts new instances and waits until they are ready. If an instance does not start, clusterctl prints the " +
+			"reason and the last log lines, and the app keeps its old number. Scaling down drains and stops the last instances. " +
+			"The number survives a reboot. A stopped app stays stopped."},
+		Examples: []string{"sudo clusterctl scale shop 4", "sudo clusterctl scale shop +2", "sudo clusterctl scale shop max"},
+		Flags:    []cmdline.Flag{settleFlag(&o.Settle), timeoutFlag(&o.Timeout), rollJSONFlag(&asJSON)},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			names, last := in.Args[:len(in.Args)-1], in.Args[len(in.Args)-1]
+			how, err := parseScaling(last)
+			if err != nil {
+				if _, e := parseScaling(names[0]); e == nil {
+					err = fault.WithHint(fault.Usagef("the number must be the last argument"), "clusterctl scale %s %s", last, names[0])
+				}
+				return err
+			}
+			if err := (rollFlags{batch: 1, settle: o.Settle, timeout: o.Timeout}).check(); err != nil {
+				return err
+			}
+			return runScale(withoutHangup(ctx), e, names, how, o, asJSON)
+		},
+	}
+}
+
+// runScale scales one app after the other. That one fails does not keep the next from its turn.
+func runScale(ctx context.Context, e *env, names []string, how manage.Scaling, o manage.ScaleOptions, asJSON bool) error {
+	targets, err := e.targets(names)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(targets, func(t target) bool { return t.instance > 0 }); i >= 0 {
+		return fault.WithHint(fault.Usagef("scale is for an app as a whole, and %s is an instance", targets[i]),
+			"clusterctl stop %s stops it", targets[i])
+	}
+	if err := e.needRoot(); err != nil {
+		return err
+	}
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	results := []manage.ScaleResult{}
+	var errs []error
+	for _, t := range targets {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		r, err := m.Scale(ctx, t.app.Name, how, o)
+		errs, results = append(errs, err), append(results, r)
+		if err == nil {
+			e.noteScaled(r)
+		}
+	}
+	if asJSON {
+		errs = append(errs, e.printResults(results))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *env) noteScaled(r manage.ScaleResult) {
+	switch {
+	case !r.Changed:
+		e.note("%s: has %s already (%s)", r.Name, text.Count(r.To, "instance"), r.Count)
+	case !r.Running:
+		e.note("%s: %s at the next start; it is stopped", r.Name, text.Count(r.To, "instance"))
+	default:
+		e.note("%s: %s, %d before", r.Name, text.Count(r.To, "instance"), r.From)
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/text"
+)
+
+func signalCommand(e *env) *cmdline.Command {
+	var all bool
+	return &cmdline.Command{
+		Name: "signal", Usage: "Send a signal to the instances of apps",
+		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Signal}}, cmdline.Apps()},
+		Description: []string{"SIGNAL is a name or a number: HUP, SIGHUP or 1. The signal goes to the main process of each running " +
+			"instance. If it ends the process, systemd starts the instance again. To stop or restart instances, use \"stop\" or " +
+			"\"restart\", which drain them first."},
+		Examples: []string{"sudo clusterctl signal USR2 shop"},
+		Flags:    []cmdline.Flag{{Name: "all", To: &all, Usage: "signal every process of the instances, not only the main one"}},
+		Run: func(ctx context.Context, in cmdline.Input) error {
+			sig, err := parseSignal(in.Args[0])
+			if err != nil {
+				return err
+			}
+			_, err = e.each(withoutHangup(ctx), in.Args[1:], false, func(ctx context.Context, s *manage.Session, t target) error {
+				return e.signal(ctx, s, t, sig, all)
+			})
+			return err
+		},
+	}
+}
+
+// signal sends a signal to what runs of the target.
+func (e *env) signal(ctx context.Context, s *manage.Session, t target, sig syscall.Signal, all bool) error {
+	sent, total, err := s.Signal(ctx, t.instance, sig, all)
+	switch {
+	case err != nil:
+		return err
+	case sent == 0 && t.implied:
+		e.note("%s: does not run", t)
+	case sent == 0:
+		return fault.WithHint(fmt.Errorf("%s does not run, so there is nothing to send %s to", t, signalName(sig)),
+			"sudo clusterctl start %s", t)
+	case t.instance > 0:
+		e.note("%s: %s sent", t, signalName(sig))
+	default:
+		e.note("%s: %s sent to %d of %d instances", t, signalName(sig), sent, total)
+	}
+	return nil
+}
+
+// The real-time signals, as kill(1) and systemd count them: glibc keeps the first two of the kernel's for itself.
+const (
+	firstRealTime = 34
+	lastRealTime  = 64
+)
+
+// parseSignal reads "HUP", "SIGHUP", "1", "RTMIN+3".
+func parseSignal(s string) (syscall.Signal, error) {
+	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if n, err := strconv.Atoi(name); err == nil {
+		if n < 1 || n > lastRealTime {
+			return 0, fault.WithHint(fault.Usagef("there is no signal %s", s), "a number from 1 to %d, or a name such as HUP", lastRealTime)
+		}
+		return syscall.Signal(n), nil
+	}
+	if n := unix.SignalNum("SIG" + name); n != 0 {
+		return n, nil
+	}
+	if n, ok := realTime(name); ok {
+		return n, nil
+	}
+	err := fault.Usagef("there is no signal %q", s)
+	var names []string
+	for n := 1; n < firstRealTime; n++ {
+		if known := unix.SignalName(syscall.Signal(n)); known != "" {
+			names = append(names, strings.TrimPrefix(known, "SIG"))
+		}
+	}
+	if like := text.Nearest(name, names); like != "" {
+		return 0, fault.WithHint(err, "did you mean %s?", like)
+	}
+	return 0, fault.WithHint(err, "first the signal, then the apps: clusterctl signal HUP NAME")
+}
+
+// realTime reads RTMIN, RTMIN+3, RTMAX, RTMAX-3.
+func realTime(name string) (syscall.Signal, bool) {
+	base, offset := firstRealTime, ""
+	switch {
+	case strings.HasPrefix(name, "RTMIN"):
+		offset = strings.TrimPrefix(name, "RTMIN")
+		if offset != "" && offset[0] != '+' {
+			return 0, false
+		}
+	case strings.HasPrefix(name, "RTMAX"):
+		base, offset = lastRealTime, strings.TrimPrefix(name, "RTMAX")
+		if offset != "" && offset[0] != '-' {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	if offset != "" {
+		n, err := strconv.Atoi(offset)
+		if err != nil {
+			return 0, false
+		}
+		base += n
+	}
+	return syscall.Signal(base), base >= firstRealTime && base <= lastRealTime
+}
+
+func signalName(s syscall.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	if s >= firstRealTime {
+		return fmt.Sprintf("SIGRTMIN+%d", s-firstRealTime)
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/journal"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// connect returns the engine with a connection to systemd, and what closes the connection.
+func (e *env) connect(ctx context.Context) (m *manage.Manager, closeConn func(), err error) {
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.manager(conn), func() { _ = conn.Close() }, nil
+}
+
+// manager returns the engine for this command.
+func (e *env) manager(conn manage.Conn) *manage.Manager {
+	return &manage.Manager{
+		Store: e.store, Conn: conn, Host: e.host, Now: e.now, Shim: e.shim, Root: e.euid == 0, Kills: e.killed,
+		Note:     e.note,
+		Progress: func(n units.Name, total int) manage.Progress { return e.newProgress(string(n), total) },
+		Tail:     journal.Tail, Sockets: inspect.Look, Filter: e.filter, CheckPorts: e.resolver().CheckPorts,
+	}
+}
+
+// dialSystem connects to systemd. It notes each instance that is killed at its start; those at a stop are errors.
+func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
+	conn, err := control.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.OnKill(func(k control.Killed) {
+		if e.killed.Add(k) && k.Op == control.Start {
+			e.note("%s", k)
+		}
+	})
+	return conn, nil
+}
+
+// interruption is the cause of a context that a signal has ended.
+type interruption struct{ os.Signal }
+
+func (i interruption) Error() string { return i.String() + " signal received" }
+func (interruption) Unwrap() error   { return context.Canceled }
+
+// untilSignal returns a context that ends with the first of the signals, which is its cause. The signals do not end the
+// process until stop is called.
+func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, signals...)
+	go func() {
+		select {
+		case s := <-received:
+			cancel(interruption{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(received)
+		cancel(nil)
+	}
+}
+
+// hungUp reports whether it was the loss of the terminal that ended the context.
+func hungUp(ctx context.Context) bool { return context.Cause(ctx) == interruption{syscall.SIGHUP} }
+
+// withoutHangup returns ctx without the loss of the terminal: an app of which half runs the new code must not be left so.
+// Every other interruption still ends it.
+func withoutHangup(ctx context.Context) context.Context {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		if !hungUp(ctx) {
+			cancel(context.Cause(ctx))
+		}
+	})
+	return out
+}

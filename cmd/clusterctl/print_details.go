@@ -1,0 +1,179 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/internal/text"
+)
+
+// printAll prints app after app.
+func (e *env) printAll(w io.Writer, all []status.Details) error {
+	for i, d := range all {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := e.printDetails(w, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *env) printDetails(w io.Writer, d status.Details) error {
+	g := &text.Grid{Columns: make([]text.Column, 2)}
+	line := func(c text.Colour, name string, values ...string) {
+		for i, v := range values {
+			if i > 0 {
+				name = ""
+			}
+			g.Row(c, 1, name, v)
+		}
+	}
+	e.stateLines(d, line)
+	e.useLines(d, line)
+	words := make([]string, 0, len(d.Command))
+	for _, one := range d.Command {
+		words = append(words, text.Printable(text.Shell(one)))
+	}
+	line(text.Plain, "command", strings.Join(words, " "))
+	line(text.Plain, "directory", orDash(d.Directory))
+	line(text.Plain, "runs as", d.RunAs)
+	line(text.Plain, "ready when", d.Ready)
+	line(text.Plain, "restart", d.Restart)
+	line(text.Plain, "sandbox", d.Sandbox)
+	line(text.Plain, "config", d.Config)
+	line(text.Plain, "slice", d.Slice)
+	e.fileLines(d, line)
+	// Nothing is cut here: the values are long, and looked for.
+	if err := g.Write(w, 0, e.colours); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return e.detailGrid(d.Instances).Write(w, e.width(), e.colours)
+}
+
+type printLine func(c text.Colour, name string, values ...string)
+
+func (e *env) stateLines(d status.Details, line printLine) {
+	line(text.Plain, "name", string(d.Name))
+	line(colourOf(d.State), "state", d.Words(e.now()))
+	if d.Problem != "" {
+		line(text.Bad, "problem", text.Printable(d.Problem))
+	}
+	line(text.Plain, "instances", fmt.Sprintf("%d of %d ready (asked for: %s)", d.App.Ready, d.Wanted, d.Count))
+	if d.Boot {
+		line(text.Plain, "at boot", "starts")
+	} else {
+		line(text.Warning, "at boot", "does not start (systemctl enable "+string(d.Name)+")")
+	}
+	own := strings.Join(d.OwnListen, " ") + ", each instance for itself"
+	switch {
+	case len(d.Listeners) == 0 && len(d.OwnListen) > 0:
+		line(text.Warning, "listens on", own+" (to share it: install it with --listen "+d.OwnListen[0]+")")
+	case len(d.Listeners) == 0:
+		line(text.Plain, "listens on", "-")
+	case len(d.OwnListen) > 0:
+		defer line(text.Plain, "and on", own)
+	}
+	for i, l := range d.Listeners {
+		name, c, where := "listens on", text.Plain, l.Listen
+		if i > 0 {
+			name = ""
+		}
+		if l.State != "listening" {
+			c, where = text.Warning, where+" ("+l.State+")"
+		}
+		if l.Queue != nil {
+			where += fmt.Sprintf(", %d waiting of at most %d", l.Queue.Depth, l.Queue.Limit)
+		}
+		line(c, name, where)
+	}
+}
+
+func (e *env) useLines(d status.Details, line printLine) {
+	if d.Connections != nil {
+		count := fmt.Sprint(*d.Connections)
+		if b := d.Balance; b != nil && *d.Connections > 0 {
+			count += fmt.Sprintf(", at most %d in one instance (max/mean %.2f)", b.Max, b.MaxMean)
+		}
+		line(text.Plain, "connections", count)
+	}
+	line(text.Plain, "cpu", percent(d.CPU))
+	memory := size(d.Memory)
+	if d.Memory != nil {
+		memory += " (" + memoryWords(d.Source) + ")"
+	}
+	line(text.Plain, "memory", memory)
+	line(text.Plain, "limits", d.Limits.String())
+	line(text.Plain, "restarts", fmt.Sprint(d.Restarts))
+}
+
+// memoryWords says what a number of bytes counts.
+func memoryWords(source string) string {
+	return map[string]string{
+		"cgroup": "of the cgroups", "pss": "of the processes, what they share divided",
+		"rss": "of the processes, what they share counted in each",
+	}[source]
+}
+
+func (e *env) fileLines(d status.Details, line printLine) {
+	line(text.Plain, "drop-ins", orNone(d.DropIns)...)
+	var files []string
+	for _, f := range d.Drift {
+		files = append(files, f.What+": "+f.Path)
+	}
+	switch {
+	case d.DriftUnknown != "":
+		line(text.Warning, "drift", "not known: "+text.Printable(d.DriftUnknown))
+	case len(files) > 0:
+		line(text.Warning, "drift", files...)
+	default:
+		line(text.Plain, "drift", "none, the files are as clusterctl writes them")
+	}
+	for _, p := range d.Unsafe {
+		line(text.Bad, "unsafe", text.Printable(p.Noun()+" "+p.Path+": "+p.Who()))
+	}
+	if len(d.NeedReload) > 0 {
+		line(text.Warning, "not yet read", strings.Join(d.NeedReload, " ")+" (sudo systemctl daemon-reload)")
+	}
+	switch {
+	case d.Suppressed == nil:
+	case *d.Suppressed > 0:
+		line(text.Warning, "log lines lost", fmt.Sprintf("%d since boot, by the rate limit of the journal", *d.Suppressed), logRateAdvice)
+	default:
+		line(text.Plain, "log lines lost", "none since boot")
+	}
+}
+
+func orNone(list []string) []string {
+	if len(list) == 0 {
+		return []string{"none"}
+	}
+	return list
+}
+
+func (e *env) detailGrid(instances []status.Instance) *text.Grid {
+	g := &text.Grid{Columns: []text.Column{
+		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
+		{Title: "CPU", Right: true, Drop: 4},
+		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
+		{Title: "STATE"}, {Title: "STATUS", Drop: 8}, {Title: "LAST EXIT", Drop: 2, Cut: true},
+	}}
+	for _, i := range instances {
+		g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections),
+			percent(i.CPU), size(i.Memory),
+			fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()), orDash(i.Status), orDash(cmp.Or(i.LastExit, i.Problem)))
+	}
+	return g
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// runsAs returns whose processes the instances are, in words.
+func runsAs(a units.App) string {
+	if a.RunAs.Dynamic() {
+		return "a dynamic user"
+	}
+	return "user " + a.RunAs.String()
+}
+
+// announce prints how the app runs now and where it answers.
+func (e *env) announce(f manage.Files, out manage.Outcome) error {
+	n := "instances"
+	if f.Target.Sizing.Want == 1 {
+		n = "instance"
+	}
+	state := "running"
+	if out.Action == manage.Updated {
+		state = "updated, running"
+	}
+	fmt.Fprintf(e.stdout, "%s: %d %s %s (%s) as %s\n", f.App.Name, f.Target.Sizing.Want, n, state, f.Target.Sizing.Reason, runsAs(f.App))
+	for _, where := range opened(f.App) {
+		fmt.Fprintf(e.stdout, "listening on %s\n", text.Printable(where))
+	}
+	if n := couldRun(f); n > 0 {
+		fmt.Fprintf(e.stdout, "1 instance; -i max runs one per CPU (%d)\n", n)
+	}
+	e.noteSocketAccess(f.App)
+	undo := "uninstall"
+	if out.Action == manage.Updated && len(out.Changed) > 0 {
+		undo = "rollback"
+	}
+	e.note("logs: clusterctl logs %s    undo: sudo clusterctl %s %[1]s", f.App.Name, undo)
+	return nil
+}
+
+// couldRun returns the number of instances for one per CPU, if no number was given and the app has a listener; else 0.
+func couldRun(f manage.Files) int {
+	perCPU := units.Count{Max: true}.Resolve(f.Machine.CPUs).Want
+	if f.App.Instances.Given() || len(f.App.Listen) == 0 || perCPU < 2 {
+		return 0
+	}
+	return perCPU
+}
+
+// opened says what each listener of the app opens, and to whom.
+func opened(a units.App) []string {
+	var all []string
+	for _, l := range a.Listen {
+		where := l.Opened(a.Listen)
+		if l.Network == units.Unix && !strings.HasPrefix(l.Path, "@") {
+			access := a.SocketAccess()
+			owner := cmp.Or(access.User, "root")
+			if access.Group != "" {
+				owner += ":" + access.Group
+			}
+			where += " (mode " + units.FormatSocketMode(access.Mode) + ", owner " + owner + ")"
+		}
+		all = append(all, where)
+	}
+	return all
+}
+
+// dryRun prints what an install would write.
+func (e *env) dryRun(ctx context.Context, a units.App) error {
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn()
+	f, err := m.Render(ctx, a)
+	if err != nil {
+		return err
+	}
+	all := make(units.Set, 0, len(f.Set))
+	for _, file := range f.Set {
+		file.Path = e.store.SetPath(a.Name, file.Path)
+		all = append(all, file)
+	}
+	all = append(all, units.File{Path: f.Target.Source, Data: f.Source})
+	e.note("instances: %d (%s)%s", f.Target.Sizing.Want, f.Target.Sizing.Reason, headroomNote(f.Target.Sizing))
+	return e.printFiles("", all)
+}
+
+func headroomNote(s units.Sizing) string {
+	if s.Listed <= s.Want {
+		return ""
+	}
+	return fmt.Sprintf("; up to %d if the machine gets more CPUs", s.Listed)
+}
+
+// noteNewer names the files that the instances have not read yet.
+func (e *env) noteNewer(n units.Name, files []string) {
+	for _, f := range files {
+		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
+	}
+}
+
+// noteOwnListeners notes the addresses on which the instances of a background app listen, and how to share them.
+func (e *env) noteOwnListeners(name units.Name, own []string) {
+	if len(own) > 0 {
+		e.note("%s listens on %s, each instance for itself; to share it, install it again with --listen %s", name,
+			strings.Join(own, " "), own[0])
+	}
+}
+
+// noteSocketAccess names the flag by which others get access to a socket that only root can reach, and says where a mode
+// has no effect.
+func (e *env) noteSocketAccess(a units.App) {
+	access := a.SocketAccess()
+	for _, l := range a.Listen {
+		switch {
+		case l.Network != units.Unix:
+		case strings.HasPrefix(l.Path, "@"):
+			e.note("%s is an abstract name: every local process can connect to it", l.Path)
+		case access.User == "" && access.Group == "" && access.Mode&0o006 == 0:
+			e.note("%s: only root can connect; for a web server: --socket-group www-data", l.Path)
+		}
+	}
+}

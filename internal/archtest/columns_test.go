@@ -1,0 +1,69 @@
+package archtest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+const maxColumns = 140
+
+// wide lists files, and folders ("units/") without their tests, that have longer lines, each with its reason.
+var wide = map[string]string{
+	"bench/report/prose.go": "paragraphs of docs/benchmarks.md, in the lines that they have there",
+}
+
+// TestColumns: no line of Go code, tests included, has more than 140 columns. A tab counts four.
+func TestColumns(t *testing.T) {
+	used := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		data, err := os.ReadFile(path)
+		for i, line := range strings.Split(string(data), "\n") {
+			columns := utf8.RuneCountInString(line) + 3*strings.Count(line, "\t")
+			if columns <= maxColumns {
+				continue
+			}
+			if key := exceptionFor(rel); key != "" {
+				used[key] = true
+			} else {
+				t.Errorf("%s:%d has %d columns, the bound is %d", rel, i+1, columns, maxColumns)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range wide {
+		if !used[key] {
+			t.Errorf("%s does not need its exception", key)
+		}
+	}
+}
+
+// exceptionFor returns the entry of wide that holds for a file, or "".
+func exceptionFor(path string) string {
+	for key := range wide {
+		if path == key || strings.HasSuffix(key, "/") && strings.HasPrefix(path, key) && !strings.HasSuffix(path, "_test.go") {
+			return key
+		}
+	}
+	return ""
+}

@@ -1,0 +1,53 @@
+//go:build lab
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load: no request is lost, no worker is restarted.
+func TestDaemonReloadLosesNoRequest(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "reloads", 3, 8130, "--", goWorker)
+		before := a.PIDs(t)
+		for _, command := range []string{"daemon-reload", "daemon-reexec"} {
+			loads := startLoads(t, a)
+			for range 3 {
+				m.Sh(t, "systemctl "+command)
+			}
+			a.WantUp(t)
+			loads.WantNoneLost(t, command+" three times")
+		}
+		kit.WantNotReplaced(t, before, a.PIDs(t))
+		wantNonblocking(t, a, "after the reloads")
+		// PID 1 still has the socket and gives it to the next worker.
+		m.Sh(t, "systemctl restart "+a.Unit(1))
+		a.WantUp(t)
+		wantNonblocking(t, a, "after the reloads and a restart")
+	})
+}
+
+// TestJournaldRestartLosesNoRequest restarts journald under load: every worker lives, and what it writes afterwards is in
+// the journal.
+func TestJournaldRestartLosesNoRequest(t *testing.T) {
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
+		a := kit.InstallNative(t, m, "journal", 3, 8131, "--", worker)
+		before := a.PIDs(t)
+		run := load.Start(t, m, load.Options{URL: a.URL("/log?line=during"), Rate: rate})
+		for range 3 {
+			m.Sh(t, "systemctl restart systemd-journald")
+		}
+		kit.WantNoneLost(t, "three restarts of journald", run.Stop())
+		kit.WantNotReplaced(t, before, a.PIDs(t))
+		// Each worker gets some of these requests: they are many more than the workers.
+		load.Start(t, m, load.Options{URL: a.URL("/log?line=afterwards"), Conns: 16, Requests: 3000}).Wait()
+		for _, u := range a.Units() {
+			m.AwaitJournal(t, "afterwards", "-u", u)
+		}
+	})
+}

@@ -1,0 +1,87 @@
+//go:build lab
+
+package deb
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+)
+
+// formerPackage returns the package that an earlier clusterctl would have made of the same app. That used /opt/NAME,
+// /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
+func formerPackage(t testing.TB, deb, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	tree := filepath.Join(dir, "tree")
+	runOnHost(t, "/", nil, "dpkg-deb", "-R", deb, tree)
+	scripts, err := filepath.Abs("testdata/former")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runOnHost(t, tree, nil, "sh", "-ec", `
+cp "$1"/* DEBIAN/
+sed -i "s/nest/$2/g" DEBIAN/p*
+rm -f DEBIAN/md5sums
+grep -rlI clusterctl-apps usr lib | grep -v ' ' | xargs sed -i -e "s#/\(opt\|etc\|var/lib\)/clusterctl-apps/#/\1/#g"
+find . -type l | while read -r l; do ln -sfn "$(readlink "$l" | sed -e "s#^/opt/clusterctl-apps/#/opt/#")" "$l"; done
+ln -s "/var/lib/$2/data" "usr/lib/clusterctl-apps/$2/app/data"`, "sh", scripts, name)
+	to := filepath.Join(dir, filepath.Base(deb))
+	runOnHost(t, dir, nil, "dpkg-deb", "--root-owner-group", "-Zxz", "-b", tree, to)
+	return to
+}
+
+// TestPackageOfAFormerVersion: an app whose package an earlier clusterctl made keeps its data and its paths over an upgrade,
+// over a failed one and a boot, and a purge takes nothing that may not be its own.
+func TestPackageOfAFormerVersion(t *testing.T) {
+	p := daemonProject(t, "nest", "DIR/data")
+	old := formerPackage(t, p.version(t, "1.0"), "nest")
+	two := p.version(t, "2.0")
+	p.write(t, "run.sh", "#!/bin/sh\nexit 3\n", 0o755)
+	broken := p.version(t, "1.5")
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		m.Sh(t, "mkdir -p /opt/nest /var/lib/nest /etc/nest; echo precious | tee /opt/nest/x /var/lib/nest/x; "+
+			"echo FROM=etc >/etc/nest/nest.env")
+		before := listFiles(t, m)
+		dpkg(t, m, "-i "+copyIn(t, m, old))
+		m.Sh(t, "test -L /opt/nest/current; grep -qx 1.0 /var/lib/nest/data/starts")
+		runs := func(version string) {
+			t.Helper()
+			since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
+			m.Sh(t, "systemctl restart nest@1; test -x /opt/nest/current/app/run.sh; test -s /opt/nest/current/instances")
+			m.AwaitJournal(t, "started "+version+" etc", "-u", "nest@1.service", "--since", since)
+		}
+		runs("1.0")
+		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") {
+			t.Errorf("an upgrade to what does not run: %v", r)
+		}
+		runs("1.0")
+		m.Reboot(t)
+		runs("1.0")
+		dpkg(t, m, "-i "+copyIn(t, m, two))
+		runs("2.0")
+		dpkg(t, m, "-i "+copyIn(t, m, two))
+		runs("2.0")
+		if got := strings.Fields(m.Sh(t, "ls -A /opt/nest")); !slices.Equal(got, []string{"current", "x"}) {
+			t.Errorf("in /opt/nest there are %q", got)
+		}
+		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; grep -qx 2.0 /var/lib/nest/data/starts")
+		if out := dpkg(t, m, "-P nest"); !strings.Contains(out, "/var/lib/nest/data") {
+			t.Errorf("that the data stays is not said:\n%s", out)
+		}
+		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; rm -r /var/lib/nest/data; userdel nest")
+		kit.WantSameLines(t, before, listFiles(t, m))
+
+		// Removed, and then installed in the version of now.
+		dpkg(t, m, "-i "+copyIn(t, m, old))
+		dpkg(t, m, "-r nest")
+		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; "+
+			"echo 0.9 >/var/lib/nest/data/starts")
+		dpkg(t, m, "-i "+copyIn(t, m, two))
+		m.Sh(t, "grep -qx 0.9 /var/lib/clusterctl-apps/nest/data/starts; dpkg -P nest; rm -r /var/lib/nest/data; userdel nest")
+		kit.WantSameLines(t, before, listFiles(t, m))
+	})
+}

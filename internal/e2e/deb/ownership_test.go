@@ -1,0 +1,245 @@
+//go:build lab
+
+package deb
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+// onReleases runs a test on a machine of each of the oldest three releases, all at once.
+func onReleases(t *testing.T, test func(t *testing.T, m *kit.Machine)) {
+	t.Helper()
+	releases := []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie}
+	kit.BareMachines(t, releases, func(t *testing.T, m *kit.Machine) {
+		prepare(t, m)
+		test(t, m)
+	})
+}
+
+// daemonProject is a background app that notes each start in its data directory.
+func daemonProject(t testing.TB, name, writable string) project {
+	t.Helper()
+	p := project{name: name, dir: t.TempDir()}
+	p.write(t, "run.sh", "#!/bin/sh\necho \"started $VERSION $FROM\"\necho \"$VERSION\" >>data/starts || :\nexec sleep infinity\n", 0o755)
+	p.yaml = fmt.Sprintf("name: %s\ninstances: 1\ncommand: [%[2]s/run.sh]\ndirectory: %[2]s\nrun-as: %[1]s\n"+
+		"activation: native\nenv-files: [-%[2]s/%[1]s.env]\nwritable: [%[3]s]\n",
+		name, p.dir, strings.ReplaceAll(writable, "DIR", p.dir))
+	return p
+}
+
+// version makes a package of which the workers note the version.
+func (p project) version(t testing.TB, version string, args ...string) string {
+	t.Helper()
+	p.yaml += "env: {VERSION: \"" + version + "\"}\n"
+	return p.pack(t, 247, version, args...)
+}
+
+// dpkg runs dpkg and returns what it printed.
+func dpkg(t testing.TB, m *kit.Machine, args string) string {
+	t.Helper()
+	return m.Sh(t, "dpkg "+args+" 2>&1")
+}
+
+// wantInTheWay installs a package that must refuse to, and must leave the machine as it is.
+func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
+	t.Helper()
+	before := listFiles(t, m)
+	r := m.Try("dpkg -i " + copyIn(t, m, deb))
+	if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, says) || !strings.Contains(out, "hint: ") {
+		t.Errorf("want a refusal with %q: %v", says, r)
+	}
+	// That an installation was wanted is what dpkg remembers all the same.
+	after := listFiles(t, m)
+	for i, l := range after {
+		if state, name, _ := strings.Cut(l, " "); state == "ic" {
+			after[i] = "rc " + name
+		}
+	}
+	kit.WantSameLines(t, before, after)
+}
+
+// precious is a machine's own docker, with everything in the places that an app of that name could take for its own.
+const precious = `
+mkdir -p /var/lib/docker/volumes /var/lib/docker/data /opt/docker/releases/1/units /etc/docker
+echo precious | tee /var/lib/docker/volumes/v1 /var/lib/docker/data/db /opt/docker/releases/1/units/x \
+	/opt/docker/serving /etc/docker/docker.env /etc/docker/daemon.json
+ln -s releases/1 /opt/docker/current
+ln -s /etc /opt/docker/releases/1/app
+chmod 711 /var/lib/docker /etc/docker`
+
+// TestPackageRemovesOnlyItsOwn has an app called docker installed, upgraded, removed and purged beside the real docker.
+func TestPackageRemovesOnlyItsOwn(t *testing.T) {
+	p := daemonProject(t, "docker", "DIR/data, DIR/deep/er/cache")
+	one, two := p.version(t, "1.0"), p.version(t, "2.0")
+	p.write(t, "run.sh", "#!/bin/sh\nprintf 'broken \\033]0;owned\\007\\n'\nexit 3\n", 0o755)
+	broken := p.version(t, "3.0")
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		m.Sh(t, precious)
+		before := listFiles(t, m)
+		t.Logf("dpkg -i:\n%s", dpkg(t, m, "-i "+copyIn(t, m, one)))
+		dpkg(t, m, "-i "+copyIn(t, m, two))
+		const data = "/var/lib/clusterctl-apps/docker/data"
+		if got := m.Sh(t, "cat "+data+"/starts; stat -c '%U %a' "+data+" "+data+"/../deep/er/cache "+data+
+			"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
+			t.Errorf("the data of the app: %q", got)
+		}
+		// So that the way back finds the instance between two of its runs.
+		const dropIn = "/etc/systemd/system/docker@.service.d"
+		m.Sh(t, "mkdir -p "+dropIn+"; printf '[Service]\\nRestartSec=900ms\\n' >"+dropIn+"/slow.conf")
+		r := m.Try("dpkg -i " + copyIn(t, m, broken))
+		m.Sh(t, "rm -r "+dropIn)
+		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "the old release runs") || strings.Contains(out, "\033") {
+			t.Errorf("an upgrade to what does not run: %q", r)
+		}
+		m.Sh(t, "systemctl set-property clusterctl-docker.slice TasksMax=1000; "+
+			"systemctl set-property --runtime docker@1.service TasksMax=500; mkdir -p /run/private/clusterctl/docker/1")
+		dpkg(t, m, "-r docker")
+		m.Sh(t, "test -s "+data+"/starts")
+		dpkg(t, m, "-i "+copyIn(t, m, one))
+		m.Sh(t, "test $(grep -c . "+data+"/starts) -ge 3; mkdir -p "+data+"/mnt; mount -t tmpfs none "+data+
+			"/mnt; echo precious >"+data+"/mnt/x")
+		m.Sh(t, "echo mine >/opt/clusterctl-apps/docker/note; dpkg -P docker")
+		m.Sh(t, "grep -q precious "+data+"/mnt/x; umount "+data+"/mnt; grep -q mine /opt/clusterctl-apps/docker/note")
+		m.Sh(t, "rm -rf /var/lib/clusterctl-apps /opt/clusterctl-apps")
+		kit.WantSameLines(t, before, listFiles(t, m))
+
+		// One that has never run.
+		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "try again with") {
+			t.Errorf("what does not run is installed: %v", r)
+		}
+		dpkg(t, m, "-P docker")
+		kit.WantSameLines(t, before, listFiles(t, m))
+	})
+}
+
+// TestPackageRefusesWhatIsInTheWay: a directory, a unit or a file that the package did not make, and a package of the same
+// name that clusterctl did not make.
+func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
+	p := daemonProject(t, "redis", "DIR/data")
+	extra := filepath.Join(t.TempDir(), "redis-extra.conf")
+	if err := os.WriteFile(extra, []byte("extra\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	one, two := p.version(t, "1.0"), p.version(t, "2.0", "--include", extra)
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		for _, dir := range []string{"/opt/clusterctl-apps/redis", "/var/lib/clusterctl-apps/redis"} {
+			m.Sh(t, "mkdir -p "+dir+"; echo precious >"+dir+"/x")
+			wantInTheWay(t, m, one, dir)
+			m.Sh(t, "rm -r "+filepath.Dir(dir))
+		}
+		for _, unit := range []string{"/lib/systemd/system/redis.service", "/usr/lib/systemd/system/redis@.service",
+			"/usr/local/lib/systemd/system/redis.service", "/etc/systemd/system/redis.service", "/etc/init.d/redis"} {
+			m.Sh(t, "mkdir -p "+filepath.Dir(unit)+"; echo '[Service]' >"+unit)
+			wantInTheWay(t, m, one, unit)
+			m.Sh(t, "rm "+unit)
+		}
+		// Debian's own redis: installed, and removed without a purge.
+		m.Sh(t, `mkdir -p /tmp/r/DEBIAN /tmp/r/etc/redis /tmp/r/usr/share/redis; cd /tmp/r
+echo port >etc/redis/redis.conf; echo /etc/redis/redis.conf >DEBIAN/conffiles; echo x >usr/share/redis/x
+printf '#!/bin/sh\nexit 0\n' >DEBIAN/postrm; chmod 755 DEBIAN/postrm
+printf 'Package: redis\nVersion: 0.9\nArchitecture: all\nMaintainer: A B <a@example.com>\nDescription: the real one\n' >DEBIAN/control
+dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
+		wantInTheWay(t, m, one, "another package redis")
+		m.Sh(t, "dpkg -r redis")
+		wantInTheWay(t, m, one, "another package redis")
+		m.Sh(t, "dpkg -P redis; rm -rf /tmp/r; ! ls /etc/redis 2>/dev/null")
+
+		// A later version may bring a file that somebody else has made.
+		before := listFiles(t, m)
+		dpkg(t, m, "-i "+copyIn(t, m, one))
+		m.Sh(t, "mkdir -p "+filepath.Dir(extra)+"; echo precious >"+extra)
+		if r := m.Try("dpkg -i " + copyIn(t, m, two)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, extra) {
+			t.Errorf("a file is overwritten: %v", r)
+		}
+		m.Sh(t, "grep -q precious "+extra+
+			"; systemctl is-active redis@1.service; test \"$(dpkg-query -W -f '${Version}' redis)\" = 1.0; rm -r "+filepath.Dir(extra))
+		dpkg(t, m, "-i "+copyIn(t, m, two))
+		dpkg(t, m, "-i "+copyIn(t, m, two))
+		m.Sh(t, "grep -q extra "+extra+"; dpkg -P redis; ! test -e "+extra)
+		kit.WantSameLines(t, before, listFiles(t, m))
+	})
+}
+
+// TestPackageFollowsNoLink: no script of a package changes what its workers point it to, nor what an administrator has set.
+func TestPackageFollowsNoLink(t *testing.T) {
+	one := daemonProject(t, "nest", "DIR/data, DIR/kept").version(t, "1.0")
+	p := daemonProject(t, "nest", "DIR/data/uploads, DIR/data/new/er, DIR/data/gone/x, DIR/kept")
+	p.write(t, "data/uploads.old/seed", "seed\n", 0o644)
+	two := p.version(t, "2.0")
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		before := listFiles(t, m)
+		dpkg(t, m, "-i "+copyIn(t, m, one))
+		const state = "/var/lib/clusterctl-apps/nest/"
+		m.Sh(t, "mkdir -p /srv/victim; chmod 700 /srv/victim")
+		m.Sh(t, "setpriv --reuid nest --regid nest --clear-groups sh -ec 'cd "+state+
+			"data; ln -s /srv/victim uploads; ln -s /srv/victim gone; ln -s /srv/victim uploads.old; ln -s /etc/shadow starts.old'")
+		m.Sh(t, "chown root:adm "+state+"kept; chmod 2770 "+state+"kept")
+		out := m.Try("dpkg -i " + copyIn(t, m, two))
+		t.Logf("%v", out)
+		if got := m.Sh(t, "stat -c '%U:%G %a' /srv/victim /etc/shadow "+state+
+			"kept; ls -A /srv/victim"); got != "root:root 700\nroot:shadow 640\nroot:adm 2770" {
+			t.Errorf("after an upgrade beside links of the workers: %q", got)
+		}
+		if got := m.Sh(t, "stat -c '%U %a' "+state+"data/new/er"); got != "nest 750" {
+			t.Errorf("what is missing is made as %q", got)
+		}
+		m.Sh(t, "dpkg -P nest; test -d /srv/victim; rmdir /srv/victim")
+		kit.WantSameLines(t, before, listFiles(t, m))
+	})
+}
+
+// TestPackageNeedsWhatItDoesNotMake: a writable path outside of the app's directory is the administrator's, over a purge too.
+func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
+	deb := daemonProject(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		r := m.Try("dpkg -i " + copyIn(t, m, deb))
+		if out := r.Stdout + r.Stderr; r.Code == 0 ||
+			!strings.Contains(out, "hint: install -d -o spool '/srv/spool/in', and then: dpkg --configure spool\n") {
+			t.Errorf("without its directory: %v", r)
+		}
+		m.Sh(t, "mkdir -p /srv/spool; install -d -o spool /srv/spool/in; dpkg --configure spool; "+
+			"systemctl is-active spool@1; dpkg -P spool")
+		m.Sh(t, "test \"$(stat -c %U /srv/spool/in)\" = spool")
+	})
+}
+
+// TestPackagesShareAUser: a user that another app's workers still have stays, and goes with the last of them.
+func TestPackagesShareAUser(t *testing.T) {
+	var debs []string
+	for _, name := range []string{"one", "two"} {
+		p := daemonProject(t, name, "DIR/data")
+		p.yaml = strings.Replace(p.yaml, "run-as: "+name, "run-as: both", 1)
+		debs = append(debs, p.version(t, "1.0"))
+	}
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		before := listFiles(t, m)
+		for _, d := range debs {
+			dpkg(t, m, "-i "+copyIn(t, m, d))
+		}
+		dpkg(t, m, "-P one")
+		m.Sh(t, "getent passwd both; systemctl restart two@1; systemctl is-active two@1; test -s /var/lib/clusterctl-apps/two/data/starts")
+		dpkg(t, m, "-P two")
+		kit.WantSameLines(t, before, listFiles(t, m))
+	})
+}
+
+// TestPackagePurgedLate: what clusterctl has installed by that name after the removal of a package is not the package's.
+func TestPackagePurgedLate(t *testing.T) {
+	deb := daemonProject(t, "late", "DIR/data").version(t, "1.0")
+	onReleases(t, func(t *testing.T, m *kit.Machine) {
+		dpkg(t, m, "-i "+copyIn(t, m, deb))
+		dpkg(t, m, "-r late")
+		m.Sh(t, "printf '[Service]\\nExecStart=/bin/sleep "+
+			"infinity\\nUser=late\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/late.service; "+
+			"systemctl enable --now late")
+		dpkg(t, m, "-P late")
+		m.Sh(t, "systemctl is-enabled late; systemctl is-active late; getent passwd late; systemctl restart late")
+	})
+}

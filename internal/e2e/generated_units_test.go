@@ -1,0 +1,67 @@
+//go:build lab
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// TestGeneratedUnitsNeedNoClusterctl has the units made on another machine and put into one that has never seen clusterctl:
+// they are all that is needed.
+func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
+	ctl := lab.Build(t, "./cmd/clusterctl")
+	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		copyWorkers(t, m)
+		dir := t.TempDir()
+		out, err := exec.Command(ctl, "generate", "plain", "--output", dir, "--systemd-version", fmt.Sprint(m.Systemd(t)),
+			"-i", "3", "--listen", "8195", "--activation", "native", "--ready", "notify", "--", goWorker).CombinedOutput()
+		if err != nil {
+			t.Fatalf("generate: %v\n%s", err, out)
+		}
+		copyUnits(t, m, dir)
+		m.Sh(t, "systemctl daemon-reload && systemctl enable --now plain")
+		a := kit.App{Machine: m, Name: "plain", Instances: 3, Port: 8195}
+		a.WantUp(t)
+		wantNonblocking(t, a, "without clusterctl")
+
+		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
+		m.Sh(t, "systemctl reload plain")
+		kit.WantNoneLost(t, "a reload without clusterctl", run.Stop())
+		b := kit.DialBus(t, m)
+		k := killRandomly(t, b, m, 3, time.Second, a.Units()...)
+		b.Await(t, "all are back", k.runsAgain, a.Units()...)
+		a.WantUp(t)
+		t.Logf("%d kills", k.kills)
+		m.Sh(t, "systemctl stop plain")
+		a.WantDown(t, b)
+		m.Reboot(t)
+		a.WantUp(t)
+	})
+}
+
+// copyUnits copies the files of a directory of the host into /etc/systemd/system.
+func copyUnits(t testing.TB, m *kit.Machine, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err == nil {
+			m.CopyIn(t, path, filepath.Join("/etc/systemd/system", rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

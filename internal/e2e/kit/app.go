@@ -1,0 +1,131 @@
+package kit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/load"
+)
+
+// App is an app of a test.
+type App struct {
+	Machine   *Machine
+	Name      string
+	Instances int
+	Port      int        // on 127.0.0.1
+	Output    lab.Result // of the install
+}
+
+// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and removes the app at the end of the test. args are flags
+// and then what to install: a program, or a word, "--" and the command.
+func Install(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
+	t.Helper()
+	a := App{Machine: m, Name: name, Instances: instances, Port: port}
+	t.Cleanup(func() { a.Uninstall(t) })
+	a.Output = m.Must(t, slices.Concat([]string{"install", "-i", fmt.Sprint(instances), "--name", name}, args)...)
+	t.Logf("clusterctl install %s:\n%s%s", name, a.Output.Stdout, a.Output.Stderr)
+	return a
+}
+
+// InstallNative installs an app whose instances take a listener on the port from systemd. args are more flags, then "--" and
+// the command.
+func InstallNative(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
+	t.Helper()
+	flags := []string{name, "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}
+	return Install(t, m, name, instances, port, slices.Concat(flags, args)...)
+}
+
+// Uninstall removes the app, if it is installed.
+func (a App) Uninstall(t testing.TB) {
+	t.Helper()
+	if a.Machine.Try("test -e /etc/clusterctl/"+a.Name+".yaml").Code != 0 {
+		return
+	}
+	if r := a.Machine.Clusterctl(t, "uninstall", "--yes", a.Name); r.Code != 0 {
+		t.Errorf("uninstalling %s: %v", a.Name, r)
+	}
+}
+
+// Service returns the name of the unit that starts and stops all instances.
+func (a App) Service() string { return a.Name + ".service" }
+
+// Socket returns the name of the socket unit.
+func (a App) Socket() string { return a.Name + ".socket" }
+
+// Unit returns the name of the unit of instance i.
+func (a App) Unit(i int) string { return fmt.Sprintf("%s@%d.service", a.Name, i) }
+
+// Units returns the names of the units of all instances.
+func (a App) Units() []string {
+	var names []string
+	for i := range a.Instances {
+		names = append(names, a.Unit(i+1))
+	}
+	return names
+}
+
+// URL returns the address of a path on the app's port.
+func (a App) URL(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", a.Port, path) }
+
+// PIDs returns the main processes of the instances.
+func (a App) PIDs(t testing.TB) []int {
+	t.Helper()
+	var pids []int
+	for _, u := range a.Units() {
+		pids = append(pids, a.Machine.MainPID(t, u))
+	}
+	return pids
+}
+
+// WantState fails the test unless each of the units has the ActiveState.
+func (m *Machine) WantState(t testing.TB, want string, units ...string) {
+	t.Helper()
+	got := Lines(m.Sh(t, "systemctl show -p ActiveState --value -- '"+strings.Join(units, "' '")+"'"))
+	for i, u := range units {
+		if i >= len(got) || got[i] != want {
+			t.Errorf("%s is %v, want %s for all", strings.Join(units, " "), got, want)
+			t.Log(m.Try("systemctl --no-pager status -- '" + u + "'"))
+			return
+		}
+	}
+}
+
+// WantActive fails the test unless every unit of the app is active, and no other instance of it is.
+func (a App) WantActive(t testing.TB) {
+	t.Helper()
+	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
+	active := a.Machine.Sh(t, "systemctl list-units --no-legend --plain --state=active,activating '"+a.Name+"@*'")
+	if got := len(Lines(active)); got != a.Instances {
+		t.Errorf("%d instances run, want %d:\n%s", got, a.Instances, active)
+	}
+}
+
+// WantUp fails the test unless the app is active as in WantActive, and answers all requests.
+func (a App) WantUp(t testing.TB) {
+	t.Helper()
+	a.WantActive(t)
+	if r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 2, Requests: 50}).Wait(); r.Failed() > 0 {
+		t.Errorf("not all requests are answered: %v", r)
+	}
+}
+
+// WantDown waits until the app is stopped, and fails the test unless it remains stopped while requests come.
+//
+// systemctl stop returns when the aggregate is stopped, which is before the instances have drained: stop jobs run in the
+// reverse order of start jobs, and a start waits for the instances.
+func (a App) WantDown(t testing.TB, b *Bus) {
+	t.Helper()
+	all := append(a.Units(), a.Service(), a.Socket())
+	b.Await(t, "all units are stopped", func(s Status) bool { return s.Active == "inactive" }, all...)
+	r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Requests: 300}).Wait()
+	if r.Refused != r.Requests {
+		t.Errorf("the app is stopped, and not all requests are refused: %v", r)
+	}
+	a.Machine.WantState(t, "inactive", all...)
+	if jobs := a.Machine.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, a.Name) {
+		t.Errorf("the app is stopped, and there are jobs:\n%s", jobs)
+	}
+}

@@ -1,0 +1,57 @@
+//go:build lab
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+	"github.com/clusterctl/clusterctl/internal/lab"
+)
+
+const optionsProgram = "/opt/e2e/options.py"
+
+// TestSocketOptionsOfTheProgram: the connections of an unmodified program have the options that it set on its socket, before
+// and after bind.
+func TestSocketOptionsOfTheProgram(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.CopyIn(t, "testdata/options.py", optionsProgram)
+		a := kit.App{Machine: m, Name: "options", Instances: 2, Port: 8391}
+		t.Cleanup(func() { a.Uninstall(t) })
+		const before = "TCP_NODELAY=1,SO_KEEPALIVE=1,TCP_KEEPIDLE=33,TCP_USER_TIMEOUT=12345,SO_RCVBUF=30000," +
+			"TCP_DEFER_ACCEPT=1,TCP_FASTOPEN=17"
+		r := m.Must(t, "install", a.Name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
+		// A reload, too: other workers, the same listener.
+		m.Must(t, "reload", a.Name)
+		got := m.Get(t, a.URL("/"))
+		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33",
+			"TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s is missing: %s", want, got)
+			}
+		}
+		for _, want := range []string{"TCP_DEFER_ACCEPT=1/1", "TCP_FASTOPEN=17/17"} {
+			if name, value, _ := strings.Cut(want, "="); !strings.Contains(got, name+"=") ||
+				!strings.Contains(got, value[strings.IndexByte(value, '/'):]) {
+				t.Errorf("the listener: %s is missing: %s", want, got)
+			}
+		}
+		if strings.Contains(r.Stderr, "socket options") {
+			t.Error(r)
+		}
+	})
+}
+
+// TestNoDelayByDefault: a program that sets no options gets connections without Nagle's algorithm, which costs 40 ms on kept
+// connections.
+func TestNoDelayByDefault(t *testing.T) {
+	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
+		m.CopyIn(t, "testdata/options.py", optionsProgram)
+		a := kit.Install(t, m, "nodelay", 1, 8392, "nodelay", "--settle", "200ms", "--", "python3", optionsProgram, "8392", "", "")
+		if got := m.Get(t, a.URL("/")); !strings.Contains(got, "TCP_NODELAY=1/1") ||
+			!strings.Contains(got, "SO_KEEPALIVE=0/0") {
+			t.Error(got)
+		}
+	})
+}

@@ -1,0 +1,168 @@
+//go:build lab
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/internal/e2e/kit"
+	"github.com/clusterctl/clusterctl/internal/lab"
+	"github.com/clusterctl/clusterctl/internal/lab/patience"
+)
+
+// syscallInfo is struct ptrace_syscall_info at the entry of a system call (ptrace(2), PTRACE_GET_SYSCALL_INFO, Linux 5.3).
+type syscallInfo struct {
+	op     uint8
+	_      [3]uint8
+	arch   uint32
+	ip, sp uint64
+	nr     uint64
+	args   [6]uint64
+}
+
+// tracerEnv makes the test binary the tracer of one command. A separate process has no other children, so every child that
+// it waits for is one of the command.
+const tracerEnv = "CLUSTERCTL_E2E_TRACER"
+
+// killedAt runs clusterctl in the machine, kills it with SIGKILL before its n-th step, counted from 1, and returns a name of
+// the step. A step is what others can see: a message to systemd, or a name that is made or removed on the disk. Of many
+// names in a row the first two count, since the tests of units/install kill at each of them. The tracer stops the command at
+// each system call, so the same n is the same moment each time. step is "" when the command has ended before.
+func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
+	t.Helper()
+	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
+	defer cancel()
+	inside := m.Command(ctx, append([]string{kit.Ctl}, args...)...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", inside.Args...)
+	cmd.Env = append(inside.Env, tracerEnv+"="+strconv.Itoa(n))
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if _, scanErr := fmt.Sscanf(stdout.String(), "%d %s", &r.Code, &step); err != nil || scanErr != nil {
+		t.Fatalf("tracing clusterctl %q: %v, %q\n%s", args, err, stdout.String(), stderr.String())
+	}
+	r.Stderr = stderr.String()
+	return strings.Trim(step, "-"), r
+}
+
+// runTracer is main of the tracer: argv is the command, and what is written the exit status and the step, or "-".
+func runTracer(argv []string, n string) error {
+	at, err := strconv.Atoi(n)
+	if err != nil {
+		return err
+	}
+	// All calls of ptrace(2) have to come from the thread that has started the process.
+	runtime.LockOSThread()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, tracerEnv+"=") })
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	step, code, err := trace(cmd.Process.Pid, at)
+	if err == nil {
+		fmt.Println(code, step+"-")
+	}
+	return err
+}
+
+// trace follows a process that has just been executed, and all that it starts, to the end.
+func trace(pid, n int) (step string, code int, err error) {
+	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
+		unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
+	known := map[int]bool{}
+	last, inRow := "", 0
+	for {
+		var ws unix.WaitStatus
+		p, err := unix.Wait4(-1, &ws, unix.WALL, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ECHILD):
+			return step, code, nil
+		case err != nil:
+			return step, code, err
+		}
+		if !ws.Stopped() {
+			if p == pid {
+				code = ws.ExitStatus()
+			}
+			continue
+		}
+		signal := ws.StopSignal()
+		switch {
+		case signal == unix.SIGTRAP|0x80:
+			signal = 0
+			what := stepOf(p)
+			if what == "" || step != "" {
+				break
+			}
+			if inRow++; what != last {
+				last, inRow = what, 1
+			}
+			if inRow > 2 && what != "message" {
+				break
+			}
+			if n--; n == 0 {
+				step = what
+				err = unix.Kill(-pid, unix.SIGKILL)
+			}
+		case !known[p]:
+			// The first stop of a process or thread is the tracer's.
+			if signal, err = 0, nil; p == pid {
+				err = unix.PtraceSetOptions(p, options)
+			}
+			known[p] = true
+		case ws.TrapCause() > 0:
+			signal = 0
+		}
+		if err == nil {
+			err = unix.PtraceSyscall(p, int(signal))
+		}
+		// The process may have been killed since.
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			_ = unix.Kill(-pid, unix.SIGKILL)
+			return step, code, err
+		}
+	}
+}
+
+// stepOf returns what the next system call of a process changes, or "".
+func stepOf(pid int) string {
+	const entry = 1
+	var info syscallInfo
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO, uintptr(pid), unsafe.Sizeof(info),
+		uintptr(unsafe.Pointer(&info)), 0, 0)
+	if errno != 0 || info.op != entry {
+		return ""
+	}
+	switch info.nr {
+	case unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2:
+		return "rename"
+	case unix.SYS_UNLINKAT:
+		return "unlink"
+	case unix.SYS_MKDIRAT:
+		return "mkdir"
+	case unix.SYS_LINKAT:
+		return "link"
+	case unix.SYS_WRITE, unix.SYS_SENDTO, unix.SYS_SENDMSG:
+		if file, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, info.args[0])); err == nil && strings.HasPrefix(file, "socket:") {
+			return "message"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,42 @@
+package manage
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
+)
+
+// TestNoteCuts: what a drain of this command has left is said and added to the result; an older report is not.
+func TestNoteCuts(t *testing.T) {
+	l := newLab(t)
+	if err := os.MkdirAll(filepath.Join(l.Host.Runs, "web"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := left.Report{Waited: 8 * time.Second, Count: 5}
+	for range 5 {
+		r.Connections = append(r.Connections, left.Connection{Peer: "127.0.0.1:4000", Request: 9 * time.Second})
+	}
+	if err := left.Save(filepath.Join(l.Host.Runs, "web", "1"), r); err != nil {
+		t.Fatal(err)
+	}
+	list := []InstanceResult{
+		{Unit: "web@1.service", Instance: 1, Outcome: "reloaded"}, {Unit: "web@2.service", Instance: 2, Outcome: "reloaded"},
+	}
+	l.noteCuts("web", time.Now().Add(-time.Minute), list)
+	const want = "web@1: stopped with 5 connections in use after a drain of 8.0s: 127.0.0.1:4000 (sent its last request 9.0s before), "
+	if got := l.told(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", 2 more") {
+		t.Errorf("%q", got)
+	}
+	if c := list[0].Cut; c == nil || c.Connections != 5 || len(c.Peers) != 5 || c.DrainMs != 8000 || list[1].Cut != nil {
+		t.Errorf("%+v", list)
+	}
+	list[0].Cut = nil
+	l.noteCuts("web", time.Now().Add(time.Minute), list)
+	if got := l.told(); list[0].Cut != nil || got != "" {
+		t.Errorf("an old report counts: %q", got)
+	}
+}

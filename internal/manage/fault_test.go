@@ -1,0 +1,322 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// memory returns a new directory, in memory where that is possible: fsync costs nothing there.
+func memory(t testing.TB) string {
+	parent := ""
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		parent = "/dev/shm"
+	}
+	dir, err := os.MkdirTemp(parent, "clusterctl-manage-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// picture returns all that an app is: its files, and the units that are up, with what they were started with.
+func (l *lab) picture() []string {
+	var list []string
+	_ = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(l.dir, path)
+		if err != nil || d.IsDir() || strings.HasPrefix(rel, "run/") {
+			return nil
+		}
+		data, _ := os.ReadFile(path)
+		if strings.HasPrefix(rel, "state/") {
+			data = nil // revisions have the time
+		}
+		list = append(list, fmt.Sprintf("%s: %s", rel, data))
+		return nil
+	})
+	return append(list, l.systemd.Up()...)
+}
+
+var errFault = errors.New("a fault of the test")
+
+// killed is what a step panics with when the process is killed there.
+type killed struct{}
+
+// faults are the ways in which a step fails.
+var faults = map[string]func(at int) func(int, string) error{
+	"once": func(at int) func(int, string) error {
+		return func(n int, _ string) error {
+			if n == at {
+				return errFault
+			}
+			return nil
+		}
+	},
+	"from then on": func(at int) func(int, string) error {
+		return func(n int, _ string) error {
+			if n >= at {
+				return errFault
+			}
+			return nil
+		}
+	},
+	"killed": func(at int) func(int, string) error {
+		return func(n int, _ string) error {
+			if n >= at {
+				panic(killed{})
+			}
+			return nil
+		}
+	},
+}
+
+// try runs a command in which a step fails, and returns its error; died is set if the process was killed.
+func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err error, died bool) {
+	defer func() {
+		l.systemd.Fault = nil
+		if p := recover(); p != nil {
+			if _, ok := p.(killed); !ok {
+				panic(p)
+			}
+			died = true
+		}
+	}()
+	start := len(l.systemd.Steps)
+	l.systemd.Fault = func(n int, step string) error { return fault(n-start, step) }
+	return command(l), false
+}
+
+// scenario is a command on an app, of which each step may fail.
+type scenario struct {
+	// dir is where the store is; files name it, so it is the same in all runs.
+	dir string
+	// before prepares the app.
+	before, command func(*lab) error
+}
+
+// tester is what testing.T and rapid.T have in common.
+type tester interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// prepared returns a lab with the app as it is before the command.
+func (c scenario) prepared(t tester) *lab {
+	if err := os.RemoveAll(c.dir); err != nil {
+		t.Fatal(err)
+	}
+	l := newLabAt(c.dir)
+	if err := c.before(l); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// changed returns what the command makes of the app, and the steps that it takes.
+func (c scenario) changed(t tester) (picture, steps []string) {
+	l := c.prepared(t)
+	before := len(l.systemd.Steps)
+	if err := c.command(l); err != nil {
+		t.Fatalf("without a fault: %v", err)
+	}
+	if list := l.systemd.Outdated(); len(list) > 0 {
+		t.Fatalf("units of another configuration are up: %q", list)
+	}
+	return l.picture(), l.systemd.Steps[before:]
+}
+
+// checkFault lets a step of the command fail: the app is as it was before then, or an intent is kept with which the next command
+// brings it there. If the last steps fail, the command may also be done.
+func (c scenario) checkFault(t tester, fault string, at int, after []string) {
+	l := c.prepared(t)
+	before := l.picture()
+	err, died := l.try(c.command, faults[fault](at))
+	about := fmt.Sprintf("a fault at step %d (%s), %q", at, fault, l.systemd.Steps[len(l.systemd.Steps)-1])
+	now := l.picture()
+	_, pending, pendingErr := l.Store.Pending("shop")
+	if extra, err := l.Store.Extra("shop"); err == nil && len(extra) > 0 {
+		pending = true // the next command stops these
+	}
+	switch {
+	case pendingErr != nil:
+		t.Fatalf("%s: %v", about, pendingErr)
+	case !died && err == nil && !cmp.Equal(now, after):
+		t.Fatalf("%s: no error, and (-want +got):\n%s", about, cmp.Diff(after, now))
+	case !died && err != nil && !errors.Is(err, errFault):
+		t.Fatalf("%s: another error: %v", about, err)
+	case !pending && !cmp.Equal(now, before) && !cmp.Equal(now, after):
+		t.Fatalf("%s: no intent is kept, and (-before +now):\n%s", about, cmp.Diff(before, now))
+	}
+	s, err := l.Open(context.Background(), "shop")
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatalf("%s: the next command: %v", about, err)
+	}
+	now = l.picture()
+	if _, pending, _ := l.Store.Pending("shop"); pending || !cmp.Equal(now, before) && !cmp.Equal(now, after) {
+		t.Fatalf("%s: after the next command, intent %v (-before +now):\n%s", about, pending, cmp.Diff(before, now))
+	}
+	if list := l.systemd.Outdated(); len(list) > 0 {
+		t.Fatalf("%s: units of another configuration are up: %q", about, list)
+	}
+}
+
+// isLook reports whether a step changes nothing.
+func isLook(step string) bool {
+	return slices.Contains([]string{"version", "cpus", "unit paths", "states", "loaded"}, step)
+}
+
+// shop is an app of two instances, with a change.
+func shop(change ...func(*units.App)) units.App {
+	a := units.App{
+		Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 2}, Activation: units.Native,
+		Listen: []units.Listener{{Port: 8080}},
+	}
+	for _, f := range change {
+		f(&a)
+	}
+	return a
+}
+
+func withEnv(value string) func(*units.App) {
+	return func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: value}} }
+}
+
+func withInstances(c units.Count) func(*units.App) { return func(a *units.App) { a.Instances = c } }
+
+func withListeners(list ...units.Listener) func(*units.App) {
+	return func(a *units.App) { a.Listen = list }
+}
+
+func withSurge(a *units.App) { a.Surge = 1 }
+
+// installs returns a command that installs or updates an app.
+func installs(a units.App) func(*lab) error {
+	return func(l *lab) error {
+		_, err := l.install(a, InstallOptions{Start: true})
+		return err
+	}
+}
+
+// stopped returns a command that installs an app and stops it.
+func stopped(a units.App) func(*lab) error {
+	return func(l *lab) error {
+		if err := installs(a)(l); err != nil {
+			return err
+		}
+		return l.systemd.StopApp(context.Background(), a.Name)
+	}
+}
+
+func scales(how Scaling) func(*lab) error {
+	return func(l *lab) error {
+		_, err := l.Scale(context.Background(), "shop", how, ScaleOptions{})
+		return err
+	}
+}
+
+func uninstalls(l *lab) error {
+	_, err := l.Uninstall(context.Background(), "shop", false)
+	return err
+}
+
+// TestFaults lets each step of each command fail, in each way.
+func TestFaults(t *testing.T) {
+	first := units.Listener{Port: 8080}
+	admin, adm := units.Listener{Name: "admin", Port: 8081}, units.Listener{Name: "adm", Port: 8081}
+	none := func(*lab) error { return nil }
+	updatesStopped := func(l *lab) error {
+		_, err := l.install(shop(withEnv("1")), InstallOptions{})
+		return err
+	}
+	ofMax := shop(withInstances(units.Count{Max: true}))
+	for name, c := range map[string][2]func(*lab) error{
+		"install":                     {none, installs(shop())},
+		"install of a background app": {none, installs(shop(withListeners()))},
+		"another variable":            {installs(shop()), installs(shop(withEnv("1")))},
+		"an extra instance":           {installs(shop(withSurge)), installs(shop(withSurge, withEnv("1")))},
+		"another port":                {installs(shop()), installs(shop(withListeners(units.Listener{Port: 9090})))},
+		"one more listener":           {installs(shop()), installs(shop(withListeners(first, admin)))},
+		"one listener less":           {installs(shop(withListeners(first, admin))), installs(shop())},
+		"a listener in another unit":  {installs(shop(withListeners(first, admin))), installs(shop(withListeners(first, adm)))},
+		"no listener any more":        {installs(shop()), installs(shop(withListeners()))},
+		"more instances":              {installs(shop()), installs(shop(withInstances(units.Count{N: 4})))},
+		"fewer of another kind":       {installs(shop()), installs(shop(withInstances(units.Count{N: 1}), withEnv("1")))},
+		"another variable, stopped":   {stopped(shop()), updatesStopped},
+		"a start by an update":        {stopped(shop()), installs(shop(withEnv("1")))},
+		"scale up":                    {installs(shop()), scales(Scaling{By: 2})},
+		"scale down":                  {installs(shop()), scales(Scaling{By: -1})},
+		"scale to max":                {installs(shop()), scales(Scaling{To: units.Count{Max: true}})},
+		"scale from max":              {installs(ofMax), scales(Scaling{To: units.Count{N: 2}})},
+		"scale of a stopped app":      {stopped(shop()), scales(Scaling{By: 2})},
+		"uninstall":                   {installs(shop()), uninstalls},
+		"uninstall of a stopped app":  {stopped(shop()), uninstalls},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := scenario{dir: memory(t), before: c[0], command: c[1]}
+			after, steps := c.changed(t)
+			for i, step := range steps {
+				c.checkFault(t, "once", i+1, after)
+				if !isLook(step) { // a kill before a look is one before the next effect
+					c.checkFault(t, "from then on", i+1, after)
+					c.checkFault(t, "killed", i+1, after)
+				}
+			}
+		})
+	}
+}
+
+// anyShop draws an app.
+func anyShop(t *rapid.T, label string) units.App {
+	counts := []units.Count{{N: 1}, {N: 2}, {N: 3}, {Max: true}, {Percent: 50}}
+	a := shop(withInstances(rapid.SampledFrom(counts).Draw(t, label+" instances")))
+	if rapid.Bool().Draw(t, label+" variable") {
+		withEnv(label)(&a)
+	}
+	if rapid.Bool().Draw(t, label+" surge") {
+		withSurge(&a)
+	}
+	ports := rapid.SampledFrom([][]uint16{nil, {8080}, {8080, 8081}, {9090}, {8081}}).Draw(t, label+" ports")
+	a.Listen = nil
+	for i, port := range ports {
+		l := units.Listener{Port: port}
+		if i > 0 {
+			l.Name = "admin"
+		}
+		a.Listen = append(a.Listen, l)
+	}
+	return a
+}
+
+// TestFaultsProperty is TestFaults for an update of any app to any other.
+func TestFaultsProperty(t *testing.T) {
+	dir := memory(t)
+	rapid.Check(t, func(t *rapid.T) {
+		before, after := anyShop(t, "before"), anyShop(t, "after")
+		c := scenario{dir: dir, before: installs(before), command: installs(after)}
+		if rapid.Bool().Draw(t, "stopped") {
+			c.before = stopped(before)
+		}
+		picture, steps := c.changed(t)
+		if len(steps) > 0 {
+			fault := rapid.SampledFrom(slices.Sorted(maps.Keys(faults))).Draw(t, "fault")
+			c.checkFault(t, fault, rapid.IntRange(1, len(steps)).Draw(t, "step"), picture)
+		}
+	})
+}

@@ -1,0 +1,235 @@
+// Package managetest has a systemd in memory, for tests of package manage in milliseconds.
+//
+// [Systemd] reads unit files from a directory at a reload, as PID 1 does, and starts and stops units without processes. Every
+// call is recorded, and each of its effects can be made to fail.
+package managetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// Systemd is a systemd in memory. It is for one goroutine.
+type Systemd struct {
+	// Dirs are the directories with unit files; the first one is where links for the boot are.
+	Dirs []string
+	// Release is the version of systemd, CPU what the machine has.
+	Release int
+	CPU     units.CPUs
+	// Fault, if it is not nil, is called before each step, numbered from 1. After an error the step has no effect. A panic stands
+	// for a kill of the process.
+	Fault func(number int, step string) error
+	// Broken, if it is not nil, reports whether an instance with that template does not start.
+	Broken func(instance int, template string) bool
+	// Steps are all steps since Systemd was made.
+	Steps []string
+
+	clock time.Time
+	files map[string]string // as of the last reload, by the path below a directory
+	units map[string]*unit
+}
+
+// unit is what PID 1 has in its memory of one unit.
+type unit struct {
+	state control.State
+	// ran is what the unit file had when the unit started; for a socket, the addresses that are open.
+	ran string
+}
+
+// New returns a systemd that has read the unit files in the directories.
+func New(dirs ...string) *Systemd {
+	s := &Systemd{
+		Dirs: dirs, Release: 252, CPU: units.CPUs{Affinity: 4}, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		units: map[string]*unit{},
+	}
+	s.readFiles()
+	return s
+}
+
+// Now returns the time. Each call is a second after the one before.
+func (s *Systemd) Now() time.Time {
+	s.clock = s.clock.Add(time.Second)
+	return s.clock
+}
+
+// step is one effect of a call.
+func (s *Systemd) step(format string, args ...any) error {
+	s.Steps = append(s.Steps, fmt.Sprintf(format, args...))
+	if s.Fault == nil {
+		return nil
+	}
+	return s.Fault(len(s.Steps), s.Steps[len(s.Steps)-1])
+}
+
+// Up returns the units that are up, sorted, each with a hash of the file that it was started with: it shows which units run on
+// an old configuration. A unit that starts at boot has a line as well.
+func (s *Systemd) Up() []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+		if u := s.units[name]; u.state.Up() {
+			list = append(list, fmt.Sprintf("%s %.4x", name, sha256.Sum256([]byte(u.ran))))
+		}
+	}
+	links, _ := filepath.Glob(filepath.Join(s.Dirs[0], "*.wants", "*"))
+	for _, link := range links {
+		list = append(list, filepath.Base(link)+" starts at boot")
+	}
+	return list
+}
+
+// Outdated returns the units that are up and were started with another file than the one that PID 1 has read, and sockets that
+// are active but closed.
+func (s *Systemd) Outdated() []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+		if u := s.units[name]; u.state.Up() && u.ran != s.content(name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// Version returns Release.
+func (s *Systemd) Version(context.Context) (int, error) { return s.Release, s.step("version") }
+
+// CPUs returns CPU.
+func (s *Systemd) CPUs(context.Context, string) (units.CPUs, error) { return s.CPU, s.step("cpus") }
+
+// UnitPaths returns the directories.
+func (s *Systemd) UnitPaths(context.Context) ([]string, error) { return s.Dirs, s.step("unit paths") }
+
+// States returns the states of units.
+func (s *Systemd) States(_ context.Context, names []string) ([]control.State, error) {
+	if err := s.step("states"); err != nil {
+		return nil, err
+	}
+	return s.look(names), nil
+}
+
+func (s *Systemd) look(names []string) []control.State {
+	list := make([]control.State, 0, len(names))
+	for _, name := range names {
+		st := s.get(name).state
+		if _, err := os.Lstat(filepath.Join(s.Dirs[0], "multi-user.target.wants", name)); err == nil {
+			st.FileState = "enabled"
+		}
+		list = append(list, st)
+	}
+	return list
+}
+
+// Loaded returns the units that match a pattern and are not inactive, or that a loaded unit refers to.
+func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error) {
+	if err := s.step("loaded"); err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(s.units)) {
+		isMatch := func(pattern string) bool { ok, _ := filepath.Match(pattern, name); return ok }
+		if (s.units[name].state.Active != control.Inactive || s.isWanted(name)) && slices.ContainsFunc(patterns, isMatch) {
+			list = append(list, name)
+		}
+	}
+	return list, nil
+}
+
+// Do starts or stops units, each with what its dependencies add unless the mode is Alone.
+func (s *Systemd) Do(_ context.Context, op control.Op, mode control.Mode, names ...string) ([]control.Outcome, error) {
+	list := make([]control.Outcome, 0, len(names))
+	for _, name := range names {
+		o := control.Outcome{Unit: name, Result: control.Done}
+		var err error
+		switch {
+		case s.get(name).state.Load == control.NotFound && (op == control.Start || s.get(name).state.Active == control.Inactive):
+			o.Result, o.Err = control.NoResult, control.ErrNotFound
+		case op == control.Start:
+			err = s.start(name)
+		case op == control.Stop:
+			err = s.stop(name)
+		default:
+			err = s.step("%s %s", op, name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if st := s.get(name).state; op == control.Start && o.Err == nil && !st.Up() && !st.Skipped() {
+			o.Result = control.Failed
+		}
+		list = append(list, o)
+	}
+	return list, nil
+}
+
+// Enable links units for the boot.
+func (s *Systemd) Enable(_ context.Context, names ...string) error {
+	for _, name := range names {
+		if err := s.step("enable %s", name); err != nil {
+			return err
+		}
+		link := filepath.Join(s.Dirs[0], "multi-user.target.wants", name)
+		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink(filepath.Join("..", name), link); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Disable removes the links.
+func (s *Systemd) Disable(_ context.Context, names ...string) error {
+	for _, name := range names {
+		if err := s.step("disable %s", name); err != nil {
+			return err
+		}
+		if err := os.Remove(filepath.Join(s.Dirs[0], "multi-user.target.wants", name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reload reads the unit files.
+func (s *Systemd) Reload(context.Context) error {
+	if err := s.step("reload"); err != nil {
+		return err
+	}
+	s.readFiles()
+	return nil
+}
+
+// ResetFailed makes failed units inactive.
+func (s *Systemd) ResetFailed(_ context.Context, names ...string) error {
+	if err := s.step("reset"); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if u := s.get(name); u.state.Active == control.ActiveFailed {
+			u.state.Active, u.state.Result = control.Inactive, "success"
+		}
+	}
+	return nil
+}
+
+// Kill does nothing.
+func (s *Systemd) Kill(_ context.Context, name string, sig syscall.Signal) error {
+	return s.step("kill %s %d", name, sig)
+}
+
+// KillMain does nothing.
+func (s *Systemd) KillMain(_ context.Context, name string, sig syscall.Signal) error {
+	return s.step("kill %s %d", name, sig)
+}

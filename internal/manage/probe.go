@@ -1,0 +1,168 @@
+package manage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// ProbeTimes bound a probe. Idle is how long a program that listens on nothing may do nothing; 0 is as long as Limit.
+type ProbeTimes struct{ Limit, Idle time.Duration }
+
+// ProbeResult is what a probe has left.
+type ProbeResult struct {
+	Report contract.Report
+	// Unit is the unit of the probe, Started when it was started: its log has what the program printed.
+	Unit    string
+	Started time.Time
+}
+
+// Probe runs the program of an app once, as the user and in the sandbox that the instances will have, until it listens. It is
+// killed before it serves anyone: what it binds are decoys. The app need not be installed.
+func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r ProbeResult, err error) {
+	target, err := s.Store.Target(s.Name, s.Shim)
+	if err != nil {
+		return r, err
+	}
+	target.Values = s.Store.ProbeValues(s.Name)
+	target.Sockets = s.app.SocketFiles()
+	p, err := units.RenderProbe(a, target, times.Limit, times.Idle)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.endProbe()) }()
+	if len(a.Env) > 0 {
+		if err := s.Store.WriteProbeValues(s.Name, units.RenderValues(a)); err != nil {
+			return r, err
+		}
+	}
+	removeDirs, err := makeSocketDirs(a.SocketFiles())
+	if err != nil {
+		return r, err
+	}
+	defer removeDirs()
+	r = ProbeResult{Unit: p.Path, Started: s.Now()}
+	data, err := s.runProbe(ctx, p)
+	if err != nil {
+		return r, s.Explain(context.WithoutCancel(ctx), err, "", r.Started)
+	}
+	if err := json.Unmarshal(data, &r.Report); err != nil {
+		return r, fmt.Errorf("reading the report of the probe: %w", err)
+	}
+	return r, nil
+}
+
+// endProbe removes what a probe needs beside its unit. An app that is not installed may never be, so nothing of it stays.
+func (s *Session) endProbe() error {
+	err := s.Store.RemoveProbeValues(s.Name)
+	if !s.Installed() {
+		err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
+	}
+	return err
+}
+
+// Running returns how many instances of the app are up.
+func (s *Session) Running(ctx context.Context) (int, error) {
+	up, err := s.unitsUp(ctx, s.app)
+	return len(up.instances), err
+}
+
+// runProbe starts the unit of the probe and returns its report. It removes the unit and its file.
+func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, err error) {
+	report, removeReport, err := s.Store.NewReport(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer removeReport()
+	remove, err := s.Store.WriteRuntime(unit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		// After an interrupt too: nothing of the probe may stay.
+		clean := context.WithoutCancel(ctx)
+		_, stopErr := s.Conn.Do(clean, control.Stop, control.Replace, unit.Path)
+		err = errors.Join(err, stopErr, remove(), s.Conn.Reload(clean), s.Conn.ResetFailed(clean, unit.Path))
+	}()
+	if err := s.Conn.Reload(ctx); err != nil {
+		return nil, err
+	}
+	outcomes, err := s.Conn.Do(ctx, control.Start, control.Replace, unit.Path)
+	if err != nil {
+		return nil, err
+	}
+	if outcomes[0].Err != nil {
+		return nil, outcomes[0].Err
+	}
+	if outcomes[0].Result != control.Done {
+		states, err := s.Conn.States(ctx, []string{unit.Path})
+		if err != nil {
+			return nil, err
+		}
+		return nil, &control.InstanceError{Unit: unit.Path, Reason: control.Explain(states[0]), State: states[0]}
+	}
+	return readReport(report)
+}
+
+// maxReport is far more than a report of the shim's is long.
+const maxReport = 1 << 20
+
+// readReport reads what the probe has written, as the user of the program: it may be anything, and of any length.
+func readReport(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of the probe: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxReport) {
+		err = errors.New("it is not what the shim writes")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of the probe: %w", err)
+	}
+	return io.ReadAll(io.LimitReader(f, maxReport))
+}
+
+// makeSocketDirs makes the directories in /run that PID 1 will make for the sockets, since the program may look for them in
+// the probe. The function that it returns removes them again.
+func makeSocketDirs(paths []string) (remove func(), err error) {
+	var made []string
+	remove = func() {
+		for _, dir := range slices.Backward(made) {
+			_ = os.Remove(dir) // not if somebody uses it by now
+		}
+	}
+	for _, path := range paths {
+		var missing []string
+		for dir := filepath.Dir(path); strings.HasPrefix(dir, "/run/"); dir = filepath.Dir(dir) {
+			missing = append(missing, dir)
+		}
+		for _, dir := range slices.Backward(missing) {
+			err := os.Mkdir(dir, 0o755)
+			if err == nil {
+				made = append(made, dir)
+				err = os.Chmod(dir, 0o755) // whatever our umask is
+			}
+			if err != nil && !errors.Is(err, fs.ErrExist) {
+				remove()
+				return nil, fmt.Errorf("making the directory of %s for the probe: %w", path, fault.Cause(err))
+			}
+		}
+	}
+	return remove, nil
+}

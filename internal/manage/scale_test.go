@@ -1,0 +1,54 @@
+package manage
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+func TestScaleSteps(t *testing.T) {
+	for _, c := range []struct {
+		from, to, listed int
+		up, down         []int
+	}{
+		{2, 4, 2, []int{3, 4}, nil},
+		{4, 1, 4, nil, []int{4, 3, 2}},
+		{2, 4, 4, []int{3, 4}, nil}, // from max, with headroom
+		{2, 2, 4, nil, []int{4, 3}}, // the same number, without the headroom
+		{4, 2, 4, nil, []int{4, 3}}, // to max
+		{3, 3, 3, nil, nil},         // nothing
+		{2, 6, 8, nil, []int{8, 7}}, // up within the list; what is above goes
+	} {
+		up, down := scaleSteps(c.from, c.to, c.listed)
+		if c.from == 2 && c.to == 6 {
+			c.up = []int{3, 4, 5, 6}
+		}
+		if d := cmp.Diff([][]int{c.up, c.down}, [][]int{up, down}); d != "" {
+			t.Errorf("%+v (-want +got):\n%s", c, d)
+		}
+	}
+}
+
+// TestToday: an app of max follows the CPUs of today; a percentage, or -1, keeps the number of the day of the install.
+func TestToday(t *testing.T) {
+	two := units.CPUs{Affinity: 2}
+	for _, c := range []struct {
+		count        units.Count
+		cpus         units.CPUs
+		listed, want int
+	}{
+		{units.Count{N: 3}, two, 3, 3},
+		{units.Count{Max: true}, two, 4, 2},
+		{units.Count{Max: true}, two, 1, 1},
+		{units.Count{}, two, 1, 1},
+		{units.Count{Percent: 50}, two, 4, 4}, // installed on a larger machine
+		{units.Count{Max: true}, units.CPUs{Affinity: 4, Quota: 2}, 2, 2},
+		{units.Count{N: -1}, two, 3, 3},
+	} {
+		if got := c.count.Today(c.cpus, c.listed); got != c.want {
+			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
+		}
+	}
+}

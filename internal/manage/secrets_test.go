@@ -1,0 +1,43 @@
+package manage
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestCheckSecrets: what a start of the app would lack is named before anything is stopped.
+func TestCheckSecrets(t *testing.T) {
+	l := newLab(t)
+	a := units.App{Name: "web", Command: []string{"/bin/true"}, SecretEnv: []string{"A", "B"}}
+	s := &Session{Manager: l.Manager, Name: "web"}
+	l.Root = false
+	if err := s.CheckSecrets(a); err != nil {
+		t.Errorf("who is not root cannot look: %v", err)
+	}
+	l.Root = true
+	if err := l.Store.SetSecret("web", "B", []byte("x"), true); err != nil {
+		t.Fatal(err)
+	}
+	dropIn := filepath.Join(l.Store.Units, a.Name.SecretsDropIn())
+	if err := os.MkdirAll(filepath.Dir(dropIn), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dropIn, []byte("LoadCredential=C:/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, one := range fault.Flatten(s.CheckSecrets(a)) {
+		got = append(got, one.Error()+"; "+fault.Hint(one))
+	}
+	want := []string{
+		"web: the secret A is not set; sudo clusterctl secret set web A", "web: the secret C is not set; sudo clusterctl secret set web C",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}

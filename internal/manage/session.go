@@ -1,0 +1,198 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// Conn is the part of a connection to systemd that a [Manager] needs.
+type Conn interface {
+	Version(ctx context.Context) (int, error)
+	CPUs(ctx context.Context, slice string) (units.CPUs, error)
+	UnitPaths(ctx context.Context) ([]string, error)
+
+	States(ctx context.Context, units []string) ([]control.State, error)
+	Loaded(ctx context.Context, patterns ...string) ([]string, error)
+
+	Do(ctx context.Context, op control.Op, mode control.Mode, units ...string) ([]control.Outcome, error)
+	Enable(ctx context.Context, units ...string) error
+	Disable(ctx context.Context, units ...string) error
+	Reload(ctx context.Context) error
+	ResetFailed(ctx context.Context, units ...string) error
+	Kill(ctx context.Context, unit string, signal syscall.Signal) error
+	KillMain(ctx context.Context, unit string, signal syscall.Signal) error
+
+	StartNewApp(ctx context.Context, name units.Name, instances []int, s control.Settling, progress func(control.Progress)) error
+	StopApp(ctx context.Context, name units.Name) error
+	StartInstances(
+		ctx context.Context, name units.Name, instances []int, settle, limit time.Duration, progress func(control.Progress),
+	) error
+	StopInstances(ctx context.Context, name units.Name, instances []int) error
+	RestartInstances(
+		ctx context.Context, name units.Name, instances []int, settle time.Duration, progress func(control.Progress),
+	) error
+	RollApp(
+		ctx context.Context, name units.Name, instances []int, o control.RollOptions, progress func(control.Progress),
+	) ([]control.Rolled, error)
+}
+
+// Progress shows how many instances of an app have reached their state.
+type Progress interface {
+	Observe(p control.Progress)
+	// End is called once, after the last Observe.
+	End()
+}
+
+// Manager changes apps, for one command.
+type Manager struct {
+	Store *install.Store
+	Conn  Conn
+	Host  inspect.Host
+	// Sockets looks at the sockets of the machine.
+	Sockets func() (*inspect.Sockets, error)
+	Now     func() time.Time
+	// Shim is the path of clusterctl-shim.
+	Shim string
+	// Root reports whether the caller is root. An operator whom polkit lets start units can neither lock nor write.
+	Root bool
+	// Note prints one line about what is done.
+	Note func(format string, args ...any)
+	// Progress begins to show an operation on that many instances.
+	Progress func(app units.Name, total int) Progress
+	// CheckPorts returns an error for each listener of the app whose address is in use.
+	CheckPorts func(context.Context, units.App) error
+	// Filter runs a program with the input on its standard input, and returns its standard output.
+	Filter func(ctx context.Context, input []byte, argv ...string) ([]byte, error)
+	// Tail returns the last lines of a unit since a time, from the journal of a namespace.
+	Tail func(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error)
+	// Kills collects the instances that were killed during the command.
+	Kills *Kills
+}
+
+// Session is the work on one app: its lock is held, what a killed command left is repaired, and the app is loaded.
+type Session struct {
+	*Manager
+	Name units.Name
+
+	lock      *install.Lock
+	app       units.App
+	appErr    error
+	listed    int
+	listedErr error
+}
+
+// Open locks, repairs and loads an app, which need not be installed. Without root it only loads the app.
+func (m *Manager) Open(ctx context.Context, n units.Name) (*Session, error) {
+	return m.open(ctx, n, (*Session).repair)
+}
+
+// OpenInJob is [Manager.Open] for a job of systemd. It only stops extra instances: a repair may stop the app, and this
+// process with it, so an intent is left to the next command.
+func (m *Manager) OpenInJob(ctx context.Context, n units.Name) (*Session, error) {
+	return m.open(ctx, n, (*Session).stopExtra)
+}
+
+func (m *Manager) open(ctx context.Context, n units.Name, repair func(*Session, context.Context) error) (*Session, error) {
+	s := &Session{Manager: m, Name: n}
+	if m.Root {
+		var err error
+		if s.lock, err = m.takeLock(ctx, n); err != nil {
+			return nil, err
+		}
+		if err := repair(s, ctx); err != nil {
+			_ = s.Close()
+			return nil, err
+		}
+	}
+	s.app, s.appErr = m.Store.Load(n)
+	s.listed, s.listedErr = m.Store.Listed(n)
+	return s, nil
+}
+
+// takeLock waits for other commands on the same app, and names the one that has the lock.
+func (m *Manager) takeLock(ctx context.Context, n units.Name) (*install.Lock, error) {
+	return m.Store.Lock(ctx, n, func(o install.Owner) {
+		if o.PID == 0 {
+			m.Note("waiting for another clusterctl command on %s", n)
+			return
+		}
+		m.Note("waiting for %q (pid %d), which works on %s since %s", o.Command, o.PID, n, text.Duration(m.Now().Sub(o.Since)))
+	})
+}
+
+// Close releases the lock. If the app is not installed now, it removes the lock file as well. A second call does nothing.
+func (s *Session) Close() error {
+	lock := s.lock
+	s.lock = nil
+	switch {
+	case lock == nil:
+		return nil
+	case s.Manager.missing(s.Name):
+		return lock.Remove()
+	}
+	return lock.Unlock()
+}
+
+// missing reports whether no app of that name is installed. One whose files are damaged is installed.
+func (m *Manager) missing(n units.Name) bool {
+	_, err := m.Store.Load(n)
+	return isMissing(err)
+}
+
+func isMissing(err error) bool {
+	var gone *install.NotInstalledError
+	return errors.As(err, &gone)
+}
+
+// Tidy removes the lock file of an app that is not installed, which an uninstall leaves that is killed at its end. It needs
+// no connection.
+func (m *Manager) Tidy(ctx context.Context, n units.Name) {
+	if lock, err := m.takeLock(ctx, n); err == nil {
+		s := &Session{Manager: m, Name: n, lock: lock}
+		_ = s.Close()
+	}
+}
+
+// Installed reports whether the app was installed when the session was opened.
+func (s *Session) Installed() bool { return !isMissing(s.appErr) }
+
+// Current returns the app as it was installed when the session was opened. One that was not is a [*install.NotInstalledError].
+func (s *Session) Current() (units.App, error) { return s.app, s.appErr }
+
+// Listed returns how many instances the app had when the session was opened.
+func (s *Session) Listed() (int, error) { return s.listed, s.listedErr }
+
+// Wanted returns how many of the listed instances this machine runs.
+func (s *Session) Wanted(ctx context.Context) (int, error) {
+	cpus, err := s.Conn.CPUs(ctx, s.Name.Slice())
+	if err != nil {
+		return 0, err
+	}
+	return s.app.Instances.Today(cpus, s.listed), nil
+}
+
+// instances returns the numbers from+1 to to.
+func instances(from, to int) []int {
+	var list []int
+	for i := from + 1; i <= to; i++ {
+		list = append(list, i)
+	}
+	return list
+}
+
+// unitNames returns the units of some instances of an app.
+func unitNames(n units.Name, list []int) []string {
+	names := make([]string, 0, len(list))
+	for _, i := range list {
+		names = append(names, n.Instance(i))
+	}
+	return names
+}

@@ -1,0 +1,218 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/status"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// Uninstall stops an app and removes all that was installed of it. After an error the app is as it was, or the next command
+// finishes the uninstall.
+func (m *Manager) Uninstall(ctx context.Context, n units.Name, keepLogs bool) (AppResult, error) {
+	started := m.Now()
+	stopped, err := m.uninstall(ctx, n, keepLogs)
+	r := NewAppResult(n, stopped, m.Now().Sub(started), err)
+	for i := range r.Instances {
+		r.Instances[i].Outcome = "stopped"
+	}
+	m.Kills.mark(r.Instances)
+	return r, err
+}
+
+func (m *Manager) uninstall(ctx context.Context, n units.Name, keepLogs bool) (stopped []control.Rolled, err error) {
+	s, err := m.Open(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if !s.Installed() {
+		return nil, nil // the repair of an unfinished install has removed it
+	}
+	if _, err := s.Current(); err != nil {
+		return nil, err
+	}
+	return s.uninstall(ctx, keepLogs)
+}
+
+func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []control.Rolled, err error) {
+	listed, err := s.Listed()
+	if err != nil {
+		// The list has been damaged or removed by hand, and the hint of that error is to uninstall.
+		listed = units.MaxInstances
+	}
+	plan, err := s.Store.Plan(s.Name, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	plan.KeepLogs = keepLogs
+	// The intent comes before the stop: after a kill the next command has to know.
+	tx, err := s.Store.Begin(plan)
+	if err != nil {
+		return nil, err
+	}
+	// All that needs the disk comes before the stop too: on a full or read-only disk the app keeps running.
+	if err := tx.Stage(); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	started := s.Now()
+	was, err := s.unitsUp(ctx, s.app)
+	if err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	if err := s.takeAway(ctx, listed, tx); err != nil {
+		return nil, errors.Join(err, s.bringBack(ctx, was, tx))
+	}
+	for _, unit := range was.instances {
+		_, i, _ := units.ParseInstance(unit)
+		stopped = append(stopped, control.Rolled{Unit: unit, Instance: i})
+	}
+	killed := s.WithKilled(ctx, s.app, nil, started) // while its journal is there
+	if err := s.sweep(ctx, s.app, listed, keepLogs, tx); err != nil {
+		return stopped, errors.Join(err, killed)
+	}
+	s.Note("%s is gone", s.Name)
+	return stopped, killed
+}
+
+// takeAway disables and stops the app, and removes its files.
+func (s *Session) takeAway(ctx context.Context, listed int, tx *install.Tx) error {
+	if err := s.Conn.Disable(ctx, s.Name.Service()); err != nil {
+		return err
+	}
+	s.Note("stopping %s", s.Name)
+	if err := s.stopAll(ctx, s.app, listed); err != nil {
+		return err
+	}
+	if err := tx.Write(); err != nil {
+		return err
+	}
+	// Other links to the files, as by "systemctl add-wants multi-user.target app@2", would point to nothing.
+	_, err := s.Store.RemoveLinks(s.Name)
+	return err
+}
+
+// sweep removes what is left of an app whose files are gone.
+func (s *Session) sweep(ctx context.Context, a units.App, listed int, keepLogs bool, tx *install.Tx) error {
+	limits, err := s.Store.RemoveLimits(a)
+	if err != nil {
+		return err
+	}
+	if len(limits) > 0 {
+		s.Note("%s: removed what systemctl set-property has set: %s", s.Name, strings.Join(limits, ", "))
+	}
+	if err := s.Conn.Reload(ctx); errors.Is(err, control.ErrNoSpace) {
+		// All is stopped and the files are gone. It does no harm that systemd still knows the names.
+		s.Note("%s: %v; make space in /run, then sudo systemctl daemon-reload", s.Name, err)
+	} else if err != nil {
+		return err
+	}
+	if err := s.Conn.ResetFailed(ctx, status.Units(a, listed)...); err != nil {
+		return err
+	}
+	s.removeSockets(a)
+	if a.Logs.Namespace {
+		if err := s.endJournal(ctx, keepLogs); err != nil {
+			return err
+		}
+	}
+	if err := s.Store.RemoveSecrets(s.Name); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// finishUninstall completes an uninstall that was killed: the app may be stopped already.
+func (s *Session) finishUninstall(ctx context.Context, p *install.Pending) error {
+	s.Note("%s: %q (pid %d) was killed half-way; finishing it", s.Name, p.Command, p.PID)
+	a, _ := s.sourceIn(p, func(c install.Change) []byte { return c.Old })
+	if err := s.stopAll(ctx, a, units.MaxInstances); err != nil {
+		return err
+	}
+	if err := s.Conn.Disable(ctx, s.Name.Service()); err != nil {
+		return err
+	}
+	if _, err := s.Store.RemoveLinks(s.Name); err != nil {
+		return err
+	}
+	tx, err := p.RollForward()
+	if err != nil {
+		return err
+	}
+	return s.sweep(ctx, a, units.MaxInstances, p.KeepLogs, tx)
+}
+
+// upUnits are the units of an app that ran before an uninstall. enabled reports whether the app starts at boot.
+type upUnits struct {
+	enabled, aggregate bool
+	sockets, instances []string
+}
+
+// unitsUp returns the units of the app that are up, or about to be.
+func (s *Session) unitsUp(ctx context.Context, a units.App) (u upUnits, err error) {
+	instances, err := s.Conn.Loaded(ctx, string(s.Name)+"@*.service")
+	if err != nil {
+		return u, err
+	}
+	sockets := a.Sockets()
+	states, err := s.Conn.States(ctx, append(append([]string{s.Name.Service()}, sockets...), instances...))
+	if err != nil {
+		return u, err
+	}
+	for i, st := range states {
+		up := st.Up() || st.Active == control.Activating
+		switch {
+		case i == 0:
+			u.aggregate, u.enabled = up, st.FileState == "enabled"
+		case up && i <= len(sockets):
+			u.sockets = append(u.sockets, st.Unit)
+		case up:
+			u.instances = append(u.instances, st.Unit)
+		}
+	}
+	return u, nil
+}
+
+// bringBack undoes an uninstall that failed: the files, the link for the boot, and exactly the units that were up. It
+// continues after an interrupt of the command.
+func (s *Session) bringBack(ctx context.Context, was upUnits, tx *install.Tx) error {
+	ctx = context.WithoutCancel(ctx)
+	s.Note("%s: putting everything back", s.Name)
+	if err := tx.Restore(); err != nil {
+		return err
+	}
+	var errs []error
+	if was.enabled {
+		errs = append(errs, s.Conn.Enable(ctx, s.Name.Service()))
+	}
+	errs = append(errs, s.Conn.Reload(ctx))
+	// The aggregate is started alone, because an instance that was stopped by hand stays down.
+	switch {
+	case was.aggregate && len(was.sockets) > 0:
+		errs = append(errs, s.openSockets(ctx, was.sockets))
+	case was.aggregate:
+		errs = append(errs, s.isolatedJob(ctx, control.Start, s.Name.Service()))
+	case len(was.sockets) > 0:
+		errs = append(errs, s.startSockets(ctx, was.sockets))
+	}
+	if len(was.instances) > 0 {
+		outcomes, err := s.Conn.Do(ctx, control.Start, control.Replace, was.instances...)
+		errs = append(errs, err)
+		for _, o := range outcomes {
+			errs = append(errs, jobError(o, control.Start))
+		}
+	}
+	err := errors.Join(errs...)
+	if !canRetry(err) {
+		err = errors.Join(err, tx.Rollback())
+	}
+	if err != nil {
+		return fmt.Errorf("putting %s back: %w", s.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// update is an update in progress.
+type update struct {
+	*installation
+	plan install.Plan
+	// from is how many instances were listed before, closing are the sockets that are closed in the end.
+	from    int
+	closing []string
+}
+
+// update changes an app that is installed, and touches nothing that stays the same. After an error the app is as it was, on
+// disk and in systemd.
+func (in *installation) update(ctx context.Context) error {
+	u := &update{installation: in}
+	began := u.Now()
+	err := u.run(ctx)
+	if err != nil {
+		u.out.Action = Failed
+	}
+	return u.WithKilled(ctx, u.App, err, began)
+}
+
+func (u *update) run(ctx context.Context) error {
+	running, err := u.compare(ctx)
+	if err != nil {
+		return err
+	}
+	c := change{files: u.plan.Changes, from: u.from, to: u.Target.Sizing.Listed, running: running, start: u.o.Start}
+	u.out.Stopped = !running && !u.o.Start
+	steps, cold := c.steps()
+	if len(steps) == 0 {
+		u.out.Action = Unchanged
+		return nil
+	}
+	for _, s := range steps {
+		if s.kind == stepClose {
+			u.closing = s.sockets
+		}
+	}
+	if cold != "" {
+		u.Note("%s: the port is closed for a moment, and connections are refused: %s", u.Name, cold)
+	}
+	u.plan.Was = install.WasStopped
+	if running {
+		u.plan.Was = install.WasRunning
+	}
+	tx, err := u.Store.Begin(u.plan)
+	if err != nil {
+		return err
+	}
+	return u.carryOut(ctx, steps, tx)
+}
+
+// carryOut executes the steps, and undoes them after an error.
+func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) error {
+	began := u.Now()
+	written := false
+	var err error
+	for _, s := range steps {
+		if err = u.step(ctx, s, tx); err != nil {
+			break
+		}
+		written = true
+	}
+	switch {
+	case err == nil:
+		u.out.Action = Updated
+		u.noteLostAccess(u.App, u.plan.Changes)
+		return tx.Commit()
+	case !written:
+		return errors.Join(err, tx.Rollback())
+	}
+	if WasKilled(err) {
+		u.Kills.report(err)
+		err = u.explainKilled(ctx, err, u.App, began, "\n--force goes on after it")
+	}
+	err = notReached(u.Explain(context.WithoutCancel(ctx), err, u.App.LogNamespace(), began))
+	u.Note("%s: putting everything back as it was", u.Name)
+	r := undo{
+		Session: u.Session, files: u.plan.Changes, was: u.plan.Was, since: began, settle: u.o.Settle,
+		restore: tx.Restore, rollback: tx.Rollback,
+	}
+	if back := r.run(context.WithoutCancel(ctx)); back != nil {
+		return errors.Join(err, fmt.Errorf("putting %s back as it was: %w", u.Name, back))
+	}
+	return err
+}
+
+// step carries out one step.
+func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
+	switch s.kind {
+	case stepWrite:
+		return u.write(tx)
+	case stepReload:
+		return u.Conn.Reload(ctx)
+	case stepOpen:
+		return u.openSockets(ctx, s.sockets)
+	case stepGrow:
+		p := u.Progress(u.Name, wantedIn(s.instances, u.Target.Sizing.Want))
+		defer p.End()
+		return u.Conn.StartInstances(ctx, u.Name, s.instances, u.o.Settle, 0, func(ev control.Progress) {
+			u.record(ev)
+			p.Observe(ev)
+		})
+	case stepRoll:
+		return u.roll(ctx, s.instances)
+	case stepShrink:
+		return u.shrink(ctx, s.instances)
+	case stepClose:
+		return u.closeSockets(ctx, u.plan.Changes, s.sockets)
+	case stepStopAll:
+		if err := u.Conn.StopApp(ctx, u.Name); err != nil {
+			return err
+		}
+		u.removeUnixSockets(u.plan.Changes)
+		return nil
+	case stepAccess:
+		return u.setSocketAccess(u.App)
+	case stepJournal:
+		return u.rereadJournal(ctx)
+	case stepEndJournal:
+		// What was written there stays to be read; only an uninstall removes it.
+		return u.endJournal(ctx, true)
+	}
+	if err := u.Store.ForgetRuns(u.Name); err != nil {
+		return err
+	}
+	return u.startApp(ctx, u.Target.Sizing.Want, len(s.instances), u.o.Settle, u.record)
+}
+
+// shrink stops the instances that the new list omits.
+func (u *update) shrink(ctx context.Context, list []int) error {
+	u.Note("%s: stopping %s", u.Name, text.Count(len(list), "instance"))
+	if err := u.Conn.StopInstances(ctx, u.Name, list); err != nil {
+		return err
+	}
+	for _, i := range list {
+		u.out.Instances = append(u.out.Instances, InstanceResult{Instance: i, Unit: u.Name.Instance(i), Outcome: "stopped"})
+	}
+	return u.forgetInstances(ctx, list)
+}
+
+// wantedIn is how many of the instances the machine runs; a condition skips those above.
+func wantedIn(instances []int, want int) int {
+	n := 0
+	for _, i := range instances {
+		if i <= want {
+			n++
+		}
+	}
+	return n
+}
+
+// write puts the files in place. A socket unit that is removed is copied to /run until the last instance that uses it has been
+// replaced: PID 1 closes a socket without a file when it reloads, and then the old configuration could not be restored.
+func (u *update) write(tx *install.Tx) error {
+	for _, c := range u.plan.Changes {
+		unit := filepath.Base(c.Path)
+		if !slices.Contains(u.closing, unit) {
+			continue
+		}
+		if _, err := u.Store.WriteRuntime(units.File{Path: unit, Data: c.Old}); err != nil {
+			return errors.Join(err, u.dropRuntime(u.plan.Changes))
+		}
+	}
+	if err := tx.Write(); err != nil {
+		return errors.Join(err, u.dropRuntime(u.plan.Changes))
+	}
+	return nil
+}
+
+// roll replaces the instances, with their waits after short runs forgotten: those were of another configuration.
+func (u *update) roll(ctx context.Context, list []int) error {
+	o := control.RollOptions{Settle: u.o.Settle, Force: u.o.Force}
+	if u.from == u.Target.Sizing.Listed {
+		o.Surge = Surge(u.App, u.from)
+	}
+	began := u.Now()
+	rolled, err := u.rollSteps(ctx, list, o)
+	results := instanceResults(rolled)
+	u.noteCuts(u.Name, began, results)
+	u.out.Instances = append(u.out.Instances, results...)
+	if WasKilled(err) && leftRunning(rolled) == 0 {
+		return nil // all is done; to undo it could kill once more. The command reports what was killed
+	}
+	return err
+}
+
+// record adds an instance that was started to the results.
+func (u *update) record(p control.Progress) {
+	words := map[control.Phase]string{
+		control.Ready: "started", control.Finished: "started", control.SkippedByCondition: "skipped", control.Broken: "failed",
+	}
+	if word := words[p.Phase]; word != "" && p.Instance > 0 {
+		u.out.Instances = append(u.out.Instances, InstanceResult{
+			Unit: p.Unit, Instance: p.Instance, Outcome: word, Reason: p.Reason, PID: p.State.MainPID,
+		})
+	}
+}

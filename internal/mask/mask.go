@@ -1,0 +1,117 @@
+// Package mask replaces values that look secret by stars, in variables, in files that are printed and in command lines.
+package mask
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// Change returns both versions of a file as a diff shows them.
+func Change(c install.Change) (before, after []byte) {
+	if c.Kind() == units.KindValues {
+		return Values(c.Old, nil), Values(c.New, c.Old)
+	}
+	return lines(c.Old), lines(c.New)
+}
+
+// File returns a file as it is printed.
+func File(path string, data []byte) []byte {
+	if units.KindOf(path) == units.KindValues {
+		return Values(data, nil)
+	}
+	return lines(data)
+}
+
+// changedStars replace a value that looks secret and differs from the value before.
+const changedStars = Stars + " (changed)"
+
+// Values returns a values file in which values that look secret are stars. A star says when the value has changed.
+func Values(data, before []byte) []byte {
+	vars, _ := units.ParseValues(data)
+	old, _ := units.ParseValues(before)
+	secret := false
+	for i, v := range vars {
+		shown, masked := Value(v.Name, v.Value)
+		if !masked {
+			continue
+		}
+		secret, vars[i].Value = true, shown
+		was := slices.IndexFunc(old, func(o units.EnvVar) bool { return o.Name == v.Name })
+		if was >= 0 && old[was].Value != v.Value {
+			vars[i].Value = strings.Replace(shown, Stars, changedStars, 1)
+		}
+	}
+	if !secret {
+		return data
+	}
+	var b bytes.Buffer
+	for line := range bytes.Lines(data) {
+		if !bytes.HasPrefix(line, []byte("#")) {
+			break
+		}
+		b.Write(line)
+	}
+	_, assignments, _ := bytes.Cut(units.RenderValues(units.App{Env: vars}), []byte("\n"))
+	b.Write(assignments)
+	return b.Bytes()
+}
+
+// assignedLine matches a variable in a unit, or in a source that an older clusterctl has written with values.
+var assignedLine = regexp.MustCompile(`^(Environment="([A-Za-z_][A-Za-z0-9_]*)=)(.*)"$|^(  "?([A-Za-z_][A-Za-z0-9_]*)"?: )(.*)$`)
+
+// lines returns a unit or a source in which values that look secret are stars.
+func lines(data []byte) []byte {
+	if data == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	shown := func(name, value string) string {
+		value, _ = Value(name, value)
+		return value
+	}
+	for line := range strings.Lines(string(data)) {
+		text := strings.TrimSuffix(line, "\n")
+		end := line[len(text):]
+		m := assignedLine.FindStringSubmatch(text)
+		switch {
+		case m == nil:
+			b.WriteString(line)
+		case m[1] != "":
+			b.WriteString(m[1] + shown(m[2], m[3]) + `"` + end)
+		case m[6] == "null":
+			b.WriteString(line)
+		default:
+			b.WriteString(m[4] + shown(m[5], m[6]) + end)
+		}
+	}
+	return b.Bytes()
+}
+
+// CommandLine returns a command line without the values of --env. Locks and revisions keep it, and others see it.
+func CommandLine(args []string) []string {
+	out := slices.Clone(args)
+	hide := func(s string) string {
+		if name, _, ok := strings.Cut(s, "="); ok {
+			return name + "=" + Stars
+		}
+		return s
+	}
+	for i := 0; i < len(out) && out[i] != "--"; i++ {
+		flag, value, joined := strings.Cut(out[i], "=")
+		switch {
+		case joined && (flag == "--env" || flag == "-env" || flag == "-e"):
+			out[i] = flag + "=" + hide(value)
+		case joined && strings.HasPrefix(flag, "-e") && !strings.HasPrefix(flag, "-env-"):
+			out[i] = hide(out[i])
+		case !joined && (flag == "--env" || flag == "-env" || flag == "-e") && i+1 < len(out):
+			i++
+			out[i] = hide(out[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,109 @@
+package resolve
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// listensOnPathOf reports whether the program listens on a Unix socket of the app.
+func listensOnPathOf(found contract.Report, a units.App) bool {
+	for _, b := range found.Binds {
+		ours := func(l units.Listener) bool { return l.Bind == 0 && l.Path == b.Address }
+		if b.Listening && b.Family == "unix" && slices.ContainsFunc(a.Listen, ours) {
+			return true
+		}
+	}
+	return false
+}
+
+// sockets returns the Unix sockets that instances can share. They count if the program binds no port: beside a port, they are
+// between the processes of the program.
+func sockets(found contract.Report) []units.Listener {
+	var list []units.Listener
+	for _, b := range found.Binds {
+		l := units.Listener{Network: units.Unix, Path: b.Address}
+		if b.Family == "unix" && b.Listening && !b.Private && filepath.IsAbs(b.Address) && !slices.Contains(list, l) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// ownSockets describes the Unix sockets that each instance has for itself, in words.
+func ownSockets(found contract.Report) []string {
+	var list []string
+	for _, b := range found.Binds {
+		if b.Family == "unix" && b.Listening && (b.Private || !filepath.IsAbs(b.Address)) {
+			list = append(list, "socket "+text.Printable(b.Address)+", which each instance has for itself")
+		}
+	}
+	return list
+}
+
+// wrongPath returns an error if the program binds Unix sockets, and not the one of --listen.
+func wrongPath(l units.Listener, found []units.Listener) error {
+	for _, f := range found {
+		if f.Network != units.Unix || samePlace(f.Path, l.Path) {
+			return nil
+		}
+	}
+	return fault.WithHint(fmt.Errorf("the program does not bind %s; it binds %s", l.Description(), describeAll(found)),
+		"--listen %s, or tell the program its path", found[0])
+}
+
+// samePlace reports whether paths are the same once the links in their directories are followed.
+func samePlace(a, b string) bool {
+	resolved := func(path string) string {
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			return filepath.Join(dir, filepath.Base(path))
+		}
+		return filepath.Clean(path)
+	}
+	return a == b || resolved(a) == resolved(b)
+}
+
+// mapped returns the public listener in front of the port that the program really binds.
+func mapped(l, found units.Listener) units.Listener {
+	l.Bind = found.Port
+	if l.Bind == l.Port {
+		l.Bind = 0
+	}
+	return l
+}
+
+func describeAll(list []units.Listener) string {
+	var words []string
+	for _, l := range list {
+		words = append(words, l.Description())
+	}
+	return strings.Join(words, " and ")
+}
+
+// everywhere reports whether the program asked for all addresses, of one family at least.
+func everywhere(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
+
+// byAddress returns listeners on the addresses that the program binds, in place of a bare port.
+func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
+	var list []units.Listener
+	for _, b := range binds {
+		narrow := l
+		narrow.Host = b.Host
+		list = append(list, narrow)
+	}
+	wide := l
+	wide.Host = netip.IPv4Unspecified()
+	if !binds[0].Host.Is4() {
+		wide.Host = netip.IPv6Unspecified()
+	}
+	r.Note("probe: the program binds only %s, so nothing else is opened; to open it to other machines: --listen %s",
+		describeAll(binds), wide)
+	return list
+}

@@ -1,0 +1,42 @@
+package resolve
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/units"
+)
+
+func TestCommon(t *testing.T) {
+	for _, c := range [][3]string{
+		{"/home/a/app", "/home/a/app/releases/7", "/home/a/app"}, {"/home/a", "/home/a/releases/7", "/home/a"},
+		{"/home/a/x", "/home/a/xy", "/home/a"}, {"/home/a", "/srv", "/"}, {"/home/a", "/home/a", "/home/a"},
+	} {
+		if got := common(c[0], c[1]); got != c[2] {
+			t.Errorf("%s and %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// TestInstallation: what is beside a program in a home is seen only where it belongs to it.
+func TestInstallation(t *testing.T) {
+	for program, want := range map[string][]string{
+		"/home/a/.pyenv/shims/python": {"/home/a/.pyenv"}, "/home/a/.volta/bin/node": {"/home/a/.volta"},
+		"/home/a/bin/tool": {"/home/a/bin/tool"}, "/home/a/.cargo/bin/tool": {"/home/a/.cargo/bin/tool"},
+		"/home/a/app/run": {"/home/a/app/run"},
+	} {
+		if got := installation(program); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", program, got, want)
+		}
+	}
+}
+
+// TestNoHomes: an app outside of all homes needs nothing of them, and nothing is said.
+func TestNoHomes(t *testing.T) {
+	w := newWorld(t)
+	a := units.App{Command: []string{"/usr/bin/env", "/etc/hosts"}, Directory: "/usr", Writable: []string{"/var"}}
+	w.homes(&a)
+	if len(a.Reads) > 0 || w.notes.Len() > 0 {
+		t.Errorf("%q, and it is said %q", a.Reads, w.notes.String())
+	}
+}

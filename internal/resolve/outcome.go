@@ -1,0 +1,79 @@
+package resolve
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/foreground"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// took returns how long the program ran, as far as the probe has watched it.
+func took(found contract.Report) string {
+	return text.Duration(time.Duration(found.TookMS) * time.Millisecond)
+}
+
+// Died reports whether the program ended by itself, and not with success.
+func Died(found contract.Report) bool {
+	return found.Exited && found.Status != (contract.Exit{Code: "exited", Status: "0"})
+}
+
+// Failure returns an error for a program that ended before it bound anything, and not with success, or that has gone into the
+// background: systemd takes the end of the program for the end of the instance, and kills what it has left.
+func Failure(found contract.Report, a units.App, unit string) error {
+	switch {
+	case found.Exited && !Died(found) && len(found.Left) > 0:
+		reason := "it went into the background: it exited 0, and left " + leftWords(found.Left) + " running"
+		return fault.WithHint(&control.InstanceError{Unit: unit, Reason: reason}, "%s", foreground.Hint(a.Command, found.Left))
+	case Died(found) && len(found.Binds) == 0:
+		reason := fmt.Sprintf("the program ended in the probe, before it listened: %s %s", found.Status.Code, found.Status.Status)
+		return &control.InstanceError{Unit: unit, Reason: reason}
+	}
+	return nil
+}
+
+// leftWords names processes, each name once.
+func leftWords(names []string) string {
+	var words []string
+	for _, n := range names {
+		if len(words) == 0 || words[len(words)-1] != n {
+			words = append(words, n)
+		}
+	}
+	if len(words) > 3 {
+		words = append(words[:2], fmt.Sprintf("%d more", len(words)-2))
+	}
+	return strings.Join(words, ", ")
+}
+
+// silence returns why the probe has ended without a listener.
+func silence(found contract.Report) string {
+	switch {
+	case found.Exited:
+		return fmt.Sprintf("it ended after %s without listening (%s %s)", took(found), found.Status.Code, found.Status.Status)
+	case found.Idle:
+		return fmt.Sprintf("it did not listen within %s, and is idle", took(found))
+	}
+	return "it did not listen within " + took(found)
+}
+
+// noteBackground notes that a program becomes a background app, and why.
+func (r *Resolver) noteBackground(found contract.Report) {
+	r.Note("probe: it listens on %s, so it becomes a background app", cmp.Or(strings.Join(ownSockets(found), " and "), "nothing"))
+	switch {
+	case found.Exited:
+		r.Note("probe: %s", silence(found))
+	case found.Idle:
+		r.Note("probe: %s; if it listens later: --listen PORT, or --probe-timeout 2m to wait for it", silence(found))
+	case found.TimedOut:
+		longer := 5 * time.Duration(found.TookMS) * time.Millisecond
+		r.Note("probe: %s, and was not done; if it is only slow to listen: --listen PORT, or --probe-timeout %s",
+			silence(found), longer.Round(time.Second))
+	}
+}

@@ -1,0 +1,112 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// TestCheckListener binds real sockets in front of it: what is taken is said, with its holder.
+func TestCheckListener(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	port := strconv.Itoa(tcp.Addr().(*net.TCPAddr).Port)
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	udpPort := strconv.Itoa(udp.LocalAddr().(*net.UDPAddr).Port)
+	dir, err := os.MkdirTemp("", "cc") // a socket's path may have 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "s")
+	unix, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close()
+	stale := filepath.Join(dir, "stale")
+	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.SetUnlinkOnClose(false)
+	old.Close()
+
+	me := " (pid " + strconv.Itoa(os.Getpid()) + ")"
+	for listen, want := range map[string]string{
+		"127.0.0.1:" + port:        "tcp address 127.0.0.1:" + port + " is taken by ",
+		port:                       "tcp port " + port + " is taken by ",
+		"udp:127.0.0.1:" + udpPort: "udp address 127.0.0.1:" + udpPort + " is taken by ",
+		path:                       "socket " + path + " is taken",
+		stale:                      "",
+		filepath.Join(dir, "new"):  "",
+		"192.0.2.1:" + port:        "", // not of this machine (yet)
+	} {
+		l, err := units.ParseListener(listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.checkListener(ctx, l)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s: %v", listen, err)
+		}
+		if strings.HasSuffix(want, "by ") && !strings.HasSuffix(err.Error(), me) {
+			t.Errorf("%s: %v, and not%s", listen, err, me)
+		}
+		if want != "" && !strings.HasPrefix(fault.Hint(err), "choose another: --listen ") {
+			t.Errorf("%s: hint %q", listen, fault.Hint(err))
+		}
+	}
+	if !strings.Contains(w.notes.String(), "192.0.2.1:"+port+": the address is not on this machine (yet)") {
+		t.Errorf("%q", w.notes.String())
+	}
+
+	// Another app is named before any process.
+	p, _ := strconv.Atoi(port)
+	w.install(t, units.App{
+		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native,
+		Listen: []units.Listener{{Port: uint16(p)}},
+	})
+	err = w.CheckPorts(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
+	if err == nil || !strings.Contains(err.Error(), `is taken by the app "other"`) || len(fault.Flatten(err)) != 2 {
+		t.Errorf("%v", err)
+	}
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := w.checkListener(canceled, units.Listener{Port: uint16(p)}); err == nil || errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOtherPort(t *testing.T) {
+	for listen, want := range map[string]string{"8080": "8081", "65535": "65535", "a=[::1]:80:3000": "a=[::1]:81:3000",
+		"udp:53": "udp:54", "/run/x": "/run/x2"} {
+		l, err := units.ParseListener(listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := otherPort(l); got != want {
+			t.Errorf("%s: %s", listen, got)
+		}
+		if _, err := units.ParseListener(otherPort(l)); err != nil {
+			t.Errorf("%s: %v", listen, err)
+		}
+	}
+}

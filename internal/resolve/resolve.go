@@ -1,0 +1,184 @@
+// Package resolve completes apps: from the words of a command line, or from a file, to a [units.App] with full paths, a user
+// and listeners. It looks at the machine and changes nothing. A note tells each choice that the user has not made.
+package resolve
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// Resolver completes apps on one machine.
+type Resolver struct {
+	Store    *install.Store
+	Guard    guard.Guard
+	Host     inspect.Host
+	Getenv   func(string) string
+	Getwd    func() (string, error)
+	LookPath func(string) (string, error)
+	// Note prints one line about a choice.
+	Note func(format string, args ...any)
+}
+
+// Request is an app as it was described.
+type Request struct {
+	App   units.App
+	Given Given
+}
+
+// Given are the fields that the user has given; the others are chosen. An app without a directory runs in "/" if Directory is set.
+type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
+
+// Everything is what a file gives.
+func Everything() Given { return Given{true, true, true, true, true, true} }
+
+// App returns the app with the fields that were not given: the number of instances that it has now, the directory, the
+// program's full path, the user, the paths in homes, the activation, what readiness means. It checks that the workers can
+// reach what they need, and that no other user can change it. [Resolver.Listeners] completes the listeners.
+func (r *Resolver) App(q Request) (units.App, error) {
+	a := q.App
+	if !q.Given.Instances {
+		r.keepCount(&a)
+	}
+	owner, err := r.directory(&a, q.Given)
+	if err != nil {
+		return a, err
+	}
+	if err := r.program(&a); err != nil {
+		return a, err
+	}
+	if q.Given.RunAs {
+		err = checkUser(a.RunAs)
+	} else {
+		r.chooseUser(&a, owner)
+	}
+	if err != nil {
+		return a, err
+	}
+	if err := checkSocketOwner(a.Socket); err != nil {
+		return a, err
+	}
+	if err := r.access(&a, q.Given); err != nil {
+		return a, err
+	}
+	if err := r.paths(&a); err != nil {
+		return a, err
+	}
+	r.homes(&a)
+	if a, err = r.Guard.Resolve(a); err != nil {
+		return a, err
+	}
+	withActivation := builtWithActivation(a.Command[0])
+	if !q.Given.Activation && withActivation {
+		a.Activation = units.Native
+		r.Note("activation: native (%s is built with the activation package)", a.Command[0])
+	}
+	if !q.Given.Drain {
+		// activation.Serve drains on SIGTERM, and knows its requests where the shim can only watch connections.
+		a.Shim.NoDrain = a.Activation == units.Native && withActivation
+	}
+	if !q.Given.Ready {
+		a.Ready = readiness(a, withActivation)
+	}
+	return a, nil
+}
+
+// Absolute makes a path absolute, by the working directory.
+func (r *Resolver) Absolute(p string) (string, error) {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p), nil
+	}
+	wd, err := r.Getwd()
+	if err != nil {
+		return "", fault.WithHint(fmt.Errorf("the current directory: %w", fault.Cause(err)), "cd /")
+	}
+	return filepath.Join(wd, p), nil
+}
+
+// directory makes the app's directory absolute, and returns its owner. The default is the working directory.
+func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error) {
+	if a.Directory == "" && given.Directory {
+		return 0, nil
+	}
+	if a.Directory, err = r.Absolute(a.Directory); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(a.Directory)
+	switch {
+	case err != nil:
+		return 0, fault.WithHint(fmt.Errorf("the directory %q: %w", a.Directory, fault.Cause(err)), "mkdir -p %s", text.Shell(a.Directory))
+	case !info.IsDir():
+		return 0, fmt.Errorf("%q is not a directory", a.Directory)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = st.Uid
+	}
+	return owner, nil
+}
+
+// paths makes the paths of the app absolute, and checks that they exist.
+func (r *Resolver) paths(a *units.App) (err error) {
+	for i, p := range a.EnvFiles {
+		if a.EnvFiles[i].Path, err = r.Absolute(p.Path); err != nil {
+			return err
+		}
+		if _, err := os.Stat(a.EnvFiles[i].Path); err != nil && !p.Optional {
+			return fault.WithHint(fmt.Errorf("the environment file %q: %w", p.Path, fault.Cause(err)),
+				"--env-file=-%s if it may be missing", text.Shell(p.Path))
+		}
+	}
+	for i, p := range a.Writable {
+		if a.Writable[i], err = r.Absolute(p); err != nil {
+			return err
+		}
+		if _, err := os.Stat(a.Writable[i]); err != nil {
+			return fault.WithHint(fmt.Errorf("the writable path %q: %w", p, fault.Cause(err)), "mkdir -p %s", text.Shell(a.Writable[i]))
+		}
+	}
+	for i, p := range a.Reads {
+		if a.Reads[i], err = r.Absolute(p); err != nil {
+			return err
+		}
+		if _, err := os.Stat(a.Reads[i]); err != nil {
+			return fault.WithHint(fmt.Errorf("the readable path %q: %w", p, fault.Cause(err)), "omit --ro %s", text.Shell(p))
+		}
+	}
+	return nil
+}
+
+// program finds the program as a shell would, from the app's directory.
+func (r *Resolver) program(a *units.App) error {
+	program := a.Command[0]
+	if !strings.Contains(program, "/") {
+		found, err := r.LookPath(program)
+		if err != nil {
+			return fault.WithHint(fmt.Errorf("the program %q is not in $PATH", program), "give its full path: -- /full/path/%s", program)
+		}
+		program = found
+	}
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(a.Directory, program)
+	}
+	program = filepath.Clean(program)
+	info, err := os.Stat(program)
+	switch {
+	case err != nil:
+		return fault.WithHint(fmt.Errorf("the program %q: %w", program, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(program)))
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("the program %q is not a file", program)
+	case info.Mode().Perm()&0o111 == 0:
+		return fault.WithHint(fmt.Errorf("the program %q is not executable", program),
+			"chmod +x %s, or name its interpreter: -- node %[1]s", text.Shell(program))
+	}
+	a.Command = append([]string{program}, a.Command[1:]...)
+	return nil
+}

@@ -1,0 +1,241 @@
+package resolve
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Interpreter is the program that runs a file, if the user has named one, and its arguments.
+type Interpreter struct {
+	Program, Args, NodeArgs string
+}
+
+// Invocation is what a target of "install" means: a name, a command line, and the directory to run it in.
+type Invocation struct {
+	Name      string
+	Command   []string
+	Directory string
+}
+
+// Interpreters returns the interpreters of a file by its extension, as PM2 has them, or nil. The first that is found is used.
+func Interpreters(ext string) []string {
+	switch ext {
+	case ".js", ".cjs", ".mjs":
+		return []string{"node"}
+	case ".ts", ".tsx":
+		return []string{"bun"}
+	case ".py":
+		return []string{"python3", "python"}
+	case ".sh":
+		return []string{"bash", "sh"}
+	case ".rb":
+		return []string{"ruby"}
+	case ".php":
+		return []string{"php"}
+	case ".pl":
+		return []string{"perl"}
+	case ".coffee":
+		return []string{"coffee"}
+	case ".ls":
+		return []string{"lsc"}
+	}
+	return nil
+}
+
+// Invocation returns what a target and the words after "--" mean. If the words are not the arguments of a file, they are the
+// command, and the target is only a name.
+func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invocation, error) {
+	info, err := os.Stat(target)
+	isPath := err == nil && (info.IsDir() || strings.ContainsAny(target, "/.") || len(rest) == 0)
+	switch {
+	case isPath && info.IsDir() && len(rest) == 0:
+		return r.directoryInvocation(target, f)
+	case isPath && info.Mode().IsRegular():
+		return r.fileInvocation(target, rest, f)
+	case len(rest) > 0:
+		if f != (Interpreter{}) {
+			return Invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"),
+				"write the interpreter behind --")
+		}
+		return Invocation{Name: target, Command: rest}, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return Invocation{}, fmt.Errorf("%q: %w", target, fault.Cause(err))
+	}
+	return Invocation{}, fault.WithHint(fault.Usagef("there is no file %q, and no program behind --", target),
+		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", text.Shell(AppName(target)))
+}
+
+// AppName returns a name for the app of a path: its last part without the extension, with invalid characters replaced.
+func AppName(path string) string {
+	base := filepath.Base(path)
+	if ext := filepath.Ext(base); Interpreters(ext) != nil {
+		base = strings.TrimSuffix(base, ext)
+	}
+	if _, err := units.ParseName(base); err != nil {
+		return cmp.Or(units.NearestName(base), base)
+	}
+	return base
+}
+
+// nameFor returns a name for the app of a program. A file with a common name, such as server.js, gets the name of its project,
+// unless an app of this project already has the name of the file.
+func (r *Resolver) nameFor(path string) string {
+	name := AppName(path)
+	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
+		return name
+	}
+	asked := units.App{Directory: filepath.Dir(path), Command: []string{path}}
+	if now, found := r.installed(units.Name(name)); found && origin.Same(now, asked) {
+		return name
+	}
+	if project, err := units.ParseName(AppName(origin.Name(path))); err == nil {
+		return string(project)
+	}
+	return name
+}
+
+func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (Invocation, error) {
+	path, err := r.Absolute(target)
+	if err != nil {
+		return Invocation{}, err
+	}
+	inv := Invocation{Name: r.nameFor(path), Directory: filepath.Dir(path)}
+	prefix, err := r.interpreter(path, f)
+	inv.Command = slices.Concat(prefix, []string{path}, args)
+	return inv, err
+}
+
+// interpreter returns the words in front of a script: by --interpreter, the extension, then the first line.
+func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
+	words := append(strings.Fields(f.Args), strings.Fields(f.NodeArgs)...)
+	candidates := Interpreters(filepath.Ext(path))
+	switch {
+	case f.Program == "none":
+		return nil, nil
+	case f.Program != "":
+		candidates = []string{f.Program}
+	case candidates == nil:
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		line := guard.Shebang(path)
+		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
+			// The kernel can run it, or [Resolver.program] refuses the file.
+			if len(words) > 0 {
+				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path),
+					"add --interpreter NAME")
+			}
+			return nil, nil
+		}
+		candidates, words = line[:1], append(line[1:], words...)
+	}
+	found, err := r.findInterpreter(candidates)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{found}, words...), nil
+}
+
+// findInterpreter returns the path of the first program that it finds, in $PATH or where version managers install programs: sudo
+// replaces $PATH, so the node of nvm is not in it.
+func (r *Resolver) findInterpreter(names []string) (string, error) {
+	for _, n := range names {
+		if p, err := r.LookPath(n); err == nil {
+			return r.Absolute(p)
+		}
+	}
+	for _, n := range names {
+		if p := r.inVersionManagers(n); p != "" {
+			r.Note("%s: %s (a version manager's)", n, p)
+			return p, nil
+		}
+	}
+	return "", fault.WithHint(fmt.Errorf("there is no %s in $PATH", strings.Join(names, " or ")),
+		"install it, or give its full path: --interpreter /full/path/%s", names[0])
+}
+
+// inVersionManagers returns the path of a program that a version manager of the user has installed, or "".
+func (r *Resolver) inVersionManagers(name string) string {
+	home := r.Getenv("HOME")
+	if who := r.Getenv("SUDO_USER"); who != "" {
+		if u, err := guard.LookupUser(who); err == nil {
+			home = u.HomeDir
+		}
+	}
+	if home == "" || strings.ContainsAny(name, "/*?[") {
+		return ""
+	}
+	if p := nvmDefault(home, name); p != "" {
+		return p
+	}
+	for _, pattern := range []string{
+		".nvm/versions/node/*/bin", ".volta/bin", ".asdf/shims", ".local/share/fnm/aliases/default/bin",
+		".local/share/fnm/node-versions/*/installation/bin", ".bun/bin", ".deno/bin", ".pyenv/shims", ".rbenv/shims",
+	} {
+		found, _ := filepath.Glob(filepath.Join(home, pattern, name))
+		if len(found) > 0 {
+			slices.SortFunc(found, compareVersions)
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
+
+// nvmDefault returns the path of a program in the version that is the "default" of nvm, or "".
+func nvmDefault(home, name string) string {
+	data, err := os.ReadFile(filepath.Join(home, ".nvm/alias/default"))
+	if err != nil {
+		return ""
+	}
+	version := strings.TrimPrefix(strings.TrimSpace(string(data)), "v")
+	found, _ := filepath.Glob(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
+	if len(found) == 0 {
+		return ""
+	}
+	slices.SortFunc(found, compareVersions)
+	return found[len(found)-1]
+}
+
+// compareVersions compares paths, with digits as numbers: v9 comes before v10.
+func compareVersions(a, b string) int {
+	for a != "" && b != "" {
+		na, ra := leadingNumber(a)
+		nb, rb := leadingNumber(b)
+		if na >= 0 && nb >= 0 {
+			if na != nb {
+				return na - nb
+			}
+			a, b = ra, rb
+			continue
+		}
+		if a[0] != b[0] {
+			return int(a[0]) - int(b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return len(a) - len(b)
+}
+
+func leadingNumber(s string) (int, string) {
+	n, i := 0, 0
+	for i < len(s) && i < 9 && s[i] >= '0' && s[i] <= '9' {
+		n, i = n*10+int(s[i]-'0'), i+1
+	}
+	if i == 0 {
+		return -1, s
+	}
+	return n, s[i:]
+}

@@ -1,0 +1,106 @@
+package resolve
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/inspect"
+	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
+	"github.com/clusterctl/clusterctl/units/install"
+)
+
+// world is a resolver with an empty store and a temporary working directory, and the notes that it has written.
+type world struct {
+	*Resolver
+	notes bytes.Buffer
+	dir   string
+	// path has the programs that LookPath finds, by name.
+	path map[string]string
+	vars map[string]string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	// The parent of a TempDir is closed to other users, and the tests check what other users may do.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{dir: dir, path: map[string]string{}, vars: map[string]string{}}
+	note := func(format string, args ...any) { fmt.Fprintln(&w.notes, text.Cell(fmt.Sprintf(format, args...))) }
+	find := func(s string) (string, error) {
+		if p, ok := w.path[s]; ok {
+			return p, nil
+		}
+		return "", &exec.Error{Name: s, Err: exec.ErrNotFound}
+	}
+	w.Resolver = &Resolver{
+		Store: &install.Store{
+			Units: filepath.Join(dir, "units"), Config: filepath.Join(dir, "config"), State: filepath.Join(dir, "state"),
+			Journal: dir, Run: filepath.Join(dir, "run"), RuntimeUnits: filepath.Join(dir, "run", "systemd", "system"),
+		},
+		Guard: guard.Guard{Root: os.Geteuid() == 0, LookPath: find, Note: note}, Host: inspect.System(),
+		Getenv: func(s string) string { return w.vars[s] }, Getwd: func() (string, error) { return filepath.Join(dir, "wd"), nil },
+		LookPath: find, Note: note,
+	}
+	w.mkdir(t, "wd", 0o755)
+	return w
+}
+
+// file makes a file below the world's directory and returns its path; the mode is exact, whatever the umask is.
+func (w *world) file(t *testing.T, name, data string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(w.dir, name)
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(data), 0o600), os.Chmod(path, mode))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(w.dir, name)
+	if err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// installed puts an app into the store, as an install does.
+func (w *world) install(t *testing.T, a units.App) {
+	t.Helper()
+	set, err := units.Render(a, units.Target{
+		Systemd: 252, Source: w.Store.ConfigPath(a.Name), Values: w.Store.ValuesPath(a.Name), Shim: units.DefaultShim,
+		Sizing: a.Instances.Resolve(units.CPUs{Affinity: 2}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := w.Store.Plan(a.Name, set, config.EncodeNames(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := w.Store.Begin(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tx.Write(), tx.Commit()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isUsage reports whether an error is one of the command line.
+func isUsage(err error) bool {
+	var usage *fault.UsageError
+	return errors.As(err, &usage)
+}

@@ -1,0 +1,189 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/control"
+)
+
+// Environment is the environment of one instance, as "env --json" prints it.
+type Environment struct {
+	Unit     string `json:"unit"`
+	Instance int    `json:"instance"`
+	// Running: the variables are from the process, and not from the unit.
+	Running   bool       `json:"running"`
+	Variables []Variable `json:"variables"`
+	// Files are read at each start, by systemd or by the shim; what is in them is not among the variables of the unit.
+	Files []EnvironmentFile `json:"files"`
+}
+
+// Variable is an environment variable.
+type Variable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	// Masked: the value, or the password in it, is replaced by stars.
+	Masked bool `json:"masked,omitempty"`
+	// NeedsRoot: only root may know the value, which is "" here.
+	NeedsRoot bool `json:"needs_root,omitempty"`
+}
+
+// EnvironmentFile is a file of variables.
+type EnvironmentFile struct {
+	Path     string `json:"path"`
+	Optional bool   `json:"optional"`
+	// ByWorker: the shim reads the file, as the user of the workers.
+	ByWorker bool `json:"byWorker,omitempty"`
+}
+
+// EnvironmentOptions say which environment is wanted.
+type EnvironmentOptions struct {
+	// Instance is its number; 0 is the first one that will do.
+	Instance int
+	// Running: the environment of the process, and not of the unit.
+	Running bool
+	// Secrets: values that look secret are not masked.
+	Secrets bool
+}
+
+// Environment returns the environment of an instance of an app.
+func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOptions) (Environment, error) {
+	a := of.App
+	st, number, err := c.instanceFor(ctx, of, o)
+	if err != nil {
+		return Environment{}, err
+	}
+	one := Environment{Unit: st.Unit, Instance: number, Running: o.Running, Variables: []Variable{}, Files: []EnvironmentFile{}}
+	var vars []string
+	if o.Running {
+		if vars, err = c.Host.Environ(st.MainPID); err != nil {
+			return Environment{}, environError(st.Unit, err)
+		}
+	} else {
+		vars = one.ofUnit(a, st, c.Store.ValuesPath(a.Name))
+		if a.NeedsShim() {
+			vars = launched(a, vars, number)
+		}
+	}
+	for _, v := range vars {
+		shown := variable(v, o.Secrets)
+		if slices.Contains(a.SecretEnv, shown.Name) && !o.Secrets {
+			shown.Value, shown.Masked = mask.Stars, true
+		}
+		one.Variables = append(one.Variables, shown)
+	}
+	slices.SortStableFunc(one.Variables, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
+	return one, nil
+}
+
+// instanceFor returns the state of the instance with its number, or of the first one. Of a process, it is the first one that runs.
+func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOptions) (control.State, int, error) {
+	first, last, name := 1, a.Count, string(a.App.Name)
+	if o.Instance > 0 {
+		first, last, name = o.Instance, o.Instance, fmt.Sprintf("%s@%d", a.App.Name, o.Instance)
+	}
+	if !o.Running {
+		last = min(last, first)
+	}
+	var names []string
+	for n := first; n <= last; n++ {
+		names = append(names, a.App.Name.Instance(n))
+	}
+	states, err := c.Conn.States(ctx, names)
+	if err != nil {
+		return control.State{}, 0, err
+	}
+	i := 0
+	if o.Running {
+		i = slices.IndexFunc(states, func(st control.State) bool { return st.MainPID > 0 })
+	}
+	switch {
+	case i < 0:
+		err := fmt.Errorf("%s does not run, so no process has an environment", name)
+		return control.State{}, 0, fault.WithHint(err, "clusterctl env %s", name)
+	case len(states) == 0:
+		return control.State{}, 0, fmt.Errorf("%s has no instance", name)
+	}
+	return states[i], first + i, nil
+}
+
+// ofUnit returns the variables of a unit, and adds its files and the variables whose values are hidden.
+func (one *Environment) ofUnit(a units.App, st control.State, values string) []string {
+	vars := st.Environment
+	for _, f := range st.EnvFiles {
+		if f.Path == values {
+			vars = one.described(a, vars)
+			continue
+		}
+		one.Files = append(one.Files, EnvironmentFile{Path: f.Path, Optional: f.Optional})
+	}
+	for _, f := range a.EnvFiles {
+		if f.ByWorker {
+			one.Files = append(one.Files, EnvironmentFile{f.Path, f.Optional, true})
+		}
+	}
+	for _, name := range a.SecretEnv {
+		one.Variables = append(one.Variables, Variable{Name: name, Value: mask.Stars, Masked: true})
+	}
+	return vars
+}
+
+// described replaces variables of the unit by the variables of the values file, which win. It lists variables with a hidden
+// value at once.
+func (one *Environment) described(a units.App, vars []string) []string {
+	for _, v := range a.Env {
+		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
+		if v.Hidden {
+			one.Variables = append(one.Variables, Variable{Name: v.Name, NeedsRoot: true})
+			continue
+		}
+		vars = append(vars, v.Name+"="+v.Value)
+	}
+	return vars
+}
+
+// launched returns the variables as the shim changes them before it starts the program of an instance.
+func launched(a units.App, vars []string, instance int) []string {
+	set := func(name string, n int) {
+		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
+		vars = append(vars, fmt.Sprintf("%s=%d", name, n))
+	}
+	set(contract.InstanceVariable, instance)
+	set(contract.NodeInstanceVariable, instance-1)
+	for _, v := range a.Shim.Increment {
+		i := slices.IndexFunc(vars, func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
+		if i < 0 {
+			continue
+		}
+		if n, err := strconv.Atoi(strings.TrimPrefix(vars[i], v.Name+"=")); err == nil {
+			set(v.Name, n+instance-1)
+		}
+	}
+	return vars
+}
+
+func environError(unit string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has just ended: %w", unit, err)
+	}
+	return fmt.Errorf("reading the environment of %s: %w", unit, err)
+}
+
+// variable splits NAME=VALUE, and masks a value that looks secret unless secrets are to be shown.
+func variable(assignment string, secrets bool) Variable {
+	name, value, _ := strings.Cut(assignment, "=")
+	v := Variable{Name: name, Value: value}
+	if !secrets {
+		v.Value, v.Masked = mask.Value(name, value)
+	}
+	return v
+}

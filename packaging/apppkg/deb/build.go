@@ -1,0 +1,172 @@
+package deb
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" // what dpkg --verify compares
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+)
+
+// build writes the tree of a package, and runs dpkg-deb on it. The package appears by rename, complete or not at all.
+func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
+	dir := filepath.Dir(to)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("creating %q: %w", dir, fault.Cause(err))
+	}
+	w, err := openWorkshop(dir)
+	if err != nil {
+		return fmt.Errorf("writing in %q: %w", dir, fault.Cause(err))
+	}
+	defer w.close()
+	if err := stage(ctx, w.root, p, open); err != nil {
+		return err
+	}
+	epoch := m.Getenv("SOURCE_DATE_EPOCH")
+	if epoch == "" {
+		epoch = fmt.Sprint(newest.Unix())
+	}
+	// xz, since the dpkg of Debian 11 does not know zstd; one thread, since their number changes the bytes.
+	if _, err := m.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + epoch, "DPKG_DEB_THREADS_MAX=1"},
+		"dpkg-deb", "--root-owner-group", "-Zxz", "--build", w.path(treeName), w.path("x.deb")); err != nil {
+		return err
+	}
+	if err := w.dir.Rename(w.name+"/x.deb", filepath.Base(to)); err != nil {
+		return fmt.Errorf("writing %q: %w", to, fault.Cause(err))
+	}
+	return nil
+}
+
+// treeName is the directory of the package's files in a workshop.
+const treeName = "root"
+
+// stage writes the tree of a package for dpkg-deb.
+func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) error {
+	var sums bytes.Buffer
+	for _, f := range p.Files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		sum, err := place(root, f, open)
+		if err != nil {
+			return err
+		}
+		if sum != "" && !slices.Contains(p.Conffiles, f.Path) {
+			fmt.Fprintf(&sums, "%s  %s\n", sum, strings.TrimPrefix(f.Path, "/"))
+		}
+	}
+	control := append([]apppkg.File{{Path: "md5sums", Mode: 0o644, Data: sums.Bytes()}}, p.Control...)
+	for _, f := range control {
+		f.Path = "DEBIAN/" + f.Path
+		if _, err := place(root, f, open); err != nil {
+			return err
+		}
+	}
+	// The umask must not change the modes in a package.
+	return fs.WalkDir(root.FS(), treeName, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = root.Chmod(path, 0o755)
+		}
+		return err
+	})
+}
+
+// opener opens the content of a file of a package.
+type opener func(apppkg.File) (io.ReadCloser, error)
+
+// place writes one file of the tree into root, and returns its MD5 if it has content.
+func place(root *os.Root, f apppkg.File, open opener) (string, error) {
+	path := filepath.Join(treeName, f.Path)
+	if err := root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	switch {
+	case f.Mode.IsDir():
+		return "", root.MkdirAll(path, 0o755)
+	case f.Mode&fs.ModeSymlink != 0:
+		return "", root.Symlink(f.Link, path)
+	}
+	from, err := open(f)
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	out, err := root.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.Mode.Perm())
+	if err != nil {
+		return "", err
+	}
+	h := md5.New()
+	_, err = io.Copy(io.MultiWriter(out, h), from)
+	if err == nil {
+		err = out.Chmod(f.Mode.Perm())
+	}
+	if closeErr := out.Close(); err == nil {
+		err = closeErr
+	}
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// workshop is a temporary directory in a directory that may belong to another user. That user can rename the workshop and put
+// another directory in its place, but only the directory that was opened is written and read, by its descriptor.
+type workshop struct {
+	dir, root *os.Root
+	name      string
+	handle    *os.File
+}
+
+func openWorkshop(dir string) (_ *workshop, err error) {
+	w := &workshop{name: ".clusterctl-package-" + rand.Text()}
+	if w.dir, err = os.OpenRoot(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if err = w.dir.Mkdir(w.name, 0o700); err != nil {
+		return nil, err
+	}
+	if w.root, err = w.dir.OpenRoot(w.name); err != nil {
+		return nil, err
+	}
+	if w.handle, err = w.root.Open("."); err != nil {
+		return nil, err
+	}
+	info, err := w.handle.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() || info.Mode().Perm() != 0o700 {
+		return nil, &changedError{filepath.Join(dir, w.name)}
+	}
+	return w, nil
+}
+
+// path returns a path for another program.
+func (w *workshop) path(name string) string {
+	return fmt.Sprintf("/proc/%d/fd/%d/%s", os.Getpid(), w.handle.Fd(), name)
+}
+
+func (w *workshop) close() {
+	_ = w.dir.RemoveAll(w.name)
+	if w.handle != nil {
+		w.handle.Close()
+	}
+	if w.root != nil {
+		w.root.Close()
+	}
+	w.dir.Close()
+}

@@ -1,0 +1,168 @@
+// Package deb makes the Debian package of an app: it collects the files on this machine, has [apppkg.Plan] plan the package, and
+// has dpkg-deb build it.
+package deb
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/mask"
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+	"github.com/clusterctl/clusterctl/units"
+)
+
+// Maker makes packages.
+type Maker struct {
+	LookPath func(string) (string, error)
+	Getenv   func(string) string
+	Note     func(format string, args ...any)
+}
+
+// Request describes one package. Where Version, Maintainer or Arch is empty, the files and the caller decide.
+type Request struct {
+	App                       units.App
+	Output                    string // directory
+	Version, Maintainer, Arch string
+	Include, Depends          []string // Include are absolute paths
+	Systemd, CPUs             int
+}
+
+// Result is one package, as "package --json" prints it.
+type Result struct {
+	Path         string   `json:"path"`
+	App          string   `json:"app"`
+	Package      string   `json:"package"`
+	Version      string   `json:"version"`
+	Architecture string   `json:"architecture"`
+	Release      string   `json:"release"`
+	Depends      []string `json:"depends"`
+	Files        int      `json:"files"`
+	Size         int64    `json:"size"`
+	LeftOut      []string `json:"leftOut"`
+	Notes        []string `json:"notes"`
+}
+
+// Prepared is a package whose files are open and which can be built.
+type Prepared struct {
+	Result Result
+	// Roots are the directories and files of the app, and their places in the package.
+	Roots []apppkg.Root
+	maker *Maker
+	plan  apppkg.Package
+	files *collection
+}
+
+// Prepare collects the files and plans the package. The caller closes what it returns.
+func (m *Maker) Prepare(ctx context.Context, r Request) (_ *Prepared, err error) {
+	a := r.App
+	if a.Directory != "" {
+		a.Directory = filepath.Clean(a.Directory)
+	}
+	roots, err := apppkg.Roots(a, func(p string) bool {
+		info, err := os.Stat(p)
+		return err == nil && info.Mode().IsRegular()
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := publicEnv(a.Env, a.Name); err != nil {
+		return nil, err
+	}
+	c, err := collect(ctx, roots, r.Include)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	in := apppkg.Input{
+		App: a, Roots: roots, Files: c.files, Arch: r.Arch, Version: cmp.Or(r.Version, c.version()), Description: c.npm.Description,
+		Maintainer: cmp.Or(r.Maintainer, m.maintainer()), Depends: r.Depends,
+		Target: units.Target{Systemd: r.Systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: r.CPUs})},
+	}
+	if in.Arch == "" {
+		if in.Arch, err = c.arch(); err != nil {
+			return nil, err
+		}
+	}
+	if owner := m.ownerOf(ctx, a.Command[0], roots); owner != "" {
+		in.Depends = append(in.Depends, owner)
+	}
+	p, err := apppkg.Plan(in)
+	if err != nil {
+		return nil, err
+	}
+	done := &Prepared{Roots: roots, maker: m, plan: p, files: c}
+	done.Result = Result{
+		App: string(a.Name), Package: p.Name, Version: p.Version, Architecture: p.Arch, Release: p.Release, Depends: p.Depends,
+		Path: filepath.Join(r.Output, p.FileName()), Files: len(p.Files), LeftOut: c.leftOut, Notes: append(c.notes, p.Notes...),
+	}
+	for _, f := range p.Files {
+		done.Result.Size += f.Size
+	}
+	return done, nil
+}
+
+// Build makes the file of the package.
+func (p *Prepared) Build(ctx context.Context) error {
+	return p.maker.build(ctx, p.plan, p.files.newest, p.files.content, p.Result.Path)
+}
+
+// Close closes the files of the app.
+func (p *Prepared) Close() { p.files.close() }
+
+// publicEnv refuses variables that look secret: everybody can read a package, on servers and in caches.
+func publicEnv(vars []units.EnvVar, app units.Name) error {
+	var secret []string
+	for _, v := range vars {
+		if _, masked := mask.Value(v.Name, v.Value); masked {
+			secret = append(secret, v.Name)
+		}
+	}
+	if len(secret) == 0 {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("env: %s would be public: everybody can read a package", strings.Join(secret, ", ")),
+		"move it to a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
+}
+
+// maintainer returns who makes the package, as Debian's own tools find it out.
+func (m *Maker) maintainer() string {
+	user := cmp.Or(m.Getenv("SUDO_USER"), m.Getenv("USER"), "root")
+	mail := m.Getenv("DEBEMAIL")
+	if mail == "" {
+		host, err := os.Hostname()
+		if err != nil || host == "" {
+			host = "localhost"
+		}
+		mail = user + "@" + host
+	}
+	return fmt.Sprintf("%s <%s>", cmp.Or(m.Getenv("DEBFULLNAME"), user), mail)
+}
+
+// tool runs one of Debian's own programs and returns what it printed.
+func (m *Maker) tool(ctx context.Context, vars []string, argv ...string) (string, error) {
+	path, err := m.LookPath(argv[0])
+	if err != nil {
+		return "", fault.WithHint(fmt.Errorf("%s is not in $PATH", argv[0]),
+			"apt-get install dpkg, or on other systems the package of that name")
+	}
+	cmd := exec.CommandContext(ctx, path, argv[1:]...)
+	cmd.Env = append(os.Environ(), vars...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), errors.Join(ctx.Err(), fmt.Errorf("%s: %w: %s", argv[0], err, strings.TrimSpace(stderr.String())))
+	}
+	return stdout.String(), nil
+}

@@ -1,0 +1,114 @@
+package deb
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+)
+
+// packed makes the directory of an app.
+func packed(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "shop")
+	if err := os.MkdirAll(filepath.Join(dir, "lib"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"server.js", ".env", "lib/x.js"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("//"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestPackageReadsWhatItSaw: a file that is replaced between the look and the reading does not get into the package, whatever
+// it is replaced by.
+func TestPackageReadsWhatItSaw(t *testing.T) {
+	elsewhere := filepath.Join(t.TempDir(), "shadow")
+	if err := os.WriteFile(elsewhere, []byte("root:"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(dir, p string) error{
+		"a link":           func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink(elsewhere, p)) },
+		"a link inside":    func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink("../.env", p)) },
+		"a FIFO":           func(_, p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
+		"another file":     func(_, p string) error { return errors.Join(os.Rename(p, p+"~"), os.WriteFile(p, []byte("//"), 0o600)) },
+		"other content":    func(_, p string) error { return os.WriteFile(p, []byte("#!"), 0o600) },
+		"a linked parent":  func(dir, p string) error { return relink(filepath.Dir(p), filepath.Dir(elsewhere)) },
+		"a linked top":     func(dir, _ string) error { return relink(dir, filepath.Dir(elsewhere)) },
+		"nothing, as here": nil,
+	} {
+		dir := packed(t)
+		c, err := collect(t.Context(), []apppkg.Root{{From: dir, To: "/x"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := filepath.Join(dir, "lib/x.js")
+		i := slices.IndexFunc(c.files, func(f apppkg.File) bool { return f.Path == p })
+		if change != nil {
+			if err := change(dir, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		root, err := os.OpenRoot(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = place(root, c.files[i], c.content)
+		// Whatever becomes of the path of the top: what was opened is what is read.
+		if same := change == nil || name == "a linked top"; (err == nil) != same {
+			t.Errorf("%s: %v", name, err)
+		}
+		c.close()
+	}
+}
+
+// relink puts a link where a directory was.
+func relink(dir, to string) error { return errors.Join(os.Rename(dir, dir+"~"), os.Symlink(to, dir)) }
+
+// TestPackageWritesWhereItOpened: the owner of the output directory cannot have the tree of a package written elsewhere.
+func TestPackageWritesWhereItOpened(t *testing.T) {
+	out, victim := t.TempDir(), t.TempDir()
+	m := Maker{LookPath: exec.LookPath, Getenv: func(string) string { return "" }}
+	control := "Package: shop\nVersion: 1\nArchitecture: all\nMaintainer: A B <a@b.example>\nDescription: x\n"
+	p := apppkg.Package{
+		Files:   []apppkg.File{{Path: "/usr/lib/a", Mode: 0o644, Data: []byte("a")}, {Path: "/usr/lib/b", Mode: 0o644, Data: []byte("b")}},
+		Control: []apppkg.File{{Path: "control", Mode: 0o644, Data: []byte(control)}},
+	}
+	swapped := false
+	open := func(f apppkg.File) (io.ReadCloser, error) {
+		if !swapped {
+			tmp, err := filepath.Glob(filepath.Join(out, ".clusterctl-package-*"))
+			if err != nil || len(tmp) != 1 {
+				t.Fatal(tmp, err)
+			}
+			if err := errors.Join(os.Rename(tmp[0], filepath.Join(out, "away")), os.Mkdir(tmp[0], 0o755),
+				os.Symlink(victim, filepath.Join(tmp[0], treeName))); err != nil {
+				t.Fatal(err)
+			}
+			swapped = true
+		}
+		return io.NopCloser(bytes.NewReader(f.Data)), nil
+	}
+	// It fails, since what was made is not where it is moved from; what counts is where it was made.
+	if err := m.build(t.Context(), p, time.Unix(1, 0), open, filepath.Join(out, "shop.deb")); err == nil || !swapped {
+		t.Errorf("swapped %v, %v", swapped, err)
+	}
+	if in, err := os.ReadDir(victim); err != nil || len(in) > 0 {
+		t.Errorf("written elsewhere: %v, %v", in, err)
+	}
+	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil ||
+		!strings.Contains(string(list), "./usr/lib/b\n") {
+		t.Errorf("%v\n%s", err, list)
+	}
+}

@@ -1,0 +1,179 @@
+package deb
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/packaging/apppkg"
+)
+
+// tree is a directory, or one file, that is read for a package. It is opened once, so a user who may write there cannot replace
+// a part of it by a link and get other files of this machine into the package.
+type tree struct {
+	// top is the path of the tree, and of its files in the package before they are relocated.
+	top  string
+	root *os.Root
+	// file is the name of the one file in root, and empty for a directory.
+	file string
+}
+
+// openTree opens a tree. With follow, its top may be a link. Links in it are never followed.
+func openTree(top string, follow bool) (*tree, error) {
+	dir, base := filepath.Split(top)
+	path, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	path = filepath.Join(path, base)
+	if follow {
+		if path, err = filepath.EvalSymlinks(top); err != nil {
+			return nil, err
+		}
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{top: top}
+	if !info.IsDir() {
+		path, t.file = filepath.Split(path)
+	}
+	t.root, err = os.OpenRoot(path)
+	return t, err
+}
+
+// rel returns the name in the root of a path of the tree.
+func (t *tree) rel(p string) (string, bool) {
+	if p == t.top {
+		if t.file != "" {
+			return t.file, true
+		}
+		return ".", true
+	}
+	rel, ok := strings.CutPrefix(p, strings.TrimSuffix(t.top, "/")+"/")
+	return rel, ok && t.file == ""
+}
+
+// walk calls add for each path of the tree.
+func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error) error {
+	from := "."
+	if t.file != "" {
+		from = t.file
+	}
+	return fs.WalkDir(noFollow{t.root}, from, func(rel string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if rel == from {
+			return add(t.top, d)
+		}
+		return add(filepath.Join(t.top, rel), d)
+	})
+}
+
+// noFollow is a file system in which fs.WalkDir follows no link, even at the top of the walk.
+type noFollow struct{ root *os.Root }
+
+func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Open(name) }
+func (n noFollow) Stat(name string) (fs.FileInfo, error)      { return n.root.Lstat(name) }
+func (n noFollow) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.root.FS(), name) }
+
+// in returns the tree of a path, and its name there.
+func (c *collection) in(p string) (*tree, string, error) {
+	for _, t := range c.trees {
+		if rel, ok := t.rel(p); ok {
+			return t, rel, nil
+		}
+	}
+	return nil, "", fmt.Errorf("%q: %w", p, fs.ErrNotExist)
+}
+
+// open opens a regular file of the collection. It returns an error if the file was replaced.
+func (c *collection) open(p string) (*os.File, error) {
+	t, rel, err := c.in(p)
+	if err != nil {
+		return nil, err
+	}
+	// O_NONBLOCK, since it may be a FIFO now.
+	f, err := t.root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", p, fault.Cause(err))
+	}
+	info, err := f.Stat()
+	if err == nil && !os.SameFile(info, c.seen[p]) {
+		err = &changedError{p}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// content opens a file of the package, which must still have the content that was collected.
+func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
+	if f.Source == "" {
+		return io.NopCloser(bytes.NewReader(f.Data)), nil
+	}
+	file, err := c.open(f.Source)
+	if err != nil {
+		return nil, err
+	}
+	return &checked{file: file, hash: sha256.New(), want: f.Digest, path: f.Source}, nil
+}
+
+// checked reads a file and fails at its end if the digest differs from the one in the collection. It must not embed the
+// file, whose WriteTo would let io.Copy bypass Read.
+type checked struct {
+	file       *os.File
+	hash       hash.Hash
+	want, path string
+}
+
+func (c *checked) Close() error { return c.file.Close() }
+
+func (c *checked) Read(b []byte) (int, error) {
+	n, err := c.file.Read(b)
+	_, _ = c.hash.Write(b[:n]) // never fails (hash.Hash)
+	if err == io.EOF && hex.EncodeToString(c.hash.Sum(nil)) != c.want {
+		err = &changedError{c.path}
+	}
+	return n, err
+}
+
+// changedError is a file that somebody changed while it was packaged.
+type changedError struct{ path string }
+
+func (e *changedError) Error() string {
+	return fmt.Sprintf("%q has changed while it was packaged", e.path)
+}
+func (*changedError) Hint() string {
+	return "run it again when nothing writes there, or name the directory under \"writable\""
+}
+
+// close closes the trees.
+func (c *collection) close() {
+	for _, t := range c.trees {
+		t.root.Close()
+	}
+}
+
+// isAsked reports whether a path was asked for, itself or in a directory.
+func isAsked(asked []string, p string) bool {
+	return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
+}

@@ -102,5 +102,5 @@ func (a App) validateSocketAccess(add func(error)) {
 	default:
 		field = "socket-group"
 	}
-	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "is for a Unix socket, and the app listens on none"))
+	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies to Unix sockets, and the app has none"))
 }

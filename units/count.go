@@ -53,7 +53,7 @@ func ParseCount(s string) (Count, error) {
 	case err != nil:
 		return bad("is not a number of instances")
 	case n > MaxInstances || n < -MaxInstances:
-		return bad("is out of range")
+		return bad("must be between -" + strconv.Itoa(MaxInstances) + " and " + strconv.Itoa(MaxInstances))
 	}
 	return Count{N: n, Max: n == 0}, nil
 }

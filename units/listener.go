@@ -88,7 +88,7 @@ func parseUnixListener(l Listener, rest string, fail func(string, ...any) (Liste
 	case len(l.Path) > maxSocketPath:
 		return fail("the path is longer than %d bytes", maxSocketPath)
 	case l.Path[0] == '@' && len(l.Path) == 1, l.Path == "/":
-		return fail("there is no name")
+		return fail("the path or name is empty")
 	case l.Path[0] == '/' && path.Clean(l.Path) != l.Path:
 		return fail("the path is not in its shortest form, %s", path.Clean(l.Path))
 	}
@@ -123,7 +123,7 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 		case addr.Zone() != "":
 			return fail("an address with a zone is not supported")
 		case addr.Is4In6():
-			return fail("write the IPv4 address as it is")
+			return fail("an IPv4 address in IPv6 notation is not supported: write %s", addr.Unmap())
 		}
 		l.Host = addr
 	}

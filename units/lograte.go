@@ -45,7 +45,7 @@ func ParseLogRate(s string) (LogRate, error) {
 	d, err2 := time.ParseDuration(per)
 	r := LogRate{Lines: n, Per: d}
 	if err != nil || err2 != nil || !r.valid() {
-		return LogRate{}, fieldErrorf("log-rate", logRateHint, "%q is not a number of lines (1 to %d) in a time (1s to 24h)",
+		return LogRate{}, fieldErrorf("log-rate", logRateHint, "%q is not LINES/TIME (1 to %d lines, 1s to 24h)",
 			s, maxLogLines)
 	}
 	return r, nil

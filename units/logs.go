@@ -59,17 +59,17 @@ func (a App) validateLogs(add func(error)) {
 		if l.MaxSize == 0 {
 			field = "log-max-age"
 		}
-		add(fieldErrorf(field, "add --log-namespace", "needs a journal of the app's own: the shared one has one limit for all"))
+		add(fieldErrorf(field, "add --log-namespace", "needs a private journal: the shared journal has one limit for all units"))
 	}
 	if s := a.Logs.MaxSize; s != 0 && (s < minLogSize || s > maxLogSize) {
-		add(fieldErrorf("log-max-size", "use 100M", "%s is out of range (%s-%s)", FormatSize(s), FormatSize(minLogSize),
+		add(fieldErrorf("log-max-size", "use 100M", "%s must be between %s and %s", FormatSize(s), FormatSize(minLogSize),
 			FormatSize(maxLogSize)))
 	}
 	if r := a.Logs.Rate; r != (LogRate{}) && r != (LogRate{Off: true}) && (r.Off || !r.valid()) {
-		add(fieldErrorf("log-rate", logRateHint, "%+v is not a rate", r))
+		add(fieldErrorf("log-rate", logRateHint, "%+v is not a valid rate", r))
 	}
 	if d := a.Logs.MaxAge; d != 0 && (d < minLogAge || d > maxLogAge) {
-		add(fieldErrorf("log-max-age", "use 30d", "%s is out of range (1 minute to 100 years)", FormatAge(d)))
+		add(fieldErrorf("log-max-age", "use 30d", "%s must be between 1 minute and 100 years", FormatAge(d)))
 	}
 }
 

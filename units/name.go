@@ -48,10 +48,10 @@ func checkName(s string) string {
 	case !isAlnum(s[0]):
 		return "does not begin with a letter or a digit"
 	case s == "all":
-		return "stands for every app"
+		return "is reserved: it means all apps"
 	}
 	if strings.HasSuffix(s, contract.LockSuffix) {
-		return "ends in " + strconv.Quote(contract.LockSuffix) + ", as the locks of clusterctl do"
+		return "ends in " + strconv.Quote(contract.LockSuffix) + ", like the lock files of clusterctl"
 	}
 	letter := false
 	for i := range len(s) {

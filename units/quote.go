@@ -20,10 +20,10 @@ const maxPath, maxPathPart = 4095, 255
 // also treats the 66 noncharacters of Unicode as invalid (basic/utf8.c, unichar_is_valid).
 func badText(s string) string {
 	if !utf8.ValidString(s) {
-		return "is not valid UTF-8, which systemd cannot show or pass on"
+		return "is not valid UTF-8, which systemd does not support"
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe }) {
-		return "has a Unicode noncharacter (such as U+FFFE), for which systemd refuses the whole file"
+		return "has a Unicode noncharacter (such as U+FFFE), and systemd refuses a file with one"
 	}
 	return ""
 }
@@ -107,12 +107,12 @@ func word(field, s string) (value, error) {
 func checkWord(field, s, what string) error {
 	switch why := badText(s); {
 	case strings.IndexByte(s, 0) >= 0:
-		return fieldErrorf(field, "", "%s contains NUL, which no program can be given", what)
+		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", what)
 	case why != "":
 		return fieldErrorf(field, "put it into a file that the program reads", "%s %s", what, why)
 	case len(s) > maxArg:
 		return fieldErrorf(field, "put it into a file that the program reads",
-			"one string of %d bytes is longer than the kernel takes (%d)", len(s), maxArg)
+			"a string of %d bytes is longer than the limit of the kernel (%d)", len(s), maxArg)
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func pathWord(field, s string) (value, error) {
 // versions accept.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
-		return "", fieldErrorf(field, "use --allow home, which needs no such path",
+		return "", fieldErrorf(field, "use --allow home, which does not need the path",
 			`%q has a quotation mark, which BindPaths= cannot hold`, s)
 	}
 	v, err := pathWord(field, s)

@@ -49,7 +49,7 @@ func Render(a App, t Target) (Set, error) {
 		return nil, fmt.Errorf("systemd %d is older than %d, the oldest that clusterctl supports", t.Systemd, OldestSystemd)
 	}
 	if t.Sizing.Listed < 1 || t.Sizing.Listed > MaxInstances {
-		return nil, fieldErrorf("instances", "", "%d is out of range (1-%d)", t.Sizing.Listed, MaxInstances)
+		return nil, fieldErrorf("instances", "", "%d must be between 1 and %d", t.Sizing.Listed, MaxInstances)
 	}
 	r := renderer{app: a, target: t}
 	source, err := plain("source", t.Source)

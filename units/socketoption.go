@@ -147,7 +147,7 @@ func (a App) validateSocketOptions(add func(error)) {
 		case reparsed != o || !k.check(o.Value):
 			add(fieldErrorf("socket-options", "", "%q has an invalid value", o))
 		case !slices.ContainsFunc(a.Listen, o.Fits):
-			add(fieldErrorf("socket-options", "", "%q fits no listener", o))
+			add(fieldErrorf("socket-options", "", "%q does not apply to any listener", o))
 		case slices.ContainsFunc(a.Listen, func(l Listener) bool {
 			return o.Fits(l) && slices.ContainsFunc(a.SocketOptions[:i], func(p SocketOption) bool { return p.Key == o.Key && p.Fits(l) })
 		}):

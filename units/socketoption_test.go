@@ -38,8 +38,8 @@ func TestValidateSocketOptions(t *testing.T) {
 		"ReceiveBuffer=999999999":         "invalid value",
 		"IPTOS=256":                       "invalid value",
 		"KeepAlive=yes\nAccept=yes":       "invalid value",
-		"Broadcast=yes":                   "fits no listener",
-		"admin:KeepAlive=yes":             "fits no listener",
+		"Broadcast=yes":                   "does not apply to any listener",
+		"admin:KeepAlive=yes":             "does not apply to any listener",
 		"KeepAlive=yes KeepAlive=no":      "is given twice",
 		"KeepAlive=yes http:KeepAlive=no": "is given twice",
 	} {

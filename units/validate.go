@@ -66,13 +66,13 @@ func (a App) Validate() error {
 		{"min-uptime", a.Shim.MinUptime},
 	} {
 		if t.d < 0 {
-			add(fieldErrorf(t.key, "", "is negative"))
+			add(fieldErrorf(t.key, "", "must not be negative"))
 		} else if t.d > maxTimeout {
 			add(fieldErrorf(t.key, "", "is longer than a year"))
 		}
 	}
 	if a.Shim.MaxRestarts < 0 {
-		add(fieldErrorf("max-restarts", "", "is negative"))
+		add(fieldErrorf("max-restarts", "", "must not be negative"))
 	}
 	if a.Surge < 0 || a.Surge > MaxInstances {
 		add(fieldErrorf("surge", "1 starts one extra instance first", "must be between 0 and %d", MaxInstances))
@@ -118,7 +118,7 @@ func (a App) validateCommand(add func(error)) {
 		total += len(v) + 1
 	}
 	if total > maxCommand {
-		add(fieldErrorf("command", "put the arguments into a file", "%d bytes of arguments, quoted, are more than %d", total, maxCommand))
+		add(fieldErrorf("command", "put the arguments into a file", "the quoted command line has %d bytes, more than the limit of %d", total, maxCommand))
 	}
 }
 
@@ -131,8 +131,8 @@ func (a App) validateListen(add func(error)) {
 			add(fieldErrorf("listen", "", "%q is not a listener", l))
 		}
 		if l.Bind != 0 && a.Activation == Native {
-			add(fieldErrorf("listen", "leave :"+strconv.Itoa(int(l.Bind))+" away, or use --activation adopt",
-				"%q maps a port of the program, but a native worker binds none", l))
+			add(fieldErrorf("listen", "omit :"+strconv.Itoa(int(l.Bind))+", or use --activation adopt",
+				"%q maps a port of the program, but a native worker does not bind a port", l))
 		}
 		for _, m := range a.Listen[:i] {
 			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
@@ -166,7 +166,7 @@ func (a App) validateEnv(add func(error)) {
 	a.validateEnvFiles(add)
 	for i, u := range a.Trust {
 		if u == "" {
-			add(entry(fieldErrorf("trust", "", "a user has no name"), i))
+			add(entry(fieldErrorf("trust", "", "the user name is empty"), i))
 		}
 		add(entry(checkUser("trust", u), i))
 	}

@@ -60,7 +60,7 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 	}
 	for _, p := range pairs {
 		if p.name != appsKey && !strings.HasPrefix(p.name, extension) {
-			d.errorf(p.key, p.name, "move it below the name of an app", "stands beside %q", appsKey)
+			d.errorf(p.key, p.name, "move it below the name of an app", "must not be at the same level as %q", appsKey)
 		}
 	}
 	if v := target(several.value); v.Kind == yaml.SequenceNode {
@@ -114,7 +114,10 @@ type item struct {
 }
 
 func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
-	r := &appReader{decoder: d, prefix: prefix, body: body, places: map[string]place{}, bad: map[string]bool{}, suggested: map[string]bool{}}
+	r := &appReader{
+		decoder: d, prefix: prefix, body: body,
+		places: map[string]place{}, bad: map[string]bool{}, suggested: map[string]bool{},
+	}
 	r.app.Instances.Max = d.generated // the default, if the key is missing
 	for _, p := range pairs {
 		f, known := findField(p.name)
@@ -143,7 +146,7 @@ func (r *appReader) unknown(p pair) {
 // nameFromKey sets the name of the app to its key in the map of apps.
 func (r *appReader) nameFromKey(p pair) {
 	if inner, ok := r.places["name"]; ok {
-		r.fail("name", inner.node, "leave it away", "is the key of the app already, %q", p.name)
+		r.fail("name", inner.node, "omit it", "must not be set, because the key of the app, %q, is its name", p.name)
 		return
 	}
 	r.places["name"] = place{node: p.key}

@@ -93,7 +93,7 @@ func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
 		return n.Value, true
 	case "!!null":
-		r.fail(field, n, `write "" for an empty text, or leave the key away`, "has no value")
+		r.fail(field, n, `write "" for an empty text, or omit the key`, "has no value")
 	default:
 		r.fail(field, n, "", "has the tag %s, which has no meaning here", tag)
 	}
@@ -104,7 +104,7 @@ func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	s, ok := r.text(field, n)
 	if ok && s == "" {
-		r.fail(field, n, "leave the key away for the default", "is empty")
+		r.fail(field, n, "omit the key for the default", "is empty")
 	}
 	return s
 }
@@ -156,7 +156,7 @@ func (r *appReader) list(field string, n *yaml.Node) []item {
 
 func (r *appReader) command(field string, n *yaml.Node) {
 	if t := target(n); t.Kind == yaml.ScalarNode && t.ShortTag() != "!!null" {
-		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)),
+		r.fail(field, n, "write a list, because no shell splits the text: command: "+flow(strings.Fields(t.Value)),
 			"is one text, but must be a list of the program and its arguments")
 		return
 	}
@@ -242,7 +242,7 @@ func (r *appReader) runAs(field string, n *yaml.Node) {
 	switch {
 	case s == "dynamic" || r.bad[field]:
 	case user == "":
-		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs", "%q names no user", s)
+		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs", "%q does not contain a user name", s)
 	default:
 		r.app.RunAs.User = user
 		if colon {

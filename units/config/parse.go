@@ -23,7 +23,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, &units.FieldError{Message: strconv.Quote(s) + " is longer than a year"}
 	}
 	if d <= 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not more than zero", Hint: "leave the key away for the default"}
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " must be more than zero", Hint: "omit the key for the default"}
 	}
 	return d, nil
 }
@@ -31,7 +31,7 @@ func parseDuration(s string) (time.Duration, error) {
 func parseNumber(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not a number from 0 on"}
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " must be a number, 0 or more"}
 	}
 	return n, nil
 }

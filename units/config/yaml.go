@@ -58,7 +58,7 @@ func (d *decoder) load(data []byte) *yaml.Node {
 	var doc, second yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF):
-		d.add(&yaml.Node{}, "", "write name: and command:", "describes no app")
+		d.add(&yaml.Node{}, "", "write name: and command:", "contains no app")
 		return nil
 	case err != nil:
 		d.syntax(data, err)
@@ -92,7 +92,7 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 			line++
 		case !readable(r):
 			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write it as an escape in double quotes: "%s"`, escape(r)),
-				fmt.Sprintf("the character %U cannot stand in a YAML file", r))
+				fmt.Sprintf("the character %U is not allowed in a YAML file", r))
 			return true
 		}
 		text = text[size:]
@@ -173,7 +173,7 @@ func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml
 		key, value := target(n.Content[i]), n.Content[i+1]
 		switch {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!null":
-			d.errorf(key, field, "", "has %s as a key", kind(key))
+			d.errorf(key, field, "", "a key is %s, but must be text", kind(key))
 		case key.ShortTag() == "!!merge":
 			later = append(later, target(value))
 		case lines[key.Value] > 0:
@@ -224,7 +224,7 @@ func kind(n *yaml.Node) string {
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
 	case n.ShortTag() == "!!null":
-		return "nothing"
+		return "empty"
 	}
 	return "one value"
 }

@@ -270,9 +270,9 @@ func TestLoadErrors(t *testing.T) {
 		t.Errorf("apps %v, %v", apps, err)
 	}
 	for name, want := range map[units.Name]string{
-		"other":   `other.yaml: name: "shop" is not the name of the file, "other"`,
+		"other":   `other.yaml: name: "shop" does not match the file name, "other"`,
 		"broken":  `broken.yaml:2: command: is one text, but must be a list`,
-		"two":     `two.yaml: apps: holds 2 apps`,
+		"two":     `two.yaml: apps: contains 2 apps`,
 		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not make`,
 		"missing": `there is no app "missing"`,
 	} {

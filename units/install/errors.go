@@ -52,7 +52,7 @@ type ForeignError struct {
 func (e *ForeignError) Error() string {
 	switch {
 	case e.Err != nil:
-		return fmt.Sprintf("%q cannot be read, so it is not known whose it is: %v", e.Path, e.Err)
+		return fmt.Sprintf("%q cannot be read, so its owner is unknown: %v", e.Path, e.Err)
 	case e.Masked:
 		return fmt.Sprintf("%q masks the unit", e.Path)
 	case e.What != "":
@@ -125,12 +125,12 @@ type ChangedError struct{ Path string }
 
 // Error names the file.
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("%q was changed by somebody else meanwhile", e.Path)
+	return fmt.Sprintf("%q was changed by another program or user", e.Path)
 }
 
 // Hint says what to do about it.
 func (e *ChangedError) Hint() string {
-	return "keep what is in it elsewhere and try again: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".edited")
+	return "move the file away and try again: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".edited")
 }
 
 // VersionError is an intent or a revision that a newer clusterctl wrote. Nothing has changed.

@@ -316,10 +316,10 @@ func TestUnreadableIntent(t *testing.T) {
 	}{
 		"newer": {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 3, "files": 3`, 1) },
 			"newer clusterctl (format 3, this one knows 2)"},
-		"older":     {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "the format 0 is not known"},
+		"older":     {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "unknown format 0"},
 		"no JSON":   {func(s string) string { return s[:len(s)/2] }, "unexpected end"},
-		"elsewhere": {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../shop.socket"`, 1) }, "is no file of shop"},
-		"other app": {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it is of the app market"},
+		"elsewhere": {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../shop.socket"`, 1) }, "is not a file of shop"},
+		"other app": {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it belongs to the app market"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)

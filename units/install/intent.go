@@ -194,7 +194,7 @@ func readIntent(d *dir) (intent, error) {
 
 func (in intent) check() error {
 	if in.Version < 1 || in.Version > intentVersion {
-		return fmt.Errorf("the format %d is not known", in.Version)
+		return fmt.Errorf("unknown format %d", in.Version)
 	}
 	if _, err := units.ParseName(string(in.App)); err != nil {
 		return err
@@ -204,12 +204,12 @@ func (in intent) check() error {
 		case f.Area == areaOf(in.App, f.Path) && ownPath(in.App, f.Path):
 		case f.Area == configArea && f.Path == string(in.App)+sourceSuffix:
 		default:
-			return fmt.Errorf("%q is no file of %s", f.Path, in.App)
+			return fmt.Errorf("%q is not a file of %s", f.Path, in.App)
 		}
 	}
 	for _, d := range in.Dirs {
 		if d.Path != "." && (d.Area != unitArea || d.Path != path.Dir(in.App.DropIn()) && d.Path != path.Dir(in.App.SecretsDropIn())) {
-			return fmt.Errorf("%q is no directory of %s", d.Path, in.App)
+			return fmt.Errorf("%q is not a directory of %s", d.Path, in.App)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 type PackagedError struct{ App units.Name }
 
 func (e *PackagedError) Error() string {
-	return fmt.Sprintf("the app %q came with a Debian package, and only a package changes its files", e.App)
+	return fmt.Sprintf("the app %q was installed by a Debian package, so only a package can change its files", e.App)
 }
 
 // Hint says what to type instead.

@@ -50,7 +50,7 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 		return nil, false, err
 	}
 	if in.App != app {
-		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it is of the app " + string(in.App))}
+		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it belongs to the app " + string(in.App))}
 	}
 	p := &Pending{
 		App: app, Command: in.Command, PID: in.PID, Since: in.Since, Uninstall: in.Uninstall, KeepLogs: in.KeepLogs,

@@ -208,14 +208,14 @@ func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 		return err
 	}
 	if (len(set) == 0) != (source == nil) {
-		return fmt.Errorf("internal error: the plan for %s has units or a source, but not both", app)
+		return fmt.Errorf("internal error: the plan for %s must have both units and a source, or neither", app)
 	}
 	for _, f := range set {
 		if f.Kept && f.Path == app.ValuesFile() {
 			continue
 		}
 		if !ownPath(app, f.Path) || f.Path == app.JournalConf() && s.Journal == "" || units.Owner(f) != app || len(f.Data) > maxFile {
-			return fmt.Errorf("internal error: %q is no unit of %s", f.Path, app)
+			return fmt.Errorf("internal error: %q is not a unit of %s", f.Path, app)
 		}
 	}
 	return nil

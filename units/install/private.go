@@ -29,7 +29,7 @@ func (e *UnsafeStateError) Error() string {
 
 // Hint returns the command that fixes the directory.
 func (e *UnsafeStateError) Hint() string {
-	return fmt.Sprintf("look at what is in it, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", text.Shell(e.Path))
+	return fmt.Sprintf("check its contents, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", text.Shell(e.Path))
 }
 
 // private makes an open state directory accessible only to its owner, because earlier sources in it may contain secrets.

@@ -153,11 +153,11 @@ func decode(app units.Name, path string, data []byte) (units.App, error) {
 	}
 	if len(apps) != 1 {
 		return units.App{}, config.Errors{{File: path, Field: "apps",
-			Message: fmt.Sprintf("holds %d apps, but is the source of one, %q", len(apps), app)}}
+			Message: fmt.Sprintf("contains %d apps, but must contain only %q", len(apps), app)}}
 	}
 	if apps[0].Name != app {
 		return units.App{}, config.Errors{{
-			File: path, Field: "name", Message: fmt.Sprintf("%q is not the name of the file, %q", apps[0].Name, app),
+			File: path, Field: "name", Message: fmt.Sprintf("%q does not match the file name, %q", apps[0].Name, app),
 			Advice: fmt.Sprintf("write name: %s", app),
 		}}
 	}

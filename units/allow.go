@@ -23,7 +23,7 @@ const (
 	AllowSharedMemory Allowance = "shm"
 	// AllowSockets keeps the sockets of D-Bus, systemd and container engines accessible.
 	AllowSockets Allowance = "sockets"
-	// AllowUsers lets the workers see all users and send signals to other processes of the same user.
+	// AllowUsers lets the workers see all users and access other processes of the same user.
 	AllowUsers Allowance = "users"
 )
 

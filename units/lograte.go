@@ -12,7 +12,7 @@ import (
 type LogRate struct {
 	Lines int
 	Per   time.Duration
-	// Off means that there is no limit.
+	// Off disables the limit.
 	Off bool
 }
 

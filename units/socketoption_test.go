@@ -62,7 +62,8 @@ func TestValidateSocketOptions(t *testing.T) {
 	}
 }
 
-// TestProgramOption: what a program sets becomes a directive, except the default and what systemd has no directive for.
+// TestProgramOption: a socket option of a program becomes a directive, unless the directive is the default or systemd has
+// none.
 func TestProgramOption(t *testing.T) {
 	for _, c := range []struct {
 		option string

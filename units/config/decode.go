@@ -39,7 +39,7 @@ func parse(d *decoder, data []byte, resolve func(*units.App) error) ([]units.App
 // appsKey is the key of the map in a file with several apps.
 const appsKey = "apps"
 
-// extension is the prefix of keys that clusterctl ignores. Users can define parts in them that several apps share by
+// extension is the prefix of keys that clusterctl ignores. Users can put parts below them that several apps share by YAML
 // anchors.
 const extension = "x-"
 

@@ -66,7 +66,7 @@ func (e *ForeignError) Error() string {
 // Unwrap returns the reason why the file cannot be read.
 func (e *ForeignError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
+// Hint returns what to do about it.
 func (e *ForeignError) Hint() string {
 	switch {
 	case e.Err != nil:
@@ -111,7 +111,7 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("the unit name %s is taken by %q", e.Unit, e.Path)
 }
 
-// Hint says what to do about it.
+// Hint returns what to do about it.
 func (e *ConflictError) Hint() string {
 	if e.Masked {
 		return "sudo systemctl unmask " + text.Shell(e.Unit)
@@ -128,7 +128,7 @@ func (e *ChangedError) Error() string {
 	return fmt.Sprintf("%q was changed by another program or user", e.Path)
 }
 
-// Hint says what to do about it.
+// Hint returns what to do about it.
 func (e *ChangedError) Hint() string {
 	return "move the file away and try again: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".edited")
 }
@@ -144,7 +144,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("%q was written by a newer clusterctl (format %d, this one knows %d)", e.Path, e.Version, e.Known)
 }
 
-// Hint says what to do about it.
+// Hint returns what to do about it.
 func (e *VersionError) Hint() string { return "use the newer clusterctl to finish what it began" }
 
 // NotInstalledError is an app that is not installed.

@@ -22,7 +22,7 @@ type Owner struct {
 	Since   time.Time `json:"since"`
 }
 
-// Lock is the lock of one app. It ends with the process at the latest.
+// Lock is the lock of one app. It is released when the process ends, at the latest.
 type Lock struct {
 	store Store
 	app   units.Name

@@ -22,7 +22,7 @@ func (e *PackagedError) Error() string {
 	return fmt.Sprintf("the app %q was installed by a Debian package, so only a package can change its files", e.App)
 }
 
-// Hint says what to type instead.
+// Hint returns what to type instead.
 func (e *PackagedError) Hint() string {
 	return fmt.Sprintf("install a newer package of it, or sudo apt-get remove %s",
 		strings.ReplaceAll(strings.ToLower(string(e.App)), "_", "-"))

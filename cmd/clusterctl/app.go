@@ -90,3 +90,8 @@ func (e *env) instanceNames(app string) []string {
 	}
 	return names
 }
+
+// bind returns what a command runs: its function, with the options into which its flags are read.
+func bind[O any](e *env, o *O, run func(context.Context, *env, O, cmdline.Input) error) func(context.Context, cmdline.Input) error {
+	return func(ctx context.Context, in cmdline.Input) error { return run(ctx, e, *o, in) }
+}

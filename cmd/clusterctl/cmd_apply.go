@@ -48,14 +48,12 @@ func applyCommand(e *env) *cmdline.Command {
 			{Name: "dry-run", To: &o.dryRun, Usage: "print what would change, like \"diff\", and change nothing"},
 			forceFlag(&o.force), replaceFlag(&o.replace), yesFlag(&o.consent.yes), settleFlag(&o.settle), jsonFlag(&o.asJSON),
 		},
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			o.givenSettle = in.Given("settle")
-			return runApply(ctx, e, o, in.Args)
-		},
+		Run: bind(e, &o, runApply),
 	}
 }
 
-func runApply(ctx context.Context, e *env, o applyOptions, names []string) error {
+func runApply(ctx context.Context, e *env, o applyOptions, in cmdline.Input) error {
+	o.givenSettle = in.Given("settle")
 	if !o.dryRun {
 		if err := e.needRoot(); err != nil {
 			return err
@@ -65,7 +63,7 @@ func runApply(ctx context.Context, e *env, o applyOptions, names []string) error
 	if err != nil {
 		return err
 	}
-	if apps, err = resolve.Choose(apps, names, o.file); err != nil {
+	if apps, err = resolve.Choose(apps, in.Args, o.file); err != nil {
 		return err
 	}
 	if o.dryRun {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
-
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -19,18 +18,16 @@ func catCommand(e *env) *cmdline.Command {
 		Operands:    []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
 		Description: []string{"Prints drop-ins and manual edits, too."},
 		Examples:    []string{"clusterctl cat shop"},
-		Run: func(_ context.Context, in cmdline.Input) error {
-			n, err := units.ParseName(in.Args[0])
-			if err != nil {
-				return err
-			}
-			return runCat(e, n)
-		},
+		Run:         bind(e, &struct{}{}, runCat),
 	}
 }
 
 // runCat prints what is on disk, edits by hand and drop-ins of the administrator included.
-func runCat(e *env, n units.Name) error {
+func runCat(_ context.Context, e *env, _ struct{}, in cmdline.Input) error {
+	n, err := units.ParseName(in.Args[0])
+	if err != nil {
+		return err
+	}
 	a, err := e.store.Load(n)
 	if err != nil {
 		return err

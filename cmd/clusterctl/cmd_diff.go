@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -39,17 +38,15 @@ func diffCommand(e *env) *cmdline.Command {
 			{Name: "all", Short: "a", To: &o.all, Usage: "compare all installed apps with their stored configuration"},
 			{Name: "exit-code", To: &o.exitCode, Usage: "exit with 1 if there are differences"},
 		},
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			if o.all && (in.Given("file") || len(in.Args) > 0) {
-				return fault.Usagef("--all cannot be combined with --file or names")
-			}
-			return runDiff(ctx, e, o, in.Args, in.Given("file"))
-		},
+		Run: bind(e, &o, runDiff),
 	}
 }
 
-func runDiff(ctx context.Context, e *env, o diffOptions, names []string, fileGiven bool) error {
-	apps, err := e.diffWhat(o, names, fileGiven)
+func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error {
+	if o.all && (in.Given("file") || len(in.Args) > 0) {
+		return fault.Usagef("--all cannot be combined with --file or names")
+	}
+	apps, err := e.diffWhat(o, in.Args, in.Given("file"))
 	if err != nil {
 		return err
 	}
@@ -71,7 +68,7 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 	if err != nil {
 		return nil, err
 	}
-	_, statErr := os.Stat(path)
+	_, statErr := e.stat(path)
 	if !o.all && (fileGiven || statErr == nil) {
 		apps, err := e.resolver().Apps(o.file)
 		if err != nil {

@@ -31,12 +31,12 @@ func envCommand(e *env) *cmdline.Command {
 			{Name: "show-secrets", To: &o.secrets, Usage: "do not mask values that look secret"},
 			jsonFlag(&o.asJSON),
 		},
-		Run: func(ctx context.Context, in cmdline.Input) error { return runEnv(ctx, e, in.Args, o) },
+		Run: bind(e, &o, runEnv),
 	}
 }
 
-func runEnv(ctx context.Context, e *env, args []string, o envOptions) error {
-	targets, err := e.targets(args)
+func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
+	targets, err := e.targets(in.Args)
 	if err != nil {
 		return err
 	}

@@ -24,12 +24,12 @@ func flushCommand(e *env) *cmdline.Command {
 			"\"journalctl --vacuum-time=2d\" removes old lines of all services."},
 		Examples: []string{"sudo clusterctl flush shop"},
 		Flags:    []cmdline.Flag{{Name: "yes", Short: "y", To: &yes, Usage: "do not ask"}},
-		Run:      func(ctx context.Context, in cmdline.Input) error { return runFlush(ctx, e, in.Args, yes) },
+		Run:      bind(e, &yes, runFlush),
 	}
 }
 
-func runFlush(ctx context.Context, e *env, args []string, yes bool) error {
-	targets, err := e.targets(args)
+func runFlush(ctx context.Context, e *env, yes bool, in cmdline.Input) error {
+	targets, err := e.targets(in.Args)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func generateCommand(e *env) *cmdline.Command {
 			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION", Usage: "version of systemd that the units are for"},
 			cpusFlag(&o.cpus),
 		}...),
-		Run: func(_ context.Context, in cmdline.Input) error { return runGenerate(e, o, in.Args[0]) },
+		Run: bind(e, &o, runGenerate),
 	}
 }
 
@@ -50,7 +50,8 @@ func cpusFlag(cpus *int) cmdline.Flag {
 	return cmdline.Flag{Name: "cpus", To: cpus, Takes: "N", Usage: "number of CPUs of the target machine, for -i max"}
 }
 
-func runGenerate(e *env, o generateOptions, name string) error {
+func runGenerate(_ context.Context, e *env, o generateOptions, in cmdline.Input) error {
+	name := in.Args[0]
 	if !e.hasCommand || len(e.command) == 0 {
 		return fault.WithHint(fault.Usagef("generate: the program is missing"),
 			"clusterctl generate %s --listen 8080 -- /full/path/program", text.Shell(name))

@@ -67,20 +67,7 @@ func installCommand(e *env) *cmdline.Command {
 			"sudo clusterctl install queue --no-listen -i 2 -- python3 /srv/queue/worker.py",
 		},
 		Flags: slices.Concat(slices.Insert(o.app.flags(), 1, name), o.flags()),
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			what := in.Args[0]
-			o.wholeProbe, o.givenSettle = in.Given("probe-timeout"), in.Given("settle")
-			if !e.hasCommand {
-				a, found, err := e.resolver().Described(what)
-				if err != nil {
-					return err
-				}
-				if found {
-					return installFromFile(ctx, e, o, a, in.Flags)
-				}
-			}
-			return runInstall(ctx, e, o, what)
-		},
+		Run:   bind(e, &o, runInstall),
 	}
 }
 
@@ -109,7 +96,23 @@ func (o *installOptions) flags() []cmdline.Flag {
 	)
 }
 
-func runInstall(ctx context.Context, e *env, o installOptions, what string) error {
+func runInstall(ctx context.Context, e *env, o installOptions, in cmdline.Input) error {
+	what := in.Args[0]
+	o.wholeProbe, o.givenSettle = in.Given("probe-timeout"), in.Given("settle")
+	if !e.hasCommand {
+		a, found, err := e.resolver().Described(what)
+		if err != nil {
+			return err
+		}
+		if found {
+			return installFromFile(ctx, e, o, a, in.Flags)
+		}
+	}
+	return e.installProgram(ctx, o, what)
+}
+
+// installProgram installs the app that the flags, a file or a directory describe.
+func (e *env) installProgram(ctx context.Context, o installOptions, what string) error {
 	if err := e.refusePM2(what, e.command); err != nil {
 		return err
 	}

@@ -21,24 +21,22 @@ func rollCommand(e *env) *cmdline.Command {
 		Name: "internal-roll", Hidden: true, Usage: "Reload an app for systemd",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
 		Flags:    o.flags(),
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			o.surgeGiven = in.Given("surge")
-			if err := o.check(); err != nil {
-				return err
-			}
-			if err := e.needRoot(); err != nil {
-				return err
-			}
-			n, err := units.ParseName(in.Args[0])
-			if err != nil {
-				return err
-			}
-			return e.internalRoll(ctx, n, o)
-		},
+		Run:      bind(e, &o, runInternalRoll),
 	}
 }
 
-func (e *env) internalRoll(ctx context.Context, n units.Name, o rollFlags) error {
+func runInternalRoll(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error {
+	o.surgeGiven = in.Given("surge")
+	if err := o.check(); err != nil {
+		return err
+	}
+	if err := e.needRoot(); err != nil {
+		return err
+	}
+	n, err := units.ParseName(in.Args[0])
+	if err != nil {
+		return err
+	}
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
 		return err

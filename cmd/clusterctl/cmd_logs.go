@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/user"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,12 +52,7 @@ func logsCommand(e *env) *cmdline.Command {
 			"clusterctl logs shop --json --no-follow | jq -r .message",
 		},
 		Flags: o.flags(),
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			if err := o.check(e); err != nil {
-				return err
-			}
-			return runLogs(ctx, e, o, in.Args)
-		},
+		Run:   bind(e, &o, runLogs),
 	}
 }
 
@@ -129,7 +123,11 @@ func (o *logsOptions) countLines() (int, error) {
 	return n, nil
 }
 
-func runLogs(ctx context.Context, e *env, o logsOptions, args []string) error {
+func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error {
+	args := in.Args
+	if err := o.check(e); err != nil {
+		return err
+	}
 	if len(args) == 0 {
 		args = []string{"all"}
 	}
@@ -209,7 +207,7 @@ func (e *env) mayReadJournal() error {
 		return nil
 	}
 	name := e.getenv("USER")
-	if u, userErr := user.Current(); userErr == nil {
+	if u, userErr := guard.LookupUser(strconv.Itoa(e.uid)); userErr == nil {
 		name = u.Username
 	}
 	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nit counts from the next login on; until then: %s",

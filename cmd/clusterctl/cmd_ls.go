@@ -39,20 +39,19 @@ func lsCommand(e *env) *cmdline.Command {
 				Usage: "sort by name, cpu, memory, connections, restarts, uptime or state"},
 			{Name: "no-cpu", To: &o.noCPU, Usage: "omit the CPU column, and do not wait for its figures"},
 		}, o.watchOptions.flags()...),
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			if !slices.Contains(status.SortKeys, o.sort) {
-				bad := fault.Usagef("ls: unknown sort key %q", o.sort)
-				return suggest(fault.WithHint(bad, "--sort %s", strings.Join(status.SortKeys, "|")), "sort", o.sort, status.SortKeys)
-			}
-			if err := o.check("ls"); err != nil {
-				return err
-			}
-			return runLs(ctx, e, in.Args, o)
-		},
+		Run: bind(e, &o, runLs),
 	}
 }
 
-func runLs(ctx context.Context, e *env, args []string, o lsOptions) error {
+func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
+	if !slices.Contains(status.SortKeys, o.sort) {
+		bad := fault.Usagef("ls: unknown sort key %q", o.sort)
+		return suggest(fault.WithHint(bad, "--sort %s", strings.Join(status.SortKeys, "|")), "sort", o.sort, status.SortKeys)
+	}
+	if err := o.check("ls"); err != nil {
+		return err
+	}
+	args := in.Args
 	if o.watch {
 		return e.watch(ctx, args, o.watchOptions, o.noCPU, func(_ context.Context, _ *status.Collector, l *status.List) (view, error) {
 			return view{[]any{appsDocument(l, o.sort)}, func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }}, nil

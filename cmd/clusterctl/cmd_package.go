@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -51,11 +50,12 @@ func packageCommand(e *env) *cmdline.Command {
 				Usage: "oldest systemd of the targets (default: that of this machine)"},
 			cpusFlag(&o.cpus), jsonFlag(&o.asJSON),
 		},
-		Run: func(ctx context.Context, in cmdline.Input) error { return runPackage(ctx, e, o, in.Args[0]) },
+		Run: bind(e, &o, runPackage),
 	}
 }
 
-func runPackage(ctx context.Context, e *env, o packageOptions, what string) error {
+func runPackage(ctx context.Context, e *env, o packageOptions, in cmdline.Input) error {
+	what := in.Args[0]
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -128,10 +128,10 @@ func installable(p string) string {
 // appsOf reads what is to be packaged: a file that is there goes before an app of that name.
 func (e *env) appsOf(what string) ([]units.App, error) {
 	path := what
-	if info, err := os.Stat(what); err == nil && info.IsDir() {
+	if info, err := e.stat(what); err == nil && info.IsDir() {
 		path = filepath.Join(what, "clusterctl.yaml")
 	}
-	data, err := os.ReadFile(path)
+	data, err := e.readFile(path)
 	switch {
 	case err == nil:
 		return config.Parse(path, data, nil)

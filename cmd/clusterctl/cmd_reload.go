@@ -84,13 +84,7 @@ func reloadCommand(e *env) *cmdline.Command {
 			"sudo clusterctl reload shop", "sudo clusterctl reload shop --surge 2 --batch 2", "sudo clusterctl reload all --json",
 		},
 		Flags: append(o.flags(), rollJSONFlag(&o.asJSON)),
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			o.surgeGiven = in.Given("surge")
-			if err := o.check(); err != nil {
-				return err
-			}
-			return runReload(withoutHangup(ctx), e, in.Args, o)
-		},
+		Run:   bind(e, &o, runReload),
 	}
 }
 
@@ -136,8 +130,13 @@ next:
 }
 
 // runReload rolls one app after the other. That one fails does not keep the next from its turn.
-func runReload(ctx context.Context, e *env, args []string, o rollFlags) error {
-	targets, err := e.targets(args)
+func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error {
+	ctx = withoutHangup(ctx)
+	o.surgeGiven = in.Given("surge")
+	if err := o.check(); err != nil {
+		return err
+	}
+	targets, err := e.targets(in.Args)
 	if err != nil {
 		return err
 	}

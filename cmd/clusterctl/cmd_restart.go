@@ -28,7 +28,7 @@ func restartCommand(e *env) *cmdline.Command {
 	atOnce := cmd.Run
 	cmd.Run = func(ctx context.Context, in cmdline.Input) error {
 		if rolling {
-			return runReload(withoutHangup(ctx), e, in.Args, o)
+			return runReload(ctx, e, o, in)
 		}
 		return atOnce(ctx, in)
 	}

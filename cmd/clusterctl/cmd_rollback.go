@@ -28,8 +28,8 @@ type revisionInfo struct {
 	Changed []string `json:"changed"`
 }
 
-// runRevisions prints the states of an app that "rollback" can go back to, newest first.
-func runRevisions(e *env, name string, asJSON bool) error {
+// showRevisions prints the states of an app that "rollback" can go back to, newest first.
+func (e *env) showRevisions(name string, asJSON bool) error {
 	n, err := units.ParseName(name)
 	if err != nil {
 		return err
@@ -110,12 +110,12 @@ func rollbackCommand(e *env) *cmdline.Command {
 			install.KeepRevisions)},
 		Examples: []string{"sudo clusterctl rollback shop", "sudo clusterctl rollback shop 3"},
 		Flags:    []cmdline.Flag{forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle), jsonFlag(&o.asJSON)},
-		Run:      func(ctx context.Context, in cmdline.Input) error { return runRollback(ctx, e, o, in.Args) },
+		Run:      bind(e, &o, runRollback),
 	}
 }
 
-func runRollback(ctx context.Context, e *env, o rollbackOptions, args []string) error {
-	n, err := units.ParseName(args[0])
+func runRollback(ctx context.Context, e *env, o rollbackOptions, in cmdline.Input) error {
+	n, err := units.ParseName(in.Args[0])
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, args []string) 
 	if err := e.mustExist(n); err != nil {
 		return err
 	}
-	r, err := e.revision(n, args[1:])
+	r, err := e.revision(n, in.Args[1:])
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,13 @@ func parseScaling(s string) (manage.Scaling, error) {
 	return manage.Scaling{To: count}, err
 }
 
+type scaleOptions struct {
+	manage.ScaleOptions
+	asJSON bool
+}
+
 func scaleCommand(e *env) *cmdline.Command {
-	var o manage.ScaleOptions
-	var asJSON bool
+	var o scaleOptions
 	return &cmdline.Command{
 		Name: "scale", Usage: "Change the number of instances of apps permanently",
 		Operands: []cmdline.Operand{
@@ -48,26 +52,25 @@ func scaleCommand(e *env) *cmdline.Command {
 			"reason and the last log lines, and the app keeps its old number. Scaling down drains and stops the last instances. " +
 			"The number survives a reboot. A stopped app stays stopped."},
 		Examples: []string{"sudo clusterctl scale shop 4", "sudo clusterctl scale shop +2", "sudo clusterctl scale shop max"},
-		Flags:    []cmdline.Flag{settleFlag(&o.Settle), timeoutFlag(&o.Timeout), rollJSONFlag(&asJSON)},
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			names, last := in.Args[:len(in.Args)-1], in.Args[len(in.Args)-1]
-			how, err := parseScaling(last)
-			if err != nil {
-				if _, e := parseScaling(names[0]); e == nil {
-					err = fault.WithHint(fault.Usagef("the number must be the last argument"), "clusterctl scale %s %s", last, names[0])
-				}
-				return err
-			}
-			if err := (rollFlags{batch: 1, settle: o.Settle, timeout: o.Timeout}).check(); err != nil {
-				return err
-			}
-			return runScale(withoutHangup(ctx), e, names, how, o, asJSON)
-		},
+		Flags:    []cmdline.Flag{settleFlag(&o.Settle), timeoutFlag(&o.Timeout), rollJSONFlag(&o.asJSON)},
+		Run:      bind(e, &o, runScale),
 	}
 }
 
 // runScale scales one app after the other. That one fails does not keep the next from its turn.
-func runScale(ctx context.Context, e *env, names []string, how manage.Scaling, o manage.ScaleOptions, asJSON bool) error {
+func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) error {
+	ctx = withoutHangup(ctx)
+	names, last := in.Args[:len(in.Args)-1], in.Args[len(in.Args)-1]
+	how, err := parseScaling(last)
+	if err != nil {
+		if _, e := parseScaling(names[0]); e == nil {
+			err = fault.WithHint(fault.Usagef("the number must be the last argument"), "clusterctl scale %s %s", last, names[0])
+		}
+		return err
+	}
+	if err := (rollFlags{batch: 1, settle: o.Settle, timeout: o.Timeout}).check(); err != nil {
+		return err
+	}
 	targets, err := e.targets(names)
 	if err != nil {
 		return err
@@ -91,13 +94,13 @@ func runScale(ctx context.Context, e *env, names []string, how manage.Scaling, o
 			errs = append(errs, err)
 			break
 		}
-		r, err := m.Scale(ctx, t.app.Name, how, o)
+		r, err := m.Scale(ctx, t.app.Name, how, o.ScaleOptions)
 		errs, results = append(errs, err), append(results, r)
 		if err == nil {
 			e.noteScaled(r)
 		}
 	}
-	if asJSON {
+	if o.asJSON {
 		errs = append(errs, e.printResults(results))
 	}
 	return errors.Join(errs...)

@@ -52,11 +52,12 @@ func secretCommand(e *env) *cmdline.Command {
 			"sudo clusterctl secret rm shop DB_PASSWORD",
 		},
 		Flags: []cmdline.Flag{{Name: "json", To: &asJSON, Usage: "print the list of secrets as JSON"}},
-		Run:   func(ctx context.Context, in cmdline.Input) error { return runSecret(ctx, e, in.Args, asJSON) },
+		Run:   bind(e, &asJSON, runSecret),
 	}
 }
 
-func runSecret(ctx context.Context, e *env, args []string, asJSON bool) error {
+func runSecret(ctx context.Context, e *env, asJSON bool, in cmdline.Input) error {
+	args := in.Args
 	verb := args[0]
 	if !slices.Contains([]string{"set", "ls", "rm"}, verb) {
 		return fault.WithHint(fault.Usagef("secret: unexpected argument %q", verb), "clusterctl secret set|ls|rm NAME [SECRET]")

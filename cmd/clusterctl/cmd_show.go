@@ -9,35 +9,38 @@ import (
 	"github.com/clusterctl/clusterctl/internal/status"
 )
 
+type showOptions struct {
+	watchOptions
+	revisions bool
+}
+
 func showCommand(e *env) *cmdline.Command {
-	var o watchOptions
-	var revisions bool
+	var o showOptions
 	return &cmdline.Command{
 		Name: "show", Aliases: []string{"describe", "info"}, Usage: "Show everything about apps",
 		Operands:    []cmdline.Operand{cmdline.Apps()},
 		Description: []string{"clusterctl(1) explains each line. It needs no root; without root, it omits what only root can see."},
 		Examples:    []string{"sudo clusterctl show shop"},
 		Flags: append(o.flags(), cmdline.Flag{
-			Name: "revisions", To: &revisions, Usage: "list the revisions that \"rollback\" can restore; needs root",
+			Name: "revisions", To: &o.revisions, Usage: "list the revisions that \"rollback\" can restore; needs root",
 		}),
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			if revisions {
-				if len(in.Args) > 1 {
-					return fault.WithHint(fault.Usagef("show: --revisions takes one app"), "clusterctl show %s --revisions", in.Args[0])
-				}
-				return runRevisions(e, in.Args[0], o.asJSON)
-			}
-			if err := o.check("show"); err != nil {
-				return err
-			}
-			return runShow(ctx, e, in.Args, o)
-		},
+		Run: bind(e, &o, runShow),
 	}
 }
 
-func runShow(ctx context.Context, e *env, args []string, o watchOptions) error {
+func runShow(ctx context.Context, e *env, o showOptions, in cmdline.Input) error {
+	args := in.Args
+	if o.revisions {
+		if len(args) > 1 {
+			return fault.WithHint(fault.Usagef("show: --revisions takes one app"), "clusterctl show %s --revisions", args[0])
+		}
+		return e.showRevisions(args[0], o.asJSON)
+	}
+	if err := o.check("show"); err != nil {
+		return err
+	}
 	if o.watch {
-		return e.watch(ctx, args, o, false, func(ctx context.Context, c *status.Collector, l *status.List) (view, error) {
+		return e.watch(ctx, args, o.watchOptions, false, func(ctx context.Context, c *status.Collector, l *status.List) (view, error) {
 			all, err := c.Details(ctx, l)
 			return view{documents(all), func(w io.Writer) error { return e.printAll(w, all) }}, err
 		})

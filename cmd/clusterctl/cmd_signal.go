@@ -25,17 +25,19 @@ func signalCommand(e *env) *cmdline.Command {
 			"\"restart\", which drain them first."},
 		Examples: []string{"sudo clusterctl signal USR2 shop"},
 		Flags:    []cmdline.Flag{{Name: "all", To: &all, Usage: "signal every process of the instances, not only the main one"}},
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			sig, err := parseSignal(in.Args[0])
-			if err != nil {
-				return err
-			}
-			_, err = e.each(withoutHangup(ctx), in.Args[1:], false, func(ctx context.Context, s *manage.Session, t target) error {
-				return e.signal(ctx, s, t, sig, all)
-			})
-			return err
-		},
+		Run:      bind(e, &all, runSignal),
 	}
+}
+
+func runSignal(ctx context.Context, e *env, all bool, in cmdline.Input) error {
+	sig, err := parseSignal(in.Args[0])
+	if err != nil {
+		return err
+	}
+	_, err = e.each(withoutHangup(ctx), in.Args[1:], false, func(ctx context.Context, s *manage.Session, t target) error {
+		return e.signal(ctx, s, t, sig, all)
+	})
+	return err
 }
 
 // signal sends a signal to what runs of the target.

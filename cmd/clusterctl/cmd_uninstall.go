@@ -14,9 +14,11 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
+type uninstallOptions struct{ yes, keepLogs, asJSON bool }
+
 // uninstallCommand is the undo of install.
 func uninstallCommand(e *env) *cmdline.Command {
-	var yes, keepLogs, asJSON bool
+	var o uninstallOptions
 	return &cmdline.Command{
 		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove what clusterctl installed for them",
 		Operands: []cmdline.Operand{wholeApps()},
@@ -25,18 +27,20 @@ func uninstallCommand(e *env) *cmdline.Command {
 			"removed, unless --keep-logs is given."},
 		Examples: []string{"sudo clusterctl uninstall shop", "sudo clusterctl uninstall 'test-*' --yes"},
 		Flags: []cmdline.Flag{
-			{Name: "yes", Short: "y", To: &yes, Usage: "do not ask"},
-			{Name: "keep-logs", To: &keepLogs, Usage: "keep the private journals of the apps"},
-			rollJSONFlag(&asJSON),
+			{Name: "yes", Short: "y", To: &o.yes, Usage: "do not ask"},
+			{Name: "keep-logs", To: &o.keepLogs, Usage: "keep the private journals of the apps"},
+			rollJSONFlag(&o.asJSON),
 		},
-		Run: func(ctx context.Context, in cmdline.Input) error {
-			reports, err := runUninstall(ctx, e, in.Args, yes, keepLogs)
-			if asJSON && reports != nil {
-				err = errors.Join(err, e.printResults(reports))
-			}
-			return err
-		},
+		Run: bind(e, &o, runUninstall),
 	}
+}
+
+func runUninstall(ctx context.Context, e *env, o uninstallOptions, in cmdline.Input) error {
+	results, err := e.uninstall(ctx, in.Args, o)
+	if o.asJSON && results != nil {
+		err = errors.Join(err, e.printResults(results))
+	}
+	return err
 }
 
 // wholeApps is the operand of commands that do not work on single instances.
@@ -44,8 +48,8 @@ func wholeApps() cmdline.Operand {
 	return cmdline.Operand{Forms: []cmdline.Form{cmdline.Name, cmdline.Glob, cmdline.All}, Repeats: true}
 }
 
-// runUninstall asks once for all, and goes on when one fails. It returns what became of each app, nil if it did not begin.
-func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool) ([]manage.AppResult, error) {
+// uninstall asks once for all, and goes on when one fails. It returns what became of each app, nil if it did not begin.
+func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) ([]manage.AppResult, error) {
 	names, err := e.wholeApps(args)
 	if err != nil {
 		return nil, err
@@ -63,8 +67,8 @@ func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool
 	if missing != nil || len(names) == 0 {
 		return nil, errors.Join(missing...)
 	}
-	if !yes {
-		if err := e.confirm(ctx, e.uninstallQuestion(names, keepLogs)); err != nil {
+	if !o.yes {
+		if err := e.confirm(ctx, e.uninstallQuestion(names, o.keepLogs)); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +84,7 @@ func runUninstall(ctx context.Context, e *env, args []string, yes, keepLogs bool
 			errs = append(errs, err)
 			break
 		}
-		r, err := m.Uninstall(ctx, n, keepLogs)
+		r, err := m.Uninstall(ctx, n, o.keepLogs)
 		errs, results = append(errs, err), append(results, r)
 	}
 	return results, errors.Join(errs...)

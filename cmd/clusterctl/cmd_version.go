@@ -28,11 +28,11 @@ func versionCommand(e *env) *cmdline.Command {
 		Description: []string{"Without systemd, its line is missing."},
 		Examples:    []string{"clusterctl version --json"},
 		Flags:       []cmdline.Flag{jsonFlag(&asJSON)},
-		Run:         func(ctx context.Context, _ cmdline.Input) error { return runVersion(ctx, e, asJSON) },
+		Run:         bind(e, &asJSON, runVersion),
 	}
 }
 
-func runVersion(ctx context.Context, e *env, asJSON bool) error {
+func runVersion(ctx context.Context, e *env, asJSON bool, _ cmdline.Input) error {
 	info := versionInfo{Version: buildVersion(), Go: runtime.Version(), Arch: runtime.GOOS + "/" + runtime.GOARCH}
 	if conn, err := e.dial(ctx); err == nil {
 		info.Systemd, _ = conn.Version(ctx)

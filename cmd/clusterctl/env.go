@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,8 +25,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// env is the only door to the outside: streams, identity, clock, files and systemd. Everything reached through it is a
-// field, so a test wires its own.
+// env is what a command gets from outside: streams, identity, clock, files and systemd. A test sets its own fields. TestDoor in
+// internal/archtest lists the few other files of this package that use the system directly, each with its reason.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -38,6 +41,8 @@ type env struct {
 	password func() ([]byte, error)
 	getwd    func() (string, error)
 	lookPath func(string) (string, error)
+	stat     func(string) (fs.FileInfo, error)
+	readFile func(string) ([]byte, error)
 	// euid decides what may be done; uid is the user who asked for it where sudo names no other.
 	euid, uid int
 	now       func() time.Time
@@ -73,6 +78,8 @@ func systemEnv() *env {
 		getwd:    os.Getwd,
 		booted:   booted,
 		lookPath: exec.LookPath,
+		stat:     os.Stat,
+		readFile: os.ReadFile,
 		euid:     os.Geteuid(),
 		uid:      os.Getuid(),
 		now:      time.Now,
@@ -90,6 +97,12 @@ func (e *env) resolver() *resolve.Resolver {
 	return &resolve.Resolver{
 		Store: e.store, Guard: e.guard(), Host: e.host, Getenv: e.getenv, Getwd: e.getwd, LookPath: e.lookPath, Note: e.note,
 	}
+}
+
+// booted reports whether systemd is PID 1, as sd_booted(3) does.
+func booted() bool {
+	info, err := os.Lstat("/run/systemd/system")
+	return err == nil && info.IsDir()
 }
 
 func terminalSize() (columns, rows int) {
@@ -135,4 +148,19 @@ func (e *env) sudoHint() string {
 		words = append(words, text.Shell(a))
 	}
 	return strings.Join(words, " ")
+}
+
+// filter runs a program with the bytes as its standard input, and returns its standard output.
+func (e *env) filter(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
+	path, err := e.lookPath(argv[0])
+	if err != nil {
+		return nil, fmt.Errorf("%s is not in $PATH", argv[0])
+	}
+	cmd := exec.CommandContext(ctx, path, argv[1:]...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, errors.Join(ctx.Err(), fmt.Errorf("%s: %w: %s", argv[0], err, strings.TrimSpace(stderr.String())))
+	}
+	return stdout.Bytes(), nil
 }

@@ -46,6 +46,7 @@ func newWorld(t *testing.T) *world {
 			}
 			return "", &exec.Error{Name: s, Err: exec.ErrNotFound}
 		},
+		stat: os.Stat, readFile: os.ReadFile,
 		now:   func() time.Time { return time.Unix(1_700_000_000, 0) },
 		store: testStore(dir),
 		shim:  "/usr/lib/clusterctl/clusterctl-shim",

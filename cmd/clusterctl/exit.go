@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -77,7 +76,7 @@ func withoutReader(err error) error {
 	var left []error
 	for _, one := range fault.Flatten(err) {
 		var write *fs.PathError
-		if !errors.As(one, &write) || write.Path != os.Stdout.Name() || !errors.Is(write, syscall.EPIPE) {
+		if !errors.As(one, &write) || write.Path != "/dev/stdout" || !errors.Is(write, syscall.EPIPE) {
 			left = append(left, one)
 		}
 	}
@@ -121,7 +120,7 @@ func (e *env) hintFor(err error) string {
 		return hintForUnit(err)
 	case errors.Is(err, control.ErrPermission), errors.Is(err, fs.ErrPermission):
 		return e.sudoHint()
-	case errors.Is(err, control.ErrNoSystemd) && booted():
+	case errors.Is(err, control.ErrNoSystemd) && e.booted():
 		return "systemctl status dbus.service"
 	case errors.Is(err, control.ErrNoSystemd):
 		return "clusterctl needs a machine that was booted with systemd; \"clusterctl generate\" works without it"
@@ -142,12 +141,6 @@ func hintForUnit(err error) string {
 		return "sudo systemctl unmask " + text.Shell(instance.Unit)
 	}
 	return ""
-}
-
-// booted says whether systemd is PID 1, as sd_booted(3) does: then it is the way to it that is not there.
-func booted() bool {
-	info, err := os.Lstat("/run/systemd/system")
-	return err == nil && info.IsDir()
 }
 
 // hintForMissing names the app that may have been meant.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -25,14 +24,14 @@ func (e *env) startsProgram(operands []string) bool {
 		pm2.DescribesApps(what) {
 		return true
 	}
-	info, err := os.Stat(what)
+	info, err := e.stat(what)
 	return err == nil && info.Mode().IsRegular()
 }
 
 // refusePM2 finds what PM2 takes for something else than clusterctl: its own files, the names of its modules, and a program
 // in front of "--", where the name of the app stands here.
 func (e *env) refusePM2(target string, rest []string) error {
-	info, err := os.Stat(target)
+	info, err := e.stat(target)
 	switch {
 	case err == nil && info.Mode().IsRegular() && len(rest) == 0 && pm2.DescribesApps(target):
 		return fault.WithHint(fault.Usagef("%q is not a program, but a file of PM2 that describes apps", target),

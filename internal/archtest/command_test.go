@@ -1,0 +1,114 @@
+package archtest
+
+import (
+	"go/ast"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// outside are the packages through which a program reaches the machine.
+var outside = []string{"os", "os/exec", "os/signal", "os/user", "net", "debug/buildinfo", "debug/elf"}
+
+// doors are the files of cmd/clusterctl that may use one of these packages, each with its reason. All others use env.
+var doors = map[string]string{
+	"env.go":          "has what all commands get from outside",
+	"main.go":         "receives signals, and exits",
+	"engine.go":       "receives signals during a reload",
+	"cmd_cat.go":      "prints the files of units and their drop-ins",
+	"cmd_generate.go": "writes files where the user wants them",
+}
+
+// TestDoor: in cmd/clusterctl only the listed files reach the machine directly.
+func TestDoor(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range files(t) {
+		if s.dir != "cmd/clusterctl" {
+			continue
+		}
+		base := path.Base(s.path)
+		for _, im := range s.file.Imports {
+			name, err := strconv.Unquote(im.Path.Value)
+			if err != nil || !slices.Contains(outside, name) {
+				continue
+			}
+			used[base] = true
+			if doors[base] == "" {
+				t.Errorf("%s imports %q; use a field of env", s.path, name)
+			}
+		}
+		for _, c := range calls(s.file) {
+			if base != "env.go" && (c.name == "time.Now" || c.name == "time.Since") {
+				t.Errorf("%s:%d calls %s; use env.now", s.path, s.line(c.node), c.name)
+			}
+		}
+	}
+	for base := range doors {
+		if !used[base] {
+			t.Errorf("%s does not need its exception", base)
+		}
+	}
+}
+
+// TestSignatureOfCommands: each runNAME is in its cmd_NAME.go, and its parameters are the context, env, the options of the
+// command, and what the command line has.
+func TestSignatureOfCommands(t *testing.T) {
+	found := 0
+	for _, s := range files(t) {
+		if s.dir != "cmd/clusterctl" {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil {
+				continue
+			}
+			name, ok := strings.CutPrefix(f.Name.Name, "run")
+			if !ok || name == "" || !unicode.IsUpper(rune(name[0])) {
+				continue
+			}
+			found++
+			if want := "cmd_" + snake(name) + ".go"; path.Base(s.path) != want {
+				t.Errorf("%s has %s, which belongs into %s", s.path, f.Name.Name, want)
+			}
+			var types []string
+			for _, p := range f.Type.Params.List {
+				types = append(types, typeName(p.Type))
+			}
+			if len(types) != 4 || types[0] != "context.Context" || types[1] != "*env" || types[3] != "cmdline.Input" {
+				t.Errorf("%s: %s takes %q, not (context.Context, *env, its options, cmdline.Input)", s.path, f.Name.Name, types)
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("found only %d commands", found)
+	}
+}
+
+// snake writes InternalRoll as internal_roll.
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// typeName returns the name of a type as it is written, for the types that parameters of commands have.
+func typeName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.StarExpr:
+		return "*" + typeName(e.X)
+	case *ast.SelectorExpr:
+		return typeName(e.X) + "." + e.Sel.Name
+	}
+	return ""
+}

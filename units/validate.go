@@ -118,7 +118,8 @@ func (a App) validateCommand(add func(error)) {
 		total += len(v) + 1
 	}
 	if total > maxCommand {
-		add(fieldErrorf("command", "put the arguments into a file", "the quoted command line has %d bytes, more than the limit of %d", total, maxCommand))
+		add(fieldErrorf("command", "put the arguments into a file",
+			"the quoted command line has %d bytes, more than the limit of %d", total, maxCommand))
 	}
 }
 

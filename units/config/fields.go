@@ -242,7 +242,8 @@ func (r *appReader) runAs(field string, n *yaml.Node) {
 	switch {
 	case s == "dynamic" || r.bad[field]:
 	case user == "":
-		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs", "%q does not contain a user name", s)
+		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs",
+			"%q does not contain a user name", s)
 	default:
 		r.app.RunAs.User = user
 		if colon {

@@ -23,7 +23,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, &units.FieldError{Message: strconv.Quote(s) + " is longer than a year"}
 	}
 	if d <= 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " must be more than zero", Hint: "omit the key for the default"}
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " must be positive", Hint: "omit the key for the default"}
 	}
 	return d, nil
 }

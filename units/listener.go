@@ -37,7 +37,7 @@ type Listener struct {
 	Bind uint16
 }
 
-// The names of listeners without a name. A worker that uses the package activation asks for these names.
+// Default names of listeners. A worker that uses the package activation asks for these names.
 const (
 	DefaultStreamName   = "http"
 	DefaultDatagramName = "udp"

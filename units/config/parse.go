@@ -7,7 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxDuration is the limit that [units.App.Validate] checks, too, but without the text of the file.
+// maxDuration is the maximum of a duration. [units.App.Validate] checks it, too, but its error does not contain the text
+// from the file.
 const maxDuration = 365 * 24 * time.Hour
 
 func parseDuration(s string) (time.Duration, error) {

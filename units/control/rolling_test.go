@@ -103,7 +103,7 @@ func TestRollObserve(t *testing.T) {
 	}
 	want := []string{
 		"reloaded: ", "started: ", "failed: exited with status 3", "failed: it was not up when the reload ended",
-		"untouched: restart of shop@5.service: somebody else has queued a stop of it, which is left to end", "untouched: ",
+		"untouched: restart of shop@5.service: another command has queued a stop, which clusterctl does not cancel", "untouched: ",
 		"reloaded: did not end by itself; killed (SIGKILL)",
 	}
 	var got []string

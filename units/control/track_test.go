@@ -44,7 +44,7 @@ func TestTracker(t *testing.T) {
 			s + ": 80: it could not listen (is the address in use, or not of this machine?)"},
 		{"another requirement fails", []State{{Unit: a}, up(s), {Unit: i1}, {Unit: i2}},
 			[]Change{{State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
-			i1 + ": a unit that it requires has failed"},
+			i1 + ": a required unit has failed"},
 		{"canceled", nil, []Change{{State: starting(i1)}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Canceled},
 			{done: []Outcome{{Unit: a, Result: Canceled}}}},
 			"start of " + a + " was canceled by another job"},
@@ -110,7 +110,7 @@ func TestSettling(t *testing.T) {
 // An instance that is not up in time is told apart from one that does not stop.
 func TestTrackerLimit(t *testing.T) {
 	for active, want := range map[Active]string{
-		Deactivating: "shop@1.service: it has not stopped within 5s, and goes on draining",
+		Deactivating: "shop@1.service: it has not stopped within 5s and is still draining",
 		Activating:   "shop@1.service: not up within 5s",
 	} {
 		synctest.Test(t, func(t *testing.T) {

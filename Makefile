@@ -1,5 +1,5 @@
-# Targets for people: build install test demo bench lint deb release. Everything that is missing on a Debian machine is
-# installed by apt-get.
+# Targets for people: build install test demo bench lint deb release. On a Debian machine, the targets install missing
+# packages with apt-get.
 
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -17,18 +17,21 @@ MAINTAINER ?= The clusterctl authors <clusterctl@users.noreply.github.com>
 export VERSION SOURCE_DATE_EPOCH MAINTAINER
 BUILD    = CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 
-# The C compiler for the race detector and a C worker; the container tools; real workers for the tests of the shim that
-# need no systemd (nginx is not started); groff and man for the manual; shells to complete in; lintian for the packages.
+# Packages for the tests: gcc for the race detector and a worker in C; container tools; real workers for the tests of the
+# shim that do not need systemd (nginx is not started); groff and man for the manual pages; shells for the tests of
+# completion; lintian for the packages.
 TEST_PACKAGES = gcc libc6-dev systemd-container mmdebstrap iproute2 procps util-linux nodejs python3 gunicorn nginx-light groff-base \
 	bash-completion zsh fish bsdutils man-db lintian
 
-# What Go, git and the tests themselves call on the host.
+# Packages that Go, git and the tests use on the host.
 TEST_PACKAGES += ca-certificates curl debian-archive-keyring git
 
-# Tests that drive real programs for minutes. The race detector sees all else; here it would only slow them down.
+# Tests that drive real programs for minutes. They run without the race detector, which would only slow them down; all other
+# unit tests run with it.
 LONG = ^(TestRolling|TestSlowRequests|TestWithoutEpoll|TestKillAtEveryStep|TestKillTheRepair|TestKillAtRandom)$$
 
-# Debian packages of the benchmarks; the peers are in an image of their own. npm is part of some packages of nodejs.
+# Packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. npm is not in this list,
+# because some packages of nodejs contain it.
 BENCH_PACKAGES = systemd-container mmdebstrap iproute2 util-linux nodejs
 
 .PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e programs vm fuzz images deb release clean
@@ -50,8 +53,8 @@ install: build
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/clusterctl README.md CHANGELOG.md LICENSE
 	cd packaging/examples && find . -type f ! -name '*_test.go' -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/doc/clusterctl/examples/{} \;
 
-# What each step said is repeated at the end, so that the last lines tell what failed and where the time went. The images
-# are made while the unit tests run, where they are not there yet.
+# The output ends with a report of all steps: which tests failed, and how long each package took. Missing images are built
+# while the unit tests run.
 REPORT = $(CURDIR)/bin/test-report
 test:
 	@mkdir -p bin && rm -f $(REPORT)
@@ -64,40 +67,41 @@ test:
 deps:
 	@.ci/deps $(TEST_PACKAGES)
 
-# Pinned: a new version may find more.
+# The version is pinned, because a newer one may report more problems.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 lint:
 	@out=$$(gofmt -s -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -s would change: $$out"; exit 1; fi
 	$(GO) vet -tags lab,vm,programs ./...
 	$(GO) run $(STATICCHECK) -tags lab,vm,programs ./...
 
-# Without systemd, with the race detector; what boots machines belongs to e2e. lint has vetted all of it. The property tests
-# draw the same values each time, so that a run says something about the change at hand; "make fuzz" draws others.
+# The tests that do not boot machines, with the race detector. "lint" runs go vet, so these tests do not. The property tests
+# use the same values in each run, so that a new failure comes from the change; "make fuzz" uses other values.
 unit:
 	CGO_ENABLED=1 RAPID_SEED=1 $(GO) test -vet off -race -timeout 30m -skip '$(LONG)' $$($(GO) list ./... | grep -v /internal/lab)
 	$(GO) test -vet off -parallel 8 -timeout 30m -run '$(LONG)' ./activation/shim/drain ./units/install
 
-# The images of Debian 11, 12, 13 and sid, made once and kept outside the tree.
+# The images of Debian 11, 12, 13 and sid. They are built once and kept outside the tree.
 images:
 	$(GO) run ./internal/lab/cmd/labimages
 
-# On booted systemd. Most of it waits: for a drain, for a restart, for a worker that computes. So three packages run beside
-# one another, the longest first, each on machines of its own, and eight tests or releases of a package.
+# The tests on booted systemd. They mostly wait: for a drain, for a restart, for a busy worker. So three packages run at the
+# same time, the longest first, each on its own machines, and eight tests of each package run at the same time.
 E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/hostile ./internal/e2e/deb ./units/control ./units ./internal/lab/...
 e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)
 
-# Real programs: those from Debian that are too large for the images (daphne, gRPC, Java), and each Unix socket server in each
-# place. Writes docs/programs.md. Needs a network, and takes some minutes.
+# The tests with real programs: Debian packages that are too large for the images (daphne, gRPC, Java), and each server with
+# a Unix socket in each directory. They write docs/programs.md, need a network, and take some minutes.
 programs: deps images
 	PROGRAMS=$(CURDIR)/docs/programs.md $(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
 
-# In a virtual machine: the controllers of cgroup v2, and Yama. Without KVM it takes some 130 s of CPU, on two cores.
+# The tests of the cgroup v2 controllers and of Yama, in a virtual machine. Without KVM they use about 130 s of CPU on two
+# cores.
 vm: deps
 	$(GO) test -tags vm -v -count 1 -timeout 20m ./internal/lab/vm
 
-# The property tests with random seeds, each fuzz target for a while, and thousands of random apps through booted systemd on
-# all four releases.
+# The property tests with random seeds, each fuzz target for FUZZTIME, and VECTORS random apps on booted systemd of all four
+# releases.
 CHECKS   ?= 10000
 FUZZTIME ?= 30s
 VECTORS  ?= 2000
@@ -112,8 +116,8 @@ fuzz: deps images
 	done
 	$(GO) test -tags lab -count 1 -timeout 60m -run '^TestQuotingOnSystemd$$' ./units -vectors $(VECTORS) -seed $$(date +%s)
 
-# What the demo needs and no more: no compiler, no checks. Its image is made while Go compiles, and every package is compiled
-# once, since all programs are built with the flags of "build".
+# The demo installs only the packages that it needs: no C compiler, and no tools for checks. Its image is built while Go
+# compiles. All programs are built with the flags of "build", so Go compiles each package only once.
 DEMO_RUN = CGO_ENABLED=0 $(GO) run -trimpath -buildvcs=false
 DEMO_PACKAGES = systemd-container mmdebstrap iproute2 util-linux debian-archive-keyring ca-certificates
 demo:
@@ -125,9 +129,9 @@ demo:
 demo-image:
 	@$(DEMO_RUN) ./internal/lab/cmd/labimages -quiet bookworm
 
-# Side by side with PM2 and the others, in about 23 minutes: bench/results/DATE.json, docs/benchmarks.md and its plots.
-# QUICK=1 is a smoke run of under four minutes, which skips what a slow machine has no time for; ONLY=balance is some of it.
-# Neither touches docs/.
+# Compares clusterctl with PM2 and other programs in about 23 minutes, and writes bench/results/DATE.json, docs/benchmarks.md
+# and its plots. QUICK=1 is a smoke test of less than four minutes; it skips measurements for which a slow machine has no
+# time. ONLY=balance runs one group of measurements. With QUICK or ONLY, docs/ stays unchanged.
 bench: build
 	@.ci/deps $(BENCH_PACKAGES)
 	@command -v npm >/dev/null || .ci/deps npm
@@ -135,35 +139,37 @@ bench: build
 	$(GO) run ./internal/lab/cmd/labimages bench trixie
 	$(GO) run ./bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY))
 
-# Our own hot paths; compare two runs with benchstat: make bench-go >old.txt; …; make bench-go >new.txt; benchstat old.txt new.txt
+# Benchmarks of clusterctl's own hot paths. To compare two versions of the tree, use benchstat:
+# make bench-go >old.txt; …; make bench-go >new.txt; benchstat old.txt new.txt
 bench-go:
 	@$(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),6) ./units ./units/config ./units/control ./units/install ./cmd/clusterctl
 
-# Time and D-Bus calls of commands with 10, 100 and 500 instances; speed, latency and memory of logs. On booted systemd.
+# Benchmarks on booted systemd: the time and the D-Bus calls of commands with 10, 100 and 500 instances, and the speed,
+# latency and memory of "logs".
 bench-lab: images
 	$(GO) test -tags lab -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/scale500 ./bench/logs
 
-# The Debian packages, one for each architecture; dpkg is all that it takes on top of Go.
+# The Debian packages, one for each architecture. They need only Go and dpkg.
 deb: $(ARCHES:%=deb-%)
 
 deb-%: stage-%
 	packaging/debian/build $* $(DIST)/stage/$*/root $(DIST)/clusterctl_$(VERSION)-1_$*.deb
 
-# All that is published, as packaging/RELEASE.md says: packages, tarballs, the bills of materials, checksums.
+# All files that are published, see packaging/RELEASE.md: packages, tarballs, bills of materials, checksums.
 release:
-	@case '$(VERSION)' in *dirty*|*devel*) echo 'there are changes that are not committed: $(VERSION)'; exit 1 ;; esac
+	@case '$(VERSION)' in *dirty*|*devel*) echo 'commit all changes first: the version would be $(VERSION)'; exit 1 ;; esac
 	rm -rf $(DIST)
 	$(MAKE) --no-print-directory $(ARCHES:%=tar-%) $(ARCHES:%=deb-%) $(ARCHES:%=bom-%)
 	rm -rf $(DIST)/stage
 	cd $(DIST) && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
-# For systems without dpkg: unpacked over /, since the units name the shim by its full path.
+# The tarballs, for systems without dpkg. They must be unpacked over /, because the units name the shim by its full path.
 tar-%: stage-%
 	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(SOURCE_DATE_EPOCH) --format=gnu --transform 's,^\.,clusterctl-$(VERSION),' \
 		-C $(DIST)/stage/$*/root -cf - . | gzip -9n >$(DIST)/clusterctl_$(VERSION)_linux_$*.tar.gz
 
-# The bill of materials of each program, read from the program itself. Nothing is downloaded for it but the tool: the modules
-# are in the cache since the build. The same tool in any directory and at any time writes the same bytes.
+# The bill of materials of each program. The tool reads it from the program itself. Only the tool is downloaded, because the
+# build has already put the modules into the cache. The output does not depend on the directory or the time.
 CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 bom-%: stage-%
@@ -173,8 +179,7 @@ bom-%: stage-%
 	    -output $(DIST)/$${program}_$(VERSION)_linux_$*.cdx.json $(DIST)/stage/$*/bin/$$program || exit; \
 	done
 
-# The tree of "make install" for an architecture, for the packages and the tarballs. The notes of a Debian package are
-# elsewhere, so that LICENSE is left out there.
+# The tree of "make install" for one architecture, from which the packages and the tarballs are made.
 stage-%:
 	rm -rf $(DIST)/stage/$*
 	umask 022 && $(MAKE) --no-print-directory install BIN=$(DIST)/stage/$*/bin GOARCH=$* DESTDIR=$(abspath $(DIST))/stage/$*/root PREFIX=/usr

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// maxSilentEnds is how often in a row journalctl may end without having given a single entry before that is an error.
+// maxSilentEnds is how often journalctl may end in a row without a new entry until follow returns an error.
 const maxSilentEnds = 3
 
-// follow gives what comes after the cursor until ctx ends. journalctl itself goes on through a rotation and a restart of
-// journald; when it ends all the same, the next one begins where it ended.
+// follow passes on the entries after the cursor until ctx ends. journalctl continues through a rotation and a restart of
+// journald. If it ends nevertheless, follow starts it again at the last entry.
 func (r *reader) follow(ctx context.Context) error {
 	silent := 0
 	for {
@@ -39,23 +39,23 @@ func (r *reader) follow(ctx context.Context) error {
 		}
 		if silent >= maxSilentEnds {
 			if err == nil {
-				err = fmt.Errorf("%s ended again and again", program)
+				err = fmt.Errorf("%s ended %d times without a new entry", program, silent)
 			}
 			return err
 		}
 	}
 }
 
-// sinkError is an error of the sink, after which there is nothing to go on for.
+// sinkError is an error of the sink, after which follow must stop.
 type sinkError struct{ err error }
 
 func (e *sinkError) Error() string { return e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
 
-// errSourcesChanged: there is a journal that was not there when journalctl was started.
+// errSourcesChanged means that a journal exists that did not exist when journalctl was started.
 var errSourcesChanged = errors.New("the directories of the journal have changed")
 
-// followOnce runs one journalctl.
+// followOnce runs journalctl once.
 func (r *reader) followOnce(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -72,7 +72,7 @@ func (r *reader) followOnce(ctx context.Context) error {
 	}
 	first := true
 	err := r.run(ctx, r.query.arguments(p), func(e *Entry) error {
-		// --after-cursor would skip a wanted entry when the one at the cursor is not wanted itself (measured on 252).
+		// --after-cursor would skip a matching entry if the entry at the cursor does not match (measured on systemd 252).
 		if first && string(e.Cursor()) == p.cursor {
 			first = false
 			return nil
@@ -89,7 +89,7 @@ func (r *reader) followOnce(ctx context.Context) error {
 	return err
 }
 
-// namespaceNames are the journals of the query, that of the machine, "", first.
+// namespaceNames returns the namespaces of the query. The namespace of the machine, "", is the first.
 func (q Query) namespaceNames() []string {
 	names := []string{""}
 	for _, s := range q.Scopes {
@@ -100,15 +100,15 @@ func (q Query) namespaceNames() []string {
 	return names
 }
 
-// waker wakes journalctl before journald does. journald writes entries to mapped memory, which raises no event. 250 ms after
-// the first new entry it calls ftruncate(2) on the file (POST_CHANGE_TIMER_INTERVAL_USEC, journal_file_post_change), and that
-// is the event for which sd_journal_wait(3) waits. The entry itself can be read at once. journalctl looks for entries whenever
-// anything happens in a directory that it watches, so waker gives it a directory with links to the directories of the journal,
-// and touches a file there.
+// waker wakes journalctl before journald does. journald writes entries to mapped memory, which raises no event. 250 ms
+// after the first new entry it calls ftruncate(2) on the file (POST_CHANGE_TIMER_INTERVAL_USEC, journal_file_post_change),
+// and that is the event for which sd_journal_wait(3) waits. The entry itself can be read at once. journalctl looks for
+// entries whenever anything happens in a directory that it watches, so waker gives it a directory with links to the
+// directories of the journal, and touches a file there.
 //
-// This is a poll, 20 times per second, and it stays because of the numbers. From the write of a line to its output, in ms
-// (BenchmarkLatency of bench/logs has both columns), and the CPU time of clusterctl and journalctl together, in ms per second
-// (/proc/PID/schedstat), on systemd 252 and 257:
+// waker polls 20 times per second, because of these numbers. From the write of a line to its output, in ms
+// (BenchmarkLatency of bench/logs has both columns), and the CPU time of clusterctl and journalctl together, in ms per
+// second (/proc/PID/schedstat), on systemd 252 and 257:
 //
 //	                             with waker    without
 //	median                          24, 25   245, 240
@@ -120,14 +120,14 @@ func (q Query) namespaceNames() []string {
 // appear later, into which a running journalctl never looks (see followAgain).
 type waker struct {
 	dir string
-	// candidates are where journals may be, links those that there are.
+	// candidates are the directories in which journals may be. links are the candidates that exist.
 	candidates, links []string
 }
 
-// wakeInterval is how late a line can be.
+// wakeInterval is the longest delay of a line.
 const wakeInterval = 50 * time.Millisecond
 
-// newWaker makes the directory. Without one, journalctl follows as it does by itself.
+// newWaker creates the directory. Without the directory, journalctl follows the journal with its usual delay.
 func newWaker(namespaces []string) (_ *waker, err error) {
 	w := &waker{candidates: Directories(namespaces)}
 	w.links = existing(w.candidates)
@@ -143,7 +143,7 @@ func newWaker(namespaces []string) (_ *waker, err error) {
 		}
 	}()
 	for i, target := range w.links {
-		// Any name that could be the ID of a machine is taken for the journal of one.
+		// journalctl reads every subdirectory whose name could be a machine ID.
 		if err := os.Symlink(target, filepath.Join(w.dir, fmt.Sprintf("%032x", i+1))); err != nil {
 			return nil, err
 		}
@@ -154,7 +154,7 @@ func newWaker(namespaces []string) (_ *waker, err error) {
 func (w *waker) file() string { return filepath.Join(w.dir, "wake") }
 func (w *waker) close()       { _ = os.RemoveAll(w.dir) }
 
-// wake touches the file until ctx ends, or until another journal has appeared.
+// wake touches the file at each interval until ctx ends or a new journal appears.
 func (w *waker) wake(ctx context.Context, changed func()) {
 	tick := time.NewTicker(wakeInterval)
 	defer tick.Stop()
@@ -164,7 +164,7 @@ func (w *waker) wake(ctx context.Context, changed func()) {
 			return
 		case now := <-tick.C:
 			if err := os.Chtimes(w.file(), now, now); err != nil {
-				// Somebody has removed it; journalctl is then woken by journald alone.
+				// The file has been removed, so from now on only journald wakes journalctl.
 				return
 			}
 			for _, dir := range existing(w.candidates) {
@@ -177,8 +177,8 @@ func (w *waker) wake(ctx context.Context, changed func()) {
 	}
 }
 
-// Directories are where journald keeps the journals of these namespaces, "" being that of the machine, be they there or
-// not: on disk, and in memory (systemd-journald.service(8)).
+// Directories returns the directories in which journald keeps the journals of namespaces, on disk and in memory, whether or
+// not they exist (systemd-journald.service(8)). "" is the namespace of the machine.
 func Directories(namespaces []string) []string {
 	id, err := os.ReadFile("/etc/machine-id")
 	machine := strings.TrimSpace(string(id))
@@ -198,7 +198,7 @@ func Directories(namespaces []string) []string {
 	return dirs
 }
 
-// Existing are the directories of a journal that are there.
+// Existing returns the directories of a journal that exist.
 func Existing(namespace string) []string { return existing(Directories([]string{namespace})) }
 
 func existing(dirs []string) []string {

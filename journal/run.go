@@ -13,16 +13,17 @@ import (
 	"time"
 )
 
-// program is the reader of the journal.
+// program is the program that reads the journal.
 const program = "journalctl"
 
-// waitDelay is how long journalctl may take to end once it is told to.
+// waitDelay is how long journalctl may take to end after SIGTERM.
 const waitDelay = 2 * time.Second
 
-// start begins a program whose life ends with ctx, and gives its output; wait collects it. Tests put another in its place.
+// start starts a program that ends with ctx. It returns the output of the program, and wait, which waits for its end. Tests
+// replace it.
 type start func(ctx context.Context, args []string) (out io.Reader, wait func() error, err error)
 
-// startProgram starts journalctl. It ends by itself when nobody reads its output any more, also when this process is
+// startProgram starts journalctl. journalctl ends by itself when nothing reads its output, for example after clusterctl was
 // killed.
 func startProgram(ctx context.Context, args []string) (io.Reader, func() error, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
@@ -43,12 +44,12 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 	return out, wait, nil
 }
 
-// ArgumentError is a time, a pattern or a boot that journalctl has refused.
+// ArgumentError is the error of a time, a pattern or a boot that journalctl has refused.
 type ArgumentError struct {
-	// Flag is "grep", "boot", or "since" for a time, which may be the value of "until".
+	// Flag is "grep", "boot" or "since". "since" stands for all times, also for the value of "until".
 	Flag string
-	// Message is what journalctl said. Reason is what is wrong with a pattern, or empty. It does not quote the pattern, which
-	// may differ from the pattern of the query.
+	// Message is the message of journalctl. Reason is why it refused a pattern, or empty. Reason does not quote the
+	// pattern, because journalctl may have got a different pattern than the query has.
 	Message, Reason string
 }
 
@@ -76,7 +77,7 @@ func refused(message string) *ArgumentError {
 	return nil
 }
 
-// explain makes an error of how a program ended: its own words, if it had any.
+// explain returns the error of a program that has ended: its own message if it has written one.
 func explain(err error, stderr string) error {
 	if err == nil {
 		return nil
@@ -88,7 +89,7 @@ func explain(err error, stderr string) error {
 	message := plainText(stderr)
 	switch {
 	case message == "" && exit.ExitCode() == 1:
-		// --grep has found nothing.
+		// This is how journalctl ends if --grep has found nothing.
 		return nil
 	case message == "":
 		return fmt.Errorf("%s ended: %w", program, err)
@@ -99,14 +100,15 @@ func explain(err error, stderr string) error {
 	return fmt.Errorf("%s: %s", program, message)
 }
 
-// plainText is the first line of what a program said. systemd 247 colours it even where that is no terminal.
+// plainText returns the first line of a program's message. It removes the colours that systemd 247 writes even if the
+// output is not a terminal.
 func plainText(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
 	safe, _ := appendSafe(nil, []byte(line), false)
 	return strings.TrimSpace(string(safe))
 }
 
-// output runs a program for what it writes.
+// output runs a program and returns what it writes.
 func output(ctx context.Context, args ...string) (string, error) {
 	out, wait, err := startProgram(ctx, args)
 	if err != nil {
@@ -119,7 +121,8 @@ func output(ctx context.Context, args ...string) (string, error) {
 	return string(data), readErr
 }
 
-// namespaceArgument names one journal alone; "" is that of the machine.
+// namespaceArgument returns the argument that selects the journal of one namespace. The journal of the machine, "", needs
+// none.
 func namespaceArgument(ns string) []string {
 	if ns == "" {
 		return nil

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// SocketAccess is who may connect to the Unix listeners that are files. Abstract names have no owner and no mode.
+// SocketAccess is the owner and the mode of the Unix sockets that are files: they decide who may connect. Abstract names
+// have neither.
 type SocketAccess struct {
 	// Mode is SocketMode=; 0 means [DefaultSocketMode].
 	Mode uint16
@@ -21,7 +22,7 @@ const DefaultSocketMode = 0o660
 
 const socketModeHint = "use 0660 (owner and group) or 0666 (every local user)"
 
-// ParseSocketMode reads an octal mode: 0660 or 660.
+// ParseSocketMode parses an octal mode, such as 0660 or 660.
 func ParseSocketMode(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 8, 16)
 	if err != nil || len(s) > 4 || len(s) < 3 || n > 0o777 || n == 0 {
@@ -30,13 +31,13 @@ func ParseSocketMode(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// FormatSocketMode writes the mode as [ParseSocketMode] reads it.
+// FormatSocketMode returns the mode in the form that [ParseSocketMode] reads.
 func FormatSocketMode(mode uint16) string { return fmt.Sprintf("%04o", mode) }
 
-// file says whether the listener is a file in the file system.
+// file reports whether the listener is a file in the file system.
 func (l Listener) file() bool { return l.Network == Unix && strings.HasPrefix(l.Path, "/") }
 
-// SocketFiles are the paths of the Unix listeners that are files.
+// SocketFiles returns the paths of the Unix listeners that are files.
 func (a App) SocketFiles() []string {
 	var paths []string
 	for _, l := range a.Listen {
@@ -47,11 +48,11 @@ func (a App) SocketFiles() []string {
 	return paths
 }
 
-// socketInReach reports whether the workers' user may be able to put a link in the place of a socket: it is in a directory that
-// the workers may write, or not in /run, where directories belong to root.
+// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. That is possible in a
+// directory that the workers may write to, and assumed outside /run, where directories belong to root.
 //
-// PID 1 changes the owner of a socket by its path, after the bind, and follows links to any file. So the shim changes the
-// owners of all sockets of such an app.
+// PID 1 changes the owner of a socket by its path, after the bind, and follows symbolic links to any file. For such an app,
+// the shim changes the owners of all sockets instead.
 func (a App) socketInReach() bool {
 	return slices.ContainsFunc(a.SocketFiles(), func(p string) bool {
 		return !below(p, "/run") && !below(p, "/var/run") ||
@@ -59,8 +60,8 @@ func (a App) socketInReach() bool {
 	})
 }
 
-// SocketAccess returns the access with its defaults filled in. PID 1 makes the sockets before a dynamic user exists, so
-// root owns these sockets. An empty Group means the primary group of User, or root's.
+// SocketAccess returns the access with its defaults filled in. PID 1 creates the sockets before a dynamic user exists, so
+// root owns them in that case. An empty Group means the primary group of User, or of root.
 func (a App) SocketAccess() SocketAccess {
 	s := a.Socket
 	if s.Mode == 0 {
@@ -75,7 +76,8 @@ func (a App) SocketAccess() SocketAccess {
 	return s
 }
 
-// Unprobed returns the app as it is while a probe has still to find out what it listens on: without who may connect.
+// Unprobed returns the app as it is before a probe has found its listeners. Without listeners, it has no SocketAccess
+// either.
 func (a App) Unprobed() App {
 	if len(a.Listen) == 0 {
 		a.Socket = SocketAccess{}
@@ -100,5 +102,5 @@ func (a App) validateSocketAccess(add func(error)) {
 	default:
 		field = "socket-group"
 	}
-	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "is for a Unix socket, and the app listens on none"))
+	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies to Unix sockets, and the app has none"))
 }

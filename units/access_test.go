@@ -16,7 +16,7 @@ func TestParseSocketMode(t *testing.T) {
 	}
 	for _, s := range []string{"", "0", "000", "66", "0888", "1777", "00660", "0o660", "-660", "rw", "u=rw"} {
 		if got, err := units.ParseSocketMode(s); err == nil {
-			t.Errorf("%q gives %o", s, got)
+			t.Errorf("%q was parsed as %o, want an error", s, got)
 		}
 	}
 }
@@ -37,12 +37,12 @@ func TestParseLogRate(t *testing.T) {
 	for _, s := range []string{"", "on", "5", "5/", "/30s", "0/30s", "-1/30s", "5/30", "5/500ms", "5/1000h",
 		"99999999/1s", "5/1.0000001s"} {
 		if got, err := units.ParseLogRate(s); err == nil {
-			t.Errorf("%q gives %+v", s, got)
+			t.Errorf("%q was parsed as %+v, want an error", s, got)
 		}
 	}
 }
 
-// TestSocketOwner: the owner is the workers' user unless another is asked for.
+// TestSocketOwner: the workers' user owns a socket unless the app sets another owner.
 func TestSocketOwner(t *testing.T) {
 	for _, c := range []struct {
 		runAs       units.RunAs
@@ -60,7 +60,8 @@ func TestSocketOwner(t *testing.T) {
 	}
 }
 
-// TestSocketInOwnDirectory: PID 1 must not change the owner of a socket in a directory that the workers' user may write. The shim does.
+// TestSocketInOwnDirectory: in a directory that the workers' user may write to, the shim changes the owner of a socket, and
+// PID 1 does not.
 func TestSocketInOwnDirectory(t *testing.T) {
 	app := func(listen, dir string, socket units.SocketAccess) units.App {
 		l, err := units.ParseListener(listen)
@@ -87,7 +88,7 @@ func TestSocketInOwnDirectory(t *testing.T) {
 			if file := c.listen[0] == '/'; err != nil && file {
 				t.Fatal(err)
 			} else if err != nil {
-				continue // a group for an abstract name
+				continue // an abstract socket cannot have a group
 			}
 			unit, _ := set.Get("web.socket")
 			words := shim

@@ -5,25 +5,25 @@ import (
 	"strings"
 )
 
-// Allowance is a part of the sandbox that an app does without, one word of --allow. templates/sandbox.tmpl has the reason of
+// Allowance is a part of the sandbox that is switched off for an app: one word of --allow. templates/sandbox.tmpl explains
 // each part.
 type Allowance string
 
-// The allowances.
+// The words of --allow.
 const (
-	// AllowHome shows all homes read-only, as far as their modes let the workers' user read them.
+	// AllowHome makes all homes visible, read-only. The workers' user can read only what the file modes permit.
 	AllowHome Allowance = "home"
 	// AllowIOUring permits io_uring(7).
 	AllowIOUring Allowance = "io-uring"
-	// AllowNamespaces permits new namespaces and mounts in them, which Chromium's own sandbox is made of.
+	// AllowNamespaces permits new namespaces and mounts in them. Chromium's sandbox needs them.
 	AllowNamespaces Allowance = "namespaces"
-	// AllowPtrace permits ptrace(2) and the like, for profilers and crash handlers.
+	// AllowPtrace permits ptrace(2) and similar system calls, for profilers and crash handlers.
 	AllowPtrace Allowance = "ptrace"
 	// AllowSharedMemory shares /dev/shm, System V IPC and message queues with the rest of the machine.
 	AllowSharedMemory Allowance = "shm"
-	// AllowSockets leaves the sockets of D-Bus, of systemd and of container engines within reach.
+	// AllowSockets keeps the sockets of D-Bus, systemd and container engines accessible.
 	AllowSockets Allowance = "sockets"
-	// AllowUsers lets the workers see all users, and reach other processes of the same user.
+	// AllowUsers lets the workers see all users and access other processes of the same user.
 	AllowUsers Allowance = "users"
 )
 
@@ -32,7 +32,7 @@ func Allowances() []Allowance {
 	return []Allowance{AllowHome, AllowIOUring, AllowNamespaces, AllowPtrace, AllowSharedMemory, AllowSockets, AllowUsers}
 }
 
-// ParseAllowance reads one word of --allow.
+// ParseAllowance parses one word of --allow.
 func ParseAllowance(s string) (Allowance, error) {
 	if a := Allowance(s); slices.Contains(Allowances(), a) {
 		return a, nil
@@ -44,12 +44,12 @@ func ParseAllowance(s string) (Allowance, error) {
 	return "", fieldErrorf("allow", "", "%q is not one of %s", s, strings.Join(words, ", "))
 }
 
-// allows reports whether the app does without a part of the sandbox.
+// allows reports whether a part of the sandbox is switched off for the app.
 func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
 
-// confined reports whether the shim keeps the workers from sending signals to processes that are not theirs. A native
-// worker is started without the shim, unless it runs as root: root may send signals to every process of the machine. A
-// dynamic user has no other processes.
+// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
+// starts without the shim, unless it runs as root, because root may send signals to every process of the machine. A dynamic
+// user has no other processes.
 func (a App) confined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false

@@ -12,42 +12,45 @@ type App struct {
 	Name Name
 	// Command is the program's argv. Command[0] is an absolute path (systemd.service(5), ExecStart=).
 	Command []string
-	// Directory is the absolute WorkingDirectory=; empty means systemd's default, "/".
+	// Directory is WorkingDirectory=, an absolute path. Empty means systemd's default, "/".
 	Directory string
 	RunAs     RunAs
 	Instances Count
-	// Listen are the shared listeners; none makes a background app without a socket.
+	// Listen are the shared listeners. An app without listeners runs in the background and has no socket unit.
 	Listen []Listener
-	// Socket is who may connect to the Unix listeners.
+	// Socket is the owner and the mode of the Unix listeners.
 	Socket SocketAccess
 	// SocketOptions are further options of the shared listeners.
 	SocketOptions []SocketOption
 	Activation    Activation
 	Ready         Ready
 	Env           []EnvVar
-	// EnvFiles are absolute paths of files of variables, read at each start. Files that the shim reads come last.
+	// EnvFiles are files of environment variables, with absolute paths, read at each start. Files that the shim reads come
+	// last.
 	EnvFiles []EnvFile
-	// Trust are users, beside root, who may write what root and PID 1 read for the app, such as its environment files.
+	// Trust are the users besides root who may write to files that root and PID 1 read for the app, such as environment
+	// files.
 	Trust []string
-	// SecretEnv are names of secrets that the shim puts into variables of the same name.
+	// SecretEnv are the names of secrets that the shim puts into environment variables of the same name.
 	SecretEnv []string
 	Restart   Restart
 	Sandbox   Sandbox
 	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
-	// Reads are absolute paths, in a home or behind a link into one, that a sandboxed worker sees. The homes are empty
-	// otherwise. A path that is also the directory or writable may be written to.
+	// Reads are absolute paths, in a home or behind a symbolic link into one, that a sandboxed worker can see. Everything
+	// else in the homes is hidden. A path that is also Directory or in Writable may be written to.
 	Reads []string
-	// Allow are the parts of the sandbox that the app does without.
+	// Allow are the parts of the sandbox that are switched off for the app.
 	Allow    []Allowance
 	Timeouts Timeouts
-	// Surge is how many extra instances a rolling reload starts first.
+	// Surge is the number of extra instances that a rolling reload starts first.
 	Surge int
 	Shim  ShimOptions
 	Logs  Logs
 }
 
-// Sockets names the socket units of the app, that of the first listener first, one per FileDescriptorName=.
+// Sockets returns the names of the socket units of the app, one per FileDescriptorName=. The unit of the first listener
+// comes first.
 func (a App) Sockets() []string {
 	var names []string
 	for _, l := range a.Listen {
@@ -64,14 +67,14 @@ func (a App) SocketUnit(l Listener) string { return a.Name.Socket(a.Listen[0].FD
 
 // RunAs is the identity of the workers.
 type RunAs struct {
-	// User and Group are names or numeric ids (User=, Group=). An empty User asks for a dynamic user.
+	// User and Group are names or numeric ids (User=, Group=). An empty User means a dynamic user.
 	User, Group string
 }
 
-// Dynamic says whether systemd is to make up a user that exists only while the app runs (DynamicUser=, since 235).
+// Dynamic reports whether systemd allocates a user that exists only while the app runs (DynamicUser=, since 235).
 func (r RunAs) Dynamic() bool { return r.User == "" }
 
-// String gives the form that --run-as reads.
+// String returns the form that --run-as accepts.
 func (r RunAs) String() string {
 	switch {
 	case r.Dynamic():
@@ -82,79 +85,79 @@ func (r RunAs) String() string {
 	return r.User
 }
 
-// EnvVar is one variable; Value may hold any UTF-8 but NUL.
+// EnvVar is an environment variable. Value may be any UTF-8 text without NUL.
 type EnvVar struct {
 	Name, Value string
-	// Hidden: the value is unknown, because it is in a file that only root may read.
+	// Hidden means that the value is unknown, because it is in a file that only root may read.
 	Hidden bool
 }
 
-// EnvFile is one file of variables.
+// EnvFile is a file of environment variables.
 type EnvFile struct {
 	Path string
-	// Optional: no error when the file is missing (the prefix "-").
+	// Optional means that a missing file is not an error (the prefix "-").
 	Optional bool
-	// ByWorker: the shim reads the file as the workers' user, because others than root may replace it. Otherwise PID 1 reads
-	// it as root (EnvironmentFile=).
+	// ByWorker means that the shim reads the file as the workers' user, because users other than root may replace the file.
+	// Otherwise PID 1 reads it as root (EnvironmentFile=).
 	ByWorker bool
 }
 
-// Timeouts bound the life of an instance; zero means the default in package contract.
+// Timeouts limit how long an instance may take to start, drain and stop. Zero means the default in package contract.
 type Timeouts struct {
-	// Start is TimeoutStartSec= of an instance: from exec to READY=1.
+	// Start is TimeoutStartSec=, the time from exec to READY=1.
 	Start time.Duration
-	// Drain is how long a stopping worker may go on answering, before its stop signal.
+	// Drain is how long a stopping worker may continue to answer before it gets its stop signal.
 	Drain time.Duration
 	// Stop is the time from the stop signal to SIGKILL.
 	Stop time.Duration
 }
 
 const (
-	// stopMargin is what the drain may take beyond its own timeout before systemd ends it.
+	// stopMargin is added to the drain timeout: if the drain takes longer than both together, systemd ends it.
 	stopMargin = contract.DrainSlack + 4*time.Second
-	// guardMargin is how long after systemd the guard of the shim kills.
+	// guardMargin is how long the guard of the shim waits after systemd's timeout before it kills the instance.
 	guardMargin = 2 * time.Second
 )
 
-// ShimOptions are passed to clusterctl-shim; they matter only to apps that it starts.
+// ShimOptions are options of clusterctl-shim. They are used only for apps that the shim starts.
 type ShimOptions struct {
-	// Increment names variables that grow by one per instance: PORT=3000 gives 3000, 3001, …
+	// Increment are variables whose value grows by one per instance: PORT=3000 becomes 3000, 3001, and so on.
 	Increment []EnvVar
-	// Pin gives each instance one CPU.
+	// Pin binds each instance to one CPU.
 	Pin bool
-	// MaxRestarts gives up after that many short runs; 0 never gives up.
+	// MaxRestarts is the number of consecutive short runs after which the instance is not restarted; 0 means no limit.
 	MaxRestarts int
-	// MinUptime is the length of a run that counts as good and resets the backoff; 0 means [contract.MinUptime].
+	// MinUptime is the shortest run that counts as good and resets the backoff; 0 means [contract.MinUptime].
 	MinUptime time.Duration
-	// NoNodePreload leaves NODE_OPTIONS alone.
+	// NoNodePreload leaves NODE_OPTIONS unchanged.
 	NoNodePreload bool
-	// HoldAccept has the notifier answer accept(2), for programs that wait without epoll.
+	// HoldAccept makes the notifier answer accept(2), for programs that wait for connections without epoll.
 	HoldAccept bool
-	// OwnPtrace gives the shim CAP_SYS_PTRACE, and keeps it from the program: to read forked children under Yama.
+	// OwnPtrace gives the shim CAP_SYS_PTRACE, which Yama requires for reading forked children. The program does not get it.
 	OwnPtrace bool
-	// NoDrain leaves the drain before a stop to the program, which does it on SIGTERM as activation.Serve does.
+	// NoDrain means that the program drains itself on SIGTERM, as activation.Serve does, so the shim does not.
 	NoDrain bool
-	// Blocking leaves the shared sockets blocking (NonBlocking=no everywhere), for programs that wait in accept(2).
+	// Blocking keeps the shared sockets in blocking mode (NonBlocking=no in all units), for programs that wait in accept(2).
 	Blocking bool
 }
 
-// Activation is how a worker comes by its listeners.
+// Activation is how a worker gets its listeners.
 type Activation int
 
 const (
-	// Adopt: the worker binds by itself and the shim answers with the shared listener. The zero value.
+	// Adopt means that the worker binds by itself and the shim substitutes the shared listener. It is the zero value.
 	Adopt Activation = iota
-	// Native: the worker takes the inherited listener itself (sd_listen_fds(3), LISTEN_FDS).
+	// Native means that the worker uses the inherited listener (sd_listen_fds(3), LISTEN_FDS).
 	Native
 )
 
-// Ready is what makes an instance count as started.
+// Ready is the event after which an instance counts as started.
 type Ready int
 
 const (
-	// ReadyExec: the program has been executed (Type=exec, since 240). The zero value.
+	// ReadyExec means that the program has been executed (Type=exec, since 240). It is the zero value.
 	ReadyExec Ready = iota
-	// ReadyNotify: the program, or the shim for it, said READY=1 (Type=notify).
+	// ReadyNotify means that the program, or the shim on its behalf, has sent READY=1 (Type=notify).
 	ReadyNotify
 )
 
@@ -162,27 +165,27 @@ const (
 type Restart int
 
 const (
-	// RestartAlways: whatever it exits with. The zero value.
+	// RestartAlways restarts after every exit. It is the zero value.
 	RestartAlways Restart = iota
-	// RestartOnFailure: exit status 0 means done.
+	// RestartOnFailure restarts unless the exit status is 0.
 	RestartOnFailure
-	// RestartNo: never.
+	// RestartNo never restarts.
 	RestartNo
 )
 
-// Sandbox is how much of the machine a worker sees (systemd.exec(5), "Sandboxing").
+// Sandbox is the degree of isolation of a worker (systemd.exec(5), "Sandboxing").
 type Sandbox int
 
 const (
-	// SandboxDefault is safe for Node, Python, Go, Ruby and PHP. The zero value.
+	// SandboxDefault works for Node, Python, Go, Ruby and PHP. It is the zero value.
 	SandboxDefault Sandbox = iota
-	// SandboxStrict hides more of /proc, of users and of /home.
+	// SandboxStrict also hides more of /proc, of the users and of /home.
 	SandboxStrict
-	// SandboxOff adds nothing.
+	// SandboxOff means that the units have no sandbox.
 	SandboxOff
 )
 
-// names of the enumerations, in the order of their constants; the config file and the flags use the same words.
+// Names of the enumerations, in the order of their constants. The config file and the flags use the same words.
 var (
 	activationNames = []string{"adopt", "native"}
 	readyNames      = []string{"exec", "notify"}
@@ -195,28 +198,28 @@ func (r Ready) String() string      { return readyNames[r] }
 func (r Restart) String() string    { return restartNames[r] }
 func (s Sandbox) String() string    { return sandboxNames[s] }
 
-// ActivationValues returns the words of Activation, the default first.
+// ActivationValues returns the words that [ParseActivation] accepts, the default first.
 func ActivationValues() []string { return slices.Clone(activationNames) }
 
-// ReadyValues returns the words of Ready.
+// ReadyValues returns the words that [ParseReady] accepts.
 func ReadyValues() []string { return slices.Clone(readyNames) }
 
-// RestartValues returns the words of Restart, the default first.
+// RestartValues returns the words that [ParseRestart] accepts, the default first.
 func RestartValues() []string { return slices.Clone(restartNames) }
 
-// SandboxValues returns the words of Sandbox, the default first.
+// SandboxValues returns the words that [ParseSandbox] accepts, the default first.
 func SandboxValues() []string { return slices.Clone(sandboxNames) }
 
-// ParseActivation reads "adopt" or "native".
+// ParseActivation parses "adopt" or "native".
 func ParseActivation(s string) (Activation, error) {
 	return parseEnum[Activation]("activation", s, activationNames)
 }
 
-// ParseReady reads "exec" or "notify".
+// ParseReady parses "exec" or "notify".
 func ParseReady(s string) (Ready, error) { return parseEnum[Ready]("ready", s, readyNames) }
 
-// ParseRestart reads "always", "on-failure" or "no".
+// ParseRestart parses "always", "on-failure" or "no".
 func ParseRestart(s string) (Restart, error) { return parseEnum[Restart]("restart", s, restartNames) }
 
-// ParseSandbox reads "default", "strict" or "off".
+// ParseSandbox parses "default", "strict" or "off".
 func ParseSandbox(s string) (Sandbox, error) { return parseEnum[Sandbox]("sandbox", s, sandboxNames) }

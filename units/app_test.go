@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestEnumerations: every word re-parses to its constant, and the zero values are the documented ones.
+// TestEnumerations: each word parses to the constant whose String it is, and the zero App has the documented defaults.
 func TestEnumerations(t *testing.T) {
 	check := func(word string, parse func(string) (fmt.Stringer, error)) {
 		t.Helper()
@@ -40,7 +40,7 @@ func TestEnumerations(t *testing.T) {
 	}
 }
 
-// TestValidateLimits: sizes that systemd or the kernel would refuse later, and the largest that they take.
+// TestValidateLimits: Validate accepts the largest sizes that systemd and the kernel support, and refuses larger ones.
 func TestValidateLimits(t *testing.T) {
 	good := func() units.App { return units.App{Name: "web", Command: []string{"/bin/true"}} }
 	part := strings.Repeat("p", 255)
@@ -78,7 +78,8 @@ func TestValidateLimits(t *testing.T) {
 	}
 }
 
-// TestValidateUser: what User= and Group= take (user-util.c, valid_user_group_name, relaxed and with numbers).
+// TestValidateUser: Validate accepts the users and groups that systemd accepts (user-util.c, valid_user_group_name, in
+// relaxed mode and with numeric IDs).
 func TestValidateUser(t *testing.T) {
 	for user, ok := range map[string]bool{
 		"": true, "web": true, "www-data": true, "0": true, "1000": true, "a.b": true, "A_b$": true, "é": true, "4294967294": true,
@@ -94,7 +95,7 @@ func TestValidateUser(t *testing.T) {
 	}
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, RunAs: units.RunAs{Group: "staff"}}
 	if a.Validate() == nil {
-		t.Error("a group without a user is taken, and would be dropped")
+		t.Error("Validate accepts a group without a user, which Render would ignore")
 	}
 	for run, want := range map[units.RunAs]string{{}: "dynamic", {User: "a"}: "a", {User: "a", Group: "b"}: "a:b"} {
 		if run.String() != want {
@@ -103,7 +104,7 @@ func TestValidateUser(t *testing.T) {
 	}
 }
 
-// TestSet: sorted, found by path, units told from drop-ins, and each file known as ours.
+// TestSet: a set is sorted, Get finds a file by its path, Units omits drop-ins, and Owner recognizes our files.
 func TestSet(t *testing.T) {
 	l, err := units.ParseListener("admin=80")
 	if err != nil {

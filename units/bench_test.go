@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// BenchmarkRender: one app with two listeners, on the sizes from one CPU to a large machine.
+// BenchmarkRender renders an app with two listeners, with 1, 32 and 500 instances.
 func BenchmarkRender(b *testing.B) {
 	for _, n := range []int{1, 32, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

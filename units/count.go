@@ -9,28 +9,30 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// MaxInstances is the most instances an app may have.
+// MaxInstances is the maximum number of instances of an app.
 const MaxInstances = 1000
 
-// headroom is how far beyond today's CPU count "max" lists instances, as a factor: a machine that boots with twice the
-// CPUs fills them without clusterctl. Each instance above the count costs one "skipped" line of PID 1 at a start.
+// headroom is the factor by which "max" lists more instances than the machine has CPUs now. If the machine boots with up to
+// twice as many CPUs, it starts more instances without clusterctl. PID 1 logs one "skipped" line per start for each instance
+// above the CPU count.
 const headroom = 2
 
-// Count is the number of instances as the user wrote it. The zero value means that the user did not write one, which is one
-// instance: what a program keeps in its memory or in its files is often for one process alone.
+// Count is the number of instances as the user wrote it. The zero value means that the user did not write one, and then the
+// app has one instance, because many programs keep state in memory or in files that only one process may use.
 type Count struct {
-	// N > 0 is that many; N < 0 is the CPU count plus N, at least one (PM2's -1).
+	// N is the number of instances if it is positive. If N is negative, the number is the CPU count plus N, at least one
+	// (PM2's -1).
 	N int
-	// Percent > 0 is that part of the CPU count, rounded down, at least one.
+	// Percent, if positive, is a percentage of the CPU count. The result is rounded down, and is at least one.
 	Percent int
-	// Max is one instance per CPU (max, and PM2's 0).
+	// Max means one instance per CPU (max, and PM2's 0).
 	Max bool
 }
 
 // Given reports whether the user wrote a number of instances.
 func (c Count) Given() bool { return c != Count{} }
 
-// ParseCount reads "max", "4", "0", "-1" or "50%".
+// ParseCount parses "max", "4", "0", "-1" or "50%".
 func ParseCount(s string) (Count, error) {
 	bad := func(why string) (Count, error) {
 		return Count{}, fieldErrorf("instances", "use max, a number from 1 to "+strconv.Itoa(MaxInstances)+
@@ -51,12 +53,12 @@ func ParseCount(s string) (Count, error) {
 	case err != nil:
 		return bad("is not a number of instances")
 	case n > MaxInstances || n < -MaxInstances:
-		return bad("is out of range")
+		return bad("must be between -" + strconv.Itoa(MaxInstances) + " and " + strconv.Itoa(MaxInstances))
 	}
 	return Count{N: n, Max: n == 0}, nil
 }
 
-// String re-parses to the same Count, except that a count that was not given becomes "1".
+// String returns the form that [ParseCount] parses to the same Count. A count that was not given becomes "1".
 func (c Count) String() string {
 	switch {
 	case c.Percent > 0:
@@ -69,18 +71,18 @@ func (c Count) String() string {
 	return strconv.Itoa(c.N)
 }
 
-// CPUs are the three limits on the CPUs that an app's slice will have.
+// CPUs are the three limits on the CPUs that the app's slice can use.
 type CPUs struct {
-	// Affinity is the number of CPUs that PID 1 may run on, which ConditionCPUs= also counts.
+	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same.
 	Affinity int
-	// Cpuset is the number in cpuset.cpus.effective of the slice; 0 means no limit.
+	// Cpuset is the number of CPUs in cpuset.cpus.effective of the slice; 0 means no limit.
 	Cpuset int
-	// Quota is the smallest CPU quota on the way to the root, in CPUs (cpu.max, CPUQuota=); 0 means no limit.
+	// Quota is the smallest CPU quota of the slice and its parents, in CPUs (cpu.max, CPUQuota=); 0 means no limit.
 	Quota float64
 }
 
-// Limit gives the smallest of the three, at least 1, and which one it was in words.
-// A quota is rounded down: 1.5 CPUs are enough for one busy worker, not for two.
+// Limit returns the smallest of the three limits, at least 1, and a text that names it. A quota is rounded down: 1.5 CPUs
+// are enough for one busy worker, but not for two.
 func (c CPUs) Limit() (n int, reason string) {
 	n, reason = max(c.Affinity, 1), text.Count(max(c.Affinity, 1), "CPU")
 	if c.Cpuset > 0 && c.Cpuset < n {
@@ -92,20 +94,20 @@ func (c CPUs) Limit() (n int, reason string) {
 	return n, reason
 }
 
-// Sizing is a Count resolved for one machine.
+// Sizing is a Count that is resolved for one machine.
 type Sizing struct {
-	// Want is how many instances run today.
+	// Want is the number of instances that run on this machine now.
 	Want int
-	// Listed is how many the aggregate names; more than Want when they follow the machine.
+	// Listed is the number of instances in the aggregate. It is larger than Want if the app follows the number of CPUs.
 	Listed int
 	// Follow puts ConditionCPUs=|>=%i into the template (since 242).
 	Follow bool
-	// Reason says in words how Want came about, for example "2 CPUs".
+	// Reason explains Want, for example "2 CPUs".
 	Reason string
 }
 
-// Resolve sizes the app. Only "max", and only while the plain CPU count is what limits it, can follow the machine by
-// itself: ConditionCPUs= knows neither a quota nor the slice's cpuset, and cannot subtract.
+// Resolve returns the number of instances for a machine. Only "max" can follow the number of CPUs, and only if the CPU count
+// is the smallest limit: ConditionCPUs= ignores quotas and the cpuset of the slice, and cannot subtract.
 func (c Count) Resolve(cpus CPUs) Sizing {
 	limit, reason := cpus.Limit()
 	switch {
@@ -129,8 +131,8 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	return s
 }
 
-// Today returns how many of the listed instances this machine runs. An app that follows the machine may list more than run. A
-// percentage, or -1, counts the CPUs of the day on which it was given.
+// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, that can be
+// fewer than listed. A percentage and a negative count were resolved with the CPU count of the machine when they were set.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)
@@ -138,7 +140,7 @@ func (c Count) Today(cpus CPUs, listed int) int {
 	return listed
 }
 
-// ceiling keeps the headroom below a cpuset or a quota, which ConditionCPUs= would not see.
+// ceiling limits n to the cpuset and the quota, because ConditionCPUs= ignores both.
 func (c CPUs) ceiling(n int) int {
 	if c.Cpuset > 0 {
 		n = min(n, c.Cpuset)

@@ -77,7 +77,7 @@ func TestResolve(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.count == "1" {
-			n = units.Count{} // as String has it
+			n = units.Count{} // String returns "1" for it
 		}
 		c.want.Reason = c.reason
 		if got := n.Resolve(c.cpus); got != c.want {
@@ -86,8 +86,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestResolveInvariants: at least one instance, none beyond the limits unless asked for by number, and more listed than
-// wanted only where ConditionCPUs= keeps the rest back.
+// TestResolveInvariants: Resolve wants at least one instance. Without an explicit number, it wants no more than the CPU
+// limits permit. It lists more than it wants only if ConditionCPUs= skips the additional instances.
 func TestResolveInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.Just("max"),
@@ -106,23 +106,24 @@ func TestResolveInvariants(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		if s.Listed > s.Want && !s.Follow {
-			t.Fatalf("%+v lists instances that nothing holds back", s)
+			t.Fatalf("%+v lists more instances than wanted, and ConditionCPUs= does not skip them", s)
 		}
 		if s.Follow && (s.Want != min(cpus.Affinity, units.MaxInstances) || c != (units.Count{Max: true})) {
-			t.Fatalf("%+v follows the CPUs of %+v, which are not what limits it", s, cpus)
+			t.Fatalf("%+v follows the CPU count of %+v, but another limit is smaller", s, cpus)
 		}
 		if c.N > 0 || c.Percent > 100 {
 			return
 		}
-		// What is listed may run one day, so the limits that ConditionCPUs= does not see hold for it too.
+		// A listed instance may run when the machine has more CPUs, so the limits that ConditionCPUs= ignores apply to it,
+		// too.
 		if cpus.Cpuset > 0 && s.Listed > cpus.Cpuset {
-			t.Fatalf("%+v is beyond the cpuset", s)
+			t.Fatalf("%+v exceeds the cpuset", s)
 		}
 		if q := int(math.Floor(cpus.Quota)); cpus.Quota > 0 && s.Listed > max(q, 1) {
-			t.Fatalf("%+v is beyond the quota", s)
+			t.Fatalf("%+v exceeds the quota", s)
 		}
 		if s.Want > max(cpus.Affinity, 1) {
-			t.Fatalf("%+v is beyond the CPUs", s)
+			t.Fatalf("%+v exceeds the number of CPUs", s)
 		}
 	})
 }

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// FieldError is one thing wrong with an App: which field, what is wrong, and what to write instead.
+// FieldError is one mistake in an App: the field, what is wrong with it, and what to write instead.
 type FieldError struct {
-	// Key is the key of the config file, for example "listen" or "env".
+	// Key is the key in the config file, for example "listen" or "env".
 	Key string
 	// Item is the name of an entry in a map, such as "PORT", or empty.
 	Item string
-	// Index is the number of an entry in the list or map of the key, from 0, or -1 if the error is not about one entry.
+	// Index is the index of an entry in the list or map of the key, or -1 if the error is not about one entry.
 	Index int
-	// Missing: the app has no value for the key, and needs one.
+	// Missing means that the key is required, but the app has no value for it.
 	Missing bool
-	// Message states the fact, lower case, without a full stop.
+	// Message describes the mistake, in lower case and without a full stop.
 	Message string
-	// Hint is what to type; it may be empty.
+	// Hint is what to type. It may be empty.
 	Hint string
 }
 
@@ -40,7 +40,7 @@ func missing(key string) *FieldError {
 	return &FieldError{Key: key, Index: -1, Missing: true, Message: "is empty"}
 }
 
-// entry returns an error about a field with the index of the entry that it is about.
+// entry sets the index of the entry that a FieldError is about, and returns the error.
 func entry(err error, index int) error {
 	if e, ok := err.(*FieldError); ok {
 		e.Index = index
@@ -48,7 +48,7 @@ func entry(err error, index int) error {
 	return err
 }
 
-// variable is entry with the name of the variable.
+// variable sets the index and the name of the variable that a FieldError is about, and returns the error.
 func variable(err error, index int, name string) error {
 	if e, ok := err.(*FieldError); ok {
 		e.Item = name

@@ -1,6 +1,6 @@
 package units
 
-// What the tests outside of the package look at.
+// Unexported functions for the tests in package units_test.
 var (
 	QuoteWord      = quoteWord
 	SafeExecutable = safeExecutable

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// WithConditions returns a template with the conditions of another template, by which instances follow the number of CPUs. The
-// rest of the template is unchanged. The checksum matches the new contents, unless the template was edited by hand.
+// WithConditions returns a template with the conditions of another template. With these conditions, instances follow the
+// number of CPUs. The rest of the template is unchanged. The checksum matches the new contents, unless the template was
+// edited by hand.
 func WithConditions(template, from []byte) []byte {
 	if ReadInstance(template).Follow == ReadInstance(from).Follow {
 		return template
@@ -21,10 +22,10 @@ func WithConditions(template, from []byte) []byte {
 	return seal(Unseal(changed))
 }
 
-// conditions returns where the conditions of a template are, with the comment above them. Without conditions that is the end
-// of the section [Unit].
+// conditions returns the range of lines with the conditions of a template and the comment above them. If the template has
+// none, it returns an empty range at the end of the section [Unit].
 func conditions(lines []string) (at, end int) {
-	is := func(i int, prefix string) bool {
+	hasPrefix := func(i int, prefix string) bool {
 		return i >= 0 && i < len(lines) && strings.HasPrefix(lines[i], prefix)
 	}
 	at = slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "ConditionCPUs=") })
@@ -35,9 +36,9 @@ func conditions(lines []string) (at, end int) {
 		}
 		return at, at
 	}
-	for end = at + 1; is(end, "ConditionPathExists=|"); end++ {
+	for end = at + 1; hasPrefix(end, "ConditionPathExists=|"); end++ {
 	}
-	for is(at-1, "#") {
+	for hasPrefix(at-1, "#") {
 		at--
 	}
 	return at, end

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestWithConditions: a template gets or loses the conditions by which instances follow the CPUs, and nothing else changes.
+// TestWithConditions: WithConditions adds or removes the conditions for the number of CPUs, and changes nothing else.
 func TestWithConditions(t *testing.T) {
 	render := func(follow bool, env ...units.EnvVar) []byte {
 		a := units.App{Name: "shop", Command: []string{"/srv/shop"}, Listen: nil, Env: env}

@@ -18,10 +18,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/*.txtar with what Render gives")
+var update = flag.Bool("update", false, "rewrite testdata/*.txtar with the output of Render")
 
-// goldenApp is the member app.json: the App in the words of the command line, so that a case reads like one.
-// The YAML of package units/config is not used, so that these cases say something about units alone.
+// goldenApp is the member app.json: an App with the words of the command line. These tests do not use the YAML of package
+// units/config, so that they test only package units.
 type goldenApp struct {
 	Name        string
 	Command     []string
@@ -31,7 +31,7 @@ type goldenApp struct {
 	Listen      []string
 	Activation  string
 	Ready       string
-	Env         [][2]string // a list, since the order is part of the unit
+	Env         [][2]string // a list, because the unit keeps the order
 	EnvFiles    []string    `json:"env-files"`
 	WorkerFiles []string    `json:"worker-env-files"`
 	SecretEnv   []string    `json:"secret-env"`
@@ -62,11 +62,11 @@ type goldenApp struct {
 	SocketOptions []string `json:"socket-options"`
 }
 
-// goldenTarget is the optional member target.json; by default Debian 12 on a machine of 2 CPUs.
+// goldenTarget is the optional member target.json. The default is Debian 12 on a machine with 2 CPUs.
 type goldenTarget struct {
 	Systemd int
 	CPUs    units.CPUs
-	// Package: the values of variables are in the template.
+	// Package means that the values of variables are in the template.
 	Package bool
 	Secrets []units.Secret
 }
@@ -160,7 +160,7 @@ func duration(s string, note func(error)) time.Duration {
 	return d
 }
 
-// golden is one case: the archive as it is on disk, and what Render gave.
+// golden is one case: the archive on disk, and the output of Render.
 type golden struct {
 	path    string
 	prose   string
@@ -171,7 +171,8 @@ type golden struct {
 	err     error
 }
 
-// goldens reads every case of testdata and renders it. An empty directory is a failure: it would pass for ever.
+// goldens reads every case in testdata and renders it. It fails if testdata contains no cases, because the tests would then
+// pass without checking anything.
 func goldens(t *testing.T) []*golden {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")
@@ -179,7 +180,7 @@ func goldens(t *testing.T) []*golden {
 		t.Fatal(err)
 	}
 	if len(paths) == 0 {
-		t.Fatal("testdata holds no *.txtar")
+		t.Fatal("testdata contains no *.txtar")
 	}
 	var all []*golden
 	for _, p := range paths {
@@ -213,7 +214,7 @@ func readGolden(path string) (*golden, error) {
 		}
 	}
 	if !found {
-		return nil, errors.New("there is no member app.json")
+		return nil, errors.New("the member app.json is missing")
 	}
 	g.app, g.err = in.app()
 	g.target = units.Target{
@@ -235,7 +236,7 @@ func strict(data []byte, v any) error {
 	return d.Decode(v)
 }
 
-// outcome is the set, or the member "error" with a line for each mistake and its hint below it.
+// outcome returns the files of the set, or the member "error" with one line for each mistake and its hint below.
 func (g *golden) outcome() []member {
 	if g.err != nil {
 		return []member{{Name: "error", Data: []byte(errorText(g.err))}}
@@ -265,13 +266,13 @@ func errorText(err error) string {
 
 func isInput(name string) bool { return name == "app.json" || name == "target.json" }
 
-// TestGolden compares what Render gives with the files of each case, as a set: a missing or an extra file fails.
+// TestGolden compares the output of Render with the files of each case. A missing or additional file is an error.
 func TestGolden(t *testing.T) {
 	for _, g := range goldens(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(g.path), ".txtar"), func(t *testing.T) {
 			prose, _, _ := strings.Cut(g.prose, "\n")
 			if strings.TrimSpace(prose) == "" {
-				t.Error("the case does not say why it is there")
+				t.Error("the case has no description")
 			}
 			t.Log(prose)
 			again, err := units.Render(g.app, g.target)

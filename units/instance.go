@@ -26,10 +26,11 @@ type instanceView struct {
 	LogNamespace              value
 	LogInterval, LogBurst     value
 	LogUnlimited              value
-	Report                    value // of a probe
-	// Capabilities where no sandbox bounds them.
+	// Report is the file that a probe writes its report to.
+	Report value
+	// Capabilities are the capabilities of the unit if it has no sandbox.
 	Capabilities value
-	// Credentials are only set for a probe; the instances have a drop-in.
+	// Credentials and EncryptedCredentials are set only for a probe. The instances get them from a drop-in.
 	Credentials, EncryptedCredentials []value
 }
 
@@ -58,7 +59,7 @@ func (r *renderer) instance() instanceView {
 	if rate := a.LogRate(); !rate.Off {
 		v.LogInterval, v.LogBurst = seconds(rate.Per, 0), fixed(strconv.Itoa(rate.Lines))
 	} else {
-		// More overflows 32 bits in journald, which multiplies the burst by the free space.
+		// A larger number would overflow 32 bits in journald, which multiplies the burst by a factor for the free space.
 		v.LogUnlimited = "90000000"
 	}
 	r.restarts(&v)
@@ -79,19 +80,19 @@ func (r *renderer) instance() instanceView {
 	return v
 }
 
-// stopStatus are the exit statuses of programs that handle the stop signal and end with 128 + its number.
+// stopStatus are the exit statuses of programs that handle SIGTERM or SIGINT and exit with 128 plus the signal number.
 const stopStatus = "143 130"
 
-// variables fills in where the environment of an instance comes from.
+// variables sets the sources of an instance's environment.
 func (r *renderer) variables(v *instanceView) {
 	a := r.app
-	if !a.launched() {
-		// The shim sets it, and NODE_APP_INSTANCE, for those that it starts.
+	if !a.NeedsShim() {
+		// For apps that the shim starts, the shim sets this variable and NODE_APP_INSTANCE.
 		v.Env = append(v.Env, fixed(`"`+contract.InstanceVariable+`=%i"`))
 	}
 	switch {
 	case len(a.Env) > 0 && r.target.Values != "":
-		// Before the files of the user, whose values win.
+		// The values file comes before the user's files, because the values of the last file win.
 		v.EnvFiles = append(v.EnvFiles, r.must(globPath("env", r.target.Values)))
 	default:
 		for _, e := range a.Env {
@@ -99,12 +100,12 @@ func (r *renderer) variables(v *instanceView) {
 		}
 	}
 	for _, e := range a.Shim.Increment {
-		// Where the shim begins to count.
+		// This is the value for the first instance.
 		v.Env = append(v.Env, r.must(word("increment", e.Name+"="+e.Value)))
 	}
 	for _, f := range a.EnvFiles {
 		if f.ByWorker {
-			continue // one of envFileWords
+			continue // envFileWords passes it to the shim
 		}
 		p := r.must(globPath("env-files", f.Path))
 		if f.Optional {
@@ -114,32 +115,34 @@ func (r *renderer) variables(v *instanceView) {
 	}
 }
 
-// readiness fills in how the service manager learns that the instance is ready.
+// readiness sets how the service manager learns that the instance is ready.
 func (r *renderer) readiness(v *instanceView) {
 	v.Type = "exec"
-	if r.target.Systemd < execIsSafe {
+	if r.target.Systemd < safeTypeExec {
 		v.Type = "simple"
 	}
 	switch {
 	case r.app.Adopted():
-		// The notifier beside the program says READY=1 for it, and NOTIFYACCESS=none.
+		// The notifier next to the program sends READY=1 for it, and NOTIFYACCESS=none.
 		v.Type, v.NotifyAccess = "notify", "all"
 	case r.app.Ready == ReadyNotify:
 		v.Type, v.NotifyAccess = "notify", "main"
-		if r.target.Systemd >= accessEnds {
+		if r.target.Systemd >= knowsNotifyAccess {
 			v.NotifyAccess = "exec"
 		}
 	}
 }
 
-// accessEnds is the first systemd that knows the message NOTIFYACCESS=none, which takes the right to speak from the program:
-// it could stretch its own stop without end (EXTEND_TIMEOUT_USEC=). Of an adopted app the notifier says it with READY=1; of one
-// that may speak while it runs (--ready notify), the command at the stop, which NotifyAccess=exec lets speak too.
-const accessEnds = 254
+// knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. It revokes the program's right to send
+// messages, because a program could otherwise extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For an adopted app,
+// the notifier sends it together with READY=1. A program with --ready notify may send messages while it runs, so the stop
+// command sends it: NotifyAccess=exec permits the stop command to send messages, too.
+const knowsNotifyAccess = 254
 
-// guardWords are the flags with which the command at the stop leaves a process behind that kills the instance when its time is
-// over: before accessEnds the program may stretch its stop, and after it a program that was quick enough to say
-// NOTIFYACCESS=main first. Where systemd itself would come later, because the drain may take longer, the process comes in time.
+// guardWords returns flags for the stop command. They make the stop command start a process that kills the instance after
+// its stop timeout, because systemd may be too late: before knowsNotifyAccess, the program may extend its own stop; later,
+// it may send NOTIFYACCESS=main before the stop command sends NOTIFYACCESS=none; and TimeoutStopSec= can be longer than the
+// stop timeout, because it also bounds the drain.
 func (r *renderer) guardWords() []string {
 	after := r.app.stopTime()
 	switch {
@@ -152,7 +155,7 @@ func (r *renderer) guardWords() []string {
 	return []string{"--kill-after=" + string(seconds(after, 0)) + ":%n"}
 }
 
-// stopTime is the time from the stop signal to SIGKILL. A program that drains itself does it in that time.
+// stopTime returns the time from the stop signal to SIGKILL. It includes the drain if the program drains itself.
 func (a App) stopTime() time.Duration {
 	if a.Timeouts.Stop > 0 || a.drained() || a.Timeouts.Drain == 0 {
 		return cmp.Or(a.Timeouts.Stop, contract.StopTimeout)
@@ -160,7 +163,8 @@ func (a App) stopTime() time.Duration {
 	return max(contract.StopTimeout, a.Timeouts.Drain+stopMargin)
 }
 
-// unitStop is TimeoutStopSec=, which bounds the drain (ExecStop=) and the time after the stop signal, each for itself.
+// unitStop returns TimeoutStopSec=. systemd applies it separately to the drain (ExecStop=) and to the time after the stop
+// signal.
 func (a App) unitStop() time.Duration {
 	if !a.drained() {
 		return a.stopTime()
@@ -168,7 +172,7 @@ func (a App) unitStop() time.Duration {
 	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, contract.DrainTimeout)+stopMargin)
 }
 
-// stoppingWords is ExecStop= of an app that is not drained.
+// stoppingWords returns the ExecStop= command of an app that is not drained.
 func (r *renderer) stoppingWords() string {
 	words := []string{r.target.shim(), "stopping"}
 	if r.app.Restart != RestartNo {
@@ -177,13 +181,15 @@ func (r *renderer) stoppingWords() string {
 	return strings.Join(append(words, r.guardWords()...), " ")
 }
 
-// execIsSafe is the first systemd whose Type=exec can be had with ExecStop= or ExecStopPost=: before it, a program that
-// ends before PID 1 has seen that it was executed makes PID 1 spin for ever (core/service.c; mended in 249).
+// safeTypeExec is the first systemd with which Type=exec can be combined with ExecStop= or ExecStopPost=. In earlier
+// versions, PID 1 goes into an endless loop if a program ends before PID 1 has seen that it was executed (core/service.c;
+// fixed in 249).
 //
-// FIXME(systemd 247): drop when Debian 11 is no longer supported.
-const execIsSafe = 249
+// FIXME(systemd 247): remove this when Debian 11 is no longer supported.
+const safeTypeExec = 249
 
-// nonBlocking is the same for the aggregate and the instances, and empty without listeners.
+// nonBlocking returns NonBlocking=, which must be the same for the aggregate and the instances. It is empty without
+// listeners.
 func (r *renderer) nonBlocking() value {
 	switch {
 	case len(r.app.Listen) == 0:
@@ -194,21 +200,25 @@ func (r *renderer) nonBlocking() value {
 	return "yes"
 }
 
-// delayGrows is the first systemd with RestartSteps=. PID 1 sets the timer of RestartSec= with an accuracy of 250 ms
-// (core/service.c, service_arm_timer; sd_event_add_time(3)), so that 10 ms become 10 to 260. A timer that has run out
-// before PID 1 looks at it next, some hundred microseconds later, is not late at all. But with such a delay for ever, a
-// unit that PID 1 itself cannot start (no such user, no EnvironmentFile=), where no backoff of ours runs, keeps PID 1 busy:
-// 600 tries a second on 252. So the delay grows to what it is before this version, in a hundred restarts.
-const delayGrows = 254
+// knowsRestartSteps is the first systemd with RestartSteps=.
+//
+// PID 1 sets the timer of RestartSec= with an accuracy of 250 ms (core/service.c, service_arm_timer; sd_event_add_time(3)),
+// so a delay of 10 ms becomes 10 to 260 ms. A timer that expires before PID 1 checks its timers again, a few hundred
+// microseconds later, is not delayed. So the first delay is 100 µs.
+//
+// If PID 1 cannot start a unit (missing user or EnvironmentFile=), our backoff does not run, and with a constant delay of
+// 100 µs PID 1 would be busy all the time: 600 attempts per second on 252. So RestartSteps= increases the delay over a
+// hundred restarts, up to the delay for older versions.
+const knowsRestartSteps = 254
 
-// restarts fills in what ends and begins a run. The backoff is the shim's on every version: RestartSteps= counts restarts
-// since the last start by hand, so after the tenth crash in a year each restart would take the longest time
-// (systemd.service(5); RESTART_RESET=1 mends that from 258 on).
+// restarts sets the commands before and after a run, and the delay between runs. The shim does the backoff on every version.
+// RestartSteps= cannot, because it counts the restarts since the last manual start: after the tenth crash in a year, each
+// restart would take the longest delay (systemd.service(5); RESTART_RESET=1 fixes that from 258 on).
 func (r *renderer) restarts(v *instanceView) {
 	if r.app.drained() {
 		v.Drain = fixed(r.drainWords())
 	}
-	if r.app.launched() {
+	if r.app.NeedsShim() {
 		var final []string
 		for _, status := range contract.FinalStatuses() {
 			final = append(final, strconv.Itoa(status))
@@ -222,22 +232,23 @@ func (r *renderer) restarts(v *instanceView) {
 		return
 	}
 	if !r.app.drained() {
-		// The drain notes it as well. Without either, a worker that ends with 0 on SIGTERM looks like one that just ends.
+		// The drain records that the instance is being stopped. Without a drain, this command does. Without the record, a
+		// worker that exits with 0 on SIGTERM would look like one that ends by itself.
 		v.Noted = fixed("-+:" + r.stoppingWords())
 	}
 	v.Stopped = fixed("-+:" + r.stoppedWords())
 	v.Delay = "10ms"
-	if r.target.Systemd >= delayGrows {
+	if r.target.Systemd >= knowsRestartSteps {
 		v.Delay, v.LongestDelay = "100us", v.Delay
 	}
-	if !r.app.waits() {
+	if !r.app.launcherWaits() {
 		v.Backoff = fixed(r.backoffWords())
 	}
 }
 
-// exec is the command line behind "ExecStart=:".
+// exec returns the command line after "ExecStart=:".
 func (r *renderer) exec() value {
-	if !r.app.launched() {
+	if !r.app.NeedsShim() {
 		return r.commandLine(r.app.Command)
 	}
 	words := r.shimWords()
@@ -247,8 +258,8 @@ func (r *renderer) exec() value {
 	return fixed(strings.Join(words, " "))
 }
 
-// commandLine quotes a whole argv. A program whose path systemd itself would refuse is started by a shell that does
-// nothing but exec it, so the main process is the program's own.
+// commandLine returns an argv as quoted words. If systemd does not accept the path of the program, a shell executes the
+// program with exec, so that the main process is the program itself.
 func (r *renderer) commandLine(argv []string) value {
 	words := make([]string, 0, len(argv)+3)
 	if safeExecutable(argv[0]) {
@@ -263,7 +274,7 @@ func (r *renderer) commandLine(argv []string) value {
 	return fixed(strings.Join(words, " "))
 }
 
-// programWord leaves an ordinary path as it is, for the reader's sake.
+// programWord returns an ordinary path without quotes, for readability.
 func programWord(s string) string {
 	if strings.ContainsFunc(s, func(c rune) bool {
 		return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("/._-+@:", c)
@@ -273,7 +284,7 @@ func programWord(s string) string {
 	return s
 }
 
-// seconds adds up durations, the first of which falls back to a default, as a systemd.time(7) span.
+// seconds returns the sum of durations as a systemd.time(7) span. If the first duration is 0, fallback replaces it.
 func seconds(d, fallback time.Duration, more ...time.Duration) value {
 	if d == 0 {
 		d = fallback
@@ -281,7 +292,7 @@ func seconds(d, fallback time.Duration, more ...time.Duration) value {
 	for _, m := range more {
 		d += m
 	}
-	// Rounded up: "0s" would be no limit at all.
+	// Round up, because "0s" would mean no limit.
 	ms := int64((d + time.Millisecond - 1) / time.Millisecond)
 	if ms%1000 != 0 {
 		return fixed(strconv.FormatInt(ms, 10) + "ms")

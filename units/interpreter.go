@@ -5,22 +5,25 @@ import (
 	"strings"
 )
 
-// interpreter is a group of programs whose first argument that is not an option is a script. Letters are options of one
-// letter, which may be written together: "-ec".
+// interpreter describes programs whose first argument that is not an option is a script. Fields that contain letters list
+// options of one letter, which may be combined: "-ec".
 type interpreter struct {
-	// names are without the version that may follow them.
+	// names are the names of the programs, without a version at the end.
 	names []string
-	// code: the program is on the command line, in a module or in the standard input. No argument is a script then.
+	// code lists options that take the program from the command line, from a module or from standard input. With such an
+	// option, no argument is a script.
 	code string
-	// value: the rest of the word or the next word is a value. attached: only the rest of the word is.
+	// value lists options whose value is the rest of the word or the next word. For options in attached, it is only the rest
+	// of the word.
 	value, attached string
-	// long are options of several letters whose value may be the next word; longCode are long options with code.
+	// long are options of several letters whose value may be the next word. longCode are long options with code.
 	long, longCode []string
-	// verb is a first word that is neither an option nor a script.
+	// verb is a subcommand that may come before the script, as in "bun run".
 	verb string
 }
 
-// interpreters are the known ones, with the options that take a value (node(1), python(1), bash(1), perlrun(1), ruby(1), php(1)).
+// interpreters returns the known interpreters, with their options that take a value (node(1), python(1), bash(1),
+// perlrun(1), ruby(1), php(1)).
 func interpreters() []interpreter {
 	return []interpreter{
 		{
@@ -52,7 +55,8 @@ func interpreters() []interpreter {
 	}
 }
 
-// script returns the first argument that is not an option, the value of one or the verb; "" if there is none.
+// script returns the first argument that is not an option, the value of an option or the verb. It returns "" if there is
+// none.
 func (i interpreter) script(args []string) string {
 	for n := 0; n < len(args); n++ {
 		arg := args[n]
@@ -81,7 +85,8 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters reports whether one of the options has code, and whether the next word is the value of the last option.
+// letters reports whether the combined options of a word include one with code, and whether the next word is the value of
+// the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {
 		switch {

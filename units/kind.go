@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// Kind is what a file of an app is for.
+// Kind is the purpose of a file of an app.
 type Kind int
 
-// The kinds; the zero value is a unit without a kind here, such as the aggregate and the slice.
+// The kinds of files. KindUnit is the zero value, for units that have no specific kind, such as the aggregate and
+// the slice.
 const (
 	KindUnit     Kind = iota
 	KindSocket        // a socket unit

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Network is the kind of a listener.
+// Network is the protocol of a listener.
 type Network int
 
 const (
-	// TCP is ListenStream= with a port. The zero value.
+	// TCP is ListenStream= with a port. It is the zero value.
 	TCP Network = iota
 	// UDP is ListenDatagram= with a port.
 	UDP
@@ -24,32 +24,32 @@ func (n Network) String() string { return [...]string{"tcp", "udp", "unix"}[n] }
 
 // Listener is one shared listening socket (systemd.socket(5)).
 type Listener struct {
-	// Name is FileDescriptorName=; empty means "http" for streams and "udp" for datagrams.
+	// Name is FileDescriptorName=. Empty means "http" for streams and "udp" for datagrams.
 	Name    string
 	Network Network
-	// Host is the address to bind; the zero Addr means all addresses, IPv6 and IPv4 in one socket.
+	// Host is the address to bind. The zero Addr means all addresses, IPv6 and IPv4 in one socket.
 	Host netip.Addr
 	// Port is the public port of TCP and UDP.
 	Port uint16
-	// Path is the file of a Unix socket, or "@name" in the abstract name space.
+	// Path is the file of a Unix socket, or "@name" for an abstract socket.
 	Path string
-	// Bind is the port that an adopted program binds, where it is not the public one; 0 means the same.
+	// Bind is the port that an adopted program binds if it differs from the public port; 0 means the public port.
 	Bind uint16
 }
 
-// Names given to listeners that have none of their own. A worker that uses the activation package asks for these.
+// Default names of listeners. A worker that uses the package activation asks for these names.
 const (
 	DefaultStreamName   = "http"
 	DefaultDatagramName = "udp"
 )
 
-// maxSocketPath is the longest sun_path that systemd takes (unix(7): 108 with the final NUL).
+// maxSocketPath is the longest socket path that systemd accepts (unix(7): 108 bytes with the final NUL).
 const maxSocketPath = 107
 
 const listenHint = "use 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, udp:5353, NAME=8080, or 80:3000 when the program itself binds 3000"
 
-// ParseListener reads [NAME=][tcp:|udp:]ADDRESS[:PORT-OF-THE-PROGRAM], where ADDRESS is a port, an IP address with a
-// port, an absolute path or an abstract socket's @name.
+// ParseListener parses [NAME=][tcp:|udp:]ADDRESS[:PROGRAM-PORT]. ADDRESS is a port, an IP address with a port, an absolute
+// path, or the @name of an abstract socket.
 func ParseListener(s string) (Listener, error) {
 	var l Listener
 	fail := func(format string, args ...any) (Listener, error) {
@@ -88,7 +88,7 @@ func parseUnixListener(l Listener, rest string, fail func(string, ...any) (Liste
 	case len(l.Path) > maxSocketPath:
 		return fail("the path is longer than %d bytes", maxSocketPath)
 	case l.Path[0] == '@' && len(l.Path) == 1, l.Path == "/":
-		return fail("there is no name")
+		return fail("the path or name is empty")
 	case l.Path[0] == '/' && path.Clean(l.Path) != l.Path:
 		return fail("the path is not in its shortest form, %s", path.Clean(l.Path))
 	}
@@ -110,7 +110,7 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 			return fail("%q is not an IPv6 address", host)
 		}
 	} else if before, after, ok := strings.Cut(rest, ":"); ok {
-		// 80:3000 has a port in front of the colon, 127.0.0.1:80 and :80 have an address.
+		// In 80:3000, a port comes before the colon. In 127.0.0.1:80 and :80, it is an address.
 		if _, isPort := parsePort(before); !isPort {
 			host, rest = before, after
 		}
@@ -123,7 +123,7 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 		case addr.Zone() != "":
 			return fail("an address with a zone is not supported")
 		case addr.Is4In6():
-			return fail("write the IPv4 address as it is")
+			return fail("an IPv4 address in IPv6 notation is not supported: write %s", addr.Unmap())
 		}
 		l.Host = addr
 	}
@@ -144,7 +144,7 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 	return l, nil
 }
 
-// parsePort is strict: no sign, no leading zero, 1 to 65535.
+// parsePort parses a port from 1 to 65535, without a sign or leading zeros.
 func parsePort(s string) (uint16, bool) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != s {
@@ -153,7 +153,7 @@ func parsePort(s string) (uint16, bool) {
 	return uint16(n), true
 }
 
-// checkFDName says what keeps a name from being a FileDescriptorName= and a part of a unit name, or "".
+// checkFDName returns why a name cannot be a FileDescriptorName= and a part of a unit name, or "" if it can.
 func checkFDName(s string) string {
 	if s == "" {
 		return "is empty"
@@ -172,7 +172,7 @@ func checkFDName(s string) string {
 	return ""
 }
 
-// FDName is the name under which the worker finds the listener (LISTEN_FDNAMES, since 227).
+// FDName returns the name by which the worker finds the listener (LISTEN_FDNAMES, since 227).
 func (l Listener) FDName() string {
 	switch {
 	case l.Name != "":
@@ -183,7 +183,7 @@ func (l Listener) FDName() string {
 	return DefaultStreamName
 }
 
-// Address is the value of ListenStream= or ListenDatagram=.
+// Address returns the value of ListenStream= or ListenDatagram=.
 func (l Listener) Address() string {
 	switch {
 	case l.Network == Unix:
@@ -194,7 +194,7 @@ func (l Listener) Address() string {
 	return netip.AddrPortFrom(l.Host, l.Port).String()
 }
 
-// String re-parses to the same Listener.
+// String returns the form that [ParseListener] parses to the same Listener.
 func (l Listener) String() string {
 	s := l.Address()
 	if l.Network == UDP {
@@ -220,7 +220,7 @@ func (l Listener) Description() string {
 	return l.Network.String() + " address " + l.Address()
 }
 
-// ProgramPort is the port that the program binds; 0 for a Unix socket that it binds itself.
+// ProgramPort returns the port that the program binds. It is 0 if the program binds a Unix socket.
 func (l Listener) ProgramPort() uint16 {
 	if l.Bind != 0 {
 		return l.Bind
@@ -228,7 +228,7 @@ func (l Listener) ProgramPort() uint16 {
 	return l.Port
 }
 
-// URL is where a person can reach the listener from the machine itself, or "" when it is not TCP.
+// URL returns a URL for the listener that works on the machine itself, or "" if the listener is not TCP.
 func (l Listener) URL() string {
 	if l.Network != TCP {
 		return ""
@@ -245,7 +245,8 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
-// Opened says what the listener opens, for people: all addresses, or the one address. all are the listeners of the app.
+// Opened describes for the user which addresses the listener opens: all addresses or a single one. all are the listeners of
+// the app.
 func (l Listener) Opened(all []Listener) string {
 	port, kind := strconv.Itoa(int(l.Port)), ""
 	if l.Network == UDP {
@@ -272,10 +273,10 @@ func (l Listener) Opened(all []Listener) string {
 	return where
 }
 
-// paired says whether the listener's twin of the other family is among those given.
+// paired reports whether all contains the listener's twin of the other IP version (see pair).
 func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
-// clash says whether two listeners could not be bound at the same time.
+// clash reports whether two listeners cannot be bound at the same time.
 func (l Listener) clash(m Listener) bool {
 	if l.Network != m.Network {
 		return false
@@ -286,17 +287,18 @@ func (l Listener) clash(m Listener) bool {
 	return l.Port == m.Port && !l.pair(m) && (l.everywhere() || m.everywhere() || l.Host == m.Host)
 }
 
-// SharesPort reports whether two listeners have the same port of the same protocol, whatever their hosts, or the same path.
+// SharesPort reports whether two listeners have the same protocol and port, or the same path. Their hosts may differ.
 func (l Listener) SharesPort(m Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
 }
 
-// pair: 0.0.0.0 and [::] on one port, written out, are one socket for each family (BindIPv6Only=ipv6-only), as in
-// nginx's "listen 80; listen [::]:80;".
+// pair reports whether two listeners are 0.0.0.0 and [::] on one port. Such listeners become one socket per IP version
+// (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
 func (l Listener) pair(m Listener) bool {
 	return l.Port == m.Port && l.Network == m.Network && l.Host.IsValid() && m.Host.IsValid() &&
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// everywhere: an unspecified IPv6 address takes IPv4 too (BindIPv6Only= follows the sysctl, 0 by default).
+// everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (BindIPv6Only=
+// follows the sysctl, which is 0 by default).
 func (l Listener) everywhere() bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }

@@ -57,7 +57,8 @@ func TestParseListener(t *testing.T) {
 	}
 }
 
-// FuzzParseListener: what is taken has a String that means the same, and an address that systemd takes.
+// FuzzParseListener: if ParseListener accepts a text, the String of the listener parses to the same listener, and its
+// address is valid for systemd.
 func FuzzParseListener(f *testing.F) {
 	for _, s := range []string{"8080", "80:3000", "127.0.0.1:80", "[::1]:80:3000", "udp:53", "dns=udp:53", "/run/x.sock:80",
 		"@a", "a=@b:1", "[fe80::1]:1", "::"} {
@@ -74,7 +75,7 @@ func FuzzParseListener(f *testing.F) {
 		}
 		address := l.Address()
 		if strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) || !systemdUTF8(address) {
-			t.Fatalf("%q: the address %q cannot stand in a unit", s, address)
+			t.Fatalf("%q: a unit cannot contain the address %q", s, address)
 		}
 		if l.Network == units.Unix {
 			if len(address) > 107 || address[0] != '/' && address[0] != '@' || l.URL() != "" {
@@ -109,7 +110,7 @@ func TestListenerURL(t *testing.T) {
 	}
 }
 
-// TestClash: which listeners of one app the kernel would not bind together.
+// TestClash: Validate refuses listeners that the kernel cannot bind at the same time.
 func TestClash(t *testing.T) {
 	for pair, want := range map[[2]string]bool{
 		{"80", "80"}: true, {"80", "81"}: false, {"80", "udp:80"}: false, {"80", "127.0.0.1:80"}: true, {"127.0.0.1:80", "[::1]:80"}: false,
@@ -130,7 +131,7 @@ func TestClash(t *testing.T) {
 	}
 }
 
-// TestOpened: an address that is not the only one is never shown as the only one.
+// TestOpened: Opened names a single address only if the listener binds no other address.
 func TestOpened(t *testing.T) {
 	for text, want := range map[string]string{
 		"8080":                   "port 8080 of all addresses, http://127.0.0.1:8080/",

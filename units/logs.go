@@ -6,20 +6,21 @@ import (
 	"time"
 )
 
-// Logs are the app's own journal, if it has one, and how fast an instance may write.
+// Logs configures the app's private journal, if it has one, and how fast an instance may write.
 type Logs struct {
-	// Namespace gives the app a journald of its own (LogNamespace=, since 245): limits for the app alone, at the price of
-	// one more process.
+	// Namespace gives the app a private journal (LogNamespace=, since 245). It has its own limits, and needs one more
+	// journald process.
 	Namespace bool
-	// MaxSize bounds its files in bytes (SystemMaxUse=, RuntimeMaxUse=), MaxAge how old lines get (MaxRetentionSec=); 0 is
-	// journald's default: a tenth of the file system, at most 4 GiB, and no age.
+	// MaxSize is the maximum size of the journal's files in bytes (SystemMaxUse=, RuntimeMaxUse=), and MaxAge the maximum
+	// age of a line (MaxRetentionSec=). 0 means journald's default: a tenth of the file system, at most 4 GiB, and no
+	// maximum age.
 	MaxSize uint64
 	MaxAge  time.Duration
-	// Rate limits how fast an instance may write, whichever journal it is.
+	// Rate limits how fast an instance may write, to a private or a shared journal.
 	Rate LogRate
 }
 
-// Bounds of [Logs]. journald wants two files of at least 512 KiB.
+// Bounds of [Logs]. journald needs two files of at least 512 KiB.
 const (
 	minLogSize = 2 << 20
 	maxLogSize = 1 << 50
@@ -27,14 +28,15 @@ const (
 	maxLogAge  = 100 * 365 * 24 * time.Hour
 )
 
-// LogNamespace is the name of the app's own journal. The prefix keeps it apart from those of others.
+// LogNamespace returns the name of the app's private journal. The prefix distinguishes it from journals of other programs.
 func (n Name) LogNamespace() string { return "clusterctl-" + string(n) }
 
-// JournalConf is the file with the limits of the app's own journal (journald.conf(5)), beside the directory of units.
+// JournalConf returns the name of the file with the limits of the private journal (journald.conf(5)). It is next to the
+// directory of units.
 func (n Name) JournalConf() string { return "journald@" + n.LogNamespace() + ".conf" }
 
-// JournalUnits are the units of the app's own journald, itself first. systemd makes them for LogNamespace=; the one that
-// syncs exists since 258.
+// JournalUnits returns the units of the private journal. The first one is the service. systemd creates them for
+// LogNamespace=; the sync service exists since 258.
 func (n Name) JournalUnits() []string {
 	ns := n.LogNamespace()
 	return []string{
@@ -43,7 +45,7 @@ func (n Name) JournalUnits() []string {
 	}
 }
 
-// LogNamespace is the journal that the app writes to: its own, or "" for that of the machine.
+// LogNamespace returns the private journal that the app writes to, or "" if it writes to the shared journal of the machine.
 func (a App) LogNamespace() string {
 	if a.Logs.Namespace {
 		return a.Name.LogNamespace()
@@ -57,27 +59,27 @@ func (a App) validateLogs(add func(error)) {
 		if l.MaxSize == 0 {
 			field = "log-max-age"
 		}
-		add(fieldErrorf(field, "add --log-namespace", "needs a journal of the app's own: the shared one has one limit for all"))
+		add(fieldErrorf(field, "add --log-namespace", "needs a private journal: the shared journal has one limit for all units"))
 	}
 	if s := a.Logs.MaxSize; s != 0 && (s < minLogSize || s > maxLogSize) {
-		add(fieldErrorf("log-max-size", "use 100M", "%s is out of range (%s-%s)", FormatSize(s), FormatSize(minLogSize),
+		add(fieldErrorf("log-max-size", "use 100M", "%s must be between %s and %s", FormatSize(s), FormatSize(minLogSize),
 			FormatSize(maxLogSize)))
 	}
 	if r := a.Logs.Rate; r != (LogRate{}) && r != (LogRate{Off: true}) && (r.Off || !r.valid()) {
-		add(fieldErrorf("log-rate", logRateHint, "%+v is not a rate", r))
+		add(fieldErrorf("log-rate", logRateHint, "%+v is not a valid rate", r))
 	}
 	if d := a.Logs.MaxAge; d != 0 && (d < minLogAge || d > maxLogAge) {
-		add(fieldErrorf("log-max-age", "use 30d", "%s is out of range (1 minute to 100 years)", FormatAge(d)))
+		add(fieldErrorf("log-max-age", "use 30d", "%s must be between 1 minute and 100 years", FormatAge(d)))
 	}
 }
 
-// sizeUnits are those of systemd, to the base of 1024, largest first.
+// sizeUnits are the size suffixes of systemd, to the base of 1024, largest first.
 var sizeUnits = []struct {
 	suffix string
 	bytes  uint64
 }{{"T", 1 << 40}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}}
 
-// ParseSize reads a number of bytes as systemd does, to the base of 1024: 500M, 1.5G, 1048576.
+// ParseSize parses a number of bytes as systemd does, with suffixes to the base of 1024: 500M, 1.5G, 1048576.
 func ParseSize(s string) (uint64, error) {
 	number, unit := strings.TrimSuffix(strings.TrimSuffix(s, "B"), "i"), uint64(1)
 	for _, u := range sizeUnits {
@@ -93,7 +95,7 @@ func ParseSize(s string) (uint64, error) {
 	return uint64(n * float64(unit)), nil
 }
 
-// FormatSize gives the shortest form that [ParseSize] reads as the same.
+// FormatSize returns the shortest form that [ParseSize] parses to the same number.
 func FormatSize(n uint64) string {
 	for _, u := range sizeUnits {
 		if n != 0 && n%u.bytes == 0 {
@@ -103,7 +105,7 @@ func FormatSize(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// ParseAge reads a span with days and weeks: 30d, 2w, 12h, 1d12h.
+// ParseAge parses a time span with days and weeks: 30d, 2w, 12h, 1d12h.
 func ParseAge(s string) (time.Duration, error) {
 	bad := fieldErrorf("log-max-age", "use 30d, 2w or 12h", "%q is not a span of time", s)
 	var total time.Duration
@@ -141,7 +143,7 @@ func ageUnit(c byte) time.Duration {
 	return 0
 }
 
-// FormatAge gives a form that [ParseAge] reads as the same.
+// FormatAge returns a form that [ParseAge] parses to the same duration.
 func FormatAge(d time.Duration) string {
 	var b strings.Builder
 	for _, c := range "dhms" {

@@ -22,7 +22,7 @@ func TestSizes(t *testing.T) {
 	}
 	for _, s := range []string{"", "M", "-1M", "1e3M", "0x10", "1 M", "ten", "NaN", "Inf", "99999999999T", "1MM"} {
 		if n, err := units.ParseSize(s); err == nil {
-			t.Errorf("ParseSize(%q) gives %d", s, n)
+			t.Errorf("ParseSize(%q) returned %d, want an error", s, n)
 		}
 	}
 }
@@ -41,12 +41,13 @@ func TestAges(t *testing.T) {
 	}
 	for _, s := range []string{"", "30", "d", "0d", "1.5d", "-1d", "1y", "99999999999999d", "300000000w", "1d "} {
 		if d, err := units.ParseAge(s); err == nil {
-			t.Errorf("ParseAge(%q) gives %v", s, d)
+			t.Errorf("ParseAge(%q) returned %v, want an error", s, d)
 		}
 	}
 }
 
-// The name of the journal is one that systemd takes for every app, and nothing of the set but it stands beside the units.
+// TestJournalNames: the set contains journald's file for the private journal. The file belongs to the app, and is not a
+// unit.
 func TestJournalNames(t *testing.T) {
 	a := units.App{Name: "my-shop", Command: []string{"/bin/true"}, Logs: units.Logs{Namespace: true, MaxSize: 100 << 20}}
 	set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}})
@@ -55,17 +56,17 @@ func TestJournalNames(t *testing.T) {
 	}
 	data, ok := set.Get("journald@clusterctl-my-shop.conf")
 	if !ok {
-		t.Fatalf("there is no file for journald: %v", set)
+		t.Fatalf("the file for journald is missing: %v", set)
 	}
 	if got := units.Owner(units.File{Path: a.Name.JournalConf(), Data: data}); got != a.Name {
 		t.Errorf("the file belongs to %q", got)
 	}
 	for _, u := range set.Units() {
 		if u == a.Name.JournalConf() {
-			t.Error("it counts as a unit")
+			t.Error("the file for journald is listed as a unit")
 		}
 	}
 	if a.LogNamespace() != "clusterctl-my-shop" || (units.App{Name: "x"}).LogNamespace() != "" {
-		t.Error("the wrong journal")
+		t.Error("LogNamespace returns the wrong journal")
 	}
 }

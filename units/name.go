@@ -9,20 +9,21 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Name is the name of an app. Every unit name and file name is made from it here and nowhere else.
+// Name is the name of an app. Only the functions in this file derive names of units and files from it.
 type Name string
 
-// MaxName is the longest app name, in bytes. A unit name ends at 255 with its suffix, and the slice's form may be four
-// times as long (each dash becomes \x2d).
+// MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes with its suffix, and in the name of
+// the slice an app name can be four times as long, because each dash becomes \x2d.
 const MaxName = 50
 
-// unitSuffixes are what systemd.unit(5) gives a meaning to at the end of a name.
+// unitSuffixes are the suffixes that have a meaning at the end of a unit name (systemd.unit(5)).
 var unitSuffixes = []string{
 	".service", ".socket", ".target", ".slice", ".timer", ".path", ".mount", ".automount", ".swap", ".device", ".scope",
 }
 
-// ParseName accepts letters, digits, "_", "-" and ".", beginning with a letter or a digit and with at least one
-// letter. So no part of a unit name ever needs systemd-escape(1), but for the dashes in a slice.
+// ParseName checks an app name. It may contain letters, digits, "_", "-" and ".", must begin with a letter or a digit, and
+// must have at least one letter. So no part of a unit name needs systemd-escape(1), except the dashes in the name of the
+// slice.
 func ParseName(s string) (Name, error) {
 	if s == "" {
 		return "", missing("name")
@@ -37,7 +38,7 @@ func ParseName(s string) (Name, error) {
 	return Name(s), nil
 }
 
-// checkName says what keeps a string from being a name, or "".
+// checkName returns why a string cannot be an app name, or "" if it can.
 func checkName(s string) string {
 	switch {
 	case s == "":
@@ -47,10 +48,10 @@ func checkName(s string) string {
 	case !isAlnum(s[0]):
 		return "does not begin with a letter or a digit"
 	case s == "all":
-		return "stands for every app"
+		return "is reserved: it means all apps"
 	}
 	if strings.HasSuffix(s, contract.LockSuffix) {
-		return "ends in " + strconv.Quote(contract.LockSuffix) + ", as the locks of clusterctl do"
+		return "ends in " + strconv.Quote(contract.LockSuffix) + ", like the lock files of clusterctl"
 	}
 	letter := false
 	for i := range len(s) {
@@ -75,7 +76,7 @@ func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// NearestName returns the allowed name that is most like s, or "" if there is none.
+// NearestName returns the valid name that is most similar to s, or "" if there is none.
 func NearestName(s string) string {
 	t := s
 	for _, suf := range unitSuffixes {
@@ -96,29 +97,30 @@ func NearestName(s string) string {
 	return t
 }
 
-// Service is the aggregate, the app as a whole.
+// Service returns the name of the aggregate, the unit for the app as a whole.
 func (n Name) Service() string { return string(n) + ".service" }
 
-// Template is the unit that all instances are made from.
+// Template returns the name of the template unit of all instances.
 func (n Name) Template() string { return string(n) + "@.service" }
 
-// Instance is the unit of instance i, counted from 1.
+// Instance returns the name of the unit of instance i, counted from 1.
 func (n Name) Instance(i int) string { return string(n) + "@" + strconv.Itoa(i) + ".service" }
 
-// DropIn is the file with the instance list, and nothing else, so that scaling rewrites only it.
+// DropIn returns the path of the file with the instance list. It contains nothing else, so scaling rewrites only this file.
 func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf" }
 
-// ReleaseDropIn is the part of the aggregate that differs from one version of the app to the next, in a package.
+// ReleaseDropIn returns the path of a drop-in of the aggregate, for an app in a package. It contains the settings that
+// differ between versions of the app.
 func (n Name) ReleaseDropIn() string { return string(n) + ".service.d/40-release.conf" }
 
-// Slice holds the limits of the app as a whole. A dash in a slice name is a level of the hierarchy
-// (systemd.slice(5)), so those of the app are escaped.
+// Slice returns the name of the slice, which has the limits for the app as a whole. A dash in a slice name is a level of the
+// hierarchy (systemd.slice(5)), so the dashes of the app name are escaped.
 func (n Name) Slice() string {
 	return "clusterctl-" + strings.ReplaceAll(string(n), "-", `\x2d`) + ".slice"
 }
 
-// Socket is the unit of the listeners that share one FileDescriptorName=. That setting belongs to a whole socket unit,
-// so listeners of another name need a unit of their own; the first name's is app.socket.
+// Socket returns the name of the socket unit for listeners with a FileDescriptorName=. The setting applies to a whole socket
+// unit, so listeners with another name need another unit. Listeners with the first name are in app.socket.
 func (n Name) Socket(first, name string) string {
 	if name == first {
 		return string(n) + ".socket"
@@ -126,10 +128,10 @@ func (n Name) Socket(first, name string) string {
 	return string(n) + "-" + name + ".socket"
 }
 
-// DynamicUser is the User= that all instances share under DynamicUser=yes, valid by systemd's strict rules (31 bytes).
-// The prefix keeps it apart from real users: a user of that name that exists would be taken as it is.
+// DynamicUser returns the User= that all instances share under DynamicUser=yes. It is valid by systemd's strict rules (31
+// bytes). The prefix avoids the names of real users: systemd would use an existing user of that name.
 func (n Name) DynamicUser() string {
-	const prefix, most = "cc-", 31
+	const prefix, maxLength = "cc-", 31
 	s := strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
 			return r + 'a' - 'A'
@@ -139,16 +141,17 @@ func (n Name) DynamicUser() string {
 		}
 		return r
 	}, string(n))
-	if s == string(n) && len(prefix)+len(s) <= most {
+	if s == string(n) && len(prefix)+len(s) <= maxLength {
 		return prefix + s
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(n))
 	tail := fmt.Sprintf("-%08x", h.Sum32())
-	return prefix + s[:min(len(s), most-len(prefix)-len(tail))] + tail
+	return prefix + s[:min(len(s), maxLength-len(prefix)-len(tail))] + tail
 }
 
-// ParseInstance splits "app@3", "app@3.service" into the app and 3; without "@" the number is 0, the app as a whole.
+// ParseInstance splits "app@3" or "app@3.service" into the app and 3. Without "@", the number is 0 and means the app as a
+// whole.
 func ParseInstance(s string) (Name, int, error) {
 	base, num, found := strings.Cut(strings.TrimSuffix(s, ".service"), "@")
 	n, err := ParseName(base)

@@ -58,14 +58,14 @@ func TestParseInstance(t *testing.T) {
 	}
 }
 
-// What systemd takes: unit-name.c (VALID_CHARS, UNIT_NAME_MAX), slice names without empty levels, and the strict rule of
-// user-util.c for User= under DynamicUser=.
+// Names that systemd accepts: unit names (unit-name.c, VALID_CHARS, UNIT_NAME_MAX), slice names without empty levels, and
+// users for DynamicUser= (the strict rule of user-util.c).
 var (
 	unitName    = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[0-9]*)?\.(service|socket|slice)$`)
 	dynamicUser = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
 )
 
-// FuzzParseName: a name that is taken makes valid names of all kinds; a hint is itself a name.
+// FuzzParseName: all unit names of an accepted name are valid, and the name in a hint is accepted.
 func FuzzParseName(f *testing.F) {
 	for _, s := range []string{"web", "my-shop", "0", "all", "web.service", "a b", "-x-", "A.B", strings.Repeat("a-", 25)} {
 		f.Add(s)
@@ -79,7 +79,7 @@ func FuzzParseName(f *testing.F) {
 			}
 			if better, ok := strings.CutPrefix(fe.Hint, "use "); ok {
 				if _, err := units.ParseName(better); err != nil {
-					t.Fatalf("the hint for %q is refused: %v", s, err)
+					t.Fatalf("ParseName refuses the hint for %q: %v", s, err)
 				}
 			}
 			return

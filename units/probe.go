@@ -9,15 +9,16 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// probeMargin is what the unit may take beyond the time of the probe itself.
+// probeMargin is added to the timeout of the probe, to get the timeout of its unit.
 const probeMargin = 30 * time.Second
 
-// RenderProbe returns the unit that runs an app's program once, as the user and in the sandbox of its instances, to see what it
-// listens on (clusterctl-shim probe). Of the app's listeners, only the Unix sockets matter. The probe ends at the latest
-// after the timeout, and earlier if the program listens on nothing and has done nothing for the time idle, unless that is 0.
+// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe). The
+// program runs as the user and in the sandbox of the instances. Of the app's listeners, only the Unix sockets are used. The
+// probe ends after the timeout at the latest. It ends earlier if the program does not listen and has been idle for the
+// duration idle; an idle of 0 disables this.
 //
-// The file belongs into /run/systemd/system, where no boot finds it. The unit writes a [contract.Report] to the file
-// [contract.ReportPath], which the caller makes.
+// The file must be in /run/systemd/system, which is empty after a boot. The unit writes a [contract.Report] to the file
+// [contract.ReportPath]. The caller must create this file.
 func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	a = a.Unprobed()
 	if err := a.Validate(); err != nil {
@@ -51,7 +52,7 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 		words = append(words, string(r.must(word("command", arg))))
 	}
 	v.Exec = fixed(strings.Join(words, " "))
-	// The prober is an ancestor of all that it reads, and needs no capability; the program must have none.
+	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have one.
 	v.Capabilities = ""
 	r.add(name, "probe.service.tmpl", v)
 	if a.Sandbox != SandboxOff {
@@ -66,5 +67,5 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	return r.files[0], nil
 }
 
-// probe names the unit of RenderProbe. Two dashes cannot come out of Socket or Slice.
+// probe returns the name of the unit of RenderProbe. Socket and Slice never return a name with two dashes in this place.
 func (n Name) probe() string { return "clusterctl--probe-" + string(n) + ".service" }

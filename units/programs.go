@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// ConfigFile is the name of the file that describes apps, beside the program.
+// ConfigFile is the name of the file next to the program that describes apps.
 const ConfigFile = "clusterctl.yaml"
 
-// Programs returns the paths of the files that the command runs: the program, and the script of a known interpreter.
-// Without a look at the disk; a script that is not there is a path that is not there.
+// Programs returns the paths of the files that the command runs: the program, and the script if the program is a known
+// interpreter. It does not access the disk, so the files may be missing.
 func (a App) Programs() []string {
 	if len(a.Command) == 0 {
 		return nil
@@ -31,8 +31,8 @@ func (a App) Programs() []string {
 	return append(files, path.Clean(script))
 }
 
-// ownFiles are what a worker must not change although it may write beside it: the programs that are run, and what root or
-// the shim obeys. A file that is itself in Writable is left out.
+// ownFiles returns files that a worker must not change even if it may write to their directory: programs that run, and files
+// that root or the shim reads. A file that is itself in Writable is omitted.
 func (a App) ownFiles() []string {
 	files := a.Programs()
 	if a.Directory != "" {
@@ -44,8 +44,8 @@ func (a App) ownFiles() []string {
 	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
 }
 
-// protect returns which files are read-only inside of the writable trees, and the directories between a tree and such a
-// file: each becomes a mount point, so that the worker cannot rename it and put another in its place.
+// protect returns the files that are read-only inside of the writable trees, and the directories between a tree and such a
+// file. Each becomes a mount point, so the worker cannot replace it with another file or directory by renaming.
 func (a App) protect(writable []string) (readOnly, pinned []string) {
 	add := func(list []string, p string) []string {
 		if slices.Contains(list, p) {
@@ -61,14 +61,14 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 			}
 		}
 		if tree == "" {
-			continue // not writable at all
+			continue // the worker cannot write to it
 		}
 		if _, err := pathWord("read-only", f); err != nil {
 			continue // no unit file can hold the path
 		}
 		readOnly = add(readOnly, f)
 		for dir := path.Dir(f); dir != tree; dir = path.Dir(dir) {
-			if !strings.ContainsRune(dir, ':') { // which would separate two paths in BindPaths=
+			if !strings.ContainsRune(dir, ':') { // BindPaths= would split the path at the colon
 				pinned = add(pinned, dir)
 			}
 		}
@@ -77,7 +77,7 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 	return readOnly, pinned
 }
 
-// optionalPaths is a list of paths, each of which may be missing ("-").
+// optionalPaths returns a list of paths that may be missing (prefix "-").
 func (r *renderer) optionalPaths(paths []string) value {
 	words := make([]string, 0, len(paths))
 	for _, p := range paths {

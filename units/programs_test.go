@@ -30,7 +30,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestScripts: which argument is the script, past options that take a value.
+// TestScripts: Programs finds the script of an interpreter after options with values.
 func TestScripts(t *testing.T) {
 	for command, want := range map[string]string{
 		"node -r dotenv/config server.js":              "/srv/server.js",

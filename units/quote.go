@@ -6,30 +6,31 @@ import (
 	"unicode/utf8"
 )
 
-// value is text that may stand in a unit file. The functions of this file are the only ones that make one, so nothing
-// that a user wrote can get into a template unescaped; a test walks the views to keep it so.
+// value is text that may be written to a unit file. Only the functions in this file create values, so text from a user
+// cannot get into a template unescaped. A test checks that all fields of the views are values.
 type value string
 
-// maxArg is the longest single argument or environment string that the kernel takes (MAX_ARG_STRLEN, with its NUL).
+// maxArg is the maximum length of an argument or environment string for the kernel (MAX_ARG_STRLEN, with its NUL).
 const maxArg = 128*1024 - 1
 
-// Longest path and longest part of one, in bytes, that systemd takes anywhere (basic/path-util.c, path_is_valid).
+// Maximum length, in bytes, of a path and of one part of a path for systemd (basic/path-util.c, path_is_valid).
 const maxPath, maxPathPart = 4095, 255
 
-// badText says what keeps a string out of every unit file, or "". Beside what is not UTF-8, systemd takes the 66
-// noncharacters of Unicode for invalid and then refuses the whole file (basic/utf8.c, unichar_is_valid).
+// badText returns why a string cannot be in any unit file, or "" if it can. systemd refuses a file with invalid UTF-8. It
+// also treats the 66 noncharacters of Unicode as invalid (basic/utf8.c, unichar_is_valid).
 func badText(s string) string {
 	if !utf8.ValidString(s) {
-		return "is not valid UTF-8, which systemd cannot show or pass on"
+		return "is not valid UTF-8, which systemd does not support"
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe }) {
-		return "has a Unicode noncharacter (such as U+FFFE), for which systemd refuses the whole file"
+		return "has a Unicode noncharacter (such as U+FFFE), and systemd refuses a file with one"
 	}
 	return ""
 }
 
-// plain is for settings whose value systemd takes as the rest of the line: no quoting, no escapes, but specifiers
-// (WorkingDirectory=, ListenStream=, User=). What such a line cannot hold is refused.
+// plain returns the value of a setting that is the rest of the line, such as WorkingDirectory=, ListenStream= and User=.
+// systemd does not unquote or unescape such a value, but expands specifiers in it. plain returns an error if such a line
+// cannot hold the text.
 func plain(field, s string) (value, error) {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] == 0x7f {
@@ -47,7 +48,7 @@ func plain(field, s string) (value, error) {
 	return value(escapePercent(s)), nil
 }
 
-// absolute is plain for a path.
+// absolute is like plain, but the text must be an absolute path.
 func absolute(field, s string) (value, error) {
 	if !strings.HasPrefix(s, "/") {
 		return "", fieldErrorf(field, "", "%q is not an absolute path", s)
@@ -63,7 +64,7 @@ func absolute(field, s string) (value, error) {
 	return plain(field, s)
 }
 
-// longPath says what makes a path too long for systemd and the kernel, or "".
+// longPath returns why a path is too long for systemd and the kernel, or "" if it is not.
 func longPath(s string) string {
 	if len(s) > maxPath {
 		return "is longer than " + strconv.Itoa(maxPath) + " bytes"
@@ -76,7 +77,8 @@ func longPath(s string) string {
 	return ""
 }
 
-// globPath is absolute for EnvironmentFile=, which is a glob pattern (core/execute.c, exec_context_load_environment).
+// globPath is like absolute, but escapes the path for EnvironmentFile=, which is a glob pattern (core/execute.c,
+// exec_context_load_environment).
 func globPath(field, s string) (value, error) {
 	if v, err := absolute(field, s); err != nil {
 		return v, err
@@ -84,14 +86,15 @@ func globPath(field, s string) (value, error) {
 	return absolute(field, strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s))
 }
 
-// unescapeGlob undoes what globPath adds.
+// unescapeGlob undoes the escaping of globPath.
 func unescapeGlob(s string) string {
 	return strings.NewReplacer(`\\`, `\`, `\*`, `*`, `\?`, `?`, `\[`, `[`).Replace(s)
 }
 
-// word is one word of ExecStart= or Environment=, always in double quotes: both settings split into words, unquote and
-// undo C escapes (shared/conf-parser.c, basic/extract-word.c). "%" comes first, as systemd resolves specifiers in the
-// unescaped word. "$" is left alone: every Exec line of ours has the prefix ":" (since 244), Environment= expands none.
+// word returns one word of ExecStart= or Environment=, always in double quotes. Both settings split the line into words,
+// unquote them and undo C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves specifiers, so "%" is
+// doubled. "$" needs no escape: every Exec line here has the prefix ":" (since 244), and Environment= does not expand
+// variables.
 func word(field, s string) (value, error) {
 	if err := checkWord(field, s, strconv.Quote(s)); err != nil {
 		return "", err
@@ -99,16 +102,17 @@ func word(field, s string) (value, error) {
 	return value(quoteWord(s)), nil
 }
 
-// checkWord refuses what no program can be given. The errors call it what, so that they need not have a secret in them.
+// checkWord returns an error if a text cannot be passed to a program. The error calls the text by the name what, so that it
+// does not disclose a secret.
 func checkWord(field, s, what string) error {
 	switch why := badText(s); {
 	case strings.IndexByte(s, 0) >= 0:
-		return fieldErrorf(field, "", "%s contains NUL, which no program can be given", what)
+		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", what)
 	case why != "":
 		return fieldErrorf(field, "put it into a file that the program reads", "%s %s", what, why)
 	case len(s) > maxArg:
 		return fieldErrorf(field, "put it into a file that the program reads",
-			"one string of %d bytes is longer than the kernel takes (%d)", len(s), maxArg)
+			"a string of %d bytes is longer than the limit of the kernel (%d)", len(s), maxArg)
 	}
 	return nil
 }
@@ -143,7 +147,7 @@ func quoteWord(s string) string {
 	return b.String()
 }
 
-// pathWord is a path in a list of words (ReadWritePaths=), which unquotes like word.
+// pathWord returns a path in a list of words (ReadWritePaths=).
 func pathWord(field, s string) (value, error) {
 	if _, err := absolute(field, s); err != nil {
 		return "", err
@@ -151,26 +155,27 @@ func pathWord(field, s string) (value, error) {
 	return word(field, s)
 }
 
-// bindPath is a path in BindPaths=, where a colon separates source and destination: within quotes too from 262 on, so it is
-// escaped, which all versions undo. 262 takes no quote in any form that older ones take.
+// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes, so
+// it is escaped. All versions undo this escape. A quotation mark is an error, because 262 accepts it in no form that older
+// versions accept.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
-		return "", fieldErrorf(field, "use --allow home, which needs no such path",
+		return "", fieldErrorf(field, "use --allow home, which does not need the path",
 			`%q has a quotation mark, which BindPaths= cannot hold`, s)
 	}
 	v, err := pathWord(field, s)
 	return value(strings.ReplaceAll(string(v), ":", `\:`)), err
 }
 
-// fixed is for text of our own that holds nothing of the user's: names checked by ParseName, numbers, paths of ours.
-// Unlike the others it escapes nothing, so that %i can stand in it.
+// fixed returns text that contains nothing from the user, except names that ParseName has checked. It does not escape
+// anything, so the text may contain %i.
 func fixed(s string) value { return value(s) }
 
 func escapePercent(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
-// safeExecutable says whether systemd takes the path as the first word of an Exec line: unquoting does not help, since
-// the path itself must be free of control characters, quotes and backslashes (basic/string-util.c, string_is_safe), and
-// from 262 of glob characters too.
+// safeExecutable reports whether systemd accepts the path as the first word of an Exec line. Quotes do not help, because the
+// path itself must not contain control characters, quotes or backslashes (basic/string-util.c, string_is_safe), and from 262
+// on no glob characters.
 func safeExecutable(s string) bool {
 	if !strings.HasPrefix(s, "/") || strings.HasSuffix(s, "/") {
 		return false

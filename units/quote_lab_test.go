@@ -23,17 +23,17 @@ import (
 
 var (
 	vectors = flag.Int("vectors", 200, "how many apps TestQuotingOnSystemd starts on each release")
-	seed    = flag.Int("seed", 1, "the first of their seeds")
+	seed    = flag.Int("seed", 1, "the seed of the first app")
 )
 
-// vector is an app that starts argdump with everything hostile that a user can give.
+// vector is an app with hostile texts that runs argdump.
 type vector struct {
 	app units.App
-	dir string // where argdump writes, in the machine
+	dir string // the directory in the machine that argdump writes to
 }
 
-// vectorOf makes the vector of a seed, or says that the app is not valid. Nothing of the hostile text is changed; it is only
-// moved below directories of the vector's own, since argdump and the directories have to be there.
+// vectorOf returns the vector of a seed, and reports whether its app is valid. The hostile texts stay unchanged, but paths
+// are moved into directories of the vector, because argdump and the directories must exist.
 func vectorOf(seed int) (vector, bool) {
 	a := anyApp.Example(seed)
 	v := vector{dir: fmt.Sprintf("/out/%d", seed)}
@@ -49,14 +49,14 @@ func vectorOf(seed int) (vector, bool) {
 	}
 	a.Command[0] = place("/bin" + a.Command[0])
 	if base := path.Base("/" + a.Command[0] + "x"); base == "x" || base == ".x" {
-		a.Command[0] += "x" // ends in "/" or "/.", which is a directory
+		a.Command[0] += "x" // without it, the path would end in "/" or "/.", which is a directory
 	}
 	for i := range a.EnvFiles {
 		a.EnvFiles[i] = units.EnvFile{Path: place(fmt.Sprintf("/env%d%s=", i, a.EnvFiles[i].Path))}
 	}
 	a.Env = append([]units.EnvVar{{Name: "DUMP", Value: v.dir}}, a.Env...)
-	// What stands in the last variable also names a socket: half of them in the file system, half abstract. With a
-	// socket and without Native the command line goes through the shim.
+	// The value of the last variable is also the name of a socket: for odd seeds a file, for even seeds an abstract socket.
+	// With a socket and without Native, the shim starts the program.
 	a.Listen = nil
 	if last := a.Env[len(a.Env)-1]; last.Name != "DUMP" && last.Value != "" {
 		name := strings.ReplaceAll(tamePath(last.Value), ":", "")
@@ -70,7 +70,8 @@ func vectorOf(seed int) (vector, bool) {
 	return v, a.Validate() == nil
 }
 
-// values is the path of the values file; every third vector is one of a package, whose template has the values.
+// values returns the path of the values file. Every third vector has no values file, as in a package, and its template
+// contains the values.
 func (v vector) values() string {
 	if n, _ := strconv.Atoi(strings.TrimPrefix(string(v.app.Name), "q")); n%3 == 0 {
 		return ""
@@ -78,7 +79,7 @@ func (v vector) values() string {
 	return "/etc/clusterctl/" + v.app.Name.ValuesFile()
 }
 
-// install puts the units, the program, the directories and the files of the vector into the machine.
+// install writes the units, the program, the directories and the files of the vector to the machine.
 func (v vector) install(t *testing.T, root, program string, systemd int) {
 	t.Helper()
 	set, err := units.Render(v.app, units.Target{
@@ -121,14 +122,15 @@ func (v vector) install(t *testing.T, root, program string, systemd int) {
 	}
 }
 
-// byTheWay are variables that systemd, or the shell in front of an odd program, sets without being asked.
-var byTheWay = []string{
+// automatic are variables that systemd, or the shell that starts an unusual program, always sets.
+var automatic = []string{
 	"HOME", "INVOCATION_ID", "INSTANCE", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID",
 	"LISTEN_PIDFDID", "LOGNAME",
 	"MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "PATH", "PWD", "SHELL", "SYSTEMD_EXEC_PID", "USER",
 }
 
-// compare says how what the program saw differs from what the user gave.
+// compare returns the difference between the user's input and the command line, environment, directory and socket of the
+// program.
 func (v vector) compare(root string) string {
 	read := func(name string) string {
 		data, err := os.ReadFile(filepath.Join(root, v.dir, name))
@@ -139,7 +141,7 @@ func (v vector) compare(root string) string {
 	}
 	var env []string
 	for s := range strings.SplitSeq(strings.TrimSuffix(read("environ"), "\x00"), "\x00") {
-		if name, _, _ := strings.Cut(s, "="); !slices.Contains(byTheWay, name) {
+		if name, _, _ := strings.Cut(s, "="); !slices.Contains(automatic, name) {
 			env = append(env, s)
 		}
 	}
@@ -166,12 +168,11 @@ func (v vector) compare(root string) string {
 	return diff
 }
 
-// batch is how many apps one machine gets: PID 1 takes more than twice as long for twice as many.
+// batch is the number of apps per machine. With twice as many, PID 1 takes more than twice as long.
 const batch = 300
 
-// TestQuotingOnSystemd: whatever the user gives reaches the program byte for byte, with systemd itself as the judge.
-// Hundreds of apps are installed at once; each starts a program that writes down its argv, its environment, its working
-// directory and the address of its socket.
+// TestQuotingOnSystemd: on a real systemd, the program gets all texts of the user unchanged. Hundreds of apps start at once,
+// and each program records its argv, environment, working directory and socket address.
 func TestQuotingOnSystemd(t *testing.T) {
 	for _, release := range lab.All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -186,12 +187,12 @@ func TestQuotingOnSystemd(t *testing.T) {
 	}
 }
 
-// startVectors starts n vectors, from a seed on, all at once. It returns the seed after the last.
+// startVectors starts n vectors at once, beginning with a seed. It returns the seed after the last one.
 func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 	program := filepath.Join(m.Root(), "srv/argdump")
 	m.CopyIn(t, lab.Build(t, "./units/testdata/argdump"), "/srv/argdump")
 	m.Sh(t, "mkdir /out && install -D /srv/argdump "+units.DefaultShim)
-	// systemctl takes units whose SourcePath= is not there for changed on disk, and says so for each.
+	// If the file in SourcePath= is missing, systemctl warns for each unit that it has changed on disk.
 	m.WriteFile(t, "/etc/clusterctl/q.yaml", "", 0o644)
 	systemd := m.Systemd(t)
 	var all []vector
@@ -222,22 +223,22 @@ func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 		unit, _ := os.ReadFile(filepath.Join(m.Root(), "etc/systemd/system", v.app.Name.Template()))
 		t.Errorf("%s: (-given +seen)\n%s\n%s", v.app.Name, diff, unit)
 		if bad++; bad == 5 {
-			t.Fatal("and perhaps others")
+			t.Fatal("stopped after 5 differences")
 		}
 	}
 	if result.Code != 0 || result.Stderr != "" {
 		t.Errorf("starting all: %v", result)
 	}
-	// What systemd only warns about is wrong as well: it may be an error in the next version.
+	// A warning of systemd is an error here, because the next version may refuse the unit.
 	journal := m.Journal(t, "_PID=1", "-o", "cat")
 	if !strings.Contains(journal, all[0].app.Name.Instance(1)) {
-		t.Errorf("the journal says nothing of the units:\n%.2000s", journal)
+		t.Errorf("the journal does not mention the units:\n%.2000s", journal)
 	}
 	for line := range strings.Lines(journal) {
 		if strings.Contains(line, "/etc/systemd/system/q") {
-			t.Error("PID 1 complains: ", line)
+			t.Error("PID 1 logged a warning: ", line)
 		}
 	}
-	t.Logf("%d programs started, %d of them behind the shim", len(all), shim)
+	t.Logf("%d programs started, %d of them by the shim", len(all), shim)
 	return from
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// FuzzWord: what quoteWord makes of a string is one word to systemd, and that word is the string.
+// FuzzWord: systemd reads the output of quoteWord as one word, which is the original string.
 func FuzzWord(f *testing.F) {
 	for _, s := range nasty {
 		f.Add(s)
@@ -15,7 +15,7 @@ func FuzzWord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		if strings.ContainsRune(s, 0) {
-			return // word refuses it, see TestRenderProperties
+			return // word returns an error for NUL, see TestRenderProperties
 		}
 		quoted := units.QuoteWord(s)
 		if strings.ContainsFunc(quoted, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -29,7 +29,7 @@ func FuzzWord(f *testing.F) {
 	})
 }
 
-// TestOracle: the reader of this test knows the ways in which quoting can go wrong, or the fuzz targets prove nothing.
+// TestOracle: the unit parser of these tests detects wrong quoting. Otherwise the fuzz tests would prove nothing.
 func TestOracle(t *testing.T) {
 	for line, want := range map[string][]string{
 		``:                     nil,
@@ -47,7 +47,7 @@ func TestOracle(t *testing.T) {
 	}
 	for _, line := range []string{`"a`, `'a`, `a\`, `"\q"`, `"\x4"`, `"\x00"`, `"50%"`, `%z`, `"\400"`} {
 		if got, err := words(line, true, "7"); err == nil {
-			t.Errorf("%s is taken for %q", line, got)
+			t.Errorf("%s was parsed as %q, want an error", line, got)
 		}
 	}
 	if got, _ := words(`"a\n\\b"`, false, "7"); len(got) != 1 || got[0] != `an\b` {
@@ -55,18 +55,18 @@ func TestOracle(t *testing.T) {
 	}
 	for _, line := range []string{`/bin/true`, `:true`, `:/bin/`, `:"/bin/a'b"`, `:/bin/true ; /bin/false`, `:"/a*"`} {
 		if got, err := execArgv(line, "7"); err == nil {
-			t.Errorf("ExecStart=%s is taken for %q", line, got)
+			t.Errorf("ExecStart=%s was parsed as %q, want an error", line, got)
 		}
 	}
 	for _, text := range []string{"a=b\n", "[S]\nab\n", "[S\n", "[S]\na=b\\\n", "# c\\\n[S]\n", "[S]\na=\ufffe\n",
 		"[S]\na=" + strings.Repeat("x", longLine) + "\n"} {
 		if got, err := parseUnit([]byte(text)); err == nil {
-			t.Errorf("%.20q is taken for %q", text, got)
+			t.Errorf("%.20q was parsed as %q, want an error", text, got)
 		}
 	}
 }
 
-// TestSafeExecutable: the paths that need the shell in front, and no other.
+// TestSafeExecutable: safeExecutable returns false exactly for the paths that need a shell.
 func TestSafeExecutable(t *testing.T) {
 	for path, want := range map[string]bool{
 		"/bin/true": true, "/opt/my app/x": true, "/opt/100%": true, "/opt/$x": true, "/opt/é": true, "/a/../b": true,

@@ -8,26 +8,26 @@ import (
 	"strings"
 )
 
-// This file reads back what Render wrote. The files may be older than this clusterctl, or edited by hand. A fact that is not in
-// a file has the zero value.
+// This file parses the files that Render wrote. They may be from an older clusterctl, or edited by hand. If a file does not
+// have a setting, the field has its zero value.
 
-// SocketUnit is what a socket unit says.
+// SocketUnit is the parsed content of a socket unit.
 type SocketUnit struct {
-	// FDName is the name of its listeners.
+	// FDName is the name of the listeners.
 	FDName string
-	// Listeners are the addresses in the order of the unit, without a name and without the port that the program binds.
+	// Listeners are the addresses in the order of the unit. They have no name and no port of the program.
 	Listeners []Listener
-	// Unknown are addresses of kinds that Render does not write.
+	// Unknown are addresses in a form that Render does not write.
 	Unknown []string
-	// IPv6Only: the addresses of IPv6 take no connections of IPv4.
+	// IPv6Only means that the IPv6 addresses do not accept IPv4 connections.
 	IPv6Only bool
-	// Access is who may connect to socket files. It has no defaults filled in.
+	// Access is the owner and the mode of socket files, without defaults.
 	Access SocketAccess
-	// Own is the command that changes the owner of the files, in place of the user and group of Access, or empty.
+	// Own is the command that changes the owner of the files, instead of the user and group of Access. It may be empty.
 	Own string
 }
 
-// ReadSocket reads a socket unit. Of a key that has only one value, the last line counts.
+// ReadSocket parses a socket unit. If a key with a single value is there several times, the last one counts.
 func ReadSocket(unit []byte) SocketUnit {
 	var s SocketUnit
 	for key, v := range assignments(unit) {
@@ -55,7 +55,7 @@ func ReadSocket(unit []byte) SocketUnit {
 	return s
 }
 
-// readListener reads an address of ListenStream= or ListenDatagram=.
+// readListener parses an address of ListenStream= or ListenDatagram=.
 func readListener(address string, datagram bool) (l Listener, ok bool) {
 	if datagram {
 		l.Network = UDP
@@ -74,12 +74,12 @@ func readListener(address string, datagram bool) (l Listener, ok bool) {
 	return l, false
 }
 
-// SameAddresses reports whether two socket units bind the same.
+// SameAddresses reports whether two socket units bind the same addresses.
 func (s SocketUnit) SameAddresses(t SocketUnit) bool {
 	return slices.Equal(s.Listeners, t.Listeners) && slices.Equal(s.Unknown, t.Unknown) && s.IPv6Only == t.IPv6Only
 }
 
-// Addresses returns what the unit binds, for people.
+// Addresses returns the addresses of the unit as text for the user.
 func (s SocketUnit) Addresses() string {
 	var words []string
 	for _, l := range s.Listeners {
@@ -92,17 +92,17 @@ func (s SocketUnit) Addresses() string {
 	return strings.Join(words, " ")
 }
 
-// InstanceUnit is what the template of the instances says.
+// InstanceUnit is the parsed content of the template of the instances.
 type InstanceUnit struct {
-	// LogNamespace is the app's own journal, or empty.
+	// LogNamespace is the private journal of the app, or empty.
 	LogNamespace string
-	// EnvFiles are the files that PID 1 reads variables from: the values file, then files of the user.
+	// EnvFiles are the environment files that PID 1 reads: the values file, then the user's files.
 	EnvFiles []EnvFile
-	// Follow: instances above the number of CPUs are skipped.
+	// Follow means that systemd skips instances above the number of CPUs.
 	Follow bool
 }
 
-// ReadInstance reads a template.
+// ReadInstance parses a template.
 func ReadInstance(template []byte) InstanceUnit {
 	var i InstanceUnit
 	for key, v := range assignments(template) {
@@ -142,7 +142,7 @@ func LoadedSecrets(dropIn []byte) []Secret {
 	return all
 }
 
-// Owner returns the app that a generated file belongs to, by the mark in it, or "" for a file of somebody else.
+// Owner returns the app in the mark of a generated file, or "" if clusterctl did not generate the file.
 func Owner(f File) Name {
 	if !bytes.HasPrefix(f.Data, []byte(dropInMark)) {
 		return ""
@@ -161,13 +161,13 @@ func Owner(f File) Name {
 	return ""
 }
 
-// Edited reports whether a file that Render made has been changed since, for example by a line after its end.
+// Edited reports whether a file has changed since Render wrote it, for example by a line that was appended.
 func Edited(data []byte) bool {
 	at := bytes.LastIndex(data, []byte(sealPrefix))
 	return at < 0 || string(data[at:]) != sealPrefix+checksum(data[:at])+"\n"
 }
 
-// assignments returns the keys and values of a unit, with "%%" as "%". It ignores comments and sections.
+// assignments returns the keys and values of a unit. "%%" becomes "%". It ignores comments and sections.
 func assignments(unit []byte) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for line := range strings.Lines(string(unit)) {

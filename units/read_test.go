@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// facts is what the units of an app say.
+// facts are the values that can be read from the units of an app.
 type facts struct {
 	Sockets  map[string]units.SocketUnit
 	Instance units.InstanceUnit
@@ -49,14 +49,14 @@ func readFacts(t *rapid.T, set units.Set) facts {
 			if f.Env, err = units.ParseValues(file.Data); err != nil {
 				t.Fatal(err)
 			}
-			continue // it has no checksum
+			continue // a values file has no checksum
 		}
 		f.Edited[file.Path] = units.Edited(file.Data)
 	}
 	return f
 }
 
-// factsOf returns what Render has to write for an app, from the app and the target alone.
+// factsOf returns the facts that the rendered units must contain, computed only from the app and the target.
 func factsOf(a units.App, target units.Target) facts {
 	f := facts{Kinds: map[string]units.Kind{
 		a.Name.Service(): units.KindUnit, a.Name.Slice(): units.KindUnit, a.Name.Template(): units.KindTemplate,
@@ -107,7 +107,7 @@ func socketsOf(a units.App) map[string]units.SocketUnit {
 			s.IPv6Only = s.IPv6Only || slices.ContainsFunc(a.Listen, func(m units.Listener) bool { return twins(l, m) })
 			if l.Network == units.Unix && strings.HasPrefix(l.Path, "/") {
 				s.Access = a.SocketAccess()
-				// PID 1 changes the owner only where no worker can put a link.
+				// PID 1 changes the owner only if no worker can replace the socket by a link.
 				reach := slices.ContainsFunc(a.SocketFiles(), func(p string) bool { return !strings.HasPrefix(p, "/run/") })
 				if reach && s.Access.User+s.Access.Group != "" {
 					s.Access.User, s.Access.Group, s.Own = "", "", "-:"+units.DefaultShim+" own"
@@ -125,7 +125,7 @@ func twins(l, m units.Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// TestReadRendered: reading the units of an app gives the facts that they were rendered from.
+// TestReadRendered: the units of an app are read back as the facts from which they were rendered.
 func TestReadRendered(t *testing.T) {
 	read := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -138,13 +138,13 @@ func TestReadRendered(t *testing.T) {
 		if len(a.SocketFiles()) == 0 {
 			a.Socket = units.SocketAccess{}
 		}
-		// A directory that the workers may write would put more sockets into their reach than factsOf knows.
+		// In a directory that the workers may write to, more sockets would be in reach than factsOf expects.
 		a.Writable, a.Directory = nil, ""
 		target := anyTarget(t, a)
 		target.SplitAggregate = rapid.Bool().Draw(t, "split")
 		set, err := units.Render(a, target)
 		if err != nil {
-			return // TestRenderProperties
+			return // TestRenderProperties checks the errors
 		}
 		read++
 		if d := cmp.Diff(factsOf(a, target), readFacts(t, set), cmpopts.EquateEmpty(),
@@ -157,7 +157,7 @@ func TestReadRendered(t *testing.T) {
 	}
 }
 
-// TestReadSocketEdited: what the reader does with units that Render did not write.
+// TestReadSocketEdited: ReadSocket also reads units that Render did not write.
 func TestReadSocketEdited(t *testing.T) {
 	for name, c := range map[string]struct {
 		unit string
@@ -181,14 +181,14 @@ func TestReadSocketEdited(t *testing.T) {
 	}
 }
 
-// TestKindOfSource: Render does not write the source.
+// TestKindOfSource: KindOf knows the source, which Render does not write.
 func TestKindOfSource(t *testing.T) {
 	if k := units.KindOf("/etc/clusterctl/shop.yaml"); k != units.KindSource {
 		t.Error(k)
 	}
 }
 
-// TestSharesPort: what two sockets cannot both bind.
+// TestSharesPort: SharesPort compares the protocol and the port, or the path.
 func TestSharesPort(t *testing.T) {
 	for _, c := range []struct {
 		a, b string

@@ -12,34 +12,35 @@ import (
 	"github.com/clusterctl/clusterctl/templates"
 )
 
-// Target is the machine that the units are for.
+// Target describes the machine for which units are rendered.
 type Target struct {
-	// Systemd is its version, from OldestSystemd on; a key that is newer is left out.
+	// Systemd is the version of systemd, at least OldestSystemd. Keys that this version does not support are omitted.
 	Systemd int
-	// Sizing is App.Instances resolved there.
+	// Sizing is App.Instances, resolved for the machine.
 	Sizing Sizing
-	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml. It has to be there when systemd
-	// reads them, or each systemctl warns that the unit has changed (SourcePath=); empty when there is none.
+	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml, or empty. It must exist when systemd
+	// reads the units, otherwise each systemctl command warns that the unit has changed (SourcePath=).
 	Source string
-	// Values is the path of the values file, /etc/clusterctl/NAME.env. Without it, as in a package, the values of variables
-	// are in the template.
+	// Values is the path of the values file, /etc/clusterctl/NAME.env. If it is empty, as in a package, the values of
+	// variables are in the template.
 	Values string
 	// Secrets are the files that the workers find in $CREDENTIALS_DIRECTORY.
 	Secrets []Secret
-	// Shim is the path of clusterctl-shim, without anything that a unit would have to quote; empty means [DefaultShim].
+	// Shim is the path of clusterctl-shim; empty means [DefaultShim]. It must not contain characters that need quotes in a
+	// unit.
 	Shim string
-	// SplitAggregate puts what depends on the listeners into a drop-in of the aggregate, [Name.ReleaseDropIn], so that the
+	// SplitAggregate puts the settings for the listeners into a drop-in of the aggregate, [Name.ReleaseDropIn], so that the
 	// aggregate is the same for all versions of the app.
 	SplitAggregate bool
-	// Sockets are the files of the Unix sockets that the app listens on now; for a probe.
+	// Sockets are the files of the Unix sockets that the app listens on now. Only RenderProbe uses them.
 	Sockets []string
 }
 
-// OldestSystemd is the first version that the units work with: Debian 11's.
+// OldestSystemd is the oldest version that the units support, the version of Debian 11.
 const OldestSystemd = 247
 
-// Render gives the unit files of the app for the target. It is pure, and it fails only with what [App.Validate]
-// reports, or for a target that is none.
+// Render returns the unit files of the app for the target. It is pure. It returns an error only if [App.Validate] does, or
+// if the target is invalid.
 func Render(a App, t Target) (Set, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func Render(a App, t Target) (Set, error) {
 		return nil, fmt.Errorf("systemd %d is older than %d, the oldest that clusterctl supports", t.Systemd, OldestSystemd)
 	}
 	if t.Sizing.Listed < 1 || t.Sizing.Listed > MaxInstances {
-		return nil, fieldErrorf("instances", "", "%d is out of range (1-%d)", t.Sizing.Listed, MaxInstances)
+		return nil, fieldErrorf("instances", "", "%d must be between 1 and %d", t.Sizing.Listed, MaxInstances)
 	}
 	r := renderer{app: a, target: t}
 	source, err := plain("source", t.Source)
@@ -103,7 +104,7 @@ type renderer struct {
 	err     error
 }
 
-// add executes a template; a file that is already there is continued.
+// add executes a template. If the file exists already, the output is appended.
 func (r *renderer) add(path, name string, view any) {
 	if r.err != nil {
 		return
@@ -125,7 +126,7 @@ func (r *renderer) add(path, name string, view any) {
 	r.files = append(r.files, File{Path: path, Data: b.Bytes()})
 }
 
-// must collects the error of a quoting function; Validate has made sure that there is none.
+// must returns the value and keeps the first error. After Validate there is none.
 func (r *renderer) must(v value, err error) value {
 	if err != nil && r.err == nil {
 		r.err = err
@@ -133,7 +134,7 @@ func (r *renderer) must(v value, err error) value {
 	return v
 }
 
-// header is what every unit begins with.
+// header has the fields that every template uses.
 type header struct {
 	App, Unit, Service, Source, SourcePath, Slice value
 }
@@ -183,27 +184,27 @@ type socketView struct {
 	Streams, Datagrams  []value
 	DualStack, FreeBind value
 	Mode, User, Group   value
-	Own                 value   // the command that changes the owner, in place of User and Group
-	Files               []value // what Own changes, as words of a command
+	Own                 value   // the command that changes the owner, if PID 1 does not
+	Files               []value // the files that Own changes, as quoted words
 	NoDelay             value
 	Options             []value
 }
 
-// dualStack is BindIPv6Only= of a socket unit to which l is added: it belongs to a whole unit. A bare port means both
-// families; an IPv6 listener beside its IPv4 twin must leave that family alone.
-func (r *renderer) dualStack(l Listener, so value) value {
+// dualStack returns BindIPv6Only= of a socket unit after l is added; current is the value before. The setting applies to a
+// whole unit. A port without an address means IPv6 and IPv4. An IPv6 listener with an IPv4 twin must not accept IPv4.
+func (r *renderer) dualStack(l Listener, current value) value {
 	switch {
 	case l.Network == Unix:
-		return so
+		return current
 	case l.paired(r.app.Listen):
 		return "ipv6-only"
-	case !l.Host.IsValid() && so == "":
+	case !l.Host.IsValid() && current == "":
 		return "both"
 	}
-	return so
+	return current
 }
 
-// socketViews makes one socket unit per FileDescriptorName=, in the order of the listeners; the first name's unit is
+// socketViews returns one socket unit per FileDescriptorName=, in the order of the listeners. The unit of the first name is
 // app.socket.
 func (r *renderer) socketViews() []socketView {
 	var views []socketView
@@ -243,7 +244,7 @@ func (r *renderer) socketViews() []socketView {
 	return views
 }
 
-// own has the shim change the owner of the files, in place of PID 1.
+// own makes the shim, and not PID 1, change the owner of the files.
 func (v *socketView) own(shim string) {
 	if len(v.Files) == 0 {
 		return

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// since names every key that a template may set, and the systemd that first knew it, 0 for those older than any that we
-// support (the man pages' "Added in version"). A template with another key fails until the key stands here.
+// since has every key that a template may contain, with the first systemd that supports the key ("Added in version" in the
+// man pages). 0 means that all supported versions have the key. The tests fail for a key that is missing here.
 var since = map[string]map[string]int{
 	"Unit": keys(0, "Description", "SourcePath", "X-Clusterctl-App", "StartLimitIntervalSec", "Requires", "Wants", "After",
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
@@ -68,16 +68,16 @@ func union(ms ...map[string]int) map[string]int {
 	return all
 }
 
-// versions are those on which every case is tried: the four releases, and those between where keys were added.
+// versions are the tested versions of systemd: the versions of the four releases, and versions in between that added keys.
 var versions = []int{247, 249, 252, 254, 255, 257, 258, 262}
 
-// hostile is text made to break out of whatever it is put into.
+// hostile is text that tries to escape from its quotes, word or line.
 var hostile = rapid.Custom(func(t *rapid.T) string {
 	parts := rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom(nasty), rapid.StringN(0, 6, -1)), 0, 6).Draw(t, "parts")
 	return strings.Join(parts, "")
 })
 
-// nasty are the fragments that hostile strings are made of, here and in the lab.
+// nasty are the fragments of hostile strings, here and in the lab.
 var nasty = []string{
 	"%", "%%", "%i", "%n", "%h", "$", "$$", "${HOME}", "$HOME", `"`, `'`, `\`, `\\`, `\n`, `\x41`, `\s`, `\101`, `\u00e9`,
 	"\n", "\r", "\t", "\r\n", "\n[Service]\nExecStart=/bin/false\n", "\nX-Clusterctl-App=other\n", ";", " ; ", "#", " ", "  ",
@@ -102,7 +102,8 @@ var listenText = rapid.OneOf(
 	}),
 	hostile, hostilePath)
 
-// tameWord leaves out what no argument may hold; tamePath, what no path in a unit may.
+// tameWord removes characters that no argument may contain. tamePath also removes characters that no path in a unit may
+// contain.
 func tameWord(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 0 || r == utf8.RuneError || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe {
@@ -125,7 +126,7 @@ func tamePath(s string) string {
 	return strings.TrimRightFunc(s, func(r rune) bool { return r == '\\' || unicode.IsSpace(r) })
 }
 
-// anyApp is an app whose parts are as hostile as is allowed; one in four is not held to that.
+// anyApp is an app with the most hostile texts that are allowed. One in four apps also has texts that are not allowed.
 var anyApp = rapid.Custom(func(t *rapid.T) units.App {
 	wild := rapid.IntRange(0, 3).Draw(t, "wild") == 0
 	pick := func(label string, tame func(string) string, g *rapid.Generator[string], usual ...string) string {
@@ -212,7 +213,7 @@ func renderProperties(t *rapid.T) {
 	set, err := units.Render(a, target)
 	if invalid := a.Validate(); invalid != nil {
 		if err == nil {
-			t.Fatalf("Render took what Validate refuses: %v", invalid)
+			t.Fatalf("Render accepted an app that Validate refuses: %v", invalid)
 		}
 		var fe *units.FieldError
 		if !errors.As(invalid, &fe) || fe.Key == "" || fe.Message == "" {
@@ -221,7 +222,7 @@ func renderProperties(t *rapid.T) {
 		return
 	}
 	if err != nil {
-		t.Fatalf("Render refused what Validate takes: %v", err)
+		t.Fatalf("Render refused an app that Validate accepts: %v", err)
 	}
 	again, err := units.Render(a, target)
 	if err != nil || !cmp.Equal(set, again) {
@@ -235,11 +236,12 @@ func renderProperties(t *rapid.T) {
 	checkInstance(t, a, set, checkValues(t, a, target, set))
 }
 
-// checkValues reads the values file. It returns the variables that are left for the template, and the files before the user's.
+// checkValues checks the values file. It returns the variables that must be in the template, and the files that must come
+// before the user's files.
 func checkValues(t *rapid.T, a units.App, target units.Target, set units.Set) fromValues {
 	data, found := set.Get(a.Name.ValuesFile())
 	if found != (target.Values != "" && len(a.Env) > 0) {
-		t.Fatalf("a values file: %v", found)
+		t.Fatalf("a values file was rendered: %v", found)
 	}
 	if !found {
 		return fromValues{inline: a.Env}
@@ -251,7 +253,7 @@ func checkValues(t *rapid.T, a units.App, target units.Target, set units.Set) fr
 	template, _ := set.Get(a.Name.Template())
 	for _, v := range a.Env {
 		if strings.Contains(string(template), "Environment=\""+v.Name+"=") {
-			t.Fatalf("the template has a value:\n%s", template)
+			t.Fatalf("the template contains a value:\n%s", template)
 		}
 	}
 	return fromValues{files: []units.EnvFile{{Path: target.Values}}}
@@ -262,7 +264,8 @@ type fromValues struct {
 	files  []units.EnvFile
 }
 
-// checkFile: only lines, sections and keys that we know, newer than nothing that the target has, and our mark.
+// checkFile checks that a file has only known sections and keys, that the target supports these keys, and that the file has
+// our mark.
 func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 	if strings.ContainsFunc(string(f.Data), func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {
 		t.Fatalf("%s has a control character:\n%q", f.Path, f.Data)
@@ -289,7 +292,7 @@ func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 			t.Fatalf("%s: [%s] %s= is not in the table of known keys", f.Path, d.section, d.key)
 		}
 		if version > target.Systemd {
-			t.Fatalf("%s: %s= is of %d, the target is %d", f.Path, d.key, version, target.Systemd)
+			t.Fatalf("%s: %s= needs systemd %d, but the target has %d", f.Path, d.key, version, target.Systemd)
 		}
 	}
 	if got := units.Owner(f); got != a.Name {
@@ -297,7 +300,7 @@ func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 	}
 }
 
-// values are those of one key of a file, in order.
+// values returns the values of one key of a file, in order.
 func values(directives []directive, section, key string) []string {
 	var out []string
 	for _, d := range directives {
@@ -308,12 +311,12 @@ func values(directives []directive, section, key string) []string {
 	return out
 }
 
-// checkInstance reads the instance's unit as systemd does and compares what comes out with what the user gave.
+// checkInstance reads the unit of an instance as systemd does, and compares the result with the user's input.
 func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	a.Env, a.EnvFiles = from.inline, append(slices.Clone(from.files), a.EnvFiles...)
 	data, ok := set.Get(a.Name.Template())
 	if !ok {
-		t.Fatalf("there is no %s", a.Name.Template())
+		t.Fatalf("%s is missing", a.Name.Template())
 	}
 	d, err := parseUnit(data)
 	if err != nil {
@@ -332,16 +335,16 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 		t.Fatalf("ExecStart=%s: %v", exec[0], err)
 	}
 	if len(argv) < len(a.Command) {
-		t.Fatalf("ExecStart=%s: %q is short", exec[0], argv)
+		t.Fatalf("ExecStart=%s: %q is shorter than the command", exec[0], argv)
 	}
-	// The shell or the shim may stand in front, and nothing of theirs is the user's.
+	// The words of a shell or of the shim may come before the user's command.
 	front := len(argv) - len(a.Command)
 	same("argv", argv[front:], a.Command)
 	switch {
 	case front > 0 && argv[0] == "/bin/sh":
-		same("the shell in front", argv[:front], []string{"/bin/sh", "-c", `exec "$0" "$@"`})
+		same("the words of the shell", argv[:front], []string{"/bin/sh", "-c", `exec "$0" "$@"`})
 	case front > 0:
-		same("the shim in front", []string{argv[0], argv[1], argv[front-1]}, []string{units.DefaultShim, "run", "--"})
+		same("the words of the shim", []string{argv[0], argv[1], argv[front-1]}, []string{units.DefaultShim, "run", "--"})
 	}
 	var env []string
 	if argv[0] != units.DefaultShim {
@@ -359,7 +362,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 		assigned = append(assigned, w...)
 	}
 	if len(assigned) < len(env) {
-		t.Fatalf("Environment= is short: %q", assigned)
+		t.Fatalf("Environment= has too few variables: %q", assigned)
 	}
 	same("Environment=", assigned[:len(env)], env)
 	if a.Directory != "" {
@@ -379,7 +382,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	checkSockets(t, a, set)
 }
 
-// raw resolves the specifiers of values that are not split.
+// raw resolves the specifiers of values that systemd does not split into words.
 func raw(t *rapid.T, vs []string) []string {
 	out := []string{}
 	for _, v := range vs {
@@ -392,7 +395,8 @@ func raw(t *rapid.T, vs []string) []string {
 	return out
 }
 
-// checkEnvFiles undoes the glob escapes: a backslash makes the next character ordinary (glob(7)).
+// checkEnvFiles undoes the glob escapes and compares the paths. In a pattern, a backslash escapes the next character
+// (glob(7)).
 func checkEnvFiles(t *rapid.T, a units.App, patterns []string) {
 	if len(patterns) != len(a.EnvFiles) {
 		t.Fatalf("EnvironmentFile=: %q for %+v", patterns, a.EnvFiles)
@@ -415,7 +419,7 @@ func checkEnvFiles(t *rapid.T, a units.App, patterns []string) {
 	}
 }
 
-// checkWritable: every path that the user asked for is there, each line one word, unquoted without C escapes.
+// checkWritable checks that every path of the user is there, that each line is one word, and that it does not use C escapes.
 func checkWritable(t *rapid.T, a units.App, vs []string) {
 	var got []string
 	for _, v := range vs {
@@ -432,8 +436,8 @@ func checkWritable(t *rapid.T, a units.App, vs []string) {
 	}
 }
 
-// checkSockets: every listener is in exactly one socket unit, under its own name, and all services that inherit it are
-// as doc.go demands.
+// checkSockets checks that every listener is in exactly one socket unit, under its name, and that all services that inherit
+// it have the settings that doc.go requires.
 func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	var sockets, listed, nonBlocking []string
 	services := 0
@@ -491,8 +495,8 @@ func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	}
 }
 
-// checkMap: every --map=NAME/K=KIND:PORT of the shim means the listener that is K-th of its name in the units, where PID 1
-// takes the order from.
+// checkMap checks that every --map=NAME/K=KIND:PORT of the shim means listener number K of its name in the units. PID 1
+// passes the sockets in the order of the units.
 func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 	var got, want []string
 	for word := range strings.FieldsSeq(exec) {
@@ -504,7 +508,7 @@ func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 		}
 	}
 	for _, l := range a.Listen {
-		// Its twin of the other family keeps an unspecified address to its own family.
+		// An unspecified address with a twin is used only for its own IP version.
 		twin := slices.ContainsFunc(a.Listen, func(m units.Listener) bool {
 			return l.Host.IsValid() && m.Host.IsValid() && l.Host.IsUnspecified() && m.Host.IsUnspecified() &&
 				l.Host.Is4() != m.Host.Is4() && l.Port == m.Port && l.Network == m.Network
@@ -533,7 +537,7 @@ func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Fatalf("--map of %q, the units say %q", got, want)
+		t.Fatalf("--map of %q, want %q", got, want)
 	}
 }
 
@@ -548,7 +552,7 @@ func TestRenderProperties(t *testing.T) { rapid.Check(t, renderProperties) }
 
 func FuzzRender(f *testing.F) { f.Fuzz(rapid.MakeFuzz(renderProperties)) }
 
-// TestVersions renders every golden app for every version; checkFile's table says which key needs which.
+// TestVersions renders every golden app for every version. The table since has the first version of each key.
 func TestVersions(t *testing.T) {
 	for _, g := range goldens(t) {
 		if g.err != nil {
@@ -571,7 +575,7 @@ func TestVersions(t *testing.T) {
 				}
 				for _, x := range d {
 					if n, ok := since[x.section][x.key]; !ok || n > v {
-						t.Errorf("%s for %d: %s: [%s] %s= is of %d (known: %v)", g.path, v, f.Path, x.section, x.key, n, ok)
+						t.Errorf("%s for %d: %s: [%s] %s= needs systemd %d (known: %v)", g.path, v, f.Path, x.section, x.key, n, ok)
 					}
 				}
 			}
@@ -579,7 +583,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestRenderRefuses: what no App is to blame for.
+// TestRenderRefuses: Render returns an error for an invalid target.
 func TestRenderRefuses(t *testing.T) {
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, Activation: units.Native}
 	good := units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}, Source: "/etc/clusterctl/web.yaml"}

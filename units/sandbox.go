@@ -22,20 +22,22 @@ type sandboxView struct {
 	Landlock         value
 }
 
-// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that goes with the unit. With "yes" there is
-// a directory to remove at the end, for which PID 1 forks from 254 on; for a moment the child holds the listening socket
-// too, and the restart of an app could not bind it again (measured on 257: up to one restart in three, on a busy machine).
+// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes", PID
+// 1 must remove a directory at the end, and forks for it from 254 on. For a moment, the child also holds the listening
+// socket, so a restart of an app can fail to bind the socket (measured on 257: up to one restart in three on a busy
+// machine).
 const disconnectedTmp = 257
 
-// umaskIsTheProgramsAlone is the first systemd that does not apply UMask= to what it makes itself in the unit's mount
-// namespace. Before, the directories above a bound path became root's alone (seen on 247; core/namespace.c, fixed in 250).
-const umaskIsTheProgramsAlone = 250
+// umaskForProgramOnly is the first systemd that does not apply UMask= to directories that systemd itself creates in the
+// unit's mount namespace. Earlier versions make the directories above a bound path accessible only to root (seen on 247;
+// core/namespace.c, fixed in 250).
+const umaskForProgramOnly = 250
 
 // privateIPC is the first systemd with PrivateIPC=.
 const privateIPC = 248
 
-// knowsLandlock is the first systemd that was built everywhere with a libseccomp that knows the names of Landlock's system
-// calls. An unknown name in SystemCallFilter= is a warning at each load of the unit.
+// knowsLandlock is the first systemd for which all builds use a libseccomp that knows the Landlock system calls. For an
+// unknown name in SystemCallFilter=, systemd logs a warning at each load of the unit.
 const knowsLandlock = 252
 
 func (r *renderer) sandbox() sandboxView {
@@ -57,13 +59,13 @@ func (r *renderer) sandbox() sandboxView {
 	r.places(&v, a.WritableTrees())
 	readOnly, pinned := a.protect(a.WritableTrees())
 	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
-	if r.target.Systemd < umaskIsTheProgramsAlone && v.Home == "tmpfs" {
+	if r.target.Systemd < umaskForProgramOnly && v.Home == "tmpfs" {
 		v.UMask = "0022"
 	}
 	return v
 }
 
-// loosen fills in the parts of the sandbox that --allow takes away.
+// loosen removes the parts of the sandbox that --allow switches off.
 func (r *renderer) loosen(v *sandboxView) {
 	a := r.app
 	v.Denied = "io_uring_setup io_uring_enter io_uring_register"
@@ -93,15 +95,16 @@ func (r *renderer) loosen(v *sandboxView) {
 		}
 	}
 	if !a.allows(AllowSockets) {
-		v.Closed = fixed(strings.Join(closed(a.RunAs), " "))
+		v.Closed = fixed(strings.Join(closedPaths(a.RunAs), " "))
 	}
 }
 
-// closed are paths that a user could use to leave the sandbox: sockets whose daemons run as root and obey root, or a group
-// such as docker, and for root what only root can read. Each path costs up to a millisecond of a start, so only those are
-// named that the user may reach. A leading "-" ignores a path that does not exist. An empty /run would close all sockets of
-// root at once, but TemporaryFileSystem= also holds for commands with "+", which keep the shim's state there.
-func closed(r RunAs) []string {
+// closedPaths returns paths that a user could use to escape from the sandbox: sockets of daemons that run as root and obey
+// root or a group such as docker, and for root also files that only root can read. The list contains only paths that the
+// user may be able to access, because each path makes a start up to a millisecond slower. The prefix "-" ignores a path that
+// does not exist. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies to commands with "+",
+// which keep the shim's state there.
+func closedPaths(r RunAs) []string {
 	switch {
 	case r.Dynamic():
 		return []string{"-/run/dbus"}
@@ -119,8 +122,8 @@ func closed(r RunAs) []string {
 	return []string{"-/run/dbus", "-/run/docker.sock"}
 }
 
-// WritableTrees returns the paths that workers in a sandbox may write to. What their own user may write in the app's directory stays
-// writable, as programs expect, except in the strict sandbox.
+// WritableTrees returns the paths that workers in a sandbox may write to. Except in the strict sandbox, they include the
+// app's directory, because programs expect to write to it where the file modes permit.
 func (a App) WritableTrees() []string {
 	d := a.Directory
 	if a.Sandbox == SandboxStrict || d == "" || path.Clean(d) == "/" || a.RunAs.Dynamic() || slices.Contains(a.Writable, d) {
@@ -129,8 +132,8 @@ func (a App) WritableTrees() []string {
 	return append([]string{d}, a.Writable...)
 }
 
-// places fills in which parts of the file system the workers can see and write to. The homes contain only the paths that the
-// app needs, bound one by one. PID 1 resolves links in these paths at each start.
+// places sets which parts of the file system the workers can see and write to. In the homes, they see only the paths that
+// the app needs. Each is bound separately, and PID 1 resolves symbolic links in them at each start.
 func (r *renderer) places(v *sandboxView, writable []string) {
 	v.Home = "yes"
 	if r.app.allows(AllowHome) {
@@ -157,8 +160,8 @@ func (r *renderer) places(v *sandboxView, writable []string) {
 	}
 }
 
-// bound returns the paths that the workers see although they are in a home, or are a link into one: what [App.Reads] says,
-// and what is in a home by its name, unless a path above it is bound.
+// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads], and
+// all paths of the app that are in a home by their name. Paths below another bound path are omitted.
 func (a App) bound() []string {
 	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
 		return nil
@@ -179,18 +182,18 @@ func below(p, dir string) bool {
 	return strings.HasPrefix(path.Clean(p)+"/", strings.TrimSuffix(path.Clean(dir), "/")+"/")
 }
 
-// inHome reports whether a path is in one of the places that ProtectHome= is about.
+// inHome reports whether a path is in a directory that ProtectHome= hides.
 func inHome(p string) bool {
 	return below(p, "/home") || below(p, "/root") || below(p, "/run/user")
 }
 
-// isHome reports whether a path is the home of a user, and not something in it.
+// isHome reports whether a path is a home or a directory of homes, and not a path below a home.
 func isHome(p string) bool {
 	p = path.Clean(p)
 	return p == "/root" || path.Dir(p) == "/home" || path.Dir(p) == "/run/user" || p == "/home" || p == "/run/user"
 }
 
-// secrets returns the well-known places of keys and passwords in a home, except those that are bound by themselves.
+// secrets returns the well-known files and directories in a home that contain keys and passwords, except the ones in bound.
 func secrets(home string, bound []string) []string {
 	var places []string
 	for _, s := range []string{

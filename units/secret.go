@@ -7,28 +7,27 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// Secret is a file whose contents each worker finds in the directory $CREDENTIALS_DIRECTORY (systemd.exec(5),
-// LoadCredential=).
+// Secret is a file that each worker finds in the directory $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=).
 type Secret struct {
 	Name string
 	// Path is the file, which only root may read.
 	Path string
-	// Encrypted: the file was made by systemd-creds(1), and PID 1 decrypts it.
+	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts it.
 	Encrypted bool
 }
 
-// SecretsDropIn is the drop-in of the template with the secrets of the app, and nothing else, so that "secret set" rewrites
-// only it.
+// SecretsDropIn returns the path of a drop-in of the template. It contains only the secrets of the app, so "secret set"
+// rewrites only this file.
 func (n Name) SecretsDropIn() string { return n.Template() + ".d/50-secrets.conf" }
 
 // EncryptedSecrets is the first systemd with LoadCredentialEncrypted= and systemd-creds(1).
 const EncryptedSecrets = 250
 
-// maxSecretName leaves room for the suffixes of staged files in a file name.
+// maxSecretName is the maximum length of a name. It leaves room for the suffixes of staged files.
 const maxSecretName = 128
 
-// CheckSecretName returns the reason why a secret cannot have this name, or nil. The name is used for a
-// file, for a credential and in a unit.
+// CheckSecretName returns an error if a secret cannot have this name. The name is used for a file, for a credential and in a
+// unit.
 func CheckSecretName(s string) error {
 	bad := func(c rune) bool { return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("_.-", c) }
 	if s == "" || len(s) > maxSecretName || strings.ContainsFunc(s, bad) || !isAlnum(s[0]) && s[0] != '_' {
@@ -43,8 +42,8 @@ type secretsView struct {
 	Plain, Encrypted []value
 }
 
-// credentials are the lines of both kinds for the secrets of the target. A systemd that cannot decrypt has no encrypted ones,
-// unless it was replaced by an older version.
+// credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target. If systemd does
+// not support encrypted secrets, they are omitted. That happens only after a downgrade of systemd.
 func (r *renderer) credentials() (plain, encrypted []value) {
 	for _, s := range r.target.Secrets {
 		line := fixed(s.Name + ":" + string(r.must(absolute("secret", s.Path))))

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestEdited: each file of an app is as it was made, and no longer so after any change of one byte, after a line that was
-// added or taken away, and without its checksum.
+// TestEdited: Edited returns false for a rendered file, and true after a change of any byte, after a line was added or
+// removed, and for a file without its checksum.
 func TestEdited(t *testing.T) {
 	a := App{Name: "shop", Command: []string{"/bin/true"}, Instances: Count{N: 2}}
 	l, err := ParseListener("8080")
@@ -23,23 +23,23 @@ func TestEdited(t *testing.T) {
 	}
 	for _, f := range set {
 		if Edited(f.Data) {
-			t.Errorf("%s counts as edited as it is", f.Path)
+			t.Errorf("%s: Edited returns true for an unchanged file", f.Path)
 		}
 		for i := range f.Data {
 			changed := append([]byte(nil), f.Data...)
 			changed[i] ^= 1
 			if !Edited(changed) {
-				t.Errorf("%s: a change of byte %d is not seen", f.Path, i)
+				t.Errorf("%s: Edited does not detect a change of byte %d", f.Path, i)
 			}
 		}
 		text := string(f.Data)
 		body, _, _ := strings.Cut(text, sealPrefix)
 		for what, s := range map[string]string{
 			"a line at the end": text + "Nice=5\n", "no checksum": body, "nothing": "", "no newline": strings.TrimSuffix(text, "\n"),
-			"a line at the beginning": "\n" + text, "another checksum behind": text + sealPrefix + checksum([]byte(body)) + "\n",
+			"a line at the beginning": "\n" + text, "another checksum at the end": text + sealPrefix + checksum([]byte(body)) + "\n",
 		} {
 			if !Edited([]byte(s)) {
-				t.Errorf("%s: %s is not seen", f.Path, what)
+				t.Errorf("%s: Edited does not detect this change: %s", f.Path, what)
 			}
 		}
 	}

@@ -8,26 +8,27 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// shimDirectory is where the shim and what belongs to it is installed.
+// shimDirectory is the directory of the shim and its files.
 const shimDirectory = "/usr/lib/clusterctl"
 
-// The files of that directory.
+// Files in shimDirectory.
 const (
 	DefaultShim = shimDirectory + "/clusterctl-shim"
-	// DefaultNodePreload lets an unmodified Node server end its keep-alive connections while it drains.
+	// DefaultNodePreload makes an unmodified Node server end its keep-alive connections while it drains.
 	DefaultNodePreload = shimDirectory + "/clusterctl-node-preload.cjs"
 )
 
-// Adopted says whether the shim answers the program's binds.
+// Adopted reports whether the shim substitutes the shared listeners when the program binds.
 func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
 
-// launched says whether the shim stands in ExecStart=: to adopt, or for what systemd has no setting.
-func (a App) launched() bool {
+// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without it. The shim adopts the
+// program, or does something for which systemd has no setting.
+func (a App) NeedsShim() bool {
 	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
 		len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
 }
 
-// shimWords is the shim's part of ExecStart=, up to the "--" in front of the program.
+// shimWords returns the beginning of ExecStart=, up to the "--" before the program.
 func (r *renderer) shimWords() []string {
 	a := r.app
 	words := []string{r.target.shim(), "run"}
@@ -57,15 +58,17 @@ func (r *renderer) shimWords() []string {
 		words = append(words, "--pin")
 	}
 	words = append(words, r.stateWord())
-	if a.waits() {
+	if a.launcherWaits() {
 		words = append(words, "--backoff")
 	}
 	return append(append(words, a.maxRestartsWords()...), "--")
 }
 
-// waits says whether the launcher of an adopted program waits after short runs, which spares each start a process. Other
-// apps have ExecStartPre= for it. So has an app that may give up: root must note that.
-func (a App) waits() bool { return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo }
+// launcherWaits reports whether the launcher of an adopted program waits after short runs. That saves one process per start.
+// Other apps wait in ExecStartPre=. An app with a restart limit does, too, because root must record that it gave up.
+func (a App) launcherWaits() bool {
+	return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo
+}
 
 func (a App) maxRestartsWords() []string {
 	if a.Shim.MaxRestarts == 0 {
@@ -85,11 +88,12 @@ func (a App) workerEnvFiles() []string {
 	return paths
 }
 
-// commentsEnd is the first systemd in which a backslash at the end of a comment does not continue it in the next line of an
-// EnvironmentFile=.
-const commentsEnd = 254
+// singleLineComments is the first systemd in which a backslash at the end of a comment in an EnvironmentFile= does not
+// continue the comment on the next line.
+const singleLineComments = 254
 
-// envFileWords returns the flags for files that the shim reads. A variable of such a file replaces one of EnvironmentFile=.
+// envFileWords returns the flags for the environment files that the shim reads. Their variables override variables from
+// EnvironmentFile=.
 func (r *renderer) envFileWords() []string {
 	var words []string
 	for _, f := range r.app.EnvFiles {
@@ -102,13 +106,13 @@ func (r *renderer) envFileWords() []string {
 		}
 		words = append(words, string(r.must(word("worker-env-files", "--env-file="+p))))
 	}
-	if len(words) > 0 && r.target.Systemd < commentsEnd {
+	if len(words) > 0 && r.target.Systemd < singleLineComments {
 		words = append(words, "--env-comments-continue")
 	}
 	return words
 }
 
-// secretWords name the secrets that the shim puts into variables.
+// secretWords returns the flags for the secrets that the shim puts into variables.
 func (a App) secretWords() []string {
 	var words []string
 	for _, name := range a.SecretEnv {
@@ -117,11 +121,12 @@ func (a App) secretWords() []string {
 	return words
 }
 
-// drained says whether the shim empties a worker before it is stopped.
+// drained reports whether the shim drains a worker before its stop signal.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
-// bindKind is the kind of the program's bind that a listener answers, or 0 where it is the listener's own family and
-// port. An address that was asked for answers either family: a program that binds [::] also serves on an IPv4 socket.
+// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if it is the listener's own IP version
+// and port. A listener with an address is used for both IP versions, so a program that binds [::] can serve on an IPv4
+// socket.
 func (r *renderer) bindKind(l Listener) contract.Kind {
 	either, four, six := contract.TCP, contract.TCP4, contract.TCP6
 	if l.Network == UDP {
@@ -141,8 +146,9 @@ func (r *renderer) bindKind(l Listener) contract.Kind {
 	return 0
 }
 
-// mapWords names the bind that a listener answers, where it is not its own: NAME/K=KIND:PORT, K-th of that name from 0. PID
-// 1 passes the sockets of a unit in the order of its lines, where datagrams come after streams.
+// mapWords returns the --map flags for listeners that replace a bind with another IP version or port: NAME/K=KIND:PORT is
+// listener number K of that name, from 0. PID 1 passes the sockets of a unit in the order of its lines, in which datagrams
+// come after streams.
 func (r *renderer) mapWords() []string {
 	var words []string
 	seen := map[string]int{}
@@ -165,8 +171,8 @@ func (r *renderer) mapWords() []string {
 	return words
 }
 
-// capabilities returns the capability that the shim has for itself. The unit has it only together with --own-ptrace in
-// ExecStart=, which keeps it from the program.
+// capabilities returns the capability that the unit has for the shim. The unit has it only together with --own-ptrace in
+// ExecStart=, and with this flag the program does not get it.
 func (a App) capabilities() value {
 	if a.Adopted() && a.Shim.OwnPtrace {
 		return "CAP_SYS_PTRACE"
@@ -181,7 +187,7 @@ func (a App) minUptimeWords() []string {
 	return []string{"--min-uptime=" + a.Shim.MinUptime.String()}
 }
 
-// drainWords is ExecStop= of an app with listeners, native or adopted.
+// drainWords returns the ExecStop= command of an app with listeners, native or adopted.
 func (r *renderer) drainWords() string {
 	words := []string{r.target.shim(), "drain"}
 	if r.app.Restart != RestartNo {
@@ -196,8 +202,8 @@ func (r *renderer) drainWords() string {
 	return strings.Join(words, " ")
 }
 
-// stoppedWords is ExecStopPost=, which tells the backoff how the run ended. The last instance to give up stops the app,
-// which takes root.
+// stoppedWords returns the ExecStopPost= command, which records for the backoff how the run ended. When the last instance
+// gives up, this command stops the app, so it runs as root.
 func (r *renderer) stoppedWords() string {
 	words := append([]string{r.target.shim(), "stopped", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(append(words, "--exec-stop"), r.relistenWords()...)
@@ -207,27 +213,28 @@ func (r *renderer) stoppedWords() string {
 	return strings.Join(words, " ")
 }
 
-// backoffWords is ExecStartPre= where the launcher does not wait itself. No shell, which as root would obey what the app's
-// environment says to the dynamic linker; the shim is static.
+// backoffWords returns the ExecStartPre= command that waits, if the launcher does not. It does not use a shell, because the
+// dynamic linker of a shell would obey variables of the app's environment as root. The shim is linked statically.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)
 	words = append(words, r.app.maxRestartsWords()...)
 	if start := r.app.Timeouts.Start; start > 0 && start < 2*contract.MaxDelay {
-		// Half of the time to start: the wait itself must not run into the timeout.
+		// The wait must not exceed the start timeout, so it takes at most half of it.
 		words = append(words, "--max-delay="+string(seconds(start/2, 0)))
 	}
 	return strings.Join(words, " ")
 }
 
-// stateWord names the instance to the shim. What root remembers of it lies beside that path: no directory there belongs to
-// the instance's user, who could fill /run.
+// stateWord returns the flag with the path of the instance's state. root's files are next to this path. The instance's user
+// must not own a directory there, because the user could fill /run.
 func (r *renderer) stateWord() string {
 	return "--state=" + path.Join(contract.RunDirectory, contract.State(string(r.app.Name), "%i"))
 }
 
-// relistenWords name the TCP listeners of a native app. A native worker that stops may shut the shared listener down
-// (shutdown(2)), and no notifier keeps it from that; so the commands around the worker, which run as root, listen again.
+// relistenWords returns the flags for the TCP listeners of a native app. A native worker that stops may shut down the shared
+// listener (shutdown(2)), and no notifier prevents that. So the commands that run as root before and after the worker call
+// listen(2) again.
 func (r *renderer) relistenWords() []string {
 	if r.app.Adopted() {
 		return nil
@@ -241,7 +248,7 @@ func (r *renderer) relistenWords() []string {
 	return words
 }
 
-// usesNode says whether the command is, or may start, Node: only Node reads NODE_OPTIONS.
+// usesNode reports whether the command is Node or may start Node. Only Node reads NODE_OPTIONS.
 func usesNode(command []string) bool {
 	switch path.Base(command[0]) {
 	case "node", "nodejs", "npm", "npx", "yarn", "pnpm", "tsx", "ts-node":
@@ -262,6 +269,3 @@ func (t Target) shim() string {
 func (t Target) nodePreload() string {
 	return path.Join(path.Dir(t.shim()), path.Base(DefaultNodePreload))
 }
-
-// NeedsShim says whether the app cannot run without clusterctl-shim, because it stands in ExecStart=.
-func (a App) NeedsShim() bool { return a.launched() }

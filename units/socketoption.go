@@ -7,28 +7,29 @@ import (
 	"strings"
 )
 
-// SocketOption is a directive of a socket unit that sets an option of the listener, such as KeepAlive=yes. A listener hands
-// its options down to the connections.
+// SocketOption is a directive of a socket unit that sets an option of a listener, such as KeepAlive=yes. Connections inherit
+// the options of their listener.
 type SocketOption struct {
-	// Listener is the name of the listener (its FDName); empty means all listeners of a fitting kind.
+	// Listener is the name of the listener (its FDName). Empty means all listeners to which the key applies.
 	Listener string
-	// Key is one of systemd.socket(5), Value its value as the unit has it.
+	// Key is a directive of systemd.socket(5), and Value its value as in the unit.
 	Key, Value string
 }
 
 // socketKey is a directive that a [SocketOption] may set.
 type socketKey struct {
-	key     string
-	option  string // the name of the option in socket(7), tcp(7) and ip(7)
-	check   func(value string) bool
-	of      []Network
-	trusted bool // takes a capability: more rights for the workers
+	key    string
+	option string // the name of the option in socket(7), tcp(7) and ip(7)
+	check  func(value string) bool
+	// networks are the kinds of listeners to which the directive applies.
+	networks []Network
+	trusted  bool // the program would need a capability to set the option itself
 }
 
-// maxSocketBuffer bounds ReceiveBuffer= and SendBuffer=, which PID 1 sets beyond net.core.rmem_max.
+// maxSocketBuffer is the maximum of ReceiveBuffer= and SendBuffer=. PID 1 may exceed net.core.rmem_max.
 const maxSocketBuffer = 64 << 20
 
-// socketKeys are all of them. systemd 247 knows each.
+// socketKeys returns all supported directives. systemd 247 supports all of them.
 func socketKeys() []socketKey {
 	inet, streams, all := []Network{TCP, UDP}, []Network{TCP}, []Network{TCP, UDP, Unix}
 	yes := func(v string) bool { return v == "yes" || v == "no" }
@@ -71,8 +72,8 @@ func findSocketKey(key string) (socketKey, bool) {
 	return keys[i], true
 }
 
-// ProgramOption returns the directive for an option that a program set on its socket, by the name of the option. ok is false
-// where systemd has no directive, or where the directive would be the default (NoDelay=yes).
+// ProgramOption returns the directive for a socket option, by name, that a program set on its socket. ok is false if systemd
+// has no directive for the option, or if the directive is the default (NoDelay=yes).
 func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
 	for _, k := range socketKeys() {
 		if k.option != option {
@@ -93,7 +94,7 @@ func ProgramOption(option string, number int64, text string) (o SocketOption, ok
 	return SocketOption{}, false
 }
 
-// ParseSocketOption reads [LISTENER:]KEY=VALUE.
+// ParseSocketOption parses [LISTENER:]KEY=VALUE.
 func ParseSocketOption(s string) (SocketOption, error) {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok {
@@ -114,7 +115,7 @@ func ParseSocketOption(s string) (SocketOption, error) {
 	return o, nil
 }
 
-// String re-parses to the same option.
+// String returns the form that [ParseSocketOption] parses to the same option.
 func (o SocketOption) String() string {
 	s := o.Key + "=" + o.Value
 	if o.Listener != "" {
@@ -123,30 +124,30 @@ func (o SocketOption) String() string {
 	return s
 }
 
-// Trusted reports whether the option takes a capability that workers do not have.
+// Trusted reports whether a program needs a capability to set the option. Workers do not have this capability.
 func (o SocketOption) Trusted() bool {
 	k, ok := findSocketKey(o.Key)
 	return !ok || k.trusted
 }
 
-// Fits reports whether the option is one of the listener's.
+// Fits reports whether the option applies to the listener.
 func (o SocketOption) Fits(l Listener) bool {
 	k, ok := findSocketKey(o.Key)
-	return ok && (o.Listener == "" || o.Listener == l.FDName()) && slices.Contains(k.of, l.Network)
+	return ok && (o.Listener == "" || o.Listener == l.FDName()) && slices.Contains(k.networks, l.Network)
 }
 
 func (a App) validateSocketOptions(add func(error)) {
 	for i, o := range a.SocketOptions {
 		add := func(err error) { add(entry(err, i)) }
-		again, err := ParseSocketOption(o.String())
+		reparsed, err := ParseSocketOption(o.String())
 		k, _ := findSocketKey(o.Key)
 		switch {
 		case err != nil:
 			add(err)
-		case again != o || !k.check(o.Value):
+		case reparsed != o || !k.check(o.Value):
 			add(fieldErrorf("socket-options", "", "%q has an invalid value", o))
 		case !slices.ContainsFunc(a.Listen, o.Fits):
-			add(fieldErrorf("socket-options", "", "%q fits no listener", o))
+			add(fieldErrorf("socket-options", "", "%q does not apply to any listener", o))
 		case slices.ContainsFunc(a.Listen, func(l Listener) bool {
 			return o.Fits(l) && slices.ContainsFunc(a.SocketOptions[:i], func(p SocketOption) bool { return p.Key == o.Key && p.Fits(l) })
 		}):
@@ -155,9 +156,9 @@ func (a App) validateSocketOptions(add func(error)) {
 	}
 }
 
-// options fills in the options of a socket unit to which l is added.
+// options sets the options of a socket unit to which l is added.
 func (v *socketView) options(a App, l Listener) {
-	// PID 1 sets the options of a unit on all its sockets, and warns of each that does not have them.
+	// PID 1 sets the options of a unit on all its sockets, and logs a warning for each socket that does not support one.
 	mixed := slices.ContainsFunc(a.Listen, func(o Listener) bool { return o.FDName() == l.FDName() && o.Network != TCP })
 	if !mixed && v.NoDelay == "" {
 		v.NoDelay = "yes"

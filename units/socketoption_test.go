@@ -38,8 +38,8 @@ func TestValidateSocketOptions(t *testing.T) {
 		"ReceiveBuffer=999999999":         "invalid value",
 		"IPTOS=256":                       "invalid value",
 		"KeepAlive=yes\nAccept=yes":       "invalid value",
-		"Broadcast=yes":                   "fits no listener",
-		"admin:KeepAlive=yes":             "fits no listener",
+		"Broadcast=yes":                   "does not apply to any listener",
+		"admin:KeepAlive=yes":             "does not apply to any listener",
 		"KeepAlive=yes KeepAlive=no":      "is given twice",
 		"KeepAlive=yes http:KeepAlive=no": "is given twice",
 	} {
@@ -62,7 +62,8 @@ func TestValidateSocketOptions(t *testing.T) {
 	}
 }
 
-// TestProgramOption: what a program sets becomes a directive, except the default and what systemd has no directive for.
+// TestProgramOption: a socket option of a program becomes a directive, unless the directive is the default or systemd has
+// none.
 func TestProgramOption(t *testing.T) {
 	for _, c := range []struct {
 		option string

@@ -9,19 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// This file reads unit files as PID 1 does, written from the description of its source and not from quote.go, so that
-// the two can disagree. systemd itself is asked in quote_lab_test.go.
+// This file parses unit files as PID 1 does. It follows systemd's source and does not use quote.go, so that it can find
+// errors there. quote_lab_test.go tests with systemd itself.
 
-// whitespace is what systemd splits words at and trims (basic/string-util.h, WHITESPACE).
+// whitespace is the set of characters at which systemd splits words and which it trims (basic/string-util.h, WHITESPACE).
 const whitespace = " \t\n\r"
 
-// longLine is the longest line, after which systemd refuses the whole file (basic/fileio.h, LONG_LINE_MAX).
+// longLine is the maximum length of a line. systemd refuses a file with a longer one (basic/fileio.h, LONG_LINE_MAX).
 const longLine = 1 << 20
 
 // directive is one Key=Value of a unit file.
 type directive struct{ section, key, value string }
 
-// parseUnit reads a whole file (shared/conf-parser.c, config_parse). A continuation is an error here: we never emit one.
+// parseUnit parses a unit file (shared/conf-parser.c, config_parse). A continuation line is an error, because we never write
+// one.
 func parseUnit(data []byte) ([]directive, error) {
 	var out []directive
 	section := ""
@@ -33,7 +34,7 @@ func parseUnit(data []byte) ([]directive, error) {
 		text := strings.Trim(string(line), whitespace)
 		if text == "" || text[0] == '#' || text[0] == ';' {
 			if strings.HasSuffix(text, `\`) {
-				return nil, where("a comment that swallows the next line before 254")
+				return nil, where("is a comment that continues on the next line before 254")
 			}
 			continue
 		}
@@ -59,7 +60,7 @@ func parseUnit(data []byte) ([]directive, error) {
 	return out, nil
 }
 
-// systemdUTF8 is valid UTF-8 without the code points that basic/utf8.c refuses (unichar_is_valid).
+// systemdUTF8 reports whether a string is valid UTF-8 without the code points that basic/utf8.c refuses (unichar_is_valid).
 func systemdUTF8(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
@@ -72,8 +73,8 @@ func systemdUTF8(s string) bool {
 	return true
 }
 
-// extractWord takes the first word off *s: basic/extract-word.c with EXTRACT_UNQUOTE, and with EXTRACT_CUNESCAPE when
-// asked. Without that a backslash only makes the next character an ordinary one.
+// extractWord removes the first word from *s and returns it, like basic/extract-word.c with EXTRACT_UNQUOTE. If cunescape is
+// true, it also undoes C escapes (EXTRACT_CUNESCAPE). Otherwise a backslash only escapes the next character.
 func extractWord(s *string, cunescape bool) (word string, ok bool, err error) {
 	rest := strings.TrimLeft(*s, whitespace)
 	if rest == "" {
@@ -119,7 +120,7 @@ func extractWord(s *string, cunescape bool) (word string, ok bool, err error) {
 	return b.String(), true, nil
 }
 
-// unescape undoes one C escape (basic/escape.c, cunescape_one) and says how much of s it took.
+// unescape undoes one C escape (basic/escape.c, cunescape_one) and returns its length in s.
 func unescape(b *strings.Builder, s string) (int, error) {
 	const letters, values = `abfnrtv\"'s`, "\a\b\f\n\r\t\v\\\"' "
 	if i := strings.IndexByte(letters, s[0]); i >= 0 {
@@ -158,7 +159,7 @@ func unescape(b *strings.Builder, s string) (int, error) {
 	return from + digits, nil
 }
 
-// specifiers resolves "%%" and "%i"; systemd knows more, none of which we use (shared/specifier.c).
+// specifiers resolves "%%" and "%i". systemd knows more specifiers, but we do not use them (shared/specifier.c).
 func specifiers(s, instance string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -173,13 +174,13 @@ func specifiers(s, instance string) (string, error) {
 		case i < len(s) && s[i] == 'i':
 			b.WriteString(instance)
 		default:
-			return "", fmt.Errorf("%.80q has a lone %%", s)
+			return "", fmt.Errorf("%.80q has an unescaped %%", s)
 		}
 	}
 	return b.String(), nil
 }
 
-// words splits a whole value, each word with its specifiers resolved.
+// words splits a value into words and resolves the specifiers of each word.
 func words(s string, cunescape bool, instance string) ([]string, error) {
 	var out []string
 	for {
@@ -194,8 +195,8 @@ func words(s string, cunescape bool, instance string) ([]string, error) {
 	}
 }
 
-// execArgv reads one Exec line (core/load-fragment.c, config_parse_exec). The prefix ":" is demanded, since without it
-// "$" would be expanded as well.
+// execArgv parses one Exec line (core/load-fragment.c, config_parse_exec). The prefix ":" is required, because systemd would
+// otherwise expand "$".
 func execArgv(s, instance string) ([]string, error) {
 	first, ok, err := extractWord(&s, true)
 	if err != nil || !ok {
@@ -210,7 +211,7 @@ func execArgv(s, instance string) ([]string, error) {
 	}
 	if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "\"'\\*?[\x7f") ||
 		strings.ContainsFunc(path, func(r rune) bool { return r < ' ' }) {
-		return nil, fmt.Errorf("the path %q is refused by one version or another", path)
+		return nil, fmt.Errorf("some version of systemd refuses the path %q", path)
 	}
 	argv := []string{path}
 	for s != "" {

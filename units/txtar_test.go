@@ -5,14 +5,13 @@ import (
 	"strings"
 )
 
-// member is one file of a txtar archive: a line "-- NAME --", then its bytes up to the next such line.
+// member is one file of a txtar archive: a line "-- NAME --", then its contents up to the next such line.
 type member struct {
 	Name string
 	Data []byte
 }
 
-// parseArchive splits a txtar archive into its prose and its members. The format is five lines of code, so the pure
-// package keeps its tests free of a library for it.
+// parseArchive splits a txtar archive into its prose and its members. The format is simple enough to do without a library.
 func parseArchive(data []byte) (prose string, members []member) {
 	var text strings.Builder
 	for line := range bytes.Lines(data) {

@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// maxCommand bounds the whole command line as it is written, quoted, well below what the kernel and one line of a unit
-// file (1 MiB) take.
+// maxCommand is the maximum length of the quoted command line. It is well below the limits of the kernel and of one line of
+// a unit file (1 MiB).
 const maxCommand = 512 * 1024
 
-// maxTimeout keeps sums of timeouts from overflowing; nobody waits that long.
+// maxTimeout prevents an overflow in sums of timeouts.
 const maxTimeout = 365 * 24 * time.Hour
 
-// Validate reports everything that is wrong with the app at once, as [FieldError]s joined by errors.Join.
+// Validate returns all mistakes in the app, as [FieldError]s joined by errors.Join.
 func (a App) Validate() error {
 	var errs []error
 	add := func(err error) {
@@ -66,13 +66,13 @@ func (a App) Validate() error {
 		{"min-uptime", a.Shim.MinUptime},
 	} {
 		if t.d < 0 {
-			add(fieldErrorf(t.key, "", "is negative"))
+			add(fieldErrorf(t.key, "", "must not be negative"))
 		} else if t.d > maxTimeout {
 			add(fieldErrorf(t.key, "", "is longer than a year"))
 		}
 	}
 	if a.Shim.MaxRestarts < 0 {
-		add(fieldErrorf("max-restarts", "", "is negative"))
+		add(fieldErrorf("max-restarts", "", "must not be negative"))
 	}
 	if a.Surge < 0 || a.Surge > MaxInstances {
 		add(fieldErrorf("surge", "1 starts one extra instance first", "must be between 0 and %d", MaxInstances))
@@ -118,21 +118,22 @@ func (a App) validateCommand(add func(error)) {
 		total += len(v) + 1
 	}
 	if total > maxCommand {
-		add(fieldErrorf("command", "put the arguments into a file", "%d bytes of arguments, quoted, are more than %d", total, maxCommand))
+		add(fieldErrorf("command", "put the arguments into a file",
+			"the quoted command line has %d bytes, more than the limit of %d", total, maxCommand))
 	}
 }
 
 func (a App) validateListen(add func(error)) {
 	for i, l := range a.Listen {
 		add := func(err error) { add(entry(err, i)) }
-		if again, err := ParseListener(l.String()); err != nil {
+		if reparsed, err := ParseListener(l.String()); err != nil {
 			add(err)
-		} else if again != l {
+		} else if reparsed != l {
 			add(fieldErrorf("listen", "", "%q is not a listener", l))
 		}
 		if l.Bind != 0 && a.Activation == Native {
-			add(fieldErrorf("listen", "leave :"+strconv.Itoa(int(l.Bind))+" away, or use --activation adopt",
-				"%q maps a port of the program, but a native worker binds none", l))
+			add(fieldErrorf("listen", "omit :"+strconv.Itoa(int(l.Bind))+", or use --activation adopt",
+				"%q maps a port of the program, but a native worker does not bind a port", l))
 		}
 		for _, m := range a.Listen[:i] {
 			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
@@ -166,7 +167,7 @@ func (a App) validateEnv(add func(error)) {
 	a.validateEnvFiles(add)
 	for i, u := range a.Trust {
 		if u == "" {
-			add(entry(fieldErrorf("trust", "", "a user has no name"), i))
+			add(entry(fieldErrorf("trust", "", "the user name is empty"), i))
 		}
 		add(entry(checkUser("trust", u), i))
 	}
@@ -189,7 +190,7 @@ func (a App) validateEnvFiles(add func(error)) {
 		if f.ByWorker {
 			key, i = "worker-env-files", i-first
 		} else if i > 0 && a.EnvFiles[i-1].ByWorker {
-			// The shim starts after PID 1 has read all EnvironmentFile=.
+			// The shim starts after PID 1 has read all files in EnvironmentFile=.
 			add(fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
 		}
 		_, err := globPath(key, f.Path)
@@ -197,7 +198,8 @@ func (a App) validateEnvFiles(add func(error)) {
 	}
 }
 
-// reservedEnv are variables by which systemd talks to the worker and to the shim (systemd.exec(5)); LISTEN_* are too.
+// reservedEnv are the variables that systemd sets for the worker and the shim (systemd.exec(5)). Names that begin with
+// LISTEN_ are reserved, too.
 var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID",
 	"INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
 
@@ -205,7 +207,8 @@ func reserved(name string) bool {
 	return strings.HasPrefix(name, "LISTEN_") || slices.Contains(reservedEnv, name)
 }
 
-// checkUser is systemd's relaxed rule (basic/user-util.c, valid_user_group_name) less what could confuse User=.
+// checkUser applies systemd's relaxed rule for user and group names (basic/user-util.c, valid_user_group_name), and also
+// refuses characters that have a meaning in User=.
 func checkUser(field, s string) error {
 	if s == "" {
 		return nil
@@ -222,8 +225,8 @@ func checkUser(field, s string) error {
 	return err
 }
 
-// validID is systemd's rule for a number (basic/user-util.c, parse_uid): no leading zero, and neither of the two that
-// stand for "none" in 16 and in 32 bits.
+// validID applies systemd's rule for numeric IDs (basic/user-util.c, parse_uid): no leading zero, and not 65535 or
+// 4294967295, which mean "no ID" in 16 and 32 bits.
 func validID(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return err == nil && strconv.FormatUint(n, 10) == s && n != 65535 && n != 1<<32-1

@@ -10,11 +10,11 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// ValuesFile is the name of the file with the values of the app's variables. It is beside the source of the app and only
-// root may read it, while units and the source can be read by everybody.
+// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app. Only
+// root may read it, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// hidden returns whether the value of a variable is unknown. Rendering the values file is impossible then.
+// hidden reports whether the value of a variable is unknown. In this case the values file cannot be rendered.
 func (a App) hidden() bool {
 	return slices.ContainsFunc(a.Env, func(e EnvVar) bool { return e.Hidden })
 }
@@ -34,20 +34,20 @@ func (r *renderer) values() File {
 	return f
 }
 
-// RenderValues returns the contents of a values file for variables whose values are all known.
+// RenderValues returns the contents of the values file. The values of all variables must be known.
 func RenderValues(a App) []byte {
 	r := renderer{app: a}
 	return r.values().Data
 }
 
-// quoteValue quotes a value for an environment file. Only four characters are special between double quotes, a newline is
-// not one of them (systemd, basic/env-file.c).
+// quoteValue quotes a value for an environment file. Only four characters are special between double quotes, and a newline
+// is not one of them (systemd, basic/env-file.c).
 func quoteValue(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`).Replace(s) + `"`
 }
 
-// ParseValues reads an environment file as systemd does. If a variable is there twice, the last value counts. Lines that
-// systemd would ignore, and a file that it would refuse, are errors; they never quote a value.
+// ParseValues parses an environment file as systemd does. If a variable is there twice, the last value counts. It returns an
+// error for lines that systemd would ignore, and for a file that systemd would refuse. The errors never contain a value.
 func ParseValues(data []byte) ([]EnvVar, error) {
 	assignments, faults := envfile.Parse(string(data), envfile.Syntax{})
 	var vars []EnvVar
@@ -62,10 +62,10 @@ func ParseValues(data []byte) ([]EnvVar, error) {
 	return vars, errors.Join(errs...)
 }
 
-// FillValues gives the variables of an app the values of its values file. Variables that are only in the file are appended,
-// since the worker gets them as well. Variables without a line in it stay hidden.
+// FillValues sets the values of the app's hidden variables from its values file. Variables that are only in the file are
+// appended, because the worker gets them as well. Variables that are missing in the file stay hidden.
 func (a *App) FillValues(data []byte) {
-	// Lines that systemd ignores are ignored here, too.
+	// Ignore the errors, because systemd ignores these lines, too.
 	vars, _ := ParseValues(data)
 	for _, v := range vars {
 		i := slices.IndexFunc(a.Env, func(e EnvVar) bool { return e.Name == v.Name })

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestParseValues: the syntax is the one of EnvironmentFile= (systemd.exec(5), and systemd's test-env-file.c).
+// TestParseValues: ParseValues reads the syntax of EnvironmentFile= (systemd.exec(5), and systemd's test-env-file.c).
 func TestParseValues(t *testing.T) {
 	for name, c := range map[string]struct{ text, want, wrong string }{
 		"plain":            {"A=a\nB = b c \n  C=c", "A=a|B=b c|C=c", ""},
@@ -42,7 +42,7 @@ func TestParseValues(t *testing.T) {
 	}
 }
 
-// TestValuesRoundTrip: what is written is read as the same, byte for byte, whatever it is.
+// TestValuesRoundTrip: any variables that RenderValues writes are read back unchanged.
 func TestValuesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var vars []units.EnvVar
@@ -59,7 +59,8 @@ func TestValuesRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzParseValues: the parser never fails otherwise than by an error, and an error never has a value.
+// FuzzParseValues: ParseValues accepts any input without a panic, and the variables that it returns are read back unchanged
+// after RenderValues.
 func FuzzParseValues(f *testing.F) {
 	f.Add([]byte("A=\"a\\\"b\"\nB='c\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -71,7 +72,8 @@ func FuzzParseValues(f *testing.F) {
 	})
 }
 
-// TestFillValues: hidden variables get their values, other variables keep theirs, and further lines of the file are added.
+// TestFillValues: FillValues sets hidden variables, does not change the others, and adds variables that are only in the
+// file.
 func TestFillValues(t *testing.T) {
 	a := units.App{Env: []units.EnvVar{{Name: "A", Hidden: true}, {Name: "B", Value: "own"}, {Name: "C", Hidden: true}}}
 	a.FillValues([]byte("D=4\nB=2\nA=1\n"))
@@ -81,7 +83,7 @@ func TestFillValues(t *testing.T) {
 	}
 }
 
-// TestHiddenValues: without its values an app still has the same units, and its values file stays as it is.
+// TestHiddenValues: if values are unknown, the units are the same, and the values file must not change.
 func TestHiddenValues(t *testing.T) {
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, Env: []units.EnvVar{{Name: "A", Value: "1"}}}
 	target := units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}, Values: "/etc/clusterctl/web.env"}

@@ -15,9 +15,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// onDisk is a set as it is installed in a machine: the units, the file that they are generated from, and a program for
-// every Exec line to find, since systemd-analyze(1) looks for it.
-func (g *golden) onDisk(t *testing.T, m *lab.Machine) units.Set {
+// install writes the files of a case to a machine: the units, the source, and an executable for every Exec line, because
+// systemd-analyze(1) checks that it exists.
+func (g *golden) install(t *testing.T, m *lab.Machine) units.Set {
 	t.Helper()
 	target := g.target
 	target.Systemd = m.Systemd(t)
@@ -48,7 +48,7 @@ func writeInto(t *testing.T, m *lab.Machine, name string, data []byte, mode os.F
 	}
 }
 
-// remove takes the units away again, so that the next case may use the same name.
+// remove removes the units, so that the next case can use the same name.
 func remove(t *testing.T, m *lab.Machine, set units.Set) {
 	t.Helper()
 	for _, f := range set {
@@ -58,7 +58,7 @@ func remove(t *testing.T, m *lab.Machine, set units.Set) {
 	}
 }
 
-// TestVerify: systemd-analyze verify has nothing to say about any golden unit, on any version.
+// TestVerify: systemd-analyze verify reports nothing about any golden unit, on any version.
 func TestVerify(t *testing.T) {
 	for _, release := range lab.All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestVerify(t *testing.T) {
 					continue
 				}
 				t.Run(strings.TrimSuffix(filepath.Base(g.path), ".txtar"), func(t *testing.T) {
-					set := g.onDisk(t, m)
+					set := g.install(t, m)
 					defer remove(t, m, set)
 					argv := append([]string{"systemd-analyze", "verify", "--man=no"}, set.Units()...)
 					if r := m.Run(t.Context(), append(argv, g.app.Name.Instance(1))...); r.Code != 0 || r.Stdout+r.Stderr != "" {
@@ -82,14 +82,14 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// checkVerify makes sure that the judge is awake: an unknown key, a missing program and a bad value are found.
+// checkVerify checks that systemd-analyze verify works: it finds an unknown key, a missing program and an invalid value.
 func checkVerify(t *testing.T, m *lab.Machine) {
 	t.Helper()
 	for _, line := range []string{"ExecStart=/bin/true\nNoSuchKey=1", "ExecStart=/no/such/program",
 		"ExecStart=/bin/true\nWorkingDirectory=x", `ExecStart=/bin/true "`} {
 		writeInto(t, m, "/etc/systemd/system/wrong.service", []byte("[Service]\n"+line+"\n"), 0o644)
 		if r := m.Try("systemd-analyze verify --man=no wrong.service"); r.Code == 0 && r.Stdout+r.Stderr == "" {
-			t.Errorf("verify finds nothing wrong with %s", line)
+			t.Errorf("systemd-analyze verify does not report %s", line)
 		}
 	}
 	m.Sh(t, "rm /etc/systemd/system/wrong.service")
@@ -97,8 +97,8 @@ func checkVerify(t *testing.T, m *lab.Machine) {
 
 var exposure = regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`)
 
-// TestExposure: what systemd-analyze security says about the instances of every golden with a sandbox. At most 1.9 is the
-// promise, if no part of the sandbox is taken away.
+// TestExposure: systemd-analyze security rates the instances of every golden with a sandbox as 1.9 or better, unless the app
+// switches off a part of the sandbox.
 func TestExposure(t *testing.T) {
 	for _, release := range lab.All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestExposure(t *testing.T) {
 					continue
 				}
 				seen[g.app.Sandbox] = true
-				set := g.onDisk(t, m)
+				set := g.install(t, m)
 				m.Sh(t, "systemctl daemon-reload")
 				r := m.Run(t.Context(), "systemd-analyze", "security", "--no-pager", g.app.Name.Instance(1))
 				found := exposure.FindStringSubmatch(r.Stdout)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestViews: a template sees only text that quote.go has made, so nothing can get into a unit unescaped.
+// TestViews: all text that a template can use comes from quote.go, so that no unescaped text gets into a unit.
 func TestViews(t *testing.T) {
 	checked := map[string]bool{}
 	for _, v := range []any{aggregateView{}, instancesView{}, instanceView{}, sandboxView{}, secretsView{}, socketView{},
@@ -25,7 +25,7 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// viewTypes lists the types of the package that are named as views, so that a new one cannot be forgotten.
+// viewTypes returns the types of the package whose names end in View, so that TestViews cannot miss a new one.
 func viewTypes(t *testing.T) []string {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")
@@ -62,7 +62,7 @@ func checkView(t *testing.T, view reflect.Type) {
 		case reflect.TypeFor[value](), reflect.TypeFor[[]value](), reflect.TypeFor[bool](), reflect.TypeFor[int]():
 		case reflect.TypeFor[header]():
 			if !f.Anonymous {
-				t.Errorf("%s.%s: a header is embedded", view, f.Name)
+				t.Errorf("%s.%s: the header must be embedded", view, f.Name)
 			}
 		default:
 			t.Errorf("%s.%s is a %s: only value, []value, bool, int and header may reach a template", view, f.Name, f.Type)

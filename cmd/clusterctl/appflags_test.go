@@ -85,7 +85,7 @@ func TestAppFlagsErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"--instances", "many"}, `"many" is not a number of instances`},
-		{[]string{"--instances", "1001"}, "out of range"},
+		{[]string{"--instances", "1001"}, "must be between -1000 and 1000"},
 		{[]string{"--instances", "0%"}, "is not a percentage"},
 		{[]string{"--listen", "localhost:80"}, `"localhost" is not an IP address`},
 		{[]string{"--listen", "70000"}, "is not a port"},

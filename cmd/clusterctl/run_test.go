@@ -296,7 +296,7 @@ func TestCommandErrors(t *testing.T) {
 		{"install x --settle soon -- true", 0, exitUsage, `--settle: "soon" is not a duration`},
 		{"install x --", 0, exitUsage, `there is no file "x", and no program behind --`},
 		{"install 1 -- true", 0, exitUsage, `name: "1" has no letter`},
-		{"install all -- true", 0, exitUsage, `name: "all" stands for every app`},
+		{"install all -- true", 0, exitUsage, `name: "all" is reserved: it means all apps`},
 		{"install x -- true", 1000, exitPermission, "this changes the machine: permission denied"},
 		{"uninstall web", 1000, exitPermission, "this changes the machine: permission denied"},
 		{"uninstall web@1", 0, exitUsage, `name: "web@1" may contain only`},

@@ -110,7 +110,7 @@ func TestSize(t *testing.T) {
 // variables lists other package variables that are allowed, each with its reason.
 var variables = map[string]string{
 	"cmd/clusterctl/cmd_version.go:version": "set by the linker",
-	"internal/lab/lab.go:global":        "the machines that the tests of a process share; only lab.Main ends them",
+	"internal/lab/lab.go:global":            "the machines that the tests of a process share; only lab.Main ends them",
 }
 
 // TestNoVariables checks that each package variable is an error value, a compiled table or embedded data, and is never

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// normalise puts flags between the command and its operands, so that flags may stand anywhere before "--", as people type them
-// ("install app.js -i 4", "-i 4 install app.js"). cli v2 stops at the first operand and takes the rest as operands too.
+// normalise moves flags between the command and its operands, so that users may type flags anywhere before "--" ("install
+// app.js -i 4", "-i 4 install app.js"). cli v2 reads no flags after the first operand.
 //
-// Only the order changes, and flags get their first name (-i4, -qy, and flags of PM2). An unknown flag stays as it is, for
-// cli to report. If cli is sure to report an error, operands may be missing. A flag for the help or the version wins over
-// everything else on the line.
+// normalise changes the order, and replaces flags by their first names (-i4, -qy, and flags of PM2). It keeps an unknown
+// flag, which cli then reports. It may omit operands if cli is sure to report an error. A flag for the help or the version
+// overrides everything else on the line.
 func (a *App) normalise(args []string) []string {
 	if len(args) == 0 {
 		return nil
@@ -37,14 +37,15 @@ func (a *App) normalise(args []string) []string {
 		return []string{args[0], "version"}
 	}
 	out := slices.Concat(args[:1], args[at:at+1], flags)
-	// A last flag without its value would take the "--" for it. cli reports such a flag only at the end of the line.
+	// If the last flag has no value, it would take "--" as its value. cli reports a missing value only at the end of the
+	// line.
 	if len(operands) > 0 && !lacksValue(known, flags) {
 		out = append(append(out, "--"), operands...)
 	}
 	return out
 }
 
-// wordAt returns the index of the first word that is neither a flag nor the value of one, or -1. Flags of a command may
+// wordAt returns the index of the first word that is neither a flag nor the value of a flag, or -1. Flags of a command may
 // precede the command.
 func (a *App) wordAt(args []string) int {
 	known := slices.Clone(a.Flags)
@@ -62,7 +63,7 @@ func (a *App) wordAt(args []string) int {
 	return -1
 }
 
-// hasFlag reports whether one of the named flags is among flags.
+// hasFlag reports whether flags contains one of the named flags.
 func hasFlag(known []Flag, flags []string, names ...string) bool {
 	for i := 0; i < len(flags); i++ {
 		if slices.Contains(names, strings.TrimLeft(flags[i], "-")) {
@@ -88,7 +89,7 @@ func lacksValue(known []Flag, flags []string) bool {
 	return false
 }
 
-// takeFlags separates flags with their values from operands. With first, it stops at the first operand.
+// takeFlags separates flags and their values from operands. If first is true, it stops at the first operand.
 func takeFlags(known []Flag, args []string, first bool) (flags, rest []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -116,15 +117,17 @@ func takeFlags(known []Flag, args []string, first bool) (flags, rest []string) {
 	return flags, rest
 }
 
-// flagWord is a word of the command line that begins with a dash, in the form that cli gets.
+// flagWord is a word of the command line that begins with a dash, converted to the words that cli gets.
 type flagWord struct {
 	words []string
-	// wantsValue: the next word of the command line is the value of the last of words. convert changes that value.
+	// wantsValue reports whether the next word of the command line is the value of the last flag in words. convert, if not
+	// nil, converts that value.
 	wantsValue bool
 	convert    func(string) (string, bool)
 }
 
-// readFlag reads --name, --name=value, -n, -n=value, -nvalue, -qy, and flags of PM2 that mean the same as ours.
+// readFlag reads --name, --name=value, -n, -n=value, -nvalue, -qy, and flags of PM2 that have the same meaning as one of
+// our flags.
 func readFlag(known []Flag, arg string) flagWord {
 	if strings.HasPrefix(arg, "---") {
 		return flagWord{words: []string{arg}}
@@ -144,8 +147,9 @@ func readFlag(known []Flag, arg string) flagWord {
 	return flagWord{words: []string{arg}}
 }
 
-// readLetters reads letters behind one dash: any number of flags without a value, and at the end one that may have its
-// value attached. A word that is nearly the name of a flag is one dash short, and is not taken apart.
+// readLetters reads several letters behind one dash: flags without values, and at the end a flag that may have its value
+// attached. It does not read a word that resembles the name of a flag, because the user has probably forgotten the second
+// dash.
 func readLetters(known []Flag, arg string) (flagWord, bool) {
 	letters := arg[1:]
 	if strings.HasPrefix(arg, "--") || len(letters) < 2 || nearFlag(letters, known) != "" {
@@ -175,7 +179,7 @@ func readLetters(known []Flag, arg string) (flagWord, bool) {
 	return w, true
 }
 
-// isFlag reports whether a word is a flag. A lone dash is an operand, and so is a negative number ("scale app -1").
+// isFlag reports whether a word is a flag. A single dash is an operand, and so is a negative number ("scale app -1").
 func isFlag(arg string) bool {
 	return len(arg) > 1 && arg[0] == '-' && !isNegative(arg)
 }

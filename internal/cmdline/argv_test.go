@@ -29,7 +29,7 @@ func TestSplitProgram(t *testing.T) {
 	} {
 		own, command, found := SplitProgram(strings.Fields(c.args))
 		if strings.Join(own, " ") != c.own || strings.Join(command, " ") != c.command || found != c.found {
-			t.Errorf("%q: %q, %q, %v", c.args, own, command, found)
+			t.Errorf("%q: got %q, %q, %v", c.args, own, command, found)
 		}
 	}
 	if _, command, _ := SplitProgram([]string{"c", "--", "", "-- "}); len(command) != 2 || command[0] != "" || command[1] != "-- " {
@@ -37,14 +37,14 @@ func TestSplitProgram(t *testing.T) {
 	}
 }
 
-// parsed is what cli makes of a command line: the command, each flag's value, the operands.
+// parsed is the result of cli for a command line: the command, the value of each flag, and the operands.
 type parsed struct {
 	command, flags string
 	operands       []string
 	err            string
 }
 
-// typical returns a tree with commands and flags of every type, some with the same names. Its commands write to p.
+// typical returns an App with commands and flags of every type, some with the same names. Its commands write to p.
 func typical(p *parsed) *App {
 	var (
 		quiet, yes, asJSON, all         bool
@@ -110,7 +110,8 @@ func typical(p *parsed) *App {
 	return app
 }
 
-// parse hands arguments to cli. It does not normalise, in order to compare what normalise does with what cli does by itself.
+// parse passes arguments to cli, without normalise. So tests can compare the result of normalise with what cli does by
+// itself.
 func parse(args []string) parsed {
 	var p parsed
 	if err := typical(&p).library(args, nil).RunContext(context.Background(), args); err != nil {
@@ -119,10 +120,10 @@ func parse(args []string) parsed {
 	return p
 }
 
-// template is the tree for what does not run a command.
+// template returns the App for tests that do not run a command.
 func template() *App { return typical(new(parsed)) }
 
-// use is one use of a flag: one or two words as they are typed, and the same with the flag's first name.
+// use is one use of a flag: one or two words as users type them, and the same with the flag's first name.
 type use struct{ typed, long []string }
 
 func typed(uses []use) (words []string) {
@@ -139,7 +140,8 @@ func long(uses []use) (words []string) {
 	return words
 }
 
-// anyValue is a value that the flag takes; text may look like a flag, but not be "--", which ends our own arguments.
+// anyValue returns a value that the flag accepts. A text may look like a flag, but it is not "--", which ends our own
+// arguments.
 func anyValue(t *rapid.T, f Flag) string {
 	switch f.To.(type) {
 	case *bool, nil:
@@ -160,16 +162,16 @@ func anyValue(t *rapid.T, f Flag) string {
 func anyUse(t *rapid.T, flags, known []Flag) use {
 	f := rapid.SampledFrom(flags).Draw(t, "flag")
 	name := rapid.SampledFrom(f.names()).Draw(t, "name")
-	// The library takes one dash and two alike.
+	// cli accepts one dash and two dashes in the same way.
 	word, first := rapid.SampledFrom([]string{"-", "--"}).Draw(t, "dashes")+name, "--"+f.Name
-	// A flag with an optional value takes none from the next word.
+	// The next word is never the value of a flag whose value is optional.
 	isBool := !f.wantsValue()
 	value := anyValue(t, f)
 	attached := value
 	if isBool {
 		attached = name // the same flag twice behind one dash
 	}
-	// The name of a flag, or nearly one, is not letters behind a dash.
+	// readLetters does not read the name of a flag, or a similar word, as letters.
 	letters, _, _ := strings.Cut(name+attached, "=")
 	alone := len(name) > 1 || attached == "" || attached[0] == '=' || findFlag(known, letters) != nil ||
 		pm2Flag(letters) || nearFlag(name+attached, known) != ""
@@ -193,8 +195,8 @@ func pm2Flag(name string) bool {
 	return ok
 }
 
-// inFront returns the flags of a command that may precede it. If two commands have a flag of the same name, once with a value
-// and once without, it is unclear which is meant.
+// inFront returns the flags of a command that may precede it. This excludes a flag that has a value in one command and none
+// in another, because its meaning before the command would be unclear.
 func inFront(app *App, cmd *Command) []Flag {
 	return slices.DeleteFunc(slices.Clone(cmd.Flags), func(f Flag) bool {
 		return slices.ContainsFunc(f.names(), func(name string) bool {
@@ -210,7 +212,7 @@ var anyOperand = rapid.OneOf(
 	rapid.StringN(0, 5, -1).Filter(func(s string) bool { return !isFlag(s) }),
 )
 
-// mix interleaves uses and operands without changing the order among either.
+// mix interleaves uses and operands. It keeps the order of the uses and the order of the operands.
 func mix(t *rapid.T, uses []use, operands []string) []string {
 	var out []string
 	for len(uses)+len(operands) > 0 {
@@ -223,7 +225,7 @@ func mix(t *rapid.T, uses []use, operands []string) []string {
 	return out
 }
 
-// TestNormaliseProperty: whatever order people type flags and operands in, it means what flags-first means to cli.
+// TestNormaliseProperty checks that flags and operands in any order have the same meaning as for cli with the flags first.
 func TestNormaliseProperty(t *testing.T) {
 	tree := template()
 	rapid.Check(t, func(t *rapid.T) {
@@ -236,13 +238,13 @@ func TestNormaliseProperty(t *testing.T) {
 			}
 			return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) use { return anyUse(t, flags, known) }), 0, 4).Draw(t, label)
 		}
-		// The version is answered whatever else there is.
+		// A flag for the version overrides all others.
 		global := slices.DeleteFunc(slices.Clone(tree.Flags), func(f Flag) bool { return f.Name == "version" })
 		before, ownBefore := some(global, "global"), some(inFront(tree, cmd), "own in front")
 		own, behind := some(cmd.Flags, "own"), some(global, "global behind")
 		operands := rapid.SliceOfN(anyOperand, 0, 3).Draw(t, "operands")
 
-		// Global flags behind the command may stand anywhere among its own.
+		// Global flags after the command may be anywhere among its own flags.
 		var both []use
 		for g, o := behind, own; len(g)+len(o) > 0; {
 			if len(o) == 0 || len(g) > 0 && rapid.Bool().Draw(t, "global next") {
@@ -263,8 +265,8 @@ func TestNormaliseProperty(t *testing.T) {
 	})
 }
 
-// TestNormaliseKeepsWords: on any words at all, only their order changes, and a "--" may come in between. A command line
-// that loses words is one that cli refuses.
+// TestNormaliseKeepsWords checks that normalise only changes the order of any words, and may add a "--". It may lose words
+// only if cli refuses the command line.
 func TestNormaliseKeepsWords(t *testing.T) {
 	tree := template()
 	word := rapid.OneOf(
@@ -280,15 +282,15 @@ func TestNormaliseKeepsWords(t *testing.T) {
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) && parse(tree.normalise(append([]string{"clusterctl"}, words...))).err == "" {
-			t.Fatalf("%q: %q", words, got)
+			t.Fatalf("%q became %q", words, got)
 		}
 	})
 	if tree.normalise(nil) != nil {
-		t.Error("no words became some")
+		t.Error("normalise adds words to an empty command line")
 	}
 }
 
-// TestFlagsAnywhere: cases as people type them.
+// TestFlagsAnywhere checks command lines that users may type.
 func TestFlagsAnywhere(t *testing.T) {
 	for typed, want := range map[string]string{
 		"install app.js -i 4":              "install [app.js] instances=\"4\"",
@@ -320,10 +322,10 @@ func TestFlagsAnywhere(t *testing.T) {
 		p := parse(template().normalise(append([]string{"clusterctl"}, strings.Fields(typed)...)))
 		what, flag, _ := strings.Cut(want, "] ")
 		if got := p.command + " " + fmt.Sprint(p.operands); p.err != "" || got != what+"]" || !strings.Contains(p.flags, flag) {
-			t.Errorf("%s: %s, %q\n%s", typed, got, p.err, p.flags)
+			t.Errorf("%s: got %s, error %q, flags\n%s", typed, got, p.err, p.flags)
 		}
 		if (strings.Contains(typed, "-q") || strings.Contains(typed, "-yq")) && !strings.Contains(p.flags, "quiet=true") {
-			t.Errorf("%s: not quiet", typed)
+			t.Errorf("%s: --quiet is lost", typed)
 		}
 	}
 }
@@ -333,7 +335,7 @@ func TestIsFlag(t *testing.T) {
 		"": false, "-": false, "-1": false, "-1.5": false, "x": false, "-x": true, "--": true, "--x": true, "-é": true, "+1": false,
 	} {
 		if isFlag(s) != want {
-			t.Errorf("%q: %v", s, !want)
+			t.Errorf("%q: got %v, want %v", s, !want, want)
 		}
 	}
 }

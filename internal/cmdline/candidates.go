@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Machine is what completion reads from the machine. A function leaves out what cannot be read.
+// Machine has the functions by which completion reads the machine. They omit what they cannot read.
 type Machine struct {
 	Apps func() []string
 	// Instances returns the instances of an app.
 	Instances func(app string) []string
-	// Secrets returns the secrets that may follow the operands before.
+	// Secrets returns the secrets that may follow the operands in before.
 	Secrets func(before []string) []string
 	// Path returns $PATH.
 	Path func() string
 }
 
-// operandValues returns the candidates for the next operand of a command.
+// operandValues returns the candidates for the next operand of a command, and what the shell should offer.
 func (a *App) operandValues(cmd *Command, before []string, current string) (string, []candidate) {
 	kind := offerWords
 	var all []candidate
@@ -31,7 +31,7 @@ func (a *App) operandValues(cmd *Command, before []string, current string) (stri
 		case CommandName:
 			all = append(all, a.commandNames(current)...)
 		case Name:
-			// Behind FILE it is the name of a new app.
+			// After FILE, NAME is the name of a new app.
 			if kind == offerFiles {
 				continue
 			}
@@ -44,13 +44,13 @@ func (a *App) operandValues(cmd *Command, before []string, current string) (stri
 	return kind, all
 }
 
-// flagValues returns the candidates for the value of a flag.
+// flagValues returns the candidates for the value of a flag, and what the shell should offer.
 func (a *App) flagValues(f Flag, current string) (string, []candidate) {
 	kind, all := a.Machine.values(f.Takes, current)
 	return kind, append(named(f.Words, ""), all...)
 }
 
-// values returns what fits a form, and what the shell is to offer beside it.
+// values returns the candidates for a form, and what the shell should offer besides them.
 func (m Machine) values(form Form, current string) (string, []candidate) {
 	switch form {
 	case File, Path:
@@ -87,7 +87,8 @@ func named(words []string, about string) []candidate {
 	return all
 }
 
-// programs returns the executables in a $PATH that begin with prefix. Without a prefix they would be thousands.
+// programs returns the executables in a $PATH whose names begin with prefix. It returns nothing for an empty prefix, which
+// would match thousands.
 func programs(path, prefix string) []candidate {
 	if prefix == "" || strings.Contains(prefix, "/") {
 		return nil
@@ -111,7 +112,8 @@ func programs(path, prefix string) []candidate {
 	return named(slices.Compact(names), "")
 }
 
-// accounts returns the first fields of the lines of a file. Users and groups that other sources know are missing.
+// accounts returns the names in a file such as /etc/passwd. It does not return users and groups from other sources, such as
+// LDAP.
 func accounts(path string) []string {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -140,7 +142,7 @@ func flagNames(known []Flag, given []string) []candidate {
 	return all
 }
 
-// commandNames returns the commands, or their other names if only those begin with current.
+// commandNames returns the commands that begin with current. If there are none, it returns the other names of all commands.
 func (a *App) commandNames(current string) []candidate {
 	var names, aliases []candidate
 	for _, cmd := range a.Commands {

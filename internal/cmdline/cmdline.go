@@ -1,6 +1,6 @@
-// Package cmdline reads command lines: it has everything that exists because of the library cli v2. It puts flags in front
-// of operands, as cli needs them, translates words of PM2, writes usage errors and help in our own words, and answers the
-// completion scripts of shells.
+// Package cmdline reads command lines. Everything that exists because of the library cli v2 is in this package. It moves
+// flags before operands, as cli requires, translates words of PM2, writes usage errors and help in our own words, and
+// answers the completion scripts of shells.
 package cmdline
 
 import (
@@ -15,21 +15,21 @@ import (
 
 // App is a program with commands.
 type App struct {
-	// Name is the word that is typed, Usage one line about the program.
+	// Name is the word that users type. Usage is one line about the program.
 	Name, Usage string
 	// Description are paragraphs for the help, each without line breaks.
 	Description []string
 	// Flags are the flags of every command.
 	Flags    []Flag
 	Commands []*Command
-	// Before is called when all flags have been read.
+	// Before is called after all flags have been read.
 	Before func()
 	Stdout io.Writer
-	// Width returns the number of columns of the terminal that Stdout is, and 0 if it is none.
+	// Width returns the number of columns if Stdout is a terminal, and otherwise 0.
 	Width func() int
-	// StartsProgram reports whether "start OPERANDS" means a program, as it can in PM2, and not an app.
+	// StartsProgram reports whether "start OPERANDS" starts a program, as in PM2, and not an app.
 	StartsProgram func(operands []string) bool
-	// Machine is what completion offers besides commands and flags.
+	// Machine provides the candidates for completion other than commands and flags.
 	Machine Machine
 }
 
@@ -40,34 +40,34 @@ type Command struct {
 	// Usage is one line about the command.
 	Usage    string
 	Operands []Operand
-	// Program says whether the program and its arguments follow "--".
+	// Program is whether the program and its arguments follow "--".
 	Program Presence
 	// Description are paragraphs for the help, each without line breaks.
 	Description []string
 	// Examples are whole command lines.
 	Examples []string
 	Flags    []Flag
-	// Hidden commands are not for people: no list has them.
+	// Hidden commands are not for users, so no list contains them.
 	Hidden bool
-	// Run carries out the command.
+	// Run runs the command.
 	Run func(context.Context, Input) error
 }
 
-// Input is what was typed for a command, besides the values of its flags.
+// Input is what the user typed for a command, except for the values of its flags.
 type Input struct {
-	// Args are the arguments for the operands, as many as the command takes. Program follows "--".
+	// Args are the arguments for the operands, at most as many as the command takes. Program is what follows "--".
 	Args, Program []string
-	// Flags are the names of the flags that were given, in the order of the command's flags.
+	// Flags are the names of the flags that were given, in the order of [Command.Flags].
 	Flags []string
 }
 
 // Given reports whether a flag was given.
 func (in Input) Given(flag string) bool { return slices.Contains(in.Flags, flag) }
 
-// names returns the names under which the command can be typed.
+// names returns all names of the command.
 func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
 
-// SplitProgram separates the command of the user's program, which follows the first "--", from our own arguments.
+// SplitProgram splits args at the first "--" into our own arguments and the command of the user's program.
 func SplitProgram(args []string) (own, program []string, found bool) {
 	if i := slices.Index(args, "--"); i >= 0 {
 		return args[:i], args[i+1:], true
@@ -75,7 +75,7 @@ func SplitProgram(args []string) (own, program []string, found bool) {
 	return args, nil, false
 }
 
-// Run runs the command that args name. Args begin with the name of the program.
+// Run runs the command that args select. The first of args is the name of the program.
 func (a *App) Run(ctx context.Context, args []string) error {
 	own, program, _ := SplitProgram(args)
 	return a.library(own, program).RunContext(ctx, a.normalise(a.translate(own)))
@@ -96,18 +96,19 @@ func (a *App) Command(name string) *Command {
 	return nil
 }
 
-// flagsOf returns the flags of a command, and the flags of every command that it does not replace.
+// flagsOf returns the flags of a command and the flags of every command. A flag of the command replaces a flag of every
+// command with the same name.
 func (a *App) flagsOf(cmd *Command) []Flag {
 	replaced := func(f Flag) bool { return findFlag(cmd.Flags, f.Name) != nil }
 	return slices.Concat(cmd.Flags, slices.DeleteFunc(slices.Clone(a.Flags), replaced))
 }
 
-// library returns the App as cli knows it. It gets each flag by its first name alone, as normalise writes them. typed is the
-// command line before that, without what follows "--".
+// library returns the App in the form of cli. Each flag has only its first name, which normalise puts on the command line.
+// typed is the original command line up to "--".
 func (a *App) library(typed, program []string) *cli.App {
 	out := &cli.App{
 		Name: a.Name, HideHelp: true, HideVersion: true, Writer: a.Stdout, ErrWriter: io.Discard,
-		// cli would print errors and exit; main does both.
+		// Without this handler, cli would print errors and exit. main does both.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   a.usageError(nil, typed),
 		Flags:          libraryFlags(a.Flags),
@@ -122,7 +123,7 @@ func (a *App) library(typed, program []string) *cli.App {
 		out.Commands = append(out.Commands, &cli.Command{
 			Name: cmd.Name, Aliases: cmd.Aliases, HideHelp: true, Hidden: cmd.Hidden,
 			OnUsageError: a.usageError(cmd, typed),
-			// normalise puts the flags of every command behind the command.
+			// normalise puts the flags of every command after the command.
 			Flags: libraryFlags(a.flagsOf(cmd)),
 			Action: func(c *cli.Context) error {
 				if a.Before != nil {
@@ -147,7 +148,7 @@ func (a *App) library(typed, program []string) *cli.App {
 	return out
 }
 
-// checkOperands checks the number of operands.
+// checkOperands returns an error if the number of operands is wrong.
 func (a *App) checkOperands(cmd *Command, args []string) error {
 	least := 0
 	for least < len(cmd.Operands) && !cmd.Operands[least].Optional {

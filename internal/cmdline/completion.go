@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// The scripts are our own: the scripts of cli evaluate the words on the command line, $(…) included, whenever TAB is pressed.
+// These scripts replace the scripts of cli, which evaluate the words on the command line, including $(…), whenever the user
+// presses TAB.
 //
 //go:embed completion/clusterctl.bash
 var bashScript string
@@ -51,9 +52,10 @@ func completionCommand(stdout io.Writer) *Command {
 	}
 }
 
-// completeCommand is what the scripts call: "clusterctl __complete -- WORDS…", the last of which is being typed. The first
-// line of the answer is what else the shell is to offer (words: nothing, files, dirs), then come candidates, each with a tab
-// and a description. It never fails, asks no daemon, and offers what can be read.
+// completeCommand returns the command that the scripts call: "clusterctl __complete -- WORDS…". The user is typing the last
+// word. The first line of its output is what else the shell should offer: words (nothing), files or dirs. The other lines
+// are candidates, each with a tab and a description. The command never fails and contacts no daemon. It omits candidates
+// that it cannot read.
 func (a *App) completeCommand() *Command {
 	return &Command{
 		Name: "__complete", Hidden: true, Usage: "Answer the completion scripts", Program: Must,
@@ -68,10 +70,10 @@ func (a *App) completeCommand() *Command {
 	}
 }
 
-// candidate is a word to offer and its description.
+// candidate is a possible word with its description.
 type candidate struct{ value, about string }
 
-// What a shell is to offer beside the candidates.
+// These words are what a shell should offer besides the candidates.
 const (
 	offerWords = "words"
 	offerFiles = "files"
@@ -124,7 +126,7 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 	return kind, startingWith(all, current)
 }
 
-// unquoted removes one pair of quotes around a word. It is not a shell: the rest of the word stays as it is.
+// unquoted removes one pair of quotes around a word. Unlike a shell, it does not change the rest of the word.
 func unquoted(w string) string {
 	if len(w) > 1 && (w[0] == '\'' || w[0] == '"') && w[len(w)-1] == w[0] {
 		return w[1 : len(w)-1]
@@ -136,8 +138,8 @@ func startingWith(all []candidate, prefix string) []candidate {
 	return slices.DeleteFunc(all, func(c candidate) bool { return !strings.HasPrefix(c.value, prefix) })
 }
 
-// readLine separates the words before the current one: the first names of flags, the operands, and the flag whose value
-// comes next, or nil.
+// readLine parses the words before the current one. It returns the first names of the flags, the operands, and the flag
+// whose value is the current word, or nil.
 func readLine(known []Flag, before []string) (given, operands []string, pending *Flag) {
 	for _, w := range before {
 		switch {

@@ -14,18 +14,19 @@ import (
 
 // Flag is one flag of a command.
 type Flag struct {
-	// Name has no dashes. Short is one letter, or empty.
+	// Name is the name without dashes. Short is one letter, or empty.
 	Name, Short string
-	// To is where the value goes: a *bool, *string, *[]string, *int, *time.Duration or *[Optional]. What it holds before is
-	// the default. A Flag without To is answered by [App].
+	// To points to the variable that gets the value: a *bool, *string, *[]string, *int, *time.Duration or *[Optional]. Its
+	// initial value is the default. [App] itself handles a Flag without To.
 	To any
-	// Takes is the form of the value. A flag without a value has none.
+	// Takes is the form of the value, and empty for a flag without a value.
 	Takes Form
-	// Words are values that the flag takes, with the default first. It may take others.
+	// Words are possible values, with the default first. The flag may accept others.
 	Words []string
-	// NotEmpty refuses an empty value: a shell makes one of an unset variable, and it would count as an omitted flag.
+	// NotEmpty refuses an empty value, which a shell makes of an unset variable. It would otherwise count as an omitted
+	// flag.
 	NotEmpty bool
-	// Group is the heading of the flag in the help, Usage one line about it.
+	// Group is the heading of the flag in the help. Usage is one line about the flag.
 	Group, Usage string
 }
 
@@ -37,7 +38,7 @@ func Group(heading string, flags []Flag) []Flag {
 	return flags
 }
 
-// names returns the names under which the flag can be typed.
+// names returns the names of the flag.
 func (f Flag) names() []string {
 	if f.Short == "" {
 		return []string{f.Name}
@@ -57,7 +58,7 @@ func (f Flag) repeats() bool {
 	return ok
 }
 
-// example returns the flag, without its dashes, with a value that it may have.
+// example returns the flag, without dashes, with a possible value.
 func (f Flag) example() string {
 	switch f.To.(type) {
 	case *bool, nil:
@@ -70,7 +71,7 @@ func (f Flag) example() string {
 	return f.Name + " " + cmp.Or(strings.Join(f.Words[:min(len(f.Words), 1)], ""), string(f.Takes))
 }
 
-// fallback returns the default value as the help shows it, or "".
+// fallback returns the default value in the form of the help, or "".
 func (f Flag) fallback() string {
 	switch to := f.To.(type) {
 	case *string:
@@ -87,7 +88,7 @@ func (f Flag) fallback() string {
 	return ""
 }
 
-// library returns the flag as cli knows it.
+// library returns the flag in the form of cli.
 func (f Flag) library() cli.Flag {
 	switch to := f.To.(type) {
 	case *string:
@@ -114,7 +115,8 @@ func libraryFlags(flags []Flag) []cli.Flag {
 	return out
 }
 
-// check checks what cli does not. given: the flag was given.
+// check returns an error if the value is invalid in a way that cli does not detect. given reports whether the flag was
+// given.
 func (f Flag) check(given bool) error {
 	switch to := f.To.(type) {
 	case *time.Duration:
@@ -140,7 +142,7 @@ func findFlag(known []Flag, word string) *Flag {
 	return nil
 }
 
-// list is the value of a flag that may repeat. It keeps each value byte for byte.
+// list is the value of a flag that may repeat. It keeps each value unchanged.
 type list []string
 
 func (l *list) Set(s string) error {
@@ -150,13 +152,13 @@ func (l *list) Set(s string) error {
 
 func (l *list) String() string { return strings.Join(*l, " ") }
 
-// Optional is the value of a flag that may stand alone, --boot, or with a value behind "=", --boot=-1.
+// Optional is the value of a flag whose value may be omitted: --boot or --boot=-1.
 type Optional struct {
 	Given bool
 	Value string
 }
 
-// Set takes the value. Package flag calls it with "true" if there is none.
+// Set sets the value. Package flag calls it with "true" if the value is omitted.
 func (o *Optional) Set(s string) error {
 	o.Given, o.Value = true, s
 	if s == "true" {
@@ -168,5 +170,5 @@ func (o *Optional) Set(s string) error {
 // String returns the value.
 func (o *Optional) String() string { return o.Value }
 
-// IsBoolFlag reports to package flag that the next argument is not the value.
+// IsBoolFlag returns true, so that package flag does not read the next argument as the value.
 func (o *Optional) IsBoolFlag() bool { return true }

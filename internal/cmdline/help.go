@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// The help is at most maxWidth columns wide, also on a wider terminal: longer lines are hard to read. Below minWidth nothing
-// gets better by wrapping.
+// maxWidth is the width of the help in columns. It is also the limit on a wider terminal, because longer lines are hard to
+// read. Terminals narrower than minWidth get lines of minWidth.
 const maxWidth, minWidth = 80, 40
 
-// help prints the help of a command, or of the program if it is nil.
+// help prints the help of a command, or of the program if cmd is nil.
 func (a *App) help(cmd *Command) error {
 	p := printer{width: maxWidth}
 	if width := a.Width(); width > 0 {
@@ -65,7 +65,7 @@ func (a *App) commandHelp(p *printer, cmd *Command) {
 	p.sections(flagSections(cmd.Flags, last)...)
 }
 
-// printer lays out a help text.
+// printer formats a help text.
 type printer struct {
 	out   strings.Builder
 	width int
@@ -88,7 +88,7 @@ func (p *printer) paragraphs(all ...string) {
 	}
 }
 
-// wrap prints a text behind first, and the lines that follow behind rest.
+// wrap prints a text with line breaks. first precedes the first line, and rest precedes each following line.
 func (p *printer) wrap(first, rest, s string) {
 	line, empty := first, true
 	for _, word := range strings.Fields(s) {
@@ -104,7 +104,8 @@ func (p *printer) wrap(first, rest, s string) {
 	p.out.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// command prints a command line. Lines that go on end in a backslash, so that they can be pasted into a shell.
+// command prints a command line. A line that continues ends in a backslash, so that users can paste the command into a
+// shell.
 func (p *printer) command(s string) {
 	narrow := printer{width: p.width - len(" \\")}
 	narrow.wrap("  ", "      ", s)
@@ -117,8 +118,8 @@ type section struct {
 	rows    [][2]string
 }
 
-// sections prints rows in two columns, which are equally wide in all sections. A first cell that is too long for its column
-// gets its own line.
+// sections prints the rows of sections in two columns. All sections have the same column widths. A first cell that is too
+// long for its column is printed on its own line.
 func (p *printer) sections(all ...section) {
 	column := 0
 	for _, s := range all {
@@ -142,8 +143,8 @@ func (p *printer) sections(all ...section) {
 	}
 }
 
-// flagSections returns flags by their groups, in the order of the flags. Flags without a group come under the heading last,
-// with --help.
+// flagSections returns one section for each group of flags, in the order of the flags. Flags without a group are in the
+// section last, with --help.
 func flagSections(flags []Flag, last string) []section {
 	var all []section
 	for _, f := range append(slices.Clone(flags), Flag{Name: "help", Short: "h", Usage: "show this help"}) {
@@ -157,7 +158,7 @@ func flagSections(flags []Flag, last string) []section {
 	return all
 }
 
-// row returns the flag and its description as the help shows them.
+// row returns the two cells of the flag in the help.
 func (f Flag) row() [2]string {
 	name, about := "    --"+f.Name, f.Usage
 	if f.Short != "" {

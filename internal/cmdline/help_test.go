@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestWrap: whatever the words are, none is lost, and a line is too long only if one word fills it.
+// TestWrap checks that wrap keeps all words, and that only a line with one word may be too long.
 func TestWrap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé-]{1,50}`), 0, 40).Draw(t, "words")
@@ -22,23 +22,23 @@ func TestWrap(t *testing.T) {
 			line = strings.TrimSuffix(line, "\n")
 			long := len(strings.Fields(strings.TrimPrefix(line, "  --flag"))) > 1
 			if utf8.RuneCountInString(line) > p.width && long || strings.TrimRight(line, " ") != line {
-				t.Fatalf("width %d: %q", p.width, line)
+				t.Fatalf("width %d: got the line %q", p.width, line)
 			}
 		}
 	})
 }
 
-// TestCommandLines: an example that is wrapped can be pasted into a shell.
+// TestCommandLines checks that a shell accepts an example that is wrapped.
 func TestCommandLines(t *testing.T) {
 	p := printer{width: 30}
 	p.command("sudo clusterctl install web -i 4 -- node server.js")
 	want := "  sudo clusterctl install \\\n      web -i 4 -- node \\\n      server.js\n"
 	if p.out.String() != want {
-		t.Errorf("%q, want %q", p.out.String(), want)
+		t.Errorf("got %q, want %q", p.out.String(), want)
 	}
 }
 
-// TestHelpWidth: the terminal decides, between 40 and 80 columns.
+// TestHelpWidth checks that the help is as wide as the terminal, between 40 and 80 columns.
 func TestHelpWidth(t *testing.T) {
 	for terminal, want := range map[int]int{0: 80, 10: 40, 40: 40, 60: 60, 80: 80, 200: 80} {
 		var out strings.Builder
@@ -54,7 +54,7 @@ func TestHelpWidth(t *testing.T) {
 			longest = max(longest, len(line)-1)
 		}
 		if longest > want || longest < want-5 {
-			t.Errorf("a terminal of %d columns: the longest line has %d", terminal, longest)
+			t.Errorf("a terminal of %d columns: the longest line has %d, want about %d", terminal, longest, want)
 		}
 	}
 }
@@ -71,18 +71,18 @@ func TestFlagRows(t *testing.T) {
 		{Flag{Name: "surge", To: &number, Takes: "N", Usage: "start more"}, [2]string{"    --surge N", "start more"}},
 	} {
 		if got := c.flag.row(); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }
 
-// TestDefaults: the help shows times as people write them, and no default that is nothing.
+// TestDefaults checks the format of times, and that an empty default is not shown.
 func TestDefaults(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"": 0, "10s": 10 * time.Second, "1m": time.Minute, "1m30s": 90 * time.Second, "10m": 10 * time.Minute, "1h": time.Hour,
 	} {
 		if got := (Flag{To: &d}).fallback(); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
+			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
 	}
 }

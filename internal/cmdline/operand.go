@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Form is what an operand, or the value of a flag, may be. It is the word for it in the help, and completion offers what
-// fits. A form in small letters, such as "all", is itself what is typed.
+// Form is what an operand or the value of a flag may be. The help shows it, and completion offers candidates for it. A form
+// in lower case, such as "all", is a literal word.
 type Form string
 
-// The forms for which completion has candidates.
+// These are the forms for which completion has candidates.
 const (
 	Name        Form = "NAME"
 	Instance    Form = "NAME@N"
@@ -35,31 +35,31 @@ type Operand struct {
 	Optional, Repeats bool
 }
 
-// Apps returns the operand of commands that work on apps and instances.
+// Apps returns the operand of commands for apps and instances.
 func Apps() Operand {
 	return Operand{Forms: []Form{Name, Instance, Glob, All}, Repeats: true}
 }
 
-// OptionalApps returns the operand of commands that work on all apps if none is named.
+// OptionalApps returns the operand of commands that apply to all apps if none is named.
 func OptionalApps() Operand {
 	o := Apps()
 	o.Optional = true
 	return o
 }
 
-// Presence says whether something may or must be there.
+// Presence is whether something may or must be present.
 type Presence int
 
 const (
-	// Never is the zero value.
+	// Never means that it must be absent.
 	Never Presence = iota
-	// May be there, or not.
+	// May means that it may be present.
 	May
-	// Must be there.
+	// Must means that it must be present.
 	Must
 )
 
-// String writes the operand as usage lines do.
+// String returns the operand in the form of usage lines.
 func (o Operand) String() string {
 	s := o.join("|")
 	if o.Repeats {
@@ -79,7 +79,7 @@ func (o Operand) join(separator string) string {
 	return strings.Join(words, separator)
 }
 
-// alternatives writes the forms of the operand in a sentence: "FILE, DIRECTORY or NAME".
+// alternatives returns the forms of the operand for a sentence: "FILE, DIRECTORY or NAME".
 func (o Operand) alternatives() string {
 	last := Operand{Forms: o.Forms[len(o.Forms)-1:]}.join("")
 	if len(o.Forms) == 1 {
@@ -88,7 +88,7 @@ func (o Operand) alternatives() string {
 	return Operand{Forms: o.Forms[:len(o.Forms)-1]}.join(", ") + " or " + last
 }
 
-// usageLine returns the command line of a command in its general form.
+// usageLine returns the general form of the command line of a command.
 func (a *App) usageLine(cmd *Command) string {
 	words := []string{a.Name, cmd.Name}
 	for _, o := range cmd.Operands {
@@ -106,8 +106,8 @@ func (a *App) usageLine(cmd *Command) string {
 	return strings.Join(words, " ")
 }
 
-// formsOf returns the forms of argument n, counted from 0. An operand that repeats may stand again, and the operands behind
-// it may stand instead.
+// formsOf returns the forms of argument n, counted from 0. After an operand that repeats, the argument may be the same
+// operand or one of the operands that follow.
 func formsOf(operands []Operand, n int) []Form {
 	last := n + 1
 	if i := slices.IndexFunc(operands, func(o Operand) bool { return o.Repeats }); i >= 0 && n > i {

@@ -13,9 +13,9 @@ func TestOperands(t *testing.T) {
 	for _, c := range []struct {
 		cmd   Command
 		usage string
-		// forms are those of the first, second and fifth argument.
+		// forms are the forms of the first, the second and the fifth argument.
 		forms string
-		// taken are the numbers of arguments from 0 to 4 that are accepted.
+		// taken are the numbers of arguments that are accepted, out of 0 to 4.
 		taken string
 	}{
 		{Command{}, "x do", "[] [] []", "0"},
@@ -40,7 +40,7 @@ func TestOperands(t *testing.T) {
 			}
 		}
 		if got := app.usageLine(&c.cmd); got != c.usage || forms != c.forms || taken != c.taken {
-			t.Errorf("%q, %s, %s, want\n%q, %s, %s", got, forms, taken, c.usage, c.forms, c.taken)
+			t.Errorf("got %q, %s, %s, want\n%q, %s, %s", got, forms, taken, c.usage, c.forms, c.taken)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func TestAlternatives(t *testing.T) {
 		"NAME": {Name}, "NAME or FILE": {Name, File}, "FILE, DIRECTORY or NAME": {File, Directory, Name},
 	} {
 		if got := (Operand{Forms: forms}).alternatives(); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// translate replaces a command of PM2 by our command that means the same. Flags may precede the command.
+// translate replaces a command of PM2 by our command with the same meaning. Flags may precede the command.
 func (a *App) translate(args []string) []string {
 	at := a.wordAt(args)
 	switch {
@@ -24,7 +24,7 @@ func (a *App) translate(args []string) []string {
 	return args
 }
 
-// startsProgram reports whether the words behind "start" make it PM2's start, which takes a program as well as an app.
+// startsProgram reports whether "start WORDS" starts a program and not an app. PM2's start takes both.
 func (a *App) startsProgram(words []string) bool {
 	install := a.Command("install")
 	if install == nil || a.StartsProgram == nil {
@@ -34,7 +34,7 @@ func (a *App) startsProgram(words []string) bool {
 	return len(operands) > 0 && a.StartsProgram(operands)
 }
 
-// ours returns the name of our command that means the same as a word, or the word.
+// ours returns the name of our command that has the same meaning as a word of PM2. It returns any other word unchanged.
 func (a *App) ours(word string) string {
 	if is, _ := pm2.Lookup(pm2.Command, word); a.Command(word) == nil && is.Same != nil {
 		return is.Same[0]
@@ -42,11 +42,11 @@ func (a *App) ours(word string) string {
 	return word
 }
 
-// readPM2Flag reads a flag of PM2 as our flag, if the command has that.
+// readPM2Flag replaces a flag of PM2 by our flag, if the command has that flag.
 func readPM2Flag(known []Flag, arg string) (flagWord, bool) {
 	name, value, joined := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	if name == "gid" {
-		// Kept for joinGroup, which needs the user too.
+		// joinGroup replaces this flag, because that also needs the user.
 		return flagWord{words: []string{arg}, wantsValue: !joined && findFlag(known, "run-as") != nil}, true
 	}
 	is, _ := pm2.Lookup(pm2.Flag, name)
@@ -72,7 +72,7 @@ func readPM2Flag(known []Flag, arg string) (flagWord, bool) {
 	return flagWord{words: []string{long + "=" + value}}, true
 }
 
-// joinGroup joins "--run-as USER --gid GROUP", which are two flags in PM2.
+// joinGroup replaces "--run-as USER --gid GROUP", which are two flags in PM2, by one flag.
 func joinGroup(known []Flag, flags []string) []string {
 	var user, group string
 	var rest []string

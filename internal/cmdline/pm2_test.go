@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPM2SameFlags gives flags of PM2 that mean the same as ours.
+// TestPM2SameFlags passes flags of PM2 that have the same meaning as our flags.
 func TestPM2SameFlags(t *testing.T) {
 	for typed, want := range map[string]string{
 		"--kill-timeout 1600":           "stop-timeout=1600000000 ",
@@ -29,16 +29,16 @@ func TestPM2SameFlags(t *testing.T) {
 	} {
 		p := parse(template().normalise(slices.Concat([]string{"clusterctl", "install", "app.js"}, strings.Fields(typed))))
 		if p.err != "" || !strings.Contains(p.flags, want) || !slices.Equal(p.operands, []string{"app.js"}) {
-			t.Errorf("%s: %q, %q\n%s", typed, p.err, p.operands, p.flags)
+			t.Errorf("%s: got error %q, operands %q, flags\n%s", typed, p.err, p.operands, p.flags)
 		}
 	}
 	p := parse(template().normalise([]string{"clusterctl", "logs", "--nostream"}))
 	if p.err != "" || !strings.Contains(p.flags, "no-follow=true ") {
-		t.Errorf("--nostream: %q\n%s", p.err, p.flags)
+		t.Errorf("--nostream: got error %q, flags\n%s", p.err, p.flags)
 	}
 }
 
-// TestTranslate: a command of PM2 becomes ours, also behind flags. Ours stays what it is.
+// TestTranslate checks that a command of PM2 is replaced by ours, even after flags, and that our commands do not change.
 func TestTranslate(t *testing.T) {
 	tree := template()
 	tree.StartsProgram = func(operands []string) bool { return operands[0] == "app.js" }
@@ -59,7 +59,7 @@ func TestTranslate(t *testing.T) {
 	} {
 		args := append([]string{"clusterctl"}, strings.Fields(typed)...)
 		if got := strings.Join(tree.translate(args)[1:], " "); got != want {
-			t.Errorf("%q: %q, want %q", typed, got, want)
+			t.Errorf("%q: got %q, want %q", typed, got, want)
 		}
 	}
 }

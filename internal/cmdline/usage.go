@@ -14,10 +14,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// libraryError is what cli, or package flag below it, has to say about a flag.
+// libraryError is an error of cli, or of package flag below it, about one flag.
 type libraryError struct {
 	kind mistake
-	// flag has no dashes.
+	// flag is the name without dashes.
 	flag, value string
 }
 
@@ -30,8 +30,8 @@ const (
 	badValue
 )
 
-// parseLibraryError reads the sentences of cli v2 and package flag, which have no types for their errors. A test pins each
-// sentence.
+// parseLibraryError parses the error messages of cli v2 and package flag, which have no error types. A test checks each
+// message.
 func parseLibraryError(err error) libraryError {
 	message := strings.TrimSuffix(err.Error(), ".")
 	if name, ok := strings.CutPrefix(message, "flag provided but not defined: "); ok {
@@ -51,7 +51,8 @@ func parseLibraryError(err error) libraryError {
 	return libraryError{kind: badValue, flag: m[2], value: value}
 }
 
-// usageError returns the function that turns an error of cli into our own words. cmd is nil in front of the command.
+// usageError returns the function that replaces an error of cli by our own message. cmd is nil for flags before the
+// command.
 func (a *App) usageError(cmd *Command, typed []string) cli.OnUsageErrorFunc {
 	known := a.Flags
 	if cmd != nil {
@@ -75,7 +76,7 @@ func (a *App) usageError(cmd *Command, typed []string) cli.OnUsageErrorFunc {
 	}
 }
 
-// badValue is the error of a number or a time, which cli reads itself.
+// badValue returns the error of a flag whose value cli could not parse.
 func (f Flag) badValue(value string) error {
 	switch f.To.(type) {
 	case *bool, nil:
@@ -112,7 +113,7 @@ func (a *App) unknownFlag(cmd *Command, known []Flag, name string, typed []strin
 	return fault.WithHint(err, "%s --help lists the flags", line)
 }
 
-// nearFlag returns the name of the flag that a mistyped name probably means, or "".
+// nearFlag returns the name of the flag that the user probably meant, or "".
 func nearFlag(name string, known []Flag) string {
 	var names []string
 	for _, f := range known {
@@ -121,7 +122,7 @@ func nearFlag(name string, known []Flag) string {
 	return text.Nearest(name, names)
 }
 
-// ownersOf lists the commands that have a flag.
+// ownersOf returns the commands that have a flag, separated by commas.
 func (a *App) ownersOf(flag string) string {
 	var out []string
 	for _, cmd := range a.Commands {

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/fault"
 )
 
-// TestLibrarySentences pins each sentence of cli v2 and of package flag that is read for its values.
-func TestLibrarySentences(t *testing.T) {
+// TestLibraryErrors checks each error message of cli v2 and of package flag that parseLibraryError parses.
+func TestLibraryErrors(t *testing.T) {
 	for _, c := range []struct {
 		args     []string
 		sentence string
@@ -52,18 +52,18 @@ func TestLibrarySentences(t *testing.T) {
 		}
 		_ = app.RunContext(context.Background(), append([]string{"x"}, c.args...))
 		if got == nil || got.Error() != c.sentence || parseLibraryError(got) != c.want {
-			t.Errorf("%q: %v, %+v, want %s, %+v", c.args, got, parseLibraryError(errors.Join(got)), c.sentence, c.want)
+			t.Errorf("%q: got %v, %+v, want %s, %+v", c.args, got, parseLibraryError(errors.Join(got)), c.sentence, c.want)
 		}
 	}
 }
 
-// TestFlagOwners: a flag that other commands have is said to be theirs. Hidden commands are not for people.
+// TestFlagOwners checks the list of the commands that have a flag. It does not contain hidden commands.
 func TestFlagOwners(t *testing.T) {
 	for flag, want := range map[string]string{
 		"keep-logs": `"clusterctl uninstall"`, "json": `"clusterctl install", "clusterctl ls"`, "nope": "",
 	} {
 		if got := template().ownersOf(flag); got != want {
-			t.Errorf("%s: %s, want %s", flag, got, want)
+			t.Errorf("%s: got %s, want %s", flag, got, want)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func TestErrors(t *testing.T) {
 		err := template().Run(context.Background(), append([]string{"clusterctl"}, strings.Fields(typed)...))
 		var usage *fault.UsageError
 		if !errors.As(err, &usage) || err.Error() != want[0] || fault.Hint(err) != want[1] {
-			t.Errorf("%s: %v (%s)\nwant %q", typed, err, fault.Hint(err), want)
+			t.Errorf("%s: got %v (hint: %s), want %q", typed, err, fault.Hint(err), want)
 		}
 	}
 }

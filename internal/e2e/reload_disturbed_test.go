@@ -87,7 +87,7 @@ func reloadDuringOtherJob(t *testing.T, a kit.App) {
 	if r.Code != notReached {
 		t.Errorf("want exit status %d: %v", notReached, r)
 	}
-	wantError(t, r.Stderr, "restart of disturbed@2.service: somebody else has queued a stop of it", hint+"systemctl list-jobs")
+	wantError(t, r.Stderr, "restart of disturbed@2.service: another command has queued a stop", hint+"systemctl list-jobs")
 	m.WantState(t, "deactivating", a.Unit(2))
 	m.Sh(t, "touch /run/disturbed-go")
 	b.Await(t, "it is stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Unit(2))
@@ -115,7 +115,7 @@ func reloadWithMaskedInstance(t *testing.T, a kit.App) {
 	before := a.PIDs(t)
 	m.Sh(t, "systemctl mask --runtime disturbed@2.service")
 	r := m.Clusterctl(t, "reload", a.Name)
-	wantError(t, r.Stderr, "disturbed@2.service: it is masked, and still runs", hint+"sudo systemctl unmask disturbed@2.service")
+	wantError(t, r.Stderr, "disturbed@2.service: it is masked and still runs", hint+"sudo systemctl unmask disturbed@2.service")
 	if now := a.PIDs(t); r.Code != notReached || !slices.Equal(now, before) {
 		t.Errorf("%v then %v: %v", before, now, r)
 	}

@@ -1,4 +1,4 @@
-// Package fault has the kinds of errors that a command can end with, and the hints that errors carry. The kind decides the
+// Package fault defines the kinds of errors with which a command can end, and the hints of errors. The kind determines the
 // exit status of clusterctl.
 package fault
 
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// hinted is an error with a hint. Other errors that have a method Hint are treated the same.
+// hinted is an error with a hint. Errors of other types that have a method Hint are handled in the same way.
 type hinted struct {
 	err  error
 	hint string
@@ -19,10 +19,10 @@ type hinted struct {
 func (e *hinted) Error() string { return e.err.Error() }
 func (e *hinted) Unwrap() error { return e.err }
 
-// Hint returns what to type to correct the error.
+// Hint returns what to type to fix the error.
 func (e *hinted) Hint() string { return e.hint }
 
-// WithHint returns err with a hint: what to type to correct it.
+// WithHint returns err with a hint: what to type to fix the error.
 func WithHint(err error, format string, args ...any) error {
 	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
 }
@@ -37,7 +37,7 @@ func Hint(err error) string {
 		if hint := h.Hint(); hint != "" {
 			return hint
 		}
-		// The first one has none for this case, as a unit that is only masked: look below it.
+		// This error has a method Hint but no hint for its case, so look for a hint in the errors that it wraps.
 		inner, ok := h.(interface{ Unwrap() error })
 		if !ok {
 			return ""
@@ -47,15 +47,15 @@ func Hint(err error) string {
 	return ""
 }
 
-// UsageError is an error of the command line: it cannot be carried out whatever the state of the machine is.
+// UsageError is an error in the command line that does not depend on the state of the machine.
 type UsageError struct{ message string }
 
 func (e *UsageError) Error() string { return e.message }
 
-// Usagef makes a [UsageError].
+// Usagef returns a [UsageError].
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// NotReached is the error of a command that did what was asked, but an app is not in the state that was asked for.
+// NotReached is the error if a command did its work, but an app is not in the requested state.
 type NotReached struct {
 	Err error
 	// Log are the last log lines of the instance that failed.
@@ -65,8 +65,8 @@ type NotReached struct {
 func (e *NotReached) Error() string { return e.Err.Error() }
 func (e *NotReached) Unwrap() error { return e.Err }
 
-// Flatten returns the errors that [errors.Join] put together. An error of [fmt.Errorf] with several %w is one sentence, and
-// stays one error.
+// Flatten returns the errors that [errors.Join] has joined. It does not split an error of [fmt.Errorf] with several %w,
+// which is one sentence.
 func Flatten(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -84,7 +84,8 @@ func Flatten(err error) []error {
 	return all
 }
 
-// Cause returns the error below an [fs.PathError] or an [os.SyscallError], whose text would repeat the operation and the path.
+// Cause returns the error inside an [fs.PathError] or an [os.SyscallError], whose text would repeat the operation and the
+// path.
 func Cause(err error) error {
 	var path *fs.PathError
 	var call *os.SyscallError

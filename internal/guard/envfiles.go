@@ -11,8 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// resolveEnvFiles has the shim read, as the workers' user, what that user or others may replace: PID 1 would read as root
-// whatever they make of it. The files after such a file are read by the shim too, so that they still win over it.
+// resolveEnvFiles decides for each environment file whether PID 1 reads it, as root, or the shim, as the workers' user. The
+// shim reads a file that others than root may replace, because root would read whatever they put in its place. The shim
+// also reads all files after such a file, so that their variables still override its variables.
 func (c *check) resolveEnvFiles() error {
 	c.app.EnvFiles = slices.Clone(c.app.EnvFiles)
 	first := ""
@@ -20,7 +21,7 @@ func (c *check) resolveEnvFiles() error {
 		if !f.ByWorker && first == "" && !c.root() {
 			writers, err := c.ask(c.envFile(f))
 			if err != nil {
-				return fmt.Errorf("who may change the environment file %q: %w", f.Path, fault.Cause(err))
+				return fmt.Errorf("checking who may change the environment file %q: %w", f.Path, fault.Cause(err))
 			}
 			if f.ByWorker = len(writers) > 0; f.ByWorker && !c.mayRead(f.Path) {
 				return c.refuse(UnsafePath{What: whatEnvFile, Path: f.Path, Writers: c.named(writers)})
@@ -31,8 +32,7 @@ func (c *check) resolveEnvFiles() error {
 		}
 		if first != "" && !f.ByWorker {
 			if f.ByWorker = true; !c.mayRead(f.Path) {
-				err := fmt.Errorf("the environment file %q comes after %q, which %s reads, and must be readable too",
-					f.Path, first, c.who.Name)
+				err := fmt.Errorf("%s must be able to read the environment file %q, because it follows %q", c.who.Name, f.Path, first)
 				return fault.WithHint(err, "name %s before %s", f.Path, first)
 			}
 		}
@@ -47,7 +47,8 @@ func (c *check) resolveEnvFiles() error {
 	return nil
 }
 
-// inWorkerTree reports whether workers that run as root in a sandbox may make the file a link to what only PID 1 sees.
+// inWorkerTree reports whether workers that run as root in a sandbox could replace the file by a link to a file that is
+// visible only outside of the sandbox, where PID 1 reads.
 func (c *check) inWorkerTree(path string) bool {
 	if !c.root() || c.app.Sandbox == units.SandboxOff {
 		return false
@@ -74,8 +75,8 @@ func (c *check) noteWorkerReads(path string) {
 	c.guard.note("env-file: %s is read as %s and not as root, since others than root may change it", path, c.who.Name)
 }
 
-// mayRead reports whether the mode bits let the workers read a file. It returns true for a missing file and for a file with an
-// ACL: the start finds out.
+// mayRead reports whether the mode bits let the workers read a file. It returns true for a missing file and for a file with
+// an ACL. The start of the app detects these errors.
 func (c *check) mayRead(path string) bool {
 	who := c.who
 	who.bare = c.app.Sandbox != units.SandboxOff

@@ -16,18 +16,18 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// guarded is a path that root, PID 1 or the workers obey.
+// guarded is a path that root, PID 1 or the workers depend on.
 type guarded struct {
 	what  string
 	path  string
 	scope trust.Scope
-	// worker: the workers' user may write there.
+	// worker reports whether the workers' user may write there.
 	worker bool
-	// strict: any other writer is an error. Otherwise it is an error only if everybody may write, and a note if some may.
+	// strict reports whether any other writer is an error. Otherwise only a path that everybody may write is an error.
 	strict bool
 }
 
-// The words for what a path is, which "show --json" prints.
+// These words for the kinds of paths are printed by "show --json".
 const (
 	whatProgram   = "program"
 	whatArgument  = "argument"
@@ -42,38 +42,38 @@ type UnsafePath struct {
 	What    string   `json:"what"`
 	Path    string   `json:"path"`
 	Writers []Writer `json:"writers"`
-	// tolerated is noted, and refused nowhere.
+	// tolerated reports whether the path gets only a note.
 	tolerated bool
 }
 
-// Writer is somebody who may write Path, a part of the way to the unsafe path.
+// Writer is a user or group that may write Path, which is the unsafe path or a part of the way to it.
 type Writer struct {
 	Path   string       `json:"path"`
 	Reason trust.Reason `json:"reason"`
-	// Name is the user or the group, Users are the members of the group.
+	// Name is the name of the user or group. Users are the members of the group.
 	Name  string   `json:"name,omitempty"`
 	Users []string `json:"users,omitempty"`
 }
 
-// Guard finds out who may change what apps obey.
+// Guard checks who may change the files that apps depend on.
 type Guard struct {
-	// Caller is the user who gives the command, by sudo or directly. Root reports whether the command runs as root.
+	// Caller is the ID of the user who runs the command, directly or by sudo. Root reports whether it runs as root.
 	Caller int
 	Root   bool
 	// LookPath finds a program in $PATH.
 	LookPath func(string) (string, error)
-	// Note gets who reads an environment file, and which unsafe paths are tolerated. It may be nil.
+	// Note is called for each environment file that the workers read and each tolerated path. It may be nil.
 	Note func(format string, args ...any)
 }
 
-// check finds out who may change the paths of one app.
+// check has the data to check the paths of one app.
 type check struct {
 	guard   Guard
 	app     units.App
 	who     Identity
 	checker trust.Checker
 	trusted []int
-	// byCaller: a path is safe because the caller alone may change it.
+	// byCaller reports whether some path is safe only because the writer is the caller.
 	byCaller bool
 }
 
@@ -83,7 +83,7 @@ func (g Guard) note(format string, args ...any) {
 	}
 }
 
-// CallerName returns the name of the user who gives the command, or its number if it has none.
+// CallerName returns the name of the user who runs the command, or the number of a user without a name.
 func (g Guard) CallerName() string {
 	if u, err := LookupUser(strconv.Itoa(g.Caller)); err == nil {
 		return u.Username
@@ -113,8 +113,8 @@ func (g Guard) newCheck(a units.App) (*check, error) {
 	return c, nil
 }
 
-// Resolve returns the app with what the guard decides: who reads the environment files, and that the caller is trusted from now
-// on if a path is safe only because of that. It refuses paths that others may change.
+// Resolve returns the app with the decisions about who reads its environment files. If a path is safe only because the
+// writer is the caller, it adds the caller to the trusted users. It refuses paths that others may change.
 func (g Guard) Resolve(a units.App) (units.App, error) {
 	c, err := g.newCheck(a)
 	if err != nil {
@@ -138,7 +138,7 @@ func (g Guard) Resolve(a units.App) (units.App, error) {
 	return c.resolved(), errors.Join(errs...)
 }
 
-// Preview returns the app as [Guard.Resolve] returns it, without notes. If Resolve would fail, Preview returns the app as it is.
+// Preview returns the app like [Guard.Resolve], without notes. It returns an unchanged app if Resolve would fail.
 func (g Guard) Preview(a units.App) units.App {
 	g.Note = nil
 	c, err := g.newCheck(a)
@@ -154,8 +154,8 @@ func (g Guard) Preview(a units.App) units.App {
 	return c.resolved()
 }
 
-// resolved returns the app with what the check has decided. A reload by somebody else, or by systemd, must come to the same
-// answer, so the caller stays among the users that are trusted.
+// resolved returns the app as decided. It trusts the caller, so that a reload by another user or by systemd decides the
+// same.
 func (c *check) resolved() units.App {
 	a := c.app
 	if name := c.guard.CallerName(); c.byCaller && !slices.Contains(a.Trust, name) {
@@ -164,10 +164,10 @@ func (c *check) resolved() units.App {
 	return a
 }
 
-// StillSafe refuses a reload of an app that obeys a path which others may change by now. source is the description of the app.
+// StillSafe returns an error if others may now change a path that the app depends on. source is its description file.
 func (g Guard) StillSafe(a units.App, source string) error {
 	if len(a.Command) == 0 {
-		return nil // its units were only generated
+		return nil // the units of such an app were only generated
 	}
 	c, err := g.newCheck(a)
 	if err != nil {
@@ -184,7 +184,7 @@ func (g Guard) StillSafe(a units.App, source string) error {
 		}
 		err := c.refuse(p)
 		if p.What == whatEnvFile && c.mayRead(p.Path) && !c.root() {
-			// An older clusterctl installed the app, or the file has got another owner since.
+			// An older clusterctl has installed the app, or the owner of the file has changed since.
 			err = fault.WithHint(err, "sudo clusterctl apply -f %s", text.Shell(source))
 		}
 		errs = append(errs, &fault.NotReached{Err: err})
@@ -192,7 +192,7 @@ func (g Guard) StillSafe(a units.App, source string) error {
 	return errors.Join(errs...)
 }
 
-// Unsafe returns the paths of an app that an install would refuse, as far as the command may look.
+// Unsafe returns the paths of an app that an install would refuse. It omits paths that the caller may not read.
 func (g Guard) Unsafe(a units.App) []UnsafePath {
 	c, err := g.newCheck(a)
 	if err != nil {
@@ -208,7 +208,7 @@ func (g Guard) Unsafe(a units.App) []UnsafePath {
 // root reports whether the app runs as root.
 func (c *check) root() bool { return c.who.UID == 0 }
 
-// paths are all that matter, in the order in which an administrator would look at them.
+// paths returns all paths to check, in the order in which an administrator would check them.
 func (c *check) paths() []guarded {
 	a, root := c.app, c.root()
 	var list []guarded
@@ -233,7 +233,7 @@ func (c *check) paths() []guarded {
 	}
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && filepath.IsAbs(l.Path) { // an abstract socket is in no directory
-			// PID 1 makes the socket. A worker that could replace the directory by a link would choose where.
+			// A worker that can replace this directory by a link chooses where PID 1 creates the socket.
 			dir := filepath.Dir(l.Path)
 			list = append(list, guarded{what: whatSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
 		}
@@ -241,13 +241,13 @@ func (c *check) paths() []guarded {
 	return list
 }
 
-// envFile: what the workers' user may replace, PID 1 must not read. The shim reads it with no more rights than that user's.
+// envFile returns an environment file to check. If the workers' user may replace it, the shim reads it, and not PID 1.
 func (c *check) envFile(f units.EnvFile) guarded {
 	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
 }
 
-// obeyedByRoot are the other files that a command of root's runs or reads: interpreters in first lines, files among the
-// arguments, and what Node reads beside a script.
+// obeyedByRoot returns the other files that a command of root runs or reads: interpreters in first lines, files among the
+// arguments, and files that Node reads beside a script.
 func (c *check) obeyedByRoot() []guarded {
 	var list []guarded
 	add := func(what, path string) {
@@ -283,8 +283,8 @@ func (c *check) obeyedByRoot() []guarded {
 	return list
 }
 
-// ask returns who may change a path, without the caller. It notes when the path is safe only because the caller is trusted.
-// A path that the caller may not look at has no writers: whoever is not root changes nothing.
+// ask returns who may change a path, except root and the caller, and sets byCaller if it is safe only because of the
+// caller. It returns no writers for a path that the caller may not read: without root, the command changes nothing.
 func (c *check) ask(p guarded) ([]trust.Writer, error) {
 	found, err := c.writersOf(p)
 	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {
@@ -316,7 +316,7 @@ func (c *check) unsafe() ([]UnsafePath, error) {
 	for _, p := range c.paths() {
 		writers, err := c.ask(p)
 		if err != nil {
-			return nil, fmt.Errorf("who may change the %s %q: %w", p.what, p.path, fault.Cause(err))
+			return nil, fmt.Errorf("checking who may change the %s %q: %w", p.what, p.path, fault.Cause(err))
 		}
 		if len(writers) == 0 {
 			continue
@@ -330,7 +330,7 @@ func (c *check) unsafe() ([]UnsafePath, error) {
 	return list, nil
 }
 
-// named gives writers the names of their accounts.
+// named returns the writers with the names of their accounts.
 func (c *check) named(writers []trust.Writer) []Writer {
 	list := make([]Writer, 0, len(writers))
 	for _, w := range writers {

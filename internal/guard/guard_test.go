@@ -13,7 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// guardWorld makes a directory that nobody owns. Root owns the program in it, and nobody owns the environment file.
+// guardWorld returns an app in a directory of the user "nobody". Root owns the app's program, and "nobody" owns its
+// environment file.
 func guardWorld(t *testing.T) (*world, units.App) {
 	t.Helper()
 	w := newWorld(t)
@@ -26,7 +27,7 @@ func guardWorld(t *testing.T) (*world, units.App) {
 	return w, units.App{Name: "web", Command: []string{program}, Directory: dir, RunAs: units.RunAs{User: "nobody"}}
 }
 
-// resolve puts the resolved app in the place of the app.
+// resolve replaces the app by the resolved app.
 func (w *world) resolve(a *units.App) (err error) {
 	*a, err = w.Resolve(*a)
 	return err
@@ -48,33 +49,34 @@ func TestResolveEnvFiles(t *testing.T) {
 	}
 	want := []units.EnvFile{{Path: etc}, {Path: own, Optional: true, ByWorker: true}, {Path: open, ByWorker: true}}
 	if !slices.Equal(a.EnvFiles, want) || len(a.Trust) > 0 || !strings.Contains(w.notes.String(), own+" is read as user nobody") {
-		t.Errorf("%+v, trust %q, %s", a.EnvFiles, a.Trust, w.notes.String())
+		t.Errorf("got the files %+v, trust %q, notes %q", a.EnvFiles, a.Trust, w.notes.String())
 	}
-	// The worker must be able to read files that come after a file of the worker.
+	// Workers must be able to read a file that follows a file that they read.
 	bad := a
 	bad.EnvFiles = []units.EnvFile{{Path: own}, {Path: etc}}
 	if err := w.resolve(&bad); err == nil || fault.Hint(err) != "name "+etc+" before "+own {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
-	// Only root can read the file, and others may replace it.
+	// Only root can read this file, and others may replace it.
 	secret := w.file(t, "srv/app/secret.env", "", 0o600)
 	bad.EnvFiles = []units.EnvFile{{Path: secret}}
 	if err := w.resolve(&bad); err == nil || !strings.Contains(err.Error(), "is read as root, and user nobody owns "+a.Directory) ||
 		fault.Hint(err) != "install -m 600 "+secret+" /etc/web.env, and --env-file /etc/web.env" {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
-	// An app that PM2's user installed before: a reload says how to go on.
+	// After an older clusterctl has installed the app, the hint of a reload is a new apply.
 	bad.EnvFiles = []units.EnvFile{{Path: own}}
 	if err := w.StillSafe(bad, "/etc/clusterctl/web.yaml"); !notReached(err) ||
 		fault.Hint(err) != "sudo clusterctl apply -f /etc/clusterctl/web.yaml" {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
 	if err := w.StillSafe(a, ""); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestResolveEnvFilesOfRoot: PID 1 does not read what workers of root in a sandbox may make a link.
+// TestResolveEnvFilesOfRoot checks that PID 1 does not read a file that workers of root in a sandbox could replace by a
+// link.
 func TestResolveEnvFilesOfRoot(t *testing.T) {
 	w := newWorld(t)
 	dir, data := w.mkdir(t, "srv/app", 0o755), w.mkdir(t, "data", 0o755)
@@ -108,12 +110,13 @@ func TestResolveEnvFilesOfRoot(t *testing.T) {
 		}
 		if err := c.resolveEnvFiles(); err != nil || c.app.EnvFiles[0].ByWorker != tt.want ||
 			strings.Contains(w.notes.String(), "is read in the sandbox") != tt.want {
-			t.Errorf("%s: %v, %+v, %s", name, err, c.app.EnvFiles, w.notes.String())
+			t.Errorf("%s: got error %v, files %+v, notes %q", name, err, c.app.EnvFiles, w.notes.String())
 		}
 	}
 }
 
-// TestCallerIsTrusted: what only the caller of sudo may change is safe, and stays so for a reload by somebody else.
+// TestCallerIsTrusted checks that a path is safe if only the caller of sudo may change it, and that it is safe for a later
+// reload by another user, too.
 func TestCallerIsTrusted(t *testing.T) {
 	w, a := guardWorld(t)
 	a.RunAs.User = "root"
@@ -121,13 +124,13 @@ func TestCallerIsTrusted(t *testing.T) {
 	if err == nil ||
 		!strings.Contains(err.Error(), "the program \""+a.Command[0]+"\" decides what root runs, and user nobody owns "+a.Directory) ||
 		!strings.Contains(fault.Hint(err), "chown root "+a.Directory+", or --trust nobody") {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
 	w.Caller = 65534
 	if err := w.resolve(&a); err != nil || !slices.Equal(a.Trust, []string{"nobody"}) {
-		t.Errorf("by sudo: %v, trust %q", err, a.Trust)
+		t.Errorf("by sudo: got error %v, trust %q", err, a.Trust)
 	}
-	// A user without an entry in /etc/passwd has one name in both places.
+	// A user without an entry in /etc/passwd has the same name in Trust and in CallerName.
 	w.Caller = 4294967
 	other := a
 	other.Trust = nil
@@ -136,7 +139,7 @@ func TestCallerIsTrusted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.byCaller = true; !slices.Equal(c.resolved().Trust, []string{w.CallerName()}) {
-		t.Errorf("trust %q of %s", c.resolved().Trust, w.CallerName())
+		t.Errorf("got trust %q, want %s", c.resolved().Trust, w.CallerName())
 	}
 	w.Caller = 0
 	if err := w.StillSafe(a, ""); err != nil {
@@ -144,13 +147,13 @@ func TestCallerIsTrusted(t *testing.T) {
 	}
 	a.Trust = []string{"no-such-user"}
 	if err := w.resolve(&a); err == nil || !strings.Contains(err.Error(), `there is no user "no-such-user"`) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
-	// The worker is not trusted with what PID 1 reads, even where it is the caller.
+	// Even if the workers' user is the caller, PID 1 must not read a file that this user may change.
 	w.Caller = 65534
 	a.RunAs.User, a.Trust, a.EnvFiles = "nobody", []string{"nobody"}, []units.EnvFile{{Path: a.Directory + "/.env"}}
 	if err := w.resolve(&a); err != nil || !a.EnvFiles[0].ByWorker {
-		t.Errorf("%v, %+v", err, a.EnvFiles)
+		t.Errorf("got error %v, files %+v", err, a.EnvFiles)
 	}
 }
 
@@ -169,28 +172,28 @@ func TestUnsafePaths(t *testing.T) {
 	}
 	want := []string{"writable /wide/data: everybody may write /wide", "listen /srv/app/sock: user nobody owns /srv/app"}
 	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
-	data2, err := json.Marshal(all[0])
-	if err != nil || string(data2) != `{"what":"writable","path":"`+data+`","writers":[{"path":"`+wide+`","reason":"everybody"}]}` {
-		t.Errorf("%s, %v", data2, err)
+	text, err := json.Marshal(all[0])
+	if err != nil || string(text) != `{"what":"writable","path":"`+data+`","writers":[{"path":"`+wide+`","reason":"everybody"}]}` {
+		t.Errorf("got %s, error %v", text, err)
 	}
-	// A group is noted, everybody is refused.
+	// Another owner of the program gets a note. A program that everybody may write is an error.
 	a.Writable, a.Listen = nil, nil
 	w.notes.Reset()
 	if err := errors.Join(os.Chown(a.Command[0], 1, 0), w.resolve(&a)); err != nil ||
 		!strings.Contains(w.notes.String(), "program: "+a.Command[0]+": user daemon owns "+a.Command[0]) {
-		t.Errorf("%v, %q", err, w.notes.String())
+		t.Errorf("got error %v, notes %q", err, w.notes.String())
 	}
 	if err := os.Chmod(a.Command[0], 0o757); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.resolve(&a); err == nil || !strings.Contains(err.Error(), "is what the app runs, and user daemon owns") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-func TestWriterWords(t *testing.T) {
+func TestWriterString(t *testing.T) {
 	for _, tt := range []struct {
 		w             Writer
 		text, command string
@@ -205,10 +208,10 @@ func TestWriterWords(t *testing.T) {
 			"put it into a directory below /etc, /opt or /srv instead of /tmp"},
 	} {
 		if got := tt.w.String(); got != tt.text {
-			t.Errorf("%q, want %q", got, tt.text)
+			t.Errorf("got %q, want %q", got, tt.text)
 		}
 		if got := tt.w.command(); got != tt.command {
-			t.Errorf("%q, want %q", got, tt.command)
+			t.Errorf("got the command %q, want %q", got, tt.command)
 		}
 	}
 }

@@ -20,11 +20,11 @@ type Identity struct {
 	Name string
 	UID  int
 	GIDs []int
-	// bare: root has no capabilities, as in a sandbox, and the mode bits count for it too.
+	// bare reports whether root has no capabilities, as in a sandbox. The mode bits then apply to root, too.
 	bare bool
 }
 
-// Identify returns the identity that the workers will have. A dynamic user owns no file and is in no group of the machine.
+// Identify returns the identity that the workers will have. A dynamic user owns no files and is in no group of the machine.
 func Identify(r units.RunAs) (Identity, error) {
 	if r.Dynamic() {
 		return Identity{Name: "a dynamic user", UID: -1}, nil
@@ -49,8 +49,9 @@ func Identify(r units.RunAs) (Identity, error) {
 	return id, nil
 }
 
-// BlockedBy returns the first part of the path that the identity may not pass (a directory) or execute (a file), or "". A file
-// with an ACL counts as open, since the mode bits do not decide alone.
+// BlockedBy returns the first part of the path that blocks the identity: a directory that it may not enter, or a file that
+// it may not execute. It returns "" if there is none. A file with an ACL does not block, because its mode bits alone do not
+// decide.
 func (id Identity) BlockedBy(path string) string {
 	if id.UID == 0 && !id.bare {
 		return ""
@@ -74,7 +75,7 @@ func (id Identity) BlockedBy(path string) string {
 	return ""
 }
 
-// The rights that has checks, as the mode bits of others.
+// These are the rights that has checks, as the mode bits for others.
 const (
 	toExecute = 0o1
 	toRead    = 0o4
@@ -93,13 +94,13 @@ func (id Identity) has(st *syscall.Stat_t, right uint32) bool {
 	return st.Mode&right != 0
 }
 
-// HasACL reports whether a file has an access control list. Its mode bits do not decide alone then.
+// HasACL reports whether a file has an access control list. Then its mode bits alone do not decide who has access.
 func HasACL(path string) bool {
 	n, err := syscall.Getxattr(path, "system.posix_acl_access", nil)
 	return err == nil && n > 0
 }
 
-// LookupUser returns the user with a name or a number.
+// LookupUser returns the user with the given name or number.
 func LookupUser(s string) (*user.User, error) {
 	u, err := user.Lookup(s)
 	var unknown user.UnknownUserError
@@ -109,7 +110,7 @@ func LookupUser(s string) (*user.User, error) {
 	return u, err
 }
 
-// LookupGroup returns the group with a name or a number.
+// LookupGroup returns the group with the given name or number.
 func LookupGroup(s string) (*user.Group, error) {
 	g, err := user.LookupGroup(s)
 	var unknown user.UnknownGroupError

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestIdentify: users and groups may be given by number.
+// TestIdentify checks that users and groups may be given by number.
 func TestIdentify(t *testing.T) {
 	self, err := user.Current()
 	if err != nil {
@@ -20,16 +20,16 @@ func TestIdentify(t *testing.T) {
 	}
 	id, err := Identify(units.RunAs{User: self.Uid, Group: self.Gid})
 	if err != nil || strconv.Itoa(id.UID) != self.Uid || !slices.Contains(id.GIDs, os.Getgid()) {
-		t.Errorf("%+v, %v", id, err)
+		t.Errorf("got %+v, error %v", id, err)
 	}
 	if _, err := Identify(units.RunAs{User: "no-such-user-here"}); err == nil {
-		t.Error("a user that is not there has an identity")
+		t.Error("a missing user has an identity")
 	}
 }
 
-// TestMay: which of the three execute bits counts is the kernel's rule (path_resolution(7)): the first class that
-// matches, not the best.
-func TestMay(t *testing.T) {
+// TestModeBits checks that the first matching class of the mode bits counts, and not the class with the most rights
+// (path_resolution(7)).
+func TestModeBits(t *testing.T) {
 	who := Identity{UID: 7, GIDs: []int{70, 71}}
 	for _, c := range []struct {
 		uid, gid uint32
@@ -40,7 +40,7 @@ func TestMay(t *testing.T) {
 		{1, 1, 0o110, false}, {1, 1, 0o666, false},
 	} {
 		if got := who.has(&syscall.Stat_t{Uid: c.uid, Gid: c.gid, Mode: c.mode}, toExecute); got != c.want {
-			t.Errorf("%d:%d %o: %v", c.uid, c.gid, c.mode, got)
+			t.Errorf("%d:%d %o: got %v, want %v", c.uid, c.gid, c.mode, got, c.want)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 // firstOrdinaryPort is the first port that every user may bind (net.ipv4.ip_unprivileged_port_start).
 const firstOrdinaryPort = 1024
 
-// moreListeners returns the sockets of b that need a consent: Unix sockets in directories of others, ports that only root may
-// bind, and ports that were open on the loopback interface only. Other port changes need no consent.
+// moreListeners returns the listeners of b that need consent: Unix sockets in directories of other users, ports that only
+// root may bind, and ports that listened only on the loopback interface before. Other changes of ports need no consent.
 func moreListeners(a, b units.App) []string {
 	list := moreWords(unixSockets(a), unixSockets(b))
 	for _, l := range b.Listen {
@@ -40,12 +40,12 @@ func moreListeners(a, b units.App) []string {
 	return list
 }
 
-// portAddress returns the address without its name and without the port that the program binds.
+// portAddress returns the address of a listener without its name and without the port that the program binds.
 func portAddress(l units.Listener) string {
 	return units.Listener{Network: l.Network, Host: l.Host, Port: l.Port}.String()
 }
 
-// unixSockets are the sockets that PID 1 makes elsewhere than where sockets of this app belong.
+// unixSockets returns the Unix sockets that PID 1 creates outside of the app's directory and of /run.
 func unixSockets(a units.App) []string {
 	var list []string
 	for _, l := range a.Listen {
@@ -58,7 +58,8 @@ func unixSockets(a units.App) []string {
 	return list
 }
 
-// moreLines returns "off" if b may fill the journal of all and a may not. A journal of the app's own has its own limit.
+// moreLines returns "off" if b may fill the journal of the machine without a rate limit and a may not. A private journal of
+// the app has its own size limit.
 func moreLines(a, b units.App) []string {
 	if b.Logs.Namespace || !b.LogRate().Off || a.LogRate().Off && !a.Logs.Namespace {
 		return nil

@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// Link is a symbolic link on the way to a file: where the link is and where it points, both without links above.
+// Link is a symbolic link on the way to a file. At is its path and To its target, both without links in their parent
+// directories.
 type Link struct{ At, To string }
 
-// Follow returns where a path really is, and the links on the way. What does not exist is where its name says.
+// Follow returns the path behind all symbolic links, and these links in their order. A missing part of the path counts as a
+// directory.
 func Follow(p string) (at string, links []Link) {
 	at = "/"
 	rest := strings.Split(filepath.Clean(p), "/")
@@ -20,7 +22,7 @@ func Follow(p string) (at string, links []Link) {
 		if part == "" {
 			continue
 		}
-		next := filepath.Join(at, part) // ".." of a real path is the directory above it
+		next := filepath.Join(at, part) // without links in at, ".." is the parent directory
 		to, err := os.Readlink(next)
 		if err != nil || steps > 255 {
 			at = next
@@ -39,12 +41,12 @@ func Follow(p string) (at string, links []Link) {
 // Inside reports whether p is below dir.
 func Inside(p, dir string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
 
-// InHome reports whether a path is in one of the places that ProtectHome= empties.
+// InHome reports whether a path is in one of the directories that ProtectHome= hides.
 func InHome(p string) bool {
 	return IsHome(p) || Inside(p, "/home") || Inside(p, "/root") || Inside(p, "/run/user")
 }
 
-// IsHome reports whether a path is a home, or has all homes in it.
+// IsHome reports whether a path is a home directory or contains all home directories.
 func IsHome(p string) bool {
 	return p == "/root" || p == "/home" || p == "/run/user" || filepath.Dir(p) == "/home" || filepath.Dir(p) == "/run/user"
 }

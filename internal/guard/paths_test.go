@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestFollow: every link on the way is found, in directories too, and what does not exist is where its name says.
+// TestFollow checks that every link on the way is found, links to directories too, and that a missing part of a path stays
+// as it is.
 func TestFollow(t *testing.T) {
 	top, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -31,11 +32,11 @@ func TestFollow(t *testing.T) {
 	} {
 		at, links := Follow(filepath.Join(top, path))
 		if at != filepath.Join(top, want.at) || len(links) != want.links {
-			t.Errorf("%s: %s, %d links %v", path, at, len(links), links)
+			t.Errorf("%s: got %s with the links %v, want %s with %d links", path, at, links, want.at, want.links)
 		}
 	}
 	if at, _ := Follow(filepath.Join(top, "loop")); at == "" {
-		t.Error("a link to itself ends in nothing")
+		t.Error("the result for a link to itself is empty")
 	}
 }
 
@@ -49,7 +50,7 @@ func TestShebang(t *testing.T) {
 	} {
 		path := w.file(t, "script", text, 0o644)
 		if got := strings.Join(Shebang(path), " "); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 	if Shebang(filepath.Join(w.dir, "nothing")) != nil || Shebang(w.dir) != nil {

@@ -15,14 +15,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// right is one key of an app by which a change can give the workers, or a file of theirs, more than before.
+// right is a key of an app whose change can give the workers, or one of their files, more rights.
 type right struct {
 	key string
-	// more returns what b allows and a does not, in words such as "web -> root"; nothing where b allows no more.
+	// more returns the rights that b has and a does not have, in words such as "web -> root".
 	more func(a, b units.App) []string
 }
 
-// rights are all of them. A key that widens the sandbox needs a line here.
+// rights returns all keys that can give more rights. A new key that weakens the sandbox needs a line here.
 func rights() []right {
 	return []right{
 		{"run-as", moreRunAs},
@@ -39,7 +39,7 @@ func rights() []right {
 	}
 }
 
-// MoreRights returns what b allows and a does not: "run-as: web -> root".
+// MoreRights returns the rights that b has and a does not have, such as "run-as: web -> root".
 func MoreRights(a, b units.App) []string {
 	var list []string
 	for _, r := range rights() {
@@ -50,7 +50,7 @@ func MoreRights(a, b units.App) []string {
 	return list
 }
 
-// moreRunAs: every other user counts as more rights, except after root.
+// moreRunAs counts every change of the user as more rights, except a change from root or to a dynamic user.
 func moreRunAs(a, b units.App) []string {
 	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || runsAsRoot(a) {
 		return nil
@@ -70,7 +70,7 @@ func runsAsRoot(a units.App) bool {
 	return err == nil && uid == 0
 }
 
-// sandboxRank grows with what a sandbox lets through.
+// sandboxRank returns a larger number for a weaker sandbox.
 func sandboxRank(s units.Sandbox) int {
 	return slices.Index([]units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}, s)
 }
@@ -99,8 +99,9 @@ func morePaths(a, b []string) []string {
 	})
 }
 
-// outsideHome returns the paths that are not in the home of the workers' user, who may read them anyway. An update adds what
-// the program needs of the home, which needs no consent. The path and the target of its links must be in the home.
+// outsideHome returns the paths that are not in the home directory of the workers' user, who may read that directory
+// anyway. So an update may add paths there that the program needs, without consent. Both the path and the target of its
+// links must be in the home directory.
 func outsideHome(r units.RunAs, paths []string) []string {
 	if r.Dynamic() {
 		return paths
@@ -128,7 +129,7 @@ func allowances(a units.App) []string {
 	return list
 }
 
-// trustedOptions are the options of listeners that PID 1 may set, and workers may not.
+// trustedOptions returns the socket options that PID 1 may set and workers may not.
 func trustedOptions(a units.App) []string {
 	var list []string
 	for _, o := range a.SocketOptions {
@@ -139,7 +140,7 @@ func trustedOptions(a units.App) []string {
 	return list
 }
 
-// rootEnvFiles are the environment files that PID 1 reads as root.
+// rootEnvFiles returns the environment files that PID 1 reads as root.
 func rootEnvFiles(a units.App) []string {
 	var list []string
 	for _, f := range a.EnvFiles {
@@ -150,7 +151,8 @@ func rootEnvFiles(a units.App) []string {
 	return list
 }
 
-// untrustedError is a description that others than root and the caller may change, and that asks for more than it may.
+// untrustedError is the error of a description that users other than root and the caller may change, and that asks for more
+// rights than it may get.
 type untrustedError struct {
 	app    units.Name
 	file   string
@@ -162,17 +164,18 @@ func (e *untrustedError) Error() string {
 	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.asks, "; "), e.writer)
 }
 
-// Hint copies the file to a place of root's. The directory of an app may have to stay with its user.
+// Hint returns commands that copy the file to /etc, because the directory of the app may have to stay with its user.
 func (e *untrustedError) Hint() string {
 	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", text.Shell(e.file), e.app)
 }
 
-// Unwrap makes it an error of missing permission.
+// Unwrap returns [fs.ErrPermission], so that the error counts as a missing permission.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
-// MayDecide refuses what a description must not decide because others than root and the caller may change the file. An app that
-// is installed, old, gets no more rights from it, and a new one, for which old is nil, no more than whoever may change the file has.
-// Where others would decide what runs as root, or as another user than themselves, every change is refused.
+// MayDecide checks what a description may change if users other than root and the caller may change its file. An installed
+// app, old, gets no more rights from the description. A new app, for which old is nil, gets no more rights than the users
+// who may change the file have. MayDecide refuses every change by which others would decide what runs as root or as a user
+// other than themselves.
 func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {
@@ -184,14 +187,14 @@ func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	}
 	writers, err := c.checker.Writers(file, trust.Contents, g.Caller)
 	if err != nil {
-		return fmt.Errorf("who may change %q: %w", file, fault.Cause(err))
+		return fmt.Errorf("checking who may change %q: %w", file, fault.Cause(err))
 	}
 	if len(writers) == 0 {
 		return nil
 	}
 	others, err := c.checker.Writers(file, trust.Contents, g.Caller, c.who.UID)
 	if err != nil {
-		return fmt.Errorf("who may change %q: %w", file, fault.Cause(err))
+		return fmt.Errorf("checking who may change %q: %w", file, fault.Cause(err))
 	}
 	ownUser := len(others) == 0 && !c.root()
 	var asks []string
@@ -209,7 +212,8 @@ func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	return nil
 }
 
-// leastRights returns what a new app may have by a description that others may change: a dynamic user, or their own.
+// leastRights returns an app with the rights that a new app may have if others may change its description. It runs as a
+// dynamic user or, if ownUser is true, as the user who may change the file.
 func leastRights(a units.App, ownUser bool) units.App {
 	least := units.App{Name: a.Name}
 	if ownUser {
@@ -224,7 +228,7 @@ func leastRights(a units.App, ownUser bool) units.App {
 	return least
 }
 
-// inGroup reports whether the user is in the group anyway.
+// inGroup reports whether the user is a member of the group without the app.
 func inGroup(r units.RunAs) bool {
 	if r.Group == "" {
 		return true

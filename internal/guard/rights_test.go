@@ -54,7 +54,7 @@ func TestMoreRights(t *testing.T) {
 		{units.App{Trust: []string{"a"}}, units.App{Trust: []string{"a", "b"}}, []string{"trust: b"}},
 	} {
 		if got := MoreRights(tt.a, tt.b); !slices.Equal(got, tt.want) {
-			t.Errorf("%+v, %+v: %q, want %q", tt.a, tt.b, got, tt.want)
+			t.Errorf("from %+v to %+v: got %q, want %q", tt.a, tt.b, got, tt.want)
 		}
 	}
 }
@@ -87,12 +87,12 @@ func TestMoreListeners(t *testing.T) {
 			}
 		}
 		if got := strings.Join(moreListeners(apps[0], apps[1]), ", "); got != tt.want {
-			t.Errorf("%q, %q: %q, want %q", tt.a, tt.b, got, tt.want)
+			t.Errorf("from %q to %q: got %q, want %q", tt.a, tt.b, got, tt.want)
 		}
 	}
 }
 
-// TestRightsAreComplete: a new key is one that gives rights, or it is named here as one that gives none.
+// TestRightsAreComplete checks that each key is either in rights() or in the list of keys that give no rights.
 func TestRightsAreComplete(t *testing.T) {
 	none := []string{
 		"name", "command", "directory", "instances", "socket-mode", "socket-user", "socket-group", "activation", "ready", "env",
@@ -110,13 +110,14 @@ func TestRightsAreComplete(t *testing.T) {
 	}
 }
 
-// TestMayDecide: what a file may decide that others may change. The user nobody owns the file and its directory.
+// TestMayDecide checks what a description may decide if others may change its file. In most cases, the user nobody owns the
+// file and its directory.
 func TestMayDecide(t *testing.T) {
 	w := newWorld(t)
 	const nobody = 65534
 	w.mkdir(t, "srv", 0o755)
 	file := w.file(t, "srv/clusterctl.yaml", "", 0o644)
-	mine := func(uid int) {
+	chown := func(uid int) {
 		t.Helper()
 		if err := errors.Join(os.Chown(w.dir+"/srv", uid, 0), os.Chown(file, uid, 0)); err != nil {
 			t.Fatal(err)
@@ -136,39 +137,39 @@ func TestMayDecide(t *testing.T) {
 		owner int
 		want  string
 	}{
-		"of root":             {root, 0, ""},
-		"as the owner":        {web, nobody, ""},
-		"in their group":      {inGroup, nobody, ""},
-		"in another group":    {toGroup, nobody, "run-as: nobody -> nobody:shadow"},
-		"dynamic":             {dynamic, nobody, ""},
-		"writable inside":     {inside, nobody, ""},
-		"as root":             {root, nobody, "run-as: dynamic -> root"},
-		"as another":          {other, nobody, "run-as: dynamic -> daemon"},
-		"without a sandbox":   {wide, nobody, "sandbox: default -> off"},
-		"writable outside":    {outside, nobody, "writable: /etc"},
-		"another one's, owns": {web, 1, "run-as: dynamic -> nobody"},
+		"a file of root":                 {root, 0, ""},
+		"as the owner":                   {web, nobody, ""},
+		"in the owner's group":           {inGroup, nobody, ""},
+		"in another group":               {toGroup, nobody, "run-as: nobody -> nobody:shadow"},
+		"dynamic":                        {dynamic, nobody, ""},
+		"writable inside":                {inside, nobody, ""},
+		"as root":                        {root, nobody, "run-as: dynamic -> root"},
+		"as another user":                {other, nobody, "run-as: dynamic -> daemon"},
+		"without a sandbox":              {wide, nobody, "sandbox: default -> off"},
+		"writable outside":               {outside, nobody, "writable: /etc"},
+		"as another user than the owner": {web, 1, "run-as: dynamic -> nobody"},
 	} {
-		mine(tt.owner)
+		chown(tt.owner)
 		err := w.MayDecide(file, nil, tt.app)
 		if tt.want == "" {
 			if err != nil {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got error %v", name, err)
 			}
 			continue
 		}
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, fs.ErrPermission) ||
 			fault.Hint(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
-			t.Errorf("%s: %v, hint %q", name, err, fault.Hint(err))
+			t.Errorf("%s: got error %v, hint %q", name, err, fault.Hint(err))
 		}
 	}
-	mine(nobody)
+	chown(nobody)
 	w.Caller = nobody
 	if err := w.MayDecide(file, nil, root); err != nil {
-		t.Errorf("the caller's: %v", err)
+		t.Errorf("a file of the caller: %v", err)
 	}
 	w.Caller = 0
 
-	// An app that is installed, as the user of another: every change decides what that user runs.
+	// The installed app runs as another user than the owner of the file, so every change would decide what that user runs.
 	old := units.App{Name: "old", Command: []string{"/bin/true"}}
 	if err := w.MayDecide(file, &old, old); err != nil {
 		t.Errorf("no change: %v", err)

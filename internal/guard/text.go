@@ -11,10 +11,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// unsafeError is a path that others than root, the caller and, where they may, the workers can change.
+// unsafeError is the error of a path that users other than root, the caller and, where allowed, the workers can change.
 type unsafeError struct {
 	path UnsafePath
-	// rights says what the path decides.
+	// rights is what the path decides, such as "is read as root".
 	rights string
 	hint   string
 }
@@ -25,7 +25,7 @@ func (e *unsafeError) Error() string {
 
 func (e *unsafeError) Hint() string { return e.hint }
 
-// Noun returns what the path is, in words.
+// Noun returns the kind of the path, in words.
 func (p UnsafePath) Noun() string {
 	switch p.What {
 	case whatEnvFile:
@@ -38,7 +38,7 @@ func (p UnsafePath) Noun() string {
 	return p.What
 }
 
-// Who returns who may write, and where: "everybody may write /tmp/x".
+// Who returns in words who may write and where: "everybody may write /tmp/x".
 func (p UnsafePath) Who() string {
 	var words []string
 	for i, w := range p.Writers {
@@ -71,7 +71,7 @@ func (w Writer) String() string {
 	return text
 }
 
-// command returns what to type to take the right to write away.
+// command returns the command that removes the right to write.
 func (w Writer) command() string {
 	path := text.Shell(w.Path)
 	switch w.Reason {
@@ -90,7 +90,7 @@ func (w Writer) command() string {
 	return "chmod o-w " + path
 }
 
-// refuse makes the error of an unsafe path.
+// refuse returns the error of an unsafe path.
 func (c *check) refuse(p UnsafePath) error {
 	err := &unsafeError{path: p, hint: p.Writers[0].command()}
 	switch {
@@ -115,7 +115,7 @@ func (c *check) refuse(p UnsafePath) error {
 	return err
 }
 
-// socketIn is the socket of the app in a directory.
+// socketIn returns the path of the app's socket in a directory.
 func (c *check) socketIn(dir string) string {
 	for _, l := range c.app.Listen {
 		if l.Network == units.Unix && filepath.Dir(l.Path) == dir {

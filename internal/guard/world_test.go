@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// world is a guard of root with a temporary directory, and the notes that the guard has written.
+// world is a guard of root with a temporary directory and with the notes that the guard has written.
 type world struct {
 	Guard
 	notes bytes.Buffer
@@ -19,7 +19,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// The parent of a TempDir is closed to other users, and the tests check what other users may do.
+	// The tests check the rights of other users, and the parent of a TempDir is closed to them.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

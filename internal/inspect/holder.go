@@ -17,8 +17,8 @@ type Process struct {
 	Name string
 }
 
-// Holder returns a process that has a TCP listener, or a UDP socket, on the port open. A worker goes before PID 1, which holds
-// its socket for it. Without root, only the caller's own processes are found.
+// Holder returns a process that has the port open: a TCP listener or, if udp is true, a UDP socket. It prefers a worker to
+// PID 1, which holds the socket of the worker, too. Without root it finds only processes of the caller.
 func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 	conn, err := sockdiag.Open()
 	if err != nil {
@@ -45,7 +45,7 @@ func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 			pids = append(pids, pid)
 		}
 	}
-	// PID 1 comes last.
+	// PID 1 is checked last.
 	slices.Sort(pids)
 	if len(pids) > 0 && pids[0] == 1 {
 		pids = append(pids[1:], 1)

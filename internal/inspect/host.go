@@ -1,8 +1,8 @@
-// Package inspect reads what the kernel knows of the processes of an instance: CPU time, memory, connections, accept
-// queues, environment; and what the shim has noted about its runs. Each number says whether it could be had: what needs
-// root is missing without it, and that is no error.
+// Package inspect reads what the kernel knows about the processes of an instance: CPU time, memory, connections, accept
+// queues and environment. It also reads what the shim has recorded about the runs of the instance. Each function reports
+// whether it could read its value. A value that only root can read is missing without root, which is not an error.
 //
-// The parsers are pure functions on the bytes of a file; Host is what opens the files.
+// The parsers are pure functions on the contents of a file. The methods of Host open the files.
 package inspect
 
 import (
@@ -15,18 +15,18 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Host says where the kernel's files are. Its methods change nothing, and may be used from several goroutines.
+// Host has the paths of the kernel's files. Its methods change nothing. Several goroutines may call them.
 type Host struct {
 	// Proc is /proc.
 	Proc string
-	// Cgroups is the mount of cgroup v2, and Named that of v1's name=systemd, in which processes are found where v2 is not
-	// mounted. Empty: there is none.
+	// Cgroups is the mount point of cgroup v2. Named is the mount point of name=systemd of cgroup v1, which has the
+	// processes if v2 is not mounted. An empty path means that there is no such mount.
 	Cgroups, Named string
-	// Runs has the directories of the apps in which the state of the backoff is, /run/clusterctl.
+	// Runs is the directory with one directory per app, in which the shim keeps the state of its restarts: /run/clusterctl.
 	Runs string
 }
 
-// System is this machine.
+// System returns the Host of this machine.
 func System() Host {
 	h := Host{Proc: "/proc", Runs: contract.RunDirectory}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -36,7 +36,7 @@ func System() Host {
 	return h
 }
 
-// parseMounts finds the hierarchies of cgroups in /proc/self/mountinfo (proc_pid_mountinfo(5)).
+// parseMounts returns the mount points of cgroups in /proc/self/mountinfo (proc_pid_mountinfo(5)).
 func parseMounts(text []byte) (v2, named string) {
 	for line := range bytes.Lines(text) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
@@ -55,7 +55,8 @@ func parseMounts(text []byte) (v2, named string) {
 	return v2, named
 }
 
-// Pids are the processes of a cgroup and of those below it; path is systemd's ControlGroup=. One that is not there has none.
+// Pids returns the processes of a cgroup and of the cgroups below it. path is systemd's ControlGroup=. A missing cgroup has
+// no processes.
 func (h Host) Pids(path string) []int {
 	root := h.Cgroups
 	if root == "" {
@@ -69,14 +70,16 @@ func (h Host) Pids(path string) []int {
 	return pids
 }
 
-// walk goes into the directories only: a cgroup has dozens of files.
+// walk adds the processes of the cgroup at dir and of the cgroups below it. It lists directories only if it must, because a
+// cgroup has dozens of files.
 func (h Host) walk(dir string, pids *[]int) {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return // removed since
 	}
 	*pids = append(*pids, parsePids(text)...)
-	// A directory has one link more for each one in it, so a leaf, which most are, is known without being listed.
+	// Each subdirectory adds a link to its parent. So a directory with two links has no subdirectories and need not be
+	// listed, and most cgroups are such directories.
 	if links(dir) == 2 {
 		return
 	}
@@ -91,7 +94,8 @@ func (h Host) walk(dir string, pids *[]int) {
 	}
 }
 
-// parsePids reads cgroup.procs, one id a line. 0 stands for a process outside of the reader's pid namespace.
+// parsePids returns the process IDs in cgroup.procs, which has one per line. It omits 0, a process outside of the reader's
+// PID namespace.
 func parsePids(text []byte) []int {
 	var pids []int
 	for line := range bytes.Lines(text) {

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// tree writes files below a new directory.
+// tree writes files below a new directory and returns the directory.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -45,7 +45,7 @@ func TestParseMounts(t *testing.T) {
 		"30 23 0:26 / /mnt/my\\040groups rw - cgroup2 cgroup2 rw\n" + v2: {"/mnt/my groups", ""},
 	} {
 		if a, b := parseMounts([]byte(text)); a != want[0] || b != want[1] {
-			t.Errorf("%q: %q, %q", text, a, b)
+			t.Errorf("%q: got %q, %q, want %q", text, a, b, want)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestParsers(t *testing.T) {
 		"usage_usec -4\n": -1, "": -1,
 	} {
 		if got, ok := parseCPUStat([]byte(text)); ok != (want >= 0) || ok && got != want {
-			t.Errorf("cpu.stat %q: %v, %v", text, got, ok)
+			t.Errorf("cpu.stat %q: got %v, %v", text, got, ok)
 		}
 	}
 	for text, want := range map[string]int64{
@@ -64,28 +64,28 @@ func TestParsers(t *testing.T) {
 		"Pss: x kB\n": -1, "": -1,
 	} {
 		if got, ok := parseRollup([]byte(text)); ok != (want >= 0) || ok && got != want {
-			t.Errorf("smaps_rollup %q: %v, %v", text, got, ok)
+			t.Errorf("smaps_rollup %q: got %v, %v", text, got, ok)
 		}
 	}
 	for text, want := range map[string]int64{"10 3 2 1 0 1 0\n": 3 * int64(os.Getpagesize()), "10": -1, "1 x": -1, "": -1} {
 		if got, ok := parseStatm([]byte(text)); ok != (want >= 0) || ok && got != want {
-			t.Errorf("statm %q: %v, %v", text, got, ok)
+			t.Errorf("statm %q: got %v, %v", text, got, ok)
 		}
 	}
 	for link, want := range map[string]uint64{"socket:[81]": 81, "socket:[]": 0, "socket:[1": 0, "pipe:[1]": 0, "1]": 0, "": 0} {
 		if got, ok := socketInode(link); ok != (want > 0) || got != want && ok {
-			t.Errorf("%q: %d, %v", link, got, ok)
+			t.Errorf("link %q: got %d, %v", link, got, ok)
 		}
 	}
 	if got := parsePids([]byte("12\n0\n7\n\nx\n-3\n8")); !slices.Equal(got, []int{12, 7, 8}) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	if got := parseEnviron([]byte("A=1\x00B=x\ny\x00\x00")); !slices.Equal(got, []string{"A=1", "B=x\ny"}) {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
-// TestCgroup is one with a child, which counts.
+// TestCgroup reads a cgroup with a child, whose processes count, and a cgroup without a memory controller.
 func TestCgroup(t *testing.T) {
 	const path = "/clusterctl.slice/web@1.service"
 	root := tree(t, map[string]string{
@@ -97,39 +97,40 @@ func TestCgroup(t *testing.T) {
 	})
 	h := Host{Proc: proc, Cgroups: root}
 	if got := h.Pids(path); !slices.Equal(got, []int{3, 4, 5}) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	for _, none := range []string{"", "/", "/gone"} {
 		if got := h.Pids(none); len(got) > 0 {
-			t.Errorf("%q: %v", none, got)
+			t.Errorf("cgroup %q: got the processes %v", none, got)
 		}
 		if _, ok := h.CPU(none); ok {
-			t.Errorf("%q has used CPU time", none)
+			t.Errorf("cgroup %q has CPU time", none)
 		}
 		if m, ok := h.Memory(none, nil); ok {
-			t.Errorf("%q: %+v", none, m)
+			t.Errorf("cgroup %q: got the memory %+v", none, m)
 		}
 	}
 	if got, ok := h.CPU(path); !ok || got != 2*time.Second {
-		t.Errorf("%v, %v", got, ok)
+		t.Errorf("got %v, %v", got, ok)
 	}
 	if got, ok := h.Memory(path, nil); !ok || got != (Memory{4096, FromCgroup}) {
-		t.Errorf("%+v, %v", got, ok)
+		t.Errorf("got %+v, %v", got, ok)
 	}
-	// Without the controller it is the processes; one that has ended is none.
+	// Without the memory controller, Memory adds up the memory of the processes and ignores processes that have ended.
 	if got, ok := h.Memory("/bare", []int{7, 8, 9, 10}); !ok || got != (Memory{12 << 10, FromPSS}) {
-		t.Errorf("%+v, %v", got, ok)
+		t.Errorf("got %+v, %v", got, ok)
 	}
-	// One that does not tell its share makes it the plain sum. A directory cannot be read, by root neither.
+	// If the share of one process is unreadable, the result is the sum of the resident sizes. Even root cannot read a
+	// directory as a file.
 	if err := errors.Join(os.Remove(proc+"/8/smaps_rollup"), os.Mkdir(proc+"/8/smaps_rollup", 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	if got, ok := h.Memory("/bare", []int{7, 8}); !ok || got != (Memory{5 * int64(os.Getpagesize()), FromRSS}) {
-		t.Errorf("%+v, %v", got, ok)
+		t.Errorf("got %+v, %v", got, ok)
 	}
 	v1 := Host{Proc: proc, Named: root}
 	if got := v1.Pids(path); len(got) != 3 {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	if _, ok := v1.CPU(path); ok {
 		t.Error("CPU time without cgroup v2")
@@ -137,7 +138,7 @@ func TestCgroup(t *testing.T) {
 }
 
 func TestSocketsOf(t *testing.T) {
-	proc := tree(t, map[string]string{"7/fd/x": "", "9/fd": "no directory"})
+	proc := tree(t, map[string]string{"7/fd/x": "", "9/fd": "not a directory"})
 	for i, link := range []string{"socket:[5]", "pipe:[6]", "socket:[7]"} {
 		if err := os.Symlink(link, fmt.Sprint(proc, "/7/fd/", i)); err != nil {
 			t.Fatal(err)
@@ -145,10 +146,10 @@ func TestSocketsOf(t *testing.T) {
 	}
 	h := Host{Proc: proc}
 	if got, ok := h.SocketsOf([]int{7, 8}); !ok || len(got) != 2 || !got[5] || !got[7] {
-		t.Errorf("%v, %v", got, ok)
+		t.Errorf("got %v, %v", got, ok)
 	}
 	if got, ok := h.SocketsOf([]int{7, 9}); ok {
-		t.Errorf("%v of a process that cannot be looked into", got)
+		t.Errorf("got %v for a process with unreadable descriptors", got)
 	}
 }
 
@@ -165,14 +166,14 @@ func TestHolder(t *testing.T) {
 	tcpPort, udpPort := uint16(tcp.Addr().(*net.TCPAddr).Port), uint16(udp.LocalAddr().(*net.UDPAddr).Port)
 	for isUDP, port := range map[bool]uint16{false: tcpPort, true: udpPort} {
 		if p, ok := h.Holder(isUDP, port); !ok || p.PID != os.Getpid() || p.Name == "" {
-			t.Errorf("port %d: %+v, %v", port, p, ok)
+			t.Errorf("port %d: got %+v, %v", port, p, ok)
 		}
 	}
 	if err := errors.Join(tcp.Close(), udp.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if p, ok := h.Holder(false, tcpPort); ok {
-		t.Errorf("a closed port: %+v", p)
+		t.Errorf("a closed port: got %+v", p)
 	}
 }
 
@@ -181,7 +182,7 @@ func TestWorkingState(t *testing.T) {
 		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,
 	} {
 		if workingState([]byte(text)) != want {
-			t.Errorf("%q is not %v", text, want)
+			t.Errorf("%q: got %v, want %v", text, !want, want)
 		}
 	}
 }
@@ -189,7 +190,7 @@ func TestWorkingState(t *testing.T) {
 func TestRuns(t *testing.T) {
 	h := Host{Runs: tree(t, map[string]string{"web/1.backoff": "", "web/2.backoff": "damaged"})}
 	at := time.Now()
-	// Five short runs, and the wait for the next one has begun.
+	// After five short runs, the delay before the next run has begun.
 	state := backoff.State{Failures: 5, Uptime: time.Second, Result: "exit-code", Status: "exited/7"}
 	if err := os.WriteFile(h.Runs+"/web/1.backoff", state.Encode(), 0o644); err != nil {
 		t.Fatal(err)
@@ -197,24 +198,25 @@ func TestRuns(t *testing.T) {
 	r, ok := h.RunsOf("web", 1)
 	if wait := r.Next.Sub(at); !ok || r.Failures != 5 || r.Status != "exited/7" || wait < contract.Delay(5)-time.Second ||
 		wait > contract.Delay(5)+time.Minute {
-		t.Errorf("%+v, %v", r, ok)
+		t.Errorf("got %+v, %v", r, ok)
 	}
 	state.Started = 1
 	if r := runsOf(state, at, at); !r.Next.IsZero() {
-		t.Errorf("it runs, and the next start is %v", r.Next)
+		t.Errorf("the program runs, but its next start is %v", r.Next)
 	}
 	if r := runsOf(backoff.State{GaveUp: true, Failures: 9}, at, at); !r.GaveUp || !r.Next.IsZero() {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v", r)
 	}
 	if r, ok := h.RunsOf("web", 2); !ok || r.Failures != 0 {
-		t.Errorf("a damaged file: %+v, %v", r, ok)
+		t.Errorf("a damaged file: got %+v, %v", r, ok)
 	}
 	if _, ok := h.RunsOf("web", 3); ok {
 		t.Error("an instance that was never started has runs")
 	}
 }
 
-// TestLook: what is accepted is a connection, what is not is in the queue; over both families, and over a unix socket.
+// TestLook checks that an accepted connection is listed and that other connections are in the accept queue, for TCP over
+// both families and for Unix sockets.
 func TestLook(t *testing.T) {
 	for _, c := range []struct {
 		network, listen, dial string
@@ -256,15 +258,15 @@ func TestLook(t *testing.T) {
 			}
 			q, ok := s.Queue(at)
 			if !ok || q.Depth != 2 || q.Limit < 2 {
-				t.Errorf("the queue of %+v: %+v, %v", at, q, ok)
+				t.Errorf("the queue of %+v: got %+v, %v", at, q, ok)
 			}
 			all := s.Connections(at)
 			held, ok := System().SocketsOf([]int{os.Getpid()})
 			if len(all) != 1 || !ok || !held[all[0]] {
-				t.Errorf("connections of %+v: %v, held: %v", at, all, ok)
+				t.Errorf("connections of %+v: got %v; could read our sockets: %v", at, all, ok)
 			}
 			if list := s.ListenersAmong(held); slices.Contains(list, at) != (c.network == "tcp") {
-				t.Errorf("the listeners of this process are %+v, and it has %+v", list, at)
+				t.Errorf("the listeners of this process are %+v; must contain %+v: %v", list, at, c.network == "tcp")
 			}
 			if _, ok := s.Queue(Address{Port: 1}); ok {
 				t.Error("something listens on port 1")
@@ -273,34 +275,35 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestOwners: a connection to an address with a listener of its own is not the general one's.
-func TestOwners(t *testing.T) {
+// TestConnections checks that a connection to an address that has its own listener does not belong to the listener on all
+// addresses.
+func TestConnections(t *testing.T) {
 	local, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("10.0.0.1")
 	s := Sockets{
 		listening:   map[Address]Queue{{Port: 80}: {1, 2}, {Host: local, Port: 80}: {3, 4}},
 		connections: map[Address][]uint64{{Host: local, Port: 80}: {1, 2}, {Host: other, Port: 80}: {3}, {Host: other, Port: 81}: {4}},
 	}
 	if got := s.Connections(Address{Port: 80}); !slices.Equal(got, []uint64{3}) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	if got := s.Connections(Address{Host: local, Port: 80}); !slices.Equal(got, []uint64{1, 2}) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	if q, ok := s.Queue(Address{Host: netip.IPv6Unspecified(), Port: 80}); !ok || q != (Queue{1, 2}) {
-		t.Errorf("%+v", q)
+		t.Errorf("got the queue %+v", q)
 	}
 }
 
-// TestSystem: this process has memory, CPU time where it is in a cgroup, and an environment.
+// TestSystem checks that this process has memory and an environment.
 func TestSystem(t *testing.T) {
 	h := System()
 	m, ok := h.Memory("", []int{os.Getpid()})
 	if !ok || m.Bytes < 1<<20 || m.Source == FromCgroup {
-		t.Errorf("%+v, %v", m, ok)
+		t.Errorf("got %+v, %v", m, ok)
 	}
 	env, err := h.Environ(os.Getpid())
 	if err != nil || len(env) == 0 || bytes.ContainsRune([]byte(env[0]), 0) {
-		t.Errorf("%q, %v", env, err)
+		t.Errorf("got %q, error %v", env, err)
 	}
 }
 
@@ -308,7 +311,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("usage_usec 5\nPss: 1 kB\n1 2\n30 23 0:26 / /x rw - cgroup2 c rw\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if d, ok := parseCPUStat(b); ok && d < 0 {
-			t.Errorf("%v", d)
+			t.Errorf("got %v", d)
 		}
 		parseRollup(b)
 		parseStatm(b)
@@ -316,7 +319,7 @@ func FuzzParse(f *testing.F) {
 		socketInode(string(b))
 		for _, pid := range parsePids(b) {
 			if pid <= 0 {
-				t.Errorf("%d", pid)
+				t.Errorf("got the process %d", pid)
 			}
 		}
 	})

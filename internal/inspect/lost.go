@@ -8,17 +8,17 @@ import (
 	"syscall"
 )
 
-// bound is a listener on a file: its inode, and the low half of the inode number of the file.
+// bound is a listener on a file: its inode, and the lower 32 bits of the inode number of the file.
 type bound struct {
 	socket uint64
 	file   uint32
 }
 
-// Lost reports whether PID 1 listens on the path, but clients do not find the listener: the file is gone, or belongs to
-// another socket. Lost returns false if this cannot be found out.
+// Lost reports whether PID 1 listens on the path but clients cannot reach the listener, because the file is gone or belongs
+// to another socket. Lost returns false if this cannot be determined.
 func (s *Sockets) Lost(path string, h Host) bool {
 	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
-		path = "/run/" + rest // as systemd opens it
+		path = "/run/" + rest // systemd opens it under this path
 	}
 	listeners := s.files[path]
 	if len(listeners) == 0 {
@@ -33,7 +33,7 @@ func (s *Sockets) Lost(path string, h Host) bool {
 		return true
 	}
 	if len(listeners) > 1 {
-		// Another process has bound the path, too. Only root can see which listener PID 1 has.
+		// Another process has bound the path, too. Only root can find out which listener belongs to PID 1.
 		held, ok := h.SocketsOf([]int{1})
 		if !ok {
 			return false

@@ -16,11 +16,11 @@ func (h Host) process(pid int, file string) string {
 	return filepath.Join(h.Proc, strconv.Itoa(pid), file)
 }
 
-// gone says whether the error only means that the process has ended.
+// gone reports whether the error only means that the process has ended.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// SocketsOf are the inodes of the sockets that the processes hold. It is false when one of them may not be looked into,
-// which takes root or the same user.
+// SocketsOf returns the inodes of the sockets that the processes hold. It returns false if the descriptors of a process
+// cannot be read. Only root and the owner of a process can read them.
 func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 	held := make(map[uint64]bool)
 	for _, pid := range pids {
@@ -40,7 +40,7 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 		for _, name := range names {
 			link, err := os.Readlink(dir + "/" + name)
 			if err != nil {
-				continue // closed since
+				continue // it was closed in the meantime
 			}
 			if ino, ok := socketInode(link); ok {
 				held[ino] = true
@@ -58,7 +58,7 @@ func socketInode(link string) (uint64, bool) {
 	return ino, err == nil && opened && closed
 }
 
-// Environ is the environment that a process was started with, as NAME=VALUE, in its order.
+// Environ returns the environment with which a process was started, as NAME=VALUE, in its order.
 func (h Host) Environ(pid int) ([]string, error) {
 	text, err := os.ReadFile(h.process(pid, "environ"))
 	if err != nil {
@@ -77,7 +77,7 @@ func parseEnviron(text []byte) []string {
 	return vars
 }
 
-// Working reports whether one of the processes runs, or waits for a processor or a disk.
+// Working reports whether any of the processes runs, or waits for a CPU or a disk.
 func (h Host) Working(pids []int) bool {
 	for _, pid := range pids {
 		text, err := os.ReadFile(h.process(pid, "stat"))
@@ -88,7 +88,8 @@ func (h Host) Working(pids []int) bool {
 	return false
 }
 
-// workingState reads the state in /proc/PID/stat (proc_pid_stat(5)), behind the name in parentheses.
+// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. The state follows the name in
+// parentheses.
 func workingState(text []byte) bool {
 	_, rest, found := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte(") "))
 	return found && (bytes.HasPrefix(rest, []byte("R")) || bytes.HasPrefix(rest, []byte("D")))

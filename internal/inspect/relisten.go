@@ -6,7 +6,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/relisten"
 )
 
-// ListenAgain makes PID 1's sockets of TCP listeners listen again that were shut down. It returns how many it brought back.
+// ListenAgain makes PID 1's TCP sockets listen again after they were shut down. It returns how many of them listen again.
 // It needs root.
 func ListenAgain(listeners []Address) (int, error) {
 	var ports []netip.AddrPort

@@ -11,20 +11,20 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// Runs is what the shim has noted about the runs of an instance.
+// Runs is what the shim has recorded about the runs of an instance.
 type Runs struct {
-	// Failures are the short runs in a row.
+	// Failures is the number of short runs in a row.
 	Failures int
 	GaveUp   bool
-	// Next is when the next start is due. It is zero when that time has passed.
+	// Next is the time of the next start. It is zero if that time has passed.
 	Next time.Time
-	// Uptime, Result and Status are of the last run that ended by itself; Result is empty when there was none. Result is
-	// systemd's word ("exit-code", "signal", …) or "unknown", Status is "exited/1" or "killed/SEGV".
+	// Uptime, Result and Status describe the last run that ended by itself. Result is empty if there was none. Otherwise it
+	// is systemd's word ("exit-code", "signal", …) or "unknown", and Status is "exited/1" or "killed/SEGV".
 	Uptime         time.Duration
 	Result, Status string
 }
 
-// RunsOf reads the state of the backoff. It is false when there is none.
+// RunsOf returns the state of the restarts of an instance, and false if the shim has recorded none.
 func (h Host) RunsOf(app string, instance int) (Runs, bool) {
 	path := filepath.Join(h.Runs, contract.State(app, strconv.Itoa(instance)))
 	info, err := os.Stat(path + contract.BackoffSuffix)
@@ -34,7 +34,8 @@ func (h Host) RunsOf(app string, instance int) (Runs, bool) {
 	return runsOf(backoff.Load(path), info.ModTime(), time.Now()), true
 }
 
-// runsOf: the state is written when a run ends, so the wait counts from there. That the next run has begun is not always noted.
+// runsOf returns the Runs of a state. The shim writes the state when a run ends, so the delay counts from written. The
+// start of the next run is not always recorded.
 func runsOf(s backoff.State, written, now time.Time) Runs {
 	r := Runs{Failures: s.Failures, GaveUp: s.GaveUp, Uptime: s.Uptime, Result: s.Result, Status: s.Status}
 	if next := written.Add(contract.Delay(s.Failures)); s.Started == 0 && !s.GaveUp && next.After(now) {
@@ -43,7 +44,8 @@ func runsOf(s backoff.State, written, now time.Time) Runs {
 	return r
 }
 
-// LeftOf returns the connections that the drain of an instance has left since that time; false where it has left none.
+// LeftOf returns the connections that were still open when the drain of an instance ended. It returns false if there were
+// none, or if the drain was before since.
 func (h Host) LeftOf(app string, instance int, since time.Time) (left.Report, bool) {
 	path := filepath.Join(h.Runs, contract.State(app, strconv.Itoa(instance)))
 	info, err := os.Stat(path + contract.LeftSuffix)

@@ -13,28 +13,28 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
-// Address is what a listener listens on: a TCP port, on all addresses when Host is the zero Addr, or the path of a unix
-// socket, "@name" in the abstract name space.
+// Address is the address of a listener: a TCP port, on all addresses if Host is the zero Addr, or the path of a Unix
+// socket. The path of an abstract socket is "@name".
 type Address struct {
 	Host netip.Addr
 	Port uint16
 	Path string
 }
 
-// Queue is the accept queue of a listener: how many connections wait in it, and how many it takes.
+// Queue is the accept queue of a listener: Depth connections wait in it, and it takes at most Limit.
 type Queue struct{ Depth, Limit int }
 
-// Sockets is one look at the sockets of the machine.
+// Sockets are the sockets of the machine at one moment.
 type Sockets struct {
 	listening   map[Address]Queue
 	shut        map[Address]bool     // listeners that were shut down
-	tcp         bool                 // the kernel tells of TCP sockets
+	tcp         bool                 // whether the kernel lists TCP sockets
 	connections map[Address][]uint64 // inodes, by the local address
 	listeners   map[uint64]Address   // TCP listeners, by inode
 	files       map[string][]bound   // listeners, by the path of their file
 }
 
-// Look asks the kernel for the listeners and the connections of the machine. It needs no root.
+// Look reads the listeners and connections of the machine from the kernel. It does not need root.
 func Look() (*Sockets, error) {
 	conn, err := sockdiag.Open()
 	if err != nil {
@@ -47,7 +47,7 @@ func Look() (*Sockets, error) {
 	}
 	ask := func(list []sockdiag.Socket, err error, take func(sockdiag.Socket)) error {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // the kernel has no such family, or no diag for it
+			return nil // the kernel does not have this family, or has no sock_diag for it
 		}
 		for _, one := range list {
 			take(one)
@@ -74,7 +74,8 @@ func Look() (*Sockets, error) {
 	return s, ask(list, err, s.connection)
 }
 
-// addressOf is the local address; that of an IPv4 connection to a listener of both families is the IPv4 address.
+// addressOf returns the local address of a socket. A connection over IPv4 to a listener of both families has an IPv4
+// address.
 func addressOf(s sockdiag.Socket) Address {
 	var host netip.Addr
 	switch s.Family {
@@ -83,7 +84,8 @@ func addressOf(s sockdiag.Socket) Address {
 	case unix.AF_INET6:
 		host = netip.AddrFrom16(s.Addr).Unmap()
 	default:
-		// The name of a file ends in NUL, as in most programs that bind one; an abstract name may hold NULs, and begins with one.
+		// The path of a socket file ends in NUL if the program that bound it passed the NUL, as most do. An abstract name
+		// begins with NUL and may contain more.
 		name := s.Name
 		if name != "" && name[0] == 0 {
 			name = "@" + name[1:]
@@ -98,7 +100,8 @@ func addressOf(s sockdiag.Socket) Address {
 	return Address{Host: host, Port: s.Port}
 }
 
-// listener adds the queues of listeners on one address: those of both families apart, or of SO_REUSEPORT.
+// listener adds the queue of a listener to its address. An address has several listeners if both families have their own,
+// or with SO_REUSEPORT.
 func (s *Sockets) listener(l sockdiag.Socket) {
 	at := addressOf(l)
 	if l.File != 0 {
@@ -115,8 +118,8 @@ func (s *Sockets) listener(l sockdiag.Socket) {
 	}
 }
 
-// ListenersAmong returns the addresses of the TCP listeners among sockets, given by inode: each address once, by port. A
-// listener for all addresses has no host.
+// ListenersAmong returns the addresses of the TCP listeners among sockets, which are given by inode. Each address occurs
+// once, and they are sorted by port. A listener on all addresses has no Host.
 func (s *Sockets) ListenersAmong(inodes map[uint64]bool) []Address {
 	var list []Address
 	for ino := range inodes {
@@ -128,8 +131,8 @@ func (s *Sockets) ListenersAmong(inodes map[uint64]bool) []Address {
 	return list
 }
 
-// connection leaves out what nobody has accepted yet, which is in a queue, and unix sockets without a name, which are no
-// server's.
+// connection records a connection. It ignores connections without an inode, which wait in an accept queue, and Unix sockets
+// without a name, which do not belong to a server.
 func (s *Sockets) connection(c sockdiag.Socket) {
 	at := addressOf(c)
 	if c.Ino != 0 && at != (Address{}) {
@@ -137,13 +140,13 @@ func (s *Sockets) connection(c sockdiag.Socket) {
 	}
 }
 
-// Queue is false when nothing listens there.
+// Queue returns the accept queue of the listener at an address, and false if there is no listener.
 func (s *Sockets) Queue(at Address) (Queue, bool) {
 	q, ok := s.listening[at.normal()]
 	return q, ok
 }
 
-// Silent reports whether the listener that must be there was shut down. For a path without a listener Silent returns false.
+// Silent reports whether the listener that should be there was shut down. It returns false for a path without a listener.
 func (s *Sockets) Silent(at Address) bool {
 	at = at.normal()
 	_, ok := s.listening[at]
@@ -157,8 +160,8 @@ func (a Address) normal() Address {
 	return a
 }
 
-// Connections are the inodes of the connections that were accepted from a listener. Those to an address that has a
-// listener of its own belong to that one, not to the one for all addresses.
+// Connections returns the inodes of the connections that were accepted from a listener. A connection to an address that has
+// its own listener belongs to that listener, and not to the listener on all addresses.
 func (s *Sockets) Connections(of Address) []uint64 {
 	of = of.normal()
 	if of.Path != "" || of.Host.IsValid() {

@@ -20,8 +20,8 @@ func links(dir string) uint64 {
 	return uint64(st.Nlink)
 }
 
-// CPU is the time that a cgroup has used since it was made, children that have ended included. The file is there without
-// the cpu controller too (since Linux 4.15).
+// CPU returns the CPU time that a cgroup has used since it was created, including cgroups below it that are gone. cpu.stat
+// exists even without the cpu controller (since Linux 4.15).
 func (h Host) CPU(path string) (time.Duration, bool) {
 	if h.Cgroups == "" || path == "" || path == "/" {
 		return 0, false
@@ -43,23 +43,25 @@ func parseCPUStat(text []byte) (time.Duration, bool) {
 	return 0, false
 }
 
-// The sources of [Memory], from the best on.
+// These are the sources of [Memory], the most exact first.
 const (
-	// FromCgroup is memory.current: all that the kernel charges to the cgroup, the page cache included.
+	// FromCgroup is memory.current: all memory that the kernel charges to the cgroup, including the page cache.
 	FromCgroup = "cgroup"
-	// FromPSS is the sum over the processes of what each has in memory, with its share of what several have. It takes root.
+	// FromPSS is the sum of the memory of the processes, where shared memory is divided among the processes that share it.
+	// It needs root.
 	FromPSS = "pss"
-	// FromRSS is the same with what is shared counted in full for each process.
+	// FromRSS is the sum of the memory of the processes, where shared memory counts in full for each process.
 	FromRSS = "rss"
 )
 
-// Memory is how much a cgroup uses, and how that was found out.
+// Memory is how much memory a cgroup uses, and how that was measured.
 type Memory struct {
 	Bytes  int64
 	Source string
 }
 
-// Memory looks at a cgroup: where the memory controller is not there for it, at its processes, pids.
+// Memory returns the memory of a cgroup. If the cgroup has no memory controller, Memory adds up the memory of its
+// processes, pids.
 func (h Host) Memory(path string, pids []int) (Memory, bool) {
 	if h.Cgroups != "" && path != "" && path != "/" {
 		if text, err := os.ReadFile(filepath.Join(h.Cgroups, path, "memory.current")); err == nil {
@@ -74,13 +76,13 @@ func (h Host) Memory(path string, pids []int) (Memory, bool) {
 	return Memory{n, FromRSS}, ok
 }
 
-// sum adds up what a file says of each process. It is false when one may not be read, or none is left.
+// sum adds up the values in a file of each process. It returns false if a file cannot be read, or if no process is left.
 func (h Host) sum(pids []int, file string, parse func([]byte) (int64, bool)) (int64, bool) {
 	total, found := int64(0), false
 	for _, pid := range pids {
 		text, err := os.ReadFile(h.process(pid, file))
 		if gone(err) || err == nil && len(text) == 0 {
-			continue // ended, or is a zombie
+			continue // the process has ended or is a zombie
 		}
 		n, ok := parse(text)
 		if err != nil || !ok {
@@ -91,7 +93,7 @@ func (h Host) sum(pids []int, file string, parse func([]byte) (int64, bool)) (in
 	return total, found
 }
 
-// parseRollup reads the line "Pss:   123 kB" of smaps_rollup (since Linux 4.14).
+// parseRollup returns the number of bytes in the line "Pss:   123 kB" of smaps_rollup (since Linux 4.14).
 func parseRollup(text []byte) (int64, bool) {
 	for line := range bytes.Lines(text) {
 		if f := strings.Fields(string(line)); len(f) == 3 && f[0] == "Pss:" && f[2] == "kB" {
@@ -102,7 +104,7 @@ func parseRollup(text []byte) (int64, bool) {
 	return 0, false
 }
 
-// parseStatm reads the second number, the pages in memory.
+// parseStatm returns the number of bytes in memory. The second number of statm is the number of pages in memory.
 func parseStatm(text []byte) (int64, bool) {
 	f := strings.Fields(string(text))
 	if len(f) < 2 {

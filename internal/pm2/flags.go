@@ -1,11 +1,11 @@
 package pm2
 
-// edit returns the hint for a setting that a drop-in of systemd makes.
+// edit returns a hint for a setting that users can make in a drop-in of systemd.
 func edit(setting string) string {
 	return "sudo systemctl edit NAME@.service, with " + setting + " under [Service]"
 }
 
-// processFlags are the flags about the process and its restarts.
+// processFlags returns the flags for the process and its restarts.
 func processFlags() []Entry {
 	const backoff = "not needed: the first restart is immediate, and after short runs the delay grows from 100 ms to 30 s; " +
 		"--min-uptime sets what a short run is"
@@ -41,7 +41,7 @@ func processFlags() []Entry {
 		{Names: []string{"no-daemon", "attach"}, Hint: "there is no daemon; \"clusterctl logs NAME\" follows what the app prints"},
 		{Names: []string{"f"}, Hint: "not needed: clusterctl needs no force; \"clusterctl uninstall --yes\" does not ask"},
 		{Names: []string{"update-env", "a"},
-			Hint: "workers get the variables of --env and --env-file, not those of the shell; " +
+			Hint: "workers get the variables of --env and --env-file, not the variables of your shell; " +
 				"files are read at each start, so \"sudo clusterctl reload NAME\" is enough"},
 		{Names: []string{"only"}, Hint: "name the apps: clusterctl reload NAME NAME"},
 		{Names: []string{"namespace"}, Hint: "start the names of related apps with the same word: 'shop-*' then means all of them"},

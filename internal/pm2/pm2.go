@@ -1,4 +1,4 @@
-// Package pm2 knows the commands and flags of PM2 7 and what they are called in clusterctl.
+// Package pm2 lists the commands and flags of PM2 7 and their equivalents in clusterctl.
 package pm2
 
 import (
@@ -18,16 +18,17 @@ const (
 	Flag
 )
 
-// Entry is what a word of PM2 means here. Words that mean the same in both programs have no entry.
+// Entry is the meaning of a word of PM2 in clusterctl. A word with the same meaning in both programs has no entry.
 type Entry struct {
-	// Names are the word and its other names in PM2.
+	// Names are the word and its aliases in PM2.
 	Names []string
-	// Same are our words for it: a command and its flags, or a flag and, where PM2's flag takes no value, its value.
-	// Without them nothing of ours means the same.
+	// Same are our words with the same meaning: a command and its flags, or a flag. If our flag takes a value and PM2's
+	// flag does not, the value follows. Same is empty if clusterctl has no equivalent.
 	Same []string
 	// Hint is what to do where Same does not apply.
 	Hint string
-	// Convert turns the value of PM2's flag into the value of ours. It reports false if ours has no such value.
+	// Convert converts the value of PM2's flag into the value of ours. It returns false if our flag has no equivalent
+	// value.
 	Convert func(string) (string, bool)
 }
 
@@ -49,8 +50,8 @@ func Entries(kind Kind) []Entry {
 	return slices.Concat(processFlags(), logFlags(), otherFlags())
 }
 
-// DescribesApps reports whether a file has the name of a file in which PM2 describes apps. Node can run some of them, but
-// they are not programs.
+// DescribesApps reports whether a file is named like a file in which PM2 describes apps. Node can run some of these files,
+// but they are not programs.
 func DescribesApps(path string) bool {
 	base := strings.ToLower(filepath.Base(path))
 	for _, suffix := range []string{".config.js", ".config.cjs", ".config.mjs", ".json"} {
@@ -61,7 +62,7 @@ func DescribesApps(path string) bool {
 	return strings.HasPrefix(base, "ecosystem.") || strings.HasPrefix(base, "pm2.")
 }
 
-// milliseconds adds the unit to a number without one, which PM2 reads as milliseconds.
+// milliseconds adds "ms" to a number without a unit, which PM2 reads as milliseconds.
 func milliseconds(s string) (string, bool) {
 	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
 		return s + "ms", true
@@ -69,5 +70,6 @@ func milliseconds(s string) (string, bool) {
 	return s, true
 }
 
-// stopExitCodes converts the exit codes after which PM2 does not restart a worker: --restart on-failure means 0.
+// stopExitCodes converts the exit codes after which PM2 does not restart a worker. Our equivalent, --restart on-failure,
+// covers only code 0.
 func stopExitCodes(s string) (string, bool) { return "on-failure", s == "0" }

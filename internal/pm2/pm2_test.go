@@ -6,27 +6,27 @@ import (
 	"testing"
 )
 
-// TestEntries: each word is there once, and means a word of ours, or has a hint.
+// TestEntries checks that each word has one entry, and that each entry has our equivalent or a hint.
 func TestEntries(t *testing.T) {
 	for _, kind := range []Kind{Command, Flag} {
 		seen := map[string]bool{}
 		for _, e := range Entries(kind) {
 			if len(e.Names) == 0 || e.Same == nil && e.Hint == "" || e.Same == nil && e.Convert != nil {
-				t.Errorf("%q has no words of ours and no hint", e.Names)
+				t.Errorf("the entry %q has neither an equivalent nor a hint", e.Names)
 			}
 			for _, name := range e.Names {
 				if seen[name] || name == "" || strings.HasPrefix(name, "-") {
-					t.Errorf("%q is there twice, or has dashes", name)
+					t.Errorf("%q has two entries, is empty or has dashes", name)
 				}
 				seen[name] = true
 				if got, ok := Lookup(kind, name); !ok || !slices.Equal(got.Names, e.Names) {
-					t.Errorf("%q is not found", name)
+					t.Errorf("Lookup does not find %q", name)
 				}
 			}
 		}
 	}
 	if _, ok := Lookup(Command, "kill-timeout"); ok {
-		t.Error("a flag is found among the commands")
+		t.Error("Lookup finds a flag among the commands")
 	}
 }
 
@@ -43,7 +43,7 @@ func TestConvert(t *testing.T) {
 	} {
 		e, _ := Lookup(Flag, c.flag)
 		if got, ok := e.Convert(c.value); got != c.want || ok != c.ok {
-			t.Errorf("%s %s: %q, %v", c.flag, c.value, got, ok)
+			t.Errorf("%s %s: got %q, %v, want %q, %v", c.flag, c.value, got, ok, c.want, c.ok)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestDescribesApps(t *testing.T) {
 		"server.js": false, "config.js": false, "app.mjs": false, "": false,
 	} {
 		if got := DescribesApps(path); got != want {
-			t.Errorf("%q: %v", path, got)
+			t.Errorf("%q: got %v, want %v", path, got, want)
 		}
 	}
 }

@@ -12,39 +12,39 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// App is the state of one app. What could not be found out, such as the connections of an instance without root, is left out.
+// App is the state of one app. It omits values that are unknown, such as the connections of an instance without root.
 type App struct {
 	Name   units.Name `json:"name"`
 	State  string     `json:"state"`
 	Ready  int        `json:"ready"`
 	Wanted int        `json:"wanted"`
-	// Listen are the addresses as --listen takes them; empty for a background app.
+	// Listen are the addresses in the form of --listen. It is empty for a background app.
 	Listen []string `json:"listen"`
-	// OwnListen are the addresses on which instances listen by themselves, each for itself.
+	// OwnListen are the addresses of listeners that the instances opened themselves, instead of sharing one.
 	OwnListen []string `json:"ownListen,omitempty"`
-	// Queue is the accept queue of all listeners together.
+	// Queue is the sum of the accept queues of all listeners.
 	Queue *Queue `json:"queue,omitempty"`
-	// Connections are those that workers have accepted, on all listeners.
+	// Connections is the number of connections that workers have accepted, on all listeners.
 	Connections *int `json:"connections,omitempty"`
 	Usage
 	Restarts int        `json:"restarts"`
 	Since    *time.Time `json:"since,omitempty"`
-	// NextRestart is the soonest one of the instances.
+	// NextRestart is the earliest NextRestart of the instances.
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
 	Problem     string     `json:"problem,omitempty"`
 	Instances   []Instance `json:"instances"`
 }
 
-// Usage is what processes use.
+// Usage is the CPU time and the memory that processes use.
 type Usage struct {
-	// CPU is in percent of one CPU, over the time between two measurements.
+	// CPU is in percent of one CPU, averaged over the time between two measurements.
 	CPU *float64 `json:"cpuPercent,omitempty"`
-	// Memory is that of the whole cgroup. Source says how it was found: "cgroup", "pss" or "rss".
+	// Memory is the memory of the whole cgroup. Source is how it was measured: "cgroup", "pss" or "rss".
 	Memory *int64 `json:"memoryBytes,omitempty"`
 	Source string `json:"memorySource,omitempty"`
 }
 
-// Queue is an accept queue: how many connections wait in it, and how many it takes.
+// Queue is an accept queue: Depth connections wait in it, and it takes at most Limit connections.
 type Queue struct {
 	Depth int `json:"depth"`
 	Limit int `json:"limit"`
@@ -61,32 +61,32 @@ type Instance struct {
 	Restarts    int        `json:"restarts"`
 	Since       *time.Time `json:"since,omitempty"`
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
-	// Problem is why it does not run, in words.
+	// Problem explains why the instance does not run.
 	Problem string `json:"problem,omitempty"`
-	// LastExit is how its last run ended, in words, also when it runs again.
+	// LastExit explains how the last run ended, even if the instance runs again.
 	LastExit string `json:"lastExit,omitempty"`
-	// Status is what the worker says of itself (sd_notify, STATUS=).
+	// Status is the last STATUS= of the worker (sd_notify(3)).
 	Status string `json:"status,omitempty"`
 }
 
-// Facts are what the kernel and the shim know of an app, beside systemd. The zero value knows nothing.
+// Facts are what the kernel and the shim know about an app. The zero value contains no facts.
 type Facts struct {
 	Queue       *Queue
-	Listeners   []*Queue // of each listener
+	Listeners   []*Queue // one for each listener
 	Unreachable Unreachable
 	Connections *int
 	OwnListen   []string
 	Instances   []InstanceFacts // in the order of the instances, or none
 }
 
-// InstanceFacts are what the kernel and the shim know of one instance.
+// InstanceFacts are what the kernel and the shim know about one instance.
 type InstanceFacts struct {
 	Usage
 	Connections *int
 	Runs        *inspect.Runs
 }
 
-// Units returns the names of the units that make the state of an app: the aggregate, its sockets, then its instances.
+// Units returns the names of the units that determine the state of an app: the aggregate, its sockets, then its instances.
 func Units(a units.App, listed int) []string {
 	names := append([]string{a.Name.Service()}, a.Sockets()...)
 	for i := 1; i <= listed; i++ {
@@ -95,7 +95,7 @@ func Units(a units.App, listed int) []string {
 	return names
 }
 
-// Summarise returns the state of an app. The states are in the order of [Units].
+// Summarise returns the state of an app. The states must be in the order of [Units].
 func Summarise(a units.App, states []control.State, f Facts) App {
 	s := App{
 		Name: a.Name, Listen: Addresses(a.Listen), OwnListen: f.OwnListen, Queue: f.Queue, Connections: f.Connections,
@@ -109,7 +109,7 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 		}
 		instance := instanceOf(i+1, st, known)
 		if instance.State == "masked" && states[0].Active == control.Inactive {
-			instance.Problem = "" // it is down like the others
+			instance.Problem = "" // the whole app is stopped
 		}
 		s.count(instance)
 		s.Instances = append(s.Instances, instance)
@@ -126,7 +126,8 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 		}
 	}
 	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
-		// The others fail because of it, which their exit status does not say, and which READY hides between two restarts.
+		// One instance has the address, so the others fail. Their exit status does not show that cause. Between two
+		// restarts, even Ready does not show the failure.
 		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s",
 			strings.Join(s.OwnListen, " "), s.OwnListen[0])
 	}
@@ -136,12 +137,12 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 	}
 	s.State = appState(states[0], s, broken)
 	if (problem != "" || unheard) && s.State == "running" {
-		s.State = "degraded" // every worker is ready, and clients do not reach them
+		s.State = "degraded" // all workers are ready, but clients cannot reach them
 	}
 	return s
 }
 
-// count adds an instance to the sums.
+// count adds an instance to the totals of the app.
 func (s *App) count(i Instance) {
 	if i.State == "skipped" {
 		return
@@ -159,7 +160,7 @@ func (s *App) count(i Instance) {
 	s.Usage.add(i.Usage)
 }
 
-// add sums up. What one instance does not tell is missing in the sum, but the source is the weakest of all.
+// add adds the usage of one instance, except for unknown values. The source of the sum is the least exact one.
 func (u *Usage) add(more Usage) {
 	if more.CPU != nil {
 		sum := *more.CPU
@@ -192,7 +193,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		Connections: f.Connections, Usage: f.Usage,
 	}
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
-		// systemd keeps the last status of a worker that has ended.
+		// systemd keeps the last status of a worker that has ended, so this status is only for other states.
 		i.Status = st.StatusText
 	}
 	if i.Status == "" && f.Runs != nil && i.State == "restarting" {
@@ -209,7 +210,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 	switch {
 	case f.Runs == nil:
 	case i.State == "gave up":
-		// systemd knows the status with which the shim gave up, and the shim how the program ended before.
+		// systemd knows the exit status of the shim that gave up. The shim knows how the program ended before.
 		i.LastExit = cmp.Or(lastRun(*f.Runs), i.LastExit)
 	case i.LastExit == "" && st.Active != control.Inactive:
 		i.LastExit = lastRun(*f.Runs)

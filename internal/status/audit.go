@@ -16,33 +16,33 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Audit is what takes more than the states of the units to find out.
+// Audit has the findings that need more than the states of the units.
 type Audit struct {
 	// DropIns are the drop-ins that clusterctl has not written.
 	DropIns []string `json:"dropIns"`
-	// Drift are the files that are not as clusterctl would write them now, nil where that cannot be said.
+	// Drift are the files that differ from what clusterctl would write now. It is empty if that is unknown.
 	Drift []Drift `json:"drift"`
-	// DriftUnknown is why it cannot be said.
+	// DriftUnknown is why Drift is unknown.
 	DriftUnknown string `json:"driftUnknown,omitempty"`
-	// Unsafe are paths that root obeys and others may change, as far as the caller may look.
+	// Unsafe are the paths that the app depends on and that other users may change, as far as the caller can check them.
 	Unsafe []guard.UnsafePath `json:"unsafePaths,omitempty"`
-	// NeedReload are units whose file has changed since systemd read it.
+	// NeedReload are the units whose files have changed since systemd read them.
 	NeedReload []string `json:"needReload"`
-	// Suppressed are the log lines that the journal has dropped since boot; absent where that cannot be read.
+	// Suppressed is the number of log lines that the journal has dropped since boot. It is absent if it cannot be read.
 	Suppressed *int64 `json:"suppressedLogLines,omitempty"`
 }
 
-// Drift is one file. What is "changed", "missing", "left over" or "foreign".
+// Drift is a file that differs. What is "changed", "missing", "left over", "foreign" or "masked".
 type Drift struct {
 	Path string `json:"path"`
 	What string `json:"what"`
 }
 
-// auditAge is how long a watch keeps an audit, which costs more than a few calls.
+// auditAge is how long a watch uses an audit before it makes the next one, because an audit is expensive.
 const auditAge = 10 * time.Second
 
-// audit asks for the states of the units again, since no event tells that a file has changed, and looks at the slices, the
-// files and the journal.
+// audit reads the states of the units again, because no event reports that a file has changed. It also reads the slices,
+// the files and the journal.
 func (c *Collector) audit(ctx context.Context, l *List) error {
 	var names []string
 	for _, a := range l.Known {
@@ -73,7 +73,7 @@ func (c *Collector) audit(ctx context.Context, l *List) error {
 	return ctx.Err()
 }
 
-// dropIns returns the drop-ins of the units, without our own.
+// dropIns returns the drop-ins of the units that clusterctl has not written.
 func dropIns(app units.Name, states []control.State) []string {
 	all := []string{}
 	for _, st := range states {
@@ -87,11 +87,11 @@ func dropIns(app units.Name, states []control.State) []string {
 	return slices.Compact(all)
 }
 
-// drift compares the unit files with what this version would write for the app as it is described. The number of
-// instances is that on disk: it is what "scale" changes.
+// drift compares the unit files with the files that this version would write for the description of the app. The number of
+// instances is the one on disk, because "scale" changes it there.
 func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	if c.Store.Packaged(a.App.Name) {
-		return []Drift{}, nil // dpkg --verify knows
+		return []Drift{}, nil // dpkg --verify compares the files of packages
 	}
 	t, err := c.Target(ctx, a.App)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	list := []Drift{}
 	for _, change := range plan.Changes {
 		if !change.Unit() {
-			continue // people may write that file as they like
+			continue // users may edit the description
 		}
 		switch change.Op {
 		case install.Create:
@@ -123,7 +123,8 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	return list, nil
 }
 
-// foreignDrift returns the files that have lost our mark, or have become a link such as a mask.
+// foreignDrift returns the files that no longer have the mark of clusterctl, or that have been replaced by a link, as by a
+// mask.
 func foreignDrift(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {
@@ -140,7 +141,7 @@ func foreignDrift(err error) ([]Drift, error) {
 	return list, nil
 }
 
-// suppressed returns how many log lines the journal has dropped, or nil if that is not known: without root, the journals of
+// suppressed returns how many log lines the journal has dropped, or nil if that is unknown: without root, the journals of
 // other users look empty.
 func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
 	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {

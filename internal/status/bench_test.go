@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// BenchmarkSummarise is what "ls" does with the states that systemd has given it, without systemd.
+// BenchmarkSummarise measures what "ls" does with the states from systemd.
 func BenchmarkSummarise(b *testing.B) {
 	for _, n := range []int{10, 100, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -27,7 +27,7 @@ func BenchmarkSummarise(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if s := Summarise(a, states, Facts{}); s.Wanted != n {
-					b.Fatalf("%d instances", s.Wanted)
+					b.Fatalf("got %d instances, want %d", s.Wanted, n)
 				}
 			}
 		})

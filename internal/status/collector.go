@@ -12,34 +12,34 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Conn is what a [Collector] needs of systemd.
+// Conn is what a [Collector] needs from systemd.
 type Conn interface {
 	// States returns the states of units, in their order.
 	States(ctx context.Context, units []string) ([]control.State, error)
-	// Watch returns the states of units, and then their changes.
+	// Watch returns a stream that begins with the states of units and continues with their changes.
 	Watch(ctx context.Context, units []string) (*control.Watch, error)
 }
 
-// Collector finds out the state of apps. It is for one command, and not for several goroutines.
+// Collector collects the state of apps for one command. Only one goroutine may use it.
 type Collector struct {
 	Conn  Conn
 	Store *install.Store
 	Host  inspect.Host
 	Guard guard.Guard
 	Now   func() time.Time
-	// NoCPU leaves the CPU use out, for which a collection has to wait.
+	// NoCPU omits the CPU use, so that a collection need not wait for its measurement.
 	NoCPU bool
-	// Target returns what the units of an app are rendered for on this machine.
+	// Target returns the settings of this machine for which the units of an app are rendered.
 	Target func(context.Context, units.App) (units.Target, error)
 
 	meter *meter
-	// audits and the states of slices were found out at the time audited.
+	// audits and slices, which has the states of the slices, were read at the time audited.
 	audited time.Time
 	audits  map[units.Name]Audit
 	slices  map[units.Name]control.State
 }
 
-// Collect finds out the state of each app of a list.
+// Collect sets the state of each app of a list.
 func (c *Collector) Collect(ctx context.Context, l *List) error {
 	if !c.NoCPU {
 		c.meter = newMeter(c.Host, c.Now)

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// fakeConn has the states of units by their names; other units are not loaded.
+// fakeConn has the states of units by their names. Other units are not loaded.
 type fakeConn struct {
 	states map[string]control.State
 	err    error
@@ -39,7 +39,8 @@ func (f *fakeConn) Watch(context.Context, []string) (*control.Watch, error) {
 	return nil, errors.New("not here")
 }
 
-// TestCollector: what systemd knows of two apps ends up in their details, and the audit is kept for a while.
+// TestCollector checks that the states of two apps are in their details, and that an audit is used until auditAge has
+// passed.
 func TestCollector(t *testing.T) {
 	edited := in(control.ActiveRunning)
 	edited.NeedDaemonReload = true
@@ -66,10 +67,10 @@ func TestCollector(t *testing.T) {
 	}
 	if web := l.Apps[0]; web.State != "degraded" || web.Ready != 1 || web.Wanted != 2 ||
 		web.Problem != "web@2.service: exited with status 7" {
-		t.Errorf("%+v", web)
+		t.Errorf("got %+v", web)
 	}
 	if job := l.Apps[1]; job.State != "stopped" || len(job.Instances) != 1 || job.Instances[0].Instance != 2 {
-		t.Errorf("%+v", job)
+		t.Errorf("got %+v", job)
 	}
 	all, err := c.Details(t.Context(), &l)
 	if err != nil {
@@ -79,19 +80,19 @@ func TestCollector(t *testing.T) {
 	if !slices.Equal(web.DropIns, edited.DropIns[1:]) || !slices.Equal(web.NeedReload, []string{"web.service"}) ||
 		web.DriftUnknown != "no machine" ||
 		web.Limits.String() != "400 tasks" || !strings.HasSuffix(web.Config, "/web.yaml") {
-		t.Errorf("%+v", web)
+		t.Errorf("got %+v", web)
 	}
 	asked := conn.asked
 	now = now.Add(auditAge)
 	if _, err := c.Details(t.Context(), &l); err != nil || conn.asked != asked {
-		t.Errorf("%v, asked again: %v", err, conn.asked != asked)
+		t.Errorf("got error %v, asked systemd again: %v", err, conn.asked != asked)
 	}
 	now = now.Add(time.Second)
 	if _, err := c.Details(t.Context(), &l); err != nil || conn.asked != asked+1 {
-		t.Errorf("%v, asked %d times more", err, conn.asked-asked)
+		t.Errorf("got error %v, asked systemd %d times more, want once", err, conn.asked-asked)
 	}
 	conn.err = control.ErrNoSystemd
 	if err := c.Collect(t.Context(), &l); !errors.Is(err, control.ErrNoSystemd) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }

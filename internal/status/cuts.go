@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Cut is the connections of an instance that were in use when its drain gave up. The stop signal followed, and most
-// programs close them then.
+// Cut describes the connections of an instance that were still in use when its drain ended. The stop signal followed, at
+// which most programs close their connections.
 type Cut struct {
 	Connections int `json:"connections"`
 	// DrainMs is how long the drain took.
@@ -20,14 +20,15 @@ type Cut struct {
 	Peers   []CutPeer `json:"peers"`
 }
 
-// CutPeer is one of these connections; a Unix socket has no address. RequestMs is how long before the stop signal the peer had
-// sent something.
+// CutPeer is the peer of one of these connections. A Unix socket has no address. RequestMs is how long before the stop
+// signal the peer had last sent data.
 type CutPeer struct {
 	Address   string `json:"address,omitempty"`
 	RequestMs int64  `json:"requestMs"`
 }
 
-// CutOf returns the connections that the last stop of an instance may have cut, or nil if it was before since or cut none.
+// CutOf returns the connections that the last stop of an instance may have cut. It returns nil if that stop was before
+// since, or cut no connections.
 func CutOf(h inspect.Host, n units.Name, instance int, since time.Time) *Cut {
 	r, found := h.LeftOf(string(n), instance, since)
 	if !found {

@@ -12,11 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// SchemaVersion is the version of everything that --json prints; packaging/schema describes it. Fields are added within a
-// version; none is removed, and none changes its meaning.
+// SchemaVersion is the version of everything that --json prints, which packaging/schema describes. Within a version, fields
+// are only added. They are neither removed nor changed in meaning.
 const SchemaVersion = 1
 
-// Details is one app with all there is to know of it, as "show --json" prints it.
+// Details is everything that is known about one app, as "show --json" prints it.
 type Details struct {
 	Schema int `json:"schema"`
 	App
@@ -24,23 +24,24 @@ type Details struct {
 	Directory string   `json:"directory"`
 	RunAs     string   `json:"runAs"`
 	Count     string   `json:"count"`
-	// PerCPU is how many instances "-i max" would run. Only an install that was given no number has it.
+	// PerCPU is how many instances "-i max" would run. Only an install without a number sets it.
 	PerCPU int `json:"perCPU,omitempty"`
-	// NewerFiles are read at a start, and have changed since. Only an install that changed nothing has them.
+	// NewerFiles are files that the app reads at its start and that have changed since. Only an install that changed
+	// nothing sets it.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 	Ready      string   `json:"readiness"`
 	Restart    string   `json:"restart"`
 	Sandbox    string   `json:"sandbox"`
 	Config     string   `json:"config"`
 	Slice      string   `json:"slice"`
-	// LogRate is how many lines of an instance the journal takes, as --log-rate has it.
+	// LogRate is how many lines of an instance the journal accepts, in the form of --log-rate.
 	LogRate string `json:"logRate"`
-	// Boot says whether the app starts with the machine.
+	// Boot reports whether the app starts at boot.
 	Boot      bool       `json:"startsAtBoot"`
 	Listeners []Listener `json:"listeners"`
-	// Balance is how the connections are spread over the instances that run.
+	// Balance is how the connections are distributed over the running instances.
 	Balance *Balance `json:"balance,omitempty"`
-	// Limits are the limits of the slice, which count for the app as a whole.
+	// Limits are the limits of the slice. They apply to the app as a whole.
 	Limits *Limits `json:"limits,omitempty"`
 	Audit
 }
@@ -58,7 +59,7 @@ type Listener struct {
 	Queue *Queue `json:"queue,omitempty"`
 }
 
-// Balance is how connections are spread over instances. A MaxMean of 1 is even.
+// Balance is how connections are distributed over instances. A MaxMean of 1 means that all have the same number.
 type Balance struct {
 	Max     int     `json:"max"`
 	Mean    float64 `json:"mean"`
@@ -73,7 +74,7 @@ type Limits struct {
 	CPUQuota   float64 `json:"cpuQuotaPercent,omitempty"`
 }
 
-// Details returns what is known of each app of a list that is collected.
+// Details returns the details of each app of a list. [Collector.Collect] must have collected the list.
 func (c *Collector) Details(ctx context.Context, l *List) ([]Details, error) {
 	if c.audits == nil || c.Now().Sub(c.audited) > auditAge {
 		if err := c.audit(ctx, l); err != nil {
@@ -99,8 +100,8 @@ func readyWords(a units.App) string {
 	return "it has been executed"
 }
 
-// Describe returns the details of an app: s is the summary of states and f, slice the state of its slice, source the path of its
-// description.
+// Describe returns the details of an app. s is the summary of states and f, slice is the state of the app's slice, and
+// source is the path of its description.
 func Describe(a units.App, s App, states []control.State, f Facts, slice control.State, b Audit, source string) Details {
 	d := Details{
 		Schema: SchemaVersion, App: s, Command: a.Command, Directory: a.Directory, RunAs: a.RunAs.String(),
@@ -108,7 +109,7 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 		Config: source, Slice: a.Name.Slice(), LogRate: a.LogRate().String(),
 		Listeners: []Listener{}, Balance: balanceOf(s.Instances), Limits: limitsOf(slice.Limits), Audit: b,
 	}
-	// An app that starts on demand has its sockets enabled instead.
+	// For an app that starts on demand, the sockets are enabled and not the aggregate.
 	for _, st := range states[:1+len(a.Sockets())] {
 		d.Boot = d.Boot || strings.HasPrefix(st.FileState, "enabled")
 	}
@@ -140,7 +141,7 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 	return d
 }
 
-// balanceOf returns nil where the connections of an instance are not known, or none runs.
+// balanceOf returns nil if the connections of a running instance are unknown, or if no instance runs.
 func balanceOf(instances []Instance) *Balance {
 	total, n, b := 0, 0, Balance{}
 	for _, i := range instances {

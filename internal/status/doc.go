@@ -1,5 +1,5 @@
-// Package status finds out how apps and their instances are: what systemd, the kernel and the shim know of them. The types
-// are what --json prints (schema 1).
+// Package status collects what systemd, the kernel and the shim know about apps and their instances. --json prints its
+// types (schema 1).
 //
-// [Collector] asks; [Summarise] and [Describe] are pure.
+// [Collector] reads the machine. [Summarise] and [Describe] are pure functions.
 package status

@@ -20,10 +20,11 @@ import (
 type Environment struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
-	// Running: the variables are from the process, and not from the unit.
+	// Running reports whether the variables are from the process, and not from the unit.
 	Running   bool       `json:"running"`
 	Variables []Variable `json:"variables"`
-	// Files are read at each start, by systemd or by the shim; what is in them is not among the variables of the unit.
+	// Files are read at each start by systemd or by the shim. Variables does not contain their variables if Running is
+	// false.
 	Files []EnvironmentFile `json:"files"`
 }
 
@@ -31,9 +32,9 @@ type Environment struct {
 type Variable struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-	// Masked: the value, or the password in it, is replaced by stars.
+	// Masked reports whether the value, or the password in it, is replaced by stars.
 	Masked bool `json:"masked,omitempty"`
-	// NeedsRoot: only root may know the value, which is "" here.
+	// NeedsRoot reports whether only root may read the value. Value is "" then.
 	NeedsRoot bool `json:"needs_root,omitempty"`
 }
 
@@ -41,17 +42,17 @@ type Variable struct {
 type EnvironmentFile struct {
 	Path     string `json:"path"`
 	Optional bool   `json:"optional"`
-	// ByWorker: the shim reads the file, as the user of the workers.
+	// ByWorker reports whether the shim reads the file as the workers' user.
 	ByWorker bool `json:"byWorker,omitempty"`
 }
 
-// EnvironmentOptions say which environment is wanted.
+// EnvironmentOptions select an environment.
 type EnvironmentOptions struct {
-	// Instance is its number; 0 is the first one that will do.
+	// Instance is the number of the instance; 0 selects the first suitable instance.
 	Instance int
-	// Running: the environment of the process, and not of the unit.
+	// Running selects the environment of the process, and not of the unit.
 	Running bool
-	// Secrets: values that look secret are not masked.
+	// Secrets shows values that look secret, instead of masking them.
 	Secrets bool
 }
 
@@ -85,7 +86,8 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 	return one, nil
 }
 
-// instanceFor returns the state of the instance with its number, or of the first one. Of a process, it is the first one that runs.
+// instanceFor returns the state and the number of the selected instance. By default this is the first instance or, for the
+// environment of a process, the first running one.
 func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOptions) (control.State, int, error) {
 	first, last, name := 1, a.Count, string(a.App.Name)
 	if o.Instance > 0 {
@@ -116,7 +118,8 @@ func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOpti
 	return states[i], first + i, nil
 }
 
-// ofUnit returns the variables of a unit, and adds its files and the variables whose values are hidden.
+// ofUnit returns the variables of a unit. It adds the files of the unit, and the variables with hidden values, to the
+// result.
 func (one *Environment) ofUnit(a units.App, st control.State, values string) []string {
 	vars := st.Environment
 	for _, f := range st.EnvFiles {
@@ -137,8 +140,8 @@ func (one *Environment) ofUnit(a units.App, st control.State, values string) []s
 	return vars
 }
 
-// described replaces variables of the unit by the variables of the values file, which win. It lists variables with a hidden
-// value at once.
+// described replaces variables of the unit by the variables of the values file, which override them. It adds variables with
+// a hidden value to the result.
 func (one *Environment) described(a units.App, vars []string) []string {
 	for _, v := range a.Env {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
@@ -151,7 +154,7 @@ func (one *Environment) described(a units.App, vars []string) []string {
 	return vars
 }
 
-// launched returns the variables as the shim changes them before it starts the program of an instance.
+// launched returns the variables with the changes that the shim makes before it starts the program of an instance.
 func launched(a units.App, vars []string, instance int) []string {
 	set := func(name string, n int) {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
@@ -178,7 +181,7 @@ func environError(unit string, err error) error {
 	return fmt.Errorf("reading the environment of %s: %w", unit, err)
 }
 
-// variable splits NAME=VALUE, and masks a value that looks secret unless secrets are to be shown.
+// variable returns the variable in NAME=VALUE. It masks a value that looks secret, unless secrets is true.
 func variable(assignment string, secrets bool) Variable {
 	name, value, _ := strings.Cut(assignment, "=")
 	v := Variable{Name: name, Value: value}

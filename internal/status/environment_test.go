@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestEnvironment: the variables of a unit, as the values file, the secrets and the shim change them.
+// TestEnvironment checks the variables of a unit with the changes by the values file, the secrets and the shim.
 func TestEnvironment(t *testing.T) {
 	store := &install.Store{Config: "/etc/clusterctl"}
 	st := control.State{
@@ -45,25 +45,25 @@ func TestEnvironment(t *testing.T) {
 			got = append(got, v.Name+"="+v.Value)
 		}
 		if one.Unit != test.unit || strings.Join(got, " ") != test.wanted {
-			t.Errorf("%s: %q", one.Unit, got)
+			t.Errorf("%s: got %q, want %q", one.Unit, got, test.wanted)
 		}
 		if want := []EnvironmentFile{{"/etc/web.env", true, false}, {"/srv/.env", false, true}}; !slices.Equal(one.Files, want) {
-			t.Errorf("files: %v", one.Files)
+			t.Errorf("got the files %v", one.Files)
 		}
 	}
 	if st.Environment[0] != "A=unit" {
 		t.Errorf("the state has changed: %q", st.Environment)
 	}
 	if _, err := c.Environment(t.Context(), Listed{App: a}, EnvironmentOptions{}); err == nil || err.Error() != "web has no instance" {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 	_, err := c.Environment(t.Context(), Listed{App: a, Count: 2}, EnvironmentOptions{Instance: 2, Running: true})
 	if err == nil || !strings.HasPrefix(err.Error(), "web@2 does not run") || fault.Hint(err) != "clusterctl env web@2" {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
 }
 
-// TestLaunched: the shim sets some variables, whatever the app has set them to.
+// TestLaunched checks that the variables of the shim replace the app's own values.
 func TestLaunched(t *testing.T) {
 	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"},
 		{Name: "WORD", Value: "1"}}}}

@@ -9,27 +9,28 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Listed is an app of a list, and how many instances its aggregate names.
+// Listed is an app of a list with the number of instances that its aggregate starts.
 type Listed struct {
 	App   units.App
 	Count int
-	// only are the instances that were asked for; none means all.
+	// only are the requested instances; empty means all.
 	only []int
 }
 
-// List is the apps that were asked for, and after a collection their state.
+// List is a list of requested apps. After a collection it contains their state.
 type List struct {
 	Known []Listed
 	// States, Facts and Apps are in the order of Known.
 	States [][]control.State
 	Facts  []Facts
 	Apps   []App
-	// Broken are the apps whose files are damaged, and Problems what is wrong with them.
+	// Broken are the apps whose files are damaged. Problems are the errors of these files.
 	Broken   []App
 	Problems []error
 }
 
-// All returns the list of the apps of a store. One app whose files are damaged must not hide the others, so it is in Broken.
+// All returns the list of all apps of a store. An app whose files are damaged must not hide the other apps, so it is in
+// Broken.
 func All(store *install.Store) (l List, err error) {
 	names, err := store.Apps()
 	if err != nil {
@@ -41,7 +42,7 @@ func All(store *install.Store) (l List, err error) {
 		switch {
 		case err == nil:
 			l.Known = append(l.Known, a)
-		case errors.As(err, &gone): // uninstalled at this moment
+		case errors.As(err, &gone): // uninstalled since the call of Apps
 		default:
 			l.Broken = append(l.Broken, App{Name: n, State: "unknown", Problem: err.Error(), Listen: []string{}, Instances: []Instance{}})
 			l.Problems = append(l.Problems, err)
@@ -57,7 +58,8 @@ func load(store *install.Store, n units.Name) (a Listed, err error) {
 	return a, err
 }
 
-// Add adds an app with count instances, or one instance of it unless instance is 0. An app that is added twice is listed once.
+// Add adds an app with count instances, or only the given instance if instance is not 0. An app that is added twice is
+// listed once.
 func (l *List) Add(app units.App, count, instance int) {
 	i := slices.IndexFunc(l.Known, func(a Listed) bool { return a.App.Name == app.Name })
 	switch {

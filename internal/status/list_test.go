@@ -6,7 +6,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestAdd: an app that is added twice is listed once.
+// TestAdd checks that an app that is added twice is listed once.
 func TestAdd(t *testing.T) {
 	var l List
 	a, b := units.App{Name: "a"}, units.App{Name: "b"}
@@ -15,10 +15,10 @@ func TestAdd(t *testing.T) {
 	l.Add(a, 4, 3)
 	l.Add(b, 2, 1)
 	if len(l.Known) != 2 || len(l.Known[0].only) != 2 || l.Known[1].only != nil || len(l.units()) != 5+3 {
-		t.Errorf("%+v", l.Known)
+		t.Errorf("got %+v", l.Known)
 	}
 	l.Add(a, 4, 0)
 	if l.Known[0].only != nil {
-		t.Errorf("%+v", l.Known)
+		t.Errorf("got %+v", l.Known)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// cpuInterval is the time over which the CPU use is measured where nothing was measured before.
+// cpuInterval is the time over which the CPU use is measured if there is no earlier measurement.
 const cpuInterval = 200 * time.Millisecond
 
 // meter measures the CPU use of cgroups between two marks.
@@ -19,10 +19,10 @@ type meter struct {
 	host   inspect.Host
 	now    func() time.Time
 	before map[string]cpuMark
-	// at is the time of the last mark, last what it gave, nil if it was nothing.
+	// at is the time of the last mark. last is the result of that mark, or nil if it was empty.
 	at   time.Time
 	last map[string]float64
-	// begun says that before was written by begin, and nothing has been measured yet.
+	// begun is true from begin until the first mark.
 	begun bool
 }
 
@@ -35,7 +35,7 @@ func newMeter(host inspect.Host, now func() time.Time) *meter {
 	return &meter{host: host, now: now, before: map[string]cpuMark{}}
 }
 
-// begin notes what the instances have used so far, in the cgroups where our units put them. So the CPU use is measured while
+// begin records the CPU time of the instances, from the cgroups in which our units put them. So the measurement runs while
 // systemd is asked for the states.
 func (m *meter) begin(apps []Listed) {
 	for _, a := range apps {
@@ -49,7 +49,8 @@ func (m *meter) begin(apps []Listed) {
 	m.at, m.begun = m.now(), true
 }
 
-// covers reports whether begin has found all that runs. A Slice= of somebody's own is elsewhere.
+// covers reports whether begin has found the cgroups of all running units. It does not find units whose Slice= a user has
+// changed.
 func (m *meter) covers(states []control.State) bool {
 	for _, st := range states {
 		if _, ok := m.before[st.ControlGroup]; !ok && st.ControlGroup != "" {
@@ -59,11 +60,11 @@ func (m *meter) covers(states []control.State) bool {
 	return m.begun
 }
 
-// mark notes what each running unit has used so far, and returns the use since the mark before, in percent of one CPU. A
-// cgroup that was not there then, or is another one of the same name, has none.
+// mark records the CPU time of each running unit, and returns the CPU use since the last mark in percent of one CPU. The
+// result omits a cgroup that is new since the last mark, even if it has the name of an old one.
 func (m *meter) mark(states []control.State) map[string]float64 {
 	if m.last != nil && m.now().Sub(m.at) < cpuInterval {
-		return m.last // too short a time to say anything
+		return m.last // the time since then is too short for a measurement
 	}
 	marks, cpu := map[string]cpuMark{}, map[string]float64{}
 	for _, st := range states {
@@ -78,7 +79,7 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 		marks[st.ControlGroup] = now
 		if was, ok := m.before[st.ControlGroup]; ok && now.used >= was.used && now.at.After(was.at) {
 			share := 100 * float64(now.used-was.used) / float64(now.at.Sub(was.at))
-			cpu[st.ControlGroup] = math.Round(100*share) / 100 // more figures would be noise
+			cpu[st.ControlGroup] = math.Round(100*share) / 100 // more digits would be noise
 		}
 	}
 	m.before, m.at, m.last = marks, m.now(), cpu
@@ -88,9 +89,9 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 	return cpu
 }
 
-// measure finds out what systemd does not know of some apps: it reads the sockets of the machine once, and a few files for
-// each instance. The states of each app are in the order of [Units]. Unless the meter is nil, measure waits until cpuInterval is
-// over since the meter has begun, or since now if the meter has not.
+// measure collects the facts that only the kernel and the shim know. It reads the sockets of the machine once, and a few
+// files for each instance. The states of each app must be in the order of [Units]. Unless the meter is nil, measure waits
+// until cpuInterval has passed since the meter began, or since now if it has not begun.
 func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]control.State) ([]Facts, error) {
 	m := c.meter
 	var all []control.State
@@ -106,14 +107,14 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 		}
 		m.begun, wait = false, fresh && len(m.before) > 0
 	}
-	// Without the sockets the rest is worth showing too.
+	// Without the sockets, the other facts are still useful.
 	sockets, _ := inspect.Look()
 	out := make([]Facts, 0, len(apps))
 	for i, a := range apps {
 		out = append(out, FactsOf(c.Host, a.App, states[i], sockets))
 	}
 	if wait {
-		// A timer, since the use of CPU time has no event.
+		// This is a timer, because no event reports the use of CPU time.
 		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.at), 0))
 		defer t.Stop()
 		select {
@@ -133,8 +134,8 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 	return out, nil
 }
 
-// FactsOf returns what the kernel and the shim know of an app, without the CPU use. The states are in the order of [Units], and
-// sockets may be nil.
+// FactsOf returns what the kernel and the shim know about an app, without the CPU use. The states must be in the order of
+// [Units]. sockets may be nil.
 func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspect.Sockets) Facts {
 	f := Facts{Listeners: make([]*Queue, len(a.Listen)), Unreachable: FindUnreachable(h, a, states, sockets)}
 	accepted := map[uint64]bool{}
@@ -175,7 +176,7 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 	return f
 }
 
-// addOwn adds addresses on which an instance listens, without the shared ones.
+// addOwn adds the addresses of listeners that an instance opened itself.
 func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	for _, at := range list {
 		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
@@ -189,7 +190,7 @@ func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	}
 }
 
-// connectionsAmong counts the accepted connections among the sockets that an instance holds.
+// connectionsAmong returns the number of accepted connections among the sockets that an instance holds.
 func (f *Facts) connectionsAmong(held, accepted map[uint64]bool) *int {
 	if f.Connections == nil {
 		return nil
@@ -203,7 +204,8 @@ func (f *Facts) connectionsAmong(held, accepted map[uint64]bool) *int {
 	return &n
 }
 
-// AddressOf returns where the kernel knows a listener. Datagrams have no accept queue and no connections.
+// AddressOf returns the address under which the kernel lists a listener. It returns false for datagrams, which have no
+// accept queue and no connections.
 func AddressOf(l units.Listener) (inspect.Address, bool) {
 	return inspect.Address{Host: l.Host, Port: l.Port, Path: l.Path}, l.Network != units.UDP
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestMeter: percent over the time between two marks; another cgroup of the same name, or too short a time, gives none.
+// TestMeter checks that a mark returns percent of the time since the last mark. A new cgroup with an old name has no
+// result, and after too short a time the last result is returned again.
 func TestMeter(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)
@@ -27,26 +28,27 @@ func TestMeter(t *testing.T) {
 	states := []control.State{{ControlGroup: "/a"}, {ControlGroup: "/gone"}, {}}
 	use("1000000")
 	if got := m.mark(states); len(got) != 0 {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	now = now.Add(2 * time.Second)
 	use("1500000")
 	if got := m.mark(states); len(got) != 1 || got["/a"] != 25 {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	now = now.Add(time.Millisecond)
 	use("9500000")
 	if got := m.mark(states); got["/a"] != 25 {
-		t.Errorf("a millisecond later: %v", got)
+		t.Errorf("a millisecond later: got %v", got)
 	}
 	now = now.Add(time.Second)
 	use("10")
 	if got := m.mark(states); len(got) != 0 {
-		t.Errorf("it was started again: %v", got)
+		t.Errorf("after a restart: got %v", got)
 	}
 }
 
-// TestMeterBegins: before systemd is asked, the meter looks where our units put the instances; what runs elsewhere is not covered.
+// TestMeterBegins checks that begin measures the cgroups in which our units put the instances, and that it does not cover
+// other cgroups.
 func TestMeterBegins(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)
@@ -65,14 +67,14 @@ func TestMeterBegins(t *testing.T) {
 	m.begin([]Listed{{App: units.App{Name: "my-app"}, Count: 2}})
 	states := []control.State{{ControlGroup: one}, {}}
 	if !m.covers(states) {
-		t.Error("what runs where our unit puts it is not covered")
+		t.Error("a cgroup of our units is not covered")
 	}
 	if m.covers(append(states, control.State{ControlGroup: "/elsewhere.slice/my-app@2.service"})) {
-		t.Error("a slice of somebody's own is covered")
+		t.Error("a cgroup in another slice is covered")
 	}
 	now = now.Add(time.Second)
 	use("1500000")
 	if got := m.mark(states); len(got) != 1 || got[one] != 50 {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 }

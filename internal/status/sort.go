@@ -10,8 +10,8 @@ import (
 // SortKeys are the values that [List.Sorted] sorts by.
 var SortKeys = []string{"name", "cpu", "memory", "connections", "restarts", "uptime", "state"}
 
-// Sorted returns all apps, sorted by one of [SortKeys], and so are the instances of each. Equal ones are sorted by name and
-// number. What is not known comes last.
+// Sorted returns all apps and their instances, sorted by one of [SortKeys]. Equal apps are sorted by name, and equal
+// instances by number. Unknown values come last.
 func (l *List) Sorted(by string) []App {
 	apps := append(slices.Clone(l.Apps), l.Broken...)
 	slices.SortFunc(apps, func(a, b App) int {
@@ -28,7 +28,7 @@ func (l *List) Sorted(by string) []App {
 	return apps
 }
 
-// sortValues are what apps and instances are sorted by.
+// sortValues are the values by which apps and instances are sorted.
 type sortValues struct {
 	Usage
 	connections *int
@@ -45,7 +45,7 @@ func (i Instance) sortValues() sortValues {
 	return sortValues{i.Usage, i.Connections, i.Restarts, i.Since, i.State}
 }
 
-// compare puts the largest first, and the longest uptime; states as their words sort.
+// compare puts the largest values and the longest uptime first, and sorts states alphabetically.
 func compare(by string, a, b sortValues) int {
 	switch by {
 	case "cpu":

@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestSorted: the largest comes first, and what is not known comes last.
+// TestSorted checks that the largest values come first and unknown values last.
 func TestSorted(t *testing.T) {
 	now := time.Unix(1000, 0)
 	app := func(name units.Name, state string, cpu float64, memory int64, connections, restarts int, since *time.Time) App {
@@ -50,14 +50,14 @@ func TestSorted(t *testing.T) {
 			}
 		}
 		if strings.Join(names, " ") != want {
-			t.Errorf("%s: %q, want %s", by, names, want)
+			t.Errorf("%s: got %q, want %s", by, names, want)
 		}
 		if numbers[by] != "" && got != numbers[by] {
-			t.Errorf("%s: instances %s, want %s", by, got, numbers[by])
+			t.Errorf("%s: got the instances %s, want %s", by, got, numbers[by])
 		}
 	}
 	if len(SortKeys) != 7 {
-		t.Errorf("%q: a key has no row above", SortKeys)
+		t.Errorf("the table of this test must have all of %q", SortKeys)
 	}
 	if got := new(List).Sorted("name"); got == nil || len(got) > 0 {
 		t.Errorf("without apps: %v", got)

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// lastRun returns in words how the last run ended that ended by itself.
+// lastRun returns in words how the last run ended, among the runs that ended by themselves.
 func lastRun(r inspect.Runs) string {
 	how := control.ExplainExit(r.Result, r.Status)
 	if how == "" || r.Uptime <= 0 {
@@ -22,7 +22,7 @@ func lastRun(r inspect.Runs) string {
 	return how + " after " + text.Duration(r.Uptime)
 }
 
-// waiting reports whether an instance is held back by the shim, before its program is started again.
+// waiting reports whether the shim delays the start of the program of an instance.
 func waiting(st control.State, runs *inspect.Runs) bool {
 	if st.Active != control.Activating {
 		return false
@@ -30,13 +30,13 @@ func waiting(st control.State, runs *inspect.Runs) bool {
 	if runs != nil {
 		return runs.Failures > 0 && !runs.Next.IsZero()
 	}
-	// The shim's wait is the only command that stands before the program of an app; where the shim starts the program
-	// itself, it says what it does.
+	// The delay of the shim is the only command that runs before the program of an app (ExecStartPre=). A shim that starts
+	// the program itself reports the delay in its status.
 	_, says := contract.ParseWaiting(st.StatusText)
 	return st.Restarts > 0 && (st.Sub == "start-pre" || says)
 }
 
-// nextRestart returns when systemd (RestartSec=) or the shim lets the program start again, or nil.
+// nextRestart returns when systemd (RestartSec=) or the shim will start the program again, or nil.
 func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	var next time.Time
 	if runs != nil {
@@ -53,13 +53,14 @@ func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	return &next
 }
 
-// heldBack reports whether a stop by hand met the wait before the program, which systemd takes for a failure of that command.
-func heldBack(st control.State) bool {
+// stoppedInDelay reports whether a manual stop interrupted the delay before the program, which systemd records as a failure
+// of the delaying command.
+func stoppedInDelay(st control.State) bool {
 	const killed = 2 // CLD_KILLED
 	return st.Result == "signal" && st.ExecMainCode == 0 && st.PreCode == killed && st.PreStatus == int(syscall.SIGTERM)
 }
 
-// instanceState returns one word for the state of an instance.
+// instanceState returns the state of an instance in one word or two.
 func instanceState(st control.State, runs *inspect.Runs) string {
 	switch {
 	case st.Up():
@@ -74,7 +75,7 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 		return "masked"
 	case st.Active == control.ActiveFailed && st.ExecMainStatus == contract.StatusGaveUp && st.Result == "exit-code":
 		return "gave up"
-	case st.Active == control.ActiveFailed && heldBack(st):
+	case st.Active == control.ActiveFailed && stoppedInDelay(st):
 		return "stopped"
 	case st.Active == control.ActiveFailed:
 		return "failed"
@@ -85,7 +86,7 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 }
 
 // appState returns the state of the app: running, degraded, starting, stopping, restarting, stopped, gave up, failed.
-// broken: a socket of the app has failed.
+// broken reports whether a socket of the app has failed.
 func appState(aggregate control.State, s App, broken bool) string {
 	some := func(state string) bool {
 		return slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State == state })
@@ -106,13 +107,14 @@ func appState(aggregate control.State, s App, broken bool) string {
 	case some("stopping"):
 		return "stopping"
 	case aggregate.Active != control.ActiveFailed && s.Problem == "":
-		// Also where every worker has done its work, with --restart on-failure or no: the aggregate stays active then.
+		// This includes an app whose workers have all finished, with --restart on-failure or no: its aggregate stays
+		// active.
 		return "stopped"
 	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State != "gave up" && i.State != "skipped" }):
 		return "gave up"
 	case aggregate.Active == control.Inactive && !broken:
-		// Stopped by hand while a worker was ending by itself, which systemd calls a failure of that one. By itself an app
-		// never becomes inactive as a whole, whatever its workers do.
+		// The app was stopped while a worker was ending by itself, which systemd records as a failure of that worker. The
+		// aggregate becomes inactive only if somebody stops it, whatever the workers do.
 		return "stopped"
 	}
 	return "failed"

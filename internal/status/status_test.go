@@ -15,7 +15,7 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// Instances in the states in which systemd has them.
+// These functions return states as systemd reports them.
 func up(pid int, since int64, restarts int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success",
 		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
@@ -71,7 +71,7 @@ func TestInstanceState(t *testing.T) {
 	} {
 		for _, s := range states {
 			if got := instanceState(s, nil); got != want {
-				t.Errorf("%+v: %s, want %s", s, got, want)
+				t.Errorf("%+v: got %s, want %s", s, got, want)
 			}
 		}
 	}
@@ -102,9 +102,9 @@ func TestSummarise(t *testing.T) {
 		{"half started", in(control.Activating), nil, []control.State{up(1, 1, 0), in(control.Activating)}, "degraded", 1, 2, ""},
 		{"stopping", in(control.Deactivating), nil, []control.State{in(control.Deactivating)}, "stopping", 0, 1, ""},
 		{"finished", active, nil, []control.State{finished(), finished()}, "stopped", 0, 2, ""},
-		{"given up", active, nil, []control.State{failed(contract.StatusGaveUp), failed(contract.StatusGaveUp)},
+		{"all gave up", active, nil, []control.State{failed(contract.StatusGaveUp), failed(contract.StatusGaveUp)},
 			"gave up", 0, 2, "web@1.service: "},
-		{"one has given up", active, nil, []control.State{failed(contract.StatusGaveUp), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
+		{"one gave up", active, nil, []control.State{failed(contract.StatusGaveUp), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
 		{"the port is taken", dead, []control.State{active, brokenSocket}, []control.State{inactive()}, "failed", 0,
 			1, "web-admin.socket: it could not listen"},
 		{"one is masked", active, nil, []control.State{masked(), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: it is masked"},
@@ -115,7 +115,7 @@ func TestSummarise(t *testing.T) {
 		{"gave up, and one is skipped", active, nil, []control.State{failed(contract.StatusGaveUp), skipped()}, "gave up",
 			0, 1, "web@1.service: "},
 		{"all start again", active, nil, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
-		{"the socket was stopped by hand", active, []control.State{dead, active}, []control.State{up(1, 1, 0)},
+		{"a user stopped the socket", active, []control.State{dead, active}, []control.State{up(1, 1, 0)},
 			"degraded", 1, 1, "web.socket: it does not listen"},
 		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2,
 			"web@1.service: exited with status 1"},
@@ -132,38 +132,38 @@ func TestSummarise(t *testing.T) {
 			s := Summarise(a, states, Facts{})
 			if s.State != c.state || s.Ready != c.ready || s.Wanted != c.wanted || !strings.HasPrefix(s.Problem, c.problem) ||
 				c.problem == "" && s.Problem != "" {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v", s)
 			}
 			if len(s.Instances) != len(c.instances) {
-				t.Errorf("%d instances", len(s.Instances))
+				t.Errorf("got %d instances, want %d", len(s.Instances), len(c.instances))
 			}
 			for _, i := range s.Instances {
-				// A worker that has ended says nothing any more.
+				// The last status of a worker that has ended must be omitted.
 				if (i.Status == "ready") != (i.State == "running" && i.PID > 0) && i.State != "starting" &&
 					i.State != "stopping" && i.State != "restarting" {
-					t.Errorf("%+v", i)
+					t.Errorf("got %+v", i)
 				}
 				if i.State == "running" && i.Problem != "" {
-					t.Errorf("%+v", i)
+					t.Errorf("got %+v", i)
 				}
 			}
 			data, err := json.Marshal(s)
 			if err != nil || strings.Contains(string(data), "null") {
-				t.Errorf("%s, %v", data, err)
+				t.Errorf("got %s, error %v", data, err)
 			}
 		})
 	}
 	s := Summarise(units.App{Name: "web"}, []control.State{active, up(10, 50, 1), up(11, 40, 2)}, Facts{})
 	if s.Restarts != 3 || s.Since == nil || s.Since.Unix() != 40 || s.Instances[1].PID != 11 || s.Instances[1].Instance != 2 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v", s)
 	}
 	if s := Summarise(units.App{Name: "web", Listen: socket}, []control.State{active, active, active},
 		Facts{}); strings.Join(s.Listen, " ") != "8080 admin=9000" {
-		t.Errorf("%q", s.Listen)
+		t.Errorf("got %q", s.Listen)
 	}
 }
 
-// TestWords: the state as people read it.
+// TestWords checks the text for a state.
 func TestWords(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for want, s := range map[string]App{
@@ -181,24 +181,24 @@ func TestWords(t *testing.T) {
 		}
 	}
 	if got := (App{State: "restarting", NextRestart: &now}).Words(now.Add(time.Second)); got != "restarting" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
-// TestInstance: what systemd and the shim say, put together.
+// TestInstance checks how the facts of systemd and of the shim are combined.
 func TestInstance(t *testing.T) {
 	now := time.Unix(1000, 0)
 	due := &inspect.Runs{Failures: 3, Next: now.Add(time.Second), Uptime: 2 * time.Second, Result: "exit-code", Status: "exited/1"}
 	auto := restarting(7)
 	auto.StateSince, auto.RestartDelay = now, 5*time.Second
-	held := in(control.Activating)
-	held.Sub, held.Restarts = "start-pre", 2
+	delayed := in(control.Activating)
+	delayed.Sub, delayed.Restarts = "start-pre", 2
 	first := in(control.Activating)
 	first.Sub = "start-pre"
 	adopted := in(control.Activating)
 	adopted.Sub = "start"
-	told := adopted
-	told.Restarts, told.StatusText = 4, "waiting 337ms after 5 short runs, the last with exited/1"
+	announced := adopted
+	announced.Restarts, announced.StatusText = 4, "waiting 337ms after 5 short runs, the last with exited/1"
 	started := *due
 	started.Next = time.Time{}
 	masked := up(5, 1, 0)
@@ -208,27 +208,28 @@ func TestInstance(t *testing.T) {
 		st            control.State
 		runs          *inspect.Runs
 		state         string
-		next          time.Duration // -1: none
+		next          time.Duration // -1 means none
 		exit, problem string
 	}{
 		{"RestartSec=", auto, nil, "restarting", 5 * time.Second, "exited with status 7", "exited with status 7"},
-		{"RestartSec= is longer than the wait", auto, due, "restarting", 5 * time.Second, "exited with status 7", "exited with status 7"},
-		{"held back before the program", held, due, "restarting", time.Second, "exited with status 1 after 2.0s",
+		{"RestartSec= is longer than the delay of the shim", auto, due, "restarting", 5 * time.Second,
+			"exited with status 7", "exited with status 7"},
+		{"delayed before the program", delayed, due, "restarting", time.Second, "exited with status 1 after 2.0s",
 			"exited with status 1 after 2.0s"},
-		{"held back, and not ours to know", held, nil, "restarting", -1, "", ""},
-		{"held back by the launcher", adopted, due, "restarting", time.Second, "exited with status 1 after 2.0s",
+		{"delayed, without facts of the shim", delayed, nil, "restarting", -1, "", ""},
+		{"delayed by the launcher", adopted, due, "restarting", time.Second, "exited with status 1 after 2.0s",
 			"exited with status 1 after 2.0s"},
-		{"held back by the launcher, and not ours to know", told, nil, "restarting", -1, "", ""},
+		{"delayed by the launcher, without facts of the shim", announced, nil, "restarting", -1, "", ""},
 		{"the first start", first, nil, "starting", -1, "", ""},
-		{"starts slowly", adopted, &inspect.Runs{}, "starting", -1, "", ""},
-		{"starts again, slowly", adopted, &started, "starting", -1, "exited with status 1 after 2.0s", ""},
+		{"a slow first start", adopted, &inspect.Runs{}, "starting", -1, "", ""},
+		{"a slow restart", adopted, &started, "starting", -1, "exited with status 1 after 2.0s", ""},
 		{"runs again", up(5, 900, 3), &started, "running", -1, "exited with status 1 after 2.0s", ""},
 		{"masked while it runs", masked, nil, "running", -1, "it is masked", ""},
-		{"stopped by hand", inactive(), due, "stopped", -1, "", ""},
+		{"stopped by a user", inactive(), due, "stopped", -1, "", ""},
 		{"gave up", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true}, "gave up", -1,
 			control.Explain(failed(contract.StatusGaveUp)), control.Explain(failed(contract.StatusGaveUp))},
 		{
-			"gave up after runs that are known", failed(contract.StatusGaveUp),
+			"gave up after recorded runs", failed(contract.StatusGaveUp),
 			&inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
 			"exited with status 7 after 2.0s", control.Explain(failed(contract.StatusGaveUp)),
 		},
@@ -239,7 +240,7 @@ func TestInstance(t *testing.T) {
 			next = got.NextRestart.Sub(now)
 		}
 		if got.State != c.state || next != c.next || got.LastExit != c.exit || got.Problem != c.problem {
-			t.Errorf("%s: %+v, next in %v", c.about, got, next)
+			t.Errorf("%s: got %+v, next restart in %v", c.about, got, next)
 		}
 	}
 }
@@ -257,24 +258,24 @@ func TestBalance(t *testing.T) {
 		{[]Instance{one("running", ptr(6)), one("running", ptr(2)), one("failed", nil)}, &Balance{6, 4, 1.5}},
 	} {
 		if got := balanceOf(c.in); (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
-			t.Errorf("%+v: %+v", c.in, got)
+			t.Errorf("%+v: got %+v, want %+v", c.in, got, c.want)
 		}
 	}
 }
 
-// TestUnevenSources: the sum of what was found in different ways is as good as the worst of them.
-func TestUnevenSources(t *testing.T) {
+// TestUsageSum checks that the source of a sum is its least exact source.
+func TestUsageSum(t *testing.T) {
 	var sum Usage
 	for _, source := range []string{inspect.FromCgroup, inspect.FromRSS, inspect.FromPSS} {
 		sum.add(Usage{Memory: ptr(int64(5)), Source: source})
 	}
 	sum.add(Usage{CPU: ptr(1.5)})
 	if *sum.Memory != 15 || sum.Source != inspect.FromRSS || *sum.CPU != 1.5 {
-		t.Errorf("%+v", sum)
+		t.Errorf("got %+v", sum)
 	}
 }
 
-// TestOwnListeners: a Audit app whose instances listen by themselves.
+// TestOwnListeners checks the problem of an app whose instances open their own listeners.
 func TestOwnListeners(t *testing.T) {
 	own := Facts{OwnListen: []string{"3000", "127.0.0.1:9229"}}
 	active := in(control.ActiveRunning)
@@ -287,21 +288,21 @@ func TestOwnListeners(t *testing.T) {
 	}
 	s := status(units.App{Name: "web"}, own, up(1, 1, 0), restarting(1))
 	if want := "listens on 3000 127.0.0.1:9229, each instance for itself; install it with --listen 3000"; s.Problem != want {
-		t.Errorf("%q, want %q", s.Problem, want)
+		t.Errorf("got the problem %q, want %q", s.Problem, want)
 	}
 	if s := status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 3)); s.Problem == "" {
-		t.Errorf("one has just been restarted: %+v", s)
+		t.Errorf("after a restart of one instance: got %+v", s)
 	}
-	// With SO_REUSEPORT, or one instance, all is well.
+	// With SO_REUSEPORT or with one instance there is no problem.
 	for _, s := range []App{
 		status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 0)), status(units.App{Name: "web"}, own, up(1, 1, 0)),
 	} {
 		if s.Problem != "" || s.State != "running" {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v", s)
 		}
 	}
 	shared := status(units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}, own, up(1, 1, 0), restarting(1))
 	if strings.HasPrefix(shared.Problem, "listens") {
-		t.Errorf("%+v", shared)
+		t.Errorf("got %+v", shared)
 	}
 }

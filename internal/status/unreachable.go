@@ -10,19 +10,19 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Unreachable are the listeners of a running app that clients do not reach.
+// Unreachable are the listeners of a running app that clients cannot reach.
 type Unreachable struct {
-	Silent []units.Listener // a worker has shut the listener down (shutdown(2))
+	Silent []units.Listener // a worker has shut down the listener (shutdown(2))
 	Lost   []units.Listener // Unix sockets whose file is gone, or belongs to another socket
-	Closed []units.Listener // PID 1 does not have them, as after a heal that was killed
-	Late   []string         // sockets that were opened after an instance had started, which does not have them
+	Closed []units.Listener // PID 1 does not have them open, as after a killed heal
+	Late   []string         // sockets opened after the start of an instance, so that the instance does not have them
 }
 
-// All returns the listeners of all kinds, without the sockets that are late.
+// All returns the unreachable listeners, without the sockets of Late.
 func (u Unreachable) All() []units.Listener { return slices.Concat(u.Silent, u.Lost, u.Closed) }
 
-// FindUnreachable returns the listeners of an app that clients do not reach. The states are in the order of [Units], and seen may
-// be nil.
+// FindUnreachable returns the listeners of an app that clients cannot reach. The states must be in the order of [Units].
+// seen may be nil.
 func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *inspect.Sockets) (u Unreachable) {
 	if seen == nil {
 		return u
@@ -51,7 +51,7 @@ func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *
 	return u
 }
 
-// Problem returns in words what clients meet, and what to type; "" if they reach all listeners.
+// Problem returns in words what clients experience and what to type, or "" if they reach all listeners.
 func (u Unreachable) Problem(n units.Name) string {
 	words := func(list []units.Listener) string { return strings.Join(Addresses(list), " ") }
 	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
@@ -66,13 +66,13 @@ func (u Unreachable) Problem(n units.Name) string {
 	case len(u.Closed) > 0:
 		return fmt.Sprintf("%s is closed, so every connection is refused; %s", words(u.Closed), reload)
 	case len(u.Late) > 0:
-		return fmt.Sprintf("%s was opened after an instance had started, which does not serve it; %s", strings.Join(u.Late, " "), reload)
+		return fmt.Sprintf("%s was opened after the start of an instance, which does not serve it; %s", strings.Join(u.Late, " "), reload)
 	}
 	return ""
 }
 
-// Held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so heal cannot
-// open such a socket beside the workers.
+// Held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so heal
+// cannot open a new socket while the workers run.
 func (u Unreachable) Held() []units.Listener {
 	var list []units.Listener
 	for _, l := range u.Silent {
@@ -83,12 +83,13 @@ func (u Unreachable) Held() []units.Listener {
 	return list
 }
 
-// StopAndStart returns what to type where the sockets can only be opened without workers.
+// StopAndStart returns the command line that stops and starts an app, for sockets that can be opened only while no worker
+// runs.
 func StopAndStart(n units.Name) string {
 	return fmt.Sprintf("sudo clusterctl stop %s && sudo clusterctl start %[1]s", n)
 }
 
-// Addresses returns listeners as --listen takes them.
+// Addresses returns the addresses of listeners in the form of --listen.
 func Addresses(list []units.Listener) []string {
 	all := []string{}
 	for _, l := range list {

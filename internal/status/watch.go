@@ -8,20 +8,21 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// debounce is how long a change waits for the changes that come with it.
+// debounce is how long a change is held back, so that changes that follow at once are shown together with it.
 const debounce = 50 * time.Millisecond
 
-// Watched is what [Collector.Watch] needs to know.
+// Watched are the arguments of [Collector.Watch].
 type Watched struct {
 	// List returns the apps to watch. Watch calls it again at each interval.
 	List     func() (List, error)
 	Interval time.Duration
-	// Show gets the state of the apps.
+	// Show is called with the state of the apps.
 	Show func(context.Context, *List) error
 }
 
-// Watch shows the state of apps at each change of a unit, and at each interval, since nothing reports changes of the CPU use,
-// of queues and connections, and of the apps that there are. It ends with the context, or with the first error.
+// Watch shows the state of apps at each change of a unit and at each interval. The interval is needed because no event
+// reports changes of the CPU use, of queues and connections, or of the list of apps. Watch returns an error when the
+// context ends, or at the first failure.
 func (c *Collector) Watch(ctx context.Context, w Watched) error {
 	if !c.NoCPU {
 		c.meter = newMeter(c.Host, c.Now)
@@ -33,7 +34,7 @@ func (c *Collector) Watch(ctx context.Context, w Watched) error {
 	}
 }
 
-// follow watches until other units are to be watched, or until an error.
+// follow watches until the set of units changes, and then returns nil. It also ends at the first error.
 func (c *Collector) follow(ctx context.Context, w Watched) error {
 	current, err := w.List()
 	if err != nil {
@@ -49,7 +50,7 @@ func (c *Collector) follow(ctx context.Context, w Watched) error {
 	defer stop()
 	tick := time.NewTicker(w.Interval)
 	defer tick.Stop()
-	due, waiting := time.NewTimer(0), true // the first picture
+	due, waiting := time.NewTimer(0), true // for the first output
 	defer due.Stop()
 	for {
 		select {
@@ -57,7 +58,7 @@ func (c *Collector) follow(ctx context.Context, w Watched) error {
 			if i := slices.Index(names, st.Unit); i >= 0 {
 				states[i] = st
 			}
-			if !waiting { // not again: changes may follow each other forever
+			if !waiting { // a second reset could delay the output forever
 				due.Reset(debounce)
 				waiting = true
 			}
@@ -87,7 +88,8 @@ func (c *Collector) follow(ctx context.Context, w Watched) error {
 	}
 }
 
-// stream sends the changes of a watch until the watch fails, or until stop, which ends both and waits for the goroutine.
+// stream sends the changes of a watch until the watch fails or the caller calls the returned function. That function ends
+// the goroutine, waits for it, and closes the watch.
 func stream(ctx context.Context, watch *control.Watch) (<-chan control.State, <-chan error, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	changes, failed, done := make(chan control.State), make(chan error, 1), make(chan struct{})

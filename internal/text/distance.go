@@ -2,8 +2,8 @@ package text
 
 import "strings"
 
-// Nearest returns the candidate that a mistyped word probably means, or "". Its limit is two edits, or one for a word of at
-// most five letters: a wrong suggestion costs more than none.
+// Nearest returns the candidate that a mistyped word probably means, or "". A candidate differs by at most two edits, or by
+// one for a word of at most five letters, because a wrong suggestion is worse than none.
 func Nearest(word string, candidates []string) string {
 	best, least := "", 2
 	if len(word) > 5 {
@@ -11,7 +11,7 @@ func Nearest(word string, candidates []string) string {
 	}
 	for _, c := range candidates {
 		if len(word) < 2 || len(c) < 2 {
-			// Anything is one edit away from a letter.
+			// Every letter is only one edit away from every other letter.
 			continue
 		}
 		d := Edits(word, c)
@@ -25,8 +25,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// Edits returns the number of single-byte edits between two short words, where two swapped letters are one edit
-// (optimal string alignment).
+// Edits returns the number of single-byte edits between two short words, where two swapped letters are one edit (optimal
+// string alignment).
 func Edits(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -1,3 +1,3 @@
-// Package text formats what people read: tables, sizes, durations, counts, words for a shell, and foreign text that must not
-// reach a terminal unchanged. It has one function for each.
+// Package text formats text for people: tables, sizes, durations, counts, words for a shell, and text from other programs
+// that must not reach a terminal unchanged.
 package text

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Colour of a cell on a terminal. Output that does not go to a terminal has no colours.
+// Colour is the colour of a cell on a terminal. Output to other files has no colours.
 type Colour int
 
 const (
@@ -17,7 +17,7 @@ const (
 	Bad
 )
 
-// ansi are the colours of every terminal's own palette: green, yellow, red.
+// ansi returns the ANSI code of the colour: green, yellow or red of the terminal's palette.
 func (c Colour) ansi() string { return [...]string{"", "32", "33", "31"}[c] }
 
 // Column is one column of a [Grid].
@@ -25,9 +25,10 @@ type Column struct {
 	Title string
 	// Right aligns the cells to the right.
 	Right bool
-	// Drop orders the columns that are left out of a narrow terminal, the highest first. A column with 0 is never left out.
+	// Drop is the order in which columns are omitted on a narrow terminal, the highest value first. A column with 0 is
+	// never omitted.
 	Drop int
-	// Cut allows the last column to be cut instead, as long as leastCut characters of it are left.
+	// Cut allows the last column to be shortened instead, as long as leastCut characters remain.
 	Cut bool
 }
 
@@ -45,7 +46,7 @@ type Grid struct {
 	rows    [][]word
 }
 
-// Row adds a line. The cell at index state gets the colour. [Cell] makes each cell harmless.
+// Row adds a line. The cell at index state gets the colour. Row passes each cell through [Cell].
 func (g *Grid) Row(c Colour, state int, cells ...string) {
 	words := make([]word, 0, len(cells))
 	for i, s := range cells {
@@ -60,7 +61,7 @@ func (g *Grid) Row(c Colour, state int, cells ...string) {
 
 const gap = 2
 
-// layout picks the columns that fit into width, 0 being any width, and says how wide each is.
+// layout returns the columns that fit into width, and the width of every column. A width of 0 is unlimited.
 func (g *Grid) layout(width int) (keep []int, widths []int) {
 	widths = make([]int, len(g.Columns))
 	for i, c := range g.Columns {
@@ -91,7 +92,7 @@ func (g *Grid) layout(width int) (keep []int, widths []int) {
 	return keep, widths
 }
 
-// Write prints the grid in at most width characters where it can. A width of 0 is unlimited, and cuts nothing.
+// Write prints the grid in at most width characters if possible. A width of 0 is unlimited.
 func (g *Grid) Write(w io.Writer, width int, coloured bool) error {
 	keep, widths := g.layout(width)
 	var b strings.Builder
@@ -110,7 +111,7 @@ func (g *Grid) Write(w io.Writer, width int, coloured bool) error {
 	return err
 }
 
-// line lays out one row.
+// line returns one formatted row.
 func (g *Grid) line(r []word, keep, widths []int, width int, coloured bool) string {
 	var b strings.Builder
 	used := 0
@@ -136,7 +137,7 @@ func (g *Grid) line(r []word, keep, widths []int, width int, coloured bool) stri
 	return strings.TrimRight(b.String(), " ")
 }
 
-// shorten cuts a text, and shows that it did.
+// shorten shortens a text to width. A shortened text ends in "…".
 func shorten(s string, width int) string {
 	if utf8.RuneCountInString(s) <= width || width < 1 {
 		return s
@@ -144,14 +145,14 @@ func shorten(s string, width int) string {
 	return string([]rune(s)[:width-1]) + "…"
 }
 
-// Omit leaves out the column with a title.
+// Omit removes the column with a title.
 func (g *Grid) Omit(title string) {
 	if i := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Title == title }); i >= 0 {
 		g.omit(i)
 	}
 }
 
-// OmitEmptyLast leaves out the last column if all its cells are empty.
+// OmitEmptyLast removes the last column if all its cells are empty.
 func (g *Grid) OmitEmptyLast() {
 	last := len(g.Columns) - 1
 	if !slices.ContainsFunc(g.rows, func(r []word) bool { return r[last].text != "" }) {
@@ -166,7 +167,7 @@ func (g *Grid) omit(i int) {
 	}
 }
 
-// Table prints rows in columns of equal width, however wide they are. Without titles it has no header.
+// Table prints rows in columns of any width. Without titles it has no header.
 func Table(w io.Writer, titles []string, rows [][]string) error {
 	g := Grid{}
 	for _, title := range titles {

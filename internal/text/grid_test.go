@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestGrid: whatever is in it and however narrow the terminal is, a row is a line, what must stay stays, and a column goes
-// only where all that go before it have gone. Without a terminal nothing goes, and nothing is cut.
+// TestGrid checks tables with any contents at any width: each row is one line, columns with Drop 0 are kept, and a column
+// is dropped only after all columns with a higher Drop. Without a width nothing is dropped or shortened.
 func TestGrid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "columns")
@@ -40,30 +40,30 @@ func TestGrid(t *testing.T) {
 				continue
 			}
 			if c.Drop == 0 || width == 0 {
-				t.Fatalf("column %d is gone", i)
+				t.Fatalf("column %d was dropped", i)
 			}
 			least = min(least, c.Drop)
 		}
 		total := -gap
 		for _, i := range keep {
 			if g.Columns[i].Drop > least {
-				t.Fatalf("column %d stays, and one before it went", i)
+				t.Fatalf("column %d was kept, but a column with a lower Drop was dropped", i)
 			}
 			total += widths[i] + gap
 		}
 		var plain, coloured bytes.Buffer
 		if g.Write(&plain, width, false) != nil || g.Write(&coloured, width, true) != nil {
-			t.Fatal("not written")
+			t.Fatal("Write failed")
 		}
 		if strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "") != plain.String() {
-			// The blanks that are cut at the end of a line may stand inside of the colour.
+			// The blanks that are removed at the end of a line may be inside of the colour.
 			if strings.Join(strings.Fields(strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "")),
 				" ") != strings.Join(strings.Fields(plain.String()), " ") {
-				t.Fatalf("coloured %q, plain %q", coloured.String(), plain.String())
+				t.Fatalf("without its colours, %q is not %q", coloured.String(), plain.String())
 			}
 		}
 		if got := strings.Count(plain.String(), "\n"); got != len(g.rows)+1 {
-			t.Fatalf("%d lines for %d rows", got, len(g.rows))
+			t.Fatalf("got %d lines for %d rows", got, len(g.rows))
 		}
 		droppable := false
 		for _, i := range keep {
@@ -71,7 +71,7 @@ func TestGrid(t *testing.T) {
 		}
 		for line := range strings.Lines(plain.String()) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 0 && droppable && total <= width && n > width {
-				t.Fatalf("a line of %d in %d columns", n, width)
+				t.Fatalf("a line has %d characters, want at most %d", n, width)
 			}
 		}
 	})

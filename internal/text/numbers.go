@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Duration writes a duration with two significant figures: 70ms, 4.2s, 3m10s, 5h02m, 12d.
+// Duration returns a duration in a short form: 70ms, 4.2s, 3m10s, 5h02m, 12d.
 func Duration(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -24,7 +24,7 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
 }
 
-// Size writes a number of bytes with three significant figures, to the base of 1024: 812K, 52.1M, 1.20G.
+// Size returns a number of bytes with three significant digits, in units of 1024: 812K, 52.1M, 1.20G.
 func Size[N int64 | uint64](n N) string {
 	v, unit := float64(n)/1024, "K"
 	for _, next := range []string{"M", "G", "T"} {

@@ -9,7 +9,7 @@ func TestSize(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0K", 1536: "2K", 12201984: "11.6M", 5 << 30: "5.00G", 1000 << 20: "0.98G",
 		100 << 20: "100M"} {
 		if got := Size(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
+			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
 }
@@ -21,7 +21,7 @@ func TestDuration(t *testing.T) {
 		5*time.Hour + 2*time.Minute: "5h02m", 290 * time.Hour: "12d",
 	} {
 		if got := Duration(d); got != want {
-			t.Errorf("%d: %s, want %s", d, got, want)
+			t.Errorf("%v: got %s, want %s", d, got, want)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package apppkg
 
 import (
 	"io/fs"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -393,5 +395,37 @@ func TestScripts(t *testing.T) {
 	out, err := exec.Command("sh", "-c", "printf %s "+text.Shell(odd)).Output()
 	if err != nil || string(out) != odd {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestPreinstKnowsItsPackage checks that preinst accepts an upgrade from every package of the app, also from a package of an
+// earlier clusterctl, which quoted every word of its scripts and used another directory.
+func TestPreinstKnowsItsPackage(t *testing.T) {
+	script := string(find(t, plan(t, input(t, shop)).Control, "preinst").Data)
+	functions, _, found := strings.Cut(script, "\nrefuse() {")
+	if !found {
+		t.Fatalf("no refuse in:\n%s", script)
+	}
+	postrm := string(find(t, plan(t, input(t, shop)).Control, "postrm").Data)
+	const head = "#!/bin/sh\n# Made by \"clusterctl package\". Text.\n"
+	for installed, want := range map[string]string{
+		postrm: "ours\n",
+		head + "name='shop'\nhome='/opt/clusterctl-apps/shop'\n": "ours\n",
+		head + "name='shop'\nhome='/opt/shop'\n":                 "ours\nformer\n",
+		head + "name=shop\nhome=/opt/shop\n":                     "ours\nformer\n",
+		head + "name=shop2\nhome=/opt/shop2\n":                   "",
+		"#!/bin/sh\nname=shop\n":                                 "",
+	} {
+		dir := t.TempDir()
+		query := "#!/bin/sh\ncat <<'END'\n" + installed + "END\n"
+		if err := os.WriteFile(filepath.Join(dir, "dpkg-query"), []byte(query), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sh")
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		cmd.Stdin = strings.NewReader(functions + "\nif is_ours; then echo ours; fi\nif is_former; then echo former; fi\n")
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
+			t.Errorf("%q is installed: %q, %v, want %q", installed, out, err, want)
+		}
 	}
 }

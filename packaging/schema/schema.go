@@ -1,9 +1,9 @@
-// Package schema holds the JSON Schema of what clusterctl prints with --json.
+// Package schema holds the JSON Schema of the output of --json.
 package schema
 
 import _ "embed"
 
-// Output is clusterctl-output.schema.json: $defs has an entry for each command, by its name.
+// Output is the content of clusterctl-output.schema.json. Its $defs has an entry for each command, under the command's name.
 //
 //go:embed clusterctl-output.schema.json
 var Output []byte

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// described is a file of n apps.
+// described returns a file with n apps.
 func described(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("apps:\n")

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// TestChanged: a change of an app has the keys of the file, in the order of the file.
+// TestChanged: Changed returns the changed keys in the order of the file.
 func TestChanged(t *testing.T) {
 	before := units.App{Name: "shop", Command: []string{"/bin/true"}, Env: []units.EnvVar{{Name: "A", Value: "1"}}}
 	after := before
@@ -33,7 +33,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestChangedIsComplete: each field of an app has a key.
+// TestChangedIsComplete: a change of any field of an app changes a key.
 func TestChangedIsComplete(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, other := anyApp().Draw(t, "a"), anyApp().Draw(t, "other")

@@ -8,17 +8,17 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Decode reads a file that clusterctl has written, with one or several apps, in the order of the file. What is wrong is an
-// [Errors]. A variable with the value null, whose value is in another file, is hidden.
+// Decode parses a file that clusterctl has written. It returns its apps in the order of the file. Mistakes in the file are
+// returned as [Errors]. If the value of a variable is null, the value is in another file, and the variable is hidden.
 func Decode(filename string, data []byte) ([]units.App, error) {
-	return parse(&decoder{file: filename, hidden: true, ours: true}, data, nil)
+	return parse(&decoder{file: filename, hidden: true, generated: true}, data, nil)
 }
 
-// Parse is Decode for files that people keep beside their programs: resolve is called with each app before it is
-// validated, to make its paths absolute or to fill in what the command line said. [units.FieldError]s that it returns,
-// alone or joined, are reported with the line of their field. Without the key "instances" the count is not given.
+// Parse parses a file that a user keeps next to the program. It calls resolve with each app before it validates the app, so
+// that resolve can make paths absolute or set values from the command line. If resolve returns [units.FieldError]s, single
+// or joined, they are reported with the line of their field. Without the key "instances", the count is not given.
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
-	return parse(&decoder{file: filename, ours: Generated(data)}, data, resolve)
+	return parse(&decoder{file: filename, generated: Generated(data)}, data, resolve)
 }
 
 func parse(d *decoder, data []byte, resolve func(*units.App) error) ([]units.App, error) {
@@ -36,13 +36,14 @@ func parse(d *decoder, data []byte, resolve func(*units.App) error) ([]units.App
 	return apps, nil
 }
 
-// appsKey holds the map of a file with several apps.
+// appsKey is the key of the map in a file with several apps.
 const appsKey = "apps"
 
-// extension begins the keys that are left to the user, for parts that several apps share by anchors.
+// extension is the prefix of keys that clusterctl ignores. Users can put parts below them that several apps share by YAML
+// anchors.
 const extension = "x-"
 
-// apps reads what the root describes.
+// apps reads all apps of a file.
 func (d *decoder) apps(root *yaml.Node) []*appReader {
 	pairs, ok := d.pairs("", root)
 	if !ok {
@@ -59,7 +60,7 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 	}
 	for _, p := range pairs {
 		if p.name != appsKey && !strings.HasPrefix(p.name, extension) {
-			d.errorf(p.key, p.name, "move it below the name of an app", "stands beside %q", appsKey)
+			d.errorf(p.key, p.name, "move it below the name of an app", "must not be at the same level as %q", appsKey)
 		}
 	}
 	if v := target(several.value); v.Kind == yaml.SequenceNode {
@@ -90,17 +91,17 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 type appReader struct {
 	*decoder
 	app units.App
-	// prefix stands before the fields in messages: "apps.shop." or nothing.
+	// prefix is the prefix of fields in messages, "apps.shop." or empty.
 	prefix string
 	body   *yaml.Node
-	// places are where the fields and their parts stand, by field; bad are the fields that are in error already.
+	// places are the nodes of the fields that the file has; bad are the fields for which an error was reported.
 	places map[string]place
 	bad    map[string]bool
-	// meant are the keys that an unknown key seems to stand for; they are not reported as missing.
-	meant map[string]bool
+	// suggested are keys that were suggested in place of an unknown key. They are not reported as missing.
+	suggested map[string]bool
 }
 
-// place is where a field stands, with its items when it is a list or a map.
+// place is the node of a field, with its items if the field is a list or a map.
 type place struct {
 	node  *yaml.Node
 	items []item
@@ -113,8 +114,11 @@ type item struct {
 }
 
 func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
-	r := &appReader{decoder: d, prefix: prefix, body: body, places: map[string]place{}, bad: map[string]bool{}, meant: map[string]bool{}}
-	r.app.Instances.Max = d.ours // until the key says otherwise
+	r := &appReader{
+		decoder: d, prefix: prefix, body: body,
+		places: map[string]place{}, bad: map[string]bool{}, suggested: map[string]bool{},
+	}
+	r.app.Instances.Max = d.generated // the default, if the key is missing
 	for _, p := range pairs {
 		f, known := findField(p.name)
 		switch {
@@ -129,27 +133,27 @@ func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
 	return r
 }
 
-// unknown reports a key that there is none of, with what it may have been meant to be.
+// unknown reports an unknown key, and suggests a known key that is similar.
 func (r *appReader) unknown(p pair) {
 	hint := ""
 	if best := suggest(p.name); best != "" {
-		r.meant[best] = true
+		r.suggested[best] = true
 		hint = "did you mean " + best + "?"
 	}
 	r.errorf(p.key, r.prefix+p.name, hint, "is not a known key")
 }
 
-// nameFromKey takes the name of the app from the map of apps.
+// nameFromKey sets the name of the app to its key in the map of apps.
 func (r *appReader) nameFromKey(p pair) {
 	if inner, ok := r.places["name"]; ok {
-		r.fail("name", inner.node, "leave it away", "is the key of the app already, %q", p.name)
+		r.fail("name", inner.node, "omit it", "must not be set, because the key of the app, %q, is its name", p.name)
 		return
 	}
 	r.places["name"] = place{node: p.key}
 	r.app.Name = units.Name(p.name)
 }
 
-// finish resolves and validates the app; fields that are in error already are not reported twice.
+// finish resolves and validates the app. A field for which an error was reported already is not reported again.
 func (r *appReader) finish(resolve func(*units.App) error) units.App {
 	if resolve != nil {
 		r.report(resolve(&r.app))
@@ -158,7 +162,7 @@ func (r *appReader) finish(resolve func(*units.App) error) units.App {
 	return r.app
 }
 
-// report turns field errors, single or joined, into errors with a place.
+// report adds positions to field errors, single or joined, and reports them.
 func (r *appReader) report(err error) {
 	switch e := err.(type) {
 	case nil:
@@ -185,14 +189,14 @@ func (r *appReader) reportField(e *units.FieldError) {
 	message := e.Message
 	if e.Missing {
 		message = "is missing"
-		if r.meant[e.Key] {
+		if r.suggested[e.Key] {
 			return
 		}
 	}
 	r.add(r.body, r.path(e.Field()), e.Hint, message)
 }
 
-// path is a field as messages name it. The name of one of several apps is its key.
+// path returns the name of a field in messages. In a file with several apps, the name of an app is its key.
 func (r *appReader) path(field string) string {
 	if field == "name" && r.prefix != "" {
 		return strings.TrimSuffix(r.prefix, ".")
@@ -200,7 +204,7 @@ func (r *appReader) path(field string) string {
 	return r.prefix + field
 }
 
-// entry returns the node of an entry of the list or map, or the node of the whole field.
+// entry returns the node of an entry of the list or map, or the node of the whole field if the entry does not exist.
 func (p place) entry(index int) *yaml.Node {
 	if index < 0 || index >= len(p.items) {
 		return p.node

@@ -1,7 +1,7 @@
-// Package config reads and writes an app as YAML: the file that a user keeps beside the program, clusterctl.yaml, and
-// the one that clusterctl keeps as the source of an installed app, /etc/clusterctl/NAME.yaml. Both have one syntax.
+// Package config reads and writes apps as YAML. The file that a user keeps next to the program, clusterctl.yaml, and the
+// source of an installed app, /etc/clusterctl/NAME.yaml, have the same syntax.
 //
-// A file describes one app, or several in a map from name to app:
+// A file describes one app, or several apps in a map from name to app:
 //
 //	name: shop                        apps:
 //	command:                            shop:
@@ -10,14 +10,14 @@
 //	listen:                             mailer:
 //	  - 8080                              command: [/usr/bin/python3, /srv/shop/mail.py]
 //
-// JSON is a subset of YAML and is read too.
+// JSON is a subset of YAML, so it is accepted, too.
 //
 // # Invariants
 //
-//   - Reading is strict: an unknown key, a key given twice, a value of the wrong type and whatever [units.App.Validate]
-//     refuses are errors with their line, all of them at once.
-//   - A scalar is taken as it is written: 1.10, 010 and yes are strings where a string is due, never numbers that are
-//     printed again. An empty value (null) is an error, not a default.
-//   - Decode(Encode(a)) is a, for every valid app, and Decode(EncodeNames(a)) is a with hidden
-//     variables; both are deterministic and write nothing that is a default.
+//   - Reading is strict: unknown keys, duplicate keys, values of the wrong type and everything that [units.App.Validate]
+//     refuses are errors. All errors are reported at once, with their lines.
+//   - A scalar keeps its text: where a string is expected, 1.10, 010 and yes are strings and are not converted to a number
+//     or a boolean and back. An empty value (null) is an error, not a default.
+//   - Decode(Encode(a)) is a for every valid app, and Decode(EncodeNames(a)) is a with hidden variables. Both encoders are
+//     deterministic and omit defaults.
 package config

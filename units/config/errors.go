@@ -7,19 +7,19 @@ import (
 
 // Error is one mistake in a file.
 type Error struct {
-	// File is the name that Decode was given.
+	// File is the name that was passed to Decode.
 	File string
-	// Line and Column count from 1; 0 means that the mistake is not in one place.
+	// Line and Column count from 1; 0 means that the mistake has no position.
 	Line, Column int
-	// Field is the key, with its parents, for example "env.PORT" or "apps.shop.listen"; it may be empty.
+	// Field is the key with its parents, for example "env.PORT" or "apps.shop.listen". It may be empty.
 	Field string
-	// Message states the fact, lower case, without a full stop.
+	// Message describes the mistake, in lower case and without a full stop.
 	Message string
-	// Advice is what to write instead; it may be empty.
+	// Advice is what to write instead. It may be empty.
 	Advice string
 }
 
-// Error gives "file:line: field: message".
+// Error returns "file:line: field: message".
 func (e *Error) Error() string {
 	s := e.File
 	if e.Line > 0 {
@@ -31,13 +31,13 @@ func (e *Error) Error() string {
 	return s + ": " + e.Message
 }
 
-// Hint gives the advice, as the errors of the other packages do.
+// Hint returns the advice, like the method of the same name in other packages' errors.
 func (e *Error) Hint() string { return e.Advice }
 
-// Errors are all the mistakes in a file, in the order of their lines; never empty.
+// Errors are all mistakes in a file, in the order of their lines. It is never empty.
 type Errors []*Error
 
-// Error gives one mistake a line, without the hints.
+// Error returns one line per mistake, without the hints.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, err := range e {

@@ -17,7 +17,7 @@ type field struct {
 	read func(r *appReader, field string, n *yaml.Node)
 }
 
-// fields are all keys, in the order in which Encode writes them.
+// fields returns all keys, in the order of Encode.
 func fields() []field {
 	return []field{
 		{"name", func(r *appReader, f string, n *yaml.Node) { s, _ := r.text(f, n); r.app.Name = units.Name(s) }},
@@ -64,7 +64,7 @@ func fields() []field {
 	}
 }
 
-// Keys returns all keys of an app, in the order in which Encode writes them.
+// Keys returns all keys of an app, in the order of Encode.
 func Keys() []string {
 	var names []string
 	for _, f := range fields() {
@@ -82,7 +82,7 @@ func findField(name string) (field, bool) {
 	return field{}, false
 }
 
-// text reads one value as it is written; it may be empty only in quotes.
+// text returns the text of one value. An empty text must be in quotes.
 func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	n = target(n)
 	if n.Kind != yaml.ScalarNode {
@@ -93,23 +93,23 @@ func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
 		return n.Value, true
 	case "!!null":
-		r.fail(field, n, `write "" for an empty text, or leave the key away`, "has no value")
+		r.fail(field, n, `write "" for an empty text, or omit the key`, "has no value")
 	default:
 		r.fail(field, n, "", "has the tag %s, which has no meaning here", tag)
 	}
 	return "", false
 }
 
-// nonEmpty reads one value whose empty text would mean the default.
+// nonEmpty returns the text of one value that must not be empty, because an empty text would mean the default.
 func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	s, ok := r.text(field, n)
 	if ok && s == "" {
-		r.fail(field, n, "leave the key away for the default", "is empty")
+		r.fail(field, n, "omit the key for the default", "is empty")
 	}
 	return s
 }
 
-// parsed reads one value by a function whose error says what is wrong with it.
+// parsed parses one value.
 func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
 	var v T
 	s, ok := r.text(field, n)
@@ -123,7 +123,7 @@ func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) 
 	return v
 }
 
-// failWith reports the error of a parser: its message and hint when it has them.
+// failWith reports the error of a parser, with its hint if it has one.
 func (r *appReader) failWith(field string, n *yaml.Node, err error) {
 	var e *units.FieldError
 	if errors.As(err, &e) {
@@ -133,7 +133,7 @@ func (r *appReader) failWith(field string, n *yaml.Node, err error) {
 	r.fail(field, n, "", "%v", err)
 }
 
-// list reads a list of texts; a list of one may be written as the one.
+// list reads a list of texts. A list of one text may be written as a single value.
 func (r *appReader) list(field string, n *yaml.Node) []item {
 	n = target(n)
 	nodes := []*yaml.Node{n}
@@ -156,14 +156,14 @@ func (r *appReader) list(field string, n *yaml.Node) []item {
 
 func (r *appReader) command(field string, n *yaml.Node) {
 	if t := target(n); t.Kind == yaml.ScalarNode && t.ShortTag() != "!!null" {
-		r.fail(field, n, "no shell splits it: command: "+flow(strings.Fields(t.Value)),
+		r.fail(field, n, "write a list, because no shell splits the text: command: "+flow(strings.Fields(t.Value)),
 			"is one text, but must be a list of the program and its arguments")
 		return
 	}
 	r.app.Command = r.texts(field, n)
 }
 
-// parsedList reads a list by a function for its entries.
+// parsedList parses the entries of a list.
 func parsedList[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) []T {
 	var list []T
 	for _, it := range r.list(field, n) {
@@ -177,7 +177,7 @@ func parsedList[T any](r *appReader, field string, n *yaml.Node, parse func(stri
 	return list
 }
 
-// texts reads a list of texts that are taken as they are.
+// texts reads a list of texts without parsing them.
 func (r *appReader) texts(field string, n *yaml.Node) []string {
 	var list []string
 	for _, it := range r.list(field, n) {
@@ -186,11 +186,11 @@ func (r *appReader) texts(field string, n *yaml.Node) []string {
 	return list
 }
 
-// workerEnvFiles are environment files that the shim reads, as the workers' user.
+// workerEnvFiles is the key of the environment files that the shim reads as the workers' user.
 const workerEnvFiles = "worker-env-files"
 
-// envFiles reads the paths of either key; "-" in front makes one optional, as in EnvironmentFile=. The files of workers come
-// last, wherever the key stands.
+// envFiles reads the paths of both keys for environment files. The prefix "-" makes a file optional, as in EnvironmentFile=.
+// The workers' files come last, wherever the key is in the file.
 func (r *appReader) envFiles(field string, n *yaml.Node) {
 	for _, it := range r.list(field, n) {
 		path, optional := strings.CutPrefix(it.text, "-")
@@ -235,14 +235,15 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 	return vars
 }
 
-// runAs reads "dynamic", "USER", "USER:GROUP" or "USER:".
+// runAs parses "dynamic", "USER", "USER:GROUP" or "USER:".
 func (r *appReader) runAs(field string, n *yaml.Node) {
 	s := r.nonEmpty(field, n)
 	user, group, colon := strings.Cut(s, ":")
 	switch {
 	case s == "dynamic" || r.bad[field]:
 	case user == "":
-		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs", "%q names no user", s)
+		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs",
+			"%q does not contain a user name", s)
 	default:
 		r.app.RunAs.User = user
 		if colon {

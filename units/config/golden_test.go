@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
-// TestGolden runs every case of the directory: prose, an input, and either what it becomes, one file an app, or what is
-// wrong with it.
+// TestGolden runs every case in testdata. A case has a description, an input, and either one output file per app or the
+// expected errors.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -31,11 +31,11 @@ func TestGolden(t *testing.T) {
 			c := parseArchive(data)
 			prose, _, _ := strings.Cut(string(c.prose), "\n")
 			if prose == "" {
-				t.Error("the case has no prose")
+				t.Error("the case has no description")
 			}
 			t.Log(prose)
 			if len(c.files) < 2 || c.files[0].name != "clusterctl.yaml" {
-				t.Fatal("the first file is not clusterctl.yaml, or it is alone")
+				t.Fatal("the first file is not clusterctl.yaml, or there is only one file")
 			}
 			input, want := c.files[0], c.files[1:]
 			got := outcome(t, input)
@@ -51,7 +51,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// outcome decodes the input, and encodes each app; what comes out must read as the same again.
+// outcome decodes the input and encodes each app. It checks that decoding and encoding the result changes nothing.
 func outcome(t *testing.T, input file) []file {
 	t.Helper()
 	apps, err := config.Parse(input.name, input.data, nil)
@@ -70,7 +70,7 @@ func outcome(t *testing.T, input file) []file {
 	return files
 }
 
-// report prints errors as cmd does, a hint below each.
+// report formats errors as cmd/clusterctl does, each with its hint on the next line.
 func report(t *testing.T, err error) string {
 	t.Helper()
 	errs, ok := errors.AsType[config.Errors](err)

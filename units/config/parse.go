@@ -7,7 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxDuration is the limit of [units.App.Validate], which cannot say which of the durations is too long.
+// maxDuration is the maximum of a duration. [units.App.Validate] checks it, too, but its error does not contain the text
+// from the file.
 const maxDuration = 365 * 24 * time.Hour
 
 func parseDuration(s string) (time.Duration, error) {
@@ -23,7 +24,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, &units.FieldError{Message: strconv.Quote(s) + " is longer than a year"}
 	}
 	if d <= 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not more than zero", Hint: "leave the key away for the default"}
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " must be positive", Hint: "omit the key for the default"}
 	}
 	return d, nil
 }
@@ -31,7 +32,7 @@ func parseDuration(s string) (time.Duration, error) {
 func parseNumber(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		return 0, &units.FieldError{Message: strconv.Quote(s) + " is not a number from 0 on"}
+		return 0, &units.FieldError{Message: strconv.Quote(s) + " must be a number, 0 or more"}
 	}
 	return n, nil
 }
@@ -46,10 +47,10 @@ func parseBool(s string) (bool, error) {
 	return false, &units.FieldError{Message: strconv.Quote(s) + " is not true or false"}
 }
 
-// parseDrain reads "off", which leaves the drain to the program, or "on", the default.
+// parseDrain parses "off", which means that the program drains itself, or "on", the default.
 func parseDrain(s string) (off bool, err error) { return parseWord(s, "off", "on", "on, off") }
 
-// parseAccept reads "hold", which has the notifier answer accept(2), or "pass", the default.
+// parseAccept parses "hold", which makes the notifier answer accept(2), or "pass", the default.
 func parseAccept(s string) (bool, error) { return parseWord(s, "hold", "pass", "hold, pass") }
 
 func parseWord(s, yes, no, words string) (bool, error) {

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// anyText is UTF-8 without NUL, with what YAML likes to take for something else in it often enough.
+// anyText is UTF-8 text without NUL. It often contains text that YAML could read as something else.
 func anyText() *rapid.Generator[string] {
 	tricky := rapid.SampledFrom([]string{
 		"", " ", "~", "null", "true", "no", "1e3", "0x10", "010", "1:30", "2020-01-01", "-", "- x", "? x", ": x", "a: b", "a #b", "#",
@@ -58,7 +58,7 @@ func anyDuration() *rapid.Generator[time.Duration] {
 		rapid.Map(rapid.Int64Range(1, 10000), func(n int64) time.Duration { return time.Duration(n) * time.Second }))
 }
 
-// anyApp is an app of which Validate may or may not approve.
+// anyApp is an app that may be valid or invalid.
 func anyApp() *rapid.Generator[units.App] {
 	name := rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_]{0,6}`)
 	return rapid.Custom(func(t *rapid.T) units.App {
@@ -125,13 +125,13 @@ func anyApp() *rapid.Generator[units.App] {
 
 var addrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
-// What Encode writes, Decode reads as the same app: every argument and variable byte for byte.
+// TestRoundTrip: Decode returns the app that was passed to Encode, with every argument and variable unchanged.
 func TestRoundTrip(t *testing.T) {
 	valid := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyApp().Draw(t, "app")
 		if a.Validate() != nil {
-			// What is left without paths that a unit file cannot hold is valid more often.
+			// Without the paths, which a unit file may not be able to hold, more apps are valid.
 			a.Directory, a.Writable, a.Reads, a.EnvFiles = "", nil, nil, nil
 			a.Listen, a.Socket, a.SocketOptions = nil, units.SocketAccess{}, nil
 			if err := a.Validate(); err != nil {
@@ -144,7 +144,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatalf("two outputs:\n%s\n%s", data, again)
 		}
 		if !config.Generated(data) {
-			t.Fatalf("there is no mark:\n%s", data)
+			t.Fatalf("Generated does not recognize the file:\n%s", data)
 		}
 		got, err := config.Decode("a.yaml", data)
 		if err != nil || len(got) != 1 {
@@ -159,7 +159,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Each character that there is, by itself and between others, and arguments as long as they may be.
+// TestRoundTripCharacters: every character, alone and between others, and arguments of the maximum length are read back
+// unchanged.
 func TestRoundTripCharacters(t *testing.T) {
 	check := func(args []string) {
 		t.Helper()
@@ -175,7 +176,7 @@ func TestRoundTripCharacters(t *testing.T) {
 	var args []string
 	size := 0
 	for r := rune(1); r <= utf8.MaxRune; r++ {
-		// Surrogates are no characters, and units refuses what Unicode calls noncharacters.
+		// Surrogates are not characters, and package units refuses the noncharacters of Unicode.
 		if r >= 0xd800 && r < 0xe000 || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef || r > 0x3100 && r%251 != 0 && r&0xfff0 != 0xfff0 {
 			continue
 		}
@@ -189,7 +190,7 @@ func TestRoundTripCharacters(t *testing.T) {
 	check([]string{strings.Repeat("é ", 128*1024/3-1), strings.Repeat("\n", 100_000), strings.Repeat("x: ", 40_000)})
 }
 
-// Decode never panics; what it accepts is valid, and encodes to what it reads as the same.
+// FuzzDecode: Decode never panics. Apps that it returns are valid, and they do not change after Encode and Decode.
 func FuzzDecode(f *testing.F) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {

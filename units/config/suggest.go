@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// synonyms are keys of other tools (PM2, Compose, systemd) and what they are called here.
+// synonyms returns keys of other tools (PM2, Compose, systemd), with the key for the same setting here.
 func synonyms() map[string]string {
 	return map[string]string{
 		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory",
@@ -24,7 +24,7 @@ func synonyms() map[string]string {
 	}
 }
 
-// suggest gives the key that an unknown one may have been meant to be, or "".
+// suggest returns a known key that is similar to an unknown key, or "".
 func suggest(key string) string {
 	k := strings.ReplaceAll(strings.ToLower(key), "_", "-")
 	if s, ok := synonyms()[k]; ok {
@@ -42,7 +42,7 @@ func suggest(key string) string {
 	return best
 }
 
-// parseAllowance adds to the error of an unknown word the word that it may have been meant to be.
+// parseAllowance parses one word of "allow". If the word is unknown, the hint suggests a similar word.
 func parseAllowance(word string) (units.Allowance, error) {
 	w, err := units.ParseAllowance(word)
 	if e, unknown := errors.AsType[*units.FieldError](err); unknown {

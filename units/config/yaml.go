@@ -12,14 +12,15 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// decoder collects what is wrong with one file.
+// decoder collects the errors of one file.
 type decoder struct {
 	file string
-	// hidden: variables may have no value.
+	// hidden means that variables with the value null are accepted.
 	hidden bool
-	// ours: clusterctl wrote the file. Without the key "instances" it is from a clusterctl that left out its default, max.
-	ours bool
-	errs Errors
+	// generated means that clusterctl wrote the file. If it has no key "instances", an older clusterctl wrote it and omitted
+	// the default, max.
+	generated bool
+	errs      Errors
 }
 
 func (d *decoder) errorf(n *yaml.Node, field, hint, format string, args ...any) {
@@ -30,7 +31,7 @@ func (d *decoder) add(n *yaml.Node, field, hint, message string) {
 	d.errs = append(d.errs, &Error{File: d.file, Line: n.Line, Column: n.Column, Field: field, Message: message, Advice: hint})
 }
 
-// result sorts the errors by their place.
+// result returns the errors, sorted by position.
 func (d *decoder) result() error {
 	if len(d.errs) == 0 {
 		return nil
@@ -44,7 +45,7 @@ func (d *decoder) result() error {
 	return d.errs
 }
 
-// load gives the root of the only document, or nil after an error.
+// load returns the root of the only document, or nil after an error.
 func (d *decoder) load(data []byte) *yaml.Node {
 	if bad := d.checkText(data); bad {
 		return nil
@@ -57,7 +58,7 @@ func (d *decoder) load(data []byte) *yaml.Node {
 	var doc, second yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF):
-		d.add(&yaml.Node{}, "", "write name: and command:", "describes no app")
+		d.add(&yaml.Node{}, "", "write name: and command:", "contains no app")
 		return nil
 	case err != nil:
 		d.syntax(data, err)
@@ -77,7 +78,7 @@ func (d *decoder) load(data []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// checkText finds what the YAML reader would refuse without telling the line.
+// checkText reports characters for which the YAML reader would report an error without a line.
 func (d *decoder) checkText(data []byte) (bad bool) {
 	text := bytes.TrimPrefix(data, []byte("\ufeff"))
 	line := 1
@@ -91,7 +92,7 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 			line++
 		case !readable(r):
 			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write it as an escape in double quotes: "%s"`, escape(r)),
-				fmt.Sprintf("the character %U cannot stand in a YAML file", r))
+				fmt.Sprintf("the character %U is not allowed in a YAML file", r))
 			return true
 		}
 		text = text[size:]
@@ -99,7 +100,8 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 	return false
 }
 
-// readable is YAML's c-printable (YAML 1.2.2, 5.1), less the byte order mark.
+// readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). It returns false for the byte order
+// mark.
 func readable(r rune) bool {
 	switch {
 	case r == '\t', r == '\n', r == '\r', r == 0x85:
@@ -132,7 +134,7 @@ func (d *decoder) syntax(data []byte, err error) {
 	d.add(at, "", hint, message)
 }
 
-// unquoted reports whether a line, counted from 1, has a word that begins with a character that means something to YAML.
+// unquoted reports whether a word in a line, counted from 1, begins with a character that has a meaning in YAML.
 func unquoted(data []byte, line int) bool {
 	for text := range bytes.Lines(data) {
 		if line--; line == 0 {
@@ -148,7 +150,8 @@ type pair struct {
 	key, value *yaml.Node
 }
 
-// pairs reads a map with keys of text, each once. A merge key ("<<") adds what is not there yet.
+// pairs reads a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds the keys that the map does
+// not have.
 func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	n = target(n)
 	if n.Kind != yaml.MappingNode {
@@ -158,7 +161,7 @@ func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	return d.merge(field, n, nil, map[*yaml.Node]bool{}), true
 }
 
-// merge appends the entries of a map. A map that was merged already adds nothing, which also ends loops.
+// merge appends the entries of a map. It skips a map that was merged already, so that loops end.
 func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml.Node]bool) []pair {
 	if seen[n] {
 		return pairs
@@ -170,7 +173,7 @@ func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml
 		key, value := target(n.Content[i]), n.Content[i+1]
 		switch {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!null":
-			d.errorf(key, field, "", "has %s as a key", kind(key))
+			d.errorf(key, field, "", "a key is %s, but must be text", kind(key))
 		case key.ShortTag() == "!!merge":
 			later = append(later, target(value))
 		case lines[key.Value] > 0:
@@ -205,7 +208,7 @@ func join(field, key string) string {
 	return field + "." + key
 }
 
-// target follows an alias. The composer has made sure that there is something.
+// target follows aliases. The YAML library has checked that every alias has an anchor.
 func target(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode && n.Alias != nil {
 		n = n.Alias
@@ -213,7 +216,7 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// kind names what a node is, for people.
+// kind describes a node for the user.
 func kind(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -221,7 +224,7 @@ func kind(n *yaml.Node) string {
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
 	case n.ShortTag() == "!!null":
-		return "nothing"
+		return "empty"
 	}
 	return "one value"
 }

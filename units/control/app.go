@@ -15,21 +15,21 @@ import (
 type Phase int
 
 const (
-	// Waiting: nothing has happened yet.
+	// Waiting means that nothing has happened to the instance yet.
 	Waiting Phase = iota
-	// Starting: its start job runs.
+	// Starting means that the start job of the instance runs.
 	Starting
-	// Ready: it is up.
+	// Ready means that the instance is up.
 	Ready
-	// SkippedByCondition: a condition keeps it down, as ConditionCPUs= does above the number of CPUs.
+	// SkippedByCondition means that a condition keeps the instance down, such as ConditionCPUs= above the number of CPUs.
 	SkippedByCondition
-	// Finished: it ended by itself, with success, and is not to be restarted.
+	// Finished means that the instance ended by itself, with success, and is not restarted.
 	Finished
-	// Broken: it failed; Reason says how.
+	// Broken means that the instance failed. The Reason explains how.
 	Broken
-	// Stopping: it drains, or ends, before its start.
+	// Stopping means that the instance drains or stops before it is started again.
 	Stopping
-	// LeftAlone: it is down, and a rolling reload does not start it; Reason says why.
+	// LeftAlone means that the instance is down, and that a rolling reload does not start it. The Reason explains why.
 	LeftAlone
 )
 
@@ -37,17 +37,17 @@ func (p Phase) String() string {
 	return [...]string{"waiting", "starting", "ready", "skipped", "finished", "failed", "stopping", "left alone"}[p]
 }
 
-// Progress tells that an instance has entered a phase.
+// Progress reports that an instance has entered a phase.
 type Progress struct {
 	Unit     string
 	Instance int
 	Phase    Phase
-	// Reason says why, in the phases Broken, SkippedByCondition and LeftAlone.
+	// Reason explains the phases Broken, SkippedByCondition and LeftAlone.
 	Reason string
 	State  State
 }
 
-// InstanceError is the first instance that did not come up, or did not stay up.
+// InstanceError is the error of the first instance that did not come up or did not stay up.
 type InstanceError struct {
 	Unit     string
 	Instance int
@@ -57,7 +57,7 @@ type InstanceError struct {
 
 func (e *InstanceError) Error() string { return e.Unit + ": " + e.Reason }
 
-// SocketError is a socket that did not come up.
+// SocketError is the error of a socket that did not come up.
 type SocketError struct {
 	Unit   string
 	Listen []string
@@ -72,40 +72,39 @@ func (e *SocketError) Error() string {
 	return e.Unit + ": " + e.Reason
 }
 
-// StartApp starts the app, in one job of the aggregate, and returns when every one of the instances is up, or skipped by
-// its condition, and has stayed so for the time to settle. progress, which may be nil, hears of each step, from the
-// calling goroutine.
+// StartApp starts the app with one job of the aggregate. It returns when every instance is up, or skipped by its condition,
+// and has stayed so for the time to settle. It calls progress, which may be nil, for each step from the calling goroutine.
 //
-// The first instance that fails ends it with an [*InstanceError], a socket that cannot listen with a [*SocketError]; the
-// jobs that are queued, and systemd's own restarts, go on. So they do when the context ends.
+// StartApp returns an [*InstanceError] for the first instance that fails, and a [*SocketError] for a socket that cannot
+// listen. The queued jobs and systemd's automatic restarts continue after an error, and also after the context has ended.
 func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, settle time.Duration, progress func(Progress)) error {
 	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: settle}, progress)
 }
 
-// Settling is how long the instances of an app have to stay up before its start counts.
+// Settling is how long the instances of an app must stay up until their start counts as a success.
 type Settling struct {
 	Time time.Duration
-	// Longer, which may be nil, is called when the time is over, with the states of the instances. It returns how much longer
-	// they have to stay up; 0 is the end.
+	// Longer, which may be nil, is called when Time has passed, with the states of the instances. It returns how much
+	// longer they must stay up; 0 ends the wait.
 	Longer func([]State) time.Duration
 }
 
-// StartNewApp is StartApp with a time to settle that depends on what the instances do.
+// StartNewApp starts an app like StartApp, with a time to settle that depends on what the instances do.
 func (c *Conn) StartNewApp(ctx context.Context, name units.Name, instances []int, s Settling, progress func(Progress)) error {
 	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time,
 		longer: s.Longer}, progress)
 }
 
-// StartInstances starts single instances all at once, and waits as StartApp does, but not longer for them to be up than the
-// limit, unless that is 0.
+// StartInstances starts single instances all at once, and waits like StartApp. If limit is not 0, the instances must be up
+// within limit.
 func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration,
 	progress func(Progress)) error {
 	m := move{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
 	return c.drive(ctx, name, m, progress)
 }
 
-// RestartInstances restarts the instances all at once, leaves the sockets open, and waits as StartApp does. One that is
-// stopped is started.
+// RestartInstances restarts the instances all at once, keeps the sockets open, and waits like StartApp. It starts an
+// instance that is stopped.
 func (c *Conn) RestartInstances(ctx context.Context, name units.Name, instances []int, settle time.Duration,
 	progress func(Progress)) error {
 	return c.drive(ctx, name, move{op: Restart, jobs: instanceUnits(name, instances), instances: instances, settle: settle}, progress)
@@ -119,8 +118,8 @@ func instanceUnits(name units.Name, instances []int) []string {
 	return us
 }
 
-// StopApp stops the app: the aggregate, its sockets, and each instance that is loaded, those beyond the list included. It
-// returns when all are down. An app that is not there is stopped.
+// StopApp stops the aggregate of the app, its sockets and each loaded instance, even instances that the aggregate does not
+// name. It returns when all are down. StopApp returns nil for an app that does not exist.
 func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	instances, err := c.Loaded(ctx, string(name)+"@*.service")
 	if err != nil {
@@ -130,15 +129,15 @@ func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	if err != nil {
 		return err
 	}
-	// The aggregate comes first: with PartOf= its transaction stops the sockets and the instances together, so that no
-	// request starts again what is stopping. The jobs after it find theirs queued already, but for what PartOf= does not
-	// reach, such as a file that has changed.
+	// The aggregate comes first. Because of PartOf=, its transaction stops the sockets and the instances together, so no
+	// request starts a stopping unit again. When the later requests arrive, their jobs are already queued, except for units
+	// that PartOf= does not reach, such as a unit whose file has changed.
 	all := append([]string{name.Service()}, socketsOf(states)...)
 	all = append(all, instances...)
 	return c.stop(ctx, all)
 }
 
-// StopInstances stops single instances, and returns when they are down. One that is not there is stopped.
+// StopInstances stops single instances and returns when they are down. It ignores instances that do not exist.
 func (c *Conn) StopInstances(ctx context.Context, name units.Name, instances []int) error {
 	return c.stop(ctx, instanceUnits(name, instances))
 }
@@ -159,7 +158,7 @@ func (c *Conn) stop(ctx context.Context, units []string) error {
 	return nil
 }
 
-// socketsOf names the sockets that the units require, sorted.
+// socketsOf returns the sockets that the units require, sorted.
 func socketsOf(states []State) []string {
 	var sockets []string
 	for _, s := range states {
@@ -172,7 +171,7 @@ func socketsOf(states []State) []string {
 	return sortedUnique(sockets)
 }
 
-// move is a step of an app: jobs, and the instances that are to be up in the end.
+// move is a step of an app: some jobs, and the instances that must be up at its end.
 type move struct {
 	op        Op
 	mode      Mode
@@ -180,13 +179,13 @@ type move struct {
 	instances []int
 	settle    time.Duration
 	longer    func([]State) time.Duration
-	// limit is the time until all are up, or 0 for none.
+	// limit is the time until all instances must be up; 0 means without limit.
 	limit time.Duration
-	// onKill hears of each instance that was killed because it did not stop, or is nil.
+	// onKill is called for each instance that was killed because it did not stop. It may be nil.
 	onKill func(Killed)
 }
 
-// drive queues the jobs and follows the instances until all have settled, or one has failed.
+// drive queues the jobs and follows the instances until all have settled or one has failed.
 func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func(Progress)) error {
 	aggregate, err := c.States(ctx, []string{name.Service()})
 	if err != nil {
@@ -195,7 +194,7 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 	t := newTracker(name, m.op, m.instances, socketsOf(aggregate), progress)
 	t.limit, t.longer = m.limit, m.longer
 	t.onKill = func(k Killed) {
-		c.tell(k)
+		c.reportKill(k)
 		if m.onKill != nil {
 			m.onKill(k)
 		}
@@ -206,11 +205,12 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 	}
 	t.states = w.States()
 	if m.op == Start && t.states[0].Active == Reloading {
-		// The app has been started. A job of the aggregate would become one with the reload, which may wait for a lock of ours.
+		// The app is already started. systemd would merge a job of the aggregate into the reload, which may wait for a lock
+		// that we hold.
 		m.jobs = instanceUnits(name, m.instances)
 	}
 	for i := range w.states {
-		w.states[i].PreCode, w.states[i].PreStatus = 0, 0 // of an earlier start
+		w.states[i].PreCode, w.states[i].PreStatus = 0, 0 // these values are from an earlier start
 	}
 	if err := w.do(ctx, m.op, m.mode, m.jobs); err != nil {
 		w.Close()
@@ -218,7 +218,7 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 	}
 	ctx, end := c.guard(ctx, m.op, slices.Concat(m.jobs, instanceUnits(name, m.instances)))
 	defer end()
-	// The goroutine ends with the context, and is awaited before the watch is closed.
+	// The goroutine ends with the context. The deferred function closes the watch after that.
 	ctx, cancel := context.WithCancel(ctx)
 	events, done := make(chan event), make(chan struct{})
 	defer func() { cancel(); <-done; w.Close() }()
@@ -242,11 +242,11 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 	return stuck(ctx, t.follow(ctx, events, m.settle))
 }
 
-// causeTime is how long a failure is held back to find out what it was.
+// causeTime is how long a failure is held back until its cause is known.
 const causeTime = time.Second
 
-// withCause adds to the failure of an instance how a command before its program ended, which no signal tells. systemd
-// forgets it at the next start, which may come before our look; then the next failure is looked at.
+// withCause adds to the failure of an instance how a command before its program ended. No signal contains that, and systemd
+// forgets it at the next start. If the next start comes first, withCause waits for the next failure.
 func (w *Watch) withCause(ctx context.Context, first Change) (Change, error) {
 	i := slices.Index(w.units, first.State.Unit)
 	unknown := func(s State) bool {

@@ -18,12 +18,12 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// phases collects the steps of each instance as "1 starting, 1 ready, …", in the order of the instances.
+// phases adds the phases of each instance to into, by the number of the instance.
 func phases(into map[int][]string) func(Progress) {
 	return func(p Progress) { into[p.Instance] = append(into[p.Instance], p.Phase.String()) }
 }
 
-func TestAppGoesUpAndDown(t *testing.T) {
+func TestStartAndStopApp(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		ctx := bounded(t)
 		const name = units.Name("up-down")
@@ -43,15 +43,15 @@ func TestAppGoesUpAndDown(t *testing.T) {
 		before := states(t, c, "up-down@1.service", "up-down@2.service", "up-down.service", "up-down.socket")
 		for _, s := range before {
 			if !s.Up() || s.Load != Loaded || s.Result != "success" {
-				t.Errorf("%+v", s)
+				t.Errorf("got the state %+v", s)
 			}
 		}
 		if s := before[0]; s.StatusText != "serving" || s.MainPID == 0 || s.ActiveSince.IsZero() ||
 			!strings.HasSuffix(s.ControlGroup, "/up-down@1.service") || s.FragmentPath != "/etc/systemd/system/up-down@.service" {
-			t.Errorf("%+v", s)
+			t.Errorf("got the state %+v", s)
 		}
 
-		// A second start has nothing to do and says so.
+		// A second start has nothing to do and succeeds.
 		if err := c.StartApp(ctx, name, []int{1, 2}, 0, nil); err != nil {
 			t.Error(err)
 		}
@@ -60,15 +60,15 @@ func TestAppGoesUpAndDown(t *testing.T) {
 		}
 		after := states(t, c, "up-down@1.service", "up-down@2.service", "up-down.service", "up-down.socket")
 		if after[0].MainPID == before[0].MainPID || after[1].MainPID == before[1].MainPID {
-			t.Error("an instance has not been restarted")
+			t.Error("an instance was not restarted")
 		}
 		if !after[3].ActiveSince.Equal(before[3].ActiveSince) || !after[2].ActiveSince.Equal(before[2].ActiveSince) {
-			t.Error("the socket or the aggregate has been restarted")
+			t.Error("the socket or the aggregate was restarted")
 		}
 
-		// One beyond the list goes down with the app.
+		// An instance that the aggregate does not start is stopped with the app, too.
 		if out, err := c.Do(ctx, Start, Fail, "up-down@7.service"); err != nil || out[0].Result != Done {
-			t.Error(out, err)
+			t.Error("got the outcomes", out, "error", err)
 		}
 		if err := c.StopApp(ctx, name); err != nil {
 			t.Error(err)
@@ -79,10 +79,10 @@ func TestAppGoesUpAndDown(t *testing.T) {
 			}
 		}
 		if err := c.StopApp(ctx, name); err != nil {
-			t.Error("stopping what is stopped:", err)
+			t.Error("stopping a stopped app:", err)
 		}
 		if err := c.StopApp(ctx, "never-was"); err != nil {
-			t.Error("stopping what is not there:", err)
+			t.Error("stopping a missing app:", err)
 		}
 	})
 }
@@ -96,7 +96,7 @@ func states(t testing.TB, c *Conn, names ...string) []State {
 	return ss
 }
 
-// failures are apps that do not come up, with the sentence that says why.
+// failures are apps that do not come up, with the reason that the error must have.
 var failures = []struct {
 	name, want string
 	change     func(a *units.App, s *units.Sizing)
@@ -137,7 +137,7 @@ var failures = []struct {
 	}},
 }
 
-func TestFailingInstanceSaysWhy(t *testing.T) {
+func TestInstanceErrorReason(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		all := make(map[string]string)
 		for _, f := range failures {
@@ -145,7 +145,7 @@ func TestFailingInstanceSaysWhy(t *testing.T) {
 				all[path] = text
 			}
 		}
-		// The specifier has to reach systemd as one.
+		// The specifier %i must reach systemd unescaped.
 		all["one-exits@.service"] = strings.ReplaceAll(all["one-exits@.service"], "UNIT=%%i", "UNIT=%i")
 		files(t, m, c, all)
 		for _, f := range failures {
@@ -165,7 +165,7 @@ func TestFailingInstanceSaysWhy(t *testing.T) {
 					t.Errorf("steps %v", seen)
 				}
 				if f.name == "one-exits" && failed.Instance != 2 {
-					t.Errorf("%s failed, not the second", failed.Unit)
+					t.Errorf("%s failed, want the second instance", failed.Unit)
 				}
 			})
 		}
@@ -181,7 +181,7 @@ func TestPortTaken(t *testing.T) {
 		files(t, m, c, all)
 		cleanApp(t, c, name)
 		if out, err := c.Do(bounded(t), Start, Replace, "squatter.socket"); err != nil || out[0].Result != Done {
-			t.Fatal(out, err)
+			t.Fatal("got the outcomes", out, "error", err)
 		}
 		err := c.StartApp(bounded(t), name, []int{1, 2}, time.Second, nil)
 		var failed *SocketError
@@ -193,14 +193,14 @@ func TestPortTaken(t *testing.T) {
 		if failed.Error() != want {
 			t.Errorf("got  %s\nwant %s", failed, want)
 		}
-		// The same again, from a socket that has failed already.
+		// The second start begins with a socket that has already failed.
 		if err := c.StartApp(bounded(t), name, []int{1, 2}, time.Second, nil); !errors.As(err, &failed) {
 			t.Errorf("second start: %v", err)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "squatter.socket"); err != nil {
 			t.Error(err)
 		}
-		// And up it goes when the port is free.
+		// When the port is free, the app starts.
 		if err := c.StartApp(bounded(t), name, []int{1, 2}, 100*time.Millisecond, nil); err != nil {
 			t.Error(err)
 		}
@@ -211,7 +211,7 @@ func TestConditionSkips(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const name = units.Name("conditional")
 		all := app(t, string(name), func(_ *units.App, s *units.Sizing) { s.Listed = 3 })
-		// In place of a number of CPUs, which the test does not choose.
+		// This condition replaces ConditionCPUs=, because the test does not choose the number of CPUs.
 		all["conditional@3.service.d/condition.conf"] = "[Unit]\nConditionPathExists=/no/such/path\n"
 		files(t, m, c, all)
 		cleanApp(t, c, name)
@@ -225,7 +225,7 @@ func TestConditionSkips(t *testing.T) {
 			}
 		}
 		if s := states(t, c, "conditional@3.service")[0]; !s.Skipped() || Explain(s) != "skipped: a condition is not met" {
-			t.Errorf("%+v", s)
+			t.Errorf("got the state %+v", s)
 		}
 	})
 }
@@ -250,7 +250,7 @@ func TestMasked(t *testing.T) {
 		}
 		out, err := c.Do(bounded(t), Start, Replace, "veiled@2.service", "no-such-unit.service", "veiled@1.service")
 		if err != nil || !errors.Is(out[0].Err, ErrMasked) || !errors.Is(out[1].Err, ErrNotFound) || out[2].Result != Done {
-			t.Errorf("%v %v", out, err)
+			t.Errorf("got the outcomes %v, error %v", out, err)
 		}
 	})
 }
@@ -280,7 +280,7 @@ func TestStopDuringStart(t *testing.T) {
 	})
 }
 
-func TestCancelReturnsAtOnce(t *testing.T) {
+func TestCancelEndsStart(t *testing.T) {
 	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const name = units.Name("endless")
 		files(t, m, c, app(t, string(name), func(a *units.App, _ *units.Sizing) { a.Ready = units.ReadyNotify }))
@@ -290,7 +290,7 @@ func TestCancelReturnsAtOnce(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-		// The job goes on. It may have been waiting still for the socket when the start was told of it.
+		// The job continues. It may still have been waiting for the socket when the start was canceled.
 		awaitState(t, c, "endless@1.service", func(s State) bool { return s.Active == Activating })
 	}, lab.Bookworm)
 }

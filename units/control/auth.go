@@ -12,12 +12,12 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// authenticate opens the conversation as the current user, as sd-bus does it: everything in one write.
+// authenticate authenticates the current user. Like sd-bus, it sends AUTH and BEGIN in one write.
 //
-// godbus would send BEGIN by itself and the first call right behind it. When PID 1 finds both in one read, which is a
-// matter of its load, its server side (sd-bus, bus_socket_read_auth) keeps the call in its buffer and looks at it when more
-// data comes, which it never does: the call hangs. With BEGIN on its way before the answer to AUTH, no call can be so
-// early.
+// godbus would wait for the answer to AUTH, and then send BEGIN and the first call right after each other. If PID 1 is
+// busy, it reads both at once. Its server side (sd-bus, bus_socket_read_auth) then keeps the call in its buffer until more
+// data arrives. None does, so the call hangs. authenticate sends BEGIN before it reads the answer to AUTH. The first call
+// follows that answer, so PID 1 cannot read BEGIN and the call at once.
 func authenticate(s stream) error {
 	uid := strconv.Itoa(syscall.Geteuid())
 	if _, err := io.WriteString(s, "\x00AUTH EXTERNAL "+hex.EncodeToString([]byte(uid))+"\r\nBEGIN\r\n"); err != nil {
@@ -29,7 +29,7 @@ func authenticate(s stream) error {
 			return err
 		}
 		if len(line) > 1000 {
-			return fmt.Errorf("no D-Bus server: it answered %q", line)
+			return fmt.Errorf("not a D-Bus server: it answered %q", line)
 		}
 	}
 	if !strings.HasPrefix(string(line), "OK ") {
@@ -38,15 +38,15 @@ func authenticate(s stream) error {
 	return nil
 }
 
-// rehearsed is a stream that has been authenticated. godbus reads messages only after a conversation of its own, so it
-// gets one: what it says is dropped, and it hears what it wants to.
-type rehearsed struct {
+// authenticated is a stream on which authenticate has succeeded. godbus insists on its own authentication before it reads
+// messages, so Write drops its requests and Read returns the answers that it expects.
+type authenticated struct {
 	stream
 	answers bytes.Buffer
 	begun   bool
 }
 
-func (r *rehearsed) Write(p []byte) (int, error) {
+func (r *authenticated) Write(p []byte) (int, error) {
 	if r.begun {
 		return r.stream.Write(p)
 	}
@@ -61,12 +61,12 @@ func (r *rehearsed) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (r *rehearsed) Read(p []byte) (int, error) {
+func (r *authenticated) Read(p []byte) (int, error) {
 	if !r.begun {
 		return r.answers.Read(p)
 	}
 	return r.stream.Read(p)
 }
 
-// external is the only mechanism that is spoken of.
+// external returns the only mechanism that godbus may use.
 func external() []dbus.Auth { return []dbus.Auth{dbus.AuthExternal("")} }

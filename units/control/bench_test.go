@@ -13,7 +13,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// BenchmarkStates is what "ls" asks systemd, and what it makes of the answers, of a manager that has them all at hand.
+// BenchmarkStates measures the calls of "ls" to systemd and the decoding of the replies, with a manager that replies at
+// once.
 func BenchmarkStates(b *testing.B) {
 	for _, n := range []int{10, 100, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -52,7 +53,7 @@ func BenchmarkStates(b *testing.B) {
 	}
 }
 
-// fakeManager answers until the other side hangs up: no jobs, and of each unit as many properties as a service has.
+// fakeManager replies until the peer closes the stream. It has no jobs, and each unit has as many properties as a service.
 func fakeManager(s io.ReadWriter) error {
 	props := map[string]dbus.Variant{
 		"ActiveState": dbus.MakeVariant("active"), "SubState": dbus.MakeVariant("running"), "LoadState": dbus.MakeVariant("loaded"),
@@ -85,7 +86,7 @@ func fakeManager(s io.ReadWriter) error {
 		case "GetAll":
 			body = props
 		default:
-			return fmt.Errorf("a call of %s", member)
+			return fmt.Errorf("unexpected call of %s", member)
 		}
 		reply := &dbus.Message{Type: dbus.TypeMethodReply, Body: []any{body}, Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()), dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(body)),

@@ -37,8 +37,9 @@ func (c *Conn) call(ctx context.Context, r request, reply ...any) error {
 	return calls[0].Store(reply...)
 }
 
-// round sends all requests (or as many as the bus allows) before it awaits the first reply, and returns the replies in the
-// order of the requests, each with its own error. The error returned is that of the round as a whole: the context, or the connection.
+// round sends all requests, or as many as the bus allows, before it waits for the first reply. It returns the replies in
+// the order of the requests, each with its own error. round itself returns an error if the context ends or the connection
+// is lost.
 func (c *Conn) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)
@@ -55,13 +56,13 @@ func (c *Conn) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 	}
 }
 
-// retry decides whether what failed is to be done again because the connection, or PID 1, went away under it.
+// retry decides whether to repeat an operation that failed because the connection was lost or PID 1 was away.
 type retry struct {
 	since time.Time
 	pause time.Duration
 }
 
-// after returns nil when it is time to try again, and the error for the caller otherwise.
+// after returns nil when it is time to try again. Otherwise it returns the error for the caller.
 func (r *retry) after(ctx context.Context, l *link, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -79,7 +80,8 @@ func (r *retry) after(ctx context.Context, l *link, err error) error {
 	if time.Since(r.since) > reconnectTime {
 		return translate(err)
 	}
-	// Usually the first new connection is good. One to a bus that is about to end is not, and there is no event to wait for.
+	// The first new connection usually works. A connection to a bus that is about to end does not work, and no event
+	// reports the next bus.
 	r.pause = min(2*r.pause+time.Millisecond, time.Second)
 	select {
 	case <-time.After(r.pause):
@@ -89,12 +91,13 @@ func (r *retry) after(ctx context.Context, l *link, err error) error {
 	}
 }
 
-// window is how many calls may be without a reply at once: dbus-daemon refuses more than 128 per connection on the system
-// bus (dbus-daemon(1), max_replies_per_connection).
+// window is how many calls may wait for a reply at once: dbus-daemon refuses more than 128 per connection on the system bus
+// (dbus-daemon(1), max_replies_per_connection).
 const window = 120
 
-// round returns an error when any of the calls met a lost connection or an absent PID 1: then all are to be sent again,
-// on whatever connection comes next. The operations on units are such that a second one does no harm.
+// round returns an error if any of the calls met a lost connection or an absent PID 1. The caller must then send all
+// requests again, on the next connection. Sending a request twice does no harm, because the operations on units are
+// idempotent.
 func (l *link) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 	done := make(chan *dbus.Call, len(rs)) // godbus blocks on a channel that is full
 	calls := make([]*dbus.Call, len(rs))
@@ -109,7 +112,7 @@ func (l *link) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 		if i >= window {
 			await()
 		}
-		// No auto-start: the bus would try to launch a second systemd while PID 1 re-executes itself.
+		// Without FlagNoAutoStart, the bus would try to start a second systemd while PID 1 re-executes itself.
 		calls[i] = l.bus.Object(busName, r.path).GoWithContext(ctx, r.method, dbus.FlagNoAutoStart, done, r.args...)
 	}
 	for range min(len(rs), window) {
@@ -123,13 +126,13 @@ func (l *link) busCall(ctx context.Context, member string, reply []any, args ...
 	return l.bus.BusObject().CallWithContext(ctx, busInterface+"."+member, 0, args...).Store(reply...)
 }
 
-// match adds a rule, once per connection. PID 1's own socket has no rules and sends everything.
+// match adds a match rule, once per connection. PID 1's private socket has no rules and sends every signal.
 func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	key := fmt.Sprint(options)
 	if l.private || l.has(key) {
 		return nil
 	}
-	// Two goroutines may both add it: the bus sends a message once, however many rules fit.
+	// Two goroutines may both add the rule. The bus sends a message once, even if several rules match it.
 	if err := l.bus.AddMatchSignalContext(ctx, options...); err != nil {
 		return err
 	}
@@ -137,8 +140,9 @@ func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	return nil
 }
 
-// listen makes systemd's signals come: ends of jobs, changes of units if asked for, and the news that PID 1 has a new
-// connection to the bus. The channel is closed when the connection is lost; unlisten gives it back.
+// listen subscribes to systemd's signals: the ends of jobs, the signal that PID 1 has a new connection to the bus, and, if
+// changes is true, the changes of units. The channel is closed when the connection is lost. The caller must pass the
+// channel to unlisten.
 func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, error) {
 	rules := [][]dbus.MatchOption{
 		{dbus.WithMatchSender(busInterface), dbus.WithMatchInterface(busInterface),
@@ -146,8 +150,8 @@ func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, err
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(manager), dbus.WithMatchMember("JobRemoved")},
 	}
 	if changes {
-		// One rule for all units, not one for each: dbus-daemon allows 512 rules per connection on the system bus and
-		// walks them for every message. What is not ours is dropped by its path.
+		// There is one rule for all units, because dbus-daemon allows 512 rules per connection on the system bus and walks
+		// them for every message. The watch ignores signals of other units by their path.
 		rules = append(rules, []dbus.MatchOption{
 			dbus.WithMatchSender(busName), dbus.WithMatchInterface(properties), dbus.WithMatchMember("PropertiesChanged"),
 			dbus.WithMatchPathNamespace(managerPath + "/unit"),
@@ -170,8 +174,8 @@ func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, err
 
 func (l *link) unlisten(signals chan *dbus.Signal) { l.bus.RemoveSignal(signals) }
 
-// subscribe asks PID 1 to send signals to the bus, which it does for as long as one subscriber is connected; it
-// remembers its subscribers when it re-executes itself.
+// subscribe asks PID 1 to send signals to the bus. PID 1 does so as long as one subscriber is connected, and remembers its
+// subscribers when it re-executes itself.
 func (l *link) subscribe(ctx context.Context) error {
 	const key = "subscribed"
 	if l.private || l.has(key) {
@@ -180,7 +184,7 @@ func (l *link) subscribe(ctx context.Context) error {
 	call := l.bus.Object(busName, managerPath).CallWithContext(ctx, manager+".Subscribe", dbus.FlagNoAutoStart)
 	var answer dbus.Error
 	if errors.As(call.Err, &answer) && answer.Name == busName+".AlreadySubscribed" {
-		call.Err = nil // by another goroutine
+		call.Err = nil // another goroutine has subscribed
 	}
 	if call.Err != nil {
 		return call.Err
@@ -201,11 +205,11 @@ func (l *link) add(key string) {
 	l.asked[key] = true
 }
 
-// gone is closed when the connection is lost.
+// gone returns a channel that is closed when the connection is lost.
 func (l *link) gone() <-chan struct{} { return l.bus.Context().Done() }
 
-// awaitManager returns when PID 1 owns its name on the bus, or the bus itself has gone: PID 1 is the first to leave one that
-// is stopped, and the next attempt makes another connection.
+// awaitManager waits until PID 1 owns its name on the bus. It also returns nil if the connection to the bus is lost: PID 1
+// is the first to leave a bus that is stopped, and the next attempt makes a new connection.
 func (l *link) awaitManager(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconnectTime)
 	defer cancel()
@@ -238,7 +242,7 @@ func (l *link) awaitManager(ctx context.Context) error {
 	}
 }
 
-// managerReturned says whether the signal tells that systemd has come (back) to the bus, after a re-execution.
+// managerReturned reports whether the signal announces that systemd is on the bus again, as after a re-execution.
 func managerReturned(s *dbus.Signal) bool {
 	if s.Name != busInterface+".NameOwnerChanged" || s.Path != busPath || len(s.Body) != 3 {
 		return false

@@ -21,17 +21,17 @@ const (
 	managerPath = dbus.ObjectPath("/org/freedesktop/systemd1")
 	manager     = busName + ".Manager"
 	systemBus   = "/run/dbus/system_bus_socket"
-	// privateBus is PID 1's own socket, for root, without a bus daemon between.
+	// privateBus is the socket on which PID 1 itself serves root, without a bus daemon.
 	privateBus = "/run/systemd/private"
-	// reconnectTime is how long a lost connection is tried again: PID 1 needs a second or two to re-execute itself, more
-	// on a machine with thousands of units.
+	// reconnectTime is how long a Conn tries to replace a lost connection. PID 1 needs a second or two to re-execute
+	// itself, and longer on a machine with thousands of units.
 	reconnectTime = 30 * time.Second
 )
 
-// dialer opens the stream behind a connection; a test counts the messages in it.
+// dialer opens the stream of a connection. Tests replace it to count the messages.
 type dialer func(ctx context.Context, socket string) (stream, error)
 
-// stream is what messages go through.
+// stream carries the messages of a connection.
 type stream = io.ReadWriteCloser
 
 func dialUnix(ctx context.Context, socket string) (stream, error) {
@@ -43,7 +43,7 @@ func dialUnix(ctx context.Context, socket string) (stream, error) {
 	return &buffered{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// buffered spares godbus the five reads that each message costs it on a plain stream.
+// buffered is a connection with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -51,24 +51,23 @@ type buffered struct {
 
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// Conn is a connection to the system's systemd. It may be used from several goroutines. It makes itself anew when it is
-// lost.
+// Conn is a connection to the system's systemd. Several goroutines may use it. It replaces a lost connection by itself.
 type Conn struct {
 	dial dialer
-	// turn holds one token, the right to look at cur and to replace it; a channel, so that waiting for it ends with a
-	// context.
+	// turn holds one token. The goroutine that has taken the token may read and replace cur. turn is a channel, so that the
+	// wait for the token can end with a context.
 	turn   chan struct{}
 	cur    *link
 	closed bool
-	// onKill hears of units that the guard kills, or is nil.
+	// onKill is called for each unit that was killed with SIGKILL. It may be nil.
 	onKill func(Killed)
 }
 
-// Dial connects to systemd over the system bus; root is also served by PID 1's own socket when there is no bus. The
-// context bounds the dialling only. Errors are [ErrNoSystemd] and [ErrPermission].
+// Dial connects to systemd over the system bus. If there is no bus, Dial connects root to PID 1's private socket. The
+// context bounds only the dialling. The errors are [ErrNoSystemd] and [ErrPermission].
 func Dial(ctx context.Context) (*Conn, error) {
 	if !util.IsRunningSystemd() {
-		return nil, fmt.Errorf("%w: /run/systemd/system is not there", ErrNoSystemd)
+		return nil, fmt.Errorf("%w: /run/systemd/system does not exist", ErrNoSystemd)
 	}
 	return dialWith(ctx, dialUnix)
 }
@@ -83,16 +82,16 @@ func dialWith(ctx context.Context, dial dialer) (*Conn, error) {
 	return c, nil
 }
 
-// Close ends the connection and whatever still waits on it.
+// Close closes the connection. Calls that still wait return an error.
 func (c *Conn) Close() error {
 	<-c.turn
 	defer func() { c.turn <- struct{}{} }()
 	c.closed = true
-	_ = c.cur.bus.Close() // what cannot be closed has gone
+	_ = c.cur.bus.Close() // an error means that the connection was already lost
 	return nil
 }
 
-// link gives the live connection, a new one when the last was lost.
+// link returns the live connection. If the connection was lost, link makes a new one.
 func (c *Conn) link(ctx context.Context) (*link, error) {
 	select {
 	case <-c.turn:
@@ -114,8 +113,8 @@ func (c *Conn) link(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// redial tries with growing pauses. There is nothing to wait for instead: a socket's path can be watched, but no event
-// tells that its owner has come to listen(2).
+// redial tries to connect, with growing pauses. It has to poll: a program can watch the path of a socket, but no event
+// reports that the owner of the socket has called listen(2).
 func (c *Conn) redial(ctx context.Context) (*link, error) {
 	deadline := time.NewTimer(reconnectTime)
 	defer deadline.Stop()
@@ -134,18 +133,18 @@ func (c *Conn) redial(ctx context.Context) (*link, error) {
 	}
 }
 
-// link is one connection, from its dialling to its loss.
+// link is one connection to the bus or to PID 1. A Conn replaces its link when the connection is lost.
 type link struct {
 	bus *dbus.Conn
-	// private: PID 1 itself is at the other end. It knows no match rules and sends every signal.
+	// private reports whether PID 1 itself is the peer. PID 1 has no match rules and sends every signal.
 	private bool
 
 	mu sync.Mutex
-	// asked are the match rules that the bus has, and the subscription that PID 1 has.
+	// asked has a key for each match rule that the bus has, and one for the subscription at PID 1.
 	asked map[string]bool
 }
 
-// newLink tries the bus, then, as root, PID 1's own socket.
+// newLink connects to the bus. If that fails, newLink connects root to PID 1's private socket.
 func newLink(ctx context.Context, dial dialer) (*link, error) {
 	bus, err := handshake(ctx, dial, systemBus, true)
 	if err == nil {
@@ -171,7 +170,8 @@ func newLink(ctx context.Context, dial dialer) (*link, error) {
 	return nil, fmt.Errorf("%w: no answer from the bus or from PID 1: %w", ErrNoSystemd, err)
 }
 
-// handshake dials and authenticates. What it calls takes no context: the stream is closed under them when it ends.
+// handshake dials and authenticates. The godbus functions that it calls take no context, so it closes the stream when the
+// context ends.
 func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *dbus.Conn, err error) {
 	s, err := dial(ctx, socket)
 	if err != nil {
@@ -189,7 +189,7 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 	if err := authenticate(s); err != nil {
 		return nil, err
 	}
-	bus, err := dbus.NewConn(&rehearsed{stream: s}, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	bus, err := dbus.NewConn(&authenticated{stream: s}, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// gate is a service whose start lasts until the file /run/NAME is there.
+// gate returns a service whose start lasts until the file /run/NAME exists.
 func gate(name string) map[string]string {
 	return map[string]string{name + ".service": fmt.Sprintf(`[Service]
 Type=oneshot
@@ -36,8 +36,8 @@ func open(t testing.TB, m *lab.Machine, name string) {
 	}
 }
 
-// doing runs Do beside the test and returns when the jobs have been queued.
-func doing(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
+// startDo calls Do in a goroutine and returns when the job has been queued.
+func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
 	t.Helper()
 	ended := make(chan Outcome, 1)
 	look, err := c.Watch(bounded(t), []string{unit})
@@ -63,8 +63,9 @@ func doing(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
 	}
 }
 
-// A re-execution of PID 1 takes its connections, on the bus and on its own socket, and keeps its jobs.
-func TestReexecWhileWaiting(t *testing.T) {
+// TestReexecDuringWait checks that a wait survives a re-execution of PID 1, which closes its connections, on the bus and on
+// its private socket, and keeps its jobs.
+func TestReexecDuringWait(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		for _, mode := range []string{"bus", "private"} {
 			t.Run(mode, func(t *testing.T) {
@@ -73,21 +74,22 @@ func TestReexecWhileWaiting(t *testing.T) {
 				}
 				w := new(wire)
 				c := guest(t, m, w)
-				// One job ends after the re-execution, the other at some moment of it, when nobody can hear it.
+				// One job ends after the re-execution. The other job ends during the re-execution, when the connection
+				// receives no signals.
 				all := gate("late-" + mode)
 				early := "early-" + mode
 				for path, text := range gate(early) {
 					all[path] = text
 				}
 				files(t, m, c, all)
-				late := doing(t, c, w, Start, "late-"+mode+".service")
-				soon := doing(t, c, w, Start, early+".service")
+				late := startDo(t, c, w, Start, "late-"+mode+".service")
+				soon := startDo(t, c, w, Start, early+".service")
 				open(t, m, early)
 				m.Sh(t, "systemctl daemon-reexec")
 				open(t, m, "late-"+mode)
 				for _, ended := range []<-chan Outcome{late, soon} {
 					if o := <-ended; o.Result != Done || o.Err != nil {
-						t.Errorf("%+v", o)
+						t.Errorf("got the outcome %+v", o)
 					}
 				}
 				if _, err := c.Do(bounded(t), Stop, Replace, "late-"+mode+".service", early+".service"); err != nil {
@@ -98,14 +100,14 @@ func TestReexecWhileWaiting(t *testing.T) {
 	})
 }
 
-// stopBus ends dbus-daemon for the rest of the test.
+// stopBus stops dbus-daemon until the end of the test.
 func stopBus(t testing.TB, m *lab.Machine) {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "systemctl start dbus.socket dbus.service") })
 	m.Sh(t, "systemctl stop dbus.socket dbus.service")
 }
 
-func TestBusGoesWhileWaiting(t *testing.T) {
+func TestBusEndsDuringWait(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		w := new(wire)
 		c := guest(t, m, w)
@@ -115,11 +117,11 @@ func TestBusGoesWhileWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer look.Close()
-		ended := doing(t, c, w, Start, "orphan.service")
+		ended := startDo(t, c, w, Start, "orphan.service")
 		stopBus(t, m)
 		open(t, m, "orphan")
 		if o := <-ended; o.Result != Done || o.Err != nil {
-			t.Errorf("%+v", o)
+			t.Errorf("got the outcome %+v", o)
 		}
 		for look.States()[0].Active != ActiveRunning {
 			if _, err := look.Next(bounded(t)); err != nil {
@@ -133,7 +135,7 @@ func TestBusGoesWhileWaiting(t *testing.T) {
 			t.Errorf("dialled %v", sockets)
 		}
 		if v, err := c.Version(bounded(t)); err != nil || v < units.OldestSystemd {
-			t.Error(v, err)
+			t.Errorf("got the version %d, error %v", v, err)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "orphan.service"); err != nil {
 			t.Error(err)
@@ -141,14 +143,15 @@ func TestBusGoesWhileWaiting(t *testing.T) {
 	})
 }
 
-// asNobody runs f on a thread of another user, who the kernel says is at the other end of what f connects.
+// asNobody calls f on a thread of the user nobody, so that the kernel reports nobody as the peer of connections that f
+// opens.
 func asNobody(t testing.TB, f func()) {
 	t.Helper()
 	const nobody, same = 65534, ^uintptr(0)
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
-		// The raw call: the one of package syscall would change every thread.
+		runtime.LockOSThread() // it stays locked, so the thread ends with the goroutine
+		// syscall.Setresuid would change all threads.
 		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, same, nobody, same); errno != 0 {
 			done <- errno
 			return
@@ -179,10 +182,10 @@ func TestPermission(t *testing.T) {
 		defer user.Close()
 		ctx := bounded(t)
 		if _, err := user.States(ctx, []string{"forbidden.service"}); err != nil {
-			t.Errorf("looking: %v", err)
+			t.Errorf("States: %v", err)
 		}
 		if _, err := user.Do(ctx, Start, Replace, "forbidden.service"); !errors.Is(err, ErrPermission) {
-			t.Errorf("starting: %v", err)
+			t.Errorf("Do: got %v, want ErrPermission", err)
 		}
 		for name, err := range map[string]error{
 			"reload": user.Reload(ctx), "enable": user.Enable(ctx, "forbidden.service"),
@@ -190,7 +193,7 @@ func TestPermission(t *testing.T) {
 			"start": user.StartApp(ctx, "forbidden", []int{1}, 0, nil), "stop": user.StopApp(ctx, "dbus"),
 		} {
 			if !errors.Is(err, ErrPermission) {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got %v, want ErrPermission", name, err)
 			}
 		}
 	})
@@ -202,9 +205,9 @@ func under(root string) dialer {
 
 func TestNoSystemd(t *testing.T) {
 	if _, err := dialWith(bounded(t), under(t.TempDir())); !errors.Is(err, ErrNoSystemd) {
-		t.Errorf("nothing to dial: %v", err)
+		t.Errorf("without sockets: %v", err)
 	}
-	// A bus that takes the connection and never speaks.
+	// This bus accepts the connection and never replies.
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "run/dbus"), 0o755); err != nil {
 		t.Fatal(err)
@@ -231,7 +234,7 @@ func TestNoSystemd(t *testing.T) {
 		return under(dir)(ctx, socket)
 	})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("a dumb bus: %v", err)
+		t.Errorf("with a bus that never replies: %v", err)
 	}
 }
 
@@ -261,30 +264,30 @@ func TestManager(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {
-			t.Error("the link is still there", err)
+			t.Error("the link still exists", err)
 		}
 		if err := c.Disable(ctx, "never-was.service"); err != nil {
-			t.Errorf("disabling what is not there: %v", err)
+			t.Errorf("disabling a missing unit: %v", err)
 		}
 		if err := c.Enable(ctx, "never-was.service"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("enabling what is not there: %v", err)
+			t.Errorf("enabling a missing unit: %v", err)
 		}
 
 		out, err := c.Do(ctx, Start, Fail, "wanted.service", "broken.service")
 		if err != nil || out[0].Result != Done || out[1].Result != Done {
-			t.Error(out, err) // Type=simple: both have been forked
+			t.Errorf("with Type=simple, both starts must succeed: %v, %v", out, err)
 		}
 		if err := c.Kill(ctx, "wanted.service", unix.SIGUSR1); err != nil {
 			t.Error(err)
 		}
 		awaitState(t, c, "wanted.service", func(s State) bool { return Explain(s) == "killed by SIGUSR1" })
 		if err := c.Kill(ctx, "never-was.service", unix.SIGUSR1); !errors.Is(err, ErrNotFound) {
-			t.Errorf("killing what is not there: %v", err)
+			t.Errorf("killing a missing unit: %v", err)
 		}
 		awaitState(t, c, "broken.service", func(s State) bool { return s.Active == ActiveFailed })
 		loaded, err := c.Loaded(ctx, "wanted.*", "brok*", "never*")
 		if err != nil || !slices.Equal(loaded, []string{"broken.service", "wanted.service"}) {
-			t.Error(loaded, err)
+			t.Errorf("got the loaded units %q, error %v", loaded, err)
 		}
 		if err := c.ResetFailed(ctx, "never-was.service", "broken.service", "wanted.service"); err != nil {
 			t.Error(err)
@@ -293,7 +296,7 @@ func TestManager(t *testing.T) {
 	})
 }
 
-// awaitState waits for a state, from where the unit is now.
+// awaitState waits until the state of a unit, which may be the present state, satisfies is.
 func awaitState(t testing.TB, c *Conn, unit string, is func(State) bool) {
 	t.Helper()
 	w, err := c.Watch(bounded(t), []string{unit})
@@ -303,22 +306,22 @@ func awaitState(t testing.TB, c *Conn, unit string, is func(State) bool) {
 	defer w.Close()
 	for !is(w.States()[0]) {
 		if _, err := w.Next(bounded(t)); err != nil {
-			t.Fatalf("%v\n%+v", err, w.States()[0])
+			t.Fatalf("%v; the last state was %+v", err, w.States()[0])
 		}
 	}
 }
 
-func TestFailModeLeavesTheOtherJob(t *testing.T) {
+func TestFailModeKeepsQueuedJob(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		w := new(wire)
 		files(t, m, c, gate("busy"))
-		first := doing(t, guest(t, m, w), w, Start, "busy.service")
+		first := startDo(t, guest(t, m, w), w, Start, "busy.service")
 		out, err := c.Do(bounded(t), Stop, Fail, "busy.service")
 		if err != nil || !errors.Is(out[0].Err, ErrConflict) || out[0].Result != NoResult {
 			t.Errorf("mode fail: %+v, %v", out, err)
 		}
 		if s := states(t, c, "busy.service")[0]; s.Job != "start" || s.Active != Activating {
-			t.Errorf("%+v", s)
+			t.Errorf("got the state %+v", s)
 		}
 		out, err = c.Do(bounded(t), Stop, Replace, "busy.service")
 		if err != nil || out[0].Result != Done {

@@ -16,9 +16,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// CPUs counts the CPUs that the units of a slice will have: the affinity of PID 1, which services inherit, and the cpuset and
-// the quota of the slice, of those above it, and of the container, if this is one. The slice need not be there; its
-// drop-ins count.
+// CPUs returns how many CPUs the units of a slice can use. This depends on the affinity of PID 1, which services inherit,
+// and on the cpusets and quotas of the slice, of its parent slices, and of the container if this is one. The slice need not
+// exist; its drop-ins apply anyway.
 func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	affinity, err := affinityOf(1)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	return combine(affinity, append(limits, outer)), nil
 }
 
-// cpuSet is a set of CPUs as systemd sends it: bit i%8 of byte i/8 is CPU i. nil stands for all.
+// cpuSet is a set of CPUs as systemd sends it: bit i%8 of byte i/8 is CPU i. nil means all CPUs.
 type cpuSet []byte
 
 func (s cpuSet) count() int {
@@ -60,14 +60,14 @@ func (s cpuSet) and(t cpuSet) cpuSet {
 	return both
 }
 
-// cpuLimit is what one cgroup allows; zero values are no limit. quota is in CPUs.
+// cpuLimit is what one cgroup allows; zero values mean no limit. quota is a number of CPUs.
 type cpuLimit struct {
 	set   cpuSet
 	quota float64
 }
 
-// combine takes the smallest quota, and the CPUs that are in every set. A cpuset that leaves the affinity as it is, is
-// no limit.
+// combine returns the smallest quota, and the number of CPUs that are in every set. A cpuset that contains all CPUs of the
+// affinity is not a limit.
 func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 	cpus := units.CPUs{Affinity: affinity.count()}
 	allowed := affinity
@@ -75,7 +75,7 @@ func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 		if l.quota > 0 && (cpus.Quota == 0 || l.quota < cpus.Quota) {
 			cpus.Quota = l.quota
 		}
-		// The kernel falls back to the parent's set when nothing would be left (cgroups(7), cpuset.cpus.effective).
+		// The kernel uses the parent's set if no CPU would be left (cgroups(7), cpuset.cpus.effective).
 		if both := allowed.and(l.set); both.count() > 0 {
 			allowed = both
 		}
@@ -103,8 +103,8 @@ func affinityOf(pid int) (cpuSet, error) {
 	return s, nil
 }
 
-// sliceLimits asks for the slice and all above it: CPUQuota=, AllowedCPUs= (since 244), and what the kernel made of it.
-// Reading the properties loads the slice from disk, drop-ins included.
+// sliceLimits returns the limits of the slice and of all slices above it: CPUQuota=, AllowedCPUs= (since 244), and the CPUs
+// that the kernel allows. Reading the properties loads the slice from disk, including its drop-ins.
 func (c *Conn) sliceLimits(ctx context.Context, slice string) ([]cpuLimit, error) {
 	chain := slicesAbove(slice)
 	rs := make([]request, len(chain))
@@ -135,7 +135,8 @@ func (c *Conn) sliceLimits(ctx context.Context, slice string) ([]cpuLimit, error
 	return limits, nil
 }
 
-// slicesAbove names the slice and its parents up to the root, by the dashes in its name (systemd.slice(5)).
+// slicesAbove returns the names of the slice and of its parents up to the root, which follow from the dashes in its name
+// (systemd.slice(5)).
 func slicesAbove(slice string) []string {
 	const root = "-.slice"
 	if slice == root {
@@ -152,8 +153,9 @@ func slicesAbove(slice string) []string {
 	}
 }
 
-// cgroupLimits reads the root of our cgroup namespace: on a whole machine it has no limits, in a container it is the
-// container's. v2 is looked for first, also where it stands beside v1, then v1.
+// cgroupLimits returns the limits of the root of our cgroup namespace. In a container these are the limits of the
+// container; on a whole machine there are none. It reads the files of cgroups v2, which may be mounted beside v1, and then
+// those of v1.
 func cgroupLimits(root fs.FS) (cpuLimit, error) {
 	var l cpuLimit
 	for _, f := range []struct {
@@ -210,7 +212,8 @@ func (l *cpuLimit) takeList(s string) error {
 	return err
 }
 
-// parseCPUMax reads "QUOTA PERIOD" or "max PERIOD", both in µs, as a number of CPUs; 0 is no limit (cgroups v2, cpu.max).
+// parseCPUMax returns the number of CPUs in "QUOTA PERIOD" or "max PERIOD", both in µs; 0 means no limit (cgroups v2,
+// cpu.max).
 func parseCPUMax(s string) (float64, error) {
 	quota, period, _ := strings.Cut(s, " ")
 	if quota == "max" {
@@ -224,7 +227,7 @@ func parseCPUMax(s string) (float64, error) {
 	return float64(q) / float64(p), nil
 }
 
-// parseCPUList reads "0-3,7" (cpuset(7), List format); nothing is an empty set.
+// parseCPUList returns the set of a list such as "0-3,7" (cpuset(7), List format). An empty list is an empty set.
 func parseCPUList(s string) (cpuSet, error) {
 	if s == "" {
 		return cpuSet{}, nil

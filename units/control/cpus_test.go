@@ -17,7 +17,7 @@ func TestSlicesAbove(t *testing.T) {
 		units.Name("my-app").Slice() + "": `clusterctl-my\x2dapp.slice clusterctl.slice -.slice`,
 	} {
 		if got := strings.Join(slicesAbove(in), " "); got != want {
-			t.Errorf("%s: %s", in, got)
+			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
 	}
 }
@@ -29,15 +29,15 @@ func TestCombine(t *testing.T) {
 		limits []cpuLimit
 		want   units.CPUs
 	}{
-		{"none", []cpuLimit{{}, {}}, units.CPUs{Affinity: 4}},
+		{"no limits", []cpuLimit{{}, {}}, units.CPUs{Affinity: 4}},
 		{"the smallest quota", []cpuLimit{{quota: 3}, {quota: 1.5}, {}, {quota: 2}}, units.CPUs{Affinity: 4, Quota: 1.5}},
 		{"a set as large as the affinity", []cpuLimit{{set: cpuSet{0xff}}}, units.CPUs{Affinity: 4}},
-		{"a set beside the affinity", []cpuLimit{{set: cpuSet{0b111000}}}, units.CPUs{Affinity: 4, Cpuset: 1}},
+		{"a set that overlaps the affinity", []cpuLimit{{set: cpuSet{0b111000}}}, units.CPUs{Affinity: 4, Cpuset: 1}},
 		{"two sets", []cpuLimit{{set: cpuSet{0b0111}}, {set: cpuSet{0b1110, 1}}}, units.CPUs{Affinity: 4, Cpuset: 2}},
-		{"a set of nothing that is here", []cpuLimit{{set: cpuSet{0, 1}}}, units.CPUs{Affinity: 4}},
+		{"a set without CPUs of this machine", []cpuLimit{{set: cpuSet{0, 1}}}, units.CPUs{Affinity: 4}},
 	} {
 		if got := combine(four, c.limits); got != c.want {
-			t.Errorf("%s: %+v", c.name, got)
+			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
 	}
 }
@@ -63,14 +63,14 @@ func TestCgroupLimits(t *testing.T) {
 		{"a container, v1", tree("cpu/cpu.cfs_quota_us", "50000", "cpu/cpu.cfs_period_us", "100000",
 			"cpuset/cpuset.effective_cpus", "1"), 0.5, 1, false},
 		{"no limits, v1", tree("cpu/cpu.cfs_quota_us", "-1", "cpu/cpu.cfs_period_us", "100000"), 0, 0, false},
-		{"both", tree("unified/cpu.max", "300000 100000", "cpu/cpu.cfs_quota_us", "200000", "cpu/cpu.cfs_period_us", "100000"),
+		{"v1 and v2", tree("unified/cpu.max", "300000 100000", "cpu/cpu.cfs_quota_us", "200000", "cpu/cpu.cfs_period_us", "100000"),
 			2, 0, false},
-		{"nonsense", tree("cpu.max", "a lot"), 0, 0, true},
-		{"half of v1", tree("cpu/cpu.cfs_quota_us", "50000"), 0, 0, true},
+		{"an invalid cpu.max", tree("cpu.max", "a lot"), 0, 0, true},
+		{"v1 without a period", tree("cpu/cpu.cfs_quota_us", "50000"), 0, 0, true},
 	} {
 		l, err := cgroupLimits(c.tree)
 		if (err != nil) != c.bad || l.quota != c.quota || l.set.count() != c.cpus {
-			t.Errorf("%s: %+v, %v", c.name, l, err)
+			t.Errorf("%s: got %+v, error %v", c.name, l, err)
 		}
 	}
 }

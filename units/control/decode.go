@@ -8,14 +8,15 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// apply takes over properties: all of them, or those that a signal says have changed.
+// apply sets the fields of some properties: of all properties, or of the properties that a signal contains.
 func (s *State) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
 		s.set(name, v.Value())
 	}
 }
 
-// set takes one property. A value of an unexpected type is left out, as one that a version does not have.
+// set sets the field of one property. It ignores a value of an unexpected type, like a property that this version of
+// systemd does not have.
 func (s *State) set(name string, v any) {
 	switch v := v.(type) {
 	case string:
@@ -146,7 +147,7 @@ func (s *State) setUint64(name string, v uint64) {
 	}
 }
 
-// set takes one limit; systemd says that there is none with the largest number.
+// set sets one limit. systemd sends the largest number if there is no limit.
 func (l *Limits) set(name string, v uint64) {
 	if v == infinity {
 		v = 0
@@ -163,7 +164,7 @@ func (l *Limits) set(name string, v uint64) {
 	}
 }
 
-// span reads a number of µs; infinity is 0, no limit.
+// span returns a number of µs as a duration. It returns 0 for infinity, which means no limit.
 func span(us uint64) time.Duration {
 	if us > math.MaxInt64/1000 {
 		return 0
@@ -174,7 +175,7 @@ func span(us uint64) time.Duration {
 // infinity is systemd's USEC_INFINITY.
 const infinity = ^uint64(0)
 
-// wallclock reads systemd's µs since 1970, where 0 is never.
+// wallclock returns systemd's µs since 1970 as a time, and the zero time for 0, which means never.
 func wallclock(us uint64) time.Time {
 	if us == 0 || us == infinity {
 		return time.Time{}

@@ -1,20 +1,22 @@
-// Package control speaks D-Bus with systemd: jobs and their results, states of units, changes as they happen.
+// Package control talks to systemd over D-Bus: it queues jobs and waits for their results, and it reads and watches the
+// states of units.
 //
-// It is the only package that does, and no word of that language leaves it: no object path, no signature, no error name.
-// Begin with [Dial]; [Conn.StartApp] and [Conn.StopApp] are what a command needs, [Conn.States] is what a listing needs.
+// It is the only package that uses D-Bus, and it exports no object paths, no signatures and no names of D-Bus errors. Begin
+// with [Dial]. Commands use [Conn.StartApp] and [Conn.StopApp], listings use [Conn.States].
 //
 // # Invariants
 //
-//   - [Conn.Do] returns only when each job has ended, or with an error; it never looks twice to see whether it has.
-//   - A wait never outlives its connection: when PID 1 re-executes itself, or the bus goes, the connection is made anew and
-//     what was waited for is read again.
-//   - Everything is bounded by the context; godbus has no time limit of its own.
+//   - [Conn.Do] returns when each job has ended, or with an error. Signals report the end of a job; Do does not poll for
+//     it.
+//   - No wait hangs on a lost connection. When PID 1 re-executes itself or the bus ends, the package makes a new connection
+//     and reads the states again.
+//   - The context bounds every call, because godbus has no timeouts.
 //   - Results are in the order of the arguments.
 //
-// # Why godbus, and of go-systemd only the small things
+// # Why godbus and not the connection of go-systemd
 //
-// The go-systemd connection opens two sockets, never reconnects, enqueues jobs one by one under a lock that a reader who
-// has gone keeps for ever, and drops signals. A re-executed PID 1 on its private socket leaves its waiters without an
-// answer, and its first call there may hang for ever (auth.go has the reason). Here one godbus connection does it all, in
-// the order in which PID 1 speaks.
+// A connection of go-systemd opens two sockets, never reconnects and drops signals. It enqueues jobs one by one under a
+// lock that stays locked forever if a reader has gone away. When PID 1 re-executes itself, waiters on its private socket
+// get no answer, and the first call there may hang forever (see authenticate). This package uses one godbus connection,
+// which returns everything in the order in which PID 1 sends it.
 package control

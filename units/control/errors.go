@@ -11,27 +11,27 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// What can be wrong, for errors.Is. The text of the error that wraps one says which operation and which unit.
+// These errors are for [errors.Is]. The text of an error that wraps one of them names the operation and the unit.
 var (
-	// ErrNoSystemd: the machine was not booted with systemd, or neither PID 1 nor the bus answers.
+	// ErrNoSystemd means that the machine was not booted with systemd, or that neither PID 1 nor the bus answers.
 	ErrNoSystemd = errors.New("systemd is not running here")
-	// ErrPermission: systemd, polkit or the bus refused the caller.
+	// ErrPermission means that systemd, polkit or the bus refused the caller.
 	ErrPermission = errors.New("permission denied")
-	// ErrNotFound: no such unit.
+	// ErrNotFound means that the unit does not exist.
 	ErrNotFound = errors.New("unit not found")
-	// ErrMasked: the unit is masked, a link to /dev/null stands in its place.
+	// ErrMasked means that the unit is masked: its file is a link to /dev/null.
 	ErrMasked = errors.New("unit is masked")
-	// ErrBadUnit: the unit's file cannot be loaded.
+	// ErrBadUnit means that the file of the unit cannot be loaded.
 	ErrBadUnit = errors.New("unit cannot be loaded")
-	// ErrConflict: with mode [Fail], another job is queued that this one would replace.
+	// ErrConflict means that the unit has a queued job, which a job with mode [Fail] must not replace.
 	ErrConflict = errors.New("another job is queued")
-	// ErrNoSpace: there is too little space in /run for systemd to read its units again.
+	// ErrNoSpace means that /run has too little space for systemd to read its units again.
 	ErrNoSpace = errors.New("no space left in /run")
-	// ErrLost: the connection was lost and could not be made anew.
+	// ErrLost means that the connection was lost and could not be replaced.
 	ErrLost = errors.New("connection to systemd lost")
 )
 
-// busErrors gives the names of D-Bus errors that a caller may want to tell apart (sd-bus, bus-common-errors.h).
+// busErrors maps the names of D-Bus errors to the errors that callers distinguish (sd-bus, bus-common-errors.h).
 var busErrors = map[string]error{
 	"org.freedesktop.DBus.Error.AccessDenied":                     ErrPermission,
 	"org.freedesktop.DBus.Error.AuthFailed":                       ErrPermission,
@@ -44,7 +44,7 @@ var busErrors = map[string]error{
 	"org.freedesktop.systemd1.DiskFull":                           ErrNoSpace,
 }
 
-// busError is an answer that said no: systemd's own sentence, with the sentinel that errors.Is finds.
+// busError is an error that systemd or the bus returned: its sentence, and an error for [errors.Is] or nil.
 type busError struct {
 	text string
 	kind error
@@ -53,14 +53,14 @@ type busError struct {
 func (e *busError) Error() string { return e.text }
 func (e *busError) Unwrap() error { return e.kind }
 
-// translate turns godbus' errors into ours; what operation failed is the caller's to say.
+// translate turns an error of godbus into an error of this package. The caller adds which operation failed.
 func translate(err error) error {
 	var answer dbus.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrLost), errors.Is(err, ErrNoSystemd):
-		return err // has been here before
+		return err // already translated
 	case errors.As(err, &answer):
 		text := strings.TrimRight(answer.Error(), ".\n")
 		kind := busErrors[answer.Name]
@@ -79,15 +79,15 @@ func translate(err error) error {
 	return err
 }
 
-// lost says whether the connection broke, so that nobody knows whether the call arrived.
+// lost reports whether the connection broke, so that it is unknown whether the call arrived.
 func lost(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.As(err, &op)
 }
 
-// absent says whether the bus answered in place of a PID 1 that was re-executing itself: its name had no owner, or it
-// left the bus before it replied. It flushes its replies before it leaves, so a call without a reply was not carried out.
+// absent reports whether the bus answered because PID 1 was re-executing itself: PID 1's name had no owner, or PID 1 left
+// the bus before it replied. PID 1 flushes its replies before it leaves, so a call without a reply was not carried out.
 func absent(err error) bool {
 	var answer dbus.Error
 	if !errors.As(err, &answer) {
@@ -101,7 +101,8 @@ func absent(err error) bool {
 	return false
 }
 
-// lowerFirst fits systemd's sentences into ours; a unit name at the beginning stays as it is.
+// lowerFirst returns a sentence of systemd with a small first letter, so that it can follow a colon. A word in capitals or
+// with a dot, such as the name of a unit, stays as it is.
 func lowerFirst(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if strings.Contains(word, ".") || strings.ToUpper(word) == word {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitMeaning are the statuses with which systemd itself ends a process that it could not execute (systemd.exec(5), Process
-// Exit Codes).
+// exitMeaning explains the exit statuses with which systemd ends a process that it could not execute (systemd.exec(5),
+// Process Exit Codes).
 var exitMeaning = map[int]string{
 	200: "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?)",
 	201: "the scheduling priority could not be set",
@@ -55,14 +55,14 @@ var exitMeaning = map[int]string{
 	242: "the NUMA policy could not be set",
 	243: "credentials could not be set up (LoadCredential=)",
 	245: "the BPF programs could not be set up",
-	// Those of clusterctl-shim, which lie above systemd's.
+	// The statuses of clusterctl-shim are above systemd's.
 	contract.StatusUsage:       "clusterctl-shim did not understand its flags (is it older than the units?)",
 	contract.StatusUnavailable: "clusterctl-shim cannot adopt the program on this machine",
 	contract.StatusGaveUp:      "gave up after too many short runs; \"clusterctl reset\" and start",
 }
 
-// Explain says in words why a unit is not up, or, for one that systemd has started again, how its last run ended. It is
-// empty when there is nothing to explain.
+// Explain returns in words why a unit is not up, or how its last run ended if systemd has started it again. It returns ""
+// if there is nothing to explain.
 func Explain(s State) string {
 	switch s.Load {
 	case NotFound:
@@ -99,15 +99,16 @@ func Explain(s State) string {
 	if s.Skipped() {
 		return "skipped: a condition is not met"
 	}
-	// Result is "success": it ended as it should, which is news only when it was meant to stay.
+	// Result is "success": the unit ended as intended. That needs an explanation only if the unit was meant to stay up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
 		return ended(s.ExecMainCode, s.ExecMainStatus)
 	}
 	return ""
 }
 
-// beforeMain: the main process was never started, or has not ended, so it was a command before or after it. What systemd
-// could not do for that one, such as entering the working directory, it could not have done for the program.
+// beforeMain explains the failure of a unit whose main process was never started or has not ended: a command before or
+// after the main process failed. If systemd could not prepare that command, for example enter its working directory, it
+// could not have prepared the program either.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
 	switch {
@@ -151,7 +152,7 @@ func killed(code, signal int) string {
 	return "killed by " + name
 }
 
-// timedOut tells a start from a stop by whether the last run had come up.
+// timedOut explains a timeout. If the last run had come up, the stop took too long, and otherwise the start.
 func timedOut(s State) string {
 	if s.activeMono != 0 && s.activeMono >= s.exitMono {
 		return "did not stop within TimeoutStopSec= and was killed (timeout)"
@@ -166,7 +167,7 @@ func timedOut(s State) string {
 	return "not started" + within + " (timeout)"
 }
 
-// protocol: a Type=notify service that ended before READY=1.
+// protocol explains the failure of a Type=notify service that ended before READY=1.
 func protocol(s State) string {
 	if s.ExecMainCode == cldExited {
 		return fmt.Sprintf("exited with status %d before READY=1", s.ExecMainStatus)
@@ -174,8 +175,8 @@ func protocol(s State) string {
 	return "ended before READY=1"
 }
 
-// ExplainExit says how an earlier run ended, from what ExecStopPost= was told: result is $SERVICE_RESULT, exit is the
-// text of a [contract.Exit]. It is empty when nothing is known.
+// ExplainExit returns in words how an earlier run ended. The arguments are variables of ExecStopPost=: result is
+// $SERVICE_RESULT, and exit is the text of a [contract.Exit]. ExplainExit returns "" if nothing is known.
 func ExplainExit(result, exit string) string {
 	e := contract.ParseExit(exit)
 	s := State{Load: Loaded, Active: Inactive, Result: result}

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// StuckError is a unit that is not where it should be after a SIGKILL, or whose job does not begin.
+// StuckError is the error of a unit that still runs after a SIGKILL, or whose job does not begin.
 type StuckError struct {
 	Unit string
-	// Job: the job waits for other jobs.
+	// Job reports whether the job waits for other jobs.
 	Job   bool
 	After time.Duration
 }
@@ -24,7 +24,7 @@ func (e *StuckError) Error() string {
 	return fmt.Sprintf("%s: still running %v after SIGKILL", e.Unit, e.After.Round(time.Second))
 }
 
-// Hint is what to type.
+// Hint returns what to type.
 func (e *StuckError) Hint() string {
 	if e.Job {
 		return "systemctl list-jobs"
@@ -33,20 +33,20 @@ func (e *StuckError) Hint() string {
 }
 
 const (
-	// firstLook is when a wait is looked at for the first time: most are over by then.
+	// firstLook is when the guard first reads the states of the units. Most waits are over by then.
 	firstLook = 5 * time.Second
-	// overtime is what systemd may need beyond the timeouts of a unit.
+	// overtime is how much longer than its timeouts a unit may take.
 	overtime = 5 * time.Second
-	// longestWait is how long the shim holds a program back after short runs, which is part of the start.
+	// longestWait is the longest time for which the shim delays a program after short runs. The delay is part of the start.
 	longestWait = 30 * time.Second
-	// killTime is how long a unit may take to end after SIGKILL, which is sent again each second.
+	// killTime is how long a unit may take to end after SIGKILL. The guard sends SIGKILL again each second.
 	killTime = 10 * time.Second
-	// queueTime is how long no unit may move while its job waits.
+	// queueTime is how long a job may wait while no unit changes its state.
 	queueTime = 5 * time.Minute
 )
 
-// limit is how long a unit may be in its present state; 0 is without limit. A stop has two parts, ExecStop= and the stop
-// signal, and a start has two, ExecStartPre= and the program. Each part may take the whole timeout.
+// limit returns how long a unit may be in its present state; 0 means without limit. A stop has two parts, ExecStop= and the
+// stop signal, and a start has two, ExecStartPre= and the program. Each part may take the whole timeout.
 func (s State) limit() time.Duration {
 	switch {
 	case !strings.HasSuffix(s.Unit, ".service") || s.WaitsForRestart():
@@ -58,13 +58,14 @@ func (s State) limit() time.Duration {
 	return 0
 }
 
-// guard bounds the wait for the jobs of some units, which goes on with the context that it returns, until end is called.
+// guard bounds the wait for the jobs of some units until end is called. The caller must wait with the context that guard
+// returns: guard cancels it with an error if a unit is stuck.
 func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded context.Context, end func()) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g := guard{states: c.States, signal: c.Kill, onKill: c.tell, op: op, units: units, killed: make(map[string]time.Time)}
+		g := guard{states: c.States, signal: c.Kill, onKill: c.reportKill, op: op, units: units, killed: make(map[string]time.Time)}
 		if err := g.watch(guarded); err != nil {
 			cancel(&guardError{err})
 		}
@@ -72,13 +73,13 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	return guarded, func() { cancel(context.Canceled); <-done }
 }
 
-// guardError is the cause of a context that a guard has ended, and not its parent.
+// guardError is the cause of a context that the guard has canceled, and not the parent of the context.
 type guardError struct{ err error }
 
 func (e *guardError) Error() string { return e.err.Error() }
 func (e *guardError) Unwrap() error { return e.err }
 
-// stuck is the error of the guard where it has ended the wait, else err.
+// stuck returns the error of the guard if the guard has canceled ctx. Otherwise it returns err.
 func stuck(ctx context.Context, err error) error {
 	var ended *guardError
 	if err != nil && errors.As(context.Cause(ctx), &ended) {
@@ -87,17 +88,18 @@ func stuck(ctx context.Context, err error) error {
 	return err
 }
 
-// guard is one wait.
+// guard watches the units of one wait.
 type guard struct {
-	// states and signal are methods of the connection; onKill hears of each unit that is killed.
+	// states and signal are methods of the connection. onKill is called for each unit that the guard kills.
 	states func(context.Context, []string) ([]State, error)
 	signal func(context.Context, string, syscall.Signal) error
 	onKill func(Killed)
 	op     Op
 	units  []string
-	// killed are the units to which SIGKILL was sent, and since when.
+	// killed has the time of the first SIGKILL for each unit that got one.
 	killed map[string]time.Time
-	// moved is when a unit was last seen in another state than before, and marks are those states.
+	// moved is when the guard last found that a unit had changed its state. marks are the times of the last changes, one
+	// for each unit.
 	moved time.Time
 	marks []uint64
 }
@@ -117,7 +119,8 @@ func (g *guard) watch(ctx context.Context) error {
 	}
 }
 
-// once looks at the units and returns when to look again. A failed look is ignored: the wait for the jobs goes on.
+// once reads the states of the units and returns when to read them again. A failed call is ignored: the wait for the jobs
+// continues.
 func (g *guard) once(ctx context.Context) (time.Duration, error) {
 	states, err := g.states(ctx, g.units)
 	if err != nil {
@@ -126,7 +129,7 @@ func (g *guard) once(ctx context.Context) (time.Duration, error) {
 	return g.look(ctx, states)
 }
 
-// look kills what is late, and returns when to look again.
+// look kills units that take too long, and returns when to read the states again.
 func (g *guard) look(ctx context.Context, states []State) (time.Duration, error) {
 	if err := g.queued(states); err != nil {
 		return 0, err
@@ -155,7 +158,7 @@ func (g *guard) look(ctx context.Context, states []State) (time.Duration, error)
 func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	switch err := g.signal(ctx, s.Unit, syscall.SIGKILL); {
 	case errors.Is(err, ErrNotFound):
-		return nil // it has ended meanwhile
+		return nil // it has already ended
 	case err != nil:
 		return err
 	}
@@ -171,8 +174,8 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	return nil
 }
 
-// queued returns the error of a job that waits while none of our units does anything. A reload has no limit here: another
-// process carries it out, and that process has its own guard.
+// queued returns an error if a job has been waiting for too long while no unit changed its state. A reload has no limit
+// here: another process carries it out, and that process has its own guard.
 func (g *guard) queued(states []State) error {
 	var marks []uint64
 	waits := -1
@@ -198,7 +201,7 @@ func (g *guard) queued(states []State) error {
 	return nil
 }
 
-// age is how long the unit has been active, deactivating, or whatever it is.
+// age returns how long the unit has been in its present Active state.
 func (s State) age() time.Duration {
 	now := monotonic()
 	if s.changeMono == 0 || s.changeMono > now {

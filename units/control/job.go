@@ -10,12 +10,12 @@ import (
 // Op is what a job does to a unit.
 type Op int
 
-// The jobs of systemctl(1) by the same names.
+// The operations have the names of the commands of systemctl(1).
 const (
 	Start Op = iota
 	Stop
 	Restart
-	// TryRestart restarts a unit that runs and leaves another as it is.
+	// TryRestart restarts a unit that is running. It does nothing to other units.
 	TryRestart
 	// Reload runs ExecReload=.
 	Reload
@@ -29,15 +29,15 @@ func (o Op) method() string {
 	return manager + [...]string{".StartUnit", ".StopUnit", ".RestartUnit", ".TryRestartUnit", ".ReloadUnit"}[o]
 }
 
-// Mode says what happens to a job that is queued already and wants something else (systemctl(1), --job-mode=).
+// Mode selects what happens to a queued job that conflicts with the new job (systemctl(1), --job-mode=).
 type Mode int
 
 const (
-	// Replace cancels it.
+	// Replace cancels the queued job.
 	Replace Mode = iota
-	// Fail leaves it alone; ours is refused with [ErrConflict].
+	// Fail keeps the queued job and refuses the new job with [ErrConflict].
 	Fail
-	// Alone is for the one unit, whatever depends on it or comes before it: a stop of the aggregate stops no instance.
+	// Alone ignores the dependencies of the unit: a stop of the aggregate does not stop the instances.
 	Alone
 )
 
@@ -48,21 +48,23 @@ type Result int
 
 // The results of systemd's jobs (org.freedesktop.systemd1(5), JobRemoved).
 const (
-	// NoResult: no job was queued, or none has ended.
+	// NoResult means that no job was queued, or that none has ended.
 	NoResult Result = iota
-	// Done: for a start, the unit was up at that moment, or a condition kept it down; look at its state for both.
+	// Done means that the job succeeded. After a start, the unit was up at that moment, or a condition kept it down. Its
+	// state shows which.
 	Done
-	// Failed: for an instance with Restart=always this is the end of the first try; systemd goes on trying.
+	// Failed means that the job failed. For an instance with Restart=always, the first start failed, and systemd tries
+	// again.
 	Failed
-	// Timeout: JobTimeoutSec= of the unit passed.
+	// Timeout means that the job took longer than JobTimeoutSec= of the unit.
 	Timeout
-	// Canceled: another job took its place.
+	// Canceled means that another job replaced the job.
 	Canceled
-	// Dependency: a unit that this one requires did not start.
+	// Dependency means that a required unit did not start.
 	Dependency
-	// Skipped: the operation does not apply to the unit as it is.
+	// Skipped means that the operation does not apply to the unit in its present state.
 	Skipped
-	// Invalid, Assert, Unsupported, Collected, Once: the rare ones; Other: one that is newer than this code.
+	// Invalid, Assert, Unsupported, Collected and Once are rare results. Other is a result that this package does not know.
 	Invalid
 	Assert
 	Unsupported
@@ -85,28 +87,28 @@ func parseResult(s string) Result {
 	return Other
 }
 
-// Outcome is what became of one unit's job.
+// Outcome is how the job of one unit ended.
 type Outcome struct {
 	Unit   string
 	Result Result
-	// Err says why no job was queued ([ErrNotFound], [ErrMasked], [ErrConflict], …); Result is NoResult then.
+	// Err is why no job was queued ([ErrNotFound], [ErrMasked], [ErrConflict], …). Result is NoResult then.
 	Err error
 }
 
-// JobError is a job that did not end well.
+// JobError is the error of a job that was queued and did not succeed.
 type JobError struct {
 	Unit   string
 	Op     Op
 	Result Result
-	// Reason is what the unit's state says, or empty.
+	// Reason explains the state of the unit. It may be empty.
 	Reason string
 }
 
 func (e *JobError) Error() string {
 	text := map[Result]string{
 		Failed: "failed", Timeout: "took too long", Canceled: "was canceled by another job",
-		Dependency: "failed with a unit that it requires",
-		Skipped:    "does not apply", Assert: "failed by an assertion of the unit",
+		Dependency: "failed because a required unit failed",
+		Skipped:    "does not apply", Assert: "failed an assertion of the unit",
 	}[e.Result]
 	if text == "" {
 		text = "ended with " + e.Result.String()
@@ -117,27 +119,27 @@ func (e *JobError) Error() string {
 	return fmt.Sprintf("%s of %s %s", e.Op, e.Unit, text)
 }
 
-// RefusedError is a job that was not even queued.
+// RefusedError is the error of a job that systemd did not queue.
 type RefusedError struct {
 	Unit string
 	Op   Op
-	// Job is the job of somebody else that stands in the way, for [ErrConflict], where it was still there to be seen.
+	// Job is the type of the conflicting job, for [ErrConflict]. It is empty if that job had ended before it could be read.
 	Job string
 	Err error
 }
 
 func (e *RefusedError) Error() string {
 	if e.Job != "" {
-		return fmt.Sprintf("%s of %s: somebody else has queued a %s of it, which is left to end", e.Op, e.Unit, e.Job)
+		return fmt.Sprintf("%s of %s: another command has queued a %s, which clusterctl does not cancel", e.Op, e.Unit, e.Job)
 	}
 	return fmt.Sprintf("%s of %s: %v", e.Op, e.Unit, e.Err)
 }
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Do queues one job for each unit and returns when all jobs have ended, with the outcomes in the order of the units. The error
-// concerns all units: an ended context, a missing permission, a lost connection. When the context ends, the jobs go on. A unit
-// that takes longer than its timeouts is killed, see [Killed].
+// Do queues one job for each unit and returns when all jobs have ended, with the outcomes in the order of the units. The
+// error concerns all units: the context ended, the caller has no permission, or the connection was lost. When the context
+// ends, the jobs continue. Do kills units that exceed their timeouts, see [Killed].
 func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Outcome, error) {
 	var before []State
 	instances := slices.DeleteFunc(slices.Clone(units), func(u string) bool { return !strings.Contains(u, "@") })
@@ -154,13 +156,14 @@ func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Out
 		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), stuck(guarded, err))
 	}
 	if op == Stop {
-		c.tellKilled(ctx, before)
+		c.reportKilled(ctx, before)
 	}
 	return w.out, nil
 }
 
-// tellKilled reports the units that were killed since that look. systemd keeps how a run ended until the next start.
-func (c *Conn) tellKilled(ctx context.Context, before []State) {
+// reportKilled reports the units that were killed since the states in before were read. systemd keeps the result of a run
+// until the next start.
+func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	var units []string
 	for _, s := range before {
 		units = append(units, s.Unit)
@@ -168,12 +171,13 @@ func (c *Conn) tellKilled(ctx context.Context, before []State) {
 	now, err := c.States(ctx, units)
 	for i := range now {
 		if k, killed := killedAtStop(before[i], now[i]); killed && err == nil {
-			c.tell(k)
+			c.reportKill(k)
 		}
 	}
 }
 
-// summary names units in an error without filling the screen.
+// summary returns the names of up to three units. For more units it returns the first name and a count, to keep errors
+// short.
 func summary(units []string) string {
 	if len(units) > 3 {
 		return fmt.Sprintf("%s and %d more units", units[0], len(units)-1)

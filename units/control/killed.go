@@ -10,22 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Killed is an instance that was killed with SIGKILL because it did not stop, or start, in time: by systemd, by the guard that
-// the shim leaves behind at a stop, or by the guard of this package. The last is for a program that may speak to systemd and
-// stretches its own stop without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
+// Killed describes an instance that was killed with SIGKILL because it did not stop or start in time. systemd may have
+// killed it, or the guard that the shim leaves behind at a stop, or the guard of this package. The guard of this package is
+// for a program that may talk to systemd and extends its own stop without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
 type Killed struct {
 	Unit string
-	// Op is Stop or Start: what it did not do.
+	// Op is what the instance did not do in time: Stop or Start.
 	Op Op
-	// After is how long it took; 0 is unknown.
+	// After is how long the stop or start took; 0 means unknown.
 	After time.Duration
-	// Signal is the stop signal that the program got that long before, or 0 where After is from the begin of the drain.
+	// Signal is the stop signal that the program had got that long before the kill. It is 0 if After counts from the start
+	// of the drain.
 	Signal syscall.Signal
-	// Status is what the worker said last of what it was doing (STATUS=), or empty.
+	// Status is the last STATUS= of the worker, or empty.
 	Status string
 }
 
-// Reason says why it was killed.
+// Reason returns why the instance was killed, in words.
 func (k Killed) Reason() string {
 	text := fmt.Sprintf("did not %s within %v", k.Op, k.After.Round(time.Millisecond))
 	switch {
@@ -46,17 +47,17 @@ func (k Killed) Reason() string {
 
 func (k Killed) String() string { return strings.TrimSuffix(k.Unit, ".service") + ": " + k.Reason() }
 
-// KilledError is an instance that had to be killed at its stop. What it had in memory is lost.
+// KilledError is the error of an instance that was killed because it did not stop. The data in its memory is lost.
 type KilledError struct{ Killed Killed }
 
 func (e *KilledError) Error() string { return e.Killed.String() }
 
-// killedAtStop returns the instance that was killed in the stop that has led to s. before is what it was: a unit that had failed
-// before says nothing about this stop.
+// killedAtStop returns a Killed, and true if the stop that led to the state s ended with a SIGKILL. before is the state
+// before the stop: if the unit had already failed, s shows nothing about this stop.
 func killedAtStop(before, s State) (Killed, bool) {
 	ran := before.Up() || before.Active == Deactivating
 	ended := s.Active == Deactivating || s.Active == Inactive || s.Active == ActiveFailed
-	// exitMono is later than activeMono where the run never came up, so that it was a start which took too long.
+	// If exitMono is later than activeMono, the run never came up, and its start took too long.
 	if !ran || !ended || s.activeMono < s.exitMono || s.ExecMainCode != cldKilled || s.ExecMainStatus != int(unix.SIGKILL) {
 		return Killed{}, false
 	}
@@ -67,13 +68,13 @@ func killedAtStop(before, s State) (Killed, bool) {
 	return k, s.Result == "timeout" || s.Result == "signal"
 }
 
-// tell reports a killed unit to who asked by OnKill.
-func (c *Conn) tell(k Killed) {
+// reportKill calls the function that OnKill has set.
+func (c *Conn) reportKill(k Killed) {
 	if c.onKill != nil {
 		c.onKill(k)
 	}
 }
 
-// OnKill sets what hears of each unit that is killed, from any goroutine; before the connection is used. It may hear of one more
-// than once.
+// OnKill sets the function that is called for each killed unit, from any goroutine. It must be called before the connection
+// is used. A kill may be reported more than once.
 func (c *Conn) OnKill(f func(Killed)) { c.onKill = f }

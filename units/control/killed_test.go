@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestKilledAtStop: only what ran before the stop, had come up and was ended by SIGKILL counts.
+// TestKilledAtStop checks that an instance counts as killed only if it was up before the stop and SIGKILL ended it.
 func TestKilledAtStop(t *testing.T) {
 	before := State{Unit: "shop@1.service", Active: ActiveRunning, activeMono: 20, exitMono: 10, StatusText: "saving"}
 	after := State{
@@ -21,11 +21,11 @@ func TestKilledAtStop(t *testing.T) {
 	}{
 		{"by systemd", func(*State, *State) {},
 			`shop@1: did not stop within 1m30s after SIGTERM; killed (SIGKILL); its status was "saving"`},
-		{"while it is stopping", func(_, s *State) { s.Active = Deactivating }, "did not stop within 1m30s"},
+		{"while it stops", func(_, s *State) { s.Active = Deactivating }, "did not stop within 1m30s"},
 		{"by a guard", func(b, s *State) { s.Result, b.Active = "signal", Deactivating },
 			"did not end by itself after SIGTERM; killed (SIGKILL)"},
 		{"it ended by itself", func(_, s *State) { s.ExecMainStatus = int(syscall.SIGTERM) }, ""},
-		{"only its drain was too long", func(_, s *State) { s.ExecMainCode, s.ExecMainStatus = cldExited, 0 }, ""},
+		{"only its drain timed out", func(_, s *State) { s.ExecMainCode, s.ExecMainStatus = cldExited, 0 }, ""},
 		{"it was down before", func(b, _ *State) { b.Active = ActiveFailed }, ""},
 		{"its start took too long", func(_, s *State) { s.exitMono = 30 }, ""},
 		{"out of memory", func(_, s *State) { s.Result = "oom-kill" }, ""},
@@ -35,7 +35,7 @@ func TestKilledAtStop(t *testing.T) {
 		c.change(&b, &s)
 		k, killed := killedAtStop(b, s)
 		if killed != (c.want != "") || killed && !strings.Contains(k.String(), c.want) {
-			t.Errorf("%s: %v, %v, want %q", c.name, k, killed, c.want)
+			t.Errorf("%s: got %v, %v, want %q", c.name, k, killed, c.want)
 		}
 	}
 }

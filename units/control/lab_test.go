@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// onAll runs the test against all four systemds.
+// onAll runs a test on all releases, each with its own version of systemd.
 func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn)) {
 	on(t, f, lab.All()...)
 }
@@ -35,21 +35,21 @@ func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn)) {
 func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ...lab.Release) {
 	for _, r := range releases {
 		t.Run(string(r), func(t *testing.T) {
-			t.Parallel() // each has a machine of its own, and they mostly wait
+			t.Parallel() // each release has its own machine, and the tests mostly wait
 			m := lab.Shared(t, r)
 			f(t, m, guest(t, m, new(wire)))
 		})
 	}
 }
 
-// bounded is the context of a test: nothing here takes longer than a moment, and what hangs must fail.
+// bounded returns a context with a timeout that no test reaches unless it hangs.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := patience.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// guest dials the systemd of a machine, whose sockets are reached through its root directory.
+// guest connects to the systemd of a machine. It reaches the sockets through the root directory of the machine.
 func guest(t testing.TB, m *lab.Machine, w *wire) *Conn {
 	t.Helper()
 	c, err := dialGuest(bounded(t), m, w)
@@ -77,8 +77,8 @@ func dialGuest(ctx context.Context, m *lab.Machine, w *wire) (*Conn, error) {
 	})
 }
 
-// dialInside has a process of the machine connect and pass the connection out. PID 1 turns away a peer that has no PID in
-// its own namespace (sd-bus, getpeercred: ENODATA), and asks /proc about it later.
+// dialInside makes a process of the machine connect and pass the connection to the test. PID 1 refuses a peer without a PID
+// in its own namespace (sd-bus, getpeercred: ENODATA), and later looks the peer up in /proc.
 func dialInside(ctx context.Context, m *lab.Machine, socket string) (stream, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -131,12 +131,12 @@ type inside struct {
 
 func (i *inside) Close() error { return errors.Join(i.Conn.Close(), i.helper.Close(), i.wait()) }
 
-// wire is what a test sees of a connection.
+// wire records what is sent over a connection.
 type wire struct {
 	mu      sync.Mutex
-	dialled []string // the sockets
+	dialled []string // the paths of the sockets
 	calls   []string // the members of the method calls
-	hold    int      // replies are held back until so many calls have been sent
+	hold    int      // replies are held back until this many calls have been sent
 	free    chan struct{}
 }
 
@@ -150,7 +150,7 @@ func (w *wire) add(f func()) {
 	}
 }
 
-// holdReplies forgets the calls so far and holds back all replies until n more have been sent.
+// holdReplies removes the recorded calls and holds back all replies until n more calls have been sent.
 func (w *wire) holdReplies(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,12 +163,12 @@ func (w *wire) sent() []string {
 	return slices.Clone(w.calls)
 }
 
-// tap looks at a stream of D-Bus messages as it is written.
+// tap records the D-Bus messages that are written to a stream.
 type tap struct {
 	stream
 	wire *wire
 	out  bytes.Buffer
-	open bool // past the authentication
+	open bool // the authentication is over
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -194,7 +194,7 @@ func (t *tap) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// next takes one whole message off what was written: the fixed header is 16 bytes, the fields are padded to 8
+// next removes one whole message from out and records it. The fixed header has 16 bytes, and the fields are padded to 8
 // (D-Bus specification, Message Format).
 func (t *tap) next() bool {
 	b := t.out.Bytes()
@@ -218,7 +218,8 @@ func (t *tap) next() bool {
 	return true
 }
 
-// files writes unit files into the machine, by their paths below /etc/systemd/system, reloads, and undoes it all after.
+// files writes unit files into the machine and reloads systemd. The paths are relative to /etc/systemd/system. The end of
+// the test removes the files.
 func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	t.Helper()
 	dir := m.Root() + "/etc/systemd/system"
@@ -246,7 +247,7 @@ func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	}
 }
 
-// app is a rendered app of two workers on a socket; change makes another of it.
+// app returns the unit files of an app with two workers and one socket. change, if not nil, changes the app first.
 func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) map[string]string {
 	t.Helper()
 	a := units.App{
@@ -271,7 +272,7 @@ func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) 
 	return content
 }
 
-// port gives each app one of its own. The machine has nothing but loopback.
+// port returns a different port for each app. The machine has only a loopback interface.
 func port(name string) uint16 {
 	p := uint16(0)
 	for _, c := range []byte(name) {
@@ -280,7 +281,7 @@ func port(name string) uint16 {
 	return 20000 + p%10000
 }
 
-// cleanApp stops an app at the end of the test and forgets that it failed.
+// cleanApp stops an app at the end of the test and resets its failed state.
 func cleanApp(t testing.TB, c *Conn, name units.Name) {
 	t.Cleanup(func() {
 		ctx, cancel := patience.WithTimeout(context.Background(), 5*time.Minute)
@@ -298,7 +299,7 @@ func cleanApp(t testing.TB, c *Conn, name units.Name) {
 	})
 }
 
-// notifier says READY=1 as the main process of its unit, with a status, and stays.
+// notifier returns a command that sends READY=1 and a status as the main process of its unit, and does not end.
 func notifier(before string) []string {
 	return []string{"/usr/bin/python3", "-c", `import os, socket, time
 ` + before + `

@@ -11,7 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Version gives systemd's version, for example 252 (Manager.Version "252.39-1~deb12u1").
+// Version returns the version of systemd, for example 252 if Manager.Version is "252.39-1~deb12u1".
 func (c *Conn) Version(ctx context.Context) (int, error) {
 	var v string
 	if err := c.property(ctx, managerPath, manager, "Version", &v); err != nil {
@@ -20,7 +20,7 @@ func (c *Conn) Version(ctx context.Context) (int, error) {
 	return parseVersion(v)
 }
 
-// parseVersion reads the leading number; "systemd 252", "v252" and "252.39-1~deb12u1" have all been seen.
+// parseVersion returns the leading number. Known forms are "systemd 252", "v252" and "252.39-1~deb12u1".
 func parseVersion(s string) (int, error) {
 	t := strings.TrimPrefix(strings.TrimPrefix(s, "systemd "), "v")
 	end := 0
@@ -34,7 +34,7 @@ func parseVersion(s string) (int, error) {
 	return n, nil
 }
 
-// UnitPaths gives the directories that unit files are looked for in, first match wins (Manager.UnitPath).
+// UnitPaths returns the directories in which systemd looks for unit files, in the order of the search (Manager.UnitPath).
 func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
 	var paths []string
 	if err := c.property(ctx, managerPath, manager, "UnitPath", &paths); err != nil {
@@ -43,16 +43,16 @@ func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// Reload has systemd read all unit files again, as systemctl daemon-reload, and returns when it has.
+// Reload makes systemd read all unit files again, as systemctl daemon-reload does, and returns when that is done.
 func (c *Conn) Reload(ctx context.Context) error {
-	// PID 1 keeps the call and answers it when it is done, on the bus and on its own socket.
+	// PID 1 answers the call when the reload is done, on the bus and on its private socket.
 	if err := c.call(ctx, request{managerPath, manager + ".Reload", nil}); err != nil {
 		return fmt.Errorf("reloading systemd: %w", err)
 	}
 	return nil
 }
 
-// Enable makes the links that the [Install] sections of the units ask for. It does not reload systemd.
+// Enable creates the links that the [Install] sections of the units ask for. It does not reload systemd.
 func (c *Conn) Enable(ctx context.Context, units ...string) error {
 	if len(units) == 0 {
 		return nil
@@ -64,8 +64,8 @@ func (c *Conn) Enable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// Disable removes the links that Enable made, also those of units whose file has gone. Where there is neither a file nor
-// a link, which 252 and later call an error, there is nothing to do. It does not reload systemd.
+// Disable removes the links that Enable created, even if the file of a unit is gone. Disable ignores units that have
+// neither a file nor a link, which systemd 252 and later report as an error. It does not reload systemd.
 func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	if len(units) == 0 {
 		return nil
@@ -78,8 +78,8 @@ func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// ResetFailed forgets the failed state, the restart counter and the start limit of the units. One that is not loaded has
-// none of these, and that is no error.
+// ResetFailed resets the failed state, the restart counter and the start limit of the units. It ignores units that are not
+// loaded, because they have none of these.
 func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	rs := make([]request, len(units))
 	for i, u := range units {
@@ -97,8 +97,8 @@ func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// DynamicUser returns the id that systemd has given a dynamic user (DynamicUser=). One that does not exist at present is
-// an error.
+// DynamicUser returns the user ID that systemd has assigned to a dynamic user (DynamicUser=). It returns an error if the
+// user does not exist now.
 func (c *Conn) DynamicUser(ctx context.Context, name string) (uid uint32, err error) {
 	if err := c.call(ctx, request{managerPath, manager + ".LookupDynamicUserByName", []any{name}}, &uid); err != nil {
 		return 0, fmt.Errorf("looking up the dynamic user %s: %w", name, err)
@@ -111,7 +111,7 @@ func (c *Conn) Kill(ctx context.Context, unit string, signal syscall.Signal) err
 	return c.kill(ctx, unit, "all", signal)
 }
 
-// KillMain sends a signal to the main process of the unit. One that has none is an error.
+// KillMain sends a signal to the main process of the unit. It returns an error if the unit has no main process.
 func (c *Conn) KillMain(ctx context.Context, unit string, signal syscall.Signal) error {
 	return c.kill(ctx, unit, "main", signal)
 }
@@ -123,8 +123,8 @@ func (c *Conn) kill(ctx context.Context, unit, who string, signal syscall.Signal
 	return nil
 }
 
-// Loaded names the units in PID 1's memory that match any of the patterns (glob(7), as in "shop@*.service"), sorted. It
-// loads none.
+// Loaded returns the names of the units in PID 1's memory that match any of the patterns (glob(7), as in "shop@*.service"),
+// sorted. It does not load units.
 func (c *Conn) Loaded(ctx context.Context, patterns ...string) ([]string, error) {
 	rows, err := c.list(ctx, "ListUnitsByPatterns", []string{}, patterns)
 	if err != nil {
@@ -139,7 +139,7 @@ func (c *Conn) Loaded(ctx context.Context, patterns ...string) ([]string, error)
 	return sortedUnique(names), nil
 }
 
-// row is one line of the ListUnits family, in the order of its fields on the wire, "(ssssssouso)".
+// row is one line of the replies of the ListUnits methods. Its fields are in the order of the D-Bus type "(ssssssouso)".
 type row struct {
 	Name, Description, Load, Active, Sub, Following string
 	Path                                            dbus.ObjectPath

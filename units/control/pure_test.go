@@ -21,7 +21,7 @@ func TestParseVersion(t *testing.T) {
 	} {
 		got, err := parseVersion(in)
 		if got != want || (err != nil) != (want == 0) {
-			t.Errorf("%q: %d, %v", in, got, err)
+			t.Errorf("%q: got %d, error %v, want %d", in, got, err, want)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestExplainExit(t *testing.T) {
 	}
 }
 
-// TestApply: the properties as they come over the bus.
+// TestApply checks that each property, in its D-Bus type, sets its field.
 func TestApply(t *testing.T) {
 	var s State
 	s.apply(map[string]dbus.Variant{
@@ -106,17 +106,17 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// Every status that systemd itself ends with is explained, and with words of its own (systemd.exec(5): 200–243 but 223,
-// 234, 244).
+// TestExitStatusesHaveMeanings checks that every status with which systemd itself ends a process has an explanation, and
+// that no two are equal. systemd.exec(5) does not use 223, 234 and 244.
 func TestExitStatusesHaveMeanings(t *testing.T) {
 	seen := make(map[string]int)
 	for status := 200; status <= 245; status++ {
 		why, ok := exitMeaning[status]
 		if unused := status == 223 || status == 234 || status == 244; ok == unused {
-			t.Errorf("status %d: %q", status, why)
+			t.Errorf("status %d has the meaning %q", status, why)
 		}
 		if ok && seen[why] != 0 {
-			t.Errorf("%d and %d have the same meaning", status, seen[why])
+			t.Errorf("the statuses %d and %d have the same meaning", status, seen[why])
 		}
 		seen[why] = status
 	}
@@ -144,7 +144,7 @@ func TestInferResult(t *testing.T) {
 		{Reload, State{Active: Inactive}, Failed},
 	} {
 		if got := inferResult(c.op, c.s, queued); got != c.want {
-			t.Errorf("%v, %+v: %v, want %v", c.op, c.s, got, c.want)
+			t.Errorf("%v, %+v: got %v, want %v", c.op, c.s, got, c.want)
 		}
 	}
 }
@@ -152,11 +152,11 @@ func TestInferResult(t *testing.T) {
 func TestResultsHaveNames(t *testing.T) {
 	for r := Done; r < Other; r++ {
 		if parseResult(r.String()) != r {
-			t.Errorf("%d is %q", r, r)
+			t.Errorf("the name %q of result %d is not parsed back", r, r)
 		}
 	}
 	if parseResult("frozen") != Other || parseResult("none") != Other {
-		t.Error("what is not known is Other")
+		t.Error("an unknown result is not Other")
 	}
 }
 
@@ -179,10 +179,10 @@ func TestErrors(t *testing.T) {
 	} {
 		got := translate(c.in)
 		if got.Error() != c.text || c.kind != nil && !errors.Is(got, c.kind) {
-			t.Errorf("%v became %v", c.in, got)
+			t.Errorf("%v became %v, want %s", c.in, got, c.text)
 		}
 		if strings.Contains(got.Error(), "org.freedesktop") {
-			t.Errorf("a name of the bus gets out: %v", got)
+			t.Errorf("the error contains a name of D-Bus: %v", got)
 		}
 	}
 }

@@ -2,15 +2,15 @@ package control
 
 import "slices"
 
-// Step is one step of a rolling reload: the same operation on some instances at once.
+// Step is one step of a rolling reload: one operation on several instances at once.
 type Step struct {
 	Op        Op
 	Instances []int
 }
 
-// Roll plans a rolling reload. The instances are restarted in their order, batch at a time (at least one). With surge > 0,
-// that many extra ones, numbered on from above, are started before and stopped after, so that the capacity never
-// falls while batch <= surge. The plan of no instances is empty.
+// Roll returns the steps of a rolling reload. It restarts the instances in their order, batch at a time (at least one).
+// With surge > 0, that many extra instances, numbered from above+1, are started first and stopped last, so the capacity
+// never falls while batch <= surge. Without instances there are no steps.
 func Roll(instances []int, above, batch, surge int) []Step {
 	if len(instances) == 0 {
 		return nil

@@ -20,14 +20,14 @@ func TestRoll(t *testing.T) {
 		{[]int{2, 9, 4}, 12, 9, 2, []Step{{Start, []int{13, 14}}, {Restart, []int{2, 9, 4}}, {Stop, []int{13, 14}}}},
 	} {
 		if d := cmp.Diff(c.want, Roll(c.instances, c.above, c.batch, c.surge)); d != "" {
-			t.Errorf("%v by %d, surge %d (-want +got):\n%s", c.instances, c.batch, c.surge, d)
+			t.Errorf("instances %v, batch %d, surge %d (-want +got):\n%s", c.instances, c.batch, c.surge, d)
 		}
 	}
 }
 
-// Whatever the plan: each instance is restarted once, at most batch at a time, and what is extra is started first and
-// stopped last.
-func TestRollKeepsThePromise(t *testing.T) {
+// TestRollInvariants checks that a plan restarts each instance once and in order, at most batch at a time, and that the
+// capacity does not fall if batch <= surge.
+func TestRollInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 40).Draw(t, "n")
 		batch, surge := rapid.IntRange(-1, 50).Draw(t, "batch"), rapid.IntRange(-1, 5).Draw(t, "surge")
@@ -44,20 +44,20 @@ func TestRollKeepsThePromise(t *testing.T) {
 				running -= len(s.Instances)
 			case Restart:
 				if len(s.Instances) > max(batch, 1) {
-					t.Fatalf("%d at once", len(s.Instances))
+					t.Fatalf("a step restarts %d instances", len(s.Instances))
 				}
 				if max(batch, 1) <= surge && running-len(s.Instances) < n {
-					t.Fatalf("%d of %d left", running-len(s.Instances), n)
+					t.Fatalf("only %d of %d instances run during a step", running-len(s.Instances), n)
 				}
 				for _, i := range s.Instances {
 					if restarted++; i != restarted {
-						t.Fatalf("%d is restarted in the place of %d", i, restarted)
+						t.Fatalf("instance %d is restarted where %d must be", i, restarted)
 					}
 				}
 			}
 		}
 		if restarted != n || running != n {
-			t.Fatalf("%d restarted, %d running", restarted, running)
+			t.Fatalf("%d instances are restarted and %d run at the end, want %d", restarted, running, n)
 		}
 	})
 }

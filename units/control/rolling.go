@@ -11,18 +11,19 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// RollOptions say how a rolling reload goes. The zero value rolls one instance after the other, without a time to settle.
+// RollOptions are the settings of a rolling reload. The zero value replaces one instance at a time, without a time to
+// settle.
 type RollOptions struct {
-	// Batch is how many instances are replaced at once, at least one.
+	// Batch is how many instances are replaced at once. Values below 1 count as 1.
 	Batch int
-	// Surge is how many extra instances, numbered on from the highest, are started first and stopped last. That no condition
-	// keeps them down is the caller's business.
+	// Surge is how many extra instances, numbered from the highest, are started first and stopped last. The caller must
+	// make sure that no condition keeps them down.
 	Surge int
-	// Settle is how long a new instance has to stay up before the next one follows.
+	// Settle is how long a new instance must stay up before the next one is replaced.
 	Settle time.Duration
-	// Force goes on after an instance that had to be killed at its stop.
+	// Force continues after an instance that was killed because it did not stop.
 	Force bool
-	// Timeout bounds each instance from the start of its drain until it is up; 0 leaves that to its unit.
+	// Timeout bounds each instance from the start of its drain until it is up. With 0, only the timeouts of its unit apply.
 	Timeout time.Duration
 }
 
@@ -30,15 +31,15 @@ type RollOptions struct {
 type RollOutcome int
 
 const (
-	// RollUntouched: the roll ended before it; it runs as it did.
+	// RollUntouched means that the reload ended before it reached the instance, which runs as before.
 	RollUntouched RollOutcome = iota
-	// RollReloaded: it was replaced, and is up.
+	// RollReloaded means that the instance was replaced and is up.
 	RollReloaded
-	// RollStarted: it was down for a fault, and is up.
+	// RollStarted means that the instance was down after a failure and is now up.
 	RollStarted
-	// RollFailed: it did not come back.
+	// RollFailed means that the instance did not come up again.
 	RollFailed
-	// RollSkipped: it is down because somebody, or a condition, wants it so.
+	// RollSkipped means that the instance stays down, because a user stopped or masked it or a condition is not met.
 	RollSkipped
 )
 
@@ -46,30 +47,36 @@ func (o RollOutcome) String() string {
 	return [...]string{"untouched", "reloaded", "started", "failed", "skipped"}[o]
 }
 
-// Rolled is one instance of a rolling reload.
+// Rolled is the result of a rolling reload for one instance.
 type Rolled struct {
 	Instance int
 	Unit     string
 	Outcome  RollOutcome
-	// Reason says why, where the outcome is none of the two good ones.
+	// Reason explains an outcome other than RollReloaded and RollStarted. For a killed instance it explains the kill.
 	Reason string
-	// Took is the time from the begin of its drain until it was up, without the time to settle.
+	// Took is the time from the start of its drain until it was up, without the time to settle.
 	Took  time.Duration
 	State State
-	// Killed: it did not stop, and had to be killed.
+	// Killed reports whether the instance was killed because it did not stop.
 	Killed bool
 }
 
-// RollApp replaces the instances in small steps, with the sockets open: drain, stop, start, up, alive for the time to
-// settle, next. Those that are down for a fault, or have only just come back from one, come first: if what is new does not
-// run, nobody who serves is lost by it. It returns what became of each, in the order of the instances.
+// RollApp replaces the instances in small steps, with the sockets open: each instance drains, stops, starts, comes up, and
+// must stay up for the time to settle before the next step. Instances that are down after a failure, or have only just
+// recovered from one, come first: if the new version does not run, the instances that serve are not affected. RollApp
+// returns the results in the order of the instances.
 //
-// The first instance that does not come back ends it with an [*InstanceError]; the others are as they were, and
-// systemd's own restarts of the one go on. The first that had to be killed at its stop ends it with a [*KilledError], unless
-// Force is set: the program is up again, and the next one may lose by a SIGKILL too what it has not saved. A job of somebody
-// else that ours would replace ends it with a [*RefusedError] that is [ErrConflict]. What is stopped, masked, or skipped by
-// a condition stays so; an instance that is masked and still runs is an error before anything is done. When the context
-// ends, the step under way goes on without us.
+// RollApp stops early in three cases:
+//
+//   - If an instance does not come up again, RollApp returns an [*InstanceError]. The remaining instances stay as they are,
+//     and systemd continues to restart the failed instance.
+//   - If an instance was killed because it did not stop, RollApp returns a [*KilledError], unless Force is set. The
+//     instance is up again, but a SIGKILL could make the next instance, too, lose data that it has not saved.
+//   - If a job of another command is queued that our job would replace, RollApp returns a [*RefusedError] that is
+//     [ErrConflict].
+//
+// Instances that are stopped, masked, or skipped by a condition stay so. An instance that is masked and still runs is an
+// error before anything is changed. When the context ends, the current step continues in systemd.
 func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o RollOptions, progress func(Progress)) ([]Rolled, error) {
 	if progress == nil {
 		progress = func(Progress) {}
@@ -85,7 +92,7 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	steps := Roll(r.todo, slices.Max(instances), o.Batch, o.Surge)
 	for i, s := range steps {
 		if err := c.rollStep(ctx, r, s); err != nil {
-			return r.out, errors.Join(r.failed(s, c.blame(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
+			return r.out, errors.Join(r.failed(s, c.withConflict(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
 		}
 		if r.killed != nil && !o.Force {
 			return r.out, errors.Join(r.killed, c.endSurge(ctx, name, steps[i+1:]))
@@ -94,7 +101,7 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	return r.out, nil
 }
 
-// endSurge stops the extra instances of a roll that ends before its last step.
+// endSurge stops the extra instances of a reload that ends before its last step.
 func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []Step) error {
 	if len(rest) == 0 || rest[len(rest)-1].Op != Stop {
 		return nil
@@ -109,7 +116,7 @@ func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
 	case Stop:
 		return c.StopInstances(ctx, r.name, s.Instances)
 	case Start:
-		r.since = time.Time{} // not of the list
+		r.since = time.Time{} // extra instances have no result
 	}
 	m := move{
 		op: s.Op, mode: Fail, jobs: instanceUnits(r.name, s.Instances), instances: s.Instances, settle: r.o.Settle, limit: r.o.Timeout,
@@ -118,7 +125,7 @@ func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
 	return c.drive(ctx, r.name, m, r.observe)
 }
 
-// noteKilled keeps the first instance that had to be killed.
+// noteKilled records the kill of an instance, and keeps the first one as the error of the reload.
 func (r *roll) noteKilled(k Killed) {
 	for i := range r.out {
 		if one := &r.out[i]; one.Unit == k.Unit {
@@ -130,8 +137,8 @@ func (r *roll) noteKilled(k Killed) {
 	}
 }
 
-// blame names the job that is in the way of ours.
-func (c *Conn) blame(ctx context.Context, err error) error {
+// withConflict adds the type of the conflicting job to a [RefusedError].
+func (c *Conn) withConflict(ctx context.Context, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) && errors.Is(err, ErrConflict) {
 		if states, err := c.States(ctx, []string{refused.Unit}); err == nil {
@@ -141,21 +148,21 @@ func (c *Conn) blame(ctx context.Context, err error) error {
 	return err
 }
 
-// roll is a rolling reload under way. It does no I/O.
+// roll is the state of a rolling reload. It does no I/O.
 type roll struct {
 	name     units.Name
 	o        RollOptions
 	progress func(Progress)
 	out      []Rolled
-	// todo are the instances that are to be replaced, in that order; down are those of them that were down.
+	// todo are the instances to replace, in this order. down are the instances of todo that were down.
 	todo, down []int
-	// since is the begin of the step.
+	// since is when the step began.
 	since time.Time
-	// killed is the first instance that had to be killed at its stop.
+	// killed is the error of the first instance that was killed because it did not stop.
 	killed error
 }
 
-// begin sorts the instances by what is to be done with them.
+// begin decides for each instance whether and when it is replaced.
 func (r *roll) begin(instances []int, states []State) error {
 	var first, running []int
 	for i, s := range states {
@@ -164,13 +171,13 @@ func (r *roll) begin(instances []int, states []State) error {
 		case s.Load != Loaded && (s.Up() || s.MainPID != 0 || s.Load != Masked):
 			one.Reason = Explain(s)
 			if s.Load == Masked {
-				one.Reason += ", and still runs; it could not be started again"
+				one.Reason += " and still runs, but could not be started again"
 			}
 			r.out = append(r.out, one)
 			return r.abort(instances[i+1:], &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s})
 		case s.Load == Masked:
 			one.Outcome, one.Reason = RollSkipped, Explain(s)
-		case s.Up() && !shaky(s):
+		case s.Up() && !justRestarted(s):
 			running = append(running, one.Instance)
 		case s.Up():
 			first = append(first, one.Instance)
@@ -192,11 +199,13 @@ func (r *roll) begin(instances []int, states []State) error {
 	return nil
 }
 
-// shaky returns whether systemd has only just started the instance again by itself, so that the instance may be on its way down
-// again: the run is shorter than one that the shim counts as good.
-func shaky(s State) bool { return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime }
+// justRestarted reports whether systemd has just restarted the instance by itself, so that it may soon fail again: the run
+// is shorter than the shortest run that the shim counts as good.
+func justRestarted(s State) bool {
+	return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime
+}
 
-// abort fills up the result.
+// abort completes the results with untouched instances, and returns err.
 func (r *roll) abort(rest []int, err error) error {
 	for _, i := range rest {
 		r.out = append(r.out, Rolled{Instance: i, Unit: r.name.Instance(i)})
@@ -210,7 +219,7 @@ func (r *roll) abort(rest []int, err error) error {
 	return err
 }
 
-// observe takes over what the tracker of a step says, and passes it on.
+// observe records the progress of a step and passes it on.
 func (r *roll) observe(p Progress) {
 	if one := r.find(p.Instance); one != nil {
 		one.State = p.State
@@ -223,7 +232,7 @@ func (r *roll) observe(p Progress) {
 		case Broken:
 			one.Outcome, one.Reason = RollFailed, p.Reason
 		case Stopping, Starting:
-			// Until it is known how it ends.
+			// This outcome is replaced when the end of the start is known.
 			one.Outcome = RollFailed
 			one.explain("it was not up when the reload ended")
 		}
@@ -231,7 +240,7 @@ func (r *roll) observe(p Progress) {
 	r.progress(p)
 }
 
-// explain sets the reason, unless the instance had to be killed: that stays the reason.
+// explain sets the reason, unless the instance was killed: that remains the reason.
 func (r *Rolled) explain(reason string) {
 	if !r.Killed {
 		r.Reason = reason
@@ -253,7 +262,7 @@ func (r *roll) find(instance int) *Rolled {
 	return &r.out[i]
 }
 
-// failed gives the instances of the step that ended the roll their reason, and says which step it was.
+// failed returns the error of the step that ended the reload, and sets the reason of the instance that the error concerns.
 func (r *roll) failed(s Step, err error) error {
 	var refused *RefusedError
 	var job *JobError

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The first look decides who is replaced, in which order, and who is left alone.
+// TestRollBegin checks which instances a reload replaces, in which order, and which it skips.
 func TestRollBegin(t *testing.T) {
 	up := State{Load: Loaded, Active: ActiveRunning, MainPID: 7}
 	failed := State{Load: Loaded, Active: ActiveFailed, Result: "exit-code"}
@@ -26,22 +26,22 @@ func TestRollBegin(t *testing.T) {
 		states  []State
 		todo    []int
 		skipped int
-		blame   int // the instance of the error
+		failing int // the instance of the error
 	}{
 		{"all run", []State{up, up, up}, []int{1, 2, 3}, 0, 0},
-		{"those that are down come first", []State{up, failed, up, waiting, starting}, []int{2, 4, 5, 1, 3}, 0, 0},
-		{"one that comes and goes is first", []State{up, restored, again}, []int{3, 1, 2}, 0, 0},
-		{"what is stopped stays so", []State{up, stopped, skipped, up, masked}, []int{1, 4}, 3, 0},
+		{"instances that are down come first", []State{up, failed, up, waiting, starting}, []int{2, 4, 5, 1, 3}, 0, 0},
+		{"an instance that was just restarted comes first", []State{up, restored, again}, []int{3, 1, 2}, 0, 0},
+		{"stopped instances are skipped", []State{up, stopped, skipped, up, masked}, []int{1, 4}, 3, 0},
 		{"all are stopped", []State{stopped, stopped}, nil, 2, 0},
-		{"masked, and runs", []State{up, maskedUp, up}, nil, 0, 2},
-		{"cannot be loaded", []State{stopped, broken, up}, nil, 1, 2},
-		{"none", nil, nil, 0, 0},
+		{"a masked instance runs", []State{up, maskedUp, up}, nil, 0, 2},
+		{"a unit cannot be loaded", []State{stopped, broken, up}, nil, 1, 2},
+		{"no instances", nil, nil, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var told int
+			var reported int
 			r := &roll{name: "shop", progress: func(p Progress) {
 				if p.Phase == LeftAlone && p.Reason != "" {
-					told++
+					reported++
 				}
 			}}
 			var instances []int
@@ -50,12 +50,12 @@ func TestRollBegin(t *testing.T) {
 				c.states[i].Unit = r.name.Instance(i + 1)
 			}
 			err := r.begin(instances, c.states)
-			var blamed *InstanceError
+			var failed *InstanceError
 			switch {
-			case c.blame == 0 && err != nil:
+			case c.failing == 0 && err != nil:
 				t.Error(err)
-			case c.blame > 0 && (!errors.As(err, &blamed) || blamed.Instance != c.blame || blamed.Reason == ""):
-				t.Errorf("got %v, want an error of %d", err, c.blame)
+			case c.failing > 0 && (!errors.As(err, &failed) || failed.Instance != c.failing || failed.Reason == ""):
+				t.Errorf("got %v, want an error of instance %d", err, c.failing)
 			}
 			if d := cmp.Diff(c.todo, r.todo); d != "" {
 				t.Errorf("the order (-want +got):\n%s", d)
@@ -63,20 +63,20 @@ func TestRollBegin(t *testing.T) {
 			n := 0
 			for i, one := range r.out {
 				if one.Instance != instances[i] || one.Unit != r.name.Instance(one.Instance) {
-					t.Errorf("%d is %+v", i, one)
+					t.Errorf("result %d is %+v, want instance %d", i, one, instances[i])
 				}
 				if one.Outcome == RollSkipped {
 					n++
 				}
 			}
-			if len(r.out) != len(c.states) || n != c.skipped || err == nil && told != n {
-				t.Errorf("%d of %d are skipped, %d told; want %d:\n%+v", n, len(r.out), told, c.skipped, r.out)
+			if len(r.out) != len(c.states) || n != c.skipped || err == nil && reported != n {
+				t.Errorf("%d of %d instances are skipped and %d are reported, want %d:\n%+v", n, len(r.out), reported, c.skipped, r.out)
 			}
 		})
 	}
 }
 
-// What the tracker says of a step becomes the outcome of each instance.
+// TestRollObserve checks that the progress of a step becomes the outcome of each instance.
 func TestRollObserve(t *testing.T) {
 	r := &roll{name: "shop", progress: func(Progress) {}}
 	up := State{Load: Loaded, Active: ActiveRunning}
@@ -89,7 +89,7 @@ func TestRollObserve(t *testing.T) {
 		{Instance: 1, Phase: Stopping}, {Instance: 1, Phase: Starting}, {Instance: 1, Phase: Ready, State: up},
 		{Instance: 3, Phase: Stopping}, {Instance: 3, Phase: Broken, Reason: "exited with status 3"},
 		{Instance: 4, Phase: Stopping},
-		{Instance: 9, Phase: Ready}, // an extra one
+		{Instance: 9, Phase: Ready}, // an extra instance
 	} {
 		r.observe(p)
 	}
@@ -103,7 +103,7 @@ func TestRollObserve(t *testing.T) {
 	}
 	want := []string{
 		"reloaded: ", "started: ", "failed: exited with status 3", "failed: it was not up when the reload ended",
-		"untouched: restart of shop@5.service: somebody else has queued a stop of it, which is left to end", "untouched: ",
+		"untouched: restart of shop@5.service: another command has queued a stop, which clusterctl does not cancel", "untouched: ",
 		"reloaded: did not end by itself; killed (SIGKILL)",
 	}
 	var got []string
@@ -111,10 +111,10 @@ func TestRollObserve(t *testing.T) {
 		got = append(got, one.Outcome.String()+": "+one.Reason)
 	}
 	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+		t.Errorf("outcomes (-want +got):\n%s", d)
 	}
 	if err := r.failed(Step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
 		!errors.As(err, new(*InstanceError)) {
-		t.Errorf("an extra instance that fails: %v", err)
+		t.Errorf("the error of an extra instance is %v", err)
 	}
 }

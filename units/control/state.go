@@ -12,10 +12,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Load says whether a unit's file could be read (systemd's LoadState).
+// Load is systemd's LoadState: whether the file of a unit could be read.
 type Load string
 
-// The load states that matter; others are errors too.
+// The load states that this package distinguishes. All others are errors, too.
 const (
 	Loaded     Load = "loaded"
 	NotFound   Load = "not-found"
@@ -31,7 +31,7 @@ type Active string
 const (
 	ActiveRunning Active = "active"
 	Reloading     Active = "reloading"
-	// Refreshing: since systemd 257; the unit serves.
+	// Refreshing exists since systemd 257. A unit in this state serves.
 	Refreshing   Active = "refreshing"
 	Inactive     Active = "inactive"
 	ActiveFailed Active = "failed"
@@ -41,7 +41,7 @@ const (
 	Maintenance  Active = "maintenance"
 )
 
-// State is what systemd says about a unit. Fields that a type of unit does not have are zero.
+// State is the state of a unit as systemd reports it. Fields that the unit's type does not have are zero.
 type State struct {
 	Unit   string
 	Load   Load
@@ -51,107 +51,112 @@ type State struct {
 	// Result is "success", or how the last run failed: "exit-code", "signal", "core-dump", "timeout", "oom-kill",
 	// "resources", "start-limit-hit", "watchdog", "protocol", "exec-condition".
 	Result string
-	// StatusText is the worker's own STATUS= (sd_notify(3)).
+	// StatusText is the last STATUS= of the worker (sd_notify(3)).
 	StatusText string
-	// FragmentPath is the unit's file, DropIns its drop-ins.
+	// FragmentPath is the path of the unit's file. DropIns are the paths of its drop-ins.
 	FragmentPath string
 	DropIns      []string
 	// Type is Type= of a service.
 	Type string
-	// MainPID is 0 when no process runs.
+	// MainPID is 0 if no process runs.
 	MainPID int
-	// Restarts counts automatic restarts since the last start by hand (NRestarts).
+	// Restarts is the number of automatic restarts since the last manual start (NRestarts).
 	Restarts int
-	// ExecMainCode says how the main process ended last: 0 not at all, 1 exited, 2 killed, 3 dumped core (CLD_*);
-	// ExecMainStatus is the exit status or the signal.
+	// ExecMainCode is how the last main process ended: 0 if none has ended, 1 exited, 2 killed, 3 dumped core (CLD_*).
+	// ExecMainStatus is its exit status or the signal.
 	ExecMainCode, ExecMainStatus int
-	// PreCode and PreStatus say the same of the command of ExecStartPre= that failed, if one did. Only a look shows them;
-	// a [Change] keeps those of the last look.
+	// PreCode and PreStatus are the same values for a command of ExecStartPre= that failed. Signals do not contain them, so
+	// a [Change] has the values of the last [Conn.States].
 	PreCode, PreStatus int
-	// ActiveSince is when the unit became active last, StateSince when the state last changed; zero if never.
+	// ActiveSince is when the unit last became active. StateSince is when its state last changed. They are zero if that
+	// never happened.
 	ActiveSince, StateSince time.Time
-	// ControlGroup is the path of the unit's cgroup below the root of the hierarchy; empty when it has none.
+	// ControlGroup is the path of the unit's cgroup below the root of the hierarchy. It is empty if the unit has no cgroup.
 	ControlGroup string
-	// ConditionResult is that of the last start; meaningless before ConditionSince.
+	// ConditionResult is the result of the conditions at the last start. ConditionSince is when they were checked. If
+	// ConditionSince is zero, ConditionResult has no meaning.
 	ConditionResult bool
 	ConditionSince  time.Time
-	// NeedDaemonReload: the file has changed on disk since it was read.
+	// NeedDaemonReload reports whether the file on disk has changed since systemd read it.
 	NeedDaemonReload bool
-	// Job is the queued or running job ("start", "stop", "restart", "reload", …), or empty; JobID is 0 without one.
-	// A [Change] carries only the JobID.
+	// Job is the type of the queued or running job ("start", "stop", "restart", "reload", …), or empty. JobID is its
+	// number, or 0. A [Change] has only the JobID.
 	Job   string
 	JobID uint32
-	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 is none. Requires are the units that are required, sorted.
+	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 means no timeout. Requires are the names of
+	// the required units, sorted.
 	StartTimeout, StopTimeout time.Duration
 	Requires                  []string
-	// Listen are the addresses of a socket.
+	// Listen are the addresses of a socket unit.
 	Listen []string
 	// StopSignal is KillSignal= of a service.
 	StopSignal int
 	// RestartDelay is RestartSec= of a service.
 	RestartDelay time.Duration
-	// FileState says whether the unit starts at boot: "enabled", "disabled", "static", "masked", …
+	// FileState is whether the unit starts at boot: "enabled", "disabled", "static", "masked", …
 	FileState string
-	// Environment is Environment= with its drop-ins, as NAME=VALUE; EnvFiles is EnvironmentFile=.
+	// Environment is the Environment= of the unit and its drop-ins, as NAME=VALUE. EnvFiles is its EnvironmentFile=.
 	Environment []string
 	EnvFiles    []EnvFile
-	// Limits are those of the unit's cgroup.
+	// Limits are the limits of the unit's cgroup.
 	Limits Limits
 
-	// When it became active, when it left inactivity and when Active changed last, in monotonic µs.
+	// These are the monotonic times in µs when the unit became active, when it left inactivity, and when Active last
+	// changed.
 	activeMono, exitMono, changeMono uint64
 }
 
-// EnvFile is one EnvironmentFile=; one that is Optional may be missing.
+// EnvFile is one EnvironmentFile=. An Optional file may be missing.
 type EnvFile struct {
 	Path     string
 	Optional bool
 }
 
-// Limits are the limits of a cgroup; 0 is none.
+// Limits are the limits of a cgroup; 0 means no limit.
 type Limits struct {
 	MemoryMax, MemoryHigh uint64
 	TasksMax              uint64
-	// CPUQuota is the CPU time per second of time.
+	// CPUQuota is the CPU time that the cgroup may use per second.
 	CPUQuota time.Duration
 }
 
-// Up says whether the unit is active, reloading included.
+// Up reports whether the unit is active. A unit that reloads is active, too.
 func (s State) Up() bool {
 	return s.Active == ActiveRunning || s.Active == Reloading || s.Active == Refreshing
 }
 
-// ActiveBefore says whether the unit became active before the other one did. A service has only the sockets that were open
-// when it started.
+// ActiveBefore reports whether s became active before o did. A service has only the sockets that were open when it started.
 func (s State) ActiveBefore(o State) bool { return s.activeMono < o.activeMono }
 
-// Skipped says whether a condition kept the unit down at its last start, as ConditionCPUs= does.
+// Skipped reports whether a condition such as ConditionCPUs= kept the unit down at its last start.
 func (s State) Skipped() bool {
 	return s.Active == Inactive && !s.ConditionResult && !s.ConditionSince.IsZero()
 }
 
-// WaitsForRestart says whether the service has ended and systemd is about to start it again (Restart=).
+// WaitsForRestart reports whether the service has ended and systemd will start it again after a delay (Restart=).
 func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-restart") }
 
-// States looks at the units in one round: every call is sent before the first reply is awaited. It asks PID 1 for all
-// properties of each unit, by paths made here, and once for all the pending jobs: len(units)+1 calls.
+// States returns the states of units. It sends every call before it waits for the first reply: one call per unit for all
+// its properties, and one call for the pending jobs of all units. It derives the object paths from the names, so it needs
+// no call for them.
 //
-// All properties at once are not only the picture of one moment, they are mostly the cheaper way. CPU time for 60 services,
-// in ms, PID 1 + dbus-daemon + our own decoding, on 247, 252 and 262:
+// A call for all properties returns a consistent picture, and is mostly cheaper than calls for single ones. CPU time for 60
+// services, in ms, PID 1 + dbus-daemon + our decoding, on systemd 247, 252 and 262:
 //
 //	GetAll of all interfaces                39+19+69  36+16+56  96+19+77
 //	GetAll of Unit and of Service           42+24+82  41+22+76  84+21+68
 //	Get of 9 of Service, GetAll of Unit               23+42+79  49+28+45
 //	Get of the 22 that are used                       27+69+114 57+56+89
 //
-// A unit that is not in PID 1's memory is read from disk for the look, and forgotten again, as systemctl status does; there
-// is no call that does not, but the listing of all units. One that does not exist has the load state [NotFound].
+// If a unit is not in PID 1's memory, PID 1 reads it from disk for the call and then forgets it, as for systemctl status.
+// The only call that does not load units is the list of all units. A unit that does not exist has the load state
+// [NotFound].
 func (c *Conn) States(ctx context.Context, units []string) ([]State, error) {
 	states, _, err := c.look(ctx, units)
 	return states, err
 }
 
-// look is States with the place of each reply in the order of what the connection received.
+// look returns the states of units and, for each of them, the sequence number of the reply.
 func (c *Conn) look(ctx context.Context, units []string) ([]State, []dbus.Sequence, error) {
 	if len(units) == 0 {
 		return nil, nil, nil
@@ -189,7 +194,7 @@ func (c *Conn) look(ctx context.Context, units []string) ([]State, []dbus.Sequen
 	return states, seqs, nil
 }
 
-// unitPath is the object of a unit, whether or not it is loaded.
+// unitPath returns the object path of a unit, loaded or not.
 func unitPath(unit string) dbus.ObjectPath {
 	return managerPath + "/unit/" + dbus.ObjectPath(sd.PathBusEscape(unit))
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is promised of a look at three apps of twenty instances: one round, one call for each unit and one for their jobs,
-// and no listing of all units.
+// TestStatesInOneRound reads the states of three apps with twenty instances each. It checks that this takes one round, with
+// one call for each unit and one call for their jobs, and without a list of all units.
 func TestStatesInOneRound(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		w := new(wire)
@@ -28,27 +28,27 @@ func TestStatesInOneRound(t *testing.T) {
 			}
 		}
 		files(t, m, c, all)
-		// No reply is read before all calls are out; a second round would wait for ever.
+		// No reply arrives before all calls are sent, so a second round would wait forever.
 		w.holdReplies(len(names) + 1)
 		ss := states(t, c, names...)
 		sent := w.sent()
 		if len(sent) != len(names)+1 || sent[0] != "ListUnitsByNames" {
-			t.Errorf("%d calls: %v", len(sent), sent)
+			t.Errorf("got %d calls: %v", len(sent), sent)
 		}
 		for _, member := range sent[1:] {
 			if member != "GetAll" {
-				t.Errorf("a call of %s", member)
+				t.Errorf("unexpected call of %s", member)
 			}
 		}
 		for i, s := range ss {
 			if s.Unit != names[i] || s.Load != Loaded || s.Active != Inactive {
-				t.Errorf("%+v", s)
+				t.Errorf("got the state %+v", s)
 			}
 		}
 	})
 }
 
-// Two hundred units are more calls than the bus lets be without a reply.
+// TestManyUnits checks that 200 units can be read at once, although the bus limits how many calls may wait for a reply.
 func TestManyUnits(t *testing.T) {
 	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{"many@.service": "[Service]\nExecStart=/bin/sleep 1000\n"})
@@ -62,37 +62,38 @@ func TestManyUnits(t *testing.T) {
 		}
 		for _, o := range out {
 			if o.Err != nil || o.Result != Done {
-				t.Fatalf("%+v", o)
+				t.Fatalf("got the outcome %+v", o)
 			}
 		}
 		for _, s := range states(t, c, names...) {
 			if s.Load != Loaded || s.Active != Inactive {
-				t.Fatalf("%+v", s)
+				t.Fatalf("got the state %+v", s)
 			}
 		}
 	}, lab.Bookworm)
 }
 
-func TestStateOfWhatIsNotThere(t *testing.T) {
+func TestStatesOfMissingUnits(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		ss := states(t, c, "never-was@1.service", "dbus.socket", "never-was.slice", `a\x2db.slice`)
 		if ss[0].Load != NotFound || ss[0].Active != Inactive || Explain(ss[0]) != "there is no such unit" {
-			t.Errorf("%+v", ss[0])
+			t.Errorf("got the state %+v", ss[0])
 		}
 		if !ss[1].Up() || !slices.Equal(ss[1].Listen, []string{"/run/dbus/system_bus_socket"}) {
-			t.Errorf("%+v", ss[1])
+			t.Errorf("got the state %+v", ss[1])
 		}
 		if ss[2].Active != Inactive || ss[3].Active != Inactive {
-			t.Errorf("%+v\n%+v", ss[2], ss[3])
+			t.Errorf("got the states %+v\n%+v", ss[2], ss[3])
 		}
 		if none, err := c.States(bounded(t), nil); err != nil || none != nil {
-			t.Error(none, err)
+			t.Errorf("without units: %v, error %v", none, err)
 		}
 	})
 }
 
-// TestWatchOfACrashLoop: the end of systemd's own restart does not answer a restart that was requested later.
-func TestWatchOfACrashLoop(t *testing.T) {
+// TestWatchCrashLoop checks that the end of an automatic restart does not count as the end of a restart that was requested
+// later.
+func TestWatchCrashLoop(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const unit = "looping@1.service"
 		files(t, m, c, map[string]string{
@@ -123,16 +124,16 @@ func TestWatchOfACrashLoop(t *testing.T) {
 				t.Errorf("a job failed: %+v", change.State)
 			}
 			if done = change.done != nil; done && change.done[0].Result != Done {
-				t.Errorf("%+v", change.done)
+				t.Errorf("got the outcomes %+v", change.done)
 			}
 		}
 		if s := states(t, c, unit)[0]; !s.Up() {
-			t.Errorf("%+v", s)
+			t.Errorf("got the state %+v", s)
 		}
 	})
 }
 
-func TestWatchTellsOfACrash(t *testing.T) {
+func TestWatchReportsCrash(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{
 			"crash@.service": "[Service]\nType=exec\nExecStart=/bin/sleep 1000\nRestart=always\nRestartSec=100ms\n",
@@ -161,13 +162,13 @@ func TestWatchTellsOfACrash(t *testing.T) {
 		if err := c.Kill(bounded(t), "crash@1.service", unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		s := next("the pause before the restart", func(c Change) bool { return c.State.WaitsForRestart() })
+		s := next("the delay before the restart", func(c Change) bool { return c.State.WaitsForRestart() })
 		if s.Unit != "crash@1.service" || Explain(s) != "killed by SIGKILL" || s.MainPID != 0 {
-			t.Errorf("%+v", s)
+			t.Errorf("got the state %+v", s)
 		}
 		s = next("the restart", func(c Change) bool { return c.State.Up() })
 		if s.Unit != "crash@1.service" || s.Restarts != 1 || s.MainPID == 0 {
-			t.Errorf("%+v", s)
+			t.Errorf("got the state %+v", s)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "crash@2.service", "crash@1.service"); err != nil {
 			t.Fatal(err)
@@ -176,8 +177,9 @@ func TestWatchTellsOfACrash(t *testing.T) {
 	})
 }
 
-// The start job of an instance that is always restarted ends with its first failure, on every version.
-func TestStartJobEndsWithTheFirstFailure(t *testing.T) {
+// TestStartJobEndsAtFirstFailure checks that the start job of a unit with Restart=always ends at its first failure on every
+// version of systemd.
+func TestStartJobEndsAtFirstFailure(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{
 			"loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nExecStart=/bin/false\n" +
@@ -185,13 +187,13 @@ func TestStartJobEndsWithTheFirstFailure(t *testing.T) {
 		})
 		out, err := c.Do(bounded(t), Start, Replace, "loop.service")
 		if err != nil || out[0].Result != Failed {
-			t.Errorf("%+v %v", out, err)
+			t.Errorf("got the outcomes %+v, error %v", out, err)
 		}
 		if s := states(t, c, "loop.service")[0]; s.Active != Activating {
-			t.Errorf("systemd does not go on: %+v", s)
+			t.Errorf("systemd does not restart the unit: %+v", s)
 		}
 		if out, err := c.Do(bounded(t), Stop, Replace, "loop.service"); err != nil || out[0].Result != Done {
-			t.Errorf("%+v %v", out, err)
+			t.Errorf("got the outcomes %+v, error %v", out, err)
 		}
 	})
 }
@@ -200,9 +202,9 @@ func TestCPUs(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		free, err := c.CPUs(bounded(t), units.Name("sized-app").Slice())
 		if err != nil || free.Affinity < 1 {
-			t.Fatal(free, err)
+			t.Fatalf("got %+v, error %v", free, err)
 		}
-		// Drop-ins of slices that have never been there: of the app, and of all apps.
+		// These are drop-ins of slices that were never loaded: of the app, and of all apps.
 		slice := units.Name("sized-app").Slice()
 		files(t, m, c, map[string]string{
 			slice + ".d/50-quota.conf":            "[Slice]\nCPUQuota=150%\nAllowedCPUs=0\n",
@@ -211,13 +213,13 @@ func TestCPUs(t *testing.T) {
 		})
 		got, err := c.CPUs(bounded(t), slice)
 		if err != nil || got.Quota != 0.7 || got.Affinity != free.Affinity {
-			t.Errorf("%+v %v", got, err)
+			t.Errorf("got %+v, error %v", got, err)
 		}
 		if free.Affinity > 1 && got.Cpuset != 1 {
-			t.Errorf("the cpuset is not seen: %+v", got)
+			t.Errorf("the cpuset is not counted: %+v", got)
 		}
 		if n, why := got.Limit(); n != 1 || !strings.Contains(why, "1 CPU") && !strings.Contains(why, "70%") {
-			t.Errorf("%d, %s", n, why)
+			t.Errorf("got the limit %d, because of %s", n, why)
 		}
 	})
 }

@@ -10,27 +10,27 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// event is what the driver of an app waits for: a change of one unit, the end of its own jobs, or the end of the watch.
+// event is a change of one unit, the end of our own jobs, or the end of the watch.
 type event struct {
 	change Change
 	err    error
 }
 
-// tracker judges from the changes of an app's units how far each instance has come. It does no I/O.
+// tracker decides from the changes of an app's units how far each instance has come. It does no I/O.
 type tracker struct {
 	name     units.Name
 	op       Op
 	progress func(Progress)
-	// all are the watched units, the aggregate, the sockets, the instances; states and judged are parallel to it.
+	// all are the watched units: the aggregate, the sockets, then the instances. states is in the same order.
 	all    []*tracked
 	states []State
-	// finished: our own jobs have ended.
+	// finished reports whether our own jobs have ended.
 	finished bool
-	// limit is the time until all are up, or 0 for none.
+	// limit is the time until all instances must be up; 0 means without limit.
 	limit time.Duration
 	// longer may extend the time to settle; see Settling.
 	longer func([]State) time.Duration
-	// onKill hears of each instance that was killed because it did not stop, or is nil.
+	// onKill is called for each instance that was killed because it did not stop. It may be nil.
 	onKill func(Killed)
 }
 
@@ -39,12 +39,13 @@ type tracked struct {
 	unit     string
 	instance int // 0 for the aggregate and the sockets
 	phase    Phase
-	// told: a job of this unit has ended since we began, so that its state is an answer and no relic.
-	told bool
-	// result is that of the job; restarts is NRestarts when it became ready.
+	// jobEnded reports whether a job of the unit has ended since the tracker began. Before that, the unit's state is older
+	// than our jobs.
+	jobEnded bool
+	// result is how that job ended. restarts is NRestarts when the unit became ready.
 	result   Result
 	restarts int
-	// killed: it was killed because it did not stop.
+	// killed reports whether the instance was killed because it did not stop.
 	killed bool
 }
 
@@ -70,7 +71,7 @@ func (t *tracker) watched() []string {
 	return us
 }
 
-// follow ends with the first failure, or when all instances have been up for the time to settle.
+// follow returns nil when all instances have been up for the time to settle, and an error at the first failure.
 func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.Duration) error {
 	var settled, overdue <-chan time.Time
 	if t.limit > 0 {
@@ -89,7 +90,7 @@ func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.D
 			}
 			settled = time.After(more)
 		case <-overdue:
-			if err := t.late(); err != nil {
+			if err := t.limitError(); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -121,13 +122,13 @@ func (t *tracker) more() time.Duration {
 	return t.longer(states)
 }
 
-// late is the error of the first instance that is not up in time.
-func (t *tracker) late() error {
+// limitError returns the error of the first instance that is not up within the limit.
+func (t *tracker) limitError() error {
 	for i, u := range t.all {
 		switch s := t.states[i]; {
 		case t.arrived(i):
 		case s.Active == Deactivating:
-			return t.broken(u, s, fmt.Sprintf("it has not stopped within %v, and goes on draining", t.limit))
+			return t.broken(u, s, fmt.Sprintf("it has not stopped within %v and is still draining", t.limit))
 		default:
 			return t.broken(u, s, cmp.Or(Explain(s), fmt.Sprintf("not up within %v", t.limit)))
 		}
@@ -135,13 +136,13 @@ func (t *tracker) late() error {
 	return nil
 }
 
-// arrived says whether a unit is where it should be.
+// arrived reports whether an instance is up, skipped by its condition or finished. It returns true for other units.
 func (t *tracker) arrived(i int) bool {
 	u := t.all[i]
 	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
 }
 
-// up says whether our jobs have ended and every instance is where it should be.
+// up reports whether our jobs have ended and every instance has arrived.
 func (t *tracker) up() bool {
 	for i := range t.all {
 		if !t.arrived(i) {
@@ -162,12 +163,13 @@ func (t *tracker) take(e event) error {
 		if u.unit == e.change.State.Unit {
 			t.noteKilled(u, t.states[i], e.change.State)
 			t.states[i] = e.change.State
-			// A canceled job says nothing: ours may have replaced it.
+			// The result Canceled shows nothing about the unit, because our own job may have replaced the canceled one.
 			if r := e.change.Ended; r != NoResult && r != Canceled {
-				u.told, u.result = true, r
+				u.jobEnded, u.result = true, r
 			}
 			if i == 0 && t.op == Start && t.states[i].Active == Reloading && !t.finished {
-				// It has started. What our job has become one with, and goes on, is a reload of somebody else.
+				// The app has started. systemd has merged our job into a reload that another command queued, and that
+				// reload still runs.
 				return t.end(nil)
 			}
 			return t.judge(i)
@@ -176,7 +178,8 @@ func (t *tracker) take(e event) error {
 	return nil
 }
 
-// noteKilled reports an instance that was killed at its stop, once. The state in which systemd shows it ends with the next start.
+// noteKilled reports an instance that was killed while it stopped, once. The state that shows the kill lasts until the next
+// start.
 func (t *tracker) noteKilled(u *tracked, before, s State) {
 	if u.instance == 0 || u.killed || t.onKill == nil || s.JobID == 0 && before.JobID == 0 {
 		return
@@ -187,22 +190,23 @@ func (t *tracker) noteKilled(u *tracked, before, s State) {
 	}
 }
 
-// end takes the results of our own jobs. The aggregate is ordered after its instances, so when its job has ended theirs
-// have too.
+// end handles the results of our own jobs. The aggregate is ordered after its instances, so when its job has ended, the
+// jobs of the instances have ended, too.
 func (t *tracker) end(outcomes []Outcome) error {
 	for _, o := range outcomes {
 		switch {
 		case o.Err != nil:
 			return &RefusedError{Unit: o.Unit, Op: t.op, Err: o.Err}
-		case o.Result == Canceled && !t.startsOn(o.Unit):
+		case o.Result == Canceled && !t.startsWithoutJob(o.Unit):
 			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result}
 		}
 	}
 	t.finished = true
 	for _, u := range t.all {
-		u.told = true
+		u.jobEnded = true
 	}
-	// The sockets stand before the instances, which may have failed on their account.
+	// The sockets come first. If a socket has failed, its error is returned, and not the error of an instance that failed
+	// because of it.
 	for i := range t.all {
 		if err := t.judge(i); err != nil {
 			return err
@@ -216,9 +220,10 @@ func (t *tracker) end(outcomes []Outcome) error {
 	return nil
 }
 
-// startsOn reports whether an instance starts without a job. The shim cancels the start job of a restart after a run that
-// failed (package pid1), and ours may have become one with that job; the start goes on, and its end is seen in the state.
-func (t *tracker) startsOn(unit string) bool {
+// startsWithoutJob reports whether an instance starts without a job. The shim cancels the start job of a restart after a
+// failed run (package pid1), and systemd may have merged our job into that job. The start continues, and the state of the
+// unit shows its end.
+func (t *tracker) startsWithoutJob(unit string) bool {
 	for i, u := range t.all {
 		if u.unit == unit {
 			s := t.states[i]
@@ -237,14 +242,14 @@ func (t *tracker) reason(unit string) string {
 	return ""
 }
 
-// judge looks at one unit after something has happened to it.
+// judge checks one unit after its state has changed or a job has ended.
 func (t *tracker) judge(i int) error {
 	u, s := t.all[i], t.states[i]
 	switch {
 	case u.instance != 0:
 		return t.judgeInstance(u, s)
-	case strings.HasSuffix(u.unit, ".socket") && u.told && s.JobID == 0 && !s.Up():
-		// Also one that is down for no fault of its own: then nobody listens.
+	case strings.HasSuffix(u.unit, ".socket") && u.jobEnded && s.JobID == 0 && !s.Up():
+		// A socket that did not fail but is down is an error, too, because nothing listens on its address then.
 		return &SocketError{Unit: u.unit, Listen: s.Listen, Reason: cmp.Or(Explain(s), "it is not listening"), State: s}
 	}
 	return nil
@@ -263,8 +268,8 @@ func (t *tracker) judgeInstance(u *tracked, s State) error {
 		}
 		return nil
 	}
-	if !u.told {
-		return nil // as it was before
+	if !u.jobEnded {
+		return nil // this state is older than our jobs
 	}
 	switch {
 	case s.Load != Loaded:
@@ -273,8 +278,8 @@ func (t *tracker) judgeInstance(u *tracked, s State) error {
 		u.restarts = s.Restarts
 		t.enter(u, s, Ready, "")
 	case u.result == Dependency:
-		// The socket's own failure has been reported before, if it was that.
-		return t.broken(u, s, "a unit that it requires has failed")
+		// If a socket failed, its failure has been reported before.
+		return t.broken(u, s, "a required unit has failed")
 	case s.Skipped():
 		t.enter(u, s, SkippedByCondition, Explain(s))
 	case s.Active == ActiveFailed || s.WaitsForRestart():
@@ -284,11 +289,11 @@ func (t *tracker) judgeInstance(u *tracked, s State) error {
 	case s.Active == Inactive && t.finished:
 		return t.broken(u, s, "another job stopped it")
 	}
-	return nil // on its way to one of these
+	return nil // the unit is between two of these states
 }
 
-// judgeReady watches one that has been up. With Type=exec a program that dies at once has been up; systemd starts it again,
-// and if that was quick the only trace is the number of restarts.
+// judgeReady checks an instance that has been up. With Type=exec, even a program that ends at once has been up. systemd
+// starts it again, and after a quick restart only the number of restarts shows that.
 func (t *tracker) judgeReady(u *tracked, s State) error {
 	switch {
 	case s.Restarts > u.restarts, s.WaitsForRestart(), s.Active == ActiveFailed:
@@ -300,7 +305,7 @@ func (t *tracker) judgeReady(u *tracked, s State) error {
 		}
 		return t.broken(u, s, Explain(s))
 	}
-	u.restarts = s.Restarts // a start by hand resets the count, unless it found the unit between two runs
+	u.restarts = s.Restarts // a manual start resets the count, except between two runs
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A tracker needs no systemd to be wrong.
+// TestTracker passes events to a tracker, without systemd, and checks the error.
 func TestTracker(t *testing.T) {
 	const a, s, i1, i2 = "shop.service", "shop.socket", "shop@1.service", "shop@2.service"
 	up := func(unit string) State { return State{Unit: unit, Load: Loaded, Active: ActiveRunning} }
@@ -20,45 +20,47 @@ func TestTracker(t *testing.T) {
 	done := Change{done: []Outcome{{Unit: a, Result: Done}}}
 	for _, c := range []struct {
 		name   string
-		before []State // of a, s, i1, i2; nil: all down
+		before []State // of a, s, i1, i2; nil means that all are down
 		events []Change
 		want   string // the error, or empty
 	}{
 		{"all come up", nil, []Change{{State: starting(i1)}, {State: starting(i2)}, {State: up(i1), Ended: Done},
 			{State: up(i2), Ended: Done}, done}, ""},
 		{"all were up", []State{up(a), up(s), up(i1), up(i2)}, []Change{done}, ""},
-		{"an old failure is no new one", []State{{Unit: a}, down(s, "resources"), down(i1, "exit-code"), down(i2, "exit-code")},
+		{"an old failure is ignored", []State{{Unit: a}, down(s, "resources"), down(i1, "exit-code"), down(i2, "exit-code")},
 			[]Change{{State: with(down(i1, "exit-code"), func(s *State) { s.JobID = 5 })}, {State: up(s), Ended: Done},
 				{State: up(i1), Ended: Done}, {State: up(i2), Ended: Done}, done}, ""},
-		{"a waiting restart is no failure before our job",
+		{"an automatic restart before our job is ignored",
 			[]State{{Unit: a}, up(s), with(starting(i1), func(s *State) { s.Sub, s.JobID = "auto-restart", 0 }), up(i2)},
 			[]Change{{State: with(starting(i1), func(s *State) { s.Sub, s.Restarts = "start", 4 })},
 				{State: with(up(i1), func(s *State) { s.Restarts = 4 }), Ended: Done}, done}, ""},
-		{"it fails", nil, []Change{{State: starting(i1)}, {State: down(i1, "exit-code"), Ended: Failed}}, i1 + ": exited with status 1"},
-		{"it was up and is started again", nil,
+		{"an instance fails", nil, []Change{{State: starting(i1)}, {State: down(i1, "exit-code"), Ended: Failed}},
+			i1 + ": exited with status 1"},
+		{"an instance was up and is restarted", nil,
 			[]Change{{State: up(i1), Ended: Done}, {State: with(up(i1), func(s *State) { s.Restarts = 1 })}},
 			i1 + ": it ended, and systemd has started it again"},
-		{"it was up and fails", nil, []Change{{State: up(i2), Ended: Done}, {State: down(i2, "exit-code")}}, i2 + ": exited with status 1"},
+		{"an instance was up and fails", nil, []Change{{State: up(i2), Ended: Done}, {State: down(i2, "exit-code")}},
+			i2 + ": exited with status 1"},
 		{"the socket fails", nil, []Change{{State: with(down(s, "resources"), func(s *State) { s.Listen = []string{"80"} }),
 			Ended: Failed}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
 			s + ": 80: it could not listen (is the address in use, or not of this machine?)"},
 		{"another requirement fails", []State{{Unit: a}, up(s), {Unit: i1}, {Unit: i2}},
 			[]Change{{State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
-			i1 + ": a unit that it requires has failed"},
+			i1 + ": a required unit has failed"},
 		{"canceled", nil, []Change{{State: starting(i1)}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Canceled},
 			{done: []Outcome{{Unit: a, Result: Canceled}}}},
 			"start of " + a + " was canceled by another job"},
-		{"the shim cancels the job, and the start goes on", nil, []Change{{State: starting(i1)}, {State: up(i2), Ended: Done},
+		{"the shim cancels the job, and the start continues", nil, []Change{{State: starting(i1)}, {State: up(i2), Ended: Done},
 			{State: with(starting(i1), func(s *State) { s.JobID = 0 }), Ended: Canceled},
 			{done: []Outcome{{Unit: i1, Result: Canceled}, {Unit: i2, Result: Done}}}, {State: up(i1)}}, ""},
-		{"the same, and it fails", nil, []Change{{State: starting(i1)}, {State: up(i2), Ended: Done},
+		{"the shim cancels the job, and the start fails", nil, []Change{{State: starting(i1)}, {State: up(i2), Ended: Done},
 			{State: with(starting(i1), func(s *State) { s.JobID = 0 }), Ended: Canceled},
 			{done: []Outcome{{Unit: i1, Result: Canceled}, {Unit: i2, Result: Done}}}, {State: down(i1, "exit-code")}},
 			i1 + ": exited with status 1"},
-		{"it becomes one with a reload", nil, []Change{{State: up(i1), Ended: Done}, {State: up(i2), Ended: Done},
+		{"the job is merged into a reload", nil, []Change{{State: up(i1), Ended: Done}, {State: up(i2), Ended: Done},
 			{State: with(up(a), func(s *State) { s.Active, s.JobID = Reloading, 8 })}}, ""},
 		{"refused", nil, []Change{{done: []Outcome{{Unit: a, Err: ErrMasked}}}}, "start of " + a + ": unit is masked"},
-		{"done by itself", []State{{Unit: a}, up(s), {Unit: i1}, up(i2)},
+		{"an instance finishes", []State{{Unit: a}, up(s), {Unit: i1}, up(i2)},
 			[]Change{{State: up(i1), Ended: Done},
 				{State: State{Unit: i1, Load: Loaded, Active: Inactive, Result: "success", ExecMainCode: 1}}, done}, ""},
 	} {
@@ -83,7 +85,8 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// The time to settle begins anew when an instance goes away in it, and ends the start when all have stayed.
+// TestSettling checks that the time to settle begins again when an instance goes down during it, and that the start ends
+// when all instances have stayed up.
 func TestSettling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracker("shop", Restart, []int{1}, nil, nil)
@@ -102,15 +105,16 @@ func TestSettling(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		events <- is(ActiveRunning)
 		if err := <-ended; err != nil || time.Since(began) != 39*time.Second {
-			t.Errorf("%v after %v", err, time.Since(began))
+			t.Errorf("got error %v after %v", err, time.Since(began))
 		}
 	})
 }
 
-// An instance that is not up in time is told apart from one that does not stop.
+// TestTrackerLimit checks that the error distinguishes an instance that is not up within the limit from one that does not
+// stop.
 func TestTrackerLimit(t *testing.T) {
 	for active, want := range map[Active]string{
-		Deactivating: "shop@1.service: it has not stopped within 5s, and goes on draining",
+		Deactivating: "shop@1.service: it has not stopped within 5s and is still draining",
 		Activating:   "shop@1.service: not up within 5s",
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -119,11 +123,11 @@ func TestTrackerLimit(t *testing.T) {
 			k.states = []State{{Unit: "shop.service"}, {Unit: "shop@1.service", Load: Loaded, Active: active, JobID: 7}}
 			began := time.Now()
 			if err := k.follow(t.Context(), nil, time.Second); fmt.Sprint(err) != want || time.Since(began) != k.limit {
-				t.Errorf("after %v: %v, want %q", time.Since(began), err, want)
+				t.Errorf("after %v: got %v, want %q", time.Since(began), err, want)
 			}
 		})
 	}
-	// Up in time, and settling beyond it.
+	// The instance is up within the limit, and must stay up for longer than the limit.
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracker("shop", Restart, []int{1}, nil, nil)
 		k.limit = 5 * time.Second
@@ -141,7 +145,7 @@ func TestTrackerLimit(t *testing.T) {
 		more := []time.Duration{2 * time.Second, 3 * time.Second, 0}
 		k.longer = func(states []State) (d time.Duration) {
 			if len(states) != 1 || states[0].Unit != "shop@1.service" {
-				t.Errorf("%+v", states)
+				t.Errorf("longer got the states %+v", states)
 			}
 			d, more = more[0], more[1:]
 			return d
@@ -150,7 +154,7 @@ func TestTrackerLimit(t *testing.T) {
 		events <- event{change: Change{done: []Outcome{{Unit: "shop.service", Result: Done}}}}
 		began := time.Now()
 		if err := k.follow(t.Context(), events, time.Second); err != nil || time.Since(began) != 6*time.Second {
-			t.Errorf("%v after %v", err, time.Since(began))
+			t.Errorf("got error %v after %v", err, time.Since(began))
 		}
 	})
 }

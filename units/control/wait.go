@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait is what Do knows of its jobs.
+// wait is the state of the jobs of one operation.
 type wait struct {
 	op   Op
 	mode Mode
 	out  []Outcome
-	// jobs are the ones that have not ended, by path, as indexes into out; nil before they were queued.
+	// jobs maps the paths of the jobs that have not ended to indexes into out. It is nil before the jobs are queued.
 	jobs map[dbus.ObjectPath][]int
-	// queued is the monotonic time before the jobs were queued, in µs.
+	// queued is the monotonic time in µs before the jobs were queued.
 	queued uint64
-	// replies are the places of the replies to the requests, parallel to out.
+	// replies are the sequence numbers of the replies to the requests, in the order of out.
 	replies []dbus.Sequence
 }
 
@@ -29,7 +29,7 @@ func newWait(op Op, mode Mode, units []string) *wait {
 	return w
 }
 
-// await goes from connection to connection until no job is left.
+// await waits until all jobs have ended. It makes a new connection whenever one is lost.
 func (c *Conn) await(ctx context.Context, w *wait) error {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)
@@ -41,7 +41,7 @@ func (c *Conn) await(ctx context.Context, w *wait) error {
 		case done:
 			return nil
 		case err == nil:
-			continue // lost in the middle of a wait
+			continue // the connection was lost during the wait
 		}
 		if err := again.after(ctx, l, err); err != nil {
 			return err
@@ -49,8 +49,8 @@ func (c *Conn) await(ctx context.Context, w *wait) error {
 	}
 }
 
-// awaitOn works on one connection; false without an error means that it was lost. The signals come first, then the jobs,
-// so that no end is missed.
+// awaitOn waits on one connection. It returns true if all jobs have ended, and false without an error if the connection was
+// lost. It listens to signals before it queues or reads jobs, so it misses no end of a job.
 func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	signals, err := l.listen(ctx, false)
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	if w.jobs == nil {
 		err = w.enqueue(ctx, l)
 	} else {
-		err = c.lookAfter(ctx, w)
+		err = c.findEnded(ctx, w)
 	}
 	for err == nil && len(w.jobs) > 0 {
 		select {
@@ -69,7 +69,7 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 			case !ok:
 				return false, nil
 			case managerReturned(s):
-				err = c.lookAfter(ctx, w)
+				err = c.findEnded(ctx, w)
 			default:
 				if j, ok := jobRemoved(s); ok {
 					w.removed(j)
@@ -84,7 +84,8 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	return err == nil, err
 }
 
-// enqueue sends all requests, then takes the replies. A refusal for want of permission is that of the whole.
+// enqueue sends all requests, then reads the replies. It returns an error if the caller has no permission. Other refusals
+// are errors of single units.
 func (w *wait) enqueue(ctx context.Context, l *link) error {
 	rs := make([]request, len(w.out))
 	for i, o := range w.out {
@@ -110,7 +111,7 @@ func (w *wait) enqueue(ctx context.Context, l *link) error {
 	return nil
 }
 
-// jobEnd is one JobRemoved(id, path, unit, result).
+// jobEnd is the content of a signal JobRemoved(id, path, unit, result).
 type jobEnd struct {
 	id     uint32
 	path   dbus.ObjectPath
@@ -136,8 +137,8 @@ func (w *wait) removed(j jobEnd) {
 	delete(w.jobs, j.path)
 }
 
-// lookAfter finds out what became of the jobs while no signal could come.
-func (c *Conn) lookAfter(ctx context.Context, w *wait) error {
+// findEnded finds the jobs that ended while no signal could arrive.
+func (c *Conn) findEnded(ctx context.Context, w *wait) error {
 	var units []string
 	for _, o := range w.out {
 		units = append(units, o.Unit)
@@ -149,8 +150,8 @@ func (c *Conn) lookAfter(ctx context.Context, w *wait) error {
 	return err
 }
 
-// recover takes a fresh look at the units. PID 1 takes its jobs, by the same numbers, through a re-execution; one that is
-// not there any more has ended, and the unit's state says how.
+// recover removes the jobs that have ended, according to new states of the units. PID 1 keeps its jobs and their numbers
+// through a re-execution, so a missing job has ended. The state of its unit shows how.
 func (w *wait) recover(states []State) {
 	now := make(map[string]State)
 	for _, s := range states {
@@ -168,7 +169,8 @@ func (w *wait) recover(states []State) {
 	}
 }
 
-// inferResult tells from a unit's state how a job ended whose signal was lost. since is when it was queued, in monotonic µs.
+// inferResult returns how a job ended whose signal was lost, according to the state of the unit. since is when the job was
+// queued, in monotonic µs.
 func inferResult(op Op, s State, since uint64) Result {
 	switch op {
 	case Stop:
@@ -178,14 +180,14 @@ func inferResult(op Op, s State, since uint64) Result {
 		return Canceled
 	case Reload:
 		if s.Active == ActiveRunning {
-			return Done // ReloadResult would tell more; a failed reload leaves the unit as it was
+			return Done // a failed reload, too, leaves the unit active; only ReloadResult would show the failure
 		}
 		return Failed
 	}
 	switch s.Active {
 	case ActiveRunning, Reloading, Refreshing:
 		if op != Start && s.activeMono < since {
-			return Canceled // still the old run
+			return Canceled // the old run continues
 		}
 		return Done
 	case Inactive:
@@ -194,14 +196,14 @@ func inferResult(op Op, s State, since uint64) Result {
 		}
 		return Canceled
 	}
-	return Failed // failed, or waiting for its automatic restart
+	return Failed // the unit has failed, or waits for its automatic restart
 }
 
-// monotonic is CLOCK_MONOTONIC in µs, the clock of systemd's *Monotonic properties.
+// monotonic returns CLOCK_MONOTONIC in µs, the clock of systemd's *Monotonic properties.
 func monotonic() uint64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return 0 // it has no way to fail on Linux; 0 makes inferResult trust the state
+		return 0 // this call cannot fail on Linux; with 0, inferResult trusts the state
 	}
 	return uint64(t.Nano()) / 1000
 }

@@ -10,41 +10,43 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Change is one thing that happened to a watched unit.
+// Change is one change of a watched unit.
 type Change struct {
 	State State
-	// Ended is the result of a job that ended with this change, or NoResult. Results of jobs that ended while the connection
-	// was lost, or before do queued its jobs, are missing; the states are not.
+	// Ended is the result of a job that ended with this change, or NoResult. If a job ended while the connection was lost,
+	// or before do queued its jobs, its result is missing, but its effect on the state is not.
 	Ended Result
-	// done are the outcomes of the jobs that were queued through the watch, after the last of their changes.
+	// done has the outcomes of the jobs that do queued. A Change with done follows the last change that these jobs made.
 	done []Outcome
 }
 
-// Watch is an ordered stream of the changes of some units. It is for one goroutine. What is not read is kept, without
-// bound, until Close.
+// Watch is an ordered stream of the changes of some units. Only one goroutine may use it. It keeps all changes until they
+// are read or until Close, without a limit.
 //
-// PID 1 sends at most one change of a unit per turn of its loop: a unit that fails and is started again at once may show
-// only its new state, with a higher Restarts.
+// PID 1 sends at most one change of a unit per turn of its event loop. So if a unit fails and is started again at once, the
+// stream may contain only the new state, with a higher Restarts.
 type Watch struct {
 	conn   *Conn
 	units  []string
 	byPath map[dbus.ObjectPath]int
 	states []State
-	// after are the places of the first looks: a signal from before carries nothing new.
+	// after has, for each unit, the sequence number of the reply that contained its state. Earlier signals contain nothing
+	// new.
 	after   []dbus.Sequence
 	dirty   []bool
 	pending []Change
 	link    *link
 	signals chan *dbus.Signal
-	// jobs are those that do has queued, until they have ended.
+	// jobs are the jobs that do has queued. It is nil when they have ended.
 	jobs *wait
-	// queued has the place of the reply to the request of do, for each unit. PID 1 replies before it runs the job. A job that
-	// ends before the reply is not from do: it may be the automatic restart of a unit that keeps crashing.
+	// queued has, for each unit, the sequence number of the reply to the request of do. PID 1 replies before it runs the
+	// job. So do did not queue a job that ends before the reply: that job may be the automatic restart of a unit that keeps
+	// crashing.
 	queued []dbus.Sequence
 }
 
-// Watch begins to watch the units, which need not be loaded or exist. Nothing that happens after it returned is missed:
-// it listens first and looks then.
+// Watch starts to watch the units, which need not be loaded or exist. It listens to signals before it reads the states, so
+// no change after its return is missed.
 func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	w := &Watch{conn: c, units: slices.Clone(units), byPath: make(map[dbus.ObjectPath]int)}
 	for i, u := range w.units {
@@ -53,12 +55,12 @@ func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, fmt.Errorf("watching %s: %w", summary(units), err)
 	}
-	w.pending = nil // the first look is in States
+	w.pending = nil // States returns the first states
 	return w, nil
 }
 
-// States gives the units as they were at the last change that Next returned, at first as Watch found them, in the order
-// of the units.
+// States returns the states of the units, in their order: at first as Watch found them, later with the changes that Next
+// has processed.
 func (w *Watch) States() []State { return slices.Clone(w.states) }
 
 // Close ends the watch.
@@ -69,7 +71,7 @@ func (w *Watch) Close() {
 	}
 }
 
-// Next waits for the next change.
+// Next waits for the next change and returns it.
 func (w *Watch) Next(ctx context.Context) (Change, error) {
 	for {
 		if len(w.pending) > 0 {
@@ -99,7 +101,7 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 	}
 }
 
-// connect listens on the live connection and looks anew.
+// connect listens on the live connection and reads the states again.
 func (w *Watch) connect(ctx context.Context) error {
 	w.Close()
 	for again := (retry{}); ; {
@@ -118,7 +120,7 @@ func (w *Watch) connect(ctx context.Context) error {
 	}
 }
 
-// refresh looks at all units and reports those that differ from what was known.
+// refresh reads the states of all units, and adds a change for each unit whose state differs from the last known one.
 func (w *Watch) refresh(ctx context.Context) error {
 	states, seqs, err := w.conn.look(ctx, w.units)
 	if err != nil {
@@ -137,8 +139,8 @@ func (w *Watch) refresh(ctx context.Context) error {
 	return nil
 }
 
-// do queues one job for each of some watched units, as Conn.Do does. That they have ended is told by the watch itself, as
-// a Change with the outcomes: so it comes after the changes that went before.
+// do queues one job for each of the given units, which must be watched, as Conn.Do does. Next reports their end as a Change
+// with the outcomes, after the changes that the jobs made.
 func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error {
 	jobs := newWait(op, mode, units)
 	for again := (retry{}); ; {
@@ -158,7 +160,8 @@ func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error 
 	}
 }
 
-// queuedAt notes the place of the reply for each unit. A unit without a request gets its job with the first of them.
+// queuedAt sets queued. A unit without a request of do may get a job as a dependency, and not before the reply to the first
+// request.
 func (w *Watch) queuedAt(jobs *wait) {
 	for i, u := range w.units {
 		w.queued[i] = slices.Min(jobs.replies)
@@ -175,12 +178,13 @@ func (w *Watch) jobsEnded() {
 	}
 }
 
-// take turns a signal into a change, if it is one. PID 1 sends the part of the unit's type first, then the part that all
-// units have (dbus-unit.c, send_changed_signal), and both before the end of a job; the change is complete with the second.
+// take turns a signal of a watched unit into a change. PID 1 first sends the properties of the unit's type, then the
+// properties that all units have (dbus-unit.c, send_changed_signal), and both before the end of a job. So the change is
+// complete after the second signal.
 func (w *Watch) take(s *dbus.Signal) {
 	if j, ok := jobRemoved(s); ok {
 		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.after[i] {
-			// PID 1 lets go of the job only after it has said so, and after the jobs that fail with it.
+			// PID 1 removes the job only after this signal, and after the signals of the jobs that fail with it.
 			if w.states[i].JobID == j.id {
 				w.states[i].JobID, w.states[i].Job = 0, ""
 			}

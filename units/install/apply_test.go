@@ -32,7 +32,7 @@ func TestApply(t *testing.T) {
 	var paths []string
 	for _, c := range p.Changes {
 		if c.Op != Create || c.Old != nil || c.New == nil {
-			t.Errorf("%s is to be %sd", c.Path, c.Op)
+			t.Errorf("%s: the operation is %s, want create", c.Path, c.Op)
 		}
 		paths = append(paths, strings.TrimPrefix(c.Path, root))
 	}
@@ -48,7 +48,7 @@ func TestApply(t *testing.T) {
 	same(t, "a plan changes nothing", tree(t, root), before)
 
 	apply(t, s, app(2))
-	intact(t, s, app(2))
+	checkInstalled(t, s, app(2))
 	if got, err := s.Load("shop"); err != nil || string(config.Encode(got)) != string(config.Encode(app(2))) {
 		t.Errorf("loaded %+v, %v", got, err)
 	}
@@ -67,7 +67,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("an apply that changes nothing made a revision: %v, %v", r, err)
 	}
 
-	apply(t, s, nothing())
+	apply(t, s, noApp())
 	same(t, "uninstall leaves nothing", tree(t, root), before)
 	if _, err := s.Load("shop"); !errors.As(err, new(*NotInstalledError)) {
 		t.Errorf("loaded after uninstall: %v", err)
@@ -77,7 +77,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// Scaling rewrites the drop-in and the source alone; a file with equal contents keeps its time and its inode.
+// TestScale: scaling changes only the drop-in and the source. A file whose contents do not change keeps its time and its
+// inode.
 func TestScale(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -100,7 +101,7 @@ func TestScale(t *testing.T) {
 		t.Errorf("changes %v, want %v", changed, want)
 	}
 	apply(t, s, scaled(4))
-	intact(t, s, scaled(4))
+	checkInstalled(t, s, scaled(4))
 	if after := info("shop@.service"); !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) {
 		t.Error("a file that did not change was written")
 	}
@@ -118,7 +119,7 @@ func TestRevisions(t *testing.T) {
 		t.Fatalf("%d revisions, %v", len(got), err)
 	}
 	for n, r := range got {
-		// Revision N is what change N+1 replaced: the first install replaced nothing.
+		// Revision N is the state before change N+1. The first install makes no revision, because there was no state before.
 		v := last - KeepRevisions + n
 		set, source := render(t, app(v))
 		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) ||
@@ -138,24 +139,25 @@ func TestRevisions(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.State, "shop", revisionsDir, "14", "new")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("new contents are kept: %v", err)
+		t.Errorf("the revision still has new contents: %v", err)
 	}
-	// Back to the oldest, which is a change as any other.
+	// A rollback to the oldest revision is an apply like any other.
 	old, err := got[0].App("shop")
 	if err != nil {
 		t.Fatal(err)
 	}
 	apply(t, s, old)
-	intact(t, s, app(got[0].Number))
+	checkInstalled(t, s, app(got[0].Number))
 }
 
-// Rollback after Write gives the old tree, and what comes back is newer than what was there, for NeedDaemonReload.
+// TestRollback: Rollback after Write restores the old files. Restored files are newer than before, so that systemd sets
+// NeedDaemonReload.
 func TestRollback(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		old, new units.App
-	}{{"install", nothing(), app(2)}, {"update", app(2), app(3)}, {"shrink", app(2), app(1)}, {"scale", scaled(2), scaled(5)},
-		{"uninstall", app(2), nothing()}} {
+	}{{"install", noApp(), app(2)}, {"update", app(2), app(3)}, {"shrink", app(2), app(1)}, {"scale", scaled(2), scaled(5)},
+		{"uninstall", app(2), noApp()}} {
 		t.Run(c.name, func(t *testing.T) {
 			root := newRoot(t)
 			s := storeAt(root)
@@ -201,7 +203,7 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// The administrator's drop-ins stay where they are, and so does the directory that they are in.
+// TestAdminDropIn: an uninstall does not remove drop-ins of the administrator, nor their directory.
 func TestAdminDropIn(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -211,21 +213,21 @@ func TestAdminDropIn(t *testing.T) {
 	}
 	before := tree(t, root)
 	apply(t, s, app(1))
-	apply(t, s, nothing())
+	apply(t, s, noApp())
 	same(t, "after uninstall", tree(t, root), before)
 
 	apply(t, s, app(1))
 	write(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"), "[Unit]\nDescription=later\n")
-	apply(t, s, nothing())
+	apply(t, s, noApp())
 	if got := string(read(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"))); !strings.Contains(got, "later") {
 		t.Errorf("the drop-in is %q", got)
 	}
 }
 
-// quoted are the contents in a tree.
+// quoted matches the contents of files in the output of tree.
 var quoted = regexp.MustCompile(`(?m) ".*"$`)
 
-// Modes do not depend on the umask.
+// TestModes: the modes of files do not depend on the umask.
 func TestModes(t *testing.T) {
 	var trees []string
 	for _, mask := range []int{0, 0o022, 0o077, 0o777} {
@@ -236,7 +238,7 @@ func TestModes(t *testing.T) {
 			first := tree(t, root)
 			defer syscall.Umask(syscall.Umask(mask))
 			apply(t, s, app(3))
-			apply(t, s, nothing())
+			apply(t, s, noApp())
 			apply(t, s, app(2))
 			same(t, "after an uninstall and an install", tree(t, root), first)
 			apply(t, s, app(4))
@@ -249,7 +251,7 @@ func TestModes(t *testing.T) {
 			"shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n",
 			"var/lib/clusterctl/shop drwx------\n"} {
 			if !strings.Contains(tr, line) {
-				t.Errorf("%d: there is no %q in\n%s", i, line, tr)
+				t.Errorf("%d: %q is missing in\n%s", i, line, tr)
 			}
 		}
 	}
@@ -270,9 +272,9 @@ func TestLoadErrors(t *testing.T) {
 		t.Errorf("apps %v, %v", apps, err)
 	}
 	for name, want := range map[units.Name]string{
-		"other":   `other.yaml: name: "shop" is not the name of the file, "other"`,
+		"other":   `other.yaml: name: "shop" does not match the file name, "other"`,
 		"broken":  `broken.yaml:2: command: is one text, but must be a list`,
-		"two":     `two.yaml: apps: holds 2 apps`,
+		"two":     `two.yaml: apps: contains 2 apps`,
 		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not make`,
 		"missing": `there is no app "missing"`,
 	} {

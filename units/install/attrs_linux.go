@@ -30,7 +30,7 @@ func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	return a, nil
 }
 
-// set gives a new file the attributes. The mode comes last: it narrows whatever the ACL allows.
+// set sets the attributes of a new file. The mode comes last, because it limits what the ACL permits.
 func (a attrs) set(f *os.File) error {
 	if a.owner == nil {
 		return f.Chmod(a.mode)

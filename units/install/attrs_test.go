@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acl returns an ACL as the kernel stores it: the user 65534 may read, others may not.
+// acl returns an ACL in the kernel's format: the user 65534 may read, others may not.
 func acl() []byte {
 	var b bytes.Buffer
 	_ = binary.Write(&b, binary.LittleEndian, uint32(2))
@@ -47,8 +47,8 @@ func attrsAt(t *testing.T, path string) fileAttrs {
 	return fileAttrs{info.Mode().Perm(), st.Uid, st.Gid, string(buf[:n])}
 }
 
-// TestAttributes: every later version of a file has the mode, owner, group and ACL that an administrator has set, also after a
-// rollback; a new values file is never readable by everybody.
+// TestAttributes: a new version of a file keeps the mode, owner, group and ACL that an administrator has set, also after a
+// rollback. A new values file is never readable by everybody.
 func TestAttributes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("the tests run as root")
@@ -101,8 +101,8 @@ func TestAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a rollback")
-	// After a kill when the uninstall has removed the files and their second names.
-	tx, err = s.Begin(planned(t, s, nothing()))
+	// The state after a kill that happened when the uninstall had removed the files and their second names.
+	tx, err = s.Begin(planned(t, s, noApp()))
 	if err != nil {
 		t.Fatal(err)
 	}

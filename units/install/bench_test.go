@@ -4,7 +4,7 @@ package install
 
 import "testing"
 
-// BenchmarkPlan compares an app with what is on disk: nothing to do, and one file to write.
+// BenchmarkPlan compares an app with the files on disk, for no change and for one changed file.
 func BenchmarkPlan(b *testing.B) {
 	s := storeAt(newRoot(b))
 	apply(b, s, app(2))

@@ -19,14 +19,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// tb is what testing.T and rapid.T have in common.
+// tb has the common methods of testing.T and rapid.T.
 type tb interface {
 	Helper()
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// storeAt is a store below a directory, with a clock that stands still.
+// storeAt returns a store below a directory, with a constant clock.
 func storeAt(root string) Store {
 	return Store{
 		Units: filepath.Join(root, "etc/systemd/system"), Config: filepath.Join(root, "etc/clusterctl"),
@@ -38,8 +38,8 @@ func storeAt(root string) Store {
 	}
 }
 
-// newRoot is a root with a unit directory and what an administrator has in it. It is in memory where that is possible:
-// what a killed process leaves is the same, and fsync costs nothing.
+// newRoot returns a new root directory with a unit directory and files of an administrator. It is in memory if possible,
+// because fsync is fast there, and a killed process leaves the same files as on disk.
 func newRoot(t testing.TB) string {
 	t.Helper()
 	root, err := os.MkdirTemp(memory(), "clusterctl-install-")
@@ -47,7 +47,7 @@ func newRoot(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	fill(t, root)
+	writeAdminFiles(t, root)
 	return root
 }
 
@@ -58,7 +58,7 @@ func memory() string {
 	return ""
 }
 
-func fill(t tb, root string) {
+func writeAdminFiles(t tb, root string) {
 	t.Helper()
 	for name, text := range map[string]string{
 		"etc/systemd/system/sshd.service":                    "[Service]\nExecStart=/usr/sbin/sshd -D\n",
@@ -83,8 +83,8 @@ func write(t tb, path, text string) {
 	}
 }
 
-// tree is a directory as text: one line a name, with mode and contents. Locks are left out; the process id in intents
-// is, too.
+// tree returns a directory as text: one line per file, with its mode and contents. It omits the locks, and the process IDs
+// in intents.
 func tree(t tb, root string) string {
 	t.Helper()
 	var b strings.Builder
@@ -136,7 +136,7 @@ func same(t tb, what, got, want string) {
 	}
 }
 
-// app is a version of the app shop; versions differ in instances, listeners and arguments.
+// app returns a version of the app shop. Versions differ in their instances, listeners and arguments.
 func app(version int) units.App {
 	a := units.App{
 		Name:    "shop",
@@ -145,7 +145,7 @@ func app(version int) units.App {
 	}
 	a.Instances.N = version
 	if version != 1 {
-		// The first has no variables, and the others have different ones.
+		// The first version has no variables, and each other version has different ones.
 		a.Env = []units.EnvVar{{Name: "VERSION", Value: fmt.Sprint(version)},
 			{Name: "PASSWORD", Value: fmt.Sprintf("a \"%d\"\n$x ", version/2)}}
 	}
@@ -159,14 +159,14 @@ func app(version int) units.App {
 	return a
 }
 
-// scaled is an app that differs from version 2 only in its instances.
+// scaled returns an app that differs from version 2 only in the number of instances.
 func scaled(n int) units.App {
 	a := app(2)
 	a.Instances.N = n
 	return a
 }
 
-// render is what is to be on disk of an app, the same below every root.
+// render returns the files of an app, which do not depend on the root.
 func render(t tb, a units.App) (units.Set, []byte) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{
@@ -180,7 +180,7 @@ func render(t tb, a units.App) (units.Set, []byte) {
 	return set, config.EncodeNames(a)
 }
 
-// planned is the plan for an app, or for its end when a has no command.
+// planned returns the plan for an app, or for its uninstall if a has no command.
 func planned(t tb, s Store, a units.App) Plan {
 	t.Helper()
 	var set units.Set
@@ -195,7 +195,7 @@ func planned(t tb, s Store, a units.App) Plan {
 	return p
 }
 
-// apply is a whole apply without systemd.
+// apply does an apply without systemd.
 func apply(t tb, s Store, a units.App) {
 	t.Helper()
 	tx, err := s.Begin(planned(t, s, a))
@@ -210,17 +210,17 @@ func apply(t tb, s Store, a units.App) {
 	}
 }
 
-// nothing is the app that uninstall leaves.
-func nothing() units.App { return units.App{} }
+// noApp returns the zero App, for which planned returns an uninstall.
+func noApp() units.App { return units.App{} }
 
-// intact checks that the disk holds exactly the files of the app, and nothing in progress.
-func intact(t tb, s Store, a units.App) {
+// checkInstalled checks that exactly the files of the app are on disk, and that no apply is in progress.
+func checkInstalled(t tb, s Store, a units.App) {
 	t.Helper()
 	p := planned(t, s, a)
 	if p.Changed() {
 		for _, c := range p.Changes {
 			if c.Op != Keep {
-				t.Fatalf("%s is to be %sd:\n%s", c.Path, c.Op, cmp.Diff(string(c.New), string(c.Old)))
+				t.Fatalf("%s: a second plan would %s it:\n%s", c.Path, c.Op, cmp.Diff(string(c.New), string(c.Old)))
 			}
 		}
 	}
@@ -229,14 +229,14 @@ func intact(t tb, s Store, a units.App) {
 			base := filepath.Base(path)
 			if strings.HasSuffix(base, "clusterctl-new") || strings.HasSuffix(base, "clusterctl-old") ||
 				base == pendingDir || base == preparingDir || base == trashDir {
-				t.Fatalf("%s is left", path)
+				t.Fatalf("%s was not removed", path)
 			}
 			return nil
 		})
 	}
 }
 
-// copyTree copies a root, with modes and links.
+// copyTree copies a directory tree, with modes and symbolic links.
 func copyTree(t tb, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {

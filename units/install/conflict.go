@@ -11,10 +11,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Conflicts looks for the names of the set in systemd's unit path (its property UnitPath), where a file, a link (an
-// alias or a mask) or an instance of our template may stand. The store's own directory is looked at for instances only:
-// the rest is Plan's. A file with our mark for the same app, as a package may ship one, is no conflict. Each name that
-// is taken is a [*ConflictError] with the first path that has it, joined by errors.Join.
+// Conflicts checks whether the unit names of the set are taken in systemd's unit path (its property UnitPath): by a file, by
+// a symbolic link (an alias or a mask), or by an instance of our template. In the store's own directory it looks only for
+// instances, because Plan checks the other files. A file with our mark for the same app, for example from a package, is not
+// a conflict. For each name that is taken, it returns a [*ConflictError] with the first such path, joined by errors.Join.
 func (s Store) Conflicts(paths []string, set units.Set) error {
 	taken := map[string]bool{}
 	var errs []error
@@ -33,7 +33,7 @@ func (s Store) Conflicts(paths []string, set units.Set) error {
 	return errors.Join(errs...)
 }
 
-// conflictsIn looks through one directory, in the order of the names in it.
+// conflictsIn returns the conflicts in one directory, in the order of the file names.
 func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, error) {
 	entries, err := os.ReadDir(dirPath)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +49,7 @@ func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, err
 		unit := e.Name()
 		switch {
 		case slices.Contains(names, unit):
-			if own || ours(filepath.Join(dirPath, unit), unit, set) {
+			if own || hasMark(filepath.Join(dirPath, unit), unit, set) {
 				continue
 			}
 		case !instanceOf(unit, names):
@@ -63,15 +63,16 @@ func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, err
 	return found, nil
 }
 
-// instanceOf says whether the unit is an instance of a template among the names: systemd prefers its file to ours.
+// instanceOf reports whether the unit is an instance of a template among the names. systemd prefers the file of an instance
+// to our template.
 func instanceOf(unit string, names []string) bool {
 	at := strings.IndexByte(unit, '@')
 	dot := strings.LastIndexByte(unit, '.')
 	return at >= 0 && dot > at+1 && slices.Contains(names, unit[:at+1]+unit[dot:])
 }
 
-// ours says whether a file elsewhere carries the mark of the app that the set is of.
-func ours(path, unit string, set units.Set) bool {
+// hasMark reports whether a file has the mark of the set's app.
+func hasMark(path, unit string, set units.Set) bool {
 	want, _ := set.Get(unit)
 	d, err := openDir(filepath.Dir(path))
 	if err != nil {
@@ -91,12 +92,12 @@ func sameDir(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// EnableLinks finds the links by which "systemctl enable" made the units of an app start (NAME.wants/, NAME.requires/),
-// sorted.
+// EnableLinks returns the symbolic links by which "systemctl enable" made the units of an app start (NAME.wants/,
+// NAME.requires/), sorted.
 func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	var links []string
 	for _, pattern := range []string{"*.wants", "*.requires"} {
-		// The pattern is well-formed, and what cannot be read is left out.
+		// Glob returns an error only for a malformed pattern, and skips directories that it cannot read.
 		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
 		for _, d := range dirs {
 			entries, err := os.ReadDir(d)
@@ -114,7 +115,7 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	return links, nil
 }
 
-// enables says whether a link leads to a unit file of the app, be it there or not.
+// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
 func (s Store) enables(app units.Name, link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {
@@ -132,19 +133,19 @@ func (s Store) enables(app units.Name, link string) bool {
 	}
 	_, _, err = s.look(app, unitArea, unit)
 	if errors.Is(err, fs.ErrNotExist) {
-		// The socket app-NAME.socket could also have been that of another app.
+		// app-NAME.socket may also belong to another app.
 		return !strings.HasSuffix(unit, ".socket") || unit == string(app)+".socket"
 	}
 	return err == nil
 }
 
-// escapeGlob keeps a directory's name from being a pattern.
+// escapeGlob escapes a directory name, so that it is not used as a pattern.
 func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
-// RemoveLinks removes what EnableLinks finds, for an uninstall while systemd is down, and says what it removed. After
-// an error some may be left; it can be called again.
+// RemoveLinks removes the links that EnableLinks returns, for an uninstall while systemd is not running. It returns the
+// removed links. After an error, some links may remain, and the caller can call it again.
 func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
 	links, err := s.EnableLinks(app)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// dir is an open directory. Every access goes through it, so that no path is walked twice and no link leads out of it.
+// dir is an open directory. All accesses use it, so no path is resolved twice and no symbolic link leads out of it.
 type dir struct {
 	root *os.Root
 	path string
 	step func(format string, args ...any)
 }
 
-// maxFile bounds what is read of a file; a unit of ours is far smaller.
+// maxFile is the maximum size of a file that is read. Our units are far smaller.
 const maxFile = 64 << 20
 
 // openDir opens a directory for reading.
@@ -40,12 +40,12 @@ func (s Store) open(name string) (*dir, error) {
 	return d, err
 }
 
-// makeTries bounds how often a directory is made that another command, for another app, removes again because it is
-// empty.
+// makeTries is the maximum number of attempts to create a directory. Another command, for another app, may remove it again
+// while it is empty.
 const makeTries = 100
 
-// ensure makes a directory and its parents as needed, and opens it. It may be gone again before something is in it:
-// [retry] is the loop around.
+// ensure creates a directory and missing parents, and opens it. Another command may remove it while it is empty, so callers
+// use [retry].
 func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	if d, err := s.open(name); !errors.Is(err, fs.ErrNotExist) {
 		return d, err
@@ -63,7 +63,7 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	case err != nil:
 		return nil, pathError("creating", name, err)
 	}
-	// The mode is set by itself, since the umask takes from what Mkdir gets.
+	// Chmod sets the mode again, because the umask applies to Mkdir.
 	if err := p.root.Chmod(filepath.Base(name), mode); err != nil {
 		return nil, pathError("creating", name, err)
 	}
@@ -73,7 +73,7 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	return s.open(name)
 }
 
-// retry calls make again when a directory was removed under it.
+// retry calls make again if another command removed the directory that make was using.
 func retry(make func() error) error {
 	var err error
 	for range makeTries {
@@ -88,8 +88,8 @@ func (d *dir) close() { _ = d.root.Close() }
 
 func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
 
-// read gives the contents of a regular file. What is not one, or is below a link, is a *ForeignError. A FIFO does not
-// block it, and a file that is replaced meanwhile is an error.
+// read returns the contents of a regular file. For anything else, and for a file below a symbolic link, it returns a
+// *ForeignError. It does not block on a FIFO. If the file is replaced while it is opened, it returns an error.
 func (d *dir) read(rel string) ([]byte, attrs, error) {
 	if parent := path.Dir(rel); parent != "." {
 		info, err := d.root.Lstat(parent)
@@ -133,7 +133,7 @@ func (d *dir) read(rel string) ([]byte, attrs, error) {
 	return data, a, nil
 }
 
-// foreign describes what stands in the place of a file.
+// foreign describes a directory entry that is not the expected file.
 func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	e := &ForeignError{Path: d.join(rel)}
 	switch info.Mode().Type() {
@@ -151,12 +151,12 @@ func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	return e
 }
 
-// create writes a new file and syncs it; what has the name is removed first, without being followed.
+// create writes a new file and syncs it. It first removes an existing file of that name, without following symbolic links.
 func (d *dir) create(rel string, data []byte, mode fs.FileMode) error {
 	return d.createWith(rel, data, likeNew(mode))
 }
 
-// createWith is create with the attributes of another file.
+// createWith is like create, with the attributes of another file.
 func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
 	if err := d.remove(rel); err != nil {
 		return err
@@ -186,7 +186,7 @@ func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
 	return nil
 }
 
-// remove unlinks a file, or an empty directory, if it is there.
+// remove removes a file or an empty directory, if it exists.
 func (d *dir) remove(rel string) error {
 	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -198,7 +198,7 @@ func (d *dir) remove(rel string) error {
 	return nil
 }
 
-// removeEmpty removes a directory that has nothing in it, and leaves it otherwise.
+// removeEmpty removes a directory if it is empty.
 func (d *dir) removeEmpty(rel string) error {
 	info, err := d.root.Lstat(rel)
 	if err != nil || !info.IsDir() {
@@ -213,7 +213,7 @@ func (d *dir) removeEmpty(rel string) error {
 	return pathError("removing", d.join(rel), err)
 }
 
-// removeAll removes a tree of ours.
+// removeAll removes a directory with its contents.
 func (d *dir) removeAll(rel string) error {
 	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -225,7 +225,7 @@ func (d *dir) removeAll(rel string) error {
 	return nil
 }
 
-// mkdir makes a directory if there is none.
+// mkdir creates a directory if it does not exist.
 func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	d.step("mkdir %s", rel)
 	err := d.root.Mkdir(rel, mode)
@@ -244,7 +244,7 @@ func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	return nil
 }
 
-// rename replaces to by from; both are names in the same directory.
+// rename renames a file within the directory. It replaces an existing file.
 func (d *dir) rename(from, to string) error {
 	d.step("rename %s %s", from, to)
 	if err := d.root.Rename(from, to); err != nil {
@@ -253,7 +253,7 @@ func (d *dir) rename(from, to string) error {
 	return nil
 }
 
-// place is rename for a target that must not be there, which rename itself could not tell.
+// place is like rename, but returns an error if the target exists. rename cannot detect that.
 func (d *dir) place(from, to string) error {
 	d.step("link %s %s", from, to)
 	err := d.root.Link(from, to)
@@ -263,11 +263,12 @@ func (d *dir) place(from, to string) error {
 	case errors.Is(err, fs.ErrExist):
 		return &ChangedError{Path: d.join(to)}
 	}
-	// A file system without hard links.
+	// The file system does not support hard links.
 	return d.rename(from, to)
 }
 
-// preserve gives the file another name, so that putting it back needs no space and loses nothing of it.
+// preserve creates a second name for the file, so that it can be restored later, without disk space and with all its
+// attributes.
 func (d *dir) preserve(rel, as string, data []byte, a attrs) error {
 	if err := d.remove(as); err != nil {
 		return err
@@ -279,8 +280,8 @@ func (d *dir) preserve(rel, as string, data []byte, a attrs) error {
 	return d.createWith(as, data, a)
 }
 
-// touch gives a file the present time. A file that comes back after systemd has loaded another one must be newer than
-// that: NeedDaemonReload compares for newer, not for different (core/unit.c, fragment_mtime_newer).
+// touch sets the modification time of a file to now. If systemd has loaded another file since, a restored file must be newer
+// than that one: NeedDaemonReload compares for newer, not for different (core/unit.c, fragment_mtime_newer).
 func (d *dir) touch(rel string, now time.Time) error {
 	d.step("touch %s", rel)
 	if err := d.root.Chtimes(rel, now, now); err != nil {
@@ -289,7 +290,7 @@ func (d *dir) touch(rel string, now time.Time) error {
 	return nil
 }
 
-// sync makes the names in a directory durable.
+// sync makes the file names in a directory durable.
 func (d *dir) sync(rel string) error {
 	d.step("sync %s", rel)
 	f, err := d.root.Open(rel)

@@ -17,11 +17,11 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// mounted makes a file system of so many pages at a path, with the contents that the path has.
-func mounted(t *testing.T, path string, pages int) {
+// mountTmpfs mounts a tmpfs with the given number of pages at a path, and copies the previous contents to it.
+func mountTmpfs(t *testing.T, path string, pages int) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Fatal("mounting takes root: sudo make test")
+		t.Fatal("mounting a file system requires root: sudo make test")
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func mounted(t *testing.T, path string, pages int) {
 	copyTree(t, path, keep)
 	mode := fs.FileMode(0o755)
 	if strings.HasSuffix(path, storeAt("/").State) {
-		mode = stateMode // a wider one would be closed, which is a change
+		mode = stateMode // the store would restrict a wider mode, and the trees would differ
 	}
 	if err := unix.Mount("tmpfs", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=%o", pages*os.Getpagesize(), mode)); err != nil {
 		t.Fatal(err)
@@ -46,8 +46,8 @@ func mounted(t *testing.T, path string, pages int) {
 	}
 }
 
-// stuff fills a file system but for so many pages, and gives what empties it again.
-func stuff(t *testing.T, dir string, leave int) (release func()) {
+// fillDisk fills a file system except for the given number of pages. It returns a function that frees the space.
+func fillDisk(t *testing.T, dir string, leave int) (release func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
 	f, err := os.Create(path)
@@ -77,34 +77,34 @@ func stuff(t *testing.T, dir string, leave int) (release func()) {
 	}
 }
 
-// A disk that is full, after any number of pages, is an error before anything has changed: in the unit directory as in
-// the state.
+// TestFullDisk: if the disk becomes full after any number of pages, there is an error before anything has changed. That
+// applies to the unit directory and to the state.
 func TestFullDisk(t *testing.T) {
 	for _, place := range []string{"etc", "var/lib/clusterctl"} {
 		for _, c := range []struct {
 			name     string
 			old, new units.App
-		}{{"install", nothing(), app(2)}, {"update", app(2), app(3)}, {"uninstall", app(2), nothing()}} {
+		}{{"install", noApp(), app(2)}, {"update", app(2), app(3)}, {"uninstall", app(2), noApp()}} {
 			t.Run(place+" "+c.name, func(t *testing.T) {
 				root := newRoot(t)
 				s := storeAt(root)
 				apply(t, s, c.old)
 				full := filepath.Join(root, place)
-				mounted(t, full, 128)
+				mountTmpfs(t, full, 128)
 				before := tree(t, root)
 				failed := 0
 				for leave := 0; ; leave++ {
 					if leave > 100 {
-						t.Fatal("it never succeeds")
+						t.Fatal("the apply never succeeds")
 					}
 					plan := planned(t, s, c.new)
-					release := stuff(t, full, leave)
+					release := fillDisk(t, full, leave)
 					tx, err := s.Begin(plan)
 					if err == nil {
 						err = tx.Write()
 					}
 					if err == nil {
-						// Going back and being final take no space.
+						// Rollback and Commit need no disk space.
 						stuffed := filepath.Join(full, "filler2")
 						_ = os.WriteFile(stuffed, make([]byte, 200*os.Getpagesize()), 0o600)
 						if leave%2 == 0 {
@@ -121,7 +121,7 @@ func TestFullDisk(t *testing.T) {
 							same(t, "after the rollback", tree(t, root), before)
 							continue
 						}
-						intact(t, s, c.new)
+						checkInstalled(t, s, c.new)
 						break
 					}
 					if !errors.Is(err, syscall.ENOSPC) {
@@ -140,7 +140,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A unit directory that cannot be written to is an error, and nothing has changed.
+// TestReadOnly: a read-only directory is an error, and nothing changes.
 func TestReadOnly(t *testing.T) {
 	for _, place := range []string{"etc/systemd/system", "etc/clusterctl", "var/lib/clusterctl"} {
 		t.Run(place, func(t *testing.T) {
@@ -149,12 +149,12 @@ func TestReadOnly(t *testing.T) {
 			apply(t, s, app(1))
 			apply(t, s, app(2))
 			path := filepath.Join(root, place)
-			mounted(t, path, 128)
+			mountTmpfs(t, path, 128)
 			if err := unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 				t.Fatal(err)
 			}
 			before := tree(t, root)
-			for _, next := range []units.App{app(3), nothing()} {
+			for _, next := range []units.App{app(3), noApp()} {
 				tx, err := s.Begin(planned(t, s, next))
 				if err == nil {
 					err = tx.Write()

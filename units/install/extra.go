@@ -12,16 +12,16 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// extraDir is where the marks of extra instances are.
+// extraDir returns the directory of the marks of extra instances.
 func (s Store) extraDir() string { return filepath.Join(s.Run, contract.ExtraDirectory) }
 
 func extraName(app units.Name, instance int) string {
 	return string(app) + "@" + strconv.Itoa(instance)
 }
 
-// MarkExtra marks instances that are to run although the units do not list them, or the CPU count does not reach so
-// far. The mark comes before the start, so that whoever finds it after a kill knows what to stop. The lock of the app must be
-// held.
+// MarkExtra marks instances that run although the units do not list them or the machine has fewer CPUs. It must be called
+// before their start: if the command is killed, the next command finds the marks and knows which instances to stop. The lock
+// of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)
@@ -38,7 +38,7 @@ func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	})
 }
 
-// UnmarkExtra removes the marks of instances that are stopped, or listed now.
+// UnmarkExtra removes the marks of instances that have stopped or that the units list now.
 func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
 	d, err := s.open(s.extraDir())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,8 +56,7 @@ func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
 	return s.removeEmptyBase(s.extraDir(), dirMode)
 }
 
-// Extra lists the marked instances of an app, sorted. Those found under the app's lock are left by a command that was
-// killed.
+// Extra returns the marked instances of an app, sorted. If the app's lock is held, they come from a command that was killed.
 func (s Store) Extra(app units.Name) ([]int, error) {
 	entries, err := os.ReadDir(s.extraDir())
 	if errors.Is(err, fs.ErrNotExist) {

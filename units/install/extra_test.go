@@ -8,14 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The marks of one app do not touch those of another, and nothing is left of them.
+// TestExtra: the marks of one app do not affect another app, and after their removal nothing remains.
 func TestExtra(t *testing.T) {
 	s := Store{Run: filepath.Join(t.TempDir(), "run", "clusterctl"), Command: "clusterctl reload shop"}
 	if got, err := s.Extra("shop"); err != nil || got != nil {
 		t.Errorf("without a directory: %v, %v", got, err)
 	}
 	if err := s.UnmarkExtra("shop", 1); err != nil {
-		t.Errorf("unmarking what is not there: %v", err)
+		t.Errorf("removing a mark that does not exist: %v", err)
 	}
 	for _, err := range []error{s.MarkExtra("shop", 10, 9), s.MarkExtra("shop", 9), s.MarkExtra("shop-2", 3)} {
 		if err != nil {
@@ -36,6 +36,6 @@ func TestExtra(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(s.extraDir()); !os.IsNotExist(err) {
-		t.Errorf("the directory stays: %v", err)
+		t.Errorf("the directory was not removed: %v", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// back makes all files the old ones and ends the intent.
+// back restores all old files and removes the intent.
 func (w *work) back() error {
 	if err := w.restoreAll(); err != nil {
 		return err
@@ -15,7 +15,7 @@ func (w *work) back() error {
 	return w.store.discard(w.App)
 }
 
-// restoreAll makes all files the old ones. The intent stays, so it can be repeated.
+// restoreAll restores all old files. The intent remains, so it can be called again.
 func (w *work) restoreAll() error {
 	if _, err := w.pending.root.Lstat(untouchedFile); errors.Is(err, fs.ErrNotExist) {
 		states, err := w.survey()
@@ -41,7 +41,7 @@ func (w *work) restoreAll() error {
 	return w.syncDirs()
 }
 
-// restore makes one target the old one.
+// restore restores one old file.
 func (w *work) restore(i intentItem, now state) error {
 	if now == isOld || i.Old == "" && now == isAbsent {
 		return nil
@@ -56,7 +56,7 @@ func (w *work) restore(i intentItem, now state) error {
 	newName, oldName := i.staged()
 	from := oldName
 	if !w.holds(d, oldName, i.Old) {
-		// The other name went when the apply was about to be final.
+		// The second name was removed when commit began.
 		from = newName
 		data, err := i.contents(w.pending, "old")
 		if err != nil {
@@ -77,7 +77,7 @@ func (w *work) restore(i intentItem, now state) error {
 	return d.rename(from, i.Path)
 }
 
-// commit ends the intent with the new files in place.
+// commit removes the intent. The new files remain.
 func (w *work) commit() error {
 	if err := w.unstage(); err != nil {
 		return err
@@ -104,11 +104,11 @@ func (w *work) commit() error {
 	return w.store.keepRevision(w.App)
 }
 
-// replaces says whether there was an app before that is worth a revision.
+// replaces reports whether the old files should become a revision: the app existed before, and its files change.
 func (w *work) replaces() bool {
 	changed, before := false, false
 	for _, i := range w.Files {
-		// A rollback does not touch secrets, so a change of their list makes no revision.
+		// A rollback does not restore secrets, so a change of the list of secrets alone does not become a revision.
 		changed = changed || i.changes() && i.Path != w.App.SecretsDropIn()
 		before = before || i.Area == configArea && i.Old != ""
 	}

@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// errLocked says that another process holds the lock.
+// errLocked means that another process holds the lock.
 var errLocked = errors.New("locked")
 
-// tryFlock fails: nothing is installed where there is no systemd.
+// tryFlock fails, because clusterctl installs apps only on systems with systemd.
 func tryFlock(*os.File) error { return errors.ErrUnsupported }
 
 func flock(*os.File) error { return errors.ErrUnsupported }

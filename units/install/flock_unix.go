@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLocked says that another process holds the lock.
+// errLocked means that another process holds the lock.
 const errLocked = unix.EWOULDBLOCK
 
 // tryFlock takes the lock if it is free.
 func tryFlock(f *os.File) error { return flockWith(f, unix.LOCK_EX|unix.LOCK_NB) }
 
-// flock waits for the lock. It belongs to the open file, so it ends when the last descriptor of that is closed, at the
-// latest with the process.
+// flock waits for the lock. The lock belongs to the open file, so it ends when the last descriptor of the file is closed, at
+// the latest when the process ends.
 func flock(f *os.File) error { return flockWith(f, unix.LOCK_EX) }
 
 func flockWith(f *os.File, how int) error {

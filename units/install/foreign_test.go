@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// obstacles are what may stand in the place of a file.
+// obstacles returns files, links and directories that may exist in place of our file.
 func obstacles() map[string]struct {
 	make func(t *testing.T, path string)
 	want string
@@ -55,7 +55,7 @@ func obstacles() map[string]struct {
 	}
 }
 
-// What is not ours is in the way of an install, left alone by an uninstall, and never changed.
+// TestForeignUnits: a file that is not ours prevents an install. An uninstall ignores it, and neither changes it.
 func TestForeignUnits(t *testing.T) {
 	for _, unit := range []string{"shop.service", "shop@.service", "shop.socket", `clusterctl-shop.slice`} {
 		for name, o := range obstacles() {
@@ -71,7 +71,7 @@ func TestForeignUnits(t *testing.T) {
 					!strings.Contains(err.Error(), o.want) || foreign.Hint() == "" {
 					t.Errorf("%v (%+v), want %s", err, foreign, o.want)
 				}
-				if p := planned(t, s, nothing()); p.Changed() {
+				if p := planned(t, s, noApp()); p.Changed() {
 					t.Errorf("uninstall would change %+v", p.Changes)
 				}
 				same(t, "after the plans", tree(t, root), before)
@@ -80,7 +80,7 @@ func TestForeignUnits(t *testing.T) {
 	}
 }
 
-// All that is in the way is reported at once, with its owner.
+// TestForeignAtOnce: Plan reports all files that are in the way at once.
 func TestForeignAtOnce(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -94,7 +94,7 @@ func TestForeignAtOnce(t *testing.T) {
 	}
 }
 
-// The directory of our drop-in may be a link or a file; nothing is written through it.
+// TestForeignDropInDirectory: if a link or a file is in place of the drop-in's directory, nothing is written through it.
 func TestForeignDropInDirectory(t *testing.T) {
 	for name, make := range map[string]func(path, elsewhere string) error{
 		"a link":          func(path, elsewhere string) error { return os.Symlink(elsewhere, path) },
@@ -122,7 +122,7 @@ func TestForeignDropInDirectory(t *testing.T) {
 	}
 }
 
-// Whose the source is follows from what is in it.
+// TestForeignSource: the owner of a source follows from its contents.
 func TestForeignSource(t *testing.T) {
 	_, source := render(t, app(2))
 	for text, want := range map[string]string{
@@ -145,7 +145,7 @@ func TestForeignSource(t *testing.T) {
 	}
 }
 
-// An attacker's or an administrator's links at the names that an apply uses are replaced or refused, never followed.
+// TestLinksAreNotFollowed: symbolic links with names that an apply uses are replaced or refused, and never followed.
 func TestLinksAreNotFollowed(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -172,12 +172,12 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	if err := errors.Join(tx.Write(), tx.Commit()); err != nil {
 		t.Fatal(err)
 	}
-	intact(t, s, app(2))
+	checkInstalled(t, s, app(2))
 	if got := string(read(t, victim)); got != "precious" {
-		t.Errorf("the victim is %q", got)
+		t.Errorf("the target of the links was changed to %q", got)
 	}
 
-	// The state of an app as a link to a directory elsewhere.
+	// Here, the state directory of the app is a link to another directory.
 	elsewhere := filepath.Join(root, "elsewhere")
 	if err := os.Mkdir(elsewhere, 0o700); err != nil {
 		t.Fatal(err)
@@ -197,8 +197,8 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 }
 
-// A file that somebody changes between the plan and the apply is left as it is, and so is everything else.
-func TestChangedMeanwhile(t *testing.T) {
+// TestChangedAfterPlan: if somebody changes a file after the plan, the apply fails and changes nothing.
+func TestChangedAfterPlan(t *testing.T) {
 	changes := map[string]func(path string) error{
 		"edited":             func(path string) error { return os.WriteFile(path, []byte("edited"), 0o644) },
 		"replaced by a link": func(path string) error { return errors.Join(os.Remove(path), os.Symlink("sshd.service", path)) },
@@ -207,7 +207,7 @@ func TestChangedMeanwhile(t *testing.T) {
 		},
 	}
 	for name, change := range changes {
-		for _, end := range []units.App{app(3), nothing()} {
+		for _, end := range []units.App{app(3), noApp()} {
 			t.Run(name, func(t *testing.T) {
 				root := newRoot(t)
 				s := storeAt(root)
@@ -234,8 +234,8 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// A file that appears where one is to be created is not overwritten.
-func TestAppearedMeanwhile(t *testing.T) {
+// TestAppearedDuringWrite: a file that appears in place of a new file is not overwritten.
+func TestAppearedDuringWrite(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
 	plan := planned(t, s, app(2))
@@ -256,7 +256,7 @@ func TestAppearedMeanwhile(t *testing.T) {
 	if got := string(read(t, path)); got != "just in time" {
 		t.Errorf("the file is %q", got)
 	}
-	// It is in the way of the rollback too, until it is moved away.
+	// The file also prevents the rollback, until it is moved away.
 	if err := tx.Rollback(); !errors.As(err, new(*ChangedError)) {
 		t.Errorf("%v", err)
 	}
@@ -267,11 +267,11 @@ func TestAppearedMeanwhile(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(s.Units, "shop.service")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("shop.service is left: %v", err)
+		t.Errorf("shop.service was not removed: %v", err)
 	}
 }
 
-// After a kill, a file that somebody has edited keeps the repair from starting, in both directions.
+// TestEditedAfterKill: if somebody has edited a file after a kill, neither Rollback nor RollForward changes anything.
 func TestEditedAfterKill(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -285,7 +285,7 @@ func TestEditedAfterKill(t *testing.T) {
 	}
 	write(t, filepath.Join(s.Units, "shop.service"), "edited")
 	before := tree(t, root)
-	if _, err := s.Begin(planned(t, s, nothing())); !errors.As(err, new(*PendingError)) {
+	if _, err := s.Begin(planned(t, s, noApp())); !errors.As(err, new(*PendingError)) {
 		t.Errorf("another begin: %v", err)
 	}
 	p, found, err := s.Pending("shop")
@@ -305,10 +305,11 @@ func TestEditedAfterKill(t *testing.T) {
 	if err := errors.Join(p.Rollback(), p.Rollback()); err != nil {
 		t.Fatal(err)
 	}
-	intact(t, s, app(2))
+	checkInstalled(t, s, app(2))
 }
 
-// An intent of a newer version, or one that is damaged or leads elsewhere, is an error, and nothing is touched.
+// TestUnreadableIntent: an intent of a newer version, a damaged intent, and an intent with other paths are errors, and
+// nothing changes.
 func TestUnreadableIntent(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit func(string) string
@@ -316,10 +317,10 @@ func TestUnreadableIntent(t *testing.T) {
 	}{
 		"newer": {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 3, "files": 3`, 1) },
 			"newer clusterctl (format 3, this one knows 2)"},
-		"older":     {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "the format 0 is not known"},
+		"older":     {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "unknown format 0"},
 		"no JSON":   {func(s string) string { return s[:len(s)/2] }, "unexpected end"},
-		"elsewhere": {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../shop.socket"`, 1) }, "is no file of shop"},
-		"other app": {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it is of the app market"},
+		"elsewhere": {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../shop.socket"`, 1) }, "is not a file of shop"},
+		"other app": {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it belongs to the app market"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// What is in the state directory of an app:
+// The state directory of an app contains:
 //
 //	pending/            the intent of an apply in progress; it appears and disappears by rename
 //	pending/untouched   no target has been changed yet
@@ -30,24 +30,24 @@ const (
 	untouchedFile = "untouched"
 )
 
-// Modes of what is written. Everybody can read units and sources, as with the units of the distribution. Only root can read
-// the values of variables, the secrets and the state, which has old values.
+// Modes of files and directories. Everybody can read units and sources, like the units of the distribution. Only root can
+// read the values of variables, the secrets, and the state, which contains old values.
 const (
-	fileMode  = 0o644
-	dirMode   = 0o755
-	stateMode = 0o700
-	keptMode  = 0o600
+	fileMode      = 0o644
+	dirMode       = 0o755
+	stateMode     = 0o700
+	stateFileMode = 0o600
 
 	secretMode    = 0o600
 	secretDirMode = 0o700
 )
 
-// intentVersion is the format of intent.json. A change that an older clusterctl cannot act on gets a new one.
+// intentVersion is the format of intent.json. It is increased by a change that an older clusterctl cannot process.
 //
 // Version 2 added the values file.
 const intentVersion = 2
 
-// intent is what is about to be done, or was done when it is a revision.
+// intent is an apply that is in progress or, in a revision, was done.
 type intent struct {
 	Version   int          `json:"version"`
 	App       units.Name   `json:"app"`
@@ -59,17 +59,17 @@ type intent struct {
 	PID       int          `json:"pid"`
 	Since     time.Time    `json:"since"`
 	Files     []intentItem `json:"files"`
-	// Dirs are the directories that were not there before.
+	// Dirs are the directories that did not exist before.
 	Dirs []intentDir `json:"dirs,omitempty"`
 }
 
-// intentDir is a directory of an area; "." is the area itself.
+// intentDir is a directory of an area. The path "." is the area itself.
 type intentDir struct {
 	Area area   `json:"area"`
 	Path string `json:"path"`
 }
 
-// intentItem is one file; its contents are below old/ and new/.
+// intentItem is one file. Its contents are below old/ and new/.
 type intentItem struct {
 	Op   string      `json:"op"`
 	Area area        `json:"area"`
@@ -77,15 +77,15 @@ type intentItem struct {
 	Mode fs.FileMode `json:"mode"`
 	// Owner is the owner of the file that is replaced.
 	Owner *fileOwner `json:"owner,omitempty"`
-	// Old and New are the SHA-256 of the contents, or empty when there is no file.
+	// Old and New are the SHA-256 of the contents, or empty if the file does not exist.
 	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
 }
 
-// attrs are the attributes of the old file.
+// attrs returns the attributes of the old file.
 func (i intentItem) attrs() attrs { return attrs{mode: i.Mode, owner: i.Owner} }
 
-// newAttrs returns the attributes of the new file: the old ones, but only root and the group may read values.
+// newAttrs returns the attributes of the new file. They are the old ones, except that others may not read a values file.
 func (i intentItem) newAttrs() attrs {
 	a := i.attrs()
 	if units.KindOf(i.Path) == units.KindValues {
@@ -94,20 +94,20 @@ func (i intentItem) newAttrs() attrs {
 	return a
 }
 
-// changes says whether the item does anything.
+// changes reports whether the file changes.
 func (i intentItem) changes() bool { return i.Old != i.New }
 
-// staged are the names beside the target that hold the new and the old contents in the meantime. systemd reads neither:
-// they begin with a dot and end in no type of unit.
+// staged returns the names, next to the target, of the files with the new and the old contents. systemd reads neither,
+// because they begin with a dot and do not end in a unit type.
 func (i intentItem) staged() (newName, oldName string) {
 	d, base := path.Split(i.Path)
 	return d + "." + base + ".clusterctl-new", d + "." + base + ".clusterctl-old"
 }
 
-// stateDir is the state of one app.
+// stateDir returns the directory of the state of one app.
 func (s Store) stateDir(app units.Name) string { return filepath.Join(s.State, string(app)) }
 
-// prepare writes the intent with all contents, durably, and lets it appear.
+// prepare writes the intent with all contents, syncs it, and then renames it to pendingDir.
 func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	if err := state.mkdir(preparingDir, stateMode); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 				dirs = append(dirs, d)
 			}
 		}
-		return p.create(rel, data, keptMode)
+		return p.create(rel, data, stateFileMode)
 	}
 	for _, c := range changes {
 		if c.Old != nil {
@@ -145,10 +145,10 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
-	if err := p.create(untouchedFile, nil, keptMode); err != nil {
+	if err := p.create(untouchedFile, nil, stateFileMode); err != nil {
 		return err
 	}
-	if err := p.create(intentFile, append(data, '\n'), keptMode); err != nil {
+	if err := p.create(intentFile, append(data, '\n'), stateFileMode); err != nil {
 		return err
 	}
 	for _, d := range dirs {
@@ -156,7 +156,7 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 			return err
 		}
 	}
-	// Commit must need no space: where the revision will go is made now.
+	// Commit must not need disk space, so the directory of the revisions is created now.
 	if err := state.mkdir(revisionsDir, stateMode); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	return state.sync(".")
 }
 
-// readIntent reads an intent or a revision. It checks the version first, and that no path leads elsewhere.
+// readIntent reads an intent or a revision. It checks the version first, and that all paths belong to the app.
 func readIntent(d *dir) (intent, error) {
 	data, _, err := d.read(intentFile)
 	if err != nil {
@@ -194,7 +194,7 @@ func readIntent(d *dir) (intent, error) {
 
 func (in intent) check() error {
 	if in.Version < 1 || in.Version > intentVersion {
-		return fmt.Errorf("the format %d is not known", in.Version)
+		return fmt.Errorf("unknown format %d", in.Version)
 	}
 	if _, err := units.ParseName(string(in.App)); err != nil {
 		return err
@@ -204,18 +204,18 @@ func (in intent) check() error {
 		case f.Area == areaOf(in.App, f.Path) && ownPath(in.App, f.Path):
 		case f.Area == configArea && f.Path == string(in.App)+sourceSuffix:
 		default:
-			return fmt.Errorf("%q is no file of %s", f.Path, in.App)
+			return fmt.Errorf("%q is not a file of %s", f.Path, in.App)
 		}
 	}
 	for _, d := range in.Dirs {
 		if d.Path != "." && (d.Area != unitArea || d.Path != path.Dir(in.App.DropIn()) && d.Path != path.Dir(in.App.SecretsDropIn())) {
-			return fmt.Errorf("%q is no directory of %s", d.Path, in.App)
+			return fmt.Errorf("%q is not a directory of %s", d.Path, in.App)
 		}
 	}
 	return nil
 }
 
-// contents reads what the item was (side "old") or shall be (side "new") from an intent's directory.
+// contents reads the old contents (side "old") or the new contents (side "new") from the directory of an intent.
 func (i intentItem) contents(d *dir, side string) ([]byte, error) {
 	rel := path.Join(side, string(i.Area), i.Path)
 	data, _, err := d.read(rel)
@@ -232,7 +232,7 @@ func (i intentItem) contents(d *dir, side string) ([]byte, error) {
 	return data, nil
 }
 
-// digest is how an intent refers to contents; "" is no file.
+// digest returns the SHA-256 by which an intent identifies contents.
 func digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// withJournal is the app with a journal of its own.
+// withJournal returns a version of the app with a private journal.
 func withJournal(version int, size uint64) units.App {
 	a := app(version)
 	a.Logs = units.Logs{Namespace: true, MaxSize: size}
 	return a
 }
 
-// TestJournalConf: the file for journald is written, changed, put back and removed with the units, in its own place.
+// TestJournalConf: journald's file is written, changed, restored and removed together with the units, in its own directory.
 func TestJournalConf(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -27,7 +27,7 @@ func TestJournalConf(t *testing.T) {
 	first := withJournal(1, 100<<20)
 	p := planned(t, s, first)
 	if !p.NeedsJournal() {
-		t.Error("the journal is new, and the plan does not say so")
+		t.Error("NeedsJournal returns false for a new journal")
 	}
 	for _, c := range p.Changes {
 		if (c.Path == conf) == c.Unit() && c.Path != s.ConfigPath("shop") {
@@ -40,7 +40,7 @@ func TestJournalConf(t *testing.T) {
 	}
 	after := tree(t, root)
 
-	// Another limit alone is no reason for systemd to reload.
+	// If only a limit changes, systemd need not reload.
 	second := withJournal(1, 200<<20)
 	if p := planned(t, s, second); !p.NeedsJournal() || p.NeedsReload() {
 		t.Errorf("journal %v, reload %v", p.NeedsJournal(), p.NeedsReload())
@@ -69,17 +69,17 @@ func TestJournalConf(t *testing.T) {
 	if data, ok := r[0].Units.Get(units.Name("shop").JournalConf()); !ok || !strings.Contains(string(data), "100M") {
 		t.Errorf("the revision has %q", data)
 	}
-	// Without a journal of its own the file goes.
+	// Without a private journal, the file is removed.
 	apply(t, s, app(1))
 	if _, err := os.Lstat(conf); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is still there: %v", err)
 	}
 	apply(t, s, first)
-	apply(t, s, nothing())
+	apply(t, s, noApp())
 	same(t, "uninstall leaves nothing", tree(t, root), before)
 }
 
-// A file of somebody else in the place is left alone.
+// TestJournalConfForeign: a file of somebody else with this name is an error and stays unchanged.
 func TestJournalConfForeign(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -90,10 +90,10 @@ func TestJournalConfForeign(t *testing.T) {
 	if !errors.As(err, &foreign) || !strings.HasSuffix(foreign.Path, "/etc/systemd/journald@clusterctl-shop.conf") {
 		t.Errorf("%v", err)
 	}
-	// Nor does an app without one mind it.
+	// An app without a private journal ignores the file.
 	apply(t, s, app(1))
 	s.Journal = ""
 	if _, err := s.Plan("shop", set, source); err == nil {
-		t.Error("there is no place for the file, and it is no error")
+		t.Error("Plan accepts a private journal without a directory for its file")
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestMain becomes a helper process when it is asked to: what is killed must be a process.
+// TestMain runs a helper if the environment says so, because only a separate process can be killed.
 func TestMain(m *testing.M) {
 	if role := os.Getenv("CLUSTERCTL_INSTALL_HELPER"); role != "" {
 		os.Exit(helper(role, os.Args[1:]))
@@ -29,25 +29,25 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fatal is a tb for the helper.
-type fatal struct{}
+// panicTB implements tb for helpers.
+type panicTB struct{}
 
-func (fatal) Helper()                           {}
-func (fatal) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
-func (fatal) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (panicTB) Helper()                           {}
+func (panicTB) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
+func (panicTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// helper runs in a process of its own.
+// helper is the main function of a helper process.
 func helper(role string, args []string) int {
 	s := storeAt(args[0])
 	switch role {
 	case "step":
-		// root scenario step: the scenario's apply, killed at the step.
+		// Arguments: root, scenario, step. Do the apply of the scenario, and kill this process at the step.
 		n, _ := strconv.Atoi(args[2])
 		s.fault = countdown(n, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} })
 		c := scenarios()[args[1]]
-		apply(fatal{}, s, c.new)
+		apply(panicTB{}, s, c.new)
 	case "loop":
-		// root: one apply after the other, until it is killed.
+		// Arguments: root. Do one apply after another, until the process is killed.
 		fmt.Println("ready")
 		for v := 1; ; v++ {
 			l, err := s.Lock(context.Background(), "shop", nil)
@@ -56,9 +56,9 @@ func helper(role string, args []string) int {
 			}
 			a := app(v%7 + 1)
 			if v%5 == 0 {
-				a = nothing()
+				a = noApp()
 			}
-			apply(fatal{}, s, a)
+			apply(panicTB{}, s, a)
 			if err := l.Unlock(); err != nil {
 				panic(err)
 			}
@@ -73,7 +73,7 @@ func helper(role string, args []string) int {
 	return 0
 }
 
-// countdown calls end at the n-th step, counted from 1.
+// countdown returns a function that calls end on its n-th call, counted from 1.
 func countdown(n int, end func()) func(string) {
 	return func(string) {
 		if n--; n == 0 {
@@ -82,8 +82,8 @@ func countdown(n int, end func()) func(string) {
 	}
 }
 
-// start runs a helper and gives its standard output.
-func start(t *testing.T, role string, args ...string) (*exec.Cmd, *bufio.Reader) {
+// startHelper starts a helper process, and returns its standard output.
+func startHelper(t *testing.T, role string, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "CLUSTERCTL_INSTALL_HELPER="+role)
@@ -108,29 +108,29 @@ type scenario struct{ old, new units.App }
 
 func scenarios() map[string]scenario {
 	return map[string]scenario{
-		"install":   {nothing(), app(2)},
+		"install":   {noApp(), app(2)},
 		"update":    {app(2), app(3)},
 		"grow":      {app(1), app(2)},
 		"scale":     {scaled(2), scaled(3)},
-		"uninstall": {app(2), nothing()},
+		"uninstall": {app(2), noApp()},
 	}
 }
 
-// names of the scenarios, in order.
+// scenarioNames returns the names of the scenarios in a fixed order.
 func scenarioNames() []string { return []string{"install", "update", "grow", "scale", "uninstall"} }
 
-// stage is a scenario with its trees before and after.
-type stage struct {
+// killTest is a scenario with the trees before and after its apply.
+type killTest struct {
 	scenario
 	root, before, after string
 }
 
-func newStage(t *testing.T, name string) stage {
+func newKillTest(t *testing.T, name string) killTest {
 	t.Helper()
-	g := stage{scenario: scenarios()[name], root: newRoot(t)}
+	g := killTest{scenario: scenarios()[name], root: newRoot(t)}
 	s := storeAt(g.root)
 	if g.old.Command != nil {
-		// A revision, so that uninstall has one to remove and rollback one to keep.
+		// Make a revision first: the uninstall must remove it, and the rollback must keep it.
 		apply(t, s, app(5))
 		apply(t, s, g.old)
 	}
@@ -138,8 +138,8 @@ func newStage(t *testing.T, name string) stage {
 	return g
 }
 
-// run does the apply of a scenario in this process and counts its steps.
-func (g *stage) run(t *testing.T) (steps int) {
+// run does the apply of the scenario in this process, and returns the number of its steps.
+func (g *killTest) run(t *testing.T) (steps int) {
 	t.Helper()
 	root := t.TempDir()
 	copyTree(t, g.root, root)
@@ -150,10 +150,11 @@ func (g *stage) run(t *testing.T) (steps int) {
 	return steps
 }
 
-// recover ends what is pending, in one direction, and gives the tree that it must lead to.
-func (g *stage) recover(t tb, s Store, forward bool) (want string) {
+// recover completes or rolls back a pending apply. It returns the tree that must be the result, or "" if no apply is
+// pending.
+func (g *killTest) recover(t tb, s Store, forward bool) (want string) {
 	t.Helper()
-	// A panic in place of a kill would not free a lock that is only just taken.
+	// Lock without a fault: the panic that simulates a kill would not release the lock.
 	unharmed := s
 	unharmed.fault = nil
 	l, err := unharmed.Lock(context.Background(), "shop", nil)
@@ -184,8 +185,8 @@ func (g *stage) recover(t tb, s Store, forward bool) (want string) {
 	return g.after
 }
 
-// check compares the tree with what is wanted; without an intent it must be one of the two.
-func (g *stage) check(t tb, what, root, want string) {
+// check compares a tree with the wanted one. If want is empty, the tree must be the one before or the one after the apply.
+func (g *killTest) check(t tb, what, root, want string) {
 	t.Helper()
 	got := tree(t, root)
 	if want == "" {
@@ -197,18 +198,19 @@ func (g *stage) check(t tb, what, root, want string) {
 	same(t, what, got, want)
 }
 
-// A process is killed at each of its steps: the intent leads to exactly the old or exactly the new files.
+// TestKillAtEveryStep kills an apply at each of its steps. Afterwards, a repair must restore exactly the old files or
+// complete exactly the new ones.
 func TestKillAtEveryStep(t *testing.T) {
 	for _, name := range scenarioNames() {
 		t.Run(name, func(t *testing.T) {
-			g := newStage(t, name)
+			g := newKillTest(t, name)
 			steps := g.run(t)
 			if steps < 20 {
 				t.Fatalf("only %d steps", steps)
 			}
 			for n := 1; n <= steps; n++ {
 				root := newCopy(t, g.root)
-				cmd, _ := start(t, "step", root, name, strconv.Itoa(n))
+				cmd, _ := startHelper(t, "step", root, name, strconv.Itoa(n))
 				err := cmd.Wait()
 				if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 					t.Fatalf("step %d: %v", n, err)
@@ -227,7 +229,7 @@ func TestKillAtEveryStep(t *testing.T) {
 	}
 }
 
-// newCopy is a copy of a root that is removed at the end.
+// newCopy returns a copy of a root. It is removed when the test ends.
 func newCopy(t *testing.T, from string) string {
 	t.Helper()
 	to, err := os.MkdirTemp(memory(), "clusterctl-install-")
@@ -239,12 +241,12 @@ func newCopy(t *testing.T, from string) string {
 	return to
 }
 
-// killed is a panic in place of SIGKILL, where thousands are needed: nothing of the package runs after it but the
-// closing of files.
+// killed is a panic that replaces SIGKILL in tests that need thousands of kills. After it, the package does nothing except
+// close files.
 type killed struct{}
 
-// until runs f and ends it at its n-th step, and says whether it came that far.
-func until(s *Store, n int, f func()) (ended bool) {
+// killAtStep runs f and stops it at its n-th step. It returns false if f ended before.
+func killAtStep(s *Store, n int, f func()) (ended bool) {
 	defer func() {
 		s.fault = nil
 		if r := recover(); r != nil {
@@ -259,17 +261,17 @@ func until(s *Store, n int, f func()) (ended bool) {
 	return false
 }
 
-// The repair is killed as well, at many of its steps after an apply that was killed at many of its own, and repeated
-// in the same or in the other direction.
+// TestKillTheRepair kills an apply at many of its steps, then kills the repair at many of its steps, and repairs again, in
+// the same or the other direction.
 func TestKillTheRepair(t *testing.T) {
 	for _, name := range scenarioNames() {
 		t.Run(name, func(t *testing.T) {
-			g := newStage(t, name)
+			g := newKillTest(t, name)
 			steps := g.run(t)
 			for n := 2; n <= steps; n += 9 {
 				base := newCopy(t, g.root)
 				s := storeAt(base)
-				if !until(&s, n, func() { apply(t, s, g.new) }) {
+				if !killAtStep(&s, n, func() { apply(t, s, g.new) }) {
 					t.Fatalf("step %d was not reached", n)
 				}
 				for m := 1 + n%7; ; m += 7 {
@@ -277,7 +279,7 @@ func TestKillTheRepair(t *testing.T) {
 					for mode := range 4 {
 						root := newCopy(t, base)
 						s := storeAt(root)
-						ended := until(&s, m, func() { g.recover(t, s, mode&1 != 0) })
+						ended := killAtStep(&s, m, func() { g.recover(t, s, mode&1 != 0) })
 						reached = reached || ended
 						want := g.recover(t, s, mode&2 != 0)
 						g.check(t, fmt.Sprintf("apply killed at %d, repair at %d, mode %d", n, m, mode), root, want)
@@ -293,19 +295,22 @@ func TestKillTheRepair(t *testing.T) {
 	}
 }
 
-// A process that applies one version after the other is killed at random moments; each repair leaves one version, whole.
+// TestKillAtRandom kills a process that does one apply after another at random moments. Each repair must result in one
+// complete version.
 func TestKillAtRandom(t *testing.T) {
-	// So many kills, and on a busy machine, where a process may have done nothing yet, more of them until enough have hit.
-	const kills, enough, most = 200, 10, 2000
+	// On a busy machine, a process may be killed before it has done anything. So the test goes on after minKills until
+	// wantIntents kills have left an intent, but stops after maxKills.
+	const minKills, wantIntents, maxKills = 200, 10, 2000
 	root := newRoot(t)
 	clean := tree(t, root)
 	n, found := 0, 0
-	for ; n < kills || found < enough && n < most; n++ {
-		cmd, out := start(t, "loop", root)
+	for ; n < minKills || found < wantIntents && n < maxKills; n++ {
+		cmd, out := startHelper(t, "loop", root)
 		if _, err := out.ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
-		// The moment is what is random here; nothing is awaited. It reaches over several applies, also on a slow machine.
+		// The sleep does not wait for anything, it selects the random moment. It is long enough for several applies, even on
+		// a slow machine.
 		time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -334,7 +339,7 @@ func TestKillAtRandom(t *testing.T) {
 			}
 		}
 		if a, err := s.Load("shop"); err == nil {
-			intact(t, s, a)
+			checkInstalled(t, s, a)
 		} else {
 			same(t, "no app", tree(t, root), clean)
 		}
@@ -346,13 +351,13 @@ func TestKillAtRandom(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d kills left an intent", found, n)
-	if found < enough {
-		t.Errorf("only %d of %d kills left an intent: they do not hit an apply", found, n)
+	if found < wantIntents {
+		t.Errorf("only %d of %d kills left an intent, so most kills did not interrupt an apply", found, n)
 	}
 }
 
-// Any sequence of applies, of which some fail, are taken back or are killed, leaves what the last one that succeeded
-// wrote, and the administrator's files as they were.
+// TestSequences: after any sequence of applies, of which some are rolled back or killed, the disk contains the files of the
+// last successful apply, and the administrator's files are unchanged.
 func TestSequences(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		root, err := os.MkdirTemp(memory(), "clusterctl-install-")
@@ -360,12 +365,12 @@ func TestSequences(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer os.RemoveAll(root)
-		fill(rt, root)
+		writeAdminFiles(rt, root)
 		s := storeAt(root)
 		clean := tree(rt, root)
-		current := nothing()
+		current := noApp()
 		for range rapid.IntRange(1, 8).Draw(rt, "length") {
-			next := nothing()
+			next := noApp()
 			if v := rapid.IntRange(0, 6).Draw(rt, "version"); v > 0 {
 				next = app(v)
 			}
@@ -384,7 +389,7 @@ func TestSequences(t *testing.T) {
 			case "back", "forward":
 				current = killAndRepair(rt, s, current, next)
 			}
-			intact(rt, s, current)
+			checkInstalled(rt, s, current)
 			if current.Command == nil && !strings.Contains(tree(rt, root), "revisions") {
 				same(rt, "without the app", tree(rt, root), clean)
 			}
@@ -392,9 +397,9 @@ func TestSequences(t *testing.T) {
 	})
 }
 
-// killAndRepair gives the app that the repair leads to.
+// killAndRepair kills an apply, repairs it, and returns the app that must be installed then.
 func killAndRepair(t *rapid.T, s Store, current, next units.App) units.App {
-	if !until(&s, rapid.IntRange(1, 120).Draw(t, "step"), func() { apply(t, s, next) }) {
+	if !killAtStep(&s, rapid.IntRange(1, 120).Draw(t, "step"), func() { apply(t, s, next) }) {
 		return next
 	}
 	l, err := s.Lock(context.Background(), "shop", nil)

@@ -45,7 +45,7 @@ func TestRemoveLimits(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(top, "system.control/limits@2.service.d")); err == nil {
-		t.Error("an empty directory stays")
+		t.Error("an empty directory was not removed")
 	}
 	if got, err := s.RemoveLimits(units.App{Name: "limits"}); len(got) > 0 || err != nil {
 		t.Errorf("again: %q, %v", got, err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestListed: the number of instances is in the drop-in of the aggregate, and an app without a list is an error with a hint.
+// TestListed: Listed reads the number of instances from the drop-in. Without a drop-in, it returns an error with a hint.
 func TestListed(t *testing.T) {
 	dir := t.TempDir()
 	s := Store{Units: filepath.Join(dir, "units"), Config: filepath.Join(dir, "config"), Packages: filepath.Join(dir, "packages")}

@@ -15,23 +15,23 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Owner is the process that holds a lock. All its fields are zero when it has only just taken it.
+// Owner is the process that holds a lock. All fields are zero if the process has taken the lock only just now.
 type Owner struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
 }
 
-// Lock is the lock of one app. It ends with the process at the latest.
+// Lock is the lock of one app. It is released when the process ends, at the latest.
 type Lock struct {
 	store Store
 	app   units.Name
 	file  *os.File
 }
 
-// Lock takes the lock of an app. When another process holds it, onWait is called once with its owner, and Lock waits
-// until it is free or ctx is done. Then it removes what a killed command left that is of no use; an intent stays, for
-// Pending. After an error nothing is held. A process that may not lock gets an error that is fs.ErrPermission.
+// Lock takes the lock of an app. If another process holds it, Lock calls onWait once with the owner, and waits until the
+// lock is free or ctx is done. Then it removes useless files of commands that were killed; an intent remains, for Pending.
+// After an error, the lock is not held. If the process lacks permission, the error is fs.ErrPermission.
 func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*Lock, error) {
 	if _, err := units.ParseName(string(app)); err != nil {
 		return nil, err
@@ -55,24 +55,25 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 			_ = f.Close()
 			return nil, pathError("locking", f.Name(), err)
 		}
-		// Whoever held it may have removed the file: then the next process makes another, and both would hold a lock.
+		// The previous holder may have removed the file. Then the next process creates a new one, and both would hold a
+		// lock.
 		if !s.isCurrent(app, f) {
 			_ = f.Close()
 			continue
 		}
 		l := &Lock{store: s, app: app, file: f}
-		// It needs space, and the lock does not: on a full /run the app has to be stopped all the same.
+		// Ignore the error: writing the owner needs disk space, but an app must be stoppable even if /run is full.
 		_ = l.sign()
-		// The next Begin says so if this cannot be done.
+		// Ignore the error: the next Begin calls sweep again and returns its error.
 		_ = s.sweep(app)
-		// A probe that was killed has left it.
+		// A probe that was killed may have left this file.
 		_ = s.RemoveProbeValues(app)
 		return l, nil
 	}
 }
 
-// waitFlock waits for the lock in a goroutine, since nothing interrupts flock(2). When ctx ends first, the goroutine
-// stays until the lock is free, and gives it up at once. After an error the file is closed, or will be.
+// waitFlock waits for the lock in a goroutine, because flock(2) cannot be interrupted. If ctx ends first, the goroutine
+// continues until it gets the lock, and then releases it immediately. After an error, the file is closed or will be.
 func waitFlock(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
 	go func() { got <- flock(f) }()
@@ -92,7 +93,8 @@ func waitFlock(ctx context.Context, f *os.File) error {
 	}
 }
 
-// openLock opens the lock file, never through a link, and makes it and its directory as needed.
+// openLock opens the lock file without following a symbolic link. It creates the file and its directory if they do not
+// exist.
 func (s Store) openLock(app units.Name) (*os.File, error) {
 	var f *os.File
 	err := retry(func() error {
@@ -105,7 +107,7 @@ func (s Store) openLock(app units.Name) (*os.File, error) {
 		if info, err := d.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
 			return d.foreign(name, info)
 		}
-		if f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, keptMode); err != nil {
+		if f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, stateFileMode); err != nil {
 			return pathError("locking", d.join(name), err)
 		}
 		return nil
@@ -113,17 +115,17 @@ func (s Store) openLock(app units.Name) (*os.File, error) {
 	return f, err
 }
 
-// isCurrent says whether the open file is still the one with the name.
+// isCurrent reports whether the lock file still exists and is the open file.
 func (s Store) isCurrent(app units.Name, f *os.File) bool {
-	mine, err := f.Stat()
+	opened, err := f.Stat()
 	if err != nil {
 		return false
 	}
-	there, err := os.Lstat(filepath.Join(s.Run, string(app)+contract.LockSuffix))
-	return err == nil && os.SameFile(mine, there)
+	current, err := os.Lstat(filepath.Join(s.Run, string(app)+contract.LockSuffix))
+	return err == nil && os.SameFile(opened, current)
 }
 
-// sign writes the owner into the file, for the commands that wait.
+// sign writes the owner to the lock file, for commands that wait.
 func (l *Lock) sign() error {
 	data, err := json.Marshal(Owner{PID: os.Getpid(), Command: l.store.Command, Since: l.store.now().UTC()})
 	if err != nil {
@@ -138,7 +140,8 @@ func (l *Lock) sign() error {
 	return nil
 }
 
-// readOwner reads who holds the lock. What is not complete is left for later: the file is written after it is locked.
+// readOwner reads the owner from the lock file. It returns a zero Owner for incomplete contents, because the holder writes
+// the file after it has taken the lock.
 func readOwner(f *os.File) Owner {
 	const most = 1 << 20
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, most))
@@ -149,14 +152,14 @@ func readOwner(f *os.File) Owner {
 	return o
 }
 
-// Unlock gives the lock up. A second call does nothing. After an error the lock is free all the same.
+// Unlock releases the lock. A second call does nothing. The lock is free even after an error.
 func (l *Lock) Unlock() error {
 	if l.file == nil {
 		return nil
 	}
 	f := l.file
 	l.file = nil
-	// Those that come next must not read this owner while they find the file locked by one that has not signed yet.
+	// Remove the owner, because the next holder writes its own only after it has taken the lock.
 	_ = f.Truncate(0)
 	if err := f.Close(); err != nil {
 		return pathError("unlocking", f.Name(), err)
@@ -164,8 +167,8 @@ func (l *Lock) Unlock() error {
 	return nil
 }
 
-// Remove gives the lock up and removes its file, for an app that is not installed any more. A process that waits for the
-// lock gets it all the same. After an error the lock is free, and the file may be there still.
+// Remove releases the lock and removes its file, for an app that is no longer installed. A process that waits for the lock
+// gets it. After an error, the lock is free, but the file may still exist.
 func (l *Lock) Remove() error {
 	if l.file == nil {
 		return nil
@@ -178,7 +181,7 @@ func (l *Lock) Remove() error {
 		return errors.Join(err, l.Unlock())
 	}
 	defer d.close()
-	// The lock is held until the name is gone, so the file that is removed is the one that is locked.
+	// Remove the name while the lock is held, so that the removed file is the locked one.
 	err = d.remove(string(l.app) + contract.LockSuffix)
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }

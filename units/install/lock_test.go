@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// holdLock is the helper that takes the lock and holds it until its input ends.
+// holdLock is a helper that takes the lock and holds it until its standard input ends.
 func holdLock(s Store) int {
 	s.Command = "clusterctl scale shop 4"
 	if _, err := s.Lock(context.Background(), "shop", nil); err != nil {
@@ -29,8 +29,8 @@ func holdLock(s Store) int {
 	return 0
 }
 
-// countUp is the helper that reads a number and writes it back, one more, under the lock, and removes the lock's file
-// every other time.
+// countUp is a helper that increments a number in a file 50 times, each time under the lock. It removes the lock file every
+// other time.
 func countUp(s Store, path string) int {
 	for i := range 50 {
 		l, err := s.Lock(context.Background(), "shop", nil)
@@ -57,7 +57,7 @@ func countUp(s Store, path string) int {
 	return 0
 }
 
-// asUser is the helper that is not root.
+// asUser is a helper that does not run as root.
 func asUser(s Store) int {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
 		panic(err)
@@ -66,14 +66,14 @@ func asUser(s Store) int {
 	fmt.Printf("lock: %v %v\n", errors.Is(err, fs.ErrPermission), err)
 	_, _, err = s.Pending("shop")
 	fmt.Printf("pending: %v %v\n", errors.Is(err, fs.ErrPermission), err)
-	_, err = s.Begin(planned(fatal{}, s, app(2)))
+	_, err = s.Begin(planned(panicTB{}, s, app(2)))
 	fmt.Printf("begin: %v %v\n", errors.Is(err, fs.ErrPermission), err)
 	a, err := s.Load("shop")
 	fmt.Printf("load: %d %v\n", a.Instances.N, err)
 	return 0
 }
 
-// hold starts a helper that has the lock.
+// hold starts a helper that holds the lock.
 func hold(t *testing.T, root string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], root)
@@ -100,7 +100,7 @@ func hold(t *testing.T, root string) *exec.Cmd {
 	return cmd
 }
 
-// A second command learns whose lock it waits for, and gets it when that process dies.
+// TestLockWaits: a second command learns who holds the lock, and gets the lock when that process is killed.
 func TestLockWaits(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -120,7 +120,7 @@ func TestLockWaits(t *testing.T) {
 	if calls != 1 || owner.PID != cmd.Process.Pid || owner.Command != "clusterctl scale shop 4" || !owner.Since.Equal(s.now()) {
 		t.Errorf("%d calls, owner %+v, but the pid is %d", calls, owner, cmd.Process.Pid)
 	}
-	// Another app has another lock.
+	// Each app has its own lock.
 	other, err := s.Lock(t.Context(), "mailer", func(Owner) { t.Error("waited") })
 	if err != nil {
 		t.Fatal(err)
@@ -134,12 +134,12 @@ func TestLockWaits(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.Run, "mailer.lock")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the removed lock is there: %v", err)
+		t.Errorf("the lock file was not removed: %v", err)
 	}
 }
 
-// A wait that is given up leaves nothing held, even when the lock comes free afterwards.
-func TestLockGivenUp(t *testing.T) {
+// TestLockCanceled: after a canceled wait, the lock is not held, even if it becomes free later.
+func TestLockCanceled(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
 	first, err := s.Lock(t.Context(), "shop", nil)
@@ -154,7 +154,7 @@ func TestLockGivenUp(t *testing.T) {
 	if err := first.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	// The goroutine that still waits may get it first, and gives it up at once.
+	// The goroutine of the canceled wait may get the lock first. Then it releases the lock immediately.
 	l, err := s.Lock(t.Context(), "shop", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,11 +163,11 @@ func TestLockGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.Run); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the directory of the locks is left: %v", err)
+		t.Errorf("the directory of the locks was not removed: %v", err)
 	}
 }
 
-// The lock excludes, also while its file is removed and made again by others.
+// TestLockExcludes: only one process holds the lock at a time, even while other processes remove and create its file.
 func TestLockExcludes(t *testing.T) {
 	root := newRoot(t)
 	path := filepath.Join(root, "number")
@@ -175,7 +175,7 @@ func TestLockExcludes(t *testing.T) {
 	const processes = 4
 	var cmds []*exec.Cmd
 	for range processes {
-		cmd, _ := start(t, "count", root, path)
+		cmd, _ := startHelper(t, "count", root, path)
 		cmds = append(cmds, cmd)
 	}
 	for _, cmd := range cmds {
@@ -214,10 +214,10 @@ func TestLockRefusesLinks(t *testing.T) {
 	}
 }
 
-// Without root nothing can be changed, and the error says so in a way that can be matched; looking is allowed.
+// TestNotRoot: without root, all changes fail with fs.ErrPermission, and Load works.
 func TestNotRoot(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Fatal("this test gives up root, which it has to have: sudo make test")
+		t.Fatal("this test requires root, because it changes to another user: sudo make test")
 	}
 	root := newRoot(t)
 	if err := os.Chmod(root, 0o755); err != nil {
@@ -226,7 +226,7 @@ func TestNotRoot(t *testing.T) {
 	s := storeAt(root)
 	apply(t, s, app(1))
 	apply(t, s, app(2))
-	cmd, out := start(t, "user", root)
+	cmd, out := startHelper(t, "user", root)
 	data, err := io.ReadAll(out)
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// foreignOwner returns the owner of a file, and true if the owner is neither root nor the present user.
+// foreignOwner returns the owner of a file, and true if the owner is neither root nor the current user.
 func foreignOwner(info fs.FileInfo) (uid int, foreign bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -12,23 +12,23 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// An app may have come with a Debian package of its own (package apppkg says what is where then). It can be looked at,
-// started and stopped like any other, but its files are dpkg's: they are never changed from here.
+// An app can be installed by a Debian package (package apppkg defines its paths). Commands can show, start and stop it like
+// any other app, but its files belong to dpkg, and this package never changes them.
 
-// PackagedError is a change to the files of an app that came with a package.
+// PackagedError is an attempt to change the files of an app that a Debian package installed.
 type PackagedError struct{ App units.Name }
 
 func (e *PackagedError) Error() string {
-	return fmt.Sprintf("the app %q came with a Debian package, and only a package changes its files", e.App)
+	return fmt.Sprintf("the app %q was installed by a Debian package, so only a package can change its files", e.App)
 }
 
-// Hint says what to type instead.
+// Hint returns what to type instead.
 func (e *PackagedError) Hint() string {
 	return fmt.Sprintf("install a newer package of it, or sudo apt-get remove %s",
 		strings.ReplaceAll(strings.ToLower(string(e.App)), "_", "-"))
 }
 
-// Packaged says whether the app came with a package. A source in [Store.Config] goes before that.
+// Packaged reports whether a Debian package installed the app. A source in [Store.Config] has precedence.
 func (s Store) Packaged(app units.Name) bool {
 	if s.Packages == "" {
 		return false
@@ -40,7 +40,7 @@ func (s Store) Packaged(app units.Name) bool {
 	return err == nil && info.IsDir()
 }
 
-// release is the directory of the release that is in force.
+// release returns the directory of the current release.
 func (s Store) release(app units.Name) string {
 	path := filepath.Join(s.Releases, string(app), "current")
 	if _, err := os.Lstat(path); err != nil && s.Former != "" {
@@ -52,7 +52,7 @@ func (s Store) release(app units.Name) string {
 	return path
 }
 
-// SourcePath is where the source of an app is, that of a package included.
+// SourcePath returns the path of the source of an app, which may be in a package.
 func (s Store) SourcePath(app units.Name) string {
 	if s.Packaged(app) {
 		return filepath.Join(s.release(app), "clusterctl.yaml")
@@ -60,7 +60,7 @@ func (s Store) SourcePath(app units.Name) string {
 	return s.ConfigPath(app)
 }
 
-// UnitPath is where a file of an app's units is, by its path in a [units.Set].
+// UnitPath returns the path of a unit file of an app. rel is its path in a [units.Set].
 func (s Store) UnitPath(app units.Name, rel string) string {
 	if !s.Packaged(app) {
 		return filepath.Join(s.Units, rel)
@@ -69,7 +69,8 @@ func (s Store) UnitPath(app units.Name, rel string) string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
 	}
-	// The aggregate alone is in no release, since a link cannot be enabled. On Debian 11, /lib may be a directory of its own.
+	// Only the aggregate is not in the release, because systemctl cannot enable a symbolic link. On Debian 11, /lib may be a
+	// directory and not a link to /usr/lib.
 	for _, dir := range []string{"/usr/lib/systemd/system", "/lib/systemd/system"} {
 		path = filepath.Join(dir, rel)
 		if _, err := os.Lstat(path); err == nil {
@@ -89,7 +90,7 @@ func (s Store) loadPackaged(app units.Name) (units.App, error) {
 	return decode(app, path, data)
 }
 
-// packagedApps lists the apps that came with packages, unsorted.
+// packagedApps returns the apps that Debian packages installed, unsorted.
 func (s Store) packagedApps() ([]units.Name, error) {
 	if s.Packages == "" {
 		return nil, nil
@@ -104,7 +105,7 @@ func (s Store) packagedApps() ([]units.Name, error) {
 	var apps []units.Name
 	for _, e := range entries {
 		name, err := units.ParseName(e.Name())
-		// Between the unpacking and the first configuring there is no release yet.
+		// A package that is unpacked but not configured has no release yet.
 		if _, statErr := os.Stat(filepath.Join(s.release(name), "clusterctl.yaml")); err == nil && statErr == nil && s.Packaged(name) {
 			apps = append(apps, name)
 		}

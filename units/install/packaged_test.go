@@ -10,7 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestPackaged: an app of a package is found and read, and not changed; one of ours by that name goes before it.
+// TestPackaged: an app of a Debian package can be loaded, but not changed. An app in Store.Config with the same name has
+// precedence.
 func TestPackaged(t *testing.T) {
 	dir := t.TempDir()
 	s := Store{
@@ -29,9 +30,9 @@ func TestPackaged(t *testing.T) {
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
 		t.Fatalf("%q, %v", apps, err)
 	}
-	write(dir+"/packages/shop/clusterctl.yaml", "unpacked, and not what is in force")
+	write(dir+"/packages/shop/clusterctl.yaml", "unpacked, but not the current release")
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
-		t.Errorf("not configured yet, and listed: %q, %v", apps, err)
+		t.Errorf("Apps returns an app that is not configured yet: %q, %v", apps, err)
 	}
 	release := func(top, program string) {
 		t.Helper()
@@ -43,7 +44,7 @@ func TestPackaged(t *testing.T) {
 	}
 	release(dir+"/opt", "/zero")
 	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/zero" {
-		t.Errorf("of a former package: %+v, %v", a, err)
+		t.Errorf("the app of a former package: %+v, %v", a, err)
 	}
 	release(dir+"/opt/own", "/one")
 	write(dir+"/config/alpha.yaml", "name: alpha\ncommand: [/a]\n")
@@ -56,14 +57,14 @@ func TestPackaged(t *testing.T) {
 	}
 	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+
 		"/opt/own/shop/current/units/shop.service.d/50-instances.conf" {
-		t.Errorf("the list is at %s", got)
+		t.Errorf("the path of the instance list is %s", got)
 	}
 	if got := s.UnitPath("alpha", "alpha.service"); got != dir+"/units/alpha.service" {
-		t.Errorf("a unit of ours is at %s", got)
+		t.Errorf("the path of a unit that is not packaged is %s", got)
 	}
 	var packaged *PackagedError
 	if _, err := s.Plan("shop", nil, nil); !errors.As(err, &packaged) || packaged.Hint() == "" {
-		t.Errorf("a plan for it: %v", err)
+		t.Errorf("a plan for a packaged app: %v", err)
 	}
 	write(dir+"/config/shop.yaml", "name: shop\ncommand: [/ours]\n")
 	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/ours" {

@@ -9,30 +9,30 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Pending is what a command that was killed left behind.
+// Pending is the unfinished apply of a command that was killed.
 type Pending struct {
 	App units.Name
-	// Command, PID and Since are those of the command.
+	// Command, PID and Since describe the process of that command.
 	Command string
 	PID     int
 	Since   time.Time
-	// Changes are the files that it was about to change, or had changed, and those it kept.
+	// Changes are the files of the app: the changed ones, the ones that were about to change, and the unchanged ones.
 	Changes []Change
-	// Uninstall says that it was removing the app, KeepLogs that it was to leave the app's own journal, and Scale that it was
-	// only changing the number of instances.
+	// Uninstall means that the command was removing the app, KeepLogs that it was not going to remove the private journal,
+	// and Scale that it was changing only the number of instances.
 	Uninstall, KeepLogs, Scale bool
-	// Was is that of its plan.
+	// Was is the field of that name in the command's plan.
 	Was Was
-	// Untouched says that it had not changed a file yet.
+	// Untouched means that the command had not changed any file yet.
 	Untouched bool
 
 	store  Store
 	intent intent
 }
 
-// Pending reads the intent that a killed command left behind, and says whether there is one. It changes nothing. Hold
-// the lock: otherwise what it finds may be the apply of a process that is still at work. An intent of a newer clusterctl
-// is a [*VersionError], and one that somebody else may have written is an [*UnsafeStateError].
+// Pending reads the intent that a killed command left, and reports whether there is one. It changes nothing. The lock must
+// be held, otherwise the intent may belong to a process that is still running. An intent of a newer clusterctl is a
+// [*VersionError]. An intent that other users may have written is an [*UnsafeStateError].
 func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 	if err := s.safeState(app); err != nil {
 		return nil, false, err
@@ -50,7 +50,7 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 		return nil, false, err
 	}
 	if in.App != app {
-		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it is of the app " + string(in.App))}
+		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it belongs to the app " + string(in.App))}
 	}
 	p := &Pending{
 		App: app, Command: in.Command, PID: in.PID, Since: in.Since, Uninstall: in.Uninstall, KeepLogs: in.KeepLogs,
@@ -76,7 +76,7 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 	return p, true, nil
 }
 
-// op follows from the contents.
+// op returns the operation that the old and the new contents imply.
 func (i intentItem) op() Op {
 	switch {
 	case i.Old == i.New:
@@ -89,13 +89,13 @@ func (i intentItem) op() Op {
 	return Update
 }
 
-// Rollback puts back what was there before the command, and removes the intent; systemd must reload afterwards. A file
-// that somebody else has changed since is a [*ChangedError], and nothing is done. After any error, or a kill, the intent
-// stays and it can be called again.
+// Rollback restores the files from before the command, and removes the intent. systemd must reload afterwards. If somebody
+// else has changed a file since, it returns a [*ChangedError] and changes nothing. After an error or a kill, the intent
+// remains and Rollback can be called again.
 func (p *Pending) Rollback() error {
 	w, err := p.store.newWork(p.intent)
 	if errors.Is(err, fs.ErrNotExist) {
-		// It has been dealt with already.
+		// An earlier call has removed the intent.
 		return nil
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (p *Pending) Rollback() error {
 	return w.back()
 }
 
-// Restore is Rollback with the intent left in place, as [Tx.Restore] is.
+// Restore is like Rollback, but keeps the intent (see [Tx.Restore]).
 func (p *Pending) Restore() error {
 	w, err := p.store.newWork(p.intent)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -118,8 +118,9 @@ func (p *Pending) Restore() error {
 	return w.restoreAll()
 }
 
-// RollForward puts the new files in place. The transaction that it returns is as after Write: reload systemd, then
-// Commit or Rollback. After an error, or a kill, the intent stays and it can be called again, as Rollback can.
+// RollForward completes the command: it puts the new files in place. The returned transaction is in the state after Write:
+// reload systemd, then call Commit or Rollback. After an error or a kill, the intent remains, and RollForward or Rollback
+// can be called again.
 func (p *Pending) RollForward() (*Tx, error) {
 	w, err := p.store.newWork(p.intent)
 	if err != nil {

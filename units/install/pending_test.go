@@ -4,8 +4,7 @@ package install
 
 import "testing"
 
-// The command after a kill has to know that only the number of instances was about to change, and that an uninstall was to keep
-// the journal, however the flag was written.
+// TestPendingFlags: Pending returns the flags Scale and KeepLogs of the killed command.
 func TestPendingFlags(t *testing.T) {
 	for _, scale := range []bool{true, false} {
 		s := storeAt(newRoot(t))

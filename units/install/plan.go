@@ -14,10 +14,10 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Op is what is to be done with one file.
+// Op is the operation on one file.
 type Op int
 
-// The operations; the zero value does nothing.
+// The operations. Keep is the zero value.
 const (
 	Keep Op = iota
 	Create
@@ -25,10 +25,10 @@ const (
 	Remove
 )
 
-// String gives the word for people: keep, create, update, remove.
+// String returns the word for the user: keep, create, update or remove.
 func (o Op) String() string { return [...]string{"keep", "create", "update", "remove"}[o] }
 
-// area is one of the directories in which an app has files.
+// area is one of the directories that contain files of an app.
 type area string
 
 const (
@@ -47,7 +47,7 @@ func (s Store) areaDir(a area) string {
 	return s.Units
 }
 
-// areaOf is where a file of a set belongs.
+// areaOf returns the area of a file of a set.
 func areaOf(app units.Name, rel string) area {
 	switch rel {
 	case app.JournalConf():
@@ -58,7 +58,7 @@ func areaOf(app units.Name, rel string) area {
 	return unitArea
 }
 
-// SetPath is the absolute path of a file of a set.
+// SetPath returns the absolute path of a file of a set.
 func (s Store) SetPath(app units.Name, rel string) string {
 	return filepath.Join(s.areaDir(areaOf(app, rel)), rel)
 }
@@ -68,7 +68,7 @@ type Change struct {
 	Op Op
 	// Path is absolute.
 	Path string
-	// Old is nil for Create, New is nil for Remove.
+	// Old is nil for Create, and New is nil for Remove.
 	Old, New []byte
 
 	area  area
@@ -76,19 +76,19 @@ type Change struct {
 	attrs attrs
 }
 
-// Kind returns what the file is for.
+// Kind returns the kind of the file.
 func (c Change) Kind() units.Kind { return units.KindOf(c.Path) }
 
-// Is reports whether the change is one of these operations on a file of this kind.
+// Is reports whether the change is one of the given operations on a file of the given kind.
 func (c Change) Is(k units.Kind, ops ...Op) bool { return c.Kind() == k && slices.Contains(ops, c.Op) }
 
-// Unit reports whether systemd reads the file: it is a unit or a drop-in.
+// Unit reports whether the file is a unit or a drop-in.
 func (c Change) Unit() bool {
 	k := c.Kind()
 	return k != units.KindSource && k != units.KindValues && k != units.KindJournal
 }
 
-// FileOf returns the change of the file of a kind that an app has once, or the zero Change.
+// FileOf returns the first change of a file of the given kind, or the zero Change.
 func FileOf(changes []Change, k units.Kind) Change {
 	for _, c := range changes {
 		if c.Kind() == k {
@@ -98,37 +98,38 @@ func FileOf(changes []Change, k units.Kind) Change {
 	return Change{}
 }
 
-// Plan is what an apply will do. [Store.Plan] makes it.
+// Plan is the list of changes of an apply. [Store.Plan] returns it.
 type Plan struct {
 	App units.Name
-	// Changes are all files of the app, the kept ones included: the units sorted by path, then the source.
+	// Changes are all files of the app, including unchanged ones: the units sorted by path, then the source.
 	Changes []Change
-	// Uninstall says that nothing of the app is to remain, its revisions included.
+	// Uninstall means that the app and its revisions are removed.
 	Uninstall bool
-	// Scale says that only the number of instances changes; it is kept for [Pending], and means nothing here.
+	// Scale means that only the number of instances changes. It is stored for [Pending] and has no effect here.
 	Scale bool
-	// KeepLogs says that an uninstall leaves the app's own journal; it is kept for [Pending] too.
+	// KeepLogs means that an uninstall does not remove the private journal. It is stored for [Pending] and has no effect
+	// here.
 	KeepLogs bool
-	// Was says what the app did before, for whoever rolls the plan back.
+	// Was is the state of the app before, for a rollback.
 	Was Was
 }
 
-// Was is what an app did when a plan was made.
+// Was is whether an app was running when a plan was made.
 type Was string
 
-// The states; the zero value is for a plan that does not matter to what runs.
+// The states. WasUnknown is for a plan that does not affect running processes.
 const (
 	WasUnknown Was = ""
 	WasRunning Was = "running"
 	WasStopped Was = "stopped"
 )
 
-// Changed says whether there is anything to do.
+// Changed reports whether the plan changes a file.
 func (p Plan) Changed() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
 }
 
-// Only is the plan with nothing but the changes of one file of a set.
+// Only returns the plan with the changes of one file of a set. All other files stay as they are.
 func (p Plan) Only(rel string) Plan {
 	var changes []Change
 	for _, c := range p.Changes {
@@ -144,19 +145,18 @@ func (p Plan) Only(rel string) Plan {
 	return p
 }
 
-// NeedsReload says whether units change, so that systemd must reload.
+// NeedsReload reports whether units change, so that systemd must reload.
 func (p Plan) NeedsReload() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Unit() })
 }
 
-// NeedsJournal says whether the limits of the app's own journal change, which its journald reads when it starts.
+// NeedsJournal reports whether the limits of the private journal change. journald reads them when it starts.
 func (p Plan) NeedsJournal() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Kind() == units.KindJournal })
 }
 
-// Plan compares what is on disk with what is to be there: the units and the source of an app. An empty set with nil
-// config uninstalls it. It changes nothing. Files in the way that are not this app's are [*ForeignError]s, all of them
-// joined.
+// Plan compares the files on disk with the wanted units and source of an app. An empty set with a nil source means an
+// uninstall. It changes nothing. Files in the way that do not belong to the app are [*ForeignError]s, joined by errors.Join.
 func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) {
 	if err := s.checkPlan(app, set, source); err != nil {
 		return Plan{}, err
@@ -178,7 +178,7 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 		c, err := s.compare(app, areaOf(app, rel), rel, want, wanted)
 		switch {
 		case rel == app.ValuesFile() && errors.Is(err, fs.ErrPermission):
-			// Somebody else than root compares, who sees the names in the source.
+			// Only root can read the values file. Other users see the names of the variables in the source.
 		case err != nil:
 			errs = append(errs, err)
 		case c.Old != nil || c.New != nil:
@@ -197,31 +197,31 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	return p, nil
 }
 
-// kept returns whether a file of the set stays as it is.
+// kept reports whether a file of the set must stay as it is.
 func kept(set units.Set, rel string) bool {
 	return slices.ContainsFunc(set, func(f units.File) bool { return f.Kept && f.Path == rel })
 }
 
-// checkPlan refuses what no caller may ask for.
+// checkPlan returns an error for invalid arguments of Plan.
 func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 	if _, err := units.ParseName(string(app)); err != nil {
 		return err
 	}
 	if (len(set) == 0) != (source == nil) {
-		return fmt.Errorf("internal error: the plan for %s has units or a source, but not both", app)
+		return fmt.Errorf("internal error: the plan for %s must have both units and a source, or neither", app)
 	}
 	for _, f := range set {
 		if f.Kept && f.Path == app.ValuesFile() {
 			continue
 		}
 		if !ownPath(app, f.Path) || f.Path == app.JournalConf() && s.Journal == "" || units.Owner(f) != app || len(f.Data) > maxFile {
-			return fmt.Errorf("internal error: %q is no unit of %s", f.Path, app)
+			return fmt.Errorf("internal error: %q is not a unit of %s", f.Path, app)
 		}
 	}
 	return nil
 }
 
-// ownPath says whether a unit file of an app can have this path.
+// ownPath reports whether a unit file of an app can have this path.
 func ownPath(app units.Name, rel string) bool {
 	switch rel {
 	case app.Service(), app.Template(), app.Slice(), app.DropIn(),
@@ -231,7 +231,7 @@ func ownPath(app units.Name, rel string) bool {
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
 }
 
-// present lists the paths in the unit directory that may be the app's, by name alone.
+// present returns the paths in the unit directory that may belong to the app, judged by name only.
 func (s Store) present(app units.Name) ([]string, error) {
 	d, err := openDir(s.Units)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -258,7 +258,7 @@ func (s Store) present(app units.Name) ([]string, error) {
 	return paths, nil
 }
 
-// unitPaths is the union, sorted.
+// unitPaths returns the paths of the set and the present paths, sorted, without duplicates.
 func unitPaths(set units.Set, present []string) []string {
 	paths := slices.Clone(present)
 	for _, f := range set {
@@ -268,7 +268,7 @@ func unitPaths(set units.Set, present []string) []string {
 	return slices.Compact(paths)
 }
 
-// compare looks at one file. One that is not wanted and not ours is none of our business.
+// compare returns the change of one file. A file that is neither wanted nor ours is the zero Change.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
 	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: likeNew(fileMode)}
 	if rel == app.ValuesFile() {
@@ -302,7 +302,7 @@ func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted b
 	return c, nil
 }
 
-// nonNil keeps a file without contents apart from no file.
+// nonNil returns an empty slice instead of nil, because nil means that the file does not exist.
 func nonNil(data []byte) []byte {
 	if data == nil {
 		return []byte{}
@@ -310,7 +310,7 @@ func nonNil(data []byte) []byte {
 	return data
 }
 
-// look reads a file that is ours; any other is a *ForeignError.
+// look reads a file of the app. For any other file, it returns a *ForeignError.
 func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
 	full := filepath.Join(s.areaDir(a), rel)
 	d, err := openDir(s.areaDir(a))
@@ -327,13 +327,14 @@ func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
 		owner = sourceOwner(app, data)
 	}
 	if owner != app {
-		// systemd takes an empty file for a mask, as it does a link to /dev/null.
+		// For systemd, an empty file is a mask, like a link to /dev/null.
 		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
 	}
 	return data, attributes, nil
 }
 
-// sourceOwner says whose source a file is. People may have written it by hand, or broken it since we wrote it.
+// sourceOwner returns the app that a source belongs to. A user may have written the file, or made it invalid after
+// clusterctl wrote it.
 func sourceOwner(app units.Name, data []byte) units.Name {
 	apps, err := config.Decode("", data)
 	switch {

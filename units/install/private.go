@@ -11,11 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// UnsafeStateError is a directory of the state that somebody else may change. The next command does what an intent in it
-// says, as root.
+// UnsafeStateError is a state directory that other users may change. That is unsafe, because the next command carries out an
+// intent in it as root.
 type UnsafeStateError struct {
 	Path string
-	// Owner is the user that the directory belongs to, or -1 when only its mode is wrong.
+	// Owner is the user ID of the directory's owner, or -1 if only the mode is wrong.
 	Owner int
 }
 
@@ -27,12 +27,12 @@ func (e *UnsafeStateError) Error() string {
 	return fmt.Sprintf("%q is writable by other users", e.Path)
 }
 
-// Hint is the command that fixes the directory.
+// Hint returns the command that fixes the directory.
 func (e *UnsafeStateError) Hint() string {
-	return fmt.Sprintf("look at what is in it, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", text.Shell(e.Path))
+	return fmt.Sprintf("check its contents, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", text.Shell(e.Path))
 }
 
-// private makes an open directory of the state accessible to its owner alone: earlier sources in it may hold secrets.
+// private makes an open state directory accessible only to its owner, because earlier sources in it may contain secrets.
 func (d *dir) private() error {
 	info, err := d.root.Stat(".")
 	if err != nil {
@@ -51,7 +51,7 @@ func (d *dir) private() error {
 	return nil
 }
 
-// checkState refuses a directory that is not of this user, or that others can write to.
+// checkState returns an error if a directory belongs to another user, or if other users can write to it.
 func checkState(name string, info fs.FileInfo) error {
 	if owner, foreign := foreignOwner(info); foreign {
 		return &UnsafeStateError{Path: name, Owner: owner}
@@ -62,7 +62,7 @@ func checkState(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// safeState checks the directories above an intent before it is read.
+// safeState checks the directories above an intent before the intent is read.
 func (s Store) safeState(app units.Name) error {
 	for _, name := range []string{s.State, s.stateDir(app), filepath.Join(s.stateDir(app), pendingDir)} {
 		info, err := os.Lstat(name)

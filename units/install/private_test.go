@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestStateIsPrivate: a state directory that somebody has made readable for others is closed by the next change, and one
-// that others may write to is refused before an intent in it is obeyed.
+// TestStateIsPrivate: if a state directory is readable by other users, the next change restricts it. If other users can
+// write to it, an intent in it is not read.
 func TestStateIsPrivate(t *testing.T) {
 	s := storeAt(newRoot(t))
 	app := units.Name("shop")
@@ -49,7 +49,7 @@ func TestStateIsPrivate(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, _, err := s.Pending(app); !errors.As(err, &unsafe) || unsafe.Path != d || unsafe.Hint() == "" {
-				t.Errorf("an intent below %s is read: %v", d, err)
+				t.Errorf("Pending reads an intent below %s: %v", d, err)
 			}
 			if err := errors.Join(os.Chown(d, os.Getuid(), -1), os.Chmod(d, 0o700)); err != nil {
 				t.Fatal(err)
@@ -60,6 +60,6 @@ func TestStateIsPrivate(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(s.stateDir(app)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("left behind: %v", err)
+		t.Errorf("the state was not removed: %v", err)
 	}
 }

@@ -4,8 +4,8 @@ package install
 
 import "testing"
 
-// TestRestore: the files are the old ones, and the intent is there until Rollback; what a process does that is killed in
-// between, the next one does again.
+// TestRestore: Restore restores the old files and keeps the intent until Rollback. If the process is killed in between, the
+// next process can call Restore again.
 func TestRestore(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -23,7 +23,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if planned(t, s, app(3)).Changed() {
-		t.Fatal("Write has not written")
+		t.Fatal("Write has not written the new files")
 	}
 	for range 2 {
 		if err := tx.Restore(); err != nil {
@@ -46,19 +46,19 @@ func TestRestore(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	intact(t, s, app(2))
+	checkInstalled(t, s, app(2))
 	if _, found, err := s.Pending("shop"); err != nil || found {
 		t.Errorf("after Rollback: %v, %v", found, err)
 	}
 	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
 		t.Errorf("revisions: %v, %v", r, err)
 	}
-	// After the end, neither does anything.
+	// After the end of the transaction, Restore and Rollback do nothing.
 	apply(t, s, app(3))
 	for _, f := range []func() error{tx.Restore, tx.Rollback} {
 		if err := f(); err != nil {
 			t.Error(err)
 		}
 	}
-	intact(t, s, app(3))
+	checkInstalled(t, s, app(3))
 }

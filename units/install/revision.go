@@ -13,22 +13,22 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// KeepRevisions is how many revisions of an app are kept.
+// KeepRevisions is the number of revisions that are kept per app.
 const KeepRevisions = 10
 
-// Revision is what an app was before one change.
+// Revision is the state of an app before one change.
 type Revision struct {
 	// Number grows by one with each change.
 	Number int
-	// Until is when the change began that replaced it, and By the command that did.
+	// Until is the time at which the next change began, and By the command that made it.
 	Until time.Time
 	By    string
-	// Config is the source at that time, Values are the values of its variables, Units are the units.
+	// Config is the source at that time, Values are the values of its variables, and Units are its units.
 	Config, Values []byte
 	Units          units.Set
 }
 
-// App reads the source of the revision.
+// App returns the app of the revision.
 func (r Revision) App(app units.Name) (units.App, error) {
 	a, err := decode(app, "revision "+strconv.Itoa(r.Number), r.Config)
 	if err == nil {
@@ -37,7 +37,7 @@ func (r Revision) App(app units.Name) (units.App, error) {
 	return a, err
 }
 
-// Revisions reads the revisions of an app, oldest first. An app without any, or that is not installed, has none.
+// Revisions returns the revisions of an app, oldest first. If the app is not installed, there are none.
 func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	numbers, err := revisionNumbers(base)
@@ -56,7 +56,7 @@ func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	return all, nil
 }
 
-// RevisionPath is where the old contents of a file will be once a plan with that change is committed.
+// RevisionPath returns the path at which the old contents of a file are stored after the plan is committed.
 func (s Store) RevisionPath(app units.Name, c Change) string {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	next := 1
@@ -66,7 +66,7 @@ func (s Store) RevisionPath(app units.Name, c Change) string {
 	return filepath.Join(base, strconv.Itoa(next), "old", string(c.area), c.rel)
 }
 
-// revisionNumbers lists the revisions in a directory, in order.
+// revisionNumbers returns the numbers of the revisions in a directory, sorted.
 func revisionNumbers(base string) ([]int, error) {
 	entries, err := os.ReadDir(base)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +117,7 @@ func readRevision(path string) (Revision, error) {
 	return r, nil
 }
 
-// keepRevision turns the intent into the newest revision, by one rename, and removes those that are too old.
+// keepRevision makes the intent the newest revision, by one rename, and removes the oldest revisions.
 func (s Store) keepRevision(app units.Name) error {
 	state, err := s.open(s.stateDir(app))
 	if err != nil {
@@ -144,12 +144,13 @@ func (s Store) keepRevision(app units.Name) error {
 	if err := errors.Join(state.sync(revisionsDir), state.sync(".")); err != nil {
 		return err
 	}
-	// The change is final; what is left over does no harm, and the next command on this name removes it.
+	// Ignore the error: the change is complete, leftover files do no harm, and the next command for this app removes them.
 	_ = s.sweep(app)
 	return nil
 }
 
-// prune removes what Revisions does not need: the oldest, and the new contents, which the next revision has as its old.
+// prune removes the oldest revisions. It also removes the new contents from the other ones, because they are the old
+// contents of the next revision.
 func (s Store) prune(base *dir, app units.Name) error {
 	revisions := filepath.Join(string(app), revisionsDir)
 	numbers, err := revisionNumbers(base.join(revisions))
@@ -164,7 +165,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 			}
 			continue
 		}
-		// By a rename first, so that no half of a revision is ever read.
+		// Rename it first, so that no process reads an incomplete revision.
 		if err := base.rename(name, trashOf(app)); err != nil {
 			return err
 		}
@@ -175,7 +176,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 	return nil
 }
 
-// discard removes the intent and leaves no revision.
+// discard removes the intent without making it a revision.
 func (s Store) discard(app units.Name) error {
 	state, err := s.open(s.stateDir(app))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -188,7 +189,7 @@ func (s Store) discard(app units.Name) error {
 	return s.drop(state, app)
 }
 
-// drop is discard with the directory open. The intent goes by one rename, so no half of it is ever found.
+// drop is discard for an open directory. It renames the intent first, so that no process finds an incomplete one.
 func (s Store) drop(state *dir, app units.Name) error {
 	if err := state.removeAll(trashDir); err != nil {
 		return err
@@ -204,7 +205,7 @@ func (s Store) drop(state *dir, app units.Name) error {
 	return s.sweep(app)
 }
 
-// forgetApp removes the state of an app, the intent included, by one rename.
+// forgetApp removes the state of an app, including the intent, by one rename.
 func (s Store) forgetApp(app units.Name) error {
 	d, err := s.open(s.State)
 	if err != nil {
@@ -223,16 +224,16 @@ func (s Store) forgetApp(app units.Name) error {
 	if err := d.sync("."); err != nil {
 		return err
 	}
-	// The app is gone; what is left over does no harm, and the next command on this name removes it.
+	// Ignore the error: the app is removed, leftover files do no harm, and the next command for this app removes them.
 	_ = s.sweep(app)
 	return nil
 }
 
-// trashOf cannot be the name of an app.
+// trashOf returns the name of a directory to be removed. No app can have this name.
 func trashOf(app units.Name) string { return ".trash-" + string(app) }
 
-// sweep removes what a command that was killed has left of no use: everything but the intent and the newest revisions. The
-// lock must be held.
+// sweep removes useless files of commands that were killed: everything except the intent and the newest revisions. The lock
+// must be held.
 func (s Store) sweep(app units.Name) error {
 	base, err := s.open(s.State)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -264,8 +265,8 @@ func (s Store) sweep(app units.Name) error {
 	return s.removeEmptyBase(s.State, stateMode)
 }
 
-// removeEmptyBase removes a directory that is as we make it once nothing is in it; one with other permissions is not
-// only ours. Another command that is about to put something into it makes it again.
+// removeEmptyBase removes an empty directory with the mode that clusterctl gives it. With another mode, somebody else may be
+// using it. A concurrent command that needs the directory creates it again.
 func (s Store) removeEmptyBase(name string, mode fs.FileMode) error {
 	parent, err := s.open(filepath.Dir(name))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,9 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// WriteRuntime writes a unit that is only needed for a moment, and returns what removes it. One of the same name that an
-// earlier command left when it was killed is replaced; a file that is not ours is refused. After an error nothing has
-// changed.
+// WriteRuntime writes a temporary unit, and returns a function that removes it. It replaces a unit of the same name from a
+// command that was killed. For a file that is not ours, it returns an error. After an error, nothing has changed.
 func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	path := filepath.Join(s.RuntimeUnits, f.Path)
 	old, err := os.ReadFile(path)
@@ -28,7 +27,7 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	if err := os.MkdirAll(s.RuntimeUnits, 0o755); err != nil {
 		return nil, &Error{Op: "creating", Path: s.RuntimeUnits, Err: err}
 	}
-	// A name that systemd takes for no unit, renamed when it is whole.
+	// Write the file under a name that is not a unit for systemd, and rename it when it is complete.
 	temp := path + contract.NewSuffix
 	if err := os.WriteFile(temp, f.Data, 0o644); err != nil {
 		_ = os.Remove(temp)
@@ -48,14 +47,14 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	}, nil
 }
 
-// extraFields is where PID 1 leaves the LogExtraFields= of a unit for journald. PID 1 forgets the file at a daemon-reload, so
-// it would stay until the next boot.
+// extraFields returns the file in which PID 1 stores the LogExtraFields= of a unit for journald. PID 1 forgets the file at a
+// daemon-reload, so it would remain until the next boot.
 func (s Store) extraFields(unit string) string {
 	return filepath.Join(filepath.Dir(s.RuntimeUnits), "units", "log-extra-fields:"+unit)
 }
 
-// RemoveRuntime removes a unit that WriteRuntime has written, also in a command that was killed since. One that is not
-// there, or not of this app, stays as it is.
+// RemoveRuntime removes a unit that WriteRuntime has written, even if that command was killed. It ignores a unit that does
+// not exist or belongs to another app.
 func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	path := filepath.Join(s.RuntimeUnits, unit)
 	data, err := os.ReadFile(path)
@@ -71,7 +70,8 @@ func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	return nil
 }
 
-// NewReport makes an empty file of root's for the report of a probe. It returns its path and what removes it.
+// NewReport creates an empty file, owned by root, for the report of a probe. It returns the path and a function that removes
+// the file.
 func (s Store) NewReport(app units.Name) (path string, remove func(), err error) {
 	path = filepath.Join(s.Run, contract.ReportPath(string(app)))
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
@@ -88,21 +88,21 @@ func (s Store) NewReport(app units.Name) (path string, remove func(), err error)
 	return path, func() { _ = os.Remove(path) }, nil
 }
 
-// runtimeState are the places of what an app has in /run. Former versions also had a RuntimeDirectory= for each instance,
-// which for a dynamic user is in the second place (systemd.exec(5), RuntimeDirectory=).
+// runtimeState returns the directories of an app in /run. Earlier versions also had a RuntimeDirectory= for each instance.
+// For a dynamic user, it is in the second directory (systemd.exec(5), RuntimeDirectory=).
 func (s Store) runtimeState(app units.Name) []string {
 	private := filepath.Join(filepath.Dir(s.Run), "private", filepath.Base(s.Run))
 	return []string{filepath.Join(s.Run, string(app)), filepath.Join(private, string(app))}
 }
 
-// RemoveRuntimeState removes what the instances of an app that is stopped left in /run. What could not be removed after an
-// error is gone at the next boot.
+// RemoveRuntimeState removes the files in /run of a stopped app's instances. After an error, the remaining files disappear
+// at the next boot.
 func (s Store) RemoveRuntimeState(app units.Name) error {
 	for _, dir := range s.runtimeState(app) {
 		if err := os.RemoveAll(dir); err != nil {
 			return &Error{Op: "removing", Path: dir, Err: err}
 		}
-		// The parent goes with the last app in it.
+		// Remove the parent directory if it is empty.
 		if parent := filepath.Dir(dir); parent != s.Run {
 			_ = os.Remove(parent)
 		}
@@ -110,8 +110,8 @@ func (s Store) RemoveRuntimeState(app units.Name) error {
 	return nil
 }
 
-// ForgetRuns removes what the shim remembers of the short runs of some instances of an app, or of all when none is named;
-// their next start does not wait.
+// ForgetRuns removes the shim's records of short runs, so that the next start does not wait. Without instances, it removes
+// the records of all instances of the app.
 func (s Store) ForgetRuns(app units.Name, only ...int) error {
 	dir := s.runtimeState(app)[0]
 	files, err := os.ReadDir(dir)
@@ -132,7 +132,7 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 	return nil
 }
 
-// RemoveInstanceState removes what single instances that are stopped left in /run.
+// RemoveInstanceState removes the files in /run of single stopped instances.
 func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	for _, dir := range s.runtimeState(app) {
 		for _, i := range instances {
@@ -147,12 +147,12 @@ func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	return nil
 }
 
-// ProbeValues is the file with the values of variables for the probe of an app. It is gone when the probe has ended.
+// ProbeValues returns the path of the values file for the probe of an app. The file exists only during the probe.
 func (s Store) ProbeValues(app units.Name) string {
 	return filepath.Join(s.Run, "."+string(app)+".probe.env")
 }
 
-// WriteProbeValues writes that file for root alone.
+// WriteProbeValues writes the values file for a probe. Only root may read it.
 func (s Store) WriteProbeValues(app units.Name, data []byte) error {
 	return retry(func() error {
 		d, err := s.ensure(s.Run, dirMode)
@@ -164,7 +164,7 @@ func (s Store) WriteProbeValues(app units.Name, data []byte) error {
 	})
 }
 
-// RemoveProbeValues removes the file if it is there.
+// RemoveProbeValues removes the values file of a probe if it exists.
 func (s Store) RemoveProbeValues(app units.Name) error {
 	d, err := s.open(s.Run)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,26 +12,28 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// secretsSuffix ends the name of an app's directory of secrets, encryptedSuffix the name of a file that systemd-creds(1) made.
+// secretsSuffix is the suffix of an app's directory of secrets, and encryptedSuffix the suffix of a file that
+// systemd-creds(1) encrypted.
 const (
 	secretsSuffix   = ".secrets"
 	encryptedSuffix = ".cred"
 )
 
-// SecretInfo describes a stored secret. Nothing in it is the value.
+// SecretInfo describes a stored secret, without its value.
 type SecretInfo struct {
 	units.Secret
-	// Size is the size of the file in bytes, Set is when it was written.
+	// Size is the size of the file in bytes, and Set the time when it was written.
 	Size int64
 	Set  time.Time
 }
 
-// SecretsDir is the directory of the secrets of an app, which only root may enter.
+// SecretsDir returns the directory of the secrets of an app. Only root may access it.
 func (s Store) SecretsDir(app units.Name) string {
 	return filepath.Join(s.Config, string(app)+secretsSuffix)
 }
 
-// secretFile is the file name of a secret. No name of a secret ends in encryptedSuffix: [Store.SetSecret] refuses that.
+// secretFile returns the file name of a secret. The name of a secret cannot end in encryptedSuffix, because
+// [Store.SetSecret] refuses that.
 func secretFile(name string, encrypted bool) string {
 	if encrypted {
 		return name + encryptedSuffix
@@ -39,7 +41,7 @@ func secretFile(name string, encrypted bool) string {
 	return name
 }
 
-// Secrets lists the secrets of an app by name. An app without any has none.
+// Secrets returns the secrets of an app, sorted by name.
 func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	dir := s.SecretsDir(app)
 	entries, err := os.ReadDir(dir)
@@ -56,32 +58,32 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 		if err != nil || !info.Mode().IsRegular() || units.CheckSecretName(name) != nil {
 			continue
 		}
-		one := SecretInfo{
+		secret := SecretInfo{
 			Secret: units.Secret{Name: name, Path: filepath.Join(dir, e.Name()), Encrypted: encrypted},
 			Size:   info.Size(), Set: info.ModTime(),
 		}
-		// A set that was killed may have left the file of the other kind: the newer one counts.
+		// A SetSecret that was killed may have left both an encrypted and a plain file. The newer one counts.
 		if i := slices.IndexFunc(all, func(s SecretInfo) bool { return s.Name == name }); i >= 0 {
-			if one.Set.After(all[i].Set) {
-				all[i] = one
+			if secret.Set.After(all[i].Set) {
+				all[i] = secret
 			}
 			continue
 		}
-		all = append(all, one)
+		all = append(all, secret)
 	}
 	slices.SortFunc(all, func(a, b SecretInfo) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
-// Target returns what the units of an app refer to here, without what depends on the machine: the version of systemd and the
-// number of instances.
+// Target returns the paths and the secrets for the units of an app. The fields that depend on the machine are not set: the
+// version of systemd and the number of instances.
 func (s Store) Target(app units.Name, shim string) (units.Target, error) {
 	secrets, err := s.LoadedSecrets(app)
 	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
 }
 
-// LoadedSecrets returns the secrets that the units of an app have to load: the stored secrets. Users who may not read their
-// directory get the list in the drop-in.
+// LoadedSecrets returns the secrets that the units of an app must load. These are the stored secrets. For users who may not
+// read the directory of the secrets, it returns the list in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	stored, err := s.Secrets(app)
 	if errors.Is(err, fs.ErrPermission) {
@@ -92,13 +94,13 @@ func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 		return units.LoadedSecrets(data), err
 	}
 	var all []units.Secret
-	for _, one := range stored {
-		all = append(all, one.Secret)
+	for _, secret := range stored {
+		all = append(all, secret.Secret)
 	}
 	return all, err
 }
 
-// SetSecret stores a secret, in place of one of the same name. The lock of the app must be held.
+// SetSecret stores a secret, and replaces an existing one. The lock of the app must be held.
 func (s Store) SetSecret(app units.Name, name string, data []byte, encrypted bool) error {
 	if err := checkSecretName(name); err != nil {
 		return err
@@ -126,7 +128,7 @@ func (s Store) SetSecret(app units.Name, name string, data []byte, encrypted boo
 	})
 }
 
-// checkSecretName refuses names that look like encrypted files.
+// checkSecretName returns an error if the name of a secret is invalid or has the suffix of encrypted files.
 func checkSecretName(name string) error {
 	if err := units.CheckSecretName(name); err != nil {
 		return err
@@ -138,7 +140,7 @@ func checkSecretName(name string) error {
 	return nil
 }
 
-// RemoveSecret removes a secret if it is there, and the directory with the last one. The lock of the app must be held.
+// RemoveSecret removes a secret if it exists, and the directory if it is empty then. The lock of the app must be held.
 func (s Store) RemoveSecret(app units.Name, name string) error {
 	if err := checkSecretName(name); err != nil {
 		return err
@@ -157,7 +159,7 @@ func (s Store) RemoveSecret(app units.Name, name string) error {
 	return errors.Join(s.removeEmptyBase(s.SecretsDir(app), secretDirMode), s.removeEmptyBase(s.Config, dirMode))
 }
 
-// RemoveSecrets removes all secrets of an app that is uninstalled.
+// RemoveSecrets removes all secrets of an app that is being uninstalled.
 func (s Store) RemoveSecrets(app units.Name) error {
 	d, err := s.open(s.Config)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestSecretFiles: secrets are root's alone, one file each; the newer kind replaces the other; the last one takes the directory
-// with it.
+// TestSecretFiles: each secret is a file that only root can read. An encrypted secret replaces a plain one of the same name
+// and vice versa. The directory is removed with the last secret.
 func TestSecretFiles(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -58,7 +58,7 @@ func TestSecretFiles(t *testing.T) {
 	}
 	for _, bad := range []string{"", ".", "..", "../x", "a/b", "a:b", "-a", ".a", "a b", "ü", "x.cred", strings.Repeat("x", 200)} {
 		if s.SetSecret("shop", bad, nil, false) == nil || s.RemoveSecret("shop", bad) == nil {
-			t.Errorf("%q is taken for a name", bad)
+			t.Errorf("the invalid name %q is accepted", bad)
 		}
 	}
 	for _, name := range []string{"B", "A.x", "A.x-1", "not-there"} {
@@ -76,7 +76,7 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-// TestSecretsPlan: a change of the secrets alone writes one file, makes no revision, and an uninstall removes the drop-in.
+// TestSecretsPlan: a change of only the secrets writes one file and makes no revision. An uninstall removes the drop-in.
 func TestSecretsPlan(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -125,9 +125,9 @@ func TestSecretsPlan(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	change(with())
-	// The administrator's directory of drop-ins was there before.
+	// The directory of the drop-in remains, because the administrator had created it before.
 	same(t, "without secrets", tree(t, root), before)
 	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
-	apply(t, s, nothing())
+	apply(t, s, noApp())
 	same(t, "uninstalled", tree(t, root), clean)
 }

@@ -8,11 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoveSocket removes the file of a closed Unix socket. The directories above it may belong to
-// the user of a worker, so no link is followed in any of them, and only a socket is removed. A file that is not there is
-// removed.
+// RemoveSocket removes the file of a closed Unix socket. The directories above it may belong to the user of a worker, so it
+// follows no symbolic link, and removes only a socket. A missing file is not an error.
 func RemoveSocket(path string) error {
-	// systemd opens what is below /var/run in /run, where that link leads.
+	// /var/run is a symbolic link to /run, so systemd created the socket below /run.
 	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
 		path = "/run/" + rest
 	}

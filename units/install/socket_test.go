@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestRemoveSocket: a worker may own the directories above its socket, and put a link in the place of one.
+// TestRemoveSocket: RemoveSocket does not follow links, because a worker that owns a directory above its socket can replace
+// it by a link.
 func TestRemoveSocket(t *testing.T) {
 	root := t.TempDir()
 	listen := func(path string) string {

@@ -9,12 +9,13 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestStage: what is staged changes nothing, goes with a rollback, and lets Write succeed on a full disk.
+// TestStage: Stage changes no file of the app, Rollback removes the staged files, and after Stage, Write succeeds on a full
+// disk.
 func TestStage(t *testing.T) {
 	for name, c := range map[string]struct{ old, new units.App }{
-		"install":   {nothing(), app(4)},
+		"install":   {noApp(), app(4)},
 		"update":    {app(2), app(4)},
-		"uninstall": {app(4), nothing()},
+		"uninstall": {app(4), noApp()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
@@ -23,7 +24,7 @@ func TestStage(t *testing.T) {
 				apply(t, s, c.old)
 			}
 			full := filepath.Join(root, "etc")
-			mounted(t, full, 128)
+			mountTmpfs(t, full, 128)
 			before := tree(t, root)
 			for _, back := range []bool{true, false} {
 				tx, err := s.Begin(planned(t, s, c.new))
@@ -43,7 +44,7 @@ func TestStage(t *testing.T) {
 					same(t, "after the rollback", tree(t, root), before)
 					continue
 				}
-				release := stuff(t, full, 0)
+				release := fillDisk(t, full, 0)
 				if err := tx.Write(); err != nil {
 					t.Errorf("on a full disk: %v", err)
 				}
@@ -51,7 +52,7 @@ func TestStage(t *testing.T) {
 				if err := tx.Commit(); err != nil {
 					t.Fatal(err)
 				}
-				intact(t, s, c.new)
+				checkInstalled(t, s, c.new)
 			}
 		})
 	}

@@ -15,36 +15,36 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Store says where things are. Its methods do not change it.
+// Store has the directories of all files of apps. Its methods do not change it.
 type Store struct {
-	// Units is where the units go, /etc/systemd/system.
+	// Units is the directory of the units, /etc/systemd/system.
 	Units string
-	// Config holds NAME.yaml, the source of each app: /etc/clusterctl.
+	// Config is the directory of NAME.yaml, the source of each app: /etc/clusterctl.
 	Config string
-	// Journal holds the limits of journals that apps have for themselves, journald@NAMESPACE.conf: /etc/systemd. Without it
-	// an app cannot have one.
+	// Journal is the directory of the limits of private journals, journald@NAMESPACE.conf: /etc/systemd. If it is empty,
+	// apps cannot have private journals.
 	Journal string
-	// State holds the revisions and the intents: /var/lib/clusterctl.
+	// State is the directory of the revisions and the intents: /var/lib/clusterctl.
 	State string
-	// Run holds the locks, and what the shim notes about the instances: /run/clusterctl.
+	// Run is the directory of the locks and of the shim's records about instances: /run/clusterctl.
 	Run string
-	// RuntimeUnits is where units live that no boot finds again: /run/systemd/system.
+	// RuntimeUnits is the directory of units that disappear at the next boot: /run/systemd/system.
 	RuntimeUnits string
-	// Packages holds a directory for each app that came with a Debian package, /usr/lib/clusterctl-apps, and Releases what is
-	// in force of it, /opt/clusterctl-apps/NAME/current; both empty where there are none. Former is the directory that
-	// packages of an earlier clusterctl used instead of Releases, /opt/NAME/current.
+	// Packages contains a directory for each app that a Debian package installed: /usr/lib/clusterctl-apps. Releases
+	// contains their current releases: /opt/clusterctl-apps/NAME/current. Both may be empty. Former is the directory that
+	// packages of an earlier clusterctl used instead of Releases: /opt/NAME/current.
 	Packages, Releases, Former string
-	// Command names this process to others that wait for its lock or find its intent, for example
-	// "clusterctl scale shop 4".
+	// Command describes this process to other processes that wait for its lock or find its intent, for example "clusterctl
+	// scale shop 4".
 	Command string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
-	// fault is called before each step that changes the disk; tests end the process there.
+	// fault is called before each step that changes the disk. Tests end the process there.
 	fault func(step string)
 }
 
-// System is the store of the system manager.
+// System returns the store of the system manager.
 func System() Store {
 	return Store{
 		Units: "/etc/systemd/system", Journal: "/etc/systemd", Config: "/etc/clusterctl", State: "/var/lib/clusterctl",
@@ -55,12 +55,12 @@ func System() Store {
 
 const sourceSuffix = ".yaml"
 
-// ConfigPath is the source of an app, NAME.yaml.
+// ConfigPath returns the path of the source of an app, NAME.yaml.
 func (s Store) ConfigPath(app units.Name) string {
 	return filepath.Join(s.Config, string(app)+sourceSuffix)
 }
 
-// Apps lists the apps that have a source, sorted. There is no error when there is no directory.
+// Apps returns the apps that have a source, sorted. A missing directory is not an error.
 func (s Store) Apps() ([]units.Name, error) {
 	apps, err := s.packagedApps()
 	if err != nil {
@@ -80,7 +80,8 @@ func (s Store) Apps() ([]units.Name, error) {
 	return apps, nil
 }
 
-// Listed returns how many instances the aggregate of an app names. Without a list it is an [*InstanceListError].
+// Listed returns the number of instances in the aggregate of an app. If the list cannot be read, the error is an
+// [*InstanceListError].
 func (s Store) Listed(app units.Name) (int, error) {
 	path := s.UnitPath(app, app.DropIn())
 	data, err := os.ReadFile(path)
@@ -93,9 +94,9 @@ func (s Store) Listed(app units.Name) (int, error) {
 	return 0, fmt.Errorf("%s lists no instances", path)
 }
 
-// Load reads the source of an app. An app that is not installed is a [*NotInstalledError], what is wrong in the file is
-// a [config.Errors], and a link in its place is a [*ForeignError]. The values of variables are hidden from those who may not
-// read them.
+// Load reads the source of an app. If the app is not installed, the error is a [*NotInstalledError]. Mistakes in the file
+// are [config.Errors], and a symbolic link in its place is a [*ForeignError]. The values of variables are hidden from users
+// who may not read them.
 func (s Store) Load(app units.Name) (units.App, error) {
 	path := s.ConfigPath(app)
 	d, err := openDir(s.Config)
@@ -123,11 +124,12 @@ func (s Store) Load(app units.Name) (units.App, error) {
 	return units.App{}, &NotInstalledError{App: app, Apps: apps}
 }
 
-// ValuesPath is the file with the values of an app's variables, NAME.env.
+// ValuesPath returns the path of the file with the values of an app's variables, NAME.env.
 func (s Store) ValuesPath(app units.Name) string { return filepath.Join(s.Config, app.ValuesFile()) }
 
-// fillValues gives hidden variables their values. For those who may not read the file they stay hidden, as do variables that
-// have no line in it: who repairs an app must be able to load it.
+// fillValues sets the values of hidden variables from the values file. If the user may not read the file, or if a variable
+// is missing in it, the variable stays hidden. That is not an error, because a user who repairs an app must be able to load
+// it.
 func (d *dir) fillValues(a *units.App) error {
 	if !slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
 		return nil
@@ -143,7 +145,7 @@ func (d *dir) fillValues(a *units.App) error {
 	return nil
 }
 
-// decode reads a source that is to hold one app, of that name.
+// decode parses a source, which must contain exactly one app with the given name.
 func decode(app units.Name, path string, data []byte) (units.App, error) {
 	apps, err := config.Decode(path, data)
 	if err != nil {
@@ -151,18 +153,18 @@ func decode(app units.Name, path string, data []byte) (units.App, error) {
 	}
 	if len(apps) != 1 {
 		return units.App{}, config.Errors{{File: path, Field: "apps",
-			Message: fmt.Sprintf("holds %d apps, but is the source of one, %q", len(apps), app)}}
+			Message: fmt.Sprintf("contains %d apps, but must contain only %q", len(apps), app)}}
 	}
 	if apps[0].Name != app {
 		return units.App{}, config.Errors{{
-			File: path, Field: "name", Message: fmt.Sprintf("%q is not the name of the file, %q", apps[0].Name, app),
+			File: path, Field: "name", Message: fmt.Sprintf("%q does not match the file name, %q", apps[0].Name, app),
 			Advice: fmt.Sprintf("write name: %s", app),
 		}}
 	}
 	return apps[0], nil
 }
 
-// now is the time, for intents and locks.
+// now returns the current time, for intents and locks.
 func (s Store) now() time.Time {
 	if s.Now != nil {
 		return s.Now()

@@ -15,8 +15,9 @@ type Tx struct {
 	done bool
 }
 
-// Begin puts the intent of a plan on disk, with all contents. The lock of the app must be held from before the plan was
-// made. After an error nothing of the app has changed. An intent that is there already is a [*PendingError].
+// Begin writes the intent of a plan to disk, with all contents. The caller must have held the lock of the app since before
+// the plan was made. After an error, no file of the app has changed. If there is an intent already, the error is a
+// [*PendingError].
 func (s Store) Begin(p Plan) (*Tx, error) {
 	in := intent{
 		Version: intentVersion, App: p.App, Uninstall: p.Uninstall, Scale: p.Scale, KeepLogs: p.KeepLogs, Was: p.Was,
@@ -52,7 +53,7 @@ func (s Store) Begin(p Plan) (*Tx, error) {
 	return &Tx{work: w}, nil
 }
 
-// begin is Begin for a state directory that another command may remove while it is empty.
+// begin is one attempt of Begin. It can fail because another command removes the state directory while it is empty.
 func (s Store) begin(in intent, changes []Change) error {
 	if _, err := os.Lstat(filepath.Join(s.stateDir(in.App), pendingDir)); err == nil {
 		return &PendingError{App: in.App}
@@ -83,19 +84,19 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	if err := s.prepare(state, in, changes); err != nil {
-		// The intent may have appeared and only its directory not have been synced; it changes nothing yet, so it goes.
+		// The intent may be complete, but its directory not be synced. It has changed nothing yet, so remove it.
 		return errors.Join(err, s.drop(state, in.App))
 	}
 	return nil
 }
 
-// Stage does all of Write that needs space on the disk or the right to write there, and changes no file that systemd reads.
-// After an error the caller calls Rollback.
+// Stage does the parts of Write that need disk space or write permission, and changes no file that systemd reads. After an
+// error, the caller must call Rollback.
 func (t *Tx) Stage() error { return t.work.stageAll() }
 
-// Write puts the new files in place: units first, in the order of their paths, then the source. After an error the old
-// ones are back and the intent is gone; or the error says what could not be put back, and the intent stays for the next
-// command.
+// Write puts the new files in place: first the units, in the order of their paths, then the source. If it fails, it restores
+// the old files and removes the intent. If the restore fails, too, the intent remains for the next command, and the error
+// describes both failures.
 func (t *Tx) Write() error {
 	err := t.work.forward()
 	if err == nil {
@@ -104,8 +105,8 @@ func (t *Tx) Write() error {
 	return errors.Join(err, t.Rollback())
 }
 
-// Commit makes the change final: the old files become a revision, or nothing of the app remains when it was uninstalled.
-// After an error the new files are in place and the intent may still be there; Commit and Rollback can be called again.
+// Commit makes the change final: the old files become a revision. After an uninstall, it removes all state of the app. After
+// an error, the new files are in place, the intent may remain, and Commit and Rollback can be called again.
 func (t *Tx) Commit() error {
 	if t.done {
 		return nil
@@ -117,8 +118,8 @@ func (t *Tx) Commit() error {
 	return nil
 }
 
-// Restore is Rollback with the intent left in place, for those who have more to put back than files: Rollback ends it
-// when that is done, and a process that is killed in between leaves the next command enough to go on.
+// Restore is like Rollback, but keeps the intent, for a caller that must restore more than files. The caller then calls
+// Rollback. If the process is killed before that, the next command finds the intent and can continue.
 func (t *Tx) Restore() error {
 	if t.done {
 		return nil
@@ -126,9 +127,9 @@ func (t *Tx) Restore() error {
 	return t.work.restoreAll()
 }
 
-// Rollback puts back what was there, but for a file that somebody else has changed since, which is a [*ChangedError] and
-// changes nothing. systemd must reload afterwards if Write had succeeded. After an error the intent stays, and it can be
-// called again. After Commit, a failed Write or a first Rollback it does nothing.
+// Rollback restores the old files and removes the intent. If somebody else has changed a file since, it returns a
+// [*ChangedError] and changes nothing. systemd must reload afterwards if Write had succeeded. After an error, the intent
+// remains and Rollback can be called again. After Commit, a failed Write or an earlier Rollback, it does nothing.
 func (t *Tx) Rollback() error {
 	if t.done {
 		return nil

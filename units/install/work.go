@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// work carries out an intent, forward or back. Each of its methods looks at what is there before it acts, so it can be
-// repeated after it was stopped anywhere.
+// work carries out an intent, forward or back. Each method checks the state of the files before it acts, so it can be
+// repeated after an interruption at any point.
 type work struct {
 	store Store
 	intent
-	// pending holds the intent.
+	// pending is the directory of the intent.
 	pending *dir
-	// areas are the directories of the targets, opened when they are needed.
+	// areas are the directories of the targets. They are opened on demand.
 	areas map[area]*dir
 }
 
@@ -35,7 +35,7 @@ func (w *work) close() {
 	w.areas = nil
 }
 
-// area opens the directory of a target; make says that it is to be made when it is not there.
+// area opens the directory of a target. If create is true, it creates a missing directory.
 func (w *work) area(a area, create bool) (*dir, error) {
 	if d, ok := w.areas[a]; ok {
 		return d, nil
@@ -52,7 +52,7 @@ func (w *work) area(a area, create bool) (*dir, error) {
 	return d, nil
 }
 
-// forget closes an area, whose directory may have been replaced by another of the same name.
+// forget closes an area, because its directory may have been replaced by another one of the same name.
 func (w *work) forget(a area) {
 	if d, ok := w.areas[a]; ok {
 		d.close()
@@ -60,7 +60,7 @@ func (w *work) forget(a area) {
 	}
 }
 
-// state is what a target is now.
+// state is the current state of a target.
 type state int
 
 const (
@@ -70,7 +70,7 @@ const (
 	isOther
 )
 
-// stateOf compares a target with both sides of the intent.
+// stateOf compares a target with the old and the new contents in the intent.
 func (w *work) stateOf(i intentItem) (state, error) {
 	d, err := w.area(i.Area, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,8 +96,8 @@ func (w *work) stateOf(i intentItem) (state, error) {
 	return isOther, nil
 }
 
-// survey gives the states of all files that change. One that somebody else has changed is an error before anything is
-// done.
+// survey returns the states of all files that change. It returns an error if somebody else has changed one of them, before
+// anything is done.
 func (w *work) survey() ([]state, error) {
 	states := make([]state, len(w.Files))
 	var errs []error
@@ -115,7 +115,7 @@ func (w *work) survey() ([]state, error) {
 	return states, errors.Join(errs...)
 }
 
-// stageAll puts all contents on disk beside their targets.
+// stageAll writes all contents to disk, next to their targets.
 func (w *work) stageAll() error {
 	states, err := w.survey()
 	if err != nil {
@@ -131,7 +131,7 @@ func (w *work) stageAll() error {
 	return w.syncDirs()
 }
 
-// forward makes all files the new ones. Nothing changes before all contents are on disk beside their targets.
+// forward puts all new files in place. Before the first file changes, all contents are on disk next to their targets.
 func (w *work) forward() error {
 	if err := w.stageAll(); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (w *work) forward() error {
 	return w.syncDirs()
 }
 
-// stage writes the new contents beside the target, and keeps the old file under another name.
+// stage writes the new contents next to the target, and keeps the old file under another name.
 func (w *work) stage(i intentItem, now state) error {
 	if now == isAbsent && i.New == "" {
 		return nil
@@ -199,13 +199,13 @@ func (w *work) stage(i intentItem, now state) error {
 	})
 }
 
-// holds says whether a staged file is complete.
+// holds reports whether a staged file is complete.
 func (w *work) holds(d *dir, name, want string) bool {
 	data, _, err := d.read(name)
 	return err == nil && digest(data) == want
 }
 
-// advance makes one target the new one.
+// advance puts one new file in place.
 func (w *work) advance(i intentItem, now state) error {
 	if now == isNew || i.New == "" && now == isAbsent {
 		return nil
@@ -242,7 +242,7 @@ func (w *work) unstage() error {
 	return nil
 }
 
-// removeEmpty removes a directory of an area, or all of it, once nothing is in it.
+// removeEmpty removes an empty directory of an area, or the empty directory of the area itself.
 func (w *work) removeEmpty(a area, sub string) error {
 	if sub == "." {
 		w.forget(a)
@@ -258,7 +258,7 @@ func (w *work) removeEmpty(a area, sub string) error {
 	return d.removeEmpty(sub)
 }
 
-// syncDirs makes all names durable in the directories of the targets.
+// syncDirs makes the file names in the directories of all targets durable.
 func (w *work) syncDirs() error {
 	var synced []string
 	for _, i := range w.Files {

@@ -1,12 +1,12 @@
 # Completion of clusterctl for bash 4.3 and later, with bash-completion or without.
 #
-# Nothing that stands on the command line is evaluated: its words go to "clusterctl __complete" as they were typed.
+# This script evaluates no word of the command line. It passes the words unchanged to "clusterctl __complete".
 
 _clusterctl() {
     local rest=${COMP_LINE:0:COMP_POINT} word cut="" i
     local -a words=() reply=()
     COMPREPLY=()
-    # Bash splits words at "=", ":" and "@" too. They are put together again where no blank stands between them.
+    # Bash also splits words at "=", ":" and "@". This loop joins parts that have no blank between them.
     for ((i = 0; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         if ((i == 0)) || [[ $rest == [[:space:]]* ]]; then
@@ -17,7 +17,7 @@ _clusterctl() {
         rest=${rest#"${rest%%[![:space:]]*}"}
         rest=${rest#"$word"}
     done
-    # What is left is the current word, up to the cursor.
+    # The rest of the line, up to the cursor, is the current word.
     if ((COMP_CWORD == 0)); then
         return
     elif [[ -z $rest || $rest == [[:space:]]* ]] && [[ ${COMP_WORDS[COMP_CWORD]-} == "" || $rest == [[:space:]]* ]]; then
@@ -26,8 +26,8 @@ _clusterctl() {
         words[-1]+=$rest
     fi
     word=${words[-1]}
-    # Bash puts the answer in the place of what stands behind the last of its word breaks; an "@" goes with that (readline
-    # has it for the names of hosts).
+    # Bash replaces only the part of the word after its last word break. If that break is an "@", Bash replaces it, too
+    # (readline uses it for host names).
     if [[ $word != [\'\"]* ]]; then
         for ((i = ${#word}; i > 0; i--)); do
             if [[ "=:@" == *"${word:i-1:1}"* && $COMP_WORDBREAKS == *"${word:i-1:1}"* ]]; then
@@ -42,7 +42,7 @@ _clusterctl() {
         word=${word%%$'\t'*}
         COMPREPLY+=("${word#"$cut"}")
     done
-    # compopt works only while bash itself completes.
+    # compopt works only during a completion by bash.
     case ${reply[0]-} in
         files) compopt -o default 2>/dev/null ;;
         dirs) compopt -o dirnames 2>/dev/null ;;

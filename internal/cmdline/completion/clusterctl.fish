@@ -1,6 +1,6 @@
 # Completion of clusterctl for fish 3.0 and later.
 #
-# Nothing that stands on the command line is evaluated: its words go to "clusterctl __complete" as they were typed.
+# This script evaluates no word of the command line. It passes the words unchanged to "clusterctl __complete".
 
 function __clusterctl_reply
     set -l words (commandline -opc)

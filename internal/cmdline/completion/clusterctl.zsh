@@ -1,7 +1,7 @@
 #compdef clusterctl
-# Completion of clusterctl for zsh: as the file _clusterctl in a directory of $fpath, or sourced after compinit.
+# Completion of clusterctl for zsh. Install it as the file _clusterctl in a directory of $fpath, or source it after compinit.
 #
-# Nothing that stands on the command line is evaluated: its words go to "clusterctl __complete" as they were typed.
+# This script evaluates no word of the command line. It passes the words unchanged to "clusterctl __complete".
 
 _clusterctl() {
     local -a before lines entries

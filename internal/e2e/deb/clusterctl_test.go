@@ -148,7 +148,7 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	underLoad(t, m, 8293, "the removal of clusterctl, adopted", func() {
 		out := m.Sh(t, "apt-get remove -y clusterctl 2>&1")
-		for _, want := range []string{"these apps go on without the package: hello",
+		for _, want := range []string{"these apps continue to work without the package: hello",
 			"cannot be started again without clusterctl-shim: adopted"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("removing clusterctl does not say %q:\n%s", want, out)

@@ -201,7 +201,7 @@ func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		r := m.Try("dpkg -i " + copyIn(t, m, deb))
 		if out := r.Stdout + r.Stderr; r.Code == 0 ||
-			!strings.Contains(out, "hint: install -d -o spool '/srv/spool/in', and then: dpkg --configure spool\n") {
+			!strings.Contains(out, "hint: install -d -o spool /srv/spool/in, and then: dpkg --configure spool\n") {
 			t.Errorf("without its directory: %v", r)
 		}
 		m.Sh(t, "mkdir -p /srv/spool; install -d -o spool /srv/spool/in; dpkg --configure spool; "+

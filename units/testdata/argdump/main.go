@@ -1,6 +1,6 @@
-// Argdump writes down, byte for byte, what it was started with: the files cmdline, environ, cwd and socket in the
-// directory named by $DUMP. Then it says READY=1, and ends when systemd has read that. The tests of package units run it
-// under real systemd, as the program and in place of the shim; only the first start of a service counts, not its ExecStop=.
+// Argdump records how it was started, byte for byte, in the files cmdline, environ, cwd and socket in the directory $DUMP.
+// Then it sends READY=1, and ends when systemd has read the message. The tests of package units run it under a real systemd,
+// as the program and in place of the shim. Only the first start of a service is recorded, and not its ExecStop=.
 package main
 
 import (
@@ -55,8 +55,8 @@ func run(dir string) error {
 	return ready(os.Getenv("NOTIFY_SOCKET"))
 }
 
-// ready says READY=1 and waits until systemd has read it (sd_notify_barrier(3), since 246). PID 1 collects its dead children
-// between two looks at its sockets, so the start of a program that ends at once could fail ("protocol").
+// ready sends READY=1 and waits until systemd has read it (sd_notify_barrier(3), since 246). Without the wait, the start
+// could fail ("protocol"), because PID 1 may notice the exit of the program before it reads the message.
 func ready(socket string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {

@@ -185,7 +185,7 @@ func startAdoption(o *runOptions) error {
 	if err != nil {
 		f := &failure{code: exitFailed, err: errors.New("no socket to adopt: " + err.Error())}
 		if errors.Is(err, adopt.ErrNoSockets) {
-			f.hint = "systemctl start the .socket unit of this app first; the service needs Sockets= and Requires= for it"
+			f.hint = "start the .socket unit of this app first; the service needs Sockets= and Requires= with its name"
 		}
 		return f
 	}

@@ -20,7 +20,7 @@ func afterFork()
 
 // clone forks the calling thread, and returns in both processes. The child has no monitor thread that could ask it to yield.
 //
-// Between the hooks it must not call a function that checks the stack.
+// It must not call a function that checks the stack between the hooks.
 //
 //go:noinline
 //go:norace

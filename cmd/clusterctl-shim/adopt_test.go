@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestTwoInstances runs unmodified programs, two instances on one listener each,
-// and asks until both have answered.
+// TestTwoInstances: two instances of an unmodified program on one listener both answer requests.
 func TestTwoInstances(t *testing.T) {
 	for _, c := range []struct {
 		name, network, address string
@@ -62,10 +61,10 @@ func TestTwoInstances(t *testing.T) {
 			b.waitReady(t)
 			for range 20 {
 				if body := fetch(t, c.network, address); body == "" {
-					t.Error("an empty answer")
+					t.Error("the answer is empty")
 				}
 			}
-			// Each of them serves alone when the other has gone.
+			// An instance still serves after the other one has ended.
 			a.stop(t)
 			fetch(t, c.network, address)
 			b.stop(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The shim starts with every worker and stands beside it: the standard library
-// without its heavy parts, x/sys, and our own packages of the shim.
+// TestDependencies: the shim starts with every worker, so it only uses x/sys, its own packages, and the standard library
+// without large packages.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
@@ -18,11 +18,11 @@ func TestDependencies(t *testing.T) {
 		first, _, _ := strings.Cut(dep, "/")
 		ours := strings.HasPrefix(dep, "github.com/clusterctl/clusterctl/activation/") || strings.HasSuffix(dep, "/cmd/clusterctl-shim")
 		if strings.Contains(first, ".") && !ours && !strings.HasPrefix(dep, "golang.org/x/sys/") {
-			t.Errorf("%s is not x/sys", dep)
+			t.Errorf("dependency %s is not x/sys", dep)
 		}
 		switch dep {
 		case "net", "net/http", "crypto/tls", "encoding/json", "os/exec", "text/template", "regexp", "runtime/cgo":
-			t.Errorf("%s is too heavy", dep)
+			t.Errorf("dependency %s is too large for the shim", dep)
 		}
 	}
 	st, err := os.Stat(shim)

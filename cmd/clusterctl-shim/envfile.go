@@ -11,14 +11,15 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// readEnvFiles adds the variables of the files to env. A variable of a file replaces one of env, as with EnvironmentFile=.
+// readEnvFiles returns env with the variables of the files, which replace variables of env with the same name, as with
+// EnvironmentFile=.
 func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 	for _, path := range o.envFiles {
 		path, optional := strings.CutPrefix(path, "-")
 		vars, err := readEnvFile(path, o.envSyntax)
 		switch {
 		case err != nil && optional:
-			continue // "-" of EnvironmentFile= forgives every error
+			continue // as with "-" in EnvironmentFile=, ignore every error
 		case err != nil:
 			return nil, &failure{code: exitFailed, err: errors.New("reading the environment file: " + err.Error()),
 				hint: "the user of the unit must be able to read " + path}
@@ -28,11 +29,12 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 	return env, nil
 }
 
-// maxEnvFile is more than the kernel takes as an environment.
+// maxEnvFile is larger than any environment that the kernel accepts.
 const maxEnvFile = 4 << 20
 
-// readEnvFile reads an environment file as the user of the workers: they may have put a symbolic link in its place, and PID 1
-// would follow it as root. It returns the variables as NAME=VALUE and does not wait for the writer of a FIFO.
+// readEnvFile returns the variables of an environment file as NAME=VALUE. It reads the file as the user of the workers, who
+// may have replaced the file by a symbolic link: PID 1 would follow the link as root. It does not wait for the writer of a
+// FIFO.
 func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// TestEnvFiles: the files in their order win over the environment; what the shim sets itself wins over the files.
+// TestEnvFiles: variables of later files replace variables of earlier files and of the environment. Variables that the shim
+// sets replace all of them.
 func TestEnvFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -34,13 +35,13 @@ func TestEnvFiles(t *testing.T) {
 	vars := strings.Split(strings.TrimSpace(string(out)), "\n")
 	slices.Sort(vars)
 	if want := []string{"A=1", "B=2", "C=1", "D=0", "INSTANCE=2", "NODE_APP_INSTANCE=1", "PORT=3001"}; !slices.Equal(vars, want) {
-		t.Errorf("%q, want %q", vars, want)
+		t.Errorf("the program has the variables %q, want %q", vars, want)
 	}
 	for _, sub := range []string{"run", "probe"} {
 		out, err := exec.Command(shim, sub, "--env-file="+dir+"/missing", "--", "/usr/bin/env").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "clusterctl-shim: reading the environment file: open "+dir+"/missing") ||
 			!strings.Contains(string(out), "clusterctl-shim: hint: ") {
-			t.Errorf("%s: %v, %s", sub, err, out)
+			t.Errorf("%s with a missing file: %v, %s", sub, err, out)
 		}
 	}
 }
@@ -52,7 +53,7 @@ func TestReadEnvFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := readEnvFile(path, envfile.Syntax{}); err != nil || !slices.Equal(got, []string{"A=1"}) {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("readEnvFile returned %q, %v", got, err)
 	}
 	fifo := filepath.Join(dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -64,7 +65,7 @@ func TestReadEnvFile(t *testing.T) {
 	}
 	for _, bad := range []string{fifo, dir, large, filepath.Join(dir, "missing")} {
 		if got, err := readEnvFile(bad, envfile.Syntax{}); err == nil || !strings.Contains(err.Error(), bad) {
-			t.Errorf("%s: %q, %v", bad, got, err)
+			t.Errorf("readEnvFile(%s) = %q, %v, want an error", bad, got, err)
 		}
 	}
 }

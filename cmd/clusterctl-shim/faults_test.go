@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// A shell is as good a program as any where only the end of it matters.
+// TestExitIsTheProgramsOwn: exit status, signal and output are those of the program, here a shell.
 func TestExitIsTheProgramsOwn(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {
@@ -33,17 +33,17 @@ func TestExitIsTheProgramsOwn(t *testing.T) {
 		_ = w.waitGone(t)
 		s := w.ProcessState.Sys().(syscall.WaitStatus)
 		if c.signal == 0 && (!s.Exited() || s.ExitStatus() != c.code) || c.signal != 0 && (!s.Signaled() || s.Signal() != c.signal) {
-			t.Errorf("%s: ended with %v", c.script, w.ProcessState)
+			t.Errorf("%s: the program ended with %v", c.script, w.ProcessState)
 		}
 		if got := w.output.String(); got != "out\nerr\n" {
-			t.Errorf("%s: output %q", c.script, got)
+			t.Errorf("%s: unexpected output %q", c.script, got)
 		}
 	}
 }
 
-// The program finds no trace of the sockets, its own name first among the
-// arguments, SIGPIPE ignored as under systemd, and no child that it did not make.
-func TestWhatTheProgramFinds(t *testing.T) {
+// TestProcessState: the program does not find the sockets or unknown children. It has its usual variables, descriptors,
+// limits and signals, with SIGPIPE ignored as by systemd.
+func TestProcessState(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	script := `echo "${LISTEN_FDS-none} ${LISTEN_PID-none} $INSTANCE $NODE_APP_INSTANCE $PORT $NODE_OPTIONS"
 echo $(ls /proc/self/fd); grep SigIgn /proc/self/status; grep SigBlk /proc/self/status
@@ -56,7 +56,7 @@ grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
 	bare := startCommand(t, nil, nil, "/bin/sh", "-c", `echo $(ls /proc/self/fd); sed -n 's/^SigIgn:\t*//p' /proc/self/status`)
 	_ = bare.waitGone(t)
 	fds, ignored, _ := strings.Cut(strings.TrimSpace(bare.output.String()), "\n")
-	// What whoever runs the test ignores is inherited; some of them ignore a signal of the C library's own (32).
+	// The program inherits the ignored signals of the test; some callers ignore signal 32, which the C library uses.
 	mask, err := strconv.ParseUint(ignored, 16, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -66,16 +66,16 @@ grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
 		"SigBlk:\t0000000000000000"}
 	for i, x := range want {
 		if i >= len(lines) || lines[i] != x {
-			t.Errorf("line %d: want %q in\n%s", i, x, w.output)
+			t.Errorf("line %d must be %q in\n%s", i, x, w.output)
 		}
 	}
 	if rest := strings.Join(lines[4:], "\n"); !strings.Contains(rest, "Seccomp:\t2\n512\nwaited") {
-		t.Errorf("no filter, another limit, or a child: %q", rest)
+		t.Errorf("the filter, the limit or the number of children is wrong: %q", rest)
 	}
 }
 
-// TestBindStorm binds 10,000 times elsewhere; every one is the kernel's, and the
-// last is ours. The notifier must not have grown by it: 512 kB would be 52 bytes per bind.
+// TestBindStorm: the program binds 10,000 other addresses, which the kernel handles, and then the address of the listener.
+// The memory of the notifier must not grow: 512 kB would be 52 bytes per bind.
 func TestBindStorm(t *testing.T) {
 	other, otherAddress := listen(t, "tcp4", "0.0.0.0:0", true)
 	idle := startWorker(t, []*os.File{other}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(otherAddress))
@@ -92,10 +92,10 @@ func TestBindStorm(t *testing.T) {
 		t.Errorf("the notifier has %d kB, and one without binds %d kB", kb, small)
 	}
 	idle.stop(t)
-	waitAsleep(t, w.Process.Pid) // READY=1 comes before it has said so
+	waitAsleep(t, w.Process.Pid) // READY=1 comes before the program prints its result
 	w.stop(t)
 	if got := w.output.String(); got != "done\n" {
-		t.Errorf("output %q", got)
+		t.Errorf("the program printed %q", got)
 	}
 }
 
@@ -113,7 +113,8 @@ func pss(t *testing.T, pid int) int {
 	return n
 }
 
-// An idle notifier is one thread in ppoll without a timeout, whatever is sent to it.
+// TestNotifierSleepsThroughSignals: an idle notifier has one thread, which sleeps in ppoll without a timeout, after any
+// signal.
 func TestNotifierSleepsThroughSignals(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(address))
@@ -132,7 +133,7 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	w.stop(t)
 }
 
-// waitAsleep waits until a process of one thread sleeps in ppoll(fds, n, NULL timeout, …): no time wakes it up.
+// waitAsleep waits until a process with one thread sleeps in ppoll without a timeout.
 func waitAsleep(t *testing.T, pid int) {
 	t.Helper()
 	for end := time.Now().Add(patience.For(bound)); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -145,7 +146,7 @@ func waitAsleep(t *testing.T, pid int) {
 	t.Errorf("process %d does not sleep in ppoll without a timeout", pid)
 }
 
-// TestKills kills what can be killed. Nothing may be left, and the sibling serves.
+// TestKills: after a notifier or a program is killed, the sibling still serves, and no process of the program is left.
 func TestKills(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	client := "[::1]:" + port(address)
@@ -159,7 +160,7 @@ func TestKills(t *testing.T) {
 	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for range 20 { // both serve on
+	for range 20 { // both still serve
 		fetch(t, "tcp6", client)
 	}
 	w.stop(t)
@@ -175,10 +176,10 @@ func TestKills(t *testing.T) {
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// The output ends a moment before the last that held it.
+	// The output ends shortly before the last process that has it open.
 	_ = w.waitGone(t)
 	if !ends(pidfd) {
-		t.Errorf("notifier %d is left", n)
+		t.Errorf("notifier %d still runs", n)
 	}
 
 	w = startWorker(t, []*os.File{l}, args...)
@@ -191,7 +192,7 @@ func TestKills(t *testing.T) {
 	sibling.stop(t)
 }
 
-// ends waits for the end of a process. PID 1 of a test machine may be slow to reap it; this does not wait for that.
+// ends reports whether a process ends in time. It does not wait until PID 1 of a test machine has reaped the process.
 func ends(pidfd int) bool {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience.For(bound)); ; {
@@ -218,7 +219,7 @@ func TestStoppedProgramDies(t *testing.T) {
 	_ = w.waitGone(t)
 }
 
-// TestSandboxed runs as a user with nothing: no capability, no way to get one.
+// TestSandboxed: the shim works for a user without capabilities, and with no_new_privs.
 func TestSandboxed(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", false)
 	w := startCommand(t, []*os.File{l}, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534",
@@ -226,12 +227,12 @@ func TestSandboxed(t *testing.T) {
 		shim, "run", "--adopt", "--", filepath.Join(testdata, "cserver"), port(address))
 	w.waitReady(t)
 	if body := fetch(t, "tcp4", "127.0.0.1:"+port(address)); !strings.Contains(body, "peer 127.0.0.1") {
-		t.Errorf("%q", body)
+		t.Errorf("got the answer %q", body)
 	}
 	w.stop(t)
 }
 
-// TestSeveralSockets: READY=1 comes with the last one.
+// TestSeveralSockets: the notifier sends READY=1 when the program listens on all sockets.
 func TestSeveralSockets(t *testing.T) {
 	a, first := listen(t, "tcp4", "127.0.0.1:0", true)
 	b, second := listen(t, "tcp4", "127.0.0.1:0", true)
@@ -256,19 +257,19 @@ http.createServer((q, r) => r.end('first')).listen(+a, '127.0.0.1', () =>
 		t.Fatal(err)
 	}
 	if n, err := w.ready.Read(make([]byte, 99)); err == nil {
-		t.Errorf("%d bytes of readiness with one socket of two", n)
+		t.Errorf("the shim sent %d bytes to NOTIFY_SOCKET with one ready socket of two", n)
 	}
 	if _, err := in.WriteString("go\n"); err != nil {
 		t.Fatal(err)
 	}
 	w.waitReady(t)
 	if got := fetch(t, "tcp4", second); got != "second" {
-		t.Errorf("%q", got)
+		t.Errorf("the program printed %q", got)
 	}
 	w.stop(t)
 }
 
-// TestPtraceIsRefused: a program does not get the capability because of a line in the unit.
+// TestPtraceIsRefused: the shim does not start a program if the unit has CAP_SYS_PTRACE as an ambient capability.
 func TestPtraceIsRefused(t *testing.T) {
 	w := startCommand(t, nil, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
@@ -276,11 +277,11 @@ func TestPtraceIsRefused(t *testing.T) {
 	_ = w.waitGone(t)
 	if out := w.output.String(); w.ProcessState.ExitCode() != contract.StatusUsage || !strings.Contains(out, "CAP_SYS_PTRACE") ||
 		!strings.Contains(out, "--own-ptrace") {
-		t.Errorf("%v, %q, want status %d and a hint", w.ProcessState, out, contract.StatusUsage)
+		t.Errorf("the shim ended with %v, %q, want status %d and a hint", w.ProcessState, out, contract.StatusUsage)
 	}
 }
 
-// TestOwnPtrace: the capability that the unit gives is the notifier's alone.
+// TestOwnPtrace: with --own-ptrace only the notifier has the capability of the unit.
 func TestOwnPtrace(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startCommand(t, []*os.File{l}, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534", "--clear-groups",

@@ -14,12 +14,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// guardName is the subcommand that the commands of ExecStop= leave behind; people do not start it.
+// guardName is the subcommand that the commands of ExecStop= start in the background. It is internal.
 const guardName = "guard"
 
-// startGuard leaves a process behind that kills the program when it does not end in time after its stop signal; the value is
-// "DURATION:UNIT". Nothing else keeps a program with a notify socket from stretching its stop without end
-// (EXTEND_TIMEOUT_USEC=). The guard belongs to root and is in the cgroup of the instance, so it ends with that at the latest.
+// startGuard starts a process in the background that kills the program if it does not end in time after its stop signal.
+// value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend its stop without limit
+// (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the instance.
 func startGuard(value string) {
 	after, unit, _ := strings.Cut(value, ":")
 	pid := os.Getenv("MAINPID")
@@ -30,33 +30,33 @@ func startGuard(value string) {
 		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
-		report(errors.New("guarding the stop: " + err.Error()))
+		report(errors.New("starting the guard of the stop: " + err.Error()))
 	}
 }
 
 func guardCommand(args []string) (int, error) {
 	if len(args) != 3 {
-		return 0, usage("guard: want a process, a time and a unit")
+		return 0, usage("guard: want PID DURATION UNIT")
 	}
 	pid, err := strconv.Atoi(args[0])
 	after, terr := time.ParseDuration(args[1])
 	if err != nil || terr != nil || pid <= 1 {
-		return 0, usage("guard: want a process, a time and a unit")
+		return 0, usage("guard: want PID DURATION UNIT")
 	}
 	program, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return 0, nil // it has ended
+		return 0, nil // the process has ended
 	}
 	ended, err := endsWithin(program, after)
 	if err != nil || ended {
 		return 0, err
 	}
 	os.Stderr.WriteString(contract.LogPrefix + "the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
-	// Not only the main process: the program may have named another one to systemd (MAINPID=).
+	// Kill the other processes, too: the program may have declared another main process to systemd (MAINPID=).
 	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
 }
 
-// endsWithin waits for the end of a process.
+// endsWithin reports whether a process ends within the limit.
 func endsWithin(pidfd int, limit time.Duration) (bool, error) {
 	deadline := time.Now().Add(limit)
 	for {

@@ -4,39 +4,41 @@ import "os"
 
 const help = `usage: clusterctl-shim run [flags] -- /path/to/program [arguments]
 
-Becomes the program. Called by units that clusterctl writes; see clusterctl(1).
+Becomes the program. The units of clusterctl call it; see clusterctl(1).
 
-  --adopt                  answer the program's binds with the sockets of the unit
-  --map KEY=KIND:PORT      the bind that a socket answers, when it is not its own port;
-                           KEY: descriptor name, name/K or number from 0;
+  --adopt                  answer binds of the program with sockets of the unit
+  --map KEY=KIND:PORT      the bind that a socket answers, if its port differs
+                           KEY: descriptor name, name/K or number from 0
                            KIND: tcp, tcp4, tcp6, udp, udp4, udp6; or unix:/PATH
-  --accept hold            let a drain hold accept(2), for programs without epoll
-  --own-ptrace             keep CAP_SYS_PTRACE for the shim, from the program
-  --confine                no signals to processes that are not the program's own
-                           (Landlock, from Linux 6.12 on)
+  --accept hold            let a drain hold accept(2) of programs without epoll
+  --own-ptrace             keep CAP_SYS_PTRACE in the shim, not in the program
+  --confine                forbid signals to processes of other programs
+                           (Landlock, Linux 6.12 or later)
   --instance N             set INSTANCE=N and NODE_APP_INSTANCE=N-1
-  --env-file [-]FILE       read variables as EnvironmentFile= does; "-": it may be missing
-  --env-comments-continue  as before systemd 254: "\" at the end of a comment continues it
+  --env-file [-]FILE       read variables as EnvironmentFile= does
+                           -: FILE may be missing
+  --env-comments-continue  "\" at the end of a comment continues it,
+                           as before systemd 254
   --increment VAR          add N-1 to the number in the variable VAR
-  --pin                    run on one CPU, the (N-1)th of those allowed
+  --pin                    run on one CPU only: the N-th allowed CPU
   --node-preload PATH      add --require PATH to NODE_OPTIONS
-  --sigpipe default|ignore disposition of SIGPIPE in the program (ignore, as systemd has it)
-  --state PATH             where root keeps what it remembers of the instance
-  --backoff                wait before a restart, longer each time, after short runs
-  --min-uptime DURATION    a run of this length is not short (10s)
-  --max-restarts N         give up with status 252 after N restarts of short runs
+  --sigpipe default|ignore action for SIGPIPE (ignore, as in systemd)
+  --state PATH             path of the files with the state of the instance
+  --backoff                wait before a restart after short runs
+  --min-uptime DURATION    a run is short if it ends earlier (10s)
+  --max-restarts N         exit with status 252 after N restarts of short runs
 
 usage: clusterctl-shim probe [flags] -- /path/to/program [arguments]
 
-Runs the program until it listens, kills it and prints what it bound, as JSON.
+Runs the program until it listens, kills it and prints its binds as JSON.
 
-  --timeout DURATION       of the whole probe (1m)
+  --timeout DURATION       limit of the whole probe (1m)
   --settle DURATION        silence after the last listen (500ms)
-  --idle DURATION          end when the program listens on nothing and has done nothing
+  --idle DURATION          end if the program is idle and does not listen
                            for so long (10s); 0: never
-  --own PATH               a Unix socket that the app listens on already, or is to listen on
-  --output FILE            for the report, instead of stdout
-  --confine, --instance, --env-file, --increment, --node-preload as above
+  --own PATH               Unix socket on which the app listens, or will listen
+  --output FILE            write the report to FILE instead of stdout
+  --confine, --instance, --env-file, --increment, --node-preload: as above
 
 Other subcommands: drain, wait, own, stopping, stopped, version, help
 `

@@ -1,7 +1,5 @@
-// Command clusterctl-shim stands between systemd and a program that knows nothing
-// of systemd. "run" becomes the program, the other subcommands are the helpers
-// that the unit calls around it. It is static and small, because it starts with
-// every worker.
+// Command clusterctl-shim starts a program for systemd that does not know systemd. "run" becomes the program; units call the
+// other subcommands before and after the program. The binary is static and small, because it starts with every worker.
 package main
 
 import (
@@ -16,14 +14,14 @@ import (
 // version is set at link time (-X main.version=…).
 var version = "devel"
 
-// Further exit statuses; package contract has the others.
+// Exit statuses that are not in package contract.
 const (
 	exitFailed      = 1
-	exitNotRunnable = 126 // the program is there and cannot be executed
-	exitNotFound    = 127 // the program is not there
+	exitNotRunnable = 126 // the program exists but cannot be executed
+	exitNotFound    = 127 // the program does not exist
 )
 
-// failure is an error with an exit status and what to type.
+// failure is an error with an exit status and a hint.
 type failure struct {
 	code int
 	err  error
@@ -64,7 +62,7 @@ func main() { os.Exit(dispatch(os.Args[1:])) }
 
 func dispatch(args []string) int {
 	if len(args) == 0 {
-		return report(usage("no subcommand"))
+		return report(usage("missing subcommand"))
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
@@ -75,10 +73,10 @@ func dispatch(args []string) int {
 			return code
 		}
 	}
-	return report(usage("no subcommand \"" + args[0] + "\""))
+	return report(usage("unknown subcommand \"" + args[0] + "\""))
 }
 
-// report prints the one line of an error, and its hint, and gives the exit status.
+// report prints an error and its hint, one line each, and returns the exit status.
 func report(err error) int {
 	text, code := contract.LogPrefix+err.Error()+"\n", exitFailed
 	var f *failure
@@ -92,12 +90,12 @@ func report(err error) int {
 	return code
 }
 
-// drainCommand is ExecStop= of an app with a socket. The first of its flags may be --state=PATH, of the backoff, and then
-// --kill-after=DURATION:UNIT, and --relisten=ADDRESS.
+// drainCommand is ExecStop= of an app with a socket. Before the flags of the drain it accepts, in this order, --state=PATH,
+// --kill-after=DURATION:UNIT and any number of --relisten=ADDRESS.
 func drainCommand(args []string) (int, error) {
-	seal()
+	refuseMessages()
 	if state, rest := cutFlag(args, "--state="); rest != nil {
-		noteStop(state)
+		recordStop(state)
 		args = append(rest, "--report="+state)
 	}
 	after, rest := cutFlag(args, "--kill-after=")
@@ -120,7 +118,7 @@ func drainCommand(args []string) (int, error) {
 	return code, nil
 }
 
-// cutFlag takes the first argument away if it is that flag; else rest is nil.
+// cutFlag returns the value of the flag and the other arguments if the flag is the first argument. Otherwise rest is nil.
 func cutFlag(args []string, flag string) (value string, rest []string) {
 	if len(args) == 0 || !strings.HasPrefix(args[0], flag) {
 		return "", nil

@@ -11,12 +11,11 @@ import (
 	"testing"
 )
 
-// The tests run the real binary. asSystemd is the part of systemd in between: the
-// test binary starts itself under this variable, takes the descriptors from 3 on,
-// sets LISTEN_PID to its own number and executes the shim, as PID 1 does.
+// The tests run the real binary. asSystemd is the variable with which the test binary starts itself in the role of systemd:
+// it passes the descriptors from 3 on, sets LISTEN_PID to its process id and executes the shim, like PID 1.
 const asSystemd = "CLUSTERCTL_SHIM_TEST_FDS"
 
-var shim, testdata string // built and compiled by TestMain
+var shim, testdata string // the shim and the directory of test programs, built by TestMain
 
 func TestMain(m *testing.M) {
 	if n := os.Getenv(asSystemd); n != "" {
@@ -82,7 +81,7 @@ func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, 
 	}
 	l.Close()
 	t.Cleanup(func() { f.Close() })
-	// The original's flag and the duplicate's are one and the same.
+	// The flag belongs to the open file, which both descriptors share.
 	if err := syscall.SetNonblock(int(f.Fd()), nonBlocking); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestReadyWaitsForRoom: a manager that has no time to read its socket hears READY=1
-// all the same, and the program is answered meanwhile.
+// TestReadyWaitsForRoom: if the queue of NOTIFY_SOCKET is full, the notifier sends READY=1 later, and answers the program in
+// the meantime.
 func TestReadyWaitsForRoom(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	ready := listenNotify(t)
@@ -32,13 +32,13 @@ func TestReadyWaitsForRoom(t *testing.T) {
 			t.Fatalf("READY=1 did not come: %v", err)
 		}
 		if got = string(b[:n]); got != other && got != readyMessage {
-			t.Errorf("%q came", got)
+			t.Errorf("NOTIFY_SOCKET received %q", got)
 		}
 	}
 	w.stop(t)
 }
 
-// fillQueue sends until there is room for no more.
+// fillQueue sends the message until the queue is full.
 func fillQueue(t *testing.T, path, message string) {
 	t.Helper()
 	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})

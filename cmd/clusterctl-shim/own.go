@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 )
 
-// ownCommand gives Unix sockets to a user and a group: ExecStartPost= of a socket unit whose files are in a directory of the
-// workers, where PID 1 would follow a link.
+// ownCommand gives Unix sockets to a user and a group. It is ExecStartPost= of a socket unit whose files are in a directory
+// to which the workers may write, where PID 1 would follow a link.
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)
@@ -34,7 +34,8 @@ func ownCommand(args []string) (int, error) {
 	return 0, errors.Join(errs...)
 }
 
-// ownerIDs looks the names up. Without a group it is the primary group of the user; -1 leaves what is there.
+// ownerIDs returns the ids of a user and a group. Without a group, gid is the primary group of the user. -1 means that the
+// owner must not change.
 func ownerIDs(user, group string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if user != "" {
@@ -54,8 +55,9 @@ func ownerIDs(user, group string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// lookup returns numbers of the entry of a name or number in passwd(5) or group(5). A number without an entry is the first of
-// them, and the others are -1. Package os/user would bring the C library, which asks the network, too.
+// lookup returns the numbers in the given fields of the entry of a name or id in passwd(5) or group(5). For an id without an
+// entry it returns the id and then -1 for each further field. It does not use package os/user, which can call the C library
+// and the network.
 func lookup(file, name string, fields ...int) (ids []int, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -79,5 +81,5 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 		return append([]int{int(id)}, slices.Repeat([]int{-1}, len(fields)-1)...), nil
 	}
 	return nil, &failure{code: exitFailed, err: errors.New(file + " has no " + strconv.Quote(name) + "; only root can connect"),
-		hint: "give a local user or group: clusterctl install … --socket-group"}
+		hint: "use a local user or group: clusterctl install … --socket-group GROUP"}
 }

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// TestOwner: a bind is answered for the user and in the namespaces of the main process alone, and for root. Every other
-// bind comes to what it comes to without the shim, and one line says so.
+// TestOwner: the notifier answers binds of the user of the main process and of root, in the namespaces of the main process.
+// Every other bind has the same result as without the shim, and one line is logged.
 func TestOwner(t *testing.T) {
-	const foreign = "the bind goes to the kernel"
+	const foreign = "the process does not get the socket of the unit"
 	for _, c := range []struct {
 		name  string
 		steps []string
 		want  []string
-		line  string // part of what the shim says; "" is silence
+		line  string // part of the message of the shim; "": it logs nothing
 	}{
 		{"a child of another user", []string{"bind", "child:65534", "child:65534", "child:-"},
 			[]string{"bind shared", "child:65534 EADDRINUSE", "child:65534 EADDRINUSE", "child:- shared"},
@@ -45,19 +45,18 @@ func TestOwner(t *testing.T) {
 				}
 			}
 			if !slices.Equal(said, c.want) {
-				t.Errorf("the binds came to %q, want %q", said, c.want)
+				t.Errorf("the results of the binds are %q, want %q", said, c.want)
 			}
 			line := strings.ReplaceAll(c.line, "PORT", p)
 			if c.line == "" && len(shims) > 0 ||
 				c.line != "" && (len(shims) != 2 || !strings.Contains(shims[0], line) || !strings.Contains(shims[1], "hint: ")) {
-				t.Errorf("the shim says %q, want one line with %q, and a hint", shims, line)
+				t.Errorf("the shim logs %q, want one line with %q, and a hint", shims, line)
 			}
 		})
 	}
 }
 
-// TestWorkersOfAnotherUser: a master that keeps root for itself, and hands its socket to workers of another user, is
-// served as ever.
+// TestWorkersOfAnotherUser: a master that stays root can pass its socket to workers of another user.
 func TestWorkersOfAnotherUser(t *testing.T) {
 	w, p := startOwners(t, "bind", "serve")
 	w.waitReady(t)

@@ -15,10 +15,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// probeChildName is the subcommand that the prober starts; people do not.
+// probeChildName is the subcommand that the prober starts. It is internal.
 const probeChildName = "probe-child"
 
-// confineFlag stands before the program, whose path is absolute.
+// confineFlag may be the first argument of the child, before the absolute path of the program.
 const confineFlag = "--confine"
 
 func probeCommand(args []string) (int, error) {
@@ -75,8 +75,7 @@ func probeCommand(args []string) (int, error) {
 	return 0, write(output, r.JSON())
 }
 
-// withoutManager takes away what belongs to the prober's own unit: the program
-// must not report itself ready for it.
+// withoutManager returns env without the variables of the prober's unit, for which the program must not report readiness.
 func withoutManager(env []string) []string {
 	out := env[:0]
 	for _, kv := range env {
@@ -104,13 +103,13 @@ func probeChild(args []string) (int, error) {
 	runtime.LockOSThread()
 	ignoreSIGPIPE()
 	if args[0] == confineFlag {
-		// The prober is outside, as the notifier is later.
+		// The prober stays outside of the domain, as the notifier does later.
 		confine.Signals()
 		args = args[1:]
 	}
 	err := probe.Child(args, os.Environ())
 	if errors.Is(err, seccomp.ErrKernel) || errors.Is(err, seccomp.ErrBusy) || errors.Is(err, seccomp.ErrForbidden) {
-		return contract.StatusUnavailable, nil // the prober says so
+		return contract.StatusUnavailable, nil // the prober reports the error
 	}
 	return 0, notExecuted(args[0], err)
 }

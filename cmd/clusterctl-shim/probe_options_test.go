@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// TestProbeOptions: the report has the options that a program set on its socket before bind.
+// TestProbeOptions: the report contains the options that a program sets on its socket before bind.
 func TestProbeOptions(t *testing.T) {
 	const program = `
 import socket, time
@@ -22,17 +22,17 @@ time.sleep(60)
 `
 	f := probeOf(t, "--", python(t), "-c", program)
 	if len(f.Binds) != 1 {
-		t.Fatalf("%+v", f)
+		t.Fatalf("unexpected report %+v", f)
 	}
 	want := []contract.SocketOption{
 		{Name: "TCP_KEEPIDLE", Number: 33}, {Name: "TCP_CONGESTION", Text: "reno"}, {Name: "SO_KEEPALIVE", Number: 1},
 	}
 	if got := f.Binds[0].Options; !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, want %+v", got, want)
+		t.Errorf("the options are %+v, want %+v", got, want)
 	}
 }
 
-// TestProbeMulticast: the report has which sockets joined a multicast group, before bind and after it.
+// TestProbeMulticast: the report marks sockets that join a multicast group before or after bind.
 func TestProbeMulticast(t *testing.T) {
 	const program = `
 import socket, time
@@ -52,6 +52,6 @@ time.sleep(60)
 		got[b.Port] = b.Multicast
 	}
 	if want := map[uint16]bool{5812: false, 5813: true, 5814: true, 5815: true}; !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, want %v", got, want)
+		t.Errorf("the multicast sockets are %v, want %v", got, want)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// probeOf returns the report of a probe, as clusterctl reads it.
+// probeOf returns the report of a probe.
 func probeOf(t *testing.T, args ...string) (r contract.Report) {
 	t.Helper()
 	cmd := exec.Command(shim, append([]string{"probe"}, args...)...)
@@ -28,7 +28,7 @@ func probeOf(t *testing.T, args ...string) (r contract.Report) {
 	return r
 }
 
-// listener is a stream socket that listens without blocking, in an epoll instance.
+// listener returns the bind of a non-blocking stream listener in an epoll instance.
 func listener(family, address string, port, backlog int) contract.ProbeBind {
 	return contract.ProbeBind{
 		Family: family, Type: "stream", Address: address, Port: uint16(port),
@@ -36,30 +36,30 @@ func listener(family, address string, port, backlog int) contract.ProbeBind {
 	}
 }
 
-// epoll is the report of a program with such listeners.
+// epoll returns the report of a program with listeners in epoll instances.
 func epoll(binds ...contract.ProbeBind) contract.Report {
 	return contract.Report{NonBlocking: true, Binds: binds}
 }
 
-// blocking is the report of a program with a blocking IPv4 listener for all addresses.
+// blocking returns the report of a program with a blocking IPv4 listener on all addresses.
 func blocking(port, backlog int, inAccept bool) contract.Report {
 	b := listener("inet", "0.0.0.0", port, backlog)
 	b.NonBlocking, b.Epoll, b.BlockingAccept = false, false, inAccept
 	return contract.Report{HoldAccept: true, Binds: []contract.ProbeBind{b}}
 }
 
-// exited is the report of a program that listens on nothing, and ends.
+// exited returns the report of a program that ends without listening.
 func exited(status string, left ...string) contract.Report {
 	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
 }
 
 func TestProbe(t *testing.T) {
-	// The ports are taken: a probe beside a running instance must not mind.
+	// The ports are taken, as by a running instance. This must not affect a probe.
 	_, a4 := listen(t, "tcp4", "0.0.0.0:0", true)
 	_, a6 := listen(t, "tcp6", "[::]:0", true)
 	p4, _ := strconv.Atoi(port(a4))
 	p6, _ := strconv.Atoi(port(a6))
-	// On a busy machine there are pauses between what belongs together; the probe takes them for the end.
+	// On a busy machine a program pauses between its binds, and a probe with a short --settle ends too early.
 	slow := func(argv ...string) []string {
 		return append([]string{"--timeout", "60s", "--settle", "3s", "--"}, argv...)
 	}
@@ -74,10 +74,10 @@ func TestProbe(t *testing.T) {
 		{"node", slow(node(t), data(t, "server.js"), port(a6)), epoll(listener("inet6", "::", p6, 511))},
 		{"node cluster", slow(node(t), data(t, "cluster.js"), "5803"), epoll(listener("inet6", "::", 5803, 511))},
 		{"python http.server", slow(python(t), "-m", "http.server", port(a4)), blocking(p4, 5, false)},
-		{"children that bind the same", slow(python(t), data(t, "prefork.py"), port(a4)), blocking(p4, 5, false)},
-		{"blocking c", slow(filepath.Join(testdata, "cserver"), port(a4)), blocking(p4, 16, true)},
-		{"binds nothing and ends", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
-		{"binds nothing and goes on", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
+		{"children that bind the same address", slow(python(t), data(t, "prefork.py"), port(a4)), blocking(p4, 5, false)},
+		{"blocking C server", slow(filepath.Join(testdata, "cserver"), port(a4)), blocking(p4, 16, true)},
+		{"ends without a bind", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
+		{"keeps running without a bind", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
 			contract.Report{NonBlocking: true, TimedOut: true}},
 		{"does nothing", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
 		{"is a client that sleeps", idle(python(t), "-c", `
@@ -87,7 +87,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
 		{"sleeps, and listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), blocking(p4, 5, false)},
 		{"waits for a timer, and listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"),
 			epoll(listener("inet6", "::", 5804, 511))},
-		{"a child works, and it listens", idle("/bin/sh", "-c", `"$0" -c 'import time
+		{"a child works before the program listens", idle("/bin/sh", "-c", `"$0" -c 'import time
 while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), blocking(p4, 5, false)},
 		{"goes into the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exited("0", "sleep")},
 		{"two ports, one later", slow(node(t), "-e", `
@@ -111,7 +111,7 @@ http.createServer(() => {}).listen(5801, '127.0.0.1', () =>
 	}
 }
 
-// laterPython runs its first argument, and listens on the port of the second.
+// laterPython executes its first argument, and then listens on the port in the second.
 const laterPython = `
 import socket, sys, time
 exec(sys.argv[1])
@@ -120,7 +120,8 @@ s.bind(("0.0.0.0", int(sys.argv[2])))
 s.listen(5)
 time.sleep(600)`
 
-// Nothing outlives a probe, not even what has left the process group and ignores SIGTERM.
+// TestProbeLeavesNothing: all processes of the program end with the probe, even one that has left the process group and
+// ignores SIGTERM.
 func TestProbeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "pid")
@@ -128,7 +129,7 @@ func TestProbeLeavesNothing(t *testing.T) {
 		mark + `" ]; do sleep 0.01; done; exit 0`
 	got := probeOf(t, "--timeout", "10s", "--", "/bin/sh", "-c", script)
 	if !got.Exited {
-		t.Errorf("%+v", got)
+		t.Errorf("unexpected report %+v", got)
 	}
 	b, err := os.ReadFile(mark)
 	if err != nil {
@@ -136,11 +137,11 @@ func TestProbeLeavesNothing(t *testing.T) {
 	}
 	pid := strings.TrimSpace(string(b))
 	if _, err := os.Stat("/proc/" + pid); err == nil {
-		t.Errorf("process %s is left", pid)
+		t.Errorf("process %s still runs", pid)
 	}
 }
 
-// What only a person would call: errors are one line and a hint.
+// TestProbeErrors: errors that only occur by hand have the right exit status and text.
 func TestProbeErrors(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -156,7 +157,7 @@ func TestProbeErrors(t *testing.T) {
 		cmd := exec.Command(shim, append([]string{"probe"}, c.args...)...)
 		_ = cmd.Run()
 		if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.text) {
-			t.Errorf("%q: %v %q", c.args, cmd.ProcessState, out)
+			t.Errorf("probe %q ended with %v, %q", c.args, cmd.ProcessState, out)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// environment is what the program gets: env without the variables that were meant
-// for the shim, with those that the flags ask for.
+// environment returns the environment of the program: env without the variables for the shim, and with the variables of the
+// flags.
 func environment(env []string, o *runOptions) ([]string, error) {
 	out := make([]string, 0, len(env)+3)
 	for _, kv := range env {
@@ -57,14 +57,14 @@ func environment(env []string, o *runOptions) ([]string, error) {
 	return out, nil
 }
 
-// envFlags are the flags of "run" and "probe" for files of variables.
+// envFlags defines the flags of "run" and "probe" for environment files.
 func (o *runOptions) envFlags(f *flag.FlagSet) {
 	f.Func("env-file", "", func(s string) error { o.envFiles = append(o.envFiles, s); return nil })
 	f.BoolVar(&o.envSyntax.CommentsContinue, "env-comments-continue", false, "")
 }
 
-// credential reads a secret that PID 1 has put into $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). Errors never
-// have the value.
+// credential returns a secret that PID 1 has put into $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). An error
+// never contains the value.
 func credential(env []string, name string) (string, error) {
 	dir, ok := get(env, "CREDENTIALS_DIRECTORY")
 	if !ok || strings.ContainsAny(name, "/=") || name == "" {
@@ -82,8 +82,8 @@ func credential(env []string, name string) (string, error) {
 	return string(value), nil
 }
 
-// nodeQuote quotes one word of NODE_OPTIONS: Node splits at spaces and knows
-// double quotes with backslash escapes, node(1), NODE_OPTIONS.
+// nodeQuote quotes one word of NODE_OPTIONS. Node splits at spaces and accepts double quotes with backslash escapes
+// (node(1), NODE_OPTIONS).
 func nodeQuote(s string) string {
 	if !strings.ContainsAny(s, " \"\\") {
 		return s
@@ -101,7 +101,7 @@ func get(env []string, name string) (string, bool) {
 	return "", false
 }
 
-// set replaces the variable where it stands, or appends it.
+// set returns env with the variable, replaced at its position or appended.
 func set(env []string, name, value string) []string {
 	for i, kv := range env {
 		if k, _, ok := strings.Cut(kv, "="); ok && k == name {
@@ -112,7 +112,7 @@ func set(env []string, name, value string) []string {
 	return append(env, name+"="+value)
 }
 
-// pin leaves this thread, and so the program, one of the CPUs that it may use now.
+// pin restricts this thread, and so the program, to one of its allowed CPUs.
 func pin(instance int) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -125,7 +125,7 @@ func pin(instance int) error {
 	return unix.SchedSetaffinity(0, one)
 }
 
-// nthCPU is the set of the n-th allowed CPU, counting round and round.
+// nthCPU returns the set with the n-th allowed CPU, where n is taken modulo the number of allowed CPUs.
 func nthCPU(allowed *unix.CPUSet, n int) (*unix.CPUSet, error) {
 	count := allowed.Count()
 	if count == 0 {

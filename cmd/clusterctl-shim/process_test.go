@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSecretEnv: a credential becomes a variable, byte for byte, and wins over a variable of that name. An error never has the
-// value.
+// TestSecretEnv: a credential becomes a variable with exactly its bytes, and replaces a variable of the same name. An error
+// does not contain the value.
 func TestSecretEnv(t *testing.T) {
 	dir := t.TempDir()
 	for name, value := range map[string]string{"A": "a b\n\"$x\" ", "EMPTY": "", "BAD": "hunter2\x00"} {
@@ -20,13 +20,13 @@ func TestSecretEnv(t *testing.T) {
 	credentials := "CREDENTIALS_DIRECTORY=" + dir
 	got, err := environment([]string{"A=old", credentials}, &runOptions{secretEnv: []string{"A", "EMPTY"}})
 	if want := []string{"A=a b\n\"$x\" ", credentials, "EMPTY="}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v: %q", err, got)
+		t.Errorf("environment returned %v, %q", err, got)
 	}
 	for name, env := range map[string][]string{"NONE": {credentials}, "A": nil, "../A": {credentials}, "": {credentials},
 		"BAD": {credentials}} {
 		if _, err := environment(env, &runOptions{secretEnv: []string{name}}); err == nil ||
 			!strings.Contains(err.Error(), "--secret-env "+name+":") || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("credential %s: got the error %v", name, err)
 		}
 	}
 }

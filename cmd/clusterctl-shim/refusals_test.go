@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestWrongFamily: the bind goes to the kernel, and one line says why.
+// TestWrongFamily: the kernel runs a bind of the wrong family, and one line gives the reason.
 func TestWrongFamily(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "goserver"), "[::]:"+port(address))
@@ -26,7 +26,7 @@ func TestWrongFamily(t *testing.T) {
 		port(address)
 	if !strings.HasPrefix(got, want) || !strings.Contains(got, "clusterctl-shim: hint: ") ||
 		!strings.Contains(got, "address already in use") {
-		t.Errorf("output:\n%s", got)
+		t.Errorf("unexpected output:\n%s", got)
 	}
 }
 
@@ -44,21 +44,21 @@ func TestRefusals(t *testing.T) {
 		{"relative", nil, []string{"true"}, contract.StatusUsage, "not an absolute path"},
 		{"unknown flag", nil, []string{"--nonsense", "/bin/true"}, contract.StatusUsage, "nonsense"},
 		{"bad map", nil, []string{"--adopt", "--map", "http=sctp:1", "/bin/true"}, contract.StatusUsage, "-map: want"},
-		{"map of nothing", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"},
+		{"map without a socket", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"},
 			contract.StatusUsage, "no descriptor"},
-		{"map of another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"},
+		{"map with another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"},
 			contract.StatusUsage, "cannot answer"},
-		{"not there", []*os.File{l}, []string{"--adopt", "--", "/no/such/program"}, exitNotFound, "no such file"},
+		{"missing program", []*os.File{l}, []string{"--adopt", "--", "/no/such/program"}, exitNotFound, "no such file"},
 		{"not executable", nil, []string{"--", data(t, "server.js")}, exitNotRunnable, "permission denied"},
 	} {
 		w := startWorker(t, c.sockets, c.args...)
 		_ = w.waitGone(t)
 		if w.ProcessState.ExitCode() != c.code || !strings.Contains(w.output.String(), c.text) ||
 			!strings.HasPrefix(w.output.String(), "clusterctl-shim: ") {
-			t.Errorf("%s: %v, %q", c.name, w.ProcessState, w.output)
+			t.Errorf("%s: the shim ended with %v, %q", c.name, w.ProcessState, w.output)
 		}
 	}
-	// A shim under a shim stands for every container that brings its own filter.
+	// A shim under a shim is like a container with its own filter.
 	w := startCommand(t, []*os.File{l}, nil, shim, "run", "--adopt", "--", python(t), "-c", `
 import os, socket, sys
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
@@ -66,12 +66,12 @@ os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PI
 os.execv(sys.argv[1], sys.argv[1:])`, shim, "run", "--adopt", "--", "/bin/true")
 	_ = w.waitGone(t)
 	if w.ProcessState.ExitCode() != contract.StatusUnavailable || !strings.Contains(w.output.String(), "another seccomp listener") {
-		t.Errorf("under another listener: %v, %q", w.ProcessState, w.output)
+		t.Errorf("under another listener the shim ended with %v, %q", w.ProcessState, w.output)
 	}
 }
 
-// TestHold: with --accept hold, the drain's signal keeps a program that waits in
-// accept from taking one more connection; what it has is served to the end.
+// TestHold: with --accept hold, a program that waits in accept does not accept another connection after the signal of the
+// drain. It still answers its open connections.
 func TestHold(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", false)
 	client := "127.0.0.1:" + port(address)
@@ -89,16 +89,15 @@ func TestHold(t *testing.T) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	// READY=1 comes with the answer to listen: its first accept is still to come, and must not be the one that is held.
+	// READY=1 comes before the first accept of the program, which must not be held. So send a request first.
 	waitAccepted(t, c)
 	if err := syscall.Kill(w.notifier(t), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {
-		t.Errorf("the request under way got %q, %v", b, err)
+		t.Errorf("the open request got %q, %v", b, err)
 	}
-	// From here on the kernel's queue is the sibling's, even though this program
-	// had its accept under way when the drain began, or has it now.
+	// Now only the sibling may accept connections of the queue, even if this program was in accept when the drain began.
 	answer := make(chan string, 1)
 	go func() {
 		r, err := exec.Command("curl", "-s", "--max-time", "50", "http://"+client+"/").Output()
@@ -109,13 +108,14 @@ func TestHold(t *testing.T) {
 	sibling := startWorker(t, []*os.File{l}, args...)
 	sibling.waitReady(t)
 	if got := <-answer; !strings.Contains(got, "pid "+strconv.Itoa(sibling.Process.Pid)+" ") {
-		t.Errorf("%q is not the sibling's answer (%d), drained: %d", got, sibling.Process.Pid, w.Process.Pid)
+		t.Errorf("answer %q does not come from the sibling, process %d; the drained program is process %d", got,
+			sibling.Process.Pid, w.Process.Pid)
 	}
-	w.stop(t) // held in accept, SIGTERM ends it all the same
+	w.stop(t) // SIGTERM ends a program that is held in accept
 	sibling.stop(t)
 }
 
-// waitQueued waits until a connection stands in the listener's queue.
+// waitQueued waits until a connection is in the accept queue of the listener.
 func waitQueued(t *testing.T, port string) {
 	t.Helper()
 	n, err := strconv.Atoi(port)
@@ -127,7 +127,7 @@ func waitQueued(t *testing.T, port string) {
 	})
 }
 
-// waitAccepted waits until a program has taken the connection out of the queue: before that its other end has no inode.
+// waitAccepted waits until a program has accepted the connection: before, the server's socket has no inode.
 func waitAccepted(t *testing.T, c net.Conn) {
 	t.Helper()
 	own, server := c.LocalAddr().(*net.TCPAddr).Port, c.RemoteAddr().(*net.TCPAddr).Port
@@ -143,7 +143,7 @@ type tcpSocket struct {
 	state, queues, inode string
 }
 
-// waitTCP waits until there is a socket of IPv4 as wanted.
+// waitTCP waits until want returns true for a socket of IPv4.
 func waitTCP(t *testing.T, otherwise string, want func(tcpSocket) bool) {
 	t.Helper()
 	port := func(address string) int {

@@ -12,15 +12,16 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/pid1"
 )
 
-// releaseName is the subcommand that ExecStopPost= leaves behind; people do not start it.
+// releaseName is the subcommand that ExecStopPost= starts in the background. It is internal.
 const releaseName = "release"
 
-// startRelease leaves a process behind that cancels the start job of the next run, if that run waits or the last run never
-// became ready: no boot and no "systemctl start" of the app may wait for runs that fail one after the other. The job of a
-// start or restart by hand, and of the first restart after a run that was ready, is left alone.
+// startRelease starts a process in the background that cancels the start job of the next run, if the next run waits for a
+// delay or the last run never became ready. Otherwise the boot, or "systemctl start" of the app, would wait for one failing
+// run after the other. The process does not cancel the job of a start or restart by hand, or of the first restart after a
+// run that was ready.
 //
-// The process belongs to root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill the process
-// before the next run begins.
+// The process runs as root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill it before
+// the next run begins.
 func startRelease(s backoff.State, neverReady bool) {
 	if s.GaveUp || s.Failures == 0 || contract.Delay(s.Failures) == 0 && !neverReady {
 		return
@@ -29,13 +30,13 @@ func startRelease(s backoff.State, neverReady bool) {
 	if err != nil {
 		return // not in a unit
 	}
-	if err := leaveRelease(unit); err != nil {
+	if err := forkRelease(unit); err != nil {
 		report(errors.New("releasing the next start: " + err.Error()))
 	}
 }
 
-func leaveRelease(unit string) error {
-	// Before this process ends, and with it the run: the next start changes the number.
+func forkRelease(unit string) error {
+	// Read the number before this process ends. Then the run ends, and the next start changes the number.
 	restarts, err := pid1.Restarts(unit)
 	if err != nil {
 		return err
@@ -56,5 +57,5 @@ func releaseCommand(args []string) (int, error) {
 			return 0, pid1.ReleaseStart(args[0], uint32(restarts))
 		}
 	}
-	return 0, usage("release: want a unit and how often it was restarted")
+	return 0, usage("release: want UNIT RESTARTS")
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/relisten"
 )
 
-// relistenFlag collects the TCP listeners of a native app. They belong to PID 1, the parent of this process, and a worker may
-// have shut them down.
+// relistenFlag defines the flag with the TCP listeners of a native app, and returns their addresses. PID 1, the parent of
+// this process, has these listeners open, and a worker may have shut them down.
 func relistenFlag(f *flag.FlagSet) *[]netip.AddrPort {
 	var all []netip.AddrPort
 	f.Func("relisten", "", func(s string) error {
@@ -25,25 +25,25 @@ func relistenFlag(f *flag.FlagSet) *[]netip.AddrPort {
 	return &all
 }
 
-// listenAgain brings the listeners back. What goes wrong is said and never stops a start.
+// listenAgain makes the listeners listen again. It prints errors, which never prevent a start.
 func listenAgain(all []netip.AddrPort) {
 	if len(all) == 0 {
 		return
 	}
 	n, err := relisten.Again(os.Getppid(), all)
 	if n > 0 {
-		report(errors.New("a worker has shut the shared listener down (shutdown(2)); it listens again"))
+		report(errors.New("a worker has shut down the shared listener (shutdown(2)); it listens again"))
 	}
 	if err != nil {
 		report(errors.New("listeners: " + err.Error()))
 	}
 }
 
-// keepName is the subcommand that "drain" leaves behind for a native worker; people do not start it.
+// keepName is the subcommand that "drain" starts in the background for a native worker. It is internal.
 const keepName = "keep"
 
-// startKeep leaves a process behind that listens again at once when the worker shuts the shared listener down while it stops.
-// The process ends with the worker.
+// startKeep starts a process in the background that listens again at once if the worker shuts the shared listener down
+// during its stop. The process ends with the worker.
 func startKeep(addresses []string) {
 	pid := os.Getenv("MAINPID")
 	if pid == "" || len(addresses) == 0 {
@@ -60,21 +60,21 @@ func startKeep(addresses []string) {
 		unix.Close(pipe[1])
 	}
 	if err != nil {
-		report(errors.New("keeping the listener: " + err.Error()))
+		report(errors.New("watching the listener: " + err.Error()))
 		return
 	}
-	// Until it looks, or has ended.
+	// Wait until the process watches the listeners or has ended.
 	_, _ = unix.Read(pipe[0], make([]byte, 1))
 }
 
 func keepCommand(args []string) (int, error) {
 	if len(args) < 3 {
-		return 0, usage("keep: want the manager, a process and addresses")
+		return 0, usage("keep: want MANAGER-PID PID ADDRESS...")
 	}
 	manager, err := strconv.Atoi(args[0])
 	pid, perr := strconv.Atoi(args[1])
 	if err != nil || perr != nil {
-		return 0, usage("keep: want the manager, a process and addresses")
+		return 0, usage("keep: want MANAGER-PID PID ADDRESS...")
 	}
 	var all []netip.AddrPort
 	for _, s := range args[2:] {
@@ -86,9 +86,9 @@ func keepCommand(args []string) (int, error) {
 	}
 	program, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return 0, nil // it has ended
+		return 0, nil // the process has ended
 	}
-	// Connections are refused until it runs.
+	// Connections are refused until this process reacts to a shutdown, so it needs a high priority.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20)
 	return 0, relisten.Keep(manager, all, program, func() { _ = unix.Close(1) })
 }

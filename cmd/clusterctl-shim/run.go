@@ -29,7 +29,7 @@ type runOptions struct {
 	ownPtrace  bool
 	confine    bool
 	instance   int
-	// envFiles are read with the rights of the program; "-" in front of one that may be missing.
+	// envFiles are read with the rights of the program. A file with "-" in front may be missing.
 	envFiles    []string
 	envSyntax   envfile.Syntax
 	increment   []string
@@ -49,8 +49,7 @@ func runCommand(args []string) (int, error) {
 	if err := o.parse(args); err != nil {
 		return 0, err
 	}
-	// Filter, affinity and capabilities belong to a thread; execve(2) has to be
-	// called by the same one.
+	// Filter, affinity and capabilities belong to a thread, so the same thread must call execve(2).
 	runtime.LockOSThread()
 	return 0, run(&o)
 }
@@ -98,9 +97,9 @@ func (o *runOptions) check() error {
 	case !strings.HasPrefix(o.argv[0], "/"):
 		return usage("the program \"" + o.argv[0] + "\" is not an absolute path")
 	case o.instance < 0 || o.instance == 0 && (o.pin || len(o.increment) > 0):
-		return usage("--pin and --increment need --instance N, from 1")
+		return usage("--pin and --increment need --instance N with N of at least 1")
 	case o.sigpipe != "ignore" && o.sigpipe != "default":
-		return usage("--sigpipe " + o.sigpipe + " is neither ignore nor default")
+		return usage("--sigpipe must be ignore or default, not " + o.sigpipe)
 	case !o.adopt && (len(o.maps) > 0 || o.holdAccept || o.ownPtrace):
 		return usage("--map, --accept and --own-ptrace need --adopt")
 	case o.minUptime <= 0:
@@ -109,16 +108,16 @@ func (o *runOptions) check() error {
 	return nil
 }
 
-// run prepares the process and becomes the program; it returns only on failure.
+// run prepares the process and becomes the program. It only returns if it fails.
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{
 			code: contract.StatusUsage,
-			err:  errors.New("the unit has AmbientCapabilities=CAP_SYS_PTRACE, with which the program could leave its sandbox"),
-			hint: "remove the line, and use clusterctl install … --own-ptrace, which gives the capability to the shim alone",
+			err:  errors.New("with AmbientCapabilities=CAP_SYS_PTRACE in the unit, the program could leave its sandbox"),
+			hint: "remove the line, and use clusterctl install … --own-ptrace, which gives the capability only to the shim",
 		}
 	}
-	if err := o.holdBack(); err != nil {
+	if err := o.waitForBackoff(); err != nil {
 		return err
 	}
 	vars, err := o.readEnvFiles(os.Environ())
@@ -143,18 +142,18 @@ func run(o *runOptions) error {
 		ignoreSIGPIPE()
 	}
 	if o.confine {
-		// The notifier has been forked: it stays outside, where it may read the program.
+		// The notifier was forked before, so it is outside of the domain and may read the program.
 		confine.Signals()
 	}
 	return execute(o.argv, env)
 }
 
-// holdBack waits as long as the series of short runs asks for, or gives up. The launcher has the rights of the program and
-// only reads the state; the commands that run as root write it.
-func (o *runOptions) holdBack() error {
+// waitForBackoff waits for the delay after the series of short runs, or gives up. The launcher has the rights of the
+// program, so it only reads the state. Commands that run as root write the state.
+func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {
-		// A unit of before --state has a RuntimeDirectory= of the same name.
+		// A unit that is older than --state has a RuntimeDirectory= with the same name.
 		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	}
 	if state == "" {
@@ -164,12 +163,12 @@ func (o *runOptions) holdBack() error {
 	switch delay := contract.Delay(s.Failures); {
 	case o.maxRestarts >= 0 && (o.state != "" && s.GaveUp || o.backoff && !s.GaveUp && s.Failures > o.maxRestarts):
 		return gaveUp(s, o.maxRestarts)
-	case o.backoff && delay > 0: // else "wait" has done it, before this command
-		tellWait(s, delay)
+	case o.backoff && delay > 0: // without --backoff, "wait" has waited before this command
+		sendWaiting(s, delay)
 		if sig, stopped := backoff.Wait(delay); stopped {
-			return endBy(sig)
+			return endBySignal(sig)
 		}
-		// The wait is over, and a program that never speaks to systemd would leave its text there.
+		// Remove the status text of the wait, since the program may never send a status.
 		if err := adopt.Notify("STATUS="); err != nil {
 			report(err)
 		}
@@ -177,8 +176,7 @@ func (o *runOptions) holdBack() error {
 	return nil
 }
 
-// startAdoption takes the passed sockets and puts the notifier in place. From
-// here on the program's binds are answered.
+// startAdoption receives the passed sockets and starts the notifier, which answers the binds of the program.
 func startAdoption(o *runOptions) error {
 	if err := seccomp.Check(); err != nil {
 		return unavailable(err)
@@ -187,7 +185,7 @@ func startAdoption(o *runOptions) error {
 	if err != nil {
 		f := &failure{code: exitFailed, err: errors.New("no socket to adopt: " + err.Error())}
 		if errors.Is(err, adopt.ErrNoSockets) {
-			f.hint = "systemctl start the .socket unit of this app first; the service needs Sockets= and Requires= for it"
+			f.hint = "start the .socket unit of this app first; the service needs Sockets= and Requires= with its name"
 		}
 		return f
 	}
@@ -208,14 +206,14 @@ func startAdoption(o *runOptions) error {
 	return nil
 }
 
-// unavailable gives the refusals of seccomp their hints.
+// unavailable returns the failure with the hint for an error of package seccomp.
 func unavailable(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, seccomp.ErrKernel):
 		hint = "clusterctl install … --activation native, for a program that takes the socket from systemd itself (LISTEN_FDS)"
 	case errors.Is(err, seccomp.ErrBusy):
-		hint = "run it outside of the container or sandbox that filters it, or install it with --activation native"
+		hint = "run the program outside of the container or sandbox, or install it with --activation native"
 	case errors.Is(err, seccomp.ErrForbidden):
 		hint = "SystemCallFilter= of the unit must allow it: SystemCallFilter=@system-service seccomp"
 	default:
@@ -224,31 +222,29 @@ func unavailable(err error) error {
 	return &failure{code: contract.StatusUnavailable, err: err, hint: hint}
 }
 
-// execute becomes the program. syscall.Exec gives back RLIMIT_NOFILE as it was
-// before the Go runtime raised it.
+// execute becomes the program. syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
 func execute(argv, env []string) error {
 	return notExecuted(argv[0], syscall.Exec(argv[0], argv, env))
 }
 
-// notExecuted explains why execve(2) of path has failed.
+// notExecuted returns the failure with a hint for an error of execve(2).
 func notExecuted(path string, err error) error {
 	f := &failure{code: exitNotRunnable, err: errors.New("executing " + path + ": " + err.Error())}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		f.code = exitNotFound
 		if _, serr := os.Stat(path); serr == nil {
-			f.hint = "it exists: the interpreter in its first line, or its dynamic loader, does not"
+			f.hint = "the file exists, but the interpreter in its first line, or its dynamic loader, does not"
 		}
 	case errors.Is(err, syscall.ENOEXEC):
 		f.hint = "a script needs a first line like #!/bin/sh, or clusterctl install … --interpreter"
 	case errors.Is(err, syscall.EACCES):
-		f.hint = "the user of the unit needs x on the file and on every directory above it"
+		f.hint = "the user of the unit needs execute permission on the file and on every directory above it"
 	}
 	return f
 }
 
-// ignoreSIGPIPE restores what the Go runtime has changed: systemd starts services
-// with SIGPIPE ignored (IgnoreSIGPIPE=, systemd.exec(5)), the runtime installs a
-// handler, and execve(2) turns handlers into the default action, which ends a
-// program whose client hung up.
+// ignoreSIGPIPE ignores SIGPIPE again. systemd starts services with SIGPIPE ignored (IgnoreSIGPIPE=, systemd.exec(5)), but
+// the Go runtime installs a handler, and execve(2) resets handlers to the default action, which ends a program whose client
+// closes its connection.
 func ignoreSIGPIPE() { signal.Ignore(unix.SIGPIPE) }

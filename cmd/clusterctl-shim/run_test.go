@@ -18,18 +18,18 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// bound is how long anything may take; a test that reaches it has failed.
+// bound limits every wait. A test that reaches it fails.
 const bound = 60 * time.Second
 
-// worker is one run of the shim, and then of the program that it became.
+// worker is a process that runs the shim and then the program.
 type worker struct {
 	*exec.Cmd
 	ready  *net.UnixConn
-	output *bytes.Buffer // stdout and stderr; to be read after Wait
+	output *bytes.Buffer // stdout and stderr; read it only after Wait
 	gone   chan error
 }
 
-// startWorker starts "shim run args…" with the sockets, as the instance of a unit.
+// startWorker starts "shim run args…" with the sockets, like a unit.
 func startWorker(t *testing.T, sockets []*os.File, args ...string) *worker {
 	t.Helper()
 	return startCommand(t, sockets, nil, append([]string{shim, "run"}, args...)...)
@@ -40,7 +40,7 @@ func startCommand(t *testing.T, sockets []*os.File, env []string, argv ...string
 	return startUnder(t, listenNotify(t), sockets, env, argv...)
 }
 
-// listenNotify makes what NOTIFY_SOCKET= names.
+// listenNotify returns a socket for NOTIFY_SOCKET.
 func listenNotify(t *testing.T) *net.UnixConn {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -48,7 +48,7 @@ func listenNotify(t *testing.T) *net.UnixConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Other users have to reach it.
+	// Other users must be able to send to the socket.
 	for dir := path; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func listenNotify(t *testing.T) *net.UnixConn {
 	return ready
 }
 
-// startUnder is startCommand with the manager's end of NOTIFY_SOCKET.
+// startUnder is startCommand with ready as NOTIFY_SOCKET.
 func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []string, argv ...string) *worker {
 	t.Helper()
 	w := &worker{Cmd: exec.Command("/proc/self/exe", argv...), ready: ready, output: new(bytes.Buffer), gone: make(chan error, 1)}
@@ -79,7 +79,7 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 		defer ready.Close()
 		select {
 		case <-waited:
-			// Nothing is left that holds its output, and its number may be that of another process, or group, by now.
+			// No process has its output open, and its process id may have been reused.
 			return
 		default:
 		}
@@ -91,7 +91,7 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 	return w
 }
 
-// readyMessage is what a notifier says, once.
+// readyMessage is the message that a notifier sends once.
 const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
 // waitReady waits for READY=1.
@@ -109,19 +109,19 @@ func (w *worker) waitReady(t *testing.T) {
 	}
 }
 
-// waitGone waits for the end of the program, and for everything that holds its output.
+// waitGone waits for the end of the program and of all processes that have its output open.
 func (w *worker) waitGone(t *testing.T) error {
 	t.Helper()
 	select {
 	case err := <-w.gone:
 		return err
 	case <-patience.After(bound):
-		t.Fatal("the program, or a notifier that holds its output, does not end")
+		t.Fatal("the program, or a notifier that has its output open, does not end")
 		return nil
 	}
 }
 
-// fetch asks once, on a connection of its own.
+// fetch returns the answer to a request on a new connection.
 func fetch(t *testing.T, network, address string) string {
 	t.Helper()
 	c := http.Client{Timeout: patience.For(bound), Transport: &http.Transport{
@@ -142,8 +142,7 @@ func fetch(t *testing.T, network, address string) string {
 	return string(b)
 }
 
-// notifierOf finds the notifier of a running program: it is the one that still has
-// the program's first stderr, a pipe of this test's own.
+// notifierOf returns the notifier of a running program: it has the same pipe of this test as stderr.
 func notifierOf(pid int) int {
 	own, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/2")
 	if err != nil {
@@ -157,7 +156,8 @@ func notifierOf(pid int) int {
 	return 0
 }
 
-// notifier is notifierOf for a program that must have one: a signal to 0 would reach our own process group.
+// notifier returns the notifier of the program, and fails the test if there is none: a signal to 0 would reach the process
+// group of the test.
 func (w *worker) notifier(t *testing.T) int {
 	t.Helper()
 	n := notifierOf(w.Process.Pid)
@@ -179,8 +179,8 @@ func notifiers() (pids []int) {
 	return pids
 }
 
-// stop sends SIGTERM to the program and its children, as systemd does, and expects
-// it to die of it, and its notifier to go.
+// stop sends SIGTERM to the program and its children, like systemd, and checks that it ends by the signal and that its
+// notifier ends.
 func (w *worker) stop(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-w.Process.Pid, syscall.SIGTERM); err != nil {
@@ -188,7 +188,7 @@ func (w *worker) stop(t *testing.T) {
 	}
 	err := w.waitGone(t)
 	if s := w.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGTERM {
-		t.Errorf("ended with %v, want SIGTERM\n%s", err, w.output)
+		t.Errorf("the program ended with %v, want SIGTERM\n%s", err, w.output)
 	}
 }
 

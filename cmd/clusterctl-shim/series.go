@@ -19,19 +19,18 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// stateFlag names the instance as "/run/clusterctl/APP/N", where root keeps what it remembers of it. It is a flag and not a
-// variable: systemd lets the app's EnvironmentFile= set any variable, also for commands that run as root.
+// stateFlag defines the flag with the path "/run/clusterctl/APP/N", at which root keeps the state of the instance. It is not
+// an environment variable, since EnvironmentFile= of the app can set any variable, also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// holdBack waits as long as the series of short runs asks for. What goes wrong
-// with the state is said and never stops a start.
-func holdBack(instance string, policy backoff.Policy, longest time.Duration) error {
+// waitForBackoff waits for the delay after the series of short runs. It prints errors of the state, which never prevent a start.
+func waitForBackoff(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
 	if err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
 	if d.GiveUp {
-		return nil // the main process says so, by its status
+		return nil // the main process reports this by its exit status
 	}
 	if delay := min(d.Delay, longest); delay > 0 {
 		if err := wait(instance, s, delay); err != nil {
@@ -44,8 +43,8 @@ func holdBack(instance string, policy backoff.Policy, longest time.Duration) err
 	return nil
 }
 
-// gaveUp is the failure with which the main process ends when the instance has given up: RestartPreventExitStatus= looks at
-// the main process alone.
+// gaveUp returns the failure of the main process when the instance has given up. RestartPreventExitStatus= only applies to
+// the main process.
 func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
 		err: errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " +
@@ -54,7 +53,8 @@ func gaveUp(s backoff.State, maxRestarts int) error {
 	}
 }
 
-// waitCommand is ExecStartPre= where the launcher does not wait itself: it waits before the program is started, and notes when it is.
+// waitCommand is ExecStartPre= of units whose launcher does not wait: it waits before the program starts, and records the
+// start.
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -68,7 +68,7 @@ func waitCommand(args []string) (int, error) {
 	if *state == "" || *minUptime <= 0 || *longest <= 0 || f.NArg() > 0 {
 		return 0, usage("wait: want --state PATH, --min-uptime DURATION, --max-delay DURATION, --max-restarts N and nothing else")
 	}
-	// systemd hears the main process only, and would log each message of ours as refused.
+	// systemd only accepts messages of the main process, and would log every other message as refused.
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
 		return 0, err
 	}
@@ -76,7 +76,7 @@ func waitCommand(args []string) (int, error) {
 	if err := backoff.Prepare(*state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
-	return 0, holdBack(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
+	return 0, waitForBackoff(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
 func ended(s backoff.State) string {
@@ -86,8 +86,8 @@ func ended(s backoff.State) string {
 	return s.Status
 }
 
-// tellWait tells systemd why the start takes a while, and that its timeout must too.
-func tellWait(s backoff.State, d time.Duration) {
+// sendWaiting sends systemd the reason for the delay of the start, and extends the timeout of the start.
+func sendWaiting(s backoff.State, d time.Duration) {
 	err := adopt.Notify(
 		"STATUS="+contract.Waiting{Delay: d.Round(time.Millisecond), ShortRuns: s.Failures, Last: ended(s)}.String(),
 		// The program may still take its usual time after the delay.
@@ -98,29 +98,28 @@ func tellWait(s backoff.State, d time.Duration) {
 	}
 }
 
-// wait returns after the delay, or ends this process by the signal with which somebody stops the instance.
+// wait returns after the delay, or ends this process by the signal that stops the instance.
 func wait(instance string, s backoff.State, d time.Duration) error {
 	sig, stopped := backoff.Wait(d)
 	if !stopped {
 		return nil
 	}
-	// Somebody stops the instance: the series is over, and the end is the signal's.
+	// The instance is stopped, so the series ends, and this process ends by the signal.
 	if err := backoff.Save(instance, backoff.State{}); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
-	return endBy(sig)
+	return endBySignal(sig)
 }
 
-// endBy ends this process by a signal.
-func endBy(sig syscall.Signal) error {
+// endBySignal ends this process by the signal sig.
+func endBySignal(sig syscall.Signal) error {
 	if err := unix.Kill(unix.Getpid(), sig); err != nil {
 		return err
 	}
 	select {} // the signal is on its way
 }
 
-// stoppingCommand is ExecStop= of an app that is not drained from outside: it notes
-// that the stop was asked for, and does no more.
+// stoppingCommand is ExecStop= of an app that is not drained: it records that the stop was requested, and starts the guard.
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -129,17 +128,18 @@ func stoppingCommand(args []string) (int, error) {
 	if err := f.Parse(args); err != nil {
 		return 0, usage(err.Error())
 	}
-	seal()
-	noteStop(*state)
+	refuseMessages()
+	recordStop(*state)
 	if *after != "" {
 		startGuard(*after)
 	}
 	return 0, nil
 }
 
-// seal takes the notify socket from the program, so that it cannot stretch the stop with EXTEND_TIMEOUT_USEC=. systemd before
-// 254 does not know this message, and a program may have taken the socket for itself; there is startGuard for both.
-func seal() {
+// refuseMessages makes systemd ignore messages of the program, so that it cannot extend its stop with EXTEND_TIMEOUT_USEC=. systemd
+// before 254 does not know this message, and a program may have restricted the notify socket to itself. startGuard handles
+// both cases.
+func refuseMessages() {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
 	}
@@ -148,13 +148,12 @@ func seal() {
 	}
 }
 
-// noteStop tells the backoff whether somebody asked for this stop. Without a
-// state the app has no backoff, and noteStop does nothing.
-func noteStop(state string) {
+// recordStop records whether this stop was requested. Without a state the app has no backoff, and recordStop does nothing.
+func recordStop(state string) {
 	if state == "" {
 		return
 	}
-	// The program still runs: what a former version gave it at this place stays until it has ended.
+	// Do not call Prepare: the program still runs and may use the runtime directory that an earlier version has made there.
 	if err := backoff.MakeDirectory(state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
@@ -163,12 +162,12 @@ func noteStop(state string) {
 	}
 }
 
-// stoppedCommand is ExecStopPost=: it judges the run. It never fails a unit.
+// stoppedCommand is ExecStopPost=: it judges the run.
 func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
-	noted := f.Bool("exec-stop", false, "")
+	hasExecStop := f.Bool("exec-stop", false, "")
 	last := f.String("last-stops", "", "")
 	state, listeners := stateFlag(f), relistenFlag(f)
 	if err := f.Parse(args); err != nil {
@@ -181,10 +180,12 @@ func stoppedCommand(args []string) (int, error) {
 	if err := backoff.Prepare(*state); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
-	e := backoff.Exit{Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), Noted: *noted}
+	e := backoff.Exit{
+		Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), HasExecStop: *hasExecStop,
+	}
 	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(contract.StatusGaveUp)
 	// systemd calls ExecStop= only for a service that has become ready.
-	neverReady := *noted && backoff.Load(*state).Stop == backoff.Unnoted
+	neverReady := *hasExecStop && backoff.Load(*state).Stop == backoff.NotRecorded
 	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
 		report(errors.New("backoff: " + err.Error()))
 	}
@@ -195,8 +196,8 @@ func stoppedCommand(args []string) (int, error) {
 	return 0, nil
 }
 
-// allGaveUp reports whether this instance and all its siblings have given up. One that has a cgroup runs, whatever is known of
-// its runs: that is forgotten at each reload. One whose state cannot be read has not given up.
+// allGaveUp reports whether this instance and all its siblings have given up. A sibling with a cgroup runs, whatever its
+// state is, since each reload resets the states. A sibling whose state cannot be read has not given up.
 func allGaveUp(instance string) bool {
 	if run, err := drain.SiblingsRun(); err != nil || run {
 		return false
@@ -215,13 +216,14 @@ func allGaveUp(instance string) bool {
 	return true
 }
 
-// stopApp closes the shared socket once nobody will ever accept from it again: clients are to be refused, not to hang in
-// its queue. The job is only queued: this process is part of an instance that the job may wait for.
+// stopApp stops the unit, which closes the shared socket, when no instance will accept again: connections of clients should
+// be refused, not wait in the queue. It only queues the job, since the job may wait for the instance of this process.
 func stopApp(unit string) error {
 	report(errors.New("all instances have given up; stopping " + unit))
-	// Not our own environment, which is that of the app: LD_PRELOAD= of an EnvironmentFile= would be root's.
+	// Do not pass the environment of this process, which comes from the app: systemctl would use LD_PRELOAD= of an
+	// EnvironmentFile= as root.
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	// Where it lies with and without a merged /usr.
+	// systemctl is in /usr/bin, or in /bin on a system without a merged /usr.
 	err := unix.ENOENT
 	for _, path := range []string{"/usr/bin/systemctl", "/bin/systemctl"} {
 		if e, ok := unix.Exec(path, []string{"systemctl", "--no-block", "stop", unit}, env).(unix.Errno); ok {

@@ -15,12 +15,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// inUnit runs a subcommand with the environment that systemd gives to a unit's commands, and with the flag that our units
-// have.
+// inUnit runs a subcommand like a command of a unit: with the environment of systemd, and with --state.
 func inUnit(t *testing.T, instance string, env []string, args ...string) (int, string) {
 	t.Helper()
 	cmd := exec.Command(shim, slices.Insert(slices.Clone(args), 1, "--state="+instance)...)
-	cmd.Env = append(append(os.Environ(), "RUNTIME_DIRECTORY=/nowhere"), env...) // whatever an EnvironmentFile= says
+	cmd.Env = append(append(os.Environ(), "RUNTIME_DIRECTORY=/nowhere"), env...) // an EnvironmentFile= may set this
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -28,7 +27,7 @@ func inUnit(t *testing.T, instance string, env []string, args ...string) (int, s
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestSeriesOfRuns goes through the lives of an instance as systemd would call them.
+// TestSeriesOfRuns: the subcommands that systemd calls for several runs of an instance count its short runs, and give up.
 func TestSeriesOfRuns(t *testing.T) {
 	dir := t.TempDir() + "/app/1"
 	crash := []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}
@@ -37,46 +36,46 @@ func TestSeriesOfRuns(t *testing.T) {
 	wait := func() {
 		t.Helper()
 		if code, out := inUnit(t, dir, nil, "wait", "--max-restarts", "2"); code != 0 || out != "" {
-			t.Fatalf("wait: %d %q", code, out)
+			t.Fatalf("wait ended with %d, %q", code, out)
 		}
 	}
 	for i := range 3 {
 		wait()
 		if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
-			t.Fatalf("run %d: %d %q", i, code, out)
+			t.Fatalf("run %d ended with %d, %q", i, code, out)
 		}
 		inUnit(t, dir, nil, "stopping") // ExecStop= after a crash: no MAINPID
 		if code, out := inUnit(t, dir, crash, "stopped", "--exec-stop"); code != 0 || out != "" {
-			t.Fatalf("stopped: %d %q", code, out)
+			t.Fatalf("stopped ended with %d, %q", code, out)
 		}
 		if s := backoff.Load(dir); s.Failures != i+1 || s.Status != "exited/7" {
-			t.Errorf("after run %d: %+v", i, s)
+			t.Errorf("state after run %d: %+v", i, s)
 		}
 	}
 	wait()
 	code, out := inUnit(t, dir, nil, run...)
 	if code != contract.StatusGaveUp || !strings.Contains(out, "gave up after 2 restarts") ||
 		!strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
-		t.Errorf("%d %q", code, out)
+		t.Errorf("run after too many short runs ended with %d, %q", code, out)
 	}
 	inUnit(t, dir, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=252"}, "stopped", "--exec-stop")
 	if s := backoff.Load(dir); !s.GaveUp {
-		t.Errorf("giving up is not kept: %+v", s)
+		t.Errorf("the state does not show that the instance gave up: %+v", s)
 	}
-	// Only a person starts it again, and does not wait.
+	// A start by hand does not wait.
 	wait()
 	if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
-		t.Errorf("%d %q", code, out)
+		t.Errorf("a start by hand ended with %d, %q", code, out)
 	}
-	// A stop that was asked for ends the series.
+	// A requested stop ends the series.
 	inUnit(t, dir, []string{"MAINPID=1"}, "stopping")
 	inUnit(t, dir, crash, "stopped", "--exec-stop")
 	if s := backoff.Load(dir); s.Failures != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("state after a requested stop: %+v", s)
 	}
 }
 
-// A stop during the wait ends it at once, by the signal, and the series with it.
+// TestStopDuringTheWait: a stop during the wait ends the launcher at once, by the signal, and ends the series.
 func TestStopDuringTheWait(t *testing.T) {
 	instance := t.TempDir() + "/app/1"
 	inUnit(t, instance, nil, "stopping") // makes the directory
@@ -90,53 +89,53 @@ func TestStopDuringTheWait(t *testing.T) {
 	}
 	n, err := w.ready.Read(b[:])
 	if got := string(b[:n]); err != nil || got != "STATUS=waiting 30s after 40 short runs, the last with \nEXTEND_TIMEOUT_USEC=90000000" {
-		t.Errorf("%q %v", got, err)
+		t.Errorf("the message to systemd is %q, %v", got, err)
 	}
-	// The message is sent before the signals are caught: until they are, SIGTERM just ends the launcher. In either case
-	// ExecStopPost= clears the series.
+	// The launcher sends the message before it handles signals, so SIGTERM may end it by the default action. In both cases
+	// ExecStopPost= ends the series.
 	w.stop(t)
 	inUnit(t, instance, []string{"SERVICE_RESULT=success", "EXIT_CODE=killed", "EXIT_STATUS=TERM"}, "stopped", "--exec-stop")
 	if s := backoff.Load(instance); s.Failures != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("state after a stop during the wait: %+v", s)
 	}
 }
 
-// Who runs as root beside the program does not look where the program's environment says.
-func TestStateIsNotTheEnvironments(t *testing.T) {
+// TestStateIgnoresEnvironment: commands that run as root do not use a directory from the environment of the program.
+func TestStateIgnoresEnvironment(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Fatal("it is about what root does: sudo make test")
+		t.Fatal("this test needs root: sudo make test")
 	}
 	for _, args := range [][]string{{"wait"}, {"stopping"}, {"stopped"}, {"drain"}} {
 		dir := t.TempDir()
 		cmd := exec.Command(shim, args...)
 		cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+dir, "SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7")
-		out, _ := cmd.CombinedOutput() // two of them say that there is nothing to do without a directory
+		out, _ := cmd.CombinedOutput() // two of them fail without --state
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("%v: %v %v %s", args, left, err, out)
+			t.Errorf("%v: wrote to the directory of the environment: %v %v %s", args, left, err, out)
 		}
 	}
 }
 
-// Whatever the state is, the program starts.
-func TestStateNeverStopsAStart(t *testing.T) {
+// TestUnwritableState: the program starts even if the state cannot be written.
+func TestUnwritableState(t *testing.T) {
 	for _, instance := range []string{"/proc/app/1", t.TempDir() + "/a file/app/1"} {
 		if err := os.WriteFile(strings.TrimSuffix(instance, "/app/1"), nil, 0o644); err != nil && !strings.HasPrefix(instance, "/proc") {
 			t.Fatal(err)
 		}
 		if code, out := inUnit(t, instance, nil, "wait"); code != 0 || !strings.HasPrefix(out, "clusterctl-shim: backoff: ") {
-			t.Errorf("%s: wait: %d %q", instance, code, out)
+			t.Errorf("state %s: wait ended with %d, %q", instance, code, out)
 		}
 		if code, out := inUnit(t, instance, nil, "run", "--", "/bin/sh", "-c", "exit 7"); code != 7 || out != "" {
-			t.Errorf("%s: run: %d %q", instance, code, out)
+			t.Errorf("state %s: run ended with %d, %q", instance, code, out)
 		}
 	}
 }
 
-// TestFormerDirectory: the commands that run as root remove the directory that a former version gave to the app's user, when
-// the program does not run, and do not follow what that user has put in its place.
-func TestFormerDirectory(t *testing.T) {
+// TestOldDirectory: the commands that run as root remove the directory that an earlier version gave to the user of the
+// app, unless the program runs. They do not follow a link with which that user has replaced the directory.
+func TestOldDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Fatal("it is about what root does: sudo make test")
+		t.Fatal("this test needs root: sudo make test")
 	}
 	for _, args := range [][]string{{"wait"}, {"stopping"}, {"stopped"}, {"drain"}} {
 		atStop := args[0] == "stopping" || args[0] == "drain"
@@ -158,10 +157,10 @@ func TestFormerDirectory(t *testing.T) {
 			}
 			inUnit(t, instance, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}, args...)
 			if _, err := os.Lstat(instance); errors.Is(err, fs.ErrNotExist) == atStop {
-				t.Errorf("%v: %s is there: %v, want %v", args, name, err == nil, atStop)
+				t.Errorf("%v: %s exists: %v, want %v", args, name, err == nil, atStop)
 			}
 			if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
-				t.Errorf("%v: %s was followed: %v %v", args, name, left, err)
+				t.Errorf("%v: the shim followed %s: %v %v", args, name, left, err)
 			}
 			if err := os.RemoveAll(instance); err != nil {
 				t.Fatal(err)
@@ -170,8 +169,8 @@ func TestFormerDirectory(t *testing.T) {
 	}
 }
 
-// TestUnitsOfBefore: a unit that names its state by RUNTIME_DIRECTORY= alone is held back by the state that root keeps.
-func TestUnitsOfBefore(t *testing.T) {
+// TestOldUnits: an old unit, which has RUNTIME_DIRECTORY= and not --state, uses the state that root keeps.
+func TestOldUnits(t *testing.T) {
 	instance := t.TempDir() + "/app/1"
 	for range 4 {
 		inUnit(t, instance, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}, "stopped", "--exec-stop")
@@ -179,6 +178,6 @@ func TestUnitsOfBefore(t *testing.T) {
 	cmd := exec.Command(shim, "run", "--backoff", "--max-restarts=3", "--", "/bin/true")
 	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+instance)
 	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != contract.StatusGaveUp {
-		t.Errorf("%v: %s", cmd.ProcessState, out)
+		t.Errorf("the shim ended with %v: %s", cmd.ProcessState, out)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestShutdown: when a program shuts its listener down, the siblings still listen, and the program's own threads wake up as they
-// do without the shim. The test holds the listener in the place of the siblings.
+// TestShutdown: when a program shuts its listener down, the siblings still listen, and the threads of the program wake up as
+// without the shim. The test holds the listener like a sibling.
 func TestShutdown(t *testing.T) {
 	for _, c := range []struct {
 		way      string
@@ -32,10 +32,10 @@ func TestShutdown(t *testing.T) {
 			w := startWorker(t, []*os.File{l}, args...)
 			w.waitReady(t)
 			if err := w.waitGone(t); err != nil {
-				t.Errorf("%v\n%s", err, w.output)
+				t.Errorf("the program ended with %v\n%s", err, w.output)
 			}
 			if got := w.output.String(); got != c.want {
-				t.Errorf("output %q, want %q", got, c.want)
+				t.Errorf("the program printed %q, want %q", got, c.want)
 			}
 			if !listens(t, l) {
 				t.Error("the siblings do not listen")
@@ -54,8 +54,8 @@ func listens(t *testing.T, l *os.File) bool {
 	return on == 1
 }
 
-// TestShutdownOfDatagrams: no half of a shared datagram socket can be shut down, and the call fails as it does for a socket
-// that is not connected.
+// TestShutdownOfDatagrams: a program cannot shut down a shared datagram socket. The call fails as for a socket that is not
+// connected.
 func TestShutdownOfDatagrams(t *testing.T) {
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -69,20 +69,20 @@ func TestShutdownOfDatagrams(t *testing.T) {
 	defer c.Close()
 	w := startWorker(t, []*os.File{f}, "--adopt", "--", python(t), data(t, "shutdown.py"), port(c.LocalAddr().String()), "udp")
 	if err := w.waitGone(t); err != nil {
-		t.Errorf("%v\n%s", err, w.output)
+		t.Errorf("the program ended with %v\n%s", err, w.output)
 	}
 	if got := w.output.String(); got != "ENOTCONN\nENOTCONN\nENOTCONN\n" {
-		t.Errorf("output %q", got)
+		t.Errorf("the program printed %q", got)
 	}
 	if _, err := c.WriteTo([]byte("x"), c.LocalAddr()); err != nil {
 		t.Errorf("the socket is shut down: %v", err)
 	}
 }
 
-// TestRelisten: a listener that another process has shut down listens again, with the queue that it had, while a worker runs
-// and when one starts.
+// TestRelisten: a listener that another process has shut down listens again with the same backlog, while a worker runs and
+// when a worker starts.
 func TestRelisten(t *testing.T) {
-	// The kernel gives a port that it has chosen itself away again when the listener is shut down, so the port is asked for.
+	// When a listener is shut down, the kernel frees a port that it has chosen itself, so choose the port.
 	free, address := listen(t, "tcp6", "[::]:0", true)
 	free.Close()
 	l, _ := listen(t, "tcp6", address, true)
@@ -96,7 +96,7 @@ func TestRelisten(t *testing.T) {
 		func() error { return unix.Shutdown(int(l.Fd()), unix.SHUT_RD) },
 		func() error { return unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR) },
 		func() error {
-			for range 3 { // the second one leaves a mark that connections would inherit
+			for range 3 { // the second shutdown leaves a state that connections would inherit
 				_ = unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR)
 			}
 			return nil
@@ -110,7 +110,7 @@ func TestRelisten(t *testing.T) {
 		fetch(t, "tcp6", "[::1]:"+port(address))
 		info, err := unix.GetsockoptTCPInfo(int(l.Fd()), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil || info.Sacked != backlog {
-			t.Errorf("a queue of %d, want %d; %v", info.Sacked, backlog, err)
+			t.Errorf("the accept queue has length %d, want %d; %v", info.Sacked, backlog, err)
 		}
 	}
 	w.stop(t)
@@ -124,7 +124,7 @@ func TestRelisten(t *testing.T) {
 	w.stop(t)
 }
 
-// disconnect dissolves what a socket is, connect(2) with AF_UNSPEC.
+// disconnect calls connect(2) with AF_UNSPEC, which ends listening.
 func disconnect(fd int) error {
 	none := unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
 	_, _, e := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unix.SizeofSockaddrInet4)
@@ -134,12 +134,12 @@ func disconnect(fd int) error {
 	return nil
 }
 
-// awaitListening waits for what no event tells to anybody else than the notifier.
+// awaitListening polls until the socket listens, since only the notifier gets an event.
 func awaitListening(t *testing.T, l *os.File) {
 	t.Helper()
 	for end := time.Now().Add(bound); !listens(t, l); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it does not listen again")
+			t.Fatal("the listener does not listen again")
 		}
 	}
 }

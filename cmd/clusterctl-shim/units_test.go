@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// unitApps are apps whose units have every flag of the shim that units can have.
+// unitApps returns apps whose units contain every flag of the shim that a unit can have.
 func unitApps(dir string) []units.App {
 	shim := units.ShimOptions{
 		Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}}, Pin: true, MinUptime: 2 * time.Second,
@@ -40,7 +40,7 @@ func unitApps(dir string) []units.App {
 	return []units.App{adopted, native, background}
 }
 
-// TestUnits: the shim understands each command line that the units have.
+// TestUnits: the shim accepts each of its command lines in the units.
 func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "TOKEN"), []byte("secret"), 0o600); err != nil {
@@ -74,14 +74,14 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// understands runs a command of a unit and checks that the shim does not refuse its flags.
+// understands runs a command of a unit and checks that the shim accepts its flags.
 func understands(t *testing.T, dir, words string) {
 	t.Helper()
 	plain := strings.NewReplacer("%i", "1", "%n", "x@1.service", contract.RunDirectory, dir, `"`, "", "'", "").Replace(words)
 	args := strings.Fields(plain)
 	drain := args[0] == "drain"
 	if drain {
-		// The last argument is refused when all flags are understood, before anything is drained.
+		// The last argument is invalid. The shim reports it after it has accepted all flags and before it drains.
 		args = append(args, "refused")
 	}
 	cmd := exec.Command(shim, args...)
@@ -94,11 +94,11 @@ func understands(t *testing.T, dir, words string) {
 		t.Fatal(err)
 	}
 	if drain && !strings.Contains(string(out), `unexpected argument "refused"`) || cmd.ProcessState.ExitCode() == contract.StatusUsage {
-		t.Errorf("%s: %v\n%s", words, cmd.ProcessState, out)
+		t.Errorf("command %s ended with %v\n%s", words, cmd.ProcessState, out)
 	}
 }
 
-// gone returns the number of a process that has ended.
+// gone returns the process id of a process that has ended.
 func gone(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("/bin/true")
@@ -108,16 +108,16 @@ func gone(t *testing.T) int {
 	return cmd.ProcessState.Pid()
 }
 
-// TestHelpNamesDefaults: the help is a constant, and names the values of the contract all the same.
+// TestHelpNamesDefaults: the help, which is a constant, contains the values of package contract.
 func TestHelpNamesDefaults(t *testing.T) {
 	for _, want := range []string{
-		"a run of this length is not short (" + contract.MinUptime.String() + ")",
-		"give up with status " + strconv.Itoa(contract.StatusGaveUp) + " ",
+		"a run is short if it ends earlier (" + contract.MinUptime.String() + ")",
+		"exit with status " + strconv.Itoa(contract.StatusGaveUp) + " ",
 		"of the whole probe (" + strings.TrimSuffix(contract.ProbeTimeout.String(), "0s") + ")",
 		"for so long (" + contract.ProbeIdle.String() + ")",
 	} {
 		if !strings.Contains(help, want) {
-			t.Errorf("the help does not say %q", want)
+			t.Errorf("the help does not contain %q", want)
 		}
 	}
 }

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestUnixPathStays: whatever a program does to the path of its listener, the file stays as it is; whatever it does to other
-// files is done.
+// TestUnixPathStays: a program cannot change the file of its listener, but can change other files.
 func TestUnixPathStays(t *testing.T) {
 	for _, spelling := range []string{"absolute", "relative", "crooked"} {
 		t.Run(spelling, func(t *testing.T) {
@@ -29,11 +28,11 @@ func TestUnixPathStays(t *testing.T) {
 			}
 			w.stop(t)
 			if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode || after.Uid != before.Uid {
-				t.Errorf("%+v, then %+v", before, after)
+				t.Errorf("the file was changed from %+v to %+v", before, after)
 			}
 			if got := strings.ReplaceAll(w.output.String(), "\n",
 				"; "); got != "left:; before: ConnectionRefusedError; after: connected; " {
-				t.Errorf("output %q", got)
+				t.Errorf("the program printed %q", got)
 			}
 		})
 	}
@@ -47,16 +46,16 @@ func stat(t *testing.T, path string) (st syscall.Stat_t) {
 	return st
 }
 
-// TestProbeUnix: the probe finds the path of a Unix socket, as it is from the root, and the mode that the program gives it. It
-// leaves the socket of an instance that runs alone.
+// TestProbeUnix: the report contains the absolute path of a Unix socket and the mode that the program gives it. The probe
+// does not change the socket of a running instance.
 func TestProbeUnix(t *testing.T) {
 	for _, c := range []struct {
 		name, spelling, before string
 		live, own              bool
 	}{
-		{"nothing there", "relative", "FileNotFoundError", false, false},
+		{"no file", "relative", "FileNotFoundError", false, false},
 		{"an instance runs", "crooked", "ConnectionRefusedError", true, true},
-		{"somebody listens", "absolute", "connected", true, false},
+		{"another program listens", "absolute", "connected", true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,22 +79,22 @@ func TestProbeUnix(t *testing.T) {
 			}
 			for _, want := range []string{`"family":"unix","type":"stream","address":"` + path + `"`, `"mode":"0777"`, `"listening":true`} {
 				if !strings.Contains(string(out), want) {
-					t.Errorf("%s, want %s", out, want)
+					t.Errorf("the report is %s, want %s", out, want)
 				}
 			}
 			if !strings.Contains(said.String(), "before: "+c.before+"\n") {
-				t.Errorf("%s, want %s before the bind", &said, c.before)
+				t.Errorf("before the bind the program printed %s, want %s", &said, c.before)
 			}
 			if c.live {
 				if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode {
-					t.Errorf("%+v, then %+v", before, after)
+					t.Errorf("the file was changed from %+v to %+v", before, after)
 				}
 			}
 		})
 	}
 }
 
-// TestProbePrivate: a name of one process, and a directory that each app has for itself, are nothing to share.
+// TestProbePrivate: a socket is private if its name contains the process id, or if its directory is private to the app.
 func TestProbePrivate(t *testing.T) {
 	const script = `import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX); s.bind(eval(sys.argv[1])); s.listen(); time.sleep(60)`
@@ -112,7 +111,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(eval(sys.argv[1])); s.listen(); time.s
 			t.Fatal(err)
 		}
 		if strings.Contains(string(out), `"private":true`) != private {
-			t.Errorf("%s: %s", expression, out)
+			t.Errorf("%s: unexpected report %s", expression, out)
 		}
 	}
 }

@@ -133,7 +133,7 @@ func ownDirectorySocket(t *testing.T, m *kit.Machine) {
 	// A link, and a file that is none of ours, in the place of the socket.
 	m.Sh(t, "install -m 600 /dev/null /root/secret && mv "+path+" "+path+".real && ln -s /root/secret "+path)
 	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 ||
-		!strings.Contains(r.Stderr, "it is not a socket of this one name") {
+		!strings.Contains(r.Stderr, "it is not a socket with a single name") {
 		t.Errorf("a link: %v", r)
 	}
 	m.Sh(t, "ln -f "+path+".real "+path)

@@ -6,21 +6,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An accept that waits in the kernel cannot be called back by the notifier, and
-// would take a connection after the drain has begun. So each thread that was let
-// into accept is remembered, and draining sends it SIGSTOP and SIGCONT: the wait
-// ends with ERESTARTSYS, the thread makes the same call again, as after any stop
-// (signal(7), "Interruption of system calls … by stop signals"), and the filter
-// shows it again. Only then it is held. The program notices nothing.
+// The notifier cannot end an accept that waits in the kernel, and this accept would take a connection after the drain has
+// begun. So the notifier remembers each thread whose accept went to the kernel, and a drain sends SIGSTOP and SIGCONT to
+// these threads: the wait ends with ERESTARTSYS, the thread makes the same call again, as after any stop (signal(7),
+// "Interruption of system calls … by stop signals"), and the filter shows the call to the notifier again, which now holds
+// it. The program does not notice.
 
-// waiting is a table of threads by id, small and lossy: a thread that finds no
-// room is not called back, and may serve one more connection.
+// waiting is a small table of threads by id. If it is full, a thread may be missing: the drain does not interrupt this
+// thread, which may then serve one more connection.
 type waiting struct {
 	tids [512]uint32
 }
 
 func (w *waiting) add(tid uint32) {
-	// Open addressing over a few places; an old thread gives way to a new one.
+	// Open addressing over 8 places. If all are taken, the new thread replaces an old one.
 	at := tid % uint32(len(w.tids))
 	for i := uint32(0); i < 8; i++ {
 		p := &w.tids[(at+i)%uint32(len(w.tids))]
@@ -32,7 +31,7 @@ func (w *waiting) add(tid uint32) {
 	w.tids[at] = tid
 }
 
-// accept passes every accept on, unless the instance is being drained.
+// accept lets the kernel run every accept, unless the instance is being drained.
 func (n *notifier) accept() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	if !n.draining {
@@ -47,21 +46,21 @@ func (n *notifier) accept() {
 	}
 	flags, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(l.FD), unix.F_GETFL, 0)
 	if e == 0 && flags&unix.O_NONBLOCK == 0 {
-		// Left unanswered: the thread sleeps on, in accept as it believes, and a
-		// signal still ends it (the filter has no WAIT_KILLABLE_RECV).
+		// Without an answer the thread sleeps as if in accept. A signal still ends the call, since the filter has no
+		// WAIT_KILLABLE_RECV.
 		return
 	}
-	// A program that polls gets what it gets when a sibling was faster. It will
-	// ask again at once while connections wait, hence the pause.
+	// A program that polls gets the error of a program whose sibling was faster. It calls accept again at once while
+	// connections wait, so pause first.
 	pause(drainPause)
 	n.seccomp.Fail(n.n.ID, unix.EAGAIN)
 }
 
 const drainPause = 2_000_000 // ns
 
-// signal reads the drain's signal. One that the service manager sent is none: it
-// comes from "systemctl kill --signal=USR1 app", which means the program (to
-// reopen its logs, as a rule) and reaches every process of the unit.
+// signal reads the signal of the drain and begins to hold accepts. It ignores a signal from the service manager: "systemctl
+// kill --signal=USR1 app" is meant for the program, which often reopens its logs then, but reaches every process of the
+// unit.
 func (n *notifier) signal() {
 	var info unix.SignalfdSiginfo
 	got, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(n.signals), uintptr(unsafe.Pointer(&info)), unsafe.Sizeof(info))

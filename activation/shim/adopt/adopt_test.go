@@ -52,26 +52,26 @@ func TestMatch(t *testing.T) {
 		at, near int
 	}{
 		{"own port", []Listener{tcp4(80, "")}, target.TCP4, addr(in, 80), 0, -1},
-		{"another address of the program", []Listener{tcp4(80, "", 10, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 0, -1},
+		{"program with another address", []Listener{tcp4(80, "", 10, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 0, -1},
 		{"another port", []Listener{tcp4(80, "")}, target.TCP4, addr(in, 81), -1, -1},
 		{"any port", []Listener{tcp4(80, "")}, target.TCP4, addr(in, 0), -1, -1},
 		{"udp on the same port", []Listener{tcp4(80, "")}, target.UDP4, addr(in, 80), -1, -1},
 		{"ipv6 program, ipv4 socket", []Listener{tcp4(80, "")}, target.TCP6, addr(in6, 80), -1, 0},
 		{"ipv4 program, ipv6 socket", []Listener{tcp6(80, "")}, target.TCP4, addr(in, 80), -1, 0},
 		{"mapped port", []Listener{tcp4(80, "tcp4:3000")}, target.TCP4, addr(in, 3000), 0, -1},
-		{"mapped port, public one is not ours", []Listener{tcp4(80, "tcp4:3000")}, target.TCP4, addr(in, 80), -1, -1},
-		{"either family on an ipv4 socket", []Listener{tcp4(80, "tcp:3000")}, target.TCP6, addr(in6, 3000), 0, -1},
-		{"either family on an ipv6 socket", []Listener{tcp6(80, "tcp:3000")}, target.TCP4, addr(in, 3000), -1, 0},
-		{"ipv4 on an ipv6 socket because the map says so", []Listener{tcp6(80, "tcp4:3000")}, target.TCP4, addr(in, 3000), 0, -1},
-		{"the nearer address", []Listener{tcp4(80, ""), tcp4(80, "", 127, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 1, -1},
-		{"the free one", []Listener{taken, tcp4(80, "", 10, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 1, -1},
-		{"both families, each its own", []Listener{tcp4(80, ""), tcp6(80, "")}, target.TCP6, addr(in6, 80), 1, 0},
+		{"mapped port, program binds the port of the unit", []Listener{tcp4(80, "tcp4:3000")}, target.TCP4, addr(in, 80), -1, -1},
+		{"map for both families, ipv4 socket", []Listener{tcp4(80, "tcp:3000")}, target.TCP6, addr(in6, 3000), 0, -1},
+		{"map for both families, ipv6 socket", []Listener{tcp6(80, "tcp:3000")}, target.TCP4, addr(in, 3000), -1, 0},
+		{"map for ipv4, ipv6 socket", []Listener{tcp6(80, "tcp4:3000")}, target.TCP4, addr(in, 3000), 0, -1},
+		{"one has the address", []Listener{tcp4(80, ""), tcp4(80, "", 127, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 1, -1},
+		{"one is taken", []Listener{taken, tcp4(80, "", 10, 0, 0, 1)}, target.TCP4, addr(in, 80, 127, 0, 0, 1), 1, -1},
+		{"a listener for each family", []Listener{tcp4(80, ""), tcp6(80, "")}, target.TCP6, addr(in6, 80), 1, 0},
 		{"unix path", []Listener{withWant(Listener{Kind: target.UnixStream}, "unix:/run/x")}, target.UnixStream, path, 0, -1},
 		{"another unix path", []Listener{withWant(Listener{Kind: target.UnixStream}, "unix:/run/y")}, target.UnixStream, path, -1, -1},
 	} {
 		at, near := match(c.ls, c.kind, c.a)
 		if at != c.at || at < 0 && near != c.near {
-			t.Errorf("%s: %d, near %d; want %d, near %d", c.name, at, near, c.at, c.near)
+			t.Errorf("%s: match returned %d, near %d; want %d, near %d", c.name, at, near, c.at, c.near)
 		}
 	}
 }
@@ -82,12 +82,12 @@ func TestLineNeverOverflows(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() {
 		l.start("a ").str(long).bytes([]byte("b\n")).num(1 << 60).errno(unix.EPERM).str(long)
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("%v allocations, want 0", n)
 	}
 	if len(l.b) >= len(l.buf) || &l.b[0] != &l.buf[0] {
-		t.Errorf("the line has left its buffer: %d bytes", len(l.b))
+		t.Errorf("the line does not fit into its buffer: %d bytes", len(l.b))
 	}
 	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != contract.LogPrefix+"xa?b?" {
-		t.Errorf("%q", got)
+		t.Errorf("got the line %q", got)
 	}
 }

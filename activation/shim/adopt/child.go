@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// child is what runs behind the fork. No method of it may allocate or block
-// otherwise than in a raw system call; see the package comment.
+// child is the state of the forked process. Its methods must not allocate, and must not block except in a raw system call;
+// see the package comment.
 type child struct {
 	notifier
 	pipe  int   // to the launcher
@@ -37,7 +37,7 @@ func (c *child) runNotifier() {
 	masked := c.maskSignals()
 	c.closeOthers()
 	c.name()
-	// The descriptor comes after closeOthers.
+	// After closeOthers, which would close the descriptor.
 	if e := c.openSignals(); masked != 0 || e != 0 {
 		c.line.start("blocking signals in the notifier: ").errno(max(masked, e)).write()
 		exit(1)
@@ -48,7 +48,7 @@ func (c *child) runNotifier() {
 	fd := c.receive()
 	unix.RawSyscall(unix.SYS_CLOSE, uintptr(c.pipe), 0, 0)
 	if fd < 0 {
-		exit(1) // the launcher has said why
+		exit(1) // the launcher has reported the error
 	}
 	c.seccomp = seccomp.FD(fd)
 	c.seccomp.SyncWakeUp()
@@ -58,8 +58,8 @@ func (c *child) runNotifier() {
 	exit(0)
 }
 
-// closeOthers leaves no descriptor that could keep a pipe of the program open, or
-// the terminal, or a file system busy; only stderr is needed for the log.
+// closeOthers closes all descriptors but those in keep, so that the notifier keeps no pipe, terminal or file system of the
+// program in use. Standard input and output become /dev/null; stderr stays for the log.
 func (c *child) closeOthers() {
 	next := 0
 	for _, fd := range c.keep {
@@ -78,9 +78,8 @@ func (c *child) closeOthers() {
 	unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&root)), 0, 0)
 }
 
-// name makes the process recognisable: to people in "systemctl status", and to
-// the drain, which looks for the argument "notify". It also keeps "pkill -f app.js"
-// from finding the notifier under the program's command line.
+// name changes the name and the command line of the process, so that people recognise it in "systemctl status", and the
+// drain finds it by its argument "notify". With the program's command line, "pkill -f app.js" would find the notifier too.
 func (c *child) name() {
 	comm := [...]byte{'s', 'h', 'i', 'm', '-', 'n', 'o', 't', 'i', 'f', 'y', 0}
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&comm)), 0)
@@ -91,15 +90,15 @@ func (c *child) name() {
 	clear(c.title[copy(c.title, title):])
 }
 
-// maskSignals blocks everything, SIGTERM first of all: systemd may send it to the
-// whole unit, and the program still drains then. Only SIGKILL ends a notifier.
+// maskSignals blocks all signals. systemd may send SIGTERM to the whole unit while the program still needs the notifier, so
+// only SIGKILL ends a notifier.
 func (c *child) maskSignals() unix.Errno {
 	all := ^uint64(0)
 	_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), 0, unsafe.Sizeof(all), 0, 0)
 	return e
 }
 
-// openSignals opens the descriptor from which the drain's signal is read.
+// openSignals opens the descriptor from which the notifier reads the signal of the drain.
 func (c *child) openSignals() unix.Errno {
 	drain := uint64(1) << (uint(unix.SIGUSR1) - 1)
 	none := -1
@@ -109,7 +108,7 @@ func (c *child) openSignals() unix.Errno {
 	return e
 }
 
-// receive takes the seccomp listener from the launcher, or returns -1.
+// receive returns the seccomp listener that the launcher sends, or -1.
 func (c *child) receive() int {
 	c.iov = unix.Iovec{Base: &c.word[0], Len: 1}
 	c.msg = unix.Msghdr{Iov: &c.iov, Iovlen: 1, Control: &c.control[0], Controllen: uint64(len(c.control))}

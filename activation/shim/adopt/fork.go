@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The runtime's own hooks around fork, which package syscall uses for fork and
-// exec. The runtime keeps them for others too (go.dev/issue/67401; gVisor is one). Without them the child inherits, now and
-// then, a request of the runtime's monitor thread to yield the processor; it obeys in the prologue of the next function and
-// waits for a thread that does not exist. On a loaded machine this happened once in some twenty starts.
+// beforeFork and afterFork are the hooks of the runtime around a fork. Package syscall uses them, and the runtime keeps them
+// for other users, such as gVisor (go.dev/issue/67401). Without them the child sometimes inherits a request of the runtime's
+// monitor thread to yield the processor. The child obeys in the prologue of the next function and waits for a thread that
+// does not exist. On a loaded machine this happened once in about twenty starts.
 
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()
@@ -18,24 +18,22 @@ func beforeFork()
 //go:linkname afterFork syscall.runtime_AfterFork
 func afterFork()
 
-// clone forks this one thread, and returns in both processes. In the child no
-// monitor thread exists, so nothing asks it to yield.
+// clone forks the calling thread, and returns in both processes. The child has no monitor thread that could ask it to yield.
 //
-// Between the hooks nothing may be called that checks the stack.
+// It must not call a function that checks the stack between the hooks.
 //
 //go:noinline
 //go:norace
 func clone() (pid int, e unix.Errno) {
 	beforeFork()
 	r, _, e := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-	// Not AfterForkInChild: it leaves the stack guard in the state that makes
-	// every ordinary function fail. This one sets it again, which also drops the
-	// request to yield.
+	// AfterForkInChild would leave the stack guard in the state in which every ordinary function fails. afterFork resets the
+	// guard, which also drops the request to yield.
 	afterFork()
 	return int(r), e
 }
 
-// growStack makes the goroutine's stack large enough for everything after the fork. Growing it there would allocate.
+// growStack makes the goroutine's stack large enough for all code after the fork, where growing the stack would allocate.
 //
 //go:noinline
 func growStack() byte {

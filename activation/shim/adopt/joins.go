@@ -1,7 +1,7 @@
 package adopt
 
-// joins says that a multicast group is joined on a shared socket. The call goes to the kernel. The membership stays on the
-// socket, which the service manager keeps, so the next worker gets EADDRINUSE.
+// joins logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The membership
+// stays on the socket, which the service manager keeps, so the next worker gets EADDRINUSE.
 func (n *notifier) joins() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()

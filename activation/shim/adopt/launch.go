@@ -12,31 +12,28 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Config says what Start adopts.
+// Config configures Start.
 type Config struct {
 	Listeners []Listener
-	// HoldAccept shows accept(2) to the notifier too, so that a drain can hold
-	// it: for programs that wait in accept, poll or select instead of epoll.
+	// HoldAccept shows accept(2) to the notifier too, so that a drain can hold this call. Programs that wait in accept, poll
+	// or select instead of epoll need this.
 	HoldAccept bool
-	// NotifySocket is NOTIFY_SOCKET, sd_notify(3), or empty. The unit needs
-	// NotifyAccess=all, since the notifier is not the main process. With READY=1
-	// the notifier gives that right up for the whole unit, until its next start;
-	// systemd knows how from 254 on.
+	// NotifySocket is the value of NOTIFY_SOCKET (sd_notify(3)), or empty. The unit needs NotifyAccess=all, since the
+	// notifier is not the main process. Together with READY=1 the notifier asks systemd to ignore all further messages of
+	// the unit until its next start, which systemd 254 and later does.
 	NotifySocket string
-	// OwnPtrace takes CAP_SYS_PTRACE, which the unit has as an ambient
-	// capability, from the program and leaves it to the notifier, so that it can
-	// read forked children where Yama's ptrace_scope is above 0.
+	// OwnPtrace removes CAP_SYS_PTRACE, an ambient capability of the unit, from the program. The notifier keeps it, so that
+	// it can read forked children of the program where Yama's ptrace_scope is above 0.
 	OwnPtrace bool
-	// Args is the untouched os.Args; its memory is reused to name the notifier.
+	// Args is the unchanged os.Args. The notifier writes its own command line into this memory.
 	Args []string
 }
 
-// Start forks the notifier and installs the filter on the calling thread. The
-// caller has called runtime.LockOSThread and executes the program from this
-// thread right after, and nothing else. After an error the notifier is gone or
-// about to go, and the filter may be in place: exit.
+// Start forks the notifier and installs the filter on the calling thread. Before the call, the caller must call
+// runtime.LockOSThread; afterwards it must execute the program from the same thread and do nothing else. After an error it
+// must exit, since the filter may be in place and the notifier ends.
 //
-// The errors of package seccomp say why adoption is impossible here.
+// An error of package seccomp is the reason why adoption is impossible on this machine.
 func Start(c Config) error {
 	machine, ok := seccomp.Native()
 	if !ok {
@@ -52,7 +49,7 @@ func Start(c Config) error {
 		return errors.New("making a socket pair: " + err.Error())
 	}
 	child := newChild(machine, notify, pair[1], &c)
-	debug.SetGCPercent(-1) // returns when no collection is under way: the child cannot take part in one
+	debug.SetGCPercent(-1) // waits for a running collection to end: the child cannot take part in one
 	growStack()
 	pid, e := clone()
 	if e != 0 {
@@ -68,14 +65,14 @@ func Start(c Config) error {
 	}
 	if c.OwnPtrace {
 		if err := dropPtrace(); err != nil {
-			return errors.New("taking CAP_SYS_PTRACE from the program: " + err.Error())
+			return errors.New("removing CAP_SYS_PTRACE from the program: " + err.Error())
 		}
 	}
 	calls := seccomp.Calls{
 		Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners),
 		Paths: paths(c.Listeners), AnyShutdown: slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.datagram() }),
 	}
-	// A held accept has to be interruptible by the program's own signals.
+	// Signals of the program must be able to interrupt an accept that is held.
 	filter := seccomp.Program(machine, calls)
 	if shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6) {
 		filter = append(seccomp.Joins(machine), filter...)
@@ -85,13 +82,13 @@ func Start(c Config) error {
 		return err
 	}
 	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
-		return errors.New("handing over to the notifier: " + err.Error())
+		return errors.New("sending the seccomp listener to the notifier: " + err.Error())
 	}
 	return nil
 }
 
-// awaitNotifier waits for the first child, whose end makes the notifier the service
-// manager's child, and lets the notifier read this process's memory.
+// awaitNotifier waits for the end of the first child, which makes the notifier a child of the service manager, and allows
+// the notifier to read the memory of this process.
 func awaitNotifier(pid, pipe int) error {
 	var status unix.WaitStatus
 	for {
@@ -110,10 +107,10 @@ func awaitNotifier(pid, pipe int) error {
 		return errors.New("the notifier did not start")
 	}
 	notifier := *(*int32)(unsafe.Pointer(&b))
-	// Survives execve(2). EINVAL: a kernel without Yama, where it is not needed.
+	// This lasts through execve(2). EINVAL means a kernel without Yama, where it is not needed.
 	err = unix.Prctl(unix.PR_SET_PTRACER, uintptr(notifier), 0, 0, 0)
 	if err != nil && err != unix.EINVAL {
-		return errors.New("letting the notifier read the program: " + err.Error())
+		return errors.New("allowing the notifier to read the program: " + err.Error())
 	}
 	return nil
 }
@@ -133,7 +130,8 @@ func dialNotify(path string) (int, error) {
 	return fd, nil
 }
 
-// minAddrLen leaves netlink's 12 bytes alone, unless a short unix path is wanted.
+// minAddrLen returns the length of the shortest address that the filter shows. It skips the 12 bytes of netlink, unless a
+// listener has the path of a Unix socket, which may be shorter.
 func minAddrLen(ls []Listener) uint32 {
 	for i := range ls {
 		if ls[i].Want.Path != "" {
@@ -148,10 +146,9 @@ func shares(ls []Listener, k target.Kind) bool {
 	return slices.ContainsFunc(ls, func(l Listener) bool { return l.Kind == k })
 }
 
-// newChild returns the notifier, with everything that it needs behind the fork.
+// newChild returns the state of the notifier, with all memory that it needs after the fork.
 func newChild(m seccomp.Machine, notify, pipe int, c *Config) *child {
-	// What stays open in the notifier: stderr for the log, the pipe to the
-	// launcher, NOTIFY_SOCKET and the listeners.
+	// The notifier keeps stderr for the log, the pipe to the launcher, NOTIFY_SOCKET and the listeners open.
 	keep := []int{2, pipe}
 	if notify >= 0 {
 		keep = append(keep, notify)
@@ -161,13 +158,13 @@ func newChild(m seccomp.Machine, notify, pipe int, c *Config) *child {
 	}
 	slices.Sort(keep)
 	ch := &child{pipe: pipe, keep: keep, title: titleMemory(c.Args)}
-	const others = 3 // beside the listeners: see loop
+	const others = 3 // descriptors besides the listeners; see loop
 	ch.fds, ch.holds = make([]unix.PollFd, others+len(c.Listeners)), c.HoldAccept
 	ch.machine, ch.notify, ch.ls, ch.main = m, notify, c.Listeners, unix.Getpid()
 	return ch
 }
 
-// titleMemory is the memory that /proc/PID/cmdline shows, if it is all there.
+// titleMemory returns the memory that /proc/PID/cmdline shows, or nil if args are not all in it.
 func titleMemory(args []string) []byte {
 	if len(args) == 0 || args[0] == "" {
 		return nil
@@ -176,7 +173,7 @@ func titleMemory(args []string) []byte {
 	size := uintptr(0)
 	for _, a := range args {
 		if a != "" && uintptr(unsafe.Pointer(unsafe.StringData(a))) != uintptr(unsafe.Pointer(first))+size {
-			return nil // no longer the kernel's block
+			return nil // not in the block of memory that the kernel made
 		}
 		size += uintptr(len(a)) + 1
 	}

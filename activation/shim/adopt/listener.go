@@ -10,29 +10,28 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Listener is one inherited socket and the bind that it answers.
+// Listener is an inherited socket, and the bind of the program that gets this socket.
 type Listener struct {
 	FD    int
 	Name  string
 	Want  contract.Bind
 	Kind  target.Kind
-	Addr  target.Addr // what it is bound to
+	Addr  target.Addr // the address of the socket
 	Inode uint64
 
 	backlog int  // of a TCP listener
-	ready   bool // the program listens on it; a datagram socket: has bound it
-	bound   bool // the program has bound it, and not removed its path since
+	ready   bool // the program has called listen, or bind for a datagram socket
+	bound   bool // the program has called bind, and has not removed the path since
 }
 
-// Passed names an inherited descriptor.
+// Passed is an inherited descriptor with its name.
 type Passed struct {
 	FD   int
 	Name string
 }
 
-// Inspect asks the kernel what the passed descriptors are and applies the maps.
-// A descriptor without a map answers the bind to its own port (or path) by a
-// socket of its own kind. It changes nothing.
+// Inspect returns what the kernel knows about the passed descriptors, with the binds of the maps. A descriptor without a map
+// answers a bind to the same port (or path) by a socket of the same kind.
 func Inspect(passed []Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))
@@ -88,7 +87,7 @@ func inspect(p Passed) (l Listener, err error) {
 	return l, nil
 }
 
-// describe fills in Addr, Kind and the default Want.
+// describe sets Addr, Kind and the default of Want.
 func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	stream := typ == unix.SOCK_STREAM
 	switch sa := sa.(type) {
@@ -127,8 +126,8 @@ func pick(stream bool, a, b target.Kind) target.Kind {
 	return b
 }
 
-// compatible returns whether a socket of kind k can stand in for a bind: a stream for a stream, a datagram socket for a
-// datagram socket. A Unix stream may stand in for TCP.
+// compatible reports whether a socket of kind k can answer a bind: a stream socket a bind of a stream, a datagram socket a
+// bind of a datagram socket. A Unix stream can answer a bind of TCP.
 func compatible(k target.Kind, bind contract.Kind) bool {
 	switch bind {
 	case contract.TCP, contract.TCP4, contract.TCP6:
@@ -139,7 +138,7 @@ func compatible(k target.Kind, bind contract.Kind) bool {
 	return k != target.UDP4 && k != target.UDP6
 }
 
-// Public is the listener as the unit has it: tcp4 0.0.0.0:80.
+// Public returns the kind and the address of the socket, as in "tcp4 0.0.0.0:80".
 func (l *Listener) Public() string { return kindOf(l.Kind).String() + " " + l.Addr.String() }
 
 // kindOf returns the kind of bind that a socket of kind k answers, and 0 for [target.Unknown].
@@ -159,7 +158,7 @@ func kindOf(k target.Kind) contract.Kind {
 	return 0
 }
 
-// datagram reports whether the listener has no listen(2) to wait for.
+// datagram reports whether this is a datagram socket, on which the program does not call listen(2).
 func (l *Listener) datagram() bool {
 	return l.Kind == target.UDP4 || l.Kind == target.UDP6 || l.Kind == target.UnixOther
 }

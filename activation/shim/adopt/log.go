@@ -10,10 +10,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// logged is which lines have been written: each of them is written once per start.
+// logged holds the messages that the notifier has logged: it logs each of them once per start.
 type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined bool }
 
-// line is one line for the log, put together without allocating.
+// line builds a message for the log without allocating.
 type line struct {
 	b   []byte
 	buf [512]byte
@@ -24,7 +24,7 @@ func (l *line) start(s string) *line {
 	return l
 }
 
-// str appends s, as far as there is room.
+// str appends s, cut to the room that is left.
 func (l *line) str(s string) *line {
 	l.b = append(l.b, s[:min(len(s), l.room())]...)
 	return l
@@ -54,7 +54,7 @@ func (l *line) addr(a *target.Addr) *line {
 	return l
 }
 
-// errno appends the number as text. Errno.Error is a table look-up for all that exist.
+// errno appends the text of e. Errno.Error allocates for a number that is not in its table.
 func (l *line) errno(e unix.Errno) *line {
 	if int(e) < 134 {
 		return l.str(e.Error())
@@ -62,7 +62,7 @@ func (l *line) errno(e unix.Errno) *line {
 	return l.str("error ").num(uint64(e))
 }
 
-// hint begins the second line: what to type.
+// hint begins the second line, which says what to type.
 func (l *line) hint() *line { return l.str("\n" + contract.LogPrefix + "hint: ") }
 
 func (l *line) room() int { return len(l.buf) - len(l.b) - 1 }
@@ -72,18 +72,18 @@ func (l *line) write() {
 	unix.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&l.b[0])), uintptr(len(l.b)))
 }
 
-// mismatch says that the program binds the right port in the wrong family.
+// mismatch logs that the program binds the right port in the wrong family.
 func (n *notifier) mismatch(k target.Kind, l *Listener) {
 	if n.logged.mismatch {
 		return
 	}
 	n.logged.mismatch = true
 	n.line.start("the program binds ").str(kindOf(k).String()).str(" ").addr(&n.addr).str(", but the socket of the unit is ").
-		str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).str("; the bind goes to the kernel").
+		str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).str("; the program does not get this socket").
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 
-// foreign says that a bind is left to the kernel because of who asks.
+// foreign logs that a process does not get a listener because it has another user or other namespaces.
 func (n *notifier) foreign(tid uint32) {
 	if n.logged.foreign {
 		return
@@ -97,24 +97,25 @@ func (n *notifier) foreign(tid uint32) {
 	} else {
 		n.line.str(", which belongs to user ").num(uint64(o.first.UID)).str(" of")
 	}
-	n.line.str(" the main process; the bind goes to the kernel").
+	n.line.str(" the main process; the process does not get the socket of the unit").
 		hint().str("let the main process bind the address and pass the socket on, " +
 		"or use --run-as so that all processes have one user").write()
 }
 
-// unreadable says that a bind, or what a call does to a path, could not be looked at.
+// unreadable logs that the notifier cannot read the arguments of a call.
 func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	if n.logged.unreadable || e != unix.EACCES && e != unix.EPERM {
 		return
 	}
 	n.logged.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
-		str("; its calls about sockets go to the kernel").
-		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0: " +
-		"then clusterctl install … --own-ptrace").write()
+		str("; the shim does not answer its calls").
+		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0; in this case use " +
+		"clusterctl install … --own-ptrace").write()
 }
 
-// renamed says that the program binds another path, and renames it: clients do not find this socket.
+// renamed logs that the program binds another path and renames this file to the path of the listener. The call has no
+// effect, so clients do not reach the socket that the program has bound.
 func (n *notifier) renamed(l *Listener) {
 	if n.logged.renamed {
 		return

@@ -7,13 +7,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// match finds the listener that answers the bind of a socket of kind k to a.
-// The address of the program need not be that of the unit: the unit decides where
-// the app is to be reached. Only where several listeners fit by kind and port
-// does the address choose between them, and then the first that nobody has yet.
+// match returns the index of the listener that answers the bind of a socket of kind k to a. The address of the bind may
+// differ from the address of the unit, which decides where clients reach the app. If several listeners have the kind and the
+// port, match prefers the same address, and then the first that the program has not bound yet.
 //
-// near is a listener with the right port and the wrong family, which is nearly
-// always a mistake worth telling. Both are -1 when there is none.
+// near is the index of a listener with the right port and the wrong family, which is nearly always a mistake that the
+// notifier logs. Both are -1 if there is no such listener.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {
@@ -34,7 +33,7 @@ func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	return at, near
 }
 
-// names reports whether the port or path of a is the one that l answers.
+// names reports whether l answers the port or path of a.
 func (l *Listener) names(a *target.Addr) bool {
 	if a.Family == unix.AF_UNIX {
 		return l.Want.Path != "" && samePath(a.Path(), l.Want.Path)
@@ -42,10 +41,9 @@ func (l *Listener) names(a *target.Addr) bool {
 	return a.Port != 0 && a.Port == l.Want.Port
 }
 
-// accepts applies the family. An IPv4 or unix listener may stand in for an IPv6
-// socket where the map says tcp or udp: programs that bind :: take addresses as
-// they come. The other way round is refused unless the map names the family:
-// nginx and Bun bind AF_INET and answer nothing on an AF_INET6 listener.
+// accepts reports whether a socket of kind k can get l. If the map has tcp or udp, an IPv6 socket may get a listener of IPv4
+// or Unix, since programs that bind :: accept any address of a client. An IPv4 socket does not get an IPv6 listener, unless
+// the map names the family: nginx and Bun, which bind AF_INET, do not answer on a listener of AF_INET6.
 func (l *Listener) accepts(k target.Kind) bool {
 	if !answers(l.Want.Kind, k) {
 		return false
@@ -57,7 +55,7 @@ func (l *Listener) accepts(k target.Kind) bool {
 	return true
 }
 
-// answers returns whether a bind of this kind may come from a socket of kind k.
+// answers reports whether a bind of this kind may come from a socket of kind k.
 func answers(bind contract.Kind, k target.Kind) bool {
 	switch k {
 	case target.TCP4, target.TCP6:
@@ -68,7 +66,7 @@ func answers(bind contract.Kind, k target.Kind) bool {
 	return bind == kindOf(k)
 }
 
-// better reports whether l suits the address a better than m does.
+// better reports whether l fits the address a better than m does.
 func better(l, m *Listener, a *target.Addr) bool {
 	if x, y := l.Addr.SameHost(a), m.Addr.SameHost(a); x != y {
 		return x
@@ -81,8 +79,8 @@ func sameType(a, b target.Kind) bool {
 	return stream(a) == stream(b)
 }
 
-// samePath compares the name in a sockaddr with a path whose leading '@' stands
-// for the zero byte of an abstract name.
+// samePath reports whether the name in a sockaddr is the path want. A leading '@' of want means the zero byte of an abstract
+// name.
 func samePath(got []byte, want string) bool {
 	if len(got) != len(want) || len(got) == 0 {
 		return false

@@ -9,26 +9,25 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// notifier answers the intercepted calls. Everything it will ever need is in it
-// before the fork.
+// notifier answers the intercepted calls. It has all the memory that it needs before the fork.
 type notifier struct {
 	machine seccomp.Machine
 	seccomp seccomp.FD
-	signals int // signalfd of the drain's signal
+	signals int // signalfd for the signal of the drain
 	notify  int // connected to NOTIFY_SOCKET, or -1
 	manager int // parent after the double fork: the service manager
 	main    int // the launcher, which becomes the program
 	ls      []Listener
-	fds     []unix.PollFd // three and one for each listener
+	fds     []unix.PollFd // three, and one for each listener
 	holds   bool          // Config.HoldAccept
 
-	ready        bool // all listeners are
-	readyPending bool // READY=1 has not fitted into the manager's queue yet
+	ready        bool // all listeners are ready
+	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
 	logged       logged
-	waiting      waiting // threads that the kernel runs an accept for
-	owner        owner   // whose binds are answered
-	options      options // of the program's own socket
+	waiting      waiting // threads whose accept the kernel runs
+	owner        owner   // tasks whose binds are answered
+	options      options // of the socket that the program has made
 
 	n    seccomp.Notification
 	r    target.Reader
@@ -37,8 +36,8 @@ type notifier struct {
 	text [target.MaxPath]byte // a path of the program
 }
 
-// loop answers until the last process with the filter has gone. It waits without
-// a timeout: nothing happens here unless the program calls.
+// loop answers calls until the last process with the filter has ended. It waits without a timeout, so the notifier only
+// wakes when the program calls.
 func (n *notifier) loop() {
 	fds := n.fds
 	fds[0] = unix.PollFd{Fd: int32(n.seccomp), Events: unix.POLLIN}
@@ -46,7 +45,7 @@ func (n *notifier) loop() {
 	fds[2] = unix.PollFd{Events: unix.POLLOUT}
 	n.watch(fds[3:])
 	for {
-		fds[2].Fd = -1 // poll(2) passes it over
+		fds[2].Fd = -1 // poll(2) ignores the entry
 		if n.readyPending {
 			fds[2].Fd = int32(n.notify)
 		}
@@ -56,23 +55,23 @@ func (n *notifier) loop() {
 			n.line.start("poll: ").errno(e).write()
 			return
 		}
-		// The drain's signal goes first, so that every call made after it was
-		// sent is answered by the rules of draining.
+		// The signal of the drain comes first, so that the rules of draining apply to every call that the program made after
+		// the signal was sent.
 		if fds[1].Revents != 0 {
 			n.signal()
 		}
 		if fds[2].Revents != 0 {
-			n.tellReady()
+			n.sendReady()
 		}
 		n.relistenAll(fds[3:])
 		switch {
 		case fds[0].Revents&unix.POLLIN != 0:
-			// ENOENT: interrupted or gone meanwhile. Trying again here instead of
-			// in poll would spin for ever once the last process has gone.
+			// ENOENT means that the call was interrupted or its process has ended. A loop here would never end once the last
+			// process has ended, so return to poll.
 			if n.seccomp.Receive(&n.n) == 0 {
 				n.answer()
 			}
-		case fds[0].Revents != 0: // POLLHUP: nobody is left
+		case fds[0].Revents != 0: // POLLHUP: no process is left
 			return
 		}
 	}
@@ -81,7 +80,7 @@ func (n *notifier) loop() {
 func (n *notifier) answer() {
 	nr := uint32(n.n.Nr)
 	switch {
-	case n.n.PID == 0: // in a pid namespace that we cannot see into
+	case n.n.PID == 0: // in a PID namespace that the notifier cannot see
 		n.proceed()
 	case nr == n.machine.Bind:
 		n.bind()
@@ -101,10 +100,10 @@ func (n *notifier) answer() {
 	}
 }
 
-// proceed hands the call to the kernel. An error means that the call is no more.
+// proceed lets the kernel run the call. An error means that the call has ended.
 func (n *notifier) proceed() { n.seccomp.Continue(n.n.ID) }
 
-// bind swaps in the listener that answers this bind, if one does.
+// bind replaces the socket by the listener that answers this bind, if there is one.
 func (n *notifier) bind() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	kind, e := n.r.Kind(tid, fd)
@@ -118,7 +117,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	// What was read belongs to this call only if the call still waits.
+	// The data belongs to this call only if the call still waits.
 	if !n.seccomp.Valid(n.n.ID) {
 		return
 	}
@@ -126,7 +125,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	n.wanted(tid)
+	n.replacePath(tid)
 	at, near := match(n.ls, kind, &n.addr)
 	if at < 0 {
 		if near >= 0 {
@@ -145,8 +144,8 @@ func (n *notifier) bind() {
 	}
 }
 
-// swap puts the listener on the program's descriptor and lets its bind succeed.
-// Doing it twice does no harm: a call that a signal interrupted comes again.
+// swap puts the listener on the program's descriptor and lets bind succeed. It may run twice for the same call, since a call
+// that a signal interrupts comes again.
 func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	var flags uint32
 	if f, ok := n.r.Flags(tid, fd); ok && target.CloseOnExec(f) {
@@ -159,7 +158,7 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 		if l.datagram() {
 			n.mark(l)
 		}
-	case unix.ENOENT: // the call is no more
+	case unix.ENOENT: // the call has ended
 	default:
 		n.line.start("putting the socket ").str(l.Name).str(" on descriptor ").num(uint64(fd)).
 			str(" of process ").num(uint64(tid)).str(": ").errno(e).write()
@@ -167,8 +166,8 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	}
 }
 
-// listen answers for the shared listeners, and for them alone. It goes by inode,
-// so forked children and duplicated or passed descriptors are known too.
+// listen answers the calls on shared listeners only. It compares inodes, so it finds descriptors of forked children, and
+// duplicated or passed ones, too.
 func (n *notifier) listen() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	if l == nil {
@@ -190,7 +189,7 @@ func (n *notifier) shared(tid, fd uint32) *Listener {
 	return nil
 }
 
-// mark notes that the program listens on l, and says READY=1 with the last one.
+// mark records that the program listens on l, and sends READY=1 once all listeners are ready.
 func (n *notifier) mark(l *Listener) {
 	l.ready = true
 	if n.ready {
@@ -203,27 +202,26 @@ func (n *notifier) mark(l *Listener) {
 	}
 	n.ready = true
 	if n.notify >= 0 {
-		n.tellReady()
+		n.sendReady()
 	}
 }
 
-// tellReady sends READY=1. The manager's queue is short (net.unix.max_dgram_qlen,
-// 10 in a container) and full where a hundred workers start at once: then it is
-// sent when poll says that there is room.
-func (n *notifier) tellReady() {
+// sendReady sends READY=1. The manager's queue is short (net.unix.max_dgram_qlen, 10 in a container) and may be full if a
+// hundred workers start at once. Then loop sends READY=1 when poll reports room.
+func (n *notifier) sendReady() {
 	e := send(n.notify, unsafe.Slice(unsafe.StringData(readyMessage), len(readyMessage)))
 	n.readyPending = e == unix.EAGAIN
 	if e != 0 && !n.readyPending {
-		n.line.start("telling the service manager that the program is ready: ").errno(e).write()
+		n.line.start("sending READY=1 to the service manager: ").errno(e).write()
 	}
 }
 
-// readyMessage also ends the right to speak to the service manager, which the program has had until now: it could stretch
-// its stop without end (EXTEND_TIMEOUT_USEC=). systemd before 254 ignores that line.
+// readyMessage also makes systemd ignore further messages of the unit: otherwise the program could extend its stop without
+// limit (EXTEND_TIMEOUT_USEC=). systemd before 254 does not know NOTIFYACCESS=.
 const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
-// concerns reports whether a socket of kind k may ask for one of the listeners.
-// It spares reading the memory of every UDP bind of an HTTP server.
+// concerns reports whether a bind of a socket of kind k can match a listener. If not, the notifier need not read the
+// address, as with the UDP sockets of an HTTP server.
 func (n *notifier) concerns(k target.Kind) bool {
 	if k == target.Unknown {
 		return false

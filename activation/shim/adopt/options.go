@@ -6,17 +6,16 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 )
 
-// options holds the options of a socket of the program.
+// options holds the options of a socket of the program, and which problems have been logged.
 type options struct {
-	set sockopt.Set
-	// What has been said in the log.
+	set                 sockopt.Set
 	unreadable, refused bool
 }
 
-// keepOptions sets on the listener what the program has set on its own socket, which the listener is about to replace. The
-// other workers and PID 1 share the listener; a worker sets there what all of them set, since they are the same program.
+// keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID 1
+// and all workers share the listener. Since they run the same program, all workers set the same options.
 //
-// It reports whether the call still waits.
+// keepOptions reports whether the call still waits.
 func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
 	s, e := n.r.Socket(tid, fd)
 	if !n.seccomp.Valid(n.n.ID) {
@@ -47,7 +46,7 @@ func (n *notifier) optionsUnreadable(tid uint32, e unix.Errno) {
 	n.options.unreadable = true
 	n.line.start("cannot read the socket options of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
 		str("; options that it set before bind are lost").
-		hint().str("for all its connections, systemctl edit the socket unit: KeepAlive=yes in [Socket]").write()
+		hint().str("set the options in the socket unit with systemctl edit, such as KeepAlive=yes in [Socket]").write()
 }
 
 func (n *notifier) optionRefused(name string, l *Listener, e unix.Errno) {

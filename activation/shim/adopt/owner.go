@@ -6,20 +6,20 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// owner is whose binds are answered: tasks of the user of the main process, or of root, in the user, mount and network
-// namespace of the main process. A program that gives a child to another user, to protect itself from the child, keeps that
-// protection: the child's bind goes to the kernel, as it does without the shim.
+// owner decides whose binds are answered: tasks of the user of the main process, or of root, in the user, mount and network
+// namespaces of the main process. A program may run a child as another user to protect itself from the child. The kernel
+// runs the bind of such a child, as it does without the shim.
 //
-// This concerns bind alone. listen and accept work for every task that has been handed a listener, as the workers of a
-// master do that keeps root for itself.
+// This applies to bind only. listen and accept work for every task that has a listener, such as the workers of a master that
+// stays root.
 type owner struct {
 	known bool
-	// first is the main process at the first bind of a listener's address. Its user keeps the right to bind, also after
-	// the main process has dropped its privileges.
+	// first is the identity of the main process at the first bind of a listener's address. Its user keeps the right to bind
+	// after the main process has dropped its privileges.
 	first, now, task target.Identity
 }
 
-// owned reports whether a bind of task tid may be answered. A task that cannot be looked at may not.
+// owned reports whether a bind of task tid may be answered. It returns false for a task that cannot be read.
 func (n *notifier) owned(tid uint32) bool {
 	o := &n.owner
 	if e := n.r.Identity(tid, &o.task); e != 0 {
@@ -30,7 +30,7 @@ func (n *notifier) owned(tid uint32) bool {
 	if !o.known {
 		o.first = o.now
 		if !present {
-			// The main process has ended already. The notifier is a fork of what became the program.
+			// The main process has ended. The notifier, which is a fork of that process, has the same identity.
 			self, _, _ := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
 			if n.r.Identity(uint32(self), &o.first) != 0 {
 				return false
@@ -45,8 +45,8 @@ func (n *notifier) owned(tid uint32) bool {
 	return false
 }
 
-// allows compares the task with the main process. One that has changed its user since is followed: its children have the
-// new user.
+// allows reports whether the identity of the task permits its bind. If the main process has changed its user, tasks of the
+// new user may bind, too.
 func (o *owner) allows(present bool) bool {
 	uid := o.task.UID
 	if !o.task.Same(&o.first) {

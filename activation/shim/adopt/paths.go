@@ -7,24 +7,24 @@ import (
 )
 
 // A server on a Unix socket removes the path before it binds, changes the mode after the bind, and removes the path when it
-// stops. Some servers first connect, to see whether another server listens. An adopted program shares the file of
-// systemd's listener with all instances. So the notifier answers calls that would remove or change this file with success,
-// and refuses the connection of a program that has not bound the path yet.
+// stops. Some servers first connect, to see whether another server listens. An adopted program shares the file of systemd's
+// listener with all instances. So the notifier answers calls that would remove or change this file with success, and refuses
+// the connection of a program that has not bound the path yet.
 //
-// Whatever goes to the kernel goes there as the program meant it, so nothing is lost by a path that is changed between our
-// look and the kernel's. It gains nothing either: the program may remove what its user may remove.
+// The program may change a path after the notifier has read it and before the kernel does. It gains nothing: the kernel
+// checks the rights of the program's user in any case.
 
-// pathCall is a call that names one or two paths, each by the arguments that hold the directory (-1: none, the path is
-// relative to the working directory) and the path.
+// pathCall describes a call that names one or two paths. dir and at are the arguments with the directory and the path; a
+// directory of -1 means the working directory.
 type pathCall struct {
 	nr       uint32
 	dir, at  int8
 	dir2     int8
-	at2      int8 // -1: it names one path
+	at2      int8 // -1: the call names one path
 	removing bool
 }
 
-// pathCalls lists the calls. It is called in the child, and allocates nothing.
+// pathCalls returns the calls that name paths. It runs after the fork, so it does not allocate.
 func (n *notifier) pathCalls() [11]pathCall {
 	p := &n.machine.Path
 	return [11]pathCall{
@@ -71,7 +71,7 @@ func (n *notifier) path(nr uint32) bool {
 	return false
 }
 
-// named finds the listener whose file the path of the call is.
+// named returns the listener whose file the call names, or nil.
 func (n *notifier) named(dir, at int8) *Listener {
 	dirfd := int32(unix.AT_FDCWD)
 	if dir >= 0 {
@@ -87,7 +87,7 @@ func (n *notifier) named(dir, at int8) *Listener {
 	return n.file(n.n.PID, dirfd, n.text[:size])
 }
 
-// file finds the listener whose file a path is to thread tid, however it is written.
+// file returns the listener whose file the path leads thread tid to, or nil.
 func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
 	dir, base := target.SplitPath(path)
 	for i := range n.ls {
@@ -98,8 +98,8 @@ func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
 	return nil
 }
 
-// isFile compares the directories by their inodes. A program that may not look at the directory cannot change anything in
-// it, so the kernel answers that program.
+// isFile reports whether base in dir is the file of l. It compares the directories by their inodes. A program that may not
+// look at the directory cannot change its files either, so isFile returns false.
 func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.Reader) bool {
 	if l.Want.Path == "" || l.Want.Path[0] != '/' {
 		return false
@@ -119,11 +119,11 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 	return ok && ours == theirs
 }
 
-// connect refuses a connection to a listener that the program has not bound yet. The program looks for another server, and
+// connect refuses a connection to a listener that the program has not bound yet: the program looks for another server, and
 // would find its own listener.
 func (n *notifier) connect() {
 	tid := n.n.PID
-	// Said only for a bind: most processes that connect are clients of the log or of a database.
+	// An error is not logged here: most processes that connect are clients of the log or of a database.
 	ok, e := n.r.Sockaddr(tid, n.n.Args[1], n.n.Args[2]&0xffffffff, &n.addr)
 	if e != 0 || !ok || n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		n.proceed()
@@ -139,7 +139,7 @@ func (n *notifier) connect() {
 	}
 }
 
-// unixListener finds the listener that an address of AF_UNIX means to thread tid.
+// unixListener returns the listener that the address of AF_UNIX means for thread tid, or nil.
 func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	for i := range n.ls {
 		if n.ls[i].names(a) {
@@ -152,8 +152,8 @@ func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	return n.file(tid, unix.AT_FDCWD, a.Path())
 }
 
-// wanted writes the path of a listener in n.addr as the unit has it, so that match finds the listener.
-func (n *notifier) wanted(tid uint32) {
+// replacePath replaces a path in n.addr by the path of its listener, so that match finds the listener.
+func (n *notifier) replacePath(tid uint32) {
 	if n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		return
 	}
@@ -162,7 +162,7 @@ func (n *notifier) wanted(tid uint32) {
 	}
 }
 
-// paths are the Unix sockets that the listeners answer.
+// paths returns the paths of the Unix sockets that the listeners answer.
 func paths(ls []Listener) (list []string) {
 	for i := range ls {
 		if p := ls[i].Want.Path; p != "" {

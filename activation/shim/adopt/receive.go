@@ -2,12 +2,11 @@ package adopt
 
 import "github.com/clusterctl/clusterctl/activation/internal/sd"
 
-// ErrNoSockets is what Receive fails with when systemd passed nothing.
+// ErrNoSockets is the error of Receive when systemd has passed no socket.
 var ErrNoSockets = sd.ErrNotActivated
 
-// Receive takes the descriptors that systemd passed to this process, sd_listen_fds(3),
-// makes them close-on-exec and unsets LISTEN_*. They are the notifier's; the
-// program gets none.
+// Receive returns the descriptors that systemd has passed to this process (sd_listen_fds(3)), makes them close-on-exec and
+// unsets LISTEN_*. The notifier keeps the descriptors; the program gets none.
 func Receive() ([]Passed, error) {
 	received, err := sd.Receive(sd.System())
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// shutdown(2) acts on the socket and not on the descriptor. On a listener it ends listening in every process that shares the
-// listener: the siblings, and PID 1. Twisted, gRPC and others call it on their listener before they close it. So the call is
-// answered with what the kernel would have answered, and the listener is left as it is.
+// shutdown answers shutdown(2) with the result that the kernel would return, and does not change the listener. The call acts
+// on the socket, not on the descriptor, so it would end listening in every process that shares the listener: the siblings
+// and PID 1. Twisted, gRPC and others call it before they close their listener.
 //
-// A program that has let another thread wait in accept, poll or select expects that thread to wake up. Such programs run
-// with Config.HoldAccept: their descriptor gets a socket that does not listen, and the threads make their call again.
+// A program expects its threads that wait in accept, poll or select to wake up. With Config.HoldAccept, which such programs
+// need, the descriptor gets a socket that does not listen, and the threads make their call again.
 func (n *notifier) shutdown() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	l := n.shared(tid, fd)
@@ -31,8 +31,8 @@ func (n *notifier) shutdown() {
 	}
 }
 
-// replaceClosed puts a socket of the same family that does not listen on the descriptor. For the program this is what shutdown
-// leaves: accept fails with EINVAL, and poll says POLLHUP.
+// replaceClosed puts a socket of the same family that does not listen on the descriptor. The program sees the effects of
+// shutdown: accept fails with EINVAL, and poll reports POLLHUP.
 func (n *notifier) replaceClosed(l *Listener, tid, fd uint32) bool {
 	dead, _, e := unix.RawSyscall(unix.SYS_SOCKET, uintptr(l.Addr.Family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if e != 0 {
@@ -47,8 +47,9 @@ func (n *notifier) replaceClosed(l *Listener, tid, fd uint32) bool {
 	return e == 0
 }
 
-// callAgain interrupts what the threads of a process wait for, as a drain does (see accept.go): each makes the same call
-// again, and finds the other socket on the descriptor. A process with one thread waits for nothing while it calls shutdown.
+// callAgain interrupts the threads of a process, as a drain does (see accept.go): each makes the same call again, now with
+// the other socket on the descriptor. A process with one thread needs no interruption, since this thread has called
+// shutdown.
 func (n *notifier) callAgain(tid uint32) {
 	tids, ok := n.r.Threads(tid)
 	if !ok || len(tids) < 2 {
@@ -65,13 +66,13 @@ func interrupt(tid uint32) {
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGCONT), 0)
 }
 
-// relistenAll listens again on each listener that a process has shut down without the notifier: a native program that shares
-// the listener, or a worker that wants to do harm. poll(2) says POLLHUP then, and every connection is refused. All notifiers of
-// the app listen again at the same time: if one calls connect(2) just after another has called listen(2), the connections that
-// came between are reset.
+// relistenAll listens again on each listener that was shut down by a process without a notifier, such as a native program
+// that shares the listener, or a hostile worker. After a shutdown poll(2) reports POLLHUP, and every connection is refused.
+// All notifiers of the app listen again at the same time: if one calls connect(2) just after another has called listen(2),
+// connections between these calls are reset.
 //
-// Two kinds of listeners stay closed: unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and a port that another
-// process has taken. relistenAll no longer watches them, since they would end each poll at once.
+// Two kinds of listeners stay closed: Unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and a port that
+// another process has bound. relistenAll no longer polls them, since each poll would return at once.
 func (n *notifier) relistenAll(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {
@@ -90,8 +91,8 @@ func (n *notifier) relistenAll(watched []unix.PollFd) {
 	}
 }
 
-// relisten makes a TCP listener that was shut down listen again. What is left of the shutdown goes first: connections would
-// inherit it, and end at once.
+// relisten makes a TCP listener that was shut down listen again. connect(2) with AF_UNSPEC first clears the state of the
+// shutdown: connections would inherit it, and end at once.
 func relisten(l *Listener) unix.Errno {
 	if l.Addr.Family == unix.AF_UNIX {
 		return unix.EINVAL
@@ -111,29 +112,29 @@ func relisten(l *Listener) unix.Errno {
 	return e
 }
 
-// watch fills in what relistenAll looks at: the stream listeners.
+// watch sets fds to the stream listeners, which relistenAll looks at.
 func (n *notifier) watch(fds []unix.PollFd) {
 	for i := range fds {
-		fds[i] = unix.PollFd{Fd: -1} // poll(2) passes it over
+		fds[i] = unix.PollFd{Fd: -1} // poll(2) ignores the entry
 		if !n.ls[i].datagram() {
 			fds[i] = unix.PollFd{Fd: int32(n.ls[i].FD), Events: unix.POLLRDHUP}
 		}
 	}
 }
 
-// lockFilters forbids packet filters on the stream listeners: one that drops all would close the port for every worker, and
-// outlive the one that has set it. The kernel has no way back, and connections inherit the lock.
+// lockFilters forbids packet filters on the stream listeners: a filter that drops every packet would close the port for all
+// workers, and stay after the worker that has set it. The lock cannot be removed, and connections inherit it.
 func lockFilters(ls []Listener) {
 	for i := range ls {
 		if !ls[i].datagram() {
-			// Not worth a failed start, where some kernel refuses.
+			// If a kernel refuses, the start still goes on.
 			_ = unix.SetsockoptInt(ls[i].FD, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
 		}
 	}
 }
 
-// backlogOf is how many connections wait in the queue of a TCP listener at most, Backlog= of its unit, or what systemd takes
-// without one.
+// backlogOf returns the length of the accept queue of a TCP listener: Backlog= of its unit, or the default of systemd if the
+// kernel does not report it.
 func backlogOf(fd int) int {
 	const unset = 4096
 	var info unix.TCPInfo

@@ -14,8 +14,9 @@ const s = time.Second
 
 var policy = Policy{MinUptime: 10 * s, MaxRestarts: -1}
 
-// life runs one life of an instance: start at now, up for uptime, the end e.
-func life(t *testing.T, st State, p Policy, now, uptime time.Duration, stop Stop, e Exit) (State, Decision) {
+// playRun returns the state and the decision after a run of an instance that starts at now, lasts for uptime and ends with
+// e.
+func playRun(t *testing.T, st State, p Policy, now, uptime time.Duration, stop Stop, e Exit) (State, Decision) {
 	t.Helper()
 	st, d := Plan(st, p, now)
 	if d.GiveUp {
@@ -27,113 +28,113 @@ func life(t *testing.T, st State, p Policy, now, uptime time.Duration, stop Stop
 }
 
 func TestSeries(t *testing.T) {
-	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	var st State
 	now := 100 * s
 	want := []time.Duration{0, 0, 100, 150, 225, 337}
 	for i, w := range want {
 		var d Decision
-		st, d = life(t, st, policy, now, s, Alone, crash)
+		st, d = playRun(t, st, policy, now, s, ByItself, crash)
 		if d.Delay.Truncate(time.Millisecond) != w*time.Millisecond {
 			t.Errorf("start %d: delay %v, want %v ms", i, d.Delay, int(w))
 		}
 		now += 2 * s
 	}
 	if st.Status != "exited/1" || st.Result != "exit-code" || st.Uptime != s {
-		t.Errorf("not told to people: %+v", st)
+		t.Errorf("the state lacks the end of the last run: %+v", st)
 	}
-	// A long run ends the series; its own end is the first of the next.
-	st, _ = life(t, st, policy, now, 10*s, Alone, crash)
+	// A long run ends the series; its end begins the next series.
+	st, _ = playRun(t, st, policy, now, 10*s, ByItself, crash)
 	if st.Failures != 1 {
-		t.Errorf("after a long run: %+v", st)
+		t.Errorf("state after a long run: %+v", st)
 	}
 }
 
-func TestWhoAskedForTheEnd(t *testing.T) {
+func TestRequestedEnd(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		stop Stop
 		e    Exit
-		want int // failures after 5 before
+		want int // failures if there were 5 before
 	}{
-		{"crash", Alone, Exit{"exit-code", "exited", "1", true, false}, 6},
-		{"segfault", Alone, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
-		{"killed by the kernel", Alone, Exit{"oom-kill", "killed", "KILL", true, false}, 6},
-		{"ends by itself with 0", Alone, Exit{"success", "exited", "0", true, false}, 6},
-		{"ends by itself with 0, no ExecStop", Unnoted, Exit{"success", "exited", "0", false, false}, 6},
-		{"never ready", Unnoted, Exit{"protocol", "exited", "0", true, false}, 6},
-		{"start timed out", Unnoted, Exit{"timeout", "killed", "TERM", true, false}, 6},
-		{"stopped by hand", Asked, Exit{"success", "killed", "TERM", true, false}, 0},
-		{"stopped by hand, handles SIGTERM", Asked, Exit{"success", "exited", "0", true, false}, 0},
-		{"stopped by hand, exits with 1", Asked, Exit{"exit-code", "exited", "1", true, false}, 0},
-		{"stopped by hand, too slow", Asked, Exit{"timeout", "killed", "KILL", true, false}, 0},
-		{"stopped before ready", Unnoted, Exit{"success", "killed", "TERM", true, false}, 0},
-		{"stopped before ready, handles SIGTERM", Unnoted, Exit{"success", "exited", "0", true, false}, 0},
-		{"somebody's kill", Alone, Exit{"success", "killed", "TERM", true, false}, 6},
+		{"crash", ByItself, Exit{"exit-code", "exited", "1", true, false}, 6},
+		{"segfault", ByItself, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
+		{"killed by the kernel", ByItself, Exit{"oom-kill", "killed", "KILL", true, false}, 6},
+		{"exits with 0", ByItself, Exit{"success", "exited", "0", true, false}, 6},
+		{"exits with 0, no ExecStop=", NotRecorded, Exit{"success", "exited", "0", false, false}, 6},
+		{"never ready", NotRecorded, Exit{"protocol", "exited", "0", true, false}, 6},
+		{"start timed out", NotRecorded, Exit{"timeout", "killed", "TERM", true, false}, 6},
+		{"stopped by hand", Requested, Exit{"success", "killed", "TERM", true, false}, 0},
+		{"stopped by hand, handles SIGTERM", Requested, Exit{"success", "exited", "0", true, false}, 0},
+		{"stopped by hand, exits with 1", Requested, Exit{"exit-code", "exited", "1", true, false}, 0},
+		{"stopped by hand, too slow", Requested, Exit{"timeout", "killed", "KILL", true, false}, 0},
+		{"stopped before ready", NotRecorded, Exit{"success", "killed", "TERM", true, false}, 0},
+		{"stopped before ready, handles SIGTERM", NotRecorded, Exit{"success", "exited", "0", true, false}, 0},
+		{"killed with SIGTERM by a user", ByItself, Exit{"success", "killed", "TERM", true, false}, 6},
 	} {
 		st := Ended(State{Failures: 5, Started: 100 * s, Stop: c.stop}, policy, c.e, 101*s)
 		if st.Failures != c.want {
 			t.Errorf("%s: %d failures, want %d", c.name, st.Failures, c.want)
 		}
 		if st.Started != 0 {
-			t.Errorf("%s: the run is still under way", c.name)
+			t.Errorf("%s: the state still has the start of the run", c.name)
 		}
 	}
 }
 
-// A launcher without the right to write notes no start: the run counts from when it was due.
-func TestRunThatNobodyNoted(t *testing.T) {
-	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+// TestRunWithoutStart: a launcher without root cannot record the start, so the run counts from the end of the delay.
+func TestRunWithoutStart(t *testing.T) {
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	s := Ended(State{}, policy, crash, 100*s)
 	for i, now := range []time.Duration{101, 102, 103} {
 		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+contract.Delay(s.Failures) {
-			t.Errorf("%+v", s)
+			t.Errorf("state after a short run: %+v", s)
 		}
 	}
 	if s = Ended(s, policy, crash, 200*time.Second); s.Failures != 1 || s.Uptime < 90*time.Second {
-		t.Errorf("a long run: %+v", s)
+		t.Errorf("state after a long run: %+v", s)
 	}
 	if s = Ended(s, policy, Exit{Result: "success", Code: "killed", Status: "TERM"}, 201*time.Second); s != (State{}) {
-		t.Errorf("asked for: %+v", s)
+		t.Errorf("state after a requested stop: %+v", s)
 	}
 }
 
-// Nobody judged the run: everything was killed, or the unit has no ExecStopPost=.
+// TestUnjudgedRun: Plan judges the last run if ExecStopPost= was killed or is missing.
 func TestUnjudgedRun(t *testing.T) {
 	st, d := Plan(State{Failures: 3, Started: 100 * s}, policy, 101*s)
 	if st.Failures != 4 || d.Delay != 225*time.Millisecond {
-		t.Errorf("short: %+v %+v", st, d)
+		t.Errorf("after a short run: %+v, %+v", st, d)
 	}
 	st, d = Plan(State{Failures: 3, Started: 100 * s}, policy, 200*s)
 	if st.Failures != 1 || d.Delay != 0 {
-		t.Errorf("long: %+v %+v", st, d)
+		t.Errorf("after a long run: %+v, %+v", st, d)
 	}
-	st, d = Plan(State{Failures: 3, Started: 100 * s, Stop: Asked}, policy, 101*s)
+	st, d = Plan(State{Failures: 3, Started: 100 * s, Stop: Requested}, policy, 101*s)
 	if st.Failures != 0 || d.Delay != 0 {
-		t.Errorf("asked for: %+v %+v", st, d)
+		t.Errorf("after a requested stop: %+v, %+v", st, d)
 	}
 }
 
 func TestGivingUp(t *testing.T) {
 	p := Policy{MinUptime: 10 * s, MaxRestarts: 2}
-	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", Noted: true}
+	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	var st State
 	var d Decision
 	for i := range 3 {
-		if st, d = life(t, st, p, s, s, Alone, crash); d.GiveUp {
+		if st, d = playRun(t, st, p, s, s, ByItself, crash); d.GiveUp {
 			t.Fatalf("gave up at start %d", i)
 		}
 	}
-	if st, d = life(t, st, p, s, s, Alone, crash); !d.GiveUp || !st.GaveUp {
+	if st, d = playRun(t, st, p, s, s, ByItself, crash); !d.GiveUp || !st.GaveUp {
 		t.Fatalf("did not give up after two restarts: %+v", st)
 	}
-	// ExecStopPost= of the launcher that gave up must not clear it: people look.
+	// ExecStopPost= of the launcher that gave up must not clear the state, which is shown to the user.
 	st = Ended(st, p, Exit{"exit-code", "exited", "252", true, true}, 9*s)
 	if !st.GaveUp || st.Status != "exited/1" {
-		t.Errorf("%+v", st)
+		t.Errorf("ExecStopPost= has changed the state of giving up: %+v", st)
 	}
 	if st, d = Plan(st, p, 9*s); d.GiveUp || d.Delay != 0 || st.Failures != 0 {
-		t.Errorf("start by hand after giving up: %+v %+v", st, d)
+		t.Errorf("start by hand after giving up: %+v, %+v", st, d)
 	}
 	if _, d = Plan(State{Failures: 1}, Policy{MinUptime: s, MaxRestarts: 0}, s); !d.GiveUp {
 		t.Error("MaxRestarts 0 allows a restart")
@@ -143,9 +144,10 @@ func TestGivingUp(t *testing.T) {
 func TestFile(t *testing.T) {
 	dir := t.TempDir() + "/1"
 	if got := Load(dir); got != (State{}) {
-		t.Errorf("no file: %+v", got)
+		t.Errorf("Load without a file: %+v", got)
 	}
-	want := State{Failures: 3, Started: 5 * s, Next: 6 * s, Stop: Alone, GaveUp: true, Uptime: 7, Result: "exit-code", Status: "exited/1"}
+	want := State{Failures: 3, Started: 5 * s, Next: 6 * s, Stop: ByItself, GaveUp: true, Uptime: 7,
+		Result: "exit-code", Status: "exited/1"}
 	if err := Save(dir, want); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +156,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// Whatever lies where the state should be, a start goes on and the next state is kept.
+// TestDamagedFile: any other file in place of the state file does not prevent a start, and the next state replaces it.
 func TestDamagedFile(t *testing.T) {
 	good := string(State{Failures: 9}.Encode())
 	for name, content := range map[string]string{
@@ -168,10 +170,10 @@ func TestDamagedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := Load(dir); got != (State{}) {
-			t.Errorf("%s: %+v", name, got)
+			t.Errorf("Load of a file with %s: %+v", name, got)
 		}
 		if err := Save(dir, State{Failures: 1}); err != nil || Load(dir).Failures != 1 {
-			t.Errorf("%s: saving over it: %v", name, err)
+			t.Errorf("Save over a file with %s: %v", name, err)
 		}
 	}
 	dir := t.TempDir() + "/1"
@@ -179,18 +181,18 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := Load(dir); got != (State{}) {
-		t.Errorf("a FIFO: %+v", got)
+		t.Errorf("Load of a FIFO: %+v", got)
 	}
 	if err := os.WriteFile(dir+contract.BackoffSuffix+contract.NewSuffix, []byte("left over"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := Save(dir, State{Failures: 1}); err != nil || Load(dir).Failures != 1 {
-		t.Errorf("left-over of a killed writer: %v", err)
+		t.Errorf("Save with a left-over file of a killed writer: %v", err)
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(State{Failures: 3, Started: 5, Stop: Asked, Result: "exit-code"}.Encode())
+	f.Add(State{Failures: 3, Started: 5, Stop: Requested, Result: "exit-code"}.Encode())
 	f.Add([]byte(magic + "end\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		st, ok := Decode(b)
@@ -198,16 +200,16 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if again, ok := Decode(st.Encode()); !ok || again != st {
-			t.Fatalf("%+v became %+v", st, again)
+			t.Fatalf("the state %+v was read back as %+v", st, again)
 		}
 		if _, d := Plan(st, policy, s); d.Delay < 0 || d.Delay > contract.MaxDelay {
-			t.Fatalf("%+v: delay %v", st, d.Delay)
+			t.Fatalf("state %+v: delay %v is longer than MaxDelay", st, d.Delay)
 		}
 	})
 }
 
 func TestWait(t *testing.T) {
 	if sig, stopped := Wait(time.Millisecond); stopped {
-		t.Errorf("stopped by %v", sig)
+		t.Errorf("Wait was stopped by %v", sig)
 	}
 }

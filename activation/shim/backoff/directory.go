@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Prepare makes the directory of the app, and removes the runtime directory that former versions gave to the instance's user
-// there, or the link to it.
+// Prepare makes the directory of the app. It removes the runtime directory of the instance's user, or the link to it, that
+// earlier versions made there.
 func Prepare(instance string) error {
 	if err := MakeDirectory(instance); err != nil {
 		return err
@@ -30,7 +30,7 @@ func MakeDirectory(instance string) error {
 			return errors.New("making " + d + ": " + err.Error())
 		}
 	}
-	// systemd 247 made it for a dynamic user with the unit's UMask=.
+	// For a dynamic user, systemd 247 has made the directory with the UMask= of the unit.
 	if err := unix.Chmod(dir, 0o755); err != nil {
 		return errors.New("opening " + dir + ": " + err.Error())
 	}

@@ -14,7 +14,7 @@ import (
 
 const magic = "clusterctl-backoff 1\n"
 
-// Encode writes the state as text, one KEY=VALUE a line.
+// Encode returns the state as text, with one KEY=VALUE on each line.
 func (s State) Encode() []byte {
 	var b strings.Builder
 	b.WriteString(magic)
@@ -31,7 +31,7 @@ func (s State) Encode() []byte {
 	return []byte(b.String())
 }
 
-// clean keeps a word of systemd's on one line; nothing else is expected.
+// clean replaces characters that a word of systemd does not contain, so that the value stays on one line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -41,8 +41,8 @@ func clean(s string) string {
 	}, s[:min(len(s), 64)])
 }
 
-// Decode reads what Encode wrote; ok is false for anything else, and then the
-// state is the zero State: a damaged file forgets the series and does no more.
+// Decode reads the text of Encode. For any other text it returns the zero State and false, so a damaged file only ends the
+// series.
 func Decode(b []byte) (s State, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	if !found {
@@ -86,15 +86,14 @@ func (s *State) set(key, value string) bool {
 		s.Next = time.Duration(n)
 	case "stop":
 		s.Stop = Stop(n)
-		return n <= int64(Alone)
+		return n <= int64(ByItself)
 	case "uptime":
 		s.Uptime = time.Duration(n)
 	}
-	return true // a key of a later version
+	return true // the key may be one of a later version
 }
 
-// Load reads the state of an instance. Whatever is wrong with the file, the result is
-// usable: the zero State.
+// Load returns the state of an instance, or the zero State if the file cannot be read.
 func Load(instance string) State {
 	s, _ := Decode(statefile.Read(instance + contract.BackoffSuffix))
 	return s
@@ -105,7 +104,7 @@ func Save(instance string, s State) error {
 	return statefile.Replace(instance+contract.BackoffSuffix, s.Encode())
 }
 
-// Now is the time on CLOCK_BOOTTIME.
+// Now returns the time of CLOCK_BOOTTIME.
 func Now() (time.Duration, error) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

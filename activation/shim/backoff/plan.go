@@ -6,52 +6,51 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Stop says what ExecStop= has noted about the run.
+// Stop is what ExecStop= has recorded about the run.
 type Stop uint8
 
-// The notes. Unnoted also means that the run never became ready: systemd calls
-// ExecStop= only for a service that has started.
+// The values of Stop. NotRecorded also means that the run never became ready: systemd calls ExecStop= only for a service
+// that has started.
 const (
-	Unnoted Stop = iota
-	Asked        // the service manager stops a living service
-	Alone        // the program ended by itself
+	NotRecorded Stop = iota
+	Requested        // the service manager stops a living service
+	ByItself         // the program ended by itself
 )
 
-// State is what is kept between the runs of one instance. Times are nanoseconds
-// of CLOCK_BOOTTIME, which no change of the date moves.
+// State is the state of an instance that is kept between its runs. Times are nanoseconds of CLOCK_BOOTTIME, which a change
+// of the date does not affect.
 type State struct {
 	Failures int           // short runs in a row
-	Started  time.Duration // when the present run began; 0: no run, or not noted
-	Next     time.Duration // when the next run was due, after the end of the last one; 0 if not known
+	Started  time.Duration // when the current run began; 0: there is no run, or it was not recorded
+	Next     time.Duration // when the delay after the last run ends; 0: not known
 	Stop     Stop
 	GaveUp   bool
-	// Of the last run that ended by itself, for people:
+	// The last run that ended by itself, to show to the user:
 	Uptime time.Duration
 	Result string // $SERVICE_RESULT, or "unknown"
 	Status string // $EXIT_CODE/$EXIT_STATUS, as "exited/1" or "killed/SEGV"
 }
 
-// Policy is what the flags say.
+// Policy holds the values of the flags.
 type Policy struct {
 	MinUptime   time.Duration // a run of this length is not short
-	MaxRestarts int           // give up behind this many restarts after short runs; negative: never
+	MaxRestarts int           // give up after this many restarts of short runs; negative: never
 }
 
-// Decision is what the launcher does.
+// Decision is what the launcher must do.
 type Decision struct {
 	GiveUp bool
 	Delay  time.Duration
 }
 
-// Plan is asked at each start. It returns the state to keep and the decision. A
-// run that nobody judged (ExecStopPost= missing, or killed with everything else)
-// is judged here, by the time since its start.
+// Plan returns the state to keep and the decision at a start. If ExecStopPost= did not judge the last run, because the unit
+// lacks it or it was killed too, Plan judges the run by the time since its start.
 func Plan(s State, p Policy, now time.Duration) (State, Decision) {
 	if s.GaveUp {
 		s = State{Result: s.Result, Status: s.Status, Uptime: s.Uptime}
 	}
 	if s.Started > 0 {
-		s = judge(s, p, now, s.Stop == Asked)
+		s = judge(s, p, now, s.Stop == Requested)
 		s.Result, s.Status = "unknown", ""
 	}
 	if p.MaxRestarts >= 0 && s.Failures > p.MaxRestarts {
@@ -61,47 +60,47 @@ func Plan(s State, p Policy, now time.Duration) (State, Decision) {
 	return s, Decision{Delay: contract.Delay(s.Failures)}
 }
 
-// Exit is the end of a run as systemd tells ExecStopPost=.
+// Exit is the end of a run as systemd passes it to ExecStopPost=.
 type Exit struct {
 	Result string // $SERVICE_RESULT
 	Code   string // $EXIT_CODE: exited, killed or dumped; empty when no process was started
 	Status string // $EXIT_STATUS: a number or a signal's name
-	// Noted says that the unit has an ExecStop= that calls Stopping, so a run
-	// without a note was stopped before it was ready, or failed to become so.
-	Noted bool
-	// GaveUp says that the launcher ended because the instance has given up.
+	// HasExecStop reports whether the unit has an ExecStop= that calls Stopping. Then a run without a record was stopped
+	// before it was ready, or failed to become ready.
+	HasExecStop bool
+	// GaveUp reports whether the launcher ended because the instance has given up.
 	GaveUp bool
 }
 
-// asked reports whether somebody wanted this end. A signal that systemd counts as
-// a clean end (TERM, INT, HUP, PIPE) comes from outside. An exit with status 0 of
-// a run that never became ready has the result "protocol" unless it was asked for;
-// without ExecStop= it cannot be told from a program that just ends, and a
-// program that just ends must not be restarted in a busy loop.
-func (e Exit) asked(s Stop) bool {
-	if s == Asked {
+// requested reports whether the run was stopped on purpose. A signal that systemd counts as a clean end (TERM, INT, HUP,
+// PIPE) comes from outside. If a run exits with status 0 before it is ready, the result is "success" if systemd stopped it,
+// and "protocol" otherwise. Without ExecStop= a stopped run with status 0 looks like a program that ends by itself, which
+// must not be restarted in a busy loop, so requested returns false.
+func (e Exit) requested(s Stop) bool {
+	if s == Requested {
 		return true
 	}
-	if e.Result != "success" || s == Alone {
+	if e.Result != "success" || s == ByItself {
 		return false
 	}
-	return e.Code == "killed" || e.Code == "" || e.Noted
+	return e.Code == "killed" || e.Code == "" || e.HasExecStop
 }
 
-// Ended judges a run that has ended and returns the state to keep.
+// Ended returns the state to keep after a run that has ended.
 func Ended(s State, p Policy, e Exit, now time.Duration) State {
 	if e.GaveUp {
 		s.GaveUp = true
 		return s
 	}
 	if s.GaveUp {
-		s = State{} // a start by hand began this run
+		s = State{} // this run was started by hand
 	}
-	if e.asked(s.Stop) {
+	if e.requested(s.Stop) {
 		return State{}
 	}
 	if s.Started == 0 {
-		// A launcher has no right to note it. A run of which not even this is known is the first of a series in any case.
+		// A launcher without root cannot record the start. Then the run began when the delay ended. If this is not known
+		// either, the run is the first of a series.
 		s.Started = now
 		if s.Next > 0 {
 			s.Started = min(s.Next, now)
@@ -113,11 +112,11 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 	return s
 }
 
-func judge(s State, p Policy, now time.Duration, asked bool) State {
+func judge(s State, p Policy, now time.Duration, requested bool) State {
 	s.Uptime = max(now-s.Started, 0)
-	s.Started, s.Stop = 0, Unnoted
+	s.Started, s.Stop = 0, NotRecorded
 	switch {
-	case asked:
+	case requested:
 		s.Failures = 0
 	case s.Uptime >= p.MinUptime:
 		s.Failures = 1
@@ -127,5 +126,5 @@ func judge(s State, p Policy, now time.Duration, asked bool) State {
 	return s
 }
 
-// maxFailures bounds the counter; the delay has long been at its longest.
+// maxFailures limits the counter. The delay reaches its maximum long before.
 const maxFailures = 1 << 30

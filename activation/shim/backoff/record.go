@@ -1,7 +1,6 @@
 package backoff
 
-// Begin is called before a start: it plans the start and keeps the state. The
-// caller waits for the delay and then calls Started.
+// Begin plans a start and saves the state. The caller waits for the delay and then calls Started.
 func Begin(instance string, p Policy) (State, Decision, error) {
 	now, err := Now()
 	if err != nil {
@@ -11,7 +10,7 @@ func Begin(instance string, p Policy) (State, Decision, error) {
 	return s, d, Save(instance, s)
 }
 
-// Started notes that the run begins now, after the wait.
+// Started records that the run begins now, after the delay.
 func Started(instance string, s State) error {
 	now, err := Now()
 	if err != nil {
@@ -21,17 +20,18 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping is called by ExecStop=: asked when $MAINPID names a living process.
-func Stopping(instance string, asked bool) error {
+// Stopping records for ExecStop= how the run ends. requested reports whether the service manager stops it: then $MAINPID is
+// set.
+func Stopping(instance string, requested bool) error {
 	s := Load(instance)
-	s.Stop = Alone
-	if asked {
-		s.Stop = Asked
+	s.Stop = ByItself
+	if requested {
+		s.Stop = Requested
 	}
 	return Save(instance, s)
 }
 
-// Record is called by ExecStopPost=: it judges the run that has ended.
+// Record judges the run that has ended, for ExecStopPost=.
 func Record(instance string, p Policy, e Exit) error {
 	now, err := Now()
 	if err != nil {

@@ -7,14 +7,12 @@ import (
 	"time"
 )
 
-// Wait sleeps for d, or until SIGTERM, SIGINT or SIGHUP; then it returns that
-// signal, which is still to be obeyed. They are waited for, and not left to kill,
-// so that the series can be cleared first: a stop by hand during the wait must
-// not delay the next start.
+// Wait sleeps for d, or until SIGTERM, SIGINT or SIGHUP. It returns this signal, and the caller must end by it. Wait handles
+// the signals so that the caller can end the series first: a stop by hand during the wait must not delay the next start.
 func Wait(d time.Duration) (syscall.Signal, bool) {
 	got := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // as under nohup(1): the program inherits that
+		if !signal.Ignored(s) { // nohup(1) ignores SIGHUP, which the program inherits
 			signal.Notify(got, s)
 			defer signal.Reset(s)
 		}
@@ -27,7 +25,7 @@ func Wait(d time.Duration) (syscall.Signal, bool) {
 		return sig, ok
 	case <-timer.C:
 	}
-	// A signal that came with the timer, or since, is to be obeyed as well; from here on they kill again.
+	// After Stop, a signal ends the process again. One that came before, together with the timer, is returned.
 	signal.Stop(got)
 	select {
 	case s := <-got:

@@ -1,8 +1,8 @@
-// Package confine keeps a program from sending signals to processes that are not its own, with Landlock (landlock(7)).
+// Package confine uses Landlock (landlock(7)) to stop a program from sending signals to processes of other programs.
 //
-// A user namespace does not do this: kill(2) compares the user ids of the machine, so that a worker could end the shells and
-// the other apps of its user, and a worker of root every process there is. A PID namespace would do it, but its first process
-// ignores every signal that it does not handle, SIGTERM included.
+// A user namespace does not prevent signals: kill(2) compares the user ids of the machine, so a worker could end the shells
+// and the other apps of its user, and a worker of root could end every process. A PID namespace would prevent them, but its
+// first process ignores every signal that it does not handle, SIGTERM included.
 //
 // A Landlock domain holds the calling thread and every process that this thread starts later. Processes outside the domain,
 // such as systemd and the notifier, can still signal, read and trace processes inside. A process inside gets EPERM when it
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rulesetAttr is struct landlock_ruleset_attr of ABI 6, Linux 6.12. No right to files or ports is handled, so that none is
-// taken away.
+// rulesetAttr is struct landlock_ruleset_attr of ABI 6, Linux 6.12. It handles no rights to files and ports, so the program
+// keeps all of them.
 type rulesetAttr struct {
 	fs, net, scoped uint64
 }
@@ -30,7 +30,7 @@ const (
 	scopedABI = 6
 )
 
-// Signals puts the calling thread into a new domain and reports whether the kernel did so. The thread must be locked and have
+// Signals puts the calling thread into a new domain, and reports whether this succeeded. The thread must be locked and have
 // no_new_privs; the program keeps the domain through execve(2). Linux before 6.12 has no scopes, and a container may refuse
 // the calls.
 func Signals() bool {

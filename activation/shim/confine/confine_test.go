@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/confine"
 )
 
-// asChild makes the test binary a confined process that signals the process of that number.
+// asChild is the variable with which the test binary runs as a confined process that signals its parent.
 const asChild = "CLUSTERCTL_TEST_CONFINED"
 
 // TestSignals: a confined process cannot signal its parent, and its parent can still signal it.
@@ -35,12 +35,12 @@ func confined(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := unix.Kill(os.Getppid(), 0); err != nil {
-		t.Fatalf("before: %v", err)
+		t.Fatalf("signal to the parent before Signals: %v", err)
 	}
 	got := confine.Signals()
 	err := unix.Kill(os.Getppid(), 0)
 	if got != (err == unix.EPERM) {
-		t.Errorf("confined is %v, and a signal to the parent gives %v", got, err)
+		t.Errorf("Signals() = %v, but a signal to the parent returned %v", got, err)
 	}
 	// A child belongs to the same domain.
 	child := exec.Command("/bin/sleep", "60")
@@ -48,8 +48,8 @@ func confined(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := child.Process.Kill(); err != nil {
-		t.Errorf("a signal to a child: %v", err)
+		t.Errorf("signal to a child: %v", err)
 	}
 	_ = child.Wait()
-	t.Logf("the kernel confines: %v", got)
+	t.Logf("the kernel supports Signals: %v", got)
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Kind is the kind of a socket that a program binds. TCP and UDP stand for either family.
+// Kind is the kind of a socket that a program binds. TCP and UDP mean both families, IPv4 and IPv6.
 type Kind uint8
 
-// The kinds.
+// The kinds of socket.
 const (
 	TCP Kind = iota + 1
 	TCP4
@@ -23,14 +23,14 @@ const (
 
 var kindWords = [...]string{"socket", TCP: "tcp", TCP4: "tcp4", TCP6: "tcp6", UDP: "udp", UDP4: "udp4", UDP6: "udp6", Unix: "unix"}
 
-// String returns the word of the kind, "tcp4", and "socket" for the zero value.
+// String returns the word of the kind, such as "tcp4", and "socket" for the zero value.
 func (k Kind) String() string { return kindWords[k] }
 
-// Bind is the bind of a program that a listener answers.
+// Bind describes the bind(2) of a program that a listener answers.
 type Bind struct {
 	Kind Kind
 	Port uint16 // for TCP and UDP; never 0
-	Path string // for Unix sockets; the path of an abstract one begins with '@'
+	Path string // for Unix sockets; an abstract name begins with '@'
 }
 
 // String returns KIND:PORT or unix:PATH.
@@ -46,7 +46,7 @@ var errBind = errors.New("want tcp:PORT, tcp4:PORT, tcp6:PORT, udp:PORT, udp4:PO
 // maxPath is the longest path of a Unix socket (unix(7)).
 const maxPath = 107
 
-// ParseBind reads the text of String.
+// ParseBind parses the text of String.
 func ParseBind(s string) (Bind, error) {
 	word, rest, _ := strings.Cut(s, ":")
 	kind := Kind(max(slices.Index(kindWords[1:], word)+1, 0))
@@ -60,19 +60,19 @@ func ParseBind(s string) (Bind, error) {
 	return Bind{Kind: kind, Port: uint16(port)}, nil
 }
 
-// Map is a value of --map: the bind that an inherited descriptor answers.
+// Map is a value of --map: an inherited descriptor and the bind that it answers.
 type Map struct {
-	Key  string // the descriptor: NAME, NAME/K (the K-th of that name, from 0) or K (of all, from 0)
+	Key  string // the descriptor: NAME, NAME/K (the K-th with this name, from 0) or K (the K-th of all, from 0)
 	Bind Bind
 }
 
-// MapFlag begins a flag with a map.
+// MapFlag is the flag before its value.
 const MapFlag = "--map="
 
 // String returns KEY=KIND:PORT.
 func (m Map) String() string { return m.Key + "=" + m.Bind.String() }
 
-// ParseMap reads the text of String. The name of a descriptor may contain '=', and never ':' (sd_listen_fds_with_names(3)).
+// ParseMap parses the text of String. The name of a descriptor may contain '=' but not ':' (sd_listen_fds_with_names(3)).
 func ParseMap(s string) (Map, error) {
 	head, _, _ := strings.Cut(s, ":")
 	i := strings.LastIndexByte(head, '=')
@@ -86,10 +86,10 @@ func ParseMap(s string) (Map, error) {
 	return Map{Key: s[:i], Bind: b}, nil
 }
 
-// NthKey returns the key of the n-th descriptor of a name, from 0.
+// NthKey returns the key of the n-th descriptor with a name, from 0.
 func NthKey(name string, n int) string { return name + "/" + strconv.Itoa(n) }
 
-// Find returns the index in names of the descriptor that the key means. A name wins over a number.
+// Find returns the index in names of the descriptor with the key. If the key is a number and also a name, it is the name.
 func (m Map) Find(names []string) (int, error) {
 	at, n := -1, 0
 	for i, name := range names {
@@ -102,7 +102,7 @@ func (m Map) Find(names []string) (int, error) {
 		return at, nil
 	}
 	if n > 1 {
-		return -1, errors.New("several descriptors are called " + strconv.Quote(m.Key) + "; say which, as in " + NthKey(m.Key, 0))
+		return -1, errors.New("several descriptors have the name " + strconv.Quote(m.Key) + "; the first is " + NthKey(m.Key, 0))
 	}
 	number := m.Key
 	same := func(string) bool { return true }

@@ -17,7 +17,7 @@ func TestParseMap(t *testing.T) {
 		"x=unix:/run/a=tcp:": {"x", Bind{Kind: Unix, Path: "/run/a=tcp:"}},
 	} {
 		if m, err := ParseMap(in); err != nil || m != want {
-			t.Errorf("%q: %+v %v", in, m, err)
+			t.Errorf("ParseMap(%q) = %+v, %v", in, m, err)
 		}
 	}
 	for _, in := range []string{
@@ -25,12 +25,12 @@ func TestParseMap(t *testing.T) {
 		"http=unix:", "http=unix:relative", "http=unix:80", "http=unix:/" + strings.Repeat("x", 107), "http=sctp:1", "http=:1",
 	} {
 		if m, err := ParseMap(in); err == nil {
-			t.Errorf("%q: accepted as %+v", in, m)
+			t.Errorf("ParseMap(%q) = %+v, want an error", in, m)
 		}
 	}
 }
 
-// TestMapIsReadBack: units write a map as text, and the shim reads the same map.
+// TestMapIsReadBack: the shim parses the text of a map in a unit to the same map.
 func TestMapIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.IntRange(int(TCP), int(Unix)).Draw(t, "kind")
@@ -41,7 +41,7 @@ func TestMapIsReadBack(t *testing.T) {
 			m.Bind.Port = rapid.Uint16Min(1).Draw(t, "port")
 		}
 		if got, err := ParseMap(m.String()); err != nil || got != m {
-			t.Fatalf("%q: %+v %v, want %+v", m, got, err, m)
+			t.Fatalf("ParseMap(%q) = %+v, %v, want %+v", m, got, err, m)
 		}
 	})
 }
@@ -56,7 +56,7 @@ func FuzzParseMap(f *testing.F) {
 			return
 		}
 		if again, err := ParseMap(m.String()); err != nil || again != m {
-			t.Fatalf("%q became %+v, and then %+v, %v", s, m, again, err)
+			t.Fatalf("ParseMap(%q) = %+v, and the map was read back as %+v, %v", s, m, again, err)
 		}
 	})
 }
@@ -65,12 +65,12 @@ func TestFind(t *testing.T) {
 	names := []string{"http", "admin", "http", "7"}
 	for key, want := range map[string]int{"admin": 1, "http/0": 0, "http/1": 2, "0": 0, "2": 2, "7": 3, "admin/0": 1} {
 		if got, err := (Map{Key: key}).Find(names); err != nil || got != want {
-			t.Errorf("%q: %d %v, want %d", key, got, err, want)
+			t.Errorf("Find for key %q = %d, %v, want %d", key, got, err, want)
 		}
 	}
 	for _, key := range []string{"http", "http/2", "none", "4", "-1", "http/-1", "", "/0"} {
 		if got, err := (Map{Key: key}).Find(names); err == nil {
-			t.Errorf("%q: %d", key, got)
+			t.Errorf("Find for key %q = %d, want an error", key, got)
 		}
 	}
 }

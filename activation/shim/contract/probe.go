@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Report is what a probe has found: the JSON that "clusterctl-shim probe" writes. Keys are only added.
+// Report is the result of a probe: the JSON that "clusterctl-shim probe" writes. Later versions only add keys.
 type Report struct {
 	Version int         `json:"version"` // 1
 	Binds   []ProbeBind `json:"binds"`
@@ -17,16 +17,17 @@ type Report struct {
 	Status Exit `json:"status"`
 	// Left are the names of the processes that the program left behind when it ended.
 	Left []string `json:"left"`
-	// Idle reports whether the program listens on nothing, and was idle for the time of --idle.
+	// Idle reports whether the program does not listen, and was idle for the time of --idle.
 	Idle bool `json:"idle"`
-	// TookMS is the time until then, in milliseconds.
+	// TookMS is the duration of the probe in milliseconds, without the end of the program.
 	TookMS int64 `json:"took_ms"`
-	// TimedOut reports whether the time was over before the program had settled.
+	// TimedOut reports whether the time limit was reached before the program had settled.
 	TimedOut bool `json:"timed_out"`
-	// NonBlocking is what NonBlocking= of the units should be: no only if the program leaves every listening socket blocking.
+	// NonBlocking is the value for NonBlocking= of the units: false only if every listening socket of the program is
+	// blocking.
 	NonBlocking bool `json:"non_blocking"`
-	// HoldAccept reports whether a drain that loses nothing needs "run --accept hold": some listening socket is in no epoll
-	// instance.
+	// HoldAccept reports whether a drain without loss needs "run --accept hold", because a listening socket is not in an
+	// epoll instance.
 	HoldAccept bool `json:"hold_accept"`
 }
 
@@ -36,13 +37,13 @@ type ProbeBind struct {
 	Type    string `json:"type"`   // stream or dgram
 	Address string `json:"address"`
 	Port    uint16 `json:"port"`
-	// Mode is the mode of the file of a Unix socket in octal digits, as in "0755": the program set it by chmod(2) after the
-	// bind, or else by its umask. Mode is empty if the umask could not be read.
+	// Mode is the mode of the file of a Unix socket in octal digits, as in "0755": from chmod(2) after the bind, or from the
+	// umask. Mode is empty if the umask could not be read.
 	Mode string `json:"mode"`
-	// Private reports whether only processes of the program itself can find the Unix socket: its name is of one process, or
-	// its directory is one that every app has for itself.
+	// Private reports whether only processes of the program can find the Unix socket: its name contains a process id, or its
+	// directory is private to the app, like /tmp.
 	Private bool `json:"private"`
-	// V6Only is IPV6_V6ONLY, and false where it could not be read.
+	// V6Only is IPV6_V6ONLY, or false if it could not be read.
 	V6Only bool `json:"v6only"`
 	// Listening reports whether listen(2) was called; it is false for datagrams.
 	Listening bool `json:"listening"`
@@ -53,10 +54,10 @@ type ProbeBind struct {
 	Epoll bool `json:"epoll"`
 	// BlockingAccept reports whether the program called accept(2) on the blocking socket while no connection waited.
 	BlockingAccept bool `json:"blocking_accept"`
-	// Multicast reports whether the socket joined a multicast group, or is bound to the address of one. A membership belongs
-	// to the open socket, so a second process cannot join the group on a shared one.
+	// Multicast reports whether the socket joined a multicast group, or is bound to the address of a group. A membership
+	// belongs to the socket, so a second process cannot join the group on a shared socket.
 	Multicast bool `json:"multicast"`
-	// Options are the ones that the program set before bind, where the prober could read them.
+	// Options are the socket options that the program set before bind, if the prober could read them.
 	Options []SocketOption `json:"options"`
 }
 
@@ -70,7 +71,7 @@ type SocketOption struct {
 // JSON returns the report on one line. encoding/json would make the shim 0.2 MB and each notifier 20 KB larger.
 func (r Report) JSON() []byte { return append(appendJSON(nil, reflect.ValueOf(r)), '\n') }
 
-// appendJSON appends a value with the keys of its fields. It knows only the types that a report has.
+// appendJSON appends a value as JSON. It knows only the types that a report contains.
 func appendJSON(b []byte, v reflect.Value) []byte {
 	if e, ok := v.Interface().(Exit); ok {
 		return appendString(b, e.String())
@@ -99,7 +100,7 @@ func appendJSON(b []byte, v reflect.Value) []byte {
 	return append(bytes.TrimSuffix(b, []byte(",")), '}')
 }
 
-// appendString appends a string (RFC 8259).
+// appendString appends a JSON string (RFC 8259).
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for _, r := range s {
@@ -109,7 +110,7 @@ func appendString(b []byte, s string) []byte {
 		case r < ' ':
 			b = fmt.Appendf(b, "\\u%04x", r)
 		default:
-			b = utf8.AppendRune(b, r) // a stray byte becomes U+FFFD
+			b = utf8.AppendRune(b, r) // an invalid byte becomes U+FFFD
 		}
 	}
 	return append(b, '"')

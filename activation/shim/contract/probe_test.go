@@ -21,7 +21,8 @@ func drawBind(t *rapid.T) ProbeBind {
 	}
 }
 
-// TestReportIsReadBack: the shim writes a report without encoding/json, and clusterctl reads the same report with it.
+// TestReportIsReadBack: the shim encodes a report without encoding/json, and clusterctl decodes it to the same report with
+// encoding/json.
 func TestReportIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		yes := rapid.Bool()
@@ -35,7 +36,7 @@ func TestReportIsReadBack(t *testing.T) {
 		r.Left = rapid.SliceOf(rapid.String()).Draw(t, "left")
 		var got Report
 		if err := json.Unmarshal(r.JSON(), &got); err != nil || !reflect.DeepEqual(got, r) {
-			t.Fatalf("%s became %+v, %v; want %+v", r.JSON(), got, err, r)
+			t.Fatalf("the report %s was read back as %+v, %v; want %+v", r.JSON(), got, err, r)
 		}
 	})
 }

@@ -4,7 +4,7 @@ import "time"
 
 // The delay before a start that follows short runs.
 const (
-	// MinUptime is the default of --min-uptime: a run of this length is not short.
+	// MinUptime is the default of --min-uptime. A run is short if it ends earlier.
 	MinUptime = 10 * time.Second
 	// FirstDelay is the delay after the second short run in a row.
 	FirstDelay = 100 * time.Millisecond
@@ -12,7 +12,7 @@ const (
 	MaxDelay = 30 * time.Second
 )
 
-// Delay returns the delay before the start that follows n short runs in a row: each one is longer by half than the last.
+// Delay returns the delay before the start that follows n short runs in a row. Each delay is longer than the last by half.
 func Delay(n int) time.Duration {
 	if n < 2 {
 		return 0
@@ -28,19 +28,19 @@ func Delay(n int) time.Duration {
 const (
 	// StartTimeout is the time from exec to READY=1.
 	StartTimeout = 60 * time.Second
-	// DrainTimeout is how long a stopping instance may go on answering, before its stop signal.
+	// DrainTimeout is how long a stopping instance may answer requests before it gets its stop signal.
 	DrainTimeout = 30 * time.Second
-	// StopTimeout is the time from the stop signal to SIGKILL, systemd's own: a program that saves its data needs the time.
+	// StopTimeout is the time from the stop signal to SIGKILL, as in systemd. A program that saves its data needs this time.
 	StopTimeout = 90 * time.Second
-	// DrainSlack is how long after its time limit a drain ends in any case. TimeoutStopSec= must leave more.
+	// DrainSlack is how long a drain may run beyond its time limit. TimeoutStopSec= must allow for more.
 	DrainSlack = time.Second
 )
 
 // Default times of a probe.
 const (
-	// ProbeTimeout bounds the whole probe.
+	// ProbeTimeout limits the whole probe.
 	ProbeTimeout = time.Minute
-	// ProbeIdle is how long a program that listens on nothing may do nothing.
+	// ProbeIdle is how long a program that does not listen may be idle.
 	ProbeIdle = 10 * time.Second
 )
 

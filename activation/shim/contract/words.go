@@ -10,7 +10,7 @@ import (
 // LogPrefix begins each line that the shim writes to the journal.
 const LogPrefix = "clusterctl-shim: "
 
-// Variables that the shim sets for an instance.
+// Environment variables that the shim sets for an instance.
 const (
 	InstanceVariable     = "INSTANCE"          // the number of the instance, from 1
 	NodeInstanceVariable = "NODE_APP_INSTANCE" // the number from 0, as PM2 sets it
@@ -29,7 +29,7 @@ func (w Waiting) String() string {
 	return fmt.Sprintf("waiting %s after %d short runs, the last with %s", w.Delay, w.ShortRuns, w.Last)
 }
 
-// ParseWaiting reads the text of String.
+// ParseWaiting parses the text of String.
 func ParseWaiting(s string) (w Waiting, ok bool) {
 	rest, ok := strings.CutPrefix(s, "waiting ")
 	delay, rest, _ := strings.Cut(rest, " after ")
@@ -56,13 +56,13 @@ func (e Exit) String() string {
 	return e.Code + "/" + e.Status
 }
 
-// ParseExit reads the text of String.
+// ParseExit parses the text of String.
 func ParseExit(s string) Exit {
 	code, status, _ := strings.Cut(s, "/")
 	return Exit{code, status}
 }
 
-// UnmarshalText reads the text of String.
+// UnmarshalText parses the text of String.
 func (e *Exit) UnmarshalText(text []byte) error {
 	*e = ParseExit(string(text))
 	return nil

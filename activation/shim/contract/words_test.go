@@ -14,7 +14,7 @@ func TestWaitingIsReadBack(t *testing.T) {
 			ShortRuns: rapid.IntRange(0, 1<<30).Draw(t, "runs"), Last: rapid.StringMatching(`[a-z]+(/[0-9A-Z]+)?`).Draw(t, "last"),
 		}
 		if got, ok := ParseWaiting(w.String()); !ok || got != w {
-			t.Fatalf("%q: %+v %v, want %+v", w, got, ok, w)
+			t.Fatalf("ParseWaiting(%q) = %+v, %v, want %+v", w, got, ok, w)
 		}
 	})
 	for _, s := range []string{
@@ -22,7 +22,7 @@ func TestWaitingIsReadBack(t *testing.T) {
 		"waiting 1s after x short runs, the last with y",
 	} {
 		if w, ok := ParseWaiting(s); ok {
-			t.Errorf("%q: %+v", s, w)
+			t.Errorf("ParseWaiting(%q) = %+v, want an error", s, w)
 		}
 	}
 }
@@ -32,7 +32,7 @@ func TestExitIsReadBack(t *testing.T) {
 		"": {}, "exited/7": {"exited", "7"}, "killed/SEGV": {"killed", "SEGV"}, "exited": {Code: "exited"},
 	} {
 		if got := ParseExit(text); got != want || got.String() != text {
-			t.Errorf("%q: %+v, %q", text, got, got)
+			t.Errorf("ParseExit(%q) = %+v, and its text is %q", text, got, got)
 		}
 	}
 }

@@ -13,14 +13,12 @@ import (
 	"syscall"
 )
 
-// control is the sub-cgroup into which systemd puts the control processes
-// (ExecStop= and others) of a unit with Delegate=, and only of such a unit:
-// the directory above it is then the instance's.
+// control is the sub-cgroup for the control processes (ExecStop= and others) of a unit with Delegate=. The cgroup of the
+// instance is its parent directory.
 const control = "/.control"
 
-// ownCgroup returns the directory of the cgroup in which this process runs, by
-// the hierarchy that systemd tracks services in: cgroup v2 where it holds the
-// process below the root, else v1's name=systemd.
+// ownCgroup returns the directory of the cgroup of this process, in the hierarchy in which systemd tracks services: cgroup
+// v2 if the process is below its root, otherwise name=systemd of cgroup v1.
 func ownCgroup() (string, error) {
 	membership, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -33,9 +31,8 @@ func ownCgroup() (string, error) {
 	return cgroupDir(membership, mounts)
 }
 
-// cgroupDir is ownCgroup on the texts of /proc/self/cgroup and
-// /proc/self/mountinfo. The root of a hierarchy is refused: it is never the
-// cgroup of one instance, and draining it would drain the machine.
+// cgroupDir returns the directory of a cgroup from the texts of /proc/PID/cgroup and /proc/self/mountinfo. It refuses the
+// root of a hierarchy, which is not the cgroup of an instance: a drain would act on all processes of the machine.
 func cgroupDir(membership, mounts []byte) (string, error) {
 	for _, h := range []struct{ controllers, fstype, option string }{
 		{"", "cgroup2", ""},
@@ -53,8 +50,8 @@ func cgroupDir(membership, mounts []byte) (string, error) {
 	return "", errors.New("not in the cgroup of an instance")
 }
 
-// memberOf returns the path in the hierarchy with exactly these controllers; ""
-// is cgroup v2. A line is "ID:CONTROLLERS:PATH".
+// memberOf returns the path in the hierarchy with these controllers; "" means cgroup v2. A line has the form
+// "ID:CONTROLLERS:PATH".
 func memberOf(membership []byte, controllers string) (string, bool) {
 	for line := range bytes.Lines(membership) {
 		part := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
@@ -65,9 +62,8 @@ func memberOf(membership []byte, controllers string) (string, bool) {
 	return "", false
 }
 
-// below returns the directory of the cgroup path under the mount of its
-// hierarchy. In a container without a cgroup namespace the mount shows only a
-// part of the tree, whose root (the 4th field) the path then begins with.
+// below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup namespace
+// the mount shows only a part of the tree. Then the path begins with the root of this part, which is the 4th field.
 func below(mounts []byte, fstype, option, path string) (string, bool) {
 	for line := range bytes.Lines(mounts) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
@@ -91,9 +87,8 @@ func unescapeMount(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// members returns the processes in the cgroup and the cgroups below it, in order
-// of their ids, without this process. A cgroup that goes away meanwhile has no
-// processes.
+// members returns the ids of the processes in the cgroup and in the cgroups below it, in ascending order, without this
+// process. It skips a cgroup that was removed in the meantime.
 func members(dir string) ([]int, error) {
 	var pids []int
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -105,8 +100,8 @@ func members(dir string) ([]int, error) {
 		}
 		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 		if err != nil {
-			// ENODEV: removed between; EOPNOTSUPP: a threaded cgroup, whose
-			// processes its domain above lists.
+			// ENODEV: the cgroup was removed. EOPNOTSUPP: a threaded cgroup, whose processes are listed in the cgroup above
+			// it.
 			return nil
 		}
 		pids = append(pids, parsePids(text)...)
@@ -120,8 +115,8 @@ func members(dir string) ([]int, error) {
 	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
 }
 
-// KillOthers kills all processes in the cgroup of this process except itself, if it is the cgroup of that unit. It looks
-// again after each round, since a process may have forked; a program that forks faster is left to the service manager.
+// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. It looks again
+// after each round, since a process may have forked. If a program forks faster, the service manager must kill it.
 func KillOthers(unit string) error {
 	dir, err := ownCgroup()
 	if err != nil || filepath.Base(dir) != unit {
@@ -140,7 +135,7 @@ func KillOthers(unit string) error {
 	return nil
 }
 
-// OwnUnit returns the name of the unit of which this process is a part.
+// OwnUnit returns the name of the unit of this process.
 func OwnUnit() (string, error) {
 	dir, err := ownCgroup()
 	return filepath.Base(dir), err
@@ -163,8 +158,8 @@ func MoveToInit(pid int) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
-// SiblingsRun reports whether another instance of the template of this process's unit has a cgroup, which means that it
-// runs: systemd removes the cgroup of a unit that has ended.
+// SiblingsRun reports whether another instance of the template of this unit runs. Only a running unit has a cgroup: systemd
+// removes the cgroup of a unit that has ended.
 func SiblingsRun() (bool, error) {
 	dir, err := ownCgroup()
 	if err != nil {
@@ -181,8 +176,8 @@ func SiblingsRun() (bool, error) {
 	return false, err
 }
 
-// parsePids reads cgroup.procs, one id a line. 0 stands for a process outside
-// the reader's pid namespace.
+// parsePids returns the process ids in cgroup.procs, which has one on each line. It skips 0, which means a process outside
+// the PID namespace of the reader.
 func parsePids(text []byte) []int {
 	var pids []int
 	for line := range bytes.Lines(text) {

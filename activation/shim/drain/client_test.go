@@ -12,8 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// client is an HTTP client as strict as can be: it writes its request to the
-// connection that it has, and whatever goes wrong from then on is a failure.
+// client is a strict HTTP client: it writes each request to its open connection, and every error is a failure.
 type client struct {
 	addr, path string
 	keepAlive  bool

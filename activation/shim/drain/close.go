@@ -10,16 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 )
 
-// closeDelay is how long a connection that is not in use all the time may take to
-// end by itself before its next answer carries Connection: close.
+// closeDelay is how long a connection that is not used again may take to end by itself. After that its next answer carries
+// Connection: close.
 const closeDelay = time.Second
 
-// requestClose adds Connection: close to the next answer of each connection that
-// does not end by itself: a connection that has been used again since the drain
-// began, and after closeDelay every connection that is left. Such a connection has
-// until Options.Timeout to end. Where this is not possible (TLS, HTTP/2, no BPF) the
-// drain waits as long as Options.Busy says. After the first error requestClose does
-// nothing more: each further connection would fail in the same way.
+// requestClose adds Connection: close to the next answer of each connection that does not end by itself: a connection that
+// was used again since the drain began, and after closeDelay each remaining connection. Such a connection has until
+// Options.Timeout to end. If the header cannot be added (TLS, HTTP/2, no BPF), the drain waits at most Options.Busy. After
+// an error requestClose does nothing, since each further connection would fail in the same way.
 func (d *drain) requestClose(now time.Time) {
 	if !d.opt.HTTPClose || d.rewriterErr != nil {
 		return
@@ -43,7 +41,7 @@ func (d *drain) requestClose(now time.Time) {
 	}
 }
 
-// checkResult takes the program off a connection that has a result, and keeps the result.
+// checkResult keeps the result of a connection, and detaches the BPF program once there is a result.
 func (d *drain) checkResult(c *conn) {
 	if !c.hasKey || c.closeResult != httpclose.Pending || c.checkedAt == c.last.Info.Acked {
 		return
@@ -75,18 +73,17 @@ func (d *drain) addRewriter(ino uint64, c *conn) error {
 	c.key, err = d.rewriter.Add(fd)
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBUSY):
-		// No longer established, or in use by another such program (kTLS,
-		// a mesh): this one connection goes without.
+		// The connection is no longer established, or has another BPF program (kTLS, a service mesh): skip this connection.
 		return errGone
 	case err != nil:
-		return fmt.Errorf("saying Connection: close: %w", err)
+		return fmt.Errorf("adding Connection: close: %w", err)
 	}
 	c.hasKey, c.checkedAt = true, c.last.Info.Acked
 	d.result.CloseRequested++
 	return nil
 }
 
-// closeRewriter takes the program off the connections that are left.
+// closeRewriter detaches the BPF program from all connections.
 func (d *drain) closeRewriter() {
 	if d.rewriter != nil {
 		d.rewriter.Close()

@@ -20,8 +20,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// cluster plays the service manager: it holds the listener and starts workers on
-// it, each in a cgroup of its own.
+// cluster acts as the service manager: it holds the listener and starts workers with it, each in a separate cgroup.
 type cluster struct {
 	t      *testing.T
 	fd     int // the shared listener
@@ -30,14 +29,14 @@ type cluster struct {
 	env    []string
 	dir    string
 	serial int
-	log    bytes.Buffer // of drains, guarded by their running one at a time
+	log    bytes.Buffer // output of the drains, of which only one runs at a time
 }
 
-// worker is one instance.
+// worker is an instance.
 type worker struct {
 	cmd    *exec.Cmd
 	cgroup string
-	ready  string // file that some programs write when they are ready
+	ready  string // file that some programs create when they are ready
 }
 
 func newCluster(t *testing.T, env []string, argv ...string) *cluster {
@@ -51,7 +50,7 @@ func newCluster(t *testing.T, env []string, argv ...string) *cluster {
 	return &cluster{t: t, fd: fd, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), argv: argv, env: env, dir: t.TempDir()}
 }
 
-// newUnixCluster is newCluster on a unix socket.
+// newUnixCluster is newCluster with a Unix socket.
 func newUnixCluster(t *testing.T, argv ...string) *cluster {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -75,7 +74,7 @@ func listen(t *testing.T, family int, addr unix.Sockaddr) int {
 	return fd
 }
 
-// cgroupRoot is where cgroup v2 is mounted: alone, or beside v1.
+// cgroupRoot returns the mount point of cgroup v2, which may be mounted beside v1.
 func cgroupRoot(t *testing.T) string {
 	for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
 		var st unix.Statfs_t
@@ -83,11 +82,11 @@ func cgroupRoot(t *testing.T) string {
 			return dir
 		}
 	}
-	t.Fatal("no cgroup v2 is mounted")
+	t.Fatal("cgroup v2 is not mounted")
 	return ""
 }
 
-// cgroup makes one for a worker; (*worker).kill removes it.
+// cgroup makes a cgroup for a worker; (*worker).kill removes it.
 func (c *cluster) cgroup() string {
 	c.t.Helper()
 	dir, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
@@ -97,7 +96,7 @@ func (c *cluster) cgroup() string {
 	return dir
 }
 
-// start starts one worker; it has ended, and its cgroup is gone, after the test.
+// start starts a worker. At the end of the test the worker is killed and its cgroup removed.
 func (c *cluster) start() *worker {
 	c.t.Helper()
 	c.serial++
@@ -116,8 +115,8 @@ func (c *cluster) start() *worker {
 		c.t.Fatal(err)
 	}
 	listener.Close()
-	// os.File.Fd, which ExtraFiles uses, has cleared it for all that share the
-	// listener; systemd's NonBlocking=yes sets it.
+	// Set O_NONBLOCK as systemd does with NonBlocking=yes: os.File.Fd, which ExtraFiles uses, has cleared it for all
+	// processes that share the listener.
 	if err := unix.SetNonblock(c.fd, true); err != nil {
 		c.t.Fatal(err)
 	}
@@ -126,7 +125,7 @@ func (c *cluster) start() *worker {
 	return w
 }
 
-// command prepares a process in the cgroup.
+// command returns the command of a process in the cgroup.
 func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 	dir, err := os.Open(cgroup)
 	if err != nil {
@@ -138,7 +137,7 @@ func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// await waits until the worker waits for connections.
+// await waits until the worker is ready for connections.
 func (c *cluster) await(w *worker) {
 	c.t.Helper()
 	deadline := time.Now().Add(patience.For(120 * time.Second))
@@ -151,8 +150,7 @@ func (c *cluster) await(w *worker) {
 	c.t.Fatalf("worker %v is not ready", c.argv)
 }
 
-// drain runs the drain of the worker, as ExecStop= does: in its cgroup, with
-// MAINPID set, as a child of the manager.
+// drain drains the worker like ExecStop=: in the cgroup of the worker, with MAINPID set, as a child of the manager.
 func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	c.t.Helper()
 	cmd := c.command(w.cgroup, "/proc/self/exe", append([]string{"drain"}, flags...)...)
@@ -165,8 +163,7 @@ func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	return time.Since(start)
 }
 
-// stop sends SIGTERM and waits for the end of the main process, then kills the
-// rest, as KillMode=mixed does.
+// stop sends SIGTERM and waits for the end of the main process, then kills the other processes, like KillMode=mixed.
 func (w *worker) stop() error {
 	if err := w.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		return err
@@ -193,7 +190,7 @@ func (w *worker) kill() {
 	}
 }
 
-// roll restarts each of the workers in turn, n restarts altogether.
+// roll restarts the workers one after the other, with n restarts in total.
 func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.Duration) {
 	for i := range n {
 		slot := i % len(workers)
@@ -204,7 +201,7 @@ func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.
 	return longest
 }
 
-// load is clients that never retry; each failure is kept.
+// load consists of clients that never retry. It keeps each failure.
 type load struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -213,8 +210,7 @@ type load struct {
 	failures []string
 }
 
-// startLoad runs n clients, with a new connection for each request or with one
-// for as long as the server keeps it.
+// startLoad runs n clients, which use a new connection for each request, or one connection until the server closes it.
 func startLoad(addr, path string, n int, keepAlive bool, pause time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel}

@@ -22,7 +22,7 @@ func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
 	return c.begin(w, opt)()
 }
 
-// begin begins to drain the worker; what it returns waits for the Result.
+// begin starts a drain of the worker. The function end waits for the Result.
 func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result, error)) {
 	c.t.Helper()
 	opt.MainPID = w.cmd.Process.Pid
@@ -57,7 +57,7 @@ func TestMainPIDGone(t *testing.T) {
 		var log bytes.Buffer
 		getenv := func(string) string { return value }
 		if code := drain.Main([]string{"--drain=nonsense"}, getenv, &log); code != 0 || log.Len() > 0 {
-			t.Errorf("MAINPID=%q: %d, %q; want 0 and silence", value, code, log.String())
+			t.Errorf("MAINPID=%q: status %d, log %q; want 0 and no output", value, code, log.String())
 		}
 	}
 }
@@ -66,36 +66,36 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"--drain=nonsense"}, {"--idle=x"}, {"--unknown"}, {"word"}} {
 		var log bytes.Buffer
 		if code := drain.Main(args, func(string) string { return "1" }, &log); code != 2 || log.Len() == 0 {
-			t.Errorf("%q: %d, %q; want 2 and a line", args, code, log.String())
+			t.Errorf("%q: status %d, log %q; want 2 and a line", args, code, log.String())
 		}
 	}
 	if code := drain.Main([]string{"--drain=off"}, func(string) string { return "1" }, os.Stderr); code != 0 {
-		t.Errorf("off: %d", code)
+		t.Errorf("--drain off: status %d", code)
 	}
 }
 
-// TestEveryEpoll: entries under many numbers, some of which the drain's own
-// runtime uses, some closed since; nested instances; an exclusive entry.
+// TestEveryEpoll: the drain removes entries with many descriptor numbers, some of which its Go runtime uses and some of
+// which are closed, entries in nested instances, and an exclusive entry.
 func TestEveryEpoll(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "epolls")
 	w := c.start()
-	// The worker counts as ready with its first entry, and a high number waits for a
-	// grace period of RCU (expand_fdtable in the kernel's fs/file.c).
+	// Wait for all entries: the worker counts as ready with its first one, and a high descriptor number takes a grace period
+	// of RCU (expand_fdtable in the kernel's fs/file.c).
 	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
 	r, err := c.run(w, patient)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Removed != epollEntries || r.Reason != "" {
-		t.Errorf("removed %d, %q; want %d", r.Removed, r.Reason, epollEntries)
+		t.Errorf("removed %d entries, reason %q; want %d", r.Removed, r.Reason, epollEntries)
 	}
 	if n := listenerEntries(t, w.cmd.Process.Pid); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
 }
 
-// TestPutBack: a program that registers its listener again and again is held all
-// the same, for as long as a request is under way.
+// TestPutBack: if a program adds its listener to epoll again and again, the drain removes it each time until the last
+// request is answered.
 func TestPutBack(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "putback")
 	w := c.start()
@@ -107,18 +107,18 @@ func TestPutBack(t *testing.T) {
 	if _, err := conn.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	// Without its listener it would not get to accept.
+	// Without its listener the program could not accept.
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
 	r, err := c.run(w, patient)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Removed < putBacks+1 || r.Reason != "" {
-		t.Errorf("removed %d, %q; want at least %d", r.Removed, r.Reason, putBacks+1)
+		t.Errorf("removed %d entries, reason %q; want at least %d", r.Removed, r.Reason, putBacks+1)
 	}
 }
 
-// TestPrivateListener: a listener that the manager does not hold stays served.
+// TestPrivateListener: the drain does not remove a listener that the manager does not have.
 func TestPrivateListener(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "private")
 	w := c.start()
@@ -132,10 +132,10 @@ func TestPrivateListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Listeners != 1 || r.Removed == 0 || r.Reason != "" {
-		t.Errorf("%#v; want one listener, and it removed", r)
+		t.Errorf("the drain returned %#v; want one listener, which was removed", r)
 	}
 	if err := (&client{addr: string(addr), path: "/"}).request(); err != nil {
-		t.Errorf("the private listener: %v", err)
+		t.Errorf("request on the private listener: %v", err)
 	}
 	conn, err := net.Dial("tcp4", c.addr)
 	if err != nil {
@@ -145,11 +145,11 @@ func TestPrivateListener(t *testing.T) {
 	conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
 	conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !os.IsTimeout(err) {
-		t.Errorf("the shared listener: read %d, %v; want silence", n, err)
+		t.Errorf("request on the shared listener: read %d bytes, %v; want no answer", n, err)
 	}
 }
 
-// TestTimeout: an answer that never comes is waited for as long as allowed.
+// TestTimeout: the drain waits until its time limit for an answer that never comes.
 func TestTimeout(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -162,11 +162,11 @@ func TestTimeout(t *testing.T) {
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
 	c.drain(w, "--drain-timeout=300ms")
 	if log := c.log.String(); !strings.Contains(log, "time is up; 1 connections left") {
-		t.Errorf("log %q", log)
+		t.Errorf("log %q; want the end of the time and one connection", log)
 	}
 }
 
-// TestMainEnds: the drain ends when there is nothing left to drain.
+// TestMainEnds: the drain ends when the main process ends.
 func TestMainEnds(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -185,16 +185,16 @@ func TestMainEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(r.Reason, "main process") || r.Left != 0 {
-		t.Errorf("%#v", r)
+		t.Errorf("the drain returned %#v", r)
 	}
 }
 
-// TestNotPermitted: without the right to look, one line that says what is missing.
+// TestNotPermitted: without the right to read the processes, one line names the missing right.
 func TestNotPermitted(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
 	dir := t.TempDir()
-	// Both are ours and closed to others; what is above them is not ours to change.
+	// The user of the drain must be able to reach both directories. Do not change the directories above them.
 	for _, d := range []string{filepath.Dir(dir), dir} {
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
@@ -209,11 +209,11 @@ func TestNotPermitted(t *testing.T) {
 	cmd.Env = []string{"MAINPID=" + strconv.Itoa(w.cmd.Process.Pid)}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "not permitted") || bytes.Count(out, []byte("\n")) != 1 {
-		t.Errorf("%v, %q; want status 0 and one line", err, out)
+		t.Errorf("the drain ended with %v, log %q; want status 0 and one line", err, out)
 	}
 }
 
-// TestAccept: the notifier gets the signal, and no other process of our executable does.
+// TestAccept: the notifier gets the signal, and no other process of the same executable gets it.
 func TestAccept(t *testing.T) {
 	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
 	w := c.start()
@@ -236,15 +236,15 @@ func TestAccept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Held != 1 || r.Reason != "" {
-		t.Errorf("%#v; want one notifier held", r)
+		t.Errorf("the drain returned %#v; want one notifier", r)
 	}
 	await(t, func() bool { _, err := os.Stat(notified); return err == nil })
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
-		t.Errorf("another process of the executable: %v", err)
+		t.Errorf("another process of this executable has ended: %v", err)
 	}
 }
 
-// TestUnixSocket: behind a proxy, one connection for each request.
+// TestUnixSocket: no request fails on a Unix socket, with a connection for each request as from a proxy.
 func TestUnixSocket(t *testing.T) {
 	c := newUnixCluster(t, "/proc/self/exe", "serve")
 	workers := []*worker{c.start(), c.start()}
@@ -252,6 +252,6 @@ func TestUnixSocket(t *testing.T) {
 	c.roll(workers, 6)
 	l.check(t)
 	if log := c.log.String(); log != "" {
-		t.Errorf("a drain was not complete:\n%s", log)
+		t.Errorf("the drain was incomplete:\n%s", log)
 	}
 }

@@ -14,26 +14,26 @@ import (
 // entry is a shared listener in an epoll instance of a process.
 type entry struct {
 	process
-	epoll int // fd number of the epoll instance in that process
+	epoll int // number of the epoll descriptor in the process
 	watch watch
 }
 
-// reading is one look at the entries of an epoll instance.
+// reading is the result of reading the entries of an epoll instance.
 type reading struct {
-	again  time.Time // when there may be another one
+	again  time.Time // the earliest time to read them again
 	shared []watch   // entries of shared listeners
 }
 
-// epollKey names an epoll instance by process and number.
+// epollKey identifies an epoll instance by process and descriptor.
 type epollKey struct{ pid, number int }
 
-// rare is how much rarer than its own length a look at an epoll instance may be: the program cannot wait for events while
-// the kernel goes over the entries, some 20 ms with 50,000 of them. Between two looks only entries that were there are
-// tried.
-const rare = 100
+// pauseFactor limits how often the entries of an epoll instance are read: the pause is this many times as long as the
+// reading. While the kernel lists the entries, about 20 ms for 50,000 of them, the program cannot wait for events. During
+// the pause the drain uses the entries that it has read before.
+const pauseFactor = 100
 
-// entries finds the shared listeners in the epoll instances of these processes.
-// An instance inside another one has a number of its own and is found likewise.
+// entries returns the entries of shared listeners in the epoll instances of the processes, including an instance inside
+// another one, which has a descriptor too.
 func (d *drain) entries(ctx context.Context) []entry {
 	var list []entry
 	readings := make(map[epollKey]reading)
@@ -49,7 +49,7 @@ func (d *drain) entries(ctx context.Context) []entry {
 				if err != nil {
 					continue // closed since
 				}
-				r = reading{again: now.Add(rare * time.Since(now))}
+				r = reading{again: now.Add(pauseFactor * time.Since(now))}
 				for _, w := range parseEpoll(text) {
 					if _, found := d.shared[w.ino]; found {
 						r.shared = append(r.shared, w)
@@ -66,15 +66,13 @@ func (d *drain) entries(ctx context.Context) []entry {
 	return list
 }
 
-// remove takes the entries out of their epoll instances and returns how many it
-// took out. holders are processes of which at least one has each listener open.
-// It stops when ctx is done.
+// remove removes the entries from their epoll instances and returns the number of removed entries. For each listener, at
+// least one of the holders must have it open. remove stops when ctx is done.
 //
-// The kernel keys an entry by the open file *and* the number that it was added
-// with, so the listener must have that very number in the caller while it calls
-// epoll_ctl(EPOLL_CTL_DEL). Any small number may be in use here, by the Go
-// runtime's own epoll above all: so this runs on a thread with a table of file
-// descriptors of its own (unshare(CLONE_FILES)) that ends with the call.
+// The key of an entry is the open file *and* the descriptor number with which it was added, so the listener must have this
+// number in the caller during epoll_ctl(EPOLL_CTL_DEL). A small number may be in use in this process, such as for the epoll
+// of the Go runtime. So remove runs on a thread with a separate table of file descriptors (unshare(CLONE_FILES)), which ends
+// with the call.
 func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
@@ -84,8 +82,7 @@ func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Never unlocked: the thread ends with the goroutine, and the table of
-		// file descriptors with the thread.
+		// The thread stays locked, so it ends with the goroutine, and its table of file descriptors ends too.
 		runtime.LockOSThread()
 		if err = unix.Unshare(unix.CLONE_FILES); err != nil {
 			err = fmt.Errorf("unsharing the file descriptors: %w", err)
@@ -110,15 +107,15 @@ func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 	return count, err
 }
 
-// remover keeps the descriptors of the last entry: the next one is of the same instance and listener as a rule. They end
-// with the thread at the latest.
+// remover keeps the descriptors of the last entry, since the next one often has the same instance and listener. They are
+// closed at the end of the thread.
 type remover struct {
 	holders         []process
 	last            entry
 	epoll, listener int
 }
 
-// open takes the descriptors of e. It keeps the epoll instance or the listener if the last entry had the same.
+// open duplicates the descriptors of e. It keeps the epoll instance or the listener if the last entry had the same one.
 func (r *remover) open(e entry) error {
 	if r.epoll < 0 || r.last.pid != e.pid || r.last.epoll != e.epoll {
 		r.close(&r.epoll)
@@ -158,20 +155,19 @@ func (r *remover) remove(e entry) error {
 	case 0:
 		return nil
 	case unix.ENOENT, unix.EINVAL:
-		// ENOENT: taken out meanwhile (or an instance shared by fork, done
-		// already). EINVAL: the number is no longer an epoll instance.
+		// ENOENT: the entry was removed before, by the program or through another process that shares the instance. EINVAL:
+		// the descriptor is no longer an epoll instance.
 		return errGone
 	default:
-		return fmt.Errorf("taking fd %d out of the epoll of process %d: %w", e.watch.fd, e.pid, errno)
+		return fmt.Errorf("removing descriptor %d from an epoll instance of process %d: %w", e.watch.fd, e.pid, errno)
 	}
 }
 
-// errGone: the process, its epoll instance or the entry in it went away by itself.
+// errGone means that the process, its epoll instance or the entry no longer exists.
 var errGone = errors.New("gone")
 
-// takeSocket gets a socket by its inode: from the process pid if that still
-// has it open, else from any other. A socket has one open file description only,
-// so it is the same file whoever it comes from.
+// takeSocket returns a descriptor of the socket with the inode: from process pid if it still has the socket open, otherwise
+// from another holder. A socket has only one open file description, so all holders have the same file.
 func takeSocket(ino uint64, pid int, holders []process) (int, error) {
 	err := errGone
 	for _, own := range []bool{true, false} {
@@ -195,8 +191,8 @@ func takeSocket(ino uint64, pid int, holders []process) (int, error) {
 	return -1, err
 }
 
-// take duplicates a file of the process into the caller's table
-// (pidfd_getfd(2), since Linux 5.6; needs the right to ptrace the process).
+// take duplicates a descriptor of the process into this process (pidfd_getfd(2), since Linux 5.6, which needs the right to
+// ptrace the process).
 func (p process) take(number int) (int, error) {
 	fd, err := unix.PidfdGetfd(p.pidfd, number, 0)
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {
@@ -208,8 +204,8 @@ func (p process) take(number int) (int, error) {
 	return fd, nil
 }
 
-// raiseLimit makes the number usable here: the worker's RLIMIT_NOFILE may be
-// higher than ours.
+// raiseLimit raises RLIMIT_NOFILE of this process so that it can use the descriptor number. The limit of the worker may be
+// higher.
 func raiseLimit(number int) error {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
@@ -226,17 +222,16 @@ func raiseLimit(number int) error {
 	return nil
 }
 
-// deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) for listener under the given
-// number, and leaves the thread's table as it was. The calls are raw and nothing
-// is allocated: while the number is borrowed the Go scheduler must not come to
-// run on this thread, since the number may be that of the runtime's epoll.
+// deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) for listener under the given descriptor number, and restores the table of the
+// thread. It makes raw system calls and does not allocate: the number may be the epoll of the Go runtime, so the Go
+// scheduler must not run on this thread until the table is restored.
 func deleteAt(ep, listener, number int) unix.Errno {
 	if number == listener {
 		return epollDelete(ep, number)
 	}
 	saved, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(number), unix.F_DUPFD_CLOEXEC, uintptr(number)+1)
 	if errno != 0 {
-		saved = ^uintptr(0) // EBADF: not in use here
+		saved = ^uintptr(0) // EBADF: the number is not in use here
 	}
 	if ep == number && saved != ^uintptr(0) {
 		ep = int(saved)

@@ -1,6 +1,6 @@
 package drain
 
-// For tests that start processes.
+// Functions for tests in package drain_test, which start processes.
 var (
 	Asleep   = asleep
 	RanSoFar = ranSoFar

@@ -7,20 +7,18 @@ import (
 	"time"
 )
 
-// watch is one entry of an epoll instance: what it watches, under which number
-// it was added, for which file.
+// watch is an entry of an epoll instance.
 type watch struct {
-	fd  int    // number that the adder used; half of the kernel's key
-	ino uint64 // inode of the file; the fd number may be long closed or reused
+	fd  int    // descriptor number with which the file was added; a part of the kernel's key
+	ino uint64 // inode of the file; the descriptor may have been closed or reused
 }
 
-// parseEpoll reads the entries from /proc/PID/fdinfo/FD of an epoll instance.
-// Each is a line (fs/eventpoll.c, ep_show_fdinfo; ino since Linux 4.13)
+// parseEpoll returns the entries in /proc/PID/fdinfo/FD of an epoll instance. Each has a line (fs/eventpoll.c,
+// ep_show_fdinfo; ino since Linux 4.13)
 //
 //	tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9
 //
-// with events, data, ino and sdev in hexadecimal. Lines of another form are
-// passed over: fdinfo gains new ones.
+// with events, data, ino and sdev in hexadecimal. Lines of another form are ignored, since newer kernels add some.
 func parseEpoll(text []byte) []watch {
 	var list []watch
 	for line := range bytes.Lines(text) {
@@ -60,8 +58,8 @@ func socketInode(link string) (uint64, bool) {
 	return ino, err == nil
 }
 
-// threadState returns the state letter from the text of /proc/PID/task/TID/stat.
-// The name before it is in parentheses and may hold anything, parentheses too.
+// threadState returns the state letter from the text of /proc/PID/task/TID/stat. The name before the letter is in
+// parentheses, and may itself contain parentheses.
 func threadState(stat []byte) (byte, bool) {
 	i := bytes.LastIndexByte(stat, ')')
 	if i < 0 || i+2 >= len(stat) || stat[i+1] != ' ' {
@@ -70,9 +68,8 @@ func threadState(stat []byte) (byte, bool) {
 	return stat[i+2], true
 }
 
-// parseSchedstat reads "cpu-ns queue-ns times" of /proc/PID/task/TID/schedstat
-// (Documentation/scheduler/sched-stats.rst). All zeros is a kernel that does not
-// count: whatever is looked at has run.
+// parseSchedstat parses "cpu-ns queue-ns times" of /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst).
+// Zeros mean that the kernel does not count, since every thread has run. Then it returns false.
 func parseSchedstat(text []byte) (ran, bool) {
 	fields := strings.Fields(string(text))
 	if len(fields) < 3 {

@@ -2,36 +2,30 @@ package drain
 
 import "time"
 
-// verdict is what is known of one connection at one instant.
+// verdict is the state of one connection at one time.
 type verdict int
 
 const (
-	// done: answered and silent for long enough; nothing is lost by closing it.
+	// done: all requests are answered, and the connection was silent long enough. It can be closed without loss.
 	done verdict = iota
-	// quiet: looks answered, but not for long enough yet.
+	// quiet: all requests seem to be answered, but the connection was not silent long enough.
 	quiet
-	// busy: a request is unread, unanswered, or its answer is still going out.
+	// busy: a request is unread or unanswered, or its answer is still being sent.
 	busy
 )
 
-// judge tells from the kernel's counters alone whether a connection has an
-// unanswered request. idle is how long an answered connection must be silent, answer
-// how long ago its request must be.
+// judge returns the state of a connection from the kernel's counters. An answered connection must be silent for idle, and
+// its last request must be older than answer.
 //
-// The rule: the last thing that happened was data received → unanswered. It was
-// data sent → answered, unless the program pauses within an answer. Nothing tells such
-// a pause from the silence after an answer, so the connection is not done before
-// answer has passed since the request, whatever happens in between. Both in one jiffy → the peer's
-// acknowledgement decides: one that came alone, after the data, can only be for our answer. If
-// it came with the data too, either order is possible (a busy client sends its
-// next request in the jiffy of the last answer), and the silence must be twice as
-// long.
+// If data was received last, a request is unanswered. If data was sent last, the request is answered, or the program pauses
+// within an answer. Such a pause looks like the silence after an answer, so the connection is not done until the request is
+// older than answer. If data was received and sent in the same jiffy, the peer's last acknowledgement decides: if it came
+// without data, after the request, it acknowledges our answer. If it came with the request, the order is not known, since a
+// busy client sends its next request in the jiffy of the last answer. Then the silence must be twice as long.
 //
-// What this cannot see: inside TLS and HTTP/2 the server also sends bytes that
-// are no answer (session tickets, SETTINGS, window updates), so a request that is
-// silent for longer than answer there may look answered. For a unix socket the
-// kernel keeps no times: since is then the time of the last change that the caller
-// saw.
+// With TLS and HTTP/2 the server also sends bytes that do not belong to an answer (session tickets, SETTINGS, window
+// updates). So a request whose answer takes longer than answer may look answered. For a Unix socket the kernel does not keep
+// times: since is the time since the caller saw the last change.
 func judge(s socket, idle, answer, since time.Duration) verdict {
 	if s.Unread > 0 || s.Unsent > 0 {
 		return busy
@@ -44,8 +38,7 @@ func judge(s socket, idle, answer, since time.Duration) verdict {
 	request := time.Duration(i.RecvAge) * time.Millisecond
 	switch {
 	case fresh(s):
-		// Connected, nothing said yet: the request is on its way, or this is a
-		// connection that a browser opened in advance.
+		// No data has come yet: the request is on its way, or a browser has opened the connection in advance.
 		return silent(silence, idle)
 	case i.Acked == 0 || i.RecvAge < i.SentAge:
 		return busy

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// await waits until the condition holds; only a test that fails gets to its end.
+// await waits until the condition is true, and fails the test if it takes too long.
 func await(t *testing.T, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience.For(60 * time.Second)); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
@@ -19,10 +19,10 @@ func await(t *testing.T, condition func() bool) {
 			return
 		}
 	}
-	t.Fatal("waited in vain")
+	t.Fatal("the condition did not become true in time")
 }
 
-// links returns where the file descriptors of the process lead.
+// links returns the targets of the file descriptors of the process.
 func links(t *testing.T, pid int) []string {
 	t.Helper()
 	names, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
@@ -38,7 +38,7 @@ func links(t *testing.T, pid int) []string {
 	return list
 }
 
-// accepted counts the sockets of the process beside its listener.
+// accepted returns the number of sockets of the process without its listener.
 func accepted(t *testing.T, pid int) int {
 	n := 0
 	listener, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/3")
@@ -50,8 +50,7 @@ func accepted(t *testing.T, pid int) int {
 	return n
 }
 
-// listenerEntries counts the entries for the socket of fd 3 in all epoll
-// instances of the process.
+// listenerEntries returns the number of entries of the socket of descriptor 3 in all epoll instances of the process.
 func listenerEntries(t *testing.T, pid int) int {
 	t.Helper()
 	dir := "/proc/" + strconv.Itoa(pid)

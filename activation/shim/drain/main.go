@@ -11,12 +11,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// Main is the subcommand "clusterctl-shim drain": args without that word, the
-// environment of ExecStop=. It returns the exit status: 0 whatever the drain came
-// to, so that a stop never fails by it, 2 for arguments that it does not know.
+// Main runs the subcommand "clusterctl-shim drain" with the environment of ExecStop=. args does not contain the word
+// "drain". It returns the exit status: 2 if an argument is invalid, otherwise 0, so that a failed drain does not fail the
+// stop.
 func Main(args []string, getenv func(string) string, stderr io.Writer) int {
-	// systemd leaves $MAINPID out when the main process is gone, as after each
-	// crash: the restart must not wait for us then.
+	// systemd does not set $MAINPID if the main process has ended, as after a crash. Then there is nothing to drain, and the
+	// restart must not wait.
 	pid, err := strconv.Atoi(getenv("MAINPID"))
 	if err != nil || pid <= 0 {
 		return 0
@@ -24,12 +24,12 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	opt := Options{MainPID: pid}
 	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.DurationVar(&opt.Timeout, "drain-timeout", contract.DrainTimeout, "bound of the whole drain")
+	flags.DurationVar(&opt.Timeout, "drain-timeout", contract.DrainTimeout, "limit of the whole drain")
 	flags.DurationVar(&opt.Idle, "idle", DefaultIdle, "silence after which an answered connection counts as done")
-	flags.DurationVar(&opt.Busy, "busy", DefaultBusy, "bound for keep-alive connections that are in use without a pause")
-	flags.BoolVar(&opt.HTTPClose, "http-close", true, "say Connection: close for the server where keep-alive connections do not end")
-	report := flags.String("report", "", "instance for which the connections that are left are noted")
-	mode := flags.String("drain", "epoll", "how new connections are kept away: epoll, accept or off")
+	flags.DurationVar(&opt.Busy, "busy", DefaultBusy, "limit for keep-alive connections that are used without a pause")
+	flags.BoolVar(&opt.HTTPClose, "http-close", true, "add Connection: close to answers on keep-alive connections that do not end")
+	report := flags.String("report", "", "instance for which to store the connections that are still in use")
+	mode := flags.String("drain", "epoll", "how to keep new connections away: epoll, accept or off")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -40,14 +40,14 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	case "off":
 		return 0
 	default:
-		fmt.Fprintf(stderr, contract.LogPrefix+"drain: --drain %q is none of epoll, accept, off\n", *mode)
+		fmt.Fprintf(stderr, contract.LogPrefix+"drain: --drain must be epoll, accept or off, not %q\n", *mode)
 		return 2
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, contract.LogPrefix+"drain: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
-	result, text := bounded(opt)
+	result, text := runWithLimit(opt)
 	if text != "" {
 		fmt.Fprintf(stderr, contract.LogPrefix+"drain: %s\n", text)
 	}
@@ -59,9 +59,9 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	return 0
 }
 
-// bounded runs the drain and returns what it did, and what to say about it. It ends soon after Options.Timeout in any case: a
-// worker that makes each look at it slow must not make the stop run into TimeoutStopSec=, which is later.
-func bounded(opt Options) (Result, string) {
+// runWithLimit runs the drain and returns its result and the line to print. It ends soon after Options.Timeout, even if the
+// worker makes every look at it slow, so that the stop does not reach TimeoutStopSec=.
+func runWithLimit(opt Options) (Result, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+contract.DrainSlack)
 	defer cancel()
 	done := make(chan Result, 1)
@@ -76,13 +76,13 @@ func bounded(opt Options) (Result, string) {
 	}()
 	select {
 	case err := <-failed:
-		return Result{}, fmt.Sprintf("%v%s; ordinary stop", err, hint(err))
+		return Result{}, fmt.Sprintf("%v%s; stopping without a drain", err, hint(err))
 	case result := <-done:
 		if result.Reason == "" {
 			return result, ""
 		}
 		return result, result.String()
 	case <-ctx.Done():
-		return Result{}, "time is up, and looking at the worker takes too long; ordinary stop"
+		return Result{}, "time is up: looking at the worker takes too long; stopping without a drain"
 	}
 }

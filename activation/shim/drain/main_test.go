@@ -7,8 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestMain makes the test binary its own helpers, so that each is a process of its
-// own, as in production.
+// TestMain runs the helpers of the tests, which are processes of the test binary, as in production.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 			forever()
 		case "wait":
 			waitForChild()
-			os.Exit(1) // it has no child to wait for; the tests are not to run in its place
+			os.Exit(1) // without a child to wait for, the helper must not run the tests
 		case "compute":
 			for n := 0; ; n++ {
 			}

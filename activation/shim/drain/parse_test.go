@@ -72,7 +72,7 @@ func TestCgroupDir(t *testing.T) {
 		{"spaces in the mount", "0::" + path + "\n", spaced, "/mnt/my groups" + path},
 		{"root", "0::/\n", unified, ""},
 		{"root of the container", "0::/docker/0a1b\n", container, ""},
-		{"control of the root", "0::/.control\n", unified, ""},
+		{".control of the root", "0::/.control\n", unified, ""},
 		{"nothing mounted", "0::" + path + "\n", memory, ""},
 		{"empty", "", "", ""},
 	} {
@@ -103,12 +103,11 @@ func TestParseSchedstat(t *testing.T) {
 
 func TestParsePids(t *testing.T) {
 	if got := parsePids([]byte("12\n0\n7\n\nx\n-3\n8")); !slices.Equal(got, []int{12, 7, 8}) {
-		t.Errorf("got %v", got)
+		t.Errorf("parsePids returned %v", got)
 	}
 }
 
-// FuzzParse: no text of /proc makes a parser panic, and what comes
-// out of it is in range.
+// FuzzParse: a parser does not panic for any text of /proc, and its results are in range.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9\n"))
 	f.Add([]byte("7 (a) R (b) R 0 1 1"))
@@ -119,21 +118,21 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, w := range parseEpoll(b) {
 			if w.fd < 0 {
-				t.Errorf("fd %d", w.fd)
+				t.Errorf("parseEpoll returned descriptor %d", w.fd)
 			}
 		}
 		threadState(b)
 		if r, ok := parseSchedstat(b); ok && (r.cpu <= 0 || r.times <= 0) {
-			t.Errorf("has run %+v", r)
+			t.Errorf("parseSchedstat returned %+v", r)
 		}
 		socketInode(string(b))
 		for _, pid := range parsePids(b) {
 			if pid <= 0 {
-				t.Errorf("pid %d", pid)
+				t.Errorf("parsePids returned %d", pid)
 			}
 		}
 		if dir, err := cgroupDir(b, b); err == nil && !strings.HasPrefix(dir, "/") && dir == "" {
-			t.Errorf("cgroup %q", dir)
+			t.Errorf("cgroupDir returned %q", dir)
 		}
 	})
 }

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pidfds has a pidfd of each process of the instance. Ids are reused; what is opened by one here is the process that was
-// in the cgroup, for as long as the drain goes on.
+// pidfds maps the process ids of the instance to pidfds. Process ids are reused; a pidfd always refers to the process that
+// was in the cgroup.
 type pidfds map[int]int
 
-// follow opens what is new, closes what has ended, and returns the processes in order of their ids. list returns the
-// processes of the cgroup at one time.
+// follow opens pidfds of new processes, closes those of ended processes, and returns the processes in order of their ids.
+// list must return the current processes of the cgroup.
 func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
 	pids, err := list()
 	if err != nil {
@@ -42,7 +42,7 @@ func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
 	if len(opened) == 0 {
 		return pids, nil
 	}
-	// One that has not ended and is in the cgroup now is the process that was opened.
+	// If a process has not ended and is still in the cgroup, its pidfd refers to this process.
 	if pids, err = list(); err != nil {
 		return nil, err
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFollow: a process that has left the cgroup when its pidfd is open is not followed. The pidfd of a process that has
-// ended is closed, and its id may come back as another process.
+// TestFollow: follow drops a process that has left the cgroup before its pidfd was opened. It closes the pidfd of a process
+// that has ended, whose id may be reused.
 func TestFollow(t *testing.T) {
 	start := func() *exec.Cmd {
 		cmd := exec.Command("/bin/sleep", "1000")
@@ -20,7 +20,7 @@ func TestFollow(t *testing.T) {
 	a, b := start(), start()
 	f := make(pidfds)
 	defer f.close()
-	// step lists what the cgroup has at first, and after what is new has been opened.
+	// step calls follow with the processes that the cgroup has at first, and after new pidfds were opened.
 	step := func(what string, first, second []int, want ...int) {
 		t.Helper()
 		lists := [][]int{first, second}
@@ -37,7 +37,7 @@ func TestFollow(t *testing.T) {
 		}
 		slices.Sort(have)
 		if !slices.Equal(have, want) {
-			t.Errorf("%s: follows %v, want %v", what, have, want)
+			t.Errorf("%s: follow returned %v, want %v", what, have, want)
 		}
 	}
 	one, two := a.Process.Pid, b.Process.Pid
@@ -46,12 +46,12 @@ func TestFollow(t *testing.T) {
 	fd := f[one]
 	step("both are there", both, both, both...)
 	if f[one] != fd {
-		t.Error("a process that is known was opened again")
+		t.Error("follow opened a known process again")
 	}
 	a.Process.Kill()
 	a.Wait()
 	step("the first has ended", []int{two}, nil, two)
 	if list, err := lookAll(both, f); err != nil || len(list) != 1 || list[0].pid != two || list[0].pidfd != f[two] {
-		t.Errorf("%+v, %v, want the second alone", list, err)
+		t.Errorf("lookAll returned %+v, %v, want only the second process", list, err)
 	}
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
 )
 
-// process is what one look at /proc/PID/fd says.
+// process is the content of /proc/PID/fd at one time.
 type process struct {
 	pid     int
 	pidfd   int            // opened while the process was known to be in the cgroup
-	sockets map[uint64]int // inode -> one of the fd numbers that refer to it
-	epolls  []int          // fd numbers of epoll instances
-	uring   bool           // has an io_uring, by which it could accept unseen
-	preload bool           // holds our Node preload open: it expects a signal
+	sockets map[uint64]int // inode -> number of a descriptor that refers to it
+	epolls  []int          // descriptors of epoll instances
+	uring   bool           // it has an io_uring, by which it may accept without epoll
+	preload bool           // it has our Node preload open, so it expects a signal
 }
 
-// look reads /proc/PID/fd. A process that has gone meanwhile has no files.
+// look returns the files of a process from /proc/PID/fd. A process that has ended has no files.
 func look(pid int) (process, error) {
 	p := process{pid: pid, sockets: make(map[uint64]int)}
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
@@ -66,7 +66,7 @@ func (p *process) note(fd int, link string) {
 	}
 }
 
-// readNames returns the names in a directory of /proc, in its order (numeric).
+// readNames returns the names in a directory of /proc, which the kernel lists in numeric order.
 func readNames(dir string) ([]string, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -76,14 +76,13 @@ func readNames(dir string) ([]string, error) {
 	return names, errors.Join(err, f.Close())
 }
 
-// baseName is the last part of a /proc link, without the mark of a file that has
-// been removed or replaced since.
+// baseName returns the base name of a link in /proc, without " (deleted)", which marks a file that was removed or replaced.
 func baseName(link string) string {
 	return filepath.Base(strings.TrimSuffix(link, " (deleted)"))
 }
 
-// lookAll looks at each process. That one cannot be read (no permission) is an
-// error for all: what it holds cannot be known.
+// lookAll returns the files of the processes. It fails if one of them cannot be read, since this process may hold the
+// listener.
 func lookAll(pids []int, fds pidfds) ([]process, error) {
 	list := make([]process, 0, len(pids))
 	for _, pid := range pids {
@@ -96,7 +95,7 @@ func lookAll(pids []int, fds pidfds) ([]process, error) {
 			return nil, fmt.Errorf("reading the files of process %d: %w", pid, err)
 		}
 		if ended(fd) {
-			continue // and the id may be another's
+			continue // the id may belong to another process now
 		}
 		p.pidfd = fd
 		list = append(list, p)
@@ -104,8 +103,8 @@ func lookAll(pids []int, fds pidfds) ([]process, error) {
 	return list, nil
 }
 
-// isNotifier reports whether the process is the notifier of an adopted program:
-// our own executable, run as "notify".
+// isNotifier reports whether the process is the notifier of an adopted program: it runs this executable with the argument
+// "notify".
 func isNotifier(pid int, self string) bool {
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil || baseName(link) != self {
@@ -119,8 +118,8 @@ func isNotifier(pid int, self string) bool {
 	return len(argv) > 1 && argv[1] == NotifierArg
 }
 
-// catches reports whether the process has a handler for the signal (SigCgt of
-// proc_pid_status(5), a bit mask in hexadecimal with signal 1 lowest).
+// catches reports whether the process has a handler for the signal (SigCgt of proc_pid_status(5), a bit mask in hexadecimal
+// with signal 1 lowest).
 func catches(pid int, sig unix.Signal) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -135,8 +134,8 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// signal sends sig to the process if it still is one that check accepts. If the id has been reused, check sees another
-// process than the signal would reach, and the signal reaches none.
+// signal sends sig to the process if check accepts its id, and reports whether the signal was sent. If the id was reused,
+// check may look at another process, but the pidfd then refers to an ended one, so no process gets the signal.
 func (p process) signal(sig unix.Signal, check func(pid int) bool) (bool, error) {
 	if !check(p.pid) {
 		return false, nil

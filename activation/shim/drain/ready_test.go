@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// ready reports whether the worker waits for connections: it has said so, or a
-// process of its cgroup has the listener in an epoll instance. In production the
-// notifier learns it from listen().
+// ready reports whether the worker is ready for connections: it has created its file, or a process of its cgroup has the
+// listener in an epoll instance. In production the notifier sees the call of listen.
 func ready(w *worker) bool {
 	if _, err := os.Stat(w.ready); err == nil {
 		return true
@@ -28,8 +27,7 @@ func ready(w *worker) bool {
 	return false
 }
 
-// isListener reports whether the number is the same socket as fd 3, which each
-// worker inherits.
+// isListener reports whether the descriptor is the same socket as descriptor 3, which each worker inherits.
 func isListener(pid, number string) bool {
 	link, err := os.Readlink("/proc/" + pid + "/fd/" + number)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
 )
 
-// program is a server that knows nothing of clusterctl.
+// program is a server that does not know clusterctl.
 type program struct {
 	name string
 	argv []string
@@ -19,7 +19,7 @@ type program struct {
 
 func programs(t *testing.T) []program {
 	gunicorn := func(args ...string) []string {
-		// gunicorn takes LISTEN_FDS only with the LISTEN_PID of its own.
+		// gunicorn accepts LISTEN_FDS only if LISTEN_PID is its process id.
 		argv := []string{"/bin/sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh",
 			"/usr/bin/python3", "/usr/bin/gunicorn", "--workers=2", "--chdir=testdata", "--log-level=error"}
 		return append(append(argv, args...), "wsgi:app")
@@ -37,8 +37,8 @@ func programs(t *testing.T) []program {
 	}
 }
 
-// TestRolling restarts workers under load, one after the other, from clients that
-// never retry: no request fails, whatever the program does with SIGTERM.
+// TestRolling: no request of clients that never retry fails while workers restart one after the other, whatever the program
+// does at SIGTERM.
 func TestRolling(t *testing.T) {
 	const restarts = 6
 	for _, p := range programs(t) {
@@ -51,8 +51,8 @@ func TestRolling(t *testing.T) {
 				t.Parallel()
 				c := p.cluster(t)
 				workers := []*worker{c.start(), c.start()}
-				// A client that always has the next request ready is what keeps a connection from falling silent; where
-				// each request has a connection of its own, it would only take the CPU from the restarts.
+				// With keep-alive, clients send requests without a pause, so that the connection never falls silent. With a
+				// connection for each request, such clients would only take CPU time from the restarts.
 				pause := 5 * time.Millisecond
 				if keepAlive {
 					pause = 0
@@ -62,18 +62,18 @@ func TestRolling(t *testing.T) {
 				l.check(t)
 				t.Logf("%d restarts, the longest drain took %v", restarts, longest)
 				if log := c.log.String(); log != "" {
-					t.Errorf("a drain was not complete:\n%s", log)
+					t.Errorf("a drain was incomplete:\n%s", log)
 				}
 			})
 		}
 	}
 }
 
-// TestSlowRequests restarts workers while each request takes two seconds.
+// TestSlowRequests: no request fails while workers restart, although each request takes two seconds.
 func TestSlowRequests(t *testing.T) {
 	for _, p := range programs(t) {
 		if p.name == "nginx" {
-			continue // has nothing slow to serve by itself
+			continue // it has no slow answer
 		}
 		for _, keepAlive := range []bool{false, true} {
 			name := p.name + ", a connection for each request"
@@ -88,24 +88,23 @@ func TestSlowRequests(t *testing.T) {
 				c.roll(workers, 3, "--busy=25s")
 				l.check(t)
 				if log := c.log.String(); log != "" {
-					t.Errorf("a drain was not complete:\n%s", log)
+					t.Errorf("a drain was incomplete:\n%s", log)
 				}
 			})
 		}
 	}
 }
 
-// TestWithoutEpoll: a program that waits in poll is stopped as if there were no
-// drain, with one line that says why.
+// TestWithoutEpoll: a program that waits in poll is stopped without a drain, and one line gives the reason.
 func TestWithoutEpoll(t *testing.T) {
 	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
 	w := c.start()
 	c.drain(w)
 	if log := c.log.String(); !strings.Contains(log, "does not use epoll") || strings.Count(log, "\n") != 1 {
-		t.Errorf("log is %q; want one line on epoll", log)
+		t.Errorf("log is %q; want one line about epoll", log)
 	}
 	if err := (&client{addr: c.addr, path: "/"}).request(); err != nil {
-		t.Errorf("it was not left alone: %v", err)
+		t.Errorf("the drain has ended the program: %v", err)
 	}
 }
 
@@ -124,7 +123,7 @@ func (l *load) check(t *testing.T) {
 		t.Errorf("%d of %d requests failed: %q", len(failures), requests, failures[:min(len(failures), 5)])
 	}
 	if requests == 0 {
-		t.Error("no request was made")
+		t.Error("the clients made no request")
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
-// The kernel's words for a socket, by short names.
+// Short names for types of package sockdiag.
 type (
 	socket  = sockdiag.Socket
 	tcpInfo = sockdiag.TCPInfo
 )
 
-// drain is the state of one Run.
+// drain is the state of a call of Run.
 type drain struct {
 	opt      Options
 	diag     *sockdiag.Conn
@@ -29,27 +29,26 @@ type drain struct {
 	procs    []process
 	notified map[int]bool
 	pidfds   pidfds
-	// readings of the epoll instances, see entries
+	// readings holds the last reading of each epoll instance, for entries.
 	readings map[epollKey]reading
 	tracker  tracker
 	start    time.Time
 	result   Result
 
-	rewriter    *httpclose.Rewriter // nil until it is needed
-	rewriterErr error               // why there is none
+	rewriter    *httpclose.Rewriter // nil until the first use
+	rewriterErr error               // why it cannot be used
 }
 
-// Run drains the instance and returns when its connections are done, when its
-// main process is gone, or when a bound is reached: an error is returned only if
-// nothing could be done at all. The caller then stops the instance in the
-// ordinary way. Needs root, or the right to ptrace the processes of the instance.
+// Run drains the instance. It returns when all connections are done, when the main process has ended, or when a time limit
+// is reached. It returns an error only if it could not do anything. In all cases the caller stops the instance afterwards.
+// Run needs root, or the right to ptrace the processes of the instance.
 func Run(ctx context.Context, opt Options) (Result, error) {
 	if opt.MainPID <= 0 {
-		return Result{Reason: "the main process is gone"}, nil
+		return Result{Reason: "the main process has ended"}, nil
 	}
 	main, err := unix.PidfdOpen(opt.MainPID, 0)
 	if errors.Is(err, unix.ESRCH) {
-		return Result{Reason: "the main process is gone"}, nil
+		return Result{Reason: "the main process has ended"}, nil
 	}
 	if err != nil {
 		return Result{}, fmt.Errorf("pidfd_open of process %d: %w", opt.MainPID, err)
@@ -57,7 +56,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	defer unix.Close(main)
 	if opt.Cgroup == "" {
 		if opt.Cgroup, err = ownCgroup(); err != nil {
-			return Result{}, fmt.Errorf("%w; drain is for ExecStop=", err)
+			return Result{}, fmt.Errorf("%w: drain only works in ExecStop=", err)
 		}
 	}
 	if opt.Manager == 0 {
@@ -97,7 +96,7 @@ func (d *drain) run(ctx context.Context) error {
 		return err
 	}
 	if len(d.shared) == 0 {
-		d.result.Reason = "the instance has no listening socket"
+		d.result.Reason = "the instance has no listener"
 		return nil
 	}
 	err := d.hold(ctx)
@@ -108,15 +107,14 @@ func (d *drain) run(ctx context.Context) error {
 	case d.result.Removed+d.result.Held > 0:
 		return d.wait(ctx)
 	case ctx.Err() != nil:
-		d.result.Reason = "time is up before the listener was taken away"
+		d.result.Reason = "time is up before the listener was removed from epoll"
 	default:
-		d.result.Reason = d.whyNot()
+		d.result.Reason = d.noDrainReason()
 	}
 	return nil
 }
 
-// refresh looks at the processes of the instance again; a master may have started
-// workers meanwhile.
+// refresh reads the processes of the instance again, since a master may have started workers.
 func (d *drain) refresh() error {
 	pids, err := d.pidfds.follow(func() ([]int, error) { return members(d.opt.Cgroup) })
 	if err != nil {
@@ -127,9 +125,8 @@ func (d *drain) refresh() error {
 	return err
 }
 
-// findListeners sets the listeners to drain: those that the manager holds too.
-// If it holds none of them (the socket unit was changed or has failed) or cannot
-// be read, all listeners of the instance.
+// findListeners sets the listeners to drain: the listeners of the instance that the manager has open too. If the manager has
+// none of them open (the socket unit was changed or has failed) or cannot be read, it sets all listeners of the instance.
 func (d *drain) findListeners() error {
 	all, err := d.diag.Listening()
 	if err != nil {
@@ -137,7 +134,7 @@ func (d *drain) findListeners() error {
 	}
 	manager, err := look(d.opt.Manager)
 	if err != nil {
-		manager.sockets = nil // not ours to read: as if it held none
+		manager.sockets = nil // without the right to read it, assume none
 	}
 	own := make(map[uint64]socket)
 	d.shared = make(map[uint64]socket)
@@ -160,9 +157,8 @@ func (d *drain) findListeners() error {
 	return nil
 }
 
-// hold keeps new connections from the instance: at first, and again while
-// waiting, since a program may put its listener back (nginx with accept_mutex) or
-// start a worker. It tells each process once.
+// hold keeps new connections away from the instance. It is called again during the wait, since a program may add its
+// listener to epoll again (nginx with accept_mutex) or start a worker. It notifies each process once.
 func (d *drain) hold(ctx context.Context) error {
 	n, err := remove(ctx, d.entries(ctx), d.procs)
 	d.result.Removed += n
@@ -177,7 +173,7 @@ func (d *drain) hold(ctx context.Context) error {
 		err = errors.Join(err, d.notify(p))
 	}
 	if d.result.Removed+d.result.Held > 0 {
-		return nil // part of it is better than none
+		return nil // a partial drain is better than none
 	}
 	return err
 }
@@ -203,8 +199,8 @@ func (d *drain) notify(p process) error {
 	return err
 }
 
-// whyNot says in one line why nothing could be held.
-func (d *drain) whyNot() string {
+// noDrainReason returns the reason why new connections cannot be kept away.
+func (d *drain) noDrainReason() string {
 	var epoll, uring bool
 	for _, p := range d.procs {
 		epoll = epoll || len(p.epolls) > 0
@@ -212,11 +208,11 @@ func (d *drain) whyNot() string {
 	}
 	switch {
 	case uring:
-		return "the listener is in no epoll of the program, which accepts by io_uring, ordinary stop" + uringHint
+		return "stopping without a drain: the program accepts by io_uring" + uringHint
 	case d.opt.Mode == ModeAccept:
-		return "no notifier found to hold accept, ordinary stop"
+		return "stopping without a drain: found no notifier that holds accept"
 	case epoll:
-		return "the listener is in no epoll of the program, ordinary stop"
+		return "stopping without a drain: no epoll instance of the program has the listener"
 	}
-	return "the program does not use epoll, ordinary stop (--drain accept would hold it)"
+	return "stopping without a drain: the program does not use epoll (--drain accept would work)"
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// serve is a server on fd 3 that knows nothing of drains; args[0] says of which kind.
+// serve runs a server on descriptor 3 that does not know drains. args[0] is its kind.
 func serve(args []string) int {
 	kind := ""
 	if len(args) > 0 {
@@ -33,7 +33,7 @@ func serve(args []string) int {
 		return serveUring()
 	}
 	file := os.NewFile(3, "listener")
-	defer runtime.KeepAlive(file) // the tests know the listener by fd 3
+	defer runtime.KeepAlive(file) // the tests identify the listener by descriptor 3
 	l, err := net.FileListener(file)
 	if err != nil {
 		return 1
@@ -83,7 +83,7 @@ func handler() http.Handler {
 	})
 	mux.HandleFunc("/never", func(w http.ResponseWriter, r *http.Request) { forever() })
 	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
-		// The client says when, by one byte more.
+		// Wait until the client sends one more byte.
 		_, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
@@ -95,7 +95,7 @@ func handler() http.Handler {
 	return mux
 }
 
-// largeBody is more than fits between server and client.
+// largeBody is larger than the buffers between server and client.
 const largeBody = 64 << 20
 
 func serveGraceful(server *http.Server, l net.Listener) int {
@@ -112,10 +112,10 @@ func serveGraceful(server *http.Server, l net.Listener) int {
 	return 0
 }
 
-// epollEntries is how many entries serveEpolls makes.
+// epollEntries is the number of entries that serveEpolls makes.
 const epollEntries = 40 + 3
 
-// serveEpolls puts the listener into epoll instances in every way there is.
+// serveEpolls adds the listener to epoll instances in all possible ways.
 func serveEpolls() int {
 	outer, err1 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	inner, err2 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -130,11 +130,11 @@ func serveEpolls() int {
 	for number := 40; number < 80; number++ {
 		ok = ok && unix.Dup3(3, number, unix.O_CLOEXEC) == nil && add(inner, number, unix.EPOLLIN|unix.EPOLLET)
 		if number%2 == 0 {
-			unix.Close(number) // the entry stays: the description is open by fd 3
+			unix.Close(number) // the entry stays, since descriptor 3 keeps the open file
 		}
 	}
-	// The highest number that there is, but for hosts that allow more than the kernel does by default (fs.nr_open): the
-	// table up to 2^30 would take 8 GiB.
+	// The highest possible descriptor number, at most the default of fs.nr_open: a table for a host that allows 2^30 would
+	// take 8 GiB.
 	var lim unix.Rlimit
 	ok = ok && unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil
 	most := min(lim.Max, 1<<20)
@@ -149,11 +149,11 @@ func serveEpolls() int {
 	return 0
 }
 
-// putBacks is how often servePutBack registers its listener again.
+// putBacks is how often servePutBack adds its listener again.
 const putBacks = 5
 
-// servePutBack accepts one connection, and answers only when its listener has been
-// taken out of its epoll, and it has put it back, putBacks times.
+// servePutBack accepts one connection, and answers after its listener was removed from epoll, and added again, putBacks
+// times.
 func servePutBack() int {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -184,7 +184,7 @@ func servePutBack() int {
 	return 0
 }
 
-// notify is a notifier that only records that the signal has come.
+// notify acts as a notifier that only records the signal.
 func notify(path string) int {
 	notified := make(chan os.Signal, 1)
 	signal.Notify(notified, drain.NotifierSignal)
@@ -195,7 +195,7 @@ func notify(path string) int {
 	return 0
 }
 
-// run prints the Result of a drain with the Options in text.
+// run drains with the Options in text and prints the Result.
 func run(text string) int {
 	var opt drain.Options
 	if err := json.Unmarshal([]byte(text), &opt); err != nil {
@@ -210,11 +210,10 @@ func run(text string) int {
 	return 0
 }
 
-// waitForChild has a thread that waits for a child of vfork(2), in state D; the
-// child waits for the end of the test.
+// waitForChild waits for a child of vfork(2), in state D. The child waits for the end of the test.
 func waitForChild() {
 	runtime.LockOSThread()
-	// Without CLONE_VM the child has memory of its own, and cannot harm ours.
+	// Without CLONE_VM the child has separate memory, so it cannot damage the memory of this process.
 	if pid, _, _ := unix.RawSyscall6(unix.SYS_CLONE, unix.CLONE_VFORK|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0); pid == 0 {
 		for {
 			unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
@@ -222,7 +221,7 @@ func waitForChild() {
 	}
 }
 
-// forever sleeps; a bare select would be a deadlock to the runtime.
+// forever sleeps. The runtime would report an empty select as a deadlock.
 func forever() {
 	for {
 		time.Sleep(time.Hour)

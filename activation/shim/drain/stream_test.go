@@ -33,11 +33,11 @@ func TestPauseWithinAnAnswer(t *testing.T) {
 	}
 	conn.Close()
 	if r, err := end(); err != nil || r.Reason != "" || r.Left != 0 {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("the drain returned %+v, %v", r, err)
 	}
 }
 
-// TestStream: a stream without an end is left to the program, with its peer in the reason.
+// TestStream: the drain does not wait for a stream without an end, and its reason names the peer.
 func TestStream(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -48,14 +48,14 @@ func TestStream(t *testing.T) {
 	go io.Copy(io.Discard, body)
 	r, err := c.run(w, patient)
 	if err != nil || r.Streams != 1 || r.Left != 0 {
-		t.Errorf("%+v, %v, want one stream", r, err)
+		t.Errorf("the drain returned %+v, %v, want one stream", r, err)
 	}
 	if peer := conn.LocalAddr().String(); !strings.Contains(r.Reason, peer) || !strings.Contains(r.Reason, "without a new request") {
 		t.Errorf("reason %q, want the peer %s", r.Reason, peer)
 	}
 }
 
-// TestDownload: a large body is not a stream, also when its client is slow.
+// TestDownload: a large body is not a stream, even if its client is slow.
 func TestDownload(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -67,19 +67,19 @@ func TestDownload(t *testing.T) {
 	opt.Busy = 200 * time.Millisecond
 	end := c.begin(w, opt)
 	await(t, func() bool { return listenerEntries(t, w.cmd.Process.Pid) == 0 })
-	// The client pauses for longer than Busy, and goes on.
+	// The client pauses for longer than Busy, and then continues.
 	time.Sleep(3 * opt.Busy)
 	n, err := io.Copy(io.Discard, body)
 	if err != nil || n != largeBody-1<<20 {
-		t.Errorf("%d bytes came after the pause, %v", n, err)
+		t.Errorf("read %d bytes after the pause, %v", n, err)
 	}
 	conn.Close()
 	if r, err := end(); err != nil || r.Streams != 0 || r.Reason != "" {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("the drain returned %+v, %v", r, err)
 	}
 }
 
-// TestCrowd: a worker with a great many entries for its listener costs the drain no more than its time.
+// TestCrowd: a drain ends in time even if the worker has very many epoll entries of its listener.
 func TestCrowd(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "crowd")
 	w := c.start()
@@ -88,18 +88,18 @@ func TestCrowd(t *testing.T) {
 	opt.Timeout = time.Millisecond
 	r, err := c.run(w, opt)
 	if err != nil || r.Removed == crowd*crowds || !strings.Contains(r.Reason, "time is up") {
-		t.Errorf("%+v, %v, want an early end", r, err)
+		t.Errorf("the drain returned %+v, %v, want the end of its time", r, err)
 	}
 	opt.Timeout = patient.Timeout
 	if r, err = c.run(w, opt); err != nil || r.Removed == 0 || r.Reason != "" {
-		t.Errorf("with time enough: %+v, %v", r, err)
+		t.Errorf("with enough time the drain returned %+v, %v", r, err)
 	}
 	if n := listenerEntries(t, w.cmd.Process.Pid); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
 }
 
-// TestUring: who accepts by io_uring is stopped as if there were no drain, with one line that says why, and what helps.
+// TestUring: a program that accepts by io_uring is stopped without a drain, with the reason and a hint.
 func TestUring(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "uring")
 	w := c.start()
@@ -112,7 +112,7 @@ func TestUring(t *testing.T) {
 		opt.Mode = mode
 		r, err := c.run(w, opt)
 		if err != nil || !strings.Contains(r.Reason, "accepts by io_uring") || !strings.Contains(r.Reason, "hint: ") {
-			t.Errorf("%+v, %v", r, err)
+			t.Errorf("the drain returned %+v, %v", r, err)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func get(t *testing.T, addr, path string) (net.Conn, io.Reader) {
 	return conn, resp.Body
 }
 
-// The listener is in crowds epoll instances, crowd times in each.
+// The listener of serveCrowd is in crowds epoll instances, with crowd entries in each.
 const (
 	crowds = 10
 	crowd  = 8000

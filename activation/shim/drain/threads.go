@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// asleep reports whether no thread of these processes runs, wants to run, or waits
-// for the kernel (D: for a page of its memory or a disk, which soon goes on). A
-// thread that got an event from epoll_wait before the listener was taken out, and
-// has not come round to its accept yet, is not asleep: so after one such
-// instant nothing is accepted.
+// asleep reports whether all threads of the processes sleep. A thread is awake if it runs, is ready to run, or is in state
+// D, where it waits for a page of memory or a disk and soon continues. A thread may have got an event from epoll_wait before
+// the listener was removed, and not yet have called accept. Such a thread is awake, so no thread accepts once asleep returns
+// true.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {
@@ -24,18 +23,18 @@ func asleep(pids []int) bool {
 // ran is how much a thread has run so far.
 type ran struct {
 	cpu   time.Duration
-	times int // that it was given a processor
+	times int // how often it got a processor
 }
 
-// A thread that has run for enoughCPU, or enoughTimes, has long been at its accept
-// if it was on its way there: it computes in the background, or reads from a disk.
-// One that only waits for its turn on a busy machine has not.
+// A thread that got an event before the removal has called accept by the time it has run for enoughCPU, or enoughTimes: it
+// computes in the background or reads from a disk. This is not so for a thread that only waits for a processor on a busy
+// machine.
 const (
 	enoughCPU   = 20 * time.Millisecond
 	enoughTimes = 10
 )
 
-// ranSoFar is how much each thread of these processes has run, by thread.
+// ranSoFar returns how much each thread of the processes has run, by thread id.
 func ranSoFar(pids []int) map[int]ran {
 	all := make(map[int]ran)
 	for t := range threads(pids) {
@@ -46,8 +45,7 @@ func ranSoFar(pids []int) map[int]ran {
 	return all
 }
 
-// movedOn reports whether each thread that is awake has run for a good while since
-// before was taken.
+// movedOn reports whether each thread that is awake has run for enoughCPU, or enoughTimes, since before.
 func movedOn(pids []int, before map[int]ran) bool {
 	for t := range threads(pids) {
 		if !t.awake() {
@@ -65,7 +63,7 @@ func movedOn(pids []int, before map[int]ran) bool {
 // thread is one task of a process.
 type thread struct{ pid, tid int }
 
-// threads goes through the threads of these processes.
+// threads returns an iterator over the threads of the processes.
 func threads(pids []int) func(yield func(thread) bool) {
 	return func(yield func(thread) bool) {
 		for _, pid := range pids {
@@ -96,9 +94,8 @@ func (t thread) awake() bool {
 	return ok && (state == 'R' || state == 'D')
 }
 
-// ran reads schedstat: time on a processor and time in its queue in ns, and how
-// often it was given one. A kernel without CONFIG_SCHED_INFO has zeros or no such
-// file, and then it is not known.
+// ran returns how much the thread has run, from schedstat. It returns false if the kernel has no CONFIG_SCHED_INFO: then the
+// file has zeros or does not exist.
 func (t thread) ran() (ran, bool) {
 	text, err := t.file("schedstat")
 	if err != nil {

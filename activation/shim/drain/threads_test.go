@@ -7,9 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestAsleep: a thread that waits for the kernel, not for an event, goes on by
-// itself, and may be on its way to accept, however long that takes; one that
-// computes is not.
+// TestAsleep: a thread in state D, which continues without an event, may still call accept, even after a long time. A thread
+// that computes is awake, but has moved on after a while.
 func TestAsleep(t *testing.T) {
 	c := newCluster(t, nil)
 	start := func(argument, state string) []int {
@@ -26,13 +25,13 @@ func TestAsleep(t *testing.T) {
 	before := drain.RanSoFar(waits)
 	for range 100 {
 		if drain.Asleep(waits) || drain.MovedOn(waits, before) {
-			t.Fatalf("no accept can follow, with threads in %v", states(waits[0]))
+			t.Fatalf("asleep or movedOn returned true with threads in state %v", states(waits[0]))
 		}
 	}
 	computes := start("compute", "R")
 	before = drain.RanSoFar(computes)
 	await(t, func() bool { return drain.MovedOn(computes, before) })
 	if drain.Asleep(computes) {
-		t.Errorf("asleep, with threads in %v", states(computes[0]))
+		t.Errorf("asleep returned true with threads in state %v", states(computes[0]))
 	}
 }

@@ -6,60 +6,58 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 )
 
-// tracker is what the drain knows of the connections from one look to the next.
+// tracker keeps what the drain knows about the connections.
 type tracker struct {
 	conns  map[uint64]*conn // connections of the instance, by inode
-	others map[uint64]int   // of siblings: in how many looks no process of ours held it
+	others map[uint64]int   // other connections, by inode: in how many looks no process of the instance had it open
 	looked time.Time        // last look at the files of the processes
 
 	acceptsDone    bool        // see (*drain).acceptsDone
-	doneSince      time.Time   // since when no connection is left
-	ran            map[int]ran // how much each thread had run by then
-	allReusedSince time.Time   // since when those left are all in use again and again
+	doneSince      time.Time   // since when all connections are done
+	ran            map[int]ran // how much each thread had run at doneSince
+	allReusedSince time.Time   // since when all remaining connections are in use again and again
 }
 
 // conn is one connection of the instance.
 type conn struct {
 	first, last    socket
 	done           bool      // at the last look
-	hasPreload     bool      // its process sends Connection: close itself
+	hasPreload     bool      // its process has the Node preload, which adds Connection: close
 	closeRequested bool      // see requestClose
-	requests       int       // that came after an answer, since closeRequested
-	answered       bool      // the peer has got something since the last of them
-	changed        time.Time // when the counters last changed, or it was first seen
+	requests       int       // requests that came after an answer, since closeRequested
+	answered       bool      // the peer has received data since the last of these requests
+	changed        time.Time // when the counters last changed, or else when it was first seen
 	seen           time.Time // when it was first seen
-	flushed        time.Time // when all that was sent had last been acknowledged; seen, if never
+	flushed        time.Time // when all sent data was last acknowledged, or else seen
 
-	// Once closeRequested: the key, if there is one, the last result, and the acknowledged bytes when the result was read.
+	// After closeRequested: the key if hasKey, the last result, and the acknowledged bytes when the result was read.
 	key         httpclose.Key
 	hasKey      bool
 	closeResult httpclose.Result
 	checkedAt   uint64
 }
 
-// otherAfter is in how many looks a connection must have no owner among our processes
-// before it counts as a sibling's: accept gives the socket its inode an instant before
-// the process has a file descriptor for it.
-const otherAfter = 2
+// otherAfterLooks is the number of looks without an owner in the instance after which a connection counts as one of a
+// sibling. One look is not enough: accept gives the socket its inode just before the process gets the descriptor.
+const otherAfterLooks = 2
 
-// hasUnknown reports whether there is an accepted connection of which it is not
-// known whose it is.
+// hasUnknown reports whether the owner of an accepted connection is not known yet.
 func (b *tracker) hasUnknown(all []socket) bool {
 	for _, s := range all {
-		if s.Ino != 0 && b.conns[s.Ino] == nil && b.others[s.Ino] < otherAfter {
+		if s.Ino != 0 && b.conns[s.Ino] == nil && b.others[s.Ino] < otherAfterLooks {
 			return true
 		}
 	}
 	return false
 }
 
-// learn finds the owners of the connections from a fresh look at the files.
+// learn updates the owners of the connections from the current files of the processes.
 func (b *tracker) learn(all []socket, procs []process, now time.Time) {
 	conns := make(map[uint64]*conn)
 	others := make(map[uint64]int)
 	for _, s := range all {
 		switch {
-		case s.Ino == 0: // in the accept queue: stays for the siblings
+		case s.Ino == 0: // in the accept queue: a sibling will accept it
 		case held(procs, s.Ino):
 			c := b.conns[s.Ino]
 			if c == nil {
@@ -91,7 +89,7 @@ func hasPreload(procs []process, ino uint64) bool {
 	return false
 }
 
-// judge counts the connections of the instance that are not done.
+// judge returns the connections of the instance that are not done.
 func (b *tracker) judge(all []socket, o Options, now time.Time) sampled {
 	var r sampled
 	for _, s := range all {
@@ -120,12 +118,12 @@ func (b *tracker) judge(all []socket, o Options, now time.Time) sampled {
 	return r
 }
 
-// downloadRate is the rate, in bytes a second, from which an answer counts as a download that is on its way.
+// downloadRate is the rate in bytes per second from which an answer counts as a download.
 const downloadRate = 64 << 10
 
-// stream reports whether the connection is sent to without an end in sight: the request is older than Options.Stream,
-// and in the time that Options.Busy allows it neither fell silent nor was it a download, which always has something on
-// its way or has a high rate. Server-sent events are of this kind, and a WebSocket whose peer is silent.
+// stream reports whether the answer may never end, as with server-sent events, or a WebSocket whose peer is silent. The
+// request is older than Options.Stream, and the connection was seen for Options.Busy. The answer is not a download, which
+// always has unacknowledged data or a high rate.
 func (c *conn) stream(o Options, now time.Time) bool {
 	age := now.Sub(c.seen)
 	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || fresh(c.last) ||
@@ -137,11 +135,9 @@ func (c *conn) stream(o Options, now time.Time) bool {
 	return !download
 }
 
-// maxRequestsAfterClose is how many requests may come on a connection after
-// requestClose. The first may have been sent before the client could read the answer.
-// After a second one it is clear that no answer carries the header (TLS, no HTTP) or
-// that the client ignores it. The drain then waits for the connection no longer than
-// for one on which requestClose is not possible.
+// maxRequestsAfterClose is how many requests may come on a connection after requestClose. The client may have sent the first
+// before it could read the answer. After a second one, no answer carries the header (TLS, not HTTP) or the client ignores
+// it. Then the drain waits at most Options.Busy, as if requestClose were not possible.
 const maxRequestsAfterClose = 2
 
 func (c *conn) update(s socket, now time.Time) {
@@ -162,9 +158,8 @@ func (c *conn) update(s socket, now time.Time) {
 	c.last = s
 }
 
-// reused reports whether the connection goes on being used: since it was first
-// seen it has received and been answered. The answer to a request that was under
-// way at first does not make it so: a new request has to have come as well.
+// reused reports whether the connection was used again since it was first seen: a new request came, and data was sent. The
+// answer to a request that came earlier does not count alone.
 func (c *conn) reused() bool {
 	return c.last.Info.Received > c.first.Info.Received && c.last.Info.Acked > c.first.Info.Acked
 }

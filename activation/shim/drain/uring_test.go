@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring is an io_uring of one entry, io_uring(7).
+// ring is an io_uring with one entry, io_uring(7).
 type ring struct {
 	fd          int
 	sq, cq, sqe []byte
@@ -27,7 +27,7 @@ type ringParams struct {
 	}
 }
 
-// Offsets for mmap(2), and the operation.
+// Offsets for mmap(2), and the number of the operation.
 const (
 	ringSQ, ringCQ, ringSQE = 0, 0x8000000, 0x10000000
 	opAccept                = 13
@@ -62,7 +62,7 @@ func newRing() (*ring, error) {
 
 func word(b []byte, at uint32) *uint32 { return (*uint32)(unsafe.Pointer(&b[at])) }
 
-// accept submits one accept and waits for what it comes to.
+// accept submits one accept and returns its result.
 func (r *ring) accept(listener int) (int, error) {
 	clear(r.sqe[:64])
 	r.sqe[0] = opAccept

@@ -16,23 +16,20 @@ import (
 const (
 	minInterval = 2 * time.Millisecond
 	maxInterval = 20 * time.Millisecond
-	// maxShare bounds what looking costs: at most one part in maxShare of a CPU, on
-	// hosts where a dump takes long (large tables of sockets or of files).
+	// maxShare limits the cost of looking to one part in maxShare of a CPU. On hosts with large tables of sockets or files a
+	// look takes long.
 	maxShare       = 10
 	costlyInterval = 200 * time.Millisecond
-	// maxSleepWait is how long to wait at least for the instance to be asleep at one
-	// instant when its connections are done already; a program that computes in the
-	// background never is.
+	// maxSleepWait is how long the drain waits for all threads to sleep at the same time once the connections are done. The
+	// threads of a program that computes in the background may never do so.
 	maxSleepWait = 250 * time.Millisecond
 )
 
-// wait returns when the connections are done or a bound is reached.
+// wait returns when the connections are done or a time limit is reached.
 //
-// It looks again and again because nothing tells: sock_diag announces the end of
-// a socket (SKNLGRP_INET_TCP_DESTROY), but neither an answer sent nor the
-// silence after it, and a connection accepted late announces itself nowhere. The
-// interval grows to 20 ms, and with the cost of one look. The end of the main
-// process is an event, and is what it sleeps on.
+// It polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
+// not that an answer was sent, nor the silence after it, nor a new connection. The interval grows to 20 ms, and with the
+// cost of a look. While it sleeps, it waits for the end of the main process, which is an event.
 func (d *drain) wait(ctx context.Context) error {
 	interval := minInterval
 	for {
@@ -49,7 +46,7 @@ func (d *drain) wait(ctx context.Context) error {
 		d.requestClose(began)
 		d.result.Left, d.result.Streams = len(verdict.left), len(verdict.streams)
 		if ctx.Err() != nil {
-			d.result.Reason, d.result.Open = d.late(verdict), verdict.open()
+			d.result.Reason, d.result.Open = d.timeoutReason(verdict), verdict.open()
 			return nil
 		}
 		if d.mainEnds(max(interval, min(maxShare*cost, costlyInterval))) {
@@ -60,22 +57,22 @@ func (d *drain) wait(ctx context.Context) error {
 	}
 }
 
-// mainEnds sleeps for at most t and reports whether the main process ended.
+// mainEnds waits at most t for the end of the main process, and reports whether it has ended.
 func (d *drain) mainEnds(t time.Duration) bool {
 	timeout := unix.NsecToTimespec(t.Nanoseconds())
 	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(d.main), Events: unix.POLLIN}}, &timeout, nil)
 	return err == nil && n > 0
 }
 
-// sampled is the state of all connections at one instant.
+// sampled is the state of all connections at one time.
 type sampled struct {
 	left    []socket // not done
-	streams []socket // sent to without an end in sight, see stream; not of those left
-	busy    int      // of those left, with a request that is not answered
-	reused  int      // of those left, in use again and again
+	streams []socket // see stream; they are not in left
+	busy    int      // how many in left have an unanswered request
+	reused  int      // how many in left are used again and again
 }
 
-// open returns the connections that are in use, the oldest request first.
+// open returns the connections that are in use, with the oldest request first.
 func (s sampled) open() []left.Connection {
 	var list []left.Connection
 	for _, c := range slices.Concat(s.left, s.streams) {
@@ -91,7 +88,7 @@ func (s sampled) open() []left.Connection {
 	return list
 }
 
-// sample looks at the connections once, and keeps the listeners held.
+// sample returns the current state of the connections, and keeps new connections away.
 func (d *drain) sample(ctx context.Context, now time.Time) (sampled, error) {
 	var all []socket
 	for _, l := range d.listeners() {
@@ -132,13 +129,13 @@ func (d *drain) listeners() []socket {
 	return list
 }
 
-// finished reports whether to stop waiting, and notes why if it is too early.
+// finished reports whether to stop waiting, and records the reason if connections are still in use.
 func (s sampled) finished(d *drain, now time.Time) bool {
 	d.result.Reason = ""
 	if len(s.left) == 0 {
 		d.result.Left, d.result.Streams = 0, len(s.streams)
 		if len(s.streams) > 0 {
-			d.result.Reason = fmt.Sprintf("left to the program's own stop: %s, sent to for %v without a new request",
+			d.result.Reason = fmt.Sprintf("left to the program's own stop: %s, without a new request for %v",
 				peers(s.streams), d.opt.Stream)
 		}
 		return d.acceptsDone(now)
@@ -151,8 +148,8 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 	if d.tracker.allReusedSince.IsZero() {
 		d.tracker.allReusedSince = now
 	}
-	// Then an instant at which all of them happen to be answered is best: most
-	// clients pause between requests.
+	// Prefer a time at which all requests are answered: most clients pause between requests. So wait longer while one is
+	// not.
 	bound := d.opt.Busy
 	if s.busy > 0 {
 		bound *= 2
@@ -161,22 +158,22 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 		return false
 	}
 	d.result.Left = len(s.left)
-	d.result.Reason = fmt.Sprintf("keep-alive connections stay in use, left to the program's own stop: %s", peers(s.left))
+	d.result.Reason = fmt.Sprintf("keep-alive connections are still in use, left to the program's own stop: %s", peers(s.left))
 	if d.rewriterErr != nil {
 		d.result.Reason += fmt.Sprintf(" (%v)", d.rewriterErr)
 	}
 	return true
 }
 
-// late says why the time was not enough.
-func (d *drain) late(s sampled) string {
+// timeoutReason returns the reason why the drain has reached its time limit.
+func (d *drain) timeoutReason(s sampled) string {
 	if s.busy == 0 && s.reused == 0 && len(s.left) > 0 {
-		return fmt.Sprintf("time is up, for what may have been a pause within an answer: %s", peers(s.left))
+		return fmt.Sprintf("time is up, possibly during a pause within an answer: %s", peers(s.left))
 	}
 	return "time is up"
 }
 
-// peers names the peers of connections, as many as fit into a line.
+// peers returns the peers of connections as text, at most three of them.
 func peers(list []socket) string {
 	const most = 3
 	var names []string
@@ -194,9 +191,8 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no accept can still be under way: since the last
-// removal all threads have been asleep at one instant, or those that were not have
-// come a good way, and the look after that instant found no connection either.
+// acceptsDone reports whether no thread can still accept a connection: since the last removal all threads have slept at the
+// same time, or the others have run for long enough, and a later look found no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true

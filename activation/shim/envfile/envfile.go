@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Syntax is what differs between versions of systemd.
+// Syntax selects the syntax of a version of systemd.
 type Syntax struct {
-	// CommentsContinue: a backslash at the end of a comment makes the next line a part of the comment, as before systemd 254.
+	// CommentsContinue makes the line after a comment that ends with a backslash a part of the comment, as before systemd
+	// 254.
 	CommentsContinue bool
 }
 
@@ -18,14 +19,14 @@ type Syntax struct {
 type Fault struct {
 	Line int // where the assignment begins, from 1
 	What string
-	// Whole: systemd ignores the assignment without Whole, and refuses the whole file with it.
+	// Whole reports whether systemd refuses the whole file. Otherwise systemd ignores only the assignment.
 	Whole bool
 }
 
 func (f Fault) Error() string { return "line " + strconv.Itoa(f.Line) + " " + f.What }
 
-// Parse returns the variables of a text as NAME=VALUE, and what systemd does not accept. If a name is set more than once, the
-// variable has the first place and the last value (load_env_file and strv_env_clean in systemd).
+// Parse returns the variables of a text as NAME=VALUE, and the parts that systemd does not accept. If a name is set more
+// than once, the variable keeps its first place and gets the last value (load_env_file and strv_env_clean in systemd).
 func Parse(text string, s Syntax) (vars []string, faults []Fault) {
 	p := parser{syntax: s, line: 1}
 	for i := range len(text) {
@@ -43,8 +44,7 @@ func Parse(text string, s Syntax) (vars []string, faults []Fault) {
 	return p.vars, p.faults
 }
 
-// Merge returns env with vars added; a variable that is there gets the new value. Variables of a file win over all that is
-// set before, as in systemd.
+// Merge returns env with the variables vars of a file. As in systemd, they replace variables of env with the same name.
 func Merge(env, vars []string) []string {
 	env = slices.Clone(env)
 	for _, v := range vars {
@@ -64,7 +64,7 @@ func replace(env []string, assignment string) []string {
 	return append(env, assignment)
 }
 
-// state has the states of systemd's parser (basic/env-file.c, parse_env_file_internal), in the same order.
+// state is a state of systemd's parser (basic/env-file.c, parse_env_file_internal), in the same order.
 type state int
 
 const (
@@ -85,7 +85,7 @@ type parser struct {
 	state  state
 	key    []byte
 	value  []byte
-	// keyEnd and valueEnd are where blanks at the end begin, or -1.
+	// keyEnd and valueEnd are the positions where the trailing blanks begin, or -1.
 	keyEnd, valueEnd int
 	// line counts from 1; from is the line of the key.
 	line, from int
@@ -219,7 +219,7 @@ func (p *parser) push() {
 	p.state, p.key, p.value = preKey, p.key[:0], nil
 }
 
-// end is the end of the file. systemd takes a value without its closing quote.
+// end handles the end of the file. systemd accepts a value whose closing quote is missing.
 func (p *parser) end() {
 	if p.state == key {
 		p.fault(`has no "="`, false)

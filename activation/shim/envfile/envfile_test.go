@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 	}
 	if got, faults := Parse("# ends with \\\nA=1\nB=2\n", Syntax{CommentsContinue: true}); faults != nil ||
 		!slices.Equal(got, []string{"B=2"}) {
-		t.Errorf("before 254: %q, %v", got, faults)
+		t.Errorf("syntax before systemd 254: Parse returned %q, %v", got, faults)
 	}
 	for _, bad := range []string{"A=\xff", "\xff=1", "A=1\x00"} {
 		if got, faults := Parse(bad, Syntax{}); !slices.ContainsFunc(faults, whole) {
@@ -48,7 +48,7 @@ func TestMerge(t *testing.T) {
 	env := []string{"A=1", "B=2"}
 	got := Merge(env, []string{"B=3", "C=4"})
 	if want := []string{"A=1", "B=3", "C=4"}; !slices.Equal(got, want) || env[1] != "B=2" {
-		t.Errorf("%q, want %q; %q", got, want, env)
+		t.Errorf("Merge returned %q, want %q; env is %q", got, want, env)
 	}
 }
 
@@ -59,7 +59,7 @@ func FuzzParse(f *testing.F) {
 		for _, v := range vars {
 			name, _, ok := strings.Cut(v, "=")
 			if !ok || name == "" || strings.ContainsRune(v, 0) {
-				t.Errorf("%q gives %q", text, v)
+				t.Errorf("Parse(%q) returned the invalid variable %q", text, v)
 			}
 		}
 	})

@@ -1,29 +1,29 @@
-// clusterctl: loaded into an unmodified Node.js program (12 and later) by
-// NODE_OPTIONS="--require THIS_FILE", so that its keep-alive clients lose no
-// request when the instance is drained. It does nothing until then.
+// clusterctl: NODE_OPTIONS="--require THIS_FILE" loads this script into an
+// unmodified Node.js program (12 and later), so that no request of a keep-alive
+// client is lost when the instance is drained. Until then it does nothing.
 //
-// Why: before an instance is stopped, "clusterctl-shim drain" keeps new connections
-// from it and waits for the open ones. A client that always has its next request
-// ready never leaves by itself; HTTP has a word for that, "Connection: close" on
-// an answer, and only the server can say it. An idle connection is not closed:
-// the client's next request may be under way. It gets the word with its next
-// answer, or Node closes it after server.keepAliveTimeout, as always.
+// Before an instance is stopped, "clusterctl-shim drain" keeps new connections
+// away from it and waits for the open ones. A client that sends requests without
+// a pause does not close its connection until an answer has the header
+// "Connection: close", which only the server can send. An idle connection stays
+// open, since the next request of the client may be on its way: it gets the
+// header with its next answer, or Node closes it after server.keepAliveTimeout.
 //
-// How the drain tells us: SIGURG, which is ignored by default and used by no Node
-// program. It is sent to processes alone that hold this file open. SIGTERM is left
-// to the program: a listener of ours would change what others do (signal-exit
-// ends the process only if it is the only one that listens).
+// The drain sends SIGURG, which is ignored by default and not used by Node
+// programs, to the processes that have this file open. This script does not
+// handle SIGTERM: another listener would change the behaviour of other code
+// (signal-exit ends the process only if it has the only listener).
 'use strict';
 
 (() => {
-  // A worker thread gets no signals; its servers are not covered.
+  // A worker thread does not get signals, so its servers are not covered.
   if (!require('worker_threads').isMainThread) return;
   try {
-    // Kept open: the mark by which the drain knows us. Closed on exec.
+    // The drain recognises the process by this open file, which exec closes.
     require('fs').openSync(__filename, 'r');
     process.on('SIGURG', announceClose);
   } catch (err) {
-    // No permission (--permission), or no descriptor left: as if not loaded.
+    // Without the permission (--permission), or without a free descriptor, do nothing.
   }
 
   let told = false;
@@ -31,15 +31,15 @@
   function announceClose() {
     if (told) return;
     told = true;
-    // Loaded here and not above, so that a start costs nothing.
+    // Load the module here, so that it does not slow down the start.
     const { ServerResponse } = require('http');
     const writeHead = ServerResponse.prototype.writeHead;
 
-    // Every answer of http and https passes here, also with implicit headers.
+    // All answers of http and https call writeHead, even with implicit headers.
     ServerResponse.prototype.writeHead = function clusterctlWriteHead(status, ...rest) {
       if (this.headersSent || status === 101) return writeHead.call(this, status, ...rest);
-      // What makes Node write "Connection: close", and end the connection after
-      // the answer, where the program has no Connection header of its own.
+      // If the program sets no Connection header, this makes Node write
+      // "Connection: close", and end the connection after the answer.
       this.shouldKeepAlive = false;
       const last = rest.length - 1;
       if (last >= 0) rest[last] = withClose(rest[last]);
@@ -48,9 +48,9 @@
     };
   }
 
-  // withClose returns the headers argument of writeHead, an object, or an array of
-  // names and values or of pairs, with its Connection header, if any, replaced.
-  // A reason phrase (a string) comes back as it is.
+  // withClose returns the headers argument of writeHead with its Connection header,
+  // if there is one, replaced. The argument is an object, or an array of names and
+  // values or of pairs. A reason phrase (a string) is returned unchanged.
   function withClose(headers) {
     const isConnection = (name) => String(name).toLowerCase() === 'connection';
     if (Array.isArray(headers)) {

@@ -51,7 +51,7 @@ func start(t *testing.T, script string) *server {
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("%s said nothing: %v", script, err)
+		t.Fatalf("%s printed nothing: %v", script, err)
 	}
 	words := strings.Fields(line)
 	return &server{cmd: cmd, addr: "127.0.0.1:" + words[0], ways: words[1:]}
@@ -84,8 +84,8 @@ func (c *conn) get(path string) (*http.Response, error) {
 	return resp, err
 }
 
-// drain sends the signal and waits until it has been taken: a fresh connection is
-// told to close.
+// drain sends the signal and waits until the program has handled it: then an answer on a new connection has Connection:
+// close.
 func (s *server) drain(t *testing.T) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGURG); err != nil {
@@ -104,9 +104,8 @@ func (s *server) drain(t *testing.T) {
 	t.Fatal("SIGURG has no effect")
 }
 
-// TestEveryAnswer: a connection lives on before the drain, whatever way the program
-// answers; the first answer after it says close, whatever the program wants, and
-// ends the connection; one that is idle is not closed.
+// TestEveryAnswer: before the drain, connections stay open after any kind of answer. After the drain, the first answer has
+// Connection: close, whatever the program sets, and ends the connection. An idle connection is not closed.
 func TestEveryAnswer(t *testing.T) {
 	for _, script := range []string{"testdata/server.cjs", "testdata/server.mjs"} {
 		s := start(t, script)
@@ -115,7 +114,7 @@ func TestEveryAnswer(t *testing.T) {
 			idle[way] = s.dial(t)
 			resp, err := idle[way].get("/implicit")
 			if err != nil || resp.Close {
-				t.Fatalf("%s, before: closed, %v", script, err)
+				t.Fatalf("%s: connection closed before the drain, %v", script, err)
 			}
 		}
 		s.drain(t)
@@ -126,19 +125,19 @@ func TestEveryAnswer(t *testing.T) {
 				continue
 			}
 			if got := resp.Header.Values("Connection"); !resp.Close || len(got) > 1 {
-				t.Errorf("%s %s: Close %v, Connection %q; want one that says close", script, way, resp.Close, got)
+				t.Errorf("%s %s: Close %v, Connection %q; want Connection: close", script, way, resp.Close, got)
 			}
 			if strings.Contains("/object /both /flat /plain-flat", way) && resp.Header.Get("X-Way") != "kept" {
-				t.Errorf("%s %s: its own header is lost: %v", script, way, resp.Header)
+				t.Errorf("%s %s: the header of the program is missing: %v", script, way, resp.Header)
 			}
 			if _, err := idle[way].r.ReadByte(); err != io.EOF {
-				t.Errorf("%s %s: the connection goes on: %v", script, way, err)
+				t.Errorf("%s %s: the connection stays open: %v", script, way, err)
 			}
 		}
 	}
 }
 
-// TestOutside: what other processes see of the preload.
+// TestOutside: the process has the preload open, and ends by SIGTERM as without the preload.
 func TestOutside(t *testing.T) {
 	s := start(t, "testdata/server.cjs")
 	links, err := filepath.Glob("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/fd/*")
@@ -152,7 +151,7 @@ func TestOutside(t *testing.T) {
 		}
 	}
 	if marks != 1 {
-		t.Errorf("%d open files are the mark; want 1, threads have none", marks)
+		t.Errorf("the preload is open %d times; want 1, without the threads", marks)
 	}
 	s.drain(t)
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -160,6 +159,6 @@ func TestOutside(t *testing.T) {
 	}
 	s.cmd.Wait()
 	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
-		t.Errorf("ended with %v; want SIGTERM, as without us", s.cmd.ProcessState)
+		t.Errorf("the program ended with %v; want SIGTERM, as without the preload", s.cmd.ProcessState)
 	}
 }

@@ -1,12 +1,11 @@
-// Package pid1 asks the service manager, over its private socket, for the little that the shim needs of it: to cancel the
-// start job of a restart.
+// Package pid1 cancels the start job of a restart, over the private socket of the service manager.
 //
-// A restart after short runs waits before the program, and a program may never get ready. While the start job of such a
-// restart is there, everything that is ordered after the unit waits, and so does the end of the boot: PID 1 has finished
-// its start only at a moment without any job (core/manager.c, manager_check_finished). systemd itself has queued that job.
-// When the job is canceled, the unit goes on starting, with the same timeouts. A client whose own job has become one with it
-// must look at the state of the unit: package control does.
+// A restart after short runs waits before it executes the program, and the program may never become ready. As long as the
+// start job of such a restart exists, all units that are ordered after this unit wait, and the boot does not finish: PID 1
+// finishes it only when there are no jobs (core/manager.c, manager_check_finished). systemd has queued this job itself.
+// After the job is canceled, the unit continues to start, with the same timeouts. If systemd has merged the job of a client
+// into it, the client must look at the state of the unit, as package control does.
 //
-// The package speaks the few words of D-Bus that this takes by itself: the shim starts with every worker and stays small,
-// and the private socket needs no message bus.
+// The package implements the small part of D-Bus that it needs: the shim starts with every worker and must stay small. The
+// private socket works without a message bus.
 package pid1

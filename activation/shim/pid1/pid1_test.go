@@ -20,7 +20,7 @@ func TestUnitPath(t *testing.T) {
 		"9lives_@1.service": "_39lives_5f_401_2eservice",
 	} {
 		if got := unitPath(unit); got != "/org/freedesktop/systemd1/unit/"+want {
-			t.Errorf("%s: %s", unit, got)
+			t.Errorf("unitPath(%s) = %s", unit, got)
 		}
 	}
 }
@@ -42,7 +42,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// manager answers as PID 1 does: each look at the sub-state takes the next one, and a signal follows the answer.
+// manager answers like PID 1: each read of the sub-state returns the next one in subs, and a signal follows the answer.
 type manager struct {
 	subs     []string
 	kind     string
@@ -106,7 +106,7 @@ func (m *manager) serve(t *testing.T, l net.Listener) {
 	for range 2 {
 		line, err := in.ReadString('\n')
 		if err != nil || !strings.Contains(line, "AUTH EXTERNAL ") && line != "BEGIN\r\n" {
-			t.Errorf("%q, %v", line, err)
+			t.Errorf("first line of the client: %q, %v", line, err)
 		}
 	}
 	if _, err := c.Write([]byte("OK 00\r\n")); err != nil {
@@ -131,8 +131,8 @@ func TestReleaseStart(t *testing.T) {
 		{manager{subs: []string{"stop-post", "auto-restart", "auto-restart", "start-pre"}, kind: "start", restarts: 4}, true},
 		{manager{subs: []string{"start"}, kind: "start", restarts: 5}, true},
 		{manager{subs: []string{"auto-restart", "start"}, kind: "restart", restarts: 4}, false},
-		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, false},                 // by hand, at the end of a run
-		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, false}, // by hand, between two runs
+		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, false},                 // by hand at the end of a run
+		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, false}, // by hand between two runs
 	} {
 		path := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		l, err := net.Listen("unix", path)
@@ -147,7 +147,7 @@ func TestReleaseStart(t *testing.T) {
 		<-done
 		l.Close()
 		if got := len(c.canceled) == 1 && c.canceled[0] == 42; got != c.want {
-			t.Errorf("%d: canceled %v", i, c.canceled)
+			t.Errorf("case %d: the job was canceled: %v", i, c.canceled)
 		}
 	}
 }

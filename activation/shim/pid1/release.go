@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is where PID 1 answers root without a message bus.
+// socket is the private socket of PID 1, which root can use without a message bus.
 const socket = "/run/systemd/private"
 
 const (
@@ -58,7 +58,7 @@ func dial(path string) (*conn, error) {
 	return c, nil
 }
 
-// ask sends a call and returns the reply. changed is whether a signal of the unit came before it.
+// ask sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
 func (c *conn) ask(q call, unit string) (reply message, changed bool, err error) {
 	c.serial++
 	if _, err := c.file.Write(q.encode(c.serial)); err != nil {
@@ -78,17 +78,17 @@ func (c *conn) ask(q call, unit string) (reply message, changed bool, err error)
 	}
 }
 
-// concerns reports whether a signal is of the unit with that path, or names it.
+// concerns reports whether a signal comes from the unit with the object path, or names the unit.
 func (m message) concerns(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }
 
-// get reads a property.
+// get returns the value of a property.
 func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
 	return c.ask(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
 }
 
-// Restarts returns how often systemd itself has restarted a service in a row.
+// Restarts returns how often systemd has restarted a service in a row (NRestarts=).
 func Restarts(unit string) (uint32, error) {
 	c, err := dial(socket)
 	if err != nil {
@@ -107,8 +107,8 @@ func (c *conn) restarts(path string) (uint32, error) {
 }
 
 // ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
-// begun. It cancels nothing if the service is not started again, or if somebody else stops, starts or restarts the service:
-// before is what [Restarts] has returned at the end of the run.
+// begun. It does not cancel a job if the service is not started again, or if somebody else stops, starts or restarts the
+// service. before is the result of [Restarts] at the end of the run.
 func ReleaseStart(unit string, before uint32) error { return releaseStart(socket, unit, before) }
 
 func releaseStart(socket, unit string, before uint32) error {
@@ -141,8 +141,8 @@ const (
 	over
 )
 
-// judge returns what a sub-state of a service and its job mean. A canceled job must have begun: a restart that is still
-// queued would not happen.
+// judge returns the next step for a sub-state of a service and its job. Only a job that has begun may be canceled: otherwise
+// the restart would not happen.
 func judge(sub string, job uint32) step {
 	switch sub {
 	case "condition", "start-pre", "start", "start-post":
@@ -158,7 +158,8 @@ func judge(sub string, job uint32) step {
 	return wait
 }
 
-// look reads the state of the unit and cancels its start job if it has begun. changed is whether the unit has changed since.
+// look reads the state of the unit and cancels its start job if it has begun. changed reports whether the unit has changed
+// since.
 func (c *conn) look(unit string, before uint32) (next step, changed bool, err error) {
 	path := unitPath(unit)
 	reply, _, err := c.get(path, unitName, "SubState", path)
@@ -181,7 +182,7 @@ func (c *conn) look(unit string, before uint32) (next step, changed bool, err er
 	if next != release {
 		return next, changed, nil
 	}
-	// systemd counts its own restarts. It keeps the number, or begins again with 0, for a start that somebody else has asked for.
+	// systemd counts the restarts that it starts itself. For any other start it keeps the number, or resets it to 0.
 	if n, err := c.restarts(path); err != nil || n == 0 || n == before {
 		return over, false, err
 	}
@@ -204,7 +205,8 @@ func (c *conn) cancel(job uint32, path string) error {
 	return err
 }
 
-// unitPath returns the object path of a unit: other bytes than letters and digits, and a digit in front, are hexadecimal.
+// unitPath returns the object path of a unit. All bytes except letters and digits, and a digit at the beginning, are escaped
+// in hexadecimal.
 func unitPath(unit string) string {
 	b := []byte(managerPath + "/unit/")
 	for i := range len(unit) {

@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// The types of a message, and the codes of its header fields (D-Bus specification, "Message Format").
+// Types of messages, and codes of header fields (D-Bus specification, "Message Format").
 const (
 	typeCall   = 1
 	typeReturn = 2
@@ -89,7 +89,7 @@ func (c call) encode(serial uint32) []byte {
 	return append(e.b, body.b...)
 }
 
-// message is a message that came in.
+// message is a received message.
 type message struct {
 	kind   byte
 	fields []byte

@@ -12,7 +12,8 @@ import (
 // pipe is the number of the child's end of the socket pair.
 const pipe = 3
 
-// What the child tells before it executes the program: the listener, or why not.
+// The first byte that the child sends before it executes the program: the listener comes with it, or the reason why there is
+// none.
 const (
 	gotListener byte = iota
 	noKernel
@@ -35,33 +36,33 @@ func refusals(b byte) error {
 	return errors.New("installing the filter failed")
 }
 
-// Child installs the filter on the calling, locked thread, hands its listener to
-// the prober and becomes the program. It returns only on failure.
+// Child installs the filter on the calling thread, which must be locked, sends the listener to the prober and becomes the
+// program. It only returns if it fails.
 func Child(argv, env []string) error {
 	unix.CloseOnExec(pipe)
 	machine, ok := seccomp.Native()
 	if !ok {
-		return tell(noKernel, seccomp.ErrKernel)
+		return sendResult(noKernel, seccomp.ErrKernel)
 	}
 	filter := append(seccomp.Joins(machine), seccomp.Program(machine, seccomp.Calls{Accept: true, MinAddrLen: 2, Paths: anyPath()})...)
 	fd, err := seccomp.Install(filter, false)
 	switch {
 	case errors.Is(err, seccomp.ErrKernel):
-		return tell(noKernel, err)
+		return sendResult(noKernel, err)
 	case errors.Is(err, seccomp.ErrBusy):
-		return tell(isBusy, err)
+		return sendResult(isBusy, err)
 	case errors.Is(err, seccomp.ErrForbidden):
-		return tell(isForbidden, err)
+		return sendResult(isForbidden, err)
 	case err != nil:
-		return tell(otherError, err)
+		return sendResult(otherError, err)
 	}
 	if err := unix.Sendmsg(pipe, []byte{gotListener}, unix.UnixRights(int(fd)), nil, 0); err != nil {
-		return errors.New("handing over to the prober: " + err.Error())
+		return errors.New("sending the seccomp listener to the prober: " + err.Error())
 	}
 	return syscall.Exec(argv[0], argv, env)
 }
 
-func tell(b byte, err error) error {
+func sendResult(b byte, err error) error {
 	_, _ = unix.Write(pipe, []byte{b})
 	return err
 }

@@ -1,12 +1,10 @@
-// Package probe runs a program until it listens and tells what it binds, so that
-// "install" can write the ListenStream= lines by itself.
+// Package probe runs a program until it listens and reports its binds, so that "install" can write the ListenStream= lines
+// without being told.
 //
-// The program never serves anybody. Each socket that it binds to a port is
-// replaced, through the same seccomp filter as in package adopt, by a decoy: a
-// socket on loopback with a filter that drops every packet. So
-// nothing collides with an instance that is running, nobody can connect, and the
-// program goes on as far as it would in earnest.
+// The program does not serve requests during the probe. With the seccomp filter of package adopt, each socket that it binds
+// to a port is replaced by a decoy: a socket on loopback with a packet filter that drops every packet. So the program does
+// not conflict with a running instance, no client can connect, and the program continues as in production.
 //
-// The prober is the parent of the program and its subreaper: Yama lets it read all
-// of the tree, and nothing of the tree outlives it.
+// The prober is the parent of the program and the subreaper of its descendants: Yama allows it to read all of them, and it
+// kills all of them at the end.
 package probe

@@ -15,16 +15,16 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// idle decides when a program that listens on nothing has had its chance: when it has done nothing for a while. A program
-// that is still starting shows it: it uses the processor, waits for a disk, or sleeps until a known time.
+// idle decides when a probe ends although the program does not listen: when the program was idle for a while. A program that
+// is still starting uses the CPU, waits for a disk, or sleeps with a timeout.
 type idle struct {
 	limit time.Duration // 0: only the timeout of the probe counts
 	since time.Time     // of the last sign of work
 	ticks uint64
-	slept bool // the end of a sleep has been waited for
+	slept bool // the probe has waited for the end of a sleep
 }
 
-// over looks at the program, period after the last look. It reports whether the program has been idle for the limit.
+// over looks at the program and reports whether it has been idle for the limit. period is the time since the last look.
 func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
@@ -37,7 +37,7 @@ func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Durat
 	if now.Sub(i.since) < i.limit {
 		return false
 	}
-	// Once: a program with a timer that repeats must not be waited for until the deadline.
+	// Wait for one sleep only: a program with a repeating timer sleeps again and again until the deadline.
 	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !connected(r, pids) {
 		i.slept, i.since = true, now.Add(sleep+period-i.limit)
 		return false
@@ -45,12 +45,12 @@ func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Durat
 	return true
 }
 
-// connected reports whether one of the processes has a socket of TCP or UDP: then it is at work already, as a client.
+// connected reports whether one of the processes has a socket of TCP or UDP. Then the program already works as a client.
 func connected(r *target.Reader, pids []int) bool {
 	for _, pid := range pids {
 		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 		if err != nil {
-			continue // gone
+			continue // the process has ended
 		}
 		for _, fd := range fds {
 			n, err := strconv.ParseUint(fd.Name(), 10, 32)
@@ -66,8 +66,8 @@ func connected(r *target.Reader, pids []int) bool {
 	return false
 }
 
-// longestSleep returns the longest time after which a thread of the processes goes on by itself. A thread that waits
-// without a timeout does not count.
+// longestSleep returns the longest timeout with which a thread of the processes waits. It ignores threads that wait without
+// a timeout.
 func longestSleep(pids []int) (longest time.Duration) {
 	for _, pid := range pids {
 		paths, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/syscall")
@@ -81,8 +81,8 @@ func longestSleep(pids []int) (longest time.Duration) {
 	return longest
 }
 
-// sleepOf reads a line of /proc/PID/task/TID/syscall (proc_pid_syscall(5)): the number of the call that a thread of the
-// process waits in, and its six arguments. It returns the timeout of the call, 0 if there is none.
+// sleepOf returns the timeout of the call in which a thread waits, or 0. line is the text of /proc/PID/task/TID/syscall
+// (proc_pid_syscall(5)): the number of the call and its six arguments.
 func sleepOf(line string, pid int) time.Duration {
 	var args [6]uint64
 	fields := strings.Fields(line)
@@ -116,13 +116,13 @@ const timerAbsolute = 1 // TIMER_ABSTIME
 
 // sleepingCall is a system call with a timeout.
 type sleepingCall struct {
-	timeout int           // the argument
-	unit    time.Duration // a millisecond if the argument is the time itself; otherwise the unit of the second field of a struct
-	clock   bool          // clock_nanosleep(2): may name a moment instead
+	timeout int           // index of the argument with the timeout
+	unit    time.Duration // millisecond: the argument is a number; otherwise the unit of the second field of a struct
+	clock   bool          // clock_nanosleep(2): the timeout may be an absolute time
 }
 
-// sleepingCalls are the calls of a machine by which programs sleep, by number. futex(2) is not among them: runtimes wait
-// in it with timeouts that say nothing of the program.
+// sleepingCalls returns the calls with which programs sleep on a machine, by number. It does not contain futex(2), in which
+// language runtimes wait with timeouts that the program has not set.
 func sleepingCalls(machine string) map[string]sleepingCall {
 	ms, us, ns := time.Millisecond, time.Microsecond, time.Nanosecond
 	switch machine {
@@ -141,7 +141,8 @@ func sleepingCalls(machine string) map[string]sleepingCall {
 	return nil
 }
 
-// timeOf reads a struct timespec or timeval of another process; 0 where there is none, or one that no probe waits for.
+// timeOf returns the value of a struct timespec or timeval of another process. It returns 0 if the struct cannot be read or
+// its value is invalid or too large.
 func timeOf(pid int, address uint64, unit time.Duration) time.Duration {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")
 	if err != nil || address == 0 || address > math.MaxInt64 {

@@ -16,10 +16,10 @@ func TestSleepOf(t *testing.T) {
 		numbers(t).epoll + " 0xd 0x7ffe 0x400 0x3a98 0x0 0x8 0x7ffe 0x7f10\n":     15 * time.Second,
 		numbers(t).epoll + " 0xd 0x7ffe 0x400 0xffffffff 0x0 0x8 0x7ffe 0x7f10\n": 0, // without a timeout
 		numbers(t).epoll + " 0xd 0x7ffe 0x400 word 0x0 0x8 0x7ffe 0x7f10\n":       0,
-		numbers(t).sleep + " 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe 0x7f10\n":             0, // no struct there
+		numbers(t).sleep + " 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe 0x7f10\n":             0, // without a struct
 	} {
 		if got := sleepOf(line, os.Getpid()); got != want {
-			t.Errorf("%q: %v, want %v", line, got, want)
+			t.Errorf("sleepOf(%q) = %v, want %v", line, got, want)
 		}
 	}
 }
@@ -34,7 +34,7 @@ func numbers(t *testing.T) callNumbers {
 	return callNumbers{"281", "230"}
 }
 
-// TestTimeOf reads structs of this process.
+// TestTimeOf: timeOf reads structs of this process.
 func TestTimeOf(t *testing.T) {
 	for _, c := range []struct {
 		value unix.Timespec
@@ -50,10 +50,10 @@ func TestTimeOf(t *testing.T) {
 		at := new(unix.Timespec)
 		*at = c.value
 		if got := timeOf(os.Getpid(), uint64(uintptr(unsafe.Pointer(at))), c.unit); got != c.want {
-			t.Errorf("%+v: %v, want %v", c.value, got, c.want)
+			t.Errorf("timeOf(%+v) = %v, want %v", c.value, got, c.want)
 		}
 	}
 	if got := timeOf(os.Getpid(), 1<<63, time.Nanosecond); got != 0 {
-		t.Errorf("an address of the kernel: %v", got)
+		t.Errorf("timeOf(address of the kernel) = %v, want 0", got)
 	}
 }

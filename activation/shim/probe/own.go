@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// look reads the options of the program's own socket, which the decoy is about to replace. pidfd_getfd(2) is refused in some containers:
-// then the options are not known.
+// look stores the options of the program's socket, which a decoy is about to replace, in b. In containers that refuse
+// pidfd_getfd(2) the options are not known.
 func (p *prober) look(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
 	s, e := p.r.Socket(tid, fd)
 	if e != 0 {
@@ -28,7 +28,7 @@ func (p *prober) look(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
 	}
 }
 
-// joins notes that a socket joins a multicast group: a decoy, or one that the program has not bound yet.
+// joins records that a socket joins a multicast group. The socket is a decoy, or is not bound yet.
 func (p *prober) joins(tid, fd uint32) {
 	if s := p.find(tid, fd); s != nil {
 		s.Multicast = true
@@ -39,10 +39,10 @@ func (p *prober) joins(tid, fd uint32) {
 	}
 }
 
-// maxMembers bounds what a program can make the prober remember.
+// maxMembers limits how many sockets of a program the prober remembers.
 const maxMembers = 1000
 
-// joined reports whether the socket is in a multicast group, or about to be bound to one.
+// joined reports whether the socket has joined a multicast group, or a is the address of one.
 func (p *prober) joined(tid, fd uint32, a *target.Addr) bool {
 	inode, ok := p.r.Inode(tid, fd)
 	return ok && slices.Contains(p.members, inode) || a.Multicast()

@@ -21,24 +21,24 @@ type seen struct {
 
 // prober answers the calls of the program under probe.
 type prober struct {
-	machine seccomp.Machine
-	fd      seccomp.FD
-	seen    []seen
-	own     []string // Unix sockets that the app has, or is asked to have
-	removed []string // Unix sockets that the program believes to be removed
-	members []uint64 // inodes of sockets that joined a multicast group before bind
-	heard   int      // sockets that the program listens on, or datagram sockets
-	n       seccomp.Notification
-	r       target.Reader
+	machine     seccomp.Machine
+	fd          seccomp.FD
+	seen        []seen
+	own         []string // paths of Unix sockets of the app; see Config.Own
+	removed     []string // paths of Unix sockets for which a removal was answered with success
+	members     []uint64 // inodes of sockets that joined a multicast group before bind
+	listenCalls int      // number of calls of listen, and of bound datagram sockets
+	n           seccomp.Notification
+	r           target.Reader
 }
 
-// calls counts what the program has done about sockets so far.
-func (p *prober) calls() int { return p.heard + len(p.seen) }
+// calls returns how many calls of bind and listen the prober has answered.
+func (p *prober) calls() int { return p.listenCalls + len(p.seen) }
 
-// answer handles one notification. An error is one of our own means.
+// answer answers one notification. It returns an error only if the prober itself fails.
 func (p *prober) answer() error {
 	if p.fd.Receive(&p.n) != 0 {
-		return nil // gone meanwhile
+		return nil // the call has ended
 	}
 	tid, fd := p.n.PID, uint32(p.n.Args[0])
 	switch nr := uint32(p.n.Nr); {
@@ -49,14 +49,13 @@ func (p *prober) answer() error {
 		if s := p.find(tid, fd); s != nil {
 			s.Listening = true
 			s.Backlog = int(int32(p.n.Args[1]))
-			p.heard++
+			p.listenCalls++
 			p.fd.Return(p.n.ID, 0)
 			return nil
 		}
 	case nr == p.machine.Accept || nr == p.machine.Accept4:
 		if s := p.find(tid, fd); s != nil && !nonBlocking(s.decoy) {
-			// Nobody is there and never will be. Left unanswered, the thread
-			// waits, as it would in the kernel.
+			// No client can connect. Without an answer the thread waits, as it does in the kernel.
 			s.BlockingAccept = true
 			return nil
 		}
@@ -70,7 +69,7 @@ func (p *prober) answer() error {
 	return nil
 }
 
-// bind replaces a socket that asks for a port or a path of its own choice.
+// bind replaces a socket by a decoy if the program binds a port or a path.
 func (p *prober) bind(tid, fd uint32) error {
 	kind, e := p.r.Kind(tid, fd)
 	var a target.Addr
@@ -81,7 +80,7 @@ func (p *prober) bind(tid, fd uint32) error {
 	if !p.fd.Valid(p.n.ID) {
 		return nil
 	}
-	// Port 0 is any port: nothing that could be shared, and a client as a rule.
+	// Port 0 means any free port, which workers cannot share. Such a socket usually belongs to a client.
 	if e != 0 || !ok || a.Family != unix.AF_UNIX && a.Port == 0 || a.Family == unix.AF_UNIX && len(a.Path()) == 0 {
 		p.fd.Continue(p.n.ID)
 		return nil
@@ -89,7 +88,7 @@ func (p *prober) bind(tid, fd uint32) error {
 	flags, _ := p.r.Flags(tid, fd)
 	d, err := decoy(kind, a.Port, target.NonBlocking(flags))
 	if err != nil {
-		return errors.New("making a stand-in for " + a.String() + ": " + err.Error())
+		return errors.New("making a decoy for " + a.String() + ": " + err.Error())
 	}
 	s := seen{decoy: d}
 	s.Family, s.Type = words(kind)
@@ -124,7 +123,7 @@ func (p *prober) bind(tid, fd uint32) error {
 	p.fd.Return(p.n.ID, 0)
 	p.seen = append(p.seen, s)
 	if kind == target.UDP4 || kind == target.UDP6 {
-		p.heard++
+		p.listenCalls++
 	}
 	return nil
 }
@@ -139,8 +138,8 @@ func (p *prober) find(tid, fd uint32) *seen {
 	return nil
 }
 
-// finish closes the decoys and returns the binds, each address once: workers that
-// all bind the same port with SO_REUSEPORT are one bind.
+// finish closes the decoys and returns the binds, with each address once: several workers may bind the same port with
+// SO_REUSEPORT.
 func (p *prober) finish(watched func(inode uint64) bool) []contract.ProbeBind {
 	var out []contract.ProbeBind
 	for i := range p.seen {
@@ -177,7 +176,7 @@ func nonBlocking(fd int) bool {
 	return err == nil && flags&unix.O_NONBLOCK != 0
 }
 
-// The probe's own times.
+// Times of a probe.
 const (
 	DefaultSettle = 500 * time.Millisecond
 	grace         = 2 * time.Second // between SIGTERM and SIGKILL

@@ -12,24 +12,23 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// Config says what to probe and how long.
+// Config configures Run.
 type Config struct {
 	Argv    []string // Argv[0] is the absolute path of the program
 	Env     []string
-	Timeout time.Duration // of the whole probe, without the end of the program
+	Timeout time.Duration // limit of the whole probe, without the end of the program
 	Settle  time.Duration // silence after the last listen(2)
-	Idle    time.Duration // how long a program that listens on nothing may do nothing; 0 is as long as Timeout
-	// Child is the command line that calls Child in this binary.
+	Idle    time.Duration // how long a program that does not listen may be idle; 0 means Timeout
+	// Child is the command line with which this binary calls the function Child.
 	Child []string
-	// Own are the paths of Unix sockets that the app listens on already, or is asked to.
+	// Own are the paths of Unix sockets on which the app listens already, or will listen.
 	Own []string
 }
 
-// Run runs the program until it has settled behind its first listen(2), has ended, is idle,
-// or the time is over, and kills it with all its descendants. Its output goes to
-// this process's stderr. It is to be called on a locked OS thread, by a process
-// that has no other children. Errors of package seccomp say why no probe is
-// possible here.
+// Run runs the program until it has settled after its first listen(2), has ended, is idle, or the time limit is reached.
+// Then it kills the program and all its descendants. The output of the program goes to stderr. The caller must have locked
+// the OS thread, and must not have other children. An error of package seccomp is the reason why a probe is not possible on
+// this machine.
 func Run(c Config) (*contract.Report, error) {
 	if err := seccomp.Check(); err != nil {
 		return nil, err
@@ -70,7 +69,7 @@ type session struct {
 	pid    int
 	pidfd  int
 	pair   int
-	gone   bool // the program itself, not all its descendants
+	gone   bool // the program has ended; its descendants may still run
 	status contract.Exit
 }
 
@@ -85,7 +84,7 @@ func start(c Config) (*session, error) {
 	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
 		Env:   c.Env,
 		Files: []uintptr{0, 2, 2, uintptr(pair[1])},
-		// The program must not outlive a prober that is killed.
+		// If the prober is killed, the program must end, too.
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
@@ -104,23 +103,22 @@ func start(c Config) (*session, error) {
 	return s, nil
 }
 
-// maxOutput is more than a report is long.
+// maxOutput is larger than any report.
 const maxOutput = 1 << 20
 
-// guard keeps the program, which has the same user, from the file of the report: it can neither take the descriptor from
-// this process nor make this process write without end.
+// guard protects the file of the report from the program, which has the same user: the program cannot duplicate the
+// descriptor of this process, and this process cannot write more than maxOutput.
 func (s *session) guard() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return errors.New("closing the prober to the program: " + err.Error())
+		return errors.New("protecting the prober from the program: " + err.Error())
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: maxOutput, Max: maxOutput}); err != nil {
-		return errors.New("limiting the report: " + err.Error())
+		return errors.New("limiting the size of the report: " + err.Error())
 	}
 	return nil
 }
 
-// receive takes the seccomp listener from the child; without one the child has
-// said why on stderr.
+// receive receives the seccomp listener from the child. If there is none, the child has printed the reason to stderr.
 func (s *session) receive() error {
 	var data [1]byte
 	var control [64]byte
@@ -136,17 +134,17 @@ func (s *session) receive() error {
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:cn])
 	if err != nil || len(messages) != 1 {
-		return errors.New("receiving the listener: no descriptor came")
+		return errors.New("receiving the listener: missing descriptor")
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return errors.New("receiving the listener: no descriptor came")
+		return errors.New("receiving the listener: missing descriptor")
 	}
 	s.p.fd = seccomp.FD(fds[0])
 	return nil
 }
 
-// watch answers the program until there is nothing more to learn.
+// watch answers the calls of the program until the probe can end.
 func (s *session) watch(c Config, r *contract.Report) error {
 	now := time.Now()
 	deadline, look := now.Add(c.Timeout), now.Add(c.Settle)
@@ -162,10 +160,10 @@ func (s *session) watch(c Config, r *contract.Report) error {
 		now = time.Now()
 		switch {
 		case s.gone && !gone:
-			// What it has left has a moment to end, too.
+			// Give the other processes of the program a moment to end, too.
 			gone, look = true, now.Add(c.Settle)
-		case s.p.heard > 0 && s.p.calls() != before && !gone:
-			// A bind too: its listen(2) may be as late as the machine is busy.
+		case s.p.listenCalls > 0 && s.p.calls() != before && !gone:
+			// A bind counts too: on a busy machine its listen(2) may come late.
 			listens, look = true, now.Add(c.Settle)
 			_, ticks, _ = tree(&s.p.r)
 		case !now.Before(deadline):
@@ -179,7 +177,7 @@ func (s *session) watch(c Config, r *contract.Report) error {
 			if !wants && !busy(t-min(t, ticks), c.Settle) {
 				return nil
 			}
-			// Still loading something, or waiting for its turn to: another socket may follow.
+			// The program is still loading, or waits for a CPU, so another socket may follow.
 			look, ticks = now.Add(c.Settle), t
 		default:
 			if rest.over(&s.p.r, now, deadline, c.Settle) {
@@ -198,14 +196,14 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// busy reports whether the processor time is more than a fifth of the period.
+// busy reports whether the CPU time is more than a fifth of the period.
 func busy(ticks uint64, period time.Duration) bool {
 	const perSecond = 100 // USER_HZ, the same on all Linux
 	return time.Duration(ticks)*time.Second/perSecond > period/5
 }
 
-// step waits for one thing to happen, at most until then. It reports whether any
-// process of the program is left.
+// step waits for one event, at most until the given time, and handles it. It reports whether any process of the program is
+// left.
 func (s *session) step(until time.Time) (alive bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(s.p.fd), Events: unix.POLLIN}, {Fd: int32(s.pidfd), Events: unix.POLLIN}}
 	if s.gone {
@@ -224,12 +222,12 @@ func (s *session) step(until time.Time) (alive bool, err error) {
 	}
 	hungUp := fds[0].Revents != 0
 	if len(fds) > 1 && (hungUp || fds[1].Revents != 0) {
-		s.reap() // a filter leaves a process only with its end
+		s.reap() // a process has the filter until it ends
 	}
 	return !hungUp, nil
 }
 
-// reap notes how the program itself ended.
+// reap stores the exit status of the program.
 func (s *session) reap() {
 	var w unix.WaitStatus
 	for {
@@ -247,7 +245,7 @@ func (s *session) reap() {
 	}
 }
 
-// end stops the program politely, for its temporary files, then all that is left.
+// end sends SIGTERM, so that the program can remove its temporary files, and then kills all processes that are left.
 func (s *session) end() {
 	defer unix.Close(s.pair)
 	if s.p.fd >= 0 && !s.gone {
@@ -267,8 +265,8 @@ func (s *session) end() {
 	killAll(s)
 }
 
-// killAll ends every descendant. Killing one hands its children to this process,
-// the subreaper, so it goes on until wait finds none.
+// killAll kills all descendants. The children of a killed process become children of this process, the subreaper, so killAll
+// continues until there are none.
 func killAll(s *session) {
 	for {
 		pids, _, _ := tree(&s.p.r)

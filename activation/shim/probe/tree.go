@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// tree lists the living descendants of this process, with the processor time that they and their children have used,
-// and whether one of them runs, or would if there was a processor or a disk for it.
+// tree returns the descendants of this process that have not ended, and the CPU time of them and of their ended children.
+// wants reports whether one of them runs, or waits for a CPU or a disk.
 func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -42,8 +42,8 @@ func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 	return pids, ticks, wants
 }
 
-// descends walks up the parents. The walk is bounded, since numbers are reused
-// while the list is read.
+// descends reports whether pid is a descendant of ancestor. It limits the number of steps: process ids may be reused while
+// the list is read, so the parents may form a cycle.
 func descends(stats map[int]target.Stat, pid, ancestor int) bool {
 	for range len(stats) {
 		s, ok := stats[pid]
@@ -57,15 +57,15 @@ func descends(stats map[int]target.Stat, pid, ancestor int) bool {
 	return false
 }
 
-// watched collects the inodes that the epoll instances of the processes watch,
-// from the "tfd:" lines of /proc/PID/fdinfo (proc_pid_fdinfo(5), ino since 4.15).
+// watched returns the inodes that the epoll instances of the processes watch, from the "tfd:" lines of /proc/PID/fdinfo
+// (proc_pid_fdinfo(5), ino since Linux 4.13).
 func watched(pids []int) map[uint64]bool {
 	found := make(map[uint64]bool)
 	for _, pid := range pids {
 		dir := "/proc/" + strconv.Itoa(pid)
 		fds, err := os.ReadDir(dir + "/fd")
 		if err != nil {
-			continue // gone
+			continue // the process has ended
 		}
 		for _, fd := range fds {
 			link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
@@ -86,8 +86,7 @@ func watched(pids []int) map[uint64]bool {
 	return found
 }
 
-// watchedInode takes the inode out of a line like
-// "tfd:       16 events:     2019 data: 10  pos:0 ino:5ce2 sdev:8".
+// watchedInode returns the inode in a line such as "tfd: 16 events: 2019 data: 10 pos:0 ino:5ce2 sdev:8".
 func watchedInode(line string) (uint64, bool) {
 	if !strings.HasPrefix(line, "tfd:") {
 		return 0, false

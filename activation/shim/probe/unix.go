@@ -16,10 +16,10 @@ import (
 // listen on the path, and the program gets a decoy without a path. So the prober answers calls that would remove, rename or
 // change a Unix socket with success, and does nothing.
 
-// anyPath returns paths as long as addresses of IPv4 and IPv6, so that the filter shows every connect(2).
+// anyPath returns paths whose addresses have the lengths of IPv4 and IPv6, so that the filter shows every connect(2).
 func anyPath() []string { return []string{strings.Repeat("/", 14), strings.Repeat("/", 26)} }
 
-// unixCall answers a call about the path of a Unix socket. It reports whether it has.
+// unixCall answers a call about the path of a Unix socket, and reports whether it did.
 func (p *prober) unixCall(tid, nr uint32) bool {
 	if nr == p.machine.Connect {
 		return p.connect(tid)
@@ -62,7 +62,7 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 	return true
 }
 
-// knows reports whether the path is a Unix socket of the app, or of anybody: no probe may remove one.
+// knows reports whether the path is a Unix socket of the app or of another program. A probe must not remove either.
 func (p *prober) knows(path string) bool {
 	if slices.Contains(p.own, path) || p.bound(path) != nil {
 		return true
@@ -81,15 +81,15 @@ func (p *prober) bound(path string) *seen {
 	return nil
 }
 
-// mode notes what the program changes the mode of its socket to.
+// mode records the mode that the program gives its socket.
 func (p *prober) mode(path string, mode uint32) {
 	if s := p.bound(path); s != nil {
 		s.Mode = octal(mode & 0o777)
 	}
 }
 
-// connect refuses a connection to a path of the app. The program looks for another server, and there is at most an instance
-// of the same app.
+// connect refuses a connection to a path of the app, and reports whether it did. The program looks for another server, but
+// would only find an instance of the same app.
 func (p *prober) connect(tid uint32) bool {
 	var a target.Addr
 	ok, e := p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)
@@ -104,7 +104,7 @@ func (p *prober) connect(tid uint32) bool {
 	return true
 }
 
-// pathAt reads the path that an argument points to, relative to the directory of another one.
+// pathAt returns the absolute path of argument at, which may be relative to the directory of argument dir.
 func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	dirfd := int32(unix.AT_FDCWD)
 	if dir >= 0 {
@@ -118,8 +118,8 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	return p.absolute(tid, dirfd, string(text[:n])), true
 }
 
-// absolute is the path as it is from the root. Links in it stay as they are; a working directory that cannot be read leaves
-// it relative.
+// absolute returns the absolute form of the path without resolving links. If the working directory cannot be read, it
+// returns the path unchanged.
 func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
@@ -135,8 +135,8 @@ func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// private reports whether only the program itself finds the path. The name has the number of a process, as sockets between
-// the processes of one program do, or the directory is one that the sandbox makes for each app.
+// private reports whether only the program can find the path: the name contains the process id, as in the names of sockets
+// between processes of a program, or the sandbox gives each app its own directory.
 func private(tid uint32, path string) bool {
 	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/shm/"} {
 		if strings.HasPrefix(path, dir) {

@@ -1,15 +1,14 @@
-// Package relisten brings back TCP listeners that a worker has shut down.
+// Package relisten makes TCP listeners listen again that a worker has shut down.
 //
-// shutdown(2) on a listener ends listening in every process that has the socket. The socket stays bound, and connect(2) with
-// AF_UNSPEC, which clears what the shutdown has left, and listen(2) are all that is needed: neither PID 1 nor a worker has to
-// get another socket. The notifier of an adopted program does that with its own copy of the listener (package adopt). For all
-// others root asks PID 1 for its copy.
+// shutdown(2) on a listener ends listening in every process that has the socket. The socket stays bound: connect(2) with
+// AF_UNSPEC clears the state of the shutdown, and listen(2) makes it listen again, so PID 1 and the workers keep their
+// sockets. The notifier of an adopted program does this with its descriptor of the listener (package adopt). For other
+// programs this package duplicates the descriptor of PID 1, as root.
 //
 // # Invariants
 //
-//   - Only a TCP socket that is bound to a given address, and neither listens in good health nor is connected, is
-//     changed.
-//   - A unix socket cannot be brought back this way: the kernel keeps RCV_SHUTDOWN for as long as the socket lives.
+//   - Only a TCP socket is changed that is bound to a given address, is not connected, and does not listen or was shut down.
+//   - A Unix socket cannot listen again, since the kernel keeps RCV_SHUTDOWN until the socket is closed.
 package relisten
 
 import (
@@ -28,20 +27,20 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Parse reads an address in the form of ListenStream=. A port alone means all addresses.
+// Parse parses an address in the form of ListenStream=. A port alone means all addresses.
 func Parse(s string) (netip.AddrPort, error) {
 	if port, err := strconv.ParseUint(s, 10, 16); err == nil && port > 0 {
 		return netip.AddrPortFrom(netip.Addr{}, uint16(port)), nil
 	}
 	at, err := netip.ParseAddrPort(s)
 	if err != nil || at.Port() == 0 {
-		return at, errors.New("want PORT or ADDRESS:PORT, and not \"" + s + "\"")
+		return at, errors.New("want PORT or ADDRESS:PORT, not \"" + s + "\"")
 	}
 	return at, nil
 }
 
-// Again listens on the sockets of process pid that are bound to one of the addresses and no longer listen. It returns how many
-// sockets it brought back. It needs the right to attach to the process (ptrace(2)), which root has for PID 1.
+// Again makes the sockets of process pid listen again that are bound to one of the addresses and no longer listen. It
+// returns the number of these sockets. It needs the right to attach to the process (ptrace(2)), which root has for PID 1.
 func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	healthy, err := healthyListeners()
 	if err != nil {
@@ -61,8 +60,8 @@ func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// Keep brings the listeners of process pid back at the very moment at which they are shut down, until the process of the
-// pidfd ends. It calls ready when it has begun.
+// Keep makes the listeners of process pid listen again as soon as they are shut down, until the process of the pidfd until
+// ends. It calls ready once it watches the listeners.
 func Keep(pid int, addresses []netip.AddrPort, until int, ready func()) error {
 	fds, err := find(pid, addresses, nil)
 	if err != nil {
@@ -71,7 +70,7 @@ func Keep(pid int, addresses []netip.AddrPort, until int, ready func()) error {
 	polled := []unix.PollFd{{Fd: int32(until), Events: unix.POLLIN}}
 	for _, fd := range fds {
 		defer unix.Close(fd)
-		polled = append(polled, unix.PollFd{Fd: int32(fd)}) // POLLHUP comes unasked
+		polled = append(polled, unix.PollFd{Fd: int32(fd)}) // poll(2) always reports POLLHUP
 	}
 	ready()
 	for {
@@ -96,7 +95,8 @@ func Keep(pid int, addresses []netip.AddrPort, until int, ready func()) error {
 	}
 }
 
-// find returns copies of the sockets of a process that are bound to one of the addresses. It skips the inodes in without.
+// find returns descriptors of the sockets of a process that are bound to one of the addresses. It skips the inodes in
+// without.
 func find(pid int, addresses []netip.AddrPort, without map[uint64]bool) (found []int, err error) {
 	directory := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	entries, err := os.ReadDir(directory)
@@ -117,7 +117,7 @@ func find(pid int, addresses []netip.AddrPort, without map[uint64]bool) (found [
 		}
 		fd, err := unix.PidfdGetfd(process, number, 0)
 		if errors.Is(err, unix.EBADF) {
-			continue // closed meanwhile
+			continue // the process has closed it
 		}
 		if err != nil {
 			return found, fmt.Errorf("pidfd_getfd of process %d: %w", pid, err)
@@ -131,7 +131,7 @@ func find(pid int, addresses []netip.AddrPort, without map[uint64]bool) (found [
 	return found, nil
 }
 
-// healthyListeners returns the inodes of the sockets that listen, and were not shut down before they did.
+// healthyListeners returns the inodes of the sockets that listen and were not shut down for receiving.
 func healthyListeners() (map[uint64]bool, error) {
 	conn, err := sockdiag.Open()
 	if err != nil {
@@ -156,7 +156,7 @@ func listen(fd int) error {
 	return unix.Listen(fd, contract.Backlog)
 }
 
-// oneOf reports whether a socket is bound to one of the addresses, and not connected.
+// oneOf reports whether a TCP socket is bound to one of the addresses and not connected.
 func oneOf(fd int, addresses []netip.AddrPort) bool {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_STREAM {

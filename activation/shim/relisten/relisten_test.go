@@ -15,17 +15,17 @@ func TestParse(t *testing.T) {
 	for in, want := range map[string]string{"80": ":80", "127.0.0.1:80": "127.0.0.1:80", "[::1]:80": "[::1]:80", "0.0.0.0:1": "0.0.0.0:1"} {
 		got, err := Parse(in)
 		if err != nil || got.String() != want && in != "80" || got.Port() == 0 || in == "80" && got.Addr().IsValid() {
-			t.Errorf("%q: %v %v, want %s", in, got, err, want)
+			t.Errorf("Parse(%q) = %v, %v, want %s", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", "0", "65536", "-1", "/run/x", "@x", "127.0.0.1", "127.0.0.1:0", "x:80"} {
 		if got, err := Parse(in); err == nil {
-			t.Errorf("%q: %v", in, got)
+			t.Errorf("Parse(%q) = %v, want an error", in, got)
 		}
 	}
 }
 
-// TestAgain shuts listeners of this process down, and looks which come back.
+// TestAgain: Again makes listeners of this process listen again that were shut down.
 func TestAgain(t *testing.T) {
 	at := func(network, address string) (*os.File, netip.AddrPort) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The kernel gives a port away that it has chosen itself when the listener is shut down.
+		// When a listener is shut down, the kernel frees a port that it has chosen itself, so choose the port.
 		chosen := l.Addr().String()
 		l.Close()
 		if l, err = plain.Listen(t.Context(), network, chosen); err != nil {
@@ -58,34 +58,35 @@ func TestAgain(t *testing.T) {
 	other, _ := at("tcp4", "127.0.0.1:0")
 	for _, f := range []*os.File{every, local, other} {
 		_ = unix.Shutdown(int(f.Fd()), unix.SHUT_RDWR)
-		// A second time fails, and leaves a mark that connections would inherit.
+		// A second shutdown fails, and leaves a state that connections would inherit.
 		if err := unix.Shutdown(int(f.Fd()), unix.SHUT_RDWR); !errors.Is(err, unix.ENOTCONN) {
 			t.Fatal(err)
 		}
 		if listens(f) {
-			t.Fatal("it listens on")
+			t.Fatal("the listener still listens after shutdown")
 		}
 	}
-	_ = unix.Listen(int(every.Fd()), 10) // in vain: the mark is left
+	_ = unix.Listen(int(every.Fd()), 10) // does not clear the state of the shutdown
 	want := []netip.AddrPort{netip.AddrPortFrom(netip.Addr{}, everyAt.Port()), localAt}
 	if n, err := Again(os.Getpid(), want); n != 2 || err != nil {
-		t.Errorf("%d brought back, %v", n, err)
+		t.Errorf("Again made %d sockets listen, error %v", n, err)
 	}
 	if !listens(every) || !listens(local) {
-		t.Errorf("[::] %v, 127.0.0.1 %v", listens(every), listens(local))
+		t.Errorf("[::] listens: %v, 127.0.0.1 listens: %v", listens(every), listens(local))
 	}
 	for _, f := range []*os.File{every, local} {
 		serves(t, f)
 	}
 	if listens(other) {
-		t.Error("a listener that was not asked for listens again")
+		t.Error("a listener listens again although its address was not given")
 	}
 	if n, err := Again(os.Getpid(), want); n != 0 || err != nil {
-		t.Errorf("%d brought back the second time, %v", n, err)
+		t.Errorf("the second call of Again made %d sockets listen, error %v", n, err)
 	}
 }
 
-// TestKeep shuts a listener down while Keep looks at it, and ends with the process that it follows.
+// TestKeep: a listener that is shut down while Keep watches it listens again, and Keep ends with the process that it
+// watches.
 func TestKeep(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +136,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// serves sends a byte through a connection to the listener.
+// serves checks that a connection to the listener works, with one byte.
 func serves(t *testing.T, f *os.File) {
 	t.Helper()
 	l, err := net.FileListener(f)
@@ -159,6 +160,6 @@ func serves(t *testing.T, f *os.File) {
 		t.Error(err)
 	}
 	if n, err := s.Read(make([]byte, 1)); n != 1 {
-		t.Errorf("%v: %d bytes, %v", l.Addr(), n, err)
+		t.Errorf("connection to %v: read %d bytes, error %v", l.Addr(), n, err)
 	}
 }

@@ -1,12 +1,11 @@
-// Package seccomp installs a seccomp(2) filter that hands bind(2), listen(2), shutdown(2)
-// and, when asked, accept(2) of a program to another process, and speaks the notifier's
-// side of that protocol, seccomp_unotify(2).
+// Package seccomp installs a seccomp(2) filter that shows the calls of bind(2), listen(2), shutdown(2) and optionally
+// accept(2) of a program to another process, the notifier. It also contains the notifier's side of this protocol,
+// seccomp_unotify(2).
 //
-// It knows nothing of listeners and of systemd: see package adopt.
+// The package does not know listeners and systemd; see package adopt.
 //
 // # Invariants
 //
-//   - A call of a foreign architecture is never shown.
-//   - The methods of FD make one system call, allocate nothing and never enter
-//     the Go scheduler.
+//   - The filter never shows a call of a foreign architecture.
+//   - A method of FD makes one system call, does not allocate and never enters the Go scheduler.
 package seccomp

@@ -2,26 +2,25 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// What a filter lets the notifier see.
+// Calls selects the system calls that a filter shows to the notifier.
 type Calls struct {
-	// Accept adds accept(2) and accept4(2) to bind(2) and listen(2). It costs
-	// each new connection two switches to the notifier and back.
+	// Accept adds accept(2) and accept4(2) to bind(2) and listen(2). It costs each new connection two switches to the
+	// notifier and back.
 	Accept bool
-	// MinAddrLen is the shortest sockaddr that is shown; shorter binds go
-	// straight to the kernel. 16 spares the netlink binds of getaddrinfo(3)
-	// (12 bytes) and still shows every IPv4 and IPv6 bind.
+	// MinAddrLen is the length of the shortest address for which bind(2) is shown. With 16, the filter does not show the
+	// netlink binds of getaddrinfo(3) (12 bytes), but every bind of IPv4 and IPv6.
 	MinAddrLen uint32
-	// Paths are the Unix sockets of the listeners; an empty list shows none of the calls below. With one, every call that
-	// removes, renames or changes the owner or mode of a path is shown, and connect(2) with an address that is not as long as
-	// one of IPv4 or IPv6, or that is as long as one of the paths.
+	// Paths are the paths of the Unix listeners. Unless the list is empty, the filter shows every call that removes or
+	// renames a path or changes its owner or mode. It also shows connect(2), except for addresses with the length of IPv4 or
+	// IPv6, unless one of the paths has this length.
 	Paths []string
-	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket and no listener: most programs call it for
+	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket but not a listener. Most programs call it for
 	// each connection.
 	AnyShutdown bool
 }
 
-// Offsets in struct seccomp_data, seccomp(2). Arguments are 64 bits wide; their
-// low half comes first on the little-endian machines that we know.
+// Offsets in struct seccomp_data, seccomp(2). Arguments have 64 bits, with the low half first, since the supported machines
+// are little-endian.
 const (
 	offNr      = 0
 	offArch    = 4
@@ -29,21 +28,21 @@ const (
 	offArg2Low = 16 + 2*8
 )
 
-// check shows a call by the value of one argument: the first test that holds decides, and rest where none does.
+// check decides by the value of one argument whether a call is shown: the first test that is true decides, otherwise rest.
 type check struct {
 	nr, offset uint32
 	tests      []test
 	rest       bool
 }
 
-// test holds where the argument is equal to k, or at least k.
+// test is true if the argument is equal to k, or at least k.
 type test struct {
 	jump  uint16 // BPF_JEQ or BPF_JGE
 	k     uint32
 	shown bool
 }
 
-// checks returns the calls that are shown by an argument.
+// checks returns the checks of calls that are shown depending on an argument.
 func (c Calls) checks(m Machine) []check {
 	list := []check{{m.Bind, offArg2Low, []test{{unix.BPF_JGE, c.MinAddrLen, true}}, false}}
 	if !c.AnyShutdown {
@@ -55,7 +54,7 @@ func (c Calls) checks(m Machine) []check {
 	return list
 }
 
-// always returns the numbers of the calls that are shown whatever their arguments are.
+// always returns the numbers of the calls that are shown with any arguments.
 func (c Calls) always(m Machine) []uint32 {
 	nrs := []uint32{m.Listen}
 	if c.Accept {
@@ -70,9 +69,8 @@ func (c Calls) always(m Machine) []uint32 {
 	return nrs
 }
 
-// Program assembles the filter for the machine m. System calls of another
-// architecture (i386 on amd64, arm on arm64) and of the x32 ABI are let through:
-// their numbers mean something else, and nothing is gained by guessing.
+// Program returns the filter for machine m. It does not show system calls of another architecture (i386 on amd64, arm on
+// arm64) or of the x32 ABI, which have other numbers.
 func Program(m Machine, c Calls) []unix.SockFilter {
 	nrs, checks := c.always(m), c.checks(m)
 	head := 3 // load arch, test arch, load nr

@@ -7,22 +7,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Refusals of Install. Each can be told from the others by errors.Is, because
-// each is mended in another way.
+// Errors of Install and Check. The caller distinguishes them by errors.Is, since each has a different fix.
 var (
-	// ErrKernel: older than 5.9, or built without CONFIG_SECCOMP_FILTER, or an
-	// architecture that we have no filter for.
+	// ErrKernel means that the kernel is older than 5.9 or built without CONFIG_SECCOMP_FILTER, or that there is no filter
+	// for the architecture.
 	ErrKernel = errors.New("this kernel has no seccomp user notification with descriptor passing (it needs Linux 5.9 or " +
 		"later on amd64 or arm64)")
-	// ErrBusy: a process has one listener at most, and a container runtime, snapd
-	// or the like already installed its own.
+	// ErrBusy means that a container runtime, snapd or another program has installed a listener. A process can have only
+	// one.
 	ErrBusy = errors.New("another seccomp listener is already installed on this process")
-	// ErrForbidden: a SystemCallFilter= or the like above us refuses seccomp(2).
+	// ErrForbidden means that seccomp(2) is refused, for example by SystemCallFilter=.
 	ErrForbidden = errors.New("seccomp(2) is not permitted here")
 )
 
-// Check reports whether adoption is possible at all on this kernel, without
-// changing anything.
+// Check returns an error if adoption is not possible on this kernel. It does not change anything.
 func Check() error {
 	if _, ok := Native(); !ok {
 		return ErrKernel
@@ -35,8 +33,7 @@ func Check() error {
 	if sizes[0] > maxSize || sizes[1] != uint16(unsafe.Sizeof(response{})) {
 		return ErrKernel
 	}
-	// ADDFD came with 5.9: on a descriptor that is no listener a kernel that
-	// knows it cannot be asked, so ask for the version.
+	// ADDFD is new in 5.9. A test for it needs a listener, so compare the version of the kernel instead.
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return err
@@ -47,21 +44,20 @@ func Check() error {
 	return nil
 }
 
-// Install puts the filter on the calling thread and returns its listener, close
-// on exec. The caller holds runtime.LockOSThread and executes the program from
-// this very thread; other threads keep no filter and are ended by execve(2).
+// Install installs the filter on the calling thread and returns its listener, which is close-on-exec. The caller must have
+// called runtime.LockOSThread, and must execute the program from this thread; the other threads have no filter, and
+// execve(2) ends them.
 //
-// killable asks for SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (5.19): once the
-// notifier has seen a call, only a fatal signal interrupts it. Where the kernel
-// does not know the flag the filter is installed without. Without
-// CAP_SYS_ADMIN, no_new_privs is set, as seccomp(2) demands.
+// killable sets SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (5.19): once the notifier has received a call, only a fatal signal
+// interrupts it. On a kernel without this flag, the filter is installed without it. Without CAP_SYS_ADMIN, Install sets
+// no_new_privs, as seccomp(2) requires.
 func Install(prog []unix.SockFilter, killable bool) (FD, error) {
 	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
 	if killable {
 		flags |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	}
 	fd, e := install(prog, flags)
-	// An old kernel looks at the flags before it looks at the privileges.
+	// An old kernel checks the flags before the privileges.
 	if e == unix.EINVAL && killable {
 		flags &^= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 		fd, e = install(prog, flags)
@@ -96,7 +92,7 @@ func refusal(e unix.Errno) error {
 	return e
 }
 
-// atLeast compares the leading "major.minor" of a kernel release.
+// atLeast reports whether a kernel release, which begins with "major.minor", is at least the given version.
 func atLeast(release string, major, minor int) bool {
 	a, rest := number(release)
 	if rest == "" || rest[0] != '.' {

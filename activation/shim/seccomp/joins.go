@@ -2,11 +2,11 @@ package seccomp
 
 import "golang.org/x/sys/unix"
 
-// Joins assembles a filter for the calls that add a socket to a multicast group: they are shown. It comes before the filter of
-// [Program], which decides about all other system calls. Other options are not shown: many servers set some for each
-// connection.
+// Joins returns a filter that shows the calls of setsockopt(2) that add a socket to a multicast group. The filter of
+// [Program], which handles all other system calls, must follow it. Other options are not shown, since many servers set some
+// for each connection.
 func Joins(m Machine) []unix.SockFilter {
-	// The numbers of ip(7), ipv6(7) and RFC 3678.
+	// The options are in ip(7), ipv6(7) and RFC 3678.
 	four := []uint32{unix.IP_ADD_MEMBERSHIP, unix.IP_ADD_SOURCE_MEMBERSHIP, unix.MCAST_JOIN_GROUP, unix.MCAST_JOIN_SOURCE_GROUP}
 	six := []uint32{unix.IPV6_JOIN_GROUP, unix.MCAST_JOIN_GROUP, unix.MCAST_JOIN_SOURCE_GROUP}
 	const head = 7

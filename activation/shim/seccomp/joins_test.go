@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestJoins: joining a group is shown, every other option is not, and the filter behind decides about all other calls.
+// TestJoins: the filter shows the options that join a group and no other options, and the next filter handles all other
+// calls.
 func TestJoins(t *testing.T) {
 	const shown, allowed = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW
 	for name, m := range map[string]Machine{"amd64": AMD64(), "arm64": ARM64()} {
@@ -34,7 +35,7 @@ func TestJoins(t *testing.T) {
 			{data{nr: m.Accept, arch: m.Arch}, allowed},
 		} {
 			if got := run(t, p, c.d); got != c.want {
-				t.Errorf("%s, case %d: %#x, want %#x", name, i, got, c.want)
+				t.Errorf("%s, case %d: the filter returned %#x, want %#x", name, i, got, c.want)
 			}
 		}
 	}

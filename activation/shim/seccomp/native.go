@@ -2,8 +2,7 @@ package seccomp
 
 import "runtime"
 
-// Native is the machine that this binary runs on; ok is false where adoption is
-// not built for it.
+// Native returns the machine of this binary; ok is false if adoption does not support it.
 func Native() (m Machine, ok bool) {
 	switch runtime.GOARCH {
 	case "amd64":

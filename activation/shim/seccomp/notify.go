@@ -6,11 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Notification is struct seccomp_notif, seccomp_unotify(2), with room behind it:
-// the kernel writes as many bytes as its own struct has, and that may grow.
+// Notification is struct seccomp_notif, seccomp_unotify(2), with additional room: a newer kernel may write a larger struct.
 type Notification struct {
 	ID    uint64
-	PID   uint32 // thread id, in the notifier's pid namespace; 0 when it has none there
+	PID   uint32 // thread id in the PID namespace of the notifier; 0 if the thread is not in it
 	Flags uint32
 	Nr    int32
 	Arch  uint32
@@ -36,20 +35,19 @@ type addfd struct {
 	newfdFlags uint32
 }
 
-// FD is the listener descriptor that Install returns. Its methods use raw system
-// calls and allocate nothing, because the notifier is a forked Go process with a
-// single thread and no scheduler beside it.
+// FD is the listener descriptor that Install returns. Its methods use raw system calls and do not allocate, because the
+// notifier is a forked Go process with a single thread and without a scheduler.
 type FD int
 
-// Receive fetches the next notification into n. ENOENT means that its process
-// has gone or was interrupted meanwhile: go back to poll.
+// Receive stores the next notification in n. ENOENT means that the thread has ended or its call was interrupted: return to
+// poll.
 func (f FD) Receive(n *Notification) unix.Errno {
-	*n = Notification{} // the kernel refuses a buffer that is not zero
+	*n = Notification{} // the kernel requires a zero buffer
 	return f.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
 }
 
-// Valid reports whether the notification id still waits for its answer. To be
-// asked after reading the target's memory and before believing what was read.
+// Valid reports whether the notification id still waits for its answer. The caller must call it after it has read memory of
+// the target and before it uses the data.
 func (f FD) Valid(id uint64) bool {
 	return f.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id)) == 0
 }
@@ -66,23 +64,22 @@ func (f FD) Fail(id uint64, e unix.Errno) unix.Errno {
 	return f.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
 }
 
-// Continue lets the kernel run the intercepted call as if there were no filter.
+// Continue lets the kernel run the intercepted call as without a filter.
 func (f FD) Continue(id uint64) unix.Errno {
 	r := response{id: id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 	return f.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
 }
 
-// Replace puts the open file src of this process on descriptor dst of the
-// process behind the notification, as dup3(2) would, with flags O_CLOEXEC or 0.
-// SECCOMP_ADDFD_FLAG_SEND is not used: it makes the call return the descriptor
-// number, and bind(2) has to return 0.
+// Replace puts the open file src of this process on descriptor dst of the process that made the call, like dup3(2), with
+// flags O_CLOEXEC or 0. It does not use SECCOMP_ADDFD_FLAG_SEND, with which the call would return the descriptor number:
+// bind(2) must return 0.
 func (f FD) Replace(id uint64, src int, dst, flags uint32) unix.Errno {
 	a := addfd{id: id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, srcfd: uint32(src), newfd: dst, newfdFlags: flags}
 	return f.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&a))
 }
 
-// SyncWakeUp asks the kernel (6.6 and later) to switch straight between target
-// and notifier; older kernels refuse, and nothing is lost.
+// SyncWakeUp makes the kernel (6.6 and later) switch directly between target and notifier. It has no effect on older
+// kernels.
 func (f FD) SyncWakeUp() {
 	unix.RawSyscall(unix.SYS_IOCTL, uintptr(f), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 }

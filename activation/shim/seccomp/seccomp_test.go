@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// data is struct seccomp_data as the filter sees it.
+// data is struct seccomp_data, the input of a filter.
 type data struct {
 	nr, arch uint32
 	args     [6]uint64
 }
 
-// word loads 32 bits at an offset, little-endian as amd64 and arm64 are.
+// word returns the 32 bits at an offset, in little-endian order.
 func (d data) word(off uint32) uint32 {
 	switch {
 	case off == 0:
@@ -26,13 +26,13 @@ func (d data) word(off uint32) uint32 {
 	return 0
 }
 
-// run is the part of the kernel's classic BPF that the filters use.
+// run executes a filter. It supports the instructions of classic BPF that the filters use.
 func run(t *testing.T, p []unix.SockFilter, d data) uint32 {
 	t.Helper()
 	var a uint32
 	for pc, steps := 0, 0; steps < 100; steps++ {
 		if pc >= len(p) {
-			t.Fatalf("ran off the end at %d", pc)
+			t.Fatalf("the filter jumped beyond its end, to %d", pc)
 		}
 		i := p[pc]
 		pc++
@@ -58,7 +58,7 @@ func run(t *testing.T, p []unix.SockFilter, d data) uint32 {
 			t.Fatalf("unknown instruction %#x", i.Code)
 		}
 	}
-	t.Fatal("no end")
+	t.Fatal("the filter does not end")
 	return 0
 }
 
@@ -78,13 +78,13 @@ func TestProgram(t *testing.T) {
 				want uint32
 			}{
 				{bind(16), shown}, {bind(28), shown}, {bind(128), shown}, {bind(12), allowed}, {bind(0), allowed},
-				{bind(1<<32 | 12), allowed}, // the kernel takes addrlen as an int
+				{bind(1<<32 | 12), allowed}, // addrlen is an int
 				{data{nr: m.Listen, arch: m.Arch}, shown},
 				{data{nr: m.Accept, arch: m.Arch}, acceptWant},
 				{data{nr: m.Accept4, arch: m.Arch}, acceptWant},
 				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_RD}}, shown},
 				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_RDWR}}, shown},
-				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, 1<<32 | unix.SHUT_RDWR}}, shown}, // the kernel takes how as an int
+				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, 1<<32 | unix.SHUT_RDWR}}, shown}, // how is an int
 				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_WR}}, allowed},
 				{data{nr: m.Shutdown, arch: other, args: [6]uint64{3, unix.SHUT_RDWR}}, allowed},
 				{data{nr: m.Bind + 1000, arch: m.Arch}, allowed},
@@ -93,15 +93,15 @@ func TestProgram(t *testing.T) {
 				{data{nr: m.Listen | m.X32Bit, arch: m.Arch}, map[bool]uint32{true: shown, false: allowed}[m.X32Bit == 0]},
 			} {
 				if got := run(t, p, c.d); got != c.want {
-					t.Errorf("%s, accept %v, case %d: %#x, want %#x", name, accept, i, got, c.want)
+					t.Errorf("%s, accept %v, case %d: the filter returned %#x, want %#x", name, accept, i, got, c.want)
 				}
 			}
 		}
 	}
 }
 
-// TestProgramPaths: calls about paths, and connect(2) with an address that may be one of the paths, are shown where there
-// is a Unix listener, and nowhere else.
+// TestProgramPaths: with a Unix listener, the filter shows calls with paths, and connect(2) with an address that may be one
+// of the paths. Without one it shows none of them.
 func TestProgramPaths(t *testing.T) {
 	const shown, allowed = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW
 	for name, m := range map[string]Machine{"amd64": AMD64(), "arm64": ARM64()} {
@@ -118,7 +118,8 @@ func TestProgramPaths(t *testing.T) {
 			p := Program(m, Calls{MinAddrLen: 2, Paths: c.paths})
 			for n, want := range c.shown {
 				if got := run(t, p, data{nr: m.Connect, arch: m.Arch, args: [6]uint64{3, 1 << 40, n}}); got != want {
-					t.Errorf("%s, %q: connect with %d bytes: %#x, want %#x", name, c.paths, n, got, want)
+					t.Errorf("%s, paths %q: the filter returned %#[4]x for connect with %[3]d bytes, want %#[5]x", name,
+						c.paths, n, got, want)
 				}
 			}
 			want := uint32(allowed)
@@ -127,31 +128,31 @@ func TestProgramPaths(t *testing.T) {
 			}
 			for _, nr := range m.Path.numbers() {
 				if got := run(t, p, data{nr: nr, arch: m.Arch}); got != want {
-					t.Errorf("%s, %q: call %d: %#x, want %#x", name, c.paths, nr, got, want)
+					t.Errorf("%s, paths %q: the filter returned %#[4]x for call %[3]d, want %#[5]x", name, c.paths, nr, got, want)
 				}
 			}
 			if got := run(t, p, data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 1 << 40, 2}}); got != shown {
-				t.Errorf("%s, %q: bind: %#x", name, c.paths, got)
+				t.Errorf("%s, paths %q: the filter returned %#x for bind", name, c.paths, got)
 			}
 		}
 	}
 }
 
-// A shared datagram socket is to be protected from SHUT_WR, too.
+// TestAnyShutdown: with AnyShutdown the filter shows SHUT_WR too, from which a shared datagram socket must be protected.
 func TestAnyShutdown(t *testing.T) {
 	m := AMD64()
 	p := Program(m, Calls{MinAddrLen: 16, AnyShutdown: true})
 	for how := range uint64(3) {
 		if got := run(t, p, data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, how}}); got != unix.SECCOMP_RET_USER_NOTIF {
-			t.Errorf("shutdown(%d): %#x", how, got)
+			t.Errorf("the filter returned %#[2]x for shutdown(%[1]d)", how, got)
 		}
 	}
 	if got := run(t, p, data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 0, 12}}); got != unix.SECCOMP_RET_ALLOW {
-		t.Errorf("a short bind: %#x", got)
+		t.Errorf("the filter returned %#x for a bind with a short address", got)
 	}
 }
 
-// The numbers that are written out are those of the machine that we are on.
+// TestNativeNumbers: the numbers in this package are the same as in package unix.
 func TestNativeNumbers(t *testing.T) {
 	m, ok := Native()
 	if !ok {
@@ -159,7 +160,7 @@ func TestNativeNumbers(t *testing.T) {
 	}
 	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 ||
 		m.Connect != unix.SYS_CONNECT || m.Shutdown != unix.SYS_SHUTDOWN || m.Setsockopt != unix.SYS_SETSOCKOPT || m.Path != nativePaths() {
-		t.Errorf("%+v", m)
+		t.Errorf("the numbers differ from package unix: %+v", m)
 	}
 	if err := Check(); err != nil {
 		t.Errorf("Check: %v", err)
@@ -175,7 +176,7 @@ func TestAtLeast(t *testing.T) {
 		{"5.9", true}, {"6", true}, {"5", false}, {"", false}, {"x.y", false}, {"99999999999999999999.1", true},
 	} {
 		if got := atLeast(c.release, 5, 9); got != c.want {
-			t.Errorf("%q: %v", c.release, got)
+			t.Errorf("atLeast(%q) = %v", c.release, got)
 		}
 	}
 }
@@ -184,7 +185,7 @@ func TestRefusal(t *testing.T) {
 	for e, want := range map[unix.Errno]error{unix.ENOSYS: ErrKernel, unix.EINVAL: ErrKernel, unix.EBUSY: ErrBusy,
 		unix.EPERM: ErrForbidden, unix.ENOMEM: unix.ENOMEM} {
 		if got := refusal(e); !errors.Is(got, want) {
-			t.Errorf("%v: %v, want %v", e, got, want)
+			t.Errorf("refusal(%v) = %v, want %v", e, got, want)
 		}
 	}
 }

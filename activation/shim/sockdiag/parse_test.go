@@ -31,11 +31,11 @@ func TestParseDumpRefuses(t *testing.T) {
 		}
 	}
 	if list, done, err := parseDump(nil, message(16, unix.NLMSG_DONE), parseInet); !done || err != nil || list != nil {
-		t.Errorf("the end: %v, %v, %v", list, done, err)
+		t.Errorf("parseDump of the last message = %v, %v, %v", list, done, err)
 	}
 }
 
-// inetMessage is a struct inet_diag_msg with what the parser looks at.
+// inetMessage returns a struct inet_diag_msg with the fields that the parser reads.
 func inetMessage(state byte, port uint16, addr []byte, read, write, ino uint32) []byte {
 	b := make([]byte, inetMsgLen)
 	b[0], b[1] = unix.AF_INET, state
@@ -51,14 +51,14 @@ func TestParseInet(t *testing.T) {
 	got, ok := parseInet(inetMessage(10, 8080, []byte{127, 0, 0, 1}, 3, 4096, 77))
 	want := Socket{Family: unix.AF_INET, Addr: [16]byte{127, 0, 0, 1}, Port: 8080, Unread: 3, Unsent: 4096, Ino: 77}
 	if !ok || got != want {
-		t.Errorf("a listener: %+v, %v", got, ok)
+		t.Errorf("parseInet of a listener = %+v, %v", got, ok)
 	}
-	// The FIN of the peer is no byte that somebody could read.
+	// The FIN of the peer is not a byte that the program can read.
 	if got, ok := parseInet(inetMessage(stateCloseWait, 80, nil, 1, 0, 5)); !ok || !got.CloseWait || got.Unread != 0 {
-		t.Errorf("a connection that the peer has left: %+v, %v", got, ok)
+		t.Errorf("parseInet of a connection that the peer has closed = %+v, %v", got, ok)
 	}
 	if _, ok := parseInet(make([]byte, inetMsgLen-1)); ok {
-		t.Error("a short message was taken")
+		t.Error("parseInet accepts a message that is too short")
 	}
 }
 
@@ -74,28 +74,28 @@ func TestParseUnix(t *testing.T) {
 	queue := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 2), 128)
 	b = slices.Concat(b, attr(unixDiagName, []byte("/run/a.sock")...), attr(unixDiagRqlen, queue...))
 	if got, ok := parseUnix(b); !ok || got != (Socket{Family: unix.AF_UNIX, Ino: 9, Name: "/run/a.sock", Unread: 2, Unsent: 128}) {
-		t.Errorf("%+v, %v", got, ok)
+		t.Errorf("parseUnix = %+v, %v", got, ok)
 	}
 	b[1] = unix.SOCK_DGRAM
 	if _, ok := parseUnix(b); ok {
-		t.Error("a datagram socket was taken")
+		t.Error("parseUnix accepts a datagram socket")
 	}
 }
 
-// FuzzParse: no datagram makes a parser panic.
+// FuzzParse: a parser does not panic for any datagram.
 func FuzzParse(f *testing.F) {
 	f.Add(slices.Concat(binary.NativeEndian.AppendUint32(nil, 100), []byte{20, 0}, make([]byte, 94)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, parse := range []func([]byte) (Socket, bool){parseInet, parseUnix} {
 			if _, _, err := parseDump(nil, b, parse); err != nil && !strings.Contains(err.Error(), "sock_diag") {
-				t.Errorf("%v", err)
+				t.Errorf("the error does not name sock_diag: %v", err)
 			}
 		}
 		parseTCPInfo(b)
 	})
 }
 
-// TestListener asks the kernel about a listener of our own: its queue is what nobody has accepted.
+// TestListener: the accept queue of a listener of this process contains the connections that were not accepted.
 func TestListener(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -139,15 +139,15 @@ func TestListener(t *testing.T) {
 	}
 	l := all[st.Ino]
 	if int(l.Port) != port || l.Addr != ([16]byte{127, 0, 0, 1}) || l.Unread != pending || l.Unsent != 7 {
-		t.Errorf("%+v", l)
+		t.Errorf("the listener has state %+v", l)
 	}
 	open, err := conn.Connections(l, false)
 	if err != nil || len(open) != pending {
-		t.Fatalf("%+v, %v", open, err)
+		t.Fatalf("Connections returned %+v, %v", open, err)
 	}
 	for _, c := range open {
 		if c.Ino != 0 {
-			t.Errorf("nobody has accepted %+v", c)
+			t.Errorf("a connection that was not accepted has an inode: %+v", c)
 		}
 	}
 }

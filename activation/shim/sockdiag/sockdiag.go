@@ -1,7 +1,7 @@
-// Package sockdiag asks the kernel for its sockets (sock_diag(7)): who listens, how long the accept queue is, which
-// connections are open and what passed over them. It needs no privilege, and sees the network namespace of its caller.
+// Package sockdiag reads the sockets of the kernel (sock_diag(7)): listeners, the length of their accept queues, open
+// connections and their counters. It needs no privilege, and sees the network namespace of its caller.
 //
-// It lies below activation because the shim links it; clusterctl itself reads the same numbers for "ls" and "show".
+// It is a package of the shim, which links it; clusterctl reads the same numbers for "ls" and "show".
 package sockdiag
 
 import (
@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// States of linux/net/tcp_states.h, as the bits of a request.
+// States of include/net/tcp_states.h in Linux, as bits for the mask of a request.
 const (
 	Established = 1 << 1
 	CloseWait   = 1 << 8
@@ -45,19 +45,20 @@ const (
 type Socket struct {
 	Ino      uint64 // 0: no process has accepted it yet
 	Family   uint8
-	Addr     [16]byte // local address: the first 4 bytes of it for AF_INET, none for a unix socket
-	Port     uint16   // local port; 0 for a unix socket
+	Addr     [16]byte // local address: the first 4 bytes for AF_INET, empty for a Unix socket
+	Port     uint16   // local port; 0 for a Unix socket
 	Peer     [16]byte // address of the peer, in the same form
 	PeerPort uint16
-	Name     string // bound name of a unix socket, "" for others; the first byte of an abstract one is 0
-	// File is the low half of the inode number of the file that a unix socket is bound to; 0 for other sockets.
+	Name     string // bound name of a Unix socket, otherwise ""; the first byte of an abstract name is 0
+	// File is the low half of the inode number of the file to which a Unix socket is bound; 0 for other sockets.
 	File      uint32
 	CloseWait bool // the peer has sent its FIN
-	Shut      bool // the socket was shut down for receiving (shutdown(2)); a listener has no use then
-	// Unread are the bytes received that the program has not read; of a listener, the connections in its accept queue.
+	Shut      bool // the socket was shut down for receiving (shutdown(2)), so a listener refuses connections
+	// Unread is the number of received bytes that the program has not read; for a listener, the number of connections in its
+	// accept queue.
 	Unread uint32
-	// Unsent are the bytes written that the peer has not acknowledged; of a listener, how many connections its accept
-	// queue takes.
+	// Unsent is the number of written bytes that the peer has not acknowledged; for a listener, the maximum length of its
+	// accept queue.
 	Unsent uint32
 	Info   TCPInfo
 }
@@ -65,10 +66,10 @@ type Socket struct {
 // TCPInfo is a part of struct tcp_info. Ages are in milliseconds, in steps of a jiffy (4 ms where HZ=250).
 type TCPInfo struct {
 	SentAge, RecvAge, AckAge uint32
-	Acked, Received          uint64 // bytes of the peer's acknowledgements, and from the peer
+	Acked, Received          uint64 // bytes that the peer has acknowledged, and bytes received from the peer
 }
 
-// PeerAddress returns the peer as people write it: 10.0.0.7:51234. It is empty for a unix socket.
+// PeerAddress returns the address of the peer, as in "10.0.0.7:51234", or "" for a Unix socket.
 func (s *Socket) PeerAddress() string {
 	var ip netip.Addr
 	switch s.Family {
@@ -85,7 +86,7 @@ func (s *Socket) PeerAddress() string {
 // Conn is a connection to the kernel. It sees the sockets of the network namespace in which it was opened.
 type Conn struct{ fd int }
 
-// Open makes a connection.
+// Open opens a connection.
 func Open() (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -94,11 +95,11 @@ func Open() (*Conn, error) {
 	return &Conn{fd: fd}, nil
 }
 
-// Close ends it.
+// Close closes the connection.
 func (d *Conn) Close() { _ = unix.Close(d.fd) }
 
-// TCP returns the TCP sockets of the family in the states of mask, those with the local port alone unless it is 0. Their
-// Info is filled in if it is asked for, which more than doubles what the kernel sends.
+// TCP returns the TCP sockets of the family in the states of mask. Unless port is 0, it returns only sockets with this local
+// port. info asks for Info, which more than doubles the data that the kernel sends.
 func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket, error) {
 	req := inetRequest(family, unix.IPPROTO_TCP, mask, port)
 	if info {
@@ -121,7 +122,7 @@ func inetRequest(family, protocol uint8, mask uint32, port uint16) []byte {
 	return req
 }
 
-// Unix returns the unix stream sockets in the states of mask.
+// Unix returns the Unix stream sockets in the states of mask.
 func (d *Conn) Unix(mask uint32) ([]Socket, error) {
 	req := make([]byte, 24) // struct unix_diag_req
 	req[0] = unix.AF_UNIX
@@ -130,7 +131,7 @@ func (d *Conn) Unix(mask uint32) ([]Socket, error) {
 	return d.dump(req, parseUnix)
 }
 
-// dump sends one request and reads until the kernel has said NLMSG_DONE.
+// dump sends a request and reads sockets until the kernel sends NLMSG_DONE.
 func (d *Conn) dump(req []byte, parse func([]byte) (Socket, bool)) ([]Socket, error) {
 	msg := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(req))
 	binary.NativeEndian.PutUint32(msg[0:], uint32(unix.NLMSG_HDRLEN+len(req)))
@@ -158,8 +159,7 @@ func (d *Conn) dump(req []byte, parse func([]byte) (Socket, bool)) ([]Socket, er
 	}
 }
 
-// parseDump appends the sockets of one datagram and reports whether it ends the
-// dump.
+// parseDump appends the sockets of one datagram and reports whether it ends the dump.
 func parseDump(list []Socket, b []byte, parse func([]byte) (Socket, bool)) ([]Socket, bool, error) {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		size := int(binary.NativeEndian.Uint32(b))
@@ -201,8 +201,8 @@ func parseInet(b []byte) (Socket, bool) {
 	copy(s.Addr[:], b[8:24])  // idiag_src
 	copy(s.Peer[:], b[24:40]) // idiag_dst
 	s.PeerPort = binary.BigEndian.Uint16(b[6:])
-	// The peer's FIN takes a sequence number, which counts as a byte unread for
-	// ever (tcp_diag_get_info: rcv_nxt - copied_seq).
+	// The FIN of the peer takes a sequence number, so it always counts as one unread byte (tcp_diag_get_info: rcv_nxt -
+	// copied_seq).
 	if s.CloseWait && s.Unread > 0 {
 		s.Unread--
 	}
@@ -217,8 +217,7 @@ func parseInet(b []byte) (Socket, bool) {
 	return s, true
 }
 
-// parseTCPInfo reads struct tcp_info; an older kernel's is shorter, and what it
-// lacks is 0.
+// parseTCPInfo parses struct tcp_info. Older kernels have a shorter struct; missing fields are 0.
 func parseTCPInfo(b []byte) TCPInfo {
 	var t unix.TCPInfo
 	u32 := func(off uintptr) uint32 {
@@ -263,8 +262,7 @@ func parseUnix(b []byte) (Socket, bool) {
 	return s, true
 }
 
-// eachAttr calls do for each netlink attribute (netlink(7)), and stops at one
-// that does not fit.
+// eachAttr calls do for each netlink attribute (netlink(7)), and stops at one that does not fit.
 func eachAttr(b []byte, do func(kind uint16, value []byte)) {
 	for len(b) >= unix.SizeofRtAttr {
 		size := int(binary.NativeEndian.Uint16(b))
@@ -288,7 +286,7 @@ func (d *Conn) Listening() (map[uint64]Socket, error) {
 	} {
 		list, err := ask()
 		if errors.Is(err, os.ErrNotExist) {
-			continue // the kernel has no such family, or no diag for it
+			continue // the kernel does not support the family, or sock_diag for it
 		}
 		if err != nil {
 			return nil, err
@@ -300,12 +298,12 @@ func (d *Conn) Listening() (map[uint64]Socket, error) {
 	return all, nil
 }
 
-// Connections returns the open connections that were accepted from a listener of this family and port, or name; of all
-// programs that share it. info is that of [Conn.TCP].
+// Connections returns the open connections of all programs that were accepted from listener l, which is identified by family
+// and port, or by name. info has the meaning of [Conn.TCP].
 func (d *Conn) Connections(l Socket, info bool) ([]Socket, error) {
 	if l.Family != unix.AF_UNIX {
-		// A dual-stack listener's IPv4 connections are AF_INET6 sockets too, so
-		// its own family has them all.
+		// IPv4 connections of a dual-stack listener are AF_INET6 sockets too, so the family of the listener has all
+		// connections.
 		return d.TCP(l.Family, Established|CloseWait, l.Port, info)
 	}
 	all, err := d.Unix(Established)

@@ -1,4 +1,5 @@
-// Package socketfile changes the owner and the mode of the file of a Unix socket in a directory that others may write.
+// Package socketfile changes the owner and the mode of the file of a Unix socket in a directory to which other users may
+// write.
 package socketfile
 
 import (
@@ -10,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotSocket: the path does not lead to a socket that has this name alone. Somebody may have put another file there.
-var ErrNotSocket = errors.New("it is not a socket of this one name")
+// ErrNotSocket means that the path is not a socket with a single name. Somebody may have put another file there.
+var ErrNotSocket = errors.New("it is not a socket with a single name")
 
-// Set changes the owner of the socket at path, and its mode unless that is 0. Whoever may write the directory could replace
-// the file at any moment. So Set follows no link in its place, and looks at the very file that it changes: a hard link to
-// somebody else's file has a second name.
+// Set changes the owner of the socket at path, and its mode unless mode is 0. A user who may write to the directory could
+// replace the file at any time. So Set does not follow a link, and checks the open file that it changes: it refuses a file
+// with a second name, which could be a hard link to a file of somebody else.
 func Set(path string, uid, gid int, mode fs.FileMode) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -35,7 +36,7 @@ func Set(path string, uid, gid int, mode fs.FileMode) error {
 	if mode == 0 {
 		return nil
 	}
-	// chmod(2) of the file behind an O_PATH descriptor.
+	// This is chmod(2) for a file that was opened with O_PATH.
 	if err := os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode); err != nil {
 		return &fs.PathError{Op: "chmod", Path: path, Err: errors.Unwrap(err)}
 	}

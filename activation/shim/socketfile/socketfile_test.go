@@ -23,10 +23,10 @@ func TestSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	if mode := mode(t, path); mode != 0o640|fs.ModeSocket {
-		t.Errorf("mode %v", mode)
+		t.Errorf("the socket has mode %v", mode)
 	}
 	if err := Set(path, uid, gid, 0); err != nil || mode(t, path) != 0o640|fs.ModeSocket {
-		t.Errorf("without a mode: %v, %v", err, mode(t, path))
+		t.Errorf("Set with mode 0: error %v, mode %v", err, mode(t, path))
 	}
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink(path, link)); err != nil {
@@ -34,20 +34,20 @@ func TestSet(t *testing.T) {
 	}
 	for _, bad := range []string{file, link, dir} {
 		if err := Set(bad, uid, gid, 0o666); !errors.Is(err, ErrNotSocket) {
-			t.Errorf("%s: %v", bad, err)
+			t.Errorf("Set(%s): error %v, want ErrNotSocket", bad, err)
 		}
 	}
 	if err := Set(filepath.Join(dir, "missing"), uid, gid, 0o666); !errors.Is(err, syscall.ENOENT) {
-		t.Errorf("missing: %v", err)
+		t.Errorf("Set of a missing file: error %v", err)
 	}
 	if err := os.Link(path, filepath.Join(dir, "second")); err != nil {
 		t.Fatal(err)
 	}
 	if err := Set(path, uid, gid, 0o666); !errors.Is(err, ErrNotSocket) {
-		t.Errorf("a second name: %v", err)
+		t.Errorf("Set of a socket with two names: error %v, want ErrNotSocket", err)
 	}
 	if got := mode(t, file); got != 0o600 {
-		t.Errorf("the file has mode %v now", got)
+		t.Errorf("Set changed the mode of another file to %v", got)
 	}
 }
 

@@ -14,8 +14,8 @@ type Set struct {
 	values [len(options)][maxSize]byte
 }
 
-// Read compares the socket fd with a new socket of the same kind, and keeps the options that differ.
-// An option that the kernel does not know, or not for such a socket, is left out.
+// Read compares the socket fd with a new socket of the same kind, and keeps the options that differ. It skips options that
+// the kernel does not support for such a socket.
 func (s *Set) Read(fd int) unix.Errno {
 	var domain, typ, proto int
 	for _, o := range [...]struct {
@@ -42,8 +42,9 @@ func (s *Set) Read(fd int) unix.Errno {
 	return 0
 }
 
-// Apply sets the options of the set on the socket fd. It goes on after an option that cannot be set, and returns the name and
-// the error of the first one. Options of another kind of socket are skipped, since a Unix socket may replace a TCP socket.
+// Apply sets the options of the set on the socket fd. It continues after an option that cannot be set, and returns the name
+// and the error of the first such option. It skips options that the socket does not support, since a Unix socket may replace
+// a TCP socket.
 func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	for i := range options {
 		if !s.has[i] {
@@ -61,8 +62,8 @@ func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	return failed, e
 }
 
-// Values lists the options of the set whose value is an integer or a text, in a fixed order. The size of a buffer is the one
-// that the program asked for: the kernel doubles it.
+// Values returns the options of the set whose value is an integer or a text, in a fixed order. The size of a buffer is the
+// one that the program has set, not the double size that the kernel reports.
 func (s *Set) Values() []contract.SocketOption {
 	var list []contract.SocketOption
 	for i := range options {
@@ -93,7 +94,8 @@ func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	return e
 }
 
-// set sets one option. A buffer may be larger than net.core.rmem_max or wmem_max where the program had the capability.
+// set sets one option. It first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE, since a program with the capability may have set a
+// buffer larger than net.core.rmem_max or wmem_max.
 func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	if !o.buffer() {
 		return raw(fd, o, v)

@@ -19,7 +19,7 @@ func socket(t *testing.T, domain, typ int) int {
 	return fd
 }
 
-// TestListenerGetsOptions: what was set on one socket is set on a listener, and on the connection that it accepts.
+// TestListenerGetsOptions: options of a socket are copied to a listener, and its connections inherit them.
 func TestListenerGetsOptions(t *testing.T) {
 	own := socket(t, unix.AF_INET, unix.SOCK_STREAM)
 	want := []struct{ level, number, value, read int }{
@@ -70,29 +70,29 @@ func TestListenerGetsOptions(t *testing.T) {
 			t.Fatal(name, e)
 		}
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("Read and Apply made %v allocations, want 0", n)
 	}
 	for _, w := range onlyListener {
 		if got, err := unix.GetsockoptInt(shared, w.level, w.number); err != nil || got != w.value {
-			t.Errorf("%+v: %d %v", w, got, err)
+			t.Errorf("listener: option %+v has value %d, error %v", w, got, err)
 		}
 	}
 	conn := accept(t, shared)
 	for _, w := range want {
 		if got, err := unix.GetsockoptInt(conn, w.level, w.number); err != nil || got != w.read {
-			t.Errorf("%+v: %d %v", w, got, err)
+			t.Errorf("connection: option %+v has value %d, error %v", w, got, err)
 		}
 	}
 	if got, err := unix.GetsockoptString(conn, unix.IPPROTO_TCP, unix.TCP_CONGESTION); err != nil || got != "reno" {
-		t.Errorf("%q %v", got, err)
+		t.Errorf("TCP_CONGESTION is %q, error %v", got, err)
 	}
 	var v [maxSize]byte
 	if e := get(conn, &option{level: unix.SOL_SOCKET, number: unix.SO_LINGER, size: 8}, &v); e != 0 || v[0] != 1 || v[4] != 9 {
-		t.Errorf("SO_LINGER: %v %v", v, e)
+		t.Errorf("SO_LINGER is %v, error %v", v, e)
 	}
 }
 
-// accept connects to the listener, and sends something because of TCP_DEFER_ACCEPT.
+// accept returns a connection of the listener. The client sends a byte because of TCP_DEFER_ACCEPT.
 func accept(t *testing.T, listener int) int {
 	t.Helper()
 	to, err := unix.Getsockname(listener)
@@ -114,19 +114,19 @@ func accept(t *testing.T, listener int) int {
 	return conn
 }
 
-// TestNothingSet: the set of a new socket is empty, whatever its kind.
+// TestNothingSet: the set of a new socket of any kind is empty.
 func TestNothingSet(t *testing.T) {
 	for _, domain := range []int{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX} {
 		for _, typ := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
 			var s Set
 			if e := s.Read(socket(t, domain, typ)); e != 0 || len(s.Values()) > 0 {
-				t.Errorf("domain %d, type %d: %v %v", domain, typ, s.Values(), e)
+				t.Errorf("domain %d, type %d: options %v, error %v, want none", domain, typ, s.Values(), e)
 			}
 		}
 	}
 	var s Set
 	if e := s.Read(0); e == 0 {
-		t.Error("stdin is a socket")
+		t.Error("Read accepts a file that is not a socket")
 	}
 }
 
@@ -143,11 +143,11 @@ func TestValues(t *testing.T) {
 	}
 	got := slices.DeleteFunc(s.Values(), func(v contract.SocketOption) bool { return v.Name == "SO_BUF_LOCK" }) // new in Linux 5.14
 	if want := []contract.SocketOption{{Name: "SO_BROADCAST", Number: 1}, {Name: "SO_RCVBUF", Number: 30000}}; !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
+		t.Errorf("Values() = %v, want %v", got, want)
 	}
 }
 
-// TestAnotherFamily: an option that the other socket does not have is left out.
+// TestAnotherFamily: Apply skips an option that the other socket does not support.
 func TestAnotherFamily(t *testing.T) {
 	own := socket(t, unix.AF_INET, unix.SOCK_STREAM)
 	if err := unix.SetsockoptInt(own, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
@@ -158,6 +158,6 @@ func TestAnotherFamily(t *testing.T) {
 		t.Fatal(e)
 	}
 	if name, e := s.Apply(socket(t, unix.AF_UNIX, unix.SOCK_STREAM)); e != 0 {
-		t.Errorf("%s: %v", name, e)
+		t.Errorf("Apply failed with option %s: %v", name, e)
 	}
 }

@@ -2,9 +2,9 @@ package sockopt
 
 import "golang.org/x/sys/unix"
 
-// option is one option that a listener hands down to its connections, or that acts on the listener itself.
+// option is a socket option that connections inherit from a listener, or that acts on the listener itself.
 type option struct {
-	word          string // as in socket(7), tcp(7), ip(7), ipv6(7) and udp(7)
+	word          string // name in socket(7), tcp(7), ip(7), ipv6(7) or udp(7)
 	level, number int
 	size          uint32 // of the value, in bytes
 }
@@ -12,17 +12,17 @@ type option struct {
 // maxSize is the size of the largest value: the name of a congestion control, or a struct timeval.
 const maxSize = 16
 
-// Not in the headers of x/sys.
+// Package x/sys/unix does not have these constants.
 const (
 	udpSegment = 103
 	udpGRO     = 104
 )
 
-// options are all that are carried over, in the order in which they are set: IP_TOS changes SO_PRIORITY, so the latter comes
-// after it.
+// options lists all options that are copied, in the order in which they are set: IP_TOS changes SO_PRIORITY, so SO_PRIORITY
+// comes later.
 //
-// SO_REUSEADDR and SO_REUSEPORT are left out: they are about bind(2), which the socket unit has done. IPV6_V6ONLY cannot
-// change after bind(2); BindIPv6Only= is its place.
+// SO_REUSEADDR and SO_REUSEPORT are missing: they only affect bind(2), which systemd has done. IPV6_V6ONLY cannot change
+// after bind(2); the socket unit sets it by BindIPv6Only=.
 var options = [...]option{
 	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, 4},
 	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, 4},
@@ -77,7 +77,8 @@ var options = [...]option{
 	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, 8},
 	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 4},
 	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, 4},
-	// A buffer whose size the program has chosen does not grow, even if it has the default size (Linux 5.14).
+	// SO_BUF_LOCK keeps a buffer of a size that the program has set from growing, even if this is the default size (Linux
+	// 5.14).
 	{"SO_BUF_LOCK", unix.SOL_SOCKET, unix.SO_BUF_LOCK, 4},
 	{"SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT, 4},
 	{"SO_RCVTIMEO", unix.SOL_SOCKET, unix.SO_RCVTIMEO, 16},

@@ -1,4 +1,4 @@
-// Package statefile reads and replaces the small files of root's in /run/clusterctl.
+// Package statefile reads and replaces the small files in /run/clusterctl that only root writes.
 package statefile
 
 import (
@@ -9,10 +9,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// maxSize is far more than any of the files has.
+// maxSize is larger than each of the files.
 const maxSize = 4096
 
-// Read returns the content of a file, and nothing if it cannot be read. It follows no link and waits for no FIFO.
+// Read returns the content of a file, or nil if it cannot be read. It does not follow a link and does not wait for a FIFO.
 func Read(path string) []byte {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -31,7 +31,7 @@ func Read(path string) []byte {
 // /run is in memory.
 func Replace(path string, data []byte) error {
 	temp := path + contract.NewSuffix
-	// A left-over of a killed writer, or anything else in the way, is replaced.
+	// Remove the file of a writer that was killed, or any other file with this name.
 	_ = unix.Unlink(temp)
 	fd, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o644)
 	if err != nil {

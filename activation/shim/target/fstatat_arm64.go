@@ -2,5 +2,5 @@ package target
 
 import "golang.org/x/sys/unix"
 
-// fstatat(2) is one call with a name for each architecture.
+// The constant of fstatat(2) has a different name on each architecture.
 const sysFstatat = unix.SYS_FSTATAT

@@ -10,11 +10,11 @@ import (
 // MaxPath is the longest path, with its NUL, that Text reads.
 const MaxPath = 1024
 
-// Place identifies a directory. The zero Place is none.
+// Place identifies a directory. The zero Place is not a directory.
 type Place struct{ device, inode uint64 }
 
-// Text copies the string at address ptr of thread tid to p and returns its length, without the NUL. ok is false when it is
-// longer than p, or not mapped: then it is none of our business.
+// Text copies the string at address ptr of thread tid to p and returns its length without the NUL. ok is false if the string
+// is longer than p or not mapped, so that it cannot be a path of interest.
 func (r *Reader) Text(tid uint32, ptr uint64, p *[MaxPath]byte) (n int, ok bool, e unix.Errno) {
 	fd, e := r.open(r.proc(tid, "/mem", -1))
 	if e != 0 {
@@ -42,8 +42,8 @@ func SplitPath(path []byte) (dir, base []byte) {
 	return nil, path
 }
 
-// Directory is the directory that dir means to thread tid: the directory dirfd, or the working directory where that is
-// AT_FDCWD, unless dir begins with a slash. ok is false where it cannot be found.
+// Directory returns the directory that dir means for thread tid. Unless dir begins with a slash, it is relative to dirfd, or
+// to the working directory if dirfd is AT_FDCWD. ok is false if the directory cannot be read.
 func (r *Reader) Directory(tid uint32, dirfd int32, dir []byte) (p Place, ok bool) {
 	b := append(r.long[:0], "/proc/"...)
 	b = strconv.AppendUint(b, uint64(tid), 10)
@@ -60,7 +60,7 @@ func (r *Reader) Directory(tid uint32, dirfd int32, dir []byte) (p Place, ok boo
 	return r.place(b, dir)
 }
 
-// Here is the directory that the absolute path dir means to this process.
+// Here returns the directory that the absolute path dir means for this process.
 func (r *Reader) Here(dir string) (p Place, ok bool) {
 	if len(dir) >= len(r.long) {
 		return Place{}, false
@@ -68,7 +68,7 @@ func (r *Reader) Here(dir string) (p Place, ok bool) {
 	return r.place(append(r.long[:0], dir...), nil)
 }
 
-// place follows the path b + dir. b lies in r.long.
+// place returns the directory with the path b + dir. The memory of b must be r.long.
 func (r *Reader) place(b, dir []byte) (p Place, ok bool) {
 	if len(b)+len(dir) >= len(r.long) {
 		return Place{}, false

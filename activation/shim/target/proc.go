@@ -2,10 +2,10 @@ package target
 
 import "golang.org/x/sys/unix"
 
-// Kind is what a socket is, as far as sharing one matters.
+// Kind is the kind of a socket, as far as it matters for sharing the socket.
 type Kind uint8
 
-// The kinds of socket. Unknown is everything else, and what is no socket at all.
+// The kinds of socket. Unknown is any other socket, or a file that is not a socket.
 const (
 	Unknown Kind = iota
 	TCP4         // stream over IPv4, MPTCP included
@@ -16,10 +16,9 @@ const (
 	UnixOther // datagram and seqpacket
 )
 
-// ParseProto turns the value of the extended attribute system.sockprotoname of a
-// socket into its Kind. The attribute is the name of the kernel's struct proto
-// (net/socket.c, sockfs_xattr_get), which lsof(8) shows too; unlike SO_TYPE it can
-// be read for the descriptor of another process without the right to attach.
+// ParseProto returns the kind of a socket from the value of its extended attribute system.sockprotoname. The attribute is
+// the name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. Unlike SO_TYPE, it can be
+// read for a descriptor of another process without the right to attach.
 func ParseProto(b []byte) Kind {
 	if n := len(b); n > 0 && b[n-1] == 0 {
 		b = b[:n-1]
@@ -35,20 +34,20 @@ func ParseProto(b []byte) Kind {
 		return UDP6
 	case "UNIX-STREAM":
 		return UnixStream
-	case "UNIX": // the name of all types before 5.15, of datagrams since
+	case "UNIX": // all types before Linux 5.15, later only datagrams and seqpacket
 		return UnixOther
 	}
 	return Unknown
 }
 
-// ParseFlags finds the "flags:" line of /proc/PID/fdinfo/FD (proc_pid_fdinfo(5)):
-// open flags in octal, O_CLOEXEC included.
+// ParseFlags returns the open flags, including O_CLOEXEC, from the "flags:" line of /proc/PID/fdinfo/FD
+// (proc_pid_fdinfo(5)).
 func ParseFlags(b []byte) (flags uint32, ok bool) { return octal(b, "flags:") }
 
-// ParseUmask finds the "Umask:" line of /proc/PID/status (proc_pid_status(5), since Linux 4.7).
+// ParseUmask returns the umask from the "Umask:" line of /proc/PID/status (proc_pid_status(5), since Linux 4.7).
 func ParseUmask(b []byte) (umask uint32, ok bool) { return octal(b, "Umask:") }
 
-// octal finds the line that begins with the key and reads the octal number behind it.
+// octal returns the octal number after the key, from the first line that begins with the key.
 func octal(b []byte, key string) (n uint32, ok bool) {
 	line := find(b, key)
 	for len(line) > 0 && (line[0] == '\t' || line[0] == ' ') {
@@ -66,8 +65,7 @@ func octal(b []byte, key string) (n uint32, ok bool) {
 	return n, true
 }
 
-// ParseSocketLink takes the inode out of "socket:[123]", the text of the link
-// /proc/PID/fd/FD of a socket.
+// ParseSocketLink returns the inode in "socket:[123]", the text of the link /proc/PID/fd/FD of a socket.
 func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 	const head = "socket:["
 	if len(b) < len(head)+2 || string(b[:len(head)]) != head || b[len(b)-1] != ']' {
@@ -76,18 +74,17 @@ func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 	return parseUint(b[len(head) : len(b)-1])
 }
 
-// Stat is what ParseStat finds.
+// Stat is the result of ParseStat.
 type Stat struct {
 	State  byte   // R, S, D, T, t, Z, X, I
 	Parent uint64 // process id
 	Ticks  uint64 // utime and stime together, in clock ticks
-	// Reaped is the same sum over the children that have ended and were waited for.
+	// Reaped is the same sum for the children that have ended and were waited for.
 	Reaped uint64
 }
 
-// ParseStat reads /proc/PID/stat (proc_pid_stat(5)). The command name may hold
-// anything, spaces and parentheses included, so counting starts behind the last
-// parenthesis.
+// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). The command name may contain spaces and parentheses, so ParseStat
+// counts the fields after the last parenthesis.
 func ParseStat(b []byte) (s Stat, ok bool) {
 	end := -1
 	for i, c := range b {
@@ -99,7 +96,7 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 		return Stat{}, false
 	}
 	b = b[end+1:]
-	// What follows ") " is field 3, the state.
+	// The word after ") " is field 3, the state.
 	for field := 2; len(b) > 0; field++ {
 		word := b
 		if i := index(b, ' '); i >= 0 {
@@ -133,8 +130,8 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 	return Stat{}, false
 }
 
-// ParseUID finds the effective user id in /proc/TID/status (proc_pid_status(5)): the second number of the "Uid:" line.
-// The kernel escapes newlines in the name above it, so no process can forge the line.
+// ParseUID returns the effective user id from /proc/TID/status (proc_pid_status(5)): the second number of the "Uid:" line.
+// The kernel escapes newlines in the "Name:" line above, so no process can forge the "Uid:" line.
 func ParseUID(b []byte) (uid uint32, ok bool) {
 	line := find(b, "Uid:\t") // one tab before each number
 	at := index(line, '\t')
@@ -149,10 +146,10 @@ func ParseUID(b []byte) (uid uint32, ok bool) {
 	return uint32(n), good && n < 1<<32
 }
 
-// ParseThreadGroup finds the "Tgid:" line of /proc/TID/status: the process that the thread is of.
+// ParseThreadGroup returns the process of a thread from the "Tgid:" line of /proc/TID/status.
 func ParseThreadGroup(b []byte) (pid uint64, ok bool) { return parseUint(find(b, "Tgid:\t")) }
 
-// find returns what follows the key in the first line that begins with the key.
+// find returns the rest of the first line that begins with the key.
 func find(b []byte, key string) []byte {
 	for len(b) > 0 {
 		line := b
@@ -168,7 +165,8 @@ func find(b []byte, key string) []byte {
 	return nil
 }
 
-// ParseThreads appends the numeric names among directory entries (getdents64(2)) of /proc/PID/task, as far as tids has room.
+// ParseThreads appends the thread ids among the directory entries (getdents64(2)) of /proc/PID/task to tids, as long as tids
+// has room.
 func ParseThreads(b []byte, tids []uint32) []uint32 {
 	const head = 19 // d_ino, d_off, d_reclen, d_type
 	for len(b) > head {

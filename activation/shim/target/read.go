@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reader reads about one thread of another process at a time. It holds the
-// buffers, so a Reader that exists before a fork works after it.
+// Reader reads the state of threads of other processes. It contains the buffers, so a Reader that was made before a fork
+// works after the fork.
 type Reader struct {
 	path [64]byte
 	data [1024]byte
@@ -17,9 +17,8 @@ type Reader struct {
 	tids [64]uint32
 }
 
-// Sockaddr copies n bytes at address ptr of thread tid and decodes them into a.
-// A zero errno with ok false is an address that is none of our business. EACCES
-// and EPERM: the process may not be read (Yama, or it is not dumpable).
+// Sockaddr decodes the address of n bytes at ptr of thread tid into a. If ok is false and the errno is 0, the address cannot
+// be one of interest. EACCES and EPERM mean that the process must not be read (Yama, or it is not dumpable).
 func (r *Reader) Sockaddr(tid uint32, ptr uint64, n uint64, a *Addr) (ok bool, e unix.Errno) {
 	if n > MaxSockaddr {
 		return false, 0
@@ -31,7 +30,7 @@ func (r *Reader) Sockaddr(tid uint32, ptr uint64, n uint64, a *Addr) (ok bool, e
 	got, _, e := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&r.data)), uintptr(n), uintptr(ptr), 0, 0)
 	closeFD(fd)
 	if e == unix.EIO || e == 0 && uint64(got) != n {
-		return false, 0 // not mapped: the kernel will say EFAULT
+		return false, 0 // not mapped: the kernel will return EFAULT
 	}
 	if e != 0 {
 		return false, e
@@ -39,7 +38,7 @@ func (r *Reader) Sockaddr(tid uint32, ptr uint64, n uint64, a *Addr) (ok bool, e
 	return DecodeSockaddr(r.data[:n], a), 0
 }
 
-// Kind tells what socket descriptor fd of thread tid is.
+// Kind returns the kind of the socket at descriptor fd of thread tid.
 func (r *Reader) Kind(tid uint32, fd uint32) (Kind, unix.Errno) {
 	name := [...]byte{'s', 'y', 's', 't', 'e', 'm', '.', 's', 'o', 'c', 'k', 'p', 'r', 'o', 't', 'o', 'n', 'a', 'm', 'e', 0}
 	n, _, e := unix.RawSyscall6(unix.SYS_GETXATTR, uintptr(unsafe.Pointer(r.proc(tid, "/fd/", int64(fd)))),
@@ -50,8 +49,7 @@ func (r *Reader) Kind(tid uint32, fd uint32) (Kind, unix.Errno) {
 	return ParseProto(r.data[:n]), 0
 }
 
-// Inode is the inode of the socket behind descriptor fd of thread tid; ok is
-// false when it is no socket or cannot be seen.
+// Inode returns the inode of the socket at descriptor fd of thread tid; ok is false if it is not a socket or cannot be read.
 func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 	at := unix.AT_FDCWD
 	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, "/fd/", int64(fd)))),
@@ -62,8 +60,8 @@ func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 	return ParseSocketLink(r.data[:n])
 }
 
-// Socket duplicates descriptor fd of thread tid into this process (pidfd_getfd(2), since Linux 5.6; it takes the right to
-// attach). The caller closes it.
+// Socket duplicates descriptor fd of thread tid into this process (pidfd_getfd(2), since Linux 5.6, which needs the right to
+// attach). The caller must close it.
 func (r *Reader) Socket(tid, fd uint32) (int, unix.Errno) {
 	// The threads of a process share their descriptors, and a pidfd of a single thread is new in Linux 6.9.
 	pid := uint64(tid)
@@ -84,7 +82,7 @@ func (r *Reader) Socket(tid, fd uint32) (int, unix.Errno) {
 	return int(s), 0
 }
 
-// Flags are the open flags of descriptor fd of thread tid, O_CLOEXEC included.
+// Flags returns the open flags, including O_CLOEXEC, of descriptor fd of thread tid.
 func (r *Reader) Flags(tid uint32, fd uint32) (flags uint32, ok bool) {
 	b, ok := r.file(r.proc(tid, "/fdinfo/", int64(fd)))
 	if !ok {
@@ -93,7 +91,7 @@ func (r *Reader) Flags(tid uint32, fd uint32) (flags uint32, ok bool) {
 	return ParseFlags(b)
 }
 
-// Umask is the file mode creation mask of process pid.
+// Umask returns the umask of process pid.
 func (r *Reader) Umask(pid uint32) (umask uint32, ok bool) {
 	b, ok := r.file(r.proc(pid, "/status", -1))
 	if !ok {
@@ -102,7 +100,7 @@ func (r *Reader) Umask(pid uint32) (umask uint32, ok bool) {
 	return ParseUmask(b)
 }
 
-// Threads are the threads of the process of thread tid, 64 at most. The result is valid until the next call.
+// Threads returns the threads of the process of thread tid, at most 64. The result is valid until the next call.
 func (r *Reader) Threads(tid uint32) ([]uint32, bool) {
 	fd, e := r.open(r.proc(tid, "/task", -1))
 	if e != 0 {
@@ -120,7 +118,7 @@ func (r *Reader) Threads(tid uint32) ([]uint32, bool) {
 	return tids, len(tids) > 0
 }
 
-// Stat is the parent and the processor time of process pid.
+// Stat returns the parent, the state and the CPU time of process pid.
 func (r *Reader) Stat(pid uint32) (s Stat, ok bool) {
 	b, ok := r.file(r.proc(pid, "/stat", -1))
 	if !ok {
@@ -129,22 +127,22 @@ func (r *Reader) Stat(pid uint32) (s Stat, ok bool) {
 	return ParseStat(b)
 }
 
-// Identity is whose a thread is: its effective user, and the namespaces that it is in.
+// Identity is the effective user of a thread, and its namespaces.
 type Identity struct {
 	UID              uint32
 	User, Mount, Net Namespace
 }
 
-// Namespace identifies a namespace. The zero value is a kind that the kernel lacks.
+// Namespace identifies a namespace. It is zero if the kernel does not support this kind of namespace.
 type Namespace struct{ device, inode uint64 }
 
-// Same reports whether both are in the same namespaces.
+// Same reports whether both identities have the same namespaces.
 func (i *Identity) Same(j *Identity) bool {
 	return i.User == j.User && i.Mount == j.Mount && i.Net == j.Net
 }
 
-// Identity reads the identity of thread tid; ESRCH and ENOENT mean that the thread has ended. The threads of one process
-// may differ (setresuid(2) as a system call, unshare(2)).
+// Identity stores the identity of thread tid in id. ESRCH and ENOENT mean that the thread has ended. Threads of one process
+// may have different identities (setresuid(2) as a system call, unshare(2)).
 func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
 	b, e := r.fileErrno(r.proc(tid, "/status", -1))
 	if e != 0 {
@@ -165,13 +163,13 @@ func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
 	return e
 }
 
-// namespace follows one link of /proc/TID/ns, namespaces(7).
+// namespace returns the namespace that a link in /proc/TID/ns leads to, namespaces(7).
 func (r *Reader) namespace(tid uint32, link string) (Namespace, unix.Errno) {
 	at, st := unix.AT_FDCWD, &r.stat
 	_, _, e := unix.RawSyscall6(sysFstatat, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, link, -1))),
 		uintptr(unsafe.Pointer(st)), 0, 0, 0)
 	if e == unix.ENOENT {
-		return Namespace{}, 0 // the kernel was built without it
+		return Namespace{}, 0 // the kernel does not support it
 	}
 	if e != 0 {
 		return Namespace{}, e
@@ -179,8 +177,7 @@ func (r *Reader) namespace(tid uint32, link string) (Namespace, unix.Errno) {
 	return Namespace{uint64(st.Dev), st.Ino}, 0
 }
 
-// Name is the command name (at most 15 bytes) of process pid. The result is valid
-// until the next call.
+// Name returns the command name of process pid, at most 15 bytes. The result is valid until the next call.
 func (r *Reader) Name(pid uint32) []byte {
 	b, ok := r.file(r.proc(pid, "/comm", -1))
 	if !ok {
@@ -192,7 +189,7 @@ func (r *Reader) Name(pid uint32) []byte {
 	return b
 }
 
-// file reads the first kilobyte of a file, which is all that is asked for here.
+// file returns the first kilobyte of a file, which is enough for its callers.
 func (r *Reader) file(path *byte) ([]byte, bool) {
 	b, e := r.fileErrno(path)
 	return b, e == 0
@@ -211,7 +208,7 @@ func (r *Reader) fileErrno(path *byte) ([]byte, unix.Errno) {
 	return r.data[:n], 0
 }
 
-// proc builds "/proc/TID" + middle + last, the last left out when negative.
+// proc returns "/proc/TID" + middle + last with a NUL, without last if it is negative.
 func (r *Reader) proc(tid uint32, middle string, last int64) *byte {
 	p := append(r.path[:0], "/proc/"...)
 	p = strconv.AppendUint(p, uint64(tid), 10)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReaderOnSelf reads this very process, whose descriptors and memory are known.
+// TestReaderOnSelf: Reader reads this process, whose descriptors and memory are known.
 func TestReaderOnSelf(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -40,10 +40,10 @@ func TestReaderOnSelf(t *testing.T) {
 		t.Errorf("Threads: %v %v", tids, ok)
 	}
 	if len(r.Name(pid)) == 0 {
-		t.Error("Name")
+		t.Error("Name returned an empty or wrong name")
 	}
 	if _, ok := r.Inode(pid, 1<<20); ok {
-		t.Error("Inode of a closed descriptor")
+		t.Error("Inode of a closed descriptor: got ok, want not ok")
 	}
 	sa := in4(8080, 127, 0, 0, 1)
 	var a Addr
@@ -59,7 +59,7 @@ func TestReaderOnSelf(t *testing.T) {
 	}
 }
 
-// The notifier has no garbage collector: what it does per call must not allocate.
+// TestReaderDoesNotAllocate: the notifier has no garbage collector, so the reader must not allocate.
 func TestReaderDoesNotAllocate(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -84,9 +84,9 @@ func TestReaderDoesNotAllocate(t *testing.T) {
 		r.Sockaddr(pid, uint64(uintptr(unsafe.Pointer(&sa[0]))), 16, a)
 		text = a.AppendTo(text[:0])
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("the reader made %v allocations, want 0", n)
 	}
 	if string(text) != "127.0.0.1:8080" {
-		t.Errorf("%q", text)
+		t.Errorf("Text: got %q", text)
 	}
 }

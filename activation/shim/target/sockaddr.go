@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxSockaddr is the size of struct sockaddr_storage: no sockaddr is longer.
+// MaxSockaddr is the size of struct sockaddr_storage, the maximum size of an address.
 const MaxSockaddr = 128
 
 // Addr is a decoded socket address. The zero Addr has family AF_UNSPEC.
@@ -19,11 +19,11 @@ type Addr struct {
 	pathN  uint8
 }
 
-// Path is the name of an AF_UNIX address; an abstract one begins with a zero byte.
-// It is empty for an autobind and for other families. The result points into a.
+// Path returns the name of an AF_UNIX address; an abstract name begins with a zero byte. It is empty for an autobind and for
+// other families. The result points into a.
 func (a *Addr) Path() []byte { return a.path[:a.pathN] }
 
-// SetPath sets the name of an AF_UNIX address, cut at what sun_path can hold.
+// SetPath sets the name of an AF_UNIX address, cut to the size of sun_path.
 func (a *Addr) SetPath(p string) { a.pathN = uint8(copy(a.path[:], p)) }
 
 // Wildcard reports whether the address is 0.0.0.0 or ::.
@@ -34,12 +34,11 @@ func (a *Addr) Multicast() bool {
 	return a.Family == unix.AF_INET && a.IP[0]&0xf0 == 0xe0 || a.Family == unix.AF_INET6 && a.IP[0] == 0xff
 }
 
-// SameHost reports whether a and b name the same IP address.
+// SameHost reports whether a and b have the same IP address.
 func (a *Addr) SameHost(b *Addr) bool { return a.Family == b.Family && a.IP == b.IP }
 
-// DecodeSockaddr decodes a sockaddr as bind(2) would read it: b holds exactly the
-// addrlen bytes of the call. ok is false for families other than AF_INET, AF_INET6
-// and AF_UNIX and for addresses that the kernel would refuse as too short.
+// DecodeSockaddr decodes a sockaddr as bind(2) does. b must contain exactly the addrlen bytes of the call. ok is false for
+// families other than AF_INET, AF_INET6 and AF_UNIX, and for addresses that are too short for the kernel.
 func DecodeSockaddr(b []byte, a *Addr) (ok bool) {
 	*a = Addr{}
 	if len(b) < 2 || len(b) > MaxSockaddr {
@@ -50,7 +49,7 @@ func DecodeSockaddr(b []byte, a *Addr) (ok bool) {
 	case unix.AF_INET:
 		return a.inet4(b)
 	case unix.AF_UNSPEC:
-		// ip(7): bind with AF_UNSPEC and INADDR_ANY is taken as AF_INET.
+		// For bind, AF_UNSPEC with INADDR_ANY means AF_INET (ip(7)).
 		return a.inet4(b) && a.Wildcard()
 	case unix.AF_INET6:
 		if len(b) < unix.SizeofSockaddrInet6-4 { // sin6_scope_id may be missing, ipv6(7)
@@ -79,8 +78,7 @@ func (a *Addr) inet4(b []byte) bool {
 	return true
 }
 
-// unix takes sun_path: abstract names go to the end of the address, others to the
-// first zero byte, unix(7).
+// unix sets the name from sun_path: an abstract name ends with the address, a path ends at the first zero byte, unix(7).
 func (a *Addr) unix(b []byte) bool {
 	if len(b) > len(a.path) {
 		return false

@@ -31,7 +31,7 @@ func TestDecodeSockaddr(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   []byte
-		want string // empty: refused
+		want string // empty: not ok
 	}{
 		{"ipv4", in4(8080, 127, 0, 0, 1), "127.0.0.1:8080"},
 		{"ipv4 in sockaddr_storage", append(in4(80), make([]byte, 112)...), "0.0.0.0:80"},
@@ -53,7 +53,7 @@ func TestDecodeSockaddr(t *testing.T) {
 		var a Addr
 		ok := DecodeSockaddr(c.in, &a)
 		if ok != (c.want != "") {
-			t.Errorf("%s: ok = %v", c.name, ok)
+			t.Errorf("%s: got ok = %v", c.name, ok)
 		}
 		if got := a.String(); ok && got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
@@ -106,16 +106,16 @@ func TestParseProto(t *testing.T) {
 
 func TestParseUmask(t *testing.T) {
 	if got, ok := ParseUmask([]byte("Name:\tpython3\nUmask:\t0027\nState:\tR (running)\n")); !ok || got != 0o27 {
-		t.Errorf("%o, %v", got, ok)
+		t.Errorf("ParseUmask: got %o, %v", got, ok)
 	}
 	for _, in := range []string{"", "Name:\tUmask:\n", "Umask:\t\n", "Umask:\t9\n"} {
 		if got, ok := ParseUmask([]byte(in)); ok {
-			t.Errorf("%q gives %o", in, got)
+			t.Errorf("ParseUmask(%q) = %o, want an error", in, got)
 		}
 	}
 	var r Reader
 	if _, ok := r.Umask(uint32(os.Getpid())); !ok {
-		t.Error("no umask of this process")
+		t.Error("cannot read the umask of this process")
 	}
 }
 
@@ -139,7 +139,7 @@ func TestParseFlags(t *testing.T) {
 		}
 	}
 	if !CloseOnExec(0o2004002) || !NonBlocking(0o2004002) || CloseOnExec(2) || NonBlocking(2) {
-		t.Error("flag bits")
+		t.Error("CloseOnExec or NonBlocking is wrong")
 	}
 }
 
@@ -172,7 +172,7 @@ func FuzzParseProc(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ParseUID(b)
 		if flags, ok := ParseFlags(b); ok && flags > 0o7777777777 {
-			t.Fatalf("flags %o", flags)
+			t.Fatalf("ParseFlags returned %o, which has more than 10 digits", flags)
 		}
 		if inode, ok := ParseSocketLink(b); ok {
 			want := append([]byte("socket:["), bytes.TrimLeft(b[8:len(b)-1], "0")...)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AppendTo appends the address as people write it: 127.0.0.1:80, [::1]:80,
-// /run/x.sock, @abstract. It allocates only when dst is too small.
+// AppendTo appends the address as text: 127.0.0.1:80, [::1]:80, /run/x.sock or @abstract. It allocates only if dst is too
+// small.
 func (a *Addr) AppendTo(dst []byte) []byte {
 	switch a.Family {
 	case unix.AF_INET:
@@ -25,10 +25,10 @@ func (a *Addr) AppendTo(dst []byte) []byte {
 	return strconv.AppendUint(dst, uint64(a.Port), 10)
 }
 
-// String is AppendTo as a string.
+// String returns the text of AppendTo.
 func (a *Addr) String() string { return string(a.AppendTo(nil)) }
 
-// Host is the IP address alone, without brackets, or the path of AF_UNIX.
+// Host returns the IP address without port and brackets, or the path of AF_UNIX.
 func (a *Addr) Host() string {
 	switch a.Family {
 	case unix.AF_INET:
@@ -45,7 +45,7 @@ func appendPath(dst, p []byte) []byte {
 		case c == 0 && i == 0:
 			dst = append(dst, '@')
 		case c < ' ' || c == 0x7f:
-			dst = append(dst, '?') // goes to a log: keep it one line
+			dst = append(dst, '?') // the text goes to the log, on one line
 		default:
 			dst = append(dst, c)
 		}
@@ -63,8 +63,8 @@ func append4(dst []byte, ip []byte) []byte {
 	return dst
 }
 
-// append6 writes the form of RFC 5952. net/netip would do, but it starts a
-// goroutine at init for its zones, and the shim starts with every worker.
+// append6 appends the form of RFC 5952. It does not use net/netip, which starts a goroutine at init for its zones, since the
+// shim starts with every worker.
 func append6(dst []byte, ip *[16]byte) []byte {
 	if mapped(ip) {
 		return append4(append(dst, "::ffff:"...), ip[12:])
@@ -88,8 +88,7 @@ func mapped(ip *[16]byte) bool {
 	return [12]byte(ip[:12]) == [12]byte{10: 0xff, 11: 0xff}
 }
 
-// longestZeros finds the first longest run of at least two zero groups; (-1, -1)
-// when there is none.
+// longestZeros returns the first longest run of at least two zero groups, or (-1, -1) if there is none.
 func longestZeros(ip *[16]byte) (start, end int) {
 	start, end = -1, -1
 	for i := 0; i < 8; i++ {

@@ -1,5 +1,5 @@
-/* A storm of binds that are none of the shim's business, TCP and UDP, then one
-   that is: argv[1] binds to free ports, then port argv[2], then it reports. */
+/* argv[1] binds of TCP and UDP to free ports, which the shim does not answer, then a bind to port argv[2], which
+   it answers. Then the program prints the result. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-// The cluster module as people use it: the primary binds, the workers answer.
+// The usual form of the cluster module: the primary binds, the workers answer.
 const cluster = require('cluster');
 if (cluster.isPrimary) {
   for (let i = 0; i < 2; i++) cluster.fork();

@@ -1,6 +1,5 @@
-/* A server that knows nothing but accept(2): one connection at a time, blocking.
-   It prints the client's address into its answer, so a wrong one shows. Any error
-   of accept ends it, as in many programs of its kind. */
+/* A server that only uses a blocking accept(2), with one connection at a time. Its answer contains the address
+   of the client, which the test checks. It ends at any error of accept, like many such programs. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,9 +1,9 @@
 # Processes of several users bind one address: owners.py PORT INODE STEP...
 #
-# Each step prints what its bind came to: "shared" (the socket with that inode), "own" (another one) or the error.
+# Each step prints the result of its bind: "shared" (the socket with that inode), "own" (another socket) or the error.
 #   bind         the main process binds and listens
 #   drop         the main process becomes user 65534
-#   child:UID    a child binds after it has become user UID (- leaves it)
+#   child:UID    a child binds after it has become user UID (-: without a change)
 #   user, mount, net   a child binds in a new namespace of that kind
 #   serve        a child becomes user 65534, listens on the socket of the main process and answers
 import ctypes, errno, os, socket, sys

@@ -1,4 +1,4 @@
-# Every child binds for itself, with SO_REUSEPORT: prefork.py PORT
+# Each child binds the port with SO_REUSEPORT: prefork.py PORT
 import http.server, os, socket, sys
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
 # Shuts its listener down, as many servers do when they stop: shutdown.py PORT WAY
-# WAY is how another thread waits for connections meanwhile: accept, poll, select, epoll, or none. udp: a datagram socket.
+# WAY is how another thread waits for connections at this time: accept, poll, select, epoll, or none. udp: a datagram socket.
 import errno, select, socket, sys, threading, time
 
 port, way = int(sys.argv[1]), sys.argv[2]
@@ -32,7 +32,7 @@ def wait():
 t = threading.Thread(target=wait)
 if way != "none":
     t.start()
-    # Until the thread sleeps in the kernel.
+    # Wait until the thread sleeps in the kernel.
     while open("/proc/self/task/%d/syscall" % t.native_id).read().startswith("running"):
         time.sleep(0.01)
     time.sleep(0.1)

@@ -1,4 +1,4 @@
-# A server that does to the path of its Unix socket what servers do: python unixserver.py DIRECTORY NAME SPELLING
+# A server that changes the path of its Unix socket like other servers: python unixserver.py DIRECTORY NAME SPELLING
 import http.server
 import os
 import signal
@@ -51,7 +51,7 @@ def stop(*_):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-# What only looks like it: another name, and the same name elsewhere.
+# Files that are not the listener: another name, and the same name in another directory.
 other = "other-" + str(os.getpid())  # another instance does the same
 os.mkdir(other)
 for file in (other + "/" + name, name + other):

@@ -2,8 +2,8 @@ package httpclose
 
 import "encoding/binary"
 
-// insn is struct bpf_insn; regs holds dst in the low and src in the high half
-// (little-endian machines, which amd64 and arm64 are).
+// insn is struct bpf_insn. On little-endian machines, such as amd64 and arm64, the low half of regs is dst, and the high
+// half is src.
 type insn struct {
 	code, regs uint8
 	off        int16
@@ -67,7 +67,7 @@ func (a *assembler) number(dst uint8, v uint64) {
 	a.op(0, 0, 0, 0, int32(uint32(v>>32)))
 }
 
-// constant loads the 8 bytes of s, as they lie in memory, into dst.
+// constant loads the 8 bytes of s into dst, in the order of memory.
 func (a *assembler) constant(dst uint8, s string) {
 	a.number(dst, binary.LittleEndian.Uint64([]byte(s)))
 }
@@ -78,10 +78,9 @@ func (a *assembler) mapRef(dst uint8, fd int) {
 	a.op(0, 0, 0, 0, 0)
 }
 
-// expect jumps to label unless the bytes at r1+off are s, letters in either case:
-// s is in lower case, and bit 0x20 is set in what is compared. That takes some other
-// bytes for equal too (a CR for a "-"), which no header name or value
-// that matches otherwise can contain. Uses r3 to r5.
+// expect jumps to label unless the bytes at r1+off are s, in upper or lower case: s is in lower case, and bit 0x20 is set in
+// the bytes before the comparison. Then some other bytes are equal too (CR and "-"), but a header that otherwise matches
+// cannot contain them. It uses r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
 		n, load := 8, uint8(ldx64)
@@ -108,7 +107,7 @@ func (a *assembler) expect(off int16, s, label string) {
 	}
 }
 
-// write stores s at r1+off. Uses r3.
+// write stores s at r1+off. It uses r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
 		n, store := 8, uint8(stx64)

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBodies: the client gets what the server sends byte for byte, in whatever pieces it is sent. One header in one of
-// the heads may differ. The bodies are made of what heads are made of.
+// TestBodies: the client gets exactly the bytes that the server sends, in sends of any size. One header in one head may
+// differ. The bodies consist of the same parts as heads.
 func TestBodies(t *testing.T) {
 	s := newRewriter(t)
 	rewritten := 0
@@ -36,15 +36,15 @@ var parts = []string{
 	strings.Repeat("x", 1000), strings.Repeat("HTTP/1.1 200 OK\r\n"+date, 100),
 }
 
-// heads of answers; those with a Date or Connection that may be changed come first.
+// heads of answers. The first ones have a Date or Connection that may be changed.
 var heads = []string{
 	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
 	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n",
 	ok + date + length + "Connection: close\r\n",
 }
 
-// answers plays one connection: answers of a head and a body, each to one request, and the program put on it at some time. It
-// reports whether a head was changed.
+// answers sends requests and answers on one connection, and adds the connection to the Rewriter at some time. It reports
+// whether a head was changed.
 func answers(t *rapid.T, p *pairOf) bool {
 	addAt := rapid.IntRange(0, 12).Draw(t, "add at")
 	event := 0
@@ -76,7 +76,7 @@ func answers(t *rapid.T, p *pairOf) bool {
 		got := <-wait
 		if want := head + body; string(got) != want {
 			if changed || !allowed([]byte(head), got[:min(len(head), len(got))]) || string(got[len(head):]) != body {
-				t.Fatalf("sent\n%q\ncame as\n%q", want, got)
+				t.Fatalf("the answer\n%q\ncame as\n%q", want, got)
 			}
 			changed = true
 		}
@@ -84,7 +84,7 @@ func answers(t *rapid.T, p *pairOf) bool {
 	return changed
 }
 
-// pieces cuts an answer into sends: often between head and body, or where a part of the body begins, and anywhere.
+// pieces cuts an answer into sends: often between head and body, or at the beginning of a part of the body, or anywhere.
 func pieces(t *rapid.T, head, body string) []string {
 	all := head + body
 	cuts := map[int]bool{}
@@ -110,14 +110,15 @@ func pieces(t *rapid.T, head, body string) []string {
 	return list
 }
 
-// allowed: the one header that may be another.
+// allowed reports whether got only differs from sent in the header that may be changed.
 func allowed(sent, got []byte) bool {
 	short := []byte("Connection:      close\r\n")
 	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(closed), 1)) ||
 		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
-// acknowledged waits until the client's kernel has acknowledged all that was sent: then only the request is missing.
+// acknowledged waits until the client's kernel has acknowledged all data, so that only a request is missing before the next
+// change.
 func acknowledged(t *rapid.T, p *pairOf) {
 	raw, err := p.server.SyscallConn()
 	if err != nil {

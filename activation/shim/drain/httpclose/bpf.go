@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The parts of union bpf_attr that are used, bpf(2). Pointers take the place of
-// the union's 64-bit integers: amd64 and arm64 alone.
+// The parts of union bpf_attr (bpf(2)) that are used here. They have pointers instead of the 64-bit integers of the union,
+// which works on amd64 and arm64 only.
 type (
 	mapCreate struct {
 		mapType, keySize, valueSize, maxEntries, flags uint32
@@ -63,7 +63,7 @@ func createMap(kind uint32, name string, valueSize, entries uint32) (int, error)
 	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 }
 
-// createStorage makes the map whose values belong to sockets and end with them.
+// createStorage makes a map whose values belong to sockets, and are freed with them.
 func createStorage(name string, words uint32) (int, error) {
 	types := stateTypes(words)
 	load := btfLoad{btf: unsafe.Pointer(&types[0]), size: uint32(len(types))}
@@ -108,8 +108,8 @@ func load(code []insn) (int, error) {
 	return fd, err
 }
 
-// verdict loads once more, for the verifier's last words. ENOSPC and the like are
-// the log's, and of no interest.
+// verdict loads the program again and returns the end of the verifier's log as an error. It ignores other errors, such as
+// ENOSPC for a long log.
 func verdict(attr *progLoad) error {
 	log := make([]byte, 64<<10)
 	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])

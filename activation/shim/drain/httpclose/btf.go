@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// The kernel describes its own types in BTF (Documentation/bpf/btf.rst): the program needs to know where in struct
-// tcp_sock the counters are, and a map that belongs to sockets must have a type.
+// The kernel describes its types in BTF (Documentation/bpf/btf.rst). The BPF program needs the offsets of the counters in
+// struct tcp_sock, and a map whose values belong to sockets must have a type.
 
 // counters are the offsets of the members of struct tcp_sock that the program reads.
 type counters struct {
@@ -19,7 +19,7 @@ type counters struct {
 
 const vmlinux = "/sys/kernel/btf/vmlinux"
 
-// kernelCounters reads the offsets from the running kernel.
+// kernelCounters returns the offsets in the running kernel.
 func kernelCounters() (c counters, err error) {
 	b, err := os.ReadFile(vmlinux)
 	if err != nil {
@@ -34,14 +34,14 @@ func kernelCounters() (c counters, err error) {
 
 var errBTF = errors.New("malformed BTF")
 
-// Kinds of BTF types that matter here, with the size of what follows the 12 bytes of each type.
+// Kinds of BTF types that are used here, and the size of the BTF header.
 const (
 	btfInt, btfArray, btfStruct = 1, 3, 4
 	btfHeader                   = 24
 )
 
-// behind returns the number of bytes after the common part of a type.
-func behind(kind, count int) (int, bool) {
+// extraSize returns the number of bytes after the 12 bytes that all types have.
+func extraSize(kind, count int) (int, bool) {
 	switch kind {
 	case 2, 7, 8, 9, 10, 11, 12, 16, 18: // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
 		return 0, true
@@ -57,7 +57,7 @@ func behind(kind, count int) (int, bool) {
 	return 0, false
 }
 
-// members fills in the offsets of all wanted members of the first struct with the name.
+// members sets the offsets of all wanted members of the first struct with the name.
 func members(b []byte, name string, want map[string]*int16) error {
 	le := binary.LittleEndian
 	if len(b) < btfHeader || le.Uint16(b) != 0xeb9f {
@@ -72,7 +72,7 @@ func members(b []byte, name string, want map[string]*int16) error {
 	for len(list) >= 12 {
 		info := le.Uint32(list[4:])
 		kind, count := int(info>>24&0x1f), int(info&0xffff)
-		more, known := behind(kind, count)
+		more, known := extraSize(kind, count)
 		if !known || len(list) < 12+more {
 			return errBTF
 		}
@@ -117,13 +117,13 @@ func isName(names []byte, at uint32, name string) bool {
 	return ok && len(rest) > 0 && rest[0] == 0
 }
 
-// Types of the map in which each connection has its state.
+// Ids of the types of the map with the state of each connection.
 const (
 	keyType   = 1
 	valueType = 2
 )
 
-// stateTypes is BTF with an int and an array of n of them.
+// stateTypes returns BTF with the types int and an array of n ints.
 func stateTypes(n uint32) []byte {
 	le := binary.LittleEndian
 	const names = "\x00int\x00"

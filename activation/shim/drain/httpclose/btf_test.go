@@ -11,19 +11,19 @@ func TestKernelCounters(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.received <= 0 || c.next <= 0 || c.copied <= 0 || c.written <= 0 || c.unacknowledged <= 0 || c.next == c.copied {
-		t.Errorf("%+v", c)
+		t.Errorf("an offset is 0: %+v", c)
 	}
 }
 
-// TestMembers reads BTF of our own, with the array behind the names that it does not have.
+// TestMembers: members fails for BTF without the struct, and for BTF that is cut.
 func TestMembers(t *testing.T) {
 	b := stateTypes(7)
 	if err := members(b, "tcp_sock", nil); err == nil {
-		t.Error("a struct was found where there is none")
+		t.Error("members found a struct that does not exist")
 	}
 	for n := range b {
 		if err := members(b[:n], "tcp_sock", nil); err == nil {
-			t.Errorf("cut at %d: no error", n)
+			t.Errorf("members of BTF cut at %d: want an error", n)
 		}
 	}
 }

@@ -1,42 +1,38 @@
-// Package httpclose makes any HTTP/1.1 server say "Connection: close" with its
-// next answer, from outside and without its help.
+// Package httpclose adds "Connection: close" to the next answer of any HTTP/1.1 server, from outside and without the help of
+// the server.
 //
-// A client with a connection that it uses without a pause cannot be drained by
-// waiting, and closing the connection between two requests always races with the
-// next one. HTTP has a header for this, but only an answer can carry it. So a
-// small BPF program (type SK_MSG, by a sockmap) sees what the server sends on
-// the connections that are given to it, and in the head of an answer it overwrites
+// If a client uses its connection without a pause, the drain cannot wait for its end, and closing it between two requests
+// may lose the next request. HTTP has a header for this, but only an answer can carry it. So a small BPF program (type
+// SK_MSG, in a sockmap) sees the data that the server sends on the given connections. In the head of an answer it overwrites
 //
 //	Connection: keep-alive                → Connection:      close
 //	or Date: Mon, 23 Nov 2026 16:03:35 GMT → Connection:                   close
 //
-// in place. Nothing is inserted, so no length and no framing changes; the Date of
-// that one answer is the price with servers that send no Connection header (Go).
-// A client takes an answer without Date as of the time when it came (RFC 9110,
-// 6.6.1).
+// in place. Nothing is inserted, so no length and no framing changes. If the server does not send a Connection header (Go),
+// this one answer loses its Date. A client then uses the time at which the answer came (RFC 9110, 6.6.1).
 //
-// # What is taken for a head
+// # How a head is recognised
 //
-// A body must arrive as it was sent, also one that looks like a head: a stored or proxied message, a web archive, a part
-// of a multipart body. So what a server sends is looked at only
+// A body must not be changed, even if it looks like a head: it may be a stored or proxied message, a web archive, or a part
+// of a multipart body. So the program only looks at data that fulfils three conditions:
 //
-//   - in the first send after a request: the server has read something since it sent last, has read all that came, and the
-//     peer has acknowledged all that was sent before. No request precedes a part of a body that is sent by itself, or the second
-//     of two pipelined answers;
-//   - if it begins with "HTTP/1.1 " and a status from 200 to 599, and the whole head, of at most [limit] bytes, is in this
-//     send;
-//   - if the head has a length (or a status without a body), no Signature or Signature-Input header (RFC 9421), and no
+//   - It is the first send after a request: since its last send the server has read data, no received data is unread, and
+//     the peer has acknowledged all data that was sent before. This excludes a later part of a body, and the second of two
+//     pipelined answers.
+//   - It begins with "HTTP/1.1 " and a status from 200 to 599, and contains the whole head, of at most [limit] bytes.
+//   - The head has a length (or a status without a body), no Signature or Signature-Input header (RFC 9421), and no
 //     Connection header of another form.
 //
-// One head of each connection is changed, never a second one. The answer to CONNECT has no length; in the tunnel behind it,
-// an answer in plain HTTP/1.1 that meets all of this is one to a request of the peer, and it is changed.
+// Only one head of each connection is changed. The answer to CONNECT has no length, so it is not changed. In the tunnel that
+// follows, an answer in plain HTTP/1.1 to a request of the peer is changed.
 //
-// It needs CAP_BPF and CAP_NET_ADMIN (root), CONFIG_BPF_STREAM_PARSER, and Linux 5.10 with BTF. Closing the Rewriter takes
-// the program off all connections again.
+// The package needs CAP_BPF and CAP_NET_ADMIN (root), CONFIG_BPF_STREAM_PARSER, and Linux 5.10 with BTF. Closing the
+// Rewriter detaches the program from all connections.
 //
-// # Why not a library
+// # Why there is an assembler
 //
-// github.com/cilium/ebpf v0.22.0 in place of bpf.go and half of assembler.go is about 130 lines fewer, passes all tests, and makes
+// With the library github.com/cilium/ebpf v0.22.0 instead of bpf.go and half of assembler.go, the package has about 130
+// lines less and passes all tests. The costs are:
 //
 //	                                                     own code   library
 //	the shim, stripped                                     2.8 MB    4.3 MB
@@ -44,8 +40,9 @@
 //	a notifier (private memory, of 16)                     750 KB    850 KB
 //	"clusterctl-shim version", CPU time                   1.07 ms   1.21 ms
 //
-// The shim starts with every worker, and a notifier stays with each, so the package has its own assembler. The table is of
-// Go 1.26.8 on amd64; the second line is smaps_rollup after New and 200 calls of Add, and the last "perf stat -r 50".
+// The shim starts with every worker, and each worker has a notifier, so the package does not use the library. The numbers
+// are from Go 1.26.8 on amd64; the second line is from smaps_rollup after New and 200 calls of Add, and the last line from
+// "perf stat -r 50".
 package httpclose
 
 import (
@@ -56,24 +53,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Capacity is how many connections one Rewriter takes.
+// Capacity is the maximum number of connections of a Rewriter.
 const Capacity = 16384
 
-// ErrFull means that Capacity connections have been added.
+// ErrFull means that the Rewriter has Capacity connections.
 var ErrFull = errors.New("no room for more connections")
 
-// Rewriter changes one answer on each of the connections that are added to it.
+// Rewriter changes one answer on each connection that is added.
 type Rewriter struct {
 	maps
 	sockets, program int
 	next             uint32
 }
 
-// Key is a connection of a Rewriter.
+// Key identifies a connection of a Rewriter.
 type Key uint32
 
-// New loads the program. An error means that this kernel or container does not
-// let us, and never changes anything.
+// New loads the BPF program. It fails if the kernel or the container does not allow this, and then changes nothing.
 func New() (*Rewriter, error) {
 	offsets, err := kernelCounters()
 	if err != nil {
@@ -115,15 +111,15 @@ func (r *Rewriter) open(offsets counters) (err error) {
 	return nil
 }
 
-// Add puts the program on the connection, an established TCP socket. fd is not
-// needed after that. The kernel takes the connection out when it ends.
+// Add attaches the program to an established TCP connection. The caller may close fd afterwards. The kernel removes the
+// connection from the maps when it ends.
 func (r *Rewriter) Add(fd int) (Key, error) {
 	if r.next >= Capacity {
 		return 0, ErrFull
 	}
 	key := r.next
-	// The state comes first, so that the program counts every send once it is on the connection. The base comes last: the
-	// program uses it only for the first of these sends.
+	// Add the state before the connection, so that the program counts every send. Add the base last: the program uses it
+	// only for the first send.
 	state := [stateLength / 4]uint32{stateKey / 4: key}
 	if err := element(unix.BPF_MAP_UPDATE_ELEM, r.state, uint32(fd), unsafe.Pointer(&state)); err != nil {
 		return 0, fmt.Errorf("adding the state of a connection: %w", err)
@@ -135,14 +131,14 @@ func (r *Rewriter) Add(fd int) (Key, error) {
 	r.next++
 	if base, known := baseline(fd); known {
 		if err := element(unix.BPF_MAP_UPDATE_ELEM, r.base, key, unsafe.Pointer(&base)); err != nil {
-			return 0, fmt.Errorf("adding what is known of a connection: %w", err)
+			return 0, fmt.Errorf("adding the base of a connection: %w", err)
 		}
 	}
 	return Key(key), nil
 }
 
-// baseline returns how much of what came the server has read, and whether the last that happened was that a request came. It
-// is unknown while data comes in.
+// baseline returns how many bytes the server has read, and whether a request came after the last answer. It returns known
+// false while data comes in.
 func baseline(fd int) (base [baseLength / 4]uint32, known bool) {
 	for range 3 {
 		before, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
@@ -169,15 +165,15 @@ func baseline(fd int) (base [baseLength / 4]uint32, known bool) {
 	return base, false
 }
 
-// Result says whether an answer on a connection has carried Connection: close.
+// Result is the state of a connection: whether an answer has carried Connection: close.
 type Result int
 
 const (
-	// Pending: there has been no answer that could carry it.
+	// Pending means that no answer could carry Connection: close yet.
 	Pending Result = 0
-	// Rewritten: an answer has carried Connection: close.
+	// Rewritten means that an answer has carried Connection: close.
 	Rewritten Result = resultRewritten
-	// NotHTTP: what followed a request is not HTTP/1.1 but TLS, HTTP/2 or WebSocket. No answer can carry it.
+	// NotHTTP means that the server does not send HTTP/1.1 but TLS, HTTP/2 or WebSocket, so no answer can carry the header.
 	NotHTTP Result = resultNotHTTP
 )
 
@@ -188,16 +184,16 @@ func (r *Rewriter) Result(k Key) (Result, error) {
 	return Result(result), err
 }
 
-// Remove takes the program off the connection, which may have ended.
+// Remove detaches the program from the connection, which may have ended.
 func (r *Rewriter) Remove(k Key) error {
 	err := element(unix.BPF_MAP_DELETE_ELEM, r.sockets, uint32(k), nil)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
-		return nil // sockmap says EINVAL for a place that is empty
+		return nil // a sockmap returns EINVAL for an empty entry
 	}
 	return err
 }
 
-// Close takes the program off every connection.
+// Close detaches the program from all connections.
 func (r *Rewriter) Close() error {
 	var errs []error
 	for _, fd := range []int{r.sockets, r.program, r.state, r.base, r.results} {

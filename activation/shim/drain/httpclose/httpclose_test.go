@@ -22,27 +22,27 @@ func TestAnswers(t *testing.T) {
 	long := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 29)
 	huge := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 31)
 	for _, c := range []struct{ name, sent, received string }{
-		{"Go: the Date goes", ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"},
+		{"Go: the Date is replaced", ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"},
 		{"in lower case",
 			ok + "content-length: 2\r\n" + strings.Replace(date, "Date", "date", 1) + "\r\nhi",
 			ok + "content-length: 2\r\n" + closed + "\r\nhi"},
-		{"keep-alive goes first, the Date stays",
+		{"with keep-alive the Date stays",
 			"HTTP/1.1 404 Not Found\r\n" + date + "Connection: keep-alive\r\n" + length + "\r\nhi",
 			"HTTP/1.1 404 Not Found\r\n" + date + "Connection:      close\r\n" + length + "\r\nhi"},
 		{"Keep-Alive as gunicorn's users write it",
 			ok + "connection: Keep-Alive\r\n" + length + "\r\nhi",
 			ok + "connection:      close\r\n" + length + "\r\nhi"},
 		{"chunked", ok + date + "Transfer-Encoding: chunked\r\n\r\n", ok + closed + "Transfer-Encoding: chunked\r\n\r\n"},
-		{"a head and nothing else", ok + date + "Content-Length: 0\r\n\r\n", ok + closed + "Content-Length: 0\r\n\r\n"},
+		{"a head without a body", ok + date + "Content-Length: 0\r\n\r\n", ok + closed + "Content-Length: 0\r\n\r\n"},
 		{"a status without a body", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", "HTTP/1.1 304 Not Modified\r\n" + closed + "\r\n"},
 		{"no reason", "HTTP/1.1 200\r\n" + date + length + "\r\nhi", "HTTP/1.1 200\r\n" + closed + length + "\r\nhi"},
 		{"a long head", ok + long + date + length + "\r\nhi", ok + long + closed + length + "\r\nhi"},
-		{"no answer but 1xx", "HTTP/1.1 101 Switching Protocols\r\n" + date + "\r\n", ""},
+		{"1xx", "HTTP/1.1 101 Switching Protocols\r\n" + date + "\r\n", ""},
 		{"headers in the body", ok + "Content-Length: 37\r\n\r\n" + date + "Connection: keep-alive\r\n", ""},
-		{"another list in Connection", ok + "Connection: keep-alive, x\r\n" + date + length + "\r\nhi", ""},
+		{"Connection with two values", ok + "Connection: keep-alive, x\r\n" + date + length + "\r\nhi", ""},
 		{"two Connections", ok + "Connection: keep-alive\r\nConnection: keep-alive\r\n" + length + "\r\nhi", ""},
 		{"the server sends close itself", ok + date + "Connection: close\r\n" + length + "\r\nhi", ""},
-		{"a header that only begins like it", ok + "Date-X: Mon, 23 Nov 2026 16:03:35 GMT\r\n" + length + "\r\nhi", ""},
+		{"a header that begins like Date", ok + "Date-X: Mon, 23 Nov 2026 16:03:35 GMT\r\n" + length + "\r\nhi", ""},
 		{"a date of another form", ok + "Date: Monday, 23-Nov-26 16:03:35 GMT+1\r\n" + length + "\r\nhi", ""},
 		{"too long", ok + huge + date + length + "\r\nhi", ""},
 		{"a tunnel", "HTTP/1.1 200 Connection established\r\n" + date + "\r\n", ""},
@@ -54,12 +54,12 @@ func TestAnswers(t *testing.T) {
 		{"no such status", "HTTP/1.1 700 OK\r\n" + date + length + "\r\nhi", ""},
 		{"four digits", "HTTP/1.1 2000 OK\r\n" + date + length + "\r\nhi", ""},
 		{"no space", "HTTP/1.1\t200 OK\r\n" + date + length + "\r\nhi", ""},
-		{"shorter than anything", "HTTP/1.1", ""},
+		{"shorter than a status line", "HTTP/1.1", ""},
 		{"ends within the header", ok + "Date: Mon, 23 Nov 2026", ""},
 		{"the head does not end", ok + date + length, ""},
 		{"the head ends with the next send", ok + date + length + "\r", ""},
 		{"a bare CR", ok + date + length + "\rx\n\r\nhi", ""},
-		{"large body behind it",
+		{"large body",
 			ok + date + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000),
 			ok + closed + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000)},
 	} {
@@ -76,7 +76,7 @@ func TestAnswers(t *testing.T) {
 				p.ask(request)
 				p.add()
 				if got := p.transfer(c.sent); got != want {
-					t.Errorf("added %s: sent\n%.200q\ncame as\n%.200q\nwant\n%.200q", when, c.sent, got, want)
+					t.Errorf("added %s: the answer\n%.200q\ncame as\n%.200q\nwant\n%.200q", when, c.sent, got, want)
 				}
 				wantResult := Pending
 				switch {
@@ -86,7 +86,7 @@ func TestAnswers(t *testing.T) {
 					wantResult = NotHTTP
 				}
 				if result, err := s.Result(p.key); err != nil || result != wantResult {
-					t.Errorf("result is %v, %v, want %v", result, err, wantResult)
+					t.Errorf("Result returned %v, %v, want %v", result, err, wantResult)
 				}
 			}
 		})
@@ -99,16 +99,16 @@ func TestTurns(t *testing.T) {
 	const answer, changed = ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"
 	for _, c := range []struct {
 		name  string
-		steps []string // "? text" the client sends, "read" the server does, "! text" it sends, "- text" it sends and that is changed, "add"
+		steps []string // ?text: the client sends; +text: the server reads a part; !text: the server sends; -text: this is changed; add
 	}{
-		{"never twice", []string{"add", "?" + request, "-" + answer, "?" + request, "!" + answer, "!" + answer}},
+		{"only one head", []string{"add", "?" + request, "-" + answer, "?" + request, "!" + answer, "!" + answer}},
 		{"no request since the last send", []string{"add", "?" + request, "!" + ok + length + "\r\n", "!" + answer, "!" + answer}},
 		{"added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "!" + answer}},
 		{"added within a body, changed in the next answer",
 			[]string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "?" + request, "-" + answer}},
 		{"added between two requests", []string{"?" + request, "!" + answer, "add", "?" + request, "-" + answer}},
-		{"added when nothing has been said", []string{"add", "!" + answer}},
-		{"a head that was left alone counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + answer}},
+		{"added to a new connection", []string{"add", "!" + answer}},
+		{"a head that is not changed counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + answer}},
 		{"a head in two sends", []string{"add", "?" + request, "!" + ok + date, "!" + length + "\r\nhi", "?" + request, "-" + answer}},
 		{"an interim answer", []string{"add", "?" + request, "!HTTP/1.1 100 Continue\r\n\r\n", "!" + answer}},
 		{"a request that the server has not read", []string{"add", "+" + request + request, "!" + answer, "!" + answer}},
@@ -134,7 +134,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestClientAgrees is what the result is for: net/http's client takes it.
+// TestClientAgrees: the client of net/http accepts a changed answer.
 func TestClientAgrees(t *testing.T) {
 	p := newPair(t, newRewriter(t))
 	p.add()
@@ -145,21 +145,21 @@ func TestClientAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !resp.Close || resp.ContentLength != 2 {
-		t.Errorf("Close %v, ContentLength %d; want true, 2", resp.Close, resp.ContentLength)
+		t.Errorf("the client sees Close %v, ContentLength %d; want true, 2", resp.Close, resp.ContentLength)
 	}
 }
 
-// TestAfter: when the connection has been removed, or the Rewriter is closed, connections are as they were.
+// TestAfter: answers are not changed after the connection was removed or the Rewriter was closed.
 func TestAfter(t *testing.T) {
 	const text = ok + date + length + "\r\nhi"
 	for _, c := range []struct {
 		name string
 		end  func(s *Rewriter, k Key) error
-		same bool // at once
+		same bool // whether answers are unchanged at once
 	}{
 		{"Remove", (*Rewriter).Remove, true},
-		// The kernel frees the map after a grace period of RCU; until then the result may still be said, and any number of
-		// answers must come through.
+		// The kernel frees the map after a grace period of RCU. Until then it may change an answer, but all answers must
+		// arrive.
 		{"Close", func(s *Rewriter, k Key) error { return s.Close() }, false},
 	} {
 		s, err := New()
@@ -178,12 +178,12 @@ func TestAfter(t *testing.T) {
 			}
 			got := make([]byte, len(text))
 			if _, err := io.ReadFull(p.client, got); err != nil || c.same && string(got) != text {
-				t.Fatalf("%s: %q, %v", c.name, got, err)
+				t.Fatalf("after %s: the client got %q, %v", c.name, got, err)
 			}
 		}
 		if c.same {
 			if err := s.Remove(p.key); err != nil {
-				t.Errorf("removed twice: %v", err)
+				t.Errorf("Remove of a removed connection: %v", err)
 			}
 			s.Close()
 		}
@@ -200,7 +200,7 @@ func newRewriter(t testing.TB) *Rewriter {
 	return s
 }
 
-// pairOf is a connection with a server that the test plays.
+// pairOf is a connection between a client and a server in the test.
 type pairOf struct {
 	t              testing.TB
 	s              *Rewriter
@@ -228,7 +228,7 @@ func newPair(t testing.TB, s *Rewriter) *pairOf {
 	return p
 }
 
-// add puts the program on the connection, once.
+// add adds the connection to the Rewriter, once.
 func (p *pairOf) add() {
 	p.t.Helper()
 	if p.added {
@@ -248,7 +248,7 @@ func (p *pairOf) add() {
 // ask sends a request, which the server reads.
 func (p *pairOf) ask(text string) { p.t.Helper(); p.askUnread(text, len(text)) }
 
-// askUnread sends text, of which the server reads n bytes.
+// askUnread sends a request, of which the server reads n bytes.
 func (p *pairOf) askUnread(text string, n int) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.client, text); err != nil {
@@ -259,7 +259,7 @@ func (p *pairOf) askUnread(text string, n int) {
 	}
 }
 
-// exchange sends an answer and expects what the client gets.
+// exchange sends an answer and checks that the client gets want.
 func (p *pairOf) exchange(text, want string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.server, text); err != nil {

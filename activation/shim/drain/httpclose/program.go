@@ -1,7 +1,7 @@
 package httpclose
 
-// limit is how many bytes the head of an answer may have, as far as the program looks. Each step goes over 8 bytes without
-// an LF, or to the beginning of the next line, so steps allows 64 lines at least. The verifier walks the loop once for each step.
+// limit is the maximum size of the head of an answer in bytes. Each step of the scan skips 8 bytes without an LF, or goes to
+// the beginning of the next line, so steps allows for at least 64 lines. The verifier checks the loop once for each step.
 const (
 	limit = 3072
 	steps = limit/8 + 64
@@ -22,8 +22,8 @@ func assemble(m maps, c counters) []insn {
 	return a.resolve()
 }
 
-// firstSend passes everything but the first send after a request: one that the server has read since it sent last, to a peer
-// that has acknowledged all that was sent before, and with nothing more to read.
+// firstSend passes every send except the first one after a request: since its last send the server has read data, no
+// received data is unread, and the peer has acknowledged all data that was sent before.
 func (a *assembler) firstSend(m maps, c counters) {
 	a.mapRef(1, m.state)
 	a.op(ldx64, 2, 8, msgSock, 0)
@@ -66,8 +66,8 @@ func (a *assembler) firstSend(m maps, c counters) {
 	a.label("look")
 }
 
-// copy copies what is sent, as much of it as can be a head, into the state. In a copy of a fixed size the verifier need not
-// follow how far from each position the data goes.
+// copy copies the beginning of the send, at most limit bytes, into the state. The copy has a fixed size, so the verifier
+// need not prove for each position how much data follows.
 func (a *assembler) copy() {
 	a.op(ldx64, 3, 8, msgData, 0)
 	a.op(ldx64, 2, 8, msgDataEnd, 0)
@@ -83,7 +83,7 @@ func (a *assembler) copy() {
 	a.jump(jneImm, 0, 0, 0, "pass")
 }
 
-// lookUp leaves in r0 what a map has for the connection. Uses r1 to r5.
+// lookUp loads the value of the connection in a map into r0. It uses r1 to r5.
 func (a *assembler) lookUp(m int) {
 	a.op(ldx32, 1, 6, stateKey, 0)
 	a.op(stx32, 10, 1, -4, 0)
@@ -94,7 +94,8 @@ func (a *assembler) lookUp(m int) {
 	a.jump(jeqImm, 0, 0, 0, "pass")
 }
 
-// statusLine expects "HTTP/1.1 " and a status from 200 to 599. An answer follows 100 Continue, and 101 needs its Connection.
+// statusLine expects "HTTP/1.1 " and a status from 200 to 599. It skips 100 Continue, after which the answer follows, and
+// 101, which needs its Connection header.
 func (a *assembler) statusLine() {
 	a.op(mov, 1, 6, 0, 0)
 	a.op(addImm, 1, 0, 0, stateCopy)
@@ -118,7 +119,7 @@ func (a *assembler) statusLine() {
 	a.op(st32, 6, 0, stateClose, 0)
 	a.op(st32, 6, 0, stateDate, 0)
 	a.op(st32, 6, 0, stateFlags, 0)
-	// 204 and 304 have no body, so no length.
+	// 204 and 304 have no body, so they need no length.
 	a.op(ldx8, 3, 1, 9, 0)
 	a.jump(jgtImm, 3, 0, '3', "body")
 	a.op(ldx16, 3, 1, 10, 0)
@@ -127,10 +128,10 @@ func (a *assembler) statusLine() {
 	a.label("body")
 }
 
-// head goes over the lines of the head. It jumps to "end" where the head ends, and to "pass" if that is too far away.
+// head scans the lines of the head. It jumps to "end" at the end of the head, and to "pass" if the head is too long.
 //
-// What is found, and the position, is kept in the state and not in registers: the verifier does not follow it there, so it
-// sees that all ways through one step come to the same.
+// The results and the position of the scan are in the state, not in registers. The verifier does not track values in memory,
+// so all paths through a step are equal for it.
 func (a *assembler) head() {
 	const every = 0x0101010101010101
 	a.op(st32, 6, 0, stateScan, 12)
@@ -155,7 +156,7 @@ func (a *assembler) head() {
 	a.jump(ja, 0, 0, 0, "step")
 	a.label("line")
 	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to the LF, which is the distance to
-	// the beginning of the line.
+	// the next line.
 	a.op(mov, 3, 4, 0, 0)
 	a.op(neg, 3, 0, 0, 0)
 	a.op(and, 4, 3, 0, 0)
@@ -170,8 +171,8 @@ func (a *assembler) head() {
 	a.line()
 }
 
-// scanned leaves the position of the scan in r2, and r1 points there. Behind it there are 8 bytes at least, and a line that
-// the program looks for.
+// scanned sets r2 to the position of the scan and r1 to its address. At least 8 bytes follow in the copy, and at least as
+// many as the longest line that the program looks for.
 func (a *assembler) scanned() {
 	a.op(ldx32, 2, 6, stateScan, 0)
 	a.jump(jgtImm, 2, 0, limit, "pass")
@@ -180,7 +181,7 @@ func (a *assembler) scanned() {
 	a.op(addImm, 1, 0, 0, stateCopy)
 }
 
-// line looks at the line that begins at r1, which is r2 in the copy.
+// line looks at the line at address r1, which is position r2 in the copy.
 func (a *assembler) line() {
 	a.op(ldx8, 3, 1, 0, 0)
 	a.jump(jneImm, 3, 0, '\r', "header")
@@ -227,7 +228,7 @@ func (a *assembler) line() {
 	a.flag(keepHead)
 }
 
-// flag notes what the head has, and goes on. Uses r3.
+// flag sets a flag of the head and continues the scan. It uses r3.
 func (a *assembler) flag(bit int32) {
 	a.op(ldx32, 3, 6, stateFlags, 0)
 	a.op(orImm, 3, 0, 0, bit)
@@ -235,8 +236,8 @@ func (a *assembler) flag(bit int32) {
 	a.jump(ja, 0, 0, 0, "step")
 }
 
-// rewrite overwrites a header of the head, which ends at r2, and stores the result. If r2 is beyond this send, the end was
-// found in what an earlier send has left in the copy.
+// rewrite overwrites a header of the head, which ends at r2, and stores the result. If r2 is beyond this send, the end of
+// the head is data of an earlier send that is still in the copy, so rewrite passes the send.
 func (a *assembler) rewrite(m maps) {
 	a.label("end")
 	a.op(ldx32, 1, 6, stateSize, 0)
@@ -263,7 +264,7 @@ func (a *assembler) rewrite(m maps) {
 	a.op(st32, 0, 0, 0, resultNotHTTP)
 }
 
-// pointTo points r1 at the position r3 of what is sent, which has n bytes from there.
+// pointTo sets r1 to the address of position r3 in the send, and passes the send if fewer than n bytes follow.
 func (a *assembler) pointTo(n int32) {
 	a.jump(jgtImm, 3, 0, limit, "pass")
 	a.op(ldx64, 1, 8, msgData, 0)

@@ -1,30 +1,30 @@
 package httpclose
 
-// The words of the state of a connection, in bytes. Only the program writes them after the connection has been added; the
-// lock of the socket lets it do so for one send at a time.
+// Offsets in the state of a connection. After the connection was added, only the BPF program writes the state. It holds the
+// lock of the socket, so it handles one send at a time.
 const (
-	stateKey    = 0  // of the connection in the maps
-	stateRead   = 4  // bytes that the server had read when it sent last (the low 32 bits)
-	stateSent   = 8  // whether it has sent since the connection was added
+	stateKey    = 0  // key of the connection in the maps
+	stateRead   = 4  // bytes that the server had read at its last send (the low 32 bits)
+	stateSent   = 8  // whether the server has sent since the connection was added
 	stateDone   = 12 // whether an answer has carried Connection: close
-	stateClose  = 16 // where in the head "Connection: keep-alive" is, or 0
-	stateDate   = 20 // where Date is, or 0
+	stateClose  = 16 // position of "Connection: keep-alive" in the head, or 0
+	stateDate   = 20 // position of Date, or 0
 	stateFlags  = 24
-	stateSize   = 28 // bytes of this send that are in the copy
-	stateScan   = 32 // how far the scan has come
-	stateCopy   = 40 // of what is sent, and room for a line that begins at the limit
+	stateSize   = 28 // how many bytes of this send are in the copy
+	stateScan   = 32 // position of the scan
+	stateCopy   = 40 // copy of the send, with room for a line that begins at the limit
 	stateLength = stateCopy + limit + 64
 )
 
-// What the head of an answer has.
+// Flags of the head of an answer, and of the base.
 const (
-	hasLength      = 1 // a length, or a status that has no body: the connection goes on behind the answer
-	keepHead       = 2 // a signature, or a Connection header of another form: leave the head as it is
-	baseKnown      = 1 // of baseFlags: baseRead holds
-	requestPending = 2 // the last that happened was that a request came
+	hasLength      = 1 // it has a length, or a status without a body, so the connection stays open after the answer
+	keepHead       = 2 // it has a signature, or a Connection header of another form, so it must not be changed
+	baseKnown      = 1 // in baseFlags: baseRead is valid
+	requestPending = 2 // in baseFlags: a request came after the last answer
 )
 
-// The words of what Add knows of a connection.
+// Offsets in the base, which Add knows about a connection.
 const (
 	baseRead   = 0
 	baseFlags  = 4
@@ -44,5 +44,5 @@ const (
 	established                  = 1
 )
 
-// maps are the descriptors of the maps that the program uses.
+// maps holds the descriptors of the maps that the program uses.
 type maps struct{ state, base, results int }

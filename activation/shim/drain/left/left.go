@@ -1,8 +1,8 @@
-// Package left is what the drain of an instance leaves behind for people: the connections that were still in use when it gave up.
-// The stop signal follows, and most programs close them then.
+// Package left stores which connections of an instance were still in use when its drain ended, to show them to the user. The
+// stop signal follows, and most programs then close these connections.
 //
-// It is one small file of root's beside the state of the backoff, "/run/clusterctl/APP/N.left". The next drain of the instance
-// replaces or removes it.
+// They are in a small file beside the state of the backoff, "/run/clusterctl/APP/N.left", to which only root writes. The
+// next drain of the instance replaces or removes the file.
 package left
 
 import (
@@ -19,27 +19,27 @@ import (
 
 const magic = "clusterctl-left 1\n"
 
-// Most is how many connections a report names.
+// Most is the maximum number of connections in a report.
 const Most = 20
 
-// Report is what a drain has left.
+// Report describes the connections that a drain has left open.
 type Report struct {
 	// Waited is how long the drain took.
 	Waited time.Duration
-	// Count is how many connections there were, and Connections are the first of them.
+	// Count is the number of connections. Connections lists the first of them.
 	Count       int
 	Connections []Connection
 }
 
-// Connection is one of them.
+// Connection is a connection that is still in use.
 type Connection struct {
-	// Peer is its address, or empty for a Unix socket.
+	// Peer is the address of the peer, or empty for a Unix socket.
 	Peer string
-	// Request is how long ago the peer has sent something.
+	// Request is the time since the peer has last sent data.
 	Request time.Duration
 }
 
-// Encode writes the report as text, one KEY=VALUE a line.
+// Encode returns the report as text, with one KEY=VALUE on each line.
 func (r Report) Encode() []byte {
 	var b strings.Builder
 	b.WriteString(magic)
@@ -52,7 +52,7 @@ func (r Report) Encode() []byte {
 	return []byte(b.String())
 }
 
-// Decode reads what Encode wrote; ok is false for anything else.
+// Decode reads the text of Encode; ok is false for any other text.
 func Decode(b []byte) (r Report, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	text, end := strings.CutSuffix(text, "end\n")
@@ -78,12 +78,12 @@ func Decode(b []byte) (r Report, ok bool) {
 	return r, true
 }
 
-// Load reads the report of an instance; ok is false where there is none.
+// Load returns the report of an instance; ok is false if there is none.
 func Load(instance string) (r Report, ok bool) {
 	return Decode(statefile.Read(instance + contract.LeftSuffix))
 }
 
-// Save replaces the report of an instance, or removes it where no connection is left.
+// Save replaces the report of an instance, or removes it if no connection is left.
 func Save(instance string, r Report) error {
 	name := instance + contract.LeftSuffix
 	if r.Count > 0 {

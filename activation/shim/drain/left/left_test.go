@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// TestReport: what a drain saves is loaded as it is, a drain that leaves nothing removes it, and a damaged file is none.
+// TestReport: Load returns the saved report, a report without connections removes the file, and a damaged file is ignored.
 func TestReport(t *testing.T) {
 	instance := filepath.Join(t.TempDir(), "1")
 	want := left.Report{Waited: 8 * time.Second, Count: 2, Connections: []left.Connection{
@@ -22,7 +22,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, ok := left.Load(instance); !ok || !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, %v, want %+v", got, ok, want)
+		t.Errorf("Load returned %+v, %v, want %+v", got, ok, want)
 	}
 	for _, bad := range []string{"", "x", "clusterctl-left 1\n", "clusterctl-left 1\ncount=-1\nend\n",
 		"clusterctl-left 1\ncount=x\nend\n"} {
@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, ok := left.Load(instance); ok {
-			t.Errorf("%q: %+v", bad, got)
+			t.Errorf("Load of the damaged file %q returned %+v", bad, got)
 		}
 	}
 	for range 2 {
@@ -38,12 +38,13 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := os.Lstat(instance + contract.LeftSuffix); !os.IsNotExist(err) {
-			t.Errorf("the report stays: %v", err)
+			t.Errorf("Save did not remove the report: %v", err)
 		}
 	}
 }
 
-// TestMost: a report has room for the longest addresses, and names no more connections.
+// TestMost: a report with Most connections fits into the file with the longest addresses, and further connections are
+// omitted.
 func TestMost(t *testing.T) {
 	r := left.Report{Count: 1000}
 	for range 1000 {
@@ -52,6 +53,6 @@ func TestMost(t *testing.T) {
 	}
 	got, ok := left.Decode(r.Encode())
 	if !ok || got.Count != 1000 || len(got.Connections) != left.Most || len(r.Encode()) > 4096 {
-		t.Errorf("%v, %d connections of %d, %d bytes", ok, len(got.Connections), got.Count, len(r.Encode()))
+		t.Errorf("Load: %v, %d connections of %d, %d bytes", ok, len(got.Connections), got.Count, len(r.Encode()))
 	}
 }

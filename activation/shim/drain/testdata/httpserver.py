@@ -1,5 +1,5 @@
-# The standard library's server on the inherited listener; MODE=asyncio: a bare
-# asyncio server that keeps connections alive.
+# The server of the standard library on the inherited listener. With MODE=asyncio,
+# an asyncio server that keeps connections alive.
 import asyncio, os, socket, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 

@@ -1,5 +1,5 @@
-// An ordinary Node server: no thought for SIGTERM, the default keep-alive.
-// MODE=exit: with the handler that many people copy.
+// An ordinary Node server without a handler for SIGTERM, with the default keep-alive.
+// With MODE=exit it has the handler that many programs have.
 const http = require('http');
 if (process.env.MODE === 'exit') process.on('SIGTERM', () => process.exit(0));
 http.createServer((req, res) => {

@@ -1,4 +1,4 @@
-// Every way in which a program answers.
+// All ways in which a program can answer.
 const { Worker } = require('worker_threads');
 
 const ways = {
@@ -15,13 +15,13 @@ const ways = {
 };
 
 module.exports = (http) => {
-  // signal-exit and its like look at who else listens.
+  // Packages such as signal-exit check for other listeners.
   if (process.listenerCount('SIGTERM') !== 0) throw new Error('a listener for SIGTERM');
   const worker = new Worker('require("http").createServer(); setInterval(() => {}, 1000)', { eval: true });
   const server = http.createServer((req, res) => ways[req.url](res));
-  // A test keeps connections idle for as long as its exchanges on all the others take.
+  // A connection of the test is idle while the test uses all the others.
   server.keepAliveTimeout = 60000;
-  // A thread that is online is through with its preloads, and has closed their files.
+  // A thread that is online has run its preloads and closed their files.
   worker.once('online', () =>
     server.listen(0, '127.0.0.1', () => console.log(server.address().port, Object.keys(ways).join(' '))));
 };

@@ -29,7 +29,7 @@ func KindOf(file string) Kind {
 		return KindList
 	case base == path.Base(Name("").SecretsDropIn()):
 		return KindSecrets
-	case strings.HasPrefix(base, "journald@"):
+	case strings.HasPrefix(base, "journald@") && path.Ext(base) == ".conf":
 		return KindJournal
 	case strings.HasSuffix(base, Name("").Template()):
 		return KindTemplate

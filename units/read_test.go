@@ -188,6 +188,18 @@ func TestKindOfSource(t *testing.T) {
 	}
 }
 
+// TestKindOfJournald: an app may be called journald.
+func TestKindOfJournald(t *testing.T) {
+	for _, n := range []units.Name{"journald", "shop"} {
+		if k := units.KindOf(n.Template()); k != units.KindTemplate {
+			t.Errorf("%s: %v", n.Template(), k)
+		}
+		if k := units.KindOf("/etc/systemd/" + n.JournalConf()); k != units.KindJournal {
+			t.Errorf("%s: %v", n.JournalConf(), k)
+		}
+	}
+}
+
 // TestSharesPort: SharesPort compares the protocol and the port, or the path.
 func TestSharesPort(t *testing.T) {
 	for _, c := range []struct {

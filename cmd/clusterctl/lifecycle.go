@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/manage"
 )
 
@@ -83,7 +85,8 @@ func (e *env) noteDone(t target, done string, err error) error {
 func (e *env) noteInstance(t target, job string, err error) error {
 	var skipped *manage.SkippedError
 	if t.implied && errors.As(err, &skipped) {
-		return nil
+		isSkipped := func(one error) bool { return errors.As(one, &skipped) }
+		return errors.Join(slices.DeleteFunc(fault.Flatten(err), isSkipped)...)
 	}
 	return e.noteDone(t, job+" done", err)
 }

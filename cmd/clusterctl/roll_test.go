@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +65,28 @@ func TestParseSignal(t *testing.T) {
 	_, err := parseSignal("TREM")
 	if hint := (&env{}).hintFor(err); hint != "did you mean TERM?" {
 		t.Errorf("the hint for TREM: %q", hint)
+	}
+}
+
+// TestSkippedInstance: that an instance of a pattern is skipped is no error, and hides none.
+func TestSkippedInstance(t *testing.T) {
+	skipped, other := &manage.SkippedError{App: "shop", Instance: 9}, errors.New("clients do not reach 8080")
+	for _, c := range []struct {
+		implied bool
+		err     error
+		want    []error
+	}{
+		{true, skipped, nil},
+		{true, errors.Join(skipped, nil), nil},
+		{true, errors.Join(skipped, other), []error{other}},
+		{false, errors.Join(skipped, other), []error{skipped, other}},
+	} {
+		w := newWorld(t)
+		err := w.noteInstance(target{app: units.App{Name: "shop"}, instance: 9, implied: c.implied}, "start", c.err)
+		if (err == nil) != (c.want == nil) || errors.Is(err, skipped) != slices.Contains(c.want, error(skipped)) ||
+			errors.Is(err, other) != slices.Contains(c.want, other) || w.err.Len() > 0 {
+			t.Errorf("implied %v, %v: %v, %q", c.implied, c.err, err, w.err.String())
+		}
 	}
 }
 

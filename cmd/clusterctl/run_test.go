@@ -333,6 +333,7 @@ func TestCommandErrors(t *testing.T) {
 		{"stop web@0", 0, exitUsage, `name: "web@0": "0" is not an instance number (1-1000)`},
 		{"restart wbe web", 0, exitFailed, `there is no app "wbe"`},
 		{"restart all", 1000, exitFailed, "systemd is not running here: this is a test"},
+		{"restart --rolling all", 1000, exitFailed, "systemd is not running here: this is a test"},
 		{"reset web@2", 0, exitFailed, "systemd is not running here: this is a test"},
 		{"show web", 1000, exitFailed, "systemd is not running here: this is a test"},
 		{"show all", 0, exitFailed, "systemd is not running here: this is a test"},

@@ -67,13 +67,14 @@ func (s *Session) Act(ctx context.Context, only int, stops bool, command func(co
 	for i := range after {
 		rolled = append(rolled, compare(list[i], before[i], after[i], started))
 	}
-	r := s.RollResult(s.Name, rolled, started, err)
+	r := NewAppResult(s.Name, rolled, s.Now().Sub(started), err)
 	for i := range r.Instances {
 		isDown := after[i].Active == control.Inactive || after[i].Active == control.ActiveFailed
 		if stops && before[i].Active != control.Inactive && isDown {
 			r.Instances[i].Outcome, r.Instances[i].Reason = "stopped", ""
 		}
 	}
+	s.complete(&r, started)
 	return r, errors.Join(err, afterErr)
 }
 

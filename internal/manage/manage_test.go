@@ -231,3 +231,28 @@ func TestLifecycle(t *testing.T) {
 		}
 	}
 }
+
+// TestKilledAtStop: the result of a stop says that an instance was killed, and why.
+func TestKilledAtStop(t *testing.T) {
+	l := newLab(t)
+	l.mustInstall(t, shop())
+	s, err := l.Open(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	killed := control.Killed{Unit: "shop@1.service", Op: control.Stop}
+	r, err := s.Act(t.Context(), 0, true, func(ctx context.Context) error {
+		l.Kills.Add(killed)
+		return s.Stop(ctx)
+	})
+	var asked *control.KilledError
+	if !errors.As(err, &asked) || r.OK || len(r.Instances) != 2 {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	for i, reason := range []string{killed.Reason(), ""} {
+		if one := r.Instances[i]; one.Outcome != "stopped" || one.Killed != (i == 0) || one.Reason != reason {
+			t.Errorf("got %+v, want the reason %q", one, reason)
+		}
+	}
+}

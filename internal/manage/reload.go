@@ -169,7 +169,12 @@ func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 // connections that it cut.
 func (m *Manager) RollResult(n units.Name, rolled []control.Rolled, started time.Time, err error) AppResult {
 	r := NewAppResult(n, rolled, m.Now().Sub(started), err)
-	m.Kills.mark(r.Instances)
-	m.noteCuts(n, started, r.Instances)
+	m.complete(&r, started)
 	return r
+}
+
+// complete adds to a result the kills and the cut connections since the command began.
+func (m *Manager) complete(r *AppResult, started time.Time) {
+	m.Kills.mark(r.Instances)
+	m.noteCuts(r.Name, started, r.Instances)
 }

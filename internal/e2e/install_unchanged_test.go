@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestInstallOfUnchangedApp: an install and an apply of what is there say how it stands, and fail when it does not run.
+// TestInstallOfUnchangedApp: install and apply of an unchanged app print its state, and fail when it does not run.
 func TestInstallOfUnchangedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
@@ -40,10 +40,10 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		}
 		want("stands: nothing has changed, 2/2 ready\n", install...)
 		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("there is something to say: %v", r)
+			t.Errorf("apply of an unchanged app writes to stderr: %v", r)
 		}
 
-		// What is read at a start has changed.
+		// A file has changed that is read at each start.
 		m.Sh(t, "echo B=2 >>"+vars)
 		const newer = "stands: /srv/stands/my.env has changed since the app started: sudo clusterctl reload stands\n"
 		for _, args := range [][]string{install, apply} {
@@ -61,20 +61,20 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		m.Must(t, "reload", "stands", "--settle", "100ms")
 		pids = a.PIDs(t)
 		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("there is something to say after the reload: %v", r)
+			t.Errorf("apply writes to stderr after the reload: %v", r)
 		}
 
-		// An instance is stopped: an apply says so, and an install starts it.
+		// One instance is stopped. An apply reports that, and an install starts the instance.
 		m.Sh(t, "systemctl stop stands@2")
 		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
-			t.Errorf("one is stopped: %v", r)
+			t.Errorf("apply with a stopped instance: %v", r)
 		} else {
 			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service is stopped", hint+"sudo clusterctl start stands")
 		}
 		m.Must(t, install...)
 		a.WantUp(t)
 
-		// It crashes over and over.
+		// Both instances are in a crash loop.
 		m.Sh(t, "touch "+broken+"; systemctl kill -s KILL stands@1 stands@2")
 		m.AwaitJournal(t, "the disk is on fire", "-u", "stands@1")
 		for _, args := range [][]string{install, apply} {

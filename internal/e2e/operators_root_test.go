@@ -13,11 +13,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestOperatorsAreNotRoot: an operator tries everything that the rule is asked about to have PID 1 run a command line of
-// his own as root, or to use a unit that is not one of the app's.
+// TestOperatorsAreNotRoot: an operator tries to make PID 1 run a command line of the operator as root, and to use units
+// that do not belong to the app. The attempts cover every action that polkit asks the rule about.
 func TestOperatorsAreNotRoot(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
-		// Everything that is not meant to run writes this file.
+		// Every command that must not run writes this file.
 		const proof, write = "/root/proof", "/bin/sh -c 'id > /root/proof'"
 		kit.Install(t, m, "queue", 2, 0, "queue", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
 		kit.InstallNative(t, m, "shop", 2, 8235, "--", goWorker)
@@ -48,7 +48,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 			systemctl("start", "front-alias.service"),
 			systemctl("start", "front-drop.service"),
 			systemctl("start", "front-masked.service"),
-			systemctl("restart", "queue@2.service"), // it has its own file
+			systemctl("restart", "queue@2.service"), // has its own unit file
 			systemctl("start", "shop@3.service"),    // the app does not list it
 			systemctl("start", "shop@1000000.service"),
 			systemctl("set-property", "--runtime", "shop@1.service", "CPUWeight=1"),
@@ -56,8 +56,8 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 			busctl("AttachProcessesToUnit", "ssau", "shop@1.service", "", "1", "1"),
 		}
 		services := []string{
-			"front-x.service", "front-x@1.service", // a wildcard
-			"ghost.service", "ghost@1.service", // in the list, and never installed
+			"front-x.service", "front-x@1.service", // names that match a wildcard
+			"ghost.service", "ghost@1.service", // in the list, but never installed
 			"front-was.service", "front-was@1.service", // uninstalled
 			"front-drop.service", "front-masked.service", "front-alias.service",
 			"queue@3.service", "shop@3.service", "shop.service", "shop@1.service",
@@ -93,7 +93,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		if left := m.Try("ls -d /run/systemd/transient/*.service /run/systemd/transient/*.socket"); left.Code == 0 {
 			t.Errorf("transient units: %s", left.Stdout)
 		}
-		// What the rule is for still works.
+		// The actions that the rule allows still work.
 		m.Sh(t, "rm "+dir+"queue@2.service; systemctl daemon-reload")
 		for _, u := range []string{"queue.service", "queue@2.service", "shop.service", "shop.socket"} {
 			if r := runAs(t, m, "alice", systemctl("start", u)...); r.Code != 0 {
@@ -103,7 +103,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 	})
 }
 
-// refusedByPolkit matches the error of each of the tools.
+// refusedByPolkit matches the errors of all these tools after a refusal by polkit.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
 // busctl returns a command that calls a method of systemd, and asks for no password.
@@ -125,7 +125,7 @@ func transient(unit, exec, proof string) []string {
 		slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
 }
 
-// varlink is the same by io.systemd.Unit, which systemd has since 262 or a little earlier.
+// varlink returns a command that does the same through io.systemd.Unit, which systemd has since about 262.
 func varlink(unit, proof string) []string {
 	const manager = "/run/systemd/io.systemd.Manager"
 	return []string{"varlinkctl", "call", manager, "io.systemd.Unit.StartTransient", fmt.Sprintf(

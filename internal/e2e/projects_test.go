@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestAppsAreNamedAfterTheirProject: a program with a common file name is named after its project, and the app of another
-// project is replaced only when somebody says so. A deploy into a new directory is still the same project.
+// TestAppsAreNamedAfterTheirProject: a program with a common file name is named after its project. The app of another
+// project is replaced only with --replace. A deploy into a new directory still belongs to the same project.
 func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const server = `import http.server as h, os
@@ -49,7 +49,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		}
 		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "all"); m.Sh(t, "rm -rf /srv/pr-*") })
 
-		// Two projects, and each has its app.
+		// Each of three projects gets its own app.
 		files("daemon", "/srv/pr-a", "/srv/pr-r/releases/1", "/srv/pr-r/releases/2")
 		files("games", "/srv/pr-b")
 		for port, dir := range map[string]string{"8131": "/srv/pr-a", "8132": "/srv/pr-b", "8133": "/srv/pr-r/releases/1"} {
@@ -62,10 +62,11 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 			t.Fatalf("the apps are %q", got)
 		}
 
-		// The name of another project: refused, with both named, by install and apply; nothing has been run or changed.
+		// install and apply refuse to replace the app of another project, and name both projects. Nothing is run or
+		// changed.
 		r := deploy("/srv/pr-b", "8134", "--name", "pr-a")
 		if r.Code != usage || strings.Contains(r.Stderr, "probe:") || strings.Contains(r.Stderr, "--name pr-a ") {
-			t.Errorf("another project: %v", r)
+			t.Errorf("install over the app of another project: %v", r)
 		}
 		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
 			hint+"sudo clusterctl install", "--name pr-a-pr-b, or replace the app: --replace")
@@ -74,7 +75,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 				"listen: 127.0.0.1:8134\nenv: {PORT: 8134}\n", 0o644)
 		r = m.Clusterctl(t, "apply", "-f", "/root/apps.yaml")
 		if r.Code != usage {
-			t.Errorf("another project: %v", r)
+			t.Errorf("apply over the app of another project: %v", r)
 		}
 		wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
 			hint+"name it pr-a-pr-b in the file, or replace the app: sudo clusterctl apply -f /root/apps.yaml --replace")
@@ -83,13 +84,13 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		}
 		serves("8131", "/srv/pr-a")
 
-		// When it is meant, and back.
+		// Replace the app on request, and then replace it back.
 		m.Must(t, "apply", "-f", "/root/apps.yaml", "--replace", "--yes", "--settle", "100ms")
 		serves("8134", "/srv/pr-b")
 		m.Must(t, "rollback", "pr-a", "--yes", "--settle", "100ms")
 		serves("8131", "/srv/pr-a")
 
-		// Deploys: the next release, the link to it, and a directory that has moved.
+		// Deploy from the next release, from the link to it, and from the first release again.
 		for _, d := range []string{"/srv/pr-r/releases/2", "/srv/pr-r/current", "/srv/pr-r/releases/1"} {
 			m.Sh(t, "ln -sfn releases/2 /srv/pr-r/current")
 			if r := deploy(d, "8133"); r.Code != done {
@@ -103,7 +104,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 		}
 		serves("8133", "/srv/pr-q/releases/2")
 
-		// An app that an earlier clusterctl named after the file keeps its name.
+		// An app that an earlier clusterctl has named after the file keeps its name.
 		m.Sh(t, "systemctl stop pr-b")
 		if r := deploy("/srv/pr-b", "8132", "--name", "server"); r.Code != done {
 			t.Errorf("by name: %v", r)

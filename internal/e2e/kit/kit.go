@@ -185,7 +185,7 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
-// Poll waits until a condition holds for which there is no event, and fails the test when the condition takes too long.
+// Poll waits until a condition holds that no event reports, and fails the test after a timeout.
 func Poll(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {

@@ -373,7 +373,7 @@ func wantRefused(t *testing.T, what string, r lab.Result) {
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "EXIT STATUS", "USAGE:", "org.freedesktop", "internal error"} {
 		if strings.Contains(r.Stderr, never) {
-			t.Errorf("%s: %q is in the error:\n%s", what, never, r.Stderr)
+			t.Errorf("%s: %q must not be in the error:\n%s", what, never, r.Stderr)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestAllInstancesCrashLoop(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		b.Await(t, "all crash-loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
+		b.Await(t, "all instances are in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 16, Rate: rate})
 		<-time.After(2 * time.Second) // the duration of the outage
 		if r := run.Snapshot(); r.OK > 0 {

@@ -108,7 +108,7 @@ func wantError(t testing.TB, stderr string, want ...string) {
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "not yet", "internal error"} {
 		if strings.Contains(stderr, never) {
-			t.Errorf("%q is in the error:\n%s", never, stderr)
+			t.Errorf("%q must not be in the error:\n%s", never, stderr)
 		}
 	}
 }
@@ -301,37 +301,37 @@ func TestNoSystemd(t *testing.T) {
 func TestUsage(t *testing.T) {
 	bad := func(args ...string) []string { return append([]string{kit.Ctl}, args...) }
 	refuse := []refusal{
-		{name: "blank in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
+		{name: "space in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
 		{name: "path as the name", argv: onPort("../x", "8209", goWorker), want: []string{`"../x"`}},
 		{name: "empty name", argv: onPort("", "8209", goWorker), want: []string{"name"}},
 		{name: "long name", argv: onPort(strings.Repeat("x", 300), "8209", goWorker), want: []string{"longer than"}},
-		{name: "at in the name", argv: onPort("a@b", "8209", goWorker), want: []string{`"a@b"`}},
+		{name: "@ in the name", argv: onPort("a@b", "8209", goWorker), want: []string{`"a@b"`}},
 		{name: "suffix in the name", argv: onPort("x.service", "8209", goWorker), want: []string{"x.service", "use x"}},
 		{name: "newline in the name", argv: onPort("a\nb", "8209", goWorker), want: []string{`"a\nb"`}},
-		{name: "escape in the name", argv: onPort("a\x1b[31m", "8209", goWorker), want: []string{`\x1b`}},
-		{name: "dash as the name", argv: onPort("-x", "8209", goWorker), want: []string{"-x"}},
-		{name: "half an instance", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker),
+		{name: "escape sequence in the name", argv: onPort("a\x1b[31m", "8209", goWorker), want: []string{`\x1b`}},
+		{name: "name with a leading dash", argv: onPort("-x", "8209", goWorker), want: []string{"-x"}},
+		{name: "fractional instance count", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker),
 			want: []string{`"0.5"`, hint}},
 		{name: "too many instances", argv: bad("install", "x", "-i", "1001", "--listen", "8209", "--", goWorker), want: []string{"1001"}},
-		{name: "no such port", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
+		{name: "port out of range", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
 		{name: "host name", argv: onPort("x", "localhost:80", goWorker), want: []string{"localhost"}},
 		{name: "same port twice", argv: installing("x", "--listen", "8209", "--listen", "8209", "--", goWorker), want: []string{"8209"}},
-		{name: "both listen and not", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker),
+		{name: "--listen and --no-listen", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker),
 			want: []string{"--no-listen"}},
-		{name: "no such activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker),
+		{name: "unknown activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker),
 			want: []string{"magic"}},
-		{name: "no such flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker),
+		{name: "unknown flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker),
 			want: []string{"--lisen", hint + "did you mean --listen?"}},
-		{name: "no such flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker),
+		{name: "unknown flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker),
 			want: []string{"--nonsense"}},
-		{name: "no such command", argv: bad("instal", "x"), want: []string{`"instal"`, hint + `did you mean "clusterctl install"?`}},
-		{name: "no program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
-		{name: "no name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
+		{name: "unknown command", argv: bad("instal", "x"), want: []string{`"instal"`, hint + `did you mean "clusterctl install"?`}},
+		{name: "missing program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
+		{name: "missing name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
 		{name: "two names", argv: bad("install", "x", "y", "--listen", "8209", "--", goWorker), want: []string{`"y"`}},
 		{name: "variable without a value", argv: installing("x", "--listen", "8209", "--env", "A", "--", goWorker),
 			want: []string{`"A"`, hint}},
-		{name: "variable that is none", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
-		{name: "no terminal to ask on", setup: "true", argv: bad("uninstall", "usage-there"),
+		{name: "invalid variable name", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
+		{name: "no terminal for the confirmation", setup: "true", argv: bad("uninstall", "usage-there"),
 			want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
 	}
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -345,8 +345,8 @@ func TestUsage(t *testing.T) {
 			{name: "no such app to stop", argv: bad("stop", "nope"), code: failed, want: []string{"nope"}},
 			{name: "no such instance", argv: bad("stop", "usage-there@2"), code: failed, want: []string{"usage-there", hint}},
 			{name: "no such revision", argv: bad("rollback", "usage-there"), code: failed, want: []string{"has not been changed"}},
-			{name: "no file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},
-			{name: "no app of the file", argv: bad("diff", "nope"), code: failed, want: []string{"nope"}},
+			{name: "missing file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},
+			{name: "app not in the file", argv: bad("diff", "nope"), code: failed, want: []string{"nope"}},
 		})
 	})
 }

@@ -77,39 +77,46 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		// Both instances are in a crash loop.
 		m.Sh(t, "touch "+broken+"; systemctl kill -s KILL stands@1 stands@2")
 		m.AwaitJournal(t, "the disk is on fire", "-u", "stands@1")
-		for _, args := range [][]string{install, apply} {
-			r := m.Clusterctl(t, args...)
-			if r.Code != notReached {
-				t.Errorf("%q: %v", args, r)
-			}
-			wantError(t, r.Stderr, "status=7", "the disk is on fire",
-				hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
-		}
-		for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...),
-			"apply": append(apply, "--json")} {
-			r := m.Clusterctl(t, args...)
-			if r.Code != notReached {
-				t.Errorf("%q: %v", args, r)
-			}
-			var doc struct {
-				Ready, Wanted int
-				Apps          []struct{ Ready, Wanted int }
-			}
-			if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil {
-				t.Errorf("%q: %v\n%v", args, err, r)
-			}
-			if len(doc.Apps) > 0 {
-				doc.Ready, doc.Wanted = doc.Apps[0].Ready, doc.Apps[0].Wanted
-			}
-			if doc.Ready != 0 || doc.Wanted != 2 {
-				t.Errorf("%q: %v", args, r)
-			}
-			if err := outputschema.Check(kind, []byte(r.Stdout)); err != nil {
-				t.Error(err)
-			}
-		}
+		wantCrashLoopReported(t, m, install, apply)
 		m.Sh(t, "rm "+broken)
 		m.Must(t, "reload", "stands", "--settle", "100ms")
 		a.WantUp(t)
 	})
+}
+
+// wantCrashLoopReported fails the test unless an install and an apply of an app in a crash loop fail, with the reason in the
+// error and the number of ready instances in the JSON.
+func wantCrashLoopReported(t *testing.T, m *kit.Machine, install, apply []string) {
+	t.Helper()
+	for _, args := range [][]string{install, apply} {
+		r := m.Clusterctl(t, args...)
+		if r.Code != notReached {
+			t.Errorf("%q: %v", args, r)
+		}
+		wantError(t, r.Stderr, "status=7", "the disk is on fire",
+			hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
+	}
+	for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...),
+		"apply": append(apply, "--json")} {
+		r := m.Clusterctl(t, args...)
+		if r.Code != notReached {
+			t.Errorf("%q: %v", args, r)
+		}
+		var doc struct {
+			Ready, Wanted int
+			Apps          []struct{ Ready, Wanted int }
+		}
+		if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil {
+			t.Errorf("%q: %v\n%v", args, err, r)
+		}
+		if len(doc.Apps) > 0 {
+			doc.Ready, doc.Wanted = doc.Apps[0].Ready, doc.Apps[0].Wanted
+		}
+		if doc.Ready != 0 || doc.Wanted != 2 {
+			t.Errorf("%q: %v", args, r)
+		}
+		if err := outputschema.Check(kind, []byte(r.Stdout)); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -119,7 +119,7 @@ func TestListShowsProblems(t *testing.T) {
 		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\necho no more >&2\nexit 9\n", 0o755)
 		b := kit.DialBus(t, m)
 		m.Sh(t, "systemctl kill -s KILL "+a.Unit(1))
-		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
+		b.Await(t, "the instance is in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
 		l := listApps(t, m)
 		if len(l) != 2 || l[0].Ready != 1 || l[0].Wanted != 2 || l[0].Restarts < 2 || l[0].State != "degraded" {
 			t.Errorf("one of two instances is in a crash loop: %+v", l)

@@ -41,41 +41,9 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		})
 		writeRule(t, m, `"shop", "queue", "front-*", "ghost"`)
 
-		systemctl := func(argv ...string) []string { return slices.Concat([]string{"systemctl", "--no-ask-password"}, argv) }
-		attempts := [][]string{
-			systemctl("start", "front-admin.service"),
-			systemctl("start", "front-admin@1.service"),
-			systemctl("start", "front-alias.service"),
-			systemctl("start", "front-drop.service"),
-			systemctl("start", "front-masked.service"),
-			systemctl("restart", "queue@2.service"), // has its own unit file
-			systemctl("start", "shop@3.service"),    // the app does not list it
-			systemctl("start", "shop@1000000.service"),
-			systemctl("set-property", "--runtime", "shop@1.service", "CPUWeight=1"),
-			{"systemd-run", "--no-ask-password", "--scope", "--unit=front-scope", "true"},
-			busctl("AttachProcessesToUnit", "ssau", "shop@1.service", "", "1", "1"),
-		}
-		services := []string{
-			"front-x.service", "front-x@1.service", // names that match a wildcard
-			"ghost.service", "ghost@1.service", // in the list, but never installed
-			"front-was.service", "front-was@1.service", // uninstalled
-			"front-drop.service", "front-masked.service", "front-alias.service",
-			"queue@3.service", "shop@3.service", "shop.service", "shop@1.service",
-		}
-		sockets := []string{"queue.socket", "ghost.socket", "front-x.socket", "front-was.socket", "shop-admin.socket"}
-		for _, s := range services {
-			attempts = append(attempts, transient(s, "ExecStart", proof),
-				[]string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
-			if m.Release() == lab.OperatorsSid {
-				attempts = append(attempts, varlink(s, proof))
-			}
-		}
-		for _, s := range sockets {
-			attempts = append(attempts, transient(s, "ExecStartPre", proof))
-		}
 		// Stop the apps, because systemd refuses a name that is in use.
 		m.Sh(t, "systemctl stop queue.service 'queue@*' shop.socket 'shop@*' shop.service")
-		for _, argv := range attempts {
+		for _, argv := range operatorAttempts(m, proof) {
 			r := runAs(t, m, "alice", argv...)
 			if r.Code == 0 {
 				t.Errorf("allowed: %q: %v", argv, r)
@@ -103,6 +71,47 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 	})
 }
 
+// operatorAttempts returns commands of an operator that polkit must refuse. Some of them would write the file proof.
+func operatorAttempts(m *kit.Machine, proof string) [][]string {
+	attempts := [][]string{
+		systemctl("start", "front-admin.service"),
+		systemctl("start", "front-admin@1.service"),
+		systemctl("start", "front-alias.service"),
+		systemctl("start", "front-drop.service"),
+		systemctl("start", "front-masked.service"),
+		systemctl("restart", "queue@2.service"), // has its own unit file
+		systemctl("start", "shop@3.service"),    // the app does not list it
+		systemctl("start", "shop@1000000.service"),
+		systemctl("set-property", "--runtime", "shop@1.service", "CPUWeight=1"),
+		{"systemd-run", "--no-ask-password", "--scope", "--unit=front-scope", "true"},
+		busctl("AttachProcessesToUnit", "ssau", "shop@1.service", "", "1", "1"),
+	}
+	services := []string{
+		"front-x.service", "front-x@1.service", // names that match a wildcard
+		"ghost.service", "ghost@1.service", // in the list, but never installed
+		"front-was.service", "front-was@1.service", // uninstalled
+		"front-drop.service", "front-masked.service", "front-alias.service",
+		"queue@3.service", "shop@3.service", "shop.service", "shop@1.service",
+	}
+	sockets := []string{"queue.socket", "ghost.socket", "front-x.socket", "front-was.socket", "shop-admin.socket"}
+	for _, s := range services {
+		attempts = append(attempts, transient(s, "ExecStart", proof),
+			[]string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
+		if m.Release() == lab.OperatorsSid {
+			attempts = append(attempts, varlink(s, proof))
+		}
+	}
+	for _, s := range sockets {
+		attempts = append(attempts, transient(s, "ExecStartPre", proof))
+	}
+	return attempts
+}
+
+// systemctl returns a command line of systemctl that asks for no password.
+func systemctl(argv ...string) []string {
+	return slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)
+}
+
 // refusedByPolkit matches the errors of all these tools after a refusal by polkit.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
@@ -113,7 +122,7 @@ func busctl(method, signature string, args ...string) []string {
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
-// transient returns a command that starts a transient unit, whose command line writes proof.
+// transient returns a busctl command that starts a transient unit. The command line of that unit writes the file proof.
 func transient(unit, exec, proof string) []string {
 	props := []string{exec, "a(sasb)", "1", "/bin/sh", "3", "/bin/sh", "-c", "id > " + proof, "false"}
 	n := 1

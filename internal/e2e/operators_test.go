@@ -95,7 +95,7 @@ func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	wantAllowed(t, m, "alice", "restart", "front-end")
 	front.WantUp(t)
 	// systemctl works without clusterctl, too.
-	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
+	if r := runAs(t, m, "alice", systemctl("reload", "shop.service")...); r.Code != 0 {
 		t.Errorf("systemctl: %v", r)
 	}
 	for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
@@ -121,11 +121,11 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	for _, verb := range []string{"clean", "set-property"} {
 		argv := map[string][]string{"clean": {"clean", "shop@1.service"},
 			"set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
-		if r := runAs(t, m, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
+		if r := runAs(t, m, "alice", systemctl(argv...)...); r.Code == 0 {
 			t.Errorf("systemctl %s is allowed", verb)
 		}
 	}
-	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
+	if r := runAs(t, m, "alice", systemctl("stop", "dbus.socket", "shop.slice", "shop.target")...); r.Code == 0 {
 		t.Errorf("units that do not belong to the app are allowed: %v", r)
 	}
 	kit.WantNotReplaced(t, before, slices.Concat(shop.PIDs(t), other.PIDs(t)))

@@ -82,7 +82,7 @@ func reloadDuringOtherJob(t *testing.T, a kit.App) {
 	m.WriteFile(t, drop+"/slow-stop.conf", "[Service]\nExecStop=/bin/sh -c 'until test -e /run/disturbed-go; do sleep 0.1; done'\n", 0o644)
 	m.Sh(t, "rm -f /run/disturbed-go; systemctl daemon-reload; systemctl stop --no-block disturbed@2")
 	t.Cleanup(func() { m.Sh(t, "rm -rf /run/disturbed-go "+drop+"; systemctl daemon-reload") })
-	b.Await(t, "it stops", func(s kit.Status) bool { return s.Active == "deactivating" }, a.Unit(2))
+	b.Await(t, "the instance stops", func(s kit.Status) bool { return s.Active == "deactivating" }, a.Unit(2))
 	r := m.Clusterctl(t, "reload", a.Name, "--settle", "10ms")
 	if r.Code != notReached {
 		t.Errorf("want exit status %d: %v", notReached, r)

@@ -55,21 +55,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 			t.Errorf("the credential is %q", got)
 		}
 		m.Must(t, "reload", "nowhere")
-		look := []string{
-			"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
-			"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a 'hunter[2]'",
-			"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere",
-			"journalctl --no-pager -q -o json --all",
-			"systemctl status --no-pager nowhere@1",
-			kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere",
-			kit.Ctl + " env nowhere --json --show-secrets",
-			kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere",
-			kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
-			kit.Ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
-			"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice " +
-				"org.freedesktop.systemd1.Service Environment",
-		}
-		for _, script := range look {
+		for _, script := range searches() {
 			r := m.Run(t.Context(), kit.AsNobody("sh", "-c", script)...)
 			if strings.Contains(r.Stdout+r.Stderr, "hunter2") {
 				t.Errorf("%s shows the value: %v", script, r)
@@ -116,6 +102,24 @@ func TestSecretsAreNowhere(t *testing.T) {
 			t.Errorf("files are left after the uninstall: %s", left)
 		}
 	})
+}
+
+// searches returns scripts that search the whole machine for the values of the app "nowhere".
+func searches() []string {
+	return []string{
+		"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
+		"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a 'hunter[2]'",
+		"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere",
+		"journalctl --no-pager -q -o json --all",
+		"systemctl status --no-pager nowhere@1",
+		kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere",
+		kit.Ctl + " env nowhere --json --show-secrets",
+		kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere",
+		kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
+		kit.Ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
+		"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice " +
+			"org.freedesktop.systemd1.Service Environment",
+	}
 }
 
 // TestSecrets: dynamic users, system users and root get secrets as files and as variables, also in a user namespace. A

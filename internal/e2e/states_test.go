@@ -130,7 +130,7 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		}
 		b := kit.DialBus(t, m)
 		m.Sh(t, "touch /opt/e2e/adopted.crash; systemctl kill -s KILL "+a.Unit(1))
-		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 5 }, a.Unit(1))
+		b.Await(t, "the instance is in a crash loop", func(s kit.Status) bool { return s.Restarts > 5 }, a.Unit(1))
 		ask := map[string]func() instanceStatus{
 			"root": func() instanceStatus { return listApps(t, m, "--no-cpu", "adopted@1")[0].Instances[0] },
 			"nobody": func() instanceStatus {

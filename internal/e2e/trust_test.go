@@ -126,7 +126,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		}
 		m.Must(t, "scale", "adopted", "1")
 		if r := m.Must(t, "diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "adopted") {
-			t.Errorf("diff reports a change without one: %v", r)
+			t.Errorf("diff reports changes although nothing has changed: %v", r)
 		}
 		m.Sh(t, "echo GREETING=changed >>/srv/adopted/.env")
 		m.Must(t, "reload", "adopted")

@@ -19,8 +19,8 @@ type App struct {
 	Output    lab.Result // of the install
 }
 
-// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. args are flags
-// followed by the program, or by a word, "--" and the command.
+// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. args
+// are flags followed by the program, or by a word, "--" and the command.
 func Install(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	a := App{Machine: m, Name: name, Instances: instances, Port: port}
@@ -30,8 +30,8 @@ func Install(t testing.TB, m *Machine, name string, instances, port int, args ..
 	return a
 }
 
-// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are more flags, then "--" and
-// the command.
+// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are more flags, then
+// "--" and the command.
 func InstallNative(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	flags := []string{name, "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}
@@ -114,8 +114,8 @@ func (a App) WantUp(t testing.TB) {
 
 // WantDown waits until the app is stopped, and fails the test unless it remains stopped while clients send requests.
 //
-// systemctl stop returns when the aggregate is stopped. That is before the instances have drained, because stop jobs run in the
-// reverse order of start jobs, and the start job of the aggregate waits for the instances.
+// systemctl stop returns when the aggregate is stopped. That is before the instances have drained, because stop jobs run
+// in the reverse order of start jobs, and the start job of the aggregate waits for the instances.
 func (a App) WantDown(t testing.TB, b *Bus) {
 	t.Helper()
 	all := append(a.Units(), a.Service(), a.Socket())

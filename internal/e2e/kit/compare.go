@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference returns the lines that occur only in after, and the lines that occur only in before. A line that occurs several
-// times is matched that many times.
+// Difference returns the lines that occur only in after, and the lines that occur only in before. A line that occurs
+// several times is matched that many times.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)
 	for _, l := range after {
@@ -22,7 +22,8 @@ func Difference(before, after []string) (more, fewer []string) {
 	return more, fewer
 }
 
-// WantSameLines fails the test when the two lists, taken on a machine before and after a test, differ in more than their order.
+// WantSameLines fails the test when the two lists, taken on a machine before and after a test, differ in more than their
+// order.
 func WantSameLines(t testing.TB, before, after []string) {
 	t.Helper()
 	more, fewer := Difference(before, after)

@@ -1,5 +1,5 @@
-// Command logger is a worker for tests that logs with fields. Each instance has a FIFO, whose path is the first argument with
-// the number of the instance appended, and reads commands from it, one word per line:
+// Command logger is a worker for tests that logs with fields. Each instance has a FIFO, whose path is the first argument
+// with the number of the instance appended, and reads commands from it, one word per line:
 //
 //	fields    logs a message with attributes
 //	big       logs a message of 2 MiB with newlines

@@ -111,7 +111,7 @@ func wantNoJournal(t *testing.T, m *kit.Machine, name string) {
 systemctl list-units --all --no-legend --plain '*@clusterctl-%[1]s.*'
 systemctl list-units --failed --no-legend --plain`, name))
 	if left != "" {
-		t.Errorf("left of %s:\n%s", name, left)
+		t.Errorf("files of the journal of %s are left:\n%s", name, left)
 	}
 }
 

@@ -37,7 +37,7 @@ func (a takenOver) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// refuses fails the test when a script succeeds in the worker. The script tries the forbidden action what.
+// refuses fails the test when a script succeeds in the worker. what describes the forbidden action.
 func (a takenOver) refuses(t *testing.T, what, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {
@@ -45,7 +45,7 @@ func (a takenOver) refuses(t *testing.T, what, script string) {
 	}
 }
 
-// permits fails the test when a script fails in the worker. The script does what, which programs may rely on.
+// permits fails the test when a script fails in the worker. what describes the action, on which programs may rely.
 func (a takenOver) permits(t *testing.T, what, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {

@@ -146,7 +146,7 @@ func TestStoppedProgram(t *testing.T) {
 	t.Logf("stopping took %v; TimeoutStopSec=%v", time.Since(begin), bound)
 	client.Stop()
 	if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "inactive" && s != "failed" {
-		t.Errorf("%s is %s", a.Unit(1), s)
+		t.Errorf("%s is %s after the stop", a.Unit(1), s)
 	}
 	m.Must(t, "start", a.Name)
 	wantAllAnswer(t, a, "/hello", hello)

@@ -23,7 +23,7 @@ func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	a := install(t, m, "p-master", 1, 8741, portFlags(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
 	r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Requests: 50, WorkerHeader: bodies}).Wait()
 	if r.Failed() > 0 || len(r.Workers) != 1 || r.Workers["EADDRINUSE"] != r.OK {
-		t.Errorf("%v, answers %v, want the master's, and EADDRINUSE for the child", r, r.Workers)
+		t.Errorf("%v: the answers are %v, want answers of the master with EADDRINUSE from the child", r, r.Workers)
 	}
 	m.AwaitJournal(t, "of user 65534 binds 0.0.0.0:8741, which belongs to user 0", "-u", a.Unit(1))
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func restartCommand(e *env) *cmdline.Command {
-	o := rollFlags{batch: 1}
+	o := rollFlags{batch: 1} // for --rolling
 	var rolling bool
 	cmd := lifecycle(e, &cmdline.Command{
 		Name: "restart", Usage: "Restart all instances of apps at once, and keep the port open",

@@ -25,8 +25,9 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// env is what a command gets from outside: streams, identity, clock, files and systemd. A test sets its own fields. TestDoor in
-// internal/archtest lists the few other files of this package that use the system directly, each with its reason.
+// env is what a command gets from outside: streams, identity, clock, files and systemd. A test sets its own fields.
+// TestDirectAccess in internal/archtest lists the few other files of this package that use the system directly, each with its
+// reason.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer

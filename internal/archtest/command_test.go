@@ -10,20 +10,20 @@ import (
 	"unicode"
 )
 
-// outside are the packages through which a program reaches the machine.
-var outside = []string{"os", "os/exec", "os/signal", "os/user", "net", "debug/buildinfo", "debug/elf"}
+// machinePackages lists the packages through which a program reaches the machine.
+var machinePackages = []string{"os", "os/exec", "os/signal", "os/user", "net", "debug/buildinfo", "debug/elf"}
 
-// doors are the files of cmd/clusterctl that may use one of these packages, each with its reason. All others use env.
-var doors = map[string]string{
-	"env.go":          "has what all commands get from outside",
+// directAccess lists the files of cmd/clusterctl that may import these packages, each with its reason. All other files use env.
+var directAccess = map[string]string{
+	"env.go":          "reaches the machine for all commands",
 	"main.go":         "receives signals, and exits",
 	"engine.go":       "receives signals during a reload",
 	"cmd_cat.go":      "prints the files of units and their drop-ins",
-	"cmd_generate.go": "writes files where the user wants them",
+	"cmd_generate.go": "writes files to the directory that the user chooses",
 }
 
-// TestDoor: in cmd/clusterctl only the listed files reach the machine directly.
-func TestDoor(t *testing.T) {
+// TestDirectAccess checks that only the listed files of cmd/clusterctl reach the machine directly.
+func TestDirectAccess(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range files(t) {
 		if s.dir != "cmd/clusterctl" {
@@ -32,11 +32,11 @@ func TestDoor(t *testing.T) {
 		base := path.Base(s.path)
 		for _, im := range s.file.Imports {
 			name, err := strconv.Unquote(im.Path.Value)
-			if err != nil || !slices.Contains(outside, name) {
+			if err != nil || !slices.Contains(machinePackages, name) {
 				continue
 			}
 			used[base] = true
-			if doors[base] == "" {
+			if directAccess[base] == "" {
 				t.Errorf("%s imports %q; use a field of env", s.path, name)
 			}
 		}
@@ -46,15 +46,15 @@ func TestDoor(t *testing.T) {
 			}
 		}
 	}
-	for base := range doors {
+	for base := range directAccess {
 		if !used[base] {
 			t.Errorf("%s does not need its exception", base)
 		}
 	}
 }
 
-// TestSignatureOfCommands: each runNAME is in its cmd_NAME.go, and its parameters are the context, env, the options of the
-// command, and what the command line has.
+// TestSignatureOfCommands checks that each runNAME is in cmd_NAME.go, and takes the context, env, the options of the
+// command, and the input of the command line.
 func TestSignatureOfCommands(t *testing.T) {
 	found := 0
 	for _, s := range files(t) {
@@ -72,7 +72,7 @@ func TestSignatureOfCommands(t *testing.T) {
 			}
 			found++
 			if want := "cmd_" + snake(name) + ".go"; path.Base(s.path) != want {
-				t.Errorf("%s has %s, which belongs into %s", s.path, f.Name.Name, want)
+				t.Errorf("%s contains %s, which belongs in %s", s.path, f.Name.Name, want)
 			}
 			var types []string
 			for _, p := range f.Type.Params.List {
@@ -88,7 +88,7 @@ func TestSignatureOfCommands(t *testing.T) {
 	}
 }
 
-// snake writes InternalRoll as internal_roll.
+// snake returns a name in snake case: internal_roll for InternalRoll.
 func snake(name string) string {
 	var b strings.Builder
 	for i, r := range name {
@@ -100,7 +100,7 @@ func snake(name string) string {
 	return b.String()
 }
 
-// typeName returns the name of a type as it is written, for the types that parameters of commands have.
+// typeName returns the source text of a type, for the types that parameters of commands have.
 func typeName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:

@@ -15,15 +15,15 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failing lists the ways in which the program of bootApps fails once the file "fail" is there, as lines of a shell script.
+// failing lists how the programs of bootWithFailingApps fail after the file "fail" is created, as lines of a shell script.
 var failing = []struct{ name, how string }{
 	{"at-once", "exit 1"},
 	{"soon", "sleep 0.3; exit 1"},
 	{"never-ready", "exec sleep infinity"},
 }
 
-// TestFailingAppsDoNotDelayBoot boots a machine with apps that crash at once, that crash after 300 ms and that never get
-// ready, and with one that works. The boot ends, the good app serves, and every command returns.
+// TestFailingAppsDoNotDelayBoot boots a machine with three failing apps and a good one. The failing apps exit at once, exit
+// after 300 ms, or never get ready. The boot must finish, the good app must serve, and every command must return.
 func TestFailingAppsDoNotDelayBoot(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -55,13 +55,13 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	good := kit.InstallNative(t, m, "good", 2, 8419, "--", goWorker)
 	m.WriteFile(t, fail, "", 0o644)
 
-	// Reboot waits until systemd says that the boot has ended.
+	// Reboot waits until systemd reports that the boot has finished.
 	m.Reboot(t)
 	if got := m.Sh(t, "systemctl show -p FinishTimestampMonotonic --value"); got == "" || got == "0" {
 		t.Errorf("FinishTimestampMonotonic=%s", got)
 	}
 	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, "multi-user.target") {
-		t.Errorf("there are jobs of the boot:\n%s", jobs)
+		t.Errorf("jobs of the boot are still queued:\n%s", jobs)
 	}
 	good.WantUp(t)
 	for _, a := range apps {
@@ -75,7 +75,7 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 		ctx, cancel := patience.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		if r := m.Run(ctx, argv...); r.Code != code {
-			t.Errorf("%q, want exit status %d: %v\n%s", argv, code, r, m.Sh(t, "systemctl list-jobs"))
+			t.Errorf("%q: want exit status %d: %v\n%s", argv, code, r, m.Sh(t, "systemctl list-jobs"))
 		}
 	}
 	for _, a := range apps {
@@ -87,8 +87,8 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// clientsChangeNothing has clients wait on the open socket of an app that crashes again and again. They cause no start, and
-// the backoff continues to count.
+// clientsChangeNothing lets clients wait on the open socket of an app in a crash loop. They must not cause a start, and the
+// backoff must continue to count.
 func clientsChangeNothing(t *testing.T, m *kit.Machine, app, url string) {
 	t.Helper()
 	failures := func() int {
@@ -103,7 +103,7 @@ func clientsChangeNothing(t *testing.T, m *kit.Machine, app, url string) {
 	before := failures()
 	r := load.Start(t, m, load.Options{URL: url, Conns: 8, Duration: 2 * time.Second, Timeout: 3 * time.Second}).Wait()
 	if r.OK > 0 || r.Refused > 0 {
-		t.Errorf("the clients of an app that crashes again and again do not wait: %v", r)
+		t.Errorf("the clients of an app in a crash loop do not wait: %v", r)
 	}
 	if after := failures(); before == 0 || after < before {
 		t.Errorf("%d short runs before the clients came, %d after", before, after)

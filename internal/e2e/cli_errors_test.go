@@ -15,11 +15,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-var update = flag.Bool("update", false, "write testdata/cli-errors.txt anew")
+var update = flag.Bool("update", false, "write testdata/cli-errors.txt")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callerPrefixes returns the words before the command line, by who calls and what is missing on the machine.
+// callerPrefixes returns command lines that run another command as a certain user, or with a part of the machine missing.
 func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
@@ -33,8 +33,8 @@ func callerPrefixes() map[string][]string {
 	}
 }
 
-// errorCases returns command lines that must be refused, by caller. Words are separated by blanks; a word of two quotes is
-// empty. The app err-web has two instances, and err-bad has an invalid description.
+// errorCases returns command lines that must be refused, by caller. Words are separated by spaces, and a word of two
+// quotes is empty. The app err-web has two instances, and the configuration of err-bad is invalid.
 func errorCases() []struct{ who, lines string } {
 	return []struct{ who, lines string }{
 		{"root", `frobnicate
@@ -48,7 +48,7 @@ pm2
 startup
 save
 monit`},
-		// Operands that are missing or too many.
+		// Missing and unexpected operands.
 		{"root", `install
 install a b
 generate
@@ -80,7 +80,7 @@ completion
 completion tcsh
 completion bash zsh
 ls --json=maybe`},
-		// Apps and instances that are not there.
+		// Apps and instances that do not exist.
 		{"root", `start err-wbe
 start err-web@3
 start err-web@0
@@ -108,7 +108,7 @@ install all -- /bin/true
 install x.service -- /bin/true
 install a/b -- /bin/true
 install '' -- /bin/true`},
-		// A value of every flag that is none.
+		// An invalid value for every flag.
 		{"root", `install x -i many -l 1 -- GO
 install x -i 0.5 -l 1 -- GO
 install x -i 1001 -l 1 -- GO
@@ -206,7 +206,7 @@ ls --interval 1ms
 ls --interval x
 uninstall err-web
 uninstall err-web -f`},
-		// Programs, and PM2's ways.
+		// Invalid programs, and options of PM2.
 		{"root", `install nothing.js
 install x
 install /opt/e2e/err.config.js
@@ -223,7 +223,7 @@ install x --stop-exit-codes 1 -- GO
 start python3 -- app
 stop err-web.js
 start err-web --kill-timeout 3000`},
-		// What is damaged.
+		// Broken configurations.
 		{"root", `show err-bad
 start err-bad
 stop err-bad err-web
@@ -309,8 +309,9 @@ uninstall --yes err-web`},
 	}
 }
 
-// TestErrorTable runs command lines that must be refused, and compares exit status and every line of the error with a file
-// that "go test -tags lab -run TestErrorTable -update" writes. Nothing goes to stdout, and nothing has changed in the end.
+// TestErrorTable runs command lines that must be refused, and compares the exit status and stderr with
+// testdata/cli-errors.txt, which "go test -tags lab -run TestErrorTable -update" writes. The commands must not write to
+// stdout and must not change anything.
 func TestErrorTable(t *testing.T) {
 	m := suite().Shared(t, lab.Bookworm)
 	a := kit.InstallNative(t, m, "err-web", 2, 8212, "--", goWorker)
@@ -362,7 +363,8 @@ func wordsOf(line string) []string {
 	return words
 }
 
-// wantRefused fails the test unless a result has the form of an error: a status, lines of clusterctl, no help, no stdout.
+// wantRefused fails the test unless the exit status is an error, stderr has only lines of clusterctl without a help text,
+// and stdout is empty.
 func wantRefused(t *testing.T, what string, r lab.Result) {
 	t.Helper()
 	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") &&
@@ -371,12 +373,12 @@ func wantRefused(t *testing.T, what string, r lab.Result) {
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "EXIT STATUS", "USAGE:", "org.freedesktop", "internal error"} {
 		if strings.Contains(r.Stderr, never) {
-			t.Errorf("%s: %q is in the error:\n%s", what, never, r.Stderr)
+			t.Errorf("%s: %q must not be in the error:\n%s", what, never, r.Stderr)
 		}
 	}
 }
 
-// compareBlocks compares texts by their parts between empty lines, and reports each part that differs.
+// compareBlocks compares texts block by block, and reports each block that differs. Empty lines separate the blocks.
 func compareBlocks(t *testing.T, got, want string) {
 	t.Helper()
 	g, w := strings.Split(got, "\n\n"), strings.Split(want, "\n\n")

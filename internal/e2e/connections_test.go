@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// clients opens connections, prints which worker has answered how many of them, and keeps them open until its input ends.
-// Connections that do not speak send no request, and get no answer.
+// clients is a program that opens connections, prints how many of them each worker has answered, and keeps them open until
+// its stdin is closed. Silent connections send no request and get no answer.
 const clients = `
 import json, socket, sys
 held, by = [], {}
@@ -36,7 +36,7 @@ print(json.dumps(by), flush=True)
 sys.stdin.read()
 `
 
-// connect runs the clients until the test ends, and gives how many connections each worker has.
+// connect runs clients until the test ends, and returns the number of connections of each worker.
 func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -72,7 +72,7 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	return counts
 }
 
-// TestConnectionsOfEachWorker opens connections that a known worker answers, then connections that no worker accepts.
+// TestConnectionsOfEachWorker opens connections that known workers answer, then connections that no worker accepts.
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
@@ -80,18 +80,18 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 			["AF_INET6", ["::1", 8313], 3, true], ["AF_UNIX", "/run/conns.sock", 2, true]]`)
 		l := listApps(t, m, "conns")[0]
 		if l.Connections == nil || *l.Connections != 11 || l.Queue == nil || l.Queue.Depth != 0 {
-			t.Errorf("11 connections: %+v", l)
+			t.Errorf("ls with 11 connections: %+v", l)
 		}
 		most := 0
 		for _, in := range l.Instances {
 			most = max(most, counts[in.PID])
 			if in.Connections == nil || *in.Connections != counts[in.PID] {
-				t.Errorf("%s has %v connections, and has answered %d", in.Unit, in.Connections, counts[in.PID])
+				t.Errorf("%s has %v connections, but it has answered %d", in.Unit, in.Connections, counts[in.PID])
 			}
 		}
 		s := parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if s.Balance == nil || s.Balance.Max != most || s.Balance.MaxMean < 1 {
-			t.Errorf("balance: %+v, want a maximum of %d", s.Balance, most)
+			t.Errorf("balance: %+v, want the maximum %d", s.Balance, most)
 		}
 
 		for _, pid := range a.PIDs(t) {
@@ -101,12 +101,12 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 		connect(t, m, `[["AF_INET",["127.0.0.1",8313],5,false],["AF_UNIX","/run/conns.sock",4,false]]`)
 		l = listApps(t, m, "conns")[0]
 		if l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 || l.State != "running" {
-			t.Errorf("nine connections wait: %+v, %+v", l.Queue, l)
+			t.Errorf("nine connections wait, but the queue is %+v: %+v", l.Queue, l)
 		}
 		s = parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 ||
 			s.Listeners[1].Unit != "conns-local.socket" {
-			t.Errorf("five and four: %+v", s.Listeners)
+			t.Errorf("five and four connections wait, but show has %+v", s.Listeners)
 		}
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 ||
 			*l.Connections != 11 {
@@ -116,7 +116,7 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 	})
 }
 
-// TestMemoryIncludesChildren: the memory of an instance includes the memory of its children.
+// TestMemoryIncludesChildren: the memory of an instance includes the memory of its child processes.
 func TestMemoryIncludesChildren(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/parent",
@@ -127,7 +127,7 @@ func TestMemoryIncludesChildren(t *testing.T) {
 		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
 			t.Errorf("a child with 64 MB: %+v", l)
 		}
-		// Without root the processes can be counted too.
+		// A user without root can count the processes, too.
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
 			t.Errorf("as nobody: %+v", l)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestOneInstanceCrashLoops has one of three workers killed each time it says that it is ready, for 5 s under load. With
-// the obvious units its start limit closes the socket of all three after a second.
+// TestOneInstanceCrashLoops kills one of three workers each time it reports that it is ready, for 5 s under load. In a
+// naive setup, the start limit would close the socket of all three after a second.
 func TestOneInstanceCrashLoops(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "crash-one", 3, 8101, "--", goWorker)
@@ -28,8 +28,8 @@ func TestOneInstanceCrashLoops(t *testing.T) {
 	})
 }
 
-// TestAllInstancesCrashLoop has all workers end before they accept anything, again and again, for 2 s: requests wait in
-// the socket until a worker takes them, and none of them fails.
+// TestAllInstancesCrashLoop makes all workers exit before they accept connections, again and again, for 2 s. Requests wait
+// in the socket until a worker accepts them, and none fails.
 func TestAllInstancesCrashLoop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const flag = "/srv/crash-all/now"
@@ -44,20 +44,20 @@ func TestAllInstancesCrashLoop(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		b.Await(t, "all crash-loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
+		b.Await(t, "all instances are in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 16, Rate: rate})
-		<-time.After(2 * time.Second) // the outage itself, no wait for anything
+		<-time.After(2 * time.Second) // the duration of the outage
 		if r := run.Snapshot(); r.OK > 0 {
-			t.Fatalf("somebody has answered, so this tests nothing: %v", r)
+			t.Fatalf("requests were answered in the outage, so this tests nothing: %v", r)
 		}
 		m.Sh(t, "rm "+flag)
-		b.Await(t, "all are back", kit.Status.IsActive, a.Units()...)
+		b.Await(t, "all instances are back", kit.Status.IsActive, a.Units()...)
 		a.WantUp(t)
 		kit.WantNoneLost(t, "an outage of 2 s", run.Stop())
 	})
 }
 
-// TestAllInstancesKilledWhenReady is the same with workers that die as soon as they serve, with requests in them.
+// TestAllInstancesKilledWhenReady kills all workers as soon as they serve, while they have requests.
 func TestAllInstancesKilledWhenReady(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "crash-ready", 3, 8103, "--", goWorker)
@@ -66,15 +66,15 @@ func TestAllInstancesKilledWhenReady(t *testing.T) {
 		k := killAtReady(t, b, m, a.Units()...)
 		<-time.After(2 * time.Second)
 		k.stop()
-		b.Await(t, "all are back", k.runsAgain, a.Units()...)
+		b.Await(t, "all instances are back", k.runsAgain, a.Units()...)
 		a.WantUp(t)
 		k.wantOnlyHeldLost(t, run.Stop())
 	})
 }
 
-// TestRandomKills sends 50 SIGKILL at random moments of 20 s, each to a random worker that runs. A run of a tenth of a
-// second counts as a good one here: else the backoff would keep workers that are killed 16 times in a row down for longer
-// than the test lasts.
+// TestRandomKills sends SIGKILL 50 times at random moments within 20 s, each time to a random running worker. Runs longer
+// than a tenth of a second do not count as short here. Otherwise a worker that is killed 16 times in a row would be down
+// for longer than the test lasts.
 func TestRandomKills(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "kills", 3, 8104, "--min-uptime", "100ms", "--", goWorker)
@@ -82,7 +82,7 @@ func TestRandomKills(t *testing.T) {
 		crowd := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
 		one := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 1, Rate: rate})
 		k := killRandomly(t, b, m, 50, 20*time.Second, a.Units()...)
-		b.Await(t, "all are back", k.runsAgain, a.Units()...)
+		b.Await(t, "all instances are back", k.runsAgain, a.Units()...)
 		a.WantUp(t)
 		k.wantOnlyHeldLost(t, crowd.Stop())
 		k.wantAtMostOne(t, one.Stop())

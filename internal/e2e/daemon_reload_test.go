@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load: no request is lost, no worker is restarted.
+// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load. No request may be lost, and no worker restarted.
 func TestDaemonReloadLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "reloads", 3, 8130, "--", goWorker)
@@ -25,15 +25,15 @@ func TestDaemonReloadLosesNoRequest(t *testing.T) {
 		}
 		kit.WantNotReplaced(t, before, a.PIDs(t))
 		wantNonblocking(t, a, "after the reloads")
-		// PID 1 still has the socket and gives it to the next worker.
+		// PID 1 still has the socket, and passes it to the next worker.
 		m.Sh(t, "systemctl restart "+a.Unit(1))
 		a.WantUp(t)
 		wantNonblocking(t, a, "after the reloads and a restart")
 	})
 }
 
-// TestJournaldRestartLosesNoRequest restarts journald under load: every worker lives, and what it writes afterwards is in
-// the journal.
+// TestJournaldRestartLosesNoRequest restarts journald under load. Every worker must survive, and what it writes afterwards
+// must be in the journal.
 func TestJournaldRestartLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "journal", 3, 8131, "--", worker)
@@ -44,7 +44,7 @@ func TestJournaldRestartLosesNoRequest(t *testing.T) {
 		}
 		kit.WantNoneLost(t, "three restarts of journald", run.Stop())
 		kit.WantNotReplaced(t, before, a.PIDs(t))
-		// Each worker gets some of these requests: they are many more than the workers.
+		// There are many more requests than workers, so each worker gets some of them.
 		load.Start(t, m, load.Options{URL: a.URL("/log?line=afterwards"), Conns: 16, Requests: 3000}).Wait()
 		for _, u := range a.Units() {
 			m.AwaitJournal(t, "afterwards", "-u", u)

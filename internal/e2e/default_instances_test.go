@@ -14,7 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestOneInstanceByDefault: an app has one instance unless somebody says otherwise, and keeps the number that it has.
+// TestOneInstanceByDefault: a new app has one instance unless a flag or a file sets the number, and an update keeps the
+// number.
 func TestOneInstanceByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var cpus unix.CPUSet
@@ -39,31 +40,31 @@ func TestOneInstanceByDefault(t *testing.T) {
 				t.Errorf("%d of %d ready, want %d", l[0].Ready, l[0].Wanted, n)
 			}
 			if source := m.ReadFile(t, "/etc/clusterctl/count.yaml"); !strings.Contains(source, "\ninstances: "+count+"\n") {
-				t.Errorf("the source does not say %q:\n%s", count, source)
+				t.Errorf("the source does not have %q instances:\n%s", count, source)
 			}
 		}
 		hint := fmt.Sprintf("1 instance; -i max runs one per CPU (%d)\n", cpus.Count())
 		if r := deploy(); !strings.HasSuffix(r.Stdout, hint) {
-			t.Errorf("it does not end with %q: %v", hint, r)
+			t.Errorf("the output does not end with %q: %v", hint, r)
 		}
 		want("1", 1)
 		m.Must(t, "scale", a.Name, "2", "--settle", "100ms")
 		if r := deploy("--env", "A=1"); strings.Contains(r.Stdout, "-i max") {
-			t.Errorf("the number was given before: %v", r)
+			t.Errorf("the hint is printed although the number was set before: %v", r)
 		}
 		want("2", 2)
 		deploy("--env", "A=1", "-i", "1")
 		want("1", 1)
 
-		// An earlier clusterctl had max as its default, and did not write it.
+		// The default of an earlier clusterctl was max, and it did not write the default to the source.
 		deploy("-i", "max")
 		m.Sh(t, "sed -i '/^instances: max$/d' /etc/clusterctl/count.yaml")
 		if r := deploy("--env", "A=2"); strings.Contains(r.Stderr, "edited by hand") {
-			t.Errorf("the source of an earlier clusterctl counts as edited: %v", r)
+			t.Errorf("the source of an earlier clusterctl is treated as edited: %v", r)
 		}
 		want("max", cpus.Count())
 
-		// The same for a file: one instance, and then what there is.
+		// Files work the same: one instance by default, and an update keeps the number.
 		m.WriteFile(t, "/srv/count/clusterctl.yaml",
 			"name: count\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/count\nlisten: 127.0.0.1:8130\nenv: {B: b}\n", 0o644)
 		m.Must(t, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")

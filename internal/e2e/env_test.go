@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestEnvPrintsWhatTheWorkerHas: env prints the values that the worker has, also where the shim has the last word.
+// TestEnvPrintsWhatTheWorkerHas: env prints the values that the worker has, including values that the shim overrides.
 func TestEnvPrintsWhatTheWorkerHas(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "words", 2, 8137, "--env", "INSTANCE=7", "--env", "NODE_APP_INSTANCE=8",
@@ -24,24 +24,24 @@ func TestEnvPrintsWhatTheWorkerHas(t *testing.T) {
 			}
 		}
 
-		// The reader is gone: that is not an error.
+		// A closed pipe at stdout is not an error.
 		for _, args := range []string{"ls", "show words", "env words", "cat words", "generate x --no-listen -- /bin/true"} {
 			if r := m.Try("{ " + kit.Ctl + " " + args + "; echo $? >&2; } | true"); r.Stderr != "0\n" {
 				t.Errorf("%s: %v", args, r)
 			}
 		}
 
-		// A full path needs no current directory.
+		// An install with an absolute path needs no current directory.
 		m.Sh(t, "mkdir /run/gone-dir; cp "+worker+" /srv/full-path; chmod 755 /srv/full-path")
 		t.Cleanup(func() { kit.App{Machine: m, Name: "full-path"}.Uninstall(t); m.Sh(t, "rm -f /srv/full-path") })
 		r := m.Try("cd /run/gone-dir && rmdir /run/gone-dir && " + kit.Ctl +
 			" install /srv/full-path --listen 8138 --activation native --settle 100ms")
 		if r.Code != 0 {
-			t.Errorf("in a directory that is gone: %v", r)
+			t.Errorf("in a removed directory: %v", r)
 		}
 		r = m.Must(t, "generate", "x", "--no-listen", "--", "/bin/true")
 		if !slices.Contains(strings.Split(r.Stdout, "\n"), "Wants=x@1.service") {
-			t.Errorf("generate makes more than one instance: %v", r)
+			t.Errorf("generate lists more than one instance: %v", r)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Exit statuses, as the design has them.
+// The exit statuses of clusterctl.
 const (
 	done        = 0
 	failed      = 1
@@ -21,9 +21,10 @@ const (
 	interrupted = 130
 )
 
-// traces lists all that clusterctl could leave: files with their contents, units, failures, jobs, links. clusterctl.slice is
-// PID 1's own, made for its children without a file, and stays like system.slice does. systemd's own jobs come when they
-// like: systemd-tmpfiles-clean.timer elapses a quarter of an hour after the boot.
+// traces is a script that lists everything that clusterctl could leave behind: files with their contents, units, failed
+// units, jobs and links. It omits clusterctl.slice, which PID 1 makes for its children without a file, and which stays like
+// system.slice. It omits jobs of systemd itself, which can start at any time: systemd-tmpfiles-clean.timer elapses 15
+// minutes after the boot.
 const traces = `
 find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl /run/clusterctl /run/systemd/system /run/systemd/transient /srv /run/*.sock \
 	-printf '%p %y %m %u %l\n' 2>/dev/null | sort
@@ -34,35 +35,36 @@ systemctl list-units --failed --no-legend --plain
 systemctl list-jobs --no-legend --plain | grep -v ' systemd-' || true
 `
 
-// wantUntouched fails the test when something is not as it was before.
+// wantUntouched fails the test when traces prints something else than before.
 func wantUntouched(t testing.TB, m *kit.Machine, before []string) {
 	t.Helper()
 	kit.WantSameLines(t, before, kit.Lines(m.Sh(t, traces)))
 }
 
-// refusal is a command that must be refused, and leave nothing.
+// refusal is a command that must be refused, and must leave nothing behind.
 type refusal struct {
 	name  string
-	setup string // shell, before all
-	undo  string // shell, after all
+	setup string // a shell script that runs before the command
+	undo  string // a shell script that runs after the command
 	argv  []string
 	code  int
 	want  []string // parts of stderr
 }
 
-// installing is an install that has to fail, with its usual flags. It fails at the first instance that ends, so the time to
-// settle is never waited out. The default is too short on a busy machine with systemd 247: there a native worker without
-// READY=1 is up from the fork on, and its program may begin a second later, when its sandbox is made.
+// installing returns an install that must fail, with the usual flags. It fails at the first instance that exits, so it
+// never waits for the whole time to settle. The default would be too short on a busy machine with systemd 247: there a
+// native worker without READY=1 counts as up after the fork, and its program may begin a second later, after the setup of
+// its sandbox.
 func installing(name string, more ...string) []string {
 	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
-// onPort is an install on a port.
+// onPort returns an install that must fail, with a listener on a port.
 func onPort(name, port string, command ...string) []string {
 	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }
 
-// checkAll runs the commands, and compares status, stderr, and what is left.
+// checkAll runs the commands, checks exit status and stderr, and fails the test when something is left behind.
 func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	t.Helper()
 	for _, r := range refusals {
@@ -83,7 +85,7 @@ func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 			}
 			wantError(t, got.Stderr, r.want...)
 			if got.Stdout != "" {
-				t.Errorf("an error writes to stdout: %q", got.Stdout)
+				t.Errorf("the failed command wrote to stdout: %q", got.Stdout)
 			}
 			wantUntouched(t, m, before)
 			if t.Failed() {
@@ -101,19 +103,19 @@ func wantError(t testing.TB, stderr string, want ...string) {
 	}
 	for _, w := range want {
 		if !strings.Contains(stderr, w) {
-			t.Errorf("%q is not in the error:\n%s", w, stderr)
+			t.Errorf("%q is missing in the error:\n%s", w, stderr)
 		}
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "not yet", "internal error"} {
 		if strings.Contains(stderr, never) {
-			t.Errorf("%q is in the error:\n%s", never, stderr)
+			t.Errorf("%q must not be in the error:\n%s", never, stderr)
 		}
 	}
 }
 
 const hint = "clusterctl: hint: "
 
-// TestNamesThatAreTaken refuses every name that means something already.
+// TestNamesThatAreTaken: install refuses names that units or links already use.
 func TestNamesThatAreTaken(t *testing.T) {
 	refuse := []refusal{
 		{name: "dbus", argv: onPort("dbus", "8200", goWorker), code: failed, want: []string{"dbus.s", "/lib/systemd/system/"}},
@@ -157,7 +159,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 	})
 }
 
-// TestProgramsThatCannotRun refuses, or takes back, what will not work.
+// TestProgramsThatCannotRun: install refuses, or takes back, apps whose program cannot run.
 func TestProgramsThatCannotRun(t *testing.T) {
 	script := func(path, text string) string {
 		return "install -D -m 755 /dev/stdin " + path + " <<'EOF'\n" + text + "\nEOF"
@@ -215,7 +217,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	})
 }
 
-// TestPortsThatAreTaken names the holder of a port.
+// TestPortsThatAreTaken: install names the holder of a port or path that is in use.
 func TestPortsThatAreTaken(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
@@ -246,12 +248,12 @@ a.accept()`)
 				want: []string{"8205", "python3"}},
 		})
 		if m.Try("curl -fsS http://127.0.0.1:8202/").Code != 0 {
-			t.Error("the app that has the port does not answer")
+			t.Error("the app that holds the port does not answer")
 		}
 	})
 }
 
-// TestNoPermission runs as nobody.
+// TestNoPermission runs commands that change something as the user nobody.
 func TestNoPermission(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "perm", 1, 8206, "--", goWorker)
@@ -268,14 +270,14 @@ func TestNoPermission(t *testing.T) {
 		})
 		for _, command := range [][]string{{"ls"}, {"ls", "--json"}, {"show", "perm"}, {"cat", "perm"}, {"version"}} {
 			if r := m.Run(t.Context(), nobody(command...)...); r.Code != 0 {
-				t.Errorf("%v needs root: %v", command, r)
+				t.Errorf("%v fails without root: %v", command, r)
 			}
 		}
 		a.WantUp(t)
 	})
 }
 
-// TestNoSystemd runs where systemd does not: without its directory in /run.
+// TestNoSystemd runs commands where systemd does not run: with an empty /run.
 func TestNoSystemd(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		without := func(argv ...string) []string {
@@ -289,47 +291,47 @@ func TestNoSystemd(t *testing.T) {
 		})
 		for _, argv := range [][]string{{"version"}, {"generate", "x", "--listen", "80", "-i", "1", "--", "/bin/x"}} {
 			if r := m.Run(t.Context(), without(argv...)...); r.Code != 0 {
-				t.Errorf("%v needs systemd: %v", argv, r)
+				t.Errorf("%v fails without systemd: %v", argv, r)
 			}
 		}
 	})
 }
 
-// TestUsage has command lines that mean nothing.
+// TestUsage runs command lines that are invalid.
 func TestUsage(t *testing.T) {
 	bad := func(args ...string) []string { return append([]string{kit.Ctl}, args...) }
 	refuse := []refusal{
-		{name: "blank in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
+		{name: "space in the name", argv: onPort("a b", "8209", goWorker), want: []string{`"a b"`, hint}},
 		{name: "path as the name", argv: onPort("../x", "8209", goWorker), want: []string{`"../x"`}},
 		{name: "empty name", argv: onPort("", "8209", goWorker), want: []string{"name"}},
 		{name: "long name", argv: onPort(strings.Repeat("x", 300), "8209", goWorker), want: []string{"longer than"}},
-		{name: "at in the name", argv: onPort("a@b", "8209", goWorker), want: []string{`"a@b"`}},
+		{name: "@ in the name", argv: onPort("a@b", "8209", goWorker), want: []string{`"a@b"`}},
 		{name: "suffix in the name", argv: onPort("x.service", "8209", goWorker), want: []string{"x.service", "use x"}},
 		{name: "newline in the name", argv: onPort("a\nb", "8209", goWorker), want: []string{`"a\nb"`}},
-		{name: "escape in the name", argv: onPort("a\x1b[31m", "8209", goWorker), want: []string{`\x1b`}},
-		{name: "dash as the name", argv: onPort("-x", "8209", goWorker), want: []string{"-x"}},
-		{name: "half an instance", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker),
+		{name: "escape sequence in the name", argv: onPort("a\x1b[31m", "8209", goWorker), want: []string{`\x1b`}},
+		{name: "name with a leading dash", argv: onPort("-x", "8209", goWorker), want: []string{"-x"}},
+		{name: "fractional instance count", argv: bad("install", "x", "--instances", "0.5", "--listen", "8209", "--", goWorker),
 			want: []string{`"0.5"`, hint}},
 		{name: "too many instances", argv: bad("install", "x", "-i", "1001", "--listen", "8209", "--", goWorker), want: []string{"1001"}},
-		{name: "no such port", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
+		{name: "port out of range", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
 		{name: "host name", argv: onPort("x", "localhost:80", goWorker), want: []string{"localhost"}},
 		{name: "same port twice", argv: installing("x", "--listen", "8209", "--listen", "8209", "--", goWorker), want: []string{"8209"}},
-		{name: "both listen and not", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker),
+		{name: "--listen and --no-listen", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker),
 			want: []string{"--no-listen"}},
-		{name: "no such activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker),
+		{name: "unknown activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker),
 			want: []string{"magic"}},
-		{name: "no such flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker),
+		{name: "unknown flag", argv: bad("install", "x", "--lisen", "8209", "--", goWorker),
 			want: []string{"--lisen", hint + "did you mean --listen?"}},
-		{name: "no such flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker),
+		{name: "unknown flag after the name", argv: bad("install", "x", "--nonsense", "--listen", "8209", "--", goWorker),
 			want: []string{"--nonsense"}},
-		{name: "no such command", argv: bad("instal", "x"), want: []string{`"instal"`, hint + `did you mean "clusterctl install"?`}},
-		{name: "no program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
-		{name: "no name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
+		{name: "unknown command", argv: bad("instal", "x"), want: []string{`"instal"`, hint + `did you mean "clusterctl install"?`}},
+		{name: "missing program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
+		{name: "missing name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
 		{name: "two names", argv: bad("install", "x", "y", "--listen", "8209", "--", goWorker), want: []string{`"y"`}},
 		{name: "variable without a value", argv: installing("x", "--listen", "8209", "--env", "A", "--", goWorker),
 			want: []string{`"A"`, hint}},
-		{name: "variable that is none", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
-		{name: "no terminal to ask on", setup: "true", argv: bad("uninstall", "usage-there"),
+		{name: "invalid variable name", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
+		{name: "no terminal for the confirmation", setup: "true", argv: bad("uninstall", "usage-there"),
 			want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
 	}
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -343,8 +345,8 @@ func TestUsage(t *testing.T) {
 			{name: "no such app to stop", argv: bad("stop", "nope"), code: failed, want: []string{"nope"}},
 			{name: "no such instance", argv: bad("stop", "usage-there@2"), code: failed, want: []string{"usage-there", hint}},
 			{name: "no such revision", argv: bad("rollback", "usage-there"), code: failed, want: []string{"has not been changed"}},
-			{name: "no file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},
-			{name: "no app of the file", argv: bad("diff", "nope"), code: failed, want: []string{"nope"}},
+			{name: "missing file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},
+			{name: "app not in the file", argv: bad("diff", "nope"), code: failed, want: []string{"nope"}},
 		})
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// tryInstall installs an app for the first time, and returns the result, which may be a failure.
+// tryInstall installs an app for the first time, and returns the result, even if the install fails.
 func tryInstall(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
 	t.Helper()
 	a := kit.App{Machine: m, Name: name, Instances: 2}
@@ -32,23 +32,23 @@ func wantIn(t *testing.T, text string, words ...string) {
 	}
 }
 
-// TestProbeWaitsForSlowProgram: the probe waits for a program that sleeps before it listens, as long as it may not be a
-// client at work.
+// TestProbeWaitsForSlowProgram: the probe waits for a program that sleeps before it listens, unless the program may be
+// working as a client.
 func TestProbeWaitsForSlowProgram(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, "+
 			"r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
-		// In the sandbox, where the probe has to look into the program too.
+		// In the sandbox, the probe has to look into the program, too.
 		a := kit.Install(t, m, "slow", 2, 8180, "slow", "--settle", "200ms", "--no-node-preload", "--", "node", program)
 		wantIn(t, a.Output.Stderr, "probe: it listens on tcp port 8180")
 		a.WantUp(t)
 	})
 }
 
-// TestListenersOfBackgroundAppsAreNamed: a background app that listens by itself is named, and so is what its other
-// instances die of.
+// TestListenersOfBackgroundAppsAreNamed: show and ls name a port that a background app listens on by itself, and the reason
+// why its other instances exit.
 func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
@@ -60,7 +60,7 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		}
 		const words = "listens on 8181, each instance for itself"
 		if r := m.Clusterctl(t, "show", "own-port"); strings.Contains(r.Stdout, words) {
-			t.Errorf("it listens on nothing yet:\n%s", r.Stdout)
+			t.Errorf("show names a port before the program listens:\n%s", r.Stdout)
 		}
 		m.Sh(t, "touch "+flag)
 		m.AwaitJournal(t, "listening", "-t", "own-port")
@@ -72,18 +72,18 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share it, install it again with --listen 8181")
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
-		// The same within an install.
+		// The same happens within an install.
 		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3",
 			"-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {
-			t.Errorf("two instances on one port: exit status %d", r.Code)
+			t.Errorf("two instances that bind one port: exit status %d", r.Code)
 		}
 		wantIn(t, r.Stderr, "Address already in use",
 			"hint: another instance listens on 8182 for itself; to share it: --listen 8182, or run one: -i 1")
 	})
 }
 
-// TestInstallWaitsForLateExits: a program that dies seconds after its start is not installed.
+// TestInstallWaitsForLateExits: an install fails when the program exits some seconds after its start.
 func TestInstallWaitsForLateExits(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -115,7 +115,7 @@ func TestInstallWaitsForLateExits(t *testing.T) {
 	})
 }
 
-// TestDaemonIsRefused: install refuses a program that goes into the background, with a hint how to keep it in the foreground.
+// TestDaemonIsRefused: install refuses a program that goes into the background, and hints how to keep it in the foreground.
 func TestDaemonIsRefused(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/memcached"
@@ -133,12 +133,12 @@ func TestDaemonIsRefused(t *testing.T) {
 		}
 		wantIn(t, r.Stderr, "hint: if it goes into the background: memcached: run it without -d; if its work is done: --restart on-failure")
 		if left := m.Try("pgrep -x sleep"); left.Code == 0 {
-			t.Errorf("it is still there: %v", left)
+			t.Errorf("the program still runs: %v", left)
 		}
 	})
 }
 
-// TestProbeErrorShowsItsOwnLog: what an error shows of the log is of this probe, and of none before it.
+// TestProbeErrorShowsItsOwnLog: the log lines in an error are from this probe, and not from earlier ones.
 func TestProbeErrorShowsItsOwnLog(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3",
@@ -155,7 +155,7 @@ func TestProbeErrorShowsItsOwnLog(t *testing.T) {
 			}
 			wantIn(t, r.Stderr, word)
 			if strings.Contains(r.Stderr, "attempt-of-a-success") {
-				t.Errorf("attempt %d shows the log of the app that was there before:\n%s", i, r.Stderr)
+				t.Errorf("attempt %d shows the log of the app that was installed before:\n%s", i, r.Stderr)
 			}
 			for j := range i {
 				if strings.Contains(r.Stderr, fmt.Sprintf("attempt-%d-ends", j)) {

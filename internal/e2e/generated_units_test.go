@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestGeneratedUnitsNeedNoClusterctl has the units made on another machine and put into one that has never seen clusterctl:
-// they are all that is needed.
+// TestGeneratedUnitsNeedNoClusterctl generates units on this machine and copies them into a machine that has never had
+// clusterctl. The units must work without any other file.
 func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -38,7 +38,7 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 		kit.WantNoneLost(t, "a reload without clusterctl", run.Stop())
 		b := kit.DialBus(t, m)
 		k := killRandomly(t, b, m, 3, time.Second, a.Units()...)
-		b.Await(t, "all are back", k.runsAgain, a.Units()...)
+		b.Await(t, "all instances are back", k.runsAgain, a.Units()...)
 		a.WantUp(t)
 		t.Logf("%d kills", k.kills)
 		m.Sh(t, "systemctl stop plain")

@@ -17,7 +17,7 @@ import (
 
 const silent = "/opt/e2e/never-ready"
 
-// startInstall begins an install that waits for READY=1 forever, and returns when systemd waits.
+// startInstall starts an install that waits forever for READY=1, and returns when systemd waits for the instances.
 func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Process {
 	t.Helper()
 	m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
@@ -28,7 +28,8 @@ func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Proc
 	return p
 }
 
-// TestInterruptedInstall sends what Ctrl-C, a hang-up and a shutdown send to an install that waits: it takes everything back.
+// TestInterruptedInstall sends the signals of Ctrl-C, a hang-up and a shutdown to an install that waits. The install must
+// take everything back.
 func TestInterruptedInstall(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
@@ -47,8 +48,8 @@ func TestInterruptedInstall(t *testing.T) {
 	})
 }
 
-// TestKilledInstall kills clusterctl at twenty random moments of an install, five on each release. The next install, or an
-// uninstall, must find its way from whatever is there.
+// TestKilledInstall kills clusterctl at twenty random moments of an install, five on each release. The next install or
+// uninstall must succeed from the state that is left.
 func TestKilledInstall(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		args := []string{kit.Ctl, "install", "killed-at", "-i", "2", "--listen", "8191", "--listen", "/run/killed-at.sock",
@@ -63,12 +64,12 @@ func TestKilledInstall(t *testing.T) {
 		for i := range 5 {
 			p := m.Start(t, args...)
 			moment := rand.N(whole)
-			<-time.After(moment) // the moment is what is varied
+			<-time.After(moment) // the kill comes at a random moment
 			r := p.Stop()
 			left := m.Try("ls -d /etc/systemd/system/killed-at* /etc/clusterctl/killed-at* /var/lib/clusterctl/* 2>/dev/null").Stdout
 			t.Logf("killed after %v of %v: exit status %d, %d files", moment, whole, r.Code, len(kit.Lines(left)))
 			if i%2 == 0 || r.Code == 0 {
-				// An uninstall, of what may not be there at all, or no more than the directory that the intent was to go into.
+				// The app of this uninstall may not exist at all, or only the directory for the intent may exist.
 				if r := m.Clusterctl(t, "uninstall", "--yes", a.Name); r.Code != done &&
 					!(r.Code == failed && strings.Contains(r.Stderr, "there is no app")) {
 					t.Errorf("uninstall after a kill: %v", r)
@@ -86,9 +87,10 @@ func TestKilledInstall(t *testing.T) {
 	})
 }
 
-// TestInstallKilledAtEachStep kills an uninstall, and an install, in front of each change that it makes and each message that
-// it sends. The next command must find its way from there, and if that is killed as well, the one after it. Each release
-// takes every fourth step of the uninstall, and every eighth of the install, which is also killed at random moments.
+// TestInstallKilledAtEachStep kills an uninstall and an install before each change that it makes and each message that it
+// sends. The next command must succeed from the state that is left, also when that command is killed and repeated. Each
+// release takes every fourth step of the uninstall, and every eighth step of the install, because installs are also killed
+// at random moments.
 func TestInstallKilledAtEachStep(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		first := 1 + slices.Index(lab.All(), m.Release())
@@ -123,21 +125,21 @@ func TestInstallKilledAtEachStep(t *testing.T) {
 				again := ""
 				if n%3 == 0 {
 					if again, r = killedAt(t, m, n, uninstall...); again == "" && !undone(r) {
-						t.Errorf("the next command: %v", r)
+						t.Errorf("an uninstall, killed at the same step: %v", r)
 					}
 				}
 				if n%2 == 0 {
-					// Killed before it began, the uninstall has left the app as it was.
+					// If the uninstall was killed before it began, the app is still installed.
 					if r := m.Clusterctl(t, install...); r.Code != done && !strings.Contains(r.Stderr, "already installed") {
-						t.Errorf("the next command: %v", r)
+						t.Errorf("the next install: %v", r)
 					}
 					m.Must(t, uninstall...)
 				} else if r := m.Clusterctl(t, uninstall...); !undone(r) {
-					t.Errorf("the next command: %v", r)
+					t.Errorf("the next uninstall: %v", r)
 				}
 				wantUntouched(t, m, before)
 				if t.Failed() {
-					t.Errorf("%s killed at step %d, %s; the repair at %q", victim[0], n, step, again)
+					t.Errorf("%s killed at step %d, %s; the next uninstall killed at %q", victim[0], n, step, again)
 				}
 			}
 		}
@@ -145,20 +147,22 @@ func TestInstallKilledAtEachStep(t *testing.T) {
 	})
 }
 
-// TestConcurrentCommandsWait runs two commands on one app: the second waits for the first, and says for whom.
+// TestConcurrentCommandsWait runs two commands on one app. The second must wait for the first, and print which command it
+// waits for.
 func TestConcurrentCommandsWait(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
 		first := startInstall(t, m, "locked", 8193)
-		// It runs, it has the lock, and it will not end by itself. The message is the event that the second waits.
+		// The first command has the lock, and waits forever. Its message in the journal shows that the second command
+		// waits.
 		second := m.Start(t, "sh", "-c", kit.Ctl+" uninstall --yes locked 2>&1 | systemd-cat -t second; echo done")
 		m.AwaitJournal(t, "clusterctl install locked", "-t", "second")
 		if first.Ended() || second.Ended() {
 			t.Fatal("one of the commands has ended already")
 		}
-		other := m.Must(t, "ls") // what changes nothing does not wait
+		other := m.Must(t, "ls") // ls changes nothing, so it does not wait
 		if !strings.Contains(other.Stdout+other.Stderr, "locked") {
-			t.Logf("ls while an install is under way: %v", other)
+			t.Logf("ls while an install runs: %v", other)
 		}
 		if err := first.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)

@@ -15,14 +15,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// about is what our worker was given.
+// about is the worker's answer to /about.
 type about struct {
 	Args, Env, Listeners []string
 	Dir                  string
 	UID, GID             int
 }
 
-// askAbout returns what a worker was given; curl is its URL and more arguments of curl.
+// askAbout returns the answer of a worker to /about. curl is the URL and further arguments of curl.
 func askAbout(t testing.TB, m *kit.Machine, curl ...string) about {
 	t.Helper()
 	r := m.Run(t.Context(), append([]string{"curl", "-fsS", "--max-time", "120"}, curl...)...)
@@ -33,14 +33,14 @@ func askAbout(t testing.TB, m *kit.Machine, curl ...string) about {
 	return a
 }
 
-// installWithFlags installs a native app with the flags given, and removes it at the end of the test.
+// installWithFlags installs a native app with the given flags, and uninstalls it at the end of the test.
 func installWithFlags(t testing.TB, m *kit.Machine, name string, more ...string) lab.Result {
 	t.Helper()
 	t.Cleanup(func() { kit.App{Machine: m, Name: name}.Uninstall(t) })
 	return m.Must(t, slices.Concat([]string{"install", name, "--activation", "native", "--settle", "200ms"}, more)...)
 }
 
-// TestBackgroundApp installs the example without a socket.
+// TestBackgroundApp installs the example that has no socket.
 func TestBackgroundApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		installWithFlags(t, m, "ticker", "-i", "2", "--no-listen", "--", "python3", ticker)
@@ -58,20 +58,20 @@ func TestBackgroundApp(t *testing.T) {
 		if err := k.kill(t, m, pid); err != nil {
 			t.Fatal(err)
 		}
-		kit.DialBus(t, m).Await(t, "it is back", kit.RunsOther(pid), "ticker@1.service")
-		// The user is a dynamic one, and on 247 could not get at its directory.
+		kit.DialBus(t, m).Await(t, "the instance is back", kit.RunsOther(pid), "ticker@1.service")
+		// The app runs as a dynamic user, which has no access to this directory on 247.
 		if b := m.Sh(t, "cat /run/clusterctl/ticker/1.backoff"); !strings.Contains(b, "failures=1\n") {
-			t.Errorf("after a kill the backoff has noted\n%s", b)
+			t.Errorf("the backoff file after a kill:\n%s", b)
 		}
 	})
 }
 
-// TestListeners gives one app a listener of each kind.
+// TestListeners installs an app with a listener of each kind.
 func TestListeners(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		t.Cleanup(func() {
 			if m.Try("test -e /run/kinds.sock").Code == 0 {
-				t.Error("the path of the Unix socket is left behind")
+				t.Error("the Unix socket still exists after the uninstall")
 			}
 		})
 		installWithFlags(t, m, "kinds", "-i", "2", "--listen", "8180", "--listen", "127.0.0.1:8181", "--listen", "admin=[::1]:8182",
@@ -101,35 +101,35 @@ func TestListeners(t *testing.T) {
 	})
 }
 
-// TestIdentityAndDirectory looks at the user, the group and the directory of a worker.
+// TestIdentityAndDirectory checks the user, the group and the directory of a worker.
 func TestIdentityAndDirectory(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p '/srv/run as %h/$HOME' && chown daemon: '/srv/run as %h/$HOME'")
 		t.Cleanup(func() { m.Sh(t, "rm -rf '/srv/run as %h'") })
 		for _, tt := range []struct {
 			args     []string
-			uid, gid int // 0: dynamic
+			uid, gid int // 0 for a dynamic user
 			dir      string
 		}{
 			{args: []string{"--cwd", "/"}, dir: "/"},
 			{args: []string{"--run-as", "daemon"}, uid: 1, gid: 1, dir: "/"},
 			{args: []string{"--run-as", "daemon:games"}, uid: 1, gid: 60, dir: "/"},
 			{args: []string{"--run-as", "1", "--cwd", "/opt/e2e"}, uid: 1, gid: 1, dir: "/opt/e2e"},
-			{args: []string{"--cwd", "/srv/run as %h/$HOME"}, uid: 1, gid: 1, dir: "/srv/run as %h/$HOME"}, // its owner
+			{args: []string{"--cwd", "/srv/run as %h/$HOME"}, uid: 1, gid: 1, dir: "/srv/run as %h/$HOME"}, // the owner of the directory
 		} {
 			t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 				kit.InstallNative(t, m, "identity", 1, 8184, append(tt.args, "--", worker)...)
 				a := askAbout(t, m, "http://127.0.0.1:8184/about")
 				dynamic := a.UID >= 61184 && a.UID <= 65519 // systemd.exec(5), DynamicUser=
 				if tt.uid == 0 && !dynamic || tt.uid != 0 && (a.UID != tt.uid || a.GID != tt.gid) || a.Dir != tt.dir {
-					t.Errorf("%v gives uid %d, gid %d in %q", tt.args, a.UID, a.GID, a.Dir)
+					t.Errorf("%v: uid %d, gid %d in %q", tt.args, a.UID, a.GID, a.Dir)
 				}
 			})
 		}
 	})
 }
 
-// hostile lists values that must reach a worker byte for byte.
+// hostile lists values that must reach a worker unchanged, byte for byte.
 var hostile = []string{
 	"", " ", "plain", "a b", `"`, `'`, `\`, `\\n`, "%", "%%", "%i %h %n", "$", "$$", "$HOME", "${HOME}", "`id`", "$(id)",
 	"a;b", ";", "#", "# no comment",
@@ -137,7 +137,7 @@ var hostile = []string{
 	"--", "@", ":", "!", "+", "é ü 漢 🙂", "\x01\x1b[31m",
 }
 
-// TestValuesArriveAsTheyAre gives hostile arguments and variables to a worker.
+// TestValuesArriveAsTheyAre passes hostile arguments and variables to a worker.
 func TestValuesArriveAsTheyAre(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/srv/hostile env", "FROM_FILE=\"a \\$HOME %h\"\nV1=overridden\n", 0o600)
@@ -159,13 +159,13 @@ func TestValuesArriveAsTheyAre(t *testing.T) {
 		}
 		for _, w := range want {
 			if !slices.Contains(a.Env, w) {
-				t.Errorf("the variable %q has not arrived", w)
+				t.Errorf("the worker lacks the variable %q", w)
 			}
 		}
 	})
 }
 
-// TestMaxFollowsTheMachine changes the CPUs that systemd may use, which is what it counts.
+// TestMaxFollowsTheMachine changes the CPUs that systemd may use. clusterctl counts those CPUs for max.
 func TestMaxFollowsTheMachine(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var all unix.CPUSet
@@ -177,7 +177,7 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 		}
 		r := installWithFlags(t, m, "max", "-i", "max", "--listen", "8186", "--", goWorker)
 		if want := fmt.Sprintf("(%d CPUs)", all.Count()); !strings.Contains(r.Stdout+r.Stderr, want) {
-			t.Errorf("the reason %q is not told: %v", want, r)
+			t.Errorf("the output lacks the reason %q: %v", want, r)
 		}
 		wantCount := func(n int) {
 			t.Helper()
@@ -206,12 +206,12 @@ func TestMaxFollowsTheMachine(t *testing.T) {
 		m.Must(t, "restart", "max")
 		wantCount(all.Count())
 		if f := m.Sh(t, "systemctl --failed --no-legend --plain"); f != "" {
-			t.Errorf("instances that are skipped count as failed:\n%s", f)
+			t.Errorf("skipped instances count as failed:\n%s", f)
 		}
 	})
 }
 
-// TestDryRun prints what would be written, and changes nothing.
+// TestDryRun: --dry-run prints the files that an install would write, and changes nothing.
 func TestDryRun(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
@@ -226,17 +226,17 @@ func TestDryRun(t *testing.T) {
 		}
 		t.Cleanup(func() { kit.App{Machine: m, Name: "dry"}.Uninstall(t) })
 		m.Must(t, args...)
-		// It is what an install writes, word for word.
+		// An install writes exactly these files.
 		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf",
 			"clusterctl-dry.slice"} {
 			if data := m.ReadFile(t, "/etc/systemd/system/"+path); !strings.Contains(r.Stdout, data) {
-				t.Errorf("--dry-run shows another %s than is written:\n%s", path, data)
+				t.Errorf("--dry-run does not print %s as it is written:\n%s", path, data)
 			}
 		}
 	})
 }
 
-// TestFlagsAnywhere: flags may stand before and behind the name, and behind "--" all belongs to the program.
+// TestFlagsAnywhere: flags may come before and after the name. Everything after "--" belongs to the program.
 func TestFlagsAnywhere(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		t.Cleanup(func() { kit.App{Machine: m, Name: "flags"}.Uninstall(t) })
@@ -252,7 +252,7 @@ func TestFlagsAnywhere(t *testing.T) {
 		kit.App{Machine: m, Name: "flags", Instances: 2, Port: 8188}.WantUp(t)
 		r := m.Must(t, "uninstall", "flags", "--yes", "-q")
 		if r.Stdout+r.Stderr != "" {
-			t.Errorf("--quiet says %q", r.Stdout+r.Stderr)
+			t.Errorf("--quiet prints %q", r.Stdout+r.Stderr)
 		}
 	})
 }

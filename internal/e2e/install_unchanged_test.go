@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestInstallOfUnchangedApp: an install and an apply of what is there say how it stands, and fail when it does not run.
+// TestInstallOfUnchangedApp: install and apply of an unchanged app print its state, and fail when it does not run.
 func TestInstallOfUnchangedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
@@ -40,10 +40,10 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		}
 		want("stands: nothing has changed, 2/2 ready\n", install...)
 		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("there is something to say: %v", r)
+			t.Errorf("apply of an unchanged app writes to stderr: %v", r)
 		}
 
-		// What is read at a start has changed.
+		// A file has changed that is read at each start.
 		m.Sh(t, "echo B=2 >>"+vars)
 		const newer = "stands: /srv/stands/my.env has changed since the app started: sudo clusterctl reload stands\n"
 		for _, args := range [][]string{install, apply} {
@@ -61,55 +61,62 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		m.Must(t, "reload", "stands", "--settle", "100ms")
 		pids = a.PIDs(t)
 		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("there is something to say after the reload: %v", r)
+			t.Errorf("apply writes to stderr after the reload: %v", r)
 		}
 
-		// An instance is stopped: an apply says so, and an install starts it.
+		// One instance is stopped. An apply reports that, and an install starts the instance.
 		m.Sh(t, "systemctl stop stands@2")
 		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
-			t.Errorf("one is stopped: %v", r)
+			t.Errorf("apply with a stopped instance: %v", r)
 		} else {
 			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service is stopped", hint+"sudo clusterctl start stands")
 		}
 		m.Must(t, install...)
 		a.WantUp(t)
 
-		// It crashes over and over.
+		// Both instances are in a crash loop.
 		m.Sh(t, "touch "+broken+"; systemctl kill -s KILL stands@1 stands@2")
 		m.AwaitJournal(t, "the disk is on fire", "-u", "stands@1")
-		for _, args := range [][]string{install, apply} {
-			r := m.Clusterctl(t, args...)
-			if r.Code != notReached {
-				t.Errorf("%q: %v", args, r)
-			}
-			wantError(t, r.Stderr, "status=7", "the disk is on fire",
-				hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
-		}
-		for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...),
-			"apply": append(apply, "--json")} {
-			r := m.Clusterctl(t, args...)
-			if r.Code != notReached {
-				t.Errorf("%q: %v", args, r)
-			}
-			var doc struct {
-				Ready, Wanted int
-				Apps          []struct{ Ready, Wanted int }
-			}
-			if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil {
-				t.Errorf("%q: %v\n%v", args, err, r)
-			}
-			if len(doc.Apps) > 0 {
-				doc.Ready, doc.Wanted = doc.Apps[0].Ready, doc.Apps[0].Wanted
-			}
-			if doc.Ready != 0 || doc.Wanted != 2 {
-				t.Errorf("%q: %v", args, r)
-			}
-			if err := outputschema.Check(kind, []byte(r.Stdout)); err != nil {
-				t.Error(err)
-			}
-		}
+		wantCrashLoopReported(t, m, install, apply)
 		m.Sh(t, "rm "+broken)
 		m.Must(t, "reload", "stands", "--settle", "100ms")
 		a.WantUp(t)
 	})
+}
+
+// wantCrashLoopReported fails the test unless an install and an apply of an app in a crash loop fail, with the reason in the
+// error and the number of ready instances in the JSON.
+func wantCrashLoopReported(t *testing.T, m *kit.Machine, install, apply []string) {
+	t.Helper()
+	for _, args := range [][]string{install, apply} {
+		r := m.Clusterctl(t, args...)
+		if r.Code != notReached {
+			t.Errorf("%q: %v", args, r)
+		}
+		wantError(t, r.Stderr, "status=7", "the disk is on fire",
+			hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
+	}
+	for kind, args := range map[string][]string{"show": append([]string{"install", "--json"}, install[1:]...),
+		"apply": append(apply, "--json")} {
+		r := m.Clusterctl(t, args...)
+		if r.Code != notReached {
+			t.Errorf("%q: %v", args, r)
+		}
+		var doc struct {
+			Ready, Wanted int
+			Apps          []struct{ Ready, Wanted int }
+		}
+		if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil {
+			t.Errorf("%q: %v\n%v", args, err, r)
+		}
+		if len(doc.Apps) > 0 {
+			doc.Ready, doc.Wanted = doc.Apps[0].Ready, doc.Apps[0].Wanted
+		}
+		if doc.Ready != 0 || doc.Wanted != 2 {
+			t.Errorf("%q: %v", args, r)
+		}
+		if err := outputschema.Check(kind, []byte(r.Stdout)); err != nil {
+			t.Error(err)
+		}
+	}
 }

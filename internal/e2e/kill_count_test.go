@@ -24,22 +24,22 @@ import (
 // killCount counts the workers that a test has killed, and the connections that they had.
 type killCount struct {
 	mu sync.Mutex
-	// kills counts processes, and held counts the connections that they had accepted at that moment. Those requests are
-	// lost under any supervisor; no other request may be lost.
+	// kills is the number of killed processes. held is the number of connections that they had accepted at that moment. The
+	// requests on these connections are lost with any supervisor, but no other request may be lost.
 	kills, held int
 	dead        map[uint32]bool
 }
 
-// runsAgain reports whether a unit runs with a process that was not killed. For a moment after a kill, systemd still reports
-// the process that was killed.
+// runsAgain reports whether a unit runs with a process that was not killed. For a moment after a kill, systemd still
+// reports the killed process.
 func (k *killCount) runsAgain(s kit.Status) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return s.IsActive() && s.PID != 0 && !k.dead[s.PID]
 }
 
-// kill sends SIGKILL to a worker of the machine, and counts its connections. The worker is stopped for the count, so that it
-// accepts and answers nothing in between.
+// kill sends SIGKILL to a worker of the machine, and counts its connections. While it counts, the worker is stopped, so
+// that it cannot accept or answer anything.
 func (k *killCount) kill(t testing.TB, m *kit.Machine, pid int) error {
 	host := m.HostPID(t, pid)
 	if err := unix.Kill(host, unix.SIGSTOP); err != nil {
@@ -60,11 +60,12 @@ func (k *killCount) kill(t testing.TB, m *kit.Machine, pid int) error {
 	return nil
 }
 
-// heldConnections counts the connections of a process that is being stopped: its sockets that are neither Unix sockets
-// nor the listener.
+// heldConnections returns the number of connections of a process that is being stopped: its sockets that are neither Unix
+// sockets nor the listener.
 func heldConnections(pid int) (int, error) {
 	proc := fmt.Sprintf("/proc/%d", pid)
-	// A group stop has no event for anyone but the parent. It takes microseconds, and the bound is never met.
+	// Only the parent of a process is notified of the stop, so this polls. A stop takes microseconds, so the timeout is
+	// never reached.
 	for end := time.Now().Add(patience.For(time.Minute)); !stopped(proc); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			return 0, fmt.Errorf("process %d does not stop", pid)
@@ -87,14 +88,14 @@ func heldConnections(pid int) (int, error) {
 	held := 0
 	for _, fd := range fds {
 		if link, err := os.Readlink(fd); err == nil && strings.HasPrefix(link, "socket:") && !others[link] {
-			others[link] = true // one that has two numbers is one
+			others[link] = true // a socket with two descriptors counts once
 			held++
 		}
 	}
-	return max(held-1, 0), nil // without the listener, which a worker that has only just been executed may lack
+	return max(held-1, 0), nil // without the listener, which a worker may lack just after its start
 }
 
-// stopped reports whether every thread of a process is stopped, or it has ended.
+// stopped reports whether a process has ended or all its threads are stopped.
 func stopped(proc string) bool {
 	tasks, _ := filepath.Glob(proc + "/task/*/stat")
 	for _, path := range tasks {
@@ -111,14 +112,14 @@ func stopped(proc string) bool {
 	return true
 }
 
-// crashLoop is a crash loop of some units: each is killed when systemd reports that it is ready.
+// crashLoop kills some units again and again, each time systemd reports that they are ready.
 type crashLoop struct {
 	killCount
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// killAtReady begins a crash loop.
+// killAtReady starts a crash loop.
 func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *crashLoop {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -151,8 +152,8 @@ func (k *crashLoop) stop() {
 	<-k.done
 }
 
-// killRandomly kills a random one of the units that are up, at n random moments of a time. When none is up, the next
-// that comes is killed.
+// killRandomly kills a random active unit at n random moments within a duration. If no unit is active, it kills the next
+// one that becomes active.
 func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.Duration, units ...string) *killCount {
 	t.Helper()
 	k := new(killCount)
@@ -179,7 +180,7 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 			due++
 			next.Reset(rand.N(2 * within / time.Duration(n)))
 		case <-ctx.Done():
-			t.Fatalf("only %d of %d kills, the units do not come back: %v", k.kills, n, last)
+			t.Fatalf("only %d of %d kills, because the units do not come back: %v", k.kills, n, last)
 		}
 		if up := alive(); k.kills < due && len(up) > 0 {
 			victim := up[rand.IntN(len(up))]
@@ -192,23 +193,23 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 	return k
 }
 
-// wantOnlyHeldLost fails the test when requests were lost that were not in the killed workers.
+// wantOnlyHeldLost fails the test when requests were lost that were not on connections of killed workers.
 func (k *killCount) wantOnlyHeldLost(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("%d kills of workers with %d connections: %v", k.kills, k.held, r)
 	if other := r.Failed() - r.Broken(); other > 0 {
-		t.Errorf("%d requests failed that were in no worker", other)
+		t.Errorf("%d requests failed that no worker had accepted", other)
 	}
 	if r.Broken() > k.held {
-		t.Errorf("%d requests broken, and the workers that were killed held only %d", r.Broken(), k.held)
+		t.Errorf("%d requests were broken, but the killed workers held only %d", r.Broken(), k.held)
 	}
 	if k.kills == 0 || r.OK == 0 {
-		t.Error("nothing was tested")
+		t.Error("no worker was killed or no request was answered")
 	}
 }
 
-// wantAtMostOne fails the test when a kill has broken more than one request of a client that sends one after the other,
-// as when the request that follows the lost one is refused.
+// wantAtMostOne fails the test when a kill has broken more than one request of a client that sends one request after the
+// other. That would happen if the request after a lost one were refused.
 func (k *killCount) wantAtMostOne(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("one sequential client: %v", r)

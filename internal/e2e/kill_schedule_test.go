@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// killSchedule spreads kills evenly over the run of a command. A kill that comes after the end of the command is repeated
-// earlier: the command takes less time now than when it was measured.
+// killSchedule spreads kills evenly over the run of a command. If the command ends before a kill, it was faster than
+// measured, so the kill is repeated with a shorter delay.
 type killSchedule struct {
-	whole            time.Duration // what the command takes
+	whole            time.Duration // the duration of the command
 	kills, hit, late int
 }
 
-// more reports whether there are kills left.
+// more reports whether kills are left.
 func (s *killSchedule) more(t *testing.T) bool {
 	t.Helper()
 	if s.late > 3*s.kills {
@@ -31,10 +31,10 @@ func (s killSchedule) delay() time.Duration {
 	return s.whole * time.Duration(s.hit+1) / time.Duration(s.kills+1)
 }
 
-// wait sleeps until the time of the next kill: there is no event for it.
+// wait sleeps until the time of the next kill.
 func (s *killSchedule) wait() { time.Sleep(s.delay()) }
 
-// record counts a kill as in time or as late, by the result of the command.
+// record counts a kill as in time, or as late when the command had already succeeded.
 func (s *killSchedule) record(killed lab.Result) {
 	if killed.Code == done {
 		s.late++

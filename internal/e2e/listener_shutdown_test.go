@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// shutListener shuts the copy of a listener down that PID 1 has, as a worker without a notifier can.
+// shutListener is a program that shuts PID 1's copy of a listener down, as a worker without a notifier can.
 const shutListener = `
 import ctypes, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -31,13 +31,13 @@ for fd in os.listdir("/proc/1/fd"):
         print("shut down")
 `
 
-// TestListenerThatWasShutDown: ls, show and --json tell of a listener that is bound and does not listen, and reload, start
-// and restart bring it back. A Unix socket is opened again.
+// TestListenerThatWasShutDown: ls, show and --json report a listener that is bound but does not listen. reload, start and
+// restart make it listen again. A Unix socket is opened again instead.
 func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const port, path = 8331, "/run/silent.sock"
-		// A native worker whose accept fails ends, so this one does not accept.
+		// A native worker exits when its accept fails, so this worker does not call accept.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
 		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path,
 			"--activation", "native", "--ready", "exec",
@@ -56,7 +56,7 @@ func TestListenerThatWasShutDown(t *testing.T) {
 			}
 			l := listApps(t, m, "silent")[0]
 			if l.State != "degraded" || !strings.Contains(l.Problem, what) || !strings.Contains(l.Problem, "clusterctl reload silent") {
-				t.Errorf("%s is shut down: %+v", what, l)
+				t.Errorf("ls with %s shut down: %+v", what, l)
 			}
 			states := map[string]string{}
 			for _, one := range parseApp(t, m.Must(t, "show", "silent", "--json").Stdout).Listeners {
@@ -68,12 +68,12 @@ func TestListenerThatWasShutDown(t *testing.T) {
 					want = "not listening"
 				}
 				if state != want {
-					t.Errorf("%s is shut down, and %s is %q, want %q", what, at, state, want)
+					t.Errorf("show --json with %s shut down: %s is %q, want %q", what, at, state, want)
 				}
 			}
 			if out := m.Must(t, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") ||
 				!strings.Contains(out, "clusterctl reload silent") {
-				t.Errorf("%s is shut down:\n%s", what, out)
+				t.Errorf("show with %s shut down:\n%s", what, out)
 			}
 		}
 		healthy("after the install")
@@ -84,7 +84,7 @@ func TestListenerThatWasShutDown(t *testing.T) {
 			}
 			healthy("after " + command)
 		}
-		// Its workers bring it back without clusterctl.
+		// Its workers make it listen again, without clusterctl.
 		shut(fmt.Sprint(port))
 		m.Sh(t, "systemctl restart silent@1")
 		healthy("after systemctl restart")

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// talker is an app without a port whose instances do what they are told.
+// talker is an app without a port whose instances run commands that the test sends them.
 type talker struct{ kit.App }
 
 const (
@@ -24,7 +24,7 @@ const (
 	logger       = "/opt/e2e/logger"
 )
 
-// installTalker installs n instances of talker.sh, and waits until they listen to [talker.tell]. more are flags of install.
+// installTalker installs n instances of talker.sh, and waits until they accept commands. more are flags of install.
 func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
@@ -45,14 +45,14 @@ func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n 
 	return a
 }
 
-// awaitReady waits until an instance has logged that it is ready in its present run.
+// awaitReady waits until the current run of an instance has logged that it is ready.
 func (a talker) awaitReady(t testing.TB, i int) {
 	t.Helper()
 	id := a.Machine.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.Name, i))
 	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell sends an instance a command: a line of sh for talker.sh, a word for logger.
+// tell sends an instance a command: a line of shell script for talker.sh, or a word for logger.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
@@ -60,7 +60,7 @@ func (a talker) tell(t testing.TB, i int, line string) {
 	cmd := a.Machine.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", "/run/e2e/"+a.Name, i))
 	cmd.Stdin = strings.NewReader(line + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("telling %s@%d %q: %v %s", a.Name, i, line, err, out)
+		t.Fatalf("sending %s@%d the command %q: %v %s", a.Name, i, line, err, out)
 	}
 }
 
@@ -97,13 +97,13 @@ func parseLogs(t testing.TB, text string) []logLine {
 	return all
 }
 
-// logs runs logs --json, which must succeed.
+// logs runs logs --json, which must succeed, and returns the lines.
 func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
-// messages returns the messages of the workers.
+// messages returns the messages of the lines that workers have written.
 func messages(all []logLine) []string {
 	var out []string
 	for _, l := range all {
@@ -114,13 +114,13 @@ func messages(all []logLine) []string {
 	return out
 }
 
-// follower is a logs --follow that runs beside the test.
+// follower is a running logs --follow.
 type follower struct {
 	lines chan string
 	seen  []logLine
 }
 
-// followLogs starts logs --json --follow with all lines that there are, so that none is missed while it starts.
+// followLogs starts logs --json --follow with all existing lines, so that no line is missed while it starts.
 func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -149,7 +149,7 @@ func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	return f
 }
 
-// await reads lines until one of a worker has this message.
+// await reads lines until a worker's line has the message.
 func (f *follower) await(t testing.TB, message string) {
 	t.Helper()
 	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
@@ -162,7 +162,7 @@ func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
 		select {
 		case line, ok := <-f.lines:
 			if !ok {
-				t.Fatalf("logs has ended before %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+				t.Fatalf("logs has exited before %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 			}
 			l := parseLogs(t, line)[0]
 			f.seen = append(f.seen, l)
@@ -170,7 +170,7 @@ func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
 				return
 			}
 		case <-end:
-			t.Fatalf("no %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 		}
 	}
 }

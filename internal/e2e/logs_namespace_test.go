@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// diskUsage is an object of logs --disk-usage --json.
+// diskUsage is an object in the output of logs --disk-usage --json.
 type diskUsage struct {
 	Journals []struct {
 		Namespace string
@@ -22,17 +22,18 @@ type diskUsage struct {
 	}
 }
 
-// TestLogsNamespace gives an app a private journal with limits. logs shows it, flush empties it, uninstall removes it.
+// TestLogsNamespace gives an app a private journal with limits. logs shows that journal, flush empties it, and uninstall
+// removes it.
 func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
 		a := installTalker(t, m, "own", 2, "--log-namespace", "--log-max-size", "16M", "--log-max-age", "30d")
 		if got := m.Sh(t, "cat "+conf); !strings.Contains(got, "\nSystemMaxUse=16M\n") ||
 			!strings.Contains(got, "\nMaxRetentionSec=2592000s\n") {
-			t.Errorf("%s", got)
+			t.Errorf("the configuration of the private journal: %s", got)
 		}
 		f := followLogs(t, m, "own")
-		// A burst far above the default limit of journald: the limit of the unit holds in a private journal, too.
+		// This burst is far above the default limit of journald. The limit of the unit must hold in a private journal, too.
 		a.tell(t, 1, "seq 1 20000")
 		a.tell(t, 2, "echo theirs")
 		f.await(t, "20000")
@@ -43,12 +44,12 @@ func TestLogsNamespace(t *testing.T) {
 			}
 		}
 		if n != 20000 {
-			t.Errorf("%d lines of 20000", n)
+			t.Errorf("%d of 20000 lines are in the journal", n)
 		}
 		if got := m.Sh(t, "journalctl -q CLUSTERCTL_APP=own _TRANSPORT=stdout"); got != "" {
-			t.Errorf("in the journal of the machine: %.200s", got)
+			t.Errorf("lines are in the journal of the machine: %.200s", got)
 		}
-		// systemd's own messages are in the other journal.
+		// The messages of systemd itself are in the journal of the machine.
 		if r := m.Must(t, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") ||
 			!strings.Contains(r.Stdout, "own@2 | theirs\n") {
 			t.Errorf("%.500s", r.Stdout)
@@ -66,7 +67,7 @@ func TestLogsNamespace(t *testing.T) {
 	})
 }
 
-// checkLimit writes more than the journal may hold.
+// checkLimit writes more than the journal may hold, and checks that only the oldest lines are removed.
 func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 	t.Helper()
 	a.tell(t, 1, `head -c 16000000 /dev/urandom | od -An -v -tx1 -w3000; echo full`)
@@ -81,11 +82,12 @@ func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 		}
 	}
 	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
-		t.Errorf("lines other than the oldest are gone: %d lines are left", len(got))
+		t.Errorf("lines other than the oldest were removed: %d lines are left", len(got))
 	}
 }
 
-// checkFailedInstall installs an app that fails: the error shows its private journal, which is removed with the app.
+// checkFailedInstall installs an app that fails. The error must show its private journal, which must be removed with the
+// app.
 func checkFailedInstall(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	r := m.Clusterctl(t, "install", "bad", "-i", "1", "--no-listen", "--activation", "native", "--run-as", "root",
@@ -101,7 +103,7 @@ func checkFailedInstall(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantNoJournal: nothing of an app's own journal is left, on disk or in systemd.
+// wantNoJournal fails the test when anything of an app's private journal is left, on disk or in systemd.
 func wantNoJournal(t *testing.T, m *kit.Machine, name string) {
 	t.Helper()
 	left := m.Sh(t, fmt.Sprintf(`ls -d /etc/systemd/journald@clusterctl-%[1]s* /run/systemd/journal.clusterctl-%[1]s \
@@ -109,11 +111,11 @@ func wantNoJournal(t *testing.T, m *kit.Machine, name string) {
 systemctl list-units --all --no-legend --plain '*@clusterctl-%[1]s.*'
 systemctl list-units --failed --no-legend --plain`, name))
 	if left != "" {
-		t.Errorf("left of %s:\n%s", name, left)
+		t.Errorf("files of the journal of %s are left:\n%s", name, left)
 	}
 }
 
-// TestUninstallKeepsLogs: an uninstall can leave the journal, and what is installed next under the name goes on with it.
+// TestUninstallKeepsLogs: an uninstall can keep the journal, and the next app that is installed with the name continues it.
 func TestUninstallKeepsLogs(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "kept", 1, "--log-namespace")
@@ -138,8 +140,8 @@ func TestUninstallKeepsLogs(t *testing.T) {
 	})
 }
 
-// TestLogsNamespaceUpdate: another limit is taken up without a restart of a worker, and an app that goes back to the journal
-// of the machine leaves its own to be read.
+// TestLogsNamespaceUpdate: a changed limit applies without a restart of a worker. When an app goes back to the journal of
+// the machine, its private journal can still be read.
 func TestLogsNamespaceUpdate(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "limits", 1, "--log-namespace", "--log-max-size", "16M")
@@ -155,7 +157,7 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 		}
 		a.tell(t, 1, "echo after")
 		a.await(t, "after")
-		// What journald says of itself when it starts.
+		// journald logs its limit when it starts.
 		if got := m.Sh(t, "journalctl -q --namespace=clusterctl-limits -o cat | grep 'max 32.0M' || :"); got == "" {
 			t.Errorf("journald has not read the limit:\n%s", m.Sh(t, "journalctl -q --namespace=clusterctl-limits -o cat"))
 		}
@@ -172,8 +174,8 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 	})
 }
 
-// TestLogsFields: what a Go worker logs with attributes is found by field, is whole however large, and is not lost when the
-// worker ends at once.
+// TestLogsFields: lines that a Go worker logs with attributes can be found by field. Large lines are complete, and a line
+// is not lost when the worker exits at once.
 func TestLogsFields(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, lab.Build(t, "./internal/e2e/logger"), logger)
@@ -190,8 +192,8 @@ func TestLogsFields(t *testing.T) {
 			t.Errorf("%q", out)
 		}
 		a.tell(t, 1, "big")
-		f.until(t, "the big one", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
-		// The worker ends right after its line, when journald may be unable to find out who wrote it.
+		f.until(t, "the big line", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
+		// The worker exits right after its line, so journald may be unable to find out who wrote it.
 		for range 5 {
 			a.tell(t, 1, "die")
 			f.await(t, "last words")

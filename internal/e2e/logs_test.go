@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLogsBurst: 2 instances write 100,000 lines each, at once, and all of them are there, in their order.
+// TestLogsBurst: two instances write 100,000 lines each as fast as they can, and logs shows all lines in order.
 func TestLogsBurst(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const each = 100_000
@@ -23,7 +23,8 @@ func TestLogsBurst(t *testing.T) {
 		for i := 1; i <= 2; i++ {
 			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
 		}
-		// By its priority, so that not all lines have to be printed to find it. On a busy machine journald takes its time.
+		// Match the priority, so that not all lines have to be printed to find the last one. On a busy machine journald
+		// takes minutes.
 		for _, end := range []string{"end 1", "end 2"} {
 			m.AwaitJournalFor(t, 15*time.Minute, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
 		}
@@ -42,52 +43,53 @@ func TestLogsBurst(t *testing.T) {
 				continue
 			}
 			if next[i]++; n != next[i] {
-				t.Fatalf("line %d of instance %d comes where %d should", n, i, next[i])
+				t.Fatalf("line %d of instance %d comes in the place of line %d", n, i, next[i])
 			}
 		}
 		if next[1] != each || next[2] != each {
-			t.Errorf("%d and %d lines, want %d of each", next[1], next[2], each)
+			t.Errorf("the instances have %d and %d lines, want %d each", next[1], next[2], each)
 		}
 		if r.Stderr != "" {
 			t.Errorf("stderr: %s", r.Stderr)
 		}
 		if len(twice) > 0 {
-			// One line of 200,000 was seen twice on 247. It may be in the journal twice, and then it is not for us to say that
-			// the worker wrote it once; a line that journalctl alone shows once must be shown once.
+			// On 247, one of 200,000 lines appeared twice. journalctl may show lines twice, and then logs does the same. A
+			// line that journalctl shows once must appear once.
 			slices.Sort(twice)
-			t.Logf("twice: %q", twice)
+			t.Logf("lines that appear twice: %q", twice)
 			if got := kit.Lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | "+
 				"uniq -d")); !slices.Equal(got, twice) {
-				t.Errorf("twice: %q; in the journal: %q", twice, got)
+				t.Errorf("lines that appear twice: %q; in the output of journalctl: %q", twice, got)
 			}
 		}
-		// The last ones of the merged stream.
+		// The last lines of both instances together.
 		if got := logs(t, m, "burst", "-n", "7", "--no-follow", "--no-system"); len(got) != 7 {
 			t.Errorf("%d lines for -n 7", len(got))
 		}
 	})
 }
 
-// TestLogsSuppressed sets a tight limit. What journald drops is counted, and shown at its place: the numbers of the lines
-// around it say how many there should be.
+// TestLogsSuppressed sets a low limit. logs must show how many lines journald drops, and where. The lines are numbered, so
+// the test knows how many are missing.
 func TestLogsSuppressed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "tight", 2)
-		// The interval is longer than journald takes for a burst on a busy machine.
+		// The interval is longer than journald needs for a burst on a busy machine.
 		m.Sh(t, `mkdir -p /etc/systemd/system/tight@.service.d
 printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
-		// Both instances log under the new limit before a burst begins, and no other unit logs for the first time during the
-		// count. At the first line of an unknown unit, journald forgets the oldest units whose interval is over, and how
-		// many of their lines it has dropped (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
+		// Make both instances log under the new limit before a burst begins, and let no other unit log for the first time
+		// while lines are counted. When an unknown unit logs its first line, journald forgets the oldest units whose
+		// interval is over, including the numbers of their dropped lines (journal_ratelimit_vacuum() in
+		// src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
 		}
 		const each = 5000
 		for i := 1; i <= 2; i++ {
-			// The next interval begins with the last line, with which journald says what it has dropped. A second more than
-			// the interval would do if journald read each line at once.
+			// The last line begins a new interval, so journald reports the dropped lines before it. The pause is longer
+			// than the interval, because journald may read the lines late.
 			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 15; echo %d; echo end $INSTANCE`, each, each+1))
 		}
 		a.await(t, "end 1")
@@ -102,7 +104,7 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 				said[l.Instance] = append(said[l.Instance], fmt.Sprintf("tight@%d: %d lines are missing here", l.Instance, l.Suppressed))
 			case err == nil:
 				if n != last[l.Instance]+missing[l.Instance]-droppedBetween(kept[l.Instance], last[l.Instance])+1 {
-					t.Fatalf("line %d of instance %d comes after %d, and %d are said to be missing in all", n, l.Instance,
+					t.Fatalf("line %d of instance %d comes after line %d, but only %d lines are reported as missing", n, l.Instance,
 						last[l.Instance], missing[l.Instance])
 				}
 				kept[l.Instance]++
@@ -111,31 +113,31 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		}
 		for i := 1; i <= 2; i++ {
 			if missing[i] == 0 || kept[i]+missing[i] != each+1 {
-				t.Errorf("instance %d: %d lines are there and %d are said to be missing, of %d", i, kept[i], missing[i], each+1)
+				t.Errorf("instance %d: %d lines exist and %d are reported as missing, of %d", i, kept[i], missing[i], each+1)
 			}
 		}
 		if r := m.Must(t, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr,
 			"hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
-			t.Errorf("no hint: %s", r.Stderr)
+			t.Errorf("logs prints no hint: %s", r.Stderr)
 		}
 		if r := m.Must(t, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
-			t.Errorf("no hint: %s", r.Stdout)
+			t.Errorf("show prints no hint: %s", r.Stdout)
 		}
-		// Raw output has no place for it but stderr.
+		// In raw output, only stderr can report the missing lines.
 		raw := m.Must(t, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
 		for _, want := range said[2] {
 			if !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
-				t.Errorf("no %q: %s", want, raw.Stderr)
+				t.Errorf("logs --raw does not print %q: %s", want, raw.Stderr)
 			}
 		}
 	})
 }
 
-// droppedBetween is how many of the lines up to the last one were missing before it.
+// droppedBetween returns the number of dropped lines up to the line last, of which kept lines exist.
 func droppedBetween(kept, last int) int { return last - kept }
 
-// TestLogsFollow goes on through a rotation, a restart of journald, a kill of journalctl, and shows an instance that was not
-// there before; nothing is lost or doubled.
+// TestLogsFollow: logs --follow continues through a rotation, a restart of journald and a kill of journalctl, and shows an
+// instance that is started later. No line may be lost or shown twice.
 func TestLogsFollow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "follow", 2)
@@ -158,7 +160,7 @@ func TestLogsFollow(t *testing.T) {
 		m.Sh(t, "systemctl start follow@3")
 		t.Cleanup(func() { m.Sh(t, "systemctl stop follow@3") })
 		f.await(t, "ready 3")
-		// Before or after that, as the processes happen to run.
+		// That line may come before or after the line of the worker.
 		started := func(l logLine) bool {
 			return l.Source == "systemd" && l.Instance == 3 && strings.HasPrefix(l.Message, "Started")
 		}
@@ -170,7 +172,7 @@ func TestLogsFollow(t *testing.T) {
 		cursors := map[string]bool{}
 		for _, l := range f.seen {
 			if cursors[l.Cursor] {
-				t.Errorf("twice: %v", l)
+				t.Errorf("this line was shown twice: %v", l)
 			}
 			cursors[l.Cursor] = true
 			if k, err := strconv.Atoi(l.Message); err == nil && l.Source == "worker" {
@@ -179,17 +181,17 @@ func TestLogsFollow(t *testing.T) {
 		}
 		for i, k := range numbers {
 			if k != i+1 {
-				t.Fatalf("line %d comes where %d should", k, i+1)
+				t.Fatalf("line %d comes in the place of line %d", k, i+1)
 			}
 		}
 		if len(numbers) != n {
-			t.Errorf("%d lines of %d", len(numbers), n)
+			t.Errorf("logs showed %d of %d lines", len(numbers), n)
 		}
 	})
 }
 
-// TestLogsEscapeControlCharacters: what a worker writes does nothing to a terminal, and --raw gives it byte for byte, but
-// for blanks at the end of a line (here a carriage return), which journald itself takes away.
+// TestLogsEscapeControlCharacters: control characters of a worker do not reach a terminal. --raw prints lines byte for
+// byte, except whitespace at the end of a line (here a carriage return), which journald removes.
 func TestLogsEscapeControlCharacters(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "bytes", 1)
@@ -215,7 +217,7 @@ func TestLogsEscapeControlCharacters(t *testing.T) {
 	})
 }
 
-// TestLogsSelection asks for parts of the logs of two apps, in every way that there is.
+// TestLogsSelection selects lines from the logs of two apps with every flag that selects.
 func TestLogsSelection(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a, b := installTalker(t, m, "one", 2), installTalker(t, m, "two", 1)
@@ -223,7 +225,7 @@ func TestLogsSelection(t *testing.T) {
 		a.await(t, "beta")
 		b.tell(t, 1, `echo gamma`)
 		b.await(t, "gamma")
-		m.Sh(t, "sleep 1.1") // times are given in seconds
+		m.Sh(t, "sleep 1.1") // times have a resolution of seconds
 		a.tell(t, 2, `echo "<7>Delta"`)
 		a.await(t, "Delta")
 		second := logs(t, m, "one@2", "-n", "1", "--no-system")[0].Time
@@ -265,7 +267,7 @@ func TestLogsSelection(t *testing.T) {
 	})
 }
 
-// checkRefused: what cannot be done says so, and how it can.
+// checkRefused runs commands that cannot work, and expects an explanation.
 func checkRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	for _, c := range []struct {
@@ -292,7 +294,7 @@ func checkRefused(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// TestLogsOfSystemd: what becomes of an instance stands between its lines.
+// TestLogsOfSystemd: messages of systemd about an instance appear between the lines of the instance.
 func TestLogsOfSystemd(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		installTalker(t, m, "killed", 1)
@@ -312,8 +314,8 @@ func TestLogsOfSystemd(t *testing.T) {
 	})
 }
 
-// TestLogsWithoutAccess: a user who may not read the journal gets a hint how to change that, and a user in the group sees
-// all lines.
+// TestLogsWithoutAccess: a user who may not read the journal gets a hint how to get access. A user in the group sees all
+// lines.
 func TestLogsWithoutAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "closed", 1)

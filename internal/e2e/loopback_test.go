@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLoopbackAddressIsKept: a program for the loopback alone is not opened to the network by a bare port, and what is opened
-// is what is printed.
+// TestLoopbackAddressIsKept: a port without an address does not open a program on the loopback address to the network. The
+// install prints the address that is opened.
 func TestLoopbackAddressIsKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/loopback.py"
@@ -33,7 +33,7 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 				t.Errorf("--listen %s: %v", c.listen, r)
 			}
 			if got := listeningOn(t, m, ":809"); !slices.Equal(got, []string{c.socket}) {
-				t.Errorf("--listen %s: %q, want %s alone", c.listen, got, c.socket)
+				t.Errorf("--listen %s: listening on %q, want only %s", c.listen, got, c.socket)
 			}
 			if r := m.Try("curl -fsS -m 20 http://127.0.0.1:" + c.socket[strings.LastIndexByte(c.socket, ':')+1:]); r.Stdout != "ok\n" {
 				t.Errorf("--listen %s: %v", c.listen, r)
@@ -41,24 +41,24 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 		}
 		a.Uninstall(t)
 
-		// Nothing is probed here: a bare port means all addresses, which is said.
+		// Without a probe, a port without an address means all addresses, and the install prints that.
 		r := m.Must(t, "install", a.Name, "-i", "1", "--listen", "8098", "--activation", "native", "--settle", "100ms", "--", worker)
 		if want := "listening on port 8098 of all addresses, http://127.0.0.1:8098/\n"; !strings.Contains(r.Stdout, want) {
-			t.Errorf("no %q: %v", want, r)
+			t.Errorf("%q is missing in the output: %v", want, r)
 		}
 		m.WriteFile(t, "/opt/e2e/loop.yaml", "name: loop\ncommand: ["+worker+
 			"]\nactivation: native\nready: notify\ninstances: 1\nlisten: [8097]\n", 0o644)
 		r = m.Must(t, "apply", "-f", "/opt/e2e/loop.yaml")
 		if want := "loop: listening on port 8097 of all addresses, http://127.0.0.1:8097/\n"; !strings.Contains(r.Stderr, want) {
-			t.Errorf("no %q: %v", want, r)
+			t.Errorf("%q is missing in the output: %v", want, r)
 		}
 		if got := listeningOn(t, m, ":809"); !slices.Equal(got, []string{"*:8097"}) {
-			t.Errorf("%q", got)
+			t.Errorf("listening on %q", got)
 		}
 	})
 }
 
-// listeningOn returns the addresses of TCP listeners that contain the text.
+// listeningOn returns the local addresses of TCP listeners that contain the text.
 func listeningOn(t testing.TB, m *kit.Machine, text string) []string {
 	t.Helper()
 	var all []string

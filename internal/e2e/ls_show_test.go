@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// instanceStatus and appStatus have the fields that the tests read of "ls --json" and "show --json".
+// instanceStatus and appStatus hold the fields of "ls --json" and "show --json" that the tests read.
 type instanceStatus struct {
 	Unit         string   `json:"unit"`
 	Instance     int      `json:"instance"`
@@ -61,7 +61,7 @@ type appStatus struct {
 	SuppressedLogLines *int64
 }
 
-// listApps reads the apps of "ls --json", which has to be as the schema says.
+// listApps returns the apps in "ls --json", and fails the test unless the output matches its schema.
 func listApps(t testing.TB, m *kit.Machine, args ...string) []appStatus {
 	t.Helper()
 	return parseApps(t, m.Must(t, append([]string{"ls", "--json"}, args...)...).Stdout)
@@ -79,7 +79,7 @@ func parseApps(t testing.TB, output string) []appStatus {
 	return l.Apps
 }
 
-// parseApp reads "show --json" of one app.
+// parseApp returns the app in the output of "show --json" for one app.
 func parseApp(t testing.TB, output string) appStatus {
 	t.Helper()
 	if err := outputschema.Check("show", []byte(output)); err != nil {
@@ -92,7 +92,7 @@ func parseApp(t testing.TB, output string) appStatus {
 	return a
 }
 
-// TestListAndShow has the basics on each release: numbers where there are some, for root and for nobody, as tables and as
+// TestListAndShow checks the values in ls, show and env on each release, for root and for the user nobody, as tables and as
 // JSON.
 func TestListAndShow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -129,7 +129,7 @@ func TestListAndShow(t *testing.T) {
 	})
 }
 
-// checkAsNobody: what only root may see is missing, and nothing else.
+// checkAsNobody checks that the user nobody sees everything except the values that only root may see.
 func checkAsNobody(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	l := parseApps(t, m.MustAsNobody(t, "ls", "--json").Stdout)[0]
@@ -159,7 +159,7 @@ func checkAsNobody(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// checkEnv: as configured and as it runs, with and without secrets.
+// checkEnv checks env for configured and for running instances, with and without secrets.
 func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	t.Helper()
 	type environment struct {
@@ -202,7 +202,7 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 		!strings.Contains(text, "API_TOKEN=********\n") {
 		t.Errorf("env see:\n%s", text)
 	}
-	// A drop-in counts, unless the app has the variable itself, and a file that systemd reads.
+	// env includes variables of drop-ins that the app does not set, and names the files that systemd reads.
 	m.WriteFile(t, "/etc/see.env", "FROM_FILE=1\n", 0o600)
 	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf",
 		"[Service]\nEnvironment=GREETING=bye MORE=too\nEnvironmentFile=-/etc/see.env\n", 0o644)

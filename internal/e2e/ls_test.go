@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestListSixtyInstances lists 3 apps of 20 instances each, and counts the messages on the bus: one call for each unit, sent
-// together, and never a listing of all that systemd knows.
+// TestListSixtyInstances lists 3 apps with 20 instances each, and counts the calls on the bus. There must be one call for
+// each unit, all sent together, and no listing of all units.
 func TestListSixtyInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		if r := m.Must(t, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
@@ -43,8 +43,8 @@ func TestListSixtyInstances(t *testing.T) {
 			}
 		})
 		t.Logf("calls to systemd: %v", calls)
-		// Each app is an aggregate, a socket and 20 instances; beside them one call for the pending jobs, and a few that
-		// belong to the connection.
+		// Each app has an aggregate, a socket and 20 instances. In addition there are one call for the pending jobs, and a
+		// few calls for the connection.
 		const units = 3 * 22
 		total := 0
 		for member, n := range calls {
@@ -62,7 +62,7 @@ func TestListSixtyInstances(t *testing.T) {
 	})
 }
 
-// countCalls counts the method calls that systemd gets over the system bus while f runs, by their names.
+// countCalls returns the number of calls of each method that systemd receives over the system bus while f runs.
 func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	t.Helper()
 	const marker = "e2e-marker.service"
@@ -87,7 +87,7 @@ func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 		case strings.Contains(line, "Monitoring bus message stream"):
 			started = true
 			f()
-			_ = b.Call("GetUnit", marker) // there is none; the call itself ends the count
+			_ = b.Call("GetUnit", marker) // no such unit exists, but the call marks the end of the count
 		case strings.Contains(line, "Type="):
 			isCall = strings.Contains(line, "Type=method_call")
 		case strings.Contains(line, marker):
@@ -109,7 +109,7 @@ func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	return calls
 }
 
-// TestListShowsProblems has an app in each state.
+// TestListShowsProblems lists a running app, a stopped app, and an app with an instance in a crash loop.
 func TestListShowsProblems(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\nexec "+goWorker+"\n", 0o755)
@@ -119,10 +119,10 @@ func TestListShowsProblems(t *testing.T) {
 		m.WriteFile(t, "/opt/e2e/trouble", "#!/bin/sh\necho no more >&2\nexit 9\n", 0o755)
 		b := kit.DialBus(t, m)
 		m.Sh(t, "systemctl kill -s KILL "+a.Unit(1))
-		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
+		b.Await(t, "the instance is in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
 		l := listApps(t, m)
 		if len(l) != 2 || l[0].Ready != 1 || l[0].Wanted != 2 || l[0].Restarts < 2 || l[0].State != "degraded" {
-			t.Errorf("one of two instances crash-loops: %+v", l)
+			t.Errorf("one of two instances is in a crash loop: %+v", l)
 		}
 		t.Logf("ls, then show:\n%s\n%s", m.Must(t, "ls").Stdout, m.Must(t, "show", "trouble").Stdout)
 		if last := l[len(l)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {

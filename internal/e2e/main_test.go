@@ -23,26 +23,26 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// The workers in a machine.
+// Paths of the workers in a machine.
 const (
-	goWorker = "/opt/e2e/go-worker" // the example that people copy
-	worker   = "/opt/e2e/worker"    // our own, which tells what it was given
-	pyWorker = "/opt/e2e/worker.py" // asyncio, on fd 3
-	nodeFD   = "/opt/e2e/server.js" // the example in Node
+	goWorker = "/opt/e2e/go-worker" // the example for Go
+	worker   = "/opt/e2e/worker"    // a worker that reports its arguments and environment
+	pyWorker = "/opt/e2e/worker.py" // with asyncio, on fd 3
+	nodeFD   = "/opt/e2e/server.js" // the example for Node
 	ticker   = "/opt/e2e/ticker.py" // the example without a socket
 )
 
-// rate is a load, in requests per second, that leaves the machine some time to restart what is under it, with the four
-// releases beside one another: every 5 ms a request. At full speed each restart takes many times as long on two cores, and
-// shows nothing more.
+// rate is a load in requests per second. With one request every 5 ms, the machine has time to restart workers while all
+// four releases run at the same time. At full speed on two cores, each restart would take many times as long without
+// testing more.
 const rate = 200
 
-// suite has machines with the workers in them.
+// suite returns the suite of this package. Its machines have the workers in them.
 func suite() kit.Suite {
 	return kit.Suite{Dir: "/", Equip: copyWorkers}
 }
 
-// copyWorkers copies the workers, and nothing of clusterctl, into a machine.
+// copyWorkers copies the workers into a machine, but nothing of clusterctl.
 func copyWorkers(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./packaging/examples/go-worker"), goWorker)
@@ -52,13 +52,14 @@ func copyWorkers(t testing.TB, m *kit.Machine) {
 	m.CopyIn(t, "../../packaging/examples/background/worker.py", ticker)
 }
 
-// startLoads begins to send requests to an app on new connections and on kept ones, at the same time.
+// startLoads starts to send requests to an app on new connections and on kept connections at the same time.
 func startLoads(t testing.TB, a kit.App) kit.Loads {
 	t.Helper()
 	return kit.StartLoads(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Rate: rate})
 }
 
-// awaitListening waits until every worker polls the listener, for programs whose start says only that they were executed.
+// awaitListening waits until every worker polls the listener. It is for programs whose start only means that they were
+// executed.
 func awaitListening(t testing.TB, a kit.App) {
 	t.Helper()
 	for _, u := range a.Units() {

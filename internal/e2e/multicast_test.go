@@ -13,7 +13,7 @@ import (
 
 const groupProgram = "/opt/e2e/group.py"
 
-// TestMulticastSocketsAreNotShared: each instance of a program that joins a multicast group opens its UDP socket itself, and
+// TestMulticastSocketsAreNotShared: each instance of a program that joins a multicast group opens its own UDP socket, and
 // joins again after a reload, a restart and a crash. A shared socket would keep the membership of the last worker.
 func TestMulticastSocketsAreNotShared(t *testing.T) {
 	t.Parallel()
@@ -25,7 +25,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 				"--", "python3", groupProgram, port, "/dev/null")
 			if want := "probe: it joins a multicast group on UDP port " + port +
 				", so each instance opens this socket itself\n"; strings.Count(a.Output.Stderr, want) != 1 {
-				t.Errorf("%v", a.Output)
+				t.Errorf("%q is not printed exactly once: %v", want, a.Output)
 			}
 			if got := m.Try("test -e /etc/systemd/system/" + a.Socket()); got.Code == 0 {
 				t.Error("there is a socket unit")
@@ -45,7 +45,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 			a.Uninstall(t)
 		}
 
-		// With a TCP port beside it, that one alone is shared.
+		// If the program also has a TCP port, only that port is shared.
 		a := kit.Install(t, m, "groupweb", 2, 8398, "groupweb", "--settle", "200ms", "--", "python3", groupProgram,
 			"8397", "/dev/null", "8398")
 		if got := m.Sh(t, "systemctl cat "+a.Socket()+" | grep ^Listen"); got != "ListenStream=0.0.0.0:8398" {
@@ -55,7 +55,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		wantGroup(t, a, "8397", "reloaded")
 		m.Get(t, a.URL("/"))
 
-		// Without a probe, the log of the workers has the reason.
+		// Without a probe, the log of the workers explains the problem.
 		shared := kit.Install(t, m, "groupshared", 1, 0, "groupshared", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",
 			"--", "python3", groupProgram, "8400", "/dev/null")
 		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can",
@@ -71,7 +71,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 	})
 }
 
-// wantGroup sends a datagram to the group, and waits until every instance has it.
+// wantGroup sends a datagram to the group, and waits until every instance has received it.
 func wantGroup(t testing.TB, a kit.App, port, text string) {
 	t.Helper()
 	for _, u := range a.Units() {

@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// listenerFlags returns the flags of the open file description of the app's TCP listener in each of its workers, as
-// /proc/PID/fdinfo shows them (proc_pid_fdinfo(5)).
+// listenerFlags returns the flags of the app's TCP listener in each of its workers, as /proc/PID/fdinfo shows them for the
+// open file description (proc_pid_fdinfo(5)).
 func listenerFlags(t testing.TB, a kit.App) map[string]uint64 {
 	t.Helper()
 	listening := listenerInodes(t, a)
@@ -58,7 +58,7 @@ func fdFlags(t testing.TB, pid int, fd string) uint64 {
 	return 0
 }
 
-// listenerInodes returns the links in /proc/PID/fd that stand for the app's TCP listener.
+// listenerInodes returns the link texts in /proc/PID/fd that refer to the app's TCP listener.
 func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 	t.Helper()
 	port, err := strconv.Atoi(strings.Trim(a.URL("/")[strings.LastIndexByte(a.URL("/"), ':')+1:], "/"))
@@ -84,12 +84,12 @@ func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 	return found
 }
 
-// wantNonblocking fails the test when O_NONBLOCK is missing on the listener in some worker, or a worker has none.
+// wantNonblocking fails the test when a worker lacks the listener, or its listener lacks O_NONBLOCK.
 func wantNonblocking(t testing.TB, a kit.App, when string) {
 	t.Helper()
 	flags := listenerFlags(t, a)
 	if len(flags) < a.Instances {
-		t.Errorf("%s: %d workers have the listener, of %d: %v", when, len(flags), a.Instances, flags)
+		t.Errorf("%s: %d of %d workers have the listener: %v", when, len(flags), a.Instances, flags)
 	}
 	for fd, f := range flags {
 		if f&unix.O_NONBLOCK == 0 {
@@ -98,8 +98,8 @@ func wantNonblocking(t testing.TB, a kit.App, when string) {
 	}
 }
 
-// TestListenerStaysNonblocking looks at the flag after every kind of start. PID 1 sets or clears it at each start of a unit
-// that inherits the socket, the aggregate included, and it is shared by all.
+// TestListenerStaysNonblocking checks O_NONBLOCK after every kind of start. All workers share the flag. PID 1 sets or
+// clears it each time it starts a unit that inherits the socket, including the aggregate.
 func TestListenerStaysNonblocking(t *testing.T) {
 	workers := []struct {
 		name string
@@ -122,7 +122,7 @@ func TestListenerStaysNonblocking(t *testing.T) {
 					"systemctl restart " + a.Name,
 					"systemctl restart " + a.Name + "@2",
 					"systemctl stop " + a.Name + " && systemctl start " + a.Name,
-					"systemctl start " + a.Name, // runs already
+					"systemctl start " + a.Name, // while the app runs
 					"systemctl reload " + a.Name,
 				} {
 					m.Sh(t, command)
@@ -134,7 +134,7 @@ func TestListenerStaysNonblocking(t *testing.T) {
 				if err := k.kill(t, m, pid); err != nil {
 					t.Fatal(err)
 				}
-				b.Await(t, "the killed one is back", kit.RunsOther(pid), a.Unit(1))
+				b.Await(t, "the killed instance is back", kit.RunsOther(pid), a.Unit(1))
 				awaitListening(t, a)
 				wantNonblocking(t, a, "after kill -9")
 				a.WantUp(t)
@@ -143,8 +143,8 @@ func TestListenerStaysNonblocking(t *testing.T) {
 	})
 }
 
-// TestAggregateWouldClearNonblocking takes the line out of the aggregate and sees the flag go: the test above can fail, and
-// the line is needed.
+// TestAggregateWouldClearNonblocking disables NonBlocking= in the aggregate, and expects that PID 1 then clears the flag.
+// This shows that the setting is needed, and that the test above can fail.
 func TestAggregateWouldClearNonblocking(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "nb-not", 2, 8123, "--", goWorker)
@@ -156,7 +156,7 @@ func TestAggregateWouldClearNonblocking(t *testing.T) {
 		m.Sh(t, "systemctl daemon-reload && systemctl restart nb-not")
 		for fd, f := range listenerFlags(t, a) {
 			if f&unix.O_NONBLOCK != 0 {
-				t.Errorf("O_NONBLOCK is set on %s although the aggregate clears it", fd)
+				t.Errorf("O_NONBLOCK is set on %s, but the aggregate should have cleared it", fd)
 			}
 		}
 	})

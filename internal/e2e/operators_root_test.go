@@ -13,11 +13,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestOperatorsAreNotRoot: an operator tries everything that the rule is asked about to have PID 1 run a command line of
-// his own as root, or to use a unit that is not one of the app's.
+// TestOperatorsAreNotRoot: an operator tries to make PID 1 run a command line of the operator as root, and to use units
+// that do not belong to the app. The attempts cover every action that polkit asks the rule about.
 func TestOperatorsAreNotRoot(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
-		// Everything that is not meant to run writes this file.
+		// Every command that must not run writes this file.
 		const proof, write = "/root/proof", "/bin/sh -c 'id > /root/proof'"
 		kit.Install(t, m, "queue", 2, 0, "queue", "--no-listen", "--settle", "200ms", "--", "/bin/sleep", "infinity")
 		kit.InstallNative(t, m, "shop", 2, 8235, "--", goWorker)
@@ -41,41 +41,9 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		})
 		writeRule(t, m, `"shop", "queue", "front-*", "ghost"`)
 
-		systemctl := func(argv ...string) []string { return slices.Concat([]string{"systemctl", "--no-ask-password"}, argv) }
-		attempts := [][]string{
-			systemctl("start", "front-admin.service"),
-			systemctl("start", "front-admin@1.service"),
-			systemctl("start", "front-alias.service"),
-			systemctl("start", "front-drop.service"),
-			systemctl("start", "front-masked.service"),
-			systemctl("restart", "queue@2.service"), // it has its own file
-			systemctl("start", "shop@3.service"),    // the app does not list it
-			systemctl("start", "shop@1000000.service"),
-			systemctl("set-property", "--runtime", "shop@1.service", "CPUWeight=1"),
-			{"systemd-run", "--no-ask-password", "--scope", "--unit=front-scope", "true"},
-			busctl("AttachProcessesToUnit", "ssau", "shop@1.service", "", "1", "1"),
-		}
-		services := []string{
-			"front-x.service", "front-x@1.service", // a wildcard
-			"ghost.service", "ghost@1.service", // in the list, and never installed
-			"front-was.service", "front-was@1.service", // uninstalled
-			"front-drop.service", "front-masked.service", "front-alias.service",
-			"queue@3.service", "shop@3.service", "shop.service", "shop@1.service",
-		}
-		sockets := []string{"queue.socket", "ghost.socket", "front-x.socket", "front-was.socket", "shop-admin.socket"}
-		for _, s := range services {
-			attempts = append(attempts, transient(s, "ExecStart", proof),
-				[]string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
-			if m.Release() == lab.OperatorsSid {
-				attempts = append(attempts, varlink(s, proof))
-			}
-		}
-		for _, s := range sockets {
-			attempts = append(attempts, transient(s, "ExecStartPre", proof))
-		}
 		// Stop the apps, because systemd refuses a name that is in use.
 		m.Sh(t, "systemctl stop queue.service 'queue@*' shop.socket 'shop@*' shop.service")
-		for _, argv := range attempts {
+		for _, argv := range operatorAttempts(m, proof) {
 			r := runAs(t, m, "alice", argv...)
 			if r.Code == 0 {
 				t.Errorf("allowed: %q: %v", argv, r)
@@ -93,7 +61,7 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 		if left := m.Try("ls -d /run/systemd/transient/*.service /run/systemd/transient/*.socket"); left.Code == 0 {
 			t.Errorf("transient units: %s", left.Stdout)
 		}
-		// What the rule is for still works.
+		// The actions that the rule allows still work.
 		m.Sh(t, "rm "+dir+"queue@2.service; systemctl daemon-reload")
 		for _, u := range []string{"queue.service", "queue@2.service", "shop.service", "shop.socket"} {
 			if r := runAs(t, m, "alice", systemctl("start", u)...); r.Code != 0 {
@@ -103,7 +71,48 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 	})
 }
 
-// refusedByPolkit matches the error of each of the tools.
+// operatorAttempts returns commands of an operator that polkit must refuse. Some of them would write the file proof.
+func operatorAttempts(m *kit.Machine, proof string) [][]string {
+	attempts := [][]string{
+		systemctl("start", "front-admin.service"),
+		systemctl("start", "front-admin@1.service"),
+		systemctl("start", "front-alias.service"),
+		systemctl("start", "front-drop.service"),
+		systemctl("start", "front-masked.service"),
+		systemctl("restart", "queue@2.service"), // has its own unit file
+		systemctl("start", "shop@3.service"),    // the app does not list it
+		systemctl("start", "shop@1000000.service"),
+		systemctl("set-property", "--runtime", "shop@1.service", "CPUWeight=1"),
+		{"systemd-run", "--no-ask-password", "--scope", "--unit=front-scope", "true"},
+		busctl("AttachProcessesToUnit", "ssau", "shop@1.service", "", "1", "1"),
+	}
+	services := []string{
+		"front-x.service", "front-x@1.service", // names that match a wildcard
+		"ghost.service", "ghost@1.service", // in the list, but never installed
+		"front-was.service", "front-was@1.service", // uninstalled
+		"front-drop.service", "front-masked.service", "front-alias.service",
+		"queue@3.service", "shop@3.service", "shop.service", "shop@1.service",
+	}
+	sockets := []string{"queue.socket", "ghost.socket", "front-x.socket", "front-was.socket", "shop-admin.socket"}
+	for _, s := range services {
+		attempts = append(attempts, transient(s, "ExecStart", proof),
+			[]string{"systemd-run", "--no-ask-password", "--unit=" + s, "/bin/sh", "-c", "id > " + proof})
+		if m.Release() == lab.OperatorsSid {
+			attempts = append(attempts, varlink(s, proof))
+		}
+	}
+	for _, s := range sockets {
+		attempts = append(attempts, transient(s, "ExecStartPre", proof))
+	}
+	return attempts
+}
+
+// systemctl returns a command line of systemctl that asks for no password.
+func systemctl(argv ...string) []string {
+	return slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)
+}
+
+// refusedByPolkit matches the errors of all these tools after a refusal by polkit.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
 // busctl returns a command that calls a method of systemd, and asks for no password.
@@ -113,7 +122,7 @@ func busctl(method, signature string, args ...string) []string {
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
-// transient returns a command that starts a transient unit, whose command line writes proof.
+// transient returns a busctl command that starts a transient unit. The command line of that unit writes the file proof.
 func transient(unit, exec, proof string) []string {
 	props := []string{exec, "a(sasb)", "1", "/bin/sh", "3", "/bin/sh", "-c", "id > " + proof, "false"}
 	n := 1
@@ -125,7 +134,7 @@ func transient(unit, exec, proof string) []string {
 		slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
 }
 
-// varlink is the same by io.systemd.Unit, which systemd has since 262 or a little earlier.
+// varlink returns a command that does the same through io.systemd.Unit, which systemd has since about 262.
 func varlink(unit, proof string) []string {
 	const manager = "/run/systemd/io.systemd.Manager"
 	return []string{"varlinkctl", "call", manager, "io.systemd.Unit.StartTransient", fmt.Sprintf(

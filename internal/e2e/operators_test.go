@@ -18,7 +18,7 @@ const (
 	rulePath       = "/etc/polkit-1/rules.d/50-clusterctl-operators.rules"
 )
 
-// onOperators runs a test on the releases that have rules of polkit, one after the other. alice is in the group of the
+// onOperators runs a test on the releases whose polkit has rules, one release after the other. alice is in the group of the
 // example rule, and bob is not.
 func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
@@ -29,7 +29,7 @@ func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	})
 }
 
-// writeRule installs the example rule with some apps in its list, as JavaScript, or as it is shipped.
+// writeRule installs the example rule. apps is the list of app names as JavaScript, or "" for the rule as it is shipped.
 func writeRule(t *testing.T, m *kit.Machine, apps string) {
 	t.Helper()
 	text, err := os.ReadFile(operatorsRule)
@@ -38,21 +38,22 @@ func writeRule(t *testing.T, m *kit.Machine, apps string) {
 	}
 	const none = "var apps = [];"
 	if strings.Count(string(text), none) != 1 {
-		t.Fatalf("%q is not once in the rule", none)
+		t.Fatalf("the rule does not contain %q exactly once", none)
 	}
 	m.WriteFile(t, rulePath, strings.Replace(string(text), none, "var apps = ["+apps+"];", 1), 0o644)
 	// polkit reads a changed rule by itself, but no event says when. A restart is an event.
 	m.Sh(t, "systemctl restart polkit")
 }
 
-// TestOperators has two people, one of them in the group of the example rule for polkit, that names two of three apps.
+// TestOperators uses the example rule for polkit with two of three apps in its list. alice is in the group of the rule, and
+// bob is not.
 func TestOperators(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		shop := kit.InstallNative(t, m, "shop", 2, 8230, "--", goWorker)
 		front := kit.InstallNative(t, m, "front-end", 1, 8231, "--", goWorker)
 		other := kit.InstallNative(t, m, "other", 1, 8232, "--", goWorker)
 		writeRule(t, m, "")
-		kit.Step(t, "as it is shipped", func(t *testing.T) {
+		kit.Step(t, "the shipped rule", func(t *testing.T) {
 			for _, who := range []string{"alice", "bob"} {
 				wantDenied(t, m, who, "stop", "shop")
 				wantDenied(t, m, who, "reload", "shop@1")
@@ -65,7 +66,7 @@ func TestOperators(t *testing.T) {
 	})
 }
 
-// operatorManages has alice use every command that the rule allows.
+// operatorManages lets alice use every command that the rule allows.
 func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	before := shop.PIDs(t)
 	wantAllowed(t, m, "alice", "restart", "shop")
@@ -93,8 +94,8 @@ func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	shop.WantUp(t)
 	wantAllowed(t, m, "alice", "restart", "front-end")
 	front.WantUp(t)
-	// Without clusterctl as well.
-	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "reload", "shop.service"); r.Code != 0 {
+	// systemctl works without clusterctl, too.
+	if r := runAs(t, m, "alice", systemctl("reload", "shop.service")...); r.Code != 0 {
 		t.Errorf("systemctl: %v", r)
 	}
 	for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
@@ -102,7 +103,7 @@ func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	}
 }
 
-// operatorIsDenied has alice and bob try what the rule does not allow.
+// operatorIsDenied lets alice and bob try actions that the rule does not allow.
 func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	before := slices.Concat(shop.PIDs(t), other.PIDs(t))
 	for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
@@ -112,7 +113,7 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	}
 	wantDenied(t, m, "alice", "signal", "KILL", "other")
 	wantDenied(t, m, "bob", "signal", "KILL", "shop@1")
-	// What changes files, or needs a daemon-reload, is root's, also for an app of the operator's.
+	// Only root may change files or reload the daemon, also for an app that the operator manages.
 	wantDenied(t, m, "alice", "scale", "shop", "3")
 	wantDenied(t, m, "alice", "reload", "shop", "--surge", "1")
 	wantDenied(t, m, "alice", "uninstall", "--yes", "shop")
@@ -120,12 +121,12 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	for _, verb := range []string{"clean", "set-property"} {
 		argv := map[string][]string{"clean": {"clean", "shop@1.service"},
 			"set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
-		if r := runAs(t, m, "alice", slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)...); r.Code == 0 {
+		if r := runAs(t, m, "alice", systemctl(argv...)...); r.Code == 0 {
 			t.Errorf("systemctl %s is allowed", verb)
 		}
 	}
-	if r := runAs(t, m, "alice", "systemctl", "--no-ask-password", "stop", "dbus.socket", "shop.slice", "shop.target"); r.Code == 0 {
-		t.Errorf("units that the app does not have: %v", r)
+	if r := runAs(t, m, "alice", systemctl("stop", "dbus.socket", "shop.slice", "shop.target")...); r.Code == 0 {
+		t.Errorf("units that do not belong to the app are allowed: %v", r)
 	}
 	kit.WantNotReplaced(t, before, slices.Concat(shop.PIDs(t), other.PIDs(t)))
 	other.WantUp(t)
@@ -144,7 +145,7 @@ func wantAllowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 	}
 }
 
-// wantDenied fails the test unless a command has exit status 4 and prints the line to type instead.
+// wantDenied fails the test unless a command exits with status 4 and prints the command with sudo.
 func wantDenied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...)

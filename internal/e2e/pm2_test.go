@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestCommandsOfPM2 types what somebody types who comes from PM2, and means the same here.
+// TestCommandsOfPM2 runs commands and flags of PM2 that clusterctl accepts with the same meaning.
 func TestCommandsOfPM2(t *testing.T) {
 	m := suite().Shared(t, lab.Bookworm)
 	a := kit.App{Machine: m, Name: "like-pm2", Instances: 2, Port: 8214}
@@ -44,6 +44,6 @@ func TestCommandsOfPM2(t *testing.T) {
 	m.Must(t, "desc", a.Name)
 	m.Must(t, "delete", "like*", "-y")
 	if r := m.Clusterctl(t, "show", a.Name); r.Code != failed {
-		t.Errorf("it is there after a delete: %v", r)
+		t.Errorf("the app still exists after a delete: %v", r)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestProbeIsAnnounced: what a probe runs is on stderr before it runs, and so is an app that it runs beside.
+// TestProbeIsAnnounced: before a probe runs the program, stderr has the command line, and the running app of the same name.
 func TestProbeIsAnnounced(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program, stderr, seen = "/opt/e2e/probed", "/run/probe.err", "/run/probe.seen"
-		// The program keeps what the terminal showed when it was started by the probe.
+		// At its first start, the program copies what stderr shows at that time.
 		m.WriteFile(t, program, "#!/bin/sh\n[ -e "+seen+" ] || cp "+stderr+" "+seen+"\nexec python3 -m http.server 8172\n", 0o755)
 		a := kit.App{Machine: m, Name: "probed", Instances: 2}
 		t.Cleanup(func() {
@@ -35,7 +35,7 @@ func TestProbeIsAnnounced(t *testing.T) {
 				}
 			}
 			if len(want) == 0 && strings.Contains(got, "probe:") {
-				t.Errorf("install %s: a probe:\n%s", flags, got)
+				t.Errorf("install %s: the program was probed:\n%s", flags, got)
 			}
 		}
 		const what = "probe: running " + program + " 'a b' once to see what it listens on, as user root, for at most "

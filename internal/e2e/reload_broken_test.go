@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// brokenRelease is a release that does not run, with what is to be said of it.
+// brokenRelease is the script of a release that does not run, with a part of the expected error.
 type brokenRelease struct {
 	name, script, want string
 	flags              []string
@@ -28,10 +28,9 @@ print("the new release gives up", flush=True)
 os._exit(7)'`
 	return []brokenRelease{
 		{"exits", "echo no such module; exit 3", "exited with status 3", nil},
-		// The time begins with the drain of the old one, and on a busy machine it takes a second until a program says
-		// something.
+		// The timeout includes the drain of the old worker, and on a busy machine a program needs about a second to start.
 		{"never listens", "echo looking for the database; exec sleep 1000", "not up within 20s", []string{"--timeout", "20s"}},
-		// Nor is a second enough there to see the end of one that sleeps for 300 ms.
+		// On a busy machine, the default time to settle is too short to see the exit after 300 ms.
 		{"dies after 300 ms", dies, "exited with status 7", []string{"--settle", "5s"}},
 	}
 }
@@ -39,8 +38,9 @@ os._exit(7)'`
 // goodRelease returns the script of a release that runs.
 func goodRelease() string { return "exec " + goWorker }
 
-// TestReloadToABrokenRelease: the first instance ends the reload, with its reason and its last words; the rest serve, on the
-// old code, and no request is lost. Once the release is fixed, a reload replaces all instances.
+// TestReloadToABrokenRelease: a reload ends at the first instance, and its error has the reason and the last log lines. The
+// other instances serve with the old code, and no request is lost. When the release is fixed, a reload replaces all
+// instances.
 func TestReloadToABrokenRelease(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -61,18 +61,18 @@ func TestReloadToABrokenRelease(t *testing.T) {
 			}
 			wantError(t, r.Stderr, a.Unit(1)+": ", b.want, "2 instances were not touched", "its last log lines")
 			if now := others(); !slices.Equal(now, before[1:]) {
-				t.Errorf("%s: the others were touched: %v, then %v", b.name, before[1:], now)
+				t.Errorf("%s: other instances were replaced: %v, then %v", b.name, before[1:], now)
 			}
 			m.WantState(t, "active", a.Socket(), a.Service(), a.Unit(2), a.Unit(3))
-			// The broken one is tried first by the next reload, so it costs no other instance.
+			// The next reload starts with the broken instance, so it does not affect another instance.
 			if r := m.Clusterctl(t, reload...); r.Code != notReached || !slices.Equal(others(), before[1:]) {
-				t.Errorf("%s: a second reload costs another instance: %v", b.name, r)
+				t.Errorf("%s: a second reload affects another instance: %v", b.name, r)
 			}
 			release(goodRelease())
 			m.Must(t, "reload", a.Name, "--settle", "100ms")
 			for i, pid := range a.PIDs(t) {
 				if slices.Contains(before, pid) {
-					t.Errorf("%s: instance %d still runs as before", b.name, i+1)
+					t.Errorf("%s: instance %d was not replaced", b.name, i+1)
 				}
 			}
 		}
@@ -81,7 +81,7 @@ func TestReloadToABrokenRelease(t *testing.T) {
 	})
 }
 
-// TestSystemctlReloadSaysWhy: the same roll as the unit's own job; systemctl says that it failed, and the journal why.
+// TestSystemctlReloadSaysWhy: "systemctl reload" fails for a broken release, and the journal has the reason.
 func TestSystemctlReloadSaysWhy(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/says-why"
@@ -100,7 +100,7 @@ func TestSystemctlReloadSaysWhy(t *testing.T) {
 	})
 }
 
-// TestScaleToABrokenRelease: new instances that do not run are taken back, and nothing has changed.
+// TestScaleToABrokenRelease: a scale takes new instances back if they do not run, and leaves the app unchanged.
 func TestScaleToABrokenRelease(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/scales"
@@ -116,13 +116,13 @@ func TestScaleToABrokenRelease(t *testing.T) {
 		wantError(t, r.Stderr, "exited with status 3", "no such module", "scaling back to 2 instances")
 		wantUntouched(t, m, before)
 		if now := a.PIDs(t); !slices.Equal(now, pids) {
-			t.Errorf("instances were touched: %v, then %v", pids, now)
+			t.Errorf("instances were replaced: %v, then %v", pids, now)
 		}
 		a.WantUp(t)
 	})
 }
 
-// TestScale counts what a scale costs and what it leaves.
+// TestScale checks how often a scale reloads systemd, and that it leaves no files.
 func TestScale(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "scaled", 2, 8604, "--", goWorker)
@@ -145,7 +145,7 @@ func TestScale(t *testing.T) {
 			}
 			a.WantUp(t)
 		}
-		// An app that is stopped stays so, and has the number at its next start.
+		// A stopped app stays stopped, and has the new number of instances at its next start.
 		m.Must(t, "stop", a.Name)
 		m.Must(t, "scale", a.Name, "2")
 		m.WantState(t, "inactive", a.Unit(1), a.Unit(3), a.Socket())
@@ -163,14 +163,14 @@ func TestScale(t *testing.T) {
 		}
 		if left := m.Sh(t, fmt.Sprintf("ls -A /run/clusterctl/%s /run/clusterctl/.extra 2>/dev/null | grep -v : || true",
 			a.Name)); len(kit.Lines(left)) != 2 {
-			t.Errorf("of instances that have gone something is left: %s", left)
+			t.Errorf("files of removed instances are left: %s", left)
 		}
 		a.WantUp(t)
 	})
 }
 
-// TestReloadOfGeneratedUnits: units that were only generated have no source and no lock of ours; their reload by clusterctl
-// works all the same, and leaves nothing.
+// TestReloadOfGeneratedUnits: units from "clusterctl generate" have no source and no lock. A reload by clusterctl must
+// work, and must leave nothing behind.
 func TestReloadOfGeneratedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
@@ -190,7 +190,7 @@ func TestReloadOfGeneratedUnits(t *testing.T) {
 		kit.WantReplaced(t, pids, a.PIDs(t))
 		a.WantUp(t)
 		if left := m.Sh(t, "ls -d /run/clusterctl 2>/dev/null || true"); left != "" {
-			t.Errorf("the reload leaves %s", left)
+			t.Errorf("the reload leaves files in %s", left)
 		}
 	})
 }

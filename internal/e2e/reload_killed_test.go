@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// wantNoTraces fails the test when a killed command has left something that the next one did not sweep up.
+// wantNoTraces fails the test when files of a killed command are left after the next command.
 func wantNoTraces(t testing.TB, a kit.App) {
 	t.Helper()
 	a.WantUp(t)
@@ -32,8 +32,8 @@ func wantNoTraces(t testing.TB, a kit.App) {
 	}
 }
 
-// TestKilledReloadAndScale kills clusterctl at moments spread over a reload and over scales. The app serves throughout, and
-// the next command completes what was begun or takes it back: 20 moments of a reload, and 20 of scales.
+// TestKilledReloadAndScale kills clusterctl at 20 moments spread over a reload, and at 20 moments spread over scales. The
+// app must serve all the time, and the next command must either finish or take back what the killed command has begun.
 func TestKilledReloadAndScale(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -52,8 +52,8 @@ func TestKilledReloadAndScale(t *testing.T) {
 			args   []string
 			kills  int
 			whole  time.Duration
-			before []string // brings the app to where the command begins
-			n      []int    // how many instances there may be after the next command
+			before []string // puts the app into the state for the command
+			n      []int    // the possible numbers of instances after the next command
 		}{
 			{"reload", reload, 20, wholeReload, nil, []int{2}},
 			{"scale up", up, 10, wholeUp, nil, []int{2, 4}},
@@ -89,14 +89,14 @@ func TestKilledReloadAndScale(t *testing.T) {
 	})
 }
 
-// TestReloadSurvivesSIGHUP: SIGHUP does not leave an app half reloaded.
+// TestReloadSurvivesSIGHUP: a reload goes on after SIGHUP, so that the app is not left half reloaded.
 func TestReloadSurvivesSIGHUP(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "hangup", 3, 8606, "--", goWorker)
 		before := a.PIDs(t)
 		b := kit.DialBus(t, m)
 		p := m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "300ms")
-		b.Await(t, "the first is replaced", kit.RunsOther(before[0]), a.Unit(1))
+		b.Await(t, "the first instance is replaced", kit.RunsOther(before[0]), a.Unit(1))
 		if err := p.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
@@ -104,10 +104,10 @@ func TestReloadSurvivesSIGHUP(t *testing.T) {
 			t.Errorf("after SIGHUP: %v", r)
 		}
 		kit.WantReplaced(t, before, a.PIDs(t))
-		// Ctrl-C does end it, and what is under way is finished by systemd.
+		// Ctrl-C ends the reload, and systemd finishes the current restart.
 		before = a.PIDs(t)
 		p = m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "5s")
-		b.Await(t, "the first is replaced", kit.RunsOther(before[0]), a.Unit(1))
+		b.Await(t, "the first instance is replaced", kit.RunsOther(before[0]), a.Unit(1))
 		if err := p.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
@@ -115,13 +115,14 @@ func TestReloadSurvivesSIGHUP(t *testing.T) {
 			t.Errorf("after SIGINT: %v", r)
 		}
 		if m.MainPID(t, a.Unit(3)) != before[2] {
-			t.Error("the reload went on")
+			t.Error("the reload continued after SIGINT")
 		}
 		wantNoTraces(t, a)
 	})
 }
 
-// TestConcurrentReloads: clusterctl and systemctl, on one app at a time; a start beside a reload does not deadlock.
+// TestConcurrentReloads runs clusterctl and systemctl on one app at the same time. A start during a reload must not
+// deadlock.
 func TestConcurrentReloads(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -138,14 +139,14 @@ func TestConcurrentReloads(t *testing.T) {
 				t.Errorf("%s: %v", what, r)
 			}
 		}
-		// The other way round: a start that comes while systemd reloads, and a reload that comes while a start has the lock.
+		// Now the other order: a start during a reload by systemctl, and a reload while a start has the lock.
 		var all []*lab.Process
 		for range 3 {
 			all = append(all, m.Start(t, "systemctl", "reload", a.Name), m.Start(t, kit.Ctl, "start", a.Name, "--settle", "0s"))
 		}
 		for _, p := range all {
 			if r := p.Wait(); r.Code != 0 {
-				t.Errorf("beside one another: %v", r)
+				t.Errorf("a reload or a start at the same time as others: %v", r)
 			}
 		}
 		wantNoTraces(t, a)

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestReloadSaysWhatItCuts: connections that are in use when the drain gives up are counted and named, for people and for
-// programs, whoever reloads; the exit status does not change.
+// TestReloadSaysWhatItCuts: connections that are still in use at the end of the drain are counted and named in the text
+// output, in --json and in the journal, whichever command reloads. The exit status does not change.
 func TestReloadSaysWhatItCuts(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -41,11 +41,11 @@ func TestReloadSaysWhatItCuts(t *testing.T) {
 		wantJSON(t, "reload", r)
 		cut := got.Apps[0].Instances[0].Cut
 		if cut == nil || cut.Connections != 2 || len(cut.Peers) != 2 {
-			t.Fatalf("%d peers %v were reading; the reload says %+v: %v", len(peers), peers, cut, r)
+			t.Fatalf("%d peers %v were reading, but the reload reports %+v: %v", len(peers), peers, cut, r)
 		}
 		for _, p := range cut.Peers {
 			if !slices.Contains(peers, p.Address) {
-				t.Errorf("%s is not one of %v", p.Address, peers)
+				t.Errorf("the reported peer %s is not one of %v", p.Address, peers)
 			}
 		}
 		for _, want := range append(peers, "streams@1: stopped with 2 connections in use after a drain of ") {
@@ -56,7 +56,7 @@ func TestReloadSaysWhatItCuts(t *testing.T) {
 		read(1)
 		m.Sh(t, "systemctl reload "+a.Name)
 		m.AwaitJournal(t, "streams@1: stopped with 1 connection in use", "-u", a.Service())
-		// A drain that leaves nothing says nothing.
+		// A drain that cuts no connection prints nothing.
 		r = m.Must(t, "reload", a.Name, "--json")
 		if strings.Contains(r.Stderr+r.Stdout, "in use") || strings.Contains(r.Stdout, `"cut"`) {
 			t.Errorf("no client was connected: %v", r)
@@ -64,7 +64,7 @@ func TestReloadSaysWhatItCuts(t *testing.T) {
 	})
 }
 
-// appRoll is what is read of "reload --json".
+// appRoll holds the fields of "reload --json" that the tests read.
 type appRoll struct {
 	Instances []struct {
 		Outcome string
@@ -79,8 +79,8 @@ type appRoll struct {
 	}
 }
 
-// TestStopOfServerThatIgnoresSIGTERM: the clock of a drained worker begins with its stop signal, and --stop-timeout holds
-// also where a drain may take longer.
+// TestStopOfServerThatIgnoresSIGTERM: the stop timeout of a drained worker begins with its stop signal. --stop-timeout also
+// applies if the drain may take longer.
 func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -101,8 +101,9 @@ func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 	})
 }
 
-// TestReloadOfOneInstanceToABrokenRelease: the error begins with the port that has no worker, and the hints bring it back.
-// With surge in the description of the app, the old worker goes on serving.
+// TestReloadOfOneInstanceToABrokenRelease: if the only instance fails, the error begins with the port that no worker
+// serves, and the hints help to restore the app. If the configuration of the app sets surge, the old worker continues to
+// serve.
 func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/one"
@@ -130,20 +131,21 @@ func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 		release(goodRelease())
 		m.Must(t, "reload", a.Name, "--settle", "100ms")
 		if slices.Equal(a.PIDs(t), before) {
-			t.Error("the worker is the old one")
+			t.Error("the worker was not replaced")
 		}
-		// An update starts the extra instance too.
+		// An update starts the extra instance, too.
 		r = m.Must(t, "install", a.Name, "-i", "1", "--listen", "8633", "--activation", "native", "--settle", "200ms",
 			"--surge", "1", "--ready", "notify", "--env", "A=1", "--", program)
 		if !strings.Contains(r.Stderr, "one@2: ready") {
-			t.Errorf("the update starts no extra instance: %v", r)
+			t.Errorf("the update has not started the extra instance: %v", r)
 		}
 		kit.WantNoneLost(t, "an update with an extra instance", requests.Stop())
 		a.WantUp(t)
 	})
 }
 
-// TestScaleToMax: instances above the number of CPUs are not wanted, also where they were never started; no reload names them.
+// TestScaleToMax: instances above the number of CPUs do not count as wanted, even if they were never started, and a reload
+// does not mention them.
 func TestScaleToMax(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "to-max", 1, 8634, "--", goWorker)
@@ -160,7 +162,7 @@ func TestScaleToMax(t *testing.T) {
 		running("from 9 to max")
 		if r := m.Must(t, "reload", a.Name, "--settle", "100ms"); strings.Contains(r.Stderr, "left alone") ||
 			strings.Contains(r.Stderr, "skipped") {
-			t.Errorf("the reload names instances that are not wanted: %v", r)
+			t.Errorf("the reload mentions instances above the number of CPUs: %v", r)
 		}
 		m.Must(t, "stop", a.Name)
 		m.Must(t, "scale", a.Name, "1")
@@ -169,10 +171,10 @@ func TestScaleToMax(t *testing.T) {
 		m.Must(t, "start", a.Name, "--settle", "100ms")
 		running("started")
 
-		// On a terminal each line stands alone.
+		// On a terminal, the result replaces the progress line.
 		out := m.Sh(t, "TERM=xterm script -qec '"+kit.Ctl+" restart "+a.Name+" --settle 100ms' /dev/null")
 		if i := strings.Index(out, a.Name+": restarted"); i < 4 || !strings.HasSuffix(out[:i], "\r\x1b[K") {
-			t.Errorf("the result does not stand alone: %q", out)
+			t.Errorf("the result does not begin on a cleared line: %q", out)
 		}
 	})
 }

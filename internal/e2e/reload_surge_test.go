@@ -11,7 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// watchFewestReady watches units. The function that it returns gives the smallest number of them that were up together.
+// watchFewestReady watches units, and returns a function that returns the smallest number of units that were active
+// together.
 func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex
@@ -40,8 +41,9 @@ func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	}
 }
 
-// TestSurgeKeepsAllInstancesReady: with an extra instance there are never fewer ready instances than the app has, also where
-// the number of CPUs would keep the extra one down; and without it there are, so that the count can fail.
+// TestSurgeKeepsAllInstancesReady: with an extra instance, the number of ready instances never falls below the number of
+// instances of the app, even if the number of CPUs would keep the extra instance down. Without the extra instance it does
+// fall, which shows that the test can fail.
 func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "surge", 2, 8620, "--", goWorker)
@@ -73,13 +75,13 @@ func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 				}
 			}
 			if got := fewest(); got != c.want {
-				t.Errorf("reload %v: there were as few as %d ready, want %d", c.args, got, c.want)
+				t.Errorf("reload %v: the smallest number of ready instances was %d, want %d", c.args, got, c.want)
 			}
 			wantNoTraces(t, a)
 		}
 		loads.WantNoneLost(t, "reloads with and without a surge")
 		if left := m.Sh(t, "ls /run/clusterctl/surge"); len(kit.Lines(left)) != listed && len(kit.Lines(left)) != a.Instances {
-			t.Errorf("of the extra instances something is left: %s", left)
+			t.Errorf("files of the extra instances are left: %s", left)
 		}
 		for u, want := range map[string]int{"surge@0": usage, "surge@2": usage} {
 			if r := m.Clusterctl(t, "reload", u, "--surge", "1"); r.Code != want {

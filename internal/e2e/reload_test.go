@@ -12,14 +12,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestRollingRestart replaces one worker after the other, 50 times, under the load of clients that never retry. No
-// request may fail: neither a request that a worker has accepted when it gets its stop signal, nor one on a
-// connection that is kept open.
+// TestRollingRestart restarts the workers one after the other, 50 times, under the load of clients that never retry. No
+// request may fail, neither a request that a worker has accepted before its stop signal, nor a request on a kept
+// connection.
 func TestRollingRestart(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "rolling", 3, 8150, "--", goWorker)
 		loads := startLoads(t, a)
-		// One shell does it all: entering the machine takes as long as a restart.
+		// Run all restarts in one shell, because entering the machine takes as long as a restart.
 		m.Sh(t, "for i in $(seq 50); do systemctl restart rolling@$((i % 3 + 1)); done")
 		loads.WantNoneLost(t, "50 restarts, one at a time")
 		wantNoShortRuns(t, a)
@@ -27,18 +27,18 @@ func TestRollingRestart(t *testing.T) {
 	})
 }
 
-// wantNoShortRuns fails the test when the backoff has counted a short run: a stop by hand is not a crash, however short the
-// run was, so the next start does not wait.
+// wantNoShortRuns fails the test when the backoff has counted a short run. A manual stop is not a crash, even after a short
+// run, so the next start must not wait.
 func wantNoShortRuns(t testing.TB, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {
 		if b := a.Machine.Sh(t, fmt.Sprintf("cat /run/clusterctl/%s/%d.backoff", a.Name, i+1)); !strings.Contains(b, "failures=0\n") {
-			t.Errorf("after restarts by hand the backoff of instance %d has noted\n%s", i+1, b)
+			t.Errorf("the backoff file of instance %d after manual restarts:\n%s", i+1, b)
 		}
 	}
 }
 
-// TestReload is the rolling restart as an administrator does it: systemctl reload, on the app as a whole.
+// TestReload replaces all workers with "systemctl reload", as an administrator does.
 func TestReload(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "reload", 3, 8151, "--", goWorker)
@@ -52,7 +52,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadStopsAtABrokenInstance: the first instance that does not come back ends the reload, and the others run on.
+// TestReloadStopsAtABrokenInstance: a reload ends at the first instance that does not come back, and the other instances
+// continue to run.
 func TestReloadStopsAtABrokenInstance(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/breaks"
@@ -71,9 +72,9 @@ func TestReloadStopsAtABrokenInstance(t *testing.T) {
 		}
 		m.WantState(t, "active", a.Socket(), a.Service(), a.Unit(2), a.Unit(3))
 		if after := []int{m.MainPID(t, a.Unit(2)), m.MainPID(t, a.Unit(3))}; after[0] != before[1] || after[1] != before[2] {
-			t.Errorf("the other instances were touched: %v, then %v", before, after)
+			t.Errorf("other instances were replaced: %v, then %v", before, after)
 		}
-		// The program is fixed, and systemd, which keeps restarting the broken instance, brings it back without help.
+		// When the program is fixed, the broken instance comes back without help, because systemd keeps restarting it.
 		m.WriteFile(t, program, fmt.Sprintf("#!/bin/sh\nexec %s\n", goWorker), 0o755)
 		kit.DialBus(t, m).Await(t, "the broken instance is back", kit.Status.IsActive, a.Unit(1))
 		a.WantUp(t)

@@ -14,12 +14,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// takenOver is an app with one worker that runs whatever it is sent.
+// takenOver is an app with one worker that runs every script it receives.
 type takenOver struct {
 	kit.App
 }
 
-// takeOver installs testdata/takeover.py from a directory that the owner has been given. more are flags.
+// takeOver installs testdata/takeover.py in a directory of the app's user. more are flags.
 func takeOver(t *testing.T, m *kit.Machine, name string, port int, directory string, more ...string) takenOver {
 	t.Helper()
 	m.CopyIn(t, "testdata/takeover.py", directory+"/takeover.py")
@@ -37,7 +37,7 @@ func (a takenOver) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// refuses fails the test where a script of the worker does what it is for: it ends with "; echo GOT" or the like.
+// refuses fails the test when a script succeeds in the worker. what describes the forbidden action.
 func (a takenOver) refuses(t *testing.T, what, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {
@@ -45,7 +45,7 @@ func (a takenOver) refuses(t *testing.T, what, script string) {
 	}
 }
 
-// permits fails the test where a script of the worker, which a program may count on, fails.
+// permits fails the test when a script fails in the worker. what describes the action, on which programs may rely.
 func (a takenOver) permits(t *testing.T, what, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {
@@ -53,7 +53,7 @@ func (a takenOver) permits(t *testing.T, what, script string) {
 	}
 }
 
-// addUser adds a user with a home and secrets in it, and returns a directory in that home.
+// addUser adds a user with a home directory that contains secrets, and returns a directory in that home.
 func addUser(t *testing.T, m *kit.Machine, user string) string {
 	t.Helper()
 	m.Sh(t, "useradd -m -s /bin/bash "+user+" && install -d -o "+user+" /home/"+user+"/app /home/"+user+"/.ssh && "+
@@ -62,7 +62,7 @@ func addUser(t *testing.T, m *kit.Machine, user string) string {
 	return "/home/" + user + "/app"
 }
 
-// startProcessOf starts a process of a user outside of every sandbox, and returns its PID.
+// startProcessOf starts a process of a user outside of all sandboxes, and returns its PID.
 func startProcessOf(t *testing.T, m *kit.Machine, user string) int {
 	t.Helper()
 	unit := "bystander-" + user
@@ -71,13 +71,13 @@ func startProcessOf(t *testing.T, m *kit.Machine, user string) int {
 	return m.MainPID(t, unit+".service")
 }
 
-// landlockHasScopes reports whether the kernel, which the machines share with this process, has Landlock's scopes.
+// landlockHasScopes reports whether the kernel, which the machines share with this process, supports scopes of Landlock.
 func landlockHasScopes() bool {
 	abi, _, e := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1)
 	return e == 0 && abi >= 6
 }
 
-// wantSignals: a signal to a process outside is refused where the kernel can do that.
+// wantSignals fails the test unless a signal to a process outside is refused, on kernels that can refuse it.
 func (a takenOver) wantSignals(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf("kill -0 %d", pid)
@@ -88,7 +88,7 @@ func (a takenOver) wantSignals(t *testing.T, pid int) {
 	}
 }
 
-// wantExposure: the verdict of systemd-analyze security on the first instance is 1.9 at most.
+// wantExposure fails the test when the exposure of the first instance in systemd-analyze security is above its limit.
 func wantExposure(t *testing.T, a kit.App) {
 	t.Helper()
 	most := 1.9
@@ -98,12 +98,12 @@ func wantExposure(t *testing.T, a kit.App) {
 	x := a.Machine.Exposure(t, a.Unit(1))
 	t.Logf("%s: exposure %.1f", a.Name, x)
 	if x > most {
-		t.Errorf("%s: exposure %.1f, want %.1f at most", a.Name, x, most)
+		t.Errorf("%s: exposure %.1f, want at most %.1f", a.Name, x, most)
 	}
 }
 
-// TestWorkerCannotLeaveItsSandbox: a worker of a person's app reaches no other process of that person, no file in the home
-// but its own, and no socket of a daemon that obeys its user.
+// TestWorkerCannotLeaveItsSandbox: a worker of a user's app has no access to other processes of that user, to files in the
+// user's home outside of the app, or to sockets of daemons that obey the user.
 func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		dir := addUser(t, m, "alice")
@@ -155,13 +155,14 @@ func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 	})
 }
 
-// takeFD takes a descriptor of a process (pidfd_open(2), pidfd_getfd(2)), which the filter of an adopted app lets through.
+// takeFD returns a script that copies a descriptor of a process (pidfd_open(2), pidfd_getfd(2)). The system call filter of
+// an adopted app permits these calls.
 func takeFD(pid int) string {
 	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`,
 		pid)
 }
 
-// TestRootWorkerIsConfined: a worker that runs as root has no power over the machine's other processes, nor over its managers.
+// TestRootWorkerIsConfined: a worker that runs as root has no access to other processes of the machine, or to its managers.
 func TestRootWorkerIsConfined(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "install -d /srv/rooted && echo SECRET > /srv/secret && chmod 600 /srv/secret && chown nobody /srv/secret")
@@ -191,7 +192,7 @@ func TestRootWorkerIsConfined(t *testing.T) {
 	})
 }
 
-// TestExposureOfEachKind: every kind of app has the verdict that is promised, background and dynamic ones included.
+// TestExposureOfEachKind: every kind of app has the promised exposure, including background apps and dynamic users.
 func TestExposureOfEachKind(t *testing.T) {
 	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		wantExposure(t, takeOver(t, m, "kind-dynamic", 8304, "/opt/e2e").App)
@@ -203,8 +204,8 @@ func TestExposureOfEachKind(t *testing.T) {
 	})
 }
 
-// TestWorkerSeesOnlyItsPartOfAHome: of a home, a worker sees what its program needs, links from outside and links that a
-// deploy turns included.
+// TestWorkerSeesOnlyItsPartOfAHome: in a home directory, a worker sees only what its program needs. The program may be
+// reached by a link from outside of the home, or by a link that a deploy changes.
 func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 	suite().Sequential(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		dir := addUser(t, m, "ann")
@@ -220,13 +221,13 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 			a.refuses(t, "read the rest of the home", "cat /home/ann/.bashrc")
 			a.refuses(t, "write elsewhere in the home", "touch /home/ann/x")
 		}
-		t.Run("link", func(t *testing.T) {
+		t.Run("a link from outside", func(t *testing.T) {
 			a := takeOver(t, m, "home-link", 8305, "/srv/link", "--run-as", "ann")
 			hidden(a)
 			a.permits(t, "write to its directory", "touch /srv/link/x")
 			m.Sh(t, "rm "+dir+"/x")
 		})
-		t.Run("release", func(t *testing.T) {
+		t.Run("a link to a release", func(t *testing.T) {
 			m.CopyIn(t, "testdata/takeover.py", "/home/ann/deploy/releases/2/takeover.py")
 			a := takeOver(t, m, "home-release", 8306, "/home/ann/deploy/current", "--run-as", "ann")
 			hidden(a)
@@ -239,13 +240,13 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 				t.Errorf("after the reload version %q, want 2", got)
 			}
 		})
-		t.Run("project", func(t *testing.T) {
+		t.Run("a package of a project", func(t *testing.T) {
 			a := takeOver(t, m, "home-mono", 8307, "/home/ann/mono/packages/api", "--run-as", "ann")
 			hidden(a)
 			a.permits(t, "read the project around it", "cat /home/ann/mono/node_modules/mod")
 			a.refuses(t, "write to the project around it", "touch /home/ann/mono/x")
 		})
-		t.Run("interpreter", func(t *testing.T) {
+		t.Run("an interpreter in the home", func(t *testing.T) {
 			m.Sh(t, "install -d -o ann /srv/ann")
 			t.Cleanup(func() { m.Sh(t, "rm -rf /srv/ann") })
 			a := takeOver(t, m, "home-tool", 8308, "/srv/ann", "--run-as", "ann", "--interpreter", "/home/ann/tool/bin/python3",
@@ -256,21 +257,21 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 			a.refuses(t, "write to --ro", "touch /home/ann/data/x")
 			a.permits(t, "write to --rw", "touch '/home/ann/odd: %d/x'")
 			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "home: the workers see ") {
-				t.Errorf("install does not say what the workers see:\n%s", a.Output)
+				t.Errorf("install does not print what the workers see:\n%s", a.Output)
 			}
 		})
-		t.Run("whole home", func(t *testing.T) {
+		t.Run("a program in the home itself", func(t *testing.T) {
 			a := takeOver(t, m, "home-whole", 8309, "/home/ann", "--run-as", "ann")
 			a.refuses(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
 			a.permits(t, "read the rest", "cat /home/ann/.bashrc")
 			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "is a whole home") {
-				t.Errorf("install does not say so:\n%s", a.Output)
+				t.Errorf("install does not print that the directory is a whole home:\n%s", a.Output)
 			}
 		})
 	})
 }
 
-// TestAllowOpensTheSandbox: each word of --allow takes its part of the sandbox away.
+// TestAllowOpensTheSandbox: each value of --allow opens its part of the sandbox.
 func TestAllowOpensTheSandbox(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		dir := addUser(t, m, "amy")

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// setSecret stores a secret by way of standard input.
+// setSecret stores a secret that it passes on standard input, and returns the output.
 func setSecret(t testing.TB, m *kit.Machine, app, name, value string) string {
 	t.Helper()
 	m.WriteFile(t, "/root/secret", value, 0o600)
@@ -26,13 +26,14 @@ func setSecret(t testing.TB, m *kit.Machine, app, name, value string) string {
 	return r.Stderr
 }
 
-// credential is what a worker finds in $CREDENTIALS_DIRECTORY.
+// credential returns the content of a file in the worker's $CREDENTIALS_DIRECTORY.
 func credential(t testing.TB, a kit.App, name string) string {
 	t.Helper()
 	return a.Machine.Sh(t, "curl -sS '"+a.URL("/credential?name=")+name+"'")
 }
 
-// TestSecretsAreNowhere: a user without rights looks for the values of variables and of secrets everywhere, and finds none.
+// TestSecretsAreNowhere: the user nobody searches the whole machine for the values of variables and secrets, and finds
+// none.
 func TestSecretsAreNowhere(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const inVariable, inSecret, before = "hunter2variable", "hunter2secret", "hunter2before"
@@ -42,51 +43,37 @@ func TestSecretsAreNowhere(t *testing.T) {
 		r := m.Must(t, installArgs(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+inVariable, "--env", "PLAIN=8x8",
 			"--secret-env", "API_KEY", "--", worker)...)
 		if !strings.Contains(r.Stderr, "DB_PASSWORD looks like a secret") || !strings.Contains(r.Stderr, "secret set nowhere DB_PASSWORD") {
-			t.Errorf("nothing warns of the command line: %v", r)
+			t.Errorf("install does not warn about secrets on the command line: %v", r)
 		}
 		about := a.Machine.Get(t, a.URL("/about"))
 		for _, want := range []string{"DB_PASSWORD=" + inVariable, "API_KEY=" + inSecret, "PLAIN=8x8"} {
 			if !strings.Contains(about, `"`+want+`"`) {
-				t.Errorf("the worker has no %s: %s", want, about)
+				t.Errorf("the worker lacks %s: %s", want, about)
 			}
 		}
 		if got := credential(t, a, "API_KEY"); got != inSecret {
 			t.Errorf("the credential is %q", got)
 		}
 		m.Must(t, "reload", "nowhere")
-		look := []string{
-			"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
-			"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a 'hunter[2]'",
-			"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere",
-			"journalctl --no-pager -q -o json --all",
-			"systemctl status --no-pager nowhere@1",
-			kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere",
-			kit.Ctl + " env nowhere --json --show-secrets",
-			kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere",
-			kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
-			kit.Ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
-			"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice " +
-				"org.freedesktop.systemd1.Service Environment",
-		}
-		for _, script := range look {
+		for _, script := range searches() {
 			r := m.Run(t.Context(), kit.AsNobody("sh", "-c", script)...)
 			if strings.Contains(r.Stdout+r.Stderr, "hunter2") {
-				t.Errorf("%s finds it: %v", script, r)
+				t.Errorf("%s shows the value: %v", script, r)
 			}
 		}
 		if r := m.Run(t.Context(), kit.AsNobody(kit.Ctl, "secret", "ls", "nowhere")...); r.Code != notAllowed ||
 			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
 			t.Errorf("secret ls as nobody: %v", r)
 		}
-		// Root does not see what looks secret by accident either.
+		// The commands mask values that look secret, also for root.
 		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"},
 			{"env", "nowhere", "--json"}, {"show", "nowhere", "--revisions"}, {"secret", "ls", "nowhere", "--json"}} {
 			if r := m.Must(t, args...); strings.Contains(r.Stdout+r.Stderr, "hunter2") {
-				t.Errorf("%v finds it: %v", args, r)
+				t.Errorf("%v shows the value: %v", args, r)
 			}
 		}
 		if r := m.Try("grep -rlaF hunter2 /run/clusterctl /etc/systemd /run/systemd/system /run/systemd/transient"); r.Stdout != "" {
-			t.Errorf("it is in %s", r.Stdout)
+			t.Errorf("the value is in %s", r.Stdout)
 		}
 		env := m.Must(t, "env", "nowhere", "--json")
 		if err := outputschema.Check("env", []byte(env.Stdout)); err != nil {
@@ -112,13 +99,31 @@ func TestSecretsAreNowhere(t *testing.T) {
 		m.Must(t, "uninstall", "--yes", "nowhere")
 		if left := m.Sh(t, "find /etc /var/lib/clusterctl /run -path /run/systemd/units -prune -o -path '*nowhere*' "+
 			"-print 2>/dev/null || true"); left != "" {
-			t.Errorf("uninstall leaves %s", left)
+			t.Errorf("files are left after the uninstall: %s", left)
 		}
 	})
 }
 
-// TestSecrets: every kind of user gets secrets as files and as variables, native and adopted, with a user namespace as well;
-// a reload brings a new value.
+// searches returns scripts that search the whole machine for the values of the app "nowhere".
+func searches() []string {
+	return []string{
+		"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
+		"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a 'hunter[2]'",
+		"systemctl show 'nowhere*' nowhere@1 nowhere@2 nowhere --all", "systemctl cat 'nowhere@1' nowhere",
+		"journalctl --no-pager -q -o json --all",
+		"systemctl status --no-pager nowhere@1",
+		kit.Ctl + " show nowhere", kit.Ctl + " show nowhere --json", kit.Ctl + " ls --json", kit.Ctl + " env nowhere",
+		kit.Ctl + " env nowhere --json --show-secrets",
+		kit.Ctl + " diff --all", kit.Ctl + " cat nowhere", kit.Ctl + " secret ls nowhere",
+		kit.Ctl + " secret ls nowhere --json", kit.Ctl + " show nowhere --revisions",
+		kit.Ctl + " scale nowhere 3", "cat /etc/clusterctl/nowhere.env", "ls /etc/clusterctl/nowhere.secrets",
+		"busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/nowhere_401_2eservice " +
+			"org.freedesktop.systemd1.Service Environment",
+	}
+}
+
+// TestSecrets: dynamic users, system users and root get secrets as files and as variables, also in a user namespace. A
+// reload applies a new value.
 func TestSecrets(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "id cc-keeper >/dev/null 2>&1 || useradd --system cc-keeper")
@@ -146,7 +151,7 @@ func TestSecrets(t *testing.T) {
 				m.Sh(t, "systemctl daemon-reload")
 				m.Must(t, "reload", name)
 				wantSecrets(t, a, "second")
-				// A new secret is there after a reload, and one that is removed is not.
+				// A reload adds a new secret, and removes a deleted secret.
 				setSecret(t, m, name, "EXTRA", "third")
 				m.Must(t, "secret", "rm", name, "cert.pem")
 				m.Must(t, "reload", name)
@@ -163,12 +168,12 @@ func TestSecrets(t *testing.T) {
 				}
 				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") ||
 					!strings.Contains(r.Stdout, `"drift": []`) {
-					t.Errorf("secrets are drift: %s", r.Stdout)
+					t.Errorf("diff reports secrets: %s", r.Stdout)
 				}
 				m.Sh(t, "rm /etc/systemd/system/"+name+"@.service.d/user.conf && systemctl daemon-reload")
 				a.Uninstall(t)
 				if left := m.Sh(t, "find /etc /var/lib/clusterctl -path '*"+name+"*' 2>/dev/null || true"); left != "" {
-					t.Errorf("uninstall leaves %s", left)
+					t.Errorf("files are left after the uninstall: %s", left)
 				}
 			})
 		}
@@ -188,7 +193,7 @@ func wantSecrets(t testing.TB, a kit.App, token string) {
 	}
 }
 
-// TestMissingSecretIsRefused: what would not start is refused before anything is stopped.
+// TestMissingSecretIsRefused: a command that needs a missing secret fails before it stops anything.
 func TestMissingSecretIsRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		r := m.Clusterctl(t, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native",
@@ -198,13 +203,13 @@ func TestMissingSecretIsRefused(t *testing.T) {
 			t.Errorf("install without the secret: %v", r)
 		}
 		if left := m.Sh(t, "find /etc /var/lib/clusterctl -path '*lacks*' 2>/dev/null || true"); left != "" {
-			t.Errorf("it leaves %s", left)
+			t.Errorf("files are left after the refused install: %s", left)
 		}
 		setSecret(t, m, "lacks", "TOKEN", "x")
 		a := kit.InstallNative(t, m, "lacks", 1, 8660, "--secret-env", "TOKEN", "--env", "A=1", "--", worker)
 		pids := a.PIDs(t)
 		if r := m.Clusterctl(t, "secret", "rm", "lacks", "TOKEN"); r.Code != 1 || !strings.Contains(r.Stderr, "needs the secret TOKEN") {
-			t.Errorf("removing what is needed: %v", r)
+			t.Errorf("removing a secret that the app needs: %v", r)
 		}
 		m.Sh(t, "mv /etc/clusterctl/lacks.secrets /root/")
 		for _, args := range [][]string{{"reload", "lacks"}, {"restart", "lacks"},
@@ -219,14 +224,14 @@ func TestMissingSecretIsRefused(t *testing.T) {
 			t.Errorf("reload without values: %v", r)
 		}
 		if now := a.PIDs(t); !slices.Equal(now, pids) {
-			t.Errorf("instances were touched: %v, then %v", pids, now)
+			t.Errorf("instances were replaced: %v, then %v", pids, now)
 		}
 		m.Sh(t, "mv /root/lacks.env /etc/clusterctl/")
 		m.Must(t, "reload", "lacks")
 	})
 }
 
-// TestProbeHasValuesAndSecrets: a program that is run once has its variables and secrets, and nothing of them is left.
+// TestProbeHasValuesAndSecrets: a probed program gets its variables and secrets, and the probe leaves none of them behind.
 func TestProbeHasValuesAndSecrets(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\n" +
@@ -240,7 +245,7 @@ func TestProbeHasValuesAndSecrets(t *testing.T) {
 			t.Fatalf("install: %v", r)
 		}
 		if left := m.Sh(t, "find /run -name '*.probe.env' -o -name 'clusterctl--probe*'"); left != "" {
-			t.Errorf("the probe leaves %s", left)
+			t.Errorf("files are left after the probe: %s", left)
 		}
 		if got := m.Sh(t, "tr '\\0' '\\n' < /proc/$(systemctl show -p MainPID --value probed@1)/environ | "+
 			"grep -E '^(KEY|QUOTED)='"); !strings.Contains(got, `QUOTED=a"b`) || !strings.Contains(got, "KEY=k 1") {

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestShowNamesEditedUnits edits units by hand, and adds a drop-in.
+// TestShowNamesEditedUnits edits units by hand and adds drop-ins, and expects them in show.
 func TestShowNamesEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "drift", 2, 8315, "--", goWorker)
@@ -21,7 +21,7 @@ func TestShowNamesEditedUnits(t *testing.T) {
 		}
 		if s := show(); len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.Limits == nil || s.Limits.MemoryMaxBytes != 0 ||
 			s.Limits.TasksMax == 0 {
-			t.Errorf("as installed: %+v", s)
+			t.Errorf("show after the install: %+v", s)
 		}
 		m.Sh(t, `cp -a /etc/systemd/system/drift.socket /root/
 			sed -i 's/^Backlog=.*/Backlog=77/' /etc/systemd/system/drift.socket`)
@@ -31,7 +31,7 @@ func TestShowNamesEditedUnits(t *testing.T) {
 		})
 		s := show()
 		if fmt.Sprint(s.Drift) != "[{/etc/systemd/system/drift.socket changed}]" || fmt.Sprint(s.NeedReload) != "[drift.socket]" {
-			t.Errorf("a socket edited by hand: %+v, %q", s.Drift, s.NeedReload)
+			t.Errorf("show with an edited socket: %+v, %q", s.Drift, s.NeedReload)
 		}
 		if out := m.Must(t, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") ||
 			!strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
@@ -42,28 +42,28 @@ func TestShowNamesEditedUnits(t *testing.T) {
 		}
 		m.Sh(t, "systemctl daemon-reload")
 		if s := show(); len(s.Drift) != 1 || len(s.NeedReload) != 0 {
-			t.Errorf("after a reload: %+v", s)
+			t.Errorf("show after a daemon-reload: %+v", s)
 		}
 		m.Sh(t, "cp -a /root/drift.socket /etc/systemd/system/; rm /root/drift.socket")
 		m.WriteFile(t, "/etc/systemd/system/drift@.service.d/override.conf", "[Service]\nNice=5\n", 0o644)
 		m.Sh(t, "systemctl daemon-reload; systemctl set-property clusterctl-drift.slice MemoryMax=512M TasksMax=77")
 		s = show()
 		if len(s.Drift) > 0 || !strings.Contains(fmt.Sprint(s.DropIns), "/etc/systemd/system/drift@.service.d/override.conf") {
-			t.Errorf("a drop-in: %+v, %q", s.Drift, s.DropIns)
+			t.Errorf("show with a drop-in: %+v, %q", s.Drift, s.DropIns)
 		}
 		if s.Limits == nil || s.Limits.MemoryMaxBytes != 512<<20 || s.Limits.TasksMax != 77 {
-			t.Errorf("limits: %+v", s.Limits)
+			t.Errorf("show with limits: %+v", s.Limits)
 		}
 		m.Sh(t, "mv /etc/systemd/system/drift@.service /root/; systemctl daemon-reload")
 		s = show()
 		m.Sh(t, "mv /root/drift@.service /etc/systemd/system/; systemctl daemon-reload")
 		if fmt.Sprint(s.Drift) != "[{/etc/systemd/system/drift@.service missing}]" || s.Ready != 2 {
-			t.Errorf("without the template: %+v, %d ready", s.Drift, s.Ready)
+			t.Errorf("show without the template: %+v, %d ready", s.Drift, s.Ready)
 		}
 	})
 }
 
-// TestShowCountsSuppressedLines: an administrator's rate limit makes the journal drop lines, and that is counted.
+// TestShowCountsSuppressedLines: show counts the log lines that the journal drops because of a rate limit.
 func TestShowCountsSuppressedLines(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "chatty", 1, 8316, "--", worker)
@@ -72,8 +72,9 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 			"[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=1\n", 0o644)
 		t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/chatty@.service.d; systemctl daemon-reload") })
 		m.Sh(t, "systemctl daemon-reload; systemctl restart "+a.Unit(1))
-		// The journal says it when the next line comes after the interval: so lines go on until it has. One curl sends all of
-		// them: on a slow machine one for each would take so long that few fall into an interval.
+		// The journal reports dropped lines when it gets the next line after the interval, so send lines until it has. One
+		// curl sends many lines at once, because with one curl per line, too few lines would fall into an interval on a
+		// slow machine.
 		burst := `curl -fsS "http://127.0.0.1:8316/log?line=[1-60]"`
 		kit.Poll(t, "the journal has counted dropped lines", func() bool {
 			m.Sh(t, burst)
@@ -81,13 +82,13 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 		})
 		s := parseApp(t, m.Must(t, "show", "chatty", "--json").Stdout)
 		if s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
-			t.Errorf("lines were dropped: %v", s.SuppressedLogLines)
+			t.Errorf("suppressed lines in show --json: %v", s.SuppressedLogLines)
 		}
 		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, by the rate limit of the journal\n") {
 			t.Errorf("show:\n%s", out)
 		}
 		if s := parseApp(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
-			t.Errorf("of the other app: %v", s.SuppressedLogLines)
+			t.Errorf("suppressed lines of the other app: %v", s.SuppressedLogLines)
 		}
 	})
 }

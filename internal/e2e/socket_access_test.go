@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestUnixSocketAccess: a Unix socket is for the workers' user and group, until somebody else is let in; and that changes
-// neither a worker nor the queue of the socket.
+// TestUnixSocketAccess: only the workers' user and group may connect to a Unix socket, unless flags allow others. A change
+// of these flags affects neither the workers nor the queue of the socket.
 func TestUnixSocketAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		ownDirectorySocket(t, m)
@@ -61,7 +61,7 @@ func TestUnixSocketAccess(t *testing.T) {
 		r = again("--run-as", "daemon")
 		if want := path + ": only root, daemon and the group of daemon can connect; " +
 			"for a web server: --socket-group www-data\n"; strings.Count(r.Stderr, want) != 1 {
-			t.Errorf("closed again: %v", r)
+			t.Errorf("the output when access is restricted again: %v", r)
 		}
 		want("closed again", "660 daemon:daemon", "root", "daemon")
 		again("--run-as", "daemon", "--socket-group", "www-data")
@@ -71,7 +71,7 @@ func TestUnixSocketAccess(t *testing.T) {
 		if got := m.MainPID(t, a.Unit(1)); got != pid {
 			t.Errorf("the worker was replaced: %d, then %d", pid, got)
 		}
-		// A restart makes the socket again, with the same owner and mode.
+		// A restart makes a new socket with the same owner and mode.
 		m.Sh(t, "systemctl restart ux.service")
 		want("after a restart", "660 daemon:www-data", "root", "daemon", "www-data")
 
@@ -84,7 +84,7 @@ func TestUnixSocketAccess(t *testing.T) {
 		want("a dynamic user and a group", "660 root:www-data", "root", "www-data")
 		a.Uninstall(t)
 
-		// The umask of this program lets everybody connect: the install names the flag that does it here.
+		// With the umask of this program, every user could connect. The install must print the flag that allows this.
 		const program = "/opt/e2e/unixown.py"
 		m.CopyIn(t, "testdata/unixown.py", program)
 		own := []string{"install", a.Name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
@@ -99,8 +99,8 @@ func TestUnixSocketAccess(t *testing.T) {
 	})
 }
 
-// ownDirectorySocket: a socket directly in the app's own directory belongs to the workers' user, too. PID 1 would change the
-// owner by a path that this user could turn into a link; the shim follows none.
+// ownDirectorySocket tests a socket in the app's own directory, which also belongs to the workers' user. PID 1 would change
+// the owner by path, and the user could replace that path by a link. The shim does not follow links.
 func ownDirectorySocket(t *testing.T, m *kit.Machine) {
 	const dir, path = "/srv/uxown", "/srv/uxown/own.sock"
 	a := kit.App{Machine: m, Name: "uxown", Instances: 1}
@@ -130,17 +130,17 @@ func ownDirectorySocket(t *testing.T, m *kit.Machine) {
 	m.Sh(t, "setpriv --reuid=nobody --clear-groups --regid=nogroup curl -fsS -m 20 --unix-socket "+path+" http://x/")
 	m.Sh(t, "systemctl restart uxown.service")
 	want("after a restart", "666 daemon:www-data")
-	// A link, and a file that is none of ours, in the place of the socket.
+	// The path is replaced by a link, and then by a second name of the socket.
 	m.Sh(t, "install -m 600 /dev/null /root/secret && mv "+path+" "+path+".real && ln -s /root/secret "+path)
 	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 ||
 		!strings.Contains(r.Stderr, "it is not a socket with a single name") {
-		t.Errorf("a link: %v", r)
+		t.Errorf("a link instead of the socket: %v", r)
 	}
 	m.Sh(t, "ln -f "+path+".real "+path)
 	if r := m.Try(kit.Shim + " own --user=nobody " + path); r.Code == 0 {
-		t.Errorf("a second name: %v", r)
+		t.Errorf("a socket with a second name: %v", r)
 	}
 	if got := m.Sh(t, "stat -c '%a %U' /root/secret; stat -c '%U' "+path+"; rm "+path+".real"); got != "600 root\ndaemon" {
-		t.Errorf("the files: %s", got)
+		t.Errorf("owners and modes of the files: %s", got)
 	}
 }

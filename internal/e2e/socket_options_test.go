@@ -12,8 +12,8 @@ import (
 
 const optionsProgram = "/opt/e2e/options.py"
 
-// TestSocketOptionsOfTheProgram: the connections of an unmodified program have the options that it set on its socket, before
-// and after bind.
+// TestSocketOptionsOfTheProgram: connections of an unmodified program have the options that the program sets on its socket
+// before and after bind.
 func TestSocketOptionsOfTheProgram(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)
@@ -22,7 +22,7 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 		const before = "TCP_NODELAY=1,SO_KEEPALIVE=1,TCP_KEEPIDLE=33,TCP_USER_TIMEOUT=12345,SO_RCVBUF=30000," +
 			"TCP_DEFER_ACCEPT=1,TCP_FASTOPEN=17"
 		r := m.Must(t, "install", a.Name, "-i", "2", "--settle", "200ms", "--", "python3", optionsProgram, "8391", before, "IP_TOS=16")
-		// A reload, too: other workers, the same listener.
+		// After a reload there are other workers and the same listener.
 		m.Must(t, "reload", a.Name)
 		got := m.Get(t, a.URL("/"))
 		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33",
@@ -34,7 +34,7 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 		for _, want := range []string{"TCP_DEFER_ACCEPT=1/1", "TCP_FASTOPEN=17/17"} {
 			if name, value, _ := strings.Cut(want, "="); !strings.Contains(got, name+"=") ||
 				!strings.Contains(got, value[strings.IndexByte(value, '/'):]) {
-				t.Errorf("the listener: %s is missing: %s", want, got)
+				t.Errorf("%s is missing on the listener: %s", want, got)
 			}
 		}
 		if strings.Contains(r.Stderr, "socket options") {
@@ -43,8 +43,8 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 	})
 }
 
-// TestNoDelayByDefault: a program that sets no options gets connections without Nagle's algorithm, which costs 40 ms on kept
-// connections.
+// TestNoDelayByDefault: connections of a program that sets no options do not use Nagle's algorithm, which would cost 40 ms
+// on kept connections.
 func TestNoDelayByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)

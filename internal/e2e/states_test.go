@@ -12,13 +12,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// controlledWorker is a worker that does what files tell its instance to.
+// controlledWorker is a worker that crashes or starts slowly while certain files exist.
 const controlledWorker = `#!/bin/sh
 [ -e /opt/e2e/moody.crash.$INSTANCE ] && { echo no more >&2; exit 9; }
 [ -e /opt/e2e/moody.slow.$INSTANCE ] && exec sleep 300
 exec ` + goWorker + "\n"
 
-// TestStateOfEachInstance has one app with an instance in each state, and one that gave up.
+// TestStateOfEachInstance has one app with instances in five different states, and an app with an instance that gave up.
 func TestStateOfEachInstance(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/moody", controlledWorker, 0o755)
@@ -27,19 +27,19 @@ func TestStateOfEachInstance(t *testing.T) {
 		a := kit.InstallNative(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
 		tired := kit.InstallNative(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
 		b := kit.DialBus(t, m)
-		// Between two runs it is failed for a moment too. The number of restarts would not do: once it was four in the end,
-		// and not three, probably by the daemon-reload of "mask" in the middle of a restart.
+		// A unit is also failed for a moment between two runs, so the exit status must match, too. The number of restarts
+		// is not reliable: it was 4 instead of 3 once, probably because the daemon-reload of "mask" came during a restart.
 		gaveUp := func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp }
 		m.Sh(t, `touch /opt/e2e/moody.crash.2 /opt/e2e/moody.slow.5 /opt/e2e/moody.crash.1
 			systemctl kill -s KILL moody@2.service tired@1.service
 			clusterctl stop moody@3 moody@4
 			systemctl mask moody@4.service
 			systemctl restart --no-block moody@5.service`)
-		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 7 }, a.Unit(2))
-		b.Await(t, "it has given up", gaveUp, tired.Unit(1))
+		b.Await(t, "the instance is in a crash loop", func(s kit.Status) bool { return s.Restarts > 7 }, a.Unit(2))
+		b.Await(t, "the instance has given up", gaveUp, tired.Unit(1))
 
-		// Between two waits there are moments of starting and of stopping (ExecStopPost=); nothing is asserted about how long
-		// any of them takes.
+		// Between two waits, the instance is starting or stopping (ExecStopPost=) for a moment. The test does not assert
+		// how long these states last.
 		looping := func(in instanceStatus) bool {
 			return slices.Contains([]string{"restarting", "starting", "stopping"}, in.State)
 		}
@@ -51,7 +51,7 @@ func TestStateOfEachInstance(t *testing.T) {
 			}
 			return loop.NextRestart != ""
 		})
-		// Where it is not known when the run began, its length is left out.
+		// The length of a run is omitted if its start is not known.
 		exit, _, _ := strings.Cut(loop.LastExit, " after ")
 		if loop.State != "restarting" || exit != "exited with status 9" || loop.Problem != loop.LastExit || loop.Restarts < 8 {
 			t.Errorf("a crash loop: %+v", loop)
@@ -61,7 +61,7 @@ func TestStateOfEachInstance(t *testing.T) {
 		t.Log(text)
 		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 ||
 			!strings.HasPrefix(moody.Problem, "moody@") {
-			t.Errorf("one of five runs: %+v", moody)
+			t.Errorf("one of five instances runs: %+v", moody)
 		}
 		for i, want := range []string{"running", "", "stopped", "masked", "starting"} {
 			if in := apps[0].Instances[i]; want != "" && in.State != want {
@@ -70,38 +70,38 @@ func TestStateOfEachInstance(t *testing.T) {
 		}
 		if tired := apps[1]; tired.State != "degraded" || tired.Ready != 1 || tired.Instances[0].State != "gave up" ||
 			!strings.Contains(tired.Instances[0].Problem, "gave up after too many short runs") {
-			t.Errorf("one of two gave up: %+v", tired)
+			t.Errorf("one of two instances gave up: %+v", tired)
 		} else if exit, _, _ := strings.Cut(tired.Instances[0].LastExit, " after "); exit != "exited with status 9" {
 			t.Errorf("the last exit of an instance that gave up: %+v", tired.Instances[0])
 		}
 		for _, want := range []string{"degraded 1/5", "degraded 1/2", "gave up", "stopped", "masked", "starting"} {
 			if !strings.Contains(text, want) {
-				t.Errorf("ls does not say %q", want)
+				t.Errorf("ls does not print %q", want)
 			}
 		}
 		if s := parseApp(t, m.Must(t, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
-			t.Errorf("masked: %+v", s.Instances[3])
+			t.Errorf("the masked instance: %+v", s.Instances[3])
 		}
 		out := m.MustAsNobody(t, "ls", "moody", "--json").Stdout
 		if in := parseApps(t, out)[0].Instances[1]; !looping(in) {
 			t.Errorf("the crash loop as nobody: %+v", in)
 		}
 
-		// Stopped by hand, as a whole; and all of an app that gave up.
+		// Stop one app, and let all instances of the other app give up.
 		m.Sh(t, "clusterctl stop moody; touch /opt/e2e/moody.crash.2; systemctl kill -s KILL tired@2.service")
-		b.Await(t, "it has given up", gaveUp, tired.Unit(2))
+		b.Await(t, "the instance has given up", gaveUp, tired.Unit(2))
 		apps = listApps(t, m)
 		if apps[0].State != "stopped" || apps[0].Queue != nil {
-			t.Errorf("stopped by hand: %+v", apps[0])
+			t.Errorf("the stopped app: %+v", apps[0])
 		}
 		if apps[1].State != "gave up" {
-			t.Errorf("all gave up: %+v", apps[1])
+			t.Errorf("the app whose instances all gave up: %+v", apps[1])
 		}
 	})
 }
 
-// unmodified is a Node server that knows nothing of inherited sockets, and does what a file tells it to. By itself Node would
-// close a connection that is idle for 5 s, before all of them are counted on a busy machine.
+// unmodified is a Node server that crashes while a file exists. Its keepAliveTimeout is long, because after the default of
+// 5 s Node would close idle connections before they are all counted on a busy machine.
 const unmodified = `
 if (require("fs").existsSync("/opt/e2e/adopted.crash")) process.exit(7);
 const s = require("http").createServer((q, a) => { a.setHeader("X-Worker", process.pid); a.end("x\n"); });
@@ -109,7 +109,8 @@ s.keepAliveTimeout = 600000;
 s.listen(8324);
 `
 
-// TestStateOfAdoptedInstances: an unmodified worker, whose launcher holds it back after crashes and says so to everybody.
+// TestStateOfAdoptedInstances has an adopted app in a crash loop. The launcher delays its restarts and reports that to all
+// users.
 func TestStateOfAdoptedInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)
@@ -120,7 +121,7 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
 		l := listApps(t, m, "adopted")[0]
 		if l.Connections == nil || *l.Connections != 5 || l.Queue == nil || l.Memory == nil || *l.Memory < 20<<20 {
-			t.Errorf("five connections: %+v", l)
+			t.Errorf("ls with five connections: %+v", l)
 		}
 		for _, in := range l.Instances {
 			if in.Connections == nil || *in.Connections != counts[in.PID] {
@@ -129,7 +130,7 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		}
 		b := kit.DialBus(t, m)
 		m.Sh(t, "touch /opt/e2e/adopted.crash; systemctl kill -s KILL "+a.Unit(1))
-		b.Await(t, "it crash-loops", func(s kit.Status) bool { return s.Restarts > 5 }, a.Unit(1))
+		b.Await(t, "the instance is in a crash loop", func(s kit.Status) bool { return s.Restarts > 5 }, a.Unit(1))
 		ask := map[string]func() instanceStatus{
 			"root": func() instanceStatus { return listApps(t, m, "--no-cpu", "adopted@1")[0].Instances[0] },
 			"nobody": func() instanceStatus {
@@ -144,16 +145,16 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 			})
 			if in.State != "restarting" ||
 				who == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
-				t.Errorf("a crash loop, for %s: %+v", who, in)
+				t.Errorf("the crash loop as %s: %+v", who, in)
 			}
 		}
 		if out := m.Must(t, "show", "adopted").Stdout; !strings.Contains(out, "degraded 1/2") {
 			t.Errorf("show:\n%s", out)
 		}
 		m.Sh(t, "rm /opt/e2e/adopted.crash")
-		b.Await(t, "it is back", kit.Status.IsActive, a.Unit(1))
+		b.Await(t, "the instance is back", kit.Status.IsActive, a.Unit(1))
 		if text := m.Sh(t, "systemctl show -p StatusText --value "+a.Unit(1)); text != "" {
-			t.Errorf("it runs, and its status is %q", text)
+			t.Errorf("the instance runs, but its status is %q", text)
 		}
 	})
 }

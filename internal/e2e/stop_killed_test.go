@@ -12,11 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// ignoresSIGTERM is a program that says what it does at its stop signal, and goes on.
+// ignoresSIGTERM is a program that prints a line at SIGTERM and continues.
 const ignoresSIGTERM = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
-// awaitTraps waits until every instance has set its trap: with Type=simple and no time to settle, the shell may not have come
-// so far, and ends at its stop signal like any program.
+// awaitTraps waits until every instance has set its trap. With Type=simple and no time to settle, the shell may not have
+// set it yet, and would then end at SIGTERM.
 func awaitTraps(t *testing.T, a kit.App) {
 	t.Helper()
 	for _, pid := range a.PIDs(t) {
@@ -30,15 +30,16 @@ func runWhenTrapsAreSet(t *testing.T, a kit.App, args ...string) lab.Result {
 	return a.Machine.Clusterctl(t, args...)
 }
 
-// killedWords returns what the error of a worker that had to be killed contains.
+// killedWords returns what the error contains when instance i had to be killed.
 func killedWords(a kit.App, i int) []string {
 	return []string{
 		fmt.Sprintf("%s@%d: did not stop within 2s after SIGTERM; killed (SIGKILL)", a.Name, i), "still saving", "--stop-timeout",
 	}
 }
 
-// TestStopOfWorkerThatIgnoresSIGTERM: a worker that does not end by itself is named, with its reason and its last words, and
-// the exit status is 3, whatever command stops it. A roll ends with the first one; --force goes on.
+// TestStopOfWorkerThatIgnoresSIGTERM: whatever command stops a worker that does not end by itself, the error names the
+// worker with the reason and its last log lines, and the exit status is 3. A roll ends after the first such worker, and
+// with --force it continues.
 func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -65,7 +66,7 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 			}
 			awaitTraps(t, a)
 			if r := m.Try("systemctl reload " + a.Name); r.Code == 0 {
-				t.Error("systemctl reload succeeds, and an instance was killed")
+				t.Error("systemctl reload succeeds although an instance was killed")
 			}
 			r = runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--force")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 3)...)...)
@@ -79,20 +80,21 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "stop", r, `"killed": true`, `"outcome": "stopped"`)
 			if r := m.Clusterctl(t, "stop", a.Name); r.Code != 0 {
-				t.Errorf("a stop of what is down fails: %v", r)
+				t.Errorf("a stop of a stopped app fails: %v", r)
 			}
 			m.Must(t, "start", a.Name, "--settle", "0s")
 			r = runWhenTrapsAreSet(t, a, "uninstall", "--yes", a.Name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), a.Name+" is gone")...)
 			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
 			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.Name) {
-				t.Errorf("failed units stay: %s", left)
+				t.Errorf("failed units are left: %s", left)
 			}
 		}
 	})
 }
 
-// TestUpdateOfWorkerThatIgnoresSIGTERM: an update whose first worker had to be killed is taken back, and --force finishes it.
+// TestUpdateOfWorkerThatIgnoresSIGTERM: an update is taken back when its first worker had to be killed. With --force the
+// update is completed.
 func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/deaf"
@@ -110,20 +112,20 @@ func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 		awaitTraps(t, a)
 		wantKilled(t, install("--env", "A=1"), append(killedWords(a, 1), "putting everything back", "--force")...)
 		if now := a.PIDs(t); now[1] != before[1] {
-			t.Error("the second instance was touched")
+			t.Error("the second instance was replaced")
 		}
 		awaitTraps(t, a)
 		wantKilled(t, install("--env", "A=1", "--force"), append(killedWords(a, 1), killedWords(a, 2)...)...)
 		if environ := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", a.PIDs(t)[1])); !strings.Contains(environ, "A=1") {
-			t.Errorf("--force has not finished the update:\n%s", environ)
+			t.Errorf("--force has not completed the update:\n%s", environ)
 		}
-		// Of one instance there is nothing left to spare.
+		// A scale to one instance has to kill the second instance.
 		m.Must(t, "start", a.Name, "--settle", "0s")
 		wantKilled(t, runWhenTrapsAreSet(t, a, "scale", a.Name, "1"), killedWords(a, 2)...)
 	})
 }
 
-// wantKilled fails the test unless a command says the words, and that the state was not reached.
+// wantKilled fails the test unless the error contains the words, and the exit status means that the state was not reached.
 func wantKilled(t *testing.T, r lab.Result, words ...string) {
 	t.Helper()
 	if r.Code != notReached {
@@ -136,7 +138,7 @@ func wantKilled(t *testing.T, r lab.Result, words ...string) {
 	}
 }
 
-// wantJSON fails the test unless stdout is as the schema of the command says, and has the parts.
+// wantJSON fails the test unless stdout matches the schema of the command and contains the parts.
 func wantJSON(t *testing.T, command string, r lab.Result, parts ...string) {
 	t.Helper()
 	if err := outputschema.Check(command, []byte(r.Stdout)); err != nil {

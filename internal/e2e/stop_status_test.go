@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestExitStatusAfterAStop: a program that ends with 128 + the signal of a stop has stopped, and not failed. By itself it is
-// a crash with the same status, which is counted and followed by a restart.
+// TestExitStatusAfterAStop: a program that exits with 128 + the number of the stop signal has stopped normally. If it exits
+// with that status without a stop, this is a crash, which is counted and followed by a restart.
 func TestExitStatusAfterAStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const crash = "/srv/crash-status"
@@ -44,12 +44,12 @@ sys.exit(%[2]d)
 			m.Sh(t, "systemctl daemon-reload")
 
 			m.Sh(t, "systemctl stop "+c.name)
-			b.Await(t, "all is stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Units()...)
+			b.Await(t, "all units are stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Units()...)
 			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(failed, c.name) {
-				t.Errorf("after a stop:\n%s", failed)
+				t.Errorf("failed units after a stop:\n%s", failed)
 			}
 			if got := m.Sh(t, "systemctl show -p ExecMainStatus --value "+a.Unit(1)); got != fmt.Sprint(c.status) {
-				t.Errorf("the program has ended with status %s, so this tests nothing", got)
+				t.Errorf("the program has exited with status %s, so this tests nothing", got)
 			}
 			for _, i := range listApps(t, m, c.name)[0].Instances {
 				if i.State != "stopped" || i.Problem != "" {
@@ -59,13 +59,13 @@ sys.exit(%[2]d)
 
 			m.Sh(t, "systemctl start "+c.name)
 			m.WriteFile(t, crash, "", 0o644)
-			b.Await(t, "it is started again and again", func(s kit.Status) bool { return s.Restarts > 2 }, a.Units()...)
+			b.Await(t, "the instances have restarted several times", func(s kit.Status) bool { return s.Restarts > 2 }, a.Units()...)
 			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") ||
 				!strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
 				t.Errorf("the backoff has not counted the crashes:\n%s", runs)
 			}
 			m.Sh(t, "rm "+crash)
-			b.Await(t, "it is back", kit.Status.IsActive, a.Units()...)
+			b.Await(t, "the instances are back", kit.Status.IsActive, a.Units()...)
 		}
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestStoppedAppStaysStopped stops an app ten times while clients go on asking: a request that waits in the socket must not
-// start it again (facts: systemd 0, 4).
+// TestStoppedAppStaysStopped stops an app ten times while clients send requests. A request that waits in the socket must
+// not start the app again.
 func TestStoppedAppStaysStopped(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "stop", 3, 8110, "--", goWorker)
@@ -29,23 +29,24 @@ func TestStoppedAppStaysStopped(t *testing.T) {
 		}
 		r := run.Stop()
 		t.Logf("ten stops and starts: %v", r)
-		// Between stop and start the port is closed; at the stop, requests in the socket's queue are reset. Nothing hangs.
+		// The port is closed between stop and start, and requests in the socket's queue are reset at the stop. No request
+		// hangs.
 		if lost := r.Timeouts + r.BadStatus + r.Other; lost > 0 {
 			t.Errorf("%d requests failed in another way than refused or reset", lost)
 		}
 	})
 }
 
-// TestStopByClusterctl is the same through our own commands, which also know single instances.
+// TestStopByClusterctl stops and starts an app and single instances with clusterctl.
 func TestStopByClusterctl(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "stop-ctl", 3, 8111, "--", goWorker)
 		b := kit.DialBus(t, m)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
 		m.Must(t, "stop", a.Name)
-		m.WantState(t, "inactive", append(a.Units(), a.Service(), a.Socket())...) // at once: this stop waits for all
+		m.WantState(t, "inactive", append(a.Units(), a.Service(), a.Socket())...) // at once, because this stop waits for all units
 		a.WantDown(t, b)
-		m.Must(t, "stop", a.Name) // again, when it is stopped already
+		m.Must(t, "stop", a.Name) // a second stop does nothing
 		m.Must(t, "start", a.Name)
 		a.WantUp(t)
 		run.Stop()
@@ -64,15 +65,15 @@ func TestStopByClusterctl(t *testing.T) {
 			}
 		}
 		r := run.Stop()
-		t.Logf("an instance stopped, started, and all restarted at once: %v", r)
+		t.Logf("one instance stopped and started, and then all restarted: %v", r)
 		if r.Failed() > 0 {
-			t.Error("a restart of all at once leaves the port open, and the worker drains: no request may fail")
+			t.Error("requests failed, although the port stays open in a restart and the workers drain")
 		}
 		a.WantUp(t)
 	})
 }
 
-// TestReboot reboots the machine: the app runs again, with as many instances.
+// TestReboot reboots the machine. The app must run again with the same number of instances.
 func TestReboot(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "reboot", 3, 8112, "--", goWorker)
@@ -81,7 +82,7 @@ func TestReboot(t *testing.T) {
 		m.Reboot(t)
 		a.WantUp(t)
 		wantNonblocking(t, a, "after the boot")
-		// "stop" says until the next start or boot.
+		// "stop" is in force until the next start or boot.
 		stopped.WantUp(t)
 		if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); failed != "" {
 			t.Errorf("failed units after the boot:\n%s", failed)

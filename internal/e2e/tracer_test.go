@@ -33,14 +33,15 @@ type syscallInfo struct {
 	args   [6]uint64
 }
 
-// tracerEnv makes the test binary the tracer of one command. A separate process has no other children, so every child that
-// it waits for is one of the command.
+// tracerEnv is a variable that makes the test binary trace one command. The tracer is a separate process, because it waits
+// for all its children, and only the processes of the command may be among them.
 const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 
-// killedAt runs clusterctl in the machine, kills it with SIGKILL before its n-th step, counted from 1, and returns a name of
-// the step. A step is what others can see: a message to systemd, or a name that is made or removed on the disk. Of many
-// names in a row the first two count, since the tests of units/install kill at each of them. The tracer stops the command at
-// each system call, so the same n is the same moment each time. step is "" when the command has ended before.
+// killedAt runs clusterctl in the machine, kills it with SIGKILL before its n-th step, counted from 1, and returns the name
+// of that step. A step is a change that is visible from outside: a message to systemd, or a name that is made or removed on
+// disk. In a row of equal steps on disk only the first two count, because the tests of units/install kill at each of them.
+// The tracer stops the command at each system call, so the same n is always the same moment. step is "" if the command
+// ended earlier.
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
@@ -58,13 +59,13 @@ func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string,
 	return strings.Trim(step, "-"), r
 }
 
-// runTracer is main of the tracer: argv is the command, and what is written the exit status and the step, or "-".
+// runTracer is the main function of the tracer. It runs the command argv, and prints the exit status and the step, or "-".
 func runTracer(argv []string, n string) error {
 	at, err := strconv.Atoi(n)
 	if err != nil {
 		return err
 	}
-	// All calls of ptrace(2) have to come from the thread that has started the process.
+	// All calls of ptrace(2) must come from the thread that has started the process.
 	runtime.LockOSThread()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, tracerEnv+"=") })
@@ -80,7 +81,7 @@ func runTracer(argv []string, n string) error {
 	return err
 }
 
-// trace follows a process that has just been executed, and all that it starts, to the end.
+// trace follows a new process and all its children until they end. It kills them before step n.
 func trace(pid, n int) (step string, code int, err error) {
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 		unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
@@ -122,7 +123,7 @@ func trace(pid, n int) (step string, code int, err error) {
 				err = unix.Kill(-pid, unix.SIGKILL)
 			}
 		case !known[p]:
-			// The first stop of a process or thread is the tracer's.
+			// The first stop of a process or thread belongs to the tracer.
 			if signal, err = 0, nil; p == pid {
 				err = unix.PtraceSetOptions(p, options)
 			}
@@ -133,7 +134,7 @@ func trace(pid, n int) (step string, code int, err error) {
 		if err == nil {
 			err = unix.PtraceSyscall(p, int(signal))
 		}
-		// The process may have been killed since.
+		// The process may have been killed in the meantime.
 		if err != nil && !errors.Is(err, unix.ESRCH) {
 			_ = unix.Kill(-pid, unix.SIGKILL)
 			return step, code, err
@@ -141,7 +142,7 @@ func trace(pid, n int) (step string, code int, err error) {
 	}
 }
 
-// stepOf returns what the next system call of a process changes, or "".
+// stepOf returns what the next system call of a process changes, or "" if it changes nothing.
 func stepOf(pid int) string {
 	const entry = 1
 	var info syscallInfo

@@ -11,31 +11,32 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// hardenedReleases returns the releases on which hostile workers are tried: the ones with the oldest and the newest form of
-// the mechanisms.
+// hardenedReleases returns the releases for tests with hostile workers. They have the oldest and the newest form of the
+// sandbox.
 func hardenedReleases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// makeOwnedByDaemon makes a directory of the user daemon, who is the worker of these tests, and removes it with the test.
+// makeOwnedByDaemon makes a directory owned by the user daemon, who runs the workers of these tests, and removes it at the
+// end of the test.
 func makeOwnedByDaemon(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	m.Sh(t, "mkdir -p "+dir+" && chown daemon:daemon "+dir)
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+dir) })
 }
 
-// asDaemon runs a script as the user of the worker, outside of the sandbox.
+// asDaemon runs a script as the user daemon, outside of the sandbox.
 func asDaemon(m *kit.Machine, script string) lab.Result {
 	return m.Try("setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '" + script + "'")
 }
 
-// runInUnit runs a script as the user daemon in the mount namespace of a unit's main process.
+// runInUnit runs a script as the user daemon, in the mount namespace of a unit's main process.
 func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 	t.Helper()
 	return m.Try(fmt.Sprintf("nsenter -t %d -m -- setpriv --reuid=daemon --regid=daemon --clear-groups sh -c '%s'",
 		m.MainPID(t, unit), script))
 }
 
-// TestEnvFileOfTheWorker: an environment file that the worker may replace works as it does anywhere, and it never shows the
-// worker what root alone may read.
+// TestEnvFileOfTheWorker: an environment file that the worker may replace has the usual effect, but it cannot be used to
+// read files that only root may read.
 func TestEnvFileOfTheWorker(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h1")
@@ -64,13 +65,13 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 		for _, secret := range []string{"/etc/h1-other.env", "/root/.aws/credentials"} {
 			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 ||
 				strings.Contains(r.Stdout, "s3cret") {
-				t.Fatalf("the test is not what it seems: %v", r)
+				t.Fatalf("the setup of the attack failed: %v", r)
 			}
 			m.Try("systemctl restart h1@1")
 			m.AwaitJournal(t, "reading the environment file", "-u", "h1@1", "--since", "-30s")
 			if got := m.Sh(t, "for f in /proc/[0-9]*/environ; do tr '\\0' '\\n' <$f; "+
 				"done 2>/dev/null | grep -c s3cret || :"); strings.TrimSpace(got) != "0" {
-				t.Errorf("%s has come into an environment", secret)
+				t.Errorf("the environment of a process contains values of %s", secret)
 			}
 			asDaemon(m, "cd /srv/h1 && rm .env && echo FROM=worker >.env")
 		}
@@ -79,14 +80,14 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 	})
 }
 
-// TestEnvFileOfRoot: workers of root cannot have PID 1 read what the sandbox hides from them.
+// TestEnvFileOfRoot: a worker of root cannot make PID 1 read a file that the sandbox hides.
 func TestEnvFileOfRoot(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
 		a := kit.InstallNative(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
 		if r := m.Try(fmt.Sprintf("nsenter -t %d -m -- ln -s /root/h1r.env /srv/h1r/.env", m.MainPID(t, a.Unit(1)))); r.Code != 0 {
-			t.Fatalf("the test is not what it seems: %v", r)
+			t.Fatalf("the setup of the attack failed: %v", r)
 		}
 		m.Must(t, "reload", a.Name)
 		if env := strings.Join(askAbout(t, m, a.URL("/about")).Env, "\n"); strings.Contains(env, "s3cret") {
@@ -95,7 +96,7 @@ func TestEnvFileOfRoot(t *testing.T) {
 	})
 }
 
-// TestEnvFileOfAnAdoptedApp: the .env beside an unmodified program says which port it takes, in the probe too.
+// TestEnvFileOfAnAdoptedApp: the .env file of an unmodified program sets its port, also in the probe.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/adopted")
@@ -113,26 +114,26 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		r := m.Must(t, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env",
 			"--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
-			t.Errorf("install does not say who reads the file: %v", r)
+			t.Errorf("install does not print who reads the file: %v", r)
 		}
 		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "hello there" {
-			t.Errorf("answer %q", got)
+			t.Errorf("the answer is %q", got)
 		}
-		// A scale and a rollback render the same, and the source keeps the decision.
+		// The source records who reads the file, so that a scale and a rollback render the same units.
 		if source := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(source,
 			"worker-env-files:\n  - /srv/adopted/.env\n") {
 			t.Errorf("the source:\n%s", source)
 		}
 		m.Must(t, "scale", "adopted", "1")
 		if r := m.Must(t, "diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "adopted") {
-			t.Errorf("there is a difference to ourselves: %v", r)
+			t.Errorf("diff reports changes although nothing has changed: %v", r)
 		}
 		m.Sh(t, "echo GREETING=changed >>/srv/adopted/.env")
 		m.Must(t, "reload", "adopted")
 		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "changed" {
-			t.Errorf("answer %q after a reload", got)
+			t.Errorf("the answer is %q after a reload", got)
 		}
-		// An app of an older clusterctl, which had PID 1 read every file: a reload says how to go on.
+		// An older clusterctl made PID 1 read every environment file. A reload of such an app must print what to do.
 		m.Sh(t, "sed -i s/^worker-env-files/env-files/ /etc/clusterctl/adopted.yaml")
 		r = m.Clusterctl(t, "reload", "adopted")
 		if r.Code != notReached {
@@ -145,7 +146,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 	})
 }
 
-// TestUntrustedConfig: a clusterctl.yaml that the worker may write gives the app no more rights, whoever applies it.
+// TestUntrustedConfig: a clusterctl.yaml that the worker may write gives the app no additional rights, whoever applies it.
 func TestUntrustedConfig(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h3")
@@ -165,22 +166,22 @@ func TestUntrustedConfig(t *testing.T) {
 		write(describe("root", "off"))
 		r := m.Clusterctl(t, apply...)
 		if r.Code != notAllowed {
-			t.Errorf("a new app as root: %v", r)
+			t.Errorf("apply of a new app that runs as root: %v", r)
 		}
 		wantError(t, r.Stderr, "run-as: dynamic -> root", "sandbox: default -> off", "user daemon owns /srv/h3", hint)
 		if m.Try("test -e /etc/clusterctl/h3.yaml").Code == 0 {
-			t.Error("a refused app is there")
+			t.Error("the refused app was installed")
 		}
 		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
 		if r := m.Clusterctl(t, apply...); r.Code != notAllowed ||
 			!strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
-			t.Errorf("a new app in another group, on a port of root's: %v", r)
+			t.Errorf("apply of a new app with another group and a privileged port: %v", r)
 		}
 		write(describe("daemon", "default"))
 		m.Must(t, apply...)
 		pid := m.MainPID(t, a.Unit(1))
 
-		// From inside the file cannot be changed at all; from outside it is the user's.
+		// The worker cannot change the file from inside the sandbox. Its user can change the file from outside.
 		if r := runInUnit(t, m, a.Unit(1),
 			"cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && "+
 				"! rm -f clusterctl.yaml"); r.Code != 0 {
@@ -188,7 +189,7 @@ func TestUntrustedConfig(t *testing.T) {
 		}
 		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml "+
 			">.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
-			t.Fatalf("the test is not what it seems: %v", r)
+			t.Fatalf("the setup of the attack failed: %v", r)
 		}
 		for _, more := range [][]string{nil, {"--yes"}, {"--force"}} {
 			if r := m.Clusterctl(t, append(apply, more...)...); r.Code != notAllowed ||
@@ -197,10 +198,10 @@ func TestUntrustedConfig(t *testing.T) {
 			}
 		}
 		if now := m.MainPID(t, a.Unit(1)); now != pid {
-			t.Error("the app was touched")
+			t.Error("the app was changed")
 		}
 
-		// What root alone may write needs a yes.
+		// If only root may write the file, more rights still need a confirmation.
 		m.Sh(t, "chown -R root:root /srv/h3")
 		r = m.Clusterctl(t, apply...)
 		if r.Code != usage {
@@ -208,7 +209,7 @@ func TestUntrustedConfig(t *testing.T) {
 		}
 		wantError(t, r.Stderr, "run-as: daemon -> root", "sandbox: default -> off", hint, "--yes")
 		if r := m.Must(t, append(apply, "--yes")...); !strings.Contains(r.Stderr, "h3: run-as: daemon -> root; sandbox: default -> off\n") {
-			t.Errorf("apply --yes does not say what it gives: %v", r)
+			t.Errorf("apply --yes does not print the new rights: %v", r)
 		}
 		if about := askAbout(t, m, a.URL("/about")); about.UID != 0 {
 			t.Errorf("uid %d", about.UID)
@@ -223,7 +224,7 @@ func TestUntrustedConfig(t *testing.T) {
 	})
 }
 
-// TestRootRunsOnlyProgramsOfRoot: what runs as root must be root's, with all that is around it.
+// TestRootRunsOnlyProgramsOfRoot: root must own a program that runs as root, its directories and its working directory.
 func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/root-app")
@@ -247,18 +248,17 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 				kit.App{Machine: m, Name: "rooted"}.Uninstall(t)
 			}
 		}
-		// Whom the administrator trusts may own it. A reload comes to the same answer, and to another one when that has
-		// changed.
+		// A user whom the administrator trusts may own the program. Each reload checks the paths again.
 		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon",
 			"--", "/srv/root-app/sleep", "inf")
 		m.Must(t, "reload", "rooted")
 		m.Sh(t, "chmod o+w /srv/root-app/sleep")
 		r := m.Clusterctl(t, "reload", "rooted")
 		if r.Code != notReached || !strings.Contains(r.Stderr, "everybody may write /srv/root-app/sleep") {
-			t.Errorf("a reload of what everybody may write: %v", r)
+			t.Errorf("a reload of a program that everybody may write: %v", r)
 		}
 		if r := m.Try("systemctl reload rooted"); r.Code == 0 {
-			t.Error("systemctl reload runs what everybody may write")
+			t.Error("systemctl reload runs a program that everybody may write")
 		}
 		if r := m.Must(t, "show", "rooted"); !strings.Contains(r.Stdout,
 			"program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
@@ -272,7 +272,8 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 	})
 }
 
-// TestPathsOfOtherUsersAreRefused: directories that root's systemd mounts or makes sockets in.
+// TestPathsOfOtherUsersAreRefused: install refuses paths of other users in which systemd, as root, would mount or make
+// sockets.
 func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/paths")
@@ -302,13 +303,13 @@ func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 		}
 		t.Cleanup(func() { kit.App{Machine: m, Name: "paths"}.Uninstall(t) })
 		if r := install("--listen", "/srv/paths/x.sock", "--rw", "/srv/paths/data", "--", worker); r.Code != done {
-			t.Errorf("a socket in the app's directory: %v", r)
+			t.Errorf("install with a socket in the app's directory: %v", r)
 		}
 	})
 }
 
-// TestFilesOfTheAppAreReadOnly: a worker cannot change its program, nor put another directory in the place of the program's;
-// a deploy from outside can, and a reload runs it.
+// TestFilesOfTheAppAreReadOnly: a worker cannot change its program or replace the directory of the program. A deploy from
+// outside can, and a reload runs the new program.
 func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/deploy")
@@ -324,14 +325,14 @@ func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 		r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy && echo x >app/data && echo y >other && mv other .. 2>/dev/null; "+
 			"! echo x >>app/main.py && ! mv -f app/data app/main.py && ! rm -f app/main.py && ! mv app app2 && mkdir app2 && mv app2 app3")
 		if r.Code != 0 {
-			t.Errorf("inside: %v", r)
+			t.Errorf("the worker can change its files: %v", r)
 		}
 		for _, release := range []string{"2", "3"} {
 			deploy(release)
 			m.Must(t, "reload", "deploy")
 			m.AwaitJournal(t, "release "+release, "-u", "deploy@1")
 		}
-		// A file that is named with --rw is the program's to change.
+		// The program may change a file that --rw names.
 		m.Must(t, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms",
 			"--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
 		if r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {

@@ -11,12 +11,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestFailedUninstallKeepsRunning: an uninstall that cannot change a file, or is interrupted, leaves the app as it was.
+// TestFailedUninstallKeepsRunning: an uninstall that cannot change a file leaves the app unchanged.
 func TestFailedUninstallKeepsRunning(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "kept", 3, 8163, "--", goWorker)
 		m.Sh(t, "systemctl stop kept@3")
-		a.Instances = 2 // one instance is stopped by hand, and stays so
+		a.Instances = 2 // instance 3 is stopped, and stays stopped
 		before, pids := kit.Lines(m.Sh(t, traces)), a.PIDs(t)
 		for _, dir := range []string{"/etc", "/etc/clusterctl", "/etc/systemd/system"} {
 			t.Run("read-only "+dir, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 					t.Errorf("uninstall with %s read-only: %v", dir, r)
 				}
 				if strings.Contains(r.Stderr, "stopping") {
-					t.Errorf("the app was stopped first: %v", r)
+					t.Errorf("the uninstall has stopped the app: %v", r)
 				}
 				a.WantUp(t)
 				kit.WantNotReplaced(t, pids, a.PIDs(t))
@@ -39,11 +39,11 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 	})
 }
 
-// TestInterruptedUninstall: what an uninstall has stopped before it is interrupted runs again.
+// TestInterruptedUninstall: an interrupted uninstall starts the instances again that it has stopped.
 func TestInterruptedUninstall(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const slow = "/opt/e2e/slow-stop"
-		// The second instance stops only when the test has seen that the command was interrupted.
+		// The second instance stops only after the test has seen the interruption.
 		m.WriteFile(t, slow, `#!/bin/sh
 [ "$INSTANCE" = 2 ] || exec sleep infinity
 trap 'echo stopping; until [ -e /run/interrupted ]; do sleep 0.1; done; exit 0' TERM
@@ -69,7 +69,7 @@ while :; do sleep 1 & wait; done
 		wantUntouched(t, m, before)
 		m.WantState(t, "active", units...)
 		if s := m.Sh(t, "systemctl is-enabled slow"); s != "enabled" {
-			t.Errorf("the app is %s", s)
+			t.Errorf("the app is %s, want enabled", s)
 		}
 	})
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestUninstallLeavesNothing uninstalls an app in every state that it can be in.
+// TestUninstallLeavesNothing uninstalls an app in each of its possible states.
 func TestUninstallLeavesNothing(t *testing.T) {
 	states := []struct {
 		name string
 		make func(t *testing.T, m *kit.Machine, a kit.App)
 	}{
-		// The first ones on all releases.
+		// The first three states are tested on all releases.
 		{"socket failed", func(t *testing.T, m *kit.Machine, a kit.App) {
-			// Whoever has the port keeps the socket from coming back.
+			// Another program on the port keeps the socket from coming back.
 			m.Must(t, "stop", a.Name)
 			holdPort(t, m, 8160)
 			if r := m.Try("systemctl start " + a.Name); r.Code == 0 {
-				t.Error("the app starts although its port is taken")
+				t.Error("the app starts although its port is in use")
 			}
 		}},
 		{"crash-looping", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexit 1\n", 0o755)
 			m.Sh(t, "systemctl kill -s KILL '"+a.Name+"@*'")
-			kit.DialBus(t, m).Await(t, "all crash-loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
+			kit.DialBus(t, m).Await(t, "all instances are in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
 		}},
 		{"limited", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; "+
@@ -74,7 +74,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestForeignFilesAreKept: what an administrator has put beside our files is not ours.
+// TestForeignFilesAreKept: an uninstall keeps files that an administrator has put beside the files of the app.
 func TestForeignFilesAreKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		foreign := map[string]string{
@@ -98,22 +98,22 @@ func TestForeignFilesAreKept(t *testing.T) {
 		a.WantUp(t)
 		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+
 			"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
-			t.Errorf("the drop-ins are not in force: %s variables", env)
+			t.Errorf("only %s of two variables of the drop-ins are set", env)
 		}
-		// A mask is a link of the administrator, at the place of a unit.
+		// A mask is a link that the administrator makes in the place of a unit.
 		m.Sh(t, "systemctl mask foreign@2.service")
 		m.Must(t, "uninstall", "--yes", a.Name)
 		m.Sh(t, "test -L /etc/systemd/system/foreign@2.service && systemctl unmask foreign@2.service")
 		wantUntouched(t, m, before)
 		for path, data := range foreign {
 			if got := m.ReadFile(t, path); got != data {
-				t.Errorf("%s was changed: %q", path, got)
+				t.Errorf("%s has changed: %q", path, got)
 			}
 		}
 	})
 }
 
-// TestReplacedUnitIsKept: a unit of ours that somebody has replaced is not ours, and is kept.
+// TestReplacedUnitIsKept: an uninstall keeps a unit file that somebody has replaced.
 func TestReplacedUnitIsKept(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const path, theirs = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"

@@ -13,9 +13,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnixSocketSurvivesReload: programs remove the path of their Unix socket, test by connecting whether another server is
-// there, and change its mode. Wherever the socket is, and whether it is found or given, it is there after every reload, and
-// every request is answered.
+// TestUnixSocketSurvivesReload: programs remove the path of their Unix socket, connect to it to test for another server,
+// and change its mode. The socket must exist after every reload, and every request must be answered, wherever the socket
+// is, and whether the probe finds it or --listen has it.
 func TestUnixSocketSurvivesReload(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -53,22 +53,22 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 					m.Must(t, "reload", "--settle", "100ms", a.Name)
 				}
 				if r := run.Stop(); r.Failed() > 0 || r.Requests == 0 {
-					t.Errorf("reloaded three times: %v", r)
+					t.Errorf("requests failed in three reloads: %v", r)
 				}
 				if after := m.Sh(t, "stat -c '%i %A %U' "+c.path); after != before {
-					t.Errorf("the file: %s, then %s", before, after)
+					t.Errorf("the socket file changed from %s to %s", before, after)
 				}
 				a.Uninstall(t)
 				if m.Try("test -e "+c.path).Code == 0 {
-					t.Errorf("%s is still there", c.path)
+					t.Errorf("%s still exists", c.path)
 				}
 			})
 		}
 	})
 }
 
-// TestRemovedSocketFile: somebody removes the file of a socket, or binds another socket there. ls and show tell, and each of
-// start, restart and reload makes it again.
+// TestRemovedSocketFile: the file of a socket is removed, or replaced by another socket. ls and show report that, and
+// start, restart and reload each make the file again.
 func TestRemovedSocketFile(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const path = "/run/e2e-lost/lost.sock"
@@ -111,7 +111,8 @@ func TestRemovedSocketFile(t *testing.T) {
 			}
 			served(command)
 		}
-		// A command was killed while it opened the socket again: before PID 1 had it, and before the workers had.
+		// Simulate a command that was killed while it opened the socket again: before PID 1 had opened it, and before the
+		// workers had been restarted.
 		alone := func(method, unit, want string) {
 			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+
 				method+" ss "+unit+" ignore-dependencies\n"+
@@ -146,6 +147,6 @@ s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(36
 		m.Must(t, "reload", "--settle", "100ms", "lost")
 		served("another socket")
 		m.Sh(t, "systemctl stop other-lost.service")
-		served("the other is gone")
+		served("after the other program has stopped")
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// writeTwoApps writes a file with two apps.
+// writeTwoApps writes a configuration file with two apps.
 func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
 	m.WriteFile(t, twoDir+"/clusterctl.yaml", `
@@ -32,10 +32,11 @@ apps:
 `, 0o644)
 }
 
-// twoDir is the directory of the file with two apps.
+// twoDir is the directory of the configuration file with two apps.
 const twoDir = "/opt/e2e/two"
 
-// TestApply goes through the life of a file: new apps, one of them changed, one of them broken, differences, and back.
+// TestApply applies several versions of a file: with new apps, with a changed app, and with a broken app. It checks apply
+// and diff for each.
 func TestApply(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		one := kit.App{Machine: m, Name: "update-one", Instances: 2, Port: 8620}
@@ -53,10 +54,10 @@ func TestApply(t *testing.T) {
 		before := kit.Lines(m.Sh(t, traces))
 		if r := ok("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") ||
 			!strings.Contains(r.Stdout, "--- /dev/null\n") {
-			t.Errorf("the difference to nothing: %v", r)
+			t.Errorf("the dry run for new apps: %v", r)
 		}
 		wantUntouched(t, m, before)
-		// By install first, and then the rest by apply: the one that is there is not touched.
+		// Install one app first, and then the other one with apply. Apply must not change the first one.
 		ok("install", "update-two")
 		pids := other.PIDs(t)
 		if r := ok("apply"); r.Stdout != "update-one: created, 2 started\nupdate-two: unchanged, 2/2 ready\n" {
@@ -64,28 +65,28 @@ func TestApply(t *testing.T) {
 		}
 		one.WantUp(t)
 		if r := ok("diff"); r.Stdout != "" {
-			t.Errorf("there is a difference: %v", r)
+			t.Errorf("diff reports a change after apply: %v", r)
 		}
 		if r := ok("diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "update-") {
-			t.Errorf("there is a difference to ourselves: %v", r)
+			t.Errorf("diff --all reports a change after apply: %v", r)
 		}
 
 		writeTwoApps(t, m, worker+", new", worker)
 		if r := m.ClusterctlIn(t, twoDir, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" ||
 			!strings.Contains(r.Stdout, "\n+  - new\n") {
-			t.Errorf("the difference: %v", r)
+			t.Errorf("diff of a changed app: %v", r)
 		}
 		if r := ok("diff", "update-two"); r.Stdout != "" {
-			t.Errorf("there is a difference: %v", r)
+			t.Errorf("diff of an unchanged app: %v", r)
 		}
 		if r := ok("apply", "--json"); actions(t, r.Stdout) != "update-one updated, update-two unchanged" {
 			t.Errorf("apply: %v", r)
 		}
 		if now := other.PIDs(t); !slices.Equal(now, pids) {
-			t.Errorf("the app that is as it was has been touched: %v, then %v", pids, now)
+			t.Errorf("instances of the unchanged app were replaced: %v, then %v", pids, now)
 		}
 
-		// The first does not come up, and the second is updated all the same.
+		// The first app does not come up, but the second one is updated.
 		writeTwoApps(t, m, "/bin/false", worker+", new")
 		r := m.ClusterctlIn(t, twoDir, "apply", "--json")
 		if r.Code != notReached || actions(t, r.Stdout) != "update-one failed, update-two updated" {
@@ -97,7 +98,7 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// actions reads what an apply did.
+// actions returns what an apply did, from its output with --json.
 func actions(t testing.TB, stdout string) string {
 	t.Helper()
 	var result struct {
@@ -114,7 +115,7 @@ func actions(t testing.TB, stdout string) string {
 	return strings.Join(words, ", ")
 }
 
-// TestTwoAppliesAtOnce: the second waits for the lock and finds that nothing is left to do.
+// TestTwoAppliesAtOnce: the second apply waits for the lock, and then finds nothing left to do.
 func TestTwoAppliesAtOnce(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-2", 2, 8622, "--ready", "notify", "--", worker)
@@ -133,7 +134,7 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 	})
 }
 
-// TestRollback goes back to the state before, forth again, and to the first of all.
+// TestRollback goes back to the previous revision, forward again, and to the first revision.
 func TestRollback(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-r", 2, 8623, "--env", "RELEASE=1", "--", worker)
@@ -158,7 +159,7 @@ func TestRollback(t *testing.T) {
 		}
 		pids := a.PIDs(t)
 		if r := m.Must(t, "rollback", a.Name, "1"); !strings.Contains(r.Stdout, "nothing has changed") || !slices.Equal(a.PIDs(t), pids) {
-			t.Errorf("to where it is: %v", r)
+			t.Errorf("rollback to the current revision: %v", r)
 		}
 		r = m.Must(t, "show", a.Name, "--revisions")
 		for i, want := range []string{"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl rollback",
@@ -182,13 +183,13 @@ func TestRollback(t *testing.T) {
 			t.Errorf("revisions: %v, %+v", err, listed)
 		}
 		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed || !strings.Contains(r.Stderr, hint+"it has 1 to 5") {
-			t.Errorf("to a revision that there is none of: %v", r)
+			t.Errorf("rollback to a revision that does not exist: %v", r)
 		}
 	})
 }
 
-// TestUpdateKeepsEditedUnits: a unit that was edited by hand is not overwritten but with --force, and then it is kept; a
-// drop-in stays, and holds, whatever is installed.
+// TestUpdateKeepsEditedUnits: an update overwrites a unit that was edited by hand only with --force, and then keeps a copy
+// of the edited unit. A drop-in stays in effect after every update.
 func TestUpdateKeepsEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-e", 1, 8624, "--", worker)
@@ -202,10 +203,10 @@ func TestUpdateKeepsEditedUnits(t *testing.T) {
 		}
 		wantError(t, r.Stderr, "update-e@.service", "edited by hand", hint, "systemctl edit update-e@.service", "--force")
 		if now := fileContents(t, a); now != before || !slices.Equal(a.PIDs(t), pids) {
-			t.Errorf("something has changed:\n%s\n%s", before, now)
+			t.Errorf("the refused update has changed files:\n%s\n%s", before, now)
 		}
 		if r := m.Must(t, "diff", a.Name); !strings.Contains(r.Stdout, "\n-OOMScoreAdjust=7\n") {
-			t.Errorf("the difference: %v", r)
+			t.Errorf("diff of the edited unit: %v", r)
 		}
 		r = m.Must(t, installArgs(a, 8624, "--env", "A=1", "--force", "--", worker)...)
 		kept := ""
@@ -215,7 +216,7 @@ func TestUpdateKeepsEditedUnits(t *testing.T) {
 			}
 		}
 		if kept == "" || !strings.Contains(m.ReadFile(t, kept), "OOMScoreAdjust=7") {
-			t.Errorf("the edit is not kept: %v", r)
+			t.Errorf("the edited unit was not kept: %v", r)
 		}
 		if strings.Contains(m.ReadFile(t, "/etc/systemd/system/update-e@.service"), "OOMScoreAdjust") {
 			t.Error("--force has not overwritten the unit")

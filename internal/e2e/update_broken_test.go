@@ -17,22 +17,22 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// releases lists programs that do not come up, with what the error of each must contain.
+// releases lists programs that do not come up, with a part of the expected error.
 var releases = []struct{ path, script, want string }{
 	{"/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", "broken release"},
 	{"/opt/e2e/update-silent", "#!/bin/sh\necho never listens\nexec sleep 1000\n", "READY=1"},
-	// It serves, and ends as after a stop signal, so that it loses no request.
+	// This program serves, and exits like after a stop signal, so that it loses no request.
 	{"/opt/e2e/update-dies", "#!/bin/sh\n(sleep 0.3; kill $$) &\nexec " + worker + "\n", "update-b@"},
 }
 
-// describeYAML is an app as a file.
+// describeYAML returns the configuration of an app as YAML.
 func describeYAML(name string, n, port int, command string, more ...string) string {
 	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\n%s\n",
 		name, command, port, n, strings.Join(more, "\n"))
 }
 
-// TestUpdateToBrokenRelease updates an app under load to releases that do not come up, by install and by apply: the files and
-// systemd are as before, all instances but the first were never touched, and no request has failed.
+// TestUpdateToBrokenRelease updates an app under load to releases that do not come up, with install and with apply. The
+// files and systemd must be unchanged afterwards, only the first instance may have been replaced, and no request may fail.
 func TestUpdateToBrokenRelease(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -42,7 +42,7 @@ func TestUpdateToBrokenRelease(t *testing.T) {
 			m.WriteFile(t, r.path, r.script, 0o755)
 			for _, verb := range []string{"install", "apply"} {
 				before, pids := fileContents(t, a), a.PIDs(t)
-				// A second is not enough for a worker that dies after 300 ms, where eight tests run at a time.
+				// One second is too short to see the exit of a worker after 300 ms while eight tests run at a time.
 				settle, start := patience.For(5*time.Second).String(), patience.For(3*time.Second).String()
 				args := installArgs(a, 8605, "--settle", settle, "--ready", "notify", "--start-timeout", start, "--", r.path)
 				if verb == "apply" {
@@ -58,11 +58,11 @@ func TestUpdateToBrokenRelease(t *testing.T) {
 					wantFailed(t, got.Stdout, a.Unit(1))
 				}
 				if now := fileContents(t, a); now != before {
-					t.Errorf("%s to %s: the files are not as before:\n%s\n%s", verb, r.path, before, now)
+					t.Errorf("%s to %s: the files have changed:\n%s\n%s", verb, r.path, before, now)
 				}
 				wantRead(t, a)
 				if now := a.PIDs(t); !slices.Equal(now[1:], pids[1:]) || now[0] == pids[0] {
-					t.Errorf("%s to %s: the processes were %v, and are %v", verb, r.path, pids, now)
+					t.Errorf("%s to %s: instances were replaced: PIDs %v, then %v", verb, r.path, pids, now)
 				}
 				m.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
 				if t.Failed() {
@@ -73,12 +73,12 @@ func TestUpdateToBrokenRelease(t *testing.T) {
 		kit.WantNoneLost(t, "updates to broken releases", load.Stop())
 		a.WantUp(t)
 		if left := m.Sh(t, "ls /var/lib/clusterctl/"+a.Name+" 2>/dev/null || true"); left != "" {
-			t.Errorf("updates that were undone have left something: %s", left)
+			t.Errorf("files of updates that were rolled back are left: %s", left)
 		}
 	})
 }
 
-// wantFailed reads the result of an apply of one app that was put back.
+// wantFailed fails the test unless the JSON of an apply reports that the only app failed and was rolled back.
 func wantFailed(t testing.TB, stdout, unit string) {
 	t.Helper()
 	var result struct {
@@ -102,7 +102,7 @@ func wantFailed(t testing.TB, stdout, unit string) {
 	}
 }
 
-// TestUpdateInterrupted interrupts an update while its first instance starts: it is put back.
+// TestUpdateInterrupted interrupts an update while its first instance starts. The update must be rolled back.
 func TestUpdateInterrupted(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-int", 2, 8606, "--ready", "notify", "--", worker)
@@ -120,10 +120,10 @@ func TestUpdateInterrupted(t *testing.T) {
 			t.Errorf("want exit status %d: %v", interrupted, r)
 		}
 		if now := fileContents(t, a); now != before {
-			t.Errorf("the files are not as before:\n%s\n%s", before, now)
+			t.Errorf("the files have changed:\n%s\n%s", before, now)
 		}
 		if now := a.PIDs(t); now[1] != pids[1] {
-			t.Errorf("the second instance was touched: %v, then %v", pids, now)
+			t.Errorf("the second instance was replaced: %v, then %v", pids, now)
 		}
 		wantRead(t, a)
 		a.WantUp(t)

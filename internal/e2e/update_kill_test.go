@@ -14,9 +14,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestKilledUpdate kills clusterctl at twenty moments spread over an update that replaces every instance, starts one more
-// and opens one more socket. The app serves all the time; the next command, an install or one that only wants it to run,
-// leaves all instances on one configuration, the one on disk.
+// TestKilledUpdate kills clusterctl at twenty moments spread over an update that replaces every instance, starts another
+// instance and opens another socket. The app must serve all the time. The next command, an install or a start, must leave
+// all instances with the configuration that is on disk.
 func TestKilledUpdate(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -43,11 +43,11 @@ func TestKilledUpdate(t *testing.T) {
 			if i%2 == 0 {
 				r := m.Must(t, "start", a.Name)
 				if pending != strings.Contains(r.Stderr, "killed half-way") {
-					t.Errorf("an intent is there: %v, and start says:\n%v", pending, r)
+					t.Errorf("an intent exists: %v, but start prints:\n%v", pending, r)
 				}
 				if killed.Code == 0 ||
 					!pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
-					want, release = grown, i+1 // it had done its work
+					want, release = grown, i+1 // the update was complete
 				}
 			} else {
 				m.Must(t, args(i+1)...)
@@ -65,7 +65,8 @@ func TestKilledUpdate(t *testing.T) {
 	})
 }
 
-// TestKilledRollback kills clusterctl while it puts back a release that does not come up: the next command goes on with that.
+// TestKilledRollback kills clusterctl while it rolls back a release that does not come up. The next command must complete
+// the rollback.
 func TestKilledRollback(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, killedUndo)
 }
@@ -84,20 +85,20 @@ func killedUndo(t *testing.T, m *kit.Machine) {
 	const kills = 4
 	for i := range kills {
 		p := m.Start(t, append([]string{kit.Ctl}, broken...)...)
-		<-time.After(whole * time.Duration(kills+i) / (2 * kills)) // the moment is what is varied
+		<-time.After(whole * time.Duration(kills+i) / (2 * kills)) // each kill comes at another moment
 		t.Logf("killed after %d/%d of %v: exit status %d", kills+i, 2*kills, whole.Round(time.Millisecond), p.Stop().Code)
 		m.Must(t, "start", a.Name)
 		wantRelease(t, a, 0)
 		if now := a.PIDs(t)[1:]; !slices.Equal(now, others) {
-			t.Errorf("the others were touched: %v, then %v", others, now)
+			t.Errorf("other instances were replaced: %v, then %v", others, now)
 		}
 		if r := m.Must(t, first...); !strings.Contains(r.Stdout, "nothing has changed") {
-			t.Errorf("it is not as it was: %v", r)
+			t.Errorf("the app was not rolled back completely: %v", r)
 		}
 	}
 }
 
-// wantRelease fails the test unless the app is up, and every instance is of that release.
+// wantRelease fails the test unless the app is up, and the configuration and every instance have the release.
 func wantRelease(t testing.TB, a kit.App, release int) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)

@@ -19,21 +19,21 @@ func installArgs(a kit.App, port int, more ...string) []string {
 		"--activation", "native", "--settle", "200ms"}, more)
 }
 
-// reloads counts how often systemd has read its units.
+// reloads returns how often systemd has reloaded its units.
 func reloads(t testing.TB, m *kit.Machine) int {
 	t.Helper()
 	m.Sh(t, "journalctl --sync")
 	return strings.Count("\n"+m.Journal(t, "-o", "cat", "_PID=1"), "\nReloading.")
 }
 
-// fileTimes lists the files of an app with their times, without revisions.
+// fileTimes lists the files of an app with modification times and inodes, without the revisions.
 func fileTimes(t testing.TB, a kit.App) string {
 	t.Helper()
 	return a.Machine.Sh(t, "find /etc/systemd/system /etc/clusterctl -path '*"+a.Name+"*' -type f -printf '%p %T@ %i\n' | sort")
 }
 
-// TestUpdate changes a variable of an app under load: every worker is replaced, no request fails; the same again changes
-// nothing at all.
+// TestUpdate changes a variable of an app under load. Every worker must be replaced, and no request may fail. A second
+// identical install must change nothing.
 func TestUpdate(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update", 3, 8600, "--", worker)
@@ -43,7 +43,7 @@ func TestUpdate(t *testing.T) {
 		t.Logf("an update:\n%s%s", r.Stdout, r.Stderr)
 		kit.WantNoneLost(t, "an update", run.Stop())
 		if n := reloads(t, m) - read; n != 1 {
-			t.Errorf("systemd has read its units %d times", n)
+			t.Errorf("systemd has reloaded its units %d times", n)
 		}
 		after := a.PIDs(t)
 		for i := range after {
@@ -52,20 +52,20 @@ func TestUpdate(t *testing.T) {
 			}
 		}
 		if about := m.Get(t, a.URL("/about")); !strings.Contains(about, `"RELEASE=2"`) || !strings.Contains(about, `"new"`) {
-			t.Errorf("the workers are the old ones: %s", about)
+			t.Errorf("the workers do not have the new variable: %s", about)
 		}
 		a.WantUp(t)
 
 		files, read := fileTimes(t, a), reloads(t, m)
 		r = m.Must(t, installArgs(a, 8600, "--env", "RELEASE=2", "--", worker, "new")...)
 		if !strings.Contains(r.Stdout, "nothing has changed") {
-			t.Errorf("the same again: %v", r)
+			t.Errorf("a second identical install: %v", r)
 		}
 		if now := fileTimes(t, a); now != files {
-			t.Errorf("files were written:\n%s\n%s", files, now)
+			t.Errorf("a second identical install has written files:\n%s\n%s", files, now)
 		}
 		if n := reloads(t, m) - read; n != 0 {
-			t.Errorf("systemd has read its units %d times", n)
+			t.Errorf("systemd has reloaded its units %d times", n)
 		}
 		if now := a.PIDs(t); !slices.Equal(now, after) {
 			t.Errorf("instances were restarted: %v, then %v", after, now)
@@ -80,17 +80,17 @@ func fileContents(t testing.TB, a kit.App) string {
 		"*' -type f -exec cksum {} + | sort")
 }
 
-// wantRead fails the test when systemd has not read what is on disk.
+// wantRead fails the test when systemd needs a daemon-reload for a unit of the app.
 func wantRead(t testing.TB, a kit.App) {
 	t.Helper()
 	units := append(a.Units(), a.Service(), a.Socket())
 	if stale := a.Machine.Sh(t, "systemctl show -p NeedDaemonReload --value -- "+strings.Join(units, " ")); strings.Contains(stale, "yes") {
-		t.Errorf("systemd has not read the files of %s", a.Name)
+		t.Errorf("systemd needs a daemon-reload for %s", a.Name)
 	}
 }
 
-// TestUpdateCount changes only the number of instances: the remaining instances are not touched. Then it changes the user,
-// which replaces all of them.
+// TestUpdateCount changes only the number of instances, which must not restart the remaining instances. Then it changes the
+// user, which must replace all instances.
 func TestUpdateCount(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-n", 2, 8601, "--", worker)
@@ -103,10 +103,10 @@ func TestUpdateCount(t *testing.T) {
 			a.WantUp(t)
 			wantRead(t, a)
 			if after := a.PIDs(t); !slices.Equal(after[:kept], before[:kept]) {
-				t.Errorf("to %d: remaining instances were touched: %v, then %v", n, before, after)
+				t.Errorf("to %d: remaining instances were replaced: %v, then %v", n, before, after)
 			}
 			if got := reloads(t, m) - read; got != 1 {
-				t.Errorf("to %d: systemd has read its units %d times", n, got)
+				t.Errorf("to %d: systemd has reloaded its units %d times", n, got)
 			}
 		}
 		before := a.PIDs(t)
@@ -121,7 +121,7 @@ func TestUpdateCount(t *testing.T) {
 	})
 }
 
-// TestUpdateStopped: an app that is stopped is updated on disk; apply and rollback leave it stopped, install starts it.
+// TestUpdateStopped updates a stopped app. apply and rollback change only its files, and install also starts it.
 func TestUpdateStopped(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-stopped", 1, 8602, "--", worker)
@@ -136,13 +136,13 @@ func TestUpdateStopped(t *testing.T) {
 		m.WantState(t, "inactive", append(a.Units(), a.Service(), a.Socket())...)
 		m.Must(t, "rollback", a.Name)
 		m.WantState(t, "inactive", a.Unit(1), a.Service(), a.Socket())
-		// A release that does not run leaves it as it was, on disk and stopped.
+		// A release that does not run leaves the app stopped and its files unchanged.
 		before := fileContents(t, a)
 		if r := m.Clusterctl(t, installArgs(a, 8602, "--settle", "10s", "--", "/bin/false")...); r.Code != notReached {
 			t.Errorf("a broken release on a stopped app: %v", r)
 		}
 		if now := fileContents(t, a); now != before {
-			t.Errorf("the files are not as before:\n%s\n%s", before, now)
+			t.Errorf("the files have changed:\n%s\n%s", before, now)
 		}
 		m.WantState(t, "inactive", a.Unit(1), a.Service(), a.Socket())
 		m.Must(t, installArgs(a, 8602, "--", worker, "x")...)

@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// TestValuesOfEarlierVersions: an app whose units and source have the values, as they were written before there was a file for
-// them, goes on as it is. A scale leaves their form as it is; an apply moves the values.
+// TestValuesOfEarlierVersions: earlier versions wrote the values of variables into units and source. Such an app keeps
+// running unchanged. A scale keeps the values where they are, and an apply moves them to the values file.
 func TestValuesOfEarlierVersions(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2",
@@ -40,7 +40,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		if got := m.Sh(t, "stat -c %a /etc/clusterctl/early.yaml; grep -c hunter2 /etc/clusterctl/early.yaml; "+
 			"ls /etc/clusterctl/early.env 2>&1 || true"); got != "640\n1\n"+
 			"ls: cannot access '/etc/clusterctl/early.env': No such file or directory" {
-			t.Errorf("the source: %s", got)
+			t.Errorf("mode and values of the source: %s", got)
 		}
 		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"DB_PASSWORD=hunter2"`) ||
 			!strings.Contains(about, `"ODD=a b%$\""`) {
@@ -74,7 +74,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 	})
 }
 
-// TestChangedValueReplacesInstances: another value alone replaces the instances and has systemd read no unit.
+// TestChangedValueReplacesInstances: a changed value replaces the instances, without a daemon-reload.
 func TestChangedValueReplacesInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "value", 2, 8662, "--env", "A=1", "--env", "B=1", "--", worker)
@@ -82,7 +82,7 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 		m.Must(t, installArgs(a, 8662, "--env", "A=2", "--env", "B=1", "--", worker)...)
 		after := a.PIDs(t)
 		if before[0] == after[0] || before[1] == after[1] || reloads(t, m) != read {
-			t.Errorf("from %v to %v, %d reloads", before, after, reloads(t, m)-read)
+			t.Errorf("PIDs %v, then %v, with %d daemon-reloads", before, after, reloads(t, m)-read)
 		}
 		if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"A=2"`) || !strings.Contains(about, `"B=1"`) {
 			t.Errorf("the worker has %s", about)
@@ -90,7 +90,7 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 		if r := m.Must(t, "show", "value", "--revisions"); !strings.Contains(r.Stdout, " env ") || strings.Contains(r.Stdout, "A=2") {
 			t.Errorf("revisions: %v", r)
 		}
-		// What root writes into the file by hand counts, too, and stays.
+		// Values that root adds to the file by hand are used and kept.
 		m.Sh(t, "echo 'C=\"by hand\"' >> /etc/clusterctl/value.env")
 		m.Must(t, "reload", "value")
 		m.Must(t, "scale", "value", "3")
@@ -105,7 +105,7 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 	})
 }
 
-// beforeValues writes the files of an app as they were before there was a values file.
+// beforeValues writes the files of an app as earlier versions did, without a values file.
 func beforeValues(t testing.TB, a kit.App) {
 	t.Helper()
 	apps, err := config.Decode("early.yaml", []byte(a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".yaml")))

@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestUnitsPassSystemdAnalyzeVerify has systemd-analyze look at all the units of some apps, as they are installed.
+// TestUnitsPassSystemdAnalyzeVerify runs systemd-analyze verify on all the units of some installed apps.
 func TestUnitsPassSystemdAnalyzeVerify(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "verify", 2, 8140, "--listen", "admin=127.0.0.1:8141", "--listen", "/run/verify.sock",
@@ -23,7 +23,8 @@ func TestUnitsPassSystemdAnalyzeVerify(t *testing.T) {
 		for _, f := range kit.Lines(files) {
 			units = append(units, "'"+strings.Replace(f, "@.service", "@1.service", 1)+"'")
 		}
-		// 3 apps: an aggregate, a template and a slice each, and the sockets http, admin, udp and http.
+		// Each of the 3 apps has an aggregate, a template and a slice, and together they have the sockets http, admin, udp
+		// and http.
 		if len(units) != 13 {
 			t.Errorf("%d units, want 13:\n%s", len(units), files)
 		}
@@ -32,7 +33,7 @@ func TestUnitsPassSystemdAnalyzeVerify(t *testing.T) {
 			t.Errorf("systemd-analyze verify: %v", r)
 		}
 		if log := m.Journal(t, "-b", "-t", "systemd", "-p", "warning"); strings.Contains(log, "verify") {
-			t.Errorf("systemd warns:\n%s", log)
+			t.Errorf("systemd has logged warnings:\n%s", log)
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestWatch: an interval that never ends within the test leaves systemd's own events alone to bring a new line.
+// TestWatch runs ls --watch with an interval longer than the test, so that only events of systemd can cause new lines.
 func TestWatch(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "watched", 2, 8318, "--ready", "notify", "--", goWorker)
@@ -35,7 +35,7 @@ func TestWatch(t *testing.T) {
 			t.Helper()
 			s, err := next.ReadString('\n')
 			if err != nil {
-				t.Fatalf("no further line: %v", err)
+				t.Fatalf("ls --watch prints no further line: %v", err)
 			}
 			return s
 		}
@@ -45,7 +45,7 @@ func TestWatch(t *testing.T) {
 		for again := first; again.Instances[0].Restarts == 0 || again.Ready < 2; {
 			again = parseApps(t, line())[0]
 		}
-		// An app that is stopped by another command.
+		// Another command stops the app.
 		m.Sh(t, "clusterctl stop watched")
 		for again := first; again.State != "stopped"; {
 			again = parseApps(t, line())[0]
@@ -55,10 +55,10 @@ func TestWatch(t *testing.T) {
 			_, err = next.ReadString('\n')
 		}
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != interrupted {
-			t.Errorf("after Ctrl-C: %v", err)
+			t.Errorf("ls --watch after Ctrl-C: %v", err)
 		}
 
-		// Who reads no more ends it without a word, and apps come and go.
+		// A closed pipe ends the watch without an error message.
 		m.Sh(t, "clusterctl start watched")
 		if r := m.Try(kit.Ctl + " show watched --watch --json --interval 100ms | head -3"); r.Stderr != "" ||
 			outputschema.Check("show", []byte(r.Stdout)) != nil || len(kit.Lines(r.Stdout)) != 3 {
@@ -66,14 +66,15 @@ func TestWatch(t *testing.T) {
 		}
 		text, r := interruptAfter(t, m, "exec "+kit.Ctl+" ls --watch --interval 200ms >/run/see.out", "\n\nNAME ")
 		if strings.Contains(text, "\x1b") || r.Stderr != "" || r.Code != interrupted {
-			t.Errorf("tables one below the other: %v\n%q", r, text)
+			t.Errorf("ls --watch into a file: %v\n%q", r, text)
 		}
 		a.WantUp(t)
 	})
 }
 
-// interruptAfter runs a script that writes to /run/see.out, sends SIGINT to the process whose id is in /run/see.pid, at
-// first the script's own, once what is wanted was written, and gives all that was.
+// interruptAfter runs a script that writes to /run/see.out. When the file contains want, it sends SIGINT to the process
+// whose PID is in /run/see.pid (the script itself, unless the script changes the file). It returns the content of
+// /run/see.out.
 func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, lab.Result) {
 	t.Helper()
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")
@@ -84,12 +85,12 @@ func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, 
 	r := p.Wait()
 	text := m.ReadFile(t, "/run/see.out")
 	if !strings.Contains(text, want) {
-		t.Errorf("%s: no %q in %q", script, want, text)
+		t.Errorf("%s: %q is missing in %q", script, want, text)
 	}
 	return text, r
 }
 
-// TestTablesFitTheTerminal: on a terminal lines fit into it, and the screen is given back.
+// TestTablesFitTheTerminal: on a terminal no line is wider than the terminal, and the screen is restored at the end.
 func TestTablesFitTheTerminal(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "terminal-with-a-name-that-is-long", 2, 8319, "--", goWorker)
@@ -105,25 +106,25 @@ func TestTablesFitTheTerminal(t *testing.T) {
 			for _, command := range []string{kit.Ctl + " ls", kit.Ctl + " ls -a"} {
 				out := terminal(columns, command)
 				if !strings.Contains(out, "\x1b[32mrunning\x1b[0m") {
-					t.Errorf("%s: not coloured:\n%q", command, out)
+					t.Errorf("%s: the output has no colours:\n%q", command, out)
 				}
 				for _, line := range kit.Lines(escapes.ReplaceAllString(out, "")) {
 					if n := utf8.RuneCountInString(line); n > columns {
-						t.Errorf("%s, %d columns: a line of %d: %s", command, columns, n, line)
+						t.Errorf("%s on %d columns prints a line with %d columns: %s", command, columns, n, line)
 					}
 				}
 				if wide := strings.Contains(out, "UPTIME"); wide != (columns == 200) && command == kit.Ctl+" ls" {
-					t.Errorf("%s, %d columns:\n%s", command, columns, out)
+					t.Errorf("%s on %d columns shows the wrong set of columns:\n%s", command, columns, out)
 				}
 			}
 		}
 		if out := terminal(80, "NO_COLOR=1 "+kit.Ctl+" ls"); strings.Contains(out, "\x1b") {
-			t.Errorf("NO_COLOR: %q", out)
+			t.Errorf("the output with NO_COLOR: %q", out)
 		}
 		m.WriteFile(t, "/run/see.sh", "stty cols 80 rows 20\necho $$ >/run/see.pid\nexec "+kit.Ctl+" ls --watch --interval 200ms\n", 0o644)
 		out, _ := interruptAfter(t, m, "TERM=xterm script -f -qec 'sh /run/see.sh' /run/see.out >/dev/null", "\x1b[J\x1b[H")
 		if strings.Count(out, "\x1b[?1049h") != 1 || strings.LastIndex(out, "\x1b[?25h\x1b[?1049l") < strings.LastIndex(out, "\x1b[J") {
-			t.Errorf("in place: %q", out)
+			t.Errorf("ls --watch on a terminal: %q", out)
 		}
 	})
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// timeout bounds one request. While a worker does not come up, requests wait in the queue.
+// timeout limits one request. Requests wait in the queue of the socket while no worker is up.
 const timeout = 30 * time.Second
 
-// project is an app of a user on this machine, from which packages are made.
+// project is the project directory of an app on this machine. Packages are made from it.
 type project struct {
 	name string
 	port int
@@ -26,12 +26,12 @@ type project struct {
 	yaml string
 }
 
-// nativeProject is a Go worker that takes the inherited listener itself. A script starts it and names the release. It has a
-// separate user, a directory that it writes to, and a secret that must not be in the package.
+// nativeProject returns a project of a Go worker that uses the inherited listener. A script starts the worker with the name
+// of the release. The app has a separate user, a directory that it writes to, and a secret that must not be in the package.
 func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
-	// Without symbols it is smaller: packing is what takes the time here.
+	// Strip the symbols, because packing a large program takes most of the time.
 	runOnHost(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker",
 		"./packaging/examples/go-worker")
 	p.write(t, ".env", "SECRET=1\n", 0o600)
@@ -54,7 +54,7 @@ func (p project) release(t testing.TB, version string) {
 	p.write(t, "run.sh", "#!/bin/sh\necho "+version+" >>data/starts\nexec ./go-worker -instance "+version+"\n", 0o755)
 }
 
-// nodeProject is an ordinary server of Node, which the shim has to adopt, under a dynamic user.
+// nodeProject returns a project of an ordinary Node server, which the shim has to adopt, with a dynamic user.
 func nodeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "shop", port: 8291, dir: t.TempDir()}
@@ -79,7 +79,7 @@ func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
 	}
 }
 
-// pack makes the package for a systemd, and gives its path.
+// pack makes a package for a systemd version, and returns its path.
 func (p project) pack(t testing.TB, systemd int, version string, more ...string) string {
 	t.Helper()
 	out := t.TempDir()
@@ -100,7 +100,7 @@ func (p project) pack(t testing.TB, systemd int, version string, more ...string)
 	return result.Packages[0].Path
 }
 
-// upgrades are packages of one app: the first release, an upgrade, an upgrade that does not run, and a fixed one.
+// upgrades holds packages of one app: the first release, an upgrade, an upgrade that does not run, and a fixed upgrade.
 type upgrades struct {
 	project
 	good, newer, broken, fixed string // packages
@@ -112,21 +112,21 @@ func (u upgrades) install(t *testing.T, m *kit.Machine) {
 	u.want(t, m, "1.0")
 }
 
-// installForbidden: where the administrator has forbidden to start anything, as whoever builds an image does, the package
-// starts nothing, and is installed all the same.
+// installForbidden installs the package while the administrator forbids starting services, as tools that build images do.
+// The package must be installed without starting the app.
 func (u upgrades) installForbidden(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	const policy = "/usr/sbin/policy-rc.d"
 	m.WriteFile(t, policy, "#!/bin/sh\nexit 101\n", 0o755)
 	m.Sh(t, "apt-get install -y "+copyIn(t, m, u.good))
 	if got := m.Try("systemctl is-active " + u.name + ".service " + u.name + "@1.service").Stdout; got != "inactive\ninactive\n" {
-		t.Errorf("against the policy there is %q", got)
+		t.Errorf("the policy forbids starts, but the states are %q", got)
 	}
 	m.Sh(t, "rm "+policy+" && systemctl start "+u.name)
 	u.want(t, m, "1.0")
 }
 
-// want fails the test unless all instances are up and answer as a release.
+// want fails the test unless all instances are up and their answers contain the version.
 func (u upgrades) want(t testing.TB, m *kit.Machine, version string) {
 	t.Helper()
 	for range 4 {
@@ -140,7 +140,7 @@ func (u upgrades) want(t testing.TB, m *kit.Machine, version string) {
 		}
 	}
 	if got := m.Try("systemctl is-enabled " + u.name + ".service").Stdout; got != "enabled\n" {
-		t.Errorf("%s is %s", u.name, got)
+		t.Errorf("%s.service is %s", u.name, got)
 	}
 }
 
@@ -149,38 +149,39 @@ func (u upgrades) upgrade(t *testing.T, m *kit.Machine) {
 	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.newer)) })
 	u.want(t, m, "2.0")
 	if got := m.Sh(t, "ls /opt/clusterctl-apps/"+u.name+"/releases"); !strings.HasPrefix(got, "2.0") || strings.Contains(got, "\n") {
-		t.Errorf("after an upgrade there are the releases %q", got)
+		t.Errorf("the releases after an upgrade are %q", got)
 	}
 }
 
-// upgradeKilled kills the configuring when one instance has been replaced and the other has not; done again, it replaces both.
+// upgradeKilled kills the maintainer script when only one instance has been replaced. Configuring the package again must
+// replace both.
 func (u upgrades) upgradeKilled(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a killed upgrade", func() {
 		p := m.Start(t, "apt-get", "install", "-y", copyIn(t, m, u.newer))
 		m.AwaitJournal(t, "instance 2.0", "-u", u.name+"@1.service")
-		m.Sh(t, "pkill -KILL -f ["+u.name[:1]+"]"+u.name[1:]+".postinst") // brackets, or it would match itself
+		m.Sh(t, "pkill -KILL -f ["+u.name[:1]+"]"+u.name[1:]+".postinst") // without the brackets, the pattern would match pkill itself
 		if r := p.Wait(); r.Code == 0 {
-			t.Errorf("apt does not notice that the configuring was killed: %v", r)
+			t.Errorf("apt succeeds although the maintainer script was killed: %v", r)
 		}
 		m.Sh(t, "dpkg --configure -a")
 	})
 	u.want(t, m, "2.0")
 }
 
-// fail upgrades to a release that does not come up: apt fails, and the old release serves, also after a boot.
+// fail upgrades to a release that does not come up. apt must fail, and the old release must serve, also after a reboot.
 func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a failed upgrade", func() {
 		r := m.Try("apt-get install -y " + copyIn(t, m, u.broken))
 		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") ||
 			!strings.Contains(r.Stdout+r.Stderr, "broken on purpose") {
-			t.Errorf("an upgrade to what does not run: %v", r)
+			t.Errorf("an upgrade to a broken release: %v", r)
 		}
 	})
 	u.want(t, m, "2.0")
 	if got := m.Sh(t, "dpkg-query -W -f '${Status}' "+u.name); got != "install ok half-configured" {
-		t.Errorf("after a failed upgrade dpkg says %q", got)
+		t.Errorf("the state in dpkg after a failed upgrade is %q", got)
 	}
 	m.Reboot(t)
 	u.want(t, m, "2.0")
@@ -193,13 +194,13 @@ func (u upgrades) end(t *testing.T, m *kit.Machine, before []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)
 	if r := m.Try(fmt.Sprintf("curl -sS --max-time 5 http://127.0.0.1:%d/", u.port)); r.Code != 7 {
-		t.Errorf("after its removal %s answers: %v", u.name, r)
+		t.Errorf("%s still answers after its removal: %v", u.name, r)
 	}
 	m.Sh(t, "apt-get purge -y "+u.name)
 	kit.WantSameLines(t, before, listFiles(t, m))
 }
 
-// TestPackageOfANativeApp has a package of a native app installed on machines that have never seen clusterctl.
+// TestPackageOfANativeApp installs the package of a native app on machines that have never had clusterctl.
 func TestPackageOfANativeApp(t *testing.T) {
 	u := nativeUpgrades(t)
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -211,11 +212,11 @@ func TestPackageOfANativeApp(t *testing.T) {
 		}
 		if r := m.Try("find / -xdev -name '*clusterctl*' -not -path '/*/clusterctl-apps*' -not -path '/proc/*' -not -path " +
 			"'/run/*' -not -name clusterctl-hello.slice"); r.Stdout != "" {
-			t.Errorf("of clusterctl there is %s", r.Stdout)
+			t.Errorf("files of clusterctl are on the machine: %s", r.Stdout)
 		}
 		if got := m.Sh(t, "find /opt/clusterctl-apps /usr/lib/clusterctl-apps -name .env -o -name .git; "+
 			"stat -c %U /var/lib/clusterctl-apps/hello/data/starts; ps -o user= -C go-worker | sort -u"); got != "hello\nhello" {
-			t.Errorf("secrets in the package, or another user than hello: %q", got)
+			t.Errorf("the package contains secrets, or its user is not hello: %q", got)
 		}
 		if m.Release() == lab.Bookworm {
 			u.upgradeKilled(t, m)
@@ -224,13 +225,13 @@ func TestPackageOfANativeApp(t *testing.T) {
 		}
 		u.fail(t, m)
 		if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
-			t.Errorf("what the releases wrote: %q", got)
+			t.Errorf("the releases wrote %q", got)
 		}
 		u.end(t, m, before)
 	})
 }
 
-// nativeUpgrades returns packages for the oldest systemd, which are installed on all.
+// nativeUpgrades returns packages for the oldest systemd, which are installed on all releases.
 func nativeUpgrades(t *testing.T) upgrades {
 	t.Helper()
 	p := nativeProject(t)
@@ -247,7 +248,7 @@ func nativeUpgrades(t *testing.T) upgrades {
 }
 
 // nodeUpgrades returns packages whose version is in package.json. The broken release listens, so that it counts as started,
-// and dies before it has accepted a connection: a connection that a release accepts before it dies is always lost.
+// and exits before it accepts a connection, because accepted connections would be lost.
 func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	t.Helper()
 	p := nodeProject(t)

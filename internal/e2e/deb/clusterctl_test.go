@@ -17,11 +17,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Versions of the package: the one before, and the one after.
+// The versions of the package before and after the upgrade.
 const older, newer = "0.0.1", "0.0.2"
 
-// TestPackageOfClusterctl installs the package of clusterctl on new machines, uses it, upgrades it under load, removes and
-// purges it. In between it does the same with the package of an app that has to be adopted.
+// TestPackageOfClusterctl installs the package of clusterctl on new machines, uses clusterctl, upgrades the package under
+// load, removes it and purges it. In between it does the same with the package of an adopted app.
 func TestPackageOfClusterctl(t *testing.T) {
 	first := debFile(makeDeb(t, top, older, nil, "amd64"), older, "amd64")
 	second := debFile(makeDeb(t, top, newer, nil, "amd64"), newer, "amd64")
@@ -41,21 +41,21 @@ func TestPackageOfClusterctl(t *testing.T) {
 		wantRefused(t, m)
 		u.install(t, m)
 		u.upgrade(t, m)
-		// As an administrator does it, with clusterctl on the machine.
+		// This is how an administrator reloads an app while clusterctl is installed.
 		underLoad(t, m, u.port, "a reload", func() { m.Sh(t, "systemctl reload shop && clusterctl reload shop") })
 		wantSeen(t, m)
 		u.fail(t, m)
 		m.Sh(t, "apt-get purge -y shop")
 		removeClusterctl(t, m, second)
 		m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
-		// An administrator may have moved the directory to another disk.
+		// An administrator may have moved the directory to another disk and replaced it by a link.
 		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; "+
 			"apt-get purge -y clusterctl; rm /var/lib/clusterctl")
 		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
-// wantPacked makes a package of an app that is installed, on the machine itself.
+// wantPacked packages an installed app on the machine itself.
 func wantPacked(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && "+
@@ -63,21 +63,21 @@ func wantPacked(t *testing.T, m *kit.Machine) {
 	for _, want := range []string{"\nsystemd (>= " + fmt.Sprint(m.Systemd(t)) + "~), clusterctl, nodejs\n",
 		"./usr/lib/clusterctl-apps/adopted/app/server.js\n"} {
 		if !strings.Contains("\n"+got, want) {
-			t.Errorf("a package of an installed app has no %q:\n%s", want, got)
+			t.Errorf("%q is missing in the package of an installed app:\n%s", want, got)
 		}
 	}
 }
 
-// wantRefused: the package of an app whose units clusterctl has installed is not installed over it.
+// wantRefused fails the test unless a package is refused whose app has units that clusterctl has installed.
 func wantRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	before := m.MainPID(t, "adopted@1.service")
 	r := m.Try("apt-get install -y /srv/packages/adopted_7_all.deb")
 	if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "hint: clusterctl uninstall adopted") {
-		t.Errorf("a package over an installed app: %v", r)
+		t.Errorf("a package for an app that is already installed: %v", r)
 	}
 	if m.MainPID(t, "adopted@1.service") != before {
-		t.Error("a package that was refused has restarted the app")
+		t.Error("a refused package has restarted the app")
 	}
 	m.Sh(t, "dpkg --verify clusterctl; ! dpkg -s adopted 2>/dev/null | grep -q '^Status: .* installed'")
 }
@@ -87,12 +87,12 @@ func nativeWorker(t *testing.T) string {
 	return lab.Build(t, "./packaging/examples/go-worker")
 }
 
-// wantSeen: clusterctl shows an app that came with a package, and leaves its files to dpkg.
+// wantSeen fails the test unless clusterctl shows an app that a package has installed, and refuses to change it.
 func wantSeen(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || "+
 		"test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
-		t.Errorf("clusterctl says of the app of a package:\n%s", got)
+		t.Errorf("clusterctl does not show the files of the packaged app:\n%s", got)
 	}
 	for _, c := range []string{"uninstall --yes shop", "scale shop 3", "install shop -i 1 --listen 8299 -- /srv/packages/go-worker"} {
 		r := m.Try("clusterctl " + c)
@@ -102,7 +102,7 @@ func wantSeen(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantShipped fails the test unless each file is where programs look for it.
+// wantShipped fails the test unless each file of the package is where programs look for it.
 func wantShipped(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+older) {
@@ -118,14 +118,14 @@ func wantShipped(t *testing.T, m *kit.Machine) {
 	} {
 		m.Sh(t, "test -s "+path)
 	}
-	// The one shell that is on these machines completes as the package has it.
+	// bash is the only shell on these machines, so only its completion is tried here.
 	m.Sh(t, "bash -c '. /usr/share/bash-completion/completions/clusterctl && complete -p clusterctl'")
 	if got := m.Sh(t, "dpkg --verify clusterctl; cat /var/lib/dpkg/info/clusterctl.conffiles 2>/dev/null || true"); got != "" {
-		t.Errorf("dpkg --verify, and configuration files: %s", got)
+		t.Errorf("dpkg --verify or the list of configuration files is not empty: %s", got)
 	}
 }
 
-// running is what an upgrade of clusterctl must not change: processes, and the text of units.
+// running is a script that prints what an upgrade of clusterctl must not change: the main processes, and the text of units.
 const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; ` +
 	`cat hello.service hello@.service adopted@.service`
 
@@ -136,14 +136,15 @@ func upgradeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 		underLoad(t, m, 8293, "an upgrade of clusterctl, adopted", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, deb)) })
 	})
 	if after := m.Sh(t, running); after != before {
-		t.Errorf("an upgrade of clusterctl has changed what runs:\n%s\nwas\n%s", after, before)
+		t.Errorf("an upgrade of clusterctl has changed the apps:\n%s\nbefore:\n%s", after, before)
 	}
 	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+newer) {
-		t.Errorf("after the upgrade: %s", got)
+		t.Errorf("the version after the upgrade: %s", got)
 	}
 }
 
-// removeClusterctl: what runs runs on, a native app also comes back when it dies, and what will miss the shim is named.
+// removeClusterctl removes the package. Running apps must go on, a native app must also come back after a crash, and apt
+// must name the apps that need the shim.
 func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	underLoad(t, m, 8293, "the removal of clusterctl, adopted", func() {
@@ -151,14 +152,14 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 		for _, want := range []string{"these apps continue to work without the package: hello",
 			"cannot be started again without clusterctl-shim: adopted"} {
 			if !strings.Contains(out, want) {
-				t.Errorf("removing clusterctl does not say %q:\n%s", want, out)
+				t.Errorf("%q is missing in the output of the removal of clusterctl:\n%s", want, out)
 			}
 		}
 		underLoad(t, m, 8292, "a restart without clusterctl", func() {
 			m.Sh(t, "systemctl restart hello@1; systemctl reload hello")
 		})
 		old := m.MainPID(t, "hello@2.service")
-		// What the killed one has said is in the journal by then, with an earlier time.
+		// After the sync, the lines of the killed process are in the journal, with an earlier time.
 		since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
 		m.Sh(t, "systemctl kill -s KILL hello@2.service")
 		m.AwaitJournal(t, "listening", "-u", "hello@2.service", "--since", since)
@@ -166,14 +167,14 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 			t.Errorf("hello@2 was not killed")
 		}
 		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", 8292)); !strings.Contains(got, "hello from") {
-			t.Errorf("after the removal hello answers %q", got)
+			t.Errorf("after the removal, hello answers %q", got)
 		}
 	})
 	m.Sh(t, "apt-get install -y /srv/packages/"+filepath.Base(deb))
 }
 
-// TestReleaseIsReproducible: one command makes all that is published, and two trees in different directories, made by people
-// with other habits, give the same bytes.
+// TestReleaseIsReproducible: one command makes all files of a release. Two builds from different directories and with
+// different user settings have the same bytes.
 func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
 	runOnHost(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+
@@ -188,7 +189,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 		"clusterctl_0.0.2_linux_amd64.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz",
 	}
 	if got := strings.Fields(runOnHost(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
-		t.Errorf("a release is %q, want %q", got, want)
+		t.Errorf("the files of the release are %q, want %q", got, want)
 	}
 	for _, name := range want {
 		if a, b := read(t, filepath.Join(one, name)), read(t, filepath.Join(two, name)); a != b {
@@ -206,7 +207,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	wantMaterials(t, deb, filepath.Join(one, want[3]), "usr/bin/clusterctl")
 }
 
-// wantMaterials: the bill of materials lists the modules in a program of the package, each with its licence.
+// wantMaterials fails the test unless the bill of materials lists each module of a program in the package with its licence.
 func wantMaterials(t *testing.T, deb, bill, program string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -230,15 +231,15 @@ func wantMaterials(t *testing.T, deb, bill, program string) {
 	}
 	for _, m := range info.Deps {
 		if listed[m.Path+"@"+m.Version] == 0 {
-			t.Errorf("%s: %s %s with its licence is not in %s", program, m.Path, m.Version, filepath.Base(bill))
+			t.Errorf("%s: the module %s %s is missing in %s, or has no licence there", program, m.Path, m.Version, filepath.Base(bill))
 		}
 	}
-	if len(listed) != len(info.Deps)+1 { // and the standard library
-		t.Errorf("%s: %d components, and %d modules in the program", filepath.Base(bill), len(listed), len(info.Deps))
+	if len(listed) != len(info.Deps)+1 { // one more for the standard library
+		t.Errorf("%s has %d components, but the program has %d modules", filepath.Base(bill), len(listed), len(info.Deps))
 	}
 }
 
-// wantCompletions: bash, zsh and fish find what the package has for them, and offer the command.
+// wantCompletions fails the test unless bash, zsh and fish find their completions in the package, and offer the command.
 func wantCompletions(t *testing.T, deb string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -270,7 +271,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestPackageForArm64: the other architecture has programs for it.
+// TestPackageForArm64: the package for arm64 contains programs for arm64.
 func TestPackageForArm64(t *testing.T) {
 	deb := debFile(makeDeb(t, top, newer, nil, "arm64"), newer, "arm64")
 	lintian(t, deb)
@@ -287,7 +288,7 @@ func TestPackageForArm64(t *testing.T) {
 	}
 }
 
-// lintian fails the test unless lintian accepts the package; overrides have their reasons.
+// lintian fails the test unless lintian accepts the package. The overrides in the package give their reasons.
 func lintian(t *testing.T, deb string) {
 	t.Helper()
 	out, err := exec.Command("lintian", "--pedantic", "--fail-on", "error,warning,pedantic", "--allow-root", deb).CombinedOutput()
@@ -296,7 +297,7 @@ func lintian(t *testing.T, deb string) {
 	}
 }
 
-// wantCopyright: every module in the programs is named in the copyright file.
+// wantCopyright fails the test unless the copyright file names every module in the programs.
 func wantCopyright(t *testing.T, deb string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -314,11 +315,11 @@ func wantCopyright(t *testing.T, deb string) {
 		for _, m := range info.Deps {
 			n++
 			if !strings.Contains(string(text), m.Path+"/*") {
-				t.Errorf("%s is in %s, and not in the copyright file", m.Path, p)
+				t.Errorf("%s is in %s, but not in the copyright file", m.Path, p)
 			}
 		}
 	}
 	if n < 5 {
-		t.Errorf("only %d modules", n)
+		t.Errorf("found only %d modules", n)
 	}
 }

@@ -1,3 +1,3 @@
-// Package deb tests the package of clusterctl, and the packages that clusterctl makes of apps, on new machines of the four
+// Package deb tests the package of clusterctl, and the packages that clusterctl makes of apps, on new machines of all four
 // releases.
 package deb

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// formerPackage returns the package that an earlier clusterctl would have made of the same app. That used /opt/NAME,
-// /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
+// formerPackage returns the package that an earlier clusterctl would have made of the same app. That clusterctl used
+// /opt/NAME, /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
 func formerPackage(t testing.TB, deb, name string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,8 +34,8 @@ ln -s "/var/lib/$2/data" "usr/lib/clusterctl-apps/$2/app/data"`, "sh", scripts, 
 	return to
 }
 
-// TestPackageOfAFormerVersion: an app whose package an earlier clusterctl made keeps its data and its paths over an upgrade,
-// over a failed one and a boot, and a purge takes nothing that may not be its own.
+// TestPackageOfAFormerVersion: an app that was packaged by an earlier clusterctl keeps its data and its paths in an
+// upgrade, in a failed upgrade, and after a reboot. A purge removes no files that may belong to somebody else.
 func TestPackageOfAFormerVersion(t *testing.T) {
 	p := daemonProject(t, "nest", "DIR/data")
 	old := formerPackage(t, p.version(t, "1.0"), "nest")
@@ -56,7 +56,7 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 		}
 		runs("1.0")
 		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") {
-			t.Errorf("an upgrade to what does not run: %v", r)
+			t.Errorf("an upgrade to a broken release: %v", r)
 		}
 		runs("1.0")
 		m.Reboot(t)
@@ -66,16 +66,16 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 		dpkg(t, m, "-i "+copyIn(t, m, two))
 		runs("2.0")
 		if got := strings.Fields(m.Sh(t, "ls -A /opt/nest")); !slices.Equal(got, []string{"current", "x"}) {
-			t.Errorf("in /opt/nest there are %q", got)
+			t.Errorf("the files in /opt/nest are %q", got)
 		}
 		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; grep -qx 2.0 /var/lib/nest/data/starts")
 		if out := dpkg(t, m, "-P nest"); !strings.Contains(out, "/var/lib/nest/data") {
-			t.Errorf("that the data stays is not said:\n%s", out)
+			t.Errorf("the output does not mention that the data is kept:\n%s", out)
 		}
 		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; rm -r /var/lib/nest/data; userdel nest")
 		kit.WantSameLines(t, before, listFiles(t, m))
 
-		// Removed, and then installed in the version of now.
+		// Remove the old package, and then install the package of the current version.
 		dpkg(t, m, "-i "+copyIn(t, m, old))
 		dpkg(t, m, "-r nest")
 		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; "+

@@ -19,13 +19,13 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// top is the root of the tree.
+// top is the root of the source tree.
 const top = "../../.."
 
-// rate is a load, in requests per second, that leaves two cores time for four machines.
+// rate is a load in requests per second. It leaves two cores enough time for four machines.
 const rate = 100
 
-// runOnHost runs a program on this machine, in a directory.
+// runOnHost runs a program on this machine in a directory, and returns its output.
 func runOnHost(t testing.TB, dir string, env []string, argv ...string) string {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -50,16 +50,18 @@ func debFile(dist, version, arch string) string {
 	return filepath.Join(dist, fmt.Sprintf("clusterctl_%s-1_%s.deb", version, arch))
 }
 
-// prepare has a machine install manuals and notes, as ordinary machines do, and returns the files of the machine.
+// prepare makes dpkg install manuals and other documentation, as on ordinary machines, and returns the files of the
+// machine.
 func prepare(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
-	// deb-systemd-helper removes every empty directory of links, and so the ones of the image.
+	// deb-systemd-helper removes every empty directory of links, also those in the image, so remove them before the
+	// comparison.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
 	return listFiles(t, m)
 }
 
-// listFiles lists the files of a machine with type, permissions, owner and target, without logs, caches and the files of dpkg;
-// then its users, its units, and the units that failed.
+// listFiles lists the files of a machine with type, mode, owner and target, without logs, caches and the files of dpkg.
+// Then it lists users and groups, units, failed units, and packages that are not completely installed.
 func listFiles(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
@@ -88,7 +90,7 @@ func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	return to
 }
 
-// underLoad sends requests to a port while something is done. None may fail.
+// underLoad runs do while clients send requests to a port, and fails the test when a request fails.
 func underLoad(t testing.TB, m *kit.Machine, port int, what string, do func()) {
 	t.Helper()
 	o := load.Options{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Rate: rate, Conns: 4, Timeout: patience.For(timeout)}

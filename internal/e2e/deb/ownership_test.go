@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// onReleases runs a test on a machine of each of the oldest three releases, all at once.
+// onReleases runs a test on the three oldest releases, each on a new machine, all at the same time.
 func onReleases(t *testing.T, test func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
 	releases := []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie}
@@ -23,7 +23,7 @@ func onReleases(t *testing.T, test func(t *testing.T, m *kit.Machine)) {
 	})
 }
 
-// daemonProject is a background app that notes each start in its data directory.
+// daemonProject returns a project of a background app that records each start in its data directory.
 func daemonProject(t testing.TB, name, writable string) project {
 	t.Helper()
 	p := project{name: name, dir: t.TempDir()}
@@ -34,7 +34,7 @@ func daemonProject(t testing.TB, name, writable string) project {
 	return p
 }
 
-// version makes a package of which the workers note the version.
+// version makes a package whose workers record the version.
 func (p project) version(t testing.TB, version string, args ...string) string {
 	t.Helper()
 	p.yaml += "env: {VERSION: \"" + version + "\"}\n"
@@ -47,7 +47,7 @@ func dpkg(t testing.TB, m *kit.Machine, args string) string {
 	return m.Sh(t, "dpkg "+args+" 2>&1")
 }
 
-// wantInTheWay installs a package that must refuse to, and must leave the machine as it is.
+// wantInTheWay fails the test unless a package refuses to be installed, and leaves the machine unchanged.
 func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
 	t.Helper()
 	before := listFiles(t, m)
@@ -55,7 +55,7 @@ func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
 	if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, says) || !strings.Contains(out, "hint: ") {
 		t.Errorf("want a refusal with %q: %v", says, r)
 	}
-	// That an installation was wanted is what dpkg remembers all the same.
+	// dpkg still records that an installation was requested.
 	after := listFiles(t, m)
 	for i, l := range after {
 		if state, name, _ := strings.Cut(l, " "); state == "ic" {
@@ -65,7 +65,7 @@ func wantInTheWay(t testing.TB, m *kit.Machine, deb, says string) {
 	kit.WantSameLines(t, before, after)
 }
 
-// precious is a machine's own docker, with everything in the places that an app of that name could take for its own.
+// precious is a script that makes files of the real docker, in every place that an app of that name could use.
 const precious = `
 mkdir -p /var/lib/docker/volumes /var/lib/docker/data /opt/docker/releases/1/units /etc/docker
 echo precious | tee /var/lib/docker/volumes/v1 /var/lib/docker/data/db /opt/docker/releases/1/units/x \
@@ -74,7 +74,8 @@ ln -s releases/1 /opt/docker/current
 ln -s /etc /opt/docker/releases/1/app
 chmod 711 /var/lib/docker /etc/docker`
 
-// TestPackageRemovesOnlyItsOwn has an app called docker installed, upgraded, removed and purged beside the real docker.
+// TestPackageRemovesOnlyItsOwn installs, upgrades, removes and purges an app called docker on a machine that has the real
+// docker.
 func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 	p := daemonProject(t, "docker", "DIR/data, DIR/deep/er/cache")
 	one, two := p.version(t, "1.0"), p.version(t, "2.0")
@@ -88,15 +89,15 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		const data = "/var/lib/clusterctl-apps/docker/data"
 		if got := m.Sh(t, "cat "+data+"/starts; stat -c '%U %a' "+data+" "+data+"/../deep/er/cache "+data+
 			"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
-			t.Errorf("the data of the app: %q", got)
+			t.Errorf("the data directory of the app: %q", got)
 		}
-		// So that the way back finds the instance between two of its runs.
+		// With this delay, the roll back finds the instance between two runs.
 		const dropIn = "/etc/systemd/system/docker@.service.d"
 		m.Sh(t, "mkdir -p "+dropIn+"; printf '[Service]\\nRestartSec=900ms\\n' >"+dropIn+"/slow.conf")
 		r := m.Try("dpkg -i " + copyIn(t, m, broken))
 		m.Sh(t, "rm -r "+dropIn)
 		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, "the old release runs") || strings.Contains(out, "\033") {
-			t.Errorf("an upgrade to what does not run: %q", r)
+			t.Errorf("an upgrade to a broken release: %q", r)
 		}
 		m.Sh(t, "systemctl set-property clusterctl-docker.slice TasksMax=1000; "+
 			"systemctl set-property --runtime docker@1.service TasksMax=500; mkdir -p /run/private/clusterctl/docker/1")
@@ -110,17 +111,17 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		m.Sh(t, "rm -rf /var/lib/clusterctl-apps /opt/clusterctl-apps")
 		kit.WantSameLines(t, before, listFiles(t, m))
 
-		// One that has never run.
+		// Install the broken package as the first release.
 		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "try again with") {
-			t.Errorf("what does not run is installed: %v", r)
+			t.Errorf("a broken release is installed: %v", r)
 		}
 		dpkg(t, m, "-P docker")
 		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
-// TestPackageRefusesWhatIsInTheWay: a directory, a unit or a file that the package did not make, and a package of the same
-// name that clusterctl did not make.
+// TestPackageRefusesWhatIsInTheWay: a package is refused when a directory, a unit or a file exists that it did not make, or
+// a package of the same name that clusterctl did not make.
 func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 	p := daemonProject(t, "redis", "DIR/data")
 	extra := filepath.Join(t.TempDir(), "redis-extra.conf")
@@ -140,7 +141,7 @@ func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 			wantInTheWay(t, m, one, unit)
 			m.Sh(t, "rm "+unit)
 		}
-		// Debian's own redis: installed, and removed without a purge.
+		// This is Debian's redis package. It is installed, and then removed without a purge.
 		m.Sh(t, `mkdir -p /tmp/r/DEBIAN /tmp/r/etc/redis /tmp/r/usr/share/redis; cd /tmp/r
 echo port >etc/redis/redis.conf; echo /etc/redis/redis.conf >DEBIAN/conffiles; echo x >usr/share/redis/x
 printf '#!/bin/sh\nexit 0\n' >DEBIAN/postrm; chmod 755 DEBIAN/postrm
@@ -151,12 +152,12 @@ dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
 		wantInTheWay(t, m, one, "another package redis")
 		m.Sh(t, "dpkg -P redis; rm -rf /tmp/r; ! ls /etc/redis 2>/dev/null")
 
-		// A later version may bring a file that somebody else has made.
+		// A later version of the package may contain a file that somebody else has made.
 		before := listFiles(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, one))
 		m.Sh(t, "mkdir -p "+filepath.Dir(extra)+"; echo precious >"+extra)
 		if r := m.Try("dpkg -i " + copyIn(t, m, two)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, extra) {
-			t.Errorf("a file is overwritten: %v", r)
+			t.Errorf("a file was overwritten: %v", r)
 		}
 		m.Sh(t, "grep -q precious "+extra+
 			"; systemctl is-active redis@1.service; test \"$(dpkg-query -W -f '${Version}' redis)\" = 1.0; rm -r "+filepath.Dir(extra))
@@ -167,7 +168,8 @@ dpkg-deb -b . /tmp/real.deb; dpkg -i /tmp/real.deb`)
 	})
 }
 
-// TestPackageFollowsNoLink: no script of a package changes what its workers point it to, nor what an administrator has set.
+// TestPackageFollowsNoLink: scripts of a package do not follow links that workers make, and do not reset owners and modes
+// that an administrator has set.
 func TestPackageFollowsNoLink(t *testing.T) {
 	one := daemonProject(t, "nest", "DIR/data, DIR/kept").version(t, "1.0")
 	p := daemonProject(t, "nest", "DIR/data/uploads, DIR/data/new/er, DIR/data/gone/x, DIR/kept")
@@ -185,24 +187,25 @@ func TestPackageFollowsNoLink(t *testing.T) {
 		t.Logf("%v", out)
 		if got := m.Sh(t, "stat -c '%U:%G %a' /srv/victim /etc/shadow "+state+
 			"kept; ls -A /srv/victim"); got != "root:root 700\nroot:shadow 640\nroot:adm 2770" {
-			t.Errorf("after an upgrade beside links of the workers: %q", got)
+			t.Errorf("owners and modes after an upgrade with links of the workers: %q", got)
 		}
 		if got := m.Sh(t, "stat -c '%U %a' "+state+"data/new/er"); got != "nest 750" {
-			t.Errorf("what is missing is made as %q", got)
+			t.Errorf("a missing directory was made as %q", got)
 		}
 		m.Sh(t, "dpkg -P nest; test -d /srv/victim; rmdir /srv/victim")
 		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
-// TestPackageNeedsWhatItDoesNotMake: a writable path outside of the app's directory is the administrator's, over a purge too.
+// TestPackageNeedsWhatItDoesNotMake: a package does not make writable paths outside of the app's directory. The
+// administrator makes them, and a purge keeps them.
 func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
 	deb := daemonProject(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
 		r := m.Try("dpkg -i " + copyIn(t, m, deb))
 		if out := r.Stdout + r.Stderr; r.Code == 0 ||
 			!strings.Contains(out, "hint: install -d -o spool /srv/spool/in, and then: dpkg --configure spool\n") {
-			t.Errorf("without its directory: %v", r)
+			t.Errorf("without the writable directory: %v", r)
 		}
 		m.Sh(t, "mkdir -p /srv/spool; install -d -o spool /srv/spool/in; dpkg --configure spool; "+
 			"systemctl is-active spool@1; dpkg -P spool")
@@ -210,7 +213,8 @@ func TestPackageNeedsWhatItDoesNotMake(t *testing.T) {
 	})
 }
 
-// TestPackagesShareAUser: a user that another app's workers still have stays, and goes with the last of them.
+// TestPackagesShareAUser: a purge keeps a user that workers of another app still have. The purge of the last of these apps
+// removes the user.
 func TestPackagesShareAUser(t *testing.T) {
 	var debs []string
 	for _, name := range []string{"one", "two"} {
@@ -230,7 +234,8 @@ func TestPackagesShareAUser(t *testing.T) {
 	})
 }
 
-// TestPackagePurgedLate: what clusterctl has installed by that name after the removal of a package is not the package's.
+// TestPackagePurgedLate: a purge removes nothing that was installed under the name of the package after the package was
+// removed.
 func TestPackagePurgedLate(t *testing.T) {
 	deb := daemonProject(t, "late", "DIR/data").version(t, "1.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {

@@ -1,4 +1,3 @@
-// Package hostile runs a taken-over worker in every kind of app, on booted
-// systemd, and asserts that it gets nothing. docs/SECURITY.md names the promises;
-// each row there names the test that holds it.
+// Package hostile runs a worker that an attacker has taken over in every kind of app, on a booted systemd, and tests that it
+// gains nothing. docs/SECURITY.md lists the promises, and names the test for each of them.
 package hostile

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestAttacksGetNothing lets the worker try everything at once.
+// TestAttacksGetNothing has the worker of each kind of app make every attempt, and expects that none succeeds.
 func TestAttacksGetNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		query := url.Values{
@@ -25,13 +25,13 @@ func TestAttacksGetNothing(t *testing.T) {
 			query.Set("pid", m.Sh(t, "until pgrep -n -u "+who+" -x sleep; do :; done"))
 		}
 		if k.user() != "root" {
-			query.Add("read", "/etc/other/secrets.env") // root reads what is root's
+			query.Add("read", "/etc/other/secrets.env") // a worker of root may read files of root
 		}
 		for _, g := range k.attack(t, m, query) {
 			switch {
 			case g.Got == "":
 			case k.name == "native" && strings.HasPrefix(g.Name, "signal "):
-				// It is started without the shim, which takes this right away; docs/SECURITY.md says so.
+				// The shim blocks signals to other processes, but native apps run without it (docs/SECURITY.md).
 			default:
 				t.Errorf("%s: %s", g.Name, g.Got)
 			}
@@ -39,11 +39,12 @@ func TestAttacksGetNothing(t *testing.T) {
 	})
 }
 
-// TestEnvFileLinkReadsNoSecret replaces the app's own .env by a link to files that only root may read, and restarts.
+// TestEnvFileLinkReadsNoSecret replaces the app's .env file by a link to a file that only root may read, and restarts the
+// app.
 func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, secret := range []string{"/root/.aws/credentials", "/etc/other/secrets.env"} {
-			// By the worker, and by its user outside of the sandbox.
+			// The link is made by the worker, and then by the worker's user outside of the sandbox.
 			k.ask(t, m, "replace", url.Values{"path": {k.path(".env")}, "link": {secret}})
 			if who := k.user(); who != "" && who != "root" {
 				m.Sh(t, fmt.Sprintf("runuser -u %s -- ln -sfn %s %s", who, secret, k.path(".env")))
@@ -54,14 +55,14 @@ func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 			m.Sh(t, fmt.Sprintf("rm -f %[1]s && echo MODE=from-the-file >%[1]s && chown %s: %[1]s", k.path(".env"), k.owner))
 			m.Must(t, "restart", k.name)
 			if got := k.ask(t, m, "env", nil); !strings.Contains(got, "MODE=from-the-file") {
-				t.Errorf("the worker does not have its own .env:\n%s", got)
+				t.Errorf("the worker does not have the variables of its .env:\n%s", got)
 			}
 		}
 	})
 }
 
-// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time: clusterctl ends it all the
-// same.
+// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time. clusterctl and systemctl
+// must still be able to end it.
 func TestWorkerThatRefusesToStop(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, command := range [][]string{{"restart", k.name}, {"stop", k.name}, {"start", k.name}} {
@@ -82,7 +83,8 @@ func TestWorkerThatRefusesToStop(t *testing.T) {
 	})
 }
 
-// TestForgedLinesOfWorkers: what a worker claims of another app, in the words of systemd, is not shown as that app's.
+// TestForgedLinesOfWorkers: a line that a worker sends to the journal as systemd, about another app, is not shown in that
+// app's logs.
 func TestForgedLinesOfWorkers(t *testing.T) {
 	suite().Sequential(t, releases(), func(t *testing.T, m *kit.Machine) {
 		forger, victim := kinds()[0], kinds()[4]
@@ -92,13 +94,13 @@ func TestForgedLinesOfWorkers(t *testing.T) {
 		forger.ask(t, m, "forge", url.Values{"unit": {victim.name + "@1.service"}, "app": {victim.name}, "text": {text}})
 		m.AwaitJournal(t, text)
 		wantWithout(t, "logs "+victim.name, m.Must(t, "logs", "--no-follow", victim.name).Stdout, text)
-		// The forger's own logs show it as the worker's, not as systemd's.
+		// The logs of the forging app show the line as a line of the worker, not of systemd.
 		wantWithout(t, "logs "+forger.name, m.Must(t, "logs", "--no-follow", "--json", forger.name).Stdout,
 			`"source":"systemd","message":"`+text)
 	})
 }
 
-// TestChangedConfigGivesNoRights: a clusterctl.yaml that the workers' user has changed gives it no more rights than it had.
+// TestChangedConfigGivesNoRights: a clusterctl.yaml that the workers' user has changed gives the app no additional rights.
 func TestChangedConfigGivesNoRights(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		who := k.user()
@@ -118,7 +120,8 @@ func TestChangedConfigGivesNoRights(t *testing.T) {
 	})
 }
 
-// TestSharedMemoryIsPrivate: what a worker leaves in /dev/shm and /tmp is not on the machine, nor another app's.
+// TestSharedMemoryIsPrivate: files that a worker makes in /dev/shm and /tmp are visible neither on the machine nor in
+// another app.
 func TestSharedMemoryIsPrivate(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		pid := m.MainPID(t, k.name+"@1.service")

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestWorkerCannotCloseTheListener has a worker close the shared listener for everybody, in each way that there is. What can
-// be kept from it is; whatever it reaches is over when it is restarted, and with an adopted worker at once.
+// TestWorkerCannotCloseTheListener has a worker try to close the shared listener for all workers, in every way that exists.
+// An attempt either fails, or a restart of the worker undoes it. With an adopted worker it is undone at once.
 func TestWorkerCannotCloseTheListener(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		native := k.name == "native"
@@ -22,7 +22,7 @@ func TestWorkerCannotCloseTheListener(t *testing.T) {
 			}
 			got := strings.TrimSpace(k.ask(t, m, "silence", url.Values{"way": {way}}))
 			if way == "filter" && got == "ok" {
-				t.Error("it may set a packet filter on the listener")
+				t.Error("the worker can set a packet filter on the listener")
 			}
 			if native {
 				m.Sh(t, "systemctl restart "+k.name+"@1")
@@ -31,7 +31,7 @@ func TestWorkerCannotCloseTheListener(t *testing.T) {
 				t.Errorf("%s: a request fails: %v", way, r)
 			}
 			if backlog := k.backlog(m); !native && backlog != "4096" {
-				t.Errorf("%s: the queue takes %q connections", way, backlog)
+				t.Errorf("%s: the backlog of the listener is %q", way, backlog)
 			}
 		}
 		if !native && strings.Contains(m.Journal(t, "-u", k.name+"@1.service"), "clusterctl-shim: poll") {
@@ -40,7 +40,7 @@ func TestWorkerCannotCloseTheListener(t *testing.T) {
 	})
 }
 
-// backlog is how many connections the queue of the listener takes.
+// backlog returns the backlog of the listener: the number of connections that its queue holds.
 func (k kind) backlog(m *kit.Machine) string {
 	return strings.TrimSpace(m.Try(fmt.Sprintf("ss -Hltn 'sport = :%d' | awk '{print $3}'", k.port)).Stdout)
 }

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 const program = "hostile-worker" // in the directory of each app
 
-// kind is a kind of app, by what decides its sandbox.
+// kind is a kind of app. The kinds differ in what determines their sandbox.
 type kind struct {
 	name      string
 	directory string
@@ -42,7 +42,8 @@ func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/
 
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
-// user is who runs processes with the identity of the workers outside of the sandbox; a dynamic user has none.
+// user returns the user of the workers, to run processes as that user outside of the sandbox. A dynamic user has no such
+// name.
 func (k kind) user() string {
 	if k.name == "dynamic" {
 		return ""
@@ -53,7 +54,8 @@ func (k kind) user() string {
 // releases returns the two releases that most servers run.
 func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// onEach runs a test for each kind of app on each release, installed. Most of it waits, so all run at the same time.
+// onEach installs an app of each kind on each release and runs a test with it. All of them run at the same time, because
+// they mostly wait.
 func onEach(t *testing.T, f func(t *testing.T, m *kit.Machine, k kind)) {
 	t.Helper()
 	suite().Parallel(t, releases(), func(t *testing.T, m *kit.Machine) {
@@ -67,7 +69,7 @@ func onEach(t *testing.T, f func(t *testing.T, m *kit.Machine, k kind)) {
 	})
 }
 
-// suite has machines with people and their secrets in them.
+// suite returns the suite of this package. Its machines have users with secrets.
 func suite() kit.Suite {
 	return kit.Suite{Dir: "/", Equip: func(t testing.TB, m *kit.Machine) {
 		m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
@@ -82,7 +84,7 @@ echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/se
 	}}
 }
 
-// install installs the app of this kind, with an .env file, and removes it at the end of the test.
+// install installs the app of this kind, with an .env file, and uninstalls it at the end of the test.
 func (k kind) install(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./internal/e2e/hostile/worker"), k.path(program))
@@ -115,7 +117,7 @@ func (k kind) ask(t testing.TB, m *kit.Machine, path string, query url.Values) s
 	return m.Sh(t, "curl -fsS --max-time 60 --retry 20 --retry-connrefused '"+at+"'")
 }
 
-// got is what one attempt of the worker's brought; empty when it failed.
+// got is the result of one attempt of the worker. Got is empty when the attempt failed.
 type got struct{ Name, Got string }
 
 func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []got {

@@ -19,8 +19,8 @@ type App struct {
 	Output    lab.Result // of the install
 }
 
-// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and removes the app at the end of the test. args are flags
-// and then what to install: a program, or a word, "--" and the command.
+// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. args
+// are flags followed by the program, or by a word, "--" and the command.
 func Install(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	a := App{Machine: m, Name: name, Instances: instances, Port: port}
@@ -30,15 +30,15 @@ func Install(t testing.TB, m *Machine, name string, instances, port int, args ..
 	return a
 }
 
-// InstallNative installs an app whose instances take a listener on the port from systemd. args are more flags, then "--" and
-// the command.
+// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are more flags, then
+// "--" and the command.
 func InstallNative(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	flags := []string{name, "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}
 	return Install(t, m, name, instances, port, slices.Concat(flags, args)...)
 }
 
-// Uninstall removes the app, if it is installed.
+// Uninstall uninstalls the app, if it is installed.
 func (a App) Uninstall(t testing.TB) {
 	t.Helper()
 	if a.Machine.Try("test -e /etc/clusterctl/"+a.Name+".yaml").Code != 0 {
@@ -67,10 +67,10 @@ func (a App) Units() []string {
 	return names
 }
 
-// URL returns the address of a path on the app's port.
+// URL returns the URL of a path on the app's port.
 func (a App) URL(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", a.Port, path) }
 
-// PIDs returns the main processes of the instances.
+// PIDs returns the PIDs of the main processes of the instances.
 func (a App) PIDs(t testing.TB) []int {
 	t.Helper()
 	var pids []int
@@ -80,20 +80,20 @@ func (a App) PIDs(t testing.TB) []int {
 	return pids
 }
 
-// WantState fails the test unless each of the units has the ActiveState.
+// WantState fails the test unless each of the units has the ActiveState want.
 func (m *Machine) WantState(t testing.TB, want string, units ...string) {
 	t.Helper()
 	got := Lines(m.Sh(t, "systemctl show -p ActiveState --value -- '"+strings.Join(units, "' '")+"'"))
 	for i, u := range units {
 		if i >= len(got) || got[i] != want {
-			t.Errorf("%s is %v, want %s for all", strings.Join(units, " "), got, want)
+			t.Errorf("%s: states are %v, want %s for all", strings.Join(units, " "), got, want)
 			t.Log(m.Try("systemctl --no-pager status -- '" + u + "'"))
 			return
 		}
 	}
 }
 
-// WantActive fails the test unless every unit of the app is active, and no other instance of it is.
+// WantActive fails the test unless every unit of the app is active, and no other instance of the app runs.
 func (a App) WantActive(t testing.TB) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
@@ -103,29 +103,29 @@ func (a App) WantActive(t testing.TB) {
 	}
 }
 
-// WantUp fails the test unless the app is active as in WantActive, and answers all requests.
+// WantUp fails the test unless WantActive holds and the app answers all requests.
 func (a App) WantUp(t testing.TB) {
 	t.Helper()
 	a.WantActive(t)
 	if r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 2, Requests: 50}).Wait(); r.Failed() > 0 {
-		t.Errorf("not all requests are answered: %v", r)
+		t.Errorf("not all requests were answered: %v", r)
 	}
 }
 
-// WantDown waits until the app is stopped, and fails the test unless it remains stopped while requests come.
+// WantDown waits until the app is stopped, and fails the test unless it remains stopped while clients send requests.
 //
-// systemctl stop returns when the aggregate is stopped, which is before the instances have drained: stop jobs run in the
-// reverse order of start jobs, and a start waits for the instances.
+// systemctl stop returns when the aggregate is stopped. That is before the instances have drained, because stop jobs run
+// in the reverse order of start jobs, and the start job of the aggregate waits for the instances.
 func (a App) WantDown(t testing.TB, b *Bus) {
 	t.Helper()
 	all := append(a.Units(), a.Service(), a.Socket())
 	b.Await(t, "all units are stopped", func(s Status) bool { return s.Active == "inactive" }, all...)
 	r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Requests: 300}).Wait()
 	if r.Refused != r.Requests {
-		t.Errorf("the app is stopped, and not all requests are refused: %v", r)
+		t.Errorf("the app is stopped, but not all requests are refused: %v", r)
 	}
 	a.Machine.WantState(t, "inactive", all...)
 	if jobs := a.Machine.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, a.Name) {
-		t.Errorf("the app is stopped, and there are jobs:\n%s", jobs)
+		t.Errorf("the app is stopped, but it still has jobs:\n%s", jobs)
 	}
 }

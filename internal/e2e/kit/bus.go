@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Bus is a connection to the system bus of a machine, and to its systemd.
+// Bus is a connection to the system bus of a machine, with the manager object of its systemd.
 type Bus struct {
 	conn    *dbus.Conn
 	manager dbus.BusObject
@@ -18,7 +18,7 @@ type Bus struct {
 // SystemdName is the name of systemd on the bus.
 const SystemdName = "org.freedesktop.systemd1"
 
-// DialBus connects to the system bus of a machine, and subscribes to what systemd reports.
+// DialBus connects to the system bus of a machine, and subscribes to the signals of systemd.
 func DialBus(t testing.TB, m *Machine) *Bus {
 	t.Helper()
 	conn := m.Bus(t)
@@ -29,17 +29,17 @@ func DialBus(t testing.TB, m *Machine) *Bus {
 	return b
 }
 
-// Status is what systemd has reported of a unit.
+// Status holds the properties of a unit that systemd has reported last.
 type Status struct {
 	Unit, Active, Sub, Text string
 	PID, Restarts           uint32
-	Exit                    int32 // ExecMainStatus: how the last main process exited
+	Exit                    int32 // ExecMainStatus, the exit status of the last main process
 }
 
-// Watch reports the status of each unit, and then every change, until the test ends.
+// Watch returns a channel that receives the status of each unit, and then every change, until the test ends.
 func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 	t.Helper()
-	signals := make(chan *dbus.Signal, 4096) // godbus drops nothing and reads nothing while it is full
+	signals := make(chan *dbus.Signal, 4096) // while this channel is full, godbus stops reading and drops nothing
 	b.conn.Signal(signals)
 	now := make(map[dbus.ObjectPath]*Status)
 	out := make(chan Status, 4096)
@@ -64,7 +64,7 @@ func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 			if st == nil || len(s.Body) != 3 {
 				continue
 			}
-			// systemd sends a change in two signals: the one of the service first, then the one of the unit.
+			// systemd sends a change in two signals: first the properties of the service, then the properties of the unit.
 			iface, _ := s.Body[0].(string)
 			if props, ok := s.Body[1].(map[string]dbus.Variant); ok {
 				st.apply(props)
@@ -81,7 +81,7 @@ func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 	return out
 }
 
-// apply takes over the properties that have changed.
+// apply copies changed properties into the status.
 func (s *Status) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
 		switch name {
@@ -104,12 +104,12 @@ func (s *Status) apply(props map[string]dbus.Variant) {
 // IsActive reports whether the unit is active.
 func (s Status) IsActive() bool { return s.Active == "active" }
 
-// RunsOther returns a condition: the unit is active with another main process.
+// RunsOther returns a condition that holds when the unit is active and its main process is not pid.
 func RunsOther(pid int) func(Status) bool {
 	return func(s Status) bool { return s.IsActive() && s.PID != 0 && int(s.PID) != pid }
 }
 
-// Await waits until the latest status of each unit fulfils the condition.
+// Await waits until the latest status of each unit meets the condition.
 func (b *Bus) Await(t testing.TB, what string, is func(Status) bool, units ...string) {
 	t.Helper()
 	last := make(map[string]Status)
@@ -123,7 +123,7 @@ func (b *Bus) Await(t testing.TB, what string, is func(Status) bool, units ...st
 	})
 }
 
-// ReadUntil reads changes until one fulfils the condition, and returns all that it read.
+// ReadUntil reads changes until one of them meets the condition, and returns all changes that it has read.
 func ReadUntil(t testing.TB, what string, changes <-chan Status, is func(Status) bool) []Status {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), EventTimeout)

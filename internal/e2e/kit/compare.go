@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference returns the lines that only after has, and the lines that only before has. Lines that occur several times are
-// counted.
+// Difference returns the lines that occur only in after, and the lines that occur only in before. A line that occurs
+// several times is matched that many times.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)
 	for _, l := range after {
@@ -22,42 +22,43 @@ func Difference(before, after []string) (more, fewer []string) {
 	return more, fewer
 }
 
-// WantSameLines fails the test when a machine does not hold what it held before.
+// WantSameLines fails the test when the two lists, taken on a machine before and after a test, differ in more than their
+// order.
 func WantSameLines(t testing.TB, before, after []string) {
 	t.Helper()
 	more, fewer := Difference(before, after)
 	for _, l := range more {
-		t.Errorf("left behind: %s", l)
+		t.Errorf("only after the test: %s", l)
 	}
 	for _, l := range fewer {
-		t.Errorf("gone: %s", l)
+		t.Errorf("only before the test: %s", l)
 	}
 }
 
-// WantOutput fails the test when the output of a command lacks one of the texts.
+// WantOutput fails the test when one of the texts is missing in the output of a command.
 func WantOutput(t testing.TB, r lab.Result, texts ...string) {
 	t.Helper()
 	for _, s := range texts {
 		if !strings.Contains(r.Stdout+r.Stderr, s) {
-			t.Errorf("the output lacks %q:\n%v", s, r)
+			t.Errorf("%q is missing in the output:\n%v", s, r)
 		}
 	}
 }
 
-// WantReplaced fails the test when an instance still has the main process that it had before, or has none.
+// WantReplaced fails the test when an instance has no main process or still has a main process from before.
 func WantReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	for i, pid := range after {
 		if pid == 0 || slices.Contains(before, pid) {
-			t.Errorf("instance %d of these was not replaced: the PIDs were %v, and are %v", i+1, before, after)
+			t.Errorf("instance %d was not replaced: PIDs %v, then %v", i+1, before, after)
 		}
 	}
 }
 
-// WantNotReplaced fails the test when an instance has another main process than before.
+// WantNotReplaced fails the test when the main process of an instance has changed.
 func WantNotReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	if !slices.Equal(before, after) {
-		t.Errorf("instances were replaced: the PIDs were %v, and are %v", before, after)
+		t.Errorf("instances were replaced: PIDs %v, then %v", before, after)
 	}
 }

@@ -1,5 +1,5 @@
-// Package kit has what the packages of end-to-end tests share: machines with clusterctl in them, installed apps, the states
-// of units as systemd reports them, load, and comparisons.
+// Package kit holds what the packages of end-to-end tests share: machines with clusterctl installed, installed apps, the
+// states of units as systemd reports them, load, and comparisons.
 package kit
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// The paths of the two programs in a machine.
+// The paths of clusterctl and the shim in a machine.
 const (
 	Ctl  = "/usr/bin/clusterctl"
 	Shim = "/usr/lib/clusterctl/clusterctl-shim"
 )
 
-// Bounds of one command of clusterctl in a machine, and of the wait for something that systemd reports.
+// The timeouts of one clusterctl command in a machine, and of the wait for something that systemd reports.
 const (
 	CommandTimeout = 5 * time.Minute
 	EventTimeout   = 5 * time.Minute
@@ -28,19 +28,19 @@ const (
 
 // Suite describes the machines of one package of tests.
 type Suite struct {
-	// Dir is the directory of a machine in which clusterctl runs.
+	// Dir is the directory in which clusterctl runs in the machine.
 	Dir string
-	// Equip copies into a new machine what the tests need besides clusterctl.
+	// Equip copies into a new machine the files that the tests need in addition to clusterctl.
 	Equip func(t testing.TB, m *Machine)
 }
 
-// Machine is a machine that has clusterctl.
+// Machine is a machine in which clusterctl is installed.
 type Machine struct {
 	*lab.Machine
 	dir string
 }
 
-// Shared returns the machine of a release that all tests of the process share. It is equipped once.
+// Shared returns the machine of a release that all tests of the process share. The first call equips it.
 func (s Suite) Shared(t testing.TB, r lab.Release) *Machine {
 	t.Helper()
 	return s.equipped(t, lab.Shared(t, r))
@@ -52,7 +52,7 @@ func (s Suite) Boot(t testing.TB, r lab.Release, opts ...lab.Option) *Machine {
 	return s.equipped(t, lab.Boot(t, r, opts...))
 }
 
-// BareMachines runs a test on new machines that have neither clusterctl nor workers, all releases at the same time.
+// BareMachines runs a test on new machines without clusterctl and without workers, on all releases at the same time.
 func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -74,8 +74,8 @@ func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 	return m
 }
 
-// Sequential runs a test on the shared machines of releases, one after the other: for load at full speed, which would
-// disturb others.
+// Sequential runs a test on the shared machines of the releases, one release after the other. It is for load at full speed,
+// which would disturb other tests.
 func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -83,8 +83,8 @@ func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testin
 	}
 }
 
-// Parallel runs a test on the shared machines of releases at the same time. Tests still come one after the other on each
-// machine, unless the caller has called t.Parallel.
+// Parallel runs a test on the shared machines of the releases at the same time. The tests of one machine still run one
+// after the other, unless the caller has called t.Parallel.
 func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -95,7 +95,7 @@ func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.
 	}
 }
 
-// OwnMachines runs a test on new machines, all releases at the same time.
+// OwnMachines runs a test on new machines, on all releases at the same time.
 func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -106,13 +106,15 @@ func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testi
 	}
 }
 
-// Clusterctl runs clusterctl as root in the directory of the suite, and ends the test when that takes too long.
+// Clusterctl runs clusterctl as root in the directory of the suite. It ends the test when the command exceeds
+// CommandTimeout.
 func (m *Machine) Clusterctl(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	return m.ClusterctlIn(t, m.dir, args...)
 }
 
-// ClusterctlIn runs clusterctl as root in a directory of the machine, and ends the test when that takes too long.
+// ClusterctlIn runs clusterctl as root in a directory of the machine. It ends the test when the command exceeds
+// CommandTimeout.
 func (m *Machine) ClusterctlIn(t testing.TB, dir string, args ...string) lab.Result {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), CommandTimeout)
@@ -124,7 +126,7 @@ func (m *Machine) ClusterctlIn(t testing.TB, dir string, args ...string) lab.Res
 	return r
 }
 
-// Must runs clusterctl as Clusterctl does, and ends the test when it fails.
+// Must runs clusterctl like Clusterctl, and ends the test when clusterctl fails.
 func (m *Machine) Must(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	r := m.Clusterctl(t, args...)
@@ -134,12 +136,12 @@ func (m *Machine) Must(t testing.TB, args ...string) lab.Result {
 	return r
 }
 
-// AsNobody returns a command line that runs a command as a user without rights.
+// AsNobody returns a command line that runs a command as the user nobody, who has no rights.
 func AsNobody(argv ...string) []string {
 	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}, argv...)
 }
 
-// MustAsNobody runs clusterctl as a user without rights, and ends the test when it fails.
+// MustAsNobody runs clusterctl as the user nobody, and ends the test when clusterctl fails.
 func (m *Machine) MustAsNobody(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	r := m.Run(t.Context(), AsNobody(slices.Insert(args, 0, Ctl)...)...)
@@ -155,7 +157,7 @@ func (m *Machine) Property(t testing.TB, unit, name string) string {
 	return m.Sh(t, "systemctl show --value -p "+name+" '"+unit+"'")
 }
 
-// Get returns the body of a page, and ends the test when there is none.
+// Get returns the body of a page, and ends the test when the request fails.
 func (m *Machine) Get(t testing.TB, url string) string {
 	t.Helper()
 	return m.Sh(t, "curl -fsS --max-time 60 '"+url+"'")
@@ -174,7 +176,8 @@ func (m *Machine) Exposure(t testing.TB, unit string) float64 {
 	return x
 }
 
-// Step runs one step of a test as a subtest, and ends the test when the step fails: the next steps depend on it.
+// Step runs one step of a test as a subtest. It ends the whole test when the step fails, because the next steps depend on
+// it.
 func Step(t *testing.T, name string, f func(t *testing.T)) {
 	t.Helper()
 	if !t.Run(name, f) {
@@ -182,7 +185,7 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
-// Poll waits until a condition holds that no event reports, and fails the test when that takes too long.
+// Poll waits until a condition holds that no event reports, and fails the test after a timeout.
 func Poll(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {
@@ -193,7 +196,7 @@ func Poll(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// Lines splits output into its lines that are not empty.
+// Lines returns the lines of an output that are not empty.
 func Lines(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
 }

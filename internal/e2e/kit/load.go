@@ -6,10 +6,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// Loads are two loads at the same time: requests on new connections, and requests on kept connections.
+// Loads are two loads at the same time: one with a new connection for each request, and one with kept connections.
 type Loads [2]*load.Run
 
-// StartLoads begins to send requests of both kinds.
+// StartLoads starts both loads.
 func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 	t.Helper()
 	for i := range l {
@@ -19,7 +19,7 @@ func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 	return l
 }
 
-// WantNoneLost ends the loads, and fails the test when a request has failed or none was answered.
+// WantNoneLost stops the loads, and fails the test when a request failed or no request was answered.
 func (l Loads) WantNoneLost(t testing.TB, what string) {
 	t.Helper()
 	for i, kind := range []string{"new connections", "kept connections"} {
@@ -27,7 +27,7 @@ func (l Loads) WantNoneLost(t testing.TB, what string) {
 	}
 }
 
-// WantNoneLost fails the test when a request has failed or none was answered.
+// WantNoneLost fails the test when a request failed or no request was answered.
 func WantNoneLost(t testing.TB, what string, r load.Report) {
 	t.Helper()
 	t.Logf("%s: %s", what, r.Summary())

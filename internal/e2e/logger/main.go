@@ -1,5 +1,5 @@
-// Command logger is a worker for tests that logs with fields. Each instance does what is written to its FIFO, the first
-// argument with the instance's number behind it, one word a line:
+// Command logger is a worker for tests that logs with fields. Each instance has a FIFO, whose path is the first argument
+// with the number of the instance appended, and reads commands from it, one word per line:
 //
 //	fields    logs a message with attributes
 //	big       logs a message of 2 MiB with newlines
@@ -34,7 +34,7 @@ func run() error {
 	if err := syscall.Mkfifo(path, 0o600); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	// For writing too, so that it never ends.
+	// Opening the FIFO for writing too keeps reads from returning the end of the file.
 	fifo, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

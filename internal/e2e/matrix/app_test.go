@@ -17,30 +17,32 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// slowProbe makes the probe wait for a program for as long as a busy machine may need. As a rule it ends as soon as the
+// slowProbe makes the probe wait long enough for a program on a busy machine. The probe usually ends earlier, when the
 // program listens and is quiet.
 var slowProbe = []string{"--probe-timeout", "2m"}
 
-// install installs an app of what args say, and removes it at the end of the test.
+// install installs an app with the given arguments, and uninstalls it at the end of the test.
 func install(t testing.TB, m *kit.Machine, name string, instances, port int, args ...string) kit.App {
 	t.Helper()
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
 }
 
-// bodies is a header that no program sends, so that package load names the worker by the body of the answer.
+// bodies is the name of a header that no program sends. With it, package load takes the body of an answer as the name of
+// the worker.
 const bodies = "X-None"
 
-// hello is the answer of the programs in testdata.
+// hello matches the answer of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
-// answers returns how often each process answered, from a report whose names are bodies. A wrong answer fails the test.
+// answers returns how often each process answered. The report must name workers by the bodies of their answers. A wrong
+// answer fails the test.
 func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	t.Helper()
 	by := map[int]int{}
 	for body, n := range r.Workers {
 		m := want.FindStringSubmatch(body)
 		if m == nil {
-			t.Errorf("%d times the answer is %q, want %v", n, body, want)
+			t.Errorf("%d answers are %q, want %v", n, body, want)
 			continue
 		}
 		pid, _ := strconv.Atoi(m[1])
@@ -49,8 +51,8 @@ func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	return by
 }
 
-// instanceOf returns the instance of the app that a process belongs to, by its cgroup, so that the worker of a worker
-// counts, too. It returns 0 for a process that has ended or is not one of the app.
+// instanceOf returns the instance of the app that a process belongs to, or 0 if the process has ended or is not part of the
+// app. It looks at the cgroup, so that child processes of the main process are found, too.
 func instanceOf(a kit.App, pid int) int {
 	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/cgroup", a.Machine.Root(), pid))
 	if err != nil {
@@ -79,7 +81,7 @@ func processes(t testing.TB, a kit.App, i int) []int {
 	return pids
 }
 
-// notifier is the PID of the shim beside an instance's program.
+// notifier returns the PID of the shim that runs beside the program of an instance.
 func notifier(t testing.TB, a kit.App, i int) int {
 	t.Helper()
 	for _, pid := range processes(t, a, i) {
@@ -88,12 +90,12 @@ func notifier(t testing.TB, a kit.App, i int) int {
 			return pid
 		}
 	}
-	t.Fatalf("no notifier in %s", a.Unit(i))
+	t.Fatalf("no notifier runs in %s", a.Unit(i))
 	return 0
 }
 
-// runConcurrently runs subtests beside one another, a few at a time. T.Parallel would run as many as there are CPUs, and these
-// wait more than they work.
+// runConcurrently runs subtests at the same time, at most atATime of them. T.Parallel would run only as many as there are
+// CPUs, but these subtests mostly wait.
 func runConcurrently[P interface{ String() string }](t *testing.T, atATime int, programs []P, f func(*testing.T, P)) {
 	t.Helper()
 	turn := make(chan struct{}, atATime)
@@ -108,10 +110,11 @@ func runConcurrently[P interface{ String() string }](t *testing.T, atATime int, 
 	wg.Wait()
 }
 
-// mostBatches bounds how often wantAllAnswer sends requests; the first or second batch is usually enough.
+// mostBatches limits how often wantAllAnswer sends requests. One or two batches are usually enough.
 const mostBatches = 40
 
-// wantAllAnswer sends requests until each instance has answered. Every answer must be right, and no request may fail.
+// wantAllAnswer sends requests until each instance has answered. It fails the test when an answer is wrong or a request
+// fails.
 func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}
@@ -119,7 +122,7 @@ func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 		r := load.Start(t, a.Machine, load.Options{URL: a.URL(path), Conns: 4 * a.Instances, Requests: 30 * a.Instances,
 			WorkerHeader: bodies}).Wait()
 		if r.Failed() > 0 {
-			t.Errorf("not all requests are answered: %v", r)
+			t.Errorf("not all requests were answered: %v", r)
 			return
 		}
 		for pid, n := range answers(t, r, want) {
@@ -130,5 +133,5 @@ func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 			return
 		}
 	}
-	t.Errorf("not all of the %d instances answer: %v", a.Instances, seen)
+	t.Errorf("not all of the %d instances answered: %v", a.Instances, seen)
 }

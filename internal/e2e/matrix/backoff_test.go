@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// installCrasher installs two instances of a server that can be told to end at its start. A run is a short one however busy
-// the machine is, unless flags say otherwise.
+// installCrasher installs two instances of a server that can be made to exit at its start. Every run counts as short, even
+// on a busy machine, unless flags change that.
 func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })
@@ -27,7 +27,7 @@ func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...s
 	return install(t, m, name, 2, n, portFlags(n, args...)...)
 }
 
-// startCrashing ends an instance, and makes it end at each start.
+// startCrashing kills an instance, and makes it exit at each start.
 func startCrashing(t testing.TB, a kit.App, i int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("touch %s/crash/%s-%d && systemctl kill -s KILL %s", srv, a.Name, i, a.Unit(i)))
@@ -41,8 +41,8 @@ func stopCrashing(t testing.TB, a kit.App, i int) {
 
 var waiting = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the last with exited/7$`)
 
-// TestBackoff: the first restart is immediate, then each wait is 1.5 times as long. The other instance serves all requests,
-// and when the fault is fixed, the instance comes back without help.
+// TestBackoff: the first restart is immediate, and each later wait is 1.5 times as long as the one before. While one
+// instance crashes, the other one serves all requests. When the fault is fixed, the instance recovers without help.
 func TestBackoff(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := installCrasher(t, m, "b-grow", 8701)
@@ -61,7 +61,7 @@ func TestBackoff(t *testing.T) {
 			texts = append(texts, s.Text)
 		}
 	}
-	// No wait after the first two ends, the kill and one short run: series 1 and 2 begin at once and after 100 ms.
+	// There is no wait after the kill and after the first short run: restarts 1 and 2 follow at once and after 100 ms.
 	want := time.Duration(0)
 	for i, text := range texts {
 		w := waiting.FindStringSubmatch(text)
@@ -77,14 +77,14 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 	if len(texts) != 5 {
-		t.Errorf("the waits were %q, want those after 2 to 6 short runs", texts)
+		t.Errorf("the waits were %q, want five waits, after 2 to 6 short runs", texts)
 	}
 	r := run.Stop()
-	// One kill; after it, the program ends before it takes a connection.
+	// Only the kill may cost requests. Later runs end before they accept a connection.
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance crashed: %v\n%v", err, r)
 	}
-	// There are more runs when the fault was fixed later than in the wait of half a second.
+	// There are more runs if the fault was not fixed within the wait of half a second.
 	m.AwaitJournal(t, "starts with failures=6", "-u", a.Unit(2))
 	got := failures(t, a, 2)
 	for i, f := range got {
@@ -93,12 +93,12 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 	if len(got) < 7 {
-		t.Errorf("the runs began with %q, want 7 of them at least", got)
+		t.Errorf("the runs began with %q, want at least 7 runs", got)
 	}
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// failures returns the failures in the state file at each start of an instance, the oldest first.
+// failures returns the failure count in the state file at each start of an instance, the oldest start first.
 func failures(t testing.TB, a kit.App, i int) []string {
 	t.Helper()
 	var all []string
@@ -110,14 +110,14 @@ func failures(t testing.TB, a kit.App, i int) []string {
 	return all
 }
 
-// TestBackoffOnEachSystemd: on each systemd the count is kept as root, with and without the launcher; an end that was asked
-// for clears it; and a file of variables cannot send root elsewhere.
+// TestBackoffOnEachSystemd: on each systemd, root counts the failures of adopted and of native apps. A requested stop resets
+// the count. The environment file of an app cannot make root write the count to another directory.
 func TestBackoffOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /run/elsewhere")
 		m.WriteFile(t, srv+"/elsewhere.env", "RUNTIME_DIRECTORY=/run/elsewhere\n", 0o644)
 		for i, kind := range []string{"adopt", "native"} {
-			// The runs have to be short ones on a busy machine too.
+			// All runs must count as short, even on a busy machine.
 			flags := []string{"--env", "NAME=b-all-" + kind, "--drain-timeout", "2s", "--min-uptime", "1h"}
 			if kind == "native" {
 				flags = append(flags, "--no-listen", "--ready", "exec", "--env-file", srv+"/elsewhere.env")
@@ -129,7 +129,8 @@ func TestBackoffOnEachSystemd(t *testing.T) {
 			}
 			count()
 			for range 3 {
-				// The program alone: from 257 on, "systemctl kill" of the whole unit also kills the commands that follow.
+				// Kill only the program. Since 257, "systemctl kill" of the whole unit also kills the commands that run
+				// after the program.
 				awaitReplacement(t, a, 1, func() { m.Sh(t, fmt.Sprintf("kill -KILL %d", m.MainPID(t, a.Unit(1)))) })
 				count()
 			}
@@ -139,16 +140,16 @@ func TestBackoffOnEachSystemd(t *testing.T) {
 				t.Errorf("%s: the runs began with %q", kind, got)
 			}
 			if kind == "native" {
-				m.AwaitJournal(t, "runtime directory /run/elsewhere", "-u", a.Unit(1)) // the program has been sent there
+				m.AwaitJournal(t, "runtime directory /run/elsewhere", "-u", a.Unit(1)) // the program has the changed variable
 			}
 			if left := m.Sh(t, "ls -A /run/elsewhere"); left != "" {
-				t.Errorf("%s: root has written to %s", kind, left)
+				t.Errorf("%s: root has written to the directory of the environment file: %s", kind, left)
 			}
 		}
 	})
 }
 
-// TestMinUptime: a run as long as --min-uptime is not a short one, so the next start never waits.
+// TestMinUptime: a run that lasts as long as --min-uptime is not a short run, so the next start does not wait.
 func TestMinUptime(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := installCrasher(t, m, "b-uptime", 8702, "--min-uptime", "1ms")
@@ -162,8 +163,8 @@ func TestMinUptime(t *testing.T) {
 	}
 }
 
-// TestGivingUp: an instance that gives up says so, and takes nothing from the others; when the last has given up, the
-// app is stopped, so that its clients are refused and do not hang.
+// TestGivingUp: an instance that gives up logs the reason, and the other instances are not affected. When the last instance
+// gives up, the app is stopped, so that clients are refused instead of hanging.
 func TestGivingUp(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -171,32 +172,32 @@ func TestGivingUp(t *testing.T) {
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
 	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
 	startCrashing(t, a, 2)
-	// "failed" alone is what a unit is for a moment before each restart, too.
+	// The state "failed" is not enough, because a unit is also failed for a moment before each restart.
 	kit.ReadUntil(t, "the instance has given up", changes,
 		func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp })
 	r := run.Stop()
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("while one instance gave up: %v\n%v", err, r)
 	}
-	m.AwaitJournal(t, "hint:", "-u", a.Unit(2)) // the last line of what it says
+	m.AwaitJournal(t, "hint:", "-u", a.Unit(2)) // the last line of the message
 	if log := m.Journal(t, "-u", a.Unit(2), "-o", "cat"); !strings.Contains(log, "gave up after 3 restarts") ||
 		!strings.Contains(log, "exited/7") || !strings.Contains(log, "hint:") {
-		t.Errorf("the journal does not say why it gave up:\n%s", log)
+		t.Errorf("the journal does not contain the reason for giving up:\n%s", log)
 	}
 	for _, u := range []string{a.Name + ".socket", a.Name + ".service", a.Unit(1)} {
 		if s := a.Machine.Property(t, u, "ActiveState"); s != "active" {
-			t.Errorf("one instance has given up, and %s is %s", u, s)
+			t.Errorf("one instance has given up, but %s is %s", u, s)
 		}
 	}
 	kit.WantOutput(t, m.Must(t, "ls"), "1/2", "degraded")
 	kit.WantOutput(t, m.Must(t, "show", a.Name), "degraded", "gave up")
 
-	// The app as a whole is stopped by a job; its end is the socket's.
+	// A job stops the whole app. It has ended when the socket is closed.
 	socket := kit.DialBus(t, m).Watch(t, a.Name+".socket")
 	startCrashing(t, a, 1)
 	kit.ReadUntil(t, "the socket is closed", socket, func(s kit.Status) bool { return s.Active == "inactive" })
 	if r := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Requests: 20}).Wait(); r.Refused != 20 {
-		t.Errorf("all have given up, and clients are not refused: %v", r)
+		t.Errorf("all instances have given up, but clients are not refused: %v", r)
 	}
 	kit.WantOutput(t, m.Must(t, "show", a.Name), "gave up")
 

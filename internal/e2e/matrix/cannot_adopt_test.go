@@ -10,13 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestProgramThatCannotBeAdopted: when the shim cannot adopt a program, it logs one error and one hint, and does not start it.
+// TestProgramThatCannotBeAdopted: when the shim cannot adopt a program, it logs one error with one hint, and does not start
+// the program.
 func TestProgramThatCannotBeAdopted(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
 	for _, c := range []struct {
 		name, why, hint string
-		// dropIn is what the administrator has added to the unit; EXEC is replaced by its command line.
+		// dropIn is a drop-in that the administrator has added to the unit. EXEC stands for the command line of the unit.
 		dropIn string
 	}{
 		{
@@ -25,7 +26,7 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 		},
 		{
 			"h-busy", "listener is already installed", "--activation native",
-			// The helper installs a listener of seccomp first; it runs as the user of the unit.
+			// The helper first installs a seccomp listener. It runs as the user of the unit.
 			"[Service]\nSystemCallFilter=\nExecStart=\nExecStart=:" + srv + "/listener EXEC\n",
 		},
 	} {
@@ -38,19 +39,19 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 			since := m.Sh(t, "date '+%F %T.%6N'")
 			m.Sh(t, "systemctl daemon-reload")
 			if r := m.Try("systemctl restart " + a.Unit(1)); r.Code == 0 {
-				t.Error("it starts all the same")
+				t.Error("the program was started")
 			}
-			m.AwaitJournal(t, c.hint, "-u", a.Unit(1), "--since", since) // the last line of what it says
+			m.AwaitJournal(t, c.hint, "-u", a.Unit(1), "--since", since) // the last line of the message
 			wantOneError(t, m, a.Unit(1), since, c.why, c.hint)
 			if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "failed" {
-				t.Errorf("a restart cannot fix it, and it is %s, want failed", s)
+				t.Errorf("a restart cannot fix this, so the unit must be failed, but it is %s", s)
 			}
 			kit.WantOutput(t, m.Must(t, "show", a.Name), "cannot adopt the program on this machine")
 		})
 	}
 }
 
-// wantOneError fails the test unless the shim has logged one error with the reason and one hint in a unit.
+// wantOneError fails the test unless the shim has logged one error, with the reason, and one hint in a unit.
 func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
 	t.Helper()
 	var said []string
@@ -61,6 +62,6 @@ func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
 	}
 	if len(said) != 2 || !strings.Contains(said[0], why) || !strings.HasPrefix(said[1], "clusterctl-shim: hint: ") ||
 		!strings.Contains(said[1], hint) {
-		t.Errorf("the shim says\n%s\nwant an error with %q and a hint with %q", strings.Join(said, "\n"), why, hint)
+		t.Errorf("the shim logged\n%s\nwant an error with %q and a hint with %q", strings.Join(said, "\n"), why, hint)
 	}
 }

@@ -15,18 +15,19 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// sum is the answer of the example: the sum of the numbers below 100,000,000.
+// sum matches the answer of the example: the sum of the numbers below 100,000,000.
 var sum = regexp.MustCompile(`^(\d+): 4999999950000000$`)
 
-// TestCluster2021: the example of Node's cluster module that people copy, as it is, with its master in each instance and
-// without it. Its workers compute, and die at some moment within 20 seconds: such a death costs the requests that the worker
-// was serving, and no connection is ever refused.
+// TestCluster2021 runs the popular example of Node's cluster module unchanged, with a master in each instance and without
+// masters. Its workers compute, and each exits at some time within 20 seconds. Such an exit costs the requests that the
+// worker was serving. No connection may be refused.
 //
-// With the master it also costs a connection that the master was handing over: the master keeps it open forever, so its
-// client hangs. Node itself does the same (node master.js without us: 8 of 130 requests hung, 14 deaths).
+// With a master, an exit also costs a connection that the master was passing to the worker: the master keeps that
+// connection open forever, so its client hangs. Node does the same without clusterctl (with node master.js, 8 of 130
+// requests hung in 14 exits).
 func TestCluster2021(t *testing.T) {
 	t.Parallel()
-	// The test computes while others wait, and compares the whole machine, so it has a separate machine.
+	// The test uses the CPUs while other tests wait, and it compares the whole machine, so it has a separate machine.
 	m := suite().Boot(t, lab.Bookworm)
 	before := takeInventory(t, m)
 	for _, c := range []struct {
@@ -40,8 +41,9 @@ func TestCluster2021(t *testing.T) {
 		{"c-masters", "master.js", "died with 1", 4, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// A request computes for some tenth of a second of CPU, which on a busy machine is seconds, and a worker serves
-			// several at a time: the drain waits for all of them. With a master it would wait forever for the hung ones.
+			// A request takes some tenths of a second of CPU time, which is seconds on a busy machine. A worker serves
+			// several requests at a time, and the drain waits for all of them. With a master, it would wait forever for the
+			// requests that hang.
 			timeout, drain := patience.For(time.Minute), "60s"
 			if c.hangs {
 				timeout, drain = 10*time.Second, "3s"
@@ -51,7 +53,7 @@ func TestCluster2021(t *testing.T) {
 			retryWhenOneDies(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", strconv.Itoa(c.n), "--name", c.name,
 				"--drain-timeout", drain}, slowProbe...)...)
 			const conns = 4
-			// An answer costs a worker some tenth of a second of CPU; more of them would only keep all else waiting.
+			// Each answer costs some tenths of a second of CPU time, so a higher rate would only delay everything else.
 			run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
 			retryWhenOneDies(t, m, "reload", a.Name)
 			reports := []load.Report{run.Stop()}
@@ -63,20 +65,20 @@ func TestCluster2021(t *testing.T) {
 				for pid, n := range answers(t, r, sum) {
 					seen[instanceOf(a, pid)] += n
 				}
-				// A worker that has died is in no instance.
+				// The PIDs of workers that have exited belong to instance 0.
 				if delete(seen, 0); len(seen) == c.n {
 					break
 				}
 			}
 			if len(seen) != c.n {
-				t.Errorf("not all of the %d instances answer: %v", c.n, seen)
+				t.Errorf("not all of the %d instances answered: %v", c.n, seen)
 			}
 			worst := 0
 			for _, r := range reports {
 				t.Log(r)
 				worst = max(worst, r.Failed())
 			}
-			// A client notices a death before the journal has a line of it.
+			// A client notices an exit before the journal has a line about it.
 			m.AwaitLines(t, (worst+conns-1)/conns, c.death, "-u", a.Name+"@*")
 			deaths := strings.Count(m.Journal(t, "-u", a.Name+"@*", "-o", "cat"), c.death)
 			t.Logf("%d deaths in all", deaths)
@@ -96,8 +98,8 @@ func TestCluster2021(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// retryWhenOneDies runs a command that fails, and says why, when one of its workers dies before all of them are ready. These
-// do, at some moment within 20 seconds, so it is run again then; and they need not stay alive for any time at all.
+// retryWhenOneDies runs a command. It runs the command again when one of the app's workers exits before all of them are
+// ready. The workers of this example exit at some time within 20 seconds, and may exit at once.
 func retryWhenOneDies(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
 	const tries = 10

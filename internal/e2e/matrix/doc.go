@@ -1,11 +1,11 @@
-// Package matrix tests that programs which know nothing of clusterctl run as N workers of one port, unmodified, on a
-// booted systemd: it installs them as people do, sends them load that never retries, restarts and kills them, and looks
-// at what is left when they are gone. It holds tests alone, behind the build tag lab (package lab):
+// Package matrix tests that unmodified programs run as N workers on one port, on a booted systemd. It installs them as users
+// do, sends them load that never retries, restarts and kills them, and checks that nothing is left behind. It holds only
+// tests, behind the build tag lab (package lab):
 //
 //	go test -tags lab ./internal/e2e/matrix/
 //
-// testdata holds the programs as their authors would have written them; packaging/examples/cluster-2021 is used as it
-// is. Each answers "hello from PATH by PID", so that an answer says whether it is right and who gave it.
+// testdata holds the programs as their authors would have written them; packaging/examples/cluster-2021 is used unchanged.
+// Each program answers "hello from PATH by PID", so that an answer shows whether it is right and which process sent it.
 //
-// Where a test says how long something took, it is logged and never asserted.
+// The tests log how long things take, and never assert it.
 package matrix

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVariablesOfEachInstance: the variables of each instance, and the CPU that it is bound to.
+// TestVariablesOfEachInstance: each instance has its variables, and is bound to one CPU.
 func TestVariablesOfEachInstance(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "e-vars", 3, 8711, portFlags(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100",
@@ -27,11 +27,11 @@ func TestVariablesOfEachInstance(t *testing.T) {
 			"NODE_OPTIONS=--no-warnings --require " + preload,
 		} {
 			if !slices.Contains(env, want) {
-				t.Errorf("instance %d has no %s:\n%s", i+1, want, strings.Join(env, "\n"))
+				t.Errorf("instance %d lacks %s:\n%s", i+1, want, strings.Join(env, "\n"))
 			}
 		}
 		if i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "LISTEN_") }); i >= 0 {
-			t.Errorf("a program that knows nothing of sockets is given %s", env[i])
+			t.Errorf("an unmodified program gets %s", env[i])
 		}
 		pinned = append(pinned, m.Sh(t, fmt.Sprintf("sed -n 's/Cpus_allowed_list:[[:space:]]*//p' /proc/%d/status", pid)))
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestDaemonsAreRefused: programs that go into the background by habit, or when told to, are refused with what to
-// type, and nothing of them is left.
+// TestDaemonsAreRefused: programs that go into the background, by default or because of an option, are refused with a hint,
+// and leave no processes.
 func TestDaemonsAreRefused(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)

@@ -9,17 +9,18 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// inventory is what a machine holds that an app could leave behind, one thing a line.
+// inventory lists what a machine holds that an app could leave behind, one item per line.
 type inventory []string
 
-// inventoryScript lists processes, files of /run and wherever an app may write, units, listeners and what PID 1 holds
-// open. It leaves out what systemd, the journal and this script do, and
-//   - sockets of PID 1 that do not listen: connections of systemctl and of the bus come and go;
+// inventoryScript lists processes, files in /run and in the directories that an app may write to, units, listeners, and the
+// files that PID 1 has open. It omits the files and processes of systemd, the journal and this script, and also
+//   - sockets of PID 1 that do not listen, because connections of systemctl and of the bus come and go;
 //   - /run/systemd/units/log-extra-fields:*, which systemd leaves for every unit with LogExtraFields= (seen with a plain
-//     one on 252), and /run/private, dynamic-uid and unit-private-tmp, which the first unit of a machine that needs them makes;
-//   - /tmp/namespace-dev-*, which a process of systemd's makes for PrivateDevices= and leaves when it is killed at that moment
-//     (namespace.c, mount_private_dev);
-//   - clusterctl.slice, the parent of the apps' slices: it is systemd's own doing and has no file.
+//     unit on 252), and /run/private, dynamic-uid and unit-private-tmp, which systemd makes once for the first unit that
+//     needs them;
+//   - /tmp/namespace-dev-*, which a process of systemd makes for PrivateDevices=, and leaves behind when it is killed at
+//     that moment (namespace.c, mount_private_dev);
+//   - clusterctl.slice, the parent of the apps' slices, which systemd makes without a file.
 const inventoryScript = `
 ps -eo args= | grep -vE '^(ps -eo|grep -vE|sort|sed|sh -ec|nsenter|\(sd|\[|journalctl)|/systemd-(tmpfiles|hostnamed|executor)' |
 	sed 's/^/process /' | sort
@@ -40,17 +41,18 @@ func takeInventory(t testing.TB, m *kit.Machine) inventory {
 	return kit.Lines(m.Sh(t, inventoryScript))
 }
 
-// wantNothingLeft compares the machine with what it was. Things that occur several times are counted.
+// wantNothingLeft fails the test when the machine differs from an earlier inventory. An item that occurs several times is
+// matched that many times.
 func wantNothingLeft(t testing.TB, m *kit.Machine, before inventory) {
 	t.Helper()
 	more, fewer := kit.Difference(before, takeInventory(t, m))
 	for _, l := range more {
-		t.Errorf("left behind: %s", l)
+		t.Errorf("only after the test: %s", l)
 	}
 	for _, l := range fewer {
-		// systemd may have collected one of its units. Files and processes must not be gone.
+		// systemd may have unloaded one of its units. Files and processes must not be missing.
 		if !strings.HasPrefix(l, "unit ") {
-			t.Errorf("gone: %s", l)
+			t.Errorf("only before the test: %s", l)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func awaitReplacement(t testing.TB, a kit.App, i int, f func()) {
 	kit.ReadUntil(t, a.Unit(i)+" is back", changes, kit.RunsOther(old))
 }
 
-// wantOneNotifier fails the test unless exactly one process of ours runs in each instance.
+// wantOneNotifier fails the test unless exactly one process of the shim runs in each instance.
 func wantOneNotifier(t testing.TB, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {
@@ -54,8 +54,8 @@ func wantOneNotifier(t testing.TB, a kit.App) {
 	}
 }
 
-// TestKilledProgram: SIGKILL to the program and to both processes, under load, costs the requests that the program had, and
-// nothing else; the instance comes back, with one notifier.
+// TestKilledProgram sends SIGKILL to the program, and to both the program and the notifier, under load. Only the requests
+// that the program was serving may be lost. The instance must come back with one notifier.
 func TestKilledProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -71,8 +71,8 @@ func TestKilledProgram(t *testing.T) {
 	}
 	for _, v := range victims {
 		old, notifier := m.MainPID(t, a.Unit(1)), notifier(t, a, 1)
-		// One command: with the program gone, the notifier leaves by itself before a second one could reach it. It may
-		// also leave before this command reaches it, which is not an error.
+		// Kill all processes with one command, because the notifier exits by itself soon after the program is killed. If it
+		// has exited before the command reaches it, that is not an error.
 		var words []string
 		for _, pid := range v.pids(old, notifier) {
 			words = append(words, strconv.Itoa(pid))
@@ -92,8 +92,8 @@ func TestKilledProgram(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestNotifierKilled: an epoll server does not need its notifier until it binds again; one whose accept is held ends, and
-// comes back. Nothing is lost with either.
+// TestNotifierKilled kills the notifier. A program that uses epoll needs its notifier only for the next bind, so it goes
+// on. A program whose accept the notifier holds exits, and is restarted. Neither loses a request.
 func TestNotifierKilled(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -103,21 +103,21 @@ func TestNotifierKilled(t *testing.T) {
 	kill(t, m, notifier(t, node, 1))
 	wantAllAnswer(t, node, "/hello", hello)
 	if !slices.Equal(node.PIDs(t), pids) {
-		t.Error("the program did not outlive its notifier")
+		t.Error("the program did not survive its notifier")
 	}
 	m.Sh(t, "systemctl reload "+node.Name)
 	if r := run.Stop(); r.Failed() > 0 {
-		t.Errorf("the notifier is killed, then the app is reloaded: %v", r)
+		t.Errorf("requests failed after the notifier was killed and the app reloaded: %v", r)
 	}
 	wantOneNotifier(t, node)
 
 	c := install(t, m, "k-accept", 2, 8503, portFlags(8503, "--drain-timeout", "2s", "./server-c")...)
-	// The accept that is under way goes on; the next one is answered with ENOSYS, which this program takes for fatal. By
-	// then it has answered its request, so that nothing is lost here either.
+	// The accept call in progress continues. The next one fails with ENOSYS, and this program exits on that error. By then
+	// it has answered its request, so no request is lost.
 	awaitReplacement(t, c, 1, func() {
 		kill(t, m, notifier(t, c, 1))
 		if r := load.Start(t, m, load.Options{URL: c.URL("/hello"), Conns: 4, Requests: 200}).Wait(); r.Failed() > 0 {
-			t.Errorf("the notifier of a held accept is killed: %v", r)
+			t.Errorf("requests failed after the notifier of a held accept was killed: %v", r)
 		}
 	})
 	wantOneNotifier(t, c)
@@ -127,8 +127,8 @@ func TestNotifierKilled(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestStoppedProgram: a program that is stopped by SIGSTOP with a request in its hands is drained for as long as the drain
-// may take, and ends within the bound of its unit.
+// TestStoppedProgram: the drain waits for a program that SIGSTOP has stopped while it serves a request, but not longer than
+// the drain timeout, and the stop ends within the timeout of the unit.
 func TestStoppedProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -139,14 +139,14 @@ func TestStoppedProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// systemd gives ExecStop= and what follows it the time each.
+	// systemd applies the timeout to ExecStop= and to the stop signal that follows it separately.
 	most := patience.For(2*bound + 20*time.Second)
 	begin := time.Now()
 	m.Sh(t, fmt.Sprintf("timeout %d %s stop %s", int(most.Seconds()), kit.Ctl, a.Name))
 	t.Logf("stopping took %v; TimeoutStopSec=%v", time.Since(begin), bound)
 	client.Stop()
 	if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "inactive" && s != "failed" {
-		t.Errorf("%s is %s", a.Unit(1), s)
+		t.Errorf("%s is %s after the stop", a.Unit(1), s)
 	}
 	m.Must(t, "start", a.Name)
 	wantAllAnswer(t, a, "/hello", hello)
@@ -154,14 +154,16 @@ func TestStoppedProgram(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestTenThousandBinds: ten thousand binds to other ports give what they give without us, and nothing stays in the notifier.
+// TestTenThousandBinds: ten thousand binds to other ports have the same results as without the shim, and the notifier keeps
+// no descriptors.
 func TestTenThousandBinds(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
 	a := install(t, m, "k-binds", 1, 8505, portFlags(8505, "binds.py")...)
 	shim, main := notifier(t, a, 1), m.MainPID(t, a.Unit(1))
 	ask := func(path string) string { return m.Sh(t, "curl -sS --max-time 600 "+a.URL(path)) }
-	// The program counts its own: whoever looks from outside may see a connection that it has yet to close.
+	// The program counts its own descriptors. A count from outside could include a connection that the program has yet to
+	// close.
 	descriptors := func() []string {
 		return []string{m.Sh(t, fmt.Sprintf("ls /proc/%d/fd | wc -l", shim)), ask("/descriptors")}
 	}
@@ -173,7 +175,7 @@ func TestTenThousandBinds(t *testing.T) {
 		}
 	}
 	if is := descriptors(); !slices.Equal(is, was) {
-		t.Errorf("notifier and program had %v descriptors, and have %v", was, is)
+		t.Errorf("notifier and program had %v descriptors, and now have %v", was, is)
 	}
 	if m.MainPID(t, a.Unit(1)) != main || notifier(t, a, 1) != shim {
 		t.Error("a process was replaced")

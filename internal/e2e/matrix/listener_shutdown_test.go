@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// silencer is a program that shuts its listener down when it stops, by how it waits for connections.
+// silencer is a program that shuts its listener down when it stops. The mode is the way in which it waits for connections.
 type silencer struct {
 	mode string
 	port int
@@ -30,8 +30,8 @@ func silencers() []silencer {
 }
 
 // TestProgramsThatShutTheListenerDown: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an
-// adopted app refuses no connection, whatever ends its workers. A native worker does shut the listener down, and root
-// listens again at once; the test asks for no number there.
+// adopted app never refuses a connection, however its workers end. A native worker does shut the listener down, and root
+// listens again at once, so the test does not limit the refused connections of native workers.
 func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		runConcurrently(t, 4, silencers(), func(t *testing.T, s silencer) { testSilencer(t, m, s) })
@@ -51,7 +51,7 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	answers(t, r, hello)
 	t.Logf("three reloads and four restarts: %v", r)
 	if s.mode != "native" && (r.Failed() > 0 || r.OK == 0) {
-		t.Errorf("reloaded and restarted: %v", r)
+		t.Errorf("requests failed in reloads and restarts: %v", r)
 	}
 	wantAllAnswer(t, a, "/hello", hello)
 
@@ -60,7 +60,7 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	m.Must(t, "restart", a.Name)
 	r = run.Stop()
 	if s.mode != "native" && (r.Refused > 0 || r.OK == 0) {
-		t.Errorf("one is killed, then all are restarted: %v", r)
+		t.Errorf("requests failed after one worker was killed and all were restarted: %v", r)
 	}
 	m.Must(t, "stop", a.Name)
 	m.Must(t, "start", a.Name)
@@ -70,8 +70,8 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	}
 }
 
-// wantNoForcedKill fails the test when systemd had to kill a worker that waited in accept while another thread shut the listener
-// down.
+// wantNoForcedKill fails the test when systemd had to kill a worker that was waiting in accept while another thread shut
+// the listener down.
 func wantNoForcedKill(t testing.TB, m *kit.Machine, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {

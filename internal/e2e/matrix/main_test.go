@@ -15,13 +15,13 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// Where files are in a machine.
+// Paths in a machine.
 const (
 	preload = "/usr/lib/clusterctl/clusterctl-node-preload.cjs"
-	srv     = "/srv/matrix" // testdata, and what is built of it
+	srv     = "/srv/matrix" // testdata, and the programs built from it
 )
 
-// suite has machines with the programs in them.
+// suite returns the suite of this package. Its machines have the programs of testdata.
 func suite() kit.Suite { return kit.Suite{Dir: srv, Equip: copyPrograms} }
 
 // copyPrograms copies the programs into a machine.
@@ -38,8 +38,8 @@ func copyPrograms(t testing.TB, m *kit.Machine) {
 	}
 }
 
-// buildHTTPD builds the static Go server, as a file by itself: what is built as part of this module counts as a native
-// worker.
+// buildHTTPD builds the static Go server from a single file, because a program that is built as part of this module counts
+// as a native worker.
 func buildHTTPD(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "httpd")

@@ -17,7 +17,7 @@ import (
 type program struct {
 	name string
 	port int
-	// args are arguments of "clusterctl install" without count, name and port: the probe finds the port.
+	// args are the arguments of "clusterctl install" without count, name and port. The probe finds the port.
 	args []string
 	path string         // of the requests; "/hello" if empty
 	want *regexp.Regexp // of the answers; hello if nil
@@ -39,12 +39,12 @@ func (p program) answer() *regexp.Regexp {
 	return p.want
 }
 
-// portFlags sets the variable by which most programs learn where to listen.
+// portFlags sets PORT, the variable that tells most programs where to listen.
 func portFlags(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }
 
-// programsOnEachSystemd returns the programs that run on all four releases; the others need the image of workers.
+// programsOnEachSystemd returns the programs that run on all four releases. All other programs need the workers image.
 func programsOnEachSystemd() []program {
 	return []program{
 		{name: "m-node", port: 8301, args: portFlags(8301, "node.js")},
@@ -57,7 +57,7 @@ func programsOfWorkersImage() []program {
 	return []program{
 		{name: "m-express", port: 8304, args: portFlags(8304, "express")},
 		{name: "m-bun", port: 8305, args: portFlags(8305, "bun.ts")},
-		// Deno wants a cache; a dynamic user has no home.
+		// Deno needs a cache directory, and a dynamic user has no home.
 		{name: "m-deno", port: 8306, args: portFlags(8306, "--env", "DENO_DIR=/tmp/deno", "x", "--", "deno", "run", "-A", "deno.ts")},
 		{name: "m-gunicorn", port: 8307, args: []string{"x", "--", "gunicorn", "-w", "2", "-b", "0.0.0.0:8307", "wsgi:app"}},
 		{name: "m-uvicorn", port: 8308, args: []string{"x", "--", "uvicorn", "--port", "8308", "asgi:app"}},
@@ -69,7 +69,7 @@ func programsOfWorkersImage() []program {
 	}
 }
 
-// TestMatrix: each program, unmodified, on two instances and on four.
+// TestMatrix runs each program unmodified, on two instances and on four.
 func TestMatrix(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -80,7 +80,7 @@ func TestMatrix(t *testing.T) {
 	wantNothingLeft(t, m, before)
 }
 
-// TestMatrixOnEachSystemd is the matrix of three programs on each of the four.
+// TestMatrixOnEachSystemd runs three of the programs on each of the four releases.
 func TestMatrixOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		before := takeInventory(t, m)
@@ -89,7 +89,8 @@ func TestMatrixOnEachSystemd(t *testing.T) {
 	})
 }
 
-// installReloadUninstall installs a program, lets every instance answer, replaces all of them under load, and removes the app.
+// installReloadUninstall installs a program, lets every instance answer, replaces all instances under load, and uninstalls
+// the app.
 func installReloadUninstall(t *testing.T, m *kit.Machine, p program, n int) {
 	a := install(t, m, p.name, n, p.port, p.args...)
 	kit.WantOutput(t, a.Output, fmt.Sprint(p.port))
@@ -108,8 +109,8 @@ func installReloadUninstall(t *testing.T, m *kit.Machine, p program, n int) {
 	a.Uninstall(t)
 }
 
-// TestHTTPServerModule is what everybody types, "python3 -m http.server", on all four. It does not say who it is in its
-// answers; its access log, which goes to the journal under the name of its unit, does.
+// TestHTTPServerModule runs the popular command "python3 -m http.server" on all four releases. Its answers do not name the
+// instance, so the test looks at the access log, which goes to the journal of each unit.
 func TestHTTPServerModule(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		before := takeInventory(t, m)
@@ -121,7 +122,7 @@ func TestHTTPServerModule(t *testing.T) {
 		m.Sh(t, "systemctl reload "+a.Name)
 		r := run.Stop()
 		if r.Failed() > 0 || r.Workers["hello from a file"] != r.OK {
-			t.Errorf("reloaded under load: %v", r)
+			t.Errorf("requests failed in a reload under load: %v", r)
 		}
 		a.Uninstall(t)
 		wantNothingLeft(t, m, before)

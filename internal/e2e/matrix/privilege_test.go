@@ -14,24 +14,25 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestChildOfAnotherUserKeepsItsCapabilities: a master that is root, and gives a child to another user to protect itself
-// from it, keeps that protection. The child's bind fails as it does without the shim, and no request reaches it.
+// TestChildOfAnotherUserKeepsItsCapabilities: a master that runs as root, and gives a child to another user to protect
+// itself from that child, keeps this protection. The child's bind fails as it does without the shim, and no request reaches
+// the child.
 func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-master", 1, 8741, portFlags(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
 	r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Requests: 50, WorkerHeader: bodies}).Wait()
 	if r.Failed() > 0 || len(r.Workers) != 1 || r.Workers["EADDRINUSE"] != r.OK {
-		t.Errorf("%v, answers %v, want the master's, and EADDRINUSE for the child", r, r.Workers)
+		t.Errorf("%v: the answers are %v, want answers of the master with EADDRINUSE from the child", r, r.Workers)
 	}
 	m.AwaitJournal(t, "of user 65534 binds 0.0.0.0:8741, which belongs to user 0", "-u", a.Unit(1))
 }
 
-// ptrace is the state of CAP_SYS_PTRACE in /proc/PID/status.
+// ptrace is CAP_SYS_PTRACE as a capability set in /proc/PID/status.
 const ptrace = "0000000000080000"
 
-// TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program has none, also in a
-// user namespace. A directive without the flag starts no program.
+// TestOwnPtraceGivesTheProgramNothing: with --own-ptrace the shim has the capability and the program does not, even in a
+// user namespace. If a unit has the directive without the flag, the shim does not start the program.
 func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 	for i, release := range []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie, lab.Sid} {
 		t.Run(fmt.Sprint(release), func(t *testing.T) {
@@ -55,14 +56,15 @@ func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 			r := m.Clusterctl(t, append([]string{"install", "-i", "1", "--name", name, "--listen", strconv.Itoa(p), "--no-probe"},
 				portFlags(p, "./httpd")...)...)
 			if r.Code == 0 {
-				t.Error("a program is started with the capability")
+				t.Error("a program was started with the capability")
 			}
 			m.AwaitJournal(t, "--own-ptrace", "-u", name+"@1.service")
 		})
 	}
 }
 
-// wantCapabilities compares all capability sets that give a process something.
+// wantCapabilities fails the test unless all effective, permitted, inheritable and ambient capabilities of a process are
+// want.
 func wantCapabilities(t testing.TB, m *kit.Machine, pid int, want string) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/status", m.Root(), pid))

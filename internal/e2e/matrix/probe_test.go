@@ -25,22 +25,22 @@ func TestSeveralPorts(t *testing.T) {
 	}
 	held := m.Sh(t, "ss -H -ltnp | grep -c 'systemd.*pid=1,' ")
 	if held != "3" {
-		t.Errorf("PID 1 holds %s listeners, want 3:\n%s", held, m.Sh(t, "ss -H -ltnp"))
+		t.Errorf("PID 1 has %s listeners, want 3:\n%s", held, m.Sh(t, "ss -H -ltnp"))
 	}
 	run := load.Start(t, m, load.Options{URL: "http://127.0.0.1:8602/hello", Conns: 4, Rate: rate})
 	m.Sh(t, "systemctl reload "+a.Name)
 	if r := run.Stop(); r.Failed() > 0 {
-		t.Errorf("reloaded: %v", r)
+		t.Errorf("requests failed in a reload: %v", r)
 	}
 }
 
-// TestListenerMapping: a public port, and a Unix socket, in front of the port that the program binds.
+// TestListenerMapping puts a public port, and then a Unix socket, in front of the port that the program binds.
 func TestListenerMapping(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-map", 2, 8610, portFlags(3000, "--listen", "8610:3000", "node.js")...)
 	wantAllAnswer(t, a, "/hello", hello)
 	if r := load.Start(t, m, load.Options{URL: "http://127.0.0.1:3000/", Requests: 3}).Wait(); r.Refused != 3 {
-		t.Errorf("the program's own port is open: %v", r)
+		t.Errorf("the port that the program binds is open: %v", r)
 	}
 	const path = "/run/p-unix.sock"
 	u := install(t, m, "p-unix", 2, 0, portFlags(3001, "--listen", path+":3001", "node.js")...)
@@ -49,21 +49,21 @@ func TestListenerMapping(t *testing.T) {
 		m.Sh(t, "systemctl reload "+u.Name)
 		r := run.Stop()
 		if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
-			t.Errorf("through a Unix socket, reloaded, keep-alive %v: %v", keep, r)
+			t.Errorf("requests through a Unix socket failed in a reload (keep-alive %v): %v", keep, r)
 		}
 	}
 	u.Uninstall(t)
 	if m.Try("test -e "+path).Code == 0 {
-		t.Errorf("%s is still there", path)
+		t.Errorf("%s still exists", path)
 	}
 }
 
-// TestProbeOutcomes: what the probe finds where there is not simply a port.
+// TestProbeOutcomes runs the probe with programs that do not simply bind one port.
 func TestProbeOutcomes(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
 
-	t.Run("nothing is bound", func(t *testing.T) {
+	t.Run("the program binds nothing", func(t *testing.T) {
 		a := install(t, m, "p-background", 2, 0, "--probe-timeout", "1s", "x", "--", "sleep", "infinity")
 		kit.WantOutput(t, a.Output, "it listens on nothing, so it becomes a background app")
 		a.PIDs(t)
@@ -71,41 +71,41 @@ func TestProbeOutcomes(t *testing.T) {
 			t.Error("a background app has a socket")
 		}
 	})
-	t.Run("it ends at once", func(t *testing.T) {
+	t.Run("the program exits at once", func(t *testing.T) {
 		r := m.Clusterctl(t, "install", "-n", "p-broken", "broken.py")
 		if r.Code != 3 {
 			t.Errorf("exit status %d, want 3", r.Code)
 		}
 		kit.WantOutput(t, r, "the program ended in the probe", "exited 1", "reading the configuration", "no such database: orders")
 	})
-	t.Run("it listens later than the probe waits", func(t *testing.T) {
+	t.Run("the program listens after the end of the probe", func(t *testing.T) {
 		a := install(t, m, "p-late", 2, 8620, portFlags(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
 		kit.WantOutput(t, a.Output, "it did not listen within ", "; taking --listen as it is")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
-	t.Run("it listens late, and the probe waits", func(t *testing.T) {
+	t.Run("the probe waits until the program listens", func(t *testing.T) {
 		a := install(t, m, "p-patient", 1, 8621, portFlags(8621, "late.js")...)
 		kit.WantOutput(t, a.Output, "it listens on tcp port 8621")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
-	t.Run("another port than --listen", func(t *testing.T) {
+	t.Run("the program binds another port than --listen", func(t *testing.T) {
 		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe,
 			portFlags(8623, "--listen", "8622", "node.js"))...)
 		if r.Code == 0 {
-			t.Error("it is installed")
+			t.Error("the app is installed")
 		}
 		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: --listen 8622:8623")
 		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, portFlags(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {
-		// Not probed: the program would be seen in the journal twice.
+		// There must be no probe: it would make the program log its line twice.
 		a := install(t, m, "p-nolisten", 1, 0, "--no-listen", "x", "--", "/bin/sh", "-c", "echo here I am; exec sleep infinity")
 		if strings.Contains(a.Output.Stderr, "probe:") {
-			t.Errorf("it was probed:\n%v", a.Output)
+			t.Errorf("the program was probed:\n%v", a.Output)
 		}
 		m.AwaitJournal(t, "here I am", "-t", "p-nolisten")
 		if n := strings.Count(m.Journal(t, "-t", "p-nolisten", "-o", "cat"), "here I am"); n != 1 {
-			t.Errorf("it ran %d times", n)
+			t.Errorf("the program ran %d times", n)
 		}
 	})
 	wantNothingLeft(t, m, before)
@@ -139,12 +139,12 @@ func TestInstallTargets(t *testing.T) {
 			kit.WantOutput(t, r, c.name+": 1 instance running", fmt.Sprint(p))
 			line := m.Sh(t, fmt.Sprintf("tr '\\0' ' ' < /proc/%d/cmdline", m.MainPID(t, a.Unit(1))))
 			if got := strings.TrimSpace(line); got != c.want && !strings.HasSuffix(got, "/"+c.want) {
-				t.Errorf("it runs as %q, want %q", got, c.want)
+				t.Errorf("the command line is %q, want %q", got, c.want)
 			}
 			if c.name != "args" {
 				wantAllAnswer(t, a, "/hello", hello)
 			} else if got := m.Get(t, a.URL("/")); got != "--max-old-space-size=64 --no-warnings "+srv+"/args.js one two words" {
-				t.Errorf("it was given %q", got)
+				t.Errorf("the program got %q", got)
 			}
 		})
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// fromDebian unpacks packages, and all that they need, into a machine. The machine has no network, so this one downloads them;
-// both run the same Debian. Nothing of what is unpacked is configured.
+// fromDebian unpacks packages and their dependencies into a machine, without configuring them. The machine has no network,
+// so this process downloads them; the host must run the same Debian.
 func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
 	t.Helper()
 	depends := append([]string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
@@ -57,7 +57,8 @@ func (r row) String() string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d |", r.program, r.version, r.where, r.done, r.requests, r.refused, r.failed)
 }
 
-// TestProgramsOfTheWorld runs servers as they are, and writes what happened to the file that PROGRAMS names.
+// TestProgramsOfTheWorld runs popular servers unmodified, and writes the results to the file that the variable PROGRAMS
+// names.
 func TestProgramsOfTheWorld(t *testing.T) {
 	rows := append(silencersOfTheWorld(t), unixPrograms(t)...)
 	file := os.Getenv("PROGRAMS")
@@ -86,7 +87,7 @@ It has failed if it got no answer. A kill or a restart may cut the requests that
 |---|---|---|---|--:|--:|--:|
 `
 
-// version returns the version of a package of Debian: the one that the machine has, or that is offered if it was only
+// version returns the version of a package of Debian: the installed version, or the available one if the package was only
 // unpacked.
 func version(t testing.TB, m *kit.Machine, name string) string {
 	t.Helper()
@@ -105,8 +106,8 @@ func version(t testing.TB, m *kit.Machine, name string) string {
 	return ""
 }
 
-// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) under load, Python's gRPC
-// server, asked by its own client, and the HTTP server of Java.
+// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) and the HTTP server of
+// Java under load, and Python's gRPC server with its own client.
 func silencersOfTheWorld(t *testing.T) []row {
 	m := suite().Shared(t, lab.Workers)
 	fromDebian(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
@@ -141,10 +142,10 @@ func silencersOfTheWorld(t *testing.T) []row {
 	}
 }
 
-// calls is how often the client of gRPC asks in one go; it fails if one call does.
+// calls is how many requests the gRPC client sends in one run. The run fails if one of them fails.
 const calls = 50
 
-// silencedServer replaces the workers of a server under load: no connection is refused.
+// silencedServer replaces the workers of a server under load, and fails the test when a connection is refused.
 func silencedServer(t *testing.T, a kit.App) load.Report {
 	m := a.Machine
 	wantAllAnswer(t, a, "/hello", hello)
@@ -163,7 +164,7 @@ func silencedServer(t *testing.T, a kit.App) load.Report {
 	return r
 }
 
-// unixPrograms is TestUnixPrograms with every program in every place.
+// unixPrograms runs TestUnixPrograms with every program in every place.
 func unixPrograms(t *testing.T) (rows []row) {
 	cases := unixCases()
 	rows = make([]row, len(cases))

@@ -12,12 +12,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// settle is short: that an instance stays alive is not the point of this test, and there are hundreds of them.
+// settle is short, because this test does not check that instances stay up, and there are hundreds of them.
 const settle = "--settle 50ms"
 
-// TestReloadsAndScalesLoseNothing rolls an unmodified Node server and a Go worker 50 times each by clusterctl and 50 times by
-// systemctl, and scales them 2, 6, 1, max, under load that never retries, on new connections and on kept ones: no request
-// may fail. The four systemds at once, since much of it is waiting.
+// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times each with clusterctl and 50
+// times with systemctl, and scales them to 2, 6, 1 and max. The load never retries, and uses new connections and kept ones.
+// No request may fail. All four releases run at the same time, because much of the test is waiting.
 func TestReloadsAndScalesLoseNothing(t *testing.T) {
 	goWorker := lab.Build(t, "./packaging/examples/go-worker")
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -25,7 +25,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 		node := install(t, m, "l-node", 2, 8421, portFlags(8421, "node.js")...)
 		worker := install(t, m, "l-go", 2, 8422, "--listen", "8422", "--activation", "native", "x", "--", srv+"/go-worker")
 		for _, a := range []kit.App{node, worker} {
-			// systemctl reload has no flags; the unit of the app has them.
+			// systemctl reload has no flags, so the flag is set in the unit of the app.
 			drop := "/etc/systemd/system/" + a.Name + ".service.d"
 			m.WriteFile(t, drop+"/60-test.conf", "[Service]\nEnvironment=\"CLUSTERCTL_RELOAD_FLAGS="+settle+"\"\n", 0o644)
 			t.Cleanup(func() { m.Sh(t, "rm "+drop+"/60-test.conf; systemctl daemon-reload") })
@@ -53,7 +53,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 			{"scale to max", 1, both("scale %s max " + settle)},
 		} {
 			begin := time.Now()
-			// Ten in one shell: entering a machine costs as much as a reload, and a shell is bounded.
+			// Run ten in one shell: entering a machine takes as long as a reload, and each shell has a timeout.
 			for left := step.times; left > 0; left -= 10 {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}

@@ -12,13 +12,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// rate bounds the load of one program, in requests per second: enough for one to be under way at any moment, and not so
-// much that the restarts have no CPU to run on. Programs that are beside one another share it.
+// rate limits the load of one program, in requests per second: enough that a request is always in progress, and low enough
+// to leave CPU time for the restarts. Programs that run at the same time share it.
 const rate = 500
 
-// TestRollingRestarts replaces one worker of six servers after the other, a hundred times each, under load that never
-// retries, on new connections and on kept ones at the same time: no request may fail. All six run beside one another,
-// since a restart is more waiting than work. The last two end each connection by themselves.
+// TestRollingRestarts restarts the workers of six servers one after the other, a hundred times each. The load never
+// retries, and uses new connections and kept ones at the same time. No request may fail. All six servers run at the same
+// time, because a restart is mostly waiting. The last two servers close each connection themselves.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
@@ -58,17 +58,18 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restartInTurn restarts instances one after the other, in one shell: entering the machine takes longer than a restart.
+// restartInTurn restarts instances one after the other, in one shell, because entering the machine takes longer than a
+// restart.
 func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))
 }
 
-// slowPath is a request of two seconds.
+// slowPath is the path of a request that takes two seconds.
 const slowPath = "/hello?ms=2000"
 
-// TestSlowRequests restarts workers twenty times while each of their requests takes two seconds: none is cut. The
-// programs run beside one another, for almost all of it is waiting.
+// TestSlowRequests restarts workers twenty times while each of their requests takes two seconds, and expects that no
+// request is cut. The programs run at the same time, because they mostly wait.
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestSandbox: an adopted app is as hidden from the machine by default as the design promises, more so with strict, and
-// not at all with off; --rw opens one path.
+// TestSandbox: the default sandbox hides the machine from an adopted app as docs/SECURITY.md promises, the strict sandbox
+// hides more, and "off" hides nothing. --rw makes one path writable.
 func TestSandbox(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "mkdir -p -m 777 "+srv+"/data "+srv+"/other")
@@ -26,7 +26,7 @@ func TestSandbox(t *testing.T) {
 	}{
 		{"default", 1.9, "dynamic", "Read-only file system"},
 		{"strict", 1.9, "dynamic", "Read-only file system"},
-		// DynamicUser= implies ProtectSystem=strict, whatever the sandbox.
+		// DynamicUser= implies ProtectSystem=strict, also without a sandbox.
 		{"off", 10, "www-data", "written"},
 	} {
 		t.Run(c.sandbox, func(t *testing.T) {
@@ -35,17 +35,17 @@ func TestSandbox(t *testing.T) {
 			level[c.sandbox] = m.Exposure(t, a.Unit(1))
 			t.Logf("exposure %.1f", level[c.sandbox])
 			if level[c.sandbox] > c.most {
-				t.Errorf("exposure %.1f, want %.1f at most", level[c.sandbox], c.most)
+				t.Errorf("exposure %.1f, want at most %.1f", level[c.sandbox], c.most)
 			}
 			who := " by " + a.Machine.Property(t, a.Unit(1), "UID")
 			if got := m.Get(t, a.URL(srv+"/data/"+c.sandbox)); got != "written"+who {
-				t.Errorf("below --rw: %q", got)
+				t.Errorf("a write below --rw: %q", got)
 			}
 			if got := m.Get(t, a.URL(srv+"/other/"+c.sandbox)); got != c.other+who {
-				t.Errorf("elsewhere: %q, want %q", got, c.other+who)
+				t.Errorf("a write elsewhere: %q, want %q", got, c.other+who)
 			}
 			if got := m.Get(t, a.URL("/etc/motd")); got == "written"+who {
-				t.Error("it may write to /etc")
+				t.Error("the app can write to /etc")
 			}
 		})
 	}
@@ -54,17 +54,17 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestExposureOnEachSystemd: each systemd has another systemd-analyze, with other verdicts.
+// TestExposureOnEachSystemd checks the exposure on each release, because each systemd-analyze computes it differently.
 func TestExposureOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := install(t, m, "x-node", 1, 8722, portFlags(8722, "node.js")...)
 		if x := m.Exposure(t, a.Unit(1)); x > 1.9 {
-			t.Errorf("exposure %.1f, want 1.9 at most", x)
+			t.Errorf("exposure %.1f, want at most 1.9", x)
 		}
 	})
 }
 
-// TestRunAs: the owner of the directory, as long as that is not root, runs the app, and the install says who it is.
+// TestRunAs: the owner of the directory runs the app, unless that is root, and the install prints the user.
 func TestRunAs(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	const owned = "/srv/owned"

@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestPausedAnswerIsNotCut: a reload does not cut an answer that pauses for 8 s between its parts, which is longer than the
-// silence after which a connection counts as done.
+// TestPausedAnswerIsNotCut: a reload does not cut an answer that pauses for 8 s between its parts, although a connection
+// counts as done after a shorter silence.
 func TestPausedAnswerIsNotCut(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
@@ -21,18 +21,18 @@ func TestPausedAnswerIsNotCut(t *testing.T) {
 	m.Must(t, "reload", a.Name)
 	t.Logf("the reload took %v", time.Since(begin))
 	if r := client.Wait(); r.Code != 0 || m.ReadFile(t, "/tmp/d-parts") != "first second\n" {
-		t.Errorf("the answer is cut: %v, %q", r, m.ReadFile(t, "/tmp/d-parts"))
+		t.Errorf("the answer was cut: %v, %q", r, m.ReadFile(t, "/tmp/d-parts"))
 	}
 }
 
-// TestLongStreamIsLeftToTheProgram: a stream whose request is older than the drain may take is left to the program, and the
+// TestLongStreamIsLeftToTheProgram: a stream whose request is older than the drain timeout is left to the program, and the
 // log names the peer.
 func TestLongStreamIsLeftToTheProgram(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "d-events", 2, 8752, portFlags(8752, "--drain-timeout", "8s", "streams.js")...)
 	client := m.Start(t, "curl", "-sSN", "-o", "/tmp/d-events", a.URL("/events"))
-	// Nine events are nine seconds.
+	// Nine events take nine seconds.
 	m.Sh(t, "until test $(grep -c data: /tmp/d-events) -ge 9; do sleep 0.2; done 2>/dev/null")
 	peer := m.Sh(t, "ss -Htn state established '( dport = :8752 )' | awk '{print $3}'")
 	begin := time.Now()

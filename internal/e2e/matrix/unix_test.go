@@ -18,15 +18,15 @@ type unixCase struct {
 	name, path string
 	pkg        string // of Debian
 	port       int    // of nginx
-	given      bool   // by --listen; the program gets the path in any case
+	given      bool   // whether --listen has the path; the program always has it
 	fastCGI    bool
 	command    []string
 }
 
 func (c unixCase) String() string { return c.name }
 
-// unixCases returns a case for each program: with the path in the directory of the app or in /run, found by the probe or
-// given. The programs remove the path, test it by connecting, and change its owner and mode.
+// unixCases returns a case for each program, with the path in the directory of the app or in /run, and with the path found
+// by the probe or given with --listen. The programs remove the path, test it by connecting, and change its owner and mode.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string
@@ -60,14 +60,14 @@ func unixCases() (all []unixCase) {
 	return all
 }
 
-// TestUnixPrograms: one case of each program and each place, found and given; "make programs" runs all sixteen.
+// TestUnixPrograms runs one case for each program and each place, found and given. "make programs" runs all sixteen.
 func TestUnixPrograms(t *testing.T) {
 	all := unixCases()
 	testUnixPrograms(t, []unixCase{all[0], all[5], all[10], all[15]}, func(unixCase, load.Report) {})
 }
 
-// testUnixPrograms puts nginx in front of real programs on a Unix socket. The file stays, and no request is lost in three
-// reloads, whose requests done gets. It returns the machine.
+// testUnixPrograms puts nginx in front of programs on a Unix socket. The socket file must stay, and no request may be lost
+// in three reloads. It passes the report of each case to done, and returns the machine.
 func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -78,7 +78,7 @@ func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.R
 	return m
 }
 
-// startNginx starts nginx as Debian runs it, with workers of www-data.
+// startNginx starts nginx as Debian runs it, with workers that run as www-data.
 func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	t.Helper()
 	var conf strings.Builder
@@ -120,10 +120,10 @@ func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	}
 	r := run.Stop()
 	if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
-		t.Errorf("reloaded three times: %v", r)
+		t.Errorf("requests failed in three reloads: %v", r)
 	}
 	if got := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path); got != file || !strings.HasSuffix(got, " srw-rw---- daemon:www-data") {
-		t.Errorf("the file: %s, then %s", file, got)
+		t.Errorf("the socket file changed from %s to %s", file, got)
 	}
 	a.Uninstall(t)
 	return r

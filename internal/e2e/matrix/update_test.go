@@ -13,9 +13,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestUpdate installs an unmodified Node server again and again: as it is, with another variable, with releases that do not
-// come up, and on another port. Where it listens is known, so it is not run once more to find out; but where that may have
-// changed, it is, beside the app that has the port.
+// TestUpdate installs an unmodified Node server several times: unchanged, with another variable, with releases that do not
+// come up, and with another port. While its port cannot have changed, the program is not probed again. When the port may
+// have changed, the program is probed while the old release still has its port.
 func TestUpdate(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.WriteFile(t, srv+"/update.js", `
@@ -32,12 +32,12 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 	r := m.Must(t, again(8420)...)
 	kit.WantOutput(t, r, "nothing has changed")
 	if strings.Contains(r.Stderr, "probe") || !slices.Equal(a.PIDs(t), pids) {
-		t.Errorf("the same again is not left alone: %v", r)
+		t.Errorf("an unchanged install is not a no-op: %v", r)
 	}
 	requests := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: 200, KeepAlive: true, WorkerHeader: bodies})
 	r = m.Must(t, again(8420, "--env", "RELEASE=2")...)
 	if now := a.PIDs(t); strings.Contains(r.Stderr, "probe") || now[0] == pids[0] || now[1] == pids[1] {
-		t.Errorf("another variable: %v, %v, then %v", r, pids, now)
+		t.Errorf("an install with another variable: %v, PIDs %v, then %v", r, pids, now)
 	}
 	pids = a.PIDs(t)
 	for _, c := range []struct {
@@ -45,12 +45,12 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 		flags     []string
 	}{
 		{"exit", "broken release", nil},
-		// Only here is the time short: on a busy machine a good release may need longer.
+		// The timeout is short only in this case, because on a busy machine a good release may need longer.
 		{"silent", "READY", []string{"--start-timeout", "5s"}},
 	} {
 		r := m.Clusterctl(t, again(8420, append(c.flags, "--env", "BROKEN="+c.how)...)...)
 		if now := a.PIDs(t); r.Code != 3 || now[1] != pids[1] {
-			t.Errorf("a release that does not come up (%s): %v, %v, then %v", c.how, r, pids, now)
+			t.Errorf("a release that does not come up (%s): %v, PIDs %v, then %v", c.how, r, pids, now)
 		}
 		kit.WantOutput(t, r, "u-node@1", c.said, "putting everything back")
 	}

@@ -1,4 +1,4 @@
-# A worker whose lines come from children that end at once: through its stdout, and by the journal's own protocol.
+# A worker whose log lines are written by children that exit at once: to stdout, and with the native protocol of the journal.
 import os
 import socket
 import time

@@ -1,4 +1,4 @@
-# Sends messages by the journal's own protocol as fast as it can, for some seconds.
+# flood.py SECONDS: sends messages with the native protocol of the journal as fast as it can.
 import socket
 import sys
 import time

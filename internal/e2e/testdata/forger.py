@@ -1,4 +1,5 @@
-# A local user who claims to be the worker of an app, systemd and journald. Its children end before journald looks at them.
+# A process of a local user that claims to be the worker of an app, systemd or journald. Its children exit before journald can
+# look them up.
 import os
 import socket
 import sys

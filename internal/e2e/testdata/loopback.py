@@ -1,4 +1,4 @@
-# A server that binds the address and port of its arguments, as it stands in its source, and nothing else.
+# A server that always binds the address and port in its arguments, like a program with a fixed address.
 import http.server
 import sys
 

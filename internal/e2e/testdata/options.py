@@ -1,4 +1,4 @@
-# Sets options on its socket before it binds, and answers with those of the connection, and of the listener after a slash.
+# A server that sets options on its socket before and after bind. It answers with NAME=CONNECTION/LISTENER for each option.
 import signal
 import socket
 import sys

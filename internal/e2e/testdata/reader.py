@@ -1,4 +1,4 @@
-# reader.py PORT N: asks for N streams, says "reading" when each has sent something, and reads until all are closed.
+# reader.py PORT N: requests N streams, prints "reading from" when each has sent something, and reads until all are closed.
 import socket, sys
 
 streams = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(int(sys.argv[2]))]

@@ -1,4 +1,4 @@
-"""A worker that is taken over: it runs each request's body as a shell script, and answers with what that wrote."""
+"""A worker that an attacker has taken over. It runs the body of each request as a shell script, and answers with its output."""
 import http.server
 import os
 import socket
@@ -19,7 +19,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    # Looking up the machine's name is of no use here.
+    # Skip the lookup of the machine's name.
     def server_bind(self):
         if "LISTEN_FDS" in os.environ:
             self.socket.close()

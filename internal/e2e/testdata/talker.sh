@@ -1,5 +1,5 @@
 #!/bin/sh
-# A worker that says that it is ready, and then does what is written to its FIFO, line by line.
+# A worker that prints that it is ready, and then runs each line that is written to its FIFO as a command.
 f=$1.$INSTANCE
 mkdir -p "${f%/*}"
 rm -f "$f"

@@ -1,4 +1,4 @@
-# A server on a Unix socket that everybody may use: by its umask, as gunicorn does it.
+# A server on a Unix socket that every user may connect to, because of its umask, as with gunicorn.
 import http.server
 import os
 import socketserver

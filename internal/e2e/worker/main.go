@@ -1,11 +1,11 @@
-// Command worker is a worker for tests: it serves on all the listeners that it inherits, and tells what it was given.
+// Command worker is a worker for tests. It serves these paths on all the listeners that it inherits:
 //
-//	/              who answers (header X-Worker: the instance's PID)
-//	/about         arguments, environment, directory, user and listeners, as JSON
-//	/credential?name=…  what $CREDENTIALS_DIRECTORY has of that name
-//	/log?line=…    writes a line to stdout, and answers
+//	/              the instance (header X-Worker: its PID)
+//	/about         the worker's arguments, environment, directory, user and listeners, as JSON
+//	/credential?name=…  the file of that name in $CREDENTIALS_DIRECTORY
+//	/log?line=…    writes the line to stdout
 //
-// A datagram is answered with the PID and the datagram.
+// It answers a datagram with its PID and the datagram.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// About is what /about answers.
+// About is the answer to /about.
 type About struct {
 	Args      []string `json:"args"`
 	Env       []string `json:"env"`

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// archive writes a cpio archive of the format "newc", the one of which the kernel makes its first root directory
-// (Documentation/driver-api/early-userspace/buffer-format.rst). The first error stays and is returned by close.
+// archive writes a cpio archive in the format "newc", from which the kernel makes its first root directory
+// (Documentation/driver-api/early-userspace/buffer-format.rst). It keeps the first error, which close returns.
 type archive struct {
 	w     *bufio.Writer
 	at    int64
@@ -24,7 +24,7 @@ type archive struct {
 
 func newArchive(w io.Writer) *archive { return &archive{w: bufio.NewWriterSize(w, 1<<20)} }
 
-// entry is one file: size bytes of body, or a device.
+// entry is one file, either with size bytes of body or a device.
 type entry struct {
 	name     string // relative to the root
 	mode     uint32 // st_mode
@@ -39,7 +39,7 @@ func (a *archive) add(e entry) {
 	if a.err != nil {
 		return
 	}
-	a.inode++ // each file is its own: hard links are written twice
+	a.inode++ // a new number for each entry: hard links are written twice
 	links := 1
 	if e.mode&unix.S_IFMT == unix.S_IFDIR {
 		links = 2
@@ -53,13 +53,13 @@ func (a *archive) add(e entry) {
 		n, err := io.Copy(a.w, io.LimitReader(e.body, e.size))
 		a.at += n
 		if a.err = err; err == nil && n != e.size {
-			a.err = fmt.Errorf("%s has become shorter", e.name)
+			a.err = fmt.Errorf("%s has become shorter while it was read", e.name)
 		}
 	}
 	a.pad()
 }
 
-// text writes what belongs to the format.
+// text writes bytes of the format, such as headers and padding.
 func (a *archive) text(s string) {
 	if a.err != nil {
 		return
@@ -69,7 +69,7 @@ func (a *archive) text(s string) {
 	a.err = err
 }
 
-// pad fills up to the next multiple of four bytes.
+// pad writes zeros up to the next multiple of four bytes.
 func (a *archive) pad() { a.text("\x00\x00\x00"[:-a.at&3]) }
 
 func (a *archive) close() error {
@@ -83,7 +83,7 @@ func (a *archive) close() error {
 // dir adds a directory.
 func (a *archive) dir(name string) { a.add(entry{name: name, mode: unix.S_IFDIR | 0o755}) }
 
-// file adds a file of the given content. An entry that comes later replaces an earlier one of the same name.
+// file adds a file with the content. An entry replaces an earlier entry with the same name.
 func (a *archive) file(name, content string, perm uint32) {
 	a.add(entry{name: name, mode: unix.S_IFREG | perm, size: int64(len(content)), body: strings.NewReader(content)})
 }
@@ -92,7 +92,7 @@ func (a *archive) link(name, to string) {
 	a.add(entry{name: name, mode: unix.S_IFLNK | 0o777, size: int64(len(to)), body: strings.NewReader(to)})
 }
 
-// copy adds a file of the host.
+// copy adds a file from the host.
 func (a *archive) copy(name, path string, perm uint32) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -114,7 +114,7 @@ func (a *archive) fail(err error) {
 	}
 }
 
-// tree adds a directory of the host with all that is in it, except what skip says.
+// tree adds a directory of the host with all its files, except the files and directories for which skip returns true.
 func (a *archive) tree(root string, skip func(name string) bool) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == root {
@@ -168,7 +168,7 @@ func (a *archive) found(name, path string) error {
 	return nil
 }
 
-// parents adds the directories above a file, each once.
+// parents adds the directories above a file, unless made has them already.
 func (a *archive) parents(name string, made map[string]bool) {
 	dir := filepath.Dir(name)
 	if dir == "/" || made[dir] {

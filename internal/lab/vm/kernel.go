@@ -19,14 +19,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// kernelPackage depends on the newest kernel for virtual machines, whose name holds its version.
+// kernelPackage depends on the newest kernel for virtual machines, whose package name contains its version.
 const kernelPackage = "linux-image-cloud-amd64"
 
-// modules are those that the machine needs, in the order in which they are loaded: what sock_diag(7) says of TCP. All
-// else, serial ports, cgroups, seccomp and Yama included, is built in.
+// modules returns the kernel modules that the machine needs, in the order in which they are loaded. They provide
+// sock_diag(7) for TCP. All other drivers are built into the kernel, including serial ports, cgroups, seccomp and Yama.
 func modules() []string { return []string{"inet_diag", "tcp_diag"} }
 
-// installTools installs qemu where it is missing.
+// installTools installs qemu if it is missing.
 func installTools(ctx context.Context, log io.Writer) error {
 	if _, err := exec.LookPath(qemu); err == nil {
 		return nil
@@ -45,8 +45,8 @@ func installTools(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// kernel returns a directory with vmlinuz and the modules (NAME.ko), and fetches them first when the cache has none. They
-// come from the host's apt; the package is not installed.
+// kernel returns a directory with vmlinuz and the modules (NAME.ko). If they are not in the cache, it fetches them first
+// with the apt of the host, without installing the package.
 func kernel(ctx context.Context, log io.Writer) (string, error) {
 	root := filepath.Join(image.CacheDir(), "vm")
 	if err := os.MkdirAll(root, 0o755); err != nil {
@@ -64,7 +64,7 @@ func kernel(ctx context.Context, log io.Writer) (string, error) {
 	if len(there) > 0 {
 		return there[len(there)-1], nil
 	}
-	tmp := filepath.Join(root, ".tmp") // under the lock there is but one
+	tmp := filepath.Join(root, ".tmp") // only one process at a time, because of the lock
 	if err := errors.Join(os.RemoveAll(tmp), os.Mkdir(tmp, 0o755)); err != nil {
 		return "", fmt.Errorf("fetching a kernel: %w", err)
 	}
@@ -94,10 +94,10 @@ func kernelName(ctx context.Context) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("apt knows no kernel behind %s", kernelPackage)
+	return "", fmt.Errorf("%s depends on no kernel that apt knows", kernelPackage)
 }
 
-// fetchKernel downloads the package into tmp and takes what is needed into tmp/kernel.
+// fetchKernel downloads the package into tmp, and extracts the kernel and the modules into tmp/kernel.
 func fetchKernel(ctx context.Context, name, tmp string) error {
 	get := exec.CommandContext(ctx, "apt-get", "download", name)
 	get.Dir = tmp
@@ -129,7 +129,7 @@ func fetchKernel(ctx context.Context, name, tmp string) error {
 	return nil
 }
 
-// take reads a tar archive to its end and writes the kernel and its modules to dir.
+// take reads a tar archive to its end, and writes the kernel and its modules to dir.
 func take(r io.Reader, dir string) error {
 	missing := append(modules(), "vmlinuz")
 	for t := tar.NewReader(r); ; {
@@ -157,7 +157,7 @@ func take(r io.Reader, dir string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("it has no %s", strings.Join(missing, " and no "))
+		return fmt.Errorf("the package lacks %s", strings.Join(missing, " and "))
 	}
 	_, err := io.Copy(io.Discard, r)
 	return err

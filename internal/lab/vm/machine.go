@@ -20,10 +20,11 @@ import (
 
 const qemu = "qemu-system-x86_64"
 
-// AccelEnv is "kvm" or "tcg", and what there is if it is not set.
+// AccelEnv is a variable that selects the accelerator of qemu: "kvm" or "tcg". If it is not set, the best available one is
+// used.
 const AccelEnv = "CLUSTERCTL_VM_ACCEL"
 
-// accelerator is kvm where it may be used, else tcg, which emulates each instruction.
+// accelerator returns "kvm" if it can be used, and otherwise "tcg", which emulates each instruction.
 func accelerator() string {
 	if a := os.Getenv(AccelEnv); a != "" {
 		return a
@@ -39,8 +40,8 @@ func accelerator() string {
 	return "kvm"
 }
 
-// virtualizes looks at what the processor can do. A sandbox may have a /dev/kvm that answers, and in which no kernel
-// boots, without it.
+// virtualizes reports whether the processor supports virtualization. Without that support, a sandbox may still have a
+// /dev/kvm that can be opened, but no kernel boots with it.
 func virtualizes() bool {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -55,29 +56,31 @@ func virtualizes() bool {
 	return false
 }
 
-// The machine's size: two CPUs for two instances, and a root directory in memory.
+// The size of the machine: two CPUs for two instances, and memory for the root directory.
 const (
 	cpus   = "2"
-	memory = "1280" // MiB; half of it is the most that the root directory may take
+	memory = "1280" // MiB; the root directory may use at most half of it
 )
 
-// cpuModel is x86-64-v2, which is enough for Debian. "host" sets registers that a KVM within a virtual machine may refuse
-// (IA32_ARCH_CAPABILITIES, and qemu aborts); "max" has tcg emulate AVX.
+// cpuModel is x86-64-v2, which is enough for Debian. With "host", qemu sets registers that KVM within a virtual machine may
+// refuse (IA32_ARCH_CAPABILITIES), and then aborts. With "max", tcg emulates AVX.
 const cpuModel = "Nehalem"
 
-// cmdline: init is /init of the archive. Messages up to "error" go to the console, the OOM killer's among them. Without
-// mitigations=off the kernel changes its page tables at each system call, and tcg forgets all that it has translated.
+// cmdline is the command line of the kernel, whose init is /init of the archive. Messages up to level "error" go to the
+// console, including messages of the OOM killer. Without mitigations=off the kernel changes its page tables at each system
+// call, and tcg then discards all translated code.
 const cmdline = "console=ttyS0,115200 loglevel=4 panic=-1 audit=0 apparmor=0 mitigations=off systemd.show_status=no " +
 	"systemd.unit=vm-checks.service"
 
-// outcome is what can be said of a machine that is off.
+// outcome describes a run of the machine, after it is off.
 type outcome struct {
 	console   string
 	took, cpu time.Duration // of qemu
 }
 
-// run boots vmlinuz with initramfs and hands each line that the guest writes to its second serial port to result, with
-// what qemu has used of the CPU so far, until the machine is off. The end of ctx ends the machine, which is an error.
+// run boots vmlinuz with initramfs, and waits until the machine is off. It calls result for each line that the guest writes
+// to its second serial port, with the CPU time that qemu has used so far. If ctx ends first, run stops the machine and
+// returns an error.
 func run(
 	ctx context.Context, vmlinuz string, initramfs *os.File, accel string, result func(line string, cpu time.Duration),
 ) (o outcome, err error) {
@@ -128,8 +131,7 @@ func run(
 	return o, err
 }
 
-// cpuOf is the processor time of a process of ours, of which the time on the clock says little on a machine that is
-// shared.
+// cpuOf returns the CPU time of a child process. The elapsed time would be misleading on a machine that other jobs share.
 func cpuOf(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -140,14 +142,14 @@ func cpuOf(pid int) time.Duration {
 	return time.Duration(s.Ticks) * time.Second / perSecond
 }
 
-// onOwnThread keeps the thread that starts a process with Pdeathsig, which is sent when that thread ends.
+// onOwnThread runs f on a locked thread, because Pdeathsig is sent when the thread ends that has started the process.
 func onOwnThread(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	return f()
 }
 
-// inMemory makes a file that has no name and goes when it is closed, in every process that has it.
+// inMemory returns a file in memory without a name. The kernel frees it when the last process has closed it.
 func inMemory(name string) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {

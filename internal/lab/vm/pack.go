@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// guestFiles says what is added to the image: files of the host by their name in the guest.
+// guestFiles lists the files of the host that are added to the image.
 type guestFiles struct {
 	guest   string            // the program of package guest
-	install map[string]string // from the name in the guest, absolute, to that on the host; 0755
+	install map[string]string // maps absolute paths in the guest to paths on the host; mode 0755
 }
 
-// pack writes the archive of the image and the files.
+// pack writes the archive with the files of the image and the files of g.
 func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
 	a := newArchive(w)
 	a.tree(imageDir, omitted)
@@ -31,12 +31,12 @@ func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
 		a.parents(name, made)
 		a.copy(strings.TrimPrefix(name, "/"), g.install[name], 0o755)
 	}
-	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444) // none would make this a first boot
+	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444) // without this file, systemd would treat the boot as a first boot
 	a.file("etc/systemd/system/vm-checks.service", checksUnit, 0o644)
 	return a.close()
 }
 
-// checksUnit ends the machine however the checks end.
+// checksUnit is the unit that makes the checks. It powers the machine off when they end, also when they fail.
 const checksUnit = `[Unit]
 Description=Checks of clusterctl in a virtual machine
 Wants=dbus.service
@@ -51,8 +51,8 @@ StandardOutput=journal+console
 TimeoutStartSec=infinity
 `
 
-// omitted reports whether a file of the image is left out of the machine, whose root directory is in memory: no program here
-// reads it.
+// omitted reports whether a file of the image is left out, because no program in the machine reads it and the root
+// directory is in memory.
 func omitted(name string) bool {
 	switch name {
 	case "boot", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo",

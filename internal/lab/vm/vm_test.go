@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// verdict is a line of the guest, see package guest.
+// verdict is a line of JSON from the guest (see package guest).
 type verdict struct {
 	Check string  `json:"check"`
 	OK    bool    `json:"ok"`
@@ -23,11 +23,11 @@ type verdict struct {
 	Text  string  `json:"text"`
 }
 
-// TestChecks boots the machine once and reports each of its checks as a test of its own. It is bounded by -timeout.
+// TestChecks boots the machine once, and reports each check in it as a subtest. Its timeout is the flag -timeout.
 func TestChecks(t *testing.T) {
 	ctx, cancel := t.Context(), func() {}
 	if end, ok := t.Deadline(); ok {
-		// In time to show the console.
+		// End early enough to print the console.
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-10*time.Second))
 	}
 	defer cancel()
@@ -38,7 +38,7 @@ func TestChecks(t *testing.T) {
 	m, err := run(ctx, vmlinuz, initramfs, accel, func(line string, cpu time.Duration) {
 		var v verdict
 		if err := json.Unmarshal([]byte(line), &v); err != nil {
-			t.Errorf("the guest says %q: %v", line, err)
+			t.Errorf("an invalid line of the guest %q: %v", line, err)
 			return
 		}
 		last = v.Check
@@ -54,14 +54,15 @@ func TestChecks(t *testing.T) {
 		t.Error(err)
 	}
 	if last != "end" {
-		t.Errorf("the checks have not come to their end, but to %q", last)
+		t.Errorf("the checks ended early, after %q", last)
 	}
 	if t.Failed() {
 		t.Logf("the console:\n%s", m.console)
 	}
 }
 
-// prepare makes the archive from the image, clusterctl, the shim and the examples.
+// prepare writes the initramfs with the image, clusterctl, the shim and the examples, and returns it with the path of the
+// kernel.
 func prepare(t *testing.T, ctx context.Context) (initramfs *os.File, vmlinuz string) {
 	t.Helper()
 	if err := installTools(ctx, os.Stderr); err != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// victim is what the attempts are aimed at.
+// victim holds the targets of the attempts.
 type victim struct {
 	pid     int      // a process of the same user outside of the sandbox
 	secrets []string // files that must stay unreadable
@@ -23,7 +23,7 @@ type victim struct {
 
 type attempt struct {
 	name string
-	// try returns what was got, or "" for nothing.
+	// try returns what the attempt got, or "" when it got nothing.
 	try func(victim) string
 }
 
@@ -45,7 +45,7 @@ func attempts() []attempt {
 	}
 }
 
-// readSecrets opens each secret itself, and below the root of every visible process.
+// readSecrets opens each secret by its path, and by its path below the root directory of every visible process.
 func readSecrets(v victim) string {
 	var got []string
 	for _, s := range v.secrets {
@@ -58,12 +58,12 @@ func readSecrets(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// belowRoots gives path as other processes see it.
+// belowRoots returns path below the root directories of other processes.
 func belowRoots(path string) []string {
 	roots, _ := filepath.Glob("/proc/[0-9]*/root")
 	var out []string
 	for _, r := range roots {
-		// The worker's own view is what the caller looks at directly.
+		// Omit the worker's own root directory, because the caller reads the path in it directly.
 		if same, err := sameRoot(r); err == nil && !same {
 			out = append(out, r+path)
 		}
@@ -81,7 +81,7 @@ func sameRoot(root string) (bool, error) {
 	return ours == theirs, err
 }
 
-// changeProtected tries to write, replace and remove what must stay as it is.
+// changeProtected tries to write, replace and remove the files that must not change.
 func changeProtected(v victim) string {
 	var got []string
 	for _, p := range v.kept {
@@ -113,7 +113,7 @@ func writableDirectories(victim) string {
 			return fs.SkipDir
 		case err != nil || !d.IsDir():
 			return nil
-		case p == "/proc" || p == "/sys" || p == "/usr" || ownPlace(p):
+		case p == "/proc" || p == "/sys" || p == "/usr" || isWorkerDirectory(p):
 			return fs.SkipDir
 		}
 		name := filepath.Join(p, "hostile-"+strconv.Itoa(os.Getpid()))
@@ -128,13 +128,13 @@ func writableDirectories(victim) string {
 	return strings.Join(got, ", ")
 }
 
-func ownPlace(p string) bool {
+func isWorkerDirectory(p string) bool {
 	wd, err := os.Getwd()
 	return err == nil && wd != "/" && p == wd || p == "/tmp" || p == "/var/tmp" || p == "/dev/shm" || p == "/dev/mqueue" || emptyHome(p)
 }
 
-// emptyHome reports whether p is the empty file system, in memory, that covers the homes. Before systemd 257 a worker can
-// write to it, and no other process sees what is written.
+// emptyHome reports whether p is the empty tmpfs that covers the home directories. Before systemd 257 a worker can write to
+// it, and no other process sees the files.
 func emptyHome(p string) bool {
 	var st unix.Statfs_t
 	err := unix.Statfs(p, &st)
@@ -162,7 +162,7 @@ func throughProc(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// otherProcesses are the victim's and every visible one outside of the worker's own cgroup.
+// otherProcesses returns the victim's process, and every visible process outside of the worker's cgroup.
 func otherProcesses(v victim) []int {
 	var pids []int
 	if v.pid > 0 {
@@ -210,7 +210,7 @@ func signalling(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// capabilities reports any capability that is in use or could be regained, and missing locks against new privileges.
+// capabilities reports capabilities that are in use or could be regained, and missing protection against new privileges.
 func capabilities(victim) string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -243,7 +243,7 @@ func setUserID(victim) string {
 	return ""
 }
 
-// systemCalls makes calls that must be refused by the filter, whatever their arguments: EPERM is the filter's answer.
+// systemCalls makes system calls that the filter must refuse whatever their arguments are. The filter answers EPERM.
 func systemCalls(victim) string {
 	var got []string
 	for _, c := range []struct {
@@ -289,7 +289,7 @@ func mounting(victim) string {
 	return strings.Join(got, ", ")
 }
 
-// leaveCgroup tries to move itself to another cgroup, out of the reach of a stop, and to write kernel settings.
+// leaveCgroup tries to move its process to another cgroup, where a stop would not reach it, and to write kernel settings.
 func leaveCgroup(victim) string {
 	var got []string
 	procs, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
@@ -304,7 +304,8 @@ func leaveCgroup(victim) string {
 	return strings.Join(got, ", ")
 }
 
-// managerSockets connects to what obeys every process with user ID 0. For other users a connection gives nothing.
+// managerSockets connects to the sockets of managers that obey every process with user ID 0. For other users a connection
+// gives no rights.
 func managerSockets(victim) string {
 	if os.Getuid() != 0 {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stubborn goes on when accept fails, as it does while the listener is shut down.
+// stubborn is a listener whose Accept tries again when it fails, as it does while the listener is shut down.
 type stubborn struct{ net.Listener }
 
 func (s stubborn) Accept() (net.Conn, error) {
@@ -25,7 +25,7 @@ func (s stubborn) Accept() (net.Conn, error) {
 	}
 }
 
-// silence answers with the error of the attempt, or "ok".
+// silence returns a handler that tries to shut the listener down, and answers with the error of the attempt, or "ok".
 func silence(l net.Listener) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := tryToSilence(l, r.FormValue("way"))
@@ -67,8 +67,8 @@ func tryToSilence(l net.Listener, way string) error {
 	return errors.Join(err, tried)
 }
 
-// race shuts a number down on which another thread puts the listener in turn with another socket: what the notifier sees
-// there need not be what the kernel finds.
+// race calls shutdown on a file descriptor while another thread keeps replacing that descriptor, in turn with the listener
+// and with another socket. The notifier may then see another socket than the kernel.
 func race(listener int) error {
 	other, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -1,20 +1,19 @@
-// Command worker is a taken-over worker: a small web server that, when asked,
-// tries everything that a sandboxed worker must not be able to do, and answers
-// with what it got. It does no lasting harm: it sends signal 0, and it writes
-// only files whose name begins with "hostile-".
+// Command worker is a worker that an attacker has taken over: a small web server that, on request, tries everything that a
+// sandboxed worker must not be able to do, and answers with the results. It does no lasting harm: the only signal that it
+// sends is signal 0, and it writes only files whose name begins with "hostile-".
 //
 // GET /          "ok"
 // GET /attack    JSON, a list of {"name", "got"}; got is empty when the attempt failed.
 //
 //	?pid=N         a process of the same user outside of the sandbox
-//	?read=PATH     a file that must stay unreadable; may repeat
-//	?keep=PATH     a file that must stay as it is; may repeat
+//	?read=PATH     a file that must stay unreadable; may be repeated
+//	?keep=PATH     a file that must not change; may be repeated
 //
-// GET /replace?path=P&link=T   replaces P by a symbolic link to T and answers with the error, or "ok"
-// GET /env       its environment, one variable a line
-// GET /stay      from now on it ignores SIGTERM and asks systemd for more time, again and again
-// GET /forge?unit=U&app=A&text=T   sends the journal a line that claims to be systemd's about U
-// GET /silence?way=W  tries to close the shared listener for everybody: shutdown, race, disconnect, filter or listen
+// GET /replace?path=P&link=T   replaces P by a symbolic link to T, and answers with the error or "ok"
+// GET /env       the environment of the worker, one variable per line
+// GET /stay      makes the worker ignore SIGTERM, and ask systemd for more time again and again
+// GET /forge?unit=U&app=A&text=T   sends the journal a line about U that claims to be from systemd
+// GET /silence?way=W  tries to close the shared listener for all workers: shutdown, race, disconnect, filter or listen
 package main
 
 import (
@@ -38,7 +37,7 @@ func main() {
 }
 
 func serve() error {
-	// Before anybody can take the right to speak away.
+	// This must come before anything can take the right to send notifications away.
 	notify("NOTIFYACCESS=main")
 	l, err := listener()
 	if err != nil {
@@ -53,11 +52,11 @@ func serve() error {
 	mux.HandleFunc("/forge", forge)
 	mux.HandleFunc("/silence", silence(l))
 	fmt.Println("listening")
-	notify("READY=1") // the notifier may have lost the right to say so
+	notify("READY=1") // the notifier may have lost the right to send this
 	return http.Serve(stubborn{l}, mux)
 }
 
-// listener returns the inherited socket in a native worker, and else binds the port in $PORT.
+// listener returns the inherited socket in a native worker. In other workers it binds the port in $PORT.
 func listener() (net.Listener, error) {
 	if os.Getenv("LISTEN_FDS") != "" && os.Getenv("HOSTILE_NATIVE") != "" {
 		l, err := net.FileListener(os.NewFile(3, "listener"))
@@ -97,7 +96,7 @@ func replace(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// stay ignores SIGTERM and extends every time limit of systemd's that the worker may extend.
+// stay ignores SIGTERM and keeps extending every timeout of systemd that a worker may extend.
 func stay(w http.ResponseWriter, _ *http.Request) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	go func() {
@@ -117,7 +116,7 @@ func notify(state string) {
 	_, _ = c.Write([]byte(state))
 }
 
-// forge sends journald a line with the fields that systemd itself gives its messages about a unit.
+// forge sends journald a line with the fields that systemd sets in its messages about a unit.
 func forge(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	c, err := net.Dial("unixgram", "/run/systemd/journal/socket")

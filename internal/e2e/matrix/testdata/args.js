@@ -1,4 +1,4 @@
-// Answers with the command line that it was started with.
+// A server that answers with the arguments of its process.
 const http = require('http');
 
 http.createServer((req, res) => res.end([...process.execArgv, ...process.argv.slice(1)].join(' '))).listen(Number(process.env.PORT));

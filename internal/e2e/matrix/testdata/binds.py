@@ -1,5 +1,5 @@
-"""/binds binds ten thousand times to other ports, from four threads, and tells what came of it; every tenth port is taken.
-/descriptors tells how many are open, with the one connection that asks."""
+"""/binds calls bind ten thousand times with other ports, from four threads, and returns the results. Every tenth port is in use.
+/descriptors returns the number of open descriptors, including the connection of the request."""
 import errno
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A server that ends at its start while there is a file crash/NAME-INSTANCE, and tells what the shim knows of its series."""
+"""A server that exits at its start while the file crash/NAME-INSTANCE exists. It prints the failures that the shim has counted."""
 import os
 import pathlib
 import sys

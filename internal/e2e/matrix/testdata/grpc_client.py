@@ -1,4 +1,4 @@
-"""Asks CALLS times, each time on a connection of its own: grpc_client.py HOST:PORT CALLS. It never waits for a server."""
+"""grpc_client.py HOST:PORT CALLS sends CALLS requests, each on a new connection. It never waits for a server."""
 import sys
 
 import grpc

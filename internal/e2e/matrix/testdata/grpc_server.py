@@ -1,4 +1,4 @@
-"""The gRPC server of Python, without generated code. It stops as its manual says, which shuts the listener down."""
+"""The gRPC server of Python, without generated code. It stops as its manual recommends, which shuts the listener down."""
 import os
 import signal
 from concurrent import futures

@@ -1,4 +1,4 @@
-// /hang stops the whole process, as a debugger or a full terminal does, with the request in its hands.
+// A request to /hang stops the whole process while it serves that request, like a debugger or a full terminal does.
 const http = require('http');
 
 http.createServer((req, res) => {

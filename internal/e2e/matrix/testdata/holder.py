@@ -1,4 +1,4 @@
-"""A hostile worker: it ignores SIGTERM, and asks systemd for more time again and again, whether systemd listens or not."""
+"""A hostile worker. It ignores SIGTERM, and keeps asking systemd for more time, even if systemd does not react."""
 import os
 import signal
 import socket

@@ -1,8 +1,7 @@
 //go:build ignore
 
-// httpd is an ordinary server of net/http: it listens by itself, knows nothing of systemd, and ends on SIGTERM at once,
-// as a Go program does that says nothing about signals. Built without cgo, it is static, so that nothing could be
-// preloaded into it.
+// httpd is an ordinary server with net/http. It listens by itself and knows nothing of systemd. It does not handle
+// signals, so SIGTERM ends it at once. It is built without cgo, so it is static and no library can be preloaded into it.
 package main
 
 import (

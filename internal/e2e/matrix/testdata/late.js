@@ -1,4 +1,4 @@
-// It reads its data for two seconds, then listens.
+// A server that listens only after two seconds, like a program that first reads its data.
 const http = require('http');
 
 setTimeout(() => {

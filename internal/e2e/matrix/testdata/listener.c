@@ -1,5 +1,5 @@
-/* Installs a seccomp filter with a listener, as some sandboxes do, and executes the rest of its command line. The kernel
- * has one listener at most for a process. */
+/* Installs a seccomp filter with a listener, as some sandboxes do, and then executes the command in its arguments. The kernel
+ * allows at most one such listener per process. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 	struct sock_fprog prog = { 1, allow };
 
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* The descriptor is left open without close-on-exec: the listener must live on. */
+	/* The copy of the descriptor has no close-on-exec flag, so that the listener outlives execv. */
 	int fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
 	if (fd < 0 || dup(fd) < 0) {
 		perror("seccomp");

@@ -1,5 +1,5 @@
-# A master that is root serves, and has a child of user nobody try to bind the same address. Each answer says what became
-# of the child's bind.
+# A master that runs as root serves requests. Its child runs as the user nobody and tries to bind the same address. Each
+# answer is the result of the child's bind.
 import errno, http.server, os, socket
 
 port = int(os.environ["PORT"])

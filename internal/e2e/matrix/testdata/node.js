@@ -1,4 +1,4 @@
-// An ordinary server of Node's http. ?ms=N makes an answer take N milliseconds.
+// An ordinary server with Node's http. With ?ms=N an answer takes N milliseconds.
 const http = require('http');
 
 http.createServer((req, res) => {

@@ -1,4 +1,4 @@
-// Three ports: one for everybody, one for loopback, one for metrics.
+// A server on three ports: one on all addresses, one on loopback, and one for metrics.
 const http = require('http');
 
 for (const [port, host] of [[8601], [8602, '127.0.0.1'], [8603, '0.0.0.0']]) {

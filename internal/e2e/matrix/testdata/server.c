@@ -1,4 +1,4 @@
-/* The server of the textbook: socket, bind, listen, and a blocking accept, one request at a time. */
+/* A textbook server: socket, bind, listen, and a blocking accept. It serves one request at a time. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>

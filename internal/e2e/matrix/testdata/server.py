@@ -1,4 +1,4 @@
-"""An ordinary server of Python's http.server, one request at a time."""
+"""An ordinary server with Python's http.server. It serves one request at a time."""
 import os
 import time
 import urllib.parse

@@ -1,4 +1,4 @@
-# A server as tutorials write it: TCPServer, one blocking accept after the other.
+# A server as in tutorials: a TCPServer with a blocking accept.
 require 'socket'
 
 server = TCPServer.new('0.0.0.0', Integer(ENV.fetch('PORT')))

@@ -1,5 +1,5 @@
-"""A server that shuts its listening socket down when it stops, as Twisted, gRPC and cpp-httplib do. MODE is how it waits:
-accept, poll (http.server), epoll (asyncio) or native (asyncio, on the socket of systemd)."""
+"""A server that shuts its listening socket down when it stops, as Twisted, gRPC and cpp-httplib do. MODE is how it
+waits for connections: accept, poll (http.server), epoll (asyncio) or native (asyncio, on the socket of systemd)."""
 import asyncio
 import http.server
 import os

@@ -1,4 +1,4 @@
-// Answers that take their time: /parts pauses for 8 s within its body, /events sends an event each second without an end.
+// A server of slow answers: /parts pauses for 8 s within its body, and /events sends an event each second forever.
 const http = require('http');
 
 http.createServer((req, res) => {

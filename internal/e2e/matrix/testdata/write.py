@@ -1,4 +1,4 @@
-"""GET /PATH writes a line to the file PATH, and tells whether it could, as whom."""
+"""GET /PATH appends a line to the file PATH, and returns the result and the user ID of the worker."""
 import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 

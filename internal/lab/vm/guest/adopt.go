@@ -10,12 +10,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// instances of every app here: one per CPU of the machine.
+// instances is the number of instances of every app in the machine: one per CPU.
 const instances = 2
 
 const clusterctl = "/usr/bin/clusterctl"
 
-// check makes the checks, one after the other. After one that fails, the others are made all the same.
+// check makes the checks one after the other, and continues after a check that has failed.
 func check() error {
 	r, err := openResults()
 	if err != nil {
@@ -23,7 +23,7 @@ func check() error {
 	}
 	for _, c := range []struct {
 		name string
-		app  string // that it installs
+		app  string // that the check installs
 		f    func() error
 	}{
 		{"yama 1: node", "hello", r.node},
@@ -37,13 +37,14 @@ func check() error {
 	return nil
 }
 
-// restrictPtrace lets a process read the memory of its descendants and of processes that allow it, and of no other.
+// restrictPtrace sets ptrace_scope to 1: a process may read only the memory of its descendants, and of processes that allow
+// it.
 func restrictPtrace() error {
 	return os.WriteFile("/proc/sys/kernel/yama/ptrace_scope", []byte("1"), 0)
 }
 
-// node installs a server and replaces its instances under load: the notifier reads the program's memory, and the drain takes
-// descriptors out of it.
+// node installs a server, and replaces its instances under load. The notifier reads the program's memory, and the drain
+// takes descriptors out of it.
 func (r *reporter) node() error {
 	if err := restrictPtrace(); err != nil {
 		return err
@@ -54,7 +55,7 @@ func (r *reporter) node() error {
 	return r.reload()
 }
 
-// installNode: a file, and nothing else said. The probe finds the port, and both instances answer.
+// installNode installs a file without further flags. The probe must find the port, and both instances must answer.
 func (r *reporter) installNode() error {
 	if err := r.mustInstall("/srv/hello/server.js", "--name", "hello", "-i", strconv.Itoa(instances)); err != nil {
 		return err
@@ -70,7 +71,7 @@ func (r *reporter) installNode() error {
 	return r.wantBoth("hello", report)
 }
 
-// answers sends what the options bound, and it is an error when a request fails.
+// answers sends requests with the options, and returns an error when a request fails.
 func answers(url string, o load.Options) (load.Report, error) {
 	o.URL, o.Timeout = url, time.Minute
 	run, err := load.Begin(load.Host(), o)
@@ -84,7 +85,7 @@ func answers(url string, o load.Options) (load.Report, error) {
 	return report, nil
 }
 
-// wantBoth: the answers came from the main process of each instance.
+// wantBoth returns an error unless the main process of each instance has answered.
 func (r *reporter) wantBoth(app string, report load.Report) error {
 	for i := 1; i <= instances; i++ {
 		pid, err := r.property(fmt.Sprintf("%s@%d.service", app, i), "MainPID")
@@ -92,14 +93,14 @@ func (r *reporter) wantBoth(app string, report load.Report) error {
 			return err
 		}
 		if report.Workers[pid] == 0 {
-			return fmt.Errorf("instance %d (pid %s) has not answered: %v", i, pid, report)
+			return fmt.Errorf("instance %d (pid %s) has not answered any request: %v", i, pid, report)
 		}
 		r.note("instance %d (pid %s): %d answers", i, pid, report.Workers[pid])
 	}
 	return nil
 }
 
-// reload replaces both instances under a small load: new connections for each request, and connections that are kept.
+// reload replaces both instances under a small load on new connections and on kept connections.
 func (r *reporter) reload() error {
 	var runs []*load.Run
 	for _, keep := range []bool{false, true} {
@@ -126,16 +127,16 @@ func (r *reporter) reload() error {
 		if report.Failed() > 0 || report.OK == 0 {
 			errs = append(errs, errors.New("not every request was answered"))
 		}
-		// A kept connection, too, ends at a worker that is replaced.
+		// A kept connection must also move when its worker is replaced.
 		if len(report.Workers) < 2 {
-			errs = append(errs, errors.New("no connection has moved"))
+			errs = append(errs, errors.New("no connection has moved to a new worker"))
 		}
 		for pid := range report.Workers {
 			workers[pid] = true
 		}
 	}
 	if len(workers) <= instances {
-		errs = append(errs, errors.New("nothing was replaced under load"))
+		errs = append(errs, errors.New("no instance was replaced under load"))
 	}
 	return errors.Join(errs...)
 }

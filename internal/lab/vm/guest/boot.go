@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boot loads the modules and becomes systemd. A machine without udev and kmod loads none by itself.
+// boot loads the kernel modules, because the machine has neither udev nor kmod to load them, and then becomes systemd.
 func boot() error {
-	files, err := filepath.Glob("/lib-vm/*.ko") // in the order of their names
+	files, err := filepath.Glob("/lib-vm/*.ko") // in alphabetical order
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,8 @@ func loadModule(path string) error {
 	return unix.FinitModule(int(f.Fd()), "", 0)
 }
 
-// unroot puts a mount over the kernel's first root, which pivot_root(2) cannot leave: each sandbox of systemd calls it.
+// unroot moves the root directory onto a mount. pivot_root(2), which systemd calls for each sandbox, cannot leave the first
+// root of the kernel.
 func unroot() error {
 	if err := unix.Mount("/", "/mnt", "", unix.MS_BIND, ""); err != nil {
 		return err

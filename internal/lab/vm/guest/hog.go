@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// hogPort is where the hog listens, and what the probe finds.
+// hogPort is the port on which the hog listens, and which the probe finds.
 const hogPort = "8090"
 
-// hog serves until SIGUSR1. Then it takes no more connections, answers those it has, and asks for memory until it is
-// killed: whatever is lost after that is lost by a sibling.
+// hog serves until SIGUSR1. Then it closes its listener, answers the requests it has, and allocates memory until it is
+// killed. A request that fails after that was lost by another instance.
 func hog() error {
 	grow, stop := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(grow, syscall.SIGUSR1)
@@ -37,7 +37,7 @@ func hog() error {
 	case <-grow:
 		greedy = true
 	}
-	// Not Shutdown alone: it does not see a connection that Accept has just returned.
+	// Shutdown alone would miss a connection that Accept has just returned.
 	if err := l.Close(); err != nil {
 		return err
 	}

@@ -9,12 +9,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// hogArgs are those of an install of the hog. It is one of ours to clusterctl, which would take it for native.
+// hogArgs returns the arguments of an install of the hog. They set --activation, because clusterctl would take our Go
+// program for a native worker.
 func hogArgs(first ...string) []string {
 	return append(first, "--activation", "adopt", "--listen", hogPort, "--no-probe", "--", "/usr/bin/vm-guest", "hog")
 }
 
-// memory limits one of two instances, makes it ask for more, and looks at what the kernel and systemd make of it.
+// memory limits the memory of one of two instances, makes that instance exceed the limit, and checks what the kernel and
+// systemd do.
 func (r *reporter) memory() error {
 	if err := r.mustInstall(hogArgs("hog", "-i", strconv.Itoa(instances))...); err != nil {
 		return err
@@ -45,15 +47,15 @@ func (r *reporter) memory() error {
 	switch {
 	case !back:
 		out, _ := r.try("systemctl", "--no-pager", "status", "--", victim)
-		return fmt.Errorf("it is not back:\n%s", out)
+		return fmt.Errorf("the killed instance has not come back:\n%s", out)
 	case report.Failed() > 0:
-		return errors.New("the siblings have lost requests")
+		return errors.New("the other instances have lost requests")
 	}
 	return r.explained(victim)
 }
 
-// awaitOther waits until somebody answers who is not in the set. It looks at what this process counts anyway: asking
-// systemd again and again would be the most expensive part of the check.
+// awaitOther waits until a worker answers that is not in known. It polls the counters of the load in this process, because
+// repeated calls of systemctl would take most of the time of this check.
 func awaitOther(run *load.Run, known map[string]bool) bool {
 	for deadline := time.Now().Add(commandTimeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		for pid := range run.Snapshot().Workers {
@@ -65,7 +67,8 @@ func awaitOther(run *load.Run, known map[string]bool) bool {
 	return false
 }
 
-// explained: it was the OOM killer, only that instance was restarted, it answers, and the journal knows why it was.
+// explained returns an error unless the OOM killer ended the victim, only the victim was restarted, both instances answer,
+// and the journal has the reason.
 func (r *reporter) explained(victim string) error {
 	log, err := r.run("journalctl", "-k", "--no-pager", "-o", "cat", "-g", "memory cgroup out of memory")
 	if err != nil {
@@ -90,11 +93,11 @@ func (r *reporter) explained(victim string) error {
 	if err != nil {
 		return err
 	}
-	// Its service forgets the result with the next start; the journal does not.
+	// The service loses its result at the next start, but the journal keeps it.
 	why, err := r.run("journalctl", "--no-pager", "-q", "-o", "cat", "UNIT="+victim, "UNIT_RESULT=oom-kill")
 	r.note("%s", why)
 	if err == nil && why == "" {
-		err = fmt.Errorf("the journal has no oom-kill of %s", victim)
+		err = fmt.Errorf("the journal has no entry about an oom-kill of %s", victim)
 	}
 	return err
 }

@@ -1,9 +1,9 @@
-// Command guest is what is ours in the virtual machine of package vm: its init until systemd is, the checks, and a
-// worker that can be made to run out of memory.
+// Command guest runs in the virtual machine of package vm. It is the init that starts systemd, the program that makes the
+// checks, and a worker that can be made to run out of memory.
 //
 //	/init          as PID 1: prepares the machine and becomes systemd
 //	vm-guest check makes the checks, one line of JSON for each on /dev/ttyS1
-//	vm-guest hog   serves HTTP on port 8090; on SIGUSR1 it stops serving and takes memory without end
+//	vm-guest hog   serves HTTP on port 8090; on SIGUSR1 it stops serving and allocates memory until it is killed
 package main
 
 import (

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// results is the second serial port. The first is the console, where the kernel speaks in the middle of lines.
+// results is the second serial port. On the first one, the console, messages of the kernel would interrupt the lines.
 const results = "/dev/ttyS1"
 
-// commandTimeout bounds one command. On a machine that is emulated and shared, an install takes minutes.
+// commandTimeout limits one command. In an emulated machine on a busy host, an install takes minutes.
 const commandTimeout = 10 * time.Minute
 
 // reporter writes one line for each check.
@@ -34,14 +34,14 @@ func openResults() (*reporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", results, err)
 	}
-	t.Oflag, t.Lflag = 0, 0 // as it is written, no echo
+	t.Oflag, t.Lflag = 0, 0 // no output processing, no echo
 	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t); err != nil {
 		return nil, fmt.Errorf("%s: %w", results, err)
 	}
 	return &reporter{out: f}, nil
 }
 
-// check runs f and reports its error, and what it has noted.
+// check runs f, and writes a line with its error and the notes of r.
 func (r *reporter) check(name string, f func() error) {
 	r.notes = nil
 	start := time.Now()
@@ -53,7 +53,7 @@ func (r *reporter) check(name string, f func() error) {
 		"check": name, "ok": err == nil, "seconds": time.Since(start).Seconds(), "text": strings.Join(r.notes, "\n"),
 	})
 	if jerr != nil {
-		line = fmt.Appendf(nil, `{"check":%q,"ok":false,"text":"it cannot be told"}`, name)
+		line = fmt.Appendf(nil, `{"check":%q,"ok":false,"text":"the result cannot be encoded"}`, name)
 	}
 	fmt.Fprintf(r.out, "%s\n", line)
 }
@@ -62,7 +62,8 @@ func (r *reporter) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
-// try runs a command and returns all that it wrote, and its status; -1 is one that was not run or killed.
+// try runs a command, and returns its output and its exit status. The status is -1 if the command did not run or was
+// killed.
 func (r *reporter) try(argv ...string) (output string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
@@ -80,7 +81,7 @@ func (r *reporter) try(argv ...string) (output string, code int) {
 	return strings.TrimRight(string(out), "\n"), code
 }
 
-// run is try for what has to succeed.
+// run runs a command like try, and returns an error unless the command succeeds.
 func (r *reporter) run(argv ...string) (string, error) {
 	out, code := r.try(argv...)
 	if code != 0 {
@@ -89,12 +90,12 @@ func (r *reporter) run(argv ...string) (string, error) {
 	return out, nil
 }
 
-// install runs clusterctl install. An emulated machine on a busy one takes longer than a program is given.
+// install runs clusterctl install with long timeouts, because the machine may be emulated on a busy host.
 func (r *reporter) install(args ...string) (output string, code int) {
 	return r.try(append([]string{clusterctl, "install", "--probe-timeout", "2m", "--start-timeout", "5m"}, args...)...)
 }
 
-// mustInstall notes what install says, and it is an error if it fails.
+// mustInstall installs an app, notes the output, and returns an error when the install fails.
 func (r *reporter) mustInstall(args ...string) error {
 	out, code := r.install(args...)
 	r.note("%s", out)
@@ -104,7 +105,7 @@ func (r *reporter) mustInstall(args ...string) error {
 	return nil
 }
 
-// property is a property of a unit.
+// property returns a property of a unit.
 func (r *reporter) property(unit, name string) (string, error) {
 	return r.run("systemctl", "show", "-p", name, "--value", "--", unit)
 }

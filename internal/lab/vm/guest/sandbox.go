@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sandbox looks at how a worker sees the cgroups, and at the limit of its slice.
+// sandbox checks that a worker sees the cgroups read-only, and that its slice limits the number of processes.
 func (r *reporter) sandbox() error {
 	if err := r.mustInstall(hogArgs("hog", "-i", strconv.Itoa(instances))...); err != nil {
 		return err
@@ -22,7 +22,8 @@ func (r *reporter) sandbox() error {
 	}
 	flags := ""
 	for line := range strings.Lines(string(mounts)) {
-		// 36 35 98:0 /root /mount/point flags … (proc_pid_mountinfo(5)); the last one at a place is the one on top.
+		// 36 35 98:0 /root /mount/point flags … (proc_pid_mountinfo(5)). If a mount point has several lines, the last one
+		// is on top.
 		if f := strings.Fields(line); len(f) > 5 && f[4] == "/sys/fs/cgroup" {
 			flags = f[5]
 		}
@@ -33,7 +34,7 @@ func (r *reporter) sandbox() error {
 	}
 	r.note("cgroups of a worker: %s; pids.max of the slice: %s", flags, limit)
 	if !strings.HasPrefix(flags, "ro,") {
-		return fmt.Errorf("a worker has the cgroups as %q", flags)
+		return fmt.Errorf("a worker has /sys/fs/cgroup with the flags %q", flags)
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(string(limit))); err != nil || n < 1000 {
 		return fmt.Errorf("pids.max of the slice is %q", limit)

@@ -1,4 +1,4 @@
-# The smallest application for puma.
+# A minimal application for puma.
 run lambda { |env|
   [200, { 'content-type' => 'text/plain' }, ["hello from #{env['PATH_INFO']} by #{Process.pid}\n"]]
 }

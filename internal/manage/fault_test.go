@@ -105,6 +105,22 @@ type scenario struct {
 	dir string
 	// before prepares the app.
 	before, command func(*lab) error
+	// filesOnly: after a failure, only the files must be as before. An uninstall that cannot put the units back keeps no intent,
+	// because the next command would finish it.
+	filesOnly bool
+}
+
+// restored reports whether the app is as before the command.
+func (c scenario) restored(now, before []string) bool {
+	if !c.filesOnly {
+		return cmp.Equal(now, before)
+	}
+	files := func(picture []string) []string {
+		return slices.DeleteFunc(slices.Clone(picture), func(s string) bool {
+			return !strings.HasPrefix(s, "config/") && !strings.HasPrefix(s, "units/") || strings.Contains(s, ".wants/")
+		})
+	}
+	return cmp.Equal(files(now), files(before))
 }
 
 // tester is what testing.T and rapid.T have in common.
@@ -157,7 +173,7 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 		t.Fatalf("%s: no error, and (-want +got):\n%s", about, cmp.Diff(after, now))
 	case !died && err != nil && !errors.Is(err, errFault):
 		t.Fatalf("%s: another error: %v", about, err)
-	case !pending && !cmp.Equal(now, before) && !cmp.Equal(now, after):
+	case !pending && !c.restored(now, before) && !cmp.Equal(now, after):
 		t.Fatalf("%s: no intent is kept, and (-before +now):\n%s", about, cmp.Diff(before, now))
 	}
 	s, err := l.Open(context.Background(), "shop")
@@ -168,7 +184,7 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 		t.Fatalf("%s: the next command: %v", about, err)
 	}
 	now = l.picture()
-	if _, pending, _ := l.Store.Pending("shop"); pending || !cmp.Equal(now, before) && !cmp.Equal(now, after) {
+	if _, pending, _ := l.Store.Pending("shop"); pending || !c.restored(now, before) && !cmp.Equal(now, after) {
 		t.Fatalf("%s: after the next command, intent %v (-before +now):\n%s", about, pending, cmp.Diff(before, now))
 	}
 	if list := l.systemd.Outdated(); len(list) > 0 {
@@ -269,7 +285,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := scenario{dir: memory(t), before: c[0], command: c[1]}
+			c := scenario{dir: memory(t), before: c[0], command: c[1], filesOnly: strings.HasPrefix(name, "uninstall")}
 			after, steps := c.changed(t)
 			for i, step := range steps {
 				c.checkFault(t, "once", i+1, after)

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Uninstall stops an app and removes all that was installed of it. After an error the app is as it was, or the next command
-// finishes the uninstall.
+// Uninstall stops an app and removes everything that was installed for it. After an error its files are as before.
 func (m *Manager) Uninstall(ctx context.Context, n units.Name, keepLogs bool) (AppResult, error) {
 	started := m.Now()
 	stopped, err := m.uninstall(ctx, n, keepLogs)
@@ -207,12 +207,9 @@ func (s *Session) bringBack(ctx context.Context, was upUnits, tx *install.Tx) er
 			errs = append(errs, jobError(o, control.Start))
 		}
 	}
-	err := errors.Join(errs...)
-	if !canRetry(err) {
-		err = errors.Join(err, tx.Rollback())
-	}
-	if err != nil {
-		return fmt.Errorf("putting %s back: %w", s.Name, err)
+	// The intent ends in any case: the next command would finish the uninstall, and the app would be gone.
+	if err := errors.Join(append(errs, tx.Rollback())...); err != nil {
+		return fault.WithHint(fmt.Errorf("putting %s back: %w", s.Name, err), "sudo systemctl enable --now %s", s.Name.Service())
 	}
 	return nil
 }

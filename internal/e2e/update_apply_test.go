@@ -154,7 +154,7 @@ func TestRollback(t *testing.T) {
 		release("3")
 		r := m.Must(t, "rollback", "--settle", "100ms", a.Name, "1")
 		release("1")
-		if !strings.Contains(r.Stdout, "back at revision 1") {
+		if !strings.Contains(r.Stdout, "restored revision 1") {
 			t.Errorf("rollback: %v", r)
 		}
 		pids := a.PIDs(t)

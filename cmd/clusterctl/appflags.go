@@ -189,7 +189,6 @@ func (f *appFlags) given(a units.App) resolve.Given {
 // built with the activation package, accept if the probe saw that the program waits in accept(2), and epoll otherwise.
 const auto = "auto"
 
-// drainValues returns the values of --drain.
 func drainValues() []string { return []string{auto, "epoll", "accept", "off"} }
 
 func (f *appFlags) shim() (units.ShimOptions, error) {

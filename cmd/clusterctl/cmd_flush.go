@@ -72,7 +72,6 @@ func runFlush(ctx context.Context, e *env, yes bool, in cmdline.Input) error {
 	return nil
 }
 
-// journalUsage is the disk usage of one journal.
 type journalUsage struct {
 	// Namespace is empty for the journal of the machine.
 	Namespace string   `json:"namespace,omitempty"`

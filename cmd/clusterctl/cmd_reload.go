@@ -205,7 +205,6 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 	return rolled, e.noteRolled(r, rolled)
 }
 
-// printResults prints the results of a command as JSON.
 func (e *env) printResults(apps any) error {
 	return e.printJSON(struct {
 		Schema int `json:"schema"`

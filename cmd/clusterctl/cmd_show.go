@@ -60,7 +60,6 @@ func runShow(ctx context.Context, e *env, o showOptions, in cmdline.Input) error
 	return nil
 }
 
-// show returns the details of apps.
 func (e *env) show(ctx context.Context, args []string) ([]status.Details, error) {
 	list, err := e.list(args)
 	if err != nil {

@@ -95,24 +95,17 @@ func parseSignal(s string) (syscall.Signal, error) {
 
 // realTime parses RTMIN, RTMIN+3, RTMAX or RTMAX-3.
 func realTime(name string) (syscall.Signal, bool) {
-	base, offset := firstRealTime, ""
-	switch {
-	case strings.HasPrefix(name, "RTMIN"):
-		offset = strings.TrimPrefix(name, "RTMIN")
-		if offset != "" && offset[0] != '+' {
+	base, sign := firstRealTime, "+"
+	offset, ok := strings.CutPrefix(name, "RTMIN")
+	if !ok {
+		base, sign = lastRealTime, "-"
+		if offset, ok = strings.CutPrefix(name, "RTMAX"); !ok {
 			return 0, false
 		}
-	case strings.HasPrefix(name, "RTMAX"):
-		base, offset = lastRealTime, strings.TrimPrefix(name, "RTMAX")
-		if offset != "" && offset[0] != '-' {
-			return 0, false
-		}
-	default:
-		return 0, false
 	}
 	if offset != "" {
 		n, err := strconv.Atoi(offset)
-		if err != nil {
+		if err != nil || !strings.HasPrefix(offset, sign) {
 			return 0, false
 		}
 		base += n

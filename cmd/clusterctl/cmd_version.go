@@ -58,7 +58,6 @@ func buildVersion() string {
 	return "(devel)"
 }
 
-// printJSON prints one value as indented JSON.
 func (e *env) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)
 	enc.SetIndent("", "  ")

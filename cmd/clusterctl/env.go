@@ -50,9 +50,8 @@ type env struct {
 	host      inspect.Host
 	shim      string
 	dial      func(context.Context) (*control.Conn, error)
-	// booted reports whether systemd is PID 1.
-	booted func() bool
-	args   []string
+	booted    func() bool
+	args      []string
 	// command are the arguments after "--". hasCommand: there is a "--".
 	command    []string
 	hasCommand bool

@@ -41,7 +41,6 @@ func builtWithActivation(program string) bool {
 	return built && fileContains(program, ours+"/activation.")
 }
 
-// fileContains reports whether a file contains a text.
 func fileContains(path, text string) bool {
 	f, err := os.Open(path)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// homes adds the paths in homes that the workers need to a.Reads. Other files in homes are hidden in the sandbox. homes
+// homes adds to a.Reads the paths in homes that the workers need. Other files in homes are hidden in the sandbox. homes
 // follows links: the real place of a file decides.
 func (r *Resolver) homes(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {

@@ -31,27 +31,10 @@ type Invocation struct {
 
 // Interpreters returns the interpreters for an extension, as in PM2, or nil. The first that is installed is used.
 func Interpreters(ext string) []string {
-	switch ext {
-	case ".js", ".cjs", ".mjs":
-		return []string{"node"}
-	case ".ts", ".tsx":
-		return []string{"bun"}
-	case ".py":
-		return []string{"python3", "python"}
-	case ".sh":
-		return []string{"bash", "sh"}
-	case ".rb":
-		return []string{"ruby"}
-	case ".php":
-		return []string{"php"}
-	case ".pl":
-		return []string{"perl"}
-	case ".coffee":
-		return []string{"coffee"}
-	case ".ls":
-		return []string{"lsc"}
-	}
-	return nil
+	return map[string][]string{
+		".js": {"node"}, ".cjs": {"node"}, ".mjs": {"node"}, ".ts": {"bun"}, ".tsx": {"bun"}, ".py": {"python3", "python"},
+		".sh": {"bash", "sh"}, ".rb": {"ruby"}, ".php": {"php"}, ".pl": {"perl"}, ".coffee": {"coffee"}, ".ls": {"lsc"},
+	}[ext]
 }
 
 // Invocation returns the invocation for a target and the words after "--". If the target is a file, the words are its

@@ -214,8 +214,8 @@ func TestRelocation(t *testing.T) {
 	}
 }
 
-// TestAggregate: the aggregate, which is not a link, is the same in two versions of an app. With its drop-in it contains all
-// generated directives.
+// TestAggregate: the aggregate, which is not a link, is the same in two versions of an app. Each generated directive is
+// either in the aggregate or in its drop-in.
 func TestAggregate(t *testing.T) {
 	one := plan(t, input(t, shop))
 	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))

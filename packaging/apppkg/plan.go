@@ -179,8 +179,7 @@ func (in Input) extra(here units.App, p *Package) {
 	}
 }
 
-// releaseID returns an ID with the version and a hash of the content, so that other content with the same version is another
-// release.
+// releaseID returns an ID with the version and a hash of the content: two builds of a version can have different content.
 func releaseID(version string, files []File) string {
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	h := sha256.New()
@@ -198,8 +197,7 @@ func releaseID(version string, files []File) string {
 func instanceList(n int) string {
 	var b strings.Builder
 	for i := 1; i <= n; i++ {
-		b.WriteString(strconv.Itoa(i))
-		b.WriteByte('\n')
+		fmt.Fprintln(&b, i)
 	}
 	return b.String()
 }

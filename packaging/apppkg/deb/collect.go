@@ -1,6 +1,7 @@
 package deb
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"debug/elf"
@@ -164,23 +165,11 @@ func (c *collection) read(p string) (string, error) {
 
 // debianArch returns the name of an architecture in Debian.
 func debianArch(m elf.Machine) string {
-	switch m {
-	case elf.EM_X86_64:
-		return "amd64"
-	case elf.EM_AARCH64:
-		return "arm64"
-	case elf.EM_386:
-		return "i386"
-	case elf.EM_ARM:
-		return "armhf"
-	case elf.EM_RISCV:
-		return "riscv64"
-	case elf.EM_S390:
-		return "s390x"
-	case elf.EM_PPC64:
-		return "ppc64el"
+	names := map[elf.Machine]string{
+		elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "i386", elf.EM_ARM: "armhf", elf.EM_RISCV: "riscv64",
+		elf.EM_S390: "s390x", elf.EM_PPC64: "ppc64el",
 	}
-	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
+	return cmp.Or(names[m], strings.ToLower(strings.TrimPrefix(m.String(), "EM_")))
 }
 
 // arch returns the architecture of the programs of the app, or "all" without programs.

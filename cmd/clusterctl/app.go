@@ -8,13 +8,13 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// run is the program: arguments in, exit status out. Only here is an error printed.
+// run executes a command line and returns the exit status. It is the only place where an error is printed.
 func run(ctx context.Context, e *env, args []string) int {
 	e.args = args
 	_, e.command, e.hasCommand = cmdline.SplitProgram(args)
 	started := e.now()
 	err := newApp(e).Run(ctx, args)
-	// Instances that a repair, or the undo of a change, had to kill.
+	// A repair, or the undo of a change, may have killed instances.
 	err = e.manager(nil).WithKilled(ctx, units.App{}, err, started)
 	err = withoutReader(err)
 	var quiet quietError
@@ -30,7 +30,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	return exitCode(err)
 }
 
-// newApp returns the command tree, which is the index of this program. Each call makes new commands: they share nothing.
+// newApp returns the command tree. Each call makes new commands, which share no state.
 func newApp(e *env) *cmdline.App {
 	app := &cmdline.App{
 		Name: "clusterctl", Usage: "Run any program as N workers on one port, supervised by systemd",
@@ -70,11 +70,7 @@ func newApp(e *env) *cmdline.App {
 // appNames returns the names of the apps, for completion.
 func (e *env) appNames() []string {
 	apps, _ := e.store.Apps()
-	var names []string
-	for _, n := range apps {
-		names = append(names, string(n))
-	}
-	return names
+	return asStrings(apps)
 }
 
 // instanceNames returns the instances of an app, for completion.
@@ -91,7 +87,7 @@ func (e *env) instanceNames(app string) []string {
 	return names
 }
 
-// bind returns what a command runs: its function, with the options into which its flags are read.
+// bind returns the Run function of a command. It calls run with the options into which the flags were read.
 func bind[O any](e *env, o *O, run func(context.Context, *env, O, cmdline.Input) error) func(context.Context, cmdline.Input) error {
 	return func(ctx context.Context, in cmdline.Input) error { return run(ctx, e, *o, in) }
 }

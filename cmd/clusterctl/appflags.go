@@ -46,7 +46,7 @@ const (
 )
 
 func (f *appFlags) flags() []cmdline.Flag {
-	f.activation, f.restart, f.sandbox, f.drain, f.minUptime = activationAuto, "always", "default", drainAuto, contract.MinUptime
+	f.activation, f.restart, f.sandbox, f.drain, f.minUptime = auto, "always", "default", auto, contract.MinUptime
 	f.startTimeout, f.drainTimeout, f.stopTimeout = contract.StartTimeout, contract.DrainTimeout, contract.StopTimeout
 	return slices.Concat(
 		cmdline.Group(groupCommon, []cmdline.Flag{
@@ -55,7 +55,7 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "listen", Short: "l", To: &f.listen, Takes: "ADDR", Usage: "shared address: 8080, 127.0.0.1:8080, /run/x.sock"},
 			{Name: "env", Short: "e", To: &f.env, Takes: "K=V", Usage: "set a variable; NAME copies yours, - reads stdin"},
 			{Name: "env-file", To: &f.envFiles, Takes: cmdline.File, Usage: "read variables from this file at each start"},
-			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: that of the file, else this one)"},
+			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: of the file, or this one)"},
 			{Name: "run-as", To: &f.runAs, Takes: cmdline.UserGroup, Words: []string{"dynamic"},
 				Usage: "user of the workers, or dynamic (default: owner of the directory)"},
 			{Name: "ready", To: &f.ready, Takes: "WHAT", Words: units.ReadyValues(),
@@ -68,7 +68,7 @@ func (f *appFlags) flags() []cmdline.Flag {
 		}),
 		cmdline.Group(groupListen, []cmdline.Flag{
 			{Name: "no-listen", To: &f.noListen, Usage: "install a background app, without a socket"},
-			{Name: "activation", To: &f.activation, Takes: "HOW", Words: append([]string{activationAuto}, units.ActivationValues()...),
+			{Name: "activation", To: &f.activation, Takes: "HOW", Words: append([]string{auto}, units.ActivationValues()...),
 				Usage: "how a worker gets its listeners: auto, native or adopt"},
 			{Name: "socket-mode", To: &f.socketMode, Takes: "MODE", Usage: "octal mode of the Unix sockets (default: 0660)"},
 			{Name: "socket-user", To: &f.socketUser, Takes: cmdline.User,
@@ -84,7 +84,7 @@ func (f *appFlags) flags() []cmdline.Flag {
 				Usage: "runs shorter than TIME count as crashes and delay the next restart"},
 			{Name: "max-restarts", To: &f.maxRestarts, Takes: "N", Usage: "give up an instance after N crashes in a row (default: never)"},
 			{Name: "drain", To: &f.drain, Takes: "HOW", Words: drainValues(),
-				Usage: "how a worker is emptied before its stop: auto, epoll, accept, off"},
+				Usage: "how a worker drains before its stop: auto, epoll, accept, off"},
 			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "limit for a stopping worker to answer its connections"},
 			{Name: "stop-timeout", To: &f.stopTimeout, Takes: "TIME", Usage: "limit from the stop signal until a worker is killed"},
 			{Name: "surge", To: &f.surge, Takes: "N", Usage: "start N extra instances first at each reload"},
@@ -94,7 +94,8 @@ func (f *appFlags) flags() []cmdline.Flag {
 				Usage: "how much of the machine is hidden: default, strict or off"},
 			{Name: "rw", To: &f.writable, Takes: cmdline.Path, Usage: "path that sandboxed workers may write to"},
 			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home that sandboxed workers may read"},
-			{Name: "allow", To: &f.allow, Takes: "WORD", Words: allowWords(), Usage: "part of the sandbox to omit, see clusterctl(1)"},
+			{Name: "allow", To: &f.allow, Takes: "WORD", Words: asStrings(units.Allowances()),
+				Usage: "part of the sandbox to omit, see clusterctl(1)"},
 			{Name: "secret-env", To: &f.secretEnv, Takes: cmdline.Name, Usage: "set a variable to the secret of that name"},
 			{Name: "trust", To: &f.trust, Takes: cmdline.User, Usage: "user who may change files that root reads for the app"},
 			{Name: "own-ptrace", To: &f.ownPtrace, Usage: "let the shim read forked children under Yama (CAP_SYS_PTRACE)"},
@@ -108,7 +109,7 @@ func (f *appFlags) flags() []cmdline.Flag {
 	)
 }
 
-// app turns the flags into an App as far as that needs no look at the machine. All that is wrong is reported at once.
+// app returns the App that the flags describe, without looking at the machine. It reports all errors at once.
 func (f *appFlags) app(name string, command []string) (units.App, error) {
 	var a units.App
 	var errs []error
@@ -124,9 +125,9 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		a.Instances, err = units.ParseCount(f.instances)
 		keep(suggest(err, "instances", f.instances, []string{"max"}))
 	}
-	if f.activation != activationAuto {
+	if f.activation != auto {
 		a.Activation, err = units.ParseActivation(f.activation)
-		keep(suggest(err, "activation", f.activation, append(units.ActivationValues(), activationAuto)))
+		keep(suggest(err, "activation", f.activation, append(units.ActivationValues(), auto)))
 	}
 	a.Restart, err = units.ParseRestart(f.restart)
 	keep(suggest(err, "restart", f.restart, units.RestartValues()))
@@ -166,7 +167,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	a.Reads = f.reads
 	for _, s := range f.allow {
 		w, err := units.ParseAllowance(s)
-		keep(suggest(err, "allow", s, allowWords()))
+		keep(suggest(err, "allow", s, asStrings(units.Allowances())))
 		a.Allow = append(a.Allow, w)
 	}
 	a.Timeouts, a.Surge = f.timeouts(), f.surge
@@ -176,44 +177,31 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	return a, errors.Join(errs...)
 }
 
-// allowWords returns the words of --allow.
-func allowWords() []string {
-	var words []string
-	for _, w := range units.Allowances() {
-		words = append(words, string(w))
-	}
-	return words
-}
-
 // given returns the fields of the app that the user has given.
 func (f *appFlags) given(a units.App) resolve.Given {
 	return resolve.Given{
 		Instances: a.Instances.Given(), Directory: a.Directory != "", RunAs: f.runAs != "",
-		Activation: f.activation != activationAuto, Ready: f.ready != "", Drain: f.drain != drainAuto,
+		Activation: f.activation != auto, Ready: f.ready != "", Drain: f.drain != auto,
 	}
 }
 
-// activationAuto is the flag's word for a choice made by looking at the program.
-const activationAuto = "auto"
+// auto is the default of --activation and --drain: clusterctl looks at the program. The drain is then off for a program
+// built with the activation package, accept if the probe saw that the program waits in accept(2), and epoll otherwise.
+const auto = "auto"
 
-// drainAuto is off for programs built with the activation package, accept where the probe has seen that the program
-// waits in accept, else epoll.
-const drainAuto = "auto"
-
-// drainValues returns the words of --drain.
-func drainValues() []string { return []string{drainAuto, "epoll", "accept", "off"} }
+func drainValues() []string { return []string{auto, "epoll", "accept", "off"} }
 
 func (f *appFlags) shim() (units.ShimOptions, error) {
-	o := units.ShimOptions{Pin: f.pin, MaxRestarts: f.maxRestarts, NoNodePreload: f.noNodePreload, OwnPtrace: f.ownPtrace}
-	if f.minUptime != contract.MinUptime {
-		o.MinUptime = f.minUptime
+	o := units.ShimOptions{
+		Pin: f.pin, MaxRestarts: f.maxRestarts, NoNodePreload: f.noNodePreload, OwnPtrace: f.ownPtrace,
+		MinUptime: unlessDefault(f.minUptime, contract.MinUptime),
 	}
 	var err error
 	if o.Increment, err = parseEnv("--increment", f.increment); err != nil {
 		return o, err
 	}
 	switch f.drain {
-	case drainAuto, "epoll":
+	case auto, "epoll":
 	case "accept":
 		o.HoldAccept = true
 	case "off":
@@ -252,17 +240,18 @@ func (f *appFlags) logs() (units.Logs, error) {
 	return l, errors.Join(sizeErr, ageErr, rateErr)
 }
 
-// timeouts leaves the defaults out, so that a later default reaches the app.
 func (f *appFlags) timeouts() units.Timeouts {
-	var t units.Timeouts
-	if f.startTimeout != contract.StartTimeout {
-		t.Start = f.startTimeout
+	return units.Timeouts{
+		Start: unlessDefault(f.startTimeout, contract.StartTimeout),
+		Drain: unlessDefault(f.drainTimeout, contract.DrainTimeout),
+		Stop:  unlessDefault(f.stopTimeout, contract.StopTimeout),
 	}
-	if f.drainTimeout != contract.DrainTimeout {
-		t.Drain = f.drainTimeout
-	}
-	if f.stopTimeout != contract.StopTimeout {
-		t.Stop = f.stopTimeout
+}
+
+// unlessDefault returns 0 for the default, so that an app gets the new default when a later version changes it.
+func unlessDefault(t, byDefault time.Duration) time.Duration {
+	if t == byDefault {
+		return 0
 	}
 	return t
 }
@@ -281,7 +270,7 @@ func parseEnv(flag string, list []string) ([]units.EnvVar, error) {
 	return vars, errors.Join(errs...)
 }
 
-// parseRunAs reads USER[:GROUP]; both "" and "dynamic" give the zero value, a dynamic user.
+// parseRunAs parses USER[:GROUP]. It returns the zero value, a dynamic user, for "" and "dynamic".
 func parseRunAs(s string) units.RunAs {
 	if s == "" || s == "dynamic" {
 		return units.RunAs{}
@@ -290,7 +279,7 @@ func parseRunAs(s string) units.RunAs {
 	return units.RunAs{User: user, Group: group}
 }
 
-// suggest adds to the error of a flag's value a hint with the word that was probably meant.
+// suggest adds the most similar valid value to the error of a flag, as a hint.
 func suggest(err error, flag, value string, words []string) error {
 	if like := text.Nearest(value, words); err != nil && like != "" {
 		return fault.WithHint(err, "did you mean --%s %s?", flag, like)
@@ -298,7 +287,7 @@ func suggest(err error, flag, value string, words []string) error {
 	return err
 }
 
-// envHint explains what --env NAME and -e FILE of PM2 are here.
+// envHint returns what to type instead of a value without "=", and instead of --env NAME and -e FILE of PM2.
 func envHint(flag, value string) string {
 	switch {
 	case flag != "--env":
@@ -306,10 +295,10 @@ func envHint(flag, value string) string {
 	case strings.Contains(value, "/") || filepath.Ext(value) != "":
 		return "-e is --env here; " + logFileHint()
 	}
-	return "--env " + value + "=VALUE; PM2's --env " + value + ", a section of its file, is --env NODE_ENV=" + value + " here"
+	return "--env " + value + "=VALUE; instead of --env " + value + " of PM2: --env NODE_ENV=" + value
 }
 
-// logFileHint is what to do instead of PM2's flags for log files.
+// logFileHint returns what to do instead of using the log file flags of PM2.
 func logFileHint() string {
 	is, _ := pm2.Lookup(pm2.Flag, "log")
 	return is.Hint

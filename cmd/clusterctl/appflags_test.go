@@ -29,7 +29,7 @@ func flagsOf(t *testing.T, args ...string) *appFlags {
 	return f
 }
 
-// TestAppFlags: what flags make of an app, beyond the defaults.
+// TestAppFlags checks the app that flags describe.
 func TestAppFlags(t *testing.T) {
 	f := flagsOf(t)
 	a, err := f.app("web", []string{"/bin/true"})
@@ -67,7 +67,7 @@ func TestAppFlags(t *testing.T) {
 	if !equalApps(a, want) {
 		t.Errorf("%+v\nwant\n%+v", a, want)
 	}
-	// A flag that says the default is no choice: a later default reaches the app.
+	// A flag with the default value does not store the value, so that the app gets a later default.
 	a, err = flagsOf(t, "--min-uptime", "10s", "--start-timeout", "60s", "--drain-timeout=30s", "--run-as", "dynamic",
 		"--drain=epoll").app("web", nil)
 	if err != nil || !equalApps(a, units.App{Name: "web"}) {
@@ -75,10 +75,10 @@ func TestAppFlags(t *testing.T) {
 	}
 }
 
-// equalApps does not tell nil from an empty list, as nobody does.
+// equalApps compares apps. A nil list equals an empty list.
 func equalApps(a, b units.App) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
 
-// TestAppFlagsErrors: each mistake has its own message, and all are told at once.
+// TestAppFlagsErrors: each mistake has a message, and all are reported at once.
 func TestAppFlagsErrors(t *testing.T) {
 	cases := []struct {
 		args []string
@@ -138,16 +138,16 @@ func TestGenerate(t *testing.T) {
 		}
 	}
 	if !strings.Contains(w.err.String(), "ready: exec") {
-		t.Errorf("what readiness was taken is not told: %q", w.err.String())
+		t.Errorf("the note about the readiness is missing: %q", w.err.String())
 	}
 
-	// The value of a flag is the user's, to the last blank.
+	// Blanks at the end of a value are kept.
 	if code := w.do("generate", "hello", "--no-listen", "--env", "TRAILING= a \t", "--", "/opt/hello"); code != exitDone ||
 		!strings.Contains(w.out.String(), "TRAILING=\" a \t\"\n") {
 		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
 	}
 
-	// The same, as files; a second time nothing is replaced, and nothing new is left behind.
+	// generate writes the same units as files. A second run does not replace files, and removes its new files.
 	dir := filepath.Join(w.dir, "made")
 	args := []string{"generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--ready", "exec",
 		"-o", dir, "--", "/opt/hello", "a b", "--listen", "%"}
@@ -163,21 +163,21 @@ func TestGenerate(t *testing.T) {
 	}
 	mine := w.file(t, "made/hello@.service", "mine", 0o644)
 	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "file exists") ||
-		!strings.Contains(w.err.String(), "hint: give --output an empty directory") {
+		!strings.Contains(w.err.String(), "hint: --output needs an empty directory") {
 		t.Errorf("%d, %s", code, w.err.String())
 	}
 	if data, _ := os.ReadFile(mine); string(data) != "mine" {
 		t.Error("a file was replaced")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "clusterctl-hello.slice")); err == nil {
-		t.Error("what was written before the failure is still there")
+		t.Error("a file from before the failure was not removed")
 	}
 
 	for args, want := range map[string]string{
-		"generate x --listen 8080":                          "the program is missing",
-		"generate x --listen 8080 --":                       "the program is missing",
-		"generate x -- /bin/true":                           "where does the app listen?",
-		"generate x --no-listen --cpus 0 -- /bin/true":      "--cpus 0 is not a number of CPUs",
+		"generate x --listen 8080":                          "missing program after --",
+		"generate x --listen 8080 --":                       "missing program after --",
+		"generate x -- /bin/true":                           "listen: missing address",
+		"generate x --no-listen --cpus 0 -- /bin/true":      "--cpus must be at least 1",
 		"generate x --no-listen -- true":                    "command",
 		"generate x.service --no-listen -- /bin/true":       "which is a kind of unit",
 		"generate x --no-listen --cpus many -- /bin/true":   "--cpus: \"many\" is not a whole number",
@@ -189,7 +189,7 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-// filesBelow gives the files below a directory, by their relative paths, sorted.
+// filesBelow returns the sorted relative paths of the files below a directory.
 func filesBelow(t *testing.T, dir string) []string {
 	t.Helper()
 	var files []string

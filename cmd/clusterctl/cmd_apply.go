@@ -35,8 +35,8 @@ func applyCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
 		Description: []string{
 			"Reads clusterctl.yaml in this directory, or the FILE of --file. Apps that are not installed are installed, apps that " +
-				"differ are updated, and the others are not touched. With NAMEs, only these apps. Apps that are not in the file stay " +
-				"as they are, and a stopped app stays stopped.",
+				"differ are updated, and the others are not touched. With NAMEs, only these apps. Apps that are not in the file are " +
+				"not touched, and a stopped app stays stopped.",
 			"Instances are replaced one after the other while the port stays open. If the first new instance does not start, the app " +
 				"is rolled back, and clusterctl continues with the next app.",
 		},
@@ -96,22 +96,21 @@ func runApply(ctx context.Context, e *env, o applyOptions, in cmdline.Input) err
 	return errors.Join(errs...)
 }
 
-// prefixErrors puts the name of the app before each error if there are several apps. Each error keeps its line and its hint.
+// prefixErrors returns each error with the name of the app in front, if there are several apps. Each error keeps its hint.
 func prefixErrors(n units.Name, apps int, err error) []error {
 	if err == nil {
 		return nil
 	}
-	var all []error
-	for _, one := range fault.Flatten(err) {
+	all := fault.Flatten(err)
+	for i, one := range all {
 		if apps > 1 {
-			one = fmt.Errorf("%s: %w", n, one)
+			all[i] = fmt.Errorf("%s: %w", n, one)
 		}
-		all = append(all, one)
 	}
 	return all
 }
 
-// applyOne makes one app what a file, or a revision, says.
+// applyOne installs or updates one app as a file or a revision describes it.
 func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (manage.Outcome, error) {
 	out, err := e.applyApp(ctx, a, o)
 	if out.Action == "" {
@@ -149,12 +148,12 @@ func (e *env) applyApp(ctx context.Context, a units.App, o changeOptions) (out m
 // changeOptions are the options of every command that installs or updates an app.
 type changeOptions struct {
 	manage.InstallOptions
-	// replace allows to replace the app of another project.
+	// replace: an app of another project may be replaced.
 	replace bool
 	consent consent
 }
 
-// openApp opens an app that is about to be installed or updated, unless it belongs to another project.
+// openApp opens an app for an install or update. It refuses an app of another project.
 func (e *env) openApp(ctx context.Context, a units.App, o changeOptions) (s *manage.Session, closeApp func(), err error) {
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
@@ -177,7 +176,7 @@ func (e *env) openApp(ctx context.Context, a units.App, o changeOptions) (s *man
 	return s, closeApp, nil
 }
 
-// change installs or updates an app, after asking whether it may get more rights.
+// change installs or updates an app. It asks for confirmation if the app gets more rights.
 func (e *env) change(ctx context.Context, s *manage.Session, f manage.Files, o changeOptions) (out manage.Outcome, err error) {
 	if err := e.trustedFor(f.App, o.consent); err != nil {
 		return out, err

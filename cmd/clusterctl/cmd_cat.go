@@ -16,13 +16,12 @@ func catCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "cat", Usage: "Print the units and the configuration of an app from disk",
 		Operands:    []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
-		Description: []string{"Prints drop-ins and manual edits, too."},
+		Description: []string{"The output includes drop-ins and manual edits."},
 		Examples:    []string{"clusterctl cat shop"},
 		Run:         bind(e, &struct{}{}, runCat),
 	}
 }
 
-// runCat prints what is on disk, edits by hand and drop-ins of the administrator included.
 func runCat(_ context.Context, e *env, _ struct{}, in cmdline.Input) error {
 	n, err := units.ParseName(in.Args[0])
 	if err != nil {
@@ -37,7 +36,7 @@ func runCat(_ context.Context, e *env, _ struct{}, in cmdline.Input) error {
 	case err == nil:
 		patterns = append(patterns, e.store.ValuesPath(n))
 	case errors.Is(err, fs.ErrPermission):
-		e.note("%s is left out: it needs root", e.store.ValuesPath(n))
+		e.note("%s is omitted: only root can read it", e.store.ValuesPath(n))
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -59,7 +58,7 @@ func runCat(_ context.Context, e *env, _ struct{}, in cmdline.Input) error {
 	return e.printFiles("", set)
 }
 
-// dropInsOf are the directories with additions to a unit: ours or the package's, and the administrator's.
+// dropInsOf returns the drop-in directories of a unit: from the package of the app, and in /etc.
 func (e *env) dropInsOf(n units.Name, unit string) []string {
 	dirs := []string{filepath.Join(e.store.Units, unit) + ".d"}
 	if packaged := e.store.UnitPath(n, unit+".d"); packaged != dirs[0] {
@@ -68,7 +67,7 @@ func (e *env) dropInsOf(n units.Name, unit string) []string {
 	return dirs
 }
 
-// readMatching reads the files of a directory that a path names, with "*.conf" for all drop-ins.
+// readMatching reads the file at a path. If the path ends in "/*.conf", it reads all drop-ins of the directory.
 func readMatching(pattern string) (units.Set, error) {
 	dir, base := filepath.Split(pattern)
 	if base != "*.conf" {

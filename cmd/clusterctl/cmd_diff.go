@@ -31,7 +31,7 @@ func diffCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
 		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified diff. Without " +
 			"a clusterctl.yaml, or with --all, it compares the units of installed apps with the units that this clusterctl would write " +
-			"for their stored configuration: that shows manual edits, and what a newer clusterctl changes. It needs no root."},
+			"for their stored configuration: this shows manual edits, and changes in a newer clusterctl. It does not need root."},
 		Examples: []string{"clusterctl diff", "clusterctl diff -f /srv/shop/clusterctl.yaml shop", "clusterctl diff --all --exit-code"},
 		Flags: []cmdline.Flag{
 			fileFlag(&o.file),
@@ -57,12 +57,12 @@ func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error
 	return err
 }
 
-// quietError is an exit status that is an answer, and no failure to tell of.
+// quietError sets the exit status, and nothing is printed: the status is the answer of the command.
 type quietError struct{ code int }
 
 func (quietError) Error() string { return "there are differences" }
 
-// diffWhat gives the apps as they should be.
+// diffWhat returns the apps as they should be.
 func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
 	path, err := e.resolver().Absolute(o.file)
 	if err != nil {
@@ -77,7 +77,7 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 		return resolve.Choose(apps, names, o.file)
 	}
 	if !o.all && len(names) == 0 {
-		return nil, fault.WithHint(fault.Usagef("there is no %s in this directory", resolve.DefaultFile),
+		return nil, fault.WithHint(fault.Usagef("diff: this directory has no %s", resolve.DefaultFile),
 			"clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
 	}
 	var installed []units.Name
@@ -96,7 +96,7 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 	var apps []units.App
 	for _, n := range installed {
 		if o.all && e.store.Packaged(n) {
-			e.note("%s: came with a package, which alone changes it", n)
+			e.note("%s: skipped, because a Debian package installed it", n)
 			continue
 		}
 		a, err := e.store.Load(n)
@@ -108,7 +108,7 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 	return apps, nil
 }
 
-// diffApps prints the differences, and says whether there are any. One app that cannot be compared does not hide the rest.
+// diffApps prints the differences, and reports whether it found any. After an error it continues with the next app.
 func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err error) {
 	var errs []error
 	for _, a := range apps {
@@ -157,7 +157,7 @@ func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
 	return m.Plan(f)
 }
 
-// unified returns the difference of two texts as "diff -u" does, or "" if they are equal. A file that is missing is nil.
+// unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. nil is a missing file.
 func unified(path string, before, after []byte) string {
 	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
 		return ""
@@ -169,14 +169,14 @@ func unified(path string, before, after []byte) string {
 	if after == nil {
 		to = "/dev/null"
 	}
-	// The first line says "diff", which patch(1) does not need.
+	// The first line begins with "diff"; patch(1) does not need it.
 	if _, lines, ok := strings.Cut(string(diff.Diff(from, before, to, after)), "\n"); ok {
 		return lines
 	}
-	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // both are empty, and one of them is missing
+	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // an empty file, and a missing one
 }
 
-// coloured colours a unified diff for a terminal; anywhere else it stays as patch(1) reads it.
+// coloured returns a unified diff with colours if stdout is a terminal, and unchanged for patch(1) otherwise.
 func (e *env) coloured(unified string) string {
 	if !e.colours {
 		return unified

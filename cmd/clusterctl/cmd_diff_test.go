@@ -68,7 +68,7 @@ func TestUnifiedFiles(t *testing.T) {
 	}
 }
 
-// TestColoured: a difference is coloured on a terminal alone, and what is in it cannot steer that.
+// TestColoured: a diff has colours only on a terminal, and control characters in the files are replaced.
 func TestColoured(t *testing.T) {
 	text := unified("f", []byte("a\nb\n"), []byte("a\n\x1b[31m\n"))
 	if got := (&env{}).coloured(text); got != text {

@@ -19,9 +19,9 @@ func envCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{cmdline.Apps()},
 		Description: []string{
 			"Prints the variables of the app and of its unit with its drop-ins, and the files from which systemd reads more variables at " +
-				"each start. Only root sees the values of the app's variables. For an app, one of its instances is shown.",
+				"each start. Only root sees the values of the app's variables. For an app, the output is from one of its instances.",
 			"With --running, prints the environment with which the process was started. This needs root, and does not show variables " +
-				"that the program sets for itself.",
+				"that the program itself sets.",
 			"Values of variables with secret names (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are printed as stars, unless " +
 				"--show-secrets is given.",
 		},
@@ -71,13 +71,13 @@ func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
 		}
 		e.printEnv(one)
 		if len(one.Variables)+len(one.Files) == 0 {
-			e.note("%s has no variables set; --running shows those of the process", one.Unit)
+			e.note("%s sets no variables; --running prints the environment of the process", one.Unit)
 		}
 	}
 	return nil
 }
 
-// printEnv prints assignments as a shell would take them, and files as comments.
+// printEnv prints variables as assignments of a shell, and files as comments.
 func (e *env) printEnv(one status.Environment) {
 	for _, f := range one.Files {
 		may := ""

@@ -37,29 +37,29 @@ func runFlush(ctx context.Context, e *env, yes bool, in cmdline.Input) error {
 	for _, t := range targets {
 		switch {
 		case t.instance > 0:
-			return fault.WithHint(fault.Usagef("flush removes the lines of all instances, not of %s alone", t),
+			return fault.WithHint(fault.Usagef("flush: %s is an instance, not an app", t),
 				"sudo clusterctl flush %s", t.app.Name)
 		case !t.app.Logs.Namespace && len(targets) == 1:
 			return fault.WithHint(fmt.Errorf("%s writes to the journal of the machine, "+
 				"and journald cannot remove the lines of one app from it", t),
-				"sudo journalctl --rotate --vacuum-time=2d    removes what is older, of all services\n"+
-					"clusterctl logs %s --since 10m    leaves out what is older\n"+
-					"with --log-namespace, an install gives the app a journal that can be flushed", t)
+				"sudo journalctl --rotate --vacuum-time=2d    removes older lines of all services\n"+
+					"clusterctl logs %s --since 10m    hides older lines\n"+
+					"an app that is installed with --log-namespace has a private journal, which can be flushed", t)
 		case !t.app.Logs.Namespace:
-			e.note("%s: left alone, it writes to the journal of the machine", t)
+			e.note("%s: skipped, because it writes to the journal of the machine", t)
 		case !slices.Contains(names, t.app.Name):
 			names = append(names, t.app.Name)
 		}
 	}
 	if len(names) == 0 {
-		e.note("there is nothing to flush")
+		e.note("nothing to flush")
 		return nil
 	}
 	if err := e.needRoot(); err != nil {
 		return err
 	}
 	if !yes {
-		if err := e.confirm(ctx, fmt.Sprintf("remove all lines of %s?", joinNames(names))); err != nil {
+		if err := e.confirm(ctx, fmt.Sprintf("remove all lines of %s?", strings.Join(asStrings(names), ", "))); err != nil {
 			return err
 		}
 	}
@@ -72,17 +72,8 @@ func runFlush(ctx context.Context, e *env, yes bool, in cmdline.Input) error {
 	return nil
 }
 
-func joinNames(names []units.Name) string {
-	var all []string
-	for _, n := range names {
-		all = append(all, string(n))
-	}
-	return strings.Join(all, ", ")
-}
-
-// journalUsage is one journal with what it takes.
 type journalUsage struct {
-	// Namespace is absent for the journal of the machine.
+	// Namespace is empty for the journal of the machine.
 	Namespace string   `json:"namespace,omitempty"`
 	Apps      []string `json:"apps"`
 	Bytes     uint64   `json:"bytes"`
@@ -90,8 +81,8 @@ type journalUsage struct {
 	MaxAge    float64  `json:"maxAgeSeconds,omitempty"`
 }
 
-// diskUsage shows the journals that the apps write to. How much of the shared one is whose, nobody knows without reading
-// all of it.
+// diskUsage prints the disk usage of the journals that the apps write to. The journal of the machine is shared by all
+// services, so its size does not show how much an app uses.
 func (e *env) diskUsage(targets []target, asJSON bool) error {
 	all := []journalUsage{{Apps: []string{}}}
 	seen := map[units.Name]bool{}

@@ -32,7 +32,7 @@ func generateCommand(e *env) *cmdline.Command {
 		Name: "generate", Usage: "Print the units of an app, and change nothing",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
 		Program:  cmdline.Must,
-		Description: []string{"Prints the units that \"install\" would write for these flags. It looks up nothing on the machine, so the " +
+		Description: []string{"Prints the units that \"install\" would write for these flags. It does not look at the machine, so the " +
 			"program needs a full path. It works without systemd."},
 		Examples: []string{"clusterctl generate hello --listen 8080 -i 4 -- /opt/hello/worker"},
 		Flags: append(o.app.flags(), []cmdline.Flag{
@@ -44,23 +44,31 @@ func generateCommand(e *env) *cmdline.Command {
 	}
 }
 
-// cpusFlag is for commands that do not look at the machine on which the app runs.
+// cpusFlag is a flag of the commands for another machine.
 func cpusFlag(cpus *int) cmdline.Flag {
 	*cpus = runtime.NumCPU()
 	return cmdline.Flag{Name: "cpus", To: cpus, Takes: "N", Usage: "number of CPUs of the target machine, for -i max"}
 }
 
+// checkTarget checks --cpus and --systemd-version.
+func checkTarget(cpus, systemd int) error {
+	switch {
+	case cpus < 1:
+		return fault.Usagef("--cpus must be at least 1")
+	case systemd < units.OldestSystemd:
+		return fault.Usagef("--systemd-version must be at least %d", units.OldestSystemd)
+	}
+	return nil
+}
+
 func runGenerate(_ context.Context, e *env, o generateOptions, in cmdline.Input) error {
 	name := in.Args[0]
 	if !e.hasCommand || len(e.command) == 0 {
-		return fault.WithHint(fault.Usagef("generate: the program is missing"),
+		return fault.WithHint(fault.Usagef("generate: missing program after --"),
 			"clusterctl generate %s --listen 8080 -- /full/path/program", text.Shell(name))
 	}
-	if o.cpus < 1 {
-		return fault.Usagef("--cpus %d is not a number of CPUs", o.cpus)
-	}
-	if o.systemd < units.OldestSystemd {
-		return fault.Usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+	if err := checkTarget(o.cpus, o.systemd); err != nil {
+		return err
 	}
 	if err := e.expandEnv(&o.app, name); err != nil {
 		return err
@@ -75,7 +83,7 @@ func runGenerate(_ context.Context, e *env, o generateOptions, in cmdline.Input)
 		}
 	}
 	if o.app.ready == "" && a.Activation == units.Native && len(a.Listen) > 0 {
-		e.note("ready: exec (generate does not look at the program; --ready notify if it says READY=1)")
+		e.note("ready: exec (if the program sends READY=1, add --ready notify)")
 	}
 	t := units.Target{
 		Systemd: o.systemd, Sizing: a.Instances.Resolve(units.CPUs{Affinity: o.cpus}), Shim: e.shim,
@@ -93,14 +101,15 @@ func runGenerate(_ context.Context, e *env, o generateOptions, in cmdline.Input)
 	}
 	if o.output == "" {
 		if data, _ := set.Get(a.Name.ValuesFile()); !bytes.Equal(data, mask.Values(data, nil)) {
-			e.note("values that look secret are printed as stars; --output DIR writes the values")
+			e.note("values that look secret are masked with stars; --output DIR writes the real values")
 		}
 		return e.printFiles("", set)
 	}
 	return writeFiles(o.output, set)
 }
 
-// printFiles prints files as "systemctl cat" does: a comment with the path, then the text. Values that look secret are stars.
+// printFiles prints each file like "systemctl cat": a comment with the path, then the text. Values that look secret are
+// masked.
 func (e *env) printFiles(dir string, set units.Set) error {
 	var b bytes.Buffer
 	for i, f := range set {
@@ -116,8 +125,8 @@ func (e *env) printFiles(dir string, set units.Set) error {
 	return err
 }
 
-// writeFiles never replaces a file, so that --output /etc/systemd/system by mistake cannot do harm; what it has written
-// before a failure it takes back.
+// writeFiles writes files into a directory. It never replaces a file, so --output /etc/systemd/system does no harm. After an
+// error it removes the files that it has written.
 func writeFiles(dir string, set units.Set) (err error) {
 	var made []string
 	defer func() {
@@ -130,8 +139,8 @@ func writeFiles(dir string, set units.Set) (err error) {
 	for _, f := range set {
 		path := filepath.Join(dir, f.Path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fault.WithHint(fmt.Errorf("making the directory %q: %w", filepath.Dir(path), fault.Cause(err)),
-				"give --output a directory that is there, or can be made")
+			return fault.WithHint(fmt.Errorf("creating %q: %w", filepath.Dir(path), fault.Cause(err)),
+				"--output needs a directory that exists or can be created")
 		}
 		mode := os.FileMode(0o644)
 		if filepath.Ext(path) == ".env" {
@@ -139,7 +148,7 @@ func writeFiles(dir string, set units.Set) (err error) {
 		}
 		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
-			return fault.WithHint(fmt.Errorf("writing %q: %w", path, fault.Cause(err)), "give --output an empty directory")
+			return fault.WithHint(fmt.Errorf("writing %q: %w", path, fault.Cause(err)), "--output needs an empty directory")
 		}
 		made = append(made, path)
 		_, err = file.Write(f.Data)

@@ -27,11 +27,10 @@ type installOptions struct {
 	consent      consent
 	settle       time.Duration
 	probeTimeout time.Duration
-	// wholeProbe: --probe-timeout was given, so the probe waits that long for the program to listen.
-	wholeProbe bool
-	// givenSettle: --settle was given.
-	givenSettle bool
-	// seen is what a probe has found, nil without one.
+	// wholeProbe: --probe-timeout was given, so the probe does not end earlier when the program is idle.
+	wholeProbe  bool
+	givenSettle bool // --settle was given
+	// seen is the report of the probe, or nil without a probe.
 	seen *contract.Report
 }
 
@@ -50,14 +49,14 @@ func installCommand(e *env) *cmdline.Command {
 			"Writes the units of the app, enables and starts them, and waits until every instance is ready and has stayed alive for " +
 				"--settle. If an instance does not start, clusterctl prints the reason and its last log lines, and removes the app.",
 			"If the app is already installed, it is updated to match the flags. Omitted flags reset to their defaults, except " +
-				"--instances, and --listen if the program is the same. Only what differs is changed: instances are replaced one after " +
+				"--instances, and --listen if the program is the same. Only differences are applied: instances are replaced one after " +
 				"the other while the port stays open. If the first new instance does not start, the app is rolled back. " +
 				"\"clusterctl diff\" shows what would change.",
 			"A FILE is run by the interpreter for its extension or first line, a DIRECTORY by its package.json; the words after -- are " +
 				"arguments. With a NAME, the program follows --. A NAME without a program is an app in the clusterctl.yaml of this " +
 				"directory.",
 			"Without --listen, clusterctl runs the program once, as the same user in the same sandbox, to find the addresses that it " +
-				"binds, and kills it before it serves a client.",
+				"binds. It kills this run before it serves a client.",
 		},
 		Examples: []string{
 			"sudo clusterctl install child.js -i max",
@@ -145,7 +144,7 @@ func (e *env) installProgram(ctx context.Context, o installOptions, what string)
 	if err := a.Unprobed().Validate(); err != nil {
 		return err
 	}
-	if now, found := e.present(a.Name); found && !o.replace && o.dryRun {
+	if now, err := e.store.Load(a.Name); err == nil && !o.replace && o.dryRun {
 		if err := e.mayReplace(now, a, false); err != nil {
 			return err
 		}
@@ -177,7 +176,6 @@ func (e *env) installProgram(ctx context.Context, o installOptions, what string)
 	return e.installAndTell(ctx, s, a, o)
 }
 
-// listenOptions returns how the listeners of the app are found.
 func (o installOptions) listenOptions() resolve.ListenOptions {
 	times := resolve.Times{Limit: o.probeTimeout, Idle: contract.ProbeIdle}
 	if o.wholeProbe {
@@ -185,17 +183,18 @@ func (o installOptions) listenOptions() resolve.ListenOptions {
 	}
 	return resolve.ListenOptions{
 		None: o.app.noListen, NoProbe: o.noProbe, DryRun: o.dryRun, Times: times, Longer: o.wholeProbe,
-		GivenDrain: o.app.drain != drainAuto,
+		GivenDrain: o.app.drain != auto,
 	}
 }
 
-// installFromFile installs an app of the clusterctl.yaml of this directory. given are the names of the flags on the command line.
+// installFromFile installs an app of the clusterctl.yaml in this directory. given are the names of the flags on the command
+// line.
 func installFromFile(ctx context.Context, e *env, o installOptions, a units.App, given []string) error {
 	for _, flag := range given {
 		if !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
 			return fault.WithHint(
-				fault.Usagef("--%s: %s is described in %s", flag, a.Name, resolve.DefaultFile),
-				"write it there, or put the program behind --")
+				fault.Usagef("--%s cannot be used for %s, which %s describes", flag, a.Name, resolve.DefaultFile),
+				"change the file, or write the program after --")
 		}
 	}
 	if !o.dryRun {
@@ -235,7 +234,7 @@ func (o installOptions) change() changeOptions {
 	return c
 }
 
-// installAndTell installs, and prints how the app runs then.
+// installAndTell installs the app, and prints how it runs.
 func (e *env) installAndTell(ctx context.Context, s *manage.Session, a units.App, o installOptions) error {
 	f, err := s.Render(ctx, a)
 	if err != nil {

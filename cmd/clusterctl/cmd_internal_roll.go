@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// rollCommand is ExecReload= of an app: "systemctl reload NAME". It asks for no job of the aggregate, whose reload job it is
-// part of, and what it says goes to the journal of the aggregate.
+// rollCommand is ExecReload= of an app, so "systemctl reload NAME" runs it. It must not start a job of the aggregate,
+// because the reload job of the aggregate waits for it. Its output goes to the journal of the aggregate.
 func rollCommand(e *env) *cmdline.Command {
 	var o rollFlags
 	return &cmdline.Command{
@@ -71,13 +71,14 @@ func runInternalRoll(ctx context.Context, e *env, o rollFlags, in cmdline.Input)
 	return e.noteRolled(rollOf{target: target{app: units.App{Name: n}, implied: true}}, rolled)
 }
 
-// instancesOf reads the list that systemd has in the environment of the aggregate: "1 2 3". The list on disk may be newer.
+// instancesOf parses a list such as "1 2 3", which systemd has in the environment of the aggregate. The list on disk may be
+// newer.
 func instancesOf(s string) ([]int, error) {
 	var list []int
 	for word := range strings.FieldsSeq(s) {
 		i, err := strconv.Atoi(word)
 		if err != nil || i < 1 || i > units.MaxInstances {
-			return nil, fmt.Errorf("CLUSTERCTL_INSTANCES: %q is not the number of an instance", word)
+			return nil, fmt.Errorf("CLUSTERCTL_INSTANCES: invalid instance number %q", word)
 		}
 		list = append(list, i)
 	}

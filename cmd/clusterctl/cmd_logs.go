@@ -20,7 +20,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// defaultLines is pm2's.
+// defaultLines is the default of PM2.
 const defaultLines = 15
 
 type logsOptions struct {
@@ -41,8 +41,8 @@ func logsCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "logs", Aliases: []string{"log"}, Usage: "Show the log lines of the workers, and follow them on a terminal",
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
-		Description: []string{"Prints the lines of all instances in the order of time, with the messages of systemd about the instances. " +
-			"They are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, the command follows new lines " +
+		Description: []string{"Prints the lines of all instances in order of time, with the messages of systemd about the instances. " +
+			"The lines are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, the command follows lines " +
 			"until Ctrl-C. Elsewhere it ends after the last line."},
 		Examples: []string{
 			"clusterctl logs shop",
@@ -64,7 +64,7 @@ func (o *logsOptions) flags() []cmdline.Flag {
 		{Name: "no-follow", To: &o.noFollow, Usage: "end after the last line"},
 		{Name: "since", To: &o.since, Takes: "TIME", Usage: "lines since 10m (ago), yesterday, 09:30 or \"2026-01-31 12:00\""},
 		{Name: "until", To: &o.until, Takes: "TIME", Usage: "lines before this time"},
-		{Name: "grep", Short: "g", To: &o.grep, Takes: "PATTERN", Usage: "lines that match; without capitals, case does not matter"},
+		{Name: "grep", Short: "g", To: &o.grep, Takes: "PATTERN", Usage: "lines that match; a pattern in lower case ignores case"},
 		{Name: "priority", Short: "p", To: &o.priority, Takes: "PRIORITY", Words: journal.Priorities(),
 			Usage: "lines of this priority or worse, such as err, or of err..warning"},
 		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines of this boot; --boot=-1 is the boot before"},
@@ -73,13 +73,13 @@ func (o *logsOptions) flags() []cmdline.Flag {
 			Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},
 		{Name: "highlight", To: &o.highlight, Takes: "TEXT", Usage: "highlight this text on a terminal"},
 		{Name: "fields", To: &o.fields, Usage: "print the fields that programs add to their messages"},
-		{Name: "raw", To: &o.raw, Usage: "print what the workers wrote byte for byte, and nothing else"},
+		{Name: "raw", To: &o.raw, Usage: "print only what the workers wrote, byte for byte"},
 		{Name: "json", To: &o.asJSON, Usage: "print one JSON object per line"},
 		{Name: "disk-usage", To: &o.diskUsage, Usage: "print only the disk usage of the journals"},
 	}
 }
 
-// check reads what needs no machine.
+// check checks and parses the flags, without looking at the machine.
 func (o *logsOptions) check(e *env) error {
 	var err error
 	switch {
@@ -118,7 +118,7 @@ func (o *logsOptions) countLines() (int, error) {
 	}
 	n, err := strconv.Atoi(o.lines)
 	if err != nil || n < 0 {
-		return 0, fault.Usagef("--lines %q is neither a number of lines nor all", o.lines)
+		return 0, fault.Usagef("--lines: %q is not a whole number or \"all\"", o.lines)
 	}
 	return n, nil
 }
@@ -139,7 +139,7 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 		return e.diskUsage(targets, o.asJSON)
 	}
 	if len(targets) == 0 {
-		return nil // which resolve has said
+		return nil // e.targets has printed a note
 	}
 	if err := e.mayReadJournal(); err != nil {
 		return err
@@ -166,7 +166,7 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 	return logsError(journal.Read(ctx, q, out), o)
 }
 
-// scopeOf says what the journal has to know of an operand.
+// scopeOf returns what the journal must know about an operand.
 func scopeOf(t target) journal.Scope {
 	n := t.app.Name
 	return journal.Scope{
@@ -175,8 +175,8 @@ func scopeOf(t target) journal.Scope {
 	}
 }
 
-// workerUID returns the user of the workers as a number, or "" where there is none: a dynamic user exists only while its
-// app runs. Without it, a line is missing whose process ended before journald found its unit.
+// workerUID returns the user ID of the workers, or "" if the user does not exist: a dynamic user exists only while its app
+// runs. Without the ID, the output lacks lines of processes that ended before journald found their unit.
 func (e *env) workerUID(ctx context.Context, a units.App) string {
 	if !a.RunAs.Dynamic() {
 		u, err := guard.LookupUser(a.RunAs.User)
@@ -197,7 +197,8 @@ func (e *env) workerUID(ctx context.Context, a units.App) string {
 	return strconv.FormatUint(uint64(uid), 10)
 }
 
-// mayReadJournal tells a user without access how to get it: journalctl itself would show nothing, and no error.
+// mayReadJournal returns an error for a user who may not read the journal, with a hint. journalctl would print nothing
+// instead.
 func (e *env) mayReadJournal() error {
 	if e.euid == 0 {
 		return nil
@@ -210,12 +211,12 @@ func (e *env) mayReadJournal() error {
 	if u, userErr := guard.LookupUser(strconv.Itoa(e.uid)); userErr == nil {
 		name = u.Username
 	}
-	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nit counts from the next login on; until then: %s",
+	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nthe group is active after the next login; until then: %s",
 		text.Shell(name), e.sudoHint())
 }
 
-// logsError leaves out that nobody reads any more, as with "| head", and makes of what journalctl did not understand an
-// error of usage.
+// logsError drops the error of a closed pipe, as with "| head", and returns a usage error for an argument that journalctl
+// refused.
 func logsError(err error, o logsOptions) error {
 	var wrong *journal.ArgumentError
 	switch {
@@ -227,11 +228,11 @@ func logsError(err error, o logsOptions) error {
 	return err
 }
 
-// refused returns the error of usage for a flag that journalctl has refused.
+// refused returns the usage error for a flag that journalctl refused.
 func refused(err *journal.ArgumentError, o logsOptions) error {
 	switch err.Flag {
 	case "grep":
-		return fault.WithHint(fault.Usagef("--grep %q is not a pattern: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")),
+		return fault.WithHint(fault.Usagef("--grep: invalid pattern %q: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")),
 			"man 3 pcre2pattern")
 	case "boot":
 		return fault.WithHint(fault.Usagef("--boot: %v", err), "journalctl --list-boots")
@@ -239,7 +240,7 @@ func refused(err *journal.ArgumentError, o logsOptions) error {
 	return fault.WithHint(fault.Usagef("%v", err), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
 
-// highlighter finds the texts, and what the pattern of --grep matches as far as Go understands it.
+// highlighter returns a function that finds the texts to highlight, and the matches of --grep if the pattern is valid in Go.
 func highlighter(texts []string, grep string) func([]byte) [][]int {
 	var parts []string
 	for _, t := range texts {

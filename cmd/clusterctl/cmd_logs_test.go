@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/journal"
 )
 
-// What follows, and how many lines, where nothing is said about it.
+// TestLogsDefaults checks the default number of lines, and when the command follows.
 func TestLogsDefaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		options  logsOptions
@@ -20,16 +20,16 @@ func TestLogsDefaults(t *testing.T) {
 		lines    int
 		follow   bool
 	}{
-		"a pipe":                 {lines: 15},
-		"a terminal":             {terminal: true, lines: 15, follow: true},
-		"a terminal, not":        {options: logsOptions{noFollow: true}, terminal: true, lines: 15},
-		"a pipe, asked for":      {options: logsOptions{follow: true}, lines: 15, follow: true},
-		"a time":                 {options: logsOptions{since: "10m"}, terminal: true, lines: journal.AllLines, follow: true},
-		"an end":                 {options: logsOptions{until: "10m"}, terminal: true, lines: journal.AllLines},
-		"a boot":                 {options: logsOptions{boot: cmdline.Optional{Given: true}}, lines: journal.AllLines},
-		"all":                    {options: logsOptions{lines: "all"}, lines: journal.AllLines},
-		"none":                   {options: logsOptions{lines: "0"}, terminal: true, lines: 0, follow: true},
-		"a number beside a time": {options: logsOptions{lines: "3", since: "1h"}, lines: 3},
+		"a pipe":                  {lines: 15},
+		"a terminal":              {terminal: true, lines: 15, follow: true},
+		"a terminal, --no-follow": {options: logsOptions{noFollow: true}, terminal: true, lines: 15},
+		"a pipe, --follow":        {options: logsOptions{follow: true}, lines: 15, follow: true},
+		"a time":                  {options: logsOptions{since: "10m"}, terminal: true, lines: journal.AllLines, follow: true},
+		"an end":                  {options: logsOptions{until: "10m"}, terminal: true, lines: journal.AllLines},
+		"a boot":                  {options: logsOptions{boot: cmdline.Optional{Given: true}}, lines: journal.AllLines},
+		"all":                     {options: logsOptions{lines: "all"}, lines: journal.AllLines},
+		"none":                    {options: logsOptions{lines: "0"}, terminal: true, lines: 0, follow: true},
+		"a number and a time":     {options: logsOptions{lines: "3", since: "1h"}, lines: 3},
 	} {
 		o := c.options
 		if err := o.check(&env{stdoutTTY: c.terminal}); err != nil || o.linesWanted != c.lines || o.follow != c.follow {
@@ -44,10 +44,10 @@ func TestLogsRefused(t *testing.T) {
 		"--follow cannot be combined with --until":     {follow: true, until: "now"},
 		"--raw cannot be combined with --json":         {raw: true, asJSON: true},
 		"--raw cannot be combined with --fields or":    {raw: true, fields: true},
-		`--lines "some"`:                         {lines: "some"},
-		`--lines "-3"`:                           {lines: "-3"},
-		`--priority: "loud"`:                     {priority: "loud"},
-		`--timestamp: invalid time format "now"`: {timestamp: cmdline.Optional{Given: true, Value: "now"}},
+		`--lines: "some"`:                              {lines: "some"},
+		`--lines: "-3"`:                                {lines: "-3"},
+		`--priority: "loud"`:                           {priority: "loud"},
+		`--timestamp: invalid time format "now"`:       {timestamp: cmdline.Optional{Given: true, Value: "now"}},
 	} {
 		err := o.check(&env{})
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {
@@ -59,7 +59,7 @@ func TestLogsRefused(t *testing.T) {
 func TestLogsErrors(t *testing.T) {
 	e := &env{args: []string{"clusterctl", "logs", "shop"}}
 	if err := logsError(fmt.Errorf("writing: %w", syscall.EPIPE), logsOptions{}); err != nil {
-		t.Errorf("nobody reads any more: %v", err)
+		t.Errorf("a closed pipe: %v", err)
 	}
 	for flag, hint := range map[string]string{
 		"grep": "man 3 pcre2pattern", "since": "--since 10m", "boot": "journalctl --list-boots",
@@ -82,17 +82,17 @@ func TestHighlighter(t *testing.T) {
 		grep, text string
 		want       string
 	}{
-		"a text":                       {[]string{"a.b"}, "", "a.b axb a.b", "[[0 3] [8 11]]"},
-		"a pattern, whatever the case": {nil, "err|warn", "Error WARN", "[[0 3] [6 10]]"},
-		"a pattern with a capital":     {nil, "Err", "err Err", "[[4 7]]"},
-		"both":                         {[]string{"x"}, "y", "xyz", "[[0 1] [1 2]]"},
-		"a pattern that Go has not":    {[]string{"x"}, "(?<=a)b", "abx", "[[2 3]]"},
+		"a text":                          {[]string{"a.b"}, "", "a.b axb a.b", "[[0 3] [8 11]]"},
+		"a pattern in lower case":         {nil, "err|warn", "Error WARN", "[[0 3] [6 10]]"},
+		"a pattern with a capital":        {nil, "Err", "err Err", "[[4 7]]"},
+		"both":                            {[]string{"x"}, "y", "xyz", "[[0 1] [1 2]]"},
+		"a pattern that is invalid in Go": {[]string{"x"}, "(?<=a)b", "abx", "[[2 3]]"},
 	} {
 		if got := fmt.Sprint(highlighter(c.texts, c.grep)([]byte(c.text))); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
 	if highlighter([]string{""}, "") != nil {
-		t.Error("nothing is marked")
+		t.Error("without texts and patterns: unexpected highlighter")
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// lsOptions are the flags of "ls".
 type lsOptions struct {
 	watchOptions
 	all, noCPU bool
@@ -27,10 +26,10 @@ func lsCommand(e *env) *cmdline.Command {
 		Name: "ls", Aliases: []string{"list", "l", "ps", "status"}, Usage: "List apps, or the instances of some apps",
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
 		Description: []string{
-			"READY is the number of ready instances and the number wanted, QUEUE the connections that wait to be accepted and the " +
-				"limit, CONNS the accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the memory of the cgroup, or " +
-				"of the processes if there is no memory controller.",
-			"It needs no root; without root, \"-\" stands for values that only root can see. A narrow terminal omits columns.",
+			"READY is the number of ready instances and of wanted instances. QUEUE is the number of connections that wait for accept, " +
+				"and their limit. CONNS is the number of accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the " +
+				"memory of the cgroup, or of the processes without a memory controller.",
+			"Without root, ls prints \"-\" for values that only root can see. A narrow terminal omits columns.",
 		},
 		Examples: []string{"clusterctl ls", "clusterctl ls -a --sort cpu", "sudo clusterctl ls shop --watch"},
 		Flags: append([]cmdline.Flag{
@@ -62,7 +61,7 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 		return err
 	}
 	if len(list.Known)+len(list.Problems) == 0 && !e.booted() {
-		return control.ErrNoSystemd // "no apps yet" would be no answer
+		return control.ErrNoSystemd // the apps are unknown
 	}
 	if len(list.Known) > 0 {
 		conn, err := e.dial(ctx)
@@ -90,7 +89,7 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 	return errors.Join(append(list.Problems, printErr)...)
 }
 
-// list returns the apps that operands name, all without any.
+// list returns the apps of the operands, or all apps without operands.
 func (e *env) list(args []string) (l status.List, err error) {
 	if len(args) == 0 {
 		return status.All(e.store)
@@ -102,7 +101,6 @@ func (e *env) list(args []string) (l status.List, err error) {
 	return l, err
 }
 
-// collector returns what finds out the state of apps.
 func (e *env) collector(conn *control.Conn) *status.Collector {
 	return &status.Collector{
 		Conn: conn, Store: e.store, Host: e.host, Guard: e.guard(), Now: e.now,
@@ -110,7 +108,7 @@ func (e *env) collector(conn *control.Conn) *status.Collector {
 	}
 }
 
-// appsDocument returns what --json prints.
+// appsDocument returns the output of --json.
 func appsDocument(l *status.List, by string) any {
 	return struct {
 		Schema int          `json:"schema"`

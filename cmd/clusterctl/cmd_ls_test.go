@@ -11,10 +11,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestLs: what can be said without systemd: no apps, a damaged one among others, and that systemd is missing.
+// TestLs runs ls without systemd: without apps, with a damaged app, and with apps whose state is unknown.
 func TestLs(t *testing.T) {
 	w := newWorld(t)
-	if code := w.do("ls"); code != exitDone || w.out.Len() > 0 || !strings.Contains(w.err.String(), "no apps yet") {
+	if code := w.do("ls"); code != exitDone || w.out.Len() > 0 || !strings.Contains(w.err.String(), "no app is installed yet") {
 		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
 	}
 	if code := w.do("-q", "ls"); code != exitDone || w.out.Len()+w.err.Len() > 0 {
@@ -50,7 +50,7 @@ func TestLs(t *testing.T) {
 	}
 }
 
-// TestCat prints the files as they are, edits of the administrator included.
+// TestCat: cat prints the files with the drop-ins of the administrator.
 func TestCat(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2, units.Listener{Port: 8080})
@@ -65,7 +65,7 @@ func TestCat(t *testing.T) {
 		"units/web@.service", "units/web@.service.d/local.conf", "units/clusterctl-web.slice", "units/web.socket"} {
 		i := strings.Index(out[at:], "# "+filepath.Join(w.dir, name)+"\n")
 		if i < 0 {
-			t.Fatalf("%s is missing, or in another order:\n%s", name, out)
+			t.Fatalf("%s is missing, or in the wrong order:\n%s", name, out)
 		}
 		at += i
 	}

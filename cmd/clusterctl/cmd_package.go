@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,11 +44,11 @@ func packageCommand(e *env) *cmdline.Command {
 			{Name: "package-version", To: &o.version, Takes: "VERSION", Usage: "version (default: from package.json, or the newest file)"},
 			{Name: "maintainer", To: &o.maintainer, Takes: "NAME <EMAIL>", Usage: "maintainer (default: $DEBFULLNAME and $DEBEMAIL)"},
 			{Name: "arch", To: &o.arch, Takes: "ARCH", Words: []string{"amd64", "arm64", "all"},
-				Usage: "amd64, arm64 or all (default: that of the programs in it)"},
+				Usage: "amd64, arm64 or all (default: the one of its programs)"},
 			{Name: "include", To: &o.include, Takes: cmdline.Path, Usage: "add this path to the package"},
 			{Name: "depends", To: &o.depends, Takes: "PACKAGE", Usage: "package that the app needs, such as \"nodejs (>= 18)\""},
 			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION",
-				Usage: "oldest systemd of the targets (default: that of this machine)"},
+				Usage: "oldest systemd of the targets (default: the one here)"},
 			cpusFlag(&o.cpus), jsonFlag(&o.asJSON),
 		},
 		Run: bind(e, &o, runPackage),
@@ -87,13 +88,9 @@ func runPackage(ctx context.Context, e *env, o packageOptions, in cmdline.Input)
 	return nil
 }
 
-// check looks at the flags, before anything is read.
 func (o *packageOptions) check() error {
-	if o.cpus < 1 {
-		return fault.Usagef("--cpus %d is not a number of CPUs", o.cpus)
-	}
-	if o.systemd != 0 && o.systemd < units.OldestSystemd {
-		return fault.Usagef("--systemd-version %d is older than %d, the oldest that clusterctl supports", o.systemd, units.OldestSystemd)
+	if err := checkTarget(o.cpus, cmp.Or(o.systemd, units.OldestSystemd)); err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		name, value string
@@ -117,7 +114,7 @@ func (o *packageOptions) check() error {
 	return nil
 }
 
-// installable is a path as apt takes it for a file, not for a name.
+// installable returns a path that apt reads as a file, and not as the name of a package.
 func installable(p string) string {
 	if filepath.IsAbs(p) || strings.HasPrefix(p, "../") {
 		return p
@@ -125,7 +122,7 @@ func installable(p string) string {
 	return "./" + strings.TrimPrefix(p, "./")
 }
 
-// appsOf reads what is to be packaged: a file that is there goes before an app of that name.
+// appsOf returns the apps to package. If a file has the name of an installed app, it returns the apps of the file.
 func (e *env) appsOf(what string) ([]units.App, error) {
 	path := what
 	if info, err := e.stat(what); err == nil && info.IsDir() {
@@ -146,7 +143,7 @@ func (e *env) appsOf(what string) ([]units.App, error) {
 	return []units.App{a}, err
 }
 
-// systemdVersion asks the machine; one without systemd may still make packages.
+// systemdVersion returns the version of systemd here, or of Debian 12 on a machine without systemd.
 func (e *env) systemdVersion(ctx context.Context) int {
 	const bookworm = 252
 	conn, err := e.dial(ctx)
@@ -156,11 +153,11 @@ func (e *env) systemdVersion(ctx context.Context) int {
 			return v
 		}
 	}
-	e.note("systemd: %d (Debian 12; this machine runs none, and --systemd-version was not given)", bookworm)
+	e.note("systemd: %d, as in Debian 12 (systemd does not run here; --systemd-version chooses another)", bookworm)
 	return bookworm
 }
 
-// packApp makes the package of one app and tells what is in it.
+// packApp makes the package of one app, and prints what is in it.
 func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.Result, error) {
 	r := deb.Request{
 		App: a, Output: o.output, Version: o.version, Maintainer: o.maintainer, Arch: o.arch, Depends: o.depends,
@@ -183,9 +180,9 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.R
 	return p.Result, p.Build(ctx)
 }
 
-// tell says what goes in, and what does not.
+// tell prints the contents of the package, and the files that it omits.
 func (e *env) tell(a units.App, r deb.Result, roots []apppkg.Root) {
-	// Names of files are foreign text.
+	// File names may contain control characters.
 	say := func(format string, args ...any) {
 		e.note("%s: %s", a.Name, text.Printable(fmt.Sprintf(format, args...)))
 	}
@@ -194,7 +191,7 @@ func (e *env) tell(a units.App, r deb.Result, roots []apppkg.Root) {
 	}
 	say("%d files, %s; depends on %s", r.Files, text.Size(r.Size), strings.Join(r.Depends, ", "))
 	for _, s := range r.LeftOut {
-		say("left out, since it looks like a secret: %s (--include %[1]s takes it in, for everybody to read)", text.Shell(s))
+		say("omitted, because it looks like a secret: %s (--include %[1]s adds it, and everyone can read it)", text.Shell(s))
 	}
 	for _, n := range r.Notes {
 		say("%s", n)

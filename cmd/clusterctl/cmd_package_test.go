@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 )
 
-// packed is an app of a user on this machine, and its description.
+// packed creates an app and its clusterctl.yaml.
 func packed(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")
@@ -59,8 +59,8 @@ func TestPackage(t *testing.T) {
 	if r.Path != filepath.Join(out, "shop_1.2.3~rc.1_all.deb") || len(r.LeftOut) != 1 || r.LeftOut[0] != filepath.Join(dir, ".env") {
 		t.Errorf("%+v", r)
 	}
-	if !strings.Contains(w.err.String(), "left out, since it looks like a secret: "+filepath.Join(dir, ".env")) {
-		t.Errorf("the secret is not told: %s", w.err.String())
+	if !strings.Contains(w.err.String(), "omitted, because it looks like a secret: "+filepath.Join(dir, ".env")) {
+		t.Errorf("the note about the secret is missing: %s", w.err.String())
 	}
 	list, err := exec.Command("dpkg-deb", "-c", r.Path).CombinedOutput()
 	if err != nil {
@@ -79,7 +79,7 @@ func TestPackage(t *testing.T) {
 		!strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
 		t.Errorf("%v\n%s", err, info)
 	}
-	// The same files make the same package, whenever and wherever it is made.
+	// The same files make the same package, at any time and in any directory.
 	first, err := os.ReadFile(r.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -89,12 +89,12 @@ func TestPackage(t *testing.T) {
 	}
 	second, err := os.ReadFile(r.Path)
 	if err != nil || string(first) != string(second) {
-		t.Errorf("made again, the package differs: %v", err)
+		t.Errorf("the second package differs: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(out, ".*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("files were not removed: %q", left)
 	}
-	// A secret that was asked for is taken in.
+	// --include adds a file that looks like a secret.
 	if code := w.do(append(args, "--include", filepath.Join(dir, ".env"))...); code != exitDone ||
 		strings.Contains(w.err.String(), "left out") {
 		t.Errorf("--include: %d, %s", code, w.err.String())
@@ -130,7 +130,7 @@ func TestPackageErrors(t *testing.T) {
 	}
 }
 
-// TestPackagePublishesNoSecret: whatever is in a package, everybody can read.
+// TestPackagePublishesNoSecret: everyone can read a package, so a variable that looks like a secret is an error.
 func TestPackagePublishesNoSecret(t *testing.T) {
 	_, file := packed(t)
 	w := newWorld(t)
@@ -153,12 +153,12 @@ func TestPackagePublishesNoSecret(t *testing.T) {
 			t.Errorf("%s: %d, %s", env, code, got)
 		}
 		if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
-			t.Errorf("%s: there is %v, %v", env, left, err)
+			t.Errorf("%s: unexpected files %v, %v", env, left, err)
 		}
 	}
 }
 
-// TestPackageNames: names of files are foreign text, to the terminal and to dpkg.
+// TestPackageNames: control characters in file names do not reach the terminal or dpkg.
 func TestPackageNames(t *testing.T) {
 	dir, file := packed(t)
 	w := newWorld(t)
@@ -180,7 +180,7 @@ func TestPackageNames(t *testing.T) {
 	}
 }
 
-// TestPackageFollowsItsTop: the directory of an app may be a link, as "current" often is. Links in it stay links.
+// TestPackageFollowsItsTop: the directory of an app may be a link, such as "current". Links in the directory stay links.
 func TestPackageFollowsItsTop(t *testing.T) {
 	dir, file := packed(t)
 	top := filepath.Join(t.TempDir(), "deploy", "current")
@@ -194,7 +194,7 @@ func TestPackageFollowsItsTop(t *testing.T) {
 	w.env.lookPath = exec.LookPath
 	out := t.TempDir()
 	if code := w.do("package", file, "--output", out, "--systemd-version", "252", "--package-version", "1"); code != exitDone ||
-		!strings.Contains(w.err.String(), "lead nowhere on the target: "+top+"/y -> ../y\n") {
+		!strings.Contains(w.err.String(), "may be broken on the target: "+top+"/y -> ../y\n") {
 		t.Fatalf("%d, %s", code, w.err.String())
 	}
 	list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "shop_1_all.deb")).CombinedOutput()

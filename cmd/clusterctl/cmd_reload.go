@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// rollFlags are those of every command that rolls.
+// rollFlags are the flags of the commands that replace instances one after the other.
 type rollFlags struct {
 	batch, surge    int
 	force           bool
@@ -53,12 +53,12 @@ func (o rollFlags) check() error {
 	return nil
 }
 
-// special says whether more is asked for than "systemctl reload" would do.
+// special reports whether the flags ask for more than "systemctl reload" does.
 func (o rollFlags) special() bool {
 	return o.batch > 1 || o.surge > 0 || o.force || o.settle != manage.DefaultSettle || o.timeout > 0
 }
 
-// optionsOf are those for the app as a whole, of which that many instances are listed.
+// optionsOf returns the options for a reload of the whole app, which has the listed number of instances.
 func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
 	r := control.RollOptions{Batch: o.batch, Surge: o.surge, Force: o.force, Settle: o.settle, Timeout: o.timeout}
 	if !o.surgeGiven {
@@ -73,11 +73,11 @@ func reloadCommand(e *env) *cmdline.Command {
 		Name: "reload", Usage: "Replace the instances of apps one after the other, without downtime",
 		Operands: []cmdline.Operand{cmdline.Apps()},
 		Description: []string{
-			"Drains, stops and starts each instance. The next instance follows when this one is ready and has stayed alive for " +
+			"Drains, stops and starts each instance. The next instance follows when the new one is ready and has stayed alive for " +
 				"--settle. If an instance does not come back, the reload ends: clusterctl prints the reason and the last log lines, and " +
 				"the other instances keep running the old code. systemd continues to restart the failed instance.",
-			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end it.",
-			"\"systemctl reload NAME\" does the same. To give it flags, run \"systemctl edit NAME.service\" and write under [Service]: " +
+			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end the reload.",
+			"\"systemctl reload NAME\" does the same. To add flags to it, run \"systemctl edit NAME.service\" and write under [Service]: " +
 				"Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
 		},
 		Examples: []string{
@@ -96,7 +96,7 @@ func jsonFlag(asJSON *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
 }
 
-// rollOf is one app and the instances of it that are named; none stands for all.
+// rollOf is one app and the instances to replace; if only is empty, all of them.
 type rollOf struct {
 	target
 	only []int
@@ -109,7 +109,7 @@ func (r rollOf) String() string {
 	return string(r.app.Name)
 }
 
-// byApp puts the named instances of an app together.
+// byApp groups the targets by app.
 func byApp(targets []target) []rollOf {
 	var out []rollOf
 next:
@@ -129,7 +129,7 @@ next:
 	return out
 }
 
-// runReload rolls one app after the other. That one fails does not keep the next from its turn.
+// runReload reloads one app after the other. After an error it continues with the next app.
 func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error {
 	ctx = withoutHangup(ctx)
 	o.surgeGiven = in.Given("surge")
@@ -143,7 +143,7 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 	if o.surge > 0 {
 		for _, t := range targets {
 			if t.instance > 0 {
-				return fault.WithHint(fault.Usagef("--surge is for an app as a whole, and %s is an instance", t),
+				return fault.WithHint(fault.Usagef("--surge cannot be used for %s, which is an instance", t),
 					"clusterctl reload %s --surge %d", t.app.Name, o.surge)
 			}
 			if t.listed+o.surge > units.MaxInstances {
@@ -160,25 +160,20 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 	}
 	defer closeConn()
 	results := []manage.AppResult{}
-	var errs []error
-	for _, r := range byApp(targets) {
-		if err := ctx.Err(); err != nil {
-			errs = append(errs, err)
-			break
-		}
+	err = inTurn(ctx, byApp(targets), func(r rollOf) error {
 		started := e.now()
 		rolled, err := e.reload(ctx, m, r, o)
 		err = m.WithKilled(ctx, r.app, err, started)
-		errs = append(errs, err)
 		results = append(results, m.RollResult(r.app.Name, rolled, started, err))
-	}
+		return err
+	})
 	if o.asJSON {
-		errs = append(errs, e.printResults(results))
+		err = errors.Join(err, e.printResults(results))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
-// reload rolls one app. An operator who is not root lets systemd reload an app as a whole.
+// reload reloads one app. For an operator who is not root, systemd reloads the whole app.
 func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFlags) ([]control.Rolled, error) {
 	s, err := m.Open(ctx, r.app.Name)
 	if err != nil {
@@ -210,7 +205,6 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 	return rolled, e.noteRolled(r, rolled)
 }
 
-// printResults prints the results of a command on apps for programs.
 func (e *env) printResults(apps any) error {
 	return e.printJSON(struct {
 		Schema int `json:"schema"`
@@ -218,7 +212,7 @@ func (e *env) printResults(apps any) error {
 	}{status.SchemaVersion, apps})
 }
 
-// noteRolled notes what a rolling reload has done. If nothing of an app runs that was named, it is an error.
+// noteRolled notes what a reload has done. It returns an error for a stopped app whose name was given.
 func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
 	count := map[control.RollOutcome]int{}
 	var took time.Duration
@@ -226,31 +220,31 @@ func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
 		count[one.Outcome]++
 		took = max(took, one.Took)
 	}
-	done := count[control.RollReloaded] + count[control.RollStarted]
+	reloaded, started := count[control.RollReloaded], count[control.RollStarted]
 	switch {
-	case done == 0 && r.implied:
-		e.note("%s: stopped, and left alone", r)
+	case reloaded+started == 0 && r.implied:
+		e.note("%s: skipped, because it is stopped", r)
 		return nil
-	case done == 0:
-		return fault.WithHint(fmt.Errorf("%s is stopped; there is nothing to reload", r), "sudo clusterctl start %s", r)
+	case reloaded+started == 0:
+		return fault.WithHint(fmt.Errorf("%s is stopped, so it cannot be reloaded", r), "sudo clusterctl start %s", r)
 	}
-	words := []string{fmt.Sprintf("%s: %d reloaded", r, count[control.RollReloaded])}
-	if n := count[control.RollStarted]; n > 0 {
-		words = append(words, fmt.Sprintf("%d that were down started", n))
+	done := "reloaded " + text.Count(reloaded, "instance")
+	if started > 0 {
+		done += fmt.Sprintf(", started %d", started)
 	}
-	e.note("%s; at most %s each", strings.Join(words, ", "), text.Duration(took))
-	for _, line := range leftAlone(rolled) {
-		e.note("%s: left alone: %s", r, line)
+	e.note("%s: %s (slowest %s)", r, done, text.Duration(took))
+	for _, line := range skipReasons(rolled) {
+		e.note("%s: skipped %s", r, line)
 	}
 	return nil
 }
 
-// leftAlone gives one line for each reason why instances were not started: "shop@3, shop@4 and 6 more: it is stopped".
-func leftAlone(rolled []control.Rolled) []string {
+// skipReasons returns a line for each reason why instances were skipped: "shop@3, shop@4, shop@5 and 6 more: it is stopped".
+func skipReasons(rolled []control.Rolled) []string {
 	const most = 3
 	var lines, reasons []string
 	for _, one := range rolled {
-		// That there are more listed than CPUs, for a machine that grows, is as it should be.
+		// An app may list more instances than there are CPUs, for a machine that gets more CPUs later.
 		if one.Outcome == control.RollSkipped && !one.State.Skipped() && !slices.Contains(reasons, one.Reason) {
 			reasons = append(reasons, one.Reason)
 		}

@@ -15,8 +15,8 @@ func resetCommand(e *env) *cmdline.Command {
 	}, nil, func(ctx context.Context, s *manage.Session, t target) error {
 		complete, err := s.ResetFailed(ctx, t.instance)
 		if err == nil && !complete {
-			// An operator's rights end at files. A restart by hand ends those waits as well.
-			return e.noteDone(t, "reset, except the delays of restarts; clusterctl restart ends them", nil)
+			// An operator who is not root cannot remove the files of the delays.
+			return e.noteDone(t, "reset, except the restart delays; \"clusterctl restart\" ends them", nil)
 		}
 		return e.noteDone(t, "reset", err)
 	})

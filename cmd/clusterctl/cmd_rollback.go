@@ -21,14 +21,14 @@ import (
 // revisionInfo is one earlier state of an app, as "show --revisions --json" prints it (schema 1).
 type revisionInfo struct {
 	Number int `json:"number"`
-	// Until is when it was replaced, By the command that did it.
+	// Until is the time of the change that replaced the revision. By is the command of this change.
 	Until time.Time `json:"until"`
 	By    string    `json:"by"`
-	// Changed names what the state after it has otherwise.
+	// Changed are the keys that this change modified.
 	Changed []string `json:"changed"`
 }
 
-// showRevisions prints the states of an app that "rollback" can go back to, newest first.
+// showRevisions prints the revisions that "rollback" can restore, newest first.
 func (e *env) showRevisions(name string, asJSON bool) error {
 	n, err := units.ParseName(name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (e *env) showRevisions(name string, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		// An older clusterctl kept the values.
+		// Command lines that an older clusterctl stored have the values of variables.
 		by := strings.Join(mask.CommandLine(strings.Fields(r.By)), " ")
 		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedKeys(before, next)})
 	}
@@ -84,8 +84,8 @@ func (e *env) showRevisions(name string, asJSON bool) error {
 	return nil
 }
 
-// changedKeys returns the keys in which two states of an app differ, or "units" if only the units do: after an update of
-// clusterctl or of systemd, or after an edit by hand.
+// changedKeys returns the keys in which two revisions differ, or "units" if only the units differ: after an update of
+// clusterctl or systemd, or after a manual edit.
 func changedKeys(before, after units.App) []string {
 	if keys := config.Changed(before, after); len(keys) > 0 {
 		return keys
@@ -104,8 +104,8 @@ func rollbackCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "rollback", Aliases: []string{"revert"}, Usage: "Restore an earlier revision of an app",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}, {Forms: []cmdline.Form{"REVISION"}, Optional: true}},
-		Description: []string{fmt.Sprintf("Without REVISION, restores the app as it was before its last change. Only what differs is "+
-			"changed: instances are replaced one after the other while the port stays open, and a failure undoes everything. A "+
+		Description: []string{fmt.Sprintf("Without REVISION, restores the app as it was before its last change. Only differences are "+
+			"applied: instances are replaced one after the other while the port stays open, and a failure undoes everything. A "+
 			"rollback is a change, too: a second rollback undoes the first. \"show NAME --revisions\" lists the last %d revisions.",
 			install.KeepRevisions)},
 		Examples: []string{"sudo clusterctl rollback shop", "sudo clusterctl rollback shop 3"},
@@ -144,33 +144,33 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, in cmdline.Inpu
 		return err
 	}
 	if out.Action == manage.Unchanged {
-		fmt.Fprintf(e.stdout, "%s: is as it was at revision %d, nothing has changed\n", n, r.Number)
+		fmt.Fprintf(e.stdout, "%s: nothing has changed, it already equals revision %d\n", n, r.Number)
 		return nil
 	}
-	fmt.Fprintf(e.stdout, "%s, back at revision %d\n", out, r.Number)
+	fmt.Fprintf(e.stdout, "%s, restored revision %d\n", out, r.Number)
 	return nil
 }
 
-// revision finds the one that was asked for, or the newest.
+// revision returns the revision with the number in args, or the newest one.
 func (e *env) revision(n units.Name, args []string) (install.Revision, error) {
 	revisions, err := e.store.Revisions(n)
 	switch {
 	case err != nil:
 		return install.Revision{}, err
 	case len(revisions) == 0:
-		return install.Revision{}, fmt.Errorf("%s has not been changed since it was installed, so there is nothing to go back to", n)
+		return install.Revision{}, fmt.Errorf("%s has no earlier revision: it has not changed since its install", n)
 	case len(args) == 0:
 		return revisions[len(revisions)-1], nil
 	}
 	k, err := strconv.Atoi(args[0])
 	if err != nil {
-		return install.Revision{}, fault.WithHint(fault.Usagef("%q is not the number of a revision", args[0]),
+		return install.Revision{}, fault.WithHint(fault.Usagef("rollback: invalid revision number %q", args[0]),
 			"sudo clusterctl show %s --revisions", n)
 	}
 	i := slices.IndexFunc(revisions, func(r install.Revision) bool { return r.Number == k })
 	if i < 0 {
 		return install.Revision{}, fault.WithHint(fmt.Errorf("%s has no revision %d", n, k),
-			"it has %d to %d: sudo clusterctl show %s --revisions",
+			"it has the revisions %d to %d: sudo clusterctl show %s --revisions",
 			revisions[0].Number, revisions[len(revisions)-1].Number, n)
 	}
 	return revisions[i], nil

@@ -14,14 +14,15 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// parseScaling reads "4", "+2", "-1", "max" or "50%".
+// parseScaling parses "4", "+2", "-1", "max" or "50%".
 func parseScaling(s string) (manage.Scaling, error) {
-	const hint = "use a number, +2, -1, max, or 50%"
+	invalid := fault.WithHint(fault.Usagef("invalid instance count %q", s), "use a number from 1 to %d, +2, -1, max, or 50%%",
+		units.MaxInstances)
 	sign := strings.HasPrefix(s, "+") || strings.HasPrefix(s, "-")
 	n, err := strconv.Atoi(s)
 	switch {
 	case sign && err != nil, sign && n == 0:
-		return manage.Scaling{}, fault.WithHint(fault.Usagef("invalid instance count %q", s), "%s", hint)
+		return manage.Scaling{}, invalid
 	case sign:
 		return manage.Scaling{By: n}, nil
 	case err == nil && n == 0:
@@ -31,7 +32,7 @@ func parseScaling(s string) (manage.Scaling, error) {
 	count, err := units.ParseCount(s)
 	var field *units.FieldError
 	if errors.As(err, &field) {
-		return manage.Scaling{}, fault.WithHint(fault.Usagef("invalid instance count %q (1-%d)", s, units.MaxInstances), "%s", hint)
+		return manage.Scaling{}, invalid
 	}
 	return manage.Scaling{To: count}, err
 }
@@ -57,7 +58,7 @@ func scaleCommand(e *env) *cmdline.Command {
 	}
 }
 
-// runScale scales one app after the other. That one fails does not keep the next from its turn.
+// runScale scales one app after the other. After an error it continues with the next app.
 func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) error {
 	ctx = withoutHangup(ctx)
 	names, last := in.Args[:len(in.Args)-1], in.Args[len(in.Args)-1]
@@ -76,7 +77,7 @@ func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) err
 		return err
 	}
 	if i := slices.IndexFunc(targets, func(t target) bool { return t.instance > 0 }); i >= 0 {
-		return fault.WithHint(fault.Usagef("scale is for an app as a whole, and %s is an instance", targets[i]),
+		return fault.WithHint(fault.Usagef("scale: %s is an instance, not an app", targets[i]),
 			"clusterctl stop %s stops it", targets[i])
 	}
 	if err := e.needRoot(); err != nil {
@@ -88,31 +89,27 @@ func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) err
 	}
 	defer closeConn()
 	results := []manage.ScaleResult{}
-	var errs []error
-	for _, t := range targets {
-		if err := ctx.Err(); err != nil {
-			errs = append(errs, err)
-			break
-		}
+	err = inTurn(ctx, targets, func(t target) error {
 		r, err := m.Scale(ctx, t.app.Name, how, o.ScaleOptions)
-		errs, results = append(errs, err), append(results, r)
+		results = append(results, r)
 		if err == nil {
 			e.noteScaled(r)
 		}
-	}
+		return err
+	})
 	if o.asJSON {
-		errs = append(errs, e.printResults(results))
+		err = errors.Join(err, e.printResults(results))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 func (e *env) noteScaled(r manage.ScaleResult) {
-	switch {
+	switch instances := text.Count(r.To, "instance"); {
 	case !r.Changed:
-		e.note("%s: has %s already (%s)", r.Name, text.Count(r.To, "instance"), r.Count)
+		e.note("%s already has %s (%s)", r.Name, instances, r.Count)
 	case !r.Running:
-		e.note("%s: %s at the next start; it is stopped", r.Name, text.Count(r.To, "instance"))
+		e.note("%s is stopped, and will start with %s", r.Name, instances)
 	default:
-		e.note("%s: %s, %d before", r.Name, text.Count(r.To, "instance"), r.From)
+		e.note("%s: scaled from %d to %s", r.Name, r.From, instances)
 	}
 }

@@ -18,14 +18,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// secretInfo is one secret, as "secret ls --json" prints it (schema 1). The value is never in it.
+// secretInfo is one secret in the output of "secret ls --json" (schema 1), without its value.
 type secretInfo struct {
 	Name string `json:"name"`
 	// Size is the size of the stored file; encryption makes it larger.
 	Size      int64     `json:"size"`
 	Set       time.Time `json:"set"`
 	Encrypted bool      `json:"encrypted"`
-	// Variable: the app asks for it in a variable (--secret-env).
+	// Variable: the app gets the secret in a variable (--secret-env).
 	Variable bool `json:"variable"`
 }
 
@@ -144,10 +144,10 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	return text.Table(e.stdout, []string{"SECRET", "BYTES", "SET", "ENCRYPTED", "VARIABLE"}, rows)
 }
 
-// maxSecret is what systemd takes for all credentials of a service (systemd.exec(5)), less what encryption adds.
+// maxSecret is the limit of systemd for all credentials of a service (systemd.exec(5)), less what encryption adds.
 const maxSecret = 512 << 10
 
-// readSecret reads a value from standard input, or asks for it.
+// readSecret reads a value from standard input. On a terminal it asks for the value.
 func (e *env) readSecret(name string) ([]byte, error) {
 	var value []byte
 	var err error
@@ -157,7 +157,7 @@ func (e *env) readSecret(name string) ([]byte, error) {
 		fmt.Fprintln(e.stderr)
 	} else {
 		value, err = io.ReadAll(io.LimitReader(e.stdin, maxSecret+2))
-		// The end of the line that echo wrote. Keys and files of several lines stay as they are.
+		// Remove the newline that echo(1) adds. Values of several lines, such as keys, are not changed.
 		if line, ok := bytes.CutSuffix(value, []byte("\n")); ok && !bytes.Contains(line, []byte("\n")) && utf8.Valid(line) {
 			value = bytes.TrimSuffix(line, []byte("\r"))
 		}
@@ -174,7 +174,7 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	return value, nil
 }
 
-// secretNames returns, for completion, the secrets that the app has or needs. The app is the operand before.
+// secretNames returns the secrets that an app has or needs, for completion. before are the operands before the secret.
 func (e *env) secretNames(before []string) []string {
 	if len(before) < 2 || before[0] == "ls" {
 		return nil

@@ -19,7 +19,7 @@ func showCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "show", Aliases: []string{"describe", "info"}, Usage: "Show everything about apps",
 		Operands:    []cmdline.Operand{cmdline.Apps()},
-		Description: []string{"clusterctl(1) explains each line. It needs no root; without root, it omits what only root can see."},
+		Description: []string{"clusterctl(1) explains each line. Without root, show omits lines that only root can see."},
 		Examples:    []string{"sudo clusterctl show shop"},
 		Flags: append(o.flags(), cmdline.Flag{
 			Name: "revisions", To: &o.revisions, Usage: "list the revisions that \"rollback\" can restore; needs root",
@@ -60,7 +60,6 @@ func runShow(ctx context.Context, e *env, o showOptions, in cmdline.Input) error
 	return nil
 }
 
-// show returns all there is to know about apps at this moment.
 func (e *env) show(ctx context.Context, args []string) ([]status.Details, error) {
 	list, err := e.list(args)
 	if err != nil {

@@ -40,16 +40,16 @@ func runSignal(ctx context.Context, e *env, all bool, in cmdline.Input) error {
 	return err
 }
 
-// signal sends a signal to what runs of the target.
+// signal sends a signal to the running instances of the target.
 func (e *env) signal(ctx context.Context, s *manage.Session, t target, sig syscall.Signal, all bool) error {
 	sent, total, err := s.Signal(ctx, t.instance, sig, all)
 	switch {
 	case err != nil:
 		return err
 	case sent == 0 && t.implied:
-		e.note("%s: does not run", t)
+		e.note("%s: skipped, because it is not running", t)
 	case sent == 0:
-		return fault.WithHint(fmt.Errorf("%s does not run, so there is nothing to send %s to", t, signalName(sig)),
+		return fault.WithHint(fmt.Errorf("%s is not running, so %s cannot be sent", t, signalName(sig)),
 			"sudo clusterctl start %s", t)
 	case t.instance > 0:
 		e.note("%s: %s sent", t, signalName(sig))
@@ -59,18 +59,19 @@ func (e *env) signal(ctx context.Context, s *manage.Session, t target, sig sysca
 	return nil
 }
 
-// The real-time signals, as kill(1) and systemd count them: glibc keeps the first two of the kernel's for itself.
+// The real-time signals, as kill(1) and systemd count them. The kernel has two more, which glibc reserves.
 const (
 	firstRealTime = 34
 	lastRealTime  = 64
 )
 
-// parseSignal reads "HUP", "SIGHUP", "1", "RTMIN+3".
+// parseSignal parses "HUP", "SIGHUP", "1" or "RTMIN+3".
 func parseSignal(s string) (syscall.Signal, error) {
 	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	unknown := fault.Usagef("signal: unknown signal %q", s)
 	if n, err := strconv.Atoi(name); err == nil {
 		if n < 1 || n > lastRealTime {
-			return 0, fault.WithHint(fault.Usagef("there is no signal %s", s), "a number from 1 to %d, or a name such as HUP", lastRealTime)
+			return 0, fault.WithHint(unknown, "use a number from 1 to %d, or a name such as HUP", lastRealTime)
 		}
 		return syscall.Signal(n), nil
 	}
@@ -80,7 +81,6 @@ func parseSignal(s string) (syscall.Signal, error) {
 	if n, ok := realTime(name); ok {
 		return n, nil
 	}
-	err := fault.Usagef("there is no signal %q", s)
 	var names []string
 	for n := 1; n < firstRealTime; n++ {
 		if known := unix.SignalName(syscall.Signal(n)); known != "" {
@@ -88,31 +88,24 @@ func parseSignal(s string) (syscall.Signal, error) {
 		}
 	}
 	if like := text.Nearest(name, names); like != "" {
-		return 0, fault.WithHint(err, "did you mean %s?", like)
+		return 0, fault.WithHint(unknown, "did you mean %s?", like)
 	}
-	return 0, fault.WithHint(err, "first the signal, then the apps: clusterctl signal HUP NAME")
+	return 0, fault.WithHint(unknown, "the signal comes before the apps: clusterctl signal HUP NAME")
 }
 
-// realTime reads RTMIN, RTMIN+3, RTMAX, RTMAX-3.
+// realTime parses RTMIN, RTMIN+3, RTMAX or RTMAX-3.
 func realTime(name string) (syscall.Signal, bool) {
-	base, offset := firstRealTime, ""
-	switch {
-	case strings.HasPrefix(name, "RTMIN"):
-		offset = strings.TrimPrefix(name, "RTMIN")
-		if offset != "" && offset[0] != '+' {
+	base, sign := firstRealTime, "+"
+	offset, ok := strings.CutPrefix(name, "RTMIN")
+	if !ok {
+		base, sign = lastRealTime, "-"
+		if offset, ok = strings.CutPrefix(name, "RTMAX"); !ok {
 			return 0, false
 		}
-	case strings.HasPrefix(name, "RTMAX"):
-		base, offset = lastRealTime, strings.TrimPrefix(name, "RTMAX")
-		if offset != "" && offset[0] != '-' {
-			return 0, false
-		}
-	default:
-		return 0, false
 	}
 	if offset != "" {
 		n, err := strconv.Atoi(offset)
-		if err != nil {
+		if err != nil || !strings.HasPrefix(offset, sign) {
 			return 0, false
 		}
 		base += n

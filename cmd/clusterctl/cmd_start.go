@@ -16,7 +16,7 @@ func startCommand(e *env) *cmdline.Command {
 		Description: []string{
 			"Starts apps or instances that are installed, and waits until they are ready.",
 			"With a FILE, it is \"install\", as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install app.js -i 4\", and " +
-				"all flags of \"install\" can follow. An installed app with the name of the file wins.",
+				"all flags of \"install\" can follow. If an installed app has the name of the file, the app is started.",
 		},
 		Examples: []string{"sudo clusterctl start shop", "sudo clusterctl start app.js -i max"},
 		Flags:    []cmdline.Flag{settleFlag(&settle)},

@@ -11,7 +11,7 @@ func stopCommand(e *env) *cmdline.Command {
 	var asJSON bool
 	return lifecycle(e, &cmdline.Command{
 		Name: "stop", Usage: "Stop apps or instances until the next start or boot",
-		Description: []string{"Stopping an app closes its port. The app is still enabled, and starts at the next boot."},
+		Description: []string{"Stopping an app closes its port. The app stays enabled, so it starts at the next boot."},
 		Examples:    []string{"sudo clusterctl stop shop"},
 	}, &asJSON, func(ctx context.Context, s *manage.Session, t target) error {
 		if t.instance > 0 {

@@ -16,14 +16,13 @@ import (
 
 type uninstallOptions struct{ yes, keepLogs, asJSON bool }
 
-// uninstallCommand is the undo of install.
 func uninstallCommand(e *env) *cmdline.Command {
 	var o uninstallOptions
 	return &cmdline.Command{
 		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove what clusterctl installed for them",
 		Operands: []cmdline.Operand{wholeApps()},
 		Description: []string{"Stops the apps and removes their units, configuration and state. Files that clusterctl did not write " +
-			"stay, and so do the log lines in the journal of the machine. The private journal of an app (--log-namespace) is " +
+			"and log lines in the journal of the machine stay. The private journal of an app (--log-namespace) is " +
 			"removed, unless --keep-logs is given."},
 		Examples: []string{"sudo clusterctl uninstall shop", "sudo clusterctl uninstall 'test-*' --yes"},
 		Flags: []cmdline.Flag{
@@ -43,12 +42,13 @@ func runUninstall(ctx context.Context, e *env, o uninstallOptions, in cmdline.In
 	return err
 }
 
-// wholeApps is the operand of commands that do not work on single instances.
+// wholeApps returns the operand of commands that do not accept single instances.
 func wholeApps() cmdline.Operand {
 	return cmdline.Operand{Forms: []cmdline.Form{cmdline.Name, cmdline.Glob, cmdline.All}, Repeats: true}
 }
 
-// uninstall asks once for all, and goes on when one fails. It returns what became of each app, nil if it did not begin.
+// uninstall asks once for all apps. After an error it continues with the next app. It returns a result for each app, or nil
+// if it did not begin.
 func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) ([]manage.AppResult, error) {
 	names, err := e.wholeApps(args)
 	if err != nil {
@@ -78,19 +78,15 @@ func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) 
 	}
 	defer closeConn()
 	results := []manage.AppResult{}
-	var errs []error
-	for _, n := range names {
-		if err := ctx.Err(); err != nil {
-			errs = append(errs, err)
-			break
-		}
+	err = inTurn(ctx, names, func(n units.Name) error {
 		r, err := m.Uninstall(ctx, n, o.keepLogs)
-		errs, results = append(errs, err), append(results, r)
-	}
-	return results, errors.Join(errs...)
+		results = append(results, r)
+		return err
+	})
+	return results, err
 }
 
-// mustExist returns an error for an app that is neither installed nor half installed.
+// mustExist returns an error for an app that is not installed, not even in part.
 func (e *env) mustExist(n units.Name) error {
 	_, err := e.store.Load(n)
 	if err == nil {
@@ -108,18 +104,16 @@ func (e *env) uninstallQuestion(names []units.Name, keepLogs bool) string {
 		whose = "their"
 	}
 	what := whose + " units and configuration"
-	var list []string
 	for _, n := range names {
-		list = append(list, string(n))
 		if a, err := e.store.Load(n); err == nil && a.Logs.Namespace && !keepLogs {
 			what = whose + " units, configuration and journals with all lines"
 		}
 	}
-	return fmt.Sprintf("stop %s and remove %s?", strings.Join(list, ", "), what)
+	return fmt.Sprintf("stop %s and remove %s?", strings.Join(asStrings(names), ", "), what)
 }
 
-// wholeApps resolves words to apps. A name need not be that of an app that there is: an install that was killed leaves
-// less than that, which an uninstall removes.
+// wholeApps returns the apps that the words name. A name is accepted even if the app cannot be found: uninstall also removes
+// the files of an install that was killed.
 func (e *env) wholeApps(words []string) ([]units.Name, error) {
 	var names []units.Name
 	for _, w := range words {
@@ -137,7 +131,7 @@ func (e *env) wholeApps(words []string) ([]units.Name, error) {
 		}
 		for _, o := range found {
 			if o.instance > 0 {
-				return nil, fault.WithHint(fault.Usagef("%q is for instances, and an app goes as a whole", w),
+				return nil, fault.WithHint(fault.Usagef("uninstall: %q matches instances, not apps", w),
 					"clusterctl stop %s, or clusterctl scale", text.Shell(w))
 			}
 			names = append(names, o.name)
@@ -147,13 +141,13 @@ func (e *env) wholeApps(words []string) ([]units.Name, error) {
 	return slices.Compact(names), nil
 }
 
-// confirm asks on a terminal, and refuses where there is nobody to ask.
+// confirm asks a question on the terminal. It returns an error without a terminal, or if the answer is not yes.
 func (e *env) confirm(ctx context.Context, question string) error {
 	if !e.stdinTTY {
-		return fault.WithHint(fault.Usagef("there is no terminal to ask on"), "%s --yes", e.sudoHint())
+		return fault.WithHint(fault.Usagef("cannot ask for confirmation without a terminal"), "%s --yes", e.sudoHint())
 	}
 	fmt.Fprintf(e.stderr, "%s [y/N] ", question)
-	// Nothing interrupts a read from a terminal; the goroutine ends with the process.
+	// A read from a terminal cannot be interrupted, so the goroutine may last until the process ends.
 	answered := make(chan string, 1)
 	go func() {
 		var s string

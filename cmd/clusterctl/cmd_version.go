@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 )
 
-// version is set by the linker: -X main.version=1.2.3. Without it, the build says what it was made from.
+// version is set by the linker: -X main.version=1.2.3.
 var version string
 
 type versionInfo struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	Arch    string `json:"arch"`
-	// Systemd is absent where there is none to ask.
+	// Systemd is absent if systemd is not running.
 	Systemd int `json:"systemd,omitempty"`
 }
 
@@ -25,7 +25,7 @@ func versionCommand(e *env) *cmdline.Command {
 	var asJSON bool
 	return &cmdline.Command{
 		Name: "version", Usage: "Print the versions of clusterctl and systemd",
-		Description: []string{"Without systemd, its line is missing."},
+		Description: []string{"If systemd is not running, its version is missing."},
 		Examples:    []string{"clusterctl version --json"},
 		Flags:       []cmdline.Flag{jsonFlag(&asJSON)},
 		Run:         bind(e, &asJSON, runVersion),
@@ -58,7 +58,6 @@ func buildVersion() string {
 	return "(devel)"
 }
 
-// printJSON writes one value, indented, to stdout.
 func (e *env) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)
 	enc.SetIndent("", "  ")

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestComplete: what the scripts get. A word that is being typed comes last.
+// TestComplete checks the output for the completion scripts. The last word is incomplete.
 func TestComplete(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 3)
@@ -92,7 +92,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestCompleteQuietly: nothing that stands on the command line is an error, and no word makes more than a line.
+// TestCompleteQuietly: completion does not return errors, whatever the command line is, and prints one line per word.
 func TestCompleteQuietly(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
@@ -116,7 +116,7 @@ func TestCompleteQuietly(t *testing.T) {
 	})
 }
 
-// TestCompleteUnreadable: what cannot be read is not offered, and is no error.
+// TestCompleteUnreadable: completion omits names that it cannot read, without an error.
 func TestCompleteUnreadable(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)

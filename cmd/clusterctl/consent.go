@@ -15,14 +15,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// consent is what there is for a change that gives an app more rights.
+// consent describes whether a change may give an app more rights.
 type consent struct {
-	yes bool
-	// file is the description that the change comes from; empty where it comes from flags or from a revision.
+	yes bool // --yes
+	// file is the path of the file that describes the app, or empty if flags or a revision describe it.
 	file string
 }
 
-// caller returns the user who gives the command, by sudo or directly.
+// caller returns the user who runs the command, directly or with sudo.
 func (e *env) caller() int {
 	if uid, err := strconv.Atoi(e.getenv("SUDO_UID")); err == nil && e.euid == 0 {
 		return uid
@@ -34,7 +34,7 @@ func (e *env) guard() guard.Guard {
 	return guard.Guard{Caller: e.caller(), Root: e.euid == 0, LookPath: e.lookPath, Note: e.note}
 }
 
-// trustedFor refuses what the description of an app must not decide; see [guard.Guard.MayDecide].
+// trustedFor returns an error if the file must not describe the app in this way; see [guard.Guard.MayDecide].
 func (e *env) trustedFor(a units.App, c consent) error {
 	if c.file == "" {
 		return nil
@@ -50,8 +50,8 @@ func (e *env) trustedFor(a units.App, c consent) error {
 	return e.guard().MayDecide(c.file, &old, a)
 }
 
-// mayChange names what a change of an app allows beyond what it had, and asks for a yes. That the caller is trusted from now
-// on needs none.
+// mayChange asks for confirmation if a change gives an app more rights. A change that only adds the caller to the trusted
+// users needs no confirmation.
 func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error {
 	asks := slices.DeleteFunc(guard.MoreRights(old, a), func(s string) bool { return s == "trust: "+e.guard().CallerName() })
 	rights := strings.Join(asks, "; ")
@@ -62,13 +62,13 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 		e.note("%s: %s", a.Name, rights)
 		return nil
 	case !e.stdinTTY:
-		return fault.WithHint(fault.Usagef("%s gets more rights (%s), and there is no terminal to ask", a.Name, rights),
+		return fault.WithHint(fault.Usagef("%s gets more rights (%s): cannot ask for confirmation without a terminal", a.Name, rights),
 			"%s", e.with("--yes"))
 	}
-	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); go on?", a.Name, text.Printable(rights)))
+	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); continue?", a.Name, text.Printable(rights)))
 }
 
-// with returns the command line with more words, before the program's own arguments.
+// with returns the command line with more words, inserted before "--".
 func (e *env) with(words ...string) string {
 	i := slices.Index(e.args, "--")
 	if i < 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// connect returns the engine with a connection to systemd, and what closes the connection.
+// connect returns the engine with a connection to systemd, and a function that closes the connection.
 func (e *env) connect(ctx context.Context) (m *manage.Manager, closeConn func(), err error) {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (e *env) manager(conn manage.Conn) *manage.Manager {
 	}
 }
 
-// dialSystem connects to systemd. It notes each instance that is killed at its start; those at a stop are errors.
+// dialSystem connects to systemd. It notes each instance that is killed at its start. A kill at a stop becomes an error.
 func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
 	conn, err := control.Dial(ctx)
 	if err != nil {
@@ -46,14 +46,14 @@ func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
 	return conn, nil
 }
 
-// interruption is the cause of a context that a signal has ended.
+// interruption is the cause of a context that a signal has canceled.
 type interruption struct{ os.Signal }
 
 func (i interruption) Error() string { return i.String() + " signal received" }
 func (interruption) Unwrap() error   { return context.Canceled }
 
-// untilSignal returns a context that ends with the first of the signals, which is its cause. The signals do not end the
-// process until stop is called.
+// untilSignal returns a context that the first of the signals cancels. The signals do not end the process until stop is
+// called.
 func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	received := make(chan os.Signal, 1)
@@ -71,11 +71,11 @@ func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, 
 	}
 }
 
-// hungUp reports whether it was the loss of the terminal that ended the context.
+// hungUp reports whether the loss of the terminal has canceled the context.
 func hungUp(ctx context.Context) bool { return context.Cause(ctx) == interruption{syscall.SIGHUP} }
 
-// withoutHangup returns ctx without the loss of the terminal: an app of which half runs the new code must not be left so.
-// Every other interruption still ends it.
+// withoutHangup returns a context that the loss of the terminal does not cancel, so that a reload does not leave an app with
+// old and new code. Other interruptions cancel it.
 func withoutHangup(ctx context.Context) context.Context {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {

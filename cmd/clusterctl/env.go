@@ -25,17 +25,16 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// env is what a command gets from outside: streams, identity, clock, files and systemd. A test sets its own fields.
-// TestDirectAccess in internal/archtest lists the few other files of this package that use the system directly, each with its
-// reason.
+// env holds what a command uses of the system: streams, identity, clock, files and systemd. A test sets its own fields.
+// TestDirectAccess in internal/archtest lists the other files of this package that use the system directly, and why.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	stdinTTY       bool
 	stderrTTY      bool
-	// stdoutTTY: what is printed may be fitted into the terminal, and drawn again; colours: it may be coloured too.
+	// stdoutTTY: the output may be cut to the width of the terminal, and redrawn. colours: it may have colours.
 	stdoutTTY, colours bool
-	// terminal is the size of the terminal, in columns and rows; 0 is unknown.
+	// terminal returns the size of the terminal. 0 is unknown.
 	terminal func() (columns, rows int)
 	getenv   func(string) string
 	// password reads a line from the terminal without an echo.
@@ -44,23 +43,21 @@ type env struct {
 	lookPath func(string) (string, error)
 	stat     func(string) (fs.FileInfo, error)
 	readFile func(string) ([]byte, error)
-	// euid decides what may be done; uid is the user who asked for it where sudo names no other.
+	// euid decides what the command may do. uid is the caller without sudo.
 	euid, uid int
 	now       func() time.Time
 	store     *install.Store
 	host      inspect.Host
 	shim      string
 	dial      func(context.Context) (*control.Conn, error)
-	// booted reports whether systemd is PID 1.
-	booted func() bool
-	args   []string
-	// command is what followed "--", and hasCommand whether there was a "--" at all.
+	booted    func() bool
+	args      []string
+	// command are the arguments after "--". hasCommand: there is a "--".
 	command    []string
 	hasCommand bool
 	quiet      bool
+	noColour   bool // --no-color
 	killed     *manage.Kills
-	// noColour is --no-color; the terminal counts as none then.
-	noColour bool
 }
 
 func systemEnv() *env {
@@ -93,7 +90,7 @@ func systemEnv() *env {
 	return e
 }
 
-// resolver completes apps with what the caller has: its directory, its $PATH, its notes.
+// resolver returns a Resolver that uses the working directory and the $PATH of the caller.
 func (e *env) resolver() *resolve.Resolver {
 	return &resolve.Resolver{
 		Store: e.store, Guard: e.guard(), Host: e.host, Getenv: e.getenv, Getwd: e.getwd, LookPath: e.lookPath, Note: e.note,
@@ -114,7 +111,7 @@ func terminalSize() (columns, rows int) {
 	return columns, rows
 }
 
-// width is how much of a line can be seen; 0 means that nobody looks at lines.
+// width returns the number of columns of the terminal, or 0 if stdout is not a terminal.
 func (e *env) width() int {
 	if !e.stdoutTTY {
 		return 0
@@ -123,15 +120,15 @@ func (e *env) width() int {
 	return columns
 }
 
-// commandStore is the system's store, with this command line as the name that others see behind a lock and with a revision:
-// values of variables are left out.
+// commandStore returns the store of the system. Its locks and revisions show this command line, without the values of
+// variables.
 func commandStore(args []string) *install.Store {
 	s := install.System()
 	s.Command = strings.Join(append([]string{"clusterctl"}, mask.CommandLine(args[1:])...), " ")
 	return &s
 }
 
-// needRoot refuses early, before anything is looked at, with the command line to type instead.
+// needRoot returns an error if the caller is not root, with the command line to type.
 func (e *env) needRoot() error {
 	if e.euid == 0 {
 		return nil
@@ -139,19 +136,12 @@ func (e *env) needRoot() error {
 	return fault.WithHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", e.sudoHint())
 }
 
-// sudoHint rebuilds the command line, quoted for a shell.
+// sudoHint returns the command line with sudo, quoted for a shell.
 func (e *env) sudoHint() string {
-	words := []string{"sudo"}
-	for i, a := range e.args {
-		if i == 0 {
-			a = "clusterctl"
-		}
-		words = append(words, text.Shell(a))
-	}
-	return strings.Join(words, " ")
+	return "sudo " + text.ShellLine(append([]string{"clusterctl"}, e.args[1:]...))
 }
 
-// filter runs a program with the bytes as its standard input, and returns its standard output.
+// filter runs a program with input as its standard input, and returns its standard output.
 func (e *env) filter(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
 	path, err := e.lookPath(argv[0])
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// world is an env with nothing real behind it: no systemd, an empty store, the working directory of the test's own.
+// world is an env for tests: without systemd, with an empty store and a temporary working directory.
 type world struct {
 	*env
 	out, err bytes.Buffer
 	dir      string
-	// path is what lookPath finds: a name and the program that it stands for.
+	// path has the programs that lookPath finds, by name.
 	path map[string]string
 	vars map[string]string
 }
@@ -30,7 +30,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// TempDir's own parent is closed to others, who are looked at here.
+	// Other users cannot enter the parent of a TempDir, and the tests check what other users may do.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// do runs one command line and gives its exit status; what it printed is in out and err.
+// do runs a command line and returns its exit status. The output is in out and err.
 func (w *world) do(args ...string) int {
 	return w.doContext(context.Background(), args...)
 }
@@ -70,7 +70,7 @@ func (w *world) doContext(ctx context.Context, args ...string) int {
 	return run(ctx, w.env, append([]string{"clusterctl"}, args...))
 }
 
-// file makes a file below the world's directory and gives its path; the mode is exact, whatever the umask is.
+// file creates a file in the directory of the world and returns its path. The umask does not change the mode.
 func (w *world) file(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -98,7 +98,7 @@ func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	return path
 }
 
-// installed puts an app with n instances into the store, as an install does; systemd knows nothing of it.
+// installed puts an app with n instances into the store, without systemd.
 func (w *world) installed(t *testing.T, name units.Name, n int, listen ...units.Listener) units.App {
 	t.Helper()
 	a := units.App{Name: name, Command: []string{"/bin/true"}, Instances: units.Count{N: n}, Listen: listen, Activation: units.Native}

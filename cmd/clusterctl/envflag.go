@@ -12,12 +12,12 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxEnvInput bounds what --env - reads; the kernel takes far less for one program.
+// maxEnvInput is the limit of --env -. The kernel accepts much less for one program.
 const maxEnvInput = 4 << 20
 
-// expandEnv replaces --env NAME by the value that NAME has here, and --env - by the lines of standard input, so that values
-// need not be on the command line, where other users and the shell's history see them. A value on the command line that looks
-// secret gets a warning.
+// expandEnv replaces --env NAME by the value of NAME in the environment of the caller, and --env - by the lines of standard
+// input. With both, no value is on the command line, where other users can see it. expandEnv warns of a value that looks
+// secret.
 func (e *env) expandEnv(f *appFlags, name string) error {
 	var all []string
 	read := false
@@ -43,10 +43,10 @@ func (e *env) expandEnv(f *appFlags, name string) error {
 	return nil
 }
 
-// envFromInput reads assignments from standard input, in the syntax of an environment file.
+// envFromInput reads assignments in the syntax of an environment file from standard input.
 func (e *env) envFromInput() ([]string, error) {
 	if e.stdinTTY {
-		e.note("reading variables from the terminal: lines NAME=VALUE, Ctrl-D ends them")
+		e.note("reading variables from the terminal: type lines NAME=VALUE, then Ctrl-D")
 	}
 	data, err := io.ReadAll(io.LimitReader(e.stdin, maxEnvInput+1))
 	if err == nil && len(data) > maxEnvInput {
@@ -71,7 +71,6 @@ func (e *env) envFromInput() ([]string, error) {
 	return lines, nil
 }
 
-// warnOfSecret warns of a value on the command line that looks secret.
 func (e *env) warnOfSecret(s, name string) {
 	variable, value, _ := strings.Cut(s, "=")
 	if _, masked := mask.Value(variable, value); masked {

@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// The exit statuses. They are API, and the manual page explains them.
+// The exit statuses are an API. The manual page explains them.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -27,7 +27,7 @@ const (
 	exitInterrupted = 130
 )
 
-// exitCode is the one place where an error becomes a number.
+// exitCode returns the exit status for an error.
 func exitCode(err error) int {
 	var (
 		usage      *fault.UsageError
@@ -49,7 +49,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints an error as this program does everywhere: what is wrong, the log if there is one, then what to type.
+// report prints each error: what is wrong, the last log lines if there are any, and the hint.
 func (e *env) report(err error) {
 	for _, one := range fault.Flatten(err) {
 		fmt.Fprintf(e.stderr, "clusterctl: %s\n", text.Printable(one.Error()))
@@ -68,40 +68,27 @@ func (e *env) report(err error) {
 	}
 }
 
-// withoutReader drops the error of a write to a pipe whose reader has ended, as head(1) does early.
+// withoutReader drops the error of a write to a pipe whose reader has ended. head(1) ends early, for example.
 func withoutReader(err error) error {
 	if err == nil {
 		return nil
 	}
-	var left []error
-	for _, one := range fault.Flatten(err) {
+	return errors.Join(slices.DeleteFunc(fault.Flatten(err), func(one error) bool {
 		var write *fs.PathError
-		if !errors.As(one, &write) || write.Path != "/dev/stdout" || !errors.Is(write, syscall.EPIPE) {
-			left = append(left, one)
-		}
-	}
-	if len(left) == len(fault.Flatten(err)) {
-		return err
-	}
-	return errors.Join(left...)
+		return errors.As(one, &write) && write.Path == "/dev/stdout" && errors.Is(write, syscall.EPIPE)
+	})...)
 }
 
-// interruptedError is what remains of the errors of a command that was interrupted: that each of its steps was canceled
-// says no more.
+// interruptedError replaces the errors of all steps that an interruption has canceled.
 type interruptedError struct{}
 
 func (interruptedError) Error() string { return "interrupted" }
 func (interruptedError) Unwrap() error { return context.Canceled }
 
-// interrupted leaves of an error what is not the interruption itself, such as that not all could be taken back.
+// interrupted returns an interruptedError with the errors that have another cause, such as a failed undo.
 func interrupted(err error) error {
-	all := []error{interruptedError{}}
-	for _, one := range fault.Flatten(err) {
-		if !errors.Is(one, context.Canceled) {
-			all = append(all, one)
-		}
-	}
-	return errors.Join(all...)
+	others := slices.DeleteFunc(fault.Flatten(err), func(one error) bool { return errors.Is(one, context.Canceled) })
+	return errors.Join(append([]error{interruptedError{}}, others...)...)
 }
 
 func (e *env) hintFor(err error) string {
@@ -128,7 +115,7 @@ func (e *env) hintFor(err error) string {
 	return ""
 }
 
-// hintForUnit is for what keeps a job from being done.
+// hintForUnit returns a hint for a unit whose job systemd refuses, or "".
 func hintForUnit(err error) string {
 	var refused *control.RefusedError
 	var instance *control.InstanceError
@@ -136,20 +123,17 @@ func hintForUnit(err error) string {
 	case errors.As(err, &refused) && errors.Is(err, control.ErrMasked):
 		return "sudo systemctl unmask " + text.Shell(refused.Unit)
 	case errors.As(err, &refused) && errors.Is(err, control.ErrConflict):
-		return "systemctl list-jobs, and try again when it has ended"
+		return "systemctl list-jobs shows the other job; try again when it has ended"
 	case errors.As(err, &instance) && instance.State.Load == control.Masked:
 		return "sudo systemctl unmask " + text.Shell(instance.Unit)
 	}
 	return ""
 }
 
-// hintForMissing names the app that may have been meant.
+// hintForMissing returns a hint with the app that the user may have meant.
 func hintForMissing(err *install.NotInstalledError) string {
-	var names []string
-	for _, n := range err.Apps {
-		names = append(names, string(n))
-	}
-	// Of a file that was installed, PM2 takes the file's name too.
+	names := asStrings(err.Apps)
+	// PM2 also accepts the name of the file, such as shop.js.
 	if made := resolve.AppName(string(err.App)); made != string(err.App) && slices.Contains(names, made) {
 		return "did you mean " + made + "?"
 	}
@@ -159,5 +143,5 @@ func hintForMissing(err *install.NotInstalledError) string {
 	if len(names) > 0 {
 		return "clusterctl ls lists the apps"
 	}
-	return "no app is installed here yet; clusterctl install FILE does that"
+	return noAppsHint
 }

@@ -74,7 +74,7 @@ func TestReport(t *testing.T) {
 		{&install.NotInstalledError{App: "zzz", Apps: []units.Name{"web"}},
 			"clusterctl: there is no app \"zzz\"\nclusterctl: hint: clusterctl ls lists the apps\n"},
 		{&install.NotInstalledError{App: "zzz"},
-			"clusterctl: there is no app \"zzz\"\nclusterctl: hint: no app is installed here yet; clusterctl install FILE does that\n"},
+			"clusterctl: there is no app \"zzz\"\nclusterctl: hint: no app is installed yet; clusterctl install FILE installs one\n"},
 	} {
 		w := newWorld(t)
 		w.args = []string{"/usr/local/bin/clusterctl", "start", "a b"}
@@ -103,7 +103,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestPrintable: nothing that a terminal acts on gets through, and all else does.
+// TestPrintable: control characters are replaced, and all other characters are kept.
 func TestPrintable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(),
@@ -124,7 +124,7 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// TestNotesArePrintable: a note and a line of progress are one line each, whatever is in them.
+// TestNotesArePrintable: a note and a line of progress never contain control characters.
 func TestNotesArePrintable(t *testing.T) {
 	const foreign = "a\x1b]0;OWNED\a\x1b[2J\r\u009b2J\u202eb\nclusterctl: x"
 	w := newWorld(t)
@@ -152,7 +152,7 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// TestShellWord: sh reads back what was quoted. All words go through one shell, which prints each with its end.
+// TestShellWord: sh reads the original words from the quoted words. One shell prints all words, each with a NUL at the end.
 func TestShellWord(t *testing.T) {
 	words := []string{"", "a", "a b", "'", "it's", `"`, "$HOME", "`id`", "a\nb", "-n", "*", "~", "\\", "é", "a;b", "x=y",
 		"!!", "#", "{a,b}", "\t", "--", "%s", "[ab]"}
@@ -163,7 +163,7 @@ func TestShellWord(t *testing.T) {
 	}
 	var script strings.Builder
 	for _, w := range words {
-		// The path as it is would be a pattern for [ab], were a file a or b there: the directory is empty.
+		// The directory is empty, so a word such as [ab] does not match a file.
 		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", text.Shell(w))
 	}
 	cmd := exec.Command("/bin/sh")
@@ -258,7 +258,7 @@ func TestConfirm(t *testing.T) {
 	if exitCode(err) != exitUsage || w.hintFor(err) != "sudo clusterctl uninstall web --yes" {
 		t.Errorf("%v, %q", err, w.hintFor(err))
 	}
-	// A terminal on which nobody types anything, and Ctrl-C.
+	// Ctrl-C at the question.
 	r, pipe, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ apps:
     directory: mail
 `
 
-// TestInstallFromFile: when a target of install is an app of the file, and what does not go with it.
+// TestInstallFromFile checks when install uses an app of clusterctl.yaml, and which flags are then errors.
 func TestInstallFromFile(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -29,10 +29,11 @@ func TestInstallFromFile(t *testing.T) {
 	}{
 		{"install shop", exitFailed, "systemd is not running here"},
 		{"install shop --dry-run --settle 2s --force --json", exitFailed, "systemd is not running here"},
-		{"install shop -i 3", exitUsage, "clusterctl: --instances: shop is described in clusterctl.yaml\nclusterctl: hint: write it there"},
-		{"install shop --name other", exitUsage, "--name: shop is described"},
+		{"install shop -i 3", exitUsage,
+			"clusterctl: --instances cannot be used for shop, which clusterctl.yaml describes\nclusterctl: hint: change the file"},
+		{"install shop --name other", exitUsage, "--name cannot be used for shop"},
 		{"install shop --no-listen -- /bin/true", exitFailed, "systemd is not running here"},
-		{"install shp", exitUsage, `there is no file "shp"`},
+		{"install shp", exitUsage, `"shp": no such file`},
 		{"apply shp", exitFailed, `there is no app "shp" in clusterctl.yaml` + "\nclusterctl: hint: did you mean shop?"},
 		{"apply", exitFailed, "clusterctl: shop: systemd is not running here"},
 		{"diff mailer", exitFailed, "clusterctl: systemd is not running here"},
@@ -54,11 +55,11 @@ func TestInstallFromFile(t *testing.T) {
 	}
 	if code := w.do("install", "shop", "--no-listen", "--", "/bin/true"); code != exitFailed ||
 		strings.Contains(w.err.String(), "clusterctl.yaml") {
-		t.Errorf("a program behind --: %d, %s", code, w.err.String())
+		t.Errorf("a program after --: %d, %s", code, w.err.String())
 	}
 }
 
-// TestRevisions: the states before the present one, newest first, each with what was changed then.
+// TestRevisions: "show --revisions" lists the earlier revisions, newest first, each with the changed keys.
 func TestRevisions(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "shop", 1)
@@ -82,7 +83,7 @@ func TestRevisions(t *testing.T) {
 		}
 	}
 	if w.do("rollback", "shop", "2") != exitFailed ||
-		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: it has 4 to 13") {
+		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: it has the revisions 4 to 13") {
 		t.Error(w.err.String())
 	}
 	if w.do("rollback", "shop", "two") != exitUsage {

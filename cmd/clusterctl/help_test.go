@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestHelpPictures: the help on terminals of 60, 80 and 200 columns. A long line is hard to read, so 200 is like 80.
+// TestHelpPictures compares the help on terminals of 60, 80 and 200 columns with golden files. Lines are never longer than
+// 80.
 func TestHelpPictures(t *testing.T) {
 	for name, width := range map[string]int{"60": 60, "80": 80, "wide": 200} {
 		w := newWorld(t)
@@ -23,7 +24,7 @@ func TestHelpPictures(t *testing.T) {
 	}
 }
 
-// TestHelpWidth: no line of any help is wider than the terminal, and never wider than 80 columns.
+// TestHelpWidth: no line of a help is wider than the terminal, or wider than 80 columns.
 func TestHelpWidth(t *testing.T) {
 	for _, width := range []int{0, 60, 80, 200} {
 		w := newWorld(t)

@@ -11,10 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/manage"
 )
 
-// action is what a command does to one operand, whose app is open.
+// action is what a command does to one target, whose app is open.
 type action func(context.Context, *manage.Session, target) error
 
-// lifecycle completes a command that does one thing to each operand in turn. With asJSON it prints what became of each.
+// lifecycle completes a command that calls act for each target in turn. asJSON is the target of --json, or nil without that
+// flag.
 func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.Command {
 	cmd.Operands = append(cmd.Operands, cmdline.Apps())
 	if asJSON != nil {
@@ -30,7 +31,7 @@ func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.
 	return cmd
 }
 
-// each returns what became of each operand, nil if it did not begin. stop: the instances are stopped.
+// each calls act for each target. It returns a result for each, or nil if it did not begin. stop: act stops the instances.
 func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([]manage.AppResult, error) {
 	targets, err := e.targets(args)
 	if err != nil {
@@ -45,18 +46,27 @@ func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([
 		return nil, err
 	}
 	defer closeConn()
-	var errs []error
-	for _, t := range targets {
-		if ctx.Err() != nil {
-			return results, errors.Join(append(errs, ctx.Err())...)
-		}
+	err = inTurn(ctx, targets, func(t target) error {
 		r, err := e.actOn(ctx, m, t, stop, act)
-		results, errs = append(results, r), append(errs, err)
-	}
-	return results, errors.Join(errs...)
+		results = append(results, r)
+		return err
+	})
+	return results, err
 }
 
-// actOn acts on one operand.
+// inTurn calls do for each item until the context ends, and joins the errors.
+func inTurn[T any](ctx context.Context, items []T, do func(T) error) error {
+	var errs []error
+	for _, item := range items {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		errs = append(errs, do(item))
+	}
+	return errors.Join(errs...)
+}
+
 func (e *env) actOn(ctx context.Context, m *manage.Manager, t target, stop bool, act action) (manage.AppResult, error) {
 	started := e.now()
 	s, err := m.Open(ctx, t.app.Name)
@@ -80,8 +90,8 @@ func (e *env) noteDone(t target, done string, err error) error {
 	return err
 }
 
-// noteInstance notes that a job of an instance is done, unless there is an error. An instance that a condition keeps down is an
-// error only if it was named.
+// noteInstance notes that a job of an instance is done, unless there is an error. If a condition of the unit skips the
+// instance, this is an error only if the user named the instance.
 func (e *env) noteInstance(t target, job string, err error) error {
 	var skipped *manage.SkippedError
 	if t.implied && errors.As(err, &skipped) {

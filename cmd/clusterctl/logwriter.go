@@ -13,22 +13,22 @@ type logWriter struct {
 	format       journal.Formatter
 	json, fields bool
 	line         []byte
-	// limited are the apps whose limit of log lines has been explained.
+	// limited are the apps for which Line has printed logRateAdvice.
 	limited map[string]bool
 }
 
-// logRateAdvice is what to do about lines that the journal dropped.
+// logRateAdvice tells how to avoid that journald drops lines.
 const logRateAdvice = "--log-namespace: a private journal; --log-rate: another limit"
 
-// Line writes one line. Raw output has no place for the messages of journald, so they go to stderr. The first one of an app
-// comes with a hint.
+// Line writes one line. In raw mode, messages of journald go to stderr. The first message about a limit of an app comes with
+// a hint.
 func (w *logWriter) Line(l *journal.Line) error {
 	if l.Source == journal.Journald && !w.limited[l.App] {
 		w.limited[l.App] = true
 		if err := w.w.Flush(); err != nil {
 			return err
 		}
-		w.e.note("hint: %s has reached its limit of log lines. %s", l.App, logRateAdvice)
+		w.e.note("hint: %s has reached its limit of log lines; %s", l.App, logRateAdvice)
 	}
 	switch {
 	case w.json:
@@ -46,5 +46,5 @@ func (w *logWriter) Line(l *journal.Line) error {
 	return err
 }
 
-// Idle shows what has been written.
+// Idle flushes the output.
 func (w *logWriter) Idle() error { return w.w.Flush() }

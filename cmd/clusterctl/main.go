@@ -1,7 +1,7 @@
 // Command clusterctl runs any program as N workers on one port, supervised by systemd and logged by journald.
 //
-// The way through the code: main.go gives argv to app.go (the command tree), a command file turns flags into a units.App
-// (describe.go) and gives it to the engine (internal/manage), and ui.go and exit.go print the result.
+// How to read the code: app.go has the command tree. Each command has a file (cmd_*.go), which turns flags into a units.App
+// (appflags.go) and calls the engine (internal/manage). ui.go and exit.go print the result.
 package main
 
 import (
@@ -14,19 +14,20 @@ import (
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
-		// A lost ssh session takes an install back instead of leaving it half done; under nohup it goes on.
+		// A lost ssh session rolls an install back, so that it is not left half done. Under nohup, the install continues.
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := untilSignal(context.Background(), signals...)
-	// The first signal has things put back, which takes as long as workers take to stop. A second Ctrl-C ends the process at
-	// once, and the next command finds the intent and goes on. Not a second SIGHUP: a lost terminal sends it twice, once
-	// from the shell and once from the kernel.
-	// "install … 2>&1 | head" must not end the process in the middle of its work: a write then fails, and nobody reads it.
+	// SIGPIPE must not end the process in the middle of a change, as in "install … 2>&1 | head". The write returns an error
+	// instead.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// After the first signal, the command rolls back, which can take as long as the workers need to stop. A second Ctrl-C
+	// ends the process at once, and the next command completes the work. A second SIGHUP does not: a lost terminal sends
+	// two, one from the shell and one from the kernel.
 	context.AfterFunc(ctx, func() {
 		signal.Reset(os.Interrupt)
 		if hungUp(ctx) {
-			// Some commands go on then, and SIGTERM must still end them.
+			// Some commands continue without a terminal, and SIGTERM must still end them.
 			signal.Reset(syscall.SIGTERM)
 		}
 	})

@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// storeVariable makes the test binary clusterctl itself, with its store below a directory of the test's own: for tests in
-// which a shell calls it.
+// storeVariable names a variable with the directory of a store. If it is set, the test binary runs as clusterctl, so that a
+// shell can call it.
 const storeVariable = "CLUSTERCTL_TEST_STORE"
 
 func TestMain(m *testing.M) {
 	dir := os.Getenv(storeVariable)
 	if dir == "" {
-		// Tests make files, and have programs built, that other users are to reach.
+		// Other users must be able to read the files and programs that tests create.
 		syscall.Umask(0o022)
 		os.Exit(m.Run())
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEnvFlag: values come from standard input and from the environment of the caller; a value on the command
-// line that looks secret gets a warning.
+// TestEnvFlag: --env reads values from standard input and from the environment of the caller, and warns of a value on the
+// command line that looks secret.
 func TestEnvFlag(t *testing.T) {
 	w := newWorld(t)
 	w.vars["FROM_HERE"] = "h e r e"
@@ -27,13 +27,13 @@ func TestEnvFlag(t *testing.T) {
 	}
 	code = w.do("generate", "x", "--no-listen", "--env", "DB_PASSWORD=hunter2", "--env", "U=redis://:hunter2@h", "--", "/bin/true")
 	for _, want := range []string{"DB_PASSWORD looks like a secret", "secret set x DB_PASSWORD",
-		"--env -", "U looks like a secret", "are printed as stars; --output DIR"} {
+		"--env -", "U looks like a secret", "are masked with stars; --output DIR"} {
 		if code != exitDone || !strings.Contains(w.err.String(), want) {
 			t.Errorf("%d, no %q: %s", code, want, w.err.String())
 		}
 	}
 	if strings.Contains(w.out.String()+w.err.String(), "hunter2") {
-		t.Errorf("it is shown: %s%s", w.out.String(), w.err.String())
+		t.Errorf("the secret is printed: %s%s", w.out.String(), w.err.String())
 	}
 	for input, want := range map[string]string{"A\n": `--env -: line 1 has no "="`,
 		"A=hunter2\nexport B=hunter2\n": "--env -: line 2 has no variable name"} {
@@ -45,7 +45,7 @@ func TestEnvFlag(t *testing.T) {
 	}
 }
 
-// TestReadSecret: the newline of one line goes, everything else stays.
+// TestReadSecret: the newline after a single line is removed, and nothing else.
 func TestReadSecret(t *testing.T) {
 	w := newWorld(t)
 	for input, want := range map[string]string{

@@ -15,11 +15,11 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// operand is what one word names: an app as a whole, or one of its instances.
+// operand is a whole app, or one of its instances.
 type operand struct {
 	name     units.Name
 	instance int // 0: the whole app
-	// implied: nobody named it, as with "all" or a pattern; that something does not apply to it is no error.
+	// implied: a pattern or "all" matched it. If a command cannot be applied to it, this is not an error.
 	implied bool
 }
 
@@ -30,9 +30,9 @@ func (o operand) String() string {
 	return string(o.name)
 }
 
-// resolve turns words into apps and instances that there are: NAME, NAME@3, all, globs (web*, web@*, *@1), and PM2's
-// /regex/. Each is there once, in the order of the words and, within a pattern, of names and numbers; an instance whose
-// app is there as a whole is left out. It reads no app's configuration, so it finds damaged ones too.
+// resolve returns the installed apps and the instances that the words name: NAME, NAME@3, all, globs (web*, web@*, *@1), and
+// /regex/ as in PM2. The result is in the order of the words. Matches of a pattern are in the order of names and numbers.
+// resolve does not read the configuration of the apps, so it finds damaged apps, too.
 func (e *env) resolve(words []string) ([]operand, error) {
 	apps, err := e.store.Apps()
 	if err != nil {
@@ -49,12 +49,12 @@ func (e *env) resolve(words []string) ([]operand, error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		e.note("there are no apps")
+		e.note("no app is installed")
 	}
 	return distinct(all), nil
 }
 
-// distinct keeps the first of each, and no instance of an app that is there as a whole.
+// distinct removes duplicates, and instances of apps that are in the list as a whole.
 func distinct(all []operand) []operand {
 	type key struct {
 		name     units.Name
@@ -72,7 +72,7 @@ func distinct(all []operand) []operand {
 	})
 }
 
-// isPattern says whether a word is no single name.
+// isPattern reports whether a word can match several names.
 func isPattern(word string) bool {
 	return word == "all" || isRegexp(word) || strings.ContainsAny(word, "*?[")
 }
@@ -91,7 +91,7 @@ func (e *env) resolveOne(word string, apps []units.Name) ([]operand, error) {
 	n, i, err := units.ParseInstance(word)
 	if err != nil {
 		if _, notNumber := strconv.Atoi(word); notNumber == nil {
-			return nil, fault.WithHint(err, "apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3")
+			return nil, fault.WithHint(err, "use the name of an app, which clusterctl ls lists; instance 3 of web is web@3")
 		}
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (e *env) resolveOne(word string, apps []units.Name) ([]operand, error) {
 
 func instancesThereAre(n units.Name, listed int) string {
 	if listed == 1 {
-		return fmt.Sprintf("it has %s@1 alone", n)
+		return fmt.Sprintf("it has only %s@1", n)
 	}
 	return fmt.Sprintf("it has %s@1 to %[1]s@%d", n, listed)
 }
@@ -125,7 +125,7 @@ func wholes(apps []units.Name) []operand {
 	return out
 }
 
-// resolveRegexp is PM2's form. It looks at the names of apps alone.
+// resolveRegexp returns the apps whose names match /regex/, as in PM2.
 func (e *env) resolveRegexp(word string, apps []units.Name) ([]operand, error) {
 	re, err := regexp.Compile(word[1 : len(word)-1])
 	if err != nil {
@@ -133,7 +133,7 @@ func (e *env) resolveRegexp(word string, apps []units.Name) ([]operand, error) {
 		if bad, ok := errors.AsType[*syntax.Error](err); ok {
 			why = bad.Code.String()
 		}
-		return nil, fault.Usagef("%q is not a regular expression: %s", word, why)
+		return nil, fault.Usagef("invalid regular expression %q: %s", word, why)
 	}
 	matching := slices.DeleteFunc(slices.Clone(apps), func(n units.Name) bool { return !re.MatchString(string(n)) })
 	if len(matching) == 0 {
@@ -149,8 +149,8 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	}
 	for _, g := range []string{appGlob, numberGlob} {
 		if _, err := path.Match(g, ""); err != nil || strings.Contains(g, "/") {
-			return nil, fault.WithHint(fault.Usagef("%q is not a pattern", word),
-				"* stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'")
+			return nil, fault.WithHint(fault.Usagef("invalid pattern %q", word),
+				"* matches any text, ? one character, [a-c] one of a, b and c: 'web*', 'web@[1-3]'")
 		}
 	}
 	var found []operand
@@ -183,24 +183,24 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	return nil, nothingMatches(word, apps)
 }
 
-// nothingMatches names what there is, as long as that is a line.
+// noAppsHint is the hint of errors and notes when no app is installed.
+const noAppsHint = "no app is installed yet; clusterctl install FILE installs one"
+
+// nothingMatches returns the error of a pattern without a match. Its hint names at most 10 apps.
 func nothingMatches(word string, apps []units.Name) error {
 	err := fmt.Errorf("no app matches %q", word)
 	if len(apps) == 0 {
-		return fault.WithHint(err, "there are no apps; clusterctl install makes one")
+		return fault.WithHint(err, noAppsHint)
 	}
 	const most = 10
-	var names []string
-	for _, n := range apps[:min(len(apps), most)] {
-		names = append(names, string(n))
-	}
+	names := asStrings(apps[:min(len(apps), most)])
 	if len(apps) > most {
 		names = append(names, fmt.Sprintf("and %d more", len(apps)-most))
 	}
-	return fault.WithHint(err, "there are: %s", strings.Join(names, ", "))
+	return fault.WithHint(err, "the installed apps are: %s", strings.Join(names, ", "))
 }
 
-// target is an operand whose app has been read.
+// target is an operand with the configuration of its app.
 type target struct {
 	app      units.App
 	listed   int
@@ -212,7 +212,7 @@ func (t target) String() string {
 	return operand{name: t.app.Name, instance: t.instance}.String()
 }
 
-// targets resolves words and reads the apps, all of them before anything is done.
+// targets returns the operands that the words name, with their apps.
 func (e *env) targets(words []string) ([]target, error) {
 	operands, err := e.resolve(words)
 	if err != nil {
@@ -231,6 +231,15 @@ func (e *env) targets(words []string) ([]target, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// asStrings converts names to strings.
+func asStrings[S ~string](list []S) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, string(s))
+	}
+	return out
 }
 
 // numbers returns the numbers 1 to n.

@@ -20,7 +20,7 @@ func TestResolve(t *testing.T) {
 	w.installed(t, "web", 3)
 	w.installed(t, "web-api", 1)
 	w.installed(t, "mail", 12)
-	// A damaged app can be named as well: ls shows it, and uninstall removes it.
+	// A damaged app can be named, too: ls lists it, and uninstall removes it.
 	w.file(t, "config/bad.yaml", "{", 0o644)
 	for words, want := range map[string]string{
 		"web":                       "web",
@@ -46,20 +46,20 @@ func TestResolve(t *testing.T) {
 		"":                          `usage: name: is empty`,
 		"nothing":                   `gone: there is no app "nothing"`,
 		"nothing web@4":             "gone: there is no app \"nothing\"\nweb has no instance 4\nhint: it has web@1 to web@3",
-		"web-api@2":                 "web-api has no instance 2\nhint: it has web-api@1 alone",
+		"web-api@2":                 "web-api has no instance 2\nhint: it has only web-api@1",
 		"web@0":                     `usage: name: "web@0": "0" is not an instance number (1-1000)`,
 		"0": "usage: name: \"0\" has no letter\n" +
-			"hint: apps have names and no numbers, clusterctl ls lists them; instance 3 of web is web@3",
-		"zz*":    "no app matches \"zz*\"\nhint: there are: bad, mail, web, web-api",
+			"hint: use the name of an app, which clusterctl ls lists; instance 3 of web is web@3",
+		"zz*":    "no app matches \"zz*\"\nhint: the installed apps are: bad, mail, web, web-api",
 		"web@9*": "no instance matches \"web@9*\"\nhint: clusterctl show NAME lists the instances of an app",
-		"/zz/":   "no app matches \"/zz/\"\nhint: there are: bad, mail, web, web-api",
-		"/(/":    `usage: "/(/" is not a regular expression: missing closing )`,
-		"web[": "usage: \"web[\" is not a pattern\n" +
-			"hint: * stands for any text, ? for one character, [a-c] for one of them: 'web*', 'web@[1-3]'",
-		"../*": "usage: \"../*\" is not a pattern\nhint: * stands for any text, ? for one character, " +
-			"[a-c] for one of them: 'web*', 'web@[1-3]'",
+		"/zz/":   "no app matches \"/zz/\"\nhint: the installed apps are: bad, mail, web, web-api",
+		"/(/":    `usage: invalid regular expression "/(/": missing closing )`,
+		"web[": "usage: invalid pattern \"web[\"\n" +
+			"hint: * matches any text, ? one character, [a-c] one of a, b and c: 'web*', 'web@[1-3]'",
+		"../*": "usage: invalid pattern \"../*\"\nhint: * matches any text, ? one character, " +
+			"[a-c] one of a, b and c: 'web*', 'web@[1-3]'",
 		"/":             `usage: name: "/" does not begin with a letter or a digit`,
-		"web@* all":     "bad mail web web-api", // the instances go with their app
+		"web@* all":     "bad mail web web-api", // the instances are part of the app
 		"*@1":           "the instance list of bad",
 		"[mw]*@1":       "mail@1 web@1 web-api@1",
 		"web@?.service": "web@1 web@2 web@3",
@@ -78,7 +78,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// errorText is an error and its hints, with what kind of error it is in front.
+// errorText returns the kind of an error, its text and its hints.
 func errorText(w *world, err error) string {
 	var usage *fault.UsageError
 	var field *units.FieldError
@@ -103,7 +103,7 @@ func errorText(w *world, err error) string {
 	return kind + strings.Join(lines, "\n")
 }
 
-// TestResolveByPattern: who names an instance means that one; who writes a pattern means those that run here.
+// TestResolveByPattern: an operand that a pattern matched is implied, and a named operand is not.
 func TestResolveByPattern(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
@@ -116,20 +116,21 @@ func TestResolveByPattern(t *testing.T) {
 func TestResolveWithoutApps(t *testing.T) {
 	w := newWorld(t)
 	got, err := w.resolve([]string{"all"})
-	if err != nil || len(got) != 0 || w.err.String() != "there are no apps\n" {
+	if err != nil || len(got) != 0 || w.err.String() != "no app is installed\n" {
 		t.Errorf("%v, %v, %q", got, err, w.err.String())
 	}
-	// Nothing to do needs no systemd.
+	// Without apps, a command does not need systemd.
 	if code := w.do("stop", "all"); code != exitDone {
 		t.Errorf("%d, %s", code, w.err.String())
 	}
 	if _, err := w.resolve([]string{"web*"}); errorText(w,
-		err) != "no app matches \"web*\"\nhint: there are no apps; clusterctl install makes one" {
+		err) != "no app matches \"web*\"\nhint: no app is installed yet; clusterctl install FILE installs one" {
 		t.Error(errorText(w, err))
 	}
 }
 
-// TestResolveProperty: whatever is asked for, each result exists, is there once, and no instance stands beside its app.
+// TestResolveProperty: for all words, each result exists and is unique, and the result does not have both an app and its
+// instance.
 func TestResolveProperty(t *testing.T) {
 	w := newWorld(t)
 	listed := map[units.Name]int{"a": 2, "ab": 1, "b-c": 11}
@@ -154,14 +155,14 @@ func TestResolveProperty(t *testing.T) {
 				t.Fatalf("%v does not exist", o)
 			}
 			if slices.Contains(seen, o.String()) || o.instance > 0 && slices.Contains(seen, string(o.name)) {
-				t.Fatalf("%v is there twice: %v", o, got)
+				t.Fatalf("%v is in the result twice: %v", o, got)
 			}
 			seen = append(seen, o.String())
 		}
 	})
 }
 
-// TestTargetsReadAllFirst: one damaged app among several stops all, and each problem is said.
+// TestTargetsReadAllFirst: a damaged app is an error for all targets, and all problems are reported.
 func TestTargetsReadAllFirst(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)

@@ -26,7 +26,7 @@ import (
 
 var updateGoldens = flag.Bool("update", false, "write the golden files")
 
-// golden compares with a file of testdata.
+// golden compares an output with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -46,7 +46,7 @@ func golden(t *testing.T, name, got string) {
 
 func ptr[T any](v T) *T { return &v }
 
-// The states of instances, as systemd has them.
+// The states of instances in systemd.
 func up(pid int, since int64, restarts int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success",
 		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
@@ -71,13 +71,13 @@ func in(active control.Active) control.State {
 	return control.State{Load: control.Loaded, Active: active, Result: "success"}
 }
 
-// sampleFacts are those of one instance.
+// sampleFacts returns the facts about an instance.
 func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) status.InstanceFacts {
 	return status.InstanceFacts{Usage: status.Usage{CPU: &cpu, Memory: &memory, Source: inspect.FromCgroup},
 		Connections: &conns, Runs: runs}
 }
 
-// samples are apps in all kinds of trouble, as they were at the time of the world's clock.
+// samples returns apps with all kinds of problems, at the time now.
 func samples(t *testing.T, now time.Time) *status.List {
 	t.Helper()
 	active := in(control.ActiveRunning)
@@ -127,7 +127,7 @@ func samples(t *testing.T, now time.Time) *status.List {
 	return l
 }
 
-// TestPictures has the tables as people see them, on terminals of several widths and elsewhere.
+// TestPictures compares the tables of ls with golden files, on terminals of several widths and without a terminal.
 func TestPictures(t *testing.T) {
 	w := newWorld(t)
 	w.stdoutTTY = true
@@ -153,7 +153,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// detailsOf are the details of the samples.
+// detailsOf returns the details of the samples.
 func detailsOf(w *world, l *status.List) []status.Details {
 	var all []status.Details
 	for i, a := range l.Known {
@@ -190,7 +190,7 @@ func TestShowPicture(t *testing.T) {
 	}
 }
 
-// TestJSONIsDescribed: what the samples look like with --json is what the schema says.
+// TestJSONIsDescribed: the samples with --json are valid in the schema.
 func TestJSONIsDescribed(t *testing.T) {
 	w := newWorld(t)
 	l := samples(t, w.now())
@@ -217,10 +217,10 @@ func TestJSONIsDescribed(t *testing.T) {
 	if w.do("ls", "--json") != exitDone || outputschema.Check("ls", w.out.Bytes()) != nil {
 		t.Errorf("ls without apps: %s", w.out.String())
 	}
-	// Every command with --json has its entry.
+	// Every command with --json has an entry in the schema.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Name != "json" || cmd.Name == "install" { // prints what show does
+			if f.Name != "json" || cmd.Name == "install" { // prints the same as show
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {
@@ -243,7 +243,7 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	if size(nil)+percent(nil)+number(nil)+(*status.Queue)(nil).String() != "----" {
-		t.Error("what is not known is not a dash")
+		t.Error("an unknown value is not \"-\"")
 	}
 }
 
@@ -273,7 +273,7 @@ func TestPrintEnv(t *testing.T) {
 	}
 }
 
-// TestScreen: in place on a terminal and restored at the end, one below the other elsewhere.
+// TestScreen: on a terminal the texts are printed in place, and the terminal is restored. Elsewhere they follow each other.
 func TestScreen(t *testing.T) {
 	w := newWorld(t)
 	text := func(s string) func(io.Writer) error {
@@ -299,20 +299,20 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// TestColours only where they are wanted, and without changing the width.
+// TestColours: a table has colours only on request, and they do not change its width.
 func TestColours(t *testing.T) {
 	g := &text.Grid{Columns: []text.Column{{Title: "STATE"}, {Title: "N"}}}
 	g.Row(text.Bad, 0, "bad\x1b[0m", "1")
 	var plain, coloured bytes.Buffer
 	if g.Write(&plain, 0, false) != nil || g.Write(&coloured, 0, true) != nil {
-		t.Fatal("not written")
+		t.Fatal("the table was not written")
 	}
 	if plain.String() != "STATE    N\nbad\uFFFD[0m  1\n" || coloured.String() != "STATE    N\n\x1b[31mbad\uFFFD[0m\x1b[0m  1\n" {
 		t.Errorf("%q, %q", plain.String(), coloured.String())
 	}
 }
 
-// TestListenText: the addresses of an app without a listener are marked.
+// TestListenText: the addresses of an app without a listener end in "(own)".
 func TestListenText(t *testing.T) {
 	own := []string{"3000", "127.0.0.1:9229"}
 	for want, a := range map[string]status.App{

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// startsProgram reports whether "start WHAT" starts a program, as in PM2: WHAT is not an app, and looks like a file, or a
-// program follows "--".
+// startsProgram reports whether "start WHAT" installs a program, as in PM2: a program follows "--", or WHAT looks like a
+// file and is not the name of an app.
 func (e *env) startsProgram(operands []string) bool {
 	if e.hasCommand {
 		return true
@@ -28,13 +28,13 @@ func (e *env) startsProgram(operands []string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// refusePM2 finds what PM2 takes for something else than clusterctl: its own files, the names of its modules, and a program
-// in front of "--", where the name of the app stands here.
+// refusePM2 returns an error for arguments that PM2 understands and clusterctl does not: a PM2 file that describes apps, the
+// name of a PM2 module, and a program before "--", where clusterctl expects the name of the app.
 func (e *env) refusePM2(target string, rest []string) error {
 	info, err := e.stat(target)
 	switch {
 	case err == nil && info.Mode().IsRegular() && len(rest) == 0 && pm2.DescribesApps(target):
-		return fault.WithHint(fault.Usagef("%q is not a program, but a file of PM2 that describes apps", target),
+		return fault.WithHint(fault.Usagef("%q is a PM2 file that describes apps, not a program", target),
 			"for each app in it: sudo clusterctl install app.js -i max; to run the file itself: sudo clusterctl install NAME -- node FILE")
 	case err == nil:
 		return nil
@@ -50,11 +50,7 @@ func (e *env) refusePM2(target string, rest []string) error {
 	if _, err := e.lookPath(target); err != nil {
 		return nil
 	}
-	words := []string{text.Shell(target)}
-	for _, w := range rest {
-		words = append(words, text.Shell(w))
-	}
 	return fault.WithHint(fault.Usagef("%q is not a program; the word before -- is the name of the app", rest[0]),
 		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json",
-		strings.Join(words, " "))
+		text.ShellLine(append([]string{target}, rest...)))
 }

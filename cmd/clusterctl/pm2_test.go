@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// TestPM2Commands runs every command of PM2: it is one of ours, or there is a hint and nothing else.
+// TestPM2Commands runs every command of PM2. It must be a command of clusterctl, or return a hint.
 func TestPM2Commands(t *testing.T) {
 	manual := pm2Manual(t)
 	for _, c := range pm2.Entries(pm2.Command) {
@@ -22,7 +22,7 @@ func TestPM2Commands(t *testing.T) {
 			}
 			w := newWorld(t)
 			if newApp(w.env).Command(name) != nil {
-				t.Errorf("%s is a command of ours, and needs no entry", name)
+				t.Errorf("%s is a command of clusterctl, and must not have an entry", name)
 			}
 			if c.Same != nil {
 				continue // TestTranslate in cmdline
@@ -35,18 +35,18 @@ func TestPM2Commands(t *testing.T) {
 			}
 		}
 	}
-	// What PM2 has and we have by the same name, or by an alias of a command.
+	// Commands with the same name or alias in PM2 and clusterctl.
 	for _, name := range []string{
 		"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status",
 		"show", "describe", "info", "delete", "del", "install", "uninstall",
 	} {
 		if newApp(&env{}).Command(name) == nil {
-			t.Errorf("there is no %s", name)
+			t.Errorf("the command %s is missing", name)
 		}
 	}
 }
 
-// pm2Manual is the section of the manual about PM2.
+// pm2Manual returns the section of the manual about PM2.
 func pm2Manual(t *testing.T) string {
 	t.Helper()
 	_, section, found := strings.Cut(roff(t, "../../packaging/man/clusterctl.1"), "\n.SH COMING FROM PM2\n")
@@ -57,7 +57,7 @@ func pm2Manual(t *testing.T) string {
 	return strings.ReplaceAll(section, " , ", ", ")
 }
 
-// TestPM2Flags gives every flag of PM2 to an install: it is one of ours, or there is a hint and nothing else.
+// TestPM2Flags passes every flag of PM2 to install. It must be a flag of clusterctl, or return a hint.
 func TestPM2Flags(t *testing.T) {
 	manual := pm2Manual(t)
 	app := newApp(&env{})
@@ -75,7 +75,7 @@ func TestPM2Flags(t *testing.T) {
 				t.Errorf("the manual does not have %s", dashed)
 			}
 			if f.Same != nil && has(f.Same[0]) || has(name) {
-				continue // TestPM2SameFlags in cmdline; a flag of ours goes first
+				continue // TestPM2SameFlags in cmdline; a flag of clusterctl has priority
 			}
 			w := newWorld(t)
 			hint := f.Hint
@@ -93,7 +93,7 @@ func TestPM2Flags(t *testing.T) {
 	}
 }
 
-// TestPM2Hints: what a hint says to type exists.
+// TestPM2Hints: the commands in hints exist.
 func TestPM2Hints(t *testing.T) {
 	app := newApp(&env{})
 	var hints []string
@@ -102,7 +102,7 @@ func TestPM2Hints(t *testing.T) {
 	}
 	for _, c := range pm2.Entries(pm2.Command) {
 		if c.Same != nil && app.Command(c.Same[0]) == nil {
-			t.Errorf("%q: there is no command %s", c.Names, c.Same[0])
+			t.Errorf("%q: the command %s does not exist", c.Names, c.Same[0])
 		}
 	}
 	seen := 0
@@ -114,16 +114,16 @@ func TestPM2Hints(t *testing.T) {
 			}
 			seen++
 			if app.Command(m[1]) == nil {
-				t.Errorf("there is no command %s: %s", m[1], hint)
+				t.Errorf("the command %s does not exist: %s", m[1], hint)
 			}
 		}
 	}
 	if seen < 20 {
-		t.Errorf("only %d commands in hints are looked at", seen)
+		t.Errorf("only %d commands in hints were checked", seen)
 	}
 }
 
-// TestPM2Mistakes: what PM2 has in another form.
+// TestPM2Mistakes checks the hints for arguments that have another form in PM2.
 func TestPM2Mistakes(t *testing.T) {
 	hint := func(kind pm2.Kind, name string) string {
 		e, _ := pm2.Lookup(kind, name)
@@ -139,7 +139,7 @@ func TestPM2Mistakes(t *testing.T) {
 		"start web --no-autorestart": "start: unknown flag --no-autorestart" +
 			"\nhint: use --restart no of \"clusterctl install\", \"clusterctl generate\"",
 		"install x --env production -- ls": "--env \"production\" has no \"=\"" +
-			"\nhint: --env production=VALUE; PM2's --env production, a section of its file, is --env NODE_ENV=production here",
+			"\nhint: --env production=VALUE; instead of --env production of PM2: --env NODE_ENV=production",
 		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + hint(pm2.Flag, "error"),
 		"install x -l /tmp/a.log -- ls":   "--listen \"/tmp/a.log\" is a log file\nhint: " + hint(pm2.Flag, "log"),
 		"install x --restart alway -- ls": "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
@@ -160,7 +160,7 @@ func TestPM2Mistakes(t *testing.T) {
 	}
 }
 
-// TestPM2Start: "start" starts an app that is there, and installs a program.
+// TestPM2Start: "start" starts an installed app, and installs a program.
 func TestPM2Start(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)
@@ -199,7 +199,7 @@ func TestPM2Start(t *testing.T) {
 	}
 	for _, name := range []string{"ecosystem.config.js", "process.json", "app.config.cjs", "ecosystem.yml"} {
 		path := w.file(t, "wd/"+name, "", 0o644)
-		want := fmt.Sprintf("clusterctl: %q is not a program, but a file of PM2 that describes apps\nclusterctl: hint: for each app", path)
+		want := fmt.Sprintf("clusterctl: %q is a PM2 file that describes apps, not a program\nclusterctl: hint: for each app", path)
 		if code := w.do("start", path, "-i", "max"); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
 			t.Errorf("%d, %s", code, w.err.String())
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// age is the time since t, or "-" when there is none.
+// age returns the time since t, or "-" if t is nil.
 func (e *env) age(t *time.Time) string {
 	if t == nil {
 		return "-"
@@ -20,14 +20,14 @@ func (e *env) age(t *time.Time) string {
 	return text.Duration(e.now().Sub(*t))
 }
 
-// printApps prints a line for each app, or for each instance.
+// printApps prints a line for each app, or for each instance if some apps were named.
 func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, some bool) error {
 	apps := l.Sorted(o.sort)
 	if len(apps) == 0 && o.watch {
-		return nil // there may be one soon
+		return nil // an app may be installed soon
 	}
 	if len(apps) == 0 {
-		e.note("no apps yet; clusterctl install NAME --listen 8080 -- PROGRAM makes one")
+		e.note(noAppsHint)
 		return nil
 	}
 	if o.all || some {
@@ -56,17 +56,10 @@ func (e *env) appGrid(apps []status.App, noCPU bool) *text.Grid {
 }
 
 func (e *env) instanceGrid(apps []status.App, noCPU bool) *text.Grid {
-	g := &text.Grid{Columns: []text.Column{
-		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
-		{Title: "CPU", Right: true, Drop: 4},
-		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
-		{Title: "STATE"}, {Title: "LAST EXIT", Drop: 2, Cut: true},
-	}}
+	g := &text.Grid{Columns: append(instanceColumns(), text.Column{Title: "LAST EXIT", Drop: 2, Cut: true})}
 	for _, a := range apps {
 		for _, i := range a.Instances {
-			g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections),
-				percent(i.CPU), size(i.Memory),
-				fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()), oneLine(cmp.Or(i.LastExit, i.Problem)))
+			g.Row(colourOf(i.State), 7, append(e.instanceCells(i), oneLine(cmp.Or(i.LastExit, i.Problem)))...)
 		}
 		if len(a.Instances) == 0 && a.State == "unknown" {
 			g.Row(text.Bad, 7, string(a.Name), "-", "-", "-", "-", "0", "-", a.State, oneLine(a.Problem))
@@ -79,12 +72,29 @@ func (e *env) instanceGrid(apps []status.App, noCPU bool) *text.Grid {
 	return g
 }
 
-// listenText returns the addresses of an app, marked where an app without a listener listens by itself.
+// instanceColumns returns the columns that "ls" and "show" have in common for instances.
+func instanceColumns() []text.Column {
+	return []text.Column{
+		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
+		{Title: "CPU", Right: true, Drop: 4}, {Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1},
+		{Title: "UPTIME", Right: true, Drop: 6}, {Title: "STATE"},
+	}
+}
+
+// instanceCells returns the values of instanceColumns.
+func (e *env) instanceCells(i status.Instance) []string {
+	return []string{
+		strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
+		fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()),
+	}
+}
+
+// listenText returns the addresses of an app. "(own)" marks addresses that an app without a listener opens itself.
 func listenText(s status.App) string {
 	if len(s.Listen) == 0 && len(s.OwnListen) > 0 {
 		return strings.Join(s.OwnListen, " ") + " (own)"
 	}
-	return orDash(strings.Join(s.Listen, " "))
+	return cmp.Or(strings.Join(s.Listen, " "), "-")
 }
 
 func pidText(pid int) string {
@@ -94,10 +104,10 @@ func pidText(pid int) string {
 	return fmt.Sprint(pid)
 }
 
-// oneLine puts the lines of a message behind each other.
+// oneLine joins the lines of a message.
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 
-// colourOf says how much attention a state needs.
+// colourOf returns the colour of a state.
 func colourOf(state string) text.Colour {
 	switch state {
 	case "running":
@@ -110,7 +120,7 @@ func colourOf(state string) text.Colour {
 	return text.Plain
 }
 
-// optional formats a value that may be unknown, which is "-".
+// optional formats a value, or returns "-" for nil.
 func optional[T any](v *T, format func(T) string) string {
 	if v == nil {
 		return "-"

@@ -10,7 +10,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// printAll prints app after app.
 func (e *env) printAll(w io.Writer, all []status.Details) error {
 	for i, d := range all {
 		if i > 0 {
@@ -35,12 +34,8 @@ func (e *env) printDetails(w io.Writer, d status.Details) error {
 	}
 	e.stateLines(d, line)
 	e.useLines(d, line)
-	words := make([]string, 0, len(d.Command))
-	for _, one := range d.Command {
-		words = append(words, text.Printable(text.Shell(one)))
-	}
-	line(text.Plain, "command", strings.Join(words, " "))
-	line(text.Plain, "directory", orDash(d.Directory))
+	line(text.Plain, "command", text.Printable(text.ShellLine(d.Command)))
+	line(text.Plain, "directory", cmp.Or(d.Directory, "-"))
 	line(text.Plain, "runs as", d.RunAs)
 	line(text.Plain, "ready when", d.Ready)
 	line(text.Plain, "restart", d.Restart)
@@ -48,7 +43,7 @@ func (e *env) printDetails(w io.Writer, d status.Details) error {
 	line(text.Plain, "config", d.Config)
 	line(text.Plain, "slice", d.Slice)
 	e.fileLines(d, line)
-	// Nothing is cut here: the values are long, and looked for.
+	// Width 0: the values are not cut.
 	if err := g.Write(w, 0, e.colours); err != nil {
 		return err
 	}
@@ -112,27 +107,31 @@ func (e *env) useLines(d status.Details, line printLine) {
 	line(text.Plain, "restarts", fmt.Sprint(d.Restarts))
 }
 
-// memoryWords says what a number of bytes counts.
+// memoryWords returns what the number of bytes includes.
 func memoryWords(source string) string {
 	return map[string]string{
-		"cgroup": "of the cgroups", "pss": "of the processes, what they share divided",
-		"rss": "of the processes, what they share counted in each",
+		"cgroup": "of the cgroups", "pss": "of the processes, shared memory divided",
+		"rss": "of the processes, shared memory counted in each",
 	}[source]
 }
 
 func (e *env) fileLines(d status.Details, line printLine) {
-	line(text.Plain, "drop-ins", orNone(d.DropIns)...)
+	dropIns := d.DropIns
+	if len(dropIns) == 0 {
+		dropIns = []string{"none"}
+	}
+	line(text.Plain, "drop-ins", dropIns...)
 	var files []string
 	for _, f := range d.Drift {
 		files = append(files, f.What+": "+f.Path)
 	}
 	switch {
 	case d.DriftUnknown != "":
-		line(text.Warning, "drift", "not known: "+text.Printable(d.DriftUnknown))
+		line(text.Warning, "drift", "unknown: "+text.Printable(d.DriftUnknown))
 	case len(files) > 0:
 		line(text.Warning, "drift", files...)
 	default:
-		line(text.Plain, "drift", "none, the files are as clusterctl writes them")
+		line(text.Plain, "drift", "none, the files are as clusterctl wrote them")
 	}
 	for _, p := range d.Unsafe {
 		line(text.Bad, "unsafe", text.Printable(p.Noun()+" "+p.Path+": "+p.Who()))
@@ -149,31 +148,12 @@ func (e *env) fileLines(d status.Details, line printLine) {
 	}
 }
 
-func orNone(list []string) []string {
-	if len(list) == 0 {
-		return []string{"none"}
-	}
-	return list
-}
-
 func (e *env) detailGrid(instances []status.Instance) *text.Grid {
-	g := &text.Grid{Columns: []text.Column{
-		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
-		{Title: "CPU", Right: true, Drop: 4},
-		{Title: "MEM", Right: true, Drop: 5}, {Title: "RESTARTS", Right: true, Drop: 1}, {Title: "UPTIME", Right: true, Drop: 6},
-		{Title: "STATE"}, {Title: "STATUS", Drop: 8}, {Title: "LAST EXIT", Drop: 2, Cut: true},
-	}}
+	g := &text.Grid{Columns: append(instanceColumns(),
+		text.Column{Title: "STATUS", Drop: 8}, text.Column{Title: "LAST EXIT", Drop: 2, Cut: true})}
 	for _, i := range instances {
-		g.Row(colourOf(i.State), 7, strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections),
-			percent(i.CPU), size(i.Memory),
-			fmt.Sprint(i.Restarts), e.age(i.Since), i.Words(e.now()), orDash(i.Status), orDash(cmp.Or(i.LastExit, i.Problem)))
+		g.Row(colourOf(i.State), 7,
+			append(e.instanceCells(i), cmp.Or(i.Status, "-"), cmp.Or(i.LastExit, i.Problem, "-"))...)
 	}
 	return g
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// runsAs returns whose processes the instances are, in words.
+// runsAs returns the user of the instances, in words.
 func runsAs(a units.App) string {
 	if a.RunAs.Dynamic() {
 		return "a dynamic user"
@@ -19,17 +19,14 @@ func runsAs(a units.App) string {
 	return "user " + a.RunAs.String()
 }
 
-// announce prints how the app runs now and where it answers.
+// announce prints how the app runs, and its addresses.
 func (e *env) announce(f manage.Files, out manage.Outcome) error {
-	n := "instances"
-	if f.Target.Sizing.Want == 1 {
-		n = "instance"
-	}
 	state := "running"
 	if out.Action == manage.Updated {
 		state = "updated, running"
 	}
-	fmt.Fprintf(e.stdout, "%s: %d %s %s (%s) as %s\n", f.App.Name, f.Target.Sizing.Want, n, state, f.Target.Sizing.Reason, runsAs(f.App))
+	fmt.Fprintf(e.stdout, "%s: %s %s (%s) as %s\n", f.App.Name, text.Count(f.Target.Sizing.Want, "instance"), state,
+		f.Target.Sizing.Reason, runsAs(f.App))
 	for _, where := range opened(f.App) {
 		fmt.Fprintf(e.stdout, "listening on %s\n", text.Printable(where))
 	}
@@ -45,7 +42,7 @@ func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	return nil
 }
 
-// couldRun returns the number of instances for one per CPU, if no number was given and the app has a listener; else 0.
+// couldRun returns the number of instances for one per CPU. It returns 0 if a number was given, or the app has no listener.
 func couldRun(f manage.Files) int {
 	perCPU := units.Count{Max: true}.Resolve(f.Machine.CPUs).Want
 	if f.App.Instances.Given() || len(f.App.Listen) == 0 || perCPU < 2 {
@@ -54,7 +51,7 @@ func couldRun(f manage.Files) int {
 	return perCPU
 }
 
-// opened says what each listener of the app opens, and to whom.
+// opened describes each listener of the app: its address, and who can connect to a Unix socket.
 func opened(a units.App) []string {
 	var all []string
 	for _, l := range a.Listen {
@@ -72,7 +69,7 @@ func opened(a units.App) []string {
 	return all
 }
 
-// dryRun prints what an install would write.
+// dryRun prints the files that an install would write.
 func (e *env) dryRun(ctx context.Context, a units.App) error {
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
@@ -89,25 +86,22 @@ func (e *env) dryRun(ctx context.Context, a units.App) error {
 		all = append(all, file)
 	}
 	all = append(all, units.File{Path: f.Target.Source, Data: f.Source})
-	e.note("instances: %d (%s)%s", f.Target.Sizing.Want, f.Target.Sizing.Reason, headroomNote(f.Target.Sizing))
+	more, s := "", f.Target.Sizing
+	if s.Listed > s.Want {
+		more = fmt.Sprintf("; up to %d if the machine gets more CPUs", s.Listed)
+	}
+	e.note("instances: %d (%s)%s", s.Want, s.Reason, more)
 	return e.printFiles("", all)
 }
 
-func headroomNote(s units.Sizing) string {
-	if s.Listed <= s.Want {
-		return ""
-	}
-	return fmt.Sprintf("; up to %d if the machine gets more CPUs", s.Listed)
-}
-
-// noteNewer names the files that the instances have not read yet.
+// noteNewer names the files that changed after the instances started.
 func (e *env) noteNewer(n units.Name, files []string) {
 	for _, f := range files {
 		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
 	}
 }
 
-// noteOwnListeners notes the addresses on which the instances of a background app listen, and how to share them.
+// noteOwnListeners notes the addresses that the instances of a background app opened themselves, and how to share them.
 func (e *env) noteOwnListeners(name units.Name, own []string) {
 	if len(own) > 0 {
 		e.note("%s listens on %s, each instance for itself; to share it, install it again with --listen %s", name,
@@ -115,8 +109,7 @@ func (e *env) noteOwnListeners(name units.Name, own []string) {
 	}
 }
 
-// noteSocketAccess names the flag by which others get access to a socket that only root can reach, and says where a mode
-// has no effect.
+// noteSocketAccess notes how to open a socket that only root can reach, and which sockets every local process can reach.
 func (e *env) noteSocketAccess(a units.App) {
 	access := a.SocketAccess()
 	for _, l := range a.Listen {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
@@ -12,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// probe runs the program once, until it listens, and returns what it was about to bind.
+// probe runs the program once, until it listens, and returns the addresses that it binds.
 func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times resolve.Times) (r contract.Report, err error) {
 	if err := s.CheckSecrets(a); err != nil {
 		return r, err
@@ -30,18 +29,14 @@ func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times r
 	return p.Report, nil
 }
 
-// announceProbe says what is about to run, before it runs: a program without a port, such as a queue consumer, begins its
-// work in the probe, and is killed in the middle of it.
+// announceProbe notes what the probe will run. A program without a port, such as a queue consumer, does real work in the
+// probe, and the probe kills it in the middle of the work.
 func (e *env) announceProbe(ctx context.Context, s *manage.Session, a units.App, timeout time.Duration) error {
 	running, err := s.Running(ctx)
 	if err != nil {
 		return err
 	}
-	var words []string
-	for _, w := range a.Command {
-		words = append(words, text.Shell(w))
-	}
-	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", strings.Join(words, " "), runsAs(a),
+	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", text.ShellLine(a.Command), runsAs(a),
 		text.Duration(timeout))
 	avoid := "--no-listen for a program without a port, or --no-probe with --listen PORT"
 	if len(a.Listen) > 0 {
@@ -49,7 +44,7 @@ func (e *env) announceProbe(ctx context.Context, s *manage.Session, a units.App,
 	}
 	e.note("probe: this is a real run, with the environment and the files of the app; to avoid it: %s", avoid)
 	if running > 0 {
-		e.note("probe: %s is running (%s), and this run is beside it", a.Name, text.Count(running, "instance"))
+		e.note("probe: %s is already running (%s); this is one more run", a.Name, text.Count(running, "instance"))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func replaceFlag(replace *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
 }
 
-// takenError is a name by which another project has an app.
+// takenError is the error for a name that an app of another project has.
 type takenError struct {
 	now, asked units.App
 	hint       string
@@ -30,15 +30,15 @@ func (t *takenError) Error() string {
 
 func (t *takenError) Hint() string { return t.hint }
 
-// Unwrap makes it an error of the command line.
+// Unwrap makes it a usage error.
 func (t *takenError) Unwrap() error { return &fault.UsageError{} }
 
-// mayReplace refuses to replace the app of one project by the app of another project: the port of the first would be closed.
-// file reports whether the description is in a file.
+// mayReplace returns an error if the installed app belongs to another project: replacing it would close the port of that
+// app. file: the new app is described in a file.
 func (e *env) mayReplace(now, a units.App, file bool) error {
 	switch {
 	case e.store.Packaged(now.Name):
-		return &install.PackagedError{App: now.Name} // --replace would not help
+		return &install.PackagedError{App: now.Name} // even with --replace
 	case origin.Same(now, a):
 		return nil
 	}
@@ -70,7 +70,7 @@ func (e *env) named(name string) string {
 	return e.with("--name", name)
 }
 
-// freeName returns an unused name, made from the names of the app and its project.
+// freeName returns an unused name that is made from the names of the app and its project.
 func (e *env) freeName(a units.App) string {
 	base := string(a.Name)
 	if name := origin.DirectoryName(origin.Place(a)); name != "" && name != base {
@@ -81,17 +81,11 @@ func (e *env) freeName(a units.App) string {
 		if i > 1 {
 			name = fmt.Sprintf("%s-%d", base, i)
 		}
-		if _, found := e.present(units.Name(name)); !found {
+		if _, err := e.store.Load(units.Name(name)); err != nil {
 			if _, err := units.ParseName(name); err != nil {
 				return resolve.AppName(name)
 			}
 			return name
 		}
 	}
-}
-
-// present returns the app as it is installed now; found is false if there is none, or none that can be read.
-func (e *env) present(n units.Name) (a units.App, found bool) {
-	a, err := e.store.Load(n)
-	return a, err == nil
 }

@@ -56,7 +56,7 @@ func TestParseSignal(t *testing.T) {
 		if err == nil {
 			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") ||
 				err == nil && again != got {
-				t.Errorf("%q is called %q, which is %d, %v", s, signalName(got), again, err)
+				t.Errorf("%q has the name %q, which is %d, %v", s, signalName(got), again, err)
 			}
 		} else if exitCode(err) != exitUsage {
 			t.Errorf("%q: exit status %d", s, exitCode(err))
@@ -116,7 +116,7 @@ func TestInstancesOf(t *testing.T) {
 	}
 }
 
-func TestLeftAlone(t *testing.T) {
+func TestSkipReasons(t *testing.T) {
 	var rolled []control.Rolled
 	for i := range 7 {
 		rolled = append(rolled, control.Rolled{Instance: i + 1, Unit: fmt.Sprintf("shop@%d.service", i+1),
@@ -125,12 +125,12 @@ func TestLeftAlone(t *testing.T) {
 	rolled[0].Outcome = control.RollReloaded
 	rolled[6].Reason = "it is masked"
 	want := []string{"shop@2, shop@3, shop@4 and 2 more: it is stopped", "shop@7: it is masked"}
-	if d := cmp.Diff(want, leftAlone(rolled)); d != "" {
+	if d := cmp.Diff(want, skipReasons(rolled)); d != "" {
 		t.Error(d)
 	}
 }
 
-// TestUntilSignal: the signal is the cause.
+// TestUntilSignal: the signal is the cause of the canceled context.
 func TestUntilSignal(t *testing.T) {
 	ctx, stop := untilSignal(t.Context(), syscall.SIGUSR2)
 	defer stop()
@@ -143,7 +143,7 @@ func TestUntilSignal(t *testing.T) {
 	}
 }
 
-// A lost terminal ends neither a reload nor a scale, and everything else does.
+// TestWithoutHangup: a lost terminal does not end a reload or a scale, but other signals do.
 func TestWithoutHangup(t *testing.T) {
 	for signal, ends := range map[syscall.Signal]bool{syscall.SIGHUP: false, syscall.SIGINT: true, syscall.SIGTERM: true} {
 		parent, cancel := context.WithCancelCause(t.Context())
@@ -155,8 +155,8 @@ func TestWithoutHangup(t *testing.T) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Errorf("%v ends it", signal)
-		case <-time.After(20 * time.Millisecond): // it must not happen, so there is no event to wait for
+			t.Errorf("%v ends the context", signal)
+		case <-time.After(20 * time.Millisecond): // an event that must not happen cannot be awaited
 		}
 	}
 }
@@ -168,7 +168,7 @@ func TestRollExitStatus(t *testing.T) {
 		code int
 		hint string
 	}{
-		{&fault.NotReached{Err: refused}, exitNotReached, "systemctl list-jobs, and try again when it has ended"},
+		{&fault.NotReached{Err: refused}, exitNotReached, "systemctl list-jobs shows the other job; try again when it has ended"},
 		{&fault.NotReached{Err: &control.JobError{Unit: "shop@1.service", Result: control.Canceled}}, exitNotReached, ""},
 		{&control.RefusedError{Unit: "shop@1.service", Err: control.ErrPermission}, exitPermission, "sudo clusterctl reload shop"},
 		{&fault.NotReached{Err: &control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}}, exitNotReached,
@@ -182,7 +182,7 @@ func TestRollExitStatus(t *testing.T) {
 	}
 }
 
-// What --json prints is API: names and forms stay.
+// TestRollJSON: the output of --json is an API, so names and formats must not change.
 func TestRollJSON(t *testing.T) {
 	rolled := []control.Rolled{
 		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond,

@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// roff is a manual page as a reader sees it: without the escapes of roff.
+// roff returns the text of a manual page without the escapes of roff.
 func roff(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -29,7 +29,7 @@ func roff(t *testing.T, path string) string {
 	return regexp.MustCompile(`\\f[BIR]|"`).ReplaceAllString(strings.ReplaceAll(string(data), `\-`, "-"), "")
 }
 
-// TestTree walks all commands and flags.
+// TestTree checks the help and the manual of all commands and flags.
 func TestTree(t *testing.T) {
 	manual := roff(t, "../../packaging/man/clusterctl.1")
 	app := newApp(&env{stdout: io.Discard, stderr: io.Discard})
@@ -54,7 +54,7 @@ func TestTree(t *testing.T) {
 				t.Errorf("the manual does not name %s", name)
 			}
 		}
-		// A flag of the command's own goes before a global one of the same name.
+		// A flag of the command overrides a global flag with the same name.
 		global := slices.DeleteFunc(slices.Clone(app.Flags), func(f cmdline.Flag) bool {
 			return slices.ContainsFunc(cmd.Flags, func(own cmdline.Flag) bool { return own.Name == f.Name })
 		})
@@ -63,7 +63,7 @@ func TestTree(t *testing.T) {
 	for _, name := range []string{"install", "generate", "uninstall", "start", "stop", "restart", "reload", "scale",
 		"signal", "reset", "ls", "show", "env", "logs", "flush", "cat", "version", "help", "apply", "diff", "rollback", "package"} {
 		if seen[name] == "" {
-			t.Errorf("there is no command %s", name)
+			t.Errorf("the command %s is missing", name)
 		}
 	}
 	for _, code := range []int{exitDone, exitFailed, exitUsage, exitNotReached, exitPermission, exitInterrupted} {
@@ -79,7 +79,7 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// maxUsage is the longest description of a flag or a command. The long story is in the manual.
+// maxUsage is the maximum length of the description of a flag or command. The manual has the details.
 const maxUsage = 70
 
 func usage(t *testing.T, name, text string) {
@@ -89,7 +89,7 @@ func usage(t *testing.T, name, text string) {
 	}
 }
 
-// flags: each has a short text, no two of a command share a name, and the manual has an entry with all their names.
+// flags checks that each flag has a short text, that the names in a command are unique, and that the manual has all names.
 func flags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -127,7 +127,7 @@ func flags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 	}
 }
 
-// sectionOf is what the manual has on one command.
+// sectionOf returns the section of the manual about a command.
 func sectionOf(manual, cmd string) string {
 	at := regexp.MustCompile(`(?m)^\.SS ` + cmd + `( .*)?$`).FindStringIndex(manual)
 	if at == nil {
@@ -137,7 +137,7 @@ func sectionOf(manual, cmd string) string {
 	return section
 }
 
-// entryOf is the line of the manual that names a flag.
+// entryOf returns the line of the manual that names a flag.
 func entryOf(text, flag string) string {
 	before := ""
 	for line := range strings.Lines(text) {
@@ -150,7 +150,7 @@ func entryOf(text, flag string) string {
 	return ""
 }
 
-// TestManualKeys: every key of the file format has an entry, in the order in which the files are written.
+// TestManualKeys: the manual has an entry for every key of the file format, in the order of the encoder.
 func TestManualKeys(t *testing.T) {
 	manual := roff(t, "../../packaging/man/clusterctl.yaml.5")
 	_, err := config.Decode("x.yaml", []byte("name: x\ncommand: [/x]\n"))
@@ -166,14 +166,14 @@ func TestManualKeys(t *testing.T) {
 		}
 		at += i
 	}
-	// And no entry for what is no key.
+	// The manual does not have other entries.
 	body, _, _ := strings.Cut(manual[strings.Index(manual, ".SH KEYS"):], ".SH EXAMPLES")
 	if got, want := strings.Count(body, "\n.TP\n"), len(keys(t)); got != want {
 		t.Errorf("%d entries for %d keys", got, want)
 	}
 }
 
-// keys are all keys of the file format, as its own encoder writes them: those of an app in which nothing is a default.
+// keys returns all keys of the file format: the encoder writes them for an app without default values.
 func keys(t *testing.T) []string {
 	t.Helper()
 	a := units.App{
@@ -196,14 +196,14 @@ func keys(t *testing.T) []string {
 			keys = append(keys, key)
 		}
 	}
-	// A new key that is missing above is found here: it is then known to the decoder and not to this list.
+	// A new key that is missing in the app above is found here, because the decoder knows it.
 	source, err := os.ReadFile("../../units/config/fields.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([a-z-]+)",`).FindAllStringSubmatch(string(source), -1) {
 		if !strings.Contains(" "+strings.Join(keys, " ")+" ", " "+m[1]+" ") {
-			t.Errorf("the key %s is not among those that are looked for", m[1])
+			t.Errorf("the app above has no value for the key %s", m[1])
 		}
 	}
 	return keys
@@ -213,7 +213,7 @@ func keys(t *testing.T) []string {
 func TestManualRenders(t *testing.T) {
 	groff, err := exec.LookPath("groff")
 	if err != nil {
-		// The order of macros is all that can be looked at without it.
+		// Without it, only the source can be checked.
 		groff = ""
 	}
 	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")
@@ -227,10 +227,10 @@ func TestManualRenders(t *testing.T) {
 		}
 		for i, line := range strings.Split(string(data), "\n") {
 			if strings.TrimRight(line, " \t") != line || strings.ContainsFunc(line, func(r rune) bool { return r > 126 || r == '\t' }) {
-				t.Errorf("%s:%d: %q has a blank at the end, or what is not ASCII", page, i+1, line)
+				t.Errorf("%s:%d: %q ends in a blank, or contains non-ASCII characters", page, i+1, line)
 			}
 			if regexp.MustCompile(`(^|[^\\-])--[a-z]`).MatchString(line) && !strings.HasPrefix(line, `.\"`) {
-				t.Errorf("%s:%d: %q has dashes that a search does not find: write \\-\\-", page, i+1, line)
+				t.Errorf("%s:%d: %q has dashes that a search cannot find: write \\-\\-", page, i+1, line)
 			}
 		}
 		if groff == "" {
@@ -252,7 +252,7 @@ func TestManualRenders(t *testing.T) {
 	}
 }
 
-// TestHelp: on stdout, for every command under every name, both ways, with status 0.
+// TestHelp: "help NAME" and "NAME --help" print the help to stdout for every name of every command, with status 0.
 func TestHelp(t *testing.T) {
 	w := newWorld(t)
 	for _, args := range []string{"", "help", "--help", "-h", "-q --help"} {
@@ -275,14 +275,14 @@ func TestHelp(t *testing.T) {
 			}
 			for _, text := range texts[1:] {
 				if text != texts[0] {
-					t.Errorf("%s: two ways to ask for help give different texts", name)
+					t.Errorf("%s: \"help\" and --help print different texts", name)
 				}
 			}
 		}
 	}
 }
 
-// TestCommandErrors runs commands without systemd: exit status, the first line of the error, and nothing on stdout.
+// TestCommandErrors runs commands without systemd. It checks the exit status and the error, and that stdout is empty.
 func TestCommandErrors(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -290,43 +290,43 @@ func TestCommandErrors(t *testing.T) {
 		code int
 		want string
 	}{
-		// What is wrong with the command line goes before who calls.
-		{"install nothing.js", 1000, exitUsage, `there is no file "nothing.js", and no program behind --`},
+		// A usage error is reported before a missing permission.
+		{"install nothing.js", 1000, exitUsage, `"nothing.js": no such file, and missing program after --`},
 		{"install x -i many -- true", 1000, exitUsage, `instances: "many" is not a number of instances`},
 		{"install x --settle soon -- true", 0, exitUsage, `--settle: "soon" is not a duration`},
-		{"install x --", 0, exitUsage, `there is no file "x", and no program behind --`},
+		{"install x --", 0, exitUsage, `"x": no such file, and missing program after --`},
 		{"install 1 -- true", 0, exitUsage, `name: "1" has no letter`},
 		{"install all -- true", 0, exitUsage, `name: "all" is reserved: it means all apps`},
 		{"install x -- true", 1000, exitPermission, "this changes the machine: permission denied"},
 		{"uninstall web", 1000, exitPermission, "this changes the machine: permission denied"},
 		{"uninstall web@1", 0, exitUsage, `name: "web@1" may contain only`},
-		{"uninstall web@*", 0, exitUsage, `"web@*" is for instances, and an app goes as a whole`},
+		{"uninstall web@*", 0, exitUsage, `uninstall: "web@*" matches instances, not apps`},
 		{"uninstall zz*", 0, exitFailed, `no app matches "zz*"`},
-		{"uninstall all", 0, exitUsage, "there is no terminal to ask on"},
+		{"uninstall all", 0, exitUsage, "cannot ask for confirmation without a terminal"},
 		{"uninstall w* nothing --yes", 0, exitFailed, `there is no app "nothing"`},
 		{"uninstall nothing", 0, exitFailed, `there is no app "nothing"`},
-		{"uninstall web", 0, exitUsage, "there is no terminal to ask on"},
+		{"uninstall web", 0, exitUsage, "cannot ask for confirmation without a terminal"},
 		{"uninstall web --yes", 0, exitFailed, "systemd is not running here: this is a test"},
 		{"install web --no-listen --activation native --run-as dynamic -- TRUE", 0, exitFailed,
 			"systemd is not running here: this is a test"},
 		{"install web --no-listen --run-as dynamic --dry-run -- TRUE", 1000, exitFailed, "systemd is not running here: this is a test"},
 		{"install new --run-as dynamic --dry-run -- TRUE", 1000, exitUsage,
-			"where does the app listen? A dry run does not run the program to find out"},
-		{"install new --run-as dynamic --activation native -- TRUE", 0, exitUsage, "where does the app listen?"},
+			"listen: missing address; a dry run does not run the program to find it"},
+		{"install new --run-as dynamic --activation native -- TRUE", 0, exitUsage, "listen: missing address"},
 		{"install web --run-as dynamic -- TRUE", 0, exitFailed, "systemd is not running here: this is a test"},
-		{"install web --no-listen --run-as dynamic", 0, exitUsage, `there is no file "web", and no program behind --`},
+		{"install web --no-listen --run-as dynamic", 0, exitUsage, `"web": no such file, and missing program after --`},
 		{"apply", 0, exitFailed, `there is no file "clusterctl.yaml"`},
 		{"apply -f nothing.yaml", 1000, exitPermission, "this changes the machine: permission denied"},
 		{"apply --dry-run -f nothing.yaml", 1000, exitFailed, `there is no file "nothing.yaml"`},
-		{"diff", 1000, exitUsage, "there is no clusterctl.yaml in this directory"},
+		{"diff", 1000, exitUsage, "diff: this directory has no clusterctl.yaml"},
 		{"diff wbe", 1000, exitFailed, `there is no app "wbe"`},
 		{"diff web", 1000, exitFailed, "systemd is not running here: this is a test"},
 		{"diff --all web", 1000, exitUsage, "--all cannot be combined with --file or names"},
-		{"rollback web", 0, exitFailed, "web has not been changed since it was installed"},
+		{"rollback web", 0, exitFailed, "web has no earlier revision"},
 		{"rollback web 3", 1000, exitPermission, "this changes the machine: permission denied"},
 		{"rollback nothing", 0, exitFailed, `there is no app "nothing"`},
 		{"show nothing --revisions", 0, exitFailed, `there is no app "nothing"`},
-		{"install new --run-as nobody-of-that-name -- TRUE", 0, exitFailed, `there is no user "nobody-of-that-name"`},
+		{"install new --run-as nobody-of-that-name -- TRUE", 0, exitFailed, `run-as: there is no user "nobody-of-that-name"`},
 		{"install new -- nothing-of-that-name", 0, exitFailed, `the program "nothing-of-that-name" is not in $PATH`},
 		{"start web", 0, exitFailed, "systemd is not running here: this is a test"},
 		{"start web@3", 0, exitFailed, "web has no instance 3"},
@@ -382,7 +382,7 @@ func TestCommandErrors(t *testing.T) {
 	}
 }
 
-// TestFresh: a tree is made for each run, so that no run sees the flags of an earlier one.
+// TestFresh: a run does not see the flags of an earlier run.
 func TestFresh(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone ||

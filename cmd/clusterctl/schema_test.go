@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestRollSchema: what reload and scale print for programs, in all its forms.
+// TestRollSchema: the output of reload --json and scale --json is valid in the schema.
 func TestRollSchema(t *testing.T) {
 	w := newWorld(t)
 	var rolled []control.Rolled
@@ -48,7 +48,7 @@ func TestRollSchema(t *testing.T) {
 	}
 }
 
-// TestUpdateSchema: what apply, rollback and show --revisions print for programs.
+// TestUpdateSchema: the output of apply, rollback and show --revisions with --json is valid in the schema.
 func TestUpdateSchema(t *testing.T) {
 	w := newWorld(t)
 	instances := []manage.InstanceResult{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded", TookMs: 12, PID: 7},
@@ -72,7 +72,7 @@ func TestUpdateSchema(t *testing.T) {
 	}
 }
 
-// TestLogSchema: every form of a line that the journal's own tests have.
+// TestLogSchema: the lines in the golden files of package journal are valid in the schema.
 func TestLogSchema(t *testing.T) {
 	for _, name := range []string{"json", "json-fields"} {
 		lines, err := os.ReadFile("../../journal/testdata/" + name + ".golden")
@@ -93,6 +93,6 @@ func TestLogSchema(t *testing.T) {
 		t.Errorf("--disk-usage: %v", err)
 	}
 	if outputschema.Check("logs", []byte(`{"time":"2026-01-01T00:00:00Z","app":"web"}`)) == nil {
-		t.Error("half a line is accepted")
+		t.Error("an incomplete line is accepted")
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// shellTimeout bounds a shell that hangs.
+// shellTimeout ends a shell that hangs.
 const shellTimeout = 5 * time.Minute
 
-// shellWorld is a directory with a "clusterctl" for shells to call: it completes as the real one does, with apps of its
-// own, and writes down with which arguments it was called otherwise.
+// shellWorld is a directory with a test "clusterctl" for shells. It completes the names of test apps, and writes the
+// arguments of other calls to a file.
 type shellWorld struct {
 	*world
 	bin, called, pwned string
@@ -38,7 +38,7 @@ func newShellWorld(t *testing.T) shellWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// With the race detector, a program sleeps for a second before it ends, unless it is told not to.
+	// With the race detector, a program sleeps for a second at its end, unless atexit_sleep_ms is 0.
 	w.bin = filepath.Dir(w.file(t, "bin/clusterctl", fmt.Sprintf(`#!/bin/sh
 if [ "$1" = __complete ]; then
 	GORACE=atexit_sleep_ms=0 %s='%s' exec '%s' "$@"
@@ -50,7 +50,7 @@ for a; do printf '[%%s]' "$a"; done > '%s'
 		if code := w.do("completion", shell); code != exitDone {
 			t.Fatal(w.err.String())
 		}
-		// Where the packages of the shells look.
+		// The directories in which shells look for completions.
 		name := map[string]string{"bash": "share/bash/completions/clusterctl", "zsh": "share/zsh/_clusterctl",
 			"fish": "share/fish/clusterctl.fish"}[shell]
 		w.file(t, name, w.out.String(), 0o644)
@@ -60,7 +60,7 @@ for a; do printf '[%%s]' "$a"; done > '%s'
 
 func (w shellWorld) share(name string) string { return filepath.Join(w.dir, "share", name) }
 
-// command is a shell with nothing of the one who runs the tests.
+// command returns a shell without the environment of the test.
 func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), shellTimeout)
@@ -74,10 +74,10 @@ func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd
 	return cmd
 }
 
-// behindSudo is completed where the shell has a completion of sudo that hands on to the command's own.
+// behindSudo works only if the shell has a completion for sudo that calls the one of clusterctl.
 const behindSudo = "sudo clusterctl restart mail@\t-q"
 
-// typing are command lines as they are typed, with TAB, and the arguments that clusterctl is called with then.
+// typing returns typed command lines with TAB, and the arguments of clusterctl after completion.
 func typing() map[string]string {
 	return map[string]string{
 		"clusterctl unin\tma\t-y":               "[uninstall][mail][-y]",
@@ -97,7 +97,7 @@ func typing() map[string]string {
 	}
 }
 
-// harmful are words that do harm when a shell looks at them, and clusterctl must be given as they are.
+// harmful returns words that do harm if a shell evaluates them. Completion must pass them unchanged.
 func (w shellWorld) harmful() []string {
 	touch := "touch " + w.pwned
 	return []string{
@@ -111,12 +111,12 @@ func (w shellWorld) harmful() []string {
 func (w shellWorld) wantUnharmed(t *testing.T, what string) {
 	t.Helper()
 	if _, err := os.Lstat(w.pwned); err == nil {
-		t.Errorf("%s: what stood on the command line was run", what)
+		t.Errorf("%s: a word of the command line was run", what)
 		_ = os.Remove(w.pwned)
 	}
 }
 
-// terminal is an interactive shell on a terminal of its own, made by script(1).
+// terminal is an interactive shell on a separate terminal, which script(1) creates.
 type terminal struct {
 	t   *testing.T
 	in  io.WriteCloser
@@ -149,7 +149,7 @@ func (w shellWorld) terminal(t *testing.T, shell string) *terminal {
 	return term
 }
 
-// await reads until some text comes.
+// await reads until a text appears.
 func (term *terminal) await(text string) {
 	term.t.Helper()
 	buf, seen := make([]byte, 4096), ""
@@ -163,7 +163,7 @@ func (term *terminal) await(text string) {
 	}
 }
 
-// enter types a line and waits until the shell is ready for the next.
+// enter types a line and waits for the next prompt.
 func (term *terminal) enter(line string) {
 	term.t.Helper()
 	if _, err := io.WriteString(term.in, line+"\n"); err != nil {
@@ -183,14 +183,14 @@ func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 		_ = os.Remove(w.called)
 		term.enter(line)
 		got, _ := os.ReadFile(w.called)
-		// zsh takes the slash behind a directory away again.
+		// zsh removes the slash after a directory.
 		if strings.ReplaceAll(string(got), "/]", "]") != want {
 			t.Errorf("%q: %s, want %s", line, got, want)
 		}
 	}
-	// A word further on is completed, so the shell itself has no reason to look at the harmful one; then the line is given up.
+	// TAB completes a later word, so the shell itself must not evaluate the harmful word. Ctrl-U then deletes the line.
 	for _, word := range w.harmful() {
-		// Behind a quote that does not end, all is one word, and zsh itself expands that.
+		// After an open quote, the rest is one word, which zsh itself expands.
 		open := strings.Count(word, "'")%2+strings.Count(word, `"`)%2 > 0
 		if open && len(word) > 1 || strings.ContainsAny(word, "\n\t") {
 			continue
@@ -212,7 +212,7 @@ func TestBash(t *testing.T) {
 	t.Run("alone", func(t *testing.T) { w.typesAll(t, "bash --noprofile --rcfile "+plain+" -i", behindSudo) })
 	t.Run("with bash-completion", func(t *testing.T) { w.typesAll(t, "bash --noprofile --rcfile "+lazy+" -i") })
 	t.Run("called", func(t *testing.T) {
-		// As bash calls it, with words that it splits itself at "=" and "@".
+		// bash splits words at "=" and "@" before it calls the function.
 		for _, c := range []struct {
 			words []string
 			want  string
@@ -233,14 +233,14 @@ func TestBash(t *testing.T) {
 			w.wantUnharmed(t, word)
 			if got := w.callBash(t, plain, []string{"clusterctl", " stop", " " + word, " ma"}); got != "mail" &&
 				word != "--" && !strings.ContainsAny(word, "\n\t") {
-				t.Errorf("behind %q: %q", word, got)
+				t.Errorf("after %q: %q", word, got)
 			}
 			w.wantUnharmed(t, word)
 		}
 	})
 }
 
-// callBash calls the function as bash does, for words with the blanks in front of them; the cursor is at the end.
+// callBash calls the completion function like bash. Each word begins with its blanks, and the cursor is at the end.
 func (w shellWorld) callBash(t *testing.T, rc string, words []string) string {
 	t.Helper()
 	const call = `shopt -s expand_aliases; source "$1" 2>/dev/null; shift
@@ -320,7 +320,7 @@ func TestFish(t *testing.T) {
 	w.wantUnharmed(t, "one of "+strings.Join(w.harmful(), " "))
 }
 
-// TestCompletionReadsNames: completion reads the apps' names and nothing of their contents.
+// TestCompletionReadsNames: completion reads only the names of the apps, not their files.
 func TestCompletionReadsNames(t *testing.T) {
 	w := newWorld(t)
 	for i := range 200 {

@@ -9,19 +9,19 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// The rules of output: results alone go to stdout; progress, notes and errors go to stderr. Errors begin with
-// "clusterctl: ", hints with "clusterctl: hint: " and can be typed as they are. No capitals, no full stops. Nothing is
-// coloured or redrawn unless it goes to a terminal; NO_COLOR and TERM=dumb are honoured.
+// The rules of output: results go to stdout; progress, notes and errors go to stderr. Errors begin with "clusterctl: ",
+// hints with "clusterctl: hint: ". A hint is what to type. Messages begin in lower case and have no full stop. Only output
+// to a terminal is coloured or redrawn, and neither with NO_COLOR or TERM=dumb.
 
-// note tells what was chosen or done, in one line on stderr. Control characters and newlines are replaced: a note may hold
-// foreign text, such as a file name or a start script.
+// note prints one line to stderr about a choice or a result, unless --quiet is given. It replaces control characters,
+// because file names and start scripts may contain them.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
 		fmt.Fprintln(e.stderr, text.Cell(fmt.Sprintf(format, args...)))
 	}
 }
 
-// progress shows how many instances are ready. On a terminal it is one line, drawn again; elsewhere a line per event.
+// progress prints how many instances are ready: on a terminal in one line that is redrawn, elsewhere in one line per event.
 type progress struct {
 	e       *env
 	verb    string
@@ -35,7 +35,7 @@ func (e *env) newProgress(verb string, total int) *progress {
 	return &progress{e: e, verb: verb, total: total, started: e.now()}
 }
 
-// Observe is what the driver of the jobs reports to.
+// Observe prints one event of a job.
 func (p *progress) Observe(ev control.Progress) {
 	what := ev.Phase.String()
 	switch ev.Phase {
@@ -43,14 +43,14 @@ func (p *progress) Observe(ev control.Progress) {
 		what += ": " + ev.Reason
 	case control.LeftAlone:
 		p.total--
-		return // there may be many of them, and the end tells
+		return // there may be many, and a note at the end names them
 	case control.SkippedByCondition:
 		return
 	}
 	p.event(strings.TrimSuffix(ev.Unit, ".service"), what, ev.Phase == control.Ready)
 }
 
-// event records one instance that reached its state, or says what an instance is doing.
+// event prints what an instance is doing. reached: the instance is ready.
 func (p *progress) event(unit, what string, reached bool) {
 	what = text.Cell(what)
 	if reached {
@@ -69,7 +69,7 @@ func (p *progress) event(unit, what string, reached bool) {
 	p.drawn = true
 }
 
-// End clears the line, so that what follows stands alone.
+// End clears the line.
 func (p *progress) End() {
 	if p.drawn {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")

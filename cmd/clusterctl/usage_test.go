@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFlagWithoutValue: the "--" that normalise puts in front of operands must not become a flag's value.
+// TestFlagWithoutValue: "--" does not become the value of a flag.
 func TestFlagWithoutValue(t *testing.T) {
 	for _, typed := range []string{"install x --name -- node", "install x --cwd", "generate x -o -- /bin/true", "install --run-as"} {
 		w := newWorld(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/status"
 )
 
-// watchOptions are the flags of the commands that can go on and on.
+// watchOptions are the flags of the commands with --watch.
 type watchOptions struct {
 	asJSON, watch bool
 	interval      time.Duration
@@ -32,7 +32,7 @@ func (o *watchOptions) flags() []cmdline.Flag {
 	return []cmdline.Flag{
 		jsonFlag(&o.asJSON),
 		{Name: "watch", Short: "w", To: &o.watch, Usage: "keep running, and print again when something changes"},
-		{Name: "interval", To: &o.interval, Takes: "TIME", Usage: "how often --watch measures what changes without an event"},
+		{Name: "interval", To: &o.interval, Takes: "TIME", Usage: "how often --watch updates CPU, memory and connections"},
 	}
 }
 
@@ -43,19 +43,19 @@ func (o *watchOptions) check(command string) error {
 	return nil
 }
 
-// errWatchEnded is how a watch ends: by Ctrl-C, which needs no words.
+// errWatchEnded is the result of a watch that Ctrl-C has ended. run does not print it.
 var errWatchEnded = fmt.Errorf("the watch has ended: %w", context.Canceled)
 
-// view is one picture: as documents for --json, and as text.
+// view is one state of the output: as documents for --json, and as text.
 type view struct {
 	documents []any
 	draw      func(io.Writer) error
 }
 
-// makeView turns what has been found out into a picture.
+// makeView returns the view of the collected apps.
 type makeView func(context.Context, *status.Collector, *status.List) (view, error)
 
-// watch draws a picture at each change of a unit and at each interval, until the context ends or nobody reads the output.
+// watch prints a view at each change of a unit and at each interval, until the context ends or the reader closes the output.
 func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bool, picture makeView) error {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bo
 	return err
 }
 
-// print prints a picture: as objects with --json, else on the screen.
+// print prints a view: as JSON objects, or on the screen.
 func (s *screen) print(v view, asJSON bool) error {
 	if !asJSON {
 		return s.draw(v.draw)
@@ -100,14 +100,14 @@ func (s *screen) print(v view, asJSON bool) error {
 	return nil
 }
 
-// screen shows one text after the other: on a terminal in place, else one below the other.
+// screen prints texts: on a terminal each in place of the last, elsewhere one below the other.
 type screen struct {
 	e     *env
 	drawn bool
 }
 
-// draw writes all of a picture at once, line over line, so that nothing flickers. It goes to the second screen that
-// terminals have, so that the first one is as it was afterwards.
+// draw prints a text with one write, so that the terminal does not flicker. It uses the alternate screen, so that the
+// terminal shows its old content after restore.
 func (s *screen) draw(f func(io.Writer) error) error {
 	var text bytes.Buffer
 	if err := f(&text); err != nil {
@@ -140,7 +140,7 @@ func (s *screen) draw(f func(io.Writer) error) error {
 	return err
 }
 
-// restore gives the terminal back as it was.
+// restore switches the terminal back from the alternate screen.
 func (s *screen) restore() {
 	if s.drawn && s.e.stdoutTTY {
 		fmt.Fprint(s.e.stdout, "\x1b[?25h\x1b[?1049l")

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestWithoutReader: that nobody reads the output any more is no error, and hides none.
+// TestWithoutReader: a closed stdout is not an error, and does not hide other errors.
 func TestWithoutReader(t *testing.T) {
 	unread := &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}
 	lost, other := &fs.PathError{Op: "write", Path: "/run/dbus", Err: syscall.EPIPE}, errors.New("x")
@@ -29,7 +29,7 @@ func TestWithoutReader(t *testing.T) {
 	}
 }
 
-// TestListWithoutSystemd: a machine without systemd has no list of apps that could be empty.
+// TestListWithoutSystemd: ls without systemd is an error, not an empty list.
 func TestListWithoutSystemd(t *testing.T) {
 	w := newWorld(t)
 	w.booted = func() bool { return false }
@@ -38,7 +38,7 @@ func TestListWithoutSystemd(t *testing.T) {
 	}
 }
 
-// TestDirectoryIsGone: a full path needs no current directory.
+// TestDirectoryIsGone: an absolute path works without a current directory.
 func TestDirectoryIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.path["bash"] = "/bin/bash"
@@ -46,10 +46,10 @@ func TestDirectoryIsGone(t *testing.T) {
 	program := w.file(t, "server.sh", "#!/bin/sh\n", 0o755)
 	if code := w.do("install", program, "--no-listen"); code != exitFailed ||
 		!strings.Contains(w.err.String(), "systemd is not running here") {
-		t.Errorf("a full path: %d, %s", code, w.err.String())
+		t.Errorf("an absolute path: %d, %s", code, w.err.String())
 	}
 	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed ||
 		!strings.Contains(w.err.String(), "the current directory: no such file or directory\nclusterctl: hint: cd /\n") {
-		t.Errorf("a path that needs one: %d, %s", code, w.err.String())
+		t.Errorf("a relative path: %d, %s", code, w.err.String())
 	}
 }

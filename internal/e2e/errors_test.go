@@ -344,7 +344,7 @@ func TestUsage(t *testing.T) {
 			{name: "no such app", argv: bad("uninstall", "--yes", "usage-her"), code: failed, want: []string{"usage-her"}},
 			{name: "no such app to stop", argv: bad("stop", "nope"), code: failed, want: []string{"nope"}},
 			{name: "no such instance", argv: bad("stop", "usage-there@2"), code: failed, want: []string{"usage-there", hint}},
-			{name: "no such revision", argv: bad("rollback", "usage-there"), code: failed, want: []string{"has not been changed"}},
+			{name: "no such revision", argv: bad("rollback", "usage-there"), code: failed, want: []string{"has no earlier revision"}},
 			{name: "missing file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},
 			{name: "app not in the file", argv: bad("diff", "nope"), code: failed, want: []string{"nope"}},
 		})

@@ -42,7 +42,7 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 			"r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
 		// In the sandbox, the probe has to look into the program, too.
 		a := kit.Install(t, m, "slow", 2, 8180, "slow", "--settle", "200ms", "--no-node-preload", "--", "node", program)
-		wantIn(t, a.Output.Stderr, "probe: it listens on tcp port 8180")
+		wantIn(t, a.Output.Stderr, "probe: the program listens on tcp port 8180")
 		a.WantUp(t)
 	})
 }

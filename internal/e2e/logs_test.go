@@ -277,7 +277,7 @@ func checkRefused(t *testing.T, m *kit.Machine) {
 	}{
 		{[]string{"logs", "one", "--err"}, 2, "journald does not record"},
 		{[]string{"logs", "one", "--since", "soon"}, 2, "--since yesterday"},
-		{[]string{"logs", "one", "--grep", "a("}, 2, `--grep "a(" is not a pattern: missing`},
+		{[]string{"logs", "one", "--grep", "a("}, 2, `--grep: invalid pattern "a(": missing`},
 		{[]string{"logs", "one", "--boot=-9"}, 2, "journalctl --list-boots"},
 		{[]string{"logs", "one@9"}, 1, "one has no instance 9"},
 		{[]string{"logs", "nosuch"}, 1, `no app "nosuch"`},

@@ -23,7 +23,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 			port := fmt.Sprint(8394 + n)
 			a := kit.Install(t, m, fmt.Sprintf("group%d", n), n, 0, fmt.Sprintf("group%d", n), "--settle", "200ms",
 				"--", "python3", groupProgram, port, "/dev/null")
-			if want := "probe: it joins a multicast group on UDP port " + port +
+			if want := "probe: the program joins a multicast group on UDP port " + port +
 				", so each instance opens this socket itself\n"; strings.Count(a.Output.Stderr, want) != 1 {
 				t.Errorf("%q is not printed exactly once: %v", want, a.Output)
 			}

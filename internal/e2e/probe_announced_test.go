@@ -41,7 +41,7 @@ func TestProbeIsAnnounced(t *testing.T) {
 		const what = "probe: running " + program + " 'a b' once to see what it listens on, as user root, for at most "
 		install("", what+"1m00s", "this is a real run", "--no-listen for a program without a port, or --no-probe with --listen PORT")
 		install("--listen 8172 --probe-timeout 20s", what+"20s", "to avoid it: --no-probe\n",
-			"probed is running (2 instances), and this run is beside it")
+			"probed is already running (2 instances); this is one more run")
 		if left := m.Sh(t, "ls -A /run/systemd/units | grep -e --probe- || true"); left != "" {
 			t.Errorf("the probe has left:\n%s", left)
 		}

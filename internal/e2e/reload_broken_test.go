@@ -186,7 +186,7 @@ func TestReloadOfGeneratedUnits(t *testing.T) {
 		a := kit.App{Machine: m, Name: "generated", Instances: 2, Port: 8615}
 		pids := a.PIDs(t)
 		m.Sh(t, "systemctl reload generated")
-		m.AwaitJournal(t, "generated: 2 reloaded", "-u", a.Service())
+		m.AwaitJournal(t, "generated: reloaded 2 instances", "-u", a.Service())
 		kit.WantReplaced(t, pids, a.PIDs(t))
 		a.WantUp(t)
 		if left := m.Sh(t, "ls -d /run/clusterctl 2>/dev/null || true"); left != "" {

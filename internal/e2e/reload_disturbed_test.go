@@ -98,7 +98,7 @@ func reloadWithStoppedInstance(t *testing.T, a kit.App) {
 	m := a.Machine
 	before := []int{m.MainPID(t, a.Unit(1)), m.MainPID(t, a.Unit(3))}
 	r := m.Must(t, "reload", a.Name, "--settle", "10ms")
-	wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is stopped")
+	wantError(t, "clusterctl: "+r.Stderr, "skipped disturbed@2: it is stopped")
 	m.WantState(t, "inactive", a.Unit(2))
 	if r := m.Clusterctl(t, "reload", a.Name+"@2"); r.Code != failed ||
 		!strings.Contains(r.Stderr, hint+"sudo clusterctl start disturbed@2") {
@@ -121,7 +121,7 @@ func reloadWithMaskedInstance(t *testing.T, a kit.App) {
 	}
 	m.Sh(t, "systemctl stop disturbed@2")
 	r = m.Must(t, "reload", a.Name, "--settle", "10ms")
-	wantError(t, "clusterctl: "+r.Stderr, "left alone: disturbed@2: it is masked")
+	wantError(t, "clusterctl: "+r.Stderr, "skipped disturbed@2: it is masked")
 	m.Sh(t, "systemctl unmask --runtime disturbed@2.service; systemctl start disturbed@2")
 	wantReloaded(t, a, before)
 }
@@ -137,7 +137,7 @@ func reloadOfStoppedApp(t *testing.T, a kit.App) {
 	}
 	before := a.PIDs(t)
 	r := m.Must(t, "reload", "all", "--settle", "10ms")
-	wantError(t, "clusterctl: "+r.Stderr, "disturbed-not: stopped, and left alone")
+	wantError(t, "clusterctl: "+r.Stderr, "disturbed-not: skipped, because it is stopped")
 	wantReloaded(t, a, before)
 }
 

@@ -100,7 +100,7 @@ func TestReloadSurvivesSIGHUP(t *testing.T) {
 		if err := p.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		if r := p.Wait(); r.Code != done || !strings.Contains(r.Stderr, "3 reloaded") {
+		if r := p.Wait(); r.Code != done || !strings.Contains(r.Stderr, "reloaded 3 instances") {
 			t.Errorf("after SIGHUP: %v", r)
 		}
 		kit.WantReplaced(t, before, a.PIDs(t))

@@ -89,7 +89,7 @@ func TestUnixSocketAccess(t *testing.T) {
 		m.CopyIn(t, "testdata/unixown.py", program)
 		own := []string{"install", a.Name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}
 		if r := m.Must(t, append(own, "--", "python3", program, path)...); !strings.Contains(r.Stderr,
-			"with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777\n") ||
+			"with mode 0777, clusterctl with mode 0660; to change it: --socket-mode 0777\n") ||
 			strings.Contains(r.Stderr, "did not listen") {
 			t.Errorf("%v", r)
 		}

@@ -154,7 +154,7 @@ func TestRollback(t *testing.T) {
 		release("3")
 		r := m.Must(t, "rollback", "--settle", "100ms", a.Name, "1")
 		release("1")
-		if !strings.Contains(r.Stdout, "back at revision 1") {
+		if !strings.Contains(r.Stdout, "restored revision 1") {
 			t.Errorf("rollback: %v", r)
 		}
 		pids := a.PIDs(t)
@@ -182,7 +182,8 @@ func TestRollback(t *testing.T) {
 			len(listed.Revisions) != 5 || listed.Revisions[4].Number != 1 {
 			t.Errorf("revisions: %v, %+v", err, listed)
 		}
-		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed || !strings.Contains(r.Stderr, hint+"it has 1 to 5") {
+		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed ||
+			!strings.Contains(r.Stderr, hint+"it has the revisions 1 to 5") {
 			t.Errorf("rollback to a revision that does not exist: %v", r)
 		}
 	})

@@ -1,4 +1,4 @@
-// Package mask replaces values that look secret by stars, in variables, in files that are printed and in command lines.
+// Package mask replaces secret values with stars in printed variables, files and command lines.
 package mask
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Change returns both versions of a file as a diff shows them.
+// Change returns both versions of a file for a diff, with secret values masked.
 func Change(c install.Change) (before, after []byte) {
 	if c.Kind() == units.KindValues {
 		return Values(c.Old, nil), Values(c.New, c.Old)
@@ -19,7 +19,7 @@ func Change(c install.Change) (before, after []byte) {
 	return lines(c.Old), lines(c.New)
 }
 
-// File returns a file as it is printed.
+// File returns a file with secret values masked.
 func File(path string, data []byte) []byte {
 	if units.KindOf(path) == units.KindValues {
 		return Values(data, nil)
@@ -27,10 +27,10 @@ func File(path string, data []byte) []byte {
 	return lines(data)
 }
 
-// changedStars replace a value that looks secret and differs from the value before.
+// changedStars replaces a secret value that differs from the old value.
 const changedStars = Stars + " (changed)"
 
-// Values returns a values file in which values that look secret are stars. A star says when the value has changed.
+// Values returns a values file with secret values masked. A mask tells whether the value has changed since before.
 func Values(data, before []byte) []byte {
 	vars, _ := units.ParseValues(data)
 	old, _ := units.ParseValues(before)
@@ -61,10 +61,10 @@ func Values(data, before []byte) []byte {
 	return b.Bytes()
 }
 
-// assignedLine matches a variable in a unit, or in a source that an older clusterctl has written with values.
+// assignedLine matches a variable in a unit, or in the source of an app that an older clusterctl wrote with values.
 var assignedLine = regexp.MustCompile(`^(Environment="([A-Za-z_][A-Za-z0-9_]*)=)(.*)"$|^(  "?([A-Za-z_][A-Za-z0-9_]*)"?: )(.*)$`)
 
-// lines returns a unit or a source in which values that look secret are stars.
+// lines returns a unit, or the source of an app, with secret values masked.
 func lines(data []byte) []byte {
 	if data == nil {
 		return nil
@@ -92,7 +92,7 @@ func lines(data []byte) []byte {
 	return b.Bytes()
 }
 
-// CommandLine returns a command line without the values of --env. Locks and revisions keep it, and others see it.
+// CommandLine returns a command line without the values of --env. Locks and revisions store it, and other users can read it.
 func CommandLine(args []string) []string {
 	out := slices.Clone(args)
 	hide := func(s string) string {

@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestCommandLine: a command line is kept without the values of its variables.
+// TestCommandLine: a stored command line does not contain the values of variables.
 func TestCommandLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"install x --env A=1 -l 80":          "install x --env A=******** -l 80",

@@ -10,7 +10,7 @@ var secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|secrets?|to
 	`(api|access|private|secret|signing|encryption|license)?_?keys?|credentials?|auth|cookie|salt|dsn)(_|$)|` +
 	`_pwd(_|$)|password|passwd|secret|apikey`)
 
-// looksSecret reports whether the name of a variable is that of a secret. CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK are paths.
+// looksSecret reports whether the name of a variable suggests a secret. CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK are paths.
 func looksSecret(name string) bool {
 	return secretName.MatchString(name) && !strings.HasSuffix(name, "_DIRECTORY") && !strings.HasSuffix(name, "_SOCK")
 }
@@ -18,11 +18,11 @@ func looksSecret(name string) bool {
 // urlPassword matches the password in a URL, such as postgres://user:password@host/.
 var urlPassword = regexp.MustCompile(`(://[^/?#@\s:]*:)([^/?#@\s]+)(@)`)
 
-// Stars replace a value.
+// Stars replaces a secret value.
 const Stars = "********"
 
-// Value returns the value of a variable as it may be shown, and whether it differs: stars for a secret, and for the password
-// in a URL.
+// Value returns the value of a variable with secrets masked: the whole value for a secret name, otherwise a password in a
+// URL.
 func Value(name, value string) (shown string, masked bool) {
 	switch {
 	case value == "":

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// readiness returns whether a native worker will say READY=1: one built with our activation package does, and so do two
-// well-known servers. For all others, being executed has to be enough.
+// readiness returns ReadyNotify for a worker that sends READY=1: a program that is built with the activation package,
+// gunicorn or puma. It returns ReadyExec for other programs.
 func readiness(a units.App, withActivation bool) units.Ready {
 	if a.Activation != units.Native {
 		return units.ReadyExec
@@ -28,9 +28,9 @@ func readiness(a units.App, withActivation bool) units.Ready {
 	return units.ReadyExec
 }
 
-// builtWithActivation reports whether a Go program is built with our activation package. One that takes only the handler of
-// activation/journald from ours gets no listeners and says no READY=1, so the names of functions decide,
-// which a Go program keeps even when it is stripped.
+// builtWithActivation reports whether a Go program is built with our activation package. A program that only uses
+// activation/journald does not take listeners or send READY=1, so the module is not enough: the program must contain names
+// of functions of the package. A stripped Go program still contains them.
 func builtWithActivation(program string) bool {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -41,7 +41,6 @@ func builtWithActivation(program string) bool {
 	return built && fileContains(program, ours+"/activation.")
 }
 
-// fileContains reports whether a text is anywhere in a file.
 func fileContains(path, text string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -57,7 +56,7 @@ func fileContains(path, text string) bool {
 		if err != nil {
 			return false
 		}
-		// It may begin in this part and end in the next.
+		// The text may begin in this part and end in the next.
 		kept = copy(buffer, buffer[max(0, kept+n-len(text)+1):kept+n])
 	}
 }

@@ -24,8 +24,8 @@ func listensOnPathOf(found contract.Report, a units.App) bool {
 	return false
 }
 
-// sockets returns the Unix sockets that instances can share. They count if the program binds no port: beside a port, they are
-// between the processes of the program.
+// sockets returns the Unix sockets that instances can share. They are used if the program does not bind a port: a program
+// with a port uses them between its processes.
 func sockets(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {
@@ -37,18 +37,18 @@ func sockets(found contract.Report) []units.Listener {
 	return list
 }
 
-// ownSockets describes the Unix sockets that each instance has for itself, in words.
+// ownSockets describes the Unix sockets that each instance opens separately.
 func ownSockets(found contract.Report) []string {
 	var list []string
 	for _, b := range found.Binds {
 		if b.Family == "unix" && b.Listening && (b.Private || !filepath.IsAbs(b.Address)) {
-			list = append(list, "socket "+text.Printable(b.Address)+", which each instance has for itself")
+			list = append(list, "socket "+text.Printable(b.Address)+", which each instance opens separately")
 		}
 	}
 	return list
 }
 
-// wrongPath returns an error if the program binds Unix sockets, and not the one of --listen.
+// wrongPath returns an error if the program binds only other Unix sockets than the one of --listen.
 func wrongPath(l units.Listener, found []units.Listener) error {
 	for _, f := range found {
 		if f.Network != units.Unix || samePlace(f.Path, l.Path) {
@@ -56,10 +56,10 @@ func wrongPath(l units.Listener, found []units.Listener) error {
 		}
 	}
 	return fault.WithHint(fmt.Errorf("the program does not bind %s; it binds %s", l.Description(), describeAll(found)),
-		"--listen %s, or tell the program its path", found[0])
+		"use --listen %s, or configure the path in the program", found[0])
 }
 
-// samePlace reports whether paths are the same once the links in their directories are followed.
+// samePlace reports whether two paths are equal after links in their directories are followed.
 func samePlace(a, b string) bool {
 	resolved := func(path string) string {
 		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
@@ -70,7 +70,7 @@ func samePlace(a, b string) bool {
 	return a == b || resolved(a) == resolved(b)
 }
 
-// mapped returns the public listener in front of the port that the program really binds.
+// mapped returns the listener with the port that the program binds.
 func mapped(l, found units.Listener) units.Listener {
 	l.Bind = found.Port
 	if l.Bind == l.Port {
@@ -87,10 +87,10 @@ func describeAll(list []units.Listener) string {
 	return strings.Join(words, " and ")
 }
 
-// everywhere reports whether the program asked for all addresses, of one family at least.
+// everywhere reports whether the listener is on all addresses, at least of one family.
 func everywhere(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
 
-// byAddress returns listeners on the addresses that the program binds, in place of a bare port.
+// byAddress returns listeners on the addresses that the program binds, instead of a port without an address.
 func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
 	var list []units.Listener
 	for _, b := range binds {
@@ -103,7 +103,7 @@ func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.L
 	if !binds[0].Host.Is4() {
 		wide.Host = netip.IPv6Unspecified()
 	}
-	r.Note("probe: the program binds only %s, so nothing else is opened; to open it to other machines: --listen %s",
+	r.Note("probe: the program binds only %s, so other addresses stay closed; to open it to other machines: --listen %s",
 		describeAll(binds), wide)
 	return list
 }

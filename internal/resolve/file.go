@@ -18,8 +18,8 @@ import (
 // DefaultFile is the name of the file that describes apps.
 const DefaultFile = "clusterctl.yaml"
 
-// Apps returns the apps of a file. Paths in it are relative to its directory. The source of an installed app has no values of
-// variables, so they come from the values file.
+// Apps returns the apps of a file, whose paths are relative to its directory. The source of an installed app does not
+// contain the values of variables, so Apps reads them from the values file.
 func (r *Resolver) Apps(path string) ([]units.App, error) {
 	full, err := r.Absolute(path)
 	if err != nil {
@@ -32,7 +32,7 @@ func (r *Resolver) Apps(path string) ([]units.App, error) {
 	data, err := os.ReadFile(full)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.WithHint(fmt.Errorf("there is no file %q", path),
-			"give its name: -f FILE (clusterctl.yaml(5) says what is in it)")
+			"use -f FILE; clusterctl.yaml(5) describes the format")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
@@ -53,8 +53,7 @@ func (r *Resolver) sourceOf(path string) (units.Name, bool) {
 	return name, err == nil
 }
 
-// fromDirectory makes the paths of a file absolute, and finds the program as a shell would. It does not check that anything
-// exists.
+// fromDirectory makes the paths of a file absolute, and finds the program like a shell. It does not check that files exist.
 func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	absolute := func(p *string) {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -93,7 +92,7 @@ func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	return nil
 }
 
-// Choose returns the apps with these names, in the order of the file; all of them if there are no names.
+// Choose returns the apps with the names, in the order of the file. Without names it returns all apps.
 func Choose(apps []units.App, names []string, path string) ([]units.App, error) {
 	if len(names) == 0 {
 		return apps, nil
@@ -108,13 +107,13 @@ func Choose(apps []units.App, names []string, path string) ([]units.App, error) 
 			if like := text.Nearest(n, known); like != "" {
 				return nil, fault.WithHint(err, "did you mean %s?", like)
 			}
-			return nil, fault.WithHint(err, "it has %s", strings.Join(known, ", "))
+			return nil, fault.WithHint(err, "the apps in the file are: %s", strings.Join(known, ", "))
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(apps), func(a units.App) bool { return !slices.Contains(names, string(a.Name)) }), nil
 }
 
-// Described returns the app in the clusterctl.yaml of the working directory that has the name. found is false without one.
+// Described returns the app with the name in the clusterctl.yaml of the working directory.
 func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	if _, err := units.ParseName(name); err != nil {
 		return a, false, nil
@@ -129,7 +128,7 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	apps, err := r.Apps(DefaultFile)
 	if err != nil {
 		if _, statErr := os.Stat(name); statErr == nil {
-			return a, false, nil // a file or directory to install, whatever is wrong in clusterctl.yaml
+			return a, false, nil // install the file or directory, even with an invalid clusterctl.yaml
 		}
 		return a, false, err
 	}

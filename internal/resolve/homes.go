@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// homes adds to a.Reads the paths in homes that the workers need. In the sandbox, homes are empty otherwise. Links are followed:
-// what decides is where a file really is.
+// homes adds to a.Reads the paths in homes that the workers need. Other files in homes are hidden in the sandbox. homes
+// follows links: the real place of a file decides.
 func (r *Resolver) homes(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
 		return
@@ -19,7 +19,7 @@ func (r *Resolver) homes(a *units.App) {
 	h := homePaths{app: a}
 	h.directory(a.Directory)
 	if real, _ := guard.Follow(a.Command[0]); guard.Inside(a.Command[0], "/run/user") && !guard.Inside(real, "/run/user") {
-		r.Note("program: %s (%s goes with the login)", real, a.Command[0])
+		r.Note("program: %s (%s exists only during a login)", real, a.Command[0])
 		a.Command[0] = real
 	}
 	h.program(a.Command[0])
@@ -41,30 +41,30 @@ func (r *Resolver) homes(a *units.App) {
 	r.noteHomes(h.seen(), h.loose)
 }
 
-// noteHomes names the paths in homes that the workers see.
+// noteHomes notes which paths in homes the workers see.
 func (r *Resolver) noteHomes(seen, loose []string) {
 	if len(seen) == 0 {
 		return
 	}
-	r.Note("home: the workers see %s, and nothing else of /home, /root and /run/user (--ro PATH shows more)", strings.Join(seen, ", "))
+	r.Note("home: the workers see %s, but nothing else in /home, /root and /run/user (--ro PATH adds a path)", strings.Join(seen, ", "))
 	for _, p := range loose {
-		r.Note("home: %s is a link in a home itself: it is followed at each start, and relative links that lead out of it do not work", p)
+		r.Note("home: %s is a link in a home: systemd follows it at each start, and relative links out of its target do not work", p)
 	}
 	for _, p := range seen {
 		if guard.IsHome(p) {
-			r.Note("home: %s is a whole home: the usual places of keys and passwords in it are closed, but a directory in it is safer", p)
+			r.Note("home: %s is a whole home: common places of keys and passwords are hidden, but a subdirectory is safer", p)
 		}
 	}
 }
 
-// homePaths collects what an app needs in homes.
+// homePaths collects the paths that an app needs in homes.
 type homePaths struct {
 	app *units.App
-	// found are paths to bind. loose are links whose old and new target cannot both be bound.
+	// found are the paths to bind. loose are links whose old and new target cannot both be bound.
 	found, loose []string
 }
 
-// add adds a path in a home, unless it is visible already.
+// add adds a path in a home, unless it is already visible.
 func (h *homePaths) add(p string) {
 	at, _ := guard.Follow(p)
 	for _, s := range h.seen() {
@@ -76,7 +76,7 @@ func (h *homePaths) add(p string) {
 	h.found = append(h.found, p)
 }
 
-// seen returns the paths that are visible so far: found ones, the directory and writable paths.
+// seen returns the visible paths: the found paths, the directory and the writable paths.
 func (h *homePaths) seen() []string {
 	seen := slices.Concat(h.app.Reads, h.found)
 	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
@@ -87,15 +87,15 @@ func (h *homePaths) seen() []string {
 	return seen
 }
 
-// place adds what a path needs: itself if it is in a home, the target of a link into a home, and the directory that has both a
-// link and its target.
+// place adds a path if it is in a home or is a link into a home. For a link in a home, it adds the directory that contains
+// the link and its target.
 func (h *homePaths) place(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range links {
 		if !guard.InHome(l.At) {
 			continue
 		}
-		// A deploy changes such a link, so its old and its new target must be visible.
+		// A deploy changes this link, so the old and the new target must be visible.
 		if both := common(filepath.Dir(l.At), l.To); guard.InHome(both) && !guard.IsHome(both) {
 			h.add(both)
 		} else if !slices.Contains(h.loose, l.At) {
@@ -111,12 +111,12 @@ func (h *homePaths) place(p string) {
 	}
 }
 
-// directory adds the app's directory and the project that it is a part of: programs look for modules in the directories
-// above their own.
+// directory adds the directory of the app, and the project that contains it: programs look for modules in parent
+// directories.
 func (h *homePaths) directory(d string) {
 	at, _ := guard.Follow(d)
 	if guard.IsHome(at) {
-		h.app.Directory = at // the closed paths in a home are given by its name
+		h.app.Directory = at // units.Render hides paths in a home by the name of the home
 		return
 	}
 	h.place(d)
@@ -125,7 +125,7 @@ func (h *homePaths) directory(d string) {
 	}
 }
 
-// program adds a program with what is installed beside it, and the interpreter in its first line.
+// program adds a program, the libraries that are installed with it, and the interpreter in its first line.
 func (h *homePaths) program(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range append(links, guard.Link{At: at}) {
@@ -140,7 +140,7 @@ func (h *homePaths) program(p string) {
 	}
 }
 
-// argument adds a file or directory that is given by its full path; a file comes with its project.
+// argument adds a file or directory with an absolute path. For a file, it adds the project that contains it.
 func (h *homePaths) argument(arg string) {
 	if !filepath.IsAbs(arg) {
 		return
@@ -156,14 +156,14 @@ func (h *homePaths) argument(arg string) {
 	h.place(arg)
 }
 
-// installation returns the path that must be visible for a program in a home to run. If there are libraries beside "bin", this
-// is the directory above "bin", otherwise only the program: ~/.local and ~/.cargo hold more than programs.
+// installation returns the paths that must be visible to run a program in a home. If libraries are installed next to "bin",
+// this is the parent of "bin", otherwise only the program: ~/.local and ~/.cargo contain other files, too.
 func installation(program string) []string {
 	bin := filepath.Dir(program)
 	root := filepath.Dir(bin)
 	switch {
 	case filepath.Base(bin) == "shims", filepath.Base(root) == ".volta":
-		// asdf, pyenv, rbenv and volta: a small program that looks for the right version.
+		// asdf, pyenv, rbenv and volta: a small program that finds and runs the right version.
 		return []string{root}
 	case filepath.Base(bin) != "bin" || guard.IsHome(root) || !guard.InHome(root):
 		return []string{program}
@@ -181,7 +181,7 @@ func installation(program string) []string {
 	return []string{program}
 }
 
-// project returns the highest directory below the home that looks like the root of a project, or dir itself.
+// project returns the topmost directory below the home that looks like the root of a project, or dir if there is none.
 func project(dir string) string {
 	marks := []string{
 		"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git",

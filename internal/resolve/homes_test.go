@@ -18,7 +18,7 @@ func TestCommon(t *testing.T) {
 	}
 }
 
-// TestInstallation: what is beside a program in a home is seen only where it belongs to it.
+// TestInstallation: the files next to a program in a home are visible only if they belong to it.
 func TestInstallation(t *testing.T) {
 	for program, want := range map[string][]string{
 		"/home/a/.pyenv/shims/python": {"/home/a/.pyenv"}, "/home/a/.volta/bin/node": {"/home/a/.volta"},
@@ -31,12 +31,12 @@ func TestInstallation(t *testing.T) {
 	}
 }
 
-// TestNoHomes: an app outside of all homes needs nothing of them, and nothing is said.
+// TestNoHomes: an app outside all homes does not get paths in homes, and no note.
 func TestNoHomes(t *testing.T) {
 	w := newWorld(t)
 	a := units.App{Command: []string{"/usr/bin/env", "/etc/hosts"}, Directory: "/usr", Writable: []string{"/var"}}
 	w.homes(&a)
 	if len(a.Reads) > 0 || w.notes.Len() > 0 {
-		t.Errorf("%q, and it is said %q", a.Reads, w.notes.String())
+		t.Errorf("reads %q, notes %q", a.Reads, w.notes.String())
 	}
 }

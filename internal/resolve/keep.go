@@ -9,9 +9,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// keepListeners gives an app the addresses that it has now, and reports whether it did. A program that runs need not be
-// probed to know what it listens on; and some cannot be probed, since they hold their port themselves (Node's cluster module
-// ends when it is given another one).
+// keepListeners gives an app the listeners of the installed app, and reports whether it did. A probe would find the same
+// listeners, and some running programs cannot be probed, because they hold their port (Node's cluster module ends when the
+// port differs).
 //
 // longer: this probe may take longer than the last one, so "it did not listen" must not be reused.
 func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
@@ -24,25 +24,24 @@ func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
 	return true
 }
 
-// keepCount gives an app the number of instances that it has now, if its description has none: a deploy does not scale down an
-// app that was scaled, or installed when the default was max. A new app has one instance.
+// keepCount gives an app without a number of instances the number of the installed app, so that a deploy does not undo a
+// scale. A new app gets one instance.
 func (r *Resolver) keepCount(a *units.App) {
 	if now, found := r.installed(a.Name); found && !a.Instances.Given() {
 		a.Instances = now.Instances
 	}
 }
 
-// installed returns the app as it is installed now. found is false if there is none, or none that can be read.
+// installed returns the installed app. found is false if the app is not installed, or cannot be read.
 func (r *Resolver) installed(n units.Name) (a units.App, found bool) {
 	a, err := r.Store.Load(n)
 	return a, err == nil
 }
 
-// sameListeners reports whether a probe of the app that is asked for would find the listeners that the app has now.
+// sameListeners reports whether a probe of the asked app would find the listeners of the installed app.
 //
-// If addresses are asked for, the program must be the same, whatever its arguments: what counts is the family in which it
-// binds. Addresses that differ in the family alone are probed again, since they may have been narrowed by hand.
-// Without addresses, whatever may make the program listen elsewhere must be the same.
+// With --listen, the addresses and the program must be the same, but not its arguments. Without --listen, everything that
+// can change the addresses must be the same.
 func sameListeners(now, asked units.App) bool {
 	if now.Activation != asked.Activation || now.Command[0] != asked.Command[0] {
 		return false
@@ -54,8 +53,8 @@ func sameListeners(now, asked units.App) bool {
 		reflect.DeepEqual(now.Shim.Increment, asked.Shim.Increment) && !portsDiffer(now, asked)
 }
 
-// portsDiffer reports whether a variable with one of the app's ports in its value is gone or has changed, or a new variable has
-// PORT in its name.
+// portsDiffer reports whether a variable that contains one of the ports of the app was removed or changed, or a new variable
+// has PORT in its name.
 func portsDiffer(now, asked units.App) bool {
 	for _, v := range now.Env {
 		if slices.Contains(asked.Env, v) {
@@ -75,7 +74,7 @@ func portsDiffer(now, asked units.App) bool {
 	return false
 }
 
-// numbers returns the numbers in a text: 127, 0, 0, 1 and 8080 of http://127.0.0.1:8080/.
+// numbers returns the numbers in a text: 127, 0, 0, 1 and 8080 for http://127.0.0.1:8080/.
 func numbers(s string) []string {
 	return strings.FieldsFunc(s, func(c rune) bool { return c < '0' || c > '9' })
 }

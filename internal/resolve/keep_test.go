@@ -61,7 +61,7 @@ func TestSameListeners(t *testing.T) {
 	}
 }
 
-// TestPortsDiffer: which changed variables may move the app to another port.
+// TestPortsDiffer checks which changed variables can move the app to another port.
 func TestPortsDiffer(t *testing.T) {
 	for value, want := range map[string]bool{
 		"80": true, "0.0.0.0:80": true, "http://shop:80/": true, "--port=80": true, "8080": false, "180": false, "x": false, "": false,

@@ -12,18 +12,19 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Probe runs the program of an app once, as the user and in the sandbox that the instances will have, and returns what it was
-// about to bind.
+// Probe runs the program of an app once, with the user and the sandbox of the instances, and returns the addresses that the
+// program binds.
 type Probe func(context.Context, units.App, Times) (contract.Report, error)
 
-// Times bound a probe. A program that listens on nothing may be idle for the time Idle; 0 is as long as Limit.
+// Times limit a probe. The probe of a program that does not listen ends after the program is idle for Idle, or after Limit
+// if Idle is 0.
 type Times struct{ Limit, Idle time.Duration }
 
-// ListenOptions say how the listeners of an app are found.
+// ListenOptions control how the listeners of an app are found.
 type ListenOptions struct {
 	// None: the app has no listeners.
 	None bool
-	// NoProbe: the program must not be run. DryRun is the same for a command that changes nothing.
+	// NoProbe: the program must not run. DryRun: the program must not run, because the command changes nothing.
 	NoProbe, DryRun bool
 	Times           Times
 	// Longer: the probe may take longer than the last one.
@@ -32,8 +33,8 @@ type ListenOptions struct {
 	GivenDrain bool
 }
 
-// Listeners returns the app with its listeners: its present ones, the ones that were asked for, or the ones that a probe finds.
-// The report is nil without a probe.
+// Listeners returns the app with its listeners: from the installed app, from --listen, or from a probe. The report is nil
+// without a probe.
 func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, probe Probe) (units.App, *contract.Report, error) {
 	var report *contract.Report
 	asked := a.Shim.HoldAccept
@@ -46,8 +47,7 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	case o.DryRun && len(a.Listen) > 0:
 		return a, nil, nil
 	case o.DryRun:
-		return a, nil, fault.WithHint(fault.Usagef("where does the app listen? A dry run does not run the program to find out"),
-			"give --listen 8080, or --no-listen")
+		return a, nil, fault.WithHint(fault.Usagef("listen: missing address; a dry run does not run the program to find it"), listenHint)
 	default:
 		found, err := probe(ctx, a, o.Times)
 		if err == nil {
@@ -64,15 +64,18 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	return a, report, nil
 }
 
-// RequireListener refuses an app without a listener, which nothing but a probe could find.
+const listenHint = "use --listen 8080, or --no-listen for a background app"
+
+// RequireListener returns an error for an app without a listener.
 func RequireListener(a units.App) error {
 	if len(a.Listen) > 0 {
 		return nil
 	}
-	return fault.WithHint(fault.Usagef("where does the app listen?"), "give --listen 8080, or --no-listen for a background app")
+	return fault.WithHint(fault.Usagef("listen: missing address"), listenHint)
 }
 
-// adopt returns the app with the listeners of the report. It returns an error if the program does not bind what was asked for.
+// adopt returns the app with the listeners of the report. It returns an error if the program does not bind an address of
+// --listen.
 func (r *Resolver) adopt(a units.App, found contract.Report) (units.App, error) {
 	if err := r.leaveMulticast(a, found); err != nil {
 		return a, err
@@ -99,16 +102,16 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	case len(found) == 0 && listensOnPathOf(report, *a):
 		return nil
 	case len(found) == 0:
-		r.Note("probe: %s; taking --listen as it is", silence(report))
+		r.Note("probe: %s; using --listen unchanged", silence(report))
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
 		return nil
 	case len(a.Listen) == 0:
 		for i := range found {
 			if found[i].Network == units.TCP && found[i].Port != found[0].Port {
-				// Each name is a socket unit. The first one has the default name.
+				// Each name is a socket unit. The first has the default name.
 				found[i].Name = fmt.Sprintf("%s-%d", units.DefaultStreamName, found[i].Port)
 			}
-			r.Note("probe: it listens on %s", found[i].Description())
+			r.Note("probe: the program listens on %s", found[i].Description())
 		}
 		a.Listen = found
 		return nil
@@ -116,10 +119,10 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe gives the listeners that were asked for the addresses that the program binds. A bare port does not open more than
-// the program asked for: a program that binds only the loopback interface stays there. The port gets the program's family, too:
-// some servers for IPv4 sockets fail on an IPv6 socket (nginx and Bun, for example). A listener that the program does not bind
-// is an error now; the worker would never get ready.
+// matchProbe gives the listeners of --listen the addresses that the program binds. A port without an address is not opened
+// more widely than the program asks for: a program that binds only the loopback interface stays there. The port also gets
+// the address family of the program, because some IPv4 servers fail on an IPv6 socket (nginx and Bun, for example). A
+// listener that the program does not bind is an error, because the worker would never become ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -155,29 +158,30 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	return nil
 }
 
-// notBound is the error of a listener that the program does not bind.
+// notBound returns the error for a listener that the program does not bind.
 func notBound(l units.Listener, found []units.Listener) error {
 	err := fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found))
-	if found[0].Network == units.Unix {
-		return fault.WithHint(err, "--listen %s, or tell the program its port", found[0])
+	other := found[0]
+	if other.Network != units.Unix {
+		other = mapped(l, other)
 	}
-	return fault.WithHint(err, "--listen %s, or tell the program its port", mapped(l, found[0]))
+	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }
 
-// byFamily returns listeners for IPv4, or for each family if the program binds both, in place of a bare port.
+// byFamily returns listeners for IPv4, and for IPv6 if the program binds both, instead of a port without an address.
 func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
 	if both {
-		r.Note("probe: %s becomes one socket each for IPv4 and IPv6, as the program has it", l.Description())
+		r.Note("probe: %s becomes one IPv4 and one IPv6 socket, as in the program", l.Description())
 		return []units.Listener{four, six}
 	}
-	r.Note("probe: %s becomes IPv4 only, as the program has it", l.Description())
+	r.Note("probe: %s becomes IPv4 only, as in the program", l.Description())
 	return []units.Listener{four}
 }
 
-// covers reports whether the kernel would refuse the second of two TCP binds (EADDRINUSE), which the decoys of the probe do
-// not. It does not for an IPv4 address beside an IPv6 socket, since that may be for IPv6 alone.
+// covers reports whether the kernel would refuse the second of two TCP binds (EADDRINUSE). The probe accepts both, because
+// it does not bind the real address. An IPv4 address and an IPv6 socket can both be bound if the socket is only for IPv6.
 func covers(wide, l units.Listener) bool {
 	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
 		return false
@@ -188,7 +192,7 @@ func covers(wide, l units.Listener) bool {
 	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
 }
 
-// listeners returns the binds of ports that instances can share, in the order in which they were made, each port once.
+// listeners returns the bound ports that instances can share, in the order of the binds, without duplicates.
 func listeners(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {
@@ -206,7 +210,7 @@ func listeners(found contract.Report) []units.Listener {
 			continue
 		}
 		if l.Host = addr.Unmap(); addr.Is6() && addr.IsUnspecified() && !b.V6Only {
-			// One socket for IPv6 and IPv4, which is what a bare port means.
+			// The socket is for IPv6 and IPv4, like a port without an address.
 			l.Host = netip.Addr{}
 		}
 		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
@@ -216,8 +220,8 @@ func listeners(found contract.Report) []units.Listener {
 	for i, l := range list {
 		four := l
 		four.Host = netip.IPv4Unspecified()
-		// Beside a socket for IPv4 there can only be one for IPv6 alone. The probe cannot always ask for that: pidfd_getfd is
-		// not among the system calls of the sandbox.
+		// If the program also has an IPv4 socket, the other socket is only for IPv6. The probe cannot always find this out,
+		// because the sandbox does not allow pidfd_getfd.
 		if !l.Host.IsValid() && slices.Contains(list, four) {
 			list[i].Host = netip.IPv6Unspecified()
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// reportOf reads a report as the shim writes it.
+// reportOf parses a report in the format of the shim.
 func reportOf(t *testing.T, text string) contract.Report {
 	t.Helper()
 	var r contract.Report
@@ -83,7 +83,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// TestBackgrounded: the error of a program that goes into the background has a hint how to keep it in the foreground.
+// TestBackgrounded: the error for a program that goes into the background has a hint how to keep it in the foreground.
 func TestBackgrounded(t *testing.T) {
 	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
 	err := Failure(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
@@ -100,7 +100,7 @@ func TestBackgrounded(t *testing.T) {
 	}
 }
 
-// TestAdopt: what a report makes of the listeners that were asked for.
+// TestAdopt checks which listeners an app gets from --listen and a report.
 func TestAdopt(t *testing.T) {
 	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening),
 		bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
@@ -109,56 +109,56 @@ func TestAdopt(t *testing.T) {
 	for _, c := range []struct {
 		about, listen, report, want, told, err string
 	}{
-		{"nothing asked, nothing bound", "", binds(), "", "background app", ""},
-		{"nothing asked, and idle", "", `{"idle":true,"took_ms":10500}`, "",
+		{"no --listen, nothing bound", "", binds(), "", "background app", ""},
+		{"no --listen, idle", "", `{"idle":true,"took_ms":10500}`, "",
 			"it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
-		{"nothing asked, and at work", "", `{"timed_out":true,"took_ms":60000}`, "",
-			"was not done; if it is only slow to listen: --listen PORT, or --probe-timeout 5m", ""},
-		{"nothing asked, and ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "",
+		{"no --listen, busy", "", `{"timed_out":true,"took_ms":60000}`, "",
+			"was still busy; if it is slow to listen: --listen PORT, or --probe-timeout 5m", ""},
+		{"no --listen, ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "",
 			"it ended after 1.0s without listening (exited 0)", ""},
 		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080",
-			"it did not listen within 500ms; taking --listen as it is", ""},
+			"it did not listen within 500ms; using --listen unchanged", ""},
 		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080",
-			"it ended after 1.0s without listening (exited 0); taking --listen as it is", ""},
-		{"taken over", "", binds(any8080), "8080", "it listens on tcp port 8080", ""},
+			"it ended after 1.0s without listening (exited 0); using --listen unchanged", ""},
+		{"the port of the program", "", binds(any8080), "8080", "the program listens on tcp port 8080", ""},
 		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
 		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},
 		{"a stream and a datagram", "", binds(any8080, udp), "8080 udp:0.0.0.0:5353", "", ""},
-		{"as asked", "8080", binds(any8080), "8080", "", ""},
-		{"IPv4 alone", "8080", binds(v4), "0.0.0.0:8080", "becomes IPv4 only", ""},
-		{"one socket for each family", "8080", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "one socket each", ""},
-		{"IPv6 alone", "8080", binds(v6), "8080", "", ""},
-		{"an address that was asked for stays", "127.0.0.1:8080", binds(any8080), "127.0.0.1:8080", "", ""},
+		{"the same port", "8080", binds(any8080), "8080", "", ""},
+		{"only IPv4", "8080", binds(v4), "0.0.0.0:8080", "becomes IPv4 only", ""},
+		{"one socket for each family", "8080", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "one IPv4 and one IPv6 socket", ""},
+		{"only IPv6", "8080", binds(v6), "8080", "", ""},
+		{"the address of --listen stays", "127.0.0.1:8080", binds(any8080), "127.0.0.1:8080", "", ""},
 		{"another port in front", "80:3000", binds(local), "0.0.0.0:80:3000",
 			"binds only tcp address 127.0.0.1:3000; --listen 80:3000 opens port 80 to other machines", ""},
-		{"the loopback alone", "3000", binds(local), "127.0.0.1:3000", "to open it to other machines: --listen 0.0.0.0:3000", ""},
+		{"only the loopback interface", "3000", binds(local), "127.0.0.1:3000", "to open it to other machines: --listen 0.0.0.0:3000", ""},
 		{"both loopbacks", "web=80", binds(bind("inet", "stream", "127.0.0.1", "80", listening),
 			bind("inet6", "stream", "::1", "80", listening)), "web=127.0.0.1:80 web=[::1]:80", "--listen web=0.0.0.0:80", ""},
 		{"the loopback of IPv6", "80", binds(bind("inet6", "stream", "::1", "80", listening)), "[::1]:80", "--listen [::]:80", ""},
-		{"all addresses by wish", "0.0.0.0:3000", binds(local), "0.0.0.0:3000", "", ""},
+		{"--listen on all addresses", "0.0.0.0:3000", binds(local), "0.0.0.0:3000", "", ""},
 		{"datagrams on the loopback", "udp:53", binds(bind("inet", "dgram", "127.0.0.1", "53", "")), "udp:127.0.0.1:53",
 			"--listen udp:0.0.0.0:53", ""},
 		{"a unix socket in front", "/run/x.sock:3000", binds(local), "/run/x.sock:3000", "", ""},
-		{"its own Unix socket", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
-		{"its own mode", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock",
-			"makes /run/x.sock with mode 0777, and clusterctl with 0660; to change it: --socket-mode 0777", ""},
+		{"the Unix socket of the app", "/run/x.sock", binds(local), "/run/x.sock", "", ""},
+		{"another mode", "/run/x.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0777"`)), "/run/x.sock",
+			"creates /run/x.sock with mode 0777, clusterctl with mode 0660; to change it: --socket-mode 0777", ""},
 		{"a path is found", "", binds(bind("unix", "stream", "/run/x.sock", "0", listening+`,"mode":"0666"`)), "/run/x.sock",
-			"clusterctl with 0660; to change it: --socket-mode 0666", ""},
-		{"a path beside a port", "", binds(any8080, bind("unix", "stream", "/run/x.sock", "0", listening)), "8080", "", ""},
+			"clusterctl with mode 0660; to change it: --socket-mode 0666", ""},
+		{"a path and a port", "", binds(any8080, bind("unix", "stream", "/run/x.sock", "0", listening)), "8080", "", ""},
 		{"a private path", "", binds(bind("unix", "stream", "/tmp/x.sock", "0", listening+`,"private":true`)), "",
-			"it listens on socket /tmp/x.sock, which each instance has for itself, so it becomes a background app", ""},
+			"the program listens on socket /tmp/x.sock, which each instance opens separately, so it becomes a background app", ""},
 		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "",
-			"it listens on socket @x, which each instance has for itself", ""},
+			"the program listens on socket @x, which each instance opens separately", ""},
 		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
-			"the program does not bind socket /run/y.sock; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its path"},
-		{"a path in place of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
-			"does not bind port 80, for --listen 80; it binds socket /run/x.sock|--listen /run/x.sock, or tell the program its port"},
+			"does not bind socket /run/y.sock; it binds socket /run/x.sock|use --listen /run/x.sock, or configure the path in the program"},
+		{"a path instead of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
+			"bind port 80, for --listen 80; it binds socket /run/x.sock|use --listen /run/x.sock, or configure the port in the program"},
 		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
 		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
 		{"another port than it binds", "9000", binds(any8080), "", "",
-			"does not bind port 9000, for --listen 9000; it binds tcp port 8080|--listen 9000:8080, or tell the program its port"},
+			"bind port 9000, for --listen 9000; it binds tcp port 8080|use --listen 9000:8080, or configure the port in the program"},
 		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "",
-			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|--listen 8080, or"},
+			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|use --listen 8080, or"},
 		{"a datagram is not a stream", "5353", binds(udp), "", "", "does not bind port 5353"},
 	} {
 		w := newWorld(t)
@@ -202,8 +202,8 @@ func TestAdoptIsValid(t *testing.T) {
 		if err != nil {
 			return
 		}
-		// Datagrams may really be bound twice (SO_REUSEADDR), and an IPv6 socket beside an IPv4 address of the same port;
-		// one socket unit cannot hold them, which is an error.
+		// A program can bind a datagram socket twice (SO_REUSEADDR), and an IPv6 socket and an IPv4 address with the same
+		// port. One socket unit cannot have both, so this is an error.
 		odd := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
 			return l.Network == units.UDP || !l.Host.IsValid() || l.Host.Is6()
 		})
@@ -213,7 +213,7 @@ func TestAdoptIsValid(t *testing.T) {
 	})
 }
 
-// TestListeners: when a program is probed, and what counts then.
+// TestListeners checks when a program is probed, and which listeners the app gets.
 func TestListeners(t *testing.T) {
 	port := units.Listener{Port: 8080}
 	shop := units.App{Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}}
@@ -245,8 +245,8 @@ func TestListeners(t *testing.T) {
 		{about: "--no-listen", app: shop, options: ListenOptions{None: true}},
 		{about: "native", app: native, listen: "8080"},
 		{about: "--no-probe", app: with(shop, port), options: ListenOptions{NoProbe: true}, listen: "8080"},
-		{about: "--no-probe without --listen", app: shop, options: ListenOptions{NoProbe: true}, err: "where does the app listen?"},
-		{about: "a dry run", app: shop, options: ListenOptions{DryRun: true}, err: "A dry run does not run the program"},
+		{about: "--no-probe without --listen", app: shop, options: ListenOptions{NoProbe: true}, err: "listen: missing address"},
+		{about: "a dry run", app: shop, options: ListenOptions{DryRun: true}, err: "a dry run does not run the program"},
 		{about: "a dry run with --listen", app: with(shop, port), options: ListenOptions{DryRun: true}, listen: "8080"},
 		{about: "the same app", installed: &held, app: shop, listen: "9090", hold: true},
 		{about: "the same app with --drain epoll", installed: &held, app: shop, options: ListenOptions{GivenDrain: true}, listen: "9090"},

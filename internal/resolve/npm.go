@@ -14,14 +14,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// packageJSON are the keys of npm's file that clusterctl uses.
+// packageJSON has the keys of package.json that clusterctl uses.
 type packageJSON struct {
 	Main    string            `json:"main"`
 	Scripts map[string]string `json:"scripts"`
 }
 
-// directoryInvocation returns the command of a directory with a package.json: its start script, its main, or the file that npm
-// runs without both.
+// directoryInvocation returns the command of a directory with a package.json: its start script, its main, or the default
+// file of npm.
 func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation, error) {
 	dir, err := r.Absolute(target)
 	if err != nil {
@@ -30,7 +30,7 @@ func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation
 	path := filepath.Join(dir, "package.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Invocation{}, fault.WithHint(fmt.Errorf("the directory %s has no package.json to tell what to run", dir),
+		return Invocation{}, fault.WithHint(fmt.Errorf("the directory %s has no package.json", dir),
 			"clusterctl install %s/app.js, or clusterctl install %s --cwd %[1]s -- PROGRAM", text.Shell(target), text.Shell(AppName(dir)))
 	}
 	var p packageJSON
@@ -55,22 +55,23 @@ func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation
 			return inv, err
 		}
 	}
-	return Invocation{}, fault.WithHint(fmt.Errorf("%s has neither a start script nor a main that is there", path),
-		"name the file: clusterctl install %s/app.js", text.Shell(target))
+	return Invocation{}, fault.WithHint(fmt.Errorf("%s has no start script, and its main file does not exist", path),
+		"use a file: clusterctl install %s/app.js", text.Shell(target))
 }
 
-// shellSyntax are characters that make more of a line than words; of these, shellControl make more than one command.
+// shellSyntax are the characters with a meaning in a shell. shellControl are those that can separate commands.
 const (
 	shellSyntax  = "|&;<>()$`\\\"'*?[]#~={}!\n"
 	shellControl = "|&;()`\n#!"
 )
 
-// script returns the command of npm's start script, without npm, which would stand between systemd and the program. A plain
-// "node FILE ARGS" needs no shell either. Another script gets a shell, with the package's own programs in $PATH.
+// script returns the command of the start script, without npm as a process between systemd and the program. A simple command
+// such as "node FILE ARGS" also runs without a shell. Another script runs in a shell, with the programs of the package in
+// $PATH.
 func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	if f.Program != "" || f.Args != "" {
-		return nil, fault.WithHint(fault.Usagef("the start script %q says itself what to run", script),
-			"name the file instead of the directory")
+		return nil, fault.WithHint(fault.Usagef("--interpreter cannot be combined with the start script %q", script),
+			"use a file instead of the directory")
 	}
 	words := strings.Fields(script)
 	bin := filepath.Join(dir, "node_modules/.bin")
@@ -88,11 +89,11 @@ func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	return slices.Concat([]string{program}, strings.Fields(f.NodeArgs), words[1:]), nil
 }
 
-// execLast adds an exec to a script of one command, so that the program is systemd's main process and gets its SIGTERM. The
-// shell of a compound command stays the main process, and a note tells that.
+// execLast adds exec to a script of one command, so that the program becomes the main process and gets the SIGTERM of
+// systemd. For a script of several commands, the shell stays the main process, and execLast prints a note.
 func (r *Resolver) execLast(script string) string {
 	if strings.ContainsAny(script, shellControl) {
-		r.Note("the start script is run by a shell, which does not pass SIGTERM on: %s", script)
+		r.Note("the start script runs in a shell, which does not forward SIGTERM: %s", script)
 		return script
 	}
 	rest := script
@@ -106,7 +107,7 @@ func (r *Resolver) execLast(script string) string {
 	return script[:len(script)-len(rest)] + " exec " + strings.TrimLeft(rest, " \t")
 }
 
-// assignment returns the length of the NAME=value in front of a simple command, or 0. The value ends at a blank outside of
+// assignment returns the length of the NAME=value at the beginning of a command, or 0. The value ends at a blank outside of
 // quotes.
 func assignment(s string) int {
 	name, _, ok := strings.Cut(s, "=")

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// leaveMulticast names the sockets that each instance opens itself because they joined a multicast group. A membership belongs
-// to the open socket: on the shared one, which PID 1 keeps, the next worker could not join again.
+// leaveMulticast notes which sockets each instance opens itself because they join a multicast group. The membership belongs
+// to the open socket. PID 1 keeps a shared socket open, so the next worker could not join again.
 func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 	var said []uint16
 	for _, b := range found.Binds {
@@ -25,13 +25,13 @@ func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 					"omit --listen %s, so that each instance has its own socket", l)
 			}
 		}
-		r.Note("probe: it joins a multicast group on UDP port %d, so each instance opens this socket itself", b.Port)
+		r.Note("probe: the program joins a multicast group on UDP port %d, so each instance opens this socket itself", b.Port)
 	}
 	return nil
 }
 
-// keepOptions sets the options that the program set on its sockets before it bound them. The program's user writes the report, so
-// options that need a capability are left to the shim, which has only the worker's.
+// keepOptions gives the units the options that the program set on its sockets before it bound them. The user of the program
+// can write the report, so the shim sets options that need a capability: it has only the capabilities of the worker.
 func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
@@ -49,14 +49,14 @@ func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
 				same := func(q units.SocketOption) bool { return q.Listener == o.Listener && q.Key == o.Key }
 				if ok && !o.Trusted() && o.Fits(l) && !slices.ContainsFunc(a.SocketOptions, same) {
 					a.SocketOptions = append(a.SocketOptions, o)
-					r.Note("probe: %s of %s is kept", o, l.Description())
+					r.Note("probe: keeping %s of %s", o, l.Description())
 				}
 			}
 		}
 	}
 }
 
-// answers reports whether the listener replaces the socket of the bind.
+// answers reports whether the listener replaces the socket that the program bound.
 func answers(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":
@@ -67,13 +67,12 @@ func answers(b contract.ProbeBind, l units.Listener) bool {
 	return (b.Type == "dgram") == (l.Network == units.UDP)
 }
 
-// noteProgramMode names the mode that a program gives its Unix socket, by its umask or after the bind, if the socket of the app
-// has another mode.
+// noteProgramMode notes the mode that the program gives its Unix socket, if the socket of the app has another mode.
 func (r *Resolver) noteProgramMode(a units.App, found contract.Report) {
 	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
 	for _, b := range found.Binds {
 		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
-			r.Note("probe: the program makes %s with mode %s, and clusterctl with %s; to change it: --socket-mode %[2]s",
+			r.Note("probe: the program creates %s with mode %s, clusterctl with mode %s; to change it: --socket-mode %[2]s",
 				text.Printable(b.Address), text.Printable(b.Mode), given[2])
 		}
 	}

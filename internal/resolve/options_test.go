@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestKeepOptions: which options of the program's own sockets become those of the units.
+// TestKeepOptions checks which socket options of the program the units get.
 func TestKeepOptions(t *testing.T) {
 	option := func(name, value string) string { return `{"name":"` + name + `",` + value + `}` }
 	options := func(list ...string) string { return listening + `,"options":[` + strings.Join(list, ",") + `]` }
@@ -21,7 +21,7 @@ func TestKeepOptions(t *testing.T) {
 		{"8080", binds(bind("inet", "dgram", "0.0.0.0", "8080", options(keep))), ""},
 		{"8080", binds(bind("inet", "stream", "0.0.0.0", "8080",
 			options(option("TCP_NODELAY", `"number":1`), option("TCP_USER_TIMEOUT", `"number":1`)))), ""},
-		// The report is the word of the program's user, and PID 1 has capabilities.
+		// The user of the program can write the report, and PID 1 has all capabilities.
 		{"8080", binds(bind("inet", "stream", "0.0.0.0", "8080",
 			options(option("SO_MARK", `"number":1`), option("IP_TRANSPARENT", `"number":1`)))), ""},
 		{"8080 admin=9090", binds(bind("inet", "stream", "0.0.0.0", "9090", options(keep))), "admin:KeepAlive=yes"},
@@ -52,14 +52,14 @@ func TestKeepOptions(t *testing.T) {
 	}
 }
 
-// TestLeaveMulticast: a socket in a multicast group is no listener, and cannot be asked for as one.
+// TestLeaveMulticast: a socket in a multicast group does not become a listener, and --listen with its port is an error.
 func TestLeaveMulticast(t *testing.T) {
 	r := reportOf(t, binds(bind("inet", "dgram", "0.0.0.0", "5353", `,"multicast":true`),
 		bind("inet6", "dgram", "::", "5353", `,"multicast":true`), bind("inet", "stream", "0.0.0.0", "80", listening)))
 	w := newWorld(t)
 	a := units.App{Name: "web", Command: []string{"/bin/true"}}
 	if a, err := w.adopt(a, r); err != nil || len(a.Listen) != 1 || a.Listen[0].Port != 80 ||
-		strings.Count(w.notes.String(), "it joins a multicast group on UDP port 5353, so each instance opens this socket itself\n") != 1 {
+		strings.Count(w.notes.String(), "joins a multicast group on UDP port 5353, so each instance opens this socket itself\n") != 1 {
 		t.Errorf("%v %v\n%s", a.Listen, err, w.notes.String())
 	}
 	a.Listen = []units.Listener{{Network: units.UDP, Port: 5353}}

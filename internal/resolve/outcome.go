@@ -14,18 +14,18 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// took returns how long the program ran, as far as the probe has watched it.
+// took returns how long the probe ran the program.
 func took(found contract.Report) string {
 	return text.Duration(time.Duration(found.TookMS) * time.Millisecond)
 }
 
-// Died reports whether the program ended by itself, and not with success.
+// Died reports whether the program failed, with an exit status or by a signal.
 func Died(found contract.Report) bool {
 	return found.Exited && found.Status != (contract.Exit{Code: "exited", Status: "0"})
 }
 
-// Failure returns an error for a program that ended before it bound anything, and not with success, or that has gone into the
-// background: systemd takes the end of the program for the end of the instance, and kills what it has left.
+// Failure returns an error for a program that failed before it bound an address, and for a program that went into the
+// background: when the program exits, systemd ends the instance and kills the remaining processes.
 func Failure(found contract.Report, a units.App, unit string) error {
 	switch {
 	case found.Exited && !Died(found) && len(found.Left) > 0:
@@ -38,7 +38,7 @@ func Failure(found contract.Report, a units.App, unit string) error {
 	return nil
 }
 
-// leftWords names processes, each name once.
+// leftWords returns the names of processes, without repetitions and at most 3.
 func leftWords(names []string) string {
 	var words []string
 	for _, n := range names {
@@ -52,7 +52,7 @@ func leftWords(names []string) string {
 	return strings.Join(words, ", ")
 }
 
-// silence returns why the probe has ended without a listener.
+// silence returns why the probe ended without a listener.
 func silence(found contract.Report) string {
 	switch {
 	case found.Exited:
@@ -63,9 +63,9 @@ func silence(found contract.Report) string {
 	return "it did not listen within " + took(found)
 }
 
-// noteBackground notes that a program becomes a background app, and why.
+// noteBackground notes that the program becomes a background app, and why.
 func (r *Resolver) noteBackground(found contract.Report) {
-	r.Note("probe: it listens on %s, so it becomes a background app", cmp.Or(strings.Join(ownSockets(found), " and "), "nothing"))
+	r.Note("probe: the program listens on %s, so it becomes a background app", cmp.Or(strings.Join(ownSockets(found), " and "), "nothing"))
 	switch {
 	case found.Exited:
 		r.Note("probe: %s", silence(found))
@@ -73,7 +73,7 @@ func (r *Resolver) noteBackground(found contract.Report) {
 		r.Note("probe: %s; if it listens later: --listen PORT, or --probe-timeout 2m to wait for it", silence(found))
 	case found.TimedOut:
 		longer := 5 * time.Duration(found.TookMS) * time.Millisecond
-		r.Note("probe: %s, and was not done; if it is only slow to listen: --listen PORT, or --probe-timeout %s",
+		r.Note("probe: %s, and was still busy; if it is slow to listen: --listen PORT, or --probe-timeout %s",
 			silence(found), longer.Round(time.Second))
 	}
 }

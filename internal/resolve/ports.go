@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// CheckPorts tries to bind each listener of an app before anything is written. The error of an address in use names who holds
-// it. Success promises nothing: the start of the socket unit decides.
+// CheckPorts tries to bind each listener of an app before an install writes files. The error for an address in use names the
+// app or the process that has it. The start of the socket unit can still fail later.
 func (r *Resolver) CheckPorts(ctx context.Context, a units.App) error {
 	var errs []error
 	for _, l := range a.Listen {
@@ -30,10 +30,9 @@ func (r *Resolver) checkListener(ctx context.Context, l units.Listener) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		holder := r.holder(l)
-		return fault.WithHint(fmt.Errorf("%s is taken%s", l.Description(), holder), "choose another: --listen %s", otherPort(l))
+		return fault.WithHint(fmt.Errorf("%s is in use%s", l.Description(), r.holder(l)), "use another: --listen %s", otherPort(l))
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		// FreeBind= lets systemd bind an address that is added later.
+		// With FreeBind=, systemd can bind an address that is added later.
 		r.Note("%s: the address is not on this machine (yet)", l.Description())
 		return nil
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
@@ -42,7 +41,7 @@ func (r *Resolver) checkListener(ctx context.Context, l units.Listener) error {
 	return fmt.Errorf("%s cannot be bound: %w", l.Description(), fault.Cause(err))
 }
 
-// tryBind binds, and closes at once. A Unix socket is connected to instead: binding would leave a file behind.
+// tryBind binds the address and closes the socket. It connects to a Unix socket instead, because a bind would leave a file.
 func tryBind(ctx context.Context, l units.Listener) error {
 	var lc net.ListenConfig
 	host := ""
@@ -83,7 +82,7 @@ func otherPort(l units.Listener) string {
 	return l.String()
 }
 
-// holder returns who has the address: another app of ours, or the first process found with the socket.
+// holder returns the user of an address in words: another app, or a process with the socket.
 func (r *Resolver) holder(l units.Listener) string {
 	names, _ := r.Store.Apps()
 	for _, n := range names {

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestCheckListener binds real sockets in front of it: what is taken is said, with its holder.
+// TestCheckListener binds real sockets first. The error for an address in use names its user.
 func TestCheckListener(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -30,7 +30,7 @@ func TestCheckListener(t *testing.T) {
 	}
 	defer udp.Close()
 	udpPort := strconv.Itoa(udp.LocalAddr().(*net.UDPAddr).Port)
-	dir, err := os.MkdirTemp("", "cc") // a socket's path may have 107 bytes
+	dir, err := os.MkdirTemp("", "cc") // the path of a socket has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +51,13 @@ func TestCheckListener(t *testing.T) {
 
 	me := " (pid " + strconv.Itoa(os.Getpid()) + ")"
 	for listen, want := range map[string]string{
-		"127.0.0.1:" + port:        "tcp address 127.0.0.1:" + port + " is taken by ",
-		port:                       "tcp port " + port + " is taken by ",
-		"udp:127.0.0.1:" + udpPort: "udp address 127.0.0.1:" + udpPort + " is taken by ",
-		path:                       "socket " + path + " is taken",
+		"127.0.0.1:" + port:        "tcp address 127.0.0.1:" + port + " is in use by ",
+		port:                       "tcp port " + port + " is in use by ",
+		"udp:127.0.0.1:" + udpPort: "udp address 127.0.0.1:" + udpPort + " is in use by ",
+		path:                       "socket " + path + " is in use",
 		stale:                      "",
 		filepath.Join(dir, "new"):  "",
-		"192.0.2.1:" + port:        "", // not of this machine (yet)
+		"192.0.2.1:" + port:        "", // not an address of this machine
 	} {
 		l, err := units.ParseListener(listen)
 		if err != nil {
@@ -70,7 +70,7 @@ func TestCheckListener(t *testing.T) {
 		if strings.HasSuffix(want, "by ") && !strings.HasSuffix(err.Error(), me) {
 			t.Errorf("%s: %v, and not%s", listen, err, me)
 		}
-		if want != "" && !strings.HasPrefix(fault.Hint(err), "choose another: --listen ") {
+		if want != "" && !strings.HasPrefix(fault.Hint(err), "use another: --listen ") {
 			t.Errorf("%s: hint %q", listen, fault.Hint(err))
 		}
 	}
@@ -78,14 +78,14 @@ func TestCheckListener(t *testing.T) {
 		t.Errorf("%q", w.notes.String())
 	}
 
-	// Another app is named before any process.
+	// The error names another app, not its process.
 	p, _ := strconv.Atoi(port)
 	w.install(t, units.App{
 		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native,
 		Listen: []units.Listener{{Port: uint16(p)}},
 	})
 	err = w.CheckPorts(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
-	if err == nil || !strings.Contains(err.Error(), `is taken by the app "other"`) || len(fault.Flatten(err)) != 2 {
+	if err == nil || !strings.Contains(err.Error(), `is in use by the app "other"`) || len(fault.Flatten(err)) != 2 {
 		t.Errorf("%v", err)
 	}
 	canceled, cancel := context.WithCancel(ctx)

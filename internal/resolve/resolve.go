@@ -1,5 +1,5 @@
-// Package resolve completes apps: from the words of a command line, or from a file, to a [units.App] with full paths, a user
-// and listeners. It looks at the machine and changes nothing. A note tells each choice that the user has not made.
+// Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. It
+// reads the machine, but does not change it. It prints a note for each value that it chooses.
 package resolve
 
 import (
@@ -25,25 +25,26 @@ type Resolver struct {
 	Getenv   func(string) string
 	Getwd    func() (string, error)
 	LookPath func(string) (string, error)
-	// Note prints one line about a choice.
+	// Note prints a line about a choice.
 	Note func(format string, args ...any)
 }
 
-// Request is an app as it was described.
+// Request is an app as a command line or a file describes it.
 type Request struct {
 	App   units.App
 	Given Given
 }
 
-// Given are the fields that the user has given; the others are chosen. An app without a directory runs in "/" if Directory is set.
+// Given are the fields that the user has given. The Resolver chooses the other fields. If Directory is set, an app without a
+// directory runs in "/".
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
-// Everything is what a file gives.
+// Everything returns Given for the apps of a file.
 func Everything() Given { return Given{true, true, true, true, true, true} }
 
-// App returns the app with the fields that were not given: the number of instances that it has now, the directory, the
-// program's full path, the user, the paths in homes, the activation, what readiness means. It checks that the workers can
-// reach what they need, and that no other user can change it. [Resolver.Listeners] completes the listeners.
+// App returns the app with the fields that were not given: the number of instances, the directory, the full path of the
+// program, the user, the paths in homes, the activation and the readiness. It checks that the workers can read the files
+// that they need, and that other users cannot change these files. [Resolver.Listeners] completes the listeners.
 func (r *Resolver) App(q Request) (units.App, error) {
 	a := q.App
 	if !q.Given.Instances {
@@ -57,14 +58,14 @@ func (r *Resolver) App(q Request) (units.App, error) {
 		return a, err
 	}
 	if q.Given.RunAs {
-		err = checkUser(a.RunAs)
+		err = checkAccounts("run-as", a.RunAs.User, "run-as", a.RunAs.Group, ", or --run-as dynamic")
 	} else {
 		r.chooseUser(&a, owner)
 	}
 	if err != nil {
 		return a, err
 	}
-	if err := checkSocketOwner(a.Socket); err != nil {
+	if err := checkAccounts("socket-user", a.Socket.User, "socket-group", a.Socket.Group, ""); err != nil {
 		return a, err
 	}
 	if err := r.access(&a, q.Given); err != nil {
@@ -83,7 +84,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 		r.Note("activation: native (%s is built with the activation package)", a.Command[0])
 	}
 	if !q.Given.Drain {
-		// activation.Serve drains on SIGTERM, and knows its requests where the shim can only watch connections.
+		// activation.Serve drains on SIGTERM. It knows the requests; the shim knows only the connections.
 		a.Shim.NoDrain = a.Activation == units.Native && withActivation
 	}
 	if !q.Given.Ready {
@@ -92,7 +93,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	return a, nil
 }
 
-// Absolute makes a path absolute, by the working directory.
+// Absolute returns the absolute path of p.
 func (r *Resolver) Absolute(p string) (string, error) {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p), nil
@@ -104,7 +105,7 @@ func (r *Resolver) Absolute(p string) (string, error) {
 	return filepath.Join(wd, p), nil
 }
 
-// directory makes the app's directory absolute, and returns its owner. The default is the working directory.
+// directory makes the directory of the app absolute, and returns its owner. The default is the working directory.
 func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error) {
 	if a.Directory == "" && given.Directory {
 		return 0, nil
@@ -155,13 +156,13 @@ func (r *Resolver) paths(a *units.App) (err error) {
 	return nil
 }
 
-// program finds the program as a shell would, from the app's directory.
+// program finds the program like a shell in the directory of the app.
 func (r *Resolver) program(a *units.App) error {
 	program := a.Command[0]
 	if !strings.Contains(program, "/") {
 		found, err := r.LookPath(program)
 		if err != nil {
-			return fault.WithHint(fmt.Errorf("the program %q is not in $PATH", program), "give its full path: -- /full/path/%s", program)
+			return fault.WithHint(fmt.Errorf("the program %q is not in $PATH", program), "use its full path: -- /full/path/%s", program)
 		}
 		program = found
 	}
@@ -177,7 +178,7 @@ func (r *Resolver) program(a *units.App) error {
 		return fmt.Errorf("the program %q is not a file", program)
 	case info.Mode().Perm()&0o111 == 0:
 		return fault.WithHint(fmt.Errorf("the program %q is not executable", program),
-			"chmod +x %s, or name its interpreter: -- node %[1]s", text.Shell(program))
+			"chmod +x %s, or add its interpreter: -- node %[1]s", text.Shell(program))
 	}
 	a.Command = append([]string{program}, a.Command[1:]...)
 	return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// dynamic is a request for an app whose user does not depend on who runs the tests.
+// dynamic returns a request for an app with a dynamic user, so that the user of the test does not matter.
 func dynamic(a units.App) Request {
 	return Request{App: a, Given: Given{RunAs: true, Directory: a.Directory != ""}}
 }
@@ -43,9 +43,9 @@ func TestProgram(t *testing.T) {
 		}
 	}
 	for command, want := range map[string]string{
-		"nothing":   "is not in $PATH\nhint: give its full path: -- /full/path/nothing",
+		"nothing":   "is not in $PATH\nhint: use its full path: -- /full/path/nothing",
 		"./nothing": "no such file or directory\nhint: ls -l " + wd,
-		"./plain":   "is not executable\nhint: chmod +x " + wd + "/plain, or name its interpreter: -- node " + wd + "/plain",
+		"./plain":   "is not executable\nhint: chmod +x " + wd + "/plain, or add its interpreter: -- node " + wd + "/plain",
 		".":         "is not in $PATH", "./": "is not a file", "/dev/null": "is not a file", "./plain/x": "not a directory",
 	} {
 		a := units.App{Command: []string{command}, Directory: wd}
@@ -101,7 +101,7 @@ func TestApp(t *testing.T) {
 		}
 	}
 
-	// A directory that nobody asked for and the user cannot enter becomes "/", unless an argument is relative to it.
+	// A default directory that the user cannot enter becomes "/", unless an argument is relative to it.
 	w.Getwd = func() (string, error) { return closed, nil }
 	a = units.App{Command: []string{worker, "-x", "/etc", "other"}}
 	if a, err = w.App(dynamic(a)); err != nil || a.Directory != "/" ||
@@ -130,26 +130,26 @@ func TestUser(t *testing.T) {
 	}
 	var a units.App
 	w.chooseUser(&a, dir.Sys().(*syscall.Stat_t).Uid)
-	// The owner of the directory, unless that is root.
+	// The user is the owner of the directory, unless the owner is root.
 	if self.Uid == "0" && !a.RunAs.Dynamic() || self.Uid != "0" && a.RunAs.User != self.Username {
 		t.Errorf("%+v for a directory of %s", a.RunAs, self.Username)
 	}
 	const noUser, noGroup = "no-such-user-here", "no-such-here"
 	for as, want := range map[units.RunAs]string{
-		{User: noUser}: `there is no user "no-such-user-here"` +
+		{User: noUser}: `run-as: there is no user "no-such-user-here"` +
 			"\nhint: adduser --system --group no-such-user-here, or --run-as dynamic",
-		{User: "root", Group: noGroup}: `there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here",
+		{User: "root", Group: noGroup}: `run-as: there is no group "no-such-here"` + "\nhint: addgroup --system no-such-here",
 		{User: "root"}:                 "", {User: "0"}: "", {User: "root", Group: "0"}: "", {}: "",
 	} {
-		err := checkUser(as)
+		err := checkAccounts("run-as", as.User, "run-as", as.Group, ", or --run-as dynamic")
 		if want == "" && err != nil || want != "" && (err == nil || err.Error()+"\nhint: "+fault.Hint(err) != want) {
 			t.Errorf("%s: %v", as, err)
 		}
 	}
 }
 
-// TestReadiness builds real programs: one that depends on this module, as a worker with the activation package does, one that
-// takes only the handler for its log from it, and so gets no listeners and says no READY=1, and one that does not depend on it.
+// TestReadiness builds real programs: one with the activation package, one with only the log handler of this module, which
+// does not send READY=1, and one without this module.
 func TestReadiness(t *testing.T) {
 	dir := t.TempDir()
 	ours, logs, other := filepath.Join(dir, "ours"), filepath.Join(dir, "logs"), filepath.Join(dir, "other")
@@ -194,7 +194,7 @@ func TestReadiness(t *testing.T) {
 		}
 	}
 
-	// In an install: auto becomes native, ready notify, and the drain is the program's own; each can be chosen otherwise.
+	// In an install, auto becomes native with ready notify and without a drain. Flags can change each of these.
 	w := newWorld(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)

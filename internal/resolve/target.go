@@ -17,45 +17,28 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Interpreter is the program that runs a file, if the user has named one, and its arguments.
+// Interpreter has the values of --interpreter, --interpreter-args and --node-args.
 type Interpreter struct {
 	Program, Args, NodeArgs string
 }
 
-// Invocation is what a target of "install" means: a name, a command line, and the directory to run it in.
+// Invocation is the name, the command line and the directory for a target of "install".
 type Invocation struct {
 	Name      string
 	Command   []string
 	Directory string
 }
 
-// Interpreters returns the interpreters of a file by its extension, as PM2 has them, or nil. The first that is found is used.
+// Interpreters returns the interpreters for an extension, as in PM2, or nil. The first that is installed is used.
 func Interpreters(ext string) []string {
-	switch ext {
-	case ".js", ".cjs", ".mjs":
-		return []string{"node"}
-	case ".ts", ".tsx":
-		return []string{"bun"}
-	case ".py":
-		return []string{"python3", "python"}
-	case ".sh":
-		return []string{"bash", "sh"}
-	case ".rb":
-		return []string{"ruby"}
-	case ".php":
-		return []string{"php"}
-	case ".pl":
-		return []string{"perl"}
-	case ".coffee":
-		return []string{"coffee"}
-	case ".ls":
-		return []string{"lsc"}
-	}
-	return nil
+	return map[string][]string{
+		".js": {"node"}, ".cjs": {"node"}, ".mjs": {"node"}, ".ts": {"bun"}, ".tsx": {"bun"}, ".py": {"python3", "python"},
+		".sh": {"bash", "sh"}, ".rb": {"ruby"}, ".php": {"php"}, ".pl": {"perl"}, ".coffee": {"coffee"}, ".ls": {"lsc"},
+	}[ext]
 }
 
-// Invocation returns what a target and the words after "--" mean. If the words are not the arguments of a file, they are the
-// command, and the target is only a name.
+// Invocation returns the invocation for a target and the words after "--". If the target is a file, the words are its
+// arguments. Otherwise they are the command, and the target is the name of the app.
 func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invocation, error) {
 	info, err := os.Stat(target)
 	isPath := err == nil && (info.IsDir() || strings.ContainsAny(target, "/.") || len(rest) == 0)
@@ -66,18 +49,18 @@ func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invo
 		return r.fileInvocation(target, rest, f)
 	case len(rest) > 0:
 		if f != (Interpreter{}) {
-			return Invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments go with a file as the target"),
-				"write the interpreter behind --")
+			return Invocation{}, fault.WithHint(fault.Usagef("--interpreter and its arguments need a FILE"),
+				"write the interpreter after --")
 		}
 		return Invocation{Name: target, Command: rest}, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return Invocation{}, fmt.Errorf("%q: %w", target, fault.Cause(err))
 	}
-	return Invocation{}, fault.WithHint(fault.Usagef("there is no file %q, and no program behind --", target),
+	return Invocation{}, fault.WithHint(fault.Usagef("%q: no such file, and missing program after --", target),
 		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", text.Shell(AppName(target)))
 }
 
-// AppName returns a name for the app of a path: its last part without the extension, with invalid characters replaced.
+// AppName returns the name of an app for a path: its last element without the extension, with invalid characters replaced.
 func AppName(path string) string {
 	base := filepath.Base(path)
 	if ext := filepath.Ext(base); Interpreters(ext) != nil {
@@ -89,8 +72,8 @@ func AppName(path string) string {
 	return base
 }
 
-// nameFor returns a name for the app of a program. A file with a common name, such as server.js, gets the name of its project,
-// unless an app of this project already has the name of the file.
+// nameFor returns the name of an app for the path of a program. For a common file name, such as server.js, it returns the
+// name of the project, unless an app of this project already has the name of the file.
 func (r *Resolver) nameFor(path string) string {
 	name := AppName(path)
 	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
@@ -117,7 +100,7 @@ func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (
 	return inv, err
 }
 
-// interpreter returns the words in front of a script: by --interpreter, the extension, then the first line.
+// interpreter returns the words before a script: from --interpreter, from the extension, or from the first line.
 func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	words := append(strings.Fields(f.Args), strings.Fields(f.NodeArgs)...)
 	candidates := Interpreters(filepath.Ext(path))
@@ -133,9 +116,9 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 		}
 		line := guard.Shebang(path)
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
-			// The kernel can run it, or [Resolver.program] refuses the file.
+			// The kernel can run the file, or [Resolver.program] refuses it.
 			if len(words) > 0 {
-				return nil, fault.WithHint(fault.Usagef("%s is run by itself, so there is no interpreter to give arguments to", path),
+				return nil, fault.WithHint(fault.Usagef("%s runs without an interpreter, so interpreter arguments cannot be used", path),
 					"add --interpreter NAME")
 			}
 			return nil, nil
@@ -149,8 +132,8 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	return append([]string{found}, words...), nil
 }
 
-// findInterpreter returns the path of the first program that it finds, in $PATH or where version managers install programs: sudo
-// replaces $PATH, so the node of nvm is not in it.
+// findInterpreter returns the path of the first program that it finds in $PATH, or in the directories of version managers:
+// sudo replaces $PATH, so the node of nvm is not in $PATH.
 func (r *Resolver) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
 		if p, err := r.LookPath(n); err == nil {
@@ -159,15 +142,15 @@ func (r *Resolver) findInterpreter(names []string) (string, error) {
 	}
 	for _, n := range names {
 		if p := r.inVersionManagers(n); p != "" {
-			r.Note("%s: %s (a version manager's)", n, p)
+			r.Note("%s: %s (from a version manager)", n, p)
 			return p, nil
 		}
 	}
-	return "", fault.WithHint(fmt.Errorf("there is no %s in $PATH", strings.Join(names, " or ")),
-		"install it, or give its full path: --interpreter /full/path/%s", names[0])
+	return "", fault.WithHint(fmt.Errorf("%s is not in $PATH", strings.Join(names, " or ")),
+		"install it, or use its full path: --interpreter /full/path/%s", names[0])
 }
 
-// inVersionManagers returns the path of a program that a version manager of the user has installed, or "".
+// inVersionManagers returns the path of a program that a version manager has installed for the user, or "".
 func (r *Resolver) inVersionManagers(name string) string {
 	home := r.Getenv("HOME")
 	if who := r.Getenv("SUDO_USER"); who != "" {
@@ -194,7 +177,7 @@ func (r *Resolver) inVersionManagers(name string) string {
 	return ""
 }
 
-// nvmDefault returns the path of a program in the version that is the "default" of nvm, or "".
+// nvmDefault returns the path of a program in the default version of nvm, or "".
 func nvmDefault(home, name string) string {
 	data, err := os.ReadFile(filepath.Join(home, ".nvm/alias/default"))
 	if err != nil {
@@ -209,7 +192,7 @@ func nvmDefault(home, name string) string {
 	return found[len(found)-1]
 }
 
-// compareVersions compares paths, with digits as numbers: v9 comes before v10.
+// compareVersions compares paths, and digits in them as numbers: v9 is less than v10.
 func compareVersions(a, b string) int {
 	for a != "" && b != "" {
 		na, ra := leadingNumber(a)

@@ -59,7 +59,7 @@ func TestInvocation(t *testing.T) {
 		{"odd", nil, Interpreter{}, "odd", words("/opt/bin/weird", "-x", odd), "wd"},
 		{"exe", nil, Interpreter{}, "exe", words(exe), "wd"},
 		{"plain.txt", nil, Interpreter{}, "plain.txt", words(plain), "wd"},
-		// A name, although a file of that name is there: the command is behind --.
+		// A name, although a file of that name is there: the command is after --.
 		{"worker", words("node", "x.js"), Interpreter{}, "worker", words("node", "x.js"), ""},
 		{"web", words("./worker", "-v"), Interpreter{}, "web", words("./worker", "-v"), ""},
 	} {
@@ -79,11 +79,11 @@ func TestInvocation(t *testing.T) {
 		usage  bool
 		want   string
 	}{
-		{"nothing.js", nil, Interpreter{}, true, `there is no file "nothing.js", and no program behind --`},
-		{"", nil, Interpreter{}, true, `there is no file ""`},
-		{"web", words("node"), Interpreter{NodeArgs: "-x"}, true, "go with a file as the target"},
-		{"exe", nil, Interpreter{Args: "-x"}, true, "is run by itself"},
-		{"child.js", nil, Interpreter{Program: "deno"}, false, "there is no deno in $PATH"},
+		{"nothing.js", nil, Interpreter{}, true, `"nothing.js": no such file, and missing program after --`},
+		{"", nil, Interpreter{}, true, `"": no such file`},
+		{"web", words("node"), Interpreter{NodeArgs: "-x"}, true, "need a FILE"},
+		{"exe", nil, Interpreter{Args: "-x"}, true, "runs without an interpreter"},
+		{"child.js", nil, Interpreter{Program: "deno"}, false, "deno is not in $PATH"},
 		{"worker/x", nil, Interpreter{}, false, "not a directory"},
 	} {
 		if _, err := w.Invocation(c.target, c.rest, c.flags); err == nil || !strings.Contains(err.Error(), c.want) ||
@@ -112,7 +112,7 @@ func TestVersionManagers(t *testing.T) {
 		t.Errorf("without an alias: %s", got)
 	}
 	if !strings.Contains(w.notes.String(), "version manager") {
-		t.Errorf("the choice is not told: %q", w.notes.String())
+		t.Errorf("the note about the choice is missing: %q", w.notes.String())
 	}
 	for alias, want := range map[string]string{"18\n": "v18.20.3", "v18.3.0": "v18.3.0", "8.9": "v8.9.1", "lts/iron": "v20.1.0",
 		"99": "v20.1.0"} {
@@ -124,7 +124,7 @@ func TestVersionManagers(t *testing.T) {
 	if got := find("bun"); got != strings.TrimPrefix(bun, home) {
 		t.Errorf("bun: %s", got)
 	}
-	// $PATH goes first, and a name is no pattern.
+	// A program in $PATH is used first, and a name is not a pattern.
 	w.path["node"] = "/usr/bin/node"
 	if got := find("node"); got != "/usr/bin/node" {
 		t.Errorf("%s", got)
@@ -135,7 +135,7 @@ func TestVersionManagers(t *testing.T) {
 		}
 	}
 	delete(w.vars, "HOME")
-	if got := find("bun"); !strings.Contains(got, "there is no bun in $PATH") {
+	if got := find("bun"); !strings.Contains(got, "bun is not in $PATH") {
 		t.Errorf("without a home: %s", got)
 	}
 }
@@ -167,7 +167,7 @@ func TestDirectoryInvocation(t *testing.T) {
 		files       []string
 		flags       Interpreter
 		name        string
-		// command with "DIR" for the directory, or what the error says.
+		// command with "DIR" for the directory, or a part of the error.
 		command, err string
 		note         string
 	}{
@@ -179,8 +179,8 @@ func TestDirectoryInvocation(t *testing.T) {
 			command: "/usr/bin/node|DIR/lib/index.js"},
 		{about: "index.js", json: `{"name":"a b"}`, files: []string{"index.js", "server.js", ".js"}, name: "a-b",
 			command: "/usr/bin/node|DIR/index.js"},
-		{about: "what npm falls back to", json: `{}`, files: []string{"server.js"}, name: "pkg", command: "/usr/bin/node|DIR/server.js"},
-		{about: "main that is not there", json: `{"main":"gone.js"}`, name: "pkg", err: "neither a start script nor a main"},
+		{about: "the default file of npm", json: `{}`, files: []string{"server.js"}, name: "pkg", command: "/usr/bin/node|DIR/server.js"},
+		{about: "a main file that does not exist", json: `{"main":"gone.js"}`, name: "pkg", err: "has no start script, and its main"},
 		{about: "a plain script", json: `{"scripts":{"start":" node server.js  --port 80 "}}`, flags: Interpreter{NodeArgs: "--x"},
 			name: "pkg", command: "/usr/bin/node|--x|server.js|--port|80"},
 		{about: "a program of a dependency", json: `{"scripts":{"start":"next start"}}`, files: []string{"node_modules/.bin/next"},
@@ -189,14 +189,14 @@ func TestDirectoryInvocation(t *testing.T) {
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; NODE_ENV=production exec node server.js"},
 		{about: "two commands", json: `{"scripts":{"start":"node build.js && node server.js"}}`, name: "pkg",
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; node build.js && node server.js",
-			note:    "does not pass SIGTERM on"},
+			note:    "does not forward SIGTERM"},
 		{about: "a script that writes to the terminal",
 			json: `{"scripts":{"start":"node a.js \u001b]0;OWNED\u0007\u001b[2J\nclusterctl: all is well;"}}`, name: "pkg",
 			command: "/bin/sh|-c|PATH=DIR/node_modules/.bin:$PATH; export PATH; node a.js \x1b]0;OWNED\a\x1b[2J\nclusterctl: all is well;",
-			note:    "not pass SIGTERM on: node a.js \uFFFD]0;OWNED\uFFFD\uFFFD[2J\uFFFDclusterctl: all is well;\n"},
+			note:    "not forward SIGTERM: node a.js \uFFFD]0;OWNED\uFFFD\uFFFD[2J\uFFFDclusterctl: all is well;\n"},
 		{about: "a script and --interpreter", json: `{"scripts":{"start":"node x"}}`, flags: Interpreter{Program: "bun"},
-			err: "says itself what to run"},
-		{about: "a program that is nowhere", json: `{"scripts":{"start":"frobnicate"}}`, err: "there is no frobnicate in $PATH"},
+			err: "cannot be combined with the start script"},
+		{about: "a program that is not installed", json: `{"scripts":{"start":"frobnicate"}}`, err: "frobnicate is not in $PATH"},
 		{about: "no JSON", json: `{`, err: "package.json: "},
 		{about: "no package.json", err: "has no package.json"},
 	} {
@@ -231,7 +231,8 @@ func TestDirectoryInvocation(t *testing.T) {
 	}
 }
 
-// TestStartScript runs what is made of start scripts: the shell becomes the program, with its variables and arguments.
+// TestStartScript runs the commands that are made from start scripts: the shell becomes the program, with its variables and
+// arguments.
 func TestStartScript(t *testing.T) {
 	for script, want := range map[string]string{
 		"A=1 B='x y' show \"p q\" $A":   "1|x y|p q",
@@ -257,7 +258,7 @@ func TestStartScript(t *testing.T) {
 			t.Errorf("%s: %q, want %q, %v, by %q", script, got, want, err, command)
 		}
 	}
-	// The program is the process that was started, so that it gets the SIGTERM.
+	// The program must be the started process, so that it gets the SIGTERM.
 	w := newWorld(t)
 	w.file(t, "d/node_modules/.bin/pid", "#!/bin/sh\necho $$\n", 0o755)
 	command, err := w.script(filepath.Join(w.dir, "d"), "X='1' pid", Interpreter{})
@@ -268,7 +269,7 @@ func TestStartScript(t *testing.T) {
 	var out strings.Builder
 	cmd.Stdout = &out
 	if err := cmd.Run(); err != nil || strings.TrimSpace(out.String()) != fmt.Sprint(cmd.Process.Pid) {
-		t.Errorf("process %d said it is %s: %v", cmd.Process.Pid, out.String(), err)
+		t.Errorf("the PID is %d, the program printed %s: %v", cmd.Process.Pid, out.String(), err)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// chooseUser makes the owner of the directory the user of the workers, unless that is root.
+// chooseUser makes the owner of the directory the user of the workers, unless the owner is root.
 func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 	if owner == 0 {
 		return
@@ -29,41 +29,26 @@ func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 	r.offerDynamic(*a, u)
 }
 
-// checkUser refuses a user and a group that do not exist.
-func checkUser(as units.RunAs) error {
-	if as.User != "" {
-		if _, err := guard.LookupUser(as.User); err != nil {
-			err = fmt.Errorf("there is no user %q", as.User)
-			return fault.WithHint(err, "adduser --system --group %s, or --run-as dynamic", text.Shell(as.User))
-		}
-	}
-	if as.Group != "" {
-		if _, err := guard.LookupGroup(as.Group); err != nil {
-			return fault.WithHint(fmt.Errorf("there is no group %q", as.Group), "addgroup --system %s", text.Shell(as.Group))
-		}
-	}
-	return nil
-}
-
-// checkSocketOwner refuses a user and a group that PID 1 could not look up when it creates the socket.
-func checkSocketOwner(s units.SocketAccess) error {
+// checkAccounts returns an error for a user and a group that do not exist. userKey and groupKey name the settings, and
+// instead is an alternative to creating the user.
+func checkAccounts(userKey, user, groupKey, group, instead string) error {
 	var errs []error
-	if s.User != "" {
-		if _, err := guard.LookupUser(s.User); err != nil {
-			err = fmt.Errorf("--socket-user: no such user: %q", s.User)
-			errs = append(errs, fault.WithHint(err, "adduser --system --group %s", text.Shell(s.User)))
+	if user != "" {
+		if _, err := guard.LookupUser(user); err != nil {
+			err = fmt.Errorf("%s: there is no user %q", userKey, user)
+			errs = append(errs, fault.WithHint(err, "adduser --system --group %s%s", text.Shell(user), instead))
 		}
 	}
-	if s.Group != "" {
-		if _, err := guard.LookupGroup(s.Group); err != nil {
-			err = fmt.Errorf("--socket-group: no such group: %q", s.Group)
-			errs = append(errs, fault.WithHint(err, "addgroup --system %s", text.Shell(s.Group)))
+	if group != "" {
+		if _, err := guard.LookupGroup(group); err != nil {
+			err = fmt.Errorf("%s: there is no group %q", groupKey, group)
+			errs = append(errs, fault.WithHint(err, "addgroup --system %s", text.Shell(group)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// offerDynamic names the safer user if the owner of the directory is a person, and no path is writable.
+// offerDynamic suggests --run-as dynamic if the owner of the directory is a person, and the app has no writable paths.
 func (r *Resolver) offerDynamic(a units.App, owner *user.User) {
 	if uid, err := strconv.Atoi(owner.Uid); err != nil || uid < firstLogin || len(a.Writable) > 0 {
 		return
@@ -77,8 +62,8 @@ func (r *Resolver) offerDynamic(a units.App, owner *user.User) {
 // firstLogin is the first user id that adduser(8) and useradd(8) give to people.
 const firstLogin = 1000
 
-// access checks that the workers' user can reach the program and the directory. A directory that was chosen, and that the
-// user cannot enter (/root, as a rule), is replaced by "/".
+// access checks that the user of the workers can reach the program and the directory. A directory that the caller did not
+// choose, and that the user cannot enter (often /root), becomes "/".
 func (r *Resolver) access(a *units.App, given Given) error {
 	who, err := guard.Identify(a.RunAs)
 	if err != nil {
@@ -86,7 +71,7 @@ func (r *Resolver) access(a *units.App, given Given) error {
 	}
 	if block := who.BlockedBy(a.Command[0]); block != "" {
 		return fault.WithHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.Name, a.Command[0], block),
-			"put it under /opt or /srv, or choose the user: --run-as USER")
+			"move it to /opt or /srv, or choose the user: --run-as USER")
 	}
 	block := who.BlockedBy(filepath.Join("/", a.Directory))
 	if block == "" {
@@ -94,14 +79,14 @@ func (r *Resolver) access(a *units.App, given Given) error {
 	}
 	if given.Directory || relativeArgument(*a) != "" {
 		return fault.WithHint(fmt.Errorf("%s cannot enter the directory %s: no permission on %s", who.Name, a.Directory, block),
-			"put the app under /opt or /srv, or choose the user: --run-as USER")
+			"move the app to /opt or /srv, or choose the user: --run-as USER")
 	}
 	r.Note("directory: / (%s cannot enter %s)", who.Name, a.Directory)
 	a.Directory = "/"
 	return nil
 }
 
-// relativeArgument returns the first argument that is a file of the app's directory, for which the directory matters.
+// relativeArgument returns the first argument that is the relative path of an existing file, or "".
 func relativeArgument(a units.App) string {
 	i := slices.IndexFunc(a.Command[1:], func(s string) bool {
 		if s == "" || strings.HasPrefix(s, "-") || filepath.IsAbs(s) {

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// world is a resolver with an empty store and a temporary working directory, and the notes that it has written.
+// world is a resolver with an empty store and a temporary working directory. notes has its notes.
 type world struct {
 	*Resolver
 	notes bytes.Buffer
@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// file makes a file below the world's directory and returns its path; the mode is exact, whatever the umask is.
+// file creates a file in the directory of the world and returns its path. The umask does not change the mode.
 func (w *world) file(t *testing.T, name, data string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -76,7 +76,7 @@ func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	return path
 }
 
-// installed puts an app into the store, as an install does.
+// install puts an app into the store.
 func (w *world) install(t *testing.T, a units.App) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{
@@ -99,7 +99,7 @@ func (w *world) install(t *testing.T, a units.App) {
 	}
 }
 
-// isUsage reports whether an error is one of the command line.
+// isUsage reports whether an error is a usage error.
 func isUsage(err error) bool {
 	var usage *fault.UsageError
 	return errors.As(err, &usage)

@@ -40,7 +40,7 @@ func regular(p string, mode fs.FileMode) File {
 	return File{Path: p, Mode: mode, Source: p, Size: 10, Digest: "d" + p}
 }
 
-// input is the shop as it was found on some machine.
+// input returns the input for the package of the shop.
 func input(t *testing.T, yaml string) Input {
 	t.Helper()
 	a := decode(t, yaml)
@@ -76,7 +76,7 @@ func find(t *testing.T, files []File, p string) File {
 	t.Helper()
 	i := slices.IndexFunc(files, func(f File) bool { return f.Path == p })
 	if i < 0 {
-		t.Fatalf("there is no %s in the package", p)
+		t.Fatalf("%s is missing in the package", p)
 	}
 	return files[i]
 }
@@ -120,14 +120,15 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	if strings.Contains(control, "Suggests") {
-		t.Error("clusterctl is depended on and suggested")
+		t.Error("clusterctl is in Depends and in Suggests")
 	}
 	if got, want := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/instances").Data), "1\n2\n3\n"; got != want {
 		t.Errorf("instances %q, want %q", got, want)
 	}
 }
 
-// TestRuntimeStateIsRemoved: the script of the package has no constants, and names what is in /run all the same.
+// TestRuntimeStateIsRemoved: the script removes the files of the app in /run. It cannot use the Go constants for their
+// paths.
 func TestRuntimeStateIsRemoved(t *testing.T) {
 	script := string(find(t, plan(t, input(t, shop)).Control, "postrm").Data)
 	for _, want := range []string{`"` + contract.RunDirectory + `/$name"`, `"$dir` + contract.LockSuffix + `"`} {
@@ -137,7 +138,7 @@ func TestRuntimeStateIsRemoved(t *testing.T) {
 	}
 }
 
-// TestJournal: the file of an app's own journal is where journald reads it, and an administrator may change it.
+// TestJournal: the configuration of a private journal is where journald reads it, and is a conffile.
 func TestJournal(t *testing.T) {
 	p := plan(t, input(t, shop+"log-namespace: true\nlog-max-size: 100M\n"))
 	f := find(t, p.Files, "/etc/systemd/journald@clusterctl-shop.conf")
@@ -155,7 +156,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestState: what the workers write to is made for their user, also where that is not one of the package's.
+// TestState: the writable directories belong to the user of the workers, even if the package does not create the user.
 func TestState(t *testing.T) {
 	for user, makes := range map[string]bool{"shop": true, "root": false} {
 		p := plan(t, input(t, strings.Replace(shop, "run-as: shop", "run-as: "+user, 1)))
@@ -172,7 +173,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestModeNotes: permissions that a package does not keep are named.
+// TestModeNotes: notes name the files whose permissions change.
 func TestModeNotes(t *testing.T) {
 	in := input(t, shop)
 	in.Files = append(in.Files, regular("/srv/shop/su", fs.ModeSetuid|0o755))
@@ -181,15 +182,15 @@ func TestModeNotes(t *testing.T) {
 		t.Errorf("mode %v", f.Mode)
 	}
 	notes := strings.Join(p.Notes, "\n")
-	for _, want := range []string{"bits are not kept: /srv/shop/su", "everybody can read them in a package: /srv/shop/server.js",
-		"/var/spool/shop must be there before"} {
+	for _, want := range []string{"bits are removed: /srv/shop/su", "everyone can read them in a package: /srv/shop/server.js",
+		"/var/spool/shop must exist on the target before"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no %q in:\n%s", want, notes)
 		}
 	}
 }
 
-// TestRelocation: what is written in the package is the app as it is there.
+// TestRelocation: the app in the package has the paths of the target.
 func TestRelocation(t *testing.T) {
 	p := plan(t, input(t, shop))
 	a := decode(t, string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/clusterctl.yaml").Data))
@@ -209,12 +210,12 @@ func TestRelocation(t *testing.T) {
 	}
 	unit := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/units/shop@.service").Data)
 	if !strings.Contains(unit, "SourcePath=/opt/clusterctl-apps/shop/current/clusterctl.yaml\n") || strings.Contains(unit, "/srv/shop/") {
-		t.Errorf("the unit is still that of here:\n%s", unit)
+		t.Errorf("the unit has paths of this machine:\n%s", unit)
 	}
 }
 
-// TestAggregate: the one unit that is no link is the same for any two versions of an app, and with its drop-in it says
-// what was generated.
+// TestAggregate: the aggregate, which is not a link, is the same in two versions of an app. Each generated directive is
+// either in the aggregate or in its drop-in.
 func TestAggregate(t *testing.T) {
 	one := plan(t, input(t, shop))
 	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))
@@ -246,11 +247,11 @@ func TestAggregate(t *testing.T) {
 	}
 }
 
-// TestRelease: the same content is the same release, and any other content another.
+// TestRelease: the same content has the same release ID, and other content has another ID.
 func TestRelease(t *testing.T) {
 	base := plan(t, input(t, shop)).Release
 	if again := plan(t, input(t, shop)).Release; again != base || !strings.HasPrefix(base, "1.2-") {
-		t.Errorf("releases %s and %s of the same", base, again)
+		t.Errorf("releases %s and %s for the same content", base, again)
 	}
 	for name, change := range map[string]func(*Input){
 		"content":   func(in *Input) { in.Files[1].Digest = "other" },
@@ -278,11 +279,11 @@ func TestRoots(t *testing.T) {
 		"command: [/usr/local/bin/worker]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app " +
 			"/usr/local/bin/worker=/opt/clusterctl-apps/x/current/bin/worker",
 		"command: [/usr/bin/node, /srv/shop/server.js]": "error: " +
-			"x runs /srv/shop/server.js, which is not below its directory \"\": what belongs to it is not known",
+			"x runs /srv/shop/server.js, which is not in its directory \"\": its other files are unknown",
 		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /": "error: " +
-			"nothing of x would be in the package: its directory is \"/\" and its program \"/usr/bin/python3\"",
+			"the package of x would be empty: its directory is \"/\" and its program \"/usr/bin/python3\"",
 		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a": "error: " +
-			"x runs /home/a/server.js, which is not below its directory \"/home/a\": what belongs to it is not known",
+			"x runs /home/a/server.js, which is not in its directory \"/home/a\": its other files are unknown",
 		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/clusterctl-apps/x/current/app",
 		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app",
 	} {
@@ -302,34 +303,34 @@ func TestRoots(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for want, change := range map[string]func(*Input){
-		"version":               func(in *Input) { in.Version = "v1" },
-		"architecture":          func(in *Input) { in.Arch = "x y" },
-		"maintainer":            func(in *Input) { in.Maintainer = "me" },
-		"the dependency":        func(in *Input) { in.Depends = []string{"nodejs; rm"} },
-		"run as":                func(in *Input) { in.App.RunAs.User = "Ann Other" },
-		"need a permanent user": func(in *Input) { in.App.RunAs = units.RunAs{} },
-		"cannot be writable":    func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
-		"older than 247":        func(in *Input) { in.Target.Systemd = 246 },
-		"as a whole":            func(in *Input) { in.App.Writable = []string{"/var/lib/clusterctl-apps/shop"} },
-		"\"/srv/shop/data/uploads\" is inside \"/srv/shop/data\"": func(in *Input) {
+		"version":                 func(in *Input) { in.Version = "v1" },
+		"architecture":            func(in *Input) { in.Arch = "x y" },
+		"maintainer":              func(in *Input) { in.Maintainer = "me" },
+		"the dependency":          func(in *Input) { in.Depends = []string{"nodejs; rm"} },
+		"run-as:":                 func(in *Input) { in.App.RunAs.User = "Ann Other" },
+		"need a permanent user":   func(in *Input) { in.App.RunAs = units.RunAs{} },
+		"cannot be writable":      func(in *Input) { in.App.Writable = []string{"/srv/shop"} },
+		"older than 247":          func(in *Input) { in.Target.Systemd = 246 },
+		"all data of the package": func(in *Input) { in.App.Writable = []string{"/var/lib/clusterctl-apps/shop"} },
+		"\"/srv/shop/data/uploads\" is in \"/srv/shop/data\"": func(in *Input) {
 			in.App.Writable = []string{"/srv/shop/data",
 				"/srv/shop/data/uploads"}
 		},
-		"\"/srv/shop/data/x\" is inside": func(in *Input) { in.App.Writable = []string{"/srv/shop/data/x", "/srv/shop/data"} },
-		"is inside \"/srv/shop/data\"": func(in *Input) {
+		"\"/srv/shop/data/x\" is in": func(in *Input) { in.App.Writable = []string{"/srv/shop/data/x", "/srv/shop/data"} },
+		"is in \"/srv/shop/data\"": func(in *Input) {
 			in.App.Writable = []string{"/srv/shop/data",
 				"/var/lib/clusterctl-apps/shop/data/x"}
 		},
 		"is given twice":     func(in *Input) { in.App.Writable = []string{"/srv/shop/data", "/srv/shop/data/"} },
 		"is not a directory": func(in *Input) { in.App.Writable = []string{"/srv/shop/server.js"} },
-		"has a control character": func(in *Input) {
+		"contains a control character": func(in *Input) {
 			in.Files = append(in.Files,
 				regular("/srv/shop/x\n/etc/passwd", 0o644))
 		},
-		"the target of the link":                    func(in *Input) { in.Files[3].Link = "\033[2J" },
-		"\"/srv/shop/latest/x\" is behind the link": func(in *Input) { in.App.Writable = []string{"/srv/shop/latest/x"} },
-		"inside \"/etc/shop\", where the workers":   func(in *Input) { in.App.Writable = []string{"/etc/shop"} },
-		"two of them become": func(in *Input) {
+		"the link target contains":                          func(in *Input) { in.Files[3].Link = "\033[2J" },
+		"\"/srv/shop/latest/x\" is behind the link":         func(in *Input) { in.App.Writable = []string{"/srv/shop/latest/x"} },
+		"the workers can write to its parent \"/etc/shop\"": func(in *Input) { in.App.Writable = []string{"/etc/shop"} },
+		"two files become": func(in *Input) {
 			in.App.EnvFiles = []units.EnvFile{{Path: "/srv/shop/a/.env"}, {Path: "/srv/shop/b/.env"}}
 		},
 		"in the package twice": func(in *Input) { in.Files = append(in.Files, in.Files[1]) },
@@ -373,7 +374,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestScripts: sh reads the scripts of every kind of app, and a quote in a name would stay one word.
+// TestScripts: sh accepts the scripts of every kind of app. A quote in a name does not end the word.
 func TestScripts(t *testing.T) {
 	for _, yaml := range []string{shop, shop + "log-namespace: true\n", strings.Replace(shop, "run-as: shop", "run-as: root", 1),
 		"name: x\ncommand: [/opt/x/worker]\ndirectory: /opt/x\n"} {

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// DebName makes the name of a package (Debian Policy 5.6.1) of that of an app.
+// DebName returns the name of the package for an app (Debian Policy 5.6.1).
 func DebName(n units.Name) string {
 	s := strings.NewReplacer("_", "-").Replace(strings.ToLower(string(n)))
 	if len(s) < 2 {
@@ -26,7 +26,7 @@ var (
 	accountForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
 )
 
-// DebVersion makes a version of dpkg of one of npm or git: 1.2.3-beta.1 is before 1.2.3, and v1.2 is 1.2.
+// DebVersion converts a version of npm or git to a version of dpkg, which orders 1.2.3~beta.1 before 1.2.3.
 func DebVersion(s string) string {
 	s = strings.TrimPrefix(strings.TrimSpace(s), "v")
 	base, pre, found := strings.Cut(s, "-")
@@ -36,23 +36,23 @@ func DebVersion(s string) string {
 	return s
 }
 
-// CheckVersion says what is wrong with a version of a package.
-func CheckVersion(s string) error { return checkForm(s, versionForm, "1.2.3 or 1.2.3-1") }
+// CheckVersion returns an error for an invalid version of a package.
+func CheckVersion(s string) error { return checkForm(s, versionForm, "1.2.3, 1.2.3-1") }
 
-// CheckArch says what is wrong with an architecture.
-func CheckArch(s string) error { return checkForm(s, archForm, "amd64, arm64 or all") }
+// CheckArch returns an error for an invalid architecture.
+func CheckArch(s string) error { return checkForm(s, archForm, "amd64, arm64, all") }
 
-// CheckMaintainer says what is wrong with a maintainer.
+// CheckMaintainer returns an error for an invalid maintainer.
 func CheckMaintainer(s string) error { return checkForm(s, personForm, "Jane Doe <jane@example.com>") }
 
-// CheckDepends says what is wrong with a dependency.
-func CheckDepends(s string) error { return checkForm(s, depForm, "nodejs or nodejs (>= 18)") }
+// CheckDepends returns an error for an invalid dependency.
+func CheckDepends(s string) error { return checkForm(s, depForm, "nodejs, nodejs (>= 18)") }
 
-func checkForm(s string, form *regexp.Regexp, like string) error {
+func checkForm(s string, form *regexp.Regexp, examples string) error {
 	if form.MatchString(s) {
 		return nil
 	}
-	return fmt.Errorf("%q is not of the form %s", s, like)
+	return fmt.Errorf("invalid value %q; examples: %s", s, examples)
 }
 
 func (in Input) check() error {
@@ -70,24 +70,23 @@ func (in Input) check() error {
 		}
 	}
 	if len(in.App.SecretEnv) > 0 {
-		return fmt.Errorf("the app needs the secret %s, which no package can have: read it from an env-file of the target",
+		return fmt.Errorf("secret-env: a package cannot contain the secret %s: read it from an env-file on the target",
 			in.App.SecretEnv[0])
 	}
 	for _, e := range in.App.Env {
 		if e.Hidden {
-			return fmt.Errorf("the value of %s is readable by root only: make the package as root, or from a file", e.Name)
+			return fmt.Errorf("env: only root can read the value of %s: make the package as root, or from a file", e.Name)
 		}
 	}
 	for _, name := range []string{in.App.RunAs.User, in.App.RunAs.Group} {
 		if name != "" && !accountForm.MatchString(name) {
-			return fmt.Errorf("the workers run as %q, which cannot be made on the target: write run-as: %s", name, userName(in.App.Name))
+			return fmt.Errorf("run-as: the package cannot create %q on the target: use %s", name, userName(in.App.Name))
 		}
 	}
 	return nil
 }
 
-// depends are what the package needs: a systemd that knows the units, clusterctl where the shim starts the program, and
-// what the user or the interpreter adds.
+// depends returns the dependencies of the package: systemd, clusterctl if the shim starts the program, and in.Depends.
 func (in Input) depends() []string {
 	all := []string{fmt.Sprintf("systemd (>= %d~)", in.Target.Systemd)}
 	if in.App.NeedsShim() {
@@ -101,7 +100,7 @@ func (in Input) depends() []string {
 	return all
 }
 
-// control is the file of that name (Debian Policy 5.3). Kilobytes is what is installed, in KiB.
+// control returns the control file (Debian Policy 5.3). kilobytes is the installed size in KiB.
 func (in Input) control(kilobytes int64) string {
 	var b strings.Builder
 	field := func(name, v string) {
@@ -126,7 +125,7 @@ func (in Input) control(kilobytes int64) string {
 	return b.String()
 }
 
-// synopsis is one line without control characters.
+// synopsis returns the description in one line of at most 80 characters, without control characters.
 func (in Input) synopsis() string {
 	s := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f {
@@ -143,8 +142,8 @@ func (in Input) synopsis() string {
 	return s
 }
 
-// mergedUsr is the systemd of the first Debian in which /lib is a link to /usr/lib everywhere; before, units of packages
-// are looked for in /lib.
+// mergedUsr is the systemd of the first Debian in which /lib is always a link to /usr/lib. Older ones read the units of
+// packages from /lib.
 //
 // FIXME(systemd 247): drop when Debian 11 is no longer supported.
 const mergedUsr = 252

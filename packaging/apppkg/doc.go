@@ -1,43 +1,45 @@
-// Package apppkg plans a Debian package of the user's own app: which file goes where, what dpkg is told, and what the
-// maintainer scripts do. It is pure; cmd/clusterctl reads the files and runs dpkg-deb.
+// Package apppkg plans the Debian package of an app: the paths of its files, the control files and the maintainer scripts.
+// It does not read files; package deb reads them and runs dpkg-deb.
 //
 // # The old version stays until the new one runs
 //
-// dpkg unpacks a new version over the old one, and removes what is no longer in it, before it runs the script that could
-// find out that the new one does not start. So nothing runs from what dpkg owns:
+// dpkg unpacks a new version over the old one, and removes files that the new version does not have. Only then does it run
+// the script that can find out that the new version does not start. So the app does not run from files that dpkg owns:
 //
-//	/usr/lib/clusterctl-apps/NAME/  the package's: app/, bin/, units/, instances, clusterctl.yaml
+//	/usr/lib/clusterctl-apps/NAME/  files of the package: app/, bin/, units/, instances, clusterctl.yaml
 //	/opt/clusterctl-apps/NAME/releases/ID/
 //	                                the same files by hard links, made by postinst; ID is the version and a hash of the content
 //	/opt/clusterctl-apps/NAME/current
-//	                                the link to the release that is in force
+//	                                the link to the current release
 //	/opt/clusterctl-apps/NAME/serving
-//	                                which release has last been seen to run; it differs only in the midst of an upgrade
+//	                                the last release that ran; it differs from current only during an upgrade
 //	…/systemd/system/NAME.service, enabled, the same in every version
 //	…/systemd/system/NAME@.service, NAME.socket, … links to /opt/clusterctl-apps/NAME/current/units/
 //
-// dpkg replaces a file by rename, so a hard link keeps the old content. postinst makes the new release, turns the link
-// round, reloads systemd, replaces one instance and looks whether it stays alive, then the others. If one does not come
-// up, the link is turned back, what was replaced is replaced again, and dpkg is told that it failed: the package is then
-// unpacked but not configured, the old version runs, also after a boot, and the next "dpkg --configure" or a newer
-// version tries again. Only the aggregate is a file of its own, since a link cannot be enabled (systemctl would enable
-// what it points to, past the link); what may differ in it from version to version stands in a drop-in behind a link.
+// dpkg replaces a file by rename, so a hard link keeps the old content. postinst creates the new release, changes the link,
+// reloads systemd, and replaces one instance. If this instance stays alive, postinst replaces the others. If an instance
+// does not start, postinst changes the link back, replaces the new instances with old ones, and returns an error to dpkg.
+// The package is then unpacked but not configured. The old version runs, also after a boot, and the next "dpkg --configure"
+// or a newer version tries again. Only the aggregate is not a link, because systemctl would enable the target of the link.
+// Settings of the aggregate that can differ between versions are in a drop-in, which is a link.
 //
-// # What is not the package's
+// # What does not belong to the package
 //
-// The machine may already have a docker or a redis when an app of that name is installed. So a package uses private
-// directories, below clusterctl-apps in /opt, /var/lib and /etc. postinst puts a mark into the directories that it makes.
-// preinst refuses to install when such a directory exists without the mark, when the package would hide or overwrite a unit
-// or a file, or when dpkg has another package of that name. A purge removes only directories with the mark.
+// The machine may already have a docker or a redis when an app with this name is installed. So a package uses private
+// directories in clusterctl-apps in /opt, /var/lib and /etc. postinst puts a mark into the directories that it creates.
+// preinst returns an error if such a directory exists without the mark, if the package would hide or overwrite a unit or a
+// file, or if dpkg has another package with this name. A purge removes only directories with the mark.
 //
-// The scripts run as root, and the workers can write below /var/lib/clusterctl-apps/NAME. No script follows a link there,
-// changes the owner or mode of what exists, or makes anything in a directory that others than root can change: the workers'
-// user does that. dpkg must not unpack there, either: it follows a link to a directory. So postinst makes the links from a
-// release into the state, and preinst removes the links of the old version before the new version is unpacked.
+// The scripts run as root, and the workers can write to /var/lib/clusterctl-apps/NAME. The scripts do not follow links
+// there, do not change the owner or mode of existing files, and do not create files in a directory that other users than
+// root can change: they do this as the user of the workers. dpkg must not unpack there, because it follows a link to a
+// directory. So postinst creates the links from a release to the state, and preinst removes the links of the old version
+// before dpkg unpacks the new version.
 //
-// Packages that an earlier clusterctl made used /opt/NAME, /var/lib/NAME and /etc/NAME. On an upgrade from one, preinst
-// copies the release in force, since the units lead to the new place as soon as dpkg has unpacked. The data stays where it
-// is, behind a link in the new place. A purge keeps the data: its directory may not be from the package.
+// Packages of an earlier clusterctl used /opt/NAME, /var/lib/NAME and /etc/NAME. On an upgrade from such a package, preinst
+// copies the current release, because the units lead to the new directory as soon as dpkg has unpacked. The data stays in
+// the old directory, and the new path is a link to it. A purge keeps the data, because the directory may not be from the
+// package.
 //
-// Nothing of this needs clusterctl on the machine, unless the shim has to adopt the program; then the package depends on it.
+// The target needs clusterctl only if the shim must adopt the program. The package then depends on clusterctl.
 package apppkg

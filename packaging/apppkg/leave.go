@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// junkDirs are left out without a word: history and caches, which no program reads where it runs.
+// junkDirs are omitted without a note: version history and caches, which the running app does not need.
 var junkDirs = []string{".git", ".hg", ".svn", "node_modules/.cache", "__pycache__"}
 
-// secretNames and secretSuffixes make a file look like a secret. A package lies about on servers and in caches, and its
-// files can be read by everybody.
+// secretNames and secretSuffixes are names of files that look like secrets. Everyone can read the files of a package.
 var (
 	secretNames = []string{".env", ".npmrc", ".netrc", ".pgpass", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
 		"credentials.json", ".htpasswd",
@@ -18,15 +17,15 @@ var (
 	secretSuffixes = []string{".env", ".pem", ".key", ".p12", ".pfx", ".jks", ".keystore"}
 )
 
-// Junk reports whether a directory or a file is left out as a whole, by its path below the app's directory. The package has
-// its own clusterctl.yaml; the file beside the program may describe other apps, too.
+// Junk reports whether a package omits a file or directory. rel is its path in the directory of the app. The package has
+// another clusterctl.yaml, because the one of the app may describe other apps, too.
 func Junk(rel string) bool {
 	return rel == "clusterctl.yaml" ||
 		slices.ContainsFunc(junkDirs, func(d string) bool { return rel == d || strings.HasSuffix(rel, "/"+d) })
 }
 
-// Secret says whether a file looks like a secret by its name. What comes with a library (certificates of test suites, for
-// the most part) is none.
+// Secret reports whether the name of a file looks like a secret. Files of libraries do not count: they are mostly
+// certificates of test suites.
 func Secret(rel string) bool {
 	if below("/"+rel, "/node_modules") || strings.Contains(rel, "/node_modules/") || strings.Contains(rel, "/site-packages/") {
 		return false

@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// hasControl reports whether a path has a control character. dpkg lists the files of a package line by line, so a name with
-// a line feed would be two names to it, and it removes what it lists.
+// hasControl reports whether a path contains a control character. dpkg stores the files of a package in a list with one line
+// per file, and removes these files later. A name with a newline would be two files in the list.
 func hasControl(p string) bool {
 	return strings.ContainsFunc(p, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }
@@ -24,17 +24,17 @@ func (in Input) checkNames() error {
 	return nil
 }
 
-// NameError is a file that a package cannot hold because of its name, or of where the link leads.
+// NameError is the error for a file with a control character in its name or in the target of the link.
 type NameError struct{ Path string }
 
 func (e *NameError) Error() string {
-	return fmt.Sprintf("%q: the name has a control character, or the target of the link has one", e.Path)
+	return fmt.Sprintf("%q: the name or the link target contains a control character", e.Path)
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (*NameError) Hint() string { return "rename it, or delete it" }
 
-// fileNotes names files that will not be on the target what they are here: by their permissions, or by where they lead.
+// fileNotes returns notes about files that change on the target: their permissions, or the targets of links.
 func (in Input) fileNotes(here units.App) []string {
 	var special, hidden, out []string
 	for _, f := range in.Files {
@@ -49,19 +49,19 @@ func (in Input) fileNotes(here units.App) []string {
 	}
 	var notes []string
 	if len(special) > 0 {
-		notes = append(notes, "setuid and setgid bits are not kept: "+some(special))
+		notes = append(notes, "setuid and setgid bits are removed: "+some(special))
 	}
 	if len(hidden) > 0 {
-		notes = append(notes, "only their owner can read these files here, and everybody can read them in a package: "+some(hidden))
+		notes = append(notes, "only the owner can read these files here, but everyone can read them in a package: "+some(hidden))
 	}
 	if len(out) > 0 {
-		notes = append(notes, "links out of the app's directory may lead nowhere on the target: "+some(out))
+		notes = append(notes, "links out of the app's directory may be broken on the target: "+some(out))
 	}
 	return notes
 }
 
-// leadsOut reports whether a link of the app leads to a file that belongs neither to the app nor to the system. A relative
-// link out of the app's directory leads elsewhere on the target, where the directory has another path.
+// leadsOut reports whether a link of the app leads to a file that does not belong to the app or the system. A relative link
+// out of the directory of the app has another target after the install, because the directory has another path.
 func (in Input) leadsOut(f File) bool {
 	if f.Mode&fs.ModeSymlink == 0 || !contains(in.Roots, f.Path) {
 		return false
@@ -72,7 +72,7 @@ func (in Input) leadsOut(f File) bool {
 	return !contains(in.Roots, path.Join(path.Dir(f.Path), f.Link))
 }
 
-// some returns the first of many names.
+// some returns at most three names, and the number of the other names.
 func some(names []string) string {
 	const most = 3
 	if len(names) > most {

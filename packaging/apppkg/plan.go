@@ -15,10 +15,10 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Input is all that a package is made from.
+// Input has everything from which a package is made.
 type Input struct {
 	App units.App
-	// Target says which systemd the units are for, and how many instances there are.
+	// Target has the version of systemd and the number of instances.
 	Target      units.Target
 	Roots       []Root
 	Files       []File
@@ -26,23 +26,23 @@ type Input struct {
 	Arch        string
 	Maintainer  string
 	Description string
-	// Depends are packages beside systemd and clusterctl.
+	// Depends are packages other than systemd and clusterctl.
 	Depends []string
 }
 
-// File is one file, directory or link: first as it was found, with its Path on this machine, then as it is in the package.
+// File is a file, directory or link. In Input its Path is on this machine, in Package it is on the target.
 type File struct {
 	Path string
 	// Mode holds the type and the permissions.
 	Mode fs.FileMode
-	// Source is where the content is on this machine; empty for what is in Data, or in Link.
+	// Source is the path of the content on this machine. It is empty if the content is in Data or Link.
 	Source string
 	Data   []byte
 	Link   string
 	Size   int64
-	// Digest is of the content, as hexadecimal digits.
+	// Digest is the SHA-256 of the content, in hexadecimal.
 	Digest string
-	// Included: asked for by its path, so that it goes to the same path of the target unless it is in a root.
+	// Included: --include names the file. It has the same path on the target, unless it is in a root.
 	Included bool
 }
 
@@ -51,20 +51,20 @@ type Package struct {
 	Name, Version, Arch string
 	Release             string
 	Depends             []string
-	// Files are what dpkg unpacks, sorted by path; Control are the files of DEBIAN/.
+	// Files are the files that dpkg unpacks, sorted by path. Control are the files of DEBIAN/.
 	Files, Control []File
-	// Conffiles are the paths of files that dpkg keeps as the administrator has edited them.
+	// Conffiles are the paths of files in which dpkg keeps the edits of the administrator.
 	Conffiles []string
-	// Notes tell what somebody who installs it has to know.
+	// Notes are for the person who installs the package.
 	Notes []string
 }
 
-// FileName is what the package is called.
+// FileName returns the file name of the package.
 func (p Package) FileName() string {
 	return fmt.Sprintf("%s_%s_%s.deb", p.Name, p.Version, p.Arch)
 }
 
-// Plan makes the package.
+// Plan returns the package for the input.
 func Plan(in Input) (Package, error) {
 	for _, check := range []func() error{in.check, in.checkNames, in.checkWritable} {
 		if err := check(); err != nil {
@@ -114,8 +114,8 @@ func content(p string, data []byte) File {
 
 func link(p, to string) File { return File{Path: p, Mode: fs.ModeSymlink | 0o777, Link: to} }
 
-// payload gives the files of the roots by their path in a release, with the permissions of a package: root's, and to be
-// read by everybody.
+// payload returns the files of the roots with their paths in a release and the permissions of a package: root owns them, and
+// everyone can read them.
 func (in Input) payload(here units.App) []File {
 	var out []File
 	state := in.stateLinks(here)
@@ -129,7 +129,7 @@ func (in Input) payload(here units.App) []File {
 			continue
 		}
 		for _, r := range in.Roots {
-			// A link to a full path of the app's own leads into the release.
+			// An absolute link into a root becomes a link into the release.
 			f.Link = replacePath(f.Link, r.From, r.To)
 		}
 		f.Path = strings.TrimPrefix(in.Roots[i].To, current(in.App.Name)+"/") + rel
@@ -138,7 +138,7 @@ func (in Input) payload(here units.App) []File {
 	return out
 }
 
-// normal gives a file the permissions of a package. Bits such as setuid are not among them.
+// normal gives a file the permissions of a package, without bits such as setuid.
 func normal(f File) File {
 	switch {
 	case f.Mode&fs.ModeSymlink != 0:
@@ -157,8 +157,8 @@ func hasEnvFile(a units.App, p string) bool {
 	return slices.ContainsFunc(a.EnvFiles, func(f units.EnvFile) bool { return path.Clean(f.Path) == p })
 }
 
-// extra adds what was included by its path and is in no root; of that, what is in /etc is configuration, which dpkg keeps
-// as the administrator has edited it. A file of variables, which nobody but root has to read, is such a one wherever it is here.
+// extra adds the included files that are not in a root, and all included environment files. A file in /etc becomes a
+// conffile, so dpkg keeps the edits of the administrator. Only root can read an environment file.
 func (in Input) extra(here units.App, p *Package) {
 	for _, f := range in.Files {
 		variables := hasEnvFile(here, f.Path)
@@ -179,7 +179,7 @@ func (in Input) extra(here units.App, p *Package) {
 	}
 }
 
-// releaseID names a release by what is in it, so that the same version with other content is another release.
+// releaseID returns an ID with the version and a hash of the content: two builds of a version can have different content.
 func releaseID(version string, files []File) string {
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	h := sha256.New()
@@ -197,8 +197,7 @@ func releaseID(version string, files []File) string {
 func instanceList(n int) string {
 	var b strings.Builder
 	for i := 1; i <= n; i++ {
-		b.WriteString(strconv.Itoa(i))
-		b.WriteByte('\n')
+		fmt.Fprintln(&b, i)
 	}
 	return b.String()
 }
@@ -208,7 +207,7 @@ func isNumber(s string) bool {
 	return err == nil
 }
 
-// sysusers is the file of the user (sysusers.d(5)).
+// sysusers returns the file that creates the user (sysusers.d(5)).
 func (in Input) sysusers() string {
 	s := fmt.Sprintf("u %s - %q %s /usr/sbin/nologin\n", in.App.RunAs.User, in.gecos(), home(in.App.Name))
 	if g := in.App.RunAs.Group; g != "" && g != in.App.RunAs.User && !isNumber(g) {
@@ -217,21 +216,22 @@ func (in Input) sysusers() string {
 	return s
 }
 
-// madeBy begins the mark of all that a package has made and a purge may remove: users and directories.
+// madeBy begins the mark of users and directories that a package has created, so that a purge may remove them.
 const madeBy = "made by the package "
 
 func (in Input) gecos() string { return madeBy + DebName(in.App.Name) }
 
 const journaldDir = "/etc/systemd/"
 
-// addUnits puts the units into the release, and behind links into the directory of systemd. The links are returned.
+// addUnits adds the units to the release. It returns the links to them in the unit directory of systemd, and the files that
+// are not in a release.
 func (in Input) addUnits(release *[]File, p *Package, set units.Set) []File {
 	var links []File
 	n, dir := in.App.Name, in.unitDir()
 	for _, f := range set {
 		data := f.Data
 		if f.Path == n.JournalConf() {
-			// Every journald reads this one below /etc alone; so it is configuration, and the administrator's to change.
+			// journald reads this file only in /etc, so it is a conffile, which the administrator may change.
 			p.Conffiles = append(p.Conffiles, journaldDir+f.Path)
 			links = append(links, content(journaldDir+f.Path, data))
 			continue

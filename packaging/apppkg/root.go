@@ -11,12 +11,12 @@ import (
 
 // Root is a directory or a file of this machine that becomes part of each release.
 type Root struct {
-	// From is its path here, To where it is on the target, by way of the link "current".
+	// From is its path here. To is its path on the target, which contains the link "current".
 	From, To string
 }
 
-// The directories of the packages of apps. /opt/NAME, /var/lib/NAME and /etc/NAME may belong to a program of that name,
-// such as docker.
+// The directories of the packages of apps. /opt/NAME, /var/lib/NAME and /etc/NAME may belong to another program with the
+// name of the app, such as docker.
 const (
 	optDir   = "/opt/clusterctl-apps"
 	distDir  = "/usr/lib/clusterctl-apps"
@@ -24,44 +24,44 @@ const (
 	etcDir   = "/etc/clusterctl-apps"
 )
 
-// home is where the app is on the target.
+// home returns the directory of the app on the target.
 func home(n units.Name) string { return optDir + "/" + string(n) }
 
-// dist is where dpkg unpacks to. It is not below /opt: that directory is on every Debian and of no package, so that dpkg
-// would remove it with the last one that is in it.
+// dist returns the directory into which dpkg unpacks. It is not in /opt: no Debian package owns /opt, so dpkg would remove
+// /opt with the last package that has files there.
 func dist(n units.Name) string { return distDir + "/" + string(n) }
 
 func current(n units.Name) string { return home(n) + "/current" }
 
-// stateOf is where the parts of the app's directory that it writes to are kept, from release to release.
+// stateOf returns the directory for the writable paths of the app, which all releases share.
 func stateOf(n units.Name) string { return stateDir + "/" + string(n) }
 
-// etc is where the app's files of variables are.
+// etc returns the directory for the environment files of the app.
 func etc(n units.Name) string { return etcDir + "/" + string(n) }
 
-// EnvFile proposes where an app's file of variables is on the target.
+// EnvFile returns a path for an environment file on the target.
 func EnvFile(n units.Name) string { return etc(n) + "/env" }
 
-// formerHome, formerState and formerEtc are the directories that packages of an earlier clusterctl used. An upgrade from
-// such a package keeps its data where it is, and its paths working.
+// formerHome, formerState and formerEtc return the directories that packages of an earlier clusterctl used. An upgrade from
+// such a package does not move its data, and its paths stay valid.
 func formerHome(n units.Name) string  { return "/opt/" + string(n) }
 func formerState(n units.Name) string { return "/var/lib/" + string(n) }
 func formerEtc(n units.Name) string   { return "/etc/" + string(n) }
 
-// systemDirs hold what comes from packages, or belongs to the machine and not to an app.
+// systemDirs are directories of packages and of the machine, not of apps.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
 
-// below says whether p is dir or in it.
+// below reports whether p is dir or in dir.
 func below(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// ofSystem says whether a path is not an app's; /usr/local is.
+// ofSystem reports whether a path is in a system directory. /usr/local is not one.
 func ofSystem(p string) bool {
 	return !below(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return below(p, d) })
 }
 
-// packable says whether a directory is an app's own, and not one in which many things are.
+// packable reports whether a directory can belong to one app. /srv and /home/me contain many things, for example.
 func packable(dir string) bool {
 	least := 2
 	if below(dir, "/home") || below(dir, "/usr/local") || below(dir, "/var") {
@@ -70,8 +70,8 @@ func packable(dir string) bool {
 	return !ofSystem(dir) && strings.Count(path.Clean(dir), "/") >= least
 }
 
-// Roots finds what of this machine belongs to the app: its directory, and programs that come from no package. isFile says
-// whether there is a regular file of that path.
+// Roots returns the directory of the app, and its program if the program is not in a system directory. isFile reports
+// whether a path is a regular file.
 func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 	var roots []Root
 	if a.Directory != "" && packable(a.Directory) {
@@ -87,7 +87,7 @@ func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 		roots = append(roots, Root{From: path.Clean(arg), To: current(a.Name) + "/bin/" + path.Base(arg)})
 	}
 	if len(roots) == 0 {
-		return nil, fmt.Errorf("nothing of %s would be in the package: its directory is %q and its program %q", a.Name,
+		return nil, fmt.Errorf("the package of %s would be empty: its directory is %q and its program %q", a.Name,
 			a.Directory, a.Command[0])
 	}
 	return roots, nil
@@ -97,23 +97,22 @@ func contains(roots []Root, p string) bool {
 	return slices.ContainsFunc(roots, func(r Root) bool { return below(p, r.From) })
 }
 
-// DirectoryError is a script that stands beside other files that it may need, of which nothing says that they belong to
-// the app.
+// DirectoryError is the error for a script outside the directory of the app: the script may need other files there.
 type DirectoryError struct {
 	App             units.Name
 	File, Directory string
 }
 
 func (e *DirectoryError) Error() string {
-	return fmt.Sprintf("%s runs %s, which is not below its directory %q: what belongs to it is not known", e.App, e.File, e.Directory)
+	return fmt.Sprintf("%s runs %s, which is not in its directory %q: its other files are unknown", e.App, e.File, e.Directory)
 }
 
-// Hint says what to write.
+// Hint returns what to write into the file.
 func (e *DirectoryError) Hint() string {
-	return "write into the file of the app: directory: " + path.Dir(e.File)
+	return "write into the file that describes the app: directory: " + path.Dir(e.File)
 }
 
-// relocate gives the app as it is on the target, and tells what has changed.
+// relocate returns the app with the paths of the target, and notes about the changes.
 func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	var notes []string
 	move := func(s string) string {
@@ -129,7 +128,7 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	a.Env = slices.Clone(a.Env)
 	for i, e := range a.Env {
 		if to := move(e.Value); to != e.Value {
-			notes = append(notes, fmt.Sprintf("env %s is %s there", e.Name, to))
+			notes = append(notes, fmt.Sprintf("env %s becomes %s on the target", e.Name, to))
 			a.Env[i].Value = to
 		}
 	}
@@ -138,19 +137,20 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	}
 	a.EnvFiles = slices.Clone(a.EnvFiles)
 	for i, f := range a.EnvFiles {
-		// A file of variables is the machine's, not the release's: it is where an administrator looks for it.
+		// An environment file belongs to the machine, not to the release, so it is in /etc.
 		if contains(roots, f.Path) {
 			a.EnvFiles[i].Path, a.EnvFiles[i].ByWorker = envFilePath(a.Name, f.Path), false
 		}
 		if other := slices.IndexFunc(a.EnvFiles[:i], func(e units.EnvFile) bool { return e.Path == a.EnvFiles[i].Path }); other >= 0 {
 			return a, nil, &units.FieldError{Key: "env-files", Index: -1,
-				Message: fmt.Sprintf("two of them become %s on the target", a.EnvFiles[i].Path), Hint: "rename one of them"}
+				Message: fmt.Sprintf("two files become %s on the target", a.EnvFiles[i].Path), Hint: "rename one of the files"}
 		}
 		if !f.Optional {
-			notes = append(notes, a.EnvFiles[i].Path+" has to be there before it is installed (env-files), unless it is included")
+			notes = append(notes, a.EnvFiles[i].Path+" must exist on the target before the install (env-files), unless it is included")
 		}
 	}
-	// Only root may change the files that moved, so systemd reads them, and before all files that the shim reads.
+	// systemd reads the files that moved, because only root can change them. It does so before the shim reads the other
+	// files.
 	slices.SortStableFunc(a.EnvFiles, func(x, y units.EnvFile) int {
 		switch {
 		case x.ByWorker == y.ByWorker:
@@ -166,22 +166,22 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	}
 	a.Writable = writable
 	for _, w := range foreignWritable(a) {
-		notes = append(notes, w+" must be there before the package is installed, for the workers to write to (writable)")
+		notes = append(notes, w+" must exist on the target before the install (writable)")
 	}
-	// What is visible of a home here is not there: an app that comes with a package lies outside of all homes.
+	// On the target, the app is not in a home, so it does not need paths in homes.
 	a.Reads = nil
 	return a, notes, nil
 }
 
-// envFilePath is where a file of variables that is here in the app's directory belongs on the target.
+// envFilePath returns the path on the target for an environment file in the directory of the app.
 func envFilePath(n units.Name, p string) string { return etc(n) + "/" + path.Base(p) }
 
-// userName proposes a system user.
+// userName returns a name for the user of the app.
 func userName(n units.Name) string {
 	return strings.NewReplacer(".", "-", "+", "-").Replace(strings.ToLower(string(n)))
 }
 
-// inRoot gives a path below one of the directories, relative to it.
+// inRoot returns a path relative to the root that contains it.
 func inRoot(p string, roots []Root) (string, bool) {
 	for _, r := range roots {
 		if below(path.Clean(p), r.From) {
@@ -191,8 +191,8 @@ func inRoot(p string, roots []Root) (string, bool) {
 	return "", false
 }
 
-// replacePath replaces a path where it stands as one: alone, with more of it behind, or after "=", ":" or "," in an
-// argument.
+// replacePath replaces from with to where from is a whole path or the beginning of a longer path. The path may follow "=",
+// ":" or ",".
 func replacePath(s, from, to string) string {
 	var b strings.Builder
 	for {

@@ -20,41 +20,42 @@ import (
 //go:embed scripts/*.tmpl
 var scripts embed.FS
 
-// scriptView is what the maintainer scripts say of the app.
+// scriptView has the values in the templates of the maintainer scripts.
 type scriptView struct {
 	Name, Package, Service, Slice string
-	// StartLimit is how long the scripts wait for a start of the app, in seconds.
+	// StartLimit is how many seconds the scripts wait for a start of the app.
 	StartLimit               int
 	Sockets                  []string
 	Home, Dist, Release, Etc string
-	// Mark is the content of the mark in directories that the package makes. MadeBy is the beginning of every such mark.
+	// Mark is the text of the mark file in directories that the package creates. MadeBy is the beginning of every mark.
 	Mark, MadeBy string
-	// Namespace is that of the app's own journal, if it has one, and JournalUnits what serves it.
+	// Namespace is the namespace of the private journal of the app, if it has one. JournalUnits are the units of this
+	// journal.
 	Namespace    string
 	JournalUnits []string
 	// State are the directories that the workers write to, relative to StateRoot. They belong to Owner. StateLinks are the
-	// links to them, relative to the app's directory in a release. User is made if it is missing.
+	// links to them, relative to the directory of the app in a release. postinst creates User if it does not exist.
 	State, StateLinks         []string
 	StateRoot                 string
 	User, Group, Gecos, Owner string
-	// Needed are the directories that the workers write to and the package does not make. NeededOwner is for the hint.
+	// Needed are the writable directories that the package does not create. NeededOwner is for the hint.
 	Needed      []string
 	NeededOwner string
-	// Units are the files in the directory of systemd, relative to it. Others are the other files outside of Dist.
+	// Units are the files in the unit directory of systemd, relative to it. Others are the other files outside Dist.
 	Units, Others []string
 	Former        formerView
 }
 
-// startMargin is what a start of an app may take beyond the time to start of its instances.
+// startMargin is how much longer the start of an app may take than the start of an instance.
 const startMargin = 30 * time.Second
 
-// formerView holds the directories that a package of an earlier clusterctl used for the app.
+// formerView has the directories that a package of an earlier clusterctl used for the app.
 type formerView struct {
 	Home, State, Etc string
 	EnvFiles         []movedFile
 }
 
-// movedFile is a file of variables; Shipped says whether it is in the package.
+// movedFile is an environment file. Shipped: it is in the package.
 type movedFile struct {
 	Old, New string
 	Shipped  bool
@@ -102,7 +103,7 @@ func (in Input) view(here units.App, p *Package) scriptView {
 	return v
 }
 
-// addControl fills DEBIAN/: what dpkg is told, and its scripts.
+// addControl adds the files of DEBIAN/: control, conffiles and the maintainer scripts.
 func (in Input) addControl(here units.App, p *Package) error {
 	var kilobytes int64
 	for _, f := range p.Files {

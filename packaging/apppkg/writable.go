@@ -8,16 +8,16 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// writablePaths puts what the app writes into its directory where releases do not replace it, and returns all of its
-// writable paths as they are on the target.
+// writablePaths returns the writable paths of the app on the target. Paths in the directory of the app move to a state
+// directory, which releases do not replace.
 func writablePaths(a units.App, roots []Root) ([]string, error) {
 	var out, from []string
 	for _, w := range a.Writable {
 		to := path.Clean(w)
 		if rel, ok := inRoot(w, roots); ok {
 			if rel == "" {
-				return nil, writableError("name what is written below it, such as "+path.Join(w, "data"),
-					"%q is replaced with each version, so it cannot be writable as a whole", w)
+				return nil, writableError("list directories below it, such as "+path.Join(w, "data"),
+					"%q cannot be writable: each version replaces it", w)
 			}
 			to = stateOf(a.Name) + "/" + rel
 		}
@@ -25,7 +25,7 @@ func writablePaths(a units.App, roots []Root) ([]string, error) {
 			if err := checkState(a, w, to); err != nil {
 				return nil, err
 			}
-			// Root makes the directories of the package, so none may lie where the workers can put a link.
+			// Root creates the directories of the package, so they must not be where the workers can create links.
 			for i, other := range out {
 				if below(to, other) || below(other, to) {
 					return nil, nestedError(w, from[i])
@@ -40,11 +40,11 @@ func writablePaths(a units.App, roots []Root) ([]string, error) {
 func checkState(a units.App, w, to string) error {
 	switch {
 	case to == stateOf(a.Name):
-		return writableError("name a directory below it", "%q holds all that the package keeps, so it cannot be writable as a whole", w)
+		return writableError("list directories below it", "%q cannot be writable: it contains all data of the package", w)
 	case a.RunAs.Dynamic():
-		return writableError("write run-as: "+userName(a.Name), "%q is written to, so the workers need a permanent user", w)
+		return writableError("use run-as: "+userName(a.Name), "%q is writable, so the workers need a permanent user", w)
 	case hasControl(to):
-		return writableError("rename it", "%q has a control character", w)
+		return writableError("rename it", "%q contains a control character", w)
 	}
 	return nil
 }
@@ -57,13 +57,13 @@ func nestedError(a, b string) error {
 	if below(outer, inner) {
 		inner, outer = outer, inner
 	}
-	return writableError(fmt.Sprintf("omit %q: the workers can make it themselves", inner),
-		"%q is inside %q, which is writable already", inner, outer)
+	return writableError(fmt.Sprintf("omit %q: the workers can create it", inner),
+		"%q is in %q, which is already writable", inner, outer)
 }
 
-// stateLinks returns the parts of the app's directory that it writes to, relative to that. In a release, postinst puts links
-// there. They are not among the files of the package: where a later version has a directory in such a place, dpkg would
-// unpack it behind the link, among the links of the workers, as root.
+// stateLinks returns the writable paths in the directory of the app, relative to it. postinst creates links there in each
+// release. The links are not files of the package: if a later version had a directory at the path of a link, dpkg would
+// follow the link and unpack the directory as root where the workers can write.
 func (in Input) stateLinks(here units.App) []string {
 	var links []string
 	for _, w := range here.Writable {
@@ -74,8 +74,8 @@ func (in Input) stateLinks(here units.App) []string {
 	return links
 }
 
-// checkWritable refuses writable paths of the app's directory that cannot be directories of the package's, and files that
-// dpkg would write where the workers may.
+// checkWritable returns an error for a writable path that cannot be a directory of the package, and for a file that dpkg
+// would unpack where the workers can write.
 func (in Input) checkWritable() error {
 	for _, w := range in.App.Writable {
 		w = path.Clean(w)
@@ -83,14 +83,14 @@ func (in Input) checkWritable() error {
 			switch {
 			case !contains(in.Roots, w):
 				if f.Included && below(f.Path, w) {
-					return writableError("make it part of the app's directory",
-						"%q is included, and inside %q, where the workers write", f.Path, w)
+					return writableError("move it into the app's directory",
+						"%q is included, but the workers can write to its parent %q", f.Path, w)
 				}
 			case f.Path == w && !f.Mode.IsDir():
 				return writableError("move it into a separate directory, and make the directory writable",
 					"%q is not a directory, and a package can keep only directories", w)
 			case f.Mode&fs.ModeSymlink != 0 && below(w, f.Path):
-				return writableError("write the path that the link leads to", "%q is behind the link %q", w, f.Path)
+				return writableError("use the target of the link", "%q is behind the link %q", w, f.Path)
 			}
 		}
 	}
@@ -101,10 +101,10 @@ func writableError(hint, format string, args ...any) error {
 	return &units.FieldError{Key: "writable", Index: -1, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// foreignWritable returns the writable paths that neither the package nor a release makes, so that they must be there.
+// foreignWritable returns the writable paths that the package does not create, so they must exist before the install.
 func foreignWritable(a units.App) []string {
 	if a.Sandbox == units.SandboxOff {
-		return nil // nothing mounts them, so they need not be there
+		return nil // without a sandbox, systemd does not need them
 	}
 	var out []string
 	for _, w := range a.Writable {

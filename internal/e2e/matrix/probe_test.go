@@ -17,7 +17,7 @@ import (
 func TestSeveralPorts(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-ports", 2, 8601, "ports.js")
-	kit.WantOutput(t, a.Output, "probe: it listens on tcp port 8601", "127.0.0.1:8602", "0.0.0.0:8603")
+	kit.WantOutput(t, a.Output, "probe: the program listens on tcp port 8601", "127.0.0.1:8602", "0.0.0.0:8603")
 	for _, p := range []int{8601, 8602, 8603} {
 		b := a
 		b.Port = p
@@ -65,7 +65,7 @@ func TestProbeOutcomes(t *testing.T) {
 
 	t.Run("the program binds nothing", func(t *testing.T) {
 		a := install(t, m, "p-background", 2, 0, "--probe-timeout", "1s", "x", "--", "sleep", "infinity")
-		kit.WantOutput(t, a.Output, "it listens on nothing, so it becomes a background app")
+		kit.WantOutput(t, a.Output, "the program listens on nothing, so it becomes a background app")
 		a.PIDs(t)
 		if r := m.Try("systemctl cat p-background.socket"); r.Code == 0 {
 			t.Error("a background app has a socket")
@@ -80,12 +80,12 @@ func TestProbeOutcomes(t *testing.T) {
 	})
 	t.Run("the program listens after the end of the probe", func(t *testing.T) {
 		a := install(t, m, "p-late", 2, 8620, portFlags(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
-		kit.WantOutput(t, a.Output, "it did not listen within ", "; taking --listen as it is")
+		kit.WantOutput(t, a.Output, "it did not listen within ", "; using --listen unchanged")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("the probe waits until the program listens", func(t *testing.T) {
 		a := install(t, m, "p-patient", 1, 8621, portFlags(8621, "late.js")...)
-		kit.WantOutput(t, a.Output, "it listens on tcp port 8621")
+		kit.WantOutput(t, a.Output, "the program listens on tcp port 8621")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("the program binds another port than --listen", func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestProbeOutcomes(t *testing.T) {
 		if r.Code == 0 {
 			t.Error("the app is installed")
 		}
-		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: --listen 8622:8623")
+		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: use --listen 8622:8623")
 		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, portFlags(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {

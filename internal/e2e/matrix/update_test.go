@@ -27,7 +27,7 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 			"--env", fmt.Sprintf("PORT=%d", port)}, more, []string{"update.js"})
 	}
 	a := install(t, m, "u-node", 2, 8420, portFlags(8420, "update.js")...)
-	kit.WantOutput(t, a.Output, "probe: it listens on")
+	kit.WantOutput(t, a.Output, "probe: the program listens on")
 	pids := a.PIDs(t)
 	r := m.Must(t, again(8420)...)
 	kit.WantOutput(t, r, "nothing has changed")
@@ -56,7 +56,7 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 	}
 	kit.WantNoneLost(t, "updates", requests.Stop())
 	a.WantActive(t)
-	kit.WantOutput(t, m.Must(t, again(8421, slowProbe...)...), "probe: it listens on", "closed for a moment")
+	kit.WantOutput(t, m.Must(t, again(8421, slowProbe...)...), "probe: the program listens on", "closed for a moment")
 	a.Port = 8421
 	wantAllAnswer(t, a, "/hello", hello)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// build writes the tree of a package, and runs dpkg-deb on it. The package appears by rename, complete or not at all.
+// build writes the tree of a package, and runs dpkg-deb. A rename creates the package, so it is complete or missing.
 func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -38,7 +38,8 @@ func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, o
 	if epoch == "" {
 		epoch = fmt.Sprint(newest.Unix())
 	}
-	// xz, since the dpkg of Debian 11 does not know zstd; one thread, since their number changes the bytes.
+	// xz, because the dpkg of Debian 11 cannot read zstd. One thread, because the number of threads changes the bytes of the
+	// package.
 	if _, err := m.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + epoch, "DPKG_DEB_THREADS_MAX=1"},
 		"dpkg-deb", "--root-owner-group", "-Zxz", "--build", w.path(treeName), w.path("x.deb")); err != nil {
 		return err
@@ -49,7 +50,7 @@ func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, o
 	return nil
 }
 
-// treeName is the directory of the package's files in a workshop.
+// treeName is the directory in a workshop for the files of the package.
 const treeName = "root"
 
 // stage writes the tree of a package for dpkg-deb.
@@ -118,8 +119,8 @@ func place(root *os.Root, f apppkg.File, open opener) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// workshop is a temporary directory in a directory that may belong to another user. That user can rename the workshop and put
-// another directory in its place, but only the directory that was opened is written and read, by its descriptor.
+// workshop is a temporary directory in a directory that may belong to another user. This user can replace the workshop with
+// another directory, but clusterctl uses only the directory that it opened, by its descriptor.
 type workshop struct {
 	dir, root *os.Root
 	name      string
@@ -155,7 +156,7 @@ func openWorkshop(dir string) (_ *workshop, err error) {
 	return w, nil
 }
 
-// path returns a path for another program.
+// path returns the path of a file in the workshop for another program.
 func (w *workshop) path(name string) string {
 	return fmt.Sprintf("/proc/%d/fd/%d/%s", os.Getpid(), w.handle.Fd(), name)
 }

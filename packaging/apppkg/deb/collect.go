@@ -1,6 +1,7 @@
 package deb
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"debug/elf"
@@ -21,7 +22,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// collection is what was found on this machine for a package.
+// collection has the files of this machine that go into a package.
 type collection struct {
 	files   []apppkg.File
 	leftOut []string
@@ -29,12 +30,12 @@ type collection struct {
 	arches  []string
 	newest  time.Time
 	npm     struct{ Version, Description string }
-	// trees are open until close; seen are the regular files in them.
+	// trees stay open until close. seen are the regular files in them.
 	trees []*tree
 	seen  map[string]fs.FileInfo
 }
 
-// collect collects the files of the app, and the files that were asked for. The caller closes the collection.
+// collect collects the files of the app and the included files. The caller must close the collection.
 func collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
 	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
 	if err := c.collect(ctx, roots, include); err != nil {
@@ -65,7 +66,7 @@ func (c *collection) collect(ctx context.Context, roots []apppkg.Root, asked []s
 	return nil
 }
 
-// readNPM reads the version and the description in a package.json.
+// readNPM reads the version and the description from a package.json.
 func (c *collection) readNPM(dir string) {
 	p := filepath.Join(dir, "package.json")
 	if _, ok := c.seen[p]; !ok || c.npm.Version != "" {
@@ -132,14 +133,14 @@ func (c *collection) add(p string, included bool) error {
 			return err
 		}
 	default:
-		c.notes = append(c.notes, fmt.Sprintf("left out: %s is neither a file nor a directory nor a link", p))
+		c.notes = append(c.notes, fmt.Sprintf("omitted: %s is not a file, a directory or a link", p))
 		return nil
 	}
 	c.files = append(c.files, f)
 	return nil
 }
 
-// read returns the digest of a file, and adds the architecture of a program to the collection.
+// read returns the digest of a file. If the file is a program, read adds its architecture to the collection.
 func (c *collection) read(p string) (string, error) {
 	f, err := c.open(p)
 	if err != nil {
@@ -162,25 +163,13 @@ func (c *collection) read(p string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// debianArch names a machine as dpkg does.
+// debianArch returns the name of an architecture in Debian.
 func debianArch(m elf.Machine) string {
-	switch m {
-	case elf.EM_X86_64:
-		return "amd64"
-	case elf.EM_AARCH64:
-		return "arm64"
-	case elf.EM_386:
-		return "i386"
-	case elf.EM_ARM:
-		return "armhf"
-	case elf.EM_RISCV:
-		return "riscv64"
-	case elf.EM_S390:
-		return "s390x"
-	case elf.EM_PPC64:
-		return "ppc64el"
+	names := map[elf.Machine]string{
+		elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "i386", elf.EM_ARM: "armhf", elf.EM_RISCV: "riscv64",
+		elf.EM_S390: "s390x", elf.EM_PPC64: "ppc64el",
 	}
-	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
+	return cmp.Or(names[m], strings.ToLower(strings.TrimPrefix(m.String(), "EM_")))
 }
 
 // arch returns the architecture of the programs of the app, or "all" without programs.
@@ -192,15 +181,16 @@ func (c *collection) arch() (string, error) {
 		return c.arches[0], nil
 	}
 	if slices.Contains(c.arches, runtime.GOARCH) {
-		// A module of npm brings builds for several machines and picks one where it runs.
-		c.notes = append(c.notes, fmt.Sprintf("architecture: %s (there are programs for %s)", runtime.GOARCH, strings.Join(c.arches, ", ")))
+		// A module of npm may contain builds for several architectures, and choose one at run time.
+		c.notes = append(c.notes, fmt.Sprintf("architecture: %s (the programs are for %s)", runtime.GOARCH, strings.Join(c.arches, ", ")))
 		return runtime.GOARCH, nil
 	}
-	return "", fault.WithHint(fmt.Errorf("there are programs for %s", strings.Join(c.arches, " and ")), "--arch %s", c.arches[0])
+	err := fmt.Errorf("architecture: the programs are for %s", strings.Join(c.arches, " and "))
+	return "", fault.WithHint(err, "--arch %s", c.arches[0])
 }
 
-// version returns the version of a package that was given none: npm's, or the time of the newest file. It grows with each
-// change, and the same files have the same version.
+// version returns the default version of a package: from package.json, or the time of the newest file. The time increases
+// with each change, and is the same for the same files.
 func (c *collection) version() string {
 	if c.npm.Version != "" {
 		return apppkg.DebVersion(c.npm.Version)
@@ -208,7 +198,8 @@ func (c *collection) version() string {
 	return c.newest.UTC().Format("20060102.150405")
 }
 
-// ownerOf returns the Debian package of the program, or "" if the program is part of the app or of no package.
+// ownerOf returns the Debian package of the program. It returns "" if the program is part of the app, or does not come from
+// a package.
 func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
 	if slices.ContainsFunc(roots, func(r apppkg.Root) bool { return program == r.From || strings.HasPrefix(program, r.From+"/") }) {
 		return ""
@@ -218,7 +209,7 @@ func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root
 		paths = append(paths, target)
 	}
 	for _, p := range paths {
-		// dpkg knows a file by the path in its package, which may be the one from before /bin became a link.
+		// dpkg knows a file by its path in the package. The path may be older than the link from /bin to /usr/bin.
 		for _, p := range []string{p, strings.TrimPrefix(p, "/usr"), "/usr" + p} {
 			out, err := m.tool(ctx, nil, "dpkg-query", "-S", p)
 			if err != nil {
@@ -226,13 +217,13 @@ func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root
 			}
 			for line := range strings.Lines(out) {
 				owner, _, found := strings.Cut(line, ":")
-				if found && !strings.ContainsAny(owner, " ,") { // neither diverted, nor of several
-					// The interpreter alone is in python3-minimal, its library in python3.
+				if found && !strings.ContainsAny(owner, " ,") { // not diverted, and from one package
+					// python3-minimal has only the interpreter. Its library is in python3.
 					return strings.TrimSuffix(owner, "-minimal")
 				}
 			}
 		}
 	}
-	m.Note("%s comes from no package; it has to be on the target, or give --depends", text.Printable(program))
+	m.Note("%s is not from a Debian package: install it on the target, or name its package with --depends", text.Printable(program))
 	return ""
 }

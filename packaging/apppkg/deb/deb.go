@@ -1,5 +1,5 @@
-// Package deb makes the Debian package of an app: it collects the files on this machine, has [apppkg.Plan] plan the package, and
-// has dpkg-deb build it.
+// Package deb makes the Debian package of an app: it collects the files on this machine, plans the package with
+// [apppkg.Plan], and builds it with dpkg-deb.
 package deb
 
 import (
@@ -26,7 +26,7 @@ type Maker struct {
 	Note     func(format string, args ...any)
 }
 
-// Request describes one package. Where Version, Maintainer or Arch is empty, the files and the caller decide.
+// Request describes one package. Prepare finds out Version, Maintainer and Arch if they are empty.
 type Request struct {
 	App                       units.App
 	Output                    string // directory
@@ -35,7 +35,7 @@ type Request struct {
 	Systemd, CPUs             int
 }
 
-// Result is one package, as "package --json" prints it.
+// Result is one package in the output of "package --json".
 type Result struct {
 	Path         string   `json:"path"`
 	App          string   `json:"app"`
@@ -50,7 +50,7 @@ type Result struct {
 	Notes        []string `json:"notes"`
 }
 
-// Prepared is a package whose files are open and which can be built.
+// Prepared is a package that is ready to be built. Its files are open.
 type Prepared struct {
 	Result Result
 	// Roots are the directories and files of the app, and their places in the package.
@@ -60,7 +60,7 @@ type Prepared struct {
 	files *collection
 }
 
-// Prepare collects the files and plans the package. The caller closes what it returns.
+// Prepare collects the files and plans the package. The caller must close the result.
 func (m *Maker) Prepare(ctx context.Context, r Request) (_ *Prepared, err error) {
 	a := r.App
 	if a.Directory != "" {
@@ -121,7 +121,7 @@ func (p *Prepared) Build(ctx context.Context) error {
 // Close closes the files of the app.
 func (p *Prepared) Close() { p.files.close() }
 
-// publicEnv refuses variables that look secret: everybody can read a package, on servers and in caches.
+// publicEnv returns an error for variables that look secret, because everyone can read a package.
 func publicEnv(vars []units.EnvVar, app units.Name) error {
 	var secret []string
 	for _, v := range vars {
@@ -132,11 +132,11 @@ func publicEnv(vars []units.EnvVar, app units.Name) error {
 	if len(secret) == 0 {
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("env: %s would be public: everybody can read a package", strings.Join(secret, ", ")),
-		"move it to a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
+	return fault.WithHint(fmt.Errorf("env: %s would be public: everyone can read a package", strings.Join(secret, ", ")),
+		"put it into a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
 }
 
-// maintainer returns who makes the package, as Debian's own tools find it out.
+// maintainer returns the maintainer from the environment, like the tools of Debian.
 func (m *Maker) maintainer() string {
 	user := cmp.Or(m.Getenv("SUDO_USER"), m.Getenv("USER"), "root")
 	mail := m.Getenv("DEBEMAIL")
@@ -150,12 +150,12 @@ func (m *Maker) maintainer() string {
 	return fmt.Sprintf("%s <%s>", cmp.Or(m.Getenv("DEBFULLNAME"), user), mail)
 }
 
-// tool runs one of Debian's own programs and returns what it printed.
+// tool runs a program of Debian, and returns its output.
 func (m *Maker) tool(ctx context.Context, vars []string, argv ...string) (string, error) {
 	path, err := m.LookPath(argv[0])
 	if err != nil {
 		return "", fault.WithHint(fmt.Errorf("%s is not in $PATH", argv[0]),
-			"apt-get install dpkg, or on other systems the package of that name")
+			"apt-get install dpkg; other systems also have a package dpkg")
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Env = append(os.Environ(), vars...)

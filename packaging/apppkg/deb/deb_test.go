@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// packed makes the directory of an app.
+// packed creates the directory of an app.
 func packed(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "shop")
@@ -31,8 +31,8 @@ func packed(t *testing.T) string {
 	return dir
 }
 
-// TestPackageReadsWhatItSaw: a file that is replaced between the look and the reading does not get into the package, whatever
-// it is replaced by.
+// TestPackageReadsWhatItSaw: a file that is replaced after the collection does not get into the package, whatever replaces
+// it.
 func TestPackageReadsWhatItSaw(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "shadow")
 	if err := os.WriteFile(elsewhere, []byte("root:"), 0o600); err != nil {
@@ -65,7 +65,7 @@ func TestPackageReadsWhatItSaw(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = place(root, c.files[i], c.content)
-		// Whatever becomes of the path of the top: what was opened is what is read.
+		// The collection reads the directory that it opened, even if its path now leads elsewhere.
 		if same := change == nil || name == "a linked top"; (err == nil) != same {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -73,10 +73,11 @@ func TestPackageReadsWhatItSaw(t *testing.T) {
 	}
 }
 
-// relink puts a link where a directory was.
+// relink replaces a directory with a link.
 func relink(dir, to string) error { return errors.Join(os.Rename(dir, dir+"~"), os.Symlink(to, dir)) }
 
-// TestPackageWritesWhereItOpened: the owner of the output directory cannot have the tree of a package written elsewhere.
+// TestPackageWritesWhereItOpened: the owner of the output directory cannot redirect the files of a package to another
+// directory.
 func TestPackageWritesWhereItOpened(t *testing.T) {
 	out, victim := t.TempDir(), t.TempDir()
 	m := Maker{LookPath: exec.LookPath, Getenv: func(string) string { return "" }}
@@ -100,7 +101,7 @@ func TestPackageWritesWhereItOpened(t *testing.T) {
 		}
 		return io.NopCloser(bytes.NewReader(f.Data)), nil
 	}
-	// It fails, since what was made is not where it is moved from; what counts is where it was made.
+	// The build fails, because the package cannot be renamed. It must not write to the other directory.
 	if err := m.build(t.Context(), p, time.Unix(1, 0), open, filepath.Join(out, "shop.deb")); err == nil || !swapped {
 		t.Errorf("swapped %v, %v", swapped, err)
 	}

@@ -19,17 +19,17 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// tree is a directory, or one file, that is read for a package. It is opened once, so a user who may write there cannot replace
-// a part of it by a link and get other files of this machine into the package.
+// tree is a directory or a file that goes into a package. It is opened once, so a user who can write there cannot replace a
+// part of it with a link to other files of this machine.
 type tree struct {
-	// top is the path of the tree, and of its files in the package before they are relocated.
+	// top is the path of the tree on this machine.
 	top  string
 	root *os.Root
-	// file is the name of the one file in root, and empty for a directory.
+	// file is the name of the file in root, or empty for a directory.
 	file string
 }
 
-// openTree opens a tree. With follow, its top may be a link. Links in it are never followed.
+// openTree opens a tree. With follow, top may be a link. Links in the tree are never followed.
 func openTree(top string, follow bool) (*tree, error) {
 	dir, base := filepath.Split(top)
 	path, err := filepath.EvalSymlinks(dir)
@@ -54,7 +54,7 @@ func openTree(top string, follow bool) (*tree, error) {
 	return t, err
 }
 
-// rel returns the name in the root of a path of the tree.
+// rel returns the name in t.root for a path of the tree.
 func (t *tree) rel(p string) (string, bool) {
 	if p == t.top {
 		if t.file != "" {
@@ -86,14 +86,14 @@ func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error
 	})
 }
 
-// noFollow is a file system in which fs.WalkDir follows no link, even at the top of the walk.
+// noFollow is a file system in which fs.WalkDir does not follow links, even at the top.
 type noFollow struct{ root *os.Root }
 
 func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Open(name) }
 func (n noFollow) Stat(name string) (fs.FileInfo, error)      { return n.root.Lstat(name) }
 func (n noFollow) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.root.FS(), name) }
 
-// in returns the tree of a path, and its name there.
+// in returns the tree that contains a path, and the name of the path in the root of the tree.
 func (c *collection) in(p string) (*tree, string, error) {
 	for _, t := range c.trees {
 		if rel, ok := t.rel(p); ok {
@@ -103,13 +103,13 @@ func (c *collection) in(p string) (*tree, string, error) {
 	return nil, "", fmt.Errorf("%q: %w", p, fs.ErrNotExist)
 }
 
-// open opens a regular file of the collection. It returns an error if the file was replaced.
+// open opens a regular file of the collection. It returns an error if the file has been replaced.
 func (c *collection) open(p string) (*os.File, error) {
 	t, rel, err := c.in(p)
 	if err != nil {
 		return nil, err
 	}
-	// O_NONBLOCK, since it may be a FIFO now.
+	// O_NONBLOCK, because the file may have been replaced with a FIFO.
 	f, err := t.root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", p, fault.Cause(err))
@@ -125,7 +125,7 @@ func (c *collection) open(p string) (*os.File, error) {
 	return f, nil
 }
 
-// content opens a file of the package, which must still have the content that was collected.
+// content opens a file of the package. Reading fails if the content has changed since it was collected.
 func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	if f.Source == "" {
 		return io.NopCloser(bytes.NewReader(f.Data)), nil
@@ -137,8 +137,8 @@ func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	return &checked{file: file, hash: sha256.New(), want: f.Digest, path: f.Source}, nil
 }
 
-// checked reads a file and fails at its end if the digest differs from the one in the collection. It must not embed the
-// file, whose WriteTo would let io.Copy bypass Read.
+// checked reads a file, and fails at its end if the digest differs from the collected one. It must not embed the file,
+// because io.Copy would then use WriteTo of the file instead of Read.
 type checked struct {
 	file       *os.File
 	hash       hash.Hash
@@ -156,24 +156,23 @@ func (c *checked) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// changedError is a file that somebody changed while it was packaged.
+// changedError is the error for a file that has changed while it was packaged.
 type changedError struct{ path string }
 
 func (e *changedError) Error() string {
 	return fmt.Sprintf("%q has changed while it was packaged", e.path)
 }
 func (*changedError) Hint() string {
-	return "run it again when nothing writes there, or name the directory under \"writable\""
+	return "try again when no program writes there, or list the directory under \"writable\""
 }
 
-// close closes the trees.
 func (c *collection) close() {
 	for _, t := range c.trees {
 		t.root.Close()
 	}
 }
 
-// isAsked reports whether a path was asked for, itself or in a directory.
+// isAsked reports whether the asked paths include a path or one of its parents.
 func isAsked(asked []string, p string) bool {
 	return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
 }

@@ -22,8 +22,8 @@ import (
 )
 
 // lostAccess returns a note for each socket file to which every local user could connect before a change, with the users who
-// can connect after it. It returns no note for a socket that only root can reach: the install command prints a
-// note for such a socket.
+// can connect after it. It returns no note for a socket that only root can reach: the install command prints a note for such
+// a socket.
 func lostAccess(a units.App, files []install.Change) []string {
 	access := a.SocketAccess()
 	who := []string{"root"}

@@ -112,8 +112,8 @@ func (in *installation) check(ctx context.Context) (install.Plan, error) {
 
 // startNew enables and starts a new app.
 func (in *installation) startNew(ctx context.Context) error {
-	// Enable only changes files, so it needs no reload before it. Since about systemd 253, it makes a reload necessary: without
-	// one, NeedDaemonReload= is set and each systemctl command prints a warning.
+	// Enable only changes files, so it needs no reload before it. Since about systemd 253, it makes a reload necessary:
+	// without one, NeedDaemonReload= is set and each systemctl command prints a warning.
 	if err := in.Conn.Enable(ctx, in.Name.Service()); err != nil {
 		return err
 	}

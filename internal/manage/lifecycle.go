@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,20 +31,16 @@ func (e *SkippedError) Hint() string { return fmt.Sprintf("clusterctl show %s", 
 
 // Instances returns the numbers of all instances of the app, or only the given one if it is not 0.
 func (s *Session) Instances(only int) ([]int, error) {
-	if _, err := s.Current(); err != nil {
+	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
 	}
-	listed, err := s.Listed()
-	if err != nil {
-		return nil, err
-	}
-	if only > listed {
-		return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", s.Name, only), "it has %s@1 to %[1]s@%d", s.Name, listed)
+	if only > s.listed {
+		return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", s.Name, only), "it has %s@1 to %[1]s@%d", s.Name, s.listed)
 	}
 	if only > 0 {
 		return []int{only}, nil
 	}
-	return instances(0, listed), nil
+	return instances(0, s.listed), nil
 }
 
 // Act runs a command on the app, or on one instance if only is not 0, and returns the result for each instance. stops must

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +20,7 @@ func Surge(a units.App, listed int) int { return max(min(a.Surge, units.MaxInsta
 // Reload replaces the instances in list one after the other, or all instances if list is nil. It also replaces all of them
 // if it had to open a listener again.
 func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
-	if _, err := s.Current(); err != nil {
-		return nil, err
-	}
-	if _, err := s.Listed(); err != nil {
+	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
 	}
 	replaced, err := s.reopenListeners(ctx)
@@ -99,8 +97,7 @@ func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptio
 	return s.Conn.RollApp(ctx, s.Name, list, o, p.Observe)
 }
 
-// explainOutage adds to the error of a roll after which no worker runs that fact and a hint. It returns other errors
-// unchanged.
+// explainOutage adds a hint to the error of a roll after which no worker runs. It returns other errors unchanged.
 func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, err error) error {
 	isUp := func(r control.Rolled) bool { return r.State.Up() && r.Outcome != control.RollFailed }
 	if !hasType[*control.InstanceError](err) || slices.ContainsFunc(rolled, isUp) {

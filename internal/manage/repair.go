@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// repair completes an uninstall, or a scale to fewer instances, that was killed. It rolls back any other command that was
-// killed. A first install leaves nothing of the app then.
+// repair handles a command that was killed. It completes an uninstall or a scale to fewer instances, and rolls back any
+// other command. After the rollback of a first install nothing of the app remains.
 func (s *Session) repair(ctx context.Context) error {
 	pending, found, err := s.Store.Pending(s.Name)
 	if err != nil {
@@ -29,10 +29,7 @@ func (s *Session) repair(ctx context.Context) error {
 	s.Note("%s: %q (pid %d) was killed half-way; putting everything back as it was", s.Name, pending.Command, pending.PID)
 	isNew := !slices.ContainsFunc(pending.Changes, func(c install.Change) bool { return c.Old != nil })
 	if !isNew && !pending.Untouched {
-		r := undo{
-			Session: s, files: pending.Changes, was: pending.Was, since: pending.Since, settle: DefaultSettle,
-			restore: pending.Restore, rollback: pending.Rollback,
-		}
+		r := undo{Session: s, files: pending.Changes, tx: pending, was: pending.Was, since: pending.Since, settle: DefaultSettle}
 		return errors.Join(r.run(ctx), s.stopExtra(ctx))
 	}
 	if err := s.dropRuntime(pending.Changes); err != nil {

@@ -20,7 +20,7 @@ type Scaling struct {
 	To units.Count
 }
 
-// Count returns the new number of instances of an app that now has that many.
+// Count returns the new number of instances. now is the current number.
 func (c Scaling) Count(n units.Name, now int) (units.Count, error) {
 	if c.By == 0 {
 		return c.To, nil

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -12,12 +13,8 @@ import (
 
 // plan returns the file changes, and sets the instances to start and stop.
 func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
-	a, err := c.Current()
-	if err != nil {
-		return install.Plan{}, err
-	}
-	listed, err := c.Listed()
-	if err != nil {
+	a, listed := c.app, c.listed
+	if err := cmp.Or(c.appErr, c.listedErr); err != nil {
 		return install.Plan{}, err
 	}
 	here, err := c.machine(ctx, c.Name)

@@ -21,8 +21,11 @@ type undo struct {
 	was    install.Was
 	since  time.Time
 	settle time.Duration
-	// restore puts the files back. rollback removes the intent at the end.
-	restore, rollback func() error
+	// tx restores the files, and rolls back the intent at the end.
+	tx interface {
+		Restore() error
+		Rollback() error
+	}
 }
 
 // run restores the old configuration of an app: the files, then the sockets, then each instance that may have the new
@@ -39,7 +42,7 @@ func (r undo) run(ctx context.Context) error {
 	if canRetry(err) {
 		return err
 	}
-	return errors.Join(err, r.rollback())
+	return errors.Join(err, r.tx.Rollback())
 }
 
 // undoFiles puts the files back and reloads systemd.
@@ -50,7 +53,7 @@ func (r undo) undoFiles(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.restore(); err != nil {
+	if err := r.tx.Restore(); err != nil {
 		return err
 	}
 	if err := errors.Join(r.dropRuntime(r.files), r.Conn.Reload(ctx)); err != nil {

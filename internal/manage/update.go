@@ -91,10 +91,7 @@ func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) err
 	}
 	err = notReached(u.Explain(context.WithoutCancel(ctx), err, u.App.LogNamespace(), began))
 	u.Note("%s: putting everything back as it was", u.Name)
-	r := undo{
-		Session: u.Session, files: u.plan.Changes, was: u.plan.Was, since: began, settle: u.o.Settle,
-		restore: tx.Restore, rollback: tx.Rollback,
-	}
+	r := undo{Session: u.Session, files: u.plan.Changes, tx: tx, was: u.plan.Was, since: began, settle: u.o.Settle}
 	if back := r.run(context.WithoutCancel(ctx)); back != nil {
 		return errors.Join(err, fmt.Errorf("putting %s back as it was: %w", u.Name, back))
 	}

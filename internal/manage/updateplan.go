@@ -92,7 +92,8 @@ func (u *update) running(ctx context.Context) (bool, error) {
 	}), nil
 }
 
-// checkNewListeners returns an error for each new listener whose address is in use. The app itself uses its old addresses.
+// checkNewListeners returns an error for each new listener whose address is in use. It skips addresses that the app itself
+// uses already.
 func (u *update) checkNewListeners(ctx context.Context) error {
 	var held []units.Listener
 	for _, c := range u.plan.Changes {

@@ -105,8 +105,8 @@ type scenario struct {
 	dir string
 	// before creates the app.
 	before, command func(*lab) error
-	// filesOnly is set if only the files must be as before after a failure. An uninstall that cannot restore the units keeps no
-	// intent, because the next command would complete the uninstall.
+	// filesOnly is set if only the files must be as before after a failure. An uninstall that cannot restore the units keeps
+	// no intent, because the next command would complete the uninstall.
 	filesOnly bool
 }
 

@@ -241,7 +241,7 @@ func (e *env) installAndTell(ctx context.Context, s *manage.Session, a units.App
 		return err
 	}
 	out, installErr := e.change(ctx, s, f, o.change())
-	if installErr != nil && !(out.Action == manage.Updated && manage.WasKilled(installErr)) && (!o.asJSON || out.Standing == nil) {
+	if installErr != nil && !(out.Action == manage.Updated && manage.WasKilled(installErr)) && (!o.asJSON || out.RunState == nil) {
 		return installErr
 	}
 	if o.asJSON {

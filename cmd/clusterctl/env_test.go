@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/manage"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -48,8 +49,8 @@ func newWorld(t *testing.T) *world {
 		},
 		stat: os.Stat, readFile: os.ReadFile,
 		now:   func() time.Time { return time.Unix(1_700_000_000, 0) },
-		store: testStore(dir),
-		shim:  "/usr/lib/clusterctl/clusterctl-shim",
+		store: testStore(dir), killed: new(manage.Kills),
+		shim: "/usr/lib/clusterctl/clusterctl-shim",
 		dial: func(context.Context) (*control.Conn, error) {
 			return nil, fmt.Errorf("%w: this is a test", control.ErrNoSystemd)
 		},

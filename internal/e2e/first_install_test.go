@@ -109,7 +109,7 @@ func TestInstallWaitsForLateExits(t *testing.T) {
 				if r.Code != 3 {
 					t.Errorf("exit status %d, want 3", r.Code)
 				}
-				wantIn(t, r.Stderr, "exited with status 1", "gave up", "taking everything back")
+				wantIn(t, r.Stderr, "exited with status 1", "gave up", "rolling everything back")
 			})
 		}
 	})

@@ -132,7 +132,7 @@ func TestRemovedSocketFile(t *testing.T) {
 				alone("StopUnit", "lost.service", "inactive")
 				alone("StartUnit", "lost.socket", "active")
 				alone("StartUnit", "lost.service", "active")
-				broken("the workers are older", "lost.socket was opened after an instance had started")
+				broken("the workers are older", "lost.socket was opened after the start of an instance")
 			}
 			m.Must(t, command, "--settle", "100ms", "lost")
 			served("killed, and " + command)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,15 +21,9 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// noteLostAccess names the sockets to which every local user could connect before a change, and who can now.
-func (s *Session) noteLostAccess(a units.App, files []install.Change) {
-	for _, note := range lostAccess(a, files) {
-		s.Note("%s", note)
-	}
-}
-
-// lostAccess returns a note for each socket file that a change closes to other users. An install notes the sockets that only
-// root can reach.
+// lostAccess returns a note for each socket file to which every local user could connect before a change, with the users who
+// can connect after it. It returns no note for a socket that only root can reach: the install command prints a note for such
+// a socket.
 func lostAccess(a units.App, files []install.Change) []string {
 	access := a.SocketAccess()
 	who := []string{"root"}
@@ -53,10 +46,10 @@ func lostAccess(a units.App, files []install.Change) []string {
 	var notes []string
 	for _, path := range a.SocketFiles() {
 		for _, f := range files {
-			was := units.ReadSocket(f.Old)
-			mode := cmp.Or(was.Access.Mode, 0o666) // systemd.socket(5)
-			isOpen := slices.Contains(was.Listeners, units.Listener{Network: units.Unix, Path: path})
-			if changesAccess(f) && mode&0o006 == 0o006 && isOpen {
+			before := units.ReadSocket(f.Old)
+			mode := cmp.Or(before.Access.Mode, 0o666) // systemd.socket(5)
+			hasPath := slices.Contains(before.Listeners, units.Listener{Network: units.Unix, Path: path})
+			if changesAccess(f) && mode&0o006 == 0o006 && hasPath {
 				notes = append(notes, path+": only "+text)
 			}
 		}
@@ -64,14 +57,18 @@ func lostAccess(a units.App, files []install.Change) []string {
 	return notes
 }
 
-// socketOwner returns the ids that the files of the app's sockets get.
+// socketOwner returns the IDs of the owner of an app's socket files.
 func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	if s.User != "" {
 		u, err := guard.LookupUser(s.User)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such user: %q", s.User)
 		}
-		if uid, gid, err = ids(u); err != nil {
+		uid, err = strconv.Atoi(u.Uid)
+		if err == nil {
+			gid, err = strconv.Atoi(u.Gid)
+		}
+		if err != nil {
 			return 0, 0, err
 		}
 	}
@@ -87,14 +84,8 @@ func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-func ids(u *user.User) (uid, gid int, err error) {
-	uid, uidErr := strconv.Atoi(u.Uid)
-	gid, gidErr := strconv.Atoi(u.Gid)
-	return uid, gid, errors.Join(uidErr, gidErr)
-}
-
-// setSocketAccess gives the socket files of an app that runs the owner and the mode of its description. PID 1 sets both
-// only when it makes a socket, and to make it again would refuse clients.
+// setSocketAccess sets the owner and mode of the socket files of a running app. PID 1 sets both only when it creates a
+// socket, and creating a socket again would refuse clients.
 func (s *Session) setSocketAccess(a units.App) error {
 	access := a.SocketAccess()
 	uid, gid, err := socketOwner(access)
@@ -102,7 +93,11 @@ func (s *Session) setSocketAccess(a units.App) error {
 		return err
 	}
 	for _, path := range a.SocketFiles() {
-		switch err := changeAccess(a, path, uid, gid, access.Mode); {
+		set := setAccess
+		if filepath.Dir(path) == filepath.Clean(a.Directory) {
+			set = socketfile.Set
+		}
+		switch err := set(path, uid, gid, fs.FileMode(access.Mode)); {
 		case errors.Is(err, fs.ErrNotExist):
 		case errors.Is(err, errNotOurs), errors.Is(err, socketfile.ErrNotSocket):
 			s.Note("%s: the new owner and mode apply when the socket is next opened: sudo clusterctl restart %s", path, a.Name)
@@ -113,44 +108,37 @@ func (s *Session) setSocketAccess(a units.App) error {
 	return nil
 }
 
-func changeAccess(a units.App, path string, uid, gid int, mode uint16) error {
-	if filepath.Dir(path) == filepath.Clean(a.Directory) {
-		return socketfile.Set(path, uid, gid, fs.FileMode(mode))
-	}
-	return setAccess(path, uid, gid, mode)
-}
+// errNotOurs is the error of a path that is not a socket, or that users other than root can replace.
+var errNotOurs = errors.New("users other than root can change the path")
 
-// errNotOurs: the path is not a socket, or somebody else could put another file in its place.
-var errNotOurs = errors.New("the path can be changed by others than root")
-
-// setAccess changes the owner and mode of a socket file. It refuses a path of which any directory is writable for
-// others than root: they could have put a link to another file there.
-func setAccess(path string, uid, gid int, mode uint16) error {
+// setAccess changes the owner and mode of a socket file. It refuses a path if any of its directories is writable for users
+// other than root, because they could have put a link to another file there.
+func setAccess(path string, uid, gid int, mode fs.FileMode) error {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	for at := dir; ; at = filepath.Dir(at) {
-		info, err := os.Lstat(at)
+	for parent := dir; ; parent = filepath.Dir(parent) {
+		info, err := os.Lstat(parent)
 		if err != nil {
 			return err
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || st.Uid != 0 || !info.IsDir() || info.Mode().Perm()&0o022 != 0 || guard.HasACL(at) {
+		if !ok || st.Uid != 0 || !info.IsDir() || info.Mode().Perm()&0o022 != 0 || guard.HasACL(parent) {
 			return errNotOurs
 		}
-		if at == "/" {
+		if parent == "/" {
 			break
 		}
 	}
-	real := filepath.Join(dir, filepath.Base(path))
-	if info, err := os.Lstat(real); err != nil {
+	path = filepath.Join(dir, filepath.Base(path))
+	if info, err := os.Lstat(path); err != nil {
 		return err
 	} else if info.Mode().Type() != fs.ModeSocket {
 		return errNotOurs
 	}
-	if err := unix.Lchown(real, uid, gid); err != nil {
+	if err := unix.Lchown(path, uid, gid); err != nil {
 		return err
 	}
-	return os.Chmod(real, fs.FileMode(mode))
+	return os.Chmod(path, mode)
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestLostAccess: one note for each socket file that everybody could connect to before, and only for such a file.
+// TestLostAccess checks that there is a note for each socket file to which all users could connect before, and no other
+// note.
 func TestLostAccess(t *testing.T) {
 	const path, web = "/run/shop.sock", "; for a web server: --socket-group www-data"
 	old := func(mode string) []install.Change {
@@ -34,22 +35,22 @@ func TestLostAccess(t *testing.T) {
 			[]string{path + ": only root, web and the group adm can connect" + web},
 		},
 		{
-			"a group of its own", user, units.SocketAccess{Group: "www-data"}, old(""),
+			"a configured group", user, units.SocketAccess{Group: "www-data"}, old(""),
 			[]string{path + ": only root, web and the group www-data can connect"},
 		},
 		{
 			"a dynamic user and a group", units.RunAs{}, units.SocketAccess{Group: "www-data"}, old(""),
 			[]string{path + ": only root and the group www-data can connect"},
 		},
-		{"root alone has another note", units.RunAs{}, units.SocketAccess{}, old(""), nil},
-		{"still everybody", user, units.SocketAccess{Mode: 0o666}, old("SocketMode=0777\n"), nil},
-		{"closed before", user, units.SocketAccess{}, old("SocketMode=0600\n"), nil},
+		{"only root, which has another note", units.RunAs{}, units.SocketAccess{}, old(""), nil},
+		{"all users before and after", user, units.SocketAccess{Mode: 0o666}, old("SocketMode=0777\n"), nil},
+		{"restricted before", user, units.SocketAccess{}, old("SocketMode=0600\n"), nil},
 		{
 			"a new socket", user, units.SocketAccess{},
 			[]install.Change{{Op: install.Create, Path: "/etc/systemd/system/shop.socket", New: []byte("SocketMode=0660\n")}}, nil,
 		},
 	} {
-		a := described(t, "listen="+path)
+		a := newApp(t, "listen="+path)
 		a.RunAs, a.Socket = c.runAs, c.socket
 		if got := lostAccess(a, c.files); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

@@ -1,17 +1,17 @@
-// Package manage installs, updates, scales, reloads and removes apps: it carries a [units.App] through files (units/install)
-// to jobs (units/control), and takes everything back after an error.
+// Package manage installs, updates, scales, reloads and removes apps. It writes the files of a [units.App] (units/install)
+// and runs the jobs of its units (units/control). After an error it rolls both back.
 //
-// A [Manager] is for one command, a [Session] for one app in it:
+// A [Manager] serves one command. A [Session] is the work of this command on one app:
 //
-//	s, err := m.Open(ctx, name)  // the lock, the repair of what a killed command left, the app as it is installed
+//	s, err := m.Open(ctx, name)  // locks the app, repairs what a killed command left, and loads the app
 //	defer s.Close()
 //	outcome, err := s.Install(ctx, files, options)
 //
 // # Invariants
 //
 //   - A change is all or nothing. After an error the app is as it was before, on disk and in systemd.
-//   - An intent is on disk before the first change and until the last one. The next [Manager.Open] repairs what a killed
-//     command left.
-//   - New sockets and instances start before old ones stop, so no request is refused where that can be avoided. The steps are
-//     planned in steps.go, without I/O.
+//   - An intent is on disk from before the first change until after the last one. If the command is killed, the next
+//     [Manager.Open] finds the intent and repairs the app.
+//   - New sockets and instances start before old ones stop, so that no request is refused where this can be avoided.
+//     steps.go plans the steps without I/O.
 package manage

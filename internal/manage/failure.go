@@ -10,74 +10,66 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// LogLines is how many of an instance's last lines an error has, logTimeout how long the journal may take for them.
 const (
+	// LogLines is how many log lines of an instance are added to its error.
 	LogLines   = 20
 	logTimeout = 30 * time.Second
 )
 
-// Explain adds the last log lines of an instance that did not come up, from the journal of the namespace.
+// Explain adds the last log lines of the unit that caused the error. The logs of instances are in the journal of the
+// namespace.
 func (m *Manager) Explain(ctx context.Context, err error, namespace string, since time.Time) error {
-	// The context continues after an interrupt, so the journal must not be able to block the command forever.
+	// The caller's context may ignore interrupts, so a journal that hangs must not block the command.
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	var instance *control.InstanceError
 	var socket *control.SocketError
 	var killed *control.KilledError
+	var unit string
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &killed):
-		lines, _ := m.Tail(ctx, killed.Killed.Unit, namespace, LogLines, since)
-		return &fault.NotReached{Err: err, Log: lines}
+		unit = killed.Killed.Unit
 	case errors.As(err, &instance):
-		lines, tailErr := m.Tail(ctx, instance.Unit, namespace, LogLines, since)
-		if tailErr != nil {
-			lines = []string{tailErr.Error()}
-		}
-		return &fault.NotReached{Err: err, Log: lines}
+		unit = instance.Unit
 	case errors.As(err, &socket):
-		lines, _ := m.Tail(ctx, socket.Unit, "", LogLines, since)
-		return &fault.NotReached{Err: err, Log: lines}
+		unit, namespace = socket.Unit, ""
+	default:
+		return err
 	}
-	return err
+	lines, tailErr := m.Tail(ctx, unit, namespace, LogLines, since)
+	if tailErr != nil && instance != nil {
+		lines = []string{tailErr.Error()}
+	}
+	return &fault.NotReached{Err: err, Log: lines}
 }
 
-// notReached returns the error of a job as one of kind NotReached: the command did what was asked, and the app does not run.
+// hasType reports whether an error of type E is in the tree of err.
+func hasType[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// notReached returns the error of a job as a [fault.NotReached]: the command is done, and the app does not run as it should.
 func notReached(err error) error {
-	var already *fault.NotReached
-	var refused *control.RefusedError
-	var job *control.JobError
-	if !errors.As(err, &already) && (errors.As(err, &refused) || errors.As(err, &job)) && !errors.Is(err, control.ErrPermission) {
+	isJob := hasType[*control.RefusedError](err) || hasType[*control.JobError](err)
+	if isJob && !hasType[*fault.NotReached](err) && !errors.Is(err, control.ErrPermission) {
 		return &fault.NotReached{Err: err}
 	}
 	return err
 }
 
-// WasKilled reports whether the error is only that an instance had to be killed at its stop.
+// WasKilled reports whether err has no other cause than an instance that had to be killed when it was stopped.
 func WasKilled(err error) bool {
-	var killed *control.KilledError
-	var broken *control.InstanceError
-	return errors.As(err, &killed) && !errors.As(err, &broken)
+	return hasType[*control.KilledError](err) && !hasType[*control.InstanceError](err)
 }
 
-// canRetry reports whether an undo that failed may succeed later, as after a lost connection, so that its intent must be kept. If
-// only units do not run as they should, a second try would end in the same way.
+// canRetry reports whether a failed undo may succeed later, for example after a lost connection, so that its intent must be
+// kept. An error of a unit that does not run as it should would happen again.
 func canRetry(err error) bool {
-	if err == nil {
-		return false
-	}
-	return slices.ContainsFunc(fault.Flatten(err), func(one error) bool {
-		var (
-			instance *control.InstanceError
-			socket   *control.SocketError
-			killed   *control.KilledError
-			stuck    *control.StuckError
-			job      *control.JobError
-			refused  *control.RefusedError
-		)
-		isUnit := errors.As(one, &instance) || errors.As(one, &socket) || errors.As(one, &killed) || errors.As(one, &stuck) ||
-			errors.As(one, &job) || errors.As(one, &refused)
-		return !isUnit
+	return err != nil && slices.ContainsFunc(fault.Flatten(err), func(e error) bool {
+		return !hasType[*control.InstanceError](e) && !hasType[*control.SocketError](e) && !hasType[*control.KilledError](e) &&
+			!hasType[*control.StuckError](e) && !hasType[*control.JobError](e) && !hasType[*control.RefusedError](e)
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestNotReached: the error of a job means that the app is not where it should be, unless the caller was not permitted.
+// TestNotReached checks that the error of a job becomes a NotReached, unless the caller had no permission.
 func TestNotReached(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -21,9 +21,8 @@ func TestNotReached(t *testing.T) {
 		{&control.RefusedError{Unit: "shop@1.service", Err: control.ErrMasked}, true},
 		{context.Canceled, false},
 	} {
-		var got *fault.NotReached
 		err := notReached(c.err)
-		if errors.As(err, &got) != c.want || !errors.Is(err, c.err) {
+		if hasType[*fault.NotReached](err) != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%v: %#v", c.err, err)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// memory returns a new directory, in memory where that is possible: fsync costs nothing there.
-func memory(t testing.TB) string {
+// tempDir returns a new directory, in memory if possible, because fsync is fast there.
+func tempDir(t testing.TB) string {
 	parent := ""
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 		parent = "/dev/shm"
@@ -32,8 +32,8 @@ func memory(t testing.TB) string {
 	return dir
 }
 
-// picture returns all that an app is: its files, and the units that are up, with what they were started with.
-func (l *lab) picture() []string {
+// snapshot returns the files of an app and the units that are up, each with a hash of its file when the unit started.
+func (l *lab) snapshot() []string {
 	var list []string
 	_ = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(l.dir, path)
@@ -42,7 +42,7 @@ func (l *lab) picture() []string {
 		}
 		data, _ := os.ReadFile(path)
 		if strings.HasPrefix(rel, "state/") {
-			data = nil // revisions have the time
+			data = nil // revisions contain times
 		}
 		list = append(list, fmt.Sprintf("%s: %s", rel, data))
 		return nil
@@ -50,12 +50,12 @@ func (l *lab) picture() []string {
 	return append(list, l.systemd.Up()...)
 }
 
-var errFault = errors.New("a fault of the test")
+var errFault = errors.New("injected fault")
 
-// killed is what a step panics with when the process is killed there.
+// killed is the value of the panic in a step at which the process is killed.
 type killed struct{}
 
-// faults are the ways in which a step fails.
+// faults are the ways in which steps fail.
 var faults = map[string]func(at int) func(int, string) error{
 	"once": func(at int) func(int, string) error {
 		return func(n int, _ string) error {
@@ -65,7 +65,7 @@ var faults = map[string]func(at int) func(int, string) error{
 			return nil
 		}
 	},
-	"from then on": func(at int) func(int, string) error {
+	"all from here": func(at int) func(int, string) error {
 		return func(n int, _ string) error {
 			if n >= at {
 				return errFault
@@ -83,7 +83,7 @@ var faults = map[string]func(at int) func(int, string) error{
 	},
 }
 
-// try runs a command in which a step fails, and returns its error; died is set if the process was killed.
+// try runs a command with a fault, and returns its error. died is set if the process was killed.
 func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err error, died bool) {
 	defer func() {
 		l.systemd.Fault = nil
@@ -99,14 +99,14 @@ func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err 
 	return command(l), false
 }
 
-// scenario is a command on an app, of which each step may fail.
+// scenario is a command on an app. Any step of the command may fail.
 type scenario struct {
-	// dir is where the store is; files name it, so it is the same in all runs.
+	// dir is the directory of the store. It is the same in all runs, because files contain its path.
 	dir string
-	// before prepares the app.
+	// before creates the app.
 	before, command func(*lab) error
-	// filesOnly: after a failure, only the files must be as before. An uninstall that cannot put the units back keeps no intent,
-	// because the next command would finish it.
+	// filesOnly is set if only the files must be as before after a failure. An uninstall that cannot restore the units keeps
+	// no intent, because the next command would complete the uninstall.
 	filesOnly bool
 }
 
@@ -115,15 +115,15 @@ func (c scenario) restored(now, before []string) bool {
 	if !c.filesOnly {
 		return cmp.Equal(now, before)
 	}
-	files := func(picture []string) []string {
-		return slices.DeleteFunc(slices.Clone(picture), func(s string) bool {
+	files := func(snapshot []string) []string {
+		return slices.DeleteFunc(slices.Clone(snapshot), func(s string) bool {
 			return !strings.HasPrefix(s, "config/") && !strings.HasPrefix(s, "units/") || strings.Contains(s, ".wants/")
 		})
 	}
 	return cmp.Equal(files(now), files(before))
 }
 
-// tester is what testing.T and rapid.T have in common.
+// tester has the common methods of testing.T and rapid.T.
 type tester interface {
 	Fatal(...any)
 	Fatalf(string, ...any)
@@ -141,8 +141,8 @@ func (c scenario) prepared(t tester) *lab {
 	return l
 }
 
-// changed returns what the command makes of the app, and the steps that it takes.
-func (c scenario) changed(t tester) (picture, steps []string) {
+// changed returns the app after the command without a fault, and the steps of the command.
+func (c scenario) changed(t tester) (after, steps []string) {
 	l := c.prepared(t)
 	before := len(l.systemd.Steps)
 	if err := c.command(l); err != nil {
@@ -151,17 +151,17 @@ func (c scenario) changed(t tester) (picture, steps []string) {
 	if list := l.systemd.Outdated(); len(list) > 0 {
 		t.Fatalf("units of another configuration are up: %q", list)
 	}
-	return l.picture(), l.systemd.Steps[before:]
+	return l.snapshot(), l.systemd.Steps[before:]
 }
 
-// checkFault lets a step of the command fail: the app is as it was before then, or an intent is kept with which the next command
-// brings it there. If the last steps fail, the command may also be done.
+// checkFault runs the command with a fault at a step. Afterwards the app must be as before, or an intent must be kept with
+// which the next command restores it. If one of the last steps fails, the app may also be as after the command.
 func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	l := c.prepared(t)
-	before := l.picture()
+	before := l.snapshot()
 	err, died := l.try(c.command, faults[fault](at))
 	about := fmt.Sprintf("a fault at step %d (%s), %q", at, fault, l.systemd.Steps[len(l.systemd.Steps)-1])
-	now := l.picture()
+	now := l.snapshot()
 	_, pending, pendingErr := l.Store.Pending("shop")
 	if extra, err := l.Store.Extra("shop"); err == nil && len(extra) > 0 {
 		pending = true // the next command stops these
@@ -183,7 +183,7 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	if err != nil {
 		t.Fatalf("%s: the next command: %v", about, err)
 	}
-	now = l.picture()
+	now = l.snapshot()
 	if _, pending, _ := l.Store.Pending("shop"); pending || !c.restored(now, before) && !cmp.Equal(now, after) {
 		t.Fatalf("%s: after the next command, intent %v (-before +now):\n%s", about, pending, cmp.Diff(before, now))
 	}
@@ -192,12 +192,12 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	}
 }
 
-// isLook reports whether a step changes nothing.
-func isLook(step string) bool {
+// isRead reports whether a step changes nothing.
+func isRead(step string) bool {
 	return slices.Contains([]string{"version", "cpus", "unit paths", "states", "loaded"}, step)
 }
 
-// shop is an app of two instances, with a change.
+// shop returns an app with two instances, with the changes applied.
 func shop(change ...func(*units.App)) units.App {
 	a := units.App{
 		Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 2}, Activation: units.Native,
@@ -251,7 +251,7 @@ func uninstalls(l *lab) error {
 	return err
 }
 
-// TestFaults lets each step of each command fail, in each way.
+// TestFaults runs each command with each fault at each step.
 func TestFaults(t *testing.T) {
 	first := units.Listener{Port: 8080}
 	admin, adm := units.Listener{Name: "admin", Port: 8081}, units.Listener{Name: "adm", Port: 8081}
@@ -270,9 +270,9 @@ func TestFaults(t *testing.T) {
 		"one more listener":           {installs(shop()), installs(shop(withListeners(first, admin)))},
 		"one listener less":           {installs(shop(withListeners(first, admin))), installs(shop())},
 		"a listener in another unit":  {installs(shop(withListeners(first, admin))), installs(shop(withListeners(first, adm)))},
-		"no listener any more":        {installs(shop()), installs(shop(withListeners()))},
+		"the listener removed":        {installs(shop()), installs(shop(withListeners()))},
 		"more instances":              {installs(shop()), installs(shop(withInstances(units.Count{N: 4})))},
-		"fewer of another kind":       {installs(shop()), installs(shop(withInstances(units.Count{N: 1}), withEnv("1")))},
+		"fewer and a variable":        {installs(shop()), installs(shop(withInstances(units.Count{N: 1}), withEnv("1")))},
 		"another variable, stopped":   {stopped(shop()), updatesStopped},
 		"a start by an update":        {stopped(shop()), installs(shop(withEnv("1")))},
 		"scale up":                    {installs(shop()), scales(Scaling{By: 2})},
@@ -285,12 +285,12 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := scenario{dir: memory(t), before: c[0], command: c[1], filesOnly: strings.HasPrefix(name, "uninstall")}
+			c := scenario{dir: tempDir(t), before: c[0], command: c[1], filesOnly: strings.HasPrefix(name, "uninstall")}
 			after, steps := c.changed(t)
 			for i, step := range steps {
 				c.checkFault(t, "once", i+1, after)
-				if !isLook(step) { // a kill before a look is one before the next effect
-					c.checkFault(t, "from then on", i+1, after)
+				if !isRead(step) { // a kill before a read is the same as a kill before the next change
+					c.checkFault(t, "all from here", i+1, after)
 					c.checkFault(t, "killed", i+1, after)
 				}
 			}
@@ -320,19 +320,19 @@ func anyShop(t *rapid.T, label string) units.App {
 	return a
 }
 
-// TestFaultsProperty is TestFaults for an update of any app to any other.
+// TestFaultsProperty is TestFaults for an update of a random app to another one.
 func TestFaultsProperty(t *testing.T) {
-	dir := memory(t)
+	dir := tempDir(t)
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := anyShop(t, "before"), anyShop(t, "after")
 		c := scenario{dir: dir, before: installs(before), command: installs(after)}
 		if rapid.Bool().Draw(t, "stopped") {
 			c.before = stopped(before)
 		}
-		picture, steps := c.changed(t)
+		changed, steps := c.changed(t)
 		if len(steps) > 0 {
 			fault := rapid.SampledFrom(slices.Sorted(maps.Keys(faults))).Draw(t, "fault")
-			c.checkFault(t, fault, rapid.IntRange(1, len(steps)).Draw(t, "step"), picture)
+			c.checkFault(t, fault, rapid.IntRange(1, len(steps)).Draw(t, "step"), changed)
 		}
 	})
 }

@@ -8,19 +8,20 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Machine is what the files of an app depend on: the version of systemd, and the CPUs that the app may use.
+// Machine has the properties of a machine on which the files of an app depend: the version of systemd and the CPUs that the
+// app may use.
 type Machine struct {
 	Systemd int
 	CPUs    units.CPUs
 }
 
-// Machine returns what the files of an app depend on here.
-func (m *Manager) Machine(ctx context.Context, n units.Name) (on Machine, err error) {
-	if on.Systemd, err = m.Conn.Version(ctx); err != nil {
-		return on, err
+// machine returns the properties of this machine for an app.
+func (m *Manager) machine(ctx context.Context, n units.Name) (here Machine, err error) {
+	if here.Systemd, err = m.Conn.Version(ctx); err != nil {
+		return here, err
 	}
-	on.CPUs, err = m.Conn.CPUs(ctx, n.Slice())
-	return on, err
+	here.CPUs, err = m.Conn.CPUs(ctx, n.Slice())
+	return here, err
 }
 
 // Files are the files of an app on one machine.
@@ -29,44 +30,44 @@ type Files struct {
 	Machine Machine
 	Target  units.Target
 	Set     units.Set
-	// Source is the description of the app, as clusterctl.yaml has it, without the values of variables.
+	// Source is the description of the app in the format of clusterctl.yaml, without the values of variables.
 	Source []byte
 }
 
-// Render returns the files of an app on this machine. Nothing is written.
+// Render returns the files of an app on this machine. It does not write them.
 func (m *Manager) Render(ctx context.Context, a units.App) (Files, error) {
-	on, err := m.Machine(ctx, a.Name)
+	here, err := m.machine(ctx, a.Name)
 	if err != nil {
 		return Files{}, err
 	}
-	return m.render(a, on)
+	return m.render(a, here)
 }
 
-func (m *Manager) render(a units.App, on Machine) (f Files, err error) {
-	f = Files{App: a, Machine: on, Source: config.EncodeNames(a)}
-	if f.Target, err = m.target(a, on); err != nil {
+func (m *Manager) render(a units.App, here Machine) (f Files, err error) {
+	f = Files{App: a, Machine: here, Source: config.EncodeNames(a)}
+	if f.Target, err = m.target(a, here); err != nil {
 		return f, err
 	}
 	f.Set, err = units.Render(a, f.Target)
 	return f, err
 }
 
-// Target returns what the units of an app are rendered for on this machine.
+// Target returns the properties of this machine that the units of an app depend on.
 func (m *Manager) Target(ctx context.Context, a units.App) (units.Target, error) {
-	on, err := m.Machine(ctx, a.Name)
+	here, err := m.machine(ctx, a.Name)
 	if err != nil {
 		return units.Target{}, err
 	}
-	return m.target(a, on)
+	return m.target(a, here)
 }
 
-func (m *Manager) target(a units.App, on Machine) (units.Target, error) {
+func (m *Manager) target(a units.App, here Machine) (units.Target, error) {
 	t, err := m.Store.Target(a.Name, m.Shim)
-	t.Systemd, t.Sizing = on.Systemd, a.Instances.Resolve(on.CPUs)
+	t.Systemd, t.Sizing = here.Systemd, a.Instances.Resolve(here.CPUs)
 	return t, err
 }
 
-// Plan compares the files with those on disk.
+// Plan compares the files with the files on disk.
 func (m *Manager) Plan(f Files) (install.Plan, error) {
 	return m.Store.Plan(f.App.Name, f.Set, f.Source)
 }

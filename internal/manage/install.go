@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,14 @@ import (
 // DefaultSettle is how long the instances of an app have to stay up before a command counts as done.
 const DefaultSettle = time.Second
 
-// InstallOptions say how an app is installed, or updated.
+// InstallOptions are the options of [Session.Install].
 type InstallOptions struct {
 	Settle time.Duration
-	// Watch is set if Settle was not given: a new app then has to stay up until it looks well. Seen is what a probe has found.
+	// Watch is set if the user gave no --settle. The instances of a new app must then stay up longer than Settle, until they
+	// seem to work.
 	Watch bool
-	Seen  *Seen
+	// Seen is nil without a probe.
+	Seen *Seen
 	// Force overwrites files that were edited by hand.
 	Force bool
 	// Start starts an app that is stopped.
@@ -36,8 +39,8 @@ type installation struct {
 	out Outcome
 }
 
-// Install writes, enables and starts an app that is not installed; after an error nothing of it is left. It updates an app that
-// is installed; after an error the app is as it was.
+// Install writes, enables and starts an app that is not installed. After an error nothing of the app is left. If the app is
+// installed, Install updates it. After an error the app is then as it was before.
 func (s *Session) Install(ctx context.Context, f Files, o InstallOptions) (Outcome, error) {
 	in := &installation{Session: s, Files: f, o: o, out: Outcome{Name: s.Name}}
 	err := in.run(ctx)
@@ -53,7 +56,7 @@ func (in *installation) run(ctx context.Context) error {
 		return in.create(ctx)
 	}
 	if _, err := in.Current(); err != nil {
-		// It cannot be read, after an edit by hand for example. To create it would replace its running instances.
+		// The description cannot be read, for example after an edit by hand. create would replace the running instances.
 		return err
 	}
 	if err := in.update(ctx); err != nil || in.out.Stopped || len(in.out.Instances) > 0 {
@@ -68,7 +71,7 @@ func (in *installation) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keepLogs := len(journal.Existing(in.Name.LogNamespace())) > 0 // an earlier uninstall was told to keep them
+	keepLogs := len(journal.Existing(in.Name.LogNamespace())) > 0 // an uninstall with --keep-logs has left them
 	tx, err := in.Store.Begin(plan)
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func (in *installation) create(ctx context.Context) error {
 	}
 	if err := in.startNew(ctx); err != nil {
 		err = in.Explain(context.WithoutCancel(ctx), in.withCause(ctx, err), in.App.LogNamespace(), started)
-		return errors.Join(err, in.takeBack(ctx, tx, keepLogs))
+		return errors.Join(err, in.rollBack(ctx, tx, keepLogs))
 	}
 	in.out.Action = Created
 	for _, c := range plan.Changes {
@@ -91,7 +94,7 @@ func (in *installation) create(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// check plans the first install, and returns an error for whatever is in the way.
+// check plans the first install. It returns an error if the install is not possible.
 func (in *installation) check(ctx context.Context) (install.Plan, error) {
 	paths, err := in.Conn.UnitPaths(ctx)
 	if err != nil {
@@ -107,61 +110,54 @@ func (in *installation) check(ctx context.Context) (install.Plan, error) {
 	return plan, err
 }
 
-// startNew enables and starts an app whose files are new.
+// startNew enables and starts a new app.
 func (in *installation) startNew(ctx context.Context) error {
-	// Enabling works on the files alone. Since systemd 253 or so, PID 1 counts as outdated after it (NeedDaemonReload=, and a
-	// warning of systemctl at each command) until it reloads, so the one reload comes second.
+	// Enable only changes files, so it needs no reload before it. Since about systemd 253, it makes a reload necessary:
+	// without one, NeedDaemonReload= is set and each systemctl command prints a warning.
 	if err := in.Conn.Enable(ctx, in.Name.Service()); err != nil {
 		return err
 	}
 	if err := in.Conn.Reload(ctx); err != nil {
 		return err
 	}
-	p := in.Progress(in.Name, in.Target.Sizing.Want)
-	defer p.End()
-	return in.Conn.StartNewApp(ctx, in.Name, instances(0, in.Target.Sizing.Listed), in.settling(), p.Observe)
+	return in.startApp(ctx, in.Target.Sizing.Want, in.Target.Sizing.Listed, in.settling(), nil)
 }
 
-// takeBack stops what runs, and puts the files back as they were. It continues after an interrupt of the command; the timeouts
-// of the units bound it.
-func (in *installation) takeBack(ctx context.Context, tx *install.Tx, keepLogs bool) error {
+// rollBack stops a new app and removes its files. It ignores an interrupt of the command. The timeouts of the units limit
+// how long it takes.
+func (in *installation) rollBack(ctx context.Context, tx *install.Tx, keepLogs bool) error {
 	ctx = context.WithoutCancel(ctx)
-	in.Note("taking everything back")
+	in.Note("rolling everything back")
 	err := errors.Join(in.stopAll(ctx, in.App, in.Target.Sizing.Listed), in.Conn.Disable(ctx, in.Name.Service()))
 	if !canRetry(err) {
 		err = errors.Join(err, tx.Rollback(), in.Conn.Reload(ctx))
 	}
 	if err != nil {
-		return fmt.Errorf("taking %s back: %w", in.Name, err)
+		return fmt.Errorf("rolling %s back: %w", in.Name, err)
 	}
-	in.removeSockets(in.App)
+	in.removeSockets(in.App.Listen)
 	if in.App.Logs.Namespace {
 		return in.endJournal(ctx, keepLogs)
 	}
 	return nil
 }
 
-// stopAll stops an app and its slice, and removes their failures and what the instances left in /run.
+// stopAll stops an app and its slice, resets their failures, and removes the state of the instances in /run. It does all of
+// this even after an error, and returns the first error.
 func (s *Session) stopAll(ctx context.Context, a units.App, listed int) error {
 	err := s.Conn.StopApp(ctx, s.Name)
-	if _, sliceErr := s.Conn.Do(ctx, control.Stop, control.Replace, s.Name.Slice()); err == nil {
-		// A slice that was never started cannot be stopped, which Do reports in the outcome of the unit.
-		err = sliceErr
-	}
-	if stateErr := s.Store.RemoveRuntimeState(s.Name); err == nil {
-		err = stateErr
-	}
-	if resetErr := s.Conn.ResetFailed(ctx, status.Units(a, listed)...); err == nil {
-		err = resetErr
-	}
-	return err
+	// A slice that was never started cannot be stopped. Its outcome, which is ignored here, has that error.
+	_, sliceErr := s.Conn.Do(ctx, control.Stop, control.Replace, s.Name.Slice())
+	return cmp.Or(err, sliceErr, s.Store.RemoveRuntimeState(s.Name), s.Conn.ResetFailed(ctx, status.Units(a, listed)...))
 }
 
-// startApp starts the app, and waits until every instance is ready and has stayed up.
-func (s *Session) startApp(ctx context.Context, want, listed int, settle time.Duration, observe func(control.Progress)) error {
+// startApp starts the app, and waits until every instance is ready and has stayed up. observe may be nil.
+func (s *Session) startApp(
+	ctx context.Context, want, listed int, settle control.Settling, observe func(control.Progress),
+) error {
 	p := s.Progress(s.Name, want)
 	defer p.End()
-	return s.Conn.StartNewApp(ctx, s.Name, instances(0, listed), control.Settling{Time: settle}, func(ev control.Progress) {
+	return s.Conn.StartNewApp(ctx, s.Name, instances(0, listed), settle, func(ev control.Progress) {
 		if observe != nil {
 			observe(ev)
 		}

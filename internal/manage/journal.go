@@ -10,9 +10,9 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// rereadJournal restarts the journald of the app if it runs, because journald reads its limits when it starts. systemd keeps the
-// connections of its clients, so no line is lost.
-func (s *Session) rereadJournal(ctx context.Context) error {
+// restartJournal restarts the journald of the app if it runs, because journald reads its limits only when it starts. systemd
+// keeps the connections of its clients, so no line is lost.
+func (s *Session) restartJournal(ctx context.Context) error {
 	outcomes, err := s.Conn.Do(ctx, control.TryRestart, control.Replace, s.Name.JournalUnits()[0])
 	if err != nil {
 		return err
@@ -23,9 +23,9 @@ func (s *Session) rereadJournal(ctx context.Context) error {
 	return nil
 }
 
-// endJournal stops the journald of the app, and removes its journal unless it is to be kept.
+// endJournal stops the journald of the app, and removes its journal unless keep is set.
 func (s *Session) endJournal(ctx context.Context, keep bool) error {
-	// A unit that does not exist cannot be stopped, which its outcome reports.
+	// A unit that does not exist cannot be stopped. Its outcome, which is ignored here, has that error.
 	if _, err := s.Conn.Do(ctx, control.Stop, control.Replace, s.Name.JournalUnits()...); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *Session) endJournal(ctx context.Context, keep bool) error {
 		return journal.Remove(s.Name.LogNamespace())
 	}
 	for _, dir := range journal.Existing(s.Name.LogNamespace()) {
-		s.Note("its journal stays: journalctl --namespace=%s, sudo rm -r %s", s.Name.LogNamespace(), text.Shell(dir))
+		s.Note("the journal is kept: journalctl --namespace=%s, sudo rm -r %s", s.Name.LogNamespace(), text.Shell(dir))
 	}
 	return journal.RemoveRuntime(s.Name.LogNamespace())
 }

@@ -20,60 +20,54 @@ type Kills struct {
 	all []kill
 }
 
-// kill is one of them; reported: an error of the command names it.
 type kill struct {
 	control.Killed
-	reported bool
+	reported bool // an error of the command names it
 }
 
-// Add records an instance, and returns whether it is new in the list. It may be called from any goroutine.
+// Add records a killed instance, and reports whether it is new in the list. Goroutines may call it concurrently.
 func (k *Kills) Add(killed control.Killed) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if slices.ContainsFunc(k.all, func(one kill) bool { return one.Unit == killed.Unit && one.Op == killed.Op }) {
+	if slices.ContainsFunc(k.all, func(e kill) bool { return e.Unit == killed.Unit && e.Op == killed.Op }) {
 		return false
 	}
 	k.all = append(k.all, kill{Killed: killed})
 	return true
 }
 
-// mark sets the field of the killed instances in the results of a command.
+// mark sets Killed in the results of the instances that were killed.
 func (k *Kills) mark(list []InstanceResult) {
-	if k == nil {
-		return
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range list {
-		for _, one := range k.all {
-			if one.Unit == list[i].Unit {
-				list[i].Killed, list[i].Reason = true, cmp.Or(list[i].Reason, one.Reason())
+		for _, e := range k.all {
+			if e.Unit == list[i].Unit {
+				list[i].Killed, list[i].Reason = true, cmp.Or(list[i].Reason, e.Reason())
 			}
 		}
 	}
 }
 
-// stops returns the instances of an app, or of all apps, that were killed at a stop and that no error names yet.
-func (k *Kills) stops(n units.Name) []control.Killed {
-	if k == nil {
-		return nil
-	}
+// unreported returns the instances of an app, or of all apps if n is empty, that were killed when they were stopped and that
+// no error names yet.
+func (k *Kills) unreported(n units.Name) []control.Killed {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var list []control.Killed
-	for i, one := range k.all {
-		if of, _, _ := units.ParseInstance(one.Unit); one.Op == control.Stop && !one.reported && (n == "" || n == of) {
-			list = append(list, one.Killed)
+	for i, e := range k.all {
+		if app, _, _ := units.ParseInstance(e.Unit); e.Op == control.Stop && !e.reported && (n == "" || n == app) {
+			list = append(list, e.Killed)
 			k.all[i].reported = true
 		}
 	}
 	return list
 }
 
-// report marks the instance that an error names.
-func (k *Kills) report(err error) {
-	var killed *control.KilledError
-	if k == nil || !errors.As(err, &killed) {
+// setReported marks the instance that an error names.
+func (k *Kills) setReported(err error) {
+	killed, ok := errors.AsType[*control.KilledError](err)
+	if !ok {
 		return
 	}
 	k.mu.Lock()
@@ -83,28 +77,19 @@ func (k *Kills) report(err error) {
 	}
 }
 
-// WithKilled adds to the error of a command the instances of an app that had to be killed at their stop: what they had in
-// memory is lost, so the command has not done what it should.
+// WithKilled adds an error for each instance of the app that had to be killed when it was stopped. Its data in memory is
+// lost, so the command has failed.
 func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since time.Time) error {
 	errs := []error{err}
-	for _, k := range m.Kills.stops(a.Name) {
+	for _, k := range m.Kills.unreported(a.Name) {
 		errs = append(errs, m.explainKilled(ctx, &control.KilledError{Killed: k}, a, since, ""))
 	}
 	return errors.Join(errs...)
 }
 
-// explainKilled adds to the error of a killed instance its last log lines, how to give it more time, and another hint.
+// explainKilled adds to the error of a killed instance its last log lines, a hint for a longer timeout, and the hint more.
 func (m *Manager) explainKilled(ctx context.Context, err error, a units.App, since time.Time, more string) error {
-	hint := "--stop-timeout of \"clusterctl install\", stop-timeout in clusterctl.yaml, gives it more time; " + longer(a)
-	err = fault.WithHint(err, "%s", hint+more)
+	err = fault.WithHint(err, "to allow more than %s: --stop-timeout of \"clusterctl install\", or stop-timeout in clusterctl.yaml%s",
+		cmp.Or(a.Timeouts.Stop, contract.StopTimeout), more)
 	return m.Explain(context.WithoutCancel(ctx), err, a.LogNamespace(), since)
-}
-
-// longer returns in words how much time the app has now.
-func longer(a units.App) string {
-	now := a.Timeouts.Stop
-	if now == 0 {
-		now = contract.StopTimeout
-	}
-	return "now it is " + now.String()
 }

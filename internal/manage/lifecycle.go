@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// SkippedError is an instance that a condition keeps down, since the machine has fewer CPUs.
+// SkippedError is the error of an instance that a condition keeps down because the machine has fewer CPUs.
 type SkippedError struct {
 	App      units.Name
 	Instance int
@@ -28,26 +29,22 @@ func (e *SkippedError) Error() string {
 // Hint returns the command that shows the instances.
 func (e *SkippedError) Hint() string { return fmt.Sprintf("clusterctl show %s", e.App) }
 
-// Instances returns the numbers of the instances of the app, or the one instance if it is not 0.
+// Instances returns the numbers of all instances of the app, or only the given one if it is not 0.
 func (s *Session) Instances(only int) ([]int, error) {
-	if _, err := s.Current(); err != nil {
+	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
 	}
-	listed, err := s.Listed()
-	if err != nil {
-		return nil, err
-	}
-	if only > listed {
-		return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", s.Name, only), "it has %s@1 to %[1]s@%d", s.Name, listed)
+	if only > s.listed {
+		return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", s.Name, only), "it has %s@1 to %[1]s@%d", s.Name, s.listed)
 	}
 	if only > 0 {
 		return []int{only}, nil
 	}
-	return instances(0, listed), nil
+	return instances(0, s.listed), nil
 }
 
-// Act runs a command on the app, or on one instance of it, and returns what it did to the instances. stops is set for a command
-// that stops them.
+// Act runs a command on the app, or on one instance if only is not 0, and returns the result for each instance. stops must
+// be set for a command that stops instances.
 func (s *Session) Act(ctx context.Context, only int, stops bool, command func(context.Context) error) (AppResult, error) {
 	started := s.Now()
 	fail := func(err error) (AppResult, error) { return NewAppResult(s.Name, nil, s.Now().Sub(started), err), err }
@@ -63,11 +60,7 @@ func (s *Session) Act(ctx context.Context, only int, stops bool, command func(co
 	err = s.Explain(context.WithoutCancel(ctx), command(ctx), s.app.LogNamespace(), started)
 	err = s.WithKilled(ctx, s.app, err, started)
 	after, afterErr := s.Conn.States(context.WithoutCancel(ctx), names)
-	var rolled []control.Rolled
-	for i := range after {
-		rolled = append(rolled, compare(list[i], before[i], after[i], started))
-	}
-	r := NewAppResult(s.Name, rolled, s.Now().Sub(started), err)
+	r := NewAppResult(s.Name, compareStates(before, after, started), s.Now().Sub(started), err)
 	for i := range r.Instances {
 		isDown := after[i].Active == control.Inactive || after[i].Active == control.ActiveFailed
 		if stops && before[i].Active != control.Inactive && isDown {
@@ -78,17 +71,10 @@ func (s *Session) Act(ctx context.Context, only int, stops bool, command func(co
 	return r, errors.Join(err, afterErr)
 }
 
-// Start starts the app, and waits until every instance is ready and has stayed up. Listeners that clients do not reach are
-// opened again.
+// Start starts the app, and waits until every instance is ready and has stayed up. It opens listeners again that clients do
+// not reach.
 func (s *Session) Start(ctx context.Context, settle time.Duration) error {
-	if err := s.CheckSecrets(s.app); err != nil {
-		return err
-	}
-	want, err := s.Wanted(ctx)
-	if err != nil {
-		return err
-	}
-	replaced, err := s.heal(ctx)
+	want, replaced, err := s.prepareStart(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,22 +83,27 @@ func (s *Session) Start(ctx context.Context, settle time.Duration) error {
 			return err
 		}
 	}
-	return s.startApp(ctx, want, s.listed, settle, nil)
+	return s.startApp(ctx, want, s.listed, control.Settling{Time: settle}, nil)
 }
 
-// Stop stops the app. It stays enabled.
+func (s *Session) prepareStart(ctx context.Context) (want int, replaced bool, err error) {
+	if err := s.CheckSecrets(s.app); err != nil {
+		return 0, false, err
+	}
+	if want, err = s.Wanted(ctx); err != nil {
+		return 0, false, err
+	}
+	replaced, err = s.reopenListeners(ctx)
+	return want, replaced, err
+}
+
+// Stop stops the app, which stays enabled.
 func (s *Session) Stop(ctx context.Context) error { return s.Conn.StopApp(ctx, s.Name) }
 
 // Restart restarts all instances at once.
 func (s *Session) Restart(ctx context.Context, settle time.Duration) error {
-	if err := s.CheckSecrets(s.app); err != nil {
-		return err
-	}
-	want, err := s.Wanted(ctx)
+	want, _, err := s.prepareStart(ctx)
 	if err != nil {
-		return err
-	}
-	if _, err := s.heal(ctx); err != nil {
 		return err
 	}
 	p := s.Progress(s.Name, want)
@@ -122,40 +113,36 @@ func (s *Session) Restart(ctx context.Context, settle time.Duration) error {
 
 // StartInstance starts one instance. It returns a [*SkippedError] if a condition keeps the instance down.
 func (s *Session) StartInstance(ctx context.Context, i int) error {
-	return s.oneInstance(ctx, i, func() error {
-		// It watches: the job may be canceled while the start continues.
+	return s.runOne(ctx, i, func() error {
+		// StartInstances follows the instance, because the job may be canceled while the start continues.
 		return s.Conn.StartInstances(ctx, s.Name, []int{i}, 0, 0, nil)
 	})
 }
 
-// RestartInstance restarts one instance. It returns a [*SkippedError] if a condition keeps the instance down.
+// RestartInstance restarts one instance, and returns the same error as StartInstance.
 func (s *Session) RestartInstance(ctx context.Context, i int) error {
-	return s.oneInstance(ctx, i, func() error {
-		// It watches: how the old run ended is lost with the start of the new one.
+	return s.runOne(ctx, i, func() error {
+		// RestartInstances follows the instance, because systemd forgets how the old run ended when the new one starts.
 		return s.Conn.RestartInstances(ctx, s.Name, []int{i}, 0, nil)
 	})
 }
 
-func (s *Session) oneInstance(ctx context.Context, i int, run func() error) error {
+func (s *Session) runOne(ctx context.Context, i int, run func() error) error {
 	if err := s.CheckSecrets(s.app); err != nil {
 		return err
 	}
 	err := run()
 	if err == nil {
-		err = s.notSkipped(ctx, i)
+		var states []control.State
+		states, err = s.Conn.States(ctx, []string{s.Name.Instance(i)})
+		if err == nil && states[0].Skipped() {
+			err = &SkippedError{App: s.Name, Instance: i}
+		}
 	}
-	return errors.Join(err, s.healListening(ctx, s.app))
+	return errors.Join(err, s.ensureListening(ctx, s.app))
 }
 
-func (s *Session) notSkipped(ctx context.Context, i int) error {
-	states, err := s.Conn.States(ctx, []string{s.Name.Instance(i)})
-	if err == nil && states[0].Skipped() {
-		err = &SkippedError{App: s.Name, Instance: i}
-	}
-	return err
-}
-
-// StopInstance stops one instance.
+// StopInstance stops one instance, and returns a [*control.InstanceError] if the stop fails.
 func (s *Session) StopInstance(ctx context.Context, i int) error {
 	unit := s.Name.Instance(i)
 	outcomes, err := s.Conn.Do(ctx, control.Stop, control.Replace, unit)
@@ -174,8 +161,8 @@ func (s *Session) StopInstance(ctx context.Context, i int) error {
 	return &control.InstanceError{Unit: unit, Instance: i, Reason: control.Explain(states[0]), State: states[0]}
 }
 
-// ResetFailed forgets the failures of the app, or of one instance. complete is false if the caller may not remove the waits
-// after short runs, which are files.
+// ResetFailed resets the failures of the app, or of one instance if only is not 0. complete is false if the caller has no
+// permission to remove the records of short runs, which delay the next restart.
 func (s *Session) ResetFailed(ctx context.Context, only int) (complete bool, err error) {
 	names := status.Units(s.app, s.listed)
 	var list []int
@@ -192,8 +179,8 @@ func (s *Session) ResetFailed(ctx context.Context, only int) (complete bool, err
 	return err == nil, err
 }
 
-// Signal sends a signal to the main process of each instance that runs, or to every process. It returns how many instances got
-// it, and how many there are.
+// Signal sends a signal to the main process of each running instance, or to all of its processes. It returns how many
+// instances got the signal, and how many exist.
 func (s *Session) Signal(ctx context.Context, only int, sig syscall.Signal, everyProcess bool) (sent, total int, err error) {
 	list, err := s.Instances(only)
 	if err != nil {

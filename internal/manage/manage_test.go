@@ -20,7 +20,7 @@ import (
 func (l *lab) effects() []string {
 	var list []string
 	for _, step := range l.systemd.Steps {
-		if !isLook(step) && step != "reset" {
+		if !isRead(step) && step != "reset" {
 			list = append(list, step)
 		}
 	}
@@ -37,7 +37,7 @@ func (l *lab) mustInstall(t *testing.T, a units.App) Outcome {
 	return out
 }
 
-// TestEffects: what systemd is asked to do for each kind of change, and what the outcome says.
+// TestEffects checks the changes in systemd and the text of the outcome for each kind of update.
 func TestEffects(t *testing.T) {
 	admin := units.Listener{Name: "admin", Port: 8081}
 	for _, c := range []struct {
@@ -90,18 +90,18 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// TestBrokenProgram: an instance that does not come up takes a first install, an update and a scale back.
+// TestBrokenProgram checks that a first install, an update and a scale are rolled back if an instance does not start.
 func TestBrokenProgram(t *testing.T) {
 	l := newLab(t)
 	l.systemd.Broken = func(i int, _ string) bool { return i == 3 }
-	empty := l.picture()
+	empty := l.snapshot()
 	three := shop(withInstances(units.Count{N: 3}))
 	wantNotReached(t, l, func() error { _, err := l.install(three, InstallOptions{Start: true}); return err }, empty)
-	if got := l.told(); got != "taking everything back" {
+	if got := l.takeNotes(); got != "rolling everything back" {
 		t.Errorf("%q", got)
 	}
 	l.mustInstall(t, shop())
-	before := l.picture()
+	before := l.snapshot()
 	wantNotReached(t, l, func() error { _, err := l.install(three, InstallOptions{Start: true}); return err }, before)
 	wantNotReached(t, l, func() error {
 		r, err := l.Scale(t.Context(), "shop", Scaling{By: 1}, ScaleOptions{})
@@ -112,21 +112,22 @@ func TestBrokenProgram(t *testing.T) {
 	}, before)
 }
 
+// wantNotReached checks that instance 3 makes the command fail, and that the app is as before.
 func wantNotReached(t *testing.T, l *lab, command func() error, want []string) {
 	t.Helper()
 	err := command()
-	var notReached *fault.NotReached
-	var instance *control.InstanceError
-	if !errors.As(err, &notReached) || len(notReached.Log) != 1 || !errors.As(err, &instance) || instance.Instance != 3 {
+	notReached, _ := errors.AsType[*fault.NotReached](err)
+	instance, _ := errors.AsType[*control.InstanceError](err)
+	if notReached == nil || len(notReached.Log) != 1 || instance == nil || instance.Instance != 3 {
 		t.Errorf("%v", err)
 	}
-	if d := cmp.Diff(want, l.picture()); d != "" {
+	if d := cmp.Diff(want, l.snapshot()); d != "" {
 		t.Errorf("(-before +now):\n%s", d)
 	}
 }
 
-// TestWanted: start and scale count the same instances. A percentage counts the CPUs of the day on which it was given, and
-// "max" counts the CPUs of today.
+// TestWanted checks that start and scale count the same instances. A percentage is of the CPUs at the time of the install,
+// and "max" is the current number of CPUs.
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
 		count units.Count
@@ -153,21 +154,21 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-// TestSession: a session of an app that is not installed leaves nothing, and one of an app that is keeps the lock file.
+// TestSession checks that a session of an app which is not installed leaves no file, and that another one keeps the lock
+// file.
 func TestSession(t *testing.T) {
 	l := newLab(t)
 	lock := filepath.Join(l.Store.Run, "shop.lock")
-	isThere := func() bool { _, err := os.Lstat(lock); return err == nil }
+	locked := func() bool { _, err := os.Lstat(lock); return err == nil }
 	s, err := l.Open(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var gone *install.NotInstalledError
-	if _, err := s.Current(); s.Installed() || !errors.As(err, &gone) || !isThere() {
-		t.Errorf("installed %v, %v, lock %v", s.Installed(), err, isThere())
+	if _, err := s.Current(); s.Installed() || !hasType[*install.NotInstalledError](err) || !locked() {
+		t.Errorf("installed %v, %v, lock %v", s.Installed(), err, locked())
 	}
-	if err := errors.Join(s.Close(), s.Close()); err != nil || isThere() {
-		t.Errorf("%v, lock %v", err, isThere())
+	if err := errors.Join(s.Close(), s.Close()); err != nil || locked() {
+		t.Errorf("%v, lock %v", err, locked())
 	}
 	l.mustInstall(t, shop())
 	if s, err = l.Open(t.Context(), "shop"); err != nil {
@@ -176,19 +177,19 @@ func TestSession(t *testing.T) {
 	if a, err := s.Current(); err != nil || a.Name != "shop" || !s.Installed() {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if err := s.Close(); err != nil || !isThere() {
-		t.Errorf("%v, lock %v", err, isThere())
+	if err := s.Close(); err != nil || !locked() {
+		t.Errorf("%v, lock %v", err, locked())
 	}
 	r, err := l.Uninstall(t.Context(), "shop", false)
-	if err != nil || len(r.Instances) != 2 || r.Instances[1].Outcome != "stopped" || isThere() {
-		t.Errorf("%+v, %v, lock %v", r, err, isThere())
+	if err != nil || len(r.Instances) != 2 || r.Instances[1].Outcome != "stopped" || locked() {
+		t.Errorf("%+v, %v, lock %v", r, err, locked())
 	}
 	if r, err := l.Uninstall(t.Context(), "shop", false); err != nil || len(r.Instances) != 0 {
-		t.Errorf("of an app that is not installed: %+v, %v", r, err)
+		t.Errorf("uninstall of an app that is not installed: %+v, %v", r, err)
 	}
 }
 
-// TestLifecycle: what stop, start, restart and reset do to the instances, by name and as a whole.
+// TestLifecycle checks the results of stop, start and restart for one instance and for all.
 func TestLifecycle(t *testing.T) {
 	l := newLab(t)
 	l.mustInstall(t, shop(withInstances(units.Count{N: 3})))
@@ -232,7 +233,7 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// TestKilledAtStop: the result of a stop says that an instance was killed, and why.
+// TestKilledAtStop checks that the result of a stop contains a killed instance with the reason.
 func TestKilledAtStop(t *testing.T) {
 	l := newLab(t)
 	l.mustInstall(t, shop())
@@ -246,13 +247,12 @@ func TestKilledAtStop(t *testing.T) {
 		l.Kills.Add(killed)
 		return s.Stop(ctx)
 	})
-	var asked *control.KilledError
-	if !errors.As(err, &asked) || r.OK || len(r.Instances) != 2 {
+	if !hasType[*control.KilledError](err) || r.OK || len(r.Instances) != 2 {
 		t.Fatalf("%v, %+v", err, r)
 	}
 	for i, reason := range []string{killed.Reason(), ""} {
-		if one := r.Instances[i]; one.Outcome != "stopped" || one.Killed != (i == 0) || one.Reason != reason {
-			t.Errorf("got %+v, want the reason %q", one, reason)
+		if got := r.Instances[i]; got.Outcome != "stopped" || got.Killed != (i == 0) || got.Reason != reason {
+			t.Errorf("got %+v, want the reason %q", got, reason)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// lab is a Manager with a store below a directory and a systemd in memory.
+// lab is a Manager with a store in a directory and a systemd in memory.
 type lab struct {
 	*Manager
 	systemd *managetest.Systemd
@@ -23,7 +23,6 @@ type lab struct {
 	notes   []string
 }
 
-// noProgress shows nothing.
 type noProgress struct{}
 
 func (noProgress) Observe(control.Progress) {}
@@ -57,7 +56,6 @@ func newLabAt(dir string) *lab {
 	return l
 }
 
-// install installs or updates an app.
 func (l *lab) install(a units.App, o InstallOptions) (Outcome, error) {
 	ctx := context.Background()
 	s, err := l.Open(ctx, a.Name)
@@ -72,8 +70,8 @@ func (l *lab) install(a units.App, o InstallOptions) (Outcome, error) {
 	return s.Install(ctx, f, o)
 }
 
-// told returns the notes as one text, and forgets them.
-func (l *lab) told() string {
+// takeNotes returns the notes since the last call as one text.
+func (l *lab) takeNotes() string {
 	text := strings.Join(l.notes, "\n")
 	l.notes = nil
 	return text

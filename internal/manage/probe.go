@@ -20,19 +20,19 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// ProbeTimes bound a probe. Idle is how long a program that listens on nothing may do nothing; 0 is as long as Limit.
+// ProbeTimes are the time limits of a probe. Idle is how long a program that does not listen may be idle; 0 means Limit.
 type ProbeTimes struct{ Limit, Idle time.Duration }
 
-// ProbeResult is what a probe has left.
+// ProbeResult is the result of a probe.
 type ProbeResult struct {
 	Report contract.Report
-	// Unit is the unit of the probe, Started when it was started: its log has what the program printed.
+	// Unit is the unit of the probe. Its log since Started has the output of the program.
 	Unit    string
 	Started time.Time
 }
 
-// Probe runs the program of an app once, as the user and in the sandbox that the instances will have, until it listens. It is
-// killed before it serves anyone: what it binds are decoys. The app need not be installed.
+// Probe runs the program of an app once, with the user and the sandbox of the instances. It kills the program as soon as it
+// listens. The program binds decoy addresses, so that clients do not reach it. The app need not be installed.
 func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r ProbeResult, err error) {
 	target, err := s.Store.Target(s.Name, s.Shim)
 	if err != nil {
@@ -44,7 +44,12 @@ func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r P
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, s.endProbe()) }()
+	defer func() {
+		err = errors.Join(err, s.Store.RemoveProbeValues(s.Name))
+		if !s.Installed() { // the user may never install the app
+			err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
+		}
+	}()
 	if len(a.Env) > 0 {
 		if err := s.Store.WriteProbeValues(s.Name, units.RenderValues(a)); err != nil {
 			return r, err
@@ -66,22 +71,13 @@ func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r P
 	return r, nil
 }
 
-// endProbe removes what a probe needs beside its unit. An app that is not installed may never be, so nothing of it stays.
-func (s *Session) endProbe() error {
-	err := s.Store.RemoveProbeValues(s.Name)
-	if !s.Installed() {
-		err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
-	}
-	return err
-}
-
 // Running returns how many instances of the app are up.
 func (s *Session) Running(ctx context.Context) (int, error) {
 	up, err := s.unitsUp(ctx, s.app)
 	return len(up.instances), err
 }
 
-// runProbe starts the unit of the probe and returns its report. It removes the unit and its file.
+// runProbe starts the unit of the probe and returns its report. Then it removes the unit and its file.
 func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, err error) {
 	report, removeReport, err := s.Store.NewReport(s.Name)
 	if err != nil {
@@ -93,10 +89,9 @@ func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, e
 		return nil, err
 	}
 	defer func() {
-		// After an interrupt too: nothing of the probe may stay.
-		clean := context.WithoutCancel(ctx)
-		_, stopErr := s.Conn.Do(clean, control.Stop, control.Replace, unit.Path)
-		err = errors.Join(err, stopErr, remove(), s.Conn.Reload(clean), s.Conn.ResetFailed(clean, unit.Path))
+		ctx := context.WithoutCancel(ctx)
+		_, stopErr := s.Conn.Do(ctx, control.Stop, control.Replace, unit.Path)
+		err = errors.Join(err, stopErr, remove(), s.Conn.Reload(ctx), s.Conn.ResetFailed(ctx, unit.Path))
 	}()
 	if err := s.Conn.Reload(ctx); err != nil {
 		return nil, err
@@ -118,10 +113,11 @@ func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, e
 	return readReport(report)
 }
 
-// maxReport is far more than a report of the shim's is long.
+// maxReport is much larger than any report of the shim.
 const maxReport = 1 << 20
 
-// readReport reads what the probe has written, as the user of the program: it may be anything, and of any length.
+// readReport reads the report of a probe. The user of the program can write to this file, so it may have any type and
+// length.
 func readReport(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -130,7 +126,7 @@ func readReport(path string) ([]byte, error) {
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxReport) {
-		err = errors.New("it is not what the shim writes")
+		err = errors.New("the shim has not written this file")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the report of the probe: %w", err)
@@ -138,13 +134,13 @@ func readReport(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// makeSocketDirs makes the directories in /run that PID 1 will make for the sockets, since the program may look for them in
-// the probe. The function that it returns removes them again.
+// makeSocketDirs creates the directories in /run that PID 1 will create for the sockets, because the program may need them
+// during the probe. The returned function removes the created directories.
 func makeSocketDirs(paths []string) (remove func(), err error) {
 	var made []string
 	remove = func() {
 		for _, dir := range slices.Backward(made) {
-			_ = os.Remove(dir) // not if somebody uses it by now
+			_ = os.Remove(dir) // fails if another process uses it now
 		}
 	}
 	for _, path := range paths {
@@ -156,7 +152,7 @@ func makeSocketDirs(paths []string) (remove func(), err error) {
 			err := os.Mkdir(dir, 0o755)
 			if err == nil {
 				made = append(made, dir)
-				err = os.Chmod(dir, 0o755) // whatever our umask is
+				err = os.Chmod(dir, 0o755) // regardless of our umask
 			}
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				remove()

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestReadReport checks that readReport refuses files that the shim cannot have written, and does not block on a FIFO.
 func TestReadReport(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -22,7 +23,6 @@ func TestReadReport(t *testing.T) {
 	if err := os.Symlink(path("good"), path("link")); err != nil {
 		t.Fatal(err)
 	}
-	// No process writes into it.
 	if err := syscall.Mkfifo(path("fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,81 +9,79 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Surge returns how many extra instances the app itself asks for in a rolling reload.
+// Surge returns how many extra instances the configuration of the app requests for a rolling reload.
 func Surge(a units.App, listed int) int { return max(min(a.Surge, units.MaxInstances-listed), 0) }
 
-// Reload replaces some instances of the app one after the other, or all if the list is nil. Where every instance has to be
-// replaced, because the sockets were opened again, it replaces all of them.
+// Reload replaces the instances in list one after the other, or all instances if list is nil. It also replaces all of them
+// if it had to open a listener again.
 func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
-	if _, err := s.Current(); err != nil {
+	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
 	}
-	if _, err := s.Listed(); err != nil {
-		return nil, err
-	}
-	replaced, err := s.heal(ctx)
+	replaced, err := s.reopenListeners(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if replaced || list == nil {
-		list = instances(0, s.listed) // after heal, the other instances have the old listener too
+		list = instances(0, s.listed) // all instances still have the old listener
 	} else {
 		o.Surge = 0
 	}
 	return s.roll(ctx, s.app, list, o)
 }
 
-// ReloadInJob replaces the instances that systemd started the app with, in a job of systemd. The units may have been written by
-// "generate", so that no app is installed.
+// ReloadInJob is a reload that runs in a job of systemd. list has the instances with which systemd started the app. The app
+// need not be installed: "clusterctl generate" may have written its units.
 func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	a, err := s.Current()
 	if err != nil {
-		a = units.App{Name: s.Name} // a damaged description does not matter to a reload
+		a = units.App{Name: s.Name} // a reload does not need the description
 	}
-	if err := s.healListening(ctx, a); err != nil {
+	if err := s.ensureListening(ctx, a); err != nil {
 		return nil, err
 	}
 	return s.roll(ctx, a, list, o)
 }
 
-// roll replaces instances, and adds to an error what is known of its cause.
+// roll replaces instances. It adds the known cause to an error.
 func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := s.CheckSecrets(a); err != nil {
 		return nil, err
 	}
 	started := s.Now()
 	rolled, err := s.rollSteps(ctx, list, o)
-	if slices.ContainsFunc(rolled, func(one control.Rolled) bool { return one.State.NeedDaemonReload }) {
-		s.Note("%s: its units have changed on disk, and systemd has not read them: sudo systemctl daemon-reload, then reload again", s.Name)
+	if slices.ContainsFunc(rolled, func(r control.Rolled) bool { return r.State.NeedDaemonReload }) {
+		s.Note("%s: its units have changed on disk, but systemd has not read them: sudo systemctl daemon-reload, then reload again", s.Name)
 	}
 	if err == nil {
 		return rolled, nil
 	}
-	untouched := leftRunning(rolled)
-	if untouched > 0 {
-		s.Note("%s: the reload ends here; %s not touched and run on", s.Name, were(untouched))
+	remaining := countRemaining(rolled)
+	if remaining > 0 {
+		s.Note("%s: the reload stops here; still running without a reload: %s", s.Name, text.Count(remaining, "instance"))
 	}
 	if WasKilled(err) {
-		s.Kills.report(err)
+		s.Kills.setReported(err)
 		more := ""
-		if untouched > 0 {
-			more = fmt.Sprintf("\nsudo clusterctl reload %s --force replaces the others all the same", s.Name)
+		if remaining > 0 {
+			more = fmt.Sprintf("\nto reload the others anyway: sudo clusterctl reload %s --force", s.Name)
 		}
 		return rolled, s.explainKilled(ctx, err, a, started, more)
 	}
-	return rolled, notReached(s.Explain(context.WithoutCancel(ctx), nobodyServes(a, rolled, o, err), a.LogNamespace(), started))
+	return rolled, notReached(s.Explain(context.WithoutCancel(ctx), explainOutage(a, rolled, o, err), a.LogNamespace(), started))
 }
 
-// rollSteps replaces the instances. Until that is done, it runs o.Surge extra instances.
+// rollSteps replaces the instances. It runs o.Surge extra instances until all are replaced.
 func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptions) (rolled []control.Rolled, err error) {
 	last := list[len(list)-1]
 	extra := instances(last, last+o.Surge)
 	if s.Root {
-		// The wait of an instance that crashed again and again before its next start is skipped.
+		// Without records of short runs, the shim starts the program without a delay.
 		if err := s.Store.ForgetRuns(s.Name); err != nil {
 			return nil, err
 		}
@@ -98,11 +97,10 @@ func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptio
 	return s.Conn.RollApp(ctx, s.Name, list, o, p.Observe)
 }
 
-// nobodyServes returns the error of a roll that has left the app without a worker, with what to type; any other error as it is.
-func nobodyServes(a units.App, rolled []control.Rolled, o control.RollOptions, err error) error {
-	var broken *control.InstanceError
-	up := func(one control.Rolled) bool { return one.State.Up() && one.Outcome != control.RollFailed }
-	if !errors.As(err, &broken) || slices.ContainsFunc(rolled, up) {
+// explainOutage adds a hint to the error of a roll after which no worker runs. It returns other errors unchanged.
+func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, err error) error {
+	isUp := func(r control.Rolled) bool { return r.State.Up() && r.Outcome != control.RollFailed }
+	if !hasType[*control.InstanceError](err) || slices.ContainsFunc(rolled, isUp) {
 		return err
 	}
 	what := "no worker runs now"
@@ -110,33 +108,26 @@ func nobodyServes(a units.App, rolled []control.Rolled, o control.RollOptions, e
 		what = "no worker serves " + a.Listen[0].String() + " now"
 	}
 	hint := fmt.Sprintf("put the last release that worked back, then sudo clusterctl reload %s\n"+
-		"sudo clusterctl rollback %[1]s, if it is the configuration that has changed", a.Name)
+		"sudo clusterctl rollback %[1]s, if the configuration was changed", a.Name)
 	if o.Surge == 0 {
 		hint += fmt.Sprintf("\nsudo clusterctl reload %s --surge 1 (key surge) starts the new worker first, if two may run at once", a.Name)
 	}
 	return fault.WithHint(fmt.Errorf("%s: %s: %w", a.Name, what, err), "%s", hint)
 }
 
-// leftRunning returns how many instances run that a roll which ended early did not reach.
-func leftRunning(rolled []control.Rolled) int {
+// countRemaining returns how many running instances a roll that stopped early has not replaced.
+func countRemaining(rolled []control.Rolled) int {
 	n := 0
-	for _, one := range rolled {
-		if one.Outcome == control.RollUntouched && one.State.Up() {
+	for _, r := range rolled {
+		if r.Outcome == control.RollUntouched && r.State.Up() {
 			n++
 		}
 	}
 	return n
 }
 
-func were(n int) string {
-	if n == 1 {
-		return "1 instance was"
-	}
-	return fmt.Sprintf("%d instances were", n)
-}
-
-// ReloadByJob reloads the app as a job of systemd, for an operator whom polkit lets reload it: the job has the rights that it
-// needs, and the lock. An app that is stopped has no results.
+// ReloadByJob reloads the app in a job of systemd, for an operator who is not root but whom polkit allows to reload. The job
+// has the privileges for the reload, and locks the app. If the app is stopped, ReloadByJob does nothing.
 func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 	service := s.Name.Service()
 	names := append([]string{service}, unitNames(s.Name, instances(0, s.listed))...)
@@ -154,26 +145,21 @@ func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rolled []control.Rolled
-	for _, i := range instances(0, s.listed) {
-		rolled = append(rolled, compare(i, before[i], after[i], started))
-	}
 	err = jobError(outcomes[0], control.Reload)
 	if err != nil && outcomes[0].Err == nil {
 		err = fault.WithHint(err, "journalctl -u %s -n 20", service)
 	}
-	return rolled, notReached(err)
+	return compareStates(before[1:], after[1:], started), notReached(err)
 }
 
-// RollResult returns the result of a rolling reload that began at that time, with the instances that it killed and the
-// connections that it cut.
+// RollResult returns the result of a command that replaced instances, with the killed instances and the cut connections.
 func (m *Manager) RollResult(n units.Name, rolled []control.Rolled, started time.Time, err error) AppResult {
 	r := NewAppResult(n, rolled, m.Now().Sub(started), err)
 	m.complete(&r, started)
 	return r
 }
 
-// complete adds to a result the kills and the cut connections since the command began.
+// complete adds the killed instances and the cut connections since the command began to a result.
 func (m *Manager) complete(r *AppResult, started time.Time) {
 	m.Kills.mark(r.Instances)
 	m.noteCuts(r.Name, started, r.Instances)

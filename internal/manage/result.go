@@ -13,25 +13,24 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// The results are what --json prints (schema 1).
+// --json prints the results (schema 1).
 
-// Outcome is what an install, an apply or a rollback did to one app.
+// Outcome is the result of an install, apply or rollback for one app.
 type Outcome struct {
-	Name units.Name `json:"name"`
-	// Action is created, updated, unchanged or failed.
-	Action Action `json:"action"`
-	// Changed are the files that were written, or removed.
+	Name   units.Name `json:"name"`
+	Action Action     `json:"action"`
+	// Changed are the files that were written or removed.
 	Changed []string `json:"changed"`
 	// Instances are the instances that were started, replaced or stopped.
 	Instances []InstanceResult `json:"instances"`
-	// Stopped is set for an app that was stopped, and still is.
+	// Stopped is set if the app was stopped and stays stopped.
 	Stopped bool `json:"stopped,omitempty"`
-	// Standing is nil unless the instances were left alone.
-	*Standing
+	// RunState is nil if instances were started, replaced or stopped.
+	*RunState
 	Error string `json:"error,omitempty"`
 }
 
-// Action is what was done to an app.
+// Action is the kind of change of an app.
 type Action string
 
 // The actions.
@@ -42,19 +41,19 @@ const (
 	Failed    Action = "failed"
 )
 
-// Standing is how an app runs that was left alone.
-type Standing struct {
+// RunState is the state of an app whose instances were not changed.
+type RunState struct {
 	State  string `json:"state"`
 	Ready  int    `json:"ready"`
 	Wanted int    `json:"wanted"`
-	// NewerFiles are read at a start, and have changed since an instance started.
+	// NewerFiles are files that an instance reads when it starts, and that have changed since then.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 }
 
-// FailedOutcome is the outcome of an app that an error kept from being changed.
+// FailedOutcome returns the outcome of an app that was not changed because of an error.
 func FailedOutcome(n units.Name, err error) Outcome { return Outcome{Name: n}.finished(err) }
 
-// finished fills in what is not set.
+// finished returns the outcome with all fields set.
 func (o Outcome) finished(err error) Outcome {
 	if o.Action == "" {
 		o.Action = Failed
@@ -71,9 +70,9 @@ func (o Outcome) finished(err error) Outcome {
 	return o
 }
 
-// Newer returns the files that the instances have not read yet, as far as that was looked at.
+// Newer returns the changed files that the instances have not read yet, or nil if this was not checked.
 func (o Outcome) Newer() []string {
-	if o.Standing == nil {
+	if o.RunState == nil {
 		return nil
 	}
 	return o.NewerFiles
@@ -90,7 +89,7 @@ func (o Outcome) String() string {
 		text += " (" + strings.Join(files, ", ") + ")"
 	}
 	if o.Stopped {
-		return text + "; it is stopped, and stays so"
+		return text + "; it stays stopped"
 	}
 	for _, word := range []string{"reloaded", "started", "stopped"} {
 		n := 0
@@ -103,40 +102,39 @@ func (o Outcome) String() string {
 			text += fmt.Sprintf(", %d %s", n, word)
 		}
 	}
-	if o.Standing != nil {
+	if o.RunState != nil {
 		text += fmt.Sprintf(", %d/%d ready", o.Ready, o.Wanted)
 	}
 	return text
 }
 
-// AppResult is what reload, start, stop, restart or uninstall did to one app.
+// AppResult is the result of a reload, start, stop, restart or uninstall for one app.
 type AppResult struct {
-	Name units.Name `json:"name"`
-	OK   bool       `json:"ok"`
-	// TookMs is in milliseconds.
-	TookMs int64 `json:"tookMs"`
-	// Error is why it ended early, Log the last lines of the instance that failed.
-	Error     string           `json:"error,omitempty"`
+	Name   units.Name `json:"name"`
+	OK     bool       `json:"ok"`
+	TookMs int64      `json:"tookMs"`
+	Error  string     `json:"error,omitempty"`
+	// Log has the last log lines of the instance that failed.
 	Log       []string         `json:"log,omitempty"`
 	Instances []InstanceResult `json:"instances"`
 }
 
-// InstanceResult is what became of one instance. Outcome is reloaded, started, stopped, failed, untouched or skipped.
+// InstanceResult is the result for one instance. Outcome is reloaded, started, stopped, failed, untouched or skipped.
 type InstanceResult struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
 	Outcome  string `json:"outcome"`
 	Reason   string `json:"reason,omitempty"`
-	// TookMs is from the start of its drain until it was ready.
+	// TookMs is the time from the start of the drain until the new run was ready.
 	TookMs int64 `json:"tookMs"`
 	PID    int   `json:"pid,omitempty"`
-	// Killed is set if the instance did not stop, or start, in time, and was killed for it.
+	// Killed is set if the instance was killed because it did not stop or start in time.
 	Killed bool `json:"killed,omitempty"`
-	// Cut are the connections that its stop may have cut.
+	// Cut has the connections that the stop may have cut.
 	Cut *status.Cut `json:"cut,omitempty"`
 }
 
-// NewAppResult returns the result of a command on one app.
+// NewAppResult returns the result of a command for one app.
 func NewAppResult(n units.Name, rolled []control.Rolled, took time.Duration, err error) AppResult {
 	r := AppResult{Name: n, OK: err == nil, TookMs: took.Milliseconds(), Instances: instanceResults(rolled)}
 	r.Error, r.Log = errorText(err)
@@ -145,28 +143,27 @@ func NewAppResult(n units.Name, rolled []control.Rolled, took time.Duration, err
 
 func instanceResults(rolled []control.Rolled) []InstanceResult {
 	list := make([]InstanceResult, 0, len(rolled))
-	for _, one := range rolled {
+	for _, r := range rolled {
 		list = append(list, InstanceResult{
-			Unit: one.Unit, Instance: one.Instance, Outcome: one.Outcome.String(), Reason: one.Reason,
-			TookMs: one.Took.Milliseconds(), PID: one.State.MainPID,
+			Unit: r.Unit, Instance: r.Instance, Outcome: r.Outcome.String(), Reason: r.Reason,
+			TookMs: r.Took.Milliseconds(), PID: r.State.MainPID,
 		})
 	}
 	return list
 }
 
-// errorText returns the text of an error, and the log lines that it has.
+// errorText returns the text and the log lines of an error.
 func errorText(err error) (message string, log []string) {
 	if err == nil {
 		return "", nil
 	}
-	var notReached *fault.NotReached
-	if errors.As(err, &notReached) {
-		log = notReached.Log
+	if e, ok := errors.AsType[*fault.NotReached](err); ok {
+		log = e.Log
 	}
 	return err.Error(), log
 }
 
-// observe updates the result of an instance that is started.
+// observe updates the result of an instance that is starting.
 func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 	switch ev.Phase {
 	case control.Ready, control.Finished:
@@ -178,24 +175,46 @@ func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 	}
 }
 
-// compare returns what became of an instance between two looks.
-func compare(i int, before, after control.State, started time.Time) control.Rolled {
-	one := control.Rolled{Instance: i, Unit: after.Unit, State: after}
+// compareStates returns what a command that started at that time did to instances, from their states before and after it.
+func compareStates(before, after []control.State, started time.Time) []control.Rolled {
+	var rolled []control.Rolled
+	for i := range after {
+		rolled = append(rolled, compareState(before[i], after[i], started))
+	}
+	return rolled
+}
+
+func compareState(before, after control.State, started time.Time) control.Rolled {
+	_, i, _ := units.ParseInstance(after.Unit)
+	r := control.Rolled{Instance: i, Unit: after.Unit, State: after}
 	renewed := after.ActiveSince.After(before.ActiveSince)
 	switch {
 	case after.Up() && before.Up() && renewed:
-		one.Outcome = control.RollReloaded
+		r.Outcome = control.RollReloaded
 	case after.Up() && !before.Up():
-		one.Outcome = control.RollStarted
+		r.Outcome = control.RollStarted
 	case after.Up():
-		return one
+		return r
 	case before.Active == control.Inactive:
-		one.Outcome, one.Reason = control.RollSkipped, control.Explain(after)
+		r.Outcome, r.Reason = control.RollSkipped, control.Explain(after)
 	default:
-		one.Outcome, one.Reason = control.RollFailed, control.Explain(after)
+		r.Outcome, r.Reason = control.RollFailed, control.Explain(after)
 	}
-	if one.Outcome != control.RollSkipped && renewed {
-		one.Took = max(after.ActiveSince.Sub(started), 0)
+	if r.Outcome != control.RollSkipped && renewed {
+		r.Took = max(after.ActiveSince.Sub(started), 0)
 	}
-	return one
+	return r
+}
+
+// noteCuts adds to the results the connections that the command may have cut, and prints a note for them.
+func (m *Manager) noteCuts(n units.Name, since time.Time, list []InstanceResult) {
+	for i, r := range list {
+		if r.Outcome == "untouched" || r.Outcome == "skipped" {
+			continue
+		}
+		if cut := status.CutOf(m.Host, n, r.Instance, since); cut != nil {
+			list[i].Cut = cut
+			m.Note("%s: %s", strings.TrimSuffix(r.Unit, ".service"), cut)
+		}
+	}
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Scaling is a new number of instances: By is relative to the present one, and if it is 0, To is the number.
+// Scaling is a new number of instances: By relative to the present number, or To if By is 0.
 type Scaling struct {
 	By int
 	To units.Count
 }
 
-// Count returns the number for an app that has now instances.
+// Count returns the new number of instances. now is the current number.
 func (c Scaling) Count(n units.Name, now int) (units.Count, error) {
 	if c.By == 0 {
 		return c.To, nil
@@ -35,45 +35,43 @@ func (c Scaling) Count(n units.Name, now int) (units.Count, error) {
 	}
 }
 
-// ScaleOptions say how new instances are waited for. Timeout bounds the time until they are ready, unless it is 0.
+// ScaleOptions are the options of [Manager.Scale]. New instances must be ready within Timeout, unless it is 0.
 type ScaleOptions struct {
 	Settle, Timeout time.Duration
 }
 
-// ScaleResult is what a scale did to one app, as "scale --json" prints it (schema 1).
+// ScaleResult is the result of a scale for one app, as "scale --json" prints it (schema 1).
 type ScaleResult struct {
 	Name units.Name `json:"name"`
 	OK   bool       `json:"ok"`
-	// From and To are numbers of instances, Count is what is kept: a number, max, or a percentage.
+	// From and To are numbers of instances. Count is the new setting: a number, max, or a percentage.
 	From  int    `json:"from"`
 	To    int    `json:"to"`
 	Count string `json:"count"`
-	// Changed is set if something was written, Running if the app runs, so that instances were started or stopped.
-	Changed bool `json:"changed"`
-	Running bool `json:"running"`
-	// TookMs is in milliseconds.
+	// Changed is set if files were written. Running is set if the app runs, so that instances were started or stopped.
+	Changed   bool             `json:"changed"`
+	Running   bool             `json:"running"`
 	TookMs    int64            `json:"tookMs"`
 	Error     string           `json:"error,omitempty"`
 	Log       []string         `json:"log,omitempty"`
 	Instances []InstanceResult `json:"instances"`
 }
 
-// scale is the change of one app to another number of instances.
+// scale changes the number of instances of one app.
 //
-// Instances are started or stopped before a file changes. So a scale whose new instance fails needs no daemon-reload, and any
-// other needs one. The intent is on disk before both, for the command after a kill.
+// It starts or stops instances before it changes a file, so that a scale with a failed instance needs no daemon-reload. The
+// intent is on disk before both.
 type scale struct {
 	*Session
 	o       ScaleOptions
 	started time.Time
 	result  *ScaleResult
-	// up are the instances to start, down those to stop, the last one first.
-	up, down []int
-	// after is how many instances are listed in the end.
-	after int
+	// up are the instances to start, and down the instances to stop, in this order.
+	up, down  []int
+	newListed int
 }
 
-// Scale changes the number of instances of an app. After an error the app has as many as before.
+// Scale changes the number of instances of an app. After an error the app has the old number.
 func (m *Manager) Scale(ctx context.Context, n units.Name, how Scaling, o ScaleOptions) (ScaleResult, error) {
 	started := m.Now()
 	r := ScaleResult{Name: n, Instances: []InstanceResult{}}
@@ -116,16 +114,16 @@ func (c *scale) run(ctx context.Context, how Scaling) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	if err := c.startSkipped(ctx, c.result.To, c.after); err != nil {
+	if err := c.startSkipped(ctx, c.result.To, c.newListed); err != nil {
 		return err
 	}
 	return errors.Join(c.forgetInstances(ctx, c.down), c.Store.UnmarkExtra(c.Name, c.up...))
 }
 
-// startAndStop starts and stops the instances by which the numbers differ.
+// startAndStop starts or stops the instances by which the numbers differ.
 func (c *scale) startAndStop(ctx context.Context) error {
 	if len(c.up) > 0 {
-		return c.startUp(ctx)
+		return c.startAdded(ctx)
 	}
 	if len(c.down) == 0 || !c.result.Running {
 		return nil
@@ -134,17 +132,17 @@ func (c *scale) startAndStop(ctx context.Context) error {
 	began := c.Now()
 	err := c.Conn.StopInstances(ctx, c.Name, c.down)
 	for _, i := range c.down {
-		one := InstanceResult{Unit: c.Name.Instance(i), Instance: i, Outcome: "stopped", TookMs: c.Now().Sub(began).Milliseconds()}
+		r := InstanceResult{Unit: c.Name.Instance(i), Instance: i, Outcome: "stopped", TookMs: c.Now().Sub(began).Milliseconds()}
 		if err != nil {
-			one.Outcome, one.Reason = control.RollFailed.String(), err.Error()
+			r.Outcome, r.Reason = control.RollFailed.String(), err.Error()
 		}
-		c.result.Instances = append(c.result.Instances, one)
+		c.result.Instances = append(c.result.Instances, r)
 	}
 	c.noteCuts(c.Name, began, c.result.Instances)
 	return err
 }
 
-func (c *scale) startUp(ctx context.Context) error {
+func (c *scale) startAdded(ctx context.Context) error {
 	if err := c.Store.MarkExtra(c.Name, c.up...); err != nil {
 		return err
 	}
@@ -166,24 +164,24 @@ func (c *scale) startUp(ctx context.Context) error {
 	})
 }
 
-// startSkipped starts the listed instances above the number that this machine runs. Their condition keeps them down, and from
-// then on systemd knows that they are skipped, and not stopped.
+// startSkipped starts the listed instances above the number that this machine runs. Their condition keeps them down. After
+// this start, systemd reports them as skipped instead of stopped.
 func (s *Session) startSkipped(ctx context.Context, want, listed int) error {
 	states, err := s.Conn.States(ctx, []string{s.Name.Service()})
 	if err != nil || listed <= want || !states[0].Up() {
-		return err // each would open the sockets of an app that is stopped
+		return err // a start would open the sockets of a stopped app
 	}
 	return s.Conn.StartInstances(ctx, s.Name, instances(want, listed), 0, 0, nil)
 }
 
-// scaleBack undoes startAndStop, and takes the files back. It continues after an interrupt; the timeouts of the units bound it.
+// scaleBack undoes startAndStop, and rolls the files back. It ignores an interrupt of the command.
 func (c *scale) scaleBack(ctx context.Context, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	c.Note("%s: scaling back to %s", c.Name, text.Count(c.result.From, "instance"))
 	err := c.dropInstances(ctx, c.up)
-	again := slices.DeleteFunc(slices.Clone(c.down), func(i int) bool { return i > c.result.From })
-	if len(again) > 0 && c.result.Running {
-		err = errors.Join(err, c.Conn.StartInstances(ctx, c.Name, again, 0, 0, nil))
+	stopped := slices.DeleteFunc(slices.Clone(c.down), func(i int) bool { return i > c.result.From })
+	if len(stopped) > 0 && c.result.Running {
+		err = errors.Join(err, c.Conn.StartInstances(ctx, c.Name, stopped, 0, 0, nil))
 	}
 	if !canRetry(err) {
 		err = errors.Join(err, tx.Rollback())
@@ -195,7 +193,7 @@ func (c *scale) scaleBack(ctx context.Context, tx *install.Tx) error {
 	return nil
 }
 
-// dropInstances stops instances that are not wanted, and forgets them.
+// dropInstances stops unwanted instances and removes their state.
 func (s *Session) dropInstances(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
@@ -206,7 +204,7 @@ func (s *Session) dropInstances(ctx context.Context, list []int) error {
 	return errors.Join(s.forgetInstances(ctx, list), s.Store.UnmarkExtra(s.Name, list...))
 }
 
-// forgetInstances removes the traces of instances that are stopped for good: failures, and what they left in /run.
+// forgetInstances resets the failures of stopped instances and removes their state in /run.
 func (s *Session) forgetInstances(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
@@ -214,16 +212,18 @@ func (s *Session) forgetInstances(ctx context.Context, list []int) error {
 	return errors.Join(s.Conn.ResetFailed(ctx, unitNames(s.Name, list)...), s.Store.RemoveInstanceState(s.Name, list...))
 }
 
-// finishScale deals with a scale that was killed: one on its way up is taken back, one on its way down is finished. Either
-// way what may be half done is instances that are to stop, and that cannot fail.
+// finishScale rolls back a killed scale to more instances, and completes a killed scale to fewer. Both only have to stop
+// instances, which cannot fail.
 func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	cpus, err := s.Conn.CPUs(ctx, s.Name.Slice())
 	if err != nil {
 		return err
 	}
-	from, fromListed := s.sizeIn(p, cpus, func(c install.Change) []byte { return c.Old })
-	to, toListed := s.sizeIn(p, cpus, func(c install.Change) []byte { return c.New })
-	if up, _ := scaleSteps(from, to, fromListed); len(up) > 0 || from == to && toListed >= fromListed {
+	source, list := install.FileOf(p.Changes, units.KindSource), install.FileOf(p.Changes, units.KindList)
+	from, fromListed := s.size(source.Old, list.Old, cpus)
+	to, toListed := s.size(source.New, list.New, cpus)
+	up, down := scaleSteps(from, to, fromListed)
+	if len(up) > 0 || from == to && toListed >= fromListed {
 		s.Note("%s: %q (pid %d) was killed half-way; scaling back to %s", s.Name, p.Command, p.PID, text.Count(from, "instance"))
 		if err := s.dropInstances(ctx, up); err != nil {
 			return err
@@ -234,7 +234,6 @@ func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 		return s.Conn.Reload(ctx)
 	}
 	s.Note("%s: %q (pid %d) was killed half-way; finishing it", s.Name, p.Command, p.PID)
-	_, down := scaleSteps(from, to, fromListed)
 	if err := s.dropInstances(ctx, down); err != nil {
 		return err
 	}
@@ -248,9 +247,9 @@ func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	return errors.Join(tx.Commit(), s.startSkipped(ctx, to, toListed))
 }
 
-// sizeIn reads one side of an intent: how many instances run by it, and how many are listed.
-func (s *Session) sizeIn(p *install.Pending, cpus units.CPUs, side func(install.Change) []byte) (want, listed int) {
-	a, _ := s.sourceIn(p, side)
-	listed = units.ListedInstances(side(install.FileOf(p.Changes, units.KindList)))
+// size returns how many instances run with these files, and how many are listed.
+func (s *Session) size(source, list []byte, cpus units.CPUs) (want, listed int) {
+	a, _ := s.decodeSource(source)
+	listed = units.ListedInstances(list)
 	return a.Instances.Today(cpus, listed), listed
 }

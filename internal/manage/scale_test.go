@@ -15,11 +15,11 @@ func TestScaleSteps(t *testing.T) {
 	}{
 		{2, 4, 2, []int{3, 4}, nil},
 		{4, 1, 4, nil, []int{4, 3, 2}},
-		{2, 4, 4, []int{3, 4}, nil}, // from max, with headroom
-		{2, 2, 4, nil, []int{4, 3}}, // the same number, without the headroom
-		{4, 2, 4, nil, []int{4, 3}}, // to max
-		{3, 3, 3, nil, nil},         // nothing
-		{2, 6, 8, nil, []int{8, 7}}, // up within the list; what is above goes
+		{2, 4, 4, []int{3, 4}, nil}, // from max: the list is longer
+		{2, 2, 4, nil, []int{4, 3}}, // from max to the same number
+		{4, 2, 4, nil, []int{4, 3}}, // to max, on fewer CPUs
+		{3, 3, 3, nil, nil},         // no change
+		{2, 6, 8, nil, []int{8, 7}}, // more instances, and a shorter list
 	} {
 		up, down := scaleSteps(c.from, c.to, c.listed)
 		if c.from == 2 && c.to == 6 {
@@ -31,7 +31,7 @@ func TestScaleSteps(t *testing.T) {
 	}
 }
 
-// TestToday: an app of max follows the CPUs of today; a percentage, or -1, keeps the number of the day of the install.
+// TestToday checks that "max" follows the current CPUs, and that a percentage or -1 keeps the number of the install.
 func TestToday(t *testing.T) {
 	two := units.CPUs{Affinity: 2}
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -10,30 +11,26 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// plan finds out what is to be written, started and stopped.
+// plan returns the file changes, and sets the instances to start and stop.
 func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
-	a, err := c.Current()
+	a, listed := c.app, c.listed
+	if err := cmp.Or(c.appErr, c.listedErr); err != nil {
+		return install.Plan{}, err
+	}
+	here, err := c.machine(ctx, c.Name)
 	if err != nil {
 		return install.Plan{}, err
 	}
-	listed, err := c.Listed()
-	if err != nil {
-		return install.Plan{}, err
-	}
-	on, err := c.Machine(ctx, c.Name)
-	if err != nil {
-		return install.Plan{}, err
-	}
-	from := a.Instances.Today(on.CPUs, listed)
+	from := a.Instances.Today(here.CPUs, listed)
 	if a.Instances, err = how.Count(c.Name, from); err != nil {
 		return install.Plan{}, err
 	}
-	f, err := c.render(a, on)
+	f, err := c.render(a, here)
 	if err != nil {
 		return install.Plan{}, err
 	}
 	r := c.result
-	r.From, r.To, r.Count, c.after = from, f.Target.Sizing.Want, a.Instances.String(), f.Target.Sizing.Listed
+	r.From, r.To, r.Count, c.newListed = from, f.Target.Sizing.Want, a.Instances.String(), f.Target.Sizing.Listed
 	plan, err := c.planScale(f)
 	if err != nil {
 		return plan, err
@@ -45,28 +42,28 @@ func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	}
 	r.Running = states[0].Up() || states[0].Active == control.Activating
 	if c.up, c.down = scaleSteps(from, r.To, listed); !r.Running {
-		c.up = nil // those on the way down may have left something in /run
+		c.up = nil // down stays, because stopped instances may have state in /run
 	}
 	return plan, nil
 }
 
-// scaleSteps returns the instances to start, and those to stop, the last one first.
+// scaleSteps returns the instances to start, and the instances to stop in descending order.
 func scaleSteps(from, to, listed int) (up, down []int) {
 	down = instances(to, max(listed, from))
 	slices.Reverse(down)
 	return instances(from, to), down
 }
 
-// planScale changes the instance list and the source. In the template it changes only the conditions by which instances follow
-// the number of CPUs. A scale does not restart instances, so it keeps the template of an older clusterctl: otherwise a new
-// sandbox would take effect at some later restart, without a command that reports it.
+// planScale changes the instance list and the source. In the template it changes only the conditions on the number of CPUs.
+// A scale does not restart instances, so it keeps the rest of a template that an older clusterctl has written. Otherwise a
+// new sandbox would take effect at a later restart, and no command would report this.
 func (s *Session) planScale(f Files) (install.Plan, error) {
-	whole, err := s.Plan(f)
+	full, err := s.Plan(f)
 	if err != nil {
 		return install.Plan{}, err
 	}
 	for i, file := range f.Set {
-		for _, c := range whole.Changes {
+		for _, c := range full.Changes {
 			switch {
 			case c.Path != s.Store.SetPath(s.Name, file.Path) || c.Old == nil || file.Path == s.Name.DropIn():
 			case file.Path == s.Name.Template():
@@ -76,7 +73,7 @@ func (s *Session) planScale(f Files) (install.Plan, error) {
 			}
 		}
 	}
-	if s.publicValues(whole) {
+	if s.hasPublicValues(full) {
 		f.Source = config.Encode(f.App)
 		for i, file := range f.Set {
 			if file.Path == s.Name.ValuesFile() {
@@ -89,21 +86,13 @@ func (s *Session) planScale(f Files) (install.Plan, error) {
 	return plan, err
 }
 
-// publicValues returns whether the template and the source have the values of the variables, as an older clusterctl wrote
-// them. Only an install or an apply moves them to the values file.
-func (s *Session) publicValues(whole install.Plan) bool {
-	template, source := false, false
-	for _, c := range whole.Changes {
-		switch {
-		case c.Path == s.Store.SetPath(s.Name, s.Name.Template()):
-			files := units.ReadInstance(c.Old).EnvFiles
-			template = c.Old != nil && !slices.Contains(files, units.EnvFile{Path: s.Store.ValuesPath(s.Name)})
-		case c.Path == s.Store.ConfigPath(s.Name):
-			// A hidden value must not get into this file, which everybody can read.
-			apps, err := config.Decode(c.Path, c.Old)
-			source = err == nil && len(apps) == 1 && len(apps[0].Env) > 0 &&
-				!slices.ContainsFunc(apps[0].Env, func(v units.EnvVar) bool { return v.Hidden })
-		}
-	}
-	return template && source
+// hasPublicValues reports whether the template and the source contain the values of variables, as an older clusterctl has
+// written them. Only an install or apply moves the values to the values file.
+func (s *Session) hasPublicValues(p install.Plan) bool {
+	template := install.FileOf(p.Changes, units.KindTemplate).Old
+	a, _ := s.decodeSource(install.FileOf(p.Changes, units.KindSource).Old)
+	return template != nil && len(a.Env) > 0 &&
+		!slices.Contains(units.ReadInstance(template).EnvFiles, units.EnvFile{Path: s.Store.ValuesPath(s.Name)}) &&
+		// All users can read the source, so it must not get a hidden value.
+		!slices.ContainsFunc(a.Env, func(v units.EnvVar) bool { return v.Hidden })
 }

@@ -13,52 +13,39 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// secretChange is one change of a secret of an app, which need not be installed.
-type secretChange struct {
-	*Session
-	secret string
-	before []units.Secret
-	// at is the place of the secret in before, or -1.
-	at int
-}
-
-// changeSecret checks that the app can have secrets, and looks for the secret in the store.
-func (s *Session) changeSecret(secret string) (c secretChange, err error) {
+// storedSecrets returns the secrets of the app, which need not be installed. It returns an error if they cannot be changed.
+func (s *Session) storedSecrets() ([]units.Secret, error) {
 	switch {
 	case s.Installed() && s.appErr != nil:
-		return c, s.appErr
+		return nil, s.appErr
 	case s.Store.Packaged(s.Name):
-		return c, fault.WithHint(&install.PackagedError{App: s.Name},
+		return nil, fault.WithHint(&install.PackagedError{App: s.Name},
 			"put it into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", s.Name.Template())
 	}
-	before, err := s.Store.LoadedSecrets(s.Name)
-	if err != nil {
-		return c, err
-	}
-	isIt := func(one units.Secret) bool { return one.Name == secret }
-	return secretChange{Session: s, secret: secret, before: before, at: slices.IndexFunc(before, isIt)}, nil
+	return s.Store.LoadedSecrets(s.Name)
 }
 
-// RemoveSecret removes a secret, from the units first: a worker that is restarted must not look for it.
+// RemoveSecret removes a secret. It removes it from the units first, so that a worker that restarts does not need it.
 func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
-	c, err := s.changeSecret(secret)
+	stored, err := s.storedSecrets()
 	if err != nil {
 		return err
 	}
-	isIt := func(one units.Secret) bool { return one.Name == secret }
+	hasName := func(other units.Secret) bool { return other.Name == secret }
+	isStored := slices.ContainsFunc(stored, hasName)
 	switch {
-	case c.at < 0 && slices.ContainsFunc(s.secretsOfUnits(), isIt):
-		// The file was removed by hand, and the units still look for it.
-	case c.at < 0 && !s.Installed() && len(c.before) == 0:
+	case !isStored && slices.ContainsFunc(s.secretsOfUnits(), hasName):
+		// The file was removed by hand, and the units still need it.
+	case !isStored && !s.Installed() && len(stored) == 0:
 		return s.appErr
-	case c.at < 0:
+	case !isStored:
 		return fault.WithHint(fmt.Errorf("%s has no secret %s", s.Name, secret), "sudo clusterctl secret ls %s", s.Name)
 	case slices.Contains(s.app.SecretEnv, secret):
 		return fault.WithHint(fmt.Errorf("%s needs the secret %s for a variable", s.Name, secret),
 			"describe the app without --secret-env %s first", secret)
 	}
 	if s.Installed() {
-		if err := c.writeUnits(ctx, slices.DeleteFunc(slices.Clone(c.before), isIt)); err != nil {
+		if err := s.writeSecrets(ctx, slices.DeleteFunc(stored, hasName)); err != nil {
 			return err
 		}
 	}
@@ -66,69 +53,59 @@ func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 		return err
 	}
 	s.Note("%s: %s is removed", s.Name, secret)
-	c.noteNext()
+	s.noteSecretUse()
 	return nil
 }
 
-// SetSecret stores a secret, encrypted where that is possible, and adds it to the units.
+// SetSecret stores a secret, encrypted if possible, and adds it to the units.
 func (s *Session) SetSecret(ctx context.Context, secret string, value []byte) error {
-	c, err := s.changeSecret(secret)
+	stored, err := s.storedSecrets()
 	if err != nil {
 		return err
 	}
-	return c.set(ctx, value)
-}
-
-func (c secretChange) set(ctx context.Context, value []byte) error {
-	if slices.Contains(c.app.SecretEnv, c.secret) && bytes.IndexByte(value, 0) >= 0 {
-		return fmt.Errorf("the value of %s contains NUL, which no variable can hold", c.secret)
+	if slices.Contains(s.app.SecretEnv, secret) && bytes.IndexByte(value, 0) >= 0 {
+		return fmt.Errorf("the value of %s contains NUL, which a variable cannot contain", secret)
 	}
-	data, why := c.encrypt(ctx, c.secret, value)
-	encrypted := why == ""
+	data, reason := s.encrypt(ctx, secret, value)
+	encrypted, how := reason == "", "encrypted with the key of this machine"
 	if !encrypted {
-		data = value
+		data, how = value, "not encrypted, readable by root only: "+reason
 	}
-	var old []byte
-	if c.at >= 0 {
-		var err error
-		if old, err = os.ReadFile(c.before[c.at].Path); err != nil {
-			return fmt.Errorf("reading the secret %s: %w", c.secret, err)
+	undo := func() error { return s.Store.RemoveSecret(s.Name, secret) }
+	if i := slices.IndexFunc(stored, func(other units.Secret) bool { return other.Name == secret }); i >= 0 {
+		old, err := os.ReadFile(stored[i].Path)
+		if err != nil {
+			return fmt.Errorf("reading the secret %s: %w", secret, err)
 		}
+		undo = func() error { return s.Store.SetSecret(s.Name, secret, old, stored[i].Encrypted) }
 	}
-	if err := c.Store.SetSecret(c.Name, c.secret, data, encrypted); err != nil {
+	if err := s.Store.SetSecret(s.Name, secret, data, encrypted); err != nil {
 		return err
 	}
-	now, err := c.Store.LoadedSecrets(c.Name)
-	if err == nil && c.Installed() {
-		err = c.writeUnits(ctx, now)
+	now, err := s.Store.LoadedSecrets(s.Name)
+	if err == nil && s.Installed() {
+		err = s.writeSecrets(ctx, now)
 	}
 	if err != nil {
-		if c.at >= 0 {
-			return errors.Join(err, c.Store.SetSecret(c.Name, c.secret, old, c.before[c.at].Encrypted))
-		}
-		return errors.Join(err, c.Store.RemoveSecret(c.Name, c.secret))
+		return errors.Join(err, undo())
 	}
-	how := "encrypted with the key of this machine"
-	if !encrypted {
-		how = "not encrypted, readable by root only: " + why
-	}
-	c.Note("%s: %s is set (%s)", c.Name, c.secret, how)
-	c.noteNext()
+	s.Note("%s: %s is set (%s)", s.Name, secret, how)
+	s.noteSecretUse()
 	return nil
 }
 
-// noteNext names the command that brings the change to the workers.
-func (c secretChange) noteNext() {
-	if c.Installed() {
-		c.Note("the workers see it after: sudo clusterctl reload %s", c.Name)
+// noteSecretUse prints when the workers get the change of a secret.
+func (s *Session) noteSecretUse() {
+	if s.Installed() {
+		s.Note("the workers get the change after: sudo clusterctl reload %s", s.Name)
 	} else {
-		c.Note("%s is not installed yet; an install uses the secret", c.Name)
+		s.Note("%s is not installed yet; an install uses the secret", s.Name)
 	}
 }
 
-// writeUnits writes the list of secrets that the template of the app loads. Nothing else of the app changes.
-func (c secretChange) writeUnits(ctx context.Context, secrets []units.Secret) error {
-	f, err := c.Render(ctx, c.app)
+// writeSecrets writes the list of secrets into the units of the app. It changes nothing else.
+func (s *Session) writeSecrets(ctx context.Context, secrets []units.Secret) error {
+	f, err := s.Render(ctx, s.app)
 	if err != nil {
 		return err
 	}
@@ -136,50 +113,50 @@ func (c secretChange) writeUnits(ctx context.Context, secrets []units.Secret) er
 	if f.Set, err = units.Render(f.App, f.Target); err != nil {
 		return err
 	}
-	plan, err := c.Plan(f)
+	plan, err := s.Plan(f)
 	if err != nil {
 		return err
 	}
-	plan = plan.Only(c.Name.SecretsDropIn())
+	plan = plan.Only(s.Name.SecretsDropIn())
 	if !plan.Changed() {
 		return nil
 	}
-	tx, err := c.Store.Begin(plan)
+	tx, err := s.Store.Begin(plan)
 	if err != nil {
 		return err
 	}
 	if err := tx.Write(); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if err := c.Conn.Reload(ctx); err != nil {
-		return errors.Join(err, tx.Rollback(), c.Conn.Reload(context.WithoutCancel(ctx)))
+	if err := s.Conn.Reload(ctx); err != nil {
+		return errors.Join(err, tx.Rollback(), s.Conn.Reload(context.WithoutCancel(ctx)))
 	}
 	return tx.Commit()
 }
 
-// encrypt returns the value encrypted for this machine, or why it cannot be.
-func (m *Manager) encrypt(ctx context.Context, name string, value []byte) (data []byte, why string) {
+// encrypt returns the value encrypted for this machine, or the reason why this is not possible.
+func (m *Manager) encrypt(ctx context.Context, name string, value []byte) (data []byte, reason string) {
 	version, err := m.Conn.Version(ctx)
 	if err != nil || version < units.EncryptedSecrets {
-		return nil, fmt.Sprintf("systemd %d has no encrypted credentials", version)
+		return nil, fmt.Sprintf("systemd %d does not support encrypted credentials", version)
 	}
-	// The key is a file of this machine. A key in a TPM can get lost with an update of the firmware.
+	// --with-key=host uses a key file of this machine. A firmware update can lose a key in the TPM.
 	data, err = m.Filter(ctx, value, "systemd-creds", "encrypt", "--with-key=host", "--name="+name, "-", "-")
 	if err != nil {
 		return nil, err.Error()
 	}
-	again, err := m.Filter(ctx, data, "systemd-creds", "decrypt", "--name="+name, "-", "-")
+	decrypted, err := m.Filter(ctx, data, "systemd-creds", "decrypt", "--name="+name, "-", "-")
 	if err != nil {
 		return nil, err.Error()
 	}
-	if !bytes.Equal(again, value) {
-		return nil, "systemd-creds does not give the value back"
+	if !bytes.Equal(decrypted, value) {
+		return nil, "systemd-creds decrypts another value"
 	}
 	return data, ""
 }
 
-// CheckSecrets returns an error for each secret or value without which the app would not start. It is called before anything
-// is stopped. Only root can look.
+// CheckSecrets returns an error for each missing secret or value that the app needs to start. Commands call it before they
+// stop instances. It checks nothing if the caller is not root, because only root can read the values.
 func (s *Session) CheckSecrets(a units.App) error {
 	if !s.Root || s.Store.Packaged(s.Name) {
 		return nil
@@ -189,14 +166,14 @@ func (s *Session) CheckSecrets(a units.App) error {
 		return err
 	}
 	needed := slices.Clone(a.SecretEnv)
-	for _, one := range s.secretsOfUnits() {
-		if !slices.Contains(needed, one.Name) {
-			needed = append(needed, one.Name)
+	for _, secret := range s.secretsOfUnits() {
+		if !slices.Contains(needed, secret.Name) {
+			needed = append(needed, secret.Name)
 		}
 	}
 	var errs []error
 	for _, secret := range needed {
-		if !slices.ContainsFunc(stored, func(one install.SecretInfo) bool { return one.Name == secret }) {
+		if !slices.ContainsFunc(stored, func(info install.SecretInfo) bool { return info.Name == secret }) {
 			errs = append(errs, fault.WithHint(fmt.Errorf("%s: the secret %s is not set", s.Name, secret),
 				"sudo clusterctl secret set %s %s", s.Name, secret))
 		}

@@ -10,14 +10,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestCheckSecrets: what a start of the app would lack is named before anything is stopped.
+// TestCheckSecrets checks that there is an error for each missing secret.
 func TestCheckSecrets(t *testing.T) {
 	l := newLab(t)
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, SecretEnv: []string{"A", "B"}}
 	s := &Session{Manager: l.Manager, Name: "web"}
 	l.Root = false
 	if err := s.CheckSecrets(a); err != nil {
-		t.Errorf("who is not root cannot look: %v", err)
+		t.Errorf("without root: %v", err)
 	}
 	l.Root = true
 	if err := l.Store.SetSecret("web", "B", []byte("x"), true); err != nil {
@@ -31,8 +31,8 @@ func TestCheckSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, one := range fault.Flatten(s.CheckSecrets(a)) {
-		got = append(got, one.Error()+"; "+fault.Hint(one))
+	for _, err := range fault.Flatten(s.CheckSecrets(a)) {
+		got = append(got, err.Error()+"; "+fault.Hint(err))
 	}
 	want := []string{
 		"web: the secret A is not set; sudo clusterctl secret set web A", "web: the secret C is not set; sudo clusterctl secret set web C",

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"context"
-	"errors"
 	"syscall"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Conn is the part of a connection to systemd that a [Manager] needs.
+// Conn has the methods of [control.Conn] that a [Manager] uses.
 type Conn interface {
 	Version(ctx context.Context) (int, error)
 	CPUs(ctx context.Context, slice string) (units.CPUs, error)
@@ -44,40 +43,41 @@ type Conn interface {
 	) ([]control.Rolled, error)
 }
 
-// Progress shows how many instances of an app have reached their state.
+// Progress shows how many instances of an app have reached the requested state.
 type Progress interface {
 	Observe(p control.Progress)
 	// End is called once, after the last Observe.
 	End()
 }
 
-// Manager changes apps, for one command.
+// Manager changes apps. It serves one command.
 type Manager struct {
 	Store *install.Store
 	Conn  Conn
 	Host  inspect.Host
-	// Sockets looks at the sockets of the machine.
+	// Sockets returns the sockets of the machine.
 	Sockets func() (*inspect.Sockets, error)
 	Now     func() time.Time
 	// Shim is the path of clusterctl-shim.
 	Shim string
-	// Root reports whether the caller is root. An operator whom polkit lets start units can neither lock nor write.
+	// Root is set if the caller is root. Other users can start units if polkit allows it, but can neither lock apps nor
+	// write files.
 	Root bool
-	// Note prints one line about what is done.
+	// Note prints a line for the user.
 	Note func(format string, args ...any)
-	// Progress begins to show an operation on that many instances.
+	// Progress starts to show an operation on total instances.
 	Progress func(app units.Name, total int) Progress
 	// CheckPorts returns an error for each listener of the app whose address is in use.
 	CheckPorts func(context.Context, units.App) error
-	// Filter runs a program with the input on its standard input, and returns its standard output.
+	// Filter runs a program with input as its standard input, and returns its standard output.
 	Filter func(ctx context.Context, input []byte, argv ...string) ([]byte, error)
-	// Tail returns the last lines of a unit since a time, from the journal of a namespace.
+	// Tail returns the last n log lines of a unit since a time, from the journal of a namespace.
 	Tail func(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error)
 	// Kills collects the instances that were killed during the command.
 	Kills *Kills
 }
 
-// Session is the work on one app: its lock is held, what a killed command left is repaired, and the app is loaded.
+// Session is the work of a command on one app. It holds the lock of the app.
 type Session struct {
 	*Manager
 	Name units.Name
@@ -94,8 +94,8 @@ func (m *Manager) Open(ctx context.Context, n units.Name) (*Session, error) {
 	return m.open(ctx, n, (*Session).repair)
 }
 
-// OpenInJob is [Manager.Open] for a job of systemd. It only stops extra instances: a repair may stop the app, and this
-// process with it, so an intent is left to the next command.
+// OpenInJob is [Manager.Open] for a job of systemd. Instead of a repair it only stops extra instances, because a repair may
+// stop the app and this process with it. The next command repairs the app.
 func (m *Manager) OpenInJob(ctx context.Context, n units.Name) (*Session, error) {
 	return m.open(ctx, n, (*Session).stopExtra)
 }
@@ -104,7 +104,7 @@ func (m *Manager) open(ctx context.Context, n units.Name, repair func(*Session, 
 	s := &Session{Manager: m, Name: n}
 	if m.Root {
 		var err error
-		if s.lock, err = m.takeLock(ctx, n); err != nil {
+		if s.lock, err = m.acquireLock(ctx, n); err != nil {
 			return nil, err
 		}
 		if err := repair(s, ctx); err != nil {
@@ -117,57 +117,46 @@ func (m *Manager) open(ctx context.Context, n units.Name, repair func(*Session, 
 	return s, nil
 }
 
-// takeLock waits for other commands on the same app, and names the one that has the lock.
-func (m *Manager) takeLock(ctx context.Context, n units.Name) (*install.Lock, error) {
+// acquireLock locks an app. It prints a note if it has to wait for another command.
+func (m *Manager) acquireLock(ctx context.Context, n units.Name) (*install.Lock, error) {
 	return m.Store.Lock(ctx, n, func(o install.Owner) {
 		if o.PID == 0 {
 			m.Note("waiting for another clusterctl command on %s", n)
 			return
 		}
-		m.Note("waiting for %q (pid %d), which works on %s since %s", o.Command, o.PID, n, text.Duration(m.Now().Sub(o.Since)))
+		m.Note("waiting for %q (pid %d), which has worked on %s for %s", o.Command, o.PID, n, text.Duration(m.Now().Sub(o.Since)))
 	})
 }
 
-// Close releases the lock. If the app is not installed now, it removes the lock file as well. A second call does nothing.
+// Close releases the lock. It also removes the lock file if the app is not installed. A second call does nothing.
 func (s *Session) Close() error {
 	lock := s.lock
 	s.lock = nil
-	switch {
-	case lock == nil:
+	if lock == nil {
 		return nil
-	case s.Manager.missing(s.Name):
+	}
+	if _, err := s.Store.Load(s.Name); hasType[*install.NotInstalledError](err) {
 		return lock.Remove()
 	}
 	return lock.Unlock()
 }
 
-// missing reports whether no app of that name is installed. One whose files are damaged is installed.
-func (m *Manager) missing(n units.Name) bool {
-	_, err := m.Store.Load(n)
-	return isMissing(err)
-}
-
-func isMissing(err error) bool {
-	var gone *install.NotInstalledError
-	return errors.As(err, &gone)
-}
-
-// Tidy removes the lock file of an app that is not installed, which an uninstall leaves that is killed at its end. It needs
-// no connection.
+// Tidy removes the lock file of an app that is not installed, for example after an uninstall that was killed at its end. It
+// needs no connection.
 func (m *Manager) Tidy(ctx context.Context, n units.Name) {
-	if lock, err := m.takeLock(ctx, n); err == nil {
+	if lock, err := m.acquireLock(ctx, n); err == nil {
 		s := &Session{Manager: m, Name: n, lock: lock}
 		_ = s.Close()
 	}
 }
 
-// Installed reports whether the app was installed when the session was opened.
-func (s *Session) Installed() bool { return !isMissing(s.appErr) }
+// Installed reports whether the app was installed when the session was opened. An app with damaged files is installed.
+func (s *Session) Installed() bool { return !hasType[*install.NotInstalledError](s.appErr) }
 
-// Current returns the app as it was installed when the session was opened. One that was not is a [*install.NotInstalledError].
+// Current returns the app as it was installed when the session was opened, or a [*install.NotInstalledError].
 func (s *Session) Current() (units.App, error) { return s.app, s.appErr }
 
-// Listed returns how many instances the app had when the session was opened.
+// Listed returns the number of instances in the list of the app when the session was opened.
 func (s *Session) Listed() (int, error) { return s.listed, s.listedErr }
 
 // Wanted returns how many of the listed instances this machine runs.
@@ -179,16 +168,16 @@ func (s *Session) Wanted(ctx context.Context) (int, error) {
 	return s.app.Instances.Today(cpus, s.listed), nil
 }
 
-// instances returns the numbers from+1 to to.
-func instances(from, to int) []int {
+// instances returns the numbers from start+1 to end.
+func instances(start, end int) []int {
 	var list []int
-	for i := from + 1; i <= to; i++ {
+	for i := start + 1; i <= end; i++ {
 		list = append(list, i)
 	}
 	return list
 }
 
-// unitNames returns the units of some instances of an app.
+// unitNames returns the units of the instances in list.
 func unitNames(n units.Name, list []int) []string {
 	names := make([]string, 0, len(list))
 	for _, i := range list {

@@ -17,44 +17,40 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// lookInterval is how often the CPU use of new instances is looked at while they settle.
-const lookInterval = 500 * time.Millisecond
+// sampleInterval is the interval at which the CPU use of new instances is measured.
+const sampleInterval = 500 * time.Millisecond
 
-// Seen is what a probe has shown of a program: Bound that it bound something, Died that it ended without success.
+// Seen has the findings of a probe: Bound is set if the program bound an address, and Died if it failed.
 type Seen struct{ Bound, Died bool }
 
-// settling returns how long the instances of a new app have to stay up. What --settle says counts. Without it, the time
-// follows from what is known of the program:
-//   - If nothing shows that the program works, or if it ended in the probe, they have to stay up for --min-uptime.
-//   - Otherwise they have to stay up as long as they took to start, and until they use little CPU, at most for --min-uptime.
-//     A program that fails late, such as one that cannot write its cache, fails while it works.
+// settling returns how long the instances of a new app must stay up. This is --settle if it was given. Otherwise:
+//   - If nothing shows that the program works, or if it failed in the probe, they must stay up for --min-uptime.
+//   - Otherwise they must stay up for as long as they took to start, and until they use little CPU, but at most for
+//     --min-uptime. A program that fails late, for example because it cannot write its cache, uses CPU until then.
 //
-// --min-uptime counts up to its default.
+// A --min-uptime above its default counts as the default.
 func (in *installation) settling() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
 	}
-	limit := contract.MinUptime
-	if in.App.Shim.MinUptime > 0 {
-		limit = min(limit, in.App.Shim.MinUptime)
-	}
-	if in.isBlind() {
-		in.Note("watching it for %s, since nothing else shows that it works; --settle TIME changes that", text.Duration(limit))
+	limit := min(contract.MinUptime, cmp.Or(in.App.Shim.MinUptime, contract.MinUptime))
+	if in.isUnproven() {
+		in.Note("watching it for %s, because nothing else shows that it works; to change the time: --settle TIME", text.Duration(limit))
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{host: in.Host, now: in.Now, slice: in.Name.Slice(), began: in.Now(), least: in.o.Settle, limit: limit}
-	return control.Settling{Time: lookInterval, Longer: w.longer}
+	return control.Settling{Time: sampleInterval, Longer: w.longer}
 }
 
-// isBlind reports whether nothing has shown yet that the program works.
-func (in *installation) isBlind() bool {
+// isUnproven reports whether nothing has shown yet that the program works.
+func (in *installation) isUnproven() bool {
 	switch seen := in.o.Seen; {
 	case seen != nil && seen.Died:
 		return true
 	case len(in.App.Listen) > 0 || in.App.Ready == units.ReadyNotify:
 		return false
 	default:
-		// A probe in which nothing was bound was a run like any other. A program for which something was bound got a decoy.
+		// A probe in which the program bound nothing was a normal run. In any other probe the program got a decoy address.
 		return seen == nil || seen.Bound
 	}
 }
@@ -64,45 +60,42 @@ type settleWatch struct {
 	host         inspect.Host
 	now          func() time.Time
 	slice        string
-	began        time.Time // of the start
-	up           time.Time // when all were up
+	began        time.Time // the instances were started
+	up           time.Time // all instances were up
 	least, limit time.Duration
-	used         time.Duration
+	used         time.Duration // CPU time at the last sample
 }
 
-// longer returns how much longer the instances have to stay up.
+// longer takes a sample, and returns how much longer the instances must stay up.
 func (w *settleWatch) longer(states []control.State) time.Duration {
-	at := w.now()
+	now := w.now()
 	var used time.Duration
 	busy := false
 	for _, st := range states {
-		// A state that followed from signals has no cgroup. This is where our units put the instance.
+		// A state that was updated by signals has no cgroup. Our units put the instance into this one.
 		group := cmp.Or(st.ControlGroup, "/clusterctl.slice/"+w.slice+"/"+st.Unit)
-		one, _ := w.host.CPU(group)
-		used += one
+		cpu, _ := w.host.CPU(group)
+		used += cpu
 		busy = busy || w.host.Working(w.host.Pids(group))
 	}
-	busy = busy || used-w.used > lookInterval/5
+	busy = busy || used-w.used > sampleInterval/5
 	if w.up.IsZero() {
-		// The first look, from which on the CPU use can be told.
-		busy, w.up = true, at.Add(-lookInterval)
+		// The CPU use is the difference to an earlier sample, and this is the first.
+		busy, w.up = true, now.Add(-sampleInterval)
 		w.least = max(w.least, w.up.Sub(w.began))
 	}
 	w.used = used
-	watched := at.Sub(w.up)
-	switch {
-	case watched >= w.limit:
-		return 0
-	case busy || watched < w.least:
-		return min(lookInterval, w.limit-watched)
+	watched := now.Sub(w.up)
+	if watched < w.limit && (busy || watched < w.least) {
+		return min(sampleInterval, w.limit-watched)
 	}
 	return 0
 }
 
-// withCause adds to the failure of a new app what can be seen of its cause.
+// withCause adds a hint about the cause to the error of a new app.
 func (in *installation) withCause(ctx context.Context, err error) error {
-	var instance *control.InstanceError
-	if !errors.As(err, &instance) {
+	instance, ok := errors.AsType[*control.InstanceError](err)
+	if !ok {
 		return err
 	}
 	if own := in.OwnListeners(ctx, in.App, in.Target.Sizing.Listed); len(own) > 0 && len(in.App.Listen) == 0 {
@@ -116,18 +109,22 @@ func (in *installation) withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// cldExited is CLD_EXITED: the process has ended by itself.
+// cldExited is CLD_EXITED of waitid(2): the process has called exit.
 const cldExited = 1
 
-// OwnListeners returns the addresses on which instances of an app listen by themselves, as --listen takes them.
+// OwnListeners returns the addresses that the instances of an app have opened themselves, in the format of --listen.
 func (m *Manager) OwnListeners(ctx context.Context, a units.App, listed int) []string {
-	states, err := m.Conn.States(context.WithoutCancel(ctx), status.Units(a, listed))
+	_, facts, _ := m.status(context.WithoutCancel(ctx), a, listed)
+	return facts.OwnListen
+}
+
+// status returns the state of an app.
+func (m *Manager) status(ctx context.Context, a units.App, listed int) (status.App, status.Facts, error) {
+	states, err := m.Conn.States(ctx, status.Units(a, listed))
 	if err != nil {
-		return nil
+		return status.App{}, status.Facts{}, err
 	}
-	sockets, err := m.Sockets()
-	if err != nil {
-		return nil
-	}
-	return status.FactsOf(m.Host, a, states, sockets).OwnListen
+	sockets, _ := m.Sockets() // after an error only the facts about sockets are missing
+	facts := status.FactsOf(m.Host, a, states, sockets)
+	return status.Summarise(a, states, facts), facts, nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestSettling: how long a new app has to stay alive where --settle was not given.
+// TestSettling checks how long a new app must stay up.
 func TestSettling(t *testing.T) {
 	port := []units.Listener{{Port: 80}}
 	for _, c := range []struct {
@@ -19,7 +19,7 @@ func TestSettling(t *testing.T) {
 		app   units.App
 		seen  *Seen // nil without a probe
 		given bool
-		want  time.Duration // 0: it depends on what the instances do
+		want  time.Duration // 0: it depends on the instances
 	}{
 		{"--settle", units.App{}, nil, true, 3 * time.Second},
 		{"a background app without a probe", units.App{}, nil, false, 10 * time.Second},
@@ -28,8 +28,8 @@ func TestSettling(t *testing.T) {
 		{"a background app that ran in the probe", units.App{}, &Seen{}, false, 0},
 		{"a background app that bound something in the probe", units.App{}, &Seen{Bound: true}, false, 10 * time.Second},
 		{"a listener", units.App{Listen: port}, nil, false, 0},
-		{"it died in the probe", units.App{Listen: port}, &Seen{Died: true}, false, 10 * time.Second},
-		{"a background app that says when it is ready", units.App{Ready: units.ReadyNotify}, nil, false, 0},
+		{"a program that failed in the probe", units.App{Listen: port}, &Seen{Died: true}, false, 10 * time.Second},
+		{"a background app that notifies systemd when it is ready", units.App{Ready: units.ReadyNotify}, nil, false, 0},
 	} {
 		l := newLab(t)
 		in := &installation{
@@ -43,12 +43,12 @@ func TestSettling(t *testing.T) {
 	}
 }
 
-// TestSettleWatch: instances are watched while they work, and as long as they took to start.
+// TestSettleWatch checks that instances are watched while they use CPU, and for as long as they took to start.
 func TestSettleWatch(t *testing.T) {
 	for _, c := range []struct {
 		about string
-		start time.Duration // until all are up
-		busy  int           // looks at which CPU was used
+		start time.Duration // time until all instances are up
+		busy  int           // samples with CPU use
 		want  time.Duration
 	}{
 		{"quiet", 100 * time.Millisecond, 0, time.Second},
@@ -73,9 +73,9 @@ func TestSettleWatch(t *testing.T) {
 		s := in.settling()
 		now = now.Add(c.start)
 		up := now
-		for more, looks := s.Time, 0; more > 0; looks++ {
+		for more, samples := s.Time, 0; more > 0; samples++ {
 			now = now.Add(more)
-			if looks <= c.busy {
+			if samples <= c.busy {
 				used += 400_000
 			}
 			if err := os.WriteFile(stat, fmt.Appendf(nil, "usage_usec %d\n", used), 0o600); err != nil {

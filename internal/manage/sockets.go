@@ -12,9 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// openSockets starts sockets of an app that runs. systemd refuses to start a socket whose Service= is active ("Socket
-// service … already active, refusing"), so openSockets stops the aggregate, which has no process, and starts it again. Instances
-// and other sockets are not touched. A connection that arrives in between only starts the aggregate, too.
+// openSockets starts sockets of a running app. systemd refuses to start a socket whose Service= is active ("Socket service …
+// already active, refusing"), so openSockets stops the aggregate, which has no process, and then starts it again. Instances
+// and other sockets stay as they are. A connection that arrives in between can only start the aggregate.
 func (s *Session) openSockets(ctx context.Context, sockets []string) error {
 	states, err := s.Conn.States(ctx, []string{s.Name.Service()})
 	if err != nil {
@@ -26,11 +26,11 @@ func (s *Session) openSockets(ctx context.Context, sockets []string) error {
 		}
 	}
 	err = s.startSockets(ctx, sockets)
-	// Also after an error: an app whose aggregate is down would be started again by its next request.
+	// The aggregate must start even after an error, because otherwise the next request would start the app.
 	return errors.Join(err, s.isolatedJob(context.WithoutCancel(ctx), control.Start, s.Name.Service()))
 }
 
-// isolatedJob runs a job of one unit, without the jobs that its dependencies would add.
+// isolatedJob runs a job for one unit, without jobs for its dependencies.
 func (s *Session) isolatedJob(ctx context.Context, op control.Op, unit string) error {
 	outcomes, err := s.Conn.Do(ctx, op, control.Alone, unit)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Session) isolatedJob(ctx context.Context, op control.Op, unit string) e
 	return jobError(outcomes[0], op)
 }
 
-// jobError returns the error of a job that was refused or did not end well.
+// jobError returns an error if a job was refused or failed.
 func jobError(o control.Outcome, op control.Op) error {
 	switch {
 	case o.Err != nil:
@@ -50,7 +50,7 @@ func jobError(o control.Outcome, op control.Op) error {
 	return nil
 }
 
-// startSockets starts sockets, and returns an error if one does not listen then.
+// startSockets starts sockets, and returns an error if one of them does not listen afterwards.
 func (s *Session) startSockets(ctx context.Context, sockets []string) error {
 	outcomes, err := s.Conn.Do(ctx, control.Start, control.Replace, sockets...)
 	if err != nil {
@@ -72,13 +72,13 @@ func (s *Session) startSockets(ctx context.Context, sockets []string) error {
 	return nil
 }
 
-// closeSockets stops sockets that the changes remove, and deletes the copies of their units in /run.
+// closeSockets stops sockets that the changes remove, and removes the copies of their units in /run.
 func (s *Session) closeSockets(ctx context.Context, files []install.Change, sockets []string) error {
 	s.Note("%s: closing %s", s.Name, strings.Join(sockets, " "))
 	if _, err := s.Conn.Do(ctx, control.Stop, control.Replace, sockets...); err != nil {
 		return err
 	}
-	s.removeUnixSockets(files)
+	s.removeOldSockets(files)
 	return errors.Join(s.Conn.ResetFailed(ctx, sockets...), s.dropRuntime(files))
 }
 
@@ -91,37 +91,24 @@ func (s *Session) dropRuntime(files []install.Change) error {
 	return errors.Join(errs...)
 }
 
-// removeUnixSockets removes the files of Unix sockets that the changes remove: systemd leaves them (RemoveOnStop=). The sockets
-// must be stopped.
-func (s *Session) removeUnixSockets(files []install.Change) {
-	var kept, gone []units.Listener
+// removeOldSockets removes the files of Unix sockets that the changes remove. The sockets must be stopped.
+func (s *Session) removeOldSockets(files []install.Change) {
+	var before, after []units.Listener
 	for _, f := range files {
 		if f.Kind() == units.KindSocket {
-			kept, gone = append(kept, units.ReadSocket(f.New).Listeners...), append(gone, units.ReadSocket(f.Old).Listeners...)
+			before = append(before, units.ReadSocket(f.Old).Listeners...)
+			after = append(after, units.ReadSocket(f.New).Listeners...)
 		}
 	}
-	for _, l := range gone {
-		if l.Network == units.Unix && !slices.Contains(kept, l) {
-			s.removeSocket(l.Path)
-		}
-	}
+	s.removeSockets(slices.DeleteFunc(before, func(l units.Listener) bool { return slices.Contains(after, l) }))
 }
 
-// removeSockets removes the files of the Unix sockets of an app that is stopped: systemd leaves them (RemoveOnStop=).
-func (s *Session) removeSockets(a units.App) {
-	for _, l := range a.Listen {
-		if l.Network == units.Unix {
-			s.removeSocket(l.Path)
+// removeSockets removes the files of stopped Unix sockets, because systemd does not (RemoveOnStop=). No command depends on
+// this, so an error is only a note.
+func (s *Session) removeSockets(listeners []units.Listener) {
+	for _, path := range (units.App{Listen: listeners}).SocketFiles() {
+		if err := install.RemoveSocket(path); err != nil {
+			s.Note("not removed: %v", err)
 		}
-	}
-}
-
-// removeSocket removes the file of a Unix socket. A file that it cannot remove is noted: nothing depends on it.
-func (s *Session) removeSocket(path string) {
-	if !strings.HasPrefix(path, "/") {
-		return // a name in the abstract namespace has no file
-	}
-	if err := install.RemoveSocket(path); err != nil {
-		s.Note("left in place: %v", err)
 	}
 }

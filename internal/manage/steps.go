@@ -13,70 +13,59 @@ import (
 type stepKind int
 
 const (
-	// stepWrite puts the new files in place.
-	stepWrite stepKind = iota
-	// stepReload has systemd read them.
-	stepReload
-	// stepOpen starts sockets beside those that are there.
-	stepOpen
-	// stepGrow starts instances beside those that run.
-	stepGrow
-	// stepRoll replaces instances, one after the other.
-	stepRoll
-	// stepShrink stops instances that are not listed any more.
-	stepShrink
-	// stepClose stops sockets that no instance uses any more.
-	stepClose
-	// stepStopAll stops the app, its sockets included, and stepStartAll starts it.
-	stepStopAll
-	stepStartAll
-	// stepJournal has the app's own journald read its limits, stepEndJournal ends one that the app does not use any more.
-	stepJournal
-	stepEndJournal
-	// stepAccess gives the files of Unix sockets that stay open another owner or mode.
-	stepAccess
+	stepWrite      stepKind = iota // write the new files
+	stepReload                     // reload systemd
+	stepOpen                       // start new sockets
+	stepGrow                       // start new instances
+	stepRoll                       // replace instances one after the other
+	stepShrink                     // stop unlisted instances
+	stepClose                      // stop unused sockets
+	stepStopAll                    // stop the app with its sockets
+	stepStartAll                   // start the app with its sockets
+	stepJournal                    // restart the private journald of the app, which then reads its limits
+	stepEndJournal                 // stop an unused private journald
+	stepAccess                     // change the owner or mode of open Unix sockets
 )
 
-// step is one of them, with what it acts on.
+// step is a step with the units on which it acts.
 type step struct {
 	kind      stepKind
 	sockets   []string
 	instances []int
 }
 
-// change is all that the steps depend on.
+// change has everything on which the steps of an update depend.
 type change struct {
-	// files are those of the plan.
 	files []install.Change
-	// from and to are how many instances are listed, before and after.
+	// from and to are the numbers of listed instances before and after the change.
 	from, to int
-	// running reports whether the app runs, start whether it is to run in any case.
+	// running is set if the app runs, and start if a stopped app is to be started.
 	running, start bool
 }
 
-// steps returns the steps of an update in their order, so that nothing is touched that has not changed, and no connection is
-// refused where that can be avoided. cold is why the port has to be closed, or "".
+// steps returns the steps of an update in order. They do not act on unchanged units, and no connection is refused where this
+// can be avoided. reason is why the app must be stopped, so that connections are refused, or "".
 //
-// New units start before old ones stop: new sockets before the first instance that needs them, new instances before the first
-// that is replaced. Sockets that are removed close after the last instance that used them. An update ends at the first step
-// that fails.
-func (c change) steps() (all []step, cold string) {
-	all, cold = c.unitSteps()
+// New units start before old ones stop: new sockets start before the first instance that needs them, and new instances
+// before the first instance is replaced. Removed sockets close after the last instance that used them. An update stops at
+// the first step that fails.
+func (c change) steps() (all []step, reason string) {
+	all, reason = c.unitSteps()
 	if slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Is(units.KindJournal, install.Update) }) {
-		all = slices.Insert(all, 1, step{kind: stepJournal})
+		all = slices.Insert(all, 1, step{kind: stepJournal}) // after stepWrite
 	}
 	if c.endsJournal() {
 		all = append(all, step{kind: stepEndJournal})
 	}
-	if c.running && cold == "" && slices.ContainsFunc(c.files, changesAccess) {
-		// The last step: after it nothing can fail, so nothing has to change the files back.
+	if c.running && reason == "" && slices.ContainsFunc(c.files, changesAccess) {
+		// This must be the last step: an undo does not change the owner and mode back.
 		all = append(all, step{kind: stepAccess})
 	}
-	return all, cold
+	return all, reason
 }
 
-// unitSteps are the steps of units and instances; the first one, if there is any, is not about the journal.
-func (c change) unitSteps() (all []step, cold string) {
+// unitSteps returns the steps of units and instances.
+func (c change) unitSteps() (all []step, reason string) {
 	plan := install.Plan{Changes: c.files}
 	if !plan.Changed() {
 		if c.start && !c.running {
@@ -86,7 +75,7 @@ func (c change) unitSteps() (all []step, cold string) {
 	}
 	all = []step{{kind: stepWrite}}
 	reload := plan.NeedsReload()
-	cold = c.cold()
+	reason = c.stopReason()
 	switch {
 	case !c.running:
 		if reload {
@@ -96,10 +85,10 @@ func (c change) unitSteps() (all []step, cold string) {
 			all = append(all, step{kind: stepStartAll, instances: instances(0, c.to)})
 		}
 		return all, ""
-	case cold != "":
-		// Stopped by what systemd has in its memory, before it reads that the addresses are others: of a socket whose
-		// addresses have changed it drops the descriptor, and still calls it active.
-		return append(all, step{kind: stepStopAll}, step{kind: stepReload}, step{kind: stepStartAll, instances: instances(0, c.to)}), cold
+	case reason != "":
+		// The stop must come before the reload: if the addresses of a socket change, a reload drops its descriptor, but the
+		// socket unit stays active.
+		return append(all, step{kind: stepStopAll}, step{kind: stepReload}, step{kind: stepStartAll, instances: instances(0, c.to)}), reason
 	case reload:
 		all = append(all, step{kind: stepReload})
 	}
@@ -109,7 +98,7 @@ func (c change) unitSteps() (all []step, cold string) {
 	if c.to > c.from {
 		all = append(all, step{kind: stepGrow, instances: instances(c.from, c.to)})
 	}
-	if c.workers() {
+	if c.changesWorkers() {
 		all = append(all, step{kind: stepRoll, instances: instances(0, min(c.from, c.to))})
 	}
 	if c.from > c.to {
@@ -121,15 +110,14 @@ func (c change) unitSteps() (all []step, cold string) {
 	return all, ""
 }
 
-// endsJournal reports whether the app gives up its own journal.
+// endsJournal reports whether the app no longer has a private journal.
 func (c change) endsJournal() bool {
 	f := install.FileOf(c.files, units.KindTemplate)
 	return f.Op == install.Update && units.ReadInstance(f.Old).LogNamespace != "" && units.ReadInstance(f.New).LogNamespace == ""
 }
 
-// workers reports whether something that a worker is or sees has changed: its unit, a secret, a variable, or the name of a
-// listener.
-func (c change) workers() bool {
+// changesWorkers reports whether the change affects workers: their unit, a secret, a variable, or the name of a listener.
+func (c change) changesWorkers() bool {
 	return slices.ContainsFunc(c.files, func(f install.Change) bool {
 		if f.Op == install.Keep {
 			return false
@@ -148,13 +136,13 @@ func (c change) workers() bool {
 	})
 }
 
-// changesAccess reports whether a socket unit stays and its files get another owner or mode.
+// changesAccess reports whether a change sets another owner or mode for the files of an existing socket unit.
 func changesAccess(f install.Change) bool {
 	before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
 	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.Own != after.Own)
 }
 
-// sockets returns the socket units with that operation.
+// sockets returns the socket units that op applies to.
 func (c change) sockets(op install.Op) []string {
 	var names []string
 	for _, f := range c.files {
@@ -165,9 +153,9 @@ func (c change) sockets(op install.Op) []string {
 	return names
 }
 
-// cold returns why the app has to be stopped to change its sockets, or "". Two changes need that: a socket unit gets other
-// addresses, or a unit binds an address of another unit, which is in use as long as a worker holds it.
-func (c change) cold() string {
+// stopReason returns why the app must be stopped to change its sockets, or "". This is necessary if a socket unit gets other
+// addresses, or if a new unit binds an address of a removed one, which is in use as long as a worker has the socket.
+func (c change) stopReason() string {
 	var freed []units.Listener
 	for _, f := range c.files {
 		if !f.Is(units.KindSocket, install.Update, install.Remove) {

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// describe names an App in a few words, for tests: the flags of install.
-func described(t *testing.T, args ...string) units.App {
+// newApp returns an App from flags of install.
+func newApp(t *testing.T, args ...string) units.App {
 	t.Helper()
 	a := units.App{Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 2}}
 	for _, arg := range args {
@@ -39,7 +39,7 @@ func described(t *testing.T, args ...string) units.App {
 	return a
 }
 
-// changes are what install.Store.Plan would find between two apps, of which both have been rendered.
+// changes returns the changes between the files of two apps, as install.Store.Plan would.
 func changes(t *testing.T, before, after units.App) []install.Change {
 	t.Helper()
 	files := func(a units.App) map[string][]byte {
@@ -53,18 +53,18 @@ func changes(t *testing.T, before, after units.App) []install.Change {
 		}
 		return out
 	}
-	was, is := files(before), files(after)
+	oldFiles, newFiles := files(before), files(after)
 	var paths []string
-	for p := range was {
+	for p := range oldFiles {
 		paths = append(paths, p)
 	}
-	for p := range is {
+	for p := range newFiles {
 		paths = append(paths, p)
 	}
 	slices.Sort(paths)
 	var all []install.Change
 	for _, p := range slices.Compact(paths) {
-		c := install.Change{Path: p, Old: was[p], New: is[p]}
+		c := install.Change{Path: p, Old: oldFiles[p], New: newFiles[p]}
 		switch {
 		case c.Old == nil:
 			c.Op = install.Create
@@ -91,7 +91,7 @@ func (s step) String() string {
 	return word
 }
 
-// TestSteps: what is done for each kind of change, in which order, and when the port has to be closed.
+// TestSteps checks the steps for each kind of change, and the reason if the app must be stopped.
 func TestSteps(t *testing.T) {
 	tests := []struct {
 		what          string
@@ -99,16 +99,19 @@ func TestSteps(t *testing.T) {
 		stopped       bool
 		start         bool
 		want          string
-		cold          string
+		reason        string
 	}{
 		{what: "nothing", before: []string{"listen=80"}, after: []string{"listen=80"}},
 		{what: "a variable", before: []string{"listen=80"}, after: []string{"listen=80", "env=1"}, want: "write, reload, roll 1 2"},
 		{what: "a variable of a background app", after: []string{"env=1"}, want: "write, reload, roll 1 2"},
 		{what: "more instances", before: []string{"i=2"}, after: []string{"i=4"}, want: "write, reload, grow 3 4"},
 		{what: "fewer instances", before: []string{"i=4"}, after: []string{"i=1"}, want: "write, reload, shrink 2 3 4"},
-		{what: "more of another kind", before: []string{"i=1"}, after: []string{"i=2", "env=1"}, want: "write, reload, grow 2, roll 1"},
 		{
-			what: "fewer of another kind", before: []string{"i=3"}, after: []string{"i=2", "env=1"},
+			what: "more instances and a variable", before: []string{"i=1"}, after: []string{"i=2", "env=1"},
+			want: "write, reload, grow 2, roll 1",
+		},
+		{
+			what: "fewer instances and a variable", before: []string{"i=3"}, after: []string{"i=2", "env=1"},
 			want: "write, reload, roll 1 2, shrink 3",
 		},
 		{
@@ -120,12 +123,12 @@ func TestSteps(t *testing.T) {
 			want: "write, reload, roll 1 2, close shop-admin",
 		},
 		{
-			what: "one for another", before: []string{"listen=80", "listen=admin=81"},
+			what: "one listener replaced by others", before: []string{"listen=80", "listen=admin=81"},
 			after: []string{"listen=80", "listen=/run/x.sock", "listen=log=udp:81"},
-			want:  "write, stop-all, reload, start-all 1 2", cold: "shop.socket changes its address from 80 to 80 /run/x.sock",
+			want:  "write, stop-all, reload, start-all 1 2", reason: "shop.socket changes its address from 80 to 80 /run/x.sock",
 		},
 		{
-			what: "another in its own unit", before: []string{"listen=80", "listen=admin=81"},
+			what: "the second listener replaced by another", before: []string{"listen=80", "listen=admin=81"},
 			after: []string{"listen=80", "listen=log=udp:81"},
 			want:  "write, reload, open shop-log, roll 1 2, close shop-admin",
 		},
@@ -139,44 +142,45 @@ func TestSteps(t *testing.T) {
 			after: []string{"listen=/run/x.sock", "socket-group=www-data"}, want: "write, reload",
 		},
 		{what: "a listener for a background app", after: []string{"listen=80"}, want: "write, reload, open shop, roll 1 2"},
-		{what: "a background app of a listening one", before: []string{"listen=80"}, want: "write, reload, roll 1 2, close shop"},
+		{what: "a listening app to a background app", before: []string{"listen=80"}, want: "write, reload, roll 1 2, close shop"},
 		{
 			what: "another port", before: []string{"listen=80"}, after: []string{"listen=81", "i=3"},
-			want: "write, stop-all, reload, start-all 1 2 3", cold: "shop.socket changes its address from 80 to 81",
+			want: "write, stop-all, reload, start-all 1 2 3", reason: "shop.socket changes its address from 80 to 81",
 		},
 		{
-			what: "one family less", before: []string{"listen=80"}, after: []string{"listen=[::]:80", "listen=0.0.0.0:80"},
-			want: "write, stop-all, reload, start-all 1 2",
-			cold: "shop.socket changes its address from 80 to [::]:80 0.0.0.0:80 (IPv6 only)",
+			what: "two sockets for one dual-stack socket", before: []string{"listen=80"},
+			after:  []string{"listen=[::]:80", "listen=0.0.0.0:80"},
+			want:   "write, stop-all, reload, start-all 1 2",
+			reason: "shop.socket changes its address from 80 to [::]:80 0.0.0.0:80 (IPv6 only)",
 		},
 		{
 			what: "another name of a listener", before: []string{"listen=80", "listen=admin=81"},
 			after: []string{"listen=80", "listen=adm=81"},
-			want:  "write, stop-all, reload, start-all 1 2", cold: "81 goes to another socket unit, shop-adm.socket",
+			want:  "write, stop-all, reload, start-all 1 2", reason: "81 goes to another socket unit, shop-adm.socket",
 		},
 		{
-			what: "another name of the first", before: []string{"listen=80"}, after: []string{"listen=web=80"},
+			what: "another name of the first listener", before: []string{"listen=80"}, after: []string{"listen=web=80"},
 			want: "write, reload, roll 1 2",
 		},
 		{what: "a variable, stopped", stopped: true, after: []string{"env=1"}, want: "write, reload"},
 		{what: "another port, stopped", stopped: true, before: []string{"listen=80"}, after: []string{"listen=81"}, want: "write, reload"},
 		{what: "a variable, to be started", stopped: true, start: true, after: []string{"env=1"}, want: "write, reload, start-all 1 2"},
-		{what: "a journal of its own", after: []string{"log=8000000"}, want: "write, reload, roll 1 2"},
-		{what: "another limit of it", before: []string{"log=8000000"}, after: []string{"log=9000000"}, want: "write, journal"},
+		{what: "a private journal", after: []string{"log=8000000"}, want: "write, reload, roll 1 2"},
+		{what: "another limit of the journal", before: []string{"log=8000000"}, after: []string{"log=9000000"}, want: "write, journal"},
 		{
-			what: "another limit, stopped", stopped: true, before: []string{"log=8000000"}, after: []string{"log=9000000"},
+			what: "another limit of the journal, stopped", stopped: true, before: []string{"log=8000000"}, after: []string{"log=9000000"},
 			want: "write, journal",
 		},
-		{what: "no journal of its own any more", before: []string{"log=8000000"}, want: "write, reload, roll 1 2, end-journal"},
+		{what: "the private journal removed", before: []string{"log=8000000"}, want: "write, reload, roll 1 2, end-journal"},
 		{what: "nothing, to be started", stopped: true, start: true, want: "start-all 1 2"},
 		{what: "nothing, stopped", stopped: true},
 	}
 	for _, tt := range tests {
-		before, after := described(t, tt.before...), described(t, tt.after...)
+		before, after := newApp(t, tt.before...), newApp(t, tt.after...)
 		c := change{
 			files: changes(t, before, after), from: before.Instances.N, to: after.Instances.N, running: !tt.stopped, start: tt.start,
 		}
-		steps, cold := c.steps()
+		steps, reason := c.steps()
 		var words []string
 		for _, s := range steps {
 			words = append(words, s.String())
@@ -184,41 +188,41 @@ func TestSteps(t *testing.T) {
 		if got := strings.Join(words, ", "); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
 		}
-		if cold != tt.cold {
-			t.Errorf("%s: the reason is %q, want %q", tt.what, cold, tt.cold)
+		if reason != tt.reason {
+			t.Errorf("%s: the reason is %q, want %q", tt.what, reason, tt.reason)
 		}
 	}
 }
 
-// TestStepsOfTheSourceAlone: what no unit shows needs no reload.
-func TestStepsOfTheSourceAlone(t *testing.T) {
+// TestStepsOfSourceOnly checks that a change of the source without a change of a unit needs no reload.
+func TestStepsOfSourceOnly(t *testing.T) {
 	c := change{files: []install.Change{
 		{Op: install.Update, Path: "/etc/clusterctl/shop.yaml", Old: []byte("a"), New: []byte("b")},
 		{Op: install.Keep, Path: "/etc/systemd/system/shop@.service", Old: []byte("a"), New: []byte("a")},
 	}, from: 1, to: 1, running: true}
-	if steps, cold := c.steps(); len(steps) != 1 || steps[0].kind != stepWrite || cold != "" {
-		t.Errorf("%v, %q", steps, cold)
+	if steps, reason := c.steps(); len(steps) != 1 || steps[0].kind != stepWrite || reason != "" {
+		t.Errorf("%v, %q", steps, reason)
 	}
 }
 
-// TestTouched: which instances go back to the old configuration.
-func TestTouched(t *testing.T) {
+// TestFindChanged checks which instances an undo restarts or stops.
+func TestFindChanged(t *testing.T) {
 	since := time.Date(2026, 11, 26, 5, 0, 0, 0, time.UTC)
-	r := undo{Session: &Session{Name: "shop"}, since: since, files: changes(t, described(t, "i=4"), described(t, "i=3", "env=1"))}
+	r := undo{Session: &Session{Name: "shop"}, since: since, files: changes(t, newApp(t, "i=4"), newApp(t, "i=3", "env=1"))}
 	before, after := since.Add(-time.Hour), since.Add(time.Second)
 	state := func(i int, active control.Active, at time.Time) control.State {
 		return control.State{Unit: units.Name("shop").Instance(i), Active: active, StateSince: at, ActiveSince: before}
 	}
-	again, surplus := r.touched([]control.State{
+	changed, unlisted := r.findChanged([]control.State{
 		state(1, control.ActiveRunning, after),
 		state(2, control.ActiveRunning, before),
 		state(3, control.Activating, after),
-		state(4, control.Inactive, time.Time{}), // stopped, since the new list does not have it, and forgotten
+		state(4, control.Inactive, time.Time{}), // stopped because the new list omits it, and forgotten by PID 1
 		state(5, control.ActiveRunning, after),
 		state(6, control.Inactive, after),
 	}, 4)
-	if fmt.Sprint(again, surplus) != "[1 3 4] [5]" {
-		t.Errorf("again %v, surplus %v", again, surplus)
+	if fmt.Sprint(changed, unlisted) != "[1 3 4] [5]" {
+		t.Errorf("changed %v, unlisted %v", changed, unlisted)
 	}
 }
 
@@ -228,7 +232,7 @@ func TestOutcomeText(t *testing.T) {
 		want string
 	}{
 		{Outcome{Name: "shop", Action: Unchanged}, "shop: unchanged"},
-		{Outcome{Name: "shop", Action: Unchanged, Stopped: true}, "shop: unchanged; it is stopped, and stays so"},
+		{Outcome{Name: "shop", Action: Unchanged, Stopped: true}, "shop: unchanged; it stays stopped"},
 		{Outcome{Name: "shop", Action: Failed, Changed: []string{"/x/a"}}, "shop: failed"},
 		{
 			Outcome{

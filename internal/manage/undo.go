@@ -13,24 +13,27 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// undo is a change of an app that is to be taken back: by the command that made it, or by the next one after a kill.
+// undo rolls back a change of an app: in the command that made it, or in the next command if that one was killed.
 type undo struct {
 	*Session
-	// files are the changes, was is whether the app ran before them, and since is when they began.
+	// files are the changes, was is the state of the app before them, and since is the time when they began.
 	files  []install.Change
 	was    install.Was
 	since  time.Time
 	settle time.Duration
-	// restore puts the files back, and rollback ends the intent when all is done.
-	restore, rollback func() error
+	// tx restores the files, and rolls back the intent at the end.
+	tx interface {
+		Restore() error
+		Rollback() error
+	}
 }
 
-// run puts an app back on the configuration that it had: the files, then the sockets, then every instance that may have
-// seen the new one. Units that were not touched since stay as they are.
+// run restores the old configuration of an app: the files, then the sockets, then each instance that may have the new
+// configuration. Unchanged units stay as they are.
 //
-// It looks at what is there, and not at how far the change had come, so it does the same for a command that was killed, and
-// for an undo that was. The intent goes last, but also when an instance does not run on the old configuration either: to
-// try again would not help it.
+// run reads the current states, and does not depend on how far the change has come. So it also works after a killed command
+// or a killed undo. It removes the intent last, even if an instance does not run with the old configuration, because a
+// second undo would fail in the same way.
 func (r undo) run(ctx context.Context) error {
 	if err := r.undoFiles(ctx); err != nil {
 		return err
@@ -39,50 +42,47 @@ func (r undo) run(ctx context.Context) error {
 	if canRetry(err) {
 		return err
 	}
-	return errors.Join(err, r.rollback())
+	return errors.Join(err, r.tx.Rollback())
 }
 
-// undoFiles puts the files back, and has systemd read ther.
+// undoFiles puts the files back and reloads systemd.
 func (r undo) undoFiles(ctx context.Context) error {
-	c := change{files: r.files}
-	if c.cold() != "" {
-		// It is not known which addresses PID 1 has open now. It knows from its memory which units to stop.
+	if (change{files: r.files}).stopReason() != "" {
+		// PID 1 may have the old or the new addresses open. StopApp stops the loaded units, whichever they are.
 		if err := r.Conn.StopApp(ctx, r.Name); err != nil {
 			return err
 		}
 	}
-	if err := r.restore(); err != nil {
+	if err := r.tx.Restore(); err != nil {
 		return err
 	}
 	if err := errors.Join(r.dropRuntime(r.files), r.Conn.Reload(ctx)); err != nil {
 		return err
 	}
 	if (install.Plan{Changes: r.files}).NeedsJournal() {
-		if err := r.rereadJournal(ctx); err != nil {
+		if err := r.restartJournal(ctx); err != nil {
 			return err
 		}
 	}
 	return r.closeAdded(ctx)
 }
 
-// undoUnits brings everything to the state in which it was.
+// undoUnits restores the state of the units.
 func (r undo) undoUnits(ctx context.Context) error {
-	cold := change{files: r.files}.cold() != ""
 	listed := units.ListedInstances(install.FileOf(r.files, units.KindList).Old)
 	if r.was == install.WasStopped {
 		return r.stopStarted(ctx)
 	}
-	if cold {
+	if (change{files: r.files}).stopReason() != "" {
 		if r.was != install.WasRunning {
 			return nil
 		}
-		return r.startApp(ctx, listed, listed, r.settle, nil)
+		return r.startApp(ctx, listed, listed, control.Settling{Time: r.settle}, nil)
 	}
 	return r.undoInstances(ctx, listed)
 }
 
-// closeAdded stops the sockets that the change has added. Their files are gone, and no unit that systemd has read since
-// requires ther.
+// closeAdded stops the sockets that the change has added. Their files are removed, and no loaded unit requires them.
 func (r undo) closeAdded(ctx context.Context) error {
 	added := change{files: r.files}.sockets(install.Create)
 	if len(added) == 0 {
@@ -96,11 +96,11 @@ func (r undo) closeAdded(ctx context.Context) error {
 		f.Old, f.New = f.New, f.Old
 		swapped = append(swapped, f)
 	}
-	r.removeUnixSockets(swapped)
+	r.removeOldSockets(swapped)
 	return r.Conn.ResetFailed(ctx, added...)
 }
 
-// stopStarted stops what was stopped before.
+// stopStarted stops an app that was stopped before the change.
 func (r undo) stopStarted(ctx context.Context) error {
 	if err := r.Conn.StopApp(ctx, r.Name); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (r undo) stopStarted(ctx context.Context) error {
 	return r.Conn.ResetFailed(ctx, append(loaded, r.Name.Service())...)
 }
 
-// undoInstances brings back the sockets, the mark that the app runs, and the instances.
+// undoInstances starts the sockets and the aggregate if they are down, and restores the instances.
 func (r undo) undoInstances(ctx context.Context, listed int) error {
 	var sockets []string
 	for _, f := range r.files {
@@ -129,9 +129,8 @@ func (r undo) undoInstances(ctx context.Context, listed int) error {
 	if err != nil {
 		return err
 	}
-	up := func(s control.State) bool { return s.Up() }
-	if r.was == install.WasUnknown && !slices.ContainsFunc(states, up) {
-		return nil // it is stopped, and was so for all that is known
+	if r.was == install.WasUnknown && !slices.ContainsFunc(states, control.State.Up) {
+		return nil // the app is stopped, and probably was before
 	}
 	var down []string
 	for _, s := range states[1 : 1+len(sockets)] {
@@ -148,17 +147,15 @@ func (r undo) undoInstances(ctx context.Context, listed int) error {
 	if err != nil {
 		return err
 	}
-	again, surplus := r.touched(states[1+len(sockets):], listed)
-	if len(surplus) > 0 {
-		if err := r.dropInstances(ctx, surplus); err != nil {
-			return err
-		}
+	changed, unlisted := r.findChanged(states[1+len(sockets):], listed)
+	if err := r.dropInstances(ctx, unlisted); err != nil {
+		return err
 	}
-	return r.restartEach(ctx, again)
+	return r.restartEach(ctx, changed)
 }
 
-// touched sorts out the instances that were started or stopped since the change began, and those that are not listed.
-func (r undo) touched(states []control.State, listed int) (again, surplus []int) {
+// findChanged returns the listed instances that were started or stopped since the change began, and all unlisted instances.
+func (r undo) findChanged(states []control.State, listed int) (changed, unlisted []int) {
 	after := units.ListedInstances(install.FileOf(r.files, units.KindList).New)
 	for _, s := range states {
 		_, i, err := units.ParseInstance(s.Unit)
@@ -166,19 +163,19 @@ func (r undo) touched(states []control.State, listed int) (again, surplus []int)
 		case err != nil || i == 0:
 		case i > listed:
 			if s.Active != control.Inactive {
-				surplus = append(surplus, i)
+				unlisted = append(unlisted, i)
 			}
 		case s.Skipped():
 		case s.StateSince.After(r.since), s.ActiveSince.After(r.since), i > after && after > 0 && s.Active == control.Inactive:
-			// Of one that was stopped because the list got shorter, PID 1 may have forgotten everything.
-			again = append(again, i)
+			// If an instance was stopped because the new list omits it, PID 1 may have forgotten when.
+			changed = append(changed, i)
 		}
 	}
-	slices.Sort(again)
-	return again, surplus
+	slices.Sort(changed)
+	return changed, unlisted
 }
 
-// restartEach starts instances on the old configuration, one after the other. It continues after one that does not come up.
+// restartEach restarts instances with the old configuration, one after the other. It continues after an instance that fails.
 func (r undo) restartEach(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
@@ -191,7 +188,7 @@ func (r undo) restartEach(ctx context.Context, list []int) error {
 	var errs []error
 	for _, i := range list {
 		if err := r.Conn.RestartInstances(ctx, r.Name, []int{i}, r.settle, p.Observe); err != nil {
-			errs = append(errs, fmt.Errorf("on the old configuration: %w", err))
+			errs = append(errs, fmt.Errorf("with the old configuration: %w", err))
 		}
 	}
 	return errors.Join(errs...)

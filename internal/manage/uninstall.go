@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Uninstall stops an app and removes everything that was installed for it. After an error its files are as before.
+// Uninstall stops an app and removes all its files. After an error its files are as before.
 func (m *Manager) Uninstall(ctx context.Context, n units.Name, keepLogs bool) (AppResult, error) {
 	started := m.Now()
 	stopped, err := m.uninstall(ctx, n, keepLogs)
@@ -32,7 +32,7 @@ func (m *Manager) uninstall(ctx context.Context, n units.Name, keepLogs bool) (s
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if !s.Installed() {
-		return nil, nil // the repair of an unfinished install has removed it
+		return nil, nil // Open has repaired an unfinished install
 	}
 	if _, err := s.Current(); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (m *Manager) uninstall(ctx context.Context, n units.Name, keepLogs bool) (s
 func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []control.Rolled, err error) {
 	listed, err := s.Listed()
 	if err != nil {
-		// The list has been damaged or removed by hand, and the hint of that error is to uninstall.
+		// The list was damaged or removed by hand. The hint of this error is to uninstall.
 		listed = units.MaxInstances
 	}
 	plan, err := s.Store.Plan(s.Name, nil, nil)
@@ -51,12 +51,12 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 		return nil, err
 	}
 	plan.KeepLogs = keepLogs
-	// The intent comes before the stop: after a kill the next command has to know.
+	// The intent must be on disk before the stop, so that the next command completes the uninstall if this one is killed.
 	tx, err := s.Store.Begin(plan)
 	if err != nil {
 		return nil, err
 	}
-	// All that needs the disk comes before the stop too: on a full or read-only disk the app keeps running.
+	// Stage fails on a full or read-only disk. It comes before the stop, so that the app keeps running then.
 	if err := tx.Stage(); err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
@@ -65,23 +65,23 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 	if err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
-	if err := s.takeAway(ctx, listed, tx); err != nil {
-		return nil, errors.Join(err, s.bringBack(ctx, was, tx))
+	if err := s.remove(ctx, listed, tx); err != nil {
+		return nil, errors.Join(err, s.restore(ctx, was, tx))
 	}
 	for _, unit := range was.instances {
 		_, i, _ := units.ParseInstance(unit)
 		stopped = append(stopped, control.Rolled{Unit: unit, Instance: i})
 	}
-	killed := s.WithKilled(ctx, s.app, nil, started) // while its journal is there
-	if err := s.sweep(ctx, s.app, listed, keepLogs, tx); err != nil {
+	killed := s.WithKilled(ctx, s.app, nil, started) // before the journal is removed
+	if err := s.cleanUp(ctx, s.app, listed, keepLogs, tx); err != nil {
 		return stopped, errors.Join(err, killed)
 	}
 	s.Note("%s is gone", s.Name)
 	return stopped, killed
 }
 
-// takeAway disables and stops the app, and removes its files.
-func (s *Session) takeAway(ctx context.Context, listed int, tx *install.Tx) error {
+// remove disables and stops the app, and removes its units.
+func (s *Session) remove(ctx context.Context, listed int, tx *install.Tx) error {
 	if err := s.Conn.Disable(ctx, s.Name.Service()); err != nil {
 		return err
 	}
@@ -92,22 +92,22 @@ func (s *Session) takeAway(ctx context.Context, listed int, tx *install.Tx) erro
 	if err := tx.Write(); err != nil {
 		return err
 	}
-	// Other links to the files, as by "systemctl add-wants multi-user.target app@2", would point to nothing.
+	// Links that users have made, for example with "systemctl add-wants multi-user.target app@2", would be dangling.
 	_, err := s.Store.RemoveLinks(s.Name)
 	return err
 }
 
-// sweep removes what is left of an app whose files are gone.
-func (s *Session) sweep(ctx context.Context, a units.App, listed int, keepLogs bool, tx *install.Tx) error {
+// cleanUp removes everything else of an app whose units are removed.
+func (s *Session) cleanUp(ctx context.Context, a units.App, listed int, keepLogs bool, tx *install.Tx) error {
 	limits, err := s.Store.RemoveLimits(a)
 	if err != nil {
 		return err
 	}
 	if len(limits) > 0 {
-		s.Note("%s: removed what systemctl set-property has set: %s", s.Name, strings.Join(limits, ", "))
+		s.Note("%s: removed the settings of systemctl set-property: %s", s.Name, strings.Join(limits, ", "))
 	}
 	if err := s.Conn.Reload(ctx); errors.Is(err, control.ErrNoSpace) {
-		// All is stopped and the files are gone. It does no harm that systemd still knows the names.
+		// All units are stopped and removed. It does not matter that systemd still has them in memory.
 		s.Note("%s: %v; make space in /run, then sudo systemctl daemon-reload", s.Name, err)
 	} else if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (s *Session) sweep(ctx context.Context, a units.App, listed int, keepLogs b
 	if err := s.Conn.ResetFailed(ctx, status.Units(a, listed)...); err != nil {
 		return err
 	}
-	s.removeSockets(a)
+	s.removeSockets(a.Listen)
 	if a.Logs.Namespace {
 		if err := s.endJournal(ctx, keepLogs); err != nil {
 			return err
@@ -127,10 +127,10 @@ func (s *Session) sweep(ctx context.Context, a units.App, listed int, keepLogs b
 	return tx.Commit()
 }
 
-// finishUninstall completes an uninstall that was killed: the app may be stopped already.
+// finishUninstall completes an uninstall that was killed. The app may already be stopped.
 func (s *Session) finishUninstall(ctx context.Context, p *install.Pending) error {
 	s.Note("%s: %q (pid %d) was killed half-way; finishing it", s.Name, p.Command, p.PID)
-	a, _ := s.sourceIn(p, func(c install.Change) []byte { return c.Old })
+	a, _ := s.decodeSource(install.FileOf(p.Changes, units.KindSource).Old)
 	if err := s.stopAll(ctx, a, units.MaxInstances); err != nil {
 		return err
 	}
@@ -144,16 +144,16 @@ func (s *Session) finishUninstall(ctx context.Context, p *install.Pending) error
 	if err != nil {
 		return err
 	}
-	return s.sweep(ctx, a, units.MaxInstances, p.KeepLogs, tx)
+	return s.cleanUp(ctx, a, units.MaxInstances, p.KeepLogs, tx)
 }
 
-// upUnits are the units of an app that ran before an uninstall. enabled reports whether the app starts at boot.
+// upUnits are the units of an app that are up. enabled is set if the app starts at boot.
 type upUnits struct {
 	enabled, aggregate bool
 	sockets, instances []string
 }
 
-// unitsUp returns the units of the app that are up, or about to be.
+// unitsUp returns the units of the app that are up or starting.
 func (s *Session) unitsUp(ctx context.Context, a units.App) (u upUnits, err error) {
 	instances, err := s.Conn.Loaded(ctx, string(s.Name)+"@*.service")
 	if err != nil {
@@ -178,9 +178,9 @@ func (s *Session) unitsUp(ctx context.Context, a units.App) (u upUnits, err erro
 	return u, nil
 }
 
-// bringBack undoes an uninstall that failed: the files, the link for the boot, and exactly the units that were up. It
-// continues after an interrupt of the command.
-func (s *Session) bringBack(ctx context.Context, was upUnits, tx *install.Tx) error {
+// restore undoes a failed uninstall. It restores the files and the link for the boot, and starts exactly the units that were
+// up. It ignores an interrupt of the command.
+func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	s.Note("%s: putting everything back", s.Name)
 	if err := tx.Restore(); err != nil {
@@ -191,7 +191,7 @@ func (s *Session) bringBack(ctx context.Context, was upUnits, tx *install.Tx) er
 		errs = append(errs, s.Conn.Enable(ctx, s.Name.Service()))
 	}
 	errs = append(errs, s.Conn.Reload(ctx))
-	// The aggregate is started alone, because an instance that was stopped by hand stays down.
+	// The aggregate is started without its dependencies, because they include instances that were stopped by hand.
 	switch {
 	case was.aggregate && len(was.sockets) > 0:
 		errs = append(errs, s.openSockets(ctx, was.sockets))
@@ -207,7 +207,7 @@ func (s *Session) bringBack(ctx context.Context, was upUnits, tx *install.Tx) er
 			errs = append(errs, jobError(o, control.Start))
 		}
 	}
-	// The intent ends in any case: the next command would finish the uninstall, and the app would be gone.
+	// The intent must not stay, because otherwise the next command would complete the uninstall.
 	if err := errors.Join(append(errs, tx.Rollback())...); err != nil {
 		return fault.WithHint(fmt.Errorf("putting %s back: %w", s.Name, err), "sudo systemctl enable --now %s", s.Name.Service())
 	}

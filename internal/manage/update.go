@@ -17,13 +17,12 @@ import (
 type update struct {
 	*installation
 	plan install.Plan
-	// from is how many instances were listed before, closing are the sockets that are closed in the end.
+	// from is the number of instances that were listed before. closing are the sockets that the update closes.
 	from    int
 	closing []string
 }
 
-// update changes an app that is installed, and touches nothing that stays the same. After an error the app is as it was, on
-// disk and in systemd.
+// update changes an installed app. Unchanged units stay as they are. After an error the app is as it was before.
 func (in *installation) update(ctx context.Context) error {
 	u := &update{installation: in}
 	began := u.Now()
@@ -35,13 +34,13 @@ func (in *installation) update(ctx context.Context) error {
 }
 
 func (u *update) run(ctx context.Context) error {
-	running, err := u.compare(ctx)
+	running, err := u.prepare(ctx)
 	if err != nil {
 		return err
 	}
 	c := change{files: u.plan.Changes, from: u.from, to: u.Target.Sizing.Listed, running: running, start: u.o.Start}
 	u.out.Stopped = !running && !u.o.Start
-	steps, cold := c.steps()
+	steps, reason := c.steps()
 	if len(steps) == 0 {
 		u.out.Action = Unchanged
 		return nil
@@ -51,8 +50,8 @@ func (u *update) run(ctx context.Context) error {
 			u.closing = s.sockets
 		}
 	}
-	if cold != "" {
-		u.Note("%s: the port is closed for a moment, and connections are refused: %s", u.Name, cold)
+	if reason != "" {
+		u.Note("%s: the port is closed for a moment, and connections are refused: %s", u.Name, reason)
 	}
 	u.plan.Was = install.WasStopped
 	if running {
@@ -79,28 +78,27 @@ func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) err
 	switch {
 	case err == nil:
 		u.out.Action = Updated
-		u.noteLostAccess(u.App, u.plan.Changes)
+		for _, note := range lostAccess(u.App, u.plan.Changes) {
+			u.Note("%s", note)
+		}
 		return tx.Commit()
 	case !written:
 		return errors.Join(err, tx.Rollback())
 	}
 	if WasKilled(err) {
-		u.Kills.report(err)
-		err = u.explainKilled(ctx, err, u.App, began, "\n--force goes on after it")
+		u.Kills.setReported(err)
+		err = u.explainKilled(ctx, err, u.App, began, "\nto continue anyway: --force")
 	}
 	err = notReached(u.Explain(context.WithoutCancel(ctx), err, u.App.LogNamespace(), began))
 	u.Note("%s: putting everything back as it was", u.Name)
-	r := undo{
-		Session: u.Session, files: u.plan.Changes, was: u.plan.Was, since: began, settle: u.o.Settle,
-		restore: tx.Restore, rollback: tx.Rollback,
-	}
+	r := undo{Session: u.Session, files: u.plan.Changes, tx: tx, was: u.plan.Was, since: began, settle: u.o.Settle}
 	if back := r.run(context.WithoutCancel(ctx)); back != nil {
 		return errors.Join(err, fmt.Errorf("putting %s back as it was: %w", u.Name, back))
 	}
 	return err
 }
 
-// step carries out one step.
+// step executes one step.
 func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	switch s.kind {
 	case stepWrite:
@@ -110,7 +108,8 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	case stepOpen:
 		return u.openSockets(ctx, s.sockets)
 	case stepGrow:
-		p := u.Progress(u.Name, wantedIn(s.instances, u.Target.Sizing.Want))
+		isSkipped := func(i int) bool { return i > u.Target.Sizing.Want }
+		p := u.Progress(u.Name, len(slices.DeleteFunc(slices.Clone(s.instances), isSkipped)))
 		defer p.End()
 		return u.Conn.StartInstances(ctx, u.Name, s.instances, u.o.Settle, 0, func(ev control.Progress) {
 			u.record(ev)
@@ -126,20 +125,20 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 		if err := u.Conn.StopApp(ctx, u.Name); err != nil {
 			return err
 		}
-		u.removeUnixSockets(u.plan.Changes)
+		u.removeOldSockets(u.plan.Changes)
 		return nil
 	case stepAccess:
 		return u.setSocketAccess(u.App)
 	case stepJournal:
-		return u.rereadJournal(ctx)
+		return u.restartJournal(ctx)
 	case stepEndJournal:
-		// What was written there stays to be read; only an uninstall removes it.
-		return u.endJournal(ctx, true)
+		return u.endJournal(ctx, true) // only an uninstall removes log lines
+	default: // stepStartAll
+		if err := u.Store.ForgetRuns(u.Name); err != nil {
+			return err
+		}
+		return u.startApp(ctx, u.Target.Sizing.Want, len(s.instances), control.Settling{Time: u.o.Settle}, u.record)
 	}
-	if err := u.Store.ForgetRuns(u.Name); err != nil {
-		return err
-	}
-	return u.startApp(ctx, u.Target.Sizing.Want, len(s.instances), u.o.Settle, u.record)
 }
 
 // shrink stops the instances that the new list omits.
@@ -154,19 +153,9 @@ func (u *update) shrink(ctx context.Context, list []int) error {
 	return u.forgetInstances(ctx, list)
 }
 
-// wantedIn is how many of the instances the machine runs; a condition skips those above.
-func wantedIn(instances []int, want int) int {
-	n := 0
-	for _, i := range instances {
-		if i <= want {
-			n++
-		}
-	}
-	return n
-}
-
-// write puts the files in place. A socket unit that is removed is copied to /run until the last instance that uses it has been
-// replaced: PID 1 closes a socket without a file when it reloads, and then the old configuration could not be restored.
+// write writes the files. It copies a socket unit that is removed to /run until the last instance that uses the socket has
+// been replaced. Without this file PID 1 would close the socket when it reloads, and the old configuration could not be
+// restored.
 func (u *update) write(tx *install.Tx) error {
 	for _, c := range u.plan.Changes {
 		unit := filepath.Base(c.Path)
@@ -183,7 +172,7 @@ func (u *update) write(tx *install.Tx) error {
 	return nil
 }
 
-// roll replaces the instances, with their waits after short runs forgotten: those were of another configuration.
+// roll replaces the instances.
 func (u *update) roll(ctx context.Context, list []int) error {
 	o := control.RollOptions{Settle: u.o.Settle, Force: u.o.Force}
 	if u.from == u.Target.Sizing.Listed {
@@ -194,20 +183,17 @@ func (u *update) roll(ctx context.Context, list []int) error {
 	results := instanceResults(rolled)
 	u.noteCuts(u.Name, began, results)
 	u.out.Instances = append(u.out.Instances, results...)
-	if WasKilled(err) && leftRunning(rolled) == 0 {
-		return nil // all is done; to undo it could kill once more. The command reports what was killed
+	if WasKilled(err) && countRemaining(rolled) == 0 {
+		return nil // all instances are replaced, and an undo could kill again; WithKilled adds the error
 	}
 	return err
 }
 
 // record adds an instance that was started to the results.
 func (u *update) record(p control.Progress) {
-	words := map[control.Phase]string{
-		control.Ready: "started", control.Finished: "started", control.SkippedByCondition: "skipped", control.Broken: "failed",
-	}
-	if word := words[p.Phase]; word != "" && p.Instance > 0 {
-		u.out.Instances = append(u.out.Instances, InstanceResult{
-			Unit: p.Unit, Instance: p.Instance, Outcome: word, Reason: p.Reason, PID: p.State.MainPID,
-		})
+	r := InstanceResult{Unit: p.Unit, Instance: p.Instance}
+	if r.observe(p, 0); r.Outcome != "" && r.Instance > 0 {
+		r.PID = p.State.MainPID
+		u.out.Instances = append(u.out.Instances, r)
 	}
 }

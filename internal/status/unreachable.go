@@ -14,7 +14,7 @@ import (
 type Unreachable struct {
 	Silent []units.Listener // a worker has shut down the listener (shutdown(2))
 	Lost   []units.Listener // Unix sockets whose file is gone, or belongs to another socket
-	Closed []units.Listener // PID 1 does not have them open, as after a killed heal
+	Closed []units.Listener // PID 1 does not have them open, as after a command that was killed
 	Late   []string         // sockets opened after the start of an instance, so that the instance does not have them
 }
 
@@ -71,8 +71,8 @@ func (u Unreachable) Problem(n units.Name) string {
 	return ""
 }
 
-// Held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so heal
-// cannot open a new socket while the workers run.
+// Held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so no new
+// socket can be opened while the workers run.
 func (u Unreachable) Held() []units.Listener {
 	var list []units.Listener
 	for _, l := range u.Silent {

@@ -21,7 +21,7 @@ func (s *Systemd) socketsOf(n units.Name) []string {
 	return nil
 }
 
-// StartNewApp starts the aggregate of an app with all that it requires and wants.
+// StartNewApp starts the sockets, the aggregate and the instances of an app.
 func (s *Systemd) StartNewApp(
 	ctx context.Context, n units.Name, instances []int, _ control.Settling, progress func(control.Progress),
 ) error {
@@ -43,10 +43,8 @@ func (s *Systemd) StartNewApp(
 func (s *Systemd) StopApp(_ context.Context, n units.Name) error {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
-		if of, _, err := units.ParseInstance(strings.TrimSuffix(name, ".service")); err == nil && of == n {
-			all = append(all, name)
-		}
-		if isSocket(name) && n0(name, s.files[name]) == n.Service() {
+		app, _, err := units.ParseInstance(strings.TrimSuffix(name, ".service"))
+		if err == nil && app == n || isSocket(name) && serviceOf(name, s.files[name]) == n.Service() {
 			all = append(all, name)
 		}
 	}
@@ -58,7 +56,7 @@ func (s *Systemd) StopApp(_ context.Context, n units.Name) error {
 	return nil
 }
 
-// StartInstances starts instances; the first that does not start ends it.
+// StartInstances starts instances, and stops at the first instance that fails.
 func (s *Systemd) StartInstances(
 	_ context.Context, n units.Name, instances []int, _, _ time.Duration, progress func(control.Progress),
 ) error {
@@ -66,15 +64,15 @@ func (s *Systemd) StartInstances(
 		if err := s.start(n.Instance(i)); err != nil {
 			return err
 		}
-		if err := s.reached(n, i, progress); err != nil {
+		if err := s.report(n, i, progress); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// reached reports the state of an instance to progress, and returns an error if the instance is not up.
-func (s *Systemd) reached(n units.Name, i int, progress func(control.Progress)) error {
+// report calls progress with the state of an instance, and returns an error if the instance is not up.
+func (s *Systemd) report(n units.Name, i int, progress func(control.Progress)) error {
 	st := s.get(n.Instance(i)).state
 	p := control.Progress{Unit: st.Unit, Instance: i, Phase: control.Ready, State: st}
 	switch {
@@ -117,7 +115,7 @@ func (s *Systemd) RestartInstances(
 	return nil
 }
 
-// RollApp restarts the instances that are up one after the other, with extra instances until that is done.
+// RollApp restarts the instances that are up one after the other. It runs extra instances until all are restarted.
 func (s *Systemd) RollApp(
 	ctx context.Context, n units.Name, instances []int, o control.RollOptions, progress func(control.Progress),
 ) ([]control.Rolled, error) {
@@ -133,18 +131,18 @@ func (s *Systemd) RollApp(
 		return rolled, err
 	}
 	for k, i := range instances {
-		one := &rolled[k]
-		if one.State.Active == control.Inactive {
-			one.Outcome, one.Reason = control.RollSkipped, "it is stopped"
+		r := &rolled[k]
+		if r.State.Active == control.Inactive {
+			r.Outcome, r.Reason = control.RollSkipped, "it is stopped"
 			continue
 		}
 		err := s.RestartInstances(ctx, n, []int{i}, 0, progress)
-		one.State = s.get(one.Unit).state
+		r.State = s.get(r.Unit).state
 		if err != nil {
-			one.Outcome, one.Reason = control.RollFailed, err.Error()
+			r.Outcome, r.Reason = control.RollFailed, err.Error()
 			return rolled, err
 		}
-		one.Outcome = control.RollReloaded
+		r.Outcome = control.RollReloaded
 	}
 	return rolled, s.StopInstances(ctx, n, extra)
 }

@@ -1,7 +1,7 @@
-// Package managetest has a systemd in memory, for tests of package manage in milliseconds.
+// Package managetest has a systemd in memory, for fast tests of package manage.
 //
-// [Systemd] reads unit files from a directory at a reload, as PID 1 does, and starts and stops units without processes. Every
-// call is recorded, and each of its effects can be made to fail.
+// [Systemd] reads unit files from directories when it reloads, like PID 1, and starts and stops units without processes. It
+// records its steps, and each step can be made to fail.
 package managetest
 
 import (
@@ -21,19 +21,19 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Systemd is a systemd in memory. It is for one goroutine.
+// Systemd is a systemd in memory. Only one goroutine may use it.
 type Systemd struct {
-	// Dirs are the directories with unit files; the first one is where links for the boot are.
+	// Dirs are the directories with unit files. The first one also has the links for the boot.
 	Dirs []string
-	// Release is the version of systemd, CPU what the machine has.
+	// Release is the version of systemd, and CPU has the CPUs of the machine.
 	Release int
 	CPU     units.CPUs
-	// Fault, if it is not nil, is called before each step, numbered from 1. After an error the step has no effect. A panic stands
-	// for a kill of the process.
+	// Fault, if it is not nil, is called before each step, with numbers from 1. If it returns an error, the step has no
+	// effect. A panic simulates a kill of the process.
 	Fault func(number int, step string) error
-	// Broken, if it is not nil, reports whether an instance with that template does not start.
+	// Broken, if it is not nil, reports whether an instance with this template fails to start.
 	Broken func(instance int, template string) bool
-	// Steps are all steps since Systemd was made.
+	// Steps are all steps since New.
 	Steps []string
 
 	clock time.Time
@@ -41,11 +41,11 @@ type Systemd struct {
 	units map[string]*unit
 }
 
-// unit is what PID 1 has in its memory of one unit.
+// unit is a unit in the memory of PID 1.
 type unit struct {
 	state control.State
-	// ran is what the unit file had when the unit started; for a socket, the addresses that are open.
-	ran string
+	// started is the content of the unit file when the unit started; for a socket, the open addresses.
+	started string
 }
 
 // New returns a systemd that has read the unit files in the directories.
@@ -58,13 +58,13 @@ func New(dirs ...string) *Systemd {
 	return s
 }
 
-// Now returns the time. Each call is a second after the one before.
+// Now returns the time, which advances by a second with each call.
 func (s *Systemd) Now() time.Time {
 	s.clock = s.clock.Add(time.Second)
 	return s.clock
 }
 
-// step is one effect of a call.
+// step records a step, and returns the error of Fault.
 func (s *Systemd) step(format string, args ...any) error {
 	s.Steps = append(s.Steps, fmt.Sprintf(format, args...))
 	if s.Fault == nil {
@@ -73,13 +73,13 @@ func (s *Systemd) step(format string, args ...any) error {
 	return s.Fault(len(s.Steps), s.Steps[len(s.Steps)-1])
 }
 
-// Up returns the units that are up, sorted, each with a hash of the file that it was started with: it shows which units run on
-// an old configuration. A unit that starts at boot has a line as well.
+// Up returns the units that are up, sorted, each with a hash of the file with which it was started, so that an old
+// configuration is visible. It also returns a line for each unit that starts at boot.
 func (s *Systemd) Up() []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
 		if u := s.units[name]; u.state.Up() {
-			list = append(list, fmt.Sprintf("%s %.4x", name, sha256.Sum256([]byte(u.ran))))
+			list = append(list, fmt.Sprintf("%s %.4x", name, sha256.Sum256([]byte(u.started))))
 		}
 	}
 	links, _ := filepath.Glob(filepath.Join(s.Dirs[0], "*.wants", "*"))
@@ -89,12 +89,12 @@ func (s *Systemd) Up() []string {
 	return list
 }
 
-// Outdated returns the units that are up and were started with another file than the one that PID 1 has read, and sockets that
-// are active but closed.
+// Outdated returns the units that were started with another file than PID 1 has read now, and sockets that are active but
+// closed.
 func (s *Systemd) Outdated() []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
-		if u := s.units[name]; u.state.Up() && u.ran != s.content(name) {
+		if u := s.units[name]; u.state.Up() && u.started != s.content(name) {
 			list = append(list, name)
 		}
 	}
@@ -115,10 +115,6 @@ func (s *Systemd) States(_ context.Context, names []string) ([]control.State, er
 	if err := s.step("states"); err != nil {
 		return nil, err
 	}
-	return s.look(names), nil
-}
-
-func (s *Systemd) look(names []string) []control.State {
 	list := make([]control.State, 0, len(names))
 	for _, name := range names {
 		st := s.get(name).state
@@ -127,10 +123,11 @@ func (s *Systemd) look(names []string) []control.State {
 		}
 		list = append(list, st)
 	}
-	return list
+	return list, nil
 }
 
-// Loaded returns the units that match a pattern and are not inactive, or that a loaded unit refers to.
+// Loaded returns the units that match a pattern and are in the memory of PID 1: they are not inactive, or another unit wants
+// them.
 func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error) {
 	if err := s.step("loaded"); err != nil {
 		return nil, err
@@ -145,7 +142,7 @@ func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error
 	return list, nil
 }
 
-// Do starts or stops units, each with what its dependencies add unless the mode is Alone.
+// Do starts or stops units. It ignores the mode and the dependencies of the units.
 func (s *Systemd) Do(_ context.Context, op control.Op, mode control.Mode, names ...string) ([]control.Outcome, error) {
 	list := make([]control.Outcome, 0, len(names))
 	for _, name := range names {
@@ -172,7 +169,7 @@ func (s *Systemd) Do(_ context.Context, op control.Op, mode control.Mode, names 
 	return list, nil
 }
 
-// Enable links units for the boot.
+// Enable creates the links that start units at boot.
 func (s *Systemd) Enable(_ context.Context, names ...string) error {
 	for _, name := range names {
 		if err := s.step("enable %s", name); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// readFiles is what PID 1 does at a reload.
+// readFiles reads the unit files, like PID 1 when it reloads.
 func (s *Systemd) readFiles() {
 	s.files = map[string]string{}
 	for _, dir := range slices.Backward(s.Dirs) {
@@ -28,19 +28,19 @@ func (s *Systemd) readFiles() {
 		})
 	}
 	for name, u := range s.units {
-		if isSocket(name) && u.state.Up() && s.content(name) != u.ran {
+		if isSocket(name) && u.state.Up() && s.content(name) != u.started {
 			if s.content(name) == "" {
 				u.state.Active = control.Inactive
 			}
-			u.ran = "" // the descriptor is dropped, and the unit is called active
+			u.started = "" // PID 1 drops the descriptor, but the unit stays active
 		}
 	}
 }
 
 func isSocket(name string) bool { return strings.HasSuffix(name, ".socket") }
 
-// content returns what matters of the files of a unit while it runs, "" if PID 1 knows none: the addresses of a socket, the
-// template and the secrets of an instance.
+// content returns the part of the files of a unit that a running unit depends on: the addresses of a socket, or the template
+// and secrets of an instance. It returns "" if PID 1 has read no file of the unit.
 func (s *Systemd) content(name string) string {
 	n, i, err := units.ParseInstance(strings.TrimSuffix(name, ".service"))
 	switch {
@@ -55,12 +55,12 @@ func (s *Systemd) content(name string) string {
 	case err == nil && i > 0 && s.files[n.Template()] != "":
 		return withoutConditions(s.files[n.Template()]) + s.files[n.SecretsDropIn()]
 	case err == nil && i == 0 && s.files[name] != "":
-		return name // a mark without a process
+		return name // the aggregate has no process
 	}
 	return ""
 }
 
-// withoutConditions returns a template without what only matters at a start, and without its checksum.
+// withoutConditions returns a template without its conditions, which matter only at a start, and without comments.
 func withoutConditions(template string) string {
 	var b strings.Builder
 	for line := range strings.Lines(template) {
@@ -71,7 +71,7 @@ func withoutConditions(template string) string {
 	return b.String()
 }
 
-// get returns a unit, which need not exist.
+// get returns a unit. Its file need not exist.
 func (s *Systemd) get(name string) *unit {
 	u := s.units[name]
 	if u == nil {
@@ -89,12 +89,12 @@ func (s *Systemd) set(u *unit, active control.Active) {
 	now := s.Now()
 	u.state.Active, u.state.StateSince = active, now
 	if u.state.Up() {
-		u.state.ActiveSince, u.ran = now, s.content(u.state.Unit)
+		u.state.ActiveSince, u.started = now, s.content(u.state.Unit)
 		u.state.ConditionResult, u.state.ConditionSince = true, now
 	}
 }
 
-// start starts one unit. A service that does not start is in a failed state, and is not an error.
+// start starts one unit. If a service fails, it is in a failed state, and start returns no error.
 func (s *Systemd) start(name string) error {
 	u := s.get(name)
 	if u.state.Load == control.NotFound {
@@ -109,8 +109,8 @@ func (s *Systemd) start(name string) error {
 	n, i, _ := units.ParseInstance(strings.TrimSuffix(name, ".service"))
 	template := s.files[n.Template()]
 	switch {
-	case isSocket(name) && s.get(n0(name, s.files[name])).state.Up():
-		return nil // "Socket service already active, refusing"
+	case isSocket(name) && s.get(serviceOf(name, s.files[name])).state.Up():
+		return nil // systemd logs "Socket service … already active, refusing"
 	case i > 0 && strings.Contains(template, "ConditionCPUs=") && i > s.CPU.Affinity && !s.isExtra(template, n, i):
 		s.set(u, control.Inactive)
 		u.state.ConditionResult, u.state.ConditionSince = false, s.clock
@@ -124,8 +124,8 @@ func (s *Systemd) start(name string) error {
 	return nil
 }
 
-// n0 returns the service that a socket starts.
-func n0(socket, text string) string {
+// serviceOf returns the service that a socket with this unit file starts.
+func serviceOf(socket, text string) string {
 	for line := range strings.Lines(text) {
 		if service, ok := strings.CutPrefix(line, "Service="); ok {
 			return strings.TrimSpace(service)
@@ -134,7 +134,7 @@ func n0(socket, text string) string {
 	return strings.TrimSuffix(socket, ".socket") + ".service"
 }
 
-// isExtra looks at the path by which an instance starts in spite of the number of CPUs.
+// isExtra reports whether the path exists with which an instance starts regardless of the number of CPUs.
 func (s *Systemd) isExtra(template string, n units.Name, i int) bool {
 	for line := range strings.Lines(template) {
 		if path, ok := strings.CutPrefix(line, "ConditionPathExists=|"); ok {
@@ -160,7 +160,7 @@ func (s *Systemd) stop(name string) error {
 	return nil
 }
 
-// isWanted reports whether the instance list of its app has a unit.
+// isWanted reports whether the instance list of an app contains the unit.
 func (s *Systemd) isWanted(name string) bool {
 	n, i, err := units.ParseInstance(name)
 	return err == nil && i > 0 && i <= units.ListedInstances([]byte(s.files[n.DropIn()]))

@@ -13,10 +13,11 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// heal opens the listeners again that no client reaches. It needs root. A TCP listener that was shut down listens again. Any
-// other one needs a new socket. Then replaced is true, and the caller must replace the workers, which still have the old
-// socket; it is also true if a heal was killed before that.
-func (s *Session) heal(ctx context.Context) (replaced bool, err error) {
+// reopenListeners opens each listener again that clients do not reach. A TCP listener that a worker has shut down only has
+// to listen again. Any other listener gets a new socket; replaced is then true, and the caller must replace the workers,
+// which still have the old socket. replaced is also true if an earlier command was killed between the two. Without root,
+// reopenListeners does nothing.
+func (s *Session) reopenListeners(ctx context.Context) (replaced bool, err error) {
 	u, err := s.listenAgain(ctx, s.app)
 	if err != nil {
 		return false, err
@@ -35,7 +36,7 @@ func (s *Session) heal(ctx context.Context) (replaced bool, err error) {
 	if len(names) == 0 {
 		return len(u.Late) > 0, nil
 	}
-	ctx = context.WithoutCancel(ctx) // no socket stays closed
+	ctx = context.WithoutCancel(ctx) // an interrupt must not leave a socket closed
 	for _, unit := range names {
 		if err := s.isolatedJob(ctx, control.Stop, unit); err != nil {
 			return false, err
@@ -44,9 +45,10 @@ func (s *Session) heal(ctx context.Context) (replaced bool, err error) {
 	return true, s.openSockets(ctx, names)
 }
 
-// healListening is heal where no socket may be opened again, so such a listener is an error: for one instance, since all of
-// them would need it, and for the job of a reload of the aggregate, which must be stopped before PID 1 opens its socket.
-func (s *Session) healListening(ctx context.Context, a units.App) error {
+// ensureListening makes TCP listeners listen again that a worker has shut down. It returns an error for a listener that
+// needs a new socket. A command on one instance must not open a socket, because then all instances must be replaced. The
+// reload job of the aggregate cannot open a socket, because PID 1 requires that the aggregate is stopped.
+func (s *Session) ensureListening(ctx context.Context, a units.App) error {
 	u, err := s.listenAgain(ctx, a)
 	if all := u.All(); err == nil && len(all) > 0 {
 		err = fault.WithHint(fmt.Errorf("%s: clients do not reach %s", s.Name, strings.Join(status.Addresses(all), " ")),
@@ -55,33 +57,34 @@ func (s *Session) healListening(ctx context.Context, a units.App) error {
 	return err
 }
 
-// listenAgain makes the TCP listeners of the app listen again that a worker has shut down. It returns what needs a new socket.
+// listenAgain makes TCP listeners listen again that a worker has shut down, and returns the listeners that need a new
+// socket.
 func (s *Session) listenAgain(ctx context.Context, a units.App) (u status.Unreachable, err error) {
 	if len(a.Listen) == 0 || !s.Root {
-		return u, nil // the workers, and the job of an operator's reload, do it
+		return u, nil // without root, the workers and the job of a reload do it
 	}
-	states, err := s.Conn.States(ctx, status.Units(a, s.listed)) // without the list, only the listeners are looked at
+	states, err := s.Conn.States(ctx, status.Units(a, s.listed)) // s.listed may be 0, because only the sockets matter
 	if err != nil {
 		return u, err
 	}
-	sockets, _ := s.Sockets() // without the sockets there is nothing to bring back
+	sockets, _ := s.Sockets() // after an error nothing is unreachable
 	u = status.FindUnreachable(s.Host, a, states, sockets)
 	if len(u.Silent) == 0 {
 		return u, nil
 	}
-	var shut []inspect.Address
+	var shutDown []inspect.Address
 	for _, l := range u.Silent {
-		at, _ := status.AddressOf(l)
-		shut = append(shut, at)
+		address, _ := status.AddressOf(l)
+		shutDown = append(shutDown, address)
 	}
-	n, err := inspect.ListenAgain(shut)
+	n, err := inspect.ListenAgain(shutDown)
 	if n > 0 {
 		s.Note("%s: a worker had shut down the listener; it listens again", s.Name)
 	}
 	sockets, _ = s.Sockets()
 	u = status.FindUnreachable(s.Host, a, states, sockets)
 	if err == nil {
-		// For these ports PID 1 has no socket that inspect can see: a drop-in may have put it into another network namespace.
+		// PID 1 has no visible socket for the remaining ports: a drop-in may have put it into another network namespace.
 		u.Silent = slices.DeleteFunc(u.Silent, func(l units.Listener) bool { return l.Network == units.TCP })
 	} else {
 		s.Note("%s: %v", s.Name, err)

@@ -10,7 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// TestNoteCuts: what a drain of this command has left is said and added to the result; an older report is not.
+// TestNoteCuts checks that connections which a drain of this command has left are noted and in the result, and older ones
+// are not.
 func TestNoteCuts(t *testing.T) {
 	l := newLab(t)
 	if err := os.MkdirAll(filepath.Join(l.Host.Runs, "web"), 0o755); err != nil {
@@ -28,7 +29,7 @@ func TestNoteCuts(t *testing.T) {
 	}
 	l.noteCuts("web", time.Now().Add(-time.Minute), list)
 	const want = "web@1: stopped with 5 connections in use after a drain of 8.0s: 127.0.0.1:4000 (sent its last request 9.0s before), "
-	if got := l.told(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", 2 more") {
+	if got := l.takeNotes(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", 2 more") {
 		t.Errorf("%q", got)
 	}
 	if c := list[0].Cut; c == nil || c.Connections != 5 || len(c.Peers) != 5 || c.DrainMs != 8000 || list[1].Cut != nil {
@@ -36,7 +37,7 @@ func TestNoteCuts(t *testing.T) {
 	}
 	list[0].Cut = nil
 	l.noteCuts("web", time.Now().Add(time.Minute), list)
-	if got := l.told(); list[0].Cut != nil || got != "" {
-		t.Errorf("an old report counts: %q", got)
+	if got := l.takeNotes(); list[0].Cut != nil || got != "" {
+		t.Errorf("an old report is in the result: %+v, notes %q", list[0].Cut, got)
 	}
 }

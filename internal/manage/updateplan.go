@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// compare plans the update, reports whether the app runs, and returns an error for whatever is in the way.
-func (u *update) compare(ctx context.Context) (running bool, err error) {
+// prepare plans the update and reports whether the app runs. It returns an error if the update is not possible.
+func (u *update) prepare(ctx context.Context) (running bool, err error) {
 	paths, err := u.Conn.UnitPaths(ctx)
 	if err != nil {
 		return false, err
@@ -30,10 +30,10 @@ func (u *update) compare(ctx context.Context) (running bool, err error) {
 		}
 	}
 	if u.from = units.ListedInstances(install.FileOf(u.plan.Changes, units.KindList).Old); u.from == 0 {
-		// The list has been removed by hand; those that run are found by RollApp.
+		// The list was removed by hand. RollApp finds the instances that run.
 		u.from = u.Target.Sizing.Listed
 	}
-	if err := u.edited(); err != nil {
+	if err := u.checkEdits(); err != nil {
 		return false, err
 	}
 	if err := u.Store.Conflicts(paths, u.Set); err != nil {
@@ -45,43 +45,39 @@ func (u *update) compare(ctx context.Context) (running bool, err error) {
 	return running, u.checkNewListeners(ctx)
 }
 
-// edited returns an error if the update would overwrite a unit that somebody has edited by hand.
-func (u *update) edited() error {
+// checkEdits returns an error if the update would overwrite a unit that was edited by hand.
+func (u *update) checkEdits() error {
 	for _, c := range u.plan.Changes {
 		switch {
 		case c.Op == install.Keep || c.Old == nil:
 		case !c.Unit():
-			// The source is ours to write, and the revision keeps what it was.
+			// The revision keeps the old source. An edit of the values file cannot be detected.
 			if c.Kind() == units.KindValues {
-				continue // the values file has no mark by which an edit can be found
+				continue
 			}
-			if apps, err := config.Decode(c.Path, c.Old); err == nil && len(apps) == 1 && !written(apps[0], c.Old) {
-				u.Note("%s was edited by hand; what it was is kept in %s", c.Path, u.keptAt(c))
+			if a, ok := u.decodeSource(c.Old); ok && !isGenerated(a, c.Old) {
+				u.Note("%s was edited by hand; the old file is kept as %s", c.Path, u.Store.RevisionPath(u.Name, c))
 			}
 		case !units.Edited(c.Old):
 		case u.o.Force:
-			u.Note("%s was edited by hand, and is overwritten; what it was is kept in %s", c.Path, u.keptAt(c))
+			kept := u.Store.RevisionPath(u.Name, c)
+			u.Note("%s was edited by hand and is overwritten; the old file is kept as %s", c.Path, kept)
 		default:
-			return fault.WithHint(fmt.Errorf("%q was edited by hand", c.Path), "put the edit into a drop-in, which stays: "+
+			return fault.WithHint(fmt.Errorf("%q was edited by hand", c.Path), "put the edit into a drop-in, which is kept: "+
 				"sudo systemctl edit %s; clusterctl diff shows it; or overwrite it: --force", text.Shell(filepath.Base(c.Path)))
 		}
 	}
 	return nil
 }
 
-// written returns whether a source is as clusterctl writes it, or wrote it when values were in it, or when "max" was not.
-func written(a units.App, source []byte) bool {
+// isGenerated reports whether clusterctl has written a source. Older versions wrote values into it, and omitted "max".
+func isGenerated(a units.App, source []byte) bool {
 	return slices.ContainsFunc([][]byte{config.EncodeNames(a), config.Encode(a)}, func(now []byte) bool {
 		return bytes.Equal(now, source) || bytes.Equal(bytes.Replace(now, []byte("\ninstances: max\n"), []byte("\n"), 1), source)
 	})
 }
 
-// keptAt returns where the old contents of a file can be read once the update is done.
-func (u *update) keptAt(c install.Change) string {
-	return u.Store.RevisionPath(u.Name, c)
-}
-
-// running reports whether the aggregate of the app, or one of its instances, is up or about to be.
+// running reports whether the aggregate or an instance of the app is up or starting.
 func (u *update) running(ctx context.Context) (bool, error) {
 	loaded, err := u.Conn.Loaded(ctx, string(u.Name)+"@*.service")
 	if err != nil {
@@ -96,7 +92,8 @@ func (u *update) running(ctx context.Context) (bool, error) {
 	}), nil
 }
 
-// checkNewListeners tries the addresses that the app does not have yet. Its own sockets hold the others.
+// checkNewListeners returns an error for each new listener whose address is in use. It skips addresses that the app itself
+// uses already.
 func (u *update) checkNewListeners(ctx context.Context) error {
 	var held []units.Listener
 	for _, c := range u.plan.Changes {

@@ -28,7 +28,8 @@ func (s *Session) repair(ctx context.Context) error {
 	}
 	s.Note("%s: %q (pid %d) was killed half-way; putting everything back as it was", s.Name, pending.Command, pending.PID)
 	isNew := !slices.ContainsFunc(pending.Changes, func(c install.Change) bool { return c.Old != nil })
-	if !isNew && !pending.Untouched {
+	// A start of a stopped app changes no file, but it may have started units.
+	if !isNew && (!pending.Untouched || pending.Was == install.WasStopped) {
 		r := undo{Session: s, files: pending.Changes, tx: pending, was: pending.Was, since: pending.Since, settle: DefaultSettle}
 		return errors.Join(r.run(ctx), s.stopExtra(ctx))
 	}

@@ -67,13 +67,13 @@ func (u *update) run(ctx context.Context) error {
 // carryOut executes the steps, and undoes them after an error.
 func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) error {
 	began := u.Now()
-	written := false
+	changed := steps[0].kind != stepWrite // a write that fails undoes itself; a start that fails may have started units
 	var err error
 	for _, s := range steps {
 		if err = u.step(ctx, s, tx); err != nil {
 			break
 		}
-		written = true
+		changed = true
 	}
 	switch {
 	case err == nil:
@@ -82,7 +82,7 @@ func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) err
 			u.Note("%s", note)
 		}
 		return tx.Commit()
-	case !written:
+	case !changed:
 		return errors.Join(err, tx.Rollback())
 	}
 	if WasKilled(err) {

@@ -157,7 +157,7 @@ func (s *Session) startApp(
 ) error {
 	p := s.Progress(s.Name, want)
 	defer p.End()
-	return s.Conn.StartNewApp(ctx, s.Name, instances(0, listed), settle, func(ev control.Progress) {
+	return s.Conn.StartApp(ctx, s.Name, instances(0, listed), settle, func(ev control.Progress) {
 		if observe != nil {
 			observe(ev)
 		}

@@ -29,7 +29,7 @@ type Conn interface {
 	Kill(ctx context.Context, unit string, signal syscall.Signal) error
 	KillMain(ctx context.Context, unit string, signal syscall.Signal) error
 
-	StartNewApp(ctx context.Context, name units.Name, instances []int, s control.Settling, progress func(control.Progress)) error
+	StartApp(ctx context.Context, name units.Name, instances []int, s control.Settling, progress func(control.Progress)) error
 	StopApp(ctx context.Context, name units.Name) error
 	StartInstances(
 		ctx context.Context, name units.Name, instances []int, settle, limit time.Duration, progress func(control.Progress),

@@ -72,15 +72,6 @@ func (e *SocketError) Error() string {
 	return e.Unit + ": " + e.Reason
 }
 
-// StartApp starts the app with one job of the aggregate. It returns when every instance is up, or skipped by its condition,
-// and has stayed so for the time to settle. It calls progress, which may be nil, for each step from the calling goroutine.
-//
-// StartApp returns an [*InstanceError] for the first instance that fails, and a [*SocketError] for a socket that cannot
-// listen. The queued jobs and systemd's automatic restarts continue after an error, and also after the context has ended.
-func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, settle time.Duration, progress func(Progress)) error {
-	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: settle}, progress)
-}
-
 // Settling is how long the instances of an app must stay up until their start counts as a success.
 type Settling struct {
 	Time time.Duration
@@ -89,8 +80,12 @@ type Settling struct {
 	Longer func([]State) time.Duration
 }
 
-// StartNewApp starts an app like StartApp, with a time to settle that depends on what the instances do.
-func (c *Conn) StartNewApp(ctx context.Context, name units.Name, instances []int, s Settling, progress func(Progress)) error {
+// StartApp starts the app with one job of the aggregate. It returns when every instance is up, or skipped by its condition,
+// and has stayed so as long as s requires. It calls progress, which may be nil, for each step from the calling goroutine.
+//
+// StartApp returns an [*InstanceError] for the first instance that fails, and a [*SocketError] for a socket that cannot
+// listen. The queued jobs and systemd's automatic restarts continue after an error, and also after the context has ended.
+func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, s Settling, progress func(Progress)) error {
 	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time,
 		longer: s.Longer}, progress)
 }

@@ -33,7 +33,7 @@ func TestStartAndStopApp(t *testing.T) {
 		cleanApp(t, c, name)
 
 		seen := make(map[int][]string)
-		if err := c.StartApp(ctx, name, []int{1, 2}, 100*time.Millisecond, phases(seen)); err != nil {
+		if err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: 100*time.Millisecond}, phases(seen)); err != nil {
 			t.Fatal(err)
 		}
 		want := map[int][]string{1: {"starting", "ready"}, 2: {"starting", "ready"}}
@@ -52,7 +52,7 @@ func TestStartAndStopApp(t *testing.T) {
 		}
 
 		// A second start has nothing to do and succeeds.
-		if err := c.StartApp(ctx, name, []int{1, 2}, 0, nil); err != nil {
+		if err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: 0}, nil); err != nil {
 			t.Error(err)
 		}
 		if err := c.RestartInstances(ctx, name, []int{1, 2}, 100*time.Millisecond, nil); err != nil {
@@ -153,7 +153,7 @@ func TestInstanceErrorReason(t *testing.T) {
 				name := units.Name(f.name)
 				cleanApp(t, c, name)
 				seen := make(map[int][]string)
-				err := c.StartApp(bounded(t), name, []int{1, 2}, 5*time.Second, phases(seen))
+				err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 5*time.Second}, phases(seen))
 				var failed *InstanceError
 				if !errors.As(err, &failed) {
 					t.Fatalf("got %v, want an InstanceError", err)
@@ -183,7 +183,7 @@ func TestPortTaken(t *testing.T) {
 		if out, err := c.Do(bounded(t), Start, Replace, "squatter.socket"); err != nil || out[0].Result != Done {
 			t.Fatal("got the outcomes", out, "error", err)
 		}
-		err := c.StartApp(bounded(t), name, []int{1, 2}, time.Second, nil)
+		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil)
 		var failed *SocketError
 		if !errors.As(err, &failed) {
 			t.Fatalf("got %v, want a SocketError", err)
@@ -194,14 +194,14 @@ func TestPortTaken(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", failed, want)
 		}
 		// The second start begins with a socket that has already failed.
-		if err := c.StartApp(bounded(t), name, []int{1, 2}, time.Second, nil); !errors.As(err, &failed) {
+		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil); !errors.As(err, &failed) {
 			t.Errorf("second start: %v", err)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "squatter.socket"); err != nil {
 			t.Error(err)
 		}
 		// When the port is free, the app starts.
-		if err := c.StartApp(bounded(t), name, []int{1, 2}, 100*time.Millisecond, nil); err != nil {
+		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100*time.Millisecond}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -217,7 +217,7 @@ func TestConditionSkips(t *testing.T) {
 		cleanApp(t, c, name)
 		for range 2 {
 			seen := make(map[int][]string)
-			if err := c.StartApp(bounded(t), name, []int{1, 2, 3}, 100*time.Millisecond, phases(seen)); err != nil {
+			if err := c.StartApp(bounded(t), name, []int{1, 2, 3}, Settling{Time: 100*time.Millisecond}, phases(seen)); err != nil {
 				t.Fatal(err)
 			}
 			if steps := seen[3]; len(steps) == 0 || steps[len(steps)-1] != "skipped" {
@@ -243,7 +243,7 @@ func TestMasked(t *testing.T) {
 		if err := c.Reload(bounded(t)); err != nil {
 			t.Fatal(err)
 		}
-		err := c.StartApp(bounded(t), name, []int{1, 2}, 100*time.Millisecond, nil)
+		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100*time.Millisecond}, nil)
 		var failed *InstanceError
 		if !errors.As(err, &failed) || failed.Instance != 2 || failed.Reason != "it is masked" {
 			t.Errorf("start of the app: %v", err)
@@ -263,7 +263,7 @@ func TestStopDuringStart(t *testing.T) {
 		started, ended := make(chan struct{}), make(chan error, 1)
 		go func() {
 			n := 0
-			ended <- c.StartApp(bounded(t), name, []int{1, 2}, time.Second, func(p Progress) {
+			ended <- c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, func(p Progress) {
 				if n++; p.Phase == Starting && n == 2 {
 					close(started)
 				}
@@ -286,7 +286,7 @@ func TestCancelEndsStart(t *testing.T) {
 		files(t, m, c, app(t, string(name), func(a *units.App, _ *units.Sizing) { a.Ready = units.ReadyNotify }))
 		cleanApp(t, c, name)
 		ctx, cancel := context.WithCancel(bounded(t))
-		err := c.StartApp(ctx, name, []int{1, 2}, time.Second, func(Progress) { cancel() })
+		err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: time.Second}, func(Progress) { cancel() })
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}

@@ -190,7 +190,7 @@ func TestPermission(t *testing.T) {
 		for name, err := range map[string]error{
 			"reload": user.Reload(ctx), "enable": user.Enable(ctx, "forbidden.service"),
 			"kill":  user.Kill(ctx, "dbus.service", unix.SIGTERM),
-			"start": user.StartApp(ctx, "forbidden", []int{1}, 0, nil), "stop": user.StopApp(ctx, "dbus"),
+			"start": user.StartApp(ctx, "forbidden", []int{1}, Settling{Time: 0}, nil), "stop": user.StopApp(ctx, "dbus"),
 		} {
 			if !errors.Is(err, ErrPermission) {
 				t.Errorf("%s: got %v, want ErrPermission", name, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
+	"golang.org/x/sys/unix"
 )
 
 // Owner is the process that holds a lock. All fields are zero if the process has taken the lock only just now.
@@ -184,4 +185,22 @@ func (l *Lock) Remove() error {
 	// Remove the name while the lock is held, so that the removed file is the locked one.
 	err = d.remove(string(l.app) + contract.LockSuffix)
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
+}
+
+// errLocked means that another process holds the lock.
+const errLocked = unix.EWOULDBLOCK
+
+// tryFlock takes the lock if it is free.
+func tryFlock(f *os.File) error { return flockWith(f, unix.LOCK_EX|unix.LOCK_NB) }
+
+// flock waits for the lock. The lock belongs to the open file, so it ends when the last descriptor of the file is closed, at
+// the latest when the process ends.
+func flock(f *os.File) error { return flockWith(f, unix.LOCK_EX) }
+
+func flockWith(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }

@@ -21,8 +21,8 @@ func (s *Systemd) socketsOf(n units.Name) []string {
 	return nil
 }
 
-// StartNewApp starts the sockets, the aggregate and the instances of an app.
-func (s *Systemd) StartNewApp(
+// StartApp starts the sockets, the aggregate and the instances of an app.
+func (s *Systemd) StartApp(
 	ctx context.Context, n units.Name, instances []int, _ control.Settling, progress func(control.Progress),
 ) error {
 	for _, socket := range s.socketsOf(n) {

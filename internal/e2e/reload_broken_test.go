@@ -59,7 +59,7 @@ func TestReloadToABrokenRelease(t *testing.T) {
 			if r.Code != notReached {
 				t.Errorf("%s: want exit status %d", b.name, notReached)
 			}
-			wantError(t, r.Stderr, a.Unit(1)+": ", b.want, "2 instances were not touched", "its last log lines")
+			wantError(t, r.Stderr, a.Unit(1)+": ", b.want, "still running without a reload: 2 instances", "its last log lines")
 			if now := others(); !slices.Equal(now, before[1:]) {
 				t.Errorf("%s: other instances were replaced: %v, then %v", b.name, before[1:], now)
 			}

@@ -95,7 +95,7 @@ func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 		}
 		r := m.Clusterctl(t, "reload", a.Name, "--json")
 		wantKilled(t, r, "deaf-server@1: did not end by itself after SIGTERM; killed (SIGKILL)", "the program did not stop within 2s",
-			"1 instance was not touched")
+			"still running without a reload: 1 instance")
 		wantJSON(t, "reload", r, `"killed": true`)
 		wantKilled(t, m.Clusterctl(t, "stop", a.Name), "deaf-server@1: did not end", "deaf-server@2: did not end")
 	})

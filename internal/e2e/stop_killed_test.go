@@ -59,7 +59,7 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 			before := a.PIDs(t)
 
 			r := runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--json")
-			wantKilled(t, r, append(killedWords(a, 1), "2 instances were not touched", "reload "+a.Name+" --force")...)
+			wantKilled(t, r, append(killedWords(a, 1), "still running without a reload: 2 instances", "reload "+a.Name+" --force")...)
 			wantJSON(t, "reload", r, `"ok": false`, `"killed": true`)
 			if now := a.PIDs(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
 				t.Errorf("the reload does not end with the first instance: %v, then %v", before, now)

@@ -129,7 +129,7 @@ func TestUpdateStopped(t *testing.T) {
 		m.WriteFile(t, "/opt/e2e/stopped.yaml", "name: update-stopped\ncommand: ["+worker+
 			", x]\nlisten: [8602]\nactivation: native\nready: notify\ndrain: off\ninstances: 2\n", 0o644)
 		r := m.Must(t, "apply", "-f", "/opt/e2e/stopped.yaml")
-		if !strings.Contains(r.Stdout, "it is stopped") {
+		if !strings.Contains(r.Stdout, "it stays stopped") {
 			t.Errorf("apply on a stopped app: %v", r)
 		}
 		a.Instances = 2

@@ -33,7 +33,7 @@ func TestStartAndStopApp(t *testing.T) {
 		cleanApp(t, c, name)
 
 		seen := make(map[int][]string)
-		if err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: 100*time.Millisecond}, phases(seen)); err != nil {
+		if err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, phases(seen)); err != nil {
 			t.Fatal(err)
 		}
 		want := map[int][]string{1: {"starting", "ready"}, 2: {"starting", "ready"}}
@@ -153,7 +153,7 @@ func TestInstanceErrorReason(t *testing.T) {
 				name := units.Name(f.name)
 				cleanApp(t, c, name)
 				seen := make(map[int][]string)
-				err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 5*time.Second}, phases(seen))
+				err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 5 * time.Second}, phases(seen))
 				var failed *InstanceError
 				if !errors.As(err, &failed) {
 					t.Fatalf("got %v, want an InstanceError", err)
@@ -201,7 +201,7 @@ func TestPortTaken(t *testing.T) {
 			t.Error(err)
 		}
 		// When the port is free, the app starts.
-		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100*time.Millisecond}, nil); err != nil {
+		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -217,7 +217,7 @@ func TestConditionSkips(t *testing.T) {
 		cleanApp(t, c, name)
 		for range 2 {
 			seen := make(map[int][]string)
-			if err := c.StartApp(bounded(t), name, []int{1, 2, 3}, Settling{Time: 100*time.Millisecond}, phases(seen)); err != nil {
+			if err := c.StartApp(bounded(t), name, []int{1, 2, 3}, Settling{Time: 100 * time.Millisecond}, phases(seen)); err != nil {
 				t.Fatal(err)
 			}
 			if steps := seen[3]; len(steps) == 0 || steps[len(steps)-1] != "skipped" {
@@ -243,7 +243,7 @@ func TestMasked(t *testing.T) {
 		if err := c.Reload(bounded(t)); err != nil {
 			t.Fatal(err)
 		}
-		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100*time.Millisecond}, nil)
+		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil)
 		var failed *InstanceError
 		if !errors.As(err, &failed) || failed.Instance != 2 || failed.Reason != "it is masked" {
 			t.Errorf("start of the app: %v", err)

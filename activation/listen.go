@@ -68,8 +68,8 @@ func Files() (map[string][]*os.File, error) {
 // Listen returns the listener that systemd has passed with this name. Without systemd it
 // returns net.Listen(network, address). With systemd it ignores network and address.
 //
-// If systemd has passed any descriptor, Listen never opens its own port: nobody would
-// notice a single worker that does not use the shared port. If no listener has this name,
+// If systemd has passed any descriptor, Listen never opens its own port:
+// a worker that does not use the shared port would not be noticed. If no listener has this name,
 // the error wraps [ErrNoListener] and lists the names that were passed. If several
 // listeners have this name, the error says to use [ListenAll].
 //

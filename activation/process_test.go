@@ -145,7 +145,7 @@ func TestAcceptBlocks(t *testing.T) {
 	}
 }
 
-// waitForAccept waits until a thread of the process is in accept4(2). It polls because there is no event for this.
+// waitForAccept waits until a thread of the process is in accept4(2). It polls, because the kernel reports no such event.
 func waitForAccept(t *testing.T, pid int) {
 	t.Helper()
 	call := []byte(fmt.Sprintf("%d ", unix.SYS_ACCEPT4))

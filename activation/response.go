@@ -28,12 +28,12 @@ func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	cw := &closingWriter{http1Writer: plain, draining: c.draining}
 	c.next.ServeHTTP(cw, r)
-	cw.announce() // if the handler wrote nothing, net/http writes the header after it
+	cw.announce() // if the handler wrote nothing, net/http writes the header when the handler has returned
 }
 
 // http1Writer has all methods of net/http's HTTP/1 writer that callers use by an interface
-// assertion or through http.ResponseController, which finds the others by Unwrap. Embedding it
-// keeps these methods, for example ReadFrom, which uses sendfile(2).
+// assertion or through http.ResponseController, which finds the others by Unwrap. Embedding
+// http1Writer keeps these methods, for example ReadFrom, which uses sendfile(2).
 type http1Writer interface {
 	http.ResponseWriter
 	http.Flusher

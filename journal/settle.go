@@ -18,7 +18,7 @@ const socketDirectory = "/run/systemd/journal"
 // identifier is the name under which clusterctl itself writes to the journal.
 const identifier = "clusterctl"
 
-// settleTimeout limits the wait, for a journal that does not store our line (MaxLevelStore=, journald.conf(5)).
+// settleTimeout is how long settle waits for its own line. A journal may not store the line (MaxLevelStore=, journald.conf(5)).
 const settleTimeout = 8 * time.Second
 
 // settle returns when a journald has stored all lines that other processes had written to their stdout before the call.
@@ -64,9 +64,9 @@ func writeLine(ctx context.Context, socket, line string) error {
 	return nil
 }
 
-// followAgain is the time after which journalctl is started again: a journalctl that has started before the directory of
-// a namespace existed never reads that directory (sd-journal.c, process_inotify_event, knows new directories only by the
-// machine ID).
+// followAgain is the time after which awaitLine restarts journalctl. A journalctl that started before the directory of a
+// namespace existed never reads that directory: process_inotify_event in sd-journal.c knows new directories only by the
+// machine ID.
 const followAgain = 2 * time.Second
 
 // awaitLine follows the journal until it contains the line.

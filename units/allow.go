@@ -49,7 +49,7 @@ func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part)
 
 // confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
 // starts without the shim, unless it runs as root, because root may send signals to every process of the machine. A dynamic
-// user has no other processes.
+// user has no processes outside the app, so nothing has to be prevented.
 func (a App) confined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false

@@ -96,7 +96,7 @@ func (c CPUs) Limit() (n int, reason string) {
 
 // Sizing is a Count that is resolved for one machine.
 type Sizing struct {
-	// Want is the number of instances that run on this machine now.
+	// Want is the number of instances that should run on this machine with its present CPUs.
 	Want int
 	// Listed is the number of instances in the aggregate. It is larger than Want if the app follows the number of CPUs.
 	Listed int

@@ -17,7 +17,7 @@
 // (3), Error+4 and higher are crit (2).
 //
 // Handle sends a record before it returns: as one datagram of the journal's native protocol or, if it is too large, in a
-// sealed memory file. So there is no limit of 48 KiB for a line, and messages may contain newlines. A record that cannot be
+// sealed memory file. Lines can therefore be longer than 48 KiB, and messages may contain newlines. A record that cannot be
 // sent is written to stderr as text.
 //
 // # Imports

@@ -99,7 +99,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	if err := h.sender.send(b); err != nil {
-		// Callers of log/slog ignore the error of a handler. stderr is another way to the same journal.
+		// Callers of log/slog ignore the error of a handler, so the record goes to stderr, which leads to the same journal.
 		return h.fallback.Handle(ctx, r)
 	}
 	return nil

@@ -26,7 +26,7 @@ const method = `## How it is measured
 - Comparisons that failed, or that did not fit into the time of the run, are listed.
 `
 
-// about returns the text for a comparison, by its name without the variant.
+// about returns the explanation of a comparison. name is the part of its name before the variant: "herd" of "herd/8".
 func about(name string) string {
 	for _, t := range texts {
 		if t.name == name {

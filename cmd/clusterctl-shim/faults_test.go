@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestExitIsTheProgramsOwn: exit status, signal and output are those of the program, here a shell.
+// TestExitIsTheProgramsOwn checks that the unit gets the exit status, the signal and the output of the program, here a shell.
 func TestExitIsTheProgramsOwn(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {

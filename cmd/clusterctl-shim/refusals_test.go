@@ -66,7 +66,7 @@ os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PI
 os.execv(sys.argv[1], sys.argv[1:])`, shim, "run", "--adopt", "--", "/bin/true")
 	_ = w.waitGone(t)
 	if w.ProcessState.ExitCode() != contract.StatusUnavailable || !strings.Contains(w.output.String(), "another seccomp listener") {
-		t.Errorf("under another listener the shim ended with %v, %q", w.ProcessState, w.output)
+		t.Errorf("under another seccomp listener, the shim ended with %v, %q", w.ProcessState, w.output)
 	}
 }
 

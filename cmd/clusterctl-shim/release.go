@@ -36,7 +36,7 @@ func startRelease(s backoff.State, neverReady bool) {
 }
 
 func forkRelease(unit string) error {
-	// Read the number before this process ends. Then the run ends, and the next start changes the number.
+	// Read the restart counter before this process ends: the run ends with it, and the next start changes the counter.
 	restarts, err := pid1.Restarts(unit)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func (e *env) resolve(words []string) ([]operand, error) {
 	return distinct(all), nil
 }
 
-// distinct removes duplicates, and instances of apps that are in the list as a whole.
+// distinct removes duplicates. It also removes an instance (shop@2) if the list contains its whole app (shop).
 func distinct(all []operand) []operand {
 	type key struct {
 		name     units.Name

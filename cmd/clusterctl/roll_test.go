@@ -68,7 +68,7 @@ func TestParseSignal(t *testing.T) {
 	}
 }
 
-// TestSkippedInstance: that an instance of a pattern is skipped is no error, and hides none.
+// TestSkippedInstance checks that a skipped instance of a pattern is not an error, and does not hide another error.
 func TestSkippedInstance(t *testing.T) {
 	skipped, other := &manage.SkippedError{App: "shop", Instance: 9}, errors.New("clients do not reach 8080")
 	for _, c := range []struct {

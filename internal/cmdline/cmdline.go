@@ -27,7 +27,7 @@ type App struct {
 	Stdout io.Writer
 	// Width returns the number of columns if Stdout is a terminal, and otherwise 0.
 	Width func() int
-	// StartsProgram reports whether "start OPERANDS" starts a program, as in PM2, and not an app.
+	// StartsProgram reports whether "start OPERANDS" installs a program, as in PM2, or starts an installed app (false).
 	StartsProgram func(operands []string) bool
 	// Machine provides the candidates for completion other than commands and flags.
 	Machine Machine

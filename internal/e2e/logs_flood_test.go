@@ -15,7 +15,8 @@ import (
 // the journal, does not push the lines of other units out of a small journal.
 //
 // An entry of systemd 247 takes 700 bytes, so 64 MiB hold only 92,000 lines, and the limit has to be lower than the default
-// there. The interval is longer than the default, because on a busy machine a second interval could begin.
+// there. The interval is longer than the default, so that the flood of a busy machine does not reach into a second interval, in
+// which the limit would begin again.
 func TestFloodKeepsLinesOfOtherUnits(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, `mkdir -p /etc/systemd/journald.conf.d

@@ -184,7 +184,7 @@ func (g Guard) StillSafe(a units.App, source string) error {
 		}
 		err := c.refuse(p)
 		if p.What == whatEnvFile && c.mayRead(p.Path) && !c.root() {
-			// An older clusterctl has installed the app, or the owner of the file has changed since.
+			// Either an older clusterctl has installed the app, or the file has a new owner. "apply" updates the unit in both cases.
 			err = fault.WithHint(err, "sudo clusterctl apply -f %s", text.Shell(source))
 		}
 		errs = append(errs, &fault.NotReached{Err: err})

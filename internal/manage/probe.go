@@ -46,7 +46,7 @@ func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r P
 	}
 	defer func() {
 		err = errors.Join(err, s.Store.RemoveProbeValues(s.Name))
-		if !s.Installed() { // the user may never install the app
+		if !s.Installed() { // after a probe, the app is not always installed
 			err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
 		}
 	}()

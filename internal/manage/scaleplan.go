@@ -42,7 +42,7 @@ func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	}
 	r.Running = states[0].Up() || states[0].Active == control.Activating
 	if c.up, c.down = scaleSteps(from, r.To, listed); !r.Running {
-		c.up = nil // down stays, because stopped instances may have state in /run
+		c.up = nil // keep c.down: stopped instances may have state in /run
 	}
 	return plan, nil
 }

@@ -141,7 +141,7 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	}
 }
 
-// shrink stops the instances that the new list omits.
+// shrink stops the instances in list, which the new configuration does not have.
 func (u *update) shrink(ctx context.Context, list []int) error {
 	u.Note("%s: stopping %s", u.Name, text.Count(len(list), "instance"))
 	if err := u.Conn.StopInstances(ctx, u.Name, list); err != nil {

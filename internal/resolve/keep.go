@@ -40,7 +40,7 @@ func (r *Resolver) installed(n units.Name) (a units.App, found bool) {
 
 // sameListeners reports whether a probe of the asked app would find the listeners of the installed app.
 //
-// With --listen, the addresses and the program must be the same, but not its arguments. Without --listen, everything that
+// With --listen, the addresses and the program must be the same; the arguments may differ. Without --listen, everything that
 // can change the addresses must be the same.
 func sameListeners(now, asked units.App) bool {
 	if now.Activation != asked.Activation || now.Command[0] != asked.Command[0] {

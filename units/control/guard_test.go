@@ -66,8 +66,8 @@ func TestKilledString(t *testing.T) {
 	}
 }
 
-// TestGuardKills checks that it is not an error if a unit has ended before its SIGKILL, that any other failed kill ends the
-// wait, and that a failed reading of the states does not.
+// TestGuardKills checks three cases. If a unit has ended before its SIGKILL, that is not an error. Any other failed kill ends
+// the wait. If the states cannot be read, the wait continues.
 func TestGuardKills(t *testing.T) {
 	late := []State{{Unit: "shop@1.service", Active: Deactivating, StopTimeout: time.Nanosecond, changeMono: 1}}
 	denied := fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrPermission)

@@ -56,8 +56,8 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 			_ = f.Close()
 			return nil, pathError("locking", f.Name(), err)
 		}
-		// The previous holder may have removed the file. Then the next process creates a new one, and both would hold a
-		// lock.
+		// If the previous holder has removed the file, another process can create and lock a new file. Then both processes
+		// would hold the lock.
 		if !s.isCurrent(app, f) {
 			_ = f.Close()
 			continue

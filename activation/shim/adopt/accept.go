@@ -12,8 +12,8 @@ import (
 // "Interruption of system calls … by stop signals"), and the filter shows the call to the notifier again, which now holds
 // it. The program does not notice.
 
-// waiting is a small table of threads by id. If it is full, a thread may be missing: the drain does not interrupt this
-// thread, which may then serve one more connection.
+// waiting has the ids of the threads that wait in accept(2) in the kernel. If it is full, a thread may be missing: the drain
+// does not interrupt this thread, which may then serve one more connection.
 type waiting struct {
 	tids [512]uint32
 }

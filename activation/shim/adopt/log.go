@@ -83,7 +83,7 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 
-// foreign logs that a process does not get a listener because it has another user or other namespaces.
+// foreign writes a log line: a process does not get a listener, because it has another user or other namespaces.
 func (n *notifier) foreign(tid uint32) {
 	if n.logged.foreign {
 		return

@@ -12,7 +12,7 @@ import (
 // port, match prefers the same address, and then the first that the program has not bound yet.
 //
 // near is the index of a listener with the right port and the wrong family, which is nearly always a mistake that the
-// notifier logs. Both are -1 if there is no such listener.
+// notifier logs. Each is -1 if no listener fits.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {

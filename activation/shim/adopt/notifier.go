@@ -25,9 +25,9 @@ type notifier struct {
 	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
 	logged       logged
-	waiting      waiting // threads whose accept the kernel runs
+	waiting      waiting // threads that wait in accept(2) in the kernel
 	owner        owner   // tasks whose binds are answered
-	options      options // of the socket that the program has made
+	options      options // options of the socket that the program has made
 
 	n    seccomp.Notification
 	r    target.Reader

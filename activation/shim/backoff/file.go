@@ -31,7 +31,7 @@ func (s State) Encode() []byte {
 	return []byte(b.String())
 }
 
-// clean replaces characters that a word of systemd does not contain, so that the value stays on one line.
+// clean replaces spaces, control characters and non-ASCII characters, so that the value is one word on one line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

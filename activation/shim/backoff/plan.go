@@ -21,7 +21,7 @@ const (
 // of the date does not affect.
 type State struct {
 	Failures int           // short runs in a row
-	Started  time.Duration // when the current run began; 0: there is no run, or it was not recorded
+	Started  time.Duration // when the current run began; 0: the instance does not run, or the start was not recorded
 	Next     time.Duration // when the delay after the last run ends; 0: not known
 	Stop     Stop
 	GaveUp   bool

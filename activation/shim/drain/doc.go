@@ -30,8 +30,8 @@
 // accept4, the notifier holds these calls during the drain. A signal tells it to do so:
 //
 //   - drain sends [NotifierSignal] (SIGUSR1) with pidfd_send_signal to each notifier in the cgroup of the instance: a
-//     process whose executable has the same base name as that of drain (without " (deleted)", which appears after an upgrade
-//     of the package) and whose argv[1] is [NotifierArg] ("notify").
+//     process whose executable has the same base name as the executable of drain, and whose argv[1] is [NotifierArg]
+//     ("notify"). The suffix " (deleted)", which the kernel adds after an upgrade of the package, does not count.
 //   - The notifier must block the signal before it lets the program run: the default action of SIGUSR1 would end the
 //     notifier.
 //   - After the signal the notifier does not answer accept and accept4 on a shared listener. If the listener is

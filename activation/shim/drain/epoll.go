@@ -223,8 +223,8 @@ func raiseLimit(number int) error {
 }
 
 // deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) for listener under the given descriptor number, and restores the table of the
-// thread. It makes raw system calls and does not allocate: the number may be the epoll of the Go runtime, so the Go
-// scheduler must not run on this thread until the table is restored.
+// thread. It makes raw system calls and does not allocate: in this process, the number may be the epoll descriptor of
+// the Go runtime, so the Go scheduler must not run on this thread until the table is restored.
 func deleteAt(ep, listener, number int) unix.Errno {
 	if number == listener {
 		return epollDelete(ep, number)

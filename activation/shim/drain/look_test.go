@@ -50,7 +50,7 @@ func accepted(t *testing.T, pid int) int {
 	return n
 }
 
-// listenerEntries returns the number of entries of the socket of descriptor 3 in all epoll instances of the process.
+// listenerEntries counts how often the epoll instances of the process watch the socket at descriptor 3.
 func listenerEntries(t *testing.T, pid int) int {
 	t.Helper()
 	dir := "/proc/" + strconv.Itoa(pid)

@@ -12,7 +12,7 @@ import (
 // was in the cgroup.
 type pidfds map[int]int
 
-// follow opens pidfds of new processes, closes those of ended processes, and returns the processes in order of their ids.
+// follow opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids in order.
 // list must return the current processes of the cgroup.
 func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
 	pids, err := list()

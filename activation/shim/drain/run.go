@@ -125,8 +125,8 @@ func (d *drain) refresh() error {
 	return err
 }
 
-// findListeners sets the listeners to drain: the listeners of the instance that the manager has open too. If the manager has
-// none of them open (the socket unit was changed or has failed) or cannot be read, it sets all listeners of the instance.
+// findListeners fills in the listeners to drain: the sockets that both the instance and the manager hold open. If the manager
+// has none of them open (the socket unit was changed or has failed) or cannot be read, it sets all listeners of the instance.
 func (d *drain) findListeners() error {
 	all, err := d.diag.Listening()
 	if err != nil {

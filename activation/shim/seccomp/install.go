@@ -9,8 +9,8 @@ import (
 
 // Errors of Install and Check. The caller distinguishes them by errors.Is, since each has a different fix.
 var (
-	// ErrKernel means that the kernel is older than 5.9 or built without CONFIG_SECCOMP_FILTER, or that there is no filter
-	// for the architecture.
+	// ErrKernel means that the kernel is older than 5.9 or built without CONFIG_SECCOMP_FILTER, or that the package has no
+	// filter for the architecture.
 	ErrKernel = errors.New("this kernel has no seccomp user notification with descriptor passing (it needs Linux 5.9 or " +
 		"later on amd64 or arm64)")
 	// ErrBusy means that a container runtime, snapd or another program has installed a listener. A process can have only
@@ -33,7 +33,8 @@ func Check() error {
 	if sizes[0] > maxSize || sizes[1] != uint16(unsafe.Sizeof(response{})) {
 		return ErrKernel
 	}
-	// ADDFD is new in 5.9. A test for it needs a listener, so compare the version of the kernel instead.
+	// ADDFD is new in 5.9. To check for it, a seccomp listener would have to exist, so compare the
+	// version of the kernel instead.
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return err

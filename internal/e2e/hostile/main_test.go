@@ -42,8 +42,8 @@ func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/
 
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
-// user returns the user of the workers, to run processes as that user outside of the sandbox. A dynamic user has no such
-// name.
+// user returns the user of the workers, to run processes as that user outside of the sandbox. For a dynamic user, it
+// returns "", because that user exists only in the app.
 func (k kind) user() string {
 	if k.name == "dynamic" {
 		return ""

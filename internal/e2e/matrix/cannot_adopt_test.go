@@ -51,7 +51,8 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 	}
 }
 
-// wantOneError fails the test unless the shim has logged one error, with the reason, and one hint in a unit.
+// wantOneError fails the test unless the log of the unit has exactly one error of the shim, with the reason, and exactly
+// one hint.
 func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
 	t.Helper()
 	var said []string

@@ -17,7 +17,7 @@
 // The machine is qemu with Debian's cloud kernel. Its root file system is the image of package image, written as a cpio
 // archive into the initramfs, together with clusterctl, the shim and the program guest. It has no disk and no network, and
 // two serial ports are its only devices. The program guest is the machine's init, which becomes systemd. Then guest runs as
-// a unit that makes the checks and prints one line of JSON for each to the second port. The first port is the console. The
+// a unit. It makes the checks, and prints one line of JSON per check to the second port. The first port is the console. The
 // machine powers off when the checks are done.
 //
 //	go test -tags vm ./internal/lab/vm        (make vm)

@@ -63,7 +63,7 @@ const (
 )
 
 // cpuModel is x86-64-v2, which is enough for Debian. With "host", qemu sets registers that KVM within a virtual machine may
-// refuse (IA32_ARCH_CAPABILITIES), and then aborts. With "max", tcg emulates AVX.
+// refuse (IA32_ARCH_CAPABILITIES), and then aborts. With "max", programs use AVX, which tcg emulates slowly.
 const cpuModel = "Nehalem"
 
 // cmdline is the command line of the kernel, whose init is /init of the archive. Messages up to level "error" go to the

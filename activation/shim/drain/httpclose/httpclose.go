@@ -177,7 +177,7 @@ const (
 	NotHTTP Result = resultNotHTTP
 )
 
-// Result returns the result of the connection.
+// Result reports whether a response on the connection has carried "Connection: close".
 func (r *Rewriter) Result(k Key) (Result, error) {
 	var result uint32
 	err := element(unix.BPF_MAP_LOOKUP_ELEM, r.results, uint32(k), unsafe.Pointer(&result))

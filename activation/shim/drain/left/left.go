@@ -35,7 +35,7 @@ type Report struct {
 type Connection struct {
 	// Peer is the address of the peer, or empty for a Unix socket.
 	Peer string
-	// Request is the time since the peer has last sent data.
+	// Request is the time since the peer last sent data, which is the age of its request.
 	Request time.Duration
 }
 

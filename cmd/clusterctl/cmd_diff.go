@@ -52,15 +52,13 @@ func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error
 	}
 	differ, err := e.diffApps(ctx, apps)
 	if err == nil && differ && o.exitCode {
-		return quietError{exitFailed}
+		return errDiffer
 	}
 	return err
 }
 
-// quietError sets the exit status, and nothing is printed: the status is the answer of the command.
-type quietError struct{ code int }
-
-func (quietError) Error() string { return "there are differences" }
+// errDiffer is the result of --exit-code if there are differences. run does not print it.
+var errDiffer = errors.New("there are differences")
 
 // diffWhat returns the apps as they should be.
 func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {

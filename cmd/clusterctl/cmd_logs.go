@@ -212,7 +212,7 @@ func (e *env) mayReadJournal() error {
 		name = u.Username
 	}
 	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nthe group is active after the next login; until then: %s",
-		text.Shell(name), e.sudoHint())
+		text.Shell(name), sudoHint(e.args))
 }
 
 // logsError drops the error of a closed pipe, as with "| head", and returns a usage error for an argument that journalctl

@@ -144,7 +144,7 @@ func (e *env) wholeApps(words []string) ([]units.Name, error) {
 // confirm asks a question on the terminal. It returns an error without a terminal, or if the answer is not yes.
 func (e *env) confirm(ctx context.Context, question string) error {
 	if !e.stdinTTY {
-		return fault.WithHint(fault.Usagef("cannot ask for confirmation without a terminal"), "%s --yes", e.sudoHint())
+		return fault.WithHint(fault.Usagef("cannot ask for confirmation without a terminal"), "%s --yes", sudoHint(e.args))
 	}
 	fmt.Fprintf(e.stderr, "%s [y/N] ", question)
 	// A read from a terminal cannot be interrupted, so the goroutine may last until the process ends.

@@ -8,8 +8,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
@@ -74,7 +77,63 @@ func (e *env) with(words ...string) string {
 	if i < 0 {
 		i = len(e.args)
 	}
-	again := *e
-	again.args = slices.Insert(slices.Clone(e.args), i, words...)
-	return again.sudoHint()
+	return sudoHint(slices.Insert(slices.Clone(e.args), i, words...))
+}
+
+func replaceFlag(replace *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
+}
+
+// mayReplace returns an error if the installed app belongs to another project: replacing it would close the port of that
+// app. file: the new app is described in a file.
+func (e *env) mayReplace(now, a units.App, file bool) error {
+	switch {
+	case e.store.Packaged(now.Name):
+		return &install.PackagedError{App: now.Name} // even with --replace
+	case origin.Same(now, a):
+		return nil
+	}
+	free := e.freeName(a)
+	hint := fmt.Sprintf("%s, or replace the app: --replace", e.named(free))
+	if file {
+		hint = fmt.Sprintf("name it %s in the file, or replace the app: %s", free, e.with("--replace"))
+	}
+	return fault.WithHint(fault.Usagef("%s is the app of %s (%s), not of %s (%s)", now.Name, origin.Place(now), runsAs(now),
+		origin.Place(a), runsAs(a)), "%s", hint)
+}
+
+// named returns the command line with another name for the app.
+func (e *env) named(name string) string {
+	for i, word := range e.args {
+		if word == "--" {
+			break
+		}
+		switch {
+		case (word == "--name" || word == "-n") && i+1 < len(e.args):
+			return sudoHint(slices.Replace(slices.Clone(e.args), i+1, i+2, name))
+		case strings.HasPrefix(word, "--name="):
+			return sudoHint(slices.Replace(slices.Clone(e.args), i, i+1, "--name="+name))
+		}
+	}
+	return e.with("--name", name)
+}
+
+// freeName returns an unused name that is made from the names of the app and its project.
+func (e *env) freeName(a units.App) string {
+	base := string(a.Name)
+	if name := origin.DirectoryName(origin.Place(a)); name != "" && name != base {
+		base += "-" + name
+	}
+	for i := 1; ; i++ {
+		name := base
+		if i > 1 {
+			name = fmt.Sprintf("%s-%d", base, i)
+		}
+		if _, err := e.store.Load(units.Name(name)); err != nil {
+			if _, err := units.ParseName(name); err != nil {
+				return resolve.AppName(name)
+			}
+			return name
+		}
+	}
 }

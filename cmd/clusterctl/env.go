@@ -133,12 +133,12 @@ func (e *env) needRoot() error {
 	if e.euid == 0 {
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", e.sudoHint())
+	return fault.WithHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", sudoHint(e.args))
 }
 
-// sudoHint returns the command line with sudo, quoted for a shell.
-func (e *env) sudoHint() string {
-	return "sudo " + text.ShellLine(append([]string{"clusterctl"}, e.args[1:]...))
+// sudoHint returns a command line with sudo, quoted for a shell.
+func sudoHint(args []string) string {
+	return "sudo " + text.ShellLine(append([]string{"clusterctl"}, args[1:]...))
 }
 
 // filter runs a program with input as its standard input, and returns its standard output.

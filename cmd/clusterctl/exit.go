@@ -106,7 +106,7 @@ func (e *env) hintFor(err error) string {
 	case hintForUnit(err) != "":
 		return hintForUnit(err)
 	case errors.Is(err, control.ErrPermission), errors.Is(err, fs.ErrPermission):
-		return e.sudoHint()
+		return sudoHint(e.args)
 	case errors.Is(err, control.ErrNoSystemd) && e.booted():
 		return "systemctl status dbus.service"
 	case errors.Is(err, control.ErrNoSystemd):

@@ -1,14 +1,18 @@
 // Command clusterctl runs any program as N workers on one port, supervised by systemd and logged by journald.
 //
-// How to read the code: app.go has the command tree. Each command has a file (cmd_*.go), which turns flags into a units.App
-// (appflags.go) and calls the engine (internal/manage). ui.go and exit.go print the result.
+// How to read the code: newApp returns the command tree. The file of a command (cmd_*.go) turns flags into a units.App
+// (appflags.go) and calls the engine (internal/manage). ui.go and exit.go print notes and errors.
 package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/clusterctl/clusterctl/internal/cmdline"
+	"github.com/clusterctl/clusterctl/units"
 )
 
 func main() {
@@ -34,4 +38,84 @@ func main() {
 	code := run(ctx, systemEnv(), os.Args)
 	stop()
 	os.Exit(code)
+}
+
+// run executes a command line and returns the exit status. It is the only place where an error is printed.
+func run(ctx context.Context, e *env, args []string) int {
+	e.args = args
+	_, e.command, e.hasCommand = cmdline.SplitProgram(args)
+	started := e.now()
+	err := newApp(e).Run(ctx, args)
+	// A repair, or the undo of a change, may have killed instances.
+	err = e.manager(nil).WithKilled(ctx, units.App{}, err, started)
+	err = withoutReader(err)
+	if err != nil && !errors.Is(err, errWatchEnded) && !errors.Is(err, errDiffer) {
+		if ctx.Err() != nil {
+			err = interrupted(err)
+		}
+		e.report(err)
+	}
+	return exitCode(err)
+}
+
+// newApp returns the command tree. Each call makes new commands, which share no state.
+func newApp(e *env) *cmdline.App {
+	app := &cmdline.App{
+		Name: "clusterctl", Usage: "Run any program as N workers on one port, supervised by systemd",
+		Description: []string{
+			"systemd supervises the workers, the kernel spreads the connections, and journald keeps the logs. No process of clusterctl " +
+				"keeps running. systemctl and journalctl work on everything that clusterctl makes.",
+			"\"clusterctl help COMMAND\" explains a command. The manual page clusterctl(1) explains everything, with the exit statuses.",
+		},
+		Flags: []cmdline.Flag{
+			{Name: "quiet", Short: "q", To: &e.quiet, Usage: "print nothing but errors on stderr"},
+			{Name: "no-color", To: &e.noColour, Usage: "no colours and no redrawn lines on a terminal, like NO_COLOR"},
+			{Name: "version", Short: "v", Usage: "print the version, like the command \"version\""},
+		},
+		Commands: []*cmdline.Command{
+			installCommand(e), generateCommand(e), uninstallCommand(e),
+			applyCommand(e), diffCommand(e), rollbackCommand(e),
+			startCommand(e), stopCommand(e), restartCommand(e), reloadCommand(e), scaleCommand(e), signalCommand(e), resetCommand(e),
+			rollCommand(e),
+			lsCommand(e), showCommand(e), envCommand(e), secretCommand(e), logsCommand(e), flushCommand(e), catCommand(e),
+			packageCommand(e), versionCommand(e),
+		},
+		Before: func() {
+			e.stderrTTY = e.stderrTTY && !e.noColour
+			e.colours = e.colours && !e.noColour
+		},
+		Stdout: e.stdout, Width: e.width,
+		StartsProgram: e.startsProgram,
+		Machine: cmdline.Machine{
+			Apps: e.appNames, Instances: e.instanceNames, Secrets: e.secretNames,
+			Path: func() string { return e.getenv("PATH") },
+		},
+	}
+	app.AddStandard()
+	return app
+}
+
+// appNames returns the names of the apps, for completion.
+func (e *env) appNames() []string {
+	apps, _ := e.store.Apps()
+	return asStrings(apps)
+}
+
+// instanceNames returns the instances of an app, for completion.
+func (e *env) instanceNames(app string) []string {
+	n, err := units.ParseName(app)
+	if err != nil {
+		return nil
+	}
+	listed, _ := e.store.Listed(n)
+	var names []string
+	for _, i := range numbers(listed) {
+		names = append(names, operand{name: n, instance: i}.String())
+	}
+	return names
+}
+
+// bind returns the Run function of a command. It calls run with the options into which the flags were read.
+func bind[O any](e *env, o *O, run func(context.Context, *env, O, cmdline.Input) error) func(context.Context, cmdline.Input) error {
+	return func(ctx context.Context, in cmdline.Input) error { return run(ctx, e, *o, in) }
 }

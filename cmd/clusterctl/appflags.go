@@ -113,18 +113,12 @@ func (f *appFlags) flags() []cmdline.Flag {
 func (f *appFlags) app(name string, command []string) (units.App, error) {
 	var a units.App
 	var errs []error
-	keep := func(err error) {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
+	keep := func(err error) { errs = append(errs, err) }
 	var err error
 	a.Name, err = units.ParseName(name)
 	keep(err)
-	if f.instances != "" {
-		a.Instances, err = units.ParseCount(f.instances)
-		keep(suggest(err, "instances", f.instances, []string{"max"}))
-	}
+	a.Instances, err = optionally(f.instances, units.ParseCount)
+	keep(suggest(err, "instances", f.instances, []string{"max"}))
 	if f.activation != auto {
 		a.Activation, err = units.ParseActivation(f.activation)
 		keep(suggest(err, "activation", f.activation, append(units.ActivationValues(), auto)))
@@ -133,10 +127,8 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	keep(suggest(err, "restart", f.restart, units.RestartValues()))
 	a.Sandbox, err = units.ParseSandbox(f.sandbox)
 	keep(suggest(err, "sandbox", f.sandbox, units.SandboxValues()))
-	if f.ready != "" {
-		a.Ready, err = units.ParseReady(f.ready)
-		keep(suggest(err, "ready", f.ready, units.ReadyValues()))
-	}
+	a.Ready, err = optionally(f.ready, units.ParseReady)
+	keep(suggest(err, "ready", f.ready, units.ReadyValues()))
 	for _, s := range f.listen {
 		l, err := units.ParseListener(s)
 		if strings.HasSuffix(s, ".log") {
@@ -148,7 +140,8 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	if f.noListen && len(a.Listen) > 0 {
 		keep(fault.Usagef("--no-listen cannot be combined with --listen"))
 	}
-	a.Socket, err = f.socket()
+	a.Socket = units.SocketAccess{User: f.socketUser, Group: f.socketGroup}
+	a.Socket.Mode, err = optionally(f.socketMode, units.ParseSocketMode)
 	keep(err)
 	a.Shim, err = f.shim()
 	keep(err)
@@ -160,7 +153,12 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		a.EnvFiles = append(a.EnvFiles, file)
 	}
 	a.SecretEnv = f.secretEnv
-	a.Logs, err = f.logs()
+	a.Logs.Namespace = f.logNamespace
+	a.Logs.MaxSize, err = optionally(f.logMaxSize, units.ParseSize)
+	keep(err)
+	a.Logs.MaxAge, err = optionally(f.logMaxAge, units.ParseAge)
+	keep(err)
+	a.Logs.Rate, err = optionally(f.logRate, units.ParseLogRate)
 	keep(err)
 	a.Writable = f.writable
 	a.Trust = f.trust
@@ -170,7 +168,12 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		keep(suggest(err, "allow", s, asStrings(units.Allowances())))
 		a.Allow = append(a.Allow, w)
 	}
-	a.Timeouts, a.Surge = f.timeouts(), f.surge
+	a.Timeouts = units.Timeouts{
+		Start: unlessDefault(f.startTimeout, contract.StartTimeout),
+		Drain: unlessDefault(f.drainTimeout, contract.DrainTimeout),
+		Stop:  unlessDefault(f.stopTimeout, contract.StopTimeout),
+	}
+	a.Surge = f.surge
 	a.RunAs = parseRunAs(f.runAs)
 	a.Directory = f.directory
 	a.Command = command
@@ -216,36 +219,12 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	return o, nil
 }
 
-func (f *appFlags) socket() (units.SocketAccess, error) {
-	s := units.SocketAccess{User: f.socketUser, Group: f.socketGroup}
-	var err error
-	if f.socketMode != "" {
-		s.Mode, err = units.ParseSocketMode(f.socketMode)
+// optionally parses the value of a flag. It returns the zero value for "".
+func optionally[T any](s string, parse func(string) (T, error)) (v T, err error) {
+	if s != "" {
+		v, err = parse(s)
 	}
-	return s, err
-}
-
-func (f *appFlags) logs() (units.Logs, error) {
-	l := units.Logs{Namespace: f.logNamespace}
-	var sizeErr, ageErr, rateErr error
-	if f.logMaxSize != "" {
-		l.MaxSize, sizeErr = units.ParseSize(f.logMaxSize)
-	}
-	if f.logMaxAge != "" {
-		l.MaxAge, ageErr = units.ParseAge(f.logMaxAge)
-	}
-	if f.logRate != "" {
-		l.Rate, rateErr = units.ParseLogRate(f.logRate)
-	}
-	return l, errors.Join(sizeErr, ageErr, rateErr)
-}
-
-func (f *appFlags) timeouts() units.Timeouts {
-	return units.Timeouts{
-		Start: unlessDefault(f.startTimeout, contract.StartTimeout),
-		Drain: unlessDefault(f.drainTimeout, contract.DrainTimeout),
-		Stop:  unlessDefault(f.stopTimeout, contract.StopTimeout),
-	}
+	return v, err
 }
 
 // unlessDefault returns 0 for the default, so that an app gets the new default when a later version changes it.

@@ -73,53 +73,40 @@ func runApply(ctx context.Context, e *env, o applyOptions, in cmdline.Input) err
 	if o.consent.file, err = e.resolver().Absolute(o.file); err != nil {
 		return err
 	}
-	outcomes := make([]manage.Outcome, 0, len(apps))
-	var errs []error
-	for _, a := range apps {
+	outcomes, err := inTurn(ctx, apps, func(a units.App) (manage.Outcome, error) {
 		out, err := e.applyOne(ctx, a, changeOptions{
 			InstallOptions: manage.InstallOptions{Settle: o.settle, Watch: !o.givenSettle, Force: o.force},
 			replace:        o.replace, consent: o.consent,
 		})
-		outcomes = append(outcomes, out)
-		errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
 		if !o.asJSON {
 			fmt.Fprintln(e.stdout, out.String())
 			e.noteNewer(a.Name, out.Newer())
 		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if o.asJSON {
-		errs = append(errs, e.printResults(outcomes))
-	}
-	return errors.Join(errs...)
+		return out, withName(a.Name, len(apps) > 1, err)
+	})
+	return withResults(e, outcomes, err, o.asJSON)
 }
 
-// prefixErrors returns each error with the name of the app in front, if there are several apps. Each error keeps its hint.
-func prefixErrors(n units.Name, apps int, err error) []error {
-	if err == nil {
-		return nil
+// withName returns the joined errors of an app, each with the name of the app in front if a command changes several apps.
+// Each error keeps its hint.
+func withName(n units.Name, several bool, err error) error {
+	if err == nil || !several {
+		return err
 	}
 	all := fault.Flatten(err)
 	for i, one := range all {
-		if apps > 1 {
-			all[i] = fmt.Errorf("%s: %w", n, one)
-		}
+		all[i] = fmt.Errorf("%s: %w", n, one)
 	}
-	return all
+	return errors.Join(all...)
 }
 
 // applyOne installs or updates one app as a file or a revision describes it.
-func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (manage.Outcome, error) {
-	out, err := e.applyApp(ctx, a, o)
-	if out.Action == "" {
-		out = manage.FailedOutcome(a.Name, err)
-	}
-	return out, err
-}
-
-func (e *env) applyApp(ctx context.Context, a units.App, o changeOptions) (out manage.Outcome, err error) {
+func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out manage.Outcome, err error) {
+	defer func() {
+		if out.Action == "" {
+			out = manage.FailedOutcome(a.Name, err)
+		}
+	}()
 	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
 		return out, err
 	}

@@ -44,7 +44,7 @@ func diffCommand(e *env) *cmdline.Command {
 
 func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error {
 	if o.all && (in.Given("file") || len(in.Args) > 0) {
-		return fault.Usagef("--all cannot be combined with --file or names")
+		return fault.WithHint(fault.Usagef("--all cannot be combined with --file or names"), "clusterctl diff --all")
 	}
 	apps, err := e.diffWhat(o, in.Args, in.Given("file"))
 	if err != nil {
@@ -78,21 +78,19 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 		return nil, fault.WithHint(fault.Usagef("diff: this directory has no %s", resolve.DefaultFile),
 			"clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
 	}
-	var installed []units.Name
+	if o.all {
+		installed, err := e.store.Apps()
+		if err != nil {
+			return nil, err
+		}
+		names = asStrings(installed)
+	}
+	var apps []units.App
 	for _, s := range names {
 		n, err := units.ParseName(s)
 		if err != nil {
 			return nil, err
 		}
-		installed = append(installed, n)
-	}
-	if o.all {
-		if installed, err = e.store.Apps(); err != nil {
-			return nil, err
-		}
-	}
-	var apps []units.App
-	for _, n := range installed {
 		if o.all && e.store.Packaged(n) {
 			e.note("%s: skipped, because a Debian package installed it", n)
 			continue
@@ -119,9 +117,13 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 				e.note("%s gets more rights: %s", a.Name, more)
 			}
 		}
-		p, err := e.planFor(ctx, a)
+		f, err := e.render(ctx, a)
+		var p install.Plan
+		if err == nil {
+			p, err = e.store.Plan(a.Name, f.Set, f.Source)
+		}
 		if err != nil {
-			errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
+			errs = append(errs, withName(a.Name, len(apps) > 1, err))
 			continue
 		}
 		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
@@ -140,19 +142,6 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 		}
 	}
 	return differ, errors.Join(errs...)
-}
-
-func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return install.Plan{}, err
-	}
-	defer closeConn()
-	f, err := m.Render(ctx, a)
-	if err != nil {
-		return install.Plan{}, err
-	}
-	return m.Plan(f)
 }
 
 // unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. nil is a missing file.

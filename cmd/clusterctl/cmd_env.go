@@ -57,10 +57,7 @@ func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
 		all = append(all, one)
 	}
 	if o.asJSON {
-		return e.printJSON(struct {
-			Schema    int                  `json:"schema"`
-			Instances []status.Environment `json:"instances"`
-		}{status.SchemaVersion, all})
+		return e.printList(list{Instances: all})
 	}
 	for i, one := range all {
 		if len(all) > 1 {

@@ -63,7 +63,7 @@ func checkTarget(cpus, systemd int) error {
 
 func runGenerate(_ context.Context, e *env, o generateOptions, in cmdline.Input) error {
 	name := in.Args[0]
-	if !e.hasCommand || len(e.command) == 0 {
+	if len(e.command) == 0 {
 		return fault.WithHint(fault.Usagef("generate: missing program after --"),
 			"clusterctl generate %s --listen 8080 -- /full/path/program", text.Shell(name))
 	}

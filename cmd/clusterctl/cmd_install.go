@@ -98,7 +98,7 @@ func (o *installOptions) flags() []cmdline.Flag {
 func runInstall(ctx context.Context, e *env, o installOptions, in cmdline.Input) error {
 	what := in.Args[0]
 	o.wholeProbe, o.givenSettle = in.Given("probe-timeout"), in.Given("settle")
-	if !e.hasCommand {
+	if e.command == nil {
 		a, found, err := e.resolver().Described(what)
 		if err != nil {
 			return err

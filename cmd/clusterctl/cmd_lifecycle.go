@@ -23,10 +23,7 @@ func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.
 	}
 	cmd.Run = func(ctx context.Context, in cmdline.Input) error {
 		results, err := e.each(withoutHangup(ctx), in.Args, cmd.Name == "stop", act)
-		if asJSON != nil && *asJSON && results != nil {
-			err = errors.Join(err, e.printResults(results))
-		}
-		return err
+		return withResults(e, results, err, asJSON != nil && *asJSON)
 	}
 	return cmd
 }
@@ -37,34 +34,29 @@ func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([
 	if err != nil {
 		return nil, err
 	}
-	results := []manage.AppResult{}
 	if len(targets) == 0 {
-		return results, nil
+		return []manage.AppResult{}, nil
 	}
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer closeConn()
-	err = inTurn(ctx, targets, func(t target) error {
-		r, err := e.actOn(ctx, m, t, stop, act)
-		results = append(results, r)
-		return err
-	})
-	return results, err
+	return inTurn(ctx, targets, func(t target) (manage.AppResult, error) { return e.actOn(ctx, m, t, stop, act) })
 }
 
-// inTurn calls do for each item until the context ends, and joins the errors.
-func inTurn[T any](ctx context.Context, items []T, do func(T) error) error {
-	var errs []error
+// inTurn calls do for each item until the context ends. It returns the results, and all errors in one.
+func inTurn[T, R any](ctx context.Context, items []T, do func(T) (R, error)) ([]R, error) {
+	results, errs := []R{}, []error{}
 	for _, item := range items {
 		if err := ctx.Err(); err != nil {
 			errs = append(errs, err)
 			break
 		}
-		errs = append(errs, do(item))
+		r, err := do(item)
+		results, errs = append(results, r), append(errs, err)
 	}
-	return errors.Join(errs...)
+	return results, errors.Join(errs...)
 }
 
 func (e *env) actOn(ctx context.Context, m *manage.Manager, t target, stop bool, act action) (manage.AppResult, error) {

@@ -218,26 +218,20 @@ func (e *env) mayReadJournal() error {
 // logsError drops the error of a closed pipe, as with "| head", and returns a usage error for an argument that journalctl
 // refused.
 func logsError(err error, o logsOptions) error {
-	var wrong *journal.ArgumentError
+	refused, ok := errors.AsType[*journal.ArgumentError](err)
 	switch {
 	case errors.Is(err, syscall.EPIPE):
 		return nil
-	case errors.As(err, &wrong):
-		return refused(wrong, o)
-	}
-	return err
-}
-
-// refused returns the usage error for a flag that journalctl refused.
-func refused(err *journal.ArgumentError, o logsOptions) error {
-	switch err.Flag {
-	case "grep":
-		return fault.WithHint(fault.Usagef("--grep: invalid pattern %q: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")),
+	case !ok:
+		return err
+	case refused.Flag == "grep":
+		return fault.WithHint(fault.Usagef("--grep: invalid pattern %q: %s", o.grep, cmp.Or(refused.Reason, "journalctl refuses it")),
 			"man 3 pcre2pattern")
-	case "boot":
-		return fault.WithHint(fault.Usagef("--boot: %v", err), "journalctl --list-boots")
+	case refused.Flag == "boot":
+		return fault.WithHint(fault.Usagef("--boot: %v", refused), "journalctl --list-boots")
 	}
-	return fault.WithHint(fault.Usagef("%v", err), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
+	return fault.WithHint(fault.Usagef("%v", refused),
+		"--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
 
 // highlighter returns a function that finds the texts to highlight, and the matches of --grep if the pattern is valid in Go.

@@ -53,40 +53,41 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 	args := in.Args
 	if o.watch {
 		return e.watch(ctx, args, o.watchOptions, o.noCPU, func(_ context.Context, _ *status.Collector, l *status.List) (view, error) {
-			return view{[]any{appsDocument(l, o.sort)}, func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }}, nil
+			draw := func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }
+			return view{[]any{list{Apps: l.Sorted(o.sort)}.withSchema()}, draw}, nil
 		})
 	}
-	list, err := e.list(args)
+	l, err := e.list(args)
 	if err != nil {
 		return err
 	}
-	if len(list.Known)+len(list.Problems) == 0 && !e.booted() {
+	if len(l.Known)+len(l.Problems) == 0 && !e.booted() {
 		return control.ErrNoSystemd // the apps are unknown
 	}
-	if len(list.Known) > 0 {
+	if len(l.Known) > 0 {
 		conn, err := e.dial(ctx)
 		if err != nil {
-			return errors.Join(append(list.Problems, err)...)
+			return errors.Join(append(l.Problems, err)...)
 		}
 		defer conn.Close()
 		c := e.collector(conn)
 		c.NoCPU = o.noCPU
-		if err := c.Collect(ctx, &list); err != nil {
-			return errors.Join(append(list.Problems, err)...)
+		if err := c.Collect(ctx, &l); err != nil {
+			return errors.Join(append(l.Problems, err)...)
 		}
 	}
 	var printErr error
 	if o.asJSON {
-		printErr = e.printJSON(appsDocument(&list, o.sort))
+		printErr = e.printList(list{Apps: l.Sorted(o.sort)})
 	} else {
-		printErr = e.printApps(e.stdout, &list, o, len(args) > 0)
-		for _, a := range list.Apps {
+		printErr = e.printApps(e.stdout, &l, o, len(args) > 0)
+		for _, a := range l.Apps {
 			if len(a.Listen) == 0 && a.Wanted > 1 {
 				e.noteOwnListeners(a.Name, a.OwnListen)
 			}
 		}
 	}
-	return errors.Join(append(list.Problems, printErr)...)
+	return errors.Join(append(l.Problems, printErr)...)
 }
 
 // list returns the apps of the operands, or all apps without operands.
@@ -106,12 +107,4 @@ func (e *env) collector(conn *control.Conn) *status.Collector {
 		Conn: conn, Store: e.store, Host: e.host, Guard: e.guard(), Now: e.now,
 		Target: e.manager(conn).Target,
 	}
-}
-
-// appsDocument returns the output of --json.
-func appsDocument(l *status.List, by string) any {
-	return struct {
-		Schema int          `json:"schema"`
-		Apps   []status.App `json:"apps"`
-	}{status.SchemaVersion, l.Sorted(by)}
 }

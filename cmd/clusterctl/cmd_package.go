@@ -79,10 +79,7 @@ func runPackage(ctx context.Context, e *env, o packageOptions, in cmdline.Input)
 		results = append(results, r)
 	}
 	if o.asJSON {
-		return e.printJSON(struct {
-			Schema   int          `json:"schema"`
-			Packages []deb.Result `json:"packages"`
-		}{1, results})
+		return e.printList(list{Packages: results})
 	}
 	e.note("install with: sudo apt-get install %s", text.Shell(installable(results[0].Path)))
 	return nil

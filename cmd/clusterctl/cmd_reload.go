@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/manage"
-	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -159,18 +157,13 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 		return err
 	}
 	defer closeConn()
-	results := []manage.AppResult{}
-	err = inTurn(ctx, byApp(targets), func(r rollOf) error {
+	results, err := inTurn(ctx, byApp(targets), func(r rollOf) (manage.AppResult, error) {
 		started := e.now()
 		rolled, err := e.reload(ctx, m, r, o)
 		err = m.WithKilled(ctx, r.app, err, started)
-		results = append(results, m.RollResult(r.app.Name, rolled, started, err))
-		return err
+		return m.RollResult(r.app.Name, rolled, started, err), err
 	})
-	if o.asJSON {
-		err = errors.Join(err, e.printResults(results))
-	}
-	return err
+	return withResults(e, results, err, o.asJSON)
 }
 
 // reload reloads one app. For an operator who is not root, systemd reloads the whole app.
@@ -203,13 +196,6 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 		return rolled, err
 	}
 	return rolled, e.noteRolled(r, rolled)
-}
-
-func (e *env) printResults(apps any) error {
-	return e.printJSON(struct {
-		Schema int `json:"schema"`
-		Apps   any `json:"apps"`
-	}{status.SchemaVersion, apps})
 }
 
 // noteRolled notes what a reload has done. It returns an error for a stopped app whose name was given.

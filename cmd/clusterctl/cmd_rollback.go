@@ -60,11 +60,7 @@ func (e *env) showRevisions(name string, asJSON bool) error {
 	}
 	slices.Reverse(infos)
 	if asJSON {
-		return e.printJSON(struct {
-			Schema    int            `json:"schema"`
-			Name      units.Name     `json:"name"`
-			Revisions []revisionInfo `json:"revisions"`
-		}{1, n, infos})
+		return e.printList(list{Name: n, Revisions: infos})
 	}
 	if len(infos) == 0 {
 		e.note("%s has not been changed since it was installed", n)
@@ -137,8 +133,7 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, in cmdline.Inpu
 		InstallOptions: manage.InstallOptions{Settle: o.settle, Force: o.force}, replace: true, consent: o.consent,
 	})
 	if o.asJSON {
-		_ = e.printResults([]manage.Outcome{out})
-		return err
+		return withResults(e, []manage.Outcome{out}, err, true)
 	}
 	if err != nil {
 		return err

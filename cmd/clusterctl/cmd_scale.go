@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +29,10 @@ func parseScaling(s string) (manage.Scaling, error) {
 			"\"clusterctl stop\" stops it; \"max\" is one per CPU")
 	}
 	count, err := units.ParseCount(s)
-	var field *units.FieldError
-	if errors.As(err, &field) {
+	if err != nil {
 		return manage.Scaling{}, invalid
 	}
-	return manage.Scaling{To: count}, err
+	return manage.Scaling{To: count}, nil
 }
 
 type scaleOptions struct {
@@ -88,19 +86,14 @@ func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) err
 		return err
 	}
 	defer closeConn()
-	results := []manage.ScaleResult{}
-	err = inTurn(ctx, targets, func(t target) error {
+	results, err := inTurn(ctx, targets, func(t target) (manage.ScaleResult, error) {
 		r, err := m.Scale(ctx, t.app.Name, how, o.ScaleOptions)
-		results = append(results, r)
 		if err == nil {
 			e.noteScaled(r)
 		}
-		return err
+		return r, err
 	})
-	if o.asJSON {
-		err = errors.Join(err, e.printResults(results))
-	}
-	return err
+	return withResults(e, results, err, o.asJSON)
 }
 
 func (e *env) noteScaled(r manage.ScaleResult) {

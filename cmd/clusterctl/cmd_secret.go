@@ -13,7 +13,6 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -125,11 +124,7 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 			Variable: slices.Contains(a.SecretEnv, s.Name)})
 	}
 	if asJSON {
-		return e.printJSON(struct {
-			Schema  int          `json:"schema"`
-			Name    units.Name   `json:"name"`
-			Secrets []secretInfo `json:"secrets"`
-		}{status.SchemaVersion, n, infos})
+		return e.printList(list{Name: n, Secrets: infos})
 	}
 	if len(infos) == 0 {
 		e.note("%s has no secrets", n)

@@ -36,10 +36,7 @@ func uninstallCommand(e *env) *cmdline.Command {
 
 func runUninstall(ctx context.Context, e *env, o uninstallOptions, in cmdline.Input) error {
 	results, err := e.uninstall(ctx, in.Args, o)
-	if o.asJSON && results != nil {
-		err = errors.Join(err, e.printResults(results))
-	}
-	return err
+	return withResults(e, results, err, o.asJSON)
 }
 
 // wholeApps returns the operand of commands that do not accept single instances.
@@ -77,13 +74,7 @@ func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) 
 		return nil, err
 	}
 	defer closeConn()
-	results := []manage.AppResult{}
-	err = inTurn(ctx, names, func(n units.Name) error {
-		r, err := m.Uninstall(ctx, n, o.keepLogs)
-		results = append(results, r)
-		return err
-	})
-	return results, err
+	return inTurn(ctx, names, func(n units.Name) (manage.AppResult, error) { return m.Uninstall(ctx, n, o.keepLogs) })
 }
 
 // mustExist returns an error for an app that is not installed, not even in part.

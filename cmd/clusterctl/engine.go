@@ -22,6 +22,16 @@ func (e *env) connect(ctx context.Context) (m *manage.Manager, closeConn func(),
 	return e.manager(conn), func() { _ = conn.Close() }, nil
 }
 
+// render returns the files that an install or update would write for an app.
+func (e *env) render(ctx context.Context, a units.App) (manage.Files, error) {
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return manage.Files{}, err
+	}
+	defer closeConn()
+	return m.Render(ctx, a)
+}
+
 // manager returns the engine for this command.
 func (e *env) manager(conn manage.Conn) *manage.Manager {
 	return &manage.Manager{

@@ -52,12 +52,11 @@ type env struct {
 	dial      func(context.Context) (*control.Conn, error)
 	booted    func() bool
 	args      []string
-	// command are the arguments after "--". hasCommand: there is a "--".
-	command    []string
-	hasCommand bool
-	quiet      bool
-	noColour   bool // --no-color
-	killed     *manage.Kills
+	// command are the arguments after "--". Without "--" it is nil.
+	command  []string
+	quiet    bool
+	noColour bool // --no-color
+	killed   *manage.Kills
 }
 
 func systemEnv() *env {

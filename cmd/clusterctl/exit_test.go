@@ -284,23 +284,3 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%d, %q, %+v", code, w.out.String(), info)
 	}
 }
-
-func TestNear(t *testing.T) {
-	words := []string{"install", "uninstall", "start", "stop", "restart", "ls", "list", "l", "json", "max-restarts"}
-	for word, want := range map[string]string{
-		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop",
-		"lsit": "list", "inst": "install",
-		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "",
-		"version": "", "jsno": "json", "lls": "ls",
-	} {
-		if got := text.Nearest(word, words); got != want {
-			t.Errorf("%q: %q, want %q", word, got, want)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := rapid.StringN(0, 8, -1).Draw(t, "a"), rapid.StringN(0, 8, -1).Draw(t, "b")
-		if d := text.Edits(a, b); d != text.Edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Fatalf("%q, %q: %d", a, b, d)
-		}
-	})
-}

@@ -43,7 +43,7 @@ func main() {
 // run executes a command line and returns the exit status. It is the only place where an error is printed.
 func run(ctx context.Context, e *env, args []string) int {
 	e.args = args
-	_, e.command, e.hasCommand = cmdline.SplitProgram(args)
+	_, e.command = cmdline.SplitProgram(args)
 	started := e.now()
 	err := newApp(e).Run(ctx, args)
 	// A repair, or the undo of a change, may have killed instances.
@@ -109,8 +109,8 @@ func (e *env) instanceNames(app string) []string {
 	}
 	listed, _ := e.store.Listed(n)
 	var names []string
-	for _, i := range numbers(listed) {
-		names = append(names, operand{name: n, instance: i}.String())
+	for i := range listed {
+		names = append(names, operand{name: n, instance: i + 1}.String())
 	}
 	return names
 }

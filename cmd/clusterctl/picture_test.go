@@ -195,7 +195,7 @@ func TestJSONIsDescribed(t *testing.T) {
 	w := newWorld(t)
 	l := samples(t, w.now())
 	for _, by := range status.SortKeys {
-		if err := w.printJSON(appsDocument(l, by)); err != nil {
+		if err := w.printList(list{Apps: l.Sorted(by)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -192,7 +192,7 @@ func TestPM2Start(t *testing.T) {
 			}
 		}
 		args := append([]string{"clusterctl"}, strings.Fields(typed)...)
-		_, w.command, w.hasCommand = cmdline.SplitProgram(args)
+		_, w.command = cmdline.SplitProgram(args)
 		if err := app.Run(t.Context(), args); ran != want {
 			t.Errorf("%s: %q, %v", typed, ran, err)
 		}

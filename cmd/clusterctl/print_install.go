@@ -74,12 +74,7 @@ func opened(a units.App) []string {
 
 // dryRun prints the files that an install would write.
 func (e *env) dryRun(ctx context.Context, a units.App) error {
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	f, err := m.Render(ctx, a)
+	f, err := e.render(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
@@ -75,4 +79,39 @@ func (p *progress) End() {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")
 		p.drawn = false
 	}
+}
+
+// list is what --json prints for a list. A command sets the field with the name of its list.
+type list struct {
+	Schema    int        `json:"schema"`
+	Name      units.Name `json:"name,omitempty"`
+	Apps      any        `json:"apps,omitempty"`
+	Instances any        `json:"instances,omitempty"`
+	Journals  any        `json:"journals,omitempty"`
+	Packages  any        `json:"packages,omitempty"`
+	Revisions any        `json:"revisions,omitempty"`
+	Secrets   any        `json:"secrets,omitempty"`
+}
+
+func (l list) withSchema() list {
+	l.Schema = status.SchemaVersion
+	return l
+}
+
+func (e *env) printList(l list) error { return e.printJSON(l.withSchema()) }
+
+// withResults prints the results of a command if it has --json, and returns its error. The command did not begin if results
+// is nil.
+func withResults[R any](e *env, results []R, err error, asJSON bool) error {
+	if asJSON && results != nil {
+		err = errors.Join(err, e.printList(list{Apps: results}))
+	}
+	return err
+}
+
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }

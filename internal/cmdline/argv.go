@@ -181,11 +181,7 @@ func readLetters(known []Flag, arg string) (flagWord, bool) {
 
 // isFlag reports whether a word is a flag. A single dash is an operand, and so is a negative number ("scale app -1").
 func isFlag(arg string) bool {
-	return len(arg) > 1 && arg[0] == '-' && !isNegative(arg)
-}
-
-func isNegative(arg string) bool {
-	return len(arg) > 1 && arg[0] == '-' && arg[1] >= '0' && arg[1] <= '9'
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] < '0' || arg[1] > '9')
 }
 
 // wantsValue reports whether the next argument is the value of the flag that a word names.

@@ -27,12 +27,12 @@ func TestSplitProgram(t *testing.T) {
 		{"c install x --name=--", "c install x --name=--", "", false},
 		{"c ls", "c ls", "", false},
 	} {
-		own, command, found := SplitProgram(strings.Fields(c.args))
-		if strings.Join(own, " ") != c.own || strings.Join(command, " ") != c.command || found != c.found {
-			t.Errorf("%q: got %q, %q, %v", c.args, own, command, found)
+		own, command := SplitProgram(strings.Fields(c.args))
+		if strings.Join(own, " ") != c.own || strings.Join(command, " ") != c.command || (command != nil) != c.found {
+			t.Errorf("%q: got %q, %#v, want %q, %q", c.args, own, command, c.own, c.command)
 		}
 	}
-	if _, command, _ := SplitProgram([]string{"c", "--", "", "-- "}); len(command) != 2 || command[0] != "" || command[1] != "-- " {
+	if _, command := SplitProgram([]string{"c", "--", "", "-- "}); len(command) != 2 || command[0] != "" || command[1] != "-- " {
 		t.Errorf("words of the program have changed: %q", command)
 	}
 }

@@ -67,17 +67,18 @@ func (in Input) Given(flag string) bool { return slices.Contains(in.Flags, flag)
 // names returns all names of the command.
 func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
 
-// SplitProgram splits args at the first "--" into our own arguments and the command of the user's program.
-func SplitProgram(args []string) (own, program []string, found bool) {
+// SplitProgram splits args at the first "--" into our own arguments and the command of the user's program. Without "--",
+// program is nil.
+func SplitProgram(args []string) (own, program []string) {
 	if i := slices.Index(args, "--"); i >= 0 {
-		return args[:i], args[i+1:], true
+		return args[:i], args[i+1:]
 	}
-	return args, nil, false
+	return args, nil
 }
 
 // Run runs the command that args select. The first of args is the name of the program.
 func (a *App) Run(ctx context.Context, args []string) error {
-	own, program, _ := SplitProgram(args)
+	own, program := SplitProgram(args)
 	return a.library(own, program).RunContext(ctx, a.normalise(a.translate(own)))
 }
 

@@ -116,7 +116,7 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 		for i := range all {
 			all[i].value = name + "=" + all[i].value
 		}
-	case strings.HasPrefix(current, "-") && !isNegative(current):
+	case current == "-" || isFlag(current):
 		kind, all = offerWords, flagNames(known, given)
 	case cmd == nil:
 		kind, all = offerWords, a.commandNames(current)

@@ -47,21 +47,18 @@ func OptionalApps() Operand {
 	return o
 }
 
-// Presence is whether something may or must be present.
+// Presence is whether a program and its arguments may or must follow "--".
 type Presence int
 
 const (
-	// Never means that it must be absent.
 	Never Presence = iota
-	// May means that it may be present.
 	May
-	// Must means that it must be present.
 	Must
 )
 
 // String returns the operand in the form of usage lines.
 func (o Operand) String() string {
-	s := o.join("|")
+	s := join(o.Forms, "|")
 	if o.Repeats {
 		s += "..."
 	}
@@ -71,9 +68,9 @@ func (o Operand) String() string {
 	return s
 }
 
-func (o Operand) join(separator string) string {
+func join(forms []Form, separator string) string {
 	var words []string
-	for _, f := range o.Forms {
+	for _, f := range forms {
 		words = append(words, string(f))
 	}
 	return strings.Join(words, separator)
@@ -81,11 +78,11 @@ func (o Operand) join(separator string) string {
 
 // alternatives returns the forms of the operand for a sentence: "FILE, DIRECTORY or NAME".
 func (o Operand) alternatives() string {
-	last := Operand{Forms: o.Forms[len(o.Forms)-1:]}.join("")
-	if len(o.Forms) == 1 {
-		return last
+	last := len(o.Forms) - 1
+	if last == 0 {
+		return string(o.Forms[0])
 	}
-	return Operand{Forms: o.Forms[:len(o.Forms)-1]}.join(", ") + " or " + last
+	return join(o.Forms[:last], ", ") + " or " + string(o.Forms[last])
 }
 
 // usageLine returns the general form of the command line of a command.

@@ -147,8 +147,13 @@ func shorten(s string, width int) string {
 
 // Omit removes the column with a title.
 func (g *Grid) Omit(title string) {
-	if i := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Title == title }); i >= 0 {
-		g.omit(i)
+	i := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Title == title })
+	if i < 0 {
+		return
+	}
+	g.Columns = slices.Delete(g.Columns, i, i+1)
+	for n, r := range g.rows {
+		g.rows[n] = slices.Delete(r, i, i+1)
 	}
 }
 
@@ -156,14 +161,7 @@ func (g *Grid) Omit(title string) {
 func (g *Grid) OmitEmptyLast() {
 	last := len(g.Columns) - 1
 	if !slices.ContainsFunc(g.rows, func(r []word) bool { return r[last].text != "" }) {
-		g.omit(last)
-	}
-}
-
-func (g *Grid) omit(i int) {
-	g.Columns = slices.Delete(g.Columns, i, i+1)
-	for n, r := range g.rows {
-		g.rows[n] = slices.Delete(r, i, i+1)
+		g.Omit(g.Columns[last].Title)
 	}
 }
 

@@ -35,7 +35,7 @@ type appFlags struct {
 	socketMode, socketUser, socketGroup            string
 }
 
-// Headings of flags in the help.
+// These are the headings of groups of flags in the help.
 const (
 	groupCommon  = "COMMON FLAGS"
 	groupProgram = "PROGRAM"
@@ -53,16 +53,19 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "instances", Short: "i", To: &f.instances, NotEmpty: true, Takes: "N", Words: []string{"max"},
 				Usage: "number of workers: 4, max (one per CPU), -1, 50% (default: 1)"},
 			{Name: "listen", Short: "l", To: &f.listen, Takes: "ADDR", Usage: "shared address: 8080, 127.0.0.1:8080, /run/x.sock"},
-			{Name: "env", Short: "e", To: &f.env, Takes: "K=V", Usage: "set a variable; NAME copies yours, - reads stdin"},
+			{Name: "env", Short: "e", To: &f.env, Takes: "K=V", Usage: "set a variable; NAME alone copies your value, - " +
+				"reads stdin"},
 			{Name: "env-file", To: &f.envFiles, Takes: cmdline.File, Usage: "read variables from this file at each start"},
-			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: of the file, or this one)"},
+			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: directory of the FILE, " +
+				"or this one)"},
 			{Name: "run-as", To: &f.runAs, Takes: cmdline.UserGroup, Words: []string{"dynamic"},
 				Usage: "user of the workers, or dynamic (default: owner of the directory)"},
 			{Name: "ready", To: &f.ready, Takes: "WHAT", Words: units.ReadyValues(),
 				Usage: "when an instance is ready: notify (READY=1) or exec"},
 		}),
 		cmdline.Group(groupProgram, []cmdline.Flag{
-			{Name: "increment", To: &f.increment, Takes: "VAR=N", Usage: "variable with N in instance 1, N+1 in instance 2"},
+			{Name: "increment", To: &f.increment, Takes: "VAR=N", Usage: "set VAR to N in instance 1, to N+1 in instance " +
+				"2, and so on"},
 			{Name: "pin", To: &f.pin, Usage: "bind each instance to one CPU"},
 			{Name: "no-node-preload", To: &f.noNodePreload, Usage: "do not change NODE_OPTIONS"},
 		}),
@@ -85,7 +88,8 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "max-restarts", To: &f.maxRestarts, Takes: "N", Usage: "give up an instance after N crashes in a row (default: never)"},
 			{Name: "drain", To: &f.drain, Takes: "HOW", Words: drainValues(),
 				Usage: "how a worker drains before its stop: auto, epoll, accept, off"},
-			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "limit for a stopping worker to answer its connections"},
+			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "time that a stopping worker has to finish " +
+				"its connections"},
 			{Name: "stop-timeout", To: &f.stopTimeout, Takes: "TIME", Usage: "limit from the stop signal until a worker is killed"},
 			{Name: "surge", To: &f.surge, Takes: "N", Usage: "start N extra instances first at each reload"},
 		}),
@@ -93,7 +97,8 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "sandbox", To: &f.sandbox, Takes: "HOW", Words: units.SandboxValues(),
 				Usage: "how much of the machine is hidden: default, strict or off"},
 			{Name: "rw", To: &f.writable, Takes: cmdline.Path, Usage: "path that sandboxed workers may write to"},
-			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home that sandboxed workers may read"},
+			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home directory that sandboxed workers may " +
+				"read"},
 			{Name: "allow", To: &f.allow, Takes: "WORD", Words: asStrings(units.Allowances()),
 				Usage: "part of the sandbox to omit, see clusterctl(1)"},
 			{Name: "secret-env", To: &f.secretEnv, Takes: cmdline.Name, Usage: "set a variable to the secret of that name"},
@@ -102,14 +107,16 @@ func (f *appFlags) flags() []cmdline.Flag {
 		}),
 		cmdline.Group(groupLogs, []cmdline.Flag{
 			{Name: "log-namespace", To: &f.logNamespace, Usage: "give the app a private journal with its own limits"},
-			{Name: "log-max-size", To: &f.logMaxSize, Takes: "SIZE", Usage: "limit of that journal, such as 500M; old lines are removed"},
-			{Name: "log-max-age", To: &f.logMaxAge, Takes: "AGE", Usage: "remove lines of that journal after this time, such as 30d"},
+			{Name: "log-max-size", To: &f.logMaxSize, Takes: "SIZE", Usage: "size limit of the private journal, such as " +
+				"500M"},
+			{Name: "log-max-age", To: &f.logMaxAge, Takes: "AGE", Usage: "age at which lines of the private journal are " +
+				"removed, such as 30d"},
 			{Name: "log-rate", To: &f.logRate, Takes: "LINES/TIME", Usage: "limit of log lines per instance, such as 1000/10s, or off"},
 		}),
 	)
 }
 
-// app returns the App that the flags describe, without looking at the machine. It reports all errors at once.
+// app returns the App that the flags describe, or the joined errors of all flags. It does not access the machine.
 func (f *appFlags) app(name string, command []string) (units.App, error) {
 	var a units.App
 	var errs []error
@@ -188,8 +195,9 @@ func (f *appFlags) given(a units.App) resolve.Given {
 	}
 }
 
-// auto is the default of --activation and --drain: clusterctl looks at the program. The drain is then off for a program
-// built with the activation package, accept if the probe saw that the program waits in accept(2), and epoll otherwise.
+// auto is the default of --activation and --drain: clusterctl chooses the value that fits the program. It chooses --drain
+// off for a program built with the activation package, --drain accept for a program that waits in accept(2) during the
+// probe, and --drain epoll for any other program.
 const auto = "auto"
 
 func drainValues() []string { return []string{auto, "epoll", "accept", "off"} }
@@ -227,7 +235,8 @@ func optionally[T any](s string, parse func(string) (T, error)) (v T, err error)
 	return v, err
 }
 
-// unlessDefault returns 0 for the default, so that an app gets the new default when a later version changes it.
+// unlessDefault returns t, or 0 if t is the default. An app with 0 gets the new default when a later version changes the
+// default.
 func unlessDefault(t, byDefault time.Duration) time.Duration {
 	if t == byDefault {
 		return 0
@@ -266,7 +275,8 @@ func suggest(err error, flag, value string, words []string) error {
 	return err
 }
 
-// envHint returns what to type instead of a value without "=", and instead of --env NAME and -e FILE of PM2.
+// envHint returns the hint for a value without "=". PM2 has such values: --env NAME selects a section of its file, and -e
+// FILE sets a log file.
 func envHint(flag, value string) string {
 	switch {
 	case flag != "--env":
@@ -277,7 +287,7 @@ func envHint(flag, value string) string {
 	return "--env " + value + "=VALUE; instead of --env " + value + " of PM2: --env NODE_ENV=" + value
 }
 
-// logFileHint returns what to do instead of using the log file flags of PM2.
+// logFileHint returns the hint for the flags with which PM2 sets log files.
 func logFileHint() string {
 	is, _ := pm2.Lookup(pm2.Flag, "log")
 	return is.Hint

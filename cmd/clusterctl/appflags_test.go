@@ -67,7 +67,7 @@ func TestAppFlags(t *testing.T) {
 	if !equalApps(a, want) {
 		t.Errorf("%+v\nwant\n%+v", a, want)
 	}
-	// A flag with the default value does not store the value, so that the app gets a later default.
+	// The default value of a flag is not stored, so that the app gets the default of a later version.
 	a, err = flagsOf(t, "--min-uptime", "10s", "--start-timeout", "60s", "--drain-timeout=30s", "--run-as", "dynamic",
 		"--drain=epoll").app("web", nil)
 	if err != nil || !equalApps(a, units.App{Name: "web"}) {
@@ -78,7 +78,7 @@ func TestAppFlags(t *testing.T) {
 // equalApps compares apps. A nil list equals an empty list.
 func equalApps(a, b units.App) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
 
-// TestAppFlagsErrors: each mistake has a message, and all are reported at once.
+// TestAppFlagsErrors checks the message of each mistake, and that several mistakes are reported together.
 func TestAppFlagsErrors(t *testing.T) {
 	cases := []struct {
 		args []string
@@ -147,7 +147,8 @@ func TestGenerate(t *testing.T) {
 		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
 	}
 
-	// generate writes the same units as files. A second run does not replace files, and removes its new files.
+	// generate writes the same units as files. A second run fails, because it must not replace files. It removes the files
+	// that it wrote before the error.
 	dir := filepath.Join(w.dir, "made")
 	args := []string{"generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--ready", "exec",
 		"-o", dir, "--", "/opt/hello", "a b", "--listen", "%"}

@@ -34,9 +34,9 @@ func applyCommand(e *env) *cmdline.Command {
 		Name: "apply", Usage: "Install or update the apps of a file",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
 		Description: []string{
-			"Reads clusterctl.yaml in this directory, or the FILE of --file. Apps that are not installed are installed, apps that " +
-				"differ are updated, and the others are not touched. With NAMEs, only these apps. Apps that are not in the file are " +
-				"not touched, and a stopped app stays stopped.",
+			"Reads clusterctl.yaml in this directory, or the FILE of --file. Installs the apps that are not installed, and " +
+				"updates the apps that differ from the file. With NAMEs, changes only these apps. Apps that are not in the " +
+				"file do not change, and a stopped app stays stopped.",
 			"Instances are replaced one after the other while the port stays open. If the first new instance does not start, the app " +
 				"is rolled back, and clusterctl continues with the next app.",
 		},
@@ -87,8 +87,8 @@ func runApply(ctx context.Context, e *env, o applyOptions, in cmdline.Input) err
 	return withResults(e, outcomes, err, o.asJSON)
 }
 
-// withName returns the joined errors of an app, each with the name of the app in front if a command changes several apps.
-// Each error keeps its hint.
+// withName puts the name of the app in front of each joined error, if the command changes several apps. Each error keeps its
+// hint.
 func withName(n units.Name, several bool, err error) error {
 	if err == nil || !several {
 		return err
@@ -107,7 +107,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out m
 			out = manage.FailedOutcome(a.Name, err)
 		}
 	}()
-	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
+	if err := e.mayDescribe(e.guard().Preview(a), o.consent); err != nil {
 		return out, err
 	}
 	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
@@ -135,7 +135,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out m
 // changeOptions are the options of every command that installs or updates an app.
 type changeOptions struct {
 	manage.InstallOptions
-	// replace: an app of another project may be replaced.
+	// replace means that the app may replace an app of another project that has the same name.
 	replace bool
 	consent consent
 }
@@ -165,7 +165,7 @@ func (e *env) openApp(ctx context.Context, a units.App, o changeOptions) (s *man
 
 // change installs or updates an app. It asks for confirmation if the app gets more rights.
 func (e *env) change(ctx context.Context, s *manage.Session, f manage.Files, o changeOptions) (out manage.Outcome, err error) {
-	if err := e.trustedFor(f.App, o.consent); err != nil {
+	if err := e.mayDescribe(f.App, o.consent); err != nil {
 		return out, err
 	}
 	if now, err := s.Current(); err == nil {

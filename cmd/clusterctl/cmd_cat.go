@@ -60,7 +60,8 @@ func runCat(_ context.Context, e *env, _ struct{}, in cmdline.Input) error {
 	return e.printFiles("", set)
 }
 
-// dropInsOf returns the drop-in directories of a unit: from the package of the app, and in /etc.
+// dropInsOf returns the drop-in directories of a unit: the directory in the Debian package of the app, if there is one, and
+// the directory in /etc.
 func (e *env) dropInsOf(n units.Name, unit string) []string {
 	dirs := []string{filepath.Join(e.store.Units, unit) + ".d"}
 	if packaged := e.store.UnitPath(n, unit+".d"); packaged != dirs[0] {

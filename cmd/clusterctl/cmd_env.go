@@ -18,16 +18,17 @@ func envCommand(e *env) *cmdline.Command {
 		Name: "env", Usage: "Print the environment of instances",
 		Operands: []cmdline.Operand{cmdline.Apps()},
 		Description: []string{
-			"Prints the variables of the app and of its unit with its drop-ins, and the files from which systemd reads more variables at " +
-				"each start. Only root sees the values of the app's variables. For an app, the output is from one of its instances.",
-			"With --running, prints the environment with which the process was started. This needs root, and does not show variables " +
-				"that the program itself sets.",
+			"Prints the variables in the configuration of the app, the variables in its unit and drop-ins, and the files " +
+				"from which systemd reads more variables at each start. Only root can read the values in the " +
+				"configuration. For an app, prints the environment of one of its instances.",
+			"With --running, prints the environment with which the process was started, including variables from files. " +
+				"--running needs root, and omits variables that the program itself sets.",
 			"Values of variables with secret names (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are printed as stars, unless " +
 				"--show-secrets is given.",
 		},
 		Examples: []string{"clusterctl env shop", "sudo clusterctl env shop@2 --running --show-secrets"},
 		Flags: []cmdline.Flag{
-			{Name: "running", To: &o.running, Usage: "print the environment of the running process, with its files"},
+			{Name: "running", To: &o.running, Usage: "print the environment with which the process was started"},
 			{Name: "show-secrets", To: &o.secrets, Usage: "do not mask values that look secret"},
 			jsonFlag(&o.asJSON),
 		},

@@ -11,11 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/manage"
 )
 
-// action is what a command does to one target, whose app is open.
+// action does the work of a command for one target. The session is the session of the app.
 type action func(context.Context, *manage.Session, target) error
 
-// lifecycle completes a command that calls act for each target in turn. asJSON is the target of --json, or nil without that
-// flag.
+// lifecycle adds operands, --json and Run to a command, and returns it. Run calls act for each target in turn. asJSON points
+// to the value of --json. It is nil for a command without --json.
 func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.Command {
 	cmd.Operands = append(cmd.Operands, cmdline.Apps())
 	if asJSON != nil {
@@ -28,7 +28,8 @@ func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.
 	return cmd
 }
 
-// each calls act for each target. It returns a result for each, or nil if it did not begin. stop: act stops the instances.
+// each calls act for each target in args. It returns the results of the targets, or nil if an error prevents the first call.
+// stop means that act stops instances.
 func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([]manage.AppResult, error) {
 	targets, err := e.targets(args)
 	if err != nil {
@@ -45,7 +46,7 @@ func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([
 	return inTurn(ctx, targets, func(t target) (manage.AppResult, error) { return e.actOn(ctx, m, t, stop, act) })
 }
 
-// inTurn calls do for each item until the context ends. It returns the results, and all errors in one.
+// inTurn calls do for each item until the context ends. It returns the results, and the joined errors.
 func inTurn[T, R any](ctx context.Context, items []T, do func(T) (R, error)) ([]R, error) {
 	results, errs := []R{}, []error{}
 	for _, item := range items {
@@ -100,8 +101,9 @@ func startCommand(e *env) *cmdline.Command {
 		Name: "start", Usage: "Start apps or instances, or install a file",
 		Description: []string{
 			"Starts apps or instances that are installed, and waits until they are ready.",
-			"With a FILE, it is \"install\", as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install app.js -i 4\", and " +
-				"all flags of \"install\" can follow. If an installed app has the name of the file, the app is started.",
+			"With a FILE, start installs a program, as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install " +
+				"app.js -i 4\", and all flags of \"install\" can follow. If an installed app has the name of the file, the " +
+				"app is started.",
 		},
 		Examples: []string{"sudo clusterctl start shop", "sudo clusterctl start app.js -i max"},
 		Flags:    []cmdline.Flag{settleFlag(&settle)},
@@ -159,13 +161,13 @@ func restartCommand(e *env) *cmdline.Command {
 
 func resetCommand(e *env) *cmdline.Command {
 	return lifecycle(e, &cmdline.Command{
-		Name: "reset", Usage: "Forget failures of apps: restart counters and restart delays",
+		Name: "reset", Usage: "Reset the restart counters and restart delays of apps",
 		Description: []string{"Running instances continue. An instance that gave up stays down until the next start."},
 		Examples:    []string{"sudo clusterctl reset shop && sudo clusterctl start shop"},
 	}, nil, func(ctx context.Context, s *manage.Session, t target) error {
 		complete, err := s.ResetFailed(ctx, t.instance)
 		if err == nil && !complete {
-			// An operator who is not root cannot remove the files of the delays.
+			// Only root can remove the files that store the delays.
 			return e.noteDone(t, "reset, except the restart delays; \"clusterctl restart\" ends them", nil)
 		}
 		return e.noteDone(t, "reset", err)

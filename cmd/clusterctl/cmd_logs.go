@@ -20,7 +20,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// defaultLines is the default of PM2.
+// defaultLines is the default number of lines. PM2 has the same default.
 const defaultLines = 15
 
 type logsOptions struct {
@@ -41,9 +41,9 @@ func logsCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "logs", Aliases: []string{"log"}, Usage: "Show the log lines of the workers, and follow them on a terminal",
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
-		Description: []string{"Prints the lines of all instances in order of time, with the messages of systemd about the instances. " +
-			"The lines are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, the command follows lines " +
-			"until Ctrl-C. Elsewhere it ends after the last line."},
+		Description: []string{"Prints the lines of all instances in order of time, with the messages of systemd about the " +
+			"instances. The lines are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, " +
+			"logs then waits for new lines until Ctrl-C. If its output is not a terminal, it ends after the last line."},
 		Examples: []string{
 			"clusterctl logs shop",
 			"clusterctl logs shop@2 -n 100 --no-follow",
@@ -67,7 +67,8 @@ func (o *logsOptions) flags() []cmdline.Flag {
 		{Name: "grep", Short: "g", To: &o.grep, Takes: "PATTERN", Usage: "lines that match; a pattern in lower case ignores case"},
 		{Name: "priority", Short: "p", To: &o.priority, Takes: "PRIORITY", Words: journal.Priorities(),
 			Usage: "lines of this priority or worse, such as err, or of err..warning"},
-		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines of this boot; --boot=-1 is the boot before"},
+		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines since the last boot; --boot=-1 means the boot " +
+			"before it"},
 		{Name: "no-system", To: &o.noSystem, Usage: "omit messages of systemd about the instances"},
 		{Name: "timestamp", To: &o.timestamp, Takes: "FORMAT",
 			Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},
@@ -79,7 +80,7 @@ func (o *logsOptions) flags() []cmdline.Flag {
 	}
 }
 
-// check checks and parses the flags, without looking at the machine.
+// check parses the flags and returns an error for invalid combinations. It does not access the machine.
 func (o *logsOptions) check(e *env) error {
 	var err error
 	switch {
@@ -166,7 +167,7 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 	return logsError(journal.Read(ctx, q, out), o)
 }
 
-// scopeOf returns what the journal must know about an operand.
+// scopeOf returns the units and numbers by which package journal finds the lines of a target.
 func scopeOf(t target) journal.Scope {
 	n := t.app.Name
 	return journal.Scope{
@@ -175,8 +176,8 @@ func scopeOf(t target) journal.Scope {
 	}
 }
 
-// workerUID returns the user ID of the workers, or "" if the user does not exist: a dynamic user exists only while its app
-// runs. Without the ID, the output lacks lines of processes that ended before journald found their unit.
+// workerUID returns the user ID of the workers, or "" if the user does not exist. A dynamic user exists only while its app
+// runs. journald stores a line without its unit if the process ends too early. "logs" finds such a line only by the user ID.
 func (e *env) workerUID(ctx context.Context, a units.App) string {
 	if !a.RunAs.Dynamic() {
 		u, err := guard.LookupUser(a.RunAs.User)
@@ -197,8 +198,8 @@ func (e *env) workerUID(ctx context.Context, a units.App) string {
 	return strconv.FormatUint(uint64(uid), 10)
 }
 
-// mayReadJournal returns an error for a user who may not read the journal, with a hint. journalctl would print nothing
-// instead.
+// mayReadJournal returns an error with a hint if the user may not read the journal. Without this check, journalctl would
+// succeed and print nothing.
 func (e *env) mayReadJournal() error {
 	if e.euid == 0 {
 		return nil
@@ -215,8 +216,8 @@ func (e *env) mayReadJournal() error {
 		text.Shell(name), sudoHint(e.args))
 }
 
-// logsError drops the error of a closed pipe, as with "| head", and returns a usage error for an argument that journalctl
-// refused.
+// logsError returns nil for the error of a closed pipe, such as "logs | head". It returns a usage error for an argument that
+// journalctl refused, and any other error unchanged.
 func logsError(err error, o logsOptions) error {
 	refused, ok := errors.AsType[*journal.ArgumentError](err)
 	switch {
@@ -234,7 +235,8 @@ func logsError(err error, o logsOptions) error {
 		"--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
 
-// highlighter returns a function that finds the texts to highlight, and the matches of --grep if the pattern is valid in Go.
+// highlighter returns a function that finds the positions of the texts, and of the matches of grep if this pattern is valid
+// in Go. It returns nil if there is nothing to find.
 func highlighter(texts []string, grep string) func([]byte) [][]int {
 	var parts []string
 	for _, t := range texts {

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/journal"
 )
 
-// TestLogsDefaults checks the default number of lines, and when the command follows.
+// TestLogsDefaults checks the default number of lines, and in which cases the command waits for new lines.
 func TestLogsDefaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		options  logsOptions

@@ -26,9 +26,10 @@ func lsCommand(e *env) *cmdline.Command {
 		Name: "ls", Aliases: []string{"list", "l", "ps", "status"}, Usage: "List apps, or the instances of some apps",
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
 		Description: []string{
-			"READY is the number of ready instances and of wanted instances. QUEUE is the number of connections that wait for accept, " +
-				"and their limit. CONNS is the number of accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the " +
-				"memory of the cgroup, or of the processes without a memory controller.",
+			"READY shows how many instances are ready, and how many are wanted. QUEUE shows how many connections wait for " +
+				"accept(2), and the limit of the queue. CONNS is the number of accepted connections. CPU is the CPU time " +
+				"during 200 ms, in percent of one CPU. MEM is the memory of the cgroup, or of the processes if the kernel " +
+				"has no memory controller.",
 			"Without root, ls prints \"-\" for values that only root can see. A narrow terminal omits columns.",
 		},
 		Examples: []string{"clusterctl ls", "clusterctl ls -a --sort cpu", "sudo clusterctl ls shop --watch"},
@@ -62,7 +63,7 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 		return err
 	}
 	if len(l.Known)+len(l.Problems) == 0 && !e.booted() {
-		return control.ErrNoSystemd // the apps are unknown
+		return control.ErrNoSystemd // without systemd and without files, no apps can be found
 	}
 	if len(l.Known) > 0 {
 		conn, err := e.dial(ctx)
@@ -90,7 +91,7 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 	return errors.Join(append(l.Problems, printErr)...)
 }
 
-// list returns the apps of the operands, or all apps without operands.
+// list returns the apps that args name, or all apps if args is empty.
 func (e *env) list(args []string) (l status.List, err error) {
 	if len(args) == 0 {
 		return status.All(e.store)

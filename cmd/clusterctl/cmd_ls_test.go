@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestLs runs ls without systemd: without apps, with a damaged app, and with apps whose state is unknown.
+// TestLs runs ls without systemd in three cases: no app is installed, an app is damaged, and the state of apps is unknown.
 func TestLs(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("ls"); code != exitDone || w.out.Len() > 0 || !strings.Contains(w.err.String(), "no app is installed yet") {

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 )
 
-// packed creates an app and its clusterctl.yaml.
+// packed creates the files of an app, with a clusterctl.yaml.
 func packed(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")
@@ -79,7 +79,7 @@ func TestPackage(t *testing.T) {
 		!strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
 		t.Errorf("%v\n%s", err, info)
 	}
-	// The same files make the same package, at any time and in any directory.
+	// Two packages of the same files are equal, even if they are made at different times and in different directories.
 	first, err := os.ReadFile(r.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestPackagePublishesNoSecret(t *testing.T) {
 	}
 }
 
-// TestPackageNames: control characters in file names do not reach the terminal or dpkg.
+// TestPackageNames checks that control characters in file names reach neither the terminal nor dpkg.
 func TestPackageNames(t *testing.T) {
 	dir, file := packed(t)
 	w := newWorld(t)
@@ -180,7 +180,8 @@ func TestPackageNames(t *testing.T) {
 	}
 }
 
-// TestPackageFollowsItsTop: the directory of an app may be a link, such as "current". Links in the directory stay links.
+// TestPackageFollowsItsTop: the directory of an app may be a symbolic link, such as "current". The package holds the files
+// of its target. Symbolic links inside the directory stay links.
 func TestPackageFollowsItsTop(t *testing.T) {
 	dir, file := packed(t)
 	top := filepath.Join(t.TempDir(), "deploy", "current")

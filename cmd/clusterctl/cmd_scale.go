@@ -26,7 +26,7 @@ func parseScaling(s string) (manage.Scaling, error) {
 		return manage.Scaling{By: n}, nil
 	case err == nil && n == 0:
 		return manage.Scaling{}, fault.WithHint(fault.Usagef("an app cannot have 0 instances"),
-			"\"clusterctl stop\" stops it; \"max\" is one per CPU")
+			"\"clusterctl stop\" stops an app; \"max\" is one instance per CPU")
 	}
 	count, err := units.ParseCount(s)
 	if err != nil {
@@ -47,9 +47,9 @@ func scaleCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{
 			{Forms: []cmdline.Form{cmdline.Name}, Repeats: true}, {Forms: []cmdline.Form{"N", "+N", "-N", "max", "50%"}},
 		},
-		Description: []string{"Starts new instances and waits until they are ready. If an instance does not start, clusterctl prints the " +
-			"reason and the last log lines, and the app keeps its old number. Scaling down drains and stops the last instances. " +
-			"The number survives a reboot. A stopped app stays stopped."},
+		Description: []string{"Starts new instances and waits until they are ready. If an instance does not start, " +
+			"clusterctl prints the reason and the last log lines, and the app keeps its old number. With a smaller number, " +
+			"scale drains and stops the last instances. The number survives a reboot. A stopped app stays stopped."},
 		Examples: []string{"sudo clusterctl scale shop 4", "sudo clusterctl scale shop +2", "sudo clusterctl scale shop max"},
 		Flags:    []cmdline.Flag{settleFlag(&o.Settle), timeoutFlag(&o.Timeout), rollJSONFlag(&o.asJSON)},
 		Run:      bind(e, &o, runScale),

@@ -17,14 +17,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// secretInfo is one secret in the output of "secret ls --json" (schema 1), without its value.
+// secretInfo describes one secret in the output of "secret ls --json" (schema 1). It does not contain the value.
 type secretInfo struct {
 	Name string `json:"name"`
-	// Size is the size of the stored file; encryption makes it larger.
+	// Size is the size of the stored file in bytes. The file is larger than the value if it is encrypted.
 	Size      int64     `json:"size"`
 	Set       time.Time `json:"set"`
 	Encrypted bool      `json:"encrypted"`
-	// Variable: the app gets the secret in a variable (--secret-env).
+	// Variable means that the app gets the secret in a variable (--secret-env).
 	Variable bool `json:"variable"`
 }
 
@@ -108,7 +108,7 @@ func runSecret(ctx context.Context, e *env, asJSON bool, in cmdline.Input) error
 	return s.SetSecret(ctx, args[2], value)
 }
 
-// listSecrets prints names, never values.
+// listSecrets prints the secrets of an app without their values.
 func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	stored, err := e.store.Secrets(n)
 	if err != nil {
@@ -139,7 +139,8 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	return text.Table(e.stdout, []string{"SECRET", "BYTES", "SET", "ENCRYPTED", "VARIABLE"}, rows)
 }
 
-// maxSecret is the limit of systemd for all credentials of a service (systemd.exec(5)), less what encryption adds.
+// maxSecret is half of the 1 MiB that systemd allows for all credentials of a service (systemd.exec(5)). Encryption makes
+// the stored value larger.
 const maxSecret = 512 << 10
 
 // readSecret reads a value from standard input. On a terminal it asks for the value.
@@ -152,7 +153,7 @@ func (e *env) readSecret(name string) ([]byte, error) {
 		fmt.Fprintln(e.stderr)
 	} else {
 		value, err = io.ReadAll(io.LimitReader(e.stdin, maxSecret+2))
-		// Remove the newline that echo(1) adds. Values of several lines, such as keys, are not changed.
+		// Remove the newline that echo(1) adds to one line. Do not change a value of several lines, such as a key.
 		if line, ok := bytes.CutSuffix(value, []byte("\n")); ok && !bytes.Contains(line, []byte("\n")) && utf8.Valid(line) {
 			value = bytes.TrimSuffix(line, []byte("\r"))
 		}
@@ -169,7 +170,8 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	return value, nil
 }
 
-// secretNames returns the secrets that an app has or needs, for completion. before are the operands before the secret.
+// secretNames returns for completion the names of the secrets that an app has or needs. before contains the verb and the
+// name of the app.
 func (e *env) secretNames(before []string) []string {
 	if len(before) < 2 || before[0] == "ls" {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestComplete checks the output for the completion scripts. The last word is incomplete.
+// TestComplete checks the output for the completion scripts. The user is typing the last word of each command line.
 func TestComplete(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 3)
@@ -92,7 +92,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestCompleteQuietly: completion does not return errors, whatever the command line is, and prints one line per word.
+// TestCompleteQuietly checks that completion returns no error for any command line, and prints one line per candidate.
 func TestCompleteQuietly(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
@@ -116,7 +116,7 @@ func TestCompleteQuietly(t *testing.T) {
 	})
 }
 
-// TestCompleteUnreadable: completion omits names that it cannot read, without an error.
+// TestCompleteUnreadable checks that completion omits names from files that it cannot read, and returns no error.
 func TestCompleteUnreadable(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)

@@ -18,14 +18,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// consent describes whether a change may give an app more rights.
+// consent decides whether a change may give an app more rights.
 type consent struct {
 	yes bool // --yes
 	// file is the path of the file that describes the app, or empty if flags or a revision describe it.
 	file string
 }
 
-// caller returns the user who runs the command, directly or with sudo.
+// caller returns the ID of the user who runs the command. For a command with sudo, this is the user who called sudo.
 func (e *env) caller() int {
 	if uid, err := strconv.Atoi(e.getenv("SUDO_UID")); err == nil && e.euid == 0 {
 		return uid
@@ -37,8 +37,9 @@ func (e *env) guard() guard.Guard {
 	return guard.Guard{Caller: e.caller(), Root: e.euid == 0, LookPath: e.lookPath, Note: e.note}
 }
 
-// trustedFor returns an error if the file must not describe the app in this way; see [guard.Guard.MayDecide].
-func (e *env) trustedFor(a units.App, c consent) error {
+// mayDescribe returns an error if the owner of the file in c is not allowed to give the app these settings; see
+// [guard.Guard.MayDecide].
+func (e *env) mayDescribe(a units.App, c consent) error {
 	if c.file == "" {
 		return nil
 	}
@@ -71,7 +72,7 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); continue?", a.Name, text.Printable(rights)))
 }
 
-// with returns the command line with more words, inserted before "--".
+// with returns the command line with sudo and with more words, which it inserts before "--".
 func (e *env) with(words ...string) string {
 	i := slices.Index(e.args, "--")
 	if i < 0 {
@@ -84,8 +85,8 @@ func replaceFlag(replace *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
 }
 
-// mayReplace returns an error if the installed app belongs to another project: replacing it would close the port of that
-// app. file: the new app is described in a file.
+// mayReplace returns an error if the installed app belongs to another project than the new app a. Such a replacement would
+// close the port of the installed app. file means that a file describes a.
 func (e *env) mayReplace(now, a units.App, file bool) error {
 	switch {
 	case e.store.Packaged(now.Name):
@@ -102,7 +103,7 @@ func (e *env) mayReplace(now, a units.App, file bool) error {
 		origin.Place(a), runsAs(a)), "%s", hint)
 }
 
-// named returns the command line with another name for the app.
+// named returns the command line with sudo and with another name for the app.
 func (e *env) named(name string) string {
 	for i, word := range e.args {
 		if word == "--" {
@@ -118,7 +119,7 @@ func (e *env) named(name string) string {
 	return e.with("--name", name)
 }
 
-// freeName returns an unused name that is made from the names of the app and its project.
+// freeName joins the names of the app and its project to a name that no app has, and returns this name.
 func (e *env) freeName(a units.App) string {
 	base := string(a.Name)
 	if name := origin.DirectoryName(origin.Place(a)); name != "" && name != base {

@@ -32,7 +32,7 @@ func (e *env) render(ctx context.Context, a units.App) (manage.Files, error) {
 	return m.Render(ctx, a)
 }
 
-// manager returns the engine for this command.
+// manager returns the engine with the files, the clock and the output of e.
 func (e *env) manager(conn manage.Conn) *manage.Manager {
 	return &manage.Manager{
 		Store: e.store, Conn: conn, Host: e.host, Now: e.now, Shim: e.shim, Root: e.euid == 0, Kills: e.killed,
@@ -42,7 +42,8 @@ func (e *env) manager(conn manage.Conn) *manage.Manager {
 	}
 }
 
-// dialSystem connects to systemd. It notes each instance that is killed at its start. A kill at a stop becomes an error.
+// dialSystem connects to systemd. It prints a note for each instance that is killed during its start. It prints nothing for
+// an instance that is killed during its stop, because the command then ends with an error.
 func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
 	conn, err := control.Dial(ctx)
 	if err != nil {
@@ -56,14 +57,14 @@ func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
 	return conn, nil
 }
 
-// interruption is the cause of a context that a signal has canceled.
+// interruption is the cancellation cause of a context that a signal canceled.
 type interruption struct{ os.Signal }
 
 func (i interruption) Error() string { return i.String() + " signal received" }
 func (interruption) Unwrap() error   { return context.Canceled }
 
-// untilSignal returns a context that the first of the signals cancels. The signals do not end the process until stop is
-// called.
+// untilSignal returns a context that the first of the signals cancels. Until stop is called, the signals do not end the
+// process.
 func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	received := make(chan os.Signal, 1)
@@ -81,11 +82,11 @@ func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, 
 	}
 }
 
-// hungUp reports whether the loss of the terminal has canceled the context.
+// hungUp reports whether SIGHUP canceled the context, which the process gets when its terminal closes.
 func hungUp(ctx context.Context) bool { return context.Cause(ctx) == interruption{syscall.SIGHUP} }
 
-// withoutHangup returns a context that the loss of the terminal does not cancel, so that a reload does not leave an app with
-// old and new code. Other interruptions cancel it.
+// withoutHangup returns a context that every cancellation of ctx cancels, except SIGHUP. A closed terminal therefore does
+// not stop a reload while some instances run the old code and others the new code.
 func withoutHangup(ctx context.Context) context.Context {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {

@@ -25,14 +25,16 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// env holds what a command uses of the system: streams, identity, clock, files and systemd. A test sets its own fields.
-// TestDirectAccess in internal/archtest lists the other files of this package that use the system directly, and why.
+// env holds everything through which a command reaches the machine: streams, user IDs, clock, files and systemd. Tests
+// replace the fields. TestDirectAccess in internal/archtest lists the files of this package that reach the machine without
+// env, with the reasons.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	stdinTTY       bool
 	stderrTTY      bool
-	// stdoutTTY: the output may be cut to the width of the terminal, and redrawn. colours: it may have colours.
+	// stdoutTTY means that stdout is a terminal: lines may be shortened to its width and redrawn. colours means that text on
+	// stdout may have colours.
 	stdoutTTY, colours bool
 	// terminal returns the size of the terminal. 0 is unknown.
 	terminal func() (columns, rows int)
@@ -43,7 +45,7 @@ type env struct {
 	lookPath func(string) (string, error)
 	stat     func(string) (fs.FileInfo, error)
 	readFile func(string) ([]byte, error)
-	// euid decides what the command may do. uid is the caller without sudo.
+	// euid is the effective user ID, which is 0 under sudo. uid is the real user ID.
 	euid, uid int
 	now       func() time.Time
 	store     *install.Store
@@ -52,7 +54,7 @@ type env struct {
 	dial      func(context.Context) (*control.Conn, error)
 	booted    func() bool
 	args      []string
-	// command are the arguments after "--". Without "--" it is nil.
+	// command contains the arguments after "--". It is nil if there is no "--".
 	command  []string
 	quiet    bool
 	noColour bool // --no-color
@@ -119,15 +121,15 @@ func (e *env) width() int {
 	return columns
 }
 
-// commandStore returns the store of the system. Its locks and revisions show this command line, without the values of
-// variables.
+// commandStore returns the store of this machine. The store writes the command line into its locks and revisions, without
+// the values of variables.
 func commandStore(args []string) *install.Store {
 	s := install.System()
 	s.Command = strings.Join(append([]string{"clusterctl"}, mask.CommandLine(args[1:])...), " ")
 	return &s
 }
 
-// needRoot returns an error if the caller is not root, with the command line to type.
+// needRoot returns an error if the caller is not root. Its hint is the same command line with sudo.
 func (e *env) needRoot() error {
 	if e.euid == 0 {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// The exit statuses are an API. The manual page explains them.
+// Scripts depend on the exit statuses, so they must not change. The manual page describes them.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -45,7 +45,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints each error: what is wrong, the last log lines if there are any, and the hint.
+// report prints each of the joined errors with its last log lines and its hint, if it has them.
 func (e *env) report(err error) {
 	for _, one := range fault.Flatten(err) {
 		fmt.Fprintf(e.stderr, "clusterctl: %s\n", text.Printable(one.Error()))
@@ -63,7 +63,8 @@ func (e *env) report(err error) {
 	}
 }
 
-// withoutReader drops the error of a write to a pipe whose reader has ended. head(1) ends early, for example.
+// withoutReader removes write errors from err that occurred because the reader of stdout has ended, as in "clusterctl ls |
+// head -1".
 func withoutReader(err error) error {
 	if err == nil {
 		return nil
@@ -74,13 +75,14 @@ func withoutReader(err error) error {
 	})...)
 }
 
-// interruptedError replaces the errors of all steps that an interruption has canceled.
+// interruptedError replaces all errors of steps that a signal canceled.
 type interruptedError struct{}
 
 func (interruptedError) Error() string { return "interrupted" }
 func (interruptedError) Unwrap() error { return context.Canceled }
 
-// interrupted returns an interruptedError with the errors that have another cause, such as a failed undo.
+// interrupted replaces the errors of canceled steps in err by one interruptedError, and keeps other errors, such as the
+// error of a failed undo.
 func interrupted(err error) error {
 	others := slices.DeleteFunc(fault.Flatten(err), func(one error) bool { return errors.Is(one, context.Canceled) })
 	return errors.Join(append([]error{interruptedError{}}, others...)...)

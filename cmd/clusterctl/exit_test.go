@@ -83,7 +83,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%v:\n%q\nwant\n%q", c.err, got, c.want)
 		}
 		if w.out.Len() > 0 {
-			t.Errorf("%v: an error is on stdout: %s", c.err, w.out.String())
+			t.Errorf("%v: got %q on stdout, want nothing", c.err, w.out.String())
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestPrintable: control characters are replaced, and all other characters are kept.
+// TestPrintable checks that control characters are replaced, and that all other characters do not change.
 func TestPrintable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(),
@@ -124,7 +124,7 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// TestNotesArePrintable: a note and a line of progress never contain control characters.
+// TestNotesArePrintable checks that notes and progress lines never contain control characters.
 func TestNotesArePrintable(t *testing.T) {
 	const foreign = "a\x1b]0;OWNED\a\x1b[2J\r\u009b2J\u202eb\nclusterctl: x"
 	w := newWorld(t)
@@ -152,7 +152,8 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// TestShellWord: sh reads the original words from the quoted words. One shell prints all words, each with a NUL at the end.
+// TestShellWord checks that sh parses the quoted words to the original words. sh prints all words, each with a NUL at the
+// end.
 func TestShellWord(t *testing.T) {
 	words := []string{"", "a", "a b", "'", "it's", `"`, "$HOME", "`id`", "a\nb", "-n", "*", "~", "\\", "é", "a;b", "x=y",
 		"!!", "#", "{a,b}", "\t", "--", "%s", "[ab]"}
@@ -163,7 +164,7 @@ func TestShellWord(t *testing.T) {
 	}
 	var script strings.Builder
 	for _, w := range words {
-		// The directory is empty, so a word such as [ab] does not match a file.
+		// The directory is empty: if sh expanded a word such as [ab], the word would match no file.
 		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", text.Shell(w))
 	}
 	cmd := exec.Command("/bin/sh")
@@ -258,7 +259,7 @@ func TestConfirm(t *testing.T) {
 	if exitCode(err) != exitUsage || w.hintFor(err) != "sudo clusterctl uninstall web --yes" {
 		t.Errorf("%v, %q", err, w.hintFor(err))
 	}
-	// Ctrl-C at the question.
+	// Ctrl-C ends the question.
 	r, pipe, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ apps:
     directory: mail
 `
 
-// TestInstallFromFile checks when install uses an app of clusterctl.yaml, and which flags are then errors.
+// TestInstallFromFile checks in which cases install uses an app of clusterctl.yaml, and which flags it then refuses.
 func TestInstallFromFile(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -51,7 +51,7 @@ func TestInstallFromFile(t *testing.T) {
 	w := newWorld(t)
 	w.file(t, "wd/clusterctl.yaml", "apps: [\n", 0o644)
 	if code := w.do("install", "shop"); code != exitFailed || !strings.Contains(w.err.String(), "clusterctl.yaml:") {
-		t.Errorf("a file that cannot be read: %d, %s", code, w.err.String())
+		t.Errorf("a file that cannot be read: got status %d and %s", code, w.err.String())
 	}
 	if code := w.do("install", "shop", "--no-listen", "--", "/bin/true"); code != exitFailed ||
 		strings.Contains(w.err.String(), "clusterctl.yaml") {
@@ -59,7 +59,8 @@ func TestInstallFromFile(t *testing.T) {
 	}
 }
 
-// TestRevisions: "show --revisions" lists the earlier revisions, newest first, each with the changed keys.
+// TestRevisions checks that "show --revisions" lists the earlier revisions, newest first, each with the keys that the next
+// change modified.
 func TestRevisions(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "shop", 1)
@@ -83,7 +84,7 @@ func TestRevisions(t *testing.T) {
 		}
 	}
 	if w.do("rollback", "shop", "2") != exitFailed ||
-		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: it has the revisions 4 to 13") {
+		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: the app has revisions 4 to 13") {
 		t.Error(w.err.String())
 	}
 	if w.do("rollback", "shop", "two") != exitUsage {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestHelpPictures compares the help on terminals of 60, 80 and 200 columns with golden files. Lines are never longer than
-// 80.
+// TestHelpPictures compares the help on terminals of 60, 80 and 200 columns with golden files. Help lines have at most 80
+// columns.
 func TestHelpPictures(t *testing.T) {
 	for name, width := range map[string]int{"60": 60, "80": 80, "wide": 200} {
 		w := newWorld(t)
@@ -24,7 +24,7 @@ func TestHelpPictures(t *testing.T) {
 	}
 }
 
-// TestHelpWidth: no line of a help is wider than the terminal, or wider than 80 columns.
+// TestHelpWidth checks that no help line is wider than the terminal or than 80 columns.
 func TestHelpWidth(t *testing.T) {
 	for _, width := range []int{0, 60, 80, 200} {
 		w := newWorld(t)

@@ -6,22 +6,22 @@ import (
 	"github.com/clusterctl/clusterctl/journal"
 )
 
-// logWriter writes lines to stdout.
+// logWriter writes log lines to stdout in the format of the flags.
 type logWriter struct {
 	e            *env
 	w            *bufio.Writer
 	format       journal.Formatter
 	json, fields bool
 	line         []byte
-	// limited are the apps for which Line has printed logRateAdvice.
+	// limited contains the apps for which Line has printed logRateAdvice.
 	limited map[string]bool
 }
 
-// logRateAdvice tells how to avoid that journald drops lines.
+// logRateAdvice names the flags of install that prevent journald from dropping lines.
 const logRateAdvice = "--log-namespace: a private journal; --log-rate: another limit"
 
-// Line writes one line. In raw mode, messages of journald go to stderr. The first message about a limit of an app comes with
-// a hint.
+// Line writes one line. With --raw, it writes messages of journald to stderr. Before the first message that journald dropped
+// lines of an app, it prints a hint.
 func (w *logWriter) Line(l *journal.Line) error {
 	if l.Source == journal.Journald && !w.limited[l.App] {
 		w.limited[l.App] = true

@@ -18,20 +18,21 @@ import (
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
-		// A lost ssh session rolls an install back, so that it is not left half done. Under nohup, the install continues.
+		// When an ssh connection breaks, SIGHUP makes an install roll back. Under nohup, SIGHUP is ignored, so the install
+		// continues.
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := untilSignal(context.Background(), signals...)
-	// SIGPIPE must not end the process in the middle of a change, as in "install … 2>&1 | head". The write returns an error
-	// instead.
+	// Catch SIGPIPE, so that a closed pipe, as in "install … 2>&1 | head", does not end the process in the middle of a
+	// change. The write to the pipe then returns an error.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	// After the first signal, the command rolls back, which can take as long as the workers need to stop. A second Ctrl-C
-	// ends the process at once, and the next command completes the work. A second SIGHUP does not: a lost terminal sends
-	// two, one from the shell and one from the kernel.
+	// After the first signal, the command undoes its change, which can take as long as the workers need to stop. A second
+	// Ctrl-C ends the process at once. The next command then completes the undo. A second SIGHUP does not end the process,
+	// because a lost terminal causes two SIGHUPs: the shell sends one, and the kernel sends one.
 	context.AfterFunc(ctx, func() {
 		signal.Reset(os.Interrupt)
 		if hungUp(ctx) {
-			// Some commands continue without a terminal, and SIGTERM must still end them.
+			// The command may continue without its terminal. SIGTERM must then end it.
 			signal.Reset(syscall.SIGTERM)
 		}
 	})
@@ -40,13 +41,13 @@ func main() {
 	os.Exit(code)
 }
 
-// run executes a command line and returns the exit status. It is the only place where an error is printed.
+// run executes a command line and returns the exit status. Errors are printed only here.
 func run(ctx context.Context, e *env, args []string) int {
 	e.args = args
 	_, e.command = cmdline.SplitProgram(args)
 	started := e.now()
 	err := newApp(e).Run(ctx, args)
-	// A repair, or the undo of a change, may have killed instances.
+	// Add the instances that were killed during a repair or an undo.
 	err = e.manager(nil).WithKilled(ctx, units.App{}, err, started)
 	err = withoutReader(err)
 	if err != nil && !errors.Is(err, errWatchEnded) && !errors.Is(err, errDiffer) {
@@ -58,17 +59,17 @@ func run(ctx context.Context, e *env, args []string) int {
 	return exitCode(err)
 }
 
-// newApp returns the command tree. Each call makes new commands, which share no state.
+// newApp returns the command tree. The commands of two calls share no state.
 func newApp(e *env) *cmdline.App {
 	app := &cmdline.App{
 		Name: "clusterctl", Usage: "Run any program as N workers on one port, supervised by systemd",
 		Description: []string{
-			"systemd supervises the workers, the kernel spreads the connections, and journald keeps the logs. No process of clusterctl " +
-				"keeps running. systemctl and journalctl work on everything that clusterctl makes.",
+			"systemd supervises the workers, the kernel distributes the connections, and journald stores the logs. No " +
+				"process of clusterctl keeps running. systemctl and journalctl work with all apps.",
 			"\"clusterctl help COMMAND\" explains a command. The manual page clusterctl(1) explains everything, with the exit statuses.",
 		},
 		Flags: []cmdline.Flag{
-			{Name: "quiet", Short: "q", To: &e.quiet, Usage: "print nothing but errors on stderr"},
+			{Name: "quiet", Short: "q", To: &e.quiet, Usage: "print only errors on stderr"},
 			{Name: "no-color", To: &e.noColour, Usage: "no colours and no redrawn lines on a terminal, like NO_COLOR"},
 			{Name: "version", Short: "v", Usage: "print the version, like the command \"version\""},
 		},
@@ -115,7 +116,8 @@ func (e *env) instanceNames(app string) []string {
 	return names
 }
 
-// bind returns the Run function of a command. It calls run with the options into which the flags were read.
+// bind returns the Run function of a command. The function calls run with a copy of o, which then holds the values of the
+// flags.
 func bind[O any](e *env, o *O, run func(context.Context, *env, O, cmdline.Input) error) func(context.Context, cmdline.Input) error {
 	return func(ctx context.Context, in cmdline.Input) error { return run(ctx, e, *o, in) }
 }

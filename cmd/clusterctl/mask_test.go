@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEnvFlag: --env reads values from standard input and from the environment of the caller, and warns of a value on the
-// command line that looks secret.
+// TestEnvFlag checks that --env reads values from standard input and from the environment of the caller, and that it prints
+// a warning if a value on the command line looks secret.
 func TestEnvFlag(t *testing.T) {
 	w := newWorld(t)
 	w.vars["FROM_HERE"] = "h e r e"
@@ -45,7 +45,7 @@ func TestEnvFlag(t *testing.T) {
 	}
 }
 
-// TestReadSecret: the newline after a single line is removed, and nothing else.
+// TestReadSecret checks that only the newline after a single line is removed.
 func TestReadSecret(t *testing.T) {
 	w := newWorld(t)
 	for input, want := range map[string]string{

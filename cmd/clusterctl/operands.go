@@ -23,7 +23,8 @@ import (
 type operand struct {
 	name     units.Name
 	instance int // 0: the whole app
-	// implied: a pattern or "all" matched it. If a command cannot be applied to it, this is not an error.
+	// implied means that a pattern or "all" matched the operand. If a command cannot do its work for an implied operand, it
+	// skips the operand without an error.
 	implied bool
 }
 
@@ -36,7 +37,7 @@ func (o operand) String() string {
 
 // resolve returns the installed apps and the instances that the words name: NAME, NAME@3, all, globs (web*, web@*, *@1), and
 // /regex/ as in PM2. The result is in the order of the words. Matches of a pattern are in the order of names and numbers.
-// resolve does not read the configuration of the apps, so it finds damaged apps, too.
+// resolve does not read the configuration of the apps, so it also returns apps whose configuration is invalid.
 func (e *env) resolve(words []string) ([]operand, error) {
 	apps, err := e.store.Apps()
 	if err != nil {
@@ -55,11 +56,11 @@ func (e *env) resolve(words []string) ([]operand, error) {
 	if len(all) == 0 {
 		e.note("no app is installed")
 	}
-	return distinct(all), nil
+	return withoutDuplicates(all), nil
 }
 
-// distinct removes duplicates. It also removes an instance (shop@2) if the list contains its whole app (shop).
-func distinct(all []operand) []operand {
+// withoutDuplicates removes duplicates. It also removes an instance (shop@2) if the list contains its whole app (shop).
+func withoutDuplicates(all []operand) []operand {
 	type key struct {
 		name     units.Name
 		instance int
@@ -187,7 +188,7 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	return nil, nothingMatches(word, apps)
 }
 
-// nothingMatches returns the error of a pattern without a match. Its hint names at most 10 apps.
+// nothingMatches returns the error for a pattern that matches no app. The hint of the error names at most 10 apps.
 func nothingMatches(word string, apps []units.Name) error {
 	err := fmt.Errorf("no app matches %q", word)
 	if len(apps) == 0 {
@@ -243,8 +244,8 @@ func asStrings[S ~string](list []S) []string {
 	return out
 }
 
-// startsProgram reports whether "start WHAT" installs a program, as in PM2: a program follows "--", or WHAT looks like a
-// file and is not the name of an app.
+// startsProgram reports whether "start WHAT" installs a program, as in PM2. It does so if a program follows "--", or if WHAT
+// looks like a file and is not the name of an app.
 func (e *env) startsProgram(operands []string) bool {
 	if e.command != nil {
 		return true

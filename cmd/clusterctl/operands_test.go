@@ -20,7 +20,7 @@ func TestResolve(t *testing.T) {
 	w.installed(t, "web", 3)
 	w.installed(t, "web-api", 1)
 	w.installed(t, "mail", 12)
-	// A damaged app can be named, too: ls lists it, and uninstall removes it.
+	// The name of a damaged app is valid, because ls lists the app and uninstall removes it.
 	w.file(t, "config/bad.yaml", "{", 0o644)
 	for words, want := range map[string]string{
 		"web":                       "web",
@@ -104,7 +104,8 @@ func errorText(w *world, err error) string {
 	return kind + strings.Join(lines, "\n")
 }
 
-// TestResolveByPattern: an operand that a pattern matched is implied, and a named operand is not.
+// TestResolveByPattern checks that an operand is implied if a pattern matched it, and is not implied if the user gave its
+// name.
 func TestResolveByPattern(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
@@ -120,7 +121,7 @@ func TestResolveWithoutApps(t *testing.T) {
 	if err != nil || len(got) != 0 || w.err.String() != "no app is installed\n" {
 		t.Errorf("%v, %v, %q", got, err, w.err.String())
 	}
-	// Without apps, a command does not need systemd.
+	// If no app is installed, a command does not connect to systemd.
 	if code := w.do("stop", "all"); code != exitDone {
 		t.Errorf("%d, %s", code, w.err.String())
 	}
@@ -130,8 +131,8 @@ func TestResolveWithoutApps(t *testing.T) {
 	}
 }
 
-// TestResolveProperty: for all words, each result exists and is unique, and the result does not have both an app and its
-// instance.
+// TestResolveProperty checks for random words that each operand exists and is unique, and that the result does not contain
+// both an app and its instance.
 func TestResolveProperty(t *testing.T) {
 	w := newWorld(t)
 	listed := map[units.Name]int{"a": 2, "ab": 1, "b-c": 11}
@@ -163,7 +164,8 @@ func TestResolveProperty(t *testing.T) {
 	})
 }
 
-// TestTargetsReadAllFirst: a damaged app is an error for all targets, and all problems are reported.
+// TestTargetsReadAllFirst checks that one damaged app is an error even for a command with other valid apps, and that the
+// problems of all apps are reported.
 func TestTargetsReadAllFirst(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)

@@ -46,7 +46,6 @@ func golden(t *testing.T, name, got string) {
 
 func ptr[T any](v T) *T { return &v }
 
-// The states of instances in systemd.
 func up(pid int, since int64, restarts int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success",
 		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
@@ -71,7 +70,7 @@ func in(active control.Active) control.State {
 	return control.State{Load: control.Loaded, Active: active, Result: "success"}
 }
 
-// sampleFacts returns the facts about an instance.
+// sampleFacts returns the figures of an instance, such as its memory.
 func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) status.InstanceFacts {
 	return status.InstanceFacts{Usage: status.Usage{CPU: &cpu, Memory: &memory, Source: inspect.FromCgroup},
 		Connections: &conns, Runs: runs}
@@ -127,7 +126,7 @@ func samples(t *testing.T, now time.Time) *status.List {
 	return l
 }
 
-// TestPictures compares the tables of ls with golden files, on terminals of several widths and without a terminal.
+// TestPictures compares the tables of ls with golden files, for several widths of the terminal and for a file as output.
 func TestPictures(t *testing.T) {
 	w := newWorld(t)
 	w.stdoutTTY = true
@@ -190,7 +189,7 @@ func TestShowPicture(t *testing.T) {
 	}
 }
 
-// TestJSONIsDescribed: the samples with --json are valid in the schema.
+// TestJSONIsDescribed checks that the JSON output for the samples matches the schema.
 func TestJSONIsDescribed(t *testing.T) {
 	w := newWorld(t)
 	l := samples(t, w.now())
@@ -220,11 +219,11 @@ func TestJSONIsDescribed(t *testing.T) {
 	// Every command with --json has an entry in the schema.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Name != "json" || cmd.Name == "install" { // prints the same as show
+			if f.Name != "json" || cmd.Name == "install" { // install --json prints the same as show --json
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {
-				t.Errorf("%s --json is not in the schema: %v", cmd.Name, err)
+				t.Errorf("the schema has no entry for %s --json: %v", cmd.Name, err)
 			}
 		}
 	}
@@ -243,7 +242,7 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	if size(nil)+percent(nil)+number(nil)+(*status.Queue)(nil).String() != "----" {
-		t.Error("an unknown value is not \"-\"")
+		t.Error("got no \"-\" for an unknown value")
 	}
 }
 
@@ -273,7 +272,8 @@ func TestPrintEnv(t *testing.T) {
 	}
 }
 
-// TestScreen: on a terminal the texts are printed in place, and the terminal is restored. Elsewhere they follow each other.
+// TestScreen checks that screen replaces the text on a terminal, and then restores the terminal. In a file, the texts follow
+// each other.
 func TestScreen(t *testing.T) {
 	w := newWorld(t)
 	text := func(s string) func(io.Writer) error {
@@ -299,7 +299,8 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// TestColours: a table has colours only on request, and they do not change its width.
+// TestColours checks that a table has colours only if its caller wants them, and that colours do not change the width of the
+// table.
 func TestColours(t *testing.T) {
 	g := &text.Grid{Columns: []text.Column{{Title: "STATE"}, {Title: "N"}}}
 	g.Row(text.Bad, 0, "bad\x1b[0m", "1")
@@ -312,7 +313,7 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// TestListenText: the addresses of an app without a listener end in "(own)".
+// TestListenText checks that "(own)" follows the addresses that the instances of an app open themselves.
 func TestListenText(t *testing.T) {
 	own := []string{"3000", "127.0.0.1:9229"}
 	for want, a := range map[string]status.App{

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// TestPM2Commands runs every command of PM2. It must be a command of clusterctl, or return a hint.
+// TestPM2Commands runs every command of PM2. Each must also be a command of clusterctl, or end with a hint.
 func TestPM2Commands(t *testing.T) {
 	manual := pm2Manual(t)
 	for _, c := range pm2.Entries(pm2.Command) {
@@ -35,7 +35,7 @@ func TestPM2Commands(t *testing.T) {
 			}
 		}
 	}
-	// Commands with the same name or alias in PM2 and clusterctl.
+	// These commands have the same name or alias in PM2 and clusterctl.
 	for _, name := range []string{
 		"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status",
 		"show", "describe", "info", "delete", "del", "install", "uninstall",
@@ -52,12 +52,12 @@ func pm2Manual(t *testing.T) string {
 	_, section, found := strings.Cut(roff(t, "../../packaging/man/clusterctl.1"), "\n.SH COMING FROM PM2\n")
 	section, _, ends := strings.Cut(section, "\n.SH ")
 	if !found || !ends {
-		t.Fatal("the manual has no section about PM2")
+		t.Fatal("the manual has no section COMING FROM PM2")
 	}
 	return strings.ReplaceAll(section, " , ", ", ")
 }
 
-// TestPM2Flags passes every flag of PM2 to install. It must be a flag of clusterctl, or return a hint.
+// TestPM2Flags passes every flag of PM2 to install. Each must also be a flag of clusterctl, or end with a hint.
 func TestPM2Flags(t *testing.T) {
 	manual := pm2Manual(t)
 	app := newApp(&env{})
@@ -93,7 +93,7 @@ func TestPM2Flags(t *testing.T) {
 	}
 }
 
-// TestPM2Hints: the commands in hints exist.
+// TestPM2Hints checks that every command that a hint names exists.
 func TestPM2Hints(t *testing.T) {
 	app := newApp(&env{})
 	var hints []string
@@ -123,7 +123,7 @@ func TestPM2Hints(t *testing.T) {
 	}
 }
 
-// TestPM2Mistakes checks the hints for arguments that have another form in PM2.
+// TestPM2Mistakes checks the hints for arguments that PM2 accepts in a form that clusterctl refuses.
 func TestPM2Mistakes(t *testing.T) {
 	hint := func(kind pm2.Kind, name string) string {
 		e, _ := pm2.Lookup(kind, name)
@@ -160,7 +160,7 @@ func TestPM2Mistakes(t *testing.T) {
 	}
 }
 
-// TestPM2Start: "start" starts an installed app, and installs a program.
+// TestPM2Start checks that "start" starts an installed app and installs a program.
 func TestPM2Start(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)

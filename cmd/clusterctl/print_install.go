@@ -22,7 +22,7 @@ func runsAs(a units.App) string {
 	return "user " + a.RunAs.String()
 }
 
-// announce prints how the app runs, and its addresses.
+// announce prints the number of instances, their user, and the addresses of the app.
 func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	state := "running"
 	if out.Action == manage.Updated {
@@ -45,7 +45,8 @@ func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	return nil
 }
 
-// couldRun returns the number of instances for one per CPU. It returns 0 if a number was given, or the app has no listener.
+// couldRun returns the number of instances that -i max would run. It returns 0 if the user gave a number, if the app has no
+// listener, or if the machine has one CPU.
 func couldRun(f manage.Files) int {
 	perCPU := units.Count{Max: true}.Resolve(f.Machine.CPUs).Want
 	if f.App.Instances.Given() || len(f.App.Listen) == 0 || perCPU < 2 {
@@ -54,7 +55,7 @@ func couldRun(f manage.Files) int {
 	return perCPU
 }
 
-// opened describes each listener of the app: its address, and who can connect to a Unix socket.
+// opened returns a text for each listener of the app: its address, and for a Unix socket also its mode and owner.
 func opened(a units.App) []string {
 	var all []string
 	for _, l := range a.Listen {
@@ -92,14 +93,15 @@ func (e *env) dryRun(ctx context.Context, a units.App) error {
 	return e.printFiles("", all)
 }
 
-// noteNewer names the files that changed after the instances started.
+// noteNewer prints a note for each of the files, which changed after the app started.
 func (e *env) noteNewer(n units.Name, files []string) {
 	for _, f := range files {
 		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
 	}
 }
 
-// noteOwnListeners notes the addresses that the instances of a background app opened themselves, and how to share them.
+// noteOwnListeners prints the addresses that the instances of a background app opened themselves, and how to replace these
+// listeners by one shared listener.
 func (e *env) noteOwnListeners(name units.Name, own []string) {
 	if len(own) > 0 {
 		e.note("%s listens on %s, each instance for itself; to share it, install it again with --listen %s", name,
@@ -107,7 +109,8 @@ func (e *env) noteOwnListeners(name units.Name, own []string) {
 	}
 }
 
-// noteSocketAccess notes how to open a socket that only root can reach, and which sockets every local process can reach.
+// noteSocketAccess prints a note for each Unix socket to which only root can connect, and for each Unix socket to which
+// every local process can connect.
 func (e *env) noteSocketAccess(a units.App) {
 	access := a.SocketAccess()
 	for _, l := range a.Listen {
@@ -121,7 +124,8 @@ func (e *env) noteSocketAccess(a units.App) {
 	}
 }
 
-// probe runs the program once, until it listens, and returns the addresses that it binds.
+// probe runs the program until it listens, and returns the report of this run, which contains the addresses that the program
+// binds.
 func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times resolve.Times) (r contract.Report, err error) {
 	if err := s.CheckSecrets(a); err != nil {
 		return r, err
@@ -139,8 +143,8 @@ func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times r
 	return p.Report, nil
 }
 
-// announceProbe notes what the probe will run. A program without a port, such as a queue consumer, does real work in the
-// probe, and the probe kills it in the middle of the work.
+// announceProbe prints what the probe will run, and how to avoid it. The user must know this because the probe may do harm:
+// a program without a port, such as a queue consumer, does real work until the probe kills it.
 func (e *env) announceProbe(ctx context.Context, s *manage.Session, a units.App, timeout time.Duration) error {
 	running, err := s.Running(ctx)
 	if err != nil {

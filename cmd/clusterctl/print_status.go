@@ -21,11 +21,12 @@ func (e *env) age(t *time.Time) string {
 	return text.Duration(e.now().Sub(*t))
 }
 
-// printApps prints a line for each app, or for each instance if some apps were named.
+// printApps prints a line for each app. It prints a line for each instance instead if some is true, which means that the
+// user named apps.
 func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, some bool) error {
 	apps := l.Sorted(o.sort)
 	if len(apps) == 0 && o.watch {
-		return nil // an app may be installed soon
+		return nil // the watch continues, and may print an app later
 	}
 	if len(apps) == 0 {
 		e.note(install.NoAppsHint)
@@ -70,7 +71,7 @@ func (e *env) instanceGrid(apps []status.App) *text.Grid {
 	return g
 }
 
-// instanceColumns returns the columns that "ls" and "show" have in common for instances.
+// instanceColumns returns the columns that the instance tables of "ls" and "show" have in common.
 func instanceColumns() []text.Column {
 	return []text.Column{
 		{Title: "INSTANCE"}, {Title: "PID", Right: true, Drop: 7}, {Title: "CONNS", Right: true, Drop: 3},
@@ -79,7 +80,7 @@ func instanceColumns() []text.Column {
 	}
 }
 
-// instanceCells returns the values of instanceColumns.
+// instanceCells returns the cells of an instance for instanceColumns.
 func (e *env) instanceCells(i status.Instance) []string {
 	return []string{
 		strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
@@ -87,7 +88,8 @@ func (e *env) instanceCells(i status.Instance) []string {
 	}
 }
 
-// listenText returns the addresses of an app. "(own)" marks addresses that an app without a listener opens itself.
+// listenText returns the addresses of an app. If the app has no listener, it returns the addresses that the instances opened
+// themselves, with "(own)".
 func listenText(s status.App) string {
 	if len(s.Listen) == 0 && len(s.OwnListen) > 0 {
 		return strings.Join(s.OwnListen, " ") + " (own)"
@@ -102,7 +104,7 @@ func pidText(pid int) string {
 	return fmt.Sprint(pid)
 }
 
-// oneLine joins the lines of a message.
+// oneLine joins the lines of a message with semicolons.
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 
 // colourOf returns the colour of a state.
@@ -172,7 +174,7 @@ func (e *env) printDetails(w io.Writer, d status.Details) error {
 	line(text.Plain, "config", d.Config)
 	line(text.Plain, "slice", d.Slice)
 	e.fileLines(d, line)
-	// Width 0: the values are not cut.
+	// Width 0 means that Write does not shorten the values.
 	if err := g.Write(w, 0, e.colours); err != nil {
 		return err
 	}
@@ -236,7 +238,7 @@ func (e *env) useLines(d status.Details, line printLine) {
 	line(text.Plain, "restarts", fmt.Sprint(d.Restarts))
 }
 
-// memoryWords returns what the number of bytes includes.
+// memoryWords returns in words which memory a number of bytes includes. source is the source of the number.
 func memoryWords(source string) string {
 	return map[string]string{
 		"cgroup": "of the cgroups", "pss": "of the processes, shared memory divided",
@@ -271,7 +273,8 @@ func (e *env) fileLines(d status.Details, line printLine) {
 	switch {
 	case d.Suppressed == nil:
 	case *d.Suppressed > 0:
-		line(text.Warning, "log lines lost", fmt.Sprintf("%d since boot, by the rate limit of the journal", *d.Suppressed), logRateAdvice)
+		line(text.Warning, "log lines lost",
+			fmt.Sprintf("%d since boot, because of the rate limit of the journal", *d.Suppressed), logRateAdvice)
 	default:
 		line(text.Plain, "log lines lost", "none since boot")
 	}

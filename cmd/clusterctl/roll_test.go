@@ -56,7 +56,7 @@ func TestParseSignal(t *testing.T) {
 		if err == nil {
 			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") ||
 				err == nil && again != got {
-				t.Errorf("%q has the name %q, which is %d, %v", s, signalName(got), again, err)
+				t.Errorf("%q: the name %q parses to %d, %v", s, signalName(got), again, err)
 			}
 		} else if exitCode(err) != exitUsage {
 			t.Errorf("%q: exit status %d", s, exitCode(err))
@@ -68,7 +68,8 @@ func TestParseSignal(t *testing.T) {
 	}
 }
 
-// TestSkippedInstance checks that a skipped instance of a pattern is not an error, and does not hide another error.
+// TestSkippedInstance checks that a skipped instance is not an error if a pattern matched it, and that it does not hide the
+// error of another instance.
 func TestSkippedInstance(t *testing.T) {
 	skipped, other := &manage.SkippedError{App: "shop", Instance: 9}, errors.New("clients do not reach 8080")
 	for _, c := range []struct {
@@ -130,7 +131,7 @@ func TestSkipReasons(t *testing.T) {
 	}
 }
 
-// TestUntilSignal: the signal is the cause of the canceled context.
+// TestUntilSignal checks that the cause of the canceled context is the signal.
 func TestUntilSignal(t *testing.T) {
 	ctx, stop := untilSignal(t.Context(), syscall.SIGUSR2)
 	defer stop()
@@ -143,7 +144,7 @@ func TestUntilSignal(t *testing.T) {
 	}
 }
 
-// TestWithoutHangup: a lost terminal does not end a reload or a scale, but other signals do.
+// TestWithoutHangup checks that SIGHUP does not cancel the context, and that other signals do.
 func TestWithoutHangup(t *testing.T) {
 	for signal, ends := range map[syscall.Signal]bool{syscall.SIGHUP: false, syscall.SIGINT: true, syscall.SIGTERM: true} {
 		parent, cancel := context.WithCancelCause(t.Context())
@@ -156,7 +157,7 @@ func TestWithoutHangup(t *testing.T) {
 		select {
 		case <-ctx.Done():
 			t.Errorf("%v ends the context", signal)
-		case <-time.After(20 * time.Millisecond): // an event that must not happen cannot be awaited
+		case <-time.After(20 * time.Millisecond): // nothing happens after SIGHUP, so the test has no event to wait for
 		}
 	}
 }
@@ -182,7 +183,7 @@ func TestRollExitStatus(t *testing.T) {
 	}
 }
 
-// TestRollJSON: the output of --json is an API, so names and formats must not change.
+// TestRollJSON compares the output of --json with a fixed text, because programs depend on its names and formats.
 func TestRollJSON(t *testing.T) {
 	rolled := []control.Rolled{
 		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond,

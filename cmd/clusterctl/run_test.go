@@ -58,7 +58,7 @@ func TestTree(t *testing.T) {
 		global := slices.DeleteFunc(slices.Clone(app.Flags), func(f cmdline.Flag) bool {
 			return slices.ContainsFunc(cmd.Flags, func(own cmdline.Flag) bool { return own.Name == f.Name })
 		})
-		flags(t, cmd.Name, manual, append(cmd.Flags, global...))
+		checkFlags(t, cmd.Name, manual, append(cmd.Flags, global...))
 	}
 	for _, name := range []string{"install", "generate", "uninstall", "start", "stop", "restart", "reload", "scale",
 		"signal", "reset", "ls", "show", "env", "logs", "flush", "cat", "version", "help", "apply", "diff", "rollback", "package"} {
@@ -79,24 +79,27 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// maxUsage is the maximum length of the description of a flag or command. The manual has the details.
+// maxUsage is the maximum length of the help text of a flag or command. Longer explanations belong in the manual.
 const maxUsage = 70
 
 func usage(t *testing.T, name, text string) {
 	t.Helper()
 	if r := []rune(text); len(r) == 0 || len(r) > maxUsage || !unicode.IsUpper(r[0]) || strings.HasSuffix(text, ".") {
-		t.Errorf("%s: the usage %q (%d) is too long, or does not begin with a capital, or ends in a dot", name, text, len(r))
+		t.Errorf("%s: the usage %q has %d characters; it is too long, does not begin with a capital letter, or ends in a "+
+			"dot", name, text, len(r))
 	}
 }
 
-// flags checks that each flag has a short text, that the names in a command are unique, and that the manual has all names.
-func flags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
+// checkFlags checks that each flag has a short text, that no command has two flags with the same name, and that the manual
+// explains each flag.
+func checkFlags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, f := range all {
 		n := utf8.RuneCountInString(f.Usage)
 		if n == 0 || n > maxUsage || strings.HasSuffix(f.Usage, ".") || unicode.IsUpper([]rune(f.Usage)[0]) {
-			t.Errorf("%s --%s: the usage %q (%d) is empty, too long, has a capital or ends in a dot", cmd, f.Name, f.Usage, n)
+			t.Errorf("%s --%s: the usage %q has %d characters; it is empty, is too long, begins with a capital letter, or "+
+				"ends in a dot", cmd, f.Name, f.Usage, n)
 		}
 		switch f.To.(type) {
 		case *bool, *string, *[]string, *int, *time.Duration, *cmdline.Optional:
@@ -150,7 +153,8 @@ func entryOf(text, flag string) string {
 	return ""
 }
 
-// TestManualKeys: the manual has an entry for every key of the file format, in the order of the encoder.
+// TestManualKeys checks that the manual has an entry for every key of the file format, in the order in which the encoder
+// writes the keys.
 func TestManualKeys(t *testing.T) {
 	manual := roff(t, "../../packaging/man/clusterctl.yaml.5")
 	_, err := config.Decode("x.yaml", []byte("name: x\ncommand: [/x]\n"))
@@ -161,19 +165,20 @@ func TestManualKeys(t *testing.T) {
 	for _, key := range keys(t) {
 		i := strings.Index(manual[at:], "\n.TP\n.B "+key+"\n")
 		if i < 0 {
-			t.Errorf("the manual has no entry for %s, or not in its place", key)
+			t.Errorf("the manual has no entry for %s, or the entry is in the wrong order", key)
 			continue
 		}
 		at += i
 	}
-	// The manual does not have other entries.
+	// The manual must not have other entries.
 	body, _, _ := strings.Cut(manual[strings.Index(manual, ".SH KEYS"):], ".SH EXAMPLES")
 	if got, want := strings.Count(body, "\n.TP\n"), len(keys(t)); got != want {
 		t.Errorf("%d entries for %d keys", got, want)
 	}
 }
 
-// keys returns all keys of the file format: the encoder writes them for an app without default values.
+// keys returns all keys of the file format. It encodes an app in which no field has its default value, so the encoder writes
+// every key.
 func keys(t *testing.T) []string {
 	t.Helper()
 	a := units.App{
@@ -196,24 +201,24 @@ func keys(t *testing.T) []string {
 			keys = append(keys, key)
 		}
 	}
-	// A new key that is missing in the app above is found here, because the decoder knows it.
+	// If the app above lacks a new key, this test finds the key in the decoder.
 	source, err := os.ReadFile("../../units/config/fields.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([a-z-]+)",`).FindAllStringSubmatch(string(source), -1) {
 		if !strings.Contains(" "+strings.Join(keys, " ")+" ", " "+m[1]+" ") {
-			t.Errorf("the app above has no value for the key %s", m[1])
+			t.Errorf("the app in this test has no value for the key %s", m[1])
 		}
 	}
 	return keys
 }
 
-// TestManualRenders: no warnings, and no line is too long for a terminal of 80 columns.
+// TestManualRenders checks that man prints no warnings, and that no line is longer than 80 columns.
 func TestManualRenders(t *testing.T) {
 	groff, err := exec.LookPath("groff")
 	if err != nil {
-		// Without it, only the source can be checked.
+		// Without man, the test checks only the source.
 		groff = ""
 	}
 	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")
@@ -382,7 +387,7 @@ func TestCommandErrors(t *testing.T) {
 	}
 }
 
-// TestFresh: a run does not see the flags of an earlier run.
+// TestFresh checks that a run does not use the flags of an earlier run.
 func TestFresh(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone ||

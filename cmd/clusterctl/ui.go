@@ -13,19 +13,20 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// The rules of output: results go to stdout; progress, notes and errors go to stderr. Errors begin with "clusterctl: ",
-// hints with "clusterctl: hint: ". A hint is what to type. Messages begin in lower case and have no full stop. Only output
-// to a terminal is coloured or redrawn, and neither with NO_COLOR or TERM=dumb.
+// Results go to stdout. Progress, notes and errors go to stderr. Errors begin with "clusterctl: ", hints with "clusterctl:
+// hint: ". A hint contains what to type. Messages begin with a lower case letter and end without a full stop. Output is
+// coloured or redrawn only on a terminal, and never with NO_COLOR or TERM=dumb.
 
-// note prints one line to stderr about a choice or a result, unless --quiet is given. It replaces control characters,
-// because file names and start scripts may contain them.
+// note prints one line to stderr, unless --quiet is given. It replaces control characters, because file names and start
+// scripts may contain them.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
 		fmt.Fprintln(e.stderr, text.Cell(fmt.Sprintf(format, args...)))
 	}
 }
 
-// progress prints how many instances are ready: on a terminal in one line that is redrawn, elsewhere in one line per event.
+// progress prints how many instances are ready. On a terminal it redraws one line. In other output it prints one line per
+// event.
 type progress struct {
 	e       *env
 	verb    string
@@ -47,14 +48,14 @@ func (p *progress) Observe(ev control.Progress) {
 		what += ": " + ev.Reason
 	case control.LeftAlone:
 		p.total--
-		return // there may be many, and a note at the end names them
+		return // do not print one line each; a note at the end of the reload names them
 	case control.SkippedByCondition:
 		return
 	}
 	p.event(strings.TrimSuffix(ev.Unit, ".service"), what, ev.Phase == control.Ready)
 }
 
-// event prints what an instance is doing. reached: the instance is ready.
+// event prints what an instance is doing. reached means that the instance is ready.
 func (p *progress) event(unit, what string, reached bool) {
 	what = text.Cell(what)
 	if reached {
@@ -73,7 +74,7 @@ func (p *progress) event(unit, what string, reached bool) {
 	p.drawn = true
 }
 
-// End clears the line.
+// End removes the progress line from the terminal.
 func (p *progress) End() {
 	if p.drawn {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")
@@ -81,7 +82,7 @@ func (p *progress) End() {
 	}
 }
 
-// list is what --json prints for a list. A command sets the field with the name of its list.
+// list is the output of --json for a command that prints a list. The command sets one field: the list.
 type list struct {
 	Schema    int        `json:"schema"`
 	Name      units.Name `json:"name,omitempty"`
@@ -100,8 +101,8 @@ func (l list) withSchema() list {
 
 func (e *env) printList(l list) error { return e.printJSON(l.withSchema()) }
 
-// withResults prints the results of a command if it has --json, and returns its error. The command did not begin if results
-// is nil.
+// withResults prints the results of a command for --json, and returns err. It prints nothing if results is nil, which means
+// that the command did not begin.
 func withResults[R any](e *env, results []R, err error, asJSON bool) error {
 	if asJSON && results != nil {
 		err = errors.Join(err, e.printList(list{Apps: results}))

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFlagWithoutValue: "--" does not become the value of a flag.
+// TestFlagWithoutValue checks that "--" does not become the value of the flag in front of it.
 func TestFlagWithoutValue(t *testing.T) {
 	for _, typed := range []string{"install x --name -- node", "install x --cwd", "generate x -o -- /bin/true", "install --run-as"} {
 		w := newWorld(t)
@@ -18,7 +18,7 @@ func TestFlagWithoutValue(t *testing.T) {
 
 func TestUnknownFlag(t *testing.T) {
 	for typed, want := range map[string]string{
-		"-x":                     "unknown flag -x\nhint: write the program and its arguments behind --",
+		"-x":                     "unknown flag -x\nhint: write the program and its arguments after --",
 		"--verison":              "unknown flag --verison\nhint: did you mean --version?",
 		"--zzz":                  "unknown flag --zzz\nhint: clusterctl --help lists the flags",
 		"--zzz install x":        "install: unknown flag --zzz\nhint: clusterctl install --help lists the flags",

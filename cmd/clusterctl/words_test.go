@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestWithoutReader: a closed stdout is not an error, and does not hide other errors.
+// TestWithoutReader checks that a closed stdout is not an error, and does not hide other errors.
 func TestWithoutReader(t *testing.T) {
 	unread := &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}
 	lost, other := &fs.PathError{Op: "write", Path: "/run/dbus", Err: syscall.EPIPE}, errors.New("x")
@@ -29,7 +29,7 @@ func TestWithoutReader(t *testing.T) {
 	}
 }
 
-// TestListWithoutSystemd: ls without systemd is an error, not an empty list.
+// TestListWithoutSystemd checks that ls returns an error without systemd, and not an empty list.
 func TestListWithoutSystemd(t *testing.T) {
 	w := newWorld(t)
 	w.booted = func() bool { return false }
@@ -38,7 +38,7 @@ func TestListWithoutSystemd(t *testing.T) {
 	}
 }
 
-// TestDirectoryIsGone: an absolute path works without a current directory.
+// TestDirectoryIsGone checks that an absolute path works if the current directory was deleted.
 func TestDirectoryIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.path["bash"] = "/bin/bash"

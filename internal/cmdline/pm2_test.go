@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPM2SameFlags passes flags of PM2 that have the same meaning as our flags.
+// TestPM2SameFlags checks flags of PM2 that have the same meaning as a flag of clusterctl.
 func TestPM2SameFlags(t *testing.T) {
 	for typed, want := range map[string]string{
 		"--kill-timeout 1600":           "stop-timeout=1600000000 ",

@@ -1,5 +1,6 @@
-// Package foreground returns hints on how to keep programs in the foreground that go into the background by default. A
-// service manager needs them in the foreground. The package is only a table and does not access the machine.
+// Package foreground returns hints for programs that go into the background when they start. systemd supervises only the
+// process that it started, so a worker must stay in the foreground. The package contains a table of programs, and does not
+// access the machine.
 package foreground
 
 import (
@@ -11,7 +12,7 @@ import (
 // program is a group of programs with the same hint.
 type program struct {
 	names []string
-	// how is the hint, without the prefix "NAME: ".
+	// how is the hint without the name of the program.
 	how string
 }
 
@@ -51,11 +52,11 @@ func programs() []program {
 	}
 }
 
-// shells returns the shells, in which "&" starts a program in the background.
+// shells returns the names of shells. In a script for a shell, "&" starts a program in the background.
 func shells() []string { return []string{"sh", "bash", "dash", "zsh", "ksh", "ash"} }
 
-// Hint returns a hint on how to keep a program in the foreground. command is the command that was run. left contains the
-// names of the processes that it left behind, if they are known.
+// Hint returns a hint on how to keep a program in the foreground. command is the command that went into the background. left
+// contains the names of the processes that were running after its main process ended, if these names are known.
 func Hint(command, left []string) string {
 	for _, word := range slices.Concat(command, left) {
 		name := baseName(word)
@@ -71,8 +72,8 @@ func Hint(command, left []string) string {
 	return "run it so that it stays in the foreground; such an option is often called --foreground or --no-daemon"
 }
 
-// baseName returns the name of a program without its directory and its version: php-fpm for php-fpm8.2. The name of a
-// process may be followed by its title: "PM2 v5.3.0: God".
+// baseName returns the name of a program without its directory and its version: "php-fpm" for "/usr/sbin/php-fpm8.2". Some
+// programs change the name of their process: baseName returns "pm2" for "PM2 v5.3.0: God".
 func baseName(word string) string {
 	first, _, _ := strings.Cut(word, " ")
 	name := path.Base(first)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Kind is the kind of word that [Lookup] looks for.
+// Kind is the kind of a word of PM2.
 type Kind int
 
 const (
@@ -18,17 +18,17 @@ const (
 	Flag
 )
 
-// Entry is the meaning of a word of PM2 in clusterctl. A word with the same meaning in both programs has no entry.
+// Entry describes a command or flag of PM2 that clusterctl does not have under the same name.
 type Entry struct {
-	// Names are the word and its aliases in PM2.
+	// Names contains the command or flag, and its aliases in PM2.
 	Names []string
-	// Same are our words with the same meaning: a command and its flags, or a flag. If our flag takes a value and PM2's
-	// flag does not, the value follows. Same is empty if clusterctl has no equivalent.
+	// Same contains the words of clusterctl with the same meaning: a command and its flags, or a flag and, if only the flag
+	// of clusterctl takes a value, this value. Same is empty if clusterctl has no equivalent.
 	Same []string
-	// Hint is what to do where Same does not apply.
+	// Hint contains what to do if Same is empty, or if Convert refuses the value.
 	Hint string
-	// Convert converts the value of PM2's flag into the value of ours. It returns false if our flag has no equivalent
-	// value.
+	// Convert converts a value of the flag of PM2 to a value of the flag in Same. It returns false if no value has the same
+	// meaning.
 	Convert func(string) (string, bool)
 }
 
@@ -50,7 +50,7 @@ func Entries(kind Kind) []Entry {
 	return slices.Concat(processFlags(), logFlags(), otherFlags())
 }
 
-// DescribesApps reports whether a file is named like a file in which PM2 describes apps. Node can run some of these files,
+// DescribesApps reports whether PM2 uses a file with this name as a description of apps. Node can run some of these files,
 // but they are not programs.
 func DescribesApps(path string) bool {
 	base := strings.ToLower(filepath.Base(path))
@@ -62,7 +62,7 @@ func DescribesApps(path string) bool {
 	return strings.HasPrefix(base, "ecosystem.") || strings.HasPrefix(base, "pm2.")
 }
 
-// milliseconds adds "ms" to a number without a unit, which PM2 reads as milliseconds.
+// milliseconds adds "ms" to a number without a unit, because the unit of PM2 is the millisecond.
 func milliseconds(s string) (string, bool) {
 	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
 		return s + "ms", true
@@ -70,8 +70,8 @@ func milliseconds(s string) (string, bool) {
 	return s, true
 }
 
-// stopExitCodes converts the exit codes after which PM2 does not restart a worker. Our equivalent, --restart on-failure,
-// covers only code 0.
+// stopExitCodes converts the exit codes after which PM2 does not restart a worker to a value of --restart. clusterctl can do
+// this only for code 0.
 func stopExitCodes(s string) (string, bool) { return "on-failure", s == "0" }
 
 func commands() []Entry {
@@ -94,10 +94,11 @@ func commands() []Entry {
 		{Names: []string{"create"}, Hint: "sudo clusterctl install app.js"},
 
 		{Names: []string{"startup", "unstartup", "dump", "save", "cleardump", "resurrect"}, Hint: boot},
-		{Names: []string{"kill"}, Hint: "there is no daemon to stop; \"sudo clusterctl stop all\" stops every app"},
-		{Names: []string{"ping"}, Hint: "there is no daemon; \"clusterctl ls\" asks systemd"},
+		{Names: []string{"kill"}, Hint: "clusterctl has no daemon to stop; \"sudo clusterctl stop all\" stops every app"},
+		{Names: []string{"ping"}, Hint: "clusterctl has no daemon; \"clusterctl ls\" reads the state of apps from systemd"},
 		{Names: []string{"update", "updatePM2", "deepUpdate"},
-			Hint: "not needed: there is no daemon to update; after a new release of a program, run \"sudo clusterctl reload NAME\""},
+			Hint: "not needed: clusterctl has no daemon to update; after a new release of a program, run \"sudo clusterctl " +
+				"reload NAME\""},
 		{Names: []string{"id", "pid"}, Hint: "apps have names, not numbers; \"clusterctl show NAME\" prints the pid of each instance"},
 
 		{Names: []string{"slist", "sysinfos"}, Hint: "systemd-cgtop, or \"clusterctl ls --json\""},
@@ -105,17 +106,18 @@ func commands() []Entry {
 		{Names: []string{"report"}, Hint: "clusterctl version, and \"clusterctl show NAME\""},
 		{Names: []string{"monit", "imonit", "dashboard", "dash"}, Hint: figures},
 		{Names: []string{"reloadLogs", "logrotate"},
-			Hint: "not needed: journald rotates its files; SystemMaxUse= in journald.conf(5) limits them, " +
-				"\"journalctl --vacuum-size=1G\" shrinks them now"},
+			Hint: "not needed: journald rotates its files; SystemMaxUse= in journald.conf(5) limits their size, " +
+				"\"journalctl --vacuum-size=1G\" deletes old files now"},
 
 		{Names: []string{"attach", "send", "trigger"}, Hint: message},
 		{Names: []string{"profile:mem", "profile:cpu"},
 			Hint: "start the program with its own profiler: sudo clusterctl install app.js --node-args=--cpu-prof"},
 		{Names: []string{"deploy", "pull", "forward"}, Hint: deploy},
-		{Names: []string{"backward"}, Hint: "\"sudo clusterctl rollback NAME\" restores the app's description; for its files, " + deploy},
+		{Names: []string{"backward"}, Hint: "\"sudo clusterctl rollback NAME\" restores the description of the app; for " +
+			"its files, " + deploy},
 		{Names: []string{"set", "multiset", "get", "conf", "config", "unset"}, Hint: config},
 		{Names: []string{"ecosystem", "init"},
-			Hint: "\"sudo clusterctl install app.js\" writes the description, \"clusterctl cat NAME\" prints it"},
+			Hint: "\"sudo clusterctl install app.js\" writes the description of an app, \"clusterctl cat NAME\" prints it"},
 		{Names: []string{"autoinstall", "examples"}, Hint: "clusterctl help install"},
 
 		{Names: []string{"module:install", "module:update", "module:generate", "module:uninstall", "module:publish"}, Hint: modules},
@@ -125,18 +127,18 @@ func commands() []Entry {
 	}
 }
 
-// static is the hint for PM2's server of static files.
+// static is the hint for the commands with which PM2 serves static files.
 const static = "sudo clusterctl install site --cwd DIR --listen 8080 -- python3 -m http.server 8080"
 
-// edit returns a hint for a setting that users can make in a drop-in of systemd.
+// edit returns the hint to put a setting into a drop-in of systemd.
 func edit(setting string) string {
 	return "sudo systemctl edit NAME@.service, with " + setting + " under [Service]"
 }
 
-// processFlags returns the flags for the process and its restarts.
+// processFlags returns the entries of flags for processes and their restarts.
 func processFlags() []Entry {
 	const backoff = "not needed: the first restart is immediate, and after short runs the delay grows from 100 ms to 30 s; " +
-		"--min-uptime sets what a short run is"
+		"--min-uptime is the limit of a short run"
 	return []Entry{
 		{Names: []string{"silent", "s"}, Same: []string{"quiet"}},
 		{Names: []string{"kill-timeout", "k"}, Same: []string{"stop-timeout"}, Convert: milliseconds},
@@ -166,42 +168,45 @@ func processFlags() []Entry {
 		{Names: []string{"no-treekill"}, Hint: edit("KillMode=process")},
 		{Names: []string{"no-autostart"},
 			Hint: "--dry-run prints what would be installed; \"sudo systemctl disable NAME\" keeps an app from starting at boot"},
-		{Names: []string{"no-daemon", "attach"}, Hint: "there is no daemon; \"clusterctl logs NAME\" follows what the app prints"},
+		{Names: []string{"no-daemon", "attach"}, Hint: "clusterctl has no daemon; \"clusterctl logs NAME\" follows the " +
+			"output of the app"},
 		{Names: []string{"f"}, Hint: "not needed: clusterctl needs no force; \"clusterctl uninstall --yes\" does not ask"},
 		{Names: []string{"update-env", "a"},
 			Hint: "workers get the variables of --env and --env-file, not the variables of your shell; " +
 				"files are read at each start, so \"sudo clusterctl reload NAME\" is enough"},
-		{Names: []string{"only"}, Hint: "name the apps: clusterctl reload NAME NAME"},
-		{Names: []string{"namespace"}, Hint: "start the names of related apps with the same word: 'shop-*' then means all of them"},
+		{Names: []string{"only"}, Hint: "give the names of the apps: clusterctl reload NAME NAME"},
+		{Names: []string{"namespace"}, Hint: "begin the names of related apps with the same word: the pattern 'shop-*' " +
+			"then matches all these apps"},
 	}
 }
 
 func logFlags() []Entry {
-	const file = "what a worker prints goes to the journal, \"clusterctl logs NAME\" shows it; for a file, "
+	const file = "the journal stores the output of workers, \"clusterctl logs NAME\" prints it; for a file, "
 	return []Entry{
 		{Names: []string{"output", "o", "error", "log"}, Hint: file + edit("StandardOutput=append:/var/log/NAME.log")},
 		{Names: []string{"merge-logs"}, Hint: "not needed: \"clusterctl logs NAME\" merges the instances"},
 		{Names: []string{"log-type", "log-date-format", "time"},
-			Hint: "the journal keeps the time of each line: \"clusterctl logs NAME --timestamp\", or --json for programs"},
+			Hint: "the journal stores the time of each line: \"clusterctl logs NAME --timestamp\", or --json for programs"},
 		{Names: []string{"disable-logs"}, Hint: edit("StandardOutput=null")},
 		{Names: []string{"nostream"}, Same: []string{"no-follow"}},
 		{Names: []string{"err", "out"},
-			Hint: "journald does not record whether a line came from stdout or stderr; \"clusterctl logs NAME --priority warning\" shows " +
-				"lines that the program marked, with \"<4>\" in front (sd-daemon(3)) or through syslog"},
+			Hint: "journald does not record whether a line came from stdout or stderr; \"clusterctl logs NAME --priority " +
+				"warning\" shows lines that the program marked with \"<4>\" (sd-daemon(3)) or sent to syslog"},
 		{Names: []string{"format", "formatted"}, Hint: "clusterctl logs NAME --highlight WORD"},
 	}
 }
 
 func otherFlags() []Entry {
-	const agent = "clusterctl puts no agent into programs, so there is none to turn off"
+	const agent = "not needed: clusterctl does not load an agent into programs"
 	return []Entry{
-		{Names: []string{"filter-env"}, Hint: "not needed: workers get no variable of your shell; --env and --env-file add them"},
+		{Names: []string{"filter-env"}, Hint: "not needed: workers do not get the variables of your shell; --env and " +
+			"--env-file add variables"},
 		{Names: []string{"mini-list", "m"}, Hint: "clusterctl ls | sort -k 2"},
 		{Names: []string{"pid", "p"}, Hint: "clusterctl show NAME prints the pids; systemctl show --property MainPID --value NAME@1"},
-		{Names: []string{"execute-command", "x"}, Hint: "write the program and its arguments behind --"},
+		{Names: []string{"execute-command", "x"}, Hint: "write the program and its arguments after --"},
 		{Names: []string{"source-map-support"}, Hint: "--node-args=--enable-source-maps"},
 		{Names: []string{"disable-source-map-support"}, Hint: "not needed: clusterctl loads nothing for source maps into the program"},
-		{Names: []string{"hp"}, Hint: "clusterctl keeps nothing in a home directory"},
+		{Names: []string{"hp"}, Hint: "not needed: clusterctl stores no files in home directories"},
 		{Names: []string{"wait-ip"},
 			Hint: "sudo systemctl edit NAME.service, with After=network-online.target and Wants=network-online.target under [Unit]"},
 		{Names: []string{"service-name"}, Hint: "the unit has the name of the app: --name"},

@@ -1,5 +1,5 @@
-// Package text formats text for people: tables, sizes, durations, counts, words for a shell, and text from other programs
-// that must not reach a terminal unchanged.
+// Package text formats output for people: tables, sizes, durations, counts and words for a shell. It also replaces control
+// characters in text from other programs, and finds the word that a user mistyped.
 package text
 
 import (
@@ -30,8 +30,8 @@ func ShellLine(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// Printable replaces control characters in a text from another program. It also replaces characters that change the
-// direction of writing, which can make one name look like another. It keeps newlines and tabs.
+// Printable replaces control characters except newline and tab. It also replaces characters that change the direction of
+// writing, because they can make one name look like another.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 && r != '\t' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
@@ -41,7 +41,7 @@ func Printable(s string) string {
 	}, s)
 }
 
-// Cell returns a text like [Printable], but on one line, for example the status text of a worker or a file name.
+// Cell does the same as [Printable], but also replaces newlines and tabs, so that the text has one line.
 func Cell(s string) string {
 	return strings.NewReplacer("\n", "\uFFFD", "\t", " ").Replace(Printable(s))
 }
@@ -91,8 +91,9 @@ func Size[N int64 | uint64](n N) string {
 	return fmt.Sprintf("%.2f%s", v, unit)
 }
 
-// Nearest returns the candidate that a mistyped word probably means, or "". A candidate differs by at most two edits, or by
-// one for a word of at most five letters, because a wrong suggestion is worse than none.
+// Nearest returns the candidate that the user probably meant when typing word, or "". The candidate begins with word or
+// differs from it by at most two edits. For a word of at most five letters, it differs by at most one edit, because a wrong
+// suggestion is worse than none.
 func Nearest(word string, candidates []string) string {
 	best, least := "", 2
 	if len(word) > 5 {
@@ -100,7 +101,7 @@ func Nearest(word string, candidates []string) string {
 	}
 	for _, c := range candidates {
 		if len(word) < 2 || len(c) < 2 {
-			// Every letter is only one edit away from every other letter.
+			// One edit changes any letter to any other letter, so a suggestion would be random.
 			continue
 		}
 		d := Edits(word, c)
@@ -114,8 +115,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// Edits returns the number of single-byte edits between two short words, where two swapped letters are one edit (optimal
-// string alignment).
+// Edits returns the number of edits that change a to b (optimal string alignment). An edit inserts, deletes or replaces one
+// byte, or swaps two adjacent bytes.
 func Edits(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

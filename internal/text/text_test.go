@@ -49,7 +49,7 @@ func TestNearest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.StringN(0, 8, -1).Draw(t, "a"), rapid.StringN(0, 8, -1).Draw(t, "b")
 		if d := Edits(a, b); d != Edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Fatalf("%q, %q: got %d, and %d in the other order", a, b, d, Edits(b, a))
+			t.Fatalf("Edits(%q, %q): got %d, and %d for the reverse", a, b, d, Edits(b, a))
 		}
 	})
 }

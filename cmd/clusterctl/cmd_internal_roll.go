@@ -19,7 +19,7 @@ import (
 func rollCommand(e *env) *cmdline.Command {
 	var o rollFlags
 	return &cmdline.Command{
-		Name: "internal-roll", Hidden: true, Usage: "Reload an app for systemd",
+		Name: "internal-roll", Hidden: true, Usage: "Reload an app, called by ExecReload= of its service",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
 		Flags:    o.flags(),
 		Run:      bind(e, &o, runInternalRoll),

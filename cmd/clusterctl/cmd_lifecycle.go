@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/manage"
 )
 
-// action does the work of a command for one target. The session is the session of the app.
+// action does the work of a command for one target. The caller has opened the session of its app.
 type action func(context.Context, *manage.Session, target) error
 
 // lifecycle adds operands, --json and Run to a command, and returns it. Run calls act for each target in turn. asJSON points

@@ -85,9 +85,9 @@ func replaceFlag(replace *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
 }
 
-// mayReplace returns an error if the installed app belongs to another project than the new app a. Such a replacement would
-// close the port of the installed app. file means that a file describes a.
-func (e *env) mayReplace(now, a units.App, file bool) error {
+// mayReplace returns an error if the installed app, now, belongs to another project than the new app, a. To install a would
+// close the port of the installed app. fromFile means that the description of a is in a file.
+func (e *env) mayReplace(now, a units.App, fromFile bool) error {
 	switch {
 	case e.store.Packaged(now.Name):
 		return &install.PackagedError{App: now.Name} // even with --replace
@@ -96,7 +96,7 @@ func (e *env) mayReplace(now, a units.App, file bool) error {
 	}
 	free := e.freeName(a)
 	hint := fmt.Sprintf("%s, or replace the app: --replace", e.named(free))
-	if file {
+	if fromFile {
 		hint = fmt.Sprintf("name it %s in the file, or replace the app: %s", free, e.with("--replace"))
 	}
 	return fault.WithHint(fault.Usagef("%s is the app of %s (%s), not of %s (%s)", now.Name, origin.Place(now), runsAs(now),

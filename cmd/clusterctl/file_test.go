@@ -45,7 +45,7 @@ func TestInstallFromFile(t *testing.T) {
 		w.file(t, "wd/clusterctl.yaml", strings.NewReplacer("directory: mail\n", "", "    env-files: [secrets, -/etc/optional]\n",
 			"", "    writable: data\n", "").Replace(twoApps), 0o644)
 		if code := w.do(strings.Fields(c.args)...); code != c.code || !strings.Contains(w.err.String(), c.want) {
-			t.Errorf("%s: %d, %s%s", c.args, code, w.out.String(), w.err.String())
+			t.Errorf("%s: got status %d, stdout %s, stderr %s", c.args, code, w.out.String(), w.err.String())
 		}
 	}
 	w := newWorld(t)
@@ -55,7 +55,7 @@ func TestInstallFromFile(t *testing.T) {
 	}
 	if code := w.do("install", "shop", "--no-listen", "--", "/bin/true"); code != exitFailed ||
 		strings.Contains(w.err.String(), "clusterctl.yaml") {
-		t.Errorf("a program after --: %d, %s", code, w.err.String())
+		t.Errorf("a program after --: got status %d, stderr %s", code, w.err.String())
 	}
 }
 
@@ -65,29 +65,29 @@ func TestRevisions(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "shop", 1)
 	if w.do("show", "shop", "--revisions") != exitDone || !strings.Contains(w.err.String(), "has not been changed") || w.out.Len() > 0 {
-		t.Errorf("%s%s", w.out.String(), w.err.String())
+		t.Errorf("got stdout %s, stderr %s", w.out.String(), w.err.String())
 	}
 	for n := range install.KeepRevisions + 3 {
 		w.installed(t, "shop", n+2)
 	}
 	if w.do("show", "shop", "--revisions") != exitDone {
-		t.Fatal(w.err.String())
+		t.Fatalf("got stderr %s", w.err.String())
 	}
 	lines := strings.Split(strings.TrimSpace(w.out.String()), "\n")
 	if len(lines) != install.KeepRevisions+1 || !strings.HasPrefix(lines[0], "REVISION") ||
 		!strings.HasPrefix(lines[1], "13 ") || !strings.HasPrefix(lines[10], "4 ") {
-		t.Errorf("%s", w.out.String())
+		t.Errorf("got stdout %s", w.out.String())
 	}
 	for _, l := range lines[1:] {
 		if !strings.Contains(l, "  instances  ") || !strings.HasSuffix(l, "clusterctl test") {
-			t.Errorf("the line %q", l)
+			t.Errorf("got the line %q", l)
 		}
 	}
 	if w.do("rollback", "shop", "2") != exitFailed ||
 		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: the app has revisions 4 to 13") {
-		t.Error(w.err.String())
+		t.Errorf("got stderr %s", w.err.String())
 	}
 	if w.do("rollback", "shop", "two") != exitUsage {
-		t.Error(w.err.String())
+		t.Errorf("got stderr %s", w.err.String())
 	}
 }

@@ -16,7 +16,7 @@ func TestHelpPictures(t *testing.T) {
 		var all strings.Builder
 		for _, args := range []string{"help", "help install", "help start", "help ls"} {
 			if code := w.do(strings.Fields(args)...); code != exitDone {
-				t.Fatalf("%s: %d, %s", args, code, w.err.String())
+				t.Fatalf("%s: got status %d, stderr %s", args, code, w.err.String())
 			}
 			fmt.Fprintf(&all, "$ clusterctl %s\n%s\n", args, w.out.String())
 		}
@@ -40,7 +40,7 @@ func TestHelpWidth(t *testing.T) {
 			w.do("help", cmd.Name)
 			for line := range strings.Lines(w.out.String()) {
 				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > limit {
-					t.Errorf("%s: %d columns on a terminal of %d: %s", cmd.Name, n, width, line)
+					t.Errorf("%s: got %d columns on a terminal of %d: %s", cmd.Name, n, width, line)
 				}
 			}
 		}

@@ -59,7 +59,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	return exitCode(err)
 }
 
-// newApp returns the command tree. The commands of two calls share no state.
+// newApp returns the command tree. The commands are new, so they contain no values from an earlier command line.
 func newApp(e *env) *cmdline.App {
 	app := &cmdline.App{
 		Name: "clusterctl", Usage: "Run any program as N workers on one port, supervised by systemd",

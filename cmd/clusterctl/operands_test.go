@@ -74,7 +74,7 @@ func TestResolve(t *testing.T) {
 			text = []string{errorText(w, err)}
 		}
 		if s := strings.Join(text, " "); s != want && !(strings.HasPrefix(want, "the instance list") && strings.HasPrefix(s, want)) {
-			t.Errorf("%q: %q, want %q", words, s, want)
+			t.Errorf("%q: got %q, want %q", words, s, want)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestResolveByPattern(t *testing.T) {
 	w.installed(t, "web", 2)
 	got, err := w.resolve([]string{"web@2", "web@*"})
 	if err != nil || len(got) != 2 || got[0].implied || !got[1].implied || got[1].instance != 1 {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("got %+v, error %v", got, err)
 	}
 }
 
@@ -119,11 +119,11 @@ func TestResolveWithoutApps(t *testing.T) {
 	w := newWorld(t)
 	got, err := w.resolve([]string{"all"})
 	if err != nil || len(got) != 0 || w.err.String() != "no app is installed\n" {
-		t.Errorf("%v, %v, %q", got, err, w.err.String())
+		t.Errorf("got %v, error %v, stderr %q", got, err, w.err.String())
 	}
 	// If no app is installed, a command does not connect to systemd.
 	if code := w.do("stop", "all"); code != exitDone {
-		t.Errorf("%d, %s", code, w.err.String())
+		t.Errorf("got status %d, stderr %s", code, w.err.String())
 	}
 	if _, err := w.resolve([]string{"web*"}); errorText(w,
 		err) != "no app matches \"web*\"\nhint: no app is installed yet; clusterctl install FILE installs one" {
@@ -147,17 +147,17 @@ func TestResolveProperty(t *testing.T) {
 		got, err := w.resolve(rapid.SliceOfN(word, 1, 4).Draw(t, "words"))
 		if err != nil {
 			if got != nil {
-				t.Fatalf("%v beside %v", got, err)
+				t.Fatalf("got both operands %v and error %v", got, err)
 			}
 			return
 		}
 		var seen []string
 		for _, o := range got {
 			if k := listed[o.name]; k == 0 || o.instance > k || o.instance < 0 {
-				t.Fatalf("%v does not exist", o)
+				t.Fatalf("got %v, which does not exist", o)
 			}
 			if slices.Contains(seen, o.String()) || o.instance > 0 && slices.Contains(seen, string(o.name)) {
-				t.Fatalf("%v is in the result twice: %v", o, got)
+				t.Fatalf("got %v twice in %v", o, got)
 			}
 			seen = append(seen, o.String())
 		}
@@ -176,6 +176,6 @@ func TestTargetsReadAllFirst(t *testing.T) {
 	}
 	_, err := w.targets([]string{"all"})
 	if err == nil || !strings.Contains(err.Error(), "one.yaml:2") || !strings.Contains(err.Error(), "the instance list of web") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }

@@ -145,7 +145,7 @@ func TestPictures(t *testing.T) {
 			}
 			for line := range strings.Lines(out.String()) {
 				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns {
-					t.Errorf("%s, %d columns: a line of %d: %s", table, columns, n, line)
+					t.Errorf("%s, %d columns: got a line of %d: %s", table, columns, n, line)
 				}
 			}
 		}
@@ -199,7 +199,7 @@ func TestJSONIsDescribed(t *testing.T) {
 		}
 	}
 	if err := outputschema.Check("ls", w.out.Bytes()); err != nil {
-		t.Errorf("ls: %v\n%s", err, w.out.String())
+		t.Errorf("ls: got error %v\nstdout %s", err, w.out.String())
 	}
 	w.out.Reset()
 	for _, d := range detailsOf(w, l) {
@@ -208,13 +208,13 @@ func TestJSONIsDescribed(t *testing.T) {
 		}
 	}
 	if err := outputschema.Check("show", w.out.Bytes()); err != nil {
-		t.Errorf("show: %v\n%s", err, w.out.String())
+		t.Errorf("show: got error %v\nstdout %s", err, w.out.String())
 	}
 	if w.do("version", "--json") != exitDone || outputschema.Check("version", w.out.Bytes()) != nil {
-		t.Errorf("version: %s", w.out.String())
+		t.Errorf("version: got stdout %s", w.out.String())
 	}
 	if w.do("ls", "--json") != exitDone || outputschema.Check("ls", w.out.Bytes()) != nil {
-		t.Errorf("ls without apps: %s", w.out.String())
+		t.Errorf("ls without apps: got stdout %s", w.out.String())
 	}
 	// Every command with --json has an entry in the schema.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
@@ -233,12 +233,12 @@ func TestNumbers(t *testing.T) {
 	for want, n := range map[string]int64{"0K": 0, "1K": 1 << 10, "999K": 999 << 10, "0.98M": 1003 << 10, "9.50M": 19 << 19,
 		"52.0M": 52 << 20, "999M": 999 << 20, "1.50G": 3 << 29, "2.00T": 2 << 40} {
 		if got := size(&n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
+			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
 	for want, v := range map[string]float64{"0.0%": 0.04, "31.2%": 31.24, "99.9%": 99.94, "100%": 99.96, "345%": 345.4} {
 		if got := percent(&v); got != want {
-			t.Errorf("%v: %s, want %s", v, got, want)
+			t.Errorf("%v: got %s, want %s", v, got, want)
 		}
 	}
 	if size(nil)+percent(nil)+number(nil)+(*status.Queue)(nil).String() != "----" {
@@ -256,12 +256,12 @@ func TestPrintEnv(t *testing.T) {
 	w.printEnv(one)
 	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n" +
 		"# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
-		t.Errorf("%q", w.out.String())
+		t.Errorf("got stdout %q", w.out.String())
 	}
 	w.out.Reset()
 	w.stdoutTTY = true
 	if w.printEnv(one); strings.Contains(w.out.String(), "\x1b") {
-		t.Errorf("%q", w.out.String())
+		t.Errorf("got stdout %q", w.out.String())
 	}
 	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []status.Environment{one}})
 	if err == nil {
@@ -294,7 +294,7 @@ func TestScreen(t *testing.T) {
 			want = "\x1b[?1049h\x1b[?25l\x1b[Ha\x1b[K\r\nb\x1b[K\r\n\x1b[J\x1b[Hd\x1b[K\r\n\x1b[J\x1b[?25h\x1b[?1049l"
 		}
 		if w.out.String() != want {
-			t.Errorf("%q, want %q", w.out.String(), want)
+			t.Errorf("got %q, want %q", w.out.String(), want)
 		}
 	}
 }
@@ -306,10 +306,10 @@ func TestColours(t *testing.T) {
 	g.Row(text.Bad, 0, "bad\x1b[0m", "1")
 	var plain, coloured bytes.Buffer
 	if g.Write(&plain, 0, false) != nil || g.Write(&coloured, 0, true) != nil {
-		t.Fatal("the table was not written")
+		t.Fatal("Write returned an error")
 	}
 	if plain.String() != "STATE    N\nbad\uFFFD[0m  1\n" || coloured.String() != "STATE    N\n\x1b[31mbad\uFFFD[0m\x1b[0m  1\n" {
-		t.Errorf("%q, %q", plain.String(), coloured.String())
+		t.Errorf("got %q without colours, %q with colours", plain.String(), coloured.String())
 	}
 }
 
@@ -322,7 +322,7 @@ func TestListenText(t *testing.T) {
 		"-":                         {},
 	} {
 		if got := listenText(a); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestPM2Commands(t *testing.T) {
 			want := fmt.Sprintf("clusterctl: unknown command %q\nclusterctl: hint: %s\n", name, c.Hint)
 			for _, args := range [][]string{{name}, {name, "web", "--nope"}, {"-q", name, "web"}, {"help", name}} {
 				if code := w.do(args...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {
-					t.Errorf("%q: %d, %s%s", args, code, w.err.String(), w.out.String())
+					t.Errorf("%q: got status %d, stderr %s, stdout %s", args, code, w.err.String(), w.out.String())
 				}
 			}
 		}
@@ -86,7 +86,7 @@ func TestPM2Flags(t *testing.T) {
 			for _, args := range [][]string{{dashed}, {dashed, "x"}, {dashed + "=x"}} {
 				args = slices.Concat([]string{"install", "app.js"}, args)
 				if code := w.do(args...); code != exitUsage || !strings.HasPrefix(w.err.String(), want) || w.out.Len() > 0 {
-					t.Errorf("%q: %d, %s%s", args, code, w.err.String(), w.out.String())
+					t.Errorf("%q: got status %d, stderr %s, stdout %s", args, code, w.err.String(), w.out.String())
 				}
 			}
 		}
@@ -119,7 +119,7 @@ func TestPM2Hints(t *testing.T) {
 		}
 	}
 	if seen < 20 {
-		t.Errorf("only %d commands in hints were checked", seen)
+		t.Errorf("got only %d commands in hints", seen)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestPM2Mistakes(t *testing.T) {
 		w.installed(t, "web", 1)
 		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
 		if w.do(strings.Fields(typed)...); w.err.String() != want || w.out.Len() > 0 {
-			t.Errorf("%s:\n%swant\n%s", typed, w.err.String(), want)
+			t.Errorf("%s: got\n%swant\n%s", typed, w.err.String(), want)
 		}
 	}
 }
@@ -194,14 +194,14 @@ func TestPM2Start(t *testing.T) {
 		args := append([]string{"clusterctl"}, strings.Fields(typed)...)
 		_, w.command = cmdline.SplitProgram(args)
 		if err := app.Run(t.Context(), args); ran != want {
-			t.Errorf("%s: %q, %v", typed, ran, err)
+			t.Errorf("%s: got command %q, error %v", typed, ran, err)
 		}
 	}
 	for _, name := range []string{"ecosystem.config.js", "process.json", "app.config.cjs", "ecosystem.yml"} {
 		path := w.file(t, "wd/"+name, "", 0o644)
 		want := fmt.Sprintf("clusterctl: %q is a PM2 file that describes apps, not a program\nclusterctl: hint: for each app", path)
 		if code := w.do("start", path, "-i", "max"); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
-			t.Errorf("%d, %s", code, w.err.String())
+			t.Errorf("got status %d, stderr %s", code, w.err.String())
 		}
 	}
 }

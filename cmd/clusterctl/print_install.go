@@ -104,7 +104,7 @@ func (e *env) noteNewer(n units.Name, files []string) {
 // listeners by one shared listener.
 func (e *env) noteOwnListeners(name units.Name, own []string) {
 	if len(own) > 0 {
-		e.note("%s listens on %s, each instance for itself; to share it, install it again with --listen %s", name,
+		e.note("%s listens on %s, each instance for itself; to share the address, install the app again with --listen %s", name,
 			strings.Join(own, " "), own[0])
 	}
 }

@@ -199,7 +199,7 @@ func (e *env) stateLines(d status.Details, line printLine) {
 	own := strings.Join(d.OwnListen, " ") + ", each instance for itself"
 	switch {
 	case len(d.Listeners) == 0 && len(d.OwnListen) > 0:
-		line(text.Warning, "listens on", own+" (to share it: install it with --listen "+d.OwnListen[0]+")")
+		line(text.Warning, "listens on", own+" (to share the address: install the app with --listen "+d.OwnListen[0]+")")
 	case len(d.Listeners) == 0:
 		line(text.Plain, "listens on", "-")
 	case len(d.OwnListen) > 0:

@@ -47,7 +47,7 @@ func TestTree(t *testing.T) {
 		}
 		for _, name := range append([]string{cmd.Name}, cmd.Aliases...) {
 			if other := seen[name]; other != "" {
-				t.Errorf("%s is both %s and %s", name, other, cmd.Name)
+				t.Errorf("%s names both %s and %s", name, other, cmd.Name)
 			}
 			seen[name] = cmd.Name
 			if !regexp.MustCompile(`(?m)\b` + name + `\b`).MatchString(manual) {
@@ -105,11 +105,11 @@ func checkFlags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 		case *bool, *string, *[]string, *int, *time.Duration, *cmdline.Optional:
 		default:
 			if f.Name != "version" {
-				t.Errorf("%s --%s: a value of type %T", cmd, f.Name, f.To)
+				t.Errorf("%s --%s: got a value of the unknown type %T", cmd, f.Name, f.To)
 			}
 		}
 		if _, isBool := f.To.(*bool); isBool != (f.Takes == "") && f.To != nil {
-			t.Errorf("%s --%s: %T takes %q", cmd, f.Name, f.To, f.Takes)
+			t.Errorf("%s --%s: got type %T and form %q, which do not match", cmd, f.Name, f.To, f.Takes)
 		}
 		entry := entryOf(sectionOf(manual, cmd), f.Name)
 		if entry == "" {
@@ -120,12 +120,12 @@ func checkFlags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 		}
 		for _, name := range []string{f.Name, f.Short} {
 			if name != "" && seen[name] {
-				t.Errorf("%s: two flags %s", cmd, name)
+				t.Errorf("%s: got two flags %s", cmd, name)
 			}
 			seen[name] = true
 		}
 		if f.Short != "" && !strings.Contains(strings.TrimSpace(entry)+" ", " -"+f.Short+" ") {
-			t.Errorf("%s: the manual has %q without %s", cmd, entry, "-"+f.Short)
+			t.Errorf("%s: got %q in the manual, want %s in this line", cmd, entry, "-"+f.Short)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func TestManualKeys(t *testing.T) {
 	// The manual must not have other entries.
 	body, _, _ := strings.Cut(manual[strings.Index(manual, ".SH KEYS"):], ".SH EXAMPLES")
 	if got, want := strings.Count(body, "\n.TP\n"), len(keys(t)); got != want {
-		t.Errorf("%d entries for %d keys", got, want)
+		t.Errorf("got %d entries, want %d, one for each key", got, want)
 	}
 }
 
@@ -223,7 +223,7 @@ func TestManualRenders(t *testing.T) {
 	}
 	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")
 	if err != nil || len(pages) < 2 {
-		t.Fatalf("%q, %v", pages, err)
+		t.Fatalf("got pages %q, error %v", pages, err)
 	}
 	for _, page := range pages {
 		data, err := os.ReadFile(page)
@@ -246,12 +246,12 @@ func TestManualRenders(t *testing.T) {
 		cmd.Stderr = &warnings
 		out, err := cmd.Output()
 		if err != nil || warnings.Len() > 0 {
-			t.Errorf("%s: %v\n%s", page, err, warnings.String())
+			t.Errorf("%s: got error %v\n%s", page, err, warnings.String())
 		}
 		overstrike := regexp.MustCompile(`.\x08`)
 		for line := range strings.Lines(string(out)) {
 			if n := len(strings.TrimRight(overstrike.ReplaceAllString(line, ""), "\n")); n > 80 {
-				t.Errorf("%s: a line of %d columns: %s", page, n, line)
+				t.Errorf("%s: got a line of %d columns: %s", page, n, line)
 			}
 		}
 	}
@@ -262,7 +262,7 @@ func TestHelp(t *testing.T) {
 	w := newWorld(t)
 	for _, args := range []string{"", "help", "--help", "-h", "-q --help"} {
 		if code := w.do(strings.Fields(args)...); code != exitDone || w.err.Len() > 0 || !strings.Contains(w.out.String(), "COMMANDS:") {
-			t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
+			t.Errorf("%q: got status %d, stdout %q, stderr %q", args, code, w.out.String(), w.err.String())
 		}
 	}
 	for _, cmd := range newApp(w.env).Commands {
@@ -274,7 +274,7 @@ func TestHelp(t *testing.T) {
 			for _, args := range [][]string{{"help", name}, {name, "--help"}, {name, "-h"}, {name, "operand", "--help"},
 				{name, "--no-such", "--help", "--", "program"}} {
 				if code := w.do(args...); code != exitDone || w.err.Len() > 0 || !strings.HasPrefix(w.out.String(), cmd.Usage+".\n") {
-					t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
+					t.Errorf("%q: got status %d, stdout %q, stderr %q", args, code, w.out.String(), w.err.String())
 				}
 				texts = append(texts, w.out.String())
 			}
@@ -369,19 +369,19 @@ func TestCommandErrors(t *testing.T) {
 				found = found || strings.HasPrefix(line, "clusterctl: "+c.want)
 			}
 			if code != c.code || !found {
-				t.Errorf("%d, %s", code, w.err.String())
+				t.Errorf("got status %d, stderr %s", code, w.err.String())
 			}
 			if w.out.Len() > 0 {
-				t.Errorf("on stdout: %s", w.out.String())
+				t.Errorf("got stdout %s, want nothing", w.out.String())
 			}
 			for _, line := range lines {
 				if line != "" && !strings.HasPrefix(line, "clusterctl: ") && !strings.Contains(line, "activation: ") &&
 					!strings.Contains(line, "directory: ") {
-					t.Errorf("the line %q", line)
+					t.Errorf("got the line %q", line)
 				}
 			}
 			if got := filesBelow(t, w.dir); strings.Join(got, " ") != strings.Join(before, " ") {
-				t.Errorf("files before: %q\nfiles after: %q", before, got)
+				t.Errorf("got the files %q, want %q", got, before)
 			}
 		})
 	}
@@ -392,10 +392,10 @@ func TestFresh(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone ||
 		!strings.Contains(w.out.String(), "a@3.service") {
-		t.Fatalf("%d, %s", code, w.err.String())
+		t.Fatalf("got status %d, stderr %s", code, w.err.String())
 	}
 	if code := w.do("generate", "a", "--no-listen", "-i", "2", "--", "/bin/true"); code != exitDone ||
 		strings.Contains(w.out.String(), "a@3.service") || strings.Contains(w.out.String(), "A=1") {
-		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
+		t.Errorf("got status %d, stderr %s\nstdout %s", code, w.err.String(), w.out.String())
 	}
 }

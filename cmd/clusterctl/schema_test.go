@@ -30,7 +30,7 @@ func TestRollSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := outputschema.Check(command, w.out.Bytes()); err != nil {
-			t.Errorf("%s: %v\n%s", command, err, w.out.String())
+			t.Errorf("%s: got error %v\nstdout %s", command, err, w.out.String())
 		}
 	}
 	check("reload", map[string]any{"schema": 1, "apps": apps})
@@ -43,7 +43,7 @@ func TestRollSchema(t *testing.T) {
 		map[string]any{"schema": 1, "apps": []map[string]any{{"name": "x", "ok": "yes"}}}} {
 		w.out.Reset()
 		if err := w.printJSON(broken); err != nil || outputschema.Check("reload", w.out.Bytes()) == nil {
-			t.Errorf("accepted: %s", w.out.String())
+			t.Errorf("the schema accepts %s", w.out.String())
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestUpdateSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := outputschema.Check(command, w.out.Bytes()); err != nil {
-			t.Errorf("%s: %v\n%s", command, err, w.out.String())
+			t.Errorf("%s: got error %v\nstdout %s", command, err, w.out.String())
 		}
 	}
 }
@@ -80,7 +80,7 @@ func TestLogSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := outputschema.Check("logs", lines); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 	w := newWorld(t)
@@ -90,7 +90,7 @@ func TestLogSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := outputschema.Check("logs", w.out.Bytes()); err != nil {
-		t.Errorf("--disk-usage: %v", err)
+		t.Errorf("--disk-usage: got error %v", err)
 	}
 	if outputschema.Check("logs", []byte(`{"time":"2026-01-01T00:00:00Z","app":"web"}`)) == nil {
 		t.Error("the schema accepts a line without its required fields")

@@ -48,7 +48,7 @@ for a; do printf '[%%s]' "$a"; done > '%s'
 	w.file(t, "bin/sudo", "#!/bin/sh\nexec \"$@\"\n", 0o755)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if code := w.do("completion", shell); code != exitDone {
-			t.Fatal(w.err.String())
+			t.Fatalf("got stderr %s", w.err.String())
 		}
 		// These are the directories in which bash and fish look for completion scripts.
 		name := map[string]string{"bash": "share/bash/completions/clusterctl", "zsh": "share/zsh/_clusterctl",
@@ -139,7 +139,7 @@ func (w shellWorld) terminal(t *testing.T, shell string) *terminal {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (make deps)", err)
+		t.Fatalf("%v (\"make deps\" installs the shells)", err)
 	}
 	t.Cleanup(func() {
 		_ = term.in.Close()
@@ -159,7 +159,7 @@ func (term *terminal) await(text string) {
 		seen += string(buf[:n])
 		term.log.Write(buf[:n])
 		if err != nil {
-			term.t.Fatalf("waiting for %q: %v\n%s", text, err, term.log.String())
+			term.t.Fatalf("waiting for %q: got error %v and the output\n%s", text, err, term.log.String())
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 		got, _ := os.ReadFile(w.called)
 		// zsh removes the slash that it added after the name of a directory.
 		if strings.ReplaceAll(string(got), "/]", "]") != want {
-			t.Errorf("%q: %s, want %s", line, got, want)
+			t.Errorf("%q: got %s, want %s", line, got, want)
 		}
 	}
 	// The harmful word is in front of the word that TAB completes. zsh itself would evaluate the word under the cursor.
@@ -227,7 +227,7 @@ func TestBash(t *testing.T) {
 			{[]string{"clusterctl", " ", ""}, ""},
 		} {
 			if got := w.callBash(t, plain, c.words); got != c.want && c.want != "" {
-				t.Errorf("%q: %q, want %q", c.words, got, c.want)
+				t.Errorf("%q: got %q, want %q", c.words, got, c.want)
 			}
 		}
 		for _, word := range w.harmful() {
@@ -235,7 +235,7 @@ func TestBash(t *testing.T) {
 			w.wantUnharmed(t, word)
 			if got := w.callBash(t, plain, []string{"clusterctl", " stop", " " + word, " ma"}); got != "mail" &&
 				word != "--" && !strings.ContainsAny(word, "\n\t") {
-				t.Errorf("after %q: %q", word, got)
+				t.Errorf("after %q: got %q", word, got)
 			}
 			w.wantUnharmed(t, word)
 		}
@@ -255,7 +255,7 @@ set -u; _clusterctl; echo "${COMPREPLY[*]}"`
 	}
 	out, err := w.command(t, "bash", args...).Output()
 	if err != nil {
-		t.Errorf("%q: %v\n%s", words, err, out)
+		t.Errorf("%q: got error %v\n%s", words, err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -280,7 +280,7 @@ func TestFish(t *testing.T) {
 		cmd := w.command(t, "fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", w.share("fish/clusterctl.fish"), line)
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%q: %v (make deps)\n%s", line, err, out)
+			t.Fatalf("%q: %v (\"make deps\" installs the shells)\n%s", line, err, out)
 		}
 		var got []string
 		for l := range strings.Lines(string(out)) {
@@ -309,7 +309,7 @@ func TestFish(t *testing.T) {
 		"clusterctl stop $(touch " + w.pwned + ") ma": "mail",
 	} {
 		if got := complete(line); got != want {
-			t.Errorf("%q: %q, want %q", line, got, want)
+			t.Errorf("%q: got %q, want %q", line, got, want)
 		}
 	}
 	args := []string{"--no-config", "-c", "source $argv[1]; for line in $argv[2..-1]; complete -C $line; end",
@@ -318,7 +318,7 @@ func TestFish(t *testing.T) {
 		args = append(args, "clusterctl stop "+word, "clusterctl stop "+word+" ma")
 	}
 	if out, err := w.command(t, "fish", args...).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("got error %v\n%s", err, out)
 	}
 	w.wantUnharmed(t, "one of "+strings.Join(w.harmful(), " "))
 }
@@ -331,6 +331,6 @@ func TestCompletionReadsNames(t *testing.T) {
 	}
 	w.installed(t, units.Name("web"), 1)
 	if w.do("__complete", "--", "stop", ""); strings.Count(w.out.String(), "\n") != 1+201+1 {
-		t.Errorf("%s%s", w.out.String(), w.err.String())
+		t.Errorf("got stdout %s, stderr %s", w.out.String(), w.err.String())
 	}
 }

@@ -24,7 +24,7 @@ func TestWithoutReader(t *testing.T) {
 			got = err.Error()
 		}
 		if got != c.want {
-			t.Errorf("%v: %q", c.err, got)
+			t.Errorf("%v: got %q", c.err, got)
 		}
 	}
 }
@@ -34,7 +34,7 @@ func TestListWithoutSystemd(t *testing.T) {
 	w := newWorld(t)
 	w.booted = func() bool { return false }
 	if code := w.do("ls"); code != exitFailed || !strings.Contains(w.err.String(), "hint:") || w.out.Len() > 0 {
-		t.Errorf("%d, %s", code, w.err.String())
+		t.Errorf("got status %d, stderr %s", code, w.err.String())
 	}
 }
 
@@ -46,10 +46,10 @@ func TestDirectoryIsGone(t *testing.T) {
 	program := w.file(t, "server.sh", "#!/bin/sh\n", 0o755)
 	if code := w.do("install", program, "--no-listen"); code != exitFailed ||
 		!strings.Contains(w.err.String(), "systemd is not running here") {
-		t.Errorf("an absolute path: %d, %s", code, w.err.String())
+		t.Errorf("an absolute path: got status %d, stderr %s", code, w.err.String())
 	}
 	if code := w.do("install", "web", "--no-listen", "--", "./x"); code != exitFailed ||
 		!strings.Contains(w.err.String(), "the current directory: no such file or directory\nclusterctl: hint: cd /\n") {
-		t.Errorf("a relative path: %d, %s", code, w.err.String())
+		t.Errorf("a relative path: got status %d, stderr %s", code, w.err.String())
 	}
 }

@@ -33,7 +33,7 @@ func TestSplitProgram(t *testing.T) {
 		}
 	}
 	if _, command := SplitProgram([]string{"c", "--", "", "-- "}); len(command) != 2 || command[0] != "" || command[1] != "-- " {
-		t.Errorf("words of the program have changed: %q", command)
+		t.Errorf("got the program words %q", command)
 	}
 }
 
@@ -262,7 +262,7 @@ func TestNormaliseProperty(t *testing.T) {
 		}
 		got, want := parse(tree.normalise(typed)), parse(first)
 		if got.err != want.err || got.command != want.command || got.flags != want.flags || !slices.Equal(got.operands, want.operands) {
-			t.Fatalf("%q became %q:\n%+v\nwant, as %q:\n%+v", typed, tree.normalise(typed), got, first, want)
+			t.Fatalf("%q is normalised to %q: got\n%+v\nwant the result of %q:\n%+v", typed, tree.normalise(typed), got, first, want)
 		}
 	})
 }
@@ -284,11 +284,11 @@ func TestNormaliseKeepsWords(t *testing.T) {
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) && parse(tree.normalise(append([]string{"clusterctl"}, words...))).err == "" {
-			t.Fatalf("%q became %q", words, got)
+			t.Fatalf("%q: got %q", words, got)
 		}
 	})
 	if tree.normalise(nil) != nil {
-		t.Error("normalise adds words to an empty command line")
+		t.Error("got words for an empty command line")
 	}
 }
 
@@ -327,7 +327,7 @@ func TestFlagsAnywhere(t *testing.T) {
 			t.Errorf("%s: got %s, error %q, flags\n%s", typed, got, p.err, p.flags)
 		}
 		if (strings.Contains(typed, "-q") || strings.Contains(typed, "-yq")) && !strings.Contains(p.flags, "quiet=true") {
-			t.Errorf("%s: --quiet is lost", typed)
+			t.Errorf("%s: got no --quiet", typed)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func TestWrap(t *testing.T) {
 		p := printer{width: rapid.IntRange(minWidth, maxWidth).Draw(t, "width")}
 		p.wrap("  --flag  ", "          ", strings.Join(words, " "))
 		if got := strings.Fields(p.out.String()); strings.Join(got, " ") != strings.Join(append([]string{"--flag"}, words...), " ") {
-			t.Fatalf("%q became %q", words, got)
+			t.Fatalf("%q: got %q", words, got)
 		}
 		for line := range strings.Lines(p.out.String()) {
 			line = strings.TrimSuffix(line, "\n")

@@ -20,7 +20,7 @@ func TestHint(t *testing.T) {
 		{"", "", "run it so that it stays in the foreground"},
 	} {
 		if got := Hint(strings.Fields(c.command), strings.Fields(c.left)); !strings.HasPrefix(got, c.want) {
-			t.Errorf("%q, left %q: %q, want %q", c.command, c.left, got, c.want)
+			t.Errorf("%q, left %q: got %q, want %q", c.command, c.left, got, c.want)
 		}
 	}
 }

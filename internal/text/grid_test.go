@@ -40,20 +40,20 @@ func TestGrid(t *testing.T) {
 				continue
 			}
 			if c.Drop == 0 || width == 0 {
-				t.Fatalf("column %d was dropped", i)
+				t.Fatalf("column %d was omitted, but has Drop 0, or the width is unlimited", i)
 			}
 			least = min(least, c.Drop)
 		}
 		total := -gap
 		for _, i := range keep {
 			if g.Columns[i].Drop > least {
-				t.Fatalf("column %d was kept, but a column with a lower Drop was dropped", i)
+				t.Fatalf("column %d was not omitted, but a column with a lower Drop was", i)
 			}
 			total += widths[i] + gap
 		}
 		var plain, coloured bytes.Buffer
 		if g.Write(&plain, width, false) != nil || g.Write(&coloured, width, true) != nil {
-			t.Fatal("Write failed")
+			t.Fatal("Write returned an error")
 		}
 		if strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "") != plain.String() {
 			// Write removes blanks at the end of a line, but not blanks in front of the code that ends a colour. So compare

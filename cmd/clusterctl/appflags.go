@@ -235,8 +235,8 @@ func optionally[T any](s string, parse func(string) (T, error)) (v T, err error)
 	return v, err
 }
 
-// unlessDefault returns t, or 0 if t is the default. An app with 0 gets the new default when a later version changes the
-// default.
+// unlessDefault returns t, or 0 if t is the default. 0 means the default of the running version, so the app gets the new
+// default when a later version changes it.
 func unlessDefault(t, byDefault time.Duration) time.Duration {
 	if t == byDefault {
 		return 0
@@ -282,7 +282,7 @@ func envHint(flag, value string) string {
 	case flag != "--env":
 		return flag + " " + value + "=VALUE"
 	case strings.Contains(value, "/") || filepath.Ext(value) != "":
-		return "-e is --env here; " + logFileHint()
+		return "-e means --env in clusterctl; " + logFileHint()
 	}
 	return "--env " + value + "=VALUE; instead of --env " + value + " of PM2: --env NODE_ENV=" + value
 }

@@ -31,8 +31,8 @@ func diffCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
 		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified " +
 			"diff. Without a clusterctl.yaml, or with --all, compares the units of installed apps with the units that this " +
-			"version of clusterctl would write for their stored configuration. The diff then shows manual edits of units, " +
-			"and changes since the version that wrote them. diff does not need root."},
+			"version of clusterctl would write for their stored configuration. The diff then shows manual edits, and " +
+			"differences between this version of clusterctl and the version that wrote the units. diff does not need root."},
 		Examples: []string{"clusterctl diff", "clusterctl diff -f /srv/shop/clusterctl.yaml shop", "clusterctl diff --all --exit-code"},
 		Flags: []cmdline.Flag{
 			fileFlag(&o.file),
@@ -129,7 +129,7 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 			continue
 		}
 		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
-			e.note("%s: the values of variables are not compared; that needs root", a.Name)
+			e.note("%s: the values of variables are not compared, because only root can read them", a.Name)
 		}
 		for _, c := range p.Changes {
 			before, after := mask.Change(c)
@@ -146,8 +146,8 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 	return differ, errors.Join(errs...)
 }
 
-// unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. A missing file has the
-// text nil.
+// unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is missing, its
+// text is nil.
 func unified(path string, before, after []byte) string {
 	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
 		return ""

@@ -78,14 +78,14 @@ func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
 // printEnv prints variables as assignments of a shell, and files as comments.
 func (e *env) printEnv(one status.Environment) {
 	for _, f := range one.Files {
-		may := ""
-		if f.Optional {
-			may = ", may be missing"
-		}
+		reader, condition := "systemd", ""
 		if f.ByWorker {
-			may += ", as the user of the app"
+			reader = "the user of the app"
 		}
-		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", text.Printable(text.Shell(f.Path)), may)
+		if f.Optional {
+			condition = ", if the file exists"
+		}
+		fmt.Fprintf(e.stdout, "# %s reads more variables from %s at each start%s\n", reader, text.Printable(text.Shell(f.Path)), condition)
 	}
 	for _, v := range one.Variables {
 		if v.NeedsRoot {

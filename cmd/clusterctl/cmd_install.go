@@ -47,8 +47,9 @@ func installCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.File, cmdline.Directory, cmdline.Name}}},
 		Program:  cmdline.May,
 		Description: []string{
-			"Writes the units of the app, enables and starts them, and waits until every instance is ready and has stayed alive for " +
-				"--settle. If an instance does not start, clusterctl prints the reason and its last log lines, and removes the app.",
+			"Writes the units of the app, enables and starts them, and waits until every instance is ready and has stayed " +
+				"alive for --settle. If an instance does not start, clusterctl prints the reason and the last log lines of " +
+				"the instance, and removes the app.",
 			"If the app is already installed, it is updated to match the flags. An omitted flag resets to its default, " +
 				"except --instances, and except --listen if the program is the same. Only differences are applied: " +
 				"instances are replaced one after the other while the port stays open. If the first new instance does not " +

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/manage"
 )
 
-// action does the work of a command for one target. The caller has opened the session of its app.
+// action does the work of a command for one target. The session is open, and belongs to the app of the target.
 type action func(context.Context, *manage.Session, target) error
 
 // lifecycle adds operands, --json and Run to a command, and returns it. Run calls act for each target in turn. asJSON points
@@ -75,7 +75,7 @@ func settleFlag(settle *time.Duration) cmdline.Flag {
 	return cmdline.Flag{Name: "settle", To: settle, Takes: "TIME", Usage: "how long every instance must stay alive"}
 }
 
-// noteDone notes what was done to an app, unless there is an error.
+// noteDone prints done as a note about t if err is nil, and returns err.
 func (e *env) noteDone(t target, done string, err error) error {
 	if err == nil {
 		e.note("%s: %s", t, done)
@@ -83,8 +83,8 @@ func (e *env) noteDone(t target, done string, err error) error {
 	return err
 }
 
-// noteInstance notes that a job of an instance is done, unless there is an error. If a condition of the unit skips the
-// instance, this is an error only if the user named the instance.
+// noteInstance prints a note that a job of an instance is done if err is nil, and returns err. It drops the error that a
+// condition of the unit skipped the instance, unless the user named this instance.
 func (e *env) noteInstance(t target, job string, err error) error {
 	var skipped *manage.SkippedError
 	if t.implied && errors.As(err, &skipped) {

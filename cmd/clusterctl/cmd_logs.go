@@ -177,7 +177,8 @@ func scopeOf(t target) journal.Scope {
 }
 
 // workerUID returns the user ID of the workers, or "" if the user does not exist. A dynamic user exists only while its app
-// runs. journald stores a line without its unit if the process ends too early. "logs" finds such a line only by the user ID.
+// runs. If a process ends before journald has found its unit, journald stores the line without the unit. "logs" finds such a
+// line only by the user ID.
 func (e *env) workerUID(ctx context.Context, a units.App) string {
 	if !a.RunAs.Dynamic() {
 		u, err := guard.LookupUser(a.RunAs.User)
@@ -216,8 +217,8 @@ func (e *env) mayReadJournal() error {
 		text.Shell(name), sudoHint(e.args))
 }
 
-// logsError returns nil for the error of a closed pipe, such as "logs | head". It returns a usage error for an argument that
-// journalctl refused, and any other error unchanged.
+// logsError returns nil if the reader of stdout has ended, as in "logs | head". It returns a usage error for an argument
+// that journalctl refused, and any other error unchanged.
 func logsError(err error, o logsOptions) error {
 	refused, ok := errors.AsType[*journal.ArgumentError](err)
 	switch {

@@ -32,7 +32,7 @@ func packageCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name, cmdline.File}}},
 		Description: []string{
 			"Makes a .deb of an installed app, or of each app in a clusterctl.yaml. The package holds the directory and " +
-				"the program of the app, its units, and scripts that enable and start it. If the app has a user, the " +
+				"the program of the app, its units, and scripts that enable and start the app. If the app has a user, the " +
 				"package creates this user. An upgrade of the package replaces one instance after the other, and rolls " +
 				"back if the new version fails. The target machine needs clusterctl only if the shim adopts the program.",
 			"Everyone can read a package. Files that look like secrets, such as .env, are omitted and printed; --include adds them. A " +
@@ -119,8 +119,8 @@ func installable(p string) string {
 	return "./" + strings.TrimPrefix(p, "./")
 }
 
-// appsOf returns the apps in the file or directory what, or the installed app with the name what. A file has priority over
-// an installed app.
+// appsOf returns the apps to package. what is the path of a file, the path of a directory with a clusterctl.yaml, or the
+// name of an installed app. If what is both a file and an app, appsOf returns the apps in the file.
 func (e *env) appsOf(what string) ([]units.App, error) {
 	path := what
 	if info, err := e.stat(what); err == nil && info.IsDir() {

@@ -56,7 +56,7 @@ func (o rollFlags) special() bool {
 	return o.batch > 1 || o.surge > 0 || o.force || o.settle != manage.DefaultSettle || o.timeout > 0
 }
 
-// optionsOf returns the options for a reload of the whole app, which has the listed number of instances.
+// optionsOf returns the options for a reload of all instances of an app. listed is the number of these instances.
 func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
 	r := control.RollOptions{Batch: o.batch, Surge: o.surge, Force: o.force, Settle: o.settle, Timeout: o.timeout}
 	if !o.surgeGiven {
@@ -71,10 +71,10 @@ func reloadCommand(e *env) *cmdline.Command {
 		Name: "reload", Usage: "Replace the instances of apps one after the other, without downtime",
 		Operands: []cmdline.Operand{cmdline.Apps()},
 		Description: []string{
-			"Drains, stops and starts each instance. The next instance follows when the new one is ready and has stayed " +
-				"alive for --settle. If a new instance does not become ready, the reload ends: clusterctl prints the " +
-				"reason and the last log lines, and the instances that were not replaced yet keep running the old code. " +
-				"systemd continues to restart the failed instance.",
+			"Drains, stops and starts each instance. When the instance is ready again and has stayed alive for --settle, " +
+				"reload continues with the next instance. If the instance does not become ready, the reload ends: " +
+				"clusterctl prints the reason and the last log lines, and the instances that were not replaced yet keep " +
+				"running the old code. systemd continues to restart the failed instance.",
 			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end the reload.",
 			"\"systemctl reload NAME\" does the same. To add flags to this command, run \"systemctl edit NAME.service\" " +
 				"and write under [Service]: Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
@@ -95,7 +95,7 @@ func jsonFlag(asJSON *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
 }
 
-// rollOf is an app and the instances to replace. An empty only means all instances.
+// rollOf is an app and the instances to replace. If only is empty, these are all instances.
 type rollOf struct {
 	target
 	only []int

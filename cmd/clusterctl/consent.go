@@ -37,8 +37,8 @@ func (e *env) guard() guard.Guard {
 	return guard.Guard{Caller: e.caller(), Root: e.euid == 0, LookPath: e.lookPath, Note: e.note}
 }
 
-// mayDescribe returns an error if the owner of the file in c is not allowed to give the app these settings; see
-// [guard.Guard.MayDecide].
+// mayDescribe returns an error if users other than root and the caller may change the file in c, and the file would give the
+// app rights that these users do not have; see [guard.Guard.MayDecide].
 func (e *env) mayDescribe(a units.App, c consent) error {
 	if c.file == "" {
 		return nil
@@ -85,7 +85,7 @@ func replaceFlag(replace *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
 }
 
-// mayReplace returns an error if the installed app, now, belongs to another project than the new app, a. To install a would
+// mayReplace returns an error if the installed app (now) and the new app (a) belong to different projects. The new app would
 // close the port of the installed app. fromFile means that the description of a is in a file.
 func (e *env) mayReplace(now, a units.App, fromFile bool) error {
 	switch {
@@ -97,7 +97,7 @@ func (e *env) mayReplace(now, a units.App, fromFile bool) error {
 	free := e.freeName(a)
 	hint := fmt.Sprintf("%s, or replace the app: --replace", e.named(free))
 	if fromFile {
-		hint = fmt.Sprintf("name it %s in the file, or replace the app: %s", free, e.with("--replace"))
+		hint = fmt.Sprintf("rename the app to %s in the file, or replace the installed app: %s", free, e.with("--replace"))
 	}
 	return fault.WithHint(fault.Usagef("%s is the app of %s (%s), not of %s (%s)", now.Name, origin.Place(now), runsAs(now),
 		origin.Place(a), runsAs(a)), "%s", hint)

@@ -82,7 +82,7 @@ func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, 
 	}
 }
 
-// hungUp reports whether SIGHUP canceled the context, which the process gets when its terminal closes.
+// hungUp reports whether SIGHUP canceled the context. A process gets SIGHUP when its terminal closes.
 func hungUp(ctx context.Context) bool { return context.Cause(ctx) == interruption{syscall.SIGHUP} }
 
 // withoutHangup returns a context that every cancellation of ctx cancels, except SIGHUP. A closed terminal therefore does

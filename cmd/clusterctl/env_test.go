@@ -31,8 +31,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// Use MkdirTemp, because other users cannot enter the parent directory of t.TempDir(), and tests check their
-	// permissions.
+	// Use MkdirTemp, because only the current user can enter the parent directory of t.TempDir(), and some tests need files
+	// that other users can read.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints each of the joined errors with its last log lines and its hint, if it has them.
+// report prints each of the joined errors. It also prints the log lines and the hint of an error that has them.
 func (e *env) report(err error) {
 	for _, one := range fault.Flatten(err) {
 		fmt.Fprintf(e.stderr, "clusterctl: %s\n", text.Printable(one.Error()))

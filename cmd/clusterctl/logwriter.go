@@ -18,7 +18,7 @@ type logWriter struct {
 }
 
 // logRateAdvice names the flags of install that prevent journald from dropping lines.
-const logRateAdvice = "--log-namespace: a private journal; --log-rate: another limit"
+const logRateAdvice = "--log-namespace gives the app a private journal, --log-rate sets another limit"
 
 // Line writes one line. With --raw, it writes messages of journald to stderr. Before the first message that journald dropped
 // lines of an app, it prints a hint.

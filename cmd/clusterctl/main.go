@@ -47,7 +47,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	_, e.command = cmdline.SplitProgram(args)
 	started := e.now()
 	err := newApp(e).Run(ctx, args)
-	// Add the instances that were killed during a repair or an undo.
+	// Add the instances that were killed during a repair or an undo to the error.
 	err = e.manager(nil).WithKilled(ctx, units.App{}, err, started)
 	err = withoutReader(err)
 	if err != nil && !errors.Is(err, errWatchEnded) && !errors.Is(err, errDiffer) {

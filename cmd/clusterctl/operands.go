@@ -22,7 +22,7 @@ import (
 // operand is a whole app, or one of its instances.
 type operand struct {
 	name     units.Name
-	instance int // 0: the whole app
+	instance int // 0 means the whole app
 	// implied means that a pattern or "all" matched the operand. If a command cannot do its work for an implied operand, it
 	// skips the operand without an error.
 	implied bool
@@ -206,7 +206,7 @@ func nothingMatches(word string, apps []units.Name) error {
 type target struct {
 	app      units.App
 	listed   int
-	instance int // 0: the whole app
+	instance int // 0 means the whole app
 	implied  bool
 }
 
@@ -269,7 +269,8 @@ func (e *env) refusePM2(target string, rest []string) error {
 	switch {
 	case err == nil && info.Mode().IsRegular() && len(rest) == 0 && pm2.DescribesApps(target):
 		return fault.WithHint(fault.Usagef("%q is a PM2 file that describes apps, not a program", target),
-			"for each app in it: sudo clusterctl install app.js -i max; to run the file itself: sudo clusterctl install NAME -- node FILE")
+			"for each app in the file: sudo clusterctl install app.js -i max; to run the file itself: sudo clusterctl "+
+				"install NAME -- node FILE")
 	case err == nil:
 		return nil
 	case len(rest) == 0 && strings.HasPrefix(target, "pm2-"):

@@ -76,7 +76,7 @@ func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) statu
 		Connections: &conns, Runs: runs}
 }
 
-// samples returns apps with all kinds of problems, at the time now.
+// samples returns the status at time now of apps with all kinds of problems.
 func samples(t *testing.T, now time.Time) *status.List {
 	t.Helper()
 	active := in(control.ActiveRunning)
@@ -254,8 +254,10 @@ func TestPrintEnv(t *testing.T) {
 		Files: []status.EnvironmentFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
 	}
 	w.printEnv(one)
-	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n" +
-		"# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
+	if want := "# systemd reads more variables from '/etc/a b' at each start, if the file exists\n" +
+		"# systemd reads more variables from /etc/c at each start\n" +
+		"# the user of the app reads more variables from /srv/.env at each start\n" +
+		"A='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
 		t.Errorf("got stdout %q", w.out.String())
 	}
 	w.out.Reset()

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// TestPM2Commands runs every command of PM2. Each must also be a command of clusterctl, or end with a hint.
+// TestPM2Commands runs every command of PM2. Each command must exist in clusterctl, or end with a hint.
 func TestPM2Commands(t *testing.T) {
 	manual := pm2Manual(t)
 	for _, c := range pm2.Entries(pm2.Command) {
@@ -57,7 +57,7 @@ func pm2Manual(t *testing.T) string {
 	return strings.ReplaceAll(section, " , ", ", ")
 }
 
-// TestPM2Flags passes every flag of PM2 to install. Each must also be a flag of clusterctl, or end with a hint.
+// TestPM2Flags passes every flag of PM2 to install. Each flag must exist in clusterctl, or end with a hint.
 func TestPM2Flags(t *testing.T) {
 	manual := pm2Manual(t)
 	app := newApp(&env{})
@@ -140,7 +140,7 @@ func TestPM2Mistakes(t *testing.T) {
 			"\nhint: use --restart no of \"clusterctl install\", \"clusterctl generate\"",
 		"install x --env production -- ls": "--env \"production\" has no \"=\"" +
 			"\nhint: --env production=VALUE; instead of --env production of PM2: --env NODE_ENV=production",
-		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + hint(pm2.Flag, "error"),
+		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e means --env in clusterctl; " + hint(pm2.Flag, "error"),
 		"install x -l /tmp/a.log -- ls":   "--listen \"/tmp/a.log\" is a log file\nhint: " + hint(pm2.Flag, "log"),
 		"install x --restart alway -- ls": "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
 		"install x --drain of -- ls":      "--drain: \"of\" is not one of auto, epoll, accept, off\nhint: did you mean --drain off?",

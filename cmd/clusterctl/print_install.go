@@ -93,7 +93,7 @@ func (e *env) dryRun(ctx context.Context, a units.App) error {
 	return e.printFiles("", all)
 }
 
-// noteNewer prints a note for each of the files, which changed after the app started.
+// noteNewer prints a note for each file in files. These files have changed since the app started.
 func (e *env) noteNewer(n units.Name, files []string) {
 	for _, f := range files {
 		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
@@ -143,8 +143,8 @@ func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times r
 	return p.Report, nil
 }
 
-// announceProbe prints what the probe will run, and how to avoid it. The user must know this because the probe may do harm:
-// a program without a port, such as a queue consumer, does real work until the probe kills it.
+// announceProbe prints which command the probe runs, and how to avoid the probe. A program without a port, such as a queue
+// consumer, does real work in the probe, until the probe kills it.
 func (e *env) announceProbe(ctx context.Context, s *manage.Session, a units.App, timeout time.Duration) error {
 	running, err := s.Running(ctx)
 	if err != nil {

@@ -21,9 +21,9 @@ func (e *env) age(t *time.Time) string {
 	return text.Duration(e.now().Sub(*t))
 }
 
-// printApps prints a line for each app. It prints a line for each instance instead if some is true, which means that the
-// user named apps.
-func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, some bool) error {
+// printApps prints a line for each app. With --all, or if named is true, it prints a line for each instance instead. named
+// means that the user named apps.
+func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, named bool) error {
 	apps := l.Sorted(o.sort)
 	if len(apps) == 0 && o.watch {
 		return nil // the watch continues, and may print an app later
@@ -33,7 +33,7 @@ func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, some bool) err
 		return nil
 	}
 	g := e.appGrid(apps)
-	if o.all || some {
+	if o.all || named {
 		g = e.instanceGrid(apps)
 	}
 	if o.noCPU {
@@ -238,7 +238,8 @@ func (e *env) useLines(d status.Details, line printLine) {
 	line(text.Plain, "restarts", fmt.Sprint(d.Restarts))
 }
 
-// memoryWords returns in words which memory a number of bytes includes. source is the source of the number.
+// memoryWords returns in words which memory the figure of an app includes. source is the source of the figure: "cgroup",
+// "pss" or "rss".
 func memoryWords(source string) string {
 	return map[string]string{
 		"cgroup": "of the cgroups", "pss": "of the processes, shared memory divided",

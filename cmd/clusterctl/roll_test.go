@@ -151,7 +151,7 @@ func TestWithoutHangup(t *testing.T) {
 		ctx := withoutHangup(parent)
 		cancel(interruption{signal})
 		if ends {
-			<-ctx.Done() // or the test times out
+			<-ctx.Done() // if the signal did not cancel the context, the test would time out
 			continue
 		}
 		select {

@@ -257,7 +257,8 @@ func TestManualRenders(t *testing.T) {
 	}
 }
 
-// TestHelp: "help NAME" and "NAME --help" print the help to stdout for every name of every command, with status 0.
+// TestHelp checks that "help NAME" and "NAME --help" print the help to stdout for every name of every command, with status
+// 0.
 func TestHelp(t *testing.T) {
 	w := newWorld(t)
 	for _, args := range []string{"", "help", "--help", "-h", "-q --help"} {

@@ -242,8 +242,8 @@ func TestBash(t *testing.T) {
 	})
 }
 
-// callBash calls the completion function like bash. Each word contains the blanks in front of it. The cursor is at the end
-// of the line.
+// callBash calls the completion function as bash does. Each word contains the blanks in front of it. The cursor is at the
+// end of the line.
 func (w shellWorld) callBash(t *testing.T, rc string, words []string) string {
 	t.Helper()
 	const call = `shopt -s expand_aliases; source "$1" 2>/dev/null; shift

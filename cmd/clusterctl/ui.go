@@ -48,7 +48,7 @@ func (p *progress) Observe(ev control.Progress) {
 		what += ": " + ev.Reason
 	case control.LeftAlone:
 		p.total--
-		return // do not print one line each; a note at the end of the reload names them
+		return // a note at the end of the reload names all these instances
 	case control.SkippedByCondition:
 		return
 	}

@@ -9,8 +9,8 @@ import (
 // app.js -i 4", "-i 4 install app.js"). cli v2 does not parse flags after the first operand.
 //
 // normalise also replaces short flags (-i4, -qy) and flags of PM2 by the names that cli knows. It keeps an unknown flag, so
-// that cli reports the flag. It may omit operands if cli will report an error in any case. If the line has a flag for the
-// help or the version, normalise returns only the command "help" or "version".
+// that cli reports the flag. It may omit operands if flags alone already make cli return an error. If the line has a flag
+// for the help or the version, normalise returns only the command "help" or "version".
 func (a *App) normalise(args []string) []string {
 	if len(args) == 0 {
 		return nil
@@ -45,8 +45,8 @@ func (a *App) normalise(args []string) []string {
 	return out
 }
 
-// wordAt returns the index of the first word that is neither a flag nor the value of a flag, or -1. Flags of a command may
-// precede the command.
+// wordAt returns the index of the first word that is neither a flag nor the value of a flag, or -1. It knows the flags of
+// all commands, because flags may precede the command.
 func (a *App) wordAt(args []string) int {
 	known := slices.Clone(a.Flags)
 	for _, cmd := range a.Commands {
@@ -63,7 +63,7 @@ func (a *App) wordAt(args []string) int {
 	return -1
 }
 
-// hasFlag reports whether flags contains one of the named flags.
+// hasFlag reports whether flags contains a flag with one of the names.
 func hasFlag(known []Flag, flags []string, names ...string) bool {
 	for i := 0; i < len(flags); i++ {
 		if slices.Contains(names, strings.TrimLeft(flags[i], "-")) {
@@ -121,8 +121,8 @@ func splitFlags(known []Flag, args []string, first bool) (flags, rest []string) 
 // flagWord is the result of readFlag for a word that begins with a dash. words are the words that cli gets instead.
 type flagWord struct {
 	words []string
-	// wantsValue reports whether the next word of the command line is the value of the last flag in words. convert, if not
-	// nil, converts that value.
+	// wantsValue means that the next word of the command line is the value of the last flag in words. If convert is not nil,
+	// it converts this value.
 	wantsValue bool
 	convert    func(string) (string, bool)
 }

@@ -110,8 +110,7 @@ func typical(p *parsed) *App {
 	return app
 }
 
-// parse passes arguments to cli, without normalise. Tests compare its result with the result for arguments that normalise
-// has changed.
+// parse passes args to cli, without normalise, and returns what cli parsed.
 func parse(args []string) parsed {
 	var p parsed
 	if err := typical(&p).library(args, nil).RunContext(context.Background(), args); err != nil {
@@ -123,8 +122,7 @@ func parse(args []string) parsed {
 // template returns the App of typical for tests that do not run a command.
 func template() *App { return typical(new(parsed)) }
 
-// use is one flag on a command line: one or two words as users type them, and the words for cli with the long name of the
-// flag.
+// use is one flag on a command line: the words that users type, and the words with the long name, which cli gets.
 type use struct{ typed, long []string }
 
 func typed(uses []use) (words []string) {
@@ -170,7 +168,7 @@ func anyUse(t *rapid.T, flags, known []Flag) use {
 	value := anyValue(t, f)
 	attached := value
 	if isBool {
-		attached = name // the same flag twice behind one dash
+		attached = name // as in -qq
 	}
 	// readLetters refuses letters that resemble the long name of a flag.
 	letters, _, _ := strings.Cut(name+attached, "=")
@@ -226,8 +224,8 @@ func mix(t *rapid.T, uses []use, operands []string) []string {
 	return out
 }
 
-// TestNormaliseProperty checks that cli parses flags and operands in random order, after normalise, as it parses the flags
-// followed by the operands.
+// TestNormaliseProperty mixes flags and operands. After normalise, cli must parse the same values as if the user had typed
+// all flags first.
 func TestNormaliseProperty(t *testing.T) {
 	tree := template()
 	rapid.Check(t, func(t *rapid.T) {

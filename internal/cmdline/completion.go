@@ -73,7 +73,8 @@ func (a *App) completeCommand() *Command {
 // candidate is a word that completion offers, with its description.
 type candidate struct{ value, about string }
 
-// These are the first lines of the output for a shell: whether it also offers files or directories.
+// These are the values of the first line of the output. The value determines whether the shell also offers files or
+// directories.
 const (
 	offerWords = "words"
 	offerFiles = "files"

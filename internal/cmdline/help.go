@@ -143,8 +143,8 @@ func (p *printer) sections(all ...section) {
 	}
 }
 
-// flagSections returns one section for each group of flags, in the order of the flags. Flags without a group are in the
-// section last, with --help.
+// flagSections returns one section for each group of flags, in the order of the flags. Flags without a group and --help are
+// in one section, whose heading is the parameter last.
 func flagSections(flags []Flag, last string) []section {
 	var all []section
 	for _, f := range append(slices.Clone(flags), Flag{Name: "help", Short: "h", Usage: "show this help"}) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Kind is the kind of a word of PM2.
+// Kind determines whether [Lookup] searches commands or flags.
 type Kind int
 
 const (
@@ -121,7 +121,8 @@ func commands() []Entry {
 		{Names: []string{"autoinstall", "examples"}, Hint: "clusterctl help install"},
 
 		{Names: []string{"module:install", "module:update", "module:generate", "module:uninstall", "module:publish"}, Hint: modules},
-		{Names: []string{"publish"}, Hint: "\"clusterctl package NAME\" makes a Debian package of an app for your own repository"},
+		{Names: []string{"publish"}, Hint: "\"clusterctl package NAME\" makes a Debian package of an app, which you can " +
+			"publish in your own repository"},
 		{Names: []string{"link", "unlink", "monitor", "unmonitor", "open", "plus", "register", "login", "logout"}, Hint: reports},
 		{Names: []string{"serve", "expose"}, Hint: static},
 	}

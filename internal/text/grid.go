@@ -35,13 +35,13 @@ type Column struct {
 
 const leastCut = 20
 
-// word is the text of a cell.
+// word is a cell: its text and its colour.
 type word struct {
 	text   string
 	colour Colour
 }
 
-// Grid is a table of text: columns of equal width, without borders.
+// Grid is a table of text without borders. All cells of a column have the same width.
 type Grid struct {
 	Columns []Column
 	rows    [][]word

@@ -101,7 +101,7 @@ func Nearest(word string, candidates []string) string {
 	}
 	for _, c := range candidates {
 		if len(word) < 2 || len(c) < 2 {
-			// One edit changes any letter to any other letter, so a suggestion would be random.
+			// One edit changes a letter to any other letter, so every word of one letter would be a candidate.
 			continue
 		}
 		d := Edits(word, c)

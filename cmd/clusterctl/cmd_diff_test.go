@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestUnified applies the output to the old text and compares the result with the new text.
+// TestUnified applies the diff of two texts to the old text with "git apply", and compares the result with the new text.
 func TestUnified(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {

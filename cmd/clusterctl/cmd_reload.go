@@ -76,7 +76,7 @@ func reloadCommand(e *env) *cmdline.Command {
 				"clusterctl prints the reason and the last log lines, and the instances that were not replaced yet keep " +
 				"running the old code. systemd continues to restart the failed instance.",
 			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end the reload.",
-			"\"systemctl reload NAME\" does the same. To add flags to this command, run \"systemctl edit NAME.service\" " +
+			"\"systemctl reload NAME\" does the same. To add flags to this reload, run \"systemctl edit NAME.service\", " +
 				"and write under [Service]: Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
 		},
 		Examples: []string{

@@ -59,8 +59,8 @@ func (e *env) signal(ctx context.Context, s *manage.Session, t target, sig sysca
 	return nil
 }
 
-// These are the first and the last real-time signal in the numbering of kill(1) and systemd. The kernel begins at 32, but
-// glibc reserves 32 and 33.
+// These are the numbers of SIGRTMIN and SIGRTMAX in kill(1) and systemd. The kernel also has the signals 32 and 33, but
+// glibc reserves them.
 const (
 	firstRealTime = 34
 	lastRealTime  = 64

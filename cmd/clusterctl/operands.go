@@ -36,7 +36,7 @@ func (o operand) String() string {
 }
 
 // resolve returns the installed apps and the instances that the words name: NAME, NAME@3, all, globs (web*, web@*, *@1), and
-// /regex/ as in PM2. The result is in the order of the words. Matches of a pattern are in the order of names and numbers.
+// /regex/ as in PM2. The result is in the order of the words. The matches of one pattern are sorted by name and number.
 // resolve does not read the configuration of the apps, so it also returns apps whose configuration is invalid.
 func (e *env) resolve(words []string) ([]operand, error) {
 	apps, err := e.store.Apps()

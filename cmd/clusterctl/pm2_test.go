@@ -25,7 +25,7 @@ func TestPM2Commands(t *testing.T) {
 				t.Errorf("%s is a command of clusterctl, and must not have an entry", name)
 			}
 			if c.Same != nil {
-				continue // TestTranslate in cmdline
+				continue // TestTranslate in internal/cmdline tests this command
 			}
 			want := fmt.Sprintf("clusterctl: unknown command %q\nclusterctl: hint: %s\n", name, c.Hint)
 			for _, args := range [][]string{{name}, {name, "web", "--nope"}, {"-q", name, "web"}, {"help", name}} {
@@ -75,7 +75,8 @@ func TestPM2Flags(t *testing.T) {
 				t.Errorf("the manual does not have %s", dashed)
 			}
 			if f.Same != nil && has(f.Same[0]) || has(name) {
-				continue // TestPM2SameFlags in cmdline; a flag of clusterctl has priority
+				// TestPM2SameFlags in internal/cmdline tests a flag that is replaced. A flag of clusterctl is not replaced.
+				continue
 			}
 			w := newWorld(t)
 			hint := f.Hint

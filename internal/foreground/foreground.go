@@ -12,8 +12,8 @@ import (
 // program is a group of programs with the same hint.
 type program struct {
 	names []string
-	// how is the hint without the name of the program.
-	how string
+	// hint is the text after the name of the program.
+	hint string
 }
 
 func programs() []program {
@@ -46,9 +46,9 @@ func programs() []program {
 		without("--fork", "mongod", "mongos"),
 		without("--daemonize", "mysqld", "mariadbd"),
 		without("-detached", "rabbitmq-server"),
-		{[]string{"pm2", "pm2-runtime"}, "install the program that it starts, not pm2"},
-		{[]string{"forever"}, "install the program that it starts, not forever"},
-		{[]string{"screen", "tmux", "nohup", "setsid", "start-stop-daemon", "daemonize"}, "run the program that it starts directly"},
+		{[]string{"pm2", "pm2-runtime"}, "install the program that PM2 starts, not PM2 itself"},
+		{[]string{"forever"}, "install the program that forever starts, not forever itself"},
+		{[]string{"screen", "tmux", "nohup", "setsid", "start-stop-daemon", "daemonize"}, "run the program directly, without this wrapper"},
 	}
 }
 
@@ -62,14 +62,14 @@ func Hint(command, left []string) string {
 		name := baseName(word)
 		for _, p := range programs() {
 			if slices.Contains(p.names, name) {
-				return name + ": " + p.how
+				return name + ": " + p.hint
 			}
 		}
 	}
 	if len(command) > 0 && slices.Contains(shells(), baseName(command[0])) {
 		return "start the program without \"&\", best with \"exec PROGRAM\" as the last line of the script"
 	}
-	return "run it so that it stays in the foreground; such an option is often called --foreground or --no-daemon"
+	return "find the option that keeps the program in the foreground; it is often called --foreground or --no-daemon"
 }
 
 // baseName returns the name of a program without its directory and its version: "php-fpm" for "/usr/sbin/php-fpm8.2". Some

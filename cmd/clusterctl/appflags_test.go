@@ -171,7 +171,7 @@ func TestGenerate(t *testing.T) {
 		t.Error("a file was replaced")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "clusterctl-hello.slice")); err == nil {
-		t.Error("a file from before the failure was not removed")
+		t.Error("a file that was written before the error still exists")
 	}
 
 	for args, want := range map[string]string{

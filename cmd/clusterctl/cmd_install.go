@@ -51,9 +51,9 @@ func installCommand(e *env) *cmdline.Command {
 				"alive for --settle. If an instance does not start, clusterctl prints the reason and the last log lines of " +
 				"the instance, and removes the app.",
 			"If the app is already installed, it is updated to match the flags. An omitted flag resets to its default, " +
-				"except --instances, and except --listen if the program is the same. Only differences are applied: " +
-				"instances are replaced one after the other while the port stays open. If the first new instance does not " +
-				"start, the app is rolled back. \"clusterctl diff\" shows what would change.",
+				"except --instances, and except --listen if the new command runs the same program. Only differences are " +
+				"applied: instances are replaced one after the other while the port stays open. If the first new instance " +
+				"does not start, the app is rolled back. \"clusterctl diff\" shows what would change.",
 			"A FILE runs with the interpreter for its extension or first line. For a DIRECTORY, package.json names the " +
 				"program. The words after -- are the arguments of the program. After a NAME, the program itself follows " +
 				"--. A NAME without a program is an app in the clusterctl.yaml of this directory.",

@@ -119,21 +119,21 @@ func installable(p string) string {
 	return "./" + strings.TrimPrefix(p, "./")
 }
 
-// appsOf returns the apps to package. what is the path of a file, the path of a directory with a clusterctl.yaml, or the
-// name of an installed app. If what is both a file and an app, appsOf returns the apps in the file.
-func (e *env) appsOf(what string) ([]units.App, error) {
-	path := what
-	if info, err := e.stat(what); err == nil && info.IsDir() {
-		path = filepath.Join(what, "clusterctl.yaml")
+// appsOf returns the apps to package. The argument is the path of a file, the path of a directory with a clusterctl.yaml, or
+// the name of an installed app. If a file and an app have this name, appsOf returns the apps in the file.
+func (e *env) appsOf(argument string) ([]units.App, error) {
+	path := argument
+	if info, err := e.stat(argument); err == nil && info.IsDir() {
+		path = filepath.Join(argument, "clusterctl.yaml")
 	}
 	data, err := e.readFile(path)
 	switch {
 	case err == nil:
 		return config.Parse(path, data, nil)
-	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, "/"):
+	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(argument, "/"):
 		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
 	}
-	n, err := units.ParseName(what)
+	n, err := units.ParseName(argument)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 )
 
-// packed creates the files of an app, with a clusterctl.yaml.
+// packed creates the directory of an app, and a clusterctl.yaml that describes the app. It returns the paths of both.
 func packed(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")
@@ -79,7 +79,7 @@ func TestPackage(t *testing.T) {
 		!strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
 		t.Errorf("got error %v\noutput %s", err, info)
 	}
-	// Two packages of the same files are equal, even if they are made at different times and in different directories.
+	// A second package of the same files is identical to the first.
 	first, err := os.ReadFile(r.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestPackage(t *testing.T) {
 	}
 	// --include adds a file that looks like a secret.
 	if code := w.do(append(args, "--include", filepath.Join(dir, ".env"))...); code != exitDone ||
-		strings.Contains(w.err.String(), "left out") {
+		strings.Contains(w.err.String(), "omitted") {
 		t.Errorf("--include: got status %d, stderr %s", code, w.err.String())
 	}
 }

@@ -20,7 +20,7 @@ import (
 // secretInfo describes one secret in the output of "secret ls --json" (schema 1). It does not contain the value.
 type secretInfo struct {
 	Name string `json:"name"`
-	// Size is the size of the stored file in bytes. The file is larger than the value if it is encrypted.
+	// Size is the size of the stored file in bytes. An encrypted file is larger than the value.
 	Size      int64     `json:"size"`
 	Set       time.Time `json:"set"`
 	Encrypted bool      `json:"encrypted"`
@@ -170,13 +170,13 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	return value, nil
 }
 
-// secretNames returns for completion the names of the secrets that an app has or needs. before contains the verb and the
+// secretNames returns for completion the names of the secrets that an app has or needs. operands contains the verb and the
 // name of the app.
-func (e *env) secretNames(before []string) []string {
-	if len(before) < 2 || before[0] == "ls" {
+func (e *env) secretNames(operands []string) []string {
+	if len(operands) < 2 || operands[0] == "ls" {
 		return nil
 	}
-	n, err := units.ParseName(before[1])
+	n, err := units.ParseName(operands[1])
 	if err != nil {
 		return nil
 	}
@@ -185,7 +185,7 @@ func (e *env) secretNames(before []string) []string {
 	for _, s := range loaded {
 		names = append(names, s.Name)
 	}
-	if a, err := e.store.Load(n); err == nil && before[0] == "set" {
+	if a, err := e.store.Load(n); err == nil && operands[0] == "set" {
 		names = append(names, a.SecretEnv...)
 	}
 	slices.Sort(names)

@@ -116,7 +116,7 @@ func TestCompleteQuietly(t *testing.T) {
 	})
 }
 
-// TestCompleteUnreadable checks that completion omits names from files that it cannot read, and returns no error.
+// TestCompleteUnreadable checks that completion returns no apps and no error if it cannot read the store.
 func TestCompleteUnreadable(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)

@@ -31,8 +31,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// Use MkdirTemp, because only the current user can enter the parent directory of t.TempDir(), and some tests need files
-	// that other users can read.
+	// Other users cannot enter the parent directory of t.TempDir(), and some tests check what other users may do.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +76,8 @@ func (w *world) doContext(ctx context.Context, args ...string) int {
 func (w *world) file(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -92,10 +86,7 @@ func (w *world) file(t *testing.T, name, text string, mode os.FileMode) string {
 func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
+	if err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
 	}
 	return path

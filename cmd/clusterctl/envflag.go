@@ -12,8 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxEnvInput is the maximum size of the input of --env -. It is larger than any environment that the kernel accepts for one
-// program.
+// maxEnvInput is the maximum size of the input of --env -. The kernel accepts a smaller environment for one program.
 const maxEnvInput = 4 << 20
 
 // expandEnv replaces --env NAME by the value of NAME in the environment of the caller, and --env - by the lines of standard

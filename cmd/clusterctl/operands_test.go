@@ -164,8 +164,7 @@ func TestResolveProperty(t *testing.T) {
 	})
 }
 
-// TestTargetsReadAllFirst checks that one damaged app is an error even for a command with other valid apps, and that the
-// problems of all apps are reported.
+// TestTargetsReadAllFirst checks that targets returns one error with the problems of all damaged apps.
 func TestTargetsReadAllFirst(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)

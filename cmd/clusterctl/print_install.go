@@ -109,8 +109,8 @@ func (e *env) noteOwnListeners(name units.Name, own []string) {
 	}
 }
 
-// noteSocketAccess prints a note for each Unix socket to which only root can connect, and for each Unix socket to which
-// every local process can connect.
+// noteSocketAccess prints a note for each Unix socket to which only root can connect, and for each abstract Unix socket, to
+// which every local process can connect.
 func (e *env) noteSocketAccess(a units.App) {
 	access := a.SocketAccess()
 	for _, l := range a.Listen {

@@ -214,11 +214,11 @@ func keys(t *testing.T) []string {
 	return keys
 }
 
-// TestManualRenders checks that man prints no warnings, and that no line is longer than 80 columns.
+// TestManualRenders checks that groff prints no warnings, and that no line is longer than 80 columns.
 func TestManualRenders(t *testing.T) {
 	groff, err := exec.LookPath("groff")
 	if err != nil {
-		// Without man, the test checks only the source.
+		// Without groff, the test checks only the source.
 		groff = ""
 	}
 	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")

@@ -50,7 +50,7 @@ for a; do printf '[%%s]' "$a"; done > '%s'
 		if code := w.do("completion", shell); code != exitDone {
 			t.Fatalf("got stderr %s", w.err.String())
 		}
-		// These are the directories in which bash and fish look for completion scripts.
+		// The tests make each shell look for its completion script in this directory.
 		name := map[string]string{"bash": "share/bash/completions/clusterctl", "zsh": "share/zsh/_clusterctl",
 			"fish": "share/fish/clusterctl.fish"}[shell]
 		w.file(t, name, w.out.String(), 0o644)
@@ -184,7 +184,7 @@ func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 		_ = os.Remove(w.called)
 		term.enter(line)
 		got, _ := os.ReadFile(w.called)
-		// zsh removes the slash that it added after the name of a directory.
+		// zsh removes the slash that it adds after the name of a directory. The other shells keep it.
 		if strings.ReplaceAll(string(got), "/]", "]") != want {
 			t.Errorf("%q: got %s, want %s", line, got, want)
 		}

@@ -48,7 +48,7 @@ func (p *progress) Observe(ev control.Progress) {
 		what += ": " + ev.Reason
 	case control.LeftAlone:
 		p.total--
-		return // a note at the end of the reload names all these instances
+		return // a note at the end of the reload lists these instances
 	case control.SkippedByCondition:
 		return
 	}

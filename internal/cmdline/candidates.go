@@ -13,22 +13,22 @@ type Machine struct {
 	Apps func() []string
 	// Instances returns the instances of an app.
 	Instances func(app string) []string
-	// Secrets returns the secrets that may follow the operands in before.
-	Secrets func(before []string) []string
+	// Secrets returns the names of secrets that may follow operands.
+	Secrets func(operands []string) []string
 	// Path returns $PATH.
 	Path func() string
 }
 
-// operandValues returns the candidates for the operand after the operands in before. kind is one of the constants
-// offerWords, offerFiles and offerDirs.
-func (a *App) operandValues(cmd *Command, before []string, current string) (kind string, all []candidate) {
+// operandValues returns the candidates for the operand that follows operands. kind is one of the constants offerWords,
+// offerFiles and offerDirs.
+func (a *App) operandValues(cmd *Command, operands []string, current string) (kind string, all []candidate) {
 	kind = offerWords
-	for _, form := range formsOf(cmd.Operands, len(before)) {
+	for _, form := range formsOf(cmd.Operands, len(operands)) {
 		switch form {
 		case File, Directory:
 			kind = offerFiles
 		case Secret:
-			all = append(all, named(a.Machine.Secrets(before), "secret")...)
+			all = append(all, named(a.Machine.Secrets(operands), "secret")...)
 		case CommandName:
 			all = append(all, a.commandNames(current)...)
 		case Name:

@@ -88,7 +88,8 @@ func (p *printer) paragraphs(all ...string) {
 	}
 }
 
-// wrap prints a text with line breaks. It prints first in front of the first line, and rest in front of each following line.
+// wrap prints s with line breaks. The parameter first is the prefix of the first line, and rest is the prefix of all other
+// lines.
 func (p *printer) wrap(first, rest, s string) {
 	line, empty := first, true
 	for _, word := range strings.Fields(s) {

@@ -28,7 +28,7 @@ func TestWrap(t *testing.T) {
 	})
 }
 
-// TestCommandLines checks that a shell parses a wrapped example to the original words.
+// TestCommandLines checks that each line of a wrapped example, except the last, ends in a backslash.
 func TestCommandLines(t *testing.T) {
 	p := printer{width: 30}
 	p.command("sudo clusterctl install web -i 4 -- node server.js")

@@ -38,7 +38,8 @@ func TestPM2SameFlags(t *testing.T) {
 	}
 }
 
-// TestTranslate checks that a command of PM2 is replaced by ours, even after flags, and that our commands do not change.
+// TestTranslate checks that translate replaces a command of PM2, even after flags, and that it does not change commands of
+// clusterctl.
 func TestTranslate(t *testing.T) {
 	tree := template()
 	tree.StartsProgram = func(operands []string) bool { return operands[0] == "app.js" }

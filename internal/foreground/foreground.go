@@ -55,10 +55,11 @@ func programs() []program {
 // shells returns the names of shells. In a script for a shell, "&" starts a program in the background.
 func shells() []string { return []string{"sh", "bash", "dash", "zsh", "ksh", "ash"} }
 
-// Hint returns a hint on how to keep a program in the foreground. command is the command that went into the background. left
-// contains the names of the processes that were running after its main process ended, if these names are known.
-func Hint(command, left []string) string {
-	for _, word := range slices.Concat(command, left) {
+// Hint returns a hint on how to keep a program in the foreground. command is the command that went into the background.
+// remaining contains the names of its processes that were still running when the main process had ended, if these names are
+// known.
+func Hint(command, remaining []string) string {
+	for _, word := range slices.Concat(command, remaining) {
 		name := baseName(word)
 		for _, p := range programs() {
 			if slices.Contains(p.names, name) {

@@ -78,7 +78,8 @@ func commands() []Entry {
 	const (
 		boot    = "not needed: an installed app is enabled, and systemd starts it at boot"
 		reports = "clusterctl sends no reports; \"clusterctl ls --json\" prints the figures for your own monitoring"
-		modules = "clusterctl has no modules; journald rotates the logs, and systemd-cgtop shows what each app uses"
+		modules = "clusterctl has no modules; journald rotates the logs, and systemd-cgtop shows CPU and memory of each " +
+			"app"
 		config  = "clusterctl has no settings; the settings of an app are in /etc/clusterctl/NAME.yaml, \"clusterctl cat NAME\" prints them"
 		message = "clusterctl sends no messages to workers, only signals: \"clusterctl signal SIGNAL NAME\""
 		deploy  = "copy the release with any tool, then run \"sudo clusterctl reload NAME\" on the machine"

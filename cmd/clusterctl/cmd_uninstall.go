@@ -103,8 +103,8 @@ func (e *env) uninstallQuestion(names []units.Name, keepLogs bool) string {
 	return fmt.Sprintf("stop %s and remove %s?", strings.Join(asStrings(names), ", "), what)
 }
 
-// namesOf returns the names of the apps in words. It also accepts the name of an app that is not installed, because
-// uninstall removes the files of an install that was killed.
+// namesOf returns the names of the apps that words name or match. It also accepts the name of an app that is not installed,
+// because uninstall removes the files of an install that was killed.
 func (e *env) namesOf(words []string) ([]units.Name, error) {
 	var names []units.Name
 	for _, w := range words {

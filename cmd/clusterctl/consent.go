@@ -37,8 +37,8 @@ func (e *env) guard() guard.Guard {
 	return guard.Guard{Caller: e.caller(), Root: e.euid == 0, LookPath: e.lookPath, Note: e.note}
 }
 
-// mayDescribe returns an error if users other than root and the caller may change the file in c, and the file would give the
-// app rights that these users do not have; see [guard.Guard.MayDecide].
+// mayDescribe returns an error if other users than root and the caller may change the file that describes the app, and if
+// the file gives the app rights that these users do not have. [guard.Guard.MayDecide] describes the rules.
 func (e *env) mayDescribe(a units.App, c consent) error {
 	if c.file == "" {
 		return nil

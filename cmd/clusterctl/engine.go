@@ -32,7 +32,7 @@ func (e *env) render(ctx context.Context, a units.App) (manage.Files, error) {
 	return m.Render(ctx, a)
 }
 
-// manager returns the engine with the files, the clock and the output of e.
+// manager returns the engine. It uses the connection, and the files, the clock and the output of the env.
 func (e *env) manager(conn manage.Conn) *manage.Manager {
 	return &manage.Manager{
 		Store: e.store, Conn: conn, Host: e.host, Now: e.now, Shim: e.shim, Root: e.euid == 0, Kills: e.killed,

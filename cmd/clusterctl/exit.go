@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Scripts depend on the exit statuses, so they must not change. The manual page describes them.
+// Scripts depend on the exit statuses, so the statuses must not change. The manual page describes each status.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -63,8 +63,8 @@ func (e *env) report(err error) {
 	}
 }
 
-// withoutReader removes write errors from err that occurred because the reader of stdout has ended, as in "clusterctl ls |
-// head -1".
+// withoutReader returns err without the errors of writes to a closed stdout. head(1) closes stdout early, as in "clusterctl
+// ls | head -1".
 func withoutReader(err error) error {
 	if err == nil {
 		return nil

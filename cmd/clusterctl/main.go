@@ -32,7 +32,7 @@ func main() {
 	context.AfterFunc(ctx, func() {
 		signal.Reset(os.Interrupt)
 		if hungUp(ctx) {
-			// The command may continue without its terminal. SIGTERM must then end it.
+			// Some commands continue without a terminal. SIGTERM must still end such a command.
 			signal.Reset(syscall.SIGTERM)
 		}
 	})

@@ -97,7 +97,8 @@ func (a *App) Command(name string) *Command {
 	return nil
 }
 
-// flagsOf returns the flags of cmd and of a. If both have a flag with the same name, it returns only the flag of cmd.
+// flagsOf returns the flags of a command and the flags that every command accepts. If both have a flag with the same name,
+// it returns only the flag of the command.
 func (a *App) flagsOf(cmd *Command) []Flag {
 	replaced := func(f Flag) bool { return findFlag(cmd.Flags, f.Name) != nil }
 	return slices.Concat(cmd.Flags, slices.DeleteFunc(slices.Clone(a.Flags), replaced))
@@ -123,7 +124,7 @@ func (a *App) library(typed, program []string) *cli.App {
 		out.Commands = append(out.Commands, &cli.Command{
 			Name: cmd.Name, Aliases: cmd.Aliases, HideHelp: true, Hidden: cmd.Hidden,
 			OnUsageError: a.usageError(cmd, typed),
-			// The flags of a are here, too, because normalise moves them behind the command.
+			// normalise moves the flags that every command accepts behind the command.
 			Flags: libraryFlags(a.flagsOf(cmd)),
 			Action: func(c *cli.Context) error {
 				if a.Before != nil {

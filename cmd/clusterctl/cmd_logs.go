@@ -67,8 +67,8 @@ func (o *logsOptions) flags() []cmdline.Flag {
 		{Name: "grep", Short: "g", To: &o.grep, Takes: "PATTERN", Usage: "lines that match; a pattern in lower case ignores case"},
 		{Name: "priority", Short: "p", To: &o.priority, Takes: "PRIORITY", Words: journal.Priorities(),
 			Usage: "lines of this priority or worse, such as err, or of err..warning"},
-		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines since the last boot; --boot=-1 means the boot " +
-			"before it"},
+		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines since the last boot; --boot=-1 means the " +
+			"previous boot"},
 		{Name: "no-system", To: &o.noSystem, Usage: "omit messages of systemd about the instances"},
 		{Name: "timestamp", To: &o.timestamp, Takes: "FORMAT",
 			Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},

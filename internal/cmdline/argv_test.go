@@ -44,8 +44,8 @@ type parsed struct {
 	err            string
 }
 
-// typical returns an App with commands and flags of every type, some with the same names. The commands write their arguments
-// to p.
+// typical returns an App with commands and flags of every type, some with the same names. Each command writes its name, its
+// operands and the values of its flags to p.
 func typical(p *parsed) *App {
 	var (
 		quiet, yes, asJSON, all         bool

@@ -50,7 +50,6 @@ func cpusFlag(cpus *int) cmdline.Flag {
 	return cmdline.Flag{Name: "cpus", To: cpus, Takes: "N", Usage: "number of CPUs of the target machine, for -i max"}
 }
 
-// checkTarget checks --cpus and --systemd-version.
 func checkTarget(cpus, systemd int) error {
 	switch {
 	case cpus < 1:

@@ -38,12 +38,20 @@ func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([
 	if len(targets) == 0 {
 		return []manage.AppResult{}, nil
 	}
+	return withEngine(ctx, e, targets, func(m *manage.Manager, t target) (manage.AppResult, error) {
+		return e.actOn(ctx, m, t, stop, act)
+	})
+}
+
+// withEngine calls do for each item like [inTurn], with one connection to systemd. It returns nil and an error if it cannot
+// connect.
+func withEngine[T, R any](ctx context.Context, e *env, items []T, do func(*manage.Manager, T) (R, error)) ([]R, error) {
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer closeConn()
-	return inTurn(ctx, targets, func(t target) (manage.AppResult, error) { return e.actOn(ctx, m, t, stop, act) })
+	return inTurn(ctx, items, func(item T) (R, error) { return do(m, item) })
 }
 
 // inTurn calls do for each item until the context ends. It returns the results, and the joined errors.

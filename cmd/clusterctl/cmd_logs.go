@@ -154,9 +154,11 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 	}
 	width := 0
 	for _, t := range targets {
-		scope := scopeOf(t)
-		scope.UID = e.workerUID(ctx, t.app)
-		q.Scopes = append(q.Scopes, scope)
+		n := t.app.Name
+		q.Scopes = append(q.Scopes, journal.Scope{
+			App: string(n), Instance: t.instance, Instances: t.listed, Slice: n.Slice(), Namespace: t.app.LogNamespace(),
+			Units: append([]string{n.Service()}, t.app.Sockets()...), UID: e.workerUID(ctx, t.app),
+		})
 		width = max(width, len(fmt.Sprintf("%s@%d", t.app.Name, max(t.listed, t.instance))))
 	}
 	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields, limited: map[string]bool{}}
@@ -165,15 +167,6 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 		Highlight: highlighter(o.highlight, o.grep),
 	}
 	return logsError(journal.Read(ctx, q, out), o)
-}
-
-// scopeOf returns the units and numbers by which package journal finds the lines of a target.
-func scopeOf(t target) journal.Scope {
-	n := t.app.Name
-	return journal.Scope{
-		App: string(n), Instance: t.instance, Instances: t.listed, Slice: n.Slice(), Namespace: t.app.LogNamespace(),
-		Units: append([]string{n.Service()}, t.app.Sockets()...),
-	}
 }
 
 // workerUID returns the user ID of the workers, or "" if the user does not exist. A dynamic user exists only while its app
@@ -263,3 +256,45 @@ func highlighter(texts []string, grep string) func([]byte) [][]int {
 	}
 	return func(text []byte) [][]int { return re.FindAllIndex(text, -1) }
 }
+
+// logWriter writes log lines to stdout in the format of the flags.
+type logWriter struct {
+	e            *env
+	w            *bufio.Writer
+	format       journal.Formatter
+	json, fields bool
+	line         []byte
+	// limited contains the apps for which Line has printed logRateAdvice.
+	limited map[string]bool
+}
+
+// logRateAdvice names the flags of install that prevent journald from dropping lines.
+const logRateAdvice = "--log-namespace gives the app a private journal, --log-rate sets another limit"
+
+// Line writes one line. With --raw, it writes messages of journald to stderr. Before the first message that journald dropped
+// lines of an app, it prints a hint.
+func (w *logWriter) Line(l *journal.Line) error {
+	if l.Source == journal.Journald && !w.limited[l.App] {
+		w.limited[l.App] = true
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("hint: %s has reached its limit of log lines; %s", l.App, logRateAdvice)
+	}
+	switch {
+	case w.json:
+		w.line = journal.AppendJSON(w.line[:0], l, w.fields)
+	case w.format.Raw && l.Source == journal.Journald:
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("%s: %s", l.Label(), journal.SuppressedText(l.Suppressed))
+		return nil
+	default:
+		w.line = w.format.Append(w.line[:0], l)
+	}
+	_, err := w.w.Write(w.line)
+	return err
+}
+
+func (w *logWriter) Idle() error { return w.w.Flush() }

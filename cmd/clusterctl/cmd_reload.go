@@ -153,12 +153,7 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 	if e.euid != 0 && o.special() {
 		return e.needRoot()
 	}
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	results, err := inTurn(ctx, byApp(targets), func(r rollOf) (manage.AppResult, error) {
+	results, err := withEngine(ctx, e, byApp(targets), func(m *manage.Manager, r rollOf) (manage.AppResult, error) {
 		started := e.now()
 		rolled, err := e.reload(ctx, m, r, o)
 		err = m.WithKilled(ctx, r.app, err, started)

@@ -81,12 +81,7 @@ func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) err
 	if err := e.needRoot(); err != nil {
 		return err
 	}
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	results, err := inTurn(ctx, targets, func(t target) (manage.ScaleResult, error) {
+	results, err := withEngine(ctx, e, targets, func(m *manage.Manager, t target) (manage.ScaleResult, error) {
 		r, err := m.Scale(ctx, t.app.Name, how, o.ScaleOptions)
 		if err == nil {
 			e.noteScaled(r)

@@ -69,12 +69,9 @@ func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) 
 			return nil, err
 		}
 	}
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer closeConn()
-	return inTurn(ctx, names, func(n units.Name) (manage.AppResult, error) { return m.Uninstall(ctx, n, o.keepLogs) })
+	return withEngine(ctx, e, names, func(m *manage.Manager, n units.Name) (manage.AppResult, error) {
+		return m.Uninstall(ctx, n, o.keepLogs)
+	})
 }
 
 // mustExist returns an error if the app is not installed. It returns nil if an interrupted install has left files.

@@ -1,7 +1,7 @@
 // Command clusterctl runs any program as N workers on one port, supervised by systemd and logged by journald.
 //
 // How to read the code: newApp returns the command tree. The file of a command (cmd_*.go) turns flags into a units.App
-// (appflags.go) and calls the engine (internal/manage). ui.go and exit.go print notes and errors.
+// (appflags.go) and calls the engine (internal/manage). ui.go prints notes and errors.
 package main
 
 import (
@@ -96,13 +96,11 @@ func newApp(e *env) *cmdline.App {
 	return app
 }
 
-// appNames returns the names of the apps, for completion.
 func (e *env) appNames() []string {
 	apps, _ := e.store.Apps()
 	return asStrings(apps)
 }
 
-// instanceNames returns the instances of an app, for completion.
 func (e *env) instanceNames(app string) []string {
 	n, err := units.ParseName(app)
 	if err != nil {

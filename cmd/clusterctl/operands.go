@@ -235,7 +235,6 @@ func (e *env) targets(words []string) ([]target, error) {
 	return out, nil
 }
 
-// asStrings converts names to strings.
 func asStrings[S ~string](list []S) []string {
 	var out []string
 	for _, s := range list {

@@ -80,7 +80,6 @@ func instanceColumns() []text.Column {
 	}
 }
 
-// instanceCells returns the cells of an instance for instanceColumns.
 func (e *env) instanceCells(i status.Instance) []string {
 	return []string{
 		strings.TrimSuffix(i.Unit, ".service"), pidText(i.PID), number(i.Connections), percent(i.CPU), size(i.Memory),
@@ -107,7 +106,6 @@ func pidText(pid int) string {
 // oneLine joins the lines of a message with semicolons.
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 
-// colourOf returns the colour of a state.
 func colourOf(state string) text.Colour {
 	switch state {
 	case "running":

@@ -49,8 +49,7 @@ type Command struct {
 	Flags    []Flag
 	// Hidden means that the command is not for users. The help and the completion do not contain it.
 	Hidden bool
-	// Run runs the command.
-	Run func(context.Context, Input) error
+	Run    func(context.Context, Input) error
 }
 
 // Input contains the arguments of a command. The values of its flags are in the variables of [Flag.To].
@@ -64,7 +63,6 @@ type Input struct {
 // Given reports whether the user typed a flag.
 func (in Input) Given(flag string) bool { return slices.Contains(in.Flags, flag) }
 
-// names returns all names of the command.
 func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
 
 // SplitProgram splits args at the first "--" into our own arguments and the command of the user's program. Without "--",

@@ -40,10 +40,7 @@ func Group(heading string, flags []Flag) []Flag {
 
 // names returns the long name of the flag, and its letter if it has one.
 func (f Flag) names() []string {
-	if f.Short == "" {
-		return []string{f.Name}
-	}
-	return []string{f.Name, f.Short}
+	return slices.DeleteFunc([]string{f.Name, f.Short}, func(name string) bool { return name == "" })
 }
 
 // wantsValue reports whether the word after the flag is its value.

@@ -65,7 +65,6 @@ func (a *App) commandHelp(p *printer, cmd *Command) {
 	p.sections(flagSections(cmd.Flags, last)...)
 }
 
-// printer formats a help text.
 type printer struct {
 	out   strings.Builder
 	width int

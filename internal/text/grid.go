@@ -113,7 +113,6 @@ func (g *Grid) Write(w io.Writer, width int, coloured bool) error {
 	return err
 }
 
-// line returns row r as one line of text.
 func (g *Grid) line(r []word, keep, widths []int, width int, coloured bool) string {
 	var b strings.Builder
 	used := 0

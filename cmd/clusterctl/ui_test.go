@@ -164,7 +164,7 @@ func TestShellWord(t *testing.T) {
 	}
 	var script strings.Builder
 	for _, w := range words {
-		// The directory is empty: if sh expanded a word such as [ab], the word would match no file.
+		// The directory is empty, so that no file matches a word such as [ab].
 		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", text.Shell(w))
 	}
 	cmd := exec.Command("/bin/sh")

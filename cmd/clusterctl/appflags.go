@@ -35,7 +35,7 @@ type appFlags struct {
 	socketMode, socketUser, socketGroup            string
 }
 
-// Headings of flags in the help.
+// These are the headings of groups of flags in the help.
 const (
 	groupCommon  = "COMMON FLAGS"
 	groupProgram = "PROGRAM"
@@ -53,16 +53,19 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "instances", Short: "i", To: &f.instances, NotEmpty: true, Takes: "N", Words: []string{"max"},
 				Usage: "number of workers: 4, max (one per CPU), -1, 50% (default: 1)"},
 			{Name: "listen", Short: "l", To: &f.listen, Takes: "ADDR", Usage: "shared address: 8080, 127.0.0.1:8080, /run/x.sock"},
-			{Name: "env", Short: "e", To: &f.env, Takes: "K=V", Usage: "set a variable; NAME copies yours, - reads stdin"},
+			{Name: "env", Short: "e", To: &f.env, Takes: "K=V", Usage: "set a variable; NAME alone copies your value, - " +
+				"reads stdin"},
 			{Name: "env-file", To: &f.envFiles, Takes: cmdline.File, Usage: "read variables from this file at each start"},
-			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: of the file, or this one)"},
+			{Name: "cwd", To: &f.directory, Takes: cmdline.Dir, Usage: "working directory (default: directory of the FILE, " +
+				"or this one)"},
 			{Name: "run-as", To: &f.runAs, Takes: cmdline.UserGroup, Words: []string{"dynamic"},
 				Usage: "user of the workers, or dynamic (default: owner of the directory)"},
 			{Name: "ready", To: &f.ready, Takes: "WHAT", Words: units.ReadyValues(),
 				Usage: "when an instance is ready: notify (READY=1) or exec"},
 		}),
 		cmdline.Group(groupProgram, []cmdline.Flag{
-			{Name: "increment", To: &f.increment, Takes: "VAR=N", Usage: "variable with N in instance 1, N+1 in instance 2"},
+			{Name: "increment", To: &f.increment, Takes: "VAR=N", Usage: "set VAR to N in instance 1, to N+1 in instance " +
+				"2, and so on"},
 			{Name: "pin", To: &f.pin, Usage: "bind each instance to one CPU"},
 			{Name: "no-node-preload", To: &f.noNodePreload, Usage: "do not change NODE_OPTIONS"},
 		}),
@@ -85,7 +88,8 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "max-restarts", To: &f.maxRestarts, Takes: "N", Usage: "give up an instance after N crashes in a row (default: never)"},
 			{Name: "drain", To: &f.drain, Takes: "HOW", Words: drainValues(),
 				Usage: "how a worker drains before its stop: auto, epoll, accept, off"},
-			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "limit for a stopping worker to answer its connections"},
+			{Name: "drain-timeout", To: &f.drainTimeout, Takes: "TIME", Usage: "time that a stopping worker has to finish " +
+				"its connections"},
 			{Name: "stop-timeout", To: &f.stopTimeout, Takes: "TIME", Usage: "limit from the stop signal until a worker is killed"},
 			{Name: "surge", To: &f.surge, Takes: "N", Usage: "start N extra instances first at each reload"},
 		}),
@@ -93,7 +97,8 @@ func (f *appFlags) flags() []cmdline.Flag {
 			{Name: "sandbox", To: &f.sandbox, Takes: "HOW", Words: units.SandboxValues(),
 				Usage: "how much of the machine is hidden: default, strict or off"},
 			{Name: "rw", To: &f.writable, Takes: cmdline.Path, Usage: "path that sandboxed workers may write to"},
-			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home that sandboxed workers may read"},
+			{Name: "ro", To: &f.reads, Takes: cmdline.Path, Usage: "path in a home directory that sandboxed workers may " +
+				"read"},
 			{Name: "allow", To: &f.allow, Takes: "WORD", Words: asStrings(units.Allowances()),
 				Usage: "part of the sandbox to omit, see clusterctl(1)"},
 			{Name: "secret-env", To: &f.secretEnv, Takes: cmdline.Name, Usage: "set a variable to the secret of that name"},
@@ -102,29 +107,25 @@ func (f *appFlags) flags() []cmdline.Flag {
 		}),
 		cmdline.Group(groupLogs, []cmdline.Flag{
 			{Name: "log-namespace", To: &f.logNamespace, Usage: "give the app a private journal with its own limits"},
-			{Name: "log-max-size", To: &f.logMaxSize, Takes: "SIZE", Usage: "limit of that journal, such as 500M; old lines are removed"},
-			{Name: "log-max-age", To: &f.logMaxAge, Takes: "AGE", Usage: "remove lines of that journal after this time, such as 30d"},
+			{Name: "log-max-size", To: &f.logMaxSize, Takes: "SIZE", Usage: "size limit of the private journal, such as " +
+				"500M"},
+			{Name: "log-max-age", To: &f.logMaxAge, Takes: "AGE", Usage: "age at which lines of the private journal are " +
+				"removed, such as 30d"},
 			{Name: "log-rate", To: &f.logRate, Takes: "LINES/TIME", Usage: "limit of log lines per instance, such as 1000/10s, or off"},
 		}),
 	)
 }
 
-// app returns the App that the flags describe, without looking at the machine. It reports all errors at once.
+// app returns the App that the flags describe, or the joined errors of all flags. It does not access the machine.
 func (f *appFlags) app(name string, command []string) (units.App, error) {
 	var a units.App
 	var errs []error
-	keep := func(err error) {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
+	keep := func(err error) { errs = append(errs, err) }
 	var err error
 	a.Name, err = units.ParseName(name)
 	keep(err)
-	if f.instances != "" {
-		a.Instances, err = units.ParseCount(f.instances)
-		keep(suggest(err, "instances", f.instances, []string{"max"}))
-	}
+	a.Instances, err = optionally(f.instances, units.ParseCount)
+	keep(suggest(err, "instances", f.instances, []string{"max"}))
 	if f.activation != auto {
 		a.Activation, err = units.ParseActivation(f.activation)
 		keep(suggest(err, "activation", f.activation, append(units.ActivationValues(), auto)))
@@ -133,10 +134,8 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	keep(suggest(err, "restart", f.restart, units.RestartValues()))
 	a.Sandbox, err = units.ParseSandbox(f.sandbox)
 	keep(suggest(err, "sandbox", f.sandbox, units.SandboxValues()))
-	if f.ready != "" {
-		a.Ready, err = units.ParseReady(f.ready)
-		keep(suggest(err, "ready", f.ready, units.ReadyValues()))
-	}
+	a.Ready, err = optionally(f.ready, units.ParseReady)
+	keep(suggest(err, "ready", f.ready, units.ReadyValues()))
 	for _, s := range f.listen {
 		l, err := units.ParseListener(s)
 		if strings.HasSuffix(s, ".log") {
@@ -148,7 +147,8 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	if f.noListen && len(a.Listen) > 0 {
 		keep(fault.Usagef("--no-listen cannot be combined with --listen"))
 	}
-	a.Socket, err = f.socket()
+	a.Socket = units.SocketAccess{User: f.socketUser, Group: f.socketGroup}
+	a.Socket.Mode, err = optionally(f.socketMode, units.ParseSocketMode)
 	keep(err)
 	a.Shim, err = f.shim()
 	keep(err)
@@ -160,7 +160,12 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		a.EnvFiles = append(a.EnvFiles, file)
 	}
 	a.SecretEnv = f.secretEnv
-	a.Logs, err = f.logs()
+	a.Logs.Namespace = f.logNamespace
+	a.Logs.MaxSize, err = optionally(f.logMaxSize, units.ParseSize)
+	keep(err)
+	a.Logs.MaxAge, err = optionally(f.logMaxAge, units.ParseAge)
+	keep(err)
+	a.Logs.Rate, err = optionally(f.logRate, units.ParseLogRate)
 	keep(err)
 	a.Writable = f.writable
 	a.Trust = f.trust
@@ -170,7 +175,12 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		keep(suggest(err, "allow", s, asStrings(units.Allowances())))
 		a.Allow = append(a.Allow, w)
 	}
-	a.Timeouts, a.Surge = f.timeouts(), f.surge
+	a.Timeouts = units.Timeouts{
+		Start: unlessDefault(f.startTimeout, contract.StartTimeout),
+		Drain: unlessDefault(f.drainTimeout, contract.DrainTimeout),
+		Stop:  unlessDefault(f.stopTimeout, contract.StopTimeout),
+	}
+	a.Surge = f.surge
 	a.RunAs = parseRunAs(f.runAs)
 	a.Directory = f.directory
 	a.Command = command
@@ -185,8 +195,9 @@ func (f *appFlags) given(a units.App) resolve.Given {
 	}
 }
 
-// auto is the default of --activation and --drain: clusterctl looks at the program. The drain is then off for a program
-// built with the activation package, accept if the probe saw that the program waits in accept(2), and epoll otherwise.
+// auto is the default of --activation and --drain: clusterctl chooses the value that fits the program. It chooses --drain
+// off for a program built with the activation package, --drain accept for a program that waits in accept(2) during the
+// probe, and --drain epoll for any other program.
 const auto = "auto"
 
 func drainValues() []string { return []string{auto, "epoll", "accept", "off"} }
@@ -216,39 +227,16 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	return o, nil
 }
 
-func (f *appFlags) socket() (units.SocketAccess, error) {
-	s := units.SocketAccess{User: f.socketUser, Group: f.socketGroup}
-	var err error
-	if f.socketMode != "" {
-		s.Mode, err = units.ParseSocketMode(f.socketMode)
+// optionally parses the value of a flag. It returns the zero value for "".
+func optionally[T any](s string, parse func(string) (T, error)) (v T, err error) {
+	if s != "" {
+		v, err = parse(s)
 	}
-	return s, err
+	return v, err
 }
 
-func (f *appFlags) logs() (units.Logs, error) {
-	l := units.Logs{Namespace: f.logNamespace}
-	var sizeErr, ageErr, rateErr error
-	if f.logMaxSize != "" {
-		l.MaxSize, sizeErr = units.ParseSize(f.logMaxSize)
-	}
-	if f.logMaxAge != "" {
-		l.MaxAge, ageErr = units.ParseAge(f.logMaxAge)
-	}
-	if f.logRate != "" {
-		l.Rate, rateErr = units.ParseLogRate(f.logRate)
-	}
-	return l, errors.Join(sizeErr, ageErr, rateErr)
-}
-
-func (f *appFlags) timeouts() units.Timeouts {
-	return units.Timeouts{
-		Start: unlessDefault(f.startTimeout, contract.StartTimeout),
-		Drain: unlessDefault(f.drainTimeout, contract.DrainTimeout),
-		Stop:  unlessDefault(f.stopTimeout, contract.StopTimeout),
-	}
-}
-
-// unlessDefault returns 0 for the default, so that an app gets the new default when a later version changes it.
+// unlessDefault returns t, or 0 if t is the default. 0 means the default of the running version, so the app gets the new
+// default when a later version changes it.
 func unlessDefault(t, byDefault time.Duration) time.Duration {
 	if t == byDefault {
 		return 0
@@ -287,18 +275,19 @@ func suggest(err error, flag, value string, words []string) error {
 	return err
 }
 
-// envHint returns what to type instead of a value without "=", and instead of --env NAME and -e FILE of PM2.
+// envHint returns the hint for a value without "=". PM2 has such values: --env NAME selects a section of its file, and -e
+// FILE sets a log file.
 func envHint(flag, value string) string {
 	switch {
 	case flag != "--env":
 		return flag + " " + value + "=VALUE"
 	case strings.Contains(value, "/") || filepath.Ext(value) != "":
-		return "-e is --env here; " + logFileHint()
+		return "-e means --env in clusterctl; " + logFileHint()
 	}
 	return "--env " + value + "=VALUE; instead of --env " + value + " of PM2: --env NODE_ENV=" + value
 }
 
-// logFileHint returns what to do instead of using the log file flags of PM2.
+// logFileHint returns the hint for the flags with which PM2 sets log files.
 func logFileHint() string {
 	is, _ := pm2.Lookup(pm2.Flag, "log")
 	return is.Hint

@@ -37,7 +37,7 @@ func TestAppFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := (units.App{Name: "web", Command: []string{"/bin/true"}}); !equalApps(a, d) {
-		t.Errorf("without flags: %+v", a)
+		t.Errorf("without flags: got app %+v", a)
 	}
 
 	a, err = flagsOf(t, "-i", "-1", "--listen", "8080", "--listen", "admin=/run/a b.sock", "--activation", "native",
@@ -65,20 +65,20 @@ func TestAppFlags(t *testing.T) {
 		},
 	}
 	if !equalApps(a, want) {
-		t.Errorf("%+v\nwant\n%+v", a, want)
+		t.Errorf("got\n%+v\nwant\n%+v", a, want)
 	}
-	// A flag with the default value does not store the value, so that the app gets a later default.
+	// The default value of a flag is not stored, so that the app gets the default of a later version.
 	a, err = flagsOf(t, "--min-uptime", "10s", "--start-timeout", "60s", "--drain-timeout=30s", "--run-as", "dynamic",
 		"--drain=epoll").app("web", nil)
 	if err != nil || !equalApps(a, units.App{Name: "web"}) {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("got app %+v, error %v", a, err)
 	}
 }
 
 // equalApps compares apps. A nil list equals an empty list.
 func equalApps(a, b units.App) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
 
-// TestAppFlagsErrors: each mistake has a message, and all are reported at once.
+// TestAppFlagsErrors checks the message of each mistake, and that several mistakes are reported together.
 func TestAppFlagsErrors(t *testing.T) {
 	cases := []struct {
 		args []string
@@ -103,13 +103,13 @@ func TestAppFlagsErrors(t *testing.T) {
 	for _, c := range cases {
 		_, err := flagsOf(t, c.args...).app("web", []string{"/bin/true"})
 		if err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != exitUsage || len(fault.Flatten(err)) != 1 {
-			t.Errorf("%q: %v", c.args, err)
+			t.Errorf("%q: got error %v", c.args, err)
 		}
 	}
 	_, err := flagsOf(t, "--instances", "many", "--listen", "70000", "--listen", "x", "--activation", "magic",
 		"--restart", "x", "--drain", "x", "--env", "A", "--env", "B").app("Bad Name", nil)
 	if got := len(fault.Flatten(err)); got != 9 || exitCode(err) != exitUsage {
-		t.Errorf("%d errors:\n%v", got, err)
+		t.Errorf("got %d errors:\n%v", got, err)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestParseRunAs(t *testing.T) {
 		"1000:1000": {User: "1000", Group: "1000"}, "www:": {User: "www"},
 	} {
 		if got := parseRunAs(s); got != want {
-			t.Errorf("%q: %+v", s, got)
+			t.Errorf("%q: got %+v", s, got)
 		}
 	}
 }
@@ -128,35 +128,36 @@ func TestGenerate(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--", "/opt/hello",
 		"a b", "--listen", "%"); code != exitDone {
-		t.Fatalf("%d, %s", code, w.err.String())
+		t.Fatalf("got status %d, stderr %s", code, w.err.String())
 	}
 	out := w.out.String()
 	for _, want := range []string{"# hello.service\n", "# hello.service.d/50-instances.conf\n", "# hello.socket\n",
 		"# hello@.service\n", "ListenStream=8080\n", `"a b"`, "%%"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("no %q in\n%s", want, out)
+			t.Errorf("got no %q in\n%s", want, out)
 		}
 	}
 	if !strings.Contains(w.err.String(), "ready: exec") {
-		t.Errorf("the note about the readiness is missing: %q", w.err.String())
+		t.Errorf("the note about the readiness is missing: got stderr %q", w.err.String())
 	}
 
 	// Blanks at the end of a value are kept.
 	if code := w.do("generate", "hello", "--no-listen", "--env", "TRAILING= a \t", "--", "/opt/hello"); code != exitDone ||
 		!strings.Contains(w.out.String(), "TRAILING=\" a \t\"\n") {
-		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
+		t.Errorf("got status %d, stderr %s\nstdout %s", code, w.err.String(), w.out.String())
 	}
 
-	// generate writes the same units as files. A second run does not replace files, and removes its new files.
+	// generate writes the same units as files. A second run fails, because it must not replace files. It removes the files
+	// that it wrote before the error.
 	dir := filepath.Join(w.dir, "made")
 	args := []string{"generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--ready", "exec",
 		"-o", dir, "--", "/opt/hello", "a b", "--listen", "%"}
 	if code := w.do(args...); code != exitDone || w.out.Len()+w.err.Len() > 0 {
-		t.Fatalf("%d, %q, %q", code, w.out.String(), w.err.String())
+		t.Fatalf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
 	if got := strings.Join(filesBelow(t, dir), " "); !strings.Contains(got,
 		"hello.service hello.service.d/50-instances.conf hello.socket hello@.service") {
-		t.Errorf("files: %s", got)
+		t.Errorf("got the files %s", got)
 	}
 	if err := os.Remove(filepath.Join(dir, "clusterctl-hello.slice")); err != nil {
 		t.Fatal(err)
@@ -164,13 +165,13 @@ func TestGenerate(t *testing.T) {
 	mine := w.file(t, "made/hello@.service", "mine", 0o644)
 	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "file exists") ||
 		!strings.Contains(w.err.String(), "hint: --output needs an empty directory") {
-		t.Errorf("%d, %s", code, w.err.String())
+		t.Errorf("got status %d, stderr %s", code, w.err.String())
 	}
 	if data, _ := os.ReadFile(mine); string(data) != "mine" {
 		t.Error("a file was replaced")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "clusterctl-hello.slice")); err == nil {
-		t.Error("a file from before the failure was not removed")
+		t.Error("a file that was written before the error still exists")
 	}
 
 	for args, want := range map[string]string{
@@ -184,7 +185,7 @@ func TestGenerate(t *testing.T) {
 		"generate x --no-listen -i 4 --instances=x -- true": "is not a number of instances",
 	} {
 		if code := w.do(strings.Fields(args)...); code != exitUsage || !strings.Contains(w.err.String(), want) || w.out.Len() > 0 {
-			t.Errorf("%s: %d, %s", args, code, w.err.String())
+			t.Errorf("%s: got status %d, stderr %s", args, code, w.err.String())
 		}
 	}
 }

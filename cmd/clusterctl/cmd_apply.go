@@ -34,9 +34,9 @@ func applyCommand(e *env) *cmdline.Command {
 		Name: "apply", Usage: "Install or update the apps of a file",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
 		Description: []string{
-			"Reads clusterctl.yaml in this directory, or the FILE of --file. Apps that are not installed are installed, apps that " +
-				"differ are updated, and the others are not touched. With NAMEs, only these apps. Apps that are not in the file are " +
-				"not touched, and a stopped app stays stopped.",
+			"Reads clusterctl.yaml in this directory, or the FILE of --file. Installs the apps that are not installed, and " +
+				"updates the apps that differ from the file. With NAMEs, changes only these apps. Apps that are not in the " +
+				"file do not change, and a stopped app stays stopped.",
 			"Instances are replaced one after the other while the port stays open. If the first new instance does not start, the app " +
 				"is rolled back, and clusterctl continues with the next app.",
 		},
@@ -73,54 +73,41 @@ func runApply(ctx context.Context, e *env, o applyOptions, in cmdline.Input) err
 	if o.consent.file, err = e.resolver().Absolute(o.file); err != nil {
 		return err
 	}
-	outcomes := make([]manage.Outcome, 0, len(apps))
-	var errs []error
-	for _, a := range apps {
+	outcomes, err := inTurn(ctx, apps, func(a units.App) (manage.Outcome, error) {
 		out, err := e.applyOne(ctx, a, changeOptions{
 			InstallOptions: manage.InstallOptions{Settle: o.settle, Watch: !o.givenSettle, Force: o.force},
 			replace:        o.replace, consent: o.consent,
 		})
-		outcomes = append(outcomes, out)
-		errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
 		if !o.asJSON {
 			fmt.Fprintln(e.stdout, out.String())
 			e.noteNewer(a.Name, out.Newer())
 		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if o.asJSON {
-		errs = append(errs, e.printResults(outcomes))
-	}
-	return errors.Join(errs...)
+		return out, withName(a.Name, len(apps) > 1, err)
+	})
+	return withResults(e, outcomes, err, o.asJSON)
 }
 
-// prefixErrors returns each error with the name of the app in front, if there are several apps. Each error keeps its hint.
-func prefixErrors(n units.Name, apps int, err error) []error {
-	if err == nil {
-		return nil
+// withName puts the name of the app in front of each joined error, if the command changes several apps. Each error keeps its
+// hint.
+func withName(n units.Name, several bool, err error) error {
+	if err == nil || !several {
+		return err
 	}
 	all := fault.Flatten(err)
 	for i, one := range all {
-		if apps > 1 {
-			all[i] = fmt.Errorf("%s: %w", n, one)
-		}
+		all[i] = fmt.Errorf("%s: %w", n, one)
 	}
-	return all
+	return errors.Join(all...)
 }
 
 // applyOne installs or updates one app as a file or a revision describes it.
-func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (manage.Outcome, error) {
-	out, err := e.applyApp(ctx, a, o)
-	if out.Action == "" {
-		out = manage.FailedOutcome(a.Name, err)
-	}
-	return out, err
-}
-
-func (e *env) applyApp(ctx context.Context, a units.App, o changeOptions) (out manage.Outcome, err error) {
-	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
+func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out manage.Outcome, err error) {
+	defer func() {
+		if out.Action == "" {
+			out = manage.FailedOutcome(a.Name, err)
+		}
+	}()
+	if err := e.mayDescribe(e.guard().Preview(a), o.consent); err != nil {
 		return out, err
 	}
 	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
@@ -148,7 +135,7 @@ func (e *env) applyApp(ctx context.Context, a units.App, o changeOptions) (out m
 // changeOptions are the options of every command that installs or updates an app.
 type changeOptions struct {
 	manage.InstallOptions
-	// replace: an app of another project may be replaced.
+	// replace means that the app may replace an app of another project that has the same name.
 	replace bool
 	consent consent
 }
@@ -178,7 +165,7 @@ func (e *env) openApp(ctx context.Context, a units.App, o changeOptions) (s *man
 
 // change installs or updates an app. It asks for confirmation if the app gets more rights.
 func (e *env) change(ctx context.Context, s *manage.Session, f manage.Files, o changeOptions) (out manage.Outcome, err error) {
-	if err := e.trustedFor(f.App, o.consent); err != nil {
+	if err := e.mayDescribe(f.App, o.consent); err != nil {
 		return out, err
 	}
 	if now, err := s.Current(); err == nil {

@@ -29,9 +29,10 @@ func diffCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "diff", Usage: "Show what \"apply\" would change in the files of apps",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}, Optional: true, Repeats: true}},
-		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified diff. Without " +
-			"a clusterctl.yaml, or with --all, it compares the units of installed apps with the units that this clusterctl would write " +
-			"for their stored configuration: this shows manual edits, and changes in a newer clusterctl. It does not need root."},
+		Description: []string{"Compares the files on disk with the files that \"apply\" would write, and prints a unified " +
+			"diff. Without a clusterctl.yaml, or with --all, compares the units of installed apps with the units that this " +
+			"version of clusterctl would write for their stored configuration. The diff then shows manual edits, and " +
+			"differences between this version of clusterctl and the version that wrote the units. diff does not need root."},
 		Examples: []string{"clusterctl diff", "clusterctl diff -f /srv/shop/clusterctl.yaml shop", "clusterctl diff --all --exit-code"},
 		Flags: []cmdline.Flag{
 			fileFlag(&o.file),
@@ -44,26 +45,24 @@ func diffCommand(e *env) *cmdline.Command {
 
 func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error {
 	if o.all && (in.Given("file") || len(in.Args) > 0) {
-		return fault.Usagef("--all cannot be combined with --file or names")
+		return fault.WithHint(fault.Usagef("--all cannot be combined with --file or names"), "clusterctl diff --all")
 	}
-	apps, err := e.diffWhat(o, in.Args, in.Given("file"))
+	apps, err := e.appsToCompare(o, in.Args, in.Given("file"))
 	if err != nil {
 		return err
 	}
 	differ, err := e.diffApps(ctx, apps)
 	if err == nil && differ && o.exitCode {
-		return quietError{exitFailed}
+		return errDiffer
 	}
 	return err
 }
 
-// quietError sets the exit status, and nothing is printed: the status is the answer of the command.
-type quietError struct{ code int }
+// errDiffer is the result of --exit-code if there are differences. run does not print this error.
+var errDiffer = errors.New("there are differences")
 
-func (quietError) Error() string { return "there are differences" }
-
-// diffWhat returns the apps as they should be.
-func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
+// appsToCompare returns the apps as the file describes them, or as their stored configuration does.
+func (e *env) appsToCompare(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
 	path, err := e.resolver().Absolute(o.file)
 	if err != nil {
 		return nil, err
@@ -80,21 +79,19 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 		return nil, fault.WithHint(fault.Usagef("diff: this directory has no %s", resolve.DefaultFile),
 			"clusterctl diff -f FILE, clusterctl diff NAME, or clusterctl diff --all")
 	}
-	var installed []units.Name
+	if o.all {
+		installed, err := e.store.Apps()
+		if err != nil {
+			return nil, err
+		}
+		names = asStrings(installed)
+	}
+	var apps []units.App
 	for _, s := range names {
 		n, err := units.ParseName(s)
 		if err != nil {
 			return nil, err
 		}
-		installed = append(installed, n)
-	}
-	if o.all {
-		if installed, err = e.store.Apps(); err != nil {
-			return nil, err
-		}
-	}
-	var apps []units.App
-	for _, n := range installed {
 		if o.all && e.store.Packaged(n) {
 			e.note("%s: skipped, because a Debian package installed it", n)
 			continue
@@ -108,7 +105,8 @@ func (e *env) diffWhat(o diffOptions, names []string, fileGiven bool) ([]units.A
 	return apps, nil
 }
 
-// diffApps prints the differences, and reports whether it found any. After an error it continues with the next app.
+// diffApps prints the differences of the apps, and reports whether there are any. After an error it continues with the next
+// app.
 func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err error) {
 	var errs []error
 	for _, a := range apps {
@@ -121,13 +119,17 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 				e.note("%s gets more rights: %s", a.Name, more)
 			}
 		}
-		p, err := e.planFor(ctx, a)
+		f, err := e.render(ctx, a)
+		var p install.Plan
+		if err == nil {
+			p, err = e.store.Plan(a.Name, f.Set, f.Source)
+		}
 		if err != nil {
-			errs = append(errs, prefixErrors(a.Name, len(apps), err)...)
+			errs = append(errs, withName(a.Name, len(apps) > 1, err))
 			continue
 		}
 		if len(a.Env) > 0 && install.FileOf(p.Changes, units.KindValues).Path == "" {
-			e.note("%s: the values of variables are not compared; that needs root", a.Name)
+			e.note("%s: the values of variables are not compared, because only root can read them", a.Name)
 		}
 		for _, c := range p.Changes {
 			before, after := mask.Change(c)
@@ -144,20 +146,8 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 	return differ, errors.Join(errs...)
 }
 
-func (e *env) planFor(ctx context.Context, a units.App) (install.Plan, error) {
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return install.Plan{}, err
-	}
-	defer closeConn()
-	f, err := m.Render(ctx, a)
-	if err != nil {
-		return install.Plan{}, err
-	}
-	return m.Plan(f)
-}
-
-// unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. nil is a missing file.
+// unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is missing, its
+// text is nil.
 func unified(path string, before, after []byte) string {
 	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
 		return ""
@@ -169,14 +159,15 @@ func unified(path string, before, after []byte) string {
 	if after == nil {
 		to = "/dev/null"
 	}
-	// The first line begins with "diff"; patch(1) does not need it.
+	// Omit the first line, which begins with "diff": patch(1) does not need this line.
 	if _, lines, ok := strings.Cut(string(diff.Diff(from, before, to, after)), "\n"); ok {
 		return lines
 	}
-	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // an empty file, and a missing one
+	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // one of the files is missing, the other is empty
 }
 
-// coloured returns a unified diff with colours if stdout is a terminal, and unchanged for patch(1) otherwise.
+// coloured returns a unified diff with colours if stdout is a terminal. Otherwise it returns the diff unchanged, for
+// patch(1).
 func (e *env) coloured(unified string) string {
 	if !e.colours {
 		return unified

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestUnified applies the output to the old text and compares the result with the new text.
+// TestUnified applies the diff of two texts to the old text with "git apply", and compares the result with the new text.
 func TestUnified(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -24,7 +24,7 @@ func TestUnified(t *testing.T) {
 		before, after := text.Draw(t, "before"), text.Draw(t, "after")
 		got := unified("f", []byte(before), []byte(after))
 		if (got == "") != (before == after) {
-			t.Fatalf("%q and %q: %q", before, after, got)
+			t.Fatalf("%q and %q: got the diff %q", before, after, got)
 		}
 		if got == "" {
 			return
@@ -39,10 +39,10 @@ func TestUnified(t *testing.T) {
 		cmd := exec.Command("git", "apply", "--unidiff-zero", "-p0")
 		cmd.Dir, cmd.Stdin = dir, strings.NewReader(got)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git apply: %v\n%s\n%s", err, out, got)
+			t.Fatalf("git apply: got error %v\n%s\nfor the diff\n%s", err, out, got)
 		}
 		if data, _ := os.ReadFile(path); string(data) != after {
-			t.Fatalf("%q became %q by\n%s", before, data, got)
+			t.Fatalf("%q: got %q from the diff\n%s", before, data, got)
 		}
 	})
 }
@@ -59,12 +59,12 @@ func TestUnifiedFiles(t *testing.T) {
 		{nil, []byte{}, "--- /dev/null\n+++ f\n"},
 	} {
 		if got := unified("f", tt.before, tt.after); got != tt.want {
-			t.Errorf("%q and %q:\n%q, want\n%q", tt.before, tt.after, got, tt.want)
+			t.Errorf("%q and %q: got\n%q, want\n%q", tt.before, tt.after, got, tt.want)
 		}
 	}
 	long := func(n int) []byte { return []byte(strings.Repeat("x\ny\n", n)) }
 	if got := unified("f", append(long(2500), 'z'), append([]byte("w\n"), long(2400)...)); !strings.Contains(got, "+w\n") {
-		t.Error("a large file is not compared")
+		t.Error("got no diff for a large file")
 	}
 }
 
@@ -72,10 +72,10 @@ func TestUnifiedFiles(t *testing.T) {
 func TestColoured(t *testing.T) {
 	text := unified("f", []byte("a\nb\n"), []byte("a\n\x1b[31m\n"))
 	if got := (&env{}).coloured(text); got != text {
-		t.Errorf("in a pipe: %q", got)
+		t.Errorf("in a pipe: got %q, want no colours", got)
 	}
 	want := "\x1b[1m--- f\x1b[0m\n\x1b[1m+++ f\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n a\n\x1b[31m-b\x1b[0m\n\x1b[32m+\uFFFD[31m\x1b[0m\n"
 	if got := (&env{colours: true}).coloured(text); got != want {
-		t.Errorf("on a terminal: %q, want %q", got, want)
+		t.Errorf("on a terminal: got %q, want %q", got, want)
 	}
 }

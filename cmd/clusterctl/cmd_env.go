@@ -18,16 +18,17 @@ func envCommand(e *env) *cmdline.Command {
 		Name: "env", Usage: "Print the environment of instances",
 		Operands: []cmdline.Operand{cmdline.Apps()},
 		Description: []string{
-			"Prints the variables of the app and of its unit with its drop-ins, and the files from which systemd reads more variables at " +
-				"each start. Only root sees the values of the app's variables. For an app, the output is from one of its instances.",
-			"With --running, prints the environment with which the process was started. This needs root, and does not show variables " +
-				"that the program itself sets.",
+			"Prints the variables in the configuration of the app, the variables in its unit and drop-ins, and the files " +
+				"from which systemd reads more variables at each start. Only root can read the values in the " +
+				"configuration. For an app, prints the environment of one of its instances.",
+			"With --running, prints the environment with which the process was started, including variables from files. " +
+				"--running needs root, and omits variables that the program itself sets.",
 			"Values of variables with secret names (PASSWORD, TOKEN, KEY, …), and passwords in URLs, are printed as stars, unless " +
 				"--show-secrets is given.",
 		},
 		Examples: []string{"clusterctl env shop", "sudo clusterctl env shop@2 --running --show-secrets"},
 		Flags: []cmdline.Flag{
-			{Name: "running", To: &o.running, Usage: "print the environment of the running process, with its files"},
+			{Name: "running", To: &o.running, Usage: "print the environment with which the process was started"},
 			{Name: "show-secrets", To: &o.secrets, Usage: "do not mask values that look secret"},
 			jsonFlag(&o.asJSON),
 		},
@@ -57,10 +58,7 @@ func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
 		all = append(all, one)
 	}
 	if o.asJSON {
-		return e.printJSON(struct {
-			Schema    int                  `json:"schema"`
-			Instances []status.Environment `json:"instances"`
-		}{status.SchemaVersion, all})
+		return e.printList(list{Instances: all})
 	}
 	for i, one := range all {
 		if len(all) > 1 {
@@ -80,14 +78,14 @@ func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
 // printEnv prints variables as assignments of a shell, and files as comments.
 func (e *env) printEnv(one status.Environment) {
 	for _, f := range one.Files {
-		may := ""
-		if f.Optional {
-			may = ", may be missing"
-		}
+		reader, condition := "systemd", ""
 		if f.ByWorker {
-			may += ", as the user of the app"
+			reader = "the user of the app"
 		}
-		fmt.Fprintf(e.stdout, "# and from %s (read at each start%s)\n", text.Printable(text.Shell(f.Path)), may)
+		if f.Optional {
+			condition = ", if the file exists"
+		}
+		fmt.Fprintf(e.stdout, "# %s reads more variables from %s at each start%s\n", reader, text.Printable(text.Shell(f.Path)), condition)
 	}
 	for _, v := range one.Variables {
 		if v.NeedsRoot {

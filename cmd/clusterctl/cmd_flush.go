@@ -8,7 +8,6 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
@@ -105,7 +104,7 @@ func (e *env) diskUsage(targets []target, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		return e.printJSON(map[string]any{"schema": status.SchemaVersion, "journals": all})
+		return e.printList(list{Journals: all})
 	}
 	var rows [][]string
 	for _, j := range all {

@@ -32,25 +32,24 @@ func generateCommand(e *env) *cmdline.Command {
 		Name: "generate", Usage: "Print the units of an app, and change nothing",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
 		Program:  cmdline.Must,
-		Description: []string{"Prints the units that \"install\" would write for these flags. It does not look at the machine, so the " +
-			"program needs a full path. It works without systemd."},
+		Description: []string{"Prints the units that \"install\" would write for these flags. generate does not read " +
+			"$PATH, so the program needs a full path. It works without systemd."},
 		Examples: []string{"clusterctl generate hello --listen 8080 -i 4 -- /opt/hello/worker"},
 		Flags: append(o.app.flags(), []cmdline.Flag{
 			{Name: "output", Short: "o", To: &o.output, Takes: cmdline.Dir, Usage: "write the files into this directory instead"},
-			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION", Usage: "version of systemd that the units are for"},
+			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION", Usage: "systemd version of the target machine"},
 			cpusFlag(&o.cpus),
 		}...),
 		Run: bind(e, &o, runGenerate),
 	}
 }
 
-// cpusFlag is a flag of the commands for another machine.
+// cpusFlag returns --cpus, a flag of commands that make units for another machine.
 func cpusFlag(cpus *int) cmdline.Flag {
 	*cpus = runtime.NumCPU()
 	return cmdline.Flag{Name: "cpus", To: cpus, Takes: "N", Usage: "number of CPUs of the target machine, for -i max"}
 }
 
-// checkTarget checks --cpus and --systemd-version.
 func checkTarget(cpus, systemd int) error {
 	switch {
 	case cpus < 1:
@@ -63,7 +62,7 @@ func checkTarget(cpus, systemd int) error {
 
 func runGenerate(_ context.Context, e *env, o generateOptions, in cmdline.Input) error {
 	name := in.Args[0]
-	if !e.hasCommand || len(e.command) == 0 {
+	if len(e.command) == 0 {
 		return fault.WithHint(fault.Usagef("generate: missing program after --"),
 			"clusterctl generate %s --listen 8080 -- /full/path/program", text.Shell(name))
 	}
@@ -125,8 +124,8 @@ func (e *env) printFiles(dir string, set units.Set) error {
 	return err
 }
 
-// writeFiles writes files into a directory. It never replaces a file, so --output /etc/systemd/system does no harm. After an
-// error it removes the files that it has written.
+// writeFiles writes files into a directory. It never replaces a file, so --output /etc/systemd/system cannot overwrite a
+// unit. After an error it removes the files that it has written.
 func writeFiles(dir string, set units.Set) (err error) {
 	var made []string
 	defer func() {

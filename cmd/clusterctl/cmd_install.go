@@ -27,7 +27,8 @@ type installOptions struct {
 	consent      consent
 	settle       time.Duration
 	probeTimeout time.Duration
-	// wholeProbe: --probe-timeout was given, so the probe does not end earlier when the program is idle.
+	// wholeProbe means that --probe-timeout was given. The probe of a program that opens no port then lasts until this
+	// timeout, and not only until the program is idle.
 	wholeProbe  bool
 	givenSettle bool // --settle was given
 	// seen is the report of the probe, or nil without a probe.
@@ -46,17 +47,18 @@ func installCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.File, cmdline.Directory, cmdline.Name}}},
 		Program:  cmdline.May,
 		Description: []string{
-			"Writes the units of the app, enables and starts them, and waits until every instance is ready and has stayed alive for " +
-				"--settle. If an instance does not start, clusterctl prints the reason and its last log lines, and removes the app.",
-			"If the app is already installed, it is updated to match the flags. Omitted flags reset to their defaults, except " +
-				"--instances, and --listen if the program is the same. Only differences are applied: instances are replaced one after " +
-				"the other while the port stays open. If the first new instance does not start, the app is rolled back. " +
-				"\"clusterctl diff\" shows what would change.",
-			"A FILE is run by the interpreter for its extension or first line, a DIRECTORY by its package.json; the words after -- are " +
-				"arguments. With a NAME, the program follows --. A NAME without a program is an app in the clusterctl.yaml of this " +
-				"directory.",
-			"Without --listen, clusterctl runs the program once, as the same user in the same sandbox, to find the addresses that it " +
-				"binds. It kills this run before it serves a client.",
+			"Writes the units of the app, enables and starts them, and waits until every instance is ready and has stayed " +
+				"alive for --settle. If an instance does not start, clusterctl prints the reason and the last log lines of " +
+				"the instance, and removes the app.",
+			"If the app is already installed, it is updated to match the flags. An omitted flag resets to its default, " +
+				"except --instances, and except --listen if the new command runs the same program. Only differences are " +
+				"applied: instances are replaced one after the other while the port stays open. If the first new instance " +
+				"does not start, the app is rolled back. \"clusterctl diff\" shows what would change.",
+			"A FILE runs with the interpreter for its extension or first line. For a DIRECTORY, package.json names the " +
+				"program. The words after -- are the arguments of the program. After a NAME, the program itself follows " +
+				"--. A NAME without a program is an app in the clusterctl.yaml of this directory.",
+			"Without --listen, clusterctl first runs the program once, with the user and the sandbox of the app, to find " +
+				"the addresses that the program binds. clusterctl kills this process before the program serves a client.",
 		},
 		Examples: []string{
 			"sudo clusterctl install child.js -i max",
@@ -83,9 +85,9 @@ func (o *installOptions) flags() []cmdline.Flag {
 			{Name: "node-args", To: &o.interpreter.NodeArgs, Takes: "ARGS", Usage: "arguments of Node, such as --max-old-space-size=512"},
 		}),
 		cmdline.Group(groupListen, []cmdline.Flag{
-			{Name: "no-probe", To: &o.noProbe, Usage: "do not run the program once; use --listen as it is"},
+			{Name: "no-probe", To: &o.noProbe, Usage: "do not run the program to find its addresses"},
 			{Name: "probe-timeout", To: &o.probeTimeout, Takes: "TIME",
-				Usage: "how long to wait until the program listens when it is run once"},
+				Usage: "how long the run without --listen waits until the program listens"},
 		}),
 		cmdline.Group(groupRun, []cmdline.Flag{settleFlag(&o.settle)}),
 		[]cmdline.Flag{
@@ -98,7 +100,7 @@ func (o *installOptions) flags() []cmdline.Flag {
 func runInstall(ctx context.Context, e *env, o installOptions, in cmdline.Input) error {
 	what := in.Args[0]
 	o.wholeProbe, o.givenSettle = in.Given("probe-timeout"), in.Given("settle")
-	if !e.hasCommand {
+	if e.command == nil {
 		a, found, err := e.resolver().Described(what)
 		if err != nil {
 			return err
@@ -173,7 +175,7 @@ func (e *env) installProgram(ctx context.Context, o installOptions, what string)
 	if err := open(); err != nil {
 		return err
 	}
-	return e.installAndTell(ctx, s, a, o)
+	return e.installAndPrint(ctx, s, a, o)
 }
 
 func (o installOptions) listenOptions() resolve.ListenOptions {
@@ -206,7 +208,7 @@ func installFromFile(ctx context.Context, e *env, o installOptions, a units.App,
 	if o.consent.file, err = e.resolver().Absolute(resolve.DefaultFile); err != nil {
 		return err
 	}
-	if err := e.trustedFor(e.guard().Preview(a), o.consent); err != nil {
+	if err := e.mayDescribe(e.guard().Preview(a), o.consent); err != nil {
 		return err
 	}
 	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
@@ -220,7 +222,7 @@ func installFromFile(ctx context.Context, e *env, o installOptions, a units.App,
 		return err
 	}
 	defer closeApp()
-	return e.installAndTell(ctx, s, a, o)
+	return e.installAndPrint(ctx, s, a, o)
 }
 
 func (o installOptions) change() changeOptions {
@@ -234,8 +236,8 @@ func (o installOptions) change() changeOptions {
 	return c
 }
 
-// installAndTell installs the app, and prints how it runs.
-func (e *env) installAndTell(ctx context.Context, s *manage.Session, a units.App, o installOptions) error {
+// installAndPrint installs the app, and prints how it runs.
+func (e *env) installAndPrint(ctx context.Context, s *manage.Session, a units.App, o installOptions) error {
 	f, err := s.Render(ctx, a)
 	if err != nil {
 		return err

@@ -13,12 +13,13 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// rollCommand is ExecReload= of an app, so "systemctl reload NAME" runs it. It must not start a job of the aggregate,
-// because the reload job of the aggregate waits for it. Its output goes to the journal of the aggregate.
+// rollCommand returns the command in ExecReload= of NAME.service, which "systemctl reload NAME" runs. The command must not
+// queue a job for NAME.service: the new job would wait for the reload job, and the reload job waits for the command. The
+// output of the command goes to the journal of NAME.service.
 func rollCommand(e *env) *cmdline.Command {
 	var o rollFlags
 	return &cmdline.Command{
-		Name: "internal-roll", Hidden: true, Usage: "Reload an app for systemd",
+		Name: "internal-roll", Hidden: true, Usage: "Reload an app, called by ExecReload= of its service",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}},
 		Flags:    o.flags(),
 		Run:      bind(e, &o, runInternalRoll),
@@ -57,7 +58,7 @@ func runInternalRoll(ctx context.Context, e *env, o rollFlags, in cmdline.Input)
 	}
 	a, err := s.Current()
 	if err != nil {
-		a = units.App{Name: n} // the units were only generated, or the description is damaged
+		a = units.App{Name: n} // the app has units but no description, or its description is damaged
 	}
 	if err := e.guard().StillSafe(a, e.store.SourcePath(a.Name)); err != nil {
 		return err
@@ -71,8 +72,8 @@ func runInternalRoll(ctx context.Context, e *env, o rollFlags, in cmdline.Input)
 	return e.noteRolled(rollOf{target: target{app: units.App{Name: n}, implied: true}}, rolled)
 }
 
-// instancesOf parses a list such as "1 2 3", which systemd has in the environment of the aggregate. The list on disk may be
-// newer.
+// instancesOf parses a list such as "1 2 3" from the environment of NAME.service. It is the list that systemd has loaded.
+// The list on disk may be newer.
 func instancesOf(s string) ([]int, error) {
 	var list []int
 	for word := range strings.FieldsSeq(s) {

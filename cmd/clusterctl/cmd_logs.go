@@ -20,7 +20,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// defaultLines is the default of PM2.
+// defaultLines is the default number of lines. PM2 has the same default.
 const defaultLines = 15
 
 type logsOptions struct {
@@ -41,9 +41,9 @@ func logsCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "logs", Aliases: []string{"log"}, Usage: "Show the log lines of the workers, and follow them on a terminal",
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
-		Description: []string{"Prints the lines of all instances in order of time, with the messages of systemd about the instances. " +
-			"The lines are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, the command follows lines " +
-			"until Ctrl-C. Elsewhere it ends after the last line."},
+		Description: []string{"Prints the lines of all instances in order of time, with the messages of systemd about the " +
+			"instances. The lines are in the journal: \"journalctl CLUSTERCTL_APP=NAME\" shows them, too. On a terminal, " +
+			"logs then waits for new lines until Ctrl-C. If its output is not a terminal, it ends after the last line."},
 		Examples: []string{
 			"clusterctl logs shop",
 			"clusterctl logs shop@2 -n 100 --no-follow",
@@ -67,7 +67,8 @@ func (o *logsOptions) flags() []cmdline.Flag {
 		{Name: "grep", Short: "g", To: &o.grep, Takes: "PATTERN", Usage: "lines that match; a pattern in lower case ignores case"},
 		{Name: "priority", Short: "p", To: &o.priority, Takes: "PRIORITY", Words: journal.Priorities(),
 			Usage: "lines of this priority or worse, such as err, or of err..warning"},
-		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines of this boot; --boot=-1 is the boot before"},
+		{Name: "boot", Short: "b", To: &o.boot, Takes: "ID", Usage: "lines since the last boot; --boot=-1 means the " +
+			"previous boot"},
 		{Name: "no-system", To: &o.noSystem, Usage: "omit messages of systemd about the instances"},
 		{Name: "timestamp", To: &o.timestamp, Takes: "FORMAT",
 			Usage: "print the time of each line: iso, date, time, unix, utc or %H:%M:%S"},
@@ -79,7 +80,7 @@ func (o *logsOptions) flags() []cmdline.Flag {
 	}
 }
 
-// check checks and parses the flags, without looking at the machine.
+// check parses the flags and returns an error for invalid combinations. It does not access the machine.
 func (o *logsOptions) check(e *env) error {
 	var err error
 	switch {
@@ -153,9 +154,11 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 	}
 	width := 0
 	for _, t := range targets {
-		scope := scopeOf(t)
-		scope.UID = e.workerUID(ctx, t.app)
-		q.Scopes = append(q.Scopes, scope)
+		n := t.app.Name
+		q.Scopes = append(q.Scopes, journal.Scope{
+			App: string(n), Instance: t.instance, Instances: t.listed, Slice: n.Slice(), Namespace: t.app.LogNamespace(),
+			Units: append([]string{n.Service()}, t.app.Sockets()...), UID: e.workerUID(ctx, t.app),
+		})
 		width = max(width, len(fmt.Sprintf("%s@%d", t.app.Name, max(t.listed, t.instance))))
 	}
 	out := &logWriter{e: e, w: bufio.NewWriterSize(e.stdout, 64<<10), json: o.asJSON, fields: o.fields, limited: map[string]bool{}}
@@ -166,17 +169,9 @@ func runLogs(ctx context.Context, e *env, o logsOptions, in cmdline.Input) error
 	return logsError(journal.Read(ctx, q, out), o)
 }
 
-// scopeOf returns what the journal must know about an operand.
-func scopeOf(t target) journal.Scope {
-	n := t.app.Name
-	return journal.Scope{
-		App: string(n), Instance: t.instance, Instances: t.listed, Slice: n.Slice(), Namespace: t.app.LogNamespace(),
-		Units: append([]string{n.Service()}, t.app.Sockets()...),
-	}
-}
-
-// workerUID returns the user ID of the workers, or "" if the user does not exist: a dynamic user exists only while its app
-// runs. Without the ID, the output lacks lines of processes that ended before journald found their unit.
+// workerUID returns the user ID of the workers, or "" if the user does not exist. A dynamic user exists only while its app
+// runs. If a process ends before journald has found its unit, journald stores the line without the unit. "logs" finds such a
+// line only by the user ID.
 func (e *env) workerUID(ctx context.Context, a units.App) string {
 	if !a.RunAs.Dynamic() {
 		u, err := guard.LookupUser(a.RunAs.User)
@@ -197,8 +192,8 @@ func (e *env) workerUID(ctx context.Context, a units.App) string {
 	return strconv.FormatUint(uint64(uid), 10)
 }
 
-// mayReadJournal returns an error for a user who may not read the journal, with a hint. journalctl would print nothing
-// instead.
+// mayReadJournal returns an error with a hint if the user may not read the journal. Without this check, journalctl would
+// succeed and print nothing.
 func (e *env) mayReadJournal() error {
 	if e.euid == 0 {
 		return nil
@@ -212,35 +207,30 @@ func (e *env) mayReadJournal() error {
 		name = u.Username
 	}
 	return fault.WithHint(err, "sudo usermod -aG systemd-journal %s\nthe group is active after the next login; until then: %s",
-		text.Shell(name), e.sudoHint())
+		text.Shell(name), sudoHint(e.args))
 }
 
-// logsError drops the error of a closed pipe, as with "| head", and returns a usage error for an argument that journalctl
-// refused.
+// logsError returns nil if the reader of stdout has ended, as in "logs | head". It returns a usage error for an argument
+// that journalctl refused, and any other error unchanged.
 func logsError(err error, o logsOptions) error {
-	var wrong *journal.ArgumentError
+	refused, ok := errors.AsType[*journal.ArgumentError](err)
 	switch {
 	case errors.Is(err, syscall.EPIPE):
 		return nil
-	case errors.As(err, &wrong):
-		return refused(wrong, o)
-	}
-	return err
-}
-
-// refused returns the usage error for a flag that journalctl refused.
-func refused(err *journal.ArgumentError, o logsOptions) error {
-	switch err.Flag {
-	case "grep":
-		return fault.WithHint(fault.Usagef("--grep: invalid pattern %q: %s", o.grep, cmp.Or(err.Reason, "journalctl refuses it")),
+	case !ok:
+		return err
+	case refused.Flag == "grep":
+		return fault.WithHint(fault.Usagef("--grep: invalid pattern %q: %s", o.grep, cmp.Or(refused.Reason, "journalctl refuses it")),
 			"man 3 pcre2pattern")
-	case "boot":
-		return fault.WithHint(fault.Usagef("--boot: %v", err), "journalctl --list-boots")
+	case refused.Flag == "boot":
+		return fault.WithHint(fault.Usagef("--boot: %v", refused), "journalctl --list-boots")
 	}
-	return fault.WithHint(fault.Usagef("%v", err), "--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
+	return fault.WithHint(fault.Usagef("%v", refused),
+		"--since 10m, --since yesterday, --since \"2026-01-31 12:00\": see man 7 systemd.time")
 }
 
-// highlighter returns a function that finds the texts to highlight, and the matches of --grep if the pattern is valid in Go.
+// highlighter returns a function that finds the positions of the texts, and of the matches of grep if this pattern is valid
+// in Go. It returns nil if there is nothing to find.
 func highlighter(texts []string, grep string) func([]byte) [][]int {
 	var parts []string
 	for _, t := range texts {
@@ -266,3 +256,45 @@ func highlighter(texts []string, grep string) func([]byte) [][]int {
 	}
 	return func(text []byte) [][]int { return re.FindAllIndex(text, -1) }
 }
+
+// logWriter writes log lines to stdout in the format of the flags.
+type logWriter struct {
+	e            *env
+	w            *bufio.Writer
+	format       journal.Formatter
+	json, fields bool
+	line         []byte
+	// limited contains the apps for which Line has printed logRateAdvice.
+	limited map[string]bool
+}
+
+// logRateAdvice names the flags of install that prevent journald from dropping lines.
+const logRateAdvice = "--log-namespace gives the app a private journal, --log-rate sets another limit"
+
+// Line writes one line. With --raw, it writes messages of journald to stderr. Before the first message that journald dropped
+// lines of an app, it prints a hint.
+func (w *logWriter) Line(l *journal.Line) error {
+	if l.Source == journal.Journald && !w.limited[l.App] {
+		w.limited[l.App] = true
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("hint: %s has reached its limit of log lines; %s", l.App, logRateAdvice)
+	}
+	switch {
+	case w.json:
+		w.line = journal.AppendJSON(w.line[:0], l, w.fields)
+	case w.format.Raw && l.Source == journal.Journald:
+		if err := w.w.Flush(); err != nil {
+			return err
+		}
+		w.e.note("%s: %s", l.Label(), journal.SuppressedText(l.Suppressed))
+		return nil
+	default:
+		w.line = w.format.Append(w.line[:0], l)
+	}
+	_, err := w.w.Write(w.line)
+	return err
+}
+
+func (w *logWriter) Idle() error { return w.w.Flush() }

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/journal"
 )
 
-// TestLogsDefaults checks the default number of lines, and when the command follows.
+// TestLogsDefaults checks the default number of lines, and in which cases the command waits for new lines.
 func TestLogsDefaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		options  logsOptions
@@ -33,7 +33,7 @@ func TestLogsDefaults(t *testing.T) {
 	} {
 		o := c.options
 		if err := o.check(&env{stdoutTTY: c.terminal}); err != nil || o.linesWanted != c.lines || o.follow != c.follow {
-			t.Errorf("%s: %d lines, follow %v, %v", name, o.linesWanted, o.follow, err)
+			t.Errorf("%s: got %d lines, follow %v, error %v", name, o.linesWanted, o.follow, err)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestLogsRefused(t *testing.T) {
 	} {
 		err := o.check(&env{})
 		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", want, err)
+			t.Errorf("%q: got error %v", want, err)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestLogsRefused(t *testing.T) {
 func TestLogsErrors(t *testing.T) {
 	e := &env{args: []string{"clusterctl", "logs", "shop"}}
 	if err := logsError(fmt.Errorf("writing: %w", syscall.EPIPE), logsOptions{}); err != nil {
-		t.Errorf("a closed pipe: %v", err)
+		t.Errorf("a closed pipe: got error %v", err)
 	}
 	for flag, hint := range map[string]string{
 		"grep": "man 3 pcre2pattern", "since": "--since 10m", "boot": "journalctl --list-boots",
@@ -67,12 +67,12 @@ func TestLogsErrors(t *testing.T) {
 		err := logsError(&journal.ArgumentError{Flag: flag, Message: "(?: refused", Reason: "missing )"}, logsOptions{grep: "a("})
 		if exitCode(err) != exitUsage || !strings.Contains(e.hintFor(err), hint) ||
 			flag == "grep" && strings.Contains(err.Error(), "(?:") {
-			t.Errorf("%q: %v, hint %q", flag, err, e.hintFor(err))
+			t.Errorf("%q: got error %v, hint %q", flag, err, e.hintFor(err))
 		}
 	}
 	denied := &journal.AccessError{Path: "/var/log/journal/x/system.journal", Err: fs.ErrPermission}
 	if exitCode(denied) != exitPermission || !errors.Is(denied, fs.ErrPermission) {
-		t.Errorf("%v: exit status %d", denied, exitCode(denied))
+		t.Errorf("%v: got exit status %d", denied, exitCode(denied))
 	}
 }
 
@@ -89,10 +89,10 @@ func TestHighlighter(t *testing.T) {
 		"a pattern that is invalid in Go": {[]string{"x"}, "(?<=a)b", "abx", "[[2 3]]"},
 	} {
 		if got := fmt.Sprint(highlighter(c.texts, c.grep)([]byte(c.text))); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
 	if highlighter([]string{""}, "") != nil {
-		t.Error("without texts and patterns: unexpected highlighter")
+		t.Error("without texts and patterns: got a highlighter, want nil")
 	}
 }

@@ -26,9 +26,10 @@ func lsCommand(e *env) *cmdline.Command {
 		Name: "ls", Aliases: []string{"list", "l", "ps", "status"}, Usage: "List apps, or the instances of some apps",
 		Operands: []cmdline.Operand{cmdline.OptionalApps()},
 		Description: []string{
-			"READY is the number of ready instances and of wanted instances. QUEUE is the number of connections that wait for accept, " +
-				"and their limit. CONNS is the number of accepted connections. CPU is in percent of one CPU, over 200 ms. MEM is the " +
-				"memory of the cgroup, or of the processes without a memory controller.",
+			"READY shows how many instances are ready, and how many are wanted. QUEUE shows how many connections wait for " +
+				"accept(2), and the limit of the queue. CONNS is the number of accepted connections. CPU is the CPU time " +
+				"during 200 ms, in percent of one CPU. MEM is the memory of the cgroup, or of the processes if the kernel " +
+				"has no memory controller.",
 			"Without root, ls prints \"-\" for values that only root can see. A narrow terminal omits columns.",
 		},
 		Examples: []string{"clusterctl ls", "clusterctl ls -a --sort cpu", "sudo clusterctl ls shop --watch"},
@@ -53,43 +54,44 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 	args := in.Args
 	if o.watch {
 		return e.watch(ctx, args, o.watchOptions, o.noCPU, func(_ context.Context, _ *status.Collector, l *status.List) (view, error) {
-			return view{[]any{appsDocument(l, o.sort)}, func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }}, nil
+			draw := func(w io.Writer) error { return e.printApps(w, l, o, len(args) > 0) }
+			return view{[]any{list{Apps: l.Sorted(o.sort)}.withSchema()}, draw}, nil
 		})
 	}
-	list, err := e.list(args)
+	l, err := e.list(args)
 	if err != nil {
 		return err
 	}
-	if len(list.Known)+len(list.Problems) == 0 && !e.booted() {
-		return control.ErrNoSystemd // the apps are unknown
+	if len(l.Known)+len(l.Problems) == 0 && !e.booted() {
+		return control.ErrNoSystemd // without systemd and without files, no apps can be found
 	}
-	if len(list.Known) > 0 {
+	if len(l.Known) > 0 {
 		conn, err := e.dial(ctx)
 		if err != nil {
-			return errors.Join(append(list.Problems, err)...)
+			return errors.Join(append(l.Problems, err)...)
 		}
 		defer conn.Close()
 		c := e.collector(conn)
 		c.NoCPU = o.noCPU
-		if err := c.Collect(ctx, &list); err != nil {
-			return errors.Join(append(list.Problems, err)...)
+		if err := c.Collect(ctx, &l); err != nil {
+			return errors.Join(append(l.Problems, err)...)
 		}
 	}
 	var printErr error
 	if o.asJSON {
-		printErr = e.printJSON(appsDocument(&list, o.sort))
+		printErr = e.printList(list{Apps: l.Sorted(o.sort)})
 	} else {
-		printErr = e.printApps(e.stdout, &list, o, len(args) > 0)
-		for _, a := range list.Apps {
+		printErr = e.printApps(e.stdout, &l, o, len(args) > 0)
+		for _, a := range l.Apps {
 			if len(a.Listen) == 0 && a.Wanted > 1 {
 				e.noteOwnListeners(a.Name, a.OwnListen)
 			}
 		}
 	}
-	return errors.Join(append(list.Problems, printErr)...)
+	return errors.Join(append(l.Problems, printErr)...)
 }
 
-// list returns the apps of the operands, or all apps without operands.
+// list returns the apps that args name, or all apps if args is empty.
 func (e *env) list(args []string) (l status.List, err error) {
 	if len(args) == 0 {
 		return status.All(e.store)
@@ -106,12 +108,4 @@ func (e *env) collector(conn *control.Conn) *status.Collector {
 		Conn: conn, Store: e.store, Host: e.host, Guard: e.guard(), Now: e.now,
 		Target: e.manager(conn).Target,
 	}
-}
-
-// appsDocument returns the output of --json.
-func appsDocument(l *status.List, by string) any {
-	return struct {
-		Schema int          `json:"schema"`
-		Apps   []status.App `json:"apps"`
-	}{status.SchemaVersion, l.Sorted(by)}
 }

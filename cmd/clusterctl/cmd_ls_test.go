@@ -11,14 +11,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestLs runs ls without systemd: without apps, with a damaged app, and with apps whose state is unknown.
+// TestLs runs ls without systemd in three cases: no app is installed, an app is damaged, and the state of apps is unknown.
 func TestLs(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("ls"); code != exitDone || w.out.Len() > 0 || !strings.Contains(w.err.String(), "no app is installed yet") {
-		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
 	if code := w.do("-q", "ls"); code != exitDone || w.out.Len()+w.err.Len() > 0 {
-		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
 	var list struct {
 		Schema int
@@ -26,7 +26,7 @@ func TestLs(t *testing.T) {
 	}
 	if code := w.do("ls", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil || list.Schema != 1 ||
 		list.Apps == nil {
-		t.Errorf("%d, %q", code, w.out.String())
+		t.Errorf("got status %d, stdout %q", code, w.out.String())
 	}
 
 	w.file(t, "config/bad.yaml", "name: bad\nbogus: 1\n", 0o644)
@@ -37,16 +37,16 @@ func TestLs(t *testing.T) {
 	if code := w.do("ls"); code == exitDone ||
 		!strings.Contains(w.out.String(), "bad   0/0    -           -      -    -    -         0       -  unknown  ") ||
 		!strings.Contains(w.err.String(), "bad.yaml:2: bogus: ") || !strings.Contains(w.err.String(), "the instance list of gone") {
-		t.Errorf("%d\n%s%s", code, w.out.String(), w.err.String())
+		t.Errorf("got status %d\nstdout %s, stderr %s", code, w.out.String(), w.err.String())
 	}
 	if code := w.do("ls", "--json"); code == exitDone || json.Unmarshal(w.out.Bytes(), &list) != nil ||
 		len(list.Apps) != 2 || list.Apps[0].State != "unknown" || list.Apps[0].Problem == "" {
-		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
 	w.installed(t, "web", 2)
 	if code := w.do("ls"); code != exitFailed && code != exitUsage ||
 		!strings.Contains(w.err.String(), "systemd is not running here") || w.out.Len() > 0 {
-		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
 }
 
@@ -57,7 +57,7 @@ func TestCat(t *testing.T) {
 	w.file(t, "units/web@.service.d/local.conf", "[Service]\nNice=5", 0o644)
 	w.file(t, "units/web@.service.d/ignored.txt", "no", 0o644)
 	if code := w.do("cat", "web"); code != exitDone || w.err.Len() > 0 {
-		t.Fatalf("%d, %s", code, w.err.String())
+		t.Fatalf("got status %d, stderr %s", code, w.err.String())
 	}
 	out := w.out.String()
 	at := 0
@@ -65,11 +65,11 @@ func TestCat(t *testing.T) {
 		"units/web@.service", "units/web@.service.d/local.conf", "units/clusterctl-web.slice", "units/web.socket"} {
 		i := strings.Index(out[at:], "# "+filepath.Join(w.dir, name)+"\n")
 		if i < 0 {
-			t.Fatalf("%s is missing, or in the wrong order:\n%s", name, out)
+			t.Fatalf("%s is missing or in the wrong order, got\n%s", name, out)
 		}
 		at += i
 	}
 	if !strings.Contains(out, "Nice=5\n") || strings.Contains(out, "ignored.txt") {
-		t.Errorf("%s", out)
+		t.Errorf("got\n%s", out)
 	}
 }

@@ -31,10 +31,10 @@ func packageCommand(e *env) *cmdline.Command {
 		Name: "package", Usage: "Make a Debian package of an app, with its files and units",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name, cmdline.File}}},
 		Description: []string{
-			"Makes a .deb of an installed app, or of each app in a clusterctl.yaml. The package holds the directory and the program of " +
-				"the app, its units, and scripts that enable and start it. If the app has a user, the package creates it. An upgrade " +
-				"replaces one instance after the other, and returns to the old version if the new one fails. The target machine needs " +
-				"clusterctl only if the shim adopts the program.",
+			"Makes a .deb of an installed app, or of each app in a clusterctl.yaml. The package holds the directory and " +
+				"the program of the app, its units, and scripts that enable and start the app. If the app has a user, the " +
+				"package creates this user. An upgrade of the package replaces one instance after the other, and rolls " +
+				"back if the new version fails. The target machine needs clusterctl only if the shim adopts the program.",
 			"Everyone can read a package. Files that look like secrets, such as .env, are omitted and printed; --include adds them. A " +
 				"variable that looks like a secret is an error.",
 		},
@@ -44,11 +44,11 @@ func packageCommand(e *env) *cmdline.Command {
 			{Name: "package-version", To: &o.version, Takes: "VERSION", Usage: "version (default: from package.json, or the newest file)"},
 			{Name: "maintainer", To: &o.maintainer, Takes: "NAME <EMAIL>", Usage: "maintainer (default: $DEBFULLNAME and $DEBEMAIL)"},
 			{Name: "arch", To: &o.arch, Takes: "ARCH", Words: []string{"amd64", "arm64", "all"},
-				Usage: "amd64, arm64 or all (default: the one of its programs)"},
+				Usage: "amd64, arm64 or all (default: from the programs in the package)"},
 			{Name: "include", To: &o.include, Takes: cmdline.Path, Usage: "add this path to the package"},
 			{Name: "depends", To: &o.depends, Takes: "PACKAGE", Usage: "package that the app needs, such as \"nodejs (>= 18)\""},
 			{Name: "systemd-version", To: &o.systemd, Takes: "VERSION",
-				Usage: "oldest systemd of the targets (default: the one here)"},
+				Usage: "oldest systemd version of the targets (default: of this machine)"},
 			cpusFlag(&o.cpus), jsonFlag(&o.asJSON),
 		},
 		Run: bind(e, &o, runPackage),
@@ -79,10 +79,7 @@ func runPackage(ctx context.Context, e *env, o packageOptions, in cmdline.Input)
 		results = append(results, r)
 	}
 	if o.asJSON {
-		return e.printJSON(struct {
-			Schema   int          `json:"schema"`
-			Packages []deb.Result `json:"packages"`
-		}{1, results})
+		return e.printList(list{Packages: results})
 	}
 	e.note("install with: sudo apt-get install %s", text.Shell(installable(results[0].Path)))
 	return nil
@@ -122,20 +119,21 @@ func installable(p string) string {
 	return "./" + strings.TrimPrefix(p, "./")
 }
 
-// appsOf returns the apps to package. If a file has the name of an installed app, it returns the apps of the file.
-func (e *env) appsOf(what string) ([]units.App, error) {
-	path := what
-	if info, err := e.stat(what); err == nil && info.IsDir() {
-		path = filepath.Join(what, "clusterctl.yaml")
+// appsOf returns the apps to package. The argument is the path of a file, the path of a directory with a clusterctl.yaml, or
+// the name of an installed app. If a file and an app have this name, appsOf returns the apps in the file.
+func (e *env) appsOf(argument string) ([]units.App, error) {
+	path := argument
+	if info, err := e.stat(argument); err == nil && info.IsDir() {
+		path = filepath.Join(argument, "clusterctl.yaml")
 	}
 	data, err := e.readFile(path)
 	switch {
 	case err == nil:
 		return config.Parse(path, data, nil)
-	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, "/"):
+	case !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(argument, "/"):
 		return nil, fmt.Errorf("reading %q: %w", path, fault.Cause(err))
 	}
-	n, err := units.ParseName(what)
+	n, err := units.ParseName(argument)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +141,7 @@ func (e *env) appsOf(what string) ([]units.App, error) {
 	return []units.App{a}, err
 }
 
-// systemdVersion returns the version of systemd here, or of Debian 12 on a machine without systemd.
+// systemdVersion returns the version of systemd on this machine. Without systemd, it returns the version in Debian 12.
 func (e *env) systemdVersion(ctx context.Context) int {
 	const bookworm = 252
 	conn, err := e.dial(ctx)
@@ -157,7 +155,7 @@ func (e *env) systemdVersion(ctx context.Context) int {
 	return bookworm
 }
 
-// packApp makes the package of one app, and prints what is in it.
+// packApp makes the package of one app, and prints its contents.
 func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.Result, error) {
 	r := deb.Request{
 		App: a, Output: o.output, Version: o.version, Maintainer: o.maintainer, Arch: o.arch, Depends: o.depends,
@@ -176,12 +174,12 @@ func (e *env) packApp(ctx context.Context, a units.App, o packageOptions) (deb.R
 		return deb.Result{}, err
 	}
 	defer p.Close()
-	e.tell(a, p.Result, p.Roots)
+	e.notePackage(a, p.Result, p.Roots)
 	return p.Result, p.Build(ctx)
 }
 
-// tell prints the contents of the package, and the files that it omits.
-func (e *env) tell(a units.App, r deb.Result, roots []apppkg.Root) {
+// notePackage prints notes about the contents of a package, and about the files that the package omits.
+func (e *env) notePackage(a units.App, r deb.Result, roots []apppkg.Root) {
 	// File names may contain control characters.
 	say := func(format string, args ...any) {
 		e.note("%s: %s", a.Name, text.Printable(fmt.Sprintf(format, args...)))

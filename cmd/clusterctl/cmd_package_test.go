@@ -14,7 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 )
 
-// packed creates an app and its clusterctl.yaml.
+// packed creates the directory of an app, and a clusterctl.yaml that describes the app. It returns the path of the directory
+// and the path of the file.
 func packed(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")
@@ -46,10 +47,10 @@ func TestPackage(t *testing.T) {
 	out := t.TempDir()
 	args := []string{"package", file, "--output", out, "--systemd-version", "252", "--maintainer", "A B <a@b.example>", "--json"}
 	if code := w.do(args...); code != exitDone {
-		t.Fatalf("%d, %s", code, w.err.String())
+		t.Fatalf("got status %d, stderr %s", code, w.err.String())
 	}
 	if err := outputschema.Check("package", w.out.Bytes()); err != nil {
-		t.Errorf("%v\n%s", err, w.out.String())
+		t.Errorf("got error %v\nstdout %s", err, w.out.String())
 	}
 	var result struct{ Packages []deb.Result }
 	if err := json.Unmarshal(w.out.Bytes(), &result); err != nil {
@@ -57,14 +58,14 @@ func TestPackage(t *testing.T) {
 	}
 	r := result.Packages[0]
 	if r.Path != filepath.Join(out, "shop_1.2.3~rc.1_all.deb") || len(r.LeftOut) != 1 || r.LeftOut[0] != filepath.Join(dir, ".env") {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v", r)
 	}
 	if !strings.Contains(w.err.String(), "omitted, because it looks like a secret: "+filepath.Join(dir, ".env")) {
-		t.Errorf("the note about the secret is missing: %s", w.err.String())
+		t.Errorf("the note about the secret is missing: got stderr %s", w.err.String())
 	}
 	list, err := exec.Command("dpkg-deb", "-c", r.Path).CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, list)
+		t.Fatalf("dpkg-deb -c: got error %v\n%s", err, list)
 	}
 	for path, want := range map[string]bool{
 		"./usr/lib/clusterctl-apps/shop/app/server.js": true, "./usr/lib/clusterctl-apps/shop/app/lib/x.js": true,
@@ -72,32 +73,32 @@ func TestPackage(t *testing.T) {
 		"./usr/lib/systemd/system/shop@.service -> /opt/clusterctl-apps/shop/current/units/shop@.service": true,
 	} {
 		if strings.Contains(string(list), path) != want {
-			t.Errorf("%s in the package is %v\n%s", path, !want, list)
+			t.Errorf("%s: got %v for \"is in the package\", want %v\n%s", path, !want, want, list)
 		}
 	}
 	if info, err := exec.Command("dpkg-deb", "-f", r.Path, "Depends", "Suggests", "Description").CombinedOutput(); err != nil ||
 		!strings.HasPrefix(string(info), "Depends: systemd (>= 252~), dash\nSuggests: clusterctl\nDescription: sells things\n") {
-		t.Errorf("%v\n%s", err, info)
+		t.Errorf("got error %v\noutput %s", err, info)
 	}
-	// The same files make the same package, at any time and in any directory.
+	// A second package of the same files is identical to the first.
 	first, err := os.ReadFile(r.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if code := w.do(args...); code != exitDone {
-		t.Fatalf("again: %d, %s", code, w.err.String())
+		t.Fatalf("again: got status %d, stderr %s", code, w.err.String())
 	}
 	second, err := os.ReadFile(r.Path)
 	if err != nil || string(first) != string(second) {
 		t.Errorf("the second package differs: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(out, ".*")); err != nil || len(left) > 0 {
-		t.Errorf("files were not removed: %q", left)
+		t.Errorf("got temporary files %q, want none", left)
 	}
 	// --include adds a file that looks like a secret.
 	if code := w.do(append(args, "--include", filepath.Join(dir, ".env"))...); code != exitDone ||
-		strings.Contains(w.err.String(), "left out") {
-		t.Errorf("--include: %d, %s", code, w.err.String())
+		strings.Contains(w.err.String(), "omitted") {
+		t.Errorf("--include: got status %d, stderr %s", code, w.err.String())
 	}
 }
 
@@ -125,7 +126,7 @@ func TestPackageErrors(t *testing.T) {
 			args = append(args, "--systemd-version", "252")
 		}
 		if code := w.do(args...); code != c.code || !strings.Contains(w.err.String(), c.says) || w.out.Len() > 0 {
-			t.Errorf("%q: %d, %s", c.args, code, w.err.String())
+			t.Errorf("%q: got status %d, stderr %s", c.args, code, w.err.String())
 		}
 	}
 }
@@ -150,15 +151,15 @@ func TestPackagePublishesNoSecret(t *testing.T) {
 		code := w.do("package", file, "--output", out, "--systemd-version", "252")
 		if got := w.err.String(); code != exitFailed || !strings.Contains(got, want) ||
 			!strings.Contains(got, "env-files: [/etc/clusterctl-apps/shop/env]") || strings.Contains(got, "hunter2") {
-			t.Errorf("%s: %d, %s", env, code, got)
+			t.Errorf("%s: got status %d, stderr %s", env, code, got)
 		}
 		if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
-			t.Errorf("%s: unexpected files %v, %v", env, left, err)
+			t.Errorf("%s: got files %v, error %v, want no files", env, left, err)
 		}
 	}
 }
 
-// TestPackageNames: control characters in file names do not reach the terminal or dpkg.
+// TestPackageNames checks that control characters in file names reach neither the terminal nor dpkg.
 func TestPackageNames(t *testing.T) {
 	dir, file := packed(t)
 	w := newWorld(t)
@@ -169,18 +170,19 @@ func TestPackageNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code := w.do(args...); code != exitDone || strings.ContainsAny(w.err.String(), "\033\007") {
-		t.Errorf("%d, %q", code, w.err.String())
+		t.Errorf("got status %d, stderr %q", code, w.err.String())
 	}
 	if err := os.Rename(odd, filepath.Join(dir, "x\ny")); err != nil {
 		t.Fatal(err)
 	}
 	if code := w.do(args...); code != exitFailed || !strings.Contains(w.err.String(), "control character") ||
 		!strings.Contains(w.err.String(), "hint: rename it") {
-		t.Errorf("%d, %q", code, w.err.String())
+		t.Errorf("got status %d, stderr %q", code, w.err.String())
 	}
 }
 
-// TestPackageFollowsItsTop: the directory of an app may be a link, such as "current". Links in the directory stay links.
+// TestPackageFollowsItsTop: the directory of an app may be a symbolic link, such as "current". The package holds the files
+// of its target. Symbolic links inside the directory stay links.
 func TestPackageFollowsItsTop(t *testing.T) {
 	dir, file := packed(t)
 	top := filepath.Join(t.TempDir(), "deploy", "current")
@@ -195,10 +197,10 @@ func TestPackageFollowsItsTop(t *testing.T) {
 	out := t.TempDir()
 	if code := w.do("package", file, "--output", out, "--systemd-version", "252", "--package-version", "1"); code != exitDone ||
 		!strings.Contains(w.err.String(), "may be broken on the target: "+top+"/y -> ../y\n") {
-		t.Fatalf("%d, %s", code, w.err.String())
+		t.Fatalf("got status %d, stderr %s", code, w.err.String())
 	}
 	list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "shop_1_all.deb")).CombinedOutput()
 	if err != nil || !strings.Contains(string(list), "/app/lib/x.js\n") || !strings.Contains(string(list), "/app/x -> /usr/share/x\n") {
-		t.Errorf("%v\n%s", err, list)
+		t.Errorf("dpkg-deb -c: got error %v\n%s", err, list)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/manage"
-	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -30,7 +28,7 @@ func (o *rollFlags) flags() []cmdline.Flag {
 	o.batch = 1
 	return []cmdline.Flag{
 		{Name: "batch", To: &o.batch, Takes: "N", Usage: "replace N instances at once"},
-		{Name: "surge", To: &o.surge, Takes: "N", Usage: "start N extra instances first, and stop them at the end"},
+		{Name: "surge", To: &o.surge, Takes: "N", Usage: "start N extra instances first, and stop them after the reload"},
 		settleFlag(&o.settle),
 		{Name: "force", To: &o.force, Usage: "continue after an instance did not stop and had to be killed"},
 		timeoutFlag(&o.timeout),
@@ -53,12 +51,12 @@ func (o rollFlags) check() error {
 	return nil
 }
 
-// special reports whether the flags ask for more than "systemctl reload" does.
+// special reports whether a flag has a value that "systemctl reload" does not use.
 func (o rollFlags) special() bool {
 	return o.batch > 1 || o.surge > 0 || o.force || o.settle != manage.DefaultSettle || o.timeout > 0
 }
 
-// optionsOf returns the options for a reload of the whole app, which has the listed number of instances.
+// optionsOf returns the options for a reload of all instances of an app. listed is the number of these instances.
 func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
 	r := control.RollOptions{Batch: o.batch, Surge: o.surge, Force: o.force, Settle: o.settle, Timeout: o.timeout}
 	if !o.surgeGiven {
@@ -73,12 +71,13 @@ func reloadCommand(e *env) *cmdline.Command {
 		Name: "reload", Usage: "Replace the instances of apps one after the other, without downtime",
 		Operands: []cmdline.Operand{cmdline.Apps()},
 		Description: []string{
-			"Drains, stops and starts each instance. The next instance follows when the new one is ready and has stayed alive for " +
-				"--settle. If an instance does not come back, the reload ends: clusterctl prints the reason and the last log lines, and " +
-				"the other instances keep running the old code. systemd continues to restart the failed instance.",
+			"Drains, stops and starts each instance. When the instance is ready again and has stayed alive for --settle, " +
+				"reload continues with the next instance. If the instance does not become ready, the reload ends: " +
+				"clusterctl prints the reason and the last log lines, and the instances that were not replaced yet keep " +
+				"running the old code. systemd continues to restart the failed instance.",
 			"A reload begins with the instances that are down. Stopped instances stay stopped. A lost terminal does not end the reload.",
-			"\"systemctl reload NAME\" does the same. To add flags to it, run \"systemctl edit NAME.service\" and write under [Service]: " +
-				"Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
+			"\"systemctl reload NAME\" does the same. To add flags to this reload, run \"systemctl edit NAME.service\", " +
+				"and write under [Service]: Environment=\"CLUSTERCTL_RELOAD_FLAGS=--batch 2\".",
 		},
 		Examples: []string{
 			"sudo clusterctl reload shop", "sudo clusterctl reload shop --surge 2 --batch 2", "sudo clusterctl reload all --json",
@@ -96,7 +95,7 @@ func jsonFlag(asJSON *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
 }
 
-// rollOf is one app and the instances to replace; if only is empty, all of them.
+// rollOf is an app and the instances to replace. If only is empty, these are all instances.
 type rollOf struct {
 	target
 	only []int
@@ -109,7 +108,7 @@ func (r rollOf) String() string {
 	return string(r.app.Name)
 }
 
-// byApp groups the targets by app.
+// byApp returns one rollOf for each app in targets.
 func byApp(targets []target) []rollOf {
 	var out []rollOf
 next:
@@ -154,26 +153,17 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 	if e.euid != 0 && o.special() {
 		return e.needRoot()
 	}
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	results := []manage.AppResult{}
-	err = inTurn(ctx, byApp(targets), func(r rollOf) error {
+	results, err := withEngine(ctx, e, byApp(targets), func(m *manage.Manager, r rollOf) (manage.AppResult, error) {
 		started := e.now()
 		rolled, err := e.reload(ctx, m, r, o)
 		err = m.WithKilled(ctx, r.app, err, started)
-		results = append(results, m.RollResult(r.app.Name, rolled, started, err))
-		return err
+		return m.RollResult(r.app.Name, rolled, started, err), err
 	})
-	if o.asJSON {
-		err = errors.Join(err, e.printResults(results))
-	}
-	return err
+	return withResults(e, results, err, o.asJSON)
 }
 
-// reload reloads one app. For an operator who is not root, systemd reloads the whole app.
+// reload reloads one app. A user who is not root cannot control single instances, so systemd reloads the whole app for this
+// user.
 func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFlags) ([]control.Rolled, error) {
 	s, err := m.Open(ctx, r.app.Name)
 	if err != nil {
@@ -205,14 +195,8 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 	return rolled, e.noteRolled(r, rolled)
 }
 
-func (e *env) printResults(apps any) error {
-	return e.printJSON(struct {
-		Schema int `json:"schema"`
-		Apps   any `json:"apps"`
-	}{status.SchemaVersion, apps})
-}
-
-// noteRolled notes what a reload has done. It returns an error for a stopped app whose name was given.
+// noteRolled notes which instances were reloaded, started or skipped. If the whole app is stopped and the user gave its
+// name, noteRolled returns an error.
 func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
 	count := map[control.RollOutcome]int{}
 	var took time.Duration

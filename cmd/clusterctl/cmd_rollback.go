@@ -21,10 +21,10 @@ import (
 // revisionInfo is one earlier state of an app, as "show --revisions --json" prints it (schema 1).
 type revisionInfo struct {
 	Number int `json:"number"`
-	// Until is the time of the change that replaced the revision. By is the command of this change.
+	// Until is the time of the change that replaced the revision. By is the command line that made this change.
 	Until time.Time `json:"until"`
 	By    string    `json:"by"`
-	// Changed are the keys that this change modified.
+	// Changed lists the keys that the command modified.
 	Changed []string `json:"changed"`
 }
 
@@ -54,17 +54,13 @@ func (e *env) showRevisions(name string, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		// Command lines that an older clusterctl stored have the values of variables.
+		// An older clusterctl stored command lines with the values of variables, so mask them here.
 		by := strings.Join(mask.CommandLine(strings.Fields(r.By)), " ")
 		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedKeys(before, next)})
 	}
 	slices.Reverse(infos)
 	if asJSON {
-		return e.printJSON(struct {
-			Schema    int            `json:"schema"`
-			Name      units.Name     `json:"name"`
-			Revisions []revisionInfo `json:"revisions"`
-		}{1, n, infos})
+		return e.printList(list{Name: n, Revisions: infos})
 	}
 	if len(infos) == 0 {
 		e.note("%s has not been changed since it was installed", n)
@@ -84,8 +80,8 @@ func (e *env) showRevisions(name string, asJSON bool) error {
 	return nil
 }
 
-// changedKeys returns the keys in which two revisions differ, or "units" if only the units differ: after an update of
-// clusterctl or systemd, or after a manual edit.
+// changedKeys returns the keys in which two revisions differ. If the keys are equal, it returns "units": an update of
+// clusterctl or systemd, or a manual edit, has changed only the units.
 func changedKeys(before, after units.App) []string {
 	if keys := config.Changed(before, after); len(keys) > 0 {
 		return keys
@@ -104,9 +100,10 @@ func rollbackCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "rollback", Aliases: []string{"revert"}, Usage: "Restore an earlier revision of an app",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Name}}, {Forms: []cmdline.Form{"REVISION"}, Optional: true}},
-		Description: []string{fmt.Sprintf("Without REVISION, restores the app as it was before its last change. Only differences are "+
-			"applied: instances are replaced one after the other while the port stays open, and a failure undoes everything. A "+
-			"rollback is a change, too: a second rollback undoes the first. \"show NAME --revisions\" lists the last %d revisions.",
+		Description: []string{fmt.Sprintf("Without REVISION, restores the app as it was before its last change. Only "+
+			"differences are applied: instances are replaced one after the other while the port stays open, and if an "+
+			"instance does not start, clusterctl undoes the rollback. A rollback is itself a change, so a second rollback "+
+			"undoes the first. \"show NAME --revisions\" lists the last %d revisions.",
 			install.KeepRevisions)},
 		Examples: []string{"sudo clusterctl rollback shop", "sudo clusterctl rollback shop 3"},
 		Flags:    []cmdline.Flag{forceFlag(&o.force), yesFlag(&o.consent.yes), settleFlag(&o.settle), jsonFlag(&o.asJSON)},
@@ -137,14 +134,13 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, in cmdline.Inpu
 		InstallOptions: manage.InstallOptions{Settle: o.settle, Force: o.force}, replace: true, consent: o.consent,
 	})
 	if o.asJSON {
-		_ = e.printResults([]manage.Outcome{out})
-		return err
+		return withResults(e, []manage.Outcome{out}, err, true)
 	}
 	if err != nil {
 		return err
 	}
 	if out.Action == manage.Unchanged {
-		fmt.Fprintf(e.stdout, "%s: nothing has changed, it already equals revision %d\n", n, r.Number)
+		fmt.Fprintf(e.stdout, "%s: nothing has changed, the app already equals revision %d\n", n, r.Number)
 		return nil
 	}
 	fmt.Fprintf(e.stdout, "%s, restored revision %d\n", out, r.Number)
@@ -170,7 +166,7 @@ func (e *env) revision(n units.Name, args []string) (install.Revision, error) {
 	i := slices.IndexFunc(revisions, func(r install.Revision) bool { return r.Number == k })
 	if i < 0 {
 		return install.Revision{}, fault.WithHint(fmt.Errorf("%s has no revision %d", n, k),
-			"it has the revisions %d to %d: sudo clusterctl show %s --revisions",
+			"the app has revisions %d to %d: sudo clusterctl show %s --revisions",
 			revisions[0].Number, revisions[len(revisions)-1].Number, n)
 	}
 	return revisions[i], nil

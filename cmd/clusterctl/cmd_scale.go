@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,14 +26,13 @@ func parseScaling(s string) (manage.Scaling, error) {
 		return manage.Scaling{By: n}, nil
 	case err == nil && n == 0:
 		return manage.Scaling{}, fault.WithHint(fault.Usagef("an app cannot have 0 instances"),
-			"\"clusterctl stop\" stops it; \"max\" is one per CPU")
+			"\"clusterctl stop\" stops an app; \"max\" is one instance per CPU")
 	}
 	count, err := units.ParseCount(s)
-	var field *units.FieldError
-	if errors.As(err, &field) {
+	if err != nil {
 		return manage.Scaling{}, invalid
 	}
-	return manage.Scaling{To: count}, err
+	return manage.Scaling{To: count}, nil
 }
 
 type scaleOptions struct {
@@ -49,9 +47,9 @@ func scaleCommand(e *env) *cmdline.Command {
 		Operands: []cmdline.Operand{
 			{Forms: []cmdline.Form{cmdline.Name}, Repeats: true}, {Forms: []cmdline.Form{"N", "+N", "-N", "max", "50%"}},
 		},
-		Description: []string{"Starts new instances and waits until they are ready. If an instance does not start, clusterctl prints the " +
-			"reason and the last log lines, and the app keeps its old number. Scaling down drains and stops the last instances. " +
-			"The number survives a reboot. A stopped app stays stopped."},
+		Description: []string{"Starts new instances and waits until they are ready. If an instance does not start, " +
+			"clusterctl prints the reason and the last log lines, and the app keeps its old number. With a smaller number, " +
+			"scale drains and stops the last instances. The number survives a reboot. A stopped app stays stopped."},
 		Examples: []string{"sudo clusterctl scale shop 4", "sudo clusterctl scale shop +2", "sudo clusterctl scale shop max"},
 		Flags:    []cmdline.Flag{settleFlag(&o.Settle), timeoutFlag(&o.Timeout), rollJSONFlag(&o.asJSON)},
 		Run:      bind(e, &o, runScale),
@@ -83,24 +81,14 @@ func runScale(ctx context.Context, e *env, o scaleOptions, in cmdline.Input) err
 	if err := e.needRoot(); err != nil {
 		return err
 	}
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	results := []manage.ScaleResult{}
-	err = inTurn(ctx, targets, func(t target) error {
+	results, err := withEngine(ctx, e, targets, func(m *manage.Manager, t target) (manage.ScaleResult, error) {
 		r, err := m.Scale(ctx, t.app.Name, how, o.ScaleOptions)
-		results = append(results, r)
 		if err == nil {
 			e.noteScaled(r)
 		}
-		return err
+		return r, err
 	})
-	if o.asJSON {
-		err = errors.Join(err, e.printResults(results))
-	}
-	return err
+	return withResults(e, results, err, o.asJSON)
 }
 
 func (e *env) noteScaled(r manage.ScaleResult) {

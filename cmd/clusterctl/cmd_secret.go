@@ -13,19 +13,18 @@ import (
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
-	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// secretInfo is one secret in the output of "secret ls --json" (schema 1), without its value.
+// secretInfo describes one secret in the output of "secret ls --json" (schema 1). It does not contain the value.
 type secretInfo struct {
 	Name string `json:"name"`
-	// Size is the size of the stored file; encryption makes it larger.
+	// Size is the size of the stored file in bytes. An encrypted file is larger than the value.
 	Size      int64     `json:"size"`
 	Set       time.Time `json:"set"`
 	Encrypted bool      `json:"encrypted"`
-	// Variable: the app gets the secret in a variable (--secret-env).
+	// Variable means that the app gets the secret in a variable (--secret-env).
 	Variable bool `json:"variable"`
 }
 
@@ -109,7 +108,7 @@ func runSecret(ctx context.Context, e *env, asJSON bool, in cmdline.Input) error
 	return s.SetSecret(ctx, args[2], value)
 }
 
-// listSecrets prints names, never values.
+// listSecrets prints the secrets of an app without their values.
 func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	stored, err := e.store.Secrets(n)
 	if err != nil {
@@ -125,11 +124,7 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 			Variable: slices.Contains(a.SecretEnv, s.Name)})
 	}
 	if asJSON {
-		return e.printJSON(struct {
-			Schema  int          `json:"schema"`
-			Name    units.Name   `json:"name"`
-			Secrets []secretInfo `json:"secrets"`
-		}{status.SchemaVersion, n, infos})
+		return e.printList(list{Name: n, Secrets: infos})
 	}
 	if len(infos) == 0 {
 		e.note("%s has no secrets", n)
@@ -144,7 +139,8 @@ func (e *env) listSecrets(n units.Name, asJSON bool) error {
 	return text.Table(e.stdout, []string{"SECRET", "BYTES", "SET", "ENCRYPTED", "VARIABLE"}, rows)
 }
 
-// maxSecret is the limit of systemd for all credentials of a service (systemd.exec(5)), less what encryption adds.
+// maxSecret is half of the 1 MiB that systemd allows for all credentials of a service (systemd.exec(5)). Encryption makes
+// the stored value larger.
 const maxSecret = 512 << 10
 
 // readSecret reads a value from standard input. On a terminal it asks for the value.
@@ -157,7 +153,7 @@ func (e *env) readSecret(name string) ([]byte, error) {
 		fmt.Fprintln(e.stderr)
 	} else {
 		value, err = io.ReadAll(io.LimitReader(e.stdin, maxSecret+2))
-		// Remove the newline that echo(1) adds. Values of several lines, such as keys, are not changed.
+		// Remove the newline that echo(1) adds to one line. Do not change a value of several lines, such as a key.
 		if line, ok := bytes.CutSuffix(value, []byte("\n")); ok && !bytes.Contains(line, []byte("\n")) && utf8.Valid(line) {
 			value = bytes.TrimSuffix(line, []byte("\r"))
 		}
@@ -174,12 +170,13 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	return value, nil
 }
 
-// secretNames returns the secrets that an app has or needs, for completion. before are the operands before the secret.
-func (e *env) secretNames(before []string) []string {
-	if len(before) < 2 || before[0] == "ls" {
+// secretNames returns for completion the names of the secrets that an app has or needs. operands contains the verb and the
+// name of the app.
+func (e *env) secretNames(operands []string) []string {
+	if len(operands) < 2 || operands[0] == "ls" {
 		return nil
 	}
-	n, err := units.ParseName(before[1])
+	n, err := units.ParseName(operands[1])
 	if err != nil {
 		return nil
 	}
@@ -188,7 +185,7 @@ func (e *env) secretNames(before []string) []string {
 	for _, s := range loaded {
 		names = append(names, s.Name)
 	}
-	if a, err := e.store.Load(n); err == nil && before[0] == "set" {
+	if a, err := e.store.Load(n); err == nil && operands[0] == "set" {
 		names = append(names, a.SecretEnv...)
 	}
 	slices.Sort(names)

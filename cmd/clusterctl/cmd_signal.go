@@ -20,9 +20,9 @@ func signalCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "signal", Usage: "Send a signal to the instances of apps",
 		Operands: []cmdline.Operand{{Forms: []cmdline.Form{cmdline.Signal}}, cmdline.Apps()},
-		Description: []string{"SIGNAL is a name or a number: HUP, SIGHUP or 1. The signal goes to the main process of each running " +
-			"instance. If it ends the process, systemd starts the instance again. To stop or restart instances, use \"stop\" or " +
-			"\"restart\", which drain them first."},
+		Description: []string{"SIGNAL is a name or a number: HUP, SIGHUP or 1. The signal goes to the main process of each " +
+			"running instance. If the signal ends the process, systemd starts the instance again. To stop or restart " +
+			"instances, use \"stop\" or \"restart\", which drain them first."},
 		Examples: []string{"sudo clusterctl signal USR2 shop"},
 		Flags:    []cmdline.Flag{{Name: "all", To: &all, Usage: "signal every process of the instances, not only the main one"}},
 		Run:      bind(e, &all, runSignal),
@@ -59,7 +59,8 @@ func (e *env) signal(ctx context.Context, s *manage.Session, t target, sig sysca
 	return nil
 }
 
-// The real-time signals, as kill(1) and systemd count them. The kernel has two more, which glibc reserves.
+// These are the numbers of SIGRTMIN and SIGRTMAX in kill(1) and systemd. The kernel also has the signals 32 and 33, but
+// glibc reserves them.
 const (
 	firstRealTime = 34
 	lastRealTime  = 64

@@ -21,9 +21,9 @@ func uninstallCommand(e *env) *cmdline.Command {
 	return &cmdline.Command{
 		Name: "uninstall", Aliases: []string{"delete", "del"}, Usage: "Stop apps and remove what clusterctl installed for them",
 		Operands: []cmdline.Operand{wholeApps()},
-		Description: []string{"Stops the apps and removes their units, configuration and state. Files that clusterctl did not write " +
-			"and log lines in the journal of the machine stay. The private journal of an app (--log-namespace) is " +
-			"removed, unless --keep-logs is given."},
+		Description: []string{"Stops the apps and removes their units, configuration and state. Files that clusterctl did " +
+			"not write are not removed, and neither are log lines in the journal of the machine. The private journal of an " +
+			"app (--log-namespace) is removed, unless --keep-logs is given."},
 		Examples: []string{"sudo clusterctl uninstall shop", "sudo clusterctl uninstall 'test-*' --yes"},
 		Flags: []cmdline.Flag{
 			{Name: "yes", Short: "y", To: &o.yes, Usage: "do not ask"},
@@ -36,21 +36,18 @@ func uninstallCommand(e *env) *cmdline.Command {
 
 func runUninstall(ctx context.Context, e *env, o uninstallOptions, in cmdline.Input) error {
 	results, err := e.uninstall(ctx, in.Args, o)
-	if o.asJSON && results != nil {
-		err = errors.Join(err, e.printResults(results))
-	}
-	return err
+	return withResults(e, results, err, o.asJSON)
 }
 
-// wholeApps returns the operand of commands that do not accept single instances.
+// wholeApps returns the operand of commands that accept apps, but not single instances.
 func wholeApps() cmdline.Operand {
 	return cmdline.Operand{Forms: []cmdline.Form{cmdline.Name, cmdline.Glob, cmdline.All}, Repeats: true}
 }
 
-// uninstall asks once for all apps. After an error it continues with the next app. It returns a result for each app, or nil
-// if it did not begin.
+// uninstall asks one question for all apps, and uninstalls them. After an error it continues with the next app. It returns
+// the results of the apps, or nil if it changed nothing.
 func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) ([]manage.AppResult, error) {
-	names, err := e.wholeApps(args)
+	names, err := e.namesOf(args)
 	if err != nil {
 		return nil, err
 	}
@@ -72,21 +69,12 @@ func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) 
 			return nil, err
 		}
 	}
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer closeConn()
-	results := []manage.AppResult{}
-	err = inTurn(ctx, names, func(n units.Name) error {
-		r, err := m.Uninstall(ctx, n, o.keepLogs)
-		results = append(results, r)
-		return err
+	return withEngine(ctx, e, names, func(m *manage.Manager, n units.Name) (manage.AppResult, error) {
+		return m.Uninstall(ctx, n, o.keepLogs)
 	})
-	return results, err
 }
 
-// mustExist returns an error for an app that is not installed, not even in part.
+// mustExist returns an error if the app is not installed. It returns nil if an interrupted install has left files.
 func (e *env) mustExist(n units.Name) error {
 	_, err := e.store.Load(n)
 	if err == nil {
@@ -112,9 +100,9 @@ func (e *env) uninstallQuestion(names []units.Name, keepLogs bool) string {
 	return fmt.Sprintf("stop %s and remove %s?", strings.Join(asStrings(names), ", "), what)
 }
 
-// wholeApps returns the apps that the words name. A name is accepted even if the app cannot be found: uninstall also removes
-// the files of an install that was killed.
-func (e *env) wholeApps(words []string) ([]units.Name, error) {
+// namesOf returns the names of the apps that words name or match. It also accepts the name of an app that is not installed,
+// because uninstall removes the files of an install that was killed.
+func (e *env) namesOf(words []string) ([]units.Name, error) {
 	var names []units.Name
 	for _, w := range words {
 		if !isPattern(w) {
@@ -141,13 +129,14 @@ func (e *env) wholeApps(words []string) ([]units.Name, error) {
 	return slices.Compact(names), nil
 }
 
-// confirm asks a question on the terminal. It returns an error without a terminal, or if the answer is not yes.
+// confirm asks a question on the terminal. It returns an error if there is no terminal, or if the user does not type "y" or
+// "yes".
 func (e *env) confirm(ctx context.Context, question string) error {
 	if !e.stdinTTY {
-		return fault.WithHint(fault.Usagef("cannot ask for confirmation without a terminal"), "%s --yes", e.sudoHint())
+		return fault.WithHint(fault.Usagef("cannot ask for confirmation without a terminal"), "%s --yes", sudoHint(e.args))
 	}
 	fmt.Fprintf(e.stderr, "%s [y/N] ", question)
-	// A read from a terminal cannot be interrupted, so the goroutine may last until the process ends.
+	// Ctrl-C cannot interrupt a read from a terminal, so the goroutine may run until the process ends.
 	answered := make(chan string, 1)
 	go func() {
 		var s string

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -17,7 +16,7 @@ type versionInfo struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	Arch    string `json:"arch"`
-	// Systemd is absent if systemd is not running.
+	// Systemd is the version of systemd, or 0 if systemd is not running.
 	Systemd int `json:"systemd,omitempty"`
 }
 
@@ -25,7 +24,7 @@ func versionCommand(e *env) *cmdline.Command {
 	var asJSON bool
 	return &cmdline.Command{
 		Name: "version", Usage: "Print the versions of clusterctl and systemd",
-		Description: []string{"If systemd is not running, its version is missing."},
+		Description: []string{"If systemd is not running, prints only the version of clusterctl."},
 		Examples:    []string{"clusterctl version --json"},
 		Flags:       []cmdline.Flag{jsonFlag(&asJSON)},
 		Run:         bind(e, &asJSON, runVersion),
@@ -56,11 +55,4 @@ func buildVersion() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.stdout)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestComplete checks the output for the completion scripts. The last word is incomplete.
+// TestComplete checks the output for the completion scripts. The user is typing the last word of each command line.
 func TestComplete(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 3)
@@ -83,16 +83,16 @@ func TestComplete(t *testing.T) {
 			got = append(got, value)
 		}
 		if s := strings.Join(got, " "); s != want || code != exitDone || w.err.Len() > 0 {
-			t.Errorf("%q: %q, want %q (%d, %s)", line, s, want, code, w.err.String())
+			t.Errorf("%q: got %q, want %q (status %d, stderr %s)", line, s, want, code, w.err.String())
 		}
 	}
 	w.do("__complete", "--", "install", "--rest")
 	if want := "words\n--restart\trestart ended workers: always, on-failure or no\n"; w.out.String() != want {
-		t.Errorf("%q, want %q", w.out.String(), want)
+		t.Errorf("got %q, want %q", w.out.String(), want)
 	}
 }
 
-// TestCompleteQuietly: completion does not return errors, whatever the command line is, and prints one line per word.
+// TestCompleteQuietly checks that completion returns no error for any command line, and prints one line per candidate.
 func TestCompleteQuietly(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
@@ -106,17 +106,17 @@ func TestCompleteQuietly(t *testing.T) {
 		code := w.do(append([]string{"__complete", "--"}, words...)...)
 		lines := strings.Split(strings.TrimSuffix(w.out.String(), "\n"), "\n")
 		if code != exitDone || w.err.Len() > 0 || (lines[0] != "words" && lines[0] != "files" && lines[0] != "dirs") {
-			t.Fatalf("%q: %d, %q, %q", words, code, w.out.String(), w.err.String())
+			t.Fatalf("%q: got status %d, stdout %q, stderr %q", words, code, w.out.String(), w.err.String())
 		}
 		for _, l := range lines[1:] {
 			if strings.Count(l, "\t") != 1 {
-				t.Fatalf("%q: the line %q", words, l)
+				t.Fatalf("%q: got the line %q", words, l)
 			}
 		}
 	})
 }
 
-// TestCompleteUnreadable: completion omits names that it cannot read, without an error.
+// TestCompleteUnreadable checks that completion returns no apps and no error if it cannot read the store.
 func TestCompleteUnreadable(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
@@ -124,7 +124,7 @@ func TestCompleteUnreadable(t *testing.T) {
 	w.store.Units = "/dev/null/nothing"
 	for _, last := range []string{"", "web@"} {
 		if code := w.do("__complete", "--", "stop", last); code != exitDone || w.err.Len() > 0 || strings.Contains(w.out.String(), "web") {
-			t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+			t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestCompletionScripts(t *testing.T) {
 		"fish": "complete -c clusterctl"} {
 		if code := w.do("completion", shell); code != exitDone || !strings.Contains(w.out.String(), want) ||
 			strings.Contains(w.out.String(), "eval") && strings.Contains(w.out.String(), "eval ") {
-			t.Errorf("%d, %s%s", code, w.out.String(), w.err.String())
+			t.Errorf("got status %d, stdout %s, stderr %s", code, w.out.String(), w.err.String())
 		}
 	}
 	for args, want := range map[string]string{
@@ -146,7 +146,7 @@ func TestCompletionScripts(t *testing.T) {
 	} {
 		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
 		if code := w.do(strings.Fields(args)...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {
-			t.Errorf("%s: %d, %s", args, code, w.err.String())
+			t.Errorf("%s: got status %d, stderr %s", args, code, w.err.String())
 		}
 	}
 }

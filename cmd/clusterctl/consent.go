@@ -8,21 +8,24 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
+	"github.com/clusterctl/clusterctl/internal/origin"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// consent describes whether a change may give an app more rights.
+// consent decides whether a change may give an app more rights.
 type consent struct {
 	yes bool // --yes
 	// file is the path of the file that describes the app, or empty if flags or a revision describe it.
 	file string
 }
 
-// caller returns the user who runs the command, directly or with sudo.
+// caller returns the ID of the user who runs the command. For a command with sudo, this is the user who called sudo.
 func (e *env) caller() int {
 	if uid, err := strconv.Atoi(e.getenv("SUDO_UID")); err == nil && e.euid == 0 {
 		return uid
@@ -34,8 +37,9 @@ func (e *env) guard() guard.Guard {
 	return guard.Guard{Caller: e.caller(), Root: e.euid == 0, LookPath: e.lookPath, Note: e.note}
 }
 
-// trustedFor returns an error if the file must not describe the app in this way; see [guard.Guard.MayDecide].
-func (e *env) trustedFor(a units.App, c consent) error {
+// mayDescribe returns an error if other users than root and the caller may change the file that describes the app, and if
+// the file gives the app rights that these users do not have. [guard.Guard.MayDecide] describes the rules.
+func (e *env) mayDescribe(a units.App, c consent) error {
 	if c.file == "" {
 		return nil
 	}
@@ -68,13 +72,69 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); continue?", a.Name, text.Printable(rights)))
 }
 
-// with returns the command line with more words, inserted before "--".
+// with returns the command line with sudo and with more words, which it inserts before "--".
 func (e *env) with(words ...string) string {
 	i := slices.Index(e.args, "--")
 	if i < 0 {
 		i = len(e.args)
 	}
-	again := *e
-	again.args = slices.Insert(slices.Clone(e.args), i, words...)
-	return again.sudoHint()
+	return sudoHint(slices.Insert(slices.Clone(e.args), i, words...))
+}
+
+func replaceFlag(replace *bool) cmdline.Flag {
+	return cmdline.Flag{Name: "replace", To: replace, Usage: "replace an app of another project that has the same name"}
+}
+
+// mayReplace returns an error if the installed app (now) and the new app (a) belong to different projects. The new app would
+// close the port of the installed app. fromFile means that the description of a is in a file.
+func (e *env) mayReplace(now, a units.App, fromFile bool) error {
+	switch {
+	case e.store.Packaged(now.Name):
+		return &install.PackagedError{App: now.Name} // even with --replace
+	case origin.Same(now, a):
+		return nil
+	}
+	free := e.freeName(a)
+	hint := fmt.Sprintf("%s, or replace the app: --replace", e.named(free))
+	if fromFile {
+		hint = fmt.Sprintf("rename the app to %s in the file, or replace the installed app: %s", free, e.with("--replace"))
+	}
+	return fault.WithHint(fault.Usagef("%s is the app of %s (%s), not of %s (%s)", now.Name, origin.Place(now), runsAs(now),
+		origin.Place(a), runsAs(a)), "%s", hint)
+}
+
+// named returns the command line with sudo and with another name for the app.
+func (e *env) named(name string) string {
+	for i, word := range e.args {
+		if word == "--" {
+			break
+		}
+		switch {
+		case (word == "--name" || word == "-n") && i+1 < len(e.args):
+			return sudoHint(slices.Replace(slices.Clone(e.args), i+1, i+2, name))
+		case strings.HasPrefix(word, "--name="):
+			return sudoHint(slices.Replace(slices.Clone(e.args), i, i+1, "--name="+name))
+		}
+	}
+	return e.with("--name", name)
+}
+
+// freeName joins the names of the app and its project to a name that no app has, and returns this name.
+func (e *env) freeName(a units.App) string {
+	base := string(a.Name)
+	if name := origin.DirectoryName(origin.Place(a)); name != "" && name != base {
+		base += "-" + name
+	}
+	for i := 1; ; i++ {
+		name := base
+		if i > 1 {
+			name = fmt.Sprintf("%s-%d", base, i)
+		}
+		if _, err := e.store.Load(units.Name(name)); err != nil {
+			if _, err := units.ParseName(name); err != nil {
+				return resolve.AppName(name)
+			}
+			return name
+		}
+	}
 }

@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -20,19 +22,22 @@ import (
 	"github.com/clusterctl/clusterctl/internal/mask"
 	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// env holds what a command uses of the system: streams, identity, clock, files and systemd. A test sets its own fields.
-// TestDirectAccess in internal/archtest lists the other files of this package that use the system directly, and why.
+// env holds everything through which a command reaches the machine: streams, user IDs, clock, files and systemd. Tests
+// replace the fields. TestDirectAccess in internal/archtest lists the files of this package that reach the machine without
+// env, with the reasons.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	stdinTTY       bool
 	stderrTTY      bool
-	// stdoutTTY: the output may be cut to the width of the terminal, and redrawn. colours: it may have colours.
+	// stdoutTTY means that stdout is a terminal: lines may be shortened to its width and redrawn. colours means that text on
+	// stdout may have colours.
 	stdoutTTY, colours bool
 	// terminal returns the size of the terminal. 0 is unknown.
 	terminal func() (columns, rows int)
@@ -43,7 +48,7 @@ type env struct {
 	lookPath func(string) (string, error)
 	stat     func(string) (fs.FileInfo, error)
 	readFile func(string) ([]byte, error)
-	// euid decides what the command may do. uid is the caller without sudo.
+	// euid is the effective user ID, which is 0 under sudo. uid is the real user ID.
 	euid, uid int
 	now       func() time.Time
 	store     *install.Store
@@ -52,12 +57,11 @@ type env struct {
 	dial      func(context.Context) (*control.Conn, error)
 	booted    func() bool
 	args      []string
-	// command are the arguments after "--". hasCommand: there is a "--".
-	command    []string
-	hasCommand bool
-	quiet      bool
-	noColour   bool // --no-color
-	killed     *manage.Kills
+	// command contains the arguments after "--". It is nil if there is no "--".
+	command  []string
+	quiet    bool
+	noColour bool // --no-color
+	killed   *manage.Kills
 }
 
 func systemEnv() *env {
@@ -120,25 +124,25 @@ func (e *env) width() int {
 	return columns
 }
 
-// commandStore returns the store of the system. Its locks and revisions show this command line, without the values of
-// variables.
+// commandStore returns the store of this machine. The store writes the command line into its locks and revisions, without
+// the values of variables.
 func commandStore(args []string) *install.Store {
 	s := install.System()
 	s.Command = strings.Join(append([]string{"clusterctl"}, mask.CommandLine(args[1:])...), " ")
 	return &s
 }
 
-// needRoot returns an error if the caller is not root, with the command line to type.
+// needRoot returns an error if the caller is not root. Its hint is the same command line with sudo.
 func (e *env) needRoot() error {
 	if e.euid == 0 {
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", e.sudoHint())
+	return fault.WithHint(fmt.Errorf("this changes the machine: %w", control.ErrPermission), "%s", sudoHint(e.args))
 }
 
-// sudoHint returns the command line with sudo, quoted for a shell.
-func (e *env) sudoHint() string {
-	return "sudo " + text.ShellLine(append([]string{"clusterctl"}, e.args[1:]...))
+// sudoHint returns a command line with sudo, quoted for a shell.
+func sudoHint(args []string) string {
+	return "sudo " + text.ShellLine(append([]string{"clusterctl"}, args[1:]...))
 }
 
 // filter runs a program with input as its standard input, and returns its standard output.
@@ -154,4 +158,88 @@ func (e *env) filter(ctx context.Context, input []byte, argv ...string) ([]byte,
 		return nil, errors.Join(ctx.Err(), fmt.Errorf("%s: %w: %s", argv[0], err, strings.TrimSpace(stderr.String())))
 	}
 	return stdout.Bytes(), nil
+}
+
+// connect returns the engine with a connection to systemd, and a function that closes the connection.
+func (e *env) connect(ctx context.Context) (m *manage.Manager, closeConn func(), err error) {
+	conn, err := e.dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.manager(conn), func() { _ = conn.Close() }, nil
+}
+
+// render returns the files that an install or update would write for an app.
+func (e *env) render(ctx context.Context, a units.App) (manage.Files, error) {
+	m, closeConn, err := e.connect(ctx)
+	if err != nil {
+		return manage.Files{}, err
+	}
+	defer closeConn()
+	return m.Render(ctx, a)
+}
+
+// manager returns the engine. It uses the connection, and the files, the clock and the output of the env.
+func (e *env) manager(conn manage.Conn) *manage.Manager {
+	return &manage.Manager{
+		Store: e.store, Conn: conn, Host: e.host, Now: e.now, Shim: e.shim, Root: e.euid == 0, Kills: e.killed,
+		Note:     e.note,
+		Progress: func(n units.Name, total int) manage.Progress { return e.newProgress(string(n), total) },
+		Tail:     journal.Tail, Sockets: inspect.Look, Filter: e.filter, CheckPorts: e.resolver().CheckPorts,
+	}
+}
+
+// dialSystem connects to systemd. It prints a note for each instance that is killed during its start. It prints nothing for
+// an instance that is killed during its stop, because the command then ends with an error.
+func (e *env) dialSystem(ctx context.Context) (*control.Conn, error) {
+	conn, err := control.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.OnKill(func(k control.Killed) {
+		if e.killed.Add(k) && k.Op == control.Start {
+			e.note("%s", k)
+		}
+	})
+	return conn, nil
+}
+
+// interruption is the cancellation cause of a context that a signal canceled.
+type interruption struct{ os.Signal }
+
+func (i interruption) Error() string { return i.String() + " signal received" }
+func (interruption) Unwrap() error   { return context.Canceled }
+
+// untilSignal returns a context that the first of the signals cancels. Until stop is called, the signals do not end the
+// process.
+func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, signals...)
+	go func() {
+		select {
+		case s := <-received:
+			cancel(interruption{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(received)
+		cancel(nil)
+	}
+}
+
+// hungUp reports whether SIGHUP canceled the context. A process gets SIGHUP when its terminal closes.
+func hungUp(ctx context.Context) bool { return context.Cause(ctx) == interruption{syscall.SIGHUP} }
+
+// withoutHangup returns a context that every cancellation of ctx cancels, except SIGHUP. A closed terminal therefore does
+// not stop a reload while some instances run the old code and others the new code.
+func withoutHangup(ctx context.Context) context.Context {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		if !hungUp(ctx) {
+			cancel(context.Cause(ctx))
+		}
+	})
+	return out
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// world is an env for tests: without systemd, with an empty store and a temporary working directory.
+// world is an env for tests. It has an empty store and a temporary working directory, but no systemd.
 type world struct {
 	*env
 	out, err bytes.Buffer
 	dir      string
-	// path has the programs that lookPath finds, by name.
+	// path maps the names of programs to the paths that lookPath returns.
 	path map[string]string
 	vars map[string]string
 }
@@ -31,7 +31,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// Other users cannot enter the parent of a TempDir, and the tests check what other users may do.
+	// Other users cannot enter the parent directory of t.TempDir(), and some tests check what other users may do.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// do runs a command line and returns its exit status. The output is in out and err.
+// do runs a command line and returns its exit status. It writes the output of the command to w.out and w.err.
 func (w *world) do(args ...string) int {
 	return w.doContext(context.Background(), args...)
 }
@@ -71,17 +71,13 @@ func (w *world) doContext(ctx context.Context, args ...string) int {
 	return run(ctx, w.env, append([]string{"clusterctl"}, args...))
 }
 
-// file creates a file in the directory of the world and returns its path. The umask does not change the mode.
+// file creates a file in the directory of the world and returns its path. The file gets exactly this mode, whatever the
+// umask is.
 func (w *world) file(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -90,16 +86,13 @@ func (w *world) file(t *testing.T, name, text string, mode os.FileMode) string {
 func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
+	if err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// installed puts an app with n instances into the store, without systemd.
+// installed writes an app with n instances to the store. It does not start the app.
 func (w *world) installed(t *testing.T, name units.Name, n int, listen ...units.Listener) units.App {
 	t.Helper()
 	a := units.App{Name: name, Command: []string{"/bin/true"}, Instances: units.Count{N: n}, Listen: listen, Activation: units.Native}

@@ -12,12 +12,12 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxEnvInput is the limit of --env -. The kernel accepts much less for one program.
+// maxEnvInput is the maximum size of the input of --env -. The kernel accepts a smaller environment for one program.
 const maxEnvInput = 4 << 20
 
 // expandEnv replaces --env NAME by the value of NAME in the environment of the caller, and --env - by the lines of standard
-// input. With both, no value is on the command line, where other users can see it. expandEnv warns of a value that looks
-// secret.
+// input. In both forms the values are not on the command line, which other users can see. If --env NAME=VALUE has a value
+// that looks secret, expandEnv prints a warning.
 func (e *env) expandEnv(f *appFlags, name string) error {
 	var all []string
 	read := false

@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 )
 
-// TestErrorTableIsComplete: the table of errors, which internal/e2e runs with the real binary, has an error of every command
-// and of every flag with a value.
+// TestErrorTableIsComplete checks that the table of errors in internal/e2e contains an error for every command, and an error
+// for every flag that takes a value.
 func TestErrorTableIsComplete(t *testing.T) {
 	data, err := os.ReadFile("../../internal/e2e/testdata/cli-errors.txt")
 	if err != nil {
@@ -32,15 +32,15 @@ func TestErrorTableIsComplete(t *testing.T) {
 			}
 		}
 		if mine.Len() == 0 {
-			t.Errorf("the table has no error of %s", cmd.Name)
+			t.Errorf("the table has no error for %s", cmd.Name)
 		}
 		for _, f := range cmd.Flags {
 			if f.Takes == "" {
 				continue
 			}
-			// One entry is enough for a flag of several commands.
+			// For a flag that several commands have, one entry is enough.
 			if !regexp.MustCompile(`(?m)(^|\s)(` + dashedNames(f) + `)([= ]|$)`).MatchString(strings.Join(typed, "\n")) {
-				t.Errorf("the table has no invalid value of %s --%s", cmd.Name, f.Name)
+				t.Errorf("the table has no invalid value for %s --%s", cmd.Name, f.Name)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ apps:
     directory: mail
 `
 
-// TestInstallFromFile checks when install uses an app of clusterctl.yaml, and which flags are then errors.
+// TestInstallFromFile checks in which cases install uses an app of clusterctl.yaml, and which flags it then refuses.
 func TestInstallFromFile(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -45,48 +45,49 @@ func TestInstallFromFile(t *testing.T) {
 		w.file(t, "wd/clusterctl.yaml", strings.NewReplacer("directory: mail\n", "", "    env-files: [secrets, -/etc/optional]\n",
 			"", "    writable: data\n", "").Replace(twoApps), 0o644)
 		if code := w.do(strings.Fields(c.args)...); code != c.code || !strings.Contains(w.err.String(), c.want) {
-			t.Errorf("%s: %d, %s%s", c.args, code, w.out.String(), w.err.String())
+			t.Errorf("%s: got status %d, stdout %s, stderr %s", c.args, code, w.out.String(), w.err.String())
 		}
 	}
 	w := newWorld(t)
 	w.file(t, "wd/clusterctl.yaml", "apps: [\n", 0o644)
 	if code := w.do("install", "shop"); code != exitFailed || !strings.Contains(w.err.String(), "clusterctl.yaml:") {
-		t.Errorf("a file that cannot be read: %d, %s", code, w.err.String())
+		t.Errorf("a file that cannot be read: got status %d and %s", code, w.err.String())
 	}
 	if code := w.do("install", "shop", "--no-listen", "--", "/bin/true"); code != exitFailed ||
 		strings.Contains(w.err.String(), "clusterctl.yaml") {
-		t.Errorf("a program after --: %d, %s", code, w.err.String())
+		t.Errorf("a program after --: got status %d, stderr %s", code, w.err.String())
 	}
 }
 
-// TestRevisions: "show --revisions" lists the earlier revisions, newest first, each with the changed keys.
+// TestRevisions checks that "show --revisions" lists the earlier revisions, newest first, each with the keys that the next
+// change modified.
 func TestRevisions(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "shop", 1)
 	if w.do("show", "shop", "--revisions") != exitDone || !strings.Contains(w.err.String(), "has not been changed") || w.out.Len() > 0 {
-		t.Errorf("%s%s", w.out.String(), w.err.String())
+		t.Errorf("got stdout %s, stderr %s", w.out.String(), w.err.String())
 	}
 	for n := range install.KeepRevisions + 3 {
 		w.installed(t, "shop", n+2)
 	}
 	if w.do("show", "shop", "--revisions") != exitDone {
-		t.Fatal(w.err.String())
+		t.Fatalf("got stderr %s", w.err.String())
 	}
 	lines := strings.Split(strings.TrimSpace(w.out.String()), "\n")
 	if len(lines) != install.KeepRevisions+1 || !strings.HasPrefix(lines[0], "REVISION") ||
 		!strings.HasPrefix(lines[1], "13 ") || !strings.HasPrefix(lines[10], "4 ") {
-		t.Errorf("%s", w.out.String())
+		t.Errorf("got stdout %s", w.out.String())
 	}
 	for _, l := range lines[1:] {
 		if !strings.Contains(l, "  instances  ") || !strings.HasSuffix(l, "clusterctl test") {
-			t.Errorf("the line %q", l)
+			t.Errorf("got the line %q", l)
 		}
 	}
 	if w.do("rollback", "shop", "2") != exitFailed ||
-		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: it has the revisions 4 to 13") {
-		t.Error(w.err.String())
+		!strings.Contains(w.err.String(), "shop has no revision 2\nclusterctl: hint: the app has revisions 4 to 13") {
+		t.Errorf("got stderr %s", w.err.String())
 	}
 	if w.do("rollback", "shop", "two") != exitUsage {
-		t.Error(w.err.String())
+		t.Errorf("got stderr %s", w.err.String())
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestHelpPictures compares the help on terminals of 60, 80 and 200 columns with golden files. Lines are never longer than
-// 80.
+// TestHelpPictures compares the help on terminals of 60, 80 and 200 columns with golden files. Help lines have at most 80
+// columns.
 func TestHelpPictures(t *testing.T) {
 	for name, width := range map[string]int{"60": 60, "80": 80, "wide": 200} {
 		w := newWorld(t)
@@ -16,7 +16,7 @@ func TestHelpPictures(t *testing.T) {
 		var all strings.Builder
 		for _, args := range []string{"help", "help install", "help start", "help ls"} {
 			if code := w.do(strings.Fields(args)...); code != exitDone {
-				t.Fatalf("%s: %d, %s", args, code, w.err.String())
+				t.Fatalf("%s: got status %d, stderr %s", args, code, w.err.String())
 			}
 			fmt.Fprintf(&all, "$ clusterctl %s\n%s\n", args, w.out.String())
 		}
@@ -24,7 +24,7 @@ func TestHelpPictures(t *testing.T) {
 	}
 }
 
-// TestHelpWidth: no line of a help is wider than the terminal, or wider than 80 columns.
+// TestHelpWidth checks that no help line is wider than the terminal or than 80 columns.
 func TestHelpWidth(t *testing.T) {
 	for _, width := range []int{0, 60, 80, 200} {
 		w := newWorld(t)
@@ -40,7 +40,7 @@ func TestHelpWidth(t *testing.T) {
 			w.do("help", cmd.Name)
 			for line := range strings.Lines(w.out.String()) {
 				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > limit {
-					t.Errorf("%s: %d columns on a terminal of %d: %s", cmd.Name, n, width, line)
+					t.Errorf("%s: got %d columns on a terminal of %d: %s", cmd.Name, n, width, line)
 				}
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// storeVariable names a variable with the directory of a store. If it is set, the test binary runs as clusterctl, so that a
-// shell can call it.
+// storeVariable is the name of a variable that holds the directory of a store. If the variable is set, the test binary
+// behaves like clusterctl, so that a test can run it in a shell.
 const storeVariable = "CLUSTERCTL_TEST_STORE"
 
 func TestMain(m *testing.M) {

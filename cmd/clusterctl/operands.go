@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -11,6 +12,9 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/pm2"
+	"github.com/clusterctl/clusterctl/internal/resolve"
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -18,8 +22,9 @@ import (
 // operand is a whole app, or one of its instances.
 type operand struct {
 	name     units.Name
-	instance int // 0: the whole app
-	// implied: a pattern or "all" matched it. If a command cannot be applied to it, this is not an error.
+	instance int // 0 means the whole app
+	// implied means that a pattern or "all" matched the operand. If a command cannot do its work for an implied operand, it
+	// skips the operand without an error.
 	implied bool
 }
 
@@ -31,8 +36,8 @@ func (o operand) String() string {
 }
 
 // resolve returns the installed apps and the instances that the words name: NAME, NAME@3, all, globs (web*, web@*, *@1), and
-// /regex/ as in PM2. The result is in the order of the words. Matches of a pattern are in the order of names and numbers.
-// resolve does not read the configuration of the apps, so it finds damaged apps, too.
+// /regex/ as in PM2. The result is in the order of the words. The matches of one pattern are sorted by name and number.
+// resolve does not read the configuration of the apps, so it also returns apps whose configuration is invalid.
 func (e *env) resolve(words []string) ([]operand, error) {
 	apps, err := e.store.Apps()
 	if err != nil {
@@ -51,11 +56,11 @@ func (e *env) resolve(words []string) ([]operand, error) {
 	if len(all) == 0 {
 		e.note("no app is installed")
 	}
-	return distinct(all), nil
+	return withoutDuplicates(all), nil
 }
 
-// distinct removes duplicates. It also removes an instance (shop@2) if the list contains its whole app (shop).
-func distinct(all []operand) []operand {
+// withoutDuplicates removes duplicates. It also removes an instance (shop@2) if the list contains its whole app (shop).
+func withoutDuplicates(all []operand) []operand {
 	type key struct {
 		name     units.Name
 		instance int
@@ -168,7 +173,7 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, i := range numbers(listed) {
+		for i := 1; i <= listed; i++ {
 			if ok, _ := path.Match(numberGlob, strconv.Itoa(i)); ok {
 				found = append(found, operand{name: n, instance: i, implied: true})
 			}
@@ -183,14 +188,11 @@ func (e *env) resolveGlob(word string, apps []units.Name) ([]operand, error) {
 	return nil, nothingMatches(word, apps)
 }
 
-// noAppsHint is the hint of errors and notes when no app is installed.
-const noAppsHint = "no app is installed yet; clusterctl install FILE installs one"
-
-// nothingMatches returns the error of a pattern without a match. Its hint names at most 10 apps.
+// nothingMatches returns the error for a pattern that matches no app. The hint of the error names at most 10 apps.
 func nothingMatches(word string, apps []units.Name) error {
 	err := fmt.Errorf("no app matches %q", word)
 	if len(apps) == 0 {
-		return fault.WithHint(err, noAppsHint)
+		return fault.WithHint(err, install.NoAppsHint)
 	}
 	const most = 10
 	names := asStrings(apps[:min(len(apps), most)])
@@ -204,7 +206,7 @@ func nothingMatches(word string, apps []units.Name) error {
 type target struct {
 	app      units.App
 	listed   int
-	instance int // 0: the whole app
+	instance int // 0 means the whole app
 	implied  bool
 }
 
@@ -233,7 +235,6 @@ func (e *env) targets(words []string) ([]target, error) {
 	return out, nil
 }
 
-// asStrings converts names to strings.
 func asStrings[S ~string](list []S) []string {
 	var out []string
 	for _, s := range list {
@@ -242,11 +243,48 @@ func asStrings[S ~string](list []S) []string {
 	return out
 }
 
-// numbers returns the numbers 1 to n.
-func numbers(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i + 1
+// startsProgram reports whether "start WHAT" installs a program, as in PM2. It does so if a program follows "--", or if WHAT
+// looks like a file and is not the name of an app.
+func (e *env) startsProgram(operands []string) bool {
+	if e.command != nil {
+		return true
 	}
-	return list
+	what := operands[0]
+	if found, err := e.resolve(operands[:1]); err == nil && len(found) > 0 || isRegexp(what) {
+		return false
+	}
+	if what == "." || what == ".." || strings.Contains(what, "/") || resolve.Interpreters(filepath.Ext(what)) != nil ||
+		pm2.DescribesApps(what) {
+		return true
+	}
+	info, err := e.stat(what)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// refusePM2 returns an error for arguments that PM2 understands and clusterctl does not: a PM2 file that describes apps, the
+// name of a PM2 module, and a program before "--", where clusterctl expects the name of the app.
+func (e *env) refusePM2(target string, rest []string) error {
+	info, err := e.stat(target)
+	switch {
+	case err == nil && info.Mode().IsRegular() && len(rest) == 0 && pm2.DescribesApps(target):
+		return fault.WithHint(fault.Usagef("%q is a PM2 file that describes apps, not a program", target),
+			"for each app in the file: sudo clusterctl install app.js -i max; to run the file itself: sudo clusterctl "+
+				"install NAME -- node FILE")
+	case err == nil:
+		return nil
+	case len(rest) == 0 && strings.HasPrefix(target, "pm2-"):
+		is, _ := pm2.Lookup(pm2.Command, "module:install")
+		return fault.WithHint(fault.Usagef("%q is a module of PM2", target), "%s", is.Hint)
+	case len(rest) == 0 || strings.ContainsAny(target+rest[0], "/."):
+		return nil
+	}
+	if _, err := e.lookPath(rest[0]); err == nil {
+		return nil
+	}
+	if _, err := e.lookPath(target); err != nil {
+		return nil
+	}
+	return fault.WithHint(fault.Usagef("%q is not a program; the word before -- is the name of the app", rest[0]),
+		"sudo clusterctl install NAME -- %s, or \"sudo clusterctl install .\" for a directory with a package.json",
+		text.ShellLine(append([]string{target}, rest...)))
 }

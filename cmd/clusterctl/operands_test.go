@@ -20,7 +20,7 @@ func TestResolve(t *testing.T) {
 	w.installed(t, "web", 3)
 	w.installed(t, "web-api", 1)
 	w.installed(t, "mail", 12)
-	// A damaged app can be named, too: ls lists it, and uninstall removes it.
+	// The name of a damaged app is valid, because ls lists the app and uninstall removes it.
 	w.file(t, "config/bad.yaml", "{", 0o644)
 	for words, want := range map[string]string{
 		"web":                       "web",
@@ -44,10 +44,11 @@ func TestResolve(t *testing.T) {
 		"/^(web|mail)$/":            "mail web",
 		"bad":                       "bad",
 		"":                          `usage: name: is empty`,
-		"nothing":                   `gone: there is no app "nothing"`,
-		"nothing web@4":             "gone: there is no app \"nothing\"\nweb has no instance 4\nhint: it has web@1 to web@3",
-		"web-api@2":                 "web-api has no instance 2\nhint: it has only web-api@1",
-		"web@0":                     `usage: name: "web@0": "0" is not an instance number (1-1000)`,
+		"nothing":                   "gone: there is no app \"nothing\"\nhint: clusterctl ls lists the apps",
+		"nothing web@4": "gone: there is no app \"nothing\"\nhint: clusterctl ls lists the apps\n" +
+			"web has no instance 4\nhint: it has web@1 to web@3",
+		"web-api@2": "web-api has no instance 2\nhint: it has only web-api@1",
+		"web@0":     `usage: name: "web@0": "0" is not an instance number (1-1000)`,
 		"0": "usage: name: \"0\" has no letter\n" +
 			"hint: use the name of an app, which clusterctl ls lists; instance 3 of web is web@3",
 		"zz*":    "no app matches \"zz*\"\nhint: the installed apps are: bad, mail, web, web-api",
@@ -73,7 +74,7 @@ func TestResolve(t *testing.T) {
 			text = []string{errorText(w, err)}
 		}
 		if s := strings.Join(text, " "); s != want && !(strings.HasPrefix(want, "the instance list") && strings.HasPrefix(s, want)) {
-			t.Errorf("%q: %q, want %q", words, s, want)
+			t.Errorf("%q: got %q, want %q", words, s, want)
 		}
 	}
 }
@@ -103,13 +104,14 @@ func errorText(w *world, err error) string {
 	return kind + strings.Join(lines, "\n")
 }
 
-// TestResolveByPattern: an operand that a pattern matched is implied, and a named operand is not.
+// TestResolveByPattern checks that an operand is implied if a pattern matched it, and is not implied if the user gave its
+// name.
 func TestResolveByPattern(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 2)
 	got, err := w.resolve([]string{"web@2", "web@*"})
 	if err != nil || len(got) != 2 || got[0].implied || !got[1].implied || got[1].instance != 1 {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("got %+v, error %v", got, err)
 	}
 }
 
@@ -117,11 +119,11 @@ func TestResolveWithoutApps(t *testing.T) {
 	w := newWorld(t)
 	got, err := w.resolve([]string{"all"})
 	if err != nil || len(got) != 0 || w.err.String() != "no app is installed\n" {
-		t.Errorf("%v, %v, %q", got, err, w.err.String())
+		t.Errorf("got %v, error %v, stderr %q", got, err, w.err.String())
 	}
-	// Without apps, a command does not need systemd.
+	// If no app is installed, a command does not connect to systemd.
 	if code := w.do("stop", "all"); code != exitDone {
-		t.Errorf("%d, %s", code, w.err.String())
+		t.Errorf("got status %d, stderr %s", code, w.err.String())
 	}
 	if _, err := w.resolve([]string{"web*"}); errorText(w,
 		err) != "no app matches \"web*\"\nhint: no app is installed yet; clusterctl install FILE installs one" {
@@ -129,8 +131,8 @@ func TestResolveWithoutApps(t *testing.T) {
 	}
 }
 
-// TestResolveProperty: for all words, each result exists and is unique, and the result does not have both an app and its
-// instance.
+// TestResolveProperty checks for random words that each operand exists and is unique, and that the result does not contain
+// both an app and its instance.
 func TestResolveProperty(t *testing.T) {
 	w := newWorld(t)
 	listed := map[units.Name]int{"a": 2, "ab": 1, "b-c": 11}
@@ -145,24 +147,24 @@ func TestResolveProperty(t *testing.T) {
 		got, err := w.resolve(rapid.SliceOfN(word, 1, 4).Draw(t, "words"))
 		if err != nil {
 			if got != nil {
-				t.Fatalf("%v beside %v", got, err)
+				t.Fatalf("got both operands %v and error %v", got, err)
 			}
 			return
 		}
 		var seen []string
 		for _, o := range got {
 			if k := listed[o.name]; k == 0 || o.instance > k || o.instance < 0 {
-				t.Fatalf("%v does not exist", o)
+				t.Fatalf("got %v, which does not exist", o)
 			}
 			if slices.Contains(seen, o.String()) || o.instance > 0 && slices.Contains(seen, string(o.name)) {
-				t.Fatalf("%v is in the result twice: %v", o, got)
+				t.Fatalf("got %v twice in %v", o, got)
 			}
 			seen = append(seen, o.String())
 		}
 	})
 }
 
-// TestTargetsReadAllFirst: a damaged app is an error for all targets, and all problems are reported.
+// TestTargetsReadAllFirst checks that targets returns one error with the problems of all damaged apps.
 func TestTargetsReadAllFirst(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)
@@ -173,6 +175,6 @@ func TestTargetsReadAllFirst(t *testing.T) {
 	}
 	_, err := w.targets([]string{"all"})
 	if err == nil || !strings.Contains(err.Error(), "one.yaml:2") || !strings.Contains(err.Error(), "the instance list of web") {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }

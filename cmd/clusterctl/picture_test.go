@@ -46,7 +46,6 @@ func golden(t *testing.T, name, got string) {
 
 func ptr[T any](v T) *T { return &v }
 
-// The states of instances in systemd.
 func up(pid int, since int64, restarts int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveRunning, Sub: "running", Result: "success",
 		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
@@ -71,13 +70,13 @@ func in(active control.Active) control.State {
 	return control.State{Load: control.Loaded, Active: active, Result: "success"}
 }
 
-// sampleFacts returns the facts about an instance.
+// sampleFacts returns the figures of an instance, such as its memory.
 func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) status.InstanceFacts {
 	return status.InstanceFacts{Usage: status.Usage{CPU: &cpu, Memory: &memory, Source: inspect.FromCgroup},
 		Connections: &conns, Runs: runs}
 }
 
-// samples returns apps with all kinds of problems, at the time now.
+// samples returns the status at time now of apps with all kinds of problems.
 func samples(t *testing.T, now time.Time) *status.List {
 	t.Helper()
 	active := in(control.ActiveRunning)
@@ -127,7 +126,7 @@ func samples(t *testing.T, now time.Time) *status.List {
 	return l
 }
 
-// TestPictures compares the tables of ls with golden files, on terminals of several widths and without a terminal.
+// TestPictures compares the tables of ls with golden files, for several widths of the terminal and for a file as output.
 func TestPictures(t *testing.T) {
 	w := newWorld(t)
 	w.stdoutTTY = true
@@ -146,7 +145,7 @@ func TestPictures(t *testing.T) {
 			}
 			for line := range strings.Lines(out.String()) {
 				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns {
-					t.Errorf("%s, %d columns: a line of %d: %s", table, columns, n, line)
+					t.Errorf("%s, %d columns: got a line of %d: %s", table, columns, n, line)
 				}
 			}
 		}
@@ -190,17 +189,17 @@ func TestShowPicture(t *testing.T) {
 	}
 }
 
-// TestJSONIsDescribed: the samples with --json are valid in the schema.
+// TestJSONIsDescribed checks that the JSON output for the samples matches the schema.
 func TestJSONIsDescribed(t *testing.T) {
 	w := newWorld(t)
 	l := samples(t, w.now())
 	for _, by := range status.SortKeys {
-		if err := w.printJSON(appsDocument(l, by)); err != nil {
+		if err := w.printList(list{Apps: l.Sorted(by)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := outputschema.Check("ls", w.out.Bytes()); err != nil {
-		t.Errorf("ls: %v\n%s", err, w.out.String())
+		t.Errorf("ls: got error %v\nstdout %s", err, w.out.String())
 	}
 	w.out.Reset()
 	for _, d := range detailsOf(w, l) {
@@ -209,22 +208,22 @@ func TestJSONIsDescribed(t *testing.T) {
 		}
 	}
 	if err := outputschema.Check("show", w.out.Bytes()); err != nil {
-		t.Errorf("show: %v\n%s", err, w.out.String())
+		t.Errorf("show: got error %v\nstdout %s", err, w.out.String())
 	}
 	if w.do("version", "--json") != exitDone || outputschema.Check("version", w.out.Bytes()) != nil {
-		t.Errorf("version: %s", w.out.String())
+		t.Errorf("version: got stdout %s", w.out.String())
 	}
 	if w.do("ls", "--json") != exitDone || outputschema.Check("ls", w.out.Bytes()) != nil {
-		t.Errorf("ls without apps: %s", w.out.String())
+		t.Errorf("ls without apps: got stdout %s", w.out.String())
 	}
 	// Every command with --json has an entry in the schema.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Name != "json" || cmd.Name == "install" { // prints the same as show
+			if f.Name != "json" || cmd.Name == "install" { // install --json prints the same as show --json
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {
-				t.Errorf("%s --json is not in the schema: %v", cmd.Name, err)
+				t.Errorf("the schema has no entry for %s --json: %v", cmd.Name, err)
 			}
 		}
 	}
@@ -234,16 +233,16 @@ func TestNumbers(t *testing.T) {
 	for want, n := range map[string]int64{"0K": 0, "1K": 1 << 10, "999K": 999 << 10, "0.98M": 1003 << 10, "9.50M": 19 << 19,
 		"52.0M": 52 << 20, "999M": 999 << 20, "1.50G": 3 << 29, "2.00T": 2 << 40} {
 		if got := size(&n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
+			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
 	for want, v := range map[string]float64{"0.0%": 0.04, "31.2%": 31.24, "99.9%": 99.94, "100%": 99.96, "345%": 345.4} {
 		if got := percent(&v); got != want {
-			t.Errorf("%v: %s, want %s", v, got, want)
+			t.Errorf("%v: got %s, want %s", v, got, want)
 		}
 	}
 	if size(nil)+percent(nil)+number(nil)+(*status.Queue)(nil).String() != "----" {
-		t.Error("an unknown value is not \"-\"")
+		t.Error("got no \"-\" for an unknown value")
 	}
 }
 
@@ -255,14 +254,16 @@ func TestPrintEnv(t *testing.T) {
 		Files: []status.EnvironmentFile{{Path: "/etc/a b", Optional: true}, {Path: "/etc/c"}, {Path: "/srv/.env", ByWorker: true}},
 	}
 	w.printEnv(one)
-	if want := "# and from '/etc/a b' (read at each start, may be missing)\n# and from /etc/c (read at each start)\n" +
-		"# and from /srv/.env (read at each start, as the user of the app)\nA='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
-		t.Errorf("%q", w.out.String())
+	if want := "# systemd reads more variables from '/etc/a b' at each start, if the file exists\n" +
+		"# systemd reads more variables from /etc/c at each start\n" +
+		"# the user of the app reads more variables from /srv/.env at each start\n" +
+		"A='x y'\nB='\x1b[2Jz'\nKEY=********\n"; w.out.String() != want {
+		t.Errorf("got stdout %q", w.out.String())
 	}
 	w.out.Reset()
 	w.stdoutTTY = true
 	if w.printEnv(one); strings.Contains(w.out.String(), "\x1b") {
-		t.Errorf("%q", w.out.String())
+		t.Errorf("got stdout %q", w.out.String())
 	}
 	data, err := json.Marshal(map[string]any{"schema": 1, "instances": []status.Environment{one}})
 	if err == nil {
@@ -273,7 +274,8 @@ func TestPrintEnv(t *testing.T) {
 	}
 }
 
-// TestScreen: on a terminal the texts are printed in place, and the terminal is restored. Elsewhere they follow each other.
+// TestScreen checks that screen replaces the text on a terminal, and then restores the terminal. In a file, the texts follow
+// each other.
 func TestScreen(t *testing.T) {
 	w := newWorld(t)
 	text := func(s string) func(io.Writer) error {
@@ -294,25 +296,26 @@ func TestScreen(t *testing.T) {
 			want = "\x1b[?1049h\x1b[?25l\x1b[Ha\x1b[K\r\nb\x1b[K\r\n\x1b[J\x1b[Hd\x1b[K\r\n\x1b[J\x1b[?25h\x1b[?1049l"
 		}
 		if w.out.String() != want {
-			t.Errorf("%q, want %q", w.out.String(), want)
+			t.Errorf("got %q, want %q", w.out.String(), want)
 		}
 	}
 }
 
-// TestColours: a table has colours only on request, and they do not change its width.
+// TestColours checks that a table has colours only if its caller wants them, and that colours do not change the width of the
+// table.
 func TestColours(t *testing.T) {
 	g := &text.Grid{Columns: []text.Column{{Title: "STATE"}, {Title: "N"}}}
 	g.Row(text.Bad, 0, "bad\x1b[0m", "1")
 	var plain, coloured bytes.Buffer
 	if g.Write(&plain, 0, false) != nil || g.Write(&coloured, 0, true) != nil {
-		t.Fatal("the table was not written")
+		t.Fatal("Write returned an error")
 	}
 	if plain.String() != "STATE    N\nbad\uFFFD[0m  1\n" || coloured.String() != "STATE    N\n\x1b[31mbad\uFFFD[0m\x1b[0m  1\n" {
-		t.Errorf("%q, %q", plain.String(), coloured.String())
+		t.Errorf("got %q without colours, %q with colours", plain.String(), coloured.String())
 	}
 }
 
-// TestListenText: the addresses of an app without a listener end in "(own)".
+// TestListenText checks that "(own)" follows the addresses that the instances of an app open themselves.
 func TestListenText(t *testing.T) {
 	own := []string{"3000", "127.0.0.1:9229"}
 	for want, a := range map[string]status.App{
@@ -321,7 +324,7 @@ func TestListenText(t *testing.T) {
 		"-":                         {},
 	} {
 		if got := listenText(a); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// TestPM2Commands runs every command of PM2. It must be a command of clusterctl, or return a hint.
+// TestPM2Commands runs every command of PM2. Each command must exist in clusterctl, or end with a hint.
 func TestPM2Commands(t *testing.T) {
 	manual := pm2Manual(t)
 	for _, c := range pm2.Entries(pm2.Command) {
@@ -25,17 +25,17 @@ func TestPM2Commands(t *testing.T) {
 				t.Errorf("%s is a command of clusterctl, and must not have an entry", name)
 			}
 			if c.Same != nil {
-				continue // TestTranslate in cmdline
+				continue // TestTranslate in internal/cmdline tests this command
 			}
 			want := fmt.Sprintf("clusterctl: unknown command %q\nclusterctl: hint: %s\n", name, c.Hint)
 			for _, args := range [][]string{{name}, {name, "web", "--nope"}, {"-q", name, "web"}, {"help", name}} {
 				if code := w.do(args...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {
-					t.Errorf("%q: %d, %s%s", args, code, w.err.String(), w.out.String())
+					t.Errorf("%q: got status %d, stderr %s, stdout %s", args, code, w.err.String(), w.out.String())
 				}
 			}
 		}
 	}
-	// Commands with the same name or alias in PM2 and clusterctl.
+	// These commands have the same name or alias in PM2 and clusterctl.
 	for _, name := range []string{
 		"start", "stop", "restart", "reset", "ls", "list", "l", "ps", "status",
 		"show", "describe", "info", "delete", "del", "install", "uninstall",
@@ -52,12 +52,12 @@ func pm2Manual(t *testing.T) string {
 	_, section, found := strings.Cut(roff(t, "../../packaging/man/clusterctl.1"), "\n.SH COMING FROM PM2\n")
 	section, _, ends := strings.Cut(section, "\n.SH ")
 	if !found || !ends {
-		t.Fatal("the manual has no section about PM2")
+		t.Fatal("the manual has no section COMING FROM PM2")
 	}
 	return strings.ReplaceAll(section, " , ", ", ")
 }
 
-// TestPM2Flags passes every flag of PM2 to install. It must be a flag of clusterctl, or return a hint.
+// TestPM2Flags passes every flag of PM2 to install. Each flag must exist in clusterctl, or end with a hint.
 func TestPM2Flags(t *testing.T) {
 	manual := pm2Manual(t)
 	app := newApp(&env{})
@@ -75,7 +75,8 @@ func TestPM2Flags(t *testing.T) {
 				t.Errorf("the manual does not have %s", dashed)
 			}
 			if f.Same != nil && has(f.Same[0]) || has(name) {
-				continue // TestPM2SameFlags in cmdline; a flag of clusterctl has priority
+				// TestPM2SameFlags in internal/cmdline tests a flag that is replaced. A flag of clusterctl is not replaced.
+				continue
 			}
 			w := newWorld(t)
 			hint := f.Hint
@@ -86,14 +87,14 @@ func TestPM2Flags(t *testing.T) {
 			for _, args := range [][]string{{dashed}, {dashed, "x"}, {dashed + "=x"}} {
 				args = slices.Concat([]string{"install", "app.js"}, args)
 				if code := w.do(args...); code != exitUsage || !strings.HasPrefix(w.err.String(), want) || w.out.Len() > 0 {
-					t.Errorf("%q: %d, %s%s", args, code, w.err.String(), w.out.String())
+					t.Errorf("%q: got status %d, stderr %s, stdout %s", args, code, w.err.String(), w.out.String())
 				}
 			}
 		}
 	}
 }
 
-// TestPM2Hints: the commands in hints exist.
+// TestPM2Hints checks that every command that a hint names exists.
 func TestPM2Hints(t *testing.T) {
 	app := newApp(&env{})
 	var hints []string
@@ -119,11 +120,11 @@ func TestPM2Hints(t *testing.T) {
 		}
 	}
 	if seen < 20 {
-		t.Errorf("only %d commands in hints were checked", seen)
+		t.Errorf("got only %d commands in hints", seen)
 	}
 }
 
-// TestPM2Mistakes checks the hints for arguments that have another form in PM2.
+// TestPM2Mistakes checks the hints for arguments that PM2 accepts in a form that clusterctl refuses.
 func TestPM2Mistakes(t *testing.T) {
 	hint := func(kind pm2.Kind, name string) string {
 		e, _ := pm2.Lookup(kind, name)
@@ -140,7 +141,7 @@ func TestPM2Mistakes(t *testing.T) {
 			"\nhint: use --restart no of \"clusterctl install\", \"clusterctl generate\"",
 		"install x --env production -- ls": "--env \"production\" has no \"=\"" +
 			"\nhint: --env production=VALUE; instead of --env production of PM2: --env NODE_ENV=production",
-		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e is --env here; " + hint(pm2.Flag, "error"),
+		"install x -e err.log -- ls":      "--env \"err.log\" has no \"=\"\nhint: -e means --env in clusterctl; " + hint(pm2.Flag, "error"),
 		"install x -l /tmp/a.log -- ls":   "--listen \"/tmp/a.log\" is a log file\nhint: " + hint(pm2.Flag, "log"),
 		"install x --restart alway -- ls": "restart: \"alway\" is not one of always, on-failure, no\nhint: did you mean --restart always?",
 		"install x --drain of -- ls":      "--drain: \"of\" is not one of auto, epoll, accept, off\nhint: did you mean --drain off?",
@@ -155,12 +156,12 @@ func TestPM2Mistakes(t *testing.T) {
 		w.installed(t, "web", 1)
 		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
 		if w.do(strings.Fields(typed)...); w.err.String() != want || w.out.Len() > 0 {
-			t.Errorf("%s:\n%swant\n%s", typed, w.err.String(), want)
+			t.Errorf("%s: got\n%swant\n%s", typed, w.err.String(), want)
 		}
 	}
 }
 
-// TestPM2Start: "start" starts an installed app, and installs a program.
+// TestPM2Start checks that "start" starts an installed app and installs a program.
 func TestPM2Start(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)
@@ -192,16 +193,16 @@ func TestPM2Start(t *testing.T) {
 			}
 		}
 		args := append([]string{"clusterctl"}, strings.Fields(typed)...)
-		_, w.command, w.hasCommand = cmdline.SplitProgram(args)
+		_, w.command = cmdline.SplitProgram(args)
 		if err := app.Run(t.Context(), args); ran != want {
-			t.Errorf("%s: %q, %v", typed, ran, err)
+			t.Errorf("%s: got command %q, error %v", typed, ran, err)
 		}
 	}
 	for _, name := range []string{"ecosystem.config.js", "process.json", "app.config.cjs", "ecosystem.yml"} {
 		path := w.file(t, "wd/"+name, "", 0o644)
 		want := fmt.Sprintf("clusterctl: %q is a PM2 file that describes apps, not a program\nclusterctl: hint: for each app", path)
 		if code := w.do("start", path, "-i", "max"); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
-			t.Errorf("%d, %s", code, w.err.String())
+			t.Errorf("got status %d, stderr %s", code, w.err.String())
 		}
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/manage"
+	"github.com/clusterctl/clusterctl/internal/resolve"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -19,7 +22,7 @@ func runsAs(a units.App) string {
 	return "user " + a.RunAs.String()
 }
 
-// announce prints how the app runs, and its addresses.
+// announce prints the number of instances, their user, and the addresses of the app.
 func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	state := "running"
 	if out.Action == manage.Updated {
@@ -42,7 +45,8 @@ func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	return nil
 }
 
-// couldRun returns the number of instances for one per CPU. It returns 0 if a number was given, or the app has no listener.
+// couldRun returns the number of instances that -i max would run. It returns 0 if the user gave a number, if the app has no
+// listener, or if the machine has one CPU.
 func couldRun(f manage.Files) int {
 	perCPU := units.Count{Max: true}.Resolve(f.Machine.CPUs).Want
 	if f.App.Instances.Given() || len(f.App.Listen) == 0 || perCPU < 2 {
@@ -51,7 +55,7 @@ func couldRun(f manage.Files) int {
 	return perCPU
 }
 
-// opened describes each listener of the app: its address, and who can connect to a Unix socket.
+// opened returns a text for each listener of the app: its address, and for a Unix socket also its mode and owner.
 func opened(a units.App) []string {
 	var all []string
 	for _, l := range a.Listen {
@@ -71,12 +75,7 @@ func opened(a units.App) []string {
 
 // dryRun prints the files that an install would write.
 func (e *env) dryRun(ctx context.Context, a units.App) error {
-	m, closeConn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn()
-	f, err := m.Render(ctx, a)
+	f, err := e.render(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -94,22 +93,24 @@ func (e *env) dryRun(ctx context.Context, a units.App) error {
 	return e.printFiles("", all)
 }
 
-// noteNewer names the files that changed after the instances started.
+// noteNewer prints a note for each file in files. These files have changed since the app started.
 func (e *env) noteNewer(n units.Name, files []string) {
 	for _, f := range files {
 		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
 	}
 }
 
-// noteOwnListeners notes the addresses that the instances of a background app opened themselves, and how to share them.
+// noteOwnListeners prints the addresses that the instances of a background app opened themselves, and how to replace these
+// listeners by one shared listener.
 func (e *env) noteOwnListeners(name units.Name, own []string) {
 	if len(own) > 0 {
-		e.note("%s listens on %s, each instance for itself; to share it, install it again with --listen %s", name,
+		e.note("%s listens on %s, each instance for itself; to share the address, install the app again with --listen %s", name,
 			strings.Join(own, " "), own[0])
 	}
 }
 
-// noteSocketAccess notes how to open a socket that only root can reach, and which sockets every local process can reach.
+// noteSocketAccess prints a note for each Unix socket to which only root can connect, and for each abstract Unix socket, to
+// which every local process can connect.
 func (e *env) noteSocketAccess(a units.App) {
 	access := a.SocketAccess()
 	for _, l := range a.Listen {
@@ -121,4 +122,43 @@ func (e *env) noteSocketAccess(a units.App) {
 			e.note("%s: only root can connect; for a web server: --socket-group www-data", l.Path)
 		}
 	}
+}
+
+// probe runs the program until it listens, and returns the report of this run, which contains the addresses that the program
+// binds.
+func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times resolve.Times) (r contract.Report, err error) {
+	if err := s.CheckSecrets(a); err != nil {
+		return r, err
+	}
+	if err := e.announceProbe(ctx, s, a, times.Limit); err != nil {
+		return r, err
+	}
+	p, err := s.Probe(ctx, a, manage.ProbeTimes(times))
+	if err != nil {
+		return r, err
+	}
+	if err := resolve.Failure(p.Report, a, p.Unit); err != nil {
+		return r, s.Explain(context.WithoutCancel(ctx), err, "", p.Started)
+	}
+	return p.Report, nil
+}
+
+// announceProbe prints which command the probe runs, and how to avoid the probe. A program without a port, such as a queue
+// consumer, does real work in the probe, until the probe kills it.
+func (e *env) announceProbe(ctx context.Context, s *manage.Session, a units.App, timeout time.Duration) error {
+	running, err := s.Running(ctx)
+	if err != nil {
+		return err
+	}
+	e.note("probe: running %s once to see what it listens on, as %s, for at most %s", text.ShellLine(a.Command), runsAs(a),
+		text.Duration(timeout))
+	avoid := "--no-listen for a program without a port, or --no-probe with --listen PORT"
+	if len(a.Listen) > 0 {
+		avoid = "--no-probe"
+	}
+	e.note("probe: this is a real run, with the environment and the files of the app; to avoid it: %s", avoid)
+	if running > 0 {
+		e.note("probe: %s is already running (%s); this is one more run", a.Name, text.Count(running, "instance"))
+	}
+	return nil
 }

@@ -34,10 +34,10 @@ func TestParseScaling(t *testing.T) {
 			}
 		}
 		if got != want || (err == nil) != (want != "") {
-			t.Errorf("scale of 3 by %q: %q, %v; want %q", s, got, err, want)
+			t.Errorf("scaling 3 instances by %q: got %q, error %v, want %q", s, got, err, want)
 		}
 		if err != nil && exitCode(err) != exitUsage {
-			t.Errorf("%q: exit status %d for %v", s, exitCode(err), err)
+			t.Errorf("%q: got exit status %d for %v", s, exitCode(err), err)
 		}
 	}
 }
@@ -51,24 +51,25 @@ func TestParseSignal(t *testing.T) {
 	} {
 		got, err := parseSignal(s)
 		if got != want || (err == nil) != (want != 0) {
-			t.Errorf("%q: %d, %v; want %d", s, got, err, want)
+			t.Errorf("%q: got %d, error %v, want %d", s, got, err, want)
 		}
 		if err == nil {
 			if again, err := parseSignal(signalName(got)); err != nil && got < 34 && !strings.HasPrefix(signalName(got), "signal ") ||
 				err == nil && again != got {
-				t.Errorf("%q has the name %q, which is %d, %v", s, signalName(got), again, err)
+				t.Errorf("%q: got the name %q, which parses to %d, %v", s, signalName(got), again, err)
 			}
 		} else if exitCode(err) != exitUsage {
-			t.Errorf("%q: exit status %d", s, exitCode(err))
+			t.Errorf("%q: got exit status %d", s, exitCode(err))
 		}
 	}
 	_, err := parseSignal("TREM")
 	if hint := (&env{}).hintFor(err); hint != "did you mean TERM?" {
-		t.Errorf("the hint for TREM: %q", hint)
+		t.Errorf("TREM: got the hint %q", hint)
 	}
 }
 
-// TestSkippedInstance checks that a skipped instance of a pattern is not an error, and does not hide another error.
+// TestSkippedInstance checks that a skipped instance is not an error if a pattern matched it, and that it does not hide the
+// error of another instance.
 func TestSkippedInstance(t *testing.T) {
 	skipped, other := &manage.SkippedError{App: "shop", Instance: 9}, errors.New("clients do not reach 8080")
 	for _, c := range []struct {
@@ -85,7 +86,7 @@ func TestSkippedInstance(t *testing.T) {
 		err := w.noteInstance(target{app: units.App{Name: "shop"}, instance: 9, implied: c.implied}, "start", c.err)
 		if (err == nil) != (c.want == nil) || errors.Is(err, skipped) != slices.Contains(c.want, error(skipped)) ||
 			errors.Is(err, other) != slices.Contains(c.want, other) || w.err.Len() > 0 {
-			t.Errorf("implied %v, %v: %v, %q", c.implied, c.err, err, w.err.String())
+			t.Errorf("implied %v, %v: got error %v, stderr %q", c.implied, c.err, err, w.err.String())
 		}
 	}
 }
@@ -103,7 +104,7 @@ func TestByApp(t *testing.T) {
 	}
 	grouped := byApp(of("web@3", "api", "web@1"))
 	if len(grouped) != 2 || !cmp.Equal(grouped[0].only, []int{3, 1}) || grouped[1].only != nil {
-		t.Errorf("by app: %v", grouped)
+		t.Errorf("got %v", grouped)
 	}
 }
 
@@ -111,7 +112,7 @@ func TestInstancesOf(t *testing.T) {
 	for s, want := range map[string][]int{"1 2 3": {1, 2, 3}, " 3 1\t3 ": {1, 3}, "": nil, "0": nil, "1 x": nil, "1001": nil, "-1": nil} {
 		got, err := instancesOf(s)
 		if !cmp.Equal(got, want) || (err == nil) != (want != nil) {
-			t.Errorf("%q: %v, %v; want %v", s, got, err, want)
+			t.Errorf("%q: got %v, error %v, want %v", s, got, err, want)
 		}
 	}
 }
@@ -130,7 +131,7 @@ func TestSkipReasons(t *testing.T) {
 	}
 }
 
-// TestUntilSignal: the signal is the cause of the canceled context.
+// TestUntilSignal checks that the cause of the canceled context is the signal.
 func TestUntilSignal(t *testing.T) {
 	ctx, stop := untilSignal(t.Context(), syscall.SIGUSR2)
 	defer stop()
@@ -139,24 +140,24 @@ func TestUntilSignal(t *testing.T) {
 	}
 	<-ctx.Done()
 	if cause := context.Cause(ctx); cause != (interruption{syscall.SIGUSR2}) || !errors.Is(ctx.Err(), context.Canceled) {
-		t.Errorf("%v, %v", cause, ctx.Err())
+		t.Errorf("got cause %v, error %v", cause, ctx.Err())
 	}
 }
 
-// TestWithoutHangup: a lost terminal does not end a reload or a scale, but other signals do.
+// TestWithoutHangup checks that SIGHUP does not cancel the context, and that other signals do.
 func TestWithoutHangup(t *testing.T) {
 	for signal, ends := range map[syscall.Signal]bool{syscall.SIGHUP: false, syscall.SIGINT: true, syscall.SIGTERM: true} {
 		parent, cancel := context.WithCancelCause(t.Context())
 		ctx := withoutHangup(parent)
 		cancel(interruption{signal})
 		if ends {
-			<-ctx.Done() // or the test times out
+			<-ctx.Done() // if the signal did not cancel the context, the test would time out
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			t.Errorf("%v ends the context", signal)
-		case <-time.After(20 * time.Millisecond): // an event that must not happen cannot be awaited
+			t.Errorf("%v: got a canceled context", signal)
+		case <-time.After(20 * time.Millisecond): // nothing happens after SIGHUP, so the test has no event to wait for
 		}
 	}
 }
@@ -177,12 +178,12 @@ func TestRollExitStatus(t *testing.T) {
 	} {
 		e := &env{args: []string{"clusterctl", "reload", "shop"}}
 		if code, hint := exitCode(c.err), e.hintFor(c.err); code != c.code || hint != c.hint {
-			t.Errorf("%v: %d, %q; want %d, %q", c.err, code, hint, c.code, c.hint)
+			t.Errorf("%v: got %d, %q, want %d, %q", c.err, code, hint, c.code, c.hint)
 		}
 	}
 }
 
-// TestRollJSON: the output of --json is an API, so names and formats must not change.
+// TestRollJSON compares the output of --json with a fixed text, because programs depend on its names and formats.
 func TestRollJSON(t *testing.T) {
 	rolled := []control.Rolled{
 		{Instance: 1, Unit: "shop@1.service", Outcome: control.RollReloaded, Took: 1500 * time.Millisecond,

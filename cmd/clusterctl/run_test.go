@@ -47,7 +47,7 @@ func TestTree(t *testing.T) {
 		}
 		for _, name := range append([]string{cmd.Name}, cmd.Aliases...) {
 			if other := seen[name]; other != "" {
-				t.Errorf("%s is both %s and %s", name, other, cmd.Name)
+				t.Errorf("%s names both %s and %s", name, other, cmd.Name)
 			}
 			seen[name] = cmd.Name
 			if !regexp.MustCompile(`(?m)\b` + name + `\b`).MatchString(manual) {
@@ -58,7 +58,7 @@ func TestTree(t *testing.T) {
 		global := slices.DeleteFunc(slices.Clone(app.Flags), func(f cmdline.Flag) bool {
 			return slices.ContainsFunc(cmd.Flags, func(own cmdline.Flag) bool { return own.Name == f.Name })
 		})
-		flags(t, cmd.Name, manual, append(cmd.Flags, global...))
+		checkFlags(t, cmd.Name, manual, append(cmd.Flags, global...))
 	}
 	for _, name := range []string{"install", "generate", "uninstall", "start", "stop", "restart", "reload", "scale",
 		"signal", "reset", "ls", "show", "env", "logs", "flush", "cat", "version", "help", "apply", "diff", "rollback", "package"} {
@@ -79,34 +79,37 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// maxUsage is the maximum length of the description of a flag or command. The manual has the details.
+// maxUsage is the maximum length of the help text of a flag or command. Longer explanations belong in the manual.
 const maxUsage = 70
 
 func usage(t *testing.T, name, text string) {
 	t.Helper()
 	if r := []rune(text); len(r) == 0 || len(r) > maxUsage || !unicode.IsUpper(r[0]) || strings.HasSuffix(text, ".") {
-		t.Errorf("%s: the usage %q (%d) is too long, or does not begin with a capital, or ends in a dot", name, text, len(r))
+		t.Errorf("%s: the usage %q has %d characters; it is too long, does not begin with a capital letter, or ends in a "+
+			"dot", name, text, len(r))
 	}
 }
 
-// flags checks that each flag has a short text, that the names in a command are unique, and that the manual has all names.
-func flags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
+// checkFlags checks that each flag has a short text, that no command has two flags with the same name, and that the manual
+// explains each flag.
+func checkFlags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, f := range all {
 		n := utf8.RuneCountInString(f.Usage)
 		if n == 0 || n > maxUsage || strings.HasSuffix(f.Usage, ".") || unicode.IsUpper([]rune(f.Usage)[0]) {
-			t.Errorf("%s --%s: the usage %q (%d) is empty, too long, has a capital or ends in a dot", cmd, f.Name, f.Usage, n)
+			t.Errorf("%s --%s: the usage %q has %d characters; it is empty, is too long, begins with a capital letter, or "+
+				"ends in a dot", cmd, f.Name, f.Usage, n)
 		}
 		switch f.To.(type) {
 		case *bool, *string, *[]string, *int, *time.Duration, *cmdline.Optional:
 		default:
 			if f.Name != "version" {
-				t.Errorf("%s --%s: a value of type %T", cmd, f.Name, f.To)
+				t.Errorf("%s --%s: got a value of the unknown type %T", cmd, f.Name, f.To)
 			}
 		}
 		if _, isBool := f.To.(*bool); isBool != (f.Takes == "") && f.To != nil {
-			t.Errorf("%s --%s: %T takes %q", cmd, f.Name, f.To, f.Takes)
+			t.Errorf("%s --%s: got type %T and form %q, which do not match", cmd, f.Name, f.To, f.Takes)
 		}
 		entry := entryOf(sectionOf(manual, cmd), f.Name)
 		if entry == "" {
@@ -117,12 +120,12 @@ func flags(t *testing.T, cmd, manual string, all []cmdline.Flag) {
 		}
 		for _, name := range []string{f.Name, f.Short} {
 			if name != "" && seen[name] {
-				t.Errorf("%s: two flags %s", cmd, name)
+				t.Errorf("%s: got two flags %s", cmd, name)
 			}
 			seen[name] = true
 		}
 		if f.Short != "" && !strings.Contains(strings.TrimSpace(entry)+" ", " -"+f.Short+" ") {
-			t.Errorf("%s: the manual has %q without %s", cmd, entry, "-"+f.Short)
+			t.Errorf("%s: got %q in the manual, want %s in this line", cmd, entry, "-"+f.Short)
 		}
 	}
 }
@@ -150,7 +153,8 @@ func entryOf(text, flag string) string {
 	return ""
 }
 
-// TestManualKeys: the manual has an entry for every key of the file format, in the order of the encoder.
+// TestManualKeys checks that the manual has an entry for every key of the file format, in the order in which the encoder
+// writes the keys.
 func TestManualKeys(t *testing.T) {
 	manual := roff(t, "../../packaging/man/clusterctl.yaml.5")
 	_, err := config.Decode("x.yaml", []byte("name: x\ncommand: [/x]\n"))
@@ -161,19 +165,20 @@ func TestManualKeys(t *testing.T) {
 	for _, key := range keys(t) {
 		i := strings.Index(manual[at:], "\n.TP\n.B "+key+"\n")
 		if i < 0 {
-			t.Errorf("the manual has no entry for %s, or not in its place", key)
+			t.Errorf("the manual has no entry for %s, or the entry is in the wrong order", key)
 			continue
 		}
 		at += i
 	}
-	// The manual does not have other entries.
+	// The manual must not have other entries.
 	body, _, _ := strings.Cut(manual[strings.Index(manual, ".SH KEYS"):], ".SH EXAMPLES")
 	if got, want := strings.Count(body, "\n.TP\n"), len(keys(t)); got != want {
-		t.Errorf("%d entries for %d keys", got, want)
+		t.Errorf("got %d entries, want %d, one for each key", got, want)
 	}
 }
 
-// keys returns all keys of the file format: the encoder writes them for an app without default values.
+// keys returns all keys of the file format. It encodes an app in which no field has its default value, so the encoder writes
+// every key.
 func keys(t *testing.T) []string {
 	t.Helper()
 	a := units.App{
@@ -196,29 +201,29 @@ func keys(t *testing.T) []string {
 			keys = append(keys, key)
 		}
 	}
-	// A new key that is missing in the app above is found here, because the decoder knows it.
+	// If the app above lacks a new key, this test finds the key in the decoder.
 	source, err := os.ReadFile("../../units/config/fields.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([a-z-]+)",`).FindAllStringSubmatch(string(source), -1) {
 		if !strings.Contains(" "+strings.Join(keys, " ")+" ", " "+m[1]+" ") {
-			t.Errorf("the app above has no value for the key %s", m[1])
+			t.Errorf("the app in this test has no value for the key %s", m[1])
 		}
 	}
 	return keys
 }
 
-// TestManualRenders: no warnings, and no line is too long for a terminal of 80 columns.
+// TestManualRenders checks that groff prints no warnings, and that no line is longer than 80 columns.
 func TestManualRenders(t *testing.T) {
 	groff, err := exec.LookPath("groff")
 	if err != nil {
-		// Without it, only the source can be checked.
+		// Without groff, the test checks only the source.
 		groff = ""
 	}
 	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")
 	if err != nil || len(pages) < 2 {
-		t.Fatalf("%q, %v", pages, err)
+		t.Fatalf("got pages %q, error %v", pages, err)
 	}
 	for _, page := range pages {
 		data, err := os.ReadFile(page)
@@ -241,23 +246,24 @@ func TestManualRenders(t *testing.T) {
 		cmd.Stderr = &warnings
 		out, err := cmd.Output()
 		if err != nil || warnings.Len() > 0 {
-			t.Errorf("%s: %v\n%s", page, err, warnings.String())
+			t.Errorf("%s: got error %v\n%s", page, err, warnings.String())
 		}
 		overstrike := regexp.MustCompile(`.\x08`)
 		for line := range strings.Lines(string(out)) {
 			if n := len(strings.TrimRight(overstrike.ReplaceAllString(line, ""), "\n")); n > 80 {
-				t.Errorf("%s: a line of %d columns: %s", page, n, line)
+				t.Errorf("%s: got a line of %d columns: %s", page, n, line)
 			}
 		}
 	}
 }
 
-// TestHelp: "help NAME" and "NAME --help" print the help to stdout for every name of every command, with status 0.
+// TestHelp checks that "help NAME" and "NAME --help" print the help to stdout for every name of every command, with status
+// 0.
 func TestHelp(t *testing.T) {
 	w := newWorld(t)
 	for _, args := range []string{"", "help", "--help", "-h", "-q --help"} {
 		if code := w.do(strings.Fields(args)...); code != exitDone || w.err.Len() > 0 || !strings.Contains(w.out.String(), "COMMANDS:") {
-			t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
+			t.Errorf("%q: got status %d, stdout %q, stderr %q", args, code, w.out.String(), w.err.String())
 		}
 	}
 	for _, cmd := range newApp(w.env).Commands {
@@ -269,7 +275,7 @@ func TestHelp(t *testing.T) {
 			for _, args := range [][]string{{"help", name}, {name, "--help"}, {name, "-h"}, {name, "operand", "--help"},
 				{name, "--no-such", "--help", "--", "program"}} {
 				if code := w.do(args...); code != exitDone || w.err.Len() > 0 || !strings.HasPrefix(w.out.String(), cmd.Usage+".\n") {
-					t.Errorf("%q: %d, %q, %q", args, code, w.out.String(), w.err.String())
+					t.Errorf("%q: got status %d, stdout %q, stderr %q", args, code, w.out.String(), w.err.String())
 				}
 				texts = append(texts, w.out.String())
 			}
@@ -364,33 +370,33 @@ func TestCommandErrors(t *testing.T) {
 				found = found || strings.HasPrefix(line, "clusterctl: "+c.want)
 			}
 			if code != c.code || !found {
-				t.Errorf("%d, %s", code, w.err.String())
+				t.Errorf("got status %d, stderr %s", code, w.err.String())
 			}
 			if w.out.Len() > 0 {
-				t.Errorf("on stdout: %s", w.out.String())
+				t.Errorf("got stdout %s, want nothing", w.out.String())
 			}
 			for _, line := range lines {
 				if line != "" && !strings.HasPrefix(line, "clusterctl: ") && !strings.Contains(line, "activation: ") &&
 					!strings.Contains(line, "directory: ") {
-					t.Errorf("the line %q", line)
+					t.Errorf("got the line %q", line)
 				}
 			}
 			if got := filesBelow(t, w.dir); strings.Join(got, " ") != strings.Join(before, " ") {
-				t.Errorf("files before: %q\nfiles after: %q", before, got)
+				t.Errorf("got the files %q, want %q", got, before)
 			}
 		})
 	}
 }
 
-// TestFresh: a run does not see the flags of an earlier run.
+// TestFresh checks that a run does not use the flags of an earlier run.
 func TestFresh(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("generate", "a", "--no-listen", "-i", "3", "--env", "A=1", "--", "/bin/true"); code != exitDone ||
 		!strings.Contains(w.out.String(), "a@3.service") {
-		t.Fatalf("%d, %s", code, w.err.String())
+		t.Fatalf("got status %d, stderr %s", code, w.err.String())
 	}
 	if code := w.do("generate", "a", "--no-listen", "-i", "2", "--", "/bin/true"); code != exitDone ||
 		strings.Contains(w.out.String(), "a@3.service") || strings.Contains(w.out.String(), "A=1") {
-		t.Errorf("%d, %s\n%s", code, w.err.String(), w.out.String())
+		t.Errorf("got status %d, stderr %s\nstdout %s", code, w.err.String(), w.out.String())
 	}
 }

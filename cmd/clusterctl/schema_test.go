@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestRollSchema: the output of reload --json and scale --json is valid in the schema.
+// TestRollSchema checks that the output of reload --json and scale --json matches the schema.
 func TestRollSchema(t *testing.T) {
 	w := newWorld(t)
 	var rolled []control.Rolled
@@ -30,7 +30,7 @@ func TestRollSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := outputschema.Check(command, w.out.Bytes()); err != nil {
-			t.Errorf("%s: %v\n%s", command, err, w.out.String())
+			t.Errorf("%s: got error %v\nstdout %s", command, err, w.out.String())
 		}
 	}
 	check("reload", map[string]any{"schema": 1, "apps": apps})
@@ -43,12 +43,12 @@ func TestRollSchema(t *testing.T) {
 		map[string]any{"schema": 1, "apps": []map[string]any{{"name": "x", "ok": "yes"}}}} {
 		w.out.Reset()
 		if err := w.printJSON(broken); err != nil || outputschema.Check("reload", w.out.Bytes()) == nil {
-			t.Errorf("accepted: %s", w.out.String())
+			t.Errorf("the schema accepts %s", w.out.String())
 		}
 	}
 }
 
-// TestUpdateSchema: the output of apply, rollback and show --revisions with --json is valid in the schema.
+// TestUpdateSchema checks that the output of apply, rollback and show --revisions with --json matches the schema.
 func TestUpdateSchema(t *testing.T) {
 	w := newWorld(t)
 	instances := []manage.InstanceResult{{Unit: "web@1.service", Instance: 1, Outcome: "reloaded", TookMs: 12, PID: 7},
@@ -67,12 +67,12 @@ func TestUpdateSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := outputschema.Check(command, w.out.Bytes()); err != nil {
-			t.Errorf("%s: %v\n%s", command, err, w.out.String())
+			t.Errorf("%s: got error %v\nstdout %s", command, err, w.out.String())
 		}
 	}
 }
 
-// TestLogSchema: the lines in the golden files of package journal are valid in the schema.
+// TestLogSchema checks that the lines in the golden files of package journal match the schema.
 func TestLogSchema(t *testing.T) {
 	for _, name := range []string{"json", "json-fields"} {
 		lines, err := os.ReadFile("../../journal/testdata/" + name + ".golden")
@@ -80,7 +80,7 @@ func TestLogSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := outputschema.Check("logs", lines); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 	w := newWorld(t)
@@ -90,9 +90,9 @@ func TestLogSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := outputschema.Check("logs", w.out.Bytes()); err != nil {
-		t.Errorf("--disk-usage: %v", err)
+		t.Errorf("--disk-usage: got error %v", err)
 	}
 	if outputschema.Check("logs", []byte(`{"time":"2026-01-01T00:00:00Z","app":"web"}`)) == nil {
-		t.Error("an incomplete line is accepted")
+		t.Error("the schema accepts a line without its required fields")
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// shellTimeout ends a shell that hangs.
+// shellTimeout is the time after which a test kills a shell that hangs.
 const shellTimeout = 5 * time.Minute
 
-// shellWorld is a directory with a test "clusterctl" for shells. It completes the names of test apps, and writes the
-// arguments of other calls to a file.
+// shellWorld is a directory with a script "clusterctl" for shells. The script completes the names of test apps. For any
+// other command, it writes its arguments to a file.
 type shellWorld struct {
 	*world
 	bin, called, pwned string
@@ -38,7 +38,7 @@ func newShellWorld(t *testing.T) shellWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// With the race detector, a program sleeps for a second at its end, unless atexit_sleep_ms is 0.
+	// A program with the race detector sleeps for one second before it exits, unless atexit_sleep_ms is 0.
 	w.bin = filepath.Dir(w.file(t, "bin/clusterctl", fmt.Sprintf(`#!/bin/sh
 if [ "$1" = __complete ]; then
 	GORACE=atexit_sleep_ms=0 %s='%s' exec '%s' "$@"
@@ -48,9 +48,9 @@ for a; do printf '[%%s]' "$a"; done > '%s'
 	w.file(t, "bin/sudo", "#!/bin/sh\nexec \"$@\"\n", 0o755)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if code := w.do("completion", shell); code != exitDone {
-			t.Fatal(w.err.String())
+			t.Fatalf("got stderr %s", w.err.String())
 		}
-		// The directories in which shells look for completions.
+		// The tests make each shell look for its completion script in this directory.
 		name := map[string]string{"bash": "share/bash/completions/clusterctl", "zsh": "share/zsh/_clusterctl",
 			"fish": "share/fish/clusterctl.fish"}[shell]
 		w.file(t, name, w.out.String(), 0o644)
@@ -74,10 +74,10 @@ func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd
 	return cmd
 }
 
-// behindSudo works only if the shell has a completion for sudo that calls the one of clusterctl.
+// behindSudo begins with "sudo". It works only in a shell whose completion of sudo calls the completion of clusterctl.
 const behindSudo = "sudo clusterctl restart mail@\t-q"
 
-// typing returns typed command lines with TAB, and the arguments of clusterctl after completion.
+// typing returns a map from a typed command line with TAB to the arguments that clusterctl gets after completion.
 func typing() map[string]string {
 	return map[string]string{
 		"clusterctl unin\tma\t-y":               "[uninstall][mail][-y]",
@@ -97,7 +97,8 @@ func typing() map[string]string {
 	}
 }
 
-// harmful returns words that do harm if a shell evaluates them. Completion must pass them unchanged.
+// harmful returns words that create a file if a shell evaluates them. Completion must pass the words on without evaluating
+// them.
 func (w shellWorld) harmful() []string {
 	touch := "touch " + w.pwned
 	return []string{
@@ -111,7 +112,7 @@ func (w shellWorld) harmful() []string {
 func (w shellWorld) wantUnharmed(t *testing.T, what string) {
 	t.Helper()
 	if _, err := os.Lstat(w.pwned); err == nil {
-		t.Errorf("%s: a word of the command line was run", what)
+		t.Errorf("%s: the shell evaluated a word of the command line", what)
 		_ = os.Remove(w.pwned)
 	}
 }
@@ -138,7 +139,7 @@ func (w shellWorld) terminal(t *testing.T, shell string) *terminal {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (make deps)", err)
+		t.Fatalf("%v (\"make deps\" installs the shells)", err)
 	}
 	t.Cleanup(func() {
 		_ = term.in.Close()
@@ -149,7 +150,7 @@ func (w shellWorld) terminal(t *testing.T, shell string) *terminal {
 	return term
 }
 
-// await reads until a text appears.
+// await reads the output of the shell until it contains a text.
 func (term *terminal) await(text string) {
 	term.t.Helper()
 	buf, seen := make([]byte, 4096), ""
@@ -158,7 +159,7 @@ func (term *terminal) await(text string) {
 		seen += string(buf[:n])
 		term.log.Write(buf[:n])
 		if err != nil {
-			term.t.Fatalf("waiting for %q: %v\n%s", text, err, term.log.String())
+			term.t.Fatalf("waiting for %q: got error %v and the output\n%s", text, err, term.log.String())
 		}
 	}
 }
@@ -183,14 +184,15 @@ func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 		_ = os.Remove(w.called)
 		term.enter(line)
 		got, _ := os.ReadFile(w.called)
-		// zsh removes the slash after a directory.
+		// zsh removes the slash that it adds after the name of a directory. The other shells keep it.
 		if strings.ReplaceAll(string(got), "/]", "]") != want {
-			t.Errorf("%q: %s, want %s", line, got, want)
+			t.Errorf("%q: got %s, want %s", line, got, want)
 		}
 	}
-	// TAB completes a later word, so the shell itself must not evaluate the harmful word. Ctrl-U then deletes the line.
+	// The harmful word is in front of the word that TAB completes. zsh itself would evaluate the word under the cursor.
+	// Ctrl-U deletes the line.
 	for _, word := range w.harmful() {
-		// After an open quote, the rest is one word, which zsh itself expands.
+		// Without a closing quote, the rest of the line is one word under the cursor, so zsh itself evaluates it.
 		open := strings.Count(word, "'")%2+strings.Count(word, `"`)%2 > 0
 		if open && len(word) > 1 || strings.ContainsAny(word, "\n\t") {
 			continue
@@ -225,7 +227,7 @@ func TestBash(t *testing.T) {
 			{[]string{"clusterctl", " ", ""}, ""},
 		} {
 			if got := w.callBash(t, plain, c.words); got != c.want && c.want != "" {
-				t.Errorf("%q: %q, want %q", c.words, got, c.want)
+				t.Errorf("%q: got %q, want %q", c.words, got, c.want)
 			}
 		}
 		for _, word := range w.harmful() {
@@ -233,14 +235,15 @@ func TestBash(t *testing.T) {
 			w.wantUnharmed(t, word)
 			if got := w.callBash(t, plain, []string{"clusterctl", " stop", " " + word, " ma"}); got != "mail" &&
 				word != "--" && !strings.ContainsAny(word, "\n\t") {
-				t.Errorf("after %q: %q", word, got)
+				t.Errorf("after %q: got %q", word, got)
 			}
 			w.wantUnharmed(t, word)
 		}
 	})
 }
 
-// callBash calls the completion function like bash. Each word begins with its blanks, and the cursor is at the end.
+// callBash calls the completion function as bash does. Each word contains the blanks in front of it. The cursor is at the
+// end of the line.
 func (w shellWorld) callBash(t *testing.T, rc string, words []string) string {
 	t.Helper()
 	const call = `shopt -s expand_aliases; source "$1" 2>/dev/null; shift
@@ -252,7 +255,7 @@ set -u; _clusterctl; echo "${COMPREPLY[*]}"`
 	}
 	out, err := w.command(t, "bash", args...).Output()
 	if err != nil {
-		t.Errorf("%q: %v\n%s", words, err, out)
+		t.Errorf("%q: got error %v\n%s", words, err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -277,7 +280,7 @@ func TestFish(t *testing.T) {
 		cmd := w.command(t, "fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", w.share("fish/clusterctl.fish"), line)
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%q: %v (make deps)\n%s", line, err, out)
+			t.Fatalf("%q: %v (\"make deps\" installs the shells)\n%s", line, err, out)
 		}
 		var got []string
 		for l := range strings.Lines(string(out)) {
@@ -306,7 +309,7 @@ func TestFish(t *testing.T) {
 		"clusterctl stop $(touch " + w.pwned + ") ma": "mail",
 	} {
 		if got := complete(line); got != want {
-			t.Errorf("%q: %q, want %q", line, got, want)
+			t.Errorf("%q: got %q, want %q", line, got, want)
 		}
 	}
 	args := []string{"--no-config", "-c", "source $argv[1]; for line in $argv[2..-1]; complete -C $line; end",
@@ -315,12 +318,12 @@ func TestFish(t *testing.T) {
 		args = append(args, "clusterctl stop "+word, "clusterctl stop "+word+" ma")
 	}
 	if out, err := w.command(t, "fish", args...).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("got error %v\n%s", err, out)
 	}
 	w.wantUnharmed(t, "one of "+strings.Join(w.harmful(), " "))
 }
 
-// TestCompletionReadsNames: completion reads only the names of the apps, not their files.
+// TestCompletionReadsNames checks that completion reads only the names of the files of apps, not their contents.
 func TestCompletionReadsNames(t *testing.T) {
 	w := newWorld(t)
 	for i := range 200 {
@@ -328,6 +331,6 @@ func TestCompletionReadsNames(t *testing.T) {
 	}
 	w.installed(t, units.Name("web"), 1)
 	if w.do("__complete", "--", "stop", ""); strings.Count(w.out.String(), "\n") != 1+201+1 {
-		t.Errorf("%s%s", w.out.String(), w.err.String())
+		t.Errorf("got stdout %s, stderr %s", w.out.String(), w.err.String())
 	}
 }

@@ -1,27 +1,37 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/internal/status"
 	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// The rules of output: results go to stdout; progress, notes and errors go to stderr. Errors begin with "clusterctl: ",
-// hints with "clusterctl: hint: ". A hint is what to type. Messages begin in lower case and have no full stop. Only output
-// to a terminal is coloured or redrawn, and neither with NO_COLOR or TERM=dumb.
+// Results go to stdout. Progress, notes and errors go to stderr. Errors begin with "clusterctl: ", hints with "clusterctl:
+// hint: ". A hint contains what to type. Messages begin with a lower case letter and end without a full stop. Output is
+// coloured or redrawn only on a terminal, and never with NO_COLOR or TERM=dumb.
 
-// note prints one line to stderr about a choice or a result, unless --quiet is given. It replaces control characters,
-// because file names and start scripts may contain them.
+// note prints one line to stderr, unless --quiet is given. It replaces control characters, because file names and start
+// scripts may contain them.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
 		fmt.Fprintln(e.stderr, text.Cell(fmt.Sprintf(format, args...)))
 	}
 }
 
-// progress prints how many instances are ready: on a terminal in one line that is redrawn, elsewhere in one line per event.
+// progress prints how many instances are ready. On a terminal it redraws one line. In other output it prints one line per
+// event.
 type progress struct {
 	e       *env
 	verb    string
@@ -43,14 +53,14 @@ func (p *progress) Observe(ev control.Progress) {
 		what += ": " + ev.Reason
 	case control.LeftAlone:
 		p.total--
-		return // there may be many, and a note at the end names them
+		return // a note at the end of the reload lists these instances
 	case control.SkippedByCondition:
 		return
 	}
 	p.event(strings.TrimSuffix(ev.Unit, ".service"), what, ev.Phase == control.Ready)
 }
 
-// event prints what an instance is doing. reached: the instance is ready.
+// event prints what an instance is doing. reached means that the instance is ready.
 func (p *progress) event(unit, what string, reached bool) {
 	what = text.Cell(what)
 	if reached {
@@ -69,10 +79,134 @@ func (p *progress) event(unit, what string, reached bool) {
 	p.drawn = true
 }
 
-// End clears the line.
+// End removes the progress line from the terminal.
 func (p *progress) End() {
 	if p.drawn {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")
 		p.drawn = false
 	}
+}
+
+// list is the output of --json for a command that prints a list. The command sets one field: the list.
+type list struct {
+	Schema    int        `json:"schema"`
+	Name      units.Name `json:"name,omitempty"`
+	Apps      any        `json:"apps,omitempty"`
+	Instances any        `json:"instances,omitempty"`
+	Journals  any        `json:"journals,omitempty"`
+	Packages  any        `json:"packages,omitempty"`
+	Revisions any        `json:"revisions,omitempty"`
+	Secrets   any        `json:"secrets,omitempty"`
+}
+
+func (l list) withSchema() list {
+	l.Schema = status.SchemaVersion
+	return l
+}
+
+func (e *env) printList(l list) error { return e.printJSON(l.withSchema()) }
+
+// withResults prints the results of a command for --json, and returns err. It prints nothing if results is nil, which means
+// that the command did not begin.
+func withResults[R any](e *env, results []R, err error, asJSON bool) error {
+	if asJSON && results != nil {
+		err = errors.Join(err, e.printList(list{Apps: results}))
+	}
+	return err
+}
+
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// Scripts depend on the exit statuses, so the statuses must not change. The manual page describes each status.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotReached  = 3
+	exitPermission  = 4
+	exitInterrupted = 130
+)
+
+func exitCode(err error) int {
+	_, usage := errors.AsType[*fault.UsageError](err)
+	_, field := errors.AsType[*units.FieldError](err)
+	_, notReached := errors.AsType[*fault.NotReached](err)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case usage, field:
+		return exitUsage
+	case notReached:
+		return exitNotReached
+	case errors.Is(err, control.ErrPermission), errors.Is(err, fs.ErrPermission):
+		return exitPermission
+	}
+	return exitFailed
+}
+
+// report prints each of the joined errors. It also prints the log lines and the hint of an error that has them.
+func (e *env) report(err error) {
+	for _, one := range fault.Flatten(err) {
+		fmt.Fprintf(e.stderr, "clusterctl: %s\n", text.Printable(one.Error()))
+		if notReached, ok := errors.AsType[*fault.NotReached](one); ok && len(notReached.Log) > 0 {
+			fmt.Fprintln(e.stderr, "clusterctl: its last log lines:")
+			for _, line := range notReached.Log {
+				fmt.Fprintf(e.stderr, "    %s\n", text.Printable(line))
+			}
+		}
+		if hint := e.hintFor(one); hint != "" {
+			for line := range strings.Lines(hint) {
+				fmt.Fprintf(e.stderr, "clusterctl: hint: %s\n", text.Printable(strings.TrimRight(line, "\n")))
+			}
+		}
+	}
+}
+
+// withoutReader returns err without the errors of writes to a closed stdout. head(1) closes stdout early, as in "clusterctl
+// ls | head -1".
+func withoutReader(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(slices.DeleteFunc(fault.Flatten(err), func(one error) bool {
+		write, ok := errors.AsType[*fs.PathError](one)
+		return ok && write.Path == "/dev/stdout" && errors.Is(write, syscall.EPIPE)
+	})...)
+}
+
+// interruptedError replaces all errors of steps that a signal canceled.
+type interruptedError struct{}
+
+func (interruptedError) Error() string { return "interrupted" }
+func (interruptedError) Unwrap() error { return context.Canceled }
+
+// interrupted replaces the errors of canceled steps in err by one interruptedError, and keeps other errors, such as the
+// error of a failed undo.
+func interrupted(err error) error {
+	others := slices.DeleteFunc(fault.Flatten(err), func(one error) bool { return errors.Is(one, context.Canceled) })
+	return errors.Join(append([]error{interruptedError{}}, others...)...)
+}
+
+func (e *env) hintFor(err error) string {
+	field, isField := errors.AsType[*units.FieldError](err)
+	switch hint := fault.Hint(err); {
+	case hint != "":
+		return hint
+	case isField:
+		return field.Hint
+	case errors.Is(err, control.ErrPermission), errors.Is(err, fs.ErrPermission):
+		return sudoHint(e.args)
+	case errors.Is(err, control.ErrNoSystemd) && e.booted():
+		return "systemctl status dbus.service"
+	case errors.Is(err, control.ErrNoSystemd):
+		return "clusterctl needs a machine that was booted with systemd; \"clusterctl generate\" works without it"
+	}
+	return ""
 }

@@ -5,20 +5,20 @@ import (
 	"testing"
 )
 
-// TestFlagWithoutValue: "--" does not become the value of a flag.
+// TestFlagWithoutValue checks that "--" does not become the value of the flag in front of it.
 func TestFlagWithoutValue(t *testing.T) {
 	for _, typed := range []string{"install x --name -- node", "install x --cwd", "generate x -o -- /bin/true", "install --run-as"} {
 		w := newWorld(t)
 		const want = " needs a value\nclusterctl: hint: --"
 		if code := w.do(strings.Fields(typed)...); code != exitUsage || !strings.Contains(w.err.String(), want) {
-			t.Errorf("%s: %d, %s", typed, code, w.err.String())
+			t.Errorf("%s: got status %d, stderr %s", typed, code, w.err.String())
 		}
 	}
 }
 
 func TestUnknownFlag(t *testing.T) {
 	for typed, want := range map[string]string{
-		"-x":                     "unknown flag -x\nhint: write the program and its arguments behind --",
+		"-x":                     "unknown flag -x\nhint: write the program and its arguments after --",
 		"--verison":              "unknown flag --verison\nhint: did you mean --version?",
 		"--zzz":                  "unknown flag --zzz\nhint: clusterctl --help lists the flags",
 		"--zzz install x":        "install: unknown flag --zzz\nhint: clusterctl install --help lists the flags",
@@ -46,7 +46,7 @@ func TestUnknownFlag(t *testing.T) {
 		w := newWorld(t)
 		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
 		if code := w.do(strings.Fields(typed)...); code != exitUsage || w.err.String() != want || w.out.Len() > 0 {
-			t.Errorf("%s: %d\n%swant\n%s%s", typed, code, w.err.String(), want, w.out.String())
+			t.Errorf("%s: got status %d, stderr\n%swant\n%sstdout\n%s", typed, code, w.err.String(), want, w.out.String())
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestVersionFlag(t *testing.T) {
 	want := w.out.String()
 	for _, typed := range []string{"--version", "-v", "-qv", "ls --version", "install x --no-such -v"} {
 		if code := w.do(strings.Fields(typed)...); code != exitDone || w.out.String() != want {
-			t.Errorf("%s: %d, %s%s", typed, code, w.out.String(), w.err.String())
+			t.Errorf("%s: got status %d, stdout %s, stderr %s", typed, code, w.out.String(), w.err.String())
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestOperandsOf(t *testing.T) {
 		w := newWorld(t)
 		want = "clusterctl: " + want + "\nclusterctl: hint: clusterctl "
 		if code := w.do(strings.Fields(typed)...); code != exitUsage || !strings.HasPrefix(w.err.String(), want) {
-			t.Errorf("%s: %d\n%s", typed, code, w.err.String())
+			t.Errorf("%s: got status %d\nstderr %s", typed, code, w.err.String())
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/status"
 )
 
-// watchOptions are the flags of the commands with --watch.
+// watchOptions are the flags --json, --watch and --interval.
 type watchOptions struct {
 	asJSON, watch bool
 	interval      time.Duration
@@ -43,19 +43,20 @@ func (o *watchOptions) check(command string) error {
 	return nil
 }
 
-// errWatchEnded is the result of a watch that Ctrl-C has ended. run does not print it.
+// errWatchEnded is the result of a watch that Ctrl-C ended. run does not print this error.
 var errWatchEnded = fmt.Errorf("the watch has ended: %w", context.Canceled)
 
-// view is one state of the output: as documents for --json, and as text.
+// view is the output of one update. documents is the output for --json, and draw prints the output without --json.
 type view struct {
 	documents []any
 	draw      func(io.Writer) error
 }
 
-// makeView returns the view of the collected apps.
+// makeView returns the view for the apps that the collector has read.
 type makeView func(context.Context, *status.Collector, *status.List) (view, error)
 
-// watch prints a view at each change of a unit and at each interval, until the context ends or the reader closes the output.
+// watch prints a view after each change of a unit and after each interval. It returns when the context ends, or when the
+// reader closes stdout.
 func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bool, picture makeView) error {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -85,7 +86,7 @@ func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bo
 	return err
 }
 
-// print prints a view: as JSON objects, or on the screen.
+// print prints a view on the screen, or the documents of the view for --json.
 func (s *screen) print(v view, asJSON bool) error {
 	if !asJSON {
 		return s.draw(v.draw)
@@ -100,7 +101,7 @@ func (s *screen) print(v view, asJSON bool) error {
 	return nil
 }
 
-// screen prints texts: on a terminal each in place of the last, elsewhere one below the other.
+// screen prints one text after another. On a terminal, each text replaces the text before it.
 type screen struct {
 	e     *env
 	drawn bool

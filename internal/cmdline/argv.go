@@ -6,18 +6,18 @@ import (
 )
 
 // normalise moves flags between the command and its operands, so that users may type flags anywhere before "--" ("install
-// app.js -i 4", "-i 4 install app.js"). cli v2 reads no flags after the first operand.
+// app.js -i 4", "-i 4 install app.js"). cli v2 does not parse flags after the first operand.
 //
-// normalise changes the order, and replaces flags by their first names (-i4, -qy, and flags of PM2). It keeps an unknown
-// flag, which cli then reports. It may omit operands if cli is sure to report an error. A flag for the help or the version
-// overrides everything else on the line.
+// normalise also replaces short flags (-i4, -qy) and flags of PM2 by the names that cli knows. It keeps an unknown flag, so
+// that cli reports the flag. It may omit operands if flags alone already make cli return an error. If the line has a flag
+// for the help or the version, normalise returns only the command "help" or "version".
 func (a *App) normalise(args []string) []string {
 	if len(args) == 0 {
 		return nil
 	}
 	at := a.wordAt(args)
 	if at < 0 || a.Command(args[at]) == nil {
-		flags, rest := takeFlags(a.Flags, args[1:], true)
+		flags, rest := splitFlags(a.Flags, args[1:], true)
 		if hasFlag(a.Flags, flags, "help", "h") {
 			return []string{args[0], "help"}
 		}
@@ -28,7 +28,7 @@ func (a *App) normalise(args []string) []string {
 	}
 	cmd := a.Command(args[at])
 	known := a.flagsOf(cmd)
-	flags, operands := takeFlags(known, slices.Concat(args[1:at], args[at+1:]), false)
+	flags, operands := splitFlags(known, slices.Concat(args[1:at], args[at+1:]), false)
 	flags = joinGroup(known, flags)
 	if hasFlag(known, flags, "help", "h") {
 		return []string{args[0], "help", cmd.Name}
@@ -37,16 +37,16 @@ func (a *App) normalise(args []string) []string {
 		return []string{args[0], "version"}
 	}
 	out := slices.Concat(args[:1], args[at:at+1], flags)
-	// If the last flag has no value, it would take "--" as its value. cli reports a missing value only at the end of the
-	// line.
+	// If the last flag lacks its value, omit the operands: cli would otherwise use "--" as the value, and not report that
+	// the value is missing.
 	if len(operands) > 0 && !lacksValue(known, flags) {
 		out = append(append(out, "--"), operands...)
 	}
 	return out
 }
 
-// wordAt returns the index of the first word that is neither a flag nor the value of a flag, or -1. Flags of a command may
-// precede the command.
+// wordAt returns the index of the first word that is neither a flag nor the value of a flag, or -1. It knows the flags of
+// all commands, because flags may precede the command.
 func (a *App) wordAt(args []string) int {
 	known := slices.Clone(a.Flags)
 	for _, cmd := range a.Commands {
@@ -63,7 +63,7 @@ func (a *App) wordAt(args []string) int {
 	return -1
 }
 
-// hasFlag reports whether flags contains one of the named flags.
+// hasFlag reports whether flags contains a flag with one of the names.
 func hasFlag(known []Flag, flags []string, names ...string) bool {
 	for i := 0; i < len(flags); i++ {
 		if slices.Contains(names, strings.TrimLeft(flags[i], "-")) {
@@ -89,8 +89,9 @@ func lacksValue(known []Flag, flags []string) bool {
 	return false
 }
 
-// takeFlags separates flags and their values from operands. If first is true, it stops at the first operand.
-func takeFlags(known []Flag, args []string, first bool) (flags, rest []string) {
+// splitFlags separates flags and their values from operands. If first is true, it stops at the first operand, and rest
+// contains all words from there.
+func splitFlags(known []Flag, args []string, first bool) (flags, rest []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if !isFlag(arg) {
@@ -117,16 +118,16 @@ func takeFlags(known []Flag, args []string, first bool) (flags, rest []string) {
 	return flags, rest
 }
 
-// flagWord is a word of the command line that begins with a dash, converted to the words that cli gets.
+// flagWord is the result of readFlag for a word that begins with a dash. words are the words that cli gets instead.
 type flagWord struct {
 	words []string
-	// wantsValue reports whether the next word of the command line is the value of the last flag in words. convert, if not
-	// nil, converts that value.
+	// wantsValue means that the next word of the command line is the value of the last flag in words. If convert is not nil,
+	// it converts this value.
 	wantsValue bool
 	convert    func(string) (string, bool)
 }
 
-// readFlag reads --name, --name=value, -n, -n=value, -nvalue, -qy, and flags of PM2 that have the same meaning as one of
+// readFlag parses --name, --name=value, -n, -n=value, -nvalue, -qy, and flags of PM2 that have the same meaning as one of
 // our flags.
 func readFlag(known []Flag, arg string) flagWord {
 	if strings.HasPrefix(arg, "---") {
@@ -147,9 +148,9 @@ func readFlag(known []Flag, arg string) flagWord {
 	return flagWord{words: []string{arg}}
 }
 
-// readLetters reads several letters behind one dash: flags without values, and at the end a flag that may have its value
-// attached. It does not read a word that resembles the name of a flag, because the user has probably forgotten the second
-// dash.
+// readLetters parses several short flags behind one dash, such as -qy or -qi4. Only the last flag may have a value.
+// readLetters returns false for a word that resembles the long name of a flag, because the user has probably forgotten the
+// second dash.
 func readLetters(known []Flag, arg string) (flagWord, bool) {
 	letters := arg[1:]
 	if strings.HasPrefix(arg, "--") || len(letters) < 2 || nearFlag(letters, known) != "" {
@@ -179,16 +180,12 @@ func readLetters(known []Flag, arg string) (flagWord, bool) {
 	return w, true
 }
 
-// isFlag reports whether a word is a flag. A single dash is an operand, and so is a negative number ("scale app -1").
+// isFlag reports whether a word is a flag. A single dash and a negative number ("scale app -1") are operands.
 func isFlag(arg string) bool {
-	return len(arg) > 1 && arg[0] == '-' && !isNegative(arg)
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] < '0' || arg[1] > '9')
 }
 
-func isNegative(arg string) bool {
-	return len(arg) > 1 && arg[0] == '-' && arg[1] >= '0' && arg[1] <= '9'
-}
-
-// wantsValue reports whether the next argument is the value of the flag that a word names.
+// wantsValue reports whether word names a flag whose value is the next word.
 func wantsValue(known []Flag, word string) bool {
 	f := findFlag(known, word)
 	return f != nil && !strings.Contains(word, "=") && f.wantsValue()

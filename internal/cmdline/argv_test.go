@@ -27,24 +27,25 @@ func TestSplitProgram(t *testing.T) {
 		{"c install x --name=--", "c install x --name=--", "", false},
 		{"c ls", "c ls", "", false},
 	} {
-		own, command, found := SplitProgram(strings.Fields(c.args))
-		if strings.Join(own, " ") != c.own || strings.Join(command, " ") != c.command || found != c.found {
-			t.Errorf("%q: got %q, %q, %v", c.args, own, command, found)
+		own, command := SplitProgram(strings.Fields(c.args))
+		if strings.Join(own, " ") != c.own || strings.Join(command, " ") != c.command || (command != nil) != c.found {
+			t.Errorf("%q: got %q, %#v, want %q, %q", c.args, own, command, c.own, c.command)
 		}
 	}
-	if _, command, _ := SplitProgram([]string{"c", "--", "", "-- "}); len(command) != 2 || command[0] != "" || command[1] != "-- " {
-		t.Errorf("words of the program have changed: %q", command)
+	if _, command := SplitProgram([]string{"c", "--", "", "-- "}); len(command) != 2 || command[0] != "" || command[1] != "-- " {
+		t.Errorf("got the program words %q", command)
 	}
 }
 
-// parsed is the result of cli for a command line: the command, the value of each flag, and the operands.
+// parsed is what cli parsed from a command line: the command, the value of each flag, and the operands.
 type parsed struct {
 	command, flags string
 	operands       []string
 	err            string
 }
 
-// typical returns an App with commands and flags of every type, some with the same names. Its commands write to p.
+// typical returns an App with commands and flags of every type, some with the same names. Each command writes its name, its
+// operands and the values of its flags to p.
 func typical(p *parsed) *App {
 	var (
 		quiet, yes, asJSON, all         bool
@@ -110,8 +111,7 @@ func typical(p *parsed) *App {
 	return app
 }
 
-// parse passes arguments to cli, without normalise. So tests can compare the result of normalise with what cli does by
-// itself.
+// parse passes args to cli, without normalise, and returns what cli parsed.
 func parse(args []string) parsed {
 	var p parsed
 	if err := typical(&p).library(args, nil).RunContext(context.Background(), args); err != nil {
@@ -120,10 +120,10 @@ func parse(args []string) parsed {
 	return p
 }
 
-// template returns the App for tests that do not run a command.
+// template returns the App of typical for tests that do not run a command.
 func template() *App { return typical(new(parsed)) }
 
-// use is one use of a flag: one or two words as users type them, and the same with the flag's first name.
+// use is one flag on a command line: the words that users type, and the words with the long name, which cli gets.
 type use struct{ typed, long []string }
 
 func typed(uses []use) (words []string) {
@@ -140,7 +140,7 @@ func long(uses []use) (words []string) {
 	return words
 }
 
-// anyValue returns a value that the flag accepts. A text may look like a flag, but it is not "--", which ends our own
+// anyValue returns a value that the flag accepts. The value may look like a flag, but it is never "--", which ends our own
 // arguments.
 func anyValue(t *rapid.T, f Flag) string {
 	switch f.To.(type) {
@@ -162,16 +162,16 @@ func anyValue(t *rapid.T, f Flag) string {
 func anyUse(t *rapid.T, flags, known []Flag) use {
 	f := rapid.SampledFrom(flags).Draw(t, "flag")
 	name := rapid.SampledFrom(f.names()).Draw(t, "name")
-	// cli accepts one dash and two dashes in the same way.
+	// cli accepts a long name after one dash or two dashes.
 	word, first := rapid.SampledFrom([]string{"-", "--"}).Draw(t, "dashes")+name, "--"+f.Name
 	// The next word is never the value of a flag whose value is optional.
 	isBool := !f.wantsValue()
 	value := anyValue(t, f)
 	attached := value
 	if isBool {
-		attached = name // the same flag twice behind one dash
+		attached = name // as in -qq
 	}
-	// readLetters does not read the name of a flag, or a similar word, as letters.
+	// readLetters refuses letters that resemble the long name of a flag.
 	letters, _, _ := strings.Cut(name+attached, "=")
 	alone := len(name) > 1 || attached == "" || attached[0] == '=' || findFlag(known, letters) != nil ||
 		pm2Flag(letters) || nearFlag(name+attached, known) != ""
@@ -195,8 +195,8 @@ func pm2Flag(name string) bool {
 	return ok
 }
 
-// inFront returns the flags of a command that may precede it. This excludes a flag that has a value in one command and none
-// in another, because its meaning before the command would be unclear.
+// inFront returns the flags of a command that users may type in front of the command. It omits a flag that takes a value in
+// one command but not in another: in front of the command, it is unknown whether the next word is a value.
 func inFront(app *App, cmd *Command) []Flag {
 	return slices.DeleteFunc(slices.Clone(cmd.Flags), func(f Flag) bool {
 		return slices.ContainsFunc(f.names(), func(name string) bool {
@@ -225,7 +225,8 @@ func mix(t *rapid.T, uses []use, operands []string) []string {
 	return out
 }
 
-// TestNormaliseProperty checks that flags and operands in any order have the same meaning as for cli with the flags first.
+// TestNormaliseProperty mixes flags and operands. After normalise, cli must parse the same values as if the user had typed
+// all flags first.
 func TestNormaliseProperty(t *testing.T) {
 	tree := template()
 	rapid.Check(t, func(t *rapid.T) {
@@ -238,13 +239,13 @@ func TestNormaliseProperty(t *testing.T) {
 			}
 			return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) use { return anyUse(t, flags, known) }), 0, 4).Draw(t, label)
 		}
-		// A flag for the version overrides all others.
+		// A flag for the version overrides all other flags.
 		global := slices.DeleteFunc(slices.Clone(tree.Flags), func(f Flag) bool { return f.Name == "version" })
 		before, ownBefore := some(global, "global"), some(inFront(tree, cmd), "own in front")
 		own, behind := some(cmd.Flags, "own"), some(global, "global behind")
 		operands := rapid.SliceOfN(anyOperand, 0, 3).Draw(t, "operands")
 
-		// Global flags after the command may be anywhere among its own flags.
+		// Flags of every command may be mixed with the flags of the command.
 		var both []use
 		for g, o := behind, own; len(g)+len(o) > 0; {
 			if len(o) == 0 || len(g) > 0 && rapid.Bool().Draw(t, "global next") {
@@ -260,13 +261,13 @@ func TestNormaliseProperty(t *testing.T) {
 		}
 		got, want := parse(tree.normalise(typed)), parse(first)
 		if got.err != want.err || got.command != want.command || got.flags != want.flags || !slices.Equal(got.operands, want.operands) {
-			t.Fatalf("%q became %q:\n%+v\nwant, as %q:\n%+v", typed, tree.normalise(typed), got, first, want)
+			t.Fatalf("%q is normalised to %q: got\n%+v\nwant the result of %q:\n%+v", typed, tree.normalise(typed), got, first, want)
 		}
 	})
 }
 
-// TestNormaliseKeepsWords checks that normalise only changes the order of any words, and may add a "--". It may lose words
-// only if cli refuses the command line.
+// TestNormaliseKeepsWords checks for random words that normalise changes only their order and may add "--". It may omit
+// words only if cli refuses the command line.
 func TestNormaliseKeepsWords(t *testing.T) {
 	tree := template()
 	word := rapid.OneOf(
@@ -282,11 +283,11 @@ func TestNormaliseKeepsWords(t *testing.T) {
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) && parse(tree.normalise(append([]string{"clusterctl"}, words...))).err == "" {
-			t.Fatalf("%q became %q", words, got)
+			t.Fatalf("%q: got %q", words, got)
 		}
 	})
 	if tree.normalise(nil) != nil {
-		t.Error("normalise adds words to an empty command line")
+		t.Error("got words for an empty command line")
 	}
 }
 
@@ -325,7 +326,7 @@ func TestFlagsAnywhere(t *testing.T) {
 			t.Errorf("%s: got %s, error %q, flags\n%s", typed, got, p.err, p.flags)
 		}
 		if (strings.Contains(typed, "-q") || strings.Contains(typed, "-yq")) && !strings.Contains(p.flags, "quiet=true") {
-			t.Errorf("%s: --quiet is lost", typed)
+			t.Errorf("%s: got no --quiet", typed)
 		}
 	}
 }

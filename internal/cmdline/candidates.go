@@ -7,31 +7,32 @@ import (
 	"strings"
 )
 
-// Machine has the functions by which completion reads the machine. They omit what they cannot read.
+// Machine contains the functions through which completion reads names from the machine. They omit names that they cannot
+// read, and return no errors.
 type Machine struct {
 	Apps func() []string
 	// Instances returns the instances of an app.
 	Instances func(app string) []string
-	// Secrets returns the secrets that may follow the operands in before.
-	Secrets func(before []string) []string
+	// Secrets returns the names of secrets that may follow operands.
+	Secrets func(operands []string) []string
 	// Path returns $PATH.
 	Path func() string
 }
 
-// operandValues returns the candidates for the next operand of a command, and what the shell should offer.
-func (a *App) operandValues(cmd *Command, before []string, current string) (string, []candidate) {
-	kind := offerWords
-	var all []candidate
-	for _, form := range formsOf(cmd.Operands, len(before)) {
+// operandValues returns the candidates for the operand that follows operands. kind is one of the constants offerWords,
+// offerFiles and offerDirs.
+func (a *App) operandValues(cmd *Command, operands []string, current string) (kind string, all []candidate) {
+	kind = offerWords
+	for _, form := range formsOf(cmd.Operands, len(operands)) {
 		switch form {
 		case File, Directory:
 			kind = offerFiles
 		case Secret:
-			all = append(all, named(a.Machine.Secrets(before), "secret")...)
+			all = append(all, named(a.Machine.Secrets(operands), "secret")...)
 		case CommandName:
 			all = append(all, a.commandNames(current)...)
 		case Name:
-			// After FILE, NAME is the name of a new app.
+			// If an operand may be FILE or NAME, NAME is the name of a new app, so installed apps are not candidates.
 			if kind == offerFiles {
 				continue
 			}
@@ -44,14 +45,15 @@ func (a *App) operandValues(cmd *Command, before []string, current string) (stri
 	return kind, all
 }
 
-// flagValues returns the candidates for the value of a flag, and what the shell should offer.
-func (a *App) flagValues(f Flag, current string) (string, []candidate) {
-	kind, all := a.Machine.values(f.Takes, current)
+// flagValues returns the candidates for the value of a flag. kind is one of the constants offerWords, offerFiles and
+// offerDirs.
+func (a *App) flagValues(f Flag, current string) (kind string, all []candidate) {
+	kind, all = a.Machine.values(f.Takes, current)
 	return kind, append(named(f.Words, ""), all...)
 }
 
-// values returns the candidates for a form, and what the shell should offer besides them.
-func (m Machine) values(form Form, current string) (string, []candidate) {
+// values returns the candidates for a form. kind is one of the constants offerWords, offerFiles and offerDirs.
+func (m Machine) values(form Form, current string) (kind string, all []candidate) {
 	switch form {
 	case File, Path:
 		return offerFiles, nil
@@ -87,8 +89,8 @@ func named(words []string, about string) []candidate {
 	return all
 }
 
-// programs returns the executables in a $PATH whose names begin with prefix. It returns nothing for an empty prefix, which
-// would match thousands.
+// programs returns the executables in a $PATH whose names begin with prefix. It returns nil for an empty prefix, which would
+// match thousands of programs.
 func programs(path, prefix string) []candidate {
 	if prefix == "" || strings.Contains(prefix, "/") {
 		return nil
@@ -112,8 +114,8 @@ func programs(path, prefix string) []candidate {
 	return named(slices.Compact(names), "")
 }
 
-// accounts returns the names in a file such as /etc/passwd. It does not return users and groups from other sources, such as
-// LDAP.
+// accounts returns the names of users or groups in a file such as /etc/passwd. It does not find users and groups that are
+// stored elsewhere, for example in LDAP.
 func accounts(path string) []string {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -128,7 +130,7 @@ func accounts(path string) []string {
 	return all
 }
 
-// flagNames returns the flags that may still be given.
+// flagNames returns the flags that are not yet on the command line, and the flags that may repeat.
 func flagNames(known []Flag, given []string) []candidate {
 	var all []candidate
 	for _, f := range known {
@@ -142,7 +144,8 @@ func flagNames(known []Flag, given []string) []candidate {
 	return all
 }
 
-// commandNames returns the commands that begin with current. If there are none, it returns the other names of all commands.
+// commandNames returns the commands whose names begin with current. If there are none, it returns the aliases of all
+// commands.
 func (a *App) commandNames(current string) []candidate {
 	var names, aliases []candidate
 	for _, cmd := range a.Commands {

@@ -1,6 +1,6 @@
-// Package cmdline reads command lines. Everything that exists because of the library cli v2 is in this package. It moves
-// flags before operands, as cli requires, translates words of PM2, writes usage errors and help in our own words, and
-// answers the completion scripts of shells.
+// Package cmdline reads command lines. Only this package uses the library cli v2. It moves flags in front of operands, as
+// cli requires, translates commands and flags of PM2, prints usage errors and help in our own words, and prints candidates
+// for the completion scripts of shells.
 package cmdline
 
 import (
@@ -17,19 +17,19 @@ import (
 type App struct {
 	// Name is the word that users type. Usage is one line about the program.
 	Name, Usage string
-	// Description are paragraphs for the help, each without line breaks.
+	// Description contains the paragraphs of the help text. A paragraph has no line breaks.
 	Description []string
-	// Flags are the flags of every command.
+	// Flags are the flags that every command accepts.
 	Flags    []Flag
 	Commands []*Command
-	// Before is called after all flags have been read.
+	// Before runs after the flags are parsed, and before the command runs.
 	Before func()
 	Stdout io.Writer
-	// Width returns the number of columns if Stdout is a terminal, and otherwise 0.
+	// Width returns the number of columns of the terminal, or 0 if Stdout is not a terminal.
 	Width func() int
-	// StartsProgram reports whether "start OPERANDS" installs a program, as in PM2, or starts an installed app (false).
+	// StartsProgram returns true if "start OPERANDS" installs a program, as in PM2, and false if it starts an installed app.
 	StartsProgram func(operands []string) bool
-	// Machine provides the candidates for completion other than commands and flags.
+	// Machine provides the candidates for the completion of operands and values.
 	Machine Machine
 }
 
@@ -40,48 +40,47 @@ type Command struct {
 	// Usage is one line about the command.
 	Usage    string
 	Operands []Operand
-	// Program is whether the program and its arguments follow "--".
+	// Program determines whether a program and its arguments may or must follow "--".
 	Program Presence
-	// Description are paragraphs for the help, each without line breaks.
+	// Description contains the paragraphs of the help text. A paragraph has no line breaks.
 	Description []string
 	// Examples are whole command lines.
 	Examples []string
 	Flags    []Flag
-	// Hidden commands are not for users, so no list contains them.
+	// Hidden means that the command is not for users. The help and the completion do not contain it.
 	Hidden bool
-	// Run runs the command.
-	Run func(context.Context, Input) error
+	Run    func(context.Context, Input) error
 }
 
-// Input is what the user typed for a command, except for the values of its flags.
+// Input contains the arguments of a command. The values of its flags are in the variables of [Flag.To].
 type Input struct {
-	// Args are the arguments for the operands, at most as many as the command takes. Program is what follows "--".
+	// Args contains the operands that the user typed. Program contains the words after "--".
 	Args, Program []string
-	// Flags are the names of the flags that were given, in the order of [Command.Flags].
+	// Flags contains the names of the flags that the user typed, in the order of [Command.Flags].
 	Flags []string
 }
 
-// Given reports whether a flag was given.
+// Given reports whether the user typed a flag.
 func (in Input) Given(flag string) bool { return slices.Contains(in.Flags, flag) }
 
-// names returns all names of the command.
 func (c *Command) names() []string { return append([]string{c.Name}, c.Aliases...) }
 
-// SplitProgram splits args at the first "--" into our own arguments and the command of the user's program.
-func SplitProgram(args []string) (own, program []string, found bool) {
+// SplitProgram splits args at the first "--" into our own arguments and the command of the user's program. Without "--",
+// program is nil.
+func SplitProgram(args []string) (own, program []string) {
 	if i := slices.Index(args, "--"); i >= 0 {
-		return args[:i], args[i+1:], true
+		return args[:i], args[i+1:]
 	}
-	return args, nil, false
+	return args, nil
 }
 
-// Run runs the command that args select. The first of args is the name of the program.
+// Run runs the command in args. args[0] is the name of the program, as in os.Args.
 func (a *App) Run(ctx context.Context, args []string) error {
-	own, program, _ := SplitProgram(args)
+	own, program := SplitProgram(args)
 	return a.library(own, program).RunContext(ctx, a.normalise(a.translate(own)))
 }
 
-// AddStandard adds the commands that every App has: help and completion.
+// AddStandard adds the commands help and completion, and the hidden command for the completion scripts.
 func (a *App) AddStandard() {
 	a.Commands = append(a.Commands, completionCommand(a.Stdout), a.completeCommand(), a.helpCommand())
 }
@@ -96,19 +95,19 @@ func (a *App) Command(name string) *Command {
 	return nil
 }
 
-// flagsOf returns the flags of a command and the flags of every command. A flag of the command replaces a flag of every
-// command with the same name.
+// flagsOf returns the flags of a command and the flags that every command accepts. If both have a flag with the same name,
+// it returns only the flag of the command.
 func (a *App) flagsOf(cmd *Command) []Flag {
 	replaced := func(f Flag) bool { return findFlag(cmd.Flags, f.Name) != nil }
 	return slices.Concat(cmd.Flags, slices.DeleteFunc(slices.Clone(a.Flags), replaced))
 }
 
-// library returns the App in the form of cli. Each flag has only its first name, which normalise puts on the command line.
+// library converts the App to an App of cli. Each flag has only its long name, because normalise replaces the other names.
 // typed is the original command line up to "--".
 func (a *App) library(typed, program []string) *cli.App {
 	out := &cli.App{
 		Name: a.Name, HideHelp: true, HideVersion: true, Writer: a.Stdout, ErrWriter: io.Discard,
-		// Without this handler, cli would print errors and exit. main does both.
+		// Without this handler, cli would print the error and exit. Our main function prints it.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   a.usageError(nil, typed),
 		Flags:          libraryFlags(a.Flags),
@@ -123,7 +122,7 @@ func (a *App) library(typed, program []string) *cli.App {
 		out.Commands = append(out.Commands, &cli.Command{
 			Name: cmd.Name, Aliases: cmd.Aliases, HideHelp: true, Hidden: cmd.Hidden,
 			OnUsageError: a.usageError(cmd, typed),
-			// normalise puts the flags of every command after the command.
+			// normalise moves the flags that every command accepts behind the command.
 			Flags: libraryFlags(a.flagsOf(cmd)),
 			Action: func(c *cli.Context) error {
 				if a.Before != nil {
@@ -171,14 +170,15 @@ func (a *App) checkOperands(cmd *Command, args []string) error {
 func (a *App) helpCommand() *Command {
 	return &Command{
 		Name: "help", Usage: "Show the help of the program or of one command",
-		Operands:    []Operand{{Forms: []Form{CommandName}, Optional: true}},
-		Description: []string{`"clusterctl COMMAND --help" prints the same. For a command of PM2, it is the help of our command.`},
-		Examples:    []string{"clusterctl help install"},
+		Operands: []Operand{{Forms: []Form{CommandName}, Optional: true}},
+		Description: []string{`"clusterctl COMMAND --help" prints the same text. For a command of PM2, help explains the command of ` +
+			`clusterctl that has the same meaning.`},
+		Examples: []string{"clusterctl help install"},
 		Run: func(_ context.Context, in Input) error {
 			if len(in.Args) == 0 {
 				return a.help(nil)
 			}
-			cmd := a.Command(a.ours(in.Args[0]))
+			cmd := a.Command(a.ourCommand(in.Args[0]))
 			if cmd == nil {
 				return a.unknownCommand(in.Args[0])
 			}

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// These scripts replace the scripts of cli, which evaluate the words on the command line, including $(…), whenever the user
-// presses TAB.
+// These scripts replace the scripts of cli. When the user presses TAB, the scripts of cli evaluate the words on the command
+// line, including $(…).
 //
 //go:embed completion/clusterctl.bash
 var bashScript string
@@ -30,8 +30,8 @@ func completionCommand(stdout io.Writer) *Command {
 	return &Command{
 		Name: "completion", Usage: "Print the completion script of a shell",
 		Operands: []Operand{{Forms: []Form{"bash", "zsh", "fish"}}},
-		Description: []string{"The script completes commands, flags and their values, apps and instances. The packages of clusterctl " +
-			"install it. It evaluates nothing that is on the command line."},
+		Description: []string{"The script completes commands, flags and their values, apps and instances. The packages of " +
+			"clusterctl install the script. It never evaluates words of the command line."},
 		Examples: []string{
 			"source <(clusterctl completion bash)",
 			"clusterctl completion zsh > ~/.zfunc/_clusterctl",
@@ -52,10 +52,10 @@ func completionCommand(stdout io.Writer) *Command {
 	}
 }
 
-// completeCommand returns the command that the scripts call: "clusterctl __complete -- WORDS…". The user is typing the last
-// word. The first line of its output is what else the shell should offer: words (nothing), files or dirs. The other lines
-// are candidates, each with a tab and a description. The command never fails and contacts no daemon. It omits candidates
-// that it cannot read.
+// completeCommand returns the command that the scripts call: "clusterctl __complete -- WORDS…". The last word is the word
+// under the cursor. The first line of the output is "words", "files" or "dirs". With "files" or "dirs", the shell also
+// offers files or directories. Each further line is a candidate, a tab, and a description. The command never fails, and
+// connects to no daemon. It omits candidates that it cannot read.
 func (a *App) completeCommand() *Command {
 	return &Command{
 		Name: "__complete", Hidden: true, Usage: "Answer the completion scripts", Program: Must,
@@ -70,10 +70,11 @@ func (a *App) completeCommand() *Command {
 	}
 }
 
-// candidate is a possible word with its description.
+// candidate is a word that completion offers, with its description.
 type candidate struct{ value, about string }
 
-// These words are what a shell should offer besides the candidates.
+// These are the values of the first line of the output. The value determines whether the shell also offers files or
+// directories.
 const (
 	offerWords = "words"
 	offerFiles = "files"
@@ -101,7 +102,7 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 	var cmd *Command
 	at := a.wordAt(line)
 	if at >= 0 {
-		if cmd = a.Command(a.ours(line[at])); cmd == nil {
+		if cmd = a.Command(a.ourCommand(line[at])); cmd == nil {
 			return offerWords, nil
 		}
 		known = a.flagsOf(cmd)
@@ -116,7 +117,7 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 		for i := range all {
 			all[i].value = name + "=" + all[i].value
 		}
-	case strings.HasPrefix(current, "-") && !isNegative(current):
+	case current == "-" || isFlag(current):
 		kind, all = offerWords, flagNames(known, given)
 	case cmd == nil:
 		kind, all = offerWords, a.commandNames(current)
@@ -126,7 +127,8 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 	return kind, startingWith(all, current)
 }
 
-// unquoted removes one pair of quotes around a word. Unlike a shell, it does not change the rest of the word.
+// unquoted removes one pair of quotes around a word. It does not remove quotes or backslashes inside the word, as a shell
+// would.
 func unquoted(w string) string {
 	if len(w) > 1 && (w[0] == '\'' || w[0] == '"') && w[len(w)-1] == w[0] {
 		return w[1 : len(w)-1]
@@ -138,8 +140,8 @@ func startingWith(all []candidate, prefix string) []candidate {
 	return slices.DeleteFunc(all, func(c candidate) bool { return !strings.HasPrefix(c.value, prefix) })
 }
 
-// readLine parses the words before the current one. It returns the first names of the flags, the operands, and the flag
-// whose value is the current word, or nil.
+// readLine parses the words in front of the word under the cursor. It returns the long names of the flags, the operands, and
+// pending: the flag whose value is the word under the cursor, or nil.
 func readLine(known []Flag, before []string) (given, operands []string, pending *Flag) {
 	for _, w := range before {
 		switch {

@@ -19,12 +19,12 @@ type Flag struct {
 	// To points to the variable that gets the value: a *bool, *string, *[]string, *int, *time.Duration or *[Optional]. Its
 	// initial value is the default. [App] itself handles a Flag without To.
 	To any
-	// Takes is the form of the value, and empty for a flag without a value.
+	// Takes is the form of the value. It is empty for a flag without a value.
 	Takes Form
-	// Words are possible values, with the default first. The flag may accept others.
+	// Words are values that completion offers, with the default first. The flag may accept other values.
 	Words []string
-	// NotEmpty refuses an empty value, which a shell makes of an unset variable. It would otherwise count as an omitted
-	// flag.
+	// NotEmpty means that an empty value is an error. A shell passes an empty value for "$X" if X is not set, and commands
+	// treat an empty value like an omitted flag.
 	NotEmpty bool
 	// Group is the heading of the flag in the help. Usage is one line about the flag.
 	Group, Usage string
@@ -38,15 +38,12 @@ func Group(heading string, flags []Flag) []Flag {
 	return flags
 }
 
-// names returns the names of the flag.
+// names returns the long name of the flag, and its letter if it has one.
 func (f Flag) names() []string {
-	if f.Short == "" {
-		return []string{f.Name}
-	}
-	return []string{f.Name, f.Short}
+	return slices.DeleteFunc([]string{f.Name, f.Short}, func(name string) bool { return name == "" })
 }
 
-// wantsValue reports whether the next argument is the value of the flag.
+// wantsValue reports whether the word after the flag is its value.
 func (f Flag) wantsValue() bool {
 	_, optional := f.To.(*Optional)
 	return f.Takes != "" && !optional
@@ -58,7 +55,7 @@ func (f Flag) repeats() bool {
 	return ok
 }
 
-// example returns the flag, without dashes, with a possible value.
+// example returns the name of the flag and a valid value, such as "instances 4".
 func (f Flag) example() string {
 	switch f.To.(type) {
 	case *bool, nil:
@@ -71,7 +68,7 @@ func (f Flag) example() string {
 	return f.Name + " " + cmp.Or(strings.Join(f.Words[:min(len(f.Words), 1)], ""), string(f.Takes))
 }
 
-// fallback returns the default value in the form of the help, or "".
+// fallback returns the default value as the help shows it, or "".
 func (f Flag) fallback() string {
 	switch to := f.To.(type) {
 	case *string:
@@ -88,7 +85,7 @@ func (f Flag) fallback() string {
 	return ""
 }
 
-// library returns the flag in the form of cli.
+// library converts the flag to a flag of cli.
 func (f Flag) library() cli.Flag {
 	switch to := f.To.(type) {
 	case *string:
@@ -131,7 +128,7 @@ func (f Flag) check(given bool) error {
 	return nil
 }
 
-// findFlag returns the flag that a word of the command line names, or nil.
+// findFlag returns the flag for a word such as --name, --name=value or -n, or nil if no known flag has this name.
 func findFlag(known []Flag, word string) *Flag {
 	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 	for i := range known {
@@ -142,7 +139,7 @@ func findFlag(known []Flag, word string) *Flag {
 	return nil
 }
 
-// list is the value of a flag that may repeat. It keeps each value unchanged.
+// list is the value of a flag that may repeat. Unlike the list of cli, it does not split a value at commas.
 type list []string
 
 func (l *list) Set(s string) error {

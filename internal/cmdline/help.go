@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxWidth is the width of the help in columns. It is also the limit on a wider terminal, because longer lines are hard to
-// read. Terminals narrower than minWidth get lines of minWidth.
+// maxWidth is the maximum width of the help in columns. On a wider terminal, lines have maxWidth columns, because longer
+// lines are hard to read. On a terminal with fewer than minWidth columns, lines have minWidth columns.
 const maxWidth, minWidth = 80, 40
 
 // help prints the help of a command, or of the program if cmd is nil.
@@ -65,7 +65,6 @@ func (a *App) commandHelp(p *printer, cmd *Command) {
 	p.sections(flagSections(cmd.Flags, last)...)
 }
 
-// printer formats a help text.
 type printer struct {
 	out   strings.Builder
 	width int
@@ -88,7 +87,8 @@ func (p *printer) paragraphs(all ...string) {
 	}
 }
 
-// wrap prints a text with line breaks. first precedes the first line, and rest precedes each following line.
+// wrap prints s with line breaks. The parameter first is the prefix of the first line, and rest is the prefix of all other
+// lines.
 func (p *printer) wrap(first, rest, s string) {
 	line, empty := first, true
 	for _, word := range strings.Fields(s) {
@@ -104,7 +104,7 @@ func (p *printer) wrap(first, rest, s string) {
 	p.out.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// command prints a command line. A line that continues ends in a backslash, so that users can paste the command into a
+// command prints a command line. It puts a backslash in front of each line break, so that users can paste the command into a
 // shell.
 func (p *printer) command(s string) {
 	narrow := printer{width: p.width - len(" \\")}
@@ -143,8 +143,8 @@ func (p *printer) sections(all ...section) {
 	}
 }
 
-// flagSections returns one section for each group of flags, in the order of the flags. Flags without a group are in the
-// section last, with --help.
+// flagSections returns one section for each group of flags, in the order of the flags. Flags without a group and --help are
+// in one section, whose heading is the parameter last.
 func flagSections(flags []Flag, last string) []section {
 	var all []section
 	for _, f := range append(slices.Clone(flags), Flag{Name: "help", Short: "h", Usage: "show this help"}) {

@@ -9,14 +9,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestWrap checks that wrap keeps all words, and that only a line with one word may be too long.
+// TestWrap checks that wrap keeps all words, and that a line with several words is not wider than the limit.
 func TestWrap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé-]{1,50}`), 0, 40).Draw(t, "words")
 		p := printer{width: rapid.IntRange(minWidth, maxWidth).Draw(t, "width")}
 		p.wrap("  --flag  ", "          ", strings.Join(words, " "))
 		if got := strings.Fields(p.out.String()); strings.Join(got, " ") != strings.Join(append([]string{"--flag"}, words...), " ") {
-			t.Fatalf("%q became %q", words, got)
+			t.Fatalf("%q: got %q", words, got)
 		}
 		for line := range strings.Lines(p.out.String()) {
 			line = strings.TrimSuffix(line, "\n")
@@ -28,7 +28,7 @@ func TestWrap(t *testing.T) {
 	})
 }
 
-// TestCommandLines checks that a shell accepts an example that is wrapped.
+// TestCommandLines checks that each line of a wrapped example, except the last, ends in a backslash.
 func TestCommandLines(t *testing.T) {
 	p := printer{width: 30}
 	p.command("sudo clusterctl install web -i 4 -- node server.js")
@@ -54,7 +54,7 @@ func TestHelpWidth(t *testing.T) {
 			longest = max(longest, len(line)-1)
 		}
 		if longest > want || longest < want-5 {
-			t.Errorf("a terminal of %d columns: the longest line has %d, want about %d", terminal, longest, want)
+			t.Errorf("a terminal of %d columns: got a longest line of %d columns, want about %d", terminal, longest, want)
 		}
 	}
 }

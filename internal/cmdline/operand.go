@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Form is what an operand or the value of a flag may be. The help shows it, and completion offers candidates for it. A form
-// in lower case, such as "all", is a literal word.
+// Form is the kind of an operand or of the value of a flag, as the help shows it. Completion offers candidates for it. A
+// form in lower case, such as "all", is a literal word.
 type Form string
 
 // These are the forms for which completion has candidates.
@@ -30,38 +30,35 @@ const (
 
 // Operand is an argument that is not a flag.
 type Operand struct {
-	// Forms are the alternatives for an argument.
+	// Forms are the kinds of arguments that the operand accepts.
 	Forms             []Form
 	Optional, Repeats bool
 }
 
-// Apps returns the operand of commands for apps and instances.
+// Apps returns an operand that accepts apps and instances, and may repeat.
 func Apps() Operand {
 	return Operand{Forms: []Form{Name, Instance, Glob, All}, Repeats: true}
 }
 
-// OptionalApps returns the operand of commands that apply to all apps if none is named.
+// OptionalApps returns the operand of [Apps] for commands that apply to all apps if the operand is missing.
 func OptionalApps() Operand {
 	o := Apps()
 	o.Optional = true
 	return o
 }
 
-// Presence is whether something may or must be present.
+// Presence determines whether a program and its arguments may or must follow "--".
 type Presence int
 
 const (
-	// Never means that it must be absent.
 	Never Presence = iota
-	// May means that it may be present.
 	May
-	// Must means that it must be present.
 	Must
 )
 
-// String returns the operand in the form of usage lines.
+// String returns the operand as usage lines show it: "[NAME|all...]".
 func (o Operand) String() string {
-	s := o.join("|")
+	s := join(o.Forms, "|")
 	if o.Repeats {
 		s += "..."
 	}
@@ -71,9 +68,9 @@ func (o Operand) String() string {
 	return s
 }
 
-func (o Operand) join(separator string) string {
+func join(forms []Form, separator string) string {
 	var words []string
-	for _, f := range o.Forms {
+	for _, f := range forms {
 		words = append(words, string(f))
 	}
 	return strings.Join(words, separator)
@@ -81,14 +78,14 @@ func (o Operand) join(separator string) string {
 
 // alternatives returns the forms of the operand for a sentence: "FILE, DIRECTORY or NAME".
 func (o Operand) alternatives() string {
-	last := Operand{Forms: o.Forms[len(o.Forms)-1:]}.join("")
-	if len(o.Forms) == 1 {
-		return last
+	last := len(o.Forms) - 1
+	if last == 0 {
+		return string(o.Forms[0])
 	}
-	return Operand{Forms: o.Forms[:len(o.Forms)-1]}.join(", ") + " or " + last
+	return join(o.Forms[:last], ", ") + " or " + string(o.Forms[last])
 }
 
-// usageLine returns the general form of the command line of a command.
+// usageLine returns the syntax of a command: "clusterctl cat NAME [FLAGS]".
 func (a *App) usageLine(cmd *Command) string {
 	words := []string{a.Name, cmd.Name}
 	for _, o := range cmd.Operands {

@@ -15,8 +15,8 @@ func TestOperands(t *testing.T) {
 		usage string
 		// forms are the forms of the first, the second and the fifth argument.
 		forms string
-		// taken are the numbers of arguments that are accepted, out of 0 to 4.
-		taken string
+		// accepted contains the valid numbers of arguments, out of 0 to 4.
+		accepted string
 	}{
 		{Command{}, "x do", "[] [] []", "0"},
 		{Command{Program: May}, "x do [-- PROGRAM ARGS...]", "[] [] []", "0"},
@@ -33,14 +33,14 @@ func TestOperands(t *testing.T) {
 	} {
 		c.cmd.Name = "do"
 		forms := fmt.Sprint(formsOf(c.cmd.Operands, 0), formsOf(c.cmd.Operands, 1), formsOf(c.cmd.Operands, 4))
-		taken := ""
+		accepted := ""
 		for n := range 5 {
 			if err := app.checkOperands(&c.cmd, strings.Fields(strings.Repeat("a ", n))); err == nil {
-				taken += fmt.Sprint(n)
+				accepted += fmt.Sprint(n)
 			}
 		}
-		if got := app.usageLine(&c.cmd); got != c.usage || forms != c.forms || taken != c.taken {
-			t.Errorf("got %q, %s, %s, want\n%q, %s, %s", got, forms, taken, c.usage, c.forms, c.taken)
+		if got := app.usageLine(&c.cmd); got != c.usage || forms != c.forms || accepted != c.accepted {
+			t.Errorf("got %q, %s, %s, want\n%q, %s, %s", got, forms, accepted, c.usage, c.forms, c.accepted)
 		}
 	}
 }

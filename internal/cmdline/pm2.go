@@ -7,7 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// translate replaces a command of PM2 by our command with the same meaning. Flags may precede the command.
+// translate replaces a command of PM2 by the command of clusterctl with the same meaning. It also finds a command after
+// flags.
 func (a *App) translate(args []string) []string {
 	at := a.wordAt(args)
 	switch {
@@ -24,29 +25,30 @@ func (a *App) translate(args []string) []string {
 	return args
 }
 
-// startsProgram reports whether "start WORDS" starts a program and not an app. PM2's start takes both.
+// startsProgram reports whether "start WORDS" installs a program, as in PM2, and does not start an installed app.
 func (a *App) startsProgram(words []string) bool {
 	install := a.Command("install")
 	if install == nil || a.StartsProgram == nil {
 		return false
 	}
-	_, operands := takeFlags(slices.Concat(install.Flags, a.Flags), words, false)
+	_, operands := splitFlags(slices.Concat(install.Flags, a.Flags), words, false)
 	return len(operands) > 0 && a.StartsProgram(operands)
 }
 
-// ours returns the name of our command that has the same meaning as a word of PM2. It returns any other word unchanged.
-func (a *App) ours(word string) string {
+// ourCommand returns the name of the clusterctl command with the same meaning as a command of PM2. It returns any other word
+// unchanged.
+func (a *App) ourCommand(word string) string {
 	if is, _ := pm2.Lookup(pm2.Command, word); a.Command(word) == nil && is.Same != nil {
 		return is.Same[0]
 	}
 	return word
 }
 
-// readPM2Flag replaces a flag of PM2 by our flag, if the command has that flag.
+// readPM2Flag replaces a flag of PM2 by the flag of clusterctl with the same meaning, if known contains that flag.
 func readPM2Flag(known []Flag, arg string) (flagWord, bool) {
 	name, value, joined := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	if name == "gid" {
-		// joinGroup replaces this flag, because that also needs the user.
+		// joinGroup replaces this flag, because --run-as also needs the user.
 		return flagWord{words: []string{arg}, wantsValue: !joined && findFlag(known, "run-as") != nil}, true
 	}
 	is, _ := pm2.Lookup(pm2.Flag, name)
@@ -72,7 +74,7 @@ func readPM2Flag(known []Flag, arg string) (flagWord, bool) {
 	return flagWord{words: []string{long + "=" + value}}, true
 }
 
-// joinGroup replaces "--run-as USER --gid GROUP", which are two flags in PM2, by one flag.
+// joinGroup replaces "--run-as USER --gid GROUP" by "--run-as=USER:GROUP". PM2 has two flags for the user and the group.
 func joinGroup(known []Flag, flags []string) []string {
 	var user, group string
 	var rest []string

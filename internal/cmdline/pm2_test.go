@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPM2SameFlags passes flags of PM2 that have the same meaning as our flags.
+// TestPM2SameFlags checks flags of PM2 that have the same meaning as a flag of clusterctl.
 func TestPM2SameFlags(t *testing.T) {
 	for typed, want := range map[string]string{
 		"--kill-timeout 1600":           "stop-timeout=1600000000 ",
@@ -38,7 +38,8 @@ func TestPM2SameFlags(t *testing.T) {
 	}
 }
 
-// TestTranslate checks that a command of PM2 is replaced by ours, even after flags, and that our commands do not change.
+// TestTranslate checks that translate replaces a command of PM2, even after flags, and that it does not change commands of
+// clusterctl.
 func TestTranslate(t *testing.T) {
 	tree := template()
 	tree.StartsProgram = func(operands []string) bool { return operands[0] == "app.js" }

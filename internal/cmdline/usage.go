@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// libraryError is an error of cli, or of package flag below it, about one flag.
+// libraryError is a parsed error message about one flag, from cli or from package flag, which cli uses.
 type libraryError struct {
 	kind mistake
 	// flag is the name without dashes.
@@ -30,8 +30,8 @@ const (
 	badValue
 )
 
-// parseLibraryError parses the error messages of cli v2 and package flag, which have no error types. A test checks each
-// message.
+// parseLibraryError parses the error messages of cli v2 and package flag, which have no error types. A test compares each
+// message with the message of the library.
 func parseLibraryError(err error) libraryError {
 	message := strings.TrimSuffix(err.Error(), ".")
 	if name, ok := strings.CutPrefix(message, "flag provided but not defined: "); ok {
@@ -51,8 +51,7 @@ func parseLibraryError(err error) libraryError {
 	return libraryError{kind: badValue, flag: m[2], value: value}
 }
 
-// usageError returns the function that replaces an error of cli by our own message. cmd is nil for flags before the
-// command.
+// usageError returns a function that replaces an error of cli by our own message. cmd is nil if cli found no command.
 func (a *App) usageError(cmd *Command, typed []string) cli.OnUsageErrorFunc {
 	known := a.Flags
 	if cmd != nil {
@@ -76,7 +75,7 @@ func (a *App) usageError(cmd *Command, typed []string) cli.OnUsageErrorFunc {
 	}
 }
 
-// badValue returns the error of a flag whose value cli could not parse.
+// badValue returns the error for a value that cli could not parse.
 func (f Flag) badValue(value string) error {
 	switch f.To.(type) {
 	case *bool, nil:
@@ -113,7 +112,7 @@ func (a *App) unknownFlag(cmd *Command, known []Flag, name string, typed []strin
 	return fault.WithHint(err, "%s --help lists the flags", line)
 }
 
-// nearFlag returns the name of the flag that the user probably meant, or "".
+// nearFlag returns the name of the known flag that the user probably meant, or "".
 func nearFlag(name string, known []Flag) string {
 	var names []string
 	for _, f := range known {
@@ -122,7 +121,7 @@ func nearFlag(name string, known []Flag) string {
 	return text.Nearest(name, names)
 }
 
-// ownersOf returns the commands that have a flag, separated by commas.
+// ownersOf returns the names of the commands that have a flag, separated by commas.
 func (a *App) ownersOf(flag string) string {
 	var out []string
 	for _, cmd := range a.Commands {

@@ -66,10 +66,10 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		m.AwaitJournal(t, "listening", "-t", "own-port")
 		m.AwaitJournal(t, "Address already in use", "-t", "own-port")
 		wantIn(t, m.Must(t, "show", "own-port").Stdout, "problem         "+words, "listens on      8181, each instance for itself",
-			"to share it: install it with --listen 8181")
+			"to share the address: install the app with --listen 8181")
 		ls := m.Must(t, "ls")
 		wantIn(t, ls.Stdout, "8181 (own)", words)
-		wantIn(t, ls.Stderr, "own-port "+words+"; to share it, install it again with --listen 8181")
+		wantIn(t, ls.Stderr, "own-port "+words+"; to share the address, install the app again with --listen 8181")
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
 		// The same happens within an install.

@@ -211,7 +211,8 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	if v := ask("see"); v["GREETING"] != "hello world" || v["MORE"] != "too" || v["FROM_FILE"] != "" {
 		t.Errorf("env with a drop-in: %v", v)
 	}
-	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text, "# and from /etc/see.env (read at each start, may be missing)\n") {
+	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text,
+		"# systemd reads more variables from /etc/see.env at each start, if the file exists\n") {
 		t.Errorf("env with a file:\n%s", text)
 	}
 	if s := parseApp(t, m.Must(t, "show", "see",

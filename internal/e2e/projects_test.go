@@ -86,7 +86,7 @@ func wantOtherProjectRefused(t *testing.T, m *kit.Machine) {
 		t.Errorf("apply over the app of another project: %v", r)
 	}
 	wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
-		hint+"name it pr-a-pr-b in the file, or replace the app: sudo clusterctl apply -f /root/apps.yaml --replace")
+		hint+"rename the app to pr-a-pr-b in the file, or replace the installed app: sudo clusterctl apply -f /root/apps.yaml --replace")
 	if r := m.Must(t, "apply", "--dry-run", "-f", "/root/apps.yaml"); !strings.Contains(r.Stderr, "apply needs --replace") {
 		t.Errorf("a dry run: %v", r)
 	}

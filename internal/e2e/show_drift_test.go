@@ -84,7 +84,7 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 		if s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
 			t.Errorf("suppressed lines in show --json: %v", s.SuppressedLogLines)
 		}
-		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, by the rate limit of the journal\n") {
+		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, because of the rate limit of the journal\n") {
 			t.Errorf("show:\n%s", out)
 		}
 		if s := parseApp(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {

@@ -183,7 +183,7 @@ func TestRollback(t *testing.T) {
 			t.Errorf("revisions: %v, %+v", err, listed)
 		}
 		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed ||
-			!strings.Contains(r.Stderr, hint+"it has the revisions 1 to 5") {
+			!strings.Contains(r.Stderr, hint+"the app has revisions 1 to 5") {
 			t.Errorf("rollback to a revision that does not exist: %v", r)
 		}
 	})

@@ -1,5 +1,4 @@
-// Package fault defines the kinds of errors with which a command can end, and the hints of errors. The kind determines the
-// exit status of clusterctl.
+// Package fault defines error types that determine the exit status of clusterctl, and errors with a hint for the user.
 package fault
 
 import (
@@ -10,7 +9,7 @@ import (
 	"strings"
 )
 
-// hinted is an error with a hint. Errors of other types that have a method Hint are handled in the same way.
+// hinted is an error with a hint. Other packages define errors that also have a method Hint.
 type hinted struct {
 	err  error
 	hint string
@@ -22,12 +21,12 @@ func (e *hinted) Unwrap() error { return e.err }
 // Hint returns what to type to fix the error.
 func (e *hinted) Hint() string { return e.hint }
 
-// WithHint returns err with a hint: what to type to fix the error.
+// WithHint returns an error with the text of err and a hint, which contains what to type.
 func WithHint(err error, format string, args ...any) error {
 	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
-// Hint returns the hint of the first error in the chain that has one, or "".
+// Hint returns the first hint that is not empty in the chain of wrapped errors, or "".
 func Hint(err error) string {
 	for err != nil {
 		var h interface{ Hint() string }
@@ -37,7 +36,7 @@ func Hint(err error) string {
 		if hint := h.Hint(); hint != "" {
 			return hint
 		}
-		// This error has a method Hint but no hint for its case, so look for a hint in the errors that it wraps.
+		// The method Hint of this error returned "", so look for a hint in the errors that it wraps.
 		inner, ok := h.(interface{ Unwrap() error })
 		if !ok {
 			return ""
@@ -47,7 +46,7 @@ func Hint(err error) string {
 	return ""
 }
 
-// UsageError is an error in the command line that does not depend on the state of the machine.
+// UsageError is a mistake in the command line, whatever the state of the machine is. The exit status is 2.
 type UsageError struct{ message string }
 
 func (e *UsageError) Error() string { return e.message }
@@ -55,18 +54,19 @@ func (e *UsageError) Error() string { return e.message }
 // Usagef returns a [UsageError].
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// NotReached is the error if a command did its work, but an app is not in the requested state.
+// NotReached is the error of a command that did its work, but could not bring an app into the requested state: for example,
+// an instance ended after its start. The exit status is 3.
 type NotReached struct {
 	Err error
-	// Log are the last log lines of the instance that failed.
+	// Log contains the last log lines of the instance that failed.
 	Log []string
 }
 
 func (e *NotReached) Error() string { return e.Err.Error() }
 func (e *NotReached) Unwrap() error { return e.Err }
 
-// Flatten returns the errors that [errors.Join] has joined. It does not split an error of [fmt.Errorf] with several %w,
-// which is one sentence.
+// Flatten returns the errors that [errors.Join] has joined, at all levels. It does not split an error of [fmt.Errorf] with
+// several %w, because the text of such an error is one sentence.
 func Flatten(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -84,8 +84,8 @@ func Flatten(err error) []error {
 	return all
 }
 
-// Cause returns the error inside an [fs.PathError] or an [os.SyscallError], whose text would repeat the operation and the
-// path.
+// Cause returns the error that an [fs.PathError] or [os.SyscallError] wraps, or err itself for other errors. Messages that
+// already name the path use Cause, so that they do not name it twice.
 func Cause(err error) error {
 	var path *fs.PathError
 	var call *os.SyscallError

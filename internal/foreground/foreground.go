@@ -1,5 +1,6 @@
-// Package foreground returns hints on how to keep programs in the foreground that go into the background by default. A
-// service manager needs them in the foreground. The package is only a table and does not access the machine.
+// Package foreground returns hints for programs that go into the background when they start. systemd supervises only the
+// process that it started, so a worker must stay in the foreground. The package contains a table of programs, and does not
+// access the machine.
 package foreground
 
 import (
@@ -11,8 +12,8 @@ import (
 // program is a group of programs with the same hint.
 type program struct {
 	names []string
-	// how is the hint, without the prefix "NAME: ".
-	how string
+	// hint is the text after the name of the program.
+	hint string
 }
 
 func programs() []program {
@@ -45,34 +46,35 @@ func programs() []program {
 		without("--fork", "mongod", "mongos"),
 		without("--daemonize", "mysqld", "mariadbd"),
 		without("-detached", "rabbitmq-server"),
-		{[]string{"pm2", "pm2-runtime"}, "install the program that it starts, not pm2"},
-		{[]string{"forever"}, "install the program that it starts, not forever"},
-		{[]string{"screen", "tmux", "nohup", "setsid", "start-stop-daemon", "daemonize"}, "run the program that it starts directly"},
+		{[]string{"pm2", "pm2-runtime"}, "install the program that PM2 starts, not PM2 itself"},
+		{[]string{"forever"}, "install the program that forever starts, not forever itself"},
+		{[]string{"screen", "tmux", "nohup", "setsid", "start-stop-daemon", "daemonize"}, "run the program directly, without this wrapper"},
 	}
 }
 
-// shells returns the shells, in which "&" starts a program in the background.
+// shells returns the names of shells. In a script for a shell, "&" starts a program in the background.
 func shells() []string { return []string{"sh", "bash", "dash", "zsh", "ksh", "ash"} }
 
-// Hint returns a hint on how to keep a program in the foreground. command is the command that was run. left contains the
-// names of the processes that it left behind, if they are known.
-func Hint(command, left []string) string {
-	for _, word := range slices.Concat(command, left) {
+// Hint returns a hint on how to keep a program in the foreground. command is the command that went into the background.
+// remaining contains the names of its processes that were still running when the main process had ended, if these names are
+// known.
+func Hint(command, remaining []string) string {
+	for _, word := range slices.Concat(command, remaining) {
 		name := baseName(word)
 		for _, p := range programs() {
 			if slices.Contains(p.names, name) {
-				return name + ": " + p.how
+				return name + ": " + p.hint
 			}
 		}
 	}
 	if len(command) > 0 && slices.Contains(shells(), baseName(command[0])) {
 		return "start the program without \"&\", best with \"exec PROGRAM\" as the last line of the script"
 	}
-	return "run it so that it stays in the foreground; such an option is often called --foreground or --no-daemon"
+	return "find the option that keeps the program in the foreground; it is often called --foreground or --no-daemon"
 }
 
-// baseName returns the name of a program without its directory and its version: php-fpm for php-fpm8.2. The name of a
-// process may be followed by its title: "PM2 v5.3.0: God".
+// baseName returns the name of a program without its directory and its version: "php-fpm" for "/usr/sbin/php-fpm8.2". Some
+// programs change the name of their process: baseName returns "pm2" for "PM2 v5.3.0: God".
 func baseName(word string) string {
 	first, _, _ := strings.Cut(word, " ")
 	name := path.Base(first)

@@ -13,14 +13,14 @@ func TestHint(t *testing.T) {
 		{"/usr/sbin/apache2 -f x", "", "apache2: run it with -DFOREGROUND"},
 		{"/usr/sbin/php-fpm8.2", "php-fpm8.2", "php-fpm: run it with -F"},
 		{"/usr/bin/python3 /usr/bin/gunicorn -D app", "gunicorn", "gunicorn: run it without -D or --daemon, and"},
-		{"/usr/bin/npm start", "PM2", "pm2: install the program that it starts, not pm2"},
+		{"/usr/bin/npm start", "PM2", "pm2: install the program that PM2 starts, not PM2 itself"},
 		{"/bin/sh -c x", "nginx", "nginx: run it with -g"},
 		{"/bin/bash /srv/start.sh", "server", "start the program without \"&\""},
-		{"/srv/own", "own", "run it so that it stays in the foreground"},
-		{"", "", "run it so that it stays in the foreground"},
+		{"/srv/own", "own", "find the option that keeps the program in the foreground"},
+		{"", "", "find the option that keeps the program in the foreground"},
 	} {
 		if got := Hint(strings.Fields(c.command), strings.Fields(c.left)); !strings.HasPrefix(got, c.want) {
-			t.Errorf("%q, left %q: %q, want %q", c.command, c.left, got, c.want)
+			t.Errorf("%q, left %q: got %q, want %q", c.command, c.left, got, c.want)
 		}
 	}
 }

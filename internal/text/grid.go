@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Colour is the colour of a cell on a terminal. Output to other files has no colours.
+// Colour is the meaning of a cell, which a terminal shows as a colour.
 type Colour int
 
 const (
@@ -25,28 +25,29 @@ type Column struct {
 	Title string
 	// Right aligns the cells to the right.
 	Right bool
-	// Drop is the order in which columns are omitted on a narrow terminal, the highest value first. A column with 0 is
-	// never omitted.
+	// Drop is the order in which columns are omitted if the terminal is too narrow: the column with the highest Drop first.
+	// A column with Drop 0 is never omitted.
 	Drop int
-	// Cut allows the last column to be shortened instead, as long as leastCut characters remain.
+	// Cut means that the cells of this column, which must be the last, may be shortened to leastCut characters before a
+	// column is omitted.
 	Cut bool
 }
 
 const leastCut = 20
 
-// word is the text of a cell.
+// word is a cell: its text and its colour.
 type word struct {
 	text   string
 	colour Colour
 }
 
-// Grid is a table of text: columns of equal width, without borders.
+// Grid is a table of text without borders. All cells of a column have the same width.
 type Grid struct {
 	Columns []Column
 	rows    [][]word
 }
 
-// Row adds a line. The cell at index state gets the colour. Row passes each cell through [Cell].
+// Row adds a row. The cell at index state gets the colour c. Row converts each cell with [Cell].
 func (g *Grid) Row(c Colour, state int, cells ...string) {
 	words := make([]word, 0, len(cells))
 	for i, s := range cells {
@@ -61,7 +62,7 @@ func (g *Grid) Row(c Colour, state int, cells ...string) {
 
 const gap = 2
 
-// layout returns the columns that fit into width, and the width of every column. A width of 0 is unlimited.
+// layout returns the indexes of the columns that fit into width, and the widths of all columns. Width 0 means no limit.
 func (g *Grid) layout(width int) (keep []int, widths []int) {
 	widths = make([]int, len(g.Columns))
 	for i, c := range g.Columns {
@@ -92,7 +93,8 @@ func (g *Grid) layout(width int) (keep []int, widths []int) {
 	return keep, widths
 }
 
-// Write prints the grid in at most width characters if possible. A width of 0 is unlimited.
+// Write prints the grid. It omits and shortens columns to print at most width characters per line. Lines are longer only if
+// columns with Drop 0 need more. Width 0 means no limit.
 func (g *Grid) Write(w io.Writer, width int, coloured bool) error {
 	keep, widths := g.layout(width)
 	var b strings.Builder
@@ -111,7 +113,6 @@ func (g *Grid) Write(w io.Writer, width int, coloured bool) error {
 	return err
 }
 
-// line returns one formatted row.
 func (g *Grid) line(r []word, keep, widths []int, width int, coloured bool) string {
 	var b strings.Builder
 	used := 0
@@ -145,10 +146,15 @@ func shorten(s string, width int) string {
 	return string([]rune(s)[:width-1]) + "…"
 }
 
-// Omit removes the column with a title.
+// Omit removes the column with this title, if the grid has it.
 func (g *Grid) Omit(title string) {
-	if i := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Title == title }); i >= 0 {
-		g.omit(i)
+	i := slices.IndexFunc(g.Columns, func(c Column) bool { return c.Title == title })
+	if i < 0 {
+		return
+	}
+	g.Columns = slices.Delete(g.Columns, i, i+1)
+	for n, r := range g.rows {
+		g.rows[n] = slices.Delete(r, i, i+1)
 	}
 }
 
@@ -156,18 +162,11 @@ func (g *Grid) Omit(title string) {
 func (g *Grid) OmitEmptyLast() {
 	last := len(g.Columns) - 1
 	if !slices.ContainsFunc(g.rows, func(r []word) bool { return r[last].text != "" }) {
-		g.omit(last)
+		g.Omit(g.Columns[last].Title)
 	}
 }
 
-func (g *Grid) omit(i int) {
-	g.Columns = slices.Delete(g.Columns, i, i+1)
-	for n, r := range g.rows {
-		g.rows[n] = slices.Delete(r, i, i+1)
-	}
-}
-
-// Table prints rows in columns of any width. Without titles it has no header.
+// Table prints rows in columns that are as wide as their longest cell. If all titles are empty, it prints no header.
 func Table(w io.Writer, titles []string, rows [][]string) error {
 	g := Grid{}
 	for _, title := range titles {

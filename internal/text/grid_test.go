@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestGrid checks tables with any contents at any width: each row is one line, columns with Drop 0 are kept, and a column
-// is dropped only after all columns with a higher Drop. Without a width nothing is dropped or shortened.
+// TestGrid checks tables with random contents at random widths: each row is one line, columns with Drop 0 are not omitted,
+// and a column is omitted only after all columns with a higher Drop. With width 0, no column is omitted.
 func TestGrid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "columns")
@@ -40,26 +40,27 @@ func TestGrid(t *testing.T) {
 				continue
 			}
 			if c.Drop == 0 || width == 0 {
-				t.Fatalf("column %d was dropped", i)
+				t.Fatalf("column %d was omitted, but has Drop 0, or the width is unlimited", i)
 			}
 			least = min(least, c.Drop)
 		}
 		total := -gap
 		for _, i := range keep {
 			if g.Columns[i].Drop > least {
-				t.Fatalf("column %d was kept, but a column with a lower Drop was dropped", i)
+				t.Fatalf("column %d was not omitted, but a column with a lower Drop was", i)
 			}
 			total += widths[i] + gap
 		}
 		var plain, coloured bytes.Buffer
 		if g.Write(&plain, width, false) != nil || g.Write(&coloured, width, true) != nil {
-			t.Fatal("Write failed")
+			t.Fatal("Write returned an error")
 		}
 		if strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "") != plain.String() {
-			// The blanks that are removed at the end of a line may be inside of the colour.
+			// Write removes blanks at the end of a line, but not blanks in front of the code that ends a colour. So compare
+			// only the words.
 			if strings.Join(strings.Fields(strings.ReplaceAll(strings.ReplaceAll(coloured.String(), "\x1b[31m", ""), "\x1b[0m", "")),
 				" ") != strings.Join(strings.Fields(plain.String()), " ") {
-				t.Fatalf("without its colours, %q is not %q", coloured.String(), plain.String())
+				t.Fatalf("got %q, which is not %q with colours", coloured.String(), plain.String())
 			}
 		}
 		if got := strings.Count(plain.String(), "\n"); got != len(g.rows)+1 {
@@ -71,7 +72,7 @@ func TestGrid(t *testing.T) {
 		}
 		for line := range strings.Lines(plain.String()) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); width > 0 && droppable && total <= width && n > width {
-				t.Fatalf("a line has %d characters, want at most %d", n, width)
+				t.Fatalf("got a line of %d characters, want at most %d", n, width)
 			}
 		}
 	})

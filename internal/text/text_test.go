@@ -3,6 +3,8 @@ package text
 import (
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 func TestSize(t *testing.T) {
@@ -30,4 +32,24 @@ func TestCount(t *testing.T) {
 	if got := Count(1, "instance") + ", " + Count(0, "CPU"); got != "1 instance, 0 CPUs" {
 		t.Error(got)
 	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"install", "uninstall", "start", "stop", "restart", "ls", "list", "l", "json", "max-restarts"}
+	for word, want := range map[string]string{
+		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop",
+		"lsit": "list", "inst": "install",
+		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "",
+		"version": "", "jsno": "json", "lls": "ls",
+	} {
+		if got := Nearest(word, words); got != want {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.StringN(0, 8, -1).Draw(t, "a"), rapid.StringN(0, 8, -1).Draw(t, "b")
+		if d := Edits(a, b); d != Edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
+			t.Fatalf("Edits(%q, %q): got %d, and %d for the reverse", a, b, d, Edits(b, a))
+		}
+	})
 }

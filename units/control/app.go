@@ -57,6 +57,14 @@ type InstanceError struct {
 
 func (e *InstanceError) Error() string { return e.Unit + ": " + e.Reason }
 
+// Hint returns the command that unmasks the unit, or "" if the unit is not masked.
+func (e *InstanceError) Hint() string {
+	if e.State.Load != Masked {
+		return ""
+	}
+	return "sudo systemctl unmask " + e.Unit
+}
+
 // SocketError is the error of a socket that did not come up.
 type SocketError struct {
 	Unit   string

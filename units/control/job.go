@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,6 +137,17 @@ func (e *RefusedError) Error() string {
 }
 
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Hint returns how to make systemd accept the job, or "".
+func (e *RefusedError) Hint() string {
+	switch {
+	case errors.Is(e.Err, ErrMasked):
+		return "sudo systemctl unmask " + e.Unit
+	case errors.Is(e.Err, ErrConflict):
+		return "systemctl list-jobs shows the other job; try again when it has ended"
+	}
+	return ""
+}
 
 // Do queues one job for each unit and returns when all jobs have ended, with the outcomes in the order of the units. The
 // error concerns all units: the context ended, the caller has no permission, or the connection was lost. When the context

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
@@ -156,6 +157,27 @@ type NotInstalledError struct {
 
 // Error names the app.
 func (e *NotInstalledError) Error() string { return fmt.Sprintf("there is no app %q", e.App) }
+
+// NoAppsHint is the hint of errors and notes when no app is installed.
+const NoAppsHint = "no app is installed yet; clusterctl install FILE installs one"
+
+// Hint returns the name that the user may have meant, or the command that lists or installs apps.
+func (e *NotInstalledError) Hint() string {
+	if len(e.Apps) == 0 {
+		return NoAppsHint
+	}
+	var names []string
+	for _, n := range e.Apps {
+		if strings.TrimSuffix(string(e.App), filepath.Ext(string(e.App))) == string(n) {
+			return fmt.Sprintf("did you mean %s?", n) // PM2 also accepts the name of a file, such as shop.js
+		}
+		names = append(names, string(n))
+	}
+	if like := text.Nearest(string(e.App), names); like != "" {
+		return fmt.Sprintf("did you mean %s?", like)
+	}
+	return "clusterctl ls lists the apps"
+}
 
 // PendingError is an intent that prevents a new apply. An earlier command was killed, and neither [Pending.Rollback] nor
 // [Pending.RollForward] was called.

@@ -1,12 +1,12 @@
 # Completion of clusterctl for bash 4.3 and later, with bash-completion or without.
 #
-# This script evaluates no word of the command line. It passes the words unchanged to "clusterctl __complete".
+# This script never evaluates the words of the command line. It passes the words unchanged to "clusterctl __complete".
 
 _clusterctl() {
     local rest=${COMP_LINE:0:COMP_POINT} word cut="" i
     local -a words=() reply=()
     COMPREPLY=()
-    # Bash also splits words at "=", ":" and "@". This loop joins parts that have no blank between them.
+    # COMP_WORDS contains the parts of words between "=", ":" and "@". Join the parts that have no blank between them.
     for ((i = 0; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         if ((i == 0)) || [[ $rest == [[:space:]]* ]]; then
@@ -17,7 +17,7 @@ _clusterctl() {
         rest=${rest#"${rest%%[![:space:]]*}"}
         rest=${rest#"$word"}
     done
-    # The rest of the line, up to the cursor, is the current word.
+    # The word under the cursor is the rest of the line up to the cursor.
     if ((COMP_CWORD == 0)); then
         return
     elif [[ -z $rest || $rest == [[:space:]]* ]] && [[ ${COMP_WORDS[COMP_CWORD]-} == "" || $rest == [[:space:]]* ]]; then
@@ -26,8 +26,8 @@ _clusterctl() {
         words[-1]+=$rest
     fi
     word=${words[-1]}
-    # Bash replaces only the part of the word after its last word break. If that break is an "@", Bash replaces it, too
-    # (readline uses it for host names).
+    # Bash replaces only the part of the word after the last "=", ":" or "@", so remove the part before it from the
+    # candidates. Bash also replaces an "@" itself, because readline completes host names from the "@".
     if [[ $word != [\'\"]* ]]; then
         for ((i = ${#word}; i > 0; i--)); do
             if [[ "=:@" == *"${word:i-1:1}"* && $COMP_WORDBREAKS == *"${word:i-1:1}"* ]]; then
@@ -42,7 +42,7 @@ _clusterctl() {
         word=${word%%$'\t'*}
         COMPREPLY+=("${word#"$cut"}")
     done
-    # compopt works only during a completion by bash.
+    # compopt fails if a test calls this function outside a completion.
     case ${reply[0]-} in
         files) compopt -o default 2>/dev/null ;;
         dirs) compopt -o dirnames 2>/dev/null ;;

@@ -1,6 +1,6 @@
 # Completion of clusterctl for fish 3.0 and later.
 #
-# This script evaluates no word of the command line. It passes the words unchanged to "clusterctl __complete".
+# This script never evaluates the words of the command line. It passes the words unchanged to "clusterctl __complete".
 
 function __clusterctl_reply
     set -l words (commandline -opc)

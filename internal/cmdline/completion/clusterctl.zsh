@@ -1,7 +1,7 @@
 #compdef clusterctl
 # Completion of clusterctl for zsh. Install it as the file _clusterctl in a directory of $fpath, or source it after compinit.
 #
-# This script evaluates no word of the command line. It passes the words unchanged to "clusterctl __complete".
+# This script never evaluates the words of the command line. It passes the words unchanged to "clusterctl __complete".
 
 _clusterctl() {
     local -a before lines entries

@@ -45,7 +45,7 @@ func TestExitCode(t *testing.T) {
 		{&install.NotInstalledError{App: "x"}, exitFailed},
 	} {
 		if got := exitCode(c.err); got != c.want {
-			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+			t.Errorf("%v: got %d, want %d", c.err, got, c.want)
 		}
 	}
 }
@@ -80,10 +80,10 @@ func TestReport(t *testing.T) {
 		w.args = []string{"/usr/local/bin/clusterctl", "start", "a b"}
 		w.report(c.err)
 		if got := w.err.String(); got != c.want {
-			t.Errorf("%v:\n%q\nwant\n%q", c.err, got, c.want)
+			t.Errorf("%v: got\n%q\nwant\n%q", c.err, got, c.want)
 		}
 		if w.out.Len() > 0 {
-			t.Errorf("%v: an error is on stdout: %s", c.err, w.out.String())
+			t.Errorf("%v: got %q on stdout, want nothing", c.err, w.out.String())
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestReport(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	err := interrupted(errors.Join(fmt.Errorf("start of web: %w", context.Canceled), errors.New("taking web back: no space")))
 	if got := err.Error(); got != "interrupted\ntaking web back: no space" || exitCode(err) != exitInterrupted {
-		t.Errorf("%q, %d", got, exitCode(err))
+		t.Errorf("got %q, exit status %d", got, exitCode(err))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -99,32 +99,32 @@ func TestInterrupted(t *testing.T) {
 	w.dial = func(ctx context.Context) (*control.Conn, error) { return nil, fmt.Errorf("connecting: %w", ctx.Err()) }
 	w.installed(t, "web", 1)
 	if code := w.doContext(ctx, "ls"); code != exitInterrupted || w.err.String() != "clusterctl: interrupted\n" || w.out.Len() > 0 {
-		t.Errorf("%d, %q, %q", code, w.err.String(), w.out.String())
+		t.Errorf("got status %d, stderr %q, stdout %q", code, w.err.String(), w.out.String())
 	}
 }
 
-// TestPrintable: control characters are replaced, and all other characters are kept.
+// TestPrintable checks that control characters are replaced, and that all other characters do not change.
 func TestPrintable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(),
 			rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) })).Draw(t, "s")
 		got := text.Printable(s)
 		if strings.ContainsFunc(got, func(r rune) bool { return r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 }) {
-			t.Fatalf("%q gave %q", s, got)
+			t.Fatalf("%q: got %q", s, got)
 		}
 		if len([]rune(got)) != len([]rune(s)) || text.Printable(got) != got {
-			t.Fatalf("%q gave %q", s, got)
+			t.Fatalf("%q: got %q", s, got)
 		}
 		if strings.ContainsAny(text.Cell(s), "\n\t") {
-			t.Fatalf("%q gave the cell %q", s, text.Cell(s))
+			t.Fatalf("%q: got the cell %q", s, text.Cell(s))
 		}
 	})
 	if s := "Grüße, 世界 🎉\t=\n"; text.Printable(s) != s {
-		t.Errorf("%q became %q", s, text.Printable(s))
+		t.Errorf("%q: got %q", s, text.Printable(s))
 	}
 }
 
-// TestNotesArePrintable: a note and a line of progress never contain control characters.
+// TestNotesArePrintable checks that notes and progress lines never contain control characters.
 func TestNotesArePrintable(t *testing.T) {
 	const foreign = "a\x1b]0;OWNED\a\x1b[2J\r\u009b2J\u202eb\nclusterctl: x"
 	w := newWorld(t)
@@ -133,7 +133,7 @@ func TestNotesArePrintable(t *testing.T) {
 	got := w.err.String()
 	if strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e) }) ||
 		strings.Count(got, "\n") != 2 {
-		t.Errorf("the terminal gets %q", got)
+		t.Errorf("got %q on the terminal", got)
 	}
 }
 
@@ -147,12 +147,13 @@ func TestShort(t *testing.T) {
 		300 * 24 * time.Hour: "300d",
 	} {
 		if got := text.Duration(d); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
+			t.Errorf("%v: got %s, want %s", d, got, want)
 		}
 	}
 }
 
-// TestShellWord: sh reads the original words from the quoted words. One shell prints all words, each with a NUL at the end.
+// TestShellWord checks that sh parses the quoted words to the original words. sh prints all words, each with a NUL at the
+// end.
 func TestShellWord(t *testing.T) {
 	words := []string{"", "a", "a b", "'", "it's", `"`, "$HOME", "`id`", "a\nb", "-n", "*", "~", "\\", "é", "a;b", "x=y",
 		"!!", "#", "{a,b}", "\t", "--", "%s", "[ab]"}
@@ -163,7 +164,7 @@ func TestShellWord(t *testing.T) {
 	}
 	var script strings.Builder
 	for _, w := range words {
-		// The directory is empty, so a word such as [ab] does not match a file.
+		// The directory is empty, so that no file matches a word such as [ab].
 		fmt.Fprintf(&script, "printf '%%s\\0' %s\n", text.Shell(w))
 	}
 	cmd := exec.Command("/bin/sh")
@@ -174,10 +175,10 @@ func TestShellWord(t *testing.T) {
 	}
 	got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 	if !slices.Equal(got, words) {
-		t.Errorf("%d words became %d", len(words), len(got))
+		t.Errorf("got %d words, want %d", len(got), len(words))
 		for i := range min(len(got), len(words)) {
 			if got[i] != words[i] {
-				t.Fatalf("%q became %q", words[i], got[i])
+				t.Fatalf("got %q, want %q", got[i], words[i])
 			}
 		}
 	}
@@ -189,12 +190,12 @@ func TestSudoHint(t *testing.T) {
 	file := w.file(t, "wd/it's me.js", "", 0o644)
 	w.path["node"] = "/usr/bin/node"
 	if code := w.do("install", file, "-n", "me", "--no-listen", "--", "-x", "a b"); code != exitPermission {
-		t.Errorf("%d", code)
+		t.Errorf("got status %d", code)
 	}
 	want := "clusterctl: this changes the machine: permission denied\nclusterctl: hint: sudo clusterctl install " +
 		text.Shell(file) + " -n me --no-listen -- -x 'a b'\n"
 	if got := w.err.String(); got != want {
-		t.Errorf("%s\nwant\n%s", got, want)
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -204,7 +205,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "NAME       STATE\na          x y\uFFFDz\nlong-name  \uFFFD[31m\n"; b.String() != want {
-		t.Errorf("%q, want %q", b.String(), want)
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
 
@@ -223,20 +224,20 @@ func TestProgress(t *testing.T) {
 	w := newWorld(t)
 	feed(w)
 	if got, want := w.err.String(), "web@1: ready (1/2, 0ms)\nweb@2: failed: exited with status 1 (1/2, 0ms)\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 	w = newWorld(t)
 	w.stderrTTY = true
 	feed(w)
 	if got := w.err.String(); strings.Contains(got, "\n") || !strings.HasSuffix(got, "\r\x1b[K") ||
 		!strings.Contains(got, "web: 1/2 ready") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	w = newWorld(t)
 	w.stderrTTY, w.quiet = true, true
 	feed(w)
 	if w.err.Len()+w.out.Len() > 0 {
-		t.Errorf("quiet, but %q", w.err.String())
+		t.Errorf("with --quiet: got %q", w.err.String())
 	}
 }
 
@@ -246,19 +247,19 @@ func TestConfirm(t *testing.T) {
 		w := newWorld(t)
 		w.stdinTTY, w.stdin = true, strings.NewReader(answer)
 		if err := w.confirm(context.Background(), "sure?"); (err == nil) != yes {
-			t.Errorf("%q: %v", answer, err)
+			t.Errorf("%q: got error %v", answer, err)
 		}
 		if w.err.String() != "sure? [y/N] " || w.out.Len() > 0 {
-			t.Errorf("%q, %q", w.err.String(), w.out.String())
+			t.Errorf("got stderr %q, stdout %q", w.err.String(), w.out.String())
 		}
 	}
 	w := newWorld(t)
 	w.args = []string{"clusterctl", "uninstall", "web"}
 	err := w.confirm(context.Background(), "sure?")
 	if exitCode(err) != exitUsage || w.hintFor(err) != "sudo clusterctl uninstall web --yes" {
-		t.Errorf("%v, %q", err, w.hintFor(err))
+		t.Errorf("got error %v, hint %q", err, w.hintFor(err))
 	}
-	// Ctrl-C at the question.
+	// Ctrl-C ends the question.
 	r, pipe, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -269,38 +270,18 @@ func TestConfirm(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := w.confirm(ctx, "sure?"); exitCode(err) != exitInterrupted {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
 func TestVersion(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("version"); code != exitDone || !strings.HasPrefix(w.out.String(), "clusterctl ") || w.err.Len() > 0 {
-		t.Errorf("%d, %q, %q", code, w.out.String(), w.err.String())
+		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
 	var info versionInfo
 	if code := w.do("version", "--json"); code != exitDone || json.Unmarshal(w.out.Bytes(), &info) != nil ||
 		info.Version == "" || info.Systemd != 0 {
-		t.Errorf("%d, %q, %+v", code, w.out.String(), info)
+		t.Errorf("got status %d, stdout %q, output %+v", code, w.out.String(), info)
 	}
-}
-
-func TestNear(t *testing.T) {
-	words := []string{"install", "uninstall", "start", "stop", "restart", "ls", "list", "l", "json", "max-restarts"}
-	for word, want := range map[string]string{
-		"instal": "install", "isntall": "install", "unistall": "uninstall", "strat": "start", "sto": "stop",
-		"lsit": "list", "inst": "install",
-		"max-restart": "max-restarts", "max": "max-restarts", "x": "", "": "", "frobnicate": "", "scale": "",
-		"version": "", "jsno": "json", "lls": "ls",
-	} {
-		if got := text.Nearest(word, words); got != want {
-			t.Errorf("%q: %q, want %q", word, got, want)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := rapid.StringN(0, 8, -1).Draw(t, "a"), rapid.StringN(0, 8, -1).Draw(t, "b")
-		if d := text.Edits(a, b); d != text.Edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Fatalf("%q, %q: %d", a, b, d)
-		}
-	})
 }

@@ -94,8 +94,8 @@ func withName(n units.Name, several bool, err error) error {
 		return err
 	}
 	all := fault.Flatten(err)
-	for i, one := range all {
-		all[i] = fmt.Errorf("%s: %w", n, one)
+	for i, part := range all {
+		all[i] = fmt.Errorf("%s: %w", n, part)
 	}
 	return errors.Join(all...)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/clusterctl/clusterctl/internal/cmdline"
 	"github.com/clusterctl/clusterctl/units"
@@ -42,11 +43,15 @@ func runCat(_ context.Context, e *env, _ struct{}, in cmdline.Input) error {
 	for _, u := range append([]string{n.Service(), n.Template(), n.Slice()}, a.Sockets()...) {
 		paths = append(paths, e.store.UnitPath(n, u))
 		for _, dir := range e.dropInsOf(n, u) {
-			dropIns, err := filepath.Glob(dir + "/*.conf")
-			if err != nil {
+			entries, err := os.ReadDir(dir)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			paths = append(paths, dropIns...)
+			for _, entry := range entries {
+				if strings.HasSuffix(entry.Name(), ".conf") {
+					paths = append(paths, filepath.Join(dir, entry.Name()))
+				}
+			}
 		}
 	}
 	var set units.Set

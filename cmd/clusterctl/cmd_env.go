@@ -49,35 +49,35 @@ func runEnv(ctx context.Context, e *env, o envOptions, in cmdline.Input) error {
 	c := e.collector(conn)
 	var all []status.Environment
 	for _, t := range targets {
-		one, err := c.Environment(ctx, status.Listed{App: t.app, Count: t.listed}, status.EnvironmentOptions{
+		environment, err := c.Environment(ctx, status.Listed{App: t.app, Count: t.listed}, status.EnvironmentOptions{
 			Instance: t.instance, Running: o.running, Secrets: o.secrets,
 		})
 		if err != nil {
 			return err
 		}
-		all = append(all, one)
+		all = append(all, environment)
 	}
 	if o.asJSON {
 		return e.printList(list{Instances: all})
 	}
-	for i, one := range all {
+	for i, environment := range all {
 		if len(all) > 1 {
 			if i > 0 {
 				fmt.Fprintln(e.stdout)
 			}
-			fmt.Fprintf(e.stdout, "# %s\n", one.Unit)
+			fmt.Fprintf(e.stdout, "# %s\n", environment.Unit)
 		}
-		e.printEnv(one)
-		if len(one.Variables)+len(one.Files) == 0 {
-			e.note("%s sets no variables; --running prints the environment of the process", one.Unit)
+		e.printEnv(environment)
+		if len(environment.Variables)+len(environment.Files) == 0 {
+			e.note("%s sets no variables; --running prints the environment of the process", environment.Unit)
 		}
 	}
 	return nil
 }
 
 // printEnv prints variables as assignments of a shell, and files as comments.
-func (e *env) printEnv(one status.Environment) {
-	for _, f := range one.Files {
+func (e *env) printEnv(environment status.Environment) {
+	for _, f := range environment.Files {
 		reader, condition := "systemd", ""
 		if f.ByWorker {
 			reader = "the user of the app"
@@ -87,7 +87,7 @@ func (e *env) printEnv(one status.Environment) {
 		}
 		fmt.Fprintf(e.stdout, "# %s reads more variables from %s at each start%s\n", reader, text.Printable(text.Shell(f.Path)), condition)
 	}
-	for _, v := range one.Variables {
+	for _, v := range environment.Variables {
 		if v.NeedsRoot {
 			fmt.Fprintf(e.stdout, "# %s (needs root)\n", text.Printable(v.Name))
 			continue

@@ -200,9 +200,9 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
 	count := map[control.RollOutcome]int{}
 	var took time.Duration
-	for _, one := range rolled {
-		count[one.Outcome]++
-		took = max(took, one.Took)
+	for _, instance := range rolled {
+		count[instance.Outcome]++
+		took = max(took, instance.Took)
 	}
 	reloaded, started := count[control.RollReloaded], count[control.RollStarted]
 	switch {
@@ -227,17 +227,17 @@ func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
 func skipReasons(rolled []control.Rolled) []string {
 	const most = 3
 	var lines, reasons []string
-	for _, one := range rolled {
+	for _, instance := range rolled {
 		// An app may list more instances than there are CPUs, for a machine that gets more CPUs later.
-		if one.Outcome == control.RollSkipped && !one.State.Skipped() && !slices.Contains(reasons, one.Reason) {
-			reasons = append(reasons, one.Reason)
+		if instance.Outcome == control.RollSkipped && !instance.State.Skipped() && !slices.Contains(reasons, instance.Reason) {
+			reasons = append(reasons, instance.Reason)
 		}
 	}
 	for _, reason := range reasons {
 		var names []string
-		for _, one := range rolled {
-			if one.Outcome == control.RollSkipped && one.Reason == reason {
-				names = append(names, strings.TrimSuffix(one.Unit, ".service"))
+		for _, instance := range rolled {
+			if instance.Outcome == control.RollSkipped && instance.Reason == reason {
+				names = append(names, strings.TrimSuffix(instance.Unit, ".service"))
 			}
 		}
 		text := strings.Join(names[:min(len(names), most)], ", ")

@@ -58,8 +58,8 @@ func (e *env) envFromInput() ([]string, error) {
 	vars, err := units.ParseValues(data)
 	if err != nil {
 		var errs []error
-		for _, one := range fault.Flatten(err) {
-			errs = append(errs, fault.WithHint(fault.Usagef("--env -: %s", one.Error()),
+		for _, part := range fault.Flatten(err) {
+			errs = append(errs, fault.WithHint(fault.Usagef("--env -: %s", part.Error()),
 				"write NAME=VALUE, or NAME=\"VALUE\" for a value with blanks, quotes or several lines"))
 		}
 		return nil, errors.Join(errs...)

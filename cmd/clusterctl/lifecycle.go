@@ -96,88 +96,8 @@ func (e *env) noteDone(t target, done string, err error) error {
 func (e *env) noteInstance(t target, job string, err error) error {
 	var skipped *manage.SkippedError
 	if t.implied && errors.As(err, &skipped) {
-		isSkipped := func(one error) bool { return errors.As(one, &skipped) }
+		isSkipped := func(part error) bool { return errors.As(part, &skipped) }
 		return errors.Join(slices.DeleteFunc(fault.Flatten(err), isSkipped)...)
 	}
 	return e.noteDone(t, job+" done", err)
-}
-
-func startCommand(e *env) *cmdline.Command {
-	var settle time.Duration
-	var asJSON bool
-	cmd := lifecycle(e, &cmdline.Command{
-		Name: "start", Usage: "Start apps or instances, or install a file",
-		Description: []string{
-			"Starts apps or instances that are installed, and waits until they are ready.",
-			"With a FILE, start installs a program, as in PM2: \"clusterctl start app.js -i 4\" means \"clusterctl install " +
-				"app.js -i 4\", and all flags of \"install\" can follow. If an installed app has the name of the file, the " +
-				"app is started.",
-		},
-		Examples: []string{"sudo clusterctl start shop", "sudo clusterctl start app.js -i max"},
-		Flags:    []cmdline.Flag{settleFlag(&settle)},
-	}, &asJSON, func(ctx context.Context, s *manage.Session, t target) error {
-		if t.instance > 0 {
-			return e.noteInstance(t, "start", s.StartInstance(ctx, t.instance))
-		}
-		return e.noteDone(t, "started", s.Start(ctx, settle))
-	})
-	cmd.Operands[0].Forms = append(cmd.Operands[0].Forms, cmdline.File)
-	return cmd
-}
-
-func stopCommand(e *env) *cmdline.Command {
-	var asJSON bool
-	return lifecycle(e, &cmdline.Command{
-		Name: "stop", Usage: "Stop apps or instances until the next start or boot",
-		Description: []string{"Stopping an app closes its port. The app stays enabled, so it starts at the next boot."},
-		Examples:    []string{"sudo clusterctl stop shop"},
-	}, &asJSON, func(ctx context.Context, s *manage.Session, t target) error {
-		if t.instance > 0 {
-			return e.noteInstance(t, "stop", s.StopInstance(ctx, t.instance))
-		}
-		return e.noteDone(t, "stopped", s.Stop(ctx))
-	})
-}
-
-func restartCommand(e *env) *cmdline.Command {
-	o := rollFlags{batch: 1} // for --rolling
-	var rolling bool
-	cmd := lifecycle(e, &cmdline.Command{
-		Name: "restart", Usage: "Restart all instances of apps at once, and keep the port open",
-		Description: []string{"New connections wait in the socket until the instances are back. To replace one instance after the " +
-			"other, use --rolling or \"clusterctl reload\"."},
-		Examples: []string{"sudo clusterctl restart shop"},
-		Flags: []cmdline.Flag{
-			settleFlag(&o.settle),
-			{Name: "rolling", To: &rolling, Usage: "replace one instance after the other, like \"reload\""},
-		},
-	}, &o.asJSON, func(ctx context.Context, s *manage.Session, t target) error {
-		if t.instance > 0 {
-			return e.noteInstance(t, "restart", s.RestartInstance(ctx, t.instance))
-		}
-		return e.noteDone(t, "restarted", s.Restart(ctx, o.settle))
-	})
-	atOnce := cmd.Run
-	cmd.Run = func(ctx context.Context, in cmdline.Input) error {
-		if rolling {
-			return runReload(ctx, e, o, in)
-		}
-		return atOnce(ctx, in)
-	}
-	return cmd
-}
-
-func resetCommand(e *env) *cmdline.Command {
-	return lifecycle(e, &cmdline.Command{
-		Name: "reset", Usage: "Reset the restart counters and restart delays of apps",
-		Description: []string{"Running instances continue. An instance that gave up stays down until the next start."},
-		Examples:    []string{"sudo clusterctl reset shop && sudo clusterctl start shop"},
-	}, nil, func(ctx context.Context, s *manage.Session, t target) error {
-		complete, err := s.ResetFailed(ctx, t.instance)
-		if err == nil && !complete {
-			// Only root can remove the files that store the delays.
-			return e.noteDone(t, "reset, except the restart delays; \"clusterctl restart\" ends them", nil)
-		}
-		return e.noteDone(t, "reset", err)
-	})
 }

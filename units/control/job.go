@@ -44,49 +44,28 @@ const (
 
 func (m Mode) String() string { return [...]string{"replace", "fail", "ignore-dependencies"}[m] }
 
-// Result is how a job ended.
-type Result int
+// Result is how a job ended, in systemd's word for it (org.freedesktop.systemd1(5), JobRemoved).
+type Result string
 
-// The results of systemd's jobs (org.freedesktop.systemd1(5), JobRemoved).
+// The results that this program distinguishes.
 const (
-	// NoResult means that no job was queued, or that none has ended.
-	NoResult Result = iota
-	// Done means that the job succeeded. After a start, the unit was up at that moment, or a condition kept it down. Its
-	// state shows which.
-	Done
-	// Failed means that the job failed. For an instance with Restart=always, the first start failed, and systemd tries
-	// again.
-	Failed
+	// NoResult means that no job was queued, or that the job has not ended.
+	NoResult Result = ""
+	// Done means that the job succeeded. After a start, either the unit was up at that moment, or a condition kept it down.
+	Done Result = "done"
+	// Failed means that the job failed. With Restart=always, systemd starts the instance again.
+	Failed Result = "failed"
 	// Timeout means that the job took longer than JobTimeoutSec= of the unit.
-	Timeout
+	Timeout Result = "timeout"
 	// Canceled means that another job replaced the job.
-	Canceled
+	Canceled Result = "canceled"
 	// Dependency means that a required unit did not start.
-	Dependency
+	Dependency Result = "dependency"
 	// Skipped means that the operation does not apply to the unit in its present state.
-	Skipped
-	// Invalid, Assert, Unsupported, Collected and Once are rare results. Other is a result that this package does not know.
-	Invalid
-	Assert
-	Unsupported
-	Collected
-	Once
-	Other
+	Skipped Result = "skipped"
+	// Assert means that an Assert…= setting of the unit was not met.
+	Assert Result = "assert"
 )
-
-var resultWords = [...]string{"none", "done", "failed", "timeout", "canceled", "dependency", "skipped", "invalid", "assert",
-	"unsupported", "collected", "once", "other"}
-
-func (r Result) String() string { return resultWords[r] }
-
-func parseResult(s string) Result {
-	for r := Done; r < Other; r++ {
-		if resultWords[r] == s {
-			return r
-		}
-	}
-	return Other
-}
 
 // Outcome is how the job of one unit ended.
 type Outcome struct {
@@ -112,7 +91,7 @@ func (e *JobError) Error() string {
 		Skipped:    "does not apply", Assert: "failed an assertion of the unit",
 	}[e.Result]
 	if text == "" {
-		text = "ended with " + e.Result.String()
+		text = "ended with " + string(e.Result)
 	}
 	if e.Reason != "" {
 		text += ": " + e.Reason

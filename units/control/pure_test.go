@@ -149,17 +149,6 @@ func TestInferResult(t *testing.T) {
 	}
 }
 
-func TestResultsHaveNames(t *testing.T) {
-	for r := Done; r < Other; r++ {
-		if parseResult(r.String()) != r {
-			t.Errorf("the name %q of result %d is not parsed back", r, r)
-		}
-	}
-	if parseResult("frozen") != Other || parseResult("none") != Other {
-		t.Error("an unknown result is not Other")
-	}
-}
-
 func TestErrors(t *testing.T) {
 	answer := func(name, text string) error { return dbus.Error{Name: name, Body: []any{text}} }
 	for _, c := range []struct {

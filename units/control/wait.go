@@ -127,7 +127,7 @@ func jobRemoved(s *dbus.Signal) (jobEnd, bool) {
 	path, okPath := s.Body[1].(dbus.ObjectPath)
 	unit, okUnit := s.Body[2].(string)
 	word, okWord := s.Body[3].(string)
-	return jobEnd{id, path, unit, parseResult(word)}, okID && okPath && okUnit && okWord
+	return jobEnd{id, path, unit, Result(word)}, okID && okPath && okUnit && okWord
 }
 
 func (w *wait) removed(j jobEnd) {

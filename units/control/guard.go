@@ -1,12 +1,16 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // StuckError is the error of a unit that still runs after a SIGKILL, or whose job does not begin.
@@ -33,8 +37,8 @@ func (e *StuckError) Hint() string {
 }
 
 const (
-	// firstLook is when the guard first reads the states of the units. Most waits are over by then.
-	firstLook = 5 * time.Second
+	// firstCheck is when the guard first reads the states of the units. Most waits are shorter.
+	firstCheck = 5 * time.Second
 	// overtime is how much longer than its timeouts a unit may take.
 	overtime = 5 * time.Second
 	// longestWait is the longest time for which the shim delays a program after short runs. The delay is part of the start.
@@ -66,7 +70,7 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	go func() {
 		defer close(done)
 		g := guard{states: c.States, signal: c.Kill, onKill: c.reportKill, op: op, units: units, killed: make(map[string]time.Time)}
-		if err := g.watch(guarded); err != nil {
+		if err := g.run(guarded); err != nil {
 			cancel(&guardError{err})
 		}
 	}()
@@ -98,43 +102,37 @@ type guard struct {
 	units  []string
 	// killed has the time of the first SIGKILL for each unit that got one.
 	killed map[string]time.Time
-	// moved is when the guard last found that a unit had changed its state. marks are the times of the last changes, one
-	// for each unit.
-	moved time.Time
-	marks []uint64
+	// changes has the time of the last state change for each unit, and lastChange is when the guard last found a new one.
+	changes    []uint64
+	lastChange time.Time
 }
 
-func (g *guard) watch(ctx context.Context) error {
-	g.moved = time.Now()
-	for next := firstLook; ; {
+func (g *guard) run(ctx context.Context) error {
+	g.lastChange = time.Now()
+	for next := firstCheck; ; {
 		select {
 		case <-time.After(next):
 		case <-ctx.Done():
 			return nil
 		}
 		var err error
-		if next, err = g.once(ctx); err != nil {
+		if next, err = g.check(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// once reads the states of the units and returns when to read them again. A failed call is ignored: the wait for the jobs
-// continues.
-func (g *guard) once(ctx context.Context) (time.Duration, error) {
+// check kills units that exceed their limits, and returns the time until the next check. If the states cannot be read, it
+// only returns that time, because the wait for the jobs continues.
+func (g *guard) check(ctx context.Context) (time.Duration, error) {
 	states, err := g.states(ctx, g.units)
 	if err != nil {
-		return firstLook, nil
+		return firstCheck, nil
 	}
-	return g.look(ctx, states)
-}
-
-// look kills units that take too long, and returns when to read the states again.
-func (g *guard) look(ctx context.Context, states []State) (time.Duration, error) {
-	if err := g.queued(states); err != nil {
+	if err := g.checkJobs(states); err != nil {
 		return 0, err
 	}
-	next := firstLook
+	next := firstCheck
 	for _, s := range states {
 		limit, age := s.limit(), s.age()
 		switch since, killed := g.killed[s.Unit]; {
@@ -156,14 +154,12 @@ func (g *guard) look(ctx context.Context, states []State) (time.Duration, error)
 }
 
 func (g *guard) kill(ctx context.Context, s State, again bool) error {
-	switch err := g.signal(ctx, s.Unit, syscall.SIGKILL); {
+	err := g.signal(ctx, s.Unit, syscall.SIGKILL)
+	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil // it has already ended
-	case err != nil:
+		return nil // the unit has already ended
+	case err != nil || again:
 		return err
-	}
-	if again {
-		return nil
 	}
 	g.killed[s.Unit] = time.Now()
 	k := Killed{Unit: s.Unit, Op: Stop, After: s.age()}
@@ -174,29 +170,23 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	return nil
 }
 
-// queued returns an error if a job has been waiting for too long while no unit changed its state. A reload has no limit
-// here: another process carries it out, and that process has its own guard.
-func (g *guard) queued(states []State) error {
-	var marks []uint64
-	waits := -1
+// checkJobs returns an error if a job has waited longer than queueTime while no unit changed its state. A job that reloads
+// the app has no limit here, because the process that it starts has its own guard.
+func (g *guard) checkJobs(states []State) error {
+	var changes []uint64
+	waiting := slices.IndexFunc(states, func(s State) bool { return s.JobID != 0 })
 	busy := false
-	for i, s := range states {
-		marks = append(marks, s.changeMono)
+	for _, s := range states {
+		changes = append(changes, s.changeMono)
 		busy = busy || s.Active == Activating || s.Active == Deactivating
-		if s.JobID != 0 && waits < 0 {
-			waits = i
-		}
 	}
-	same := len(marks) == len(g.marks)
-	for i := 0; same && i < len(marks); i++ {
-		same = marks[i] == g.marks[i]
-	}
-	if g.marks = marks; !same || busy || waits < 0 || g.op == Reload {
-		g.moved = time.Now()
+	same := slices.Equal(changes, g.changes)
+	if g.changes = changes; !same || busy || waiting < 0 || g.op == Reload {
+		g.lastChange = time.Now()
 		return nil
 	}
-	if waited := time.Since(g.moved); waited > queueTime {
-		return &StuckError{Unit: states[waits].Unit, Job: true, After: waited}
+	if waited := time.Since(g.lastChange); waited > queueTime {
+		return &StuckError{Unit: states[waiting].Unit, Job: true, After: waited}
 	}
 	return nil
 }
@@ -209,3 +199,72 @@ func (s State) age() time.Duration {
 	}
 	return time.Duration(now-s.changeMono) * time.Microsecond
 }
+
+// Killed describes an instance that was killed with SIGKILL because it did not stop or start in time. systemd may have
+// killed it, or the guard that the shim leaves behind at a stop, or the guard of this package. The guard of this package is
+// for a program that may talk to systemd and extends its own stop without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
+type Killed struct {
+	Unit string
+	// Op is what the instance did not do in time: Stop or Start.
+	Op Op
+	// After is how long the stop or start took; 0 means unknown.
+	After time.Duration
+	// Signal is the stop signal that the program had got that long before the kill. It is 0 if After counts from the start
+	// of the drain.
+	Signal syscall.Signal
+	// Status is the last STATUS= of the worker, or empty.
+	Status string
+}
+
+// Reason returns why the instance was killed, in words.
+func (k Killed) Reason() string {
+	text := fmt.Sprintf("did not %s within %v", k.Op, k.After.Round(time.Millisecond))
+	switch {
+	case k.After == 0:
+		text = "did not end by itself"
+	case k.After >= 10*time.Second:
+		text = fmt.Sprintf("did not %s within %v", k.Op, k.After.Round(time.Second))
+	}
+	if k.Signal != 0 {
+		text += " after " + cmp.Or(unix.SignalName(k.Signal), "its stop signal")
+	}
+	text += "; killed (SIGKILL)"
+	if k.Status != "" {
+		text += fmt.Sprintf("; its status was %q", k.Status)
+	}
+	return text
+}
+
+func (k Killed) String() string { return strings.TrimSuffix(k.Unit, ".service") + ": " + k.Reason() }
+
+// KilledError is the error of an instance that was killed because it did not stop. The data in its memory is lost.
+type KilledError struct{ Killed Killed }
+
+func (e *KilledError) Error() string { return e.Killed.String() }
+
+// killedAtStop returns a Killed, and true if the stop that led to the state s ended with a SIGKILL. before is the state
+// before the stop: if the unit had already failed, s shows nothing about this stop.
+func killedAtStop(before, s State) (Killed, bool) {
+	ran := before.Up() || before.Active == Deactivating
+	ended := s.Active == Deactivating || s.Active == Inactive || s.Active == ActiveFailed
+	// If exitMono is later than activeMono, the run never came up, and its start took too long.
+	if !ran || !ended || s.activeMono < s.exitMono || s.ExecMainCode != cldKilled || s.ExecMainStatus != int(unix.SIGKILL) {
+		return Killed{}, false
+	}
+	k := Killed{Unit: s.Unit, Op: Stop, Signal: syscall.Signal(s.StopSignal), Status: before.StatusText}
+	if s.Result == "timeout" {
+		k.After = s.StopTimeout
+	}
+	return k, s.Result == "timeout" || s.Result == "signal"
+}
+
+// reportKill calls the function that OnKill has set.
+func (c *Conn) reportKill(k Killed) {
+	if c.onKill != nil {
+		c.onKill(k)
+	}
+}
+
+// OnKill sets the function that is called for each killed unit, from any goroutine. It must be called before the connection
+// is used. A kill may be reported more than once.
+func (c *Conn) OnKill(f func(Killed)) { c.onKill = f }

@@ -33,9 +33,9 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestQueued checks that a job that waits for other jobs for too long is an error, unless one of our units changes its
+// TestCheckJobs checks that a job that waits for other jobs for too long is an error, unless one of our units changes its
 // state or the job is a reload.
-func TestQueued(t *testing.T) {
+func TestCheckJobs(t *testing.T) {
 	long := time.Now().Add(-2 * queueTime)
 	waits := []State{{Unit: "shop@1.service", Active: Inactive, JobID: 7, changeMono: 5}}
 	for _, c := range []struct {
@@ -44,14 +44,14 @@ func TestQueued(t *testing.T) {
 		states []State
 		stuck  bool
 	}{
-		{"the job waits", guard{op: Start, moved: long, marks: []uint64{5}}, waits, true},
-		{"reload", guard{op: Reload, moved: long, marks: []uint64{5}}, waits, false},
-		{"first look", guard{op: Start, moved: long}, waits, false},
-		{"a unit has changed", guard{op: Start, moved: long, marks: []uint64{4}}, waits, false},
-		{"a unit starts", guard{op: Start, moved: long, marks: []uint64{5}}, []State{{Active: Activating, JobID: 7, changeMono: 5}}, false},
-		{"no job", guard{op: Start, moved: long, marks: []uint64{5}}, []State{{Active: Inactive, changeMono: 5}}, false},
+		{"the job waits", guard{op: Start, lastChange: long, changes: []uint64{5}}, waits, true},
+		{"reload", guard{op: Reload, lastChange: long, changes: []uint64{5}}, waits, false},
+		{"first check", guard{op: Start, lastChange: long}, waits, false},
+		{"a unit has changed", guard{op: Start, lastChange: long, changes: []uint64{4}}, waits, false},
+		{"a unit starts", guard{op: Start, lastChange: long, changes: []uint64{5}}, []State{{Active: Activating, JobID: 7, changeMono: 5}}, false},
+		{"no job", guard{op: Start, lastChange: long, changes: []uint64{5}}, []State{{Active: Inactive, changeMono: 5}}, false},
 	} {
-		err := c.g.queued(c.states)
+		err := c.g.checkJobs(c.states)
 		var stuck *StuckError
 		if errors.As(err, &stuck) != c.stuck {
 			t.Errorf("%s: got error %v", c.name, err)
@@ -88,9 +88,9 @@ func TestGuardKills(t *testing.T) {
 			onKill: func(k Killed) { killed = append(killed, k) },
 			op:     Stop, units: []string{"shop@1.service"}, killed: make(map[string]time.Time),
 		}
-		next, err := g.once(t.Context())
+		next, err := g.check(t.Context())
 		if !errors.Is(err, c.want) || len(killed) != c.killed || len(g.killed) != c.killed || err == nil && next <= 0 {
-			t.Errorf("%s: got error %v, next look in %v, killed %v", c.name, err, next, killed)
+			t.Errorf("%s: got error %v, next check in %v, killed %v", c.name, err, next, killed)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	if err := r.begin(instances, states); err != nil || len(instances) == 0 {
 		return r.out, err
 	}
-	steps := Roll(r.todo, slices.Max(instances), o.Batch, o.Surge)
+	steps := rollSteps(r.todo, slices.Max(instances), o.Batch, o.Surge)
 	for i, s := range steps {
 		if err := c.rollStep(ctx, r, s); err != nil {
 			return r.out, errors.Join(r.failed(s, c.withConflict(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
@@ -101,8 +101,32 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	return r.out, nil
 }
 
+// step is one step of a rolling reload: one operation on several instances at once.
+type step struct {
+	Op        Op
+	Instances []int
+}
+
+// rollSteps returns the steps of a rolling reload. It restarts the instances in their order, batch at a time (at least one).
+// With surge > 0, that many extra instances, numbered from above+1, are started first and stopped last, so the capacity
+// does not fall while batch <= surge. Without instances there are no steps.
+func rollSteps(instances []int, above, batch, surge int) []step {
+	var steps []step
+	for chunk := range slices.Chunk(instances, max(batch, 1)) {
+		steps = append(steps, step{Restart, chunk})
+	}
+	var extra []int
+	for i := range max(surge, 0) {
+		extra = append(extra, above+1+i)
+	}
+	if steps == nil || extra == nil {
+		return steps
+	}
+	return slices.Concat([]step{{Start, extra}}, steps, []step{{Stop, extra}})
+}
+
 // endSurge stops the extra instances of a reload that ends before its last step.
-func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []Step) error {
+func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []step) error {
 	if len(rest) == 0 || rest[len(rest)-1].Op != Stop {
 		return nil
 	}
@@ -110,7 +134,7 @@ func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []Step) error
 }
 
 // rollStep carries out one step of the plan.
-func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
+func (c *Conn) rollStep(ctx context.Context, r *roll, s step) error {
 	r.since = time.Now()
 	switch s.Op {
 	case Stop:
@@ -127,10 +151,8 @@ func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
 
 // noteKilled records the kill of an instance, and keeps the first one as the error of the reload.
 func (r *roll) noteKilled(k Killed) {
-	for i := range r.out {
-		if one := &r.out[i]; one.Unit == k.Unit {
-			one.Killed, one.Reason = true, k.Reason()
-		}
+	if one := r.find(k.Unit); one != nil {
+		one.Killed, one.Reason = true, k.Reason()
 	}
 	if r.killed == nil {
 		r.killed = &KilledError{k}
@@ -164,19 +186,26 @@ type roll struct {
 
 // begin decides for each instance whether and when it is replaced.
 func (r *roll) begin(instances []int, states []State) error {
-	var first, running []int
 	for i, s := range states {
-		one := Rolled{Instance: instances[i], Unit: r.name.Instance(instances[i]), State: s}
-		switch {
-		case s.Load != Loaded && (s.Up() || s.MainPID != 0 || s.Load != Masked):
-			one.Reason = Explain(s)
-			if s.Load == Masked {
-				one.Reason += " and still runs, but could not be started again"
-			}
-			r.out = append(r.out, one)
-			return r.abort(instances[i+1:], &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s})
+		r.out = append(r.out, Rolled{Instance: instances[i], Unit: r.name.Instance(instances[i]), State: s})
+	}
+	var first, running []int
+	var skipped []Progress
+	skip := func(one *Rolled, reason string) {
+		one.Outcome, one.Reason = RollSkipped, reason
+		skipped = append(skipped, Progress{Unit: one.Unit, Instance: one.Instance, Phase: LeftAlone, Reason: reason, State: one.State})
+	}
+	for i := range r.out {
+		one := &r.out[i]
+		switch s := one.State; {
+		case s.Load == Masked && (s.Up() || s.MainPID != 0):
+			one.Reason = Explain(s) + " and still runs, but could not be started again"
+			return &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s}
 		case s.Load == Masked:
-			one.Outcome, one.Reason = RollSkipped, Explain(s)
+			skip(one, Explain(s))
+		case s.Load != Loaded:
+			one.Reason = Explain(s)
+			return &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s}
 		case s.Up() && !justRestarted(s):
 			running = append(running, one.Instance)
 		case s.Up():
@@ -184,16 +213,13 @@ func (r *roll) begin(instances []int, states []State) error {
 		case s.Active != Inactive || s.JobID != 0:
 			first, r.down = append(first, one.Instance), append(r.down, one.Instance)
 		case s.Skipped():
-			one.Outcome, one.Reason = RollSkipped, Explain(s)
+			skip(one, Explain(s))
 		default:
-			one.Outcome, one.Reason = RollSkipped, "it is stopped"
+			skip(one, "it is stopped")
 		}
-		r.out = append(r.out, one)
 	}
-	for _, one := range r.out {
-		if one.Outcome == RollSkipped {
-			r.progress(Progress{Unit: one.Unit, Instance: one.Instance, Phase: LeftAlone, Reason: one.Reason, State: one.State})
-		}
+	for _, p := range skipped {
+		r.progress(p)
 	}
 	r.todo = slices.Concat(first, running)
 	return nil
@@ -205,27 +231,16 @@ func justRestarted(s State) bool {
 	return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime
 }
 
-// abort completes the results with untouched instances, and returns err.
-func (r *roll) abort(rest []int, err error) error {
-	for _, i := range rest {
-		r.out = append(r.out, Rolled{Instance: i, Unit: r.name.Instance(i)})
-	}
-	for i := range r.out {
-		if r.out[i].Outcome == RollSkipped {
-			continue
-		}
-		r.out[i].Outcome = RollUntouched
-	}
-	return err
-}
-
 // observe records the progress of a step and passes it on.
 func (r *roll) observe(p Progress) {
-	if one := r.find(p.Instance); one != nil {
+	if one := r.find(p.Unit); one != nil {
 		one.State = p.State
 		switch p.Phase {
 		case Ready, Finished:
-			one.Outcome, one.Took = r.good(p.Instance), time.Since(r.since)
+			one.Outcome, one.Took = RollReloaded, time.Since(r.since)
+			if slices.Contains(r.down, p.Instance) {
+				one.Outcome = RollStarted
+			}
 			one.explain(p.Reason)
 		case SkippedByCondition:
 			one.Outcome, one.Reason = RollSkipped, p.Reason
@@ -247,15 +262,9 @@ func (r *Rolled) explain(reason string) {
 	}
 }
 
-func (r *roll) good(instance int) RollOutcome {
-	if slices.Contains(r.down, instance) {
-		return RollStarted
-	}
-	return RollReloaded
-}
-
-func (r *roll) find(instance int) *Rolled {
-	i := slices.IndexFunc(r.out, func(one Rolled) bool { return one.Instance == instance })
+// find returns the result of the instance, or nil for an extra instance.
+func (r *roll) find(unit string) *Rolled {
+	i := slices.IndexFunc(r.out, func(one Rolled) bool { return one.Unit == unit })
 	if i < 0 {
 		return nil
 	}
@@ -263,20 +272,18 @@ func (r *roll) find(instance int) *Rolled {
 }
 
 // failed returns the error of the step that ended the reload, and sets the reason of the instance that the error concerns.
-func (r *roll) failed(s Step, err error) error {
+func (r *roll) failed(s step, err error) error {
 	var refused *RefusedError
 	var job *JobError
-	unit, reason := "", err.Error()
+	unit := ""
 	switch {
 	case errors.As(err, &refused):
 		unit = refused.Unit
 	case errors.As(err, &job):
 		unit = job.Unit
 	}
-	for _, i := range s.Instances {
-		if one := r.find(i); one != nil && one.Unit == unit {
-			one.Reason = reason
-		}
+	if one := r.find(unit); one != nil {
+		one.Reason = err.Error()
 	}
 	if s.Op != Restart {
 		return fmt.Errorf("extra instances for the reload: %w", err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // TestRollBegin checks which instances a reload replaces, in which order, and which it skips.
@@ -85,20 +86,20 @@ func TestRollObserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []Progress{
-		{Instance: 2, Phase: Starting}, {Instance: 2, Phase: Ready, State: up},
-		{Instance: 1, Phase: Stopping}, {Instance: 1, Phase: Starting}, {Instance: 1, Phase: Ready, State: up},
-		{Instance: 3, Phase: Stopping}, {Instance: 3, Phase: Broken, Reason: "exited with status 3"},
-		{Instance: 4, Phase: Stopping},
-		{Instance: 9, Phase: Ready}, // an extra instance
+		{Unit: r.name.Instance(2), Instance: 2, Phase: Starting}, {Unit: r.name.Instance(2), Instance: 2, Phase: Ready, State: up},
+		{Unit: r.name.Instance(1), Instance: 1, Phase: Stopping}, {Unit: r.name.Instance(1), Instance: 1, Phase: Starting}, {Unit: r.name.Instance(1), Instance: 1, Phase: Ready, State: up},
+		{Unit: r.name.Instance(3), Instance: 3, Phase: Stopping}, {Unit: r.name.Instance(3), Instance: 3, Phase: Broken, Reason: "exited with status 3"},
+		{Unit: r.name.Instance(4), Instance: 4, Phase: Stopping},
+		{Unit: r.name.Instance(9), Instance: 9, Phase: Ready}, // an extra instance
 	} {
 		r.observe(p)
 	}
-	r.observe(Progress{Instance: 7, Phase: Stopping})
+	r.observe(Progress{Unit: r.name.Instance(7), Instance: 7, Phase: Stopping})
 	r.noteKilled(Killed{Unit: r.name.Instance(7), Op: Stop})
-	r.observe(Progress{Instance: 7, Phase: Starting})
-	r.observe(Progress{Instance: 7, Phase: Ready, State: up})
+	r.observe(Progress{Unit: r.name.Instance(7), Instance: 7, Phase: Starting})
+	r.observe(Progress{Unit: r.name.Instance(7), Instance: 7, Phase: Ready, State: up})
 	conflict := &RefusedError{Unit: r.name.Instance(5), Op: Restart, Err: ErrConflict, Job: "stop"}
-	if err := r.failed(Step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
+	if err := r.failed(step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
 		t.Error(err)
 	}
 	want := []string{
@@ -113,8 +114,63 @@ func TestRollObserve(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("outcomes (-want +got):\n%s", d)
 	}
-	if err := r.failed(Step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
+	if err := r.failed(step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
 		!errors.As(err, new(*InstanceError)) {
 		t.Errorf("the error of an extra instance is %v", err)
 	}
+}
+
+func TestRollSteps(t *testing.T) {
+	for _, c := range []struct {
+		instances           []int
+		above, batch, surge int
+		want                []step
+	}{
+		{nil, 3, 1, 1, nil},
+		{[]int{1, 2, 3}, 3, 1, 0, []step{{Restart, []int{1}}, {Restart, []int{2}}, {Restart, []int{3}}}},
+		{[]int{1, 2, 3}, 3, 0, 0, []step{{Restart, []int{1}}, {Restart, []int{2}}, {Restart, []int{3}}}},
+		{[]int{1, 2, 3}, 3, 2, 1, []step{{Start, []int{4}}, {Restart, []int{1, 2}}, {Restart, []int{3}}, {Stop, []int{4}}}},
+		{[]int{2, 9, 4}, 12, 9, 2, []step{{Start, []int{13, 14}}, {Restart, []int{2, 9, 4}}, {Stop, []int{13, 14}}}},
+	} {
+		if d := cmp.Diff(c.want, rollSteps(c.instances, c.above, c.batch, c.surge)); d != "" {
+			t.Errorf("instances %v, batch %d, surge %d (-want +got):\n%s", c.instances, c.batch, c.surge, d)
+		}
+	}
+}
+
+// TestRollInvariants checks that a plan restarts each instance once and in order, at most batch at a time, and that the
+// capacity does not fall if batch <= surge.
+func TestRollInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 40).Draw(t, "n")
+		batch, surge := rapid.IntRange(-1, 50).Draw(t, "batch"), rapid.IntRange(-1, 5).Draw(t, "surge")
+		var instances []int
+		for i := range n {
+			instances = append(instances, i+1)
+		}
+		running, restarted := n, 0
+		for _, s := range rollSteps(instances, n, batch, surge) {
+			switch s.Op {
+			case Start:
+				running += len(s.Instances)
+			case Stop:
+				running -= len(s.Instances)
+			case Restart:
+				if len(s.Instances) > max(batch, 1) {
+					t.Fatalf("a step restarts %d instances", len(s.Instances))
+				}
+				if max(batch, 1) <= surge && running-len(s.Instances) < n {
+					t.Fatalf("only %d of %d instances run during a step", running-len(s.Instances), n)
+				}
+				for _, i := range s.Instances {
+					if restarted++; i != restarted {
+						t.Fatalf("instance %d is restarted where %d must be", i, restarted)
+					}
+				}
+			}
+		}
+		if restarted != n || running != n {
+			t.Fatalf("%d instances are restarted and %d run at the end, want %d", restarted, running, n)
+		}
+	})
 }

@@ -35,12 +35,9 @@ func (s Store) Conflicts(paths []string, set units.Set) error {
 
 // conflictsIn returns the conflicts in one directory, in the order of the file names.
 func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, error) {
-	entries, err := os.ReadDir(dirPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(dirPath)
 	if err != nil {
-		return nil, pathError("reading", dirPath, err)
+		return nil, err
 	}
 	own := sameDir(dirPath, s.Units)
 	names := set.Units()
@@ -100,9 +97,9 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 		// Glob returns an error only for a malformed pattern, and skips directories that it cannot read.
 		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
 		for _, d := range dirs {
-			entries, err := os.ReadDir(d)
+			entries, err := readDir(d)
 			if err != nil {
-				return nil, pathError("reading", d, err)
+				return nil, err
 			}
 			for _, e := range entries {
 				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.enables(app, path) {

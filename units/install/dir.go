@@ -40,6 +40,28 @@ func (s Store) open(name string) (*dir, error) {
 	return d, err
 }
 
+// within opens a directory for changes, and calls do with it. If the directory does not exist, within does nothing.
+func (s Store) within(name string, do func(*dir) error) error {
+	d, err := s.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return do(d)
+}
+
+// readDir returns the entries of a directory, sorted by name. A directory that does not exist has no entries.
+func readDir(name string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, pathError("reading", name, err)
+	}
+	return entries, nil
+}
+
 // makeTries is the maximum number of attempts to create a directory. Another command, for another app, may remove it again
 // while it is empty.
 const makeTries = 100

@@ -1,9 +1,6 @@
 package install
 
 import (
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,30 +37,21 @@ func (s Store) MarkExtra(app units.Name, instances ...int) error {
 
 // UnmarkExtra removes the marks of instances that have stopped or that the units list now.
 func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
-	d, err := s.open(s.extraDir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	for _, i := range instances {
-		if err := d.remove(extraName(app, i)); err != nil {
-			return err
+	return s.within(s.extraDir(), func(d *dir) error {
+		for _, i := range instances {
+			if err := d.remove(extraName(app, i)); err != nil {
+				return err
+			}
 		}
-	}
-	return s.removeEmptyBase(s.extraDir(), dirMode)
+		return s.removeEmptyBase(s.extraDir(), dirMode)
+	})
 }
 
 // Extra returns the marked instances of an app, sorted. If the app's lock is held, they come from a command that was killed.
 func (s Store) Extra(app units.Name) ([]int, error) {
-	entries, err := os.ReadDir(s.extraDir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(s.extraDir())
 	if err != nil {
-		return nil, pathError("reading", s.extraDir(), err)
+		return nil, err
 	}
 	var instances []int
 	for _, e := range entries {

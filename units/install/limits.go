@@ -2,8 +2,6 @@ package install
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,9 +23,9 @@ func (s Store) limitDirs() []string {
 // files. systemd does not remove them together with a unit, so they would apply to the next app of that name.
 func (s Store) RemoveLimits(a units.App) (removed []string, err error) {
 	for _, parent := range s.limitDirs() {
-		dirs, err := os.ReadDir(parent)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return removed, pathError("reading", parent, err)
+		dirs, err := readDir(parent)
+		if err != nil {
+			return removed, err
 		}
 		for _, d := range dirs {
 			unit, found := strings.CutSuffix(d.Name(), ".d")
@@ -55,9 +53,9 @@ func hasUnit(a units.App, unit string) bool {
 
 // removeProperties removes the files of "systemctl set-property" in a directory, and the directory if it is empty then.
 func removeProperties(dir string) (removed []string, err error) {
-	files, err := os.ReadDir(dir)
+	files, err := readDir(dir)
 	if err != nil {
-		return nil, pathError("reading", dir, err)
+		return nil, err
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name())

@@ -1,9 +1,7 @@
 package install
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,15 +90,9 @@ func (s Store) loadPackaged(app units.Name) (units.App, error) {
 
 // packagedApps returns the apps that Debian packages installed, unsorted.
 func (s Store) packagedApps() ([]units.Name, error) {
-	if s.Packages == "" {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(s.Packages)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(s.Packages)
 	if err != nil {
-		return nil, pathError("reading", s.Packages, err)
+		return nil, err
 	}
 	var apps []units.Name
 	for _, e := range entries {

@@ -3,7 +3,6 @@ package install
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -68,12 +67,9 @@ func (s Store) RevisionPath(app units.Name, c Change) string {
 
 // revisionNumbers returns the numbers of the revisions in a directory, sorted.
 func revisionNumbers(base string) ([]int, error) {
-	entries, err := os.ReadDir(base)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(base)
 	if err != nil {
-		return nil, pathError("reading", base, err)
+		return nil, err
 	}
 	var numbers []int
 	for _, e := range entries {
@@ -178,15 +174,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 
 // discard removes the intent without making it a revision.
 func (s Store) discard(app units.Name) error {
-	state, err := s.open(s.stateDir(app))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer state.close()
-	return s.drop(state, app)
+	return s.within(s.stateDir(app), func(state *dir) error { return s.drop(state, app) })
 }
 
 // drop is discard for an open directory. It renames the intent first, so that no process finds an incomplete one.
@@ -235,50 +223,38 @@ func trashOf(app units.Name) string { return ".trash-" + string(app) }
 // sweep removes useless files of commands that were killed: everything except the intent and the newest revisions. The lock
 // must be held.
 func (s Store) sweep(app units.Name) error {
-	base, err := s.open(s.State)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer base.close()
-	name := string(app)
-	if info, err := base.root.Lstat(name); err == nil && !info.IsDir() {
-		return base.foreign(name, info)
-	}
-	for _, junk := range []string{trashOf(app), filepath.Join(name, preparingDir), filepath.Join(name, trashDir)} {
-		if err := base.removeAll(junk); err != nil {
-			return err
+	return s.within(s.State, func(base *dir) error {
+		name := string(app)
+		if info, err := base.root.Lstat(name); err == nil && !info.IsDir() {
+			return base.foreign(name, info)
 		}
-	}
-	if err := s.prune(base, app); err != nil {
-		return err
-	}
-	if _, err := base.root.Lstat(filepath.Join(name, pendingDir)); errors.Is(err, fs.ErrNotExist) {
-		for _, empty := range []string{filepath.Join(name, revisionsDir), name} {
-			if err := base.removeEmpty(empty); err != nil {
+		for _, junk := range []string{trashOf(app), filepath.Join(name, preparingDir), filepath.Join(name, trashDir)} {
+			if err := base.removeAll(junk); err != nil {
 				return err
 			}
 		}
-	}
-	return s.removeEmptyBase(s.State, stateMode)
+		if err := s.prune(base, app); err != nil {
+			return err
+		}
+		if _, err := base.root.Lstat(filepath.Join(name, pendingDir)); errors.Is(err, fs.ErrNotExist) {
+			for _, empty := range []string{filepath.Join(name, revisionsDir), name} {
+				if err := base.removeEmpty(empty); err != nil {
+					return err
+				}
+			}
+		}
+		return s.removeEmptyBase(s.State, stateMode)
+	})
 }
 
 // removeEmptyBase removes an empty directory with the mode that clusterctl gives it. With another mode, somebody else may be
 // using it. A concurrent command that needs the directory creates it again.
 func (s Store) removeEmptyBase(name string, mode fs.FileMode) error {
-	parent, err := s.open(filepath.Dir(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer parent.close()
-	base := filepath.Base(name)
-	if info, err := parent.root.Lstat(base); err != nil || info.Mode() != fs.ModeDir|mode {
-		return nil
-	}
-	return parent.removeEmpty(base)
+	return s.within(filepath.Dir(name), func(parent *dir) error {
+		base := filepath.Base(name)
+		if info, err := parent.root.Lstat(base); err != nil || info.Mode() != fs.ModeDir|mode {
+			return nil
+		}
+		return parent.removeEmpty(base)
+	})
 }

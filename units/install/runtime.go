@@ -114,9 +114,9 @@ func (s Store) RemoveRuntimeState(app units.Name) error {
 // the records of all instances of the app.
 func (s Store) ForgetRuns(app units.Name, only ...int) error {
 	dir := s.runtimeState(app)[0]
-	files, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &Error{Op: "reading", Path: dir, Err: err}
+	files, err := readDir(dir)
+	if err != nil {
+		return err
 	}
 	for _, f := range files {
 		number, found := strings.CutSuffix(f.Name(), contract.BackoffSuffix)
@@ -166,13 +166,5 @@ func (s Store) WriteProbeValues(app units.Name, data []byte) error {
 
 // RemoveProbeValues removes the values file of a probe if it exists.
 func (s Store) RemoveProbeValues(app units.Name) error {
-	d, err := s.open(s.Run)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	return d.remove(filepath.Base(s.ProbeValues(app)))
+	return s.within(s.Run, func(d *dir) error { return d.remove(filepath.Base(s.ProbeValues(app))) })
 }

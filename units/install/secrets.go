@@ -44,12 +44,9 @@ func secretFile(name string, encrypted bool) string {
 // Secrets returns the secrets of an app, sorted by name.
 func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	dir := s.SecretsDir(app)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(dir)
 	if err != nil {
-		return nil, pathError("reading", dir, err)
+		return nil, err
 	}
 	var all []SecretInfo
 	for _, e := range entries {
@@ -145,29 +142,15 @@ func (s Store) RemoveSecret(app units.Name, name string) error {
 	if err := checkSecretName(name); err != nil {
 		return err
 	}
-	d, err := s.open(s.SecretsDir(app))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	if err := errors.Join(d.remove(name), d.remove(secretFile(name, true)), d.sync(".")); err != nil {
-		return err
-	}
-	return errors.Join(s.removeEmptyBase(s.SecretsDir(app), secretDirMode), s.removeEmptyBase(s.Config, dirMode))
+	return s.within(s.SecretsDir(app), func(d *dir) error {
+		if err := errors.Join(d.remove(name), d.remove(secretFile(name, true)), d.sync(".")); err != nil {
+			return err
+		}
+		return errors.Join(s.removeEmptyBase(s.SecretsDir(app), secretDirMode), s.removeEmptyBase(s.Config, dirMode))
+	})
 }
 
 // RemoveSecrets removes all secrets of an app that is being uninstalled.
 func (s Store) RemoveSecrets(app units.Name) error {
-	d, err := s.open(s.Config)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	return d.removeAll(string(app) + secretsSuffix)
+	return s.within(s.Config, func(d *dir) error { return d.removeAll(string(app) + secretsSuffix) })
 }

@@ -66,9 +66,9 @@ func (s Store) Apps() ([]units.Name, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(s.Config)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, pathError("reading", s.Config, err)
+	entries, err := readDir(s.Config)
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range entries {
 		base, ok := strings.CutSuffix(e.Name(), sourceSuffix)

@@ -28,7 +28,6 @@ func (e *StuckError) Error() string {
 	return fmt.Sprintf("%s: still running %v after SIGKILL", e.Unit, e.After.Round(time.Second))
 }
 
-// Hint returns what to type.
 func (e *StuckError) Hint() string {
 	if e.Job {
 		return "systemctl list-jobs"

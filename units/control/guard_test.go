@@ -44,12 +44,13 @@ func TestCheckJobs(t *testing.T) {
 		states []State
 		stuck  bool
 	}{
-		{"the job waits", guard{op: Start, lastChange: long, changes: []uint64{5}}, waits, true},
+		{"the job waits", guard{lastChange: long, changes: []uint64{5}}, waits, true},
 		{"reload", guard{op: Reload, lastChange: long, changes: []uint64{5}}, waits, false},
-		{"first check", guard{op: Start, lastChange: long}, waits, false},
-		{"a unit has changed", guard{op: Start, lastChange: long, changes: []uint64{4}}, waits, false},
-		{"a unit starts", guard{op: Start, lastChange: long, changes: []uint64{5}}, []State{{Active: Activating, JobID: 7, changeMono: 5}}, false},
-		{"no job", guard{op: Start, lastChange: long, changes: []uint64{5}}, []State{{Active: Inactive, changeMono: 5}}, false},
+		{"first check", guard{lastChange: long}, waits, false},
+		{"a unit has changed", guard{lastChange: long, changes: []uint64{4}}, waits, false},
+		{"a unit starts", guard{lastChange: long, changes: []uint64{5}},
+			[]State{{Active: Activating, JobID: 7, changeMono: 5}}, false},
+		{"no job", guard{lastChange: long, changes: []uint64{5}}, []State{{Active: Inactive, changeMono: 5}}, false},
 	} {
 		err := c.g.checkJobs(c.states)
 		var stuck *StuckError

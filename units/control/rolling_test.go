@@ -85,19 +85,22 @@ func TestRollObserve(t *testing.T) {
 	if err := r.begin([]int{1, 2, 3, 4, 5, 6, 7}, []State{up, down, up, up, up, up, up}); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []Progress{
-		{Unit: r.name.Instance(2), Instance: 2, Phase: Starting}, {Unit: r.name.Instance(2), Instance: 2, Phase: Ready, State: up},
-		{Unit: r.name.Instance(1), Instance: 1, Phase: Stopping}, {Unit: r.name.Instance(1), Instance: 1, Phase: Starting}, {Unit: r.name.Instance(1), Instance: 1, Phase: Ready, State: up},
-		{Unit: r.name.Instance(3), Instance: 3, Phase: Stopping}, {Unit: r.name.Instance(3), Instance: 3, Phase: Broken, Reason: "exited with status 3"},
-		{Unit: r.name.Instance(4), Instance: 4, Phase: Stopping},
-		{Unit: r.name.Instance(9), Instance: 9, Phase: Ready}, // an extra instance
-	} {
-		r.observe(p)
+	observe := func(instance int, phase Phase, s State, reason string) {
+		r.observe(Progress{Unit: r.name.Instance(instance), Instance: instance, Phase: phase, State: s, Reason: reason})
 	}
-	r.observe(Progress{Unit: r.name.Instance(7), Instance: 7, Phase: Stopping})
+	observe(2, Starting, State{}, "")
+	observe(2, Ready, up, "")
+	observe(1, Stopping, State{}, "")
+	observe(1, Starting, State{}, "")
+	observe(1, Ready, up, "")
+	observe(3, Stopping, State{}, "")
+	observe(3, Broken, State{}, "exited with status 3")
+	observe(4, Stopping, State{}, "")
+	observe(9, Ready, State{}, "") // an extra instance
+	observe(7, Stopping, State{}, "")
 	r.noteKilled(Killed{Unit: r.name.Instance(7), Op: Stop})
-	r.observe(Progress{Unit: r.name.Instance(7), Instance: 7, Phase: Starting})
-	r.observe(Progress{Unit: r.name.Instance(7), Instance: 7, Phase: Ready, State: up})
+	observe(7, Starting, State{}, "")
+	observe(7, Ready, up, "")
 	conflict := &RefusedError{Unit: r.name.Instance(5), Op: Restart, Err: ErrConflict, Job: "stop"}
 	if err := r.failed(step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
 		t.Error(err)

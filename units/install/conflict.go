@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 )
 
 // Conflicts checks whether the unit names of the set are taken in systemd's unit path (its property UnitPath): by a file, by
@@ -89,70 +90,41 @@ func sameDir(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// EnableLinks returns the symbolic links by which "systemctl enable" made the units of an app start (NAME.wants/,
-// NAME.requires/), sorted.
-func (s Store) EnableLinks(app units.Name) ([]string, error) {
-	var links []string
-	for _, pattern := range []string{"*.wants", "*.requires"} {
-		// Glob returns an error only for a malformed pattern, and skips directories that it cannot read.
-		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
-		for _, d := range dirs {
-			entries, err := readDir(d)
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range entries {
-				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.enables(app, path) {
-					links = append(links, path)
-				}
-			}
-		}
-	}
-	slices.Sort(links)
-	return links, nil
-}
-
-// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
-func (s Store) enables(app units.Name, link string) bool {
-	target, err := os.Readlink(link)
+// look reads a file of the app. For any other file, it returns a *ForeignError.
+func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
+	full := filepath.Join(s.areaDir(a), rel)
+	d, err := openDir(s.areaDir(a))
 	if err != nil {
-		return false
+		return nil, attrs{}, err
 	}
-	if !filepath.IsAbs(target) {
-		target = filepath.Join(filepath.Dir(link), target)
+	defer d.close()
+	data, attributes, err := d.read(rel)
+	if e, ok := errors.AsType[*Error](err); ok && !errors.Is(err, fs.ErrNotExist) {
+		err = &ForeignError{Path: full, Err: e.Err}
 	}
-	unit, name := filepath.Base(target), filepath.Base(link)
-	if filepath.Clean(target) != filepath.Join(s.Units, unit) || !ownPath(app, unit) {
-		return false
-	}
-	if name != unit && !(unit == app.Template() && instanceOf(name, []string{unit})) {
-		return false
-	}
-	_, _, err = s.look(app, unitArea, unit)
-	if errors.Is(err, fs.ErrNotExist) {
-		// app-NAME.socket may also belong to another app.
-		return !strings.HasSuffix(unit, ".socket") || unit == string(app)+".socket"
-	}
-	return err == nil
-}
-
-// escapeGlob escapes a directory name, so that it is not used as a pattern.
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
-}
-
-// RemoveLinks removes the links that EnableLinks returns, for an uninstall while systemd is not running. It returns the
-// removed links. After an error, some links may remain, and the caller can call it again.
-func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
-	links, err := s.EnableLinks(app)
 	if err != nil {
-		return nil, err
+		return nil, attrs{}, err
 	}
-	for _, l := range links {
-		if err := os.Remove(l); err != nil {
-			return removed, pathError("removing", l, err)
-		}
-		removed = append(removed, l)
+	owner := units.Owner(units.File{Path: rel, Data: data})
+	if a == configArea && rel != app.ValuesFile() {
+		owner = sourceOwner(app, data)
 	}
-	return removed, nil
+	if owner != app {
+		// For systemd, an empty file is a mask, like a link to /dev/null.
+		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
+	}
+	return data, attributes, nil
+}
+
+// sourceOwner returns the app that a source belongs to. A user may have written the file, or made it invalid after
+// clusterctl wrote it.
+func sourceOwner(app units.Name, data []byte) units.Name {
+	apps, err := config.Decode("", data)
+	switch {
+	case err == nil && len(apps) == 1:
+		return apps[0].Name
+	case err != nil && config.Generated(data):
+		return app
+	}
+	return ""
 }

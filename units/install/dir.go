@@ -40,28 +40,6 @@ func (s Store) open(name string) (*dir, error) {
 	return d, err
 }
 
-// within opens a directory for changes, and calls do with it. If the directory does not exist, within does nothing.
-func (s Store) within(name string, do func(*dir) error) error {
-	d, err := s.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	return do(d)
-}
-
-// readDir returns the entries of a directory, sorted by name. A directory that does not exist has no entries.
-func readDir(name string) ([]fs.DirEntry, error) {
-	entries, err := os.ReadDir(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, pathError("reading", name, err)
-	}
-	return entries, nil
-}
-
 // makeTries is the maximum number of attempts to create a directory. Another command, for another app, may remove it again
 // while it is empty.
 const makeTries = 100
@@ -112,45 +90,51 @@ func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
 
 // read returns the contents of a regular file. For anything else, and for a file below a symbolic link, it returns a
 // *ForeignError. It does not block on a FIFO. If the file is replaced while it is opened, it returns an error.
-func (d *dir) read(rel string) ([]byte, attrs, error) {
+func (d *dir) read(rel string) (data []byte, a attrs, err error) {
+	defer func() {
+		switch err.(type) {
+		case nil, *ForeignError, *ChangedError:
+		default:
+			err = pathError("reading", d.join(rel), err)
+		}
+	}()
 	if parent := path.Dir(rel); parent != "." {
 		info, err := d.root.Lstat(parent)
 		if err != nil {
-			return nil, attrs{}, pathError("reading", d.join(rel), err)
+			return nil, a, err
 		}
 		if !info.IsDir() {
-			return nil, attrs{}, d.foreign(parent, info)
+			return nil, a, d.foreign(parent, info)
 		}
 	}
 	before, err := d.root.Lstat(rel)
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, attrs{}, d.foreign(rel, before)
+		return nil, a, d.foreign(rel, before)
 	}
 	f, err := d.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	if !os.SameFile(before, info) {
-		return nil, attrs{}, &ChangedError{Path: d.join(rel)}
+		return nil, a, &ChangedError{Path: d.join(rel)}
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err = io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("is larger than %d bytes", maxFile)
 	}
-	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+	if err == nil {
+		a, err = attrsOf(f, info)
 	}
-	a, err := attrsOf(f, info)
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	return data, a, nil
 }
@@ -174,12 +158,7 @@ func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 }
 
 // create writes a new file and syncs it. It first removes an existing file of that name, without following symbolic links.
-func (d *dir) create(rel string, data []byte, mode fs.FileMode) error {
-	return d.createWith(rel, data, likeNew(mode))
-}
-
-// createWith is like create, with the attributes of another file.
-func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
+func (d *dir) create(rel string, data []byte, a attrs) (err error) {
 	if err := d.remove(rel); err != nil {
 		return err
 	}
@@ -299,7 +278,7 @@ func (d *dir) preserve(rel, as string, data []byte, a attrs) error {
 	if err := d.root.Link(rel, as); err == nil {
 		return nil
 	}
-	return d.createWith(as, data, a)
+	return d.create(as, data, a)
 }
 
 // touch sets the modification time of a file to now. If systemd has loaded another file since, a restored file must be newer

@@ -58,16 +58,7 @@ func (w *work) restore(i intentItem, now state) error {
 	if !w.holds(d, oldName, i.Old) {
 		// The second name was removed when commit began.
 		from = newName
-		data, err := i.contents(w.pending, "old")
-		if err != nil {
-			return err
-		}
-		if sub := path.Dir(i.Path); sub != "." {
-			if err := d.mkdir(sub, dirMode); err != nil {
-				return err
-			}
-		}
-		if err := d.createWith(newName, data, i.attrs()); err != nil {
+		if err := w.copyContents(d, i, "old", i.attrs()); err != nil {
 			return err
 		}
 	}

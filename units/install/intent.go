@@ -49,16 +49,18 @@ const intentVersion = 2
 
 // intent is an apply that is in progress or, in a revision, was done.
 type intent struct {
-	Version   int          `json:"version"`
-	App       units.Name   `json:"app"`
-	Uninstall bool         `json:"uninstall,omitempty"`
-	Was       Was          `json:"was,omitempty"`
-	Scale     bool         `json:"scale,omitempty"`
-	KeepLogs  bool         `json:"keepLogs,omitempty"`
-	Command   string       `json:"command"`
-	PID       int          `json:"pid"`
-	Since     time.Time    `json:"since"`
-	Files     []intentItem `json:"files"`
+	Version int        `json:"version"`
+	App     units.Name `json:"app"`
+	// Uninstall, Was, Scale and KeepLogs are the fields of the [Plan].
+	Uninstall bool `json:"uninstall,omitempty"`
+	Was       Was  `json:"was,omitempty"`
+	Scale     bool `json:"scale,omitempty"`
+	KeepLogs  bool `json:"keepLogs,omitempty"`
+	// Command, PID and Since describe the process that began the apply.
+	Command string       `json:"command"`
+	PID     int          `json:"pid"`
+	Since   time.Time    `json:"since"`
+	Files   []intentItem `json:"files"`
 	// Dirs are the directories that did not exist before.
 	Dirs []intentDir `json:"dirs,omitempty"`
 }
@@ -128,7 +130,7 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 				dirs = append(dirs, d)
 			}
 		}
-		return p.create(rel, data, stateFileMode)
+		return p.create(rel, data, attrs{mode: stateFileMode})
 	}
 	for _, c := range changes {
 		if c.Old != nil {
@@ -145,10 +147,10 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
-	if err := p.create(untouchedFile, nil, stateFileMode); err != nil {
+	if err := p.create(untouchedFile, nil, attrs{mode: stateFileMode}); err != nil {
 		return err
 	}
-	if err := p.create(intentFile, append(data, '\n'), stateFileMode); err != nil {
+	if err := p.create(intentFile, append(data, '\n'), attrs{mode: stateFileMode}); err != nil {
 		return err
 	}
 	for _, d := range dirs {

@@ -43,8 +43,8 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 		if err != nil {
 			return nil, err
 		}
-		err = tryFlock(f)
-		if errors.Is(err, errLocked) {
+		err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) {
 			if !waited && onWait != nil {
 				onWait(readOwner(f))
 			}
@@ -63,8 +63,7 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 			continue
 		}
 		l := &Lock{store: s, app: app, file: f}
-		// Ignore the error: writing the owner needs disk space, but an app must be stoppable even if /run is full.
-		_ = l.sign()
+		l.sign()
 		// Ignore the error: the next Begin calls sweep again and returns its error.
 		_ = s.sweep(app)
 		// A probe that was killed may have left this file.
@@ -77,7 +76,7 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 // continues until it gets the lock, and then releases it immediately. After an error, the file is closed or will be.
 func waitFlock(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
-	go func() { got <- flock(f) }()
+	go func() { got <- flock(f, unix.LOCK_EX) }()
 	select {
 	case err := <-got:
 		if err != nil {
@@ -126,19 +125,13 @@ func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	return err == nil && os.SameFile(opened, current)
 }
 
-// sign writes the owner to the lock file, for commands that wait.
-func (l *Lock) sign() error {
+// sign writes the owner to the lock file, for commands that wait. It ignores errors: writing needs disk space, but an app must
+// be stoppable even if /run is full.
+func (l *Lock) sign() {
 	data, err := json.Marshal(Owner{PID: os.Getpid(), Command: l.store.Command, Since: l.store.now().UTC()})
-	if err != nil {
-		return err
+	if err == nil && l.file.Truncate(0) == nil {
+		_, _ = l.file.WriteAt(append(data, '\n'), 0)
 	}
-	if err := l.file.Truncate(0); err != nil {
-		return pathError("locking", l.file.Name(), err)
-	}
-	if _, err := l.file.WriteAt(append(data, '\n'), 0); err != nil {
-		return pathError("locking", l.file.Name(), err)
-	}
-	return nil
 }
 
 // readOwner reads the owner from the lock file. It returns a zero Owner for incomplete contents, because the holder writes
@@ -187,17 +180,9 @@ func (l *Lock) Remove() error {
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }
 
-// errLocked means that another process holds the lock.
-const errLocked = unix.EWOULDBLOCK
-
-// tryFlock takes the lock if it is free.
-func tryFlock(f *os.File) error { return flockWith(f, unix.LOCK_EX|unix.LOCK_NB) }
-
-// flock waits for the lock. The lock belongs to the open file, so it ends when the last descriptor of the file is closed, at
-// the latest when the process ends.
-func flock(f *os.File) error { return flockWith(f, unix.LOCK_EX) }
-
-func flockWith(f *os.File, how int) error {
+// flock takes the lock. Without unix.LOCK_NB in how, it waits until the lock is free. The lock belongs to the open file, so it
+// ends when the last descriptor of the file is closed, at the latest when the process ends.
+func flock(f *os.File, how int) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
 			return err

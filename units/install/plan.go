@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
-	"github.com/clusterctl/clusterctl/units/config"
 )
 
 // Op is the operation on one file.
@@ -270,12 +269,12 @@ func unitPaths(set units.Set, present []string) []string {
 
 // compare returns the change of one file. A file that is neither wanted nor ours is the zero Change.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
-	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: likeNew(fileMode)}
+	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: attrs{mode: fileMode}}
 	if rel == app.ValuesFile() {
-		c.attrs = likeNew(secretMode)
+		c.attrs = attrs{mode: secretMode}
 	}
 	if wanted {
-		c.New = nonNil(want)
+		c.New = append([]byte{}, want...) // not nil, even for an empty file
 	}
 	old, attrs, err := s.look(app, a, rel)
 	switch {
@@ -284,15 +283,13 @@ func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted b
 			c.Op = Create
 		}
 		return c, nil
-	case err != nil && !wanted:
-		if _, foreign := errors.AsType[*ForeignError](err); foreign {
+	case err != nil:
+		if _, foreign := errors.AsType[*ForeignError](err); foreign && !wanted {
 			return Change{}, nil
 		}
 		return Change{}, err
-	case err != nil:
-		return Change{}, err
 	}
-	c.Old, c.attrs = nonNil(old), attrs
+	c.Old, c.attrs = old, attrs
 	switch {
 	case !wanted:
 		c.Op = Remove
@@ -300,48 +297,4 @@ func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted b
 		c.Op = Update
 	}
 	return c, nil
-}
-
-// nonNil returns an empty slice instead of nil, because nil means that the file does not exist.
-func nonNil(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	return data
-}
-
-// look reads a file of the app. For any other file, it returns a *ForeignError.
-func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
-	full := filepath.Join(s.areaDir(a), rel)
-	d, err := openDir(s.areaDir(a))
-	if err != nil {
-		return nil, attrs{}, err
-	}
-	defer d.close()
-	data, attributes, err := d.read(rel)
-	if err != nil {
-		return nil, attrs{}, asForeign(err, full)
-	}
-	owner := units.Owner(units.File{Path: rel, Data: data})
-	if a == configArea && rel != app.ValuesFile() {
-		owner = sourceOwner(app, data)
-	}
-	if owner != app {
-		// For systemd, an empty file is a mask, like a link to /dev/null.
-		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
-	}
-	return data, attributes, nil
-}
-
-// sourceOwner returns the app that a source belongs to. A user may have written the file, or made it invalid after
-// clusterctl wrote it.
-func sourceOwner(app units.Name, data []byte) units.Name {
-	apps, err := config.Decode("", data)
-	switch {
-	case err == nil && len(apps) == 1:
-		return apps[0].Name
-	case err != nil && config.Generated(data):
-		return app
-	}
-	return ""
 }

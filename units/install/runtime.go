@@ -11,6 +11,7 @@ import (
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/units"
+	"golang.org/x/sys/unix"
 )
 
 // WriteRuntime writes a temporary unit, and returns a function that removes it. It replaces a unit of the same name from a
@@ -29,11 +30,10 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	}
 	// Write the file under a name that is not a unit for systemd, and rename it when it is complete.
 	temp := path + contract.NewSuffix
-	if err := os.WriteFile(temp, f.Data, 0o644); err != nil {
-		_ = os.Remove(temp)
-		return nil, &Error{Op: "writing", Path: path, Err: err}
+	if err = os.WriteFile(temp, f.Data, 0o644); err == nil {
+		err = os.Rename(temp, path)
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err != nil {
 		_ = os.Remove(temp)
 		return nil, &Error{Op: "writing", Path: path, Err: err}
 	}
@@ -160,11 +160,99 @@ func (s Store) WriteProbeValues(app units.Name, data []byte) error {
 			return err
 		}
 		defer d.close()
-		return d.create(filepath.Base(s.ProbeValues(app)), data, secretMode)
+		return d.create(filepath.Base(s.ProbeValues(app)), data, attrs{mode: secretMode})
 	})
 }
 
 // RemoveProbeValues removes the values file of a probe if it exists.
 func (s Store) RemoveProbeValues(app units.Name) error {
 	return s.within(s.Run, func(d *dir) error { return d.remove(filepath.Base(s.ProbeValues(app))) })
+}
+
+// extraDir returns the directory of the marks of extra instances.
+func (s Store) extraDir() string { return filepath.Join(s.Run, contract.ExtraDirectory) }
+
+func extraName(app units.Name, instance int) string {
+	return string(app) + "@" + strconv.Itoa(instance)
+}
+
+// MarkExtra marks instances that run although the units do not list them or the machine has fewer CPUs. It must be called
+// before their start: if the command is killed, the next command finds the marks and knows which instances to stop. The lock
+// of the app must be held.
+func (s Store) MarkExtra(app units.Name, instances ...int) error {
+	return retry(func() error {
+		d, err := s.ensure(s.extraDir(), dirMode)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		for _, i := range instances {
+			if err := d.create(extraName(app, i), []byte(s.Command+"\n"), attrs{mode: fileMode}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// UnmarkExtra removes the marks of instances that have stopped or that the units list now.
+func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
+	return s.within(s.extraDir(), func(d *dir) error {
+		for _, i := range instances {
+			if err := d.remove(extraName(app, i)); err != nil {
+				return err
+			}
+		}
+		return s.removeEmptyBase(s.extraDir(), dirMode)
+	})
+}
+
+// Extra returns the marked instances of an app, sorted. If the app's lock is held, they come from a command that was killed.
+func (s Store) Extra(app units.Name) ([]int, error) {
+	entries, err := readDir(s.extraDir())
+	if err != nil {
+		return nil, err
+	}
+	var instances []int
+	for _, e := range entries {
+		if name, i, err := units.ParseInstance(e.Name()); err == nil && name == app && i > 0 {
+			instances = append(instances, i)
+		}
+	}
+	slices.Sort(instances)
+	return instances, nil
+}
+
+// RemoveSocket removes the file of a closed Unix socket. The directories above it may belong to the user of a worker, so it
+// follows no symbolic link, and removes only a socket. A missing file is not an error.
+func RemoveSocket(path string) error {
+	// /var/run is a symbolic link to /run, so systemd created the socket below /run.
+	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
+		path = "/run/" + rest
+	}
+	dir, err := unix.Openat2(unix.AT_FDCWD, filepath.Dir(path), &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if errors.Is(err, unix.ELOOP) {
+		err = errors.New("a directory in the path is a symbolic link")
+	}
+	if err != nil {
+		return &Error{Op: "removing the socket", Path: path, Err: err}
+	}
+	defer unix.Close(dir)
+	base := filepath.Base(path)
+	var stat unix.Stat_t
+	if err = unix.Fstatat(dir, base, &stat, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+			return nil
+		}
+		err = unix.Unlinkat(dir, base, 0)
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return &Error{Op: "removing the socket", Path: path, Err: err}
+	}
+	return nil
 }

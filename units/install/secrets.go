@@ -115,7 +115,7 @@ func (s Store) SetSecret(app units.Name, name string, data []byte, encrypted boo
 		defer d.close()
 		file := secretFile(name, encrypted)
 		staged := "." + file + ".new"
-		if err := d.create(staged, data, secretMode); err != nil {
+		if err := d.create(staged, data, attrs{mode: secretMode}); err != nil {
 			return err
 		}
 		if err := d.rename(staged, file); err != nil {

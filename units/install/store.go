@@ -177,3 +177,107 @@ func (s Store) step(format string, args ...any) {
 		s.fault(fmt.Sprintf(format, args...))
 	}
 }
+
+// An app can be installed by a Debian package (package apppkg defines its paths). Commands can show, start and stop it like
+// any other app, but its files belong to dpkg, and this package never changes them.
+
+// Packaged reports whether a Debian package installed the app. A source in [Store.Config] has precedence.
+func (s Store) Packaged(app units.Name) bool {
+	if s.Packages == "" {
+		return false
+	}
+	if _, err := os.Lstat(s.ConfigPath(app)); err == nil {
+		return false
+	}
+	info, err := os.Lstat(filepath.Join(s.Packages, string(app)))
+	return err == nil && info.IsDir()
+}
+
+// release returns the directory of the current release.
+func (s Store) release(app units.Name) string {
+	path := filepath.Join(s.Releases, string(app), "current")
+	if _, err := os.Lstat(path); err != nil && s.Former != "" {
+		former := filepath.Join(s.Former, string(app), "current")
+		if _, err := os.Lstat(former); err == nil {
+			return former
+		}
+	}
+	return path
+}
+
+// SourcePath returns the path of the source of an app, which may be in a package.
+func (s Store) SourcePath(app units.Name) string {
+	if s.Packaged(app) {
+		return filepath.Join(s.release(app), "clusterctl.yaml")
+	}
+	return s.ConfigPath(app)
+}
+
+// UnitPath returns the path of a unit file of an app. rel is its path in a [units.Set].
+func (s Store) UnitPath(app units.Name, rel string) string {
+	if !s.Packaged(app) {
+		return filepath.Join(s.Units, rel)
+	}
+	path := filepath.Join(s.release(app), "units", rel)
+	if _, err := os.Lstat(path); err == nil {
+		return path
+	}
+	// Only the aggregate is not in the release, because systemctl cannot enable a symbolic link. On Debian 11, /lib may be a
+	// directory and not a link to /usr/lib.
+	for _, dir := range []string{"/usr/lib/systemd/system", "/lib/systemd/system"} {
+		path = filepath.Join(dir, rel)
+		if _, err := os.Lstat(path); err == nil {
+			break
+		}
+	}
+	return path
+}
+
+// loadPackaged reads the source of an app from its package.
+func (s Store) loadPackaged(app units.Name) (units.App, error) {
+	path := s.SourcePath(app)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return units.App{}, pathError("reading", path, err)
+	}
+	return decode(app, path, data)
+}
+
+// packagedApps returns the apps that Debian packages installed, unsorted.
+func (s Store) packagedApps() ([]units.Name, error) {
+	entries, err := readDir(s.Packages)
+	if err != nil {
+		return nil, err
+	}
+	var apps []units.Name
+	for _, e := range entries {
+		name, err := units.ParseName(e.Name())
+		// A package that is unpacked but not configured has no release yet.
+		if _, statErr := os.Stat(filepath.Join(s.release(name), "clusterctl.yaml")); err == nil && statErr == nil && s.Packaged(name) {
+			apps = append(apps, name)
+		}
+	}
+	return slices.Clip(apps), nil
+}
+
+// within opens a directory for changes, and calls do with it. If the directory does not exist, within does nothing.
+func (s Store) within(name string, do func(*dir) error) error {
+	d, err := s.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return do(d)
+}
+
+// readDir returns the entries of a directory, sorted by name. A directory that does not exist has no entries.
+func readDir(name string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, pathError("reading", name, err)
+	}
+	return entries, nil
+}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+
+	"github.com/clusterctl/clusterctl/units"
 )
 
 // Tx is an apply in progress. It is not safe for concurrent use.
@@ -107,19 +109,28 @@ func (t *Tx) Write() error {
 
 // Commit makes the change final: the old files become a revision. After an uninstall, it removes all state of the app. After
 // an error, the new files are in place, the intent may remain, and Commit and Rollback can be called again.
-func (t *Tx) Commit() error {
+func (t *Tx) Commit() error { return t.end(t.work.commit) }
+
+// Rollback restores the old files and removes the intent. If somebody else has changed a file since, it returns a
+// [*ChangedError] and changes nothing. systemd must reload afterwards if Write had succeeded. After an error, the intent
+// remains and Rollback can be called again. After Commit, a failed Write or an earlier Rollback, it does nothing.
+func (t *Tx) Rollback() error { return t.end(t.work.back) }
+
+// end calls one of the last steps. If it succeeds, further calls of end do nothing.
+func (t *Tx) end(step func() error) error {
 	if t.done {
 		return nil
 	}
-	if err := t.work.commit(); err != nil {
+	if err := step(); err != nil {
 		return err
 	}
-	t.close()
+	t.done = true
+	t.work.close()
 	return nil
 }
 
-// Restore is like Rollback, but keeps the intent, for a caller that must restore more than files. The caller then calls
-// Rollback. If the process is killed before that, the next command finds the intent and can continue.
+// Restore restores the old files like Rollback, but keeps the intent, for a caller that must restore more than files. The
+// caller then calls Rollback. If the process is killed before that, the next command finds the intent and can continue.
 func (t *Tx) Restore() error {
 	if t.done {
 		return nil
@@ -127,21 +138,103 @@ func (t *Tx) Restore() error {
 	return t.work.restoreAll()
 }
 
-// Rollback restores the old files and removes the intent. If somebody else has changed a file since, it returns a
-// [*ChangedError] and changes nothing. systemd must reload afterwards if Write had succeeded. After an error, the intent
-// remains and Rollback can be called again. After Commit, a failed Write or an earlier Rollback, it does nothing.
-func (t *Tx) Rollback() error {
-	if t.done {
-		return nil
-	}
-	if err := t.work.back(); err != nil {
-		return err
-	}
-	t.close()
-	return nil
+// Pending is the unfinished apply of a command that was killed.
+type Pending struct {
+	intent
+	// Changes are the files of the app: the changed ones, the ones that were about to change, and the unchanged ones.
+	Changes []Change
+	// Untouched means that the command had not changed any file yet.
+	Untouched bool
+
+	store Store
 }
 
-func (t *Tx) close() {
-	t.done = true
-	t.work.close()
+// Pending reads the intent that a killed command left, and reports whether there is one. It changes nothing. The lock must
+// be held, otherwise the intent may belong to a process that is still running. An intent of a newer clusterctl is a
+// [*VersionError]. An intent that other users may have written is an [*UnsafeStateError].
+func (s Store) Pending(app units.Name) (*Pending, bool, error) {
+	if err := s.safeState(app); err != nil {
+		return nil, false, err
+	}
+	d, err := openDir(filepath.Join(s.stateDir(app), pendingDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer d.close()
+	in, err := readIntent(d)
+	if err != nil {
+		return nil, false, err
+	}
+	if in.App != app {
+		return nil, false, &Error{Op: "reading", Path: d.join(intentFile), Err: errors.New("it belongs to the app " + string(in.App))}
+	}
+	p := &Pending{intent: in, store: s}
+	_, err = d.root.Lstat(untouchedFile)
+	p.Untouched = err == nil
+	for _, i := range in.Files {
+		c := Change{Op: i.op(), Path: filepath.Join(s.areaDir(i.Area), i.Path), area: i.Area, rel: i.Path, attrs: i.attrs()}
+		if i.Old != "" {
+			if c.Old, err = i.contents(d, "old"); err != nil {
+				return nil, false, err
+			}
+		}
+		if i.New != "" {
+			if c.New, err = i.contents(d, "new"); err != nil {
+				return nil, false, err
+			}
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	return p, true, nil
+}
+
+// op returns the operation that the old and the new contents imply.
+func (i intentItem) op() Op {
+	switch {
+	case i.Old == i.New:
+		return Keep
+	case i.Old == "":
+		return Create
+	case i.New == "":
+		return Remove
+	}
+	return Update
+}
+
+// Rollback restores the files from before the command, and removes the intent. systemd must reload afterwards. If somebody
+// else has changed a file since, it returns a [*ChangedError] and changes nothing. After an error or a kill, the intent
+// remains and Rollback can be called again.
+func (p *Pending) Rollback() error { return p.undo((*work).back) }
+
+// Restore restores the files like Rollback, but keeps the intent (see [Tx.Restore]).
+func (p *Pending) Restore() error { return p.undo((*work).restoreAll) }
+
+func (p *Pending) undo(step func(*work) error) error {
+	w, err := p.store.newWork(p.intent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // an earlier call has removed the intent
+	}
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	return step(w)
+}
+
+// RollForward completes the command: it puts the new files in place. The returned transaction is in the state after Write:
+// reload systemd, then call Commit or Rollback. After an error or a kill, the intent remains, and RollForward or Rollback
+// can be called again.
+func (p *Pending) RollForward() (*Tx, error) {
+	w, err := p.store.newWork(p.intent)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.forward(); err != nil {
+		w.close()
+		return nil, err
+	}
+	return &Tx{work: w}, nil
 }

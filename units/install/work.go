@@ -179,16 +179,7 @@ func (w *work) stage(i intentItem, now state) error {
 		if now == isNew || i.New == "" || w.holds(d, newName, i.New) {
 			return nil
 		}
-		data, err := i.contents(w.pending, "new")
-		if err != nil {
-			return err
-		}
-		if sub := path.Dir(i.Path); sub != "." {
-			if err := d.mkdir(sub, dirMode); err != nil {
-				return err
-			}
-		}
-		return d.createWith(newName, data, i.newAttrs())
+		return w.copyContents(d, i, "new", i.newAttrs())
 	}
 	return retry(func() error {
 		err := stage()
@@ -197,6 +188,22 @@ func (w *work) stage(i intentItem, now state) error {
 		}
 		return err
 	})
+}
+
+// copyContents writes the old or the new contents from the intent to a file next to the target, under the name for the new
+// contents.
+func (w *work) copyContents(d *dir, i intentItem, side string, a attrs) error {
+	data, err := i.contents(w.pending, side)
+	if err != nil {
+		return err
+	}
+	if sub := path.Dir(i.Path); sub != "." {
+		if err := d.mkdir(sub, dirMode); err != nil {
+			return err
+		}
+	}
+	newName, _ := i.staged()
+	return d.create(newName, data, a)
 }
 
 // holds reports whether a staged file is complete.

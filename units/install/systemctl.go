@@ -2,6 +2,8 @@ package install
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,5 +71,73 @@ func removeProperties(dir string) (removed []string, err error) {
 		removed = append(removed, path)
 	}
 	_ = os.Remove(dir)
+	return removed, nil
+}
+
+// EnableLinks returns the symbolic links by which "systemctl enable" made the units of an app start (NAME.wants/,
+// NAME.requires/), sorted.
+func (s Store) EnableLinks(app units.Name) ([]string, error) {
+	var links []string
+	for _, pattern := range []string{"*.wants", "*.requires"} {
+		// Glob returns an error only for a malformed pattern, and skips directories that it cannot read.
+		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
+		for _, d := range dirs {
+			entries, err := readDir(d)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.enables(app, path) {
+					links = append(links, path)
+				}
+			}
+		}
+	}
+	slices.Sort(links)
+	return links, nil
+}
+
+// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
+func (s Store) enables(app units.Name, link string) bool {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return false
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(link), target)
+	}
+	unit, name := filepath.Base(target), filepath.Base(link)
+	if filepath.Clean(target) != filepath.Join(s.Units, unit) || !ownPath(app, unit) {
+		return false
+	}
+	if name != unit && !(unit == app.Template() && instanceOf(name, []string{unit})) {
+		return false
+	}
+	_, _, err = s.look(app, unitArea, unit)
+	if errors.Is(err, fs.ErrNotExist) {
+		// app-NAME.socket may also belong to another app.
+		return !strings.HasSuffix(unit, ".socket") || unit == string(app)+".socket"
+	}
+	return err == nil
+}
+
+// escapeGlob escapes a directory name, so that it is not used as a pattern.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// RemoveLinks removes the links that EnableLinks returns, for an uninstall while systemd is not running. It returns the
+// removed links. After an error, some links may remain, and the caller can call it again.
+func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
+	links, err := s.EnableLinks(app)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		if err := os.Remove(l); err != nil {
+			return removed, pathError("removing", l, err)
+		}
+		removed = append(removed, l)
+	}
 	return removed, nil
 }

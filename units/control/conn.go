@@ -26,17 +26,17 @@ const (
 	managerPath = dbus.ObjectPath("/org/freedesktop/systemd1")
 	manager     = busName + ".Manager"
 	systemBus   = "/run/dbus/system_bus_socket"
-	// privateBus is the socket on which PID 1 itself serves root, without a bus daemon.
+	// privateBus is the socket at which PID 1 accepts D-Bus connections from root, without a bus daemon.
 	privateBus = "/run/systemd/private"
-	// reconnectTime is how long a Conn tries to replace a lost connection. PID 1 needs a second or two to re-execute
-	// itself, and longer on a machine with thousands of units.
+	// reconnectTime is the maximum time for which a Conn tries to replace a lost connection. PID 1 needs a second or two to
+	// re-execute itself, and more on a machine with thousands of units.
 	reconnectTime = 30 * time.Second
 )
 
-// dialer opens the stream of a connection. Tests replace it to count the messages.
+// dialer connects to a Unix socket. Tests replace it to count the messages.
 type dialer func(ctx context.Context, socket string) (stream, error)
 
-// stream carries the messages of a connection.
+// stream is the socket of a connection.
 type stream = io.ReadWriteCloser
 
 func dialUnix(ctx context.Context, socket string) (stream, error) {
@@ -48,7 +48,7 @@ func dialUnix(ctx context.Context, socket string) (stream, error) {
 	return &buffered{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// buffered is a connection with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
+// buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -56,20 +56,22 @@ type buffered struct {
 
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// Conn is a connection to the system's systemd. Several goroutines may use it. It replaces a lost connection by itself.
+// Conn is a connection to the systemd of the machine. Several goroutines may use it. It replaces a lost connection by a new
+// one.
 type Conn struct {
 	dial dialer
-	// turn holds one token. The goroutine that has taken the token may read and replace cur. turn is a channel, so that the
-	// wait for the token can end with a context.
-	turn   chan struct{}
+	// token holds one value. A goroutine that has received the value may read and replace cur, and then sends the value
+	// back. This is a channel and not a mutex, because a context can end the wait for a channel.
+	token  chan struct{}
 	cur    *link
 	closed bool
-	// onKill is called for each unit that was killed with SIGKILL. It may be nil.
+	// onKill is called for each unit that is killed with SIGKILL. It may be nil.
 	onKill func(Killed)
 }
 
-// Dial connects to systemd over the system bus. If there is no bus, Dial connects root to PID 1's private socket. The
-// context bounds only the dialling. The errors are [ErrNoSystemd] and [ErrPermission].
+// Dial connects to systemd over the system bus. If there is no bus and the user is root, it connects to the private socket
+// of PID 1. The context applies only to Dial, not to the returned connection. The errors are [ErrNoSystemd] and
+// [ErrPermission].
 func Dial(ctx context.Context) (*Conn, error) {
 	if !util.IsRunningSystemd() {
 		return nil, fmt.Errorf("%w: /run/systemd/system does not exist", ErrNoSystemd)
@@ -82,28 +84,28 @@ func dialWith(ctx context.Context, dial dialer) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to systemd: %w", err)
 	}
-	c := &Conn{dial: dial, turn: make(chan struct{}, 1), cur: l}
-	c.turn <- struct{}{}
+	c := &Conn{dial: dial, token: make(chan struct{}, 1), cur: l}
+	c.token <- struct{}{}
 	return c, nil
 }
 
-// Close closes the connection. Calls that still wait return an error.
+// Close closes the connection. Calls that wait for a reply return an error.
 func (c *Conn) Close() error {
-	<-c.turn
-	defer func() { c.turn <- struct{}{} }()
+	<-c.token
+	defer func() { c.token <- struct{}{} }()
 	c.closed = true
-	_ = c.cur.bus.Close() // an error means that the connection was already lost
+	_ = c.cur.bus.Close() // an error means that the connection is already lost
 	return nil
 }
 
-// link returns the live connection. If the connection was lost, link makes a new one.
+// link returns the present connection. If the connection was lost, link makes a new one.
 func (c *Conn) link(ctx context.Context) (*link, error) {
 	select {
-	case <-c.turn:
+	case <-c.token:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	defer func() { c.turn <- struct{}{} }()
+	defer func() { c.token <- struct{}{} }()
 	if c.closed {
 		return nil, fmt.Errorf("%w: it was closed", ErrLost)
 	}
@@ -118,8 +120,8 @@ func (c *Conn) link(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// redial tries to connect, with growing pauses. It has to poll: a program can watch the path of a socket, but no event
-// reports that the owner of the socket has called listen(2).
+// redial tries to connect until it succeeds, with growing pauses. There is no event to wait for: a program can watch the
+// path of a socket, but cannot find out when another process calls listen(2).
 func (c *Conn) redial(ctx context.Context) (*link, error) {
 	deadline := time.NewTimer(reconnectTime)
 	defer deadline.Stop()
@@ -138,18 +140,19 @@ func (c *Conn) redial(ctx context.Context) (*link, error) {
 	}
 }
 
-// link is one connection to the bus or to PID 1. A Conn replaces its link when the connection is lost.
+// link is one connection to the bus or to PID 1. Conn replaces a link that is lost.
 type link struct {
 	bus *dbus.Conn
-	// private reports whether PID 1 itself is the peer. PID 1 has no match rules and sends every signal.
+	// private reports whether the connection leads to PID 1 and not to the bus. PID 1 has no match rules and sends every
+	// signal.
 	private bool
 
 	mu sync.Mutex
-	// asked has a key for each match rule that the bus has, and one for the subscription at PID 1.
+	// asked has a key for each match rule on the bus, and a key for the subscription at PID 1.
 	asked map[string]bool
 }
 
-// newLink connects to the bus. If that fails, newLink connects root to PID 1's private socket.
+// newLink connects to the bus. If the bus does not respond and the user is root, it connects to the private socket of PID 1.
 func newLink(ctx context.Context, dial dialer) (*link, error) {
 	bus, err := handshake(ctx, dial, systemBus, true)
 	if err == nil {
@@ -175,8 +178,8 @@ func newLink(ctx context.Context, dial dialer) (*link, error) {
 	return nil, fmt.Errorf("%w: no answer from the bus or from PID 1: %w", ErrNoSystemd, err)
 }
 
-// handshake dials and authenticates. The godbus functions that it calls take no context, so it closes the stream when the
-// context ends.
+// handshake connects to a socket and authenticates. The functions of godbus that it calls have no context, so it closes the
+// stream when the context ends. If hello is true, it registers at the bus.
 func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *dbus.Conn, err error) {
 	s, err := dial(ctx, socket)
 	if err != nil {
@@ -209,12 +212,11 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 	return bus, nil
 }
 
-// authenticate authenticates the current user. Like sd-bus, it sends AUTH and BEGIN in one write.
+// authenticate sends the D-Bus authentication of the current user, with AUTH and BEGIN in one write, as sd-bus does.
 //
-// godbus would wait for the answer to AUTH, and then send BEGIN and the first call right after each other. If PID 1 is
-// busy, it reads both at once. Its server side (sd-bus, bus_socket_read_auth) then keeps the call in its buffer until more
-// data arrives. None does, so the call hangs. authenticate sends BEGIN before it reads the answer to AUTH. The first call
-// follows that answer, so PID 1 cannot read BEGIN and the call at once.
+// godbus waits for the response to AUTH, and then sends BEGIN and the first call in two writes. A busy PID 1 reads both
+// together. Then sd-bus in PID 1 keeps the call in its buffer until more data arrives (bus_socket_read_auth), and the call
+// hangs. authenticate avoids this: PID 1 has read BEGIN before authenticate returns, and the first call comes later.
 func authenticate(s stream) error {
 	uid := strconv.Itoa(syscall.Geteuid())
 	if _, err := io.WriteString(s, "\x00AUTH EXTERNAL "+hex.EncodeToString([]byte(uid))+"\r\nBEGIN\r\n"); err != nil {
@@ -226,7 +228,7 @@ func authenticate(s stream) error {
 			return err
 		}
 		if len(line) > 1000 {
-			return fmt.Errorf("not a D-Bus server: it answered %q", line)
+			return fmt.Errorf("not a D-Bus server: it sent %q", line)
 		}
 	}
 	if !strings.HasPrefix(string(line), "OK ") {
@@ -235,8 +237,8 @@ func authenticate(s stream) error {
 	return nil
 }
 
-// authenticated is a stream on which authenticate has succeeded. godbus insists on its own authentication before it reads
-// messages, so Write drops its requests and Read returns the answers that it expects.
+// authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads messages. So
+// Write drops the requests of this second authentication, and Read returns the responses that godbus expects.
 type authenticated struct {
 	stream
 	answers bytes.Buffer

@@ -40,11 +40,11 @@ func open(t testing.TB, m *lab.Machine, name string) {
 func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
 	t.Helper()
 	ended := make(chan Outcome, 1)
-	look, err := c.Watch(bounded(t), []string{unit})
+	watch, err := c.Watch(bounded(t), []string{unit})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer look.Close()
+	defer watch.Close()
 	go func() {
 		out, err := c.Do(bounded(t), op, Replace, unit)
 		if err != nil {
@@ -53,7 +53,7 @@ func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome 
 		ended <- out[0]
 	}()
 	for {
-		change, err := look.Next(bounded(t))
+		change, err := watch.Next(bounded(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,19 +112,19 @@ func TestBusEndsDuringWait(t *testing.T) {
 		w := new(wire)
 		c := guest(t, m, w)
 		files(t, m, c, gate("orphan"))
-		look, err := c.Watch(bounded(t), []string{"orphan.service"})
+		watch, err := c.Watch(bounded(t), []string{"orphan.service"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer look.Close()
+		defer watch.Close()
 		ended := startDo(t, c, w, Start, "orphan.service")
 		stopBus(t, m)
 		open(t, m, "orphan")
 		if o := <-ended; o.Result != Done || o.Err != nil {
 			t.Errorf("got the outcome %+v", o)
 		}
-		for look.States()[0].Active != ActiveRunning {
-			if _, err := look.Next(bounded(t)); err != nil {
+		for watch.States()[0].Active != ActiveRunning {
+			if _, err := watch.Next(bounded(t)); err != nil {
 				t.Fatal(err)
 			}
 		}

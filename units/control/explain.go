@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitMeaning explains the exit statuses with which systemd ends a process that it could not execute (systemd.exec(5),
-// Process Exit Codes).
+// exitMeaning explains the exit statuses of processes that systemd could not execute (systemd.exec(5), Process Exit Codes).
 var exitMeaning = map[int]string{
 	200: "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?)",
 	201: "the scheduling priority could not be set",
@@ -55,14 +54,14 @@ var exitMeaning = map[int]string{
 	242: "the NUMA policy could not be set",
 	243: "credentials could not be set up (LoadCredential=)",
 	245: "the BPF programs could not be set up",
-	// The statuses of clusterctl-shim are above systemd's.
+	// The statuses of clusterctl-shim are larger than the statuses of systemd.
 	contract.StatusUsage:       "clusterctl-shim did not understand its flags (is it older than the units?)",
 	contract.StatusUnavailable: "clusterctl-shim cannot adopt the program on this machine",
 	contract.StatusGaveUp:      "gave up after too many short runs; \"clusterctl reset\" and start",
 }
 
-// Explain returns in words why a unit is not up, or how its last run ended if systemd has started it again. It returns ""
-// if there is nothing to explain.
+// Explain returns the reason why a unit is down. If systemd has restarted the unit automatically, it returns the reason why
+// the last run ended. It returns "" if there is nothing to explain.
 func Explain(s State) string {
 	switch s.Load {
 	case NotFound:
@@ -99,16 +98,16 @@ func Explain(s State) string {
 	if s.Skipped() {
 		return "skipped: a condition is not met"
 	}
-	// Result is "success": the unit ended as intended. That needs an explanation only if the unit was meant to stay up.
+	// The Result is "success", so the unit ended as intended. That is an error only if the unit must stay up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
 		return ended(s.ExecMainCode, s.ExecMainStatus)
 	}
 	return ""
 }
 
-// beforeMain explains the failure of a unit whose main process was never started or has not ended: a command before or
-// after the main process failed. If systemd could not prepare that command, for example enter its working directory, it
-// could not have prepared the program either.
+// beforeMain explains a failure without an exit status of the main process: a command before or after the main process
+// failed. If systemd could not set up the process of that command, for example enter its working directory, the reason also
+// applies to the program.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
 	switch {
@@ -127,7 +126,7 @@ func ended(code, status int) string {
 	return killed(code, status)
 }
 
-// The CLD_* codes of siginfo_t.
+// These are the CLD_* codes of siginfo_t.
 const (
 	cldExited = 1
 	cldKilled = 2
@@ -152,7 +151,7 @@ func killed(code, signal int) string {
 	return "killed by " + name
 }
 
-// timedOut explains a timeout. If the last run had come up, the stop took too long, and otherwise the start.
+// timedOut explains a timeout. If the unit was up in its last run, its stop took too long, otherwise its start.
 func timedOut(s State) string {
 	if s.activeMono != 0 && s.activeMono >= s.exitMono {
 		return "did not stop within TimeoutStopSec= and was killed (timeout)"
@@ -175,8 +174,9 @@ func protocol(s State) string {
 	return "ended before READY=1"
 }
 
-// ExplainExit returns in words how an earlier run ended. The arguments are variables of ExecStopPost=: result is
-// $SERVICE_RESULT, and exit is the text of a [contract.Exit]. ExplainExit returns "" if nothing is known.
+// ExplainExit returns the reason why an earlier run ended. The arguments come from variables that systemd passes to
+// ExecStopPost=: result is $SERVICE_RESULT, and exit is the text of a [contract.Exit]. ExplainExit returns "" if the reason
+// is unknown.
 func ExplainExit(result, exit string) string {
 	e := contract.ParseExit(exit)
 	s := State{Load: Loaded, Active: Inactive, Result: result}

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StuckError is the error of a unit that still runs after a SIGKILL, or whose job does not begin.
+// StuckError is the error for a unit that still runs after a SIGKILL, or whose job waits for too long.
 type StuckError struct {
 	Unit string
-	// Job reports whether the job waits for other jobs.
+	// Job is true if the job waits for other jobs, and false if the unit still runs.
 	Job   bool
 	After time.Duration
 }
@@ -36,20 +36,21 @@ func (e *StuckError) Hint() string {
 }
 
 const (
-	// firstCheck is when the guard first reads the states of the units. Most waits are shorter.
+	// firstCheck is the time from the start of a wait until the guard first reads the states of the units. Most waits are
+	// shorter.
 	firstCheck = 5 * time.Second
-	// overtime is how much longer than its timeouts a unit may take.
+	// overtime is the time that a unit may need in addition to its timeouts.
 	overtime = 5 * time.Second
-	// longestWait is the longest time for which the shim delays a program after short runs. The delay is part of the start.
+	// longestWait is the longest time for which the shim delays the start of a program after short runs.
 	longestWait = 30 * time.Second
-	// killTime is how long a unit may take to end after SIGKILL. The guard sends SIGKILL again each second.
+	// killTime is the time in which a unit must end after SIGKILL. The guard sends SIGKILL again each second.
 	killTime = 10 * time.Second
-	// queueTime is how long a job may wait while no unit changes its state.
+	// queueTime is the time for which a job may wait while no unit changes its state.
 	queueTime = 5 * time.Minute
 )
 
-// limit returns how long a unit may be in its present state; 0 means without limit. A stop has two parts, ExecStop= and the
-// stop signal, and a start has two, ExecStartPre= and the program. Each part may take the whole timeout.
+// limit returns how long a unit may stay in its present state; 0 means no limit. A stop consists of ExecStop= and the stop
+// signal, and a start consists of ExecStartPre= and the program. Each of these two steps may take the whole timeout.
 func (s State) limit() time.Duration {
 	switch {
 	case !strings.HasSuffix(s.Unit, ".service") || s.WaitsForRestart():
@@ -61,8 +62,8 @@ func (s State) limit() time.Duration {
 	return 0
 }
 
-// guard bounds the wait for the jobs of some units until end is called. The caller must wait with the context that guard
-// returns: guard cancels it with an error if a unit is stuck.
+// guard starts a goroutine that limits the wait for the jobs of some units. The caller must wait with the returned context,
+// and call end after the wait. The guard cancels the context with an error if a unit is stuck.
 func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded context.Context, end func()) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
@@ -76,14 +77,15 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	return guarded, func() { cancel(context.Canceled); <-done }
 }
 
-// guardError is the cause of a context that the guard has canceled, and not the parent of the context.
+// guardError is the cause of a context that a guard has canceled. It distinguishes this context from one that was canceled
+// by its parent.
 type guardError struct{ err error }
 
 func (e *guardError) Error() string { return e.err.Error() }
 func (e *guardError) Unwrap() error { return e.err }
 
-// stuck returns the error of the guard if the guard has canceled ctx. Otherwise it returns err.
-func stuck(ctx context.Context, err error) error {
+// guardCause returns the error of the guard if the guard has canceled ctx. Otherwise it returns err.
+func guardCause(ctx context.Context, err error) error {
 	var ended *guardError
 	if err != nil && errors.As(context.Cause(ctx), &ended) {
 		return ended.err
@@ -93,15 +95,16 @@ func stuck(ctx context.Context, err error) error {
 
 // guard watches the units of one wait.
 type guard struct {
-	// states and signal are methods of the connection. onKill is called for each unit that the guard kills.
+	// states and signal are methods of Conn. onKill is called for each unit that the guard kills.
 	states func(context.Context, []string) ([]State, error)
 	signal func(context.Context, string, syscall.Signal) error
 	onKill func(Killed)
 	op     Op
 	units  []string
-	// killed has the time of the first SIGKILL for each unit that got one.
+	// killed is the time of the first SIGKILL, by unit.
 	killed map[string]time.Time
-	// changes has the time of the last state change for each unit, and lastChange is when the guard last found a new one.
+	// changes has the time of the last state change of each unit in units. lastChange is the time at which the guard last
+	// found a difference in changes.
 	changes    []uint64
 	lastChange time.Time
 }
@@ -121,8 +124,8 @@ func (g *guard) run(ctx context.Context) error {
 	}
 }
 
-// check kills units that exceed their limits, and returns the time until the next check. If the states cannot be read, it
-// only returns that time, because the wait for the jobs continues.
+// check kills units that exceed their limits, and returns the time until the next check. If it cannot read the states, it is
+// called again later, because the wait for the jobs continues.
 func (g *guard) check(ctx context.Context) (time.Duration, error) {
 	states, err := g.states(ctx, g.units)
 	if err != nil {
@@ -169,8 +172,8 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	return nil
 }
 
-// checkJobs returns an error if a job has waited longer than queueTime while no unit changed its state. A job that reloads
-// the app has no limit here, because the process that it starts has its own guard.
+// checkJobs returns an error if a job has waited longer than queueTime while no unit changed its state. It does not limit a
+// job that reloads the app: the command that this job runs has its own guard.
 func (g *guard) checkJobs(states []State) error {
 	var changes []uint64
 	waiting := slices.IndexFunc(states, func(s State) bool { return s.JobID != 0 })
@@ -190,7 +193,7 @@ func (g *guard) checkJobs(states []State) error {
 	return nil
 }
 
-// age returns how long the unit has been in its present Active state.
+// age returns the time since the unit entered its present Active state.
 func (s State) age() time.Duration {
 	now := monotonic()
 	if s.changeMono == 0 || s.changeMono > now {
@@ -199,23 +202,23 @@ func (s State) age() time.Duration {
 	return time.Duration(now-s.changeMono) * time.Microsecond
 }
 
-// Killed describes an instance that was killed with SIGKILL because it did not stop or start in time. systemd may have
-// killed it, or the guard that the shim leaves behind at a stop, or the guard of this package. The guard of this package is
-// for a program that may talk to systemd and extends its own stop without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
+// Killed describes an instance that was killed with SIGKILL because it did not stop or start in time. The SIGKILL came from
+// systemd, from the process that the shim leaves behind for this purpose at a stop, or from the guard of this package. The
+// guard is needed for a program that extends its own timeout without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
 type Killed struct {
 	Unit string
-	// Op is what the instance did not do in time: Stop or Start.
+	// Op is the operation that took too long: Stop or Start.
 	Op Op
-	// After is how long the stop or start took; 0 means unknown.
+	// After is the time from the begin of the stop or start to the SIGKILL; 0 means unknown.
 	After time.Duration
-	// Signal is the stop signal that the program had got that long before the kill. It is 0 if After counts from the start
-	// of the drain.
+	// Signal is the stop signal if After is the time since that signal, and 0 if After is the time since the start of the
+	// drain.
 	Signal syscall.Signal
-	// Status is the last STATUS= of the worker, or empty.
+	// Status is the last STATUS= of the worker. It may be empty.
 	Status string
 }
 
-// Reason returns why the instance was killed, in words.
+// Reason returns a sentence about the kill, without the name of the unit.
 func (k Killed) Reason() string {
 	text := fmt.Sprintf("did not %s within %v", k.Op, k.After.Round(time.Millisecond))
 	switch {
@@ -236,17 +239,18 @@ func (k Killed) Reason() string {
 
 func (k Killed) String() string { return strings.TrimSuffix(k.Unit, ".service") + ": " + k.Reason() }
 
-// KilledError is the error of an instance that was killed because it did not stop. The data in its memory is lost.
+// KilledError is the error for an instance that was killed because it did not stop. The program could not save its data.
 type KilledError struct{ Killed Killed }
 
 func (e *KilledError) Error() string { return e.Killed.String() }
 
-// killedAtStop returns a Killed, and true if the stop that led to the state s ended with a SIGKILL. before is the state
-// before the stop: if the unit had already failed, s shows nothing about this stop.
+// killedAtStop returns a description of a kill, and true if the last stop of the unit ended with SIGKILL. before is the
+// state before the stop, and s is the state during or after it. If the unit had already failed before the stop, s does not
+// describe this stop.
 func killedAtStop(before, s State) (Killed, bool) {
 	ran := before.Up() || before.Active == Deactivating
 	ended := s.Active == Deactivating || s.Active == Inactive || s.Active == ActiveFailed
-	// If exitMono is later than activeMono, the run never came up, and its start took too long.
+	// If exitMono is later than activeMono, the unit was not up in this run, and its start took too long.
 	if !ran || !ended || s.activeMono < s.exitMono || s.ExecMainCode != cldKilled || s.ExecMainStatus != int(unix.SIGKILL) {
 		return Killed{}, false
 	}
@@ -257,13 +261,13 @@ func killedAtStop(before, s State) (Killed, bool) {
 	return k, s.Result == "timeout" || s.Result == "signal"
 }
 
-// reportKill calls the function that OnKill has set.
+// reportKill calls the function that was set by OnKill.
 func (c *Conn) reportKill(k Killed) {
 	if c.onKill != nil {
 		c.onKill(k)
 	}
 }
 
-// OnKill sets the function that is called for each killed unit, from any goroutine. It must be called before the connection
-// is used. A kill may be reported more than once.
+// OnKill sets the function that is called for each killed unit, from any goroutine. It must be called before the first job
+// is queued. The function may be called more than once for the same kill.
 func (c *Conn) OnKill(f func(Killed)) { c.onKill = f }

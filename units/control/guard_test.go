@@ -74,7 +74,7 @@ func TestGuardKills(t *testing.T) {
 	denied := fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrPermission)
 	for _, c := range []struct {
 		name             string
-		look, kill, want error
+		read, kill, want error
 		killed           int
 	}{
 		{"killed", nil, nil, nil, 1},
@@ -84,7 +84,7 @@ func TestGuardKills(t *testing.T) {
 	} {
 		var killed []Killed
 		g := guard{
-			states: func(context.Context, []string) ([]State, error) { return late, c.look },
+			states: func(context.Context, []string) ([]State, error) { return late, c.read },
 			signal: func(context.Context, string, syscall.Signal) error { return c.kill },
 			onKill: func(k Killed) { killed = append(killed, k) },
 			op:     Stop, units: []string{"shop@1.service"}, killed: make(map[string]time.Time),
@@ -116,7 +116,7 @@ func TestStuck(t *testing.T) {
 			cancelParent(c.cause)
 		}
 		cancel(c.cause)
-		got := stuck(ctx, c.err)
+		got := guardCause(ctx, c.err)
 		var unit *StuckError
 		if errors.As(c.want, &unit) {
 			if !errors.As(got, &unit) {

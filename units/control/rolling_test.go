@@ -41,7 +41,7 @@ func TestRollBegin(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var reported int
 			r := &roll{name: "shop", progress: func(p Progress) {
-				if p.Phase == LeftAlone && p.Reason != "" {
+				if p.Phase == SkippedByReload && p.Reason != "" {
 					reported++
 				}
 			}}
@@ -98,7 +98,7 @@ func TestRollObserve(t *testing.T) {
 	observe(4, Stopping, State{}, "")
 	observe(9, Ready, State{}, "") // an extra instance
 	observe(7, Stopping, State{}, "")
-	r.noteKilled(Killed{Unit: r.name.Instance(7), Op: Stop})
+	r.recordKill(Killed{Unit: r.name.Instance(7), Op: Stop})
 	observe(7, Starting, State{}, "")
 	observe(7, Ready, up, "")
 	conflict := &RefusedError{Unit: r.name.Instance(5), Op: Restart, Err: ErrConflict, Job: "stop"}

@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStatesInOneRound reads the states of three apps with twenty instances each. It checks that this takes one round, with
+// TestStatesInOneRoundTrip reads the states of three apps with twenty instances each. It checks that this takes one round, with
 // one call for each unit and one call for their jobs, and without a list of all units.
-func TestStatesInOneRound(t *testing.T) {
+func TestStatesInOneRoundTrip(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		w := new(wire)
 		c := guest(t, m, w)
 		var names []string
 		all := make(map[string]string)
 		for _, a := range []string{"one", "two", "three"} {
-			all["look-"+a+"@.service"] = "[Service]\nExecStart=/bin/sleep 1000\n"
+			all["read-"+a+"@.service"] = "[Service]\nExecStart=/bin/sleep 1000\n"
 			for i := range 20 {
-				names = append(names, fmt.Sprintf("look-%s@%d.service", a, i+1))
+				names = append(names, fmt.Sprintf("read-%s@%d.service", a, i+1))
 			}
 		}
 		files(t, m, c, all)

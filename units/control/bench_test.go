@@ -53,7 +53,8 @@ func BenchmarkStates(b *testing.B) {
 	}
 }
 
-// fakeManager replies until the peer closes the stream. It has no jobs, and each unit has as many properties as a service.
+// fakeManager replies to calls until the other side closes the stream. It has no jobs. Its units have as many properties as
+// a service of systemd.
 func fakeManager(s io.ReadWriter) error {
 	props := map[string]dbus.Variant{
 		"ActiveState": dbus.MakeVariant("active"), "SubState": dbus.MakeVariant("running"), "LoadState": dbus.MakeVariant("loaded"),

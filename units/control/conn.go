@@ -69,8 +69,8 @@ type Conn struct {
 	onKill func(Killed)
 }
 
-// Dial connects to systemd over the system bus. If there is no bus and the user is root, it connects to the private socket
-// of PID 1. The context applies only to Dial, not to the returned connection. The errors are [ErrNoSystemd] and
+// Dial connects to systemd over the system bus. If the bus does not exist and the user is root, Dial connects to the private
+// socket of PID 1. The context applies only to Dial, not to the returned connection. The errors are [ErrNoSystemd] and
 // [ErrPermission].
 func Dial(ctx context.Context) (*Conn, error) {
 	if !util.IsRunningSystemd() {
@@ -120,8 +120,8 @@ func (c *Conn) link(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// redial tries to connect until it succeeds, with growing pauses. There is no event to wait for: a program can watch the
-// path of a socket, but cannot find out when another process calls listen(2).
+// redial tries to connect until it succeeds, with growing pauses. redial cannot wait for an event instead: a program can
+// watch the path of a socket, but cannot detect that another process has called listen(2).
 func (c *Conn) redial(ctx context.Context) (*link, error) {
 	deadline := time.NewTimer(reconnectTime)
 	defer deadline.Stop()
@@ -215,8 +215,9 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 // authenticate sends the D-Bus authentication of the current user, with AUTH and BEGIN in one write, as sd-bus does.
 //
 // godbus waits for the response to AUTH, and then sends BEGIN and the first call in two writes. A busy PID 1 reads both
-// together. Then sd-bus in PID 1 keeps the call in its buffer until more data arrives (bus_socket_read_auth), and the call
-// hangs. authenticate avoids this: PID 1 has read BEGIN before authenticate returns, and the first call comes later.
+// writes together, and then does not process the call until more data arrives (sd-bus, bus_socket_read_auth). No more data
+// comes, so the call hangs. authenticate prevents that: PID 1 reads BEGIN before authenticate returns, and the first call is
+// sent later.
 func authenticate(s stream) error {
 	uid := strconv.Itoa(syscall.Geteuid())
 	if _, err := io.WriteString(s, "\x00AUTH EXTERNAL "+hex.EncodeToString([]byte(uid))+"\r\nBEGIN\r\n"); err != nil {

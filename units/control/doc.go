@@ -15,7 +15,7 @@
 // # Why godbus and not the connection of go-systemd
 //
 // A connection of go-systemd opens two sockets, does not reconnect, and drops signals. It queues jobs one after another
-// under a lock, which stays locked forever if a reader of its results stops reading. When PID 1 re-executes itself, calls on
-// its private socket get no reply, and the first call on that socket may hang forever (see authenticate). This package uses
-// one connection of godbus, which returns replies and signals in the order in which PID 1 sends them.
+// under a lock. The lock stays locked forever if the code that waits for a result stops waiting. When PID 1 re-executes
+// itself, calls on its private socket get no reply, and the first call on that socket may hang forever (see authenticate).
+// This package uses one connection of godbus, which returns replies and signals in the order in which PID 1 sends them.
 package control

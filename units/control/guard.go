@@ -36,10 +36,10 @@ func (e *StuckError) Hint() string {
 }
 
 const (
-	// firstCheck is the time from the start of a wait until the guard first reads the states of the units. Most waits are
-	// shorter.
+	// firstCheck is the time from the start of a wait until the guard first reads the states of the units. Most jobs end
+	// before that.
 	firstCheck = 5 * time.Second
-	// overtime is the time that a unit may need in addition to its timeouts.
+	// overtime is the time for which a unit may exceed its timeouts before the guard kills it.
 	overtime = 5 * time.Second
 	// longestWait is the longest time for which the shim delays the start of a program after short runs.
 	longestWait = 30 * time.Second
@@ -63,7 +63,7 @@ func (s State) limit() time.Duration {
 }
 
 // guard starts a goroutine that limits the wait for the jobs of some units. The caller must wait with the returned context,
-// and call end after the wait. The guard cancels the context with an error if a unit is stuck.
+// and call end after the wait. If a unit is stuck, the guard cancels the context with an error.
 func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded context.Context, end func()) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
@@ -103,8 +103,8 @@ type guard struct {
 	units  []string
 	// killed is the time of the first SIGKILL, by unit.
 	killed map[string]time.Time
-	// changes has the time of the last state change of each unit in units. lastChange is the time at which the guard last
-	// found a difference in changes.
+	// changes has the time of the last state change of each unit. lastChange is the time at which the guard last found a new
+	// state change.
 	changes    []uint64
 	lastChange time.Time
 }
@@ -211,8 +211,7 @@ type Killed struct {
 	Op Op
 	// After is the time from the begin of the stop or start to the SIGKILL; 0 means unknown.
 	After time.Duration
-	// Signal is the stop signal if After is the time since that signal, and 0 if After is the time since the start of the
-	// drain.
+	// Signal is the stop signal from which After is measured. Signal is 0 if After is measured from the start of the drain.
 	Signal syscall.Signal
 	// Status is the last STATUS= of the worker. It may be empty.
 	Status string
@@ -245,8 +244,8 @@ type KilledError struct{ Killed Killed }
 func (e *KilledError) Error() string { return e.Killed.String() }
 
 // killedAtStop returns a description of a kill, and true if the last stop of the unit ended with SIGKILL. before is the
-// state before the stop, and s is the state during or after it. If the unit had already failed before the stop, s does not
-// describe this stop.
+// state of the unit before the stop, and s is its state during or after the stop. If the unit had already failed before the
+// stop, s does not describe this stop.
 func killedAtStop(before, s State) (Killed, bool) {
 	ran := before.Up() || before.Active == Deactivating
 	ended := s.Active == Deactivating || s.Active == Inactive || s.Active == ActiveFailed

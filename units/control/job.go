@@ -16,7 +16,7 @@ const (
 	Start Op = iota
 	Stop
 	Restart
-	// TryRestart restarts a unit that is running. It does nothing to a stopped unit.
+	// TryRestart restarts a unit that is running. TryRestart does nothing to a stopped unit.
 	TryRestart
 	// Reload runs ExecReload=.
 	Reload
@@ -51,8 +51,8 @@ type Result string
 const (
 	// NoResult means that no job was queued, or that the job has not ended.
 	NoResult Result = ""
-	// Done means that the job succeeded. After a start job, either the unit was up at that moment or its condition was not
-	// met.
+	// Done means that the job succeeded. After a start job with this result, either the unit was up at that moment or its
+	// condition was not met.
 	Done Result = "done"
 	// Failed means that the job failed. If the unit has Restart=always, systemd starts it again.
 	Failed Result = "failed"
@@ -153,8 +153,8 @@ func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Out
 	return w.out, nil
 }
 
-// reportKilled reports the units that were killed after the states in before were read. It can find them because systemd
-// keeps the result of a run until the next start.
+// reportKilled reports the units that were killed after the states in before were read. systemd keeps the result of a run
+// until the next start, so the present states show the kills.
 func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	var units []string
 	for _, s := range before {

@@ -83,7 +83,7 @@ func TestExplainExit(t *testing.T) {
 	}
 }
 
-// TestApply checks that each property, in its D-Bus type, sets its field.
+// TestApply checks that apply stores each property in its field.
 func TestApply(t *testing.T) {
 	var s State
 	s.apply(map[string]dbus.Variant{
@@ -106,8 +106,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestExitStatusesHaveMeanings checks that every status with which systemd itself ends a process has an explanation, and
-// that no two are equal. systemd.exec(5) does not use 223, 234 and 244.
+// TestExitStatusesHaveMeanings checks that every exit status of systemd has an explanation, and that all explanations
+// differ. systemd.exec(5) does not use 223, 234 and 244.
 func TestExitStatusesHaveMeanings(t *testing.T) {
 	seen := make(map[string]int)
 	for status := 200; status <= 245; status++ {
@@ -168,7 +168,7 @@ func TestErrors(t *testing.T) {
 	} {
 		got := translate(c.in)
 		if got.Error() != c.text || c.kind != nil && !errors.Is(got, c.kind) {
-			t.Errorf("%v became %v, want %s", c.in, got, c.text)
+			t.Errorf("translate(%v): got %v, want %s", c.in, got, c.text)
 		}
 		if strings.Contains(got.Error(), "org.freedesktop") {
 			t.Errorf("the error contains a name of D-Bus: %v", got)

@@ -112,7 +112,7 @@ type step struct {
 // rollSteps returns the steps of a rolling reload. Each step restarts at most batch instances, in their order; a batch below
 // 1 counts as 1. If surge is above 0, the first step starts that many extra instances, numbered from above+1, and the last
 // step stops them. If batch is at most surge, the number of running instances does not fall below the number at the start.
-// Without instances there are no steps.
+// Without instances, rollSteps returns no steps.
 func rollSteps(instances []int, above, batch, surge int) []step {
 	var steps []step
 	for chunk := range slices.Chunk(instances, max(batch, 1)) {
@@ -258,7 +258,7 @@ func (r *roll) observe(p Progress) {
 	r.progress(p)
 }
 
-// explain sets the reason, unless the instance was killed. Then the reason is the kill.
+// explain sets the reason, unless the instance was killed, because then the reason describes the kill.
 func (r *Rolled) explain(reason string) {
 	if !r.Killed {
 		r.Reason = reason

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestRollBegin checks which instances a reload replaces, in which order, and which it skips.
+// TestRollBegin checks which instances a reload replaces, in which order, and which instances it skips.
 func TestRollBegin(t *testing.T) {
 	up := State{Load: Loaded, Active: ActiveRunning, MainPID: 7}
 	failed := State{Load: Loaded, Active: ActiveFailed, Result: "exit-code"}
@@ -27,7 +27,7 @@ func TestRollBegin(t *testing.T) {
 		states  []State
 		todo    []int
 		skipped int
-		failing int // the instance of the error
+		failing int // the number of the instance in the error, or 0
 	}{
 		{"all run", []State{up, up, up}, []int{1, 2, 3}, 0, 0},
 		{"instances that are down come first", []State{up, failed, up, waiting, starting}, []int{2, 4, 5, 1, 3}, 0, 0},
@@ -59,7 +59,7 @@ func TestRollBegin(t *testing.T) {
 				t.Errorf("got %v, want an error of instance %d", err, c.failing)
 			}
 			if d := cmp.Diff(c.todo, r.todo); d != "" {
-				t.Errorf("the order (-want +got):\n%s", d)
+				t.Errorf("the instances to replace (-want +got):\n%s", d)
 			}
 			n := 0
 			for i, one := range r.out {
@@ -71,13 +71,13 @@ func TestRollBegin(t *testing.T) {
 				}
 			}
 			if len(r.out) != len(c.states) || n != c.skipped || err == nil && reported != n {
-				t.Errorf("%d of %d instances are skipped and %d are reported, want %d:\n%+v", n, len(r.out), reported, c.skipped, r.out)
+				t.Errorf("%d of %d instances are skipped and %d of these are reported, want %d:\n%+v", n, len(r.out), reported, c.skipped, r.out)
 			}
 		})
 	}
 }
 
-// TestRollObserve checks that the progress of a step becomes the outcome of each instance.
+// TestRollObserve checks the outcome of each instance after the progress of its step.
 func TestRollObserve(t *testing.T) {
 	r := &roll{name: "shop", progress: func(Progress) {}}
 	up := State{Load: Loaded, Active: ActiveRunning}
@@ -119,7 +119,7 @@ func TestRollObserve(t *testing.T) {
 	}
 	if err := r.failed(step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
 		!errors.As(err, new(*InstanceError)) {
-		t.Errorf("the error of an extra instance is %v", err)
+		t.Errorf("got %v for an extra instance, want an InstanceError", err)
 	}
 }
 
@@ -141,8 +141,8 @@ func TestRollSteps(t *testing.T) {
 	}
 }
 
-// TestRollInvariants checks that a plan restarts each instance once and in order, at most batch at a time, and that the
-// capacity does not fall if batch <= surge.
+// TestRollInvariants checks the steps of a reload: each instance is restarted once, in order, and at most batch instances at
+// the same time. If batch <= surge, the number of running instances does not fall.
 func TestRollInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 40).Draw(t, "n")
@@ -160,20 +160,20 @@ func TestRollInvariants(t *testing.T) {
 				running -= len(s.Instances)
 			case Restart:
 				if len(s.Instances) > max(batch, 1) {
-					t.Fatalf("a step restarts %d instances", len(s.Instances))
+					t.Fatalf("a step restarts %d instances, want at most %d", len(s.Instances), max(batch, 1))
 				}
 				if max(batch, 1) <= surge && running-len(s.Instances) < n {
-					t.Fatalf("only %d of %d instances run during a step", running-len(s.Instances), n)
+					t.Fatalf("%d instances run during a step, want %d", running-len(s.Instances), n)
 				}
 				for _, i := range s.Instances {
 					if restarted++; i != restarted {
-						t.Fatalf("instance %d is restarted where %d must be", i, restarted)
+						t.Fatalf("got a restart of instance %d, want instance %d", i, restarted)
 					}
 				}
 			}
 		}
 		if restarted != n || running != n {
-			t.Fatalf("%d instances are restarted and %d run at the end, want %d", restarted, running, n)
+			t.Fatalf("%d instances were restarted and %d run at the end, want %d", restarted, running, n)
 		}
 	})
 }

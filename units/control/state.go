@@ -80,7 +80,7 @@ type State struct {
 	// NeedDaemonReload is true if the file on disk has changed since systemd read it.
 	NeedDaemonReload bool
 	// Job is the type of the queued or running job ("start", "stop", "restart", "reload", …), or empty. JobID is its number,
-	// or 0. In a [Change], Job may be empty although JobID is not 0.
+	// or 0. A [Change] may have a JobID without a Job, because signals do not contain the type.
 	Job   string
 	JobID uint32
 	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 means no timeout. Requires is Requires=,
@@ -95,7 +95,8 @@ type State struct {
 	RestartDelay time.Duration
 	// FileState is systemd's UnitFileState: "enabled", "disabled", "static", "masked", …
 	FileState string
-	// Environment is the Environment= of the unit and its drop-ins, as NAME=VALUE. EnvFiles is their EnvironmentFile=.
+	// Environment is the Environment= of the unit and its drop-ins, as NAME=VALUE. EnvFiles is the EnvironmentFile= of the
+	// unit and its drop-ins.
 	Environment []string
 	EnvFiles    []EnvFile
 	// Limits are the limits of the unit's cgroup.

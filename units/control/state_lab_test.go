@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStatesInOneRoundTrip reads the states of three apps with twenty instances each. It checks that this takes one round, with
-// one call for each unit and one call for their jobs, and without a list of all units.
+// TestStatesInOneRoundTrip reads the states of three apps with twenty instances each. It checks that States sends one call
+// for each unit and one call for the jobs, all before the first reply.
 func TestStatesInOneRoundTrip(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		w := new(wire)
@@ -28,12 +28,12 @@ func TestStatesInOneRoundTrip(t *testing.T) {
 			}
 		}
 		files(t, m, c, all)
-		// No reply arrives before all calls are sent, so a second round would wait forever.
+		// Replies arrive only after all calls are sent. If States waited for a reply before that, it would wait forever.
 		w.holdReplies(len(names) + 1)
 		ss := states(t, c, names...)
 		sent := w.sent()
 		if len(sent) != len(names)+1 || sent[0] != "ListUnitsByNames" {
-			t.Errorf("got %d calls: %v", len(sent), sent)
+			t.Errorf("got %d calls, want %d: %v", len(sent), len(names)+1, sent)
 		}
 		for _, member := range sent[1:] {
 			if member != "GetAll" {
@@ -48,7 +48,8 @@ func TestStatesInOneRoundTrip(t *testing.T) {
 	})
 }
 
-// TestManyUnits checks that 200 units can be read at once, although the bus limits how many calls may wait for a reply.
+// TestManyUnits checks that the states of 200 units can be read, although the bus limits the number of calls that wait for a
+// reply.
 func TestManyUnits(t *testing.T) {
 	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{"many@.service": "[Service]\nExecStart=/bin/sleep 1000\n"})
@@ -86,13 +87,13 @@ func TestStatesOfMissingUnits(t *testing.T) {
 			t.Errorf("got the states %+v\n%+v", ss[2], ss[3])
 		}
 		if none, err := c.States(bounded(t), nil); err != nil || none != nil {
-			t.Errorf("without units: %v, error %v", none, err)
+			t.Errorf("got the states %v, error %v without units, want none", none, err)
 		}
 	})
 }
 
-// TestWatchCrashLoop checks that the end of an automatic restart does not count as the end of a restart that was requested
-// later.
+// TestWatchCrashLoop requests a restart of a unit that keeps crashing. It checks that the watch does not report the end of
+// an earlier automatic restart as the end of the requested one.
 func TestWatchCrashLoop(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const unit = "looping@1.service"
@@ -121,10 +122,10 @@ func TestWatchCrashLoop(t *testing.T) {
 				t.Fatal(err)
 			}
 			if change.Ended == Failed {
-				t.Errorf("a job failed: %+v", change.State)
+				t.Errorf("the watch reports a failed job: %+v", change.State)
 			}
 			if done = change.done != nil; done && change.done[0].Result != Done {
-				t.Errorf("got the outcomes %+v", change.done)
+				t.Errorf("got the outcomes %+v, want done", change.done)
 			}
 		}
 		if s := states(t, c, unit)[0]; !s.Up() {
@@ -158,7 +159,7 @@ func TestWatchReportsCrash(t *testing.T) {
 				}
 			}
 		}
-		next("the end of the start", func(c Change) bool { return c.State.Unit == "crash@1.service" && c.Ended == Done && c.State.Up() })
+		next("the end of the start job", func(c Change) bool { return c.State.Unit == "crash@1.service" && c.Ended == Done && c.State.Up() })
 		if err := c.Kill(bounded(t), "crash@1.service", unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -177,8 +178,8 @@ func TestWatchReportsCrash(t *testing.T) {
 	})
 }
 
-// TestStartJobEndsAtFirstFailure checks that the start job of a unit with Restart=always ends at its first failure on every
-// version of systemd.
+// TestStartJobEndsAtFirstFailure checks for every version of systemd that a start job fails when the first run fails,
+// although the unit has Restart=always.
 func TestStartJobEndsAtFirstFailure(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{
@@ -187,13 +188,13 @@ func TestStartJobEndsAtFirstFailure(t *testing.T) {
 		})
 		out, err := c.Do(bounded(t), Start, Replace, "loop.service")
 		if err != nil || out[0].Result != Failed {
-			t.Errorf("got the outcomes %+v, error %v", out, err)
+			t.Errorf("unexpected outcomes %+v, error %v", out, err)
 		}
 		if s := states(t, c, "loop.service")[0]; s.Active != Activating {
-			t.Errorf("systemd does not restart the unit: %+v", s)
+			t.Errorf("got the state %+v, want activating", s)
 		}
 		if out, err := c.Do(bounded(t), Stop, Replace, "loop.service"); err != nil || out[0].Result != Done {
-			t.Errorf("got the outcomes %+v, error %v", out, err)
+			t.Errorf("unexpected outcomes %+v, error %v", out, err)
 		}
 	})
 }
@@ -204,7 +205,8 @@ func TestCPUs(t *testing.T) {
 		if err != nil || free.Affinity < 1 {
 			t.Fatalf("got %+v, error %v", free, err)
 		}
-		// These are drop-ins of slices that were never loaded: of the app, and of all apps.
+		// Write drop-ins for slices that systemd has not loaded: the slice of the app, the slice of all apps, and another
+		// slice.
 		slice := units.Name("sized-app").Slice()
 		files(t, m, c, map[string]string{
 			slice + ".d/50-quota.conf":            "[Slice]\nCPUQuota=150%\nAllowedCPUs=0\n",
@@ -213,13 +215,13 @@ func TestCPUs(t *testing.T) {
 		})
 		got, err := c.CPUs(bounded(t), slice)
 		if err != nil || got.Quota != 0.7 || got.Affinity != free.Affinity {
-			t.Errorf("got %+v, error %v", got, err)
+			t.Errorf("got %+v, error %v, want the quota 0.7", got, err)
 		}
 		if free.Affinity > 1 && got.Cpuset != 1 {
-			t.Errorf("the cpuset is not counted: %+v", got)
+			t.Errorf("got %+v, want a cpuset of 1 CPU", got)
 		}
 		if n, why := got.Limit(); n != 1 || !strings.Contains(why, "1 CPU") && !strings.Contains(why, "70%") {
-			t.Errorf("got the limit %d, because of %s", n, why)
+			t.Errorf("got the limit %d, reason %q, want 1", n, why)
 		}
 	})
 }

@@ -40,8 +40,8 @@ type tracked struct {
 	unit     string
 	instance int // 0 for the aggregate and the sockets
 	phase    Phase
-	// jobEnded is true if a job of the unit has ended since the tracker began. Until then, the state of the unit is older
-	// than our jobs.
+	// jobEnded is true if a job of the unit has ended since the tracker began. If no job has ended, the state of the unit
+	// may be older than our jobs.
 	jobEnded bool
 	// result is the result of the last job of the unit. restarts is the value of NRestarts when the unit became ready.
 	result   Result
@@ -137,7 +137,8 @@ func (t *tracker) limitError() error {
 	return nil
 }
 
-// complete reports whether an instance is up, skipped by its condition, or finished. It returns true for other units.
+// complete reports whether an instance is up, skipped by its condition, or finished. It returns true for the aggregate and
+// the sockets.
 func (t *tracker) complete(i int) bool {
 	u := t.all[i]
 	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
@@ -285,7 +286,7 @@ func (t *tracker) checkInstance(u *tracked, s State) error {
 	case s.Active == Inactive && t.finished:
 		return t.fail(u, s, "another job stopped it")
 	}
-	return nil // the unit changes to one of these states next
+	return nil // the next change of the unit decides
 }
 
 // checkReady checks an instance that has already been up. With Type=exec, even a program that exits immediately has been up

@@ -50,8 +50,8 @@ func (c *Conn) await(ctx context.Context, w *wait) error {
 	}
 }
 
-// awaitOn waits on one connection. It returns true when all jobs have ended, and false without an error when the connection
-// is lost. It listens to signals before it queues jobs or reads states, so it receives the end of every job.
+// awaitOn waits for the jobs on one connection. It returns true when all jobs have ended, and false without an error when
+// the connection is lost. It listens to signals before it queues jobs or reads states, so it receives the end of every job.
 func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	signals, err := l.listen(ctx, false)
 	if err != nil {
@@ -152,7 +152,7 @@ func (c *Conn) findEnded(ctx context.Context, w *wait) error {
 }
 
 // update removes the jobs that have ended, according to new states of the units. PID 1 keeps its jobs and their numbers
-// through a re-execution, so a job that the state no longer names has ended. Its result follows from the state.
+// through a re-execution, so a job that is missing in the state has ended. The state shows the result of the job.
 func (w *wait) update(states []State) {
 	now := make(map[string]State)
 	for _, s := range states {

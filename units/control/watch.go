@@ -21,8 +21,8 @@ type Change struct {
 	done []Outcome
 }
 
-// Watch is an ordered stream of the changes of some units. Only one goroutine may use it. Without a limit, it stores all
-// changes until they are read.
+// Watch is an ordered stream of the changes of some units. Only one goroutine may use a Watch. Changes are stored until Next
+// reads them, without a limit on their number.
 //
 // In each iteration of its event loop, PID 1 sends at most one change per unit. If a unit fails and is restarted in the same
 // iteration, the stream contains only the new state, with a higher Restarts.
@@ -40,9 +40,9 @@ type Watch struct {
 	signals chan *dbus.Signal
 	// jobs are the jobs that the method do has queued. It is nil if there are none or all have ended.
 	jobs *wait
-	// queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends the reply before
-	// it runs the job. So if a job ends before the reply, it is another job, such as the automatic restart of a unit that
-	// keeps crashing.
+	// queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this reply before
+	// it runs the job. A job that ends before the reply is therefore a different one, such as the automatic restart of a
+	// unit that keeps crashing.
 	queued []dbus.Sequence
 }
 

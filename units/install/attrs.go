@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attrs are file attributes that an administrator may have changed. A new version of the file gets the same attributes.
+// attrs are the attributes of a file that an administrator may have changed. A new version of the file gets the same
+// attributes.
 type attrs struct {
 	mode fs.FileMode
 	// owner is nil for a file that does not exist yet.
@@ -27,7 +28,7 @@ type fileOwner struct {
 
 const aclName = "system.posix_acl_access"
 
-// attrsOf reads the attributes of an open file.
+// attrsOf returns the attributes of an open file.
 func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	a := attrs{mode: info.Mode().Perm()}
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -46,7 +47,7 @@ func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	return a, nil
 }
 
-// set sets the attributes of a new file. The mode comes last, because it limits what the ACL permits.
+// set gives a new file these attributes. It sets the mode last, because the mode limits the permissions in the ACL.
 func (a attrs) set(f *os.File) error {
 	if a.owner == nil {
 		return f.Chmod(a.mode)
@@ -68,7 +69,7 @@ func (a attrs) set(f *os.File) error {
 	return f.Chmod(a.mode)
 }
 
-// private makes an open state directory accessible only to its owner, because earlier sources in it may contain secrets.
+// private makes an open state directory accessible only to its owner, because the old sources in it may contain secrets.
 func (d *dir) private() error {
 	info, err := d.root.Stat(".")
 	if err != nil {
@@ -87,7 +88,7 @@ func (d *dir) private() error {
 	return nil
 }
 
-// checkState returns an error if a directory belongs to another user, or if other users can write to it.
+// checkState returns an [*UnsafeStateError] if a directory belongs to another user, or if other users can write to it.
 func checkState(name string, info fs.FileInfo) error {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
 		return &UnsafeStateError{Path: name, Owner: int(stat.Uid)}
@@ -98,7 +99,7 @@ func checkState(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// safeState checks the directories above an intent before the intent is read.
+// safeState checks the directory of an intent and the two directories above it, before the intent is read.
 func (s Store) safeState(app units.Name) error {
 	for _, name := range []string{s.State, s.stateDir(app), filepath.Join(s.stateDir(app), pendingDir)} {
 		info, err := os.Lstat(name)

@@ -12,10 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Conflicts checks whether the unit names of the set are taken in systemd's unit path (its property UnitPath): by a file, by
-// a symbolic link (an alias or a mask), or by an instance of our template. In the store's own directory it looks only for
-// instances, because Plan checks the other files. A file with our mark for the same app, for example from a package, is not
-// a conflict. For each name that is taken, it returns a [*ConflictError] with the first such path, joined by errors.Join.
+// Conflicts returns an error for each unit name of the set that another file in systemd's unit path (its property UnitPath)
+// has: a unit file, a symbolic link (an alias or a mask), or the file of an instance of our template. Each error is a
+// [*ConflictError] with the first such file, and all errors are joined by errors.Join. A file with our mark for the same
+// app, for example from a package, is not a conflict. In the directory of the store, Conflicts checks only for instances,
+// because Plan checks all other files.
 func (s Store) Conflicts(paths []string, set units.Set) error {
 	taken := map[string]bool{}
 	var errs []error
@@ -34,7 +35,7 @@ func (s Store) Conflicts(paths []string, set units.Set) error {
 	return errors.Join(errs...)
 }
 
-// conflictsIn returns the conflicts in one directory, in the order of the file names.
+// conflictsIn returns the conflicts in one directory, sorted by file name.
 func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, error) {
 	entries, err := readDir(dirPath)
 	if err != nil {
@@ -61,15 +62,15 @@ func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, err
 	return found, nil
 }
 
-// instanceOf reports whether the unit is an instance of a template among the names. systemd prefers the file of an instance
-// to our template.
+// instanceOf reports whether the unit is an instance of one of the named templates. systemd prefers the file of an instance
+// to the template.
 func instanceOf(unit string, names []string) bool {
 	at := strings.IndexByte(unit, '@')
 	dot := strings.LastIndexByte(unit, '.')
 	return at >= 0 && dot > at+1 && slices.Contains(names, unit[:at+1]+unit[dot:])
 }
 
-// hasMark reports whether a file has the mark of the set's app.
+// hasMark reports whether a file names the app of the set as its owner.
 func hasMark(path, unit string, set units.Set) bool {
 	want, _ := set.Get(unit)
 	d, err := openDir(filepath.Dir(path))
@@ -90,8 +91,8 @@ func sameDir(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// look reads a file of the app. For any other file, it returns a *ForeignError.
-func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
+// readOwn reads a file of the app. If the file belongs to something else, it returns a [*ForeignError].
+func (s Store) readOwn(app units.Name, a area, rel string) ([]byte, attrs, error) {
 	full := filepath.Join(s.areaDir(a), rel)
 	d, err := openDir(s.areaDir(a))
 	if err != nil {
@@ -110,14 +111,14 @@ func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
 		owner = sourceOwner(app, data)
 	}
 	if owner != app {
-		// For systemd, an empty file is a mask, like a link to /dev/null.
+		// To systemd, an empty file is a mask, like a link to /dev/null.
 		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
 	}
 	return data, attributes, nil
 }
 
-// sourceOwner returns the app that a source belongs to. A user may have written the file, or made it invalid after
-// clusterctl wrote it.
+// sourceOwner returns the app to which a source belongs. The contents may be invalid, because a user may have edited a file
+// that clusterctl wrote.
 func sourceOwner(app units.Name, data []byte) units.Name {
 	apps, err := config.Decode("", data)
 	switch {

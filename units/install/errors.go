@@ -11,9 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Error is a failed operation on a file. errors.Is finds the cause, such as fs.ErrPermission.
+// Error is a failed operation on a file. errors.Is finds its cause, such as fs.ErrPermission.
 type Error struct {
-	// Op is the operation: "reading", "writing", and so on.
+	// Op is the operation, such as "reading" or "writing".
 	Op, Path string
 	Err      error
 }
@@ -22,7 +22,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Path, e
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// pathError returns an Error. If err names the path itself, only its cause is used.
+// pathError returns an Error. If err is a *fs.PathError or *os.LinkError, pathError uses only the cause, because Error
+// contains the path.
 func pathError(op, path string, err error) error {
 	switch e := err.(type) {
 	case *fs.PathError:
@@ -33,16 +34,16 @@ func pathError(op, path string, err error) error {
 	return &Error{Op: op, Path: path, Err: err}
 }
 
-// ForeignError is a file that is in the way and does not belong to the app, so it must not be changed.
+// ForeignError is a file with the name of a file of the app that does not belong to the app. clusterctl must not change it.
 type ForeignError struct {
 	Path string
-	// Owner is the app that the file belongs to, or empty if it belongs to none of our apps.
+	// Owner is the app to which the file belongs, or empty if the file belongs to no app.
 	Owner units.Name
 	// Masked means that the file masks the unit (systemctl mask).
 	Masked bool
-	// What describes the file if it is not a regular file, for example "a symbolic link to ../x.service".
+	// What describes a file that is not a regular file, for example "a symbolic link to ../x.service".
 	What string
-	// Err is the reason why the file cannot be read, or nil.
+	// Err is the error of a failed read, or nil.
 	Err error
 }
 
@@ -88,9 +89,9 @@ func (e *InstanceListError) Hint() string {
 	return fmt.Sprintf("sudo clusterctl uninstall %s, and install it again", e.App)
 }
 
-// ConflictError is a unit name that is taken by another file in systemd's unit path.
+// ConflictError is a unit name of the app that another file in systemd's unit path has.
 type ConflictError struct {
-	// Unit is the name, and Path the file that has it.
+	// Unit is the unit name, and Path is the other file.
 	Unit, Path string
 	// Masked means that the file masks the unit.
 	Masked bool
@@ -110,8 +111,8 @@ func (e *ConflictError) Hint() string {
 	return "choose another name for the app"
 }
 
-// ChangedError is a file whose contents are neither the old nor the new contents of an apply, because somebody else changed
-// it. The file is left unchanged.
+// ChangedError is a file that somebody else has changed during an apply. Its contents are neither the old contents nor the
+// new ones. clusterctl does not change the file.
 type ChangedError struct{ Path string }
 
 func (e *ChangedError) Error() string {
@@ -122,7 +123,7 @@ func (e *ChangedError) Hint() string {
 	return "move the file away and try again: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".edited")
 }
 
-// VersionError is an intent or a revision that a newer clusterctl wrote. Nothing has changed.
+// VersionError is an intent or a revision that a newer clusterctl wrote. clusterctl has not changed any file.
 type VersionError struct {
 	Path           string
 	Version, Known int
@@ -132,9 +133,9 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("%q was written by a newer clusterctl (format %d, this one knows %d)", e.Path, e.Version, e.Known)
 }
 
-func (e *VersionError) Hint() string { return "use the newer clusterctl to finish what it began" }
+func (e *VersionError) Hint() string { return "use the newer clusterctl to complete the change" }
 
-// NotInstalledError is an app that is not installed.
+// NotInstalledError means that an app is not installed.
 type NotInstalledError struct {
 	App units.Name
 	// Apps are the installed apps, sorted.
@@ -164,16 +165,16 @@ func (e *NotInstalledError) Hint() string {
 	return "clusterctl ls lists the apps"
 }
 
-// PendingError is an intent that prevents a new apply. An earlier command was killed, and neither [Pending.Rollback] nor
-// [Pending.RollForward] was called.
+// PendingError means that a new apply cannot begin, because an earlier command was killed during its apply. The caller must
+// first call [Pending.Rollback] or [Pending.RollForward].
 type PendingError struct{ App units.Name }
 
 func (e *PendingError) Error() string {
 	return fmt.Sprintf("an earlier command on the app %q was killed half-way", e.App)
 }
 
-// UnsafeStateError is a state directory that other users may change. That is unsafe, because the next command carries out an
-// intent in it as root.
+// UnsafeStateError is a state directory that other users may change. It is an error because the next command carries out the
+// intent in this directory as root.
 type UnsafeStateError struct {
 	Path string
 	// Owner is the user ID of the directory's owner, or -1 if only the mode is wrong.
@@ -191,7 +192,7 @@ func (e *UnsafeStateError) Hint() string {
 	return fmt.Sprintf("check its contents, then: sudo chown root: %[1]s && sudo chmod 700 %[1]s", text.Shell(e.Path))
 }
 
-// PackagedError is an attempt to change the files of an app that a Debian package installed.
+// PackagedError means that a Debian package installed the app, so clusterctl does not change the files of the app.
 type PackagedError struct{ App units.Name }
 
 func (e *PackagedError) Error() string {

@@ -16,7 +16,7 @@ import (
 // Op is the operation on one file.
 type Op int
 
-// The operations. Keep is the zero value.
+// These are the operations.
 const (
 	Keep Op = iota
 	Create
@@ -24,10 +24,10 @@ const (
 	Remove
 )
 
-// String returns the word for the user: keep, create, update or remove.
+// String returns the operation in the words of the output: keep, create, update or remove.
 func (o Op) String() string { return [...]string{"keep", "create", "update", "remove"}[o] }
 
-// area is one of the directories that contain files of an app.
+// area identifies one of the directories that contain files of an app.
 type area string
 
 const (
@@ -46,7 +46,7 @@ func (s Store) areaDir(a area) string {
 	return s.Units
 }
 
-// areaOf returns the area of a file of a set.
+// areaOf returns the area of a file of a [units.Set].
 func areaOf(app units.Name, rel string) area {
 	switch rel {
 	case app.JournalConf():
@@ -57,17 +57,17 @@ func areaOf(app units.Name, rel string) area {
 	return unitArea
 }
 
-// SetPath returns the absolute path of a file of a set.
+// SetPath returns the absolute path of a file of a [units.Set].
 func (s Store) SetPath(app units.Name, rel string) string {
 	return filepath.Join(s.areaDir(areaOf(app, rel)), rel)
 }
 
-// Change is one file of a plan.
+// Change is one file of a plan, with its old and new contents.
 type Change struct {
 	Op Op
-	// Path is absolute.
+	// Path is the absolute path of the file.
 	Path string
-	// Old is nil for Create, and New is nil for Remove.
+	// Old is nil for Create. New is nil for Remove.
 	Old, New []byte
 
 	area  area
@@ -78,7 +78,7 @@ type Change struct {
 // Kind returns the kind of the file.
 func (c Change) Kind() units.Kind { return units.KindOf(c.Path) }
 
-// Is reports whether the change is one of the given operations on a file of the given kind.
+// Is reports whether the file has the given kind and the operation is one of ops.
 func (c Change) Is(k units.Kind, ops ...Op) bool { return c.Kind() == k && slices.Contains(ops, c.Op) }
 
 // Unit reports whether the file is a unit or a drop-in.
@@ -97,26 +97,27 @@ func FileOf(changes []Change, k units.Kind) Change {
 	return Change{}
 }
 
-// Plan is the list of changes of an apply. [Store.Plan] returns it.
+// Plan describes an apply: the files that change and how. [Store.Plan] returns a Plan.
 type Plan struct {
 	App units.Name
-	// Changes are all files of the app, including unchanged ones: the units sorted by path, then the source.
+	// Changes are all files of the app, including files that do not change: the units sorted by path, then the source.
 	Changes []Change
-	// Uninstall means that the app and its revisions are removed.
+	// Uninstall means that the apply removes the app and its revisions.
 	Uninstall bool
-	// Scale means that only the number of instances changes. It is stored for [Pending] and has no effect here.
+	// Scale means that the apply changes only the number of instances. It has no effect in this package, which stores it for
+	// [Pending].
 	Scale bool
-	// KeepLogs means that an uninstall does not remove the private journal. It is stored for [Pending] and has no effect
-	// here.
+	// KeepLogs means that an uninstall does not remove the private journal. It has no effect in this package, which stores
+	// it for [Pending].
 	KeepLogs bool
-	// Was is the state of the app before, for a rollback.
+	// Was is the state of the app before the apply. A rollback starts the app again if it was running.
 	Was Was
 }
 
-// Was is whether an app was running when a plan was made.
+// Was is the state of an app at the time of its plan: running or stopped.
 type Was string
 
-// The states. WasUnknown is for a plan that does not affect running processes.
+// These are the states. WasUnknown is for a plan that does not affect running processes.
 const (
 	WasUnknown Was = ""
 	WasRunning Was = "running"
@@ -128,7 +129,7 @@ func (p Plan) Changed() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
 }
 
-// Only returns the plan with the changes of one file of a set. All other files stay as they are.
+// Only returns the plan without all changes except those of one file of the set.
 func (p Plan) Only(rel string) Plan {
 	var changes []Change
 	for _, c := range p.Changes {
@@ -144,18 +145,20 @@ func (p Plan) Only(rel string) Plan {
 	return p
 }
 
-// NeedsReload reports whether units change, so that systemd must reload.
+// NeedsReload reports whether the plan changes units, so that systemd must reload.
 func (p Plan) NeedsReload() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Unit() })
 }
 
-// NeedsJournal reports whether the limits of the private journal change. journald reads them when it starts.
+// NeedsJournal reports whether the plan changes the limits of the private journal. Then journald must be restarted, because
+// it reads the limits at its start.
 func (p Plan) NeedsJournal() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Kind() == units.KindJournal })
 }
 
-// Plan compares the files on disk with the wanted units and source of an app. An empty set with a nil source means an
-// uninstall. It changes nothing. Files in the way that do not belong to the app are [*ForeignError]s, joined by errors.Join.
+// Plan compares the files on disk with the units in the set and with the source of an app, and changes no file. An empty set
+// with a nil source means an uninstall. A file with the name of a file of the app that does not belong to the app is a
+// [*ForeignError]. All such errors are joined by errors.Join.
 func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) {
 	if err := s.checkPlan(app, set, source); err != nil {
 		return Plan{}, err
@@ -170,14 +173,14 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	}
 	var errs []error
 	for _, rel := range unitPaths(set, present) {
-		if kept(set, rel) {
+		if isKept(set, rel) {
 			continue
 		}
 		want, wanted := set.Get(rel)
 		c, err := s.compare(app, areaOf(app, rel), rel, want, wanted)
 		switch {
 		case rel == app.ValuesFile() && errors.Is(err, fs.ErrPermission):
-			// Only root can read the values file. Other users see the names of the variables in the source.
+			// Only root can read the values file. Other users see only the names of the variables, in the source.
 		case err != nil:
 			errs = append(errs, err)
 		case c.Old != nil || c.New != nil:
@@ -196,12 +199,12 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	return p, nil
 }
 
-// kept reports whether a file of the set must stay as it is.
-func kept(set units.Set, rel string) bool {
+// isKept reports whether the file on disk must stay unchanged (Kept).
+func isKept(set units.Set, rel string) bool {
 	return slices.ContainsFunc(set, func(f units.File) bool { return f.Kept && f.Path == rel })
 }
 
-// checkPlan returns an error for invalid arguments of Plan.
+// checkPlan returns an error if the arguments of Plan are invalid.
 func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 	if _, err := units.ParseName(string(app)); err != nil {
 		return err
@@ -220,7 +223,7 @@ func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 	return nil
 }
 
-// ownPath reports whether a unit file of an app can have this path.
+// ownPath reports whether the path is a possible path of a file of the app.
 func ownPath(app units.Name, rel string) bool {
 	switch rel {
 	case app.Service(), app.Template(), app.Slice(), app.DropIn(),
@@ -230,7 +233,7 @@ func ownPath(app units.Name, rel string) bool {
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
 }
 
-// present returns the paths in the unit directory that may belong to the app, judged by name only.
+// present returns the paths of files that may exist and belong to the app according to their names.
 func (s Store) present(app units.Name) ([]string, error) {
 	d, err := openDir(s.Units)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -257,7 +260,7 @@ func (s Store) present(app units.Name) ([]string, error) {
 	return paths, nil
 }
 
-// unitPaths returns the paths of the set and the present paths, sorted, without duplicates.
+// unitPaths returns the paths in the set and the present paths, sorted and without duplicates.
 func unitPaths(set units.Set, present []string) []string {
 	paths := slices.Clone(present)
 	for _, f := range set {
@@ -267,7 +270,8 @@ func unitPaths(set units.Set, present []string) []string {
 	return slices.Compact(paths)
 }
 
-// compare returns the change of one file. A file that is neither wanted nor ours is the zero Change.
+// compare returns the change of one file. It returns the zero Change if the file is not wanted and does not belong to the
+// app.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
 	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: attrs{mode: fileMode}}
 	if rel == app.ValuesFile() {
@@ -276,7 +280,7 @@ func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted b
 	if wanted {
 		c.New = append([]byte{}, want...) // not nil, even for an empty file
 	}
-	old, attrs, err := s.look(app, a, rel)
+	old, attrs, err := s.readOwn(app, a, rel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if wanted {

@@ -12,17 +12,17 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// KeepRevisions is the number of revisions that are kept per app.
+// KeepRevisions is the maximum number of revisions per app.
 const KeepRevisions = 10
 
-// Revision is the state of an app before one change.
+// Revision contains the files of an app before one of its changes.
 type Revision struct {
-	// Number grows by one with each change.
+	// Number increases by one with each change.
 	Number int
-	// Until is the time at which the next change began, and By the command that made it.
+	// Until is the time at which the next change began. By is the command that made this change.
 	Until time.Time
 	By    string
-	// Config is the source at that time, Values are the values of its variables, and Units are its units.
+	// Config is the source, Values are the values of its variables, and Units are the units, all before that change.
 	Config, Values []byte
 	Units          units.Set
 }
@@ -36,7 +36,7 @@ func (r Revision) App(app units.Name) (units.App, error) {
 	return a, err
 }
 
-// Revisions returns the revisions of an app, oldest first. If the app is not installed, there are none.
+// Revisions returns the revisions of an app, oldest first. It returns none if the app is not installed.
 func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	numbers, err := revisionNumbers(base)
@@ -55,7 +55,7 @@ func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	return all, nil
 }
 
-// RevisionPath returns the path at which the old contents of a file are stored after the plan is committed.
+// RevisionPath returns the path at which Commit will store the old contents of a file.
 func (s Store) RevisionPath(app units.Name, c Change) string {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	next := 1
@@ -113,7 +113,7 @@ func readRevision(path string) (Revision, error) {
 	return r, nil
 }
 
-// keepRevision makes the intent the newest revision, by one rename, and removes the oldest revisions.
+// keepRevision renames the directory of the intent, which makes it the newest revision, and removes the oldest revisions.
 func (s Store) keepRevision(app units.Name) error {
 	state, err := s.open(s.stateDir(app))
 	if err != nil {
@@ -140,12 +140,12 @@ func (s Store) keepRevision(app units.Name) error {
 	if err := errors.Join(state.sync(revisionsDir), state.sync(".")); err != nil {
 		return err
 	}
-	// Ignore the error: the change is complete, leftover files do no harm, and the next command for this app removes them.
-	_ = s.sweep(app)
+	// Ignore the error, because the apply is complete. The next command for this app removes the remaining files.
+	_ = s.removeLeftovers(app)
 	return nil
 }
 
-// prune removes the oldest revisions. It also removes the new contents from the other ones, because they are the old
+// prune removes the oldest revisions. From the other revisions it removes the new contents, which are the same as the old
 // contents of the next revision.
 func (s Store) prune(base *dir, app units.Name) error {
 	revisions := filepath.Join(string(app), revisionsDir)
@@ -161,7 +161,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 			}
 			continue
 		}
-		// Rename it first, so that no process reads an incomplete revision.
+		// Rename the revision first, so that no process reads an incomplete revision.
 		if err := base.rename(name, trashOf(app)); err != nil {
 			return err
 		}
@@ -172,13 +172,14 @@ func (s Store) prune(base *dir, app units.Name) error {
 	return nil
 }
 
-// discard removes the intent without making it a revision.
+// discard removes the intent. The intent does not become a revision.
 func (s Store) discard(app units.Name) error {
-	return s.within(s.stateDir(app), func(state *dir) error { return s.drop(state, app) })
+	return s.within(s.stateDir(app), func(state *dir) error { return s.discardIn(state, app) })
 }
 
-// drop is discard for an open directory. It renames the intent first, so that no process finds an incomplete one.
-func (s Store) drop(state *dir, app units.Name) error {
+// discardIn removes the intent from the open state directory of the app. It renames the intent first, so that no process
+// finds an incomplete intent.
+func (s Store) discardIn(state *dir, app units.Name) error {
 	if err := state.removeAll(trashDir); err != nil {
 		return err
 	}
@@ -190,11 +191,12 @@ func (s Store) drop(state *dir, app units.Name) error {
 			return err
 		}
 	}
-	return s.sweep(app)
+	return s.removeLeftovers(app)
 }
 
-// forgetApp removes the state of an app, including the intent, by one rename.
-func (s Store) forgetApp(app units.Name) error {
+// removeState removes the state of an app, including the intent. It renames the state directory first, so that no process
+// finds an incomplete state.
+func (s Store) removeState(app units.Name) error {
 	d, err := s.open(s.State)
 	if err != nil {
 		return err
@@ -212,17 +214,17 @@ func (s Store) forgetApp(app units.Name) error {
 	if err := d.sync("."); err != nil {
 		return err
 	}
-	// Ignore the error: the app is removed, leftover files do no harm, and the next command for this app removes them.
-	_ = s.sweep(app)
+	// Ignore the error, because the app is removed. The next command for this app removes the remaining files.
+	_ = s.removeLeftovers(app)
 	return nil
 }
 
-// trashOf returns the name of a directory to be removed. No app can have this name.
+// trashOf returns the name for a directory that is to be removed. No app can have this name.
 func trashOf(app units.Name) string { return ".trash-" + string(app) }
 
-// sweep removes useless files of commands that were killed: everything except the intent and the newest revisions. The lock
-// must be held.
-func (s Store) sweep(app units.Name) error {
+// removeLeftovers removes files that killed commands left in the state directory: all files except the intent and the newest
+// revisions. The lock of the app must be held.
+func (s Store) removeLeftovers(app units.Name) error {
 	return s.within(s.State, func(base *dir) error {
 		name := string(app)
 		if info, err := base.root.Lstat(name); err == nil && !info.IsDir() {
@@ -247,8 +249,8 @@ func (s Store) sweep(app units.Name) error {
 	})
 }
 
-// removeEmptyBase removes an empty directory with the mode that clusterctl gives it. With another mode, somebody else may be
-// using it. A concurrent command that needs the directory creates it again.
+// removeEmptyBase removes a directory if it is empty and has the mode that clusterctl sets. If it has another mode, somebody
+// else may use the directory. A concurrent command that needs the directory creates it again.
 func (s Store) removeEmptyBase(name string, mode fs.FileMode) error {
 	return s.within(filepath.Dir(name), func(parent *dir) error {
 		base := filepath.Base(name)

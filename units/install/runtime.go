@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteRuntime writes a temporary unit, and returns a function that removes it. It replaces a unit of the same name from a
-// command that was killed. For a file that is not ours, it returns an error. After an error, nothing has changed.
+// WriteRuntime writes a unit that exists until the next boot, and returns a function that removes the unit. It replaces a
+// unit of the same name that a killed command left. If that unit is not ours, it returns a [*ForeignError]. After an error,
+// the old file is unchanged.
 func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	path := filepath.Join(s.RuntimeUnits, f.Path)
 	old, err := os.ReadFile(path)
@@ -28,7 +29,7 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	if err := os.MkdirAll(s.RuntimeUnits, 0o755); err != nil {
 		return nil, &Error{Op: "creating", Path: s.RuntimeUnits, Err: err}
 	}
-	// Write the file under a name that is not a unit for systemd, and rename it when it is complete.
+	// Write the file under a name that systemd ignores, and rename it when it is complete.
 	temp := path + contract.NewSuffix
 	if err = os.WriteFile(temp, f.Data, 0o644); err == nil {
 		err = os.Rename(temp, path)
@@ -47,14 +48,14 @@ func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	}, nil
 }
 
-// extraFields returns the file in which PID 1 stores the LogExtraFields= of a unit for journald. PID 1 forgets the file at a
-// daemon-reload, so it would remain until the next boot.
+// extraFields returns the path of the file in which PID 1 stores the LogExtraFields= of a unit for journald. After a
+// daemon-reload, PID 1 no longer removes this file, so clusterctl removes it.
 func (s Store) extraFields(unit string) string {
 	return filepath.Join(filepath.Dir(s.RuntimeUnits), "units", "log-extra-fields:"+unit)
 }
 
-// RemoveRuntime removes a unit that WriteRuntime has written, even if that command was killed. It ignores a unit that does
-// not exist or belongs to another app.
+// RemoveRuntime removes a unit that WriteRuntime has written, even in another process. It ignores a unit that does not exist
+// or belongs to another app.
 func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	path := filepath.Join(s.RuntimeUnits, unit)
 	data, err := os.ReadFile(path)
@@ -70,8 +71,8 @@ func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	return nil
 }
 
-// NewReport creates an empty file, owned by root, for the report of a probe. It returns the path and a function that removes
-// the file.
+// NewReport creates an empty file for the report of a probe, owned by root. It returns the path of the file and a function
+// that removes the file.
 func (s Store) NewReport(app units.Name) (path string, remove func(), err error) {
 	path = filepath.Join(s.Run, contract.ReportPath(string(app)))
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
@@ -88,15 +89,15 @@ func (s Store) NewReport(app units.Name) (path string, remove func(), err error)
 	return path, func() { _ = os.Remove(path) }, nil
 }
 
-// runtimeState returns the directories of an app in /run. Earlier versions also had a RuntimeDirectory= for each instance.
-// For a dynamic user, it is in the second directory (systemd.exec(5), RuntimeDirectory=).
+// runtimeState returns the two directories of an app in /run. The second one is the RuntimeDirectory= of instances with a
+// dynamic user, which earlier versions of clusterctl configured (systemd.exec(5), RuntimeDirectory=).
 func (s Store) runtimeState(app units.Name) []string {
 	private := filepath.Join(filepath.Dir(s.Run), "private", filepath.Base(s.Run))
 	return []string{filepath.Join(s.Run, string(app)), filepath.Join(private, string(app))}
 }
 
-// RemoveRuntimeState removes the files in /run of a stopped app's instances. After an error, the remaining files disappear
-// at the next boot.
+// RemoveRuntimeState removes the files in /run of the instances of a stopped app. If it returns an error, the remaining
+// files disappear at the next boot.
 func (s Store) RemoveRuntimeState(app units.Name) error {
 	for _, dir := range s.runtimeState(app) {
 		if err := os.RemoveAll(dir); err != nil {
@@ -110,8 +111,8 @@ func (s Store) RemoveRuntimeState(app units.Name) error {
 	return nil
 }
 
-// ForgetRuns removes the shim's records of short runs, so that the next start does not wait. Without instances, it removes
-// the records of all instances of the app.
+// ForgetRuns removes the shim's records of short runs, so that the shim does not delay the next start. Without instances,
+// ForgetRuns removes the records of all instances of the app.
 func (s Store) ForgetRuns(app units.Name, only ...int) error {
 	dir := s.runtimeState(app)[0]
 	files, err := readDir(dir)
@@ -132,7 +133,7 @@ func (s Store) ForgetRuns(app units.Name, only ...int) error {
 	return nil
 }
 
-// RemoveInstanceState removes the files in /run of single stopped instances.
+// RemoveInstanceState removes the files in /run of the given instances, which must be stopped.
 func (s Store) RemoveInstanceState(app units.Name, instances ...int) error {
 	for _, dir := range s.runtimeState(app) {
 		for _, i := range instances {
@@ -152,7 +153,7 @@ func (s Store) ProbeValues(app units.Name) string {
 	return filepath.Join(s.Run, "."+string(app)+".probe.env")
 }
 
-// WriteProbeValues writes the values file for a probe. Only root may read it.
+// WriteProbeValues writes the values file for a probe. Only root can read the file.
 func (s Store) WriteProbeValues(app units.Name, data []byte) error {
 	return retry(func() error {
 		d, err := s.ensure(s.Run, dirMode)
@@ -176,9 +177,9 @@ func extraName(app units.Name, instance int) string {
 	return string(app) + "@" + strconv.Itoa(instance)
 }
 
-// MarkExtra marks instances that run although the units do not list them or the machine has fewer CPUs. It must be called
-// before their start: if the command is killed, the next command finds the marks and knows which instances to stop. The lock
-// of the app must be held.
+// MarkExtra marks extra instances: instances with a higher number than the units list, or more instances than CPUs. It must
+// be called before their start. If the command is then killed, the next command finds the marks and stops these instances.
+// The lock of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)
@@ -195,7 +196,7 @@ func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	})
 }
 
-// UnmarkExtra removes the marks of instances that have stopped or that the units list now.
+// UnmarkExtra removes the marks of extra instances that have stopped, or that are no longer extra.
 func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
 	return s.within(s.extraDir(), func(d *dir) error {
 		for _, i := range instances {
@@ -207,7 +208,8 @@ func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
 	})
 }
 
-// Extra returns the marked instances of an app, sorted. If the app's lock is held, they come from a command that was killed.
+// Extra returns the marked instances of an app, sorted. If the caller holds the lock of the app, a killed command has left
+// these marks.
 func (s Store) Extra(app units.Name) ([]int, error) {
 	entries, err := readDir(s.extraDir())
 	if err != nil {
@@ -223,8 +225,8 @@ func (s Store) Extra(app units.Name) ([]int, error) {
 	return instances, nil
 }
 
-// RemoveSocket removes the file of a closed Unix socket. The directories above it may belong to the user of a worker, so it
-// follows no symbolic link, and removes only a socket. A missing file is not an error.
+// RemoveSocket removes the file of a closed Unix socket, and ignores other and missing files. The user of a worker may own
+// the directories above the socket, so RemoveSocket does not follow symbolic links.
 func RemoveSocket(path string) error {
 	// /var/run is a symbolic link to /run, so systemd created the socket below /run.
 	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// secretsSuffix is the suffix of an app's directory of secrets, and encryptedSuffix the suffix of a file that
-// systemd-creds(1) encrypted.
+// secretsSuffix is the suffix of the directory with the secrets of an app. encryptedSuffix is the suffix of a file that
+// systemd-creds(1) has encrypted.
 const (
 	secretsSuffix   = ".secrets"
 	encryptedSuffix = ".cred"
@@ -22,18 +22,18 @@ const (
 // SecretInfo describes a stored secret, without its value.
 type SecretInfo struct {
 	units.Secret
-	// Size is the size of the file in bytes, and Set the time when it was written.
+	// Size is the size of the file in bytes. Set is the time at which the file was written.
 	Size int64
 	Set  time.Time
 }
 
-// SecretsDir returns the directory of the secrets of an app. Only root may access it.
+// SecretsDir returns the directory with the secrets of an app. Only root can access this directory.
 func (s Store) SecretsDir(app units.Name) string {
 	return filepath.Join(s.Config, string(app)+secretsSuffix)
 }
 
-// secretFile returns the file name of a secret. The name of a secret cannot end in encryptedSuffix, because
-// [Store.SetSecret] refuses that.
+// secretFile returns the file name of a secret. No secret has a name that ends in encryptedSuffix, because [Store.SetSecret]
+// rejects such names.
 func secretFile(name string, encrypted bool) string {
 	if encrypted {
 		return name + encryptedSuffix
@@ -59,7 +59,7 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 			Secret: units.Secret{Name: name, Path: filepath.Join(dir, e.Name()), Encrypted: encrypted},
 			Size:   info.Size(), Set: info.ModTime(),
 		}
-		// A SetSecret that was killed may have left both an encrypted and a plain file. The newer one counts.
+		// A killed SetSecret may have left both an encrypted and a plain file. Use the newer file.
 		if i := slices.IndexFunc(all, func(s SecretInfo) bool { return s.Name == name }); i >= 0 {
 			if secret.Set.After(all[i].Set) {
 				all[i] = secret
@@ -72,15 +72,14 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	return all, nil
 }
 
-// Target returns the paths and the secrets for the units of an app. The fields that depend on the machine are not set: the
-// version of systemd and the number of instances.
+// Target returns the target for the units of an app, without the version of systemd and the number of instances.
 func (s Store) Target(app units.Name, shim string) (units.Target, error) {
 	secrets, err := s.LoadedSecrets(app)
 	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
 }
 
-// LoadedSecrets returns the secrets that the units of an app must load. These are the stored secrets. For users who may not
-// read the directory of the secrets, it returns the list in the drop-in.
+// LoadedSecrets returns the secrets that the units of an app must load, which are the stored secrets. If the user may not
+// read the directory of the secrets, LoadedSecrets returns the secrets in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	stored, err := s.Secrets(app)
 	if errors.Is(err, fs.ErrPermission) {
@@ -97,7 +96,7 @@ func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	return all, err
 }
 
-// SetSecret stores a secret, and replaces an existing one. The lock of the app must be held.
+// SetSecret stores a secret, and replaces a stored secret of the same name. The lock of the app must be held.
 func (s Store) SetSecret(app units.Name, name string, data []byte, encrypted bool) error {
 	if err := checkSecretName(name); err != nil {
 		return err
@@ -137,7 +136,7 @@ func checkSecretName(name string) error {
 	return nil
 }
 
-// RemoveSecret removes a secret if it exists, and the directory if it is empty then. The lock of the app must be held.
+// RemoveSecret removes a secret if it exists, and then the directory if it is empty. The lock of the app must be held.
 func (s Store) RemoveSecret(app units.Name, name string) error {
 	if err := checkSecretName(name); err != nil {
 		return err

@@ -12,17 +12,17 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// setByProperty is the beginning of each file that "systemctl set-property" writes.
+// setByProperty is the start of each file that "systemctl set-property" writes.
 const setByProperty = `# This is a drop-in unit file extension, created via "systemctl set-property"`
 
-// limitDirs returns the directories of the files that "systemctl set-property" writes: permanent settings, and settings
-// until the next boot.
+// limitDirs returns the directories of the files that "systemctl set-property" writes. The files in the first directory are
+// permanent, and the files in the second one disappear at the next boot.
 func (s Store) limitDirs() []string {
 	return []string{filepath.Join(filepath.Dir(s.Units), "system.control"), filepath.Join(filepath.Dir(s.RuntimeUnits), "system.control")}
 }
 
-// RemoveLimits removes the settings that "systemctl set-property" made for the units of an app, and returns the removed
-// files. systemd does not remove them together with a unit, so they would apply to the next app of that name.
+// RemoveLimits removes the files that "systemctl set-property" has written for the units of an app, and returns their paths.
+// systemd does not remove these files with a unit, so they would apply to the next app of the same name.
 func (s Store) RemoveLimits(a units.App) (removed []string, err error) {
 	for _, parent := range s.limitDirs() {
 		dirs, err := readDir(parent)
@@ -41,7 +41,7 @@ func (s Store) RemoveLimits(a units.App) (removed []string, err error) {
 			}
 		}
 		if len(removed) > 0 {
-			_ = os.Remove(parent) // fails if it is not empty
+			_ = os.Remove(parent) // fails if the directory is not empty
 		}
 	}
 	return removed, nil
@@ -53,7 +53,7 @@ func hasUnit(a units.App, unit string) bool {
 	return instance || unit == a.Name.Service() || unit == a.Name.Slice() || slices.Contains(a.Sockets(), unit)
 }
 
-// removeProperties removes the files of "systemctl set-property" in a directory, and the directory if it is empty then.
+// removeProperties removes the files of "systemctl set-property" in a directory, and then the directory if it is empty.
 func removeProperties(dir string) (removed []string, err error) {
 	files, err := readDir(dir)
 	if err != nil {
@@ -63,7 +63,7 @@ func removeProperties(dir string) (removed []string, err error) {
 		path := filepath.Join(dir, f.Name())
 		data, err := os.ReadFile(path)
 		if err != nil || !f.Type().IsRegular() || !bytes.HasPrefix(data, []byte(setByProperty)) {
-			continue // not written by systemctl set-property
+			continue // "systemctl set-property" has not written this file
 		}
 		if err := os.Remove(path); err != nil {
 			return removed, pathError("removing", path, err)
@@ -74,12 +74,12 @@ func removeProperties(dir string) (removed []string, err error) {
 	return removed, nil
 }
 
-// EnableLinks returns the symbolic links by which "systemctl enable" made the units of an app start (NAME.wants/,
+// EnableLinks returns the symbolic links that "systemctl enable" has created for the units of an app (in NAME.wants/ and
 // NAME.requires/), sorted.
 func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	var links []string
 	for _, pattern := range []string{"*.wants", "*.requires"} {
-		// Glob returns an error only for a malformed pattern, and skips directories that it cannot read.
+		// Ignore the error: Glob returns an error only for an invalid pattern. It skips directories that it cannot read.
 		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
 		for _, d := range dirs {
 			entries, err := readDir(d)
@@ -97,7 +97,7 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	return links, nil
 }
 
-// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
+// enables reports whether a symbolic link leads to a unit file of the app, which need not exist.
 func (s Store) enables(app units.Name, link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {
@@ -113,21 +113,21 @@ func (s Store) enables(app units.Name, link string) bool {
 	if name != unit && !(unit == app.Template() && instanceOf(name, []string{unit})) {
 		return false
 	}
-	_, _, err = s.look(app, unitArea, unit)
+	_, _, err = s.readOwn(app, unitArea, unit)
 	if errors.Is(err, fs.ErrNotExist) {
-		// app-NAME.socket may also belong to another app.
+		// A missing app-NAME.socket may have been a unit of another app.
 		return !strings.HasSuffix(unit, ".socket") || unit == string(app)+".socket"
 	}
 	return err == nil
 }
 
-// escapeGlob escapes a directory name, so that it is not used as a pattern.
+// escapeGlob escapes the special characters of patterns in a directory name.
 func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
-// RemoveLinks removes the links that EnableLinks returns, for an uninstall while systemd is not running. It returns the
-// removed links. After an error, some links may remain, and the caller can call it again.
+// RemoveLinks removes the links that EnableLinks returns, and returns their paths. It is for an uninstall while systemd is
+// not running. After an error, some links may remain, and RemoveLinks can be called again.
 func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
 	links, err := s.EnableLinks(app)
 	if err != nil {

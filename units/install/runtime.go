@@ -177,9 +177,9 @@ func extraName(app units.Name, instance int) string {
 	return string(app) + "@" + strconv.Itoa(instance)
 }
 
-// MarkExtra marks extra instances: instances with a higher number than the units list, or more instances than CPUs. It must
-// be called before their start. If the command is then killed, the next command finds the marks and stops these instances.
-// The lock of the app must be held.
+// MarkExtra marks extra instances. These are instances that run although the units do not list them, or although the machine
+// has fewer CPUs than their number. MarkExtra must be called before their start: if the command is then killed, the next
+// command finds the marks and stops these instances. The lock of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)

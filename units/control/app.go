@@ -43,7 +43,7 @@ type Progress struct {
 	Unit     string
 	Instance int
 	Phase    Phase
-	// Reason explains the phases Broken, SkippedByCondition and SkippedByReload. It is empty in all other phases.
+	// Reason explains the phases Broken, SkippedByCondition and SkippedByReload. Reason is empty in all other phases.
 	Reason string
 	State  State
 }
@@ -84,14 +84,14 @@ func (e *SocketError) Error() string {
 // Settling is the time for which the instances of an app must stay up until their start counts as a success.
 type Settling struct {
 	Time time.Duration
-	// Longer is called with the states of the instances when Time has passed. It returns the additional time for which the
-	// instances must stay up; 0 ends the wait. Longer may be nil.
+	// Longer is called with the states of the instances when Time has passed. Longer returns the additional time for which
+	// the instances must stay up; 0 ends the wait. Longer may be nil.
 	Longer func([]State) time.Duration
 }
 
 // StartApp starts the app by a start job for the aggregate, the unit NAME.service, which starts the sockets and the
-// instances. It returns when every instance has been up, or skipped by its condition, for the time in s. It calls progress,
-// which may be nil, when an instance enters a phase. The calls come from the goroutine that called StartApp.
+// instances. StartApp returns when every instance has been up, or skipped by its condition, for the time in s. StartApp
+// calls progress, which may be nil, when an instance enters a phase. The calls come from the goroutine that called StartApp.
 //
 // StartApp returns an [*InstanceError] for the first instance that fails, and a [*SocketError] for a socket that cannot
 // listen. After an error, or when the context ends, the queued jobs and the automatic restarts of systemd continue.
@@ -100,16 +100,18 @@ func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, s
 		longer: s.Longer}, progress)
 }
 
-// StartInstances starts the given instances, all at the same time. It waits until they have been up for the settle time, and
-// returns the errors of StartApp. If limit is not 0, an instance that is not up after that time is an error.
+// StartInstances starts the given instances, all at the same time. StartInstances waits until they have been up for the
+// settle time, and returns the errors of StartApp. If limit is not 0, an instance that is not up after that time is an
+// error.
 func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration,
 	progress func(Progress)) error {
 	m := operation{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
 	return c.run(ctx, name, m, progress)
 }
 
-// RestartInstances restarts the given instances, all at the same time, while the sockets stay open. It starts an instance
-// that is stopped. It waits until the instances have been up for the settle time, and returns the errors of StartApp.
+// RestartInstances restarts the given instances, all at the same time, while the sockets stay open. RestartInstances starts
+// an instance that is stopped. RestartInstances waits until the instances have been up for the settle time, and returns the
+// errors of StartApp.
 func (c *Conn) RestartInstances(ctx context.Context, name units.Name, instances []int, settle time.Duration,
 	progress func(Progress)) error {
 	return c.run(ctx, name, operation{op: Restart, jobs: instanceUnits(name, instances), instances: instances, settle: settle}, progress)
@@ -124,7 +126,7 @@ func instanceUnits(name units.Name, instances []int) []string {
 }
 
 // StopApp stops the aggregate of the app, its sockets, and all loaded instances, including instances that the aggregate does
-// not start. It returns when all these units are down. If the app does not exist, StopApp returns nil.
+// not start. StopApp returns when all these units are down. If the app does not exist, StopApp returns nil.
 func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	instances, err := c.Loaded(ctx, string(name)+"@*.service")
 	if err != nil {
@@ -142,7 +144,7 @@ func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	return c.stop(ctx, all)
 }
 
-// StopInstances stops the given instances and returns when they are down. It ignores instances that do not exist.
+// StopInstances stops the given instances and returns when they are down. StopInstances ignores instances that do not exist.
 func (c *Conn) StopInstances(ctx context.Context, name units.Name, instances []int) error {
 	return c.stop(ctx, instanceUnits(name, instances))
 }
@@ -176,7 +178,7 @@ func socketsOf(states []State) []string {
 	return sortedUnique(sockets)
 }
 
-// operation is a set of jobs for an app, and the instances that must be up when the jobs have ended.
+// operation is a set of jobs for an app, and the instances that must be up after the jobs.
 type operation struct {
 	op        Op
 	mode      Mode
@@ -186,12 +188,12 @@ type operation struct {
 	longer    func([]State) time.Duration
 	// limit is the time after which all instances must be up; 0 means no limit.
 	limit time.Duration
-	// onKill is called for each instance that is killed because it does not stop in time. It may be nil.
+	// onKill is called for each instance that is killed because it does not stop in time. onKill may be nil.
 	onKill func(Killed)
 }
 
-// run queues the jobs of an operation. It returns nil when all instances have been up for the settle time, and an error when
-// one of them fails.
+// run queues the jobs of an operation. run returns nil when all instances have been up for the settle time, and an error
+// when one of them fails.
 func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress func(Progress)) error {
 	aggregate, err := c.States(ctx, []string{name.Service()})
 	if err != nil {
@@ -252,8 +254,8 @@ func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress f
 const causeTime = time.Second
 
 // withCause adds to a failed state the exit status of the ExecStartPre= command that failed. The signals of systemd do not
-// contain that status, so withCause reads it. At the next start of the unit, systemd forgets it. If that start happens
-// before withCause reads the status, withCause waits for the next failure of the unit.
+// contain that status, so withCause reads it with a call. systemd forgets the status at the next start of the unit. If that
+// start happens before the call, withCause waits for the next failure of the unit.
 func (w *Watch) withCause(ctx context.Context, first Change) (Change, error) {
 	i := slices.Index(w.units, first.State.Unit)
 	unknown := func(s State) bool {

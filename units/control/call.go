@@ -37,9 +37,9 @@ func (c *Conn) call(ctx context.Context, r request, reply ...any) error {
 	return calls[0].Store(reply...)
 }
 
-// roundTrip sends all requests, or as many as the bus allows, before it waits for the first reply. It returns the replies in
-// the order of the requests. Each reply has its own error. The error of roundTrip means that the context has ended or that
-// the connection was lost.
+// roundTrip sends all requests, or as many as the bus allows, before it waits for the first reply. roundTrip returns the
+// replies in the order of the requests. Each reply has its own error. The error of roundTrip means that the context has
+// ended or that the connection was lost.
 func (c *Conn) roundTrip(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)
@@ -62,8 +62,8 @@ type retry struct {
 	pause time.Duration
 }
 
-// after waits before the next attempt and returns nil. If the operation must not be repeated, it returns the error for the
-// caller.
+// after waits before the next attempt and returns nil. If the operation must not be repeated, after returns the error for
+// the caller.
 func (r *retry) after(ctx context.Context, l *link, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -81,8 +81,8 @@ func (r *retry) after(ctx context.Context, l *link, err error) error {
 	if time.Since(r.since) > reconnectTime {
 		return translate(err)
 	}
-	// Usually the first new connection works. It does not work if the bus is about to end. No event reports the start of the
-	// next bus, so try again with growing pauses.
+	// Usually the first new connection works. A connection to a bus that is about to end does not work. No event reports the
+	// start of the next bus, so try again with growing pauses.
 	r.pause = min(2*r.pause+time.Millisecond, time.Second)
 	select {
 	case <-time.After(r.pause):
@@ -127,8 +127,8 @@ func (l *link) busCall(ctx context.Context, member string, reply []any, args ...
 	return l.bus.BusObject().CallWithContext(ctx, busInterface+"."+member, 0, args...).Store(reply...)
 }
 
-// match adds a match rule to the connection, unless it has the rule. The private socket of PID 1 has no rules and sends
-// every signal.
+// match adds a match rule to the connection, unless the connection already has this rule. The private socket of PID 1 has no
+// rules and sends every signal.
 func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	key := fmt.Sprint(options)
 	if l.private || l.has(key) {
@@ -143,8 +143,8 @@ func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 }
 
 // listen returns a channel with signals of systemd: the end of a job, the return of PID 1 to the bus, and, if changes is
-// true, changes of the properties of units. The channel is closed when the connection is lost. The caller must pass the
-// channel to unlisten.
+// true, new properties of a unit. The channel is closed when the connection is lost. The caller must pass the channel to
+// unlisten.
 func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, error) {
 	rules := [][]dbus.MatchOption{
 		{dbus.WithMatchSender(busInterface), dbus.WithMatchInterface(busInterface),
@@ -176,8 +176,8 @@ func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, err
 
 func (l *link) unlisten(signals chan *dbus.Signal) { l.bus.RemoveSignal(signals) }
 
-// subscribe makes PID 1 send signals to the bus. PID 1 sends them while at least one subscriber is connected. It keeps its
-// list of subscribers when it re-executes itself.
+// subscribe makes PID 1 send signals to the bus. PID 1 sends signals while at least one subscriber is connected, and keeps
+// its list of subscribers when it re-executes itself.
 func (l *link) subscribe(ctx context.Context) error {
 	const key = "subscribed"
 	if l.private || l.has(key) {
@@ -210,8 +210,8 @@ func (l *link) add(key string) {
 // disconnected returns a channel that is closed when the connection is lost.
 func (l *link) disconnected() <-chan struct{} { return l.bus.Context().Done() }
 
-// awaitManager waits until PID 1 owns its name on the bus. It also returns nil if the connection to the bus is lost, because
-// the next attempt makes a new connection: when a bus is stopped, PID 1 leaves it first.
+// awaitManager waits until PID 1 owns its name on the bus. awaitManager also returns nil if the connection is lost while it
+// waits: a bus that stops loses PID 1 first, and the next attempt makes a new connection.
 func (l *link) awaitManager(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconnectTime)
 	defer cancel()

@@ -56,16 +56,16 @@ type buffered struct {
 
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// Conn is a connection to the systemd of the machine. Several goroutines may use it. It replaces a lost connection by a new
-// one.
+// Conn is a connection to the systemd of the machine. Several goroutines may use it. Conn replaces a lost connection by a
+// new one.
 type Conn struct {
 	dial dialer
-	// token holds one value. A goroutine that has received the value may read and replace cur, and then sends the value
-	// back. This is a channel and not a mutex, because a context can end the wait for a channel.
+	// token holds one value. A goroutine that has received the value may read and replace cur, and must then send the value
+	// back. token is a channel and not a mutex, because a context can end the wait for a channel.
 	token  chan struct{}
 	cur    *link
 	closed bool
-	// onKill is called for each unit that is killed with SIGKILL. It may be nil.
+	// onKill is called for each unit that is killed with SIGKILL. onKill may be nil.
 	onKill func(Killed)
 }
 
@@ -152,7 +152,8 @@ type link struct {
 	asked map[string]bool
 }
 
-// newLink connects to the bus. If the bus does not respond and the user is root, it connects to the private socket of PID 1.
+// newLink connects to the bus. If the bus does not respond and the user is root, newLink connects to the private socket of
+// PID 1.
 func newLink(ctx context.Context, dial dialer) (*link, error) {
 	bus, err := handshake(ctx, dial, systemBus, true)
 	if err == nil {
@@ -178,8 +179,8 @@ func newLink(ctx context.Context, dial dialer) (*link, error) {
 	return nil, fmt.Errorf("%w: no answer from the bus or from PID 1: %w", ErrNoSystemd, err)
 }
 
-// handshake connects to a socket and authenticates. The functions of godbus that it calls have no context, so it closes the
-// stream when the context ends. If hello is true, it registers at the bus.
+// handshake connects to a socket and authenticates. If hello is true, handshake registers at the bus. The functions of
+// godbus have no context, so handshake closes the stream when the context ends.
 func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *dbus.Conn, err error) {
 	s, err := dial(ctx, socket)
 	if err != nil {
@@ -238,8 +239,8 @@ func authenticate(s stream) error {
 	return nil
 }
 
-// authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads messages. So
-// Write drops the requests of this second authentication, and Read returns the responses that godbus expects.
+// authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads messages. Write
+// drops the requests of this second authentication, and Read returns the responses that godbus expects.
 type authenticated struct {
 	stream
 	answers bytes.Buffer

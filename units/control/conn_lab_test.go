@@ -36,7 +36,7 @@ func open(t testing.TB, m *lab.Machine, name string) {
 	}
 }
 
-// startDo calls Do in a goroutine. It returns when the job has been queued.
+// startDo calls Do in a goroutine. startDo returns when the job has been queued.
 func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
 	t.Helper()
 	ended := make(chan Outcome, 1)

@@ -17,8 +17,8 @@ import (
 )
 
 // CPUs returns the number of CPUs that the units of a slice can use. The number depends on the CPU affinity of PID 1, which
-// services inherit, and on the cpusets and quotas of the slice, of its parent slices, and of the container in which systemd
-// may run. The slice need not exist, because systemd applies the drop-ins of its name anyway.
+// services inherit. It also depends on the cpusets and quotas of the slice, of its parent slices, and of the container in
+// which systemd may run. The slice need not exist, because systemd also applies the drop-ins of a slice without a file.
 func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	affinity, err := affinityOf(1)
 	if err != nil {
@@ -66,8 +66,8 @@ type cpuLimit struct {
 	quota float64
 }
 
-// combine returns the number of CPUs in the affinity, the smallest quota, and the number of CPUs that are in every set. It
-// returns no cpuset if every set contains all CPUs of the affinity.
+// combine returns the number of CPUs in the affinity, the smallest quota, and the number of CPUs that are in every set.
+// combine returns no cpuset if every set contains all CPUs of the affinity.
 func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 	cpus := units.CPUs{Affinity: affinity.count()}
 	allowed := affinity

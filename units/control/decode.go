@@ -43,7 +43,7 @@ var fields = map[string]func(*State) any{
 	"CPUQuotaPerSecUSec":             func(s *State) any { return &s.Limits.CPUQuota },
 }
 
-// apply sets the fields of the given properties. It ignores properties without a field and values of an unexpected type.
+// apply sets the fields of the given properties. apply ignores properties without a field and values of an unexpected type.
 func (s *State) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
 		if field, ok := fields[name]; ok {
@@ -129,7 +129,7 @@ func (s *State) setCompound(name string, value any) {
 	}
 }
 
-// span returns a number of µs as a duration. It returns 0 for infinity, which means no limit.
+// span returns a number of µs as a duration. span returns 0 for infinity, which means no limit.
 func span(us uint64) time.Duration {
 	if us > math.MaxInt64/1000 {
 		return 0
@@ -140,7 +140,7 @@ func span(us uint64) time.Duration {
 // infinity is systemd's USEC_INFINITY.
 const infinity = ^uint64(0)
 
-// wallclock returns systemd's µs since 1970 as a time. It returns the zero time for 0, which means never.
+// wallclock returns systemd's µs since 1970 as a time. wallclock returns the zero time for 0, which means never.
 func wallclock(us uint64) time.Time {
 	if us == 0 || us == infinity {
 		return time.Time{}

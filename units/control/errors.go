@@ -79,7 +79,7 @@ func translate(err error) error {
 	return err
 }
 
-// connectionLost reports whether the connection broke. Then it is unknown whether PID 1 received the call.
+// connectionLost reports whether the connection broke, so that it is unknown whether PID 1 received the call.
 func connectionLost(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -102,8 +102,8 @@ func managerAbsent(err error) bool {
 	return false
 }
 
-// lowerFirst returns a sentence with a lower-case first letter, so that it can follow a colon. It does not change a first
-// word in capitals or with a dot, such as the name of a unit.
+// lowerFirst returns a sentence with a lower-case first letter, so that it can follow a colon. lowerFirst does not change a
+// first word in capitals or with a dot, such as the name of a unit.
 func lowerFirst(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if strings.Contains(word, ".") || strings.ToUpper(word) == word {

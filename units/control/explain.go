@@ -61,7 +61,7 @@ var exitMeaning = map[int]string{
 }
 
 // Explain returns the reason why a unit is down. If systemd has restarted the unit automatically, it returns the reason why
-// the last run ended. It returns "" if there is nothing to explain.
+// the last run ended. Explain returns "" if there is nothing to explain.
 func Explain(s State) string {
 	switch s.Load {
 	case NotFound:
@@ -98,7 +98,7 @@ func Explain(s State) string {
 	if s.Skipped() {
 		return "skipped: a condition is not met"
 	}
-	// The Result is "success", so the unit ended as intended. That is an error only if the unit must stay up.
+	// The Result is "success": the unit ended as intended. Such an end needs an explanation only if the unit must stay up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
 		return ended(s.ExecMainCode, s.ExecMainStatus)
 	}

@@ -77,8 +77,8 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	return guarded, func() { cancel(context.Canceled); <-done }
 }
 
-// guardError is the cause of a context that a guard has canceled. It distinguishes this context from one that was canceled
-// by its parent.
+// guardError is the cause of a context that a guard has canceled. guardError distinguishes this context from one that was
+// canceled by its parent.
 type guardError struct{ err error }
 
 func (e *guardError) Error() string { return e.err.Error() }
@@ -172,8 +172,8 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	return nil
 }
 
-// checkJobs returns an error if a job has waited longer than queueTime while no unit changed its state. It does not limit a
-// job that reloads the app: the command that this job runs has its own guard.
+// checkJobs returns an error if a job has waited longer than queueTime while no unit changed its state. checkJobs does not
+// limit a job that reloads the app: the command that this job runs has its own guard.
 func (g *guard) checkJobs(states []State) error {
 	var changes []uint64
 	waiting := slices.IndexFunc(states, func(s State) bool { return s.JobID != 0 })
@@ -213,7 +213,7 @@ type Killed struct {
 	After time.Duration
 	// Signal is the stop signal from which After is measured. Signal is 0 if After is measured from the start of the drain.
 	Signal syscall.Signal
-	// Status is the last STATUS= of the worker. It may be empty.
+	// Status is the last STATUS= of the worker. Status may be empty.
 	Status string
 }
 
@@ -267,6 +267,6 @@ func (c *Conn) reportKill(k Killed) {
 	}
 }
 
-// OnKill sets the function that is called for each killed unit, from any goroutine. It must be called before the first job
-// is queued. The function may be called more than once for the same kill.
+// OnKill sets the function that is called for each killed unit, from any goroutine. OnKill must be called before the first
+// job is queued. The function may be called more than once for the same kill.
 func (c *Conn) OnKill(f func(Killed)) { c.onKill = f }

@@ -81,7 +81,7 @@ type JobError struct {
 	Unit   string
 	Op     Op
 	Result Result
-	// Reason explains the state of the unit after the job. It may be empty.
+	// Reason explains the state of the unit after the job. Reason may be empty.
 	Reason string
 }
 
@@ -104,7 +104,8 @@ func (e *JobError) Error() string {
 type RefusedError struct {
 	Unit string
 	Op   Op
-	// Job is the type of the other job if Err is [ErrConflict]. It is empty if the other job ended before its type was read.
+	// Job is the type of the other job if Err is [ErrConflict]. Job is empty if the other job ended before its type was
+	// read.
 	Job string
 	Err error
 }

@@ -151,7 +151,7 @@ func (w *wire) add(f func()) {
 	}
 }
 
-// holdReplies clears the recorded calls. It then delays all replies until n calls have been sent.
+// holdReplies clears the recorded calls. holdReplies then delays all replies until n calls have been sent.
 func (w *wire) holdReplies(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -44,7 +44,7 @@ func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// Reload makes systemd read all unit files again, like systemctl daemon-reload. It returns when systemd has read them.
+// Reload makes systemd read all unit files again, like systemctl daemon-reload. Reload returns when systemd has read them.
 func (c *Conn) Reload(ctx context.Context) error {
 	// PID 1 replies to this call after the reload, both on the bus and on its private socket.
 	if err := c.call(ctx, request{managerPath, manager + ".Reload", nil}); err != nil {
@@ -53,7 +53,7 @@ func (c *Conn) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Enable creates the symbolic links that the [Install] sections of the units describe. It does not reload systemd.
+// Enable creates the symbolic links that the [Install] sections of the units describe. Enable does not reload systemd.
 func (c *Conn) Enable(ctx context.Context, units ...string) error {
 	if len(units) == 0 {
 		return nil
@@ -65,8 +65,8 @@ func (c *Conn) Enable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// Disable removes the symbolic links that Enable created, even if the file of a unit no longer exists. It does not reload
-// systemd. For units without a file and without links, systemd 252 and later return an error, which Disable ignores.
+// Disable removes the symbolic links that Enable created, even if the file of a unit no longer exists. Disable does not
+// reload systemd. For units without a file and without links, systemd 252 and later return an error, which Disable ignores.
 func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	if len(units) == 0 {
 		return nil
@@ -79,8 +79,8 @@ func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// ResetFailed resets the failed state, the restart counter and the start limit of the units. It ignores units that are not
-// loaded, because they have no such state.
+// ResetFailed resets the failed state, the restart counter and the start limit of the units. ResetFailed ignores units that
+// are not loaded, because they have no such state.
 func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	rs := make([]request, len(units))
 	for i, u := range units {
@@ -98,8 +98,8 @@ func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// DynamicUser returns the user ID that systemd has assigned to a dynamic user (DynamicUser=). It returns an error if no unit
-// with this user runs.
+// DynamicUser returns the user ID that systemd has assigned to a dynamic user (DynamicUser=). DynamicUser returns an error
+// if no unit with this user runs.
 func (c *Conn) DynamicUser(ctx context.Context, name string) (uid uint32, err error) {
 	if err := c.call(ctx, request{managerPath, manager + ".LookupDynamicUserByName", []any{name}}, &uid); err != nil {
 		return 0, fmt.Errorf("looking up the dynamic user %s: %w", name, err)
@@ -112,7 +112,7 @@ func (c *Conn) Kill(ctx context.Context, unit string, signal syscall.Signal) err
 	return c.kill(ctx, unit, "all", signal)
 }
 
-// KillMain sends a signal to the main process of the unit. It returns an error if the unit has no main process.
+// KillMain sends a signal to the main process of the unit. KillMain returns an error if the unit has no main process.
 func (c *Conn) KillMain(ctx context.Context, unit string, signal syscall.Signal) error {
 	return c.kill(ctx, unit, "main", signal)
 }

@@ -53,9 +53,9 @@ type Rolled struct {
 	Instance int
 	Unit     string
 	Outcome  RollOutcome
-	// Reason explains the outcome. It is empty for RollReloaded and RollStarted, unless the instance was killed.
+	// Reason explains the outcome. Reason is empty for RollReloaded and RollStarted, unless the instance was killed.
 	Reason string
-	// Took is the time from the start of the drain until the instance was up again. It does not include the settle time.
+	// Took is the time from the start of the drain until the instance was up again. Took does not include the settle time.
 	Took  time.Duration
 	State State
 	// Killed is true if the instance was killed because it did not stop.
@@ -187,7 +187,7 @@ type roll struct {
 	killed error
 }
 
-// begin decides which instances are replaced, and in which order. It reports the instances that are skipped.
+// begin decides which instances are replaced, and in which order. begin reports the instances that are skipped.
 func (r *roll) begin(instances []int, states []State) error {
 	for i, s := range states {
 		r.out = append(r.out, Rolled{Instance: instances[i], Unit: r.name.Instance(instances[i]), State: s})
@@ -229,7 +229,7 @@ func (r *roll) begin(instances []int, states []State) error {
 }
 
 // justRestarted reports whether systemd has recently restarted the instance automatically, so that the instance may soon
-// fail again. Recently means: the shim still counts the present run as short.
+// fail again. A restart is recent while the shim counts the present run as short.
 func justRestarted(s State) bool {
 	return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime
 }
@@ -274,7 +274,7 @@ func (r *roll) find(unit string) *Rolled {
 	return &r.out[i]
 }
 
-// failed returns the error of the step that ended the reload. It also sets the reason of the instance to which the error
+// failed returns the error of the step that ended the reload, and sets the reason of the instance to which the error
 // belongs.
 func (r *roll) failed(s step, err error) error {
 	var refused *RefusedError

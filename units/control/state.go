@@ -68,10 +68,11 @@ type State struct {
 	// PreCode and PreStatus are the same values for the ExecStartPre= command that failed. Signals do not contain them, so
 	// the State in a [Change] has the values that were last read by a call.
 	PreCode, PreStatus int
-	// ActiveSince is the time at which the unit last became active. StateSince is the time of its last state change. Both
-	// are zero if this has not happened since boot.
+	// ActiveSince is the time at which the unit last became active. StateSince is the time of its last state change. A field
+	// is zero if the event has not happened since boot.
 	ActiveSince, StateSince time.Time
-	// ControlGroup is the path of the unit's cgroup, relative to the root cgroup. It is empty if the unit has no cgroup.
+	// ControlGroup is the path of the unit's cgroup, relative to the root cgroup. ControlGroup is empty if the unit has no
+	// cgroup.
 	ControlGroup string
 	// ConditionResult is true if the conditions were met at the last start. ConditionSince is the time of that check. If
 	// ConditionSince is zero, the conditions were not checked yet.
@@ -102,8 +103,8 @@ type State struct {
 	// Limits are the limits of the unit's cgroup.
 	Limits Limits
 
-	// These are times on the monotonic clock in µs: when the unit last became active, when it last stopped being inactive,
-	// and when Active last changed.
+	// activeMono, exitMono and changeMono are times on the monotonic clock in µs: when the unit last became active, when it
+	// last stopped being inactive, and when Active last changed.
 	activeMono, exitMono, changeMono uint64
 }
 
@@ -138,12 +139,12 @@ func (s State) Skipped() bool {
 // WaitsForRestart reports whether the service has ended and systemd will start it again after RestartSec= (Restart=).
 func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-restart") }
 
-// States returns the states of units, in their order. It sends one call per unit for all its properties, and one call for
-// the queued jobs of all units. It sends all calls before it waits for the first reply. It computes the object paths from
-// the names, so it needs no calls for them.
+// States returns the states of units, in their order. States sends one call per unit for all its properties, and one call
+// for the queued jobs of all units. All calls are sent before the first reply. Object paths need no calls, because States
+// computes them from the names.
 //
-// A call for all properties returns values from the same moment. It mostly also costs less than calls for single properties.
-// The CPU time for 60 services, in ms, as the sum of PID 1, dbus-daemon and our decoding, with systemd 247, 252 and 262:
+// A call for all properties returns values from the same moment, and mostly costs less than calls for single properties. The
+// CPU time for 60 services, in ms, as the sum of PID 1, dbus-daemon and our decoding, with systemd 247, 252 and 262:
 //
 //	GetAll of all interfaces                39+19+69  36+16+56  96+19+77
 //	GetAll of Unit and of Service           42+24+82  41+22+76  84+21+68

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStatesInOneRoundTrip reads the states of three apps with twenty instances each. It checks that States sends one call
-// for each unit and one call for the jobs, all before the first reply.
+// TestStatesInOneRoundTrip reads the states of three apps with twenty instances each. The test checks that States sends one
+// call for each unit and one call for the jobs, all before the first reply.
 func TestStatesInOneRoundTrip(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		w := new(wire)
@@ -28,7 +28,8 @@ func TestStatesInOneRoundTrip(t *testing.T) {
 			}
 		}
 		files(t, m, c, all)
-		// Replies arrive only after all calls are sent. If States waited for a reply before that, it would wait forever.
+		// Replies arrive only after all calls are sent. If States waited for a reply before its last call, it would wait
+		// forever.
 		w.holdReplies(len(names) + 1)
 		ss := states(t, c, names...)
 		sent := w.sent()
@@ -92,8 +93,8 @@ func TestStatesOfMissingUnits(t *testing.T) {
 	})
 }
 
-// TestWatchCrashLoop requests a restart of a unit that keeps crashing. It checks that the watch does not report the end of
-// an earlier automatic restart as the end of the requested one.
+// TestWatchCrashLoop requests a restart of a unit that keeps crashing. The test checks that the watch does not report the
+// end of an earlier automatic restart as the end of the requested one.
 func TestWatchCrashLoop(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const unit = "looping@1.service"

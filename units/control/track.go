@@ -17,7 +17,7 @@ type event struct {
 	err    error
 }
 
-// tracker computes the phase of each instance from the changes of the app's units. It does no I/O.
+// tracker computes the phase of each instance from the changes of the app's units. tracker does no I/O.
 type tracker struct {
 	name     units.Name
 	op       Op
@@ -29,9 +29,9 @@ type tracker struct {
 	finished bool
 	// limit is the time after which all instances must be up; 0 means no limit.
 	limit time.Duration
-	// longer returns additional time to stay up; see [Settling.Longer]. It may be nil.
+	// longer returns additional time to stay up; see [Settling.Longer]. longer may be nil.
 	longer func([]State) time.Duration
-	// onKill is called for each instance that is killed because it does not stop in time. It may be nil.
+	// onKill is called for each instance that is killed because it does not stop in time. onKill may be nil.
 	onKill func(Killed)
 }
 
@@ -137,8 +137,8 @@ func (t *tracker) limitError() error {
 	return nil
 }
 
-// complete reports whether an instance is up, skipped by its condition, or finished. It returns true for the aggregate and
-// the sockets.
+// complete reports whether an instance is up, skipped by its condition, or finished. complete returns true for the aggregate
+// and the sockets.
 func (t *tracker) complete(i int) bool {
 	u := t.all[i]
 	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
@@ -184,8 +184,8 @@ func (t *tracker) find(unit string) int {
 	return slices.IndexFunc(t.all, func(u *tracked) bool { return u.unit == unit })
 }
 
-// recordKill reports an instance that was killed during its stop. It reports each instance only once, because the state
-// shows the kill until the next start.
+// recordKill reports an instance that was killed during its stop. recordKill reports each instance only once, because the
+// state shows the kill until the next start.
 func (t *tracker) recordKill(u *tracked, before, s State) {
 	if u.instance == 0 || u.killed || t.onKill == nil || s.JobID == 0 && before.JobID == 0 {
 		return
@@ -238,7 +238,7 @@ func (t *tracker) startsWithoutJob(unit string) bool {
 	return i >= 0 && t.all[i].instance != 0 && (t.states[i].Active == Activating || t.states[i].Up())
 }
 
-// check sets the phase of one unit after a change of its state or the end of a job. It returns an error if the unit has
+// check sets the phase of one unit after a change of its state or the end of a job. check returns an error if the unit has
 // failed.
 func (t *tracker) check(i int) error {
 	u, s := t.all[i], t.states[i]

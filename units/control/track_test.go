@@ -110,8 +110,8 @@ func TestSettling(t *testing.T) {
 	})
 }
 
-// TestTrackerLimit checks that an instance that is not up within the limit, and an instance that has not stopped within the
-// limit, have different errors.
+// TestTrackerLimit checks the two errors of a limit: an instance is not up within the limit, or an instance has not stopped
+// within the limit.
 func TestTrackerLimit(t *testing.T) {
 	for active, want := range map[Active]string{
 		Deactivating: "shop@1.service: it has not stopped within 5s and is still draining",

@@ -13,7 +13,7 @@ type wait struct {
 	op   Op
 	mode Mode
 	out  []Outcome
-	// jobs maps the object paths of the jobs that still run to indexes into out. It is nil before the jobs are queued.
+	// jobs maps the object paths of the jobs that still run to indexes into out. jobs is nil before the jobs are queued.
 	jobs map[dbus.ObjectPath][]int
 	// queued is the time before the jobs were queued, in µs of the monotonic clock.
 	queued uint64
@@ -50,8 +50,9 @@ func (c *Conn) await(ctx context.Context, w *wait) error {
 	}
 }
 
-// awaitOn waits for the jobs on one connection. It returns true when all jobs have ended, and false without an error when
-// the connection is lost. It listens to signals before it queues jobs or reads states, so it receives the end of every job.
+// awaitOn waits for the jobs on one connection. awaitOn returns true when all jobs have ended, and false without an error
+// when the connection is lost. awaitOn listens to signals before it queues jobs or reads states, so it receives the end of
+// every job.
 func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	signals, err := l.listen(ctx, false)
 	if err != nil {
@@ -85,8 +86,8 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	return err == nil, err
 }
 
-// enqueue sends all requests, then reads the replies. If the caller has no permission, enqueue returns an error. It stores
-// all other errors in the outcomes of their units.
+// enqueue sends all requests, then reads the replies. If the caller has no permission, enqueue returns an error. enqueue
+// stores all other errors in the outcomes of their units.
 func (w *wait) enqueue(ctx context.Context, l *link) error {
 	rs := make([]request, len(w.out))
 	for i, o := range w.out {
@@ -170,8 +171,8 @@ func (w *wait) update(states []State) {
 	}
 }
 
-// inferResult returns the result of a job whose signal was not received. It infers the result from the state of the unit.
-// since is the time at which the job was queued, in µs of the monotonic clock.
+// inferResult returns the result of a job whose signal was not received. inferResult infers the result from the state of the
+// unit. since is the time at which the job was queued, in µs of the monotonic clock.
 func inferResult(op Op, s State, since uint64) Result {
 	switch op {
 	case Stop:

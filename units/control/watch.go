@@ -13,9 +13,9 @@ import (
 // Change is a new state of a watched unit, or the end of the jobs of the watch.
 type Change struct {
 	State State
-	// Ended is the result of a job that ended with this change, or NoResult. Two kinds of jobs have NoResult, although the
-	// state shows their effect: jobs that ended while the connection was lost, and jobs that ended before the method do
-	// queued its jobs.
+	// Ended is the result of a job that ended with this change, or NoResult. Two kinds of jobs have NoResult: jobs that
+	// ended while the connection was lost, and jobs that ended before the method do queued its jobs. The State shows the
+	// effect of all jobs.
 	Ended Result
 	// done has the outcomes of the jobs that the method do queued. Such a Change follows all changes that these jobs made.
 	done []Outcome
@@ -38,7 +38,7 @@ type Watch struct {
 	pending []Change
 	link    *link
 	signals chan *dbus.Signal
-	// jobs are the jobs that the method do has queued. It is nil if there are none or all have ended.
+	// jobs are the jobs that the method do has queued. jobs is nil if there are none or all have ended.
 	jobs *wait
 	// queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this reply before
 	// it runs the job. A job that ends before the reply is therefore a different one, such as the automatic restart of a
@@ -46,8 +46,8 @@ type Watch struct {
 	queued []dbus.Sequence
 }
 
-// Watch starts to watch the units, which need not be loaded or exist. It listens to signals before it reads the states, so
-// the stream contains every change after the states that [Watch.States] returns first.
+// Watch starts to watch the units, which need not be loaded or exist. Watch listens to signals before it reads the states,
+// so the stream contains every change after the states that [Watch.States] returns first.
 func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	w := &Watch{conn: c, units: slices.Clone(units), byPath: make(map[dbus.ObjectPath]int)}
 	for i, u := range w.units {
@@ -72,7 +72,7 @@ func (w *Watch) Close() {
 	}
 }
 
-// Next returns the next change. It waits until there is one.
+// Next returns the next change. Next waits until there is one.
 func (w *Watch) Next(ctx context.Context) (Change, error) {
 	for {
 		if len(w.pending) > 0 {
@@ -180,13 +180,13 @@ func (w *Watch) jobsEnded() {
 }
 
 // handle converts a signal of a watched unit to a change. PID 1 first sends the properties of the unit's type, and then the
-// properties that all units have (dbus-unit.c, send_changed_signal). It sends both before the end of a job. So a change is
-// complete after the second signal.
+// properties that all units have (dbus-unit.c, send_changed_signal). PID 1 sends both signals before the end of a job, so a
+// change is complete after the second signal.
 func (w *Watch) handle(s *dbus.Signal) {
 	if j, ok := jobRemoved(s); ok {
 		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.after[i] {
-			// PID 1 removes a job after it has sent this signal and the signals of the jobs that fail with it. So the state
-			// still names the job, and must be corrected.
+			// PID 1 removes a job after it has sent this signal and the signals of the jobs that fail with it. The state
+			// still names the job, so correct the state.
 			if w.states[i].JobID == j.id {
 				w.states[i].JobID, w.states[i].Job = 0, ""
 			}

@@ -83,8 +83,8 @@ func write(t tb, path, text string) {
 	}
 }
 
-// tree returns a directory as text: one line per file, with its mode and contents. It omits the locks and the process IDs in
-// intents.
+// tree returns a directory as text: one line per file, with its mode and contents. tree omits the locks and the process IDs
+// in intents.
 func tree(t tb, root string) string {
 	t.Helper()
 	var b strings.Builder

@@ -91,7 +91,7 @@ func sameDir(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// readOwn reads a file of the app. If the file belongs to something else, it returns a [*ForeignError].
+// readOwn reads a file of the app. If the file belongs to another app or to no app, readOwn returns a [*ForeignError].
 func (s Store) readOwn(app units.Name, a area, rel string) ([]byte, attrs, error) {
 	full := filepath.Join(s.areaDir(a), rel)
 	d, err := openDir(s.areaDir(a))

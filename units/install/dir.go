@@ -89,9 +89,9 @@ func (d *dir) close() { _ = d.root.Close() }
 
 func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
 
-// read returns the contents and attributes of a regular file. It returns a [*ForeignError] if the path is not a regular file
-// or leads through a symbolic link. It does not block on a FIFO. If the file is replaced while read opens it, read returns a
-// [*ChangedError].
+// read returns the contents and attributes of a regular file. read returns a [*ForeignError] if the path is not a regular
+// file or leads through a symbolic link. read does not block on a FIFO. If the file is replaced while read opens it, read
+// returns a [*ChangedError].
 func (d *dir) read(rel string) (data []byte, a attrs, err error) {
 	defer func() {
 		switch err.(type) {
@@ -159,7 +159,7 @@ func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	return e
 }
 
-// create writes a new file and syncs it. It first removes an existing file or symbolic link of that name.
+// create writes a new file and syncs it. create first removes an existing file or symbolic link of that name.
 func (d *dir) create(rel string, data []byte, a attrs) (err error) {
 	if err := d.remove(rel); err != nil {
 		return err
@@ -256,8 +256,8 @@ func (d *dir) rename(from, to string) error {
 	return nil
 }
 
-// renameNew renames a file within the directory, and returns a [*ChangedError] if the new name exists. It creates a hard
-// link, because rename(2) does not detect an existing file.
+// renameNew renames a file within the directory, and returns a [*ChangedError] if the new name exists. renameNew creates a
+// hard link, because rename(2) does not detect an existing file.
 func (d *dir) renameNew(from, to string) error {
 	d.step("link %s %s", from, to)
 	err := d.root.Link(from, to)

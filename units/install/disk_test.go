@@ -46,7 +46,8 @@ func mountTmpfs(t *testing.T, path string, pages int) {
 	}
 }
 
-// fillDisk fills a file system until only the given number of pages is free. It returns a function that frees the space.
+// fillDisk fills a file system until only the given number of pages is free. fillDisk returns a function that frees the
+// space.
 func fillDisk(t *testing.T, dir string, leave int) (release func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
@@ -77,8 +78,8 @@ func fillDisk(t *testing.T, dir string, leave int) (release func()) {
 	}
 }
 
-// TestFullDisk fills the disk until only a few pages are free. Then the apply must fail before it changes a file. This is
-// done for the directory of the units and for the state directory.
+// TestFullDisk fills the disk until only a few pages are free. The apply must then fail before it changes a file. The test
+// fills the directory of the units and the state directory.
 func TestFullDisk(t *testing.T) {
 	for _, place := range []string{"etc", "var/lib/clusterctl"} {
 		for _, c := range []struct {

@@ -173,8 +173,8 @@ func (e *PendingError) Error() string {
 	return fmt.Sprintf("an earlier command on the app %q was killed half-way", e.App)
 }
 
-// UnsafeStateError is a state directory that other users may change. It is an error because the next command carries out the
-// intent in this directory as root.
+// UnsafeStateError is a state directory that other users may change. Such a directory is not used, because the next command
+// carries out the intent in it as root.
 type UnsafeStateError struct {
 	Path string
 	// Owner is the user ID of the directory's owner, or -1 if only the mode is wrong.

@@ -15,7 +15,7 @@ func (w *work) rollback() error {
 	return w.store.discard(w.App)
 }
 
-// restoreAll restores all old files. It keeps the intent, so it can be called again.
+// restoreAll restores all old files. restoreAll keeps the intent, so it can be called again.
 func (w *work) restoreAll() error {
 	if _, err := w.pending.root.Lstat(untouchedFile); errors.Is(err, fs.ErrNotExist) {
 		states, err := w.currentStates()
@@ -68,7 +68,7 @@ func (w *work) restore(i intentItem, now state) error {
 	return d.rename(from, i.Path)
 }
 
-// commit removes the copies of the old files, and makes the intent a revision or removes it. The new files stay in place.
+// commit removes the copies of the old files. The intent becomes a revision or is removed. The new files stay in place.
 func (w *work) commit() error {
 	if err := w.unstage(); err != nil {
 		return err
@@ -95,8 +95,8 @@ func (w *work) commit() error {
 	return w.store.keepRevision(w.App)
 }
 
-// replaces reports whether the old files must become a revision, which is the case if the app was installed before and its
-// files change.
+// replaces reports whether the old files must become a revision. They must if the app was installed before and its files
+// change.
 func (w *work) replaces() bool {
 	changed, before := false, false
 	for _, i := range w.Files {

@@ -146,8 +146,8 @@ func TestForeignSource(t *testing.T) {
 	}
 }
 
-// TestLinksAreNotFollowed checks that an apply does not follow symbolic links at the paths that it uses. It replaces them or
-// fails.
+// TestLinksAreNotFollowed checks that an apply does not follow symbolic links at the paths that it uses. The apply replaces
+// a link or fails.
 func TestLinksAreNotFollowed(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)

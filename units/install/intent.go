@@ -42,8 +42,8 @@ const (
 	secretDirMode = 0o700
 )
 
-// intentVersion is the version of the format of intent.json. It must be increased for a change that older versions of
-// clusterctl cannot process.
+// intentVersion is the version of the format of intent.json. intentVersion must be increased for a change that older
+// versions of clusterctl cannot process.
 const intentVersion = 2
 
 // intent describes an apply: the apply in progress, or in a revision, a completed apply.
@@ -78,8 +78,8 @@ type intentItem struct {
 	Mode fs.FileMode `json:"mode"`
 	// Owner is the owner of the old file, or nil.
 	Owner *fileOwner `json:"owner,omitempty"`
-	// Old and New are the SHA-256 of the old and the new contents. They are empty if the file does not exist before or after
-	// the apply.
+	// Old and New are the SHA-256 of the old and the new contents. Old is empty if the file did not exist before the apply.
+	// New is empty if the apply removes the file.
 	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
 }
@@ -87,8 +87,8 @@ type intentItem struct {
 // attrs returns the attributes of the old file.
 func (i intentItem) attrs() attrs { return attrs{mode: i.Mode, owner: i.Owner} }
 
-// newAttrs returns the attributes of the new file. These are the attributes of the old file, but other users may not read a
-// file with values of variables.
+// newAttrs returns the attributes of the new file. The new file has the attributes of the old one, but other users may not
+// read a file with values of variables.
 func (i intentItem) newAttrs() attrs {
 	a := i.attrs()
 	if units.KindOf(i.Path) == units.KindValues {
@@ -169,8 +169,8 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	return state.sync(".")
 }
 
-// readIntent reads the intent of an apply in progress or of a revision. It checks the version before everything else, and
-// returns an error if a path does not belong to the app.
+// readIntent reads the intent of an apply in progress or of a revision. readIntent checks the version before everything
+// else, and returns an error if a path does not belong to the app.
 func readIntent(d *dir) (intent, error) {
 	data, _, err := d.read(intentFile)
 	if err != nil {

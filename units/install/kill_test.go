@@ -37,7 +37,7 @@ func (panicTB) Helper()                           {}
 func (panicTB) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
 func (panicTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// helper is the main function of a helper process. It returns the exit status.
+// helper is the main function of a helper process. helper returns the exit status.
 func helper(role string, args []string) int {
 	s := storeAt(args[0])
 	switch role {
@@ -84,7 +84,7 @@ func countdown(n int, end func()) func(string) {
 	}
 }
 
-// startHelper starts a helper process. It returns the process and a reader of its standard output.
+// startHelper starts a helper process. startHelper returns the process and a reader of its standard output.
 func startHelper(t *testing.T, role string, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
@@ -140,7 +140,7 @@ func newKillTest(t *testing.T, name string) killTest {
 	return g
 }
 
-// run does the apply of the scenario in a copy of the root, without a kill. It returns the number of steps.
+// run does the apply of the scenario in a copy of the root, without a kill. run returns the number of steps.
 func (g *killTest) run(t *testing.T) (steps int) {
 	t.Helper()
 	root := t.TempDir()
@@ -152,7 +152,7 @@ func (g *killTest) run(t *testing.T) (steps int) {
 	return steps
 }
 
-// repair completes or rolls back a pending apply. It returns the tree that the root must then have, or "" if no apply is
+// repair completes or rolls back a pending apply. repair returns the tree that the root must then have, or "" if no apply is
 // pending.
 func (g *killTest) repair(t tb, s Store, forward bool) (want string) {
 	t.Helper()
@@ -247,7 +247,7 @@ func newCopy(t *testing.T, from string) string {
 // only closes files.
 type killed struct{}
 
-// killAtStep runs f and ends it at its n-th step. It returns false if f has fewer steps.
+// killAtStep runs f and ends it at its n-th step. killAtStep returns false if f has fewer steps.
 func killAtStep(s *Store, n int, f func()) (ended bool) {
 	defer func() {
 		s.fault = nil
@@ -297,11 +297,11 @@ func TestKillTheRepair(t *testing.T) {
 	}
 }
 
-// TestKillAtRandom kills a process that does one apply after another, at random moments. After each repair, the files of
-// exactly one version must be on disk.
+// TestKillAtRandom runs a process that does one apply after another, and kills it at a random moment. After each repair, the
+// files of exactly one version must be on disk.
 func TestKillAtRandom(t *testing.T) {
-	// On a busy machine, many kills happen before the process begins an apply. So after minKills, the test continues until
-	// wantIntents kills have left an intent, but stops after maxKills.
+	// On a busy machine, many kills happen before the process begins an apply. The test does at least minKills and at most
+	// maxKills kills, and ends when wantIntents kills have left an intent.
 	const minKills, wantIntents, maxKills = 200, 10, 2000
 	root := newRoot(t)
 	clean := tree(t, root)
@@ -398,7 +398,7 @@ func TestSequences(t *testing.T) {
 	})
 }
 
-// killAndRepair kills an apply and repairs it. It returns the app that must then be installed.
+// killAndRepair kills an apply and repairs it. killAndRepair returns the app that must then be installed.
 func killAndRepair(t *rapid.T, s Store, current, next units.App) units.App {
 	if !killAtStep(&s, rapid.IntRange(1, 120).Draw(t, "step"), func() { apply(t, s, next) }) {
 		return next

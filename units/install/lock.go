@@ -30,9 +30,9 @@ type Lock struct {
 	file  *os.File
 }
 
-// Lock takes the lock of an app. If another process holds the lock, it calls onWait once with the owner, and waits until the
-// lock is free or ctx ends. Then it removes files that killed commands left, except an intent, which [Store.Pending] needs.
-// After an error, the lock is not held. Without permission, the error is fs.ErrPermission.
+// Lock takes the lock of an app. If another process holds the lock, Lock calls onWait once with the owner, and waits until
+// the lock is free or ctx ends. Lock then removes files that killed commands left, except an intent, which [Store.Pending]
+// needs. After an error, the lock is not held. Without permission, the error is fs.ErrPermission.
 func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*Lock, error) {
 	if _, err := units.ParseName(string(app)); err != nil {
 		return nil, err
@@ -94,8 +94,8 @@ func waitFlock(ctx context.Context, f *os.File) error {
 	}
 }
 
-// openLock opens the lock file. It creates the file and its directory if they are missing, and does not follow a symbolic
-// link.
+// openLock opens the lock file. openLock creates the file and its directory if they are missing, and does not follow a
+// symbolic link.
 func (s Store) openLock(app units.Name) (*os.File, error) {
 	var f *os.File
 	err := retry(func() error {
@@ -126,8 +126,8 @@ func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	return err == nil && os.SameFile(opened, current)
 }
 
-// sign writes the owner to the lock file, for other commands that wait. It ignores errors, because writing needs disk space,
-// and an app must be stoppable even if /run is full.
+// sign writes the owner to the lock file, for other commands that wait. sign ignores errors, because writing needs disk
+// space, and an app must be stoppable even if /run is full.
 func (l *Lock) sign() {
 	data, err := json.Marshal(Owner{PID: os.Getpid(), Command: l.store.Command, Since: l.store.now().UTC()})
 	if err == nil && l.file.Truncate(0) == nil {
@@ -176,8 +176,8 @@ func (l *Lock) Remove() error {
 		return errors.Join(err, l.Unlock())
 	}
 	defer d.close()
-	// Remove the file while the lock is held. Otherwise this could remove a file that another process has created and
-	// locked.
+	// Remove the file while the lock is held. After the release, the path could lead to a file that another process has
+	// created and locked.
 	err = d.remove(string(l.app) + contract.LockSuffix)
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }

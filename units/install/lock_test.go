@@ -29,8 +29,8 @@ func holdLock(s Store) int {
 	return 0
 }
 
-// countUp is the helper that increments a number in a file 50 times. It holds the lock during each increment, and removes
-// the lock file after every second one.
+// countUp is the helper that increments a number in a file 50 times. countUp holds the lock during each increment, and
+// removes the lock file after every second one.
 func countUp(s Store, path string) int {
 	for i := range 50 {
 		l, err := s.Lock(context.Background(), "shop", nil)
@@ -73,7 +73,7 @@ func asUser(s Store) int {
 	return 0
 }
 
-// hold starts the helper holdLock. It returns when the helper holds the lock.
+// hold starts the helper holdLock. hold returns when the helper holds the lock.
 func hold(t *testing.T, root string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], root)

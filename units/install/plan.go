@@ -16,7 +16,7 @@ import (
 // Op is the operation on one file.
 type Op int
 
-// These are the operations.
+// Keep means that the file does not change.
 const (
 	Keep Op = iota
 	Create
@@ -117,7 +117,7 @@ type Plan struct {
 // Was is the state of an app at the time of its plan: running or stopped.
 type Was string
 
-// These are the states. WasUnknown is for a plan that does not affect running processes.
+// WasUnknown means that the apply does not affect running processes.
 const (
 	WasUnknown Was = ""
 	WasRunning Was = "running"
@@ -150,8 +150,8 @@ func (p Plan) NeedsReload() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Unit() })
 }
 
-// NeedsJournal reports whether the plan changes the limits of the private journal. Then journald must be restarted, because
-// it reads the limits at its start.
+// NeedsJournal reports whether the plan changes the limits of the private journal. journald reads the limits at its start,
+// so it must be restarted.
 func (p Plan) NeedsJournal() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Kind() == units.KindJournal })
 }
@@ -233,7 +233,7 @@ func ownPath(app units.Name, rel string) bool {
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
 }
 
-// present returns the paths of files that may exist and belong to the app according to their names.
+// present returns the paths of the files whose names belong to the app. Such a file need not exist.
 func (s Store) present(app units.Name) ([]string, error) {
 	d, err := openDir(s.Units)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -270,8 +270,8 @@ func unitPaths(set units.Set, present []string) []string {
 	return slices.Compact(paths)
 }
 
-// compare returns the change of one file. It returns the zero Change if the file is not wanted and does not belong to the
-// app.
+// compare returns the change of one file. compare returns the zero Change if the file is not wanted and does not belong to
+// the app.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
 	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: attrs{mode: fileMode}}
 	if rel == app.ValuesFile() {

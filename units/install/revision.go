@@ -36,7 +36,7 @@ func (r Revision) App(app units.Name) (units.App, error) {
 	return a, err
 }
 
-// Revisions returns the revisions of an app, oldest first. It returns none if the app is not installed.
+// Revisions returns the revisions of an app, oldest first. Revisions returns none if the app is not installed.
 func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	numbers, err := revisionNumbers(base)
@@ -177,8 +177,8 @@ func (s Store) discard(app units.Name) error {
 	return s.within(s.stateDir(app), func(state *dir) error { return s.discardIn(state, app) })
 }
 
-// discardIn removes the intent from the open state directory of the app. It renames the intent first, so that no process
-// finds an incomplete intent.
+// discardIn removes the intent from the open state directory of the app. discardIn renames the intent first, so that no
+// process finds an incomplete intent.
 func (s Store) discardIn(state *dir, app units.Name) error {
 	if err := state.removeAll(trashDir); err != nil {
 		return err
@@ -194,8 +194,8 @@ func (s Store) discardIn(state *dir, app units.Name) error {
 	return s.removeLeftovers(app)
 }
 
-// removeState removes the state of an app, including the intent. It renames the state directory first, so that no process
-// finds an incomplete state.
+// removeState removes the state of an app, including the intent. removeState renames the state directory first, so that no
+// process finds an incomplete state.
 func (s Store) removeState(app units.Name) error {
 	d, err := s.open(s.State)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteRuntime writes a unit that exists until the next boot, and returns a function that removes the unit. It replaces a
-// unit of the same name that a killed command left. If that unit is not ours, it returns a [*ForeignError]. After an error,
-// the old file is unchanged.
+// WriteRuntime writes a unit that exists until the next boot, and returns a function that removes the unit. WriteRuntime
+// replaces a unit of the same name that a killed command left. If that unit is not ours, it returns a [*ForeignError]. After
+// an error, the old file is unchanged.
 func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	path := filepath.Join(s.RuntimeUnits, f.Path)
 	old, err := os.ReadFile(path)
@@ -54,8 +54,8 @@ func (s Store) extraFields(unit string) string {
 	return filepath.Join(filepath.Dir(s.RuntimeUnits), "units", "log-extra-fields:"+unit)
 }
 
-// RemoveRuntime removes a unit that WriteRuntime has written, even in another process. It ignores a unit that does not exist
-// or belongs to another app.
+// RemoveRuntime removes a unit that WriteRuntime has written, even in another process. RemoveRuntime ignores a unit that
+// does not exist or belongs to another app.
 func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	path := filepath.Join(s.RuntimeUnits, unit)
 	data, err := os.ReadFile(path)
@@ -71,8 +71,8 @@ func (s Store) RemoveRuntime(app units.Name, unit string) error {
 	return nil
 }
 
-// NewReport creates an empty file for the report of a probe, owned by root. It returns the path of the file and a function
-// that removes the file.
+// NewReport creates an empty file for the report of a probe. The file belongs to root. NewReport returns its path and a
+// function that removes the file.
 func (s Store) NewReport(app units.Name) (path string, remove func(), err error) {
 	path = filepath.Join(s.Run, contract.ReportPath(string(app)))
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
@@ -177,9 +177,9 @@ func extraName(app units.Name, instance int) string {
 	return string(app) + "@" + strconv.Itoa(instance)
 }
 
-// MarkExtra marks extra instances. These are instances that run although the units do not list them, or although the machine
-// has fewer CPUs than their number. MarkExtra must be called before their start: if the command is then killed, the next
-// command finds the marks and stops these instances. The lock of the app must be held.
+// MarkExtra marks extra instances: instances that run although the units do not list them, or although the machine has fewer
+// CPUs than their number. MarkExtra must be called before their start: if the command is then killed, the next command finds
+// the marks and stops these instances. The lock of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)

@@ -37,7 +37,7 @@ type Store struct {
 	// Command is the command line of this process, for example "clusterctl scale shop 4". Other processes print it if they
 	// wait for the lock of this process or find its intent.
 	Command string
-	// Now returns the current time. It may be nil, which means time.Now.
+	// Now returns the current time. Now may be nil, which means time.Now.
 	Now func() time.Time
 
 	// fault is called before each step that changes a file. Tests use it to end the process at a step.
@@ -181,8 +181,8 @@ func (s Store) step(format string, args ...any) {
 // A Debian package can install an app (package apppkg defines the paths). Commands can show, start and stop such an app like
 // any other. Its files belong to dpkg, and this package never changes them.
 
-// Packaged reports whether a Debian package installed the app. It returns false if [Store.Config] has a source for this app,
-// because that source has precedence.
+// Packaged reports whether a Debian package installed the app. Packaged returns false if [Store.Config] has a source for
+// this app, because that source has precedence.
 func (s Store) Packaged(app units.Name) bool {
 	if s.Packages == "" {
 		return false

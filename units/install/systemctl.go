@@ -79,7 +79,7 @@ func removeProperties(dir string) (removed []string, err error) {
 func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	var links []string
 	for _, pattern := range []string{"*.wants", "*.requires"} {
-		// Ignore the error: Glob returns an error only for an invalid pattern. It skips directories that it cannot read.
+		// Ignore the error: Glob returns an error only for an invalid pattern, and skips directories that it cannot read.
 		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
 		for _, d := range dirs {
 			entries, err := readDir(d)
@@ -126,8 +126,8 @@ func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
-// RemoveLinks removes the links that EnableLinks returns, and returns their paths. It is for an uninstall while systemd is
-// not running. After an error, some links may remain, and RemoveLinks can be called again.
+// RemoveLinks removes the links that EnableLinks returns, for an uninstall while systemd is not running. RemoveLinks returns
+// the paths of the removed links. After an error, some links may remain, and RemoveLinks can be called again.
 func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
 	links, err := s.EnableLinks(app)
 	if err != nil {

@@ -55,7 +55,7 @@ func (s Store) Begin(p Plan) (*Tx, error) {
 	return &Tx{work: w}, nil
 }
 
-// begin is one attempt of Begin. It fails if another command removes the empty state directory at the same time.
+// begin is one attempt of Begin. The attempt fails if another command removes the empty state directory at the same time.
 func (s Store) begin(in intent, changes []Change) error {
 	if _, err := os.Lstat(filepath.Join(s.stateDir(in.App), pendingDir)); err == nil {
 		return &PendingError{App: in.App}
@@ -93,7 +93,7 @@ func (s Store) begin(in intent, changes []Change) error {
 	return nil
 }
 
-// Stage does the parts of Write that need disk space or write permission. It changes no file that systemd reads. After an
+// Stage does the parts of Write that need disk space or write permission. Stage changes no file that systemd reads. After an
 // error, the caller must call Rollback.
 func (t *Tx) Stage() error { return t.work.stageAll() }
 
@@ -131,8 +131,8 @@ func (t *Tx) end(step func() error) error {
 	return nil
 }
 
-// Restore restores the old files like Rollback, but keeps the intent. It is for a caller that must also restore the state of
-// systemd, and then calls Rollback. If the process is killed before that, the next command finds the intent and can
+// Restore restores the old files like Rollback, but keeps the intent. Restore is for a caller that must also restore the
+// state of systemd, and then calls Rollback. If the process is killed before that, the next command finds the intent and can
 // continue.
 func (t *Tx) Restore() error {
 	if t.done {
@@ -152,9 +152,9 @@ type Pending struct {
 	store Store
 }
 
-// Pending reads the intent that a killed command has left, and reports whether it exists. It changes nothing. The caller
-// must hold the lock of the app, because otherwise the intent may belong to a process that still runs. An intent of a newer
-// clusterctl is a [*VersionError]. If other users could have written the intent, the error is an [*UnsafeStateError].
+// Pending reads the intent that a killed command has left, and reports whether it exists. Pending changes nothing. The
+// caller must hold the lock of the app, because otherwise the intent may belong to a process that still runs. An intent of a
+// newer clusterctl is a [*VersionError]. If other users could have written the intent, the error is an [*UnsafeStateError].
 func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 	if err := s.safeState(app); err != nil {
 		return nil, false, err

@@ -15,7 +15,7 @@ type work struct {
 	intent
 	// pending is the directory of the intent.
 	pending *dir
-	// areas are the open directories of the files. They are opened when they are needed.
+	// areas are the open directories of the files. A directory is opened when it is needed.
 	areas map[area]*dir
 }
 

@@ -120,11 +120,11 @@ var failures = []struct {
 	{"ends-unready", "exited with status 0 before READY=1", func(a *units.App, _ *units.Sizing) {
 		a.Ready, a.Command = units.ReadyNotify, []string{"/bin/true"}
 	}},
-	{"no-program", "the program cannot be executed (is it there, and may the user execute it?) (status 203)",
+	{"no-program", "the program cannot be executed (does it exist, and may the user execute it?) (status 203)",
 		func(a *units.App, _ *units.Sizing) {
 			a.Command = []string{"/no/such/program"}
 		}},
-	{"no-directory", "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?) (status 200)",
+	{"no-directory", "the working directory cannot be entered (does WorkingDirectory= exist, and may the user enter it?) (status 200)",
 		func(a *units.App, _ *units.Sizing) {
 			a.Directory = "/no/such/directory"
 		}},
@@ -188,7 +188,7 @@ func TestPortTaken(t *testing.T) {
 		if !errors.As(err, &failed) {
 			t.Fatalf("got %v, want a SocketError", err)
 		}
-		want := fmt.Sprintf("taken.socket: 127.0.0.1:%d: it could not listen (is the address in use, or not of this machine?)",
+		want := fmt.Sprintf("taken.socket: 127.0.0.1:%d: it could not listen (is the address in use, or not an address of this machine?)",
 			port(string(name)))
 		if failed.Error() != want {
 			t.Errorf("got  %s\nwant %s", failed, want)

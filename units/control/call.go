@@ -239,7 +239,7 @@ func (l *link) awaitManager(ctx context.Context) error {
 		case <-l.disconnected():
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("%w: PID 1 has been away from the bus for %v", ErrLost, reconnectTime.Round(time.Second))
+			return fmt.Errorf("%w: PID 1 has been absent from the bus for %v", ErrLost, reconnectTime.Round(time.Second))
 		}
 	}
 }

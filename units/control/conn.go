@@ -98,7 +98,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// link returns the present connection. If the connection was lost, link makes a new one.
+// link returns the current connection. If the connection was lost, link makes a new one.
 func (c *Conn) link(ctx context.Context) (*link, error) {
 	select {
 	case <-c.token:
@@ -176,7 +176,7 @@ func newLink(ctx context.Context, dial dialer) (*link, error) {
 	if errors.Is(translate(err), ErrPermission) {
 		return nil, translate(err)
 	}
-	return nil, fmt.Errorf("%w: no answer from the bus or from PID 1: %w", ErrNoSystemd, err)
+	return nil, fmt.Errorf("%w: no response from the bus or from PID 1: %w", ErrNoSystemd, err)
 }
 
 // handshake connects to a socket and authenticates. If hello is true, handshake registers at the bus. The functions of

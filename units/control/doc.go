@@ -6,7 +6,7 @@
 //
 // # Invariants
 //
-//   - [Conn.Do] returns when every job has ended, or with an error. It waits for signals and does not poll.
+//   - [Conn.Do] returns when every job has ended, or with an error. Do waits for signals and does not poll.
 //   - A lost connection does not block a wait. When PID 1 re-executes itself or the bus ends, the package makes a new
 //     connection and reads the states again.
 //   - Every call ends with its context, because godbus has no timeouts.
@@ -14,8 +14,9 @@
 //
 // # Why godbus and not the connection of go-systemd
 //
-// A connection of go-systemd opens two sockets, does not reconnect, and drops signals. It queues jobs one after another
-// under a lock. The lock stays locked forever if the code that waits for a result stops waiting. When PID 1 re-executes
-// itself, calls on its private socket get no reply, and the first call on that socket may hang forever (see authenticate).
-// This package uses one connection of godbus, which returns replies and signals in the order in which PID 1 sends them.
+// A connection of go-systemd opens two sockets, does not reconnect, and drops signals. Such a connection queues jobs one
+// after another under a lock. The lock stays locked forever if the code that waits for a result stops waiting. When PID 1
+// re-executes itself, calls on its private socket get no reply, and the first call on that socket may hang forever (see
+// authenticate). This package uses one connection of godbus, which returns replies and signals in the order in which PID 1
+// sends them.
 package control

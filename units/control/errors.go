@@ -11,7 +11,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These errors are for [errors.Is]. The text of an error that wraps one of them names the operation and the unit.
+// The functions of this package return errors that wrap one of these errors, for [errors.Is]. The text of a returned error
+// names the operation and the unit.
 var (
 	// ErrNoSystemd means that the machine was not booted with systemd, or that neither PID 1 nor the bus responds.
 	ErrNoSystemd = errors.New("systemd is not running here")
@@ -65,7 +66,7 @@ func translate(err error) error {
 		text := strings.TrimRight(answer.Error(), ".\n")
 		kind := busErrors[answer.Name]
 		if text == "" || text == answer.Name {
-			text = "systemd answered with an error"
+			text = "systemd returned an error"
 			if kind != nil {
 				text = kind.Error()
 			}
@@ -87,8 +88,8 @@ func connectionLost(err error) bool {
 }
 
 // managerAbsent reports whether the bus returned the error because PID 1 was re-executing itself. In that case PID 1 did not
-// own its name on the bus, or left the bus before it replied. PID 1 sends its queued replies before it leaves, so it has not
-// carried out a call without a reply.
+// own its name on the bus, or left the bus before it replied. PID 1 sends its queued replies before it leaves, so a call
+// without a reply has had no effect.
 func managerAbsent(err error) bool {
 	var answer dbus.Error
 	if !errors.As(err, &answer) {

@@ -11,10 +11,10 @@ import (
 
 // exitMeaning explains the exit statuses of processes that systemd could not execute (systemd.exec(5), Process Exit Codes).
 var exitMeaning = map[int]string{
-	200: "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?)",
+	200: "the working directory cannot be entered (does WorkingDirectory= exist, and may the user enter it?)",
 	201: "the scheduling priority could not be set",
 	202: "file descriptors could not be passed on",
-	203: "the program cannot be executed (is it there, and may the user execute it?)",
+	203: "the program cannot be executed (does it exist, and may the user execute it?)",
 	204: "out of memory while preparing the program",
 	205: "a resource limit could not be set (Limit…=)",
 	206: "the OOM score could not be set",
@@ -43,21 +43,21 @@ var exitMeaning = map[int]string{
 	230: "the execution domain could not be set (Personality=)",
 	231: "the AppArmor profile could not be set",
 	232: "the address families could not be restricted",
-	233: "the runtime directory could not be made",
+	233: "the runtime directory could not be created",
 	235: "the owner of a socket could not be changed",
 	236: "the SMACK label could not be set",
 	237: "the kernel keyring could not be set up",
-	238: "the state directory could not be made",
-	239: "the cache directory could not be made",
-	240: "the log directory could not be made",
-	241: "the configuration directory could not be made",
+	238: "the state directory could not be created",
+	239: "the cache directory could not be created",
+	240: "the log directory could not be created",
+	241: "the configuration directory could not be created",
 	242: "the NUMA policy could not be set",
 	243: "credentials could not be set up (LoadCredential=)",
 	245: "the BPF programs could not be set up",
 	// The statuses of clusterctl-shim are larger than the statuses of systemd.
 	contract.StatusUsage:       "clusterctl-shim did not understand its flags (is it older than the units?)",
 	contract.StatusUnavailable: "clusterctl-shim cannot adopt the program on this machine",
-	contract.StatusGaveUp:      "gave up after too many short runs; \"clusterctl reset\" and start",
+	contract.StatusGaveUp:      "gave up after too many short runs; type \"clusterctl reset\", then start it",
 }
 
 // Explain returns the reason why a unit is down. If systemd has restarted the unit automatically, it returns the reason why
@@ -89,7 +89,7 @@ func Explain(s State) string {
 		return "started too often in too short a time; systemd has given up"
 	case "resources":
 		if s.Listen != nil {
-			return "it could not listen (is the address in use, or not of this machine?)"
+			return "it could not listen (is the address in use, or not an address of this machine?)"
 		}
 		return "systemd lacked the resources to start it"
 	case "exec-condition":
@@ -106,8 +106,8 @@ func Explain(s State) string {
 }
 
 // beforeMain explains a failure without an exit status of the main process: a command before or after the main process
-// failed. If systemd could not set up the process of that command, for example enter its working directory, the reason also
-// applies to the program.
+// failed. If systemd could not set up the process of that command, for example could not enter its working directory, the
+// program would have failed for the same reason, so beforeMain returns this reason.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
 	switch {
@@ -151,7 +151,7 @@ func killed(code, signal int) string {
 	return "killed by " + name
 }
 
-// timedOut explains a timeout. If the unit was up in its last run, its stop took too long, otherwise its start.
+// timedOut explains a timeout. The stop took too long if the unit was up in its last run. Otherwise the start took too long.
 func timedOut(s State) string {
 	if s.activeMono != 0 && s.activeMono >= s.exitMono {
 		return "did not stop within TimeoutStopSec= and was killed (timeout)"

@@ -49,7 +49,7 @@ const (
 	queueTime = 5 * time.Minute
 )
 
-// limit returns how long a unit may stay in its present state; 0 means no limit. A stop consists of ExecStop= and the stop
+// limit returns how long a unit may stay in its current state; 0 means no limit. A stop consists of ExecStop= and the stop
 // signal, and a start consists of ExecStartPre= and the program. Each of these two steps may take the whole timeout.
 func (s State) limit() time.Duration {
 	switch {
@@ -193,7 +193,7 @@ func (g *guard) checkJobs(states []State) error {
 	return nil
 }
 
-// age returns the time since the unit entered its present Active state.
+// age returns the time since the unit entered its current Active state.
 func (s State) age() time.Duration {
 	now := monotonic()
 	if s.changeMono == 0 || s.changeMono > now {
@@ -203,15 +203,16 @@ func (s State) age() time.Duration {
 }
 
 // Killed describes an instance that was killed with SIGKILL because it did not stop or start in time. The SIGKILL came from
-// systemd, from the process that the shim leaves behind for this purpose at a stop, or from the guard of this package. The
-// guard is needed for a program that extends its own timeout without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
+// systemd, from a process that the shim starts for this purpose at a stop, or from the guard of this package. The guard is
+// needed for a program that extends its own timeout without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
 type Killed struct {
 	Unit string
 	// Op is the operation that took too long: Stop or Start.
 	Op Op
-	// After is the time from the begin of the stop or start to the SIGKILL; 0 means unknown.
+	// After is the time that the stop or start had taken before the SIGKILL; 0 means unknown.
 	After time.Duration
-	// Signal is the stop signal from which After is measured. Signal is 0 if After is measured from the start of the drain.
+	// Signal is the stop signal, if After is the time since this signal. Signal is 0 if After is the time since the start of
+	// the drain.
 	Signal syscall.Signal
 	// Status is the last STATUS= of the worker. Status may be empty.
 	Status string
@@ -245,7 +246,7 @@ func (e *KilledError) Error() string { return e.Killed.String() }
 
 // killedAtStop returns a description of a kill, and true if the last stop of the unit ended with SIGKILL. before is the
 // state of the unit before the stop, and s is its state during or after the stop. If the unit had already failed before the
-// stop, s does not describe this stop.
+// stop, s describes the earlier failure, and killedAtStop returns false.
 func killedAtStop(before, s State) (Killed, bool) {
 	ran := before.Up() || before.Active == Deactivating
 	ended := s.Active == Deactivating || s.Active == Inactive || s.Active == ActiveFailed

@@ -58,11 +58,11 @@ const (
 	Failed Result = "failed"
 	// Timeout means that the job took longer than JobTimeoutSec= of the unit.
 	Timeout Result = "timeout"
-	// Canceled means that another job replaced the job.
+	// Canceled means that another job replaced this job.
 	Canceled Result = "canceled"
 	// Dependency means that a required unit did not start.
 	Dependency Result = "dependency"
-	// Skipped means that the operation does not apply to the unit in its present state.
+	// Skipped means that the operation does not apply to the unit in its current state.
 	Skipped Result = "skipped"
 	// Assert means that an Assert…= setting of the unit was not met.
 	Assert Result = "assert"
@@ -155,7 +155,7 @@ func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Out
 }
 
 // reportKilled reports the units that were killed after the states in before were read. systemd keeps the result of a run
-// until the next start, so the present states show the kills.
+// until the next start, so the current states show the kills.
 func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	var units []string
 	for _, s := range before {

@@ -77,9 +77,9 @@ func dialGuest(ctx context.Context, m *lab.Machine, w *wire) (*Conn, error) {
 	})
 }
 
-// dialInside starts a process in the machine that connects to the socket and passes the connection to the test. The test
-// cannot connect itself: PID 1 refuses a peer without a PID in the namespace of PID 1 (sd-bus, getpeercred: ENODATA), and
-// later looks for the peer in /proc.
+// dialInside starts a process in the machine that connects to the socket and passes the connection to the test. A connection
+// from the test process itself fails: PID 1 refuses a peer without a PID in the namespace of PID 1 (sd-bus, getpeercred:
+// ENODATA), and later looks for the peer in /proc.
 func dialInside(ctx context.Context, m *lab.Machine, socket string) (stream, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -248,8 +248,8 @@ func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	}
 }
 
-// app returns the unit files of an app with two workers and one socket. If change is not nil, it can modify the app before
-// that.
+// app returns the unit files of an app with two workers and one socket. If change is not nil, app calls it to modify the app
+// first.
 func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) map[string]string {
 	t.Helper()
 	a := units.App{

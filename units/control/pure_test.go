@@ -67,7 +67,7 @@ func TestExplain(t *testing.T) {
 func TestExplainExit(t *testing.T) {
 	for _, c := range []struct{ result, exit, want string }{
 		{"exit-code", "exited/7", "exited with status 7"},
-		{"exit-code", "exited/203", "the program cannot be executed (is it there, and may the user execute it?) (status 203)"},
+		{"exit-code", "exited/203", "the program cannot be executed (does it exist, and may the user execute it?) (status 203)"},
 		{"success", "exited/0", "exited with status 0"},
 		{"signal", "killed/SEGV", "killed by SIGSEGV"},
 		{"core-dump", "dumped/ABRT", "killed by SIGABRT, core dumped"},

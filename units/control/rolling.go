@@ -16,7 +16,7 @@ type RollOptions struct {
 	// Batch is the number of instances that are replaced at the same time. Values below 1 count as 1.
 	Batch int
 	// Surge is the number of extra instances that are started first and stopped last. Their numbers follow the highest
-	// instance. The caller must make sure that their conditions, such as ConditionCPUs=, are met.
+	// number of the instances. The caller must make sure that their conditions, such as ConditionCPUs=, are met.
 	Surge int
 	// Settle is the time for which a new instance must stay up before the next one is replaced.
 	Settle time.Duration
@@ -69,15 +69,15 @@ type Rolled struct {
 //
 // RollApp stops early in three cases:
 //
-//   - If an instance does not come up again, RollApp returns an [*InstanceError]. It does not replace the remaining
-//     instances, and systemd continues to restart the failed instance.
+//   - If an instance does not come up again, RollApp returns an [*InstanceError]. RollApp does not replace the
+//     remaining instances, and systemd continues to restart the failed instance.
 //   - If an instance was killed because it did not stop, RollApp returns a [*KilledError], unless Force is set. The
 //     instance is up again, but the next instance, too, could lose unsaved data by a SIGKILL.
 //   - If another command has queued a job that our job would replace, RollApp returns a [*RefusedError] that is
 //     [ErrConflict].
 //
 // RollApp does not start an instance that is stopped, masked, or skipped by its condition. If an instance is masked and
-// still runs, RollApp returns an error before it changes anything. When the context ends, systemd completes the present
+// still runs, RollApp returns an error before it changes anything. When the context ends, systemd completes the current
 // step.
 func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o RollOptions, progress func(Progress)) ([]Rolled, error) {
 	if progress == nil {
@@ -162,7 +162,7 @@ func (r *roll) recordKill(k Killed) {
 	}
 }
 
-// withConflict adds the type of the other job to a [RefusedError] that is an [ErrConflict].
+// withConflict adds the type of the other job to a [RefusedError], if the error is also an [ErrConflict].
 func (c *Conn) withConflict(ctx context.Context, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) && errors.Is(err, ErrConflict) {
@@ -196,7 +196,8 @@ func (r *roll) begin(instances []int, states []State) error {
 	var skipped []Progress
 	skip := func(one *Rolled, reason string) {
 		one.Outcome, one.Reason = RollSkipped, reason
-		skipped = append(skipped, Progress{Unit: one.Unit, Instance: one.Instance, Phase: SkippedByReload, Reason: reason, State: one.State})
+		skipped = append(skipped,
+			Progress{Unit: one.Unit, Instance: one.Instance, Phase: SkippedByReload, Reason: reason, State: one.State})
 	}
 	for i := range r.out {
 		one := &r.out[i]
@@ -229,7 +230,7 @@ func (r *roll) begin(instances []int, states []State) error {
 }
 
 // justRestarted reports whether systemd has recently restarted the instance automatically, so that the instance may soon
-// fail again. A restart is recent while the shim counts the present run as short.
+// fail again. A restart is recent while the shim counts the current run as short.
 func justRestarted(s State) bool {
 	return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime
 }

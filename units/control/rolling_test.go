@@ -71,7 +71,7 @@ func TestRollBegin(t *testing.T) {
 				}
 			}
 			if len(r.out) != len(c.states) || n != c.skipped || err == nil && reported != n {
-				t.Errorf("%d of %d instances are skipped and %d of these are reported, want %d:\n%+v", n, len(r.out), reported, c.skipped, r.out)
+				t.Errorf("got %d skipped of %d instances, %d reported, want %d:\n%+v", n, len(r.out), reported, c.skipped, r.out)
 			}
 		})
 	}

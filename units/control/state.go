@@ -152,8 +152,8 @@ func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-re
 //	Get of the 22 that are used                       27+69+114 57+56+89
 //
 // If a unit is not in the memory of PID 1, PID 1 reads its file for the call and removes the unit from memory afterwards, as
-// for systemctl status. States cannot avoid this, because only the list of all units does not load units. A unit that does
-// not exist has the load state [NotFound].
+// for systemctl status. States cannot avoid this: the only call that does not load units is the list of all units. A unit
+// that does not exist has the load state [NotFound].
 func (c *Conn) States(ctx context.Context, units []string) ([]State, error) {
 	states, _, err := c.readStates(ctx, units)
 	return states, err

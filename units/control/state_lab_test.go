@@ -160,7 +160,7 @@ func TestWatchReportsCrash(t *testing.T) {
 				}
 			}
 		}
-		next("the end of the start job", func(c Change) bool { return c.State.Unit == "crash@1.service" && c.Ended == Done && c.State.Up() })
+		next("the end of a job", func(c Change) bool { return c.State.Unit == "crash@1.service" && c.Ended == Done && c.State.Up() })
 		if err := c.Kill(bounded(t), "crash@1.service", unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

@@ -302,7 +302,7 @@ func (t *tracker) checkReady(u *tracked, s State) error {
 		}
 		return t.fail(u, s, Explain(s))
 	}
-	u.restarts = s.Restarts // a manual start resets the number, except between two runs
+	u.restarts = s.Restarts // a start by a user may reset the number
 	return nil
 }
 

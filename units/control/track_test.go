@@ -43,7 +43,7 @@ func TestTracker(t *testing.T) {
 			i2 + ": exited with status 1"},
 		{"the socket fails", nil, []Change{{State: with(down(s, "resources"), func(s *State) { s.Listen = []string{"80"} }),
 			Ended: Failed}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
-			s + ": 80: it could not listen (is the address in use, or not of this machine?)"},
+			s + ": 80: it could not listen (is the address in use, or not an address of this machine?)"},
 		{"another requirement fails", []State{{Unit: a}, up(s), {Unit: i1}, {Unit: i2}},
 			[]Change{{State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
 			i1 + ": a required unit has failed"},

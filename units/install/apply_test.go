@@ -276,7 +276,7 @@ func TestLoadErrors(t *testing.T) {
 		"other":   `other.yaml: name: "shop" does not match the file name, "other"`,
 		"broken":  `broken.yaml:2: command: is one text, but must be a list`,
 		"two":     `two.yaml: apps: contains 2 apps`,
-		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not make`,
+		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not create`,
 		"missing": `there is no app "missing"`,
 	} {
 		if _, err := s.Load(name); err == nil || !strings.Contains(err.Error(), want) {

@@ -39,7 +39,7 @@ func storeAt(root string) Store {
 }
 
 // newRoot returns a new directory with files of an administrator. If possible, the directory is in memory, because fsync is
-// fast there. After a kill, memory has the same files as a disk.
+// fast there. A kill leaves the same files in memory as on a disk.
 func newRoot(t testing.TB) string {
 	t.Helper()
 	root, err := os.MkdirTemp(memory(), "clusterctl-install-")

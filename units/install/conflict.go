@@ -12,11 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Conflicts returns an error for each unit name of the set that another file in systemd's unit path (its property UnitPath)
-// has: a unit file, a symbolic link (an alias or a mask), or the file of an instance of our template. Each error is a
-// [*ConflictError] with the first such file, and all errors are joined by errors.Join. A file with our mark for the same
-// app, for example from a package, is not a conflict. In the directory of the store, Conflicts checks only for instances,
-// because Plan checks all other files.
+// Conflicts checks whether other files in systemd's unit path (its property UnitPath) have unit names of the set. Such a
+// file is a unit file, a symbolic link (an alias or a mask), or the file of an instance of our template. For each such unit
+// name, Conflicts returns a [*ConflictError] with the first file. All errors are joined by errors.Join. A file with our mark
+// for the same app, for example from a package, is not a conflict. In the directory of the store, Conflicts checks only for
+// instances, because Plan checks all other files.
 func (s Store) Conflicts(paths []string, set units.Set) error {
 	taken := map[string]bool{}
 	var errs []error

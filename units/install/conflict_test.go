@@ -72,7 +72,7 @@ func TestConflicts(t *testing.T) {
 }
 
 // TestEnableLinks checks that EnableLinks finds the links of "systemctl enable" by their targets, even after the units were
-// removed. It ignores other links.
+// removed, and ignores other links.
 func TestEnableLinks(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)

@@ -74,11 +74,11 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	return s.open(name)
 }
 
-// retry calls make again if another command has removed the directory that make needs.
-func retry(make func() error) error {
+// retry calls attempt again if another command has removed the directory that attempt uses.
+func retry(attempt func() error) error {
 	var err error
 	for range makeTries {
-		if err = make(); !errors.Is(err, fs.ErrNotExist) {
+		if err = attempt(); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -267,13 +267,13 @@ func (d *dir) renameNew(from, to string) error {
 	case errors.Is(err, fs.ErrExist):
 		return &ChangedError{Path: d.join(to)}
 	}
-	// Without hard links in the file system, rename the file.
+	// The file system does not support hard links, so rename the file.
 	return d.rename(from, to)
 }
 
 // keepCopy gives the file a second name, a hard link, so that the file can be restored later. A hard link needs no disk
-// space and keeps all attributes. Without hard links in the file system, keepCopy writes a copy with the given contents and
-// attributes.
+// space and keeps all attributes. If the file system does not support hard links, keepCopy writes a copy with the given
+// contents and attributes.
 func (d *dir) keepCopy(rel, as string, data []byte, a attrs) error {
 	if err := d.remove(as); err != nil {
 		return err

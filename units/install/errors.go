@@ -34,7 +34,7 @@ func pathError(op, path string, err error) error {
 	return &Error{Op: op, Path: path, Err: err}
 }
 
-// ForeignError is a file with the name of a file of the app that does not belong to the app. clusterctl must not change it.
+// ForeignError is a file that does not belong to the app, at a path that the app needs. clusterctl must not change the file.
 type ForeignError struct {
 	Path string
 	// Owner is the app to which the file belongs, or empty if the file belongs to no app.
@@ -54,7 +54,7 @@ func (e *ForeignError) Error() string {
 	case e.Masked:
 		return fmt.Sprintf("%q masks the unit", e.Path)
 	case e.What != "":
-		return fmt.Sprintf("%q is %s, which clusterctl did not make", e.Path, e.What)
+		return fmt.Sprintf("%q is %s, which clusterctl did not create", e.Path, e.What)
 	case e.Owner != "":
 		return fmt.Sprintf("%q belongs to the app %q", e.Path, e.Owner)
 	}
@@ -89,7 +89,7 @@ func (e *InstanceListError) Hint() string {
 	return fmt.Sprintf("sudo clusterctl uninstall %s, and install it again", e.App)
 }
 
-// ConflictError is a unit name of the app that another file in systemd's unit path has.
+// ConflictError means that another file in systemd's unit path has a unit name of the app.
 type ConflictError struct {
 	// Unit is the unit name, and Path is the other file.
 	Unit, Path string
@@ -130,7 +130,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%q was written by a newer clusterctl (format %d, this one knows %d)", e.Path, e.Version, e.Known)
+	return fmt.Sprintf("%q was written by a newer clusterctl (format %d, this version supports up to %d)", e.Path, e.Version, e.Known)
 }
 
 func (e *VersionError) Hint() string { return "use the newer clusterctl to complete the change" }

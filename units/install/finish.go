@@ -95,8 +95,7 @@ func (w *work) commit() error {
 	return w.store.keepRevision(w.App)
 }
 
-// replaces reports whether the old files must become a revision. They must if the app was installed before and its files
-// change.
+// replaces reports whether the old files must become a revision: the app was installed before, and its files change.
 func (w *work) replaces() bool {
 	changed, before := false, false
 	for _, i := range w.Files {

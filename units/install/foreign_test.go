@@ -56,7 +56,7 @@ func obstacles() map[string]struct {
 }
 
 // TestForeignUnits checks that a file that does not belong to the app prevents an install. An uninstall ignores such a file.
-// Neither of them changes it.
+// The file stays unchanged.
 func TestForeignUnits(t *testing.T) {
 	for _, unit := range []string{"shop.service", "shop@.service", "shop.socket", `clusterctl-shop.slice`} {
 		for name, o := range obstacles() {
@@ -319,11 +319,11 @@ func TestUnreadableIntent(t *testing.T) {
 		want string
 	}{
 		"newer": {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 3, "files": 3`, 1) },
-			"newer clusterctl (format 3, this one knows 2)"},
-		"older":            {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "unknown format 0"},
-		"half a file":      {func(s string) string { return s[:len(s)/2] }, "unexpected end"},
-		"a path elsewhere": {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../shop.socket"`, 1) }, "is not a file of shop"},
-		"another app":      {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it belongs to the app market"},
+			"newer clusterctl (format 3, this version supports up to 2)"},
+		"older":       {func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 0`, 1) }, "unknown format 0"},
+		"damaged":     {func(s string) string { return s[:len(s)/2] }, "unexpected end"},
+		"outside":     {func(s string) string { return strings.Replace(s, `"shop.socket"`, `"../x.socket"`, 1) }, "is not a file of shop"},
+		"another app": {func(s string) string { return strings.ReplaceAll(s, `shop`, `market`) }, "it belongs to the app market"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)

@@ -70,7 +70,7 @@ type intentDir struct {
 	Path string `json:"path"`
 }
 
-// intentItem is one file of an apply. The directories old and new in the directory of the intent have its contents.
+// intentItem is one file of an apply. The contents of the file are in the directories old and new of the intent.
 type intentItem struct {
 	Op   string      `json:"op"`
 	Area area        `json:"area"`

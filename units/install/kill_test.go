@@ -132,7 +132,7 @@ func newKillTest(t *testing.T, name string) killTest {
 	g := killTest{scenario: scenarios()[name], root: newRoot(t)}
 	s := storeAt(g.root)
 	if g.old.Command != nil {
-		// Make a revision first. An uninstall must remove it, and a rollback must keep it.
+		// First make a revision, which an uninstall must remove and a rollback must keep.
 		apply(t, s, app(5))
 		apply(t, s, g.old)
 	}

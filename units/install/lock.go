@@ -73,8 +73,8 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 }
 
 // waitFlock waits for the lock in a goroutine, because flock(2) cannot be interrupted. If ctx ends first, the goroutine
-// continues until it gets the lock, and then releases the lock immediately. If waitFlock returns an error, it closes the
-// file, or the goroutine will close it.
+// continues until it gets the lock, and then releases the lock immediately. If waitFlock returns an error, the file is
+// closed, either by waitFlock or later by the goroutine.
 func waitFlock(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
 	go func() { got <- flock(f, unix.LOCK_EX) }()
@@ -162,8 +162,8 @@ func (l *Lock) Unlock() error {
 	return nil
 }
 
-// Remove releases the lock and removes its file, for an app that is no longer installed. If a process waits for the lock, it
-// gets the lock. After an error, the lock is free, but the file may still exist.
+// Remove releases the lock and removes its file, for an app that is no longer installed. A waiting process then gets the
+// lock. After an error, the lock is free, but the file may still exist.
 func (l *Lock) Remove() error {
 	if l.file == nil {
 		return nil

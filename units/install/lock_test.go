@@ -155,7 +155,7 @@ func TestLockCanceled(t *testing.T) {
 	if err := first.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	// The goroutine of the canceled wait may get the lock first. It then releases the lock immediately.
+	// The goroutine of the canceled wait may get the lock first, but then releases the lock immediately.
 	l, err := s.Lock(t.Context(), "shop", nil)
 	if err != nil {
 		t.Fatal(err)

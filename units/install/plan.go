@@ -104,11 +104,9 @@ type Plan struct {
 	Changes []Change
 	// Uninstall means that the apply removes the app and its revisions.
 	Uninstall bool
-	// Scale means that the apply changes only the number of instances. It has no effect in this package, which stores it for
-	// [Pending].
+	// Scale means that the apply changes only the number of instances. This package only stores Scale for [Pending].
 	Scale bool
-	// KeepLogs means that an uninstall does not remove the private journal. It has no effect in this package, which stores
-	// it for [Pending].
+	// KeepLogs means that an uninstall does not remove the private journal. This package only stores KeepLogs for [Pending].
 	KeepLogs bool
 	// Was is the state of the app before the apply. A rollback starts the app again if it was running.
 	Was Was
@@ -129,7 +127,7 @@ func (p Plan) Changed() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
 }
 
-// Only returns the plan without all changes except those of one file of the set.
+// Only returns the plan with the changes of one file of the set. All other files keep their old contents.
 func (p Plan) Only(rel string) Plan {
 	var changes []Change
 	for _, c := range p.Changes {
@@ -157,7 +155,7 @@ func (p Plan) NeedsJournal() bool {
 }
 
 // Plan compares the files on disk with the units in the set and with the source of an app, and changes no file. An empty set
-// with a nil source means an uninstall. A file with the name of a file of the app that does not belong to the app is a
+// with a nil source means an uninstall. A file that does not belong to the app, at a path that the app needs, is a
 // [*ForeignError]. All such errors are joined by errors.Join.
 func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) {
 	if err := s.checkPlan(app, set, source); err != nil {
@@ -167,12 +165,12 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 		return Plan{}, &PackagedError{App: app}
 	}
 	p := Plan{App: app, Uninstall: len(set) == 0}
-	present, err := s.present(app)
+	candidates, err := s.candidates(app, set)
 	if err != nil {
 		return Plan{}, err
 	}
 	var errs []error
-	for _, rel := range unitPaths(set, present) {
+	for _, rel := range candidates {
 		if isKept(set, rel) {
 			continue
 		}
@@ -233,41 +231,26 @@ func ownPath(app units.Name, rel string) bool {
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
 }
 
-// present returns the paths of the files whose names belong to the app. Such a file need not exist.
-func (s Store) present(app units.Name) ([]string, error) {
-	d, err := openDir(s.Units)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// candidates returns the paths in the set and all other paths at which files of the app may exist, sorted.
+func (s Store) candidates(app units.Name, set units.Set) ([]string, error) {
+	entries, err := readDir(s.Units)
 	if err != nil {
 		return nil, err
 	}
-	defer d.close()
-	entries, err := fs.ReadDir(d.root.FS(), ".")
-	if err != nil {
-		return nil, pathError("reading", s.Units, err)
+	paths := []string{app.DropIn(), app.SecretsDropIn(), app.ValuesFile()}
+	if s.Journal != "" {
+		paths = append(paths, app.JournalConf())
 	}
-	var paths []string
 	for _, e := range entries {
 		if ownPath(app, e.Name()) {
 			paths = append(paths, e.Name())
 		}
 	}
-	paths = append(paths, app.DropIn(), app.SecretsDropIn(), app.ValuesFile())
-	if s.Journal != "" {
-		paths = append(paths, app.JournalConf())
-	}
-	return paths, nil
-}
-
-// unitPaths returns the paths in the set and the present paths, sorted and without duplicates.
-func unitPaths(set units.Set, present []string) []string {
-	paths := slices.Clone(present)
 	for _, f := range set {
 		paths = append(paths, f.Path)
 	}
 	slices.Sort(paths)
-	return slices.Compact(paths)
+	return slices.Compact(paths), nil
 }
 
 // compare returns the change of one file. compare returns the zero Change if the file is not wanted and does not belong to

@@ -15,8 +15,8 @@ import (
 )
 
 // WriteRuntime writes a unit that exists until the next boot, and returns a function that removes the unit. WriteRuntime
-// replaces a unit of the same name that a killed command left. If that unit is not ours, it returns a [*ForeignError]. After
-// an error, the old file is unchanged.
+// replaces a unit of the same name that a killed command left. If clusterctl did not generate that unit, WriteRuntime
+// returns a [*ForeignError]. After an error, the old file is unchanged.
 func (s Store) WriteRuntime(f units.File) (remove func() error, err error) {
 	path := filepath.Join(s.RuntimeUnits, f.Path)
 	old, err := os.ReadFile(path)

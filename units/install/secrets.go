@@ -72,7 +72,7 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	return all, nil
 }
 
-// Target returns the target for the units of an app, without the version of systemd and the number of instances.
+// Target returns the [units.Target] of an app, but does not set the version of systemd and the number of instances.
 func (s Store) Target(app units.Name, shim string) (units.Target, error) {
 	secrets, err := s.LoadedSecrets(app)
 	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err

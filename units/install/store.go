@@ -31,8 +31,8 @@ type Store struct {
 	// RuntimeUnits is the directory of units that exist until the next boot: /run/systemd/system.
 	RuntimeUnits string
 	// Packages has a directory for each app that a Debian package installed: /usr/lib/clusterctl-apps. Releases has the
-	// releases of these apps: /opt/clusterctl-apps/NAME/current is the present one. Former is the directory that packages of
-	// an earlier clusterctl used instead of Releases: /opt/NAME/current. All three may be empty.
+	// releases of these apps: /opt/clusterctl-apps/NAME/current is the current one. Former is the directory that packages of
+	// an earlier clusterctl used instead of Releases: /opt/NAME/current. Packages, Releases and Former may be empty.
 	Packages, Releases, Former string
 	// Command is the command line of this process, for example "clusterctl scale shop 4". Other processes print it if they
 	// wait for the lock of this process or find its intent.
@@ -194,7 +194,7 @@ func (s Store) Packaged(app units.Name) bool {
 	return err == nil && info.IsDir()
 }
 
-// release returns the directory of the present release of a packaged app.
+// release returns the directory of the current release of a packaged app.
 func (s Store) release(app units.Name) string {
 	path := filepath.Join(s.Releases, string(app), "current")
 	if _, err := os.Lstat(path); err != nil && s.Former != "" {

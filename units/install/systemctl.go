@@ -22,7 +22,7 @@ func (s Store) limitDirs() []string {
 }
 
 // RemoveLimits removes the files that "systemctl set-property" has written for the units of an app, and returns their paths.
-// systemd does not remove these files with a unit, so they would apply to the next app of the same name.
+// systemd does not remove these files when a unit is removed, so they would apply to the next app of the same name.
 func (s Store) RemoveLimits(a units.App) (removed []string, err error) {
 	for _, parent := range s.limitDirs() {
 		dirs, err := readDir(parent)

@@ -131,9 +131,9 @@ func (t *Tx) end(step func() error) error {
 	return nil
 }
 
-// Restore restores the old files like Rollback, but keeps the intent. Restore is for a caller that must also restore the
-// state of systemd, and then calls Rollback. If the process is killed before that, the next command finds the intent and can
-// continue.
+// Restore restores the old files like Rollback, but keeps the intent. A caller that must also restore the state of systemd
+// calls Restore first and Rollback last. If the process is killed between these calls, the next command finds the intent and
+// can continue.
 func (t *Tx) Restore() error {
 	if t.done {
 		return nil

@@ -60,7 +60,7 @@ func (w *work) closeArea(a area) {
 	}
 }
 
-// state is the present state of a file, compared with the intent.
+// state is the current state of a file, compared with the intent.
 type state int
 
 const (
@@ -191,7 +191,7 @@ func (w *work) stage(i intentItem, now state) error {
 	})
 }
 
-// copyContents writes the old or the new contents of a file from the intent to the file with the staged name for new
+// copyContents writes the old or the new contents of a file, which it reads from the intent, to the staged file for new
 // contents.
 func (w *work) copyContents(d *dir, i intentItem, side string, a attrs) error {
 	data, err := i.contents(w.pending, side)
@@ -232,7 +232,7 @@ func (w *work) replace(i intentItem, now state) error {
 	return d.rename(newName, i.Path)
 }
 
-// unstage removes the staged files of all files.
+// unstage removes all staged files.
 func (w *work) unstage() error {
 	for _, i := range w.Files {
 		d, err := w.area(i.Area, false)

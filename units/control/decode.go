@@ -54,7 +54,6 @@ func (s *State) apply(props map[string]dbus.Variant) {
 	}
 }
 
-// setField stores a value in the field to which the pointer leads.
 func setField(field, value any) {
 	switch v := value.(type) {
 	case string:

@@ -93,7 +93,6 @@ func guardCause(ctx context.Context, err error) error {
 	return err
 }
 
-// guard watches the units of one wait.
 type guard struct {
 	// states and signal are methods of Conn. onKill is called for each unit that the guard kills.
 	states func(context.Context, []string) ([]State, error)
@@ -261,7 +260,6 @@ func killedAtStop(before, s State) (Killed, bool) {
 	return k, s.Result == "timeout" || s.Result == "signal"
 }
 
-// reportKill calls the function that was set by OnKill.
 func (c *Conn) reportKill(k Killed) {
 	if c.onKill != nil {
 		c.onKill(k)

@@ -136,7 +136,6 @@ func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []step) error
 	return c.StopInstances(context.WithoutCancel(ctx), name, rest[len(rest)-1].Instances)
 }
 
-// rollStep does one step of the reload.
 func (c *Conn) rollStep(ctx context.Context, r *roll, s step) error {
 	r.since = time.Now()
 	switch s.Op {

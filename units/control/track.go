@@ -35,7 +35,6 @@ type tracker struct {
 	onKill func(Killed)
 }
 
-// tracked is one watched unit.
 type tracked struct {
 	unit     string
 	instance int // 0 for the aggregate and the sockets

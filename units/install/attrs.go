@@ -28,7 +28,6 @@ type fileOwner struct {
 
 const aclName = "system.posix_acl_access"
 
-// attrsOf returns the attributes of an open file.
 func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	a := attrs{mode: info.Mode().Perm()}
 	st, ok := info.Sys().(*syscall.Stat_t)

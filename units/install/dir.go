@@ -216,7 +216,6 @@ func (d *dir) removeEmpty(rel string) error {
 	return pathError("removing", d.join(rel), err)
 }
 
-// removeAll removes a directory with its contents.
 func (d *dir) removeAll(rel string) error {
 	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -228,7 +227,6 @@ func (d *dir) removeAll(rel string) error {
 	return nil
 }
 
-// mkdir creates a directory if it does not exist.
 func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	d.step("mkdir %s", rel)
 	err := d.root.Mkdir(rel, mode)

@@ -41,7 +41,6 @@ func (w *work) restoreAll() error {
 	return w.syncDirs()
 }
 
-// restore restores one old file.
 func (w *work) restore(i intentItem, now state) error {
 	if now == isOld || i.Old == "" && now == isAbsent {
 		return nil

@@ -84,7 +84,6 @@ type intentItem struct {
 	New string `json:"new,omitempty"`
 }
 
-// attrs returns the attributes of the old file.
 func (i intentItem) attrs() attrs { return attrs{mode: i.Mode, owner: i.Owner} }
 
 // newAttrs returns the attributes of the new file. The new file has the attributes of the old one, but other users may not
@@ -107,7 +106,6 @@ func (i intentItem) staged() (newName, oldName string) {
 	return d + "." + base + ".clusterctl-new", d + "." + base + ".clusterctl-old"
 }
 
-// stateDir returns the state directory of one app.
 func (s Store) stateDir(app units.Name) string { return filepath.Join(s.State, string(app)) }
 
 // prepare writes the intent with all contents to preparingDir, syncs it, and then renames that directory to pendingDir.

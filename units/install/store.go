@@ -164,7 +164,6 @@ func decode(app units.Name, path string, data []byte) (units.App, error) {
 	return apps[0], nil
 }
 
-// now returns the current time.
 func (s Store) now() time.Time {
 	if s.Now != nil {
 		return s.Now()
@@ -234,7 +233,6 @@ func (s Store) UnitPath(app units.Name, rel string) string {
 	return path
 }
 
-// loadPackaged reads the source of a packaged app.
 func (s Store) loadPackaged(app units.Name) (units.App, error) {
 	path := s.SourcePath(app)
 	data, err := os.ReadFile(path)
@@ -244,7 +242,6 @@ func (s Store) loadPackaged(app units.Name) (units.App, error) {
 	return decode(app, path, data)
 }
 
-// packagedApps returns the apps that Debian packages installed, unsorted.
 func (s Store) packagedApps() ([]units.Name, error) {
 	entries, err := readDir(s.Packages)
 	if err != nil {

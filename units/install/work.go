@@ -213,7 +213,6 @@ func (w *work) isStaged(d *dir, name, want string) bool {
 	return err == nil && digest(data) == want
 }
 
-// replace puts one new file in place.
 func (w *work) replace(i intentItem, now state) error {
 	if now == isNew || i.New == "" && now == isAbsent {
 		return nil
@@ -232,7 +231,6 @@ func (w *work) replace(i intentItem, now state) error {
 	return d.rename(newName, i.Path)
 }
 
-// unstage removes all staged files.
 func (w *work) unstage() error {
 	for _, i := range w.Files {
 		d, err := w.area(i.Area, false)

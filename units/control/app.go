@@ -126,7 +126,8 @@ func instanceUnits(name units.Name, instances []int) []string {
 }
 
 // StopApp stops the aggregate of the app, its sockets, and all loaded instances, including instances that the aggregate does
-// not start. StopApp returns when all these units are down. If the app does not exist, StopApp returns nil.
+// not start. StopApp returns when the aggregate, the sockets and the instances are down. If the app does not exist, StopApp
+// returns nil.
 func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	instances, err := c.Loaded(ctx, string(name)+"@*.service")
 	if err != nil {
@@ -137,8 +138,8 @@ func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 		return err
 	}
 	// Stop the aggregate first. Because of PartOf=, systemd queues the stop jobs of the sockets and of the instances in the
-	// same transaction, so a request to a socket cannot start a unit that is stopping. The other jobs are needed for units
-	// that PartOf= does not reach, such as a unit whose file has changed.
+	// same transaction, so a request to a socket cannot start a unit that is stopping. Jobs for the sockets and the
+	// instances are still needed if PartOf= does not reach a unit, for example because its file has changed.
 	all := append([]string{name.Service()}, socketsOf(states)...)
 	all = append(all, instances...)
 	return c.stop(ctx, all)

@@ -53,8 +53,8 @@ func BenchmarkStates(b *testing.B) {
 	}
 }
 
-// fakeManager replies to calls until the other side closes the stream. It has no jobs. Its units have as many properties as
-// a service of systemd.
+// fakeManager replies to calls until the other side closes the stream. The manager has no jobs, and its units have as many
+// properties as a service of systemd.
 func fakeManager(s io.ReadWriter) error {
 	props := map[string]dbus.Variant{
 		"ActiveState": dbus.MakeVariant("active"), "SubState": dbus.MakeVariant("running"), "LoadState": dbus.MakeVariant("loaded"),

@@ -152,8 +152,8 @@ func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, err
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(manager), dbus.WithMatchMember("JobRemoved")},
 	}
 	if changes {
-		// Use one rule for all units, because dbus-daemon allows 512 rules per connection on the system bus and checks all
-		// of them for every message. Watch ignores the signals of other units.
+		// Use one rule for all units, because dbus-daemon allows 512 rules per connection on the system bus and checks every
+		// message against all rules. Watch ignores the signals of other units.
 		rules = append(rules, []dbus.MatchOption{
 			dbus.WithMatchSender(busName), dbus.WithMatchInterface(properties), dbus.WithMatchMember("PropertiesChanged"),
 			dbus.WithMatchPathNamespace(managerPath + "/unit"),

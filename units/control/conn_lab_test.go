@@ -149,7 +149,7 @@ func asNobody(t testing.TB, f func()) {
 	const nobody, same = 65534, ^uintptr(0)
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // without an unlock, the thread ends with the goroutine
+		runtime.LockOSThread() // the goroutine ends without an unlock, so its thread ends, too
 		// syscall.Setresuid would change all threads.
 		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, same, nobody, same); errno != 0 {
 			done <- errno

@@ -17,7 +17,7 @@ import (
 )
 
 // CPUs returns the number of CPUs that the units of a slice can use. The number depends on the CPU affinity of PID 1, which
-// services inherit. It also depends on the cpusets and quotas of the slice, of its parent slices, and of the container in
+// services inherit. CPUs also depends on the cpusets and quotas of the slice, of its parent slices, and of the container in
 // which systemd may run. The slice need not exist, because systemd also applies the drop-ins of a slice without a file.
 func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	affinity, err := affinityOf(1)
@@ -154,7 +154,7 @@ func slicesAbove(slice string) []string {
 	}
 }
 
-// cgroupLimits returns the limits of the root of our cgroup namespace. In a container, these are the limits of the
+// cgroupLimits returns the limits of the root of our cgroup namespace. In a container, the root has the limits of the
 // container. Outside of containers, the root has no limits. cgroupLimits reads the files of cgroups v2, which may be mounted
 // beside v1, and then the files of v1.
 func cgroupLimits(root fs.FS) (cpuLimit, error) {

@@ -106,8 +106,8 @@ func Explain(s State) string {
 }
 
 // beforeMain explains a failure without an exit status of the main process: a command before or after the main process
-// failed. If systemd could not set up the process of that command, for example could not enter its working directory, the
-// program would have failed for the same reason, so beforeMain returns this reason.
+// failed. If systemd could not set up that command, for example could not enter its working directory, systemd could not
+// have set up the program either. In this case, beforeMain returns the same reason as for the program.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
 	switch {

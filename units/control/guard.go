@@ -50,7 +50,7 @@ const (
 )
 
 // limit returns how long a unit may stay in its current state; 0 means no limit. A stop consists of ExecStop= and the stop
-// signal, and a start consists of ExecStartPre= and the program. Each of these two steps may take the whole timeout.
+// signal, and a start consists of ExecStartPre= and the program. Each step may take the whole timeout.
 func (s State) limit() time.Duration {
 	switch {
 	case !strings.HasSuffix(s.Unit, ".service") || s.WaitsForRestart():
@@ -84,7 +84,7 @@ type guardError struct{ err error }
 func (e *guardError) Error() string { return e.err.Error() }
 func (e *guardError) Unwrap() error { return e.err }
 
-// guardCause returns the error of the guard if the guard has canceled ctx. Otherwise it returns err.
+// guardCause returns the error of the guard if the guard has canceled ctx. Otherwise guardCause returns err.
 func guardCause(ctx context.Context, err error) error {
 	var ended *guardError
 	if err != nil && errors.As(context.Cause(ctx), &ended) {

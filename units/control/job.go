@@ -72,7 +72,7 @@ const (
 type Outcome struct {
 	Unit   string
 	Result Result
-	// Err is the error if no job was queued: [ErrNotFound], [ErrMasked], [ErrConflict], … The Result is NoResult then.
+	// Err is the error if no job was queued: [ErrNotFound], [ErrMasked], [ErrConflict], … In this case, Result is NoResult.
 	Err error
 }
 
@@ -104,7 +104,7 @@ func (e *JobError) Error() string {
 type RefusedError struct {
 	Unit string
 	Op   Op
-	// Job is the type of the other job if Err is [ErrConflict]. Job is empty if the other job ended before its type was
+	// Job is the type of the conflicting job, if Err is [ErrConflict]. Job is empty if that job ended before its type was
 	// read.
 	Job string
 	Err error

@@ -44,7 +44,8 @@ func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// Reload makes systemd read all unit files again, like systemctl daemon-reload. Reload returns when systemd has read them.
+// Reload makes systemd read all unit files again, like systemctl daemon-reload. Reload returns when systemd has read the
+// files.
 func (c *Conn) Reload(ctx context.Context) error {
 	// PID 1 replies to this call after the reload, both on the bus and on its private socket.
 	if err := c.call(ctx, request{managerPath, manager + ".Reload", nil}); err != nil {
@@ -79,8 +80,8 @@ func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// ResetFailed resets the failed state, the restart counter and the start limit of the units. ResetFailed ignores units that
-// are not loaded, because they have no such state.
+// ResetFailed resets the failed state, the restart counter and the start limit of the units. A unit that is not loaded has
+// nothing to reset, so ResetFailed ignores it.
 func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	rs := make([]request, len(units))
 	for i, u := range units {

@@ -15,8 +15,9 @@ import (
 type RollOptions struct {
 	// Batch is the number of instances that are replaced at the same time. Values below 1 count as 1.
 	Batch int
-	// Surge is the number of extra instances that are started first and stopped last. Their numbers follow the highest
-	// number of the instances. The caller must make sure that their conditions, such as ConditionCPUs=, are met.
+	// Surge is the number of extra instances that are started first and stopped last. The extra instances have the numbers
+	// after the highest instance. The caller must make sure that the conditions of the extra instances, such as
+	// ConditionCPUs=, are met.
 	Surge int
 	// Settle is the time for which a new instance must stay up before the next one is replaced.
 	Settle time.Duration
@@ -161,7 +162,7 @@ func (r *roll) recordKill(k Killed) {
 	}
 }
 
-// withConflict adds the type of the other job to a [RefusedError], if the error is also an [ErrConflict].
+// withConflict adds the type of the conflicting job to a [RefusedError], if the error is also an [ErrConflict].
 func (c *Conn) withConflict(ctx context.Context, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) && errors.Is(err, ErrConflict) {

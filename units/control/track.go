@@ -22,7 +22,8 @@ type tracker struct {
 	name     units.Name
 	op       Op
 	progress func(Progress)
-	// all are the watched units: the aggregate, the sockets, then the instances. states has their states in the same order.
+	// all are the watched units: the aggregate, the sockets, then the instances. states has the states of these units, in
+	// the order of all.
 	all    []*tracked
 	states []State
 	// finished is true when our own jobs have ended.

@@ -13,7 +13,7 @@ type wait struct {
 	op   Op
 	mode Mode
 	out  []Outcome
-	// jobs maps the object paths of the jobs that still run to indexes into out. jobs is nil before the jobs are queued.
+	// jobs has the jobs that still run: the indexes into out, by object path. The map is nil until the jobs are queued.
 	jobs map[dbus.ObjectPath][]int
 	// queued is the time before the jobs were queued, in µs of the monotonic clock.
 	queued uint64

@@ -17,7 +17,8 @@ type Change struct {
 	// ended while the connection was lost, and jobs that ended before the method do queued its jobs. The State shows the
 	// effect of all jobs.
 	Ended Result
-	// done has the outcomes of the jobs that the method do queued. Such a Change follows all changes that these jobs made.
+	// done has the outcomes of the jobs that the method do queued. A Change with outcomes follows all changes that the jobs
+	// made.
 	done []Outcome
 }
 
@@ -56,7 +57,7 @@ func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, fmt.Errorf("watching %s: %w", summary(units), err)
 	}
-	w.pending = nil // States returns these states
+	w.pending = nil // the caller gets the first states from States
 	return w, nil
 }
 
@@ -161,7 +162,7 @@ func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error 
 	}
 }
 
-// queuedAt sets the field queued. For units without a request, it uses the first reply: such a unit may get a job as a
+// queuedAt sets the field queued. For a unit without a request, queuedAt uses the first reply: the unit may get a job as a
 // dependency of another unit, but not before the first reply.
 func (w *Watch) queuedAt(jobs *wait) {
 	for i, u := range w.units {

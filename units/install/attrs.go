@@ -46,7 +46,7 @@ func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	return a, nil
 }
 
-// set gives a new file these attributes. The mode is set last, because it limits the permissions in the ACL.
+// set gives a new file the attributes. The mode is set last, because it limits the permissions in the ACL.
 func (a attrs) set(f *os.File) error {
 	if a.owner == nil {
 		return f.Chmod(a.mode)

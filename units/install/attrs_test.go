@@ -101,7 +101,7 @@ func TestAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a rollback")
-	// Simulate a kill after an uninstall has removed the files and the copies with second names.
+	// Simulate a kill after an uninstall has removed the files and the copies of the old files.
 	tx, err = s.Begin(planned(t, s, noApp()))
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func scaled(n int) units.App {
 	return a
 }
 
-// render returns the units and the source of an app. The paths in them do not depend on the root of the test.
+// render returns the units and the source of an app. The paths in the units do not depend on the root of the test.
 func render(t tb, a units.App) (units.Set, []byte) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{

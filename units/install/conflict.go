@@ -13,10 +13,10 @@ import (
 )
 
 // Conflicts checks whether other files in systemd's unit path (its property UnitPath) have unit names of the set. Such a
-// file is a unit file, a symbolic link (an alias or a mask), or the file of an instance of our template. For each such unit
-// name, Conflicts returns a [*ConflictError] with the first file. All errors are joined by errors.Join. A file with our mark
-// for the same app, for example from a package, is not a conflict. In the directory of the store, Conflicts checks only for
-// instances, because Plan checks all other files.
+// file is a unit file, a symbolic link (an alias or a mask), or the file of an instance of our template. For each unit name
+// that is taken, Conflicts returns a [*ConflictError] with the first file that has this name. Several errors are joined by
+// errors.Join. A file with our mark for the same app, for example from a package, is not a conflict. In the directory of the
+// store, Conflicts checks only for instances, because Plan checks all other files.
 func (s Store) Conflicts(paths []string, set units.Set) error {
 	taken := map[string]bool{}
 	var errs []error

@@ -1,4 +1,4 @@
-// Package install writes the files of an app. No other package writes them.
+// Package install writes the files of an app. No other package writes these files.
 //
 // The files of an app are its units, its source NAME.yaml, the values of its variables NAME.env, and the configuration of
 // its private journal. A change of these files is called an apply. Each unit names its app in the key X-Clusterctl-App, the
@@ -23,5 +23,5 @@
 //     Rollback restores the old files, and RollForward writes the new files.
 //   - All new contents are written and synced next to the files that they replace, before the first file changes. So a
 //     full disk is an error before any file changes, and a rollback needs no disk space.
-//   - A file whose contents do not change is not written. So its modification time stays, and systemd need not reload it.
+//   - A file whose contents do not change is not written. Its modification time stays, so systemd need not reload.
 package install

@@ -91,7 +91,7 @@ func (e *InstanceListError) Hint() string {
 
 // ConflictError means that another file in systemd's unit path has a unit name of the app.
 type ConflictError struct {
-	// Unit is the unit name, and Path is the other file.
+	// Unit is the unit name, and Path is the file that has this name.
 	Unit, Path string
 	// Masked means that the file masks the unit.
 	Masked bool

@@ -156,7 +156,7 @@ func (g *killTest) run(t *testing.T) (steps int) {
 // pending.
 func (g *killTest) repair(t tb, s Store, forward bool) (want string) {
 	t.Helper()
-	// Lock without a fault, because a panic instead of a kill would not release the lock.
+	// The simulated kill is a panic, which does not release a lock. So take the lock with a store without a fault.
 	withoutFault := s
 	withoutFault.fault = nil
 	l, err := withoutFault.Lock(context.Background(), "shop", nil)

@@ -104,9 +104,11 @@ type Plan struct {
 	Changes []Change
 	// Uninstall means that the apply removes the app and its revisions.
 	Uninstall bool
-	// Scale means that the apply changes only the number of instances. This package only stores Scale for [Pending].
+	// Scale means that the apply changes only the number of instances. Scale has no effect in this package, which only
+	// stores it for [Pending].
 	Scale bool
-	// KeepLogs means that an uninstall does not remove the private journal. This package only stores KeepLogs for [Pending].
+	// KeepLogs means that an uninstall does not remove the private journal. KeepLogs has no effect in this package, which
+	// only stores it for [Pending].
 	KeepLogs bool
 	// Was is the state of the app before the apply. A rollback starts the app again if it was running.
 	Was Was
@@ -149,14 +151,14 @@ func (p Plan) NeedsReload() bool {
 }
 
 // NeedsJournal reports whether the plan changes the limits of the private journal. journald reads the limits at its start,
-// so it must be restarted.
+// so a change needs a restart of journald.
 func (p Plan) NeedsJournal() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Kind() == units.KindJournal })
 }
 
 // Plan compares the files on disk with the units in the set and with the source of an app, and changes no file. An empty set
 // with a nil source means an uninstall. A file that does not belong to the app, at a path that the app needs, is a
-// [*ForeignError]. All such errors are joined by errors.Join.
+// [*ForeignError]. Several errors are joined by errors.Join.
 func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) {
 	if err := s.checkPlan(app, set, source); err != nil {
 		return Plan{}, err

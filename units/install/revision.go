@@ -145,8 +145,8 @@ func (s Store) keepRevision(app units.Name) error {
 	return nil
 }
 
-// prune removes the oldest revisions. From the other revisions it removes the new contents, which are the same as the old
-// contents of the next revision.
+// prune removes the oldest revisions. In the remaining revisions, prune removes the new contents, because the next revision
+// has the same contents as old contents.
 func (s Store) prune(base *dir, app units.Name) error {
 	revisions := filepath.Join(string(app), revisionsDir)
 	numbers, err := revisionNumbers(base.join(revisions))

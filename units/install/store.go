@@ -178,7 +178,7 @@ func (s Store) step(format string, args ...any) {
 }
 
 // A Debian package can install an app (package apppkg defines the paths). Commands can show, start and stop such an app like
-// any other. Its files belong to dpkg, and this package never changes them.
+// any other. The files of such an app belong to dpkg, and this package never changes them.
 
 // Packaged reports whether a Debian package installed the app. Packaged returns false if [Store.Config] has a source for
 // this app, because that source has precedence.

@@ -35,7 +35,7 @@ func (w *work) close() {
 	w.areas = nil
 }
 
-// area returns the open directory of an area. If create is true, it creates a missing directory.
+// area returns the open directory of an area. If create is true, area creates a missing directory.
 func (w *work) area(a area, create bool) (*dir, error) {
 	if d, ok := w.areas[a]; ok {
 		return d, nil
@@ -96,8 +96,8 @@ func (w *work) stateOf(i intentItem) (state, error) {
 	return isOther, nil
 }
 
-// currentStates returns the states of all files that change. If somebody else has changed one of these files, it returns a
-// [*ChangedError].
+// currentStates returns the states of all files that change. If somebody else has changed one of the files, currentStates
+// returns a [*ChangedError].
 func (w *work) currentStates() ([]state, error) {
 	states := make([]state, len(w.Files))
 	var errs []error
@@ -131,7 +131,7 @@ func (w *work) stageAll() error {
 	return w.syncDirs()
 }
 
-// replaceAll puts all new files in place. Before it changes the first file, it writes all new contents to disk.
+// replaceAll puts all new files in place. Before the first file changes, replaceAll writes all new contents to disk.
 func (w *work) replaceAll() error {
 	if err := w.stageAll(); err != nil {
 		return err

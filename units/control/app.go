@@ -100,18 +100,18 @@ func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, s
 		longer: s.Longer}, progress)
 }
 
-// StartInstances starts the given instances, all at the same time. StartInstances waits until they have been up for the
-// settle time, and returns the errors of StartApp. If limit is not 0, an instance that is not up after that time is an
-// error.
+// StartInstances starts the given instances, all at the same time. StartInstances waits until the instances have been up for
+// the settle time, and returns the same errors as StartApp. If limit is not 0, an instance that is not up after that time is
+// an error.
 func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration,
 	progress func(Progress)) error {
 	m := operation{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
 	return c.run(ctx, name, m, progress)
 }
 
-// RestartInstances restarts the given instances, all at the same time, while the sockets stay open. RestartInstances starts
-// an instance that is stopped. RestartInstances waits until the instances have been up for the settle time, and returns the
-// errors of StartApp.
+// RestartInstances restarts the given instances, all at the same time, while the sockets stay open. RestartInstances also
+// starts an instance that is stopped. RestartInstances waits until the instances have been up for the settle time, and
+// returns the same errors as StartApp.
 func (c *Conn) RestartInstances(ctx context.Context, name units.Name, instances []int, settle time.Duration,
 	progress func(Progress)) error {
 	return c.run(ctx, name, operation{op: Restart, jobs: instanceUnits(name, instances), instances: instances, settle: settle}, progress)
@@ -215,13 +215,13 @@ func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress f
 	t.states = w.States()
 	if m.op == Start && t.states[0].Active == Reloading {
 		// The app is up and reloads. systemd would merge a start job of the aggregate into the reload job. The reload may
-		// wait for the lock of the app, which this process holds, so this process would wait for itself.
+		// wait for the lock of the app, but this process holds the lock and would wait for the reload.
 		m.jobs = instanceUnits(name, m.instances)
 	}
 	for i := range w.states {
 		w.states[i].PreCode, w.states[i].PreStatus = 0, 0 // remove the values of an earlier start
 	}
-	if err := w.do(ctx, m.op, m.mode, m.jobs); err != nil {
+	if err := w.enqueue(ctx, m.op, m.mode, m.jobs); err != nil {
 		w.Close()
 		return err
 	}

@@ -210,8 +210,9 @@ func (l *link) add(key string) {
 // disconnected returns a channel that is closed when the connection is lost.
 func (l *link) disconnected() <-chan struct{} { return l.bus.Context().Done() }
 
-// awaitManager waits until PID 1 owns its name on the bus. awaitManager also returns nil if the connection is lost while it
-// waits: a bus that stops loses PID 1 first, and the next attempt makes a new connection.
+// awaitManager waits until PID 1 owns its name on the bus. awaitManager also returns nil if the connection is lost during
+// the wait, because the caller then makes a new connection. This happens when the bus stops: PID 1 leaves the bus before the
+// connection is lost.
 func (l *link) awaitManager(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconnectTime)
 	defer cancel()

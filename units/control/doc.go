@@ -6,11 +6,12 @@
 //
 // # Invariants
 //
-//   - [Conn.Do] returns when every job has ended, or with an error. Do waits for signals and does not poll.
-//   - A lost connection does not block a wait. When PID 1 re-executes itself or the bus ends, the package makes a new
-//     connection and reads the states again.
-//   - Every call ends with its context, because godbus has no timeouts.
-//   - Results are in the order of the arguments.
+// [Conn.Do] returns when every job has ended, or with an error. Do waits for signals and does not poll.
+//
+// A lost connection does not block a wait. When PID 1 re-executes itself or the bus ends, the package makes a new
+// connection and reads the states again.
+//
+// Every call ends with its context, because godbus has no timeouts. Results are in the order of the arguments.
 //
 // # Why godbus and not the connection of go-systemd
 //

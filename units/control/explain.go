@@ -98,7 +98,8 @@ func Explain(s State) string {
 	if s.Skipped() {
 		return "skipped: a condition is not met"
 	}
-	// The Result is "success": the unit ended as intended. Such an end needs an explanation only if the unit must stay up.
+	// The Result is "success": the unit ended as intended. An intended end needs an explanation only if the unit must stay
+	// up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
 		return ended(s.ExecMainCode, s.ExecMainStatus)
 	}

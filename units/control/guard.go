@@ -77,8 +77,8 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	return guarded, func() { cancel(context.Canceled); <-done }
 }
 
-// guardError is the cause of a context that a guard has canceled. guardError distinguishes this context from one that was
-// canceled by its parent.
+// guardError is the cause of a context that a guard has canceled. If the parent has canceled the context, the cause is a
+// different error.
 type guardError struct{ err error }
 
 func (e *guardError) Error() string { return e.err.Error() }
@@ -102,8 +102,8 @@ type guard struct {
 	units  []string
 	// killed is the time of the first SIGKILL, by unit.
 	killed map[string]time.Time
-	// changes has the time of the last state change of each unit. lastChange is the time at which the guard last found a new
-	// state change.
+	// changes has the time of the last state change of each unit. lastChange is the time of the last check that found a
+	// difference in changes.
 	changes    []uint64
 	lastChange time.Time
 }

@@ -68,14 +68,11 @@ type Rolled struct {
 // from one, are replaced first. So if the new version does not run, RollApp fails before it stops an instance that serves.
 // RollApp returns the results in the order of the instances.
 //
-// RollApp stops early in three cases:
-//
-//   - If an instance does not come up again, RollApp returns an [*InstanceError]. RollApp does not replace the
-//     remaining instances, and systemd continues to restart the failed instance.
-//   - If an instance was killed because it did not stop, RollApp returns a [*KilledError], unless Force is set. The
-//     instance is up again, but the next instance, too, could lose unsaved data by a SIGKILL.
-//   - If another command has queued a job that our job would replace, RollApp returns a [*RefusedError] that is
-//     [ErrConflict].
+// RollApp stops early in three cases. First, an instance does not come up again: RollApp returns an [*InstanceError] and
+// does not replace the remaining instances, and systemd continues to restart the failed instance. Second, an instance was
+// killed because it did not stop, and Force is not set: RollApp returns a [*KilledError]. The instance is up again, but the
+// next instance could also lose unsaved data by a SIGKILL. Third, another command has queued a job that our job would
+// replace: RollApp returns a [*RefusedError] that is [ErrConflict].
 //
 // RollApp does not start an instance that is stopped, masked, or skipped by its condition. If an instance is masked and
 // still runs, RollApp returns an error before it changes anything. When the context ends, systemd completes the current

@@ -65,8 +65,8 @@ type State struct {
 	// ExecMainCode is 0 if no main process has ended, 1 if the last one exited, 2 if a signal killed it, and 3 if it dumped
 	// core (CLD_*). ExecMainStatus is the exit status or the number of the signal.
 	ExecMainCode, ExecMainStatus int
-	// PreCode and PreStatus describe the end of the ExecStartPre= command that failed, like ExecMainCode and ExecMainStatus.
-	// Signals do not contain PreCode and PreStatus, so a [Change] has the values of the last call.
+	// PreCode and PreStatus are ExecMainCode and ExecMainStatus of the ExecStartPre= command that failed. Signals do not
+	// contain PreCode and PreStatus, so a [Change] has the values of the last call.
 	PreCode, PreStatus int
 	// ActiveSince is the time at which the unit last became active. StateSince is the time of its last state change. A field
 	// is zero if the event has not happened since boot.

@@ -114,7 +114,7 @@ func TestWatchCrashLoop(t *testing.T) {
 		awaitState(t, c, unit, func(s State) bool { return s.Restarts > 1 })
 		m.Sh(t, "touch /run/looping-good")
 		t.Cleanup(func() { m.Sh(t, "systemctl stop "+unit+"; rm /run/looping-good") })
-		if err := w.do(bounded(t), Restart, Replace, []string{unit}); err != nil {
+		if err := w.enqueue(bounded(t), Restart, Replace, []string{unit}); err != nil {
 			t.Fatal(err)
 		}
 		for done := false; !done; {

@@ -231,8 +231,8 @@ func (t *tracker) end(outcomes []Outcome) error {
 }
 
 // startsWithoutJob reports whether an instance starts although its job was canceled. After a failed run, the shim cancels
-// the start job of the restart (package pid1). If systemd had merged our job into that start job, our job is canceled, too.
-// The start continues, and the tracker finds its end in the state of the unit.
+// the start job of the automatic restart (package pid1). If systemd had merged our job into that start job, our job is
+// canceled, too. The start continues, and the tracker finds its end in the state of the unit.
 func (t *tracker) startsWithoutJob(unit string) bool {
 	i := t.find(unit)
 	return i >= 0 && t.all[i].instance != 0 && (t.states[i].Active == Activating || t.states[i].Up())

@@ -86,8 +86,8 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	return err == nil, err
 }
 
-// enqueue sends all requests, then reads the replies. If the caller has no permission, enqueue returns an error. enqueue
-// stores all other errors in the outcomes of their units.
+// enqueue sends all requests, then reads the replies. If the caller has no permission, enqueue returns an error. Any other
+// error becomes the outcome of its unit.
 func (w *wait) enqueue(ctx context.Context, l *link) error {
 	rs := make([]request, len(w.out))
 	for i, o := range w.out {

@@ -14,10 +14,10 @@ import (
 type Change struct {
 	State State
 	// Ended is the result of a job that ended with this change, or NoResult. Two kinds of jobs have NoResult: jobs that
-	// ended while the connection was lost, and jobs that ended before the method do queued its jobs. The State shows the
-	// effect of all jobs.
+	// ended while the connection was lost, and jobs that ended before enqueue queued its jobs. The State shows the effect of
+	// all jobs.
 	Ended Result
-	// done has the outcomes of the jobs that the method do queued. A Change with outcomes follows all changes that the jobs
+	// done has the outcomes of the jobs that enqueue has queued. A Change with outcomes follows all changes that the jobs
 	// made.
 	done []Outcome
 }
@@ -39,7 +39,7 @@ type Watch struct {
 	pending []Change
 	link    *link
 	signals chan *dbus.Signal
-	// jobs are the jobs that the method do has queued. jobs is nil if there are none or all have ended.
+	// jobs are the jobs that enqueue has queued. jobs is nil if there are none or all have ended.
 	jobs *wait
 	// queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this reply before
 	// it runs the job. A job that ends before the reply is therefore a different one, such as the automatic restart of a
@@ -141,9 +141,9 @@ func (w *Watch) refresh(ctx context.Context) error {
 	return nil
 }
 
-// do queues one job for each of the given units, which must be watched, like [Conn.Do]. When all jobs have ended, Next
-// returns a Change with their outcomes, after the changes that the jobs made.
-func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error {
+// enqueue queues one job for each of the given units. The units must be watched. When all jobs have ended, Next returns a
+// Change with their outcomes, after the changes that the jobs made.
+func (w *Watch) enqueue(ctx context.Context, op Op, mode Mode, units []string) error {
 	jobs := newWait(op, mode, units)
 	for again := (retry{}); ; {
 		err := jobs.enqueue(ctx, w.link)

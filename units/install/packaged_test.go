@@ -57,10 +57,10 @@ func TestPackaged(t *testing.T) {
 	}
 	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+
 		"/opt/own/shop/current/units/shop.service.d/50-instances.conf" {
-		t.Errorf("the path of the instance list: got %s", got)
+		t.Errorf("the path of the instance list: got %s, want it in the current release", got)
 	}
 	if got := s.UnitPath("alpha", "alpha.service"); got != dir+"/units/alpha.service" {
-		t.Errorf("the path of a unit that is not packaged: got %s", got)
+		t.Errorf("the path of a unit that is not packaged: got %s, want it in %s", got, s.Units)
 	}
 	var packaged *PackagedError
 	if _, err := s.Plan("shop", nil, nil); !errors.As(err, &packaged) || packaged.Hint() == "" {

@@ -96,8 +96,8 @@ func (s Store) runtimeState(app units.Name) []string {
 	return []string{filepath.Join(s.Run, string(app)), filepath.Join(private, string(app))}
 }
 
-// RemoveRuntimeState removes the files in /run of the instances of a stopped app. If it returns an error, the remaining
-// files disappear at the next boot.
+// RemoveRuntimeState removes the files in /run of the instances of a stopped app. After an error, the remaining files
+// disappear at the next boot.
 func (s Store) RemoveRuntimeState(app units.Name) error {
 	for _, dir := range s.runtimeState(app) {
 		if err := os.RemoveAll(dir); err != nil {

@@ -222,8 +222,8 @@ func (s Store) UnitPath(app units.Name, rel string) string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
 	}
-	// The aggregate is not in the release, because systemctl cannot enable a symbolic link. On Debian 11, /lib may be a
-	// directory and not a link to /usr/lib.
+	// The aggregate is not in the release, because systemctl cannot enable a symbolic link. Check both directories, because
+	// on Debian 11, /lib may be a directory and not a link to /usr/lib.
 	for _, dir := range []string{"/usr/lib/systemd/system", "/lib/systemd/system"} {
 		path = filepath.Join(dir, rel)
 		if _, err := os.Lstat(path); err == nil {

@@ -43,12 +43,12 @@ func TestStartAndStopApp(t *testing.T) {
 		before := states(t, c, "up-down@1.service", "up-down@2.service", "up-down.service", "up-down.socket")
 		for _, s := range before {
 			if !s.Up() || s.Load != Loaded || s.Result != "success" {
-				t.Errorf("unexpected state %+v", s)
+				t.Errorf("got the state %+v, want loaded, up and success", s)
 			}
 		}
 		if s := before[0]; s.StatusText != "serving" || s.MainPID == 0 || s.ActiveSince.IsZero() ||
 			!strings.HasSuffix(s.ControlGroup, "/up-down@1.service") || s.FragmentPath != "/etc/systemd/system/up-down@.service" {
-			t.Errorf("unexpected state %+v", s)
+			t.Errorf("got the state %+v, want a running unit with the status serving", s)
 		}
 
 		// A second start of the app succeeds and changes nothing.
@@ -68,7 +68,7 @@ func TestStartAndStopApp(t *testing.T) {
 
 		// StopApp also stops an instance that the aggregate does not start.
 		if out, err := c.Do(ctx, Start, Fail, "up-down@7.service"); err != nil || out[0].Result != Done {
-			t.Error("unexpected outcomes", out, "error", err)
+			t.Errorf("got the outcomes %v, error %v, want done", out, err)
 		}
 		if err := c.StopApp(ctx, name); err != nil {
 			t.Error(err)
@@ -162,7 +162,7 @@ func TestInstanceErrorReason(t *testing.T) {
 					t.Errorf("%s: %q, want %q\n%+v", failed.Unit, failed.Reason, f.want, failed.State)
 				}
 				if steps := seen[failed.Instance]; len(steps) == 0 || steps[len(steps)-1] != "failed" {
-					t.Errorf("got the phases %v", seen)
+					t.Errorf("got the phases %v, want failed as the last one", seen)
 				}
 				if f.name == "one-exits" && failed.Instance != 2 {
 					t.Errorf("%s failed, want the second instance", failed.Unit)
@@ -181,7 +181,7 @@ func TestPortTaken(t *testing.T) {
 		files(t, m, c, all)
 		cleanApp(t, c, name)
 		if out, err := c.Do(bounded(t), Start, Replace, "squatter.socket"); err != nil || out[0].Result != Done {
-			t.Fatal("unexpected outcomes", out, "error", err)
+			t.Fatalf("got the outcomes %v, error %v, want done", out, err)
 		}
 		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil)
 		var failed *SocketError
@@ -221,11 +221,11 @@ func TestConditionSkips(t *testing.T) {
 				t.Fatal(err)
 			}
 			if steps := seen[3]; len(steps) == 0 || steps[len(steps)-1] != "skipped" {
-				t.Errorf("got the phases %v", seen)
+				t.Errorf("got the phases %v, want skipped as the last one of instance 3", seen)
 			}
 		}
 		if s := states(t, c, "conditional@3.service")[0]; !s.Skipped() || Explain(s) != "skipped: a condition is not met" {
-			t.Errorf("unexpected state %+v", s)
+			t.Errorf("got the state %+v, want skipped by a condition", s)
 		}
 	})
 }
@@ -250,7 +250,7 @@ func TestMasked(t *testing.T) {
 		}
 		out, err := c.Do(bounded(t), Start, Replace, "veiled@2.service", "no-such-unit.service", "veiled@1.service")
 		if err != nil || !errors.Is(out[0].Err, ErrMasked) || !errors.Is(out[1].Err, ErrNotFound) || out[2].Result != Done {
-			t.Errorf("unexpected outcomes %v, error %v", out, err)
+			t.Errorf("got the outcomes %v, error %v, want ErrMasked, ErrNotFound and done", out, err)
 		}
 	})
 }

@@ -40,7 +40,7 @@ func BenchmarkStates(b *testing.B) {
 			for b.Loop() {
 				states, err := c.States(b.Context(), names)
 				if err != nil || len(states) != n || states[n-1].Active != "active" || states[n-1].MainPID != 4711 {
-					b.Fatalf("%v: %+v", err, states)
+					b.Fatalf("got error %v, states %+v, want %d active units", err, states, n)
 				}
 			}
 			if err := c.Close(); err != nil {

@@ -60,7 +60,7 @@ func (s cpuSet) and(t cpuSet) cpuSet {
 	return both
 }
 
-// cpuLimit is the limit of one cgroup: a cpuset and a quota in CPUs. Zero values mean no limit.
+// cpuLimit is the limit of one cgroup: a cpuset and a quota in CPUs. A zero field means no limit.
 type cpuLimit struct {
 	set   cpuSet
 	quota float64

@@ -113,10 +113,10 @@ func TestExitStatusesHaveMeanings(t *testing.T) {
 	for status := 200; status <= 245; status++ {
 		why, ok := exitMeaning[status]
 		if unused := status == 223 || status == 234 || status == 244; ok == unused {
-			t.Errorf("status %d has the meaning %q", status, why)
+			t.Errorf("status %d: got the explanation %q", status, why)
 		}
 		if ok && seen[why] != 0 {
-			t.Errorf("the statuses %d and %d have the same meaning", status, seen[why])
+			t.Errorf("the statuses %d and %d have the same explanation", status, seen[why])
 		}
 		seen[why] = status
 	}

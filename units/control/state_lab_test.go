@@ -43,7 +43,7 @@ func TestStatesInOneRoundTrip(t *testing.T) {
 		}
 		for i, s := range ss {
 			if s.Unit != names[i] || s.Load != Loaded || s.Active != Inactive {
-				t.Errorf("got the state %+v", s)
+				t.Errorf("got the state %+v, want %s, loaded and inactive", s, names[i])
 			}
 		}
 	})
@@ -64,12 +64,12 @@ func TestManyUnits(t *testing.T) {
 		}
 		for _, o := range out {
 			if o.Err != nil || o.Result != Done {
-				t.Fatalf("got the outcome %+v", o)
+				t.Fatalf("got the outcome %+v, want done", o)
 			}
 		}
 		for _, s := range states(t, c, names...) {
 			if s.Load != Loaded || s.Active != Inactive {
-				t.Fatalf("got the state %+v", s)
+				t.Fatalf("got the state %+v, want loaded and inactive", s)
 			}
 		}
 	}, lab.Bookworm)
@@ -79,13 +79,13 @@ func TestStatesOfMissingUnits(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		ss := states(t, c, "never-was@1.service", "dbus.socket", "never-was.slice", `a\x2db.slice`)
 		if ss[0].Load != NotFound || ss[0].Active != Inactive || Explain(ss[0]) != "there is no such unit" {
-			t.Errorf("got the state %+v", ss[0])
+			t.Errorf("got the state %+v, want not found", ss[0])
 		}
 		if !ss[1].Up() || !slices.Equal(ss[1].Listen, []string{"/run/dbus/system_bus_socket"}) {
-			t.Errorf("got the state %+v", ss[1])
+			t.Errorf("got the state %+v, want a listening socket", ss[1])
 		}
 		if ss[2].Active != Inactive || ss[3].Active != Inactive {
-			t.Errorf("got the states %+v\n%+v", ss[2], ss[3])
+			t.Errorf("got the states %+v\n%+v, want inactive", ss[2], ss[3])
 		}
 		if none, err := c.States(bounded(t), nil); err != nil || none != nil {
 			t.Errorf("got the states %v, error %v without units, want none", none, err)
@@ -130,7 +130,7 @@ func TestWatchCrashLoop(t *testing.T) {
 			}
 		}
 		if s := states(t, c, unit)[0]; !s.Up() {
-			t.Errorf("got the state %+v", s)
+			t.Errorf("got the state %+v, want active", s)
 		}
 	})
 }
@@ -166,11 +166,11 @@ func TestWatchReportsCrash(t *testing.T) {
 		}
 		s := next("the delay before the restart", func(c Change) bool { return c.State.WaitsForRestart() })
 		if s.Unit != "crash@1.service" || Explain(s) != "killed by SIGKILL" || s.MainPID != 0 {
-			t.Errorf("got the state %+v", s)
+			t.Errorf("got the state %+v, want killed by SIGKILL", s)
 		}
 		s = next("the restart", func(c Change) bool { return c.State.Up() })
 		if s.Unit != "crash@1.service" || s.Restarts != 1 || s.MainPID == 0 {
-			t.Errorf("got the state %+v", s)
+			t.Errorf("got the state %+v, want active after one restart", s)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "crash@2.service", "crash@1.service"); err != nil {
 			t.Fatal(err)
@@ -189,13 +189,13 @@ func TestStartJobEndsAtFirstFailure(t *testing.T) {
 		})
 		out, err := c.Do(bounded(t), Start, Replace, "loop.service")
 		if err != nil || out[0].Result != Failed {
-			t.Errorf("unexpected outcomes %+v, error %v", out, err)
+			t.Errorf("got the outcomes %+v, error %v, want failed", out, err)
 		}
 		if s := states(t, c, "loop.service")[0]; s.Active != Activating {
 			t.Errorf("got the state %+v, want activating", s)
 		}
 		if out, err := c.Do(bounded(t), Stop, Replace, "loop.service"); err != nil || out[0].Result != Done {
-			t.Errorf("unexpected outcomes %+v, error %v", out, err)
+			t.Errorf("got the outcomes %+v, error %v, want done", out, err)
 		}
 	})
 }
@@ -204,7 +204,7 @@ func TestCPUs(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		free, err := c.CPUs(bounded(t), units.Name("sized-app").Slice())
 		if err != nil || free.Affinity < 1 {
-			t.Fatalf("got %+v, error %v", free, err)
+			t.Fatalf("got %+v, error %v, want at least one CPU", free, err)
 		}
 		// Write drop-ins for slices that systemd has not loaded: the slice of the app, the slice of all apps, and another
 		// slice.

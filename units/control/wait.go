@@ -13,7 +13,7 @@ type wait struct {
 	op   Op
 	mode Mode
 	out  []Outcome
-	// jobs has the jobs that still run: the indexes into out, by object path. The map is nil until the jobs are queued.
+	// jobs maps the object path of each job that still runs to indexes into out. The map is nil until the jobs are queued.
 	jobs map[dbus.ObjectPath][]int
 	// queued is the time before the jobs were queued, in µs of the monotonic clock.
 	queued uint64

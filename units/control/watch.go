@@ -32,8 +32,8 @@ type Watch struct {
 	units  []string
 	byPath map[dbus.ObjectPath]int
 	states []State
-	// after has, for each unit, the sequence number of the reply from which its state was read. Earlier signals are older
-	// than that state.
+	// after has, for each unit, the sequence number of the reply from which its state was read. Signals with a lower number
+	// are older than the state.
 	after   []dbus.Sequence
 	dirty   []bool
 	pending []Change

@@ -27,7 +27,7 @@ func TestApply(t *testing.T) {
 
 	p := planned(t, s, app(2))
 	if !p.Changed() || !p.NeedsReload() || p.Uninstall {
-		t.Errorf("unexpected first plan %+v", p)
+		t.Errorf("got the first plan %+v, want an install that needs a reload", p)
 	}
 	var paths []string
 	for _, c := range p.Changes {
@@ -60,7 +60,7 @@ func TestApply(t *testing.T) {
 	}
 
 	if p := planned(t, s, app(2)); p.Changed() || p.NeedsReload() || len(p.Changes) != len(want) {
-		t.Errorf("the second plan must not change a file: %+v", p)
+		t.Errorf("got the second plan %+v, want no changes", p)
 	}
 	apply(t, s, app(2))
 	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
@@ -125,7 +125,7 @@ func TestRevisions(t *testing.T) {
 		set, source := render(t, app(v))
 		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) ||
 			!r.Until.Equal(s.now()) {
-			t.Errorf("unexpected revision %d: %+v", v, r)
+			t.Errorf("got the revision %+v, want version %d", r, v)
 		}
 		values, _ := set.Get("shop.env")
 		if string(r.Values) != string(values) {
@@ -136,7 +136,7 @@ func TestRevisions(t *testing.T) {
 			t.Errorf("revision %d: units (-want +got):\n%s", v, diff)
 		}
 		if a, err := r.App("shop"); err != nil || a.Instances.N != v || !slices.Equal(a.Env, app(v).Env) {
-			t.Errorf("revision %d: got the app %+v, error %v", v, a, err)
+			t.Errorf("got the app %+v of revision %d, error %v, want %+v", a, v, err, app(v))
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.State, "shop", revisionsDir, "14", "new")); !errors.Is(err, fs.ErrNotExist) {
@@ -197,7 +197,8 @@ func TestRollback(t *testing.T) {
 					continue
 				}
 				if err != nil || (change.Op != Keep) != info.ModTime().After(written) {
-					t.Errorf("%s (%s): unexpected modification time %v, error %v", change.Path, change.Op, info.ModTime(), err)
+					t.Errorf("%s (%s): got the modification time %v, error %v, want it new unless the file is kept",
+						change.Path, change.Op, info.ModTime(), err)
 				}
 			}
 		})
@@ -270,7 +271,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"broken", "link", "other", "shop", "two"}) {
-		t.Errorf("Apps: got %v, error %v", apps, err)
+		t.Errorf("Apps: got %v, error %v, want broken, link, other, shop and two", apps, err)
 	}
 	for name, want := range map[units.Name]string{
 		"other":   `other.yaml: name: "shop" does not match the file name, "other"`,

@@ -293,7 +293,7 @@ func TestEditedAfterKill(t *testing.T) {
 	}
 	p, found, err := s.Pending("shop")
 	if err != nil || !found || p.Command != s.Command || p.PID != os.Getpid() || p.Uninstall || len(p.Changes) == 0 {
-		t.Fatalf("unexpected pending apply %+v, %v, error %v", p, found, err)
+		t.Fatalf("Pending: got %+v, %v, error %v, want the apply of this process", p, found, err)
 	}
 	if err := p.Rollback(); !errors.As(err, new(*ChangedError)) {
 		t.Errorf("Rollback: got %v, want a ChangedError", err)

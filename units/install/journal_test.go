@@ -32,7 +32,7 @@ func TestJournalConf(t *testing.T) {
 	}
 	for _, c := range p.Changes {
 		if (c.Path == conf) == c.Unit() && c.Path != s.ConfigPath("shop") {
-			t.Errorf("%s: Unit: got %v", c.Path, c.Unit())
+			t.Errorf("%s: Unit: got %v, want %v", c.Path, c.Unit(), !c.Unit())
 		}
 	}
 	apply(t, s, first)
@@ -95,6 +95,6 @@ func TestJournalConfForeign(t *testing.T) {
 	apply(t, s, app(1))
 	s.Journal = ""
 	if _, err := s.Plan("shop", set, source); err == nil {
-		t.Error("Plan without a directory for the configuration: got no error")
+		t.Error("Plan without a directory for the configuration: got no error, want one")
 	}
 }

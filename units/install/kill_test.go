@@ -42,14 +42,14 @@ func helper(role string, args []string) int {
 	s := storeAt(args[0])
 	switch role {
 	case "step":
-		// The arguments are a root, a scenario and the number of a step. Do the apply of the scenario, and kill this process
-		// at this step.
+		// The arguments are the root directory of the store, a scenario and the number of a step. Do the apply of the
+		// scenario, and kill this process at this step.
 		n, _ := strconv.Atoi(args[2])
 		s.fault = countdown(n, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} })
 		c := scenarios()[args[1]]
 		apply(panicTB{}, s, c.new)
 	case "loop":
-		// The argument is a root. Do one apply after another until the process is killed.
+		// The argument is the root directory of the store. Do one apply after another until the process is killed.
 		fmt.Println("ready")
 		for v := 1; ; v++ {
 			l, err := s.Lock(context.Background(), "shop", nil)

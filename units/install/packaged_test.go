@@ -44,7 +44,7 @@ func TestPackaged(t *testing.T) {
 	}
 	release(dir+"/opt", "/zero")
 	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/zero" {
-		t.Errorf("the app of a package of an earlier clusterctl: got %+v, error %v", a, err)
+		t.Errorf("Load: got %+v, error %v, want the program /zero of a package of an earlier clusterctl", a, err)
 	}
 	release(dir+"/opt/own", "/one")
 	write(dir+"/config/alpha.yaml", "name: alpha\ncommand: [/a]\n")

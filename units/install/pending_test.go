@@ -16,7 +16,7 @@ func TestPendingFlags(t *testing.T) {
 		}
 		got, found, err := s.Pending(p.App)
 		if err != nil || !found || got.Scale != scale || got.KeepLogs == scale {
-			t.Errorf("Scale %v, KeepLogs %v: got %+v, %v, error %v", scale, !scale, got, found, err)
+			t.Errorf("got %+v, %v, error %v, want Scale %v and KeepLogs %v", got, found, err, scale, !scale)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func TestRuntimeUnits(t *testing.T) {
 		t.Error(err)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "[Socket]\n" {
-		t.Errorf("the unit of the administrator: got %q, error %v", data, err)
+		t.Errorf("the unit of the administrator: got %q, error %v, want it unchanged", data, err)
 	}
 	for range 2 { // the first file is from a killed command
 		if err := os.WriteFile(path, ours.Data, 0o644); err != nil {

@@ -58,7 +58,7 @@ func TestSecretFiles(t *testing.T) {
 	}
 	for _, bad := range []string{"", ".", "..", "../x", "a/b", "a:b", "-a", ".a", "a b", "ü", "x.cred", strings.Repeat("x", 200)} {
 		if s.SetSecret("shop", bad, nil, false) == nil || s.RemoveSecret("shop", bad) == nil {
-			t.Errorf("the invalid name %q: got no error", bad)
+			t.Errorf("the invalid name %q: got no error, want one", bad)
 		}
 	}
 	for _, name := range []string{"B", "A.x", "A.x-1", "not-there"} {

@@ -13,8 +13,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// BenchmarkStates measures the calls of "ls" to systemd and the decoding of the replies, with a manager that replies at
-// once.
+// BenchmarkStates measures the calls of "ls" to systemd and the decoding of the replies. A fake manager replies to the
+// calls.
 func BenchmarkStates(b *testing.B) {
 	for _, n := range []int{10, 100, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -60,8 +60,8 @@ var exitMeaning = map[int]string{
 	contract.StatusGaveUp:      "gave up after too many short runs; type \"clusterctl reset\", then start it",
 }
 
-// Explain returns the reason why a unit is down. If systemd has restarted the unit automatically, it returns the reason why
-// the last run ended. Explain returns "" if there is nothing to explain.
+// Explain returns the reason why a unit is down. If systemd has restarted the unit automatically, Explain returns the reason
+// why the last run ended. Explain returns "" if there is nothing to explain.
 func Explain(s State) string {
 	switch s.Load {
 	case NotFound:

@@ -123,8 +123,8 @@ func (g *guard) run(ctx context.Context) error {
 	}
 }
 
-// check kills units that exceed their limits, and returns the time until the next check. If it cannot read the states, it is
-// called again later, because the wait for the jobs continues.
+// check kills units that exceed their limits, and returns the time until the next check. If check cannot read the states,
+// the wait for the jobs continues, and the next check tries again.
 func (g *guard) check(ctx context.Context) (time.Duration, error) {
 	states, err := g.states(ctx, g.units)
 	if err != nil {

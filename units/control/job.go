@@ -169,7 +169,7 @@ func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	}
 }
 
-// summary returns the names of the units. If there are more than three, it returns the first name and a count, because
+// summary returns the names of the units. If there are more than three, summary returns the first name and a count, because
 // errors must be short.
 func summary(units []string) string {
 	if len(units) > 3 {

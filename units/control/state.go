@@ -140,8 +140,8 @@ func (s State) Skipped() bool {
 func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-restart") }
 
 // States returns the states of units, in their order. States sends one call per unit for all its properties, and one call
-// for the queued jobs of all units. All calls are sent before the first reply. Object paths need no calls, because States
-// computes them from the names.
+// for the queued jobs of all units. States sends all calls before it waits for the first reply. Object paths need no calls,
+// because States computes them from the names.
 //
 // A call for all properties returns values from the same moment, and mostly costs less than calls for single properties. The
 // CPU time for 60 services, in ms, as the sum of PID 1, dbus-daemon and our decoding, with systemd 247, 252 and 262:
@@ -197,7 +197,7 @@ func (c *Conn) readStates(ctx context.Context, units []string) ([]State, []dbus.
 	return states, seqs, nil
 }
 
-// unitPath returns the object path of a unit, which need not be loaded.
+// unitPath returns the object path of a unit. The unit need not be loaded.
 func unitPath(unit string) dbus.ObjectPath {
 	return managerPath + "/unit/" + dbus.ObjectPath(sd.PathBusEscape(unit))
 }

@@ -29,8 +29,8 @@ func newWait(op Op, mode Mode, units []string) *wait {
 	return w
 }
 
-// await queues the jobs if they are not queued yet, and waits until all of them have ended. When a connection is lost, it
-// continues on a new one.
+// await queues the jobs if they are not queued yet, and waits until all of them have ended. When a connection is lost, await
+// continues on a new connection.
 func (c *Conn) await(ctx context.Context, w *wait) error {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)

@@ -47,7 +47,7 @@ type Watch struct {
 	queued []dbus.Sequence
 }
 
-// Watch starts to watch the units, which need not be loaded or exist. Watch listens to signals before it reads the states,
+// Watch starts to watch the units. A unit need not be loaded or exist. Watch listens to signals before it reads the states,
 // so the stream contains every change after the states that [Watch.States] returns first.
 func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	w := &Watch{conn: c, units: slices.Clone(units), byPath: make(map[dbus.ObjectPath]int)}

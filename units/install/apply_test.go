@@ -140,7 +140,7 @@ func TestRevisions(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.State, "shop", revisionsDir, "14", "new")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v for the new contents of a revision, want that they do not exist", err)
+		t.Errorf("got %v for the new contents of a revision, want fs.ErrNotExist", err)
 	}
 	// The contents of the oldest revision can be applied again.
 	old, err := got[0].App("shop")

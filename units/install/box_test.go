@@ -180,7 +180,7 @@ func render(t tb, a units.App) (units.Set, []byte) {
 	return set, config.EncodeNames(a)
 }
 
-// planned returns the plan for an app. If a has no command, it returns the plan for an uninstall.
+// planned returns the plan for an app. If a has no command, planned returns the plan for an uninstall.
 func planned(t tb, s Store, a units.App) Plan {
 	t.Helper()
 	var set units.Set

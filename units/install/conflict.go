@@ -70,7 +70,7 @@ func instanceOf(unit string, names []string) bool {
 	return at >= 0 && dot > at+1 && slices.Contains(names, unit[:at+1]+unit[dot:])
 }
 
-// hasMark reports whether a file names the app of the set as its owner.
+// hasMark reports whether a file has the mark of the set's app.
 func hasMark(path, unit string, set units.Set) bool {
 	want, _ := set.Get(unit)
 	d, err := openDir(filepath.Dir(path))

@@ -294,7 +294,7 @@ func (d *dir) touch(rel string, now time.Time) error {
 	return nil
 }
 
-// sync writes the file names in a directory to the disk.
+// sync syncs a directory, so that the names of its files are on the disk.
 func (d *dir) sync(rel string) error {
 	d.step("sync %s", rel)
 	f, err := d.root.Open(rel)

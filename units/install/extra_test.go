@@ -37,6 +37,6 @@ func TestExtra(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(s.extraDir()); !os.IsNotExist(err) {
-		t.Errorf("the directory of the marks: got %v, want that it does not exist", err)
+		t.Errorf("the directory of the marks: got %v, want fs.ErrNotExist", err)
 	}
 }

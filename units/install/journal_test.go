@@ -73,7 +73,7 @@ func TestJournalConf(t *testing.T) {
 	// An app without a private journal has no such file.
 	apply(t, s, app(1))
 	if _, err := os.Lstat(conf); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v for the configuration, want that it does not exist", err)
+		t.Errorf("got %v for the configuration, want fs.ErrNotExist", err)
 	}
 	apply(t, s, first)
 	apply(t, s, noApp())

@@ -21,8 +21,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestMain runs a helper if the environment contains its name. Tests start helpers as separate processes, because a test
-// cannot kill its own process.
+// TestMain runs a helper if the environment contains the name of a helper. Tests start helpers as separate processes,
+// because a test cannot kill its own process.
 func TestMain(m *testing.M) {
 	if role := os.Getenv("CLUSTERCTL_INSTALL_HELPER"); role != "" {
 		os.Exit(helper(role, os.Args[1:]))

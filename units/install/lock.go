@@ -135,8 +135,8 @@ func (l *Lock) sign() {
 	}
 }
 
-// readOwner reads the owner from the lock file. If the contents are incomplete, it returns a zero Owner: the holder writes
-// the file only after it has taken the lock.
+// readOwner reads the owner from the lock file. The holder writes the file only after it has taken the lock, so for
+// incomplete contents, readOwner returns a zero Owner.
 func readOwner(f *os.File) Owner {
 	const most = 1 << 20
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, most))
@@ -182,8 +182,8 @@ func (l *Lock) Remove() error {
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }
 
-// flock takes the lock. Without unix.LOCK_NB in how, it waits until the lock is free. The lock belongs to the open file. The
-// kernel releases it when the last file descriptor is closed, at the latest when the process ends.
+// flock takes the lock. Without unix.LOCK_NB in how, flock waits until the lock is free. The lock belongs to the open file.
+// The kernel releases the lock when the last file descriptor is closed, at the latest when the process ends.
 func flock(f *os.File, how int) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {

@@ -135,7 +135,7 @@ func TestLockWaits(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.Run, "mailer.lock")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the lock file after Remove: got %v, want that it does not exist", err)
+		t.Errorf("the lock file after Remove: got %v, want fs.ErrNotExist", err)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestLockCanceled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.Run); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the directory of the locks after Remove: got %v, want that it does not exist", err)
+		t.Errorf("the directory of the locks after Remove: got %v, want fs.ErrNotExist", err)
 	}
 }
 

@@ -60,6 +60,6 @@ func TestStateIsPrivate(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(s.stateDir(app)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the state directory after Rollback: got %v, want that it does not exist", err)
+		t.Errorf("the state directory after Rollback: got %v, want fs.ErrNotExist", err)
 	}
 }

@@ -113,7 +113,7 @@ func readRevision(path string) (Revision, error) {
 	return r, nil
 }
 
-// keepRevision renames the directory of the intent, which makes it the newest revision, and removes the oldest revisions.
+// keepRevision makes the intent the newest revision, by a rename of its directory, and removes the oldest revisions.
 func (s Store) keepRevision(app units.Name) error {
 	state, err := s.open(s.stateDir(app))
 	if err != nil {
@@ -249,8 +249,8 @@ func (s Store) removeLeftovers(app units.Name) error {
 	})
 }
 
-// removeEmptyBase removes a directory if it is empty and has the mode that clusterctl sets. If it has another mode, somebody
-// else may use the directory. A concurrent command that needs the directory creates it again.
+// removeEmptyBase removes a directory if it is empty and has the mode that clusterctl sets. If the mode is different,
+// somebody else may use the directory. A concurrent command that needs the directory creates it again.
 func (s Store) removeEmptyBase(name string, mode fs.FileMode) error {
 	return s.within(filepath.Dir(name), func(parent *dir) error {
 		base := filepath.Base(name)

@@ -89,8 +89,8 @@ func (s Store) NewReport(app units.Name) (path string, remove func(), err error)
 	return path, func() { _ = os.Remove(path) }, nil
 }
 
-// runtimeState returns the two directories of an app in /run. The second one is the RuntimeDirectory= of instances with a
-// dynamic user, which earlier versions of clusterctl configured (systemd.exec(5), RuntimeDirectory=).
+// runtimeState returns the two directories of an app in /run. The second directory is the RuntimeDirectory= of instances
+// with a dynamic user (systemd.exec(5)). Earlier versions of clusterctl set RuntimeDirectory=.
 func (s Store) runtimeState(app units.Name) []string {
 	private := filepath.Join(filepath.Dir(s.Run), "private", filepath.Base(s.Run))
 	return []string{filepath.Join(s.Run, string(app)), filepath.Join(private, string(app))}
@@ -178,8 +178,8 @@ func extraName(app units.Name, instance int) string {
 }
 
 // MarkExtra marks extra instances: instances that run although the units do not list them, or although the machine has fewer
-// CPUs than their number. MarkExtra must be called before their start: if the command is then killed, the next command finds
-// the marks and stops these instances. The lock of the app must be held.
+// CPUs than their number. MarkExtra must be called before the instances start: if the command is then killed, the next
+// command finds the marks and stops these instances. The lock of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)

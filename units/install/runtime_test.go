@@ -84,7 +84,7 @@ func TestRuntimeDirectories(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.Run, "shop")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the directory of the app: got %v, want that it does not exist", err)
+		t.Errorf("the directory of the app: got %v, want fs.ErrNotExist", err)
 	}
 	if s := System(); s.Run != contract.RunDirectory {
 		t.Errorf("System: got the directory %s, want %s as in the shim", s.Run, contract.RunDirectory)

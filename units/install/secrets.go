@@ -78,8 +78,8 @@ func (s Store) Target(app units.Name, shim string) (units.Target, error) {
 	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
 }
 
-// LoadedSecrets returns the secrets that the units of an app must load, which are the stored secrets. If the user may not
-// read the directory of the secrets, LoadedSecrets returns the secrets in the drop-in.
+// LoadedSecrets returns the secrets that the units of an app must load: the stored secrets. If the user may not read the
+// directory of the secrets, LoadedSecrets returns the secrets in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	stored, err := s.Secrets(app)
 	if errors.Is(err, fs.ErrPermission) {

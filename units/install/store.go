@@ -21,8 +21,8 @@ type Store struct {
 	Units string
 	// Config is the directory of the sources, NAME.yaml, and of the values files, NAME.env: /etc/clusterctl.
 	Config string
-	// Journal is the directory of journald@NAMESPACE.conf, the limits of private journals: /etc/systemd. If it is empty,
-	// apps cannot have private journals.
+	// Journal is the directory of journald@NAMESPACE.conf, the limits of private journals: /etc/systemd. If Journal is
+	// empty, apps cannot have private journals.
 	Journal string
 	// State is the directory of revisions and intents: /var/lib/clusterctl.
 	State string
@@ -34,13 +34,13 @@ type Store struct {
 	// releases of these apps: /opt/clusterctl-apps/NAME/current is the current one. Former is the directory that packages of
 	// an earlier clusterctl used instead of Releases: /opt/NAME/current. Packages, Releases and Former may be empty.
 	Packages, Releases, Former string
-	// Command is the command line of this process, for example "clusterctl scale shop 4". Other processes print it if they
-	// wait for the lock of this process or find its intent.
+	// Command is the command line of this process, for example "clusterctl scale shop 4". Other processes print Command if
+	// they wait for the lock of this process or find its intent.
 	Command string
 	// Now returns the current time. Now may be nil, which means time.Now.
 	Now func() time.Time
 
-	// fault is called before each step that changes a file. Tests use it to end the process at a step.
+	// fault is called before each step that changes a file. Tests use fault to end the process at a step.
 	fault func(step string)
 }
 
@@ -95,8 +95,8 @@ func (s Store) Listed(app units.Name) (int, error) {
 }
 
 // Load reads the source of an app. If the app is not installed, the error is a [*NotInstalledError]. Invalid contents are
-// [config.Errors], and a symbolic link is a [*ForeignError]. If the user may not read the values of the variables, they are
-// hidden.
+// [config.Errors], and a symbolic link is a [*ForeignError]. If the user may not read the values of the variables, the
+// values are hidden.
 func (s Store) Load(app units.Name) (units.App, error) {
 	path := s.ConfigPath(app)
 	d, err := openDir(s.Config)
@@ -205,7 +205,7 @@ func (s Store) release(app units.Name) string {
 	return path
 }
 
-// SourcePath returns the path of the source of an app, which may belong to a Debian package.
+// SourcePath returns the path of the source of an app. The source may belong to a Debian package.
 func (s Store) SourcePath(app units.Name) string {
 	if s.Packaged(app) {
 		return filepath.Join(s.release(app), "clusterctl.yaml")

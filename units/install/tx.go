@@ -97,7 +97,7 @@ func (s Store) begin(in intent, changes []Change) error {
 // error, the caller must call Rollback.
 func (t *Tx) Stage() error { return t.work.stageAll() }
 
-// Write puts the new files in place: first the units, in the order of their paths, then the source. If Write fails, it
+// Write puts the new files in place: first the units, in the order of their paths, then the source. If Write fails, Write
 // restores the old files and removes the intent. If the restore fails, too, the intent remains for the next command, and the
 // error contains both failures.
 func (t *Tx) Write() error {
@@ -112,8 +112,8 @@ func (t *Tx) Write() error {
 // After an error, the new files are in place, an intent may remain, and Commit or Rollback can be called again.
 func (t *Tx) Commit() error { return t.end(t.work.commit) }
 
-// Rollback restores the old files and removes the intent. If somebody else has changed a file since Begin, it returns a
-// [*ChangedError] and changes nothing. After an error, the intent remains and Rollback can be called again. If Write had
+// Rollback restores the old files and removes the intent. If somebody else has changed a file since Begin, Rollback returns
+// a [*ChangedError] and changes nothing. After an error, the intent remains and Rollback can be called again. If Write had
 // succeeded, systemd must reload after Rollback. After Commit, after a failed Write or after another Rollback, Rollback does
 // nothing.
 func (t *Tx) Rollback() error { return t.end(t.work.rollback) }

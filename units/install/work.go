@@ -264,7 +264,7 @@ func (w *work) removeEmpty(a area, sub string) error {
 	return d.removeEmpty(sub)
 }
 
-// syncDirs writes the file names in the directories of all files to the disk.
+// syncDirs syncs the directories of all files, so that the names of the files are on the disk.
 func (w *work) syncDirs() error {
 	var synced []string
 	for _, i := range w.Files {

@@ -17,8 +17,9 @@ import (
 )
 
 // CPUs returns the number of CPUs that the units of a slice can use. The number depends on the CPU affinity of PID 1, which
-// services inherit. The number also depends on the cpusets and quotas of the slice, of its parent slices, and of the container in
-// which systemd may run. The slice need not exist, because systemd also applies the drop-ins of a slice without a file.
+// services inherit. The number also depends on the cpusets and quotas of the slice, of its parent slices, and of the
+// container in which systemd may run. The slice need not exist, because systemd also applies the drop-ins of a slice without
+// a file.
 func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	affinity, err := affinityOf(1)
 	if err != nil {

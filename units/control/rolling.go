@@ -256,7 +256,7 @@ func (r *roll) observe(p Progress) {
 	r.progress(p)
 }
 
-// explain sets the reason, unless the instance was killed, because then the reason describes the kill.
+// explain sets the reason. If the instance was killed, the reason stays, because it describes the kill.
 func (r *Rolled) explain(reason string) {
 	if !r.Killed {
 		r.Reason = reason

@@ -22,9 +22,9 @@ type tracker struct {
 	name     units.Name
 	op       Op
 	progress func(Progress)
-	// all are the watched units: the aggregate, the sockets, then the instances. states has the states of these units, in
-	// the order of all.
-	all    []*tracked
+	// units are the watched units: the aggregate, the sockets, then the instances. states has the states of these units, in
+	// the same order.
+	units  []*tracked
 	states []State
 	// finished is true when our own jobs have ended.
 	finished bool
@@ -54,19 +54,19 @@ func newTracker(name units.Name, op Op, instances []int, sockets []string, progr
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	t := &tracker{name: name, op: op, progress: progress, all: []*tracked{{unit: name.Service()}}}
+	t := &tracker{name: name, op: op, progress: progress, units: []*tracked{{unit: name.Service()}}}
 	for _, s := range sockets {
-		t.all = append(t.all, &tracked{unit: s})
+		t.units = append(t.units, &tracked{unit: s})
 	}
 	for _, i := range instances {
-		t.all = append(t.all, &tracked{unit: name.Instance(i), instance: i})
+		t.units = append(t.units, &tracked{unit: name.Instance(i), instance: i})
 	}
 	return t
 }
 
 func (t *tracker) watched() []string {
 	var us []string
-	for _, u := range t.all {
+	for _, u := range t.units {
 		us = append(us, u.unit)
 	}
 	return us
@@ -115,7 +115,7 @@ func (t *tracker) extension() time.Duration {
 		return 0
 	}
 	var states []State
-	for i, u := range t.all {
+	for i, u := range t.units {
 		if u.instance != 0 {
 			states = append(states, t.states[i])
 		}
@@ -125,7 +125,7 @@ func (t *tracker) extension() time.Duration {
 
 // limitError returns an error for the first instance that is not up when the limit ends, or nil if all are up.
 func (t *tracker) limitError() error {
-	for i, u := range t.all {
+	for i, u := range t.units {
 		switch s := t.states[i]; {
 		case t.complete(i):
 		case s.Active == Deactivating:
@@ -140,13 +140,13 @@ func (t *tracker) limitError() error {
 // complete reports whether an instance is up, skipped by its condition, or finished. complete returns true for the aggregate
 // and the sockets.
 func (t *tracker) complete(i int) bool {
-	u := t.all[i]
+	u := t.units[i]
 	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
 }
 
 // allComplete reports whether our jobs have ended and all instances are complete.
 func (t *tracker) allComplete() bool {
-	for i := range t.all {
+	for i := range t.units {
 		if !t.complete(i) {
 			return false
 		}
@@ -165,7 +165,7 @@ func (t *tracker) handle(e event) error {
 	if i < 0 {
 		return nil
 	}
-	u := t.all[i]
+	u := t.units[i]
 	t.recordKill(u, t.states[i], e.change.State)
 	t.states[i] = e.change.State
 	// Ignore the result Canceled: our own job may have replaced the canceled job.
@@ -179,9 +179,9 @@ func (t *tracker) handle(e event) error {
 	return t.check(i)
 }
 
-// find returns the index of a unit in all, or -1.
+// find returns the index of a unit in units, or -1.
 func (t *tracker) find(unit string) int {
-	return slices.IndexFunc(t.all, func(u *tracked) bool { return u.unit == unit })
+	return slices.IndexFunc(t.units, func(u *tracked) bool { return u.unit == unit })
 }
 
 // recordKill reports an instance that was killed during its stop. recordKill reports each instance only once, because the
@@ -208,12 +208,12 @@ func (t *tracker) end(outcomes []Outcome) error {
 		}
 	}
 	t.finished = true
-	for _, u := range t.all {
+	for _, u := range t.units {
 		u.jobEnded = true
 	}
 	// Check the sockets before the instances. If a socket has failed, return its error, and not the error of an instance
 	// that failed because of the socket.
-	for i := range t.all {
+	for i := range t.units {
 		if err := t.check(i); err != nil {
 			return err
 		}
@@ -235,13 +235,13 @@ func (t *tracker) end(outcomes []Outcome) error {
 // canceled, too. The start continues, and the tracker finds its end in the state of the unit.
 func (t *tracker) startsWithoutJob(unit string) bool {
 	i := t.find(unit)
-	return i >= 0 && t.all[i].instance != 0 && (t.states[i].Active == Activating || t.states[i].Up())
+	return i >= 0 && t.units[i].instance != 0 && (t.states[i].Active == Activating || t.states[i].Up())
 }
 
 // check sets the phase of one unit after a change of its state or the end of a job. check returns an error if the unit has
 // failed.
 func (t *tracker) check(i int) error {
-	u, s := t.all[i], t.states[i]
+	u, s := t.units[i], t.states[i]
 	switch {
 	case u.instance != 0:
 		return t.checkInstance(u, s)
@@ -302,7 +302,7 @@ func (t *tracker) checkReady(u *tracked, s State) error {
 		}
 		return t.fail(u, s, Explain(s))
 	}
-	u.restarts = s.Restarts // a start by a user may reset the number
+	u.restarts = s.Restarts // a start by a user may have reset the number
 	return nil
 }
 

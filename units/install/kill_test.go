@@ -300,8 +300,8 @@ func TestKillTheRepair(t *testing.T) {
 // TestKillAtRandom runs a process that does one apply after another, and kills it at a random moment. After each repair, the
 // files of exactly one version must be on disk.
 func TestKillAtRandom(t *testing.T) {
-	// On a busy machine, many kills happen before the process begins an apply. The test does at least minKills and at most
-	// maxKills kills, and ends when wantIntents kills have left an intent.
+	// On a busy machine, many kills happen before the process begins an apply. The number of kills is at least minKills and
+	// at most maxKills. The test ends when wantIntents kills have left an intent.
 	const minKills, wantIntents, maxKills = 200, 10, 2000
 	root := newRoot(t)
 	clean := tree(t, root)

@@ -70,7 +70,7 @@ const (
 	isOther
 )
 
-// stateOf returns the state of a file: absent, or with the old, the new or other contents.
+// stateOf returns the state of a file: the file does not exist, or it has the old, the new or other contents.
 func (w *work) stateOf(i intentItem) (state, error) {
 	d, err := w.area(i.Area, false)
 	if errors.Is(err, fs.ErrNotExist) {

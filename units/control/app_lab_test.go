@@ -18,9 +18,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// phases returns a function that appends the phases of each instance to into, by instance number.
-func phases(into map[int][]string) func(Progress) {
-	return func(p Progress) { into[p.Instance] = append(into[p.Instance], p.Phase.String()) }
+// phases returns a function that records the phases of each instance in seen, by instance number.
+func phases(seen map[int][]string) func(Progress) {
+	return func(p Progress) { seen[p.Instance] = append(seen[p.Instance], p.Phase.String()) }
 }
 
 func TestStartAndStopApp(t *testing.T) {

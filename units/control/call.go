@@ -50,7 +50,7 @@ func (c *Conn) roundTrip(ctx context.Context, rs []request) ([]*dbus.Call, error
 		if err == nil {
 			return calls, nil
 		}
-		if err := again.after(ctx, l, err); err != nil {
+		if err := again.wait(ctx, l, err); err != nil {
 			return nil, err
 		}
 	}
@@ -62,9 +62,9 @@ type retry struct {
 	pause time.Duration
 }
 
-// after waits before the next attempt and returns nil. If the operation must not be repeated, after returns the error for
-// the caller.
-func (r *retry) after(ctx context.Context, l *link, err error) error {
+// wait waits before the next attempt and returns nil. If the operation must not be repeated, wait returns the error for the
+// caller.
+func (r *retry) wait(ctx context.Context, l *link, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

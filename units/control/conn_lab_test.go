@@ -295,15 +295,15 @@ func TestManager(t *testing.T) {
 	})
 }
 
-// awaitState waits until the function is returns true for the state of the unit.
-func awaitState(t testing.TB, c *Conn, unit string, is func(State) bool) {
+// awaitState waits until the state of a unit matches.
+func awaitState(t testing.TB, c *Conn, unit string, matches func(State) bool) {
 	t.Helper()
 	w, err := c.Watch(bounded(t), []string{unit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	for !is(w.States()[0]) {
+	for !matches(w.States()[0]) {
 		if _, err := w.Next(bounded(t)); err != nil {
 			t.Fatalf("waiting for a state: %v; the last state was %+v", err, w.States()[0])
 		}

@@ -27,7 +27,7 @@ const (
 // Active is systemd's ActiveState: the state of a unit in words that apply to all types of units.
 type Active string
 
-// These are all active states.
+// These are all values of ActiveState.
 const (
 	ActiveRunning Active = "active"
 	Reloading     Active = "reloading"
@@ -66,7 +66,7 @@ type State struct {
 	// core (CLD_*). ExecMainStatus is the exit status or the number of the signal.
 	ExecMainCode, ExecMainStatus int
 	// PreCode and PreStatus are ExecMainCode and ExecMainStatus of the ExecStartPre= command that failed. Signals do not
-	// contain PreCode and PreStatus, so a [Change] has the values of the last call.
+	// contain PreCode and PreStatus, so a [Change] has the values that the watch read last.
 	PreCode, PreStatus int
 	// ActiveSince is the time at which the unit last became active. StateSince is the time of its last state change. A field
 	// is zero if the event has not happened since boot.

@@ -44,7 +44,7 @@ func (c *Conn) await(ctx context.Context, w *wait) error {
 		case err == nil:
 			continue // the connection was lost during the wait
 		}
-		if err := again.after(ctx, l, err); err != nil {
+		if err := again.wait(ctx, l, err); err != nil {
 			return err
 		}
 	}

@@ -32,9 +32,9 @@ type Watch struct {
 	units  []string
 	byPath map[dbus.ObjectPath]int
 	states []State
-	// after has, for each unit, the sequence number of the reply from which its state was read. Signals with a lower number
+	// readAt has, for each unit, the sequence number of the reply from which its state was read. Signals with a lower number
 	// are older than the state.
-	after   []dbus.Sequence
+	readAt  []dbus.Sequence
 	dirty   []bool
 	pending []Change
 	link    *link
@@ -116,7 +116,7 @@ func (w *Watch) connect(ctx context.Context) error {
 			w.link, w.signals, w.queued = l, signals, make([]dbus.Sequence, len(w.units))
 			return w.refresh(ctx)
 		}
-		if err := again.after(ctx, l, err); err != nil {
+		if err := again.wait(ctx, l, err); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (w *Watch) refresh(ctx context.Context) error {
 			w.pending = append(w.pending, Change{State: s})
 		}
 	}
-	w.states, w.after, w.dirty = states, seqs, make([]bool, len(states))
+	w.states, w.readAt, w.dirty = states, seqs, make([]bool, len(states))
 	if w.jobs != nil {
 		w.jobs.update(w.states)
 		w.jobsEnded()
@@ -153,7 +153,7 @@ func (w *Watch) enqueue(ctx context.Context, op Op, mode Mode, units []string) e
 			w.jobsEnded()
 			return nil
 		}
-		if err = again.after(ctx, w.link, err); err == nil {
+		if err = again.wait(ctx, w.link, err); err == nil {
 			err = w.connect(ctx)
 		}
 		if err != nil {
@@ -185,7 +185,7 @@ func (w *Watch) jobsEnded() {
 // change is complete after the second signal.
 func (w *Watch) handle(s *dbus.Signal) {
 	if j, ok := jobRemoved(s); ok {
-		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.after[i] {
+		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.readAt[i] {
 			// PID 1 removes a job after it has sent this signal and the signals of the jobs that fail with it. The state
 			// still names the job, so correct the state.
 			if w.states[i].JobID == j.id {
@@ -204,7 +204,7 @@ func (w *Watch) handle(s *dbus.Signal) {
 		return
 	}
 	i, ok := w.byPath[s.Path]
-	if !ok || s.Name != properties+".PropertiesChanged" || len(s.Body) != 3 || s.Sequence < w.after[i] {
+	if !ok || s.Name != properties+".PropertiesChanged" || len(s.Body) != 3 || s.Sequence < w.readAt[i] {
 		return
 	}
 	iface, _ := s.Body[0].(string)

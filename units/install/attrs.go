@@ -46,8 +46,8 @@ func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	return a, nil
 }
 
-// set gives a new file the attributes. The mode is set last, because it limits the permissions in the ACL.
-func (a attrs) set(f *os.File) error {
+// applyTo gives a new file the attributes. The mode is set last, because it limits the permissions in the ACL.
+func (a attrs) applyTo(f *os.File) error {
 	if a.owner == nil {
 		return f.Chmod(a.mode)
 	}

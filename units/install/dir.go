@@ -177,7 +177,7 @@ func (d *dir) create(rel string, data []byte, a attrs) (err error) {
 	d.step("write %s", rel)
 	_, err = f.Write(data)
 	if err == nil {
-		err = a.set(f)
+		err = a.applyTo(f)
 	}
 	if err == nil {
 		d.step("sync %s", rel)

@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 						err = tx.Write()
 					}
 					if err == nil {
-						// Fill the disk completely, because Rollback and Commit must not need disk space.
+						// Fill the disk completely, because Rollback and Commit must work on a full disk.
 						stuffed := filepath.Join(full, "filler2")
 						_ = os.WriteFile(stuffed, make([]byte, 200*os.Getpagesize()), 0o600)
 						if leave%2 == 0 {

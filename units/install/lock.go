@@ -182,11 +182,11 @@ func (l *Lock) Remove() error {
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }
 
-// flock takes the lock. Without unix.LOCK_NB in how, flock waits until the lock is free. The lock belongs to the open file.
-// The kernel releases the lock when the last file descriptor is closed, at the latest when the process ends.
-func flock(f *os.File, how int) error {
+// flock takes the lock. Without unix.LOCK_NB in the flags, flock waits until the lock is free. The lock belongs to the open
+// file. The kernel releases the lock when the last file descriptor is closed, at the latest when the process ends.
+func flock(f *os.File, flags int) error {
 	for {
-		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+		if err := unix.Flock(int(f.Fd()), flags); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -207,7 +207,7 @@ func (w *work) copyContents(d *dir, i intentItem, side string, a attrs) error {
 	return d.create(newName, data, a)
 }
 
-// isStaged reports whether a staged file has the contents with the digest want.
+// isStaged reports whether a staged file has complete contents.
 func (w *work) isStaged(d *dir, name, want string) bool {
 	data, _, err := d.read(name)
 	return err == nil && digest(data) == want

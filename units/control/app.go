@@ -254,9 +254,9 @@ func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress f
 // causeTime is the maximum time for which withCause waits for the cause of a failure.
 const causeTime = time.Second
 
-// withCause adds to a failed state the exit status of the ExecStartPre= command that failed. The signals of systemd do not
-// contain that status, so withCause reads it with a call. systemd forgets the status at the next start of the unit. If that
-// start happens before the call, withCause waits for the next failure of the unit.
+// withCause completes the state of a failure: it adds the exit status of the ExecStartPre= command that failed. The signals
+// of systemd do not contain that status, so withCause reads it with a call. systemd forgets the status at the next start of
+// the unit. If that start happens before the call, withCause waits for the next failure of the unit.
 func (w *Watch) withCause(ctx context.Context, first Change) (Change, error) {
 	i := slices.Index(w.units, first.State.Unit)
 	unknown := func(s State) bool {

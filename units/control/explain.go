@@ -108,7 +108,7 @@ func Explain(s State) string {
 
 // beforeMain explains a failure without an exit status of the main process: a command before or after the main process
 // failed. If systemd could not set up that command, for example could not enter its working directory, systemd could not
-// have set up the program either. In this case, beforeMain returns the same reason as for the program.
+// have set up the program either. The explanation is then the same as for the program.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
 	switch {

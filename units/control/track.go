@@ -28,11 +28,9 @@ type tracker struct {
 	states []State
 	// finished is true when our own jobs have ended.
 	finished bool
-	// limit is the time after which all instances must be up; 0 means no limit.
-	limit time.Duration
-	// longer returns additional time to stay up; see [Settling.Longer]. longer may be nil.
+	// limit, longer and onKill are fields of the operation.
+	limit  time.Duration
 	longer func([]State) time.Duration
-	// onKill is called for each instance that is killed because it does not stop in time. onKill may be nil.
 	onKill func(Killed)
 }
 

@@ -26,7 +26,7 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-// storeAt returns a store with all directories below root and a constant clock.
+// storeAt returns a store with a constant clock. All its directories are below root.
 func storeAt(root string) Store {
 	return Store{
 		Units: filepath.Join(root, "etc/systemd/system"), Config: filepath.Join(root, "etc/clusterctl"),

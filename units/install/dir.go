@@ -148,13 +148,13 @@ func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	case fs.ModeSymlink:
 		target, err := d.root.Readlink(rel)
 		e.Masked = err == nil && target == os.DevNull
-		e.What = "a symbolic link to " + target
+		e.Type = "a symbolic link to " + target
 	case fs.ModeDir:
-		e.What = "a directory"
+		e.Type = "a directory"
 	case 0:
-		e.What = "a file where a directory should be"
+		e.Type = "a file where a directory should be"
 	default:
-		e.What = "not a regular file"
+		e.Type = "not a regular file"
 	}
 	return e
 }

@@ -41,8 +41,8 @@ type ForeignError struct {
 	Owner units.Name
 	// Masked means that the file masks the unit (systemctl mask).
 	Masked bool
-	// What describes a file that is not a regular file, for example "a symbolic link to ../x.service".
-	What string
+	// Type describes a file that is not a regular file, for example "a symbolic link to ../x.service".
+	Type string
 	// Err is the error of a failed read, or nil.
 	Err error
 }
@@ -53,8 +53,8 @@ func (e *ForeignError) Error() string {
 		return fmt.Sprintf("%q cannot be read, so its owner is unknown: %v", e.Path, e.Err)
 	case e.Masked:
 		return fmt.Sprintf("%q masks the unit", e.Path)
-	case e.What != "":
-		return fmt.Sprintf("%q is %s, which clusterctl did not create", e.Path, e.What)
+	case e.Type != "":
+		return fmt.Sprintf("%q is %s, which clusterctl did not create", e.Path, e.Type)
 	case e.Owner != "":
 		return fmt.Sprintf("%q belongs to the app %q", e.Path, e.Owner)
 	}

@@ -49,7 +49,7 @@ func TestStateIsPrivate(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, _, err := s.Pending(app); !errors.As(err, &unsafe) || unsafe.Path != d || unsafe.Hint() == "" {
-				t.Errorf("Pending, and other users may write to %s: got %v, want an UnsafeStateError", d, err)
+				t.Errorf("Pending if other users may write to %s: got %v, want an UnsafeStateError", d, err)
 			}
 			if err := errors.Join(os.Chown(d, os.Getuid(), -1), os.Chmod(d, 0o700)); err != nil {
 				t.Fatal(err)

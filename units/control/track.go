@@ -284,7 +284,7 @@ func (t *tracker) checkInstance(u *tracked, s State) error {
 	case s.Active == Inactive && t.finished:
 		return t.fail(u, s, "another job stopped it")
 	}
-	return nil // the next change of the unit decides
+	return nil // the state is not final, so wait for the next change of the unit
 }
 
 // checkReady checks an instance that has already been up. With Type=exec, even a program that exits immediately has been up

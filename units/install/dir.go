@@ -57,16 +57,8 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 		return nil, err
 	}
 	defer p.close()
-	s.step("mkdir %s", name)
-	switch err := p.root.Mkdir(filepath.Base(name), mode); {
-	case errors.Is(err, fs.ErrExist):
-		return s.open(name)
-	case err != nil:
-		return nil, pathError("creating", name, err)
-	}
-	// Set the mode again, because the umask applies to Mkdir.
-	if err := p.root.Chmod(filepath.Base(name), mode); err != nil {
-		return nil, pathError("creating", name, err)
+	if err := p.mkdir(filepath.Base(name), mode); err != nil {
+		return nil, err
 	}
 	if err := p.sync("."); err != nil {
 		return nil, err
@@ -237,7 +229,7 @@ func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 		return nil
 	}
 	if err == nil {
-		err = d.root.Chmod(rel, mode)
+		err = d.root.Chmod(rel, mode) // again, because the umask applies to Mkdir
 	}
 	if err != nil {
 		return pathError("creating", d.join(rel), err)

@@ -70,7 +70,7 @@ func TestJournalConf(t *testing.T) {
 	if data, ok := r[0].Units.Get(units.Name("shop").JournalConf()); !ok || !strings.Contains(string(data), "100M") {
 		t.Errorf("the configuration in the revision: got %q, want 100M in it", data)
 	}
-	// An app without a private journal has no such file.
+	// An app without a private journal has no journald configuration.
 	apply(t, s, app(1))
 	if _, err := os.Lstat(conf); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v for the configuration, want fs.ErrNotExist", err)

@@ -33,7 +33,7 @@ const (
 	reconnectTime = 30 * time.Second
 )
 
-// dialer connects to a Unix socket. Tests replace it to count the messages.
+// dialer connects to a Unix socket. Tests use another dialer to count the messages.
 type dialer func(ctx context.Context, socket string) (stream, error)
 
 // stream is the socket of a connection.

@@ -300,7 +300,7 @@ func (t *tracker) checkReady(u *tracked, s State) error {
 		}
 		return t.fail(u, s, Explain(s))
 	}
-	u.restarts = s.Restarts // a start by a user may have reset the number
+	u.restarts = s.Restarts // a start by a user resets the number of restarts
 	return nil
 }
 

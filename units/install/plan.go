@@ -199,7 +199,7 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	return p, nil
 }
 
-// isKept reports whether the file on disk must stay unchanged (Kept).
+// isKept reports whether the set marks the file as Kept: the file on disk stays unchanged.
 func isKept(set units.Set, rel string) bool {
 	return slices.ContainsFunc(set, func(f units.File) bool { return f.Kept && f.Path == rel })
 }

@@ -31,8 +31,9 @@ type Store struct {
 	// RuntimeUnits is the directory of units that exist until the next boot: /run/systemd/system.
 	RuntimeUnits string
 	// Packages has a directory for each app that a Debian package installed: /usr/lib/clusterctl-apps. Releases has the
-	// releases of these apps: /opt/clusterctl-apps/NAME/current is the current one. Former is the directory that packages of
-	// an earlier clusterctl used instead of Releases: /opt/NAME/current. Packages, Releases and Former may be empty.
+	// releases of these apps; the link /opt/clusterctl-apps/NAME/current leads to the current release. Former is the
+	// directory that packages of an earlier clusterctl used instead of Releases: /opt/NAME/current. Packages, Releases and
+	// Former may be empty.
 	Packages, Releases, Former string
 	// Command is the command line of this process, for example "clusterctl scale shop 4". Other processes print Command if
 	// they wait for the lock of this process or find its intent.

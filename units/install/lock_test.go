@@ -100,8 +100,8 @@ func hold(t *testing.T, root string) *exec.Cmd {
 	return cmd
 }
 
-// TestLockWaits checks that a process that waits for the lock receives its owner, and gets the lock when the owner is
-// killed.
+// TestLockWaits checks that a process that waits for the lock receives the owner of the lock, and gets the lock when the
+// owner is killed.
 func TestLockWaits(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)

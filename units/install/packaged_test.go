@@ -30,7 +30,7 @@ func TestPackaged(t *testing.T) {
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
 		t.Fatalf("Apps: got %q, error %v, want none", apps, err)
 	}
-	write(dir+"/packages/shop/clusterctl.yaml", "unpacked, but not the current release")
+	write(dir+"/packages/shop/clusterctl.yaml", "name: shop\n")
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
 		t.Errorf("Apps before the package is configured: got %q, error %v, want none", apps, err)
 	}

@@ -196,7 +196,7 @@ func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	})
 }
 
-// UnmarkExtra removes the marks of extra instances that have stopped, or that are no longer extra.
+// UnmarkExtra removes the marks of instances that have stopped, or that the units list now.
 func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
 	return s.within(s.extraDir(), func(d *dir) error {
 		for _, i := range instances {

@@ -56,8 +56,8 @@ type buffered struct {
 
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// Conn is a connection to the systemd of the machine. Several goroutines may use it. Conn replaces a lost connection by a
-// new one.
+// Conn is a connection to the systemd of the machine. Several goroutines may use a Conn. Conn replaces a lost connection by
+// a new one.
 type Conn struct {
 	dial dialer
 	// token holds one value. A goroutine that has received the value may read and replace cur, and must then send the value

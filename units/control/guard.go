@@ -37,7 +37,7 @@ func (e *StuckError) Hint() string {
 
 const (
 	// firstCheck is the time from the start of a wait until the guard first reads the states of the units. Most jobs end
-	// before that.
+	// earlier.
 	firstCheck = 5 * time.Second
 	// overtime is the time for which a unit may exceed its timeouts before the guard kills it.
 	overtime = 5 * time.Second

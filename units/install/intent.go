@@ -64,7 +64,7 @@ type intent struct {
 	Dirs []intentDir `json:"dirs,omitempty"`
 }
 
-// intentDir is a directory of an area. The path "." means the directory of the area itself.
+// intentDir is a directory of an area. Path is relative to the area, and a dot means the directory of the area itself.
 type intentDir struct {
 	Area area   `json:"area"`
 	Path string `json:"path"`

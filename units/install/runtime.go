@@ -177,9 +177,9 @@ func extraName(app units.Name, instance int) string {
 	return string(app) + "@" + strconv.Itoa(instance)
 }
 
-// MarkExtra marks extra instances: instances that run although the units do not list them, or although the machine has fewer
-// CPUs than their number. MarkExtra must be called before the instances start: if the command is then killed, the next
-// command finds the marks and stops these instances. The lock of the app must be held.
+// MarkExtra marks extra instances: instances that run although the units do not list them, or although the machine has too
+// few CPUs for their ConditionCPUs=. MarkExtra must be called before the instances start: if the command is then killed, the
+// next command finds the marks and stops these instances. The lock of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)

@@ -248,7 +248,8 @@ func (w *work) unstage() error {
 	return nil
 }
 
-// removeEmpty removes a directory of an area if it is empty. The directory "." is the directory of the area.
+// removeEmpty removes a directory if it is empty. sub is the path in the area, and a dot means the directory of the area
+// itself.
 func (w *work) removeEmpty(a area, sub string) error {
 	if sub == "." {
 		w.closeArea(a)

@@ -67,8 +67,8 @@ func TestKilledString(t *testing.T) {
 	}
 }
 
-// TestGuardKills checks what the guard does if it cannot kill a unit. The test is not an error if the unit has already
-// ended. Any other failed kill ends the wait. If the states cannot be read, the wait continues.
+// TestGuardKills checks what the guard does if it cannot kill a unit. A unit that has already ended is ignored. Any other
+// failed kill ends the wait. If the states cannot be read, the wait continues.
 func TestGuardKills(t *testing.T) {
 	late := []State{{Unit: "shop@1.service", Active: Deactivating, StopTimeout: time.Nanosecond, changeMono: 1}}
 	denied := fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrPermission)

@@ -145,8 +145,8 @@ func (s Store) keepRevision(app units.Name) error {
 	return nil
 }
 
-// prune removes the oldest revisions. In the remaining revisions, prune removes the new contents, because the next revision
-// has the same contents as old contents.
+// prune removes the oldest revisions. In the remaining revisions, prune removes the new contents, because they are also the
+// old contents of the next revision.
 func (s Store) prune(base *dir, app units.Name) error {
 	revisions := filepath.Join(string(app), revisionsDir)
 	numbers, err := revisionNumbers(base.join(revisions))
